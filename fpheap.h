@@ -1,0 +1,5380 @@
+/* fpheap.h - v0.1.0 - a heap for the fast path of packet-processing programs
+ * SPDX-License-Identifier: MIT OR Unlicense
+ *
+ * Objects of any size, allocated and freed one by one or in bulk, by any thread,
+ * from memory that you provide: hugepages, a DPDK memzone, a static buffer, plain
+ * mmap.  An allocation that hits its thread's cache takes no lock, no atomic
+ * read-modify-write and no call; nobody ever waits for another thread's turn.
+ *
+ *     in exactly one C file                 in every other file
+ *     -------------------------------       -------------------
+ *     #define FPHEAP_IMPLEMENTATION         #include "fpheap.h"
+ *     #include "fpheap.h"
+ *
+ * Needs GCC 8 or Clang 7, C11 or C++11, and POSIX threads on Linux; other POSIX
+ * systems differ in [PLATFORM] only.  With FPHEAP_NO_THREADS a static buffer and
+ * a C compiler are enough.  The header depends on nothing but the C library.
+ *
+ * CONTENTS - each tag occurs exactly once more, at the head of its section
+ *
+ *     documentation     [START]  [NOT]  [THREADS]  [ERRORS]  [WORDS]
+ *     declarations      [CONFIG]  [TYPES]  [API]  [FASTPATH]
+ *     implementation    [PLATFORM]  [META]  [REGION]  [CHUNK]  [SLAB]  [DEPOT]
+ *                       [CACHE]  [RECLAIM]  [MISS]  [LARGE]  [PUBLIC]
+ *                       [PROVIDERS]  [CHECK]
+ *     end of file       [HISTORY]  [LICENSE]
+ *
+ * [START] ---------------------------------------------------------------------
+ *
+ *     fpheap *heap = fpheap_create("packets", NULL);    // NULL: all defaults
+ *     void *burst[32];
+ *
+ *     char *one = fpheap_alloc(heap, 1500);             // any size, any thread
+ *     fpheap_free(heap, one);
+ *
+ *     if (fpheap_alloc_bulk(heap, 2048, burst, 32) == 0)         // 32 or none
+ *         fpheap_free_bulk(heap, burst, 32);                     // any mix
+ *
+ *     fpheap_destroy(heap);                             // -EBUSY while objects live
+ *
+ * [NOT] -----------------------------------------------------------------------
+ *
+ *   - not for signal handlers: a handler that interrupts a call on the same thread
+ *     must not call the heap
+ *   - not a hardened allocator: misuse never makes the heap write outside its own
+ *     memory, but a double free is found when it reaches the slab, not at once
+ *   - not a way to save the last byte: each thread parks up to two magazines per
+ *     size it uses; fpheap_trim takes back what no thread holds
+ *   - not shared between processes
+ *
+ * [THREADS] -------------------------------------------------------------------
+ *
+ * Any thread calls anything, at any time, without registering.  "X" marks pairs
+ * that the caller must keep apart; "-" marks pairs that need nothing.
+ *
+ *                                                      [1] [2] [3] [4]
+ *     [1] alloc, free, realloc, ask, reserve, stats     -   -   -   X
+ *     [2] fpheap_trim, fpheap_flush, thread exit        -   -   -   X
+ *     [3] another thread's fpheap_self() cache          X   X   X   X
+ *     [4] fpheap_walk, _check, _dump, _destroy          X   X   X   X
+ *
+ * A thread that is stopped anywhere inside the heap delays no other, except
+ * while it is in the provider's callback: who needs new memory at that moment
+ * waits for it, FPHEAP_GROWTH_WAIT_MS at most.  A thread may exit while a heap
+ * that it used is being destroyed.  After fork() the child may use the heap with
+ * one thread; what the other threads had parked is lost to it.
+ *
+ * [ERRORS] --------------------------------------------------------------------
+ *
+ * Functions that return a pointer return NULL and set errno; functions that
+ * return int return 0 or a negative errno.  On failure nothing was taken and no
+ * output was written.
+ *
+ *     EINVAL         an argument out of its range, or a configuration that
+ *                    cannot work; each function lists its causes
+ *     ENOMEM         the provider gave no memory
+ *     EFAULT         the provider gave memory that cannot be used: misaligned
+ *                    or too short for one chunk, wrapping, overlapping a region
+ *                    of the heap, or not writable; it was handed back once
+ *     EDEADLK        the provider's callback needed the heap to grow
+ *     EBUSY          objects are live
+ *     ENFILE         FPHEAP_MAX_HEAPS heaps exist
+ *     ENAMETOOLONG   a name of FPHEAP_NAME_BYTES characters or more
+ *     ENOTSUP        the machine or the provider cannot do it
+ *
+ * Misuse that shows in a slow path (a bit that is already set, a pointer into no
+ * object) ends in FPHEAP_PANIC with a message that names it.
+ *
+ * [WORDS] ---------------------------------------------------------------------
+ *
+ *     provider   the application's callbacks that hand memory over
+ *     region     one piece of memory from the provider, any base and length
+ *     chunk      1 << FPHEAP_CHUNK_SHIFT bytes, aligned to its size
+ *     page       1 << FPHEAP_PAGE_SHIFT bytes of a chunk
+ *     slab       a run of pages cut into objects of one class, one bit for each
+ *     class      a size of objects
+ *     bin        a (node, class) pair
+ *     magazine   an array of object pointers, the unit that moves between threads
+ *     cache      one thread's magazines for one heap: a loaded and a spare per bin
+ *     depot      per bin, the full magazines that no thread holds
+ *     node       a NUMA node
+ *     object     what you get
+ */
+#ifndef FPHEAP_H
+#define FPHEAP_H
+
+/* The implementation calls POSIX functions that a strict -std=c11 hides. */
+#if defined(FPHEAP_IMPLEMENTATION) && !defined(_GNU_SOURCE)
+#  define _GNU_SOURCE 1
+#endif
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define FPHEAP_VERSION_MAJOR 0
+#define FPHEAP_VERSION_MINOR 1
+#define FPHEAP_VERSION_PATCH 0
+#define FPHEAP_VERSION       100 /* grows with every release */
+
+/* [CONFIG] =================================================================
+ *
+ * Settings are plain integers, the same in every file of a program, given with
+ * -D or collected in a file named by -DFPHEAP_CONFIG_HEADER='"my_config.h"'.
+ * Settings marked LAYOUT decide what the inline fast path reads: files that
+ * disagree on one do not link, and the missing symbol's name tells the settings
+ * of the file that misses it.  fpheap_config() returns what was built.
+ */
+#ifdef FPHEAP_CONFIG_HEADER
+#  include FPHEAP_CONFIG_HEADER
+#endif
+
+/* FPHEAP_CHUNK_SHIFT (LAYOUT) - log2 of the bytes in a chunk.  16..24, default
+ * 21: 2 MiB, a hugepage.  Regions are used where aligned to it.  Less suits small
+ * static buffers; more lets larger objects share chunks. */
+#ifndef FPHEAP_CHUNK_SHIFT
+#  define FPHEAP_CHUNK_SHIFT 21
+#endif
+#if FPHEAP_CHUNK_SHIFT < 16 || FPHEAP_CHUNK_SHIFT > 24
+#  error "fpheap: FPHEAP_CHUNK_SHIFT must be in 16..24"
+#endif
+
+/* FPHEAP_PAGE_SHIFT (LAYOUT) - log2 of the bytes in a page.  A chunk has 16 to
+ * 64 pages: FPHEAP_CHUNK_SHIFT - 6 .. - 4, default - 5.  Smaller pages waste
+ * less in rarely used classes and cost more trips to the page map. */
+#ifndef FPHEAP_PAGE_SHIFT
+#  define FPHEAP_PAGE_SHIFT (FPHEAP_CHUNK_SHIFT - 5)
+#endif
+#if FPHEAP_PAGE_SHIFT < FPHEAP_CHUNK_SHIFT - 6 || \
+    FPHEAP_PAGE_SHIFT > FPHEAP_CHUNK_SHIFT - 4
+#  error "fpheap: FPHEAP_PAGE_SHIFT must be FPHEAP_CHUNK_SHIFT - 6 .. - 4"
+#endif
+
+/* FPHEAP_CLASS_BITS (LAYOUT) - log2 of the classes per doubling of size.  2 or
+ * 3, default 3: at most 12.5 % of an object is rounding; 2 gives 20 %, half the
+ * bins and so half the cache bytes per thread. */
+#ifndef FPHEAP_CLASS_BITS
+#  define FPHEAP_CLASS_BITS 3
+#endif
+#if FPHEAP_CLASS_BITS < 2 || FPHEAP_CLASS_BITS > 3
+#  error "fpheap: FPHEAP_CLASS_BITS must be 2 or 3"
+#endif
+
+/* FPHEAP_MAGAZINE (LAYOUT) - object pointers in a magazine.  A multiple of 8 in
+ * 8..1016; default 512, less with small chunks.  More: fewer exchanges, larger
+ * bulks that hit.  Price: pointer size x this, twice per bin that a thread uses. */
+#ifndef FPHEAP_MAGAZINE
+#  if FPHEAP_CHUNK_SHIFT >= 21
+#    define FPHEAP_MAGAZINE 512
+#  else
+#    define FPHEAP_MAGAZINE 24
+#  endif
+#endif
+#if FPHEAP_MAGAZINE < 8 || FPHEAP_MAGAZINE > 1016 || FPHEAP_MAGAZINE % 8 != 0
+#  error "fpheap: FPHEAP_MAGAZINE must be a multiple of 8 in 8..1016"
+#endif
+
+/* FPHEAP_MAX_NODES (LAYOUT) - NUMA nodes a heap may be told of.  1..64, default
+ * 8; 1 saves a test in fpheap_free_sized.  A heap pays for the nodes in its
+ * configuration, not for these. */
+#ifndef FPHEAP_MAX_NODES
+#  define FPHEAP_MAX_NODES 8
+#endif
+#if FPHEAP_MAX_NODES < 1 || FPHEAP_MAX_NODES > 64
+#  error "fpheap: FPHEAP_MAX_NODES must be in 1..64"
+#endif
+
+/* FPHEAP_MAX_HEAPS (LAYOUT) - heaps at one time.  A power of two in 1..64,
+ * default 16.  Price: two pointers each in every thread. */
+#ifndef FPHEAP_MAX_HEAPS
+#  define FPHEAP_MAX_HEAPS 16
+#endif
+#if FPHEAP_MAX_HEAPS < 1 || FPHEAP_MAX_HEAPS > 64 || \
+    (FPHEAP_MAX_HEAPS & (FPHEAP_MAX_HEAPS - 1)) != 0
+#  error "fpheap: FPHEAP_MAX_HEAPS must be a power of two in 1..64"
+#endif
+
+/* FPHEAP_MAX_THREADS - threads that have caches at one time; 1..65536, default
+ * 1024.  Threads beyond it work without a cache.  Price: a pointer each per
+ * heap, and 16 bytes each per process. */
+#ifndef FPHEAP_MAX_THREADS
+#  define FPHEAP_MAX_THREADS 1024
+#endif
+#if FPHEAP_MAX_THREADS < 1 || FPHEAP_MAX_THREADS > 65536
+#  error "fpheap: FPHEAP_MAX_THREADS must be in 1..65536"
+#endif
+
+/* FPHEAP_NO_THREADS (LAYOUT) - 1: one thread only, no thread-local storage, no
+ * pthread, no atomic instruction.  Default 0. */
+#ifndef FPHEAP_NO_THREADS
+#  define FPHEAP_NO_THREADS 0
+#endif
+#if FPHEAP_NO_THREADS != 0 && FPHEAP_NO_THREADS != 1
+#  error "fpheap: FPHEAP_NO_THREADS must be 0 or 1"
+#endif
+
+/* FPHEAP_NO_OS - 1: no system call; neither the mmap provider nor clocks, and a
+ * provider must be given.  Default 0; needs FPHEAP_NO_THREADS. */
+#ifndef FPHEAP_NO_OS
+#  define FPHEAP_NO_OS 0
+#endif
+#if FPHEAP_NO_OS != 0 && FPHEAP_NO_OS != 1
+#  error "fpheap: FPHEAP_NO_OS must be 0 or 1"
+#endif
+#if FPHEAP_NO_OS && !FPHEAP_NO_THREADS
+#  error "fpheap: FPHEAP_NO_OS needs FPHEAP_NO_THREADS"
+#endif
+
+/* FPHEAP_NO_STDIO - 1: no fpheap_dump, no <stdio.h>.  Default 0. */
+#ifndef FPHEAP_NO_STDIO
+#  define FPHEAP_NO_STDIO 0
+#endif
+#if FPHEAP_NO_STDIO != 0 && FPHEAP_NO_STDIO != 1
+#  error "fpheap: FPHEAP_NO_STDIO must be 0 or 1"
+#endif
+
+/* FPHEAP_USE_LIBNUMA - 1: the mmap provider places memory, and threads find their
+ * node, with libnuma; link with -lnuma.  Default 0. */
+#ifndef FPHEAP_USE_LIBNUMA
+#  define FPHEAP_USE_LIBNUMA 0
+#endif
+#if FPHEAP_USE_LIBNUMA != 0 && FPHEAP_USE_LIBNUMA != 1
+#  error "fpheap: FPHEAP_USE_LIBNUMA must be 0 or 1"
+#endif
+#if FPHEAP_USE_LIBNUMA && FPHEAP_NO_OS
+#  error "fpheap: FPHEAP_USE_LIBNUMA and FPHEAP_NO_OS exclude each other"
+#endif
+
+/* FPHEAP_GROWTH_WAIT_MS - milliseconds for which a thread that needs new memory
+ * waits for another that is in the provider already, before it asks as well.
+ * 0..10000, default 100. */
+#ifndef FPHEAP_GROWTH_WAIT_MS
+#  define FPHEAP_GROWTH_WAIT_MS 100
+#endif
+#if FPHEAP_GROWTH_WAIT_MS < 0 || FPHEAP_GROWTH_WAIT_MS > 10000
+#  error "fpheap: FPHEAP_GROWTH_WAIT_MS must be in 0..10000"
+#endif
+
+/* FPHEAP_PANIC(message) - what to do about misuse that was found; default: the
+ * message to standard error, then abort().  If it returns, the call that found
+ * the misuse does nothing more. */
+
+/* FPHEAP_STATIC makes every function private to its file; FPHEAP_API decorates
+ * the public ones otherwise, for instance with a visibility attribute. */
+#ifdef FPHEAP_STATIC
+#  ifdef FPHEAP_API
+#    error "fpheap: FPHEAP_STATIC and FPHEAP_API exclude each other"
+#  endif
+#  define FPHEAP_API static FPH_UNUSED
+#else
+#  ifndef FPHEAP_API
+#    define FPHEAP_API extern
+#  endif
+#endif
+
+/* The LAYOUT settings are part of the names that the fast path refers to, so a
+ * file compiled with other settings does not link.  The first number is that of
+ * the layout itself. */
+#define FPH_NAME_(f, c, p, k, m, n, h, t) \
+    f##_v1_chunk##c##_pages##p##_class##k##_mag##m##_nodes##n##_heaps##h##_st##t
+#define FPH_NAME(f, c, p, k, m, n, h, t) FPH_NAME_(f, c, p, k, m, n, h, t)
+#if FPHEAP_CHUNK_SHIFT - FPHEAP_PAGE_SHIFT == 4
+#  define FPH_PAGES 16
+#elif FPHEAP_CHUNK_SHIFT - FPHEAP_PAGE_SHIFT == 5
+#  define FPH_PAGES 32
+#else
+#  define FPH_PAGES 64
+#endif
+#define FPH_LAYOUT(f)                                                      \
+    FPH_NAME(f, FPHEAP_CHUNK_SHIFT, FPH_PAGES, FPHEAP_CLASS_BITS,          \
+             FPHEAP_MAGAZINE, FPHEAP_MAX_NODES, FPHEAP_MAX_HEAPS,          \
+             FPHEAP_NO_THREADS)
+#define fph_table           FPH_LAYOUT(fph_table)
+#define fph_alloc_miss      FPH_LAYOUT(fph_alloc_miss)
+#define fph_free_miss       FPH_LAYOUT(fph_free_miss)
+#define fph_alloc_bulk_miss FPH_LAYOUT(fph_alloc_bulk_miss)
+#define fph_free_bulk_miss  FPH_LAYOUT(fph_free_bulk_miss)
+
+#if !FPHEAP_NO_STDIO
+#  include <stdio.h>
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* [TYPES] ================================================================== */
+
+#define FPHEAP_CHUNK      ((size_t)1 << FPHEAP_CHUNK_SHIFT)
+#define FPHEAP_PAGE       ((size_t)1 << FPHEAP_PAGE_SHIFT)
+#define FPHEAP_NAME_BYTES 32
+#define FPHEAP_ANY_NODE   (-1)
+
+typedef struct fpheap       fpheap;
+typedef struct fpheap_cache fpheap_cache;
+
+/* What kind of pages a region has, as far as its provider knows. */
+typedef enum fpheap_backing {
+    FPHEAP_BACKING_UNKNOWN = 0,
+    FPHEAP_BACKING_PAGES,       /* the system's base pages */
+    FPHEAP_BACKING_THP,         /* hugepages asked for, the kernel decides */
+    FPHEAP_BACKING_HUGETLB      /* reserved hugepages */
+} fpheap_backing;
+
+/* One piece of memory.  A provider's get fills it in, its put receives it back
+ * exactly as it was. */
+typedef struct fpheap_region {
+    void          *base;        /* any address */
+    size_t         bytes;       /* any length */
+    void          *cookie;      /* the provider's own */
+    fpheap_backing backing;
+} fpheap_region;
+
+/* The application's callbacks.  They may be called by several threads at once,
+ * and may use the heap they serve as long as that needs no new memory. */
+typedef struct fpheap_provider {
+    /* Fill in *region with at least `bytes` of readable and writable memory on
+     * `node`, aligned to `align` where that is possible.  A region that is not
+     * aligned is used where it is; if nothing useful remains it is handed back
+     * and the heap asks once more for FPHEAP_CHUNK bytes extra.
+     * Returns 0, or a negative errno. */
+    int (*get)(void *ctx, size_t bytes, size_t align, int node,
+               fpheap_region *region);
+
+    /* Take a region back.  NULL if that cannot be done.  Returns 0, or a
+     * negative errno, and then the heap keeps using the region. */
+    int (*put)(void *ctx, const fpheap_region *region);
+
+    /* The IOVA of the chunk at `chunk`; asked once when the heap begins to use
+     * it.  NULL if there is none; then fpheap_iova returns FPHEAP_BAD_IOVA. */
+    uint64_t (*iova)(void *ctx, const void *chunk);
+
+    void *ctx;                  /* passed to each call */
+} fpheap_provider;
+
+#define FPHEAP_BAD_IOVA UINT64_MAX
+
+/* fpheap_config.flags */
+#define FPHEAP_SPILL 1u /* a node without memory is served from the others */
+
+/* fpheap_config.  All zero is the default of everything. */
+typedef struct fpheap_config {
+    const fpheap_provider *provider;   /* copied; NULL: mmap */
+    unsigned               nodes;      /* NUMA nodes, 1..FPHEAP_MAX_NODES; 0: 1,
+                                          or all with FPHEAP_USE_LIBNUMA */
+    unsigned               flags;      /* FPHEAP_SPILL or 0 */
+    size_t                 growth_max; /* largest step of growth in bytes, at
+                                          least a chunk; 0: 1 GiB */
+    /* The calling thread's node, 0 .. nodes - 1, asked once per thread when it
+     * makes its cache; anything else means 0.  NULL: 0, or libnuma's answer. */
+    int  (*thread_node)(void *ctx);
+    void  *thread_node_ctx;
+} fpheap_config;
+
+/* Bytes and numbers of one heap.  While threads allocate this is a snapshot in
+ * which each figure is true of some moment; of a quiet heap it is exact:
+ *
+ *     region = live + parked + slab_free + page_free + waste + metadata     */
+typedef struct fpheap_stats {
+    size_t   region_bytes;     /* obtained from the provider */
+    size_t   live_bytes;       /* objects that the application holds, rounded
+                                  up to their class or pages */
+    size_t   parked_bytes;     /* objects in the magazines of caches and depots */
+    size_t   slab_free_bytes;  /* objects that are free in their slab */
+    size_t   page_free_bytes;  /* pages and chunks in no slab */
+    size_t   waste_bytes;      /* ends of slabs, unaligned ends of regions */
+    size_t   metadata_bytes;   /* the heap's own, in whole chunks, and headers */
+    size_t   live_objects;
+    size_t   parked_objects;
+    size_t   depot_bytes;      /* the part of parked_bytes that fpheap_trim and
+                                  growth can take back */
+    size_t   peak_region_bytes;
+    size_t   backing_bytes[4]; /* region_bytes by fpheap_backing */
+    unsigned regions;
+    unsigned caches;           /* caches with an owner */
+    uint64_t growths;          /* regions obtained, the first included */
+    uint64_t growth_failures;  /* calls to the provider that gave nothing */
+    uint64_t growth_max_ns;    /* the longest call; 0 with FPHEAP_NO_OS */
+    uint64_t releases;         /* regions given back */
+    uint64_t reclaims;         /* times that growth took back parked objects */
+} fpheap_stats;
+
+/* Numbers of one class, all nodes together. */
+typedef struct fpheap_class_stats {
+    size_t   size;             /* bytes of an object */
+    size_t   slabs;
+    size_t   live_objects;
+    size_t   parked_objects;
+    size_t   free_objects;
+    unsigned magazine;         /* objects in a full magazine */
+} fpheap_class_stats;
+
+/* One live object, as fpheap_walk shows it. */
+typedef struct fpheap_object {
+    void  *base;
+    size_t bytes;              /* usable */
+    int    node;
+} fpheap_object;
+
+/* --- read by the inline fast path; not for the application ---------------- */
+
+#define FPH_CLASS_BASE   (4 + FPHEAP_CLASS_BITS) /* below 1 << this: 16 B steps */
+#define FPH_CLASS_TOP    (FPHEAP_PAGE_SHIFT + 3) /* largest class: 8 pages */
+#define FPH_CLASS_MAX    ((size_t)1 << FPH_CLASS_TOP)
+#define FPH_CLASSES      (1 + ((FPH_CLASS_TOP - FPH_CLASS_BASE + 1) << FPHEAP_CLASS_BITS))
+#define FPH_BINS         (FPHEAP_MAX_NODES * FPH_CLASSES)
+
+#define FPH_CHUNK_MASK   (FPHEAP_CHUNK - 1)
+#define FPH_PAGE_BITS    (FPHEAP_CHUNK_SHIFT - FPHEAP_PAGE_SHIFT)
+
+#if FPHEAP_NO_THREADS
+#  define FPH_TLS
+#elif defined(__PIC__) && !defined(__PIE__)
+#  define FPH_TLS __thread __attribute__((tls_model("initial-exec")))
+#else
+#  define FPH_TLS __thread
+#endif
+#define FPH_LIKELY(x)   __builtin_expect(!!(x), 1)
+#define FPH_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define FPH_UNUSED      __attribute__((unused))
+#define FPH_INLINE      static inline __attribute__((always_inline, unused))
+#define FPH_NOINLINE    __attribute__((noinline, cold))
+
+typedef struct fph_magazine fph_magazine;
+typedef struct fph_state    fph_state;
+
+/*
+ * One bin of one cache.  The loaded magazine's slots lie between base and limit;
+ * those below top hold objects:
+ *
+ *     base                    top                   limit
+ *      | obj | obj | ... | obj |     |     ...     |  |
+ *
+ * Only top changes on a hit.  A bin of zeros is empty (top == base) and full
+ * (top == limit), so a thread that has no cache yet takes the miss path with no
+ * test of its own.  Only the owner writes, and reads plainly what it wrote; other
+ * threads read the pointers for statistics, hence its relaxed stores.
+ */
+typedef struct fph_bin {
+    void        **top;
+    void        **base;
+    void        **limit;
+    fph_magazine *spare;       /* owner only: empty, full, or NULL */
+} fph_bin;
+
+/* A thread's bins of one heap: all of them, and those of its node. */
+typedef struct fph_entry {
+    fph_bin *bins;
+    fph_bin *local;
+} fph_entry;
+
+/* The handle of a heap in this process. */
+struct fpheap {
+    unsigned        entry;     /* byte offset in fph_table */
+    unsigned        bins;      /* (nodes * FPH_CLASSES), immutable after create */
+    unsigned        nodes;
+    unsigned        flags;
+    fph_state      *state;     /* NULL: no heap */
+    fpheap_provider provider;
+    size_t          growth_max;
+    int           (*thread_node)(void *ctx);
+    void           *thread_node_ctx;
+    char            name[FPHEAP_NAME_BYTES];
+};
+
+struct fpheap_cache {
+    fpheap  *heap;
+    fph_bin *local;            /* bins + node * FPH_CLASSES */
+    int      node;
+    unsigned owned;            /* 1 while a thread has it */
+    fph_bin  bins[1];          /* heap->bins of them */
+};
+
+/* [API] ==================================================================== */
+
+/*
+ * fpheap_create - make a heap
+ *
+ * name    up to FPHEAP_NAME_BYTES - 1 characters for people to read, copied;
+ *         NULL is "heap".  Two heaps may have the same name.
+ * config  copied; NULL or all zero for the defaults
+ *
+ * Takes a first region of two chunks from the provider, for the heap's own
+ * records and the first objects.
+ *
+ * Returns  the heap, which the caller gives back to fpheap_destroy.
+ * Errors   NULL and errno: EINVAL (nodes above FPHEAP_MAX_NODES, unknown flags,
+ *          growth_max below a chunk, a provider without get), ENAMETOOLONG,
+ *          ENFILE, EFAULT, or what the provider returned.
+ * Threads  Any.
+ * Blocks   Calls the provider.
+ * Cost     One provider call and a first touch of about 64 KiB.
+ */
+FPHEAP_API fpheap *fpheap_create(const char *name, const fpheap_config *config);
+
+/*
+ * fpheap_destroy - give everything back to the provider
+ *
+ * Objects parked in caches, this thread's or others', are not live.  A region
+ * that the provider does not take is forgotten.
+ *
+ * Returns  0, or -EBUSY while objects are live: then nothing has changed.
+ * Threads  No other call on this heap may run.  Thread exit may.
+ * Blocks   Waits for threads that are just leaving the heap; calls the provider.
+ * Cost     O(chunks + caches).
+ */
+FPHEAP_API int fpheap_destroy(fpheap *heap);
+
+/*
+ * fpheap_destroy_forced - the same with objects live: they end with the heap
+ *
+ * Returns  0.
+ * Threads, Blocks, Cost  As fpheap_destroy.
+ */
+FPHEAP_API int fpheap_destroy_forced(fpheap *heap);
+
+/*
+ * fpheap_alloc - an object of at least size bytes
+ *
+ * size    bytes; 0 gives the smallest object
+ *
+ * Aligned to the largest power of two that divides its class: 16 at least, and a
+ * power of two to itself up to a page; above 8 pages, to a page.  The contents
+ * are indeterminate: what the last owner left, or the provider.
+ *
+ * Returns  the object; the caller frees it with any of the free functions.
+ * Errors   NULL and errno ENOMEM, EFAULT, EDEADLK, or what the provider returned.
+ * Threads  Any.
+ * Blocks   A hit and an exchange with the depot never.  See [THREADS] on growth.
+ * Cost     Hit: 5 loads, 1 store, 2 branches.  Exchange: one magazine for another.
+ *          Claim: one atomic per 64 objects.  Above 8 pages: a search of the page
+ *          maps, one word per 64 chunks and one per chunk that may fit.
+ */
+FPH_INLINE void *fpheap_alloc(fpheap *heap, size_t size);
+
+/*
+ * fpheap_free - give an object back
+ *
+ * object  from any thread and any function of this heap; NULL does nothing
+ *
+ * Errors   None.  FPHEAP_PANIC where a slow path sees that it is no live object.
+ * Threads  Any.
+ * Blocks   Never.
+ * Cost     Hit: 6 loads, 2 stores, 3 branches; the object is not touched.
+ */
+FPH_INLINE void fpheap_free(fpheap *heap, void *object);
+
+/*
+ * fpheap_free_sized - the same, told the size
+ *
+ * size    as given to fpheap_alloc, _zalloc, _calloc (the product), _alloc_on,
+ *         _alloc_bulk or the last fpheap_realloc; not for fpheap_aligned_alloc
+ *
+ * With one node it needs no look at the chunk.  All else as fpheap_free.
+ */
+FPH_INLINE void fpheap_free_sized(fpheap *heap, void *object, size_t size);
+
+/*
+ * fpheap_alloc_bulk - n objects of at least size bytes each, or none
+ *
+ * objects  array of n pointers, written on success only
+ * n        number of objects; 0 succeeds and does nothing
+ *
+ * Returns  0
+ * Errors   a negative errno as fpheap_alloc's; nothing was taken.
+ * Threads  Any.
+ * Blocks   As fpheap_alloc.
+ * Cost     Hit: n loads and stores.  Miss: whole magazines, then O(n).
+ */
+FPH_INLINE int fpheap_alloc_bulk(fpheap *heap, size_t size, void **objects,
+                                 unsigned n);
+
+/*
+ * fpheap_free_bulk_sized - give back n objects that were allocated with one size
+ *
+ * size    as for fpheap_free_sized
+ * objects n pointers; NULL ones are skipped
+ *
+ * All else as fpheap_free.
+ */
+FPH_INLINE void fpheap_free_bulk_sized(fpheap *heap, void *const *objects,
+                                       unsigned n, size_t size);
+
+/*
+ * fpheap_free_bulk - give back n objects of any sizes
+ *
+ * objects  n pointers; NULL ones are skipped
+ *
+ * All else as n calls of fpheap_free.
+ */
+FPHEAP_API void fpheap_free_bulk(fpheap *heap, void *const *objects, unsigned n);
+
+/*
+ * fpheap_alloc_burst - as many objects as there are, n at most
+ *
+ * Returns  how many; objects[] is written that far.  Fewer than n: errno is set.
+ * Threads, Blocks, Cost  As fpheap_alloc_bulk.
+ */
+FPHEAP_API unsigned fpheap_alloc_burst(fpheap *heap, size_t size, void **objects,
+                                       unsigned n);
+
+/*
+ * fpheap_zalloc, fpheap_calloc - fpheap_alloc and all usable bytes set to zero
+ *
+ * Errors   Also ENOMEM when n * size overflows.
+ * Cost     That of fpheap_alloc and of memset.
+ */
+FPHEAP_API void *fpheap_zalloc(fpheap *heap, size_t size);
+FPHEAP_API void *fpheap_calloc(fpheap *heap, size_t n, size_t size);
+
+/*
+ * fpheap_aligned_alloc - fpheap_alloc with a stronger alignment
+ *
+ * align   a power of two, 1 .. FPHEAP_CHUNK
+ *
+ * Errors   Also EINVAL: align is out of range.
+ * Cost     Up to a page of alignment as fpheap_alloc plus a search for a class
+ *          that is a multiple of it; above, as an object above 8 pages.
+ */
+FPHEAP_API void *fpheap_aligned_alloc(fpheap *heap, size_t align, size_t size);
+
+/*
+ * fpheap_alloc_on - fpheap_alloc from one node's memory
+ *
+ * node    0 .. nodes - 1, or FPHEAP_ANY_NODE for the calling thread's
+ *
+ * Errors   Also EINVAL: no such node.  FPHEAP_SPILL does not apply.
+ */
+FPHEAP_API void *fpheap_alloc_on(fpheap *heap, size_t size, int node);
+
+/*
+ * fpheap_realloc - change an object's size, in place where it fits
+ *
+ * object  NULL allocates
+ * size    bytes; 0 gives the smallest object and frees nothing
+ *
+ * Stays in place while the size keeps its class; above 8 pages, while it fits and
+ * needs more than half of the object.
+ *
+ * Returns  the object, moved or not, with the first min(old, new) bytes kept.
+ * Errors   As fpheap_alloc; the old object is untouched.  An object that would only
+ *          become smaller stays instead.
+ * Threads  Any.  Blocks and Cost: fpheap_alloc, a copy, fpheap_free.
+ */
+FPHEAP_API void *fpheap_realloc(fpheap *heap, void *object, size_t size);
+
+/*
+ * fpheap_usable_size - the bytes an object has
+ *
+ * object  live; NULL has 0
+ *
+ * Threads  Any.  Blocks: never.  Cost: 4 loads.
+ */
+FPHEAP_API size_t fpheap_usable_size(fpheap *heap, const void *object);
+
+/*
+ * fpheap_base_of - the start of the object that a pointer points into
+ *
+ * interior  any pointer at all
+ *
+ * Returns  the object's first byte, be it live or free in its slab; NULL if the
+ *          pointer is into no object of this heap.
+ * Threads  Any.  Blocks: never.  Cost: O(regions).
+ */
+FPHEAP_API void *fpheap_base_of(fpheap *heap, const void *interior);
+
+/*
+ * fpheap_owns - 1 if fpheap_base_of finds an object, else 0
+ *
+ * Threads, Blocks, Cost  As fpheap_base_of.
+ */
+FPHEAP_API int fpheap_owns(fpheap *heap, const void *pointer);
+
+/*
+ * fpheap_iova - the IOVA of a byte of a live object
+ *
+ * object  its start, or a byte in the chunk in which it starts
+ *
+ * Returns  the IOVA, or FPHEAP_BAD_IOVA if the provider has none.
+ * Threads  Any.  Blocks: never.  Cost: 2 loads.
+ */
+FPHEAP_API uint64_t fpheap_iova(fpheap *heap, const void *object);
+
+/*
+ * fpheap_self - the calling thread's cache, for loops that want to keep it
+ *
+ * The cache is this thread's alone, until it exits or calls fpheap_thread_leave,
+ * or the heap is destroyed.  The functions below are those above without the
+ * look-up of the cache.
+ *
+ * Returns  the cache
+ * Errors   NULL and errno: ENOMEM, or EAGAIN when FPHEAP_MAX_THREADS threads have
+ *          caches or the thread is exiting.
+ * Threads  Any.  Blocks: as fpheap_alloc.  Cost: O(1); the first time, O(bins).
+ */
+FPHEAP_API fpheap_cache *fpheap_self(fpheap *heap);
+
+FPH_INLINE void *fpheap_cache_alloc(fpheap_cache *cache, size_t size);
+FPH_INLINE void  fpheap_cache_free(fpheap_cache *cache, void *object);
+FPH_INLINE void  fpheap_cache_free_sized(fpheap_cache *cache, void *object,
+                                         size_t size);
+FPH_INLINE int   fpheap_cache_alloc_bulk(fpheap_cache *cache, size_t size,
+                                         void **objects, unsigned n);
+FPH_INLINE void  fpheap_cache_free_bulk_sized(fpheap_cache *cache,
+                                              void *const *objects, unsigned n,
+                                              size_t size);
+
+/*
+ * fpheap_flush - put what this thread has parked where others can use it
+ *
+ * Full magazines go to the depot, the rest to the slabs.
+ *
+ * Threads  Any.  Blocks: never.  Cost: O(bins + objects parked).
+ */
+FPHEAP_API void fpheap_flush(fpheap *heap);
+
+/*
+ * fpheap_thread_leave - fpheap_flush, and give up the cache
+ *
+ * For a thread that goes on without the heap; thread exit does it by itself.
+ * The next call makes a cache again.
+ *
+ * Threads, Blocks, Cost  As fpheap_flush.
+ */
+FPHEAP_API void fpheap_thread_leave(fpheap *heap);
+
+/*
+ * fpheap_reserve - have memory ready
+ *
+ * bytes   that can be allocated on the node, in pages, without the provider
+ * node    0 .. nodes - 1, or FPHEAP_ANY_NODE for the calling thread's
+ *
+ * The memory is touched and its chunks are set up, so nothing is left to fault
+ * in.  Free memory that the node has already counts.
+ *
+ * Returns  0
+ * Errors   -EINVAL: no such node; else as fpheap_alloc, and what was obtained
+ *          stays in the heap.
+ * Threads  Any.
+ * Blocks   Calls the provider.
+ * Cost     O(bytes).
+ */
+FPHEAP_API int fpheap_reserve(fpheap *heap, size_t bytes, int node);
+
+/*
+ * fpheap_trim - give free memory back to the provider
+ *
+ * Takes back what this thread and the depots park, turns empty slabs into free
+ * pages, and gives back each region that is free as a whole, but for those that
+ * hold the heap's own records.
+ *
+ * Returns  the bytes given back
+ * Threads  Any.
+ * Blocks   Calls the provider's put; others go on meanwhile.
+ * Cost     O(parked objects + slabs + chunks).
+ */
+FPHEAP_API size_t fpheap_trim(fpheap *heap);
+
+/*
+ * fpheap_stats_get - where the bytes are
+ *
+ * stats   written
+ *
+ * Threads  Any.  Blocks: never.  Cost: O(chunks x pages + caches x bins).
+ */
+FPHEAP_API void fpheap_stats_get(fpheap *heap, fpheap_stats *stats);
+
+/*
+ * fpheap_class_stats_get - the numbers of one class
+ *
+ * index   0, 1, 2 ... in order of size
+ *
+ * Returns  0, or -EINVAL: no such class, and nothing was written.
+ * Threads, Blocks, Cost  As fpheap_stats_get.
+ */
+FPHEAP_API int fpheap_class_stats_get(fpheap *heap, unsigned index,
+                                      fpheap_class_stats *stats);
+
+/*
+ * fpheap_walk - show every live object
+ *
+ * visit   called for each; anything but 0 ends the walk.  It must not call the
+ *         heap.
+ *
+ * Returns  0, or what visit returned last.
+ * Threads  No other call on this heap may run.
+ * Blocks   Never.  Cost: O(objects).
+ */
+FPHEAP_API int fpheap_walk(fpheap *heap,
+                           int (*visit)(void *arg, const fpheap_object *object),
+                           void *arg);
+
+/*
+ * fpheap_check - test every invariant of the heap
+ *
+ * Returns  NULL, or a sentence that names the first that does not hold.
+ * Threads  No other call on this heap may run.
+ * Blocks   Never.  Cost: O(objects).
+ */
+FPHEAP_API const char *fpheap_check(fpheap *heap);
+
+#if !FPHEAP_NO_STDIO
+/*
+ * fpheap_dump - print the statistics for people to read
+ *
+ * Threads  As fpheap_stats_get.  Blocks: in stdio.
+ */
+FPHEAP_API void fpheap_dump(fpheap *heap, FILE *out);
+#endif
+
+/*
+ * fpheap_config_string - the settings that the implementation was built with
+ *
+ * Returns  a constant like "FPHEAP_CHUNK_SHIFT=21 FPHEAP_PAGE_SHIFT=16 ..."
+ */
+FPHEAP_API const char *fpheap_config_string(void);
+
+#if !FPHEAP_NO_OS
+/* fpheap_provider_mmap, flags */
+#define FPHEAP_HUGETLB 1u /* reserved hugepages first, if there are any */
+#define FPHEAP_NO_THP  2u /* do not ask for transparent hugepages */
+
+/*
+ * fpheap_provider_mmap - the default provider, with a choice of pages
+ *
+ * provider  written
+ * flags     FPHEAP_HUGETLB, FPHEAP_NO_THP, or 0 for transparent hugepages where
+ *           the kernel allows them
+ *
+ * Regions are aligned to a chunk; fpheap_stats.backing_bytes says what they got.
+ * Returns  0, or -EINVAL: unknown flags.
+ */
+FPHEAP_API int fpheap_provider_mmap(fpheap_provider *provider, unsigned flags);
+#endif
+
+/* A buffer of the application's, handed out once and as a whole. */
+typedef struct fpheap_buffer {
+    void    *base;
+    size_t   bytes;
+    unsigned taken;            /* 1 while the heap has it */
+} fpheap_buffer;
+
+/*
+ * fpheap_provider_buffer - a provider that has one buffer
+ *
+ * provider  written
+ * buffer    written; must live as long as the heap
+ * base      any memory; the aligned chunks inside are used: at least two
+ * bytes     its length
+ */
+FPHEAP_API void fpheap_provider_buffer(fpheap_provider *provider,
+                                       fpheap_buffer *buffer, void *base,
+                                       size_t bytes);
+
+/* [FASTPATH] ===============================================================
+ *
+ * Hits only.  A miss is one call to a function of [CACHE]; NULL, a size that has
+ * no class, and a pointer at the start of a chunk are misses too, so each costs
+ * no branch of its own.
+ */
+
+#if FPHEAP_NO_THREADS
+#  define FPH_LOAD(p, order)     (*(p))
+#  define FPH_STORE(p, v, order) ((void)(*(p) = (v)))
+#else
+#  define FPH_LOAD(p, order)     __atomic_load_n(p, __ATOMIC_##order)
+#  define FPH_STORE(p, v, order) __atomic_store_n(p, v, __ATOMIC_##order)
+#endif
+
+/* The bins of a thread that has no cache: all empty, all full, never changed. */
+#define FPH_ENTRY_1  { fph_no_bins, fph_no_bins }
+#define FPH_ENTRY_2  FPH_ENTRY_1, FPH_ENTRY_1
+#define FPH_ENTRY_4  FPH_ENTRY_2, FPH_ENTRY_2
+#define FPH_ENTRY_8  FPH_ENTRY_4, FPH_ENTRY_4
+#define FPH_ENTRY_16 FPH_ENTRY_8, FPH_ENTRY_8
+#define FPH_ENTRY_32 FPH_ENTRY_16, FPH_ENTRY_16
+#define FPH_ENTRY_64 FPH_ENTRY_32, FPH_ENTRY_32
+#define FPH_ENTRIES_(n) { FPH_ENTRY_##n }
+#define FPH_ENTRIES(n)  FPH_ENTRIES_(n)
+
+#ifdef FPHEAP_STATIC
+static fph_bin fph_no_bins[FPH_BINS];
+static FPH_TLS fph_entry fph_table[FPHEAP_MAX_HEAPS] =
+    FPH_ENTRIES(FPHEAP_MAX_HEAPS);
+#else
+FPHEAP_API FPH_TLS fph_entry fph_table[FPHEAP_MAX_HEAPS];
+#endif
+
+FPHEAP_API void *fph_alloc_miss(fpheap *heap, size_t size);
+FPHEAP_API void  fph_free_miss(fpheap *heap, void *object);
+FPHEAP_API int   fph_alloc_bulk_miss(fpheap *heap, size_t size, void **objects,
+                                     unsigned n);
+FPHEAP_API void  fph_free_bulk_miss(fpheap *heap, void *const *objects,
+                                    unsigned n);
+
+/* The class of a size in 1 .. FPH_CLASS_MAX.  Steps of 16 bytes up to 1 <<
+ * FPH_CLASS_BASE, then 1 << FPHEAP_CLASS_BITS steps per doubling. */
+FPH_INLINE unsigned
+fph_class_of(size_t size)
+{
+    size_t   last  = size - 1;
+    unsigned log2  = 63u ^ (unsigned)__builtin_clzll(
+        (unsigned long long)last | 1ull << FPH_CLASS_BASE);
+    unsigned shift = log2 - FPHEAP_CLASS_BITS;
+
+    return ((log2 - FPH_CLASS_BASE) << FPHEAP_CLASS_BITS)
+         + (unsigned)(last >> shift) + 1;
+}
+
+/* 0 wraps to the top and has no class, as sizes above the largest have none. */
+FPH_INLINE int
+fph_has_class(size_t size)
+{
+    return size - 1 < FPH_CLASS_MAX;
+}
+
+/*
+ * The bin of the page that an object is in.  The map of a chunk's pages is one
+ * cache line of bins in the chunk's header, at an offset that depends on the
+ * chunk's address: all headers begin at the same address bits, and with a fixed
+ * offset a thousand chunks would share one set of the cache.  The bits above
+ * those that number the page select the line, so one shift does both.
+ */
+#if FPHEAP_CHUNK_SHIFT - 10 > FPH_PAGE_BITS
+#  define FPH_MAP_BITS (FPHEAP_CHUNK_SHIFT - 10) /* the header is 1/512 chunk */
+#else
+#  define FPH_MAP_BITS (FPH_PAGE_BITS + 1)       /* two lines at least */
+#endif
+
+FPH_INLINE unsigned
+fph_bin_of(const void *object)
+{
+    uintptr_t       at  = (uintptr_t)object;
+    const uint16_t *map = (const uint16_t *)(at & ~(uintptr_t)FPH_CHUNK_MASK);
+
+    at = at >> FPHEAP_PAGE_SHIFT & (((uintptr_t)1 << FPH_MAP_BITS) - 1);
+    return FPH_LOAD(&map[at], RELAXED);
+}
+
+/* Put an object on top of a bin; 0 if the loaded magazine is full. */
+FPH_INLINE int
+fph_put(fph_bin *bin, void *object)
+{
+    void **top = FPH_LOAD(&bin->top, RELAXED);
+
+    if (FPH_UNLIKELY(top == bin->limit))
+        return 0;
+    *top = object;
+    FPH_STORE(&bin->top, top + 1, RELAXED);
+    return 1;
+}
+
+/* Take the n top objects of a bin, or none and return 0. */
+FPH_INLINE int
+fph_take_bulk(fph_bin *bin, void **objects, unsigned n)
+{
+    void **top = FPH_LOAD(&bin->top, RELAXED);
+    size_t i;
+
+    if (FPH_UNLIKELY((size_t)(top - bin->base) < n))
+        return 0;
+    top -= n;
+    for (i = 0; i < n; i++)
+        objects[i] = top[i];
+    FPH_STORE(&bin->top, top, RELAXED);
+    return 1;
+}
+
+/* Put n objects on top of a bin; 0, and none put, if they do not all fit or one
+ * of them is NULL. */
+FPH_INLINE int
+fph_put_bulk(fph_bin *bin, void *const *objects, unsigned n)
+{
+    void **top = FPH_LOAD(&bin->top, RELAXED);
+    size_t holes = 0;
+    size_t i;
+
+    if (FPH_UNLIKELY((size_t)(bin->limit - top) < n))
+        return 0;
+    for (i = 0; i < n; i++) {
+        top[i] = objects[i];
+        holes |= objects[i] == NULL;
+    }
+    if (FPH_UNLIKELY(holes != 0))
+        return 0;
+    FPH_STORE(&bin->top, top + n, RELAXED);
+    return 1;
+}
+
+FPH_INLINE void *
+fph_alloc(fpheap *heap, fph_bin *local, size_t size)
+{
+    if (FPH_LIKELY(fph_has_class(size))) {
+        fph_bin *bin = &local[fph_class_of(size)];
+        void   **top = FPH_LOAD(&bin->top, RELAXED);
+
+        if (FPH_LIKELY(top != bin->base)) {
+            FPH_STORE(&bin->top, top - 1, RELAXED);
+            return top[-1];
+        }
+    }
+    return fph_alloc_miss(heap, size);
+}
+
+/* A bin above heap->bins comes from memory that is no chunk of ours. */
+FPH_INLINE void
+fph_free(fpheap *heap, fph_bin *bins, void *object)
+{
+    if (FPH_LIKELY(((uintptr_t)object & FPH_CHUNK_MASK) != 0)) {
+        unsigned bin = fph_bin_of(object);
+
+        if (FPH_LIKELY(bin < heap->bins && fph_put(&bins[bin], object)))
+            return;
+    }
+    fph_free_miss(heap, object);
+}
+
+/* Only on a heap of one node does the size alone name the bin. */
+FPH_INLINE int
+fph_size_is_bin(const fpheap *heap, size_t size)
+{
+    return (FPHEAP_MAX_NODES == 1 || heap->nodes == 1) && fph_has_class(size);
+}
+
+FPH_INLINE void
+fph_free_sized(fpheap *heap, fph_bin *bins, void *object, size_t size)
+{
+    if (!FPH_LIKELY(fph_size_is_bin(heap, size)))
+        fph_free(heap, bins, object);
+    else if (FPH_UNLIKELY(object == NULL
+                          || !fph_put(&bins[fph_class_of(size)], object)))
+        fph_free_miss(heap, object);
+}
+
+FPH_INLINE int
+fph_alloc_bulk(fpheap *heap, fph_bin *local, size_t size, void **objects,
+               unsigned n)
+{
+    if (FPH_LIKELY(fph_has_class(size)
+                   && fph_take_bulk(&local[fph_class_of(size)], objects, n)))
+        return 0;
+    return fph_alloc_bulk_miss(heap, size, objects, n);
+}
+
+FPH_INLINE void
+fph_free_bulk_sized(fpheap *heap, fph_bin *bins, void *const *objects,
+                    unsigned n, size_t size)
+{
+    if (!FPH_LIKELY(fph_size_is_bin(heap, size)
+                    && fph_put_bulk(&bins[fph_class_of(size)], objects, n)))
+        fph_free_bulk_miss(heap, objects, n);
+}
+
+FPH_INLINE const fph_entry *
+fph_entry_of(const fpheap *heap)
+{
+    return (const fph_entry *)(const void *)((const char *)fph_table
+                                             + heap->entry);
+}
+
+FPH_INLINE void *
+fpheap_alloc(fpheap *heap, size_t size)
+{
+    return fph_alloc(heap, fph_entry_of(heap)->local, size);
+}
+
+FPH_INLINE void
+fpheap_free(fpheap *heap, void *object)
+{
+    fph_free(heap, fph_entry_of(heap)->bins, object);
+}
+
+FPH_INLINE void
+fpheap_free_sized(fpheap *heap, void *object, size_t size)
+{
+    fph_free_sized(heap, fph_entry_of(heap)->bins, object, size);
+}
+
+FPH_INLINE int
+fpheap_alloc_bulk(fpheap *heap, size_t size, void **objects, unsigned n)
+{
+    return fph_alloc_bulk(heap, fph_entry_of(heap)->local, size, objects, n);
+}
+
+FPH_INLINE void
+fpheap_free_bulk_sized(fpheap *heap, void *const *objects, unsigned n,
+                       size_t size)
+{
+    fph_free_bulk_sized(heap, fph_entry_of(heap)->bins, objects, n, size);
+}
+
+FPH_INLINE void *
+fpheap_cache_alloc(fpheap_cache *cache, size_t size)
+{
+    return fph_alloc(cache->heap, cache->local, size);
+}
+
+FPH_INLINE void
+fpheap_cache_free(fpheap_cache *cache, void *object)
+{
+    fph_free(cache->heap, cache->bins, object);
+}
+
+FPH_INLINE void
+fpheap_cache_free_sized(fpheap_cache *cache, void *object, size_t size)
+{
+    fph_free_sized(cache->heap, cache->bins, object, size);
+}
+
+FPH_INLINE int
+fpheap_cache_alloc_bulk(fpheap_cache *cache, size_t size, void **objects,
+                        unsigned n)
+{
+    return fph_alloc_bulk(cache->heap, cache->local, size, objects, n);
+}
+
+FPH_INLINE void
+fpheap_cache_free_bulk_sized(fpheap_cache *cache, void *const *objects,
+                             unsigned n, size_t size)
+{
+    fph_free_bulk_sized(cache->heap, cache->bins, objects, n, size);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* FPHEAP_H */
+
+/* ===========================================================================
+ * Implementation
+ * ======================================================================== */
+
+#if defined(FPHEAP_IMPLEMENTATION) && !defined(FPH_IMPLEMENTED)
+#define FPH_IMPLEMENTED
+
+/* [PLATFORM] ===============================================================
+ *
+ * All that depends on the system, and the only functions that touch words which
+ * threads share.  Another POSIX system needs changes here and nowhere else.
+ */
+#include <errno.h>
+#include <string.h>
+#if !FPHEAP_NO_OS
+#  include <signal.h>
+#  include <stdlib.h>
+#  include <sys/mman.h>
+#  include <time.h>
+#  include <unistd.h>
+#  ifdef __linux__
+#    include <sys/syscall.h>
+#  endif
+#endif
+#if !FPHEAP_NO_THREADS
+#  include <pthread.h>
+#  include <sched.h>
+#endif
+#if FPHEAP_USE_LIBNUMA
+#  include <numa.h>
+#endif
+
+#if !FPHEAP_NO_OS && !defined(MAP_ANONYMOUS)
+#  error "fpheap: define _GNU_SOURCE before the first #include of this file"
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* 64-bit words are atomic only where they are aligned, which i386 does not see
+ * to by itself. */
+typedef uint64_t fph_word __attribute__((aligned(8)));
+
+#if FPHEAP_NO_THREADS
+static inline uint64_t
+fph_plain_or(fph_word *p, uint64_t v)
+{
+    uint64_t old = *p;
+
+    *p = old | v;
+    return old;
+}
+
+static inline uint64_t
+fph_plain_and(fph_word *p, uint64_t v)
+{
+    uint64_t old = *p;
+
+    *p = old & v;
+    return old;
+}
+
+static inline uint64_t
+fph_plain_add(fph_word *p, uint64_t v)
+{
+    uint64_t old = *p;
+
+    *p = old + v;
+    return old;
+}
+
+static inline int
+fph_plain_cas(fph_word *p, uint64_t *expected, uint64_t desired)
+{
+    if (*p != *expected) {
+        *expected = *p;
+        return 0;
+    }
+    *p = desired;
+    return 1;
+}
+#  define FPH_FETCH_OR(p, v, order)  fph_plain_or(p, v)
+#  define FPH_FETCH_AND(p, v, order) fph_plain_and(p, v)
+#  define FPH_FETCH_ADD(p, v, order) fph_plain_add(p, v)
+#  define FPH_CAS(p, e, d, order, failure) fph_plain_cas(p, e, d)
+#  define FPH_CAS_PTR(p, e, d) ((void)(e), *(p) = (d), 1)
+#  define FPH_EXCHANGE(p, v)   fph_plain_exchange(p, v)
+static inline unsigned
+fph_plain_exchange(unsigned *p, unsigned v)
+{
+    unsigned old = *p;
+
+    *p = v;
+    return old;
+}
+#else
+#  define FPH_FETCH_OR(p, v, order)  __atomic_fetch_or(p, v, __ATOMIC_##order)
+#  define FPH_FETCH_AND(p, v, order) __atomic_fetch_and(p, v, __ATOMIC_##order)
+#  define FPH_FETCH_ADD(p, v, order) __atomic_fetch_add(p, v, __ATOMIC_##order)
+#  define FPH_CAS(p, e, d, order, failure)                            \
+    __atomic_compare_exchange_n(p, e, d, 0 /* strong */,              \
+                                __ATOMIC_##order, __ATOMIC_##failure)
+#  define FPH_CAS_PTR(p, e, d)                                        \
+    __atomic_compare_exchange_n(p, e, d, 0 /* strong */,              \
+                                __ATOMIC_RELEASE, __ATOMIC_RELAXED)
+#  define FPH_EXCHANGE(p, v)   __atomic_exchange_n(p, v, __ATOMIC_ACQUIRE)
+#endif
+
+static inline uint64_t
+fph_load_relaxed(const fph_word *p)
+{
+    return FPH_LOAD(p, RELAXED);
+}
+
+static inline uint64_t
+fph_load_acquire(const fph_word *p)
+{
+    return FPH_LOAD(p, ACQUIRE);
+}
+
+static inline uint64_t
+fph_load_seq_cst(const fph_word *p)
+{
+    return FPH_LOAD(p, SEQ_CST);
+}
+
+static inline void
+fph_store_relaxed(fph_word *p, uint64_t v)
+{
+    FPH_STORE(p, v, RELAXED);
+}
+
+static inline void
+fph_store_release(fph_word *p, uint64_t v)
+{
+    FPH_STORE(p, v, RELEASE);
+}
+
+static inline uint64_t
+fph_fetch_or_release(fph_word *p, uint64_t v)
+{
+    return FPH_FETCH_OR(p, v, RELEASE);
+}
+
+static inline uint64_t
+fph_fetch_or_seq_cst(fph_word *p, uint64_t v)
+{
+    return FPH_FETCH_OR(p, v, SEQ_CST);
+}
+
+static inline uint64_t
+fph_fetch_and_relaxed(fph_word *p, uint64_t v)
+{
+    return FPH_FETCH_AND(p, v, RELAXED);
+}
+
+static inline uint64_t
+fph_fetch_and_acquire(fph_word *p, uint64_t v)
+{
+    return FPH_FETCH_AND(p, v, ACQUIRE);
+}
+
+static inline uint64_t
+fph_fetch_and_seq_cst(fph_word *p, uint64_t v)
+{
+    return FPH_FETCH_AND(p, v, SEQ_CST);
+}
+
+static inline uint64_t
+fph_fetch_add_relaxed(fph_word *p, uint64_t v)
+{
+    return FPH_FETCH_ADD(p, v, RELAXED);
+}
+
+/* Each compare-and-swap leaves the word's value in *expected when it fails. */
+static inline int
+fph_cas_relaxed(fph_word *p, uint64_t *expected, uint64_t desired)
+{
+    return FPH_CAS(p, expected, desired, RELAXED, RELAXED);
+}
+
+static inline int
+fph_cas_acquire(fph_word *p, uint64_t *expected, uint64_t desired)
+{
+    return FPH_CAS(p, expected, desired, ACQUIRE, ACQUIRE);
+}
+
+static inline int
+fph_cas_release(fph_word *p, uint64_t *expected, uint64_t desired)
+{
+    return FPH_CAS(p, expected, desired, RELEASE, RELAXED);
+}
+
+static inline int
+fph_cas_acq_rel(fph_word *p, uint64_t *expected, uint64_t desired)
+{
+    return FPH_CAS(p, expected, desired, ACQ_REL, ACQUIRE);
+}
+
+/* Raise *p to v if it is lower. */
+static inline void
+fph_max_relaxed(fph_word *p, uint64_t v)
+{
+    uint64_t old = fph_load_relaxed(p);
+
+    while (old < v && !fph_cas_relaxed(p, &old, v))
+        ;
+}
+
+static inline unsigned
+fph_lowest_bit(uint64_t word)
+{
+    return (unsigned)__builtin_ctzll(word);
+}
+
+static inline unsigned
+fph_highest_bit(uint64_t word)
+{
+    return 63u ^ (unsigned)__builtin_clzll(word);
+}
+
+static inline unsigned
+fph_popcount(uint64_t word)
+{
+    return (unsigned)__builtin_popcountll(word);
+}
+
+#ifndef FPHEAP_PANIC
+#  define FPHEAP_PANIC(message) fph_panic(message)
+FPH_NOINLINE static void
+fph_panic(const char *message)
+{
+#  if FPHEAP_NO_OS
+    (void)message;
+    __builtin_trap();
+#  else
+    ssize_t written = write(STDERR_FILENO, message, strlen(message));
+
+    written = write(STDERR_FILENO, "\n", 1);
+    (void)written;
+    abort();
+#  endif
+}
+#endif
+
+static inline uint64_t
+fph_now_ns(void)
+{
+#if FPHEAP_NO_OS
+    return 0;
+#else
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+#endif
+}
+
+static inline void
+fph_yield(void)
+{
+#if !FPHEAP_NO_THREADS
+    sched_yield();
+#endif
+}
+
+/* Whether eight bytes can be written: asked of the kernel, which says EFAULT
+ * where a store would end the program. */
+static int
+fph_is_writable(void *p)
+{
+#if !FPHEAP_NO_OS && defined(__linux__)
+    return syscall(SYS_rt_sigprocmask, SIG_BLOCK, NULL, p, (size_t)8) == 0;
+#else
+    (void)p;
+    return 1;
+#endif
+}
+
+/* One write to every 4 KiB, so that no page is left to fault in. */
+static void
+fph_touch(char *from, char *to)
+{
+    for (; from < to; from += 4096)
+        *(volatile char *)from = 0;
+}
+
+#define FPH_STATIC_ASSERT(name, condition) \
+    typedef char fph_assert_##name[(condition) ? 1 : -1] FPH_UNUSED
+
+/* [META] ===================================================================
+ *
+ * The heap's own records: the state, region descriptors, chunk descriptors,
+ * caches, magazines.  They are cut from whole chunks, the meta blocks, and never
+ * given back while the heap lives; each kind is recycled for its own kind.  So a
+ * thread may read a record at any time, however long ago it found the way to it,
+ * and no grace period is needed to give object memory back: objects are the only
+ * thing that leaves.
+ *
+ * Records are named by 32-bit references: block number and offset in units of 64
+ * bytes.  0 is the state itself and means none.
+ */
+#define FPH_LINE       64u
+#define FPH_UNIT_BITS  (FPHEAP_CHUNK_SHIFT - 6)
+#define FPH_TABLE_MAX  (FPHEAP_CHUNK >> 9)     /* meta blocks; also regions */
+
+/* First in every record that stands in a stack. */
+typedef struct fph_link {
+    uint32_t next;             /* atomic */
+    uint32_t self;             /* immutable */
+} fph_link;
+
+/* A stack's head, or another word that many threads write, in its own line. */
+typedef struct fph_line {
+    fph_word word;
+} __attribute__((aligned(64))) fph_line;
+
+/* Geometry of a class, immutable after create. */
+typedef struct fph_class {
+    uint32_t size;
+    uint32_t count;            /* objects in a slab */
+    uint32_t count0;           /* in a slab that starts at page 0; 0: never does */
+    uint16_t pages;            /* of a slab */
+    uint16_t magazine;         /* objects in a full magazine */
+} fph_class;
+
+/* Per bin.  The two stacks are separate lines of nothing else, but adjacent. */
+typedef struct fph_depot {
+    fph_word full;             /* stack of full magazines, [DEPOT] */
+    fph_word partial;          /* stack of slabs with free objects, [SLAB] */
+} __attribute__((aligned(64))) fph_depot;
+
+/* A pinned region holds meta blocks and is given back last.  The record of it is
+ * in the region itself, as its descriptor may be in another one. */
+typedef struct fph_pin {
+    struct fph_pin *next;
+    fpheap_region   raw;
+} fph_pin;
+
+typedef struct fph_region fph_region;
+
+struct fph_state {
+    /* written at create only */
+    fph_class  classes[FPH_CLASSES];
+    fph_depot *depots;                     /* one per bin */
+    fph_line  *empty;                      /* per node, stack of magazines */
+
+    /* written in slow paths */
+    fph_line   chunks;                     /* stack of unused chunk descriptors */
+    fph_line   meta_cursor;                /* block << 32 | unit: the next record */
+    fph_word   meta_numbers;               /* of meta[] used up */
+    fph_word   meta_blocks;                /* installed */
+    fph_word   regions;                    /* slots of region[] in use */
+    fph_word   growing;                    /* [REGION] */
+    fph_word   growth_tickets;
+    fph_word   growth_step;                /* chunks to ask for next */
+    fph_word   empty_slabs;                /* slabs whose objects are all free */
+    fph_pin   *pins;                       /* stack, push only */
+    fph_pin    pin;                        /* the first region's */
+
+    /* statistics */
+    fph_word   region_bytes;
+    fph_word   peak_region_bytes;
+    fph_word   backing_bytes[4];
+    fph_word   growths;
+    fph_word   growth_failures;
+    fph_word   growth_max_ns;
+    fph_word   releases;
+    fph_word   reclaims;
+
+    char          *meta[FPH_TABLE_MAX];    /* blocks; written before their use */
+    fph_region    *region[FPH_TABLE_MAX];  /* atomic; set once */
+    fpheap_cache  *cache[FPHEAP_MAX_THREADS]; /* by seat; atomic; set once */
+};
+
+FPH_STATIC_ASSERT(state_fits, sizeof(fph_state) <= FPHEAP_CHUNK / 2);
+
+static inline void *
+fph_meta_at(const fph_state *state, uint32_t ref)
+{
+    char *block = FPH_LOAD(&state->meta[ref >> FPH_UNIT_BITS], RELAXED);
+
+    return block + (size_t)(ref & ((1u << FPH_UNIT_BITS) - 1)) * FPH_LINE;
+}
+
+static inline uint64_t
+fph_meta_units(size_t bytes)
+{
+    return (bytes + FPH_LINE - 1) / FPH_LINE;
+}
+
+/* Cut a record from the current block.  Returns its reference, or 0 when the
+ * block has no room for it. */
+static uint32_t
+fph_meta_cut(fph_state *state, size_t bytes)
+{
+    uint64_t units  = fph_meta_units(bytes);
+    uint64_t cursor = fph_load_acquire(&state->meta_cursor.word);   /* M1 */
+
+    do {
+        if ((uint32_t)cursor + units > (uint64_t)1 << FPH_UNIT_BITS)
+            return 0;
+    } while (!fph_cas_acquire(&state->meta_cursor.word, &cursor,    /* M1 */
+                              cursor + units));
+    return (uint32_t)((cursor >> 32) << FPH_UNIT_BITS | (uint32_t)cursor);
+}
+
+/*
+ * Make a chunk the current block in place of the one numbered `full`, unless
+ * another thread was first.  The new block opens with `bytes` for the caller.
+ * Returns their reference, or 0: the caller keeps the chunk, and if there was
+ * another thread a record may now be cut from its block.
+ *
+ * Memory orders: M2, release, stores the block's address before the cursor names
+ * it; its partner M1, acquire, comes before the address is read.  Who gets a
+ * reference from another thread gets it by an edge that comes after M1.
+ */
+static uint32_t
+fph_meta_install(fph_state *state, uint64_t full, char *chunk, size_t bytes)
+{
+    uint64_t cursor = fph_load_relaxed(&state->meta_cursor.word);
+    uint64_t block  = fph_fetch_add_relaxed(&state->meta_numbers, 1);
+
+    if (block >= FPH_TABLE_MAX)
+        return 0;
+    FPH_STORE(&state->meta[block], chunk, RELAXED);
+    do {
+        if (cursor >> 32 != full)
+            return 0;
+    } while (!fph_cas_release(&state->meta_cursor.word, &cursor,    /* M2 */
+                              block << 32 | fph_meta_units(bytes)));
+    fph_fetch_add_relaxed(&state->meta_blocks, 1);
+    return (uint32_t)(block << FPH_UNIT_BITS);
+}
+
+/*
+ * Tagged stacks of records: full and empty magazines, slabs with free objects,
+ * unused chunk descriptors.
+ *
+ *     head    | tag : 32 | reference of the top record, 0: none : 32 |
+ *
+ * Every change advances the tag, the taking of a whole stack too.  So when a pop's
+ * CAS succeeds, no push, pop or take came between it and its load of the head, and
+ * the `next` that it read is that of the top record.  That record may have been
+ * popped and reused while `next` was read: it is still a record, the read means
+ * nothing, and the CAS refuses.
+ *
+ *       where               order    partner  what must be seen
+ *   T1  push: load head     relaxed  none     a guess; T2 verifies it
+ *   T2  push: CAS           release  T3       next, and all of the record
+ *   T3  pop, take: load,    acquire  T2       the same.  Pops in between are
+ *       CAS on failure                        read-modify-writes and continue the
+ *                                             release sequence of each push
+ *   T4  next                relaxed  T2, T3   nothing by itself
+ *   T5  pop, take: CAS      acquire  T2       as T3; it publishes nothing
+ *
+ * Progress: lock-free.
+ */
+static inline uint64_t
+fph_stack_next(uint64_t head, uint32_t top)
+{
+    return ((head >> 32) + 1) << 32 | top;
+}
+
+static void
+fph_stack_push(fph_word *stack, fph_link *record)
+{
+    uint64_t head = fph_load_relaxed(stack);                        /* T1 */
+
+    do
+        FPH_STORE(&record->next, (uint32_t)head, RELAXED);          /* T4 */
+    while (!fph_cas_release(stack, &head,                           /* T2 */
+                            fph_stack_next(head, record->self)));
+}
+
+static fph_link *
+fph_stack_pop(const fph_state *state, fph_word *stack)
+{
+    uint64_t  head = fph_load_acquire(stack);                       /* T3 */
+    fph_link *record;
+    uint32_t  next;
+
+    do {
+        if ((uint32_t)head == 0)
+            return NULL;
+        record = (fph_link *)fph_meta_at(state, (uint32_t)head);
+        next = FPH_LOAD(&record->next, RELAXED);                    /* T4 */
+    } while (!fph_cas_acquire(stack, &head,                         /* T5 */
+                              fph_stack_next(head, next)));
+    return record;
+}
+
+/* The record below one that is in the caller's hands or in a quiet stack. */
+static fph_link *
+fph_stack_below(const fph_state *state, const fph_link *record)
+{
+    uint32_t next = FPH_LOAD(&record->next, RELAXED);               /* T4 */
+
+    return next == 0 ? NULL : (fph_link *)fph_meta_at(state, next);
+}
+
+/* Take all records; the first one leads to the others. */
+static fph_link *
+fph_stack_take(const fph_state *state, fph_word *stack)
+{
+    uint64_t head = fph_load_acquire(stack);                        /* T3 */
+
+    do {
+        if ((uint32_t)head == 0)
+            return NULL;
+    } while (!fph_cas_acquire(stack, &head,                         /* T5 */
+                              fph_stack_next(head, 0)));
+    return (fph_link *)fph_meta_at(state, (uint32_t)head);
+}
+
+/* [REGION] =================================================================
+ *
+ * Memory from the provider, as a map of chunks.  A chunk of a region is
+ *
+ *     fresh      its bit in fresh[] is set; whoever clears it owns the chunk
+ *     open       it has a descriptor, and free[] maps its pages, [CHUNK]
+ *     a tail     part of an object above a chunk, [LARGE]
+ *     meta       a meta block, [META]
+ *
+ * and between these states it belongs to one thread.
+ *
+ *   R1  A bit of fresh[] is set only by the chunk's owner, so a chunk whose bit
+ *       was cleared by fetch_and belongs to the clearer alone.
+ *   R2  fit[k] has a bit for each open chunk that may have a free run of pages
+ *       that counts for k: page 0 for k = 0, 1 << (k - 1) pages above page 0 for
+ *       the rest.  A set bit may be wrong, a clear one never (seen from after the
+ *       call that freed the pages).
+ *   R3  A region leaves only after one thread has cleared all its fresh bits; its
+ *       descriptor stays, unused, and serves a later region of its node.
+ *
+ *       where                        order    partner  what must be seen
+ *   F1  fresh: fetch_and, claim      acquire  F2, F3   the chunk's last owner
+ *   F2  fresh: fetch_or, hand back   release  F1       is done with it
+ *   F3  region[]: store              release  F4       the descriptor
+ *   F4  region[]: load               acquire  F3       before it is read
+ *   F5  version, base, chunks        see fph_region_find
+ *   F6  used: CAS, to reuse          acquire  F7       the old region is gone
+ *   F7  used: store 0                release  F6
+ *   F8  free: fetch_or, pages freed  seq_cst  F11      and release for F9
+ *   F9  free: CAS, claim             acquire  F8       the pages' last owner is
+ *                                                      done with them
+ *   F10 fit: load, fetch_or, raise   seq_cst  F12
+ *   F11 free: load after F12         seq_cst  F8
+ *   F12 fit: fetch_and, lower        seq_cst  F10
+ *
+ *   F8 .. F12: a freer writes free, then looks at fit; who lowers fit writes it,
+ *   then looks at free.  In the single order of these one comes last and sees the
+ *   other, so the bit ends up set (R2).
+ */
+#define FPH_FITS (FPH_PAGE_BITS + 2)
+
+typedef struct fph_chunk fph_chunk;
+
+struct fph_region {
+    /* immutable */
+    int         node;
+    unsigned    pinned;
+    size_t      capacity;      /* chunks there is room for below */
+    size_t      words;         /* of a map with a bit per chunk */
+    fph_word   *fresh;
+    fph_word   *fit[FPH_FITS];
+    fph_word   *free;          /* per chunk, a bit per page */
+    fph_chunk **chunk;         /* per chunk, atomic; NULL: not open */
+    uint32_t   *tail;          /* per chunk, atomic; chunks back to the one in
+                                  which the object starts; 0: no tail */
+    /* written by the owner of all chunks */
+    fph_word    used;          /* 1 while the provider's memory is here */
+    fph_word    version;       /* odd while base and chunks change */
+    char       *base;          /* atomic; of the first chunk */
+    size_t      chunks;        /* atomic */
+    fpheap_region raw;
+};
+
+/* Whether this thread is in the provider's callback. */
+static FPH_TLS unsigned fph_in_provider;
+
+static inline size_t
+fph_region_count(const fph_state *state)
+{
+    return (size_t)fph_load_relaxed(&state->regions);
+}
+
+static inline fph_region *
+fph_region_at(const fph_state *state, size_t i)
+{
+    return FPH_LOAD(&state->region[i], ACQUIRE);                    /* F4 */
+}
+
+/* The i-th region if it has memory of this node, else NULL. */
+static inline fph_region *
+fph_region_on(const fph_state *state, size_t i, int node)
+{
+    fph_region *region = fph_region_at(state, i);
+
+    if (region == NULL || region->node != node)
+        return NULL;
+    return region;
+}
+
+/*
+ * The base and length of a region, or 0.  Both belong to one region: version is
+ * odd or differs if a writer came between.  F5: base and chunks are read with
+ * acquire, so the second load of version cannot come before them; they are
+ * written with release after version became odd, so who reads a new one reads
+ * that version or a later one.
+ */
+static size_t
+fph_region_extent(const fph_region *region, uintptr_t *base)
+{
+    uint64_t version = fph_load_acquire(&region->version);
+    size_t   chunks;
+
+    *base = (uintptr_t)FPH_LOAD(&region->base, ACQUIRE);
+    chunks = FPH_LOAD(&region->chunks, ACQUIRE);
+    if (version % 2 != 0 || fph_load_relaxed(&region->version) != version)
+        return 0;
+    return chunks;
+}
+
+static void
+fph_region_set_extent(fph_region *region, char *base, size_t chunks)
+{
+    uint64_t version = fph_load_relaxed(&region->version);
+
+    fph_store_relaxed(&region->version, version + 1);
+    FPH_STORE(&region->base, base, RELEASE);
+    FPH_STORE(&region->chunks, chunks, RELEASE);
+    fph_store_release(&region->version, version + 2);
+}
+
+/* The region that an address is in and the number of its chunk, or NULL. */
+static fph_region *
+fph_region_find(const fph_state *state, const void *at, size_t *index)
+{
+    size_t count = fph_region_count(state);
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        fph_region *region = fph_region_at(state, i);
+        uintptr_t   base;
+        size_t      chunks;
+
+        if (region == NULL)
+            continue;
+        chunks = fph_region_extent(region, &base);
+        *index = ((uintptr_t)at - base) >> FPHEAP_CHUNK_SHIFT;
+        if (*index < chunks)
+            return region;
+    }
+    return NULL;
+}
+
+/* --- fresh chunks --------------------------------------------------------- */
+
+static void
+fph_fresh_give(fph_region *region, size_t first, size_t count)
+{
+    for (; count > 0; first++, count--)
+        fph_fetch_or_release(&region->fresh[first / 64],            /* F2 */
+                             (uint64_t)1 << first % 64);
+}
+
+/* Claim the chunks first .. first + count - 1, or none and return 0. */
+static int
+fph_fresh_take(fph_region *region, size_t first, size_t count)
+{
+    size_t i;
+
+    for (i = first; i < first + count; i++) {
+        uint64_t bit = (uint64_t)1 << i % 64;
+
+        if (!(fph_fetch_and_acquire(&region->fresh[i / 64], ~bit) & bit)) {
+            fph_fresh_give(region, first, i - first);               /* F1 */
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Claim `count` fresh chunks in a row.  Returns the number of the first, or
+ * (size_t)-1. */
+static size_t
+fph_fresh_claim(fph_region *region, size_t count)
+{
+    size_t run = 0;
+    size_t i   = 0;
+
+    while (i < region->capacity) {
+        uint64_t word = fph_load_relaxed(&region->fresh[i / 64]);
+
+        if (word == 0) {
+            run = 0;
+            i = (i / 64 + 1) * 64;
+            continue;
+        }
+        run = (word >> i % 64 & 1) ? run + 1 : 0;
+        i++;
+        if (run == count) {
+            if (fph_fresh_take(region, i - count, count))
+                return i - count;
+            run = 0;
+        }
+    }
+    return (size_t)-1;
+}
+
+/* --- growth --------------------------------------------------------------- */
+
+static void
+fph_hand_back(const fpheap *heap, const fpheap_region *raw)
+{
+    if (heap->provider.put != NULL) {
+        fph_in_provider++;
+        heap->provider.put(heap->provider.ctx, raw);
+        fph_in_provider--;
+    }
+}
+
+/* The most chunks of one region that are used: its maps must fit a meta block. */
+#define FPH_REGION_MAX (FPHEAP_CHUNK / 64)
+
+/* The whole aligned chunks in a piece of memory. */
+static size_t
+fph_aligned_part(const fpheap_region *raw, char **base)
+{
+    uintptr_t from = (uintptr_t)raw->base;
+    size_t    skip = (size_t)(-from & FPH_CHUNK_MASK);
+    size_t    chunks;
+
+    if (raw->base == NULL || raw->bytes - 1 > UINTPTR_MAX - from
+        || raw->bytes < skip)
+        return 0;
+    *base = (char *)raw->base + skip;
+    chunks = (raw->bytes - skip) >> FPHEAP_CHUNK_SHIFT;
+    return chunks < FPH_REGION_MAX ? chunks : FPH_REGION_MAX;
+}
+
+static int
+fph_overlaps(const fpheap *heap, const fpheap_region *raw)
+{
+    const fph_state *state = heap->state;
+    uintptr_t        from  = (uintptr_t)raw->base;
+    size_t           i;
+
+    for (i = 0; state != NULL && i < fph_region_count(state); i++) {
+        fph_region *region = fph_region_at(state, i);
+        uintptr_t   base;
+        size_t      bytes;
+
+        if (region == NULL)
+            continue;
+        bytes = fph_region_extent(region, &base) << FPHEAP_CHUNK_SHIFT;
+        if (bytes != 0 && (from <= base ? base - from < raw->bytes
+                                        : from - base < bytes))
+            return 1;
+    }
+    return 0;
+}
+
+/* Ask for memory with at least `chunks` aligned chunks in it.  What cannot be used
+ * is handed back.  Returns 0, -EFAULT, or the provider's error. */
+static int
+fph_obtain_bytes(fpheap *heap, int node, size_t chunks, size_t bytes,
+                 fpheap_region *raw)
+{
+    char  *base = NULL;
+    size_t usable;
+    int    rc;
+
+    if (chunks > FPH_REGION_MAX)
+        return -ENOMEM;
+    memset(raw, 0, sizeof *raw);
+    fph_in_provider++;
+    rc = heap->provider.get(heap->provider.ctx, bytes, FPHEAP_CHUNK, node, raw);
+    fph_in_provider--;
+    if (rc != 0)
+        return rc < 0 ? rc : -EINVAL;
+
+    usable = fph_aligned_part(raw, &base);
+    if (usable >= chunks && usable != 0 && !fph_overlaps(heap, raw)
+        && fph_is_writable(base)
+        && fph_is_writable(base + (usable << FPHEAP_CHUNK_SHIFT) - 64))
+        return 0;
+    fph_hand_back(heap, raw);
+    return -EFAULT;
+}
+
+/* Ask for `wish` chunks, then for less, and in the end for `chunks` with room to
+ * align them. */
+static int
+fph_obtain(fpheap *heap, int node, size_t chunks, size_t wish,
+           fpheap_region *raw)
+{
+    int rc;
+
+    for (; wish > chunks; wish /= 2) {
+        if (fph_obtain_bytes(heap, node, chunks, wish << FPHEAP_CHUNK_SHIFT,
+                             raw) == 0)
+            return 0;
+    }
+    rc = fph_obtain_bytes(heap, node, chunks, chunks << FPHEAP_CHUNK_SHIFT, raw);
+    if (rc == -EFAULT)
+        rc = fph_obtain_bytes(heap, node, chunks,
+                              (chunks + 1) << FPHEAP_CHUNK_SHIFT, raw);
+    return rc;
+}
+
+static size_t
+fph_region_record_bytes(size_t chunks)
+{
+    size_t words = (chunks + 63) / 64;
+
+    return sizeof(fph_region) + (1 + FPH_FITS) * words * sizeof(fph_word)
+         + chunks * (sizeof(fph_word) + sizeof(fph_chunk *) + sizeof(uint32_t));
+}
+
+/* Lay a descriptor's maps out behind it, all zero. */
+static fph_region *
+fph_region_format(void *record, int node, size_t capacity, unsigned pinned)
+{
+    fph_region *region = (fph_region *)record;
+    fph_word   *map;
+    unsigned    k;
+
+    memset(record, 0, fph_region_record_bytes(capacity));
+    region->node = node;
+    region->pinned = pinned;
+    region->capacity = capacity;
+    region->words = (capacity + 63) / 64;
+    map = (fph_word *)(void *)(region + 1);
+    region->fresh = map;
+    for (k = 0; k < FPH_FITS; k++)
+        region->fit[k] = map += region->words;
+    region->free = map += region->words;
+    region->chunk = (fph_chunk **)(void *)(map + capacity);
+    region->tail = (uint32_t *)(void *)(region->chunk + capacity);
+    return region;
+}
+
+/* A descriptor that a region left behind, of this node and large enough. */
+static fph_region *
+fph_region_reuse(const fph_state *state, int node, size_t chunks)
+{
+    size_t count = fph_region_count(state);
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        fph_region *region = fph_region_on(state, i, node);
+        uint64_t    unused = 0;
+
+        if (region != NULL && region->capacity >= chunks
+            && fph_cas_acquire(&region->used, &unused, 1))          /* F6 */
+            return region;
+    }
+    return NULL;
+}
+
+/* Make the first chunk of a new region a meta block that opens with a pin and
+ * room for the region's descriptor.  Returns the descriptor's memory or NULL:
+ * another thread has made a block meanwhile. */
+static void *
+fph_region_pin(fph_state *state, uint64_t full, char *base, size_t chunks,
+               const fpheap_region *raw)
+{
+    size_t   pin_bytes = fph_meta_units(sizeof(fph_pin)) * FPH_LINE;
+    fph_pin *pin = (fph_pin *)(void *)base;
+
+    if (fph_meta_install(state, full, base,
+                         pin_bytes + fph_region_record_bytes(chunks)) == 0)
+        return NULL;
+    pin->raw = *raw;
+    pin->next = FPH_LOAD(&state->pins, RELAXED);
+    while (!FPH_CAS_PTR(&state->pins, &pin->next, pin))
+        ;
+    return base + pin_bytes;
+}
+
+/* Memory for a descriptor; *pinned is set if the first chunk went into it. */
+static void *
+fph_region_record(fph_state *state, char *base, size_t chunks,
+                  const fpheap_region *raw, unsigned *pinned)
+{
+    while (fph_load_relaxed(&state->meta_numbers) < FPH_TABLE_MAX) {
+        uint64_t full = fph_load_relaxed(&state->meta_cursor.word) >> 32;
+        void    *record;
+
+        if (!*pinned) {
+            uint32_t ref = fph_meta_cut(state, fph_region_record_bytes(chunks));
+
+            if (ref != 0)
+                return fph_meta_at(state, ref);
+        }
+        record = fph_region_pin(state, full, base, chunks, raw);
+        *pinned = record != NULL;
+        if (record != NULL)
+            return record;
+    }
+    return NULL;
+}
+
+/* Returns 0 when the table is full. */
+static int
+fph_region_publish(fph_state *state, fph_region *region)
+{
+    uint64_t slot = fph_load_relaxed(&state->regions);
+
+    do {
+        if (slot >= FPH_TABLE_MAX)
+            return 0;
+    } while (!fph_cas_relaxed(&state->regions, &slot, slot + 1));
+    FPH_STORE(&state->region[slot], region, RELEASE);               /* F3 */
+    return 1;
+}
+
+static void
+fph_count_region(fph_state *state, const fpheap_region *raw)
+{
+    uint64_t bytes = fph_fetch_add_relaxed(&state->region_bytes, raw->bytes);
+
+    fph_max_relaxed(&state->peak_region_bytes, bytes + raw->bytes);
+    fph_fetch_add_relaxed(&state->backing_bytes[raw->backing & 3], raw->bytes);
+}
+
+/* Use a region that fph_obtain has accepted.  Returns 0, or -ENOMEM: the heap's
+ * tables are full, and the region was handed back. */
+static int
+fph_region_add(fpheap *heap, const fpheap_region *raw, int node, unsigned pinned)
+{
+    fph_state  *state  = heap->state;
+    char       *base   = NULL;
+    size_t      chunks = fph_aligned_part(raw, &base);
+    fph_region *region = pinned ? NULL : fph_region_reuse(state, node, chunks);
+    int         fresh  = region == NULL;
+
+    if (fresh) {
+        void *record = fph_region_record(state, base, chunks, raw, &pinned);
+
+        if (record == NULL) {
+            fph_hand_back(heap, raw);
+            return -ENOMEM;
+        }
+        region = fph_region_format(record, node, chunks, pinned);
+        fph_store_relaxed(&region->used, 1);
+    }
+    region->raw = *raw;
+    fph_region_set_extent(region, base, chunks);
+    if (fresh && !fph_region_publish(state, region) && !pinned) {
+        fph_hand_back(heap, raw);
+        return -ENOMEM;
+    }
+    fph_count_region(state, raw);
+    fph_fresh_give(region, pinned, chunks - pinned);
+    return 0;
+}
+
+/*
+ * One thread at a time asks the provider; another that needs memory waits until
+ * `growing`, the ticket of the first, changes, and looks for memory again.  The
+ * wait is an economy, not a lock: who has waited FPHEAP_GROWTH_WAIT_MS puts its own
+ * ticket there and asks as well.
+ *
+ * Returns 1 and a ticket, or 0: another thread's growth has ended.
+ */
+static int
+fph_growth_enter(fph_state *state, uint64_t *ticket)
+{
+    uint64_t deadline = 0;
+    uint64_t other    = 0;
+
+    *ticket = fph_fetch_add_relaxed(&state->growth_tickets, 1) + 1;
+    if (fph_cas_acquire(&state->growing, &other, *ticket))
+        return 1;
+    deadline = fph_now_ns() + (uint64_t)FPHEAP_GROWTH_WAIT_MS * 1000000u;
+    while (fph_load_acquire(&state->growing) == other) {
+        if (fph_now_ns() >= deadline)
+            return fph_cas_acquire(&state->growing, &other, *ticket);
+        fph_yield();
+    }
+    return 0;
+}
+
+static void
+fph_growth_leave(fph_state *state, uint64_t ticket)
+{
+    fph_cas_release(&state->growing, &ticket, 0);
+}
+
+/* Get a region with at least `chunks` fresh chunks, and one more to pin if it is
+ * to be pinned.  Returns 0 when somebody has got one, or a negative errno. */
+static int
+fph_grow(fpheap *heap, int node, size_t chunks, unsigned pinned)
+{
+    fph_state    *state = heap->state;
+    fpheap_region raw;
+    uint64_t      ticket, began;
+    size_t        wish;
+    int           rc;
+
+    if (fph_in_provider)
+        return -EDEADLK;
+    if (!fph_growth_enter(state, &ticket))
+        return 0;
+    wish = (size_t)fph_load_relaxed(pinned ? &state->meta_blocks
+                                           : &state->growth_step);
+    if (wish > heap->growth_max >> FPHEAP_CHUNK_SHIFT)
+        wish = heap->growth_max >> FPHEAP_CHUNK_SHIFT;
+    began = fph_now_ns();
+    rc = fph_obtain(heap, node, chunks + pinned, wish, &raw);
+    fph_max_relaxed(&state->growth_max_ns, fph_now_ns() - began);
+    if (rc == 0)
+        rc = fph_region_add(heap, &raw, node, pinned);
+    fph_fetch_add_relaxed(rc == 0 ? &state->growths : &state->growth_failures, 1);
+    if (rc == 0 && !pinned)
+        fph_store_relaxed(&state->growth_step, 2 * (uint64_t)wish);
+    fph_growth_leave(state, ticket);
+    return rc;
+}
+
+/* A fresh chunk of a pinned region, or NULL. */
+static fph_region *
+fph_pinned_chunk(const fph_state *state, size_t *index)
+{
+    size_t count = fph_region_count(state);
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        fph_region *region = fph_region_at(state, i);
+
+        if (region == NULL || !region->pinned)
+            continue;
+        *index = fph_fresh_claim(region, 1);
+        if (*index != (size_t)-1)
+            return region;
+    }
+    return NULL;
+}
+
+/* Cut a record, from a new block if need be.  Returns its reference, or 0 when no
+ * memory can be had. */
+static uint32_t
+fph_meta_get(fpheap *heap, int node, size_t bytes)
+{
+    fph_state *state = heap->state;
+
+    while (fph_load_relaxed(&state->meta_numbers) < FPH_TABLE_MAX) {
+        uint64_t    full = fph_load_relaxed(&state->meta_cursor.word) >> 32;
+        uint32_t    ref  = fph_meta_cut(state, bytes);
+        fph_region *region;
+        size_t      index;
+
+        if (ref != 0)
+            return ref;
+        region = fph_pinned_chunk(state, &index);
+        if (region == NULL) {
+            if (fph_grow(heap, node, 0, 1 /* pinned */) != 0)
+                return 0;
+            continue;
+        }
+        ref = fph_meta_install(state, full, region->base
+                               + (index << FPHEAP_CHUNK_SHIFT), bytes);
+        if (ref != 0)
+            return ref;
+        fph_fresh_give(region, index, 1);
+    }
+    return fph_meta_cut(state, bytes);
+}
+
+/* Claim all chunks of a region that may go.  Returns their number or 0.  The length
+ * that was read first may be an older one; it stays as it is while one chunk is
+ * ours, so the second look tells. */
+static size_t
+fph_region_claim(fph_region *region)
+{
+    size_t chunks;
+
+    if (region == NULL || region->pinned)
+        return 0;
+    chunks = FPH_LOAD(&region->chunks, ACQUIRE);
+    if (chunks == 0 || !fph_fresh_take(region, 0, chunks))
+        return 0;
+    if (FPH_LOAD(&region->chunks, ACQUIRE) == chunks)
+        return chunks;
+    fph_fresh_give(region, 0, chunks);
+    return 0;
+}
+
+/* Give back every region that is fresh as a whole.  Returns the bytes. */
+static size_t
+fph_regions_release(fpheap *heap)
+{
+    fph_state *state = heap->state;
+    size_t     count = fph_region_count(state);
+    size_t     bytes = 0;
+    size_t     i;
+
+    for (i = 0; heap->provider.put != NULL && i < count; i++) {
+        fph_region   *region = fph_region_at(state, i);
+        size_t        chunks = fph_region_claim(region);
+        fpheap_region raw;
+        char         *base;
+        int           rc;
+
+        if (chunks == 0)
+            continue;
+        raw = region->raw;
+        base = region->base;
+        fph_region_set_extent(region, NULL, 0);
+        fph_in_provider++;
+        rc = heap->provider.put(heap->provider.ctx, &raw);
+        fph_in_provider--;
+        if (rc != 0) {
+            fph_region_set_extent(region, base, chunks);
+            fph_fresh_give(region, 0, chunks);
+            continue;
+        }
+        bytes += raw.bytes;
+        fph_fetch_add_relaxed(&state->region_bytes, (uint64_t)0 - raw.bytes);
+        fph_fetch_add_relaxed(&state->backing_bytes[raw.backing & 3],
+                              (uint64_t)0 - raw.bytes);
+        fph_fetch_add_relaxed(&state->releases, 1);
+        fph_store_release(&region->used, 0);                        /* F7 */
+    }
+    return bytes;
+}
+
+/* [CHUNK] ==================================================================
+ *
+ * An open chunk has a header in its page 0 and a descriptor among the records.
+ *
+ *     page 0                                   page 1     ...    page N - 1
+ *     | map lines, one used | rest of page 0 |          |     |            |
+ *
+ * The header is FPH_HEADER bytes of lines, of which the chunk's address selects
+ * two: the map, with the bin of each page (0: the page is in no slab), and next to
+ * it the way to the descriptor.  What remains of page 0 serves slabs of small
+ * objects and nothing else.
+ *
+ *   C1  Each page is in exactly one place: its bit in free[] is set, or a thread
+ *       that has cleared the bit owns it, or a record covers it.
+ *   C2  A record covers the pages whose first[] names it, and then only while its
+ *       info is not 0.
+ *   C3  map[page] != 0 exactly for the pages of slabs.
+ *   C4  A chunk of which all pages are free is closed by whoever clears all bits
+ *       at once, so never by two.
+ */
+#define FPH_HEADER    ((size_t)2 << FPH_MAP_BITS)
+#define FPH_ALL_PAGES (~(uint64_t)0 >> (64 - FPH_PAGES))
+#define FPH_PAGE0     ((uint64_t)1)
+
+/* Words of a slab's bitmap: a page of the smallest objects. */
+#define FPH_SLAB_WORDS ((FPHEAP_PAGE / 16 + 63) / 64)
+
+/* What a record covers: kind : 8 | bin : 16 << 8 | count : 32 << 32. */
+enum { FPH_NOTHING, FPH_SLAB, FPH_RUN, FPH_HUGE };
+
+/* A slab, a run of pages, or an object above a chunk, [SLAB] and [LARGE]; in the
+ * place of its first page. */
+typedef struct fph_slab {
+    fph_link   link;           /* in the stack of its bin */
+    fph_word   info;           /* atomic */
+    fph_word   state;          /* atomic, [SLAB] */
+    fph_chunk *chunk;          /* immutable */
+    char      *base;           /* of the first object; written before any object
+                                  leaves, read by who holds one */
+    uint32_t   size;           /* of an object; as base */
+    uint32_t   page;           /* the first one; immutable */
+    fph_word   bits[FPH_SLAB_WORDS];  /* atomic; 1: free */
+} __attribute__((aligned(64))) fph_slab;
+
+struct fph_chunk {
+    fph_link    link;          /* in state->chunks */
+    char       *base;          /* these are written before the chunk is open */
+    fph_region *region;
+    size_t      index;         /* in the region */
+    uint8_t     first[FPH_PAGES];  /* atomic; of each page, its record's page */
+    fph_slab    slab[FPH_PAGES];
+};
+
+/* In the line next to the map. */
+typedef struct fph_header {
+    const fph_state *state;    /* NULL: not open */
+    fph_chunk       *chunk;
+    uint64_t         iova;
+} fph_header;
+
+FPH_STATIC_ASSERT(header_fits, sizeof(fph_header) <= 2 * FPH_PAGES);
+
+static inline uint64_t
+fph_info(unsigned kind, unsigned bin, uint64_t count)
+{
+    return kind | (uint64_t)bin << 8 | count << 32;
+}
+
+static inline unsigned
+fph_info_kind(uint64_t info)
+{
+    return (unsigned)(info & 0xff);
+}
+
+static inline unsigned
+fph_info_bin(uint64_t info)
+{
+    return (unsigned)(info >> 8 & 0xffff);
+}
+
+static inline uint64_t
+fph_info_count(uint64_t info)
+{
+    return info >> 32;
+}
+
+/* The map of the chunk at `base`. */
+static inline uint16_t *
+fph_map_of(char *base)
+{
+    uintptr_t line = (uintptr_t)base >> FPHEAP_PAGE_SHIFT
+                   & (((uintptr_t)1 << FPH_MAP_BITS) - 1);
+
+    return (uint16_t *)(void *)base + line;
+}
+
+/* The header next to it: the map's offset with its lowest bit turned. */
+static inline fph_header *
+fph_header_of(const void *base)
+{
+    uintptr_t offset = ((uintptr_t)base >> FPHEAP_PAGE_SHIFT
+                        & (((uintptr_t)1 << FPH_MAP_BITS) - 1)) * 2;
+
+    return (fph_header *)((uintptr_t)base + (offset ^ 2 * FPH_PAGES));
+}
+
+/* The start of the chunk that has the record of an object: for an object at a
+ * chunk's start that is the chunk before, see [LARGE]. */
+static inline char *
+fph_chunk_base(const void *object)
+{
+    uintptr_t at = (uintptr_t)object;
+
+    return (char *)((at - ((at & FPH_CHUNK_MASK) == 0))
+                    & ~(uintptr_t)FPH_CHUNK_MASK);
+}
+
+/* The open chunk that an object of this heap is in, or NULL if the memory there
+ * does not look like one. */
+static inline fph_chunk *
+fph_chunk_of(const fph_state *state, const void *object)
+{
+    const fph_header *header = fph_header_of(fph_chunk_base(object));
+
+    return header->state == state ? header->chunk : NULL;
+}
+
+static inline unsigned
+fph_page_of(const void *object)
+{
+    uintptr_t at = (uintptr_t)object;
+
+    if ((at & FPH_CHUNK_MASK) == 0)
+        return FPH_PAGES - 1;
+    return (unsigned)((at & FPH_CHUNK_MASK) >> FPHEAP_PAGE_SHIFT);
+}
+
+/* The record that covers a page. */
+static inline fph_slab *
+fph_record_of(fph_chunk *chunk, unsigned page)
+{
+    return &chunk->slab[FPH_LOAD(&chunk->first[page], RELAXED)];
+}
+
+/* Where the first object of a slab that starts at a page is. */
+static inline char *
+fph_slab_base(char *chunk_base, unsigned page)
+{
+    return chunk_base + ((size_t)page << FPHEAP_PAGE_SHIFT)
+         + (page == 0 ? FPH_HEADER : 0);
+}
+
+/* --- page maps ------------------------------------------------------------ */
+
+/* The words of runs: bit i stays if the bits i .. i + pages - 1 are set. */
+static inline uint64_t
+fph_runs(uint64_t free, unsigned pages)
+{
+    unsigned step = 1;
+
+    for (pages--; pages > 0; pages -= step, step *= 2) {
+        if (step > pages)
+            step = pages;
+        free &= free >> step;
+    }
+    return free;
+}
+
+/* Where `pages` free pages begin at a multiple of `align` pages, or FPH_PAGES.
+ * Page 0 counts for a single page of a slab only. */
+static inline unsigned
+fph_run_find(uint64_t free, unsigned pages, unsigned align)
+{
+    uint64_t places = align == 64 ? 1
+                    : ~(uint64_t)0 / (((uint64_t)1 << align) - 1);
+    uint64_t runs = fph_runs(free & ~FPH_PAGE0, pages) & places;
+
+    return runs == 0 ? FPH_PAGES : fph_lowest_bit(runs);
+}
+
+static inline uint64_t
+fph_page_mask(unsigned first, unsigned pages)
+{
+    return (~(uint64_t)0 >> (64 - pages)) << first;
+}
+
+/* Whether a page map counts for fit[k], R2. */
+static inline int
+fph_fits(uint64_t free, unsigned k)
+{
+    if (k == 0)
+        return (free & FPH_PAGE0) != 0;
+    return fph_runs(free & ~FPH_PAGE0, 1u << (k - 1)) != 0;
+}
+
+static void
+fph_fit_raise(fph_region *region, size_t index, uint64_t free)
+{
+    uint64_t bit = (uint64_t)1 << index % 64;
+    unsigned k;
+
+    for (k = 0; k < FPH_FITS; k++) {
+        fph_word *word = &region->fit[k][index / 64];
+
+        if (fph_fits(free, k) && !(fph_load_seq_cst(word) & bit))   /* F10 */
+            fph_fetch_or_seq_cst(word, bit);                        /* F10 */
+    }
+}
+
+static void
+fph_fit_lower(fph_region *region, size_t index, unsigned k)
+{
+    uint64_t bit = (uint64_t)1 << index % 64;
+
+    fph_fetch_and_seq_cst(&region->fit[k][index / 64], ~bit);       /* F12 */
+    if (fph_fits(fph_load_seq_cst(&region->free[index]), k))        /* F11 */
+        fph_fetch_or_seq_cst(&region->fit[k][index / 64], bit);
+}
+
+/* Claim pages of one open chunk.  Returns the first, or FPH_PAGES. */
+static unsigned
+fph_pages_take(fph_region *region, size_t index, unsigned k, unsigned pages,
+               unsigned align)
+{
+    uint64_t free = fph_load_relaxed(&region->free[index]);
+    unsigned first;
+
+    do {
+        first = k == 0 ? (free & FPH_PAGE0 ? 0 : FPH_PAGES)
+                       : fph_run_find(free, pages, align);
+        if (first == FPH_PAGES)
+            return first;
+    } while (!fph_cas_acquire(&region->free[index], &free,          /* F9 */
+                              free & ~fph_page_mask(first, pages)));
+    return first;
+}
+
+/* Claim pages of an open chunk of a region.  Returns its descriptor, or NULL. */
+static fph_chunk *
+fph_region_pages(fph_region *region, unsigned k, unsigned pages, unsigned align,
+                 unsigned *first)
+{
+    size_t w;
+
+    for (w = 0; w < region->words; w++) {
+        uint64_t fit = fph_load_relaxed(&region->fit[k][w]);
+
+        for (; fit != 0; fit &= fit - 1) {
+            size_t index = w * 64 + fph_lowest_bit(fit);
+
+            *first = fph_pages_take(region, index, k, pages, align);
+            if (*first != FPH_PAGES)
+                return FPH_LOAD(&region->chunk[index], ACQUIRE);
+            if (!fph_fits(fph_load_relaxed(&region->free[index]), k))
+                fph_fit_lower(region, index, k);
+        }
+    }
+    return NULL;
+}
+
+/* --- open and close ------------------------------------------------------- */
+
+/* A descriptor, unused or new; NULL: no memory for one. */
+static fph_chunk *
+fph_chunk_record(fpheap *heap, int node)
+{
+    fph_chunk *chunk = (fph_chunk *)(void *)
+        fph_stack_pop(heap->state, &heap->state->chunks.word);
+    uint32_t   ref;
+    unsigned   page;
+
+    if (chunk != NULL)
+        return chunk;
+    ref = fph_meta_get(heap, node, sizeof(fph_chunk));
+    if (ref == 0)
+        return NULL;
+    chunk = (fph_chunk *)fph_meta_at(heap->state, ref);
+    chunk->link.self = ref;
+    for (page = 0; page < FPH_PAGES; page++) {
+        fph_slab *slab = &chunk->slab[page];
+
+        slab->link.self = ref + (uint32_t)((size_t)((char *)slab - (char *)chunk)
+                                           / FPH_LINE);
+        fph_store_relaxed(&slab->info, 0);
+        slab->chunk = chunk;
+        slab->page = page;
+        FPH_STORE(&chunk->first[page], (uint8_t)page, RELAXED);
+    }
+    return chunk;
+}
+
+static uint64_t
+fph_ask_iova(const fpheap *heap, const void *chunk)
+{
+    uint64_t iova;
+
+    if (heap->provider.iova == NULL)
+        return FPHEAP_BAD_IOVA;
+    fph_in_provider++;
+    iova = heap->provider.iova(heap->provider.ctx, chunk);
+    fph_in_provider--;
+    return iova;
+}
+
+/* Open a fresh chunk that the caller has claimed; all its pages are the caller's
+ * until fph_pages_free.  NULL: no memory, and the chunk is still the caller's. */
+static fph_chunk *
+fph_chunk_open(fpheap *heap, fph_region *region, size_t index)
+{
+    fph_chunk  *chunk = fph_chunk_record(heap, region->node);
+    fph_header *header;
+    unsigned    page;
+
+    if (chunk == NULL)
+        return NULL;
+    chunk->base = region->base + (index << FPHEAP_CHUNK_SHIFT);
+    chunk->region = region;
+    chunk->index = index;
+    for (page = 0; page < FPH_PAGES; page++)
+        FPH_STORE(&fph_map_of(chunk->base)[page], 0, RELAXED);
+    header = fph_header_of(chunk->base);
+    header->chunk = chunk;
+    header->iova = fph_ask_iova(heap, chunk->base);
+    header->state = heap->state;
+    FPH_STORE(&region->chunk[index], chunk, RELEASE);
+    return chunk;
+}
+
+/* Close a chunk of which the caller owns all pages: it is fresh again. */
+static void
+fph_chunk_close(fph_state *state, fph_chunk *chunk)
+{
+    fph_region *region = chunk->region;
+    size_t      index  = chunk->index;
+
+    fph_header_of(chunk->base)->state = NULL;
+    FPH_STORE(&region->chunk[index], (fph_chunk *)NULL, RELAXED);
+    fph_stack_push(&state->chunks.word, &chunk->link);
+    fph_fresh_give(region, index, 1);
+}
+
+/* Put pages that the caller owns into the map of their chunk.  Returns the map. */
+static uint64_t
+fph_pages_put(fph_chunk *chunk, uint64_t pages)
+{
+    fph_region *region = chunk->region;
+    size_t      index  = chunk->index;
+
+    pages |= fph_fetch_or_seq_cst(&region->free[index], pages);     /* F8 */
+    fph_fit_raise(region, index, pages);
+    return pages;
+}
+
+/* Free pages that the caller owns; the last ones close the chunk. */
+static void
+fph_pages_free(fph_state *state, fph_chunk *chunk, uint64_t pages)
+{
+    fph_region *region = chunk->region;
+    size_t      index  = chunk->index;
+
+    if (fph_pages_put(chunk, pages) == FPH_ALL_PAGES) {
+        pages = FPH_ALL_PAGES;
+        if (fph_cas_acquire(&region->free[index], &pages, 0))       /* F9 */
+            fph_chunk_close(state, chunk);
+    }
+}
+
+/* Open a fresh chunk of a region.  Returns its descriptor, with all pages the
+ * caller's, or NULL: there is none, or no memory for a descriptor. */
+static fph_chunk *
+fph_region_open(fpheap *heap, fph_region *region)
+{
+    size_t     index = fph_fresh_claim(region, 1);
+    fph_chunk *chunk;
+
+    if (index == (size_t)-1)
+        return NULL;
+    chunk = fph_chunk_open(heap, region, index);
+    if (chunk == NULL)
+        fph_fresh_give(region, index, 1);
+    return chunk;
+}
+
+/* Claim pages in an open chunk of the node, or return NULL. */
+static fph_chunk *
+fph_pages_in_open(fpheap *heap, int node, unsigned pages, unsigned align,
+                  int page0, unsigned *first)
+{
+    unsigned k = fph_highest_bit(pages) + 1;
+    size_t   i;
+
+    for (i = 0; i < fph_region_count(heap->state); i++) {
+        fph_region *region = fph_region_on(heap->state, i, node);
+        fph_chunk  *chunk  = NULL;
+
+        if (region != NULL && page0)
+            chunk = fph_region_pages(region, 0, 1, 1, first);
+        if (region != NULL && chunk == NULL)
+            chunk = fph_region_pages(region, k, pages, align, first);
+        if (chunk != NULL)
+            return chunk;
+    }
+    return NULL;
+}
+
+/* Claim `pages` pages of a node in a row, at a multiple of `align` pages: in an
+ * open chunk, or else in a fresh one.  A single page may be page 0 if `page0` is
+ * set.  Returns the chunk's descriptor, or NULL: no memory without growth. */
+static fph_chunk *
+fph_pages_claim(fpheap *heap, int node, unsigned pages, unsigned align,
+                int page0, unsigned *first)
+{
+    fph_chunk *chunk = fph_pages_in_open(heap, node, pages, align, page0, first);
+    size_t     i;
+
+    for (i = 0; chunk == NULL && i < fph_region_count(heap->state); i++) {
+        fph_region *region = fph_region_on(heap->state, i, node);
+
+        if (region == NULL || (chunk = fph_region_open(heap, region)) == NULL)
+            continue;
+        *first = page0 ? 0 : fph_run_find(FPH_ALL_PAGES, pages, align);
+        fph_pages_free(heap->state, chunk,
+                       FPH_ALL_PAGES & ~fph_page_mask(*first, pages));
+    }
+    return chunk;
+}
+
+/* [SLAB] ===================================================================
+ *
+ * A slab's objects are bits.  Bits are cleared by one thread at a time, the
+ * holder, and set by any that gives objects back:
+ *
+ *     bits[]   1: the object is free
+ *     state    | free objects, signed : 63 | listed : 1 |
+ *
+ *   S1  A slab that is listed is either in the stack of its bin, or held by the one
+ *       thread that popped, took or carved it.  One that is not listed is in no
+ *       stack and has no holder.
+ *   S2  free objects = bits announced by givers - bits cleared by holders.  A giver
+ *       sets bits, then announces them, so the number may be low, never high, and
+ *       with nobody in between it is the number of set bits.
+ *   S3  A giver's announcement is its last access to the slab, unless it was the
+ *       one that set `listed`: then it pushes the slab, which nobody else can hold
+ *       before.  So a slab of which all objects are announced is only its holder's,
+ *       who may retire it.
+ *   S4  A holder drops a slab (clears `listed`) only with no free objects announced;
+ *       the next announcement lists it again.  So no free object is lost.
+ *
+ *       where                      order    partner  what must be seen
+ *   B1  claim: load bits           acquire  B3       all that the last owner of
+ *                                                    the object did to it
+ *   B2  claim: fetch_and bits      relaxed  none     only the holder clears; what
+ *                                                    it clears it has seen in B1
+ *   B3  give: fetch_or bits        release  B1       as B1
+ *   B4  give: CAS state, announce  acq_rel  B5, B6   release: B3, for who retires;
+ *                                                    acquire: the last holder's
+ *                                                    writes, before it is pushed
+ *   B5  claim: load, retire: load  acquire  B4       all B3 of what is counted
+ *   B6  drop: CAS state            release  B4       the holder is done with it
+ *   B7  claim: fetch_add state     relaxed  none     B6 or the stack's T2 publish
+ *
+ * A bit that is set when it is given back was free already: a double free.
+ * Progress: lock-free; a giver never waits for a holder.
+ */
+static inline uint64_t
+fph_slab_state(int64_t free_objects, unsigned listed)
+{
+    return (uint64_t)free_objects << 1 | listed;
+}
+
+static inline int64_t
+fph_slab_free_objects(uint64_t state)
+{
+    return (int64_t)state >> 1;
+}
+
+/* The bits of word w of a slab with `count` objects. */
+static inline uint64_t
+fph_slab_mask(size_t count, size_t w)
+{
+    if (count >= (w + 1) * 64)
+        return ~(uint64_t)0;
+    return count <= w * 64 ? 0 : ~(uint64_t)0 >> (64 - (count - w * 64));
+}
+
+static inline const fph_class *
+fph_bin_class(const fph_state *state, unsigned bin)
+{
+    return &state->classes[bin % FPH_CLASSES];
+}
+
+static inline int
+fph_bin_node(unsigned bin)
+{
+    return (int)(bin / FPH_CLASSES);
+}
+
+/* Cut pages into a new slab and hold it.  NULL: no pages without growth. */
+static fph_slab *
+fph_slab_carve(fpheap *heap, unsigned bin)
+{
+    const fph_class *klass = fph_bin_class(heap->state, bin);
+    unsigned         page  = 0, i;
+    fph_chunk       *chunk = fph_pages_claim(heap, fph_bin_node(bin),
+                                             klass->pages, 1 /* align */,
+                                             klass->count0 != 0, &page);
+    fph_slab        *slab;
+    size_t           count, w;
+
+    if (chunk == NULL)
+        return NULL;
+    slab = &chunk->slab[page];
+    count = page == 0 ? klass->count0 : klass->count;
+    slab->base = fph_slab_base(chunk->base, page);
+    slab->size = klass->size;
+    for (w = 0; w * 64 < count; w++)
+        fph_store_relaxed(&slab->bits[w], fph_slab_mask(count, w));
+    fph_store_relaxed(&slab->state, fph_slab_state((int64_t)count, 1));
+    for (i = page; i < page + klass->pages; i++) {
+        FPH_STORE(&chunk->first[i], (uint8_t)page, RELAXED);
+        FPH_STORE(&fph_map_of(chunk->base)[i], (uint16_t)bin, RELAXED);
+    }
+    fph_store_release(&slab->info, fph_info(FPH_SLAB, bin, count));
+    fph_fetch_add_relaxed(&heap->state->empty_slabs, 1);
+    return slab;
+}
+
+/* Give the pages of a slab back that the caller holds, all objects of which are
+ * free and announced (S3). */
+static void
+fph_slab_retire(fph_state *state, fph_slab *slab)
+{
+    uint64_t   info  = fph_load_relaxed(&slab->info);
+    unsigned   pages = fph_bin_class(state, fph_info_bin(info))->pages;
+    fph_chunk *chunk = slab->chunk;
+    unsigned   i;
+
+    fph_store_relaxed(&slab->info, 0);
+    for (i = slab->page; i < slab->page + pages; i++) {
+        FPH_STORE(&chunk->first[i], (uint8_t)i, RELAXED);
+        FPH_STORE(&fph_map_of(chunk->base)[i], 0, RELAXED);
+    }
+    fph_fetch_add_relaxed(&state->empty_slabs, ~(uint64_t)0);
+    fph_pages_free(state, chunk, fph_page_mask(slab->page, pages));
+}
+
+/* Turn the bits of a word, highest first, into pointers. */
+static inline void **
+fph_slab_pointers(const fph_slab *slab, size_t w, uint64_t bits, void **out)
+{
+    char  *at   = slab->base + w * 64 * slab->size;
+    size_t size = slab->size;
+
+    if (bits == ~(uint64_t)0) {
+        size_t i;
+
+        for (i = 64; i-- > 0;)
+            *out++ = at + i * size;
+        return out;
+    }
+    for (; bits != 0; bits ^= (uint64_t)1 << fph_highest_bit(bits))
+        *out++ = at + fph_highest_bit(bits) * size;
+    return out;
+}
+
+/* The n highest bits of a word, or all. */
+static inline uint64_t
+fph_some_bits(uint64_t word, size_t n)
+{
+    uint64_t rest = word;
+
+    if (n >= 64)
+        return word;
+    for (; n > 0 && rest != 0; n--)
+        rest ^= (uint64_t)1 << fph_highest_bit(rest);
+    return word ^ rest;
+}
+
+/*
+ * Claim up to n objects of a slab that the caller holds.  Returns how many.  From
+ * the end of the slab to its beginning: a magazine is emptied from its top, so the
+ * objects come out in the order of their addresses.
+ */
+static size_t
+fph_slab_claim(fph_state *state, fph_slab *slab, void **objects, size_t n)
+{
+    size_t   count = fph_info_count(fph_load_relaxed(&slab->info));
+    size_t   w     = (count + 63) / 64;
+    void   **out   = objects;
+    size_t   got;
+    uint64_t old;
+
+    while (w-- > 0 && (got = (size_t)(out - objects)) < n) {
+        uint64_t take = fph_load_acquire(&slab->bits[w]);           /* B1 */
+
+        if (take == 0)
+            continue;
+        take = fph_some_bits(take, n - got);
+        fph_fetch_and_relaxed(&slab->bits[w], ~take);               /* B2 */
+        out = fph_slab_pointers(slab, w, take, out);
+    }
+    got = (size_t)(out - objects);
+    old = fph_fetch_add_relaxed(&slab->state,                       /* B7 */
+                                fph_slab_state(-(int64_t)got, 0));
+    if (got != 0 && fph_slab_free_objects(old) == (int64_t)count)
+        fph_fetch_add_relaxed(&state->empty_slabs, ~(uint64_t)0);
+    return got;
+}
+
+/* Let go of a slab: into the stack of its bin if it has free objects, else it is
+ * dropped until somebody gives one back (S4). */
+static void
+fph_slab_let_go(fph_state *state, fph_slab *slab)
+{
+    uint64_t word = fph_load_relaxed(&slab->state);
+    unsigned bin  = fph_info_bin(fph_load_relaxed(&slab->info));
+
+    do {
+        if (fph_slab_free_objects(word) > 0) {
+            fph_stack_push(&state->depots[bin].partial, &slab->link);
+            return;
+        }
+    } while (!fph_cas_release(&slab->state, &word,                  /* B6 */
+                              word & ~(uint64_t)1));
+}
+
+/* Tell a slab of n objects given back; the last access to it, but for who lists
+ * it (S3). */
+static void
+fph_slab_announce(fph_state *state, fph_slab *slab, size_t n)
+{
+    uint64_t info = fph_load_relaxed(&slab->info);
+    uint64_t word = fph_load_relaxed(&slab->state);
+    uint64_t told;
+
+    do
+        told = (word + fph_slab_state((int64_t)n, 0)) | 1;
+    while (!fph_cas_acq_rel(&slab->state, &word, told));            /* B4 */
+    if (fph_slab_free_objects(told) == (int64_t)fph_info_count(info))
+        fph_fetch_add_relaxed(&state->empty_slabs, 1);
+    if ((word & 1) == 0)
+        fph_stack_push(&state->depots[fph_info_bin(info)].partial, &slab->link);
+}
+
+/* The slab of an object and its number in it; NULL: FPHEAP_PANIC, and returned. */
+static fph_slab *
+fph_slab_of(const fph_state *state, const void *object, size_t *number)
+{
+    fph_chunk *chunk = fph_chunk_of(state, object);
+    fph_slab  *slab;
+    size_t     offset;
+
+    if (chunk == NULL) {
+        FPHEAP_PANIC("fpheap: free of a pointer that is not from this heap");
+        return NULL;
+    }
+    slab = fph_record_of(chunk, fph_page_of(object));
+    offset = (size_t)((const char *)object - slab->base);
+    *number = (uint32_t)offset / slab->size;
+    if (fph_info_kind(fph_load_relaxed(&slab->info)) != FPH_SLAB
+        || (const char *)object < slab->base
+        || *number * slab->size != offset
+        || *number >= fph_info_count(fph_load_relaxed(&slab->info))) {
+        FPHEAP_PANIC("fpheap: free of a pointer that is not the start of an "
+                     "object");
+        return NULL;
+    }
+    return slab;
+}
+
+/* What fph_slab_give gathers: bits of one word, and objects of one slab. */
+typedef struct fph_gift {
+    fph_slab *slab;
+    size_t    word;
+    uint64_t  bits;
+    size_t    objects;
+} fph_gift;
+
+static void
+fph_gift_set_bits(fph_gift *gift)
+{
+    uint64_t old;
+
+    if (gift->bits == 0)
+        return;
+    old = fph_fetch_or_release(&gift->slab->bits[gift->word], gift->bits); /* B3 */
+    if (old & gift->bits)
+        FPHEAP_PANIC("fpheap: double free");
+    gift->objects += fph_popcount(gift->bits & ~old);
+    gift->bits = 0;
+}
+
+static void
+fph_gift_announce(fph_state *state, fph_gift *gift)
+{
+    fph_gift_set_bits(gift);
+    if (gift->objects != 0)
+        fph_slab_announce(state, gift->slab, gift->objects);
+    gift->objects = 0;
+}
+
+/* Give objects of slabs back; NULL ones are skipped.  Neighbours in a word go back
+ * as one, neighbours in a slab are announced as one. */
+static void
+fph_slab_give(fph_state *state, void *const *objects, size_t n)
+{
+    fph_gift gift = { NULL, 0, 0, 0 };
+    size_t   number, i;
+
+    for (i = 0; i < n; i++) {
+        fph_slab *slab = objects[i] == NULL ? NULL
+                       : fph_slab_of(state, objects[i], &number);
+        uint64_t  bit;
+
+        if (slab == NULL)
+            continue;
+        if (slab != gift.slab)
+            fph_gift_announce(state, &gift);
+        else if (number / 64 != gift.word)
+            fph_gift_set_bits(&gift);
+        bit = (uint64_t)1 << number % 64;
+        if (gift.bits & bit)
+            FPHEAP_PANIC("fpheap: double free");
+        gift.slab = slab;
+        gift.word = number / 64;
+        gift.bits |= bit;
+    }
+    fph_gift_announce(state, &gift);
+}
+
+/* Claim up to n objects of a bin: from slabs that have some, or else from one new
+ * slab.  Returns how many; 0: no memory without growth. */
+static size_t
+fph_bin_claim(fpheap *heap, unsigned bin, void **objects, size_t n)
+{
+    fph_state *state = heap->state;
+    size_t     got   = 0;
+
+    while (got < n) {
+        fph_slab *slab = (fph_slab *)(void *)
+            fph_stack_pop(state, &state->depots[bin].partial);
+
+        if (slab == NULL && got == 0)
+            slab = fph_slab_carve(heap, bin);
+        if (slab == NULL)
+            break;
+        got += fph_slab_claim(state, slab, objects + got, n - got);
+        fph_slab_let_go(state, slab);
+    }
+    return got;
+}
+
+/* Retire the empty slabs of a bin. */
+static void
+fph_bin_retire(fph_state *state, unsigned bin)
+{
+    fph_link *link = fph_stack_take(state, &state->depots[bin].partial);
+
+    while (link != NULL) {
+        fph_slab *slab = (fph_slab *)(void *)link;
+        uint64_t  info = fph_load_relaxed(&slab->info);
+        uint64_t  word = fph_load_acquire(&slab->state);            /* B5 */
+
+        link = fph_stack_below(state, link);
+        if (fph_slab_free_objects(word) == (int64_t)fph_info_count(info))
+            fph_slab_retire(state, slab);
+        else
+            fph_slab_let_go(state, slab);
+    }
+}
+
+/* [DEPOT] ==================================================================
+ *
+ * Full magazines wait in a stack per bin, empty ones in a stack per node.  Both
+ * move whole: nothing is copied and no object is touched.
+ *
+ *   D1  A magazine is in one place: a stack, a cache (loaded or spare), or one
+ *       thread's hands.
+ *   D2  A magazine in a depot is full, so the depth that the top one was pushed at
+ *       times the capacity is what the depot parks.
+ *
+ * Slots are plain: they pass from owner to owner with the stack's T2 and T3.  count
+ * and depth do so too, and are read besides, relaxed, by statistics.
+ */
+struct fph_magazine {
+    fph_link link;
+    uint32_t count;            /* atomic; objects, while it is not loaded */
+    uint32_t depth;            /* atomic; magazines in the depot, this included */
+    void    *slot[FPHEAP_MAGAZINE] __attribute__((aligned(64)));
+};
+
+static inline fph_magazine *
+fph_magazine_of(void **base)
+{
+    return (fph_magazine *)(void *)((char *)base - offsetof(fph_magazine, slot));
+}
+
+static inline void
+fph_magazine_set_count(fph_magazine *magazine, size_t count)
+{
+    FPH_STORE(&magazine->count, (uint32_t)count, RELAXED);
+}
+
+static inline fph_word *
+fph_empties(const fph_state *state, unsigned bin)
+{
+    return &state->empty[fph_bin_node(bin)].word;
+}
+
+/* How many magazines a depot holds; exact when nobody moves one. */
+static size_t
+fph_depot_count(const fph_state *state, unsigned bin)
+{
+    uint32_t top = (uint32_t)fph_load_acquire(&state->depots[bin].full); /* T3 */
+
+    return top == 0 ? 0
+         : FPH_LOAD(&((fph_magazine *)fph_meta_at(state, top))->depth, RELAXED);
+}
+
+static void
+fph_depot_put(fph_state *state, unsigned bin, fph_magazine *full)
+{
+    FPH_STORE(&full->depth, (uint32_t)fph_depot_count(state, bin) + 1, RELAXED);
+    fph_stack_push(&state->depots[bin].full, &full->link);
+}
+
+static fph_magazine *
+fph_depot_get(fph_state *state, unsigned bin)
+{
+    return (fph_magazine *)(void *)
+        fph_stack_pop(state, &state->depots[bin].full);
+}
+
+static void
+fph_empty_put(fph_state *state, unsigned bin, fph_magazine *magazine)
+{
+    fph_stack_push(fph_empties(state, bin), &magazine->link);
+}
+
+/* An empty magazine, or NULL: no memory for one. */
+static fph_magazine *
+fph_empty_get(fpheap *heap, unsigned bin)
+{
+    fph_magazine *magazine = (fph_magazine *)(void *)
+        fph_stack_pop(heap->state, fph_empties(heap->state, bin));
+
+    if (magazine == NULL) {
+        uint32_t ref = fph_meta_get(heap, fph_bin_node(bin), sizeof *magazine);
+
+        if (ref == 0)
+            return NULL;
+        magazine = (fph_magazine *)fph_meta_at(heap->state, ref);
+        magazine->link.self = ref;
+    }
+    fph_magazine_set_count(magazine, 0);
+    return magazine;
+}
+
+/* Give the objects of a magazine back to their slabs. */
+static void
+fph_magazine_drain(fph_state *state, unsigned bin, fph_magazine *magazine)
+{
+    fph_slab_give(state, magazine->slot, magazine->count);
+    fph_magazine_set_count(magazine, 0);
+    fph_empty_put(state, bin, magazine);
+}
+
+/* [CACHE] ==================================================================
+ *
+ * A thread that misses for the first time takes a seat, one for all heaps, and
+ * makes a cache in the heap at hand.  The cache's memory belongs to the seat and
+ * serves the next thread that sits there.
+ *
+ *     seat     free -> taken -> leaving -> free        by its thread
+ *              taken -> pinned -> taken                by fpheap_destroy
+ *
+ *   H1  Only the thread of a taken seat writes the entries of its fph_table, but
+ *       for fpheap_destroy, which resets its heap's entry while it has the seat
+ *       pinned.  So a thread never meets the cache of a heap that is gone.
+ *   H2  A thread that exits waits for a pin to be lifted, and fpheap_destroy for a
+ *       thread that is leaving: nobody else waits, and either is short.
+ *   H3  A bin's loaded magazine and its spare belong to the cache (D1).  A bin
+ *       without magazines is all zero.
+ *
+ *       where                          order    partner  what must be seen
+ *   H4  seat: CAS free -> taken        acquire  H5       its last thread is gone
+ *   H5  seat: store free               release  H4, H6   the caches are flushed
+ *   H6  seat: CAS taken -> pinned, or  acquire  H5       before memory goes
+ *       load leaving
+ *   H7  seat: store pinned -> taken    release  H8       the entry is reset
+ *   H8  seat: CAS taken -> leaving     acquire  H7       before it is read
+ *   H9  cache[]: store release, load acquire: the cache is set up
+ *
+ * A thread whose destructor has run, a thread without a seat and one whose cache
+ * finds no memory work without: they claim from slabs and give back to slabs.
+ */
+enum { FPH_SEAT_FREE, FPH_SEAT_TAKEN, FPH_SEAT_PINNED, FPH_SEAT_LEAVING };
+
+typedef struct fph_seat {
+    fph_word   state;          /* atomic */
+    fph_entry *table;          /* the thread's fph_table */
+} fph_seat;
+
+#ifndef FPHEAP_STATIC
+static fph_bin fph_no_bins[FPH_BINS];
+FPH_TLS fph_entry fph_table[FPHEAP_MAX_HEAPS] = FPH_ENTRIES(FPHEAP_MAX_HEAPS);
+#endif
+
+static fph_seat fph_seats[FPHEAP_MAX_THREADS];
+static fpheap   fph_heaps[FPHEAP_MAX_HEAPS];
+static fph_word fph_handles[FPHEAP_MAX_HEAPS]; /* 1: in use */
+
+/* This thread's way to its seat. */
+enum { FPH_THREAD_NEW, FPH_THREAD_ENTERING, FPH_THREAD_SEATED, FPH_THREAD_GONE };
+static FPH_TLS unsigned fph_thread_is;
+static FPH_TLS unsigned fph_thread_seat;
+static FPH_TLS unsigned fph_thread_patience; /* misses until it tries again */
+
+static inline fph_entry *
+fph_my_entry(const fpheap *heap)
+{
+    return (fph_entry *)(void *)((char *)fph_table + heap->entry);
+}
+
+static inline fpheap_cache *
+fph_cache_of(fph_bin *bins)
+{
+    return (fpheap_cache *)(void *)((char *)bins - offsetof(fpheap_cache, bins));
+}
+
+/* This thread's cache if it has one. */
+static inline fpheap_cache *
+fph_cache_mine(const fpheap *heap)
+{
+    fph_bin *bins = fph_my_entry(heap)->bins;
+
+    return bins == fph_no_bins ? NULL : fph_cache_of(bins);
+}
+
+static void
+fph_entry_set(fph_entry *entry, fph_bin *bins, fph_bin *local)
+{
+    FPH_STORE(&entry->bins, bins, RELAXED);
+    FPH_STORE(&entry->local, local, RELAXED);
+}
+
+/* --- bins ----------------------------------------------------------------- */
+
+static void
+fph_bin_load(fph_bin *bin, fph_magazine *magazine, unsigned capacity)
+{
+    void **slot = magazine->slot;
+
+    FPH_STORE(&bin->base, slot, RELAXED);
+    FPH_STORE(&bin->limit, slot + capacity, RELAXED);
+    FPH_STORE(&bin->top, slot + magazine->count, RELAXED);
+}
+
+/* Take the loaded magazine out; NULL if there is none. */
+static fph_magazine *
+fph_bin_unload(fph_bin *bin)
+{
+    fph_magazine *magazine;
+
+    if (bin->base == NULL)
+        return NULL;
+    magazine = fph_magazine_of(bin->base);
+    fph_magazine_set_count(magazine, (size_t)(bin->top - bin->base));
+    FPH_STORE(&bin->top, (void **)NULL, RELAXED);
+    FPH_STORE(&bin->base, (void **)NULL, RELAXED);
+    FPH_STORE(&bin->limit, (void **)NULL, RELAXED);
+    return magazine;
+}
+
+static void
+fph_bin_swap(fph_bin *bin, unsigned capacity)
+{
+    fph_magazine *spare  = bin->spare;
+    fph_magazine *loaded = fph_bin_unload(bin);
+
+    fph_bin_load(bin, spare, capacity);
+    FPH_STORE(&bin->spare, loaded, RELAXED);
+}
+
+/* Put a magazine where others find what is in it. */
+static void
+fph_magazine_return(fph_state *state, unsigned bin, fph_magazine *magazine)
+{
+    if (magazine == NULL)
+        return;
+    if (magazine->count == fph_bin_class(state, bin)->magazine)
+        fph_depot_put(state, bin, magazine);
+    else
+        fph_magazine_drain(state, bin, magazine);
+}
+
+static void
+fph_cache_flush(fpheap_cache *cache)
+{
+    fph_state *state = cache->heap->state;
+    unsigned   i;
+
+    for (i = 0; i < cache->heap->bins; i++) {
+        fph_magazine *spare = cache->bins[i].spare;
+
+        FPH_STORE(&cache->bins[i].spare, (fph_magazine *)NULL, RELAXED);
+        fph_magazine_return(state, i, spare);
+        fph_magazine_return(state, i, fph_bin_unload(&cache->bins[i]));
+    }
+}
+
+/* Flush a cache and take it from its thread. */
+static void
+fph_cache_leave(fpheap_cache *cache, fph_entry *entry)
+{
+    fph_entry_set(entry, fph_no_bins, fph_no_bins);
+    fph_cache_flush(cache);
+    FPH_STORE(&cache->owned, 0u, RELAXED);
+}
+
+/* --- seats ---------------------------------------------------------------- */
+
+#if FPHEAP_NO_THREADS
+static int
+fph_seat_take(void)
+{
+    fph_store_relaxed(&fph_seats[0].state, FPH_SEAT_TAKEN);
+    fph_seats[0].table = fph_table;
+    return 1;
+}
+#else
+/* Thread exit: flush the caches and give up the seat. */
+static void
+fph_seat_leave(void *seat_)
+{
+    fph_seat *seat  = (fph_seat *)seat_;
+    uint64_t  taken = FPH_SEAT_TAKEN;
+    unsigned  i;
+
+    fph_thread_is = FPH_THREAD_GONE;
+    while (!fph_cas_acquire(&seat->state, &taken, FPH_SEAT_LEAVING)) { /* H8 */
+        taken = FPH_SEAT_TAKEN;
+        fph_yield();
+    }
+    for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
+        if (fph_table[i].bins == fph_no_bins)
+            continue;
+        fph_cache_leave(fph_cache_of(fph_table[i].bins), &fph_table[i]);
+    }
+    fph_store_release(&seat->state, FPH_SEAT_FREE);                 /* H5 */
+}
+
+/* The key whose destructor is fph_seat_leave.  Threads that come first at the same
+ * time make one each, and all but one delete theirs.  Returns 0 if there are no
+ * more keys. */
+static int
+fph_seat_key(pthread_key_t *key)
+{
+    static fph_word made;      /* the key + 1; 0: not yet */
+    uint64_t        other = fph_load_acquire(&made);
+
+    if (other == 0) {
+        if (pthread_key_create(key, fph_seat_leave) != 0)
+            return 0;
+        if (fph_cas_acq_rel(&made, &other, (uint64_t)*key + 1))
+            return 1;
+        pthread_key_delete(*key);
+    }
+    *key = (pthread_key_t)(other - 1);
+    return 1;
+}
+
+/* A seat for this thread.  Returns 0: none is free, or it may not have one. */
+static int
+fph_seat_take(void)
+{
+    pthread_key_t key;
+    unsigned      i;
+
+    if (!fph_seat_key(&key))
+        return 0;
+    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
+        uint64_t unused = fph_load_relaxed(&fph_seats[i].state);
+
+        if (unused != FPH_SEAT_FREE
+            || !fph_cas_acquire(&fph_seats[i].state, &unused,       /* H4 */
+                                FPH_SEAT_TAKEN))
+            continue;
+        fph_seats[i].table = fph_table;
+        fph_thread_seat = i;
+        if (pthread_setspecific(key, &fph_seats[i]) == 0)
+            return 1;
+        fph_store_release(&fph_seats[i].state, FPH_SEAT_FREE);
+        return 0;
+    }
+    return 0;
+}
+#endif
+
+/* Whether this thread has a seat.  pthread_setspecific may allocate, and where
+ * malloc is made of this heap it comes back here: then the thread is entering and
+ * the inner call works without a cache. */
+static int
+fph_seated(void)
+{
+    if (fph_thread_is != FPH_THREAD_NEW)
+        return fph_thread_is == FPH_THREAD_SEATED;
+    if (fph_thread_patience > 0) {
+        fph_thread_patience--;
+        return 0;
+    }
+    fph_thread_is = FPH_THREAD_ENTERING;
+    if (fph_seat_take()) {
+        fph_thread_is = FPH_THREAD_SEATED;
+        return 1;
+    }
+    fph_thread_is = FPH_THREAD_NEW;
+    fph_thread_patience = 1000;
+    return 0;
+}
+
+/* --- caches --------------------------------------------------------------- */
+
+static int
+fph_thread_node(const fpheap *heap)
+{
+    int node = 0;
+
+    if (heap->thread_node != NULL)
+        node = heap->thread_node(heap->thread_node_ctx);
+#if FPHEAP_USE_LIBNUMA
+    else if (heap->nodes > 1)
+        node = numa_node_of_cpu(sched_getcpu());
+#endif
+    return node >= 0 && (unsigned)node < heap->nodes ? node : 0;
+}
+
+/* The memory of the seat's cache in a heap, or NULL. */
+static fpheap_cache *
+fph_cache_memory(fpheap *heap, unsigned seat, int node)
+{
+    fpheap_cache **slot  = &heap->state->cache[seat];
+    fpheap_cache  *cache = FPH_LOAD(slot, RELAXED);
+    size_t         bytes = offsetof(fpheap_cache, bins)
+                         + heap->bins * sizeof(fph_bin);
+    uint32_t       ref;
+
+    if (cache != NULL)
+        return cache;
+    ref = fph_meta_get(heap, node, bytes);
+    if (ref == 0)
+        return NULL;
+    cache = (fpheap_cache *)fph_meta_at(heap->state, ref);
+    memset(cache, 0, bytes);
+    cache->heap = heap;
+    FPH_STORE(slot, cache, RELEASE);                                /* H9 */
+    return cache;
+}
+
+/* This thread's cache, made if need be; NULL: it has to do without. */
+static fpheap_cache *
+fph_cache_here(fpheap *heap)
+{
+    fpheap_cache *cache = fph_cache_mine(heap);
+    int           node;
+
+    if (FPH_LIKELY(cache != NULL))
+        return cache;
+    if (!fph_seated())
+        return NULL;
+    node = fph_thread_node(heap);
+    cache = fph_cache_memory(heap, fph_thread_seat, node);
+    if (cache == NULL)
+        return NULL;
+    cache->node = node;
+    cache->local = cache->bins + (unsigned)node * FPH_CLASSES;
+    FPH_STORE(&cache->owned, 1u, RELAXED);
+    fph_entry_set(fph_my_entry(heap), cache->bins, cache->local);
+    return cache;
+}
+
+FPHEAP_API void
+fpheap_flush(fpheap *heap)
+{
+    fpheap_cache *cache = fph_cache_mine(heap);
+
+    if (cache != NULL)
+        fph_cache_flush(cache);
+}
+
+FPHEAP_API void
+fpheap_thread_leave(fpheap *heap)
+{
+    fpheap_cache *cache = fph_cache_mine(heap);
+
+    if (cache != NULL)
+        fph_cache_leave(cache, fph_my_entry(heap));
+}
+
+FPHEAP_API fpheap_cache *
+fpheap_self(fpheap *heap)
+{
+    fpheap_cache *cache = fph_cache_here(heap);
+
+    if (cache == NULL)
+        errno = fph_thread_is == FPH_THREAD_SEATED ? ENOMEM : EAGAIN;
+    return cache;
+}
+
+/* [RECLAIM] ================================================================
+ *
+ * Before the heap grows it takes back what the node's depots park and its empty
+ * slabs, if that is worth a pass; when the provider has nothing it does so anyway,
+ * and takes back what this thread's cache parks too.
+ */
+
+/* Bytes that the depots of a node park. */
+static size_t
+fph_depot_bytes(const fpheap *heap, int node)
+{
+    unsigned bin   = (unsigned)node * FPH_CLASSES;
+    size_t   bytes = 0;
+    unsigned i;
+
+    for (i = 0; i < FPH_CLASSES; i++, bin++) {
+        const fph_class *klass = fph_bin_class(heap->state, bin);
+
+        bytes += fph_depot_count(heap->state, bin) * klass->magazine
+               * klass->size;
+    }
+    return bytes;
+}
+
+/* Empty the depots of a node and retire its empty slabs. */
+static void
+fph_reclaim(fpheap *heap, int node)
+{
+    fph_state *state = heap->state;
+    unsigned   bin   = (unsigned)node * FPH_CLASSES;
+    unsigned   i;
+
+    fph_fetch_add_relaxed(&state->reclaims, 1);
+    for (i = 0; i < FPH_CLASSES; i++, bin++) {
+        fph_magazine *magazine;
+        size_t        left = fph_depot_count(state, bin);
+
+        for (; left > 0 && (magazine = fph_depot_get(state, bin)) != NULL; left--)
+            fph_magazine_drain(state, bin, magazine);
+        fph_bin_retire(state, bin);
+    }
+}
+
+/* Where a call that found no memory stands. */
+typedef struct fph_search {
+    unsigned steps;
+    int      error;            /* 0 or a negative errno */
+} fph_search;
+
+/* A pass costs the time of some hundred allocations and what is parked; it is
+ * worth it for a chunk, or the 16th part of the heap. */
+static int
+fph_reclaim_pays(const fpheap *heap, int node)
+{
+    size_t pays = (size_t)fph_load_relaxed(&heap->state->region_bytes) / 16;
+
+    if (pays < FPHEAP_CHUNK)
+        pays = FPHEAP_CHUNK;
+    return fph_load_relaxed(&heap->state->empty_slabs) * FPHEAP_PAGE >= pays
+        || fph_depot_bytes(heap, node) >= pays;
+}
+
+/* Find memory for a node of which the caller lacks pages, or `chunks` fresh chunks
+ * in a row.  Returns 1: look again; 0: search->error says why not. */
+static int
+fph_find_memory(fpheap *heap, int node, size_t chunks, fph_search *search)
+{
+    if (search->steps++ == 0 && fph_reclaim_pays(heap, node)) {
+        fph_reclaim(heap, node);
+        return 1;
+    }
+    if (search->error == 0) {
+        search->error = fph_grow(heap, node, chunks, 0 /* pinned */);
+        if (search->error != 0) {
+            fpheap_flush(heap);
+            fph_reclaim(heap, node);
+        }
+        return 1;
+    }
+    return 0;
+}
+
+/* [MISS] ===================================================================
+ *
+ * What the fast path calls.  A miss exchanges whole magazines: loaded with spare,
+ * then spare with the depot; only when the depot has none are objects claimed from
+ * slabs.
+ */
+
+/*
+ * While a call fills or makes room it has the magazine in its own hands, and looks
+ * at the bin again afterwards: the provider's callback may have used it meanwhile.
+ */
+
+/* Load a magazine in the place of what is loaded, which becomes the spare. */
+static void
+fph_bin_exchange(fph_state *state, fph_bin *bin, unsigned number,
+                 fph_magazine *magazine)
+{
+    fph_magazine *loaded = fph_bin_unload(bin);
+
+    if (loaded != NULL) {
+        fph_magazine_return(state, number, bin->spare);
+        FPH_STORE(&bin->spare, loaded, RELAXED);
+    }
+    fph_bin_load(bin, magazine, fph_bin_class(state, number)->magazine);
+}
+
+/* Claim objects for an empty bin.  Returns 0 if there is no memory for them. */
+static int
+fph_bin_fill(fpheap *heap, fph_bin *bin, unsigned number)
+{
+    unsigned      capacity = fph_bin_class(heap->state, number)->magazine;
+    fph_magazine *magazine = fph_bin_unload(bin);
+
+    if (magazine == NULL && (magazine = fph_empty_get(heap, number)) == NULL)
+        return 0;
+    fph_magazine_set_count(magazine, fph_bin_claim(heap, number, magazine->slot,
+                                                   capacity));
+    if (magazine->count == 0) {
+        fph_empty_put(heap->state, number, magazine);
+        return 0;
+    }
+    fph_bin_exchange(heap->state, bin, number, magazine);
+    return 1;
+}
+
+/* Have objects in a bin of this thread's cache.  Returns 0, or a negative errno. */
+static int
+fph_bin_refill(fpheap *heap, fph_bin *bin, unsigned number)
+{
+    unsigned      capacity = fph_bin_class(heap->state, number)->magazine;
+    fph_search    search   = { 0, 0 };
+    fph_magazine *full;
+
+    do {
+        if (bin->spare != NULL && bin->spare->count != 0) {
+            fph_bin_swap(bin, capacity);
+            return 0;
+        }
+        full = fph_depot_get(heap->state, number);
+        if (full != NULL) {
+            fph_bin_exchange(heap->state, bin, number, full);
+            return 0;
+        }
+        if (fph_bin_fill(heap, bin, number))
+            return 0;
+    } while (fph_find_memory(heap, fph_bin_node(number), 1 /* chunk */, &search));
+    return search.error;
+}
+
+/* Have room in a bin of this thread's cache.  Returns 0: no memory for a
+ * magazine. */
+static int
+fph_bin_make_room(fpheap *heap, fph_bin *bin, unsigned number)
+{
+    fph_magazine *empty;
+
+    if (bin->spare != NULL && bin->spare->count == 0) {
+        fph_bin_swap(bin, fph_bin_class(heap->state, number)->magazine);
+        return 1;
+    }
+    empty = fph_empty_get(heap, number);
+    if (empty == NULL)
+        return 0;
+    fph_bin_exchange(heap->state, bin, number, empty);
+    return 1;
+}
+
+/* Take an object straight from the slabs.  Returns 0, or a negative errno. */
+static int
+fph_claim_one(fpheap *heap, unsigned number, void **object)
+{
+    fph_search search = { 0, 0 };
+
+    while (fph_bin_claim(heap, number, object, 1) == 0) {
+        if (!fph_find_memory(heap, fph_bin_node(number), 1 /* chunk */, &search))
+            return search.error;
+    }
+    return 0;
+}
+
+/* Allocate from a bin: from this thread's cache if it has one. */
+static int
+fph_bin_alloc(fpheap *heap, unsigned number, void **object)
+{
+    fpheap_cache *cache = fph_cache_here(heap);
+    fph_bin      *bin;
+    int           rc;
+
+    if (cache == NULL)
+        return fph_claim_one(heap, number, object);
+    bin = &cache->bins[number];
+    if (bin->top == bin->base) {
+        rc = fph_bin_refill(heap, bin, number);
+        if (rc != 0)
+            return rc;
+    }
+    FPH_STORE(&bin->top, bin->top - 1, RELAXED);
+    *object = *bin->top;
+    return 0;
+}
+
+/* Free an object of a bin. */
+static void
+fph_bin_free(fpheap *heap, unsigned number, void *object)
+{
+    fpheap_cache *cache = fph_cache_here(heap);
+
+    if (cache == NULL
+        || (cache->bins[number].top == cache->bins[number].limit
+            && !fph_bin_make_room(heap, &cache->bins[number], number)))
+        fph_slab_give(heap->state, &object, 1);
+    else
+        fph_put(&cache->bins[number], object);
+}
+
+/* [LARGE] ==================================================================
+ *
+ * Above FPH_CLASS_MAX an object is a run of pages in one chunk, or more:
+ *
+ *     chunk i                      chunk i + 1 ...        chunk i + c
+ *     | pages of others | object ->                                 |
+ *
+ * It ends at the end of its last chunk and begins that many pages before, in a
+ * chunk that is open like any other, or exactly at a chunk's start.  Then the chunk
+ * before, which has its record, holds one page unused: an object that begins at a
+ * chunk's start is always looked up in the chunk before.
+ *
+ *   L1  Of an object of p pages, c = p / FPH_PAGES chunks are tails and p %
+ *       FPH_PAGES pages, or one unused, are in the chunk before them; the record is
+ *       the one of the first of these pages.
+ *   L2  tail[i] is the distance to the chunk with the record exactly for tails.
+ *   L3  info goes from FPH_RUN or FPH_HUGE to 0 by one CAS: who makes it frees.
+ */
+
+/* The record of a new large object that owns these pages of an open chunk. */
+static void
+fph_large_record(fph_chunk *chunk, unsigned first, unsigned pages, char *base,
+                 uint64_t info)
+{
+    unsigned i;
+
+    chunk->slab[first].base = base;
+    for (i = first; i < first + pages; i++)
+        FPH_STORE(&chunk->first[i], (uint8_t)first, RELAXED);
+    fph_store_release(&chunk->slab[first].info, info);
+}
+
+static void *
+fph_run_alloc(fpheap *heap, int node, unsigned pages, unsigned align)
+{
+    unsigned   first = 0;
+    fph_chunk *chunk = fph_pages_claim(heap, node, pages, align, 0 /* page0 */,
+                                       &first);
+    char      *base;
+
+    if (chunk == NULL)
+        return NULL;
+    base = chunk->base + ((size_t)first << FPHEAP_PAGE_SHIFT);
+    fph_large_record(chunk, first, pages, base, fph_info(FPH_RUN, 0, pages));
+    return base;
+}
+
+/* Pages of the chunk that has the record, L1. */
+static inline unsigned
+fph_huge_held(uint64_t pages)
+{
+    unsigned held = (unsigned)(pages % FPH_PAGES);
+
+    return held == 0 ? 1 : held;
+}
+
+static void *
+fph_huge_open(fpheap *heap, fph_region *region, size_t index, size_t pages)
+{
+    unsigned   held  = fph_huge_held(pages);
+    size_t     tails = pages / FPH_PAGES;
+    fph_chunk *chunk = fph_chunk_open(heap, region, index);
+    char      *base;
+    size_t     i;
+
+    if (chunk == NULL)
+        return NULL;
+    base = chunk->base + FPHEAP_CHUNK
+         - ((pages % FPH_PAGES) << FPHEAP_PAGE_SHIFT);
+    for (i = 1; i <= tails; i++)
+        FPH_STORE(&region->tail[index + i], (uint32_t)i, RELAXED);
+    fph_large_record(chunk, FPH_PAGES - held, held, base,
+                     fph_info(FPH_HUGE, 0, pages));
+    fph_pages_free(heap->state, chunk,
+                   FPH_ALL_PAGES & ~fph_page_mask(FPH_PAGES - held, held));
+    return base;
+}
+
+static void *
+fph_huge_alloc(fpheap *heap, int node, size_t pages)
+{
+    size_t chunks = pages / FPH_PAGES + 1;
+    size_t i;
+
+    for (i = 0; i < fph_region_count(heap->state); i++) {
+        fph_region *region = fph_region_on(heap->state, i, node);
+        size_t      index;
+        void       *object;
+
+        if (region == NULL
+            || (index = fph_fresh_claim(region, chunks)) == (size_t)-1)
+            continue;
+        object = fph_huge_open(heap, region, index, pages);
+        if (object == NULL)
+            fph_fresh_give(region, index, chunks);
+        return object;
+    }
+    return NULL;
+}
+
+/* An object of its own pages, aligned to a multiple of a page up to a chunk.
+ * Returns 0, or a negative errno. */
+static int
+fph_large_alloc(fpheap *heap, int node, size_t size, size_t align, void **object)
+{
+    fph_search search = { 0, 0 };
+    size_t     step, pages;
+
+    if (size > SIZE_MAX / 2 - FPHEAP_CHUNK)
+        return -ENOMEM;
+    step = align <= FPHEAP_PAGE ? 1 : align >> FPHEAP_PAGE_SHIFT;
+    pages = (size + FPHEAP_PAGE - 1) >> FPHEAP_PAGE_SHIFT;
+    if (step + pages > FPH_PAGES)
+        pages = (pages + step - 1) & ~(step - 1);
+    if (pages > UINT32_MAX)
+        return -ENOMEM;
+    do {
+        *object = step + pages <= FPH_PAGES
+                ? fph_run_alloc(heap, node, (unsigned)pages, (unsigned)step)
+                : fph_huge_alloc(heap, node, pages);
+        if (*object != NULL)
+            return 0;
+    } while (fph_find_memory(heap, node, pages / FPH_PAGES + 1, &search));
+    return search.error;
+}
+
+/* Free an object that is not in a slab. */
+static void
+fph_large_free(fph_state *state, fph_chunk *chunk, void *object)
+{
+    fph_slab *record = fph_record_of(chunk, fph_page_of(object));
+    uint64_t  info   = fph_load_acquire(&record->info);
+    uint64_t  pages  = fph_info_count(info);
+    unsigned  held, i;
+
+    if (fph_info_kind(info) == FPH_NOTHING || record->base != (char *)object
+        || fph_info_kind(info) == FPH_SLAB
+        || !fph_cas_acquire(&record->info, &info, 0)) {             /* L3 */
+        FPHEAP_PANIC("fpheap: free of a pointer that is no live object");
+        return;
+    }
+    held = (unsigned)pages;
+    if (fph_info_kind(info) == FPH_HUGE) {
+        size_t tails = (size_t)(pages / FPH_PAGES);
+        size_t t;
+
+        for (t = 1; t <= tails; t++)
+            FPH_STORE(&chunk->region->tail[chunk->index + t], 0, RELAXED);
+        fph_fresh_give(chunk->region, chunk->index + 1, tails);
+        held = fph_huge_held(pages);
+    }
+    for (i = record->page; i < record->page + held; i++)
+        FPH_STORE(&chunk->first[i], (uint8_t)i, RELAXED);
+    fph_pages_free(state, chunk, fph_page_mask(record->page, held));
+}
+
+/* [PUBLIC] =================================================================
+ *
+ * The functions of [API] that are not inline, and the misses that serve it.
+ */
+
+/* The node of this thread. */
+static int
+fph_home(fpheap *heap)
+{
+    fpheap_cache *cache = fph_cache_here(heap);
+
+    return cache != NULL ? cache->node : fph_thread_node(heap);
+}
+
+/* Allocate on one node.  Returns 0, or a negative errno. */
+static int
+fph_alloc_from(fpheap *heap, int node, size_t size, void **object)
+{
+    if (size == 0)
+        size = 1;
+    if (!fph_has_class(size))
+        return fph_large_alloc(heap, node, size, FPHEAP_PAGE, object);
+    return fph_bin_alloc(heap, (unsigned)node * FPH_CLASSES + fph_class_of(size),
+                         object);
+}
+
+static void *
+fph_result(int rc, void *object)
+{
+    if (rc == 0)
+        return object;
+    errno = -rc;
+    return NULL;
+}
+
+FPH_NOINLINE FPHEAP_API void *
+fph_alloc_miss(fpheap *heap, size_t size)
+{
+    void *object = NULL;
+    int   home   = fph_home(heap);
+    int   rc     = fph_alloc_from(heap, home, size, &object);
+    int   node;
+
+    if ((heap->flags & FPHEAP_SPILL) != 0)
+        for (node = 0; rc != 0 && (unsigned)node < heap->nodes; node++)
+            if (node != home && fph_alloc_from(heap, node, size, &object) == 0)
+                rc = 0;
+    return fph_result(rc, object);
+}
+
+FPHEAP_API void *
+fpheap_alloc_on(fpheap *heap, size_t size, int node)
+{
+    void *object = NULL;
+
+    if (node == FPHEAP_ANY_NODE)
+        return fpheap_alloc(heap, size);
+    if (node < 0 || (unsigned)node >= heap->nodes)
+        return fph_result(-EINVAL, NULL);
+    return fph_result(fph_alloc_from(heap, node, size, &object), object);
+}
+
+FPH_NOINLINE FPHEAP_API void
+fph_free_miss(fpheap *heap, void *object)
+{
+    fph_chunk *chunk;
+    unsigned   bin;
+
+    if (object == NULL)
+        return;
+    chunk = fph_chunk_of(heap->state, object);
+    if (chunk == NULL) {
+        FPHEAP_PANIC("fpheap: free of a pointer that is not from this heap");
+        return;
+    }
+    bin = ((uintptr_t)object & FPH_CHUNK_MASK) != 0 ? fph_bin_of(object) : 0;
+    if (bin == 0)
+        fph_large_free(heap->state, chunk, object);
+    else
+        fph_bin_free(heap, bin, object);
+}
+
+/* --- bulk ----------------------------------------------------------------- */
+
+/* Magazines in one thread's hands, linked through their links.  A bulk gathers all
+ * its objects here before it writes the first one out. */
+typedef struct fph_batch {
+    fph_magazine *first;
+    size_t        objects;
+    size_t        size;
+    unsigned      bin;         /* class 0 of the node for large objects */
+} fph_batch;
+
+static void
+fph_batch_push(fph_batch *batch, fph_magazine *magazine)
+{
+    if (magazine == NULL)
+        return;
+    FPH_STORE(&magazine->link.next,
+              batch->first == NULL ? 0 : batch->first->link.self, RELAXED);
+    batch->first = magazine;
+    batch->objects += magazine->count;
+}
+
+static fph_magazine *
+fph_batch_pop(const fph_state *state, fph_batch *batch)
+{
+    fph_magazine *magazine = batch->first;
+
+    if (magazine != NULL) {
+        batch->first = (fph_magazine *)(void *)
+            fph_stack_below(state, &magazine->link);
+        batch->objects -= magazine->count;
+    }
+    return magazine;
+}
+
+/* Fill an empty magazine with at least one object and n at most. */
+static int
+fph_batch_fill(fpheap *heap, const fph_batch *batch, fph_magazine *magazine,
+               size_t n)
+{
+    fph_search search = { 0, 0 };
+    int        node   = fph_bin_node(batch->bin);
+    int        rc     = 0;
+
+    if (fph_has_class(batch->size)) {
+        size_t got;
+
+        while ((got = fph_bin_claim(heap, batch->bin, magazine->slot, n)) == 0) {
+            if (!fph_find_memory(heap, node, 1 /* chunk */, &search))
+                return search.error;
+        }
+        fph_magazine_set_count(magazine, got);
+        return 0;
+    }
+    while (rc == 0 && magazine->count < n) {
+        rc = fph_large_alloc(heap, node, batch->size, FPHEAP_PAGE,
+                             &magazine->slot[magazine->count]);
+        fph_magazine_set_count(magazine, magazine->count + (rc == 0));
+    }
+    return magazine->count != 0 ? 0 : rc;
+}
+
+/* Have one more magazine of objects.  Returns 0, or a negative errno. */
+static int
+fph_batch_add(fpheap *heap, fph_batch *batch, size_t n)
+{
+    unsigned      capacity = FPHEAP_MAGAZINE;
+    fph_magazine *magazine = NULL;
+    int           rc;
+
+    if (fph_has_class(batch->size)) {
+        capacity = fph_bin_class(heap->state, batch->bin)->magazine;
+        magazine = fph_depot_get(heap->state, batch->bin);
+    }
+    if (magazine == NULL) {
+        magazine = fph_empty_get(heap, batch->bin);
+        if (magazine == NULL)
+            return -ENOMEM;
+        rc = fph_batch_fill(heap, batch, magazine, n < capacity ? n : capacity);
+        if (rc != 0) {
+            fph_empty_put(heap->state, batch->bin, magazine);
+            return rc;
+        }
+    }
+    fph_batch_push(batch, magazine);
+    return 0;
+}
+
+/* Put what a batch has left into the thread's bin, or where others find it. */
+static void
+fph_batch_end(fpheap *heap, fph_batch *batch)
+{
+    fpheap_cache *cache = fph_cache_mine(heap);
+    fph_magazine *magazine;
+    size_t        i;
+
+    while ((magazine = fph_batch_pop(heap->state, batch)) != NULL) {
+        if (!fph_has_class(batch->size)) {
+            for (i = 0; i < magazine->count; i++)
+                fph_free_miss(heap, magazine->slot[i]);
+            fph_empty_put(heap->state, batch->bin, magazine);
+        } else if (cache != NULL) {
+            fph_bin_exchange(heap->state, &cache->bins[batch->bin], batch->bin,
+                             magazine);
+        } else {
+            fph_magazine_return(heap->state, batch->bin, magazine);
+        }
+    }
+}
+
+/* Write the n first objects of a batch out. */
+static void
+fph_batch_take(fpheap *heap, fph_batch *batch, void **objects, size_t n)
+{
+    while (n > 0) {
+        fph_magazine *magazine = fph_batch_pop(heap->state, batch);
+        size_t        take = n < magazine->count ? n : magazine->count;
+
+        fph_magazine_set_count(magazine, magazine->count - take);
+        memcpy(objects, magazine->slot + magazine->count, take * sizeof *objects);
+        objects += take;
+        n -= take;
+        if (magazine->count != 0)
+            fph_batch_push(batch, magazine);
+        else
+            fph_empty_put(heap->state, batch->bin, magazine);
+    }
+}
+
+/* Allocate n objects on one node, or none.  Returns 0, or a negative errno. */
+static int
+fph_bulk_from(fpheap *heap, int node, size_t size, void **objects, size_t n)
+{
+    fpheap_cache *cache = fph_cache_here(heap);
+    fph_batch     batch = { NULL, 0, size, (unsigned)node * FPH_CLASSES };
+    int           rc    = 0;
+
+    if (fph_has_class(size))
+        batch.bin += fph_class_of(size);
+    if (cache != NULL && fph_has_class(size)) {
+        fph_bin *bin = &cache->bins[batch.bin];
+
+        fph_batch_push(&batch, bin->spare);
+        FPH_STORE(&bin->spare, (fph_magazine *)NULL, RELAXED);
+        fph_batch_push(&batch, fph_bin_unload(bin));
+    }
+    while (rc == 0 && batch.objects < n)
+        rc = fph_batch_add(heap, &batch, n - batch.objects);
+    if (rc == 0)
+        fph_batch_take(heap, &batch, objects, n);
+    fph_batch_end(heap, &batch);
+    return rc;
+}
+
+FPH_NOINLINE FPHEAP_API int
+fph_alloc_bulk_miss(fpheap *heap, size_t size, void **objects, unsigned n)
+{
+    int home = fph_home(heap);
+    int rc, node;
+
+    if (n == 0)
+        return 0;
+    if (size == 0)
+        size = 1;
+    rc = fph_bulk_from(heap, home, size, objects, n);
+    if ((heap->flags & FPHEAP_SPILL) != 0)
+        for (node = 0; rc != 0 && (unsigned)node < heap->nodes; node++)
+            if (node != home && fph_bulk_from(heap, node, size, objects, n) == 0)
+                rc = 0;
+    return rc;
+}
+
+FPHEAP_API unsigned
+fpheap_alloc_burst(fpheap *heap, size_t size, void **objects, unsigned n)
+{
+    unsigned got;
+
+    if (fpheap_alloc_bulk(heap, size, objects, n) == 0)
+        return n;
+    for (got = 0; got < n; got++) {
+        void *object = fpheap_alloc(heap, size);
+
+        if (object == NULL)
+            break;
+        objects[got] = object;
+    }
+    return got;
+}
+
+FPHEAP_API void
+fpheap_free_bulk(fpheap *heap, void *const *objects, unsigned n)
+{
+    unsigned i;
+
+    for (i = 0; i < n; i++)
+        fpheap_free(heap, objects[i]);
+}
+
+FPH_NOINLINE FPHEAP_API void
+fph_free_bulk_miss(fpheap *heap, void *const *objects, unsigned n)
+{
+    fpheap_free_bulk(heap, objects, n);
+}
+
+/* --- other ways to allocate ----------------------------------------------- */
+
+FPHEAP_API void *
+fpheap_zalloc(fpheap *heap, size_t size)
+{
+    void *object = fpheap_alloc(heap, size);
+
+    return object == NULL ? NULL
+         : memset(object, 0, fpheap_usable_size(heap, object));
+}
+
+FPHEAP_API void *
+fpheap_calloc(fpheap *heap, size_t n, size_t size)
+{
+    size_t bytes;
+
+    if (__builtin_mul_overflow(n, size, &bytes))
+        return fph_result(-ENOMEM, NULL);
+    return fpheap_zalloc(heap, bytes);
+}
+
+FPHEAP_API void *
+fpheap_aligned_alloc(fpheap *heap, size_t align, size_t size)
+{
+    void    *object = NULL;
+    unsigned k;
+    int      home;
+
+    if (align == 0 || (align & (align - 1)) != 0 || align > FPHEAP_CHUNK)
+        return fph_result(-EINVAL, NULL);
+    if (size < align)
+        size = align;
+    if (align <= FPHEAP_PAGE && fph_has_class(size)) {
+        for (k = fph_class_of(size); k < FPH_CLASSES; k++) {
+            size = heap->state->classes[k].size;
+            if (size % align == 0)
+                return fpheap_alloc(heap, size);
+        }
+    }
+    home = fph_home(heap);
+    return fph_result(fph_large_alloc(heap, home, size, align, &object), object);
+}
+
+/* The usable bytes of what a record covers. */
+static size_t
+fph_info_bytes(const fph_state *state, uint64_t info)
+{
+    if (fph_info_kind(info) == FPH_SLAB)
+        return fph_bin_class(state, fph_info_bin(info))->size;
+    return (size_t)fph_info_count(info) << FPHEAP_PAGE_SHIFT;
+}
+
+FPHEAP_API size_t
+fpheap_usable_size(fpheap *heap, const void *object)
+{
+    fph_chunk *chunk;
+
+    if (object == NULL)
+        return 0;
+    chunk = fph_chunk_of(heap->state, object);
+    if (chunk == NULL)
+        return 0;
+    return fph_info_bytes(heap->state, fph_load_acquire(
+        &fph_record_of(chunk, fph_page_of(object))->info));
+}
+
+/* Whether an object of `usable` bytes serves for `size`: see fpheap_realloc. */
+static int
+fph_stays(size_t usable, size_t size)
+{
+    if (size == 0)
+        size = 1;
+    if (fph_has_class(usable))
+        return fph_has_class(size) && fph_class_of(size) == fph_class_of(usable);
+    return !fph_has_class(size) && size <= usable && size > usable / 2;
+}
+
+FPHEAP_API void *
+fpheap_realloc(fpheap *heap, void *object, size_t size)
+{
+    size_t usable = fpheap_usable_size(heap, object);
+    void  *moved;
+
+    if (object == NULL)
+        return fpheap_alloc(heap, size);
+    if (fph_stays(usable, size))
+        return object;
+    moved = fpheap_alloc(heap, size);
+    if (moved == NULL)
+        return size <= usable ? object : NULL;
+    memcpy(moved, object, size < usable ? size : usable);
+    fpheap_free(heap, object);
+    return moved;
+}
+
+/* --- questions ------------------------------------------------------------ */
+
+/* The start of the object that `at` is in, given its record's first page.  Only
+ * the record's info is read, which is atomic: `at` may be anything. */
+static char *
+fph_object_base(const fph_state *state, char *chunk_base, unsigned first,
+                uint64_t info, const char *at)
+{
+    char  *base = fph_slab_base(chunk_base, first);
+    size_t size, number;
+
+    switch (fph_info_kind(info)) {
+    case FPH_SLAB:
+        if (at < base)
+            return NULL;
+        size = fph_bin_class(state, fph_info_bin(info))->size;
+        number = (size_t)(at - base) / size;
+        return number < fph_info_count(info) ? base + number * size : NULL;
+    case FPH_RUN:
+        return base;
+    case FPH_HUGE:
+        base = chunk_base + FPHEAP_CHUNK
+             - ((size_t)(fph_info_count(info) % FPH_PAGES) << FPHEAP_PAGE_SHIFT);
+        return at >= base ? base : NULL;
+    default:
+        return NULL;
+    }
+}
+
+FPHEAP_API void *
+fpheap_base_of(fpheap *heap, const void *interior)
+{
+    fph_state  *state = heap->state;
+    size_t      index;
+    fph_region *region = fph_region_find(state, interior, &index);
+    fph_chunk  *chunk;
+    uint32_t    tail;
+    unsigned    page, first;
+
+    if (region == NULL)
+        return NULL;
+    tail = FPH_LOAD(&region->tail[index], RELAXED);
+    chunk = FPH_LOAD(&region->chunk[index - tail], ACQUIRE);
+    if (chunk == NULL)
+        return NULL;
+    page = tail != 0 ? FPH_PAGES - 1
+         : (unsigned)(((uintptr_t)interior & FPH_CHUNK_MASK)
+                      >> FPHEAP_PAGE_SHIFT);
+    first = FPH_LOAD(&chunk->first[page], RELAXED);
+    return fph_object_base(state,
+                           FPH_LOAD(&region->base, RELAXED)
+                               + ((index - tail) << FPHEAP_CHUNK_SHIFT),
+                           first, fph_load_acquire(&chunk->slab[first].info),
+                           (const char *)interior);
+}
+
+FPHEAP_API int
+fpheap_owns(fpheap *heap, const void *pointer)
+{
+    return fpheap_base_of(heap, pointer) != NULL;
+}
+
+FPHEAP_API uint64_t
+fpheap_iova(fpheap *heap, const void *object)
+{
+    const char *base  = (const char *)((uintptr_t)object
+                                       & ~(uintptr_t)FPH_CHUNK_MASK);
+    size_t      offset = (size_t)((const char *)object - base);
+    uint64_t    iova;
+
+    iova = offset == 0 ? fph_ask_iova(heap, base)
+                       : fph_header_of(base)->iova;
+    return iova == FPHEAP_BAD_IOVA ? iova : iova + offset;
+}
+
+/* --- memory --------------------------------------------------------------- */
+
+/* Touch the free pages of an open chunk while they are ours.  Returns how many. */
+static size_t
+fph_chunk_touch(fph_region *region, size_t index)
+{
+    uint64_t   pages = fph_fetch_and_acquire(&region->free[index], 0);
+    fph_chunk *chunk = FPH_LOAD(&region->chunk[index], ACQUIRE);
+    uint64_t   rest;
+
+    for (rest = pages; rest != 0; rest &= rest - 1) {
+        unsigned page = fph_lowest_bit(rest);
+
+        fph_touch(fph_slab_base(chunk->base, page),
+                  chunk->base + ((size_t)(page + 1) << FPHEAP_PAGE_SHIFT));
+    }
+    if (pages != 0)
+        fph_pages_put(chunk, pages);
+    return fph_popcount(pages);
+}
+
+/* Touch all free memory of a node, and open its fresh chunks until `pages` pages
+ * are free.  Returns how many are. */
+static size_t
+fph_node_touch(fpheap *heap, int node, size_t pages)
+{
+    size_t ready = 0;
+    size_t i, index;
+
+    for (i = 0; i < fph_region_count(heap->state); i++) {
+        fph_region *region = fph_region_on(heap->state, i, node);
+
+        for (index = 0; region != NULL && index < region->capacity; index++)
+            ready += fph_chunk_touch(region, index);
+    }
+    for (i = 0; i < fph_region_count(heap->state); i++) {
+        fph_region *region = fph_region_on(heap->state, i, node);
+        fph_chunk  *chunk;
+
+        while (region != NULL && ready < pages
+               && (chunk = fph_region_open(heap, region)) != NULL) {
+            fph_touch(fph_slab_base(chunk->base, 0), chunk->base + FPHEAP_CHUNK);
+            fph_pages_put(chunk, FPH_ALL_PAGES);
+            ready += FPH_PAGES;
+        }
+    }
+    return ready;
+}
+
+FPHEAP_API int
+fpheap_reserve(fpheap *heap, size_t bytes, int node)
+{
+    size_t pages = (bytes >> FPHEAP_PAGE_SHIFT)
+                 + ((bytes & (FPHEAP_PAGE - 1)) != 0);
+    size_t ready;
+    int    rc;
+
+    if (node == FPHEAP_ANY_NODE)
+        node = fph_home(heap);
+    if (node < 0 || (unsigned)node >= heap->nodes)
+        return -EINVAL;
+    while ((ready = fph_node_touch(heap, node, pages)) < pages) {
+        rc = fph_grow(heap, node, (pages - ready + FPH_PAGES - 1) / FPH_PAGES,
+                      0 /* pinned */);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+FPHEAP_API size_t
+fpheap_trim(fpheap *heap)
+{
+    int node;
+
+    fpheap_flush(heap);
+    for (node = 0; (unsigned)node < heap->nodes; node++)
+        fph_reclaim(heap, node);
+    return fph_regions_release(heap);
+}
+
+/* --- life ----------------------------------------------------------------- */
+
+/*
+ * The geometry of a class.  The fewest pages that make 8 objects and waste under
+ * 1/16 of themselves; up to half a chunk, the least waste if there are none.  A
+ * slab of one page may be in page 0 if the objects are small against it and their
+ * alignment divides the header.
+ */
+static void
+fph_class_shape(fph_class *klass)
+{
+    uint64_t waste, least = UINT64_MAX;
+    unsigned pages;
+    size_t   bytes;
+
+    for (pages = 1; pages <= FPH_PAGES / 2; pages++) {
+        bytes = (size_t)pages << FPHEAP_PAGE_SHIFT;
+        if (bytes < klass->size)
+            continue;
+        waste = ((uint64_t)(bytes % klass->size) << 20) / bytes;
+        if (waste < least) {
+            least = waste;
+            klass->pages = (uint16_t)pages;
+            klass->count = (uint32_t)(bytes / klass->size);
+        }
+        if (klass->count >= 8 && least < ((uint64_t)1 << 20) / 16)
+            break;
+    }
+    if (klass->pages == 1 && klass->size <= FPHEAP_PAGE / 16
+        && klass->size <= FPH_HEADER)
+        klass->count0 = (uint32_t)((FPHEAP_PAGE - FPH_HEADER) / klass->size);
+    bytes = FPHEAP_CHUNK / 8 / klass->size;
+    klass->magazine = (uint16_t)(bytes < 2 ? 2 : bytes > FPHEAP_MAGAZINE
+                                 ? FPHEAP_MAGAZINE : bytes);
+}
+
+static void
+fph_classes_init(fph_state *state)
+{
+    unsigned k;
+
+    for (k = 1; k < FPH_CLASSES; k++) {
+        fph_class *klass = &state->classes[k];
+        unsigned   step  = (k - 1) >> FPHEAP_CLASS_BITS;
+        unsigned   part  = (k - 1) & ((1u << FPHEAP_CLASS_BITS) - 1);
+
+        klass->size = step == 0 ? (part + 1) * 16
+                    : ((1u << FPHEAP_CLASS_BITS) + part + 1) << (step + 3);
+        fph_class_shape(klass);
+    }
+}
+
+/* A unique number among the handles, or FPHEAP_MAX_HEAPS. */
+static unsigned
+fph_handle_take(void)
+{
+    unsigned i;
+
+    for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
+        uint64_t unused = 0;
+
+        if (fph_cas_acquire(&fph_handles[i], &unused, 1))
+            return i;
+    }
+    return FPHEAP_MAX_HEAPS;
+}
+
+static void
+fph_handle_give(const fpheap *heap)
+{
+    fph_store_release(&fph_handles[heap - fph_heaps], 0);
+}
+
+/* 0, or why this configuration cannot work. */
+static int
+fph_config_error(const char *name, const fpheap_config *config)
+{
+    if (name != NULL && strlen(name) >= FPHEAP_NAME_BYTES)
+        return -ENAMETOOLONG;
+    if (config->nodes > FPHEAP_MAX_NODES
+        || (config->flags & ~FPHEAP_SPILL) != 0
+        || (config->growth_max != 0 && config->growth_max < FPHEAP_CHUNK)
+        || (config->provider != NULL && config->provider->get == NULL)
+        || (config->provider == NULL && FPHEAP_NO_OS))
+        return -EINVAL;
+    return 0;
+}
+
+static void
+fph_configure(fpheap *heap, const char *name, const fpheap_config *config)
+{
+    unsigned nodes = config->nodes;
+
+    memset(heap, 0, sizeof *heap);
+#if FPHEAP_USE_LIBNUMA
+    if (nodes == 0 && config->thread_node == NULL && numa_available() >= 0)
+        nodes = (unsigned)numa_max_node() + 1;
+    if (nodes > FPHEAP_MAX_NODES)
+        nodes = FPHEAP_MAX_NODES;
+#endif
+    heap->nodes = nodes == 0 ? 1 : nodes;
+    heap->bins = heap->nodes * FPH_CLASSES;
+    heap->entry = (unsigned)((size_t)(heap - fph_heaps) * sizeof(fph_entry));
+    heap->flags = config->flags;
+    heap->growth_max = config->growth_max != 0 ? config->growth_max
+                                               : (size_t)1 << 30;
+    heap->thread_node = config->thread_node;
+    heap->thread_node_ctx = config->thread_node_ctx;
+    if (config->provider != NULL)
+        heap->provider = *config->provider;
+#if !FPHEAP_NO_OS
+    else
+        fpheap_provider_mmap(&heap->provider, 0);
+#endif
+    memcpy(heap->name, name == NULL ? "heap" : name,
+           strlen(name == NULL ? "heap" : name) + 1);
+}
+
+/* Records of the depots, all empty; NULL: they do not fit the first block. */
+static void *
+fph_first_record(fph_state *state, size_t bytes)
+{
+    uint32_t ref = fph_meta_cut(state, bytes);
+
+    return ref == 0 ? NULL : memset(fph_meta_at(state, ref), 0, bytes);
+}
+
+/* Build the state at the start of the first region.  Returns 0, or -ENOMEM. */
+static int
+fph_state_init(fpheap *heap, const fpheap_region *raw)
+{
+    char       *base   = NULL;
+    size_t      chunks = fph_aligned_part(raw, &base);
+    fph_state  *state  = (fph_state *)(void *)base;
+    fph_region *region;
+    void       *record;
+
+    memset(state, 0, sizeof *state);
+    state->pin.raw = *raw;
+    state->pins = &state->pin;
+    state->meta[0] = base;
+    state->meta_numbers = 1;
+    state->meta_blocks = 1;
+    state->meta_cursor.word = fph_meta_units(sizeof *state);
+    state->growth_step = 2;
+    state->growths = 1;
+    fph_classes_init(state);
+    state->depots = (fph_depot *)
+        fph_first_record(state, heap->bins * sizeof(fph_depot));
+    state->empty = (fph_line *)
+        fph_first_record(state, heap->nodes * sizeof(fph_line));
+    record = fph_first_record(state, fph_region_record_bytes(chunks));
+    if (state->depots == NULL || state->empty == NULL || record == NULL)
+        return -ENOMEM;
+    region = fph_region_format(record, 0 /* node */, chunks, 1 /* pinned */);
+    region->raw = *raw;
+    fph_store_relaxed(&region->used, 1);
+    fph_region_set_extent(region, base, chunks);
+    fph_region_publish(state, region);
+    fph_count_region(state, raw);
+    fph_fresh_give(region, 1, chunks - 1);
+    heap->state = state;
+    return 0;
+}
+
+FPHEAP_API fpheap *
+fpheap_create(const char *name, const fpheap_config *config)
+{
+    fpheap_config defaults;
+    fpheap_region raw;
+    fpheap       *heap;
+    unsigned      index;
+    int           rc;
+
+    memset(&defaults, 0, sizeof defaults);
+    if (config == NULL)
+        config = &defaults;
+    rc = fph_config_error(name, config);
+    if (rc != 0)
+        return (fpheap *)fph_result(rc, NULL);
+    index = fph_handle_take();
+    if (index == FPHEAP_MAX_HEAPS)
+        return (fpheap *)fph_result(-ENFILE, NULL);
+    heap = &fph_heaps[index];
+    fph_configure(heap, name, config);
+    rc = fph_obtain(heap, 0 /* node */, 2 /* chunks */, 2, &raw);
+    if (rc == 0 && (rc = fph_state_init(heap, &raw)) != 0)
+        fph_hand_back(heap, &raw);
+    if (rc != 0)
+        fph_handle_give(heap);
+    return (fpheap *)fph_result(rc, heap);
+}
+
+/* Reset the entry of the thread in a seat if it is this cache's, H1. */
+static void
+fph_seat_reset(fph_seat *seat, const fpheap *heap, const fpheap_cache *cache)
+{
+    uint64_t   taken = FPH_SEAT_TAKEN;
+    fph_entry *entry;
+
+    while (!fph_cas_acquire(&seat->state, &taken, FPH_SEAT_PINNED)) { /* H6 */
+        if (taken == FPH_SEAT_FREE)
+            return;
+        taken = FPH_SEAT_TAKEN;
+        fph_yield();
+    }
+    entry = (fph_entry *)(void *)((char *)seat->table + heap->entry);
+    if (entry->bins == cache->bins)
+        fph_entry_set(entry, fph_no_bins, fph_no_bins);
+    fph_store_release(&seat->state, FPH_SEAT_TAKEN);                /* H7 */
+}
+
+FPHEAP_API int
+fpheap_destroy_forced(fpheap *heap)
+{
+    fph_state *state = heap->state;
+    fph_pin   *pin   = state->pins;
+    size_t     i;
+
+    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
+        if (state->cache[i] != NULL)
+            fph_seat_reset(&fph_seats[i], heap, state->cache[i]);
+    }
+    for (i = 0; i < fph_region_count(state); i++) {
+        fph_region *region = fph_region_at(state, i);
+
+        if (!region->pinned && fph_load_relaxed(&region->used))
+            fph_hand_back(heap, &region->raw);
+    }
+    /* The last pin is the first region's, with the state in it. */
+    heap->state = NULL;
+    while (pin != NULL) {
+        fpheap_region raw = pin->raw;
+
+        pin = pin->next;
+        fph_hand_back(heap, &raw);
+    }
+    fph_handle_give(heap);
+    return 0;
+}
+
+FPHEAP_API int
+fpheap_destroy(fpheap *heap)
+{
+    fpheap_stats stats;
+
+    fpheap_stats_get(heap, &stats);
+    return stats.live_objects != 0 ? -EBUSY : fpheap_destroy_forced(heap);
+}
+
+/* --- statistics ----------------------------------------------------------- */
+
+/* Numbers per class, and bytes of what is in none. */
+typedef struct fph_census {
+    size_t slabs[FPH_CLASSES];
+    size_t capacity[FPH_CLASSES];
+    size_t free[FPH_CLASSES];
+    size_t parked[FPH_CLASSES];
+    size_t depot[FPH_CLASSES]; /* the part of parked in depots */
+    size_t large_objects;
+    size_t large_bytes;
+    size_t page_free_bytes;
+    size_t waste_bytes;
+    size_t chunk_bytes;        /* of regions, aligned */
+    size_t header_bytes;
+    unsigned regions;
+    unsigned caches;
+} fph_census;
+
+static void
+fph_census_record(const fph_state *state, fph_census *census,
+                  const fph_slab *slab)
+{
+    uint64_t info  = fph_load_acquire(&slab->info);
+    size_t   count = (size_t)fph_info_count(info);
+    unsigned k     = fph_info_bin(info) % FPH_CLASSES;
+    int64_t  free;
+
+    switch (fph_info_kind(info)) {
+    case FPH_SLAB:
+        free = fph_slab_free_objects(fph_load_relaxed(&slab->state));
+        census->slabs[k]++;
+        census->capacity[k] += count;
+        census->free[k] += free > 0 ? (size_t)free : 0;
+        census->waste_bytes += ((size_t)state->classes[k].pages
+                                << FPHEAP_PAGE_SHIFT)
+                             - (slab->page == 0 ? FPH_HEADER : 0)
+                             - count * state->classes[k].size;
+        break;
+    case FPH_HUGE:
+        if (count % FPH_PAGES == 0)
+            census->waste_bytes += FPHEAP_PAGE; /* held unused, L1 */
+        census->large_objects++;
+        census->large_bytes += count << FPHEAP_PAGE_SHIFT;
+        break;
+    case FPH_RUN:
+        census->large_objects++;
+        census->large_bytes += count << FPHEAP_PAGE_SHIFT;
+        break;
+    default:
+        break;
+    }
+}
+
+static void
+fph_census_region(const fph_state *state, fph_census *census,
+                  const fph_region *region)
+{
+    uintptr_t base;
+    size_t    i, w;
+
+    census->regions += fph_load_relaxed(&region->used) != 0;
+    census->chunk_bytes += fph_region_extent(region, &base)
+                        << FPHEAP_CHUNK_SHIFT;
+    for (w = 0; w < region->words; w++)
+        census->page_free_bytes += fph_popcount(fph_load_relaxed(
+            &region->fresh[w])) * FPHEAP_CHUNK;
+    for (i = 0; i < region->capacity; i++) {
+        fph_chunk *chunk = FPH_LOAD(&region->chunk[i], ACQUIRE);
+        uint64_t   free  = fph_load_relaxed(&region->free[i]);
+        unsigned   page;
+
+        if (chunk == NULL)
+            continue;
+        census->header_bytes += FPH_HEADER;
+        census->page_free_bytes += fph_popcount(free) * FPHEAP_PAGE
+                                 - (free & FPH_PAGE0 ? FPH_HEADER : 0);
+        for (page = 0; page < FPH_PAGES; page++)
+            fph_census_record(state, census, &chunk->slab[page]);
+    }
+}
+
+/* Objects in the loaded magazine, as another thread sees them: between two of its
+ * owner's stores the pointers may be of different magazines. */
+static size_t
+fph_bin_loaded(const fph_bin *bin)
+{
+    void **base  = FPH_LOAD(&bin->base, RELAXED);
+    void **limit = FPH_LOAD(&bin->limit, RELAXED);
+    void **top   = FPH_LOAD(&bin->top, RELAXED);
+
+    return base <= top && top <= limit ? (size_t)(top - base) : 0;
+}
+
+static void
+fph_census_parked(const fpheap *heap, fph_census *census)
+{
+    const fph_state *state = heap->state;
+    unsigned         bin;
+    size_t           i;
+
+    for (bin = 0; bin < heap->bins; bin++) {
+        size_t parked = fph_depot_count(state, bin)
+                      * fph_bin_class(state, bin)->magazine;
+
+        census->depot[bin % FPH_CLASSES] += parked;
+        census->parked[bin % FPH_CLASSES] += parked;
+    }
+    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
+        fpheap_cache *cache = FPH_LOAD(&state->cache[i], ACQUIRE);  /* H9 */
+
+        for (bin = 0; cache != NULL && bin < heap->bins; bin++) {
+            fph_magazine *spare = FPH_LOAD(&cache->bins[bin].spare, RELAXED);
+
+            census->parked[bin % FPH_CLASSES] +=
+                fph_bin_loaded(&cache->bins[bin])
+                + (spare == NULL ? 0 : FPH_LOAD(&spare->count, RELAXED));
+        }
+        census->caches += cache != NULL
+                       && FPH_LOAD(&cache->owned, RELAXED) != 0;
+    }
+}
+
+static void
+fph_census_take(const fpheap *heap, fph_census *census)
+{
+    size_t i;
+
+    memset(census, 0, sizeof *census);
+    for (i = 0; i < fph_region_count(heap->state); i++) {
+        const fph_region *region = fph_region_at(heap->state, i);
+
+        if (region != NULL)
+            fph_census_region(heap->state, census, region);
+    }
+    fph_census_parked(heap, census);
+}
+
+/* capacity - free - parked, which are read at different moments. */
+static size_t
+fph_census_live(const fph_census *census, unsigned k)
+{
+    size_t gone = census->free[k] + census->parked[k];
+
+    return census->capacity[k] > gone ? census->capacity[k] - gone : 0;
+}
+
+FPHEAP_API void
+fpheap_stats_get(fpheap *heap, fpheap_stats *stats)
+{
+    const fph_state *state = heap->state;
+    fph_census       census;
+    unsigned         k;
+
+    fph_census_take(heap, &census);
+    memset(stats, 0, sizeof *stats);
+    for (k = 1; k < FPH_CLASSES; k++) {
+        size_t size = state->classes[k].size;
+
+        stats->live_objects += fph_census_live(&census, k);
+        stats->live_bytes += fph_census_live(&census, k) * size;
+        stats->parked_objects += census.parked[k];
+        stats->parked_bytes += census.parked[k] * size;
+        stats->depot_bytes += census.depot[k] * size;
+        stats->slab_free_bytes += census.free[k] * size;
+    }
+    stats->live_objects += census.large_objects;
+    stats->live_bytes += census.large_bytes;
+    stats->page_free_bytes = census.page_free_bytes;
+    stats->region_bytes = (size_t)fph_load_relaxed(&state->region_bytes);
+    stats->waste_bytes = census.waste_bytes
+                       + (stats->region_bytes - census.chunk_bytes);
+    stats->metadata_bytes = (size_t)fph_load_relaxed(&state->meta_blocks)
+                          * FPHEAP_CHUNK + census.header_bytes;
+    stats->peak_region_bytes = (size_t)fph_load_relaxed(
+        &state->peak_region_bytes);
+    for (k = 0; k < 4; k++)
+        stats->backing_bytes[k] = (size_t)fph_load_relaxed(
+            &state->backing_bytes[k]);
+    stats->regions = census.regions;
+    stats->caches = census.caches;
+    stats->growths = fph_load_relaxed(&state->growths);
+    stats->growth_failures = fph_load_relaxed(&state->growth_failures);
+    stats->growth_max_ns = fph_load_relaxed(&state->growth_max_ns);
+    stats->releases = fph_load_relaxed(&state->releases);
+    stats->reclaims = fph_load_relaxed(&state->reclaims);
+}
+
+FPHEAP_API int
+fpheap_class_stats_get(fpheap *heap, unsigned index, fpheap_class_stats *stats)
+{
+    const fph_class *klass;
+    fph_census       census;
+
+    if (index >= FPH_CLASSES - 1)
+        return -EINVAL;
+    index++;                   /* there is no class 0 */
+    klass = &heap->state->classes[index];
+    fph_census_take(heap, &census);
+    stats->size = klass->size;
+    stats->slabs = census.slabs[index];
+    stats->live_objects = fph_census_live(&census, index);
+    stats->parked_objects = census.parked[index];
+    stats->free_objects = census.free[index];
+    stats->magazine = klass->magazine;
+    return 0;
+}
+
+#if !FPHEAP_NO_STDIO
+FPHEAP_API void
+fpheap_dump(fpheap *heap, FILE *out)
+{
+    fpheap_stats s;
+    fph_census   census;
+    unsigned     k;
+
+    fpheap_stats_get(heap, &s);
+    fph_census_take(heap, &census);
+    fprintf(out, "heap \"%s\": %zu bytes in %u regions, %u nodes, %u caches\n",
+            heap->name, s.region_bytes, s.regions, heap->nodes, s.caches);
+    fprintf(out, "  live      %14zu bytes  %zu objects\n", s.live_bytes,
+            s.live_objects);
+    fprintf(out, "  parked    %14zu bytes  %zu objects, %zu bytes in depots\n",
+            s.parked_bytes, s.parked_objects, s.depot_bytes);
+    fprintf(out, "  slab free %14zu bytes\n", s.slab_free_bytes);
+    fprintf(out, "  page free %14zu bytes\n", s.page_free_bytes);
+    fprintf(out, "  waste     %14zu bytes\n", s.waste_bytes);
+    fprintf(out, "  metadata  %14zu bytes\n", s.metadata_bytes);
+    fprintf(out, "  pages     %zu hugetlb, %zu thp, %zu base, %zu unknown\n",
+            s.backing_bytes[FPHEAP_BACKING_HUGETLB],
+            s.backing_bytes[FPHEAP_BACKING_THP],
+            s.backing_bytes[FPHEAP_BACKING_PAGES],
+            s.backing_bytes[FPHEAP_BACKING_UNKNOWN]);
+    fprintf(out, "  growth    %llu regions, %llu failures, longest %llu ns\n",
+            (unsigned long long)s.growths, (unsigned long long)s.growth_failures,
+            (unsigned long long)s.growth_max_ns);
+    fprintf(out, "  %10s %8s %10s %10s %10s\n", "size", "slabs", "live",
+            "parked", "free");
+    for (k = 1; k < FPH_CLASSES; k++) {
+        if (census.slabs[k] != 0)
+            fprintf(out, "  %10u %8zu %10zu %10zu %10zu\n",
+                    (unsigned)heap->state->classes[k].size, census.slabs[k],
+                    fph_census_live(&census, k), census.parked[k],
+                    census.free[k]);
+    }
+    if (census.large_objects != 0)
+        fprintf(out, "  %10s %8s %10zu\n", "large", "", census.large_objects);
+}
+#endif
+
+#define FPH_TEXT_(x) #x
+#define FPH_TEXT(x)  FPH_TEXT_(x)
+
+FPHEAP_API const char *
+fpheap_config_string(void)
+{
+    return "FPHEAP_CHUNK_SHIFT=" FPH_TEXT(FPHEAP_CHUNK_SHIFT)
+           " pages=" FPH_TEXT(FPH_PAGES)
+           " FPHEAP_CLASS_BITS=" FPH_TEXT(FPHEAP_CLASS_BITS)
+           " FPHEAP_MAGAZINE=" FPH_TEXT(FPHEAP_MAGAZINE)
+           " FPHEAP_MAX_NODES=" FPH_TEXT(FPHEAP_MAX_NODES)
+           " FPHEAP_MAX_HEAPS=" FPH_TEXT(FPHEAP_MAX_HEAPS)
+           " FPHEAP_MAX_THREADS=" FPH_TEXT(FPHEAP_MAX_THREADS)
+           " FPHEAP_NO_THREADS=" FPH_TEXT(FPHEAP_NO_THREADS)
+           " FPHEAP_NO_OS=" FPH_TEXT(FPHEAP_NO_OS)
+           " FPHEAP_NO_STDIO=" FPH_TEXT(FPHEAP_NO_STDIO)
+           " FPHEAP_USE_LIBNUMA=" FPH_TEXT(FPHEAP_USE_LIBNUMA)
+           " FPHEAP_GROWTH_WAIT_MS=" FPH_TEXT(FPHEAP_GROWTH_WAIT_MS);
+}
+
+/* [PROVIDERS] ==============================================================
+ *
+ * The two that come with the header: mmap, and a buffer of the application's.
+ */
+#if !FPHEAP_NO_OS
+
+#ifdef MAP_HUGETLB
+#  define FPH_MAP_HUGETLB MAP_HUGETLB
+#else
+#  define FPH_MAP_HUGETLB 0
+#endif
+
+static void *
+fph_map(size_t bytes, int flags)
+{
+    void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+
+    return base == MAP_FAILED ? NULL : base;
+}
+
+/* Map more and give back what is in front of the alignment and behind. */
+static void *
+fph_map_aligned(size_t bytes, size_t align)
+{
+    char  *base = (char *)fph_map(bytes + align, 0);
+    size_t skip;
+
+    if (base == NULL)
+        return NULL;
+    skip = (size_t)(-(uintptr_t)base & (align - 1));
+    if (skip != 0)
+        munmap(base, skip);
+    munmap(base + skip + bytes, align - skip);
+    return base + skip;
+}
+
+static fpheap_backing
+fph_map_advise(void *base, size_t bytes, unsigned flags)
+{
+#ifdef MADV_HUGEPAGE
+    if ((flags & FPHEAP_NO_THP) == 0
+        && madvise(base, bytes, MADV_HUGEPAGE) == 0)
+        return FPHEAP_BACKING_THP;
+#endif
+    (void)base, (void)bytes, (void)flags;
+    return FPHEAP_BACKING_PAGES;
+}
+
+static int
+fph_mmap_get(void *ctx, size_t bytes, size_t align, int node,
+             fpheap_region *region)
+{
+    unsigned flags = (unsigned)(uintptr_t)ctx;
+
+    region->base = NULL;
+    if (bytes > SIZE_MAX - align)
+        return -ENOMEM;
+    if ((flags & FPHEAP_HUGETLB) != 0 && FPH_MAP_HUGETLB != 0) {
+        region->base = fph_map(bytes, FPH_MAP_HUGETLB);
+        region->backing = FPHEAP_BACKING_HUGETLB;
+    }
+    if (region->base == NULL) {
+        region->base = fph_map_aligned(bytes, align);
+        if (region->base == NULL)
+            return -ENOMEM;
+        region->backing = fph_map_advise(region->base, bytes, flags);
+    }
+    region->bytes = bytes;
+#if FPHEAP_USE_LIBNUMA
+    if (numa_available() >= 0 && node <= numa_max_node())
+        numa_tonode_memory(region->base, bytes, node);
+#else
+    (void)node;
+#endif
+    return 0;
+}
+
+static int
+fph_mmap_put(void *ctx, const fpheap_region *region)
+{
+    (void)ctx;
+    return munmap(region->base, region->bytes) == 0 ? 0 : -errno;
+}
+
+FPHEAP_API int
+fpheap_provider_mmap(fpheap_provider *provider, unsigned flags)
+{
+    if ((flags & ~(FPHEAP_HUGETLB | FPHEAP_NO_THP)) != 0)
+        return -EINVAL;
+    memset(provider, 0, sizeof *provider);
+    provider->get = fph_mmap_get;
+    provider->put = fph_mmap_put;
+    provider->ctx = (void *)(uintptr_t)flags;
+    return 0;
+}
+#endif
+
+static int
+fph_buffer_get(void *ctx, size_t bytes, size_t align, int node,
+               fpheap_region *region)
+{
+    fpheap_buffer *buffer = (fpheap_buffer *)ctx;
+
+    (void)align, (void)node;
+    if (buffer->bytes < bytes || FPH_EXCHANGE(&buffer->taken, 1u) != 0)
+        return -ENOMEM;
+    region->base = buffer->base;
+    region->bytes = buffer->bytes;
+    return 0;
+}
+
+static int
+fph_buffer_put(void *ctx, const fpheap_region *region)
+{
+    fpheap_buffer *buffer = (fpheap_buffer *)ctx;
+
+    (void)region;
+    FPH_STORE(&buffer->taken, 0u, RELEASE);
+    return 0;
+}
+
+FPHEAP_API void
+fpheap_provider_buffer(fpheap_provider *provider, fpheap_buffer *buffer,
+                       void *base, size_t bytes)
+{
+    buffer->base = base;
+    buffer->bytes = bytes;
+    buffer->taken = 0;
+    memset(provider, 0, sizeof *provider);
+    provider->get = fph_buffer_get;
+    provider->put = fph_buffer_put;
+    provider->ctx = buffer;
+}
+
+/* [CHECK] ==================================================================
+ *
+ * The invariants of [REGION], [CHUNK], [SLAB] and [DEPOT] as code, for a quiet
+ * heap.  A walk has to tell live objects from parked ones: it sets the bits of the
+ * parked ones for as long as it lasts, which also shows an object that is parked
+ * twice, or parked and free.
+ */
+
+/* Set (or clear again) the bits of a magazine's objects.  Returns 0 if one is not
+ * an object of this bin, or has its bit as it should become. */
+static int
+fph_mark_magazine(const fph_state *state, unsigned bin, void *const *slot,
+                  size_t count, int set)
+{
+    size_t i, number;
+
+    for (i = 0; i < count; i++) {
+        fph_chunk *chunk = fph_chunk_of(state, slot[i]);
+        fph_slab  *slab;
+        uint64_t   bit;
+
+        if (chunk == NULL || fph_bin_of(slot[i]) != bin)
+            return 0;
+        slab = fph_record_of(chunk, fph_page_of(slot[i]));
+        number = (size_t)((char *)slot[i] - slab->base) / slab->size;
+        if (slab->base + number * slab->size != (char *)slot[i])
+            return 0;
+        bit = (uint64_t)1 << number % 64;
+        if (((slab->bits[number / 64] & bit) != 0) == set)
+            return 0;
+        slab->bits[number / 64] ^= bit;
+    }
+    return 1;
+}
+
+/* The same for all that is parked in one bin of a cache. */
+static int
+fph_mark_bin(const fph_state *state, unsigned number, const fph_bin *bin,
+             int set)
+{
+    const fph_magazine *spare = bin->spare;
+
+    return (spare == NULL || fph_mark_magazine(state, number, spare->slot,
+                                               spare->count, set))
+        && fph_mark_magazine(state, number, bin->base,
+                             (size_t)(bin->top - bin->base), set);
+}
+
+static int
+fph_mark_depot(const fph_state *state, unsigned bin, int set)
+{
+    uint32_t  ref  = (uint32_t)fph_load_acquire(&state->depots[bin].full);
+    fph_link *link = ref == 0 ? NULL : (fph_link *)fph_meta_at(state, ref);
+    size_t    left = fph_depot_count(state, bin);
+
+    for (; link != NULL; link = fph_stack_below(state, link), left--) {
+        fph_magazine *full = (fph_magazine *)(void *)link;
+
+        if (left == 0 || full->count != fph_bin_class(state, bin)->magazine /* D2 */
+            || !fph_mark_magazine(state, bin, full->slot, full->count, set))
+            return 0;
+    }
+    return left == 0;
+}
+
+static int
+fph_mark_parked(const fpheap *heap, int set)
+{
+    const fph_state *state = heap->state;
+    unsigned         bin;
+    size_t           i;
+    int              good  = 1;
+
+    for (bin = 0; bin < heap->bins; bin++)
+        good &= fph_mark_depot(state, bin, set);
+    for (i = 0; i < FPHEAP_MAX_THREADS; i++)
+        for (bin = 0; state->cache[i] != NULL && bin < heap->bins; bin++)
+            good &= fph_mark_bin(state, bin, &state->cache[i]->bins[bin], set);
+    return good;
+}
+
+static const char *
+fph_check_slab(const fpheap *heap, const fph_chunk *chunk, const fph_slab *slab)
+{
+    const fph_state *state = heap->state;
+    uint64_t         word  = fph_load_relaxed(&slab->state);
+    uint64_t         info  = fph_load_relaxed(&slab->info);
+    const fph_class *klass = fph_bin_class(state, fph_info_bin(info));
+    size_t           count = (size_t)fph_info_count(info);
+    size_t           set   = 0, w;
+    unsigned         i;
+
+    if (fph_info_bin(info) >= heap->bins || klass->size != slab->size
+        || count != (slab->page == 0 ? klass->count0 : klass->count)
+        || fph_bin_node(fph_info_bin(info)) != chunk->region->node)
+        return "a slab's record is not that of its bin";
+    for (w = 0; w < FPH_SLAB_WORDS && w * 64 < count; w++) {
+        if ((slab->bits[w] & ~fph_slab_mask(count, w)) != 0)
+            return "a slab has bits above its last object";
+        set += fph_popcount(slab->bits[w]);
+    }
+    if (fph_slab_free_objects(word) != (int64_t)set)
+        return "S2: a slab's number of free objects is not that of its bits";
+    if (set != 0 && (word & 1) == 0)
+        return "S4: a slab with free objects is not listed";
+    for (i = slab->page; i < slab->page + klass->pages; i++) {
+        if (chunk->first[i] != slab->page
+            || fph_map_of(chunk->base)[i] != fph_info_bin(info))
+            return "C3: a page of a slab is not in the map";
+    }
+    return NULL;
+}
+
+/* Pages that a record covers. */
+static uint64_t
+fph_covered_pages(const fph_state *state, const fph_slab *slab)
+{
+    uint64_t info = fph_load_relaxed(&slab->info);
+
+    switch (fph_info_kind(info)) {
+    case FPH_SLAB:
+        return fph_page_mask(slab->page,
+                             fph_bin_class(state, fph_info_bin(info))->pages);
+    case FPH_RUN:
+        return fph_page_mask(slab->page, (unsigned)fph_info_count(info));
+    case FPH_HUGE:
+        return fph_page_mask(slab->page, fph_huge_held(fph_info_count(info)));
+    default:
+        return 0;
+    }
+}
+
+static const char *
+fph_check_chunk(const fpheap *heap, const fph_region *region, size_t index,
+                const fph_chunk *chunk)
+{
+    const fph_header *header = fph_header_of(chunk->base);
+    uint64_t          free   = fph_load_relaxed(&region->free[index]);
+    uint64_t          seen   = free;
+    const char       *wrong  = NULL;
+    unsigned          page, k;
+
+    if (chunk->region != region || chunk->index != index
+        || header->chunk != chunk || header->state != heap->state)
+        return "a chunk's header and descriptor disagree";
+    for (page = 0; page < FPH_PAGES && wrong == NULL; page++) {
+        const fph_slab *slab  = &chunk->slab[page];
+        uint64_t        pages = fph_covered_pages(heap->state, slab);
+
+        if ((seen & pages) != 0)
+            return "C1: a page is in two places";
+        seen |= pages;
+        if (fph_info_kind(fph_load_relaxed(&slab->info)) == FPH_SLAB)
+            wrong = fph_check_slab(heap, chunk, slab);
+    }
+    if (wrong == NULL && (seen | FPH_PAGE0) != FPH_ALL_PAGES)
+        wrong = "C1: a page is in no place";
+    for (k = 0; k < FPH_FITS; k++) {
+        if (fph_fits(free, k) && !(region->fit[k][index / 64] >> index % 64 & 1))
+            wrong = "R2: a chunk with free pages cannot be found";
+    }
+    return wrong;
+}
+
+static const char *
+fph_check_region(const fpheap *heap, const fph_region *region)
+{
+    const char *wrong = NULL;
+    size_t      i;
+
+    for (i = 0; i < region->capacity && wrong == NULL; i++) {
+        int              fresh = region->fresh[i / 64] >> i % 64 & 1;
+        const fph_chunk *chunk = region->chunk[i];
+        uint32_t         tail  = region->tail[i];
+
+        if (fresh + (chunk != NULL) + (tail != 0) > 1)
+            return "R1: a chunk is in two places";
+        if (fresh && i >= region->chunks)
+            return "R3: a chunk that is no more is fresh";
+        if (chunk == NULL && region->free[i] != 0)
+            return "a chunk that is not open has free pages";
+        if (tail > i || (tail != 0 && region->chunk[i - tail] == NULL))
+            return "L2: a tail leads to no object";
+        if (chunk != NULL)
+            wrong = fph_check_chunk(heap, region, i, chunk);
+    }
+    return wrong;
+}
+
+/* Slabs that are listed, and slabs in the stacks, with the bin that is theirs. */
+static const char *
+fph_check_lists(const fpheap *heap)
+{
+    const fph_state *state = heap->state;
+    size_t           listed = 0, found = 0, i, c;
+    unsigned         bin, page;
+
+    for (i = 0; i < fph_region_count(state); i++) {
+        const fph_region *region = fph_region_at(state, i);
+
+        for (c = 0; c < region->capacity; c++)
+            for (page = 0; region->chunk[c] != NULL && page < FPH_PAGES; page++) {
+                const fph_slab *slab = &region->chunk[c]->slab[page];
+
+                if (fph_info_kind(slab->info) == FPH_SLAB)
+                    listed += slab->state & 1;
+            }
+    }
+    for (bin = 0; bin < heap->bins; bin++) {
+        uint32_t  ref  = (uint32_t)fph_load_acquire(&state->depots[bin].partial);
+        fph_link *link = ref == 0 ? NULL : (fph_link *)fph_meta_at(state, ref);
+
+        for (; link != NULL; link = fph_stack_below(state, link)) {
+            const fph_slab *slab = (const fph_slab *)(void *)link;
+
+            if (fph_info_kind(slab->info) != FPH_SLAB
+                || fph_info_bin(slab->info) != bin || (slab->state & 1) == 0
+                || found++ > listed)
+                return "S1: a stack has a slab that is not of its bin";
+        }
+    }
+    return listed == found ? NULL : "S1: a listed slab is in no stack";
+}
+
+FPHEAP_API const char *
+fpheap_check(fpheap *heap)
+{
+    const fph_state *state = heap->state;
+    const char      *wrong = fph_check_lists(heap);
+    fpheap_stats     s;
+    size_t           i;
+
+    for (i = 0; i < fph_region_count(state) && wrong == NULL; i++)
+        wrong = fph_check_region(heap, fph_region_at(state, i));
+    if (wrong != NULL)
+        return wrong;
+    if (!fph_mark_parked(heap, 1) || !fph_mark_parked(heap, 0))
+        return "D1: a parked object is no object of its bin, parked twice, or free";
+    fpheap_stats_get(heap, &s);
+    if (s.live_bytes + s.parked_bytes + s.slab_free_bytes + s.page_free_bytes
+        + s.waste_bytes + s.metadata_bytes != s.region_bytes)
+        return "the bytes of the regions do not add up";
+    return NULL;
+}
+
+/* --- walk ----------------------------------------------------------------- */
+
+typedef struct fph_walk {
+    int  (*visit)(void *arg, const fpheap_object *object);
+    void  *arg;
+    int    node;
+} fph_walk;
+
+static int
+fph_walk_visit(const fph_walk *walk, char *base, size_t bytes)
+{
+    fpheap_object object;
+
+    object.base = base;
+    object.bytes = bytes;
+    object.node = walk->node;
+    return walk->visit(walk->arg, &object);
+}
+
+static int
+fph_walk_record(const fph_state *state, const fph_slab *slab,
+                const fph_walk *walk)
+{
+    uint64_t info  = fph_load_relaxed(&slab->info);
+    size_t   count = (size_t)fph_info_count(info);
+    size_t   i;
+    int      rc    = 0;
+
+    if (fph_info_kind(info) == FPH_RUN || fph_info_kind(info) == FPH_HUGE)
+        return fph_walk_visit(walk, slab->base, fph_info_bytes(state, info));
+    for (i = 0; fph_info_kind(info) == FPH_SLAB && i < count && rc == 0; i++) {
+        if (!(slab->bits[i / 64] >> i % 64 & 1))
+            rc = fph_walk_visit(walk, slab->base + i * slab->size, slab->size);
+    }
+    return rc;
+}
+
+static int
+fph_walk_region(const fph_state *state, const fph_region *region,
+                const fph_walk *walk)
+{
+    unsigned page;
+    size_t   i;
+    int      rc = 0;
+
+    for (i = 0; i < region->capacity; i++) {
+        const fph_chunk *chunk = region->chunk[i];
+
+        for (page = 0; chunk != NULL && page < FPH_PAGES && rc == 0; page++)
+            rc = fph_walk_record(state, &chunk->slab[page], walk);
+    }
+    return rc;
+}
+
+FPHEAP_API int
+fpheap_walk(fpheap *heap, int (*visit)(void *arg, const fpheap_object *object),
+            void *arg)
+{
+    fph_walk walk = { visit, arg, 0 };
+    size_t   i;
+    int      rc = 0;
+
+    fph_mark_parked(heap, 1);
+    for (i = 0; i < fph_region_count(heap->state) && rc == 0; i++) {
+        const fph_region *region = fph_region_at(heap->state, i);
+
+        walk.node = region->node;
+        rc = fph_walk_region(heap->state, region, &walk);
+    }
+    fph_mark_parked(heap, 0);
+    return rc;
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* FPHEAP_IMPLEMENTATION */
+
+/* [HISTORY] ================================================================
+ *
+ * 0.1.0   The first release.
+ */
