@@ -12,7 +12,7 @@
  *     #include "fpheap.h"
  *
  * Needs GCC 8 or Clang 7, C11 or C++11, and POSIX threads on Linux; other POSIX
- * systems differ in [PLATFORM] only.  With FPHEAP_NO_THREADS a static buffer and
+ * systems differ in PLATFORM only.  With FPHEAP_NO_THREADS a static buffer and
  * a C compiler are enough.  The header depends on nothing but the C library.
  *
  * CONTENTS - each tag occurs exactly once more, at the head of its section
@@ -544,7 +544,7 @@ FPHEAP_API int fpheap_destroy_forced(fpheap *heap);
  * Returns  the object; the caller frees it with any of the free functions.
  * Errors   NULL and errno ENOMEM, EFAULT, EDEADLK, or what the provider returned.
  * Threads  Any.
- * Blocks   A hit and an exchange with the depot never.  See [THREADS] on growth.
+ * Blocks   A hit and an exchange with the depot never.  See THREADS on growth.
  * Cost     Hit: 5 loads, 1 store, 2 branches.  Exchange: one magazine for another.
  *          Claim: one atomic per 64 objects.  Above 8 pages: a search of the page
  *          maps, one word per 64 chunks and one per chunk that may fit.
@@ -656,8 +656,7 @@ FPHEAP_API void *fpheap_alloc_on(fpheap *heap, size_t size, int node);
  * needs more than half of the object.
  *
  * Returns  the object, moved or not, with the first min(old, new) bytes kept.
- * Errors   As fpheap_alloc; the old object is untouched.  An object that would only
- *          become smaller stays instead.
+ * Errors   As fpheap_alloc; the old object is untouched.
  * Threads  Any.  Blocks and Cost: fpheap_alloc, a copy, fpheap_free.
  */
 FPHEAP_API void *fpheap_realloc(fpheap *heap, void *object, size_t size);
@@ -872,7 +871,7 @@ FPHEAP_API void fpheap_provider_buffer(fpheap_provider *provider,
 
 /* [FASTPATH] ===============================================================
  *
- * Hits only.  A miss is one call to a function of [CACHE]; NULL, a size that has
+ * Hits only.  A miss is one call to a function of CACHE; NULL, a size that has
  * no class, and a pointer at the start of a chunk are misses too, so each costs
  * no branch of its own.
  */
@@ -1451,6 +1450,7 @@ fph_touch(char *from, char *to)
 #define FPH_LINE       64u
 #define FPH_UNIT_BITS  (FPHEAP_CHUNK_SHIFT - 6)
 #define FPH_TABLE_MAX  (FPHEAP_CHUNK >> 9)     /* meta blocks; also regions */
+#define FPH_FITS       (FPH_PAGE_BITS + 2)     /* lengths of free runs told apart */
 
 /* First in every record that stands in a stack. */
 typedef struct fph_link {
@@ -1474,8 +1474,8 @@ typedef struct fph_class {
 
 /* Per bin.  The two stacks are separate lines of nothing else, but adjacent. */
 typedef struct fph_depot {
-    fph_word full;             /* stack of full magazines, [DEPOT] */
-    fph_word partial;          /* stack of slabs with free objects, [SLAB] */
+    fph_word full;             /* stack of full magazines, DEPOT */
+    fph_word partial;          /* stack of slabs with free objects, SLAB */
 } __attribute__((aligned(64))) fph_depot;
 
 /* A pinned region holds meta blocks and is given back last.  The record of it is
@@ -1494,14 +1494,14 @@ struct fph_state {
     fph_line  *empty;                      /* per node, stack of magazines */
 
     /* written in slow paths */
+    fph_line   hints[FPHEAP_MAX_NODES][FPH_FITS + 1]; /* REGION */
     fph_line   chunks;                     /* stack of unused chunk descriptors */
     fph_line   meta_cursor;                /* block << 32 | unit: the next record */
     fph_word   meta_numbers;               /* of meta[] used up */
     fph_word   meta_blocks;                /* installed */
     fph_word   regions;                    /* slots of region[] in use */
-    fph_word   growing;                    /* [REGION] */
+    fph_word   growing;                    /* REGION */
     fph_word   growth_tickets;
-    fph_word   growth_step;                /* chunks to ask for next */
     fph_word   empty_slabs;                /* slabs whose objects are all free */
     fph_pin   *pins;                       /* stack, push only */
     fph_pin    pin;                        /* the first region's */
@@ -1666,9 +1666,9 @@ fph_stack_take(const fph_state *state, fph_word *stack)
  * Memory from the provider, as a map of chunks.  A chunk of a region is
  *
  *     fresh      its bit in fresh[] is set; whoever clears it owns the chunk
- *     open       it has a descriptor, and free[] maps its pages, [CHUNK]
- *     a tail     part of an object above a chunk, [LARGE]
- *     meta       a meta block, [META]
+ *     open       it has a descriptor, and free[] maps its pages, CHUNK
+ *     a tail     part of an object above a chunk, LARGE
+ *     meta       a meta block, META
  *
  * and between these states it belongs to one thread.
  *
@@ -1678,7 +1678,10 @@ fph_stack_take(const fph_state *state, fph_word *stack)
  *       that counts for k: page 0 for k = 0, 1 << (k - 1) pages above page 0 for
  *       the rest.  A set bit may be wrong, a clear one never (seen from after the
  *       call that freed the pages).
- *   R3  A region leaves only after one thread has cleared all its fresh bits; its
+ *   R3  hints[node][k] has the number of a region below which no region of the node
+ *       has a bit in fit[k]; k = FPH_FITS stands for fresh[].  It may be too low,
+ *       never too high (seen from after the call that set the bit).
+ *   R4  A region leaves only after one thread has cleared all its fresh bits; its
  *       descriptor stays, unused, and serves a later region of its node.
  *
  *       where                        order    partner  what must be seen
@@ -1695,17 +1698,24 @@ fph_stack_take(const fph_state *state, fph_word *stack)
  *   F10 fit: load, fetch_or, raise   seq_cst  F12
  *   F11 free: load after F12         seq_cst  F8
  *   F12 fit: fetch_and, lower        seq_cst  F10
+ *   F13 hint: load before a scan     acquire  F14      the bits set before it
+ *   F14 hint: CAS, after a bit was   release  F13
+ *       set; always advances the tag
+ *   F15 hint: CAS, after a scan      relaxed  none     it publishes nothing
  *
  *   F8 .. F12: a freer writes free, then looks at fit; who lowers fit writes it,
  *   then looks at free.  In the single order of these one comes last and sees the
  *   other, so the bit ends up set (R2).
+ *   F13 .. F15: a scan that missed a bit has not seen its F14.  Then either F14 comes
+ *   between F13 and F15, and F15 fails, as the tag has moved; or it comes after, and
+ *   lowers the hint again (R3).
  */
-#define FPH_FITS (FPH_PAGE_BITS + 2)
-
 typedef struct fph_chunk fph_chunk;
 
 struct fph_region {
     /* immutable */
+    fph_state  *state;
+    uint32_t    number;        /* in state->region[] */
     int         node;
     unsigned    pinned;
     size_t      capacity;      /* chunks there is room for below */
@@ -1803,6 +1813,44 @@ fph_region_find(const fph_state *state, const void *at, size_t *index)
     return NULL;
 }
 
+/* --- hints ---------------------------------------------------------------- */
+
+#define FPH_FRESH FPH_FITS
+
+/* The number of the region at which to begin, and the word to pass on. */
+static inline size_t
+fph_hint_read(const fph_state *state, int node, unsigned k, uint64_t *hint)
+{
+    *hint = fph_load_acquire(&state->hints[node][k].word);          /* F13 */
+    return (uint32_t)*hint;
+}
+
+/* A bit was set in this region. */
+static void
+fph_hint_lower(const fph_region *region, unsigned k)
+{
+    fph_word *word = &region->state->hints[region->node][k].word;
+    uint64_t  hint = fph_load_relaxed(word);
+    uint32_t  number;
+
+    do {
+        number = (uint32_t)hint;
+        if (number > region->number)
+            number = region->number;
+    } while (!fph_cas_release(word, &hint,                          /* F14 */
+                              ((hint >> 32) + 1) << 32 | number));
+}
+
+/* A scan that began with this hint saw no bit before region `number`. */
+static void
+fph_hint_raise(fph_state *state, int node, unsigned k, uint64_t hint,
+               size_t number)
+{
+    if (number > (uint32_t)hint)
+        fph_cas_relaxed(&state->hints[node][k].word, &hint,         /* F15 */
+                        ((hint >> 32) + 1) << 32 | number);
+}
+
 /* --- fresh chunks --------------------------------------------------------- */
 
 static void
@@ -1811,6 +1859,7 @@ fph_fresh_give(fph_region *region, size_t first, size_t count)
     for (; count > 0; first++, count--)
         fph_fetch_or_release(&region->fresh[first / 64],            /* F2 */
                              (uint64_t)1 << first % 64);
+    fph_hint_lower(region, FPH_FRESH);
 }
 
 /* Claim the chunks first .. first + count - 1, or none and return 0. */
@@ -1969,13 +2018,15 @@ fph_region_record_bytes(size_t chunks)
 
 /* Lay a descriptor's maps out behind it, all zero. */
 static fph_region *
-fph_region_format(void *record, int node, size_t capacity, unsigned pinned)
+fph_region_format(fph_state *state, void *record, int node, size_t capacity,
+                  unsigned pinned)
 {
     fph_region *region = (fph_region *)record;
     fph_word   *map;
     unsigned    k;
 
     memset(record, 0, fph_region_record_bytes(capacity));
+    region->state = state;
     region->node = node;
     region->pinned = pinned;
     region->capacity = capacity;
@@ -2061,6 +2112,7 @@ fph_region_publish(fph_state *state, fph_region *region)
         if (slot >= FPH_TABLE_MAX)
             return 0;
     } while (!fph_cas_relaxed(&state->regions, &slot, slot + 1));
+    region->number = (uint32_t)slot;
     FPH_STORE(&state->region[slot], region, RELEASE);               /* F3 */
     return 1;
 }
@@ -2092,7 +2144,7 @@ fph_region_add(fpheap *heap, const fpheap_region *raw, int node, unsigned pinned
             fph_hand_back(heap, raw);
             return -ENOMEM;
         }
-        region = fph_region_format(record, node, chunks, pinned);
+        region = fph_region_format(state, record, node, chunks, pinned);
         fph_store_relaxed(&region->used, 1);
     }
     region->raw = *raw;
@@ -2138,6 +2190,19 @@ fph_growth_leave(fph_state *state, uint64_t ticket)
     fph_cas_release(&state->growing, &ticket, 0);
 }
 
+/* Chunks to ask for: two, or the 16th part of what there is.  So what is obtained
+ * and not needed yet is little, and the regions stay few: 70 in a gigabyte, 200 in
+ * a terabyte. */
+static size_t
+fph_growth_step(const fpheap *heap)
+{
+    size_t bytes = (size_t)fph_load_relaxed(&heap->state->region_bytes) / 16;
+
+    if (bytes > heap->growth_max)
+        bytes = heap->growth_max;
+    return bytes < 2 * FPHEAP_CHUNK ? 2 : bytes >> FPHEAP_CHUNK_SHIFT;
+}
+
 /* Get a region with at least `chunks` fresh chunks, and one more to pin if it is
  * to be pinned.  Returns 0 when somebody has got one, or a negative errno. */
 static int
@@ -2153,18 +2218,14 @@ fph_grow(fpheap *heap, int node, size_t chunks, unsigned pinned)
         return -EDEADLK;
     if (!fph_growth_enter(state, &ticket))
         return 0;
-    wish = (size_t)fph_load_relaxed(pinned ? &state->meta_blocks
-                                           : &state->growth_step);
-    if (wish > heap->growth_max >> FPHEAP_CHUNK_SHIFT)
-        wish = heap->growth_max >> FPHEAP_CHUNK_SHIFT;
+    wish = pinned ? (size_t)fph_load_relaxed(&state->meta_blocks) / 2
+                  : fph_growth_step(heap);
     began = fph_now_ns();
     rc = fph_obtain(heap, node, chunks + pinned, wish, &raw);
     fph_max_relaxed(&state->growth_max_ns, fph_now_ns() - began);
     if (rc == 0)
         rc = fph_region_add(heap, &raw, node, pinned);
     fph_fetch_add_relaxed(rc == 0 ? &state->growths : &state->growth_failures, 1);
-    if (rc == 0 && !pinned)
-        fph_store_relaxed(&state->growth_step, 2 * (uint64_t)wish);
     fph_growth_leave(state, ticket);
     return rc;
 }
@@ -2306,12 +2367,12 @@ fph_regions_release(fpheap *heap)
 /* What a record covers: kind : 8 | bin : 16 << 8 | count : 32 << 32. */
 enum { FPH_NOTHING, FPH_SLAB, FPH_RUN, FPH_HUGE };
 
-/* A slab, a run of pages, or an object above a chunk, [SLAB] and [LARGE]; in the
+/* A slab, a run of pages, or an object above a chunk, SLAB and LARGE; in the
  * place of its first page. */
 typedef struct fph_slab {
     fph_link   link;           /* in the stack of its bin */
     fph_word   info;           /* atomic */
-    fph_word   state;          /* atomic, [SLAB] */
+    fph_word   state;          /* atomic, SLAB */
     fph_chunk *chunk;          /* immutable */
     char      *base;           /* of the first object; written before any object
                                   leaves, read by who holds one */
@@ -2383,7 +2444,7 @@ fph_header_of(const void *base)
 }
 
 /* The start of the chunk that has the record of an object: for an object at a
- * chunk's start that is the chunk before, see [LARGE]. */
+ * chunk's start that is the chunk before, see LARGE. */
 static inline char *
 fph_chunk_base(const void *object)
 {
@@ -2480,8 +2541,10 @@ fph_fit_raise(fph_region *region, size_t index, uint64_t free)
     for (k = 0; k < FPH_FITS; k++) {
         fph_word *word = &region->fit[k][index / 64];
 
-        if (fph_fits(free, k) && !(fph_load_seq_cst(word) & bit))   /* F10 */
-            fph_fetch_or_seq_cst(word, bit);                        /* F10 */
+        if (!fph_fits(free, k) || (fph_load_seq_cst(word) & bit))   /* F10 */
+            continue;
+        fph_fetch_or_seq_cst(word, bit);                            /* F10 */
+        fph_hint_lower(region, k);
     }
 }
 
@@ -2491,8 +2554,8 @@ fph_fit_lower(fph_region *region, size_t index, unsigned k)
     uint64_t bit = (uint64_t)1 << index % 64;
 
     fph_fetch_and_seq_cst(&region->fit[k][index / 64], ~bit);       /* F12 */
-    if (fph_fits(fph_load_seq_cst(&region->free[index]), k))        /* F11 */
-        fph_fetch_or_seq_cst(&region->fit[k][index / 64], bit);
+    fph_fit_raise(region, index,
+                  fph_load_seq_cst(&region->free[index]));          /* F11 */
 }
 
 /* Claim pages of one open chunk.  Returns the first, or FPH_PAGES. */
@@ -2513,13 +2576,15 @@ fph_pages_take(fph_region *region, size_t index, unsigned k, unsigned pages,
     return first;
 }
 
-/* Claim pages of an open chunk of a region.  Returns its descriptor, or NULL. */
+/* Claim pages of an open chunk of a region.  Returns its descriptor, or NULL; then
+ * *barren tells whether no chunk has a bit in fit[k]. */
 static fph_chunk *
 fph_region_pages(fph_region *region, unsigned k, unsigned pages, unsigned align,
-                 unsigned *first)
+                 unsigned *first, int *barren)
 {
     size_t w;
 
+    *barren = 1;
     for (w = 0; w < region->words; w++) {
         uint64_t fit = fph_load_relaxed(&region->fit[k][w]);
 
@@ -2529,7 +2594,9 @@ fph_region_pages(fph_region *region, unsigned k, unsigned pages, unsigned align,
             *first = fph_pages_take(region, index, k, pages, align);
             if (*first != FPH_PAGES)
                 return FPH_LOAD(&region->chunk[index], ACQUIRE);
-            if (!fph_fits(fph_load_relaxed(&region->free[index]), k))
+            if (fph_fits(fph_load_relaxed(&region->free[index]), k))
+                *barren = 0;
+            else
                 fph_fit_lower(region, index, k);
         }
     }
@@ -2659,26 +2726,48 @@ fph_region_open(fpheap *heap, fph_region *region)
     return chunk;
 }
 
-/* Claim pages in an open chunk of the node, or return NULL. */
+/* Open a fresh chunk of a node, or return NULL. */
 static fph_chunk *
-fph_pages_in_open(fpheap *heap, int node, unsigned pages, unsigned align,
-                  int page0, unsigned *first)
+fph_node_open(fpheap *heap, int node)
 {
-    unsigned k = fph_highest_bit(pages) + 1;
-    size_t   i;
+    uint64_t   hint;
+    size_t     i     = fph_hint_read(heap->state, node, FPH_FRESH, &hint);
+    fph_chunk *chunk = NULL;
 
-    for (i = 0; i < fph_region_count(heap->state); i++) {
+    for (; i < fph_region_count(heap->state); i++) {
         fph_region *region = fph_region_on(heap->state, i, node);
-        fph_chunk  *chunk  = NULL;
 
-        if (region != NULL && page0)
-            chunk = fph_region_pages(region, 0, 1, 1, first);
-        if (region != NULL && chunk == NULL)
-            chunk = fph_region_pages(region, k, pages, align, first);
-        if (chunk != NULL)
-            return chunk;
+        if (region != NULL && (chunk = fph_region_open(heap, region)) != NULL)
+            break;
     }
-    return NULL;
+    fph_hint_raise(heap->state, node, FPH_FRESH, hint, i);
+    return chunk;
+}
+
+/* Claim pages in an open chunk of a node that has a bit in fit[k], or return
+ * NULL. */
+static fph_chunk *
+fph_node_pages(fpheap *heap, int node, unsigned k, unsigned pages,
+               unsigned align, unsigned *first)
+{
+    fph_state *state = heap->state;
+    fph_chunk *chunk = NULL;
+    int        skip  = 1;      /* all regions so far are barren */
+    uint64_t   hint;
+    size_t     i     = fph_hint_read(state, node, k, &hint);
+    size_t     next  = i;
+
+    for (; chunk == NULL && i < fph_region_count(state); i++) {
+        fph_region *region = fph_region_on(state, i, node);
+        int         barren = 1;
+
+        if (region != NULL)
+            chunk = fph_region_pages(region, k, pages, align, first, &barren);
+        skip &= barren && chunk == NULL;
+        next += (size_t)skip;
+    }
+    fph_hint_raise(state, node, k, hint, next);
+    return chunk;
 }
 
 /* Claim `pages` pages of a node in a row, at a multiple of `align` pages: in an
@@ -2688,18 +2777,18 @@ static fph_chunk *
 fph_pages_claim(fpheap *heap, int node, unsigned pages, unsigned align,
                 int page0, unsigned *first)
 {
-    fph_chunk *chunk = fph_pages_in_open(heap, node, pages, align, page0, first);
-    size_t     i;
+    fph_chunk *chunk = NULL;
 
-    for (i = 0; chunk == NULL && i < fph_region_count(heap->state); i++) {
-        fph_region *region = fph_region_on(heap->state, i, node);
-
-        if (region == NULL || (chunk = fph_region_open(heap, region)) == NULL)
-            continue;
-        *first = page0 ? 0 : fph_run_find(FPH_ALL_PAGES, pages, align);
-        fph_pages_free(heap->state, chunk,
-                       FPH_ALL_PAGES & ~fph_page_mask(*first, pages));
-    }
+    if (page0)
+        chunk = fph_node_pages(heap, node, 0, 1, 1, first);
+    if (chunk == NULL)
+        chunk = fph_node_pages(heap, node, fph_highest_bit(pages) + 1, pages,
+                               align, first);
+    if (chunk != NULL || (chunk = fph_node_open(heap, node)) == NULL)
+        return chunk;
+    *first = page0 ? 0 : fph_run_find(FPH_ALL_PAGES, pages, align);
+    fph_pages_free(heap->state, chunk,
+                   FPH_ALL_PAGES & ~fph_page_mask(*first, pages));
     return chunk;
 }
 
@@ -3783,10 +3872,11 @@ fph_huge_open(fpheap *heap, fph_region *region, size_t index, size_t pages)
 static void *
 fph_huge_alloc(fpheap *heap, int node, size_t pages)
 {
-    size_t chunks = pages / FPH_PAGES + 1;
-    size_t i;
+    size_t   chunks = pages / FPH_PAGES + 1;
+    uint64_t hint;
+    size_t   i      = fph_hint_read(heap->state, node, FPH_FRESH, &hint);
 
-    for (i = 0; i < fph_region_count(heap->state); i++) {
+    for (; i < fph_region_count(heap->state); i++) {
         fph_region *region = fph_region_on(heap->state, i, node);
         size_t      index;
         void       *object;
@@ -3860,7 +3950,7 @@ fph_large_free(fph_state *state, fph_chunk *chunk, void *object)
 
 /* [PUBLIC] =================================================================
  *
- * The functions of [API] that are not inline, and the misses that serve it.
+ * The functions of API that are not inline, and the misses that serve it.
  */
 
 /* The node of this thread. */
@@ -3912,12 +4002,14 @@ FPHEAP_API void *
 fpheap_alloc_on(fpheap *heap, size_t size, int node)
 {
     void *object = NULL;
+    int   rc;
 
     if (node == FPHEAP_ANY_NODE)
         return fpheap_alloc(heap, size);
     if (node < 0 || (unsigned)node >= heap->nodes)
         return fph_result(-EINVAL, NULL);
-    return fph_result(fph_alloc_from(heap, node, size, &object), object);
+    rc = fph_alloc_from(heap, node, size, &object);
+    return fph_result(rc, object);
 }
 
 FPH_NOINLINE FPHEAP_API void
@@ -4170,7 +4262,7 @@ fpheap_aligned_alloc(fpheap *heap, size_t align, size_t size)
 {
     void    *object = NULL;
     unsigned k;
-    int      home;
+    int      rc;
 
     if (align == 0 || (align & (align - 1)) != 0 || align > FPHEAP_CHUNK)
         return fph_result(-EINVAL, NULL);
@@ -4183,8 +4275,8 @@ fpheap_aligned_alloc(fpheap *heap, size_t align, size_t size)
                 return fpheap_alloc(heap, size);
         }
     }
-    home = fph_home(heap);
-    return fph_result(fph_large_alloc(heap, home, size, align, &object), object);
+    rc = fph_large_alloc(heap, fph_home(heap), size, align, &object);
+    return fph_result(rc, object);
 }
 
 /* The usable bytes of what a record covers. */
@@ -4233,7 +4325,7 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
         return object;
     moved = fpheap_alloc(heap, size);
     if (moved == NULL)
-        return size <= usable ? object : NULL;
+        return NULL;
     memcpy(moved, object, size < usable ? size : usable);
     fpheap_free(heap, object);
     return moved;
@@ -4539,7 +4631,6 @@ fph_state_init(fpheap *heap, const fpheap_region *raw)
     state->meta_numbers = 1;
     state->meta_blocks = 1;
     state->meta_cursor.word = fph_meta_units(sizeof *state);
-    state->growth_step = 2;
     state->growths = 1;
     fph_classes_init(state);
     state->depots = (fph_depot *)
@@ -4549,7 +4640,8 @@ fph_state_init(fpheap *heap, const fpheap_region *raw)
     record = fph_first_record(state, fph_region_record_bytes(chunks));
     if (state->depots == NULL || state->empty == NULL || record == NULL)
         return -ENOMEM;
-    region = fph_region_format(record, 0 /* node */, chunks, 1 /* pinned */);
+    region = fph_region_format(state, record, 0 /* node */, chunks,
+                               1 /* pinned */);
     region->raw = *raw;
     fph_store_relaxed(&region->used, 1);
     fph_region_set_extent(region, base, chunks);
@@ -5052,7 +5144,7 @@ fpheap_provider_buffer(fpheap_provider *provider, fpheap_buffer *buffer,
 
 /* [CHECK] ==================================================================
  *
- * The invariants of [REGION], [CHUNK], [SLAB] and [DEPOT] as code, for a quiet
+ * The invariants of REGION, CHUNK, SLAB and DEPOT as code, for a quiet
  * heap.  A walk has to tell live objects from parked ones: it sets the bits of the
  * parked ones for as long as it lasts, which also shows an object that is parked
  * twice, or parked and free.
@@ -5208,8 +5300,11 @@ fph_check_chunk(const fpheap *heap, const fph_region *region, size_t index,
     if (wrong == NULL && (seen | FPH_PAGE0) != FPH_ALL_PAGES)
         wrong = "C1: a page is in no place";
     for (k = 0; k < FPH_FITS; k++) {
-        if (fph_fits(free, k) && !(region->fit[k][index / 64] >> index % 64 & 1))
-            wrong = "R2: a chunk with free pages cannot be found";
+        if (fph_fits(free, k)
+            && (!(region->fit[k][index / 64] >> index % 64 & 1)
+                || region->number < (uint32_t)heap->state
+                                    ->hints[region->node][k].word))
+            wrong = "R2, R3: a chunk with free pages cannot be found";
     }
     return wrong;
 }
@@ -5228,7 +5323,10 @@ fph_check_region(const fpheap *heap, const fph_region *region)
         if (fresh + (chunk != NULL) + (tail != 0) > 1)
             return "R1: a chunk is in two places";
         if (fresh && i >= region->chunks)
-            return "R3: a chunk that is no more is fresh";
+            return "R4: a chunk that is no more is fresh";
+        if (fresh && region->number
+                     < (uint32_t)heap->state->hints[region->node][FPH_FRESH].word)
+            return "R3: a fresh chunk cannot be found";
         if (chunk == NULL && region->free[i] != 0)
             return "a chunk that is not open has free pages";
         if (tail > i || (tail != 0 && region->chunk[i - tail] == NULL))
@@ -5377,4 +5475,54 @@ fpheap_walk(fpheap *heap, int (*visit)(void *arg, const fpheap_object *object),
 /* [HISTORY] ================================================================
  *
  * 0.1.0   The first release.
+ */
+
+/* [LICENSE] ================================================================
+ *
+ * fpheap may be used under either of two licences, whichever you prefer.
+ *
+ * ALTERNATIVE A - MIT License (SPDX: MIT)
+ *
+ * Copyright (c) 2026 the fpheap authors
+ *
+ * Permission is hereby granted, free of charge, to any person obtaining a copy of
+ * this software and associated documentation files (the "Software"), to deal in
+ * the Software without restriction, including without limitation the rights to
+ * use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies
+ * of the Software, and to permit persons to whom the Software is furnished to do
+ * so, subject to the following conditions:
+ *
+ * The above copyright notice and this permission notice shall be included in all
+ * copies or substantial portions of the Software.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+ * IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS
+ * FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR
+ * COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER
+ * IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN
+ * CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+ *
+ * ALTERNATIVE B - Public Domain (SPDX: Unlicense)
+ *
+ * This is free and unencumbered software released into the public domain.
+ *
+ * Anyone is free to copy, modify, publish, use, compile, sell, or distribute this
+ * software, either in source code form or as a compiled binary, for any purpose,
+ * commercial or non-commercial, and by any means.
+ *
+ * In jurisdictions that recognize copyright laws, the author or authors of this
+ * software dedicate any and all copyright interest in the software to the public
+ * domain. We make this dedication for the benefit of the public at large and to
+ * the detriment of our heirs and successors. We intend this dedication to be an
+ * overt act of relinquishment in perpetuity of all present and future rights to
+ * this software under copyright law.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+ * IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS
+ * FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS BE
+ * LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF
+ * CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE
+ * SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+ *
+ * For more information, please refer to <https://unlicense.org/>
  */
