@@ -61,7 +61,7 @@
  * A thread that is stopped anywhere inside the heap delays no other, except
  * while it is in the provider's callback: who needs new memory at that moment
  * waits for it, FPHEAP_GROWTH_WAIT_MS at most.  A thread may exit while a heap
- * that it used is being destroyed.  After fork() the child may use the heap with
+ * that it used is being destroyed; then the two wait for each other.  After fork() the child may use the heap with
  * one thread; what the other threads had parked is lost to it.
  *
  * [ERRORS] --------------------------------------------------------------------
@@ -201,6 +201,9 @@
 #endif
 #if FPHEAP_MAX_THREADS < 1 || FPHEAP_MAX_THREADS > 65536
 #  error "fpheap: FPHEAP_MAX_THREADS must be in 1..65536"
+#endif
+#if FPHEAP_MAX_THREADS > (1 << FPHEAP_CHUNK_SHIFT) / 32
+#  error "fpheap: FPHEAP_MAX_THREADS must be at most a 32nd of the chunk's bytes"
 #endif
 
 /* FPHEAP_NO_THREADS (LAYOUT) - 1: one thread only, no thread-local storage, no
@@ -486,6 +489,7 @@ struct fpheap_cache {
     fph_bin *local;            /* bins + node * FPH_CLASSES */
     int      node;
     unsigned owned;            /* 1 while a thread has it */
+    unsigned pinned;           /* by fpheap_destroy, which has the seat pinned */
     fph_bin  bins[1];          /* heap->bins of them */
 };
 
@@ -519,7 +523,8 @@ FPHEAP_API fpheap *fpheap_create(const char *name, const fpheap_config *config);
  *
  * Returns  0, or -EBUSY while objects are live: then nothing has changed.
  * Threads  No other call on this heap may run.  Thread exit may.
- * Blocks   Waits for threads that are just leaving the heap; calls the provider.
+ * Blocks   Waits for threads that are just leaving the heap, and keeps others from
+ *          exiting while it counts; calls the provider.
  * Cost     O(chunks + caches).
  */
 FPHEAP_API int fpheap_destroy(fpheap *heap);
@@ -1174,6 +1179,7 @@ fpheap_cache_free_bulk_sized(fpheap_cache *cache, void *const *objects,
 #endif
 #if FPHEAP_USE_LIBNUMA
 #  include <numa.h>
+#  include <sched.h>
 #endif
 
 #if !FPHEAP_NO_OS && !defined(MAP_ANONYMOUS)
@@ -1383,7 +1389,7 @@ fph_panic(const char *message)
 #  else
     ssize_t written = write(STDERR_FILENO, message, strlen(message));
 
-    written = write(STDERR_FILENO, "\n", 1);
+    written += write(STDERR_FILENO, "\n", 1);
     (void)written;
     abort();
 #  endif
@@ -1494,7 +1500,7 @@ struct fph_state {
     fph_line  *empty;                      /* per node, stack of magazines */
 
     /* written in slow paths */
-    fph_line   hints[FPHEAP_MAX_NODES][FPH_FITS + 1]; /* REGION */
+    fph_word   hints[FPHEAP_MAX_NODES][FPH_FITS + 1]; /* REGION */
     fph_line   chunks;                     /* stack of unused chunk descriptors */
     fph_line   meta_cursor;                /* block << 32 | unit: the next record */
     fph_word   meta_numbers;               /* of meta[] used up */
@@ -1821,7 +1827,7 @@ fph_region_find(const fph_state *state, const void *at, size_t *index)
 static inline size_t
 fph_hint_read(const fph_state *state, int node, unsigned k, uint64_t *hint)
 {
-    *hint = fph_load_acquire(&state->hints[node][k].word);          /* F13 */
+    *hint = fph_load_acquire(&state->hints[node][k]);          /* F13 */
     return (uint32_t)*hint;
 }
 
@@ -1829,7 +1835,7 @@ fph_hint_read(const fph_state *state, int node, unsigned k, uint64_t *hint)
 static void
 fph_hint_lower(const fph_region *region, unsigned k)
 {
-    fph_word *word = &region->state->hints[region->node][k].word;
+    fph_word *word = &region->state->hints[region->node][k];
     uint64_t  hint = fph_load_relaxed(word);
     uint32_t  number;
 
@@ -1847,7 +1853,7 @@ fph_hint_raise(fph_state *state, int node, unsigned k, uint64_t hint,
                size_t number)
 {
     if (number > (uint32_t)hint)
-        fph_cas_relaxed(&state->hints[node][k].word, &hint,         /* F15 */
+        fph_cas_relaxed(&state->hints[node][k], &hint,         /* F15 */
                         ((hint >> 32) + 1) << 32 | number);
 }
 
@@ -3174,21 +3180,38 @@ fph_empties(const fph_state *state, unsigned bin)
     return &state->empty[fph_bin_node(bin)].word;
 }
 
+/* The magazines below and in the head of a depot's stack. */
+static uint32_t
+fph_depth(const fph_state *state, uint64_t head)
+{
+    const fph_magazine *top;
+
+    if ((uint32_t)head == 0)
+        return 0;
+    top = (const fph_magazine *)fph_meta_at(state, (uint32_t)head);
+    return FPH_LOAD(&top->depth, RELAXED);
+}
+
 /* How many magazines a depot holds; exact when nobody moves one. */
 static size_t
 fph_depot_count(const fph_state *state, unsigned bin)
 {
-    uint32_t top = (uint32_t)fph_load_acquire(&state->depots[bin].full); /* T3 */
-
-    return top == 0 ? 0
-         : FPH_LOAD(&((fph_magazine *)fph_meta_at(state, top))->depth, RELAXED);
+    return fph_depth(state, fph_load_acquire(&state->depots[bin].full)); /* T3 */
 }
 
+/* A push that keeps D2: if the CAS succeeds the head has not moved, so the depth was
+ * that of the top record. */
 static void
 fph_depot_put(fph_state *state, unsigned bin, fph_magazine *full)
 {
-    FPH_STORE(&full->depth, (uint32_t)fph_depot_count(state, bin) + 1, RELAXED);
-    fph_stack_push(&state->depots[bin].full, &full->link);
+    fph_word *stack = &state->depots[bin].full;
+    uint64_t  head  = fph_load_acquire(stack);                      /* T3 */
+
+    do {
+        FPH_STORE(&full->depth, fph_depth(state, head) + 1, RELAXED);
+        FPH_STORE(&full->link.next, (uint32_t)head, RELAXED);       /* T4 */
+    } while (!fph_cas_acq_rel(stack, &head,                         /* T2, T3 */
+                              fph_stack_next(head, full->link.self)));
 }
 
 static fph_magazine *
@@ -3238,22 +3261,24 @@ fph_magazine_drain(fph_state *state, unsigned bin, fph_magazine *magazine)
  * makes a cache in the heap at hand.  The cache's memory belongs to the seat and
  * serves the next thread that sits there.
  *
- *     seat     free -> taken -> leaving -> free        by its thread
- *              taken -> pinned -> taken                by fpheap_destroy
+ *     seat     free -> entering -> taken -> leaving -> free    by its thread
+ *              taken -> pinned -> taken                        by fpheap_destroy
  *
  *   H1  Only the thread of a taken seat writes the entries of its fph_table, but
  *       for fpheap_destroy, which resets its heap's entry while it has the seat
  *       pinned.  So a thread never meets the cache of a heap that is gone.
  *   H2  A thread that exits waits for a pin to be lifted, and fpheap_destroy for a
- *       thread that is leaving: nobody else waits, and either is short.
+ *       thread that is leaving, and for another fpheap_destroy: nobody else waits.
+ *       Pins are taken in the order of seats.
  *   H3  A bin's loaded magazine and its spare belong to the cache (D1).  A bin
  *       without magazines is all zero.
  *
  *       where                          order    partner  what must be seen
- *   H4  seat: CAS free -> taken        acquire  H5       its last thread is gone
+ *   H4  seat: CAS free -> entering     acquire  H5       its last thread is gone
  *   H5  seat: store free               release  H4, H6   the caches are flushed
- *   H6  seat: CAS taken -> pinned, or  acquire  H5       before memory goes
- *       load leaving
+ *       seat: store taken              release  H6       the table is written
+ *   H6  seat: CAS taken -> pinned, or  acquire  H5       the same, before it looks
+ *       finds it free
  *   H7  seat: store pinned -> taken    release  H8       the entry is reset
  *   H8  seat: CAS taken -> leaving     acquire  H7       before it is read
  *   H9  cache[]: store release, load acquire: the cache is set up
@@ -3261,7 +3286,13 @@ fph_magazine_drain(fph_state *state, unsigned bin, fph_magazine *magazine)
  * A thread whose destructor has run, a thread without a seat and one whose cache
  * finds no memory work without: they claim from slabs and give back to slabs.
  */
-enum { FPH_SEAT_FREE, FPH_SEAT_TAKEN, FPH_SEAT_PINNED, FPH_SEAT_LEAVING };
+enum {
+    FPH_SEAT_FREE,
+    FPH_SEAT_ENTERING,
+    FPH_SEAT_TAKEN,
+    FPH_SEAT_PINNED,
+    FPH_SEAT_LEAVING
+};
 
 typedef struct fph_seat {
     fph_word   state;          /* atomic */
@@ -3443,6 +3474,7 @@ fph_seat_take(void)
 {
     pthread_key_t key;
     unsigned      i;
+    int           seated;
 
     if (!fph_seat_key(&key))
         return 0;
@@ -3451,14 +3483,14 @@ fph_seat_take(void)
 
         if (unused != FPH_SEAT_FREE
             || !fph_cas_acquire(&fph_seats[i].state, &unused,       /* H4 */
-                                FPH_SEAT_TAKEN))
+                                FPH_SEAT_ENTERING))
             continue;
         fph_seats[i].table = fph_table;
         fph_thread_seat = i;
-        if (pthread_setspecific(key, &fph_seats[i]) == 0)
-            return 1;
-        fph_store_release(&fph_seats[i].state, FPH_SEAT_FREE);
-        return 0;
+        seated = pthread_setspecific(key, &fph_seats[i]) == 0;
+        fph_store_release(&fph_seats[i].state,                      /* H5 */
+                          seated ? FPH_SEAT_TAKEN : FPH_SEAT_FREE);
+        return seated;
     }
     return 0;
 }
@@ -4680,43 +4712,63 @@ fpheap_create(const char *name, const fpheap_config *config)
     return (fpheap *)fph_result(rc, heap);
 }
 
-/* Reset the entry of the thread in a seat if it is this cache's, H1. */
+/* Keep the threads that have a cache in this heap from leaving it, and wait for
+ * those that are about to. */
 static void
-fph_seat_reset(fph_seat *seat, const fpheap *heap, const fpheap_cache *cache)
+fph_seats_pin(const fph_state *state)
 {
-    uint64_t   taken = FPH_SEAT_TAKEN;
-    fph_entry *entry;
+    size_t i;
 
-    while (!fph_cas_acquire(&seat->state, &taken, FPH_SEAT_PINNED)) { /* H6 */
-        if (taken == FPH_SEAT_FREE)
-            return;
-        taken = FPH_SEAT_TAKEN;
-        fph_yield();
+    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
+        fpheap_cache *cache = state->cache[i];
+        uint64_t      seat  = FPH_SEAT_TAKEN;
+
+        while (cache != NULL
+               && !fph_cas_acquire(&fph_seats[i].state, &seat,      /* H6 */
+                                   FPH_SEAT_PINNED)) {
+            if (seat == FPH_SEAT_FREE || seat == FPH_SEAT_ENTERING)
+                break;
+            seat = FPH_SEAT_TAKEN;
+            fph_yield();
+        }
+        if (cache != NULL)
+            cache->pinned = seat == FPH_SEAT_TAKEN;
     }
-    entry = (fph_entry *)(void *)((char *)seat->table + heap->entry);
-    if (entry->bins == cache->bins)
-        fph_entry_set(entry, fph_no_bins, fph_no_bins);
-    fph_store_release(&seat->state, FPH_SEAT_TAKEN);                /* H7 */
 }
 
-FPHEAP_API int
-fpheap_destroy_forced(fpheap *heap)
+/* Let them go, without the caches if the heap ends (H1). */
+static void
+fph_seats_unpin(const fpheap *heap, int ends)
+{
+    size_t i;
+
+    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
+        fpheap_cache *cache = heap->state->cache[i];
+        fph_entry    *entry;
+
+        if (cache == NULL || !cache->pinned)
+            continue;
+        entry = (fph_entry *)(void *)((char *)fph_seats[i].table + heap->entry);
+        if (ends && entry->bins == cache->bins)
+            fph_entry_set(entry, fph_no_bins, fph_no_bins);
+        fph_store_release(&fph_seats[i].state, FPH_SEAT_TAKEN);     /* H7 */
+    }
+}
+
+/* Give all regions back.  The last pin is the first region's, with the state. */
+static void
+fph_regions_end(fpheap *heap)
 {
     fph_state *state = heap->state;
     fph_pin   *pin   = state->pins;
     size_t     i;
 
-    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
-        if (state->cache[i] != NULL)
-            fph_seat_reset(&fph_seats[i], heap, state->cache[i]);
-    }
     for (i = 0; i < fph_region_count(state); i++) {
         fph_region *region = fph_region_at(state, i);
 
         if (!region->pinned && fph_load_relaxed(&region->used))
             fph_hand_back(heap, &region->raw);
     }
-    /* The last pin is the first region's, with the state in it. */
     heap->state = NULL;
     while (pin != NULL) {
         fpheap_region raw = pin->raw;
@@ -4724,6 +4776,21 @@ fpheap_destroy_forced(fpheap *heap)
         pin = pin->next;
         fph_hand_back(heap, &raw);
     }
+}
+
+static int
+fph_destroy(fpheap *heap, int forced)
+{
+    fpheap_stats stats;
+    int          ends;
+
+    fph_seats_pin(heap->state);
+    fpheap_stats_get(heap, &stats);
+    ends = forced || stats.live_objects == 0;
+    fph_seats_unpin(heap, ends);
+    if (!ends)
+        return -EBUSY;
+    fph_regions_end(heap);
     fph_handle_give(heap);
     return 0;
 }
@@ -4731,10 +4798,13 @@ fpheap_destroy_forced(fpheap *heap)
 FPHEAP_API int
 fpheap_destroy(fpheap *heap)
 {
-    fpheap_stats stats;
+    return fph_destroy(heap, 0);
+}
 
-    fpheap_stats_get(heap, &stats);
-    return stats.live_objects != 0 ? -EBUSY : fpheap_destroy_forced(heap);
+FPHEAP_API int
+fpheap_destroy_forced(fpheap *heap)
+{
+    return fph_destroy(heap, 1);
 }
 
 /* --- statistics ----------------------------------------------------------- */
@@ -5303,7 +5373,7 @@ fph_check_chunk(const fpheap *heap, const fph_region *region, size_t index,
         if (fph_fits(free, k)
             && (!(region->fit[k][index / 64] >> index % 64 & 1)
                 || region->number < (uint32_t)heap->state
-                                    ->hints[region->node][k].word))
+                                    ->hints[region->node][k]))
             wrong = "R2, R3: a chunk with free pages cannot be found";
     }
     return wrong;
@@ -5325,7 +5395,7 @@ fph_check_region(const fpheap *heap, const fph_region *region)
         if (fresh && i >= region->chunks)
             return "R4: a chunk that is no more is fresh";
         if (fresh && region->number
-                     < (uint32_t)heap->state->hints[region->node][FPH_FRESH].word)
+                     < (uint32_t)heap->state->hints[region->node][FPH_FRESH])
             return "R3: a fresh chunk cannot be found";
         if (chunk == NULL && region->free[i] != 0)
             return "a chunk that is not open has free pages";
