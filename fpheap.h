@@ -564,7 +564,9 @@ FPH_INLINE void *fpheap_alloc(fpheap *heap, size_t size);
  * Errors   None.  FPHEAP_PANIC where a slow path sees that it is no live object.
  * Threads  Any.
  * Blocks   Never.
- * Cost     Hit: 6 loads, 2 stores, 3 branches; the object is not touched.
+ * Cost     Hit: 6 loads, 2 stores, 3 branches; the object is not touched.  Exchange:
+ *          one magazine for another.  With no magazine left: its objects go back to
+ *          their slabs, an atomic for each that is no neighbour of the last.
  */
 FPH_INLINE void fpheap_free(fpheap *heap, void *object);
 
@@ -699,7 +701,8 @@ FPHEAP_API int fpheap_owns(fpheap *heap, const void *pointer);
  * object  its start, or a byte in the chunk in which it starts
  *
  * Returns  the IOVA, or FPHEAP_BAD_IOVA if the provider has none.
- * Threads  Any.  Blocks: never.  Cost: 2 loads.
+ * Threads  Any.  Blocks: never.  Cost: 2 loads; for an object that starts at a
+ *          chunk's start, a call to the provider.
  */
 FPHEAP_API uint64_t fpheap_iova(fpheap *heap, const void *object);
 
@@ -1472,6 +1475,7 @@ typedef struct fph_line {
 /* Geometry of a class, immutable after create. */
 typedef struct fph_class {
     uint32_t size;
+    uint32_t inverse;          /* 2^32 / size, rounded up */
     uint32_t count;            /* objects in a slab */
     uint32_t count0;           /* in a slab that starts at page 0; 0: never does */
     uint16_t pages;            /* of a slab */
@@ -1740,8 +1744,8 @@ struct fph_region {
     fpheap_region raw;
 };
 
-/* Whether this thread is in the provider's callback. */
-static FPH_TLS unsigned fph_in_provider;
+/* The heaps in whose provider's callback this thread is, a bit each. */
+static FPH_TLS uint64_t fph_in_provider;
 
 static inline size_t
 fph_region_count(const fph_state *state)
@@ -1914,14 +1918,51 @@ fph_fresh_claim(fph_region *region, size_t count)
 
 /* --- growth --------------------------------------------------------------- */
 
-static void
-fph_hand_back(const fpheap *heap, const fpheap_region *raw)
+static inline uint64_t
+fph_provider_bit(const fpheap *heap)
 {
-    if (heap->provider.put != NULL) {
-        fph_in_provider++;
-        heap->provider.put(heap->provider.ctx, raw);
-        fph_in_provider--;
-    }
+    return (uint64_t)1 << heap->entry / sizeof(fph_entry);
+}
+
+/* The three calls to the provider. */
+static int
+fph_provider_get(const fpheap *heap, size_t bytes, int node, fpheap_region *raw)
+{
+    uint64_t before = fph_in_provider;
+    int      rc;
+
+    fph_in_provider |= fph_provider_bit(heap);
+    rc = heap->provider.get(heap->provider.ctx, bytes, FPHEAP_CHUNK, node, raw);
+    fph_in_provider = before;
+    return rc <= 0 ? rc : -EINVAL;
+}
+
+static int
+fph_provider_put(const fpheap *heap, const fpheap_region *raw)
+{
+    uint64_t before = fph_in_provider;
+    int      rc;
+
+    if (heap->provider.put == NULL)
+        return -ENOTSUP;
+    fph_in_provider |= fph_provider_bit(heap);
+    rc = heap->provider.put(heap->provider.ctx, raw);
+    fph_in_provider = before;
+    return rc;
+}
+
+static uint64_t
+fph_provider_iova(const fpheap *heap, const void *chunk)
+{
+    uint64_t before = fph_in_provider;
+    uint64_t iova;
+
+    if (heap->provider.iova == NULL)
+        return FPHEAP_BAD_IOVA;
+    fph_in_provider |= fph_provider_bit(heap);
+    iova = heap->provider.iova(heap->provider.ctx, chunk);
+    fph_in_provider = before;
+    return iova;
 }
 
 /* The most chunks of one region that are used: its maps must fit a meta block. */
@@ -1978,18 +2019,16 @@ fph_obtain_bytes(fpheap *heap, int node, size_t chunks, size_t bytes,
     if (chunks > FPH_REGION_MAX)
         return -ENOMEM;
     memset(raw, 0, sizeof *raw);
-    fph_in_provider++;
-    rc = heap->provider.get(heap->provider.ctx, bytes, FPHEAP_CHUNK, node, raw);
-    fph_in_provider--;
+    rc = fph_provider_get(heap, bytes, node, raw);
     if (rc != 0)
-        return rc < 0 ? rc : -EINVAL;
+        return rc;
 
     usable = fph_aligned_part(raw, &base);
     if (usable >= chunks && usable != 0 && !fph_overlaps(heap, raw)
         && fph_is_writable(base)
         && fph_is_writable(base + (usable << FPHEAP_CHUNK_SHIFT) - 64))
         return 0;
-    fph_hand_back(heap, raw);
+    fph_provider_put(heap, raw);
     return -EFAULT;
 }
 
@@ -2108,19 +2147,44 @@ fph_region_record(fph_state *state, char *base, size_t chunks,
     return NULL;
 }
 
-/* Returns 0 when the table is full. */
-static int
-fph_region_publish(fph_state *state, fph_region *region)
+/* A number for a new region; FPH_TABLE_MAX: the table is full. */
+static uint64_t
+fph_region_slot(fph_state *state)
 {
     uint64_t slot = fph_load_relaxed(&state->regions);
 
-    do {
-        if (slot >= FPH_TABLE_MAX)
-            return 0;
-    } while (!fph_cas_relaxed(&state->regions, &slot, slot + 1));
+    while (slot < FPH_TABLE_MAX
+           && !fph_cas_relaxed(&state->regions, &slot, slot + 1))
+        ;
+    return slot;
+}
+
+static void
+fph_region_publish(fph_state *state, fph_region *region, uint64_t slot)
+{
     region->number = (uint32_t)slot;
     FPH_STORE(&state->region[slot], region, RELEASE);               /* F3 */
-    return 1;
+}
+
+/* A descriptor for a new region and its place in the table; NULL: neither can be
+ * had.  *pinned is set if the first chunk went into it. */
+static fph_region *
+fph_region_make(fph_state *state, const fpheap_region *raw, int node,
+                unsigned *pinned)
+{
+    char       *base   = NULL;
+    size_t      chunks = fph_aligned_part(raw, &base);
+    uint64_t    slot   = fph_region_slot(state);
+    void       *record = slot == FPH_TABLE_MAX ? NULL
+                       : fph_region_record(state, base, chunks, raw, pinned);
+    fph_region *region;
+
+    if (record == NULL)
+        return NULL;
+    region = fph_region_format(state, record, node, chunks, *pinned);
+    fph_store_relaxed(&region->used, 1);
+    fph_region_publish(state, region, slot);
+    return region;
 }
 
 static void
@@ -2141,24 +2205,15 @@ fph_region_add(fpheap *heap, const fpheap_region *raw, int node, unsigned pinned
     char       *base   = NULL;
     size_t      chunks = fph_aligned_part(raw, &base);
     fph_region *region = pinned ? NULL : fph_region_reuse(state, node, chunks);
-    int         fresh  = region == NULL;
 
-    if (fresh) {
-        void *record = fph_region_record(state, base, chunks, raw, &pinned);
-
-        if (record == NULL) {
-            fph_hand_back(heap, raw);
-            return -ENOMEM;
-        }
-        region = fph_region_format(state, record, node, chunks, pinned);
-        fph_store_relaxed(&region->used, 1);
+    if (region == NULL)
+        region = fph_region_make(state, raw, node, &pinned);
+    if (region == NULL) {
+        fph_provider_put(heap, raw);
+        return -ENOMEM;
     }
     region->raw = *raw;
     fph_region_set_extent(region, base, chunks);
-    if (fresh && !fph_region_publish(state, region) && !pinned) {
-        fph_hand_back(heap, raw);
-        return -ENOMEM;
-    }
     fph_count_region(state, raw);
     fph_fresh_give(region, pinned, chunks - pinned);
     return 0;
@@ -2204,9 +2259,11 @@ fph_growth_step(const fpheap *heap)
 {
     size_t bytes = (size_t)fph_load_relaxed(&heap->state->region_bytes) / 16;
 
+    if (bytes < 2 * FPHEAP_CHUNK)
+        bytes = 2 * FPHEAP_CHUNK;
     if (bytes > heap->growth_max)
         bytes = heap->growth_max;
-    return bytes < 2 * FPHEAP_CHUNK ? 2 : bytes >> FPHEAP_CHUNK_SHIFT;
+    return bytes >> FPHEAP_CHUNK_SHIFT;
 }
 
 /* Get a region with at least `chunks` fresh chunks, and one more to pin if it is
@@ -2220,7 +2277,7 @@ fph_grow(fpheap *heap, int node, size_t chunks, unsigned pinned)
     size_t        wish;
     int           rc;
 
-    if (fph_in_provider)
+    if (fph_in_provider & fph_provider_bit(heap))
         return -EDEADLK;
     if (!fph_growth_enter(state, &ticket))
         return 0;
@@ -2255,10 +2312,10 @@ fph_pinned_chunk(const fph_state *state, size_t *index)
     return NULL;
 }
 
-/* Cut a record, from a new block if need be.  Returns its reference, or 0 when no
- * memory can be had. */
+/* Cut a record, from a new block if need be, and from a new region if the caller
+ * may grow the heap.  Returns its reference, or 0: no memory can be had. */
 static uint32_t
-fph_meta_get(fpheap *heap, int node, size_t bytes)
+fph_meta_get(fpheap *heap, int node, size_t bytes, int grow)
 {
     fph_state *state = heap->state;
 
@@ -2272,7 +2329,7 @@ fph_meta_get(fpheap *heap, int node, size_t bytes)
             return ref;
         region = fph_pinned_chunk(state, &index);
         if (region == NULL) {
-            if (fph_grow(heap, node, 0, 1 /* pinned */) != 0)
+            if (!grow || fph_grow(heap, node, 0, 1 /* pinned */) != 0)
                 return 0;
             continue;
         }
@@ -2325,9 +2382,7 @@ fph_regions_release(fpheap *heap)
         raw = region->raw;
         base = region->base;
         fph_region_set_extent(region, NULL, 0);
-        fph_in_provider++;
-        rc = heap->provider.put(heap->provider.ctx, &raw);
-        fph_in_provider--;
+        rc = fph_provider_put(heap, &raw);
         if (rc != 0) {
             fph_region_set_extent(region, base, chunks);
             fph_fresh_give(region, 0, chunks);
@@ -2383,6 +2438,7 @@ typedef struct fph_slab {
     char      *base;           /* of the first object; written before any object
                                   leaves, read by who holds one */
     uint32_t   size;           /* of an object; as base */
+    uint32_t   inverse;        /* of size, see fph_class; as base */
     uint32_t   page;           /* the first one; immutable */
     fph_word   bits[FPH_SLAB_WORDS];  /* atomic; 1: free */
 } __attribute__((aligned(64))) fph_slab;
@@ -2622,7 +2678,7 @@ fph_chunk_record(fpheap *heap, int node)
 
     if (chunk != NULL)
         return chunk;
-    ref = fph_meta_get(heap, node, sizeof(fph_chunk));
+    ref = fph_meta_get(heap, node, sizeof(fph_chunk), 1 /* grow */);
     if (ref == 0)
         return NULL;
     chunk = (fph_chunk *)fph_meta_at(heap->state, ref);
@@ -2638,19 +2694,6 @@ fph_chunk_record(fpheap *heap, int node)
         FPH_STORE(&chunk->first[page], (uint8_t)page, RELAXED);
     }
     return chunk;
-}
-
-static uint64_t
-fph_ask_iova(const fpheap *heap, const void *chunk)
-{
-    uint64_t iova;
-
-    if (heap->provider.iova == NULL)
-        return FPHEAP_BAD_IOVA;
-    fph_in_provider++;
-    iova = heap->provider.iova(heap->provider.ctx, chunk);
-    fph_in_provider--;
-    return iova;
 }
 
 /* Open a fresh chunk that the caller has claimed; all its pages are the caller's
@@ -2671,7 +2714,7 @@ fph_chunk_open(fpheap *heap, fph_region *region, size_t index)
         FPH_STORE(&fph_map_of(chunk->base)[page], 0, RELAXED);
     header = fph_header_of(chunk->base);
     header->chunk = chunk;
-    header->iova = fph_ask_iova(heap, chunk->base);
+    header->iova = fph_provider_iova(heap, chunk->base);
     header->state = heap->state;
     FPH_STORE(&region->chunk[index], chunk, RELEASE);
     return chunk;
@@ -2679,9 +2722,10 @@ fph_chunk_open(fpheap *heap, fph_region *region, size_t index)
 
 /* Close a chunk of which the caller owns all pages: it is fresh again. */
 static void
-fph_chunk_close(fph_state *state, fph_chunk *chunk)
+fph_chunk_close(fph_chunk *chunk)
 {
     fph_region *region = chunk->region;
+    fph_state  *state  = region->state;
     size_t      index  = chunk->index;
 
     fph_header_of(chunk->base)->state = NULL;
@@ -2690,13 +2734,12 @@ fph_chunk_close(fph_state *state, fph_chunk *chunk)
     fph_fresh_give(region, index, 1);
 }
 
-/* Put pages that the caller owns into the map of their chunk.  Returns the map. */
+/* Put pages that the caller owns into the map of their chunk.  Returns the map.
+ * From here on the chunk may be closed, and opened with another descriptor; region
+ * and index stay what they are. */
 static uint64_t
-fph_pages_put(fph_chunk *chunk, uint64_t pages)
+fph_pages_put(fph_region *region, size_t index, uint64_t pages)
 {
-    fph_region *region = chunk->region;
-    size_t      index  = chunk->index;
-
     pages |= fph_fetch_or_seq_cst(&region->free[index], pages);     /* F8 */
     fph_fit_raise(region, index, pages);
     return pages;
@@ -2704,15 +2747,15 @@ fph_pages_put(fph_chunk *chunk, uint64_t pages)
 
 /* Free pages that the caller owns; the last ones close the chunk. */
 static void
-fph_pages_free(fph_state *state, fph_chunk *chunk, uint64_t pages)
+fph_pages_free(fph_chunk *chunk, uint64_t pages)
 {
     fph_region *region = chunk->region;
     size_t      index  = chunk->index;
 
-    if (fph_pages_put(chunk, pages) == FPH_ALL_PAGES) {
+    if (fph_pages_put(region, index, pages) == FPH_ALL_PAGES) {
         pages = FPH_ALL_PAGES;
         if (fph_cas_acquire(&region->free[index], &pages, 0))       /* F9 */
-            fph_chunk_close(state, chunk);
+            fph_chunk_close(FPH_LOAD(&region->chunk[index], ACQUIRE));
     }
 }
 
@@ -2793,7 +2836,7 @@ fph_pages_claim(fpheap *heap, int node, unsigned pages, unsigned align,
     if (chunk != NULL || (chunk = fph_node_open(heap, node)) == NULL)
         return chunk;
     *first = page0 ? 0 : fph_run_find(FPH_ALL_PAGES, pages, align);
-    fph_pages_free(heap->state, chunk,
+    fph_pages_free(chunk,
                    FPH_ALL_PAGES & ~fph_page_mask(*first, pages));
     return chunk;
 }
@@ -2886,6 +2929,7 @@ fph_slab_carve(fpheap *heap, unsigned bin)
     count = page == 0 ? klass->count0 : klass->count;
     slab->base = fph_slab_base(chunk->base, page);
     slab->size = klass->size;
+    slab->inverse = klass->inverse;
     for (w = 0; w * 64 < count; w++)
         fph_store_relaxed(&slab->bits[w], fph_slab_mask(count, w));
     fph_store_relaxed(&slab->state, fph_slab_state((int64_t)count, 1));
@@ -2914,7 +2958,7 @@ fph_slab_retire(fph_state *state, fph_slab *slab)
         FPH_STORE(&fph_map_of(chunk->base)[i], 0, RELAXED);
     }
     fph_fetch_add_relaxed(&state->empty_slabs, ~(uint64_t)0);
-    fph_pages_free(state, chunk, fph_page_mask(slab->page, pages));
+    fph_pages_free(chunk, fph_page_mask(slab->page, pages));
 }
 
 /* Turn the bits of a word, highest first, into pointers. */
@@ -3015,27 +3059,20 @@ fph_slab_announce(fph_state *state, fph_slab *slab, size_t n)
         fph_stack_push(&state->depots[fph_info_bin(info)].partial, &slab->link);
 }
 
-/* The slab of an object and its number in it; NULL: FPHEAP_PANIC, and returned. */
+/* The slab that an object of this heap is in; NULL: FPHEAP_PANIC, and returned. */
 static fph_slab *
-fph_slab_of(const fph_state *state, const void *object, size_t *number)
+fph_slab_of(const fph_state *state, const void *object)
 {
     fph_chunk *chunk = fph_chunk_of(state, object);
     fph_slab  *slab;
-    size_t     offset;
 
     if (chunk == NULL) {
         FPHEAP_PANIC("fpheap: free of a pointer that is not from this heap");
         return NULL;
     }
     slab = fph_record_of(chunk, fph_page_of(object));
-    offset = (size_t)((const char *)object - slab->base);
-    *number = (uint32_t)offset / slab->size;
-    if (fph_info_kind(fph_load_relaxed(&slab->info)) != FPH_SLAB
-        || (const char *)object < slab->base
-        || *number * slab->size != offset
-        || *number >= fph_info_count(fph_load_relaxed(&slab->info))) {
-        FPHEAP_PANIC("fpheap: free of a pointer that is not the start of an "
-                     "object");
+    if (fph_info_kind(fph_load_relaxed(&slab->info)) != FPH_SLAB) {
+        FPHEAP_PANIC("fpheap: free of a pointer that is into no object");
         return NULL;
     }
     return slab;
@@ -3044,6 +3081,7 @@ fph_slab_of(const fph_state *state, const void *object, size_t *number)
 /* What fph_slab_give gathers: bits of one word, and objects of one slab. */
 typedef struct fph_gift {
     fph_slab *slab;
+    size_t    bytes;           /* from the slab's first object to its end */
     size_t    word;
     uint64_t  bits;
     size_t    objects;
@@ -3072,31 +3110,52 @@ fph_gift_announce(fph_state *state, fph_gift *gift)
     gift->objects = 0;
 }
 
+/* Add an object of the gift's slab.  The product with the inverse is exact for the
+ * start of an object: number * (inverse * size - 2^32) < number * size < 2^32. */
+static void
+fph_gift_add(fph_gift *gift, size_t offset)
+{
+    size_t   number = (size_t)((uint64_t)offset * gift->slab->inverse >> 32);
+    uint64_t bit    = (uint64_t)1 << number % 64;
+
+    if (number * gift->slab->size != offset || offset >= gift->bytes) {
+        FPHEAP_PANIC("fpheap: free of a pointer that is not the start of an "
+                     "object");
+        return;
+    }
+    if (number / 64 != gift->word)
+        fph_gift_set_bits(gift);
+    if (gift->bits & bit)
+        FPHEAP_PANIC("fpheap: double free");
+    gift->word = number / 64;
+    gift->bits |= bit;
+}
+
 /* Give objects of slabs back; NULL ones are skipped.  Neighbours in a word go back
  * as one, neighbours in a slab are announced as one. */
 static void
 fph_slab_give(fph_state *state, void *const *objects, size_t n)
 {
-    fph_gift gift = { NULL, 0, 0, 0 };
-    size_t   number, i;
+    fph_gift gift = { NULL, 0, 0, 0, 0 };
+    size_t   i;
 
     for (i = 0; i < n; i++) {
-        fph_slab *slab = objects[i] == NULL ? NULL
-                       : fph_slab_of(state, objects[i], &number);
-        uint64_t  bit;
+        size_t offset = gift.slab == NULL ? 0
+                      : (size_t)((char *)objects[i] - gift.slab->base);
 
-        if (slab == NULL)
+        if (objects[i] == NULL)
             continue;
-        if (slab != gift.slab)
+        if (offset >= gift.bytes) {
             fph_gift_announce(state, &gift);
-        else if (number / 64 != gift.word)
-            fph_gift_set_bits(&gift);
-        bit = (uint64_t)1 << number % 64;
-        if (gift.bits & bit)
-            FPHEAP_PANIC("fpheap: double free");
-        gift.slab = slab;
-        gift.word = number / 64;
-        gift.bits |= bit;
+            gift.bytes = 0;
+            gift.slab = fph_slab_of(state, objects[i]);
+            if (gift.slab == NULL)
+                continue;
+            gift.bytes = (size_t)gift.slab->size * fph_info_count(
+                fph_load_relaxed(&gift.slab->info));
+            offset = (size_t)((char *)objects[i] - gift.slab->base);
+        }
+        fph_gift_add(&gift, offset);
     }
     fph_gift_announce(state, &gift);
 }
@@ -3229,13 +3288,14 @@ fph_empty_put(fph_state *state, unsigned bin, fph_magazine *magazine)
 
 /* An empty magazine, or NULL: no memory for one. */
 static fph_magazine *
-fph_empty_get(fpheap *heap, unsigned bin)
+fph_empty_get(fpheap *heap, unsigned bin, int grow)
 {
     fph_magazine *magazine = (fph_magazine *)(void *)
         fph_stack_pop(heap->state, fph_empties(heap->state, bin));
 
     if (magazine == NULL) {
-        uint32_t ref = fph_meta_get(heap, fph_bin_node(bin), sizeof *magazine);
+        uint32_t ref = fph_meta_get(heap, fph_bin_node(bin), sizeof *magazine,
+                                    grow);
 
         if (ref == 0)
             return NULL;
@@ -3546,7 +3606,7 @@ fph_cache_memory(fpheap *heap, unsigned seat, int node)
 
     if (cache != NULL)
         return cache;
-    ref = fph_meta_get(heap, node, bytes);
+    ref = fph_meta_get(heap, node, bytes, 1 /* grow */);
     if (ref == 0)
         return NULL;
     cache = (fpheap_cache *)fph_meta_at(heap->state, ref);
@@ -3721,7 +3781,8 @@ fph_bin_fill(fpheap *heap, fph_bin *bin, unsigned number)
     unsigned      capacity = fph_bin_class(heap->state, number)->magazine;
     fph_magazine *magazine = fph_bin_unload(bin);
 
-    if (magazine == NULL && (magazine = fph_empty_get(heap, number)) == NULL)
+    if (magazine == NULL
+        && (magazine = fph_empty_get(heap, number, 1 /* grow */)) == NULL)
         return 0;
     fph_magazine_set_count(magazine, fph_bin_claim(heap, number, magazine->slot,
                                                    capacity));
@@ -3757,8 +3818,9 @@ fph_bin_refill(fpheap *heap, fph_bin *bin, unsigned number)
     return search.error;
 }
 
-/* Have room in a bin of this thread's cache.  Returns 0: no memory for a
- * magazine. */
+/* Have room in a bin of this thread's cache.  A free does not grow the heap: where
+ * there is no magazine more, one at hand is emptied into the slabs.  Returns 0:
+ * there is none at hand. */
 static int
 fph_bin_make_room(fpheap *heap, fph_bin *bin, unsigned number)
 {
@@ -3768,9 +3830,15 @@ fph_bin_make_room(fpheap *heap, fph_bin *bin, unsigned number)
         fph_bin_swap(bin, fph_bin_class(heap->state, number)->magazine);
         return 1;
     }
-    empty = fph_empty_get(heap, number);
-    if (empty == NULL)
-        return 0;
+    empty = fph_empty_get(heap, number, 0 /* grow */);
+    if (empty == NULL) {
+        empty = bin->spare != NULL ? bin->spare : fph_bin_unload(bin);
+        FPH_STORE(&bin->spare, (fph_magazine *)NULL, RELAXED);
+        if (empty == NULL)
+            return 0;
+        fph_slab_give(heap->state, empty->slot, empty->count);
+        fph_magazine_set_count(empty, 0);
+    }
     fph_bin_exchange(heap->state, bin, number, empty);
     return 1;
 }
@@ -3896,7 +3964,7 @@ fph_huge_open(fpheap *heap, fph_region *region, size_t index, size_t pages)
         FPH_STORE(&region->tail[index + i], (uint32_t)i, RELAXED);
     fph_large_record(chunk, FPH_PAGES - held, held, base,
                      fph_info(FPH_HUGE, 0, pages));
-    fph_pages_free(heap->state, chunk,
+    fph_pages_free(chunk,
                    FPH_ALL_PAGES & ~fph_page_mask(FPH_PAGES - held, held));
     return base;
 }
@@ -3952,7 +4020,7 @@ fph_large_alloc(fpheap *heap, int node, size_t size, size_t align, void **object
 
 /* Free an object that is not in a slab. */
 static void
-fph_large_free(fph_state *state, fph_chunk *chunk, void *object)
+fph_large_free(fph_chunk *chunk, void *object)
 {
     fph_slab *record = fph_record_of(chunk, fph_page_of(object));
     uint64_t  info   = fph_load_acquire(&record->info);
@@ -3977,7 +4045,7 @@ fph_large_free(fph_state *state, fph_chunk *chunk, void *object)
     }
     for (i = record->page; i < record->page + held; i++)
         FPH_STORE(&chunk->first[i], (uint8_t)i, RELAXED);
-    fph_pages_free(state, chunk, fph_page_mask(record->page, held));
+    fph_pages_free(chunk, fph_page_mask(record->page, held));
 }
 
 /* [PUBLIC] =================================================================
@@ -4059,7 +4127,7 @@ fph_free_miss(fpheap *heap, void *object)
     }
     bin = ((uintptr_t)object & FPH_CHUNK_MASK) != 0 ? fph_bin_of(object) : 0;
     if (bin == 0)
-        fph_large_free(heap->state, chunk, object);
+        fph_large_free(chunk, object);
     else
         fph_bin_free(heap, bin, object);
 }
@@ -4139,7 +4207,7 @@ fph_batch_add(fpheap *heap, fph_batch *batch, size_t n)
         magazine = fph_depot_get(heap->state, batch->bin);
     }
     if (magazine == NULL) {
-        magazine = fph_empty_get(heap, batch->bin);
+        magazine = fph_empty_get(heap, batch->bin, 1 /* grow */);
         if (magazine == NULL)
             return -ENOMEM;
         rc = fph_batch_fill(heap, batch, magazine, n < capacity ? n : capacity);
@@ -4433,7 +4501,7 @@ fpheap_iova(fpheap *heap, const void *object)
     size_t      offset = (size_t)((const char *)object - base);
     uint64_t    iova;
 
-    iova = offset == 0 ? fph_ask_iova(heap, base)
+    iova = offset == 0 ? fph_provider_iova(heap, base)
                        : fph_header_of(base)->iova;
     return iova == FPHEAP_BAD_IOVA ? iova : iova + offset;
 }
@@ -4455,7 +4523,7 @@ fph_chunk_touch(fph_region *region, size_t index)
                   chunk->base + ((size_t)(page + 1) << FPHEAP_PAGE_SHIFT));
     }
     if (pages != 0)
-        fph_pages_put(chunk, pages);
+        fph_pages_put(region, index, pages);
     return fph_popcount(pages);
 }
 
@@ -4480,7 +4548,7 @@ fph_node_touch(fpheap *heap, int node, size_t pages)
         while (region != NULL && ready < pages
                && (chunk = fph_region_open(heap, region)) != NULL) {
             fph_touch(fph_slab_base(chunk->base, 0), chunk->base + FPHEAP_CHUNK);
-            fph_pages_put(chunk, FPH_ALL_PAGES);
+            fph_pages_put(region, chunk->index, FPH_ALL_PAGES);
             ready += FPH_PAGES;
         }
     }
@@ -4567,6 +4635,8 @@ fph_classes_init(fph_state *state)
 
         klass->size = step == 0 ? (part + 1) * 16
                     : ((1u << FPHEAP_CLASS_BITS) + part + 1) << (step + 3);
+        klass->inverse = (uint32_t)((((uint64_t)1 << 32) + klass->size - 1)
+                                    / klass->size);
         fph_class_shape(klass);
     }
 }
@@ -4677,7 +4747,7 @@ fph_state_init(fpheap *heap, const fpheap_region *raw)
     region->raw = *raw;
     fph_store_relaxed(&region->used, 1);
     fph_region_set_extent(region, base, chunks);
-    fph_region_publish(state, region);
+    fph_region_publish(state, region, fph_region_slot(state));
     fph_count_region(state, raw);
     fph_fresh_give(region, 1, chunks - 1);
     heap->state = state;
@@ -4706,7 +4776,7 @@ fpheap_create(const char *name, const fpheap_config *config)
     fph_configure(heap, name, config);
     rc = fph_obtain(heap, 0 /* node */, 2 /* chunks */, 2, &raw);
     if (rc == 0 && (rc = fph_state_init(heap, &raw)) != 0)
-        fph_hand_back(heap, &raw);
+        fph_provider_put(heap, &raw);
     if (rc != 0)
         fph_handle_give(heap);
     return (fpheap *)fph_result(rc, heap);
@@ -4767,14 +4837,14 @@ fph_regions_end(fpheap *heap)
         fph_region *region = fph_region_at(state, i);
 
         if (!region->pinned && fph_load_relaxed(&region->used))
-            fph_hand_back(heap, &region->raw);
+            fph_provider_put(heap, &region->raw);
     }
     heap->state = NULL;
     while (pin != NULL) {
         fpheap_region raw = pin->raw;
 
         pin = pin->next;
-        fph_hand_back(heap, &raw);
+        fph_provider_put(heap, &raw);
     }
 }
 

@@ -1,0 +1,120 @@
+# fpheap.h is one file: nothing here is needed to use it.
+
+CFLAGS       ?= -O2 -g
+BENCH_CFLAGS ?= -O3 -march=native
+PREFIX       ?= /usr/local
+T            ?=
+SOAK         ?= 100
+SEED         ?= 1
+B            ?= build
+
+WARNINGS = -Wall -Wextra -Wundef -Wstrict-prototypes
+COMPILE  = $(CC) -std=gnu11 $(CPPFLAGS) $(CFLAGS) $(WARNINGS)
+SHARED   = -fPIC -shared -ftls-model=initial-exec -fvisibility=hidden
+VERSION  = $(shell sed -n '1s/.* v\([0-9.]*\) .*/\1/p' fpheap.h)
+
+EXAMPLES = $(patsubst examples/%.c,$(B)/%, \
+               $(filter-out %_shim.c,$(wildcard examples/*.c)))
+SHIM     = $(B)/libfpheap_malloc.so
+PROGRAMS = $(patsubst tests/%.c,$(B)/%, \
+               $(wildcard tests/test_*.c tests/stress_*.c))
+OTHERS   = $(patsubst tests/%.c,$(B)/%,$(wildcard tests/shim_test.c))
+SCRIPTS  = $(filter-out $(addprefix tests/,install_deps.sh lib.sh lint.sh run.sh), \
+               $(wildcard tests/*.sh))
+PEERS    = $(patsubst bench/peer_%.h,$(B)/bench_%,$(wildcard bench/peer_*.h))
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test all lint asm examples bench bench-quick soak tsan asan \
+        ubsan matrix install clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 14
+
+demo: $(B)/quickstart $(B)/pipeline ## two small programs and what they print
+	@echo "--- quickstart"; $(B)/quickstart
+	@echo "--- pipeline"; $(B)/pipeline
+
+examples: $(EXAMPLES) $(SHIM) ## build the examples and the malloc shim
+
+test: ## all tests, or those with a word in their names: make test T=bulk
+	@CC='$(CC)' tests/install_deps.sh
+	@$(MAKE) --no-print-directory -j2 all
+	@B=$(B) T='$(T)' CC='$(CC)' tests/run.sh $(PROGRAMS) $(OTHERS) $(SCRIPTS)
+
+all: $(EXAMPLES) $(SHIM) $(PROGRAMS) $(OTHERS)
+
+soak: $(PROGRAMS) ## the tests with SOAK=100 times the work, SEED=1
+	@B=$(B) FPHEAP_SOAK=$(SOAK) FPHEAP_SEED=$(SEED) LIMIT=0 \
+	    tests/run.sh $(PROGRAMS)
+
+tsan: ## the stress programs under ThreadSanitizer
+	@$(MAKE) --no-print-directory B=build/tsan sanitized \
+	    CFLAGS='-O1 -g -fsanitize=thread' WHICH='tests/stress_*.c'
+
+asan: ## the tests under AddressSanitizer
+	@$(MAKE) --no-print-directory B=build/asan sanitized \
+	    CFLAGS='-O1 -g -fsanitize=address -fno-omit-frame-pointer'
+
+ubsan: ## the tests under UndefinedBehaviorSanitizer
+	@$(MAKE) --no-print-directory B=build/ubsan sanitized \
+	    CFLAGS='-O1 -g -fsanitize=undefined -fno-sanitize-recover=all'
+
+.PHONY: sanitized
+WHICH     = tests/test_*.c tests/stress_*.c
+SANITIZED = $(patsubst tests/%.c,$(B)/%,$(wildcard $(WHICH)))
+sanitized: $(SANITIZED)
+	@B=$(B) T='$(T)' LIMIT=0 tests/run.sh $(SANITIZED)
+
+lint: ## clang-tidy, cppcheck, gcc -fanalyzer, lengths of lines and functions
+	@B=$(B) tests/lint.sh
+
+asm: ## the instructions of a hit
+	@B=$(B) CC='$(CC)' tests/instructions.sh -v
+
+matrix: ## every compiler, standard, level, machine and pair of settings
+	@B=$(B) FULL=1 LIMIT=0 tests/run.sh tests/compile_matrix.sh \
+	    tests/run_cross.sh tests/settings.sh tests/header.sh
+
+bench: $(PEERS) $(B)/bench ## fpheap beside a floor and four mallocs, all rows
+	@$(B)/bench
+
+bench-quick: $(PEERS) $(B)/bench ## the same, less exactly, under a minute
+	@$(B)/bench -q
+
+install: ## fpheap.h and its pkg-config and CMake files: PREFIX, DESTDIR
+	install -d $(DESTDIR)$(PREFIX)/include \
+	    $(DESTDIR)$(PREFIX)/share/pkgconfig \
+	    $(DESTDIR)$(PREFIX)/share/cmake/fpheap
+	install -m 644 fpheap.h $(DESTDIR)$(PREFIX)/include
+	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' pkg/fpheap.pc \
+	    > $(DESTDIR)$(PREFIX)/share/pkgconfig/fpheap.pc
+	install -m 644 pkg/fpheap-config.cmake \
+	    $(DESTDIR)$(PREFIX)/share/cmake/fpheap
+	sed 's|@VERSION@|$(VERSION)|' pkg/fpheap-config-version.cmake \
+	    > $(DESTDIR)$(PREFIX)/share/cmake/fpheap/fpheap-config-version.cmake
+
+clean: ## remove what was built
+	rm -rf build
+
+$(B):
+	@mkdir -p $@
+
+$(EXAMPLES): $(B)/%: examples/%.c fpheap.h | $(B)
+	$(COMPILE) $< -o $@ $(LDFLAGS) -pthread
+
+$(SHIM): examples/malloc_shim.c fpheap.h | $(B)
+	$(COMPILE) -O2 $(SHARED) $< -o $@ $(LDFLAGS) -pthread
+
+$(PROGRAMS): $(B)/%: tests/%.c tests/filter.c fpheap.h $(wildcard tests/*.h) | $(B)
+	$(COMPILE) -I. $< tests/filter.c -o $@ $(LDFLAGS) -lcmocka -pthread
+
+$(OTHERS): $(B)/%: tests/%.c | $(B)
+	$(COMPILE) -I. $< -o $@ $(LDFLAGS) -pthread -ldl
+
+$(PEERS): $(B)/bench_%: bench/peer_%.h bench/bench.c bench/peer.h bench/heap.h \
+                        fpheap.h | $(B)
+	$(CC) -std=gnu11 $(BENCH_CFLAGS) -DPEER='"peer_$*.h"' \
+	    -DBENCH_FLAGS='"$(BENCH_CFLAGS)"' bench/bench.c -o $@ -pthread
+
+$(B)/bench: bench/run.sh | $(B)
+	ln -sf ../bench/run.sh $@

@@ -1,0 +1,36 @@
+/* What bench.c asks of an allocator.  A peer is one file of this shape, included
+ * with -DPEER='"peer_x.h"'; peer_malloc.h is the shortest example.
+ *
+ *     PEER_NAME            a string
+ *     PEER_BARE            1: the pipeline passes the same objects for ever and
+ *                          rows about memory are left out; 0 for an allocator
+ *     peer                 what each call gets: a heap, a cache, or nothing
+ *     peer_prepare         once per thread, before the clock starts
+ *     peer_memory          bytes obtained and bytes in use; 0 if it cannot say
+ *     peer_alloc           size may be a constant that the compiler folds
+ *     peer_free            size may be looked at by the floor only
+ *     peer_free_sized
+ *     peer_alloc_bulk      not 0 if it failed
+ *     peer_free_bulk       all of one size
+ */
+#ifndef BENCH_PEER_H
+#define BENCH_PEER_H
+
+#include <stddef.h>
+
+/* What a row is going to use. */
+typedef struct stock {
+    size_t   smallest; /* sizes of the objects */
+    size_t   largest;
+    unsigned each;     /* objects that the floor needs of every class */
+    size_t   bytes;    /* memory that a heap should have ready */
+} stock;
+
+typedef struct memory_use {
+    size_t obtained;   /* from the system */
+    size_t in_use;     /* of that, in slabs, large objects and records */
+} memory_use;
+
+#define BENCH_INLINE static inline __attribute__((always_inline, unused))
+
+#endif /* BENCH_PEER_H */

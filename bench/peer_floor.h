@@ -1,0 +1,112 @@
+/* The floor: a thread-local stack of pointers for each class and nothing else.
+ * It is filled before the clock starts, never checks for empty or full, and
+ * takes its class from the size at every free.  No allocator that finds its
+ * thread's cache can do less. */
+#include "../fpheap.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#define PEER_NAME "floor"
+#define PEER_BARE 1
+
+typedef int peer;
+
+static __thread void **floor_top[FPH_CLASSES];
+
+/* Room for the objects, and for as many more that come from elsewhere.  The
+ * objects are address space: they cost memory only where a row touches them. */
+static void
+floor_fill(unsigned class_index, size_t size, unsigned each)
+{
+    size_t bytes = (size_t)each * size;
+    size_t slots = 2 * (size_t)each + 16;
+    char  *objects = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void **stack = mmap(NULL, slots * sizeof *stack, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    unsigned i;
+
+    if (objects == MAP_FAILED || (void *)stack == MAP_FAILED) {
+        fprintf(stderr, "bench: no memory for the floor\n");
+        exit(1);
+    }
+    for (i = each; i-- > 0;)
+        *stack++ = objects + (size_t)i * size;
+    floor_top[class_index] = stack;
+}
+
+static peer
+peer_prepare(const stock *s)
+{
+    size_t size;
+
+    for (size = (s->smallest + 15) / 16 * 16; ; size += 16) {
+        unsigned class_index = fph_class_of(size);
+
+        if (fph_class_of(size + 16) == class_index)
+            continue;
+        if (floor_top[class_index] == NULL)
+            floor_fill(class_index, size, s->each);
+        if (size >= s->largest)
+            return 0;
+    }
+}
+
+static memory_use
+peer_memory(void)
+{
+    memory_use none = { 0, 0 };
+
+    return none;
+}
+
+BENCH_INLINE void *
+peer_alloc(peer p, size_t size)
+{
+    void ***top = &floor_top[fph_class_of(size)];
+
+    (void)p;
+    return *--*top;
+}
+
+BENCH_INLINE void
+peer_free_sized(peer p, void *object, size_t size)
+{
+    void ***top = &floor_top[fph_class_of(size)];
+
+    (void)p;
+    *(*top)++ = object;
+}
+
+BENCH_INLINE void
+peer_free(peer p, void *object, size_t size)
+{
+    peer_free_sized(p, object, size);
+}
+
+BENCH_INLINE int
+peer_alloc_bulk(peer p, size_t size, void **objects, unsigned n)
+{
+    void   **top = floor_top[fph_class_of(size)] - n;
+    unsigned i;
+
+    (void)p;
+    for (i = 0; i < n; i++)
+        objects[i] = top[i];
+    floor_top[fph_class_of(size)] = top;
+    return 0;
+}
+
+BENCH_INLINE void
+peer_free_bulk(peer p, void **objects, unsigned n, size_t size)
+{
+    void   **top = floor_top[fph_class_of(size)];
+    unsigned i;
+
+    (void)p;
+    for (i = 0; i < n; i++)
+        top[i] = objects[i];
+    floor_top[fph_class_of(size)] = top + n;
+}

@@ -1,0 +1,80 @@
+#!/bin/sh
+# install_deps.sh - install what the tests use and the machine lacks
+#
+# On Debian and its kin, as root or through sudo without a password.  Elsewhere it
+# only names the packages: cmocka is needed, what else is missing is skipped.
+set -u
+
+: "${CC:=cc}"
+missing=
+
+# need PACKAGE COMMAND...
+need() {
+    package=$1
+    shift
+    "$@" > /dev/null 2>&1 || missing="$missing $package"
+}
+
+compiles() {
+    echo 'int main(void) { return 0; }' > "$dir/empty.c"
+    printf '%s\n' "$2" > "$dir/probe.c"
+    "$1" "$dir/probe.c" -c -o "$dir/probe.o"
+}
+
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+has() { command -v "$1"; }
+
+need gcc "$CC" --version
+need g++ has g++
+need clang has clang
+need libcmocka-dev compiles "$CC" '#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>'
+need python3 has python3
+need sqlite3 has sqlite3
+need perl has perl
+need pkg-config has pkg-config
+need cmake has cmake
+need binutils has objdump
+need clang-tidy has clang-tidy
+need cppcheck has cppcheck
+need valgrind has valgrind
+need musl-tools has musl-gcc
+if [ "$(uname -m)" = x86_64 ]; then
+    need gcc-i686-linux-gnu has i686-linux-gnu-gcc
+    need g++-i686-linux-gnu has i686-linux-gnu-g++
+    need gcc-aarch64-linux-gnu has aarch64-linux-gnu-gcc
+    need g++-aarch64-linux-gnu has aarch64-linux-gnu-g++
+    need qemu-user has qemu-aarch64
+fi
+
+if [ -z "$missing" ]; then
+    echo "tests: everything that they use is installed"
+    exit 0
+fi
+if ! has apt-get > /dev/null; then
+    echo "tests: please install what these Debian packages hold:$missing"
+    exit 0
+fi
+if [ "$(id -u)" -eq 0 ]; then
+    sudo=
+elif sudo -n true 2> /dev/null; then
+    sudo="sudo -n"
+else
+    echo "tests: please run: sudo apt-get install$missing"
+    exit 0
+fi
+echo "tests: installing$missing"
+export DEBIAN_FRONTEND=noninteractive
+install() {
+    $sudo apt-get install -y --no-install-recommends $missing
+}
+if ! { install || { $sudo apt-get update && install; }; } \
+        > "$dir/log" 2>&1; then
+    tail -n 5 "$dir/log"
+    echo "tests: could not install all of:$missing"
+fi
+exit 0

@@ -1,0 +1,436 @@
+/* test_bulk.c - a bulk gives all of its objects or takes nothing and writes
+ * nothing, a burst gives what there is, and a bulk of any mixture, with holes,
+ * can be given back.
+ */
+#define FPHEAP_IMPLEMENTATION
+#include "fpheap.h"
+#include "test_util.h"
+
+#define MOST (20 * FPHEAP_MAGAZINE + 100)
+
+static test_provider provider;
+static void         *objects[MOST];
+static test_object   sorted[MOST];
+static char          mark;     /* its address is in places not to be written */
+
+static const size_t sizes[] = { 0, 1, 16, 64, 200, 1000, 2048, 9000, 65536,
+                                300000, 512 * 1024, 512 * 1024 + 1, 3000000 };
+
+static const unsigned counts[] = {
+    0, 1, 2, 3, 7, 8, 9, 31, 32, 33, 63, 64, 65, 255, 256, FPHEAP_MAGAZINE - 1,
+    FPHEAP_MAGAZINE, FPHEAP_MAGAZINE + 1, 2 * FPHEAP_MAGAZINE - 1,
+    2 * FPHEAP_MAGAZINE, 2 * FPHEAP_MAGAZINE + 1, 3 * FPHEAP_MAGAZINE + 5,
+    7 * FPHEAP_MAGAZINE, 20 * FPHEAP_MAGAZINE + 99
+};
+
+static void
+mark_all(void)
+{
+    size_t i;
+
+    for (i = 0; i < MOST; i++)
+        objects[i] = &mark;
+}
+
+static int
+all_marked(unsigned from)
+{
+    size_t i;
+
+    for (i = from; i < MOST; i++)
+        if (objects[i] != &mark)
+            return 0;
+    return 1;
+}
+
+/* n objects of size bytes were given: they are whole, apart and no more. */
+static void
+check_given(fpheap *heap, size_t size, unsigned n)
+{
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        sorted[i].base = (char *)objects[i];
+        sorted[i].bytes = fpheap_usable_size(heap, objects[i]);
+        assert_true(sorted[i].bytes >= size);
+        assert_int_equal((uintptr_t)objects[i] % 16, 0);
+        test_fill(objects[i], 16, i);
+    }
+    for (i = 0; i < n; i++)
+        assert_true(test_filled(objects[i], 16, i));
+    assert_true(test_disjoint(sorted, n));
+    assert_true(all_marked(n));
+}
+
+static int
+give(fpheap *heap, unsigned way, size_t size, unsigned n)
+{
+    switch (way) {
+    case 0:
+        return fpheap_alloc_bulk(heap, size, objects, n);
+    case 1:
+        return fpheap_cache_alloc_bulk(fpheap_self(heap), size, objects, n);
+    default:
+        return fpheap_alloc_burst(heap, size, objects, n) == n ? 0 : -1;
+    }
+}
+
+static void
+take(fpheap *heap, unsigned way, size_t size, unsigned n)
+{
+    unsigned i;
+
+    switch (way) {
+    case 0:
+        fpheap_free_bulk_sized(heap, objects, n, size);
+        return;
+    case 1:
+        fpheap_cache_free_bulk_sized(fpheap_self(heap), objects, n, size);
+        return;
+    case 2:
+        fpheap_free_bulk(heap, objects, n);
+        return;
+    case 3:
+        for (i = 0; i < n; i++)
+            fpheap_free(heap, objects[i]);
+        return;
+    default:
+        for (i = 0; i < n; i++)
+            fpheap_cache_free_sized(fpheap_self(heap), objects[i], size);
+        return;
+    }
+}
+
+static void
+every_count_of_every_size_is_given_and_taken_back(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    unsigned way;
+    size_t   s;
+    size_t   c;
+
+    (void)state;
+    for (s = 0; s < TEST_COUNT(sizes); s++) {
+        for (c = 0; c < TEST_COUNT(counts); c++) {
+            if (counts[c] * (sizes[s] + 1) > 48 * TEST_MIB)
+                continue;
+            for (way = 0; way < 15; way++) {
+                if (way >= 3 && counts[c] > 300 && (way + s + c) % 4 != 0)
+                    continue;
+                mark_all();
+                assert_int_equal(give(heap, way % 3, sizes[s], counts[c]), 0);
+                check_given(heap, sizes[s], counts[c]);
+                take(heap, way % 5, sizes[s], counts[c]);
+            }
+            TEST_CHECK_LIVE(heap, 0);
+        }
+        (void)fpheap_trim(heap);
+        TEST_CHECK_LIVE(heap, 0);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_bulk_of_nothing_does_nothing(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    size_t  s;
+
+    (void)state;
+    for (s = 0; s < TEST_COUNT(sizes); s++) {
+        assert_int_equal(fpheap_alloc_bulk(heap, sizes[s], NULL, 0), 0);
+        assert_int_equal(fpheap_alloc_burst(heap, sizes[s], NULL, 0), 0);
+        fpheap_free_bulk_sized(heap, NULL, 0, sizes[s]);
+    }
+    assert_int_equal(fpheap_alloc_bulk(heap, SIZE_MAX, NULL, 0), 0);
+    assert_int_equal(fpheap_alloc_burst(heap, SIZE_MAX, NULL, 0), 0);
+    assert_int_equal(
+        fpheap_cache_alloc_bulk(fpheap_self(heap), SIZE_MAX, NULL, 0), 0);
+    fpheap_free_bulk(heap, NULL, 0);
+    fpheap_free_bulk_sized(heap, NULL, 0, SIZE_MAX);
+    fpheap_cache_free_bulk_sized(fpheap_self(heap), NULL, 0, 64);
+    TEST_CHECK_LIVE(heap, 0);
+    assert_int_equal(provider.gets, 1);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Fill a heap with single objects until it has no more; gives them back. */
+static unsigned
+capacity(fpheap *heap, size_t size)
+{
+    void   *list = NULL;
+    unsigned n = 0;
+
+    for (;;) {
+        void *object = fpheap_alloc(heap, size);
+
+        if (object == NULL)
+            break;
+        memcpy(object, &list, sizeof(list));
+        list = object;
+        n++;
+    }
+    assert_int_equal(errno, ENOMEM);
+    while (list != NULL) {
+        void *object = list;
+
+        memcpy(&list, object, sizeof(list));
+        fpheap_free(heap, object);
+    }
+    return n;
+}
+
+static void
+a_bulk_that_cannot_be_served_takes_nothing(void **state)
+{
+    size_t       few[] = { 2048, 9000, 65536, 300000, 524289, 3000000 };
+    fpheap_stats before;
+    fpheap_stats after;
+    unsigned     full;
+    unsigned     more;
+    size_t       s;
+
+    (void)state;
+    for (s = 0; s < TEST_COUNT(few); s++) {
+        fpheap *heap = test_heap_within(&provider, 12 * TEST_MIB);
+        void   *kept = fpheap_alloc(heap, 100);
+
+        full = capacity(heap, few[s]);
+        assert_true(full > 0 && full + 65 < MOST);
+        for (more = 1; more <= 64; more *= 4) {
+            mark_all();
+            fpheap_stats_get(heap, &before);
+            assert_int_equal(
+                fpheap_alloc_bulk(heap, few[s], objects, full + more), -ENOMEM);
+            assert_true(all_marked(0));
+            assert_int_equal(fpheap_cache_alloc_bulk(
+                fpheap_self(heap), few[s], objects, full + more), -ENOMEM);
+            assert_true(all_marked(0));
+            fpheap_stats_get(heap, &after);
+            assert_int_equal(after.live_objects, before.live_objects);
+            assert_int_equal(after.live_bytes, before.live_bytes);
+            TEST_CHECK_LIVE(heap, 1);
+        }
+        /* What there is can still be had as one bulk. */
+        assert_int_equal(fpheap_alloc_bulk(heap, few[s], objects, full), 0);
+        check_given(heap, few[s], full);
+        assert_int_equal(fpheap_alloc_bulk(heap, few[s], objects, 1), -ENOMEM);
+        fpheap_free_bulk(heap, objects, full);
+        assert_int_equal(capacity(heap, few[s]), full);
+        fpheap_free(heap, kept);
+        TEST_DESTROY_OVER(heap, &provider);
+    }
+}
+
+/* Nothing of the array can be written: to touch it would be a fault. */
+static void
+a_bulk_above_anything_is_refused_without_a_write(void **state)
+{
+    fpheap  *heap = test_heap_within(&provider, 12 * TEST_MIB);
+    unsigned huge[] = { 10000000, INT_MAX, UINT_MAX - 1, UINT_MAX };
+    void    *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS,
+                         -1, 0);
+    void    *object;
+    size_t   s;
+    size_t   i;
+
+    (void)state;
+    assert_true(page != MAP_FAILED);
+    for (s = 0; s < TEST_COUNT(sizes); s++) {
+        for (i = 0; i < TEST_COUNT(huge); i++) {
+            assert_int_equal(fpheap_alloc_bulk(heap, sizes[s], (void **)page,
+                                               huge[i]), -ENOMEM);
+            TEST_CHECK_LIVE(heap, 0);
+        }
+    }
+    object = fpheap_alloc(heap, 2048);
+    assert_non_null(object);
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+    (void)munmap(page, 4096);
+}
+
+static void
+a_burst_gives_what_there_is(void **state)
+{
+    size_t   few[] = { 2048, 9000, 65536, 300000, 524289, 3000000 };
+    unsigned full;
+    size_t   s;
+
+    (void)state;
+    for (s = 0; s < TEST_COUNT(few); s++) {
+        fpheap *heap = test_heap_within(&provider, 12 * TEST_MIB);
+
+        full = capacity(heap, few[s]);
+        assert_true(full + 65 < MOST);
+        mark_all();
+        errno = 0;
+        assert_int_equal(fpheap_alloc_burst(heap, few[s], objects, full + 64),
+                         full);
+        assert_int_equal(errno, ENOMEM);
+        check_given(heap, few[s], full);
+        errno = 0;
+        assert_int_equal(fpheap_alloc_burst(heap, few[s], objects + full, 1),
+                         0);
+        assert_int_equal(errno, ENOMEM);
+        assert_true(all_marked(full));
+        TEST_CHECK_LIVE(heap, full);
+        fpheap_free_bulk_sized(heap, objects, full, few[s]);
+        mark_all();
+        assert_int_equal(fpheap_alloc_burst(heap, few[s], objects, full), full);
+        check_given(heap, few[s], full);
+        fpheap_free_bulk(heap, objects, full);
+        TEST_DESTROY_OVER(heap, &provider);
+    }
+}
+
+static void
+holes_in_a_bulk_are_skipped(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    size_t   few[] = { 16, 64, 2048, 65536, 524289 };
+    unsigned lengths[] = { 1, 2, 3, 8, 33, 200, FPHEAP_MAGAZINE,
+                           2 * FPHEAP_MAGAZINE + 3 };
+    unsigned pattern;
+    size_t   s;
+    size_t   c;
+    unsigned i;
+
+    (void)state;
+    for (s = 0; s < TEST_COUNT(few); s++) {
+        for (c = 0; c < TEST_COUNT(lengths); c++) {
+            unsigned n = lengths[c];
+            unsigned live = n;
+
+            if (n * few[s] > 24 * TEST_MIB)
+                continue;
+            for (pattern = 0; pattern < 6; pattern++) {
+                unsigned way;
+
+                for (way = 0; way < 3; way++) {
+                    live = 0;
+                    for (i = 0; i < n; i++) {
+                        int hole = pattern == 0 || (pattern == 1 && i == 0)
+                                || (pattern == 2 && i == n - 1)
+                                || (pattern == 3 && i % 2 == 0)
+                                || (pattern == 4 && i % 2 == 1)
+                                || (pattern == 5 && i != n / 2);
+
+                        objects[i] = hole ? NULL : fpheap_alloc(heap, few[s]);
+                        live += !hole;
+                    }
+                    TEST_CHECK_LIVE(heap, live);
+                    take(heap, way, few[s], n);
+                    TEST_CHECK_LIVE(heap, 0);
+                }
+            }
+        }
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_bulk_of_any_mixture_can_be_freed(void **state)
+{
+    fpheap     *heap = test_heap_over(&provider);
+    test_random random = test_random_of(7);
+    unsigned    round;
+    unsigned    i;
+
+    (void)state;
+    for (round = 0; round < 60 * test_soak(); round++) {
+        unsigned n = 1 + (unsigned)test_below(&random, 3000);
+        unsigned live = 0;
+
+        for (i = 0; i < n; i++) {
+            size_t kind = test_below(&random, 300);
+
+            if (kind == 0)
+                objects[i] = fpheap_aligned_alloc(heap, FPHEAP_CHUNK, 1);
+            else if (kind == 1)
+                objects[i] = fpheap_alloc(heap, test_size(&random, 22));
+            else if (kind < 10)
+                objects[i] = NULL;
+            else
+                objects[i] = fpheap_alloc(heap, test_size(&random, 12));
+            if (objects[i] != NULL) {
+                sorted[live].base = (char *)objects[i];
+                sorted[live].bytes = fpheap_usable_size(heap, objects[i]);
+                live++;
+            }
+        }
+        assert_true(test_disjoint(sorted, live));
+        fpheap_free_bulk(heap, objects, n);
+        if (round % 10 == 0)
+            TEST_CHECK_LIVE(heap, 0);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Bulks of several sizes and lengths, in any order and in pieces. */
+static void
+bulks_and_single_objects_mix(void **state)
+{
+    enum { SLOTS = 64, LONGEST = 700 };
+    static void *slots[SLOTS][LONGEST];
+    unsigned     length[SLOTS] = { 0 };
+    size_t       size[SLOTS] = { 0 };
+    fpheap      *heap = test_heap_over(&provider);
+    test_random  random = test_random_of(13);
+    size_t       live = 0;
+    unsigned     steps = 15000 * test_soak();
+    unsigned     step;
+    unsigned     slot;
+
+    (void)state;
+    for (step = 0; step < steps; step++) {
+        slot = (unsigned)test_below(&random, SLOTS);
+        if (length[slot] == 0) {
+            unsigned n = (unsigned)test_below(&random, LONGEST) + 1;
+
+            size[slot] = test_size(&random, 11);
+            if (test_below(&random, 3) != 0)
+                n = n % 32 + 1;
+            assert_int_equal(fpheap_alloc_bulk(heap, size[slot], slots[slot],
+                                               n), 0);
+            length[slot] = n;
+            live += n;
+        } else {
+            unsigned n = (unsigned)test_below(&random, length[slot]) + 1;
+            void   **from = &slots[slot][length[slot] - n];
+
+            if (step % 3 == 0) {
+                fpheap_free_bulk(heap, from, n);
+            } else if (step % 3 == 1) {
+                fpheap_free_bulk_sized(heap, from, n, size[slot]);
+            } else {
+                fpheap_free_sized(heap, from[n - 1], size[slot]);
+                n = 1;
+            }
+            length[slot] -= n;
+            live -= n;
+        }
+        if (step % 1000 == 0)
+            TEST_CHECK_LIVE(heap, live);
+    }
+    for (slot = 0; slot < SLOTS; slot++)
+        fpheap_free_bulk(heap, slots[slot], length[slot]);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_count_of_every_size_is_given_and_taken_back),
+        cmocka_unit_test(a_bulk_of_nothing_does_nothing),
+        cmocka_unit_test(a_bulk_that_cannot_be_served_takes_nothing),
+        cmocka_unit_test(a_bulk_above_anything_is_refused_without_a_write),
+        cmocka_unit_test(a_burst_gives_what_there_is),
+        cmocka_unit_test(holes_in_a_bulk_are_skipped),
+        cmocka_unit_test(a_bulk_of_any_mixture_can_be_freed),
+        cmocka_unit_test(bulks_and_single_objects_mix)
+    };
+
+    return cmocka_run_group_tests_name("bulk", tests, NULL, NULL);
+}

@@ -1,0 +1,1234 @@
+/* test_provider.c - whatever the provider does, the heap survives it: it fails
+ * at its first, second, third ... call, once or for ever, under every function;
+ * it hands over memory that cannot be used; it takes nothing back; it calls the
+ * heap that called it.  Each time the caller gets the documented error, nothing
+ * is lost, what is refused goes back exactly once, and later calls succeed.
+ */
+#define FPHEAP_IMPLEMENTATION
+#include "fpheap.h"
+#include "test_util.h"
+
+static test_provider provider;
+
+/* --- failing calls -------------------------------------------------------- */
+
+/* What a scenario works with.  A refusal is noted and checked, not fatal. */
+typedef struct scene {
+    fpheap  *heap;
+    int      error;            /* the one error that may be seen */
+    unsigned refusals;
+    unsigned n;
+    void    *objects[4096];
+} scene;
+
+static scene the_scene;
+
+static void
+refusal(scene *s, int error)
+{
+    assert_int_equal(error, s->error);
+    s->refusals++;
+    TEST_CHECK_LIVE(s->heap, s->n);
+}
+
+static void
+keep(scene *s, void *object)
+{
+    if (object == NULL) {
+        refusal(s, errno);
+        return;
+    }
+    assert_non_null(test_grant_of(&provider, object));
+    assert_non_null(test_grant_of(
+        &provider,
+        (char *)object + fpheap_usable_size(s->heap, object) - 1));
+    assert_true(s->n < TEST_COUNT(s->objects));
+    s->objects[s->n++] = object;
+}
+
+static void
+scene_singles(scene *s)
+{
+    unsigned i;
+
+    for (i = 0; i < 2000; i++)
+        keep(s, fpheap_alloc(s->heap, 16 + i * 7 % 9000));
+}
+
+static void
+scene_zeroed(scene *s)
+{
+    unsigned i;
+
+    for (i = 0; i < 60; i++) {
+        keep(s, fpheap_zalloc(s->heap, 200000));
+        keep(s, fpheap_calloc(s->heap, 1000, 100));
+    }
+}
+
+static void
+scene_large(scene *s)
+{
+    unsigned i;
+
+    for (i = 0; i < 12; i++)
+        keep(s, fpheap_alloc(s->heap, 700000 + i * 30000));
+}
+
+static void
+scene_huge(scene *s)
+{
+    unsigned i;
+
+    for (i = 1; i < 6; i++)
+        keep(s, fpheap_alloc(s->heap, i * FPHEAP_CHUNK + 100));
+}
+
+static void
+scene_aligned(scene *s)
+{
+    size_t align;
+
+    for (align = 16; align <= FPHEAP_CHUNK; align *= 2) {
+        keep(s, fpheap_aligned_alloc(s->heap, align, 100));
+        keep(s, fpheap_aligned_alloc(s->heap, align, 300000));
+        keep(s, fpheap_aligned_alloc(s->heap, align, FPHEAP_CHUNK));
+    }
+}
+
+static void
+scene_bulk(scene *s)
+{
+    size_t   sizes[] = { 64, 2048, 30000, 600000 };
+    unsigned counts[] = { 1500, 600, 100, 6 };
+    unsigned i;
+
+    for (i = 0; i < 4; i++) {
+        void **objects = &s->objects[s->n];
+        int    result;
+
+        objects[0] = s;
+        result = fpheap_alloc_bulk(s->heap, sizes[i], objects, counts[i]);
+        if (result == 0) {
+            s->n += counts[i];
+        } else {
+            assert_ptr_equal(objects[0], s);
+            refusal(s, -result);
+        }
+    }
+}
+
+static void
+scene_burst(scene *s)
+{
+    size_t   sizes[] = { 64, 2048, 30000, 600000 };
+    unsigned counts[] = { 1500, 600, 100, 6 };
+    unsigned i;
+
+    for (i = 0; i < 4; i++) {
+        unsigned given = fpheap_alloc_burst(s->heap, sizes[i],
+                                            &s->objects[s->n], counts[i]);
+        int      error = errno;
+
+        s->n += given;
+        if (given != counts[i])
+            refusal(s, error);
+    }
+}
+
+static void
+scene_realloc(scene *s)
+{
+    char  *object = (char *)fpheap_alloc(s->heap, 16);
+    size_t size;
+
+    test_fill(object, 16, 16);
+    for (size = 64; size < 9 * FPHEAP_CHUNK; size *= 3) {
+        size_t old = fpheap_usable_size(s->heap, object);
+        char  *moved = (char *)fpheap_realloc(s->heap, object, size);
+
+        if (moved == NULL) {
+            s->n++;            /* object is live, but not in the list */
+            refusal(s, errno);
+            s->n--;
+            assert_int_equal(fpheap_usable_size(s->heap, object), old);
+            continue;
+        }
+        object = moved;
+    }
+    keep(s, object);
+}
+
+static void
+scene_reserve(scene *s)
+{
+    size_t   bytes;
+    unsigned i;
+
+    for (bytes = 1; bytes < 10 * FPHEAP_CHUNK; bytes += FPHEAP_CHUNK) {
+        int result = fpheap_reserve(s->heap, bytes, FPHEAP_ANY_NODE);
+
+        if (result != 0)
+            refusal(s, -result);
+    }
+    for (i = 0; i < 200; i++)
+        keep(s, fpheap_alloc(s->heap, 60000));
+}
+
+static void
+scene_cache(scene *s)
+{
+    unsigned i;
+
+    for (i = 0; i < 5; i++) {
+        fpheap_cache *cache = fpheap_self(s->heap);
+        void         *two[2];
+        int           result;
+
+        if (cache == NULL) {
+            refusal(s, errno);
+            continue;
+        }
+        keep(s, fpheap_cache_alloc(cache, FPHEAP_CHUNK / 2));
+        result = fpheap_cache_alloc_bulk(cache, FPHEAP_CHUNK / 4, two, 2);
+        if (result == 0) {
+            keep(s, two[0]);
+            keep(s, two[1]);
+        } else {
+            refusal(s, -result);
+        }
+        fpheap_thread_leave(s->heap);
+    }
+}
+
+/* Give it all back to the provider and take it again. */
+static void
+scene_trim(scene *s)
+{
+    unsigned round;
+    unsigned i;
+
+    for (round = 0; round < 3; round++) {
+        for (i = 0; i < 40; i++)
+            keep(s, fpheap_alloc(s->heap, FPHEAP_CHUNK / 5));
+        fpheap_free_bulk(s->heap, s->objects, s->n);
+        s->n = 0;
+        (void)fpheap_trim(s->heap);
+        TEST_CHECK_LIVE(s->heap, 0);
+    }
+}
+
+static void
+scene_on_nodes(scene *s)
+{
+    unsigned i;
+
+    for (i = 0; i < 300; i++)
+        keep(s, fpheap_alloc_on(s->heap, 20000, (int)(i % 3)));
+}
+
+typedef struct named_scene {
+    const char *name;
+    void      (*run)(scene *s);
+    unsigned    nodes;
+    size_t      growth_max;
+} named_scene;
+
+static const named_scene scenes[] = {
+    { "singles", scene_singles, 1, 0 },
+    { "zeroed", scene_zeroed, 1, FPHEAP_CHUNK },
+    { "large", scene_large, 1, FPHEAP_CHUNK },
+    { "huge", scene_huge, 1, 0 },
+    { "aligned", scene_aligned, 1, FPHEAP_CHUNK },
+    { "bulk", scene_bulk, 1, FPHEAP_CHUNK },
+    { "burst", scene_burst, 1, FPHEAP_CHUNK },
+    { "realloc", scene_realloc, 1, 0 },
+    { "reserve", scene_reserve, 1, FPHEAP_CHUNK },
+    { "cache", scene_cache, 1, FPHEAP_CHUNK },
+    { "trim", scene_trim, 1, FPHEAP_CHUNK },
+    { "nodes", scene_on_nodes, 3, FPHEAP_CHUNK }
+};
+
+/* Run one scenario with the calls from `from` to `to` failing.  Returns 0 once
+ * the run is over before it comes to them. */
+static int
+run_scene(const named_scene *named, unsigned from, unsigned to, int error,
+          test_fault fault, size_t offset)
+{
+    scene        *s = &the_scene;
+    fpheap_config config;
+
+    memset(&config, 0, sizeof(config));
+    test_provider_init(&provider);
+    provider.fail_from = from;
+    provider.fail_to = to;
+    provider.error = -error;
+    provider.fault = fault;
+    provider.offset = offset;
+    config.provider = &provider.calls;
+    config.nodes = named->nodes;
+    config.growth_max = named->growth_max;
+    s->error = fault == TEST_GOOD ? error : EFAULT;
+    s->refusals = 0;
+    s->n = 0;
+    s->heap = fpheap_create(named->name, &config);
+    if (s->heap == NULL) {
+        assert_int_equal(errno, s->error);
+        assert_true(provider.refused + provider.faults > 0);
+        assert_int_equal(provider.held, 0);
+        assert_int_equal(provider.wrong, 0);
+        return 1;
+    }
+    named->run(s);
+    /* Whatever failed, what comes after the provider is well again succeeds. */
+    provider.fail_from = 0;
+    TEST_CHECK_LIVE(s->heap, s->n);
+    keep(s, fpheap_alloc(s->heap, FPHEAP_CHUNK));
+    keep(s, fpheap_alloc(s->heap, 100));
+    fpheap_free_bulk(s->heap, s->objects, s->n);
+    (void)fpheap_trim(s->heap);
+    TEST_DESTROY_OVER(s->heap, &provider);
+    return provider.refused + provider.faults > 0;
+}
+
+static void
+fail_each_call(const named_scene *named, int for_ever, int error,
+               test_fault fault, size_t offset)
+{
+    unsigned call = 1;
+
+    while (run_scene(named, call, for_ever ? UINT_MAX : call, error, fault,
+                     offset))
+        call++;
+    assert_true(call > 2);     /* the scenario needs the provider at all */
+}
+
+static void
+a_call_that_fails_once_is_survived_everywhere(void **state)
+{
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(scenes); i++)
+        fail_each_call(&scenes[i], 0, i % 2 == 0 ? ENOMEM : ENOSPC, TEST_GOOD,
+                       0);
+}
+
+static void
+a_provider_that_fails_for_ever_is_survived_everywhere(void **state)
+{
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(scenes); i++)
+        fail_each_call(&scenes[i], 1, i % 2 == 0 ? ENOMEM : EPERM, TEST_GOOD,
+                       0);
+}
+
+static void
+failures_are_survived_over_unaligned_regions(void **state)
+{
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(scenes); i++) {
+        fail_each_call(&scenes[i], 0, ENOMEM, TEST_GOOD, 4096);
+        fail_each_call(&scenes[i], 1, ENOMEM, TEST_GOOD, 64);
+    }
+}
+
+/* A refusal of one call changes nothing for the next: once the provider serves
+ * again, what was refused is given. */
+static void
+what_was_refused_is_given_when_the_provider_recovers(void **state)
+{
+    size_t   sizes[] = { 1, 2048, FPHEAP_PAGE, FPH_CLASS_MAX + 1,
+                         FPHEAP_CHUNK, 5 * FPHEAP_CHUNK };
+    void    *objects[100];
+    unsigned i;
+    unsigned n;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(sizes); i++) {
+        fpheap *heap = test_heap_over(&provider);
+        void   *list = NULL;
+        void   *object;
+
+        provider.fail_from = 2;
+        provider.fail_to = UINT_MAX;
+        provider.error = -ENODEV;
+        for (n = 0; (object = fpheap_alloc(heap, sizes[i])) != NULL; n++) {
+            memcpy(object, &list, sizeof(list));
+            list = object;
+        }
+        assert_int_equal(errno, ENODEV);
+        assert_int_equal(fpheap_alloc_bulk(heap, sizes[i], objects, 100),
+                         -ENODEV);
+        errno = 0;
+        assert_int_equal(fpheap_alloc_burst(heap, sizes[i], objects, 100), 0);
+        assert_int_equal(errno, ENODEV);
+        TEST_CHECK_LIVE(heap, n);
+        provider.fail_from = 0;
+        object = fpheap_alloc(heap, sizes[i]);
+        assert_non_null(object);
+        fpheap_free(heap, object);
+        assert_int_equal(fpheap_alloc_bulk(heap, sizes[i], objects, 20), 0);
+        fpheap_free_bulk(heap, objects, 20);
+        while (list != NULL) {
+            object = list;
+            memcpy(&list, object, sizeof(list));
+            fpheap_free(heap, object);
+        }
+        TEST_DESTROY_OVER(heap, &provider);
+    }
+}
+
+/* --- memory that cannot be used ------------------------------------------- */
+
+/* 1 if such a region can be told from a good one at create. */
+static int
+is_refused_at_create(test_fault fault)
+{
+    return fault != TEST_SAME && fault != TEST_INSIDE && fault != TEST_AROUND;
+}
+
+static void
+bad_memory_at_create_is_efault_and_handed_back_once(void **state)
+{
+    fpheap_config config;
+    unsigned      fault;
+    unsigned      i;
+
+    (void)state;
+    for (fault = TEST_NO_BASE; fault < TEST_FAULTS; fault++) {
+        if (!is_refused_at_create((test_fault)fault))
+            continue;
+        memset(&config, 0, sizeof(config));
+        test_provider_init(&provider);
+        provider.fail_from = 1;
+        provider.fail_to = UINT_MAX;
+        provider.fault = (test_fault)fault;
+        config.provider = &provider.calls;
+        errno = 0;
+        assert_null(fpheap_create("bad", &config));
+        assert_int_equal(errno, EFAULT);
+        assert_true(provider.faults >= 1);
+        assert_int_equal(provider.puts, provider.faults);
+        assert_int_equal(provider.held, 0);
+        assert_int_equal(provider.wrong, 0);
+        /* No slot of the table was lost. */
+        for (i = 0; i < 2 * FPHEAP_MAX_HEAPS; i++)
+            assert_null(fpheap_create("bad", &config));
+        provider.fail_from = 0;
+        {
+            fpheap *heap = fpheap_create("good", &config);
+
+            assert_non_null(heap);
+            TEST_DESTROY_OVER(heap, &provider);
+        }
+    }
+}
+
+static void
+bad_memory_later_is_efault_and_handed_back_once(void **state)
+{
+    size_t   sizes[] = { 2048, FPHEAP_CHUNK / 2, FPHEAP_CHUNK,
+                         3 * FPHEAP_CHUNK };
+    unsigned fault;
+    unsigned i;
+
+    (void)state;
+    for (fault = TEST_NO_BASE; fault < TEST_FAULTS; fault++) {
+        for (i = 0; i < TEST_COUNT(sizes); i++) {
+            fpheap *heap = test_heap_over(&provider);
+            void   *list = NULL;
+            void   *object;
+            size_t  n = 0;
+
+            provider.fail_from = 2;
+            provider.fail_to = UINT_MAX;
+            provider.fault = (test_fault)fault;
+            while ((object = fpheap_alloc(heap, sizes[i])) != NULL) {
+                memcpy(object, &list, sizeof(list));
+                list = object;
+                n++;
+            }
+            assert_int_equal(errno, EFAULT);
+            assert_true(provider.faults > 0);
+            assert_int_equal(provider.puts, provider.faults);
+            assert_int_equal(provider.held, 1);
+            assert_int_equal(provider.wrong, 0);
+            TEST_CHECK_LIVE(heap, n);
+            errno = 0;
+            assert_int_equal(fpheap_reserve(heap, 9 * FPHEAP_CHUNK, 0),
+                             -EFAULT);
+            assert_int_equal(provider.puts, provider.faults);
+            provider.fail_from = 0;
+            object = fpheap_alloc(heap, sizes[i]);
+            assert_non_null(object);
+            fpheap_free(heap, object);
+            while (list != NULL) {
+                object = list;
+                memcpy(&list, object, sizeof(list));
+                fpheap_free(heap, object);
+            }
+            TEST_DESTROY_OVER(heap, &provider);
+        }
+    }
+}
+
+static void
+bad_memory_is_survived_everywhere(void **state)
+{
+    unsigned fault;
+    size_t   i;
+
+    (void)state;
+    for (fault = TEST_NO_BASE; fault < TEST_FAULTS; fault++) {
+        for (i = 0; i < TEST_COUNT(scenes); i++) {
+            if (!is_refused_at_create((test_fault)fault)
+                || (fault + i) % 3 != 0)
+                continue;
+            fail_each_call(&scenes[i], 1, EFAULT, (test_fault)fault, 0);
+        }
+    }
+}
+
+/* What is handed back once more than it was given would be counted here. */
+static void
+bad_memory_that_cannot_be_handed_back_is_forgotten(void **state)
+{
+    fpheap_config config;
+    unsigned      fault;
+
+    (void)state;
+    for (fault = TEST_NO_BASE; fault < TEST_FAULTS; fault++) {
+        fpheap *heap;
+        int     with_put;
+
+        for (with_put = 0; with_put < 2; with_put++) {
+            memset(&config, 0, sizeof(config));
+            test_provider_init(&provider);
+            if (!with_put)
+                provider.calls.put = NULL;
+            config.provider = &provider.calls;
+            heap = fpheap_create("forgets", &config);
+            assert_non_null(heap);
+            provider.fail_from = 2;
+            provider.fail_to = UINT_MAX;
+            provider.fault = (test_fault)fault;
+            provider.put_error = -EIO;
+            errno = 0;
+            assert_null(fpheap_alloc(heap, 4 * FPHEAP_CHUNK));
+            assert_int_equal(errno, EFAULT);
+            assert_int_equal(provider.puts,
+                             with_put ? provider.faults : 0);
+            TEST_CHECK_LIVE(heap, 0);
+            provider.put_error = 0;
+            TEST_DESTROY(heap);
+            assert_int_equal(provider.wrong, 0);
+            test_provider_drop(&provider);
+        }
+    }
+}
+
+static void
+regions_of_any_base_and_length_are_used(void **state)
+{
+    size_t offsets[] = { 1, 8, 16, 64, 4096, 12345, FPHEAP_PAGE,
+                         FPHEAP_CHUNK / 2, FPHEAP_CHUNK - 1 };
+    size_t extras[] = { 0, 1, 4095, FPHEAP_CHUNK - 1, FPHEAP_CHUNK,
+                        2 * FPHEAP_CHUNK + 17 };
+    size_t i;
+    size_t k;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(offsets); i++) {
+        for (k = 0; k < TEST_COUNT(extras); k++) {
+            fpheap_config config;
+            fpheap_stats  stats;
+            scene        *s = &the_scene;
+
+            memset(&config, 0, sizeof(config));
+            test_provider_init(&provider);
+            provider.offset = offsets[i];
+            provider.extra = extras[k];
+            config.provider = &provider.calls;
+            s->n = 0;
+            s->heap = fpheap_create("anywhere", &config);
+            assert_non_null(s->heap);
+            scene_singles(s);
+            scene_huge(s);
+            TEST_CHECK_LIVE(s->heap, s->n);
+            fpheap_stats_get(s->heap, &stats);
+            assert_int_equal(stats.regions, provider.held);
+            assert_int_equal(stats.region_bytes, provider.held_bytes);
+            fpheap_free_bulk(s->heap, s->objects, s->n);
+            TEST_DESTROY_OVER(s->heap, &provider);
+        }
+    }
+}
+
+static void
+a_backing_that_is_none_is_counted_somewhere(void **state)
+{
+    fpheap_config config;
+    fpheap_stats  stats;
+    fpheap       *heap;
+    int           backing;
+
+    (void)state;
+    for (backing = 0; backing < 8; backing++) {
+        memset(&config, 0, sizeof(config));
+        test_provider_init(&provider);
+        provider.backing = (fpheap_backing)backing;
+        config.provider = &provider.calls;
+        heap = fpheap_create("backing", &config);
+        assert_non_null(heap);
+        fpheap_stats_get(heap, &stats);
+        assert_int_equal(stats.backing_bytes[0] + stats.backing_bytes[1]
+                         + stats.backing_bytes[2] + stats.backing_bytes[3],
+                         stats.region_bytes);
+        if (backing <= FPHEAP_BACKING_HUGETLB)
+            assert_int_equal(stats.backing_bytes[backing], stats.region_bytes);
+        TEST_DESTROY_OVER(heap, &provider);
+    }
+}
+
+/* --- giving back ---------------------------------------------------------- */
+
+static void
+a_region_that_is_not_taken_back_stays_in_use(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    void        *objects[20];
+    fpheap_stats before;
+    fpheap_stats after;
+    unsigned     gets;
+    unsigned     i;
+
+    (void)state;
+    for (i = 0; i < 20; i++)
+        objects[i] = fpheap_alloc(heap, FPHEAP_CHUNK);
+    fpheap_free_bulk(heap, objects, 20);
+    provider.put_error = -EBUSY;
+    fpheap_stats_get(heap, &before);
+    assert_int_equal(fpheap_trim(heap), 0);
+    assert_true(provider.puts > 0);
+    fpheap_stats_get(heap, &after);
+    assert_int_equal(after.region_bytes, before.region_bytes);
+    assert_int_equal(after.regions, before.regions);
+    assert_int_equal(after.releases, before.releases);
+    TEST_CHECK_LIVE(heap, 0);
+    gets = provider.gets;
+    for (i = 0; i < 20; i++) {
+        objects[i] = fpheap_alloc(heap, FPHEAP_CHUNK);
+        assert_non_null(objects[i]);
+        memset(objects[i], 1, FPHEAP_CHUNK);
+    }
+    assert_int_equal(provider.gets, gets);
+    fpheap_free_bulk(heap, objects, 20);
+    provider.put_error = 0;
+    assert_true(fpheap_trim(heap) >= 20 * FPHEAP_CHUNK);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_provider_without_put_keeps_its_regions_in_use(void **state)
+{
+    fpheap_config config;
+    fpheap       *heap;
+    void         *objects[20];
+    unsigned      gets;
+    unsigned      i;
+
+    (void)state;
+    memset(&config, 0, sizeof(config));
+    test_provider_init(&provider);
+    provider.calls.put = NULL;
+    config.provider = &provider.calls;
+    heap = fpheap_create("no put", &config);
+    assert_non_null(heap);
+    assert_int_equal(fpheap_alloc_bulk(heap, FPHEAP_CHUNK, objects, 20), 0);
+    fpheap_free_bulk(heap, objects, 20);
+    assert_int_equal(fpheap_trim(heap), 0);
+    TEST_CHECK_LIVE(heap, 0);
+    gets = provider.gets;
+    for (i = 0; i < 3; i++) {
+        assert_int_equal(fpheap_alloc_bulk(heap, FPHEAP_CHUNK, objects, 20), 0);
+        fpheap_free_bulk(heap, objects, 20);
+    }
+    assert_int_equal(provider.gets, gets);
+    TEST_DESTROY(heap);
+    assert_int_equal(provider.puts, 0);
+    test_provider_drop(&provider);
+}
+
+static void
+destroy_forgets_what_the_provider_does_not_take(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    void    *objects[20];
+    unsigned held;
+
+    (void)state;
+    assert_int_equal(fpheap_alloc_bulk(heap, FPHEAP_CHUNK, objects, 20), 0);
+    fpheap_free_bulk(heap, objects, 20);
+    provider.put_error = -EIO;
+    held = provider.held;
+    TEST_DESTROY(heap);
+    assert_int_equal(provider.puts, held);
+    assert_int_equal(provider.held, held);
+    assert_int_equal(provider.wrong, 0);
+    test_provider_drop(&provider);
+}
+
+/* --- calling the heap from inside ----------------------------------------- */
+
+typedef struct inside {
+    fpheap  *heap;
+    unsigned served;           /* allocations that needed no new memory */
+    unsigned refused;
+    int      error;            /* of the last refused one */
+    unsigned depth;
+} inside;
+
+static void
+use_what_is_there(test_provider *p)
+{
+    inside *in = (inside *)p->arg;
+    void   *object;
+
+    if (in->heap == NULL)
+        return;
+    object = fpheap_alloc(in->heap, 48);
+    if (object != NULL) {
+        in->served++;
+        memset(object, 7, 48);
+        fpheap_free(in->heap, object);
+    } else {
+        in->refused++;
+        in->error = errno;
+    }
+}
+
+static void
+need_more(test_provider *p)
+{
+    inside *in = (inside *)p->arg;
+    void   *object;
+
+    if (in->heap == NULL)
+        return;
+    if (++in->depth > 1) {
+        p->wrong++;            /* called from inside itself */
+        in->depth--;
+        return;
+    }
+    errno = 0;
+    object = fpheap_alloc(in->heap, 3 * FPHEAP_CHUNK);
+    if (object == NULL) {
+        in->refused++;
+        in->error = errno;
+    } else {
+        in->served++;
+        fpheap_free(in->heap, object);
+    }
+    in->depth--;
+}
+
+static void
+look_around(test_provider *p)
+{
+    inside            *in = (inside *)p->arg;
+    fpheap_stats       stats;
+    fpheap_class_stats class_stats;
+
+    if (in->heap == NULL)
+        return;
+    fpheap_stats_get(in->heap, &stats);
+    (void)fpheap_class_stats_get(in->heap, 3, &class_stats);
+    fpheap_flush(in->heap);
+    (void)fpheap_owns(in->heap, in);
+    in->served++;
+}
+
+static void
+the_callback_may_use_memory_that_the_heap_has(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    inside   in = { heap, 0, 0, 0, 0 };
+    void    *objects[30];
+    unsigned i;
+
+    (void)state;
+    fpheap_free(heap, fpheap_alloc(heap, 48));
+    provider.arg = &in;
+    provider.inside_get = use_what_is_there;
+    provider.inside_put = use_what_is_there;
+    for (i = 0; i < 30; i++) {
+        objects[i] = fpheap_alloc(heap, FPHEAP_CHUNK);
+        assert_non_null(objects[i]);
+    }
+    assert_int_equal(in.refused, 0);
+    assert_int_equal(in.served, provider.gets - 1);
+    TEST_CHECK_LIVE(heap, 30);
+    fpheap_free_bulk(heap, objects, 30);
+    in.served = 0;
+    assert_true(fpheap_trim(heap) > 0);
+    assert_int_equal(in.served, provider.puts);
+    assert_true(provider.puts > 0);
+    assert_int_equal(in.refused, 0);
+    in.heap = NULL;            /* not while it is destroyed */
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_callback_that_needs_new_memory_gets_edeadlk(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    inside   in = { heap, 0, 0, 0, 0 };
+    void    *objects[30];
+    unsigned i;
+
+    (void)state;
+    provider.arg = &in;
+    provider.inside_get = need_more;
+    for (i = 0; i < 30; i++) {
+        objects[i] = fpheap_alloc(heap, 3 * FPHEAP_CHUNK);
+        assert_non_null(objects[i]);
+        memset(objects[i], 1, 3 * FPHEAP_CHUNK);
+    }
+    assert_true(in.refused > 0);
+    assert_int_equal(in.error, EDEADLK);
+    assert_int_equal(provider.wrong, 0);
+    TEST_CHECK_LIVE(heap, 30);
+    fpheap_free_bulk(heap, objects, 30);
+    provider.inside_get = NULL;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+the_callback_may_ask_and_flush(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    inside   in = { heap, 0, 0, 0, 0 };
+    void    *objects[200];
+    unsigned i;
+
+    (void)state;
+    provider.arg = &in;
+    provider.inside_get = look_around;
+    provider.inside_put = look_around;
+    for (i = 0; i < 200; i++) {
+        objects[i] = fpheap_alloc(heap, 1000 * (i + 1));
+        assert_non_null(objects[i]);
+    }
+    assert_true(in.served > 0);
+    fpheap_free_bulk(heap, objects, 200);
+    (void)fpheap_trim(heap);
+    TEST_CHECK_LIVE(heap, 0);
+    in.heap = NULL;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Memory may be taken in put as well, even memory that must come from get. */
+static void
+put_may_make_the_heap_grow(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    inside  in = { heap, 0, 0, 0, 0 };
+    void   *objects[30];
+
+    (void)state;
+    provider.arg = &in;
+    assert_int_equal(fpheap_alloc_bulk(heap, FPHEAP_CHUNK, objects, 30), 0);
+    fpheap_free_bulk(heap, objects, 30);
+    provider.inside_put = need_more;
+    (void)fpheap_trim(heap);
+    assert_true(in.served + in.refused > 0);
+    assert_true(in.refused == 0 || in.error == EDEADLK);
+    TEST_CHECK_LIVE(heap, 0);
+    provider.inside_put = NULL;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static int
+get_from_heap(void *ctx, size_t bytes, size_t align, int node,
+              fpheap_region *region)
+{
+    (void)node;
+    region->base = fpheap_aligned_alloc((fpheap *)ctx, align, bytes);
+    region->bytes = bytes;
+    return region->base == NULL ? -errno : 0;
+}
+
+static int
+put_to_heap(void *ctx, const fpheap_region *region)
+{
+    fpheap_free((fpheap *)ctx, region->base);
+    return 0;
+}
+
+static void
+a_heap_can_be_the_provider_of_another(void **state)
+{
+    fpheap         *outer = test_heap_over(&provider);
+    fpheap_provider calls = { get_from_heap, put_to_heap, NULL, outer };
+    fpheap_config   config;
+    fpheap         *inner;
+    void           *objects[300];
+    unsigned        i;
+
+    (void)state;
+    memset(&config, 0, sizeof(config));
+    config.provider = &calls;
+    inner = fpheap_create("inner", &config);
+    assert_non_null(inner);
+    for (i = 0; i < 300; i++) {
+        objects[i] = fpheap_alloc(inner, 1000 * i);
+        assert_non_null(objects[i]);
+        memset(objects[i], 1, 1000 * i);
+    }
+    TEST_CHECK_LIVE(inner, 300);
+    TEST_CHECK(outer);
+    fpheap_free_bulk(inner, objects, 300);
+    assert_true(fpheap_trim(inner) > 0);
+    TEST_CHECK_LIVE(inner, 0);
+    assert_int_equal(fpheap_destroy(inner), 0);
+    TEST_DESTROY_OVER(outer, &provider);
+}
+
+/* --- IOVA ----------------------------------------------------------------- */
+
+#define IOVA_SHIFT (UINT64_C(1) << 52)
+
+static unsigned iova_calls;
+static unsigned iova_none_call;       /* the chunk that this call asks for has
+                                         none */
+static uintptr_t iova_none_chunk;
+
+static uint64_t
+iova_of(void *ctx, const void *chunk)
+{
+    test_provider *p = (test_provider *)ctx;
+
+    if (((uintptr_t)chunk & (FPHEAP_CHUNK - 1)) != 0)
+        p->wrong++;
+    if (++iova_calls == iova_none_call) {
+        iova_none_chunk = (uintptr_t)chunk;
+        return FPHEAP_BAD_IOVA;
+    }
+    return IOVA_SHIFT + (uintptr_t)chunk / FPHEAP_CHUNK * 3 * FPHEAP_CHUNK;
+}
+
+static fpheap *
+heap_with_iova(unsigned none_call)
+{
+    fpheap_config config;
+    fpheap       *heap;
+
+    memset(&config, 0, sizeof(config));
+    test_provider_init(&provider);
+    provider.calls.iova = iova_of;
+    config.provider = &provider.calls;
+    iova_calls = 0;
+    iova_none_call = none_call;
+    iova_none_chunk = 0;
+    heap = fpheap_create("iova", &config);
+    assert_non_null(heap);
+    return heap;
+}
+
+static uint64_t
+iova_expected(const char *byte)
+{
+    uintptr_t in_chunk = (uintptr_t)byte & (FPHEAP_CHUNK - 1);
+
+    return IOVA_SHIFT
+         + ((uintptr_t)byte - in_chunk) / FPHEAP_CHUNK * 3 * FPHEAP_CHUNK
+         + in_chunk;
+}
+
+static void
+an_iova_is_that_of_the_chunk_plus_the_offset(void **state)
+{
+    size_t        sizes[] = { 1, 100, 2048, FPHEAP_PAGE, FPHEAP_CHUNK / 2,
+                              FPHEAP_CHUNK, 3 * FPHEAP_CHUNK };
+    char         *objects[50 * TEST_COUNT(sizes)];
+    fpheap       *heap = heap_with_iova(0);
+    unsigned      calls;
+    size_t        i;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(objects); i++) {
+        size_t size = sizes[i % TEST_COUNT(sizes)];
+        char  *o = i % 3 == 0
+                   ? (char *)fpheap_aligned_alloc(heap, FPHEAP_CHUNK, size)
+                   : (char *)fpheap_alloc(heap, size);
+
+        objects[i] = o;
+        assert_non_null(o);
+        assert_true(fpheap_iova(heap, o) == iova_expected(o));
+        if (((uintptr_t)o & (FPHEAP_CHUNK - 1)) != 0) {
+            size_t rest = FPHEAP_CHUNK - ((uintptr_t)o & (FPHEAP_CHUNK - 1));
+            size_t last = fpheap_usable_size(heap, o);
+
+            if (last > rest)
+                last = rest;
+            assert_true(fpheap_iova(heap, o + last - 1)
+                        == iova_expected(o + last - 1));
+        }
+    }
+    /* Once per chunk; only an object at a chunk's start has none to look in. */
+    calls = iova_calls;
+    for (i = 0; i < TEST_COUNT(objects); i++) {
+        if (((uintptr_t)objects[i] & (FPHEAP_CHUNK - 1)) != 0)
+            assert_true(fpheap_iova(heap, objects[i] + 1)
+                        == iova_expected(objects[i] + 1));
+    }
+    assert_int_equal(iova_calls, calls);
+    for (i = 0; i < TEST_COUNT(objects); i++)
+        fpheap_free(heap, objects[i]);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+without_an_iova_it_is_bad_iova(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    char   *object = (char *)fpheap_alloc(heap, 100);
+    char   *aligned = (char *)fpheap_aligned_alloc(heap, FPHEAP_CHUNK, 1);
+
+    (void)state;
+    assert_true(fpheap_iova(heap, object) == FPHEAP_BAD_IOVA);
+    assert_true(fpheap_iova(heap, object + 99) == FPHEAP_BAD_IOVA);
+    assert_true(fpheap_iova(heap, aligned) == FPHEAP_BAD_IOVA);
+    fpheap_free(heap, object);
+    fpheap_free(heap, aligned);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+one_chunk_without_an_iova_does_not_matter_to_the_others(void **state)
+{
+    void    *objects[100];
+    unsigned none_call;
+    unsigned without = 0;
+    unsigned i;
+
+    (void)state;
+    for (none_call = 1; none_call < 8; none_call++) {
+        fpheap *heap = heap_with_iova(none_call);
+
+        for (i = 0; i < 100; i++) {
+            char    *o = (char *)fpheap_alloc(heap, FPHEAP_CHUNK / 8);
+            uint64_t iova = fpheap_iova(heap, o);
+
+            objects[i] = o;
+            if ((uintptr_t)o - iova_none_chunk < FPHEAP_CHUNK) {
+                assert_true(iova == FPHEAP_BAD_IOVA);
+                assert_true(fpheap_iova(heap, o + 99) == FPHEAP_BAD_IOVA);
+                without++;
+            } else {
+                assert_true(iova == iova_expected(o));
+            }
+        }
+        fpheap_free_bulk(heap, objects, 100);
+        TEST_DESTROY_OVER(heap, &provider);
+    }
+    assert_true(without > 0);
+}
+
+/* --- what get is asked for ------------------------------------------------ */
+
+static void
+get_is_asked_for_whole_aligned_chunks(void **state)
+{
+    size_t  sizes[] = { 1, FPHEAP_PAGE + 1, FPHEAP_CHUNK - 1, FPHEAP_CHUNK,
+                        7 * FPHEAP_CHUNK + 1 };
+    fpheap *heap = test_heap_over(&provider);
+    void   *objects[5 * TEST_COUNT(sizes)];
+    size_t  i;
+
+    (void)state;
+    assert_true(provider.max_asked >= 2 * FPHEAP_CHUNK);
+    for (i = 0; i < TEST_COUNT(objects); i++) {
+        objects[i] = fpheap_alloc(heap, sizes[i % TEST_COUNT(sizes)]);
+        assert_non_null(objects[i]);
+    }
+    assert_true(provider.max_asked >= 7 * FPHEAP_CHUNK + 1);
+    for (i = 0; i < provider.grants; i++)
+        assert_int_equal(provider.grant[i].asked % FPHEAP_CHUNK, 0);
+    assert_int_equal(provider.wrong, 0);
+    fpheap_free_bulk(heap, objects, TEST_COUNT(objects));
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* A provider with little left can still give that. */
+static void
+a_step_that_is_too_large_is_asked_for_in_less(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    void   *objects[64];
+    unsigned n = 0;
+
+    (void)state;
+    provider.limit_bytes = 21 * FPHEAP_CHUNK;
+    while (n < 64
+           && (objects[n] = fpheap_alloc(heap, FPHEAP_CHUNK / 2 + 1)) != NULL)
+        n++;
+    assert_int_equal(errno, ENOMEM);
+    assert_int_equal(provider.held_bytes, provider.limit_bytes);
+    assert_true(n >= 20);
+    fpheap_free_bulk(heap, objects, n);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+the_mmap_provider_has_flags_and_refuses_others(void **state)
+{
+    fpheap_provider calls;
+    fpheap_config   config;
+    fpheap_stats    stats;
+    unsigned        flags;
+    unsigned        i;
+
+    (void)state;
+    assert_int_equal(fpheap_provider_mmap(&calls, 4), -EINVAL);
+    assert_int_equal(fpheap_provider_mmap(&calls, UINT_MAX), -EINVAL);
+    for (flags = 0; flags < 4; flags++) {
+        fpheap *heap;
+        void   *objects[20];
+
+        assert_int_equal(fpheap_provider_mmap(&calls, flags), 0);
+        memset(&config, 0, sizeof(config));
+        config.provider = &calls;
+        heap = fpheap_create("mmap", &config);
+        assert_non_null(heap);
+        for (i = 0; i < 20; i++) {
+            objects[i] = fpheap_alloc(heap, 300000 * i);
+            assert_non_null(objects[i]);
+            memset(objects[i], 1, 300000 * i);
+        }
+        fpheap_stats_get(heap, &stats);
+        assert_int_equal(stats.backing_bytes[0] + stats.backing_bytes[1]
+                         + stats.backing_bytes[2] + stats.backing_bytes[3],
+                         stats.region_bytes);
+        assert_int_equal(stats.backing_bytes[FPHEAP_BACKING_UNKNOWN], 0);
+        if (flags == FPHEAP_NO_THP)
+            assert_int_equal(stats.backing_bytes[FPHEAP_BACKING_PAGES],
+                             stats.region_bytes);
+        fpheap_free_bulk(heap, objects, 20);
+        assert_true(fpheap_trim(heap) > 0);
+        TEST_DESTROY(heap);
+    }
+}
+
+static void
+a_buffer_is_handed_out_once_and_comes_back(void **state)
+{
+    size_t          bytes = 5 * FPHEAP_CHUNK + 999;
+    char           *memory = test_map(bytes + 16);
+    fpheap_provider calls;
+    fpheap_buffer   buffer;
+    fpheap_config   config;
+    unsigned        round;
+
+    (void)state;
+    assert_non_null(memory);
+    memset(&config, 0, sizeof(config));
+    fpheap_provider_buffer(&calls, &buffer, memory + 3, bytes);
+    config.provider = &calls;
+    for (round = 0; round < 3; round++) {
+        fpheap *heap = fpheap_create("buffer", &config);
+        void   *objects[8];
+        unsigned n = 0;
+
+        assert_non_null(heap);
+        assert_int_equal(buffer.taken, 1);
+        errno = 0;
+        assert_null(fpheap_create("second", &config));
+        assert_int_equal(errno, ENOMEM);
+        while (n < 8 && (objects[n] = fpheap_alloc(heap, FPHEAP_CHUNK / 2 + 1))
+                        != NULL) {
+            assert_true((char *)objects[n] >= memory + 3);
+            assert_true((char *)objects[n] + FPHEAP_CHUNK / 2
+                        < memory + 3 + bytes);
+            n++;
+        }
+        assert_int_equal(errno, ENOMEM);
+        assert_true(n >= 3);
+        fpheap_free_bulk(heap, objects, n);
+        TEST_DESTROY(heap);
+        assert_int_equal(buffer.taken, 0);
+    }
+    (void)munmap(memory, bytes + 16);
+}
+
+static void
+a_buffer_that_is_too_short_is_refused(void **state)
+{
+    char           *memory = test_map(4 * FPHEAP_CHUNK);
+    char           *aligned = (char *)(((uintptr_t)memory + FPHEAP_CHUNK)
+                                       & ~(uintptr_t)(FPHEAP_CHUNK - 1));
+    size_t          lengths[] = { 0, 1, FPHEAP_PAGE, FPHEAP_CHUNK - 1,
+                                  FPHEAP_CHUNK, 2 * FPHEAP_CHUNK - 1 };
+    fpheap_provider calls;
+    fpheap_buffer   buffer;
+    fpheap_config   config;
+    fpheap         *heap;
+    size_t          i;
+
+    (void)state;
+    memset(&config, 0, sizeof(config));
+    config.provider = &calls;
+    for (i = 0; i < TEST_COUNT(lengths); i++) {
+        fpheap_provider_buffer(&calls, &buffer, aligned, lengths[i]);
+        errno = 0;
+        assert_null(fpheap_create("short", &config));
+        assert_true(errno == EFAULT || errno == ENOMEM);
+        assert_int_equal(buffer.taken, 0);
+    }
+    fpheap_provider_buffer(&calls, &buffer, aligned, 2 * FPHEAP_CHUNK);
+    heap = fpheap_create("enough", &config);
+    assert_non_null(heap);
+    TEST_DESTROY(heap);
+    (void)munmap(memory, 4 * FPHEAP_CHUNK);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_call_that_fails_once_is_survived_everywhere),
+        cmocka_unit_test(a_provider_that_fails_for_ever_is_survived_everywhere),
+        cmocka_unit_test(failures_are_survived_over_unaligned_regions),
+        cmocka_unit_test(what_was_refused_is_given_when_the_provider_recovers),
+        cmocka_unit_test(bad_memory_at_create_is_efault_and_handed_back_once),
+        cmocka_unit_test(bad_memory_later_is_efault_and_handed_back_once),
+        cmocka_unit_test(bad_memory_is_survived_everywhere),
+        cmocka_unit_test(bad_memory_that_cannot_be_handed_back_is_forgotten),
+        cmocka_unit_test(regions_of_any_base_and_length_are_used),
+        cmocka_unit_test(a_backing_that_is_none_is_counted_somewhere),
+        cmocka_unit_test(a_region_that_is_not_taken_back_stays_in_use),
+        cmocka_unit_test(a_provider_without_put_keeps_its_regions_in_use),
+        cmocka_unit_test(destroy_forgets_what_the_provider_does_not_take),
+        cmocka_unit_test(the_callback_may_use_memory_that_the_heap_has),
+        cmocka_unit_test(a_callback_that_needs_new_memory_gets_edeadlk),
+        cmocka_unit_test(the_callback_may_ask_and_flush),
+        cmocka_unit_test(put_may_make_the_heap_grow),
+        cmocka_unit_test(a_heap_can_be_the_provider_of_another),
+        cmocka_unit_test(an_iova_is_that_of_the_chunk_plus_the_offset),
+        cmocka_unit_test(without_an_iova_it_is_bad_iova),
+        cmocka_unit_test(
+            one_chunk_without_an_iova_does_not_matter_to_the_others),
+        cmocka_unit_test(get_is_asked_for_whole_aligned_chunks),
+        cmocka_unit_test(a_step_that_is_too_large_is_asked_for_in_less),
+        cmocka_unit_test(the_mmap_provider_has_flags_and_refuses_others),
+        cmocka_unit_test(a_buffer_is_handed_out_once_and_comes_back),
+        cmocka_unit_test(a_buffer_that_is_too_short_is_refused)
+    };
+
+    return cmocka_run_group_tests_name("provider", tests, NULL, NULL);
+}

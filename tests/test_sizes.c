@@ -1,0 +1,989 @@
+/* test_sizes.c - every size and every alignment gives an object that is large
+ * enough, aligned as documented, no larger than documented, apart from all
+ * other objects and found again by any pointer into it; every argument that
+ * cannot be served is refused with the documented error and without a trace.
+ */
+#define FPHEAP_IMPLEMENTATION
+#include "fpheap.h"
+#include "test_util.h"
+
+#define WINDOW 64              /* objects live at a time in the sweeps */
+
+static test_provider provider;
+
+static size_t
+low_bit(size_t x)
+{
+    return x & (~x + 1);
+}
+
+/* What [API] says of fpheap_alloc's alignment. */
+static size_t
+documented_alignment(size_t usable)
+{
+    size_t align = low_bit(usable);
+
+    if (usable > FPH_CLASS_MAX || align > FPHEAP_PAGE)
+        return FPHEAP_PAGE;
+    return align;
+}
+
+/* 1 if usable bytes are as many as documented for a size. */
+static int
+documented_usable(size_t size, size_t usable)
+{
+    size_t need = size == 0 ? 1 : size;
+
+    if (usable < need || usable % 16 != 0)
+        return 0;
+    if (need <= 128)
+        return usable - need < 16;
+    return usable - need <= usable >> FPHEAP_CLASS_BITS;
+}
+
+static void
+check_object(fpheap *heap, char *object, size_t size, size_t align)
+{
+    size_t usable;
+
+    assert_non_null(object);
+    assert_int_equal((uintptr_t)object & (align - 1), 0);
+    usable = fpheap_usable_size(heap, object);
+    assert_true(usable >= size && usable >= 16);
+    assert_ptr_equal(fpheap_base_of(heap, object), object);
+    assert_ptr_equal(fpheap_base_of(heap, object + usable / 2), object);
+    assert_ptr_equal(fpheap_base_of(heap, object + usable - 1), object);
+    assert_true(fpheap_base_of(heap, object - 1) != object);
+    assert_true(fpheap_base_of(heap, object + usable) != object);
+    assert_int_equal(fpheap_owns(heap, object + usable - 1), 1);
+}
+
+/* A ring of live objects, each stamped at both ends. */
+typedef struct sweep {
+    fpheap     *heap;
+    test_object ring[WINDOW];
+    size_t      count;
+} sweep;
+
+static void
+sweep_stamp(test_object *object)
+{
+    test_fill(object->base, 16, object->number);
+    test_fill(object->base + object->bytes - 16, 16, object->number);
+}
+
+static void
+sweep_free(sweep *s, test_object *object)
+{
+    if (object->base == NULL)
+        return;
+    assert_true(test_filled(object->base, object->bytes == 16 ? 0 : 16,
+                            object->number));
+    assert_true(test_filled(object->base + object->bytes - 16, 16,
+                            object->number));
+    if (object->number % 2 == 0)
+        fpheap_free(s->heap, object->base);
+    else
+        fpheap_free_sized(s->heap, object->base, object->size);
+    object->base = NULL;
+}
+
+static void
+sweep_size(sweep *s, size_t size)
+{
+    test_object *object = &s->ring[s->count++ % WINDOW];
+
+    sweep_free(s, object);
+    object->base = (char *)fpheap_alloc(s->heap, size);
+    assert_non_null(object->base);
+    object->bytes = fpheap_usable_size(s->heap, object->base);
+    object->size = size;
+    object->number = s->count;
+    assert_true(documented_usable(size, object->bytes));
+    check_object(s->heap, object->base, size,
+                 documented_alignment(object->bytes));
+    sweep_stamp(object);
+    if (s->count % WINDOW == 0)
+        assert_true(test_disjoint(s->ring, WINDOW));
+}
+
+static void
+sweep_end(sweep *s)
+{
+    size_t i;
+
+    for (i = 0; i < WINDOW; i++)
+        sweep_free(s, &s->ring[i]);
+    TEST_DESTROY(s->heap);
+}
+
+static void
+every_size_up_to_64_kib_is_served_as_documented(void **state)
+{
+    static sweep s;
+    size_t       size;
+
+    (void)state;
+    memset(&s, 0, sizeof(s));
+    s.heap = fpheap_create(NULL, NULL);
+    assert_non_null(s.heap);
+    for (size = 0; size <= 64 * TEST_KIB; size++)
+        sweep_size(&s, size);
+    sweep_end(&s);
+}
+
+/* With FPHEAP_SOAK of 1000 or more it is every size. */
+static void
+sizes_up_to_4_mib_are_served_as_documented(void **state)
+{
+    static sweep s;
+    size_t       stride = test_soak() >= 1000 ? 1 : 1021 / test_soak();
+    size_t       size;
+
+    (void)state;
+    memset(&s, 0, sizeof(s));
+    s.heap = fpheap_create(NULL, NULL);
+    assert_non_null(s.heap);
+    if (stride == 0)
+        stride = 1;
+    for (size = 64 * TEST_KIB; size <= 4 * TEST_MIB; size += stride)
+        sweep_size(&s, size);
+    sweep_end(&s);
+}
+
+static void
+sizes_around_every_boundary_are_served_as_documented(void **state)
+{
+    static sweep       s;
+    fpheap_class_stats class_stats;
+    unsigned           index;
+    size_t             at;
+    size_t             d;
+
+    (void)state;
+    memset(&s, 0, sizeof(s));
+    s.heap = fpheap_create(NULL, NULL);
+    assert_non_null(s.heap);
+    for (index = 0; fpheap_class_stats_get(s.heap, index, &class_stats) == 0;
+         index++)
+        for (d = 0; d < 5; d++)
+            sweep_size(&s, class_stats.size - 2 + d);
+    for (at = FPHEAP_PAGE; at <= 4 * TEST_MIB; at += FPHEAP_PAGE)
+        for (d = 0; d < 5; d++)
+            sweep_size(&s, at - 2 + d);
+    for (at = FPHEAP_CHUNK; at <= 4 * FPHEAP_CHUNK; at += FPHEAP_CHUNK)
+        for (d = 0; d < 33; d++)
+            sweep_size(&s, at - FPHEAP_CHUNK / 512 - 16 + d);
+    sweep_end(&s);
+}
+
+static void
+usable_bytes_never_shrink_as_the_size_grows(void **state)
+{
+    fpheap *heap = fpheap_create(NULL, NULL);
+    size_t  last = 0;
+    size_t  size;
+
+    (void)state;
+    for (size = 0; size <= 4 * TEST_MIB; size += size < 4096 ? 1 : 509) {
+        void  *object = fpheap_alloc(heap, size);
+        size_t usable = fpheap_usable_size(heap, object);
+
+        assert_true(usable >= last);
+        fpheap_free(heap, object);
+        last = usable;
+    }
+    TEST_DESTROY(heap);
+}
+
+static void
+a_size_that_is_usable_in_full_is_given_without_rounding(void **state)
+{
+    fpheap *heap = fpheap_create(NULL, NULL);
+    size_t  size;
+
+    (void)state;
+    for (size = 0; size <= 3 * TEST_MIB; size += 1 + size / 50) {
+        void  *object = fpheap_alloc(heap, size);
+        size_t usable = fpheap_usable_size(heap, object);
+        void  *exact = fpheap_alloc(heap, usable);
+
+        assert_int_equal(fpheap_usable_size(heap, exact), usable);
+        fpheap_free(heap, object);
+        fpheap_free(heap, exact);
+    }
+    TEST_DESTROY(heap);
+}
+
+static const size_t align_sizes[] = {
+    0, 1, 15, 16, 17, 31, 48, 100, 128, 129, 1000, 1500, 2048, 4096, 4097,
+    24 * TEST_KIB, 65535, 65536, 65537, 100000, 300000, 512 * TEST_KIB - 1,
+    512 * TEST_KIB, 512 * TEST_KIB + 1, TEST_MIB, 1500 * TEST_KIB,
+    2 * TEST_MIB - 4096, 2 * TEST_MIB - 1, 2 * TEST_MIB, 2 * TEST_MIB + 1,
+    3 * TEST_MIB, 4 * TEST_MIB, 5 * TEST_MIB + 12345
+};
+
+static void
+every_alignment_up_to_a_chunk_is_kept(void **state)
+{
+    fpheap     *heap = fpheap_create(NULL, NULL);
+    test_object objects[3 * TEST_COUNT(align_sizes)];
+    size_t      align;
+    size_t      i;
+
+    (void)state;
+    for (align = 1; align <= FPHEAP_CHUNK; align *= 2) {
+        for (i = 0; i < TEST_COUNT(objects); i++) {
+            test_object *o = &objects[i];
+
+            o->size = align_sizes[i % TEST_COUNT(align_sizes)];
+            o->base = (char *)fpheap_aligned_alloc(heap, align, o->size);
+            check_object(heap, o->base, o->size, align < 16 ? 16 : align);
+            o->bytes = fpheap_usable_size(heap, o->base);
+            o->number = i + align;
+            sweep_stamp(o);
+        }
+        assert_true(test_disjoint(objects, TEST_COUNT(objects)));
+        TEST_CHECK_LIVE(heap, TEST_COUNT(objects));
+        for (i = 0; i < TEST_COUNT(objects); i++) {
+            test_object *o = &objects[i];
+
+            assert_true(test_filled(o->base, 8, o->number));
+            assert_true(test_filled(o->base + o->bytes - 16, 16, o->number));
+            fpheap_free(heap, o->base);
+        }
+    }
+    TEST_DESTROY(heap);
+}
+
+static void
+an_alignment_of_a_page_costs_less_than_the_alignment(void **state)
+{
+    fpheap *heap = fpheap_create(NULL, NULL);
+    size_t  align;
+    size_t  i;
+
+    (void)state;
+    for (align = 1; align <= FPHEAP_PAGE; align *= 2) {
+        for (i = 0; i < TEST_COUNT(align_sizes); i++) {
+            size_t size = align_sizes[i] == 0 ? 1 : align_sizes[i];
+            size_t need = (size + align - 1) & ~(align - 1);
+            void  *object = fpheap_aligned_alloc(heap, align, size);
+            void  *plain = fpheap_alloc(heap, need);
+
+            assert_true(fpheap_usable_size(heap, object)
+                        <= fpheap_usable_size(heap, plain) + align);
+            fpheap_free(heap, object);
+            fpheap_free(heap, plain);
+        }
+    }
+    TEST_DESTROY(heap);
+}
+
+static void
+an_alignment_out_of_range_is_einval(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    size_t  bad[] = { 0, 3, 5, 6, 7, 9, 12, 15, 17, 24, 48, 100,
+                      FPHEAP_CHUNK - 1, FPHEAP_CHUNK + 1, FPHEAP_CHUNK * 3 / 2,
+                      FPHEAP_CHUNK * 3, SIZE_MAX, SIZE_MAX - 1, SIZE_MAX / 2,
+                      SIZE_MAX / 2 + 2 };
+    size_t  sizes[] = { 0, 1, 4096, FPHEAP_CHUNK, SIZE_MAX };
+    size_t  align;
+    size_t  i;
+    size_t  k;
+
+    (void)state;
+    for (k = 0; k < TEST_COUNT(sizes); k++) {
+        for (i = 0; i < TEST_COUNT(bad); i++) {
+            errno = 0;
+            assert_null(fpheap_aligned_alloc(heap, bad[i], sizes[k]));
+            assert_int_equal(errno, EINVAL);
+        }
+        for (align = FPHEAP_CHUNK * 2; align != 0; align *= 2) {
+            errno = 0;
+            assert_null(fpheap_aligned_alloc(heap, align, sizes[k]));
+            assert_int_equal(errno, EINVAL);
+        }
+    }
+    assert_int_equal(provider.gets, 1);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_chunk_aligned_object_is_an_object_like_any_other(void **state)
+{
+    fpheap     *heap = test_heap_over(&provider);
+    size_t      sizes[] = { 1, 4096, FPHEAP_PAGE, FPHEAP_CHUNK / 2,
+                            FPHEAP_CHUNK - FPHEAP_PAGE, FPHEAP_CHUNK,
+                            FPHEAP_CHUNK + 1, 3 * FPHEAP_CHUNK };
+    test_object objects[2 * TEST_COUNT(sizes)];
+    char       *moved;
+    unsigned    round;
+    size_t      i;
+
+    (void)state;
+    for (round = 0; round < 6; round++) {
+        for (i = 0; i < TEST_COUNT(objects); i++) {
+            test_object *o = &objects[i];
+
+            o->size = sizes[i % TEST_COUNT(sizes)];
+            o->base = (char *)fpheap_aligned_alloc(heap, FPHEAP_CHUNK, o->size);
+            check_object(heap, o->base, o->size, FPHEAP_CHUNK);
+            o->bytes = fpheap_usable_size(heap, o->base);
+            o->number = i * 77 + round;
+            test_fill(o->base, o->bytes, o->number);
+        }
+        assert_true(test_disjoint(objects, TEST_COUNT(objects)));
+        TEST_CHECK_LIVE(heap, TEST_COUNT(objects));
+        for (i = 0; i < TEST_COUNT(objects); i++) {
+            test_object *o = &objects[i];
+            size_t       at;
+
+            assert_true(test_filled(o->base, o->bytes, o->number));
+            for (at = 0; at < o->bytes; at += 4093)
+                assert_ptr_equal(fpheap_base_of(heap, o->base + at), o->base);
+            switch ((i + round) % 4) {
+            case 0:
+                fpheap_free(heap, o->base);
+                break;
+            case 1:
+                fpheap_free_bulk(heap, (void *const *)&o->base, 1);
+                break;
+            case 2:
+                moved = (char *)fpheap_realloc(heap, o->base, o->bytes + 1);
+                assert_non_null(moved);
+                assert_true(test_filled_at(moved, (uintptr_t)o->base, o->bytes,
+                                           o->number));
+                fpheap_free(heap, moved);
+                break;
+            case 3:
+                fpheap_cache_free(fpheap_self(heap), o->base);
+                break;
+            }
+        }
+        TEST_CHECK_LIVE(heap, 0);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Each way to ask for one object; NULL if it was refused. */
+static void *
+ask(fpheap *heap, unsigned way, size_t size, int *error)
+{
+    void *objects[2] = { heap, heap };
+    void *object = NULL;
+
+    errno = 0;
+    *error = 0;
+    switch (way) {
+    case 0: object = fpheap_alloc(heap, size); break;
+    case 1: object = fpheap_zalloc(heap, size); break;
+    case 2: object = fpheap_calloc(heap, 1, size); break;
+    case 3: object = fpheap_calloc(heap, size, 1); break;
+    case 4: object = fpheap_aligned_alloc(heap, 1, size); break;
+    case 5: object = fpheap_aligned_alloc(heap, 64, size); break;
+    case 6: object = fpheap_aligned_alloc(heap, FPHEAP_PAGE, size); break;
+    case 7: object = fpheap_aligned_alloc(heap, FPHEAP_CHUNK, size); break;
+    case 8: object = fpheap_alloc_on(heap, size, 0); break;
+    case 9: object = fpheap_alloc_on(heap, size, FPHEAP_ANY_NODE); break;
+    case 10: object = fpheap_realloc(heap, NULL, size); break;
+    case 11: object = fpheap_cache_alloc(fpheap_self(heap), size); break;
+    case 12:
+        *error = -fpheap_alloc_bulk(heap, size, objects, 1);
+        assert_ptr_equal(objects[1], heap);
+        return *error == 0 ? objects[0] : NULL;
+    case 13:
+        *error = -fpheap_cache_alloc_bulk(fpheap_self(heap), size, objects, 1);
+        assert_ptr_equal(objects[1], heap);
+        return *error == 0 ? objects[0] : NULL;
+    case 14:
+        if (fpheap_alloc_burst(heap, size, objects, 1) == 1)
+            object = objects[0];
+        else
+            assert_ptr_equal(objects[0], heap);
+        assert_ptr_equal(objects[1], heap);
+        break;
+    default:
+        return NULL;
+    }
+    *error = object == NULL ? errno : 0;
+    return object;
+}
+
+#define WAYS 15
+
+static void
+refused_every_way(fpheap *heap, size_t size)
+{
+    unsigned way;
+    int      error;
+
+    for (way = 0; way < WAYS; way++) {
+        assert_null(ask(heap, way, size, &error));
+        assert_int_equal(error, ENOMEM);
+    }
+}
+
+static void
+no_size_near_the_top_wraps_into_an_object(void **state)
+{
+    fpheap *heap = test_heap_within(&provider, 32 * TEST_MIB);
+    size_t  d;
+    int     bits;
+
+    (void)state;
+    for (d = 0; d < 5000; d += 1 + d / 100) {
+        refused_every_way(heap, SIZE_MAX - d);
+        assert_int_equal(fpheap_reserve(heap, SIZE_MAX - d, 0), -ENOMEM);
+    }
+    for (d = 4096; d <= 8 * FPHEAP_CHUNK; d += d / 2) {
+        refused_every_way(heap, SIZE_MAX - d - 1);
+        refused_every_way(heap, SIZE_MAX - d);
+        refused_every_way(heap, SIZE_MAX - d + 1);
+    }
+    for (bits = 26; bits < (int)sizeof(size_t) * 8; bits++) {
+        size_t power = (size_t)1 << bits;
+
+        for (d = 0; d < 5; d++)
+            refused_every_way(heap, power - 2 + d);
+        refused_every_way(heap, power - FPHEAP_PAGE + 1);
+        refused_every_way(heap, power - FPHEAP_CHUNK + 1);
+        refused_every_way(heap, power / 2 * 3);
+    }
+    TEST_CHECK_LIVE(heap, 0);
+    assert_true(provider.held_bytes <= 32 * TEST_MIB);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+the_default_provider_refuses_what_no_machine_has(void **state)
+{
+    fpheap *heap = fpheap_create(NULL, NULL);
+    size_t  d;
+
+    (void)state;
+    for (d = 0; d < 100; d++)
+        refused_every_way(heap, SIZE_MAX - d);
+    for (d = 128; d < SIZE_MAX / 16; d *= 2)
+        refused_every_way(heap, SIZE_MAX - d);
+    TEST_DESTROY(heap);
+}
+
+static void
+every_way_serves_every_size_that_the_others_serve(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    size_t   sizes[] = { 0, 1, 16, 128, 129, 2048, FPHEAP_PAGE, FPH_CLASS_MAX,
+                         FPH_CLASS_MAX + 1, FPHEAP_CHUNK - 1, FPHEAP_CHUNK,
+                         5 * FPHEAP_CHUNK };
+    unsigned way;
+    size_t   i;
+    int      error;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(sizes); i++) {
+        for (way = 0; way < WAYS; way++) {
+            char *object = (char *)ask(heap, way, sizes[i], &error);
+
+            assert_int_equal(error, 0);
+            check_object(heap, object, sizes[i], 16);
+            fpheap_free(heap, object);
+        }
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_product_that_overflows_is_enomem(void **state)
+{
+    fpheap *heap = test_heap_within(&provider, 32 * TEST_MIB);
+    size_t  half = (size_t)1 << sizeof(size_t) * 4;
+    size_t  pairs[][2] = {
+        { SIZE_MAX, 2 }, { SIZE_MAX / 2 + 1, 2 }, { half, half },
+        { half + 1, half }, { SIZE_MAX / 16 + 2, 16 }, { SIZE_MAX, SIZE_MAX },
+        { SIZE_MAX / 3 + 1, 3 }, { SIZE_MAX / 2, 3 }, { half * 16, half / 8 }
+    };
+    size_t  i;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(pairs); i++) {
+        errno = 0;
+        assert_null(fpheap_calloc(heap, pairs[i][0], pairs[i][1]));
+        assert_int_equal(errno, ENOMEM);
+        errno = 0;
+        assert_null(fpheap_calloc(heap, pairs[i][1], pairs[i][0]));
+        assert_int_equal(errno, ENOMEM);
+    }
+    assert_int_equal(provider.gets, 1);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_bulk_whose_bytes_overflow_is_enomem(void **state)
+{
+    fpheap  *heap = test_heap_within(&provider, 32 * TEST_MIB);
+    size_t   size;
+    unsigned counts[] = { 2, 3, 16, 17, 32, 256, 65536, 65537, UINT_MAX / 2,
+                          UINT_MAX - 1, UINT_MAX };
+    size_t   i;
+    void    *objects[4] = { heap, heap, heap, heap };
+
+    (void)state;
+    /* Where n * size wraps to something small, and around it. */
+    for (i = 0; i < TEST_COUNT(counts); i++) {
+        size_t wrap = SIZE_MAX / counts[i];
+
+        for (size = wrap - 2; size <= wrap + 2 && size > 32 * TEST_MIB; size++)
+            assert_int_equal(fpheap_alloc_bulk(heap, size, objects, counts[i]),
+                             -ENOMEM);
+        assert_int_equal(fpheap_alloc_bulk(heap, SIZE_MAX, objects, counts[i]),
+                         -ENOMEM);
+    }
+    for (i = 0; i < 4; i++)
+        assert_ptr_equal(objects[i], heap);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+calloc_of_nothing_is_the_smallest_object(void **state)
+{
+    fpheap *heap = fpheap_create(NULL, NULL);
+    size_t  smallest;
+    void   *objects[6];
+    size_t  i;
+
+    (void)state;
+    objects[0] = fpheap_alloc(heap, 0);
+    objects[1] = fpheap_calloc(heap, 0, 0);
+    objects[2] = fpheap_calloc(heap, 0, SIZE_MAX);
+    objects[3] = fpheap_calloc(heap, SIZE_MAX, 0);
+    objects[4] = fpheap_zalloc(heap, 0);
+    objects[5] = fpheap_realloc(heap, NULL, 0);
+    smallest = fpheap_usable_size(heap, objects[0]);
+    for (i = 0; i < 6; i++) {
+        check_object(heap, (char *)objects[i], 0, 16);
+        assert_int_equal(fpheap_usable_size(heap, objects[i]), smallest);
+        fpheap_free(heap, objects[i]);
+    }
+    TEST_DESTROY(heap);
+}
+
+static void
+an_object_of_many_chunks_is_one_piece_and_its_tail_is_apart(void **state)
+{
+    fpheap     *heap = test_heap_over(&provider);
+    size_t      sizes[] = { FPHEAP_CHUNK - FPHEAP_CHUNK / 512,
+                            FPHEAP_CHUNK - 1, FPHEAP_CHUNK, FPHEAP_CHUNK + 1,
+                            2 * FPHEAP_CHUNK - 5 * FPHEAP_PAGE,
+                            2 * FPHEAP_CHUNK, 5 * FPHEAP_CHUNK + 4096,
+                            20 * FPHEAP_CHUNK - 100,
+                            40 * FPHEAP_CHUNK + FPHEAP_PAGE };
+    test_object objects[TEST_COUNT(sizes) * 101];
+    unsigned    round;
+    size_t      n;
+    size_t      i;
+    size_t      k;
+
+    (void)state;
+    for (round = 0; round < 3; round++) {
+        n = 0;
+        for (i = 0; i < TEST_COUNT(sizes); i++) {
+            /* The objects between are to come from the tails. */
+            for (k = 0; k < 101; k++, n++) {
+                size_t small = k < 90 ? 500 + k * 50 : k * 1000;
+
+                objects[n].size = k == 0 ? sizes[i] : small;
+                objects[n].base = (char *)fpheap_alloc(heap, objects[n].size);
+                check_object(heap, objects[n].base, objects[n].size, 16);
+                objects[n].bytes = fpheap_usable_size(heap, objects[n].base);
+                objects[n].number = n;
+                test_fill(objects[n].base, objects[n].bytes, n);
+                if (k == 0)
+                    assert_true(documented_usable(sizes[i], objects[n].bytes));
+            }
+        }
+        assert_true(test_disjoint(objects, n));
+        TEST_CHECK_LIVE(heap, n);
+        for (i = 0; i < n; i++) {
+            test_object *o = &objects[i];
+
+            assert_true(test_filled(o->base, o->bytes, o->number));
+            for (k = 0; k < o->bytes; k += o->bytes / 64 + 1)
+                assert_ptr_equal(fpheap_base_of(heap, o->base + k), o->base);
+            fpheap_free(heap, o->base);
+        }
+        TEST_CHECK_LIVE(heap, 0);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+zalloc_and_calloc_clear_every_usable_byte(void **state)
+{
+    fpheap  *heap = fpheap_create(NULL, NULL);
+    void    *objects[8];
+    size_t   size;
+    unsigned i;
+
+    (void)state;
+    for (size = 0; size < 3 * TEST_MIB; size += 1 + size / 16) {
+        for (i = 0; i < 8; i++) {
+            objects[i] = fpheap_alloc(heap, size);
+            memset(objects[i], 0xa5, fpheap_usable_size(heap, objects[i]));
+        }
+        for (i = 0; i < 8; i++)
+            fpheap_free(heap, objects[i]);
+        for (i = 0; i < 8; i++) {
+            objects[i] = i % 2 == 0
+                         ? fpheap_zalloc(heap, size)
+                         : fpheap_calloc(heap, i, (size + i - 1) / i);
+            assert_true(test_all_bytes(objects[i],
+                                       fpheap_usable_size(heap, objects[i]),
+                                       0));
+        }
+        for (i = 0; i < 8; i++)
+            fpheap_free(heap, objects[i]);
+    }
+    TEST_DESTROY(heap);
+}
+
+static const size_t realloc_sizes[] = {
+    0, 1, 8, 16, 17, 32, 33, 64, 100, 128, 129, 200, 256, 257, 384, 512, 513,
+    640, 700, 768, 1000, 1024, 1500, 2048, 2049, 4096, 9000, 32 * TEST_KIB,
+    64 * TEST_KIB, 100000, 200000, 512 * TEST_KIB, 512 * TEST_KIB + 1, TEST_MIB,
+    2 * TEST_MIB, 2 * TEST_MIB + 1, 5 * TEST_MIB
+};
+
+static void
+realloc_keeps_the_contents_and_stays_where_it_should(void **state)
+{
+    fpheap  *heap = fpheap_create(NULL, NULL);
+    unsigned count = TEST_COUNT(realloc_sizes);
+    unsigned i;
+    unsigned k;
+
+    (void)state;
+    for (i = 0; i < count; i++) {
+        for (k = 0; k < count; k++) {
+            size_t from = realloc_sizes[i];
+            size_t to = realloc_sizes[k];
+            char  *old = (char *)fpheap_alloc(heap, from);
+            size_t old_bytes = fpheap_usable_size(heap, old);
+            char  *fresh = (char *)fpheap_alloc(heap, to);
+            size_t need = fpheap_usable_size(heap, fresh);
+            char  *new;
+
+            fpheap_free(heap, fresh);
+            test_fill(old, old_bytes, i * count + k);
+            new = (char *)fpheap_realloc(heap, old, to);
+            check_object(heap, new, to, 16);
+            assert_true(test_filled_at(new, (uintptr_t)old,
+                                       from < to ? from : to, i * count + k));
+            if (old_bytes <= FPH_CLASS_MAX || need <= FPH_CLASS_MAX)
+                assert_int_equal(new == old, need == old_bytes);
+            else if (to <= old_bytes && to > old_bytes / 2)
+                assert_ptr_equal(new, old);
+            else
+                assert_ptr_not_equal(new, old);
+            assert_true(fpheap_usable_size(heap, new) < 2 * need);
+            fpheap_free(heap, new);
+        }
+    }
+    TEST_DESTROY(heap);
+}
+
+static void
+a_reallocated_object_can_be_freed_with_its_last_size(void **state)
+{
+    fpheap  *heap = fpheap_create(NULL, NULL);
+    unsigned count = TEST_COUNT(realloc_sizes);
+    void    *objects[16];
+    unsigned i;
+    unsigned k;
+    unsigned n;
+
+    (void)state;
+    for (i = 0; i < count; i++) {
+        for (k = 0; k < count; k++) {
+            size_t to = realloc_sizes[k];
+
+            for (n = 0; n < 4; n++)
+                objects[n] = fpheap_alloc(heap, realloc_sizes[i]);
+            for (n = 0; n < 4; n++) {
+                objects[n] = fpheap_realloc(heap, objects[n], to);
+                assert_non_null(objects[n]);
+            }
+            fpheap_free_sized(heap, objects[0], to);
+            fpheap_free_bulk_sized(heap, &objects[1], 2, to);
+            fpheap_cache_free_sized(fpheap_self(heap), objects[3], to);
+            TEST_CHECK_LIVE(heap, 0);
+            n = (unsigned)(TEST_MIB / (to + 1));
+            if (n > 16)
+                n = 16;
+            assert_int_equal(fpheap_alloc_bulk(heap, to, objects, n), 0);
+            while (n-- > 0) {
+                char  *object = (char *)objects[n];
+                size_t usable = fpheap_usable_size(heap, object);
+
+                assert_true(documented_usable(to, usable));
+                check_object(heap, object, to, documented_alignment(usable));
+                fpheap_free(heap, object);
+            }
+        }
+    }
+    TEST_DESTROY(heap);
+}
+
+static void
+a_realloc_that_cannot_be_served_leaves_the_object(void **state)
+{
+    fpheap *heap = test_heap_within(&provider, 8 * FPHEAP_CHUNK);
+    size_t  sizes[] = { 16, 1000, FPHEAP_PAGE, FPHEAP_CHUNK };
+    size_t  i;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(sizes); i++) {
+        char  *object = (char *)fpheap_alloc(heap, sizes[i]);
+        size_t usable = fpheap_usable_size(heap, object);
+
+        test_fill(object, usable, i);
+        errno = 0;
+        assert_null(fpheap_realloc(heap, object, 9 * FPHEAP_CHUNK));
+        assert_int_equal(errno, ENOMEM);
+        errno = 0;
+        assert_null(fpheap_realloc(heap, object, SIZE_MAX));
+        assert_int_equal(errno, ENOMEM);
+        assert_int_equal(fpheap_usable_size(heap, object), usable);
+        assert_true(test_filled(object, usable, i));
+        TEST_CHECK_LIVE(heap, 1);
+        fpheap_free(heap, object);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Also when it would only become smaller: it moves to its class or fails. */
+static void
+a_realloc_to_less_without_memory_leaves_the_object(void **state)
+{
+    size_t sizes[] = { 768, 4096, FPHEAP_PAGE, FPH_CLASS_MAX,
+                       3 * FPHEAP_CHUNK / 4, 2 * FPHEAP_CHUNK };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(sizes); i++) {
+        fpheap *heap = test_heap_within(&provider, 8 * FPHEAP_CHUNK);
+        size_t  half = sizes[i] * 3 / 8;
+        void   *list = NULL;
+        void   *object;
+        char   *first = (char *)fpheap_alloc(heap, sizes[i]);
+
+        while ((object = fpheap_alloc(heap, half)) != NULL) {
+            memcpy(object, &list, sizeof(list));
+            list = object;
+        }
+        test_fill(first, sizes[i], i);
+        errno = 0;
+        assert_null(fpheap_realloc(heap, first, half));
+        assert_int_equal(errno, ENOMEM);
+        assert_true(test_filled(first, sizes[i], i));
+        fpheap_free_sized(heap, first, sizes[i]);
+        while (list != NULL) {
+            object = list;
+            memcpy(&list, object, sizeof(list));
+            fpheap_free(heap, object);
+        }
+        TEST_DESTROY_OVER(heap, &provider);
+    }
+}
+
+static void
+pointers_from_elsewhere_belong_to_no_object(void **state)
+{
+    static char static_bytes[64];
+    fpheap     *heap = test_heap_over(&provider);
+    fpheap     *other = fpheap_create("other", NULL);
+    char        stack_bytes[64];
+    char       *from_malloc = (char *)malloc(100);
+    char       *small = (char *)fpheap_alloc(heap, 100);
+    char       *huge = (char *)fpheap_alloc(heap, 3 * FPHEAP_CHUNK);
+    char       *others = (char *)fpheap_alloc(other, 100);
+    const void *foreign[64];
+    unsigned    n = 0;
+    unsigned    i;
+    int         bits;
+
+    (void)state;
+    foreign[n++] = NULL;
+    foreign[n++] = (const void *)(uintptr_t)1;
+    foreign[n++] = (const void *)(uintptr_t)4096;
+    foreign[n++] = (const void *)UINTPTR_MAX;
+    foreign[n++] = (const void *)(UINTPTR_MAX - FPHEAP_CHUNK + 1);
+    foreign[n++] = (const void *)(UINTPTR_MAX / 2);
+    foreign[n++] = (const void *)(UINTPTR_MAX / 2 + 1);
+    for (bits = 12; bits < (int)sizeof(uintptr_t) * 8; bits += 2)
+        foreign[n++] = (const void *)((uintptr_t)1 << bits);
+    foreign[n++] = static_bytes;
+    foreign[n++] = stack_bytes;
+    foreign[n++] = from_malloc;
+    foreign[n++] = others;
+    foreign[n++] = (const void *)heap;
+    for (i = 0; i < provider.grants && n + 4 <= 64; i++) {
+        char *base = (char *)provider.grant[i].region.base;
+
+        foreign[n++] = base - 1;
+        foreign[n++] = base - FPHEAP_CHUNK;
+        foreign[n++] = base + provider.grant[i].region.bytes;
+        foreign[n++] = base + provider.grant[i].region.bytes + FPHEAP_CHUNK;
+    }
+    for (i = 0; i < n; i++) {
+        if (test_grant_of(&provider, foreign[i]) != NULL)
+            continue;
+        assert_null(fpheap_base_of(heap, foreign[i]));
+        assert_int_equal(fpheap_owns(heap, foreign[i]), 0);
+    }
+    assert_int_equal(fpheap_usable_size(heap, NULL), 0);
+    free(from_malloc);
+    fpheap_free(heap, small);
+    fpheap_free(heap, huge);
+    fpheap_free(other, others);
+    TEST_DESTROY_OVER(heap, &provider);
+    TEST_DESTROY(other);
+}
+
+/* Walk over every region in small steps: what base_of names is an object that
+ * contains the byte, and each byte of a live object leads to it. */
+static void
+any_byte_of_any_region_leads_to_its_object_or_to_none(void **state)
+{
+    fpheap     *heap = test_heap_over(&provider);
+    test_random random = test_random_of(11);
+    test_object objects[600];
+    size_t      none = 0;
+    unsigned    i;
+
+    (void)state;
+    for (i = 0; i < 600; i++) {
+        size_t size = test_size(&random, 22);
+
+        objects[i].base = (char *)fpheap_alloc(heap, i % 64 == 0 ? size
+                                                     : size % 100000);
+        objects[i].bytes = fpheap_usable_size(heap, objects[i].base);
+    }
+    for (i = 0; i < 600; i += 3) {
+        fpheap_free(heap, objects[i].base);
+        objects[i].bytes = 0;
+    }
+    if (objects[1].bytes > 0)
+        fpheap_flush(heap);
+    for (i = 0; i < provider.grants; i++) {
+        char  *base = (char *)provider.grant[i].region.base;
+        size_t at;
+
+        for (at = 0; at < provider.grant[i].region.bytes; at += 1237) {
+            char *object = (char *)fpheap_base_of(heap, base + at);
+
+            if (object == NULL) {
+                none++;
+                continue;
+            }
+            assert_true(object <= base + at);
+            assert_ptr_equal(fpheap_base_of(heap, object), object);
+            assert_true((size_t)(base + at - object)
+                        < fpheap_usable_size(heap, object));
+        }
+        /* Headers come first in a chunk. */
+        assert_null(fpheap_base_of(heap, base));
+    }
+    assert_true(none > 0);
+    for (i = 0; i < 600; i++) {
+        size_t at;
+
+        for (at = 0; at < objects[i].bytes; at += 1 + objects[i].bytes / 61)
+            assert_ptr_equal(fpheap_base_of(heap, objects[i].base + at),
+                             objects[i].base);
+    }
+    for (i = 0; i < 600; i++)
+        if (objects[i].bytes != 0)
+            fpheap_free(heap, objects[i].base);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+live_objects_never_overlap(void **state)
+{
+    enum { LIVE = 3000 };
+    static test_object objects[LIVE];
+    static test_object sorted[LIVE];
+    fpheap     *heap = fpheap_create(NULL, NULL);
+    test_random random = test_random_of(5);
+    size_t      live = 0;
+    size_t      steps = (size_t)200000 * test_soak();
+    size_t      i;
+
+    (void)state;
+    memset(objects, 0, sizeof(objects));
+    for (i = 0; i < steps; i++) {
+        test_object *o = &objects[test_below(&random, LIVE)];
+
+        if (o->base != NULL) {
+            assert_true(test_filled(o->base, 8, o->number));
+            fpheap_free(heap, o->base);
+            o->base = NULL;
+            o->bytes = 0;
+            live--;
+        } else {
+            o->size = i % 500 == 0 ? test_size(&random, 22)
+                                   : test_size(&random, 15);
+            o->base = (char *)fpheap_alloc(heap, o->size);
+            assert_non_null(o->base);
+            o->bytes = fpheap_usable_size(heap, o->base);
+            o->number = i;
+            test_fill(o->base, 8, i);
+            live++;
+        }
+        if (i % 5000 == 4999) {
+            memcpy(sorted, objects, sizeof(sorted));
+            assert_true(test_disjoint(sorted, LIVE));
+            TEST_CHECK_LIVE(heap, live);
+        }
+    }
+    for (i = 0; i < LIVE; i++)
+        fpheap_free(heap, objects[i].base);
+    TEST_DESTROY(heap);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_size_up_to_64_kib_is_served_as_documented),
+        cmocka_unit_test(sizes_up_to_4_mib_are_served_as_documented),
+        cmocka_unit_test(sizes_around_every_boundary_are_served_as_documented),
+        cmocka_unit_test(usable_bytes_never_shrink_as_the_size_grows),
+        cmocka_unit_test(
+            a_size_that_is_usable_in_full_is_given_without_rounding),
+        cmocka_unit_test(every_alignment_up_to_a_chunk_is_kept),
+        cmocka_unit_test(an_alignment_of_a_page_costs_less_than_the_alignment),
+        cmocka_unit_test(an_alignment_out_of_range_is_einval),
+        cmocka_unit_test(a_chunk_aligned_object_is_an_object_like_any_other),
+        cmocka_unit_test(no_size_near_the_top_wraps_into_an_object),
+        cmocka_unit_test(the_default_provider_refuses_what_no_machine_has),
+        cmocka_unit_test(every_way_serves_every_size_that_the_others_serve),
+        cmocka_unit_test(a_product_that_overflows_is_enomem),
+        cmocka_unit_test(a_bulk_whose_bytes_overflow_is_enomem),
+        cmocka_unit_test(calloc_of_nothing_is_the_smallest_object),
+        cmocka_unit_test(
+            an_object_of_many_chunks_is_one_piece_and_its_tail_is_apart),
+        cmocka_unit_test(zalloc_and_calloc_clear_every_usable_byte),
+        cmocka_unit_test(realloc_keeps_the_contents_and_stays_where_it_should),
+        cmocka_unit_test(a_reallocated_object_can_be_freed_with_its_last_size),
+        cmocka_unit_test(a_realloc_that_cannot_be_served_leaves_the_object),
+        cmocka_unit_test(a_realloc_to_less_without_memory_leaves_the_object),
+        cmocka_unit_test(pointers_from_elsewhere_belong_to_no_object),
+        cmocka_unit_test(any_byte_of_any_region_leads_to_its_object_or_to_none),
+        cmocka_unit_test(live_objects_never_overlap)
+    };
+
+    return cmocka_run_group_tests_name("sizes", tests, NULL, NULL);
+}

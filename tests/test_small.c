@@ -1,0 +1,407 @@
+/* test_small.c - the heap as an embedded program has it: one thread, chunks of
+ * 64 KiB, one static buffer of 256 KiB and nothing else.  What the buffer gives
+ * it gives again and again, whatever was allocated in between.
+ *
+ * test_small_no_os.c is the same without system calls.
+ */
+#define FPHEAP_NO_THREADS  1
+#define FPHEAP_CHUNK_SHIFT 16
+#define FPHEAP_IMPLEMENTATION
+#include "fpheap.h"
+#include "test_util.h"
+
+#define MOST 20000
+
+static unsigned char   memory[256 * 1024] __attribute__((aligned(65536)));
+static fpheap_buffer   buffer;
+static fpheap_provider calls;
+static void           *objects[MOST];
+static test_object     sorted[MOST];
+
+static fpheap *
+small_heap(void *base, size_t bytes)
+{
+    fpheap_config config;
+    fpheap       *heap;
+
+    memset(&config, 0, sizeof(config));
+    fpheap_provider_buffer(&calls, &buffer, base, bytes);
+    config.provider = &calls;
+    heap = fpheap_create("small", &config);
+    assert_non_null(heap);
+    return heap;
+}
+
+static int
+in_memory(const void *object, size_t bytes)
+{
+    return (uintptr_t)object >= (uintptr_t)memory
+        && (uintptr_t)object + bytes <= (uintptr_t)memory + sizeof(memory);
+}
+
+/* Allocate until there is no more.  Returns how many. */
+static unsigned
+fill_up(fpheap *heap, size_t size, unsigned from)
+{
+    unsigned n = from;
+
+    while (n < MOST) {
+        errno = 0;
+        objects[n] = fpheap_alloc(heap, size);
+        if (objects[n] == NULL)
+            break;
+        assert_true(in_memory(objects[n],
+                              fpheap_usable_size(heap, objects[n])));
+        test_fill(objects[n], size, n);
+        n++;
+    }
+    assert_true(n < MOST);
+    assert_int_equal(errno, ENOMEM);
+    TEST_CHECK_LIVE(heap, n);
+    return n - from;
+}
+
+static void
+free_all(fpheap *heap, unsigned n, size_t size, int backwards)
+{
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        unsigned at = backwards ? n - 1 - i : i;
+
+        assert_true(test_filled(objects[at], size / 8 * 8, at));
+        fpheap_free(heap, objects[at]);
+    }
+    TEST_CHECK_LIVE(heap, 0);
+}
+
+static void
+the_same_count_comes_again_for_every_size(void **state)
+{
+    size_t sizes[] = { 1, 16, 64, 100, 256, 512, 1000, 1500, 2048, 3000, 4096,
+                       5000, 9000, 16384, 16385, 30000, 60000 };
+    size_t s;
+
+    (void)state;
+    for (s = 0; s < TEST_COUNT(sizes); s++) {
+        fpheap  *heap = small_heap(memory, sizeof(memory));
+        unsigned first = fill_up(heap, sizes[s], 0);
+        unsigned round;
+        unsigned i;
+
+        for (i = 0; i < first; i++) {
+            sorted[i].base = (char *)objects[i];
+            sorted[i].bytes = fpheap_usable_size(heap, objects[i]);
+        }
+        assert_true(test_disjoint(sorted, first));
+        /* Two of four chunks at least are for objects. */
+        assert_true(first * sizes[s] * 2 >= sizeof(memory) / 2
+                    || sizes[s] < 16 || sizes[s] > 9000);
+        free_all(heap, first, sizes[s], 0);
+        for (round = 0; round < 5; round++) {
+            assert_int_equal(fill_up(heap, sizes[s], 0), first);
+            free_all(heap, first, sizes[s], round % 2);
+        }
+        TEST_DESTROY(heap);
+        assert_int_equal(buffer.taken, 0);
+    }
+}
+
+static void
+nothing_is_lost_from_size_to_size(void **state)
+{
+    size_t   sizes[] = { 64, 2048, 16, 9000, 300, 5000, 1000, 16384, 32,
+                         30000, 128 };
+    unsigned count[TEST_COUNT(sizes)];
+    fpheap  *heap = small_heap(memory, sizeof(memory));
+    unsigned round;
+    size_t   s;
+
+    (void)state;
+    for (round = 0; round < 8; round++) {
+        for (s = 0; s < TEST_COUNT(sizes); s++) {
+            unsigned n;
+
+            (void)fpheap_trim(heap);
+            n = fill_up(heap, sizes[s], 0);
+            if (round == 1)
+                count[s] = n;
+            if (round > 1)
+                assert_int_equal(n, count[s]);
+            assert_true(n > 0);
+            free_all(heap, n, sizes[s], (int)(round % 2));
+        }
+    }
+    TEST_DESTROY(heap);
+}
+
+/* Without fpheap_trim: growth takes back what other sizes park. */
+static void
+what_one_size_parks_the_next_can_have(void **state)
+{
+    size_t   sizes[] = { 64, 2048, 16, 9000, 300, 5000, 1000, 32 };
+    fpheap  *heap = small_heap(memory, sizeof(memory));
+    unsigned round;
+    size_t   s;
+
+    (void)state;
+    for (round = 0; round < 8; round++) {
+        for (s = 0; s < TEST_COUNT(sizes); s++) {
+            unsigned n = fill_up(heap, sizes[s], 0);
+
+            assert_true(n * (sizes[s] < 16 ? 16 : sizes[s])
+                        >= sizeof(memory) / 4);
+            free_all(heap, n, sizes[s], (int)(round % 2));
+        }
+    }
+    TEST_DESTROY(heap);
+}
+
+static void
+mixed_sizes_never_overlap_and_never_leak(void **state)
+{
+    enum { LIVE = 400 };
+    static test_object live[LIVE];
+    static test_object copy[LIVE];
+    fpheap     *heap = small_heap(memory, sizeof(memory));
+    test_random random = test_random_of(29);
+    unsigned    steps = 200000 * test_soak();
+    unsigned    refused = 0;
+    size_t      count = 0;
+    unsigned    fresh;
+    unsigned    i;
+
+    (void)state;
+    memset(live, 0, sizeof(live));
+    fresh = fill_up(heap, 512, 0);
+    free_all(heap, fresh, 512, 0);
+    for (i = 0; i < steps; i++) {
+        test_object *o = &live[test_below(&random, LIVE)];
+
+        if (o->base != NULL) {
+            assert_true(test_filled(o->base, o->bytes, o->number));
+            if (i % 2 == 0)
+                fpheap_free(heap, o->base);
+            else
+                fpheap_free_sized(heap, o->base, o->size);
+            o->base = NULL;
+            o->bytes = 0;
+            count--;
+        } else {
+            o->size = test_size(&random, 12);
+            o->base = (char *)fpheap_alloc(heap, o->size);
+            if (o->base == NULL) {
+                refused++;
+                assert_int_equal(errno, ENOMEM);
+                continue;
+            }
+            o->bytes = fpheap_usable_size(heap, o->base);
+            o->number = i;
+            assert_true(in_memory(o->base, o->bytes));
+            test_fill(o->base, o->bytes, i);
+            count++;
+        }
+        if (i % 10000 == 0) {
+            memcpy(copy, live, sizeof(copy));
+            assert_true(test_disjoint(copy, LIVE));
+            TEST_CHECK_LIVE(heap, count);
+        }
+    }
+    assert_true(refused > 0);
+    for (i = 0; i < LIVE; i++)
+        fpheap_free(heap, live[i].base);
+    TEST_CHECK_LIVE(heap, 0);
+    (void)fpheap_trim(heap);
+    assert_int_equal(fill_up(heap, 512, 0), fresh);
+    free_all(heap, fresh, 512, 0);
+    TEST_DESTROY(heap);
+}
+
+static void
+bulks_are_all_or_nothing_here_too(void **state)
+{
+    fpheap  *heap = small_heap(memory, sizeof(memory));
+    unsigned full = fill_up(heap, 1000, 0);
+
+    (void)state;
+    free_all(heap, full, 1000, 0);
+    objects[0] = &buffer;
+    assert_int_equal(fpheap_alloc_bulk(heap, 1000, objects, full + 1),
+                     -ENOMEM);
+    assert_ptr_equal(objects[0], &buffer);
+    assert_int_equal(fpheap_alloc_bulk(heap, 1000, objects, full), 0);
+    TEST_CHECK_LIVE(heap, full);
+    fpheap_free_bulk(heap, objects, full);
+    assert_int_equal(fpheap_alloc_burst(heap, 1000, objects, full + 100), full);
+    fpheap_free_bulk_sized(heap, objects, full, 1000);
+    TEST_DESTROY(heap);
+}
+
+static void
+a_buffer_may_begin_and_end_anywhere(void **state)
+{
+    size_t offset;
+
+    (void)state;
+    for (offset = 0; offset < 65536; offset += 1 + offset / 3) {
+        fpheap  *heap = small_heap(memory + offset, sizeof(memory) - offset);
+        unsigned n = fill_up(heap, 500, 0);
+
+        assert_true(n >= 100);
+        assert_true((uintptr_t)objects[0] >= (uintptr_t)memory + offset);
+        free_all(heap, n, 500, 0);
+        assert_int_equal(fill_up(heap, 500, 0), n);
+        free_all(heap, n, 500, 1);
+        TEST_DESTROY(heap);
+    }
+}
+
+static void
+a_buffer_comes_back_and_serves_the_next_heap(void **state)
+{
+    unsigned first = 0;
+    unsigned round;
+
+    (void)state;
+    for (round = 0; round < 40; round++) {
+        fpheap  *heap = small_heap(memory, sizeof(memory));
+        unsigned n = fill_up(heap, 200, 0);
+
+        if (round == 0)
+            first = n;
+        assert_int_equal(n, first);
+        if (round % 2 == 0) {
+            assert_int_equal(fpheap_destroy(heap), -EBUSY);
+            assert_int_equal(fpheap_destroy_forced(heap), 0);
+        } else {
+            fpheap_free_bulk(heap, objects, n);
+            TEST_DESTROY(heap);
+        }
+        assert_int_equal(buffer.taken, 0);
+    }
+}
+
+static void
+objects_above_a_chunk_are_served_from_the_buffer(void **state)
+{
+    fpheap *heap = small_heap(memory, sizeof(memory));
+    char   *large = (char *)fpheap_alloc(heap, 80000);
+    char   *small;
+
+    (void)state;
+    assert_non_null(large);
+    assert_true(in_memory(large, fpheap_usable_size(heap, large)));
+    memset(large, 1, fpheap_usable_size(heap, large));
+    assert_null(fpheap_alloc(heap, sizeof(memory)));
+    small = (char *)fpheap_alloc(heap, 10);
+    assert_non_null(small);
+    TEST_CHECK_LIVE(heap, 2);
+    fpheap_free(heap, large);
+    large = (char *)fpheap_alloc(heap, 80000);
+    assert_non_null(large);
+    fpheap_free(heap, large);
+    fpheap_free(heap, small);
+    TEST_DESTROY(heap);
+}
+
+static void
+a_full_table_of_regions_is_enomem(void **state)
+{
+    static test_provider provider;
+    fpheap  *heap = test_heap_within(&provider, 512 * TEST_MIB);
+    unsigned most;
+    unsigned round;
+
+    (void)state;
+    for (round = 0; round < 3; round++) {
+        unsigned n = 0;
+
+        while (n < MOST
+               && (objects[n] = fpheap_alloc(heap, FPHEAP_CHUNK / 2)) != NULL)
+            n++;
+        assert_int_equal(errno, ENOMEM);
+        assert_true(n >= 50 && n < MOST);
+        assert_int_equal(provider.refused, 0);
+        assert_true(provider.grants < TEST_GRANTS);
+        TEST_CHECK_LIVE(heap, n);
+        most = provider.held;
+        fpheap_free_bulk(heap, objects, n);
+        TEST_CHECK_LIVE(heap, 0);
+        (void)fpheap_trim(heap);
+        TEST_CHECK_LIVE(heap, 0);
+        assert_true(provider.held < most / 2);
+    }
+    TEST_DESTROY(heap);
+    assert_int_equal(provider.held, 0);
+    assert_int_equal(provider.wrong, 0);
+}
+
+/* A region's records are cut from one chunk, so that there is a longest one. */
+static void
+a_region_longer_than_its_records_allow_is_used_in_part(void **state)
+{
+    static test_provider provider;
+    fpheap_config config;
+    fpheap       *heap;
+    unsigned      n = 0;
+
+    (void)state;
+    memset(&config, 0, sizeof(config));
+    test_provider_init(&provider);
+    config.provider = &provider.calls;
+    provider.extra = 200 * TEST_MIB;
+    heap = fpheap_create("long", &config);
+    assert_non_null(heap);
+    provider.fail_from = 2;
+    provider.fail_to = UINT_MAX;
+    while (n < MOST && (objects[n] = fpheap_alloc(heap, 50000)) != NULL)
+        n++;
+    assert_int_equal(errno, ENOMEM);
+    assert_true(n >= 500);
+    TEST_CHECK_LIVE(heap, n);
+    fpheap_free_bulk(heap, objects, n);
+    errno = 0;
+    assert_null(fpheap_alloc(heap, 300 * TEST_MIB));
+    assert_int_equal(errno, ENOMEM);
+    TEST_CHECK_LIVE(heap, 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+#if FPHEAP_NO_OS
+static void
+without_a_system_a_provider_must_be_given(void **state)
+{
+    fpheap_config config;
+
+    (void)state;
+    errno = 0;
+    assert_null(fpheap_create("none", NULL));
+    assert_int_equal(errno, EINVAL);
+    memset(&config, 0, sizeof(config));
+    assert_null(fpheap_create("none", &config));
+    assert_int_equal(errno, EINVAL);
+}
+#endif
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_same_count_comes_again_for_every_size),
+        cmocka_unit_test(nothing_is_lost_from_size_to_size),
+        cmocka_unit_test(what_one_size_parks_the_next_can_have),
+        cmocka_unit_test(mixed_sizes_never_overlap_and_never_leak),
+        cmocka_unit_test(bulks_are_all_or_nothing_here_too),
+        cmocka_unit_test(a_buffer_may_begin_and_end_anywhere),
+        cmocka_unit_test(a_buffer_comes_back_and_serves_the_next_heap),
+        cmocka_unit_test(objects_above_a_chunk_are_served_from_the_buffer),
+        cmocka_unit_test(a_full_table_of_regions_is_enomem),
+        cmocka_unit_test(
+            a_region_longer_than_its_records_allow_is_used_in_part),
+#if FPHEAP_NO_OS
+        cmocka_unit_test(without_a_system_a_provider_must_be_given),
+#endif
+    };
+
+    return cmocka_run_group_tests_name("small", tests, NULL, NULL);
+}

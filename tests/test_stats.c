@@ -1,0 +1,807 @@
+/* test_stats.c - every byte of every region is counted once, after any history;
+ * the numbers of the classes add up to those of the heap; a walk visits exactly
+ * the live objects; trim gives back what is free and reserve has ready what it
+ * promised.
+ */
+#define FPHEAP_IMPLEMENTATION
+#include "fpheap.h"
+#include "test_util.h"
+
+#define OBJECTS 4000
+
+static test_provider provider;
+static test_object   objects[OBJECTS];
+
+/* --- what is known of the live objects ------------------------------------ */
+
+static size_t live_objects;
+static size_t live_bytes;
+
+static void
+add(fpheap *heap, size_t i, size_t size, size_t align)
+{
+    test_object *o = &objects[i];
+
+    o->base = align == 0 ? (char *)fpheap_alloc(heap, size)
+                         : (char *)fpheap_aligned_alloc(heap, align, size);
+    assert_non_null(o->base);
+    o->size = size;
+    o->bytes = fpheap_usable_size(heap, o->base);
+    live_objects++;
+    live_bytes += o->bytes;
+}
+
+static void
+drop(fpheap *heap, size_t i)
+{
+    test_object *o = &objects[i];
+
+    if (o->base == NULL)
+        return;
+    fpheap_free(heap, o->base);
+    live_objects--;
+    live_bytes -= o->bytes;
+    o->base = NULL;
+    o->bytes = 0;
+}
+
+static void
+drop_all(fpheap *heap)
+{
+    size_t i;
+
+    for (i = 0; i < OBJECTS; i++)
+        drop(heap, i);
+    assert_int_equal(live_objects, 0);
+    assert_int_equal(live_bytes, 0);
+}
+
+/* --- the walk ------------------------------------------------------------- */
+
+typedef struct visits {
+    test_object *seen;
+    size_t       count;
+    size_t       stop_after;   /* 0: never */
+    int          node;
+} visits;
+
+static int
+visit(void *arg, const fpheap_object *object)
+{
+    visits *v = (visits *)arg;
+
+    if (v->count < OBJECTS) {
+        v->seen[v->count].base = (char *)object->base;
+        v->seen[v->count].bytes = object->bytes;
+    }
+    if (object->node != v->node)
+        return 4242;
+    v->count++;
+    return v->count == v->stop_after ? 17 : 0;
+}
+
+static void
+check_walk(fpheap *heap)
+{
+    static test_object seen[OBJECTS];
+    static test_object sorted[OBJECTS];
+    visits v = { seen, 0, 0, 0 };
+    size_t first = OBJECTS - live_objects;
+    size_t i;
+
+    assert_int_equal(fpheap_walk(heap, visit, &v), 0);
+    assert_int_equal(v.count, live_objects);
+    memcpy(sorted, objects, sizeof(sorted));
+    qsort(sorted, OBJECTS, sizeof(sorted[0]), test_by_base);
+    qsort(seen, v.count, sizeof(seen[0]), test_by_base);
+    for (i = 0; i < live_objects; i++) {
+        assert_ptr_equal(seen[i].base, sorted[first + i].base);
+        assert_int_equal(seen[i].bytes, sorted[first + i].bytes);
+    }
+}
+
+/* --- the sums ------------------------------------------------------------- */
+
+static void
+check_classes(fpheap *heap, const fpheap_stats *stats)
+{
+    fpheap_class_stats c;
+    size_t   last = 0;
+    size_t   parked = 0;
+    size_t   parked_bytes = 0;
+    size_t   free_bytes = 0;
+    size_t   class_live = 0;
+    size_t   known_live = 0;
+    unsigned index;
+    size_t   i;
+
+    for (index = 0; fpheap_class_stats_get(heap, index, &c) == 0; index++) {
+        assert_true(c.size > last);
+        assert_true(c.magazine >= 1 && c.magazine <= FPHEAP_MAGAZINE);
+        assert_true(c.slabs > 0
+                    || c.live_objects + c.parked_objects + c.free_objects == 0);
+        known_live = 0;
+        for (i = 0; i < OBJECTS; i++)
+            known_live += objects[i].base != NULL && objects[i].bytes == c.size;
+        /* Page runs of the same size may come from an aligned allocation. */
+        if (c.size < FPHEAP_PAGE)
+            assert_int_equal(c.live_objects, known_live);
+        else
+            assert_true(c.live_objects <= known_live);
+        last = c.size;
+        class_live += c.live_objects;
+        parked += c.parked_objects;
+        parked_bytes += c.parked_objects * c.size;
+        free_bytes += c.free_objects * c.size;
+    }
+    assert_int_equal(parked, stats->parked_objects);
+    assert_int_equal(parked_bytes, stats->parked_bytes);
+    assert_int_equal(free_bytes, stats->slab_free_bytes);
+    assert_true(class_live <= stats->live_objects);
+    assert_int_equal(last, FPH_CLASS_MAX);
+}
+
+static void
+check_stats(fpheap *heap)
+{
+    fpheap_stats stats;
+
+    TEST_CHECK_LIVE(heap, live_objects);
+    fpheap_stats_get(heap, &stats);
+    assert_int_equal(stats.live_bytes, live_bytes);
+    assert_int_equal(stats.region_bytes, provider.held_bytes);
+    assert_int_equal(stats.regions, provider.held);
+    assert_int_equal(stats.backing_bytes[FPHEAP_BACKING_PAGES],
+                     stats.region_bytes);
+    assert_true(stats.peak_region_bytes >= stats.region_bytes);
+    assert_true(stats.depot_bytes <= stats.parked_bytes);
+    assert_true(stats.metadata_bytes > 0);
+    /* Regions that are not aligned may be too short: then they went back. */
+    if (provider.offset == 0) {
+        assert_int_equal(stats.growths, provider.gets - provider.refused);
+        assert_int_equal(stats.releases, provider.puts);
+    }
+    assert_true((stats.growth_failures != 0) == (provider.refused != 0));
+    assert_true((stats.parked_bytes == 0) == (stats.parked_objects == 0));
+    check_classes(heap, &stats);
+    check_walk(heap);
+}
+
+/* --- histories ------------------------------------------------------------ */
+
+static void
+begin(void)
+{
+    memset(objects, 0, sizeof(objects));
+    live_objects = 0;
+    live_bytes = 0;
+}
+
+static void
+each_size_alone_is_counted_exactly(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    size_t  size;
+    size_t  n;
+    size_t  i;
+
+    (void)state;
+    begin();
+    check_stats(heap);
+    for (size = 1; size < 5 * TEST_MIB; size += 1 + size / 2) {
+        n = 3 * TEST_MIB / size;
+        n = n < 2 ? 2 : n > 1500 ? 1500 : n;
+        for (i = 0; i < n; i++)
+            add(heap, i, size, 0);
+        check_stats(heap);
+        for (i = 0; i < n; i += 2)
+            drop(heap, i);
+        check_stats(heap);
+        drop_all(heap);
+        check_stats(heap);
+        if (size % 3 == 0) {
+            fpheap_flush(heap);
+            check_stats(heap);
+        }
+        if (size % 5 == 0) {
+            (void)fpheap_trim(heap);
+            check_stats(heap);
+        }
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+any_history_is_counted_exactly(void **state)
+{
+    test_random random = test_random_of(17);
+    unsigned    round;
+    unsigned    i;
+
+    (void)state;
+    for (round = 0; round < 4 * test_soak(); round++) {
+        fpheap *heap = test_heap_over(&provider);
+
+        /* Unaligned regions, with ends that are no chunk. */
+        if (round % 2 == 1) {
+            provider.offset = 4096 * round;
+            provider.extra = 12345 * round;
+        }
+        begin();
+        for (i = 0; i < 12000; i++) {
+            size_t at = test_below(&random, OBJECTS);
+            size_t kind = test_below(&random, 1000);
+
+            if (objects[at].base != NULL)
+                drop(heap, at);
+            else if (kind < 980)
+                add(heap, at, test_size(&random, 13), 0);
+            else if (kind < 990)
+                add(heap, at, test_size(&random, 22), 0);
+            else if (kind < 994)
+                add(heap, at, test_size(&random, 18),
+                    (size_t)1 << test_below(&random, FPHEAP_CHUNK_SHIFT + 1));
+            else if (kind == 994)
+                fpheap_flush(heap);
+            else if (kind == 995)
+                (void)fpheap_trim(heap);
+            else if (kind == 996)
+                fpheap_thread_leave(heap);
+            if (i % 250 == 0)
+                check_stats(heap);
+        }
+        check_stats(heap);
+        drop_all(heap);
+        check_stats(heap);
+        TEST_DESTROY_OVER(heap, &provider);
+    }
+}
+
+static void
+what_is_parked_is_counted_apart_from_what_is_free(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_stats stats;
+    size_t       i;
+
+    (void)state;
+    begin();
+    for (i = 0; i < OBJECTS; i++)
+        add(heap, i, 2048, 0);
+    drop_all(heap);
+    check_stats(heap);
+    fpheap_stats_get(heap, &stats);
+    assert_true(stats.parked_bytes > 0);
+    assert_int_equal(stats.caches, 1);
+    fpheap_flush(heap);
+    check_stats(heap);
+    fpheap_stats_get(heap, &stats);
+    /* Nothing is left in the cache; the depots have full magazines only. */
+    assert_int_equal(stats.parked_bytes, stats.depot_bytes);
+    fpheap_thread_leave(heap);
+    check_stats(heap);
+    fpheap_stats_get(heap, &stats);
+    assert_int_equal(stats.caches, 0);
+    (void)fpheap_trim(heap);
+    check_stats(heap);
+    fpheap_stats_get(heap, &stats);
+    assert_int_equal(stats.parked_bytes, 0);
+    assert_int_equal(stats.parked_objects, 0);
+    assert_int_equal(stats.slab_free_bytes, 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_heap_without_objects_has_a_small_and_constant_cost(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_stats stats;
+
+    (void)state;
+    begin();
+    check_stats(heap);
+    fpheap_stats_get(heap, &stats);
+    assert_int_equal(stats.growths, 1);
+    assert_int_equal(stats.regions, 1);
+    assert_int_equal(stats.live_bytes, 0);
+    assert_int_equal(stats.caches, 0);
+    assert_int_equal(stats.region_bytes, stats.peak_region_bytes);
+    assert_true(stats.metadata_bytes <= 2 * FPHEAP_CHUNK);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+the_peak_stays_when_the_regions_go(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_stats stats;
+    size_t       peak;
+
+    (void)state;
+    begin();
+    add(heap, 0, 50 * TEST_MIB, 0);
+    fpheap_stats_get(heap, &stats);
+    peak = stats.peak_region_bytes;
+    assert_int_equal(peak, provider.held_bytes);
+    drop_all(heap);
+    assert_true(fpheap_trim(heap) >= 50 * TEST_MIB);
+    fpheap_stats_get(heap, &stats);
+    assert_int_equal(stats.peak_region_bytes, peak);
+    assert_true(stats.region_bytes < peak);
+    add(heap, 0, 90 * TEST_MIB, 0);
+    fpheap_stats_get(heap, &stats);
+    assert_true(stats.peak_region_bytes > peak);
+    drop_all(heap);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_class_that_is_none_is_einval_and_nothing_is_written(void **state)
+{
+    fpheap            *heap = test_heap_over(&provider);
+    fpheap_class_stats c;
+    fpheap_class_stats kept;
+    unsigned           n = 0;
+
+    (void)state;
+    while (fpheap_class_stats_get(heap, n, &c) == 0)
+        n++;
+    assert_true(n >= 50);
+    memset(&c, 0x5a, sizeof(c));
+    kept = c;
+    assert_int_equal(fpheap_class_stats_get(heap, n, &c), -EINVAL);
+    assert_int_equal(fpheap_class_stats_get(heap, n + 1, &c), -EINVAL);
+    assert_int_equal(fpheap_class_stats_get(heap, UINT_MAX, &c), -EINVAL);
+    assert_memory_equal(&c, &kept, sizeof(c));
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_walk_ends_when_the_visitor_says_so(void **state)
+{
+    static test_object seen[OBJECTS];
+    fpheap *heap = test_heap_over(&provider);
+    visits  v = { seen, 0, 0, 0 };
+    size_t  i;
+
+    (void)state;
+    begin();
+    assert_int_equal(fpheap_walk(heap, visit, &v), 0);
+    assert_int_equal(v.count, 0);
+    for (i = 0; i < 100; i++)
+        add(heap, i, i * 9000, 0);
+    for (i = 1; i <= 100; i++) {
+        v.count = 0;
+        v.stop_after = i;
+        assert_int_equal(fpheap_walk(heap, visit, &v), 17);
+        assert_int_equal(v.count, i);
+    }
+    drop_all(heap);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* --- trim ----------------------------------------------------------------- */
+
+static void
+trim_gives_back_every_region_that_is_free(void **state)
+{
+    size_t       sizes[] = { 64, 2048, 60000, 600000, 7000000 };
+    fpheap_stats before;
+    fpheap_stats after;
+    size_t       s;
+    size_t       i;
+
+    (void)state;
+    for (s = 0; s < TEST_COUNT(sizes); s++) {
+        fpheap *heap = test_heap_over(&provider);
+        size_t  n = 100 * TEST_MIB / sizes[s];
+        size_t  given;
+
+        begin();
+        n = n < OBJECTS ? n : OBJECTS;
+        for (i = 0; i < n; i++)
+            add(heap, i, sizes[s], 0);
+        drop_all(heap);
+        fpheap_stats_get(heap, &before);
+        given = fpheap_trim(heap);
+        fpheap_stats_get(heap, &after);
+        assert_int_equal(before.region_bytes - after.region_bytes, given);
+        assert_int_equal(after.region_bytes, provider.held_bytes);
+        assert_int_equal(after.releases, provider.puts);
+        /* The first region has the heap's own records. */
+        assert_true(after.region_bytes <= 4 * FPHEAP_CHUNK);
+        assert_int_equal(after.live_bytes + after.parked_bytes
+                         + after.slab_free_bytes, 0);
+        check_stats(heap);
+        assert_int_equal(fpheap_trim(heap), 0);
+        check_stats(heap);
+        TEST_DESTROY_OVER(heap, &provider);
+    }
+}
+
+static void
+trim_keeps_what_is_live(void **state)
+{
+    fpheap     *heap = test_heap_over(&provider);
+    test_random random = test_random_of(23);
+    size_t      i;
+
+    (void)state;
+    begin();
+    for (i = 0; i < 1000; i++)
+        add(heap, i, test_size(&random, 17), 0);
+    for (i = 0; i < 1000; i++)
+        if (i % 10 != 0)
+            drop(heap, i);
+    for (i = 0; i < 1000; i += 10)
+        test_fill(objects[i].base, objects[i].bytes, i);
+    (void)fpheap_trim(heap);
+    check_stats(heap);
+    for (i = 0; i < 1000; i += 10)
+        assert_true(test_filled(objects[i].base, objects[i].bytes, i));
+    drop_all(heap);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+trim_and_growth_again_is_stable(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    size_t   first = 0;
+    unsigned round;
+    size_t   i;
+
+    (void)state;
+    begin();
+    for (round = 0; round < 30; round++) {
+        for (i = 0; i < 2000; i++)
+            add(heap, i, 10000, 0);
+        drop_all(heap);
+        (void)fpheap_trim(heap);
+        check_stats(heap);
+        if (round == 1)
+            first = provider.held_bytes;
+        if (round > 1)
+            assert_int_equal(provider.held_bytes, first);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* What a region leaves behind serves another one, longer or shorter. */
+static void
+regions_of_any_length_follow_each_other(void **state)
+{
+    fpheap     *heap = test_heap_over(&provider);
+    test_random random = test_random_of(37);
+    unsigned    round;
+    size_t      i;
+
+    (void)state;
+    begin();
+    for (round = 0; round < 60 * test_soak(); round++) {
+        size_t n = 1 + test_below(&random, 6);
+
+        if (provider.grants > TEST_GRANTS / 2)
+            break;
+        for (i = 0; i < n; i++)
+            add(heap, i, test_below(&random, 20 * FPHEAP_CHUNK), 0);
+        for (; i < n + 200; i++)
+            add(heap, i, test_size(&random, 14), 0);
+        check_stats(heap);
+        for (i = 0; i < n + 200; i++)
+            if (test_below(&random, 3) != 0)
+                drop(heap, i);
+        (void)fpheap_trim(heap);
+        check_stats(heap);
+        drop_all(heap);
+        if (round % 4 != 0)
+            (void)fpheap_trim(heap);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* --- reserve -------------------------------------------------------------- */
+
+/* What is promised is pages.  Objects that are small against a page get all but
+ * the chunks' headers; slabs of several pages do not fit into every gap. */
+static void
+what_is_reserved_is_allocated_without_the_provider(void **state)
+{
+    size_t sizes[] = { 64, 2048, 4096, 30000, FPHEAP_PAGE };
+    size_t amounts[] = { 1, FPHEAP_PAGE, FPHEAP_CHUNK, 10 * FPHEAP_CHUNK,
+                         33 * FPHEAP_CHUNK + 5 };
+    size_t s;
+    size_t a;
+
+    (void)state;
+    for (s = 0; s < TEST_COUNT(sizes); s++) {
+        for (a = 0; a < TEST_COUNT(amounts); a++) {
+            fpheap  *heap = test_heap_over(&provider);
+            void    *list = NULL;
+            size_t   taken = 0;
+            unsigned gets;
+
+            assert_int_equal(fpheap_reserve(heap, amounts[a], 0), 0);
+            TEST_CHECK_LIVE(heap, 0);
+            gets = provider.gets;
+            while (taken + amounts[a] / (sizes[s] > 4096 ? 3 : 256) + sizes[s]
+                   <= amounts[a]) {
+                void *object = fpheap_alloc(heap, sizes[s]);
+
+                assert_non_null(object);
+                memcpy(object, &list, sizeof(list));
+                list = object;
+                taken += sizes[s];
+            }
+            assert_int_equal(provider.gets, gets);
+            while (list != NULL) {
+                void *object = list;
+
+                memcpy(&list, object, sizeof(list));
+                fpheap_free(heap, object);
+            }
+            TEST_DESTROY_OVER(heap, &provider);
+        }
+    }
+}
+
+static void
+what_is_free_already_counts_as_reserved(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    unsigned gets;
+    size_t   bytes;
+
+    (void)state;
+    assert_int_equal(fpheap_reserve(heap, 20 * FPHEAP_CHUNK, 0), 0);
+    gets = provider.gets;
+    assert_true(gets > 1);
+    for (bytes = 0; bytes <= 20 * FPHEAP_CHUNK; bytes += FPHEAP_CHUNK)
+        assert_int_equal(fpheap_reserve(heap, bytes, FPHEAP_ANY_NODE), 0);
+    assert_int_equal(provider.gets, gets);
+    assert_int_equal(fpheap_reserve(heap, 60 * FPHEAP_CHUNK, 0), 0);
+    assert_true(provider.gets > gets);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+what_is_reserved_is_touched(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    size_t   absent = 0;
+    unsigned i;
+
+    (void)state;
+    assert_int_equal(fpheap_reserve(heap, 30 * TEST_MIB, 0), 0);
+    for (i = 0; i < provider.grants; i++) {
+        size_t         pages = provider.grant[i].region.bytes / 4096;
+        unsigned char *in = (unsigned char *)malloc(pages);
+        size_t         p;
+
+        assert_non_null(in);
+        assert_int_equal(mincore(provider.grant[i].region.base, pages * 4096,
+                                 in), 0);
+        for (p = 0; p < pages; p++)
+            absent += (in[p] & 1) == 0;
+        free(in);
+    }
+    /* More than was reserved may have been obtained. */
+    assert_true(provider.held_bytes - absent * 4096 >= 30 * TEST_MIB);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_reserve_that_fails_keeps_what_it_got(void **state)
+{
+    fpheap      *heap = test_heap_within(&provider, 10 * FPHEAP_CHUNK);
+    fpheap_stats stats;
+
+    (void)state;
+    assert_int_equal(fpheap_reserve(heap, 40 * FPHEAP_CHUNK, 0), -ENOMEM);
+    TEST_CHECK_LIVE(heap, 0);
+    fpheap_stats_get(heap, &stats);
+    assert_int_equal(stats.region_bytes, provider.held_bytes);
+    assert_int_equal(fpheap_reserve(heap, 1, -2), -EINVAL);
+    assert_int_equal(fpheap_reserve(heap, 1, 1), -EINVAL);
+    assert_int_equal(fpheap_reserve(heap, 1, INT_MAX), -EINVAL);
+    assert_int_equal(fpheap_reserve(heap, 1, INT_MIN), -EINVAL);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* --- growth --------------------------------------------------------------- */
+
+static fpheap *
+heap_with_step(size_t growth_max)
+{
+    fpheap_config config;
+    fpheap       *heap;
+
+    memset(&config, 0, sizeof(config));
+    test_provider_init(&provider);
+    config.provider = &provider.calls;
+    config.growth_max = growth_max;
+    heap = fpheap_create("steps", &config);
+    assert_non_null(heap);
+    begin();
+    return heap;
+}
+
+static void
+steps_of_growth_stay_within_the_largest(void **state)
+{
+    size_t   most[] = { 1, 2, 3, 7, 16 };
+    size_t   m;
+    unsigned i;
+
+    (void)state;
+    for (m = 0; m < TEST_COUNT(most); m++) {
+        fpheap *heap = heap_with_step(most[m] * FPHEAP_CHUNK);
+
+        for (i = 0; i < 400; i++)
+            add(heap, i, FPHEAP_CHUNK / 2 + 1, 0);
+        for (i = 1; i < provider.grants; i++)
+            assert_true(provider.grant[i].asked <= most[m] * FPHEAP_CHUNK);
+        check_stats(heap);
+        drop_all(heap);
+        TEST_DESTROY_OVER(heap, &provider);
+    }
+}
+
+/* A provider of few large pieces, as memzones are, must not run out of them. */
+static void
+growth_needs_few_regions_and_little_more_than_is_used(void **state)
+{
+    fpheap      *heap = heap_with_step(0);
+    fpheap_stats stats;
+    unsigned     i;
+
+    (void)state;
+    for (i = 0; i < 500; i++) {
+        add(heap, i, FPHEAP_CHUNK / 2 + 1, 0);
+        assert_true(provider.held_bytes
+                    <= (i + 5) * (FPHEAP_CHUNK / 8 * 9) + 2 * FPHEAP_CHUNK);
+    }
+    assert_true(provider.held <= 80);
+    fpheap_stats_get(heap, &stats);
+    assert_true(stats.growth_max_ns > 0);
+    check_stats(heap);
+    drop_all(heap);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* The limit is on steps, not on objects. */
+static void
+an_object_above_the_largest_step_is_served(void **state)
+{
+    fpheap *heap = test_heap_within(&provider, 100 * FPHEAP_CHUNK);
+
+    (void)state;
+    begin();
+    add(heap, 0, 40 * FPHEAP_CHUNK, 0);
+    assert_true(provider.max_asked >= 40 * FPHEAP_CHUNK);
+    assert_true(provider.max_asked <= 43 * FPHEAP_CHUNK);
+    add(heap, 1, FPHEAP_CHUNK / 2, 0);
+    check_stats(heap);
+    drop_all(heap);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* What other classes park is used before the provider is asked for more. */
+static void
+what_is_parked_elsewhere_is_taken_back_before_growth(void **state)
+{
+    fpheap      *heap = test_heap_within(&provider, 24 * FPHEAP_CHUNK);
+    fpheap_stats stats;
+    size_t       size;
+    void        *list = NULL;
+    void        *object;
+
+    (void)state;
+    for (size = 1024; size < 60000; size += 1000) {
+        while ((object = fpheap_alloc(heap, size)) != NULL) {
+            memcpy(object, &list, sizeof(list));
+            list = object;
+        }
+        /* Two of three bytes at least are there for every size in its turn;
+         * the others are records, ends of slabs and gaps too short for one. */
+        fpheap_stats_get(heap, &stats);
+        assert_true(stats.live_bytes >= 16 * FPHEAP_CHUNK);
+        assert_int_equal(stats.parked_bytes + stats.slab_free_bytes, 0);
+        while (list != NULL) {
+            object = list;
+            memcpy(&list, object, sizeof(list));
+            fpheap_free(heap, object);
+        }
+    }
+    fpheap_stats_get(heap, &stats);
+    assert_true(stats.reclaims > 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* --- for people ----------------------------------------------------------- */
+
+static void
+a_dump_names_the_heap_and_its_bytes(void **state)
+{
+    fpheap_config config;
+    fpheap_stats  stats;
+    fpheap       *heap;
+    char         *text = NULL;
+    size_t        bytes = 0;
+    char          number[32];
+    FILE         *out;
+
+    (void)state;
+    memset(&config, 0, sizeof(config));
+    test_provider_init(&provider);
+    config.provider = &provider.calls;
+    heap = fpheap_create("dumped heap", &config);
+    assert_non_null(heap);
+    begin();
+    add(heap, 0, 1000, 0);
+    add(heap, 1, 3 * TEST_MIB, 0);
+    out = open_memstream(&text, &bytes);
+    assert_non_null(out);
+    fpheap_dump(heap, out);
+    (void)fclose(out);
+    assert_true(bytes > 100);
+    assert_non_null(strstr(text, "dumped heap"));
+    assert_int_equal(text[bytes - 1], '\n');
+    fpheap_stats_get(heap, &stats);
+    (void)snprintf(number, sizeof(number), "%zu", stats.region_bytes);
+    assert_non_null(strstr(text, number));
+    (void)snprintf(number, sizeof(number), "%zu", stats.live_bytes);
+    assert_non_null(strstr(text, number));
+    free(text);
+    check_stats(heap);
+    drop_all(heap);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+the_settings_can_be_read(void **state)
+{
+    const char *text = fpheap_config_string();
+    char        want[64];
+
+    (void)state;
+    assert_non_null(text);
+    (void)snprintf(want, sizeof(want), "FPHEAP_CHUNK_SHIFT=%d",
+                   FPHEAP_CHUNK_SHIFT);
+    assert_non_null(strstr(text, want));
+    (void)snprintf(want, sizeof(want), "FPHEAP_MAGAZINE=%d", FPHEAP_MAGAZINE);
+    assert_non_null(strstr(text, want));
+    (void)snprintf(want, sizeof(want), "FPHEAP_NO_THREADS=%d",
+                   FPHEAP_NO_THREADS);
+    assert_non_null(strstr(text, want));
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_size_alone_is_counted_exactly),
+        cmocka_unit_test(any_history_is_counted_exactly),
+        cmocka_unit_test(what_is_parked_is_counted_apart_from_what_is_free),
+        cmocka_unit_test(a_heap_without_objects_has_a_small_and_constant_cost),
+        cmocka_unit_test(the_peak_stays_when_the_regions_go),
+        cmocka_unit_test(a_class_that_is_none_is_einval_and_nothing_is_written),
+        cmocka_unit_test(a_walk_ends_when_the_visitor_says_so),
+        cmocka_unit_test(trim_gives_back_every_region_that_is_free),
+        cmocka_unit_test(trim_keeps_what_is_live),
+        cmocka_unit_test(trim_and_growth_again_is_stable),
+        cmocka_unit_test(regions_of_any_length_follow_each_other),
+        cmocka_unit_test(what_is_reserved_is_allocated_without_the_provider),
+        cmocka_unit_test(what_is_free_already_counts_as_reserved),
+        cmocka_unit_test(what_is_reserved_is_touched),
+        cmocka_unit_test(a_reserve_that_fails_keeps_what_it_got),
+        cmocka_unit_test(steps_of_growth_stay_within_the_largest),
+        cmocka_unit_test(growth_needs_few_regions_and_little_more_than_is_used),
+        cmocka_unit_test(an_object_above_the_largest_step_is_served),
+        cmocka_unit_test(what_is_parked_elsewhere_is_taken_back_before_growth),
+        cmocka_unit_test(a_dump_names_the_heap_and_its_bytes),
+        cmocka_unit_test(the_settings_can_be_read)
+    };
+
+    return cmocka_run_group_tests_name("stats", tests, NULL, NULL);
+}
