@@ -440,7 +440,7 @@ typedef struct fpheap_object {
 #define FPH_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define FPH_UNUSED      __attribute__((unused))
 #define FPH_INLINE      static inline __attribute__((always_inline, unused))
-#define FPH_NOINLINE    __attribute__((noinline, cold))
+#define FPH_NOINLINE    __attribute__((noinline))
 
 typedef struct fph_magazine fph_magazine;
 typedef struct fph_state    fph_state;
@@ -1383,7 +1383,7 @@ fph_popcount(uint64_t word)
 
 #ifndef FPHEAP_PANIC
 #  define FPHEAP_PANIC(message) fph_panic(message)
-FPH_NOINLINE static void
+__attribute__((noinline, cold)) static void
 fph_panic(const char *message)
 {
 #  if FPHEAP_NO_OS
