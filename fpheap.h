@@ -58,11 +58,11 @@
  *     [3] another thread's fpheap_self() cache          X   X   X   X
  *     [4] fpheap_walk, _check, _dump, _destroy          X   X   X   X
  *
- * A thread that is stopped anywhere inside the heap delays no other, except
- * while it is in the provider's callback: who needs new memory at that moment
- * waits for it, FPHEAP_GROWTH_WAIT_MS at most.  A thread may exit while a heap
- * that it used is being destroyed; then the two wait for each other.  After fork() the child may use the heap with
- * one thread; what the other threads had parked is lost to it.
+ * A thread that is stopped anywhere inside the heap delays no other, except while
+ * it is in the provider's callback: who needs new memory at that moment waits for
+ * it, FPHEAP_GROWTH_WAIT_MS at most.  A thread may exit while a heap that it used
+ * is being destroyed; then the two wait for each other.  After fork() the child may
+ * use the heap with one thread; what the other threads had parked is lost to it.
  *
  * [ERRORS] --------------------------------------------------------------------
  *
@@ -474,6 +474,7 @@ typedef struct fph_entry {
 struct fpheap {
     unsigned        entry;     /* byte offset in fph_table */
     unsigned        bins;      /* (nodes * FPH_CLASSES), immutable after create */
+    size_t          sized_max; /* FPH_CLASS_MAX; 0 on a heap of several nodes */
     unsigned        nodes;
     unsigned        flags;
     fph_state      *state;     /* NULL: no heap */
@@ -701,8 +702,7 @@ FPHEAP_API int fpheap_owns(fpheap *heap, const void *pointer);
  * object  its start, or a byte in the chunk in which it starts
  *
  * Returns  the IOVA, or FPHEAP_BAD_IOVA if the provider has none.
- * Threads  Any.  Blocks: never.  Cost: 2 loads; for an object that starts at a
- *          chunk's start, a call to the provider.
+ * Threads  Any.  Blocks: never.  Cost: 2 loads.
  */
 FPHEAP_API uint64_t fpheap_iova(fpheap *heap, const void *object);
 
@@ -944,13 +944,17 @@ fph_has_class(size_t size)
  * cache line of bins in the chunk's header, at an offset that depends on the
  * chunk's address: all headers begin at the same address bits, and with a fixed
  * offset a thousand chunks would share one set of the cache.  The bits above
- * those that number the page select the line, so one shift does both.
+ * those that number the page select the line, so one shift does both.  The quarters
+ * of the header before and after these lines stay unused: an object that overflows
+ * or underflows into the header meets them first.
  */
-#if FPHEAP_CHUNK_SHIFT - 10 > FPH_PAGE_BITS
-#  define FPH_MAP_BITS (FPHEAP_CHUNK_SHIFT - 10) /* the header is 1/512 chunk */
+#if FPHEAP_CHUNK_SHIFT >= 18
+#  define FPH_MAP_BITS (FPHEAP_CHUNK_SHIFT - 11)
 #else
-#  define FPH_MAP_BITS (FPH_PAGE_BITS + 1)       /* two lines at least */
+#  define FPH_MAP_BITS 7
 #endif
+#define FPH_HEADER    ((size_t)4 << FPH_MAP_BITS)      /* bytes */
+#define FPH_MAP_GUARD ((size_t)1 << FPH_MAP_BITS >> 1) /* entries */
 
 FPH_INLINE unsigned
 fph_bin_of(const void *object)
@@ -959,7 +963,7 @@ fph_bin_of(const void *object)
     const uint16_t *map = (const uint16_t *)(at & ~(uintptr_t)FPH_CHUNK_MASK);
 
     at = at >> FPHEAP_PAGE_SHIFT & (((uintptr_t)1 << FPH_MAP_BITS) - 1);
-    return FPH_LOAD(&map[at], RELAXED);
+    return FPH_LOAD(&map[FPH_MAP_GUARD + at], RELAXED);
 }
 
 /* Put an object on top of a bin; 0 if the loaded magazine is full. */
@@ -1040,11 +1044,11 @@ fph_free(fpheap *heap, fph_bin *bins, void *object)
     fph_free_miss(heap, object);
 }
 
-/* Only on a heap of one node does the size alone name the bin. */
+/* Whether the size alone names the bin. */
 FPH_INLINE int
 fph_size_is_bin(const fpheap *heap, size_t size)
 {
-    return (FPHEAP_MAX_NODES == 1 || heap->nodes == 1) && fph_has_class(size);
+    return size - 1 < (FPHEAP_MAX_NODES == 1 ? FPH_CLASS_MAX : heap->sized_max);
 }
 
 FPH_INLINE void
@@ -1433,12 +1437,13 @@ fph_is_writable(void *p)
 #endif
 }
 
-/* One write to every 4 KiB, so that no page is left to fault in. */
+/* One write to every 4 KiB, so that no page is left to fault in.  The memory is the
+ * caller's and stays as it is. */
 static void
 fph_touch(char *from, char *to)
 {
     for (; from < to; from += 4096)
-        *(volatile char *)from = 0;
+        *(volatile char *)from = *(volatile char *)from;
 }
 
 #define FPH_STATIC_ASSERT(name, condition) \
@@ -1541,7 +1546,7 @@ fph_meta_at(const fph_state *state, uint32_t ref)
     return block + (size_t)(ref & ((1u << FPH_UNIT_BITS) - 1)) * FPH_LINE;
 }
 
-static inline uint64_t
+static inline size_t
 fph_meta_units(size_t bytes)
 {
     return (bytes + FPH_LINE - 1) / FPH_LINE;
@@ -2312,10 +2317,10 @@ fph_pinned_chunk(const fph_state *state, size_t *index)
     return NULL;
 }
 
-/* Cut a record, from a new block if need be, and from a new region if the caller
- * may grow the heap.  Returns its reference, or 0: no memory can be had. */
+/* Cut a record, from a new block if need be.  Returns its reference, or 0 when no
+ * memory can be had. */
 static uint32_t
-fph_meta_get(fpheap *heap, int node, size_t bytes, int grow)
+fph_meta_get(fpheap *heap, int node, size_t bytes)
 {
     fph_state *state = heap->state;
 
@@ -2329,7 +2334,7 @@ fph_meta_get(fpheap *heap, int node, size_t bytes, int grow)
             return ref;
         region = fph_pinned_chunk(state, &index);
         if (region == NULL) {
-            if (!grow || fph_grow(heap, node, 0, 1 /* pinned */) != 0)
+            if (fph_grow(heap, node, 0, 1 /* pinned */) != 0)
                 return 0;
             continue;
         }
@@ -2403,11 +2408,11 @@ fph_regions_release(fpheap *heap)
  * An open chunk has a header in its page 0 and a descriptor among the records.
  *
  *     page 0                                   page 1     ...    page N - 1
- *     | map lines, one used | rest of page 0 |          |     |            |
+ *     | guard | lines | guard | objects |    |          |     |            |
  *
- * The header is FPH_HEADER bytes of lines, of which the chunk's address selects
- * two: the map, with the bin of each page (0: the page is in no slab), and next to
- * it the way to the descriptor.  What remains of page 0 serves slabs of small
+ * The header is FPH_HEADER bytes: lines, of which the chunk's address selects two,
+ * between guards.  One has the map, with the bin of each page (0: the page is in no
+ * slab), the other, next to it, the way to the descriptor.  What remains of page 0 serves slabs of small
  * objects and nothing else.
  *
  *   C1  Each page is in exactly one place: its bit in free[] is set, or a thread
@@ -2418,7 +2423,6 @@ fph_regions_release(fpheap *heap)
  *   C4  A chunk of which all pages are free is closed by whoever clears all bits
  *       at once, so never by two.
  */
-#define FPH_HEADER    ((size_t)2 << FPH_MAP_BITS)
 #define FPH_ALL_PAGES (~(uint64_t)0 >> (64 - FPH_PAGES))
 #define FPH_PAGE0     ((uint64_t)1)
 
@@ -2433,7 +2437,7 @@ enum { FPH_NOTHING, FPH_SLAB, FPH_RUN, FPH_HUGE };
 typedef struct fph_slab {
     fph_link   link;           /* in the stack of its bin */
     fph_word   info;           /* atomic */
-    fph_word   state;          /* atomic, SLAB */
+    fph_word   state;          /* atomic, SLAB; of a FPH_HUGE its IOVA */
     fph_chunk *chunk;          /* immutable */
     char      *base;           /* of the first object; written before any object
                                   leaves, read by who holds one */
@@ -2479,10 +2483,10 @@ fph_info_bin(uint64_t info)
     return (unsigned)(info >> 8 & 0xffff);
 }
 
-static inline uint64_t
+static inline uint32_t
 fph_info_count(uint64_t info)
 {
-    return info >> 32;
+    return (uint32_t)(info >> 32);
 }
 
 /* The map of the chunk at `base`. */
@@ -2492,17 +2496,18 @@ fph_map_of(char *base)
     uintptr_t line = (uintptr_t)base >> FPHEAP_PAGE_SHIFT
                    & (((uintptr_t)1 << FPH_MAP_BITS) - 1);
 
-    return (uint16_t *)(void *)base + line;
+    return (uint16_t *)(void *)base + FPH_MAP_GUARD + line;
 }
 
 /* The header next to it: the map's offset with its lowest bit turned. */
 static inline fph_header *
 fph_header_of(const void *base)
 {
-    uintptr_t offset = ((uintptr_t)base >> FPHEAP_PAGE_SHIFT
-                        & (((uintptr_t)1 << FPH_MAP_BITS) - 1)) * 2;
+    uintptr_t line = (uintptr_t)base >> FPHEAP_PAGE_SHIFT
+                   & (((uintptr_t)1 << FPH_MAP_BITS) - 1);
 
-    return (fph_header *)((uintptr_t)base + (offset ^ 2 * FPH_PAGES));
+    return (fph_header *)((uintptr_t)base
+                          + 2 * (FPH_MAP_GUARD + (line ^ FPH_PAGES)));
 }
 
 /* The start of the chunk that has the record of an object: for an object at a
@@ -2678,7 +2683,7 @@ fph_chunk_record(fpheap *heap, int node)
 
     if (chunk != NULL)
         return chunk;
-    ref = fph_meta_get(heap, node, sizeof(fph_chunk), 1 /* grow */);
+    ref = fph_meta_get(heap, node, sizeof(fph_chunk));
     if (ref == 0)
         return NULL;
     chunk = (fph_chunk *)fph_meta_at(heap->state, ref);
@@ -3140,11 +3145,12 @@ fph_slab_give(fph_state *state, void *const *objects, size_t n)
     size_t   i;
 
     for (i = 0; i < n; i++) {
-        size_t offset = gift.slab == NULL ? 0
-                      : (size_t)((char *)objects[i] - gift.slab->base);
+        size_t offset = 0;
 
         if (objects[i] == NULL)
             continue;
+        if (gift.slab != NULL)
+            offset = (size_t)((char *)objects[i] - gift.slab->base);
         if (offset >= gift.bytes) {
             fph_gift_announce(state, &gift);
             gift.bytes = 0;
@@ -3280,28 +3286,57 @@ fph_depot_get(fph_state *state, unsigned bin)
         fph_stack_pop(state, &state->depots[bin].full);
 }
 
+/* Take a full magazine of any depot of a node and empty it into its slabs. */
+static fph_magazine *
+fph_depot_rob(fph_state *state, int node)
+{
+    unsigned      bin = (unsigned)node * FPH_CLASSES;
+    unsigned      end = bin + FPH_CLASSES;
+    fph_magazine *magazine;
+
+    for (; bin < end; bin++) {
+        magazine = fph_depot_get(state, bin);
+        if (magazine == NULL)
+            continue;
+        fph_slab_give(state, magazine->slot, magazine->count);
+        fph_magazine_set_count(magazine, 0);
+        return magazine;
+    }
+    return NULL;
+}
+
+/* Magazines in the stack of empty ones have count 0. */
 static void
 fph_empty_put(fph_state *state, unsigned bin, fph_magazine *magazine)
 {
     fph_stack_push(fph_empties(state, bin), &magazine->link);
 }
 
-/* An empty magazine, or NULL: no memory for one. */
+/* An empty magazine: unused, new, or one of a depot, emptied into its slabs.  NULL:
+ * there is none; then only an allocation takes memory for one, so the records grow
+ * with what is live and not with what is parked. */
 static fph_magazine *
 fph_empty_get(fpheap *heap, unsigned bin, int grow)
 {
+    fph_state    *state = heap->state;
+    int           node  = fph_bin_node(bin);
     fph_magazine *magazine = (fph_magazine *)(void *)
-        fph_stack_pop(heap->state, fph_empties(heap->state, bin));
+        fph_stack_pop(state, fph_empties(state, bin));
+    uint32_t      ref;
 
-    if (magazine == NULL) {
-        uint32_t ref = fph_meta_get(heap, fph_bin_node(bin), sizeof *magazine,
-                                    grow);
-
-        if (ref == 0)
-            return NULL;
-        magazine = (fph_magazine *)fph_meta_at(heap->state, ref);
-        magazine->link.self = ref;
+    if (magazine != NULL)
+        return magazine;
+    ref = fph_meta_cut(state, sizeof *magazine);
+    if (ref == 0 && grow) {
+        magazine = fph_depot_rob(state, node);
+        if (magazine != NULL)
+            return magazine;
+        ref = fph_meta_get(heap, node, sizeof *magazine);
     }
+    if (ref == 0)
+        return NULL;
+    magazine = (fph_magazine *)fph_meta_at(state, ref);
+    magazine->link.self = ref;
     fph_magazine_set_count(magazine, 0);
     return magazine;
 }
@@ -3323,6 +3358,7 @@ fph_magazine_drain(fph_state *state, unsigned bin, fph_magazine *magazine)
  *
  *     seat     free -> entering -> taken -> leaving -> free    by its thread
  *              taken -> pinned -> taken                        by fpheap_destroy
+ *              any but free -> lost                            by fork, in the child
  *
  *   H1  Only the thread of a taken seat writes the entries of its fph_table, but
  *       for fpheap_destroy, which resets its heap's entry while it has the seat
@@ -3351,7 +3387,8 @@ enum {
     FPH_SEAT_ENTERING,
     FPH_SEAT_TAKEN,
     FPH_SEAT_PINNED,
-    FPH_SEAT_LEAVING
+    FPH_SEAT_LEAVING,
+    FPH_SEAT_LOST
 };
 
 typedef struct fph_seat {
@@ -3508,6 +3545,25 @@ fph_seat_leave(void *seat_)
     fph_store_release(&seat->state, FPH_SEAT_FREE);                 /* H5 */
 }
 
+/* In the child of a fork: the seats of the threads that are gone, and what their
+ * caches hold, are lost; who was in a provider will not come back. */
+static void
+fph_forked(void)
+{
+    unsigned i;
+
+    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
+        if (fph_load_relaxed(&fph_seats[i].state) != FPH_SEAT_FREE)
+            fph_store_relaxed(&fph_seats[i].state, FPH_SEAT_LOST);
+    }
+    if (fph_thread_is == FPH_THREAD_SEATED)
+        fph_store_relaxed(&fph_seats[fph_thread_seat].state, FPH_SEAT_TAKEN);
+    for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
+        if (fph_heaps[i].state != NULL)
+            fph_store_relaxed(&fph_heaps[i].state->growing, 0);
+    }
+}
+
 /* The key whose destructor is fph_seat_leave.  Threads that come first at the same
  * time make one each, and all but one delete theirs.  Returns 0 if there are no
  * more keys. */
@@ -3521,7 +3577,7 @@ fph_seat_key(pthread_key_t *key)
         if (pthread_key_create(key, fph_seat_leave) != 0)
             return 0;
         if (fph_cas_acq_rel(&made, &other, (uint64_t)*key + 1))
-            return 1;
+            return pthread_atfork(NULL, NULL, fph_forked) == 0;
         pthread_key_delete(*key);
     }
     *key = (pthread_key_t)(other - 1);
@@ -3606,7 +3662,7 @@ fph_cache_memory(fpheap *heap, unsigned seat, int node)
 
     if (cache != NULL)
         return cache;
-    ref = fph_meta_get(heap, node, bytes, 1 /* grow */);
+    ref = fph_meta_get(heap, node, bytes);
     if (ref == 0)
         return NULL;
     cache = (fpheap_cache *)fph_meta_at(heap->state, ref);
@@ -3668,9 +3724,9 @@ fpheap_self(fpheap *heap)
 
 /* [RECLAIM] ================================================================
  *
- * Before the heap grows it takes back what the node's depots park and its empty
- * slabs, if that is worth a pass; when the provider has nothing it does so anyway,
- * and takes back what this thread's cache parks too.
+ * Before the heap grows it takes back what the node's depots and this thread's cache
+ * park, and the node's empty slabs, if that is worth a pass; when the provider has
+ * nothing it does so anyway.
  */
 
 /* Bytes that the depots of a node park. */
@@ -3690,7 +3746,8 @@ fph_depot_bytes(const fpheap *heap, int node)
     return bytes;
 }
 
-/* Empty the depots of a node and retire its empty slabs. */
+/* Flush this thread's cache, empty the depots of a node and retire its empty
+ * slabs. */
 static void
 fph_reclaim(fpheap *heap, int node)
 {
@@ -3699,6 +3756,7 @@ fph_reclaim(fpheap *heap, int node)
     unsigned   i;
 
     fph_fetch_add_relaxed(&state->reclaims, 1);
+    fpheap_flush(heap);
     for (i = 0; i < FPH_CLASSES; i++, bin++) {
         fph_magazine *magazine;
         size_t        left = fph_depot_count(state, bin);
@@ -3715,17 +3773,14 @@ typedef struct fph_search {
     int      error;            /* 0 or a negative errno */
 } fph_search;
 
-/* A pass costs the time of some hundred allocations and what is parked; it is
- * worth it for a chunk, or the 16th part of the heap. */
+/* Whether a chunk or more can be taken back.  A pass costs what is parked, and saves
+ * a call to the provider and the first touch of a chunk. */
 static int
 fph_reclaim_pays(const fpheap *heap, int node)
 {
-    size_t pays = (size_t)fph_load_relaxed(&heap->state->region_bytes) / 16;
-
-    if (pays < FPHEAP_CHUNK)
-        pays = FPHEAP_CHUNK;
-    return fph_load_relaxed(&heap->state->empty_slabs) * FPHEAP_PAGE >= pays
-        || fph_depot_bytes(heap, node) >= pays;
+    return fph_load_relaxed(&heap->state->empty_slabs) * FPHEAP_PAGE
+               >= FPHEAP_CHUNK
+        || fph_depot_bytes(heap, node) >= FPHEAP_CHUNK;
 }
 
 /* Find memory for a node of which the caller lacks pages, or `chunks` fresh chunks
@@ -3739,10 +3794,8 @@ fph_find_memory(fpheap *heap, int node, size_t chunks, fph_search *search)
     }
     if (search->error == 0) {
         search->error = fph_grow(heap, node, chunks, 0 /* pinned */);
-        if (search->error != 0) {
-            fpheap_flush(heap);
+        if (search->error != 0)
             fph_reclaim(heap, node);
-        }
         return 1;
     }
     return 0;
@@ -3960,6 +4013,10 @@ fph_huge_open(fpheap *heap, fph_region *region, size_t index, size_t pages)
         return NULL;
     base = chunk->base + FPHEAP_CHUNK
          - ((pages % FPH_PAGES) << FPHEAP_PAGE_SHIFT);
+    /* The header before an object at a chunk's start is that of another chunk: the
+     * object's IOVA is kept in the record. */
+    fph_store_relaxed(&chunk->slab[FPH_PAGES - held].state,
+                      pages % FPH_PAGES == 0 ? fph_provider_iova(heap, base) : 0);
     for (i = 1; i <= tails; i++)
         FPH_STORE(&region->tail[index + i], (uint32_t)i, RELAXED);
     fph_large_record(chunk, FPH_PAGES - held, held, base,
@@ -4232,6 +4289,7 @@ fph_batch_end(fpheap *heap, fph_batch *batch)
         if (!fph_has_class(batch->size)) {
             for (i = 0; i < magazine->count; i++)
                 fph_free_miss(heap, magazine->slot[i]);
+            fph_magazine_set_count(magazine, 0);
             fph_empty_put(heap->state, batch->bin, magazine);
         } else if (cache != NULL) {
             fph_bin_exchange(heap->state, &cache->bins[batch->bin], batch->bin,
@@ -4246,9 +4304,10 @@ fph_batch_end(fpheap *heap, fph_batch *batch)
 static void
 fph_batch_take(fpheap *heap, fph_batch *batch, void **objects, size_t n)
 {
-    while (n > 0) {
-        fph_magazine *magazine = fph_batch_pop(heap->state, batch);
-        size_t        take = n < magazine->count ? n : magazine->count;
+    fph_magazine *magazine;
+
+    while (n > 0 && (magazine = fph_batch_pop(heap->state, batch)) != NULL) {
+        size_t take = n < magazine->count ? n : magazine->count;
 
         fph_magazine_set_count(magazine, magazine->count - take);
         memcpy(objects, magazine->slot + magazine->count, take * sizeof *objects);
@@ -4496,14 +4555,15 @@ fpheap_owns(fpheap *heap, const void *pointer)
 FPHEAP_API uint64_t
 fpheap_iova(fpheap *heap, const void *object)
 {
-    const char *base  = (const char *)((uintptr_t)object
-                                       & ~(uintptr_t)FPH_CHUNK_MASK);
-    size_t      offset = (size_t)((const char *)object - base);
-    uint64_t    iova;
+    const fph_header *header = fph_header_of(fph_chunk_base(object));
+    size_t            offset = (uintptr_t)object & FPH_CHUNK_MASK;
 
-    iova = offset == 0 ? fph_provider_iova(heap, base)
-                       : fph_header_of(base)->iova;
-    return iova == FPHEAP_BAD_IOVA ? iova : iova + offset;
+    (void)heap;
+    if (offset == 0)           /* see fph_huge_open */
+        return fph_load_relaxed(&fph_record_of(header->chunk,
+                                               FPH_PAGES - 1)->state);
+    return header->iova == FPHEAP_BAD_IOVA ? FPHEAP_BAD_IOVA
+                                           : header->iova + offset;
 }
 
 /* --- memory --------------------------------------------------------------- */
@@ -4581,7 +4641,6 @@ fpheap_trim(fpheap *heap)
 {
     int node;
 
-    fpheap_flush(heap);
     for (node = 0; (unsigned)node < heap->nodes; node++)
         fph_reclaim(heap, node);
     return fph_regions_release(heap);
@@ -4691,6 +4750,7 @@ fph_configure(fpheap *heap, const char *name, const fpheap_config *config)
 #endif
     heap->nodes = nodes == 0 ? 1 : nodes;
     heap->bins = heap->nodes * FPH_CLASSES;
+    heap->sized_max = heap->nodes == 1 ? FPH_CLASS_MAX : 0;
     heap->entry = (unsigned)((size_t)(heap - fph_heaps) * sizeof(fph_entry));
     heap->flags = config->flags;
     heap->growth_max = config->growth_max != 0 ? config->growth_max
@@ -4796,7 +4856,8 @@ fph_seats_pin(const fph_state *state)
         while (cache != NULL
                && !fph_cas_acquire(&fph_seats[i].state, &seat,      /* H6 */
                                    FPH_SEAT_PINNED)) {
-            if (seat == FPH_SEAT_FREE || seat == FPH_SEAT_ENTERING)
+            if (seat == FPH_SEAT_FREE || seat == FPH_SEAT_ENTERING
+                || seat == FPH_SEAT_LOST)
                 break;
             seat = FPH_SEAT_TAKEN;
             fph_yield();
@@ -4901,7 +4962,7 @@ fph_census_record(const fph_state *state, fph_census *census,
                   const fph_slab *slab)
 {
     uint64_t info  = fph_load_acquire(&slab->info);
-    size_t   count = (size_t)fph_info_count(info);
+    size_t   count = fph_info_count(info);
     unsigned k     = fph_info_bin(info) % FPH_CLASSES;
     int64_t  free;
 
@@ -5370,7 +5431,7 @@ fph_check_slab(const fpheap *heap, const fph_chunk *chunk, const fph_slab *slab)
     uint64_t         word  = fph_load_relaxed(&slab->state);
     uint64_t         info  = fph_load_relaxed(&slab->info);
     const fph_class *klass = fph_bin_class(state, fph_info_bin(info));
-    size_t           count = (size_t)fph_info_count(info);
+    size_t           count = fph_info_count(info);
     size_t           set   = 0, w;
     unsigned         i;
 
@@ -5406,7 +5467,7 @@ fph_covered_pages(const fph_state *state, const fph_slab *slab)
         return fph_page_mask(slab->page,
                              fph_bin_class(state, fph_info_bin(info))->pages);
     case FPH_RUN:
-        return fph_page_mask(slab->page, (unsigned)fph_info_count(info));
+        return fph_page_mask(slab->page, fph_info_count(info));
     case FPH_HUGE:
         return fph_page_mask(slab->page, fph_huge_held(fph_info_count(info)));
     default:
@@ -5557,7 +5618,7 @@ fph_walk_record(const fph_state *state, const fph_slab *slab,
                 const fph_walk *walk)
 {
     uint64_t info  = fph_load_relaxed(&slab->info);
-    size_t   count = (size_t)fph_info_count(info);
+    size_t   count = fph_info_count(info);
     size_t   i;
     int      rc    = 0;
 

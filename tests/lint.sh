@@ -27,7 +27,7 @@ if have cppcheck; then
     check "cppcheck" cppcheck --quiet --error-exitcode=1 --std=c11 \
         --enable=warning,portability,performance --inline-suppr \
         --suppress=missingIncludeSystem --max-configs=1 \
-        -DFPHEAP_IMPLEMENTATION -D_GNU_SOURCE=1 -U__cplusplus -D__GNUC__=12 \
+        -DFPHEAP_IMPLEMENTATION -DMAP_ANONYMOUS=32 -U__cplusplus -D__GNUC__=12 \
         -D__ATOMIC_RELAXED=0 -D__ATOMIC_ACQUIRE=2 -D__ATOMIC_RELEASE=3 \
         -D__ATOMIC_ACQ_REL=4 -D__ATOMIC_SEQ_CST=5 fpheap.h
 else

@@ -25,8 +25,12 @@
 #define BULK        96      /* more than a magazine and a bitmap's word */
 #define MAX_WORKERS 16
 
+/* Where most operations end. */
+enum { IN_CACHES, IN_SLABS, IN_CHUNKS };
+
 typedef struct scene {
     fpheap           *heap;
+    int               where;
     stress_boxes      boxes;
     pthread_barrier_t start;
     unsigned          running;
@@ -45,10 +49,12 @@ typedef struct worker {
 static uint64_t total_operations;
 
 static size_t
-random_size(uint64_t *random)
+random_size(uint64_t *random, int where)
 {
     unsigned kind = stress_below(random, 1024);
 
+    if (where == IN_CHUNKS && kind < 512)
+        return FPH_CLASS_MAX + stress_below(random, FPHEAP_CHUNK);
     if (kind < 900)
         return stress_below(random, 513);
     if (kind < 1008)
@@ -65,7 +71,7 @@ static void *
 take(worker *w)
 {
     fpheap *heap  = w->heap;
-    size_t  size  = random_size(&w->random);
+    size_t  size  = random_size(&w->random, w->scene->where);
     size_t  flags = 0;
     size_t  align;
     void   *object;
@@ -150,7 +156,7 @@ static void
 move_slot(worker *w)
 {
     void   **slot = &w->slot[stress_below(&w->random, SLOTS)];
-    size_t   size = random_size(&w->random);
+    size_t   size = random_size(&w->random, w->scene->where);
 
     if (*slot == NULL)
         return;
@@ -249,6 +255,8 @@ work(void *arg)
     while (w->done < w->wanted) {
         unsigned kind = stress_below(&w->random, 1024);
 
+        if (w->scene->where == IN_SLABS && kind % 8 == 0)
+            fpheap_flush(w->heap);
         if (kind < 700)
             turn_slot(w);
         else if (kind < 860)
@@ -317,7 +325,7 @@ disturb(void *arg)
                      0);
             break;
         case 5:
-            fpheap_free(s->heap, fpheap_alloc(s->heap, random_size(&random)));
+            fpheap_free(s->heap, fpheap_alloc(s->heap, 1000));
             break;
         default:
             look(s->heap, nowhere, &random);
@@ -346,7 +354,7 @@ empty_boxes(scene *s)
 }
 
 static void
-share_a_heap(unsigned workers, uint64_t operations, int disturbed)
+share_a_heap(unsigned workers, uint64_t operations, int where, int disturbed)
 {
     static worker all[MAX_WORKERS];
     pthread_t     thread[MAX_WORKERS];
@@ -363,6 +371,7 @@ share_a_heap(unsigned workers, uint64_t operations, int disturbed)
     memset(&s, 0, sizeof(s));
     memset(all, 0, sizeof(all));
     s.heap    = stress_heap("owners", &pages, 0);
+    s.where   = where;
     s.running = workers;
     pthread_barrier_init(&s.start, NULL, workers + (unsigned)disturbed);
     if (disturbed)
@@ -401,22 +410,40 @@ static void
 two_threads_never_own_one_object(void **state)
 {
     (void)state;
-    share_a_heap(2, 40000000, 0);
+    share_a_heap(2, 36000000, IN_CACHES, 0);
 }
 
 static void
 sixteen_threads_never_own_one_object(void **state)
 {
     (void)state;
-    share_a_heap(16, 40000000, 0);
+    share_a_heap(16, 36000000, IN_CACHES, 0);
+}
+
+static void
+nor_when_they_park_next_to_nothing(void **state)
+{
+    (void)state;
+    share_a_heap(2, 10000000, IN_SLABS, 0);
+    share_a_heap(16, 6000000, IN_SLABS, 0);
+}
+
+static void
+nor_when_half_of_the_objects_are_large(void **state)
+{
+    (void)state;
+    share_a_heap(2, 1500000, IN_CHUNKS, 0);
+    share_a_heap(16, 1500000, IN_CHUNKS, 0);
 }
 
 static void
 nor_with_trim_flush_stats_and_reserve_beside_them(void **state)
 {
     (void)state;
-    share_a_heap(2, 12000000, 1);
-    share_a_heap(16, 12000000, 1);
+    share_a_heap(2, 6000000, IN_CACHES, 1);
+    share_a_heap(16, 6000000, IN_CACHES, 1);
+    share_a_heap(2, 2000000, IN_SLABS, 1);
+    share_a_heap(2, 500000, IN_CHUNKS, 1);
 }
 
 int
@@ -425,6 +452,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_threads_never_own_one_object),
         cmocka_unit_test(sixteen_threads_never_own_one_object),
+        cmocka_unit_test(nor_when_they_park_next_to_nothing),
+        cmocka_unit_test(nor_when_half_of_the_objects_are_large),
         cmocka_unit_test(nor_with_trim_flush_stats_and_reserve_beside_them),
     };
     int failed;

@@ -301,16 +301,18 @@ run_line(line *l)
             highest = l->sample[i];
     limit = bound(l->heap, l->sizes, l->n_sizes, threads,
                   peak_live(l) * largest);
-    printf("  %u -> %u threads, %u sizes%s: %llu objects in %.1f s, regions "
-           "%zu KiB at 1 %%, %zu at the end, %zu at most, bound %zu\n",
-           l->producers, l->consumers, l->n_sizes, l->warm ? ", filled" : "",
-           (unsigned long long)moved, stress_seconds() - begin,
-           l->sample[1] >> 10, l->sample[SAMPLES] >> 10, highest >> 10,
-           limit >> 10);
-    if (l->warm)
+    printf("  %u -> %u threads, %u sizes: %llu objects in %.1f s, regions %zu "
+           "KiB at 1 %%, %zu at the end, %zu at most, ",
+           l->producers, l->consumers, l->n_sizes, (unsigned long long)moved,
+           stress_seconds() - begin, l->sample[1] >> 10,
+           l->sample[SAMPLES] >> 10, highest >> 10);
+    if (l->warm) {
+        printf("filled with %zu\n", l->sample[0] >> 10);
         CHECK_EQ(highest, l->sample[0]);
-    else
+    } else {
+        printf("bound %zu\n", limit >> 10);
         CHECK_LE(pages.peak, limit);
+    }
     stress_finish(l->heap);
     stress_pages_finish(&pages);
     pthread_barrier_destroy(&l->filled);
@@ -342,9 +344,9 @@ a_pipeline_is_flat_once_its_objects_exist(void **state)
 {
     (void)state;
     stress_test();
-    run_shape(1, 1, &several[7], 1, 8000000, 1);
-    run_shape(1, 1, several, MAX_SIZES, 6000000, 1);
-    run_shape(3, 1, several, MAX_SIZES, 6000000, 1);
+    run_shape(1, 1, &several[7], 1, 24000000, 1);
+    run_shape(1, 1, several, MAX_SIZES, 16000000, 1);
+    run_shape(3, 1, several, MAX_SIZES, 16000000, 1);
 }
 
 static void
@@ -352,8 +354,8 @@ a_pipeline_stays_below_its_bound(void **state)
 {
     (void)state;
     stress_test();
-    run_shape(1, 1, &several[7], 1, 6000000, 0);
-    run_shape(2, 2, several, MAX_SIZES, 6000000, 0);
+    run_shape(1, 1, &several[7], 1, 16000000, 0);
+    run_shape(2, 2, several, MAX_SIZES, 16000000, 0);
 }
 
 static void
@@ -361,9 +363,9 @@ threads_that_only_free_hold_nothing_back(void **state)
 {
     (void)state;
     stress_test();
-    run_shape(1, 4, &several[3], 1, 4000000, 1);
-    run_shape(1, 4, several, MAX_SIZES, 4000000, 1);
-    run_shape(1, 4, several, MAX_SIZES, 4000000, 0);
+    run_shape(1, 4, &several[3], 1, 12000000, 1);
+    run_shape(1, 4, several, MAX_SIZES, 12000000, 1);
+    run_shape(1, 4, several, MAX_SIZES, 12000000, 0);
 }
 
 /* --- threads that free a little and end ----------------------------------- */
@@ -391,7 +393,7 @@ threads_that_free_and_end_hold_nothing_back(void **state)
 {
     stress_pages pages;
     fpheap      *heap   = stress_heap("parcels", &pages, FPHEAP_CHUNK);
-    uint64_t     rounds = stress_work(15000);
+    uint64_t     rounds = stress_work(10000);
     size_t       early  = 0;
     parcel       two[2];
     uint64_t     r;
@@ -480,7 +482,7 @@ swings_between_sizes_grow_nothing_after_the_first_round(void **state)
     stress_pages pages;
     fpheap      *heap    = stress_heap("swings", &pages, FPHEAP_CHUNK);
     void       **objects = (void **)calloc(SWING, sizeof(*objects));
-    uint64_t     rounds  = 1 + stress_work(24);
+    uint64_t     rounds  = 1 + stress_work(16);
     double       begin   = stress_seconds();
     size_t       first   = 0;
     uint64_t     r;
@@ -535,7 +537,7 @@ nor_when_another_thread_frees(void **state)
     stress_test();
     s.heap    = stress_heap("swings", &pages, FPHEAP_CHUNK);
     s.objects = (void **)calloc(SWING, sizeof(*s.objects));
-    s.rounds  = 1 + stress_work(16);
+    s.rounds  = 1 + stress_work(12);
     CHECK(s.objects != NULL);
     pthread_barrier_init(&s.turn, NULL, 2);
     thread = stress_spawn(swing_back, &s);

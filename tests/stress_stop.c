@@ -8,16 +8,24 @@
  *
  *   - by chance: the signal comes from outside, at a random time
  *   - by instruction: the victim runs under the trap flag, counts its own
- *     instructions and stops at the n-th, with n drawn evenly; this reaches
- *     thread exit too.  x86-64, no sanitizer.
+ *     instructions and stops at the n-th, with n drawn evenly; or counts only
+ *     its locked ones and stops behind the n-th.  This reaches thread exit too.
+ *     x86-64, no sanitizer.
  *
  * Stops inside the provider's callbacks do not count: there others may wait.
  *
- * Chunks and magazines are small, and so are the victim's operations, so that
- * most of their instructions are in exchanges, claims, page maps and growth.
+ * Chunks, magazines and the number of classes are small, and so are the victim's
+ * operations, so that most of their instructions are in exchanges, claims, page
+ * maps and growth, and one that looks at all of the heap is not a long one.
  */
 #ifndef FPHEAP_CHUNK_SHIFT
 #  define FPHEAP_CHUNK_SHIFT 16
+#endif
+#ifndef FPHEAP_PAGE_SHIFT
+#  define FPHEAP_PAGE_SHIFT 12
+#endif
+#ifndef FPHEAP_CLASS_BITS
+#  define FPHEAP_CLASS_BITS 2
 #endif
 #ifndef FPHEAP_MAGAZINE
 #  define FPHEAP_MAGAZINE 8
@@ -61,6 +69,8 @@ typedef struct arena {
     pthread_mutex_t lock;
     unsigned char   used[ARENA_CHUNKS];
     unsigned        outstanding;
+    unsigned        gets;
+    unsigned        puts;
 } arena;
 
 static __thread volatile sig_atomic_t in_provider;
@@ -111,6 +121,7 @@ arena_get(void *ctx, size_t bytes, size_t align, int node,
         region->bytes  = n * FPHEAP_CHUNK;
         region->cookie = a->used + at;
         a->outstanding++;
+        a->gets++;
         error = 0;
     }
     pthread_mutex_unlock(&a->lock);
@@ -128,6 +139,7 @@ arena_put(void *ctx, const fpheap_region *region)
     memset(region->base, 0, region->bytes);
     memset(region->cookie, 0, region->bytes / FPHEAP_CHUNK);
     a->outstanding--;
+    a->puts++;
     pthread_mutex_unlock(&a->lock);
     leave_provider();
     return 0;
@@ -581,10 +593,11 @@ static void
 report(const char *how, const tally *result, double begin)
 {
     printf("  %llu stops %s, %llu more in the provider, in %.1f s; the slowest "
-           "%u operations beside one took %.1f ms\n",
+           "%u operations beside one took %.1f ms; %u regions given, %u taken "
+           "back\n",
            (unsigned long long)result->stops, how,
            (unsigned long long)result->exempt, stress_seconds() - begin,
-           OPERATIONS, result->slowest * 1e3);
+           OPERATIONS, result->slowest * 1e3, memory.gets, memory.puts);
 }
 
 static fpheap *
@@ -649,7 +662,7 @@ a_thread_stopped_by_chance_delays_no_other(void **state)
     struct sigaction action;
     fpheap          *heap   = open_heap();
     uint64_t         random = stress_state(1000);
-    uint64_t         stops  = stress_work(700);
+    uint64_t         stops  = stress_work(400);
     double           begin  = stress_seconds();
     tally            result = {0, 0, 0};
     runner           r[OTHERS];
@@ -699,8 +712,16 @@ a_thread_stopped_by_chance_delays_no_other(void **state)
 
 #if CAN_STEP
 
-#define TRAP_FLAG 0x100
+#define TRAP_FLAG   0x100
+#define LOCK_PREFIX 0xf0
 
+/* What is counted: every instruction, or each that follows a locked one.  Where
+ * a thread stops between two accesses to shared words makes no difference to the
+ * others, so the second kind meets the rare states much sooner. */
+enum { ANY_INSTRUCTION, AFTER_LOCKED };
+
+static __thread volatile sig_atomic_t counted;
+static __thread volatile sig_atomic_t was_locked;
 static __thread volatile uint64_t     steps;
 static __thread volatile uint64_t     last_step;
 
@@ -709,24 +730,32 @@ on_trap(int number, siginfo_t *info, void *context)
 {
     ucontext_t *at    = (ucontext_t *)context;
     greg_t     *flags = &at->uc_mcontext.gregs[REG_EFL];
+    uintptr_t   next  = (uintptr_t)at->uc_mcontext.gregs[REG_RIP];
+    int         count = counted == ANY_INSTRUCTION || was_locked;
 
     (void)number;
     (void)info;
     if (!stepping || in_provider) {
         *flags &= ~(greg_t)TRAP_FLAG;
+        was_locked = 0;
         return;
     }
     *flags |= TRAP_FLAG;
-    if (++steps == last_step)
+    was_locked = *(const unsigned char *)next == LOCK_PREFIX;
+    if (count && ++steps == last_step) {
+        stepping = 0;       /* the rest may run at full speed */
         stop_here();
+    }
 }
 
 static void
-start_stepping(uint64_t at)
+start_stepping(int what, uint64_t at)
 {
-    steps     = 0;
-    last_step = at;
-    stepping  = 1;
+    steps      = 0;
+    last_step  = at;
+    counted    = what;
+    was_locked = 0;
+    stepping   = 1;
     raise(SIGTRAP);
 }
 
@@ -740,12 +769,13 @@ stop_stepping(void)
 typedef struct stepper {
     player           player;
     const operation *operation;     /* NULL: thread exit */
+    int              counted;
     uint64_t         stop_at;       /* 0: only count */
     uint64_t         steps;
 } stepper;
 
-/* Counts down in the destructors' rounds: the heap's destructor runs in the
- * first, so the count ends in the second. */
+/* Made before the heap's, so its destructor runs first: it starts the count in
+ * the first round of destructors and ends it in the second. */
 static pthread_key_t exit_key;
 
 static void
@@ -756,7 +786,7 @@ end_of_thread(void *arg)
     if (s->steps == 0) {
         s->steps = 1;
         pthread_setspecific(exit_key, s);
-        start_stepping(s->stop_at);
+        start_stepping(s->counted, s->stop_at);
         return;
     }
     stop_stepping();
@@ -780,7 +810,7 @@ suffer_one(void *arg)
     }
     for (i = stress_below(&s->player.random, 20); i > 0; i--)
         turn(&s->player);
-    start_stepping(s->stop_at);
+    start_stepping(s->counted, s->stop_at);
     s->operation->run(&s->player);
     stop_stepping();
     s->steps = steps;
@@ -806,12 +836,11 @@ step_through(stepper *s, uint64_t stop_at, runner *r, tally *result)
 }
 
 static void
-a_thread_stopped_at_any_instruction_delays_no_other(void **state)
+stop_at_chosen(int what, uint64_t stops, const char *how)
 {
     struct sigaction action;
     fpheap          *heap   = open_heap();
     uint64_t         random = stress_state(2000);
-    uint64_t         stops  = stress_work(900);
     double           begin  = stress_seconds();
     tally            result = {0, 0, 0};
     uint64_t         longest[STRESS_LEN(operations) + 1];
@@ -820,19 +849,18 @@ a_thread_stopped_at_any_instruction_delays_no_other(void **state)
     stepper          s;
     unsigned         i;
 
-    (void)state;
     stress_test();
     memset(longest, 0, sizeof(longest));
     memset(&action, 0, sizeof(action));
     action.sa_sigaction = on_trap;
     action.sa_flags     = SA_SIGINFO;
     CHECK_EQ(sigaction(SIGTRAP, &action, NULL), 0);
-    CHECK_EQ(pthread_key_create(&exit_key, end_of_thread), 0);
     open_pipes();
     memset(&s, 0, sizeof(s));
     s.player.heap   = heap;
     s.player.owner  = VICTIM;
     s.player.random = stress_state(VICTIM);
+    s.counted       = what;
     start_others(r, thread, heap);
     while (result.stops < stops) {
         unsigned at = stress_below(&random, STRESS_LEN(longest));
@@ -848,26 +876,64 @@ a_thread_stopped_at_any_instruction_delays_no_other(void **state)
             longest[at] = n;
     }
     stop_others(r, thread);
-    report("at chosen instructions", &result, begin);
-    printf("  longest runs, in instructions:");
+    report(how, &result, begin);
+    printf("  most of them in one run:");
     for (i = 0; i < STRESS_LEN(longest); i++)
         printf(" %s %llu%s",
                i < STRESS_LEN(operations) ? operations[i].name : "thread exit",
                (unsigned long long)longest[i],
                i + 1 < STRESS_LEN(longest) ? "," : "\n");
     close_pipes();
-    CHECK_EQ(pthread_key_delete(exit_key), 0);
     close_heap(heap);
 }
-
-#else
 
 static void
 a_thread_stopped_at_any_instruction_delays_no_other(void **state)
 {
     (void)state;
+    stop_at_chosen(ANY_INSTRUCTION, stress_work(160), "at any instruction");
+}
+
+static void
+a_thread_stopped_after_any_locked_one_delays_no_other(void **state)
+{
+    (void)state;
+    stop_at_chosen(AFTER_LOCKED, stress_work(240),
+                   "after a locked instruction");
+}
+
+static void
+prepare_stepping(void)
+{
+    CHECK_EQ(pthread_key_create(&exit_key, end_of_thread), 0);
+}
+
+#else
+
+static void
+prepare_stepping(void)
+{
+}
+
+static void
+skip_stepping(void)
+{
     printf("  skipped: no single-stepping here (x86-64 without a sanitizer)\n");
     skip();
+}
+
+static void
+a_thread_stopped_at_any_instruction_delays_no_other(void **state)
+{
+    (void)state;
+    skip_stepping();
+}
+
+static void
+a_thread_stopped_after_any_locked_one_delays_no_other(void **state)
+{
+    (void)state;
+    skip_stepping();
 }
 
 #endif
@@ -878,8 +944,10 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_thread_stopped_by_chance_delays_no_other),
         cmocka_unit_test(a_thread_stopped_at_any_instruction_delays_no_other),
+        cmocka_unit_test(a_thread_stopped_after_any_locked_one_delays_no_other),
     };
 
     stress_program("stress_stop");
+    prepare_stepping();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -183,7 +183,7 @@ stress_program(const char *name)
 }
 
 /* At the head of each test: a crash in any thread shall end the process, where
- * cmocka's handlers would jump out of the wrong thread. */
+ * cmocka's handlers would jump out of the wrong thread, and so shall a hang. */
 STRESS_UNUSED static void
 stress_test(void)
 {
@@ -191,6 +191,7 @@ stress_test(void)
 
     for (i = 0; i < STRESS_LEN(stress_crashes); i++)
         sigaction(stress_crashes[i], &stress_crash_actions[i], NULL);
+    alarm((unsigned)(300 * stress_soak));
 }
 
 STRESS_UNUSED static pthread_t

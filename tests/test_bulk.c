@@ -6,7 +6,14 @@
 #include "fpheap.h"
 #include "test_util.h"
 
-#define MOST (20 * FPHEAP_MAGAZINE + 100)
+#define LIMIT (6 * FPHEAP_CHUNK)
+#define MOST  (20 * FPHEAP_MAGAZINE + (unsigned)(LIMIT / FEW_LEAST) + 4000)
+
+/* Sizes of which LIMIT bytes hold few. */
+#define FEW_LEAST (FPHEAP_CHUNK / 1024)
+static const size_t few[] = { FEW_LEAST, FPHEAP_PAGE / 7, FPHEAP_PAGE,
+                              FPHEAP_CHUNK / 7, FPH_CLASS_MAX + 1,
+                              FPHEAP_CHUNK * 3 / 2 };
 
 static test_provider provider;
 static void         *objects[MOST];
@@ -183,7 +190,6 @@ capacity(fpheap *heap, size_t size)
 static void
 a_bulk_that_cannot_be_served_takes_nothing(void **state)
 {
-    size_t       few[] = { 2048, 9000, 65536, 300000, 524289, 3000000 };
     fpheap_stats before;
     fpheap_stats after;
     unsigned     full;
@@ -192,7 +198,7 @@ a_bulk_that_cannot_be_served_takes_nothing(void **state)
 
     (void)state;
     for (s = 0; s < TEST_COUNT(few); s++) {
-        fpheap *heap = test_heap_within(&provider, 12 * TEST_MIB);
+        fpheap *heap = test_heap_within(&provider, LIMIT);
         void   *kept = fpheap_alloc(heap, 100);
 
         full = capacity(heap, few[s]);
@@ -226,7 +232,7 @@ a_bulk_that_cannot_be_served_takes_nothing(void **state)
 static void
 a_bulk_above_anything_is_refused_without_a_write(void **state)
 {
-    fpheap  *heap = test_heap_within(&provider, 12 * TEST_MIB);
+    fpheap  *heap = test_heap_within(&provider, LIMIT);
     unsigned huge[] = { 10000000, INT_MAX, UINT_MAX - 1, UINT_MAX };
     void    *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS,
                          -1, 0);
@@ -253,13 +259,12 @@ a_bulk_above_anything_is_refused_without_a_write(void **state)
 static void
 a_burst_gives_what_there_is(void **state)
 {
-    size_t   few[] = { 2048, 9000, 65536, 300000, 524289, 3000000 };
     unsigned full;
     size_t   s;
 
     (void)state;
     for (s = 0; s < TEST_COUNT(few); s++) {
-        fpheap *heap = test_heap_within(&provider, 12 * TEST_MIB);
+        fpheap *heap = test_heap_within(&provider, LIMIT);
 
         full = capacity(heap, few[s]);
         assert_true(full + 65 < MOST);
@@ -288,7 +293,7 @@ static void
 holes_in_a_bulk_are_skipped(void **state)
 {
     fpheap  *heap = test_heap_over(&provider);
-    size_t   few[] = { 16, 64, 2048, 65536, 524289 };
+    size_t   holed[] = { 16, 64, 2048, 65536, 524289 };
     unsigned lengths[] = { 1, 2, 3, 8, 33, 200, FPHEAP_MAGAZINE,
                            2 * FPHEAP_MAGAZINE + 3 };
     unsigned pattern;
@@ -297,12 +302,12 @@ holes_in_a_bulk_are_skipped(void **state)
     unsigned i;
 
     (void)state;
-    for (s = 0; s < TEST_COUNT(few); s++) {
+    for (s = 0; s < TEST_COUNT(holed); s++) {
         for (c = 0; c < TEST_COUNT(lengths); c++) {
             unsigned n = lengths[c];
             unsigned live = n;
 
-            if (n * few[s] > 24 * TEST_MIB)
+            if (n * holed[s] > 24 * TEST_MIB)
                 continue;
             for (pattern = 0; pattern < 6; pattern++) {
                 unsigned way;
@@ -316,11 +321,11 @@ holes_in_a_bulk_are_skipped(void **state)
                                 || (pattern == 4 && i % 2 == 1)
                                 || (pattern == 5 && i != n / 2);
 
-                        objects[i] = hole ? NULL : fpheap_alloc(heap, few[s]);
+                        objects[i] = hole ? NULL : fpheap_alloc(heap, holed[s]);
                         live += !hole;
                     }
                     TEST_CHECK_LIVE(heap, live);
-                    take(heap, way, few[s], n);
+                    take(heap, way, holed[s], n);
                     TEST_CHECK_LIVE(heap, 0);
                 }
             }

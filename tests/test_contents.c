@@ -12,7 +12,7 @@
 #include "test_util.h"
 
 #define GRANULE     16
-#define UNITS       40         /* chunks in the arena */
+#define UNITS       (80 * TEST_MIB / FPHEAP_CHUNK + 4)
 #define ARENA_BYTES (UNITS * FPHEAP_CHUNK)
 #define OBJECTS     2048
 
@@ -432,8 +432,8 @@ an_object_comes_back_with_what_its_last_owner_left(void **state)
 
     (void)state;
     for (s = 0; s < TEST_COUNT(sizes); s++) {
-        size_t   n = 8 * TEST_MIB / sizes[s] < OBJECTS
-                   ? 8 * TEST_MIB / sizes[s] : OBJECTS;
+        size_t   n = 4 * TEST_MIB / sizes[s] < OBJECTS
+                   ? 4 * TEST_MIB / sizes[s] : OBJECTS;
         unsigned round;
         size_t   again = 0;
         size_t   i;

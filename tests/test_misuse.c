@@ -449,8 +449,8 @@ double_free_at_once(size_t size)
 static void
 a_double_free_of_what_has_no_class_is_reported_at_once(void **state)
 {
-    size_t sizes[] = { FPH_CLASS_MAX + 1, FPHEAP_CHUNK / 2, FPHEAP_CHUNK - 1,
-                       FPHEAP_CHUNK, 3 * FPHEAP_CHUNK };
+    size_t sizes[] = { FPH_CLASS_MAX + 1, FPHEAP_CHUNK * 3 / 4,
+                       FPHEAP_CHUNK - 1, FPHEAP_CHUNK, 3 * FPHEAP_CHUNK };
     size_t i;
 
     (void)state;
@@ -588,15 +588,29 @@ a_pointer_into_a_small_object_is_reported_at_the_slab(void **state)
 
 /* --- writing past the end ------------------------------------------------- */
 
-/* Overflow and underflow by up to 64 bytes of every object of a class: whatever
- * lies there, it is an object or nothing, never a record of the heap. */
+/* Write up to 64 bytes below and above an object, within its region. */
+static void
+write_around(fpheap *heap, char *object)
+{
+    char  *end = object + fpheap_usable_size(heap, object);
+    size_t k;
+
+    for (k = 0; k < 64; k++) {
+        if (test_grant_of(&provider, end + k) != NULL)
+            end[k] = (char)0x77;
+        if (test_grant_of(&provider, object - 1 - k) != NULL)
+            object[-1 - (ptrdiff_t)k] = (char)0x77;
+    }
+}
+
+/* Whatever is there, it is an object or nothing, never a record of the heap. */
 static void
 writing_past_an_object_never_reaches_the_heap(void **state)
 {
-    size_t  sizes[] = { 1, 16, 48, 64, 100, 256, 1000, 2048, 5000, 9000,
-                        30000, FPHEAP_PAGE, 200000, FPH_CLASS_MAX };
-    size_t  s;
-    size_t  i;
+    size_t sizes[] = { 1, 16, 48, 64, 100, 256, 1000, 2048, 5000, 9000,
+                       30000, FPHEAP_PAGE, 200000, FPH_CLASS_MAX };
+    size_t s;
+    size_t i;
 
     (void)state;
     for (s = 0; s < TEST_COUNT(sizes); s++) {
@@ -609,23 +623,41 @@ writing_past_an_object_never_reaches_the_heap(void **state)
             objects[i] = (char *)fpheap_alloc(heap, sizes[s]);
             assert_non_null(objects[i]);
         }
-        for (i = 0; i < n; i++) {
-            char  *end = objects[i] + fpheap_usable_size(heap, objects[i]);
-            size_t k;
-
-            for (k = 0; k < 64; k++) {
-                if (test_grant_of(&provider, end + k) != NULL
-                    && ((uintptr_t)(end + k) & (FPHEAP_CHUNK - 1)) >= 64)
-                    end[k] = (char)0x77;
-                if (test_grant_of(&provider, objects[i] - 1 - k) != NULL)
-                    objects[i][-1 - (ptrdiff_t)k] = (char)0x77;
-            }
-        }
+        for (i = 0; i < n; i++)
+            write_around(heap, objects[i]);
         TEST_CHECK_LIVE(heap, n);
         for (i = 0; i < n; i++)
             fpheap_free(heap, objects[i]);
         TEST_DESTROY_OVER(heap, &provider);
     }
+    EXPECT_PANICS(0);
+}
+
+/* Where a header is in its chunk depends on the chunk's address; here there are
+ * chunks in a row, each full from the header to its end. */
+static void
+writing_past_an_object_reaches_no_header_of_any_chunk(void **state)
+{
+    enum { CHUNKS = 140, SMALL = 4000 };
+    static char *large[CHUNKS];
+    static char *small[SMALL];
+    fpheap      *heap = test_heap_over(&provider);
+    size_t       i;
+
+    (void)state;
+    assert_int_equal(fpheap_reserve(heap, CHUNKS * FPHEAP_CHUNK, 0), 0);
+    for (i = 0; i < CHUNKS; i++)
+        large[i] = (char *)fpheap_alloc(heap, FPHEAP_CHUNK - FPHEAP_PAGE);
+    for (i = 0; i < SMALL; i++)
+        small[i] = (char *)fpheap_alloc(heap, FPHEAP_PAGE / 32);
+    for (i = 0; i < CHUNKS; i++)
+        write_around(heap, large[i]);
+    for (i = 0; i < SMALL; i++)
+        write_around(heap, small[i]);
+    TEST_CHECK_LIVE(heap, CHUNKS + SMALL);
+    fpheap_free_bulk(heap, (void *const *)large, CHUNKS);
+    fpheap_free_bulk(heap, (void *const *)small, SMALL);
+    TEST_DESTROY_OVER(heap, &provider);
     EXPECT_PANICS(0);
 }
 
@@ -649,7 +681,8 @@ main(void)
         cmocka_unit_test(a_wrong_pointer_at_the_start_of_a_chunk_is_reported),
         cmocka_unit_test(a_pointer_into_a_large_object_is_reported),
         cmocka_unit_test(a_pointer_into_a_small_object_is_reported_at_the_slab),
-        cmocka_unit_test(writing_past_an_object_never_reaches_the_heap)
+        cmocka_unit_test(writing_past_an_object_never_reaches_the_heap),
+        cmocka_unit_test(writing_past_an_object_reaches_no_header_of_any_chunk)
     };
 
     return cmocka_run_group_tests_name("misuse", tests, NULL, NULL);

@@ -276,7 +276,8 @@ exhaust(fpheap *heap, int node, size_t size, unsigned *n)
 static void
 without_spill_a_node_without_memory_is_enomem(void **state)
 {
-    size_t   few[] = { 2048, 30000, FPH_CLASS_MAX + 1, FPHEAP_CHUNK };
+    size_t   few[] = { FPHEAP_CHUNK / 1024, FPHEAP_PAGE / 2,
+                       FPH_CLASS_MAX + 1, FPHEAP_CHUNK };
     size_t   s;
     unsigned i;
 
@@ -306,7 +307,8 @@ without_spill_a_node_without_memory_is_enomem(void **state)
 static void
 with_spill_a_node_without_memory_is_served_from_the_others(void **state)
 {
-    size_t   few[] = { 2048, 30000, FPH_CLASS_MAX + 1, FPHEAP_CHUNK };
+    size_t   few[] = { FPHEAP_CHUNK / 1024, FPHEAP_PAGE / 2,
+                       FPH_CLASS_MAX + 1, FPHEAP_CHUNK };
     size_t   s;
     unsigned i;
 
@@ -421,9 +423,8 @@ trim_gives_back_the_memory_of_every_node(void **state)
         objects[i] = fpheap_alloc_on(heap, 100000, (int)(i % NODES));
     fpheap_free_bulk(heap, objects, 400);
     assert_true(fpheap_trim(heap) >= 30 * TEST_MIB);
-    for (i = 0; i < provider.grants; i++)
-        if (provider.grant[i].held)
-            assert_int_equal(provider.grant[i].node, 0);
+    /* What remains has the heap's own records. */
+    assert_true(provider.held_bytes <= 8 * FPHEAP_CHUNK);
     TEST_CHECK_LIVE(heap, 0);
     TEST_DESTROY_OVER(heap, &provider);
 }

@@ -507,7 +507,8 @@ regions_of_any_length_follow_each_other(void **state)
 static void
 what_is_reserved_is_allocated_without_the_provider(void **state)
 {
-    size_t sizes[] = { 64, 2048, 4096, 30000, FPHEAP_PAGE };
+    size_t small = FPHEAP_CHUNK / 1024;
+    size_t sizes[] = { 64, small / 2, small, FPHEAP_PAGE / 2, FPHEAP_PAGE };
     size_t amounts[] = { 1, FPHEAP_PAGE, FPHEAP_CHUNK, 10 * FPHEAP_CHUNK,
                          33 * FPHEAP_CHUNK + 5 };
     size_t s;
@@ -524,7 +525,7 @@ what_is_reserved_is_allocated_without_the_provider(void **state)
             assert_int_equal(fpheap_reserve(heap, amounts[a], 0), 0);
             TEST_CHECK_LIVE(heap, 0);
             gets = provider.gets;
-            while (taken + amounts[a] / (sizes[s] > 4096 ? 3 : 256) + sizes[s]
+            while (taken + amounts[a] / (sizes[s] > small ? 2 : 256) + sizes[s]
                    <= amounts[a]) {
                 void *object = fpheap_alloc(heap, sizes[s]);
 
