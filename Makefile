@@ -39,7 +39,7 @@ examples: $(EXAMPLES) $(SHIM) ## build the examples and the malloc shim
 test: ## all tests, or those with a word in their names: make test T=bulk
 	@CC='$(CC)' tests/install_deps.sh
 	@$(MAKE) --no-print-directory -j2 all
-	@B=$(B) T='$(T)' CC='$(CC)' tests/run.sh $(PROGRAMS) $(OTHERS) $(SCRIPTS)
+	@B=$(B) T='$(T)' CC='$(CC)' tests/run.sh $(SCRIPTS) $(OTHERS) $(PROGRAMS)
 
 all: $(EXAMPLES) $(SHIM) $(PROGRAMS) $(OTHERS)
 

@@ -1704,7 +1704,7 @@ fph_stack_take(const fph_state *state, fph_word *stack)
  *   F2  fresh: fetch_or, hand back   release  F1       is done with it
  *   F3  region[]: store              release  F4       the descriptor
  *   F4  region[]: load               acquire  F3       before it is read
- *   F5  version, base, chunks        see fph_region_find
+ *   F5  version, base, chunks        see fph_region_extent
  *   F6  used: CAS, to reuse          acquire  F7       the old region is gone
  *   F7  used: store 0                release  F6
  *   F8  free: fetch_or, pages freed  seq_cst  F11      and release for F9
@@ -2750,6 +2750,18 @@ fph_pages_put(fph_region *region, size_t index, uint64_t pages)
     return pages;
 }
 
+/* Close a chunk if all its pages are free.  Returns whether it did. */
+static int
+fph_chunk_try_close(fph_region *region, size_t index)
+{
+    uint64_t pages = FPH_ALL_PAGES;
+
+    if (!fph_cas_acquire(&region->free[index], &pages, 0))          /* F9 */
+        return 0;
+    fph_chunk_close(FPH_LOAD(&region->chunk[index], ACQUIRE));
+    return 1;
+}
+
 /* Free pages that the caller owns; the last ones close the chunk. */
 static void
 fph_pages_free(fph_chunk *chunk, uint64_t pages)
@@ -2757,11 +2769,26 @@ fph_pages_free(fph_chunk *chunk, uint64_t pages)
     fph_region *region = chunk->region;
     size_t      index  = chunk->index;
 
-    if (fph_pages_put(region, index, pages) == FPH_ALL_PAGES) {
-        pages = FPH_ALL_PAGES;
-        if (fph_cas_acquire(&region->free[index], &pages, 0))       /* F9 */
-            fph_chunk_close(FPH_LOAD(&region->chunk[index], ACQUIRE));
+    if (fph_pages_put(region, index, pages) == FPH_ALL_PAGES)
+        fph_chunk_try_close(region, index);
+}
+
+/* Close the chunks of a node that fpheap_reserve has left open.  Returns how many. */
+static size_t
+fph_node_close(const fph_state *state, int node)
+{
+    size_t closed = 0;
+    size_t i, index;
+
+    for (i = 0; i < fph_region_count(state); i++) {
+        fph_region *region = fph_region_on(state, i, node);
+
+        for (index = 0; region != NULL && index < region->capacity; index++) {
+            if (fph_load_relaxed(&region->free[index]) == FPH_ALL_PAGES)
+                closed += (size_t)fph_chunk_try_close(region, index);
+        }
     }
+    return closed;
 }
 
 /* Open a fresh chunk of a region.  Returns its descriptor, with all pages the
@@ -3746,8 +3773,8 @@ fph_depot_bytes(const fpheap *heap, int node)
     return bytes;
 }
 
-/* Flush this thread's cache, empty the depots of a node and retire its empty
- * slabs. */
+/* Flush this thread's cache, empty the depots of a node, retire its empty slabs and
+ * close its empty chunks. */
 static void
 fph_reclaim(fpheap *heap, int node)
 {
@@ -3765,6 +3792,7 @@ fph_reclaim(fpheap *heap, int node)
             fph_magazine_drain(state, bin, magazine);
         fph_bin_retire(state, bin);
     }
+    fph_node_close(state, node);
 }
 
 /* Where a call that found no memory stands. */
@@ -3788,9 +3816,13 @@ fph_reclaim_pays(const fpheap *heap, int node)
 static int
 fph_find_memory(fpheap *heap, int node, size_t chunks, fph_search *search)
 {
-    if (search->steps++ == 0 && fph_reclaim_pays(heap, node)) {
-        fph_reclaim(heap, node);
-        return 1;
+    if (search->steps++ == 0) {
+        if (fph_reclaim_pays(heap, node)) {
+            fph_reclaim(heap, node);
+            return 1;
+        }
+        if (chunks > 1 && fph_node_close(heap->state, node) > 0)
+            return 1;
     }
     if (search->error == 0) {
         search->error = fph_grow(heap, node, chunks, 0 /* pinned */);

@@ -5,7 +5,7 @@
 # extensions, at -O0 to -O3, for this machine, i686 and aarch64: the declarations
 # alone, the implementation, and a private copy (FPHEAP_STATIC).  FULL=1 compiles
 # each combination; without it each compiler sees each standard at -O0, where its
-# front end finds as much as it ever does, and one standard at each level.
+# front end finds as much as it ever does, and one standard at each level and mode.
 . "$(dirname "$0")/lib.sh"
 
 warnings="-Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow
@@ -37,11 +37,11 @@ for mode in declarations implementation static; do
     cp "$scratch/$mode.c" "$scratch/$mode.cpp"
 done
 
-# compile LANGUAGE COMPILER FLAGS... - each mode with it
+# compile "MODE..." LANGUAGE COMPILER FLAGS...
 compile() {
-    local language=$1 mode
-    shift
-    for mode in declarations implementation static; do
+    local modes=$1 language=$2 mode
+    shift 2
+    for mode in $modes; do
         # shellcheck disable=SC2086
         if ! "$@" $warnings $extra -I"$top" -c "$scratch/$mode.$language" \
                 -o "$scratch/out.o" > "$scratch/log" 2>&1; then
@@ -53,9 +53,10 @@ compile() {
 }
 
 # standards COMPILER LANGUAGE LEVELS STANDARD... - the first standard at each
-# level, the others at the first level
+# level and in each mode, the others at the first level as implementation
 standards() {
     local compiler=$1 language=$2 levels=$3 standard level extra=
+    local modes="declarations implementation static"
     shift 3
     if ! have "$compiler"; then
         skip "$compiler" "not installed"
@@ -64,9 +65,12 @@ standards() {
     [ "$language" = cpp ] || extra=$c_warnings
     for standard in "$@"; do
         for level in $levels; do
-            compile "$language" "$compiler" "-std=$standard" "$level"
+            compile "$modes" "$language" "$compiler" "-std=$standard" "$level"
         done
-        [ -n "${FULL:-}" ] || levels=${levels%% *}
+        if [ -z "${FULL:-}" ]; then
+            levels=${levels%% *}
+            modes=implementation
+        fi
     done
 }
 

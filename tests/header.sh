@@ -40,7 +40,8 @@ string="$string|__stack_chk_fail|__mem(cpy|set|move)_chk"
 string="$string|__(popcount|ctz|clz)[sdt]i2" # the compiler's own library
 system="__errno_location|mmap|munmap|madvise|write|abort|clock_gettime"
 system="$system|sched_yield|syscall"
-threads="pthread_(key_create|key_delete|setspecific)"
+threads="pthread_(key_create|key_delete|setspecific|atfork)|__register_atfork"
+threads="$threads|__dso_handle" # which pthread_atfork passes on
 stdio="fprintf|fputs|fputc|fwrite|stderr"
 family="malloc|calloc|realloc|reallocarray|free|cfree|memalign|aligned_alloc"
 family="$family|posix_memalign|v?alloc|pvalloc|str(n)?dup|asprintf|getline"
@@ -236,6 +237,7 @@ refused MAX_HEAPS=3
 refused MAX_HEAPS=128
 refused MAX_THREADS=0
 refused MAX_THREADS=65537
+refused MAX_THREADS=2049 CHUNK_SHIFT=16
 refused NO_THREADS=2
 refused NO_OS=1
 refused NO_OS=2

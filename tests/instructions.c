@@ -3,7 +3,8 @@
  * Each function below is one call of the header, out of line.  A child calls them
  * with objects at hand, its parent steps it through them one instruction at a time
  * and counts from the first of the function to its return.  Prints a table; exits
- * with 1 if a hit takes more than LIMIT, with 77 where stepping is not possible.
+ * with 1 if a hit takes more than the limit (the argument), with 77 where stepping
+ * is not possible.
  */
 #define FPHEAP_IMPLEMENTATION
 #include "../fpheap.h"
@@ -16,7 +17,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LIMIT   25
 #define SKIPPED 77
 
 void *hit_alloc(fpheap *heap, size_t size);
@@ -193,8 +193,9 @@ count(pid_t child, uintptr_t function)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
+    int       limit = argc > 1 ? atoi(argv[1]) : 25;
     uintptr_t pc;
     uintptr_t back;
     size_t    i;
@@ -212,7 +213,7 @@ main(void)
     for (i = 0; i < HITS; i++) {
         int steps = count(child, (uintptr_t)hits[i].function);
 
-        if (steps < 0 || steps > LIMIT)
+        if (steps < 0 || steps > limit)
             result = 1;
         printf("%-44s %3d\n", hits[i].name, steps);
     }

@@ -35,9 +35,12 @@ combinations() {
             if (names[s] == name)
                 return (s in chosen) && value[s, chosen[s]] == wanted
     }
-    # No operating system means one thread and no libnuma.
+    # No operating system means one thread and no libnuma; the records of 65536
+    # threads need more than a small chunk.  header.sh sees that these are errors.
     function allowed() {
-        return !(is("NO_OS", 1) && (is("NO_THREADS", 0) || is("USE_LIBNUMA", 1)))
+        return !(is("NO_OS", 1) && (is("NO_THREADS", 0) ||
+                                    is("USE_LIBNUMA", 1))) &&
+               !(is("CHUNK_SHIFT", 16) && is("MAX_THREADS", 65536))
     }
     # Start from a pair that is not met yet, then take for each setting the value
     # that meets most.

@@ -313,14 +313,14 @@ static void
 children_of_one_thread_use_the_heap_they_inherit(void **state)
 {
     (void)state;
-    storm(1, 1200);
+    storm(1, 360);
 }
 
 static void
 children_of_several_threads_use_the_heap_they_inherit(void **state)
 {
     (void)state;
-    storm(OTHERS, 1200);
+    storm(OTHERS, 360);
 }
 
 int

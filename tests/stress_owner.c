@@ -24,6 +24,7 @@
 #define SLOTS       512     /* objects that a thread keeps */
 #define BULK        96      /* more than a magazine and a bitmap's word */
 #define MAX_WORKERS 16
+#define PAUSES      200     /* at which the heap is checked */
 
 /* Where most operations end. */
 enum { IN_CACHES, IN_SLABS, IN_CHUNKS };
@@ -33,6 +34,8 @@ typedef struct scene {
     int               where;
     stress_boxes      boxes;
     pthread_barrier_t start;
+    pthread_barrier_t pause;
+    int               disturbed;
     unsigned          running;
 } scene;
 
@@ -245,16 +248,34 @@ turn_bulk(worker *w)
     w->done += 2 * n - kept;
 }
 
+/* All stop, and one checks the heap: a number or a map that two of them spoiled
+ * may be good again when they have freed everything. */
+static void
+have_a_pause(worker *w)
+{
+    if (w->scene->disturbed)
+        return;
+    pthread_barrier_wait(&w->scene->pause);
+    if (w->owner == 1)
+        stress_check(w->heap);
+    pthread_barrier_wait(&w->scene->pause);
+}
+
 static void *
 work(void *arg)
 {
-    worker  *w = (worker *)arg;
+    worker  *w      = (worker *)arg;
+    uint64_t pauses = 0;
     unsigned i;
 
     pthread_barrier_wait(&w->scene->start);
     while (w->done < w->wanted) {
         unsigned kind = stress_below(&w->random, 1024);
 
+        if (pauses < PAUSES && w->done >= pauses * (w->wanted / PAUSES)) {
+            have_a_pause(w);
+            pauses++;
+        }
         if (w->scene->where == IN_SLABS && kind % 8 == 0)
             fpheap_flush(w->heap);
         if (kind < 700)
@@ -272,6 +293,8 @@ work(void *arg)
         else if (stress_below(&w->random, 32) == 0)
             fpheap_thread_leave(w->heap);
     }
+    for (; pauses < PAUSES; pauses++)
+        have_a_pause(w);
     for (i = 0; i < SLOTS; i++)
         if (w->slot[i] != NULL)
             give(w, w->slot[i]);
@@ -370,9 +393,11 @@ share_a_heap(unsigned workers, uint64_t operations, int where, int disturbed)
     stress_test();
     memset(&s, 0, sizeof(s));
     memset(all, 0, sizeof(all));
-    s.heap    = stress_heap("owners", &pages, 0);
-    s.where   = where;
-    s.running = workers;
+    s.heap      = stress_heap("owners", &pages, 0);
+    s.where     = where;
+    s.running   = workers;
+    s.disturbed = disturbed;
+    pthread_barrier_init(&s.pause, NULL, workers);
     pthread_barrier_init(&s.start, NULL, workers + (unsigned)disturbed);
     if (disturbed)
         disturber = stress_spawn(disturb, &s);
@@ -403,6 +428,7 @@ share_a_heap(unsigned workers, uint64_t operations, int where, int disturbed)
     stress_finish(s.heap);
     stress_pages_finish(&pages);
     pthread_barrier_destroy(&s.start);
+    pthread_barrier_destroy(&s.pause);
     total_operations += done;
 }
 
@@ -432,7 +458,7 @@ static void
 nor_when_half_of_the_objects_are_large(void **state)
 {
     (void)state;
-    share_a_heap(2, 1500000, IN_CHUNKS, 0);
+    share_a_heap(2, 3000000, IN_CHUNKS, 0);
     share_a_heap(16, 1500000, IN_CHUNKS, 0);
 }
 

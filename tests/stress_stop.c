@@ -14,9 +14,10 @@
  *
  * Stops inside the provider's callbacks do not count: there others may wait.
  *
- * Chunks, magazines and the number of classes are small, and so are the victim's
- * operations, so that most of their instructions are in exchanges, claims, page
- * maps and growth, and one that looks at all of the heap is not a long one.
+ * Chunks, magazines and the number of classes are small, and so are the
+ * victim's operations, so that most of their instructions are in exchanges,
+ * claims, page maps and growth, and one that looks at all of the heap is not a
+ * long one.
  */
 #ifndef FPHEAP_CHUNK_SHIFT
 #  define FPHEAP_CHUNK_SHIFT 16
@@ -601,7 +602,7 @@ report(const char *how, const tally *result, double begin)
 }
 
 static fpheap *
-open_heap(void)
+open_heap(size_t growth_max)
 {
     fpheap_config config;
     fpheap       *heap;
@@ -609,7 +610,7 @@ open_heap(void)
     provider = arena_init(&memory);
     memset(&config, 0, sizeof(config));
     config.provider   = &provider;
-    config.growth_max = 2 * FPHEAP_CHUNK;
+    config.growth_max = growth_max;
     heap = fpheap_create("stop", &config);
     CHECK(heap != NULL);
     return heap;
@@ -660,7 +661,7 @@ static void
 a_thread_stopped_by_chance_delays_no_other(void **state)
 {
     struct sigaction action;
-    fpheap          *heap   = open_heap();
+    fpheap          *heap   = open_heap(2 * FPHEAP_CHUNK);
     uint64_t         random = stress_state(1000);
     uint64_t         stops  = stress_work(400);
     double           begin  = stress_seconds();
@@ -712,18 +713,25 @@ a_thread_stopped_by_chance_delays_no_other(void **state)
 
 #if CAN_STEP
 
-#define TRAP_FLAG   0x100
-#define LOCK_PREFIX 0xf0
+#define TRAP_FLAG 0x100
 
 /* What is counted: every instruction, or each that follows a locked one.  Where
- * a thread stops between two accesses to shared words makes no difference to the
- * others, so the second kind meets the rare states much sooner. */
+ * a thread stops between two accesses to shared words makes no difference to
+ * the others, so the second kind meets the rare states much sooner. */
 enum { ANY_INSTRUCTION, AFTER_LOCKED };
 
 static __thread volatile sig_atomic_t counted;
 static __thread volatile sig_atomic_t was_locked;
 static __thread volatile uint64_t     steps;
 static __thread volatile uint64_t     last_step;
+
+/* The lock prefix, or xchg, which needs none. */
+static int
+is_locked(const unsigned char *code)
+{
+    return code[0] == 0xf0 || code[0] == 0x87
+        || ((code[0] & 0xf0) == 0x40 && code[1] == 0x87);
+}
 
 static void
 on_trap(int number, siginfo_t *info, void *context)
@@ -741,7 +749,7 @@ on_trap(int number, siginfo_t *info, void *context)
         return;
     }
     *flags |= TRAP_FLAG;
-    was_locked = *(const unsigned char *)next == LOCK_PREFIX;
+    was_locked = is_locked((const unsigned char *)next);
     if (count && ++steps == last_step) {
         stepping = 0;       /* the rest may run at full speed */
         stop_here();
@@ -769,6 +777,7 @@ stop_stepping(void)
 typedef struct stepper {
     player           player;
     const operation *operation;     /* NULL: thread exit */
+    int              bare;          /* nothing before it */
     int              counted;
     uint64_t         stop_at;       /* 0: only count */
     uint64_t         steps;
@@ -808,7 +817,7 @@ suffer_one(void *arg)
         pthread_setspecific(exit_key, s);
         return NULL;
     }
-    for (i = stress_below(&s->player.random, 20); i > 0; i--)
+    for (i = s->bare ? 0 : stress_below(&s->player.random, 20); i > 0; i--)
         turn(&s->player);
     start_stepping(s->counted, s->stop_at);
     s->operation->run(&s->player);
@@ -839,11 +848,12 @@ static void
 stop_at_chosen(int what, uint64_t stops, const char *how)
 {
     struct sigaction action;
-    fpheap          *heap   = open_heap();
+    fpheap          *heap   = open_heap(2 * FPHEAP_CHUNK);
     uint64_t         random = stress_state(2000);
     double           begin  = stress_seconds();
     tally            result = {0, 0, 0};
     uint64_t         longest[STRESS_LEN(operations) + 1];
+    unsigned         runs[STRESS_LEN(operations) + 1];
     runner           r[OTHERS];
     pthread_t        thread[OTHERS];
     stepper          s;
@@ -851,6 +861,7 @@ stop_at_chosen(int what, uint64_t stops, const char *how)
 
     stress_test();
     memset(longest, 0, sizeof(longest));
+    memset(runs, 0, sizeof(runs));
     memset(&action, 0, sizeof(action));
     action.sa_sigaction = on_trap;
     action.sa_flags     = SA_SIGINFO;
@@ -867,7 +878,9 @@ stop_at_chosen(int what, uint64_t stops, const char *how)
         uint64_t n;
 
         s.operation = at < STRESS_LEN(operations) ? &operations[at] : NULL;
-        if (longest[at] == 0 || stress_below(&random, 16) == 0)
+        if (runs[at] > 0 && longest[at] == 0)
+            continue;       /* it has none of these */
+        if (runs[at]++ % 16 == 0)
             n = step_through(&s, 0, r, &result);
         else
             n = step_through(&s, 1 + stress_below(&random, longest[at]), r,
@@ -891,15 +904,92 @@ static void
 a_thread_stopped_at_any_instruction_delays_no_other(void **state)
 {
     (void)state;
-    stop_at_chosen(ANY_INSTRUCTION, stress_work(160), "at any instruction");
+    stop_at_chosen(ANY_INSTRUCTION, stress_work(80), "at any instruction");
 }
 
 static void
 a_thread_stopped_after_any_locked_one_delays_no_other(void **state)
 {
     (void)state;
-    stop_at_chosen(AFTER_LOCKED, stress_work(240),
+    stop_at_chosen(AFTER_LOCKED, stress_work(180),
                    "after a locked instruction");
+}
+
+/* --- a chunk that has had another life ------------------------------------ */
+
+#define SPAN  8                                 /* chunks of one region */
+#define WHOLE (FPHEAP_CHUNK - 2 * FPHEAP_PAGE)  /* no two fit into a chunk */
+
+static void
+op_give_kept(player *p)
+{
+    give(p, p->kept[0]);
+    p->kept[0] = NULL;
+}
+
+/* Close all free chunks and open them again: each takes the descriptor that
+ * another one has left. */
+static void
+shuffle_chunks(fpheap *heap)
+{
+    void    *whole[SPAN];
+    unsigned i;
+
+    for (i = 0; i < SPAN; i++)
+        whole[i] = fpheap_alloc(heap, WHOLE);
+    for (i = 0; i < SPAN; i++)
+        fpheap_free(heap, whole[i]);
+    fpheap_trim(heap);
+    CHECK_EQ(fpheap_reserve(heap, SPAN / 2 * FPHEAP_CHUNK, 0), 0);
+}
+
+static void
+a_thread_stopped_while_it_empties_a_chunk_spoils_no_other(void **state)
+{
+    static const operation op = {"the last free of a chunk", op_give_kept};
+    struct sigaction action;
+    fpheap          *heap;
+    void            *anchor;
+    stepper          s;
+    uint64_t         n;
+    unsigned         stops = 0;
+
+    (void)state;
+    stress_test();
+    memset(&action, 0, sizeof(action));
+    action.sa_sigaction = on_trap;
+    action.sa_flags     = SA_SIGINFO;
+    CHECK_EQ(sigaction(SIGTRAP, &action, NULL), 0);
+    open_pipes();
+    heap = open_heap(SPAN * FPHEAP_CHUNK);
+    memset(&s, 0, sizeof(s));
+    s.player.heap  = heap;
+    s.player.owner = VICTIM;
+    s.operation    = &op;
+    s.bare         = 1;
+    s.counted      = AFTER_LOCKED;
+    /* It keeps a region of several chunks from going. */
+    CHECK_EQ(fpheap_reserve(heap, SPAN * FPHEAP_CHUNK, 0), 0);
+    anchor = fpheap_alloc(heap, FPH_CLASS_MAX + 1);
+    for (n = 1; n == 1 || s.steps >= s.stop_at; n++) {
+        pthread_t thread;
+
+        shuffle_chunks(heap);
+        s.player.kept[0] = take(&s.player, WHOLE);
+        s.stop_at        = n;
+        thread           = stress_spawn(suffer_one, &s);
+        while (hear(from_victim[0]) == STOPPED) {
+            stops++;
+            shuffle_chunks(heap);
+            say(to_victim[1], 'g');
+        }
+        stress_join(thread);
+        stress_check(heap);
+    }
+    printf("  %u stops\n", stops);
+    fpheap_free(heap, anchor);
+    close_pipes();
+    close_heap(heap);
 }
 
 static void
@@ -936,6 +1026,13 @@ a_thread_stopped_after_any_locked_one_delays_no_other(void **state)
     skip_stepping();
 }
 
+static void
+a_thread_stopped_while_it_empties_a_chunk_spoils_no_other(void **state)
+{
+    (void)state;
+    skip_stepping();
+}
+
 #endif
 
 int
@@ -945,6 +1042,8 @@ main(void)
         cmocka_unit_test(a_thread_stopped_by_chance_delays_no_other),
         cmocka_unit_test(a_thread_stopped_at_any_instruction_delays_no_other),
         cmocka_unit_test(a_thread_stopped_after_any_locked_one_delays_no_other),
+        cmocka_unit_test(
+            a_thread_stopped_while_it_empties_a_chunk_spoils_no_other),
     };
 
     stress_program("stress_stop");

@@ -369,7 +369,7 @@ destructors_in_any_order_strand_nothing(void **state)
     (void)state;
     stress_test();
     memset(&boxes, 0, sizeof(boxes));
-    fpheap_free(heap, fpheap_alloc(heap, 1));   /* now there is the heap's key */
+    fpheap_free(heap, fpheap_alloc(heap, 1));   /* makes the heap's key */
     CHECK_EQ(pthread_key_create(&late_key, end), 0);
     for (r = 0; r < rounds; r++) {
         pthread_t thread[LANES];

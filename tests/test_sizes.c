@@ -881,16 +881,18 @@ any_byte_of_any_region_leads_to_its_object_or_to_none(void **state)
         size_t at;
 
         for (at = 0; at < provider.grant[i].region.bytes; at += 1237) {
-            char *object = (char *)fpheap_base_of(heap, base + at);
+            char  *object = (char *)fpheap_base_of(heap, base + at);
+            size_t bytes;
 
             if (object == NULL) {
                 none++;
                 continue;
             }
             assert_true(object <= base + at);
+            bytes = fpheap_usable_size(heap, object);
+            assert_true((size_t)(base + at - object) < bytes);
             assert_ptr_equal(fpheap_base_of(heap, object), object);
-            assert_true((size_t)(base + at - object)
-                        < fpheap_usable_size(heap, object));
+            assert_ptr_equal(fpheap_base_of(heap, object + bytes - 1), object);
         }
         /* Headers come first in a chunk. */
         assert_null(fpheap_base_of(heap, base));

@@ -336,6 +336,43 @@ a_full_table_of_regions_is_enomem(void **state)
     assert_int_equal(provider.wrong, 0);
 }
 
+/* Nor is memory used that cannot be memory, even without a system to ask. */
+static void
+bad_memory_is_efault_and_handed_back_once(void **state)
+{
+    static test_provider provider;
+    test_fault    faults[] = { TEST_NO_BASE, TEST_EMPTY, TEST_SHORT,
+                               TEST_SPLIT, TEST_WRAPS, TEST_SAME, TEST_INSIDE,
+                               TEST_AROUND };
+    fpheap_config config;
+    size_t        i;
+
+    (void)state;
+    memset(&config, 0, sizeof(config));
+    for (i = 0; i < TEST_COUNT(faults); i++) {
+        fpheap *heap = test_heap_over(&provider);
+
+        provider.fail_from = 2;
+        provider.fail_to = UINT_MAX;
+        provider.fault = faults[i];
+        errno = 0;
+        assert_null(fpheap_alloc(heap, 3 * FPHEAP_CHUNK));
+        assert_int_equal(errno, EFAULT);
+        assert_true(provider.faults > 0);
+        assert_int_equal(provider.puts, provider.faults);
+        TEST_CHECK_LIVE(heap, 0);
+        TEST_DESTROY_OVER(heap, &provider);
+        if (faults[i] >= TEST_SAME && faults[i] <= TEST_AROUND)
+            continue;
+        provider.fail_from = 1;
+        config.provider = &provider.calls;
+        errno = 0;
+        assert_null(fpheap_create("bad", &config));
+        assert_int_equal(errno, EFAULT);
+        assert_int_equal(provider.held, 0);
+    }
+}
+
 /* A region's records are cut from one chunk, so that there is a longest one. */
 static void
 a_region_longer_than_its_records_allow_is_used_in_part(void **state)
@@ -396,6 +433,7 @@ main(void)
         cmocka_unit_test(a_buffer_comes_back_and_serves_the_next_heap),
         cmocka_unit_test(objects_above_a_chunk_are_served_from_the_buffer),
         cmocka_unit_test(a_full_table_of_regions_is_enomem),
+        cmocka_unit_test(bad_memory_is_efault_and_handed_back_once),
         cmocka_unit_test(
             a_region_longer_than_its_records_allow_is_used_in_part),
 #if FPHEAP_NO_OS

@@ -592,6 +592,20 @@ what_is_reserved_is_touched(void **state)
 }
 
 static void
+what_was_reserved_and_is_not_used_can_be_trimmed(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+
+    (void)state;
+    assert_int_equal(fpheap_reserve(heap, 30 * FPHEAP_CHUNK, 0), 0);
+    assert_true(fpheap_trim(heap) >= 25 * FPHEAP_CHUNK);
+    TEST_CHECK_LIVE(heap, 0);
+    assert_true(provider.held_bytes <= 4 * FPHEAP_CHUNK);
+    assert_int_equal(fpheap_reserve(heap, 30 * FPHEAP_CHUNK, 0), 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
 a_reserve_that_fails_keeps_what_it_got(void **state)
 {
     fpheap      *heap = test_heap_within(&provider, 10 * FPHEAP_CHUNK);
@@ -719,6 +733,31 @@ what_is_parked_elsewhere_is_taken_back_before_growth(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* No pass over all depots and slabs is made when there is nothing to find. */
+static void
+growth_takes_nothing_back_when_nothing_is_parked(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_stats before;
+    fpheap_stats after;
+    unsigned     round;
+    size_t       i;
+
+    (void)state;
+    begin();
+    for (round = 0; round < 3; round++) {
+        (void)fpheap_trim(heap);
+        fpheap_stats_get(heap, &before);
+        for (i = 0; i < 2000; i++)
+            add(heap, i, 10000, 0);
+        fpheap_stats_get(heap, &after);
+        assert_true(after.growths > before.growths);
+        assert_true(after.reclaims == before.reclaims);
+        drop_all(heap);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* --- for people ----------------------------------------------------------- */
 
 static void
@@ -795,11 +834,13 @@ main(void)
         cmocka_unit_test(what_is_reserved_is_allocated_without_the_provider),
         cmocka_unit_test(what_is_free_already_counts_as_reserved),
         cmocka_unit_test(what_is_reserved_is_touched),
+        cmocka_unit_test(what_was_reserved_and_is_not_used_can_be_trimmed),
         cmocka_unit_test(a_reserve_that_fails_keeps_what_it_got),
         cmocka_unit_test(steps_of_growth_stay_within_the_largest),
         cmocka_unit_test(growth_needs_few_regions_and_little_more_than_is_used),
         cmocka_unit_test(an_object_above_the_largest_step_is_served),
         cmocka_unit_test(what_is_parked_elsewhere_is_taken_back_before_growth),
+        cmocka_unit_test(growth_takes_nothing_back_when_nothing_is_parked),
         cmocka_unit_test(a_dump_names_the_heap_and_its_bytes),
         cmocka_unit_test(the_settings_can_be_read)
     };

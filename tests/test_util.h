@@ -255,6 +255,7 @@ typedef enum test_fault {
     TEST_AROUND,               /* the newest region and a chunk at each side */
     TEST_READ_ONLY,
     TEST_NO_ACCESS,
+    TEST_HEAD_READ_ONLY,       /* all but its first chunk could be used */
     TEST_TAIL_READ_ONLY,       /* all but its last chunk could be used */
     TEST_FAULTS
 } test_fault;
@@ -375,6 +376,9 @@ test_spoil(test_provider *provider, test_grant *grant, test_fault fault)
         break;
     case TEST_NO_ACCESS:
         (void)mprotect(grant->map, grant->map_bytes, PROT_NONE);
+        break;
+    case TEST_HEAD_READ_ONLY:
+        (void)mprotect(region->base, FPHEAP_CHUNK, PROT_READ);
         break;
     case TEST_TAIL_READ_ONLY:
         (void)mprotect((char *)region->base + region->bytes - FPHEAP_CHUNK,
