@@ -395,7 +395,7 @@ typedef struct fpheap_stats {
     unsigned regions;
     unsigned caches;           /* caches with an owner */
     uint64_t growths;          /* regions obtained, the first included */
-    uint64_t growth_failures;  /* calls to the provider that gave nothing */
+    uint64_t growth_failures;  /* growths for which it gave nothing */
     uint64_t growth_max_ns;    /* the longest call; 0 with FPHEAP_NO_OS */
     uint64_t releases;         /* regions given back */
     uint64_t reclaims;         /* times that growth took back parked objects */
