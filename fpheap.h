@@ -473,7 +473,8 @@ typedef struct fph_entry {
 /* The handle of a heap in this process. */
 struct fpheap {
     unsigned        entry;     /* byte offset in fph_table */
-    unsigned        bins;      /* (nodes * FPH_CLASSES), immutable after create */
+    unsigned        places;    /* bins * FPH_BIN_STEP */
+    unsigned        bins;      /* nodes * FPH_CLASSES */
     size_t          sized_max; /* FPH_CLASS_MAX; 0 on a heap of several nodes */
     unsigned        nodes;
     unsigned        flags;
@@ -939,8 +940,12 @@ fph_has_class(size_t size)
     return size - 1 < FPH_CLASS_MAX;
 }
 
+/* A bin's place in a cache, as the map has it: its number times this, in units of 8
+ * bytes, which is one addressing mode of the machine. */
+#define FPH_BIN_STEP (sizeof(fph_bin) / 8)
+
 /*
- * The bin of the page that an object is in.  The map of a chunk's pages is one
+ * The place of the bin of the page that an object is in.  The map of a chunk's pages is one
  * cache line of bins in the chunk's header, at an offset that depends on the
  * chunk's address: all headers begin at the same address bits, and with a fixed
  * offset a thousand chunks would share one set of the cache.  The bits above
@@ -957,7 +962,7 @@ fph_has_class(size_t size)
 #define FPH_MAP_GUARD ((size_t)1 << FPH_MAP_BITS >> 1) /* entries */
 
 FPH_INLINE unsigned
-fph_bin_of(const void *object)
+fph_place_of(const void *object)
 {
     uintptr_t       at  = (uintptr_t)object;
     const uint16_t *map = (const uint16_t *)(at & ~(uintptr_t)FPH_CHUNK_MASK);
@@ -1031,14 +1036,21 @@ fph_alloc(fpheap *heap, fph_bin *local, size_t size)
     return fph_alloc_miss(heap, size);
 }
 
-/* A bin above heap->bins comes from memory that is no chunk of ours. */
+FPH_INLINE fph_bin *
+fph_bin_at(fph_bin *bins, unsigned place)
+{
+    return (fph_bin *)(void *)((char *)bins + (size_t)place * 8);
+}
+
+/* A place beyond the last comes from memory that is no chunk of ours. */
 FPH_INLINE void
 fph_free(fpheap *heap, fph_bin *bins, void *object)
 {
     if (FPH_LIKELY(((uintptr_t)object & FPH_CHUNK_MASK) != 0)) {
-        unsigned bin = fph_bin_of(object);
+        unsigned place = fph_place_of(object);
 
-        if (FPH_LIKELY(bin < heap->bins && fph_put(&bins[bin], object)))
+        if (FPH_LIKELY(place < heap->places
+                       && fph_put(fph_bin_at(bins, place), object)))
             return;
     }
     fph_free_miss(heap, object);
@@ -2411,15 +2423,16 @@ fph_regions_release(fpheap *heap)
  *     | guard | lines | guard | objects |    |          |     |            |
  *
  * The header is FPH_HEADER bytes: lines, of which the chunk's address selects two,
- * between guards.  One has the map, with the bin of each page (0: the page is in no
- * slab), the other, next to it, the way to the descriptor.  What remains of page 0 serves slabs of small
+ * between guards.  One has the map, with the place of each page's bin (0: the page
+ * is in no slab), the other, next to it, the way to the descriptor.  What remains of
+ * page 0 serves slabs of small
  * objects and nothing else.
  *
  *   C1  Each page is in exactly one place: its bit in free[] is set, or a thread
  *       that has cleared the bit owns it, or a record covers it.
  *   C2  A record covers the pages whose first[] names it, and then only while its
  *       info is not 0.
- *   C3  map[page] != 0 exactly for the pages of slabs.
+ *   C3  map[page] is the place of the slab's bin, or 0 where there is no slab.
  *   C4  A chunk of which all pages are free is closed by whoever clears all bits
  *       at once, so never by two.
  */
@@ -2967,7 +2980,7 @@ fph_slab_carve(fpheap *heap, unsigned bin)
     fph_store_relaxed(&slab->state, fph_slab_state((int64_t)count, 1));
     for (i = page; i < page + klass->pages; i++) {
         FPH_STORE(&chunk->first[i], (uint8_t)page, RELAXED);
-        FPH_STORE(&fph_map_of(chunk->base)[i], (uint16_t)bin, RELAXED);
+        FPH_STORE(&fph_map_of(chunk->base)[i], (uint16_t)(bin * FPH_BIN_STEP), RELAXED);
     }
     fph_store_release(&slab->info, fph_info(FPH_SLAB, bin, count));
     fph_fetch_add_relaxed(&heap->state->empty_slabs, 1);
@@ -4214,7 +4227,8 @@ fph_free_miss(fpheap *heap, void *object)
         FPHEAP_PANIC("fpheap: free of a pointer that is not from this heap");
         return;
     }
-    bin = ((uintptr_t)object & FPH_CHUNK_MASK) != 0 ? fph_bin_of(object) : 0;
+    bin = ((uintptr_t)object & FPH_CHUNK_MASK) == 0 ? 0
+        : fph_place_of(object) / (unsigned)FPH_BIN_STEP;
     if (bin == 0)
         fph_large_free(chunk, object);
     else
@@ -4782,6 +4796,7 @@ fph_configure(fpheap *heap, const char *name, const fpheap_config *config)
 #endif
     heap->nodes = nodes == 0 ? 1 : nodes;
     heap->bins = heap->nodes * FPH_CLASSES;
+    heap->places = heap->bins * (unsigned)FPH_BIN_STEP;
     heap->sized_max = heap->nodes == 1 ? FPH_CLASS_MAX : 0;
     heap->entry = (unsigned)((size_t)(heap - fph_heaps) * sizeof(fph_entry));
     heap->flags = config->flags;
@@ -5396,7 +5411,7 @@ fph_mark_magazine(const fph_state *state, unsigned bin, void *const *slot,
         fph_slab  *slab;
         uint64_t   bit;
 
-        if (chunk == NULL || fph_bin_of(slot[i]) != bin)
+        if (chunk == NULL || fph_place_of(slot[i]) != bin * FPH_BIN_STEP)
             return 0;
         slab = fph_record_of(chunk, fph_page_of(slot[i]));
         number = (size_t)((char *)slot[i] - slab->base) / slab->size;
@@ -5482,7 +5497,7 @@ fph_check_slab(const fpheap *heap, const fph_chunk *chunk, const fph_slab *slab)
         return "S4: a slab with free objects is not listed";
     for (i = slab->page; i < slab->page + klass->pages; i++) {
         if (chunk->first[i] != slab->page
-            || fph_map_of(chunk->base)[i] != fph_info_bin(info))
+            || fph_map_of(chunk->base)[i] != fph_info_bin(info) * FPH_BIN_STEP)
             return "C3: a page of a slab is not in the map";
     }
     return NULL;

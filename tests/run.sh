@@ -20,6 +20,8 @@ LIMIT=${LIMIT:-170}
 logs=$B/log
 shim=$PWD/$B/libfpheap_malloc.so
 mkdir -p "$logs"
+tallies=$(mktemp -d)
+trap 'rm -rf "$tallies"' EXIT
 
 source_of() {
     case $1 in
@@ -76,7 +78,7 @@ run_one() {
     status=$?
     [ "$status" -ne 124 ] || echo "stopped after $LIMIT s" >> "$log"
     read -r passed failed skipped <<< "$(tally "$log" "$status")"
-    echo "$passed $failed $skipped" > "$logs/$name.tally"
+    echo "$passed $failed $skipped" > "$tallies/$name"
     printf '%-24s %4d passed %3d failed %3d skipped %4d s\n' "$name" \
         "$passed" "$failed" "$skipped" $(($(date +%s) - began))
 }
@@ -87,9 +89,9 @@ for item in "$@"; do
     name=$(basename "$item")
     if [[ $name != *"$T"* ]]; then
         [[ $item != *.sh ]] || continue
-        grep -Eq "^(static void )?[a-z0-9_]*${T}[a-z0-9_]*\(" "$(source_of "$item")" || continue
+        grep -Eq "^(static void )?[a-z0-9_]*${T}[a-z0-9_]*\(" \
+            "$(source_of "$item")" || continue
     fi
-    rm -f "$logs/$name.tally"
     case $name in
     stress_*) alone+=("$item") ;;
     *) beside+=("$item") ;;
@@ -110,7 +112,8 @@ done
 passed=0 failed=0 skipped=0
 for item in "${beside[@]}" "${alone[@]}"; do
     name=$(basename "$item")
-    read -r p f s < "$logs/$name.tally"
+    p=0 f=1 s=0 # unless it says otherwise
+    read -r p f s < "$tallies/$name"
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
     if [ "$f" -ne 0 ]; then
         echo
