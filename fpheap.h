@@ -447,21 +447,26 @@ typedef struct fph_state    fph_state;
 
 /*
  * One bin of one cache.  The loaded magazine's slots lie between base and limit;
- * those below top hold objects:
+ * those below top hold objects, and next is the top one once more:
  *
- *     base                    top                   limit
- *      | obj | obj | ... | obj |     |     ...     |  |
+ *               base                    top                   limit
+ *     | NULL |   | obj | obj | ... | next |     |     ...     |  |
  *
- * Only top changes on a hit.  A bin of zeros is empty (top == base) and full
- * (top == limit), so a thread that has no cache yet takes the miss path with no
- * test of its own.  Only the owner writes, and reads plainly what it wrote; other
- * threads read the pointers for statistics, hence its relaxed stores.
+ * Only next and top change on a hit.  An allocation returns next, which it has at
+ * once, and loads its successor meanwhile; below the first slot lies a NULL, so
+ * next is NULL exactly when the bin is empty.  (That an object freed and allocated
+ * again does not go through the slot takes a third off the pair; "make bench", row
+ * pair_unsized.)  A bin of zeros is empty (next == NULL) and full (top == limit),
+ * so a thread that has no cache yet takes the miss path with no test of its own.
+ *
+ * Only the owner writes, and reads plainly what it wrote; other threads read top,
+ * base and limit for statistics, hence its relaxed stores.
  */
 typedef struct fph_bin {
-    void        **top;
-    void        **base;
-    void        **limit;
-    fph_magazine *spare;       /* owner only: empty, full, or NULL */
+    void  *next;               /* owner only */
+    void **top;
+    void **base;
+    void **limit;
 } fph_bin;
 
 /* A thread's bins of one heap: all of them, and those of its node. */
@@ -492,6 +497,7 @@ struct fpheap_cache {
     int      node;
     unsigned owned;            /* 1 while a thread has it */
     unsigned pinned;           /* by fpheap_destroy, which has the seat pinned */
+    fph_magazine **spare;      /* per bin, behind bins; empty, full, or NULL */
     fph_bin  bins[1];          /* heap->bins of them */
 };
 
@@ -552,7 +558,7 @@ FPHEAP_API int fpheap_destroy_forced(fpheap *heap);
  * Errors   NULL and errno ENOMEM, EFAULT, EDEADLK, or what the provider returned.
  * Threads  Any.
  * Blocks   A hit and an exchange with the depot never.  See THREADS on growth.
- * Cost     Hit: 5 loads, 1 store, 2 branches.  Exchange: one magazine for another.
+ * Cost     Hit: 5 loads, 2 stores, 2 branches.  Exchange: one magazine for another.
  *          Claim: one atomic per 64 objects.  Above 8 pages: a search of the page
  *          maps, one word per 64 chunks and one per chunk that may fit.
  */
@@ -566,7 +572,7 @@ FPH_INLINE void *fpheap_alloc(fpheap *heap, size_t size);
  * Errors   None.  FPHEAP_PANIC where a slow path sees that it is no live object.
  * Threads  Any.
  * Blocks   Never.
- * Cost     Hit: 6 loads, 2 stores, 3 branches; the object is not touched.  Exchange:
+ * Cost     Hit: 6 loads, 3 stores, 3 branches; the object is not touched.  Exchange:
  *          one magazine for another.  With no magazine left: its objects go back to
  *          their slabs, an atomic for each that is no neighbour of the last.
  */
@@ -964,52 +970,70 @@ fph_has_class(size_t size)
 FPH_INLINE unsigned
 fph_place_of(const void *object)
 {
-    uintptr_t       at  = (uintptr_t)object;
-    const uint16_t *map = (const uint16_t *)(at & ~(uintptr_t)FPH_CHUNK_MASK);
+    uintptr_t   at    = (uintptr_t)object;
+    const char *chunk = (const char *)(at & ~(uintptr_t)FPH_CHUNK_MASK);
+    const char *lines = chunk + FPH_HEADER / 4;
 
     at = at >> FPHEAP_PAGE_SHIFT & (((uintptr_t)1 << FPH_MAP_BITS) - 1);
-    return FPH_LOAD(&map[FPH_MAP_GUARD + at], RELAXED);
+    return FPH_LOAD((const uint16_t *)(const void *)lines + at, RELAXED);
 }
 
-/* Put an object on top of a bin; 0 if the loaded magazine is full. */
+/* Take the top object of a bin; NULL if it is empty. */
+FPH_INLINE void *
+fph_take(fph_bin *bin)
+{
+    void  *object = bin->next;
+    void **top    = bin->top;
+
+    if (FPH_UNLIKELY(object == NULL))
+        return NULL;
+    bin->next = top[-2];
+    FPH_STORE(&bin->top, top - 1, RELAXED);
+    return object;
+}
+
+/* Put an object on top of a bin; 0 if it is full. */
 FPH_INLINE int
 fph_put(fph_bin *bin, void *object)
 {
-    void **top = FPH_LOAD(&bin->top, RELAXED);
+    void **top = bin->top;
 
     if (FPH_UNLIKELY(top == bin->limit))
         return 0;
     *top = object;
+    bin->next = object;
     FPH_STORE(&bin->top, top + 1, RELAXED);
     return 1;
 }
 
-/* Take the n top objects of a bin, or none and return 0. */
+/* Take the n top objects of a bin; 0, and none taken, if it has not as many, or n
+ * is 0. */
 FPH_INLINE int
 fph_take_bulk(fph_bin *bin, void **objects, unsigned n)
 {
-    void **top = FPH_LOAD(&bin->top, RELAXED);
+    void **top = bin->top;
     size_t i;
 
-    if (FPH_UNLIKELY((size_t)(top - bin->base) < n))
+    if (FPH_UNLIKELY((size_t)n - 1 >= (size_t)(top - bin->base)))
         return 0;
     top -= n;
     for (i = 0; i < n; i++)
         objects[i] = top[i];
+    bin->next = top[-1];
     FPH_STORE(&bin->top, top, RELAXED);
     return 1;
 }
 
-/* Put n objects on top of a bin; 0, and none put, if they do not all fit or one
- * of them is NULL. */
+/* Put n objects on top of a bin; 0, and none put, if they do not all fit, one of
+ * them is NULL, or n is 0. */
 FPH_INLINE int
 fph_put_bulk(fph_bin *bin, void *const *objects, unsigned n)
 {
-    void **top = FPH_LOAD(&bin->top, RELAXED);
+    void **top = bin->top;
     size_t holes = 0;
     size_t i;
 
-    if (FPH_UNLIKELY((size_t)(bin->limit - top) < n))
+    if (FPH_UNLIKELY((size_t)n - 1 >= (size_t)(bin->limit - top)))
         return 0;
     for (i = 0; i < n; i++) {
         top[i] = objects[i];
@@ -1017,6 +1041,7 @@ fph_put_bulk(fph_bin *bin, void *const *objects, unsigned n)
     }
     if (FPH_UNLIKELY(holes != 0))
         return 0;
+    bin->next = top[i - 1];
     FPH_STORE(&bin->top, top + n, RELAXED);
     return 1;
 }
@@ -1025,13 +1050,10 @@ FPH_INLINE void *
 fph_alloc(fpheap *heap, fph_bin *local, size_t size)
 {
     if (FPH_LIKELY(fph_has_class(size))) {
-        fph_bin *bin = &local[fph_class_of(size)];
-        void   **top = FPH_LOAD(&bin->top, RELAXED);
+        void *object = fph_take(&local[fph_class_of(size)]);
 
-        if (FPH_LIKELY(top != bin->base)) {
-            FPH_STORE(&bin->top, top - 1, RELAXED);
-            return top[-1];
-        }
+        if (FPH_LIKELY(object != NULL))
+            return object;
     }
     return fph_alloc_miss(heap, size);
 }
@@ -3264,8 +3286,12 @@ struct fph_magazine {
     fph_link link;
     uint32_t count;            /* atomic; objects, while it is not loaded */
     uint32_t depth;            /* atomic; magazines in the depot, this included */
-    void    *slot[FPHEAP_MAGAZINE] __attribute__((aligned(64)));
+    void    *none[48 / sizeof(void *)]; /* NULL: the last one is what fph_take
+                                           finds below the first slot */
+    void    *slot[FPHEAP_MAGAZINE];
 };
+
+FPH_STATIC_ASSERT(slots_begin_a_line, offsetof(fph_magazine, slot) == FPH_LINE);
 
 static inline fph_magazine *
 fph_magazine_of(void **base)
@@ -3376,6 +3402,7 @@ fph_empty_get(fpheap *heap, unsigned bin, int grow)
     if (ref == 0)
         return NULL;
     magazine = (fph_magazine *)fph_meta_at(state, ref);
+    memset(magazine->none, 0, sizeof magazine->none);
     magazine->link.self = ref;
     fph_magazine_set_count(magazine, 0);
     return magazine;
@@ -3482,39 +3509,54 @@ fph_entry_set(fph_entry *entry, fph_bin *bins, fph_bin *local)
 /* --- bins ----------------------------------------------------------------- */
 
 static void
-fph_bin_load(fph_bin *bin, fph_magazine *magazine, unsigned capacity)
+fph_bin_load(fpheap_cache *cache, unsigned number, fph_magazine *magazine)
 {
-    void **slot = magazine->slot;
+    fph_bin *bin   = &cache->bins[number];
+    void   **slot  = magazine->slot;
+    size_t   count = magazine->count;
 
     FPH_STORE(&bin->base, slot, RELAXED);
-    FPH_STORE(&bin->limit, slot + capacity, RELAXED);
-    FPH_STORE(&bin->top, slot + magazine->count, RELAXED);
+    FPH_STORE(&bin->limit, slot
+              + fph_bin_class(cache->heap->state, number)->magazine, RELAXED);
+    FPH_STORE(&bin->top, slot + count, RELAXED);
+    bin->next = count == 0 ? NULL : slot[count - 1];
 }
 
 /* Take the loaded magazine out; NULL if there is none. */
 static fph_magazine *
-fph_bin_unload(fph_bin *bin)
+fph_bin_unload(fpheap_cache *cache, unsigned number)
 {
+    fph_bin      *bin = &cache->bins[number];
     fph_magazine *magazine;
 
     if (bin->base == NULL)
         return NULL;
     magazine = fph_magazine_of(bin->base);
     fph_magazine_set_count(magazine, (size_t)(bin->top - bin->base));
+    bin->next = NULL;
     FPH_STORE(&bin->top, (void **)NULL, RELAXED);
     FPH_STORE(&bin->base, (void **)NULL, RELAXED);
     FPH_STORE(&bin->limit, (void **)NULL, RELAXED);
     return magazine;
 }
 
-static void
-fph_bin_swap(fph_bin *bin, unsigned capacity)
+/* Put another magazine, or none, in the place of the spare one, and return that. */
+static fph_magazine *
+fph_bin_spare(fpheap_cache *cache, unsigned number, fph_magazine *magazine)
 {
-    fph_magazine *spare  = bin->spare;
-    fph_magazine *loaded = fph_bin_unload(bin);
+    fph_magazine *spare = cache->spare[number];
 
-    fph_bin_load(bin, spare, capacity);
-    FPH_STORE(&bin->spare, loaded, RELAXED);
+    FPH_STORE(&cache->spare[number], magazine, RELAXED);
+    return spare;
+}
+
+/* Exchange the loaded magazine with the spare. */
+static void
+fph_bin_swap(fpheap_cache *cache, unsigned number)
+{
+    fph_magazine *loaded = fph_bin_unload(cache, number);
+
+    fph_bin_load(cache, number, fph_bin_spare(cache, number, loaded));
 }
 
 /* Put a magazine where others find what is in it. */
@@ -3536,11 +3578,8 @@ fph_cache_flush(fpheap_cache *cache)
     unsigned   i;
 
     for (i = 0; i < cache->heap->bins; i++) {
-        fph_magazine *spare = cache->bins[i].spare;
-
-        FPH_STORE(&cache->bins[i].spare, (fph_magazine *)NULL, RELAXED);
-        fph_magazine_return(state, i, spare);
-        fph_magazine_return(state, i, fph_bin_unload(&cache->bins[i]));
+        fph_magazine_return(state, i, fph_bin_spare(cache, i, NULL));
+        fph_magazine_return(state, i, fph_bin_unload(cache, i));
     }
 }
 
@@ -3697,7 +3736,8 @@ fph_cache_memory(fpheap *heap, unsigned seat, int node)
     fpheap_cache **slot  = &heap->state->cache[seat];
     fpheap_cache  *cache = FPH_LOAD(slot, RELAXED);
     size_t         bytes = offsetof(fpheap_cache, bins)
-                         + heap->bins * sizeof(fph_bin);
+                         + heap->bins * (sizeof(fph_bin)
+                                         + sizeof(fph_magazine *));
     uint32_t       ref;
 
     if (cache != NULL)
@@ -3708,6 +3748,7 @@ fph_cache_memory(fpheap *heap, unsigned seat, int node)
     cache = (fpheap_cache *)fph_meta_at(heap->state, ref);
     memset(cache, 0, bytes);
     cache->heap = heap;
+    cache->spare = (fph_magazine **)(void *)(cache->bins + heap->bins);
     FPH_STORE(slot, cache, RELEASE);                                /* H9 */
     return cache;
 }
@@ -3860,24 +3901,23 @@ fph_find_memory(fpheap *heap, int node, size_t chunks, fph_search *search)
 
 /* Load a magazine in the place of what is loaded, which becomes the spare. */
 static void
-fph_bin_exchange(fph_state *state, fph_bin *bin, unsigned number,
-                 fph_magazine *magazine)
+fph_bin_exchange(fpheap_cache *cache, unsigned number, fph_magazine *magazine)
 {
-    fph_magazine *loaded = fph_bin_unload(bin);
+    fph_magazine *loaded = fph_bin_unload(cache, number);
 
-    if (loaded != NULL) {
-        fph_magazine_return(state, number, bin->spare);
-        FPH_STORE(&bin->spare, loaded, RELAXED);
-    }
-    fph_bin_load(bin, magazine, fph_bin_class(state, number)->magazine);
+    if (loaded != NULL)
+        fph_magazine_return(cache->heap->state, number,
+                            fph_bin_spare(cache, number, loaded));
+    fph_bin_load(cache, number, magazine);
 }
 
 /* Claim objects for an empty bin.  Returns 0 if there is no memory for them. */
 static int
-fph_bin_fill(fpheap *heap, fph_bin *bin, unsigned number)
+fph_bin_fill(fpheap_cache *cache, unsigned number)
 {
+    fpheap       *heap     = cache->heap;
     unsigned      capacity = fph_bin_class(heap->state, number)->magazine;
-    fph_magazine *magazine = fph_bin_unload(bin);
+    fph_magazine *magazine = fph_bin_unload(cache, number);
 
     if (magazine == NULL
         && (magazine = fph_empty_get(heap, number, 1 /* grow */)) == NULL)
@@ -3888,29 +3928,29 @@ fph_bin_fill(fpheap *heap, fph_bin *bin, unsigned number)
         fph_empty_put(heap->state, number, magazine);
         return 0;
     }
-    fph_bin_exchange(heap->state, bin, number, magazine);
+    fph_bin_exchange(cache, number, magazine);
     return 1;
 }
 
 /* Have objects in a bin of this thread's cache.  Returns 0, or a negative errno. */
 static int
-fph_bin_refill(fpheap *heap, fph_bin *bin, unsigned number)
+fph_bin_refill(fpheap_cache *cache, unsigned number)
 {
-    unsigned      capacity = fph_bin_class(heap->state, number)->magazine;
-    fph_search    search   = { 0, 0 };
+    fpheap       *heap   = cache->heap;
+    fph_search    search = { 0, 0 };
     fph_magazine *full;
 
     do {
-        if (bin->spare != NULL && bin->spare->count != 0) {
-            fph_bin_swap(bin, capacity);
+        if (cache->spare[number] != NULL && cache->spare[number]->count != 0) {
+            fph_bin_swap(cache, number);
             return 0;
         }
         full = fph_depot_get(heap->state, number);
         if (full != NULL) {
-            fph_bin_exchange(heap->state, bin, number, full);
+            fph_bin_exchange(cache, number, full);
             return 0;
         }
-        if (fph_bin_fill(heap, bin, number))
+        if (fph_bin_fill(cache, number))
             return 0;
     } while (fph_find_memory(heap, fph_bin_node(number), 1 /* chunk */, &search));
     return search.error;
@@ -3920,24 +3960,24 @@ fph_bin_refill(fpheap *heap, fph_bin *bin, unsigned number)
  * there is no magazine more, one at hand is emptied into the slabs.  Returns 0:
  * there is none at hand. */
 static int
-fph_bin_make_room(fpheap *heap, fph_bin *bin, unsigned number)
+fph_bin_make_room(fpheap_cache *cache, unsigned number)
 {
+    fpheap       *heap = cache->heap;
     fph_magazine *empty;
 
-    if (bin->spare != NULL && bin->spare->count == 0) {
-        fph_bin_swap(bin, fph_bin_class(heap->state, number)->magazine);
+    if (cache->spare[number] != NULL && cache->spare[number]->count == 0) {
+        fph_bin_swap(cache, number);
         return 1;
     }
     empty = fph_empty_get(heap, number, 0 /* grow */);
     if (empty == NULL) {
-        empty = bin->spare != NULL ? bin->spare : fph_bin_unload(bin);
-        FPH_STORE(&bin->spare, (fph_magazine *)NULL, RELAXED);
-        if (empty == NULL)
+        empty = fph_bin_spare(cache, number, NULL);
+        if (empty == NULL && (empty = fph_bin_unload(cache, number)) == NULL)
             return 0;
         fph_slab_give(heap->state, empty->slot, empty->count);
         fph_magazine_set_count(empty, 0);
     }
-    fph_bin_exchange(heap->state, bin, number, empty);
+    fph_bin_exchange(cache, number, empty);
     return 1;
 }
 
@@ -3959,20 +3999,15 @@ static int
 fph_bin_alloc(fpheap *heap, unsigned number, void **object)
 {
     fpheap_cache *cache = fph_cache_here(heap);
-    fph_bin      *bin;
-    int           rc;
+    int           rc    = 0;
 
     if (cache == NULL)
         return fph_claim_one(heap, number, object);
-    bin = &cache->bins[number];
-    if (bin->top == bin->base) {
-        rc = fph_bin_refill(heap, bin, number);
-        if (rc != 0)
-            return rc;
-    }
-    FPH_STORE(&bin->top, bin->top - 1, RELAXED);
-    *object = *bin->top;
-    return 0;
+    if (cache->bins[number].next == NULL)
+        rc = fph_bin_refill(cache, number);
+    if (rc == 0)
+        *object = fph_take(&cache->bins[number]);
+    return rc;
 }
 
 /* Free an object of a bin. */
@@ -3983,7 +4018,7 @@ fph_bin_free(fpheap *heap, unsigned number, void *object)
 
     if (cache == NULL
         || (cache->bins[number].top == cache->bins[number].limit
-            && !fph_bin_make_room(heap, &cache->bins[number], number)))
+            && !fph_bin_make_room(cache, number)))
         fph_slab_give(heap->state, &object, 1);
     else
         fph_put(&cache->bins[number], object);
@@ -4338,8 +4373,7 @@ fph_batch_end(fpheap *heap, fph_batch *batch)
             fph_magazine_set_count(magazine, 0);
             fph_empty_put(heap->state, batch->bin, magazine);
         } else if (cache != NULL) {
-            fph_bin_exchange(heap->state, &cache->bins[batch->bin], batch->bin,
-                             magazine);
+            fph_bin_exchange(cache, batch->bin, magazine);
         } else {
             fph_magazine_return(heap->state, batch->bin, magazine);
         }
@@ -4377,11 +4411,8 @@ fph_bulk_from(fpheap *heap, int node, size_t size, void **objects, size_t n)
     if (fph_has_class(size))
         batch.bin += fph_class_of(size);
     if (cache != NULL && fph_has_class(size)) {
-        fph_bin *bin = &cache->bins[batch.bin];
-
-        fph_batch_push(&batch, bin->spare);
-        FPH_STORE(&bin->spare, (fph_magazine *)NULL, RELAXED);
-        fph_batch_push(&batch, fph_bin_unload(bin));
+        fph_batch_push(&batch, fph_bin_spare(cache, batch.bin, NULL));
+        fph_batch_push(&batch, fph_bin_unload(cache, batch.bin));
     }
     while (rc == 0 && batch.objects < n)
         rc = fph_batch_add(heap, &batch, n - batch.objects);
@@ -5097,7 +5128,7 @@ fph_census_parked(const fpheap *heap, fph_census *census)
         fpheap_cache *cache = FPH_LOAD(&state->cache[i], ACQUIRE);  /* H9 */
 
         for (bin = 0; cache != NULL && bin < heap->bins; bin++) {
-            fph_magazine *spare = FPH_LOAD(&cache->bins[bin].spare, RELAXED);
+            fph_magazine *spare = FPH_LOAD(&cache->spare[bin], RELAXED);
 
             census->parked[bin % FPH_CLASSES] +=
                 fph_bin_loaded(&cache->bins[bin])
@@ -5427,10 +5458,11 @@ fph_mark_magazine(const fph_state *state, unsigned bin, void *const *slot,
 
 /* The same for all that is parked in one bin of a cache. */
 static int
-fph_mark_bin(const fph_state *state, unsigned number, const fph_bin *bin,
-             int set)
+fph_mark_bin(const fph_state *state, unsigned number,
+             const fpheap_cache *cache, int set)
 {
-    const fph_magazine *spare = bin->spare;
+    const fph_bin      *bin   = &cache->bins[number];
+    const fph_magazine *spare = cache->spare[number];
 
     return (spare == NULL || fph_mark_magazine(state, number, spare->slot,
                                                spare->count, set))
@@ -5467,7 +5499,7 @@ fph_mark_parked(const fpheap *heap, int set)
         good &= fph_mark_depot(state, bin, set);
     for (i = 0; i < FPHEAP_MAX_THREADS; i++)
         for (bin = 0; state->cache[i] != NULL && bin < heap->bins; bin++)
-            good &= fph_mark_bin(state, bin, &state->cache[i]->bins[bin], set);
+            good &= fph_mark_bin(state, bin, state->cache[i], set);
     return good;
 }
 

@@ -552,7 +552,7 @@ mixed_prepare(void)
 /* Replace one object by one of another size.  Everybody reads the old size, also
  * those who do not ask for it. */
 BENCH_INLINE void
-mixed_steps(mixed_work w, int touch)
+mixed_steps(mixed_work w, int sized, int touch)
 {
     unsigned i;
 
@@ -561,7 +561,10 @@ mixed_steps(mixed_work w, int touch)
         size_t      size = w.steps[i].size;
 
         USE(slot->size);
-        peer_free(w.p, slot->object, slot->size);
+        if (sized)
+            peer_free_sized(w.p, slot->object, slot->size);
+        else
+            peer_free(w.p, slot->object, slot->size);
         slot->size = size;
         slot->object = peer_alloc(w.p, size);
         if (touch)
@@ -575,7 +578,15 @@ run_mixed(const row *r)
 {
     mixed_work w = mixed_prepare();
 
-    REPEAT(r, "ns", STEPS, mixed_steps(w, 0));
+    REPEAT(r, "ns", STEPS, mixed_steps(w, 0 /* sized */, 0 /* touch */));
+}
+
+static void
+run_mixed_sized(const row *r)
+{
+    mixed_work w = mixed_prepare();
+
+    REPEAT(r, "ns", STEPS, mixed_steps(w, 1 /* sized */, 0 /* touch */));
 }
 
 static void
@@ -583,7 +594,7 @@ run_mixed_touch(const row *r)
 {
     mixed_work w = mixed_prepare();
 
-    REPEAT(r, "ns", STEPS, mixed_steps(w, 1));
+    REPEAT(r, "ns", STEPS, mixed_steps(w, 0 /* sized */, 1 /* touch */));
 }
 
 /* --- how long one allocation may take -------------------------------------- */
@@ -921,7 +932,7 @@ mixed_job(void *arg)
 
     if (w->steps == NULL)
         *w = mixed_prepare();
-    mixed_steps(*w, 0);
+    mixed_steps(*w, 0 /* sized */, 0 /* touch */);
 }
 
 static void
@@ -966,6 +977,7 @@ static const row rows[] = {
     { "random_262144", run_random, 262144 },
     { "random_2k_262144", run_random_2k, 262144 },
     { "mixed", run_mixed, MIXED_N },
+    { "mixed_sized", run_mixed_sized, MIXED_N },
     { "mixed_touch", run_mixed_touch, MIXED_N },
     { "latency", run_latency, MIXED_N },
     { "pingpong", run_pingpong, 1 },
