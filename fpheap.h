@@ -926,17 +926,17 @@ FPHEAP_API void  fph_free_bulk_miss(fpheap *heap, void *const *objects,
                                     unsigned n);
 
 /* The class of a size in 1 .. FPH_CLASS_MAX.  Steps of 16 bytes up to 1 <<
- * FPH_CLASS_BASE, then 1 << FPHEAP_CLASS_BITS steps per doubling. */
+ * FPH_CLASS_BASE, then 1 << FPHEAP_CLASS_BITS steps per doubling; shift is the log2
+ * of the step. */
 FPH_INLINE unsigned
 fph_class_of(size_t size)
 {
     size_t   last  = size - 1;
-    unsigned log2  = 63u ^ (unsigned)__builtin_clzll(
-        (unsigned long long)last | 1ull << FPH_CLASS_BASE);
-    unsigned shift = log2 - FPHEAP_CLASS_BITS;
+    unsigned shift = (unsigned)(63 ^ __builtin_clzll(
+        (unsigned long long)last >> FPHEAP_CLASS_BITS | 16));
 
-    return ((log2 - FPH_CLASS_BASE) << FPHEAP_CLASS_BITS)
-         + (unsigned)(last >> shift) + 1;
+    return (unsigned)(last >> shift) + (shift << FPHEAP_CLASS_BITS)
+         - ((4u << FPHEAP_CLASS_BITS) - 1);
 }
 
 /* 0 wraps to the top and has no class, as sizes above the largest have none. */

@@ -19,7 +19,7 @@ for compiler in "$CC" clang; do
         continue
     fi
     limit=25
-    case $compiler in clang*) limit=27 ;; esac
+    case $compiler in clang*) limit=26 ;; esac
     "$program" $limit > "$scratch/log"
     case $? in
     0) pass "$compiler: at most $limit" ;;
