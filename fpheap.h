@@ -1,10 +1,11 @@
 /* fpheap.h - v0.1.0 - a heap for the fast path of packet-processing programs
  * SPDX-License-Identifier: MIT OR Unlicense
  *
- * Objects of any size, allocated and freed one by one or in bulk, by any thread,
- * from memory that you provide: hugepages, a DPDK memzone, a static buffer, plain
- * mmap.  An allocation that hits its thread's cache takes no lock, no atomic
- * read-modify-write and no call; nobody ever waits for another thread's turn.
+ * Objects of any size, allocated and freed one by one or in bulk, by any
+ * thread, from memory that you provide: hugepages, a DPDK memzone, a static
+ * buffer, plain mmap.  An allocation that hits its thread's cache takes no
+ * lock, no atomic read-modify-write and no call; nobody ever waits for another
+ * thread's turn.
  *
  *     in exactly one C file                 in every other file
  *     -------------------------------       -------------------
@@ -35,16 +36,17 @@
  *     if (fpheap_alloc_bulk(heap, 2048, burst, 32) == 0)         // 32 or none
  *         fpheap_free_bulk(heap, burst, 32);                     // any mix
  *
- *     fpheap_destroy(heap);                             // -EBUSY while objects live
+ *     fpheap_destroy(heap);                             // -EBUSY: objects live
  *
  * [NOT] -----------------------------------------------------------------------
  *
- *   - not for signal handlers: a handler that interrupts a call on the same thread
- *     must not call the heap
- *   - not a hardened allocator: misuse never makes the heap write outside its own
- *     memory, but a double free is found when it reaches the slab, not at once
- *   - not a way to save the last byte: each thread parks up to two magazines per
- *     size it uses; fpheap_trim takes back what no thread holds
+ *   - not for signal handlers: a handler that interrupts a call on the same
+ *     thread must not call the heap
+ *   - not a hardened allocator: misuse never makes the heap write outside its
+ *     own memory, but a double free is found when it reaches the slab, not at
+ *     once
+ *   - not a way to save the last byte: each thread parks up to two magazines
+ *     per size it uses; fpheap_trim takes back what no thread holds
  *   - not shared between processes
  *
  * [THREADS] -------------------------------------------------------------------
@@ -58,11 +60,12 @@
  *     [3] another thread's fpheap_self() cache          X   X   X   X
  *     [4] fpheap_walk, _check, _dump, _destroy          X   X   X   X
  *
- * A thread that is stopped anywhere inside the heap delays no other, except while
- * it is in the provider's callback: who needs new memory at that moment waits for
- * it, FPHEAP_GROWTH_WAIT_MS at most.  A thread may exit while a heap that it used
- * is being destroyed; then the two wait for each other.  After fork() the child may
- * use the heap with one thread; what the other threads had parked is lost to it.
+ * A thread that is stopped anywhere inside the heap delays no other, except
+ * while it is in the provider's callback: who needs new memory at that moment
+ * waits for it, FPHEAP_GROWTH_WAIT_MS at most.  A thread may exit while a heap
+ * that it used is being destroyed; then the two wait for each other.  After
+ * fork() the child may use the heap with one thread; what the other threads had
+ * parked is lost to it.
  *
  * [ERRORS] --------------------------------------------------------------------
  *
@@ -82,8 +85,8 @@
  *     ENAMETOOLONG   a name of FPHEAP_NAME_BYTES characters or more
  *     ENOTSUP        the machine or the provider cannot do it
  *
- * Misuse that shows in a slow path (a bit that is already set, a pointer into no
- * object) ends in FPHEAP_PANIC with a message that names it.
+ * Misuse that shows in a slow path (a bit that is already set, a pointer into
+ * no object) ends in FPHEAP_PANIC with a message that names it.
  *
  * [WORDS] ---------------------------------------------------------------------
  *
@@ -94,8 +97,10 @@
  *     slab       a run of pages cut into objects of one class, one bit for each
  *     class      a size of objects
  *     bin        a (node, class) pair
- *     magazine   an array of object pointers, the unit that moves between threads
- *     cache      one thread's magazines for one heap: a loaded and a spare per bin
+ *     magazine   an array of object pointers, the unit that moves between
+ *                threads
+ *     cache      one thread's magazines for one heap: a loaded and a spare per
+ *                bin
  *     depot      per bin, the full magazines that no thread holds
  *     node       a NUMA node
  *     object     what you get
@@ -129,8 +134,8 @@
 #endif
 
 /* FPHEAP_CHUNK_SHIFT (LAYOUT) - log2 of the bytes in a chunk.  16..24, default
- * 21: 2 MiB, a hugepage.  Regions are used where aligned to it.  Less suits small
- * static buffers; more lets larger objects share chunks. */
+ * 21: 2 MiB, a hugepage.  Regions are used where aligned to it.  Less suits
+ * small static buffers; more lets larger objects share chunks. */
 #ifndef FPHEAP_CHUNK_SHIFT
 #  define FPHEAP_CHUNK_SHIFT 21
 #endif
@@ -161,7 +166,8 @@
 
 /* FPHEAP_MAGAZINE (LAYOUT) - object pointers in a magazine.  A multiple of 8 in
  * 8..1016; default 512, less with small chunks.  More: fewer exchanges, larger
- * bulks that hit.  Price: pointer size x this, twice per bin that a thread uses. */
+ * bulks that hit.  Price: pointer size x this, twice per bin that a thread
+ * uses. */
 #ifndef FPHEAP_MAGAZINE
 #  if FPHEAP_CHUNK_SHIFT >= 21
 #    define FPHEAP_MAGAZINE 512
@@ -203,7 +209,8 @@
 #  error "fpheap: FPHEAP_MAX_THREADS must be in 1..65536"
 #endif
 #if FPHEAP_MAX_THREADS > (1 << FPHEAP_CHUNK_SHIFT) / 32
-#  error "fpheap: FPHEAP_MAX_THREADS must be at most a 32nd of the chunk's bytes"
+#  error "fpheap: FPHEAP_MAX_THREADS must be at most a 32nd of the \
+chunk's bytes"
 #endif
 
 /* FPHEAP_NO_THREADS (LAYOUT) - 1: one thread only, no thread-local storage, no
@@ -235,8 +242,8 @@
 #  error "fpheap: FPHEAP_NO_STDIO must be 0 or 1"
 #endif
 
-/* FPHEAP_USE_LIBNUMA - 1: the mmap provider places memory, and threads find their
- * node, with libnuma; link with -lnuma.  Default 0. */
+/* FPHEAP_USE_LIBNUMA - 1: the mmap provider places memory, and threads find
+ * their node, with libnuma; link with -lnuma.  Default 0. */
 #ifndef FPHEAP_USE_LIBNUMA
 #  define FPHEAP_USE_LIBNUMA 0
 #endif
@@ -381,11 +388,13 @@ typedef struct fpheap_stats {
     size_t   region_bytes;     /* obtained from the provider */
     size_t   live_bytes;       /* objects that the application holds, rounded
                                   up to their class or pages */
-    size_t   parked_bytes;     /* objects in the magazines of caches and depots */
+    size_t   parked_bytes;     /* objects in the magazines of caches and
+                                  depots */
     size_t   slab_free_bytes;  /* objects that are free in their slab */
     size_t   page_free_bytes;  /* pages and chunks in no slab */
     size_t   waste_bytes;      /* ends of slabs, unaligned ends of regions */
-    size_t   metadata_bytes;   /* the heap's own, in whole chunks, and headers */
+    size_t   metadata_bytes;   /* the heap's own, in whole chunks, and
+                                  headers */
     size_t   live_objects;
     size_t   parked_objects;
     size_t   depot_bytes;      /* the part of parked_bytes that fpheap_trim and
@@ -420,10 +429,11 @@ typedef struct fpheap_object {
 
 /* --- read by the inline fast path; not for the application ---------------- */
 
-#define FPH_CLASS_BASE   (4 + FPHEAP_CLASS_BITS) /* below 1 << this: 16 B steps */
+#define FPH_CLASS_BASE   (4 + FPHEAP_CLASS_BITS) /* below 1 << it: 16 B steps */
 #define FPH_CLASS_TOP    (FPHEAP_PAGE_SHIFT + 3) /* largest class: 8 pages */
 #define FPH_CLASS_MAX    ((size_t)1 << FPH_CLASS_TOP)
-#define FPH_CLASSES      (1 + ((FPH_CLASS_TOP - FPH_CLASS_BASE + 1) << FPHEAP_CLASS_BITS))
+#define FPH_CLASSES      (1 + ((FPH_CLASS_TOP - FPH_CLASS_BASE + 1) \
+                               << FPHEAP_CLASS_BITS))
 #define FPH_BINS         (FPHEAP_MAX_NODES * FPH_CLASSES)
 
 #define FPH_CHUNK_MASK   (FPHEAP_CHUNK - 1)
@@ -446,21 +456,22 @@ typedef struct fph_magazine fph_magazine;
 typedef struct fph_state    fph_state;
 
 /*
- * One bin of one cache.  The loaded magazine's slots lie between base and limit;
- * those below top hold objects, and next is the top one once more:
+ * One bin of one cache.  The loaded magazine's slots lie between base and
+ * limit; those below top hold objects, and next is the top one once more:
  *
  *               base                    top                   limit
  *     | NULL |   | obj | obj | ... | next |     |     ...     |  |
  *
- * Only next and top change on a hit.  An allocation returns next, which it has at
- * once, and loads its successor meanwhile; below the first slot lies a NULL, so
- * next is NULL exactly when the bin is empty.  (That an object freed and allocated
- * again does not go through the slot takes a third off the pair; "make bench", row
- * pair_unsized.)  A bin of zeros is empty (next == NULL) and full (top == limit),
- * so a thread that has no cache yet takes the miss path with no test of its own.
+ * Only next and top change on a hit.  An allocation returns next, which it has
+ * at once, and loads its successor meanwhile; below the first slot lies a NULL,
+ * so next is NULL exactly when the bin is empty.  (That an object freed and
+ * allocated again does not go through the slot takes a third off the pair;
+ * "make bench", row pair_unsized.)  A bin of zeros is empty (next == NULL) and
+ * full (top == limit), so a thread that has no cache yet takes the miss path
+ * with no test of its own.
  *
- * Only the owner writes, and reads plainly what it wrote; other threads read top,
- * base and limit for statistics, hence its relaxed stores.
+ * Only the owner writes, and reads plainly what it wrote; other threads read
+ * top, base and limit for statistics, hence its relaxed stores.
  */
 typedef struct fph_bin {
     void  *next;               /* owner only */
@@ -496,7 +507,8 @@ struct fpheap_cache {
     fph_bin *local;            /* bins + node * FPH_CLASSES */
     int      node;
     unsigned owned;            /* 1 while a thread has it */
-    unsigned pinned;           /* by fpheap_destroy, which has the seat pinned */
+    unsigned pinned;           /* by fpheap_destroy, which has the seat
+                                  pinned */
     fph_magazine **spare;      /* per bin, behind bins; empty, full, or NULL */
     fph_bin  bins[1];          /* heap->bins of them */
 };
@@ -531,8 +543,8 @@ FPHEAP_API fpheap *fpheap_create(const char *name, const fpheap_config *config);
  *
  * Returns  0, or -EBUSY while objects are live: then nothing has changed.
  * Threads  No other call on this heap may run.  Thread exit may.
- * Blocks   Waits for threads that are just leaving the heap, and keeps others from
- *          exiting while it counts; calls the provider.
+ * Blocks   Waits for threads that are just leaving the heap, and keeps others
+ *          from exiting while it counts; calls the provider.
  * Cost     O(chunks + caches).
  */
 FPHEAP_API int fpheap_destroy(fpheap *heap);
@@ -550,17 +562,19 @@ FPHEAP_API int fpheap_destroy_forced(fpheap *heap);
  *
  * size    bytes; 0 gives the smallest object
  *
- * Aligned to the largest power of two that divides its class: 16 at least, and a
- * power of two to itself up to a page; above 8 pages, to a page.  The contents
- * are indeterminate: what the last owner left, or the provider.
+ * Aligned to the largest power of two that divides its class: 16 at least, and
+ * a power of two to itself up to a page; above 8 pages, to a page.  The
+ * contents are indeterminate: what the last owner left, or the provider.
  *
  * Returns  the object; the caller frees it with any of the free functions.
- * Errors   NULL and errno ENOMEM, EFAULT, EDEADLK, or what the provider returned.
+ * Errors   NULL and errno ENOMEM, EFAULT, EDEADLK, or what the provider
+ *          returned.
  * Threads  Any.
  * Blocks   A hit and an exchange with the depot never.  See THREADS on growth.
- * Cost     Hit: 5 loads, 2 stores, 2 branches.  Exchange: one magazine for another.
- *          Claim: one atomic per 64 objects.  Above 8 pages: a search of the page
- *          maps, one word per 64 chunks and one per chunk that may fit.
+ * Cost     Hit: 5 loads, 2 stores, 2 branches.  Exchange: one magazine for
+ *          another.  Claim: one atomic per 64 objects.  Above 8 pages: a search
+ *          of the page maps, one word per 64 chunks and one per chunk that may
+ *          fit.
  */
 FPH_INLINE void *fpheap_alloc(fpheap *heap, size_t size);
 
@@ -569,12 +583,14 @@ FPH_INLINE void *fpheap_alloc(fpheap *heap, size_t size);
  *
  * object  from any thread and any function of this heap; NULL does nothing
  *
- * Errors   None.  FPHEAP_PANIC where a slow path sees that it is no live object.
+ * Errors   None.  FPHEAP_PANIC where a slow path sees that it is no live
+ *          object.
  * Threads  Any.
  * Blocks   Never.
- * Cost     Hit: 6 loads, 3 stores, 3 branches; the object is not touched.  Exchange:
- *          one magazine for another.  With no magazine left: its objects go back to
- *          their slabs, an atomic for each that is no neighbour of the last.
+ * Cost     Hit: 6 loads, 3 stores, 3 branches; the object is not touched.
+ *          Exchange: one magazine for another.  With no magazine left: its
+ *          objects go back to their slabs, an atomic for each that is no
+ *          neighbour of the last.
  */
 FPH_INLINE void fpheap_free(fpheap *heap, void *object);
 
@@ -604,7 +620,7 @@ FPH_INLINE int fpheap_alloc_bulk(fpheap *heap, size_t size, void **objects,
                                  unsigned n);
 
 /*
- * fpheap_free_bulk_sized - give back n objects that were allocated with one size
+ * fpheap_free_bulk_sized - give back n objects allocated with one size
  *
  * size    as for fpheap_free_sized
  * objects n pointers; NULL ones are skipped
@@ -621,16 +637,18 @@ FPH_INLINE void fpheap_free_bulk_sized(fpheap *heap, void *const *objects,
  *
  * All else as n calls of fpheap_free.
  */
-FPHEAP_API void fpheap_free_bulk(fpheap *heap, void *const *objects, unsigned n);
+FPHEAP_API void fpheap_free_bulk(fpheap *heap, void *const *objects,
+                                 unsigned n);
 
 /*
  * fpheap_alloc_burst - as many objects as there are, n at most
  *
- * Returns  how many; objects[] is written that far.  Fewer than n: errno is set.
+ * Returns  how many; objects[] is written that far.  Fewer than n: errno is
+ *          set.
  * Threads, Blocks, Cost  As fpheap_alloc_bulk.
  */
-FPHEAP_API unsigned fpheap_alloc_burst(fpheap *heap, size_t size, void **objects,
-                                       unsigned n);
+FPHEAP_API unsigned fpheap_alloc_burst(fpheap *heap, size_t size,
+                                       void **objects, unsigned n);
 
 /*
  * fpheap_zalloc, fpheap_calloc - fpheap_alloc and all usable bytes set to zero
@@ -667,8 +685,8 @@ FPHEAP_API void *fpheap_alloc_on(fpheap *heap, size_t size, int node);
  * object  NULL allocates
  * size    bytes; 0 gives the smallest object and frees nothing
  *
- * Stays in place while the size keeps its class; above 8 pages, while it fits and
- * needs more than half of the object.
+ * Stays in place while the size keeps its class; above 8 pages, while it fits
+ * and needs more than half of the object.
  *
  * Returns  the object, moved or not, with the first min(old, new) bytes kept.
  * Errors   As fpheap_alloc; the old object is untouched.
@@ -716,13 +734,13 @@ FPHEAP_API uint64_t fpheap_iova(fpheap *heap, const void *object);
 /*
  * fpheap_self - the calling thread's cache, for loops that want to keep it
  *
- * The cache is this thread's alone, until it exits or calls fpheap_thread_leave,
- * or the heap is destroyed.  The functions below are those above without the
- * look-up of the cache.
+ * The cache is this thread's alone, until it exits or calls
+ * fpheap_thread_leave, or the heap is destroyed.  The functions below are those
+ * above without the look-up of the cache.
  *
  * Returns  the cache
- * Errors   NULL and errno: ENOMEM, or EAGAIN when FPHEAP_MAX_THREADS threads have
- *          caches or the thread is exiting.
+ * Errors   NULL and errno: ENOMEM, or EAGAIN when FPHEAP_MAX_THREADS threads
+ *          have caches or the thread is exiting.
  * Threads  Any.  Blocks: as fpheap_alloc.  Cost: O(1); the first time, O(bins).
  */
 FPHEAP_API fpheap_cache *fpheap_self(fpheap *heap);
@@ -859,7 +877,8 @@ FPHEAP_API const char *fpheap_config_string(void);
  * flags     FPHEAP_HUGETLB, FPHEAP_NO_THP, or 0 for transparent hugepages where
  *           the kernel allows them
  *
- * Regions are aligned to a chunk; fpheap_stats.backing_bytes says what they got.
+ * Regions are aligned to a chunk; fpheap_stats.backing_bytes says what they
+ * got.
  * Returns  0, or -EINVAL: unknown flags.
  */
 FPHEAP_API int fpheap_provider_mmap(fpheap_provider *provider, unsigned flags);
@@ -899,7 +918,7 @@ FPHEAP_API void fpheap_provider_buffer(fpheap_provider *provider,
 #  define FPH_STORE(p, v, order) __atomic_store_n(p, v, __ATOMIC_##order)
 #endif
 
-/* The bins of a thread that has no cache: all empty, all full, never changed. */
+/* The bins of a thread without a cache: all empty, all full, never changed. */
 #define FPH_ENTRY_1  { fph_no_bins, fph_no_bins }
 #define FPH_ENTRY_2  FPH_ENTRY_1, FPH_ENTRY_1
 #define FPH_ENTRY_4  FPH_ENTRY_2, FPH_ENTRY_2
@@ -926,8 +945,8 @@ FPHEAP_API void  fph_free_bulk_miss(fpheap *heap, void *const *objects,
                                     unsigned n);
 
 /* The class of a size in 1 .. FPH_CLASS_MAX.  Steps of 16 bytes up to 1 <<
- * FPH_CLASS_BASE, then 1 << FPHEAP_CLASS_BITS steps per doubling; shift is the log2
- * of the step. */
+ * FPH_CLASS_BASE, then 1 << FPHEAP_CLASS_BITS steps per doubling; shift is the
+ * log2 of the step. */
 FPH_INLINE unsigned
 fph_class_of(size_t size)
 {
@@ -946,18 +965,18 @@ fph_has_class(size_t size)
     return size - 1 < FPH_CLASS_MAX;
 }
 
-/* A bin's place in a cache, as the map has it: its number times this, in units of 8
- * bytes, which is one addressing mode of the machine. */
+/* A bin's place in a cache, as the map has it: its number times this, in units
+ * of 8 bytes, which is one addressing mode of the machine. */
 #define FPH_BIN_STEP (sizeof(fph_bin) / 8)
 
 /*
- * The place of the bin of the page that an object is in.  The map of a chunk's pages is one
- * cache line of bins in the chunk's header, at an offset that depends on the
- * chunk's address: all headers begin at the same address bits, and with a fixed
- * offset a thousand chunks would share one set of the cache.  The bits above
- * those that number the page select the line, so one shift does both.  The quarters
- * of the header before and after these lines stay unused: an object that overflows
- * or underflows into the header meets them first.
+ * The place of the bin of the page that an object is in.  The map of a chunk's
+ * pages is one cache line of bins in the chunk's header, at an offset that
+ * depends on the chunk's address: all headers begin at the same address bits,
+ * and with a fixed offset a thousand chunks would share one set of the cache.
+ * The bits above those that number the page select the line, so one shift does
+ * both.  The quarters of the header before and after these lines stay unused:
+ * an object that overflows or underflows into the header meets them first.
  */
 #if FPHEAP_CHUNK_SHIFT >= 18
 #  define FPH_MAP_BITS (FPHEAP_CHUNK_SHIFT - 11)
@@ -1006,8 +1025,8 @@ fph_put(fph_bin *bin, void *object)
     return 1;
 }
 
-/* Take the n top objects of a bin; 0, and none taken, if it has not as many, or n
- * is 0. */
+/* Take the n top objects of a bin; 0, and none taken, if it has not as many, or
+ * n is 0. */
 FPH_INLINE int
 fph_take_bulk(fph_bin *bin, void **objects, unsigned n)
 {
@@ -1024,8 +1043,8 @@ fph_take_bulk(fph_bin *bin, void **objects, unsigned n)
     return 1;
 }
 
-/* Put n objects on top of a bin; 0, and none put, if they do not all fit, one of
- * them is NULL, or n is 0. */
+/* Put n objects on top of a bin; 0, and none put, if they do not all fit, one
+ * of them is NULL, or n is 0. */
 FPH_INLINE int
 fph_put_bulk(fph_bin *bin, void *const *objects, unsigned n)
 {
@@ -1471,8 +1490,8 @@ fph_is_writable(void *p)
 #endif
 }
 
-/* One write to every 4 KiB, so that no page is left to fault in.  The memory is the
- * caller's and stays as it is. */
+/* One write to every 4 KiB, so that no page is left to fault in.  The memory is
+ * the caller's and stays as it is. */
 static void
 fph_touch(char *from, char *to)
 {
@@ -1486,19 +1505,19 @@ fph_touch(char *from, char *to)
 /* [META] ===================================================================
  *
  * The heap's own records: the state, region descriptors, chunk descriptors,
- * caches, magazines.  They are cut from whole chunks, the meta blocks, and never
- * given back while the heap lives; each kind is recycled for its own kind.  So a
- * thread may read a record at any time, however long ago it found the way to it,
- * and no grace period is needed to give object memory back: objects are the only
- * thing that leaves.
+ * caches, magazines.  They are cut from whole chunks, the meta blocks, and
+ * never given back while the heap lives; each kind is recycled for its own
+ * kind.  So a thread may read a record at any time, however long ago it found
+ * the way to it, and no grace period is needed to give object memory back:
+ * objects are the only thing that leaves.
  *
- * Records are named by 32-bit references: block number and offset in units of 64
- * bytes.  0 is the state itself and means none.
+ * Records are named by 32-bit references: block number and offset in units of
+ * 64 bytes.  0 is the state itself and means none.
  */
 #define FPH_LINE       64u
 #define FPH_UNIT_BITS  (FPHEAP_CHUNK_SHIFT - 6)
 #define FPH_TABLE_MAX  (FPHEAP_CHUNK >> 9)     /* meta blocks; also regions */
-#define FPH_FITS       (FPH_PAGE_BITS + 2)     /* lengths of free runs told apart */
+#define FPH_FITS       (FPH_PAGE_BITS + 2)     /* lengths of runs told apart */
 
 /* First in every record that stands in a stack. */
 typedef struct fph_link {
@@ -1516,7 +1535,7 @@ typedef struct fph_class {
     uint32_t size;
     uint32_t inverse;          /* 2^32 / size, rounded up */
     uint32_t count;            /* objects in a slab */
-    uint32_t count0;           /* in a slab that starts at page 0; 0: never does */
+    uint32_t count0;           /* in a slab that starts at page 0; 0: none */
     uint16_t pages;            /* of a slab */
     uint16_t magazine;         /* objects in a full magazine */
 } fph_class;
@@ -1527,8 +1546,8 @@ typedef struct fph_depot {
     fph_word partial;          /* stack of slabs with free objects, SLAB */
 } __attribute__((aligned(64))) fph_depot;
 
-/* A pinned region holds meta blocks and is given back last.  The record of it is
- * in the region itself, as its descriptor may be in another one. */
+/* A pinned region holds meta blocks and is given back last.  The record of it
+ * is in the region itself, as its descriptor may be in another one. */
 typedef struct fph_pin {
     struct fph_pin *next;
     fpheap_region   raw;
@@ -1544,14 +1563,14 @@ struct fph_state {
 
     /* written in slow paths */
     fph_word   hints[FPHEAP_MAX_NODES][FPH_FITS + 1]; /* REGION */
-    fph_line   chunks;                     /* stack of unused chunk descriptors */
-    fph_line   meta_cursor;                /* block << 32 | unit: the next record */
+    fph_line   chunks;                     /* stack: unused chunk descriptors */
+    fph_line   meta_cursor;                /* block << 32 | unit: next record */
     fph_word   meta_numbers;               /* of meta[] used up */
     fph_word   meta_blocks;                /* installed */
     fph_word   regions;                    /* slots of region[] in use */
     fph_word   growing;                    /* REGION */
     fph_word   growth_tickets;
-    fph_word   empty_slabs;                /* slabs whose objects are all free */
+    fph_word   empty_slabs;                /* slabs with all objects free */
     fph_pin   *pins;                       /* stack, push only */
     fph_pin    pin;                        /* the first region's */
 
@@ -1565,7 +1584,7 @@ struct fph_state {
     fph_word   releases;
     fph_word   reclaims;
 
-    char          *meta[FPH_TABLE_MAX];    /* blocks; written before their use */
+    char          *meta[FPH_TABLE_MAX];    /* blocks; written before use */
     fph_region    *region[FPH_TABLE_MAX];  /* atomic; set once */
     fpheap_cache  *cache[FPHEAP_MAX_THREADS]; /* by seat; atomic; set once */
 };
@@ -1608,9 +1627,9 @@ fph_meta_cut(fph_state *state, size_t bytes)
  * Returns their reference, or 0: the caller keeps the chunk, and if there was
  * another thread a record may now be cut from its block.
  *
- * Memory orders: M2, release, stores the block's address before the cursor names
- * it; its partner M1, acquire, comes before the address is read.  Who gets a
- * reference from another thread gets it by an edge that comes after M1.
+ * Memory orders: M2, release, stores the block's address before the cursor
+ * names it; its partner M1, acquire, comes before the address is read.  Who
+ * gets a reference from another thread gets it by an edge that comes after M1.
  */
 static uint32_t
 fph_meta_install(fph_state *state, uint64_t full, char *chunk, size_t bytes)
@@ -1636,18 +1655,18 @@ fph_meta_install(fph_state *state, uint64_t full, char *chunk, size_t bytes)
  *
  *     head    | tag : 32 | reference of the top record, 0: none : 32 |
  *
- * Every change advances the tag, the taking of a whole stack too.  So when a pop's
- * CAS succeeds, no push, pop or take came between it and its load of the head, and
- * the `next` that it read is that of the top record.  That record may have been
- * popped and reused while `next` was read: it is still a record, the read means
- * nothing, and the CAS refuses.
+ * Every change advances the tag, the taking of a whole stack too.  So when a
+ * pop's CAS succeeds, no push, pop or take came between it and its load of the
+ * head, and the `next` that it read is that of the top record.  That record may
+ * have been popped and reused while `next` was read: it is still a record, the
+ * read means nothing, and the CAS refuses.
  *
  *       where               order    partner  what must be seen
  *   T1  push: load head     relaxed  none     a guess; T2 verifies it
  *   T2  push: CAS           release  T3       next, and all of the record
  *   T3  pop, take: load,    acquire  T2       the same.  Pops in between are
- *       CAS on failure                        read-modify-writes and continue the
- *                                             release sequence of each push
+ *       CAS on failure                        read-modify-writes and continue
+ *                                             the release sequence of each push
  *   T4  next                relaxed  T2, T3   nothing by itself
  *   T5  pop, take: CAS      acquire  T2       as T3; it publishes nothing
  *
@@ -1724,14 +1743,14 @@ fph_stack_take(const fph_state *state, fph_word *stack)
  *   R1  A bit of fresh[] is set only by the chunk's owner, so a chunk whose bit
  *       was cleared by fetch_and belongs to the clearer alone.
  *   R2  fit[k] has a bit for each open chunk that may have a free run of pages
- *       that counts for k: page 0 for k = 0, 1 << (k - 1) pages above page 0 for
- *       the rest.  A set bit may be wrong, a clear one never (seen from after the
- *       call that freed the pages).
- *   R3  hints[node][k] has the number of a region below which no region of the node
- *       has a bit in fit[k]; k = FPH_FITS stands for fresh[].  It may be too low,
- *       never too high (seen from after the call that set the bit).
- *   R4  A region leaves only after one thread has cleared all its fresh bits; its
- *       descriptor stays, unused, and serves a later region of its node.
+ *       that counts for k: page 0 for k = 0, 1 << (k - 1) pages above page 0
+ *       for the rest.  A set bit may be wrong, a clear one never (seen from
+ *       after the call that freed the pages).
+ *   R3  hints[node][k] has the number of a region below which no region of the
+ *       node has a bit in fit[k]; k = FPH_FITS stands for fresh[].  It may be
+ *       too low, never too high (seen from after the call that set the bit).
+ *   R4  A region leaves only after one thread has cleared all its fresh bits;
+ *       its descriptor stays, unused, and serves a later region of its node.
  *
  *       where                        order    partner  what must be seen
  *   F1  fresh: fetch_and, claim      acquire  F2, F3   the chunk's last owner
@@ -1752,12 +1771,12 @@ fph_stack_take(const fph_state *state, fph_word *stack)
  *       set; always advances the tag
  *   F15 hint: CAS, after a scan      relaxed  none     it publishes nothing
  *
- *   F8 .. F12: a freer writes free, then looks at fit; who lowers fit writes it,
- *   then looks at free.  In the single order of these one comes last and sees the
- *   other, so the bit ends up set (R2).
- *   F13 .. F15: a scan that missed a bit has not seen its F14.  Then either F14 comes
- *   between F13 and F15, and F15 fails, as the tag has moved; or it comes after, and
- *   lowers the hint again (R3).
+ *   F8 .. F12: a freer writes free, then looks at fit; who lowers fit writes
+ *   it, then looks at free.  In the single order of these one comes last and
+ *   sees the other, so the bit ends up set (R2).
+ *   F13 .. F15: a scan that missed a bit has not seen its F14.  Then either F14
+ *   comes between F13 and F15, and F15 fails, as the tag has moved; or it comes
+ *   after, and lowers the hint again (R3).
  */
 typedef struct fph_chunk fph_chunk;
 
@@ -1870,7 +1889,7 @@ fph_region_find(const fph_state *state, const void *at, size_t *index)
 static inline size_t
 fph_hint_read(const fph_state *state, int node, unsigned k, uint64_t *hint)
 {
-    *hint = fph_load_acquire(&state->hints[node][k]);          /* F13 */
+    *hint = fph_load_acquire(&state->hints[node][k]);               /* F13 */
     return (uint32_t)*hint;
 }
 
@@ -1896,7 +1915,7 @@ fph_hint_raise(fph_state *state, int node, unsigned k, uint64_t hint,
                size_t number)
 {
     if (number > (uint32_t)hint)
-        fph_cas_relaxed(&state->hints[node][k], &hint,         /* F15 */
+        fph_cas_relaxed(&state->hints[node][k], &hint,              /* F15 */
                         ((hint >> 32) + 1) << 32 | number);
 }
 
@@ -2004,7 +2023,8 @@ fph_provider_iova(const fpheap *heap, const void *chunk)
     return iova;
 }
 
-/* The most chunks of one region that are used: its maps must fit a meta block. */
+/* The most chunks of one region that are used: its maps must fit a meta
+ * block. */
 #define FPH_REGION_MAX (FPHEAP_CHUNK / 64)
 
 /* The whole aligned chunks in a piece of memory. */
@@ -2045,8 +2065,8 @@ fph_overlaps(const fpheap *heap, const fpheap_region *raw)
     return 0;
 }
 
-/* Ask for memory with at least `chunks` aligned chunks in it.  What cannot be used
- * is handed back.  Returns 0, -EFAULT, or the provider's error. */
+/* Ask for memory with at least `chunks` aligned chunks in it.  What cannot be
+ * used is handed back.  Returns 0, -EFAULT, or the provider's error. */
 static int
 fph_obtain_bytes(fpheap *heap, int node, size_t chunks, size_t bytes,
                  fpheap_region *raw)
@@ -2071,8 +2091,8 @@ fph_obtain_bytes(fpheap *heap, int node, size_t chunks, size_t bytes,
     return -EFAULT;
 }
 
-/* Ask for `wish` chunks, then for less, and in the end for `chunks` with room to
- * align them. */
+/* Ask for `wish` chunks, then for less, and in the end for `chunks` with room
+ * to align them. */
 static int
 fph_obtain(fpheap *heap, int node, size_t chunks, size_t wish,
            fpheap_region *raw)
@@ -2084,7 +2104,8 @@ fph_obtain(fpheap *heap, int node, size_t chunks, size_t wish,
                              raw) == 0)
             return 0;
     }
-    rc = fph_obtain_bytes(heap, node, chunks, chunks << FPHEAP_CHUNK_SHIFT, raw);
+    rc = fph_obtain_bytes(heap, node, chunks, chunks << FPHEAP_CHUNK_SHIFT,
+                          raw);
     if (rc == -EFAULT)
         rc = fph_obtain_bytes(heap, node, chunks,
                               (chunks + 1) << FPHEAP_CHUNK_SHIFT, raw);
@@ -2205,8 +2226,8 @@ fph_region_publish(fph_state *state, fph_region *region, uint64_t slot)
     FPH_STORE(&state->region[slot], region, RELEASE);               /* F3 */
 }
 
-/* A descriptor for a new region and its place in the table; NULL: neither can be
- * had.  *pinned is set if the first chunk went into it. */
+/* A descriptor for a new region and its place in the table; NULL: neither can
+ * be had.  *pinned is set if the first chunk went into it. */
 static fph_region *
 fph_region_make(fph_state *state, const fpheap_region *raw, int node,
                 unsigned *pinned)
@@ -2238,7 +2259,8 @@ fph_count_region(fph_state *state, const fpheap_region *raw)
 /* Use a region that fph_obtain has accepted.  Returns 0, or -ENOMEM: the heap's
  * tables are full, and the region was handed back. */
 static int
-fph_region_add(fpheap *heap, const fpheap_region *raw, int node, unsigned pinned)
+fph_region_add(fpheap *heap, const fpheap_region *raw, int node,
+               unsigned pinned)
 {
     fph_state  *state  = heap->state;
     char       *base   = NULL;
@@ -2261,8 +2283,8 @@ fph_region_add(fpheap *heap, const fpheap_region *raw, int node, unsigned pinned
 /*
  * One thread at a time asks the provider; another that needs memory waits until
  * `growing`, the ticket of the first, changes, and looks for memory again.  The
- * wait is an economy, not a lock: who has waited FPHEAP_GROWTH_WAIT_MS puts its own
- * ticket there and asks as well.
+ * wait is an economy, not a lock: who has waited FPHEAP_GROWTH_WAIT_MS puts its
+ * own ticket there and asks as well.
  *
  * Returns 1 and a ticket, or 0: another thread's growth has ended.
  */
@@ -2290,9 +2312,9 @@ fph_growth_leave(fph_state *state, uint64_t ticket)
     fph_cas_release(&state->growing, &ticket, 0);
 }
 
-/* Chunks to ask for: two, or the 16th part of what there is.  So what is obtained
- * and not needed yet is little, and the regions stay few: 70 in a gigabyte, 200 in
- * a terabyte. */
+/* Chunks to ask for: two, or the 16th part of what there is.  So what is
+ * obtained and not needed yet is little, and the regions stay few: 70 in a
+ * gigabyte, 200 in a terabyte. */
 static size_t
 fph_growth_step(const fpheap *heap)
 {
@@ -2305,8 +2327,9 @@ fph_growth_step(const fpheap *heap)
     return bytes >> FPHEAP_CHUNK_SHIFT;
 }
 
-/* Get a region with at least `chunks` fresh chunks, and one more to pin if it is
- * to be pinned.  Returns 0 when somebody has got one, or a negative errno. */
+/* Get a region with at least `chunks` fresh chunks, and one more to pin if it
+ * is to be pinned.  Returns 0 when somebody has got one, or a negative
+ * errno. */
 static int
 fph_grow(fpheap *heap, int node, size_t chunks, unsigned pinned)
 {
@@ -2327,7 +2350,8 @@ fph_grow(fpheap *heap, int node, size_t chunks, unsigned pinned)
     fph_max_relaxed(&state->growth_max_ns, fph_now_ns() - began);
     if (rc == 0)
         rc = fph_region_add(heap, &raw, node, pinned);
-    fph_fetch_add_relaxed(rc == 0 ? &state->growths : &state->growth_failures, 1);
+    fph_fetch_add_relaxed(rc == 0 ? &state->growths : &state->growth_failures,
+                          1);
     fph_growth_leave(state, ticket);
     return rc;
 }
@@ -2351,8 +2375,8 @@ fph_pinned_chunk(const fph_state *state, size_t *index)
     return NULL;
 }
 
-/* Cut a record, from a new block if need be.  Returns its reference, or 0 when no
- * memory can be had. */
+/* Cut a record, from a new block if need be.  Returns its reference, or 0 when
+ * no memory can be had. */
 static uint32_t
 fph_meta_get(fpheap *heap, int node, size_t bytes)
 {
@@ -2381,9 +2405,9 @@ fph_meta_get(fpheap *heap, int node, size_t bytes)
     return fph_meta_cut(state, bytes);
 }
 
-/* Claim all chunks of a region that may go.  Returns their number or 0.  The length
- * that was read first may be an older one; it stays as it is while one chunk is
- * ours, so the second look tells. */
+/* Claim all chunks of a region that may go.  Returns their number or 0.  The
+ * length that was read first may be an older one; it stays as it is while one
+ * chunk is ours, so the second look tells. */
 static size_t
 fph_region_claim(fph_region *region)
 {
@@ -2444,19 +2468,18 @@ fph_regions_release(fpheap *heap)
  *     page 0                                   page 1     ...    page N - 1
  *     | guard | lines | guard | objects |    |          |     |            |
  *
- * The header is FPH_HEADER bytes: lines, of which the chunk's address selects two,
- * between guards.  One has the map, with the place of each page's bin (0: the page
- * is in no slab), the other, next to it, the way to the descriptor.  What remains of
- * page 0 serves slabs of small
- * objects and nothing else.
+ * The header is FPH_HEADER bytes: lines, of which the chunk's address selects
+ * two, between guards.  One has the map, with the place of each page's bin (0:
+ * the page is in no slab), the other, next to it, the way to the descriptor.
+ * What remains of page 0 serves slabs of small objects and nothing else.
  *
- *   C1  Each page is in exactly one place: its bit in free[] is set, or a thread
- *       that has cleared the bit owns it, or a record covers it.
- *   C2  A record covers the pages whose first[] names it, and then only while its
- *       info is not 0.
+ *   C1  Each page is in exactly one place: its bit in free[] is set, or a
+ *       thread that has cleared the bit owns it, or a record covers it.
+ *   C2  A record covers the pages whose first[] names it, and then only while
+ *       its info is not 0.
  *   C3  map[page] is the place of the slab's bin, or 0 where there is no slab.
- *   C4  A chunk of which all pages are free is closed by whoever clears all bits
- *       at once, so never by two.
+ *   C4  A chunk of which all pages are free is closed by whoever clears all
+ *       bits at once, so never by two.
  */
 #define FPH_ALL_PAGES (~(uint64_t)0 >> (64 - FPH_PAGES))
 #define FPH_PAGE0     ((uint64_t)1)
@@ -2678,8 +2701,8 @@ fph_pages_take(fph_region *region, size_t index, unsigned k, unsigned pages,
     return first;
 }
 
-/* Claim pages of an open chunk of a region.  Returns its descriptor, or NULL; then
- * *barren tells whether no chunk has a bit in fit[k]. */
+/* Claim pages of an open chunk of a region.  Returns its descriptor, or NULL;
+ * then *barren tells whether no chunk has a bit in fit[k]. */
 static fph_chunk *
 fph_region_pages(fph_region *region, unsigned k, unsigned pages, unsigned align,
                  unsigned *first, int *barren)
@@ -2726,8 +2749,9 @@ fph_chunk_record(fpheap *heap, int node)
     for (page = 0; page < FPH_PAGES; page++) {
         fph_slab *slab = &chunk->slab[page];
 
-        slab->link.self = ref + (uint32_t)((size_t)((char *)slab - (char *)chunk)
-                                           / FPH_LINE);
+        slab->link.self = ref
+                        + (uint32_t)((size_t)((char *)slab - (char *)chunk)
+                                     / FPH_LINE);
         fph_store_relaxed(&slab->info, 0);
         slab->chunk = chunk;
         slab->page = page;
@@ -2736,8 +2760,9 @@ fph_chunk_record(fpheap *heap, int node)
     return chunk;
 }
 
-/* Open a fresh chunk that the caller has claimed; all its pages are the caller's
- * until fph_pages_free.  NULL: no memory, and the chunk is still the caller's. */
+/* Open a fresh chunk that the caller has claimed; all its pages are the
+ * caller's until fph_pages_free.  NULL: no memory, and the chunk is still the
+ * caller's. */
 static fph_chunk *
 fph_chunk_open(fpheap *heap, fph_region *region, size_t index)
 {
@@ -2775,8 +2800,8 @@ fph_chunk_close(fph_chunk *chunk)
 }
 
 /* Put pages that the caller owns into the map of their chunk.  Returns the map.
- * From here on the chunk may be closed, and opened with another descriptor; region
- * and index stay what they are. */
+ * From here on the chunk may be closed, and opened with another descriptor;
+ * region and index stay what they are. */
 static uint64_t
 fph_pages_put(fph_region *region, size_t index, uint64_t pages)
 {
@@ -2808,7 +2833,8 @@ fph_pages_free(fph_chunk *chunk, uint64_t pages)
         fph_chunk_try_close(region, index);
 }
 
-/* Close the chunks of a node that fpheap_reserve has left open.  Returns how many. */
+/* Close the chunks of a node that fpheap_reserve has left open.  Returns how
+ * many. */
 static size_t
 fph_node_close(const fph_state *state, int node)
 {
@@ -2887,8 +2913,9 @@ fph_node_pages(fpheap *heap, int node, unsigned k, unsigned pages,
 }
 
 /* Claim `pages` pages of a node in a row, at a multiple of `align` pages: in an
- * open chunk, or else in a fresh one.  A single page may be page 0 if `page0` is
- * set.  Returns the chunk's descriptor, or NULL: no memory without growth. */
+ * open chunk, or else in a fresh one.  A single page may be page 0 if `page0`
+ * is set.  Returns the chunk's descriptor, or NULL: no memory without
+ * growth. */
 static fph_chunk *
 fph_pages_claim(fpheap *heap, int node, unsigned pages, unsigned align,
                 int page0, unsigned *first)
@@ -2916,31 +2943,33 @@ fph_pages_claim(fpheap *heap, int node, unsigned pages, unsigned align,
  *     bits[]   1: the object is free
  *     state    | free objects, signed : 63 | listed : 1 |
  *
- *   S1  A slab that is listed is either in the stack of its bin, or held by the one
- *       thread that popped, took or carved it.  One that is not listed is in no
- *       stack and has no holder.
- *   S2  free objects = bits announced by givers - bits cleared by holders.  A giver
- *       sets bits, then announces them, so the number may be low, never high, and
- *       with nobody in between it is the number of set bits.
- *   S3  A giver's announcement is its last access to the slab, unless it was the
- *       one that set `listed`: then it pushes the slab, which nobody else can hold
- *       before.  So a slab of which all objects are announced is only its holder's,
- *       who may retire it.
- *   S4  A holder drops a slab (clears `listed`) only with no free objects announced;
- *       the next announcement lists it again.  So no free object is lost.
+ *   S1  A slab that is listed is either in the stack of its bin, or held by the
+ *       one thread that popped, took or carved it.  One that is not listed is
+ *       in no stack and has no holder.
+ *   S2  free objects = bits announced by givers - bits cleared by holders.  A
+ *       giver sets bits, then announces them, so the number may be low, never
+ *       high, and with nobody in between it is the number of set bits.
+ *   S3  A giver's announcement is its last access to the slab, unless it was
+ *       the one that set `listed`: then it pushes the slab, which nobody else
+ *       can hold before.  So a slab of which all objects are announced is only
+ *       its holder's, who may retire it.
+ *   S4  A holder drops a slab (clears `listed`) only with no free objects
+ *       announced; the next announcement lists it again.  So no free object is
+ *       lost.
  *
  *       where                      order    partner  what must be seen
  *   B1  claim: load bits           acquire  B3       all that the last owner of
  *                                                    the object did to it
- *   B2  claim: fetch_and bits      relaxed  none     only the holder clears; what
- *                                                    it clears it has seen in B1
+ *   B2  claim: fetch_and bits      relaxed  none     only the holder clears,
+ *                                                    what it has seen in B1
  *   B3  give: fetch_or bits        release  B1       as B1
- *   B4  give: CAS state, announce  acq_rel  B5, B6   release: B3, for who retires;
- *                                                    acquire: the last holder's
- *                                                    writes, before it is pushed
+ *   B4  give: CAS state, announce  acq_rel  B5, B6   release: B3, for who
+ *                                                    retires; acquire: the last
+ *                                                    holder's writes, before it
+ *                                                    is pushed
  *   B5  claim: load, retire: load  acquire  B4       all B3 of what is counted
  *   B6  drop: CAS state            release  B4       the holder is done with it
- *   B7  claim: fetch_add state     relaxed  none     B6 or the stack's T2 publish
+ *   B7  claim: fetch_add state     relaxed  none     B6 or a T2 publishes it
  *
  * A bit that is set when it is given back was free already: a double free.
  * Progress: lock-free; a giver never waits for a holder.
@@ -3002,7 +3031,8 @@ fph_slab_carve(fpheap *heap, unsigned bin)
     fph_store_relaxed(&slab->state, fph_slab_state((int64_t)count, 1));
     for (i = page; i < page + klass->pages; i++) {
         FPH_STORE(&chunk->first[i], (uint8_t)page, RELAXED);
-        FPH_STORE(&fph_map_of(chunk->base)[i], (uint16_t)(bin * FPH_BIN_STEP), RELAXED);
+        FPH_STORE(&fph_map_of(chunk->base)[i],
+                  (uint16_t)(bin * FPH_BIN_STEP), RELAXED);
     }
     fph_store_release(&slab->info, fph_info(FPH_SLAB, bin, count));
     fph_fetch_add_relaxed(&heap->state->empty_slabs, 1);
@@ -3061,9 +3091,9 @@ fph_some_bits(uint64_t word, size_t n)
 }
 
 /*
- * Claim up to n objects of a slab that the caller holds.  Returns how many.  From
- * the end of the slab to its beginning: a magazine is emptied from its top, so the
- * objects come out in the order of their addresses.
+ * Claim up to n objects of a slab that the caller holds.  Returns how many.
+ * From the end of the slab to its beginning: a magazine is emptied from its
+ * top, so the objects come out in the order of their addresses.
  */
 static size_t
 fph_slab_claim(fph_state *state, fph_slab *slab, void **objects, size_t n)
@@ -3091,8 +3121,8 @@ fph_slab_claim(fph_state *state, fph_slab *slab, void **objects, size_t n)
     return got;
 }
 
-/* Let go of a slab: into the stack of its bin if it has free objects, else it is
- * dropped until somebody gives one back (S4). */
+/* Let go of a slab: into the stack of its bin if it has free objects, else it
+ * is dropped until somebody gives one back (S4). */
 static void
 fph_slab_let_go(fph_state *state, fph_slab *slab)
 {
@@ -3126,7 +3156,8 @@ fph_slab_announce(fph_state *state, fph_slab *slab, size_t n)
         fph_stack_push(&state->depots[fph_info_bin(info)].partial, &slab->link);
 }
 
-/* The slab that an object of this heap is in; NULL: FPHEAP_PANIC, and returned. */
+/* The slab that an object of this heap is in; NULL: FPHEAP_PANIC, and
+ * returned. */
 static fph_slab *
 fph_slab_of(const fph_state *state, const void *object)
 {
@@ -3161,7 +3192,8 @@ fph_gift_set_bits(fph_gift *gift)
 
     if (gift->bits == 0)
         return;
-    old = fph_fetch_or_release(&gift->slab->bits[gift->word], gift->bits); /* B3 */
+    old = fph_fetch_or_release(&gift->slab->bits[gift->word],       /* B3 */
+                               gift->bits);
     if (old & gift->bits)
         FPHEAP_PANIC("fpheap: double free");
     gift->objects += fph_popcount(gift->bits & ~old);
@@ -3177,8 +3209,9 @@ fph_gift_announce(fph_state *state, fph_gift *gift)
     gift->objects = 0;
 }
 
-/* Add an object of the gift's slab.  The product with the inverse is exact for the
- * start of an object: number * (inverse * size - 2^32) < number * size < 2^32. */
+/* Add an object of the gift's slab.  The product with the inverse is exact for
+ * the start of an object:
+ * number * (inverse * size - 2^32) < number * size < 2^32. */
 static void
 fph_gift_add(fph_gift *gift, size_t offset)
 {
@@ -3198,8 +3231,8 @@ fph_gift_add(fph_gift *gift, size_t offset)
     gift->bits |= bit;
 }
 
-/* Give objects of slabs back; NULL ones are skipped.  Neighbours in a word go back
- * as one, neighbours in a slab are announced as one. */
+/* Give objects of slabs back; NULL ones are skipped.  Neighbours in a word go
+ * back as one, neighbours in a slab are announced as one. */
 static void
 fph_slab_give(fph_state *state, void *const *objects, size_t n)
 {
@@ -3228,8 +3261,8 @@ fph_slab_give(fph_state *state, void *const *objects, size_t n)
     fph_gift_announce(state, &gift);
 }
 
-/* Claim up to n objects of a bin: from slabs that have some, or else from one new
- * slab.  Returns how many; 0: no memory without growth. */
+/* Claim up to n objects of a bin: from slabs that have some, or else from one
+ * new slab.  Returns how many; 0: no memory without growth. */
 static size_t
 fph_bin_claim(fpheap *heap, unsigned bin, void **objects, size_t n)
 {
@@ -3276,16 +3309,17 @@ fph_bin_retire(fph_state *state, unsigned bin)
  *
  *   D1  A magazine is in one place: a stack, a cache (loaded or spare), or one
  *       thread's hands.
- *   D2  A magazine in a depot is full, so the depth that the top one was pushed at
- *       times the capacity is what the depot parks.
+ *   D2  A magazine in a depot is full, so the depth that the top one was pushed
+ *       at times the capacity is what the depot parks.
  *
- * Slots are plain: they pass from owner to owner with the stack's T2 and T3.  count
- * and depth do so too, and are read besides, relaxed, by statistics.
+ * Slots are plain: they pass from owner to owner with the stack's T2 and T3.
+ * count and depth do so too, and are read besides, relaxed, by statistics.
  */
 struct fph_magazine {
     fph_link link;
     uint32_t count;            /* atomic; objects, while it is not loaded */
-    uint32_t depth;            /* atomic; magazines in the depot, this included */
+    uint32_t depth;            /* atomic; magazines in the depot, this one
+                                  included */
     void    *none[48 / sizeof(void *)]; /* NULL: the last one is what fph_take
                                            finds below the first slot */
     void    *slot[FPHEAP_MAGAZINE];
@@ -3296,7 +3330,8 @@ FPH_STATIC_ASSERT(slots_begin_a_line, offsetof(fph_magazine, slot) == FPH_LINE);
 static inline fph_magazine *
 fph_magazine_of(void **base)
 {
-    return (fph_magazine *)(void *)((char *)base - offsetof(fph_magazine, slot));
+    return (fph_magazine *)(void *)((char *)base
+                                    - offsetof(fph_magazine, slot));
 }
 
 static inline void
@@ -3327,11 +3362,12 @@ fph_depth(const fph_state *state, uint64_t head)
 static size_t
 fph_depot_count(const fph_state *state, unsigned bin)
 {
-    return fph_depth(state, fph_load_acquire(&state->depots[bin].full)); /* T3 */
+    return fph_depth(state,
+                     fph_load_acquire(&state->depots[bin].full));   /* T3 */
 }
 
-/* A push that keeps D2: if the CAS succeeds the head has not moved, so the depth was
- * that of the top record. */
+/* A push that keeps D2: if the CAS succeeds the head has not moved, so the
+ * depth was that of the top record. */
 static void
 fph_depot_put(fph_state *state, unsigned bin, fph_magazine *full)
 {
@@ -3378,9 +3414,9 @@ fph_empty_put(fph_state *state, unsigned bin, fph_magazine *magazine)
     fph_stack_push(fph_empties(state, bin), &magazine->link);
 }
 
-/* An empty magazine: unused, new, or one of a depot, emptied into its slabs.  NULL:
- * there is none; then only an allocation takes memory for one, so the records grow
- * with what is live and not with what is parked. */
+/* An empty magazine: unused, new, or one of a depot, emptied into its slabs.
+ * NULL: there is none; then only an allocation takes memory for one, so the
+ * records grow with what is live and not with what is parked. */
 static fph_magazine *
 fph_empty_get(fpheap *heap, unsigned bin, int grow)
 {
@@ -3420,34 +3456,35 @@ fph_magazine_drain(fph_state *state, unsigned bin, fph_magazine *magazine)
 /* [CACHE] ==================================================================
  *
  * A thread that misses for the first time takes a seat, one for all heaps, and
- * makes a cache in the heap at hand.  The cache's memory belongs to the seat and
- * serves the next thread that sits there.
+ * makes a cache in the heap at hand.  The cache's memory belongs to the seat
+ * and serves the next thread that sits there.
  *
- *     seat     free -> entering -> taken -> leaving -> free    by its thread
- *              taken -> pinned -> taken                        by fpheap_destroy
- *              any but free -> lost                            by fork, in the child
+ *     seat  free -> entering -> taken -> leaving -> free  by its thread
+ *           taken -> pinned -> taken                      by fpheap_destroy
+ *           any but free -> lost                          by fork, in the child
  *
- *   H1  Only the thread of a taken seat writes the entries of its fph_table, but
- *       for fpheap_destroy, which resets its heap's entry while it has the seat
- *       pinned.  So a thread never meets the cache of a heap that is gone.
- *   H2  A thread that exits waits for a pin to be lifted, and fpheap_destroy for a
- *       thread that is leaving, and for another fpheap_destroy: nobody else waits.
- *       Pins are taken in the order of seats.
+ *   H1  Only the thread of a taken seat writes the entries of its fph_table,
+ *       but for fpheap_destroy, which resets its heap's entry while it has the
+ *       seat pinned.  So a thread never meets the cache of a heap that is gone.
+ *   H2  A thread that exits waits for a pin to be lifted, and fpheap_destroy
+ *       for a thread that is leaving, and for another fpheap_destroy: nobody
+ *       else waits.  Pins are taken in the order of seats.
  *   H3  A bin's loaded magazine and its spare belong to the cache (D1).  A bin
  *       without magazines is all zero.
  *
- *       where                          order    partner  what must be seen
- *   H4  seat: CAS free -> entering     acquire  H5       its last thread is gone
- *   H5  seat: store free               release  H4, H6   the caches are flushed
- *       seat: store taken              release  H6       the table is written
- *   H6  seat: CAS taken -> pinned, or  acquire  H5       the same, before it looks
- *       finds it free
- *   H7  seat: store pinned -> taken    release  H8       the entry is reset
- *   H8  seat: CAS taken -> leaving     acquire  H7       before it is read
+ *       where                        order    partner  what must be seen
+ *   H4  seat: CAS free -> entering   acquire  H5       its last thread is gone
+ *   H5  seat: store free             release  H4, H6   the caches are flushed
+ *       seat: store taken            release  H6       the table is written
+ *   H6  seat: CAS taken -> pinned,   acquire  H5       the same, before looking
+ *       or finds it free
+ *   H7  seat: store pinned -> taken  release  H8       the entry is reset
+ *   H8  seat: CAS taken -> leaving   acquire  H7       before it is read
  *   H9  cache[]: store release, load acquire: the cache is set up
  *
- * A thread whose destructor has run, a thread without a seat and one whose cache
- * finds no memory work without: they claim from slabs and give back to slabs.
+ * A thread whose destructor has run, a thread without a seat and one whose
+ * cache finds no memory work without: they claim from slabs and give back to
+ * slabs.
  */
 enum {
     FPH_SEAT_FREE,
@@ -3473,7 +3510,12 @@ static fpheap   fph_heaps[FPHEAP_MAX_HEAPS];
 static fph_word fph_handles[FPHEAP_MAX_HEAPS]; /* 1: in use */
 
 /* This thread's way to its seat. */
-enum { FPH_THREAD_NEW, FPH_THREAD_ENTERING, FPH_THREAD_SEATED, FPH_THREAD_GONE };
+enum {
+    FPH_THREAD_NEW,
+    FPH_THREAD_ENTERING,
+    FPH_THREAD_SEATED,
+    FPH_THREAD_GONE
+};
 static FPH_TLS unsigned fph_thread_is;
 static FPH_TLS unsigned fph_thread_seat;
 static FPH_TLS unsigned fph_thread_patience; /* misses until it tries again */
@@ -3487,7 +3529,8 @@ fph_my_entry(const fpheap *heap)
 static inline fpheap_cache *
 fph_cache_of(fph_bin *bins)
 {
-    return (fpheap_cache *)(void *)((char *)bins - offsetof(fpheap_cache, bins));
+    return (fpheap_cache *)(void *)((char *)bins
+                                    - offsetof(fpheap_cache, bins));
 }
 
 /* This thread's cache if it has one. */
@@ -3540,7 +3583,8 @@ fph_bin_unload(fpheap_cache *cache, unsigned number)
     return magazine;
 }
 
-/* Put another magazine, or none, in the place of the spare one, and return that. */
+/* Put another magazine, or none, in the place of the spare one, and return
+ * that. */
 static fph_magazine *
 fph_bin_spare(fpheap_cache *cache, unsigned number, fph_magazine *magazine)
 {
@@ -3624,8 +3668,8 @@ fph_seat_leave(void *seat_)
     fph_store_release(&seat->state, FPH_SEAT_FREE);                 /* H5 */
 }
 
-/* In the child of a fork: the seats of the threads that are gone, and what their
- * caches hold, are lost; who was in a provider will not come back. */
+/* In the child of a fork: the seats of the threads that are gone, and what
+ * their caches hold, are lost; who was in a provider will not come back. */
 static void
 fph_forked(void)
 {
@@ -3643,9 +3687,9 @@ fph_forked(void)
     }
 }
 
-/* The key whose destructor is fph_seat_leave.  Threads that come first at the same
- * time make one each, and all but one delete theirs.  Returns 0 if there are no
- * more keys. */
+/* The key whose destructor is fph_seat_leave.  Threads that come first at the
+ * same time make one each, and all but one delete theirs.  Returns 0 if there
+ * are no more keys. */
 static int
 fph_seat_key(pthread_key_t *key)
 {
@@ -3692,8 +3736,8 @@ fph_seat_take(void)
 #endif
 
 /* Whether this thread has a seat.  pthread_setspecific may allocate, and where
- * malloc is made of this heap it comes back here: then the thread is entering and
- * the inner call works without a cache. */
+ * malloc is made of this heap it comes back here: then the thread is entering
+ * and the inner call works without a cache. */
 static int
 fph_seated(void)
 {
@@ -3805,9 +3849,9 @@ fpheap_self(fpheap *heap)
 
 /* [RECLAIM] ================================================================
  *
- * Before the heap grows it takes back what the node's depots and this thread's cache
- * park, and the node's empty slabs, if that is worth a pass; when the provider has
- * nothing it does so anyway.
+ * Before the heap grows it takes back what the node's depots and this thread's
+ * cache park, and the node's empty slabs, if that is worth a pass; when the
+ * provider has nothing it does so anyway.
  */
 
 /* Bytes that the depots of a node park. */
@@ -3827,8 +3871,8 @@ fph_depot_bytes(const fpheap *heap, int node)
     return bytes;
 }
 
-/* Flush this thread's cache, empty the depots of a node, retire its empty slabs and
- * close its empty chunks. */
+/* Flush this thread's cache, empty the depots of a node, retire its empty slabs
+ * and close its empty chunks. */
 static void
 fph_reclaim(fpheap *heap, int node)
 {
@@ -3842,7 +3886,8 @@ fph_reclaim(fpheap *heap, int node)
         fph_magazine *magazine;
         size_t        left = fph_depot_count(state, bin);
 
-        for (; left > 0 && (magazine = fph_depot_get(state, bin)) != NULL; left--)
+        for (; left > 0 && (magazine = fph_depot_get(state, bin)) != NULL;
+             left--)
             fph_magazine_drain(state, bin, magazine);
         fph_bin_retire(state, bin);
     }
@@ -3855,8 +3900,8 @@ typedef struct fph_search {
     int      error;            /* 0 or a negative errno */
 } fph_search;
 
-/* Whether a chunk or more can be taken back.  A pass costs what is parked, and saves
- * a call to the provider and the first touch of a chunk. */
+/* Whether a chunk or more can be taken back.  A pass costs what is parked, and
+ * saves a call to the provider and the first touch of a chunk. */
 static int
 fph_reclaim_pays(const fpheap *heap, int node)
 {
@@ -3865,8 +3910,8 @@ fph_reclaim_pays(const fpheap *heap, int node)
         || fph_depot_bytes(heap, node) >= FPHEAP_CHUNK;
 }
 
-/* Find memory for a node of which the caller lacks pages, or `chunks` fresh chunks
- * in a row.  Returns 1: look again; 0: search->error says why not. */
+/* Find memory for a node of which the caller lacks pages, or `chunks` fresh
+ * chunks in a row.  Returns 1: look again; 0: search->error says why not. */
 static int
 fph_find_memory(fpheap *heap, int node, size_t chunks, fph_search *search)
 {
@@ -3889,14 +3934,15 @@ fph_find_memory(fpheap *heap, int node, size_t chunks, fph_search *search)
 
 /* [MISS] ===================================================================
  *
- * What the fast path calls.  A miss exchanges whole magazines: loaded with spare,
- * then spare with the depot; only when the depot has none are objects claimed from
- * slabs.
+ * What the fast path calls.  A miss exchanges whole magazines: loaded with
+ * spare, then spare with the depot; only when the depot has none are objects
+ * claimed from slabs.
  */
 
 /*
- * While a call fills or makes room it has the magazine in its own hands, and looks
- * at the bin again afterwards: the provider's callback may have used it meanwhile.
+ * While a call fills or makes room it has the magazine in its own hands, and
+ * looks at the bin again afterwards: the provider's callback may have used it
+ * meanwhile.
  */
 
 /* Load a magazine in the place of what is loaded, which becomes the spare. */
@@ -3932,7 +3978,8 @@ fph_bin_fill(fpheap_cache *cache, unsigned number)
     return 1;
 }
 
-/* Have objects in a bin of this thread's cache.  Returns 0, or a negative errno. */
+/* Have objects in a bin of this thread's cache.  Returns 0, or a negative
+ * errno. */
 static int
 fph_bin_refill(fpheap_cache *cache, unsigned number)
 {
@@ -3952,13 +3999,14 @@ fph_bin_refill(fpheap_cache *cache, unsigned number)
         }
         if (fph_bin_fill(cache, number))
             return 0;
-    } while (fph_find_memory(heap, fph_bin_node(number), 1 /* chunk */, &search));
+    } while (fph_find_memory(heap, fph_bin_node(number), 1 /* chunk */,
+                             &search));
     return search.error;
 }
 
-/* Have room in a bin of this thread's cache.  A free does not grow the heap: where
- * there is no magazine more, one at hand is emptied into the slabs.  Returns 0:
- * there is none at hand. */
+/* Have room in a bin of this thread's cache.  A free does not grow the heap:
+ * where there is no magazine more, one at hand is emptied into the slabs.
+ * Returns 0: there is none at hand. */
 static int
 fph_bin_make_room(fpheap_cache *cache, unsigned number)
 {
@@ -3988,7 +4036,8 @@ fph_claim_one(fpheap *heap, unsigned number, void **object)
     fph_search search = { 0, 0 };
 
     while (fph_bin_claim(heap, number, object, 1) == 0) {
-        if (!fph_find_memory(heap, fph_bin_node(number), 1 /* chunk */, &search))
+        if (!fph_find_memory(heap, fph_bin_node(number), 1 /* chunk */,
+                             &search))
             return search.error;
     }
     return 0;
@@ -4032,13 +4081,13 @@ fph_bin_free(fpheap *heap, unsigned number, void *object)
  *     | pages of others | object ->                                 |
  *
  * It ends at the end of its last chunk and begins that many pages before, in a
- * chunk that is open like any other, or exactly at a chunk's start.  Then the chunk
- * before, which has its record, holds one page unused: an object that begins at a
- * chunk's start is always looked up in the chunk before.
+ * chunk that is open like any other, or exactly at a chunk's start.  Then the
+ * chunk before, which has its record, holds one page unused: an object that
+ * begins at a chunk's start is always looked up in the chunk before.
  *
  *   L1  Of an object of p pages, c = p / FPH_PAGES chunks are tails and p %
- *       FPH_PAGES pages, or one unused, are in the chunk before them; the record is
- *       the one of the first of these pages.
+ *       FPH_PAGES pages, or one unused, are in the chunk before them; the
+ *       record is the one of the first of these pages.
  *   L2  tail[i] is the distance to the chunk with the record exactly for tails.
  *   L3  info goes from FPH_RUN or FPH_HUGE to 0 by one CAS: who makes it frees.
  */
@@ -4093,10 +4142,11 @@ fph_huge_open(fpheap *heap, fph_region *region, size_t index, size_t pages)
         return NULL;
     base = chunk->base + FPHEAP_CHUNK
          - ((pages % FPH_PAGES) << FPHEAP_PAGE_SHIFT);
-    /* The header before an object at a chunk's start is that of another chunk: the
-     * object's IOVA is kept in the record. */
+    /* The header before an object at a chunk's start is that of another chunk:
+     * the object's IOVA is kept in the record. */
     fph_store_relaxed(&chunk->slab[FPH_PAGES - held].state,
-                      pages % FPH_PAGES == 0 ? fph_provider_iova(heap, base) : 0);
+                      pages % FPH_PAGES == 0 ? fph_provider_iova(heap, base)
+                                             : 0);
     for (i = 1; i <= tails; i++)
         FPH_STORE(&region->tail[index + i], (uint32_t)i, RELAXED);
     fph_large_record(chunk, FPH_PAGES - held, held, base,
@@ -4132,7 +4182,8 @@ fph_huge_alloc(fpheap *heap, int node, size_t pages)
 /* An object of its own pages, aligned to a multiple of a page up to a chunk.
  * Returns 0, or a negative errno. */
 static int
-fph_large_alloc(fpheap *heap, int node, size_t size, size_t align, void **object)
+fph_large_alloc(fpheap *heap, int node, size_t size, size_t align,
+                void **object)
 {
     fph_search search = { 0, 0 };
     size_t     step, pages;
@@ -4207,7 +4258,8 @@ fph_alloc_from(fpheap *heap, int node, size_t size, void **object)
         size = 1;
     if (!fph_has_class(size))
         return fph_large_alloc(heap, node, size, FPHEAP_PAGE, object);
-    return fph_bin_alloc(heap, (unsigned)node * FPH_CLASSES + fph_class_of(size),
+    return fph_bin_alloc(heap,
+                         (unsigned)node * FPH_CLASSES + fph_class_of(size),
                          object);
 }
 
@@ -4272,8 +4324,8 @@ fph_free_miss(fpheap *heap, void *object)
 
 /* --- bulk ----------------------------------------------------------------- */
 
-/* Magazines in one thread's hands, linked through their links.  A bulk gathers all
- * its objects here before it writes the first one out. */
+/* Magazines in one thread's hands, linked through their links.  A bulk gathers
+ * all its objects here before it writes the first one out. */
 typedef struct fph_batch {
     fph_magazine *first;
     size_t        objects;
@@ -4317,7 +4369,8 @@ fph_batch_fill(fpheap *heap, const fph_batch *batch, fph_magazine *magazine,
     if (fph_has_class(batch->size)) {
         size_t got;
 
-        while ((got = fph_bin_claim(heap, batch->bin, magazine->slot, n)) == 0) {
+        while ((got = fph_bin_claim(heap, batch->bin, magazine->slot, n))
+               == 0) {
             if (!fph_find_memory(heap, node, 1 /* chunk */, &search))
                 return search.error;
         }
@@ -4390,7 +4443,8 @@ fph_batch_take(fpheap *heap, fph_batch *batch, void **objects, size_t n)
         size_t take = n < magazine->count ? n : magazine->count;
 
         fph_magazine_set_count(magazine, magazine->count - take);
-        memcpy(objects, magazine->slot + magazine->count, take * sizeof *objects);
+        memcpy(objects, magazine->slot + magazine->count,
+               take * sizeof *objects);
         objects += take;
         n -= take;
         if (magazine->count != 0)
@@ -4435,7 +4489,8 @@ fph_alloc_bulk_miss(fpheap *heap, size_t size, void **objects, unsigned n)
     rc = fph_bulk_from(heap, home, size, objects, n);
     if ((heap->flags & FPHEAP_SPILL) != 0)
         for (node = 0; rc != 0 && (unsigned)node < heap->nodes; node++)
-            if (node != home && fph_bulk_from(heap, node, size, objects, n) == 0)
+            if (node != home
+                && fph_bulk_from(heap, node, size, objects, n) == 0)
                 rc = 0;
     return rc;
 }
@@ -4545,7 +4600,8 @@ fph_stays(size_t usable, size_t size)
     if (size == 0)
         size = 1;
     if (fph_has_class(usable))
-        return fph_has_class(size) && fph_class_of(size) == fph_class_of(usable);
+        return fph_has_class(size)
+            && fph_class_of(size) == fph_class_of(usable);
     return !fph_has_class(size) && size <= usable && size > usable / 2;
 }
 
@@ -4589,7 +4645,8 @@ fph_object_base(const fph_state *state, char *chunk_base, unsigned first,
         return base;
     case FPH_HUGE:
         base = chunk_base + FPHEAP_CHUNK
-             - ((size_t)(fph_info_count(info) % FPH_PAGES) << FPHEAP_PAGE_SHIFT);
+             - ((size_t)(fph_info_count(info) % FPH_PAGES)
+                << FPHEAP_PAGE_SHIFT);
         return at >= base ? base : NULL;
     default:
         return NULL;
@@ -4645,7 +4702,8 @@ fpheap_iova(fpheap *heap, const void *object)
 
 /* --- memory --------------------------------------------------------------- */
 
-/* Touch the free pages of an open chunk while they are ours.  Returns how many. */
+/* Touch the free pages of an open chunk while they are ours.  Returns how
+ * many. */
 static size_t
 fph_chunk_touch(fph_region *region, size_t index)
 {
@@ -4664,8 +4722,8 @@ fph_chunk_touch(fph_region *region, size_t index)
     return fph_popcount(pages);
 }
 
-/* Touch all free memory of a node, and open its fresh chunks until `pages` pages
- * are free.  Returns how many are. */
+/* Touch all free memory of a node, and open its fresh chunks until `pages`
+ * pages are free.  Returns how many are. */
 static size_t
 fph_node_touch(fpheap *heap, int node, size_t pages)
 {
@@ -4684,7 +4742,8 @@ fph_node_touch(fpheap *heap, int node, size_t pages)
 
         while (region != NULL && ready < pages
                && (chunk = fph_region_open(heap, region)) != NULL) {
-            fph_touch(fph_slab_base(chunk->base, 0), chunk->base + FPHEAP_CHUNK);
+            fph_touch(fph_slab_base(chunk->base, 0),
+                      chunk->base + FPHEAP_CHUNK);
             fph_pages_put(region, chunk->index, FPH_ALL_PAGES);
             ready += FPH_PAGES;
         }
@@ -4726,10 +4785,10 @@ fpheap_trim(fpheap *heap)
 /* --- life ----------------------------------------------------------------- */
 
 /*
- * The geometry of a class.  The fewest pages that make 8 objects and waste under
- * 1/16 of themselves; up to half a chunk, the least waste if there are none.  A
- * slab of one page may be in page 0 if the objects are small against it and their
- * alignment divides the header.
+ * The geometry of a class.  The fewest pages that make 8 objects and waste
+ * under 1/16 of themselves; up to half a chunk, the least waste if there are
+ * none.  A slab of one page may be in page 0 if the objects are small against
+ * it and their alignment divides the header.
  */
 static void
 fph_class_shape(fph_class *klass)
@@ -4964,7 +5023,8 @@ fph_seats_unpin(const fpheap *heap, int ends)
     }
 }
 
-/* Give all regions back.  The last pin is the first region's, with the state. */
+/* Give all regions back.  The last pin is the first region's, with the
+ * state. */
 static void
 fph_regions_end(fpheap *heap)
 {
@@ -5098,8 +5158,8 @@ fph_census_region(const fph_state *state, fph_census *census,
     }
 }
 
-/* Objects in the loaded magazine, as another thread sees them: between two of its
- * owner's stores the pointers may be of different magazines. */
+/* Objects in the loaded magazine, as another thread sees them: between two of
+ * its owner's stores the pointers may be of different magazines. */
 static size_t
 fph_bin_loaded(const fph_bin *bin)
 {
@@ -5250,7 +5310,8 @@ fpheap_dump(fpheap *heap, FILE *out)
             s.backing_bytes[FPHEAP_BACKING_PAGES],
             s.backing_bytes[FPHEAP_BACKING_UNKNOWN]);
     fprintf(out, "  growth    %llu regions, %llu failures, longest %llu ns\n",
-            (unsigned long long)s.growths, (unsigned long long)s.growth_failures,
+            (unsigned long long)s.growths,
+            (unsigned long long)s.growth_failures,
             (unsigned long long)s.growth_max_ns);
     fprintf(out, "  %10s %8s %10s %10s %10s\n", "size", "slabs", "live",
             "parked", "free");
@@ -5424,13 +5485,13 @@ fpheap_provider_buffer(fpheap_provider *provider, fpheap_buffer *buffer,
 /* [CHECK] ==================================================================
  *
  * The invariants of REGION, CHUNK, SLAB and DEPOT as code, for a quiet
- * heap.  A walk has to tell live objects from parked ones: it sets the bits of the
- * parked ones for as long as it lasts, which also shows an object that is parked
- * twice, or parked and free.
+ * heap.  A walk has to tell live objects from parked ones: it sets the bits of
+ * the parked ones for as long as it lasts, which also shows an object that is
+ * parked twice, or parked and free.
  */
 
-/* Set (or clear again) the bits of a magazine's objects.  Returns 0 if one is not
- * an object of this bin, or has its bit as it should become. */
+/* Set (or clear again) the bits of a magazine's objects.  Returns 0 if one is
+ * not an object of this bin, or has its bit as it should become. */
 static int
 fph_mark_magazine(const fph_state *state, unsigned bin, void *const *slot,
                   size_t count, int set)
@@ -5480,7 +5541,8 @@ fph_mark_depot(const fph_state *state, unsigned bin, int set)
     for (; link != NULL; link = fph_stack_below(state, link), left--) {
         fph_magazine *full = (fph_magazine *)(void *)link;
 
-        if (left == 0 || full->count != fph_bin_class(state, bin)->magazine /* D2 */
+        if (left == 0
+            || full->count != fph_bin_class(state, bin)->magazine   /* D2 */
             || !fph_mark_magazine(state, bin, full->slot, full->count, set))
             return 0;
     }
@@ -5617,7 +5679,8 @@ fph_check_region(const fpheap *heap, const fph_region *region)
     return wrong;
 }
 
-/* Slabs that are listed, and slabs in the stacks, with the bin that is theirs. */
+/* Slabs that are listed, and slabs in the stacks, with the bin that is
+ * theirs. */
 static const char *
 fph_check_lists(const fpheap *heap)
 {
@@ -5629,7 +5692,8 @@ fph_check_lists(const fpheap *heap)
         const fph_region *region = fph_region_at(state, i);
 
         for (c = 0; c < region->capacity; c++)
-            for (page = 0; region->chunk[c] != NULL && page < FPH_PAGES; page++) {
+            for (page = 0; region->chunk[c] != NULL && page < FPH_PAGES;
+                 page++) {
                 const fph_slab *slab = &region->chunk[c]->slab[page];
 
                 if (fph_info_kind(slab->info) == FPH_SLAB)
@@ -5637,7 +5701,8 @@ fph_check_lists(const fpheap *heap)
             }
     }
     for (bin = 0; bin < heap->bins; bin++) {
-        uint32_t  ref  = (uint32_t)fph_load_acquire(&state->depots[bin].partial);
+        uint32_t  ref  = (uint32_t)fph_load_acquire(
+            &state->depots[bin].partial);
         fph_link *link = ref == 0 ? NULL : (fph_link *)fph_meta_at(state, ref);
 
         for (; link != NULL; link = fph_stack_below(state, link)) {
@@ -5665,7 +5730,8 @@ fpheap_check(fpheap *heap)
     if (wrong != NULL)
         return wrong;
     if (!fph_mark_parked(heap, 1) || !fph_mark_parked(heap, 0))
-        return "D1: a parked object is no object of its bin, parked twice, or free";
+        return "D1: a parked object is no object of its bin, parked twice, or "
+               "free";
     fpheap_stats_get(heap, &s);
     if (s.live_bytes + s.parked_bytes + s.slab_free_bytes + s.page_free_bytes
         + s.waste_bytes + s.metadata_bytes != s.region_bytes)
@@ -5765,44 +5831,45 @@ fpheap_walk(fpheap *heap, int (*visit)(void *arg, const fpheap_object *object),
  *
  * Copyright (c) 2026 the fpheap authors
  *
- * Permission is hereby granted, free of charge, to any person obtaining a copy of
- * this software and associated documentation files (the "Software"), to deal in
- * the Software without restriction, including without limitation the rights to
- * use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies
- * of the Software, and to permit persons to whom the Software is furnished to do
- * so, subject to the following conditions:
+ * Permission is hereby granted, free of charge, to any person obtaining a copy
+ * of this software and associated documentation files (the "Software"), to deal
+ * in the Software without restriction, including without limitation the rights
+ * to use, copy, modify, merge, publish, distribute, sublicense, and/or sell
+ * copies of the Software, and to permit persons to whom the Software is
+ * furnished to do so, subject to the following conditions:
  *
- * The above copyright notice and this permission notice shall be included in all
- * copies or substantial portions of the Software.
+ * The above copyright notice and this permission notice shall be included in
+ * all copies or substantial portions of the Software.
  *
  * THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
- * IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS
- * FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR
- * COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER
- * IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN
- * CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+ * IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+ * FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+ * AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
+ * LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+ * OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
+ * SOFTWARE.
  *
  * ALTERNATIVE B - Public Domain (SPDX: Unlicense)
  *
  * This is free and unencumbered software released into the public domain.
  *
- * Anyone is free to copy, modify, publish, use, compile, sell, or distribute this
- * software, either in source code form or as a compiled binary, for any purpose,
- * commercial or non-commercial, and by any means.
+ * Anyone is free to copy, modify, publish, use, compile, sell, or distribute
+ * this software, either in source code form or as a compiled binary, for any
+ * purpose, commercial or non-commercial, and by any means.
  *
  * In jurisdictions that recognize copyright laws, the author or authors of this
- * software dedicate any and all copyright interest in the software to the public
- * domain. We make this dedication for the benefit of the public at large and to
- * the detriment of our heirs and successors. We intend this dedication to be an
- * overt act of relinquishment in perpetuity of all present and future rights to
- * this software under copyright law.
+ * software dedicate any and all copyright interest in the software to the
+ * public domain. We make this dedication for the benefit of the public at large
+ * and to the detriment of our heirs and successors. We intend this dedication
+ * to be an overt act of relinquishment in perpetuity of all present and future
+ * rights to this software under copyright law.
  *
  * THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
- * IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS
- * FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS BE
- * LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF
- * CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE
- * SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+ * IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+ * FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+ * AUTHORS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN
+ * ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION
+ * WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
  *
  * For more information, please refer to <https://unlicense.org/>
  */
