@@ -4,17 +4,18 @@
  * Objects of any size, allocated and freed one by one or in bulk, by any
  * thread, from memory that you provide: hugepages, a DPDK memzone, a static
  * buffer, plain mmap.  An allocation that hits its thread's cache takes no
- * lock, no atomic read-modify-write and no call; nobody ever waits for another
- * thread's turn.
+ * lock, no atomic read-modify-write and no call.  No thread waits for another,
+ * except for memory that the other is just getting from you.
  *
  *     in exactly one C file                 in every other file
  *     -------------------------------       -------------------
  *     #define FPHEAP_IMPLEMENTATION         #include "fpheap.h"
  *     #include "fpheap.h"
  *
- * Needs GCC 8 or Clang 7, C11 or C++11, and POSIX threads on Linux; other POSIX
- * systems differ in PLATFORM only.  With FPHEAP_NO_THREADS a static buffer and
- * a C compiler are enough.  The header depends on nothing but the C library.
+ * Needs GCC 8 or Clang 7, C11 or C++11, and POSIX threads on Linux; what
+ * another POSIX system lacks is in PLATFORM.  With FPHEAP_NO_THREADS and
+ * FPHEAP_NO_OS a static buffer and a C compiler are enough.  The header depends
+ * on nothing but the C library.
  *
  * CONTENTS - each tag occurs exactly once more, at the head of its section
  *
@@ -54,39 +55,42 @@
  * Any thread calls anything, at any time, without registering.  "X" marks pairs
  * that the caller must keep apart; "-" marks pairs that need nothing.
  *
- *                                                      [1] [2] [3] [4]
- *     [1] alloc, free, realloc, ask, reserve, stats     -   -   -   X
- *     [2] fpheap_trim, fpheap_flush, thread exit        -   -   -   X
- *     [3] another thread's fpheap_self() cache          X   X   X   X
- *     [4] fpheap_walk, _check, _dump, _destroy          X   X   X   X
+ *                                                      [1] [2] [3]
+ *     [1] all functions but those below                 -   -   X
+ *     [2] fpheap_cache_*, on one and the same cache     -   X   X
+ *     [3] fpheap_walk, _check, _destroy, _..._forced    X   X   X
  *
- * A thread that is stopped anywhere inside the heap delays no other, except
- * while it is in the provider's callback: who needs new memory at that moment
- * waits for it, FPHEAP_GROWTH_WAIT_MS at most.  A thread may exit while a heap
- * that it used is being destroyed; then the two wait for each other.  After
- * fork() the child may use the heap with one thread; what the other threads had
- * parked is lost to it.
+ * Thread exit is like [1], but may run beside a destroy: the two wait for each
+ * other.  A thread that is stopped anywhere inside the heap delays no other,
+ * except while it is in the provider's callback: who needs new memory at that
+ * moment waits for it, FPHEAP_GROWTH_WAIT_MS at most, and then asks as well.
+ *
+ * After fork() the child has one thread and may go on using the heap with it.
+ * What the other threads had parked or were just moving is lost to the child.
  *
  * [ERRORS] --------------------------------------------------------------------
  *
  * Functions that return a pointer return NULL and set errno; functions that
- * return int return 0 or a negative errno.  On failure nothing was taken and no
- * output was written.
+ * return int return 0 or a negative errno, unless they say otherwise.  On
+ * failure nothing was taken and no output was written.
  *
  *     EINVAL         an argument out of its range, or a configuration that
- *                    cannot work; each function lists its causes
- *     ENOMEM         the provider gave no memory
+ *                    cannot work; each function lists its causes.  Also: the
+ *                    provider returned a positive number
+ *     ENOMEM         no memory: the provider said so, a size overflows, or the
+ *                    heap's tables are full
  *     EFAULT         the provider gave memory that cannot be used: misaligned
  *                    or too short for one chunk, wrapping, overlapping a region
- *                    of the heap, or not writable; it was handed back once
+ *                    of the heap, or not writable.  Each was handed back, once
  *     EDEADLK        the provider's callback needed the heap to grow
  *     EBUSY          objects are live
  *     ENFILE         FPHEAP_MAX_HEAPS heaps exist
  *     ENAMETOOLONG   a name of FPHEAP_NAME_BYTES characters or more
- *     ENOTSUP        the machine or the provider cannot do it
+ *     EAGAIN         the thread cannot have a cache now
  *
- * Misuse that shows in a slow path (a bit that is already set, a pointer into
- * no object) ends in FPHEAP_PANIC with a message that names it.
+ * and whatever else the provider returns.  Misuse that shows in a slow path (a
+ * bit that is already set, a pointer into no object) ends in FPHEAP_PANIC with
+ * a message that names it.
  *
  * [WORDS] ---------------------------------------------------------------------
  *
@@ -127,7 +131,7 @@
  * -D or collected in a file named by -DFPHEAP_CONFIG_HEADER='"my_config.h"'.
  * Settings marked LAYOUT decide what the inline fast path reads: files that
  * disagree on one do not link, and the missing symbol's name tells the settings
- * of the file that misses it.  fpheap_config() returns what was built.
+ * of the file that misses it.  fpheap_config_string() returns what was built.
  */
 #ifdef FPHEAP_CONFIG_HEADER
 #  include FPHEAP_CONFIG_HEADER
@@ -155,8 +159,9 @@
 #endif
 
 /* FPHEAP_CLASS_BITS (LAYOUT) - log2 of the classes per doubling of size.  2 or
- * 3, default 3: at most 12.5 % of an object is rounding; 2 gives 20 %, half the
- * bins and so half the cache bytes per thread. */
+ * 3, default 3: a size above 128 bytes is rounded up by an eighth at most.  2:
+ * one above 64 bytes by a quarter, with half the bins and half the bytes per
+ * cache. */
 #ifndef FPHEAP_CLASS_BITS
 #  define FPHEAP_CLASS_BITS 3
 #endif
@@ -180,7 +185,7 @@
 #endif
 
 /* FPHEAP_MAX_NODES (LAYOUT) - NUMA nodes a heap may be told of.  1..64, default
- * 8; 1 saves a test in fpheap_free_sized.  A heap pays for the nodes in its
+ * 8; 1 saves a load in fpheap_free_sized.  A heap pays for the nodes in its
  * configuration, not for these. */
 #ifndef FPHEAP_MAX_NODES
 #  define FPHEAP_MAX_NODES 8
@@ -200,8 +205,9 @@
 #endif
 
 /* FPHEAP_MAX_THREADS - threads that have caches at one time; 1..65536, default
- * 1024.  Threads beyond it work without a cache.  Price: a pointer each per
- * heap, and 16 bytes each per process. */
+ * 1024, and a 32nd of the chunk's bytes at most.  Threads beyond it work
+ * without a cache.  Price: a pointer each per heap, and 16 bytes each per
+ * process. */
 #ifndef FPHEAP_MAX_THREADS
 #  define FPHEAP_MAX_THREADS 1024
 #endif
@@ -265,8 +271,8 @@ chunk's bytes"
 #endif
 
 /* FPHEAP_PANIC(message) - what to do about misuse that was found; default: the
- * message to standard error, then abort().  If it returns, the call that found
- * the misuse does nothing more. */
+ * message to standard error, then abort(); with FPHEAP_NO_OS a trap.  If it
+ * returns, the object is left as it is and the call goes on without it. */
 
 /* FPHEAP_STATIC makes every function private to its file; FPHEAP_API decorates
  * the public ones otherwise, for instance with a visibility attribute. */
@@ -354,8 +360,8 @@ typedef struct fpheap_provider {
      * negative errno, and then the heap keeps using the region. */
     int (*put)(void *ctx, const fpheap_region *region);
 
-    /* The IOVA of the chunk at `chunk`; asked once when the heap begins to use
-     * it.  NULL if there is none; then fpheap_iova returns FPHEAP_BAD_IOVA. */
+    /* The IOVA of the chunk at `chunk`; asked when the heap begins to use it.
+     * NULL if there is none; then fpheap_iova returns FPHEAP_BAD_IOVA. */
     uint64_t (*iova)(void *ctx, const void *chunk);
 
     void *ctx;                  /* passed to each call */
@@ -370,12 +376,14 @@ typedef struct fpheap_provider {
 typedef struct fpheap_config {
     const fpheap_provider *provider;   /* copied; NULL: mmap */
     unsigned               nodes;      /* NUMA nodes, 1..FPHEAP_MAX_NODES; 0: 1,
-                                          or all with FPHEAP_USE_LIBNUMA */
+                                          or with FPHEAP_USE_LIBNUMA and no
+                                          thread_node all there are */
     unsigned               flags;      /* FPHEAP_SPILL or 0 */
     size_t                 growth_max; /* largest step of growth in bytes, at
                                           least a chunk; 0: 1 GiB */
-    /* The calling thread's node, 0 .. nodes - 1, asked once per thread when it
-     * makes its cache; anything else means 0.  NULL: 0, or libnuma's answer. */
+    /* The calling thread's node, 0 .. nodes - 1; anything else means 0.  Asked
+     * when a thread makes its cache, and at each miss of one that has none.
+     * NULL: 0, or libnuma's answer. */
     int  (*thread_node)(void *ctx);
     void  *thread_node_ctx;
 } fpheap_config;
@@ -392,7 +400,8 @@ typedef struct fpheap_stats {
                                   depots */
     size_t   slab_free_bytes;  /* objects that are free in their slab */
     size_t   page_free_bytes;  /* pages and chunks in no slab */
-    size_t   waste_bytes;      /* ends of slabs, unaligned ends of regions */
+    size_t   waste_bytes;      /* ends of slabs, unaligned ends of regions,
+                                  pages that must stay empty */
     size_t   metadata_bytes;   /* the heap's own, in whole chunks, and
                                   headers */
     size_t   live_objects;
@@ -404,10 +413,12 @@ typedef struct fpheap_stats {
     unsigned regions;
     unsigned caches;           /* caches with an owner */
     uint64_t growths;          /* regions obtained, the first included */
-    uint64_t growth_failures;  /* growths for which it gave nothing */
-    uint64_t growth_max_ns;    /* the longest call; 0 with FPHEAP_NO_OS */
+    uint64_t growth_failures;  /* growths that failed */
+    uint64_t growth_max_ns;    /* the longest but for the first; 0 with
+                                  FPHEAP_NO_OS */
     uint64_t releases;         /* regions given back */
-    uint64_t reclaims;         /* times that growth took back parked objects */
+    uint64_t reclaims;         /* passes that took back parked objects, by
+                                  growth and by fpheap_trim */
 } fpheap_stats;
 
 /* Numbers of one class, all nodes together. */
@@ -509,7 +520,7 @@ struct fpheap_cache {
     unsigned owned;            /* 1 while a thread has it */
     unsigned pinned;           /* by fpheap_destroy, which has the seat
                                   pinned */
-    fph_magazine **spare;      /* per bin, behind bins; empty, full, or NULL */
+    fph_magazine **spare;      /* per bin, behind bins; NULL: none */
     fph_bin  bins[1];          /* heap->bins of them */
 };
 
@@ -531,7 +542,7 @@ struct fpheap_cache {
  *          ENFILE, EFAULT, or what the provider returned.
  * Threads  Any.
  * Blocks   Calls the provider.
- * Cost     One provider call and a first touch of about 64 KiB.
+ * Cost     One provider call and a first touch of about 100 KiB.
  */
 FPHEAP_API fpheap *fpheap_create(const char *name, const fpheap_config *config);
 
@@ -545,7 +556,7 @@ FPHEAP_API fpheap *fpheap_create(const char *name, const fpheap_config *config);
  * Threads  No other call on this heap may run.  Thread exit may.
  * Blocks   Waits for threads that are just leaving the heap, and keeps others
  *          from exiting while it counts; calls the provider.
- * Cost     O(chunks + caches).
+ * Cost     That of fpheap_stats_get.
  */
 FPHEAP_API int fpheap_destroy(fpheap *heap);
 
@@ -598,7 +609,8 @@ FPH_INLINE void fpheap_free(fpheap *heap, void *object);
  * fpheap_free_sized - the same, told the size
  *
  * size    as given to fpheap_alloc, _zalloc, _calloc (the product), _alloc_on,
- *         _alloc_bulk or the last fpheap_realloc; not for fpheap_aligned_alloc
+ *         _alloc_bulk, _alloc_burst or the last fpheap_realloc; not for objects
+ *         that fpheap_aligned_alloc made
  *
  * With one node it needs no look at the chunk.  All else as fpheap_free.
  */
@@ -675,7 +687,8 @@ FPHEAP_API void *fpheap_aligned_alloc(fpheap *heap, size_t align, size_t size);
  *
  * node    0 .. nodes - 1, or FPHEAP_ANY_NODE for the calling thread's
  *
- * Errors   Also EINVAL: no such node.  FPHEAP_SPILL does not apply.
+ * Errors   Also EINVAL: no such node.  FPHEAP_SPILL applies to FPHEAP_ANY_NODE
+ *          only.
  */
 FPHEAP_API void *fpheap_alloc_on(fpheap *heap, size_t size, int node);
 
@@ -699,7 +712,7 @@ FPHEAP_API void *fpheap_realloc(fpheap *heap, void *object, size_t size);
  *
  * object  live; NULL has 0
  *
- * Threads  Any.  Blocks: never.  Cost: 4 loads.
+ * Threads  Any.  Blocks: never.  Cost: 6 loads.
  */
 FPHEAP_API size_t fpheap_usable_size(fpheap *heap, const void *object);
 
@@ -724,10 +737,11 @@ FPHEAP_API int fpheap_owns(fpheap *heap, const void *pointer);
 /*
  * fpheap_iova - the IOVA of a byte of a live object
  *
- * object  its start, or a byte in the chunk in which it starts
+ * object  its start; or any byte, if it has at most half a chunk and was not
+ *         aligned to a chunk
  *
  * Returns  the IOVA, or FPHEAP_BAD_IOVA if the provider has none.
- * Threads  Any.  Blocks: never.  Cost: 2 loads.
+ * Threads  Any.  Blocks: never.  Cost: 3 loads.
  */
 FPHEAP_API uint64_t fpheap_iova(fpheap *heap, const void *object);
 
@@ -740,7 +754,8 @@ FPHEAP_API uint64_t fpheap_iova(fpheap *heap, const void *object);
  *
  * Returns  the cache
  * Errors   NULL and errno: ENOMEM, or EAGAIN when FPHEAP_MAX_THREADS threads
- *          have caches or the thread is exiting.
+ *          have caches, the system has no thread-local key left, or the thread
+ *          is exiting.
  * Threads  Any.  Blocks: as fpheap_alloc.  Cost: O(1); the first time, O(bins).
  */
 FPHEAP_API fpheap_cache *fpheap_self(fpheap *heap);
@@ -787,8 +802,8 @@ FPHEAP_API void fpheap_thread_leave(fpheap *heap);
  * Errors   -EINVAL: no such node; else as fpheap_alloc, and what was obtained
  *          stays in the heap.
  * Threads  Any.
- * Blocks   Calls the provider.
- * Cost     O(bytes).
+ * Blocks   As fpheap_alloc; calls the provider.
+ * Cost     O(bytes + free bytes of the node).
  */
 FPHEAP_API int fpheap_reserve(fpheap *heap, size_t bytes, int node);
 
@@ -861,7 +876,7 @@ FPHEAP_API void fpheap_dump(fpheap *heap, FILE *out);
 /*
  * fpheap_config_string - the settings that the implementation was built with
  *
- * Returns  a constant like "FPHEAP_CHUNK_SHIFT=21 FPHEAP_PAGE_SHIFT=16 ..."
+ * Returns  a constant like "FPHEAP_CHUNK_SHIFT=21 pages=32 ..."
  */
 FPHEAP_API const char *fpheap_config_string(void);
 
@@ -877,8 +892,9 @@ FPHEAP_API const char *fpheap_config_string(void);
  * flags     FPHEAP_HUGETLB, FPHEAP_NO_THP, or 0 for transparent hugepages where
  *           the kernel allows them
  *
- * Regions are aligned to a chunk; fpheap_stats.backing_bytes says what they
- * got.
+ * Regions are aligned to a chunk, reserved hugepages to their own size;
+ * fpheap_stats.backing_bytes says what they got.
+ *
  * Returns  0, or -EINVAL: unknown flags.
  */
 FPHEAP_API int fpheap_provider_mmap(fpheap_provider *provider, unsigned flags);
@@ -905,9 +921,9 @@ FPHEAP_API void fpheap_provider_buffer(fpheap_provider *provider,
 
 /* [FASTPATH] ===============================================================
  *
- * Hits only.  A miss is one call to a function of CACHE; NULL, a size that has
- * no class, and a pointer at the start of a chunk are misses too, so each costs
- * no branch of its own.
+ * Hits only; a miss is one call.  Size 0 is a miss like a size above the
+ * largest class, and NULL like a pointer to the start of a chunk, so each pair
+ * has one test.
  */
 
 #if FPHEAP_NO_THREADS
@@ -971,12 +987,13 @@ fph_has_class(size_t size)
 
 /*
  * The place of the bin of the page that an object is in.  The map of a chunk's
- * pages is one cache line of bins in the chunk's header, at an offset that
- * depends on the chunk's address: all headers begin at the same address bits,
- * and with a fixed offset a thousand chunks would share one set of the cache.
- * The bits above those that number the page select the line, so one shift does
- * both.  The quarters of the header before and after these lines stay unused:
- * an object that overflows or underflows into the header meets them first.
+ * pages, two bytes each, is one cache line in the chunk's header, at an offset
+ * that depends on the chunk's address: all headers begin at the same address
+ * bits, and with a fixed offset a thousand chunks would share one set of the
+ * cache.  The bits above those that number the page select the line, so one
+ * shift does both.  The quarters of the header before and after these lines
+ * stay unused: an object that overflows or underflows into the header meets
+ * them first.
  */
 #if FPHEAP_CHUNK_SHIFT >= 18
 #  define FPH_MAP_BITS (FPHEAP_CHUNK_SHIFT - 11)
@@ -1499,6 +1516,54 @@ fph_touch(char *from, char *to)
         *(volatile char *)from = *(volatile char *)from;
 }
 
+#if !FPHEAP_NO_OS
+#ifdef MAP_HUGETLB
+#  define FPH_MAP_HUGETLB MAP_HUGETLB
+#else
+#  define FPH_MAP_HUGETLB 0
+#endif
+
+static void *
+fph_map(size_t bytes, int flags)
+{
+    void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+
+    return base == MAP_FAILED ? NULL : base;
+}
+
+/* Map more and give back what is in front of the alignment and behind. */
+static void *
+fph_map_aligned(size_t bytes, size_t align)
+{
+    char  *base = (char *)fph_map(bytes + align, 0);
+    size_t skip;
+
+    if (base == NULL)
+        return NULL;
+    skip = (size_t)(-(uintptr_t)base & (align - 1));
+    if (skip != 0)
+        munmap(base, skip);
+    munmap(base + skip + bytes, align - skip);
+    return base + skip;
+}
+
+/* Reserved hugepages, whose system call takes whole ones. */
+#define FPH_HUGEPAGE ((size_t)1 << 21)
+
+/* Ask for transparent hugepages. */
+static fpheap_backing
+fph_map_advise(void *base, size_t bytes, int thp)
+{
+#ifdef MADV_HUGEPAGE
+    if (thp && madvise(base, bytes, MADV_HUGEPAGE) == 0)
+        return FPHEAP_BACKING_THP;
+#endif
+    (void)base, (void)bytes, (void)thp;
+    return FPHEAP_BACKING_PAGES;
+}
+#endif
+
 #define FPH_STATIC_ASSERT(name, condition) \
     typedef char fph_assert_##name[(condition) ? 1 : -1] FPH_UNUSED
 
@@ -1517,7 +1582,7 @@ fph_touch(char *from, char *to)
 #define FPH_LINE       64u
 #define FPH_UNIT_BITS  (FPHEAP_CHUNK_SHIFT - 6)
 #define FPH_TABLE_MAX  (FPHEAP_CHUNK >> 9)     /* meta blocks; also regions */
-#define FPH_FITS       (FPH_PAGE_BITS + 2)     /* lengths of runs told apart */
+#define FPH_FITS       (FPH_PAGE_BITS + 1)     /* lengths of runs told apart */
 
 /* First in every record that stands in a stack. */
 typedef struct fph_link {
@@ -1540,7 +1605,7 @@ typedef struct fph_class {
     uint16_t magazine;         /* objects in a full magazine */
 } fph_class;
 
-/* Per bin.  The two stacks are separate lines of nothing else, but adjacent. */
+/* Per bin: a line for its two stacks. */
 typedef struct fph_depot {
     fph_word full;             /* stack of full magazines, DEPOT */
     fph_word partial;          /* stack of slabs with free objects, SLAB */
@@ -1570,6 +1635,7 @@ struct fph_state {
     fph_word   regions;                    /* slots of region[] in use */
     fph_word   growing;                    /* REGION */
     fph_word   growth_tickets;
+    fph_word   magazines;                  /* made so far */
     fph_word   empty_slabs;                /* slabs with all objects free */
     fph_pin   *pins;                       /* stack, push only */
     fph_pin    pin;                        /* the first region's */
@@ -1753,7 +1819,7 @@ fph_stack_take(const fph_state *state, fph_word *stack)
  *       its descriptor stays, unused, and serves a later region of its node.
  *
  *       where                        order    partner  what must be seen
- *   F1  fresh: fetch_and, claim      acquire  F2, F3   the chunk's last owner
+ *   F1  fresh: fetch_and, claim      acquire  F2       the chunk's last owner
  *   F2  fresh: fetch_or, hand back   release  F1       is done with it
  *   F3  region[]: store              release  F4       the descriptor
  *   F4  region[]: load               acquire  F3       before it is read
@@ -1761,7 +1827,7 @@ fph_stack_take(const fph_state *state, fph_word *stack)
  *   F6  used: CAS, to reuse          acquire  F7       the old region is gone
  *   F7  used: store 0                release  F6
  *   F8  free: fetch_or, pages freed  seq_cst  F11      and release for F9
- *   F9  free: CAS, claim             acquire  F8       the pages' last owner is
+ *   F9  free: CAS, fetch_and, claim  acquire  F8       the pages' last owner is
  *                                                      done with them
  *   F10 fit: load, fetch_or, raise   seq_cst  F12
  *   F11 free: load after F12         seq_cst  F8
@@ -1770,6 +1836,8 @@ fph_stack_take(const fph_state *state, fph_word *stack)
  *   F14 hint: CAS, after a bit was   release  F13
  *       set; always advances the tag
  *   F15 hint: CAS, after a scan      relaxed  none     it publishes nothing
+ *   F16 chunk[]: store, when opened  release  F17      the descriptor
+ *   F17 chunk[]: load                acquire  F16      before it is read
  *
  *   F8 .. F12: a freer writes free, then looks at fit; who lowers fit writes
  *   it, then looks at free.  In the single order of these one comes last and
@@ -1939,8 +2007,9 @@ fph_fresh_take(fph_region *region, size_t first, size_t count)
     for (i = first; i < first + count; i++) {
         uint64_t bit = (uint64_t)1 << i % 64;
 
-        if (!(fph_fetch_and_acquire(&region->fresh[i / 64], ~bit) & bit)) {
-            fph_fresh_give(region, first, i - first);               /* F1 */
+        if (!(fph_fetch_and_acquire(&region->fresh[i / 64], ~bit)   /* F1 */
+              & bit)) {
+            fph_fresh_give(region, first, i - first);
             return 0;
         }
     }
@@ -2314,7 +2383,7 @@ fph_growth_leave(fph_state *state, uint64_t ticket)
 
 /* Chunks to ask for: two, or the 16th part of what there is.  So what is
  * obtained and not needed yet is little, and the regions stay few: 70 in a
- * gigabyte, 200 in a terabyte. */
+ * gigabyte, 1,100 in a terabyte with the default growth_max. */
 static size_t
 fph_growth_step(const fpheap *heap)
 {
@@ -2718,7 +2787,7 @@ fph_region_pages(fph_region *region, unsigned k, unsigned pages, unsigned align,
 
             *first = fph_pages_take(region, index, k, pages, align);
             if (*first != FPH_PAGES)
-                return FPH_LOAD(&region->chunk[index], ACQUIRE);
+                return FPH_LOAD(&region->chunk[index], ACQUIRE);    /* F17 */
             if (fph_fits(fph_load_relaxed(&region->free[index]), k))
                 *barren = 0;
             else
@@ -2781,7 +2850,7 @@ fph_chunk_open(fpheap *heap, fph_region *region, size_t index)
     header->chunk = chunk;
     header->iova = fph_provider_iova(heap, chunk->base);
     header->state = heap->state;
-    FPH_STORE(&region->chunk[index], chunk, RELEASE);
+    FPH_STORE(&region->chunk[index], chunk, RELEASE);               /* F16 */
     return chunk;
 }
 
@@ -2947,8 +3016,9 @@ fph_pages_claim(fpheap *heap, int node, unsigned pages, unsigned align,
  *       one thread that popped, took or carved it.  One that is not listed is
  *       in no stack and has no holder.
  *   S2  free objects = bits announced by givers - bits cleared by holders.  A
- *       giver sets bits, then announces them, so the number may be low, never
- *       high, and with nobody in between it is the number of set bits.
+ *       giver sets bits, then announces them, so the number in the state of a
+ *       slab that nobody holds may be low, never high; with nobody in between
+ *       it is the number of set bits.
  *   S3  A giver's announcement is its last access to the slab, unless it was
  *       the one that set `listed`: then it pushes the slab, which nobody else
  *       can hold before.  So a slab of which all objects are announced is only
@@ -2967,7 +3037,7 @@ fph_pages_claim(fpheap *heap, int node, unsigned pages, unsigned align,
  *                                                    retires; acquire: the last
  *                                                    holder's writes, before it
  *                                                    is pushed
- *   B5  claim: load, retire: load  acquire  B4       all B3 of what is counted
+ *   B5  retire: load state         acquire  B4       all B3 of what is counted
  *   B6  drop: CAS state            release  B4       the holder is done with it
  *   B7  claim: fetch_add state     relaxed  none     B6 or a T2 publishes it
  *
@@ -3414,6 +3484,18 @@ fph_empty_put(fph_state *state, unsigned bin, fph_magazine *magazine)
     fph_stack_push(fph_empties(state, bin), &magazine->link);
 }
 
+static fph_magazine *
+fph_magazine_make(fph_state *state, uint32_t ref)
+{
+    fph_magazine *magazine = (fph_magazine *)fph_meta_at(state, ref);
+
+    memset(magazine->none, 0, sizeof magazine->none);
+    magazine->link.self = ref;
+    fph_magazine_set_count(magazine, 0);
+    fph_fetch_add_relaxed(&state->magazines, 1);
+    return magazine;
+}
+
 /* An empty magazine: unused, new, or one of a depot, emptied into its slabs.
  * NULL: there is none; then only an allocation takes memory for one, so the
  * records grow with what is live and not with what is parked. */
@@ -3437,11 +3519,7 @@ fph_empty_get(fpheap *heap, unsigned bin, int grow)
     }
     if (ref == 0)
         return NULL;
-    magazine = (fph_magazine *)fph_meta_at(state, ref);
-    memset(magazine->none, 0, sizeof magazine->none);
-    magazine->link.self = ref;
-    fph_magazine_set_count(magazine, 0);
-    return magazine;
+    return fph_magazine_make(state, ref);
 }
 
 /* Give the objects of a magazine back to their slabs. */
@@ -3775,7 +3853,7 @@ fph_thread_node(const fpheap *heap)
 
 /* The memory of the seat's cache in a heap, or NULL. */
 static fpheap_cache *
-fph_cache_memory(fpheap *heap, unsigned seat, int node)
+fph_cache_memory(fpheap *heap, unsigned seat, int node, int grow)
 {
     fpheap_cache **slot  = &heap->state->cache[seat];
     fpheap_cache  *cache = FPH_LOAD(slot, RELAXED);
@@ -3786,7 +3864,9 @@ fph_cache_memory(fpheap *heap, unsigned seat, int node)
 
     if (cache != NULL)
         return cache;
-    ref = fph_meta_get(heap, node, bytes);
+    ref = fph_meta_cut(heap->state, bytes);
+    if (ref == 0 && grow)
+        ref = fph_meta_get(heap, node, bytes);
     if (ref == 0)
         return NULL;
     cache = (fpheap_cache *)fph_meta_at(heap->state, ref);
@@ -3799,7 +3879,7 @@ fph_cache_memory(fpheap *heap, unsigned seat, int node)
 
 /* This thread's cache, made if need be; NULL: it has to do without. */
 static fpheap_cache *
-fph_cache_here(fpheap *heap)
+fph_cache_here(fpheap *heap, int grow)
 {
     fpheap_cache *cache = fph_cache_mine(heap);
     int           node;
@@ -3809,7 +3889,7 @@ fph_cache_here(fpheap *heap)
     if (!fph_seated())
         return NULL;
     node = fph_thread_node(heap);
-    cache = fph_cache_memory(heap, fph_thread_seat, node);
+    cache = fph_cache_memory(heap, fph_thread_seat, node, grow);
     if (cache == NULL)
         return NULL;
     cache->node = node;
@@ -3840,7 +3920,7 @@ fpheap_thread_leave(fpheap *heap)
 FPHEAP_API fpheap_cache *
 fpheap_self(fpheap *heap)
 {
-    fpheap_cache *cache = fph_cache_here(heap);
+    fpheap_cache *cache = fph_cache_here(heap, 1 /* grow */);
 
     if (cache == NULL)
         errno = fph_thread_is == FPH_THREAD_SEATED ? ENOMEM : EAGAIN;
@@ -3988,6 +4068,8 @@ fph_bin_refill(fpheap_cache *cache, unsigned number)
     fph_magazine *full;
 
     do {
+        if (cache->bins[number].next != NULL)
+            return 0;
         if (cache->spare[number] != NULL && cache->spare[number]->count != 0) {
             fph_bin_swap(cache, number);
             return 0;
@@ -4047,13 +4129,12 @@ fph_claim_one(fpheap *heap, unsigned number, void **object)
 static int
 fph_bin_alloc(fpheap *heap, unsigned number, void **object)
 {
-    fpheap_cache *cache = fph_cache_here(heap);
-    int           rc    = 0;
+    fpheap_cache *cache = fph_cache_here(heap, 1 /* grow */);
+    int           rc;
 
     if (cache == NULL)
         return fph_claim_one(heap, number, object);
-    if (cache->bins[number].next == NULL)
-        rc = fph_bin_refill(cache, number);
+    rc = fph_bin_refill(cache, number);
     if (rc == 0)
         *object = fph_take(&cache->bins[number]);
     return rc;
@@ -4063,7 +4144,7 @@ fph_bin_alloc(fpheap *heap, unsigned number, void **object)
 static void
 fph_bin_free(fpheap *heap, unsigned number, void *object)
 {
-    fpheap_cache *cache = fph_cache_here(heap);
+    fpheap_cache *cache = fph_cache_here(heap, 0 /* grow */);
 
     if (cache == NULL
         || (cache->bins[number].top == cache->bins[number].limit
@@ -4245,7 +4326,7 @@ fph_large_free(fph_chunk *chunk, void *object)
 static int
 fph_home(fpheap *heap)
 {
-    fpheap_cache *cache = fph_cache_here(heap);
+    fpheap_cache *cache = fph_cache_here(heap, 1 /* grow */);
 
     return cache != NULL ? cache->node : fph_thread_node(heap);
 }
@@ -4458,7 +4539,7 @@ fph_batch_take(fpheap *heap, fph_batch *batch, void **objects, size_t n)
 static int
 fph_bulk_from(fpheap *heap, int node, size_t size, void **objects, size_t n)
 {
-    fpheap_cache *cache = fph_cache_here(heap);
+    fpheap_cache *cache = fph_cache_here(heap, 1 /* grow */);
     fph_batch     batch = { NULL, 0, size, (unsigned)node * FPH_CLASSES };
     int           rc    = 0;
 
@@ -4579,27 +4660,32 @@ fph_info_bytes(const fph_state *state, uint64_t info)
     return (size_t)fph_info_count(info) << FPHEAP_PAGE_SHIFT;
 }
 
+/* What covers a live object; FPH_NOTHING for memory that looks like none. */
+static uint64_t
+fph_info_of(const fph_state *state, const void *object)
+{
+    fph_chunk *chunk = fph_chunk_of(state, object);
+
+    if (chunk == NULL)
+        return FPH_NOTHING;
+    return fph_load_acquire(&fph_record_of(chunk, fph_page_of(object))->info);
+}
+
 FPHEAP_API size_t
 fpheap_usable_size(fpheap *heap, const void *object)
 {
-    fph_chunk *chunk;
-
     if (object == NULL)
         return 0;
-    chunk = fph_chunk_of(heap->state, object);
-    if (chunk == NULL)
-        return 0;
-    return fph_info_bytes(heap->state, fph_load_acquire(
-        &fph_record_of(chunk, fph_page_of(object))->info));
+    return fph_info_bytes(heap->state, fph_info_of(heap->state, object));
 }
 
-/* Whether an object of `usable` bytes serves for `size`: see fpheap_realloc. */
+/* Whether an object serves for `size`: see fpheap_realloc. */
 static int
-fph_stays(size_t usable, size_t size)
+fph_stays(unsigned kind, size_t usable, size_t size)
 {
     if (size == 0)
         size = 1;
-    if (fph_has_class(usable))
+    if (kind == FPH_SLAB)
         return fph_has_class(size)
             && fph_class_of(size) == fph_class_of(usable);
     return !fph_has_class(size) && size <= usable && size > usable / 2;
@@ -4608,12 +4694,15 @@ fph_stays(size_t usable, size_t size)
 FPHEAP_API void *
 fpheap_realloc(fpheap *heap, void *object, size_t size)
 {
-    size_t usable = fpheap_usable_size(heap, object);
-    void  *moved;
+    uint64_t info;
+    size_t   usable;
+    void    *moved;
 
     if (object == NULL)
         return fpheap_alloc(heap, size);
-    if (fph_stays(usable, size))
+    info = fph_info_of(heap->state, object);
+    usable = fph_info_bytes(heap->state, info);
+    if (fph_stays(fph_info_kind(info), usable, size))
         return object;
     moved = fpheap_alloc(heap, size);
     if (moved == NULL)
@@ -4751,6 +4840,24 @@ fph_node_touch(fpheap *heap, int node, size_t pages)
     return ready;
 }
 
+/* Have as many magazines as `pages` pages could fill where the objects are so
+ * large that their bytes bound its capacity.  Returns 0: no memory. */
+static int
+fph_reserve_magazines(fpheap *heap, int node, size_t pages)
+{
+    fph_state *state = heap->state;
+
+    while (fph_load_relaxed(&state->magazines) < pages / (FPH_PAGES / 8)) {
+        uint32_t ref = fph_meta_get(heap, node, sizeof(fph_magazine));
+
+        if (ref == 0)
+            return 0;
+        fph_stack_push(&state->empty[node].word,
+                       &fph_magazine_make(state, ref)->link);
+    }
+    return 1;
+}
+
 FPHEAP_API int
 fpheap_reserve(fpheap *heap, size_t bytes, int node)
 {
@@ -4763,6 +4870,8 @@ fpheap_reserve(fpheap *heap, size_t bytes, int node)
         node = fph_home(heap);
     if (node < 0 || (unsigned)node >= heap->nodes)
         return -EINVAL;
+    if (!fph_reserve_magazines(heap, node, pages))
+        return -ENOMEM;
     while ((ready = fph_node_touch(heap, node, pages)) < pages) {
         rc = fph_grow(heap, node, (pages - ready + FPH_PAGES - 1) / FPH_PAGES,
                       0 /* pinned */);
@@ -5035,7 +5144,8 @@ fph_regions_end(fpheap *heap)
     for (i = 0; i < fph_region_count(state); i++) {
         fph_region *region = fph_region_at(state, i);
 
-        if (!region->pinned && fph_load_relaxed(&region->used))
+        if (region != NULL && !region->pinned
+            && fph_load_relaxed(&region->used))
             fph_provider_put(heap, &region->raw);
     }
     heap->state = NULL;
@@ -5353,49 +5463,6 @@ fpheap_config_string(void)
  */
 #if !FPHEAP_NO_OS
 
-#ifdef MAP_HUGETLB
-#  define FPH_MAP_HUGETLB MAP_HUGETLB
-#else
-#  define FPH_MAP_HUGETLB 0
-#endif
-
-static void *
-fph_map(size_t bytes, int flags)
-{
-    void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
-
-    return base == MAP_FAILED ? NULL : base;
-}
-
-/* Map more and give back what is in front of the alignment and behind. */
-static void *
-fph_map_aligned(size_t bytes, size_t align)
-{
-    char  *base = (char *)fph_map(bytes + align, 0);
-    size_t skip;
-
-    if (base == NULL)
-        return NULL;
-    skip = (size_t)(-(uintptr_t)base & (align - 1));
-    if (skip != 0)
-        munmap(base, skip);
-    munmap(base + skip + bytes, align - skip);
-    return base + skip;
-}
-
-static fpheap_backing
-fph_map_advise(void *base, size_t bytes, unsigned flags)
-{
-#ifdef MADV_HUGEPAGE
-    if ((flags & FPHEAP_NO_THP) == 0
-        && madvise(base, bytes, MADV_HUGEPAGE) == 0)
-        return FPHEAP_BACKING_THP;
-#endif
-    (void)base, (void)bytes, (void)flags;
-    return FPHEAP_BACKING_PAGES;
-}
-
 static int
 fph_mmap_get(void *ctx, size_t bytes, size_t align, int node,
              fpheap_region *region)
@@ -5403,22 +5470,24 @@ fph_mmap_get(void *ctx, size_t bytes, size_t align, int node,
     unsigned flags = (unsigned)(uintptr_t)ctx;
 
     region->base = NULL;
-    if (bytes > SIZE_MAX - align)
+    if (bytes > SIZE_MAX - align - FPH_HUGEPAGE)
         return -ENOMEM;
     if ((flags & FPHEAP_HUGETLB) != 0 && FPH_MAP_HUGETLB != 0) {
-        region->base = fph_map(bytes, FPH_MAP_HUGETLB);
+        region->bytes = (bytes + FPH_HUGEPAGE - 1) & ~(FPH_HUGEPAGE - 1);
+        region->base = fph_map(region->bytes, FPH_MAP_HUGETLB);
         region->backing = FPHEAP_BACKING_HUGETLB;
     }
     if (region->base == NULL) {
+        region->bytes = bytes;
         region->base = fph_map_aligned(bytes, align);
         if (region->base == NULL)
             return -ENOMEM;
-        region->backing = fph_map_advise(region->base, bytes, flags);
+        region->backing = fph_map_advise(region->base, bytes,
+                                         (flags & FPHEAP_NO_THP) == 0);
     }
-    region->bytes = bytes;
 #if FPHEAP_USE_LIBNUMA
     if (numa_available() >= 0 && node <= numa_max_node())
-        numa_tonode_memory(region->base, bytes, node);
+        numa_tonode_memory(region->base, region->bytes, node);
 #else
     (void)node;
 #endif
@@ -5657,7 +5726,7 @@ fph_check_region(const fpheap *heap, const fph_region *region)
     const char *wrong = NULL;
     size_t      i;
 
-    for (i = 0; i < region->capacity && wrong == NULL; i++) {
+    for (i = 0; region != NULL && i < region->capacity && wrong == NULL; i++) {
         int              fresh = region->fresh[i / 64] >> i % 64 & 1;
         const fph_chunk *chunk = region->chunk[i];
         uint32_t         tail  = region->tail[i];
@@ -5691,7 +5760,7 @@ fph_check_lists(const fpheap *heap)
     for (i = 0; i < fph_region_count(state); i++) {
         const fph_region *region = fph_region_at(state, i);
 
-        for (c = 0; c < region->capacity; c++)
+        for (c = 0; region != NULL && c < region->capacity; c++)
             for (page = 0; region->chunk[c] != NULL && page < FPH_PAGES;
                  page++) {
                 const fph_slab *slab = &region->chunk[c]->slab[page];
@@ -5805,6 +5874,8 @@ fpheap_walk(fpheap *heap, int (*visit)(void *arg, const fpheap_object *object),
     for (i = 0; i < fph_region_count(heap->state) && rc == 0; i++) {
         const fph_region *region = fph_region_at(heap->state, i);
 
+        if (region == NULL)
+            continue;
         walk.node = region->node;
         rc = fph_walk_region(heap->state, region, &walk);
     }
