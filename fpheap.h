@@ -1042,6 +1042,15 @@ fph_put(fph_bin *bin, void *object)
     return 1;
 }
 
+/* GCC leaves the copying loops below rolled, and then their speed depends on where
+ * they happen to lie: eight turns at a time take a quarter off "make bench", rows
+ * bulk_32 to bulk_256.  Clang does so by itself. */
+#if defined(__clang__)
+#  define FPH_UNROLL
+#else
+#  define FPH_UNROLL _Pragma("GCC unroll 8")
+#endif
+
 /* Take the n top objects of a bin; 0, and none taken, if it has not as many, or
  * n is 0. */
 FPH_INLINE int
@@ -1053,6 +1062,7 @@ fph_take_bulk(fph_bin *bin, void **objects, unsigned n)
     if (FPH_UNLIKELY((size_t)n - 1 >= (size_t)(top - bin->base)))
         return 0;
     top -= n;
+    FPH_UNROLL
     for (i = 0; i < n; i++)
         objects[i] = top[i];
     bin->next = top[-1];
@@ -1071,6 +1081,7 @@ fph_put_bulk(fph_bin *bin, void *const *objects, unsigned n)
 
     if (FPH_UNLIKELY((size_t)n - 1 >= (size_t)(bin->limit - top)))
         return 0;
+    FPH_UNROLL
     for (i = 0; i < n; i++) {
         top[i] = objects[i];
         holes |= objects[i] == NULL;
