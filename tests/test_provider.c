@@ -8,6 +8,9 @@
 #include "fpheap.h"
 #include "test_util.h"
 
+#include <pthread.h>
+#include <semaphore.h>
+
 static test_provider provider;
 
 /* --- failing calls -------------------------------------------------------- */
@@ -853,6 +856,95 @@ put_may_make_the_heap_grow(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* Objects that stay in the list, each with its number in it. */
+typedef struct herd {
+    fpheap  *heap;
+    size_t   size;
+    void    *victims[40];      /* freed inside the next get that is made */
+    unsigned nvictims;
+    unsigned n;
+    void    *objects[6000];
+} herd;
+
+static herd the_herd;
+
+static void
+free_victims(test_provider *p)
+{
+    herd *h = (herd *)p->arg;
+
+    while (h->nvictims > 0)
+        fpheap_free(h->heap, h->victims[--h->nvictims]);
+}
+
+/* As many more at the end of the list.  One that is there twice loses its first
+ * number. */
+static void
+herd_join(herd *h, unsigned given)
+{
+    for (; given > 0; given--, h->n++)
+        test_fill(h->objects[h->n], 16, h->n);
+}
+
+/* Allocate in one of four ways until the heap has grown, and ten times more. */
+static void
+herd_grow(herd *h, unsigned way)
+{
+    unsigned calls = 0;
+
+    while (h->nvictims > 0 || calls++ < 10) {
+        void **at = &h->objects[h->n];
+
+        assert_true(h->n + 8 <= TEST_COUNT(h->objects));
+        switch (way) {
+        case 0:
+            at[0] = fpheap_alloc(h->heap, h->size);
+            break;
+        case 1:
+            at[0] = fpheap_cache_alloc(fpheap_self(h->heap), h->size);
+            break;
+        case 2:
+            assert_int_equal(fpheap_alloc_bulk(h->heap, h->size, at, 8), 0);
+            break;
+        default:
+            assert_int_equal(fpheap_alloc_burst(h->heap, h->size, at, 8), 8);
+        }
+        assert_non_null(at[0]);
+        herd_join(h, way < 2 ? 1 : 8);
+    }
+}
+
+/* The bin is empty when the heap asks for memory, and not when it has it. */
+static void
+what_the_callback_frees_of_the_very_class_is_not_lost(void **state)
+{
+    size_t   sizes[] = { 768, 2048, FPHEAP_PAGE - 100, FPH_CLASS_MAX };
+    herd    *h = &the_herd;
+    unsigned run;
+    unsigned i;
+
+    (void)state;
+    for (run = 0; run < 4 * 3 * TEST_COUNT(sizes); run++) {
+        unsigned victims = run / 4 % 3 == 0 ? 1 : run / 4 % 3 == 1 ? 2 : 40;
+
+        h->heap = test_heap_over(&provider);
+        h->size = sizes[run / 12];
+        h->n = 0;
+        for (i = 0; i < victims; i++)
+            h->victims[i] = fpheap_alloc(h->heap, h->size);
+        h->nvictims = victims;
+        provider.arg = h;
+        provider.inside_get = free_victims;
+        herd_grow(h, run % 4);
+        TEST_CHECK_LIVE(h->heap, h->n);
+        for (i = 0; i < h->n; i++)
+            assert_true(test_filled(h->objects[i], 16, i));
+        for (i = 0; i < h->n; i++)
+            fpheap_free(h->heap, h->objects[i]);
+        TEST_DESTROY_OVER(h->heap, &provider);
+    }
+}
+
 static int
 get_from_heap(void *ctx, size_t bytes, size_t align, int node,
               fpheap_region *region)
@@ -897,6 +989,96 @@ a_heap_can_be_the_provider_of_another(void **state)
     TEST_CHECK_LIVE(inner, 0);
     assert_int_equal(fpheap_destroy(inner), 0);
     TEST_DESTROY_OVER(outer, &provider);
+}
+
+/* --- frees ---------------------------------------------------------------- */
+
+/* Threads that make their caches with a free, and keep them until the end. */
+typedef struct freers {
+    fpheap         *heap;
+    pthread_mutex_t end;       /* locked until they may exit */
+    sem_t           freed;
+    void           *objects[100];
+    unsigned        next;
+} freers;
+
+static void *
+freer(void *arg)
+{
+    freers *f = (freers *)arg;
+    void  **object = &f->objects[f->next];
+
+    switch (f->next++ % 3) {
+    case 0:
+        fpheap_free(f->heap, *object);
+        break;
+    case 1:
+        fpheap_free_sized(f->heap, *object, 100);
+        break;
+    default:
+        fpheap_free_bulk(f->heap, object, 1);
+    }
+    (void)sem_post(&f->freed);
+    (void)pthread_mutex_lock(&f->end);
+    (void)pthread_mutex_unlock(&f->end);
+    return NULL;
+}
+
+/* A heap on as many nodes as there can be has large caches. */
+static fpheap *
+heap_that_is_full(freers *f)
+{
+    fpheap_config config;
+
+    memset(&config, 0, sizeof(config));
+    test_provider_init(&provider);
+    provider.limit_bytes = 4 * FPHEAP_CHUNK;
+    config.provider = &provider.calls;
+    config.nodes = FPHEAP_MAX_NODES;
+    config.growth_max = FPHEAP_CHUNK;
+    f->heap = fpheap_create("full", &config);
+    assert_non_null(f->heap);
+    assert_int_equal(fpheap_alloc_bulk(f->heap, 100, f->objects, 100), 0);
+    return f->heap;
+}
+
+/* Not even for a thread's first one, when its cache finds no room: it goes
+ * without. */
+static void
+a_free_never_calls_the_provider(void **state)
+{
+    static freers f;
+    pthread_t     threads[100];
+    void         *rest[64];
+    unsigned      calls;
+    unsigned      held = 0;
+    unsigned      i;
+    fpheap       *heap = heap_that_is_full(&f);
+    fpheap_stats  stats;
+
+    (void)state;
+    while ((rest[held] = fpheap_alloc(heap, FPHEAP_CHUNK / 2 + 1)) != NULL)
+        held++;
+    provider.limit_bytes = 0;
+    calls = provider.gets;
+    (void)pthread_mutex_init(&f.end, NULL);
+    (void)sem_init(&f.freed, 0, 0);
+    (void)pthread_mutex_lock(&f.end);
+    for (i = 0; i < 100; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, freer, &f), 0);
+        while (sem_wait(&f.freed) != 0)
+            continue;
+    }
+    fpheap_stats_get(heap, &stats);
+    (void)pthread_mutex_unlock(&f.end);
+    for (i = 0; i < 100; i++)
+        (void)pthread_join(threads[i], NULL);
+    assert_int_equal(provider.gets, calls);
+    assert_true(stats.caches < 100);         /* some threads have none */
+    TEST_CHECK_LIVE(heap, held);
+    fpheap_free_bulk(heap, rest, held);
+    assert_int_equal(provider.gets, calls);
+    TEST_DESTROY_OVER(heap, &provider);
 }
 
 /* --- IOVA ----------------------------------------------------------------- */
@@ -988,6 +1170,76 @@ an_iova_is_that_of_the_chunk_plus_the_offset(void **state)
                         == iova_expected(objects[i] + 1));
     }
     assert_int_equal(iova_calls, calls);
+    for (i = 0; i < TEST_COUNT(objects); i++)
+        fpheap_free(heap, objects[i]);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+an_iova_is_found_at_the_start_of_any_object(void **state)
+{
+    size_t   sizes[] = { 1, FPHEAP_PAGE, FPHEAP_CHUNK / 2, FPHEAP_CHUNK,
+                         2 * FPHEAP_CHUNK + 1, 4 * FPHEAP_CHUNK };
+    fpheap  *heap = heap_with_iova(0);
+    char    *objects[4 * TEST_COUNT(sizes)];
+    unsigned at_start;
+    unsigned round;
+    unsigned i;
+
+    (void)state;
+    /* The second round finds what the first left in the chunks' records. */
+    for (round = 0; round < 2; round++) {
+        at_start = 0;
+        for (i = 0; i < TEST_COUNT(objects); i++) {
+            size_t size = sizes[(i + round) % TEST_COUNT(sizes)];
+            char  *o = i % 2 == 0
+                       ? (char *)fpheap_aligned_alloc(heap, FPHEAP_CHUNK, size)
+                       : (char *)fpheap_alloc(heap, size);
+
+            objects[i] = o;
+            assert_non_null(o);
+            memset(o, 0x11, size);
+            at_start += ((uintptr_t)o & (FPHEAP_CHUNK - 1)) == 0;
+        }
+        assert_true(at_start >= TEST_COUNT(objects) / 2);
+        for (i = 0; i < TEST_COUNT(objects); i++)
+            assert_true(fpheap_iova(heap, objects[i])
+                        == iova_expected(objects[i]));
+        for (i = 0; i < TEST_COUNT(objects); i++)
+            fpheap_free(heap, objects[i]);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+an_iova_is_found_from_any_byte_of_up_to_half_a_chunk(void **state)
+{
+    size_t   sizes[] = { 1, 100, 2048, FPHEAP_PAGE, FPH_CLASS_MAX,
+                         FPH_CLASS_MAX + 1, FPHEAP_CHUNK / 2 };
+    fpheap  *heap = heap_with_iova(0);
+    char    *objects[21 * TEST_COUNT(sizes)];
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(objects); i++) {
+        size_t size = sizes[i / 21];
+        size_t align = (size_t)1 << i % 21;
+        char  *o = (char *)fpheap_aligned_alloc(
+            heap, align < FPHEAP_CHUNK ? align : 1, size);
+        size_t usable;
+        size_t k;
+
+        if (i % 2 == 1)
+            o = (char *)fpheap_realloc(heap, o, size);
+        objects[i] = o;
+        assert_non_null(o);
+        usable = fpheap_usable_size(heap, o);
+        memset(o, 0x11, usable);
+        for (k = 0; k < usable; k += 1 + usable / 300)
+            assert_true(fpheap_iova(heap, o + k) == iova_expected(o + k));
+        assert_true(fpheap_iova(heap, o + usable - 1)
+                    == iova_expected(o + usable - 1));
+    }
     for (i = 0; i < TEST_COUNT(objects); i++)
         fpheap_free(heap, objects[i]);
     TEST_DESTROY_OVER(heap, &provider);
@@ -1218,8 +1470,12 @@ main(void)
         cmocka_unit_test(a_callback_that_needs_new_memory_gets_edeadlk),
         cmocka_unit_test(the_callback_may_ask_and_flush),
         cmocka_unit_test(put_may_make_the_heap_grow),
+        cmocka_unit_test(what_the_callback_frees_of_the_very_class_is_not_lost),
         cmocka_unit_test(a_heap_can_be_the_provider_of_another),
+        cmocka_unit_test(a_free_never_calls_the_provider),
         cmocka_unit_test(an_iova_is_that_of_the_chunk_plus_the_offset),
+        cmocka_unit_test(an_iova_is_found_at_the_start_of_any_object),
+        cmocka_unit_test(an_iova_is_found_from_any_byte_of_up_to_half_a_chunk),
         cmocka_unit_test(without_an_iova_it_is_bad_iova),
         cmocka_unit_test(
             one_chunk_without_an_iova_does_not_matter_to_the_others),

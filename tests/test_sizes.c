@@ -735,6 +735,44 @@ a_reallocated_object_can_be_freed_with_its_last_size(void **state)
     TEST_DESTROY(heap);
 }
 
+/* A run of as many pages as its class has, but aligned to more, is of no class:
+ * a free that is told the size must not take it for one. */
+static void
+a_reallocated_aligned_object_can_be_freed_with_its_last_size(void **state)
+{
+    fpheap  *heap = fpheap_create(NULL, NULL);
+    unsigned pages;
+    unsigned way;
+
+    (void)state;
+    for (pages = 3; pages <= 8; pages++) {
+        size_t size = pages * FPHEAP_PAGE;
+        void  *other = fpheap_alloc(heap, size);    /* a slab of the class */
+
+        for (way = 0; way < 3; way++) {
+            char *object = (char *)fpheap_aligned_alloc(heap, 2 * FPHEAP_PAGE,
+                                                        size);
+            char *moved;
+
+            test_fill(object, size, pages);
+            moved = (char *)fpheap_realloc(heap, object, size);
+            check_object(heap, moved, size, FPHEAP_PAGE);
+            assert_true(test_filled_at(moved, (uintptr_t)object, size, pages));
+            if (way == 0)
+                fpheap_free_sized(heap, moved, size);
+            else if (way == 1)
+                fpheap_free_bulk_sized(heap, (void **)&moved, 1, size);
+            else
+                fpheap_cache_free_sized(fpheap_self(heap), moved, size);
+            TEST_CHECK_LIVE(heap, 1);
+            fpheap_flush(heap);
+            TEST_CHECK_LIVE(heap, 1);
+        }
+        fpheap_free(heap, other);
+    }
+    TEST_DESTROY(heap);
+}
+
 static void
 a_realloc_that_cannot_be_served_leaves_the_object(void **state)
 {
@@ -980,6 +1018,8 @@ main(void)
         cmocka_unit_test(zalloc_and_calloc_clear_every_usable_byte),
         cmocka_unit_test(realloc_keeps_the_contents_and_stays_where_it_should),
         cmocka_unit_test(a_reallocated_object_can_be_freed_with_its_last_size),
+        cmocka_unit_test(
+            a_reallocated_aligned_object_can_be_freed_with_its_last_size),
         cmocka_unit_test(a_realloc_that_cannot_be_served_leaves_the_object),
         cmocka_unit_test(a_realloc_to_less_without_memory_leaves_the_object),
         cmocka_unit_test(pointers_from_elsewhere_belong_to_no_object),

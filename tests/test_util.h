@@ -325,6 +325,31 @@ test_newest(test_provider *provider)
     return NULL;
 }
 
+/* Take away the access that a fault is about. */
+TEST_UNUSED static void
+test_protect(const test_grant *grant, test_fault fault)
+{
+    char *base = (char *)grant->region.base;
+
+    switch (fault) {
+    case TEST_READ_ONLY:
+        (void)mprotect(grant->map, grant->map_bytes, PROT_READ);
+        break;
+    case TEST_NO_ACCESS:
+        (void)mprotect(grant->map, grant->map_bytes, PROT_NONE);
+        break;
+    case TEST_HEAD_READ_ONLY:
+        (void)mprotect(base, FPHEAP_CHUNK, PROT_READ);
+        break;
+    case TEST_TAIL_READ_ONLY:
+        (void)mprotect(base + grant->region.bytes - FPHEAP_CHUNK, FPHEAP_CHUNK,
+                       PROT_READ);
+        break;
+    default:
+        break;
+    }
+}
+
 /* Turn the good memory of a grant into bad memory. */
 TEST_UNUSED static void
 test_spoil(test_provider *provider, test_grant *grant, test_fault fault)
@@ -371,22 +396,8 @@ test_spoil(test_provider *provider, test_grant *grant, test_fault fault)
             region->bytes = newest->region.bytes + 2 * FPHEAP_CHUNK;
         }
         break;
-    case TEST_READ_ONLY:
-        (void)mprotect(grant->map, grant->map_bytes, PROT_READ);
-        break;
-    case TEST_NO_ACCESS:
-        (void)mprotect(grant->map, grant->map_bytes, PROT_NONE);
-        break;
-    case TEST_HEAD_READ_ONLY:
-        (void)mprotect(region->base, FPHEAP_CHUNK, PROT_READ);
-        break;
-    case TEST_TAIL_READ_ONLY:
-        (void)mprotect((char *)region->base + region->bytes - FPHEAP_CHUNK,
-                       FPHEAP_CHUNK, PROT_READ);
-        break;
-    case TEST_GOOD:
-    case TEST_FAULTS:
-        break;
+    default:
+        test_protect(grant, fault);
     }
     grant->fault = fault;
     region->cookie = grant;
