@@ -41,13 +41,14 @@ need cmake has cmake
 need binutils has objdump
 need clang-tidy has clang-tidy
 need cppcheck has cppcheck
-need valgrind has valgrind
 need musl-tools has musl-gcc
 if [ "$(uname -m)" = x86_64 ]; then
     need gcc-i686-linux-gnu has i686-linux-gnu-gcc
     need g++-i686-linux-gnu has i686-linux-gnu-g++
     need gcc-aarch64-linux-gnu has aarch64-linux-gnu-gcc
     need g++-aarch64-linux-gnu has aarch64-linux-gnu-g++
+    need libc6-dev-i386-cross compiles i686-linux-gnu-gcc '#include <stdio.h>'
+    need libc6-dev-arm64-cross compiles aarch64-linux-gnu-gcc '#include <stdio.h>'
     need qemu-user has qemu-aarch64
 fi
 
