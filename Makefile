@@ -52,11 +52,10 @@ soak: $(PROGRAMS) ## the tests with SOAK=100 times the work, SEED=1
 	@B=$(B) FPHEAP_SOAK=$(SOAK) FPHEAP_SEED=$(SEED) LIMIT=0 \
 	    tests/run.sh $(PROGRAMS)
 
-# ThreadSanitizer delivers the signals of stress_stop late or never.
 tsan: ## the stress programs under ThreadSanitizer
 	@$(MAKE) --no-print-directory B=build/tsan sanitized \
 	    CFLAGS='-O1 -g -fsanitize=thread' \
-	    WHICH='$(filter-out %_stop.c,$(wildcard tests/stress_*.c))'
+	    WHICH='$(wildcard tests/stress_*.c)'
 
 asan: ## the tests under AddressSanitizer
 	@$(MAKE) --no-print-directory B=build/asan sanitized \

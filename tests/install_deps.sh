@@ -42,6 +42,7 @@ need binutils has objdump
 need clang-tidy has clang-tidy
 need cppcheck has cppcheck
 need musl-tools has musl-gcc
+need libnuma-dev compiles "$CC" '#include <numa.h>'
 if [ "$(uname -m)" = x86_64 ]; then
     need gcc-i686-linux-gnu has i686-linux-gnu-gcc
     need g++-i686-linux-gnu has i686-linux-gnu-g++
