@@ -49,6 +49,8 @@
  *   - not a way to save the last byte: each thread parks up to two magazines
  *     per size it uses; fpheap_trim takes back what no thread holds
  *   - not shared between processes
+ *   - not for a library that is unloaded while threads live that used it: they
+ *     call it when they exit
  *
  * [THREADS] -------------------------------------------------------------------
  *
