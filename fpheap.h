@@ -23,7 +23,7 @@
  *     declarations      [CONFIG]  [TYPES]  [API]  [FASTPATH]
  *     implementation    [PLATFORM]  [META]  [REGION]  [CHUNK]  [SLAB]  [DEPOT]
  *                       [CACHE]  [RECLAIM]  [MISS]  [LARGE]  [PUBLIC]
- *                       [PROVIDERS]  [CHECK]
+ *                       [POOL]  [PROVIDERS]  [CHECK]
  *     end of file       [HISTORY]  [LICENSE]
  *
  * [START] ---------------------------------------------------------------------
@@ -60,10 +60,12 @@
  *                                                      [1] [2] [3]
  *     [1] all functions but those below                 -   -   X
  *     [2] fpheap_cache_*, on one and the same cache     -   X   X
- *     [3] fpheap_walk, _check, _destroy, _..._forced    X   X   X
+ *     [3] fpheap_walk, _check, _destroy, _..._forced,   X   X   X
+ *         fpheap_pool_for_each
  *
- * Thread exit is like [1], but may run beside a destroy: the two wait for each
- * other.  A thread that is stopped anywhere inside the heap delays no other,
+ * fpheap_pool_destroy is like [1] for all but its own pool, which nobody else
+ * may use.  Thread exit is like [1], but may run beside a destroy: the two wait
+ * for each other.  A thread that is stopped anywhere inside the heap delays no other,
  * except while it is in the provider's callback: who needs new memory at that
  * moment waits for it, FPHEAP_GROWTH_WAIT_MS at most, and then asks as well.
  *
@@ -81,16 +83,20 @@
  *                    provider returned a positive number
  *     ENOMEM         no memory: the provider said so, a size overflows, or the
  *                    heap's tables are full
+ *     ENOSPC         a limit of yours: the heap's bytes or the pool's objects
  *     EFAULT         the provider gave memory that cannot be used: misaligned
  *                    or too short for one chunk, wrapping, overlapping a region
  *                    of the heap, or not writable.  Each was handed back, once
- *     EDEADLK        the provider's callback needed the heap to grow
+ *     EDEADLK        the provider's callback needed the heap to grow, or a
+ *                    constructor its own pool without end
  *     EBUSY          objects are live
- *     ENFILE         FPHEAP_MAX_HEAPS heaps exist
+ *     ENFILE         FPHEAP_MAX_HEAPS heaps exist, or FPHEAP_MAX_POOLS pools
+ *     EEXIST         the heap has a pool of that name
+ *     ENOENT         the heap has no pool of that name
  *     ENAMETOOLONG   a name of FPHEAP_NAME_BYTES characters or more
  *     EAGAIN         the thread cannot have a cache now
  *
- * and whatever else the provider returns.  Misuse that shows in a slow path (a
+ * and whatever else the provider or a constructor returns.  Misuse that shows in a slow path (a
  * bit that is already set, a pointer into no object) ends in FPHEAP_PANIC with
  * a message that names it.
  *
@@ -101,8 +107,9 @@
  *     chunk      1 << FPHEAP_CHUNK_SHIFT bytes, aligned to its size
  *     page       1 << FPHEAP_PAGE_SHIFT bytes of a chunk
  *     slab       a run of pages cut into objects of one class, one bit for each
- *     class      a size of objects
+ *     class      a size of objects: one of the heap's own, or a pool's
  *     bin        a (node, class) pair
+ *     pool       a named type of object with its own class, constructor, limit
  *     magazine   an array of object pointers, the unit that moves between
  *                threads
  *     cache      one thread's magazines for one heap: a loaded and a spare per
@@ -221,6 +228,20 @@
 chunk's bytes"
 #endif
 
+/* FPHEAP_MAX_POOLS (LAYOUT) - pools per heap at one time.  1..512, default 128,
+ * 16 with small chunks.  Price: 40 bytes each in every cache, 64 in the heap,
+ * both per node of its configuration. */
+#ifndef FPHEAP_MAX_POOLS
+#  if FPHEAP_CHUNK_SHIFT >= 21
+#    define FPHEAP_MAX_POOLS 128
+#  else
+#    define FPHEAP_MAX_POOLS 16
+#  endif
+#endif
+#if FPHEAP_MAX_POOLS < 1 || FPHEAP_MAX_POOLS > 512
+#  error "fpheap: FPHEAP_MAX_POOLS must be in 1..512"
+#endif
+
 /* FPHEAP_NO_THREADS (LAYOUT) - 1: one thread only, no thread-local storage, no
  * pthread, no atomic instruction.  Default 0. */
 #ifndef FPHEAP_NO_THREADS
@@ -272,6 +293,34 @@ chunk's bytes"
 #  error "fpheap: FPHEAP_GROWTH_WAIT_MS must be in 0..10000"
 #endif
 
+/* FPHEAP_HEADER (LAYOUT) - 1: 16 bytes in front of each object say how many
+ * bytes were asked for, a tag that is counted, a destructor and how many
+ * references there are.  Default 0. */
+#ifndef FPHEAP_HEADER
+#  define FPHEAP_HEADER 0
+#endif
+#if FPHEAP_HEADER != 0 && FPHEAP_HEADER != 1
+#  error "fpheap: FPHEAP_HEADER must be 0 or 1"
+#endif
+
+/* FPHEAP_TAGS (LAYOUT) - tags there are with FPHEAP_HEADER.  1..256, default 32.
+ * Price: 16 bytes each in every cache. */
+#ifndef FPHEAP_TAGS
+#  define FPHEAP_TAGS 32
+#endif
+#if FPHEAP_TAGS < 1 || FPHEAP_TAGS > 256
+#  error "fpheap: FPHEAP_TAGS must be in 1..256"
+#endif
+
+/* FPHEAP_CHECK - 1: fpheap_pool_put and _put_bulk verify that an object is one of
+ * the pool's, and end in FPHEAP_PANIC if it is not.  Default 0. */
+#ifndef FPHEAP_CHECK
+#  define FPHEAP_CHECK 0
+#endif
+#if FPHEAP_CHECK != 0 && FPHEAP_CHECK != 1
+#  error "fpheap: FPHEAP_CHECK must be 0 or 1"
+#endif
+
 /* FPHEAP_PANIC(message) - what to do about misuse that was found; default: the
  * message to standard error, then abort(); with FPHEAP_NO_OS a trap.  If it
  * returns, the object is left as it is and the call goes on without it. */
@@ -292,9 +341,10 @@ chunk's bytes"
 /* The LAYOUT settings are part of the names that the fast path refers to, so a
  * file compiled with other settings does not link.  The first number is that of
  * the layout itself. */
-#define FPH_NAME_(f, c, p, k, m, n, h, t) \
-    f##_v1_chunk##c##_pages##p##_class##k##_mag##m##_nodes##n##_heaps##h##_st##t
-#define FPH_NAME(f, c, p, k, m, n, h, t) FPH_NAME_(f, c, p, k, m, n, h, t)
+#define FPH_NAME_(f, c, p, k, m, n, h, q, t) \
+    f##_v2_chunk##c##_pages##p##_class##k##_mag##m##_nodes##n##_heaps##h\
+##_pools##q##_st##t
+#define FPH_NAME(f, c, p, k, m, n, h, q, t) FPH_NAME_(f, c, p, k, m, n, h, q, t)
 #if FPHEAP_CHUNK_SHIFT - FPHEAP_PAGE_SHIFT == 4
 #  define FPH_PAGES 16
 #elif FPHEAP_CHUNK_SHIFT - FPHEAP_PAGE_SHIFT == 5
@@ -305,12 +355,14 @@ chunk's bytes"
 #define FPH_LAYOUT(f)                                                      \
     FPH_NAME(f, FPHEAP_CHUNK_SHIFT, FPH_PAGES, FPHEAP_CLASS_BITS,          \
              FPHEAP_MAGAZINE, FPHEAP_MAX_NODES, FPHEAP_MAX_HEAPS,          \
-             FPHEAP_NO_THREADS)
+             FPHEAP_MAX_POOLS, FPHEAP_NO_THREADS)
 #define fph_table           FPH_LAYOUT(fph_table)
 #define fph_alloc_miss      FPH_LAYOUT(fph_alloc_miss)
 #define fph_free_miss       FPH_LAYOUT(fph_free_miss)
 #define fph_alloc_bulk_miss FPH_LAYOUT(fph_alloc_bulk_miss)
 #define fph_free_bulk_miss  FPH_LAYOUT(fph_free_bulk_miss)
+#define fph_pool_get_miss   FPH_LAYOUT(fph_pool_get_miss)
+#define fph_pool_bulk_miss  FPH_LAYOUT(fph_pool_bulk_miss)
 
 #if !FPHEAP_NO_STDIO
 #  include <stdio.h>
@@ -329,6 +381,7 @@ extern "C" {
 
 typedef struct fpheap       fpheap;
 typedef struct fpheap_cache fpheap_cache;
+typedef struct fpheap_pool  fpheap_pool;
 
 /* What kind of pages a region has, as far as its provider knows. */
 typedef enum fpheap_backing {
@@ -383,6 +436,9 @@ typedef struct fpheap_config {
     unsigned               flags;      /* FPHEAP_SPILL or 0 */
     size_t                 growth_max; /* largest step of growth in bytes, at
                                           least a chunk; 0: 1 GiB */
+    size_t                 limit;      /* bytes from the provider at one time,
+                                          two chunks at least; 0: none; see
+                                          fpheap_set_limit */
     /* The calling thread's node, 0 .. nodes - 1; anything else means 0.  Asked
      * when a thread makes its cache, and at each miss of one that has none.
      * NULL: 0, or libnuma's answer. */
@@ -398,6 +454,8 @@ typedef struct fpheap_stats {
     size_t   region_bytes;     /* obtained from the provider */
     size_t   live_bytes;       /* objects that the application holds, rounded
                                   up to their class or pages */
+    size_t   requested_bytes;  /* what was asked for of live_bytes; 0 without
+                                  FPHEAP_HEADER */
     size_t   parked_bytes;     /* objects in the magazines of caches and
                                   depots */
     size_t   slab_free_bytes;  /* objects that are free in their slab */
@@ -418,6 +476,7 @@ typedef struct fpheap_stats {
     uint64_t growth_failures;  /* growths that failed */
     uint64_t growth_max_ns;    /* the longest but for the first; 0 with
                                   FPHEAP_NO_OS */
+    size_t   limit;            /* fpheap_set_limit; 0: none */
     uint64_t releases;         /* regions given back */
     uint64_t reclaims;         /* passes that took back parked objects, by
                                   growth and by fpheap_trim */
@@ -433,6 +492,68 @@ typedef struct fpheap_class_stats {
     unsigned magazine;         /* objects in a full magazine */
 } fpheap_class_stats;
 
+/* fpheap_pool_desc.flags */
+#define FPHEAP_ON_NODE       1u /* all objects from `node`, else each from that
+                                   of the thread that gets it */
+#define FPHEAP_TYPE_STABLE   2u /* its memory serves nothing else while the pool
+                                   lives: a stale pointer still meets an object
+                                   of the pool, constructed */
+#define FPHEAP_PAGE_ISOLATED 4u /* whole pages: not the rest of the one that has
+                                   a chunk's header */
+
+/* What fpheap_pool_create makes.  All zero but for name and size is a pool of
+ * any number of objects without constructor. */
+typedef struct fpheap_pool_desc {
+    const char *name;          /* 1 .. FPHEAP_NAME_BYTES - 1 characters, copied;
+                                  no other pool of the heap has it */
+    size_t      size;          /* bytes of an object, 1 .. FPHEAP_POOL_SIZE_MAX;
+                                  rounded up to its alignment and no more */
+    size_t      align;         /* a power of two up to FPHEAP_PAGE; 0: 16 */
+    /* Called once for each object when its slab is made; 0, or a negative
+     * errno, which the call that needed the slab returns: the objects before it
+     * were destructed and nothing is lost.  NULL: none. */
+    int       (*construct)(void *arg, void *object);
+    /* Called once for each object when its slab is given up, by any thread that
+     * reclaims, trims or destroys.  NULL: none. */
+    void      (*destruct)(void *arg, void *object);
+    void       *arg;           /* for both; may be NULL */
+    size_t      max;           /* objects, live and parked, up to UINT32_MAX;
+                                  0: UINT32_MAX */
+    size_t      min;           /* objects made ahead and kept until destroy */
+    unsigned    magazine;      /* objects in a magazine, 2 .. FPHEAP_MAGAZINE; a
+                                  thread parks two at most.  0: chosen by size,
+                                  and at most a 16th of max */
+    unsigned    channels;      /* of memory: objects begin on different ones; */
+    unsigned    ranks;         /* of memory, per channel.  0: unknown, 1 */
+    int         node;          /* 0 .. nodes - 1, with FPHEAP_ON_NODE */
+    size_t      private_bytes; /* up to half a chunk, see fpheap_pool_private */
+    unsigned    tag;           /* with FPHEAP_HEADER, of each object that is */
+    unsigned    destructor;    /* got: its tag and destructor */
+    unsigned    flags;         /* FPHEAP_ON_NODE ... */
+} fpheap_pool_desc;
+
+/* The largest object of a pool. */
+#define FPHEAP_POOL_SIZE_MAX (FPHEAP_CHUNK - FPHEAP_PAGE)
+
+/* Numbers of one pool, all nodes together.
+ *
+ *     objects = live + parked + free,  claimed = live + parked <= max   */
+typedef struct fpheap_pool_stats {
+    size_t   size;             /* bytes from one object to the next */
+    size_t   max;
+    size_t   min;
+    size_t   objects;          /* constructed */
+    size_t   claimed_objects;  /* out of their slabs */
+    size_t   live_objects;
+    size_t   parked_objects;
+    size_t   free_objects;
+    size_t   slabs;
+    unsigned magazine;         /* objects in a full magazine */
+} fpheap_pool_stats;
+
+/* Which objects fpheap_pool_for_each shows. */
+typedef enum fpheap_which { FPHEAP_ALL, FPHEAP_LIVE } fpheap_which;
+
 /* One live object, as fpheap_walk shows it. */
 typedef struct fpheap_object {
     void  *base;
@@ -445,8 +566,9 @@ typedef struct fpheap_object {
 #define FPH_CLASS_BASE   (4 + FPHEAP_CLASS_BITS) /* below 1 << it: 16 B steps */
 #define FPH_CLASS_TOP    (FPHEAP_PAGE_SHIFT + 3) /* largest class: 8 pages */
 #define FPH_CLASS_MAX    ((size_t)1 << FPH_CLASS_TOP)
-#define FPH_CLASSES      (1 + ((FPH_CLASS_TOP - FPH_CLASS_BASE + 1) \
+#define FPH_SIZES        (1 + ((FPH_CLASS_TOP - FPH_CLASS_BASE + 1) \
                                << FPHEAP_CLASS_BITS))
+#define FPH_CLASSES      (FPH_SIZES + FPHEAP_MAX_POOLS)
 #define FPH_BINS         (FPHEAP_MAX_NODES * FPH_CLASSES)
 
 #define FPH_CHUNK_MASK   (FPHEAP_CHUNK - 1)
@@ -467,6 +589,10 @@ typedef struct fpheap_object {
 
 typedef struct fph_magazine fph_magazine;
 typedef struct fph_state    fph_state;
+
+/* 64-bit words are atomic only where they are aligned, which i386 does not see
+ * to by itself. */
+typedef uint64_t fph_word __attribute__((aligned(8)));
 
 /*
  * One bin of one cache.  The loaded magazine's slots lie between base and
@@ -515,6 +641,35 @@ struct fpheap {
     char            name[FPHEAP_NAME_BYTES];
 };
 
+/* A pool: the class FPH_SIZES + its number.  Its record stays when it ends, for
+ * the next pool of that number. */
+struct fpheap_pool {
+    /* read by the inline fast path */
+    size_t   entry;            /* byte offset, in fph_table, of the bins that */
+    size_t   offset;           /* counts from: bytes to the bin of its class */
+    unsigned one_bin;          /* an object goes back to the bin at offset */
+    fpheap  *heap;
+    /* written by fpheap_pool_create */
+    unsigned number;
+    unsigned flags;
+    unsigned keeps;            /* type-stable or with a min; atomic, as a thread
+                                  may look when it has lost its slab */
+    int      node;             /* or FPHEAP_ANY_NODE */
+    int    (*construct)(void *arg, void *object);
+    void   (*destruct)(void *arg, void *object);
+    void    *arg;
+    size_t   min;
+    char    *private_area;
+    size_t   private_bytes;
+    size_t   private_room;     /* bytes that it has */
+    /* atomic, POOL */
+    fph_word name[FPHEAP_NAME_BYTES / 8];
+    fph_word ending;           /* 1 while fpheap_pool_destroy empties it */
+    fph_word objects;
+    fph_word slabs;
+    fph_word quota;            /* max << 32 | claimed */
+};
+
 struct fpheap_cache {
     fpheap  *heap;
     fph_bin *local;            /* bins + node * FPH_CLASSES */
@@ -540,8 +695,9 @@ struct fpheap_cache {
  *
  * Returns  the heap, which the caller gives back to fpheap_destroy.
  * Errors   NULL and errno: EINVAL (nodes above FPHEAP_MAX_NODES, unknown flags,
- *          growth_max below a chunk, a provider without get), ENAMETOOLONG,
- *          ENFILE, EFAULT, or what the provider returned.
+ *          growth_max below a chunk, limit below two, a provider without get),
+ *          ENAMETOOLONG, ENFILE, EFAULT, ENOSPC (the provider gave more than
+ *          the limit), or what the provider returned.
  * Threads  Any.
  * Blocks   Calls the provider.
  * Cost     One provider call and a first touch of about 100 KiB.
@@ -551,8 +707,9 @@ FPHEAP_API fpheap *fpheap_create(const char *name, const fpheap_config *config);
 /*
  * fpheap_destroy - give everything back to the provider
  *
- * Objects parked in caches, this thread's or others', are not live.  A region
- * that the provider does not take is forgotten.
+ * Objects parked in caches, this thread's or others', are not live.  Pools end
+ * with the heap; their destructors are called.  A region that the provider does
+ * not take is forgotten.
  *
  * Returns  0, or -EBUSY while objects are live: then nothing has changed.
  * Threads  No other call on this heap may run.  Thread exit may.
@@ -580,7 +737,7 @@ FPHEAP_API int fpheap_destroy_forced(fpheap *heap);
  * contents are indeterminate: what the last owner left, or the provider.
  *
  * Returns  the object; the caller frees it with any of the free functions.
- * Errors   NULL and errno ENOMEM, EFAULT, EDEADLK, or what the provider
+ * Errors   NULL and errno ENOMEM, ENOSPC, EFAULT, EDEADLK, or what the provider
  *          returned.
  * Threads  Any.
  * Blocks   A hit and an exchange with the depot never.  See THREADS on growth.
@@ -612,7 +769,7 @@ FPH_INLINE void fpheap_free(fpheap *heap, void *object);
  *
  * size    as given to fpheap_alloc, _zalloc, _calloc (the product), _alloc_on,
  *         _alloc_bulk, _alloc_burst or the last fpheap_realloc; not for objects
- *         that fpheap_aligned_alloc made
+ *         that fpheap_aligned_alloc made, nor for a pool's
  *
  * With one node it needs no look at the chunk.  All else as fpheap_free.
  */
@@ -701,7 +858,7 @@ FPHEAP_API void *fpheap_alloc_on(fpheap *heap, size_t size, int node);
  * size    bytes; 0 gives the smallest object and frees nothing
  *
  * Stays in place while the size keeps its class; above 8 pages, while it fits
- * and needs more than half of the object.
+ * and needs more than half of the object; a pool's object, while it fits.
  *
  * Returns  the object, moved or not, with the first min(old, new) bytes kept.
  * Errors   As fpheap_alloc; the old object is untouched.
@@ -773,6 +930,229 @@ FPH_INLINE void  fpheap_cache_free_bulk_sized(fpheap_cache *cache,
                                               size_t size);
 
 /*
+ * fpheap_pool_create - a pool of objects of one type
+ *
+ * desc    copied
+ *
+ * Its objects are the heap's like any other: fpheap_free, fpheap_free_bulk,
+ * fpheap_usable_size, fpheap_base_of and fpheap_iova know them, and the memory
+ * of slabs that the pool has given up serves every size.  What an object has in
+ * it stays from put to get, all bytes.
+ *
+ * Constructor and destructor may use the heap.  A constructor that gets objects
+ * of its own pool is called for these too: EDEADLK when FPH_NESTED calls are in
+ * one another.
+ *
+ * Returns  the pool, which the caller gives back to fpheap_pool_destroy, or
+ *          fpheap_destroy ends it.
+ * Errors   NULL and errno: EINVAL (size, align, magazine, node or flags out of
+ *          range; min above max; channels with an alignment above 64; no name),
+ *          ENAMETOOLONG, EEXIST (a pool has the name), ENFILE (FPHEAP_MAX_POOLS
+ *          pools), ENOSPC (the heap's limit), or as fpheap_alloc for min
+ *          objects, or what the constructor returned.
+ * Threads  Any.
+ * Blocks   As fpheap_alloc.
+ * Cost     O(FPHEAP_MAX_POOLS), and that of min objects.
+ */
+FPHEAP_API fpheap_pool *fpheap_pool_create(fpheap *heap,
+                                           const fpheap_pool_desc *desc);
+
+/*
+ * fpheap_pool_destroy - destruct all objects and give their memory to the heap
+ *
+ * live    written if it is not NULL: the objects that are live, else 0
+ *
+ * Objects that other threads park are taken from their caches.
+ *
+ * Returns  0, or -EBUSY: objects are live, or (with 0 of them) another thread is
+ *          just giving memory of the pool up; then the pool goes on.
+ * Threads  No other call on this pool, and no free of its objects, may run;
+ *          others on the heap may.
+ * Blocks   While another thread moves the pool's parked objects, for
+ *          FPHEAP_GROWTH_WAIT_MS at most.
+ * Cost     O(objects + caches).
+ */
+FPHEAP_API int fpheap_pool_destroy(fpheap_pool *pool, size_t *live);
+
+/*
+ * fpheap_pool_lookup - the pool of a name
+ *
+ * Returns  the pool, or NULL and errno ENOENT.
+ * Threads  Any.  Blocks: never.  Cost: O(FPHEAP_MAX_POOLS).
+ */
+FPHEAP_API fpheap_pool *fpheap_pool_lookup(fpheap *heap, const char *name);
+
+/*
+ * fpheap_pool_get - an object of the pool
+ *
+ * As fpheap_alloc but for the errors.
+ *
+ * Errors   NULL and errno: ENOSPC (the pool's max is claimed, or the heap's
+ *          limit is reached), ENOMEM and the others of fpheap_alloc, or what the
+ *          constructor returned.
+ */
+FPH_INLINE void *fpheap_pool_get(fpheap_pool *pool);
+
+/*
+ * fpheap_pool_put - give an object back to its pool
+ *
+ * object  of this pool; NULL does nothing
+ *
+ * With one node, or FPHEAP_ON_NODE, it needs no look at the chunk.  All else as
+ * fpheap_free.
+ */
+FPH_INLINE void fpheap_pool_put(fpheap_pool *pool, void *object);
+
+/* n objects, or none, or as many as there are; as fpheap_alloc_bulk,
+ * fpheap_free_bulk and fpheap_alloc_burst, with the errors of
+ * fpheap_pool_get. */
+FPH_INLINE int      fpheap_pool_get_bulk(fpheap_pool *pool, void **objects,
+                                         unsigned n);
+FPH_INLINE void     fpheap_pool_put_bulk(fpheap_pool *pool,
+                                         void *const *objects, unsigned n);
+FPHEAP_API unsigned fpheap_pool_get_burst(fpheap_pool *pool, void **objects,
+                                          unsigned n);
+
+/*
+ * fpheap_pool_for_each - show the pool's objects
+ *
+ * which   FPHEAP_ALL: also those that are parked or free; FPHEAP_LIVE
+ * visit   called for each; anything but 0 ends the round.  It must not call the
+ *         heap.
+ *
+ * Returns  0, or what visit returned last.
+ * Threads  No other call on this heap may run.
+ * Blocks   Never.  Cost: O(chunks x pages + objects).
+ */
+FPHEAP_API int fpheap_pool_for_each(fpheap_pool *pool, fpheap_which which,
+                                    int (*visit)(void *arg, void *object),
+                                    void *arg);
+
+/*
+ * fpheap_pool_private - the pool's private area
+ *
+ * Returns  private_bytes bytes, zero at create, aligned to 64; NULL if there are
+ *          none.
+ * Threads  Any.  Blocks: never.
+ */
+FPHEAP_API void *fpheap_pool_private(fpheap_pool *pool);
+
+/*
+ * fpheap_pool_set_max - change how many objects may be claimed
+ *
+ * max     live and parked together, up to UINT32_MAX; 0: UINT32_MAX.  Below what
+ *         is claimed it only keeps more from being claimed.
+ *
+ * Exact: after the call nothing is claimed beyond max, not for a moment.
+ *
+ * Returns  0, or -EINVAL: below the pool's min, or above UINT32_MAX.
+ * Threads  Any.  Blocks: never.
+ */
+FPHEAP_API int fpheap_pool_set_max(fpheap_pool *pool, size_t max);
+
+/*
+ * fpheap_pool_stats_get - the numbers of one pool
+ *
+ * stats   written
+ *
+ * Threads  Any.  Blocks: never.  Cost: O(caches x nodes).
+ */
+FPHEAP_API void fpheap_pool_stats_get(fpheap_pool *pool,
+                                      fpheap_pool_stats *stats);
+
+#if FPHEAP_HEADER
+/* Objects with one tag. */
+typedef struct fpheap_tag_stats {
+    size_t objects;
+    size_t bytes;              /* requested */
+} fpheap_tag_stats;
+
+/* What a destructor did with its object. */
+typedef enum fpheap_fate {
+    FPHEAP_RELEASE,            /* nothing: the heap frees it */
+    FPHEAP_KEPT                /* it has it again, live, with one reference */
+} fpheap_fate;
+
+typedef fpheap_fate (*fpheap_destructor)(void *arg, void *object);
+
+/*
+ * fpheap_alloc_tagged - fpheap_alloc of an object that counts for a tag
+ *
+ * tag     0 .. FPHEAP_TAGS - 1; the other functions give 0
+ *
+ * Errors   Also EINVAL: no such tag.
+ */
+FPHEAP_API void *fpheap_alloc_tagged(fpheap *heap, size_t size, unsigned tag);
+
+/*
+ * fpheap_tag_stats_get - the objects of one tag
+ *
+ * Returns  0, or -EINVAL: no such tag, and nothing was written.
+ * Threads  Any.  Blocks: never.  Cost: O(caches).
+ */
+FPHEAP_API int fpheap_tag_stats_get(fpheap *heap, unsigned tag,
+                                    fpheap_tag_stats *stats);
+
+/*
+ * fpheap_destructor_register - a number for a destructor
+ *
+ * The numbers are of the process, for all heaps, and for good.
+ *
+ * Returns  1 .. 255
+ * Errors   -EINVAL: no function; -ENOSPC: 255 are taken.
+ * Threads  Any.  Blocks: never.
+ */
+FPHEAP_API int fpheap_destructor_register(fpheap_destructor destructor,
+                                          void *arg);
+
+/*
+ * fpheap_set_destructor - what is called when the last reference goes
+ *
+ * object  live, this thread's alone
+ * number  from fpheap_destructor_register, or 0: none
+ *
+ * Returns  0, or -EINVAL: no such destructor.
+ */
+FPHEAP_API int fpheap_set_destructor(void *object, unsigned number);
+
+/* Of a live object: the bytes asked for, its tag, and 8 bits that are the
+ * application's, 0 at first. */
+FPHEAP_API size_t   fpheap_requested(const void *object);
+FPHEAP_API unsigned fpheap_tag(const void *object);
+FPHEAP_API unsigned fpheap_flags(const void *object);
+FPHEAP_API void     fpheap_set_flags(void *object, unsigned flags);
+
+/*
+ * fpheap_ref - one more reference to an object; it begins with one
+ *
+ * object  live, of which the caller has a reference
+ *
+ * Threads  Any.  Blocks: never.  Cost: one atomic.
+ */
+FPH_INLINE void fpheap_ref(void *object);
+
+/*
+ * fpheap_unref - one reference less
+ *
+ * object  of which the caller has the reference that goes; NULL does nothing
+ *
+ * With the last one its destructor is called, and then it is freed unless the
+ * destructor has kept it.  All that other threads did before their fpheap_unref
+ * is seen by it.  fpheap_free is for objects that have one reference, and calls
+ * no destructor.
+ *
+ * Threads  Any.  Blocks: never.
+ * Cost     The last reference: that of fpheap_free, without an atomic
+ *          read-modify-write if no other thread drops one at the same time.
+ */
+FPH_INLINE void fpheap_unref(fpheap *heap, void *object);
+
+/* How many references there are: 1 means that the caller's is the only one, and
+ * that what the others did is seen; more may be over at once. */
+FPH_INLINE unsigned fpheap_refs(const void *object);
+#endif
+
+/*
  * fpheap_flush - put what this thread has parked where others can use it
  *
  * Full magazines go to the depot, the rest to the slabs.
@@ -822,6 +1202,21 @@ FPHEAP_API int fpheap_reserve(fpheap *heap, size_t bytes, int node);
  * Cost     O(parked objects + slabs + chunks).
  */
 FPHEAP_API size_t fpheap_trim(fpheap *heap);
+
+/*
+ * fpheap_set_limit - change how much memory the heap may have
+ *
+ * bytes   that the provider may have given at one time, the heap's own records
+ *         included; 0: no limit.  Below what it has it only keeps the heap from
+ *         growing.
+ *
+ * Exact: a call to the provider that could go beyond it is not made, and a
+ * region that turns out too long is handed back.  The call that needed it fails
+ * with ENOSPC.
+ *
+ * Threads  Any.  Blocks: never.
+ */
+FPHEAP_API void fpheap_set_limit(fpheap *heap, size_t bytes);
 
 /*
  * fpheap_stats_get - where the bytes are
@@ -961,6 +1356,14 @@ FPHEAP_API int   fph_alloc_bulk_miss(fpheap *heap, size_t size, void **objects,
                                      unsigned n);
 FPHEAP_API void  fph_free_bulk_miss(fpheap *heap, void *const *objects,
                                     unsigned n);
+FPHEAP_API void *fph_pool_get_miss(fpheap_pool *pool);
+FPHEAP_API int   fph_pool_bulk_miss(fpheap_pool *pool, void **objects,
+                                    unsigned n);
+#if FPHEAP_CHECK
+FPHEAP_API void  fph_pool_verify(const fpheap_pool *pool, const void *object);
+#else
+#  define fph_pool_verify(pool, object) ((void)0)
+#endif
 
 /* The class of a size in 1 .. FPH_CLASS_MAX.  Steps of 16 bytes up to 1 <<
  * FPH_CLASS_BASE, then 1 << FPHEAP_CLASS_BITS steps per doubling; shift is the
@@ -1233,6 +1636,56 @@ fpheap_cache_free_bulk_sized(fpheap_cache *cache, void *const *objects,
     fph_free_bulk_sized(cache->heap, cache->bins, objects, n, size);
 }
 
+/* The bin of a pool that this thread gets from. */
+FPH_INLINE fph_bin *
+fph_pool_bin(const fpheap_pool *pool)
+{
+    const void *bins = (const char *)fph_table + pool->entry;
+
+    return (fph_bin *)(void *)(*(char *const *)bins + pool->offset);
+}
+
+FPH_INLINE void *
+fpheap_pool_get(fpheap_pool *pool)
+{
+    void *object = fph_take(fph_pool_bin(pool));
+
+    return FPH_LIKELY(object != NULL) ? object : fph_pool_get_miss(pool);
+}
+
+FPH_INLINE void
+fpheap_pool_put(fpheap_pool *pool, void *object)
+{
+    fph_pool_verify(pool, object);
+    if (!FPH_LIKELY(pool->one_bin))
+        fpheap_free(pool->heap, object);
+    else if (FPH_UNLIKELY(object == NULL
+                          || !fph_put(fph_pool_bin(pool), object)))
+        fph_free_miss(pool->heap, object);
+}
+
+FPH_INLINE int
+fpheap_pool_get_bulk(fpheap_pool *pool, void **objects, unsigned n)
+{
+    if (FPH_LIKELY(fph_take_bulk(fph_pool_bin(pool), objects, n)))
+        return 0;
+    return fph_pool_bulk_miss(pool, objects, n);
+}
+
+FPH_INLINE void
+fpheap_pool_put_bulk(fpheap_pool *pool, void *const *objects, unsigned n)
+{
+#if FPHEAP_CHECK
+    unsigned i;
+
+    for (i = 0; i < n; i++)
+        fph_pool_verify(pool, objects[i]);
+#endif
+    if (!FPH_LIKELY(pool->one_bin
+                    && fph_put_bulk(fph_pool_bin(pool), objects, n)))
+        fph_free_bulk_miss(pool->heap, objects, n);
+}
+
 #ifdef __cplusplus
 }
 #endif
@@ -1279,10 +1732,6 @@ fpheap_cache_free_bulk_sized(fpheap_cache *cache, void *const *objects,
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* 64-bit words are atomic only where they are aligned, which i386 does not see
- * to by itself. */
-typedef uint64_t fph_word __attribute__((aligned(8)));
 
 #if FPHEAP_NO_THREADS
 static inline uint64_t
@@ -1349,6 +1798,31 @@ fph_plain_exchange(unsigned *p, unsigned v)
 #  define FPH_EXCHANGE(p, v)   __atomic_exchange_n(p, v, __ATOMIC_ACQUIRE)
 #endif
 
+/* Take a pointer out and put another in its place: of two threads that do so
+ * one gets it. */
+#if FPHEAP_NO_THREADS
+#  define FPH_SWAP(p, v, old) ((void)(*(old) = *(p), *(p) = *(v)))
+#else
+#  define FPH_SWAP(p, v, old) __atomic_exchange(p, v, old, __ATOMIC_RELAXED)
+#endif
+static inline void **
+fph_swap_slots(void ***p, void **v)
+{
+    void **old;
+
+    FPH_SWAP(p, &v, &old);
+    return old;
+}
+
+static inline fph_magazine *
+fph_swap_magazine(fph_magazine **p, fph_magazine *v)
+{
+    fph_magazine *old;
+
+    FPH_SWAP(p, &v, &old);
+    return old;
+}
+
 static inline uint64_t
 fph_load_relaxed(const fph_word *p)
 {
@@ -1377,6 +1851,12 @@ static inline void
 fph_store_release(fph_word *p, uint64_t v)
 {
     FPH_STORE(p, v, RELEASE);
+}
+
+static inline void
+fph_store_seq_cst(fph_word *p, uint64_t v)
+{
+    FPH_STORE(p, v, SEQ_CST);
 }
 
 static inline uint64_t
@@ -1415,6 +1895,12 @@ fph_fetch_add_relaxed(fph_word *p, uint64_t v)
     return FPH_FETCH_ADD(p, v, RELAXED);
 }
 
+static inline uint64_t
+fph_fetch_add_release(fph_word *p, uint64_t v)
+{
+    return FPH_FETCH_ADD(p, v, RELEASE);
+}
+
 /* Each compare-and-swap leaves the word's value in *expected when it fails. */
 static inline int
 fph_cas_relaxed(fph_word *p, uint64_t *expected, uint64_t desired)
@@ -1432,6 +1918,12 @@ static inline int
 fph_cas_release(fph_word *p, uint64_t *expected, uint64_t desired)
 {
     return FPH_CAS(p, expected, desired, RELEASE, RELAXED);
+}
+
+static inline int
+fph_cas_seq_cst(fph_word *p, uint64_t *expected, uint64_t desired)
+{
+    return FPH_CAS(p, expected, desired, SEQ_CST, RELAXED);
 }
 
 static inline int
@@ -1497,6 +1989,14 @@ fph_now_ns(void)
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 #endif
+}
+
+/* When a wait for another thread ends. */
+static inline uint64_t
+fph_deadline(void)
+{
+    return FPHEAP_NO_THREADS ? 0
+         : fph_now_ns() + (uint64_t)FPHEAP_GROWTH_WAIT_MS * 1000000u;
 }
 
 static inline void
@@ -1608,7 +2108,9 @@ typedef struct fph_line {
     fph_word word;
 } __attribute__((aligned(64))) fph_line;
 
-/* Geometry of a class, immutable after create. */
+/* Geometry of a class.  Written by fpheap_create and, a pool's, when it begins;
+ * read by who has a slab of it, and by statistics, which may meet a pool that
+ * ends and the next: hence size, pages and magazine are atomic. */
 typedef struct fph_class {
     uint32_t size;
     uint32_t inverse;          /* 2^32 / size, rounded up */
@@ -1634,8 +2136,9 @@ typedef struct fph_pin {
 typedef struct fph_region fph_region;
 
 struct fph_state {
-    /* written at create only */
     fph_class  classes[FPH_CLASSES];
+
+    /* written at create only */
     fph_depot *depots;                     /* one per bin */
     fph_line  *empty;                      /* per node, stack of magazines */
 
@@ -1652,9 +2155,14 @@ struct fph_state {
     fph_word   empty_slabs;                /* slabs with all objects free */
     fph_pin   *pins;                       /* stack, push only */
     fph_pin    pin;                        /* the first region's */
+    fph_word   limit;                      /* of region_bytes; 0: none */
+    fph_word   region_bytes;               /* and what is being asked for */
+    fph_word   moves_begun;                /* POOL */
+    fph_word   moves_ended;
+    fph_word   pool_is[FPHEAP_MAX_POOLS];  /* POOL */
+    fpheap_pool *pool[FPHEAP_MAX_POOLS];   /* atomic; set once */
 
     /* statistics */
-    fph_word   region_bytes;
     fph_word   peak_region_bytes;
     fph_word   backing_bytes[4];
     fph_word   growths;
@@ -2064,6 +2572,60 @@ fph_provider_bit(const fpheap *heap)
     return (uint64_t)1 << heap->entry / sizeof(fph_entry);
 }
 
+/* --- limit ---------------------------------------------------------------- */
+
+static void
+fph_uncharge(fph_state *state, size_t bytes)
+{
+    if (state != NULL)
+        fph_fetch_add_relaxed(&state->region_bytes, (uint64_t)0 - bytes);
+}
+
+/*
+ * Charge bytes to the heap's limit before the provider is asked.  Returns 0:
+ * they would go beyond it.  The limit is read again after the charge, both
+ * seq_cst as is the store of fpheap_set_limit: a charge that has not seen a new
+ * limit came before it.  A heap without a state is being made: fpheap_create
+ * looks itself.
+ */
+static int
+fph_charge(fph_state *state, size_t bytes)
+{
+    uint64_t had, limit;
+
+    if (state == NULL)
+        return 1;
+    had = fph_load_relaxed(&state->region_bytes);
+    do {
+        limit = fph_load_seq_cst(&state->limit);
+        if (limit != 0 && (had > limit || bytes > limit - had))
+            return 0;
+    } while (!fph_cas_seq_cst(&state->region_bytes, &had, had + bytes));
+    limit = fph_load_seq_cst(&state->limit);
+    if (limit == 0 || had + bytes <= limit)
+        return 1;
+    fph_uncharge(state, bytes);
+    return 0;
+}
+
+/* Charge what the provider gave in place of what was asked for. */
+static int
+fph_recharge(fph_state *state, size_t asked, size_t given)
+{
+    if (given > asked)
+        return fph_charge(state, given - asked);
+    fph_uncharge(state, asked - given);
+    return 1;
+}
+
+FPHEAP_API void
+fpheap_set_limit(fpheap *heap, size_t bytes)
+{
+    fph_store_seq_cst(&heap->state->limit, bytes);
+}
+
+/* --- asking --------------------------------------------------------------- */
+
 /* The three calls to the provider. */
 static int
 fph_provider_get(const fpheap *heap, size_t bytes, int node, fpheap_region *raw)
@@ -2147,30 +2709,46 @@ fph_overlaps(const fpheap *heap, const fpheap_region *raw)
     return 0;
 }
 
-/* Ask for memory with at least `chunks` aligned chunks in it.  What cannot be
- * used is handed back.  Returns 0, -EFAULT, or the provider's error. */
+/* Whether a region can be used: 0, or -EFAULT. */
 static int
-fph_obtain_bytes(fpheap *heap, int node, size_t chunks, size_t bytes,
-                 fpheap_region *raw)
+fph_raw_error(const fpheap *heap, const fpheap_region *raw, size_t chunks)
 {
-    char  *base = NULL;
-    size_t usable;
-    int    rc;
+    char  *base   = NULL;
+    size_t usable = fph_aligned_part(raw, &base);
 
-    if (chunks > FPH_REGION_MAX)
-        return -ENOMEM;
-    memset(raw, 0, sizeof *raw);
-    rc = fph_provider_get(heap, bytes, node, raw);
-    if (rc != 0)
-        return rc;
-
-    usable = fph_aligned_part(raw, &base);
     if (usable >= chunks && usable != 0 && !fph_overlaps(heap, raw)
         && fph_is_writable(base)
         && fph_is_writable(base + (usable << FPHEAP_CHUNK_SHIFT) - 64))
         return 0;
-    fph_provider_put(heap, raw);
     return -EFAULT;
+}
+
+/* Ask for memory with at least `chunks` aligned chunks in it, and charge it.
+ * What cannot be used is handed back.  Returns 0, -EFAULT, -ENOSPC, or the
+ * provider's error. */
+static int
+fph_obtain_bytes(fpheap *heap, int node, size_t chunks, size_t bytes,
+                 fpheap_region *raw)
+{
+    fph_state *state = heap->state;
+    int        rc;
+
+    if (chunks > FPH_REGION_MAX)
+        return -ENOMEM;
+    if (!fph_charge(state, bytes))
+        return -ENOSPC;
+    memset(raw, 0, sizeof *raw);
+    rc = fph_provider_get(heap, bytes, node, raw);
+    if (rc == 0) {
+        rc = fph_raw_error(heap, raw, chunks);
+        if (rc == 0 && !fph_recharge(state, bytes, raw->bytes))
+            rc = -ENOSPC;
+        if (rc != 0)
+            fph_provider_put(heap, raw);
+    }
+    if (rc != 0)
+        fph_uncharge(state, bytes);
+    return rc;
 }
 
 /* Ask for `wish` chunks, then for less, and in the end for `chunks` with room
@@ -2332,9 +2910,8 @@ fph_region_make(fph_state *state, const fpheap_region *raw, int node,
 static void
 fph_count_region(fph_state *state, const fpheap_region *raw)
 {
-    uint64_t bytes = fph_fetch_add_relaxed(&state->region_bytes, raw->bytes);
-
-    fph_max_relaxed(&state->peak_region_bytes, bytes + raw->bytes);
+    fph_max_relaxed(&state->peak_region_bytes,
+                    fph_load_relaxed(&state->region_bytes));
     fph_fetch_add_relaxed(&state->backing_bytes[raw->backing & 3], raw->bytes);
 }
 
@@ -2353,6 +2930,7 @@ fph_region_add(fpheap *heap, const fpheap_region *raw, int node,
         region = fph_region_make(state, raw, node, &pinned);
     if (region == NULL) {
         fph_provider_put(heap, raw);
+        fph_uncharge(state, raw->bytes);
         return -ENOMEM;
     }
     region->raw = *raw;
@@ -2379,7 +2957,7 @@ fph_growth_enter(fph_state *state, uint64_t *ticket)
     *ticket = fph_fetch_add_relaxed(&state->growth_tickets, 1) + 1;
     if (fph_cas_acquire(&state->growing, &other, *ticket))
         return 1;
-    deadline = fph_now_ns() + (uint64_t)FPHEAP_GROWTH_WAIT_MS * 1000000u;
+    deadline = fph_deadline();
     while (fph_load_acquire(&state->growing) == other) {
         if (fph_now_ns() >= deadline)
             return fph_cas_acquire(&state->growing, &other, *ticket);
@@ -2457,13 +3035,14 @@ fph_pinned_chunk(const fph_state *state, size_t *index)
     return NULL;
 }
 
-/* Cut a record, from a new block if need be.  Returns its reference, or 0 when
- * no memory can be had. */
+/* Cut a record, from a new block if need be.  Returns its reference, or 0 and
+ * in *error a negative errno. */
 static uint32_t
-fph_meta_get(fpheap *heap, int node, size_t bytes)
+fph_meta_get(fpheap *heap, int node, size_t bytes, int *error)
 {
     fph_state *state = heap->state;
 
+    *error = -ENOMEM;
     while (fph_load_relaxed(&state->meta_numbers) < FPH_TABLE_MAX) {
         uint64_t    full = fph_load_relaxed(&state->meta_cursor.word) >> 32;
         uint32_t    ref  = fph_meta_cut(state, bytes);
@@ -2474,7 +3053,8 @@ fph_meta_get(fpheap *heap, int node, size_t bytes)
             return ref;
         region = fph_pinned_chunk(state, &index);
         if (region == NULL) {
-            if (fph_grow(heap, node, 0, 1 /* pinned */) != 0)
+            *error = fph_grow(heap, node, 0, 1 /* pinned */);
+            if (*error != 0)
                 return 0;
             continue;
         }
@@ -2484,6 +3064,7 @@ fph_meta_get(fpheap *heap, int node, size_t bytes)
             return ref;
         fph_fresh_give(region, index, 1);
     }
+    *error = -ENOMEM;
     return fph_meta_cut(state, bytes);
 }
 
@@ -2534,7 +3115,7 @@ fph_regions_release(fpheap *heap)
             continue;
         }
         bytes += raw.bytes;
-        fph_fetch_add_relaxed(&state->region_bytes, (uint64_t)0 - raw.bytes);
+        fph_uncharge(state, raw.bytes);
         fph_fetch_add_relaxed(&state->backing_bytes[raw.backing & 3],
                               (uint64_t)0 - raw.bytes);
         fph_fetch_add_relaxed(&state->releases, 1);
@@ -2820,10 +3401,11 @@ fph_chunk_record(fpheap *heap, int node)
         fph_stack_pop(heap->state, &heap->state->chunks.word);
     uint32_t   ref;
     unsigned   page;
+    int        error;
 
     if (chunk != NULL)
         return chunk;
-    ref = fph_meta_get(heap, node, sizeof(fph_chunk));
+    ref = fph_meta_get(heap, node, sizeof(fph_chunk), &error);
     if (ref == 0)
         return NULL;
     chunk = (fph_chunk *)fph_meta_at(heap->state, ref);
@@ -3090,22 +3672,148 @@ fph_bin_node(unsigned bin)
     return (int)(bin / FPH_CLASSES);
 }
 
-/* Cut pages into a new slab and hold it.  NULL: no pages without growth. */
-static fph_slab *
-fph_slab_carve(fpheap *heap, unsigned bin)
-{
-    const fph_class *klass = fph_bin_class(heap->state, bin);
-    unsigned         page  = 0, i;
-    fph_chunk       *chunk = fph_pages_claim(heap, fph_bin_node(bin),
-                                             klass->pages, 1 /* align */,
-                                             klass->count0 != 0, &page);
-    fph_slab        *slab;
-    size_t           count, w;
+/* --- what a pool adds ------------------------------------------------------
+ *
+ *   Q1  A pool's quota counts the objects that are not free in their slabs: it
+ *       is raised before a holder clears their bits, and lowered after a giver
+ *       has set them.  So live + parked <= claimed <= max.  Both are in one word,
+ *       so a change of max and a claim are one after the other.
+ *   Q2  slabs and objects count what was constructed and not destructed yet.
+ *
+ *       where                       order    partner  what must be seen
+ *   Q3  quota: CAS, fetch_add       relaxed  none     a number, nothing else
+ *   Q4  objects: CAS, fetch_add     relaxed  none     the same
+ *   Q5  slabs: fetch_add -1         release  Q6       the destructors are done
+ *   Q6  slabs: load                 acquire  Q5       before the pool ends
+ */
 
-    if (chunk == NULL)
-        return NULL;
-    slab = &chunk->slab[page];
-    count = page == 0 ? klass->count0 : klass->count;
+/* The pool that a bin is of; NULL: its class is the heap's own.  The caller has
+ * a slab, a magazine or the pool, so the record can be read. */
+static inline fpheap_pool *
+fph_bin_pool(const fph_state *state, unsigned bin)
+{
+    unsigned k = bin % FPH_CLASSES;
+
+    return k < FPH_SIZES ? NULL
+                         : FPH_LOAD(&state->pool[k - FPH_SIZES], RELAXED);
+}
+
+/* Whether empty slabs of a pool may stay as they are. */
+static inline int
+fph_pool_keeps(const fpheap_pool *pool)
+{
+    return pool != NULL && FPH_LOAD(&pool->keeps, RELAXED) != 0;
+}
+
+/* Slabs with all objects free that a pass can turn into pages. */
+static void
+fph_count_empty(fph_state *state, const fpheap_pool *pool, int64_t change)
+{
+    if (!fph_pool_keeps(pool))
+        fph_fetch_add_relaxed(&state->empty_slabs, (uint64_t)change);
+}
+
+static inline size_t
+fph_quota_left(uint64_t quota)
+{
+    return (uint32_t)quota < quota >> 32
+         ? (size_t)((quota >> 32) - (uint32_t)quota) : 0;
+}
+
+/* Count n objects as claimed, or as many as may be.  Returns how many. */
+static size_t
+fph_quota_take(fpheap_pool *pool, size_t n)
+{
+    uint64_t quota;
+
+    if (pool == NULL)
+        return n;
+    quota = fph_load_relaxed(&pool->quota);
+    do {
+        if (n > fph_quota_left(quota))
+            n = fph_quota_left(quota);
+    } while (n != 0
+             && !fph_cas_relaxed(&pool->quota, &quota, quota + n)); /* Q3 */
+    return n;
+}
+
+static void
+fph_quota_give(fpheap_pool *pool, size_t n)
+{
+    if (pool != NULL)
+        fph_fetch_add_relaxed(&pool->quota, (uint64_t)0 - n);       /* Q3 */
+}
+
+/* Calls of constructors in one another, on this thread. */
+static FPH_TLS unsigned fph_nested;
+#define FPH_NESTED 8
+
+/* Construct the objects of a new slab.  Returns 0, or a negative errno, and
+ * those before are destructed. */
+static int
+fph_pool_construct(const fpheap_pool *pool, char *base, size_t size,
+                   size_t count)
+{
+    size_t i;
+    int    rc = 0;
+
+    if (pool == NULL || pool->construct == NULL)
+        return 0;
+    if (fph_nested == FPH_NESTED)
+        return -EDEADLK;
+    fph_nested++;
+    for (i = 0; i < count && rc == 0; i++)
+        rc = pool->construct(pool->arg, base + i * size);
+    fph_nested--;
+    if (rc == 0)
+        return 0;
+    for (i--; i-- > 0;) {
+        if (pool->destruct != NULL)
+            pool->destruct(pool->arg, base + i * size);
+    }
+    return rc < 0 ? rc : -EINVAL;
+}
+
+/* Whether a slab of a pool may be given up; if so its objects count no more. */
+static int
+fph_pool_spares(fpheap_pool *pool, size_t count)
+{
+    uint64_t objects = fph_load_relaxed(&pool->objects);
+    uint64_t ending  = fph_load_relaxed(&pool->ending);
+    size_t   min     = ending ? 0 : pool->min;
+
+    if (!ending && (pool->flags & FPHEAP_TYPE_STABLE) != 0)
+        return 0;
+    do {
+        if (objects < min + count)
+            return 0;
+    } while (!fph_cas_relaxed(&pool->objects, &objects,             /* Q4 */
+                              objects - count));
+    return 1;
+}
+
+static void
+fph_pool_destruct(const fpheap_pool *pool, const fph_slab *slab, size_t count)
+{
+    size_t i;
+
+    for (i = 0; pool->destruct != NULL && i < count; i++)
+        pool->destruct(pool->arg, slab->base + i * slab->size);
+}
+
+/* --- slabs ---------------------------------------------------------------- */
+
+/* Make the pages of a chunk from `page` on a slab of a bin, held, all objects
+ * free. */
+static fph_slab *
+fph_slab_make(fph_state *state, fph_chunk *chunk, unsigned page, unsigned bin,
+              size_t count)
+{
+    const fph_class *klass = fph_bin_class(state, bin);
+    fph_slab        *slab  = &chunk->slab[page];
+    unsigned         i;
+    size_t           w;
+
     slab->base = fph_slab_base(chunk->base, page);
     slab->size = klass->size;
     slab->inverse = klass->inverse;
@@ -3118,27 +3826,67 @@ fph_slab_carve(fpheap *heap, unsigned bin)
                   (uint16_t)(bin * FPH_BIN_STEP), RELAXED);
     }
     fph_store_release(&slab->info, fph_info(FPH_SLAB, bin, count));
-    fph_fetch_add_relaxed(&heap->state->empty_slabs, 1);
+    fph_count_empty(state, fph_bin_pool(state, bin), 1);
     return slab;
 }
 
+/* Cut pages into a new slab and hold it.  NULL: no pages without growth, or
+ * *refused is the constructor's error. */
+static fph_slab *
+fph_slab_carve(fpheap *heap, unsigned bin, int *refused)
+{
+    fph_state       *state = heap->state;
+    const fph_class *klass = fph_bin_class(state, bin);
+    fpheap_pool     *pool  = fph_bin_pool(state, bin);
+    unsigned         page  = 0;
+    fph_chunk       *chunk = fph_pages_claim(heap, fph_bin_node(bin),
+                                             klass->pages, 1 /* align */,
+                                             klass->count0 != 0, &page);
+    size_t           count;
+
+    if (chunk == NULL)
+        return NULL;
+    count = page == 0 ? klass->count0 : klass->count;
+    *refused = fph_pool_construct(pool, fph_slab_base(chunk->base, page),
+                                  klass->size, count);
+    if (*refused != 0) {
+        fph_pages_free(chunk, fph_page_mask(page, klass->pages));
+        return NULL;
+    }
+    if (pool != NULL) {
+        fph_fetch_add_relaxed(&pool->objects, count);               /* Q4 */
+        fph_fetch_add_relaxed(&pool->slabs, 1);
+    }
+    return fph_slab_make(state, chunk, page, bin, count);
+}
+
 /* Give the pages of a slab back that the caller holds, all objects of which are
- * free and announced (S3). */
-static void
+ * free and announced (S3), unless its pool keeps it.  Returns whether it did. */
+static int
 fph_slab_retire(fph_state *state, fph_slab *slab)
 {
-    uint64_t   info  = fph_load_relaxed(&slab->info);
-    unsigned   pages = fph_bin_class(state, fph_info_bin(info))->pages;
-    fph_chunk *chunk = slab->chunk;
-    unsigned   i;
+    uint64_t     info  = fph_load_relaxed(&slab->info);
+    unsigned     bin   = fph_info_bin(info);
+    unsigned     pages = fph_bin_class(state, bin)->pages;
+    fpheap_pool *pool  = fph_bin_pool(state, bin);
+    fph_chunk   *chunk = slab->chunk;
+    unsigned     i;
 
+    if (pool != NULL) {
+        if (!fph_pool_spares(pool, fph_info_count(info)))
+            return 0;
+        fph_pool_destruct(pool, slab, fph_info_count(info));
+    }
     fph_store_relaxed(&slab->info, 0);
     for (i = slab->page; i < slab->page + pages; i++) {
         FPH_STORE(&chunk->first[i], (uint8_t)i, RELAXED);
         FPH_STORE(&fph_map_of(chunk->base)[i], 0, RELAXED);
     }
-    fph_fetch_add_relaxed(&state->empty_slabs, ~(uint64_t)0);
+    fph_count_empty(state, pool, -1);
     fph_pages_free(chunk, fph_page_mask(slab->page, pages));
+    if (pool != NULL)
+        fph_fetch_add_release(&pool->slabs, ~(uint64_t)0);          /* Q5 */
+    return 1;
 }
 
 /* Turn the bits of a word, highest first, into pointers. */
@@ -3181,7 +3929,8 @@ fph_some_bits(uint64_t word, size_t n)
 static size_t
 fph_slab_claim(fph_state *state, fph_slab *slab, void **objects, size_t n)
 {
-    size_t   count = fph_info_count(fph_load_relaxed(&slab->info));
+    uint64_t info  = fph_load_relaxed(&slab->info);
+    size_t   count = fph_info_count(info);
     size_t   w     = (count + 63) / 64;
     void   **out   = objects;
     size_t   got;
@@ -3200,7 +3949,7 @@ fph_slab_claim(fph_state *state, fph_slab *slab, void **objects, size_t n)
     old = fph_fetch_add_relaxed(&slab->state,                       /* B7 */
                                 fph_slab_state(-(int64_t)got, 0));
     if (got != 0 && fph_slab_free_objects(old) == (int64_t)count)
-        fph_fetch_add_relaxed(&state->empty_slabs, ~(uint64_t)0);
+        fph_count_empty(state, fph_bin_pool(state, fph_info_bin(info)), -1);
     return got;
 }
 
@@ -3221,19 +3970,22 @@ fph_slab_let_go(fph_state *state, fph_slab *slab)
                               word & ~(uint64_t)1));
 }
 
-/* Tell a slab of n objects given back; the last access to it, but for who lists
- * it (S3). */
+/* Tell a slab of n objects given back; the last access to it, and to its pool,
+ * but for who lists it (S3). */
 static void
 fph_slab_announce(fph_state *state, fph_slab *slab, size_t n)
 {
-    uint64_t info = fph_load_relaxed(&slab->info);
-    uint64_t word = fph_load_relaxed(&slab->state);
-    uint64_t told;
+    uint64_t     info  = fph_load_relaxed(&slab->info);
+    uint64_t     word  = fph_load_relaxed(&slab->state);
+    fpheap_pool *pool  = fph_bin_pool(state, fph_info_bin(info));
+    int          keeps = fph_pool_keeps(pool);
+    uint64_t     told;
 
+    fph_quota_give(pool, n);
     do
         told = (word + fph_slab_state((int64_t)n, 0)) | 1;
     while (!fph_cas_acq_rel(&slab->state, &word, told));            /* B4 */
-    if (fph_slab_free_objects(told) == (int64_t)fph_info_count(info))
+    if (!keeps && fph_slab_free_objects(told) == (int64_t)fph_info_count(info))
         fph_fetch_add_relaxed(&state->empty_slabs, 1);
     if ((word & 1) == 0)
         fph_stack_push(&state->depots[fph_info_bin(info)].partial, &slab->link);
@@ -3344,24 +4096,50 @@ fph_slab_give(fph_state *state, void *const *objects, size_t n)
     fph_gift_announce(state, &gift);
 }
 
-/* Claim up to n objects of a bin: from slabs that have some, or else from one
- * new slab.  Returns how many; 0: no memory without growth. */
+/* Claim up to n objects of a slab that the caller holds and lets go, as far as
+ * its pool's quota goes.  What is announced is there (S2), so nothing is counted
+ * that is not claimed. */
 static size_t
-fph_bin_claim(fpheap *heap, unsigned bin, void **objects, size_t n)
+fph_slab_serve(fph_state *state, fpheap_pool *pool, fph_slab *slab,
+               void **objects, size_t n)
 {
-    fph_state *state = heap->state;
-    size_t     got   = 0;
+    size_t free = (size_t)fph_slab_free_objects(
+        fph_load_relaxed(&slab->state));
+    size_t got;
+
+    if (pool != NULL)
+        n = fph_quota_take(pool, n < free ? n : free);
+    got = fph_slab_claim(state, slab, objects, n);
+    fph_slab_let_go(state, slab);
+    return got;
+}
+
+/* Claim up to n objects of a bin: from slabs that have some, or else from one
+ * new slab.  Returns how many.  0: no memory without growth, or *refused says
+ * why there is none to be had: the pool's max, or its constructor's error. */
+static size_t
+fph_bin_claim(fpheap *heap, unsigned bin, void **objects, size_t n,
+              int *refused)
+{
+    fph_state   *state = heap->state;
+    fpheap_pool *pool  = fph_bin_pool(state, bin);
+    size_t       got   = 0;
 
     while (got < n) {
-        fph_slab *slab = (fph_slab *)(void *)
-            fph_stack_pop(state, &state->depots[bin].partial);
+        fph_slab *slab;
 
+        if (pool != NULL
+            && fph_quota_left(fph_load_relaxed(&pool->quota)) == 0) {
+            *refused = -ENOSPC;
+            break;
+        }
+        slab = (fph_slab *)(void *)
+            fph_stack_pop(state, &state->depots[bin].partial);
         if (slab == NULL && got == 0)
-            slab = fph_slab_carve(heap, bin);
+            slab = fph_slab_carve(heap, bin, refused);
         if (slab == NULL)
             break;
-        got += fph_slab_claim(state, slab, objects + got, n - got);
-        fph_slab_let_go(state, slab);
+        got += fph_slab_serve(state, pool, slab, objects + got, n - got);
     }
     return got;
 }
@@ -3378,9 +4156,8 @@ fph_bin_retire(fph_state *state, unsigned bin)
         uint64_t  word = fph_load_acquire(&slab->state);            /* B5 */
 
         link = fph_stack_below(state, link);
-        if (fph_slab_free_objects(word) == (int64_t)fph_info_count(info))
-            fph_slab_retire(state, slab);
-        else
+        if (fph_slab_free_objects(word) != (int64_t)fph_info_count(info)
+            || !fph_slab_retire(state, slab))
             fph_slab_let_go(state, slab);
     }
 }
@@ -3449,6 +4226,16 @@ fph_depot_count(const fph_state *state, unsigned bin)
                      fph_load_acquire(&state->depots[bin].full));   /* T3 */
 }
 
+/* The objects in them. */
+static size_t
+fph_depot_objects(const fph_state *state, unsigned bin)
+{
+    size_t count = fph_depot_count(state, bin);
+
+    return count == 0 ? 0
+         : count * FPH_LOAD(&fph_bin_class(state, bin)->magazine, RELAXED);
+}
+
 /* A push that keeps D2: if the CAS succeeds the head has not moved, so the
  * depth was that of the top record. */
 static void
@@ -3471,6 +4258,20 @@ fph_depot_get(fph_state *state, unsigned bin)
         fph_stack_pop(state, &state->depots[bin].full);
 }
 
+/* A thread moves objects of bins other than the one it was called for:
+ * fpheap_pool_destroy looks again when it has ended. */
+static void
+fph_moves_begin(fph_state *state)
+{
+    fph_fetch_add_relaxed(&state->moves_begun, 1);                  /* P4 */
+}
+
+static void
+fph_moves_end(fph_state *state)
+{
+    fph_fetch_add_relaxed(&state->moves_ended, 1);                  /* P4 */
+}
+
 /* Take a full magazine of any depot of a node and empty it into its slabs. */
 static fph_magazine *
 fph_depot_rob(fph_state *state, int node)
@@ -3479,15 +4280,16 @@ fph_depot_rob(fph_state *state, int node)
     unsigned      end = bin + FPH_CLASSES;
     fph_magazine *magazine;
 
-    for (; bin < end; bin++) {
+    fph_moves_begin(state);
+    do
         magazine = fph_depot_get(state, bin);
-        if (magazine == NULL)
-            continue;
+    while (magazine == NULL && ++bin < end);
+    if (magazine != NULL) {
         fph_slab_give(state, magazine->slot, magazine->count);
         fph_magazine_set_count(magazine, 0);
-        return magazine;
     }
-    return NULL;
+    fph_moves_end(state);
+    return magazine;
 }
 
 /* Magazines in the stack of empty ones have count 0. */
@@ -3511,9 +4313,10 @@ fph_magazine_make(fph_state *state, uint32_t ref)
 
 /* An empty magazine: unused, new, or one of a depot, emptied into its slabs.
  * NULL: there is none; then only an allocation takes memory for one, so the
- * records grow with what is live and not with what is parked. */
+ * records grow with what is live and not with what is parked, and *error says
+ * why it got none.  For a free, error is NULL. */
 static fph_magazine *
-fph_empty_get(fpheap *heap, unsigned bin, int grow)
+fph_empty_get(fpheap *heap, unsigned bin, int *error)
 {
     fph_state    *state = heap->state;
     int           node  = fph_bin_node(bin);
@@ -3524,11 +4327,11 @@ fph_empty_get(fpheap *heap, unsigned bin, int grow)
     if (magazine != NULL)
         return magazine;
     ref = fph_meta_cut(state, sizeof *magazine);
-    if (ref == 0 && grow) {
+    if (ref == 0 && error != NULL) {
         magazine = fph_depot_rob(state, node);
         if (magazine != NULL)
             return magazine;
-        ref = fph_meta_get(heap, node, sizeof *magazine);
+        ref = fph_meta_get(heap, node, sizeof *magazine, error);
     }
     if (ref == 0)
         return NULL;
@@ -3542,6 +4345,17 @@ fph_magazine_drain(fph_state *state, unsigned bin, fph_magazine *magazine)
     fph_slab_give(state, magazine->slot, magazine->count);
     fph_magazine_set_count(magazine, 0);
     fph_empty_put(state, bin, magazine);
+}
+
+/* Empty a depot into its slabs: what it has now, for others go on. */
+static void
+fph_depot_drain(fph_state *state, unsigned bin)
+{
+    size_t        left = fph_depot_count(state, bin);
+    fph_magazine *magazine;
+
+    for (; left > 0 && (magazine = fph_depot_get(state, bin)) != NULL; left--)
+        fph_magazine_drain(state, bin, magazine);
 }
 
 /* [CACHE] ==================================================================
@@ -3562,16 +4376,20 @@ fph_magazine_drain(fph_state *state, unsigned bin, fph_magazine *magazine)
  *       else waits.  Pins are taken in the order of seats.
  *   H3  A bin's loaded magazine and its spare belong to the cache (D1).  A bin
  *       without magazines is all zero.
+ *   H4  Only its owner puts a magazine into a cache, in a call that allocates or
+ *       frees an object of that bin.  Taking one out is a swap: the owner's
+ *       flush, and a fpheap_pool_destroy beside it, get it once.  What is in it
+ *       was put there by calls that came before the destroy.
  *
  *       where                        order    partner  what must be seen
- *   H4  seat: CAS free -> entering   acquire  H5       its last thread is gone
- *   H5  seat: store free             release  H4, H6   the caches are flushed
- *       seat: store taken            release  H6       the table is written
- *   H6  seat: CAS taken -> pinned,   acquire  H5       the same, before looking
+ *   H5  seat: CAS free -> entering   acquire  H6       its last thread is gone
+ *   H6  seat: store free             release  H5, H7   the caches are flushed
+ *       seat: store taken            release  H7       the table is written
+ *   H7  seat: CAS taken -> pinned,   acquire  H6       the same, before looking
  *       or finds it free
- *   H7  seat: store pinned -> taken  release  H8       the entry is reset
- *   H8  seat: CAS taken -> leaving   acquire  H7       before it is read
- *   H9  cache[]: store release, load acquire: the cache is set up
+ *   H8  seat: store pinned -> taken  release  H9       the entry is reset
+ *   H9  seat: CAS taken -> leaving   acquire  H8       before it is read
+ *   H10 cache[]: store release, load acquire: the cache is set up
  *
  * A thread whose destructor has run, a thread without a seat and one whose
  * cache finds no memory work without: they claim from slabs and give back to
@@ -3656,22 +4474,38 @@ fph_bin_load(fpheap_cache *cache, unsigned number, fph_magazine *magazine)
     bin->next = count == 0 ? NULL : slot[count - 1];
 }
 
-/* Take the loaded magazine out; NULL if there is none. */
+/* Take the loaded magazine out; NULL if there is none.  By a swap, as
+ * fpheap_pool_destroy does so with the caches of others, H4. */
 static fph_magazine *
 fph_bin_unload(fpheap_cache *cache, unsigned number)
 {
-    fph_bin      *bin = &cache->bins[number];
+    fph_bin      *bin  = &cache->bins[number];
+    void        **base = fph_swap_slots(&bin->base, NULL);
     fph_magazine *magazine;
 
-    if (bin->base == NULL)
+    if (base == NULL)
         return NULL;
-    magazine = fph_magazine_of(bin->base);
-    fph_magazine_set_count(magazine, (size_t)(bin->top - bin->base));
+    magazine = fph_magazine_of(base);
+    fph_magazine_set_count(magazine, (size_t)(bin->top - base));
     bin->next = NULL;
     FPH_STORE(&bin->top, (void **)NULL, RELAXED);
-    FPH_STORE(&bin->base, (void **)NULL, RELAXED);
     FPH_STORE(&bin->limit, (void **)NULL, RELAXED);
     return magazine;
+}
+
+/* Objects in the magazines of a bin, as another thread sees them: between two of
+ * its owner's stores the pointers may be of different magazines. */
+static size_t
+fph_cache_objects(const fpheap_cache *cache, unsigned number)
+{
+    const fph_bin *bin   = &cache->bins[number];
+    void         **base  = FPH_LOAD(&bin->base, RELAXED);
+    void         **limit = FPH_LOAD(&bin->limit, RELAXED);
+    void         **top   = FPH_LOAD(&bin->top, RELAXED);
+    fph_magazine  *spare = FPH_LOAD(&cache->spare[number], RELAXED);
+
+    return (base <= top && top <= limit ? (size_t)(top - base) : 0)
+         + (spare == NULL ? 0 : FPH_LOAD(&spare->count, RELAXED));
 }
 
 /* Put another magazine, or none, in the place of the spare one, and return
@@ -3679,10 +4513,7 @@ fph_bin_unload(fpheap_cache *cache, unsigned number)
 static fph_magazine *
 fph_bin_spare(fpheap_cache *cache, unsigned number, fph_magazine *magazine)
 {
-    fph_magazine *spare = cache->spare[number];
-
-    FPH_STORE(&cache->spare[number], magazine, RELAXED);
-    return spare;
+    return fph_swap_magazine(&cache->spare[number], magazine);
 }
 
 /* Exchange the loaded magazine with the spare. */
@@ -3700,7 +4531,8 @@ fph_magazine_return(fph_state *state, unsigned bin, fph_magazine *magazine)
 {
     if (magazine == NULL)
         return;
-    if (magazine->count == fph_bin_class(state, bin)->magazine)
+    if (magazine->count != 0
+        && magazine->count == fph_bin_class(state, bin)->magazine)
         fph_depot_put(state, bin, magazine);
     else
         fph_magazine_drain(state, bin, magazine);
@@ -3712,10 +4544,12 @@ fph_cache_flush(fpheap_cache *cache)
     fph_state *state = cache->heap->state;
     unsigned   i;
 
+    fph_moves_begin(state);
     for (i = 0; i < cache->heap->bins; i++) {
         fph_magazine_return(state, i, fph_bin_spare(cache, i, NULL));
         fph_magazine_return(state, i, fph_bin_unload(cache, i));
     }
+    fph_moves_end(state);
 }
 
 /* Flush a cache and take it from its thread. */
@@ -3747,7 +4581,7 @@ fph_seat_leave(void *seat_)
     unsigned  i;
 
     fph_thread_is = FPH_THREAD_GONE;
-    while (!fph_cas_acquire(&seat->state, &taken, FPH_SEAT_LEAVING)) { /* H8 */
+    while (!fph_cas_acquire(&seat->state, &taken, FPH_SEAT_LEAVING)) { /* H9 */
         taken = FPH_SEAT_TAKEN;
         fph_yield();
     }
@@ -3756,7 +4590,7 @@ fph_seat_leave(void *seat_)
             continue;
         fph_cache_leave(fph_cache_of(fph_table[i].bins), &fph_table[i]);
     }
-    fph_store_release(&seat->state, FPH_SEAT_FREE);                 /* H5 */
+    fph_store_release(&seat->state, FPH_SEAT_FREE);                 /* H6 */
 }
 
 /* In the child of a fork: the seats of the threads that are gone, and what
@@ -3773,8 +4607,13 @@ fph_forked(void)
     if (fph_thread_is == FPH_THREAD_SEATED)
         fph_store_relaxed(&fph_seats[fph_thread_seat].state, FPH_SEAT_TAKEN);
     for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
-        if (fph_heaps[i].state != NULL)
-            fph_store_relaxed(&fph_heaps[i].state->growing, 0);
+        fph_state *state = fph_heaps[i].state;
+
+        if (state == NULL)
+            continue;
+        fph_store_relaxed(&state->growing, 0);
+        fph_store_relaxed(&state->moves_ended,
+                          fph_load_relaxed(&state->moves_begun));
     }
 }
 
@@ -3812,13 +4651,13 @@ fph_seat_take(void)
         uint64_t unused = fph_load_relaxed(&fph_seats[i].state);
 
         if (unused != FPH_SEAT_FREE
-            || !fph_cas_acquire(&fph_seats[i].state, &unused,       /* H4 */
+            || !fph_cas_acquire(&fph_seats[i].state, &unused,       /* H5 */
                                 FPH_SEAT_ENTERING))
             continue;
         fph_seats[i].table = fph_table;
         fph_thread_seat = i;
         seated = pthread_setspecific(key, &fph_seats[i]) == 0;
-        fph_store_release(&fph_seats[i].state,                      /* H5 */
+        fph_store_release(&fph_seats[i].state,                      /* H6 */
                           seated ? FPH_SEAT_TAKEN : FPH_SEAT_FREE);
         return seated;
     }
@@ -3874,19 +4713,20 @@ fph_cache_memory(fpheap *heap, unsigned seat, int node, int grow)
                          + heap->bins * (sizeof(fph_bin)
                                          + sizeof(fph_magazine *));
     uint32_t       ref;
+    int            error;
 
     if (cache != NULL)
         return cache;
     ref = fph_meta_cut(heap->state, bytes);
     if (ref == 0 && grow)
-        ref = fph_meta_get(heap, node, bytes);
+        ref = fph_meta_get(heap, node, bytes, &error);
     if (ref == 0)
         return NULL;
     cache = (fpheap_cache *)fph_meta_at(heap->state, ref);
     memset(cache, 0, bytes);
     cache->heap = heap;
     cache->spare = (fph_magazine **)(void *)(cache->bins + heap->bins);
-    FPH_STORE(slot, cache, RELEASE);                                /* H9 */
+    FPH_STORE(slot, cache, RELEASE);                                /* H10 */
     return cache;
 }
 
@@ -3956,13 +4796,19 @@ fph_depot_bytes(const fpheap *heap, int node)
     unsigned i;
 
     for (i = 0; i < FPH_CLASSES; i++, bin++) {
-        const fph_class *klass = fph_bin_class(heap->state, bin);
+        size_t             count = fph_depot_objects(heap->state, bin);
+        const fpheap_pool *pool  = fph_bin_pool(heap->state, bin);
 
-        bytes += fph_depot_count(heap->state, bin) * klass->magazine
-               * klass->size;
+        if (count != 0 && !fph_pool_keeps(pool))
+            bytes += count * FPH_LOAD(&fph_bin_class(heap->state, bin)->size,
+                                      RELAXED);
     }
     return bytes;
 }
+
+/* 1 while this thread reclaims: a destructor that it calls may use the heap, but
+ * starts no pass of its own. */
+static FPH_TLS unsigned fph_reclaiming;
 
 /* Flush this thread's cache, empty the depots of a node, retire its empty slabs
  * and close its empty chunks. */
@@ -3973,23 +4819,25 @@ fph_reclaim(fpheap *heap, int node)
     unsigned   bin   = (unsigned)node * FPH_CLASSES;
     unsigned   i;
 
+    if (fph_reclaiming)
+        return;
+    fph_reclaiming = 1;
     fph_fetch_add_relaxed(&state->reclaims, 1);
     fpheap_flush(heap);
+    fph_moves_begin(state);
     for (i = 0; i < FPH_CLASSES; i++, bin++) {
-        fph_magazine *magazine;
-        size_t        left = fph_depot_count(state, bin);
-
-        for (; left > 0 && (magazine = fph_depot_get(state, bin)) != NULL;
-             left--)
-            fph_magazine_drain(state, bin, magazine);
+        fph_depot_drain(state, bin);
         fph_bin_retire(state, bin);
     }
+    fph_moves_end(state);
     fph_node_close(state, node);
+    fph_reclaiming = 0;
 }
 
 /* Where a call that found no memory stands. */
 typedef struct fph_search {
     unsigned steps;
+    int      refused;          /* more memory would not help: a negative errno */
     int      error;            /* 0 or a negative errno */
 } fph_search;
 
@@ -4008,6 +4856,10 @@ fph_reclaim_pays(const fpheap *heap, int node)
 static int
 fph_find_memory(fpheap *heap, int node, size_t chunks, fph_search *search)
 {
+    if (search->refused != 0) {
+        search->error = search->refused;
+        return 0;
+    }
     if (search->steps++ == 0) {
         if (fph_reclaim_pays(heap, node)) {
             fph_reclaim(heap, node);
@@ -4050,19 +4902,21 @@ fph_bin_exchange(fpheap_cache *cache, unsigned number, fph_magazine *magazine)
     fph_bin_load(cache, number, magazine);
 }
 
-/* Claim objects for an empty bin.  Returns 0 if there is no memory for them. */
+/* Claim objects for an empty bin.  Returns 0 if there is no memory for them, or
+ * *refused says why there are none. */
 static int
-fph_bin_fill(fpheap_cache *cache, unsigned number)
+fph_bin_fill(fpheap_cache *cache, unsigned number, int *refused)
 {
+    int           error;
     fpheap       *heap     = cache->heap;
     unsigned      capacity = fph_bin_class(heap->state, number)->magazine;
     fph_magazine *magazine = fph_bin_unload(cache, number);
 
     if (magazine == NULL
-        && (magazine = fph_empty_get(heap, number, 1 /* grow */)) == NULL)
+        && (magazine = fph_empty_get(heap, number, &error)) == NULL)
         return 0;
     fph_magazine_set_count(magazine, fph_bin_claim(heap, number, magazine->slot,
-                                                   capacity));
+                                                   capacity, refused));
     if (magazine->count == 0) {
         fph_empty_put(heap->state, number, magazine);
         return 0;
@@ -4077,7 +4931,7 @@ static int
 fph_bin_refill(fpheap_cache *cache, unsigned number)
 {
     fpheap       *heap   = cache->heap;
-    fph_search    search = { 0, 0 };
+    fph_search    search = { 0, 0, 0 };
     fph_magazine *full;
 
     do {
@@ -4092,7 +4946,7 @@ fph_bin_refill(fpheap_cache *cache, unsigned number)
             fph_bin_exchange(cache, number, full);
             return 0;
         }
-        if (fph_bin_fill(cache, number))
+        if (fph_bin_fill(cache, number, &search.refused))
             return 0;
     } while (fph_find_memory(heap, fph_bin_node(number), 1 /* chunk */,
                              &search));
@@ -4112,7 +4966,7 @@ fph_bin_make_room(fpheap_cache *cache, unsigned number)
         fph_bin_swap(cache, number);
         return 1;
     }
-    empty = fph_empty_get(heap, number, 0 /* grow */);
+    empty = fph_empty_get(heap, number, NULL);
     if (empty == NULL) {
         empty = fph_bin_spare(cache, number, NULL);
         if (empty == NULL && (empty = fph_bin_unload(cache, number)) == NULL)
@@ -4128,9 +4982,9 @@ fph_bin_make_room(fpheap_cache *cache, unsigned number)
 static int
 fph_claim_one(fpheap *heap, unsigned number, void **object)
 {
-    fph_search search = { 0, 0 };
+    fph_search search = { 0, 0, 0 };
 
-    while (fph_bin_claim(heap, number, object, 1) == 0) {
+    while (fph_bin_claim(heap, number, object, 1, &search.refused) == 0) {
         if (!fph_find_memory(heap, fph_bin_node(number), 1 /* chunk */,
                              &search))
             return search.error;
@@ -4279,7 +5133,7 @@ static int
 fph_large_alloc(fpheap *heap, int node, size_t size, size_t align,
                 void **object)
 {
-    fph_search search = { 0, 0 };
+    fph_search search = { 0, 0, 0 };
     size_t     step, pages;
 
     if (size > SIZE_MAX / 2 - FPHEAP_CHUNK)
@@ -4344,17 +5198,55 @@ fph_home(fpheap *heap)
     return cache != NULL ? cache->node : fph_thread_node(heap);
 }
 
-/* Allocate on one node.  Returns 0, or a negative errno. */
-static int
-fph_alloc_from(fpheap *heap, int node, size_t size, void **object)
+/* What a call wants: objects of a class, or of `size` bytes above all classes.
+ * One object goes to objects[0]; n of them, all or none, in bulk. */
+typedef struct fph_want {
+    unsigned k;                /* the class; 0: by size */
+    size_t   size;
+    void   **objects;
+    size_t   n;
+    int      bulk;
+} fph_want;
+
+static fph_want
+fph_want_size(size_t size, void **objects, size_t n, int bulk)
 {
-    if (size == 0)
-        size = 1;
-    if (!fph_has_class(size))
-        return fph_large_alloc(heap, node, size, FPHEAP_PAGE, object);
-    return fph_bin_alloc(heap,
-                         (unsigned)node * FPH_CLASSES + fph_class_of(size),
-                         object);
+    fph_want want = { 0, size == 0 ? 1 : size, objects, n, bulk };
+
+    if (fph_has_class(want.size))
+        want.k = fph_class_of(want.size);
+    return want;
+}
+
+static int fph_bulk_from(fpheap *heap, unsigned bin, const fph_want *want);
+
+/* Serve from one node.  Returns 0, or a negative errno. */
+static int
+fph_serve_from(fpheap *heap, int node, const fph_want *want)
+{
+    unsigned bin = (unsigned)node * FPH_CLASSES + want->k;
+
+    if (want->bulk)
+        return fph_bulk_from(heap, bin, want);
+    if (want->k == 0)
+        return fph_large_alloc(heap, node, want->size, FPHEAP_PAGE,
+                               want->objects);
+    return fph_bin_alloc(heap, bin, want->objects);
+}
+
+/* Serve from this thread's node, or with FPHEAP_SPILL from another. */
+static int
+fph_serve(fpheap *heap, const fph_want *want)
+{
+    int home = fph_home(heap);
+    int rc   = fph_serve_from(heap, home, want);
+    int node;
+
+    if ((heap->flags & FPHEAP_SPILL) != 0)
+        for (node = 0; rc != 0 && (unsigned)node < heap->nodes; node++)
+            if (node != home && fph_serve_from(heap, node, want) == 0)
+                rc = 0;
+    return rc;
 }
 
 static void *
@@ -4369,29 +5261,25 @@ fph_result(int rc, void *object)
 FPH_NOINLINE FPHEAP_API void *
 fph_alloc_miss(fpheap *heap, size_t size)
 {
-    void *object = NULL;
-    int   home   = fph_home(heap);
-    int   rc     = fph_alloc_from(heap, home, size, &object);
-    int   node;
+    void    *object = NULL;
+    fph_want want   = fph_want_size(size, &object, 1, 0 /* bulk */);
+    int      rc     = fph_serve(heap, &want);
 
-    if ((heap->flags & FPHEAP_SPILL) != 0)
-        for (node = 0; rc != 0 && (unsigned)node < heap->nodes; node++)
-            if (node != home && fph_alloc_from(heap, node, size, &object) == 0)
-                rc = 0;
     return fph_result(rc, object);
 }
 
 FPHEAP_API void *
 fpheap_alloc_on(fpheap *heap, size_t size, int node)
 {
-    void *object = NULL;
-    int   rc;
+    void    *object = NULL;
+    fph_want want   = fph_want_size(size, &object, 1, 0 /* bulk */);
+    int      rc;
 
     if (node == FPHEAP_ANY_NODE)
         return fpheap_alloc(heap, size);
     if (node < 0 || (unsigned)node >= heap->nodes)
         return fph_result(-EINVAL, NULL);
-    rc = fph_alloc_from(heap, node, size, &object);
+    rc = fph_serve_from(heap, node, &want);
     return fph_result(rc, object);
 }
 
@@ -4423,8 +5311,8 @@ fph_free_miss(fpheap *heap, void *object)
 typedef struct fph_batch {
     fph_magazine *first;
     size_t        objects;
-    size_t        size;
-    unsigned      bin;         /* class 0 of the node for large objects */
+    unsigned      bin;
+    size_t        size;        /* of large objects, bin is class 0 then; or 0 */
 } fph_batch;
 
 static void
@@ -4456,15 +5344,15 @@ static int
 fph_batch_fill(fpheap *heap, const fph_batch *batch, fph_magazine *magazine,
                size_t n)
 {
-    fph_search search = { 0, 0 };
+    fph_search search = { 0, 0, 0 };
     int        node   = fph_bin_node(batch->bin);
     int        rc     = 0;
 
-    if (fph_has_class(batch->size)) {
+    if (batch->size == 0) {
         size_t got;
 
-        while ((got = fph_bin_claim(heap, batch->bin, magazine->slot, n))
-               == 0) {
+        while ((got = fph_bin_claim(heap, batch->bin, magazine->slot, n,
+                                    &search.refused)) == 0) {
             if (!fph_find_memory(heap, node, 1 /* chunk */, &search))
                 return search.error;
         }
@@ -4485,16 +5373,16 @@ fph_batch_add(fpheap *heap, fph_batch *batch, size_t n)
 {
     unsigned      capacity = FPHEAP_MAGAZINE;
     fph_magazine *magazine = NULL;
-    int           rc;
+    int           rc       = 0;
 
-    if (fph_has_class(batch->size)) {
+    if (batch->size == 0) {
         capacity = fph_bin_class(heap->state, batch->bin)->magazine;
         magazine = fph_depot_get(heap->state, batch->bin);
     }
     if (magazine == NULL) {
-        magazine = fph_empty_get(heap, batch->bin, 1 /* grow */);
+        magazine = fph_empty_get(heap, batch->bin, &rc);
         if (magazine == NULL)
-            return -ENOMEM;
+            return rc;
         rc = fph_batch_fill(heap, batch, magazine, n < capacity ? n : capacity);
         if (rc != 0) {
             fph_empty_put(heap->state, batch->bin, magazine);
@@ -4514,7 +5402,7 @@ fph_batch_end(fpheap *heap, fph_batch *batch)
     size_t        i;
 
     while ((magazine = fph_batch_pop(heap->state, batch)) != NULL) {
-        if (!fph_has_class(batch->size)) {
+        if (batch->size != 0) {
             for (i = 0; i < magazine->count; i++)
                 fph_free_miss(heap, magazine->slot[i]);
             fph_magazine_set_count(magazine, 0);
@@ -4548,24 +5436,22 @@ fph_batch_take(fpheap *heap, fph_batch *batch, void **objects, size_t n)
     }
 }
 
-/* Allocate n objects on one node, or none.  Returns 0, or a negative errno. */
+/* Serve n objects from a bin, or none.  Returns 0, or a negative errno. */
 static int
-fph_bulk_from(fpheap *heap, int node, size_t size, void **objects, size_t n)
+fph_bulk_from(fpheap *heap, unsigned bin, const fph_want *want)
 {
     fpheap_cache *cache = fph_cache_here(heap, 1 /* grow */);
-    fph_batch     batch = { NULL, 0, size, (unsigned)node * FPH_CLASSES };
+    fph_batch     batch = { NULL, 0, bin, want->k == 0 ? want->size : 0 };
     int           rc    = 0;
 
-    if (fph_has_class(size))
-        batch.bin += fph_class_of(size);
-    if (cache != NULL && fph_has_class(size)) {
-        fph_batch_push(&batch, fph_bin_spare(cache, batch.bin, NULL));
-        fph_batch_push(&batch, fph_bin_unload(cache, batch.bin));
+    if (cache != NULL && batch.size == 0) {
+        fph_batch_push(&batch, fph_bin_spare(cache, bin, NULL));
+        fph_batch_push(&batch, fph_bin_unload(cache, bin));
     }
-    while (rc == 0 && batch.objects < n)
-        rc = fph_batch_add(heap, &batch, n - batch.objects);
+    while (rc == 0 && batch.objects < want->n)
+        rc = fph_batch_add(heap, &batch, want->n - batch.objects);
     if (rc == 0)
-        fph_batch_take(heap, &batch, objects, n);
+        fph_batch_take(heap, &batch, want->objects, want->n);
     fph_batch_end(heap, &batch);
     return rc;
 }
@@ -4573,20 +5459,9 @@ fph_bulk_from(fpheap *heap, int node, size_t size, void **objects, size_t n)
 FPH_NOINLINE FPHEAP_API int
 fph_alloc_bulk_miss(fpheap *heap, size_t size, void **objects, unsigned n)
 {
-    int home = fph_home(heap);
-    int rc, node;
+    fph_want want = fph_want_size(size, objects, n, 1 /* bulk */);
 
-    if (n == 0)
-        return 0;
-    if (size == 0)
-        size = 1;
-    rc = fph_bulk_from(heap, home, size, objects, n);
-    if ((heap->flags & FPHEAP_SPILL) != 0)
-        for (node = 0; rc != 0 && (unsigned)node < heap->nodes; node++)
-            if (node != home
-                && fph_bulk_from(heap, node, size, objects, n) == 0)
-                rc = 0;
-    return rc;
+    return n == 0 ? 0 : fph_serve(heap, &want);
 }
 
 FPHEAP_API unsigned
@@ -4654,7 +5529,7 @@ fpheap_aligned_alloc(fpheap *heap, size_t align, size_t size)
     if (size < align)
         size = align;
     if (align <= FPHEAP_PAGE && fph_has_class(size)) {
-        for (k = fph_class_of(size); k < FPH_CLASSES; k++) {
+        for (k = fph_class_of(size); k < FPH_SIZES; k++) {
             size = heap->state->classes[k].size;
             if (size % align == 0)
                 return fpheap_alloc(heap, size);
@@ -4694,11 +5569,13 @@ fpheap_usable_size(fpheap *heap, const void *object)
 
 /* Whether an object serves for `size`: see fpheap_realloc. */
 static int
-fph_stays(unsigned kind, size_t usable, size_t size)
+fph_stays(uint64_t info, size_t usable, size_t size)
 {
     if (size == 0)
         size = 1;
-    if (kind == FPH_SLAB)
+    if (fph_info_bin(info) % FPH_CLASSES >= FPH_SIZES)
+        return size <= usable;
+    if (fph_info_kind(info) == FPH_SLAB)
         return fph_has_class(size)
             && fph_class_of(size) == fph_class_of(usable);
     return !fph_has_class(size) && size <= usable && size > usable / 2;
@@ -4715,7 +5592,7 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
         return fpheap_alloc(heap, size);
     info = fph_info_of(heap->state, object);
     usable = fph_info_bytes(heap->state, info);
-    if (fph_stays(fph_info_kind(info), usable, size))
+    if (fph_stays(info, usable, size))
         return object;
     moved = fpheap_alloc(heap, size);
     if (moved == NULL)
@@ -4853,22 +5730,22 @@ fph_node_touch(fpheap *heap, int node, size_t pages)
     return ready;
 }
 
-/* Have as many magazines as `pages` pages could fill where the objects are so
- * large that their bytes bound its capacity.  Returns 0: no memory. */
+/* Make n empty magazines.  Returns 0, or a negative errno. */
 static int
-fph_reserve_magazines(fpheap *heap, int node, size_t pages)
+fph_magazines_add(fpheap *heap, int node, size_t n)
 {
     fph_state *state = heap->state;
+    int        error;
 
-    while (fph_load_relaxed(&state->magazines) < pages / (FPH_PAGES / 8)) {
-        uint32_t ref = fph_meta_get(heap, node, sizeof(fph_magazine));
+    for (; n > 0; n--) {
+        uint32_t ref = fph_meta_get(heap, node, sizeof(fph_magazine), &error);
 
         if (ref == 0)
-            return 0;
+            return error;
         fph_stack_push(&state->empty[node].word,
                        &fph_magazine_make(state, ref)->link);
     }
-    return 1;
+    return 0;
 }
 
 FPHEAP_API int
@@ -4876,15 +5753,20 @@ fpheap_reserve(fpheap *heap, size_t bytes, int node)
 {
     size_t pages = (bytes >> FPHEAP_PAGE_SHIFT)
                  + ((bytes & (FPHEAP_PAGE - 1)) != 0);
-    size_t ready;
+    size_t have, want, ready;
     int    rc;
 
     if (node == FPHEAP_ANY_NODE)
         node = fph_home(heap);
     if (node < 0 || (unsigned)node >= heap->nodes)
         return -EINVAL;
-    if (!fph_reserve_magazines(heap, node, pages))
-        return -ENOMEM;
+    /* As many magazines as the pages could fill where the objects are so large
+     * that their bytes bound its capacity. */
+    have = (size_t)fph_load_relaxed(&heap->state->magazines);
+    want = pages / (FPH_PAGES / 8);
+    rc = fph_magazines_add(heap, node, want > have ? want - have : 0);
+    if (rc != 0)
+        return rc;
     while ((ready = fph_node_touch(heap, node, pages)) < pages) {
         rc = fph_grow(heap, node, (pages - ready + FPH_PAGES - 1) / FPH_PAGES,
                       0 /* pinned */);
@@ -4906,38 +5788,60 @@ fpheap_trim(fpheap *heap)
 
 /* --- life ----------------------------------------------------------------- */
 
-/*
- * The geometry of a class.  The fewest pages that make 8 objects and waste
- * under 1/16 of themselves; up to half a chunk, the least waste if there are
- * none.  A slab of one page may be in page 0 if the objects are small against
- * it and their alignment divides the header.
- */
-static void
-fph_class_shape(fph_class *klass)
+/* Objects of a class in a slab of `pages` pages from `page` on. */
+static uint32_t
+fph_shape_count(const fph_class *klass, unsigned page, unsigned pages)
 {
-    uint64_t waste, least = UINT64_MAX;
-    unsigned pages;
-    size_t   bytes;
+    size_t bytes = ((size_t)pages << FPHEAP_PAGE_SHIFT)
+                 - (page == 0 ? FPH_HEADER : 0);
 
-    for (pages = 1; pages <= FPH_PAGES / 2; pages++) {
-        bytes = (size_t)pages << FPHEAP_PAGE_SHIFT;
-        if (bytes < klass->size)
-            continue;
-        waste = ((uint64_t)(bytes % klass->size) << 20) / bytes;
+    return (uint32_t)(bytes / klass->size);
+}
+
+/* Pages of a slab: the fewest that make 8 objects and waste under 1/16 of
+ * themselves; up to half a chunk, or as many as one object needs, the least
+ * waste if there are none. */
+static unsigned
+fph_shape_pages(const fph_class *klass)
+{
+    uint64_t least = UINT64_MAX;
+    unsigned best  = (unsigned)((klass->size + FPHEAP_PAGE - 1)
+                                >> FPHEAP_PAGE_SHIFT);
+    unsigned pages = best;
+
+    for (; pages <= FPH_PAGES / 2; pages++) {
+        size_t   bytes = (size_t)pages << FPHEAP_PAGE_SHIFT;
+        uint32_t count = fph_shape_count(klass, 1, pages);
+        uint64_t waste = ((uint64_t)(bytes - (size_t)count * klass->size)
+                          << 20) / bytes;
+
         if (waste < least) {
             least = waste;
-            klass->pages = (uint16_t)pages;
-            klass->count = (uint32_t)(bytes / klass->size);
+            best = pages;
         }
-        if (klass->count >= 8 && least < ((uint64_t)1 << 20) / 16)
-            break;
+        if (count >= 8 && waste < ((uint64_t)1 << 20) / 16)
+            return pages;
     }
-    if (klass->pages == 1 && klass->size <= FPHEAP_PAGE / 16
-        && klass->size <= FPH_HEADER)
-        klass->count0 = (uint32_t)((FPHEAP_PAGE - FPH_HEADER) / klass->size);
-    bytes = FPHEAP_CHUNK / 8 / klass->size;
-    klass->magazine = (uint16_t)(bytes < 2 ? 2 : bytes > FPHEAP_MAGAZINE
-                                 ? FPHEAP_MAGAZINE : bytes);
+    return best;
+}
+
+/* The geometry of a class, given the bytes from one object to the next and
+ * their alignment.  A slab of one page may be in page 0 if the objects are small
+ * against it and their alignment divides the header. */
+static void
+fph_shape(fph_class *klass, size_t size, size_t align)
+{
+    size_t fill = FPHEAP_CHUNK / 8 / size;
+
+    memset(klass, 0, sizeof *klass);
+    klass->size = (uint32_t)size;
+    klass->inverse = (uint32_t)((((uint64_t)1 << 32) + size - 1) / size);
+    klass->pages = (uint16_t)fph_shape_pages(klass);
+    klass->count = fph_shape_count(klass, 1, klass->pages);
+    if (klass->pages == 1 && size <= FPHEAP_PAGE / 16 && align <= FPH_HEADER)
+        klass->count0 = fph_shape_count(klass, 0, 1);
+    klass->magazine = (uint16_t)(fill < 2 ? 2 : fill > FPHEAP_MAGAZINE
+                                 ? FPHEAP_MAGAZINE : fill);
 }
 
 static void
@@ -4945,16 +5849,15 @@ fph_classes_init(fph_state *state)
 {
     unsigned k;
 
-    for (k = 1; k < FPH_CLASSES; k++) {
+    for (k = 1; k < FPH_SIZES; k++) {
         fph_class *klass = &state->classes[k];
         unsigned   step  = (k - 1) >> FPHEAP_CLASS_BITS;
         unsigned   part  = (k - 1) & ((1u << FPHEAP_CLASS_BITS) - 1);
+        size_t     size  = step == 0 ? (part + 1) * 16
+                         : (size_t)((1u << FPHEAP_CLASS_BITS) + part + 1)
+                           << (step + 3);
 
-        klass->size = step == 0 ? (part + 1) * 16
-                    : ((1u << FPHEAP_CLASS_BITS) + part + 1) << (step + 3);
-        klass->inverse = (uint32_t)((((uint64_t)1 << 32) + klass->size - 1)
-                                    / klass->size);
-        fph_class_shape(klass);
+        fph_shape(klass, size, size & (~size + 1));
     }
 }
 
@@ -4988,6 +5891,7 @@ fph_config_error(const char *name, const fpheap_config *config)
     if (config->nodes > FPHEAP_MAX_NODES
         || (config->flags & ~FPHEAP_SPILL) != 0
         || (config->growth_max != 0 && config->growth_max < FPHEAP_CHUNK)
+        || (config->limit != 0 && config->limit < 2 * FPHEAP_CHUNK)
         || (config->provider != NULL && config->provider->get == NULL)
         || (config->provider == NULL && FPHEAP_NO_OS))
         return -EINVAL;
@@ -5053,6 +5957,7 @@ fph_state_init(fpheap *heap, const fpheap_region *raw)
     state->meta_blocks = 1;
     state->meta_cursor.word = fph_meta_units(sizeof *state);
     state->growths = 1;
+    state->region_bytes = raw->bytes;
     fph_classes_init(state);
     state->depots = (fph_depot *)
         fph_first_record(state, heap->bins * sizeof(fph_depot));
@@ -5094,8 +5999,14 @@ fpheap_create(const char *name, const fpheap_config *config)
     heap = &fph_heaps[index];
     fph_configure(heap, name, config);
     rc = fph_obtain(heap, 0 /* node */, 2 /* chunks */, 2, &raw);
-    if (rc == 0 && (rc = fph_state_init(heap, &raw)) != 0)
-        fph_provider_put(heap, &raw);
+    if (rc == 0) {
+        rc = config->limit != 0 && raw.bytes > config->limit
+           ? -ENOSPC : fph_state_init(heap, &raw);
+        if (rc != 0)
+            fph_provider_put(heap, &raw);
+        else
+            fpheap_set_limit(heap, config->limit);
+    }
     if (rc != 0)
         fph_handle_give(heap);
     return (fpheap *)fph_result(rc, heap);
@@ -5113,7 +6024,7 @@ fph_seats_pin(const fph_state *state)
         uint64_t      seat  = FPH_SEAT_TAKEN;
 
         while (cache != NULL
-               && !fph_cas_acquire(&fph_seats[i].state, &seat,      /* H6 */
+               && !fph_cas_acquire(&fph_seats[i].state, &seat,      /* H7 */
                                    FPH_SEAT_PINNED)) {
             if (seat == FPH_SEAT_FREE || seat == FPH_SEAT_ENTERING
                 || seat == FPH_SEAT_LOST)
@@ -5141,7 +6052,7 @@ fph_seats_unpin(const fpheap *heap, int ends)
         entry = (fph_entry *)(void *)((char *)fph_seats[i].table + heap->entry);
         if (ends && entry->bins == cache->bins)
             fph_entry_set(entry, fph_no_bins, fph_no_bins);
-        fph_store_release(&fph_seats[i].state, FPH_SEAT_TAKEN);     /* H7 */
+        fph_store_release(&fph_seats[i].state, FPH_SEAT_TAKEN);     /* H8 */
     }
 }
 
@@ -5170,6 +6081,8 @@ fph_regions_end(fpheap *heap)
     }
 }
 
+static void fph_pools_end(const fpheap *heap);
+
 static int
 fph_destroy(fpheap *heap, int forced)
 {
@@ -5179,6 +6092,8 @@ fph_destroy(fpheap *heap, int forced)
     fph_seats_pin(heap->state);
     fpheap_stats_get(heap, &stats);
     ends = forced || stats.live_objects == 0;
+    if (ends)
+        fph_pools_end(heap);
     fph_seats_unpin(heap, ends);
     if (!ends)
         return -EBUSY;
@@ -5203,6 +6118,7 @@ fpheap_destroy_forced(fpheap *heap)
 
 /* Numbers per class, and bytes of what is in none. */
 typedef struct fph_census {
+    size_t size[FPH_CLASSES];  /* 0: no slabs */
     size_t slabs[FPH_CLASSES];
     size_t capacity[FPH_CLASSES];
     size_t free[FPH_CLASSES];
@@ -5233,10 +6149,12 @@ fph_census_record(const fph_state *state, fph_census *census,
         census->slabs[k]++;
         census->capacity[k] += count;
         census->free[k] += free > 0 ? (size_t)free : 0;
-        census->waste_bytes += ((size_t)state->classes[k].pages
+        census->size[k] = FPH_LOAD(&state->classes[k].size, RELAXED);
+        census->waste_bytes += ((size_t)FPH_LOAD(&state->classes[k].pages,
+                                                 RELAXED)
                                 << FPHEAP_PAGE_SHIFT)
                              - (slab->page == 0 ? FPH_HEADER : 0)
-                             - count * state->classes[k].size;
+                             - count * census->size[k];
         break;
     case FPH_HUGE:
         if (count % FPH_PAGES == 0)
@@ -5281,18 +6199,6 @@ fph_census_region(const fph_state *state, fph_census *census,
     }
 }
 
-/* Objects in the loaded magazine, as another thread sees them: between two of
- * its owner's stores the pointers may be of different magazines. */
-static size_t
-fph_bin_loaded(const fph_bin *bin)
-{
-    void **base  = FPH_LOAD(&bin->base, RELAXED);
-    void **limit = FPH_LOAD(&bin->limit, RELAXED);
-    void **top   = FPH_LOAD(&bin->top, RELAXED);
-
-    return base <= top && top <= limit ? (size_t)(top - base) : 0;
-}
-
 static void
 fph_census_parked(const fpheap *heap, fph_census *census)
 {
@@ -5301,22 +6207,16 @@ fph_census_parked(const fpheap *heap, fph_census *census)
     size_t           i;
 
     for (bin = 0; bin < heap->bins; bin++) {
-        size_t parked = fph_depot_count(state, bin)
-                      * fph_bin_class(state, bin)->magazine;
+        size_t parked = fph_depot_objects(state, bin);
 
         census->depot[bin % FPH_CLASSES] += parked;
         census->parked[bin % FPH_CLASSES] += parked;
     }
     for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
-        fpheap_cache *cache = FPH_LOAD(&state->cache[i], ACQUIRE);  /* H9 */
+        fpheap_cache *cache = FPH_LOAD(&state->cache[i], ACQUIRE);  /* H10 */
 
-        for (bin = 0; cache != NULL && bin < heap->bins; bin++) {
-            fph_magazine *spare = FPH_LOAD(&cache->spare[bin], RELAXED);
-
-            census->parked[bin % FPH_CLASSES] +=
-                fph_bin_loaded(&cache->bins[bin])
-                + (spare == NULL ? 0 : FPH_LOAD(&spare->count, RELAXED));
-        }
+        for (bin = 0; cache != NULL && bin < heap->bins; bin++)
+            census->parked[bin % FPH_CLASSES] += fph_cache_objects(cache, bin);
         census->caches += cache != NULL
                        && FPH_LOAD(&cache->owned, RELAXED) != 0;
     }
@@ -5356,7 +6256,7 @@ fpheap_stats_get(fpheap *heap, fpheap_stats *stats)
     fph_census_take(heap, &census);
     memset(stats, 0, sizeof *stats);
     for (k = 1; k < FPH_CLASSES; k++) {
-        size_t size = state->classes[k].size;
+        size_t size = census.size[k];
 
         stats->live_objects += fph_census_live(&census, k);
         stats->live_bytes += fph_census_live(&census, k) * size;
@@ -5369,6 +6269,7 @@ fpheap_stats_get(fpheap *heap, fpheap_stats *stats)
     stats->live_bytes += census.large_bytes;
     stats->page_free_bytes = census.page_free_bytes;
     stats->region_bytes = (size_t)fph_load_relaxed(&state->region_bytes);
+    stats->limit = (size_t)fph_load_relaxed(&state->limit);
     stats->waste_bytes = census.waste_bytes
                        + (stats->region_bytes - census.chunk_bytes);
     stats->metadata_bytes = (size_t)fph_load_relaxed(&state->meta_blocks)
@@ -5393,7 +6294,7 @@ fpheap_class_stats_get(fpheap *heap, unsigned index, fpheap_class_stats *stats)
     const fph_class *klass;
     fph_census       census;
 
-    if (index >= FPH_CLASSES - 1)
+    if (index >= FPH_SIZES - 1)
         return -EINVAL;
     index++;                   /* there is no class 0 */
     klass = &heap->state->classes[index];
@@ -5406,6 +6307,8 @@ fpheap_class_stats_get(fpheap *heap, unsigned index, fpheap_class_stats *stats)
     stats->magazine = klass->magazine;
     return 0;
 }
+
+static void fph_pool_name(const fpheap_pool *pool, char *name);
 
 #if !FPHEAP_NO_STDIO
 FPHEAP_API void
@@ -5439,11 +6342,15 @@ fpheap_dump(fpheap *heap, FILE *out)
     fprintf(out, "  %10s %8s %10s %10s %10s\n", "size", "slabs", "live",
             "parked", "free");
     for (k = 1; k < FPH_CLASSES; k++) {
-        if (census.slabs[k] != 0)
-            fprintf(out, "  %10u %8zu %10zu %10zu %10zu\n",
-                    (unsigned)heap->state->classes[k].size, census.slabs[k],
-                    fph_census_live(&census, k), census.parked[k],
-                    census.free[k]);
+        char name[FPHEAP_NAME_BYTES] = "";
+
+        if (census.slabs[k] == 0)
+            continue;
+        if (k >= FPH_SIZES)
+            fph_pool_name(heap->state->pool[k - FPH_SIZES], name);
+        fprintf(out, "  %10zu %8zu %10zu %10zu %10zu  %s\n", census.size[k],
+                census.slabs[k], fph_census_live(&census, k), census.parked[k],
+                census.free[k], name);
     }
     if (census.large_objects != 0)
         fprintf(out, "  %10s %8s %10zu\n", "large", "", census.large_objects);
@@ -5462,12 +6369,592 @@ fpheap_config_string(void)
            " FPHEAP_MAGAZINE=" FPH_TEXT(FPHEAP_MAGAZINE)
            " FPHEAP_MAX_NODES=" FPH_TEXT(FPHEAP_MAX_NODES)
            " FPHEAP_MAX_HEAPS=" FPH_TEXT(FPHEAP_MAX_HEAPS)
+           " FPHEAP_MAX_POOLS=" FPH_TEXT(FPHEAP_MAX_POOLS)
            " FPHEAP_MAX_THREADS=" FPH_TEXT(FPHEAP_MAX_THREADS)
            " FPHEAP_NO_THREADS=" FPH_TEXT(FPHEAP_NO_THREADS)
            " FPHEAP_NO_OS=" FPH_TEXT(FPHEAP_NO_OS)
            " FPHEAP_NO_STDIO=" FPH_TEXT(FPHEAP_NO_STDIO)
            " FPHEAP_USE_LIBNUMA=" FPH_TEXT(FPHEAP_USE_LIBNUMA)
-           " FPHEAP_GROWTH_WAIT_MS=" FPH_TEXT(FPHEAP_GROWTH_WAIT_MS);
+           " FPHEAP_GROWTH_WAIT_MS=" FPH_TEXT(FPHEAP_GROWTH_WAIT_MS)
+           " FPHEAP_HEADER=" FPH_TEXT(FPHEAP_HEADER)
+           " FPHEAP_TAGS=" FPH_TEXT(FPHEAP_TAGS)
+           " FPHEAP_CHECK=" FPH_TEXT(FPHEAP_CHECK);
+}
+
+/* [POOL] ===================================================================
+ *
+ * Pools begin and end while the heap is in use.  A pool is a number, which makes
+ * it a class, and a record that stays with the number.
+ *
+ *     pool_is  free -> making -> named -> ready -> ending -> free
+ *                                               <-
+ *
+ *   P1  Who makes a pool publishes its name (named), then looks at the others:
+ *       one that is ready or ending and has the name, or is named and has it and
+ *       a lower number, is in its way.  Of two that do so at the same time, one
+ *       at least sees the other.
+ *   P2  The class of a pool is written while it has no slabs, magazines or
+ *       pages anywhere.
+ *   P3  A pool ends when it has no slabs (Q6); its objects are then nowhere.
+ *
+ *       where                       order    partner  what must be seen
+ *   P4  moves_begun, _ended         relaxed  none     a guess when to look again;
+ *                                                     P3 decides
+ *   P5  pool_is: store named        seq_cst  P6       and release for the name
+ *   P6  pool_is: load in the look   seq_cst  P5       P1
+ *   P7  pool_is: CAS free -> making acquire  P8       the last pool is gone
+ *   P8  pool_is: store free         release  P7
+ *   P9  pool_is: store ready        release  P10      the pool
+ *   P10 pool_is: load in lookup     acquire  P9       before it is read
+ *   P11 name: load, store           relaxed  none     a name that changes while
+ *                                                     it is read is looked at
+ *                                                     again, or in nobody's way
+ */
+enum {
+    FPH_POOL_FREE,
+    FPH_POOL_MAKING,
+    FPH_POOL_NAMED,
+    FPH_POOL_READY,
+    FPH_POOL_ENDING
+};
+
+static void
+fph_pool_name(const fpheap_pool *pool, char *name)
+{
+    uint64_t words[FPHEAP_NAME_BYTES / 8];
+    unsigned i;
+
+    for (i = 0; i < FPHEAP_NAME_BYTES / 8; i++)
+        words[i] = fph_load_relaxed(&pool->name[i]);                /* P11 */
+    memcpy(name, words, FPHEAP_NAME_BYTES);
+    name[FPHEAP_NAME_BYTES - 1] = 0;
+}
+
+static void
+fph_pool_set_name(fpheap_pool *pool, const char *name)
+{
+    uint64_t words[FPHEAP_NAME_BYTES / 8] = { 0 };
+    unsigned i;
+
+    memcpy(words, name, strlen(name));
+    for (i = 0; i < FPHEAP_NAME_BYTES / 8; i++)
+        fph_store_relaxed(&pool->name[i], words[i]);                /* P11 */
+}
+
+static int
+fph_pool_is_named(const fpheap_pool *pool, const char *name)
+{
+    char other[FPHEAP_NAME_BYTES];
+
+    fph_pool_name(pool, other);
+    return strcmp(name, other) == 0;
+}
+
+/* Whether another pool is in the way of the one that is named, P1. */
+static int
+fph_pool_exists(const fph_state *state, unsigned number, const char *name)
+{
+    unsigned i;
+
+    for (i = 0; i < FPHEAP_MAX_POOLS; i++) {
+        uint64_t is = fph_load_seq_cst(&state->pool_is[i]);         /* P6 */
+
+        if (i == number || is == FPH_POOL_FREE || is == FPH_POOL_MAKING
+            || (is == FPH_POOL_NAMED && i > number))
+            continue;
+        if (fph_pool_is_named(FPH_LOAD(&state->pool[i], RELAXED), name))
+            return 1;
+    }
+    return 0;
+}
+
+/* Claim a number.  FPHEAP_MAX_POOLS: all are taken. */
+static unsigned
+fph_pool_number(fph_state *state)
+{
+    unsigned i;
+
+    for (i = 0; i < FPHEAP_MAX_POOLS; i++) {
+        uint64_t unused = FPH_POOL_FREE;
+
+        if (fph_cas_acquire(&state->pool_is[i], &unused,            /* P7 */
+                            FPH_POOL_MAKING))
+            break;
+    }
+    return i;
+}
+
+/* --- geometry ------------------------------------------------------------- */
+
+static size_t
+fph_common_divisor(size_t a, size_t b)
+{
+    while (b != 0) {
+        size_t rest = a % b;
+
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+/* Bytes from one object to the next.  With memory channels a number of lines
+ * that has no divisor in common with them, so that neighbours begin on different
+ * ones (as rte_mempool does). */
+static size_t
+fph_pool_stride(const fpheap_pool_desc *desc, size_t align)
+{
+    size_t size  = desc->size < 16 ? 16 : desc->size;
+    size_t banks = (size_t)desc->channels * (desc->ranks ? desc->ranks : 1);
+    size_t lines;
+
+    if (banks == 0)
+        return (size + align - 1) & ~(align - 1);
+    lines = (size + FPH_LINE - 1) / FPH_LINE;
+    while (fph_common_divisor(lines, banks) != 1)
+        lines++;
+    return lines * FPH_LINE;
+}
+
+/* 0, or why there can be no such pool. */
+static int
+fph_desc_error(const fpheap *heap, const fpheap_pool_desc *desc)
+{
+    const unsigned flags = FPHEAP_ON_NODE | FPHEAP_TYPE_STABLE
+                         | FPHEAP_PAGE_ISOLATED;
+
+    if (desc->name == NULL || desc->name[0] == 0)
+        return -EINVAL;
+    if (strlen(desc->name) >= FPHEAP_NAME_BYTES)
+        return -ENAMETOOLONG;
+    if (desc->size == 0 || desc->size > FPHEAP_POOL_SIZE_MAX
+        || (desc->align & (desc->align - 1)) != 0
+        || desc->align > FPHEAP_PAGE || desc->channels > 1024
+        || desc->ranks > 1024 || (desc->flags & ~flags) != 0)
+        return -EINVAL;
+    if (desc->channels != 0
+        && (desc->align > FPH_LINE
+            || fph_pool_stride(desc, FPH_LINE) > FPHEAP_POOL_SIZE_MAX))
+        return -EINVAL;
+    if (desc->max > UINT32_MAX || desc->min > UINT32_MAX
+        || (desc->max != 0 && desc->min > desc->max)
+        || desc->magazine == 1 || desc->magazine > FPHEAP_MAGAZINE
+        || desc->private_bytes > FPHEAP_CHUNK / 2)
+        return -EINVAL;
+    if ((desc->flags & FPHEAP_ON_NODE) != 0
+        && (desc->node < 0 || (unsigned)desc->node >= heap->nodes))
+        return -EINVAL;
+    return 0;
+}
+
+/* Write the class of a pool, field by field for who looks meanwhile. */
+static void
+fph_pool_shape(fph_class *klass, const fpheap_pool_desc *desc)
+{
+    size_t    align = desc->align == 0 ? 16 : desc->align;
+    size_t    fill  = desc->max == 0 || desc->max > 16 * (size_t)FPHEAP_MAGAZINE
+                    ? FPHEAP_MAGAZINE : desc->max / 16;
+    fph_class shape;
+
+    fph_shape(&shape, fph_pool_stride(desc, align), align);
+    if ((desc->flags & FPHEAP_PAGE_ISOLATED) != 0)
+        shape.count0 = 0;
+    if (shape.magazine > fill)
+        shape.magazine = (uint16_t)(fill < 2 ? 2 : fill);
+    if (desc->magazine != 0)
+        shape.magazine = (uint16_t)desc->magazine;
+    FPH_STORE(&klass->size, shape.size, RELAXED);
+    FPH_STORE(&klass->pages, shape.pages, RELAXED);
+    FPH_STORE(&klass->magazine, shape.magazine, RELAXED);
+    klass->inverse = shape.inverse;
+    klass->count = shape.count;
+    klass->count0 = shape.count0;
+}
+
+/* --- begin ---------------------------------------------------------------- */
+
+/* The record of a number, all zero but for what stays; NULL and *error. */
+static fpheap_pool *
+fph_pool_record(fpheap *heap, unsigned number, int *error)
+{
+    fpheap_pool **slot = &heap->state->pool[number];
+    fpheap_pool  *pool = FPH_LOAD(slot, RELAXED);
+    uint32_t      ref;
+
+    if (pool != NULL)
+        return pool;
+    ref = fph_meta_get(heap, 0 /* node */, sizeof *pool, error);
+    if (ref == 0)
+        return NULL;
+    pool = (fpheap_pool *)fph_meta_at(heap->state, ref);
+    memset(pool, 0, sizeof *pool);
+    pool->heap = heap;
+    pool->number = number;
+    FPH_STORE(slot, pool, RELEASE);
+    return pool;
+}
+
+/* A private area: that of the number's last pool if it is large enough.  Sizes
+ * are powers of two, so what is left behind is less than what is in use. */
+static int
+fph_pool_private(fpheap *heap, fpheap_pool *pool, size_t bytes)
+{
+    size_t   room = FPH_LINE;
+    uint32_t ref;
+    int      error;
+
+    while (room < bytes)
+        room *= 2;
+    if (pool->private_room < room && bytes != 0) {
+        ref = fph_meta_get(heap, 0 /* node */, room, &error);
+        if (ref == 0)
+            return error;
+        pool->private_area = (char *)fph_meta_at(heap->state, ref);
+        pool->private_room = room;
+    }
+    pool->private_bytes = bytes;
+    if (bytes != 0)
+        memset(pool->private_area, 0, bytes);
+    return 0;
+}
+
+/* Fill in what the record says of a pool without objects. */
+static void
+fph_pool_init(fpheap *heap, fpheap_pool *pool, const fpheap_pool_desc *desc)
+{
+    unsigned k       = FPH_SIZES + pool->number;
+    int      on_node = (desc->flags & FPHEAP_ON_NODE) != 0;
+    unsigned keeps   = (desc->flags & FPHEAP_TYPE_STABLE) != 0
+                    || desc->min != 0;
+
+    pool->node = on_node ? desc->node : FPHEAP_ANY_NODE;
+    pool->one_bin = on_node || heap->nodes == 1;
+    pool->entry = heap->entry + (on_node ? offsetof(fph_entry, bins)
+                                         : offsetof(fph_entry, local));
+    pool->offset = sizeof(fph_bin)
+                 * (k + (on_node ? (unsigned)desc->node * FPH_CLASSES : 0));
+    pool->flags = desc->flags;
+    FPH_STORE(&pool->keeps, keeps, RELAXED);
+    pool->construct = desc->construct;
+    pool->destruct = desc->destruct;
+    pool->arg = desc->arg;
+    pool->min = desc->min;
+    fph_store_relaxed(&pool->ending, 0);
+    fph_store_relaxed(&pool->objects, 0);
+    fph_store_relaxed(&pool->slabs, 0);
+    fph_store_relaxed(&pool->quota, (uint64_t)(desc->max == 0 ? UINT32_MAX
+                                                              : desc->max)
+                                    << 32);
+    fph_pool_shape(&heap->state->classes[k], desc);
+}
+
+/* Make objects ahead until there are min.  Returns 0, or a negative errno. */
+static int
+fph_pool_fill(fpheap *heap, const fpheap_pool *pool)
+{
+    unsigned         k      = FPH_SIZES + pool->number;
+    const fph_class *klass  = &heap->state->classes[k];
+    int              node   = pool->node == FPHEAP_ANY_NODE ? fph_home(heap)
+                                                            : pool->node;
+    fph_search       search = { 0, 0, 0 };
+
+    if (pool->min == 0)
+        return 0;
+    while (fph_load_relaxed(&pool->objects) < pool->min) {
+        fph_slab *slab = fph_slab_carve(heap, (unsigned)node * FPH_CLASSES + k,
+                                        &search.refused);
+
+        if (slab != NULL) {
+            fph_slab_let_go(heap->state, slab);
+            search.steps = 0;
+        } else if (!fph_find_memory(heap, node, 1 /* chunk */, &search)) {
+            return search.error;
+        }
+    }
+    return fph_magazines_add(heap, node, pool->min / klass->magazine + 2);
+}
+
+static int fph_pool_empty(fpheap_pool *pool, uint64_t deadline);
+
+/* Make the pool of a claimed number.  Returns 0, or a negative errno. */
+static int
+fph_pool_make(fpheap *heap, unsigned number, const fpheap_pool_desc *desc)
+{
+    fph_state   *state = heap->state;
+    int          rc    = 0;
+    fpheap_pool *pool  = fph_pool_record(heap, number, &rc);
+
+    if (pool == NULL)
+        return rc;
+    fph_pool_set_name(pool, desc->name);
+    fph_store_seq_cst(&state->pool_is[number], FPH_POOL_NAMED);     /* P5 */
+    if (fph_pool_exists(state, number, desc->name))
+        return -EEXIST;
+    rc = fph_pool_private(heap, pool, desc->private_bytes);
+    if (rc != 0)
+        return rc;
+    fph_pool_init(heap, pool, desc);
+    rc = fph_pool_fill(heap, pool);
+    if (rc != 0)
+        fph_pool_empty(pool, UINT64_MAX);
+    return rc;
+}
+
+FPHEAP_API fpheap_pool *
+fpheap_pool_create(fpheap *heap, const fpheap_pool_desc *desc)
+{
+    fph_state *state = heap->state;
+    int        rc    = fph_desc_error(heap, desc);
+    unsigned   number;
+
+    if (rc != 0)
+        return (fpheap_pool *)fph_result(rc, NULL);
+    number = fph_pool_number(state);
+    if (number == FPHEAP_MAX_POOLS)
+        return (fpheap_pool *)fph_result(-ENFILE, NULL);
+    rc = fph_pool_make(heap, number, desc);
+    fph_store_release(&state->pool_is[number],                      /* P8, P9 */
+                      rc == 0 ? FPH_POOL_READY : FPH_POOL_FREE);
+    return (fpheap_pool *)fph_result(rc, state->pool[number]);
+}
+
+FPHEAP_API fpheap_pool *
+fpheap_pool_lookup(fpheap *heap, const char *name)
+{
+    const fph_state *state = heap->state;
+    unsigned         i;
+
+    for (i = 0; name != NULL && i < FPHEAP_MAX_POOLS; i++) {
+        fpheap_pool *pool;
+
+        if (fph_load_acquire(&state->pool_is[i]) != FPH_POOL_READY) /* P10 */
+            continue;
+        pool = FPH_LOAD(&state->pool[i], RELAXED);
+        if (fph_pool_is_named(pool, name))
+            return pool;
+    }
+    return (fpheap_pool *)fph_result(-ENOENT, NULL);
+}
+
+/* --- end ------------------------------------------------------------------ */
+
+/* Objects of a pool in magazines. */
+static size_t
+fph_pool_parked(const fpheap_pool *pool)
+{
+    const fpheap    *heap   = pool->heap;
+    const fph_state *state  = heap->state;
+    size_t           parked = 0;
+    unsigned         bin    = FPH_SIZES + pool->number;
+    size_t           i;
+
+    for (; bin < heap->bins; bin += FPH_CLASSES) {
+        parked += fph_depot_objects(state, bin);
+        for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
+            const fpheap_cache *cache = FPH_LOAD(&state->cache[i],
+                                                 ACQUIRE);          /* H10 */
+
+            if (cache != NULL)
+                parked += fph_cache_objects(cache, bin);
+        }
+    }
+    return parked;
+}
+
+static size_t
+fph_pool_live(const fpheap_pool *pool)
+{
+    size_t claimed = (uint32_t)fph_load_relaxed(&pool->quota);
+    size_t parked  = fph_pool_parked(pool);
+
+    return claimed > parked ? claimed - parked : 0;
+}
+
+/* The live objects, counted while no thread moves parked ones, or at the
+ * deadline. */
+static size_t
+fph_pool_live_exact(const fpheap_pool *pool, uint64_t deadline)
+{
+    const fph_state *state = pool->heap->state;
+    uint64_t         ended, begun;
+    size_t           live;
+
+    do {
+        ended = fph_load_relaxed(&state->moves_ended);              /* P4 */
+        begun = fph_load_relaxed(&state->moves_begun);
+        live = fph_pool_live(pool);
+        if (ended == begun
+            && begun == fph_load_relaxed(&state->moves_begun))
+            break;
+        fph_yield();
+    } while (fph_now_ns() < deadline);
+    return live;
+}
+
+/* Take the pool's objects out of all caches and depots and retire its slabs,
+ * until there are none or time is up.  Returns 0, or -EBUSY. */
+static int
+fph_pool_empty(fpheap_pool *pool, uint64_t deadline)
+{
+    fpheap    *heap  = pool->heap;
+    fph_state *state = heap->state;
+
+    fph_store_relaxed(&pool->ending, 1);
+    for (;;) {
+        unsigned bin = FPH_SIZES + pool->number;
+        size_t   i;
+
+        for (; bin < heap->bins; bin += FPH_CLASSES) {
+            for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
+                fpheap_cache *cache = FPH_LOAD(&state->cache[i], ACQUIRE);
+
+                if (cache == NULL)
+                    continue;
+                fph_magazine_return(state, bin,
+                                    fph_bin_spare(cache, bin, NULL));
+                fph_magazine_return(state, bin, fph_bin_unload(cache, bin));
+            }
+            fph_depot_drain(state, bin);
+            fph_bin_retire(state, bin);
+        }
+        if (fph_load_acquire(&pool->slabs) == 0)                    /* Q6 */
+            return 0;
+        if (fph_now_ns() >= deadline)
+            break;
+        fph_yield();
+    }
+    fph_store_relaxed(&pool->ending, 0);
+    return -EBUSY;
+}
+
+FPHEAP_API int
+fpheap_pool_destroy(fpheap_pool *pool, size_t *live)
+{
+    fph_word *is       = &pool->heap->state->pool_is[pool->number];
+    uint64_t  deadline = fph_deadline();
+    size_t    objects  = fph_pool_live_exact(pool, deadline);
+    int       rc       = -EBUSY;
+
+    if (live != NULL)
+        *live = objects;
+    if (objects == 0) {
+        fph_store_relaxed(is, FPH_POOL_ENDING);
+        rc = fph_pool_empty(pool, deadline);
+        fph_store_release(is, rc == 0 ? FPH_POOL_FREE               /* P8 */
+                                      : FPH_POOL_READY);
+    }
+    return rc;
+}
+
+/* --- objects -------------------------------------------------------------- */
+
+/* Serve from a pool: on its node, or near. */
+static int
+fph_pool_serve(const fpheap_pool *pool, const fph_want *want)
+{
+    if (pool->node == FPHEAP_ANY_NODE)
+        return fph_serve(pool->heap, want);
+    return fph_serve_from(pool->heap, pool->node, want);
+}
+
+FPH_NOINLINE FPHEAP_API void *
+fph_pool_get_miss(fpheap_pool *pool)
+{
+    void    *object = NULL;
+    fph_want want   = { FPH_SIZES + pool->number, 0, &object, 1,
+                        0 /* bulk */ };
+    int      rc     = fph_pool_serve(pool, &want);
+
+    return fph_result(rc, object);
+}
+
+FPH_NOINLINE FPHEAP_API int
+fph_pool_bulk_miss(fpheap_pool *pool, void **objects, unsigned n)
+{
+    fph_want want = { FPH_SIZES + pool->number, 0, objects, n, 1 /* bulk */ };
+
+    return n == 0 ? 0 : fph_pool_serve(pool, &want);
+}
+
+FPHEAP_API unsigned
+fpheap_pool_get_burst(fpheap_pool *pool, void **objects, unsigned n)
+{
+    unsigned got;
+
+    if (fpheap_pool_get_bulk(pool, objects, n) == 0)
+        return n;
+    for (got = 0; got < n; got++) {
+        void *object = fpheap_pool_get(pool);
+
+        if (object == NULL)
+            break;
+        objects[got] = object;
+    }
+    return got;
+}
+
+#if FPHEAP_CHECK
+FPHEAP_API void
+fph_pool_verify(const fpheap_pool *pool, const void *object)
+{
+    const fpheap *heap = pool->heap;
+    uint64_t      info;
+
+    if (object == NULL)
+        return;
+    if (fpheap_base_of(pool->heap, object) != object) {
+        FPHEAP_PANIC("fpheap: put of a pointer that is no object of this "
+                     "pool's heap");
+        return;
+    }
+    info = fph_info_of(heap->state, object);
+    if (fph_info_bin(info) % FPH_CLASSES != FPH_SIZES + pool->number)
+        FPHEAP_PANIC("fpheap: put of an object of another pool or size");
+}
+#endif
+
+/* --- questions ------------------------------------------------------------ */
+
+FPHEAP_API void *
+fpheap_pool_private(fpheap_pool *pool)
+{
+    return pool->private_bytes == 0 ? NULL : pool->private_area;
+}
+
+FPHEAP_API int
+fpheap_pool_set_max(fpheap_pool *pool, size_t max)
+{
+    uint64_t quota = fph_load_relaxed(&pool->quota);
+
+    if (max == 0)
+        max = UINT32_MAX;
+    if (max > UINT32_MAX || max < pool->min)
+        return -EINVAL;
+    while (!fph_cas_relaxed(&pool->quota, &quota,                   /* Q3 */
+                            (uint64_t)max << 32 | (uint32_t)quota))
+        ;
+    return 0;
+}
+
+FPHEAP_API void
+fpheap_pool_stats_get(fpheap_pool *pool, fpheap_pool_stats *stats)
+{
+    const fph_class *klass = &pool->heap->state->classes[FPH_SIZES
+                                                         + pool->number];
+    uint64_t         quota = fph_load_relaxed(&pool->quota);
+
+    stats->size = klass->size;
+    stats->max = (size_t)(quota >> 32);
+    stats->min = pool->min;
+    stats->objects = (size_t)fph_load_relaxed(&pool->objects);
+    stats->claimed_objects = (uint32_t)quota;
+    stats->parked_objects = fph_pool_parked(pool);
+    stats->live_objects = stats->claimed_objects > stats->parked_objects
+                        ? stats->claimed_objects - stats->parked_objects : 0;
+    stats->free_objects = stats->objects > stats->claimed_objects
+                        ? stats->objects - stats->claimed_objects : 0;
+    stats->slabs = (size_t)fph_load_relaxed(&pool->slabs);
+    stats->magazine = klass->magazine;
 }
 
 /* [PROVIDERS] ==============================================================
@@ -5799,6 +7286,32 @@ fph_check_lists(const fpheap *heap)
     return listed == found ? NULL : "S1: a listed slab is in no stack";
 }
 
+static const char *
+fph_check_pools(const fpheap *heap)
+{
+    const fph_state *state = heap->state;
+    fph_census       census;
+    unsigned         i;
+
+    fph_census_take(heap, &census);
+    for (i = 0; i < FPHEAP_MAX_POOLS; i++) {
+        const fpheap_pool *pool  = state->pool[i];
+        unsigned           k     = FPH_SIZES + i;
+        size_t             slabs = 0, objects = 0, claimed = 0;
+
+        if (state->pool_is[i] != FPH_POOL_FREE) {
+            slabs = (size_t)pool->slabs;
+            objects = (size_t)pool->objects;
+            claimed = (uint32_t)pool->quota;
+        }
+        if (slabs != census.slabs[k] || objects != census.capacity[k])
+            return "Q2: a pool's number of objects is not that of its slabs";
+        if (claimed != objects - census.free[k])
+            return "Q1: a pool's quota is not what has left its slabs";
+    }
+    return NULL;
+}
+
 FPHEAP_API const char *
 fpheap_check(fpheap *heap)
 {
@@ -5809,6 +7322,8 @@ fpheap_check(fpheap *heap)
 
     for (i = 0; i < fph_region_count(state) && wrong == NULL; i++)
         wrong = fph_check_region(heap, fph_region_at(state, i));
+    if (wrong == NULL)
+        wrong = fph_check_pools(heap);
     if (wrong != NULL)
         return wrong;
     if (!fph_mark_parked(heap, 1) || !fph_mark_parked(heap, 0))
@@ -5824,9 +7339,11 @@ fpheap_check(fpheap *heap)
 /* --- walk ----------------------------------------------------------------- */
 
 typedef struct fph_walk {
-    int  (*visit)(void *arg, const fpheap_object *object);
-    void  *arg;
-    int    node;
+    int    (*visit)(void *arg, const fpheap_object *object);
+    void    *arg;
+    int      node;
+    unsigned k;                /* only this class; 0: all */
+    int      all;              /* what is parked or free too */
 } fph_walk;
 
 static int
@@ -5849,10 +7366,13 @@ fph_walk_record(const fph_state *state, const fph_slab *slab,
     size_t   i;
     int      rc    = 0;
 
-    if (fph_info_kind(info) == FPH_RUN || fph_info_kind(info) == FPH_HUGE)
+    if (fph_info_kind(info) == FPH_NOTHING
+        || (walk->k != 0 && fph_info_bin(info) % FPH_CLASSES != walk->k))
+        return 0;
+    if (fph_info_kind(info) != FPH_SLAB)
         return fph_walk_visit(walk, slab->base, fph_info_bytes(state, info));
-    for (i = 0; fph_info_kind(info) == FPH_SLAB && i < count && rc == 0; i++) {
-        if (!(slab->bits[i / 64] >> i % 64 & 1))
+    for (i = 0; i < count && rc == 0; i++) {
+        if (walk->all || !(slab->bits[i / 64] >> i % 64 & 1))
             rc = fph_walk_visit(walk, slab->base + i * slab->size, slab->size);
     }
     return rc;
@@ -5875,25 +7395,90 @@ fph_walk_region(const fph_state *state, const fph_region *region,
     return rc;
 }
 
-FPHEAP_API int
-fpheap_walk(fpheap *heap, int (*visit)(void *arg, const fpheap_object *object),
-            void *arg)
+static int
+fph_walk_heap(const fpheap *heap, fph_walk *walk)
 {
-    fph_walk walk = { visit, arg, 0 };
-    size_t   i;
-    int      rc = 0;
+    size_t i;
+    int    rc = 0;
 
-    fph_mark_parked(heap, 1);
     for (i = 0; i < fph_region_count(heap->state) && rc == 0; i++) {
         const fph_region *region = fph_region_at(heap->state, i);
 
         if (region == NULL)
             continue;
-        walk.node = region->node;
-        rc = fph_walk_region(heap->state, region, &walk);
+        walk->node = region->node;
+        rc = fph_walk_region(heap->state, region, walk);
     }
+    return rc;
+}
+
+FPHEAP_API int
+fpheap_walk(fpheap *heap, int (*visit)(void *arg, const fpheap_object *object),
+            void *arg)
+{
+    fph_walk walk = { visit, arg, 0, 0 /* every class */, 0 /* live */ };
+    int      rc;
+
+    fph_mark_parked(heap, 1);
+    rc = fph_walk_heap(heap, &walk);
     fph_mark_parked(heap, 0);
     return rc;
+}
+
+/* What fpheap_pool_for_each was given. */
+typedef struct fph_round {
+    int  (*visit)(void *arg, void *object);
+    void  *arg;
+} fph_round;
+
+static int
+fph_round_visit(void *round_, const fpheap_object *object)
+{
+    const fph_round *round = (const fph_round *)round_;
+
+    return round->visit(round->arg, object->base);
+}
+
+FPHEAP_API int
+fpheap_pool_for_each(fpheap_pool *pool, fpheap_which which,
+                     int (*visit)(void *arg, void *object), void *arg)
+{
+    fph_round round = { visit, arg };
+    fph_walk  walk  = { fph_round_visit, &round, 0, FPH_SIZES + pool->number,
+                        which == FPHEAP_ALL };
+    int       rc;
+
+    fph_mark_parked(pool->heap, 1);
+    rc = fph_walk_heap(pool->heap, &walk);
+    fph_mark_parked(pool->heap, 0);
+    return rc;
+}
+
+static int
+fph_destruct_visit(void *pool_, const fpheap_object *object)
+{
+    const fpheap_pool *pool = (const fpheap_pool *)pool_;
+
+    pool->destruct(pool->arg, object->base);
+    return 0;
+}
+
+/* Destruct the objects of all pools: the heap ends. */
+static void
+fph_pools_end(const fpheap *heap)
+{
+    const fph_state *state = heap->state;
+    unsigned         i;
+
+    for (i = 0; i < FPHEAP_MAX_POOLS; i++) {
+        fpheap_pool *pool = state->pool[i];
+        fph_walk     walk = { fph_destruct_visit, pool, 0, FPH_SIZES + i,
+                              1 /* all */ };
+
+        if (fph_load_relaxed(&state->pool_is[i]) == FPH_POOL_READY
+            && pool->destruct != NULL)
+            fph_walk_heap(heap, &walk);
+    }
 }
 
 #ifdef __cplusplus
