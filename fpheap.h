@@ -23,7 +23,7 @@
  *     declarations      [CONFIG]  [TYPES]  [API]  [FASTPATH]
  *     implementation    [PLATFORM]  [META]  [REGION]  [CHUNK]  [SLAB]  [DEPOT]
  *                       [CACHE]  [RECLAIM]  [MISS]  [LARGE]  [PUBLIC]
- *                       [POOL]  [PROVIDERS]  [CHECK]
+ *                       [HEADER]  [POOL]  [PROVIDERS]  [CHECK]
  *     end of file       [HISTORY]  [LICENSE]
  *
  * [START] ---------------------------------------------------------------------
@@ -43,31 +43,34 @@
  *
  *   - not for signal handlers: a handler that interrupts a call on the same
  *     thread must not call the heap
- *   - not a hardened allocator: misuse never makes the heap write outside its
- *     own memory, but a double free is found when it reaches the slab, not at
- *     once
+ *   - not a hardened allocator: freeing what is not the heap's is undefined,
+ *     and a double free is found when it reaches the slab, not at once
  *   - not a way to save the last byte: each thread parks up to two magazines
  *     per size it uses; fpheap_trim takes back what no thread holds
  *   - not shared between processes
  *   - not for a library that is unloaded while threads live that used it: they
- *     call it when they exit
+ *     call it when they exit.  Nor for a thread that uses it for the first time
+ *     in the last of its thread-local destructors
  *
  * [THREADS] -------------------------------------------------------------------
  *
  * Any thread calls anything, at any time, without registering.  "X" marks pairs
  * that the caller must keep apart; "-" marks pairs that need nothing.
  *
- *                                                      [1] [2] [3]
- *     [1] all functions but those below                 -   -   X
- *     [2] fpheap_cache_*, on one and the same cache     -   X   X
- *     [3] fpheap_walk, _check, _destroy, _..._forced,   X   X   X
+ *                                                      [1] [2]
+ *     [1] all functions but those below                 -   X
+ *     [2] fpheap_walk, _check, _destroy, _..._forced,   X   X
  *         fpheap_pool_for_each
  *
- * fpheap_pool_destroy is like [1] for all but its own pool, which nobody else
- * may use.  Thread exit is like [1], but may run beside a destroy: the two wait
- * for each other.  A thread that is stopped anywhere inside the heap delays no other,
- * except while it is in the provider's callback: who needs new memory at that
- * moment waits for it, FPHEAP_GROWTH_WAIT_MS at most, and then asks as well.
+ * fpheap_cache_* are for the cache's own thread.  fpheap_pool_destroy is like
+ * [1] for all but its own pool, which nobody else may use.  Thread exit is like
+ * [1], but may run beside a destroy: the two wait for each other.
+ *
+ * A thread that is stopped anywhere inside the heap delays no other, except
+ * while it is in the provider's callback: who needs new memory at that moment
+ * waits for it, FPHEAP_GROWTH_WAIT_MS at most, and then asks as well.  Who
+ * would fail for lack of memory waits as long for a thread that just trims,
+ * reserves or reclaims.
  *
  * After fork() the child has one thread and may go on using the heap with it.
  * What the other threads had parked or were just moving is lost to the child.
@@ -96,9 +99,9 @@
  *     ENAMETOOLONG   a name of FPHEAP_NAME_BYTES characters or more
  *     EAGAIN         the thread cannot have a cache now
  *
- * and whatever else the provider or a constructor returns.  Misuse that shows in a slow path (a
- * bit that is already set, a pointer into no object) ends in FPHEAP_PANIC with
- * a message that names it.
+ * and whatever else the provider or a constructor returns.  Misuse that shows
+ * in a slow path (a bit that is already set, a pointer into no object) ends in
+ * FPHEAP_PANIC with a message that names it.
  *
  * [WORDS] ---------------------------------------------------------------------
  *
@@ -303,8 +306,8 @@ chunk's bytes"
 #  error "fpheap: FPHEAP_HEADER must be 0 or 1"
 #endif
 
-/* FPHEAP_TAGS (LAYOUT) - tags there are with FPHEAP_HEADER.  1..256, default 32.
- * Price: 16 bytes each in every cache. */
+/* FPHEAP_TAGS (LAYOUT) - tags there are with FPHEAP_HEADER.  1..256, default
+ * 32.  Price: 16 bytes each in every cache. */
 #ifndef FPHEAP_TAGS
 #  define FPHEAP_TAGS 32
 #endif
@@ -312,8 +315,8 @@ chunk's bytes"
 #  error "fpheap: FPHEAP_TAGS must be in 1..256"
 #endif
 
-/* FPHEAP_CHECK - 1: fpheap_pool_put and _put_bulk verify that an object is one of
- * the pool's, and end in FPHEAP_PANIC if it is not.  Default 0. */
+/* FPHEAP_CHECK - 1: fpheap_pool_put and _put_bulk verify that an object is one
+ * of the pool's, and end in FPHEAP_PANIC if it is not.  Default 0. */
 #ifndef FPHEAP_CHECK
 #  define FPHEAP_CHECK 0
 #endif
@@ -341,10 +344,16 @@ chunk's bytes"
 /* The LAYOUT settings are part of the names that the fast path refers to, so a
  * file compiled with other settings does not link.  The first number is that of
  * the layout itself. */
-#define FPH_NAME_(f, c, p, k, m, n, h, q, t) \
+#define FPH_NAME_(f, c, p, k, m, n, h, q, t, g) \
     f##_v2_chunk##c##_pages##p##_class##k##_mag##m##_nodes##n##_heaps##h\
-##_pools##q##_st##t
-#define FPH_NAME(f, c, p, k, m, n, h, q, t) FPH_NAME_(f, c, p, k, m, n, h, q, t)
+##_pools##q##_st##t##_tags##g
+#define FPH_NAME(f, c, p, k, m, n, h, q, t, g) \
+    FPH_NAME_(f, c, p, k, m, n, h, q, t, g)
+#if FPHEAP_HEADER
+#  define FPH_TAGS FPHEAP_TAGS
+#else
+#  define FPH_TAGS 0           /* no headers */
+#endif
 #if FPHEAP_CHUNK_SHIFT - FPHEAP_PAGE_SHIFT == 4
 #  define FPH_PAGES 16
 #elif FPHEAP_CHUNK_SHIFT - FPHEAP_PAGE_SHIFT == 5
@@ -355,7 +364,7 @@ chunk's bytes"
 #define FPH_LAYOUT(f)                                                      \
     FPH_NAME(f, FPHEAP_CHUNK_SHIFT, FPH_PAGES, FPHEAP_CLASS_BITS,          \
              FPHEAP_MAGAZINE, FPHEAP_MAX_NODES, FPHEAP_MAX_HEAPS,          \
-             FPHEAP_MAX_POOLS, FPHEAP_NO_THREADS)
+             FPHEAP_MAX_POOLS, FPHEAP_NO_THREADS, FPH_TAGS)
 #define fph_table           FPH_LAYOUT(fph_table)
 #define fph_alloc_miss      FPH_LAYOUT(fph_alloc_miss)
 #define fph_free_miss       FPH_LAYOUT(fph_free_miss)
@@ -363,6 +372,7 @@ chunk's bytes"
 #define fph_free_bulk_miss  FPH_LAYOUT(fph_free_bulk_miss)
 #define fph_pool_get_miss   FPH_LAYOUT(fph_pool_get_miss)
 #define fph_pool_bulk_miss  FPH_LAYOUT(fph_pool_bulk_miss)
+#define fph_unref_last      FPH_LAYOUT(fph_unref_last)
 
 #if !FPHEAP_NO_STDIO
 #  include <stdio.h>
@@ -508,7 +518,8 @@ typedef struct fpheap_pool_desc {
                                   no other pool of the heap has it */
     size_t      size;          /* bytes of an object, 1 .. FPHEAP_POOL_SIZE_MAX;
                                   rounded up to its alignment and no more */
-    size_t      align;         /* a power of two up to FPHEAP_PAGE; 0: 16 */
+    size_t      align;         /* a power of two up to FPHEAP_PAGE; 0: 16; with
+                                  FPHEAP_HEADER 8 at least */
     /* Called once for each object when its slab is made; 0, or a negative
      * errno, which the call that needed the slab returns: the objects before it
      * were destructed and nothing is lost.  NULL: none. */
@@ -533,13 +544,15 @@ typedef struct fpheap_pool_desc {
 } fpheap_pool_desc;
 
 /* The largest object of a pool. */
-#define FPHEAP_POOL_SIZE_MAX (FPHEAP_CHUNK - FPHEAP_PAGE)
+#define FPHEAP_POOL_SIZE_MAX \
+    (FPHEAP_CHUNK - (FPHEAP_HEADER ? 3 : 1) * FPHEAP_PAGE)
 
 /* Numbers of one pool, all nodes together.
  *
  *     objects = live + parked + free,  claimed = live + parked <= max   */
 typedef struct fpheap_pool_stats {
-    size_t   size;             /* bytes from one object to the next */
+    size_t   size;             /* bytes from one object to the next, its header
+                                  included */
     size_t   max;
     size_t   min;
     size_t   objects;          /* constructed */
@@ -594,6 +607,26 @@ typedef struct fph_state    fph_state;
  * to by itself. */
 typedef uint64_t fph_word __attribute__((aligned(8)));
 
+/* What is in front of each object with FPHEAP_HEADER.  Written by who allocates
+ * and read by who has a reference; refs of an object that is not live is 0. */
+typedef struct fph_head {
+    uint64_t requested;        /* bytes */
+    uint32_t refs;             /* atomic */
+    uint8_t  tag;
+    uint8_t  flags;            /* the application's */
+    uint8_t  destructor;       /* number; 0: none */
+    uint8_t  unused;
+} fph_head;
+
+#define FPH_HEAD (FPHEAP_HEADER ? sizeof(fph_head) : 0)
+
+/* Objects and bytes that a thread has allocated with a tag, less those that it
+ * has freed: of all threads the sum is what is live. */
+typedef struct fph_tally {
+    size_t objects;            /* atomic, written by the owner */
+    size_t bytes;              /* the same */
+} fph_tally;
+
 /*
  * One bin of one cache.  The loaded magazine's slots lie between base and
  * limit; those below top hold objects, and next is the top one once more:
@@ -630,7 +663,8 @@ struct fpheap {
     unsigned        entry;     /* byte offset in fph_table */
     unsigned        places;    /* bins * FPH_BIN_STEP */
     unsigned        bins;      /* nodes * FPH_CLASSES */
-    size_t          sized_max; /* FPH_CLASS_MAX; 0 on a heap of several nodes */
+    size_t          sized_max; /* the largest size that has a class; 0 on a heap
+                                  of several nodes */
     unsigned        nodes;
     unsigned        flags;
     fph_state      *state;     /* NULL: no heap */
@@ -648,6 +682,9 @@ struct fpheap_pool {
     size_t   entry;            /* byte offset, in fph_table, of the bins that */
     size_t   offset;           /* counts from: bytes to the bin of its class */
     unsigned one_bin;          /* an object goes back to the bin at offset */
+    unsigned tag;
+    unsigned destructor;
+    size_t   requested;        /* bytes, as desc.size */
     fpheap  *heap;
     /* written by fpheap_pool_create */
     unsigned number;
@@ -678,6 +715,9 @@ struct fpheap_cache {
     unsigned pinned;           /* by fpheap_destroy, which has the seat
                                   pinned */
     fph_magazine **spare;      /* per bin, behind bins; NULL: none */
+#if FPHEAP_HEADER
+    fph_tally tallies[FPHEAP_TAGS];
+#endif
     fph_bin  bins[1];          /* heap->bins of them */
 };
 
@@ -733,8 +773,10 @@ FPHEAP_API int fpheap_destroy_forced(fpheap *heap);
  * size    bytes; 0 gives the smallest object
  *
  * Aligned to the largest power of two that divides its class: 16 at least, and
- * a power of two to itself up to a page; above 8 pages, to a page.  The
- * contents are indeterminate: what the last owner left, or the provider.
+ * a power of two to itself up to a page; above 8 pages, to a page.  (With
+ * FPHEAP_HEADER the class is that of size + 16, and above 8 pages there is a
+ * page in front.)  The contents are indeterminate: what the last owner left, or
+ * the provider.
  *
  * Returns  the object; the caller frees it with any of the free functions.
  * Errors   NULL and errno ENOMEM, ENOSPC, EFAULT, EDEADLK, or what the provider
@@ -946,7 +988,8 @@ FPH_INLINE void  fpheap_cache_free_bulk_sized(fpheap_cache *cache,
  * Returns  the pool, which the caller gives back to fpheap_pool_destroy, or
  *          fpheap_destroy ends it.
  * Errors   NULL and errno: EINVAL (size, align, magazine, node or flags out of
- *          range; min above max; channels with an alignment above 64; no name),
+ *          range; min above max; channels with an alignment above 64; no name;
+ *          with FPHEAP_HEADER no such tag or destructor),
  *          ENAMETOOLONG, EEXIST (a pool has the name), ENFILE (FPHEAP_MAX_POOLS
  *          pools), ENOSPC (the heap's limit), or as fpheap_alloc for min
  *          objects, or what the constructor returned.
@@ -964,8 +1007,8 @@ FPHEAP_API fpheap_pool *fpheap_pool_create(fpheap *heap,
  *
  * Objects that other threads park are taken from their caches.
  *
- * Returns  0, or -EBUSY: objects are live, or (with 0 of them) another thread is
- *          just giving memory of the pool up; then the pool goes on.
+ * Returns  0, or -EBUSY: objects are live, or (with 0 of them) another thread
+ *          is just giving memory of the pool up; then the pool goes on.
  * Threads  No other call on this pool, and no free of its objects, may run;
  *          others on the heap may.
  * Blocks   While another thread moves the pool's parked objects, for
@@ -988,8 +1031,8 @@ FPHEAP_API fpheap_pool *fpheap_pool_lookup(fpheap *heap, const char *name);
  * As fpheap_alloc but for the errors.
  *
  * Errors   NULL and errno: ENOSPC (the pool's max is claimed, or the heap's
- *          limit is reached), ENOMEM and the others of fpheap_alloc, or what the
- *          constructor returned.
+ *          limit is reached), ENOMEM and the others of fpheap_alloc, or what
+ *          the constructor returned.
  */
 FPH_INLINE void *fpheap_pool_get(fpheap_pool *pool);
 
@@ -1031,8 +1074,8 @@ FPHEAP_API int fpheap_pool_for_each(fpheap_pool *pool, fpheap_which which,
 /*
  * fpheap_pool_private - the pool's private area
  *
- * Returns  private_bytes bytes, zero at create, aligned to 64; NULL if there are
- *          none.
+ * Returns  private_bytes bytes, zero at create, aligned to 64; NULL if there
+ *          are none.
  * Threads  Any.  Blocks: never.
  */
 FPHEAP_API void *fpheap_pool_private(fpheap_pool *pool);
@@ -1040,8 +1083,8 @@ FPHEAP_API void *fpheap_pool_private(fpheap_pool *pool);
 /*
  * fpheap_pool_set_max - change how many objects may be claimed
  *
- * max     live and parked together, up to UINT32_MAX; 0: UINT32_MAX.  Below what
- *         is claimed it only keeps more from being claimed.
+ * max     live and parked together, up to UINT32_MAX; 0: UINT32_MAX.  Below
+ *         what is claimed it only keeps more from being claimed.
  *
  * Exact: after the call nothing is claimed beyond max, not for a moment.
  *
@@ -1360,18 +1403,18 @@ FPHEAP_API void *fph_pool_get_miss(fpheap_pool *pool);
 FPHEAP_API int   fph_pool_bulk_miss(fpheap_pool *pool, void **objects,
                                     unsigned n);
 #if FPHEAP_CHECK
-FPHEAP_API void  fph_pool_verify(const fpheap_pool *pool, const void *object);
+FPHEAP_API int   fph_pool_owns(const fpheap_pool *pool, const void *object);
 #else
-#  define fph_pool_verify(pool, object) ((void)0)
+#  define fph_pool_owns(pool, object) 1
 #endif
 
-/* The class of a size in 1 .. FPH_CLASS_MAX.  Steps of 16 bytes up to 1 <<
- * FPH_CLASS_BASE, then 1 << FPHEAP_CLASS_BITS steps per doubling; shift is the
- * log2 of the step. */
+/* The class of a size that has one, and its header.  Steps of 16 bytes up to
+ * 1 << FPH_CLASS_BASE, then 1 << FPHEAP_CLASS_BITS steps per doubling; shift is
+ * the log2 of the step. */
 FPH_INLINE unsigned
 fph_class_of(size_t size)
 {
-    size_t   last  = size - 1;
+    size_t   last  = size + FPH_HEAD - 1;
     unsigned shift = (unsigned)(63 ^ __builtin_clzll(
         (unsigned long long)last >> FPHEAP_CLASS_BITS | 16));
 
@@ -1383,7 +1426,7 @@ fph_class_of(size_t size)
 FPH_INLINE int
 fph_has_class(size_t size)
 {
-    return size - 1 < FPH_CLASS_MAX;
+    return size - 1 < FPH_CLASS_MAX - FPH_HEAD;
 }
 
 /* A bin's place in a cache, as the map has it: its number times this, in units
@@ -1447,9 +1490,9 @@ fph_put(fph_bin *bin, void *object)
     return 1;
 }
 
-/* GCC leaves the copying loops below rolled, and then their speed depends on where
- * they happen to lie: eight turns at a time take a quarter off "make bench", rows
- * bulk_32 to bulk_256.  Clang does so by itself. */
+/* GCC leaves the copying loops below rolled, and then their speed depends on
+ * where they happen to lie: eight turns at a time take a quarter off "make
+ * bench", rows bulk_32 to bulk_256.  Clang does so by itself. */
 #if defined(__clang__)
 #  define FPH_UNROLL
 #else
@@ -1498,14 +1541,95 @@ fph_put_bulk(fph_bin *bin, void *const *objects, unsigned n)
     return 1;
 }
 
+/* --- headers -------------------------------------------------------------- */
+
+FPH_INLINE fph_head *
+fph_head_of(const void *object)
+{
+    return (fph_head *)((uintptr_t)object - sizeof(fph_head));
+}
+
+#if FPHEAP_HEADER
+/* Count n objects that begin (or end, both negative) with this thread. */
+FPH_INLINE void
+fph_tally_add(fph_bin *bins, unsigned tag, size_t n, size_t bytes)
+{
+    fph_tally *tally = (fph_tally *)(void *)bins - FPHEAP_TAGS + tag;
+
+    FPH_STORE(&tally->objects, tally->objects + n, RELAXED);
+    FPH_STORE(&tally->bytes, tally->bytes + bytes, RELAXED);
+}
+
+FPH_INLINE void
+fph_head_begin(void *object, size_t size, unsigned tag, unsigned destructor)
+{
+    fph_head *head = fph_head_of(object);
+
+    head->requested = size;
+    head->tag = (uint8_t)tag;
+    head->flags = 0;
+    head->destructor = (uint8_t)destructor;
+    FPH_STORE(&head->refs, 1u, RELAXED);
+}
+
+/* n objects of one size are allocated by this thread, which has a cache. */
+FPH_INLINE void
+fph_heads_begin(fph_bin *bins, void *const *objects, unsigned n, size_t size,
+                unsigned tag, unsigned destructor)
+{
+    unsigned i;
+
+    for (i = 0; i < n; i++)
+        fph_head_begin(objects[i], size, tag, destructor);
+    fph_tally_add(bins, tag, n, n * size);
+}
+
+/* Whether n objects may be freed: none is NULL, and each has one reference. */
+FPH_INLINE int
+fph_heads_may_end(void *const *objects, unsigned n)
+{
+    unsigned i;
+
+    for (i = 0; i < n; i++)
+        if (objects[i] == NULL
+            || FPH_LOAD(&fph_head_of(objects[i])->refs, RELAXED) != 1)
+            return 0;
+    return 1;
+}
+
+/* n objects are freed by this thread, which has a cache. */
+FPH_INLINE void
+fph_heads_end(fph_bin *bins, void *const *objects, unsigned n)
+{
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        fph_head *head = fph_head_of(objects[i]);
+
+        fph_tally_add(bins, head->tag, (size_t)-1,
+                      (size_t)0 - (size_t)head->requested);
+        FPH_STORE(&head->refs, 0u, RELAXED);
+    }
+}
+#else
+#  define fph_heads_begin(bins, objects, n, size, tag, destructor) \
+    ((void)(bins), (void)(objects))
+#  define fph_heads_may_end(objects, n) ((void)(objects), 1)
+#  define fph_heads_end(bins, objects, n) ((void)(bins), (void)(objects))
+#endif
+
+/* --- hits ----------------------------------------------------------------- */
+
 FPH_INLINE void *
-fph_alloc(fpheap *heap, fph_bin *local, size_t size)
+fph_alloc(fpheap *heap, fph_bin *bins, fph_bin *local, size_t size)
 {
     if (FPH_LIKELY(fph_has_class(size))) {
         void *object = fph_take(&local[fph_class_of(size)]);
 
-        if (FPH_LIKELY(object != NULL))
+        if (FPH_LIKELY(object != NULL)) {
+            fph_heads_begin(bins, &object, 1, size, 0, 0);
             return object;
+        }
     }
     return fph_alloc_miss(heap, size);
 }
@@ -1523,9 +1647,11 @@ fph_free(fpheap *heap, fph_bin *bins, void *object)
     if (FPH_LIKELY(((uintptr_t)object & FPH_CHUNK_MASK) != 0)) {
         unsigned place = fph_place_of(object);
 
-        if (FPH_LIKELY(place < heap->places
-                       && fph_put(fph_bin_at(bins, place), object)))
+        if (FPH_LIKELY(place < heap->places && fph_heads_may_end(&object, 1)
+                       && fph_put(fph_bin_at(bins, place), object))) {
+            fph_heads_end(bins, &object, 1);
             return;
+        }
     }
     fph_free_miss(heap, object);
 }
@@ -1534,7 +1660,19 @@ fph_free(fpheap *heap, fph_bin *bins, void *object)
 FPH_INLINE int
 fph_size_is_bin(const fpheap *heap, size_t size)
 {
-    return size - 1 < (FPHEAP_MAX_NODES == 1 ? FPH_CLASS_MAX : heap->sized_max);
+    return size - 1 < (FPHEAP_MAX_NODES == 1 ? FPH_CLASS_MAX - FPH_HEAD
+                                             : heap->sized_max);
+}
+
+/* Free to a bin that is known. */
+FPH_INLINE void
+fph_free_to(fpheap *heap, fph_bin *bins, fph_bin *bin, void *object)
+{
+    if (FPH_LIKELY(object != NULL && fph_heads_may_end(&object, 1)
+                   && fph_put(bin, object)))
+        fph_heads_end(bins, &object, 1);
+    else
+        fph_free_miss(heap, object);
 }
 
 FPH_INLINE void
@@ -1542,19 +1680,30 @@ fph_free_sized(fpheap *heap, fph_bin *bins, void *object, size_t size)
 {
     if (!FPH_LIKELY(fph_size_is_bin(heap, size)))
         fph_free(heap, bins, object);
-    else if (FPH_UNLIKELY(object == NULL
-                          || !fph_put(&bins[fph_class_of(size)], object)))
-        fph_free_miss(heap, object);
+    else
+        fph_free_to(heap, bins, &bins[fph_class_of(size)], object);
 }
 
 FPH_INLINE int
-fph_alloc_bulk(fpheap *heap, fph_bin *local, size_t size, void **objects,
-               unsigned n)
+fph_alloc_bulk(fpheap *heap, fph_bin *bins, fph_bin *local, size_t size,
+               void **objects, unsigned n)
 {
-    if (FPH_LIKELY(fph_has_class(size)
-                   && fph_take_bulk(&local[fph_class_of(size)], objects, n)))
+    if (!FPH_LIKELY(fph_has_class(size)
+                    && fph_take_bulk(&local[fph_class_of(size)], objects, n)))
+        return fph_alloc_bulk_miss(heap, size, objects, n);
+    fph_heads_begin(bins, objects, n, size, 0, 0);
+    return 0;
+}
+
+/* Free n objects to a bin that is known; 0: not one was. */
+FPH_INLINE int
+fph_free_bulk_to(fph_bin *bins, fph_bin *bin, void *const *objects, unsigned n)
+{
+    if (!FPH_LIKELY(fph_heads_may_end(objects, n)
+                    && fph_put_bulk(bin, objects, n)))
         return 0;
-    return fph_alloc_bulk_miss(heap, size, objects, n);
+    fph_heads_end(bins, objects, n);
+    return 1;
 }
 
 FPH_INLINE void
@@ -1562,9 +1711,12 @@ fph_free_bulk_sized(fpheap *heap, fph_bin *bins, void *const *objects,
                     unsigned n, size_t size)
 {
     if (!FPH_LIKELY(fph_size_is_bin(heap, size)
-                    && fph_put_bulk(&bins[fph_class_of(size)], objects, n)))
+                    && fph_free_bulk_to(bins, &bins[fph_class_of(size)],
+                                        objects, n)))
         fph_free_bulk_miss(heap, objects, n);
 }
+
+/* --- this thread's cache -------------------------------------------------- */
 
 FPH_INLINE const fph_entry *
 fph_entry_of(const fpheap *heap)
@@ -1576,7 +1728,9 @@ fph_entry_of(const fpheap *heap)
 FPH_INLINE void *
 fpheap_alloc(fpheap *heap, size_t size)
 {
-    return fph_alloc(heap, fph_entry_of(heap)->local, size);
+    const fph_entry *entry = fph_entry_of(heap);
+
+    return fph_alloc(heap, entry->bins, entry->local, size);
 }
 
 FPH_INLINE void
@@ -1594,7 +1748,9 @@ fpheap_free_sized(fpheap *heap, void *object, size_t size)
 FPH_INLINE int
 fpheap_alloc_bulk(fpheap *heap, size_t size, void **objects, unsigned n)
 {
-    return fph_alloc_bulk(heap, fph_entry_of(heap)->local, size, objects, n);
+    const fph_entry *entry = fph_entry_of(heap);
+
+    return fph_alloc_bulk(heap, entry->bins, entry->local, size, objects, n);
 }
 
 FPH_INLINE void
@@ -1604,10 +1760,12 @@ fpheap_free_bulk_sized(fpheap *heap, void *const *objects, unsigned n,
     fph_free_bulk_sized(heap, fph_entry_of(heap)->bins, objects, n, size);
 }
 
+/* --- a cache that the caller keeps ---------------------------------------- */
+
 FPH_INLINE void *
 fpheap_cache_alloc(fpheap_cache *cache, size_t size)
 {
-    return fph_alloc(cache->heap, cache->local, size);
+    return fph_alloc(cache->heap, cache->bins, cache->local, size);
 }
 
 FPH_INLINE void
@@ -1626,7 +1784,8 @@ FPH_INLINE int
 fpheap_cache_alloc_bulk(fpheap_cache *cache, size_t size, void **objects,
                         unsigned n)
 {
-    return fph_alloc_bulk(cache->heap, cache->local, size, objects, n);
+    return fph_alloc_bulk(cache->heap, cache->bins, cache->local, size, objects,
+                          n);
 }
 
 FPH_INLINE void
@@ -1635,6 +1794,8 @@ fpheap_cache_free_bulk_sized(fpheap_cache *cache, void *const *objects,
 {
     fph_free_bulk_sized(cache->heap, cache->bins, objects, n, size);
 }
+
+/* --- pools ---------------------------------------------------------------- */
 
 /* The bin of a pool that this thread gets from. */
 FPH_INLINE fph_bin *
@@ -1650,41 +1811,96 @@ fpheap_pool_get(fpheap_pool *pool)
 {
     void *object = fph_take(fph_pool_bin(pool));
 
-    return FPH_LIKELY(object != NULL) ? object : fph_pool_get_miss(pool);
+    if (FPH_UNLIKELY(object == NULL))
+        return fph_pool_get_miss(pool);
+    fph_heads_begin(fph_entry_of(pool->heap)->bins, &object, 1,
+                    pool->requested, pool->tag, pool->destructor);
+    return object;
 }
 
 FPH_INLINE void
 fpheap_pool_put(fpheap_pool *pool, void *object)
 {
-    fph_pool_verify(pool, object);
-    if (!FPH_LIKELY(pool->one_bin))
+    if (!fph_pool_owns(pool, object))
+        return;
+    if (FPH_LIKELY(pool->one_bin))
+        fph_free_to(pool->heap, fph_entry_of(pool->heap)->bins,
+                    fph_pool_bin(pool), object);
+    else
         fpheap_free(pool->heap, object);
-    else if (FPH_UNLIKELY(object == NULL
-                          || !fph_put(fph_pool_bin(pool), object)))
-        fph_free_miss(pool->heap, object);
 }
 
 FPH_INLINE int
 fpheap_pool_get_bulk(fpheap_pool *pool, void **objects, unsigned n)
 {
-    if (FPH_LIKELY(fph_take_bulk(fph_pool_bin(pool), objects, n)))
-        return 0;
-    return fph_pool_bulk_miss(pool, objects, n);
+    if (!FPH_LIKELY(fph_take_bulk(fph_pool_bin(pool), objects, n)))
+        return fph_pool_bulk_miss(pool, objects, n);
+    fph_heads_begin(fph_entry_of(pool->heap)->bins, objects, n,
+                    pool->requested, pool->tag, pool->destructor);
+    return 0;
 }
 
 FPH_INLINE void
 fpheap_pool_put_bulk(fpheap_pool *pool, void *const *objects, unsigned n)
 {
 #if FPHEAP_CHECK
-    unsigned i;
-
-    for (i = 0; i < n; i++)
-        fph_pool_verify(pool, objects[i]);
-#endif
+    for (; n > 0; n--)
+        fpheap_pool_put(pool, *objects++);
+#else
     if (!FPH_LIKELY(pool->one_bin
-                    && fph_put_bulk(fph_pool_bin(pool), objects, n)))
+                    && fph_free_bulk_to(fph_entry_of(pool->heap)->bins,
+                                        fph_pool_bin(pool), objects, n)))
         fph_free_bulk_miss(pool->heap, objects, n);
+#endif
 }
+
+#if FPHEAP_HEADER
+/* --- references ----------------------------------------------------------- */
+
+FPHEAP_API void fph_unref_last(fpheap *heap, void *object);
+
+FPH_INLINE unsigned
+fpheap_refs(const void *object)
+{
+    return FPH_LOAD(&fph_head_of(object)->refs, ACQUIRE);
+}
+
+#if FPHEAP_NO_THREADS
+#  define FPH_REFS_ADD(object, n, order) \
+    ((fph_head_of(object)->refs += (n)) - (n))
+#else
+#  define FPH_REFS_ADD(object, n, order) \
+    __atomic_fetch_add(&fph_head_of(object)->refs, n, __ATOMIC_##order)
+#endif
+
+FPH_INLINE void
+fpheap_ref(void *object)
+{
+    (void)FPH_REFS_ADD(object, 1u, RELAXED);
+}
+
+/* Nobody can add a reference to an object of which the caller has the only one,
+ * so 1 says that it is the last; and acquire, as the release of the decrements
+ * before it, that the others are done. */
+FPH_INLINE void
+fpheap_unref(fpheap *heap, void *object)
+{
+    unsigned refs;
+
+    if (object == NULL)
+        return;
+    refs = fpheap_refs(object);
+    if (refs > 1) {
+        if (FPH_REFS_ADD(object, -1u, ACQ_REL) != 1)
+            return;
+        FPH_STORE(&fph_head_of(object)->refs, 1u, RELAXED);
+    }
+    if (refs != 0 && fph_head_of(object)->destructor != 0)
+        fph_unref_last(heap, object);
+    else
+        fpheap_free(heap, object);
+}
+#endif
 
 #ifdef __cplusplus
 }
@@ -2110,12 +2326,14 @@ typedef struct fph_line {
 
 /* Geometry of a class.  Written by fpheap_create and, a pool's, when it begins;
  * read by who has a slab of it, and by statistics, which may meet a pool that
- * ends and the next: hence size, pages and magazine are atomic. */
+ * ends and the next: hence size, skip, pages and magazine are atomic. */
 typedef struct fph_class {
     uint32_t size;
     uint32_t inverse;          /* 2^32 / size, rounded up */
     uint32_t count;            /* objects in a slab */
     uint32_t count0;           /* in a slab that starts at page 0; 0: none */
+    uint32_t skip;             /* bytes before a slab's first object: its header
+                                  and what aligns it; 0 without headers */
     uint16_t pages;            /* of a slab */
     uint16_t magazine;         /* objects in a full magazine */
 } fph_class;
@@ -2157,6 +2375,10 @@ struct fph_state {
     fph_pin    pin;                        /* the first region's */
     fph_word   limit;                      /* of region_bytes; 0: none */
     fph_word   region_bytes;               /* and what is being asked for */
+#if FPHEAP_HEADER
+    fph_word   tag_objects[FPHEAP_TAGS];   /* by threads without a cache */
+    fph_word   tag_bytes[FPHEAP_TAGS];
+#endif
     fph_word   moves_begun;                /* POOL */
     fph_word   moves_ended;
     fph_word   pool_is[FPHEAP_MAX_POOLS];  /* POOL */
@@ -2222,8 +2444,11 @@ static uint32_t
 fph_meta_install(fph_state *state, uint64_t full, char *chunk, size_t bytes)
 {
     uint64_t cursor = fph_load_relaxed(&state->meta_cursor.word);
-    uint64_t block  = fph_fetch_add_relaxed(&state->meta_numbers, 1);
+    uint64_t block;
 
+    if (cursor >> 32 != full)
+        return 0;
+    block = fph_fetch_add_relaxed(&state->meta_numbers, 1);
     if (block >= FPH_TABLE_MAX)
         return 0;
     FPH_STORE(&state->meta[block], chunk, RELAXED);
@@ -2331,11 +2556,14 @@ fph_stack_take(const fph_state *state, fph_word *stack)
  *       was cleared by fetch_and belongs to the clearer alone.
  *   R2  fit[k] has a bit for each open chunk that may have a free run of pages
  *       that counts for k: page 0 for k = 0, 1 << (k - 1) pages above page 0
- *       for the rest.  A set bit may be wrong, a clear one never (seen from
- *       after the call that freed the pages).
+ *       for the rest.  A set bit may be wrong; a clear one is, while a thread
+ *       is between clearing it and looking again.
  *   R3  hints[node][k] has the number of a region below which no region of the
  *       node has a bit in fit[k]; k = FPH_FITS stands for fresh[].  It may be
- *       too low, never too high (seen from after the call that set the bit).
+ *       too low; it is too high while a thread is between setting a bit and
+ *       lowering the hint.  A thread that stops there hides pages from nobody:
+ *       who would fail sets the bits and the hints of all free pages first, in
+ *       fph_node_close.
  *   R4  A region leaves only after one thread has cleared all its fresh bits;
  *       its descriptor stays, unused, and serves a later region of its node.
  *
@@ -2667,9 +2895,11 @@ fph_provider_iova(const fpheap *heap, const void *chunk)
     return iova;
 }
 
-/* The most chunks of one region that are used: its maps must fit a meta
- * block. */
-#define FPH_REGION_MAX (FPHEAP_CHUNK / 64)
+/* The most chunks of one region that are used: its maps must fit a meta block,
+ * and its bytes a size_t. */
+#define FPH_REGION_MAX                                                      \
+    (FPHEAP_CHUNK / 64 < SIZE_MAX / 2 / FPHEAP_CHUNK ? FPHEAP_CHUNK / 64    \
+                                            : SIZE_MAX / 2 / FPHEAP_CHUNK)
 
 /* The whole aligned chunks in a piece of memory. */
 static size_t
@@ -2770,6 +3000,18 @@ fph_obtain(fpheap *heap, int node, size_t chunks, size_t wish,
         rc = fph_obtain_bytes(heap, node, chunks,
                               (chunks + 1) << FPHEAP_CHUNK_SHIFT, raw);
     return rc;
+}
+
+/* What a descriptor has room for: a power of two, so that it serves regions of
+ * about its size later. */
+static size_t
+fph_region_capacity(size_t chunks)
+{
+    size_t capacity = 1;
+
+    while (capacity < chunks)
+        capacity *= 2;
+    return capacity;
 }
 
 static size_t
@@ -2892,16 +3134,17 @@ static fph_region *
 fph_region_make(fph_state *state, const fpheap_region *raw, int node,
                 unsigned *pinned)
 {
-    char       *base   = NULL;
-    size_t      chunks = fph_aligned_part(raw, &base);
-    uint64_t    slot   = fph_region_slot(state);
-    void       *record = slot == FPH_TABLE_MAX ? NULL
-                       : fph_region_record(state, base, chunks, raw, pinned);
+    char       *base     = NULL;
+    size_t      capacity = fph_region_capacity(fph_aligned_part(raw, &base));
+    void       *record   = fph_region_record(state, base, capacity, raw,
+                                             pinned);
+    uint64_t    slot     = record == NULL ? FPH_TABLE_MAX
+                                          : fph_region_slot(state);
     fph_region *region;
 
-    if (record == NULL)
+    if (slot == FPH_TABLE_MAX)
         return NULL;
-    region = fph_region_format(state, record, node, chunks, *pinned);
+    region = fph_region_format(state, record, node, capacity, *pinned);
     fph_store_relaxed(&region->used, 1);
     fph_region_publish(state, region, slot);
     return region;
@@ -2972,6 +3215,14 @@ fph_growth_leave(fph_state *state, uint64_t ticket)
     fph_cas_release(&state->growing, &ticket, 0);
 }
 
+static size_t
+fph_growth_clamp(const fpheap *heap, size_t chunks)
+{
+    if (chunks > heap->growth_max >> FPHEAP_CHUNK_SHIFT)
+        chunks = heap->growth_max >> FPHEAP_CHUNK_SHIFT;
+    return chunks < FPH_REGION_MAX ? chunks : FPH_REGION_MAX;
+}
+
 /* Chunks to ask for: two, or the 16th part of what there is.  So what is
  * obtained and not needed yet is little, and the regions stay few: 70 in a
  * gigabyte, 1,100 in a terabyte with the default growth_max. */
@@ -2982,9 +3233,7 @@ fph_growth_step(const fpheap *heap)
 
     if (bytes < 2 * FPHEAP_CHUNK)
         bytes = 2 * FPHEAP_CHUNK;
-    if (bytes > heap->growth_max)
-        bytes = heap->growth_max;
-    return bytes >> FPHEAP_CHUNK_SHIFT;
+    return fph_growth_clamp(heap, bytes >> FPHEAP_CHUNK_SHIFT);
 }
 
 /* Get a region with at least `chunks` fresh chunks, and one more to pin if it
@@ -3003,7 +3252,8 @@ fph_grow(fpheap *heap, int node, size_t chunks, unsigned pinned)
         return -EDEADLK;
     if (!fph_growth_enter(state, &ticket))
         return 0;
-    wish = pinned ? (size_t)fph_load_relaxed(&state->meta_blocks) / 2
+    wish = pinned ? fph_growth_clamp(heap, (size_t)fph_load_relaxed(
+                                               &state->meta_blocks) / 2)
                   : fph_growth_step(heap);
     began = fph_now_ns();
     rc = fph_obtain(heap, node, chunks + pinned, wish, &raw);
@@ -3269,7 +3519,7 @@ fph_record_of(fph_chunk *chunk, unsigned page)
     return &chunk->slab[FPH_LOAD(&chunk->first[page], RELAXED)];
 }
 
-/* Where the first object of a slab that starts at a page is. */
+/* Where a slab that starts at a page begins. */
 static inline char *
 fph_slab_base(char *chunk_base, unsigned page)
 {
@@ -3333,6 +3583,21 @@ fph_fit_raise(fph_region *region, size_t index, uint64_t free)
             continue;
         fph_fetch_or_seq_cst(word, bit);                            /* F10 */
         fph_hint_lower(region, k);
+    }
+}
+
+/* The same for pages that another thread may be about to raise, R3. */
+static void
+fph_fit_renew(fph_region *region, size_t index, uint64_t free)
+{
+    uint64_t bit = (uint64_t)1 << index % 64;
+    unsigned k;
+
+    for (k = 0; k < FPH_FITS; k++) {
+        if (fph_fits(free, k)) {
+            fph_fetch_or_seq_cst(&region->fit[k][index / 64], bit); /* F10 */
+            fph_hint_lower(region, k);
+        }
     }
 }
 
@@ -3497,8 +3762,8 @@ fph_pages_free(fph_chunk *chunk, uint64_t pages)
         fph_chunk_try_close(region, index);
 }
 
-/* Close the chunks of a node that fpheap_reserve has left open.  Returns how
- * many. */
+/* Close the chunks of a node that fpheap_reserve has left open, and see to it
+ * that all other free pages are found.  Returns how many it closed. */
 static size_t
 fph_node_close(const fph_state *state, int node)
 {
@@ -3509,8 +3774,12 @@ fph_node_close(const fph_state *state, int node)
         fph_region *region = fph_region_on(state, i, node);
 
         for (index = 0; region != NULL && index < region->capacity; index++) {
-            if (fph_load_relaxed(&region->free[index]) == FPH_ALL_PAGES)
+            uint64_t free = fph_load_relaxed(&region->free[index]);
+
+            if (free == FPH_ALL_PAGES)
                 closed += (size_t)fph_chunk_try_close(region, index);
+            else if (free != 0)
+                fph_fit_renew(region, index, free);
         }
     }
     return closed;
@@ -3666,6 +3935,13 @@ fph_bin_class(const fph_state *state, unsigned bin)
     return &state->classes[bin % FPH_CLASSES];
 }
 
+/* The first object of a slab of a class that starts at a page. */
+static inline char *
+fph_slab_first(const fph_class *klass, char *chunk_base, unsigned page)
+{
+    return fph_slab_base(chunk_base, page) + FPH_LOAD(&klass->skip, RELAXED);
+}
+
 static inline int
 fph_bin_node(unsigned bin)
 {
@@ -3676,8 +3952,8 @@ fph_bin_node(unsigned bin)
  *
  *   Q1  A pool's quota counts the objects that are not free in their slabs: it
  *       is raised before a holder clears their bits, and lowered after a giver
- *       has set them.  So live + parked <= claimed <= max.  Both are in one word,
- *       so a change of max and a claim are one after the other.
+ *       has set them.  So live + parked <= claimed <= max.  Both are in one
+ *       word, so a change of max and a claim are one after the other.
  *   Q2  slabs and objects count what was constructed and not destructed yet.
  *
  *       where                       order    partner  what must be seen
@@ -3814,7 +4090,7 @@ fph_slab_make(fph_state *state, fph_chunk *chunk, unsigned page, unsigned bin,
     unsigned         i;
     size_t           w;
 
-    slab->base = fph_slab_base(chunk->base, page);
+    slab->base = fph_slab_first(klass, chunk->base, page);
     slab->size = klass->size;
     slab->inverse = klass->inverse;
     for (w = 0; w * 64 < count; w++)
@@ -3847,7 +4123,8 @@ fph_slab_carve(fpheap *heap, unsigned bin, int *refused)
     if (chunk == NULL)
         return NULL;
     count = page == 0 ? klass->count0 : klass->count;
-    *refused = fph_pool_construct(pool, fph_slab_base(chunk->base, page),
+    *refused = fph_pool_construct(pool,
+                                  fph_slab_first(klass, chunk->base, page),
                                   klass->size, count);
     if (*refused != 0) {
         fph_pages_free(chunk, fph_page_mask(page, klass->pages));
@@ -3861,7 +4138,8 @@ fph_slab_carve(fpheap *heap, unsigned bin, int *refused)
 }
 
 /* Give the pages of a slab back that the caller holds, all objects of which are
- * free and announced (S3), unless its pool keeps it.  Returns whether it did. */
+ * free and announced (S3), unless its pool keeps it.  Returns whether it
+ * did. */
 static int
 fph_slab_retire(fph_state *state, fph_slab *slab)
 {
@@ -4097,8 +4375,8 @@ fph_slab_give(fph_state *state, void *const *objects, size_t n)
 }
 
 /* Claim up to n objects of a slab that the caller holds and lets go, as far as
- * its pool's quota goes.  What is announced is there (S2), so nothing is counted
- * that is not claimed. */
+ * its pool's quota goes.  What is announced is there (S2), so nothing is
+ * counted that is not claimed. */
 static size_t
 fph_slab_serve(fph_state *state, fpheap_pool *pool, fph_slab *slab,
                void **objects, size_t n)
@@ -4258,8 +4536,8 @@ fph_depot_get(fph_state *state, unsigned bin)
         fph_stack_pop(state, &state->depots[bin].full);
 }
 
-/* A thread moves objects of bins other than the one it was called for:
- * fpheap_pool_destroy looks again when it has ended. */
+/* A thread moves objects and pages for other ends than its own call's: who does
+ * not find what it looks for meanwhile looks again when it has ended. */
 static void
 fph_moves_begin(fph_state *state)
 {
@@ -4376,8 +4654,8 @@ fph_depot_drain(fph_state *state, unsigned bin)
  *       else waits.  Pins are taken in the order of seats.
  *   H3  A bin's loaded magazine and its spare belong to the cache (D1).  A bin
  *       without magazines is all zero.
- *   H4  Only its owner puts a magazine into a cache, in a call that allocates or
- *       frees an object of that bin.  Taking one out is a swap: the owner's
+ *   H4  Only its owner puts a magazine into a cache, in a call that allocates
+ *       or frees an object of that bin.  Taking one out is a swap: the owner's
  *       flush, and a fpheap_pool_destroy beside it, get it once.  What is in it
  *       was put there by calls that came before the destroy.
  *
@@ -4493,8 +4771,8 @@ fph_bin_unload(fpheap_cache *cache, unsigned number)
     return magazine;
 }
 
-/* Objects in the magazines of a bin, as another thread sees them: between two of
- * its owner's stores the pointers may be of different magazines. */
+/* Objects in the magazines of a bin, as another thread sees them: between two
+ * of its owner's stores the pointers may be of different magazines. */
 static size_t
 fph_cache_objects(const fpheap_cache *cache, unsigned number)
 {
@@ -4504,7 +4782,9 @@ fph_cache_objects(const fpheap_cache *cache, unsigned number)
     void         **top   = FPH_LOAD(&bin->top, RELAXED);
     fph_magazine  *spare = FPH_LOAD(&cache->spare[number], RELAXED);
 
-    return (base <= top && top <= limit ? (size_t)(top - base) : 0)
+    return (base != NULL && base <= top && top <= limit
+            && (size_t)(top - base) <= FPHEAP_MAGAZINE ? (size_t)(top - base)
+                                                       : 0)
          + (spare == NULL ? 0 : FPH_LOAD(&spare->count, RELAXED));
 }
 
@@ -4618,8 +4898,8 @@ fph_forked(void)
 }
 
 /* The key whose destructor is fph_seat_leave.  Threads that come first at the
- * same time make one each, and all but one delete theirs.  Returns 0 if there
- * are no more keys. */
+ * same time make one each, and all but one delete theirs; fph_forked may be
+ * called more than once.  Returns 0 if there are no more keys. */
 static int
 fph_seat_key(pthread_key_t *key)
 {
@@ -4627,10 +4907,11 @@ fph_seat_key(pthread_key_t *key)
     uint64_t        other = fph_load_acquire(&made);
 
     if (other == 0) {
-        if (pthread_key_create(key, fph_seat_leave) != 0)
+        if (pthread_atfork(NULL, NULL, fph_forked) != 0
+            || pthread_key_create(key, fph_seat_leave) != 0)
             return 0;
         if (fph_cas_acq_rel(&made, &other, (uint64_t)*key + 1))
-            return pthread_atfork(NULL, NULL, fph_forked) == 0;
+            return 1;
         pthread_key_delete(*key);
     }
     *key = (pthread_key_t)(other - 1);
@@ -4689,17 +4970,24 @@ fph_seated(void)
 
 /* --- caches --------------------------------------------------------------- */
 
+/* Asked in a heap that serves malloc, the system's answer may need it: then
+ * node 0 serves. */
 static int
 fph_thread_node(const fpheap *heap)
 {
-    int node = 0;
+    static FPH_TLS unsigned asking;
+    int                     node = 0;
 
+    if (asking)
+        return 0;
+    asking = 1;
     if (heap->thread_node != NULL)
         node = heap->thread_node(heap->thread_node_ctx);
 #if FPHEAP_USE_LIBNUMA
     else if (heap->nodes > 1)
         node = numa_node_of_cpu(sched_getcpu());
 #endif
+    asking = 0;
     return node >= 0 && (unsigned)node < heap->nodes ? node : 0;
 }
 
@@ -4720,8 +5008,9 @@ fph_cache_memory(fpheap *heap, unsigned seat, int node, int grow)
     ref = fph_meta_cut(heap->state, bytes);
     if (ref == 0 && grow)
         ref = fph_meta_get(heap, node, bytes, &error);
-    if (ref == 0)
-        return NULL;
+    cache = FPH_LOAD(slot, RELAXED);
+    if (cache != NULL || ref == 0)
+        return cache;          /* the provider's callback has made it */
     cache = (fpheap_cache *)fph_meta_at(heap->state, ref);
     memset(cache, 0, bytes);
     cache->heap = heap;
@@ -4806,8 +5095,8 @@ fph_depot_bytes(const fpheap *heap, int node)
     return bytes;
 }
 
-/* 1 while this thread reclaims: a destructor that it calls may use the heap, but
- * starts no pass of its own. */
+/* 1 while this thread reclaims: a destructor that it calls may use the heap,
+ * but starts no pass of its own. */
 static FPH_TLS unsigned fph_reclaiming;
 
 /* Flush this thread's cache, empty the depots of a node, retire its empty slabs
@@ -4837,17 +5126,33 @@ fph_reclaim(fpheap *heap, int node)
 /* Where a call that found no memory stands. */
 typedef struct fph_search {
     unsigned steps;
-    int      refused;          /* more memory would not help: a negative errno */
+    int      refused;          /* a negative errno: memory would not help */
     int      error;            /* 0 or a negative errno */
+    uint64_t deadline;         /* of the wait for others; 0: not begun */
 } fph_search;
+
+/* Whether to look again before a call fails: while another thread moves what is
+ * free it cannot be found.  FPHEAP_GROWTH_WAIT_MS at most. */
+static int
+fph_search_again(const fph_state *state, fph_search *search)
+{
+    if (fph_reclaiming
+        || fph_load_relaxed(&state->moves_ended)
+           == fph_load_relaxed(&state->moves_begun))
+        return 0;
+    if (search->deadline == 0)
+        search->deadline = fph_deadline();
+    fph_yield();
+    return fph_now_ns() < search->deadline;
+}
 
 /* Whether a chunk or more can be taken back.  A pass costs what is parked, and
  * saves a call to the provider and the first touch of a chunk. */
 static int
 fph_reclaim_pays(const fpheap *heap, int node)
 {
-    return fph_load_relaxed(&heap->state->empty_slabs) * FPHEAP_PAGE
-               >= FPHEAP_CHUNK
+    /* It may be below 0 while a slab is claimed that is just announced. */
+    return (int64_t)fph_load_relaxed(&heap->state->empty_slabs) >= FPH_PAGES
         || fph_depot_bytes(heap, node) >= FPHEAP_CHUNK;
 }
 
@@ -4874,7 +5179,7 @@ fph_find_memory(fpheap *heap, int node, size_t chunks, fph_search *search)
             fph_reclaim(heap, node);
         return 1;
     }
-    return 0;
+    return fph_search_again(heap->state, search);
 }
 
 /* [MISS] ===================================================================
@@ -4931,7 +5236,7 @@ static int
 fph_bin_refill(fpheap_cache *cache, unsigned number)
 {
     fpheap       *heap   = cache->heap;
-    fph_search    search = { 0, 0, 0 };
+    fph_search    search = { 0, 0, 0, 0 };
     fph_magazine *full;
 
     do {
@@ -4982,7 +5287,7 @@ fph_bin_make_room(fpheap_cache *cache, unsigned number)
 static int
 fph_claim_one(fpheap *heap, unsigned number, void **object)
 {
-    fph_search search = { 0, 0, 0 };
+    fph_search search = { 0, 0, 0, 0 };
 
     while (fph_bin_claim(heap, number, object, 1, &search.refused) == 0) {
         if (!fph_find_memory(heap, fph_bin_node(number), 1 /* chunk */,
@@ -5004,6 +5309,8 @@ fph_bin_alloc(fpheap *heap, unsigned number, void **object)
     rc = fph_bin_refill(cache, number);
     if (rc == 0)
         *object = fph_take(&cache->bins[number]);
+    else if (rc == -ENOMEM)    /* it may have lacked a magazine only */
+        rc = fph_claim_one(heap, number, object);
     return rc;
 }
 
@@ -5037,7 +5344,10 @@ fph_bin_free(fpheap *heap, unsigned number, void *object)
  *       FPH_PAGES pages, or one unused, are in the chunk before them; the
  *       record is the one of the first of these pages.
  *   L2  tail[i] is the distance to the chunk with the record exactly for tails.
- *   L3  info goes from FPH_RUN or FPH_HUGE to 0 by one CAS: who makes it frees.
+ *   L3  With headers the page before an object is its own too, and the object's
+ *       header at its end; of a run, info has the number of these pages in the
+ *       place of the bin.
+ *   L4  info goes from FPH_RUN or FPH_HUGE to 0 by one CAS: who makes it frees.
  */
 
 /* The record of a new large object that owns these pages of an open chunk. */
@@ -5056,15 +5366,17 @@ fph_large_record(fph_chunk *chunk, unsigned first, unsigned pages, char *base,
 static void *
 fph_run_alloc(fpheap *heap, int node, unsigned pages, unsigned align)
 {
+    unsigned   front = FPHEAP_HEADER ? align : 0;
     unsigned   first = 0;
-    fph_chunk *chunk = fph_pages_claim(heap, node, pages, align, 0 /* page0 */,
-                                       &first);
+    fph_chunk *chunk = fph_pages_claim(heap, node, front + pages, align,
+                                       0 /* page0 */, &first);
     char      *base;
 
     if (chunk == NULL)
         return NULL;
-    base = chunk->base + ((size_t)first << FPHEAP_PAGE_SHIFT);
-    fph_large_record(chunk, first, pages, base, fph_info(FPH_RUN, 0, pages));
+    base = chunk->base + ((size_t)(first + front) << FPHEAP_PAGE_SHIFT);
+    fph_large_record(chunk, first, front + pages, base,
+                     fph_info(FPH_RUN, front, front + pages));
     return base;
 }
 
@@ -5074,7 +5386,7 @@ fph_huge_held(uint64_t pages)
 {
     unsigned held = (unsigned)(pages % FPH_PAGES);
 
-    return held == 0 ? 1 : held;
+    return held == 0 ? 1 : held + FPHEAP_HEADER;
 }
 
 static void *
@@ -5133,19 +5445,22 @@ static int
 fph_large_alloc(fpheap *heap, int node, size_t size, size_t align,
                 void **object)
 {
-    fph_search search = { 0, 0, 0 };
-    size_t     step, pages;
+    fph_search search = { 0, 0, 0, 0 };
+    size_t     step, pages, run;
 
     if (size > SIZE_MAX / 2 - FPHEAP_CHUNK)
         return -ENOMEM;
     step = align <= FPHEAP_PAGE ? 1 : align >> FPHEAP_PAGE_SHIFT;
-    pages = (size + FPHEAP_PAGE - 1) >> FPHEAP_PAGE_SHIFT;
-    if (step + pages > FPH_PAGES)
+    pages = size == 0 ? 1 : (size + FPHEAP_PAGE - 1) >> FPHEAP_PAGE_SHIFT;
+    run = step + pages + (FPHEAP_HEADER ? step : 0);
+    if (run > FPH_PAGES)
         pages = (pages + step - 1) & ~(step - 1);
+    if (FPHEAP_HEADER && pages % FPH_PAGES == FPH_PAGES - 1)
+        pages++;               /* page 0 is in front of none */
     if (pages > UINT32_MAX)
         return -ENOMEM;
     do {
-        *object = step + pages <= FPH_PAGES
+        *object = run <= FPH_PAGES
                 ? fph_run_alloc(heap, node, (unsigned)pages, (unsigned)step)
                 : fph_huge_alloc(heap, node, pages);
         if (*object != NULL)
@@ -5165,7 +5480,7 @@ fph_large_free(fph_chunk *chunk, void *object)
 
     if (fph_info_kind(info) == FPH_NOTHING || record->base != (char *)object
         || fph_info_kind(info) == FPH_SLAB
-        || !fph_cas_acquire(&record->info, &info, 0)) {             /* L3 */
+        || !fph_cas_acquire(&record->info, &info, 0)) {             /* L4 */
         FPHEAP_PANIC("fpheap: free of a pointer that is no live object");
         return;
     }
@@ -5203,19 +5518,77 @@ fph_home(fpheap *heap)
 typedef struct fph_want {
     unsigned k;                /* the class; 0: by size */
     size_t   size;
+    size_t   align;            /* of what has no class */
     void   **objects;
-    size_t   n;
+    unsigned n;
     int      bulk;
+    unsigned tag;
+    unsigned destructor;
 } fph_want;
 
 static fph_want
-fph_want_size(size_t size, void **objects, size_t n, int bulk)
+fph_want_size(size_t size, void **objects, unsigned n, int bulk)
 {
-    fph_want want = { 0, size == 0 ? 1 : size, objects, n, bulk };
+    fph_want want = { 0, size, FPHEAP_PAGE, objects, n, bulk, 0, 0 };
 
-    if (fph_has_class(want.size))
-        want.k = fph_class_of(want.size);
+    if (size == 0)
+        want.k = fph_class_of(1);
+    else if (fph_has_class(size))
+        want.k = fph_class_of(size);
     return want;
+}
+
+#if FPHEAP_HEADER
+/* Count n objects of a tag, and their bytes, which begin (or end, both
+ * negative) in a slow path. */
+static void
+fph_tally_slow(fpheap *heap, unsigned tag, size_t n, size_t bytes)
+{
+    fpheap_cache *cache = fph_cache_mine(heap);
+
+    if (cache != NULL) {
+        fph_tally_add(cache->bins, tag, n, bytes);
+        return;
+    }
+    fph_fetch_add_relaxed(&heap->state->tag_objects[tag],
+                          (uint64_t)(int64_t)(ptrdiff_t)n);
+    fph_fetch_add_relaxed(&heap->state->tag_bytes[tag],
+                          (uint64_t)(int64_t)(ptrdiff_t)bytes);
+}
+
+/* End the header of an object in a slow path.  Returns 0 if it cannot be. */
+static int
+fph_head_end_slow(fpheap *heap, void *object)
+{
+    fph_head *head = fph_head_of(object);
+    unsigned  refs = fpheap_refs(object);
+
+    if (refs != 1) {
+        FPHEAP_PANIC(refs == 0 ? "fpheap: double free"
+                               : "fpheap: free of an object with references");
+        return 0;
+    }
+    fph_tally_slow(heap, head->tag, (size_t)-1,
+                   (size_t)0 - (size_t)head->requested);
+    FPH_STORE(&head->refs, 0u, RELAXED);
+    return 1;
+}
+#endif
+
+/* Write the headers of what a call was served with, and count it. */
+static void
+fph_want_begin(fpheap *heap, const fph_want *want)
+{
+#if FPHEAP_HEADER
+    unsigned i;
+
+    for (i = 0; i < want->n; i++)
+        fph_head_begin(want->objects[i], want->size, want->tag,
+                       want->destructor);
+    fph_tally_slow(heap, want->tag, want->n, want->n * want->size);
+#else
+    (void)heap, (void)want;
+#endif
 }
 
 static int fph_bulk_from(fpheap *heap, unsigned bin, const fph_want *want);
@@ -5225,13 +5598,18 @@ static int
 fph_serve_from(fpheap *heap, int node, const fph_want *want)
 {
     unsigned bin = (unsigned)node * FPH_CLASSES + want->k;
+    int      rc;
 
     if (want->bulk)
-        return fph_bulk_from(heap, bin, want);
-    if (want->k == 0)
-        return fph_large_alloc(heap, node, want->size, FPHEAP_PAGE,
-                               want->objects);
-    return fph_bin_alloc(heap, bin, want->objects);
+        rc = fph_bulk_from(heap, bin, want);
+    else if (want->k == 0)
+        rc = fph_large_alloc(heap, node, want->size, want->align,
+                             want->objects);
+    else
+        rc = fph_bin_alloc(heap, bin, want->objects);
+    if (rc == 0)
+        fph_want_begin(heap, want);
+    return rc;
 }
 
 /* Serve from this thread's node, or with FPHEAP_SPILL from another. */
@@ -5283,11 +5661,23 @@ fpheap_alloc_on(fpheap *heap, size_t size, int node)
     return fph_result(rc, object);
 }
 
+/* Give an object back to its bin or pages. */
+static void
+fph_release(fpheap *heap, fph_chunk *chunk, void *object)
+{
+    unsigned bin = ((uintptr_t)object & FPH_CHUNK_MASK) == 0 ? 0
+                 : fph_place_of(object) / (unsigned)FPH_BIN_STEP;
+
+    if (bin == 0)
+        fph_large_free(chunk, object);
+    else
+        fph_bin_free(heap, bin, object);
+}
+
 FPH_NOINLINE FPHEAP_API void
 fph_free_miss(fpheap *heap, void *object)
 {
     fph_chunk *chunk;
-    unsigned   bin;
 
     if (object == NULL)
         return;
@@ -5296,12 +5686,11 @@ fph_free_miss(fpheap *heap, void *object)
         FPHEAP_PANIC("fpheap: free of a pointer that is not from this heap");
         return;
     }
-    bin = ((uintptr_t)object & FPH_CHUNK_MASK) == 0 ? 0
-        : fph_place_of(object) / (unsigned)FPH_BIN_STEP;
-    if (bin == 0)
-        fph_large_free(chunk, object);
-    else
-        fph_bin_free(heap, bin, object);
+#if FPHEAP_HEADER
+    if (!fph_head_end_slow(heap, object))
+        return;
+#endif
+    fph_release(heap, chunk, object);
 }
 
 /* --- bulk ----------------------------------------------------------------- */
@@ -5344,7 +5733,7 @@ static int
 fph_batch_fill(fpheap *heap, const fph_batch *batch, fph_magazine *magazine,
                size_t n)
 {
-    fph_search search = { 0, 0, 0 };
+    fph_search search = { 0, 0, 0, 0 };
     int        node   = fph_bin_node(batch->bin);
     int        rc     = 0;
 
@@ -5404,7 +5793,8 @@ fph_batch_end(fpheap *heap, fph_batch *batch)
     while ((magazine = fph_batch_pop(heap->state, batch)) != NULL) {
         if (batch->size != 0) {
             for (i = 0; i < magazine->count; i++)
-                fph_free_miss(heap, magazine->slot[i]);
+                fph_large_free(fph_chunk_of(heap->state, magazine->slot[i]),
+                               magazine->slot[i]);
             fph_magazine_set_count(magazine, 0);
             fph_empty_put(heap->state, batch->bin, magazine);
         } else if (cache != NULL) {
@@ -5498,6 +5888,23 @@ fph_free_bulk_miss(fpheap *heap, void *const *objects, unsigned n)
 
 /* --- other ways to allocate ----------------------------------------------- */
 
+/* Note that an object was asked for with another size. */
+static void *
+fph_resized(fpheap *heap, void *object, size_t size)
+{
+#if FPHEAP_HEADER
+    if (object != NULL) {
+        fph_head *head = fph_head_of(object);
+
+        fph_tally_slow(heap, head->tag, 0, size - (size_t)head->requested);
+        head->requested = size;
+    }
+#else
+    (void)heap, (void)size;
+#endif
+    return object;
+}
+
 FPHEAP_API void *
 fpheap_zalloc(fpheap *heap, size_t size)
 {
@@ -5521,6 +5928,7 @@ FPHEAP_API void *
 fpheap_aligned_alloc(fpheap *heap, size_t align, size_t size)
 {
     void    *object = NULL;
+    fph_want want   = fph_want_size(size, &object, 1, 0 /* bulk */);
     unsigned k;
     int      rc;
 
@@ -5530,12 +5938,16 @@ fpheap_aligned_alloc(fpheap *heap, size_t align, size_t size)
         size = align;
     if (align <= FPHEAP_PAGE && fph_has_class(size)) {
         for (k = fph_class_of(size); k < FPH_SIZES; k++) {
-            size = heap->state->classes[k].size;
-            if (size % align == 0)
-                return fpheap_alloc(heap, size);
+            size_t stride = heap->state->classes[k].size;
+
+            if (stride % align == 0)
+                return fph_resized(heap, fpheap_alloc(heap, stride - FPH_HEAD),
+                                   want.size);
         }
     }
-    rc = fph_large_alloc(heap, fph_home(heap), size, align, &object);
+    want.k = 0;
+    want.align = align;
+    rc = fph_serve(heap, &want);
     return fph_result(rc, object);
 }
 
@@ -5544,8 +5956,9 @@ static size_t
 fph_info_bytes(const fph_state *state, uint64_t info)
 {
     if (fph_info_kind(info) == FPH_SLAB)
-        return fph_bin_class(state, fph_info_bin(info))->size;
-    return (size_t)fph_info_count(info) << FPHEAP_PAGE_SHIFT;
+        return fph_bin_class(state, fph_info_bin(info))->size - FPH_HEAD;
+    return (size_t)(fph_info_count(info) - fph_info_bin(info))
+        << FPHEAP_PAGE_SHIFT;  /* L3 */
 }
 
 /* What covers a live object; FPH_NOTHING for memory that looks like none. */
@@ -5573,12 +5986,30 @@ fph_stays(uint64_t info, size_t usable, size_t size)
 {
     if (size == 0)
         size = 1;
-    if (fph_info_bin(info) % FPH_CLASSES >= FPH_SIZES)
-        return size <= usable;
     if (fph_info_kind(info) == FPH_SLAB)
-        return fph_has_class(size)
+        return fph_info_bin(info) % FPH_CLASSES >= FPH_SIZES ? size <= usable
+            : fph_has_class(size)
             && fph_class_of(size) == fph_class_of(usable);
     return !fph_has_class(size) && size <= usable && size > usable / 2;
+}
+
+/* An object with the tag, the flags and the destructor of another. */
+static void *
+fph_alloc_like(fpheap *heap, size_t size, const void *other)
+{
+#if FPHEAP_HEADER
+    const fph_head *head  = fph_head_of(other);
+    void           *moved = fpheap_alloc_tagged(heap, size, head->tag);
+
+    if (moved != NULL) {
+        fph_head_of(moved)->flags = head->flags;
+        fph_head_of(moved)->destructor = head->destructor;
+    }
+    return moved;
+#else
+    (void)other;
+    return fpheap_alloc(heap, size);
+#endif
 }
 
 FPHEAP_API void *
@@ -5593,8 +6024,8 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
     info = fph_info_of(heap->state, object);
     usable = fph_info_bytes(heap->state, info);
     if (fph_stays(info, usable, size))
-        return object;
-    moved = fpheap_alloc(heap, size);
+        return fph_resized(heap, object, size);
+    moved = fph_alloc_like(heap, size, object);
     if (moved == NULL)
         return NULL;
     memcpy(moved, object, size < usable ? size : usable);
@@ -5610,18 +6041,24 @@ static char *
 fph_object_base(const fph_state *state, char *chunk_base, unsigned first,
                 uint64_t info, const char *at)
 {
-    char  *base = fph_slab_base(chunk_base, first);
-    size_t size, number;
+    const fph_class *klass = fph_bin_class(state, fph_info_bin(info));
+    char            *base;
+    size_t           size, number;
 
     switch (fph_info_kind(info)) {
     case FPH_SLAB:
+        base = fph_slab_first(klass, chunk_base, first);
         if (at < base)
             return NULL;
-        size = fph_bin_class(state, fph_info_bin(info))->size;
+        size = FPH_LOAD(&klass->size, RELAXED);
         number = (size_t)(at - base) / size;
-        return number < fph_info_count(info) ? base + number * size : NULL;
+        return number < fph_info_count(info)
+            && (size_t)(at - base) - number * size < size - FPH_HEAD
+             ? base + number * size : NULL;
     case FPH_RUN:
-        return base;
+        base = chunk_base + ((size_t)(first + fph_info_bin(info))
+                             << FPHEAP_PAGE_SHIFT);         /* L3 */
+        return at >= base ? base : NULL;
     case FPH_HUGE:
         base = chunk_base + FPHEAP_CHUNK
              - ((size_t)(fph_info_count(info) % FPH_PAGES)
@@ -5636,9 +6073,11 @@ FPHEAP_API void *
 fpheap_base_of(fpheap *heap, const void *interior)
 {
     fph_state  *state = heap->state;
+    char       *at    = (char *)(uintptr_t)interior;
     size_t      index;
     fph_region *region = fph_region_find(state, interior, &index);
     fph_chunk  *chunk;
+    uint64_t    info;
     uint32_t    tail;
     unsigned    page, first;
 
@@ -5652,11 +6091,13 @@ fpheap_base_of(fpheap *heap, const void *interior)
          : (unsigned)(((uintptr_t)interior & FPH_CHUNK_MASK)
                       >> FPHEAP_PAGE_SHIFT);
     first = FPH_LOAD(&chunk->first[page], RELAXED);
-    return fph_object_base(state,
-                           FPH_LOAD(&region->base, RELAXED)
-                               + ((index - tail) << FPHEAP_CHUNK_SHIFT),
-                           first, fph_load_acquire(&chunk->slab[first].info),
-                           (const char *)interior);
+    info = fph_load_acquire(&chunk->slab[first].info);
+    /* If it is this chunk's still, all that was read is. */
+    if (FPH_LOAD(&region->chunk[index - tail], ACQUIRE) != chunk)
+        return NULL;
+    return fph_object_base(state, at - ((uintptr_t)at & FPH_CHUNK_MASK)
+                                     - ((size_t)tail << FPHEAP_CHUNK_SHIFT),
+                           first, info, at);
 }
 
 FPHEAP_API int
@@ -5681,24 +6122,29 @@ fpheap_iova(fpheap *heap, const void *object)
 
 /* --- memory --------------------------------------------------------------- */
 
-/* Touch the free pages of an open chunk while they are ours.  Returns how
+/* Touch the free pages of an open chunk, each while it is ours.  Returns how
  * many. */
 static size_t
 fph_chunk_touch(fph_region *region, size_t index)
 {
-    uint64_t   pages = fph_fetch_and_acquire(&region->free[index], 0);
-    fph_chunk *chunk = FPH_LOAD(&region->chunk[index], ACQUIRE);
-    uint64_t   rest;
+    size_t   touched = 0;
+    unsigned page;
 
-    for (rest = pages; rest != 0; rest &= rest - 1) {
-        unsigned page = fph_lowest_bit(rest);
+    for (page = 0; page < FPH_PAGES; page++) {
+        uint64_t   bit = (uint64_t)1 << page;
+        fph_chunk *chunk;
 
+        if (!(fph_load_relaxed(&region->free[index]) & bit)
+            || !(fph_fetch_and_acquire(&region->free[index], ~bit)  /* F9 */
+                 & bit))
+            continue;
+        chunk = FPH_LOAD(&region->chunk[index], ACQUIRE);
         fph_touch(fph_slab_base(chunk->base, page),
                   chunk->base + ((size_t)(page + 1) << FPHEAP_PAGE_SHIFT));
+        fph_pages_put(region, index, bit);
+        touched++;
     }
-    if (pages != 0)
-        fph_pages_put(region, index, pages);
-    return fph_popcount(pages);
+    return touched;
 }
 
 /* Touch all free memory of a node, and open its fresh chunks until `pages`
@@ -5709,6 +6155,7 @@ fph_node_touch(fpheap *heap, int node, size_t pages)
     size_t ready = 0;
     size_t i, index;
 
+    fph_moves_begin(heap->state);
     for (i = 0; i < fph_region_count(heap->state); i++) {
         fph_region *region = fph_region_on(heap->state, i, node);
 
@@ -5727,6 +6174,7 @@ fph_node_touch(fpheap *heap, int node, size_t pages)
             ready += FPH_PAGES;
         }
     }
+    fph_moves_end(heap->state);
     return ready;
 }
 
@@ -5768,7 +6216,10 @@ fpheap_reserve(fpheap *heap, size_t bytes, int node)
     if (rc != 0)
         return rc;
     while ((ready = fph_node_touch(heap, node, pages)) < pages) {
-        rc = fph_grow(heap, node, (pages - ready + FPH_PAGES - 1) / FPH_PAGES,
+        size_t chunks = (pages - ready + FPH_PAGES - 1) / FPH_PAGES;
+
+        rc = fph_grow(heap, node, chunks < FPH_REGION_MAX ? chunks
+                                                          : FPH_REGION_MAX,
                       0 /* pinned */);
         if (rc != 0)
             return rc;
@@ -5781,21 +6232,28 @@ fpheap_trim(fpheap *heap)
 {
     int node;
 
+    size_t bytes;
+
     for (node = 0; (unsigned)node < heap->nodes; node++)
         fph_reclaim(heap, node);
-    return fph_regions_release(heap);
+    fph_moves_begin(heap->state);
+    bytes = fph_regions_release(heap);
+    fph_moves_end(heap->state);
+    return bytes;
 }
 
 /* --- life ----------------------------------------------------------------- */
 
-/* Objects of a class in a slab of `pages` pages from `page` on. */
+/* Objects of a class in a slab of `pages` pages from `page` on.  Each takes its
+ * size, which ends where the header of the next begins. */
 static uint32_t
 fph_shape_count(const fph_class *klass, unsigned page, unsigned pages)
 {
     size_t bytes = ((size_t)pages << FPHEAP_PAGE_SHIFT)
                  - (page == 0 ? FPH_HEADER : 0);
+    size_t align = klass->skip - FPH_HEAD;
 
-    return (uint32_t)(bytes / klass->size);
+    return bytes < align ? 0 : (uint32_t)((bytes - align) / klass->size);
 }
 
 /* Pages of a slab: the fewest that make 8 objects and waste under 1/16 of
@@ -5805,8 +6263,8 @@ static unsigned
 fph_shape_pages(const fph_class *klass)
 {
     uint64_t least = UINT64_MAX;
-    unsigned best  = (unsigned)((klass->size + FPHEAP_PAGE - 1)
-                                >> FPHEAP_PAGE_SHIFT);
+    unsigned best  = (unsigned)((klass->size + klass->skip - FPH_HEAD
+                                 + FPHEAP_PAGE - 1) >> FPHEAP_PAGE_SHIFT);
     unsigned pages = best;
 
     for (; pages <= FPH_PAGES / 2; pages++) {
@@ -5826,8 +6284,8 @@ fph_shape_pages(const fph_class *klass)
 }
 
 /* The geometry of a class, given the bytes from one object to the next and
- * their alignment.  A slab of one page may be in page 0 if the objects are small
- * against it and their alignment divides the header. */
+ * their alignment, up to a page.  A slab of one page may be in page 0 if the
+ * objects are small against it and their alignment divides the header. */
 static void
 fph_shape(fph_class *klass, size_t size, size_t align)
 {
@@ -5835,6 +6293,9 @@ fph_shape(fph_class *klass, size_t size, size_t align)
 
     memset(klass, 0, sizeof *klass);
     klass->size = (uint32_t)size;
+    if (FPHEAP_HEADER)
+        klass->skip = (uint32_t)(align < sizeof(fph_head) ? sizeof(fph_head)
+                                 : align > FPHEAP_PAGE ? FPHEAP_PAGE : align);
     klass->inverse = (uint32_t)((((uint64_t)1 << 32) + size - 1) / size);
     klass->pages = (uint16_t)fph_shape_pages(klass);
     klass->count = fph_shape_count(klass, 1, klass->pages);
@@ -5913,7 +6374,7 @@ fph_configure(fpheap *heap, const char *name, const fpheap_config *config)
     heap->nodes = nodes == 0 ? 1 : nodes;
     heap->bins = heap->nodes * FPH_CLASSES;
     heap->places = heap->bins * (unsigned)FPH_BIN_STEP;
-    heap->sized_max = heap->nodes == 1 ? FPH_CLASS_MAX : 0;
+    heap->sized_max = heap->nodes == 1 ? FPH_CLASS_MAX - FPH_HEAD : 0;
     heap->entry = (unsigned)((size_t)(heap - fph_heaps) * sizeof(fph_entry));
     heap->flags = config->flags;
     heap->growth_max = config->growth_max != 0 ? config->growth_max
@@ -6148,7 +6609,8 @@ fph_census_record(const fph_state *state, fph_census *census,
         free = fph_slab_free_objects(fph_load_relaxed(&slab->state));
         census->slabs[k]++;
         census->capacity[k] += count;
-        census->free[k] += free > 0 ? (size_t)free : 0;
+        census->free[k] += free < 0 ? 0 : (size_t)free < count ? (size_t)free
+                                                               : count;
         census->size[k] = FPH_LOAD(&state->classes[k].size, RELAXED);
         census->waste_bytes += ((size_t)FPH_LOAD(&state->classes[k].pages,
                                                  RELAXED)
@@ -6157,8 +6619,8 @@ fph_census_record(const fph_state *state, fph_census *census,
                              - count * census->size[k];
         break;
     case FPH_HUGE:
-        if (count % FPH_PAGES == 0)
-            census->waste_bytes += FPHEAP_PAGE; /* held unused, L1 */
+        census->waste_bytes += (fph_huge_held(count) - count % FPH_PAGES)
+                            * FPHEAP_PAGE;      /* L1, L3 */
         census->large_objects++;
         census->large_bytes += count << FPHEAP_PAGE_SHIFT;
         break;
@@ -6246,6 +6708,26 @@ fph_census_live(const fph_census *census, unsigned k)
     return census->capacity[k] > gone ? census->capacity[k] - gone : 0;
 }
 
+/* What was asked for of all live bytes; 0 without headers. */
+static size_t
+fph_requested_bytes(fpheap *heap)
+{
+    size_t bytes = 0;
+#if FPHEAP_HEADER
+    unsigned tag;
+
+    for (tag = 0; tag < FPHEAP_TAGS; tag++) {
+        fpheap_tag_stats stats;
+
+        fpheap_tag_stats_get(heap, tag, &stats);
+        bytes += stats.bytes;
+    }
+#else
+    (void)heap;
+#endif
+    return bytes;
+}
+
 FPHEAP_API void
 fpheap_stats_get(fpheap *heap, fpheap_stats *stats)
 {
@@ -6267,11 +6749,13 @@ fpheap_stats_get(fpheap *heap, fpheap_stats *stats)
     }
     stats->live_objects += census.large_objects;
     stats->live_bytes += census.large_bytes;
+    stats->requested_bytes = fph_requested_bytes(heap);
     stats->page_free_bytes = census.page_free_bytes;
     stats->region_bytes = (size_t)fph_load_relaxed(&state->region_bytes);
     stats->limit = (size_t)fph_load_relaxed(&state->limit);
-    stats->waste_bytes = census.waste_bytes
-                       + (stats->region_bytes - census.chunk_bytes);
+    stats->waste_bytes = census.waste_bytes;
+    if (stats->region_bytes > census.chunk_bytes)
+        stats->waste_bytes += stats->region_bytes - census.chunk_bytes;
     stats->metadata_bytes = (size_t)fph_load_relaxed(&state->meta_blocks)
                           * FPHEAP_CHUNK + census.header_bytes;
     stats->peak_region_bytes = (size_t)fph_load_relaxed(
@@ -6311,6 +6795,23 @@ fpheap_class_stats_get(fpheap *heap, unsigned index, fpheap_class_stats *stats)
 static void fph_pool_name(const fpheap_pool *pool, char *name);
 
 #if !FPHEAP_NO_STDIO
+static void
+fph_dump_tags(fpheap *heap, FILE *out)
+{
+#if FPHEAP_HEADER
+    fpheap_tag_stats stats;
+    unsigned         tag;
+
+    for (tag = 0; fpheap_tag_stats_get(heap, tag, &stats) == 0; tag++) {
+        if (stats.objects != 0)
+            fprintf(out, "  tag %6u %30zu requested bytes, %zu objects\n", tag,
+                    stats.bytes, stats.objects);
+    }
+#else
+    (void)heap, (void)out;
+#endif
+}
+
 FPHEAP_API void
 fpheap_dump(fpheap *heap, FILE *out)
 {
@@ -6324,6 +6825,8 @@ fpheap_dump(fpheap *heap, FILE *out)
             heap->name, s.region_bytes, s.regions, heap->nodes, s.caches);
     fprintf(out, "  live      %14zu bytes  %zu objects\n", s.live_bytes,
             s.live_objects);
+    if (FPHEAP_HEADER)
+        fprintf(out, "  requested %14zu bytes\n", s.requested_bytes);
     fprintf(out, "  parked    %14zu bytes  %zu objects, %zu bytes in depots\n",
             s.parked_bytes, s.parked_objects, s.depot_bytes);
     fprintf(out, "  slab free %14zu bytes\n", s.slab_free_bytes);
@@ -6354,6 +6857,7 @@ fpheap_dump(fpheap *heap, FILE *out)
     }
     if (census.large_objects != 0)
         fprintf(out, "  %10s %8s %10zu\n", "large", "", census.large_objects);
+    fph_dump_tags(heap, out);
 }
 #endif
 
@@ -6381,25 +6885,155 @@ fpheap_config_string(void)
            " FPHEAP_CHECK=" FPH_TEXT(FPHEAP_CHECK);
 }
 
+/* [HEADER] =================================================================
+ *
+ * What FPHEAP_HEADER adds: tags, destructors, references.  The fast path keeps
+ * the headers; what is counted by tag is in each cache, so that no two threads
+ * write the same line, and a thread may free what another has counted.
+ */
+#if FPHEAP_HEADER
+
+/* The destructors of the process.  A number is taken first and filled in then;
+ * fn is stored with release, and loaded with acquire before arg is read. */
+typedef struct fph_destructor {
+    fpheap_destructor fn;      /* atomic; NULL: not registered */
+    void             *arg;
+} fph_destructor;
+
+static fph_destructor fph_destructors[256];
+static fph_word       fph_destructor_count;
+
+static fpheap_destructor
+fph_destructor_fn(unsigned number)
+{
+    return FPH_LOAD(&fph_destructors[number].fn, ACQUIRE);
+}
+
+static int
+fph_destructor_known(unsigned number)
+{
+    return number == 0 || (number < 256 && fph_destructor_fn(number) != NULL);
+}
+
+FPHEAP_API int
+fpheap_destructor_register(fpheap_destructor destructor, void *arg)
+{
+    uint64_t count = fph_load_relaxed(&fph_destructor_count);
+
+    if (destructor == NULL)
+        return -EINVAL;
+    do {
+        if (count == 255)
+            return -ENOSPC;
+    } while (!fph_cas_relaxed(&fph_destructor_count, &count, count + 1));
+    fph_destructors[count + 1].arg = arg;
+    FPH_STORE(&fph_destructors[count + 1].fn, destructor, RELEASE);
+    return (int)count + 1;
+}
+
+FPHEAP_API int
+fpheap_set_destructor(void *object, unsigned number)
+{
+    if (!fph_destructor_known(number))
+        return -EINVAL;
+    fph_head_of(object)->destructor = (uint8_t)number;
+    return 0;
+}
+
+FPH_NOINLINE FPHEAP_API void
+fph_unref_last(fpheap *heap, void *object)
+{
+    unsigned          number = fph_head_of(object)->destructor;
+    fpheap_destructor fn     = fph_destructor_fn(number);
+
+    if (fn(fph_destructors[number].arg, object) != FPHEAP_KEPT)
+        fpheap_free(heap, object);
+}
+
+FPHEAP_API void *
+fpheap_alloc_tagged(fpheap *heap, size_t size, unsigned tag)
+{
+    void *object;
+
+    if (tag >= FPHEAP_TAGS)
+        return fph_result(-EINVAL, NULL);
+    object = fpheap_alloc(heap, size);
+    if (object != NULL && tag != 0) {
+        fph_head *head = fph_head_of(object);
+
+        fph_tally_slow(heap, 0, (size_t)-1,
+                       (size_t)0 - (size_t)head->requested);
+        fph_tally_slow(heap, tag, 1, (size_t)head->requested);
+        head->tag = (uint8_t)tag;
+    }
+    return object;
+}
+
+FPHEAP_API int
+fpheap_tag_stats_get(fpheap *heap, unsigned tag, fpheap_tag_stats *stats)
+{
+    const fph_state *state = heap->state;
+    size_t           i;
+
+    if (tag >= FPHEAP_TAGS)
+        return -EINVAL;
+    stats->objects = (size_t)fph_load_relaxed(&state->tag_objects[tag]);
+    stats->bytes = (size_t)fph_load_relaxed(&state->tag_bytes[tag]);
+    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
+        const fpheap_cache *cache = FPH_LOAD(&state->cache[i], ACQUIRE);
+
+        if (cache == NULL)
+            continue;
+        stats->objects += FPH_LOAD(&cache->tallies[tag].objects, RELAXED);
+        stats->bytes += FPH_LOAD(&cache->tallies[tag].bytes, RELAXED);
+    }
+    return 0;
+}
+
+FPHEAP_API size_t
+fpheap_requested(const void *object)
+{
+    return (size_t)fph_head_of(object)->requested;
+}
+
+FPHEAP_API unsigned
+fpheap_tag(const void *object)
+{
+    return fph_head_of(object)->tag;
+}
+
+FPHEAP_API unsigned
+fpheap_flags(const void *object)
+{
+    return fph_head_of(object)->flags;
+}
+
+FPHEAP_API void
+fpheap_set_flags(void *object, unsigned flags)
+{
+    fph_head_of(object)->flags = (uint8_t)flags;
+}
+#endif
+
 /* [POOL] ===================================================================
  *
- * Pools begin and end while the heap is in use.  A pool is a number, which makes
- * it a class, and a record that stays with the number.
+ * Pools begin and end while the heap is in use.  A pool is a number, which
+ * makes it a class, and a record that stays with the number.
  *
  *     pool_is  free -> making -> named -> ready -> ending -> free
  *                                               <-
  *
  *   P1  Who makes a pool publishes its name (named), then looks at the others:
- *       one that is ready or ending and has the name, or is named and has it and
- *       a lower number, is in its way.  Of two that do so at the same time, one
- *       at least sees the other.
+ *       one that is ready or ending and has the name, or is named and has it
+ *       and a lower number, is in its way.  Of two that do so at the same time,
+ *       one at least sees the other.
  *   P2  The class of a pool is written while it has no slabs, magazines or
  *       pages anywhere.
  *   P3  A pool ends when it has no slabs (Q6); its objects are then nowhere.
  *
  *       where                       order    partner  what must be seen
- *   P4  moves_begun, _ended         relaxed  none     a guess when to look again;
- *                                                     P3 decides
+ *   P4  moves_begun, _ended         relaxed  none     a guess when to look
+ *                                                     again; P3 decides
  *   P5  pool_is: store named        seq_cst  P6       and release for the name
  *   P6  pool_is: load in the look   seq_cst  P5       P1
  *   P7  pool_is: CAS free -> making acquire  P8       the last pool is gone
@@ -6499,12 +7133,12 @@ fph_common_divisor(size_t a, size_t b)
 }
 
 /* Bytes from one object to the next.  With memory channels a number of lines
- * that has no divisor in common with them, so that neighbours begin on different
- * ones (as rte_mempool does). */
+ * that has no divisor in common with them, so that neighbours begin on
+ * different ones (as rte_mempool does). */
 static size_t
 fph_pool_stride(const fpheap_pool_desc *desc, size_t align)
 {
-    size_t size  = desc->size < 16 ? 16 : desc->size;
+    size_t size  = FPH_HEAD + (desc->size < 16 ? 16 : desc->size);
     size_t banks = (size_t)desc->channels * (desc->ranks ? desc->ranks : 1);
     size_t lines;
 
@@ -6541,6 +7175,10 @@ fph_desc_error(const fpheap *heap, const fpheap_pool_desc *desc)
         || desc->magazine == 1 || desc->magazine > FPHEAP_MAGAZINE
         || desc->private_bytes > FPHEAP_CHUNK / 2)
         return -EINVAL;
+#if FPHEAP_HEADER
+    if (desc->tag >= FPHEAP_TAGS || !fph_destructor_known(desc->destructor))
+        return -EINVAL;
+#endif
     if ((desc->flags & FPHEAP_ON_NODE) != 0
         && (desc->node < 0 || (unsigned)desc->node >= heap->nodes))
         return -EINVAL;
@@ -6551,7 +7189,8 @@ fph_desc_error(const fpheap *heap, const fpheap_pool_desc *desc)
 static void
 fph_pool_shape(fph_class *klass, const fpheap_pool_desc *desc)
 {
-    size_t    align = desc->align == 0 ? 16 : desc->align;
+    size_t    align = desc->align == 0 ? 16
+                    : FPHEAP_HEADER && desc->align < 8 ? 8 : desc->align;
     size_t    fill  = desc->max == 0 || desc->max > 16 * (size_t)FPHEAP_MAGAZINE
                     ? FPHEAP_MAGAZINE : desc->max / 16;
     fph_class shape;
@@ -6564,6 +7203,7 @@ fph_pool_shape(fph_class *klass, const fpheap_pool_desc *desc)
     if (desc->magazine != 0)
         shape.magazine = (uint16_t)desc->magazine;
     FPH_STORE(&klass->size, shape.size, RELAXED);
+    FPH_STORE(&klass->skip, shape.skip, RELAXED);
     FPH_STORE(&klass->pages, shape.pages, RELAXED);
     FPH_STORE(&klass->magazine, shape.magazine, RELAXED);
     klass->inverse = shape.inverse;
@@ -6633,6 +7273,9 @@ fph_pool_init(fpheap *heap, fpheap_pool *pool, const fpheap_pool_desc *desc)
                                          : offsetof(fph_entry, local));
     pool->offset = sizeof(fph_bin)
                  * (k + (on_node ? (unsigned)desc->node * FPH_CLASSES : 0));
+    pool->tag = desc->tag;
+    pool->destructor = desc->destructor;
+    pool->requested = desc->size;
     pool->flags = desc->flags;
     FPH_STORE(&pool->keeps, keeps, RELAXED);
     pool->construct = desc->construct;
@@ -6656,7 +7299,7 @@ fph_pool_fill(fpheap *heap, const fpheap_pool *pool)
     const fph_class *klass  = &heap->state->classes[k];
     int              node   = pool->node == FPHEAP_ANY_NODE ? fph_home(heap)
                                                             : pool->node;
-    fph_search       search = { 0, 0, 0 };
+    fph_search       search = { 0, 0, 0, 0 };
 
     if (pool->min == 0)
         return 0;
@@ -6848,6 +7491,15 @@ fpheap_pool_destroy(fpheap_pool *pool, size_t *live)
 
 /* --- objects -------------------------------------------------------------- */
 
+static fph_want
+fph_pool_want(const fpheap_pool *pool, void **objects, unsigned n, int bulk)
+{
+    fph_want want = { FPH_SIZES + pool->number, pool->requested, 0, objects, n,
+                      bulk, pool->tag, pool->destructor };
+
+    return want;
+}
+
 /* Serve from a pool: on its node, or near. */
 static int
 fph_pool_serve(const fpheap_pool *pool, const fph_want *want)
@@ -6861,8 +7513,7 @@ FPH_NOINLINE FPHEAP_API void *
 fph_pool_get_miss(fpheap_pool *pool)
 {
     void    *object = NULL;
-    fph_want want   = { FPH_SIZES + pool->number, 0, &object, 1,
-                        0 /* bulk */ };
+    fph_want want   = fph_pool_want(pool, &object, 1, 0 /* bulk */);
     int      rc     = fph_pool_serve(pool, &want);
 
     return fph_result(rc, object);
@@ -6871,7 +7522,7 @@ fph_pool_get_miss(fpheap_pool *pool)
 FPH_NOINLINE FPHEAP_API int
 fph_pool_bulk_miss(fpheap_pool *pool, void **objects, unsigned n)
 {
-    fph_want want = { FPH_SIZES + pool->number, 0, objects, n, 1 /* bulk */ };
+    fph_want want = fph_pool_want(pool, objects, n, 1 /* bulk */);
 
     return n == 0 ? 0 : fph_pool_serve(pool, &want);
 }
@@ -6894,22 +7545,25 @@ fpheap_pool_get_burst(fpheap_pool *pool, void **objects, unsigned n)
 }
 
 #if FPHEAP_CHECK
-FPHEAP_API void
-fph_pool_verify(const fpheap_pool *pool, const void *object)
+/* Whether an object is one of the pool's, or NULL. */
+FPHEAP_API int
+fph_pool_owns(const fpheap_pool *pool, const void *object)
 {
-    const fpheap *heap = pool->heap;
-    uint64_t      info;
+    uint64_t info;
 
     if (object == NULL)
-        return;
+        return 1;
     if (fpheap_base_of(pool->heap, object) != object) {
         FPHEAP_PANIC("fpheap: put of a pointer that is no object of this "
                      "pool's heap");
-        return;
+        return 0;
     }
-    info = fph_info_of(heap->state, object);
-    if (fph_info_bin(info) % FPH_CLASSES != FPH_SIZES + pool->number)
+    info = fph_info_of(pool->heap->state, object);
+    if (fph_info_bin(info) % FPH_CLASSES != FPH_SIZES + pool->number) {
         FPHEAP_PANIC("fpheap: put of an object of another pool or size");
+        return 0;
+    }
+    return 1;
 }
 #endif
 
@@ -7373,7 +8027,8 @@ fph_walk_record(const fph_state *state, const fph_slab *slab,
         return fph_walk_visit(walk, slab->base, fph_info_bytes(state, info));
     for (i = 0; i < count && rc == 0; i++) {
         if (walk->all || !(slab->bits[i / 64] >> i % 64 & 1))
-            rc = fph_walk_visit(walk, slab->base + i * slab->size, slab->size);
+            rc = fph_walk_visit(walk, slab->base + i * slab->size,
+                                slab->size - FPH_HEAD);
     }
     return rc;
 }
