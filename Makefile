@@ -26,7 +26,10 @@ PROGRAMS = $(patsubst tests/%.c,$(B)/%, \
 OTHERS   = $(patsubst tests/%.c,$(B)/%,$(wildcard tests/shim_test.c))
 SCRIPTS  = $(filter-out $(addprefix tests/,install_deps.sh lib.sh lint.sh run.sh), \
                $(wildcard tests/*.sh))
-PEERS    = $(patsubst bench/peer_%.h,$(B)/bench_%,$(wildcard bench/peer_*.h))
+PEERS    = $(patsubst bench/peer_%.h,$(B)/bench_%, \
+               $(filter-out $(NO_DPDK),$(wildcard bench/peer_*.h)))
+NO_DPDK  = $(shell pkg-config --exists libdpdk 2> /dev/null || \
+               echo bench/peer_mempool.h)
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test all lint asm examples bench bench-quick soak tsan asan \
@@ -119,8 +122,13 @@ $(OTHERS): $(B)/%: tests/%.c | $(B)
 
 $(PEERS): $(B)/bench_%: bench/peer_%.h bench/bench.c bench/peer.h bench/heap.h \
                         fpheap.h | $(B)
-	$(CC) -std=gnu11 $(BENCH_CFLAGS) -DPEER='"peer_$*.h"' \
-	    -DBENCH_FLAGS='"$(BENCH_CFLAGS)"' bench/bench.c -o $@ -pthread
+	$(CC) -std=gnu11 $(PEER_CFLAGS) $(BENCH_CFLAGS) -DPEER='"peer_$*.h"' \
+	    -DBENCH_FLAGS='"$(BENCH_CFLAGS)"' bench/bench.c -o $@ $(PEER_LIBS) \
+	    -pthread
+
+$(B)/bench_header: bench/peer_fpheap.h
+$(B)/bench_mempool: PEER_CFLAGS = $(shell pkg-config --cflags libdpdk)
+$(B)/bench_mempool: PEER_LIBS = $(shell pkg-config --libs libdpdk)
 
 $(B)/bench: bench/run.sh | $(B)
 	ln -sf ../bench/run.sh $@

@@ -69,8 +69,8 @@
  * A thread that is stopped anywhere inside the heap delays no other, except
  * while it is in the provider's callback: who needs new memory at that moment
  * waits for it, FPHEAP_GROWTH_WAIT_MS at most, and then asks as well.  Who
- * would fail for lack of memory waits as long for a thread that just trims,
- * reserves or reclaims.
+ * would fail for lack of memory while another thread just moves what is free
+ * waits for it, as long at most.
  *
  * After fork() the child has one thread and may go on using the heap with it.
  * What the other threads had parked or were just moving is lost to the child.
@@ -517,7 +517,8 @@ typedef struct fpheap_pool_desc {
     const char *name;          /* 1 .. FPHEAP_NAME_BYTES - 1 characters, copied;
                                   no other pool of the heap has it */
     size_t      size;          /* bytes of an object, 1 .. FPHEAP_POOL_SIZE_MAX;
-                                  rounded up to its alignment and no more */
+                                  16 at least, rounded up to its alignment and
+                                  no more */
     size_t      align;         /* a power of two up to FPHEAP_PAGE; 0: 16; with
                                   FPHEAP_HEADER 8 at least */
     /* Called once for each object when its slab is made; 0, or a negative
@@ -714,6 +715,7 @@ struct fpheap_cache {
     unsigned owned;            /* 1 while a thread has it */
     unsigned pinned;           /* by fpheap_destroy, which has the seat
                                   pinned */
+    uint64_t reclaims;         /* passes that it has followed, RECLAIM */
     fph_magazine **spare;      /* per bin, behind bins; NULL: none */
 #if FPHEAP_HEADER
     fph_tally tallies[FPHEAP_TAGS];
@@ -896,7 +898,7 @@ FPHEAP_API void *fpheap_alloc_on(fpheap *heap, size_t size, int node);
 /*
  * fpheap_realloc - change an object's size, in place where it fits
  *
- * object  NULL allocates
+ * object  with one reference if it has a header; NULL allocates
  * size    bytes; 0 gives the smallest object and frees nothing
  *
  * Stays in place while the size keeps its class; above 8 pages, while it fits
@@ -994,7 +996,8 @@ FPH_INLINE void  fpheap_cache_free_bulk_sized(fpheap_cache *cache,
  *          pools), ENOSPC (the heap's limit), or as fpheap_alloc for min
  *          objects, or what the constructor returned.
  * Threads  Any.
- * Blocks   As fpheap_alloc.
+ * Blocks   As fpheap_alloc; for another that asks for the same name at the same
+ *          moment, FPHEAP_GROWTH_WAIT_MS at most.
  * Cost     O(FPHEAP_MAX_POOLS), and that of min objects.
  */
 FPHEAP_API fpheap_pool *fpheap_pool_create(fpheap *heap,
@@ -1179,10 +1182,10 @@ FPH_INLINE void fpheap_ref(void *object);
  *
  * object  of which the caller has the reference that goes; NULL does nothing
  *
- * With the last one its destructor is called, and then it is freed unless the
- * destructor has kept it.  All that other threads did before their fpheap_unref
- * is seen by it.  fpheap_free is for objects that have one reference, and calls
- * no destructor.
+ * With the last one its destructor is called, which has that reference and may
+ * pass it on, and then it is freed unless the destructor has kept it.  All that
+ * other threads did before their fpheap_unref is seen by it.  fpheap_free is
+ * for objects that have one reference, and calls no destructor.
  *
  * Threads  Any.  Blocks: never.
  * Cost     The last reference: that of fpheap_free, without an atomic
@@ -1569,6 +1572,7 @@ fph_head_begin(void *object, size_t size, unsigned tag, unsigned destructor)
     head->tag = (uint8_t)tag;
     head->flags = 0;
     head->destructor = (uint8_t)destructor;
+    head->unused = 0;          /* so that all are one store */
     FPH_STORE(&head->refs, 1u, RELAXED);
 }
 
@@ -1584,37 +1588,56 @@ fph_heads_begin(fph_bin *bins, void *const *objects, unsigned n, size_t size,
     fph_tally_add(bins, tag, n, n * size);
 }
 
-/* Whether n objects may be freed: none is NULL, and each has one reference. */
-FPH_INLINE int
-fph_heads_may_end(void *const *objects, unsigned n)
+FPH_INLINE void
+fph_heads_reopen(void *const *objects, unsigned n)
 {
     unsigned i;
 
     for (i = 0; i < n; i++)
-        if (objects[i] == NULL
-            || FPH_LOAD(&fph_head_of(objects[i])->refs, RELAXED) != 1)
-            return 0;
-    return 1;
+        FPH_STORE(&fph_head_of(objects[i])->refs, 1u, RELAXED);
 }
 
-/* n objects are freed by this thread, which has a cache. */
-FPH_INLINE void
-fph_heads_end(fph_bin *bins, void *const *objects, unsigned n)
+/* n objects are about to be freed; 0, and none is, if one of them is NULL, has
+ * other references, or is among them twice. */
+FPH_INLINE int
+fph_heads_close(void *const *objects, unsigned n)
 {
     unsigned i;
 
     for (i = 0; i < n; i++) {
-        fph_head *head = fph_head_of(objects[i]);
+        if (objects[i] == NULL
+            || FPH_LOAD(&fph_head_of(objects[i])->refs, RELAXED) != 1) {
+            fph_heads_reopen(objects, i);
+            return 0;
+        }
+        FPH_STORE(&fph_head_of(objects[i])->refs, 0u, RELAXED);
+    }
+    return 1;
+}
 
-        fph_tally_add(bins, head->tag, (size_t)-1,
-                      (size_t)0 - (size_t)head->requested);
-        FPH_STORE(&head->refs, 0u, RELAXED);
+/* n objects were freed by this thread, which has a cache.  Their headers say
+ * what they were until they are allocated again.  Neighbours with one tag are
+ * counted as one. */
+FPH_INLINE void
+fph_heads_end(fph_bin *bins, void *const *objects, unsigned n)
+{
+    unsigned i = 0;
+
+    while (i < n) {
+        unsigned tag   = fph_head_of(objects[i])->tag;
+        unsigned first = i;
+        size_t   bytes = 0;
+
+        for (; i < n && fph_head_of(objects[i])->tag == tag; i++)
+            bytes += (size_t)fph_head_of(objects[i])->requested;
+        fph_tally_add(bins, tag, (size_t)first - i, (size_t)0 - bytes);
     }
 }
 #else
 #  define fph_heads_begin(bins, objects, n, size, tag, destructor) \
     ((void)(bins), (void)(objects))
-#  define fph_heads_may_end(objects, n) ((void)(objects), 1)
+#  define fph_heads_close(objects, n)     ((void)(objects), 1)
+#  define fph_heads_reopen(objects, n)    ((void)(objects))
 #  define fph_heads_end(bins, objects, n) ((void)(bins), (void)(objects))
 #endif
 
@@ -1640,6 +1663,34 @@ fph_bin_at(fph_bin *bins, unsigned place)
     return (fph_bin *)(void *)((char *)bins + (size_t)place * 8);
 }
 
+/* Free an object to a bin; 0: it was not. */
+FPH_INLINE int
+fph_free_one(fph_bin *bins, fph_bin *bin, void *object)
+{
+    if (!FPH_LIKELY(fph_heads_close(&object, 1)))
+        return 0;
+    if (!FPH_LIKELY(fph_put(bin, object))) {
+        fph_heads_reopen(&object, 1);
+        return 0;
+    }
+    fph_heads_end(bins, &object, 1);
+    return 1;
+}
+
+/* Free n objects to a bin; 0: none was. */
+FPH_INLINE int
+fph_free_many(fph_bin *bins, fph_bin *bin, void *const *objects, unsigned n)
+{
+    if (!FPH_LIKELY(fph_heads_close(objects, n)))
+        return 0;
+    if (!FPH_LIKELY(fph_put_bulk(bin, objects, n))) {
+        fph_heads_reopen(objects, n);
+        return 0;
+    }
+    fph_heads_end(bins, objects, n);
+    return 1;
+}
+
 /* A place beyond the last comes from memory that is no chunk of ours. */
 FPH_INLINE void
 fph_free(fpheap *heap, fph_bin *bins, void *object)
@@ -1647,11 +1698,9 @@ fph_free(fpheap *heap, fph_bin *bins, void *object)
     if (FPH_LIKELY(((uintptr_t)object & FPH_CHUNK_MASK) != 0)) {
         unsigned place = fph_place_of(object);
 
-        if (FPH_LIKELY(place < heap->places && fph_heads_may_end(&object, 1)
-                       && fph_put(fph_bin_at(bins, place), object))) {
-            fph_heads_end(bins, &object, 1);
+        if (FPH_LIKELY(place < heap->places
+                       && fph_free_one(bins, fph_bin_at(bins, place), object)))
             return;
-        }
     }
     fph_free_miss(heap, object);
 }
@@ -1664,24 +1713,15 @@ fph_size_is_bin(const fpheap *heap, size_t size)
                                              : heap->sized_max);
 }
 
-/* Free to a bin that is known. */
-FPH_INLINE void
-fph_free_to(fpheap *heap, fph_bin *bins, fph_bin *bin, void *object)
-{
-    if (FPH_LIKELY(object != NULL && fph_heads_may_end(&object, 1)
-                   && fph_put(bin, object)))
-        fph_heads_end(bins, &object, 1);
-    else
-        fph_free_miss(heap, object);
-}
-
 FPH_INLINE void
 fph_free_sized(fpheap *heap, fph_bin *bins, void *object, size_t size)
 {
     if (!FPH_LIKELY(fph_size_is_bin(heap, size)))
         fph_free(heap, bins, object);
-    else
-        fph_free_to(heap, bins, &bins[fph_class_of(size)], object);
+    else if (!FPH_LIKELY(object != NULL
+                         && fph_free_one(bins, &bins[fph_class_of(size)],
+                                         object)))
+        fph_free_miss(heap, object);
 }
 
 FPH_INLINE int
@@ -1695,24 +1735,13 @@ fph_alloc_bulk(fpheap *heap, fph_bin *bins, fph_bin *local, size_t size,
     return 0;
 }
 
-/* Free n objects to a bin that is known; 0: not one was. */
-FPH_INLINE int
-fph_free_bulk_to(fph_bin *bins, fph_bin *bin, void *const *objects, unsigned n)
-{
-    if (!FPH_LIKELY(fph_heads_may_end(objects, n)
-                    && fph_put_bulk(bin, objects, n)))
-        return 0;
-    fph_heads_end(bins, objects, n);
-    return 1;
-}
-
 FPH_INLINE void
 fph_free_bulk_sized(fpheap *heap, fph_bin *bins, void *const *objects,
                     unsigned n, size_t size)
 {
     if (!FPH_LIKELY(fph_size_is_bin(heap, size)
-                    && fph_free_bulk_to(bins, &bins[fph_class_of(size)],
-                                        objects, n)))
+                    && fph_free_many(bins, &bins[fph_class_of(size)], objects,
+                                     n)))
         fph_free_bulk_miss(heap, objects, n);
 }
 
@@ -1823,11 +1852,12 @@ fpheap_pool_put(fpheap_pool *pool, void *object)
 {
     if (!fph_pool_owns(pool, object))
         return;
-    if (FPH_LIKELY(pool->one_bin))
-        fph_free_to(pool->heap, fph_entry_of(pool->heap)->bins,
-                    fph_pool_bin(pool), object);
-    else
+    if (!FPH_LIKELY(pool->one_bin))
         fpheap_free(pool->heap, object);
+    else if (!FPH_LIKELY(object != NULL
+                         && fph_free_one(fph_entry_of(pool->heap)->bins,
+                                         fph_pool_bin(pool), object)))
+        fph_free_miss(pool->heap, object);
 }
 
 FPH_INLINE int
@@ -1848,8 +1878,8 @@ fpheap_pool_put_bulk(fpheap_pool *pool, void *const *objects, unsigned n)
         fpheap_pool_put(pool, *objects++);
 #else
     if (!FPH_LIKELY(pool->one_bin
-                    && fph_free_bulk_to(fph_entry_of(pool->heap)->bins,
-                                        fph_pool_bin(pool), objects, n)))
+                    && fph_free_many(fph_entry_of(pool->heap)->bins,
+                                     fph_pool_bin(pool), objects, n)))
         fph_free_bulk_miss(pool->heap, objects, n);
 #endif
 }
@@ -2109,6 +2139,12 @@ static inline uint64_t
 fph_fetch_add_relaxed(fph_word *p, uint64_t v)
 {
     return FPH_FETCH_ADD(p, v, RELAXED);
+}
+
+static inline uint64_t
+fph_fetch_add_seq_cst(fph_word *p, uint64_t v)
+{
+    return FPH_FETCH_ADD(p, v, SEQ_CST);
 }
 
 static inline uint64_t
@@ -2373,18 +2409,19 @@ struct fph_state {
     fph_word   empty_slabs;                /* slabs with all objects free */
     fph_pin   *pins;                       /* stack, push only */
     fph_pin    pin;                        /* the first region's */
-    fph_word   limit;                      /* of region_bytes; 0: none */
-    fph_word   region_bytes;               /* and what is being asked for */
+    fph_word   limit;                      /* of charged; 0: none */
+    fph_word   charged;                    /* region_bytes, and what is asked */
 #if FPHEAP_HEADER
     fph_word   tag_objects[FPHEAP_TAGS];   /* by threads without a cache */
     fph_word   tag_bytes[FPHEAP_TAGS];
 #endif
-    fph_word   moves_begun;                /* POOL */
+    fph_word   moves_begun;                /* see fph_moves_begin */
     fph_word   moves_ended;
     fph_word   pool_is[FPHEAP_MAX_POOLS];  /* POOL */
     fpheap_pool *pool[FPHEAP_MAX_POOLS];   /* atomic; set once */
 
     /* statistics */
+    fph_word   region_bytes;
     fph_word   peak_region_bytes;
     fph_word   backing_bytes[4];
     fph_word   growths;
@@ -2539,6 +2576,46 @@ fph_stack_take(const fph_state *state, fph_word *stack)
     } while (!fph_cas_acquire(stack, &head,                         /* T5 */
                               fph_stack_next(head, 0)));
     return (fph_link *)fph_meta_at(state, (uint32_t)head);
+}
+
+/*
+ * Moves.  A thread that holds free memory for a moment, to give it back, to
+ * open or close a chunk, or in a pass that takes parked objects back, begins a
+ * move before it takes anything and ends it when all is back.  Who finds
+ * nothing meanwhile looks again, when no move was under way.  That saves
+ * failures and growth; nothing else hangs on it.
+ *
+ *       where                   order    partner  what must be seen
+ *   V1  moves_begun: fetch_add  seq_cst  V4       before what is taken
+ *   V2  moves_ended: fetch_add  release  V3       what was given back
+ *   V3  moves_ended: load       acquire  V2       before the look
+ *   V4  moves_begun: load       acquire  V1
+ */
+static FPH_TLS uint64_t fph_own_moves; /* begun by this thread, all heaps */
+
+static void
+fph_moves_begin(fph_state *state)
+{
+    fph_own_moves++;
+    fph_fetch_add_seq_cst(&state->moves_begun, 1);                  /* V1 */
+}
+
+static void
+fph_moves_end(fph_state *state)
+{
+    fph_fetch_add_release(&state->moves_ended, 1);                  /* V2 */
+}
+
+/* Whether no move is under way.  *others changes when another thread begins
+ * one. */
+static int
+fph_moves_quiet(const fph_state *state, uint64_t *others)
+{
+    uint64_t ended = fph_load_acquire(&state->moves_ended);         /* V3 */
+    uint64_t begun = fph_load_acquire(&state->moves_begun);         /* V4 */
+
+    *others = begun - fph_own_moves;
+    return ended == begun;
 }
 
 /* [REGION] =================================================================
@@ -2806,7 +2883,7 @@ static void
 fph_uncharge(fph_state *state, size_t bytes)
 {
     if (state != NULL)
-        fph_fetch_add_relaxed(&state->region_bytes, (uint64_t)0 - bytes);
+        fph_fetch_add_relaxed(&state->charged, (uint64_t)0 - bytes);
 }
 
 /*
@@ -2823,12 +2900,12 @@ fph_charge(fph_state *state, size_t bytes)
 
     if (state == NULL)
         return 1;
-    had = fph_load_relaxed(&state->region_bytes);
+    had = fph_load_relaxed(&state->charged);
     do {
         limit = fph_load_seq_cst(&state->limit);
         if (limit != 0 && (had > limit || bytes > limit - had))
             return 0;
-    } while (!fph_cas_seq_cst(&state->region_bytes, &had, had + bytes));
+    } while (!fph_cas_seq_cst(&state->charged, &had, had + bytes));
     limit = fph_load_seq_cst(&state->limit);
     if (limit == 0 || had + bytes <= limit)
         return 1;
@@ -3153,8 +3230,9 @@ fph_region_make(fph_state *state, const fpheap_region *raw, int node,
 static void
 fph_count_region(fph_state *state, const fpheap_region *raw)
 {
-    fph_max_relaxed(&state->peak_region_bytes,
-                    fph_load_relaxed(&state->region_bytes));
+    uint64_t bytes = fph_fetch_add_relaxed(&state->region_bytes, raw->bytes);
+
+    fph_max_relaxed(&state->peak_region_bytes, bytes + raw->bytes);
     fph_fetch_add_relaxed(&state->backing_bytes[raw->backing & 3], raw->bytes);
 }
 
@@ -3183,19 +3261,27 @@ fph_region_add(fpheap *heap, const fpheap_region *raw, int node,
     return 0;
 }
 
+/* 1 while this thread reclaims, RECLAIM. */
+static FPH_TLS unsigned fph_reclaiming;
+
 /*
- * One thread at a time asks the provider; another that needs memory waits until
- * `growing`, the ticket of the first, changes, and looks for memory again.  The
- * wait is an economy, not a lock: who has waited FPHEAP_GROWTH_WAIT_MS puts its
- * own ticket there and asks as well.
+ * One thread at a time asks the provider, or reclaims; another that needs
+ * memory waits until `growing`, the ticket of the first, changes, and looks for
+ * memory again.  The wait is an economy, not a lock: who has waited
+ * FPHEAP_GROWTH_WAIT_MS puts its own ticket there and goes on.
  *
- * Returns 1 and a ticket, or 0: another thread's growth has ended.
+ * Returns 1 and a ticket, or 0: another thread's growth has ended.  Who
+ * reclaims has its ticket.
  */
 static int
 fph_growth_enter(fph_state *state, uint64_t *ticket)
 {
     uint64_t deadline = 0;
     uint64_t other    = 0;
+
+    *ticket = 0;
+    if (fph_reclaiming)
+        return 1;
 
     *ticket = fph_fetch_add_relaxed(&state->growth_tickets, 1) + 1;
     if (fph_cas_acquire(&state->growing, &other, *ticket))
@@ -3237,10 +3323,10 @@ fph_growth_step(const fpheap *heap)
 }
 
 /* Get a region with at least `chunks` fresh chunks, and one more to pin if it
- * is to be pinned.  Returns 0 when somebody has got one, or a negative
- * errno. */
+ * is to be pinned, unless there were more growths than `seen` meanwhile.
+ * Returns 0 when somebody has got one, or a negative errno. */
 static int
-fph_grow(fpheap *heap, int node, size_t chunks, unsigned pinned)
+fph_grow(fpheap *heap, int node, size_t chunks, unsigned pinned, uint64_t seen)
 {
     fph_state    *state = heap->state;
     fpheap_region raw;
@@ -3252,6 +3338,10 @@ fph_grow(fpheap *heap, int node, size_t chunks, unsigned pinned)
         return -EDEADLK;
     if (!fph_growth_enter(state, &ticket))
         return 0;
+    if (fph_load_relaxed(&state->growths) > seen) {
+        fph_growth_leave(state, ticket);
+        return 0;
+    }
     wish = pinned ? fph_growth_clamp(heap, (size_t)fph_load_relaxed(
                                                &state->meta_blocks) / 2)
                   : fph_growth_step(heap);
@@ -3303,7 +3393,7 @@ fph_meta_get(fpheap *heap, int node, size_t bytes, int *error)
             return ref;
         region = fph_pinned_chunk(state, &index);
         if (region == NULL) {
-            *error = fph_grow(heap, node, 0, 1 /* pinned */);
+            *error = fph_grow(heap, node, 0, 1 /* pinned */, UINT64_MAX);
             if (*error != 0)
                 return 0;
             continue;
@@ -3316,6 +3406,19 @@ fph_meta_get(fpheap *heap, int node, size_t bytes, int *error)
     }
     *error = -ENOMEM;
     return fph_meta_cut(state, bytes);
+}
+
+/* Whether all chunks of a region look fresh. */
+static int
+fph_region_is_fresh(const fph_region *region)
+{
+    size_t chunks = FPH_LOAD(&region->chunks, RELAXED);
+    size_t fresh  = 0;
+    size_t w;
+
+    for (w = 0; w < region->words; w++)
+        fresh += fph_popcount(fph_load_relaxed(&region->fresh[w]));
+    return chunks != 0 && fresh == chunks;
 }
 
 /* Claim all chunks of a region that may go.  Returns their number or 0.  The
@@ -3366,6 +3469,7 @@ fph_regions_release(fpheap *heap)
         }
         bytes += raw.bytes;
         fph_uncharge(state, raw.bytes);
+        fph_fetch_add_relaxed(&state->region_bytes, (uint64_t)0 - raw.bytes);
         fph_fetch_add_relaxed(&state->backing_bytes[raw.backing & 3],
                               (uint64_t)0 - raw.bytes);
         fph_fetch_add_relaxed(&state->releases, 1);
@@ -3744,11 +3848,16 @@ static int
 fph_chunk_try_close(fph_region *region, size_t index)
 {
     uint64_t pages = FPH_ALL_PAGES;
+    int      mine;
 
-    if (!fph_cas_acquire(&region->free[index], &pages, 0))          /* F9 */
+    if (fph_load_relaxed(&region->free[index]) != FPH_ALL_PAGES)
         return 0;
-    fph_chunk_close(FPH_LOAD(&region->chunk[index], ACQUIRE));
-    return 1;
+    fph_moves_begin(region->state);
+    mine = fph_cas_acquire(&region->free[index], &pages, 0);        /* F9 */
+    if (mine)
+        fph_chunk_close(FPH_LOAD(&region->chunk[index], ACQUIRE));
+    fph_moves_end(region->state);
+    return mine;
 }
 
 /* Free pages that the caller owns; the last ones close the chunk. */
@@ -3860,11 +3969,15 @@ fph_pages_claim(fpheap *heap, int node, unsigned pages, unsigned align,
     if (chunk == NULL)
         chunk = fph_node_pages(heap, node, fph_highest_bit(pages) + 1, pages,
                                align, first);
-    if (chunk != NULL || (chunk = fph_node_open(heap, node)) == NULL)
+    if (chunk != NULL)
         return chunk;
-    *first = page0 ? 0 : fph_run_find(FPH_ALL_PAGES, pages, align);
-    fph_pages_free(chunk,
-                   FPH_ALL_PAGES & ~fph_page_mask(*first, pages));
+    fph_moves_begin(heap->state);
+    chunk = fph_node_open(heap, node);
+    if (chunk != NULL) {
+        *first = page0 ? 0 : fph_run_find(FPH_ALL_PAGES, pages, align);
+        fph_pages_free(chunk, FPH_ALL_PAGES & ~fph_page_mask(*first, pages));
+    }
+    fph_moves_end(heap->state);
     return chunk;
 }
 
@@ -4422,11 +4535,25 @@ fph_bin_claim(fpheap *heap, unsigned bin, void **objects, size_t n,
     return got;
 }
 
+/* Whether a bin may have a slab to retire. */
+static int
+fph_bin_has_empty(const fph_state *state, unsigned bin)
+{
+    const fpheap_pool *pool = fph_bin_pool(state, bin);
+
+    if (fph_pool_keeps(pool))
+        return fph_load_relaxed(&pool->objects) != 0;
+    return (int64_t)fph_load_relaxed(&state->empty_slabs) > 0;
+}
+
 /* Retire the empty slabs of a bin. */
 static void
 fph_bin_retire(fph_state *state, unsigned bin)
 {
-    fph_link *link = fph_stack_take(state, &state->depots[bin].partial);
+    fph_link *link;
+
+    fph_moves_begin(state);
+    link = fph_stack_take(state, &state->depots[bin].partial);
 
     while (link != NULL) {
         fph_slab *slab = (fph_slab *)(void *)link;
@@ -4438,6 +4565,7 @@ fph_bin_retire(fph_state *state, unsigned bin)
             || !fph_slab_retire(state, slab))
             fph_slab_let_go(state, slab);
     }
+    fph_moves_end(state);
 }
 
 /* [DEPOT] ==================================================================
@@ -4536,20 +4664,6 @@ fph_depot_get(fph_state *state, unsigned bin)
         fph_stack_pop(state, &state->depots[bin].full);
 }
 
-/* A thread moves objects and pages for other ends than its own call's: who does
- * not find what it looks for meanwhile looks again when it has ended. */
-static void
-fph_moves_begin(fph_state *state)
-{
-    fph_fetch_add_relaxed(&state->moves_begun, 1);                  /* P4 */
-}
-
-static void
-fph_moves_end(fph_state *state)
-{
-    fph_fetch_add_relaxed(&state->moves_ended, 1);                  /* P4 */
-}
-
 /* Take a full magazine of any depot of a node and empty it into its slabs. */
 static fph_magazine *
 fph_depot_rob(fph_state *state, int node)
@@ -4632,8 +4746,12 @@ fph_depot_drain(fph_state *state, unsigned bin)
     size_t        left = fph_depot_count(state, bin);
     fph_magazine *magazine;
 
+    if (left == 0)
+        return;
+    fph_moves_begin(state);
     for (; left > 0 && (magazine = fph_depot_get(state, bin)) != NULL; left--)
         fph_magazine_drain(state, bin, magazine);
+    fph_moves_end(state);
 }
 
 /* [CACHE] ==================================================================
@@ -4818,18 +4936,35 @@ fph_magazine_return(fph_state *state, unsigned bin, fph_magazine *magazine)
         fph_magazine_drain(state, bin, magazine);
 }
 
+/* Take all magazines out of a cache: full ones to the depot, or, if `drain` is
+ * set, all into the slabs. */
 static void
-fph_cache_flush(fpheap_cache *cache)
+fph_cache_flush(fpheap_cache *cache, int drain)
 {
     fph_state *state = cache->heap->state;
     unsigned   i;
 
-    fph_moves_begin(state);
     for (i = 0; i < cache->heap->bins; i++) {
-        fph_magazine_return(state, i, fph_bin_spare(cache, i, NULL));
-        fph_magazine_return(state, i, fph_bin_unload(cache, i));
+        fph_magazine *two[2];
+        unsigned      k;
+        int           moves = fph_cache_objects(cache, i) != 0;
+
+        if (FPH_LOAD(&cache->bins[i].base, RELAXED) == NULL
+            && FPH_LOAD(&cache->spare[i], RELAXED) == NULL)
+            continue;
+        if (moves)
+            fph_moves_begin(state);
+        two[0] = fph_bin_spare(cache, i, NULL);
+        two[1] = fph_bin_unload(cache, i);
+        for (k = 0; k < 2; k++) {
+            if (two[k] != NULL && drain)
+                fph_magazine_drain(state, i, two[k]);
+            else
+                fph_magazine_return(state, i, two[k]);
+        }
+        if (moves)
+            fph_moves_end(state);
     }
-    fph_moves_end(state);
 }
 
 /* Flush a cache and take it from its thread. */
@@ -4837,7 +4972,7 @@ static void
 fph_cache_leave(fpheap_cache *cache, fph_entry *entry)
 {
     fph_entry_set(entry, fph_no_bins, fph_no_bins);
-    fph_cache_flush(cache);
+    fph_cache_flush(cache, 0 /* drain */);
     FPH_STORE(&cache->owned, 0u, RELAXED);
 }
 
@@ -5019,15 +5154,31 @@ fph_cache_memory(fpheap *heap, unsigned seat, int node, int grow)
     return cache;
 }
 
-/* This thread's cache, made if need be; NULL: it has to do without. */
+/* After another thread's pass this one gives up what it parks as well: a few
+ * objects in a magazine that is not used any more may keep as many slabs. */
+static void
+fph_cache_follow(fpheap_cache *cache)
+{
+    uint64_t reclaims = fph_load_relaxed(&cache->heap->state->reclaims);
+
+    if (FPH_LIKELY(cache->reclaims == reclaims))
+        return;
+    cache->reclaims = reclaims;
+    fph_cache_flush(cache, 1 /* drain */);
+}
+
+/* This thread's cache, made if need be; NULL: it has to do without.  Every miss
+ * begins here, with no object or magazine in its hands. */
 static fpheap_cache *
 fph_cache_here(fpheap *heap, int grow)
 {
     fpheap_cache *cache = fph_cache_mine(heap);
     int           node;
 
-    if (FPH_LIKELY(cache != NULL))
+    if (FPH_LIKELY(cache != NULL)) {
+        fph_cache_follow(cache);
         return cache;
+    }
     if (!fph_seated())
         return NULL;
     node = fph_thread_node(heap);
@@ -5047,7 +5198,7 @@ fpheap_flush(fpheap *heap)
     fpheap_cache *cache = fph_cache_mine(heap);
 
     if (cache != NULL)
-        fph_cache_flush(cache);
+        fph_cache_flush(cache, 0 /* drain */);
 }
 
 FPHEAP_API void
@@ -5073,7 +5224,8 @@ fpheap_self(fpheap *heap)
  *
  * Before the heap grows it takes back what the node's depots and this thread's
  * cache park, and the node's empty slabs, if that is worth a pass; when the
- * provider has nothing it does so anyway.
+ * provider has nothing it does so anyway.  Other threads follow at their next
+ * miss, with what their caches park.
  */
 
 /* Bytes that the depots of a node park. */
@@ -5095,12 +5247,9 @@ fph_depot_bytes(const fpheap *heap, int node)
     return bytes;
 }
 
-/* 1 while this thread reclaims: a destructor that it calls may use the heap,
- * but starts no pass of its own. */
-static FPH_TLS unsigned fph_reclaiming;
-
 /* Flush this thread's cache, empty the depots of a node, retire its empty slabs
- * and close its empty chunks. */
+ * and close its empty chunks.  A destructor that it calls may use the heap, but
+ * starts no pass of its own. */
 static void
 fph_reclaim(fpheap *heap, int node)
 {
@@ -5113,12 +5262,11 @@ fph_reclaim(fpheap *heap, int node)
     fph_reclaiming = 1;
     fph_fetch_add_relaxed(&state->reclaims, 1);
     fpheap_flush(heap);
-    fph_moves_begin(state);
     for (i = 0; i < FPH_CLASSES; i++, bin++) {
         fph_depot_drain(state, bin);
-        fph_bin_retire(state, bin);
+        if (fph_bin_has_empty(state, bin))
+            fph_bin_retire(state, bin);
     }
-    fph_moves_end(state);
     fph_node_close(state, node);
     fph_reclaiming = 0;
 }
@@ -5128,22 +5276,31 @@ typedef struct fph_search {
     unsigned steps;
     int      refused;          /* a negative errno: memory would not help */
     int      error;            /* 0 or a negative errno */
-    uint64_t deadline;         /* of the wait for others; 0: not begun */
+    uint64_t growths;          /* before the last look; 0: before the first */
+    int      quiet;            /* fph_moves_quiet before the last look */
+    uint64_t others;
+    uint64_t deadline;         /* of the wait for these; 0: not begun */
 } fph_search;
 
-/* Whether to look again before a call fails: while another thread moves what is
- * free it cannot be found.  FPHEAP_GROWTH_WAIT_MS at most. */
+#define FPH_SEARCH { 0, 0, 0, 0, 0, 0, 0 }
+
+/* Whether to look again before a call fails: unless no move was under way while
+ * it looked, for FPHEAP_GROWTH_WAIT_MS at most, as who moves may have lost its
+ * processor. */
 static int
 fph_search_again(const fph_state *state, fph_search *search)
 {
-    if (fph_reclaiming
-        || fph_load_relaxed(&state->moves_ended)
-           == fph_load_relaxed(&state->moves_begun))
+    uint64_t others;
+    int      quiet = fph_moves_quiet(state, &others);
+
+    if (fph_reclaiming || (search->quiet && search->others == others))
         return 0;
+    search->quiet = quiet;
+    search->others = others;
     if (search->deadline == 0)
         search->deadline = fph_deadline();
     fph_yield();
-    return fph_now_ns() < search->deadline;
+    return fph_now_ns() <= search->deadline;
 }
 
 /* Whether a chunk or more can be taken back.  A pass costs what is parked, and
@@ -5156,30 +5313,64 @@ fph_reclaim_pays(const fpheap *heap, int node)
         || fph_depot_bytes(heap, node) >= FPHEAP_CHUNK;
 }
 
+/* Whether the limit has room for `chunks` more in place of the regions that are
+ * fresh as a whole, which are too short or of another node. */
+static int
+fph_limit_fits(const fph_state *state, size_t chunks)
+{
+    uint64_t limit = fph_load_relaxed(&state->limit);
+    uint64_t bytes = fph_load_relaxed(&state->charged)
+                   + ((uint64_t)chunks << FPHEAP_CHUNK_SHIFT);
+    size_t   i;
+
+    for (i = 0; i < fph_region_count(state); i++) {
+        const fph_region *region = fph_region_at(state, i);
+
+        if (region != NULL && !region->pinned && fph_region_is_fresh(region))
+            bytes -= FPH_LOAD(&region->chunks, RELAXED) << FPHEAP_CHUNK_SHIFT;
+    }
+    return bytes <= limit;
+}
+
 /* Find memory for a node of which the caller lacks pages, or `chunks` fresh
  * chunks in a row.  Returns 1: look again; 0: search->error says why not. */
 static int
 fph_find_memory(fpheap *heap, int node, size_t chunks, fph_search *search)
 {
+    uint64_t seen = search->growths;
+    uint64_t ticket;
+
     if (search->refused != 0) {
         search->error = search->refused;
         return 0;
     }
-    if (search->steps++ == 0) {
+    search->growths = fph_load_relaxed(&heap->state->growths);
+    if (seen != search->growths)
+        return 1;
+    if (search->steps == 0) {
         if (fph_reclaim_pays(heap, node)) {
+            if (!fph_growth_enter(heap->state, &ticket))
+                return 1;
             fph_reclaim(heap, node);
+            fph_growth_leave(heap->state, ticket);
+            search->steps++;
             return 1;
         }
+        search->steps++;
         if (chunks > 1 && fph_node_close(heap->state, node) > 0)
             return 1;
     }
-    if (search->error == 0) {
-        search->error = fph_grow(heap, node, chunks, 0 /* pinned */);
-        if (search->error != 0)
-            fph_reclaim(heap, node);
+    if (search->error != 0)
+        return fph_search_again(heap->state, search);
+    search->error = fph_grow(heap, node, chunks, 0 /* pinned */, seen);
+    if (search->error == 0)
         return 1;
-    }
-    return fph_search_again(heap->state, search);
+    fph_reclaim(heap, node);
+    if (search->error == -ENOSPC && search->steps++ == 1
+        && fph_limit_fits(heap->state, chunks)
+        && fph_regions_release(heap) != 0)
+        search->error = 0;     /* once more, in place of other regions */
+    return 1;
 }
 
 /* [MISS] ===================================================================
@@ -5236,7 +5427,7 @@ static int
 fph_bin_refill(fpheap_cache *cache, unsigned number)
 {
     fpheap       *heap   = cache->heap;
-    fph_search    search = { 0, 0, 0, 0 };
+    fph_search    search = FPH_SEARCH;
     fph_magazine *full;
 
     do {
@@ -5287,7 +5478,7 @@ fph_bin_make_room(fpheap_cache *cache, unsigned number)
 static int
 fph_claim_one(fpheap *heap, unsigned number, void **object)
 {
-    fph_search search = { 0, 0, 0, 0 };
+    fph_search search = FPH_SEARCH;
 
     while (fph_bin_claim(heap, number, object, 1, &search.refused) == 0) {
         if (!fph_find_memory(heap, fph_bin_node(number), 1 /* chunk */,
@@ -5445,7 +5636,7 @@ static int
 fph_large_alloc(fpheap *heap, int node, size_t size, size_t align,
                 void **object)
 {
-    fph_search search = { 0, 0, 0, 0 };
+    fph_search search = FPH_SEARCH;
     size_t     step, pages, run;
 
     if (size > SIZE_MAX / 2 - FPHEAP_CHUNK)
@@ -5733,7 +5924,7 @@ static int
 fph_batch_fill(fpheap *heap, const fph_batch *batch, fph_magazine *magazine,
                size_t n)
 {
-    fph_search search = { 0, 0, 0, 0 };
+    fph_search search = FPH_SEARCH;
     int        node   = fph_bin_node(batch->bin);
     int        rc     = 0;
 
@@ -6220,7 +6411,7 @@ fpheap_reserve(fpheap *heap, size_t bytes, int node)
 
         rc = fph_grow(heap, node, chunks < FPH_REGION_MAX ? chunks
                                                           : FPH_REGION_MAX,
-                      0 /* pinned */);
+                      0 /* pinned */, UINT64_MAX);
         if (rc != 0)
             return rc;
     }
@@ -6418,7 +6609,7 @@ fph_state_init(fpheap *heap, const fpheap_region *raw)
     state->meta_blocks = 1;
     state->meta_cursor.word = fph_meta_units(sizeof *state);
     state->growths = 1;
-    state->region_bytes = raw->bytes;
+    state->charged = raw->bytes;
     fph_classes_init(state);
     state->depots = (fph_depot *)
         fph_first_record(state, heap->bins * sizeof(fph_depot));
@@ -6792,9 +6983,20 @@ fpheap_class_stats_get(fpheap *heap, unsigned index, fpheap_class_stats *stats)
     return 0;
 }
 
-static void fph_pool_name(const fpheap_pool *pool, char *name);
-
 #if !FPHEAP_NO_STDIO
+/* Write a pool's name as text. */
+static void
+fph_pool_name(const fpheap_pool *pool, char *name)
+{
+    uint64_t words[FPHEAP_NAME_BYTES / 8];
+    unsigned i;
+
+    for (i = 0; i < FPHEAP_NAME_BYTES / 8; i++)
+        words[i] = fph_load_relaxed(&pool->name[i]);                /* P10 */
+    memcpy(name, words, FPHEAP_NAME_BYTES);
+    name[FPHEAP_NAME_BYTES - 1] = 0;
+}
+
 static void
 fph_dump_tags(fpheap *heap, FILE *out)
 {
@@ -6987,6 +7189,11 @@ fpheap_tag_stats_get(fpheap *heap, unsigned tag, fpheap_tag_stats *stats)
         stats->objects += FPH_LOAD(&cache->tallies[tag].objects, RELAXED);
         stats->bytes += FPH_LOAD(&cache->tallies[tag].bytes, RELAXED);
     }
+    /* Read at different moments, a sum may be below 0. */
+    if (stats->objects > SIZE_MAX / 2)
+        stats->objects = 0;
+    if (stats->bytes > SIZE_MAX / 2)
+        stats->bytes = 0;
     return 0;
 }
 
@@ -7020,85 +7227,107 @@ fpheap_set_flags(void *object, unsigned flags)
  * Pools begin and end while the heap is in use.  A pool is a number, which
  * makes it a class, and a record that stays with the number.
  *
- *     pool_is  free -> making -> named -> ready -> ending -> free
- *                                               <-
+ *     pool_is  free -> making -> named -> owner -> ready -> ending -> free
+ *                                                        <-
  *
- *   P1  Who makes a pool publishes its name (named), then looks at the others:
- *       one that is ready or ending and has the name, or is named and has it
- *       and a lower number, is in its way.  Of two that do so at the same time,
- *       one at least sees the other.
+ *   P1  Who makes a pool publishes its name (named), then looks at the others.
+ *       One that has the name is in its way, and one that is just named and has
+ *       the lower number.  Of two that look at the same time one at least sees
+ *       the other: if it is the lower one, it waits until the other has looked.
  *   P2  The class of a pool is written while it has no slabs, magazines or
  *       pages anywhere.
  *   P3  A pool ends when it has no slabs (Q6); its objects are then nowhere.
  *
- *       where                       order    partner  what must be seen
- *   P4  moves_begun, _ended         relaxed  none     a guess when to look
- *                                                     again; P3 decides
- *   P5  pool_is: store named        seq_cst  P6       and release for the name
- *   P6  pool_is: load in the look   seq_cst  P5       P1
- *   P7  pool_is: CAS free -> making acquire  P8       the last pool is gone
- *   P8  pool_is: store free         release  P7
- *   P9  pool_is: store ready        release  P10      the pool
- *   P10 pool_is: load in lookup     acquire  P9       before it is read
- *   P11 name: load, store           relaxed  none     a name that changes while
- *                                                     it is read is looked at
- *                                                     again, or in nobody's way
+ *       where                        order    partner  what must be seen
+ *   P4  pool_is: store named         seq_cst  P5       and release for the name
+ *       pool_is: store owner, free   release  P5       the look is over
+ *   P5  pool_is: load in the look    seq_cst  P4       P1
+ *   P6  pool_is: CAS free -> making  acquire  P7       the last pool is gone
+ *   P7  pool_is: store free          release  P6
+ *   P8  pool_is: store ready         release  P9       the pool
+ *   P9  pool_is: load in lookup      acquire  P8       before it is read
+ *   P10 name: load, store            relaxed  none     one that changes while
+ *                                                      it is read is looked at
+ *                                                      again, or in nobody's
+ *                                                      way
  */
 enum {
     FPH_POOL_FREE,
     FPH_POOL_MAKING,
     FPH_POOL_NAMED,
+    FPH_POOL_OWNER,
     FPH_POOL_READY,
     FPH_POOL_ENDING
 };
 
-static void
-fph_pool_name(const fpheap_pool *pool, char *name)
-{
-    uint64_t words[FPHEAP_NAME_BYTES / 8];
-    unsigned i;
+/* A name as the words that a pool has of it. */
+typedef struct fph_name {
+    uint64_t word[FPHEAP_NAME_BYTES / 8];
+} fph_name;
 
-    for (i = 0; i < FPHEAP_NAME_BYTES / 8; i++)
-        words[i] = fph_load_relaxed(&pool->name[i]);                /* P11 */
-    memcpy(name, words, FPHEAP_NAME_BYTES);
-    name[FPHEAP_NAME_BYTES - 1] = 0;
+static fph_name
+fph_name_of(const char *text)
+{
+    fph_name name;
+
+    memset(&name, 0, sizeof name);
+    memcpy(&name, text, strlen(text));
+    return name;
 }
 
 static void
-fph_pool_set_name(fpheap_pool *pool, const char *name)
+fph_pool_set_name(fpheap_pool *pool, const fph_name *name)
 {
-    uint64_t words[FPHEAP_NAME_BYTES / 8] = { 0 };
     unsigned i;
 
-    memcpy(words, name, strlen(name));
     for (i = 0; i < FPHEAP_NAME_BYTES / 8; i++)
-        fph_store_relaxed(&pool->name[i], words[i]);                /* P11 */
+        fph_store_relaxed(&pool->name[i], name->word[i]);           /* P10 */
 }
 
 static int
-fph_pool_is_named(const fpheap_pool *pool, const char *name)
-{
-    char other[FPHEAP_NAME_BYTES];
-
-    fph_pool_name(pool, other);
-    return strcmp(name, other) == 0;
-}
-
-/* Whether another pool is in the way of the one that is named, P1. */
-static int
-fph_pool_exists(const fph_state *state, unsigned number, const char *name)
+fph_pool_is_named(const fpheap_pool *pool, const fph_name *name)
 {
     unsigned i;
 
-    for (i = 0; i < FPHEAP_MAX_POOLS; i++) {
-        uint64_t is = fph_load_seq_cst(&state->pool_is[i]);         /* P6 */
+    for (i = 0; i < FPHEAP_NAME_BYTES / 8; i++)
+        if (fph_load_relaxed(&pool->name[i]) != name->word[i])      /* P10 */
+            return 0;
+    return 1;
+}
 
-        if (i == number || is == FPH_POOL_FREE || is == FPH_POOL_MAKING
-            || (is == FPH_POOL_NAMED && i > number))
-            continue;
-        if (fph_pool_is_named(FPH_LOAD(&state->pool[i], RELAXED), name))
+/* Whether another pool, or one that will be, has the name, P1.  A thread that
+ * is stopped while it looks has it. */
+static int
+fph_pool_has_name(const fph_state *state, unsigned other, unsigned number,
+                  const fph_name *name)
+{
+    const fph_word *is       = &state->pool_is[other];
+    uint64_t        deadline = 0;
+
+    for (;;) {
+        uint64_t now = fph_load_seq_cst(is);                        /* P5 */
+
+        if (now == FPH_POOL_FREE || now == FPH_POOL_MAKING
+            || !fph_pool_is_named(FPH_LOAD(&state->pool[other], RELAXED), name))
+            return 0;
+        if (now != FPH_POOL_NAMED || other < number)
             return 1;
+        if (deadline == 0)
+            deadline = fph_deadline();
+        if (fph_now_ns() >= deadline)
+            return 1;
+        fph_yield();
     }
+}
+
+static int
+fph_pool_exists(const fph_state *state, unsigned number, const fph_name *name)
+{
+    unsigned i;
+
+    for (i = 0; i < FPHEAP_MAX_POOLS; i++)
+        if (i != number && fph_pool_has_name(state, i, number, name))
+            return 1;
     return 0;
 }
 
@@ -7111,7 +7340,7 @@ fph_pool_number(fph_state *state)
     for (i = 0; i < FPHEAP_MAX_POOLS; i++) {
         uint64_t unused = FPH_POOL_FREE;
 
-        if (fph_cas_acquire(&state->pool_is[i], &unused,            /* P7 */
+        if (fph_cas_acquire(&state->pool_is[i], &unused,            /* P6 */
                             FPH_POOL_MAKING))
             break;
     }
@@ -7299,7 +7528,7 @@ fph_pool_fill(fpheap *heap, const fpheap_pool *pool)
     const fph_class *klass  = &heap->state->classes[k];
     int              node   = pool->node == FPHEAP_ANY_NODE ? fph_home(heap)
                                                             : pool->node;
-    fph_search       search = { 0, 0, 0, 0 };
+    fph_search       search = FPH_SEARCH;
 
     if (pool->min == 0)
         return 0;
@@ -7326,13 +7555,15 @@ fph_pool_make(fpheap *heap, unsigned number, const fpheap_pool_desc *desc)
     fph_state   *state = heap->state;
     int          rc    = 0;
     fpheap_pool *pool  = fph_pool_record(heap, number, &rc);
+    fph_name     name  = fph_name_of(desc->name);
 
     if (pool == NULL)
         return rc;
-    fph_pool_set_name(pool, desc->name);
-    fph_store_seq_cst(&state->pool_is[number], FPH_POOL_NAMED);     /* P5 */
-    if (fph_pool_exists(state, number, desc->name))
+    fph_pool_set_name(pool, &name);
+    fph_store_seq_cst(&state->pool_is[number], FPH_POOL_NAMED);     /* P4 */
+    if (fph_pool_exists(state, number, &name))
         return -EEXIST;
+    fph_store_release(&state->pool_is[number], FPH_POOL_OWNER);     /* P4 */
     rc = fph_pool_private(heap, pool, desc->private_bytes);
     if (rc != 0)
         return rc;
@@ -7356,7 +7587,7 @@ fpheap_pool_create(fpheap *heap, const fpheap_pool_desc *desc)
     if (number == FPHEAP_MAX_POOLS)
         return (fpheap_pool *)fph_result(-ENFILE, NULL);
     rc = fph_pool_make(heap, number, desc);
-    fph_store_release(&state->pool_is[number],                      /* P8, P9 */
+    fph_store_release(&state->pool_is[number],                      /* P7, P8 */
                       rc == 0 ? FPH_POOL_READY : FPH_POOL_FREE);
     return (fpheap_pool *)fph_result(rc, state->pool[number]);
 }
@@ -7365,15 +7596,19 @@ FPHEAP_API fpheap_pool *
 fpheap_pool_lookup(fpheap *heap, const char *name)
 {
     const fph_state *state = heap->state;
+    fph_name         words;
     unsigned         i;
 
-    for (i = 0; name != NULL && i < FPHEAP_MAX_POOLS; i++) {
+    if (name == NULL || strlen(name) >= FPHEAP_NAME_BYTES)
+        return (fpheap_pool *)fph_result(-ENOENT, NULL);
+    words = fph_name_of(name);
+    for (i = 0; i < FPHEAP_MAX_POOLS; i++) {
         fpheap_pool *pool;
 
-        if (fph_load_acquire(&state->pool_is[i]) != FPH_POOL_READY) /* P10 */
+        if (fph_load_acquire(&state->pool_is[i]) != FPH_POOL_READY) /* P9 */
             continue;
         pool = FPH_LOAD(&state->pool[i], RELAXED);
-        if (fph_pool_is_named(pool, name))
+        if (fph_pool_is_named(pool, &words))
             return pool;
     }
     return (fpheap_pool *)fph_result(-ENOENT, NULL);
@@ -7419,15 +7654,14 @@ static size_t
 fph_pool_live_exact(const fpheap_pool *pool, uint64_t deadline)
 {
     const fph_state *state = pool->heap->state;
-    uint64_t         ended, begun;
+    uint64_t         before, after;
     size_t           live;
+    int              quiet;
 
     do {
-        ended = fph_load_relaxed(&state->moves_ended);              /* P4 */
-        begun = fph_load_relaxed(&state->moves_begun);
+        quiet = fph_moves_quiet(state, &before);
         live = fph_pool_live(pool);
-        if (ended == begun
-            && begun == fph_load_relaxed(&state->moves_begun))
+        if (quiet && fph_moves_quiet(state, &after) && before == after)
             break;
         fph_yield();
     } while (fph_now_ns() < deadline);
@@ -7483,7 +7717,7 @@ fpheap_pool_destroy(fpheap_pool *pool, size_t *live)
     if (objects == 0) {
         fph_store_relaxed(is, FPH_POOL_ENDING);
         rc = fph_pool_empty(pool, deadline);
-        fph_store_release(is, rc == 0 ? FPH_POOL_FREE               /* P8 */
+        fph_store_release(is, rc == 0 ? FPH_POOL_FREE               /* P7 */
                                       : FPH_POOL_READY);
     }
     return rc;

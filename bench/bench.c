@@ -25,6 +25,13 @@
 #endif
 #include PEER
 
+#ifndef PEER_POOL
+#  define PEER_POOL 0
+#endif
+#ifndef PEER_POOL_ONLY
+#  define PEER_POOL_ONLY 0
+#endif
+
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -377,6 +384,60 @@ run_bulk(const row *r)
     HIDE(n);
     REPEAT(r, "ns", STEPS, bulk_steps(p, n, repeat_));
 }
+
+/* --- pools ----------------------------------------------------------------- */
+
+#if PEER_POOL
+BENCH_INLINE void
+pool_pair_steps(peer_pool pool)
+{
+    unsigned i;
+
+    for (i = 0; i < STEPS; i++) {
+        void *object = peer_pool_get(pool);
+
+        USE(object);
+        peer_pool_put(pool, object);
+        COMPLETE();
+    }
+}
+
+static void
+run_pool_pair(const row *r)
+{
+    peer_pool pool = peer_pool_prepare(&stock_256);
+
+    REPEAT(r, "ns", STEPS, pool_pair_steps(pool));
+}
+
+BENCH_INLINE void
+pool_bulk_steps(peer_pool pool, unsigned n, unsigned repeat)
+{
+    void   **burst = bursts + repeat * (9 * 64 / sizeof(void *)) % 512;
+    unsigned i;
+
+    for (i = 0; i < STEPS; i += n) {
+        if (peer_pool_get_bulk(pool, burst, n) != 0)
+            abort();
+        COMPLETE();
+        peer_pool_put_bulk(pool, burst, n);
+        COMPLETE();
+    }
+}
+
+static void
+run_pool_bulk(const row *r)
+{
+    peer_pool pool = peer_pool_prepare(&stock_256);
+    unsigned  n = r->n;
+
+    HIDE(n);
+    REPEAT(r, "ns", STEPS, pool_bulk_steps(pool, n, repeat_));
+}
+#else
+#  define run_pool_pair NULL
+#  define run_pool_bulk NULL
+#endif
 
 /* --- many outstanding ------------------------------------------------------ */
 
@@ -962,6 +1023,11 @@ static const row rows[] = {
     { "bulk_32", run_bulk, 32 },
     { "bulk_64", run_bulk, 64 },
     { "bulk_256", run_bulk, 256 },
+    { "pool_pair", run_pool_pair, 1 },
+    { "pool_bulk_8", run_pool_bulk, 8 },
+    { "pool_bulk_32", run_pool_bulk, 32 },
+    { "pool_bulk_64", run_pool_bulk, 64 },
+    { "pool_bulk_256", run_pool_bulk, 256 },
     { "lifo_32", run_lifo, 32 },
     { "lifo_256", run_lifo, 256 },
     { "lifo_4096", run_lifo, 4096 },
@@ -1008,6 +1074,14 @@ wanted(const char *name, char **names, int n)
         if (strstr(name, names[i]) != NULL)
             return 1;
     return n == 0;
+}
+
+/* What this peer cannot do it leaves out, without a word: the table has "-". */
+static int
+can_do(const row *r)
+{
+    return r->run != NULL
+        && (!PEER_POOL_ONLY || strncmp(r->name, "pool_", 5) == 0);
 }
 
 /* In a child, which ends without running anybody's exit handlers. */
@@ -1097,7 +1171,8 @@ main(int argc, char **argv)
     find_cpus();
     (void)setpriority(PRIO_PROCESS, 0, -20); /* if we may */
     for (i = 0; i < ROWS; i++)
-        if (wanted(rows[i].name, argv + optind, argc - optind))
+        if (can_do(&rows[i])
+            && wanted(rows[i].name, argv + optind, argc - optind))
             failed |= run_row(&rows[i]);
     return failed;
 }

@@ -4,6 +4,7 @@
  *     PEER_NAME            a string
  *     PEER_BARE            1: the pipeline passes the same objects for ever and
  *                          rows about memory are left out; 0 for an allocator
+ *     PEER_POOL            1: it has pools; else the rows pool_* are left out
  *     peer                 what each call gets: a heap, a cache, or nothing
  *     peer_prepare         once per thread, before the clock starts
  *     peer_memory          bytes obtained and bytes in use; 0 if it cannot say
@@ -12,6 +13,16 @@
  *     peer_free_sized
  *     peer_alloc_bulk      not 0 if it failed
  *     peer_free_bulk       all of one size
+ *
+ * With PEER_POOL also the following, for objects of one size; with
+ * PEER_POOL_ONLY only the rows pool_* run:
+ *
+ *     peer_pool            what each call gets
+ *     peer_pool_prepare    once, before the clock starts
+ *     peer_pool_get
+ *     peer_pool_put
+ *     peer_pool_get_bulk   not 0 if it failed
+ *     peer_pool_put_bulk
  */
 #ifndef BENCH_PEER_H
 #define BENCH_PEER_H

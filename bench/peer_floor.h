@@ -10,6 +10,7 @@
 
 #define PEER_NAME "floor"
 #define PEER_BARE 1
+#define PEER_POOL 1
 
 typedef int peer;
 
@@ -109,4 +110,56 @@ peer_free_bulk(peer p, void **objects, unsigned n, size_t size)
     for (i = 0; i < n; i++)
         top[i] = objects[i];
     floor_top[fph_class_of(size)] = top + n;
+}
+
+/* A pool's class is known beforehand. */
+typedef int peer_pool;
+
+static __thread void **floor_pool;
+
+static peer_pool
+peer_pool_prepare(const stock *s)
+{
+    (void)peer_prepare(s);
+    floor_pool = floor_top[fph_class_of(s->largest)];
+    return 0;
+}
+
+BENCH_INLINE void *
+peer_pool_get(peer_pool pool)
+{
+    (void)pool;
+    return *--floor_pool;
+}
+
+BENCH_INLINE void
+peer_pool_put(peer_pool pool, void *object)
+{
+    (void)pool;
+    *floor_pool++ = object;
+}
+
+BENCH_INLINE int
+peer_pool_get_bulk(peer_pool pool, void **objects, unsigned n)
+{
+    void   **top = floor_pool - n;
+    unsigned i;
+
+    (void)pool;
+    for (i = 0; i < n; i++)
+        objects[i] = top[i];
+    floor_pool = top;
+    return 0;
+}
+
+BENCH_INLINE void
+peer_pool_put_bulk(peer_pool pool, void **objects, unsigned n)
+{
+    void   **top = floor_pool;
+    unsigned i;
+
+    (void)pool;
+    for (i = 0; i < n; i++)
+        top[i] = objects[i];
+    floor_pool = top + n;
 }

@@ -3,6 +3,7 @@
 
 #define PEER_NAME "fpheap"
 #define PEER_BARE 0
+#define PEER_POOL 1
 
 typedef fpheap *peer;
 
@@ -41,4 +42,45 @@ BENCH_INLINE void
 peer_free_bulk(peer p, void **objects, unsigned n, size_t size)
 {
     fpheap_free_bulk_sized(p, objects, n, size);
+}
+
+typedef fpheap_pool *peer_pool;
+
+/* Its magazines are as large as the heap's, so that all bulks hit. */
+static peer_pool
+peer_pool_prepare(const stock *s)
+{
+    fpheap_pool_desc desc = { .name = "bench", .size = s->largest,
+                              .magazine = FPHEAP_MAGAZINE };
+    fpheap_pool     *pool = fpheap_pool_create(bench_heap_open(s), &desc);
+
+    if (pool == NULL) {
+        fprintf(stderr, "bench: no pool\n");
+        exit(1);
+    }
+    return pool;
+}
+
+BENCH_INLINE void *
+peer_pool_get(peer_pool pool)
+{
+    return fpheap_pool_get(pool);
+}
+
+BENCH_INLINE void
+peer_pool_put(peer_pool pool, void *object)
+{
+    fpheap_pool_put(pool, object);
+}
+
+BENCH_INLINE int
+peer_pool_get_bulk(peer_pool pool, void **objects, unsigned n)
+{
+    return fpheap_pool_get_bulk(pool, objects, n);
+}
+
+BENCH_INLINE void
+peer_pool_put_bulk(peer_pool pool, void **objects, unsigned n)
+{
+    fpheap_pool_put_bulk(pool, objects, n);
 }

@@ -55,7 +55,7 @@ run() {
 }
 
 if [ -z "${ALLOCATORS:-}" ]; then
-    ALLOCATORS="floor self fpheap glibc"
+    ALLOCATORS="floor self fpheap header glibc"
     for name in jemalloc mimalloc tcmalloc; do
         if [ -n "$(library $name)" ]; then
             ALLOCATORS="$ALLOCATORS $name"
@@ -63,6 +63,11 @@ if [ -z "${ALLOCATORS:-}" ]; then
             echo "bench: $name is not installed" >&2
         fi
     done
+    if [ -x "$dir/bench_mempool" ]; then
+        ALLOCATORS="$ALLOCATORS mempool"
+    else
+        echo "bench: rte_mempool (libdpdk-dev) is not installed" >&2
+    fi
 fi
 
 raw=${RAW:-$(mktemp)}
@@ -79,7 +84,10 @@ while [ "$round" -le "$rounds" ]; do
 done
 
 set -- $ALLOCATORS
-case $1 in floor | self | fpheap) first=bench_$1 ;; *) first=bench_malloc ;; esac
+case $1 in
+floor | self | fpheap | header | mempool) first=bench_$1 ;;
+*) first=bench_malloc ;;
+esac
 "$dir/$first" -a
 echo "samples   $rounds rounds of $repeats repeats"
 # fpheap's lines first: it has every row, in order.

@@ -36,9 +36,10 @@ function median_sample(key)
     return sample[key, int((count[key] + 1) / 2)]
 }
 
-function is_malloc(name)
+function is_other(name)
 {
-    return name != "floor" && name != "fpheap" && name != "self"
+    return name != "floor" && name != "fpheap" && name != "self" && \
+           name != "header"
 }
 
 function better(a, b)
@@ -69,7 +70,7 @@ function table(title, which,    r, i, v, best, key, first)
     printf "\n%s\n%-*s %-5s", title, width, "row", "unit"
     for (i = 1; i <= n_names; i++)
         printf " %9s", names[i]
-    printf " %8s %8s\n", "/floor", "/malloc"
+    printf " %8s %8s\n", "/floor", "/other"
     for (r = 1; r <= n_rows; r++) {
         row = rows[r]
         best = ""
@@ -80,7 +81,7 @@ function table(title, which,    r, i, v, best, key, first)
                                                    : median_sample(key) + 0
             value[names[i]] = v
             printf " %9s", cell(v)
-            if (v != "" && is_malloc(names[i]) &&
+            if (v != "" && is_other(names[i]) &&
                 (best == "" || better(v, best))) {
                 best = v
                 first = names[i]

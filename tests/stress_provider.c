@@ -273,7 +273,7 @@ threads_that_need_memory_at_once_grow_the_heap_together(void **state)
     /* The header may cost a chunk its first page. */
     unsigned per_chunk = (unsigned)((FPHEAP_CHUNK - FPHEAP_PAGE) / LARGE);
     unsigned needed    = (CROWD + per_chunk - 1) / per_chunk;
-    uint64_t rounds    = stress_work(300);
+    uint64_t rounds    = stress_work(60);
     unsigned most_large = 0;
     unsigned most_small = 0;
     uint64_t r;

@@ -1,0 +1,35 @@
+#!/bin/bash
+# examples.sh - the examples do what they say: each checks itself, says something,
+# and ends with 0
+. "$(dirname "$0")/lib.sh"
+
+cd "$top" || exit 1
+
+# says NAME TEXT [ARGUMENT...] - run an example; its output has TEXT
+says() {
+    name=$1
+    text=$2
+    shift 2
+    if [ ! -x "$B/$name" ]; then
+        fail "$name: make examples has not built it"
+    elif "$B/$name" "$@" > "$scratch/$name.log" 2>&1 &&
+            grep -q -- "$text" "$scratch/$name.log"; then
+        pass "$name: $(grep -m 1 -- "$text" "$scratch/$name.log")"
+    else
+        fail "$name" "$scratch/$name.log"
+    fi
+}
+
+says quickstart '^32 objects live'
+says pipeline '^fpheap_destroy: done' 1
+says mbuf_template 'buffers received and dropped'
+says mbuf_template '^20000 live: 2304 bytes each'
+says refcount '^300000 packets out of 2 ports, recycled 300000 times, 1000 alloc'
+
+# An example that nobody runs here would not be an example for long.
+for source in examples/*.c; do
+    name=$(basename "$source" .c)
+    case $name in *_shim) continue ;; esac
+    check "$name is run by this script" grep -q "^says $name " "$0"
+done
+finish

@@ -1,0 +1,481 @@
+/* test_regressions.c - what reviews found, each as the claim that was broken
+ *
+ * Two kinds.  Some need an order of calls that nobody writes on purpose: the
+ * provider's callback makes the caller's own cache, sizes grow chunk by chunk.
+ * Others need a thread that stops between two instructions; here one thread
+ * does by hand what the stopped one would have left, so that they fail each
+ * time and not once in a million.  stress_regressions has those that need two
+ * threads.
+ */
+#ifndef FPHEAP_CHUNK_SHIFT
+#  define FPHEAP_CHUNK_SHIFT 16
+#endif
+#define FPHEAP_IMPLEMENTATION
+#include "fpheap.h"
+#include "test_util.h"
+
+#include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MOST 8192
+#define RUN  (9 * FPHEAP_PAGE) /* has no class, so no magazine parks it */
+
+static test_provider provider;
+static void         *objects[MOST];
+
+/* Allocate until there is no more.  Returns how many. */
+static unsigned
+fill_up(fpheap *heap, size_t size)
+{
+    unsigned n = 0;
+
+    while (n < MOST && (objects[n] = fpheap_alloc(heap, size)) != NULL)
+        n++;
+    assert_true(n > 0 && n < MOST);
+    assert_int_equal(errno, ENOMEM);
+    return n;
+}
+
+/* Leave no room in the metadata block, as more caches and bins would. */
+static void
+fill_metadata(fpheap *heap)
+{
+    while (fph_meta_cut(heap->state, FPH_LINE) != 0)
+        ;
+}
+
+/* --- the provider's callback ---------------------------------------------- */
+
+typedef struct callback {
+    fpheap       *heap;
+    void         *freed[2];    /* by the callback, so that it finds memory */
+    fpheap_cache *made;        /* what the callback had */
+    fpheap_cache *kept;        /* what the thread has after its call */
+    int           served;
+} callback;
+
+/* Called while the thread is about to make its cache. */
+static void
+make_the_cache(test_provider *p)
+{
+    callback *c = (callback *)p->arg;
+    void     *object;
+
+    p->inside_get = NULL;
+    fpheap_free(c->heap, c->freed[0]);
+    fpheap_free(c->heap, c->freed[1]);
+    object = fpheap_alloc(c->heap, 64);
+    c->made = fph_cache_mine(c->heap);
+    c->served = object != NULL;
+    fpheap_free(c->heap, object);
+}
+
+static void *
+begin_with_a_miss(void *arg)
+{
+    callback *c = (callback *)arg;
+    void     *object = fpheap_alloc(c->heap, 64);
+
+    c->kept = fph_cache_mine(c->heap);
+    fpheap_free(c->heap, object);
+    return NULL;
+}
+
+/* The second cache took the seat, and what the first one held was lost. */
+static void
+a_cache_that_the_callback_makes_is_kept(void **state)
+{
+    fpheap   *heap = test_heap_within(&provider, 5 * FPHEAP_CHUNK);
+    unsigned  n = fill_up(heap, (FPH_PAGES / 2 + 1) * FPHEAP_PAGE);
+    callback  c = { heap, { NULL, NULL }, NULL, NULL, 0 };
+    pthread_t thread;
+
+    (void)state;
+    assert_true(n >= 3);
+    fill_metadata(heap);
+    /* One in the first region, where metadata may go, and one for a slab. */
+    c.freed[0] = objects[0];
+    c.freed[1] = objects[1];
+    provider.limit_bytes = 0;
+    provider.arg = &c;
+    provider.inside_get = make_the_cache;
+    assert_int_equal(pthread_create(&thread, NULL, begin_with_a_miss, &c), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_null(provider.inside_get);
+    assert_true(c.served);
+    assert_non_null(c.made);
+    assert_ptr_equal(c.kept, c.made);
+    fpheap_free_bulk(heap, objects + 2, n - 2);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+typedef struct asker {
+    fpheap  *heap;
+    unsigned depth;
+    unsigned deepest;
+    unsigned asked;
+} asker;
+
+/* As libnuma would that calls malloc where the heap is malloc. */
+static int
+node_by_the_heap(void *ctx)
+{
+    asker *a = (asker *)ctx;
+
+    a->asked++;
+    if (++a->depth > a->deepest)
+        a->deepest = a->depth;
+    if (a->heap != NULL && a->depth < 50)
+        fpheap_free(a->heap, fpheap_alloc(a->heap, 100));
+    a->depth--;
+    return 1;
+}
+
+static void *
+first_use(void *arg)
+{
+    asker *a = (asker *)arg;
+
+    fpheap_free(a->heap, fpheap_alloc(a->heap, 10));
+    return NULL;
+}
+
+/* It asked for the node to serve who was asked for it, and so on. */
+static void
+thread_node_may_use_the_heap(void **state)
+{
+    asker         a = { NULL, 0, 0, 0 };
+    fpheap_config config;
+    pthread_t     thread;
+
+    (void)state;
+    memset(&config, 0, sizeof(config));
+    test_provider_init(&provider);
+    config.provider = &provider.calls;
+    config.nodes = 2;
+    config.thread_node = node_by_the_heap;
+    config.thread_node_ctx = &a;
+    a.heap = fpheap_create("asks", &config);
+    assert_non_null(a.heap);
+    assert_int_equal(pthread_create(&thread, NULL, first_use, &a), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    (void)first_use(&a);
+    assert_true(a.asked > 0);
+    assert_int_equal(a.deepest, 1);
+    TEST_DESTROY_OVER(a.heap, &provider);
+}
+
+/* --- records -------------------------------------------------------------- */
+
+/* A thread without a cache got them, one with a cache got ENOMEM. */
+static void
+free_objects_are_found_when_there_is_no_magazine_for_them(void **state)
+{
+    fpheap  *heap = test_heap_within(&provider, 4 * FPHEAP_CHUNK);
+    unsigned number = fph_class_of(64);
+    unsigned n = 0;
+    unsigned i;
+
+    (void)state;
+    assert_non_null(fpheap_self(heap));
+    while (n < MOST && fph_claim_one(heap, number, &objects[n]) == 0)
+        n++;
+    assert_true(n < MOST);
+    fill_metadata(heap);
+    /* Half of each slab, as a thread without a cache would free them. */
+    for (i = 0; i < n; i += 2)
+        fph_slab_give(heap->state, &objects[i], 1);
+    TEST_CHECK_LIVE(heap, n / 2);
+    objects[0] = fpheap_alloc(heap, 64);
+    assert_non_null(objects[0]);
+    fpheap_free(heap, objects[0]);
+    for (i = 1; i < n; i += 2)
+        fph_slab_give(heap->state, &objects[i], 1);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* A descriptor fitted regions of exactly its size: after as many sizes as the
+ * table has regions an empty heap could not grow. */
+static void
+sizes_that_come_and_go_do_not_use_up_the_regions(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_stats stats;
+    size_t       chunks;
+
+    (void)state;
+    for (chunks = 2; chunks < 3 * FPH_TABLE_MAX; chunks++) {
+        void *object = fpheap_alloc(heap, chunks * FPHEAP_CHUNK);
+
+        if (object == NULL)
+            print_error("%zu chunks on an empty heap\n", chunks);
+        assert_non_null(object);
+        fpheap_free(heap, object);
+        (void)fpheap_trim(heap);
+    }
+    fpheap_stats_get(heap, &stats);
+    assert_int_equal(stats.regions, 1);
+    assert_true(heap->state->regions < FPH_TABLE_MAX / 4);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* There are FPH_TABLE_MAX numbers, once. */
+static void
+a_lost_race_for_a_metadata_block_uses_up_no_number(void **state)
+{
+    fpheap   *heap = test_heap_over(&provider);
+    uint64_t  before = heap->state->meta_numbers;
+    uint64_t  current = heap->state->meta_cursor.word >> 32;
+    char      chunk[FPH_LINE];
+    unsigned  i;
+
+    (void)state;
+    for (i = 0; i < 100; i++)
+        assert_int_equal(fph_meta_install(heap->state, current + 1, chunk,
+                                          FPH_LINE), 0);
+    assert_true(heap->state->meta_numbers == before);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* It was refused: it was asked for in one region, of which the heap could not
+ * use all. */
+static void
+a_reserve_beyond_the_largest_region_grows_more_than_once(void **state)
+{
+    size_t   largest = FPHEAP_CHUNK / 64 * FPHEAP_CHUNK;
+    fpheap  *heap = test_heap_over(&provider);
+    unsigned before = provider.gets;
+
+    (void)state;
+    assert_int_equal(fpheap_reserve(heap, largest + largest / 4,
+                                    FPHEAP_ANY_NODE), 0);
+    assert_true(provider.gets > before + 1);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* A quarter of the regions was waste. */
+static void
+a_large_heap_asks_for_no_more_than_a_region_can_use(void **state)
+{
+    size_t       largest = FPHEAP_CHUNK / 64 * FPHEAP_CHUNK;
+    size_t       size = largest - largest / 16;
+    fpheap      *heap;
+    fpheap_stats stats;
+    unsigned     n;
+
+    (void)state;
+    if (sizeof(void *) < 8)
+        skip();                /* a region is a 16th of more than 1 GiB */
+    heap = test_heap_over(&provider);
+    for (n = 0; n < 24; n++) {
+        objects[n] = fpheap_alloc(heap, size);
+        assert_non_null(objects[n]);
+    }
+    fpheap_stats_get(heap, &stats);
+    if (stats.waste_bytes > largest / 16)
+        test_print_stats(&stats);
+    assert_true(stats.waste_bytes <= largest / 16);
+    fpheap_free_bulk(heap, objects, n);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* --- what a stopped thread leaves ----------------------------------------- */
+
+/* A heap with no memory but one run of pages, in the middle of an open chunk.
+ * Returns how many objects are live. */
+static unsigned
+one_free_run(fpheap *heap)
+{
+    unsigned n = fill_up(heap, RUN);
+
+    fpheap_free(heap, objects[n - 1]);
+    return n - 1;
+}
+
+/* Between fph_fit_lower's clearing of a bit and its second look. */
+static void
+clear_fits(fpheap *heap, const void *at)
+{
+    size_t      index;
+    fph_region *region = fph_region_find(heap->state, at, &index);
+    unsigned    k;
+
+    for (k = 0; k < FPH_FITS; k++)
+        region->fit[k][index / 64] &= ~((uint64_t)1 << index % 64);
+}
+
+/* Between fph_fit_raise's setting of a bit and its lowering of the hint. */
+static void
+raise_hints(fpheap *heap)
+{
+    unsigned k;
+
+    for (k = 0; k < FPH_FITS; k++)
+        heap->state->hints[0][k] += fph_region_count(heap->state)
+                                  - (uint32_t)heap->state->hints[0][k];
+}
+
+static void
+finds_the_run(fpheap *heap, unsigned n)
+{
+    errno = 0;
+    objects[n] = fpheap_alloc(heap, RUN);
+    assert_non_null(objects[n]);
+    assert_int_equal(errno, 0);
+    TEST_CHECK_LIVE(heap, n + 1);
+    fpheap_free_bulk(heap, objects, n + 1);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+free_pages_of_which_a_bit_is_being_cleared_are_found(void **state)
+{
+    fpheap  *heap = test_heap_within(&provider, 4 * FPHEAP_CHUNK);
+    unsigned n = one_free_run(heap);
+
+    (void)state;
+    clear_fits(heap, objects[n]);
+    finds_the_run(heap, n);
+}
+
+static void
+free_pages_below_a_hint_that_is_being_lowered_are_found(void **state)
+{
+    fpheap  *heap = test_heap_within(&provider, 4 * FPHEAP_CHUNK);
+    unsigned n = one_free_run(heap);
+
+    (void)state;
+    raise_hints(heap);
+    finds_the_run(heap, n);
+}
+
+static void
+a_trim_sees_to_it_that_all_free_pages_are_found(void **state)
+{
+    fpheap  *heap = test_heap_within(&provider, 4 * FPHEAP_CHUNK);
+    unsigned n = one_free_run(heap);
+
+    (void)state;
+    clear_fits(heap, objects[n]);
+    raise_hints(heap);
+    assert_non_null(fpheap_check(heap));
+    (void)fpheap_trim(heap);
+    TEST_CHECK_LIVE(heap, n);
+    finds_the_run(heap, n);
+}
+
+/* The thread that would have gone on is not in the child. */
+static void
+a_child_finds_pages_that_a_thread_of_its_parent_was_announcing(void **state)
+{
+    fpheap  *heap = test_heap_within(&provider, 4 * FPHEAP_CHUNK);
+    unsigned n = one_free_run(heap);
+    int      status = -1;
+    pid_t    child;
+
+    (void)state;
+    clear_fits(heap, objects[n]);
+    raise_hints(heap);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(fpheap_alloc(heap, RUN) == NULL     ? 1
+              : fpheap_check(heap) != NULL        ? 2
+              : fpheap_alloc(heap, RUN) != NULL   ? 3
+                                                  : 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    finds_the_run(heap, n);
+}
+
+/* Who claims a slab that is just announced counts it before the other does. */
+static void
+a_count_of_empty_slabs_below_zero_is_no_reason_to_reclaim(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+
+    (void)state;
+    heap->state->empty_slabs -= 1;
+    assert_false(fph_reclaim_pays(heap, 0));
+    heap->state->empty_slabs += 1;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Nobody has anything in its hands that would be worth the wait. */
+static void
+a_call_that_fails_on_a_quiet_heap_fails_at_once(void **state)
+{
+    size_t   sizes[] = { 64, RUN, 3 * FPHEAP_CHUNK };
+    fpheap  *heap = test_heap_within(&provider, 4 * FPHEAP_CHUNK);
+    unsigned n = fill_up(heap, 64);
+    uint64_t begin;
+    unsigned i;
+
+    (void)state;
+    begin = fph_now_ns();
+    for (i = 0; i < TEST_COUNT(sizes); i++)
+        assert_null(fpheap_alloc(heap, sizes[i]));
+    assert_true(fph_now_ns() - begin
+                < (uint64_t)FPHEAP_GROWTH_WAIT_MS * 1000000 / 2);
+    fpheap_free_bulk(heap, objects, n);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* --- nodes ---------------------------------------------------------------- */
+
+/* Only what has a class looked at the other nodes before it failed. */
+static void
+an_aligned_object_spills_to_another_node_too(void **state)
+{
+    size_t        aligns[] = { FPHEAP_PAGE, 4 * FPHEAP_PAGE, FPHEAP_CHUNK };
+    fpheap_config config;
+    fpheap       *heap;
+    unsigned      i;
+
+    (void)state;
+    memset(&config, 0, sizeof(config));
+    test_provider_init(&provider);
+    config.provider = &provider.calls;
+    config.nodes = 2;
+    config.flags = FPHEAP_SPILL;
+    heap = fpheap_create("spills", &config);
+    assert_non_null(heap);
+    assert_int_equal(fpheap_reserve(heap, 20 * FPHEAP_CHUNK, 1), 0);
+    provider.limit_bytes = provider.held_bytes;
+    for (i = 0; i < TEST_COUNT(aligns); i++) {
+        objects[i] = fpheap_aligned_alloc(heap, aligns[i], FPHEAP_CHUNK + 1);
+        assert_non_null(objects[i]);
+        assert_int_equal((uintptr_t)objects[i] % aligns[i], 0);
+    }
+    fpheap_free_bulk(heap, objects, TEST_COUNT(aligns));
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_cache_that_the_callback_makes_is_kept),
+        cmocka_unit_test(thread_node_may_use_the_heap),
+        cmocka_unit_test(
+            free_objects_are_found_when_there_is_no_magazine_for_them),
+        cmocka_unit_test(sizes_that_come_and_go_do_not_use_up_the_regions),
+        cmocka_unit_test(a_lost_race_for_a_metadata_block_uses_up_no_number),
+        cmocka_unit_test(
+            a_reserve_beyond_the_largest_region_grows_more_than_once),
+        cmocka_unit_test(a_large_heap_asks_for_no_more_than_a_region_can_use),
+        cmocka_unit_test(free_pages_of_which_a_bit_is_being_cleared_are_found),
+        cmocka_unit_test(
+            free_pages_below_a_hint_that_is_being_lowered_are_found),
+        cmocka_unit_test(a_trim_sees_to_it_that_all_free_pages_are_found),
+        cmocka_unit_test(
+            a_child_finds_pages_that_a_thread_of_its_parent_was_announcing),
+        cmocka_unit_test(
+            a_count_of_empty_slabs_below_zero_is_no_reason_to_reclaim),
+        cmocka_unit_test(a_call_that_fails_on_a_quiet_heap_fails_at_once),
+        cmocka_unit_test(an_aligned_object_spills_to_another_node_too)
+    };
+
+    return cmocka_run_group_tests_name("regressions", tests, NULL, NULL);
+}
