@@ -46,7 +46,7 @@
  *   - not a hardened allocator: freeing what is not the heap's is undefined,
  *     and a double free is found when it reaches the slab, not at once
  *   - not a way to save the last byte: each thread parks up to two magazines
- *     per size it uses; fpheap_trim takes back what no thread holds
+ *     per size it uses; fpheap_trim takes back what no thread parks
  *   - not shared between processes
  *   - not for a library that is unloaded while threads live that used it: they
  *     call it when they exit.  Nor for a thread that uses it for the first time
@@ -984,8 +984,8 @@ FPH_INLINE void  fpheap_cache_free_bulk_sized(fpheap_cache *cache,
  * it stays from put to get, all bytes.
  *
  * Constructor and destructor may use the heap.  A constructor that gets objects
- * of its own pool is called for these too: EDEADLK when FPH_NESTED calls are in
- * one another.
+ * of its own pool is called for these too: EDEADLK when eight calls are in one
+ * another.
  *
  * Returns  the pool, which the caller gives back to fpheap_pool_destroy, or
  *          fpheap_destroy ends it.
@@ -1240,7 +1240,8 @@ FPHEAP_API int fpheap_reserve(fpheap *heap, size_t bytes, int node);
  *
  * Takes back what this thread and the depots park, turns empty slabs into free
  * pages, and gives back each region that is free as a whole, but for those that
- * hold the heap's own records.
+ * hold the heap's own records.  Other threads give up what they park at their
+ * next miss, for the next trim.
  *
  * Returns  the bytes given back
  * Threads  Any.
@@ -4133,7 +4134,7 @@ fph_quota_give(fpheap_pool *pool, size_t n)
         fph_fetch_add_relaxed(&pool->quota, (uint64_t)0 - n);       /* Q3 */
 }
 
-/* Calls of constructors in one another, on this thread. */
+/* Calls of constructors in one another, on this thread, and the most. */
 static FPH_TLS unsigned fph_nested;
 #define FPH_NESTED 8
 
@@ -5332,13 +5333,37 @@ fph_limit_fits(const fph_state *state, size_t chunks)
     return bytes <= limit;
 }
 
-/* Find memory for a node of which the caller lacks pages, or `chunks` fresh
- * chunks in a row.  Returns 1: look again; 0: search->error says why not. */
+/* Take back what is parked, if that is worth it, once for a search.  Returns 1:
+ * look again. */
+static int
+fph_search_reclaim(fpheap *heap, int node, size_t chunks, fph_search *search)
+{
+    uint64_t ticket;
+
+    if (!fph_reclaim_pays(heap, node)) {
+        search->steps++;
+        return chunks > 1 && fph_node_close(heap->state, node) > 0;
+    }
+    if (!fph_growth_enter(heap->state, &ticket))
+        return 1;              /* another thread has done so meanwhile */
+    fph_reclaim(heap, node);
+    fph_growth_leave(heap->state, ticket);
+    search->steps++;
+    return 1;
+}
+
+/*
+ * Find memory for a node of which the caller lacks pages, or `chunks` fresh
+ * chunks in a row.  Returns 1: look again; 0: search->error says why not.
+ *
+ * It reclaims if that pays, or else grows.  Growth that fails is followed by a
+ * last pass, at the heap's limit also by an exchange of regions, and by another
+ * look for as long as other threads move what is free.
+ */
 static int
 fph_find_memory(fpheap *heap, int node, size_t chunks, fph_search *search)
 {
     uint64_t seen = search->growths;
-    uint64_t ticket;
 
     if (search->refused != 0) {
         search->error = search->refused;
@@ -5347,19 +5372,9 @@ fph_find_memory(fpheap *heap, int node, size_t chunks, fph_search *search)
     search->growths = fph_load_relaxed(&heap->state->growths);
     if (seen != search->growths)
         return 1;
-    if (search->steps == 0) {
-        if (fph_reclaim_pays(heap, node)) {
-            if (!fph_growth_enter(heap->state, &ticket))
-                return 1;
-            fph_reclaim(heap, node);
-            fph_growth_leave(heap->state, ticket);
-            search->steps++;
-            return 1;
-        }
-        search->steps++;
-        if (chunks > 1 && fph_node_close(heap->state, node) > 0)
-            return 1;
-    }
+    if (search->steps == 0
+        && fph_search_reclaim(heap, node, chunks, search))
+        return 1;
     if (search->error != 0)
         return fph_search_again(heap->state, search);
     search->error = fph_grow(heap, node, chunks, 0 /* pinned */, seen);
@@ -5369,7 +5384,7 @@ fph_find_memory(fpheap *heap, int node, size_t chunks, fph_search *search)
     if (search->error == -ENOSPC && search->steps++ == 1
         && fph_limit_fits(heap->state, chunks)
         && fph_regions_release(heap) != 0)
-        search->error = 0;     /* once more, in place of other regions */
+        search->error = 0;
     return 1;
 }
 
@@ -5378,12 +5393,10 @@ fph_find_memory(fpheap *heap, int node, size_t chunks, fph_search *search)
  * What the fast path calls.  A miss exchanges whole magazines: loaded with
  * spare, then spare with the depot; only when the depot has none are objects
  * claimed from slabs.
- */
-
-/*
+ *
  * While a call fills or makes room it has the magazine in its own hands, and
- * looks at the bin again afterwards: the provider's callback may have used it
- * meanwhile.
+ * looks at the bin again afterwards: the provider's callback or a constructor
+ * may have used it meanwhile.
  */
 
 /* Load a magazine in the place of what is loaded, which becomes the spare. */
@@ -5403,10 +5416,10 @@ fph_bin_exchange(fpheap_cache *cache, unsigned number, fph_magazine *magazine)
 static int
 fph_bin_fill(fpheap_cache *cache, unsigned number, int *refused)
 {
-    int           error;
     fpheap       *heap     = cache->heap;
     unsigned      capacity = fph_bin_class(heap->state, number)->magazine;
     fph_magazine *magazine = fph_bin_unload(cache, number);
+    int           error;
 
     if (magazine == NULL
         && (magazine = fph_empty_get(heap, number, &error)) == NULL)
