@@ -52,8 +52,9 @@ compile() {
     pass "$*"
 }
 
-# standards COMPILER LANGUAGE LEVELS STANDARD... - the first standard at each
-# level and in each mode, the others at the first level as implementation
+# standards COMPILER LANGUAGE LEVELS STANDARD... - the first standard at the
+# first level in each mode, the rest as implementation: the first standard at
+# each level, the others at the first
 standards() {
     local compiler=$1 language=$2 levels=$3 standard level extra=
     local modes="declarations implementation static"
@@ -66,11 +67,9 @@ standards() {
     for standard in "$@"; do
         for level in $levels; do
             compile "$modes" "$language" "$compiler" "-std=$standard" "$level"
+            [ -n "${FULL:-}" ] || modes=implementation
         done
-        if [ -z "${FULL:-}" ]; then
-            levels=${levels%% *}
-            modes=implementation
-        fi
+        [ -n "${FULL:-}" ] || levels=${levels%% *}
     done
 }
 
@@ -84,10 +83,10 @@ if [ -n "${FULL:-}" ]; then
 fi
 # shellcheck disable=SC2086
 {
-    standards gcc c "-O0 -O2 -O3" $c
-    standards g++ cpp "-O0 -O2 -O3" $cpp
-    standards clang c "-O0 -O2 -O3" $c
-    standards clang++ cpp "-O0 -O2 -O3" $cpp
+    standards gcc c "-O2 -O0 -O3" $c
+    standards g++ cpp "-O2 -O0 -O3" $cpp
+    standards clang c "-O2 -O0 -O3" $c
+    standards clang++ cpp "-O2 -O0 -O3" $cpp
     standards musl-gcc c -O2 $few_c
     for machine in i686 aarch64; do
         standards $machine-linux-gnu-gcc c -O2 $few_c
