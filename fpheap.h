@@ -4665,18 +4665,19 @@ fph_depot_get(fph_state *state, unsigned bin)
         fph_stack_pop(state, &state->depots[bin].full);
 }
 
-/* Take a full magazine of any depot of a node and empty it into its slabs. */
+/* Take a full magazine of a bin's depot, or another of its node, and empty it
+ * into its slabs. */
 static fph_magazine *
-fph_depot_rob(fph_state *state, int node)
+fph_depot_rob(fph_state *state, unsigned bin)
 {
-    unsigned      bin = (unsigned)node * FPH_CLASSES;
-    unsigned      end = bin + FPH_CLASSES;
+    unsigned      other = (unsigned)fph_bin_node(bin) * FPH_CLASSES;
+    unsigned      end   = other + FPH_CLASSES;
     fph_magazine *magazine;
 
     fph_moves_begin(state);
-    do
-        magazine = fph_depot_get(state, bin);
-    while (magazine == NULL && ++bin < end);
+    magazine = fph_depot_get(state, bin);
+    for (; magazine == NULL && other < end; other++)
+        magazine = fph_depot_get(state, other);
     if (magazine != NULL) {
         fph_slab_give(state, magazine->slot, magazine->count);
         fph_magazine_set_count(magazine, 0);
@@ -4704,15 +4705,15 @@ fph_magazine_make(fph_state *state, uint32_t ref)
     return magazine;
 }
 
-/* An empty magazine: unused, new, or one of a depot, emptied into its slabs.
- * NULL: there is none; then only an allocation takes memory for one, so the
- * records grow with what is live and not with what is parked, and *error says
- * why it got none.  For a free, error is NULL. */
+/* An empty magazine: unused, new, or one of a depot, emptied into its slabs:
+ * then one of this bin may go to its depot, and a thread that allocates what
+ * another frees finds it there.  Only an allocation takes memory for one, so
+ * the records grow with what is live and not with what is parked.  NULL: there
+ * is none, and *error says why; for a free, error is NULL. */
 static fph_magazine *
 fph_empty_get(fpheap *heap, unsigned bin, int *error)
 {
-    fph_state    *state = heap->state;
-    int           node  = fph_bin_node(bin);
+    fph_state    *state    = heap->state;
     fph_magazine *magazine = (fph_magazine *)(void *)
         fph_stack_pop(state, fph_empties(state, bin));
     uint32_t      ref;
@@ -4720,12 +4721,13 @@ fph_empty_get(fpheap *heap, unsigned bin, int *error)
     if (magazine != NULL)
         return magazine;
     ref = fph_meta_cut(state, sizeof *magazine);
-    if (ref == 0 && error != NULL) {
-        magazine = fph_depot_rob(state, node);
+    if (ref == 0) {
+        magazine = fph_depot_rob(state, bin);
         if (magazine != NULL)
             return magazine;
-        ref = fph_meta_get(heap, node, sizeof *magazine, error);
     }
+    if (ref == 0 && error != NULL)
+        ref = fph_meta_get(heap, fph_bin_node(bin), sizeof *magazine, error);
     if (ref == 0)
         return NULL;
     return fph_magazine_make(state, ref);
