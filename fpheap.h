@@ -232,8 +232,9 @@ chunk's bytes"
 #endif
 
 /* FPHEAP_MAX_POOLS (LAYOUT) - pools per heap at one time.  1..512, default 128,
- * 16 with small chunks.  Price: 40 bytes each in every cache, 64 in the heap,
- * both per node of its configuration. */
+ * 16 with small chunks; FPHEAP_MAX_NODES times it, and the heap's own sizes, is
+ * at most 16384.  Price: 40 bytes each in every cache, 64 in the heap, both per
+ * node of its configuration. */
 #ifndef FPHEAP_MAX_POOLS
 #  if FPHEAP_CHUNK_SHIFT >= 21
 #    define FPHEAP_MAX_POOLS 128
@@ -243,6 +244,13 @@ chunk's bytes"
 #endif
 #if FPHEAP_MAX_POOLS < 1 || FPHEAP_MAX_POOLS > 512
 #  error "fpheap: FPHEAP_MAX_POOLS must be in 1..512"
+#endif
+
+/* A page's bin is a number of 14 bits. */
+#if FPHEAP_MAX_NODES                                                        \
+    * (1 + ((FPHEAP_PAGE_SHIFT - FPHEAP_CLASS_BITS) << FPHEAP_CLASS_BITS)   \
+       + FPHEAP_MAX_POOLS) > 16384
+#  error "fpheap: FPHEAP_MAX_NODES times FPHEAP_MAX_POOLS is too large"
 #endif
 
 /* FPHEAP_NO_THREADS (LAYOUT) - 1: one thread only, no thread-local storage, no
@@ -701,6 +709,7 @@ struct fpheap_pool {
     size_t   private_bytes;
     size_t   private_room;     /* bytes that it has */
     /* atomic, POOL */
+    fph_word renamed;          /* odd while the name changes */
     fph_word name[FPHEAP_NAME_BYTES / 8];
     fph_word ending;           /* 1 while fpheap_pool_destroy empties it */
     fph_word objects;
@@ -739,7 +748,8 @@ struct fpheap_cache {
  * Errors   NULL and errno: EINVAL (nodes above FPHEAP_MAX_NODES, unknown flags,
  *          growth_max below a chunk, limit below two, a provider without get),
  *          ENAMETOOLONG, ENFILE, EFAULT, ENOSPC (the provider gave more than
- *          the limit), or what the provider returned.
+ *          the limit), ENOMEM (nodes times pools are too many for the chunk's
+ *          size), or what the provider returned.
  * Threads  Any.
  * Blocks   Calls the provider.
  * Cost     One provider call and a first touch of about 100 KiB.
@@ -750,8 +760,9 @@ FPHEAP_API fpheap *fpheap_create(const char *name, const fpheap_config *config);
  * fpheap_destroy - give everything back to the provider
  *
  * Objects parked in caches, this thread's or others', are not live.  Pools end
- * with the heap; their destructors are called.  A region that the provider does
- * not take is forgotten.
+ * with the heap, and their destructors are called; but what their constructors
+ * took from the heap is live, so destroy such pools first.  A region that the
+ * provider does not take is forgotten.
  *
  * Returns  0, or -EBUSY while objects are live: then nothing has changed.
  * Threads  No other call on this heap may run.  Thread exit may.
@@ -1011,7 +1022,8 @@ FPHEAP_API fpheap_pool *fpheap_pool_create(fpheap *heap,
  * Objects that other threads park are taken from their caches.
  *
  * Returns  0, or -EBUSY: objects are live, or (with 0 of them) another thread
- *          is just giving memory of the pool up; then the pool goes on.
+ *          is just giving memory of the pool up; then the pool goes on, perhaps
+ *          with fewer than min objects.
  * Threads  No other call on this pool, and no free of its objects, may run;
  *          others on the heap may.
  * Blocks   While another thread moves the pool's parked objects, for
@@ -2584,7 +2596,8 @@ fph_stack_take(const fph_state *state, fph_word *stack)
  * open or close a chunk, or in a pass that takes parked objects back, begins a
  * move before it takes anything and ends it when all is back.  Who finds
  * nothing meanwhile looks again, when no move was under way.  That saves
- * failures and growth; nothing else hangs on it.
+ * failures and growth; nothing else hangs on it.  A claim from a slab is no
+ * move: who holds a slab lets it go at once.
  *
  *       where                   order    partner  what must be seen
  *   V1  moves_begun: fetch_add  seq_cst  V4       before what is taken
@@ -2592,18 +2605,21 @@ fph_stack_take(const fph_state *state, fph_word *stack)
  *   V3  moves_ended: load       acquire  V2       before the look
  *   V4  moves_begun: load       acquire  V1
  */
-static FPH_TLS uint64_t fph_own_moves; /* begun by this thread, all heaps */
+static FPH_TLS uint64_t fph_own_moves;  /* begun by this thread, all heaps */
+static FPH_TLS unsigned fph_open_moves; /* and not ended */
 
 static void
 fph_moves_begin(fph_state *state)
 {
     fph_own_moves++;
+    fph_open_moves++;
     fph_fetch_add_seq_cst(&state->moves_begun, 1);                  /* V1 */
 }
 
 static void
 fph_moves_end(fph_state *state)
 {
+    fph_open_moves--;
     fph_fetch_add_release(&state->moves_ended, 1);                  /* V2 */
 }
 
@@ -2616,7 +2632,7 @@ fph_moves_quiet(const fph_state *state, uint64_t *others)
     uint64_t begun = fph_load_acquire(&state->moves_begun);         /* V4 */
 
     *others = begun - fph_own_moves;
-    return ended == begun;
+    return (int64_t)(begun - ended) <= 0;  /* below 0: a fork in a move */
 }
 
 /* [REGION] =================================================================
@@ -3539,6 +3555,7 @@ typedef struct fph_header {
     uint64_t         iova;
 } fph_header;
 
+FPH_STATIC_ASSERT(places_fit, FPH_BINS * FPH_BIN_STEP <= 65536);
 FPH_STATIC_ASSERT(header_fits, sizeof(fph_header) <= 2 * FPH_PAGES);
 
 static inline uint64_t
@@ -3929,6 +3946,26 @@ fph_node_open(fpheap *heap, int node)
     return chunk;
 }
 
+/* Whether a node seems to have a fresh chunk: without one, who looks begins no
+ * move, for which others would wait. */
+static int
+fph_node_is_fresh(fph_state *state, int node)
+{
+    uint64_t hint;
+    size_t   i = fph_hint_read(state, node, FPH_FRESH, &hint);
+    size_t   w;
+
+    for (; i < fph_region_count(state); i++) {
+        const fph_region *region = fph_region_on(state, i, node);
+
+        for (w = 0; region != NULL && w < region->words; w++)
+            if (fph_load_relaxed(&region->fresh[w]) != 0)
+                return 1;
+    }
+    fph_hint_raise(state, node, FPH_FRESH, hint, i);
+    return 0;
+}
+
 /* Claim pages in an open chunk of a node that has a bit in fit[k], or return
  * NULL. */
 static fph_chunk *
@@ -3970,7 +4007,7 @@ fph_pages_claim(fpheap *heap, int node, unsigned pages, unsigned align,
     if (chunk == NULL)
         chunk = fph_node_pages(heap, node, fph_highest_bit(pages) + 1, pages,
                                align, first);
-    if (chunk != NULL)
+    if (chunk != NULL || !fph_node_is_fresh(heap->state, node))
         return chunk;
     fph_moves_begin(heap->state);
     chunk = fph_node_open(heap, node);
@@ -4553,6 +4590,8 @@ fph_bin_retire(fph_state *state, unsigned bin)
 {
     fph_link *link;
 
+    if ((uint32_t)fph_load_relaxed(&state->depots[bin].partial) == 0)
+        return;
     fph_moves_begin(state);
     link = fph_stack_take(state, &state->depots[bin].partial);
 
@@ -4674,10 +4713,13 @@ fph_depot_rob(fph_state *state, unsigned bin)
     unsigned      end   = other + FPH_CLASSES;
     fph_magazine *magazine;
 
+    while ((uint32_t)fph_load_relaxed(&state->depots[bin].full) == 0) {
+        if (other == end)
+            return NULL;
+        bin = other++;
+    }
     fph_moves_begin(state);
     magazine = fph_depot_get(state, bin);
-    for (; magazine == NULL && other < end; other++)
-        magazine = fph_depot_get(state, other);
     if (magazine != NULL) {
         fph_slab_give(state, magazine->slot, magazine->count);
         fph_magazine_set_count(magazine, 0);
@@ -5296,7 +5338,8 @@ fph_search_again(const fph_state *state, fph_search *search)
     uint64_t others;
     int      quiet = fph_moves_quiet(state, &others);
 
-    if (fph_reclaiming || (search->quiet && search->others == others))
+    if (fph_reclaiming || fph_open_moves != 0
+        || (search->quiet && search->others == others))
         return 0;
     search->quiet = quiet;
     search->others = others;
@@ -5384,9 +5427,12 @@ fph_find_memory(fpheap *heap, int node, size_t chunks, fph_search *search)
         return 1;
     fph_reclaim(heap, node);
     if (search->error == -ENOSPC && search->steps++ == 1
-        && fph_limit_fits(heap->state, chunks)
-        && fph_regions_release(heap) != 0)
-        search->error = 0;
+        && fph_limit_fits(heap->state, chunks)) {
+        fph_moves_begin(heap->state);
+        if (fph_regions_release(heap) != 0)
+            search->error = 0;
+        fph_moves_end(heap->state);
+    }
     return 1;
 }
 
@@ -5666,9 +5712,15 @@ fph_large_alloc(fpheap *heap, int node, size_t size, size_t align,
     if (pages > UINT32_MAX)
         return -ENOMEM;
     do {
-        *object = run <= FPH_PAGES
-                ? fph_run_alloc(heap, node, (unsigned)pages, (unsigned)step)
-                : fph_huge_alloc(heap, node, pages);
+        *object = NULL;
+        if (run <= FPH_PAGES) {
+            *object = fph_run_alloc(heap, node, (unsigned)pages,
+                                    (unsigned)step);
+        } else if (fph_node_is_fresh(heap->state, node)) {
+            fph_moves_begin(heap->state);
+            *object = fph_huge_alloc(heap, node, pages);
+            fph_moves_end(heap->state);
+        }
         if (*object != NULL)
             return 0;
     } while (fph_find_memory(heap, node, pages / FPH_PAGES + 1, &search));
@@ -6759,11 +6811,16 @@ fph_destroy(fpheap *heap, int forced)
     fph_seats_pin(heap->state);
     fpheap_stats_get(heap, &stats);
     ends = forced || stats.live_objects == 0;
-    if (ends)
+    if (ends) {
+        fph_reclaiming++;      /* no pass destructs what is destructed here */
         fph_pools_end(heap);
+        fph_reclaiming--;
+    }
     fph_seats_unpin(heap, ends);
     if (!ends)
         return -EBUSY;
+    /* A destructor may have made a cache. */
+    fph_entry_set(fph_my_entry(heap), fph_no_bins, fph_no_bins);
     fph_regions_end(heap);
     fph_handle_give(heap);
     return 0;
@@ -7261,10 +7318,7 @@ fpheap_set_flags(void *object, unsigned flags)
  *   P7  pool_is: store free          release  P6
  *   P8  pool_is: store ready         release  P9       the pool
  *   P9  pool_is: load in lookup      acquire  P8       before it is read
- *   P10 name: load, store            relaxed  none     one that changes while
- *                                                      it is read is looked at
- *                                                      again, or in nobody's
- *                                                      way
+ *   P10 renamed, name                as version and extent, F5
  */
 enum {
     FPH_POOL_FREE,
@@ -7293,21 +7347,26 @@ fph_name_of(const char *text)
 static void
 fph_pool_set_name(fpheap_pool *pool, const fph_name *name)
 {
+    uint64_t version = fph_load_relaxed(&pool->renamed);
     unsigned i;
 
+    fph_store_relaxed(&pool->renamed, version + 1);
     for (i = 0; i < FPHEAP_NAME_BYTES / 8; i++)
-        fph_store_relaxed(&pool->name[i], name->word[i]);           /* P10 */
+        fph_store_release(&pool->name[i], name->word[i]);           /* P10 */
+    fph_store_release(&pool->renamed, version + 2);
 }
 
+/* Whether all of the name was there at one time. */
 static int
 fph_pool_is_named(const fpheap_pool *pool, const fph_name *name)
 {
+    uint64_t version = fph_load_acquire(&pool->renamed);
     unsigned i;
 
     for (i = 0; i < FPHEAP_NAME_BYTES / 8; i++)
-        if (fph_load_relaxed(&pool->name[i]) != name->word[i])      /* P10 */
+        if (fph_load_acquire(&pool->name[i]) != name->word[i])      /* P10 */
             return 0;
-    return 1;
+    return version % 2 == 0 && fph_load_relaxed(&pool->renamed) == version;
 }
 
 /* Whether another pool, or one that will be, has the name, P1.  A thread that
@@ -7585,8 +7644,18 @@ fph_pool_make(fpheap *heap, unsigned number, const fpheap_pool_desc *desc)
     fph_pool_init(heap, pool, desc);
     rc = fph_pool_fill(heap, pool);
     if (rc != 0)
-        fph_pool_empty(pool, UINT64_MAX);
+        fph_pool_empty(pool, fph_deadline());
     return rc;
+}
+
+/* Whether a pool that was not made has left no slab in the hands of a thread
+ * that is stopped there: then its number is lost to the heap. */
+static int
+fph_pool_is_nowhere(const fph_state *state, unsigned number)
+{
+    const fpheap_pool *pool = FPH_LOAD(&state->pool[number], RELAXED);
+
+    return pool == NULL || fph_load_acquire(&pool->slabs) == 0;     /* Q6 */
 }
 
 FPHEAP_API fpheap_pool *
@@ -7602,9 +7671,12 @@ fpheap_pool_create(fpheap *heap, const fpheap_pool_desc *desc)
     if (number == FPHEAP_MAX_POOLS)
         return (fpheap_pool *)fph_result(-ENFILE, NULL);
     rc = fph_pool_make(heap, number, desc);
-    fph_store_release(&state->pool_is[number],                      /* P7, P8 */
-                      rc == 0 ? FPH_POOL_READY : FPH_POOL_FREE);
-    return (fpheap_pool *)fph_result(rc, state->pool[number]);
+    if (rc != 0 && !fph_pool_is_nowhere(state, number))
+        fph_store_release(&state->pool_is[number], FPH_POOL_ENDING);
+    else
+        fph_store_release(&state->pool_is[number],                  /* P7, P8 */
+                          rc == 0 ? FPH_POOL_READY : FPH_POOL_FREE);
+    return (fpheap_pool *)fph_result(rc, rc == 0 ? state->pool[number] : NULL);
 }
 
 FPHEAP_API fpheap_pool *
@@ -8379,7 +8451,7 @@ fph_pools_end(const fpheap *heap)
         fph_walk     walk = { fph_destruct_visit, pool, 0, FPH_SIZES + i,
                               1 /* all */ };
 
-        if (fph_load_relaxed(&state->pool_is[i]) == FPH_POOL_READY
+        if (fph_load_relaxed(&state->pool_is[i]) >= FPH_POOL_READY
             && pool->destruct != NULL)
             fph_walk_heap(heap, &walk);
     }

@@ -36,11 +36,14 @@ combinations() {
                 return (s in chosen) && value[s, chosen[s]] == wanted
     }
     # No operating system means one thread and no libnuma; the records of 65536
-    # threads need more than a small chunk.  header.sh sees that these are errors.
+    # threads or of 512 pools need more than a small chunk.  header.sh sees that
+    # these are errors.
     function allowed() {
         return !(is("NO_OS", 1) && (is("NO_THREADS", 0) ||
                                     is("USE_LIBNUMA", 1))) &&
-               !(is("CHUNK_SHIFT", 16) && is("MAX_THREADS", 65536))
+               !(is("CHUNK_SHIFT", 16) && is("MAX_THREADS", 65536)) &&
+               !(is("MAX_POOLS", 512) && (is("CHUNK_SHIFT", 16) ||
+                                          is("MAX_NODES", 64)))
     }
     # Start from a pair that is not met yet, then take for each setting the value
     # that meets most.
@@ -92,10 +95,14 @@ combinations() {
         setting("MAGAZINE", "8 default 1016")
         setting("MAX_NODES", "1 default 64")
         setting("MAX_HEAPS", "1 default 64")
+        setting("MAX_POOLS", "1 default 512")
         setting("MAX_THREADS", "1 default 65536")
         setting("GROWTH_WAIT_MS", "0 default 10000")
         setting("NO_STDIO", "0 1")
         setting("STATIC", "0 1")
+        setting("HEADER", "0 1")
+        setting("TAGS", "1 default 256")
+        setting("CHECK", "0 1")
         setting("USE_LIBNUMA", libnuma)
         setting("NO_THREADS", "0 1")
         setting("NO_OS", "0 1")
