@@ -15,6 +15,9 @@ BRANCHES = $(shell flag=-Wa,-mbranches-within-32B-boundaries; echo 'int x;' | \
 
 WARNINGS = -Wall -Wextra -Wundef -Wstrict-prototypes
 COMPILE  = $(CC) -std=gnu11 $(CPPFLAGS) $(CFLAGS) $(WARNINGS)
+COMPILE_DPDK = $(COMPILE) -O3 -I. \
+           $(subst -I,-isystem ,$(shell pkg-config --cflags libdpdk))
+LIBS_DPDK = $(shell pkg-config --libs libdpdk)
 SHARED   = -fPIC -shared -ftls-model=initial-exec -fvisibility=hidden
 VERSION  = $(shell sed -n '1s/.* v\([0-9.]*\) .*/\1/p' fpheap.h)
 
@@ -30,10 +33,12 @@ PEERS    = $(patsubst bench/peer_%.h,$(B)/bench_%, \
                $(filter-out $(NO_DPDK),$(wildcard bench/peer_*.h)))
 NO_DPDK  = $(shell pkg-config --exists libdpdk 2> /dev/null || \
                echo bench/peer_mempool.h)
+DPDK     = $(patsubst examples/dpdk/%.c,$(B)/%, \
+               $(filter-out %/mempool_fpheap.c,$(wildcard examples/dpdk/*.c)))
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test all lint asm examples bench bench-quick soak tsan asan \
-        ubsan matrix install clean
+        ubsan sanitized matrix dpdk test-dpdk install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 14
@@ -68,7 +73,6 @@ ubsan: ## the tests under UndefinedBehaviorSanitizer
 	@$(MAKE) --no-print-directory B=build/ubsan sanitized \
 	    CFLAGS='-O1 -g -fsanitize=undefined -fno-sanitize-recover=all'
 
-.PHONY: sanitized
 WHICH     = tests/test_*.c tests/stress_*.c
 SANITIZED = $(patsubst tests/%.c,$(B)/%,$(wildcard $(WHICH)))
 sanitized: $(SANITIZED)
@@ -89,6 +93,11 @@ bench: $(PEERS) $(B)/bench ## fpheap beside a floor and four mallocs, all rows
 
 bench-quick: $(PEERS) $(B)/bench ## the same, less exactly, under a minute
 	@$(B)/bench -q
+
+dpdk: $(DPDK) $(B)/librte_mempool_fpheap.so ## the DPDK examples and the mempool driver
+
+test-dpdk: ## the tests that need DPDK; they reserve hugepages while they run
+	@B=$(B) CC='$(CC)' tests/dpdk/run.sh
 
 install: ## fpheap.h and its pkg-config and CMake files: PREFIX, DESTDIR
 	install -d $(DESTDIR)$(PREFIX)/include \
@@ -114,6 +123,12 @@ $(EXAMPLES): $(B)/%: examples/%.c fpheap.h | $(B)
 $(SHIM): examples/malloc_shim.c fpheap.h | $(B)
 	$(COMPILE) -O2 $(SHARED) $< -o $@ $(LDFLAGS) -pthread
 
+$(DPDK): $(B)/%: examples/dpdk/%.c examples/dpdk/*.h fpheap.h | $(B)
+	$(COMPILE_DPDK) $< -o $@ $(LDFLAGS) $(LIBS_DPDK) -pthread
+
+$(B)/librte_%.so: examples/dpdk/%.c examples/dpdk/*.h fpheap.h | $(B)
+	$(COMPILE_DPDK) -fPIC -shared $< -o $@ $(LDFLAGS) $(LIBS_DPDK) -pthread
+
 $(PROGRAMS): $(B)/%: tests/%.c tests/filter.c fpheap.h $(wildcard tests/*.h) | $(B)
 	$(COMPILE) -I. $< tests/filter.c -o $@ $(LDFLAGS) -lcmocka -pthread
 
@@ -128,7 +143,7 @@ $(PEERS): $(B)/bench_%: bench/peer_%.h bench/bench.c bench/peer.h bench/heap.h \
 
 $(B)/bench_header: bench/peer_fpheap.h
 $(B)/bench_mempool: PEER_CFLAGS = $(shell pkg-config --cflags libdpdk)
-$(B)/bench_mempool: PEER_LIBS = $(shell pkg-config --libs libdpdk)
+$(B)/bench_mempool: PEER_LIBS = $(LIBS_DPDK)
 
 $(B)/bench: bench/run.sh | $(B)
 	ln -sf ../bench/run.sh $@

@@ -4704,20 +4704,25 @@ fph_depot_get(fph_state *state, unsigned bin)
         fph_stack_pop(state, &state->depots[bin].full);
 }
 
-/* Take a full magazine of a bin's depot, or another of its node, and empty it
- * into its slabs. */
+/* Take a full magazine of any depot of a bin's node and empty it into its
+ * slabs.  The bin's own comes first if it has more than one, else last: a
+ * thread that allocates waits for the one. */
 static fph_magazine *
 fph_depot_rob(fph_state *state, unsigned bin)
 {
-    unsigned      other = (unsigned)fph_bin_node(bin) * FPH_CLASSES;
-    unsigned      end   = other + FPH_CLASSES;
+    unsigned      end   = ((unsigned)fph_bin_node(bin) + 1) * FPH_CLASSES;
+    unsigned      other = end - FPH_CLASSES;
     fph_magazine *magazine;
 
-    while ((uint32_t)fph_load_relaxed(&state->depots[bin].full) == 0) {
-        if (other == end)
-            return NULL;
-        bin = other++;
+    if (fph_depot_count(state, bin) < 2) {
+        while (other < end
+               && (other == bin || fph_depot_count(state, other) == 0))
+            other++;
+        if (other < end)
+            bin = other;
     }
+    if (fph_depot_count(state, bin) == 0)
+        return NULL;
     fph_moves_begin(state);
     magazine = fph_depot_get(state, bin);
     if (magazine != NULL) {

@@ -305,6 +305,11 @@ struct test_provider {
     test_grant grant[TEST_GRANTS];
 };
 
+/* The memory under the provider: the system's, or that of a header which the
+ * command line names, to run the same tests over something else. */
+#ifdef TEST_MEMORY_HEADER
+#  include TEST_MEMORY_HEADER
+#else
 TEST_UNUSED static char *
 test_map(size_t bytes)
 {
@@ -313,6 +318,13 @@ test_map(size_t bytes)
 
     return map == MAP_FAILED ? NULL : (char *)map;
 }
+
+TEST_UNUSED static int
+test_unmap(void *map, size_t bytes)
+{
+    return munmap(map, bytes);
+}
+#endif
 
 TEST_UNUSED static test_grant *
 test_newest(test_provider *provider)
@@ -478,7 +490,7 @@ test_provider_put(void *ctx, const fpheap_region *region)
     grant->held = 0;
     provider->held--;
     provider->held_bytes -= grant->region.bytes;
-    if (munmap(grant->map, grant->map_bytes) != 0)
+    if (test_unmap(grant->map, grant->map_bytes) != 0)
         provider->wrong++;
     return 0;
 }
@@ -519,7 +531,8 @@ test_provider_drop(test_provider *provider)
 
     for (i = 0; i < provider->grants; i++)
         if (provider->grant[i].held)
-            (void)munmap(provider->grant[i].map, provider->grant[i].map_bytes);
+            (void)test_unmap(provider->grant[i].map,
+                             provider->grant[i].map_bytes);
     provider->grants = 0;
 }
 

@@ -1,0 +1,303 @@
+#!/bin/bash
+# plugin.sh - the mempool driver "fpheap" under DPDK's own tests and testpmd
+#
+#     tests/dpdk/plugin.sh         B=build CC=cc RATE=1
+#
+# Needs dpdk-test, dpdk-testpmd, libdpdk of 22.11 and hugepages; if too few are
+# free and it may, it reserves some and gives them back.  RATE=0: no rates.
+# shellcheck source=tests/lib.sh disable=SC1091,SC2154
+. "$(dirname "$0")/../lib.sh"
+top=$(cd "$(dirname "$0")/../.." && pwd)
+cd "$top" || exit 1
+: "${RATE:=1}"
+PAGES=340                      # 2 MiB each: 150,000 packet buffers are 375 MB
+EAL="--no-pci --in-memory --no-telemetry --iova-mode=va -l 0,1"
+
+# --- what it needs -----------------------------------------------------------
+
+leave() {
+    skip "the mempool driver" "$1"
+    finish
+}
+
+# A directory that the EAL loads from: nobody else may write to it, nor to one
+# that it is in.
+is_private() {
+    local dir
+    dir=$(realpath "$1") || return 1
+    while :; do
+        [ $((0$(stat -c %a "$dir") & 2)) -eq 0 ] || return 1
+        [ "$dir" = / ] && return 0
+        dir=$(dirname "$dir")
+    done
+}
+
+make_stage() {
+    local dir
+    for dir in "$PWD/$B" "${HOME:-/}" /var/lib /run /opt; do
+        if [ -w "$dir" ] && is_private "$dir"; then
+            stage=$(mktemp -d "$dir/fpheap-stage.XXXXXX") && return 0
+        fi
+    done
+    return 1
+}
+
+pool=/sys/kernel/mm/hugepages/hugepages-2048kB
+stage=
+reserved=0
+
+clean_up() {
+    rm -rf "$scratch" ${stage:+"$stage"}
+    if [ "$reserved" -gt 0 ]; then
+        echo $(($(cat $pool/nr_hugepages) - reserved)) > $pool/nr_hugepages
+    fi
+}
+trap clean_up EXIT
+trap 'exit 1' INT TERM
+
+reserve_pages() {
+    local missing had
+    [ -r $pool/free_hugepages ] || return 1
+    missing=$((PAGES - $(cat $pool/free_hugepages)))
+    [ "$missing" -le 0 ] && return 0
+    had=$(cat $pool/nr_hugepages)
+    echo $((had + missing)) 2> /dev/null > $pool/nr_hugepages || return 1
+    reserved=$(($(cat $pool/nr_hugepages) - had))
+    [ "$(cat $pool/free_hugepages)" -ge "$PAGES" ]
+}
+
+for tool in pkg-config dpdk-test dpdk-testpmd; do
+    have $tool || leave "no $tool"
+done
+pkg-config --exists libdpdk || leave "no libdpdk to compile with"
+[ "$(nproc)" -ge 2 ] || leave "one processor"
+make_stage || leave "no directory that is private enough for a plugin"
+reserve_pages || leave "fewer than $PAGES hugepages are free"
+
+flags=$(pkg-config --cflags libdpdk | sed 's/-I */-isystem /g')
+mkdir -p "$B"
+# shellcheck disable=SC2086
+check "the driver compiles without a warning" \
+    $CC -O3 -Wall -Wextra -Werror -fPIC -shared $flags -I. \
+    examples/dpdk/mempool_fpheap.c -o "$B/librte_mempool_fpheap.so"
+# shellcheck disable=SC2086,SC2046
+check "so does its test" \
+    $CC -std=gnu11 -O2 -g -Wall -Wextra -Werror $flags \
+    tests/dpdk/test_owner.c -o "$B/dpdk_test_owner" $(pkg-config --libs libdpdk)
+# shellcheck disable=SC2086
+check "and the driver does where it cannot grow" \
+    $CC -Wall -Wextra -Werror -DRTE_LIBRTE_MEMPOOL_DEBUG -fsyntax-only $flags \
+    -I. examples/dpdk/mempool_fpheap.c
+[ "$n_failed" -eq 0 ] || finish
+cp "$B/librte_mempool_fpheap.so" "$stage" || exit 1
+load="-d $stage/librte_mempool_fpheap.so"
+
+# --- one owner per object ----------------------------------------------------
+
+# Adds what the program counts.  owner WHAT OPTIONS...
+owner() {
+    local what=$1 log="$scratch/owner.log" last
+    shift
+    # shellcheck disable=SC2086
+    timeout 60 "$B/dpdk_test_owner" $load --no-pci --no-telemetry "$@" \
+        > "$log" 2> "$scratch/owner.err"
+    last=$(tail -n 1 "$log")
+    case $last in
+    *" passed, "*" failed, "*)
+        grep -a '^ok  \|^FAIL\|^  ' "$log" | sed "s/^\(....\)  /\1  $what: /"
+        # shellcheck disable=SC2086
+        set -- $last
+        n_passed=$((n_passed + $1))
+        n_failed=$((n_failed + $3)) ;;
+    *)
+        fail "$what: test_owner does not end" "$scratch/owner.err" ;;
+    esac
+}
+
+owner "2 lcores" --in-memory --iova-mode=va -l 0,1 --socket-limit=192
+owner "4 lcores on 2" --in-memory --iova-mode=va --socket-limit=192 \
+    --lcores 0@0,1@1,2@0,3@1
+owner "no hugepages" --no-huge -m 192 -l 0,1
+if [ "$(id -u)" -eq 0 ]; then
+    owner "IOVA is PA" --in-memory --iova-mode=pa -l 0,1 --socket-limit=192
+else
+    skip "IOVA is PA" "not root"
+fi
+
+# --- DPDK's own tests --------------------------------------------------------
+
+# autotest NAME OPTIONS...: the last word that dpdk-test has on it
+autotest() {
+    local name=$1
+    shift
+    # shellcheck disable=SC2086
+    echo "$name" | timeout 60 dpdk-test $EAL -m 128 "$@" \
+        > "$scratch/$name.log" 2>&1
+    grep -a -o 'Test OK\|Test Failed\|Test Skipped' "$scratch/$name.log" |
+        tail -n 1
+}
+
+# One that fails without the driver tells nothing of it.
+while read -r name vdev; do
+    # shellcheck disable=SC2086
+    stock=$(autotest "$name" $vdev)
+    if [ "$stock" != "Test OK" ]; then
+        skip "$name" "with the stock driver: ${stock:-no end}"
+        continue
+    fi
+    # shellcheck disable=SC2086
+    ours=$(autotest "$name" $load --mbuf-pool-ops-name=fpheap $vdev)
+    if [ "$ours" = "Test OK" ]; then
+        pass "$name"
+    else
+        fail "$name: ${ours:-no end}; OK with the stock driver" \
+            "$scratch/$name.log"
+    fi
+done << END
+mempool_autotest
+mbuf_autotest
+func_reentrancy_autotest
+reorder_autotest
+distributor_autotest
+ipfrag_autotest
+link_bonding_autotest
+link_bonding_rssconf_autotest
+ring_pmd_autotest
+event_eth_tx_adapter_autotest
+event_eth_rx_adapter_autotest
+event_crypto_adapter_autotest
+security_autotest
+pdump_autotest
+latencystats_autotest
+bitratestats_autotest
+sched_autotest
+dmadev_autotest
+table_autotest
+eventdev_selftest_sw --vdev=event_sw0
+cryptodev_null_autotest --vdev=crypto_null0
+cryptodev_openssl_autotest --vdev=crypto_openssl0
+cryptodev_aesni_mb_autotest --vdev=crypto_aesni_mb0
+cryptodev_aesni_gcm_autotest --vdev=crypto_aesni_gcm0
+cryptodev_sw_snow3g_autotest --vdev=crypto_snow3g0
+compressdev_autotest --vdev=compress_zlib0
+END
+for name in mempool_autotest mbuf_autotest func_reentrancy_autotest; do
+    # shellcheck disable=SC2086
+    ours=$(FPHEAP_MEMPOOL_FULL=1 autotest $name $load \
+        --mbuf-pool-ops-name=fpheap)
+    if [ "$ours" = "Test OK" ]; then
+        pass "$name, FPHEAP_MEMPOOL_FULL=1"
+    else
+        fail "$name, FPHEAP_MEMPOOL_FULL=1: ${ours:-no end}" \
+            "$scratch/$name.log"
+    fi
+done
+check "mempool_autotest used it" \
+    grep -a -q "Testing fpheap mempool handler" "$scratch/mempool_autotest.log"
+
+# --- testpmd -----------------------------------------------------------------
+
+# testpmd OPS OPTIONS...: with the commands on standard input, into testpmd.log;
+# for $limit seconds if that is set
+testpmd() {
+    local ops=$1 plugin=
+    shift
+    [ "$ops" = fpheap ] && plugin=$load
+    # shellcheck disable=SC2086
+    timeout -s INT -k 20 "${limit:-60}" dpdk-testpmd $EAL -m 128 $plugin \
+        --mbuf-pool-ops-name="$ops" "$@" > "$scratch/testpmd.log" 2>&1
+}
+
+# Forward, then start once more: that throws away what is still in the ports.
+commands() {
+    sleep 0.7
+    echo "start $1"
+    sleep 1.5
+    for command in stop start stop dump_mempool dump_socket_mem; do
+        echo $command
+        sleep 0.2
+    done
+    echo quit
+}
+
+# forward OPS VDEV OPTIONS...: sets rx, tx, there (free in the pool and its
+# caches), made, and used (KB of the EAL's heap)
+forward() {
+    local ops=$1 vdev=$2 first=
+    shift 2
+    [ "$vdev" = net_ring ] && first="tx_first 8"
+    commands "$first" | testpmd "$ops" --vdev="${vdev}0" --vdev="${vdev}1" -- \
+        -i --nb-cores=1 --total-num-mbufs=150000 "$@"
+    # shellcheck disable=SC2046
+    set -- $(awk '
+        /Accumulated/                  { total++ }
+        /RX-packets/ && total == 1     { rx = $2 }
+        /TX-packets/ && total == 1     { tx = $2; total++ }
+        /^  populated_size=/           { made = substr($1, 16) }
+        /total_cache_count=/           { sub(/.*=/, ""); cached = $0 }
+        /common_pool_count=/           { sub(/.*=/, ""); pool = $0 }
+        /^Total .*alloc: /             { sub(/.*total: [0-9.]* alloc: /, "");
+                                         used = int($0 * 1024) }
+        END { print rx + 0, tx + 0, cached + pool, made + 0, used + 0 }
+        ' "$scratch/testpmd.log")
+    rx=$1 tx=$2 there=$3 made=$4 used=$5
+}
+
+forward ring_mp_mc net_null
+stock_used=$used
+for vdev in net_null net_ring; do
+    for cache in "" --mbcache=0; do
+        # shellcheck disable=SC2086
+        forward fpheap $vdev $cache
+        what="testpmd, $vdev${cache:+, $cache}"
+        if [ "$rx" -gt 300000 ] && [ "$tx" -gt 300000 ] &&
+            grep -a -q '^Bye' "$scratch/testpmd.log"; then
+            pass "$what: $rx packets received, $tx sent"
+        else
+            fail "$what: $rx packets received, $tx sent" "$scratch/testpmd.log"
+        fi
+        if [ "$there" -eq 150000 ]; then
+            pass "$what: no buffer is missing, $made of 150000 were made"
+        else
+            fail "$what: $there of 150000 buffers are there"
+        fi
+        if [ $((used * 4)) -lt "$stock_used" ]; then
+            pass "$what: $used KB of the EAL's heap; ring_mp_mc $stock_used KB"
+        else
+            fail "$what: $used KB of the EAL's heap; ring_mp_mc $stock_used KB"
+        fi
+    done
+done
+
+# The median of what both ports receive in a second, in thousands.
+rate() {
+    local ops=$1 limit=3
+    shift
+    testpmd "$ops" --vdev=net_null0 --vdev=net_null1 -- --nb-cores=1 \
+        --stats-period 1 --total-num-mbufs=16384 "$@" < /dev/null
+    awk '/Rx-pps/ { print int($2 / 500) }' "$scratch/testpmd.log" | sort -n |
+        awk '{ n[NR] = $1 } END { print n[int((NR + 1) / 2)] + 0 }'
+}
+
+if [ "$RATE" -eq 0 ]; then
+    skip "the rates" "RATE=0"
+    finish
+fi
+for cache in "" --mbcache=0; do
+    line=
+    best=0
+    for ops in ring_mp_mc stack lf_stack fpheap; do
+        # shellcheck disable=SC2086
+        now=$(rate $ops $cache)
+        line="$line, $ops $now"
+        [ $ops != fpheap ] && [ "$now" -gt "$best" ] && best=$now
+    done
+    line="rate${cache:+ with $cache}, 1000 packets/s${line}"
+    # Ours is the last.  A third is what other programs on the machine can do.
+    if [ "$now" -gt $((best * 2 / 3)) ]; then
+        pass "$line"
+    else
+        fail "$line"
+    fi
+done
+finish
