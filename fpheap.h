@@ -2420,6 +2420,7 @@ struct fph_state {
     fph_word   growth_tickets;
     fph_word   magazines;                  /* made so far */
     fph_word   empty_slabs;                /* slabs with all objects free */
+    fph_word   cache_wanted;               /* seat + 1, see fph_cache_help */
     fph_pin   *pins;                       /* stack, push only */
     fph_pin    pin;                        /* the first region's */
     fph_word   limit;                      /* of charged; 0: none */
@@ -4835,7 +4836,8 @@ fph_depot_drain(fph_state *state, unsigned bin)
  *       or finds it free
  *   H8  seat: store pinned -> taken  release  H9       the entry is reset
  *   H9  seat: CAS taken -> leaving   acquire  H8       before it is read
- *   H10 cache[]: store release, load acquire: the cache is set up
+ *   H10 cache[]: CAS release, load acquire: the cache is set up, by the seat's
+ *       thread or by one that helps
  *
  * A thread whose destructor has run, a thread without a seat and one whose
  * cache finds no memory work without: they claim from slabs and give back to
@@ -5181,10 +5183,11 @@ static fpheap_cache *
 fph_cache_memory(fpheap *heap, unsigned seat, int node, int grow)
 {
     fpheap_cache **slot  = &heap->state->cache[seat];
-    fpheap_cache  *cache = FPH_LOAD(slot, RELAXED);
+    fpheap_cache  *cache = FPH_LOAD(slot, ACQUIRE);                 /* H10 */
     size_t         bytes = offsetof(fpheap_cache, bins)
                          + heap->bins * (sizeof(fph_bin)
                                          + sizeof(fph_magazine *));
+    fpheap_cache  *none  = NULL;
     uint32_t       ref;
     int            error;
 
@@ -5193,15 +5196,33 @@ fph_cache_memory(fpheap *heap, unsigned seat, int node, int grow)
     ref = fph_meta_cut(heap->state, bytes);
     if (ref == 0 && grow)
         ref = fph_meta_get(heap, node, bytes, &error);
-    cache = FPH_LOAD(slot, RELAXED);
-    if (cache != NULL || ref == 0)
+    cache = FPH_LOAD(slot, ACQUIRE);                                /* H10 */
+    if (cache != NULL)
         return cache;          /* the provider's callback has made it */
+    if (ref == 0) {
+        fph_store_relaxed(&heap->state->cache_wanted, seat + 1);
+        return NULL;
+    }
     cache = (fpheap_cache *)fph_meta_at(heap->state, ref);
     memset(cache, 0, bytes);
     cache->heap = heap;
     cache->spare = (fph_magazine **)(void *)(cache->bins + heap->bins);
-    FPH_STORE(slot, cache, RELEASE);                                /* H10 */
+    if (!FPH_CAS_PTR(slot, &none, cache))                           /* H10 */
+        cache = FPH_LOAD(slot, ACQUIRE);
     return cache;
+}
+
+/* A free takes no memory from the provider, so a thread that only frees may
+ * find none for its cache: who allocates gets it for that seat. */
+static void
+fph_cache_help(fpheap *heap, int node)
+{
+    uint64_t wanted = fph_load_relaxed(&heap->state->cache_wanted);
+
+    if (FPH_LIKELY(wanted == 0))
+        return;
+    fph_store_relaxed(&heap->state->cache_wanted, 0);
+    fph_cache_memory(heap, (unsigned)wanted - 1, node, 1 /* grow */);
 }
 
 /* After another thread's pass this one gives up what it parks as well: a few
@@ -5227,6 +5248,8 @@ fph_cache_here(fpheap *heap, int grow)
 
     if (FPH_LIKELY(cache != NULL)) {
         fph_cache_follow(cache);
+        if (grow)
+            fph_cache_help(heap, cache->node);
         return cache;
     }
     if (!fph_seated())

@@ -22,6 +22,7 @@
 #define RUN  (9 * FPHEAP_PAGE) /* has no class, so no magazine parks it */
 
 static test_provider provider;
+static fpheap       *provider_heap;
 static void         *objects[MOST];
 
 /* Allocate until there is no more.  Returns how many. */
@@ -452,10 +453,45 @@ an_aligned_object_spills_to_another_node_too(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+static void *
+free_one(void *object)
+{
+    fpheap_free(provider_heap, object);
+    return NULL;
+}
+
+/* A thread that only frees takes no memory for a cache, and without one it gives
+ * each object to its slab by itself: a pipeline at a tenth of its speed. */
+static void
+a_thread_that_only_frees_has_a_cache_as_soon_as_another_allocates(void **state)
+{
+    fpheap   *heap = test_heap_over(&provider);
+    void     *two[2];
+    pthread_t thread;
+    unsigned  i;
+
+    (void)state;
+    provider_heap = heap;
+    for (i = 0; i < 2; i++)
+        two[i] = fpheap_alloc(heap, 64);
+    fill_metadata(heap);
+    for (i = 0; i < 2; i++) {
+        assert_null(i == 0 ? heap->state->cache[1] : NULL);
+        assert_int_equal(pthread_create(&thread, NULL, free_one, two[i]), 0);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        fpheap_flush(heap);
+        fpheap_free(heap, fpheap_alloc(heap, 64)); /* a miss */
+        assert_non_null(heap->state->cache[1]);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(
+            a_thread_that_only_frees_has_a_cache_as_soon_as_another_allocates),
         cmocka_unit_test(a_cache_that_the_callback_makes_is_kept),
         cmocka_unit_test(thread_node_may_use_the_heap),
         cmocka_unit_test(
