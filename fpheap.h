@@ -67,10 +67,10 @@
  * [1], but may run beside a destroy: the two wait for each other.
  *
  * A thread that is stopped anywhere inside the heap delays no other, except
- * while it is in the provider's callback: who needs new memory at that moment
- * waits for it, FPHEAP_GROWTH_WAIT_MS at most, and then asks as well.  Who
- * would fail for lack of memory while another thread just moves what is free
- * waits for it, as long at most.
+ * while it is in the provider's callback, or takes parked objects back instead:
+ * who needs new memory at that moment waits for it, FPHEAP_GROWTH_WAIT_MS at
+ * most, and then does so as well.  Who would fail for lack of memory while
+ * another thread just moves what is free waits for it, as long at most.
  *
  * After fork() the child has one thread and may go on using the heap with it.
  * What the other threads had parked or were just moving is lost to the child.
