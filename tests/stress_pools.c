@@ -517,8 +517,7 @@ staggered_peaks_share_the_memory_of_the_highest(void **state)
            (double)apart / (double)most, shared >> 10,
            (double)shared / (double)most, parked >> 10,
            (double)parked / (double)most);
-    /* Where all takes ten times as long, more threads grow the heap at once. */
-    CHECK((double)shared <= (STRESS_TSAN ? 1.5 : 1.3) * (double)most);
+    CHECK((double)shared <= 1.3 * (double)most);
     CHECK(2 * shared < apart);
 }
 
