@@ -1535,22 +1535,23 @@ fph_take_bulk(fph_bin *bin, void **objects, unsigned n)
 }
 
 /* Put n objects on top of a bin; 0, and none put, if they do not all fit, one
- * of them is NULL, or n is 0. */
+ * of them is NULL, or n is 0.  NULL less one has its top bit set; so has an
+ * address in the upper half of 64 bits, and is freed one by one. */
 FPH_INLINE int
 fph_put_bulk(fph_bin *bin, void *const *objects, unsigned n)
 {
-    void **top = bin->top;
-    size_t holes = 0;
-    size_t i;
+    void   **top = bin->top;
+    uint64_t holes = 0;
+    size_t   i;
 
     if (FPH_UNLIKELY((size_t)n - 1 >= (size_t)(bin->limit - top)))
         return 0;
     FPH_UNROLL
     for (i = 0; i < n; i++) {
         top[i] = objects[i];
-        holes |= objects[i] == NULL;
+        holes |= (uint64_t)(uintptr_t)objects[i] - 1;
     }
-    if (FPH_UNLIKELY(holes != 0))
+    if (FPH_UNLIKELY(holes >> 63 != 0))
         return 0;
     bin->next = top[i - 1];
     FPH_STORE(&bin->top, top + n, RELAXED);
@@ -6157,13 +6158,50 @@ fpheap_alloc_burst(fpheap *heap, size_t size, void **objects, unsigned n)
     return got;
 }
 
+/* How many of n objects, the first and those after it, the map puts into the bin
+ * at place. */
+static unsigned
+fph_run_of(void *const *objects, unsigned n, unsigned place)
+{
+    unsigned run = 0;
+
+    while (run < n && ((uintptr_t)objects[run] & FPH_CHUNK_MASK) != 0
+           && fph_place_of(objects[run]) == place)
+        run++;
+    return run;
+}
+
+/* Free the first of n objects, and in one go with it as many of the next as are
+ * of the same bin and fit.  Returns how many. */
+static unsigned
+fph_free_run(fpheap *heap, void *const *objects, unsigned n)
+{
+    fph_bin *bins = fph_entry_of(heap)->bins;
+
+    if (((uintptr_t)objects[0] & FPH_CHUNK_MASK) != 0) {
+        unsigned place = fph_place_of(objects[0]);
+
+        if (place < heap->places) {
+            fph_bin *bin  = fph_bin_at(bins, place);
+            size_t   room = (size_t)(bin->limit - bin->top);
+            unsigned run  = fph_run_of(objects, n < room ? n : (unsigned)room,
+                                       place);
+
+            if (fph_free_many(bins, bin, objects, run))
+                return run;
+        }
+    }
+    fpheap_free(heap, objects[0]);
+    return 1;
+}
+
 FPHEAP_API void
 fpheap_free_bulk(fpheap *heap, void *const *objects, unsigned n)
 {
-    unsigned i;
+    unsigned run;
 
-    for (i = 0; i < n; i++)
-        fpheap_free(heap, objects[i]);
+    for (; n > 0; n -= run, objects += run)
+        run = fph_free_run(heap, objects, n);
 }
 
 FPH_NOINLINE FPHEAP_API void

@@ -29,7 +29,7 @@ fi
 
 build() {
     # shellcheck disable=SC2046,SC2086
-    $CC -std=gnu11 $2 $(pkg-config --cflags libdpdk) -DBENCH_FLAGS="\"$2\"" \
+    $CC -std=gnu11 $(pkg-config --cflags libdpdk) $2 -DBENCH_FLAGS="\"$2\"" \
         "$here/bench_dpdk.c" -o "$scratch/$1" $(pkg-config --libs libdpdk) \
         -pthread
 }
