@@ -36,7 +36,7 @@ make_stage() {
     local dir
     for dir in "$PWD/$B" "${HOME:-/}" /var/lib /run /opt; do
         if [ -w "$dir" ] && is_private "$dir"; then
-            stage=$(mktemp -d "$dir/fpheap-stage.XXXXXX") && return 0
+            stage=$(mktemp -d -p "$dir") && return 0
         fi
     done
     return 1
@@ -284,21 +284,33 @@ if [ "$RATE" -eq 0 ]; then
     skip "the rates" "RATE=0"
     finish
 fi
-for cache in "" --mbcache=0; do
-    line=
-    best=0
+# rates CACHE: all four in turn; sets line, ours, and best of the others
+rates() {
+    line= best=0
     for ops in ring_mp_mc stack lf_stack fpheap; do
         # shellcheck disable=SC2086
-        now=$(rate $ops $cache)
-        line="$line, $ops $now"
-        [ $ops != fpheap ] && [ "$now" -gt "$best" ] && best=$now
+        ours=$(rate $ops $1)
+        line="$line, $ops $ours"
+        [ $ops != fpheap ] && [ "$ours" -gt "$best" ] && best=$ours
     done
-    line="rate${cache:+ with $cache}, 1000 packets/s${line}"
-    # Ours is the last.  A third is what other programs on the machine can do.
-    if [ "$now" -gt $((best * 2 / 3)) ]; then
-        pass "$line"
-    else
-        fail "$line"
-    fi
+    line="rate${1:+ with $1}, 1000 packets/s$line"
+}
+
+# Behind mempool's own caches all are alike, and other programs on the machine
+# can take a third.  Without these caches ours is the first, if not at once.
+rates ""
+if [ "$ours" -gt $((best * 2 / 3)) ]; then
+    pass "$line"
+else
+    fail "$line"
+fi
+for try in 1 2 3; do
+    rates --mbcache=0
+    [ "$ours" -ge "$best" ] && [ "$ours" -gt 0 ] && break
 done
+if [ "$ours" -ge "$best" ] && [ "$ours" -gt 0 ]; then
+    pass "$line, try $try"
+else
+    fail "$line"
+fi
 finish
