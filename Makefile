@@ -1,17 +1,11 @@
 # fpheap.h is one file: nothing here is needed to use it.
 
 CFLAGS       ?= -O2 -g
-BENCH_CFLAGS ?= -O3 -march=native $(BRANCHES)
 PREFIX       ?= /usr/local
 T            ?=
 SOAK         ?= 100
 SEED         ?= 1
 B            ?= build
-
-# Some Intel processors run a loop slowly whose branches lie at the end of 32
-# bytes: no allocator is to be measured by where its loop happens to lie.
-BRANCHES = $(shell flag=-Wa,-mbranches-within-32B-boundaries; echo 'int x;' | \
-               $(CC) $$flag -x c -c - -o /dev/null 2> /dev/null && echo $$flag)
 
 WARNINGS = -Wall -Wextra -Wundef -Wstrict-prototypes
 COMPILE  = $(CC) -std=gnu11 $(CPPFLAGS) $(CFLAGS) $(WARNINGS)
@@ -29,10 +23,6 @@ PROGRAMS = $(patsubst tests/%.c,$(B)/%, \
 OTHERS   = $(patsubst tests/%.c,$(B)/%,$(wildcard tests/shim_test.c))
 SCRIPTS  = $(filter-out $(addprefix tests/,install_deps.sh lib.sh lint.sh run.sh), \
                $(wildcard tests/*.sh))
-PEERS    = $(patsubst bench/peer_%.h,$(B)/bench_%, \
-               $(filter-out $(NO_DPDK),$(wildcard bench/peer_*.h)))
-NO_DPDK  = $(shell pkg-config --exists libdpdk 2> /dev/null || \
-               echo bench/peer_mempool.h)
 DPDK     = $(patsubst examples/dpdk/%.c,$(B)/%, \
                $(filter-out %/mempool_fpheap.c,$(wildcard examples/dpdk/*.c)))
 
@@ -41,7 +31,9 @@ DPDK     = $(patsubst examples/dpdk/%.c,$(B)/%, \
         ubsan sanitized matrix dpdk test-dpdk install clean
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
+
+include bench/bench.mk
 
 demo: $(B)/quickstart $(B)/pipeline ## two small programs and what they print
 	@echo "--- quickstart"; $(B)/quickstart
@@ -88,12 +80,6 @@ matrix: ## every compiler, standard, level, machine and pair of settings
 	@B=$(B) FULL=1 LIMIT=0 tests/run.sh tests/compile_matrix.sh \
 	    tests/run_cross.sh tests/settings.sh tests/header.sh
 
-bench: $(PEERS) $(B)/bench ## fpheap beside a floor and four mallocs, all rows
-	@$(B)/bench
-
-bench-quick: $(PEERS) $(B)/bench ## the same, less exactly, under a minute
-	@$(B)/bench -q
-
 dpdk: $(DPDK) $(B)/librte_mempool_fpheap.so ## the DPDK examples and the mempool driver
 
 test-dpdk: ## the tests that need DPDK; they reserve hugepages while they run
@@ -134,16 +120,3 @@ $(PROGRAMS): $(B)/%: tests/%.c tests/filter.c fpheap.h $(wildcard tests/*.h) | $
 
 $(OTHERS): $(B)/%: tests/%.c | $(B)
 	$(COMPILE) -I. $< -o $@ $(LDFLAGS) -pthread -ldl
-
-$(PEERS): $(B)/bench_%: bench/peer_%.h bench/bench.c bench/peer.h bench/heap.h \
-                        fpheap.h | $(B)
-	$(CC) -std=gnu11 $(PEER_CFLAGS) $(BENCH_CFLAGS) -DPEER='"peer_$*.h"' \
-	    -DBENCH_FLAGS='"$(BENCH_CFLAGS)"' bench/bench.c -o $@ $(PEER_LIBS) \
-	    -pthread
-
-$(B)/bench_header: bench/peer_fpheap.h
-$(B)/bench_mempool: PEER_CFLAGS = $(shell pkg-config --cflags libdpdk)
-$(B)/bench_mempool: PEER_LIBS = $(LIBS_DPDK)
-
-$(B)/bench: bench/run.sh | $(B)
-	ln -sf ../bench/run.sh $@

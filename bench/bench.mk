@@ -1,0 +1,32 @@
+# The benchmark: one program for each peer_*.h, and what runs them in turn.
+
+BENCH_CFLAGS ?= -O3 -march=native $(BRANCHES)
+
+# Some Intel processors run a loop slowly whose branches lie at the end of 32
+# bytes: no allocator is to be measured by where its loop happens to lie.
+BRANCHES = $(shell flag=-Wa,-mbranches-within-32B-boundaries; echo 'int x;' | \
+               $(CC) $$flag -x c -c - -o /dev/null 2> /dev/null && echo $$flag)
+
+PEERS    = $(patsubst bench/peer_%.h,$(B)/bench_%, \
+               $(filter-out $(NO_DPDK),$(wildcard bench/peer_*.h)))
+NO_DPDK  = $(shell pkg-config --exists libdpdk 2> /dev/null || \
+               echo bench/peer_mempool.h)
+
+bench: $(PEERS) $(B)/bench ## fpheap beside a floor and four mallocs, all rows
+	@$(B)/bench
+
+bench-quick: $(PEERS) $(B)/bench ## the same, less exactly, under a minute
+	@$(B)/bench -q
+
+$(PEERS): $(B)/bench_%: bench/peer_%.h bench/bench.c $(wildcard bench/*.h) \
+                        fpheap.h | $(B)
+	$(CC) -std=gnu11 $(PEER_CFLAGS) $(BENCH_CFLAGS) -DPEER='"peer_$*.h"' \
+	    -DBENCH_FLAGS='"$(BENCH_CFLAGS)"' bench/bench.c -o $@ $(PEER_LIBS) \
+	    -pthread
+
+$(B)/bench_header: bench/peer_fpheap.h
+$(B)/bench_mempool: PEER_CFLAGS = $(shell pkg-config --cflags libdpdk)
+$(B)/bench_mempool: PEER_LIBS = $(LIBS_DPDK)
+
+$(B)/bench: bench/run.sh | $(B)
+	ln -sf ../bench/run.sh $@

@@ -1,0 +1,252 @@
+/* Rows of one size: one object, bulks, and many outstanding. */
+#ifndef BENCH_ROWS_ONE_H
+#define BENCH_ROWS_ONE_H
+
+/* --- one object at a time -------------------------------------------------- */
+
+BENCH_INLINE void
+pair_steps(peer p, size_t size, freeing how)
+{
+    unsigned i;
+
+    for (i = 0; i < STEPS; i++) {
+        void *object = peer_alloc(p, size);
+
+        USE(object);
+        give_back(p, object, size, how);
+        COMPLETE();
+    }
+}
+
+static const stock stock_256 = { 256, 256, 4096, 16u << 20 };
+
+static void
+run_pair_sized(const row *r)
+{
+    peer p = peer_prepare(&stock_256);
+
+    REPEAT(r, "ns", STEPS, pair_steps(p, 256, SIZED));
+}
+
+static void
+run_pair_unsized(const row *r)
+{
+    peer p = peer_prepare(&stock_256);
+
+    REPEAT(r, "ns", STEPS, pair_steps(p, 256, UNSIZED));
+}
+
+/* The compiler does not know the size and has to compute the class. */
+static void
+run_pair_variable(const row *r)
+{
+    peer   p = peer_prepare(&stock_256);
+    size_t size = 256;
+
+    HIDE(size);
+    REPEAT(r, "ns", STEPS, pair_steps(p, size, SIZED));
+}
+
+/* --- bulks ----------------------------------------------------------------- */
+
+static void *burst[256];
+
+/* The caller's array lies elsewhere in its page at each repeat: a load that has the
+ * low 12 address bits of an earlier store waits for it, and whom that befalls would
+ * be a matter of luck. */
+static void *bursts[256 + 4096 / sizeof(void *)]
+    __attribute__((aligned(4096)));
+
+BENCH_INLINE void
+bulk_steps(peer p, unsigned n, unsigned repeat)
+{
+    void   **burst = bursts + repeat * (9 * 64 / sizeof(void *)) % 512;
+    unsigned i;
+
+    for (i = 0; i < STEPS; i += n) {
+        if (peer_alloc_bulk(p, 256, burst, n) != 0)
+            abort();
+        COMPLETE();
+        peer_free_bulk(p, burst, n, 256);
+        COMPLETE();
+    }
+}
+
+static void
+run_bulk(const row *r)
+{
+    peer     p = peer_prepare(&stock_256);
+    unsigned n = r->n;
+
+    HIDE(n);
+    REPEAT(r, "ns", STEPS, bulk_steps(p, n, repeat_));
+}
+
+/* --- many outstanding ------------------------------------------------------ */
+
+static void   **live;     /* the objects that are outstanding */
+static uint32_t *choice;  /* which of them to replace, STEPS entries */
+
+static void
+fill_live(peer p, size_t size, unsigned n)
+{
+    unsigned i;
+
+    live = own_memory(n * sizeof *live);
+    for (i = 0; i < n; i++)
+        live[i] = peer_alloc(p, size);
+}
+
+static void
+fill_choice(unsigned n)
+{
+    unsigned i;
+
+    choice = own_memory(STEPS * sizeof *choice);
+    for (i = 0; i < STEPS; i++)
+        choice[i] = random_below(n);
+}
+
+/* Take n, then give all back, the last one first. */
+BENCH_INLINE void
+lifo_steps(peer p, size_t size, unsigned n)
+{
+    unsigned done;
+    unsigned i;
+
+    for (done = 0; done < STEPS; done += n) {
+        for (i = 0; i < n; i++) {
+            live[i] = peer_alloc(p, size);
+            USE(live[i]);
+        }
+        for (i = n; i-- > 0;) {
+            peer_free(p, live[i], size);
+            COMPLETE();
+        }
+    }
+}
+
+/* Take one, then give back the oldest. */
+BENCH_INLINE void
+fifo_steps(peer p, size_t size, unsigned n, freeing how)
+{
+    unsigned i;
+
+    for (i = 0; i < STEPS; i++) {
+        void **oldest = &live[i & (n - 1)];
+        void  *object = peer_alloc(p, size);
+
+        USE(object);
+        give_back(p, *oldest, size, how);
+        *oldest = object;
+        COMPLETE();
+    }
+}
+
+/* Take one, then give back any of those outstanding. */
+BENCH_INLINE void
+random_steps(peer p, size_t size)
+{
+    unsigned i;
+
+    for (i = 0; i < STEPS; i++) {
+        void **any = &live[choice[i]];
+        void  *object = peer_alloc(p, size);
+
+        USE(object);
+        peer_free(p, *any, size);
+        *any = object;
+        COMPLETE();
+    }
+}
+
+static peer
+prepare_outstanding(size_t size, unsigned n)
+{
+    stock s;
+
+    s.smallest = size;
+    s.largest = size;
+    s.each = n + 4096;
+    s.bytes = (n + 8192) * size / 8 * 9 + (8u << 20); /* ends of slabs */
+    return peer_prepare(&s);
+}
+
+static void
+run_lifo(const row *r)
+{
+    peer p = prepare_outstanding(64, r->n);
+
+    live = own_memory(r->n * sizeof *live);
+    REPEAT(r, "ns", STEPS, lifo_steps(p, 64, r->n));
+}
+
+static void
+run_fifo(const row *r)
+{
+    peer p = prepare_outstanding(64, r->n);
+
+    fill_live(p, 64, r->n);
+    REPEAT(r, "ns", STEPS, fifo_steps(p, 64, r->n, UNSIZED));
+}
+
+static void
+run_fifo_sized(const row *r)
+{
+    peer p = prepare_outstanding(64, r->n);
+
+    fill_live(p, 64, r->n);
+    REPEAT(r, "ns", STEPS, fifo_steps(p, 64, r->n, SIZED));
+}
+
+static void
+run_random(const row *r)
+{
+    peer p = prepare_outstanding(64, r->n);
+
+    fill_live(p, 64, r->n);
+    fill_choice(r->n);
+    REPEAT(r, "ns", STEPS, random_steps(p, 64));
+}
+
+static void
+run_random_2k(const row *r)
+{
+    peer p = prepare_outstanding(2048, r->n);
+
+    fill_live(p, 2048, r->n);
+    fill_choice(r->n);
+    REPEAT(r, "ns", STEPS, random_steps(p, 2048));
+}
+
+#define ROWS_ONE \
+    { "pair_sized", run_pair_sized, 1 }, \
+    { "pair_unsized", run_pair_unsized, 1 }, \
+    { "pair_variable", run_pair_variable, 1 }, \
+    { "bulk_8", run_bulk, 8 }, \
+    { "bulk_32", run_bulk, 32 }, \
+    { "bulk_64", run_bulk, 64 }, \
+    { "bulk_256", run_bulk, 256 }, \
+    { "lifo_32", run_lifo, 32 }, \
+    { "lifo_256", run_lifo, 256 }, \
+    { "lifo_4096", run_lifo, 4096 }, \
+    { "lifo_32768", run_lifo, 32768 }, \
+    { "lifo_262144", run_lifo, 262144 }, \
+    { "fifo_32", run_fifo, 32 }, \
+    { "fifo_256", run_fifo, 256 }, \
+    { "fifo_4096", run_fifo, 4096 }, \
+    { "fifo_32768", run_fifo, 32768 }, \
+    { "fifo_262144", run_fifo, 262144 }, \
+    { "fifo_sized_32", run_fifo_sized, 32 }, \
+    { "fifo_sized_256", run_fifo_sized, 256 }, \
+    { "fifo_sized_4096", run_fifo_sized, 4096 }, \
+    { "fifo_sized_32768", run_fifo_sized, 32768 }, \
+    { "fifo_sized_262144", run_fifo_sized, 262144 }, \
+    { "random_32", run_random, 32 }, \
+    { "random_256", run_random, 256 }, \
+    { "random_4096", run_random, 4096 }, \
+    { "random_32768", run_random, 32768 }, \
+    { "random_262144", run_random, 262144 }, \
+    { "random_2k_262144", run_random_2k, 262144 }
+
+#endif /* BENCH_ROWS_ONE_H */
