@@ -4422,6 +4422,9 @@ fph_slab_announce(fph_state *state, fph_slab *slab, size_t n)
         fph_stack_push(&state->depots[fph_info_bin(info)].partial, &slab->link);
 }
 
+#define FPH_INSIDE \
+    "fpheap: free of a pointer that is not the start of an object"
+
 /* The slab that an object of this heap is in; NULL: FPHEAP_PANIC, and
  * returned. */
 static fph_slab *
@@ -4442,89 +4445,80 @@ fph_slab_of(const fph_state *state, const void *object)
     return slab;
 }
 
-/* What fph_slab_give gathers: bits of one word, and objects of one slab. */
-typedef struct fph_gift {
-    fph_slab *slab;
-    size_t    bytes;           /* from the slab's first object to its end */
-    size_t    word;
-    uint64_t  bits;
-    size_t    objects;
-} fph_gift;
-
-static void
-fph_gift_set_bits(fph_gift *gift)
+/* Set bits of a slab's word; returns how many. */
+static size_t
+fph_slab_set_bits(fph_slab *slab, size_t word, uint64_t bits)
 {
     uint64_t old;
 
-    if (gift->bits == 0)
-        return;
-    old = fph_fetch_or_release(&gift->slab->bits[gift->word],       /* B3 */
-                               gift->bits);
-    if (old & gift->bits)
+    if (bits == 0)
+        return 0;
+    old = fph_fetch_or_release(&slab->bits[word], bits);            /* B3 */
+    if (old & bits)
         FPHEAP_PANIC("fpheap: double free");
-    gift->objects += fph_popcount(gift->bits & ~old);
-    gift->bits = 0;
+    return fph_popcount(bits & ~old);
 }
 
-static void
-fph_gift_announce(fph_state *state, fph_gift *gift)
-{
-    fph_gift_set_bits(gift);
-    if (gift->objects != 0)
-        fph_slab_announce(state, gift->slab, gift->objects);
-    gift->objects = 0;
-}
-
-/* Add an object of the gift's slab.  The product with the inverse is exact for
- * the start of an object:
+/* Give back the first of n objects, as many as lie in a slab; returns how many
+ * do.  Neighbours in a word go back as one, and all are announced as one.  The
+ * product with the inverse is exact for the start of an object:
  * number * (inverse * size - 2^32) < number * size < 2^32. */
-static void
-fph_gift_add(fph_gift *gift, size_t offset)
+static size_t
+fph_slab_give_run(fph_state *state, fph_slab *slab, void *const *objects,
+                  size_t n)
 {
-    size_t   number = (size_t)((uint64_t)offset * gift->slab->inverse >> 32);
-    uint64_t bit    = (uint64_t)1 << number % 64;
-
-    if (number * gift->slab->size != offset || offset >= gift->bytes) {
-        FPHEAP_PANIC("fpheap: free of a pointer that is not the start of an "
-                     "object");
-        return;
-    }
-    if (number / 64 != gift->word)
-        fph_gift_set_bits(gift);
-    if (gift->bits & bit)
-        FPHEAP_PANIC("fpheap: double free");
-    gift->word = number / 64;
-    gift->bits |= bit;
-}
-
-/* Give objects of slabs back; NULL ones are skipped.  Neighbours in a word go
- * back as one, neighbours in a slab are announced as one. */
-static void
-fph_slab_give(fph_state *state, void *const *objects, size_t n)
-{
-    fph_gift gift = { NULL, 0, 0, 0, 0 };
+    size_t   bytes = (size_t)slab->size
+                   * fph_info_count(fph_load_relaxed(&slab->info));
+    size_t   word  = 0;
+    uint64_t bits  = 0;
+    size_t   given = 0;
     size_t   i;
 
     for (i = 0; i < n; i++) {
-        size_t offset = 0;
+        size_t   offset = (size_t)((const char *)objects[i] - slab->base);
+        size_t   number = (size_t)((uint64_t)offset * slab->inverse >> 32);
+        uint64_t bit    = (uint64_t)1 << number % 64;
 
-        if (objects[i] == NULL)
+        if (offset >= bytes)
+            break;
+        if (number * slab->size != offset) {
+            FPHEAP_PANIC(FPH_INSIDE);
             continue;
-        if (gift.slab != NULL)
-            offset = (size_t)((char *)objects[i] - gift.slab->base);
-        if (offset >= gift.bytes) {
-            fph_gift_announce(state, &gift);
-            gift.bytes = 0;
-            gift.slab = fph_slab_of(state, objects[i]);
-            if (gift.slab == NULL)
-                continue;
-            gift.bytes = (size_t)gift.slab->size * fph_info_count(
-                fph_load_relaxed(&gift.slab->info));
-            offset = (size_t)((char *)objects[i] - gift.slab->base);
         }
-        fph_gift_add(&gift, offset);
+        if (number / 64 != word) {
+            given += fph_slab_set_bits(slab, word, bits);
+            word = number / 64;
+            bits = 0;
+        }
+        if (bits & bit)
+            FPHEAP_PANIC("fpheap: double free");
+        bits |= bit;
     }
-    fph_gift_announce(state, &gift);
+    given += fph_slab_set_bits(slab, word, bits);
+    if (given != 0)
+        fph_slab_announce(state, slab, given);
+    return i;
+}
+
+/* Give objects of slabs back; NULL ones are skipped. */
+static void
+fph_slab_give(fph_state *state, void *const *objects, size_t n)
+{
+    size_t run;
+
+    for (; n > 0; n -= run, objects += run) {
+        fph_slab *slab = *objects == NULL ? NULL
+                                          : fph_slab_of(state, *objects);
+
+        run = 1;
+        if (slab == NULL)
+            continue;
+        run = fph_slab_give_run(state, slab, objects, n);
+        if (run == 0) {        /* beyond the slab's last object */
+            FPHEAP_PANIC(FPH_INSIDE);
+            run = 1;
+        }
+    }
 }
 
 /* Claim up to n objects of a slab that the caller holds and lets go, as far as
