@@ -55,7 +55,7 @@ run() {
 }
 
 if [ -z "${ALLOCATORS:-}" ]; then
-    ALLOCATORS="floor self fpheap header glibc"
+    ALLOCATORS="floor least self fpheap header glibc"
     for name in jemalloc mimalloc tcmalloc; do
         if [ -n "$(library $name)" ]; then
             ALLOCATORS="$ALLOCATORS $name"
@@ -85,7 +85,7 @@ done
 
 set -- $ALLOCATORS
 case $1 in
-floor | self | fpheap | header | mempool) first=bench_$1 ;;
+floor | least | self | fpheap | header | mempool) first=bench_$1 ;;
 *) first=bench_malloc ;;
 esac
 "$dir/$first" -a

@@ -38,7 +38,7 @@ function median_sample(key)
 
 function is_other(name)
 {
-    return name != "floor" && name != "fpheap" && name != "self" && \
+    return name != "floor" && name != "least" && name != "fpheap" && name != "self" && \
            name != "header"
 }
 
