@@ -2,7 +2,8 @@
  *
  *     bench_fpheap                  every row
  *     bench_fpheap pair mixed       the rows whose names contain one of these
- *     bench_fpheap -l               the names
+ *     bench_fpheap -x pair          the rows of exactly these names
+ *     bench_fpheap -l               the names of the rows that it can do
  *     bench_fpheap -a               compiler, flags, processor
  *     bench_fpheap -r 7 mixed       seven repeats of each row
  *
@@ -56,12 +57,13 @@ static const row rows[] = {
 #define ROWS (sizeof rows / sizeof rows[0])
 
 static int
-wanted(const char *name, char **names, int n)
+wanted(const char *name, char **names, int n, int exactly)
 {
     int i;
 
     for (i = 0; i < n; i++)
-        if (strstr(name, names[i]) != NULL)
+        if (exactly ? strcmp(name, names[i]) == 0
+                    : strstr(name, names[i]) != NULL)
             return 1;
     return n == 0;
 }
@@ -138,18 +140,22 @@ main(int argc, char **argv)
     const char *library = getenv("BENCH_LIBRARY");
     size_t      i;
     int         failed = 0;
+    int         exactly = 0;
     int         option;
 
-    while ((option = getopt(argc, argv, "alr:")) != -1) {
+    while ((option = getopt(argc, argv, "alr:x")) != -1) {
         if (option == 'a') {
             about();
             return 0;
         } else if (option == 'l') {
             for (i = 0; i < ROWS; i++)
-                puts(rows[i].name);
+                if (can_do(&rows[i]))
+                    puts(rows[i].name);
             return 0;
         } else if (option == 'r') {
             repeats = (unsigned)atoi(optarg);
+        } else if (option == 'x') {
+            exactly = 1;
         } else {
             return 2;
         }
@@ -162,7 +168,7 @@ main(int argc, char **argv)
     (void)setpriority(PRIO_PROCESS, 0, -20); /* if we may */
     for (i = 0; i < ROWS; i++)
         if (can_do(&rows[i])
-            && wanted(rows[i].name, argv + optind, argc - optind))
+            && wanted(rows[i].name, argv + optind, argc - optind, exactly))
             failed |= run_row(&rows[i]);
     return failed;
 }
