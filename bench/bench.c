@@ -76,6 +76,8 @@ can_do(const row *r)
         && (!PEER_POOL_ONLY || strncmp(r->name, "pool_", 5) == 0);
 }
 
+#define LONGEST 600 /* seconds after which a row counts as hung */
+
 /* In a child, which ends without running anybody's exit handlers. */
 static int
 run_row(const row *r)
@@ -87,6 +89,7 @@ run_row(const row *r)
     child = fork();
     if (child == 0) {
         pin(0);
+        alarm(LONGEST);
         r->run(r);
         fflush(stdout);
         _exit(0);

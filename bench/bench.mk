@@ -15,7 +15,7 @@ NO_DPDK  = $(shell pkg-config --exists libdpdk 2> /dev/null || \
 bench: $(PEERS) $(B)/bench ## fpheap beside a floor and four mallocs, all rows
 	@$(B)/bench
 
-bench-quick: $(PEERS) $(B)/bench ## the same, less exactly, under a minute
+bench-quick: $(PEERS) $(B)/bench ## the same, less exactly, in under two minutes
 	@$(B)/bench -q
 
 $(PEERS): $(B)/bench_%: bench/peer_%.h bench/bench.c $(wildcard bench/*.h) \

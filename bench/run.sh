@@ -1,31 +1,66 @@
 #!/bin/sh
-# run.sh - start the benchmark programs in turn and put their figures in a table
+# run.sh - run every row on every allocator and put the figures in tables
 #
-#     run.sh [-q] [-l] [ROW...]
+#     run.sh [-q] [ROW...]
+#     run.sh -l | -t
 #
-#     -q    quick: one round of two repeats; figures to look at, not to quote
+#     -q    quick: one round of two repeats in less than two minutes; figures to
+#           look at, not to quote
 #     -l    list the rows and stop
+#     -t    no run: the tables again, from raw.txt
 #     ROW   only rows whose names contain one of these words
 #
-# Environment:  ROUNDS (3), REPEATS (7) per round, ALLOCATORS (all that are
-# there), BENCH_DIR (where the programs are, ../build), RAW (a file that keeps each figure).
-# The allocators take turns in a new order each round, so a slow minute of the
-# machine does not fall on one of them.
+# Environment:  ROUNDS (3), REPEATS (5) per round, BUDGET in seconds (0: none),
+# ALLOCATORS (all that are there), BENCH_DIR (where the programs are, ../build),
+# OUT (where raw.txt, bench.csv and bench.md go, BENCH_DIR/bench-results).
+#
+# A program is started for one row of one allocator.  Each round takes these
+# pairs in a new order, so that a slow minute of the machine falls on no
+# allocator and no row more than on the others.
 set -eu
 
 here=$(dirname "$(readlink -f "$0")")
 dir=${BENCH_DIR:-$here/../build}
+out=${OUT:-$dir/bench-results}
 rounds=${ROUNDS:-3}
-repeats=${REPEATS:-7}
+repeats=${REPEATS:-5}
+budget=${BUDGET:-0}
+only_list=false
+only_tables=false
 
-while getopts ql option; do
+# What a reader looks at first; where time is short they are also run first.
+key="pair_sized pair_unsized bulk_32 pool_pair pool_bulk_32 lifo_4096 fifo_4096
+     random_4096 mixed size_1k percpu_64_alloc percpu_64_free pipeline_1
+     pipeline_32 threads_pair threads_mixed larson_2 xmalloc latency_p50
+     latency_p99.9 memory_resident"
+
+while getopts lqt option; do
     case $option in
-    q) rounds=1 repeats=2 ;;
-    l) exec "$dir/bench_floor" -l ;;
+    q) rounds=1 repeats=2 budget=105 ;;
+    l) only_list=true ;;
+    t) only_tables=true ;;
     *) exit 2 ;;
     esac
 done
 shift $((OPTIND - 1))
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# say TEXT - on a line of its own, also where a progress line is
+say() {
+    if [ -t 2 ]; then
+        printf '\r\033[K' >&2
+    fi
+    echo "bench: $1" >&2
+}
+
+die() {
+    say "$1"
+    exit 2
+}
 
 # library NAME - the shared library that NAME stands for
 library() {
@@ -70,26 +105,178 @@ if [ -z "${ALLOCATORS:-}" ]; then
     fi
 fi
 
-raw=${RAW:-$(mktemp)}
-[ -n "${RAW:-}" ] || trap 'rm -f "$raw"' EXIT
-: > "$raw"
+tables() {
+    awk -v csv="$out/bench.csv" -v md="$out/bench.md" -f "$here/table.awk" \
+        "$out/raw.txt"
+}
 
-round=1
-while [ "$round" -le "$rounds" ]; do
-    for name in $(printf '%s\n' $ALLOCATORS | shuf); do
-        echo "bench: round $round of $rounds, $name" >&2
-        run "$name" "$@" | sed "s/^/$name /" >> "$raw"
+# fails NAME ROW - count it, and leave it out of the rounds to come
+fails() {
+    echo "$1 $2" >> "$scratch/failed"
+    say "$1 fails in $2"
+    sed 's/^/    /' "$scratch/err" >&2
+}
+
+# list_pairs - $scratch/pairs: lines "allocator row"; $scratch/rows: the rows, in
+# the order of fpheap's list, for it has every row
+list_pairs() {
+    for name in $ALLOCATORS; do
+        status=0
+        run "$name" -l > "$scratch/list" 2> "$scratch/err" || status=$?
+        if [ "$status" -eq 0 ]; then
+            sed "s/^/$name /" "$scratch/list"
+        elif [ "$status" -eq 127 ]; then
+            die "there is no allocator $name, or its program is not built"
+        else
+            fails "$name" "every_row"
+        fi
+    done > "$scratch/pairs"
+    { grep '^fpheap ' "$scratch/pairs" || true; cat "$scratch/pairs"; } |
+        awk '!seen[$2]++ { print $2 }' > "$scratch/rows"
+}
+
+# choose WORD... - keep the rows that have one of the words in their names
+choose() {
+    for word; do
+        grep -qF -- "$word" "$scratch/rows" ||
+            die "no row has '$word' in its name; -l lists the rows"
     done
-    round=$((round + 1))
-done
+    [ $# -gt 0 ] || return 0
+    printf '%s\n' "$@" > "$scratch/words"
+    grep -F -f "$scratch/words" "$scratch/rows" > "$scratch/chosen"
+    mv "$scratch/chosen" "$scratch/rows"
+    awk 'NR == FNR { chosen[$1] = 1; next } $2 in chosen' \
+        "$scratch/rows" "$scratch/pairs" > "$scratch/chosen"
+    mv "$scratch/chosen" "$scratch/pairs"
+}
 
-set -- $ALLOCATORS
-case $1 in
-floor | least | self | fpheap | header | mempool) first=bench_$1 ;;
-*) first=bench_malloc ;;
-esac
-"$dir/$first" -a
-echo "samples   $rounds rounds of $repeats repeats"
-# fpheap's lines first: it has every row, in order.
-{ grep '^fpheap ' "$raw" || true; grep -v '^fpheap ' "$raw" || true; } |
-    awk -v allocators="$ALLOCATORS" -f "$here/table.awk"
+# in_order - the pairs as this round takes them.  With a budget one row after the
+# other is done by all allocators, the key rows first, so that what is measured
+# when time runs out is complete.
+in_order() {
+    if [ "$budget" -eq 0 ]; then
+        shuf "$scratch/pairs"
+        return
+    fi
+    shuf "$scratch/pairs" | awk -v key="$(echo $key)" '
+        function is_key(row,    i)
+        {
+            for (i = 1; i <= n; i++)
+                if (names[i] == row || index(names[i], row "_") == 1)
+                    return 1
+            return 0
+        }
+        BEGIN { n = split(key, names, " ") }
+        !($2 in rank) { rank[$2] = (is_key($2) ? 0 : 100000) + NR }
+        { print rank[$2], $0 }' | sort -s -n -k 1,1 | cut -d ' ' -f 2-
+}
+
+# machine - lines "key value": what the figures were measured on
+machine() {
+    # shellcheck disable=SC2086
+    set -- $ALLOCATORS
+    huge=/sys/kernel/mm/transparent_hugepage/enabled
+    transparent=$(sed 's/.*\[\(.*\)\].*/\1/' $huge 2> /dev/null || echo no)
+    run "$1" -a || true
+    echo "cpus      $(nproc)"
+    echo "kernel    $(uname -srm)"
+    awk -v transparent="$transparent" '
+        $1 == "HugePages_Total:" { n = $2 }
+        $1 == "Hugepagesize:" { size = $2 " " $3 }
+        END {
+            printf "hugepages %d of %s reserved, transparent ones: %s\n",
+                n, size, transparent
+        }' /proc/meminfo
+    echo "load      $(cut -d ' ' -f 1 /proc/loadavg) when it began"
+    echo "date      $(date -u '+%Y-%m-%d %H:%M UTC')"
+    echo "samples   $rounds rounds of $repeats repeats"
+}
+
+# raw.txt begins with what the tables need to know.
+begin_raw() {
+    mkdir -p "$out"
+    if [ -s "$out/raw.txt" ]; then
+        mv "$out/raw.txt" "$out/raw.old.txt"
+    fi
+    {
+        machine | sed 's/^/# /'
+        echo "# allocators" $ALLOCATORS
+        echo "# rows $(paste -s -d ' ' "$scratch/rows")"
+        echo "# key" $key
+    } > "$out/raw.txt"
+}
+
+# progress NAME ROW - one line, rewritten
+progress() {
+    left=$((n_done == 0 ? 0 : (now - begun) * (n_all - n_done) / n_done))
+    if [ "$budget" -ne 0 ] && [ $((begun + budget - now)) -lt "$left" ]; then
+        left=$((begun + budget - now))
+    fi
+    [ -t 2 ] || return 0
+    printf '\rbench: %3d %%, %d:%02d left; round %d of %d: %s %s\033[K' \
+        $((100 * n_done / n_all)) $((left / 60)) $((left % 60)) \
+        "$round" "$rounds" "$1" "$2" >&2
+}
+
+# measure NAME ROW - append "allocator row unit value started-row" to raw.txt;
+# nothing of a program that fails
+measure() {
+    if grep -qxF "$1 $2" "$scratch/failed"; then
+        return
+    fi
+    if run "$1" -x "$2" < /dev/null > "$scratch/out" 2> "$scratch/err"; then
+        sed "s/^/$1 /; s/\$/ $2/" "$scratch/out" >> "$out/raw.txt"
+        if [ -s "$scratch/err" ]; then
+            say "$1, $2: $(cat "$scratch/err")"
+        fi
+    else
+        fails "$1" "$2"
+    fi
+}
+
+measure_all() {
+    n_done=0
+    n_all=$(($(wc -l < "$scratch/pairs") * rounds))
+    begun=$(date +%s)
+    round=1
+    while [ "$round" -le "$rounds" ]; do
+        in_order > "$scratch/order"
+        [ -t 2 ] || say "round $round of $rounds${left:+, $left s left}"
+        while read -r name row; do
+            now=$(date +%s)
+            if [ "$budget" -ne 0 ] && [ $((now - begun)) -ge "$budget" ]; then
+                echo "$row" >> "$scratch/left_out"
+                continue
+            fi
+            progress "$name" "$row"
+            measure "$name" "$row"
+            n_done=$((n_done + 1))
+        done < "$scratch/order"
+        round=$((round + 1))
+    done
+    now=$(date +%s)
+}
+
+if $only_tables; then
+    [ -r "$out/raw.txt" ] || die "there is no $out/raw.txt"
+    tables
+    exit
+fi
+: > "$scratch/failed"
+: > "$scratch/left_out"
+list_pairs
+if $only_list; then
+    cat "$scratch/rows"
+    exit
+fi
+choose "$@"
+begin_raw
+measure_all
+sed 's/^/# failed /' "$scratch/failed" >> "$out/raw.txt"
+[ ! -t 2 ] || printf '\r\033[K' >&2
+tables
+echo "took $((now - begun)) s; the figures are in $(realpath "$out")"
+if [ -s "$scratch/left_out" ]; then
+    echo "no time was left for: $(sort -u "$scratch/left_out" | paste -s -d ' ')"
+fi
+[ ! -s "$scratch/failed" ]
