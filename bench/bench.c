@@ -36,6 +36,7 @@
 #include "machine.h"
 #include "rows_one.h"
 #include "rows_pool.h"
+#include "rows_size.h"
 #include "rows_mixed.h"
 #include "rows_cores.h"
 #include "rows_memory.h"
@@ -49,6 +50,7 @@
 static const row rows[] = {
     ROWS_ONE,
     ROWS_POOL,
+    ROWS_SIZE,
     ROWS_MIXED,
     ROWS_CORES,
     ROWS_MEMORY

@@ -247,7 +247,7 @@ second_end(void)
 typedef struct row {
     const char *name;
     void      (*run)(const struct row *row);
-    unsigned    n; /* objects outstanding, or in a burst */
+    unsigned    n; /* objects outstanding or in a burst, or bytes of one */
 } row;
 
 typedef enum freeing { UNSIZED, SIZED } freeing;
