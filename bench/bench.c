@@ -39,6 +39,7 @@
 #include "rows_size.h"
 #include "rows_mixed.h"
 #include "rows_cores.h"
+#include "rows_percpu.h"
 #include "rows_memory.h"
 
 #ifndef BENCH_FLAGS
@@ -53,6 +54,7 @@ static const row rows[] = {
     ROWS_SIZE,
     ROWS_MIXED,
     ROWS_CORES,
+    ROWS_PERCPU,
     ROWS_MEMORY
 };
 

@@ -1,53 +1,6 @@
-/* Rows of many objects: a million at once, and the memory they take. */
+/* Rows of memory. */
 #ifndef BENCH_ROWS_MEMORY_H
 #define BENCH_ROWS_MEMORY_H
-
-/* --- a million at once ----------------------------------------------------- */
-
-BENCH_INLINE void
-million(const row *r, size_t size)
-{
-    peer     p = prepare_outstanding(size, MANY);
-    char     name[64];
-    unsigned repeat;
-    unsigned i;
-
-    live = own_memory(MANY * sizeof *live);
-    for (repeat = 0; repeat <= repeats; repeat++) {
-        double start = now_ns();
-        double middle;
-        double end;
-
-        for (i = 0; i < MANY; i++) {
-            live[i] = peer_alloc(p, size);
-            USE(live[i]);
-        }
-        middle = now_ns();
-        for (i = 0; i < MANY; i++) {
-            peer_free(p, live[i], size);
-            COMPLETE();
-        }
-        end = now_ns();
-        if (repeat == 0)
-            continue;
-        snprintf(name, sizeof name, "%s_alloc", r->name);
-        emit(name, "ms", (middle - start) / 1e6);
-        snprintf(name, sizeof name, "%s_free", r->name);
-        emit(name, "ms", (end - middle) / 1e6);
-    }
-}
-
-static void
-run_million_64(const row *r)
-{
-    million(r, 64);
-}
-
-static void
-run_million_1k(const row *r)
-{
-    million(r, 1024);
-}
 
 /* --- memory ---------------------------------------------------------------- */
 
@@ -92,8 +45,6 @@ run_memory(const row *r)
 }
 
 #define ROWS_MEMORY \
-    { "million_64", run_million_64, MANY }, \
-    { "million_1k", run_million_1k, MANY }, \
     { "memory", run_memory, MANY }
 
 #endif /* BENCH_ROWS_MEMORY_H */
