@@ -6,6 +6,7 @@
  *     bench_fpheap -l               the names of the rows that it can do
  *     bench_fpheap -a               compiler, flags, processor
  *     bench_fpheap -r 7 mixed       seven repeats of each row
+ *     bench_fpheap -1               one object, for the row startup_process
  *
  * One source, one program for each allocator: the macro PEER names the file that
  * says how to allocate.  Each row runs in a process of its own, so that no row
@@ -41,6 +42,7 @@
 #include "rows_cores.h"
 #include "rows_percpu.h"
 #include "rows_memory.h"
+#include "rows_start.h"
 
 #ifndef BENCH_FLAGS
 #  define BENCH_FLAGS "unknown"
@@ -55,7 +57,8 @@ static const row rows[] = {
     ROWS_MIXED,
     ROWS_CORES,
     ROWS_PERCPU,
-    ROWS_MEMORY
+    ROWS_MEMORY,
+    ROWS_START
 };
 
 #define ROWS (sizeof rows / sizeof rows[0])
@@ -150,8 +153,11 @@ main(int argc, char **argv)
     int         exactly = 0;
     int         option;
 
-    while ((option = getopt(argc, argv, "alr:x")) != -1) {
-        if (option == 'a') {
+    while ((option = getopt(argc, argv, "1alr:x")) != -1) {
+        if (option == '1') {
+            first_object();
+            return 0;
+        } else if (option == 'a') {
             about();
             return 0;
         } else if (option == 'l') {
