@@ -34,11 +34,16 @@
 #  define PEER_POOL_ONLY 0
 #endif
 
+#ifndef PEER_STATISTICS
+#  define PEER_STATISTICS 0
+#endif
+
 #include "machine.h"
 #include "rows_one.h"
 #include "rows_pool.h"
 #include "rows_size.h"
 #include "rows_mixed.h"
+#include "rows_statistics.h"
 #include "rows_cores.h"
 #include "rows_percpu.h"
 #include "rows_memory.h"
@@ -55,6 +60,7 @@ static const row rows[] = {
     ROWS_POOL,
     ROWS_SIZE,
     ROWS_MIXED,
+    ROWS_STATISTICS,
     ROWS_CORES,
     ROWS_PERCPU,
     ROWS_MEMORY,

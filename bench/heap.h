@@ -34,3 +34,14 @@ peer_memory(void)
     use.in_use = stats.region_bytes - stats.page_free_bytes;
     return use;
 }
+
+#define PEER_STATISTICS 1
+
+static size_t
+peer_statistics(void)
+{
+    fpheap_stats stats;
+
+    fpheap_stats_get(bench_heap, &stats);
+    return stats.live_bytes;
+}

@@ -14,6 +14,11 @@
  *     peer_alloc_bulk      not 0 if it failed
  *     peer_free_bulk       all of one size
  *
+ * With PEER_STATISTICS, for the rows that read statistics:
+ *
+ *     peer_statistics      bytes in use as the allocator counts them; 0 if it
+ *                          cannot say
+ *
  * With PEER_POOL also the following, for objects of one size; with
  * PEER_POOL_ONLY only the rows pool_* run:
  *

@@ -1,4 +1,5 @@
 /* malloc and free: glibc's, or whatever library is preloaded. */
+#include <malloc.h>
 #include <stdlib.h>
 
 #define PEER_NAME "malloc"
@@ -63,3 +64,18 @@ peer_free_bulk(peer p, void **objects, unsigned n, size_t size)
     for (i = 0; i < n; i++)
         free(objects[i]);
 }
+
+#if defined(__GLIBC__)
+#  if __GLIBC_PREREQ(2, 33)
+#    define PEER_STATISTICS 1
+#  endif
+#endif
+
+#ifdef PEER_STATISTICS
+/* They are glibc's, not those of a library that is preloaded. */
+static size_t
+peer_statistics(void)
+{
+    return getenv("BENCH_LIBRARY") != NULL ? 0 : mallinfo2().uordblks;
+}
+#endif
