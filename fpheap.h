@@ -23,7 +23,7 @@
  *     declarations      [CONFIG]  [TYPES]  [API]  [FASTPATH]
  *     implementation    [PLATFORM]  [META]  [REGION]  [CHUNK]  [SLAB]  [DEPOT]
  *                       [CACHE]  [RECLAIM]  [MISS]  [LARGE]  [PUBLIC]
- *                       [HEADER]  [POOL]  [PROVIDERS]  [CHECK]
+ *                       [HEADER]  [POOL]  [PROVIDERS]  [MISUSE]  [CHECK]
  *     end of file       [HISTORY]  [LICENSE]
  *
  * [START] ---------------------------------------------------------------------
@@ -323,8 +323,10 @@ chunk's bytes"
 #  error "fpheap: FPHEAP_TAGS must be in 1..256"
 #endif
 
-/* FPHEAP_CHECK - 1: fpheap_pool_put and _put_bulk verify that an object is one
- * of the pool's, and end in FPHEAP_PANIC if it is not.  Default 0. */
+/* FPHEAP_CHECK - LAYOUT.  1: each free verifies that the object is live, starts
+ * where the pointer says, and is of this heap, size, and pool; what is not ends
+ * in FPHEAP_PANIC with a message that names it.  Takes a byte for each 16 of
+ * memory and some nanoseconds per call.  Default 0. */
 #ifndef FPHEAP_CHECK
 #  define FPHEAP_CHECK 0
 #endif
@@ -352,11 +354,11 @@ chunk's bytes"
 /* The LAYOUT settings are part of the names that the fast path refers to, so a
  * file compiled with other settings does not link.  The first number is that of
  * the layout itself. */
-#define FPH_NAME_(f, c, p, k, m, n, h, q, t, g) \
+#define FPH_NAME_(f, c, p, k, m, n, h, q, t, g, x) \
     f##_v2_chunk##c##_pages##p##_class##k##_mag##m##_nodes##n##_heaps##h\
-##_pools##q##_st##t##_tags##g
-#define FPH_NAME(f, c, p, k, m, n, h, q, t, g) \
-    FPH_NAME_(f, c, p, k, m, n, h, q, t, g)
+##_pools##q##_st##t##_tags##g##_check##x
+#define FPH_NAME(f, c, p, k, m, n, h, q, t, g, x) \
+    FPH_NAME_(f, c, p, k, m, n, h, q, t, g, x)
 #if FPHEAP_HEADER
 #  define FPH_TAGS FPHEAP_TAGS
 #else
@@ -372,7 +374,7 @@ chunk's bytes"
 #define FPH_LAYOUT(f)                                                      \
     FPH_NAME(f, FPHEAP_CHUNK_SHIFT, FPH_PAGES, FPHEAP_CLASS_BITS,          \
              FPHEAP_MAGAZINE, FPHEAP_MAX_NODES, FPHEAP_MAX_HEAPS,          \
-             FPHEAP_MAX_POOLS, FPHEAP_NO_THREADS, FPH_TAGS)
+             FPHEAP_MAX_POOLS, FPHEAP_NO_THREADS, FPH_TAGS, FPHEAP_CHECK)
 #define fph_table           FPH_LAYOUT(fph_table)
 #define fph_alloc_miss      FPH_LAYOUT(fph_alloc_miss)
 #define fph_free_miss       FPH_LAYOUT(fph_free_miss)
@@ -381,6 +383,10 @@ chunk's bytes"
 #define fph_pool_get_miss   FPH_LAYOUT(fph_pool_get_miss)
 #define fph_pool_bulk_miss  FPH_LAYOUT(fph_pool_bulk_miss)
 #define fph_unref_last      FPH_LAYOUT(fph_unref_last)
+#if FPHEAP_CHECK
+#  define fph_live_begin_slow FPH_LAYOUT(fph_live_begin_slow)
+#  define fph_live_end_slow   FPH_LAYOUT(fph_live_end_slow)
+#endif
 
 #if !FPHEAP_NO_STDIO
 #  include <stdio.h>
@@ -527,8 +533,8 @@ typedef struct fpheap_pool_desc {
     size_t      size;          /* bytes of an object, 1 .. FPHEAP_POOL_SIZE_MAX;
                                   16 at least, rounded up to its alignment and
                                   no more */
-    size_t      align;         /* a power of two up to FPHEAP_PAGE; 0: 16; with
-                                  FPHEAP_HEADER 8 at least */
+    size_t      align;         /* a power of two up to FPHEAP_PAGE; 0: 16; 8 at
+                                  least with FPHEAP_HEADER or FPHEAP_CHECK */
     /* Called once for each object when its slab is made; 0, or a negative
      * errno, which the call that needed the slab returns: the objects before it
      * were destructed and nothing is lost.  NULL: none. */
@@ -667,6 +673,21 @@ typedef struct fph_entry {
     fph_bin *local;
 } fph_entry;
 
+#if FPHEAP_CHECK
+/* Which objects of an open chunk are live, MISUSE: a byte for each granule of a
+ * page, which is the largest power of two that is not above the size of the
+ * page's objects, so that no two start in one.  0: none does; else one more
+ * than the place in it, in 8 bytes, of the live object that does. */
+typedef struct fph_life {
+    char   *base;              /* atomic; of the chunk; NULL: it is not open */
+    uint8_t shift[FPH_PAGES];  /* log2 of the granule, 4..10; written before an
+                                  object leaves */
+    uint8_t mark[FPHEAP_CHUNK / 16];  /* atomic; FPHEAP_PAGE / 16 a page */
+} fph_life;
+
+#  define FPH_KNOWN 256
+#endif
+
 /* The handle of a heap in this process. */
 struct fpheap {
     unsigned        entry;     /* byte offset in fph_table */
@@ -677,6 +698,9 @@ struct fpheap {
     unsigned        nodes;
     unsigned        flags;
     fph_state      *state;     /* NULL: no heap */
+#if FPHEAP_CHECK
+    fph_life       *known[FPH_KNOWN]; /* atomic; by the number of the chunk */
+#endif
     fpheap_provider provider;
     size_t          growth_max;
     int           (*thread_node)(void *ctx);
@@ -1419,9 +1443,9 @@ FPHEAP_API void *fph_pool_get_miss(fpheap_pool *pool);
 FPHEAP_API int   fph_pool_bulk_miss(fpheap_pool *pool, void **objects,
                                     unsigned n);
 #if FPHEAP_CHECK
-FPHEAP_API int   fph_pool_owns(const fpheap_pool *pool, const void *object);
-#else
-#  define fph_pool_owns(pool, object) 1
+FPHEAP_API void  fph_live_begin_slow(fpheap *heap, const void *object);
+FPHEAP_API int   fph_live_end_slow(fpheap *heap, const void *object,
+                                   unsigned klass);
 #endif
 
 /* The class of a size that has one, and its header.  Steps of 16 bytes up to
@@ -1443,6 +1467,17 @@ FPH_INLINE int
 fph_has_class(size_t size)
 {
     return size - 1 < FPH_CLASS_MAX - FPH_HEAD;
+}
+
+/* What a caller says of an object's class: that of its size, 0 for one that is
+ * above the largest class, or nothing. */
+#define FPH_ANY_CLASS FPH_CLASSES
+
+FPH_INLINE unsigned
+fph_class_said(size_t size)
+{
+    return size == 0 ? fph_class_of(1)
+         : fph_has_class(size) ? fph_class_of(size) : 0;
 }
 
 /* A bin's place in a cache, as the map has it: its number times this, in units
@@ -1655,6 +1690,93 @@ fph_heads_end(fph_bin *bins, void *const *objects, unsigned n)
 #  define fph_heads_end(bins, objects, n) ((void)(bins), (void)(objects))
 #endif
 
+/* --- who is live ---------------------------------------------------------- */
+
+#if FPHEAP_CHECK
+/* The mark's place for an address of an open chunk. */
+FPH_INLINE uint8_t *
+fph_life_at(fph_life *life, const void *object)
+{
+    size_t   offset = (uintptr_t)object & FPH_CHUNK_MASK;
+    size_t   page   = offset >> FPHEAP_PAGE_SHIFT;
+    unsigned shift  = life->shift[page];
+
+    return &life->mark[(page << (FPHEAP_PAGE_SHIFT - 4))
+                       + ((offset & (FPHEAP_PAGE - 1)) >> shift)];
+}
+
+/* The mark of an object that starts there; 0: none can. */
+FPH_INLINE unsigned
+fph_life_mark(const fph_life *life, const void *object)
+{
+    size_t   offset = (uintptr_t)object & FPH_CHUNK_MASK;
+    unsigned shift  = life->shift[offset >> FPHEAP_PAGE_SHIFT];
+
+    return offset & 7 ? 0
+         : 1 + ((unsigned)(offset >> 3) & ((1u << (shift - 3)) - 1));
+}
+
+/* The life of an object's chunk; NULL: look slowly. */
+FPH_INLINE fph_life *
+fph_life_find(const fpheap *heap, const void *object)
+{
+    uintptr_t at   = (uintptr_t)object;
+    fph_life *life = FPH_LOAD(
+        &heap->known[(at >> FPHEAP_CHUNK_SHIFT) % FPH_KNOWN], RELAXED);
+
+    if (FPH_UNLIKELY((at & FPH_CHUNK_MASK) == 0 || life == NULL
+                     || (uintptr_t)FPH_LOAD(&life->base, RELAXED)
+                        != (at & ~(uintptr_t)FPH_CHUNK_MASK)))
+        return NULL;
+    return life;
+}
+
+/* n objects begin to be live. */
+FPH_INLINE void
+fph_live_begin(fpheap *heap, void *const *objects, unsigned n)
+{
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        fph_life *life = fph_life_find(heap, objects[i]);
+
+        if (FPH_LIKELY(life != NULL
+                       && FPH_LOAD(fph_life_at(life, objects[i]), RELAXED)
+                          == 0))
+            FPH_STORE(fph_life_at(life, objects[i]),
+                      (uint8_t)fph_life_mark(life, objects[i]), RELAXED);
+        else
+            fph_live_begin_slow(heap, objects[i]);
+    }
+}
+
+/* Whether an object of a class, or FPH_ANY_CLASS, is live. */
+FPH_INLINE int
+fph_live_is(fph_life *life, const void *object, unsigned klass)
+{
+    unsigned mark = FPH_LOAD(fph_life_at(life, object), RELAXED);
+
+    return mark != 0 && mark == fph_life_mark(life, object)
+        && (klass == FPH_ANY_CLASS
+            || fph_place_of(object) / FPH_BIN_STEP % FPH_CLASSES == klass);
+}
+
+/* An object ceases to be live.  0: it is not to be freed. */
+FPH_INLINE int
+fph_live_end(fpheap *heap, const void *object, unsigned klass)
+{
+    fph_life *life = fph_life_find(heap, object);
+
+    if (!FPH_LIKELY(life != NULL && fph_live_is(life, object, klass)))
+        return fph_live_end_slow(heap, object, klass);
+    FPH_STORE(fph_life_at(life, object), (uint8_t)0, RELAXED);
+    return 1;
+}
+#else
+#  define fph_live_begin(heap, objects, n)  ((void)(heap))
+#  define fph_live_end(heap, object, klass) ((void)(heap), 1)
+#endif
+
 /* --- hits ----------------------------------------------------------------- */
 
 FPH_INLINE void *
@@ -1665,6 +1787,7 @@ fph_alloc(fpheap *heap, fph_bin *bins, fph_bin *local, size_t size)
 
         if (FPH_LIKELY(object != NULL)) {
             fph_heads_begin(bins, &object, 1, size, 0, 0);
+            fph_live_begin(heap, &object, 1);
             return object;
         }
     }
@@ -1746,6 +1869,7 @@ fph_alloc_bulk(fpheap *heap, fph_bin *bins, fph_bin *local, size_t size,
                     && fph_take_bulk(&local[fph_class_of(size)], objects, n)))
         return fph_alloc_bulk_miss(heap, size, objects, n);
     fph_heads_begin(bins, objects, n, size, 0, 0);
+    fph_live_begin(heap, objects, n);
     return 0;
 }
 
@@ -1753,10 +1877,16 @@ FPH_INLINE void
 fph_free_bulk_sized(fpheap *heap, fph_bin *bins, void *const *objects,
                     unsigned n, size_t size)
 {
+#if FPHEAP_CHECK
+    for (; n > 0; n--, objects++)
+        if (fph_live_end(heap, *objects, fph_class_said(size)))
+            fph_free_sized(heap, bins, *objects, size);
+#else
     if (!FPH_LIKELY(fph_size_is_bin(heap, size)
                     && fph_free_many(bins, &bins[fph_class_of(size)], objects,
                                      n)))
         fph_free_bulk_miss(heap, objects, n);
+#endif
 }
 
 /* --- this thread's cache -------------------------------------------------- */
@@ -1779,13 +1909,15 @@ fpheap_alloc(fpheap *heap, size_t size)
 FPH_INLINE void
 fpheap_free(fpheap *heap, void *object)
 {
-    fph_free(heap, fph_entry_of(heap)->bins, object);
+    if (fph_live_end(heap, object, FPH_ANY_CLASS))
+        fph_free(heap, fph_entry_of(heap)->bins, object);
 }
 
 FPH_INLINE void
 fpheap_free_sized(fpheap *heap, void *object, size_t size)
 {
-    fph_free_sized(heap, fph_entry_of(heap)->bins, object, size);
+    if (fph_live_end(heap, object, fph_class_said(size)))
+        fph_free_sized(heap, fph_entry_of(heap)->bins, object, size);
 }
 
 FPH_INLINE int
@@ -1814,13 +1946,15 @@ fpheap_cache_alloc(fpheap_cache *cache, size_t size)
 FPH_INLINE void
 fpheap_cache_free(fpheap_cache *cache, void *object)
 {
-    fph_free(cache->heap, cache->bins, object);
+    if (fph_live_end(cache->heap, object, FPH_ANY_CLASS))
+        fph_free(cache->heap, cache->bins, object);
 }
 
 FPH_INLINE void
 fpheap_cache_free_sized(fpheap_cache *cache, void *object, size_t size)
 {
-    fph_free_sized(cache->heap, cache->bins, object, size);
+    if (fph_live_end(cache->heap, object, fph_class_said(size)))
+        fph_free_sized(cache->heap, cache->bins, object, size);
 }
 
 FPH_INLINE int
@@ -1858,19 +1992,21 @@ fpheap_pool_get(fpheap_pool *pool)
         return fph_pool_get_miss(pool);
     fph_heads_begin(fph_entry_of(pool->heap)->bins, &object, 1,
                     pool->requested, pool->tag, pool->destructor);
+    fph_live_begin(pool->heap, &object, 1);
     return object;
 }
 
 FPH_INLINE void
 fpheap_pool_put(fpheap_pool *pool, void *object)
 {
-    if (!fph_pool_owns(pool, object))
+    fph_bin *bins = fph_entry_of(pool->heap)->bins;
+
+    if (!fph_live_end(pool->heap, object, FPH_SIZES + pool->number))
         return;
     if (!FPH_LIKELY(pool->one_bin))
-        fpheap_free(pool->heap, object);
+        fph_free(pool->heap, bins, object);
     else if (!FPH_LIKELY(object != NULL
-                         && fph_free_one(fph_entry_of(pool->heap)->bins,
-                                         fph_pool_bin(pool), object)))
+                         && fph_free_one(bins, fph_pool_bin(pool), object)))
         fph_free_miss(pool->heap, object);
 }
 
@@ -1881,6 +2017,7 @@ fpheap_pool_get_bulk(fpheap_pool *pool, void **objects, unsigned n)
         return fph_pool_bulk_miss(pool, objects, n);
     fph_heads_begin(fph_entry_of(pool->heap)->bins, objects, n,
                     pool->requested, pool->tag, pool->destructor);
+    fph_live_begin(pool->heap, objects, n);
     return 0;
 }
 
@@ -2451,6 +2588,15 @@ struct fph_state {
 };
 
 FPH_STATIC_ASSERT(state_fits, sizeof(fph_state) <= FPHEAP_CHUNK / 2);
+
+#if FPHEAP_CHECK
+static int fph_live_check(fpheap *heap, const void *object, unsigned klass);
+#  define fph_life_set(chunk, base_) \
+    FPH_STORE(&(chunk)->life.base, base_, RELAXED)
+#else
+#  define fph_live_check(heap, object, klass) 1
+#  define fph_life_set(chunk, base)           ((void)(chunk))
+#endif
 
 static inline void *
 fph_meta_at(const fph_state *state, uint32_t ref)
@@ -3548,7 +3694,26 @@ struct fph_chunk {
     size_t      index;         /* in the region */
     uint8_t     first[FPH_PAGES];  /* atomic; of each page, its record's page */
     fph_slab    slab[FPH_PAGES];
+#if FPHEAP_CHECK
+    fph_life    life;
+#endif
 };
+
+#if FPHEAP_CHECK
+/* Pages of a chunk get objects of a size. */
+static void
+fph_life_divide(fph_chunk *chunk, unsigned page, unsigned pages, size_t size)
+{
+    unsigned shift = 4;
+
+    while (shift < 10 && (size_t)2 << shift <= size)
+        shift++;
+    while (pages-- > 0)
+        chunk->life.shift[page++] = (uint8_t)shift;
+}
+#else
+#  define fph_life_divide(chunk, page, pages, size) ((void)0)
+#endif
 
 /* In the line next to the map. */
 typedef struct fph_header {
@@ -3799,6 +3964,9 @@ fph_chunk_record(fpheap *heap, int node)
         return NULL;
     chunk = (fph_chunk *)fph_meta_at(heap->state, ref);
     chunk->link.self = ref;
+#if FPHEAP_CHECK
+    memset(&chunk->life, 0, sizeof chunk->life);
+#endif
     for (page = 0; page < FPH_PAGES; page++) {
         fph_slab *slab = &chunk->slab[page];
 
@@ -3826,6 +3994,7 @@ fph_chunk_open(fpheap *heap, fph_region *region, size_t index)
     if (chunk == NULL)
         return NULL;
     chunk->base = region->base + (index << FPHEAP_CHUNK_SHIFT);
+    fph_life_set(chunk, chunk->base);
     chunk->region = region;
     chunk->index = index;
     for (page = 0; page < FPH_PAGES; page++)
@@ -3847,6 +4016,7 @@ fph_chunk_close(fph_chunk *chunk)
     size_t      index  = chunk->index;
 
     fph_header_of(chunk->base)->state = NULL;
+    fph_life_set(chunk, (char *)NULL);
     FPH_STORE(&region->chunk[index], (fph_chunk *)NULL, RELAXED);
     fph_stack_push(&state->chunks.word, &chunk->link);
     fph_fresh_give(region, index, 1);
@@ -4246,6 +4416,7 @@ fph_slab_make(fph_state *state, fph_chunk *chunk, unsigned page, unsigned bin,
     slab->base = fph_slab_first(klass, chunk->base, page);
     slab->size = klass->size;
     slab->inverse = klass->inverse;
+    fph_life_divide(chunk, page, klass->pages, klass->size);
     for (w = 0; w * 64 < count; w++)
         fph_store_relaxed(&slab->bits[w], fph_slab_mask(count, w));
     fph_store_relaxed(&slab->state, fph_slab_state((int64_t)count, 1));
@@ -5652,6 +5823,7 @@ fph_large_record(fph_chunk *chunk, unsigned first, unsigned pages, char *base,
     chunk->slab[first].base = base;
     for (i = first; i < first + pages; i++)
         FPH_STORE(&chunk->first[i], (uint8_t)first, RELAXED);
+    fph_life_divide(chunk, first, pages, FPHEAP_PAGE);
     fph_store_release(&chunk->slab[first].info, info);
 }
 
@@ -5884,9 +6056,9 @@ fph_want_begin(fpheap *heap, const fph_want *want)
         fph_head_begin(want->objects[i], want->size, want->tag,
                        want->destructor);
     fph_tally_slow(heap, want->tag, want->n, want->n * want->size);
-#else
-    (void)heap, (void)want;
 #endif
+    fph_live_begin(heap, want->objects, (unsigned)want->n);
+    (void)want;
 }
 
 static int fph_bulk_from(fpheap *heap, unsigned bin, const fph_want *want);
@@ -6189,7 +6361,7 @@ fph_free_run(fpheap *heap, void *const *objects, unsigned n)
 {
     fph_bin *bins = fph_entry_of(heap)->bins;
 
-    if (((uintptr_t)objects[0] & FPH_CHUNK_MASK) != 0) {
+    if (!FPHEAP_CHECK && ((uintptr_t)objects[0] & FPH_CHUNK_MASK) != 0) {
         unsigned place = fph_place_of(objects[0]);
 
         if (place < heap->places) {
@@ -6356,6 +6528,8 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
 
     if (object == NULL)
         return fpheap_alloc(heap, size);
+    if (!fph_live_check(heap, object, FPH_ANY_CLASS))
+        return fph_result(-EINVAL, NULL);
     info = fph_info_of(heap->state, object);
     usable = fph_info_bytes(heap->state, info);
     if (fph_stays(info, usable, size))
@@ -7570,7 +7744,8 @@ static void
 fph_pool_shape(fph_class *klass, const fpheap_pool_desc *desc)
 {
     size_t    align = desc->align == 0 ? 16
-                    : FPHEAP_HEADER && desc->align < 8 ? 8 : desc->align;
+                    : (FPHEAP_HEADER || FPHEAP_CHECK) && desc->align < 8 ? 8
+                                                        : desc->align;
     size_t    fill  = desc->max == 0 || desc->max > 16 * (size_t)FPHEAP_MAGAZINE
                     ? FPHEAP_MAGAZINE : desc->max / 16;
     fph_class shape;
@@ -7942,29 +8117,6 @@ fpheap_pool_get_burst(fpheap_pool *pool, void **objects, unsigned n)
     return got;
 }
 
-#if FPHEAP_CHECK
-/* Whether an object is one of the pool's, or NULL. */
-FPHEAP_API int
-fph_pool_owns(const fpheap_pool *pool, const void *object)
-{
-    uint64_t info;
-
-    if (object == NULL)
-        return 1;
-    if (fpheap_base_of(pool->heap, object) != object) {
-        FPHEAP_PANIC("fpheap: put of a pointer that is no object of this "
-                     "pool's heap");
-        return 0;
-    }
-    info = fph_info_of(pool->heap->state, object);
-    if (fph_info_bin(info) % FPH_CLASSES != FPH_SIZES + pool->number) {
-        FPHEAP_PANIC("fpheap: put of an object of another pool or size");
-        return 0;
-    }
-    return 1;
-}
-#endif
-
 /* --- questions ------------------------------------------------------------ */
 
 FPHEAP_API void *
@@ -8102,6 +8254,212 @@ fpheap_provider_buffer(fpheap_provider *provider, fpheap_buffer *buffer,
     provider->put = fph_buffer_put;
     provider->ctx = buffer;
 }
+
+/* [MISUSE] =================================================================
+ *
+ * What FPHEAP_CHECK adds: a byte for each object, 1 while it is live.  Who
+ * allocates sets it and who frees clears it, both as the object's owner, so no
+ * two threads write one at a time unless one of them is mistaken.  It is found
+ * without a look at the object's memory, which may not be there: heap->known[]
+ * has chunks of the heap by their numbers, of which the last found stays.
+ * Bulks go one by one, so that a bad pointer keeps no other from being freed.
+ *
+ * Objects that start where a chunk does have no byte: LARGE sees to them.
+ */
+#if FPHEAP_CHECK
+typedef struct fph_text {
+    char   at[FPHEAP_NAME_BYTES + 192];
+    size_t bytes;
+} fph_text;
+
+static void
+fph_text_add(fph_text *text, const char *word)
+{
+    while (*word != '\0' && text->bytes + 1 < sizeof text->at)
+        text->at[text->bytes++] = *word++;
+    text->at[text->bytes] = '\0';
+}
+
+static void
+fph_text_number(fph_text *text, uint64_t number, unsigned radix)
+{
+    char  digits[24];
+    char *at = digits + sizeof digits - 1;
+
+    *at = '\0';
+    do
+        *--at = "0123456789abcdef"[number % radix];
+    while ((number /= radix) != 0);
+    fph_text_add(text, radix == 16 ? "0x" : "");
+    fph_text_add(text, at);
+}
+
+static void
+fph_text_heap(fph_text *text, const char *before, const fpheap *heap)
+{
+    fph_text_add(text, before);
+    fph_text_add(text, heap->name);
+    fph_text_add(text, "'");
+}
+
+/* "fpheap: free of POINTER, heap 'NAME': " */
+static void
+fph_text_begin(fph_text *text, const fpheap *heap, const void *object)
+{
+    text->bytes = 0;
+    fph_text_add(text, "fpheap: free of ");
+    fph_text_number(text, (uintptr_t)object, 16);
+    fph_text_heap(text, ", heap '", heap);
+    fph_text_add(text, ": ");
+}
+
+/* The open chunk that begins at an address, without a look at the memory there;
+ * NULL: none does. */
+static fph_chunk *
+fph_known_chunk(fpheap *heap, const void *base)
+{
+    size_t      index;
+    fph_region *region = fph_region_find(heap->state, base, &index);
+    fph_chunk  *chunk  = region == NULL ? NULL
+                       : FPH_LOAD(&region->chunk[index], ACQUIRE);
+
+    if (chunk != NULL)
+        FPH_STORE(&heap->known[((uintptr_t)base >> FPHEAP_CHUNK_SHIFT)
+                               % FPH_KNOWN], &chunk->life, RELAXED);
+    return chunk;
+}
+
+/* Say that a pointer is into none of the heap's chunks. */
+static void
+fph_blame_foreign(const fpheap *heap, const void *object)
+{
+    const char *base = fph_chunk_base(object);
+    fph_text    text;
+    unsigned    i;
+
+    fph_text_begin(&text, heap, object);
+    fph_text_add(&text, "it is not from this heap");
+    for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
+        fpheap *other = &fph_heaps[i];
+
+        if (other != heap && fph_load_acquire(&fph_handles[i]) == 1
+            && other->state != NULL
+            && fph_known_chunk(other, base) != NULL)
+            fph_text_heap(&text, " but from heap '", other);
+    }
+    FPHEAP_PANIC(text.at);
+}
+
+/* Say where in a chunk a pointer is that is not to the start of a live
+ * object. */
+static void
+fph_blame_pointer(const fpheap *heap, fph_chunk *chunk, const void *object)
+{
+    const fph_slab *record = fph_record_of(chunk, fph_page_of(object));
+    uint64_t        info   = fph_load_acquire(&record->info);
+    size_t          offset = (size_t)((const char *)object - record->base);
+    size_t          size   = fph_info_kind(info) == FPH_SLAB ? record->size
+                           : (size_t)fph_info_count(info) << FPHEAP_PAGE_SHIFT;
+    fph_text        text;
+
+    fph_text_begin(&text, heap, object);
+    if (fph_info_kind(info) == FPH_NOTHING || (intptr_t)offset < 0
+        || (fph_info_kind(info) == FPH_SLAB
+            && offset >= size * fph_info_count(info))) {
+        fph_text_add(&text, "there is no object");
+    } else {
+        const char *start = (const char *)object - offset % size;
+
+        if (start == object) {
+            fph_text_add(&text, "double free: the object is free already, of ");
+        } else {
+            fph_text_number(&text, (uint64_t)(offset % size), 10);
+            fph_text_add(&text, *fph_life_at(&chunk->life, start) != 0
+                         ? " bytes into the live object at "
+                         : " bytes into the free object at ");
+            fph_text_number(&text, (uintptr_t)start, 16);
+            fph_text_add(&text, ", of ");
+        }
+        fph_text_number(&text, size - FPH_HEAD, 10);
+        fph_text_add(&text, " bytes");
+    }
+    FPHEAP_PANIC(text.at);
+}
+
+/* Say that an object is of another class than the caller says. */
+static void
+fph_blame_class(const fpheap *heap, const void *object, unsigned klass,
+                unsigned is)
+{
+    const fph_state *state = heap->state;
+    fph_text         text;
+
+    fph_text_begin(&text, heap, object);
+    fph_text_add(&text, is > FPH_SIZES ? "the object is of a pool of "
+                      : is == 0        ? "the object is larger, above "
+                                       : "the object is of ");
+    fph_text_number(&text, is == 0 ? FPH_CLASS_MAX - FPH_HEAD
+                                   : state->classes[is].size - FPH_HEAD, 10);
+    fph_text_add(&text, klass >= FPH_SIZES ? " bytes, put into another pool of "
+                      : klass == 0 ? " bytes, freed with a size above "
+                                   : " bytes, freed with a size of up to ");
+    fph_text_number(&text, klass == 0 ? FPH_CLASS_MAX - FPH_HEAD
+                                      : state->classes[klass].size - FPH_HEAD,
+                    10);
+    FPHEAP_PANIC(text.at);
+}
+
+/* Whether an object is live, and of a class; if not, FPHEAP_PANIC. */
+static int
+fph_live_check(fpheap *heap, const void *object, unsigned klass)
+{
+    fph_chunk *chunk = fph_known_chunk(heap, fph_chunk_base(object));
+    unsigned   is    = 0;
+
+    if (chunk == NULL) {
+        fph_blame_foreign(heap, object);
+        return 0;
+    }
+    if (((uintptr_t)object & FPH_CHUNK_MASK) != 0) {
+        if (!fph_live_is(&chunk->life, object, FPH_ANY_CLASS)) {
+            fph_blame_pointer(heap, chunk, object);
+            return 0;
+        }
+        is = fph_place_of(object) / (unsigned)FPH_BIN_STEP % FPH_CLASSES;
+    }
+    if (klass != FPH_ANY_CLASS && klass != is) {
+        fph_blame_class(heap, object, klass, is);
+        return 0;
+    }
+    return 1;
+}
+
+FPH_NOINLINE FPHEAP_API void
+fph_live_begin_slow(fpheap *heap, const void *object)
+{
+    fph_chunk *chunk = fph_known_chunk(heap, fph_chunk_base(object));
+    uint8_t   *mark;
+
+    if (((uintptr_t)object & FPH_CHUNK_MASK) == 0)
+        return;
+    mark = fph_life_at(&chunk->life, object);
+    if (FPH_LOAD(mark, RELAXED) != 0)
+        FPHEAP_PANIC("fpheap: an object was handed out that is live: its "
+                     "magazine or slab was overwritten");
+    FPH_STORE(mark, (uint8_t)fph_life_mark(&chunk->life, object), RELAXED);
+}
+
+FPH_NOINLINE FPHEAP_API int
+fph_live_end_slow(fpheap *heap, const void *object, unsigned klass)
+{
+    if (object == NULL || !fph_live_check(heap, object, klass))
+        return 0;
+    if (((uintptr_t)object & FPH_CHUNK_MASK) != 0)
+        FPH_STORE(fph_life_at(fph_life_find(heap, object), object), (uint8_t)0,
+                  RELAXED);
+    return 1;
+}
+#endif
 
 /* [CHECK] ==================================================================
  *

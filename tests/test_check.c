@@ -1,0 +1,377 @@
+/* test_check.c - with FPHEAP_CHECK a mistaken free ends in FPHEAP_PANIC, at the
+ * call that commits it and with its name; here in a function that notes the
+ * message.  Nothing is lost by it, and right calls go by without a word.
+ */
+static void note_panic(const char *message);
+#define FPHEAP_PANIC(message) note_panic(message)
+#define FPHEAP_CHECK 1
+#define FPHEAP_IMPLEMENTATION
+#include "fpheap.h"
+#include "test_util.h"
+
+#include <pthread.h>
+
+static test_provider provider;
+static unsigned      panics;
+static char          last_panic[512];
+
+/* Of every kind: a slab's, of one page and more, a run, above a chunk. */
+static const size_t sizes[] = { 1, 16, 24, 64, 1000, 5000, 70000, 300000, 700000,
+                                FPHEAP_CHUNK, 3 * FPHEAP_CHUNK + 5 };
+
+static void
+note_panic(const char *message)
+{
+    panics++;
+    (void)snprintf(last_panic, sizeof(last_panic), "%s", message);
+}
+
+static void
+expect_panic_at(const char *words, const char *file, int line)
+{
+    int ok = panics == 1 && strstr(last_panic, words) != NULL;
+
+    if (!ok)
+        print_error("%u panics, the last: \"%s\"; expected: \"%s\"\n", panics,
+                    last_panic, words);
+    panics = 0;
+    last_panic[0] = '\0';
+    if (!ok)
+        _fail(file, line);
+}
+
+#define EXPECT_PANIC(words) expect_panic_at(words, __FILE__, __LINE__)
+
+static void
+expect_silence(void)
+{
+    if (panics != 0)
+        print_error("unexpected: \"%s\"\n", last_panic);
+    assert_int_equal(panics, 0);
+}
+
+static int
+is_cached(size_t size)
+{
+    return size <= FPH_CLASS_MAX - FPH_HEAD;
+}
+
+/* What is said of an object that is freed for the second time. */
+static const char *
+words_for_double(const void *object)
+{
+    return ((uintptr_t)object & (FPHEAP_CHUNK - 1)) != 0 ? "double free"
+                                                         : "no live object";
+}
+
+static void
+a_double_free_is_stopped_at_the_second_call(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    unsigned s;
+
+    (void)state;
+    for (s = 0; s < TEST_COUNT(sizes); s++) {
+        void *object = fpheap_alloc(heap, sizes[s]);
+        void *second = fpheap_alloc(heap, sizes[s]);
+        void *again;
+
+        assert_non_null(object);
+        assert_non_null(second);
+        fpheap_free(heap, object);
+        expect_silence();
+        fpheap_free(heap, object);
+        if (is_cached(sizes[s]))
+            EXPECT_PANIC("double free: the object is free already");
+        else
+            assert_int_equal(panics > 0, 1);
+        panics = 0;
+        fpheap_free(heap, second);
+        fpheap_free_sized(heap, object, sizes[s]);
+        assert_int_equal(panics, 1);
+        panics = 0;
+        again = fpheap_alloc(heap, sizes[s]);
+        fpheap_free(heap, again);
+        expect_silence();
+        TEST_CHECK_LIVE(heap, 0);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* After a flush and a trim the object is nowhere near a magazine. */
+static void
+wherever_the_object_has_gone(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    void   *keep = fpheap_alloc(heap, 1000);
+    void   *object = fpheap_alloc(heap, 1000);
+
+    (void)state;
+    fpheap_free(heap, object);
+    fpheap_flush(heap);
+    fpheap_free(heap, object);
+    EXPECT_PANIC(words_for_double(object));
+    fpheap_free(heap, keep);
+    fpheap_trim(heap);
+    fpheap_free(heap, object);
+    assert_int_equal(panics, 1);
+    panics = 0;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+typedef struct handed {
+    fpheap *heap;
+    void   *object;
+} handed;
+
+static void *
+free_it(void *arg)
+{
+    handed *h = (handed *)arg;
+
+    fpheap_free(h->heap, h->object);
+    return NULL;
+}
+
+static void
+whoever_frees_it(void **state)
+{
+    handed    h;
+    pthread_t id;
+
+    (void)state;
+    h.heap = test_heap_over(&provider);
+    h.object = fpheap_alloc(h.heap, 256);
+    assert_int_equal(pthread_create(&id, NULL, free_it, &h), 0);
+    pthread_join(id, NULL);
+    expect_silence();
+    fpheap_free(h.heap, h.object);
+    EXPECT_PANIC("double free");
+    h.object = fpheap_alloc(h.heap, 256);
+    fpheap_free(h.heap, h.object);
+    assert_int_equal(pthread_create(&id, NULL, free_it, &h), 0);
+    pthread_join(id, NULL);
+    EXPECT_PANIC("double free");
+    TEST_DESTROY_OVER(h.heap, &provider);
+}
+
+static void
+twice_in_a_bulk(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    void   *bulk[64];
+
+    (void)state;
+    assert_int_equal(fpheap_alloc_bulk(heap, 100, bulk, 63), 0);
+    bulk[63] = bulk[7];
+    fpheap_free_bulk(heap, bulk, 64);
+    EXPECT_PANIC("double free");
+    TEST_CHECK_LIVE(heap, 0);
+    assert_int_equal(fpheap_alloc_bulk(heap, 100, bulk, 63), 0);
+    bulk[63] = bulk[7];
+    fpheap_free_bulk_sized(heap, bulk, 64, 100);
+    EXPECT_PANIC("double free");
+    TEST_CHECK_LIVE(heap, 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_pointer_into_an_object_is_stopped_with_its_offset(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    unsigned s;
+
+    (void)state;
+    for (s = 2; s < 8; s++) {
+        const size_t offsets[] = { 1, 8, 16, sizes[s] / 2 | 1, sizes[s] - 1 };
+        char    *object = (char *)fpheap_alloc(heap, sizes[s]);
+        unsigned i;
+
+        for (i = 0; i < TEST_COUNT(offsets); i++) {
+            char words[80];
+
+            (void)snprintf(words, sizeof(words),
+                           "%zu bytes into the live object at 0x%zx",
+                           offsets[i], (size_t)(uintptr_t)object);
+            fpheap_free(heap, object + offsets[i]);
+            EXPECT_PANIC(words);
+        }
+        TEST_CHECK_LIVE(heap, 1);
+        fpheap_free(heap, object);
+        fpheap_free(heap, object + 8);
+        EXPECT_PANIC("into the free object");
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+an_object_never_allocated_is_stopped(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    char   *object = (char *)fpheap_alloc(heap, 1000);
+
+    (void)state;
+    fpheap_free(heap, object + fpheap_usable_size(heap, object));
+    assert_int_equal(panics, 1);
+    panics = 0;
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_pointer_from_elsewhere_is_stopped_without_a_look_at_it(void **state)
+{
+    static char data[64];
+    char        local[64];
+    fpheap     *heap = test_heap_over(&provider);
+    char       *object = (char *)fpheap_alloc(heap, 100);
+    char       *chunk = (char *)((uintptr_t)object
+                                 & ~(uintptr_t)(FPHEAP_CHUNK - 1));
+    void       *hole = mmap(NULL, 4 * FPHEAP_CHUNK, PROT_NONE, MAP_PRIVATE
+                            | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void       *wrong[] = { local, data, (char *)hole + FPHEAP_CHUNK + 64,
+                            (void *)(uintptr_t)8,
+                            (void *)(UINTPTR_MAX - 7),
+                            (void *)(UINTPTR_MAX / 2 - 63), heap };
+    unsigned    i;
+
+    (void)state;
+    assert_true(hole != MAP_FAILED);
+    for (i = 0; i < TEST_COUNT(wrong); i++) {
+        fpheap_free(heap, wrong[i]);
+        EXPECT_PANIC("it is not from this heap");
+        fpheap_free_sized(heap, wrong[i], 100);
+        EXPECT_PANIC("it is not from this heap");
+        assert_null(fpheap_realloc(heap, wrong[i], 50));
+        EXPECT_PANIC("it is not from this heap");
+    }
+    fpheap_free(heap, chunk + 64);
+    EXPECT_PANIC("there is no object");
+    fpheap_free(heap, NULL);
+    fpheap_free_sized(heap, NULL, 100);
+    expect_silence();
+    fpheap_free(heap, object);
+    (void)munmap(hole, 4 * FPHEAP_CHUNK);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+the_right_heap_is_named(void **state)
+{
+    static test_provider second_provider;
+    fpheap_config config;
+    fpheap *heap = test_heap_over(&provider);
+    fpheap *second;
+    void   *object;
+
+    (void)state;
+    memset(&config, 0, sizeof(config));
+    test_provider_init(&second_provider);
+    config.provider = &second_provider.calls;
+    second = fpheap_create("the other", &config);
+    assert_non_null(second);
+    object = fpheap_alloc(second, 100);
+    fpheap_free(heap, object);
+    EXPECT_PANIC("it is not from this heap but from heap 'the other'");
+    fpheap_free(second, object);
+    expect_silence();
+    TEST_DESTROY_OVER(second, &second_provider);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_wrong_size_is_stopped_with_both(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    void   *object = fpheap_alloc(heap, 1000);
+    void   *large = fpheap_alloc(heap, 700000);
+    void   *empty = fpheap_alloc(heap, 0);
+
+    (void)state;
+    fpheap_free_sized(heap, object, 100);
+    EXPECT_PANIC("the object is of 1024 bytes, freed with a size of up to 112");
+    fpheap_free_sized(heap, object, 700000);
+    EXPECT_PANIC("the object is of 1024 bytes, freed with a size above");
+    fpheap_free_bulk_sized(heap, &object, 1, 2000);
+    EXPECT_PANIC("freed with a size of up to 2048");
+    fpheap_free_sized(heap, large, 100);
+    EXPECT_PANIC("the object is larger, above");
+    TEST_CHECK_LIVE(heap, 3);
+    fpheap_free_sized(heap, object, 970);     /* of the same class */
+    fpheap_free_sized(heap, large, 700000);
+    fpheap_free_sized(heap, empty, 0);
+    expect_silence();
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+one_bad_pointer_keeps_no_other_from_being_freed(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    void   *bulk[100];
+    char    local[16];
+
+    (void)state;
+    assert_int_equal(fpheap_alloc_bulk(heap, 200, bulk, 99), 0);
+    bulk[99] = bulk[50];
+    bulk[50] = local;
+    fpheap_free_bulk(heap, bulk, 100);
+    EXPECT_PANIC("it is not from this heap");
+    TEST_CHECK_LIVE(heap, 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Chunks are closed, opened for other sizes, and given back meanwhile. */
+static void
+right_calls_go_by_without_a_word(void **state)
+{
+    static void *live[2000];
+    static size_t size[2000];
+    test_random random = test_random_of(7);
+    fpheap  *heap = test_heap_over(&provider);
+    unsigned step, i;
+
+    (void)state;
+    for (step = 0; step < 200000; step++) {
+        i = (unsigned)test_below(&random, TEST_COUNT(live));
+        if (step % 3 == 0)
+            fpheap_free(heap, live[i]);
+        else if (live[i] != NULL)
+            fpheap_free_sized(heap, live[i], size[i]);
+        size[i] = test_size(&random, step % 1000 == 0 ? 23 : 15);
+        live[i] = fpheap_alloc(heap, size[i]);
+        assert_non_null(live[i]);
+        if (step % 50000 != 49999)
+            continue;
+        for (i = 0; i < TEST_COUNT(live); i++) {
+            fpheap_free(heap, live[i]);
+            live[i] = NULL;
+        }
+        fpheap_trim(heap);
+    }
+    for (i = 0; i < TEST_COUNT(live); i++)
+        fpheap_free(heap, live[i]);
+    expect_silence();
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_double_free_is_stopped_at_the_second_call),
+        cmocka_unit_test(wherever_the_object_has_gone),
+        cmocka_unit_test(whoever_frees_it),
+        cmocka_unit_test(twice_in_a_bulk),
+        cmocka_unit_test(a_pointer_into_an_object_is_stopped_with_its_offset),
+        cmocka_unit_test(an_object_never_allocated_is_stopped),
+        cmocka_unit_test(
+            a_pointer_from_elsewhere_is_stopped_without_a_look_at_it),
+        cmocka_unit_test(the_right_heap_is_named),
+        cmocka_unit_test(a_wrong_size_is_stopped_with_both),
+        cmocka_unit_test(one_bad_pointer_keeps_no_other_from_being_freed),
+        cmocka_unit_test(right_calls_go_by_without_a_word)
+    };
+
+    return cmocka_run_group_tests_name("check", tests, NULL, NULL);
+}
