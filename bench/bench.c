@@ -48,6 +48,7 @@
 #include "rows_percpu.h"
 #include "rows_memory.h"
 #include "rows_start.h"
+#include "rows_trace.h"
 
 #ifndef BENCH_FLAGS
 #  define BENCH_FLAGS "unknown"
@@ -64,7 +65,8 @@ static const row rows[] = {
     ROWS_CORES,
     ROWS_PERCPU,
     ROWS_MEMORY,
-    ROWS_START
+    ROWS_START,
+    ROWS_TRACE
 };
 
 #define ROWS (sizeof rows / sizeof rows[0])

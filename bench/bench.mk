@@ -12,10 +12,12 @@ PEERS    = $(patsubst bench/peer_%.h,$(B)/bench_%, \
 NO_DPDK  = $(shell pkg-config --exists libdpdk 2> /dev/null || \
                echo bench/peer_mempool.h)
 
-bench: $(PEERS) $(B)/bench ## fpheap beside a floor and four mallocs, all rows
+RECORDER = $(B)/libtrace_record.so
+
+bench: $(PEERS) $(RECORDER) $(B)/bench ## fpheap beside a floor and four mallocs, all rows
 	@$(B)/bench
 
-bench-quick: $(PEERS) $(B)/bench ## the same, less exactly, in under two minutes
+bench-quick: $(PEERS) $(RECORDER) $(B)/bench ## the same, less exactly, in under two minutes
 	@$(B)/bench -q
 
 $(PEERS): $(B)/bench_%: bench/peer_%.h bench/bench.c $(wildcard bench/*.h) \
@@ -30,3 +32,10 @@ $(B)/bench_mempool: PEER_LIBS = $(LIBS_DPDK)
 
 $(B)/bench: bench/run.sh | $(B)
 	ln -sf ../bench/run.sh $@
+
+# What records real programs for the rows trace_*, and what shows a trace.
+$(RECORDER): bench/trace_record.c bench/trace.h | $(B)
+	$(COMPILE) -O2 $(SHARED) $< -o $@ $(LDFLAGS) -ldl
+
+$(B)/trace_print: bench/trace_print.c bench/trace.h | $(B)
+	$(COMPILE) $< -o $@ $(LDFLAGS)

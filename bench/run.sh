@@ -12,7 +12,9 @@
 #
 # Environment:  ROUNDS (3), REPEATS (5) per round, BUDGET in seconds (0: none),
 # ALLOCATORS (all that are there), BENCH_DIR (where the programs are, ../build),
-# OUT (where raw.txt, bench.csv and bench.md go, BENCH_DIR/bench-results).
+# OUT (where raw.txt, bench.csv and bench.md go, BENCH_DIR/bench-results),
+# BENCH_TRACES (where the row trace finds *.trace; if not set, record.sh records
+# real programs first, into BENCH_DIR/traces).
 #
 # A program is started for one row of one allocator.  Each round takes these
 # pairs in a new order, so that a slow minute of the machine falls on no
@@ -24,6 +26,7 @@ dir=${BENCH_DIR:-$here/../build}
 out=${OUT:-$dir/bench-results}
 rounds=${ROUNDS:-3}
 repeats=${REPEATS:-5}
+events=${EVENTS:-5000000} # in a trace
 budget=${BUDGET:-0}
 only_list=false
 only_tables=false
@@ -36,7 +39,7 @@ key="pair_sized pair_unsized bulk_32 pool_pair pool_bulk_32 lifo_4096 fifo_4096
 
 while getopts lqt option; do
     case $option in
-    q) rounds=1 repeats=2 budget=105 ;;
+    q) rounds=1 repeats=2 events=1000000 budget=105 ;;
     l) only_list=true ;;
     t) only_tables=true ;;
     *) exit 2 ;;
@@ -206,6 +209,18 @@ begin_raw() {
     } > "$out/raw.txt"
 }
 
+# record_traces - of real programs, now, unless somebody says which to take
+record_traces() {
+    if [ -n "${BENCH_TRACES+set}" ] || ! grep -qx trace "$scratch/rows"; then
+        return 0
+    fi
+    export BENCH_TRACES="$dir/traces"
+    rm -f "$BENCH_TRACES"/*.trace
+    say "recording the allocations of real programs"
+    EVENTS=$events RECORDER=$dir/libtrace_record.so \
+        "$here/record.sh" "$BENCH_TRACES" || true
+}
+
 # progress NAME ROW - one line, rewritten
 progress() {
     left=$((n_done == 0 ? 0 : (now - begun) * (n_all - n_done) / n_done))
@@ -270,6 +285,7 @@ if $only_list; then
     exit
 fi
 choose "$@"
+record_traces
 begin_raw
 measure_all
 sed 's/^/# failed /' "$scratch/failed" >> "$out/raw.txt"
