@@ -12,12 +12,10 @@ PEERS    = $(patsubst bench/peer_%.h,$(B)/bench_%, \
 NO_DPDK  = $(shell pkg-config --exists libdpdk 2> /dev/null || \
                echo bench/peer_mempool.h)
 
-RECORDER = $(B)/libtrace_record.so
-
-bench: $(PEERS) $(RECORDER) $(B)/bench ## fpheap beside a floor and four mallocs, all rows
+bench: $(PEERS) $(B)/bench ## fpheap beside a floor and four mallocs, all rows
 	@$(B)/bench
 
-bench-quick: $(PEERS) $(RECORDER) $(B)/bench ## the same, less exactly, in under two minutes
+bench-quick: $(PEERS) $(B)/bench ## the same, less exactly, in under two minutes
 	@$(B)/bench -q
 
 $(PEERS): $(B)/bench_%: bench/peer_%.h bench/bench.c $(wildcard bench/*.h) \
@@ -34,6 +32,10 @@ $(B)/bench: bench/run.sh | $(B)
 	ln -sf ../bench/run.sh $@
 
 # What records real programs for the rows trace_*, and what shows a trace.
+RECORDER = $(B)/libtrace_record.so
+
+bench bench-quick: $(RECORDER)
+
 $(RECORDER): bench/trace_record.c bench/trace.h | $(B)
 	$(COMPILE) -O2 $(SHARED) $< -o $@ $(LDFLAGS) -ldl
 
