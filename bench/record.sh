@@ -1,10 +1,10 @@
 #!/bin/sh
-# record.sh - record what a few real programs ask of malloc, for the rows trace_*
+# record.sh - record what real programs ask of malloc, for the rows trace_*
 #
 #     record.sh DIRECTORY [gcc|python3|sqlite3|redis...]
 #
-# Writes DIRECTORY/NAME.trace for each program, or those named, in a few seconds.
-# A program that is not installed is left out, with a line that says so.
+# Writes DIRECTORY/NAME.trace for each program, or those named, in a few
+# seconds.  What is not installed is left out, with a line that says so.
 #
 # Environment:  EVENTS (5000000), the most of each trace; RECORDER
 # (../build/libtrace_record.so); REDIS_PORT (27379).

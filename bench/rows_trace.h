@@ -1,8 +1,8 @@
 /* Rows that replay what real programs asked of malloc: for each file *.trace in
  * the directory BENCH_TRACES, in the format of trace.h.
  *
- * One thread replays the events of all threads, in the order of the trace.  They
- * are decoded before the clock starts.  So that all peers do the same:
+ * One thread replays the events of all threads, in the order of the trace.
+ * They are decoded before the clock starts.  So that all peers do the same:
  *
  *   realloc    is an allocation, a copy of what fits, and a free
  *   calloc     is an allocation: nobody's zeros are counted
@@ -59,7 +59,7 @@ typedef struct replay {
     unsigned        band_most[REPLAY_BANDS];
 } replay;
 
-/* --- decoding -------------------------------------------------------------- */
+/* --- decoding ------------------------------------------------------------- */
 
 static int
 replay_fail(const replay *t, const char *what)
@@ -168,8 +168,8 @@ replay_event(replay *t, const trace_event *e)
     return 1;
 }
 
-/* Reads the trace twice: what it has of each sort says how large the arrays must
- * be. */
+/* Reads the trace twice: what it has of each sort says how large the arrays
+ * must be. */
 static int
 replay_decode(replay *t)
 {
@@ -206,10 +206,10 @@ replay_decode(replay *t)
     return 1;
 }
 
-/* --- replaying ------------------------------------------------------------- */
+/* --- replaying ------------------------------------------------------------ */
 
-/* Memory that nobody writes is none: the first byte of each object is written or,
- * with all_pages, a byte in each of its pages. */
+/* Memory that nobody writes is none: the first byte of each object is written
+ * or, with all_pages, a byte in each of its pages. */
 BENCH_INLINE void *
 replay_alloc(peer p, uint32_t size, int all_pages)
 {
@@ -276,7 +276,7 @@ replay_prepare(const replay *t, size_t bytes)
     return peer_prepare(&s);
 }
 
-/* --- the rows -------------------------------------------------------------- */
+/* --- the rows ------------------------------------------------------------- */
 
 static void
 replay_time(const replay *t)
@@ -399,7 +399,8 @@ run_traces(const row *r)
             && (PEER_BARE || replay_in_child(&t, replay_memory));
     }
     if (!ok) {
-        fprintf(stderr, "bench: %s: not all of %s was replayed\n", r->name, dir);
+        fprintf(stderr, "bench: %s: not all of %s was replayed\n", r->name,
+                dir);
         fflush(stdout);
         _exit(1);
     }

@@ -15,13 +15,13 @@
  *             REALLOC    age of the old object, new size
  *             FREE       age of the object
  *
- * Numbers have 7 bits to a byte, the lowest first, and bit 7 set in all bytes but
- * the last.  Threads count from 0 in the order of their first events.
+ * Numbers have 7 bits to a byte, the lowest first, and bit 7 set in all bytes
+ * but the last.  Threads count from 0 in the order of their first events.
  *
- * Objects count from 0 too, in the order of the events that make them: that of
- * event ALLOC, ZEROED, ALIGNED or REALLOC, which ends one object and begins
- * another.  An age is how many objects have been begun since, 1 for the youngest:
- * the lifetime of what is freed, and a small number as a rule.
+ * Objects count from 0 too, in the order of the events that begin them: ALLOC,
+ * ZEROED, ALIGNED, and REALLOC, which ends one and begins another.  An age
+ * is 1 for the youngest object, 2 for the one begun before it: the lifetime of
+ * what is freed, and a small number as a rule.
  *
  * Calls that failed, free(NULL), and frees of objects from before the recording
  * are not events; realloc of such an object, or of NULL, is an ALLOC.  Objects
@@ -40,7 +40,7 @@
 #define TRACE_THREAD    8u    /* in the first byte: a thread follows */
 
 typedef enum trace_op {
-    TRACE_END,                /* zeros, in a file that nobody cut to its length */
+    TRACE_END,                /* zeros: nobody cut the file to its length */
     TRACE_ALLOC,
     TRACE_ZEROED,
     TRACE_ALIGNED,
@@ -51,7 +51,7 @@ typedef enum trace_op {
 typedef struct trace_event {
     trace_op op;
     unsigned thread;
-    uint64_t object;          /* the one that begins; for FREE the one that ends */
+    uint64_t object;          /* the one that begins; FREE: that ends */
     uint64_t old;             /* REALLOC: the one that ends */
     uint64_t size;            /* of the one that begins */
     unsigned align_log2;      /* ALIGNED */
@@ -107,8 +107,8 @@ trace_open(trace_reader *r, const void *bytes, size_t length)
     return 1;
 }
 
-/* 1 with the next event, 0 at the end, -1 where the file is damaged.  Whether an
- * object is still there when it is freed is for the caller to see. */
+/* 1 with the next event, 0 at the end, -1 where the file is damaged.  Whether
+ * an object is still there when it is freed is for the caller to see. */
 static inline int
 trace_next(trace_reader *r, trace_event *e)
 {

@@ -5,8 +5,8 @@
  * One line for each event, "thread operation object ..." with its size, its
  * alignment, or the object that realloc ended.  The last line has sums: events,
  * objects, threads, objects and bytes live at the end, and the most bytes that
- * were live at one time.  It ends with 1 if the file is damaged or frees what is
- * not live.
+ * were live at one time.  It ends with 1 if the file is damaged or frees what
+ * is not live.
  */
 #include "trace.h"
 
@@ -119,9 +119,9 @@ main(int argc, char **argv)
         fprintf(stderr, "trace_print: the file is damaged\n");
         return 1;
     }
-    printf("events %llu objects %llu threads %u live %llu bytes %llu peak %llu\n",
-           (unsigned long long)s.events, (unsigned long long)r.objects,
-           s.threads, (unsigned long long)s.live, (unsigned long long)s.bytes,
-           (unsigned long long)s.peak);
+    printf("events %llu objects %llu threads %u", (unsigned long long)s.events,
+           (unsigned long long)r.objects, s.threads);
+    printf(" live %llu bytes %llu peak %llu\n", (unsigned long long)s.live,
+           (unsigned long long)s.bytes, (unsigned long long)s.peak);
     return 0;
 }

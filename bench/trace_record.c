@@ -1,23 +1,23 @@
-/* trace_record.c - records what a program asks of malloc, in the format of trace.h
+/* trace_record.c - records what a program asks of malloc, as trace.h describes
  *
  *     cc -O2 -fPIC -shared -ftls-model=initial-exec -fvisibility=hidden \
  *        trace_record.c -o libtrace_record.so -ldl
  *     TRACE_DIR=/tmp LD_PRELOAD=$PWD/libtrace_record.so program
  *
  * Each process whose name begins with TRACE_PROGRAM (any, if that is not set)
- * writes TRACE_DIR/NAME.PID.trace, up to TRACE_EVENTS events (a million): then it
- * goes on unrecorded, and what is live stays live to the end of the trace.
+ * writes TRACE_DIR/NAME.PID.trace, up to TRACE_EVENTS events (a million): then
+ * it goes on unrecorded, and what is live stays live to the end of the trace.
  *
  * Every call goes on to the malloc that the program would have had.  Events get
- * their order from a lock: an object is in the trace after the call that made it
- * has returned, and freed in it before the call that frees it, so no event comes
- * before what it depends on, whatever the threads do.
+ * their order from a lock.  An object is in the trace after the call that made
+ * it has returned, and is freed there before the call that frees it: no event
+ * comes before what it depends on, whatever the threads do.
  *
- *   before main    what comes before this library's constructor, the loader's and
- *                  other constructors' allocations, is not recorded
+ *   before main    what the loader and other constructors allocate before this
+ *                  library's constructor is not recorded
  *   inside itself  dlsym may allocate: see spare_alloc.  The recorder has its
- *                  memory from mmap, the file too is mapped
- *   fork           a child is not recorded: its copy of the state below is zeros
+ *                  memory from mmap; the file too is mapped
+ *   fork           a child is not recorded: its copy of the state is zeros
  *                  (MADV_WIPEONFORK).  A program that it executes is recorded
  *   a sudden end   leaves a file that ends in zeros, and is complete
  */
@@ -39,7 +39,7 @@
 #define ALIGN      ((size_t)16)
 #define EVENTS_MAX (1u << 26) /* keeps the file's length, and the map's, sane */
 
-/* --- the malloc behind this one -------------------------------------------- */
+/* --- the malloc behind this one ------------------------------------------- */
 
 static struct {
     void *(*malloc)(size_t size);
@@ -72,8 +72,9 @@ is_spare(const void *object)
     return (uintptr_t)object - (uintptr_t)spare < sizeof spare;
 }
 
-/* The first call comes from the loader or a constructor, while there is only one
- * thread.  0 while the answers are being looked up: this is dlsym's own call. */
+/* The first call comes from the loader or a constructor, while there is only
+ * one thread.  0 while the answers are being looked up: this is dlsym's own
+ * call. */
 static int
 find_next(void)
 {
@@ -93,10 +94,11 @@ find_next(void)
     return next.free != NULL;
 }
 
-/* --- the state ------------------------------------------------------------- */
+/* --- the state ------------------------------------------------------------ */
 
-/* In pages of its own that a child of fork finds zero.  All but on is the lock's;
- * on is read without it, to stay out of the way when nothing is recorded. */
+/* In pages of its own that a child of fork finds zero.  All but on is the
+ * lock's; on is read without it, to stay out of the way when nothing is
+ * recorded. */
 typedef struct state {
     int            on;
     int            lock;
@@ -142,7 +144,7 @@ unlock(void)
     __atomic_store_n(&the_state->lock, 0, __ATOMIC_RELEASE);
 }
 
-/* --- which object is at an address ----------------------------------------- */
+/* --- which object is at an address ---------------------------------------- */
 
 /* A hash table with open addressing, at most half full.  Only who has the lock
  * looks. */
@@ -179,8 +181,8 @@ remember(const void *at, uint64_t object)
     places[i].object = object;
 }
 
-/* 0 if nobody knows the object.  What follows in the same run of places and could
- * be here moves up, so that every search still finds it. */
+/* 0 if nobody knows the object.  What follows in the same run of places and
+ * could be here moves up, so that every search still finds it. */
 static int
 forget(const void *at, uint64_t *object)
 {
@@ -206,7 +208,7 @@ forget(const void *at, uint64_t *object)
     return 1;
 }
 
-/* --- events ---------------------------------------------------------------- */
+/* --- events --------------------------------------------------------------- */
 
 /* Cuts the file to its length.  Nobody writes any more. */
 static void
@@ -284,9 +286,9 @@ record_free(const void *object)
     errno = saved;
 }
 
-/* realloc may free the old object and another thread may get its address, so it is
- * forgotten before the call and, if that fails, remembered again.  0 if it is not
- * known. */
+/* realloc may free the old object and another thread may get its address, so it
+ * is forgotten before the call and, if that fails, remembered again.  0 if it
+ * is not known. */
 static int
 realloc_begin(const void *object, uint64_t *number)
 {
@@ -320,7 +322,7 @@ realloc_end(const void *object, uint64_t number, const void *moved, size_t size)
     errno = saved;
 }
 
-/* --- start and end --------------------------------------------------------- */
+/* --- start and end -------------------------------------------------------- */
 
 /* Of a file, or of nothing if fd is -1; NULL if there is none. */
 static void *
@@ -402,7 +404,7 @@ finish(void)
     }
 }
 
-/* --- malloc and its family ------------------------------------------------- */
+/* --- malloc and its family ------------------------------------------------ */
 
 EXPORT void *
 malloc(size_t size)
