@@ -276,6 +276,33 @@ speed_up(const row *r, void (*job)(void *arg), void *mine, void *its)
     second_end();
 }
 
+/* What the machine allows: additions in registers only.  Two processors that
+ * are two threads of one core do less than twice the work of one. */
+static void
+adds_job(void *unused)
+{
+    uint64_t sums[4] = { 0, 0, 0, 0 };
+    unsigned adds;
+
+    (void)unused;
+    for (adds = scaled(16 * STEPS); adds > 0; adds -= 4) {
+        sums[0]++;
+        sums[1]++;
+        sums[2]++;
+        sums[3]++;
+        __asm__ volatile("" : "+r"(sums[0]), "+r"(sums[1]), "+r"(sums[2]),
+                              "+r"(sums[3]));
+    }
+}
+
+/* In the floor's column is enough. */
+static void
+run_threads_adds(const row *r)
+{
+    if (PEER_BARE)
+        speed_up(r, adds_job, NULL, NULL);
+}
+
 static void
 pair_job(void *unused)
 {
@@ -468,6 +495,7 @@ run_threads_shared_n(const row *r)
     { "pipeline_touch_256", run_pipeline_touch, 256 }, \
     { "pipeline_prefetch_32", run_pipeline_prefetch, 32 }, \
     { "pipeline_prefetch_256", run_pipeline_prefetch, 256 }, \
+    { "threads_adds", run_threads_adds, 2 }, \
     { "threads_pair", run_threads_pair, 2 }, \
     { "threads_classes", run_threads_classes, 2 }, \
     { "threads_mixed", run_threads_mixed, 2 }, \
