@@ -45,6 +45,8 @@
 #include "rows_mixed.h"
 #include "rows_statistics.h"
 #include "rows_cores.h"
+#include "rows_latency.h"
+#include "rows_classic.h"
 #include "rows_percpu.h"
 #include "rows_memory.h"
 #include "rows_start.h"
@@ -61,8 +63,10 @@ static const row rows[] = {
     ROWS_POOL,
     ROWS_SIZE,
     ROWS_MIXED,
+    ROWS_LATENCY,
     ROWS_STATISTICS,
     ROWS_CORES,
+    ROWS_CLASSIC,
     ROWS_PERCPU,
     ROWS_MEMORY,
     ROWS_START,

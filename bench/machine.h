@@ -1,5 +1,5 @@
-/* What all rows of bench.c stand on: processors, time, memory, numbers at random,
- * a second thread, and repeats. */
+/* What all rows of bench.c stand on: processors, time, memory, numbers at
+ * random, a second thread and more, and repeats. */
 #ifndef BENCH_MACHINE_H
 #define BENCH_MACHINE_H
 
@@ -23,16 +23,24 @@
 #define MIXED_N   10000u     /* live objects of the mixed rows */
 #define MANY      1000000u
 
-/* The compiler must believe that p is used, and that memory has changed: then it
- * can neither drop an allocation nor keep the allocator's state in registers from
- * one call to the next. */
+/* The compiler must believe that p is used, and that memory has changed: then
+ * it can neither drop an allocation nor keep the allocator's state in
+ * registers from one call to the next. */
 #define USE(p)    __asm__ volatile("" : : "r"(p) : "memory")
 #define HIDE(x)   __asm__ volatile("" : "+r"(x))
 #define COMPLETE() __asm__ volatile("" : : : "memory")
 
 static unsigned repeats = 7;
 
-/* --- the machine ----------------------------------------------------------- */
+/* How much of its work a row does in one repeat: a quarter where the figures
+ * are only looked at. */
+static unsigned
+scaled(unsigned work)
+{
+    return repeats > 2 ? work : work / 4;
+}
+
+/* --- the machine ---------------------------------------------------------- */
 
 static int cpu_of[2] = { -1, -1 }; /* the first two that we may use */
 
@@ -132,15 +140,22 @@ resident_bytes(void)
     return resident * (size_t)sysconf(_SC_PAGESIZE);
 }
 
+/* Each thread keeps a state of its own. */
+BENCH_INLINE uint32_t
+random_from(uint64_t *state, uint32_t n)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return (uint32_t)(((*state >> 32) * n) >> 32);
+}
+
 static uint64_t random_state = 88172645463325252u;
 
 static uint32_t
 random_below(uint32_t n)
 {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (uint32_t)(((random_state >> 32) * n) >> 32);
+    return random_from(&random_state, n);
 }
 
 static void
@@ -149,7 +164,7 @@ emit(const char *row, const char *unit, double value)
     printf("%s %s %.4f\n", row, unit, value);
 }
 
-/* --- a second thread ------------------------------------------------------- */
+/* --- a second thread ------------------------------------------------------ */
 
 typedef struct shared_word {
     _Alignas(LINE) uint64_t value;
@@ -242,7 +257,7 @@ second_end(void)
     pthread_join(other.id, NULL);
 }
 
-/* --- rows ------------------------------------------------------------------ */
+/* --- rows ----------------------------------------------------------------- */
 
 typedef struct row {
     const char *name;
@@ -273,5 +288,126 @@ give_back(peer p, void *object, size_t size, freeing how)
                      (now_ns() - start_) / (double)(operations));          \
         }                                                                  \
     } while (0)
+
+/* --- more threads --------------------------------------------------------- */
+
+#define CREW_MAX 8u
+
+/* Threads that live as long as their row and take every order together.
+ * Between orders they sleep, and half of them are on each processor: what
+ * takes turns on a processor is preempted in the middle of a call now and
+ * then. */
+typedef struct crew_member {
+    _Alignas(LINE) pthread_t id;
+    unsigned  index;
+    double    began;
+    double    ended;
+    uint64_t  random;
+    peer      p;
+} crew_member;
+
+static struct {
+    crew_member       member[CREW_MAX];
+    unsigned          n;
+    void            (*job)(crew_member *m); /* NULL: the row is over */
+    pthread_barrier_t gate;
+    const stock      *stock;
+    pthread_mutex_t   one_prepares; /* a floor has no lock of its own */
+} crew;
+
+static void *
+crew_main(void *arg)
+{
+    crew_member *m = arg;
+
+    pin((int)(m->index % 2));
+    pthread_mutex_lock(&crew.one_prepares);
+    m->p = peer_prepare(crew.stock);
+    pthread_mutex_unlock(&crew.one_prepares);
+    pthread_barrier_wait(&crew.gate);
+    for (;;) {
+        pthread_barrier_wait(&crew.gate);
+        if (crew.job == NULL)
+            return NULL;
+        m->began = now_ns();
+        crew.job(m);
+        m->ended = now_ns();
+        pthread_barrier_wait(&crew.gate);
+    }
+}
+
+static int
+crew_start(const row *r, const stock *s)
+{
+    unsigned i;
+
+    if (cpu_of[1] < 0) {
+        fprintf(stderr, "bench: %s needs two processors\n", r->name);
+        return 0;
+    }
+    crew.n = r->n;
+    crew.stock = s;
+    pthread_barrier_init(&crew.gate, NULL, r->n + 1);
+    pthread_mutex_init(&crew.one_prepares, NULL);
+    for (i = 0; i < r->n; i++) {
+        crew_member *m = &crew.member[i];
+
+        m->index = i;
+        m->random = random_state + (i + 1) * 0x9e3779b97f4a7c15u;
+        if (pthread_create(&m->id, NULL, crew_main, m) != 0)
+            exit(1);
+    }
+    pthread_barrier_wait(&crew.gate);
+    return 1;
+}
+
+/* Nanoseconds from the first beginning to the last end. */
+static double
+crew_order(void (*job)(crew_member *m))
+{
+    double   began;
+    double   ended;
+    unsigned i;
+
+    crew.job = job;
+    pthread_barrier_wait(&crew.gate);
+    if (job == NULL)
+        return 0;
+    pthread_barrier_wait(&crew.gate);
+    began = crew.member[0].began;
+    ended = crew.member[0].ended;
+    for (i = 1; i < crew.n; i++) {
+        if (crew.member[i].began < began)
+            began = crew.member[i].began;
+        if (crew.member[i].ended > ended)
+            ended = crew.member[i].ended;
+    }
+    return ended - began;
+}
+
+static void
+crew_end(void)
+{
+    unsigned i;
+
+    (void)crew_order(NULL);
+    for (i = 0; i < crew.n; i++)
+        pthread_join(crew.member[i].id, NULL);
+}
+
+/* REPEAT for a crew, in nanoseconds of processor time: two processors work. */
+static void
+crew_repeat(const row *r, void (*job)(crew_member *m), unsigned each)
+{
+    double   operations = (double)each * crew.n;
+    unsigned repeat;
+
+    for (repeat = 0; repeat <= repeats; repeat++) {
+        double taken = crew_order(job);
+
+        if (repeat > 0)
+            emit(r->name, "ns", 2 * taken / operations);
+    }
+}
 
 #endif /* BENCH_MACHINE_H */

@@ -1,4 +1,4 @@
-/* Rows of mixed sizes, and how long one allocation may take. */
+/* Rows of mixed sizes. */
 #ifndef BENCH_ROWS_MIXED_H
 #define BENCH_ROWS_MIXED_H
 
@@ -156,68 +156,11 @@ run_mixed_power(const row *r)
     REPEAT(r, "ns", STEPS, mixed_steps(w, 0 /* sized */, 0 /* touch */));
 }
 
-/* --- how long one allocation may take ------------------------------------- */
-
-#define TICKS_MAX (1u << 20) /* longer ones count as this long */
-
-static void
-emit_percentiles(const uint32_t *histogram)
-{
-    static const struct {
-        const char *name;
-        double      share;
-    } wanted[] = {
-        { "latency_p50", 0.5 },
-        { "latency_p99", 0.99 },
-        { "latency_p99.9", 0.999 },
-        { "latency_p99.99", 0.9999 },
-    };
-    uint64_t seen = 0;
-    unsigned next = 0;
-    unsigned t;
-
-    for (t = 0; t < TICKS_MAX && next < 4; t++) {
-        seen += histogram[t];
-        while (next < 4 && (double)seen >= wanted[next].share * STEPS)
-            emit(wanted[next++].name, "tsc", t);
-    }
-}
-
-static void
-run_latency(const row *r)
-{
-    mixed_work w = mixed_prepare();
-    uint32_t  *histogram = own_memory(TICKS_MAX * sizeof *histogram);
-    unsigned   repeat;
-    unsigned   i;
-
-    (void)r;
-    for (repeat = 0; repeat <= repeats; repeat++) {
-        memset(histogram, 0, TICKS_MAX * sizeof *histogram);
-        for (i = 0; i < STEPS; i++) {
-            mixed_slot *slot = &w.slots[w.steps[i].index];
-            size_t      size = w.steps[i].size;
-            uint64_t    taken;
-
-            peer_free(w.p, slot->object, slot->size);
-            slot->size = size;
-            taken = ticks();
-            slot->object = peer_alloc(w.p, size);
-            USE(slot->object);
-            taken = ticks() - taken;
-            histogram[taken < TICKS_MAX ? taken : TICKS_MAX - 1]++;
-        }
-        if (repeat > 0)
-            emit_percentiles(histogram);
-    }
-}
-
 #define ROWS_MIXED \
     { "mixed", run_mixed, MIXED_N }, \
     { "mixed_sized", run_mixed_sized, MIXED_N }, \
     { "mixed_touch", run_mixed_touch, MIXED_N }, \
     { "mixed_imix", run_mixed_imix, MIXED_N }, \
-    { "mixed_power", run_mixed_power, MIXED_N }, \
-    { "latency", run_latency, MIXED_N }
+    { "mixed_power", run_mixed_power, MIXED_N }
 
 #endif /* BENCH_ROWS_MIXED_H */
