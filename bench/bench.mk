@@ -18,6 +18,10 @@ bench: $(PEERS) $(B)/bench ## fpheap beside a floor and four mallocs, all rows
 bench-quick: $(PEERS) $(B)/bench ## the same, less exactly, in under two minutes
 	@$(B)/bench -q
 
+.PHONY: bench-plots
+bench-plots: ## SVG charts of the last bench or bench-quick; needs gnuplot
+	@bench/plots.sh $(B)/bench-results
+
 $(PEERS): $(B)/bench_%: bench/peer_%.h bench/bench.c $(wildcard bench/*.h) \
                         fpheap.h | $(B)
 	$(CC) -std=gnu11 $(PEER_CFLAGS) $(BENCH_CFLAGS) -DPEER='"peer_$*.h"' \

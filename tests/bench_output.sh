@@ -1,0 +1,164 @@
+#!/bin/bash
+# bench_output.sh - what the benchmark makes of its figures
+#
+# Tables, CSV and charts from a raw file made up here; and what run.sh does with
+# programs made up here, one of which fails.  Nothing is measured.
+. "$(dirname "$0")/lib.sh"
+
+results=$scratch/results
+mkdir "$results"
+
+# raw ALLOCATOR ROW UNIT STARTED VALUE... - lines of a raw file
+raw() {
+    local allocator=$1 row=$2 unit=$3 started=$4
+    shift 4
+    printf "$allocator $row $unit %s $started\n" "$@"
+}
+
+{
+    echo "# compiler  12.2.0"
+    echo "# cpu       a made-up one"
+    echo "# allocators floor fpheap glibc mimalloc"
+    echo "# rows pair_sized latency threads_mixed fifo_1 fifo_64 fifo_4k"
+    echo "# key latency_p99"
+    raw glibc latency_p99 tsc latency 800
+    raw fpheap latency_p99 tsc latency 200
+    raw fpheap pair_sized ns pair_sized 2.5 2.1 9 2.0 2.2 2.3 2.4 10
+    raw floor pair_sized ns pair_sized 1.0 1.0 1.0
+    raw glibc pair_sized ns pair_sized 8 10 12
+    raw mimalloc pair_sized ns pair_sized 1.9 4 5
+    raw fpheap threads_mixed times threads_mixed 1.5 1.6 1.7
+    raw glibc threads_mixed times threads_mixed 1.2 1.8 1.3
+    for n in 1 64 4k; do
+        raw floor fifo_$n ns fifo_$n 0.5
+        raw fpheap fifo_$n ns fifo_$n 1.5
+        raw glibc fifo_$n ns fifo_$n 150
+    done
+    echo "# failed mimalloc latency"
+} > "$results/raw.txt"
+
+# tables - the raw file as text, in table.txt, and as bench.csv and bench.md
+tables() {
+    OUT=$results sh "$top/bench/run.sh" -t > "$scratch/table.txt"
+}
+
+# has WHAT FILE LINE - FILE has the line, however its columns are aligned
+has() {
+    tr -s ' ' < "$2" > "$scratch/squeezed"
+    if grep -qxF -- "$3" "$scratch/squeezed"; then
+        pass "$1"
+    else
+        fail "$1: $3" "$scratch/squeezed"
+    fi
+}
+
+check "run.sh -t makes the tables again" tables
+table=$scratch/table.txt
+csv=$results/bench.csv
+md=$results/bench.md
+
+has "the best of each, and who is before fpheap" "$table" \
+    "pair_sized ns 1.00 2.00 8.00 1.90 2.00 1.05 <-- mimalloc is first"
+has "medians, and no mark where fpheap is first" "$table" \
+    "pair_sized ns 1.00 2.30 10.00 4.00 2.30 0.57"
+has "the spread: quartiles over median" "$table" \
+    "pair_sized % 0.0 17.4 40.0 77.5"
+has "times are better when larger" "$table" \
+    "threads_mixed times - 1.70 1.80 - - 0.94 <-- glibc is first"
+has "rows that others lead are counted" "$table" \
+    "rows in which an allocator other than fpheap is first: 2 by minimum, 0 by median"
+has "what failed is said" "$table" "failed: mimalloc latency"
+has "what it was compiled with is said" "$table" "compiler 12.2.0"
+awk '/^medians/ { on = 1 } !NF { on = 0 } on { print $1 }' "$table" |
+    paste -s -d ' ' > "$scratch/rows"
+has "the order of rows is that of the list, not of the run" "$scratch/rows" \
+    "medians row pair_sized latency_p99 threads_mixed fifo_1 fifo_64 fifo_4k"
+
+has "CSV: columns" "$csv" "allocator,row,unit,n,min,median,q1,q3,max"
+has "CSV: figures" "$csv" "fpheap,pair_sized,ns,8,2.0,2.3,2.1,2.5,10"
+has "CSV: a single figure" "$csv" "glibc,latency_p99,tsc,1,800,800,800,800,800"
+check "CSV: one line for each allocator and row" \
+    test "$(wc -l < "$csv")" -eq 18
+
+has "Markdown: the best is bold" "$md" \
+    "| pair_sized | ns | 1.00 | 2.00 | 8.00 | **1.90** | 2.00 | 1.05 |"
+has "Markdown: fpheap's is, if it is the best" "$md" \
+    "| latency_p99 | tsc | - | **200** | 800 | - | - | 0.25 |"
+awk '/^## / { title = $0 } /^\| latency/ { print title; exit }' "$md" \
+    > "$scratch/title"
+has "Markdown: key rows first" "$scratch/title" "## Key rows, medians"
+
+# --- charts -------------------------------------------------------------------
+
+refuse "plots.sh needs a run" "make bench writes it" \
+    sh "$top/bench/plots.sh" "$scratch"
+if have gnuplot; then
+    touch "$results/bulk.svg"
+    check "plots.sh makes charts" sh "$top/bench/plots.sh" "$results"
+    for chart in pair fifo threads; do
+        check "there is a chart $chart" test -s "$results/$chart.svg"
+        if have xmllint; then
+            check "$chart is well-formed" xmllint --noout "$results/$chart.svg"
+        else
+            skip "$chart is well-formed" "no xmllint"
+        fi
+    done
+    check "its title is the question" \
+        grep -q "What does one object cost when N are outstanding" \
+        "$results/fifo.svg"
+    check "sizes like 4k are numbers" grep -q '>4k<' "$results/fifo.svg"
+    check "no chart is left of rows that were not run" \
+        test ! -e "$results/bulk.svg"
+else
+    skip "plots.sh makes charts" "no gnuplot"
+fi
+
+# --- run.sh -------------------------------------------------------------------
+
+# A program of this name fails in the row "bad", and says what it was asked.
+mkdir "$scratch/bin"
+program() {
+    cat > "$scratch/bin/bench_$1" << 'SHELL'
+#!/bin/sh
+repeats=1
+while getopts alr:x option; do
+    case $option in
+    a) echo "compiler  none"; exit ;;
+    l) printf '%s\n' pair mixed bad; exit ;;
+    r) repeats=$OPTARG ;;
+    esac
+done
+shift $((OPTIND - 1))
+[ "$1" != bad ] || { echo "I am bad" >&2; exit 1; }
+while [ "$repeats" -gt 0 ]; do
+    echo "$1 ns $repeats"
+    repeats=$((repeats - 1))
+done
+SHELL
+    chmod +x "$scratch/bin/bench_$1"
+}
+program floor
+program fpheap
+
+# suite ROUNDS ROW... - run.sh with these programs
+suite() {
+    local rounds=$1
+    shift
+    BENCH_DIR=$scratch/bin ALLOCATORS="floor fpheap" ROUNDS=$rounds REPEATS=2 \
+        OUT=$scratch/bin/results sh "$top/bench/run.sh" "$@"
+}
+
+check "run.sh runs" suite 3 pair mixed
+has "each round counts" "$scratch/bin/results/bench.csv" \
+    "fpheap,mixed,ns,6,1,1,1,2,2"
+check "quick" suite 3 -q pair
+has "quick is one round of two" "$scratch/bin/results/bench.csv" \
+    "floor,pair,ns,2,1,1,1,2,2"
+check "the rows of the run before are kept" \
+    grep -q mixed "$scratch/bin/results/raw.old.txt"
+refuse "a row that nobody has" "no row has 'nonsense' in its name" \
+    suite 1 pair nonsense
+refuse "an allocator that fails is an error" "floor fails in bad" suite 2
+has "but the others go on" "$scratch/bin/results/bench.csv" \
+    "floor,mixed,ns,4,1,1,1,2,2"
+finish
