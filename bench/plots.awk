@@ -13,6 +13,7 @@ NR > 1 && $2 ~ rows && $3 == wanted_unit && \
 !index(" " leave_out " ", " " $1 " ") {
     label = $2
     gsub(cut, "", label)
+    label = label == "" ? "plain" : label
     x = number(label)
     if (kind == "lines" && x == "")
         next
@@ -122,7 +123,7 @@ function y_axis(    is_log, low, high, v, text, power, m, sparse)
     }
     print "set logscale y"
     low = round_number(least * (kind == "bars" ? 0.7 : 0.95), 0)
-    high = round_number(most * (kind == "bars" ? 1.5 : 1.05), 1)
+    high = round_number(most * (kind == "bars" ? 2 : 1.05), 1)
     printf "set yrange [%g:%g]\n", low * 0.995, high * 1.005
     sparse = high > 20000 * low
     for (power = power_of_ten(low); power <= high; power *= 10)
@@ -155,7 +156,7 @@ function x_axis(    i, text, every, wide)
                                 place[labels[i]])
     printf "set xtics (%s)", text
     if (kind != "lines" && n_places * (wide + 1) * 8 > width - 260)
-        printf " rotate by -25"
+        printf " rotate by -25\nset bmargin at screen 0.26"
     print ""
     printf "set xlabel \"%s\"\n", x_label
 }
@@ -178,9 +179,9 @@ function head()
            "background \"#ffffff\"\n", width
     printf "set output \"%s\"\n", out
     printf "set label 1 \"%s\" at screen 0.015,0.955 font \"sans,17\"\n", title
-    printf "set label 2 \"median of %d repeats%s\" at screen 0.015,0.025 " \
+    printf "set label 2 \"median of %d repeat%s%s\" at screen 0.015,0.025 " \
            "font \"sans,10\" textcolor rgb \"#666666\"\n", repeats,
-           footer == "" ? "" : "; " footer
+           repeats == 1 ? "" : "s", footer == "" ? "" : "; " footer
     print "set tmargin at screen 0.89"
     printf "set bmargin at screen %s\n", x_label == "" ? "0.14" : "0.17"
     print "set key outside right top reverse Left samplen 2 spacing 1.15"

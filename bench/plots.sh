@@ -68,17 +68,19 @@ chart random lines ns '^random_' '^random_' "$out" "$each" \
     'What does one object cost when N are outstanding, any one freed next?'
 chart size lines ns '^size_' '^size_' 'size in bytes' "$each" \
     'What does one object cost, by its size?'
-chart mixed bars ns '^mixed' '^$' '' "$each" \
+chart mixed bars ns '^mixed' '^mixed_' 'sizes, and what is done besides' "$each" \
     'What does one object cost among others of many sizes?'
 
 chart pipeline lines ns '^pipeline_' '^pipeline_' "$burst" 'ns per object' \
     'What does one object cost from core to core in bursts of N?'
-chart pipeline_touch lines ns '^pipeline_touch_' '^pipeline_touch_' "$burst" \
-    'ns per object' \
-    'What does one object cost from core to core in bursts of N, written and read?'
+chart pipeline_touch bars ns '^pipeline_(ahead_|touch_|prefetch_)?32$' \
+    '^pipeline_|_?32$' 'what is done with the objects' 'ns per object' \
+    'What does one object cost from core to core if it is touched, in bursts of 32?'
 chart threads bars times '^threads_' '^threads_' 'what the threads do' \
     'work done, in times that of one thread (more is better)' \
     'How much more do two or more threads do than one?'
+chart threads_shared bars ns '^threads_.*shared' '^threads_' '' \
+    'ns per object' 'What does one object cost if any of eight threads may free it?'
 classic='^(larson|xmalloc|cache_scratch|cache_thrash|threadtest|mstress)'
 for unit in ns ms times; do
     case $unit in
@@ -113,16 +115,26 @@ chart latency steps tsc '^latency_' '^latency_' "$share" "$ticks" \
 chart hammered steps tsc '^hammered_' '^hammered_' "$share" "$ticks" \
     'How long does one allocation take while another thread hammers the heap?'
 
-chart memory bars x '^memory_' '^memory_' '' \
-    'memory used, in times the bytes requested' \
+chart memory bars x '^memory_(resident|grow|shrink|shift_.*|flow_peak)$' \
+    '^memory_' '' 'resident memory, in times the bytes requested' \
     'How much memory is used for the bytes requested?'
-chart traces bars ms '^trace_' '^trace_' 'recorded program' 'ms for the trace' \
-    'How long do the allocations of real programs take?'
-chart traces_ns bars ns '^trace_' '^trace_' 'recorded program' \
-    'ns per operation' 'What do the allocations of real programs cost?'
-chart traces_memory bars x '^trace_' '^trace_' 'recorded program' \
-    'peak memory, in times the bytes live' \
-    'How much memory do the allocations of real programs take?'
+chart memory_flow bars x '^memory_flow$' '^memory_' '' \
+    'the most memory at the end, in times that at the beginning' \
+    'Does a heap grow while one thread allocates and another frees?'
+chart startup bars us '^startup' '^$' '' 'microseconds' \
+    'How long does it take to the first object?'
+chart first_touch bars ns '^first_touch$' '^$' '' 'ns per object' \
+    'What does one object of 256 bytes cost whose memory is touched for the first time?'
+chart traces bars ns '^trace_' '^trace_' 'recorded program' \
+    'ns per allocation or free' 'What do the allocations of real programs cost?'
+chart traces_ms bars ms '^trace_' '^trace_' 'recorded program' \
+    'ms for the trace' 'How long do the allocations of real programs take?'
+chart traces_peak bars x '^trace_.*_peak$' '^trace_|_peak$' \
+    'recorded program' 'peak of resident memory, in times that of the live bytes' \
+    'How much memory do real programs take at most?'
+chart traces_memory bars x '^trace_.*_frag$' '^trace_|_frag$' \
+    'recorded program' 'resident memory over time, in times the live bytes' \
+    'How much memory do real programs take, over time?'
 
 if [ -s "$scratch/all" ]; then
     gnuplot "$scratch/all"
