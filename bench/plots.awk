@@ -62,6 +62,11 @@ function set_colours()
     colour["tcmalloc"] = "#ff9f1c"
     colour["rte_malloc"] = "#8c564b"
     colour["mempool"] = "#00a6a6"
+    colour["mempool_stack"] = "#005f73"
+    colour["mempool_lf"] = "#7bdff2"
+    colour["mempool_nostv"] = "#84a98c"
+    colour["mempool_stack_nostv"] = "#2f5d50"
+    colour["mempool_lf_nostv"] = "#b7e4c7"
     n_spare = split("#5f0f40 #a7c957 #3a86ff #b5838d #606c38 #ffd166 #00798c " \
                     "#bc6c25 #c77dff #4a4e69 #80ed99 #00bbf9", spare, " ")
 }

@@ -125,10 +125,8 @@ chart startup bars us '^startup' '^$' '' 'microseconds' \
     'How long does it take to the first object?'
 chart first_touch bars ns '^first_touch$' '^$' '' 'ns per object' \
     'What does one object of 256 bytes cost whose memory is touched for the first time?'
-chart traces bars ns '^trace_' '^trace_' 'recorded program' \
-    'ns per allocation or free' 'What do the allocations of real programs cost?'
-chart traces_ms bars ms '^trace_' '^trace_' 'recorded program' \
-    'ms for the trace' 'How long do the allocations of real programs take?'
+chart traces bars ns '^trace_.*_time$' '^trace_|_time$' 'recorded program' \
+    'ns per call' 'What do the allocations of real programs cost?'
 chart traces_peak bars x '^trace_.*_peak$' '^trace_|_peak$' \
     'recorded program' 'peak of resident memory, in times that of the live bytes' \
     'How much memory do real programs take at most?'

@@ -28,6 +28,7 @@ rounds=${ROUNDS:-3}
 repeats=${REPEATS:-5}
 events=${EVENTS:-5000000} # in a trace
 budget=${BUDGET:-0}
+started=$(date +%s)
 only_list=false
 only_tables=false
 
@@ -224,8 +225,8 @@ record_traces() {
 # progress NAME ROW - one line, rewritten
 progress() {
     left=$((n_done == 0 ? 0 : (now - begun) * (n_all - n_done) / n_done))
-    if [ "$budget" -ne 0 ] && [ $((begun + budget - now)) -lt "$left" ]; then
-        left=$((begun + budget - now))
+    if [ "$budget" -ne 0 ] && [ $((started + budget - now)) -lt "$left" ]; then
+        left=$((started + budget - now))
     fi
     [ -t 2 ] || return 0
     printf '\rbench: %3d %%, %d:%02d left; round %d of %d: %s %s\033[K' \
@@ -259,7 +260,7 @@ measure_all() {
         [ -t 2 ] || say "round $round of $rounds${left:+, $left s left}"
         while read -r name row; do
             now=$(date +%s)
-            if [ "$budget" -ne 0 ] && [ $((now - begun)) -ge "$budget" ]; then
+            if [ "$budget" -ne 0 ] && [ $((now - started)) -ge "$budget" ]; then
                 echo "$row" >> "$scratch/left_out"
                 continue
             fi
@@ -291,7 +292,7 @@ measure_all
 sed 's/^/# failed /' "$scratch/failed" >> "$out/raw.txt"
 [ ! -t 2 ] || printf '\r\033[K' >&2
 tables
-echo "took $((now - begun)) s; the figures are in $(realpath "$out")"
+echo "took $((now - started)) s; the figures are in $(realpath "$out")"
 if [ -s "$scratch/left_out" ]; then
     echo "no time was left for: $(sort -u "$scratch/left_out" | paste -s -d ' ')"
 fi
