@@ -9,6 +9,11 @@ BEGIN {
     set_colours()
 }
 
+NR > 1 && !($1 in met) {
+    met[$1] = 1
+    columns[++n_columns] = $1
+}
+
 NR > 1 && $2 ~ rows && $3 == wanted_unit && \
 !index(" " leave_out " ", " " $1 " ") {
     label = $2
@@ -17,10 +22,7 @@ NR > 1 && $2 ~ rows && $3 == wanted_unit && \
     x = number(label)
     if (kind == "lines" && x == "")
         next
-    if (!($1 in is_series)) {
-        is_series[$1] = 1
-        series[++n_series] = $1
-    }
+    drawn[$1] = 1
     if (!(label in place)) {
         labels[++n_places] = label
         place[label] = kind == "lines" ? x : n_places
@@ -61,12 +63,12 @@ function set_colours()
     colour["mimalloc"] = "#9467bd"
     colour["tcmalloc"] = "#ff9f1c"
     colour["rte_malloc"] = "#8c564b"
-    colour["mempool"] = "#00a6a6"
-    colour["mempool_stack"] = "#005f73"
-    colour["mempool_lf"] = "#7bdff2"
-    colour["mempool_nostv"] = "#84a98c"
-    colour["mempool_stack_nostv"] = "#2f5d50"
-    colour["mempool_lf_nostv"] = "#b7e4c7"
+    colour["mp_ring"] = colour["mempool"] = "#00a6a6"
+    colour["mp_stack"] = "#005f73"
+    colour["mp_lf"] = "#7bdff2"
+    colour["mp_ring_nostv"] = "#84a98c"
+    colour["mp_stack_nostv"] = "#2f5d50"
+    colour["mp_lf_nostv"] = "#b7e4c7"
     n_spare = split("#5f0f40 #a7c957 #3a86ff #b5838d #606c38 #ffd166 #00798c " \
                     "#bc6c25 #c77dff #4a4e69 #80ed99 #00bbf9", spare, " ")
 }
@@ -246,6 +248,9 @@ function plot(    s)
 }
 
 END {
+    for (i = 1; i <= n_columns; i++)
+        if (columns[i] in drawn)
+            series[++n_series] = columns[i]
     if (!n_places || kind != "bars" && n_places < 2)
         exit
     width = 240 + 17 * n_series * n_places

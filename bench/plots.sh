@@ -110,10 +110,17 @@ chart percpu_grow lines ns '^percpu_grow_' '^percpu_grow_' \
 
 ticks='ticks of the time stamp counter'
 share='share of the calls that took no longer'
-chart latency steps tsc '^latency_' '^latency_' "$share" "$ticks" \
-    'How long does one allocation take, at worst?'
-chart hammered steps tsc '^hammered_' '^hammered_' "$share" "$ticks" \
-    'How long does one allocation take while another thread hammers the heap?'
+for what in alloc free; do
+    case $what in
+    alloc) name= rows='(p|max)' call=allocation ;;
+    free) name=_free rows=free_ call=free ;;
+    esac
+    chart latency$name steps tsc "^latency_$rows" '^latency_(free_)?' "$share" \
+        "$ticks" "How long does one $call take, at worst?"
+    chart hammered$name steps tsc "^hammered_$rows" '^hammered_(free_)?' "$share" \
+        "$ticks" \
+        "How long does one $call take while another thread hammers the heap?"
+done
 
 chart memory bars x '^memory_(resident|grow|shrink|shift_.*|flow_peak)$' \
     '^memory_' '' 'resident memory, in times the bytes requested' \
