@@ -30,8 +30,11 @@
 #ifndef PEER_POOL
 #  define PEER_POOL 0
 #endif
-#ifndef PEER_POOL_ONLY
-#  define PEER_POOL_ONLY 0
+#ifndef PEER_ONE_SIZE
+#  define PEER_ONE_SIZE 0
+#endif
+#ifndef PEER_READY
+#  define PEER_READY 0
 #endif
 
 #ifndef PEER_STATISTICS
@@ -87,12 +90,32 @@ wanted(const char *name, char **names, int n, int exactly)
     return n == 0;
 }
 
+static int
+begins_with_any(const char *name, const char *const *prefixes)
+{
+    for (; *prefixes != NULL; prefixes++)
+        if (strncmp(name, *prefixes, strlen(*prefixes)) == 0)
+            return 1;
+    return 0;
+}
+
 /* What this peer cannot do it leaves out, without a word: the table has "-". */
 static int
 can_do(const row *r)
 {
+    static const char *const one_size[] = {
+        "pair_", "bulk_", "lifo_", "fifo_", "random_", "pipeline_",
+        "threads_pair", "pool_", "percpu_", NULL
+    };
+    static const char *const many[] = { "percpu_", NULL }; /* not for a look */
+    static const char *const at_start[] = {
+        "memory", "startup", "first_touch", NULL
+    };
+
     return r->run != NULL
-        && (!PEER_POOL_ONLY || strncmp(r->name, "pool_", 5) == 0);
+        && (!PEER_ONE_SIZE || begins_with_any(r->name, one_size))
+        && (STEPS >= 1u << 20 || repeats >= 5 || !begins_with_any(r->name, many))
+        && (!PEER_READY || !begins_with_any(r->name, at_start));
 }
 
 #define LONGEST 600 /* seconds after which a row counts as hung */

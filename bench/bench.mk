@@ -9,10 +9,16 @@ BRANCHES = $(shell flag=-Wa,-mbranches-within-32B-boundaries; echo 'int x;' | \
 
 PEERS    = $(patsubst bench/peer_%.h,$(B)/bench_%, \
                $(filter-out $(NO_DPDK),$(wildcard bench/peer_*.h)))
+# Those that cannot be built: DPDK's without it, and one by gcc only.
 NO_DPDK  = $(shell pkg-config --exists libdpdk 2> /dev/null || \
-               echo bench/peer_mempool.h)
+               echo bench/peer_mempool.h bench/peer_rte_malloc.h) \
+           $(shell pkg-config --exists libdpdk 2> /dev/null && \
+               echo 'int x;' | $(CC) -Werror -mno-stv -x c -c - \
+                   -o /dev/null 2> /dev/null || \
+               echo bench/peer_mempool_nostv.h)
+DPDK_PEERS = $(addprefix $(B)/bench_,mempool mempool_nostv rte_malloc)
 
-bench: $(PEERS) $(B)/bench ## fpheap beside a floor and four mallocs, all rows
+bench: $(PEERS) $(B)/bench ## fpheap beside a floor, mallocs and DPDK, all rows
 	@$(B)/bench
 
 bench-quick: $(PEERS) $(B)/bench ## the same, less exactly, in under two minutes
@@ -29,8 +35,10 @@ $(PEERS): $(B)/bench_%: bench/peer_%.h bench/bench.c $(wildcard bench/*.h) \
 	    -pthread
 
 $(B)/bench_header: bench/peer_fpheap.h
-$(B)/bench_mempool: PEER_CFLAGS = $(shell pkg-config --cflags libdpdk)
-$(B)/bench_mempool: PEER_LIBS = $(LIBS_DPDK)
+$(DPDK_PEERS): PEER_CFLAGS = $(shell pkg-config --cflags libdpdk)
+$(DPDK_PEERS): PEER_LIBS = $(LIBS_DPDK)
+$(B)/bench_mempool_nostv: bench/peer_mempool.h
+$(B)/bench_mempool_nostv: PEER_CFLAGS += -mno-stv
 
 $(B)/bench: bench/run.sh | $(B)
 	ln -sf ../bench/run.sh $@

@@ -11,9 +11,13 @@ static fpheap *bench_heap;
 static fpheap *
 bench_heap_open(const stock *s)
 {
+    fpheap_provider provider;
+    fpheap_config   config = { .provider = &provider };
+
     if (bench_heap != NULL)
         return bench_heap;
-    bench_heap = fpheap_create("bench", NULL);
+    fpheap_provider_mmap(&provider, wants_hugepages() ? FPHEAP_HUGETLB : 0);
+    bench_heap = fpheap_create("bench", &config);
     if (bench_heap == NULL
         || (s->bytes != 0
             && fpheap_reserve(bench_heap, s->bytes, FPHEAP_ANY_NODE) != 0)) {

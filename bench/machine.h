@@ -16,7 +16,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define STEPS     (1u << 20) /* operations in one repeat of most rows */
+#ifdef PEER_STEPS
+#  define STEPS   PEER_STEPS
+#else
+#  define STEPS   (1u << 20) /* operations in one repeat of most rows */
+#endif
 #define LINE      64         /* bytes in a cache line */
 #define MIXED_MIN 16u
 #define MIXED_MAX 2048u

@@ -19,8 +19,15 @@
  *     peer_statistics      bytes in use as the allocator counts them; 0 if it
  *                          cannot say
  *
- * With PEER_POOL also the following, for objects of one size; with
- * PEER_POOL_ONLY only the rows pool_* run:
+ *     PEER_ONE_SIZE        1: it has objects of one size, and their number is
+ *                          known beforehand (see stock); else 0 or nothing
+ *     PEER_STEPS           operations in one repeat, for a slow peer; a power
+ *                          of two, at least 4096; rows of a million objects
+ *                          need 5 repeats then
+ *     PEER_READY           1: its memory is obtained when it starts, which takes
+ *                          long: no rows about memory and start-up
+ *
+ * With PEER_POOL also the following, for objects of one size:
  *
  *     peer_pool            what each call gets
  *     peer_pool_prepare    once, before the clock starts
@@ -33,6 +40,8 @@
 #define BENCH_PEER_H
 
 #include <stddef.h>
+#include <stdlib.h>
+#include <sys/mman.h>
 
 /* What a row is going to use. */
 typedef struct stock {
@@ -46,6 +55,28 @@ typedef struct memory_use {
     size_t obtained;   /* from the system */
     size_t in_use;     /* of that, in slabs, large objects and records */
 } memory_use;
+
+/* run.sh sets it when hugepages are reserved and the row is to use them. */
+static inline int
+wants_hugepages(void)
+{
+    return getenv("BENCH_HUGE") != NULL;
+}
+
+/* Address space for objects, in hugepages if the others have them: transparent
+ * ones, for these need not be counted beforehand. */
+static inline void *
+map_objects(size_t bytes)
+{
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (p == MAP_FAILED)
+        return NULL;
+    if (wants_hugepages())
+        (void)madvise(p, bytes, MADV_HUGEPAGE);
+    return p;
+}
 
 #define BENCH_INLINE static inline __attribute__((always_inline, unused))
 

@@ -16,6 +16,24 @@ typedef int peer;
 
 static __thread void **floor_top[FPH_CLASSES];
 
+#define FLOOR_BYTES ((size_t)1 << 36) /* of address space */
+
+static char  *floor_memory;
+static size_t floor_used;
+
+/* Objects of all classes lie in one mapping, one class after the other. */
+static char *
+floor_objects(size_t bytes)
+{
+    if (floor_memory == NULL)
+        floor_memory = map_objects(FLOOR_BYTES);
+    if (floor_memory == NULL)
+        return NULL;
+    bytes = (bytes + 4095) / 4096 * 4096;
+    return floor_memory
+           + __atomic_fetch_add(&floor_used, bytes, __ATOMIC_RELAXED);
+}
+
 /* Room for the objects, and for as many more that come from elsewhere.  The
  * objects are address space: they cost memory only where a row touches them. */
 static void
@@ -23,13 +41,12 @@ floor_fill(unsigned class_index, size_t size, unsigned each)
 {
     size_t bytes = (size_t)each * size;
     size_t slots = 2 * (size_t)each + 16;
-    char  *objects = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char  *objects = floor_objects(bytes);
     void **stack = mmap(NULL, slots * sizeof *stack, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     unsigned i;
 
-    if (objects == MAP_FAILED || (void *)stack == MAP_FAILED) {
+    if (objects == NULL || (void *)stack == MAP_FAILED) {
         fprintf(stderr, "bench: no memory for the floor\n");
         exit(1);
     }

@@ -33,11 +33,10 @@ static size_t              least_used;
 static uint8_t             least_map[LEAST_BYTES >> LEAST_PAGE];
 
 static void *
-least_map_memory(size_t bytes, int populate)
+least_slots(size_t bytes)
 {
-    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE
-                   | MAP_ANONYMOUS | (populate ? MAP_POPULATE : MAP_NORESERVE),
-                   -1, 0);
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 
     if (p == MAP_FAILED) {
         fprintf(stderr, "bench: no memory for the least\n");
@@ -56,7 +55,7 @@ least_fill(unsigned class_index, size_t size, unsigned each)
     size_t     end;
     unsigned   i;
 
-    bin->base = bin->top = least_map_memory(slots * sizeof *bin->base, 1);
+    bin->base = bin->top = least_slots(slots * sizeof *bin->base);
     bin->limit = bin->base + slots;
     for (i = each; i-- > 0;)
         *bin->top++ = objects + (size_t)i * size;
@@ -72,7 +71,9 @@ peer_prepare(const stock *s)
     size_t size;
 
     if (least_memory == NULL)
-        least_memory = least_map_memory(LEAST_BYTES, 0);
+        least_memory = map_objects(LEAST_BYTES);
+    if (least_memory == NULL)
+        exit(1);
     least_table[3] = least_bins;
     for (size = (s->smallest + 15) / 16 * 16; ; size += 16) {
         unsigned class_index = fph_class_of(size);

@@ -1,105 +1,98 @@
 /* DPDK's rte_mempool, with a cache as large as fpheap's magazine: the rows of
- * pools only.  Built where pkg-config finds libdpdk.  No hugepages are needed,
- * and each row's process is a primary one. */
-#include <rte_eal.h>
-#include <rte_mempool.h>
+ * one size and of pools.  BENCH_OPS in the environment names what is behind the
+ * cache: ring_mp_mc (the default), stack or lf_stack.  Built where pkg-config
+ * finds libdpdk. */
+#include "dpdk.h"
 
-#include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
+#include <rte_mempool.h>
 
 #define PEER_NAME "mempool"
 #define PEER_BARE 0
 #define PEER_POOL 1
-#define PEER_POOL_ONLY 1
+#define PEER_ONE_SIZE 1
 
-/* For the rows that are compiled and left out. */
-typedef int peer;
+typedef struct rte_mempool *peer;
 
+static struct rte_mempool *mempool;
+
+static void
+mempool_open(const stock *s)
+{
+    const char *ops = getenv("BENCH_OPS");
+
+    mempool = rte_mempool_create_empty("bench", s->each, (unsigned)s->largest,
+                                       RTE_MEMPOOL_CACHE_MAX_SIZE, 0,
+                                       SOCKET_ID_ANY, 0);
+    if (mempool == NULL
+        || rte_mempool_set_ops_byname(mempool, ops != NULL ? ops : "ring_mp_mc",
+                                      NULL) != 0
+        || rte_mempool_populate_default(mempool) < 0) {
+        fprintf(stderr, "bench: no mempool\n");
+        exit(1);
+    }
+}
+
+/* An object has a header and is padded to whole cache lines, of which one more
+ * makes the number odd; the slots of a stack take 16 bytes each. */
 static peer
 peer_prepare(const stock *s)
 {
-    (void)s;
-    abort();
+    dpdk_thread(s->each * (s->largest + 3 * RTE_CACHE_LINE_SIZE + 32));
+    if (mempool == NULL)
+        mempool_open(s);
+    return mempool;
 }
 
 static memory_use
 peer_memory(void)
 {
-    abort();
-}
+    memory_use unknown = { 0, 0 };
 
-#define peer_alloc(p, size)               ((void)(p), (void *)NULL)
-#define peer_free(p, object, size)        ((void)(p))
-#define peer_free_sized(p, object, size)  ((void)(p))
-#define peer_alloc_bulk(p, size, list, n) ((void)(p), -1)
-#define peer_free_bulk(p, list, n, size)  ((void)(p))
-
-typedef struct rte_mempool *peer_pool;
-
-/* On the processor that the row is pinned to. */
-static void
-mempool_start(void)
-{
-    char  cpu[16];
-    char  prefix[48];
-    char *argv[] = { (char[]){ "bench" }, (char[]){ "--no-huge" },
-                     (char[]){ "--no-pci" }, (char[]){ "-m" },
-                     (char[]){ "1024" }, (char[]){ "--no-telemetry" },
-                     (char[]){ "--no-shconf" },
-                     (char[]){ "--log-level=*:error" }, prefix,
-                     (char[]){ "-l" }, cpu, NULL };
-
-    snprintf(cpu, sizeof cpu, "%d", sched_getcpu());
-    snprintf(prefix, sizeof prefix, "--file-prefix=bench%d", (int)getpid());
-    if (rte_eal_init((int)(sizeof argv / sizeof argv[0]) - 1, argv) < 0) {
-        fprintf(stderr, "bench: DPDK does not start\n");
-        exit(1);
-    }
-    (void)rmdir(rte_eal_get_runtime_dir()); /* nothing is in it */
-}
-
-static peer_pool
-peer_pool_prepare(const stock *s)
-{
-    struct rte_mempool *pool;
-
-    mempool_start();
-    pool = rte_mempool_create("bench", s->each * 4 - 1, (unsigned)s->largest,
-                              RTE_MEMPOOL_CACHE_MAX_SIZE, 0, NULL, NULL, NULL,
-                              NULL, SOCKET_ID_ANY, 0);
-    if (pool == NULL) {
-        fprintf(stderr, "bench: no mempool\n");
-        exit(1);
-    }
-    return pool;
+    return unknown;
 }
 
 BENCH_INLINE void *
-peer_pool_get(peer_pool pool)
+peer_alloc(peer p, size_t size)
 {
     void *object = NULL;
 
-    if (rte_mempool_get(pool, &object) != 0)
+    (void)size;
+    if (rte_mempool_get(p, &object) != 0)
         abort();
     return object;
 }
 
 BENCH_INLINE void
-peer_pool_put(peer_pool pool, void *object)
+peer_free(peer p, void *object, size_t size)
 {
-    rte_mempool_put(pool, object);
-}
-
-BENCH_INLINE int
-peer_pool_get_bulk(peer_pool pool, void **objects, unsigned n)
-{
-    return rte_mempool_get_bulk(pool, objects, n);
+    (void)size;
+    rte_mempool_put(p, object);
 }
 
 BENCH_INLINE void
-peer_pool_put_bulk(peer_pool pool, void **objects, unsigned n)
+peer_free_sized(peer p, void *object, size_t size)
 {
-    rte_mempool_put_bulk(pool, objects, n);
+    peer_free(p, object, size);
 }
+
+BENCH_INLINE int
+peer_alloc_bulk(peer p, size_t size, void **objects, unsigned n)
+{
+    (void)size;
+    return rte_mempool_get_bulk(p, objects, n);
+}
+
+BENCH_INLINE void
+peer_free_bulk(peer p, void **objects, unsigned n, size_t size)
+{
+    (void)size;
+    rte_mempool_put_bulk(p, objects, n);
+}
+
+typedef peer peer_pool;
+
+#define peer_pool_prepare(s)             peer_prepare(s)
+#define peer_pool_get(pool)              peer_alloc(pool, 0)
+#define peer_pool_put(pool, object)      peer_free(pool, object, 0)
+#define peer_pool_get_bulk(pool, list, n) peer_alloc_bulk(pool, 0, list, n)
+#define peer_pool_put_bulk(pool, list, n) peer_free_bulk(pool, list, n, 0)

@@ -178,7 +178,7 @@ run_lifo(const row *r)
     peer p = prepare_outstanding(64, r->n);
 
     live = own_memory(r->n * sizeof *live);
-    REPEAT(r, "ns", STEPS, lifo_steps(p, 64, r->n));
+    REPEAT(r, "ns", r->n > STEPS ? r->n : STEPS, lifo_steps(p, 64, r->n));
 }
 
 static void
@@ -219,34 +219,38 @@ run_random_2k(const row *r)
     REPEAT(r, "ns", STEPS, random_steps(p, 2048));
 }
 
+/* One row for each number of objects. */
+#define BULKS(name_, run_) \
+    { name_ "1", run_, 1 }, \
+    { name_ "2", run_, 2 }, \
+    { name_ "4", run_, 4 }, \
+    { name_ "8", run_, 8 }, \
+    { name_ "16", run_, 16 }, \
+    { name_ "32", run_, 32 }, \
+    { name_ "64", run_, 64 }, \
+    { name_ "128", run_, 128 }, \
+    { name_ "256", run_, 256 }
+
+#define OUTSTANDING(name_, run_) \
+    { name_ "1", run_, 1 }, \
+    { name_ "8", run_, 8 }, \
+    { name_ "64", run_, 64 }, \
+    { name_ "512", run_, 512 }, \
+    { name_ "4096", run_, 4096 }, \
+    { name_ "32768", run_, 32768 }, \
+    { name_ "262144", run_, 262144 }
+
 #define ROWS_ONE \
     { "pair_sized", run_pair_sized, 1 }, \
     { "pair_unsized", run_pair_unsized, 1 }, \
     { "pair_variable", run_pair_variable, 1 }, \
-    { "bulk_8", run_bulk, 8 }, \
-    { "bulk_32", run_bulk, 32 }, \
-    { "bulk_64", run_bulk, 64 }, \
-    { "bulk_256", run_bulk, 256 }, \
-    { "lifo_32", run_lifo, 32 }, \
-    { "lifo_256", run_lifo, 256 }, \
-    { "lifo_4096", run_lifo, 4096 }, \
-    { "lifo_32768", run_lifo, 32768 }, \
-    { "lifo_262144", run_lifo, 262144 }, \
-    { "fifo_32", run_fifo, 32 }, \
-    { "fifo_256", run_fifo, 256 }, \
-    { "fifo_4096", run_fifo, 4096 }, \
-    { "fifo_32768", run_fifo, 32768 }, \
-    { "fifo_262144", run_fifo, 262144 }, \
-    { "fifo_sized_32", run_fifo_sized, 32 }, \
-    { "fifo_sized_256", run_fifo_sized, 256 }, \
+    BULKS("bulk_", run_bulk), \
+    OUTSTANDING("lifo_", run_lifo), \
+    OUTSTANDING("fifo_", run_fifo), \
+    { "fifo_sized_64", run_fifo_sized, 64 }, \
     { "fifo_sized_4096", run_fifo_sized, 4096 }, \
-    { "fifo_sized_32768", run_fifo_sized, 32768 }, \
     { "fifo_sized_262144", run_fifo_sized, 262144 }, \
-    { "random_32", run_random, 32 }, \
-    { "random_256", run_random, 256 }, \
-    { "random_4096", run_random, 4096 }, \
-    { "random_32768", run_random, 32768 }, \
-    { "random_262144", run_random, 262144 }, \
+    OUTSTANDING("random_", run_random), \
     { "random_2k_262144", run_random_2k, 262144 }
 
 #endif /* BENCH_ROWS_ONE_H */

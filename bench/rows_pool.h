@@ -58,9 +58,6 @@ run_pool_bulk(const row *r)
 
 #define ROWS_POOL \
     { "pool_pair", run_pool_pair, 1 }, \
-    { "pool_bulk_8", run_pool_bulk, 8 }, \
-    { "pool_bulk_32", run_pool_bulk, 32 }, \
-    { "pool_bulk_64", run_pool_bulk, 64 }, \
-    { "pool_bulk_256", run_pool_bulk, 256 }
+    BULKS("pool_bulk_", run_pool_bulk)
 
 #endif /* BENCH_ROWS_POOL_H */

@@ -49,7 +49,8 @@ done
 shift $((OPTIND - 1))
 
 scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+. "$here/hugepages.sh"
+trap 'hugepages_end; rm -rf "$scratch"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
@@ -77,20 +78,34 @@ library() {
         sed -n '1s/.* => //p'
 }
 
-# run NAME ROW... - one round of one allocator
+# run NAME ARGUMENT... - the program of an allocator, in hugepages unless the last
+# argument is a row about memory itself
 run() {
     name=$1
     shift
-    case $name in
-    glibc)
-        "$dir/bench_malloc" -r "$repeats" "$@" ;;
-    jemalloc | mimalloc | tcmalloc)
-        path=$(library "$name")
-        BENCH_LIBRARY=$(basename "$path") LD_PRELOAD=$path \
-            "$dir/bench_malloc" -r "$repeats" "$@" ;;
-    *)
-        "$dir/bench_$name" -r "$repeats" "$@" ;;
+    for last; do :; done
+    case $have_hugepages,$last in
+    false,* | *,memory* | *,startup* | *,first_touch* | *,-l | *,-a) set_huge= ;;
+    *) set_huge=$(with_hugepages "$name") ;;
     esac
+    program=$name
+    settings=
+    case $name in
+    glibc) program=malloc ;;
+    jemalloc | mimalloc | tcmalloc)
+        program=malloc
+        path=$(library "$name")
+        settings="BENCH_LIBRARY=$(basename "$path") LD_PRELOAD=$path" ;;
+    mp_ring | mp_ring_nostv) settings=BENCH_OPS=ring_mp_mc ;;
+    mp_stack | mp_stack_nostv) settings=BENCH_OPS=stack ;;
+    mp_lf | mp_lf_nostv) settings=BENCH_OPS=lf_stack ;;
+    esac
+    case $name in
+    mp_*_nostv) program=mempool_nostv ;;
+    mp_*) program=mempool ;;
+    esac
+    # shellcheck disable=SC2086
+    env $set_huge $settings "$dir/bench_$program" -r "$repeats" "$@"
 }
 
 if [ -z "${ALLOCATORS:-}" ]; then
@@ -103,9 +118,12 @@ if [ -z "${ALLOCATORS:-}" ]; then
         fi
     done
     if [ -x "$dir/bench_mempool" ]; then
-        ALLOCATORS="$ALLOCATORS mempool"
+        ALLOCATORS="$ALLOCATORS rte_malloc mp_ring mp_stack mp_lf"
     else
-        echo "bench: rte_mempool (libdpdk-dev) is not installed" >&2
+        echo "bench: DPDK (libdpdk-dev) is not installed" >&2
+    fi
+    if [ -x "$dir/bench_mempool_nostv" ]; then
+        ALLOCATORS="$ALLOCATORS mp_ring_nostv"
     fi
 fi
 
@@ -273,6 +291,7 @@ measure_all() {
     now=$(date +%s)
 }
 
+have_hugepages=false
 if $only_tables; then
     [ -r "$out/raw.txt" ] || die "there is no $out/raw.txt"
     tables
@@ -287,6 +306,7 @@ if $only_list; then
 fi
 choose "$@"
 record_traces
+hugepages_begin "$scratch"
 begin_raw
 measure_all
 sed 's/^/# failed /' "$scratch/failed" >> "$out/raw.txt"
