@@ -28,9 +28,12 @@ dpdk_huge_mb(void)
     return n * kb / 1024;
 }
 
+/* In small pages twice as much address space: no object of a mempool lies across
+ * two of them. */
 static void
 dpdk_init(size_t mb)
 {
+    int   huge = dpdk_huge_mb() >= mb;
     char  without[] = "--no-huge";
     char  in_memory[] = "--in-memory"; /* needs no mount */
     char  cpu[16];
@@ -41,10 +44,10 @@ dpdk_init(size_t mb)
                      (char[]){ "--iova-mode=va" },
                      (char[]){ "--log-level=*:error" }, prefix,
                      (char[]){ "-l" }, cpu, (char[]){ "-m" }, megabytes,
-                     dpdk_huge_mb() >= mb ? in_memory : without, NULL };
+                     huge ? in_memory : without, NULL };
 
     snprintf(cpu, sizeof cpu, "%d", sched_getcpu());
-    snprintf(megabytes, sizeof megabytes, "%zu", mb);
+    snprintf(megabytes, sizeof megabytes, "%zu", huge ? mb : 2 * mb);
     snprintf(prefix, sizeof prefix, "--file-prefix=bench%d", (int)getpid());
     if (rte_eal_init((int)(sizeof argv / sizeof argv[0]) - 1, argv) < 0) {
         fprintf(stderr, "bench: DPDK does not start\n");
