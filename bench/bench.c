@@ -109,7 +109,7 @@ can_do(const row *r)
     };
     static const char *const many[] = { "percpu_", NULL }; /* not for a look */
     static const char *const at_start[] = {
-        "memory", "startup", "first_touch", NULL
+        "memory", "trace", "startup", "first_touch", NULL
     };
 
     return r->run != NULL

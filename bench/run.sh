@@ -85,7 +85,8 @@ run() {
     shift
     for last; do :; done
     case $have_hugepages,$last in
-    false,* | *,memory* | *,startup* | *,first_touch* | *,-l | *,-a) set_huge= ;;
+    false,* | *,memory* | *,trace* | *,startup* | *,first_touch* | *,-[al])
+        set_huge= ;;
     *) set_huge=$(with_hugepages "$name") ;;
     esac
     program=$name
