@@ -665,7 +665,7 @@ typedef struct fph_bin {
     void **top;
     void **base;
     void **limit;
-} fph_bin;
+} __attribute__((aligned(4 * sizeof(void *)))) fph_bin; /* in one line */
 
 /* A thread's bins of one heap: all of them, and those of its node. */
 typedef struct fph_entry {
@@ -1256,7 +1256,8 @@ FPHEAP_API void fpheap_thread_leave(fpheap *heap);
 /*
  * fpheap_reserve - have memory ready
  *
- * bytes   that can be allocated on the node, in pages, without the provider
+ * bytes   that can be allocated on the node without the provider, in pages; of
+ *         each chunk one page serves small objects only
  * node    0 .. nodes - 1, or FPHEAP_ANY_NODE for the calling thread's
  *
  * The memory is touched and its chunks are set up, so nothing is left to fault
@@ -1606,7 +1607,8 @@ fph_head_of(const void *object)
 FPH_INLINE void
 fph_tally_add(fph_bin *bins, unsigned tag, size_t n, size_t bytes)
 {
-    fph_tally *tally = (fph_tally *)(void *)bins - FPHEAP_TAGS + tag;
+    char      *cache = (char *)bins - offsetof(fpheap_cache, bins);
+    fph_tally *tally = &((fpheap_cache *)(void *)cache)->tallies[tag];
 
     FPH_STORE(&tally->objects, tally->objects + n, RELAXED);
     FPH_STORE(&tally->bytes, tally->bytes + bytes, RELAXED);
@@ -5644,15 +5646,12 @@ fph_find_memory(fpheap *heap, int node, size_t chunks, fph_search *search)
 /* Have n slots of a magazine on their way here: another thread has most likely
  * written them last, and one at a time they cost a miss each. */
 static void
-fph_slots_fetch(void *const *slot, size_t n, int to_write)
+fph_slots_fetch(void *const *slot, size_t n)
 {
     size_t i;
 
     for (i = 0; i < n; i += FPH_LINE / sizeof *slot)
-        if (to_write)
-            __builtin_prefetch(&slot[i], 1);
-        else
-            __builtin_prefetch(&slot[i], 0);
+        __builtin_prefetch(&slot[i], 1 /* to write */);
 }
 
 /* Load a magazine in the place of what is loaded, which becomes the spare. */
@@ -5665,6 +5664,34 @@ fph_bin_exchange(fpheap_cache *cache, unsigned number, fph_magazine *magazine)
         fph_magazine_return(cache->heap->state, number,
                             fph_bin_spare(cache, number, loaded));
     fph_bin_load(cache, number, magazine);
+}
+
+/*
+ * Divide a full magazine: the loaded one is empty and the spare full, or the
+ * reverse.  The upper half, used last, is loaded, and either end is half a
+ * magazine away then.  (Exchanged as they are, a thread that stays at this edge
+ * would come here at every second call.)  n is half the capacity.
+ */
+static void
+fph_bin_halve(fpheap_cache *cache, unsigned number, size_t n)
+{
+    fph_magazine *full  = fph_bin_unload(cache, number);
+    fph_magazine *empty = fph_bin_spare(cache, number, NULL);
+
+    if (full == NULL || full->count == 0) {
+        fph_magazine *loaded = full;
+
+        full = empty;
+        empty = loaded;
+    }
+    if (full != NULL && empty != NULL) {
+        fph_magazine_set_count(full, full->count - n);
+        memcpy(empty->slot, full->slot + full->count, n * sizeof *full->slot);
+        fph_magazine_set_count(empty, n);
+    }
+    fph_bin_spare(cache, number, full);
+    if (empty != NULL)
+        fph_bin_load(cache, number, empty);
 }
 
 /* Claim objects for an empty bin.  Returns 0 if there is no memory for them, or
@@ -5695,20 +5722,26 @@ fph_bin_fill(fpheap_cache *cache, unsigned number, int *refused)
 static int
 fph_bin_refill(fpheap_cache *cache, unsigned number)
 {
-    fpheap       *heap   = cache->heap;
-    fph_search    search = FPH_SEARCH;
+    fpheap       *heap     = cache->heap;
+    size_t        capacity = fph_bin_class(heap->state, number)->magazine;
+    fph_search    search   = FPH_SEARCH;
     fph_magazine *full;
+    size_t        parked;
 
     do {
         if (cache->bins[number].next != NULL)
             return 0;
-        if (cache->spare[number] != NULL && cache->spare[number]->count != 0) {
+        parked = cache->spare[number] == NULL ? 0
+                                              : cache->spare[number]->count;
+        if (parked == capacity)
+            fph_bin_halve(cache, number, (capacity + 1) / 2);
+        else if (parked != 0)
             fph_bin_swap(cache, number);
+        if (parked != 0)
             return 0;
-        }
         full = fph_depot_get(heap->state, number);
         if (full != NULL) {
-            fph_slots_fetch(full->slot, full->count, 0 /* to_write */);
+            fph_slots_fetch(full->slot, full->count);
             fph_bin_exchange(cache, number, full);
             return 0;
         }
@@ -5725,13 +5758,18 @@ fph_bin_refill(fpheap_cache *cache, unsigned number)
 static int
 fph_bin_make_room(fpheap_cache *cache, unsigned number)
 {
-    fpheap       *heap = cache->heap;
+    fpheap       *heap     = cache->heap;
+    size_t        capacity = fph_bin_class(heap->state, number)->magazine;
+    size_t        parked   = cache->spare[number] == NULL
+                           ? capacity : cache->spare[number]->count;
     fph_magazine *empty;
 
-    if (cache->spare[number] != NULL && cache->spare[number]->count == 0) {
+    if (parked == 0)
+        fph_bin_halve(cache, number, capacity / 2);
+    else if (parked < capacity)
         fph_bin_swap(cache, number);
+    if (parked < capacity)
         return 1;
-    }
     empty = fph_empty_get(heap, number, NULL);
     if (empty == NULL) {
         empty = fph_bin_spare(cache, number, NULL);
@@ -5740,8 +5778,7 @@ fph_bin_make_room(fpheap_cache *cache, unsigned number)
         fph_slab_give(heap->state, empty->slot, empty->count);
         fph_magazine_set_count(empty, 0);
     }
-    fph_slots_fetch(empty->slot, fph_bin_class(heap->state, number)->magazine,
-                    1 /* to_write */);
+    fph_slots_fetch(empty->slot, capacity);
     fph_bin_exchange(cache, number, empty);
     return 1;
 }
@@ -6296,6 +6333,22 @@ fph_batch_take(fpheap *heap, fph_batch *batch, void **objects, size_t n)
     }
 }
 
+/* Serve a bulk from the loaded magazine and the spare; 0: they have less. */
+static int
+fph_bulk_from_two(fpheap_cache *cache, unsigned number, const fph_want *want)
+{
+    fph_bin            *bin    = &cache->bins[number];
+    const fph_magazine *spare  = cache->spare[number];
+    size_t              loaded = (size_t)(bin->top - bin->base);
+
+    if (spare == NULL || loaded >= want->n || loaded + spare->count < want->n)
+        return 0;
+    fph_take_bulk(bin, want->objects, (unsigned)loaded);
+    fph_bin_swap(cache, number);
+    return fph_take_bulk(bin, want->objects + loaded,
+                         (unsigned)(want->n - loaded));
+}
+
 /* Serve n objects from a bin, or none.  Returns 0, or a negative errno. */
 static int
 fph_bulk_from(fpheap *heap, unsigned bin, const fph_want *want)
@@ -6305,6 +6358,8 @@ fph_bulk_from(fpheap *heap, unsigned bin, const fph_want *want)
     int           rc    = 0;
 
     if (cache != NULL && batch.size == 0) {
+        if (fph_bulk_from_two(cache, bin, want))
+            return 0;
         fph_batch_push(&batch, fph_bin_spare(cache, bin, NULL));
         fph_batch_push(&batch, fph_bin_unload(cache, bin));
     }
@@ -6717,13 +6772,6 @@ fpheap_reserve(fpheap *heap, size_t bytes, int node)
         node = fph_home(heap);
     if (node < 0 || (unsigned)node >= heap->nodes)
         return -EINVAL;
-    /* As many magazines as the pages could fill where the objects are so large
-     * that their bytes bound its capacity. */
-    have = (size_t)fph_load_relaxed(&heap->state->magazines);
-    want = pages / (FPH_PAGES / 8);
-    rc = fph_magazines_add(heap, node, want > have ? want - have : 0);
-    if (rc != 0)
-        return rc;
     while ((ready = fph_node_touch(heap, node, pages)) < pages) {
         size_t chunks = (pages - ready + FPH_PAGES - 1) / FPH_PAGES;
 
@@ -6733,7 +6781,11 @@ fpheap_reserve(fpheap *heap, size_t bytes, int node)
         if (rc != 0)
             return rc;
     }
-    return 0;
+    /* As many magazines as the pages can fill where the objects are so large
+     * that their bytes bound its capacity; last, as they are for ever. */
+    have = (size_t)fph_load_relaxed(&heap->state->magazines);
+    want = pages / (FPH_PAGES / 8);
+    return fph_magazines_add(heap, node, want > have ? want - have : 0);
 }
 
 FPHEAP_API size_t

@@ -486,10 +486,70 @@ a_thread_that_only_frees_has_a_cache_as_soon_as_another_allocates(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* Two objects more and two fewer, for ever, at each number of objects held: the
+ * magazines are exchanged as often as it takes to move their objects. */
+static void
+a_thread_at_the_edge_of_a_magazine_does_not_exchange_it_again_and_again(
+    void **state)
+{
+    static void *held[3 * FPHEAP_MAGAZINE];
+    fpheap      *heap = test_heap_over(&provider);
+    unsigned     n, step, i;
+
+    (void)state;
+    for (n = 0; n < TEST_COUNT(held); n++) {
+        fph_bin *bin;
+        void   **base;
+        unsigned exchanges = 0;
+
+        held[n] = fpheap_alloc(heap, 64);
+        assert_non_null(held[n]);
+        bin = &fpheap_self(heap)->bins[fph_class_of(64)];
+        base = bin->base;
+        for (step = 0; step < 100; step++) {
+            void *two[2];
+
+            for (i = 0; i < 2; i++)
+                two[i] = fpheap_alloc(heap, 64);
+            exchanges += bin->base != base;
+            base = bin->base;
+            for (i = 0; i < 2; i++)
+                fpheap_free(heap, two[i]);
+            exchanges += bin->base != base;
+            base = bin->base;
+        }
+        if (exchanges > 2)
+            print_error("%u exchanges in 100 steps at %u\n", exchanges, n + 1);
+        assert_true(exchanges <= 2);
+    }
+    for (n = 0; n < TEST_COUNT(held); n++)
+        fpheap_free(heap, held[n]);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* It made the magazines for what was asked first, and they stay. */
+static void
+a_reserve_that_fails_leaves_room_for_objects(void **state)
+{
+    fpheap *heap = test_heap_within(&provider, 32 * TEST_MIB);
+    void   *object;
+
+    (void)state;
+    assert_int_equal(fpheap_reserve(heap, (size_t)1 << (sizeof(size_t) * 8 - 4),
+                                    0), -ENOMEM);
+    object = fpheap_alloc(heap, 1000);
+    assert_non_null(object);
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(
+            a_thread_at_the_edge_of_a_magazine_does_not_exchange_it_again_and_again),
+        cmocka_unit_test(a_reserve_that_fails_leaves_room_for_objects),
         cmocka_unit_test(
             a_thread_that_only_frees_has_a_cache_as_soon_as_another_allocates),
         cmocka_unit_test(a_cache_that_the_callback_makes_is_kept),
