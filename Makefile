@@ -21,14 +21,15 @@ SHIM     = $(B)/libfpheap_malloc.so
 PROGRAMS = $(patsubst tests/%.c,$(B)/%, \
                $(wildcard tests/test_*.c tests/stress_*.c))
 OTHERS   = $(patsubst tests/%.c,$(B)/%,$(wildcard tests/shim_test.c))
-SCRIPTS  = $(filter-out $(addprefix tests/,install_deps.sh lib.sh lint.sh run.sh), \
+SCRIPTS  = $(filter-out $(addprefix tests/,install_deps.sh lib.sh lint.sh run.sh \
+                   schedule_faults.sh), \
                $(wildcard tests/*.sh))
 DPDK     = $(patsubst examples/dpdk/%.c,$(B)/%, \
                $(filter-out %/mempool_fpheap.c,$(wildcard examples/dpdk/*.c)))
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test all lint asm examples bench bench-quick soak tsan asan \
-        ubsan sanitized matrix dpdk test-dpdk install clean
+.PHONY: help demo test all lint asm examples bench bench-quick soak schedules \
+        tsan asan ubsan sanitized matrix dpdk test-dpdk install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
@@ -51,6 +52,10 @@ all: $(EXAMPLES) $(SHIM) $(PROGRAMS) $(OTHERS)
 soak: $(PROGRAMS) ## the tests with SOAK=100 times the work, SEED=1
 	@B=$(B) FPHEAP_SOAK=$(SOAK) FPHEAP_SEED=$(SEED) LIMIT=0 \
 	    tests/run.sh $(PROGRAMS)
+
+schedules: $(B)/test_schedules ## schedules of slow operations for T=300 seconds, then planted faults
+	@SCHEDULE_SECONDS=$(or $(T),300) $(B)/test_schedules
+	@B=$(B) CC='$(CC)' tests/schedule_faults.sh
 
 tsan: ## the stress programs under ThreadSanitizer
 	@$(MAKE) --no-print-directory B=build/tsan sanitized \

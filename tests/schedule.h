@@ -1,0 +1,654 @@
+/* schedule.h - a scheduler behind the heap's atomics
+ * SPDX-License-Identifier: MIT OR Unlicense
+ *
+ * The code that ships runs on real threads, of which one at a time has the
+ * baton.  The atomic builtins are macros here that come to schedule_step first,
+ * so a thread can be preempted in front of each atomic access and nowhere else:
+ * plain accesses belong to the atomic one before them.  A wait of the heap, its
+ * sched_yield, passes the baton on; time passes with these waits only.
+ *
+ * A schedule is the list of the steps at which it departs from the default:
+ *
+ *     step                 default              a departure        costs
+ *     the first            thread 0             another            0
+ *     an atomic access     the same thread      another            1
+ *     a wait               the next thread      another            0
+ *                                               the same: the
+ *                                               time is up         1
+ *     a thread's end       the lowest thread    another            0
+ *
+ * Steps are counted over all threads, so a list replays exactly.  schedule_all
+ * tries all lists up to a cost, those of cost 0 first; schedule_random draws
+ * lists.
+ *
+ * A preemption in front of an access to a word that no other thread writes, or
+ * that only this one uses, can be put off to the next access that others can
+ * tell: schedule_all has these only.  Which words threads share is learned from
+ * the runs themselves, and what was tried before a new one showed is repeated.
+ *
+ * All accesses happen in one order here: what needs a store to become visible
+ * late, a relaxed order in place of a release for example, is for
+ * ThreadSanitizer (make tsan).
+ *
+ * Include this file in front of fpheap.h.
+ */
+#ifndef SCHEDULE_H
+#define SCHEDULE_H
+
+#ifndef _GNU_SOURCE
+#  define _GNU_SOURCE 1
+#endif
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SCHEDULE_THREADS  3
+#define SCHEDULE_SWITCHES 16        /* departures in a list */
+#define SCHEDULE_STEPS    200000u   /* a run that takes more does not end */
+#define SCHEDULE_WORDS    32768     /* addresses told apart, a power of two */
+#define SCHEDULE_WAIT_NS  25000000u /* a quarter of FPHEAP_GROWTH_WAIT_MS */
+
+/* A departure: at this step the baton goes to this thread. */
+typedef struct schedule_switch {
+    uint32_t step;
+    uint32_t thread;
+} schedule_switch;
+
+typedef struct schedule_list {
+    unsigned        n;
+    unsigned        cost;
+    schedule_switch at[SCHEDULE_SWITCHES];
+} schedule_list;
+
+/* What a word is used for. */
+typedef struct schedule_word {
+    uintptr_t at;
+    uint32_t  run;             /* the last one that used it */
+    uint8_t   users;           /* in that run, a bit each */
+    uint8_t   written;
+    uint8_t   shared;
+} schedule_word;
+
+/* Lists that are still to be run. */
+typedef struct schedule_stack {
+    schedule_list *list;
+    size_t         n;
+    size_t         room;
+} schedule_stack;
+
+/* What a program gives: it brings the world into its first state, does one
+ * thread's part, and looks at what has become of it. */
+typedef struct schedule_plan {
+    const char *name;
+    unsigned    threads;
+    int         patient;       /* no wait is ever over before its time */
+    void      (*begin)(void);
+    void      (*prepare)(unsigned thread);  /* one after the other */
+    void      (*work)(unsigned thread);     /* as scheduled */
+    void      (*check)(void);
+    void      (*clean)(unsigned thread);    /* one after the other */
+    void      (*end)(void);
+} schedule_plan;
+
+static struct schedule {
+    const schedule_plan *plan;
+    /* this run */
+    int           on;          /* steps count */
+    int           learns;      /* departures are to be collected */
+    uint32_t      run;
+    uint32_t      step;
+    unsigned      current;
+    unsigned      ended;       /* threads, a bit each */
+    unsigned      next;        /* of given */
+    schedule_list given;
+    schedule_list taken;       /* those of given that made a difference */
+    uint64_t      now_ns;
+    /* this exploration */
+    unsigned       bound;
+    int            grew;       /* a word was found to be shared */
+    schedule_stack pending;
+    schedule_stack later;      /* of one cost more */
+    schedule_word  word[SCHEDULE_WORDS];
+    uint64_t       runs;       /* of the process */
+    int            trace;
+    int            quiet;      /* a failure was reported */
+    sem_t          baton[SCHEDULE_THREADS + 1];
+} schedule;
+
+static __thread unsigned schedule_self = SCHEDULE_THREADS; /* the main thread */
+
+/* --- failures ------------------------------------------------------------- */
+
+static void
+schedule_print(FILE *out, const schedule_list *list)
+{
+    unsigned i;
+
+    fprintf(out, "SCHEDULE=%s:", schedule.plan->name);
+    for (i = 0; i < list->n; i++)
+        fprintf(out, "%s%u.%u", i == 0 ? "" : ",", list->at[i].step,
+                list->at[i].thread);
+}
+
+/* End the process with what is wrong and the schedule that leads there. */
+static void __attribute__((noreturn, format(printf, 1, 2)))
+schedule_fail(const char *format, ...)
+{
+    va_list args;
+
+    if (schedule.quiet++ != 0)
+        _exit(1);
+    fflush(stdout);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fprintf(stderr, "\n  thread %u, step %u, run %llu; to see it again:\n  ",
+            schedule_self, schedule.step, (unsigned long long)schedule.runs);
+    schedule_print(stderr, &schedule.taken);
+    fprintf(stderr, "\n");
+    _exit(1);
+}
+
+static void
+schedule_crash(int signal)
+{
+    schedule_fail("signal %d", signal);
+}
+
+static void
+schedule_catch(void)
+{
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    size_t           i;
+
+    for (i = 0; i < sizeof signals / sizeof *signals; i++)
+        signal(signals[i], schedule_crash);
+}
+
+/* --- the baton ------------------------------------------------------------ */
+
+static void
+schedule_wait(unsigned thread)
+{
+    while (sem_wait(&schedule.baton[thread]) != 0)
+        ;
+}
+
+/* Give the baton to another thread and wait until it comes back. */
+static void
+schedule_pass(unsigned to)
+{
+    if (to == schedule_self)
+        return;
+    schedule.current = to;
+    sem_post(&schedule.baton[to]);
+    schedule_wait(schedule_self);
+}
+
+static int
+schedule_can_run(unsigned thread)
+{
+    return thread < schedule.plan->threads
+        && !(schedule.ended >> thread & 1);
+}
+
+/* The next thread that has not ended, or the same. */
+static unsigned
+schedule_next(unsigned thread)
+{
+    unsigned n    = schedule.plan->threads;
+    unsigned next = thread;
+
+    do
+        next = (next + 1) % n;
+    while (next != thread % n && !schedule_can_run(next));
+    return next;
+}
+
+/* --- choices -------------------------------------------------------------- */
+
+static void
+schedule_push(schedule_stack *stack, const schedule_list *list)
+{
+    if (stack->n == stack->room) {
+        stack->room = stack->room == 0 ? 1024 : stack->room * 2;
+        stack->list = (schedule_list *)realloc(
+            stack->list, stack->room * sizeof *stack->list);
+        if (stack->list == NULL)
+            schedule_fail("no memory for the schedules to come");
+    }
+    stack->list[stack->n++] = *list;
+}
+
+/* Note that this run could have departed here. */
+static void
+schedule_learn(unsigned thread, unsigned cost)
+{
+    schedule_list list = schedule.given;
+
+    list.cost += cost;
+    if (list.n == SCHEDULE_SWITCHES || list.cost > schedule.bound)
+        return;
+    list.at[list.n].step = schedule.step;
+    list.at[list.n].thread = thread;
+    list.n++;
+    schedule_push(cost == 0 ? &schedule.pending : &schedule.later, &list);
+}
+
+/* Where a choice is. */
+enum { SCHEDULE_ACCESS, SCHEDULE_WAIT, SCHEDULE_END };
+
+/* Whether a thread can run after a choice that does not fall on it by
+ * default. */
+static int
+schedule_may(unsigned thread, int kind)
+{
+    return schedule_can_run(thread)
+        && !(kind == SCHEDULE_WAIT && thread == schedule_self
+             && schedule.plan->patient);
+}
+
+/* Who runs on after this step: as given, or `otherwise`. */
+static unsigned
+schedule_choose(unsigned otherwise, int kind, int learns)
+{
+    unsigned next = otherwise;
+    unsigned i;
+
+    while (schedule.next < schedule.given.n
+           && schedule.given.at[schedule.next].step < schedule.step)
+        schedule.next++;
+    if (schedule.next < schedule.given.n) {
+        if (schedule.given.at[schedule.next].step == schedule.step)
+            next = schedule.given.at[schedule.next++].thread;
+    } else if (schedule.learns && learns) {
+        for (i = 0; i < schedule.plan->threads; i++)
+            if (i != otherwise && schedule_may(i, kind))
+                schedule_learn(i, kind == SCHEDULE_ACCESS
+                                  || (kind == SCHEDULE_WAIT
+                                      && i == schedule_self));
+    }
+    if (next == otherwise || !schedule_may(next, kind))
+        return otherwise;
+    if (schedule.taken.n < SCHEDULE_SWITCHES) {
+        schedule.taken.at[schedule.taken.n].step = schedule.step;
+        schedule.taken.at[schedule.taken.n].thread = next;
+        schedule.taken.n++;
+    }
+    return next;
+}
+
+static void
+schedule_count_step(void)
+{
+    if (++schedule.step > SCHEDULE_STEPS)
+        schedule_fail("the threads do not come to an end");
+}
+
+/* Whether threads share a word, and note who uses it. */
+static int
+schedule_use(const volatile void *at, int writes)
+{
+    uintptr_t      key  = (uintptr_t)at;
+    size_t         i    = (size_t)(key >> 3 ^ key >> 16) % SCHEDULE_WORDS;
+    schedule_word *word = &schedule.word[i];
+
+    while (word->at != key && word->at != 0) {
+        i = (i + 1) % SCHEDULE_WORDS;
+        word = &schedule.word[i];
+    }
+    word->at = key;
+    if (word->run != schedule.run) {
+        word->run = schedule.run;
+        word->users = word->written = 0;
+    }
+    word->users |= (uint8_t)(1u << schedule_self);
+    word->written |= (uint8_t)writes;
+    if (!word->shared && word->written && (word->users & (word->users - 1))) {
+        word->shared = 1;
+        schedule.grew = 1;
+    }
+    return word->shared;
+}
+
+/* Before each atomic access. */
+static __attribute__((noinline)) void
+schedule_step(const volatile void *at, int writes, const char *where)
+{
+    int shared;
+
+    if (!schedule.on || schedule_self == SCHEDULE_THREADS)
+        return;
+    schedule_count_step();
+    shared = schedule_use(at, writes);
+    if (schedule.trace)
+        fprintf(stderr, "%6u  thread %u  %-22s %p%s\n", schedule.step,
+                schedule_self, where, (void *)(uintptr_t)at,
+                shared ? "" : "  its own");
+    schedule_pass(schedule_choose(schedule_self, SCHEDULE_ACCESS, shared));
+}
+
+/* In code of the application, which uses what is not atomic. */
+static void
+schedule_point(const char *where)
+{
+    if (!schedule.on || schedule_self == SCHEDULE_THREADS)
+        return;
+    schedule_count_step();
+    if (schedule.trace)
+        fprintf(stderr, "%6u  thread %u  %s\n", schedule.step, schedule_self,
+                where);
+    schedule_pass(schedule_choose(schedule_self, SCHEDULE_ACCESS, 1));
+}
+
+/* A wait of the heap. */
+static int
+schedule_yield(void)
+{
+    unsigned next;
+
+    if (!schedule.on || schedule_self == SCHEDULE_THREADS)
+        return 0;
+    schedule_count_step();
+    if (!schedule.plan->patient)
+        schedule.now_ns += SCHEDULE_WAIT_NS;
+    if (schedule.trace)
+        fprintf(stderr, "%6u  thread %u  waits\n", schedule.step,
+                schedule_self);
+    next = schedule_choose(schedule_next(schedule_self), SCHEDULE_WAIT, 1);
+    if (next == schedule_self)
+        schedule.now_ns += 4 * (uint64_t)SCHEDULE_WAIT_NS;
+    schedule_pass(next);
+    return 0;
+}
+
+static int
+schedule_clock(struct timespec *now)
+{
+    now->tv_sec = (time_t)(schedule.now_ns / 1000000000u);
+    now->tv_nsec = (long)(schedule.now_ns % 1000000000u);
+    return 0;
+}
+
+/* --- one run -------------------------------------------------------------- */
+
+/* Let the next thread begin, or the main thread go on. */
+static void
+schedule_hand_on(unsigned to)
+{
+    schedule.current = to;
+    sem_post(&schedule.baton[to]);
+}
+
+/* A thread has done its part. */
+static void
+schedule_end_thread(void)
+{
+    schedule_count_step();
+    schedule.ended |= 1u << schedule_self;
+    if (schedule.ended + 1 == 1u << schedule.plan->threads) {
+        schedule.on = 0;
+        schedule_hand_on(SCHEDULE_THREADS);
+        return;
+    }
+    schedule_hand_on(schedule_choose(schedule_next(schedule_self),
+                                     SCHEDULE_END, 1));
+}
+
+/* The first choice is made by the last thread that prepares. */
+static void
+schedule_start(void)
+{
+    schedule.on = 1;
+    schedule_count_step();
+    schedule_hand_on(schedule_choose(0, SCHEDULE_END, 1));
+}
+
+static void *
+schedule_thread(void *number)
+{
+    unsigned self = (unsigned)(uintptr_t)number;
+
+    schedule_self = self;
+    for (;;) {
+        int last;
+
+        schedule_wait(self);
+        last = self + 1 == schedule.plan->threads;
+        schedule.plan->prepare(self);
+        if (last)
+            schedule_start();
+        else
+            schedule_hand_on(self + 1);
+        schedule_wait(self);
+        schedule.plan->work(self);
+        schedule_end_thread();
+        schedule_wait(self);
+        schedule.plan->clean(self);
+        schedule_hand_on(last ? SCHEDULE_THREADS : self + 1);
+    }
+    return NULL;
+}
+
+/* Run one list. */
+static void
+schedule_run(const schedule_plan *plan, const schedule_list *list, int learns)
+{
+    schedule.plan = plan;
+    schedule.run++;
+    schedule.runs++;
+    schedule.learns = learns;
+    schedule.step = 0;
+    schedule.ended = 0;
+    schedule.next = 0;
+    schedule.given = *list;
+    schedule.taken.n = 0;
+    schedule.now_ns = 1000000000u;
+    plan->begin();
+    schedule_hand_on(0);
+    schedule_wait(SCHEDULE_THREADS);
+    plan->check();
+    schedule_hand_on(0);
+    schedule_wait(SCHEDULE_THREADS);
+    plan->end();
+}
+
+/* --- many runs ------------------------------------------------------------ */
+
+static double
+schedule_seconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+/* What schedule_all has done. */
+typedef struct schedule_figures {
+    uint64_t runs[8];          /* by cost, of the last round */
+    unsigned complete;         /* all lists of a cost below this were run */
+} schedule_figures;
+
+/* Run the lists of one cost.  Returns 0 if time is up. */
+static int
+schedule_level(const schedule_plan *plan, double until, uint64_t *runs)
+{
+    while (schedule.pending.n > 0) {
+        schedule_list list = schedule.pending.list[--schedule.pending.n];
+
+        if (*runs % 16 == 0 && schedule_seconds() > until)
+            return 0;
+        schedule_run(plan, &list, 1 /* learns */);
+        ++*runs;
+    }
+    return 1;
+}
+
+/* Run all lists up to the cost `bound`, or as many as there is time for.  A
+ * word that is found to be shared at a cost is new to what ran before it, so
+ * all is repeated. */
+static schedule_figures
+schedule_all(const schedule_plan *plan, unsigned bound, double seconds)
+{
+    double           until = schedule_seconds() + seconds;
+    schedule_list    first = {0, 0, {{0, 0}}};
+    schedule_figures figures;
+    unsigned         cost;
+
+    memset(schedule.word, 0, sizeof schedule.word);
+    schedule.bound = bound;
+    do {
+        int in_time = 1;
+
+        memset(&figures, 0, sizeof figures);
+        schedule.pending.n = schedule.later.n = 0;
+        schedule.grew = 0;
+        schedule_push(&schedule.pending, &first);
+        for (cost = 0; cost <= bound && in_time && !schedule.grew; cost++) {
+            schedule_stack done;
+
+            in_time = schedule_level(plan, until, &figures.runs[cost]);
+            figures.complete = cost + (unsigned)in_time;
+            done = schedule.pending;
+            done.n = 0;
+            schedule.pending = schedule.later;
+            schedule.later = done;
+        }
+    } while (schedule.grew && schedule_seconds() < until);
+    if (schedule.grew)
+        figures.complete = 0;
+    return figures;
+}
+
+/* splitmix64 */
+static uint64_t
+schedule_draw(uint64_t *state)
+{
+    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
+
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+static int
+schedule_earlier(const void *a, const void *b)
+{
+    uint32_t x = ((const schedule_switch *)a)->step;
+    uint32_t y = ((const schedule_switch *)b)->step;
+
+    return x < y ? -1 : x > y;
+}
+
+/* Run lists of two to twelve departures at any steps until time is up.  Returns
+ * how many. */
+static uint64_t
+schedule_random(const schedule_plan *plan, uint64_t *seed, double seconds)
+{
+    double        until = schedule_seconds() + seconds;
+    schedule_list list  = {0, 0, {{0, 0}}};
+    uint64_t      runs  = 0;
+    uint32_t      steps;
+    unsigned      i;
+
+    schedule_run(plan, &list, 0 /* learns */);
+    for (steps = schedule.step; schedule_seconds() < until; runs++) {
+        list.n = 2 + (unsigned)(schedule_draw(seed) % 11);
+        for (i = 0; i < list.n; i++) {
+            list.at[i].step = 1 + (uint32_t)(schedule_draw(seed) % steps);
+            list.at[i].thread = (uint32_t)(schedule_draw(seed)
+                                           % plan->threads);
+        }
+        qsort(list.at, list.n, sizeof list.at[0], schedule_earlier);
+        schedule_run(plan, &list, 0 /* learns */);
+        if (schedule.step > steps)
+            steps = schedule.step;
+    }
+    return runs;
+}
+
+/* The list that SCHEDULE=name:step.thread,... has for a plan.  Returns 0 if it
+ * is for another. */
+static int
+schedule_parse(const char *text, const char *name, schedule_list *list)
+{
+    size_t length = strlen(name);
+    int    read;
+
+    memset(list, 0, sizeof *list);
+    if (strncmp(text, name, length) != 0 || text[length] != ':')
+        return 0;
+    for (text += length + 1; list->n < SCHEDULE_SWITCHES; text += read) {
+        schedule_switch *at = &list->at[list->n];
+
+        if (sscanf(text, "%u.%u%n", &at->step, &at->thread, &read) != 2)
+            break;
+        list->n++;
+        text += text[read] == ',';
+    }
+    return 1;
+}
+
+/* Start the threads, all on one processor: only one of them ever runs. */
+static void
+schedule_init(void)
+{
+    cpu_set_t one;
+    unsigned  i;
+
+    CPU_ZERO(&one);
+    CPU_SET((unsigned)sched_getcpu(), &one);
+    sched_setaffinity(0, sizeof one, &one);
+    for (i = 0; i <= SCHEDULE_THREADS; i++)
+        sem_init(&schedule.baton[i], 0, 0);
+    for (i = 0; i < SCHEDULE_THREADS; i++) {
+        pthread_t thread;
+
+        if (pthread_create(&thread, NULL, schedule_thread,
+                           (void *)(uintptr_t)i) != 0)
+            abort();
+    }
+}
+
+/* --- the builtins ------------------------------------------------------------
+ *
+ * A macro does not expand itself again, so these call what they replace.
+ */
+#define __atomic_load_n(p, order) \
+    (schedule_step(p, 0, __func__), __atomic_load_n(p, order))
+#define __atomic_store_n(p, v, order)                       \
+    __extension__({                                         \
+        __typeof__(*(p)) schedule_v = (v);                  \
+        schedule_step(p, 1, __func__);                      \
+        __atomic_store_n(p, schedule_v, order);             \
+    })
+#define __atomic_fetch_or(p, v, order) \
+    (schedule_step(p, 1, __func__), __atomic_fetch_or(p, v, order))
+#define __atomic_fetch_and(p, v, order) \
+    (schedule_step(p, 1, __func__), __atomic_fetch_and(p, v, order))
+#define __atomic_fetch_add(p, v, order) \
+    (schedule_step(p, 1, __func__), __atomic_fetch_add(p, v, order))
+#define __atomic_exchange_n(p, v, order) \
+    (schedule_step(p, 1, __func__), __atomic_exchange_n(p, v, order))
+#define __atomic_exchange(p, v, old, order) \
+    (schedule_step(p, 1, __func__), __atomic_exchange(p, v, old, order))
+#define __atomic_compare_exchange_n(p, e, d, weak, order, failure) \
+    (schedule_step(p, 1, __func__),                                \
+     __atomic_compare_exchange_n(p, e, d, weak, order, failure))
+#define sched_yield()            schedule_yield()
+#define clock_gettime(id, now)   schedule_clock(now)
+
+#endif /* SCHEDULE_H */

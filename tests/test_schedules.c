@@ -1,0 +1,846 @@
+/* test_schedules.c - the heap under every schedule with few preemptions
+ * SPDX-License-Identifier: MIT OR Unlicense
+ *
+ * Two or three threads do one slow operation each, of those below, and all
+ * schedules up to a number of preemptions are run (schedule.h).  After each:
+ *
+ *   - every invariant that fpheap_check knows holds
+ *   - no page had two owners at a time, no owner's stamp was changed, and what
+ *     the heap shows as live is what the threads have
+ *   - no call failed while there was room
+ *   - all objects can be freed, and then nothing is parked, no slab is left,
+ *     and the provider gets all its memory back, each piece once
+ *   - no thread touches memory that was given back: it has no access then
+ *
+ * What a thread does is written as a word, a letter for a call:
+ *
+ *     a  allocate a page         g  allocate most of a chunk, as a run of pages
+ *     c, d  half, two pages      G, H  allocate two, three chunks
+ *     f  free the oldest         r  reserve half a chunk
+ *     l  free the newest         B  whose object is at each address
+ *     b  allocate three at once  F  flush
+ *     p  get from the pool       T  trim
+ *     q  get or find it empty    X  thread exit
+ *     k  a pool of its own       U  go on without a cache, as a thread that
+ *     e  destroy that pool          exits does
+ *     E  destroy the pool        S  statistics: never more than there is
+ *     n  ask for a pool's name
+ *
+ * Objects are pages, so a magazine has two and a slab eight of them, and half a
+ * chunk is a slab.
+ *
+ *     SCHEDULE=name:step.thread,...  runs one schedule, as a failure prints it
+ *     SCHEDULE_TRACE=1               and prints its steps
+ *     SCHEDULE_SECONDS=n             runs for n seconds, with three preemptions
+ *     SCHEDULE_ONLY=word             only what has the word in its name
+ *     FPHEAP_SEED=n                  draws the same random schedules again
+ */
+#include "schedule.h"
+
+#define FPHEAP_CHUNK_SHIFT 16
+#define FPHEAP_PAGE_SHIFT  12
+#define FPHEAP_CLASS_BITS  2
+#define FPHEAP_MAGAZINE    8
+#define FPHEAP_MAX_NODES   1
+#define FPHEAP_MAX_HEAPS   1
+#define FPHEAP_MAX_THREADS 4
+#define FPHEAP_MAX_POOLS   3
+#define FPHEAP_PANIC(message) schedule_fail("%s", message)
+#define FPHEAP_STATIC
+#define FPHEAP_IMPLEMENTATION
+#include "fpheap.h"
+
+#include <setjmp.h>
+
+#include <cmocka.h>
+
+#define CHUNKS   24            /* of the provider's memory */
+#define UNIT     (FPHEAP_PAGE / 2)
+#define UNITS    (CHUNKS * FPHEAP_CHUNK / UNIT)
+#define OBJECTS  64            /* that one thread may have */
+#define POOL_MAX 6
+
+#define CHECK(condition) \
+    ((condition) ? (void)0 : schedule_fail("line %d: %s", __LINE__, #condition))
+
+/* --- the world ------------------------------------------------------------ */
+
+typedef struct object {
+    char    *base;
+    unsigned units;
+    int      from_pool;
+} object;
+
+typedef struct part {
+    object       object[OBJECTS];
+    unsigned     n;
+    fpheap_pool *pool;         /* its own */
+} part;
+
+/* What each thread does before the schedule and in it, NULL for no thread. */
+typedef struct scene {
+    const char *name;
+    const char *before[SCHEDULE_THREADS];
+    const char *during[SCHEDULE_THREADS];
+    unsigned    chunks;        /* that the provider has; 0: CHUNKS */
+    int         patient;       /* that is just enough if all wait */
+} scene;
+
+static struct world {
+    const scene *scene;
+    fpheap      *heap;
+    fpheap_pool *pool;
+    part         part[SCHEDULE_THREADS];
+    uint8_t      owner[UNITS];   /* thread + 1 */
+    uint8_t      given[CHUNKS];  /* to the heap */
+    uint32_t     put[CHUNKS];    /* the step at which it came back */
+    size_t       cursor;         /* the search for room begins here */
+    uint8_t      barred[CHUNKS]; /* without access */
+    unsigned     regions;
+    int          constructed;    /* objects of pools */
+    int          ended;          /* the pool is no more */
+    unsigned     named;          /* pools "same" at this moment */
+} world;
+
+static char arena[CHUNKS * FPHEAP_CHUNK]
+    __attribute__((aligned(1 << FPHEAP_CHUNK_SHIFT)));
+
+static size_t
+unit_of(const char *base)
+{
+    CHECK(base >= arena && base < arena + sizeof arena);
+    return (size_t)(base - arena) / UNIT;
+}
+
+/* --- the provider --------------------------------------------------------- */
+
+static void
+arena_access(size_t first, size_t chunks, int allowed)
+{
+    size_t i;
+
+    for (i = first; i < first + chunks; i++) {
+        if (world.barred[i] == !allowed)
+            continue;
+        if (mprotect(arena + i * FPHEAP_CHUNK, FPHEAP_CHUNK,
+                     allowed ? PROT_READ | PROT_WRITE : PROT_NONE) != 0)
+            abort();
+        world.barred[i] = !allowed;
+    }
+}
+
+static int
+arena_get(void *ctx, size_t bytes, size_t align, int node,
+          fpheap_region *region)
+{
+    size_t n    = bytes / FPHEAP_CHUNK;
+    size_t last = world.scene->chunks != 0 ? world.scene->chunks : CHUNKS;
+    size_t i, run = 0;
+
+    (void)ctx, (void)align, (void)node;
+    schedule_point(__func__);
+    for (i = world.cursor; i < last && run < n; i++)
+        run = world.given[i] ? 0 : run + 1;
+    if (run < n)
+        for (i = run = 0; i < last && run < n; i++)
+            run = world.given[i] ? 0 : run + 1;
+    if (run < n)
+        return -ENOMEM;
+    world.cursor = i + 1;      /* a chunk between two that is nobody's */
+    memset(world.given + i - n, 1, n);
+    arena_access(i - n, n, 1);
+    region->base = arena + (i - n) * FPHEAP_CHUNK;
+    region->bytes = n * FPHEAP_CHUNK;
+    memset(region->base, 0xa5, region->bytes);
+    world.regions++;
+    schedule_point(__func__);
+    return 0;
+}
+
+static int
+arena_put(void *ctx, const fpheap_region *region)
+{
+    size_t first = (size_t)((char *)region->base - arena) / FPHEAP_CHUNK;
+    size_t n     = region->bytes / FPHEAP_CHUNK;
+    size_t i;
+
+    (void)ctx;
+    schedule_point(__func__);
+    for (i = first; i < first + n; i++) {
+        CHECK(world.given[i]);
+        world.given[i] = 0;
+        world.put[i] = schedule.step;
+    }
+    for (i = 0; i < region->bytes / UNIT; i++)
+        CHECK(world.owner[unit_of((char *)region->base) + i] == 0);
+    if (schedule.on)
+        arena_access(first, n, 0);
+    world.regions--;
+    schedule_point(__func__);
+    return 0;
+}
+
+/* --- owners --------------------------------------------------------------- */
+
+static uint64_t
+stamp_of(const char *base, unsigned self)
+{
+    return (uint64_t)(uintptr_t)base * 31 + self + 1;
+}
+
+static void
+own(unsigned self, char *base, unsigned units, int from_pool)
+{
+    part    *mine  = &world.part[self];
+    size_t   first = unit_of(base);
+    unsigned i;
+
+    CHECK(mine->n < OBJECTS);
+    for (i = 0; i < units; i++) {
+        if (world.owner[first + i] != 0)
+            schedule_fail("thread %u has got memory that thread %u owns", self,
+                          world.owner[first + i] - 1u);
+        world.owner[first + i] = (uint8_t)(self + 1);
+        *(uint64_t *)(void *)(base + i * UNIT) = stamp_of(base, self);
+    }
+    mine->object[mine->n].base = base;
+    mine->object[mine->n].units = units;
+    mine->object[mine->n].from_pool = from_pool;
+    mine->n++;
+}
+
+static void
+stamps_hold(unsigned self, const object *one)
+{
+    unsigned i;
+
+    for (i = 0; i < one->units; i++)
+        if (*(uint64_t *)(void *)(one->base + i * UNIT)
+            != stamp_of(one->base, self))
+            schedule_fail("an object of thread %u was written", self);
+}
+
+static void
+give_up(unsigned self, unsigned index)
+{
+    part    *mine = &world.part[self];
+    object   one;
+    unsigned i;
+
+    if (index >= mine->n)
+        return;                /* there was not room for it */
+    one = mine->object[index];
+    mine->n--;
+    memmove(mine->object + index, mine->object + index + 1,
+            (mine->n - index) * sizeof one);
+    stamps_hold(self, &one);
+    for (i = 0; i < one.units; i++)
+        world.owner[unit_of(one.base) + i] = 0;
+    if (one.from_pool)
+        fpheap_pool_put(world.pool, one.base);
+    else
+        fpheap_free(world.heap, one.base);
+}
+
+/* --- calls ---------------------------------------------------------------- */
+
+static void
+call_alloc(unsigned self, unsigned units)
+{
+    char *base = (char *)fpheap_alloc(world.heap, units * UNIT);
+
+    if (base != NULL)
+        own(self, base, units, 0);
+    else
+        schedule_fail("an allocation failed with %d while there was room",
+                      errno);
+}
+
+static void
+call_bulk(unsigned self)
+{
+    void    *objects[3];
+    unsigned i;
+
+    CHECK(fpheap_alloc_bulk(world.heap, FPHEAP_PAGE, objects, 3) == 0);
+    for (i = 0; i < 3; i++)
+        own(self, (char *)objects[i], 2, 0);
+}
+
+/* With max objects claimed a get may fail: with ENOSPC and nothing else. */
+static void
+call_get(unsigned self, int must)
+{
+    char *base = (char *)fpheap_pool_get(world.pool);
+
+    if (base != NULL)
+        own(self, base, 2, 1);
+    else
+        CHECK(errno == ENOSPC && !must);
+}
+
+static int
+construct(void *arg, void *base)
+{
+    (void)arg, (void)base;
+    schedule_point(__func__);
+    world.constructed++;
+    return 0;
+}
+
+static void
+destruct(void *arg, void *base)
+{
+    schedule_point(__func__);
+    CHECK(arg == NULL || *(int *)arg == 0);
+    CHECK(world.owner[unit_of((char *)base)] == 0);
+    world.constructed--;
+}
+
+static fpheap_pool *
+make_pool(const char *name, int *ended)
+{
+    fpheap_pool_desc desc = {.name = name, .size = FPHEAP_PAGE,
+                             .align = FPHEAP_PAGE, .max = POOL_MAX,
+                             .magazine = 2, .construct = construct,
+                             .destruct = destruct, .arg = ended};
+
+    return fpheap_pool_create(world.heap, &desc);
+}
+
+/* Of two that ask for a name at the same time one at most gets it. */
+static void
+call_own_pool(unsigned self)
+{
+    part *mine = &world.part[self];
+
+    mine->pool = make_pool("same", NULL);
+    if (mine->pool == NULL) {
+        CHECK(errno == EEXIST);
+        return;
+    }
+    world.named++;
+    CHECK(world.named == 1);
+    CHECK(fpheap_pool_lookup(world.heap, "same") == mine->pool);
+}
+
+static void
+call_end_own_pool(unsigned self)
+{
+    part *mine = &world.part[self];
+    int   rc;
+
+    if (mine->pool == NULL)
+        return;
+    world.named--;
+    rc = fpheap_pool_destroy(mine->pool, NULL);
+    CHECK(rc == 0 || rc == -EBUSY);
+    if (rc == 0)
+        mine->pool = NULL;
+    else
+        world.named++;
+}
+
+/* Nothing of the pool is live. */
+static void
+call_end_pool(void)
+{
+    size_t live;
+    int    rc = fpheap_pool_destroy(world.pool, &live);
+
+    CHECK(rc == 0 || rc == -EBUSY);
+    if (rc == 0)
+        world.pool = NULL;
+    world.ended = rc == 0;
+}
+
+/* What is short of memory anyway may find too little for it. */
+static void
+call_reserve(void)
+{
+    CHECK(fpheap_reserve(world.heap, FPHEAP_CHUNK / 2, 0) == 0
+          || world.scene->chunks != 0);
+}
+
+static void
+call_exit(void)
+{
+    if (fph_thread_is == FPH_THREAD_SEATED)
+        fph_seat_leave(&fph_seats[fph_thread_seat]);
+    fph_thread_is = FPH_THREAD_NEW;
+}
+
+static void
+call_stats(void)
+{
+    fpheap_stats stats;
+
+    fpheap_stats_get(world.heap, &stats);
+    CHECK(stats.region_bytes <= sizeof arena);
+    CHECK(stats.regions <= CHUNKS);
+    CHECK(stats.live_bytes + stats.parked_bytes <= 2 * sizeof arena);
+}
+
+/* Where an object is found there is memory of the heap, or was when the search
+ * began; and of an own object the start is found. */
+static void
+call_base_of(unsigned self)
+{
+    const part *mine = &world.part[self];
+    unsigned    i;
+
+    for (i = 0; i < CHUNKS; i++) {
+        char    *at    = arena + i * FPHEAP_CHUNK + 5 * FPHEAP_PAGE + 1;
+        uint32_t began = schedule.step;
+        char    *base  = (char *)fpheap_base_of(world.heap, at);
+
+        if (base == NULL)
+            continue;
+        if (!world.given[i] && world.put[i] < began)
+            schedule_fail("an object where the heap has no memory");
+        CHECK(base <= at && (size_t)(at - base) < 3 * FPHEAP_CHUNK);
+    }
+    for (i = 0; i < mine->n; i++)
+        CHECK(fpheap_base_of(world.heap, mine->object[i].base + 100)
+              == mine->object[i].base);
+}
+
+static void
+call_one(unsigned self, char letter)
+{
+    switch (letter) {
+    case 'a': call_alloc(self, 2); break;
+    case 'c': call_alloc(self, 1); break;
+    case 'd': call_alloc(self, 4); break;
+    case 'g': call_alloc(self, 2 * (FPH_PAGES - 4)); break;
+    case 'G': call_alloc(self, 2 * 2 * FPH_PAGES); break;
+    case 'H': call_alloc(self, 2 * 3 * FPH_PAGES); break;
+    case ' ': break;
+    case 'b': call_bulk(self); break;
+    case 'f': give_up(self, 0); break;
+    case 'l': give_up(self, world.part[self].n - 1); break;
+    case 'p': call_get(self, 1); break;
+    case 'q': call_get(self, 0); break;
+    case 'k': call_own_pool(self); break;
+    case 'e': call_end_own_pool(self); break;
+    case 'E': call_end_pool(); break;
+    case 'n': fpheap_pool_lookup(world.heap, "same"); break;
+    case 'r': call_reserve(); break;
+    case 'F': fpheap_flush(world.heap); break;
+    case 'T': fpheap_trim(world.heap); break;
+    case 'X': call_exit(); break;
+    case 'U': call_exit(); fph_thread_is = FPH_THREAD_GONE; break;
+    case 'S': call_stats(); break;
+    case 'B': call_base_of(self); break;
+    default:  abort();
+    }
+}
+
+/* --- one run -------------------------------------------------------------- */
+
+static void
+world_begin(void)
+{
+    static const fpheap_provider provider = {arena_get, arena_put, NULL, NULL};
+    fpheap_config                config   = {.provider = &provider};
+
+    memset(world.part, 0, sizeof world.part);
+    memset(world.put, 0, sizeof world.put);
+    world.cursor = 0;
+    world.ended = 0;
+    world.heap = fpheap_create("schedule", &config);
+    if (world.heap == NULL)
+        abort();
+    world.pool = make_pool("pool", &world.ended);
+    CHECK(world.pool != NULL);
+    world.named = 0;
+}
+
+static void
+calls(unsigned self, const char *letters)
+{
+    for (; *letters != 0; letters++)
+        call_one(self, *letters);
+}
+
+static void
+world_prepare(unsigned self)
+{
+    CHECK(fpheap_self(world.heap) != NULL);
+    calls(self, world.scene->before[self]);
+}
+
+static void
+world_work(unsigned self)
+{
+    calls(self, world.scene->during[self]);
+}
+
+static void
+heap_is_sound(void)
+{
+    const char *wrong = fpheap_check(world.heap);
+
+    if (wrong != NULL)
+        schedule_fail("%s", wrong);
+}
+
+static int
+is_owned(void *count, const fpheap_object *live)
+{
+    CHECK(world.owner[unit_of((char *)live->base)] != 0);
+    ++*(unsigned *)count;
+    return 0;
+}
+
+static void
+world_check(void)
+{
+    unsigned walked = 0, owned = 0;
+    unsigned t, i;
+
+    heap_is_sound();
+    for (t = 0; t < schedule.plan->threads; t++) {
+        owned += world.part[t].n;
+        for (i = 0; i < world.part[t].n; i++)
+            stamps_hold(t, &world.part[t].object[i]);
+    }
+    fpheap_walk(world.heap, is_owned, &walked);
+    CHECK(walked == owned);
+}
+
+/* Free all in the order in which it came, and leave. */
+static void
+world_clean(unsigned self)
+{
+    while (world.part[self].n > 0)
+        give_up(self, 0);
+    if (world.part[self].pool != NULL)
+        CHECK(fpheap_pool_destroy(world.part[self].pool, NULL) == 0);
+    call_exit();
+}
+
+static void
+world_end(void)
+{
+    fpheap_stats s;
+
+    heap_is_sound();
+    if (world.pool != NULL)
+        CHECK(fpheap_pool_destroy(world.pool, NULL) == 0);
+    CHECK(world.constructed == 0);
+    fpheap_thread_leave(world.heap);
+    fpheap_trim(world.heap);
+    heap_is_sound();
+    fpheap_stats_get(world.heap, &s);
+    CHECK(s.live_objects == 0 && s.parked_objects == 0);
+    CHECK(s.caches == 0);
+    CHECK(s.slab_free_bytes == 0);
+    CHECK(fpheap_destroy(world.heap) == 0);
+    CHECK(world.regions == 0);
+}
+
+static schedule_plan
+plan_of(const scene *one)
+{
+    schedule_plan plan = {one->name, 0, one->patient, world_begin,
+                          world_prepare, world_work, world_check,
+                          world_clean, world_end};
+
+    while (plan.threads < SCHEDULE_THREADS
+           && one->during[plan.threads] != NULL)
+        plan.threads++;
+    world.scene = one;
+    return plan;
+}
+
+/* --- what is run ---------------------------------------------------------- */
+
+/* The slow operations, each with what brings a thread in front of it. */
+static const struct operation {
+    const char *name;
+    const char *before;
+    const char *during;
+} operations[] = {
+    {"get",     "aaaaaaaafffffffF", "aaa"},    /* magazines from the depot */
+    {"put",     "aaaaaaffff",       "fff"},    /* and to it */
+    {"claim",   "",                 "aaa"},    /* from slabs */
+    {"give",    "aaaf",             "fF"},     /* to slabs */
+    {"claim1",  "U",                "aa"},     /* the same without a cache */
+    {"give1",   "Uaa",              "ff"},
+    {"turn1",   "Ua",               "faf"},
+    {"bulk",    "aaaff",            "b"},
+    {"trim",    "aaaaaaaaaffffffffff", "T"},   /* slabs that are empty */
+    {"retire",  "Uaaaaaaaaa",       "ffffffffT"},
+    {"grow",    "",                 "g"},
+    {"shrink",  "g",                "fT"},
+    {"large",   "G",                "fG"},
+    {"reserve", "",                 "r"},
+    {"exit",    "aaaaff",           "X"},
+    {"enter",   "aX",               "fa"},
+    {"pget",    "",                 "qqq"},
+    {"pput",    "pp",               "fqF"},
+    {"name",    "",                 "ke"},
+    {"look",    "a",                "B"},
+    {"count",   "a",                "S"},
+};
+#define OPERATIONS (sizeof operations / sizeof *operations)
+
+/* More than one operation each, in an order that matters. */
+static const scene scenes[] = {
+    /* A slab leaves its stack and comes back without the one below. */
+    {"aba", {"U aaaaaaaa aaaaaaaa lf", "U"}, {"aaf", "a"}, 0, 0},
+    /* All slabs are taken out, and come back with the same number of pushes, if
+     * the tag begins again, and another one below. */
+    {"take", {"U aaaaaaaa aaaaaaaa aaaaaaaa dl fT fffffff f", "U"},
+     {"lT", "a"}, 0, 0},
+    /* A region is given back, and another is in its record. */
+    {"move", {"aG", ""}, {"lTH", "B"}, 0, 0},
+    {"longer", {"G", ""}, {"fT", "THf"}, 0, 0},
+    {"end", {"", "qqqfff"}, {"E", "F"}, 0, 0},
+    {"end and exit", {"qqqfff", "qqqfff"}, {"E", "X"}, 0, 0},
+    {"end and trim", {"", "qfF"}, {"E", "T"}, 0, 0},
+    {"pages", {"cccccccc", "cccccccc"}, {"c", "c"}, 0, 0},
+    {"last pages", {"U cccccccc", "U cccccccc"}, {"ffffffffTc", "c"}, 0, 0},
+    /* What one thread moves, another waits for. */
+    {"tight trim", {"aaaaaaaaffffffffF", ""}, {"T", "g"}, 2, 1},
+    {"tight flush", {"aaaaaaaaffffffffF", "aX"}, {"T", "fg"}, 2, 1},
+    {"tight reserve", {"", ""}, {"r", "g"}, 2, 1},
+};
+#define SCENES (sizeof scenes / sizeof *scenes)
+
+static double   until;         /* of this case, in seconds */
+static double   share;         /* of the scenes, in SCHEDULE_SECONDS or so */
+static int      is_long;
+static const char *only;       /* SCHEDULE_ONLY */
+static uint64_t seed;
+
+/* Seconds for one of the scenes that are left. */
+static double
+slice(size_t left)
+{
+    double now = schedule_seconds();
+
+    if (only != NULL)
+        left = 1;
+    return now < until ? (until - now) / (double)left : 0;
+}
+
+static int
+is_wanted(const char *name)
+{
+    return only == NULL || strstr(name, only) != NULL;
+}
+
+static void
+run_scene(const scene *one, unsigned bound, double seconds)
+{
+    schedule_plan    plan = plan_of(one);
+    schedule_figures figures;
+
+    if (!is_wanted(one->name))
+        return;
+    figures = schedule_all(&plan, bound, seconds);
+    printf("  %-24s", one->name);
+    for (bound = 0; bound < 4; bound++)
+        printf(" %8llu", (unsigned long long)figures.runs[bound]);
+    printf("  %u\n", figures.complete);
+}
+
+/* The operations i, j and, if it is one, k. */
+static void
+scene_of(scene *one, char *name, size_t i, size_t j, size_t k)
+{
+    const size_t of[SCHEDULE_THREADS] = {i, j, k};
+    unsigned     t;
+
+    memset(one, 0, sizeof *one);
+    one->name = name;
+    for (t = 0; t < SCHEDULE_THREADS && of[t] < OPERATIONS; t++) {
+        name += sprintf(name, "%s%s", t == 0 ? "" : "+",
+                        operations[of[t]].name);
+        one->before[t] = operations[of[t]].before;
+        one->during[t] = operations[of[t]].during;
+    }
+}
+
+static void
+begin_case(double seconds)
+{
+    schedule_catch();
+    until = schedule_seconds() + seconds * share;
+    printf("  %-24s %8s %8s %8s %8s  %s\n", "preemptions:", "0", "1", "2", "3",
+           "all below");
+}
+
+static void
+every_pair_of_operations(void **unused)
+{
+    size_t left = OPERATIONS * (OPERATIONS + 1) / 2;
+    size_t i, j;
+
+    (void)unused;
+    begin_case(4.0);
+    for (i = 0; i < OPERATIONS; i++) {
+        for (j = i; j < OPERATIONS; j++) {
+            char  name[64];
+            scene one;
+
+            scene_of(&one, name, i, j, OPERATIONS);
+            run_scene(&one, is_long ? 3 : 2, slice(left--));
+        }
+    }
+}
+
+static void
+orders_that_matter(void **unused)
+{
+    size_t i;
+
+    (void)unused;
+    begin_case(1.0);
+    for (i = 0; i < SCENES; i++)
+        run_scene(&scenes[i], is_long ? 3 : 2, slice(SCENES - i));
+}
+
+/* Triples are many: the short run draws some. */
+static void
+triples_of_operations(void **unused)
+{
+    size_t left = is_long ? OPERATIONS * (OPERATIONS - 1)
+                            * (OPERATIONS - 2) / 6 : 20;
+    size_t i, j, k;
+
+    (void)unused;
+    begin_case(1.0);
+    for (i = 0; i < OPERATIONS; i++) {
+        for (j = i + 1; j < OPERATIONS; j++) {
+            for (k = j + 1; k < OPERATIONS; k++) {
+                char  name[64];
+                scene one;
+
+                scene_of(&one, name, i, j, k);
+                if (is_long || schedule_draw(&seed) % 64 == 0)
+                    run_scene(&one, is_long ? 2 : 1,
+                              slice(left > 1 ? left-- : 1));
+            }
+        }
+    }
+}
+
+static void
+schedules_at_random(void **unused)
+{
+    unsigned left = is_long ? 1000 : 40;
+    uint64_t runs = 0;
+
+    (void)unused;
+    begin_case(1.0);
+    for (; left > 0; left--) {
+        char          name[64];
+        scene         one;
+        schedule_plan plan;
+
+        scene_of(&one, name, (size_t)(schedule_draw(&seed) % OPERATIONS),
+                 (size_t)(schedule_draw(&seed) % OPERATIONS),
+                 (size_t)(schedule_draw(&seed) % (OPERATIONS + 1)));
+        plan = plan_of(&one);
+        if (is_wanted(name))
+            runs += schedule_random(&plan, &seed, slice(left));
+    }
+    printf("  %llu\n", (unsigned long long)runs);
+}
+
+/* --- one schedule again --------------------------------------------------- */
+
+static void
+replay_scene(const scene *one, const char *text)
+{
+    schedule_plan plan = plan_of(one);
+    schedule_list list;
+
+    if (!schedule_parse(text, one->name, &list))
+        return;
+    schedule.trace = getenv("SCHEDULE_TRACE") != NULL;
+    schedule_run(&plan, &list, 0 /* learns */);
+    printf("%s: %u steps, nothing wrong\n", text, schedule.step);
+    exit(0);
+}
+
+/* Run the schedule that a failure has printed. */
+static int
+replay(const char *text)
+{
+    size_t i, j, k;
+
+    schedule_catch();
+    for (i = 0; i < SCENES; i++)
+        replay_scene(&scenes[i], text);
+    for (i = 0; i < OPERATIONS; i++) {
+        for (j = 0; j < OPERATIONS; j++) {
+            for (k = 0; k <= OPERATIONS; k++) {
+                char  name[64];
+                scene one;
+
+                scene_of(&one, name, i, j, k);
+                replay_scene(&one, text);
+            }
+        }
+    }
+    fprintf(stderr, "there is no scene of that name\n");
+    return 1;
+}
+
+/* The same list makes the same run: the steps are as many. */
+static void
+a_schedule_replays(void **unused)
+{
+    size_t i;
+
+    (void)unused;
+    schedule_catch();
+    for (i = 0; i < OPERATIONS; i++) {
+        schedule_list list = {2, 0, {{7, 1}, {19, 0}}};
+        char          name[64];
+        scene         one;
+        schedule_plan plan;
+        uint32_t      steps;
+
+        scene_of(&one, name, i, (i + 1) % OPERATIONS, OPERATIONS);
+        plan = plan_of(&one);
+        schedule_run(&plan, &list, 0 /* learns */);
+        steps = schedule.step;
+        schedule_run(&plan, &list, 0 /* learns */);
+        assert_int_equal(schedule.step, steps);
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_schedule_replays),
+        cmocka_unit_test(orders_that_matter),
+        cmocka_unit_test(every_pair_of_operations),
+        cmocka_unit_test(triples_of_operations),
+        cmocka_unit_test(schedules_at_random),
+    };
+    const char *seconds = getenv("SCHEDULE_SECONDS");
+    const char *text    = getenv("FPHEAP_SEED");
+    int         failed;
+
+    schedule_init();
+    if (getenv("SCHEDULE") != NULL)
+        return replay(getenv("SCHEDULE"));
+    only = getenv("SCHEDULE_ONLY");
+    if (only != NULL && *only == 0)
+        only = NULL;
+    is_long = seconds != NULL && atof(seconds) > 0;
+    share = is_long ? atof(seconds) / 7 : 1;
+    seed = text != NULL ? strtoull(text, NULL, 0)
+                        : (uint64_t)time(NULL) << 20 ^ (uint64_t)getpid();
+    printf("test_schedules: FPHEAP_SEED=%llu\n", (unsigned long long)seed);
+    failed = cmocka_run_group_tests(tests, NULL, NULL);
+    printf("%llu schedules\n", (unsigned long long)schedule.runs);
+    return failed;
+}
