@@ -476,6 +476,55 @@ schedule_seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
+/* splitmix64 */
+static uint64_t
+schedule_draw(uint64_t *state)
+{
+    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
+
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+static int
+schedule_earlier(const void *a, const void *b)
+{
+    uint32_t x = ((const schedule_switch *)a)->step;
+    uint32_t y = ((const schedule_switch *)b)->step;
+
+    return x < y ? -1 : x > y;
+}
+
+/* Run lists of two to twelve departures at any steps until time is up, but not
+ * more than `most`.  Returns how many. */
+static uint64_t
+schedule_random(const schedule_plan *plan, uint64_t *seed, uint64_t most,
+                double seconds)
+{
+    double        until = schedule_seconds() + seconds;
+    schedule_list list  = {0, 0, {{0, 0}}};
+    uint64_t      runs  = 1;
+    uint32_t      steps;
+    unsigned      i;
+
+    schedule_run(plan, &list, 0 /* learns */);
+    for (steps = schedule.step; runs < most && schedule_seconds() < until;
+         runs++) {
+        list.n = 2 + (unsigned)(schedule_draw(seed) % 11);
+        for (i = 0; i < list.n; i++) {
+            list.at[i].step = 1 + (uint32_t)(schedule_draw(seed) % steps);
+            list.at[i].thread = (uint32_t)(schedule_draw(seed)
+                                           % plan->threads);
+        }
+        qsort(list.at, list.n, sizeof list.at[0], schedule_earlier);
+        schedule_run(plan, &list, 0 /* learns */);
+        if (schedule.step > steps)
+            steps = schedule.step;
+    }
+    return runs;
+}
+
 /* What schedule_all has done. */
 typedef struct schedule_figures {
     uint64_t runs[8];          /* by cost, of the last round */
@@ -499,17 +548,19 @@ schedule_level(const schedule_plan *plan, double until, uint64_t *runs)
 
 /* Run all lists up to the cost `bound`, or as many as there is time for.  A
  * word that is found to be shared at a cost is new to what ran before it, so
- * all is repeated. */
+ * all is repeated; a few runs at random find most of them at once. */
 static schedule_figures
 schedule_all(const schedule_plan *plan, unsigned bound, double seconds)
 {
     double           until = schedule_seconds() + seconds;
     schedule_list    first = {0, 0, {{0, 0}}};
     schedule_figures figures;
+    uint64_t         seed  = 1;
     unsigned         cost;
 
     memset(schedule.word, 0, sizeof schedule.word);
     schedule.bound = bound;
+    schedule_random(plan, &seed, 24, seconds);
     do {
         int in_time = 1;
 
@@ -531,53 +582,6 @@ schedule_all(const schedule_plan *plan, unsigned bound, double seconds)
     if (schedule.grew)
         figures.complete = 0;
     return figures;
-}
-
-/* splitmix64 */
-static uint64_t
-schedule_draw(uint64_t *state)
-{
-    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
-}
-
-static int
-schedule_earlier(const void *a, const void *b)
-{
-    uint32_t x = ((const schedule_switch *)a)->step;
-    uint32_t y = ((const schedule_switch *)b)->step;
-
-    return x < y ? -1 : x > y;
-}
-
-/* Run lists of two to twelve departures at any steps until time is up.  Returns
- * how many. */
-static uint64_t
-schedule_random(const schedule_plan *plan, uint64_t *seed, double seconds)
-{
-    double        until = schedule_seconds() + seconds;
-    schedule_list list  = {0, 0, {{0, 0}}};
-    uint64_t      runs  = 0;
-    uint32_t      steps;
-    unsigned      i;
-
-    schedule_run(plan, &list, 0 /* learns */);
-    for (steps = schedule.step; schedule_seconds() < until; runs++) {
-        list.n = 2 + (unsigned)(schedule_draw(seed) % 11);
-        for (i = 0; i < list.n; i++) {
-            list.at[i].step = 1 + (uint32_t)(schedule_draw(seed) % steps);
-            list.at[i].thread = (uint32_t)(schedule_draw(seed)
-                                           % plan->threads);
-        }
-        qsort(list.at, list.n, sizeof list.at[0], schedule_earlier);
-        schedule_run(plan, &list, 0 /* learns */);
-        if (schedule.step > steps)
-            steps = schedule.step;
-    }
-    return runs;
 }
 
 /* The list that SCHEDULE=name:step.thread,... has for a plan.  Returns 0 if it

@@ -102,7 +102,8 @@ fault "a chunk is closed after a look, without a claim" "" \
     's/if (mine)/fph_store_relaxed(\&region->free[index], 0);\n    if (mine)/'
 fault "fresh chunks are claimed with a load and a store" "" fph_fresh_take \
     's/fph_fetch_and_acquire(&\(.*\), ~bit)/fph_load_relaxed(\&\1)/' \
-    's/^        }$/&\n        region->fresh[i \/ 64] \&= ~bit;/'
+    's/^        }$/&\n        fph_store_relaxed(\&region->fresh[i \/ 64],/' \
+    's/&region->fresh\[i .*,$/&\n            region->fresh[i \/ 64] \& ~bit);/'
 
 # Regions and records.
 fault "a region is released without a claim on its chunks" "" \
@@ -117,12 +118,13 @@ fault "a reader takes the base of one region and the length of another" \
     's/if (version % 2 != 0.*/if (version == 1)/'
 fault "a record is cut with a load and a store" "" fph_meta_cut \
     's/while (!fph_cas_acquire(&state->meta_cursor.word, &cursor,/while (0);/' \
-    's/cursor + units));/state->meta_cursor.word = cursor + units;/'
+    's/cursor + units));/fph_store_relaxed(\&state->meta_cursor.word,/' \
+    's/fph_store_relaxed(.*,$/& cursor + units);/'
 
 # Pools and caches.
 fault "a magazine is taken out of a cache without a swap" "end" \
     fph_swap_slots \
-    's/FPH_SWAP(p, &v, &old);/old = FPH_LOAD(p, RELAXED);\n    *p = v;/'
+    's/FPH_SWAP(p, &v, &old);/old = *p;\n    FPH_STORE(p, v, RELAXED);/'
 fault "a quota is taken with a load and a store" "" fph_quota_take \
     's/while (n != 0/while (0);/' \
     's/&& !fph_cas_relaxed(.*/fph_store_relaxed(\&pool->quota, quota + n);/'
@@ -131,6 +133,8 @@ fault "a pool's name is not published before the look" "name" fph_pool_make \
 fault "a pool ends while a slab of it is being given up" "end and trim" \
     fph_pool_empty \
     's/if (fph_load_acquire(&pool->slabs) == 0)/if (pool->objects == 0)/'
-fault "destroy does not keep threads from leaving" "destroy" fph_seats_pin \
-    's/while (cache != NULL$/while (0 \&\& cache != NULL/'
+fault "destroy does not wait for a thread that is leaving" "destroy" \
+    fph_seats_pin 's/^            seat = FPH_SEAT_TAKEN;/            break;/'
+fault "a thread leaves while destroy has its seat pinned" "destroy" \
+    fph_seat_leave 's/while (!fph_cas_acquire(/if (!fph_cas_acquire(/'
 finish

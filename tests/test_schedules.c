@@ -24,6 +24,7 @@
  *     k  a pool of its own       U  go on without a cache, as a thread that
  *     e  destroy that pool          exits does
  *     E  destroy the pool        S  statistics: never more than there is
+ *     D  destroy the heap        L  let it have two chunks more at most
  *     n  ask for a pool's name
  *
  * Objects are pages, so a magazine has two and a slab eight of them, and half a
@@ -84,6 +85,7 @@ typedef struct scene {
     const char *during[SCHEDULE_THREADS];
     unsigned    chunks;        /* that the provider has; 0: CHUNKS */
     int         patient;       /* that is just enough if all wait */
+    unsigned    fails;         /* calls for which there is no room */
 } scene;
 
 static struct world {
@@ -97,8 +99,11 @@ static struct world {
     size_t       cursor;         /* the search for room begins here */
     uint8_t      barred[CHUNKS]; /* without access */
     unsigned     regions;
+    size_t       bytes;
     int          constructed;    /* objects of pools */
     int          ended;          /* the pool is no more */
+    unsigned     failed;         /* calls, for lack of memory */
+    size_t       limit;          /* of the heap, in bytes; 0: none */
     unsigned     named;          /* pools "same" at this moment */
 } world;
 
@@ -148,6 +153,8 @@ arena_get(void *ctx, size_t bytes, size_t align, int node,
         return -ENOMEM;
     world.cursor = i + 1;      /* a chunk between two that is nobody's */
     memset(world.given + i - n, 1, n);
+    world.bytes += bytes;
+    CHECK(world.limit == 0 || world.bytes <= world.limit);
     arena_access(i - n, n, 1);
     region->base = arena + (i - n) * FPHEAP_CHUNK;
     region->bytes = n * FPHEAP_CHUNK;
@@ -176,6 +183,7 @@ arena_put(void *ctx, const fpheap_region *region)
     if (schedule.on)
         arena_access(first, n, 0);
     world.regions--;
+    world.bytes -= region->bytes;
     schedule_point(__func__);
     return 0;
 }
@@ -251,7 +259,7 @@ call_alloc(unsigned self, unsigned units)
 
     if (base != NULL)
         own(self, base, units, 0);
-    else
+    else if (++world.failed > world.scene->fails)
         schedule_fail("an allocation failed with %d while there was room",
                       errno);
 }
@@ -370,6 +378,15 @@ call_exit(void)
     fph_thread_is = FPH_THREAD_NEW;
 }
 
+/* Nothing is live. */
+static void
+call_destroy(void)
+{
+    CHECK(fpheap_destroy(world.heap) == 0);
+    world.heap = NULL;
+    world.pool = NULL;
+}
+
 static void
 call_stats(void)
 {
@@ -424,6 +441,9 @@ call_one(unsigned self, char letter)
     case 'k': call_own_pool(self); break;
     case 'e': call_end_own_pool(self); break;
     case 'E': call_end_pool(); break;
+    case 'L': world.limit = world.bytes + 2 * FPHEAP_CHUNK;
+              fpheap_set_limit(world.heap, world.limit); break;
+    case 'D': call_destroy(); break;
     case 'n': fpheap_pool_lookup(world.heap, "same"); break;
     case 'r': call_reserve(); break;
     case 'F': fpheap_flush(world.heap); break;
@@ -448,6 +468,8 @@ world_begin(void)
     memset(world.put, 0, sizeof world.put);
     world.cursor = 0;
     world.ended = 0;
+    world.failed = 0;
+    world.limit = 0;
     world.heap = fpheap_create("schedule", &config);
     if (world.heap == NULL)
         abort();
@@ -479,7 +501,7 @@ world_work(unsigned self)
 static void
 heap_is_sound(void)
 {
-    const char *wrong = fpheap_check(world.heap);
+    const char *wrong = world.heap == NULL ? NULL : fpheap_check(world.heap);
 
     if (wrong != NULL)
         schedule_fail("%s", wrong);
@@ -505,7 +527,8 @@ world_check(void)
         for (i = 0; i < world.part[t].n; i++)
             stamps_hold(t, &world.part[t].object[i]);
     }
-    fpheap_walk(world.heap, is_owned, &walked);
+    if (world.heap != NULL)
+        fpheap_walk(world.heap, is_owned, &walked);
     CHECK(walked == owned);
 }
 
@@ -521,22 +544,29 @@ world_clean(unsigned self)
 }
 
 static void
-world_end(void)
+heap_ends(void)
 {
     fpheap_stats s;
 
-    heap_is_sound();
     if (world.pool != NULL)
         CHECK(fpheap_pool_destroy(world.pool, NULL) == 0);
-    CHECK(world.constructed == 0);
     fpheap_thread_leave(world.heap);
     fpheap_trim(world.heap);
     heap_is_sound();
     fpheap_stats_get(world.heap, &s);
     CHECK(s.live_objects == 0 && s.parked_objects == 0);
-    CHECK(s.caches == 0);
     CHECK(s.slab_free_bytes == 0);
+    CHECK(s.caches == 0);
     CHECK(fpheap_destroy(world.heap) == 0);
+}
+
+static void
+world_end(void)
+{
+    heap_is_sound();
+    if (world.heap != NULL)
+        heap_ends();
+    CHECK(world.constructed == 0);
     CHECK(world.regions == 0);
 }
 
@@ -589,23 +619,28 @@ static const struct operation {
 /* More than one operation each, in an order that matters. */
 static const scene scenes[] = {
     /* A slab leaves its stack and comes back without the one below. */
-    {"aba", {"U aaaaaaaa aaaaaaaa lf", "U"}, {"aaf", "a"}, 0, 0},
+    {"aba", {"U aaaaaaaa aaaaaaaa lf", "U"}, {"aaf", "a"}, 0, 0, 0},
     /* All slabs are taken out, and come back with the same number of pushes, if
      * the tag begins again, and another one below. */
     {"take", {"U aaaaaaaa aaaaaaaa aaaaaaaa dl fT fffffff f", "U"},
-     {"lT", "a"}, 0, 0},
+     {"lT", "a"}, 0, 0, 0},
     /* A region is given back, and another is in its record. */
-    {"move", {"aG", ""}, {"lTH", "B"}, 0, 0},
-    {"longer", {"G", ""}, {"fT", "THf"}, 0, 0},
-    {"end", {"", "qqqfff"}, {"E", "F"}, 0, 0},
-    {"end and exit", {"qqqfff", "qqqfff"}, {"E", "X"}, 0, 0},
-    {"end and trim", {"", "qfF"}, {"E", "T"}, 0, 0},
-    {"pages", {"cccccccc", "cccccccc"}, {"c", "c"}, 0, 0},
-    {"last pages", {"U cccccccc", "U cccccccc"}, {"ffffffffTc", "c"}, 0, 0},
+    {"move", {"aG", ""}, {"lTH", "B"}, 0, 0, 0},
+    {"longer", {"G", ""}, {"fT", "THf"}, 0, 0, 0},
+    {"end", {"", "qqqfff"}, {"E", "F"}, 0, 0, 0},
+    {"end and exit", {"qqqfff", "qqqfff"}, {"E", "X"}, 0, 0, 0},
+    {"end and trim", {"", "qfF"}, {"E", "T"}, 0, 0, 0},
+    {"pages", {"cccccccc", "cccccccc"}, {"c", "c"}, 0, 0, 0},
+    {"last pages", {"U cccccccc", "U cccccccc"}, {"ffffffffTc", "c"}, 0, 0, 0},
+    /* A thread leaves, or comes, while the heap ends. */
+    {"destroy", {"", "aaaffqqfff"}, {"D", "X"}, 0, 0, 0},
+    {"destroy two", {"af", "aaafff", "gfaf"}, {"D", "X", "X"}, 0, 0, 0},
+    /* Memory for three of four. */
+    {"limit", {"L", ""}, {"gg", "gg"}, 0, 0, 1},
     /* What one thread moves, another waits for. */
-    {"tight trim", {"aaaaaaaaffffffffF", ""}, {"T", "g"}, 2, 1},
-    {"tight flush", {"aaaaaaaaffffffffF", "aX"}, {"T", "fg"}, 2, 1},
-    {"tight reserve", {"", ""}, {"r", "g"}, 2, 1},
+    {"tight trim", {"aaaaaaaaffffffffF", ""}, {"T", "g"}, 2, 1, 0},
+    {"tight flush", {"aaaaaaaaffffffffF", "aX"}, {"T", "fg"}, 2, 1, 0},
+    {"tight reserve", {"", ""}, {"r", "g"}, 2, 1, 0},
 };
 #define SCENES (sizeof scenes / sizeof *scenes)
 
@@ -746,7 +781,7 @@ schedules_at_random(void **unused)
                  (size_t)(schedule_draw(&seed) % (OPERATIONS + 1)));
         plan = plan_of(&one);
         if (is_wanted(name))
-            runs += schedule_random(&plan, &seed, slice(left));
+            runs += schedule_random(&plan, &seed, UINT64_MAX, slice(left));
     }
     printf("  %llu\n", (unsigned long long)runs);
 }
