@@ -87,9 +87,8 @@ fault "who lists a slab is decided before the announcement" "" \
 # Pages and chunks.
 fault "pages are claimed with a load and a store" "" fph_pages_take \
     's/while (!fph_cas_acquire(&region->free\[index\], &free,/while (0);/' \
-    's/free & ~fph_page_mask(first, pages)));/FPH_STORE(\&region->free[index],/' \
-    's/return first;$/&/' \
-    's/FPH_STORE(&region->free\[index\],/&\n        free \& ~fph_page_mask(first, pages), RELAXED);/'
+    's/free & ~\(fph_page_mask(first, pages)\)));/free \&= ~\1;  STORE/' \
+    's/STORE/fph_store_relaxed(\&region->free[index], free);/'
 fault "who lowers a bit of fit does not look again" "" fph_fit_lower \
     '/fph_fit_raise/,/F11/d'
 fault "a hint is raised over one that was lowered" "" fph_hint_raise \
