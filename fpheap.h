@@ -5109,6 +5109,15 @@ fph_bin_unload(fpheap_cache *cache, unsigned number)
     return magazine;
 }
 
+/* The objects in the spare magazine; 0 also if there is none. */
+static size_t
+fph_spare_count(const fpheap_cache *cache, unsigned number)
+{
+    const fph_magazine *spare = FPH_LOAD(&cache->spare[number], RELAXED);
+
+    return spare == NULL ? 0 : FPH_LOAD(&spare->count, RELAXED);
+}
+
 /* Objects in the magazines of a bin, as another thread sees them: between two
  * of its owner's stores the pointers may be of different magazines. */
 static size_t
@@ -5118,12 +5127,11 @@ fph_cache_objects(const fpheap_cache *cache, unsigned number)
     void         **base  = FPH_LOAD(&bin->base, RELAXED);
     void         **limit = FPH_LOAD(&bin->limit, RELAXED);
     void         **top   = FPH_LOAD(&bin->top, RELAXED);
-    fph_magazine  *spare = FPH_LOAD(&cache->spare[number], RELAXED);
 
     return (base != NULL && base <= top && top <= limit
             && (size_t)(top - base) <= FPHEAP_MAGAZINE ? (size_t)(top - base)
                                                        : 0)
-         + (spare == NULL ? 0 : FPH_LOAD(&spare->count, RELAXED));
+         + fph_spare_count(cache, number);
 }
 
 /* Put another magazine, or none, in the place of the spare one, and return
@@ -5139,8 +5147,10 @@ static void
 fph_bin_swap(fpheap_cache *cache, unsigned number)
 {
     fph_magazine *loaded = fph_bin_unload(cache, number);
+    fph_magazine *spare  = fph_bin_spare(cache, number, loaded);
 
-    fph_bin_load(cache, number, fph_bin_spare(cache, number, loaded));
+    if (spare != NULL)
+        fph_bin_load(cache, number, spare);
 }
 
 /* Put a magazine where others find what is in it. */
@@ -5678,20 +5688,22 @@ fph_bin_halve(fpheap_cache *cache, unsigned number, size_t n)
     fph_magazine *full  = fph_bin_unload(cache, number);
     fph_magazine *empty = fph_bin_spare(cache, number, NULL);
 
-    if (full == NULL || full->count == 0) {
+    if (full == NULL || (full->count == 0 && empty != NULL)) {
         fph_magazine *loaded = full;
 
         full = empty;
         empty = loaded;
     }
-    if (full != NULL && empty != NULL) {
-        fph_magazine_set_count(full, full->count - n);
-        memcpy(empty->slot, full->slot + full->count, n * sizeof *full->slot);
-        fph_magazine_set_count(empty, n);
+    if (empty == NULL) {       /* there is only one, or none, H4 */
+        if (full != NULL)
+            fph_bin_load(cache, number, full);
+        return;
     }
+    fph_magazine_set_count(full, full->count - n);
+    memcpy(empty->slot, full->slot + full->count, n * sizeof *full->slot);
+    fph_magazine_set_count(empty, n);
     fph_bin_spare(cache, number, full);
-    if (empty != NULL)
-        fph_bin_load(cache, number, empty);
+    fph_bin_load(cache, number, empty);
 }
 
 /* Claim objects for an empty bin.  Returns 0 if there is no memory for them, or
@@ -5731,13 +5743,12 @@ fph_bin_refill(fpheap_cache *cache, unsigned number)
     do {
         if (cache->bins[number].next != NULL)
             return 0;
-        parked = cache->spare[number] == NULL ? 0
-                                              : cache->spare[number]->count;
+        parked = fph_spare_count(cache, number);
         if (parked == capacity)
             fph_bin_halve(cache, number, (capacity + 1) / 2);
         else if (parked != 0)
             fph_bin_swap(cache, number);
-        if (parked != 0)
+        if (cache->bins[number].next != NULL)
             return 0;
         full = fph_depot_get(heap->state, number);
         if (full != NULL) {
@@ -5760,15 +5771,14 @@ fph_bin_make_room(fpheap_cache *cache, unsigned number)
 {
     fpheap       *heap     = cache->heap;
     size_t        capacity = fph_bin_class(heap->state, number)->magazine;
-    size_t        parked   = cache->spare[number] == NULL
-                           ? capacity : cache->spare[number]->count;
+    size_t        parked   = fph_spare_count(cache, number);
     fph_magazine *empty;
 
-    if (parked == 0)
+    if (parked == 0 && cache->spare[number] != NULL)
         fph_bin_halve(cache, number, capacity / 2);
-    else if (parked < capacity)
+    else if (parked != 0 && parked < capacity)
         fph_bin_swap(cache, number);
-    if (parked < capacity)
+    if (cache->bins[number].top != cache->bins[number].limit)
         return 1;
     empty = fph_empty_get(heap, number, NULL);
     if (empty == NULL) {
@@ -6337,14 +6347,18 @@ fph_batch_take(fpheap *heap, fph_batch *batch, void **objects, size_t n)
 static int
 fph_bulk_from_two(fpheap_cache *cache, unsigned number, const fph_want *want)
 {
-    fph_bin            *bin    = &cache->bins[number];
-    const fph_magazine *spare  = cache->spare[number];
-    size_t              loaded = (size_t)(bin->top - bin->base);
+    fph_bin      *bin    = &cache->bins[number];
+    size_t        loaded = (size_t)(bin->top - bin->base);
+    fph_magazine *spare  = fph_bin_spare(cache, number, NULL);
 
-    if (spare == NULL || loaded >= want->n || loaded + spare->count < want->n)
+    if (spare == NULL || loaded >= want->n
+        || loaded + spare->count < want->n) {
+        fph_bin_spare(cache, number, spare);
         return 0;
+    }
     fph_take_bulk(bin, want->objects, (unsigned)loaded);
-    fph_bin_swap(cache, number);
+    fph_bin_spare(cache, number, fph_bin_unload(cache, number));
+    fph_bin_load(cache, number, spare);
     return fph_take_bulk(bin, want->objects + loaded,
                          (unsigned)(want->n - loaded));
 }
