@@ -28,8 +28,8 @@ DPDK     = $(patsubst examples/dpdk/%.c,$(B)/%, \
                $(filter-out %/mempool_fpheap.c,$(wildcard examples/dpdk/*.c)))
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test all lint asm examples bench bench-quick soak schedules \
-        tsan asan ubsan sanitized matrix dpdk test-dpdk install clean
+.PHONY: help demo test all lint asm examples bench bench-quick bench-cost soak \
+        schedules tsan asan ubsan sanitized matrix dpdk test-dpdk install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14

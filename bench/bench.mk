@@ -53,3 +53,20 @@ $(RECORDER): bench/trace_record.c bench/trace.h | $(B)
 
 $(B)/trace_print: bench/trace_print.c bench/trace.h | $(B)
 	$(COMPILE) $< -o $@ $(LDFLAGS)
+
+# Counted by valgrind, which knows AVX2 and not what is above it; compared with a
+# few rows of this machine.
+COST_CFLAGS ?= -O3 $(AVX2)
+AVX2        = $(shell flag=-march=x86-64-v3; echo 'int x;' | \
+                $(CC) $$flag -x c -c - -o /dev/null 2> /dev/null && echo $$flag)
+COST_ROWS   = pingpong pair_sized bulk_32 fifo_sized_4096 pipeline_32
+
+bench-cost: $(B)/cost $(B)/bench_floor $(B)/bench_fpheap ## what an operation executes and touches, and what follows
+	@for peer in floor fpheap; do \
+	    $(B)/bench_$$peer -r 21 $(COST_ROWS) | sed "s/^/$$peer /" || exit; \
+	done > $(B)/cost.rows
+	@$(B)/cost $(B)/cost.rows || test $$? = 77
+
+$(B)/cost: bench/cost.c fpheap.h | $(B)
+	$(CC) -std=gnu11 $(WARNINGS) $(COST_CFLAGS) -static -no-pie -fno-pie $< \
+	    -o $@ -pthread
