@@ -5523,17 +5523,20 @@ fph_reclaim(fpheap *heap, int node)
 }
 
 /* Where a call that found no memory stands. */
+#define FPH_RETRIES 2
+
 typedef struct fph_search {
     unsigned steps;
     int      refused;          /* a negative errno: memory would not help */
     int      error;            /* 0 or a negative errno */
     uint64_t growths;          /* before the last look; 0: before the first */
+    unsigned retries;          /* of all of it after a failure */
     int      quiet;            /* fph_moves_quiet before the last look */
     uint64_t others;
     uint64_t deadline;         /* of the wait for these; 0: not begun */
 } fph_search;
 
-#define FPH_SEARCH { 0, 0, 0, 0, 0, 0, 0 }
+#define FPH_SEARCH { 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* Whether to look again before a call fails: unless no move was under way while
  * it looked, for FPHEAP_GROWTH_WAIT_MS at most, as who moves may have lost its
@@ -5609,7 +5612,9 @@ fph_search_reclaim(fpheap *heap, int node, size_t chunks, fph_search *search)
  *
  * It reclaims if that pays, or else grows.  Growth that fails is followed by a
  * last pass, at the heap's limit also by an exchange of regions, and by another
- * look for as long as other threads move what is free.
+ * look for as long as other threads move what is free.  What they moved may be
+ * the provider's then, or in chunks to be closed, so all of this is done again,
+ * but not for ever: other threads that fail move things too.
  */
 static int
 fph_find_memory(fpheap *heap, int node, size_t chunks, fph_search *search)
@@ -5626,8 +5631,16 @@ fph_find_memory(fpheap *heap, int node, size_t chunks, fph_search *search)
     if (search->steps == 0
         && fph_search_reclaim(heap, node, chunks, search))
         return 1;
-    if (search->error != 0)
-        return fph_search_again(heap->state, search);
+    if (search->error != 0) {
+        if (!fph_search_again(heap->state, search))
+            return 0;
+        if (search->quiet && search->retries++ < FPH_RETRIES) {
+            search->error = 0;
+            search->steps = 0;
+        }
+        return 1;
+    }
+    search->quiet = fph_moves_quiet(heap->state, &search->others);
     search->error = fph_grow(heap, node, chunks, 0 /* pinned */, seen);
     if (search->error == 0)
         return 1;

@@ -641,6 +641,9 @@ static const scene scenes[] = {
     {"tight trim", {"aaaaaaaaffffffffF", ""}, {"T", "g"}, 2, 1, 0},
     {"tight flush", {"aaaaaaaaffffffffF", "aX"}, {"T", "fg"}, 2, 1, 0},
     {"tight reserve", {"", ""}, {"r", "g"}, 2, 1, 0},
+    /* What one thread gives back to the provider, or opens, another lacks. */
+    {"tight shrink", {"Gf", ""}, {"T", "G"}, 5, 1, 0},
+    {"tight open", {"g", "Gf"}, {"r", "G"}, 5, 1, 0},
 };
 #define SCENES (sizeof scenes / sizeof *scenes)
 
