@@ -750,6 +750,7 @@ struct fpheap_cache {
                                   pinned */
     uint64_t reclaims;         /* passes that it has followed, RECLAIM */
     fph_magazine **spare;      /* per bin, behind bins; NULL: none */
+    uint8_t *fills;            /* per bin, behind these: MISS, fph_bin_fill */
 #if FPHEAP_HEADER
     fph_tally tallies[FPHEAP_TAGS];
 #endif
@@ -5364,7 +5365,7 @@ fph_cache_memory(fpheap *heap, unsigned seat, int node, int grow)
     fpheap_cache  *cache = FPH_LOAD(slot, ACQUIRE);                 /* H10 */
     size_t         bytes = offsetof(fpheap_cache, bins)
                          + heap->bins * (sizeof(fph_bin)
-                                         + sizeof(fph_magazine *));
+                                         + sizeof(fph_magazine *) + 1);
     fpheap_cache  *none  = NULL;
     uint32_t       ref;
     int            error;
@@ -5385,6 +5386,7 @@ fph_cache_memory(fpheap *heap, unsigned seat, int node, int grow)
     memset(cache, 0, bytes);
     cache->heap = heap;
     cache->spare = (fph_magazine **)(void *)(cache->bins + heap->bins);
+    cache->fills = (uint8_t *)(cache->spare + heap->bins);
     if (!FPH_CAS_PTR(slot, &none, cache))                           /* H10 */
         cache = FPH_LOAD(slot, ACQUIRE);
     return cache;
@@ -5719,13 +5721,15 @@ fph_bin_halve(fpheap_cache *cache, unsigned number, size_t n)
     fph_bin_load(cache, number, empty);
 }
 
-/* Claim objects for an empty bin.  Returns 0 if there is no memory for them, or
- * *refused says why there are none. */
+/* Claim objects for an empty bin: a 32nd of a magazine at first, twice as many
+ * each time, so that a size which a thread hardly uses parks little.  Returns 0
+ * if there is no memory for them, or *refused says why there are none. */
 static int
 fph_bin_fill(fpheap_cache *cache, unsigned number, int *refused)
 {
     fpheap       *heap     = cache->heap;
-    unsigned      capacity = fph_bin_class(heap->state, number)->magazine;
+    size_t        n        = fph_bin_class(heap->state, number)->magazine
+                             >> (5 - cache->fills[number]);
     fph_magazine *magazine = fph_bin_unload(cache, number);
     int           error;
 
@@ -5733,7 +5737,9 @@ fph_bin_fill(fpheap_cache *cache, unsigned number, int *refused)
         && (magazine = fph_empty_get(heap, number, &error)) == NULL)
         return 0;
     fph_magazine_set_count(magazine, fph_bin_claim(heap, number, magazine->slot,
-                                                   capacity, refused));
+                                                   n + (n == 0), refused));
+    if (cache->fills[number] < 5)
+        cache->fills[number]++;
     if (magazine->count == 0) {
         fph_empty_put(heap->state, number, magazine);
         return 0;
