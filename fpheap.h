@@ -6382,7 +6382,9 @@ fph_bulk_from_two(fpheap_cache *cache, unsigned number, const fph_want *want)
                          (unsigned)(want->n - loaded));
 }
 
-/* Serve n objects from a bin, or none.  Returns 0, or a negative errno. */
+/* Serve n objects from a bin, or none.  Returns 0, or a negative errno.  What
+ * the cache has comes last into the batch, so it is served first, and of all
+ * magazines but the last nothing is left. */
 static int
 fph_bulk_from(fpheap *heap, unsigned bin, const fph_want *want)
 {
@@ -6390,14 +6392,20 @@ fph_bulk_from(fpheap *heap, unsigned bin, const fph_want *want)
     fph_batch     batch = { NULL, 0, bin, want->k == 0 ? want->size : 0 };
     int           rc    = 0;
 
-    if (cache != NULL && batch.size == 0) {
-        if (fph_bulk_from_two(cache, bin, want))
-            return 0;
-        fph_batch_push(&batch, fph_bin_spare(cache, bin, NULL));
-        fph_batch_push(&batch, fph_bin_unload(cache, bin));
+    if (batch.size != 0)
+        cache = NULL;
+    if (cache != NULL && fph_bulk_from_two(cache, bin, want))
+        return 0;
+    while (rc == 0 && batch.objects < want->n) {
+        size_t parked = cache == NULL ? 0 : fph_cache_objects(cache, bin);
+
+        if (batch.objects + parked < want->n) {
+            rc = fph_batch_add(heap, &batch, want->n - batch.objects - parked);
+        } else {
+            fph_batch_push(&batch, fph_bin_spare(cache, bin, NULL));
+            fph_batch_push(&batch, fph_bin_unload(cache, bin));
+        }
     }
-    while (rc == 0 && batch.objects < want->n)
-        rc = fph_batch_add(heap, &batch, want->n - batch.objects);
     if (rc == 0)
         fph_batch_take(heap, &batch, want->objects, want->n);
     fph_batch_end(heap, &batch);
