@@ -6318,11 +6318,11 @@ fph_batch_add(fpheap *heap, fph_batch *batch, size_t n)
     return 0;
 }
 
-/* Put what a batch has left into the thread's bin, or where others find it. */
+/* Put what a batch has left into the thread's bin, or without a cache where
+ * others find it. */
 static void
-fph_batch_end(fpheap *heap, fph_batch *batch)
+fph_batch_end(fpheap *heap, fph_batch *batch, fpheap_cache *cache)
 {
-    fpheap_cache *cache = fph_cache_mine(heap);
     fph_magazine *magazine;
     size_t        i;
 
@@ -6382,6 +6382,13 @@ fph_bulk_from_two(fpheap_cache *cache, unsigned number, const fph_want *want)
                          (unsigned)(want->n - loaded));
 }
 
+/* The objects in a cache's magazines of a bin; there may be no cache. */
+static size_t
+fph_parked(const fpheap_cache *cache, unsigned bin)
+{
+    return cache == NULL ? 0 : fph_cache_objects(cache, bin);
+}
+
 /* Serve n objects from a bin, or none.  Returns 0, or a negative errno.  What
  * the cache has comes last into the batch, so it is served first, and of all
  * magazines but the last nothing is left. */
@@ -6396,19 +6403,19 @@ fph_bulk_from(fpheap *heap, unsigned bin, const fph_want *want)
         cache = NULL;
     if (cache != NULL && fph_bulk_from_two(cache, bin, want))
         return 0;
-    while (rc == 0 && batch.objects < want->n) {
-        size_t parked = cache == NULL ? 0 : fph_cache_objects(cache, bin);
-
-        if (batch.objects + parked < want->n) {
-            rc = fph_batch_add(heap, &batch, want->n - batch.objects - parked);
-        } else {
+    do {
+        while (rc == 0
+               && batch.objects + fph_parked(cache, bin) < want->n)
+            rc = fph_batch_add(heap, &batch, want->n - batch.objects
+                                             - fph_parked(cache, bin));
+        if (rc == 0 && cache != NULL) {
             fph_batch_push(&batch, fph_bin_spare(cache, bin, NULL));
             fph_batch_push(&batch, fph_bin_unload(cache, bin));
         }
-    }
+    } while (rc == 0 && batch.objects < want->n);
     if (rc == 0)
         fph_batch_take(heap, &batch, want->objects, want->n);
-    fph_batch_end(heap, &batch);
+    fph_batch_end(heap, &batch, rc == 0 ? cache : NULL);
     return rc;
 }
 
