@@ -30,6 +30,9 @@ events=${EVENTS:-5000000} # in a trace
 budget=${BUDGET:-0}
 started=$(date +%s)
 only_list=false
+first="floor least self fpheap header glibc"
+dpdk="rte_malloc mp_ring mp_stack mp_lf"
+nostv=mp_ring_nostv
 only_tables=false
 
 # What a reader looks at first; where time is short they are also run first.
@@ -40,7 +43,8 @@ key="pair_sized pair_unsized bulk_32 pool_pair pool_bulk_32 lifo_4096 fifo_4096
 
 while getopts lqt option; do
     case $option in
-    q) rounds=1 repeats=2 events=1000000 budget=105 ;;
+    q) rounds=1 repeats=2 events=1000000 budget=105
+       first="floor fpheap glibc" dpdk=mp_ring nostv= ;; # one of each kind
     l) only_list=true ;;
     t) only_tables=true ;;
     *) exit 2 ;;
@@ -110,7 +114,7 @@ run() {
 }
 
 if [ -z "${ALLOCATORS:-}" ]; then
-    ALLOCATORS="floor least self fpheap header glibc"
+    ALLOCATORS=$first
     for name in jemalloc mimalloc tcmalloc; do
         if [ -n "$(library $name)" ]; then
             ALLOCATORS="$ALLOCATORS $name"
@@ -119,12 +123,12 @@ if [ -z "${ALLOCATORS:-}" ]; then
         fi
     done
     if [ -x "$dir/bench_mempool" ]; then
-        ALLOCATORS="$ALLOCATORS rte_malloc mp_ring mp_stack mp_lf"
+        ALLOCATORS="$ALLOCATORS $dpdk"
     else
         echo "bench: DPDK (libdpdk-dev) is not installed" >&2
     fi
     if [ -x "$dir/bench_mempool_nostv" ]; then
-        ALLOCATORS="$ALLOCATORS mp_ring_nostv"
+        ALLOCATORS="$ALLOCATORS $nostv"
     fi
 fi
 
