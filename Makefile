@@ -21,15 +21,17 @@ SHIM     = $(B)/libfpheap_malloc.so
 PROGRAMS = $(patsubst tests/%.c,$(B)/%, \
                $(wildcard tests/test_*.c tests/stress_*.c))
 OTHERS   = $(patsubst tests/%.c,$(B)/%,$(wildcard tests/shim_test.c))
+FUZZERS  = $(patsubst tests/%.c,$(B)/%,$(wildcard tests/fuzz_*.c))
 SCRIPTS  = $(filter-out $(addprefix tests/,install_deps.sh lib.sh lint.sh run.sh \
-                   schedule_faults.sh), \
+                   schedule_faults.sh fuzz_corpus.sh), \
                $(wildcard tests/*.sh))
 DPDK     = $(patsubst examples/dpdk/%.c,$(B)/%, \
                $(filter-out %/mempool_fpheap.c,$(wildcard examples/dpdk/*.c)))
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test all lint asm examples bench bench-quick bench-cost soak \
-        schedules tsan asan ubsan sanitized matrix dpdk test-dpdk install clean
+        schedules fuzz corpus tsan asan ubsan sanitized matrix dpdk test-dpdk \
+        install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
@@ -56,6 +58,18 @@ soak: $(PROGRAMS) ## the tests with SOAK=100 times the work, SEED=1
 schedules: $(B)/test_schedules ## schedules of slow operations for T=300 seconds, then planted faults
 	@SCHEDULE_SECONDS=$(or $(T),300) $(B)/test_schedules
 	@B=$(B) CC='$(CC)' tests/schedule_faults.sh
+
+fuzz: $(FUZZERS) ## clang's libFuzzer on tests/fuzz_*.c for T=60 seconds each
+	@for f in api config; do mkdir -p $(B)/corpus/$$f; \
+	    $(B)/fuzz_$$f -max_total_time=$(or $(T),60) -max_len=400 \
+	        -len_control=0 -timeout=10 -print_final_stats=1 -verbosity=0 \
+	        -artifact_prefix=tests/corpus/$$f/ \
+	        $(B)/corpus/$$f tests/corpus/$$f || exit 1; done
+
+corpus: $(FUZZERS) ## choose from the inputs that fuzz made those to keep
+	@for f in api config; do mkdir -p $(B)/corpus/$$f; \
+	    tests/fuzz_corpus.sh $(B)/fuzz_$$f 48 tests/corpus/$$f \
+	        $(B)/corpus/$$f || exit 1; done
 
 tsan: ## the stress programs under ThreadSanitizer
 	@$(MAKE) --no-print-directory B=build/tsan sanitized \
@@ -122,6 +136,10 @@ $(B)/librte_%.so: examples/dpdk/%.c examples/dpdk/*.h fpheap.h | $(B)
 
 $(PROGRAMS): $(B)/%: tests/%.c tests/filter.c fpheap.h $(wildcard tests/*.h) | $(B)
 	$(COMPILE) -I. $< tests/filter.c -o $@ $(LDFLAGS) -lcmocka -pthread
+
+$(FUZZERS): $(B)/%: tests/%.c tests/fuzz_util.h fpheap.h | $(B)
+	clang -std=gnu11 -O1 -g -I. -fsanitize=fuzzer,address,undefined \
+	    -fno-sanitize-recover=all -DFUZZ_NO_MAIN $< -o $@ -pthread
 
 $(OTHERS): $(B)/%: tests/%.c | $(B)
 	$(COMPILE) -I. $< -o $@ $(LDFLAGS) -pthread -ldl
