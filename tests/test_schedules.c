@@ -644,6 +644,11 @@ static const scene scenes[] = {
     /* What one thread gives back to the provider, or opens, another lacks. */
     {"tight shrink", {"Gf", ""}, {"T", "G"}, 5, 1, 0},
     {"tight open", {"g", "Gf"}, {"r", "G"}, 5, 1, 0},
+    {"tight retire", {"aaaaaaaaffffffffF", ""}, {"T", "aaaaaaaa"}, 2, 1, 0},
+    {"tight bulk", {"aaaaaaaaffffffffF", ""}, {"T", "bb"}, 2, 1, 0},
+    {"tight chunks", {"", ""}, {"gfgf", "gfgf"}, 3, 1, 0},
+    {"tight classes", {"U", "U"}, {"afaf", "gfgf"}, 3, 1, 0},
+    {"tight two", {"", "", ""}, {"gf", "gf", "r"}, 3, 1, 0},
 };
 #define SCENES (sizeof scenes / sizeof *scenes)
 
@@ -766,6 +771,20 @@ triples_of_operations(void **unused)
     }
 }
 
+/* One of the orders, a pair, or a triple. */
+static void
+draw_scene(scene *one, char *name)
+{
+    size_t i = (size_t)(schedule_draw(&seed) % (SCENES * 3));
+    size_t j = (size_t)(schedule_draw(&seed) % OPERATIONS);
+    size_t k = (size_t)(schedule_draw(&seed) % (OPERATIONS + 1));
+
+    if (i < SCENES)
+        *one = scenes[i];
+    else
+        scene_of(one, name, (size_t)(schedule_draw(&seed) % OPERATIONS), j, k);
+}
+
 static void
 schedules_at_random(void **unused)
 {
@@ -779,11 +798,9 @@ schedules_at_random(void **unused)
         scene         one;
         schedule_plan plan;
 
-        scene_of(&one, name, (size_t)(schedule_draw(&seed) % OPERATIONS),
-                 (size_t)(schedule_draw(&seed) % OPERATIONS),
-                 (size_t)(schedule_draw(&seed) % (OPERATIONS + 1)));
+        draw_scene(&one, name);
         plan = plan_of(&one);
-        if (is_wanted(name))
+        if (is_wanted(one.name))
             runs += schedule_random(&plan, &seed, UINT64_MAX, slice(left));
     }
     printf("  %llu\n", (unsigned long long)runs);
