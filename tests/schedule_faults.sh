@@ -127,8 +127,8 @@ fault "a magazine is taken out of a cache without a swap" "end" \
 fault "a quota is taken with a load and a store" "" fph_quota_take \
     's/while (n != 0/while (0);/' \
     's/&& !fph_cas_relaxed(.*/fph_store_relaxed(\&pool->quota, quota + n);/'
-fault "a pool's name is not published before the look" "name" fph_pool_make \
-    '/fph_store_seq_cst(&state->pool_is\[number\], FPH_POOL_NAMED)/d'
+fault "a pool's name is not published before the look" "name+name" \
+    fph_pool_make '/fph_store_seq_cst(&state->pool_is/d'
 fault "a pool ends while a slab of it is being given up" "end and trim" \
     fph_pool_empty \
     's/if (fph_load_acquire(&pool->slabs) == 0)/if (pool->objects == 0)/'
