@@ -3,6 +3,7 @@
 #include <rte_eal.h>
 #include <rte_lcore.h>
 
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -56,18 +57,30 @@ dpdk_init(size_t mb)
     (void)rmdir(rte_eal_get_runtime_dir()); /* nothing is in it */
 }
 
+static void
+dpdk_leave(void *unused)
+{
+    (void)unused;
+    rte_thread_unregister();
+}
+
 /* The first call starts the EAL on the processor that the row is pinned to; the
- * row's other threads register. */
+ * row's other threads register until they end. */
 static void
 dpdk_thread(size_t bytes)
 {
-    static int started;
+    static int           started;
+    static pthread_key_t leaving;
 
     if (!started) {
         started = 1;
         dpdk_init((bytes >> 20) + DPDK_SLACK_MB);
-    } else if (rte_lcore_id() == LCORE_ID_ANY && rte_thread_register() != 0) {
-        fprintf(stderr, "bench: no lcore for a thread\n");
-        exit(1);
+        (void)pthread_key_create(&leaving, dpdk_leave);
+    } else if (rte_lcore_id() == LCORE_ID_ANY) {
+        if (rte_thread_register() != 0) {
+            fprintf(stderr, "bench: no lcore for a thread\n");
+            exit(1);
+        }
+        (void)pthread_setspecific(leaving, "");
     }
 }

@@ -83,10 +83,10 @@ if [ -n "${FULL:-}" ]; then
 fi
 # shellcheck disable=SC2086
 {
-    standards gcc c "-O2 -O0 -O3" $c
-    standards g++ cpp "-O2 -O0 -O3" $cpp
-    standards clang c "-O2 -O0 -O3" $c
-    standards clang++ cpp "-O2 -O0 -O3" $cpp
+    standards gcc c "-O0 -O2 -O3" $c
+    standards g++ cpp "-O0 -O2 -O3" $cpp
+    standards clang c "-O0 -O2 -O3" $c
+    standards clang++ cpp "-O0 -O2 -O3" $cpp
     standards musl-gcc c -O2 $few_c
     for machine in i686 aarch64; do
         standards $machine-linux-gnu-gcc c -O2 $few_c

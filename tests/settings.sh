@@ -117,8 +117,8 @@ combinations() {
 }
 
 combinations > "$scratch/combinations"
-levels=-O1
-[ -z "${FULL:-}" ] || levels="-O1 -O2"
+levels=-O0
+[ -z "${FULL:-}" ] || levels="-O0 -O2"
 while read -r options; do
     libraries=-pthread
     case $options in *USE_LIBNUMA=1*) libraries="-pthread -lnuma" ;; esac
