@@ -636,7 +636,7 @@ static const scene scenes[] = {
     {"destroy", {"", "aaaffqqfff"}, {"D", "X"}, 0, 0, 0},
     {"destroy two", {"af", "aaafff", "gfaf"}, {"D", "X", "X"}, 0, 0, 0},
     /* Memory for three of four. */
-    {"limit", {"L", ""}, {"gg", "gg"}, 0, 0, 1},
+    {"limit", {"L", ""}, {"gg", "gg"}, 0, 1, 1},
     /* What one thread moves, another waits for. */
     {"tight trim", {"aaaaaaaaffffffffF", ""}, {"T", "g"}, 2, 1, 0},
     {"tight flush", {"aaaaaaaaffffffffF", "aX"}, {"T", "fg"}, 2, 1, 0},
