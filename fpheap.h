@@ -676,8 +676,8 @@ typedef struct fph_entry {
 #if FPHEAP_CHECK
 /* Which objects of an open chunk are live, MISUSE: a byte for each granule of a
  * page, which is the largest power of two that is not above the size of the
- * page's objects, so that no two start in one.  0: none does; else one more
- * than the place in it, in 8 bytes, of the live object that does. */
+ * page's objects, so that no two start in one.  0: no live object does; else
+ * what tells the addresses in a granule apart, fph_life_mark. */
 typedef struct fph_life {
     char   *base;              /* atomic; of the chunk; NULL: it is not open */
     uint8_t shift[FPH_PAGES];  /* log2 of the granule, 4..10; written before an
@@ -1708,18 +1708,15 @@ fph_life_at(fph_life *life, const void *object)
                        + ((offset & (FPHEAP_PAGE - 1)) >> shift)];
 }
 
-/* The mark of an object that starts there; 0: none can. */
+/* The mark of an object that starts there. */
 FPH_INLINE unsigned
-fph_life_mark(const fph_life *life, const void *object)
+fph_life_mark(const void *object)
 {
-    size_t   offset = (uintptr_t)object & FPH_CHUNK_MASK;
-    unsigned shift  = life->shift[offset >> FPHEAP_PAGE_SHIFT];
-
-    return offset & 7 ? 0
-         : 1 + ((unsigned)(offset >> 3) & ((1u << (shift - 3)) - 1));
+    return 0x80 | ((unsigned)((uintptr_t)object >> 3) & 0x7f);
 }
 
-/* The life of an object's chunk; NULL: look slowly. */
+/* The life of an object's chunk; NULL: look slowly.  (That of the chunk after
+ * it, for an object at a chunk's start, is not open, or has no mark there.) */
 FPH_INLINE fph_life *
 fph_life_find(const fpheap *heap, const void *object)
 {
@@ -1727,7 +1724,7 @@ fph_life_find(const fpheap *heap, const void *object)
     fph_life *life = FPH_LOAD(
         &heap->known[(at >> FPHEAP_CHUNK_SHIFT) % FPH_KNOWN], RELAXED);
 
-    if (FPH_UNLIKELY((at & FPH_CHUNK_MASK) == 0 || life == NULL
+    if (FPH_UNLIKELY(life == NULL
                      || (uintptr_t)FPH_LOAD(&life->base, RELAXED)
                         != (at & ~(uintptr_t)FPH_CHUNK_MASK)))
         return NULL;
@@ -1747,7 +1744,7 @@ fph_live_begin(fpheap *heap, void *const *objects, unsigned n)
                        && FPH_LOAD(fph_life_at(life, objects[i]), RELAXED)
                           == 0))
             FPH_STORE(fph_life_at(life, objects[i]),
-                      (uint8_t)fph_life_mark(life, objects[i]), RELAXED);
+                      (uint8_t)fph_life_mark(objects[i]), RELAXED);
         else
             fph_live_begin_slow(heap, objects[i]);
     }
@@ -1757,9 +1754,9 @@ fph_live_begin(fpheap *heap, void *const *objects, unsigned n)
 FPH_INLINE int
 fph_live_is(fph_life *life, const void *object, unsigned klass)
 {
-    unsigned mark = FPH_LOAD(fph_life_at(life, object), RELAXED);
-
-    return mark != 0 && mark == fph_life_mark(life, object)
+    return FPH_LOAD(fph_life_at(life, object), RELAXED)
+           == fph_life_mark(object)
+        && ((uintptr_t)object & 7) == 0
         && (klass == FPH_ANY_CLASS
             || fph_place_of(object) / FPH_BIN_STEP % FPH_CLASSES == klass);
 }
@@ -8546,7 +8543,7 @@ fph_live_begin_slow(fpheap *heap, const void *object)
     if (FPH_LOAD(mark, RELAXED) != 0)
         FPHEAP_PANIC("fpheap: an object was handed out that is live: its "
                      "magazine or slab was overwritten");
-    FPH_STORE(mark, (uint8_t)fph_life_mark(&chunk->life, object), RELAXED);
+    FPH_STORE(mark, (uint8_t)fph_life_mark(object), RELAXED);
 }
 
 FPH_NOINLINE FPHEAP_API int

@@ -229,7 +229,7 @@ a_pointer_from_elsewhere_is_stopped_without_a_look_at_it(void **state)
                                  & ~(uintptr_t)(FPHEAP_CHUNK - 1));
     void       *hole = mmap(NULL, 4 * FPHEAP_CHUNK, PROT_NONE, MAP_PRIVATE
                             | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    void       *wrong[] = { local, data, (char *)hole + FPHEAP_CHUNK + 64,
+    void *volatile wrong[] = { local, data, (char *)hole + FPHEAP_CHUNK + 64,
                             (void *)(uintptr_t)8,
                             (void *)(UINTPTR_MAX - 7),
                             (void *)(UINTPTR_MAX / 2 - 63), heap };
