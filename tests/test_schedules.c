@@ -45,7 +45,7 @@
 #define FPHEAP_MAX_NODES   1
 #define FPHEAP_MAX_HEAPS   1
 #define FPHEAP_MAX_THREADS 4
-#define FPHEAP_MAX_POOLS   3
+#define FPHEAP_MAX_POOLS   4     /* one of all threads, one of each */
 #define FPHEAP_PANIC(message) schedule_fail("%s", message)
 #define FPHEAP_STATIC
 #define FPHEAP_IMPLEMENTATION
