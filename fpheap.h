@@ -1765,7 +1765,7 @@ fph_live_is(fph_life *life, const void *object, unsigned klass)
 FPH_INLINE int
 fph_live_end(fpheap *heap, const void *object, unsigned klass)
 {
-    fph_life *life = fph_life_find(heap, object);
+    fph_life *life = object == NULL ? NULL : fph_life_find(heap, object);
 
     if (!FPH_LIKELY(life != NULL && fph_live_is(life, object, klass)))
         return fph_live_end_slow(heap, object, klass);
