@@ -296,21 +296,21 @@ rates() {
     line="rate${1:+ with $1}, 1000 packets/s$line"
 }
 
-# Behind mempool's own caches all are alike, and other programs on the machine
-# can take a third.  Without these caches ours is the first, if not at once.
-rates ""
-if [ "$ours" -gt $((best * 2 / 3)) ]; then
-    pass "$line"
-else
+# rates_reach PERCENT CACHE: of the best of the others, in one of three tries, for
+# other programs on the machine take what they like from each
+rates_reach() {
+    local try
+    for try in 1 2 3; do
+        rates "$2"
+        if [ "$ours" -gt 0 ] && [ "$ours" -ge $((best * $1 / 100)) ]; then
+            pass "$line, try $try"
+            return
+        fi
+    done
     fail "$line"
-fi
-for try in 1 2 3; do
-    rates --mbcache=0
-    [ "$ours" -ge "$best" ] && [ "$ours" -gt 0 ] && break
-done
-if [ "$ours" -ge "$best" ] && [ "$ours" -gt 0 ]; then
-    pass "$line, try $try"
-else
-    fail "$line"
-fi
+}
+
+# Behind mempool's own caches all are alike; without them ours is the first.
+rates_reach 90 ""
+rates_reach 100 --mbcache=0
 finish
