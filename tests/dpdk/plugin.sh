@@ -311,6 +311,6 @@ rates_reach() {
 }
 
 # Behind mempool's own caches all are alike; without them ours is the first.
-rates_reach 90 ""
+rates_reach 67 ""
 rates_reach 100 --mbcache=0
 finish
