@@ -172,18 +172,55 @@ fill_bin(fpheap *heap)
         fpheap_free(heap, held[--n_held]);
 }
 
+static size_t
+spare_objects(const fpheap *heap)
+{
+    const fph_magazine *spare = fph_cache_mine(heap)->spare[fph_class_of(SIZE)];
+
+    return spare == NULL ? 0 : spare->count;
+}
+
+/* The same with the spare magazine. */
+static void
+empty_both(fpheap *heap)
+{
+    while (the_bin(heap)->next != NULL || spare_objects(heap) != 0)
+        hold(fpheap_alloc(heap, SIZE));
+}
+
+static void
+fill_both(fpheap *heap)
+{
+    while (the_bin(heap)->top != the_bin(heap)->limit
+           || spare_objects(heap) != FPHEAP_MAGAZINE)
+        fpheap_free(heap, held[--n_held]);
+}
+
+/* Objects for all hits that follow. */
+static void
+warm(fpheap *heap, fpheap_pool *pool)
+{
+    void    *objects[4 * BURST];
+    unsigned i;
+
+    for (i = 0; i < 4 * BURST; i++)
+        objects[i] = fpheap_alloc(heap, SIZE);
+    for (i = 0; i < 4 * BURST; i++)
+        fpheap_free(heap, objects[i]);
+    fpheap_pool_put(pool, fpheap_pool_get(pool));
+}
+
 static void
 run_hits(fpheap *heap)
 {
     fpheap_pool_desc desc = { .name = "cost", .size = SIZE };
     fpheap_pool     *pool = fpheap_pool_create(heap, &desc);
     _Alignas(64) void *burst[BURST];
-    void            *object = fpheap_alloc(heap, SIZE);
+    void            *object;
 
-    if (pool == NULL || object == NULL)
+    if (pool == NULL)
         abort();
-    fpheap_free(heap, object);
-    fpheap_pool_put(pool, fpheap_pool_get(pool));
+    warm(heap, pool);
     object = op_alloc(heap);
     say_op("allocate, hit", 1);
     op_free_sized(heap, object);
@@ -238,20 +275,21 @@ run_exchanges(fpheap *heap)
 
     for (i = 0; i < 8 * FPHEAP_MAGAZINE; i++)
         fpheap_free(heap, held[--n_held]);
-    fill_bin(heap);
+    fill_both(heap);
     empty_bin(heap);
     hold(op_alloc(heap));
-    say_op("allocate: exchange with the spare", 1);
+    say_op("allocate: half of the spare", 1);
     for (i = 0; i < 3; i++) {
-        empty_bin(heap);
+        empty_both(heap);
         hold(op_alloc(heap));
         say_op("allocate: exchange with the depot", 1);
     }
+    empty_both(heap);
     fill_bin(heap);
     op_free(heap, held[--n_held]);
-    say_op("free: exchange with the spare", 1);
+    say_op("free: half to the spare", 1);
     for (i = 0; i < 3; i++) {
-        fill_bin(heap);
+        fill_both(heap);
         op_free(heap, held[--n_held]);
         say_op("free: exchange with the depot", 1);
     }
@@ -261,11 +299,10 @@ run_exchanges(fpheap *heap)
 static void
 empty_all(fpheap *heap)
 {
-    const fpheap_cache *cache = fph_cache_mine(heap);
-    unsigned            bin = fph_class_of(SIZE);
+    unsigned bin = fph_class_of(SIZE);
 
     while (fph_depot_count(heap->state, bin) != 0
-           || (cache->spare[bin] != NULL && cache->spare[bin]->count != 0))
+           || spare_objects(heap) != 0)
         hold(fpheap_alloc(heap, SIZE));
     empty_bin(heap);
 }
