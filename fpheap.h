@@ -1722,7 +1722,7 @@ fph_life_find(const fpheap *heap, const void *object)
 {
     uintptr_t at   = (uintptr_t)object;
     fph_life *life = FPH_LOAD(
-        &heap->known[(at >> FPHEAP_CHUNK_SHIFT) % FPH_KNOWN], RELAXED);
+        &heap->known[(at >> FPHEAP_CHUNK_SHIFT) % FPH_KNOWN], ACQUIRE);
 
     if (FPH_UNLIKELY(life == NULL
                      || (uintptr_t)FPH_LOAD(&life->base, RELAXED)
@@ -8354,14 +8354,15 @@ fpheap_provider_buffer(fpheap_provider *provider, fpheap_buffer *buffer,
 
 /* [MISUSE] =================================================================
  *
- * What FPHEAP_CHECK adds: a byte for each object, 1 while it is live.  Who
+ * What FPHEAP_CHECK adds: a mark for each object while it is live.  Who
  * allocates sets it and who frees clears it, both as the object's owner, so no
  * two threads write one at a time unless one of them is mistaken.  It is found
  * without a look at the object's memory, which may not be there: heap->known[]
- * has chunks of the heap by their numbers, of which the last found stays.
+ * has chunks of the heap by their numbers, of which the last found stays; it is
+ * stored with release and loaded with acquire, for its base to be there.
  * Bulks go one by one, so that a bad pointer keeps no other from being freed.
  *
- * Objects that start where a chunk does have no byte: LARGE sees to them.
+ * Objects that start where a chunk does have none: LARGE sees to them.
  */
 #if FPHEAP_CHECK
 typedef struct fph_text {
@@ -8422,7 +8423,7 @@ fph_known_chunk(fpheap *heap, const void *base)
 
     if (chunk != NULL)
         FPH_STORE(&heap->known[((uintptr_t)base >> FPHEAP_CHUNK_SHIFT)
-                               % FPH_KNOWN], &chunk->life, RELAXED);
+                               % FPH_KNOWN], &chunk->life, RELEASE);
     return chunk;
 }
 
@@ -8549,11 +8550,13 @@ fph_live_begin_slow(fpheap *heap, const void *object)
 FPH_NOINLINE FPHEAP_API int
 fph_live_end_slow(fpheap *heap, const void *object, unsigned klass)
 {
+    fph_chunk *chunk;
+
     if (object == NULL || !fph_live_check(heap, object, klass))
         return 0;
+    chunk = fph_known_chunk(heap, fph_chunk_base(object));
     if (((uintptr_t)object & FPH_CHUNK_MASK) != 0)
-        FPH_STORE(fph_life_at(fph_life_find(heap, object), object), (uint8_t)0,
-                  RELAXED);
+        FPH_STORE(fph_life_at(&chunk->life, object), (uint8_t)0, RELAXED);
     return 1;
 }
 #endif
