@@ -461,50 +461,52 @@ test_ahead(void)
 }
 
 /* Use a pool for the first time, 32 objects in 100 us.  Returns how many gets
- * took more than 5 us. */
+ * found fewer than that and had to make objects.  Their time is shown only: on
+ * a shared machine it says more about the machine. */
 static unsigned
-slow_gets(double *longest)
+growing_gets(double *longest)
 {
     static void *m[MBUFS];
     struct rte_mempool *mp = make_pool("fpheap", MBUFS, 0, NULL);
     double   us = 1e6 / (double)rte_get_tsc_hz();
-    unsigned n, slow = 0;
+    unsigned n, growing = 0;
 
     *longest = 0;
     if (rte_mempool_get(mp, &m[0]) != 0)
         rte_panic("no object\n");
     usleep(20000);               /* the thread ahead sees that it is in use */
     for (n = 1; n + 32 <= MBUFS; n += 32) {
+        uint32_t made  = *(volatile uint32_t *)&mp->populated_size;
         uint64_t start = rte_rdtsc_precise();
         double   took;
 
         if (rte_mempool_get_bulk(mp, &m[n], 32) != 0)
             rte_panic("no objects\n");
         took = (double)(rte_rdtsc_precise() - start) * us;
-        slow += took > 5;
+        growing += made < n + 32;
         if (took > *longest)
             *longest = took;
-        rte_delay_us_block(100);
+        usleep(100);             /* the thread may have to use this processor */
     }
     rte_mempool_put_bulk(mp, m, n);
     rte_mempool_free(mp);
-    return slow;
+    return growing;
 }
 
 static void
 test_ahead_gets(void)
 {
     double   alone, ahead;
-    unsigned n_alone = slow_gets(&alone);
+    unsigned n_alone = growing_gets(&alone);
     unsigned n_ahead;
 
     setenv("FPHEAP_MEMPOOL_AHEAD", "4000", 1); /* 12 ms: the heap's growth too */
-    n_ahead = slow_gets(&ahead);
+    n_ahead = growing_gets(&ahead);
     unsetenv("FPHEAP_MEMPOOL_AHEAD");
-    printf("      of %u gets took more than 5 us: %u, the longest %.0f us; "
+    printf("      of %u gets had to make objects: %u, the longest took %.0f us; "
            "with the thread %u, %.0f us\n", (MBUFS - 1) / 32, n_alone, alone,
            n_ahead, ahead);
-    check(n_alone >= 10 && n_ahead <= n_alone / 4,
+    check(n_alone >= 10 && n_ahead <= n_alone / 10,
           "and gets do not wait for growth then");
 }
 
