@@ -611,7 +611,7 @@ live_as_a_child(uint32_t seed)
     pthread_t thread[2];
     uintptr_t i;
 
-    alarm(20);
+    alarm(100);
     exchange_letters(seed, 2000);
     for (i = 0; i < 2; i++)
         CHECK(pthread_create(&thread[i], NULL, correspondent, (void *)(i + 1))
@@ -656,7 +656,7 @@ passes_in_a_child(void (*run)(void))
 
     CHECK(child >= 0);
     if (child == 0) {
-        alarm(20);
+        alarm(100);
         run();
         _exit(0);
     }

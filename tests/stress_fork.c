@@ -27,7 +27,7 @@
 #define OTHERS       3
 #define HELD         200
 #define FORKING      100    /* the owners of the forking threads' objects */
-#define ALARM_SECONDS (10 * STRESS_SLOWDOWN)
+#define ALARM_SECONDS (60 * STRESS_SLOWDOWN)
 
 typedef struct parent {
     fpheap           *heap;

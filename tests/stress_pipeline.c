@@ -12,6 +12,9 @@
  * times and must be flat after the first sample.
  */
 #define FPHEAP_IMPLEMENTATION
+#ifndef FPHEAP_GROWTH_WAIT_MS
+#  define FPHEAP_GROWTH_WAIT_MS 10000   /* who waits less may grow instead */
+#endif
 #include "fpheap.h"
 #include "stress_util.h"
 

@@ -3,8 +3,9 @@
  *
  * A victim repeats an operation and is stopped somewhere in it, by a signal
  * handler that does not return.  While it is stopped, two other threads do ten
- * thousand operations of every kind each, within a second.  Then it goes on,
- * and at the end nothing is lost.
+ * thousand operations of every kind each, within a second: in one of five tries,
+ * as a busy machine delays them too, but not each time, and a thread that waits
+ * for the stopped one does.  Then it goes on, and at the end nothing is lost.
  *
  *   - by chance: the signal comes from outside, at a random time
  *   - by instruction: the victim runs under the trap flag, counts its own
@@ -47,6 +48,8 @@
 #define OTHERS      2
 #define OPERATIONS  10000
 #define LIMIT       (1.0 * STRESS_SLOWDOWN)     /* seconds */
+#define TRIES       5
+#define FOR_EVER    100                         /* seconds */
 #define KEPT        64
 #define VICTIM      100     /* the owner in its stamps */
 
@@ -453,7 +456,7 @@ let_others_run(runner *r)
     unsigned        i;
 
     clock_gettime(CLOCK_REALTIME, &end);
-    end.tv_sec += 10 * (int)LIMIT;
+    end.tv_sec += FOR_EVER;
     for (i = 0; i < OTHERS; i++)
         sem_post(&r[i].go);
     for (i = 0; i < OTHERS; i++) {
@@ -577,8 +580,11 @@ typedef struct tally {
 static void
 judge(tally *result, runner *r, const char *name)
 {
-    double seconds = let_others_run(r);
+    double   seconds = let_others_run(r);
+    unsigned i;
 
+    for (i = 1; i < TRIES && seconds > LIMIT; i++)
+        seconds = let_others_run(r);
     result->stops++;
     if (seconds > result->slowest)
         result->slowest = seconds;

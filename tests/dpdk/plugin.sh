@@ -99,7 +99,7 @@ owner() {
     local what=$1 log="$scratch/owner.log" last
     shift
     # shellcheck disable=SC2086
-    timeout 60 "$B/dpdk_test_owner" $load --no-pci --no-telemetry "$@" \
+    timeout 170 "$B/dpdk_test_owner" $load --no-pci --no-telemetry "$@" \
         > "$log" 2> "$scratch/owner.err"
     last=$(tail -n 1 "$log")
     case $last in
@@ -208,26 +208,30 @@ testpmd() {
         --mbuf-pool-ops-name="$ops" "$@" > "$scratch/testpmd.log" 2>&1
 }
 
-# Forward, then start once more: that throws away what is still in the ports.
+# commands TIMES FIRST: forward, then start once more: that throws away what is
+# still in the ports.  Pauses, in fifths of a second, are so many times as long as
+# they have to be where nothing else runs.
 commands() {
-    sleep 0.7
-    echo "start $1"
-    sleep 1.5
-    for command in stop start stop dump_mempool dump_socket_mem; do
-        echo $command
-        sleep 0.2
+    local i command
+    for command in 4 "start $2" 7 stop 1 start 1 stop 1 dump_mempool 1 \
+        dump_socket_mem 1; do
+        case $command in
+        [0-9]) for ((i = 0; i < command * $1; i++)); do sleep 0.2; done ;;
+        *) echo "$command" ;;
+        esac
     done
     echo quit
 }
 
-# forward OPS VDEV OPTIONS...: sets rx, tx, there (free in the pool and its
-# caches), made, and used (KB of the EAL's heap)
-forward() {
-    local ops=$1 vdev=$2 first=
-    shift 2
+# forward_for TIMES OPS VDEV OPTIONS...: sets rx, tx, there (free in the pool and
+# its caches), made, and used (KB of the EAL's heap)
+forward_for() {
+    local times=$1 ops=$2 vdev=$3 first=
+    shift 3
     [ "$vdev" = net_ring ] && first="tx_first 8"
-    commands "$first" | testpmd "$ops" --vdev="${vdev}0" --vdev="${vdev}1" -- \
-        -i --nb-cores=1 --total-num-mbufs=150000 "$@"
+    commands "$times" "$first" |
+        testpmd "$ops" --vdev="${vdev}0" --vdev="${vdev}1" -- \
+            -i --nb-cores=1 --total-num-mbufs=150000 "$@"
     # shellcheck disable=SC2046
     set -- $(awk '
         /Accumulated/                  { total++ }
@@ -241,6 +245,19 @@ forward() {
         END { print rx + 0, tx + 0, cached + pool, made + 0, used + 0 }
         ' "$scratch/testpmd.log")
     rx=$1 tx=$2 there=$3 made=$4 used=$5
+}
+
+# forward OPS VDEV OPTIONS...: the same, up to three times and for longer where
+# testpmd got no processor for long enough
+forward() {
+    local times
+    for times in 1 4 10; do
+        forward_for $times "$@"
+        if [ "$rx" -gt 300000 ] && [ "$tx" -gt 300000 ] &&
+            [ "$there" -eq 150000 ]; then
+            break
+        fi
+    done
 }
 
 forward ring_mp_mc net_null
@@ -269,11 +286,11 @@ for vdev in net_null net_ring; do
     done
 done
 
-# The median of what both ports receive in a second, in thousands.  testpmd has
-# no figure for the first.
+# rate SECONDS OPS OPTION...: the median of what both ports receive in a second,
+# in thousands.  testpmd has no figure for the first, nor while it begins.
 rate() {
-    local ops=$1 limit=4
-    shift
+    local limit=$1 ops=$2
+    shift 2
     testpmd "$ops" --vdev=net_null0 --vdev=net_null1 -- --nb-cores=1 \
         --stats-period 1 --total-num-mbufs=16384 "$@" < /dev/null
     awk '/Rx-pps/ && $2 > 0 { print int($2 / 500) }' "$scratch/testpmd.log" | sort -n |
@@ -284,24 +301,25 @@ if [ "$RATE" -eq 0 ]; then
     skip "the rates" "RATE=0"
     finish
 fi
-# rates CACHE: all four in turn; sets line, ours, and best of the others
+# rates SECONDS CACHE: all four in turn; sets line, ours, and best of the others
 rates() {
     line= best=0
     for ops in ring_mp_mc stack lf_stack fpheap; do
         # shellcheck disable=SC2086
-        ours=$(rate $ops $1)
+        ours=$(rate $1 $ops $2)
         line="$line, $ops $ours"
         [ $ops != fpheap ] && [ "$ours" -gt "$best" ] && best=$ours
     done
-    line="rate${1:+ with $1}, 1000 packets/s$line"
+    line="rate${2:+ with $2}, 1000 packets/s$line"
 }
 
-# rates_reach PERCENT CACHE: of the best of the others, in one of three tries, for
-# other programs on the machine take what they like from each
+# rates_reach PERCENT CACHE: of the best of the others, in one of five tries of so
+# many seconds, for other programs on the machine take what they like from each
 rates_reach() {
-    local try
-    for try in 1 2 3; do
-        rates "$2"
+    local try=0 seconds
+    for seconds in 4 8 8 12 12; do
+        try=$((try + 1))
+        rates $seconds "$2"
         if [ "$ours" -gt 0 ] && [ "$ours" -ge $((best * $1 / 100)) ]; then
             pass "$line, try $try"
             return
