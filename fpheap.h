@@ -2410,13 +2410,14 @@ fph_yield(void)
 #endif
 }
 
-/* Whether eight bytes can be written: asked of the kernel, which says EFAULT
- * where a store would end the program. */
+/* Whether a set of signals can be written, eight bytes, sixteen on MIPS: asked
+ * of the kernel, which says EFAULT where a store would end the program. */
 static int
 fph_is_writable(void *p)
 {
 #if !FPHEAP_NO_OS && defined(__linux__)
-    return syscall(SYS_rt_sigprocmask, SIG_BLOCK, NULL, p, (size_t)8) == 0;
+    return syscall(SYS_rt_sigprocmask, SIG_BLOCK, NULL, p,
+                   (size_t)(_NSIG / 8)) == 0;
 #else
     (void)p;
     return 1;
