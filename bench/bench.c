@@ -22,28 +22,8 @@
 #endif
 #include "peer.h"
 
-#ifndef PEER
-#  error "bench: give -DPEER='\"peer_fpheap.h\"' or another peer"
-#endif
-#include PEER
-
-#ifndef PEER_POOL
-#  define PEER_POOL 0
-#endif
-#ifndef PEER_ONE_SIZE
-#  define PEER_ONE_SIZE 0
-#endif
-#ifndef PEER_READY
-#  define PEER_READY 0
-#endif
-
-#ifndef PEER_STATISTICS
-#  define PEER_STATISTICS 0
-#endif
-
 #include "machine.h"
 #include "rows_one.h"
-#include "rows_pool.h"
 #include "rows_size.h"
 #include "rows_mixed.h"
 #include "rows_statistics.h"
@@ -63,7 +43,6 @@
 
 static const row rows[] = {
     ROWS_ONE,
-    ROWS_POOL,
     ROWS_SIZE,
     ROWS_MIXED,
     ROWS_LATENCY,
@@ -105,8 +84,9 @@ can_do(const row *r)
 {
     static const char *const one_size[] = {
         "pair_", "bulk_", "lifo_", "fifo_", "random_", "pipeline_",
-        "threads_pair", "pool_", "percpu_", NULL
+        "threads_pair", "latency_", "hammered_", "pool_", "percpu_", NULL
     };
+    static const char *const pools[] = { "pool_", NULL };
     static const char *const many[] = { "percpu_", NULL }; /* not for a look */
     static const char *const at_start[] = {
         "memory", "trace", "startup", "first_touch", NULL
@@ -114,6 +94,7 @@ can_do(const row *r)
 
     return r->run != NULL
         && (!PEER_ONE_SIZE || begins_with_any(r->name, one_size))
+        && (PEER_POOL || !begins_with_any(r->name, pools))
         && (STEPS >= 1u << 20 || repeats >= 5 || !begins_with_any(r->name, many))
         && (!PEER_READY || !begins_with_any(r->name, at_start));
 }

@@ -27,6 +27,8 @@ bench_heap_open(const stock *s)
     return bench_heap;
 }
 
+#define PEER_MEMORY 1
+
 static memory_use
 peer_memory(void)
 {

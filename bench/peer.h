@@ -1,40 +1,39 @@
-/* What bench.c asks of an allocator.  A peer is one file of this shape, included
- * with -DPEER='"peer_x.h"'; peer_malloc.h is the shortest example.
+/* What bench.c asks of an allocator.  A peer is one file, which -DPEER names:
+ * '"peer_malloc.h"' is the shortest example.  It must have
  *
- *     PEER_NAME            a string
- *     PEER_BARE            1: the pipeline passes the same objects for ever and
- *                          rows about memory are left out; 0 for an allocator
- *     PEER_POOL            1: it has pools; else the rows pool_* are left out
  *     peer                 what each call gets: a heap, a cache, or nothing
  *     peer_prepare         once per thread, before the clock starts
- *     peer_memory          bytes obtained and bytes in use; 0 if it cannot say
  *     peer_alloc           size may be a constant that the compiler folds
  *     peer_free            size may be looked at by the floor only
- *     peer_free_sized
- *     peer_alloc_bulk      not 0 if it failed
- *     peer_free_bulk       all of one size
  *
- * With PEER_STATISTICS, for the rows that read statistics:
+ * and, for what else it can do, a macro that is 1 and these functions.  Without
+ * them a bulk is a loop, no free is told the size, and rows are left out.
  *
- *     peer_statistics      bytes in use as the allocator counts them; 0 if it
- *                          cannot say
+ *     PEER_SIZED           peer_free_sized
+ *     PEER_BULK            peer_alloc_bulk, not 0 if it failed, and
+ *                          peer_free_bulk, all of one size
+ *     PEER_POOL            pools of objects of one size: peer_pool, what each
+ *                          call gets; peer_pool_prepare, once per thread, all
+ *                          of which get the same pool; peer_pool_get and
+ *                          peer_pool_put; peer_pool_get_bulk, not 0 if it
+ *                          failed, and peer_pool_put_bulk
+ *     PEER_MEMORY          peer_memory: bytes obtained and bytes in use
+ *     PEER_STATISTICS      peer_statistics: bytes in use as the allocator
+ *                          counts them; 0 if it cannot say
  *
- *     PEER_ONE_SIZE        1: it has objects of one size, and their number is
- *                          known beforehand (see stock); else 0 or nothing
+ * What it is, if it is not like others:
+ *
+ *     PEER_BARE            1: no allocator but a yardstick.  The pipeline passes
+ *                          the same objects for ever, and rows about memory are
+ *                          left out
+ *     PEER_ONE_SIZE        1: it is a pool, so that it has the rows of one size
+ *                          and of pools only; the number of its objects is
+ *                          known beforehand (see stock)
+ *     PEER_READY           1: its memory is obtained when it starts, which takes
+ *                          long: no rows about memory and start-up
  *     PEER_STEPS           operations in one repeat, for a slow peer; a power
  *                          of two, at least 4096; rows of a million objects
  *                          need 5 repeats then
- *     PEER_READY           1: its memory is obtained when it starts, which takes
- *                          long: no rows about memory and start-up
- *
- * With PEER_POOL also the following, for objects of one size:
- *
- *     peer_pool            what each call gets
- *     peer_pool_prepare    once, before the clock starts
- *     peer_pool_get
- *     peer_pool_put
- *     peer_pool_get_bulk   not 0 if it failed
- *     peer_pool_put_bulk
  */
 #ifndef BENCH_PEER_H
 #define BENCH_PEER_H
@@ -79,5 +78,75 @@ map_objects(size_t bytes)
 }
 
 #define BENCH_INLINE static inline __attribute__((always_inline, unused))
+
+#ifndef PEER
+#  error "bench: give -DPEER='\"peer_fpheap.h\"' or another peer"
+#endif
+#include PEER
+
+/* --- what the peer left out ------------------------------------------------ */
+
+#ifndef PEER_BARE
+#  define PEER_BARE 0
+#endif
+#ifndef PEER_ONE_SIZE
+#  define PEER_ONE_SIZE 0
+#endif
+#ifndef PEER_READY
+#  define PEER_READY 0
+#endif
+#ifndef PEER_STATISTICS
+#  define PEER_STATISTICS 0
+#endif
+
+#ifndef PEER_SIZED
+BENCH_INLINE void
+peer_free_sized(peer p, void *object, size_t size)
+{
+    peer_free(p, object, size);
+}
+#endif
+
+#ifndef PEER_BULK
+BENCH_INLINE int
+peer_alloc_bulk(peer p, size_t size, void **objects, unsigned n)
+{
+    unsigned i;
+
+    for (i = 0; i < n; i++)
+        objects[i] = peer_alloc(p, size);
+    return 0;
+}
+
+BENCH_INLINE void
+peer_free_bulk(peer p, void **objects, unsigned n, size_t size)
+{
+    unsigned i;
+
+    for (i = 0; i < n; i++)
+        peer_free(p, objects[i], size);
+}
+#endif
+
+/* Who has objects of one size is a pool. */
+#ifndef PEER_POOL
+#  define PEER_POOL PEER_ONE_SIZE
+typedef peer peer_pool;
+#  define peer_pool_prepare(s)              peer_prepare(s)
+#  define peer_pool_get(pool)               peer_alloc(pool, 0)
+#  define peer_pool_put(pool, object)       peer_free(pool, object, 0)
+#  define peer_pool_get_bulk(pool, list, n) peer_alloc_bulk(pool, 0, list, n)
+#  define peer_pool_put_bulk(pool, list, n) peer_free_bulk(pool, list, n, 0)
+#endif
+
+#ifndef PEER_MEMORY
+static inline memory_use
+peer_memory(void)
+{
+    memory_use unknown = { 0, 0 };
+
+    return unknown;
+}
+#endif
 
 #endif /* BENCH_PEER_H */

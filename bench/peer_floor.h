@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#define PEER_NAME "floor"
 #define PEER_BARE 1
+#define PEER_BULK 1
 #define PEER_POOL 1
 
 typedef int peer;
@@ -72,14 +72,6 @@ peer_prepare(const stock *s)
     }
 }
 
-static memory_use
-peer_memory(void)
-{
-    memory_use none = { 0, 0 };
-
-    return none;
-}
-
 BENCH_INLINE void *
 peer_alloc(peer p, size_t size)
 {
@@ -90,18 +82,12 @@ peer_alloc(peer p, size_t size)
 }
 
 BENCH_INLINE void
-peer_free_sized(peer p, void *object, size_t size)
+peer_free(peer p, void *object, size_t size)
 {
     void ***top = &floor_top[fph_class_of(size)];
 
     (void)p;
     *(*top)++ = object;
-}
-
-BENCH_INLINE void
-peer_free(peer p, void *object, size_t size)
-{
-    peer_free_sized(p, object, size);
 }
 
 BENCH_INLINE int

@@ -1,8 +1,8 @@
 /* fpheap, found anew by each call through its heap. */
 #include "heap.h"
 
-#define PEER_NAME "fpheap"
-#define PEER_BARE 0
+#define PEER_SIZED 1
+#define PEER_BULK 1
 #define PEER_POOL 1
 
 typedef fpheap *peer;
@@ -46,14 +46,17 @@ peer_free_bulk(peer p, void **objects, unsigned n, size_t size)
 
 typedef fpheap_pool *peer_pool;
 
-/* Its magazines are as large as the heap's, so that all bulks hit. */
+/* Its magazines are as large as the heap's, so that all bulks hit.  The first
+ * call makes it; the row's other threads find it made. */
 static peer_pool
 peer_pool_prepare(const stock *s)
 {
-    fpheap_pool_desc desc = { .name = "bench", .size = s->largest,
-                              .magazine = FPHEAP_MAGAZINE };
-    fpheap_pool     *pool = fpheap_pool_create(bench_heap_open(s), &desc);
+    static fpheap_pool *pool;
+    fpheap_pool_desc    desc = { .name = "bench", .size = s->largest,
+                                 .magazine = FPHEAP_MAGAZINE };
 
+    if (pool == NULL)
+        pool = fpheap_pool_create(bench_heap_open(s), &desc);
     if (pool == NULL) {
         fprintf(stderr, "bench: no pool\n");
         exit(1);

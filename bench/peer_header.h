@@ -1,6 +1,3 @@
 /* fpheap with a header in front of each object: what that costs. */
 #define FPHEAP_HEADER 1
 #include "peer_fpheap.h"
-
-#undef PEER_NAME
-#define PEER_NAME "header"

@@ -8,8 +8,9 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#define PEER_NAME "least"
 #define PEER_BARE 1
+#define PEER_SIZED 1
+#define PEER_BULK 1
 
 #define LEAST_PAGE  16                        /* log2 of bytes of one class */
 #define LEAST_BYTES ((size_t)1 << 36)         /* of address space */
@@ -85,14 +86,6 @@ peer_prepare(const stock *s)
         if (size >= s->largest)
             return &heap;
     }
-}
-
-static memory_use
-peer_memory(void)
-{
-    memory_use none = { 0, 0 };
-
-    return none;
 }
 
 BENCH_INLINE least_bin *

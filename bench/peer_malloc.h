@@ -2,9 +2,6 @@
 #include <malloc.h>
 #include <stdlib.h>
 
-#define PEER_NAME "malloc"
-#define PEER_BARE 0
-
 typedef int peer;
 
 static peer
@@ -12,14 +9,6 @@ peer_prepare(const stock *s)
 {
     (void)s;
     return 0;
-}
-
-static memory_use
-peer_memory(void)
-{
-    memory_use unknown = { 0, 0 };
-
-    return unknown;
 }
 
 BENCH_INLINE void *
@@ -35,34 +24,6 @@ peer_free(peer p, void *object, size_t size)
     (void)p;
     (void)size;
     free(object);
-}
-
-BENCH_INLINE void
-peer_free_sized(peer p, void *object, size_t size)
-{
-    peer_free(p, object, size);
-}
-
-BENCH_INLINE int
-peer_alloc_bulk(peer p, size_t size, void **objects, unsigned n)
-{
-    unsigned i;
-
-    (void)p;
-    for (i = 0; i < n; i++)
-        objects[i] = malloc(size);
-    return 0;
-}
-
-BENCH_INLINE void
-peer_free_bulk(peer p, void **objects, unsigned n, size_t size)
-{
-    unsigned i;
-
-    (void)p;
-    (void)size;
-    for (i = 0; i < n; i++)
-        free(objects[i]);
 }
 
 #if defined(__GLIBC__)

@@ -6,9 +6,7 @@
 
 #include <rte_mempool.h>
 
-#define PEER_NAME "mempool"
-#define PEER_BARE 0
-#define PEER_POOL 1
+#define PEER_BULK 1
 #define PEER_ONE_SIZE 1
 
 typedef struct rte_mempool *peer;
@@ -43,14 +41,6 @@ peer_prepare(const stock *s)
     return mempool;
 }
 
-static memory_use
-peer_memory(void)
-{
-    memory_use unknown = { 0, 0 };
-
-    return unknown;
-}
-
 BENCH_INLINE void *
 peer_alloc(peer p, size_t size)
 {
@@ -69,12 +59,6 @@ peer_free(peer p, void *object, size_t size)
     rte_mempool_put(p, object);
 }
 
-BENCH_INLINE void
-peer_free_sized(peer p, void *object, size_t size)
-{
-    peer_free(p, object, size);
-}
-
 BENCH_INLINE int
 peer_alloc_bulk(peer p, size_t size, void **objects, unsigned n)
 {
@@ -88,11 +72,3 @@ peer_free_bulk(peer p, void **objects, unsigned n, size_t size)
     (void)size;
     rte_mempool_put_bulk(p, objects, n);
 }
-
-typedef peer peer_pool;
-
-#define peer_pool_prepare(s)             peer_prepare(s)
-#define peer_pool_get(pool)              peer_alloc(pool, 0)
-#define peer_pool_put(pool, object)      peer_free(pool, object, 0)
-#define peer_pool_get_bulk(pool, list, n) peer_alloc_bulk(pool, 0, list, n)
-#define peer_pool_put_bulk(pool, list, n) peer_free_bulk(pool, list, n, 0)

@@ -1,6 +1,3 @@
 /* rte_mempool built with -mno-stv: without it gcc 12 keeps the length of the
  * mempool's cache in a vector register, which slows it. */
 #include "peer_mempool.h"
-
-#undef PEER_NAME
-#define PEER_NAME "mempool_nostv"

@@ -1,8 +1,8 @@
 /* fpheap in a loop that keeps its thread's cache (fpheap_self). */
 #include "heap.h"
 
-#define PEER_NAME "self"
-#define PEER_BARE 0
+#define PEER_SIZED 1
+#define PEER_BULK 1
 
 typedef fpheap_cache *peer;
 

@@ -307,7 +307,7 @@ static void
 pair_job(void *unused)
 {
     (void)unused;
-    pair_steps(peer_prepare(&stock_256), 256, SIZED);
+    pair_steps(FROM_HEAP(peer_prepare(&stock_256), 256, SIZED));
 }
 
 static void
@@ -348,8 +348,8 @@ classes_job(void *sizes)
     const size_t *size = sizes;
     peer          p = peer_prepare(&stock_classes);
 
-    pair_steps(p, size[0], SIZED);
-    pair_steps(p, size[1], SIZED);
+    pair_steps(FROM_HEAP(p, size[0], SIZED));
+    pair_steps(FROM_HEAP(p, size[1], SIZED));
 }
 
 static void

@@ -1,19 +1,20 @@
-/* Rows of one size: one object, bulks, and many outstanding. */
+/* Rows of one size, from heaps and from pools: one object, bulks, and many
+ * outstanding. */
 #ifndef BENCH_ROWS_ONE_H
 #define BENCH_ROWS_ONE_H
 
 /* --- one object at a time -------------------------------------------------- */
 
 BENCH_INLINE void
-pair_steps(peer p, size_t size, freeing how)
+pair_steps(source from)
 {
     unsigned i;
 
     for (i = 0; i < STEPS; i++) {
-        void *object = peer_alloc(p, size);
+        void *object = take(from);
 
         USE(object);
-        give_back(p, object, size, how);
+        give_back(from, object);
         COMPLETE();
     }
 }
@@ -23,28 +24,35 @@ static const stock stock_256 = { 256, 256, 4096, 16u << 20 };
 static void
 run_pair_sized(const row *r)
 {
-    peer p = peer_prepare(&stock_256);
+    source from = FROM_HEAP(peer_prepare(&stock_256), 256, SIZED);
 
-    REPEAT(r, "ns", STEPS, pair_steps(p, 256, SIZED));
+    REPEAT(r, "ns", STEPS, pair_steps(from));
 }
 
 static void
 run_pair_unsized(const row *r)
 {
-    peer p = peer_prepare(&stock_256);
+    source from = FROM_HEAP(peer_prepare(&stock_256), 256, UNSIZED);
 
-    REPEAT(r, "ns", STEPS, pair_steps(p, 256, UNSIZED));
+    REPEAT(r, "ns", STEPS, pair_steps(from));
 }
 
 /* The compiler does not know the size and has to compute the class. */
 static void
 run_pair_variable(const row *r)
 {
-    peer   p = peer_prepare(&stock_256);
-    size_t size = 256;
+    source from = FROM_HEAP(peer_prepare(&stock_256), 256, SIZED);
 
-    HIDE(size);
-    REPEAT(r, "ns", STEPS, pair_steps(p, size, SIZED));
+    HIDE(from.size);
+    REPEAT(r, "ns", STEPS, pair_steps(from));
+}
+
+static void
+run_pool_pair(const row *r)
+{
+    source from = FROM_POOL(peer_pool_prepare(&stock_256));
+
+    REPEAT(r, "ns", STEPS, pair_steps(from));
 }
 
 /* --- bulks ----------------------------------------------------------------- */
@@ -58,16 +66,16 @@ static void *bursts[256 + 4096 / sizeof(void *)]
     __attribute__((aligned(4096)));
 
 BENCH_INLINE void
-bulk_steps(peer p, unsigned n, unsigned repeat)
+bulk_steps(source from, unsigned n, unsigned repeat)
 {
     void   **burst = bursts + repeat * (9 * 64 / sizeof(void *)) % 512;
     unsigned i;
 
     for (i = 0; i < STEPS; i += n) {
-        if (peer_alloc_bulk(p, 256, burst, n) != 0)
+        if (take_bulk(from, burst, n) != 0)
             abort();
         COMPLETE();
-        peer_free_bulk(p, burst, n, 256);
+        give_back_bulk(from, burst, n);
         COMPLETE();
     }
 }
@@ -75,11 +83,21 @@ bulk_steps(peer p, unsigned n, unsigned repeat)
 static void
 run_bulk(const row *r)
 {
-    peer     p = peer_prepare(&stock_256);
+    source   from = FROM_HEAP(peer_prepare(&stock_256), 256, SIZED);
     unsigned n = r->n;
 
     HIDE(n);
-    REPEAT(r, "ns", STEPS, bulk_steps(p, n, repeat_));
+    REPEAT(r, "ns", STEPS, bulk_steps(from, n, repeat_));
+}
+
+static void
+run_pool_bulk(const row *r)
+{
+    source   from = FROM_POOL(peer_pool_prepare(&stock_256));
+    unsigned n = r->n;
+
+    HIDE(n);
+    REPEAT(r, "ns", STEPS, bulk_steps(from, n, repeat_));
 }
 
 /* --- many outstanding ------------------------------------------------------ */
@@ -128,16 +146,16 @@ lifo_steps(peer p, size_t size, unsigned n)
 
 /* Take one, then give back the oldest. */
 BENCH_INLINE void
-fifo_steps(peer p, size_t size, unsigned n, freeing how)
+fifo_steps(source from, unsigned n)
 {
     unsigned i;
 
     for (i = 0; i < STEPS; i++) {
         void **oldest = &live[i & (n - 1)];
-        void  *object = peer_alloc(p, size);
+        void  *object = take(from);
 
         USE(object);
-        give_back(p, *oldest, size, how);
+        give_back(from, *oldest);
         *oldest = object;
         COMPLETE();
     }
@@ -187,7 +205,7 @@ run_fifo(const row *r)
     peer p = prepare_outstanding(64, r->n);
 
     fill_live(p, 64, r->n);
-    REPEAT(r, "ns", STEPS, fifo_steps(p, 64, r->n, UNSIZED));
+    REPEAT(r, "ns", STEPS, fifo_steps(FROM_HEAP(p, 64, UNSIZED), r->n));
 }
 
 static void
@@ -196,7 +214,7 @@ run_fifo_sized(const row *r)
     peer p = prepare_outstanding(64, r->n);
 
     fill_live(p, 64, r->n);
-    REPEAT(r, "ns", STEPS, fifo_steps(p, 64, r->n, SIZED));
+    REPEAT(r, "ns", STEPS, fifo_steps(FROM_HEAP(p, 64, SIZED), r->n));
 }
 
 static void
@@ -244,7 +262,9 @@ run_random_2k(const row *r)
     { "pair_sized", run_pair_sized, 1 }, \
     { "pair_unsized", run_pair_unsized, 1 }, \
     { "pair_variable", run_pair_variable, 1 }, \
+    { "pool_pair", run_pool_pair, 1 }, \
     BULKS("bulk_", run_bulk), \
+    BULKS("pool_bulk_", run_pool_bulk), \
     OUTSTANDING("lifo_", run_lifo), \
     OUTSTANDING("fifo_", run_fifo), \
     { "fifo_sized_64", run_fifo_sized, 64 }, \

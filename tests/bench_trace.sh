@@ -100,7 +100,6 @@ C
 cat > "$scratch/replay.c" << C
 #define _GNU_SOURCE 1
 #include "$bench/peer.h"
-#include PEER
 #include "$bench/machine.h"
 #include "$bench/rows_trace.h"
 int
