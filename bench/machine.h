@@ -36,12 +36,12 @@
 
 static unsigned repeats = 7;
 
-/* How much of its work a row does in one repeat: a quarter where the figures
- * are only looked at. */
+/* How much of its work a row does in one repeat: a quarter, if there is one,
+ * where the figures are only looked at. */
 static unsigned
 scaled(unsigned work)
 {
-    return repeats > 2 ? work : work / 4;
+    return repeats > 2 || work < 4 ? work : work / 4;
 }
 
 /* --- the machine ---------------------------------------------------------- */

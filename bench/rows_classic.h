@@ -23,7 +23,7 @@ in_fresh_thread(void *(*work)(void *arg), void *arg)
  * leaves all of them to a new thread and ends: a server whose requests outlive
  * the thread that took them. */
 #define LARSON_N     1000u
-#define LARSON_STEPS 32768u /* in a thread's life */
+#define LARSON_STEPS (STEPS / 32) /* in a thread's life */
 #define LARSON_LIVES 16u
 
 static const stock stock_larson = { 8, 1000, 4096, 64u << 20 };
@@ -139,7 +139,7 @@ run_xmalloc(const row *r)
 /* threadtest: each thread allocates its share of 100,000 objects of 8 bytes and
  * then frees all of them, again and again, and nothing passes between them. */
 #define THREADTEST_N      100000u
-#define THREADTEST_ROUNDS 16u
+#define THREADTEST_ROUNDS (STEPS < 1u << 16 ? 1 : STEPS >> 16)
 
 static const stock stock_threadtest = { 8, 8, THREADTEST_N, 16u << 20 };
 
@@ -281,7 +281,7 @@ run_cache_scratch(const row *r)
  * powers of two, objects that live for a few steps, for the thread's life or
  * beyond it, objects that change hands, unequal shares of work, and phases
  * each of which ends all threads and begins with new ones. */
-#define MSTRESS_STEPS  8192u /* of the smaller share in a phase */
+#define MSTRESS_STEPS  (STEPS / 128) /* of the smaller share in a phase */
 #define MSTRESS_PHASES 16u   /* shares change at each: an even number */
 #define MSTRESS_SHARED 1024u /* slots through which objects change hands */
 
