@@ -49,96 +49,119 @@ chart() {
     fi
 }
 
+# against_n NAME X Y TITLE - a line for each allocator, from the rows NAME_N
+against_n() {
+    chart "$1" lines ns "^$1_" "^$1_" "$2" "$3" "$4"
+}
+
+# bars NAME UNIT ROWS LABEL X Y TITLE - as chart has them
+bars() {
+    name=$1
+    shift
+    chart "$name" bars "$@"
+}
+
 : > "$scratch/all"
 each="ns per object, allocated and freed"
+one="ns per object"
 burst="N, objects in a burst"
-out="N, objects outstanding"
 
-chart pair bars ns '^pair_|^pool_pair$' '^$' '' "$each" \
+bars pair ns '^pair_|^pool_pair$' '^$' '' "$each" \
     'What does an object cost that is freed at once?'
-chart bulk lines ns '^bulk_' '^bulk_' "$burst" "$each" \
-    'What does one object cost in bursts of N?'
-chart pool_bulk lines ns '^pool_bulk_' '^pool_bulk_' "$burst" "$each" \
+against_n bulk "$burst" "$each" 'What does one object cost in bursts of N?'
+against_n pool_bulk "$burst" "$each" \
     'What does one object of a pool cost in bursts of N?'
-chart lifo lines ns '^lifo_' '^lifo_' "$out" "$each" \
-    'What does one object cost when N are outstanding, the youngest freed first?'
-chart fifo lines ns '^fifo_' '^fifo_' "$out" "$each" \
-    'What does one object cost when N are outstanding, the oldest freed first?'
-chart random lines ns '^random_' '^random_' "$out" "$each" \
-    'What does one object cost when N are outstanding, any one freed next?'
-chart size lines ns '^size_' '^size_' 'size in bytes' "$each" \
-    'What does one object cost, by its size?'
-chart mixed bars ns '^mixed' '^mixed_' 'sizes, and what is done besides' "$each" \
+while read -r name freed; do
+    against_n "$name" 'N, objects outstanding' "$each" \
+        "What does one object cost when N are outstanding, $freed?"
+done << 'END'
+lifo the youngest freed first
+fifo the oldest freed first
+random any one freed next
+END
+against_n size 'size in bytes' "$each" 'What does one object cost, by its size?'
+bars mixed ns '^mixed' '^mixed_' 'sizes, and what is done besides' "$each" \
     'What does one object cost among others of many sizes?'
 
-chart pipeline lines ns '^pipeline_' '^pipeline_' "$burst" 'ns per object' \
+against_n pipeline "$burst" "$one" \
     'What does one object cost from core to core in bursts of N?'
-chart pipeline_touch bars ns '^pipeline_(ahead_|touch_|prefetch_)?32$' \
-    '^pipeline_|_?32$' 'what is done with the objects' 'ns per object' \
+bars pipeline_touch ns '^pipeline_(ahead_|touch_|prefetch_)?32$' \
+    '^pipeline_|_?32$' 'what is done with the objects' "$one" \
     'What does one object cost from core to core if it is touched, in bursts of 32?'
-chart threads bars times '^threads_' '^threads_' 'what the threads do' \
+bars threads times '^threads_' '^threads_' 'what the threads do' \
     'work done, in times that of one thread (more is better)' \
     'How much more do two or more threads do than one?'
-chart threads_shared bars ns '^threads_.*shared' '^threads_' '' \
-    'ns per object' 'What does one object cost if any of eight threads may free it?'
-classic='^(larson|xmalloc|cache_scratch|cache_thrash|threadtest|mstress)'
-for unit in ns ms times; do
-    case $unit in
-    ns) name=classic y='ns per operation' ;;
-    ms) name=classic_ms y='ms for all the work' ;;
-    times) name=classic_times y='work done, in times that of one thread' ;;
-    esac
-    chart $name bars $unit "$classic" '^$' '' "$y" \
-        'What do the classic programs with several threads cost?'
-done
+bars threads_shared ns '^threads_.*shared' '^threads_' '' "$one" \
+    'What does one object cost if any of eight threads may free it?'
+bars classic ns \
+    '^(larson|xmalloc|cache_scratch|cache_thrash|threadtest|mstress)' '^$' '' \
+    'ns per operation' \
+    'What do the classic programs with several threads cost?'
 
-million='ms for 1,000,000 objects'
-chart percpu_alloc bars ms '^percpu_.*_alloc$' '^percpu_|_alloc$' \
-    'size in bytes' "$million" 'How long does it take to allocate a million objects?'
-chart percpu_free bars ms '^percpu_.*_free$' '^percpu_|_free$' \
-    'size in bytes' "$million" \
-    'How long does it take to free a million objects, in order?'
-chart percpu_alternating bars ms '^percpu_.*_free_alternating$' \
-    '^percpu_|_free_alternating$' 'size in bytes' "$million" \
-    'How long does it take to free a million objects, every other one first?'
-chart percpu_reverse bars ms '^percpu_.*_free_reverse$' \
-    '^percpu_|_free_reverse$' 'size in bytes' "$million" \
-    'How long does it take to free a million objects, the last one first?'
-chart percpu_grow lines ns '^percpu_grow_' '^percpu_grow_' \
-    'N, objects allocated' 'ns per operation' \
+while read -r name order; do
+    bars "percpu_$name" ms "^percpu_.*_$name\$" "^percpu_|_$name\$" \
+        'size in bytes' 'ms for 1,000,000 objects' \
+        "How long does it take to $order?"
+done << 'END'
+alloc allocate a million objects
+free free a million objects, in order
+free_alternating free a million objects, every other one first
+free_reverse free a million objects, the last one first
+END
+against_n percpu_grow 'N, objects allocated' 'ns per operation' \
     'Does the N-th object cost more than the first?'
 
-ticks='ticks of the time stamp counter'
-share='share of the calls that took no longer'
-for what in alloc free; do
-    case $what in
-    alloc) name= rows='(p|max)' call=allocation ;;
-    free) name=_free rows=free_ call=free ;;
+# beside NAME - what the rows NAME* say about other threads
+beside() {
+    case $1 in
+    *hammered*) echo ' while another thread hammers the heap' ;;
     esac
-    chart latency$name steps tsc "^latency_$rows" '^latency_(free_)?' "$share" \
-        "$ticks" "How long does one $call take, at worst?"
-    chart hammered$name steps tsc "^hammered_$rows" '^hammered_(free_)?' "$share" \
-        "$ticks" \
-        "How long does one $call take while another thread hammers the heap?"
+}
+
+ticks='ticks of the time stamp counter'
+while read -r name call; do
+    chart "$name" steps tsc "^${name}_(p[0-9.]+|max)\$" "^${name}_" \
+        'share of the calls that took no longer' "$ticks" \
+        "How long does one $call take$(beside "$name"), at worst?"
+done << 'END'
+latency allocation
+latency_free free
+latency_2304 allocation of 2304 bytes
+latency_2304_free free of 2304 bytes
+hammered allocation
+hammered_free free
+hammered_2304 allocation of 2304 bytes
+hammered_2304_free free of 2304 bytes
+END
+for name in latency hammered; do
+    bars "${name}_one" tsc "^(pool_$name|${name}_[0-9]+)_(free_)?p99.9\$" \
+        "^${name}_|_$name|_p99.9\$" 'bytes of an object' "$ticks" \
+        "How long do 999 of 1000 calls take$(beside $name), at most?"
 done
 
-chart memory bars x '^memory_(resident|grow|shrink|shift_.*|flow_peak)$' \
+bars memory x '^memory_(resident|grow|shrink|shift_.*|flow_peak)$' \
     '^memory_' '' 'resident memory, in times the bytes requested' \
     'How much memory is used for the bytes requested?'
-chart memory_flow bars x '^memory_flow$' '^memory_' '' \
+bars memory_flow x '^memory_flow$' '^memory_' '' \
     'the most memory at the end, in times that at the beginning' \
     'Does a heap grow while one thread allocates and another frees?'
-chart startup bars us '^startup' '^$' '' 'microseconds' \
+bars startup us '^startup' '^$' '' 'microseconds' \
     'How long does it take to the first object?'
-chart first_touch bars ns '^first_touch$' '^$' '' 'ns per object' \
+bars first_touch ns '^first_touch$' '^$' '' "$one" \
     'What does one object of 256 bytes cost whose memory is touched for the first time?'
-chart traces bars ns '^trace_.*_time$' '^trace_|_time$' 'recorded program' \
-    'ns per call' 'What do the allocations of real programs cost?'
-chart traces_peak bars x '^trace_.*_peak$' '^trace_|_peak$' \
-    'recorded program' 'peak of resident memory, in times that of the live bytes' \
+
+# trace NAME UNIT WHAT Y TITLE - of all recorded programs
+trace() {
+    bars "$1" "$2" "^trace_.*_$3\$" "^trace_|_$3\$" 'recorded program' "$4" "$5"
+}
+
+trace traces ns time 'ns per call' \
+    'What do the allocations of real programs cost?'
+trace traces_peak x peak \
+    'peak of resident memory, in times that of the live bytes' \
     'How much memory do real programs take at most?'
-chart traces_memory bars x '^trace_.*_frag$' '^trace_|_frag$' \
-    'recorded program' 'resident memory over time, in times the live bytes' \
+trace traces_memory x frag \
+    'resident memory over time, in times the live bytes' \
     'How much memory do real programs take, over time?'
 
 if [ -s "$scratch/all" ]; then

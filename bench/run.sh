@@ -39,7 +39,7 @@ only_tables=false
 key="pair_sized pair_unsized bulk_32 pool_pair pool_bulk_32 lifo_4096 fifo_4096
      random_4096 mixed size_1k percpu_64_alloc percpu_64_free pipeline_1
      pipeline_32 threads_pair threads_mixed larson_2 xmalloc latency_p50
-     latency_p99.9 memory_resident"
+     latency_p99.9 hammered_2304_p99.9 pool_hammered_p99.9 memory_resident"
 
 while getopts lqt option; do
     case $option in
