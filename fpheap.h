@@ -680,8 +680,8 @@ typedef struct fph_entry {
  * what tells the addresses in a granule apart, fph_life_mark. */
 typedef struct fph_life {
     char   *base;              /* atomic; of the chunk; NULL: it is not open */
-    uint8_t shift[FPH_PAGES];  /* log2 of the granule, 4..10; written before an
-                                  object leaves */
+    uint8_t shift[FPH_PAGES];  /* log2 of the granule, 4..10; of a page that had
+                                  no objects yet, 4 */
     uint8_t mark[FPHEAP_CHUNK / 16];  /* atomic; FPHEAP_PAGE / 16 a page */
 } fph_life;
 
@@ -3967,6 +3967,7 @@ fph_chunk_record(fpheap *heap, int node)
     chunk->link.self = ref;
 #if FPHEAP_CHECK
     memset(&chunk->life, 0, sizeof chunk->life);
+    memset(chunk->life.shift, 4, sizeof chunk->life.shift);
 #endif
     for (page = 0; page < FPH_PAGES; page++) {
         fph_slab *slab = &chunk->slab[page];
@@ -6221,8 +6222,10 @@ fph_free_miss(fpheap *heap, void *object)
         return;
     }
 #if FPHEAP_HEADER
-    if (!fph_head_end_slow(heap, object))
+    if (!fph_head_end_slow(heap, object)) {
+        fph_live_begin(heap, &object, 1);   /* it stays as it was */
         return;
+    }
 #endif
     fph_release(heap, chunk, object);
 }
@@ -6442,8 +6445,8 @@ fpheap_alloc_burst(fpheap *heap, size_t size, void **objects, unsigned n)
     return got;
 }
 
-/* How many of n objects, the first and those after it, the map puts into the bin
- * at place. */
+/* How many of n objects, the first and those after it, the map puts into the
+ * bin at place. */
 static unsigned
 fph_run_of(void *const *objects, unsigned n, unsigned place)
 {
@@ -8428,7 +8431,22 @@ fph_known_chunk(fpheap *heap, const void *base)
     return chunk;
 }
 
-/* Say that a pointer is into none of the heap's chunks. */
+/* Whether an object has its mark.  One that starts where a chunk does has none,
+ * and while it has a record it is live. */
+static int
+fph_is_marked(fpheap *heap, const void *start)
+{
+    fph_chunk *chunk = fph_known_chunk(heap, fph_chunk_base(start));
+
+    if (chunk == NULL)
+        return 0;
+    if (((uintptr_t)start & FPH_CHUNK_MASK) != 0)
+        return fph_live_is(&chunk->life, start, FPH_ANY_CLASS);
+    return fph_info_kind(fph_info_of(heap->state, start)) == FPH_HUGE
+        && fph_record_of(chunk, FPH_PAGES - 1)->base == start;
+}
+
+/* Say that a pointer is into no memory of the heap. */
 static void
 fph_blame_foreign(const fpheap *heap, const void *object)
 {
@@ -8449,37 +8467,30 @@ fph_blame_foreign(const fpheap *heap, const void *object)
     FPHEAP_PANIC(text.at);
 }
 
-/* Say where in a chunk a pointer is that is not to the start of a live
- * object. */
+/* Say where a pointer into the heap's memory is that is not to the start of a
+ * live object: into one, into one that is free, or into none. */
 static void
-fph_blame_pointer(const fpheap *heap, fph_chunk *chunk, const void *object)
+fph_blame_pointer(fpheap *heap, const void *object)
 {
-    const fph_slab *record = fph_record_of(chunk, fph_page_of(object));
-    uint64_t        info   = fph_load_acquire(&record->info);
-    size_t          offset = (size_t)((const char *)object - record->base);
-    size_t          size   = fph_info_kind(info) == FPH_SLAB ? record->size
-                           : (size_t)fph_info_count(info) << FPHEAP_PAGE_SHIFT;
-    fph_text        text;
+    const char *start = (const char *)fpheap_base_of(heap, object);
+    fph_text    text;
 
     fph_text_begin(&text, heap, object);
-    if (fph_info_kind(info) == FPH_NOTHING || (intptr_t)offset < 0
-        || (fph_info_kind(info) == FPH_SLAB
-            && offset >= size * fph_info_count(info))) {
+    if (start == NULL) {
         fph_text_add(&text, "there is no object");
     } else {
-        const char *start = (const char *)object - offset % size;
-
         if (start == object) {
             fph_text_add(&text, "double free: the object is free already, of ");
         } else {
-            fph_text_number(&text, (uint64_t)(offset % size), 10);
-            fph_text_add(&text, *fph_life_at(&chunk->life, start) != 0
+            fph_text_number(&text, (uint64_t)((const char *)object - start),
+                            10);
+            fph_text_add(&text, fph_is_marked(heap, start)
                          ? " bytes into the live object at "
                          : " bytes into the free object at ");
             fph_text_number(&text, (uintptr_t)start, 16);
             fph_text_add(&text, ", of ");
         }
-        fph_text_number(&text, size - FPH_HEAD, 10);
+        fph_text_number(&text, fpheap_usable_size(heap, start), 10);
         fph_text_add(&text, " bytes");
     }
     FPHEAP_PANIC(text.at);
@@ -8494,9 +8505,9 @@ fph_blame_class(const fpheap *heap, const void *object, unsigned klass,
     fph_text         text;
 
     fph_text_begin(&text, heap, object);
-    fph_text_add(&text, is > FPH_SIZES ? "the object is of a pool of "
-                      : is == 0        ? "the object is larger, above "
-                                       : "the object is of ");
+    fph_text_add(&text, is >= FPH_SIZES ? "the object is of a pool of "
+                      : is == 0         ? "the object is larger, above "
+                                        : "the object is of ");
     fph_text_number(&text, is == 0 ? FPH_CLASS_MAX - FPH_HEAD
                                    : state->classes[is].size - FPH_HEAD, 10);
     fph_text_add(&text, klass >= FPH_SIZES ? " bytes, put into another pool of "
@@ -8512,20 +8523,18 @@ fph_blame_class(const fpheap *heap, const void *object, unsigned klass,
 static int
 fph_live_check(fpheap *heap, const void *object, unsigned klass)
 {
-    fph_chunk *chunk = fph_known_chunk(heap, fph_chunk_base(object));
-    unsigned   is    = 0;
+    unsigned is = 0;
+    size_t   index;
 
-    if (chunk == NULL) {
-        fph_blame_foreign(heap, object);
+    if (!fph_is_marked(heap, object)) {
+        if (fph_region_find(heap->state, object, &index) != NULL)
+            fph_blame_pointer(heap, object);
+        else
+            fph_blame_foreign(heap, object);
         return 0;
     }
-    if (((uintptr_t)object & FPH_CHUNK_MASK) != 0) {
-        if (!fph_live_is(&chunk->life, object, FPH_ANY_CLASS)) {
-            fph_blame_pointer(heap, chunk, object);
-            return 0;
-        }
+    if (((uintptr_t)object & FPH_CHUNK_MASK) != 0)
         is = fph_place_of(object) / (unsigned)FPH_BIN_STEP % FPH_CLASSES;
-    }
     if (klass != FPH_ANY_CLASS && klass != is) {
         fph_blame_class(heap, object, klass, is);
         return 0;

@@ -16,8 +16,8 @@ static unsigned      panics;
 static char          last_panic[512];
 
 /* Of every kind: a slab's, of one page and more, a run, above a chunk. */
-static const size_t sizes[] = { 1, 16, 24, 64, 1000, 5000, 70000, 300000, 700000,
-                                FPHEAP_CHUNK, 3 * FPHEAP_CHUNK + 5 };
+static const size_t sizes[] = { 1, 16, 24, 64, 1000, 5000, 70000, 300000,
+                                700000, FPHEAP_CHUNK, 3 * FPHEAP_CHUNK + 5 };
 
 static void
 note_panic(const char *message)
@@ -56,14 +56,6 @@ is_cached(size_t size)
     return size <= FPH_CLASS_MAX - FPH_HEAD;
 }
 
-/* What is said of an object that is freed for the second time. */
-static const char *
-words_for_double(const void *object)
-{
-    return ((uintptr_t)object & (FPHEAP_CHUNK - 1)) != 0 ? "double free"
-                                                         : "no live object";
-}
-
 static void
 a_double_free_is_stopped_at_the_second_call(void **state)
 {
@@ -81,15 +73,13 @@ a_double_free_is_stopped_at_the_second_call(void **state)
         fpheap_free(heap, object);
         expect_silence();
         fpheap_free(heap, object);
-        if (is_cached(sizes[s]))
-            EXPECT_PANIC("double free: the object is free already");
-        else
-            assert_int_equal(panics > 0, 1);
-        panics = 0;
+        EXPECT_PANIC(is_cached(sizes[s])
+                     ? "double free: the object is free already"
+                     : "there is no object");
         fpheap_free(heap, second);
         fpheap_free_sized(heap, object, sizes[s]);
-        assert_int_equal(panics, 1);
-        panics = 0;
+        EXPECT_PANIC(is_cached(sizes[s]) ? "double free"
+                                         : "there is no object");
         again = fpheap_alloc(heap, sizes[s]);
         fpheap_free(heap, again);
         expect_silence();
@@ -110,7 +100,7 @@ wherever_the_object_has_gone(void **state)
     fpheap_free(heap, object);
     fpheap_flush(heap);
     fpheap_free(heap, object);
-    EXPECT_PANIC(words_for_double(object));
+    EXPECT_PANIC("double free");
     fpheap_free(heap, keep);
     fpheap_trim(heap);
     fpheap_free(heap, object);
@@ -182,25 +172,88 @@ a_pointer_into_an_object_is_stopped_with_its_offset(void **state)
     unsigned s;
 
     (void)state;
-    for (s = 2; s < 8; s++) {
+    for (s = 2; s < TEST_COUNT(sizes); s++) {
         const size_t offsets[] = { 1, 8, 16, sizes[s] / 2 | 1, sizes[s] - 1 };
         char    *object = (char *)fpheap_alloc(heap, sizes[s]);
         unsigned i;
 
         for (i = 0; i < TEST_COUNT(offsets); i++) {
-            char words[80];
+            char words[120];
 
-            (void)snprintf(words, sizeof(words),
-                           "%zu bytes into the live object at 0x%zx",
-                           offsets[i], (size_t)(uintptr_t)object);
+            (void)snprintf(words, sizeof(words), "%zu bytes into the live "
+                           "object at 0x%zx, of %zu bytes", offsets[i],
+                           (size_t)(uintptr_t)object,
+                           fpheap_usable_size(heap, object));
             fpheap_free(heap, object + offsets[i]);
             EXPECT_PANIC(words);
         }
         TEST_CHECK_LIVE(heap, 1);
         fpheap_free(heap, object);
         fpheap_free(heap, object + 8);
-        EXPECT_PANIC("into the free object");
+        EXPECT_PANIC(is_cached(sizes[s]) ? "into the free object"
+                                         : "there is no object");
     }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* The marks of pages that were in no slab yet were looked for behind all marks,
+ * in other records of the heap: here in the private area of a pool. */
+static void
+a_pointer_into_a_page_without_objects_is_stopped(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    char            *object = (char *)fpheap_alloc(heap, 100);
+    char            *end = (char *)(((uintptr_t)object | FPH_CHUNK_MASK) + 1);
+    fpheap_pool_desc desc;
+    fpheap_pool     *pool;
+    unsigned char   *area;
+    size_t           i, at;
+
+    (void)state;
+    memset(&desc, 0, sizeof(desc));
+    desc.name = "behind";
+    desc.size = 100;
+    desc.private_bytes = FPHEAP_CHUNK / 4;
+    pool = fpheap_pool_create(heap, &desc);
+    assert_non_null(pool);
+    area = (unsigned char *)fpheap_pool_private(pool);
+    for (i = 1; i <= 128; i++) {
+        unsigned char mark = (unsigned char)(0x80 | i);
+
+        memset(area, mark, desc.private_bytes);
+        for (at = 8 * i; at < 2 * FPHEAP_PAGE; at += 1024) {
+            fpheap_free(heap, end - 1024 * 128 + at);
+            EXPECT_PANIC("there is no object");
+        }
+        for (at = 0; at < desc.private_bytes; at++)
+            assert_int_equal(area[at], mark);
+    }
+    fpheap_free(heap, object);
+    expect_silence();
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* One that ends with its chunk: what follows it starts where a chunk does, and
+ * its last bytes are where a header would be. */
+static void
+a_pointer_to_the_end_of_an_object_is_stopped(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    char    *run = (char *)fpheap_alloc(heap, (FPH_PAGES - 1 - FPHEAP_HEADER)
+                                              * FPHEAP_PAGE);
+    char    *end = run + fpheap_usable_size(heap, run);
+    uint32_t last[4] = { 0, 0, 1, 0 };
+
+    (void)state;
+    assert_int_equal((uintptr_t)end & FPH_CHUNK_MASK, 0);
+    memcpy(end - 16, last, sizeof(last));
+    fpheap_free(heap, end);
+    assert_int_equal(panics, 1);
+    assert_non_null(strstr(last_panic, ", heap 'test'"));
+    panics = 0;
+    assert_memory_equal(last, end - 16, sizeof(last));
+    fpheap_free(heap, run);
+    expect_silence();
     TEST_DESTROY_OVER(heap, &provider);
 }
 
@@ -289,11 +342,14 @@ a_wrong_size_is_stopped_with_both(void **state)
 
     (void)state;
     fpheap_free_sized(heap, object, 100);
-    EXPECT_PANIC("the object is of 1024 bytes, freed with a size of up to 112");
+    EXPECT_PANIC(FPHEAP_HEADER
+                 ? "object is of 1008 bytes, freed with a size of up to 112"
+                 : "object is of 1024 bytes, freed with a size of up to 112");
     fpheap_free_sized(heap, object, 700000);
-    EXPECT_PANIC("the object is of 1024 bytes, freed with a size above");
+    EXPECT_PANIC(" bytes, freed with a size above");
     fpheap_free_bulk_sized(heap, &object, 1, 2000);
-    EXPECT_PANIC("freed with a size of up to 2048");
+    EXPECT_PANIC(FPHEAP_HEADER ? "freed with a size of up to 2032"
+                               : "freed with a size of up to 2048");
     fpheap_free_sized(heap, large, 100);
     EXPECT_PANIC("the object is larger, above");
     TEST_CHECK_LIVE(heap, 3);
@@ -303,6 +359,66 @@ a_wrong_size_is_stopped_with_both(void **state)
     expect_silence();
     TEST_DESTROY_OVER(heap, &provider);
 }
+
+/* The first pool's was said to be one of the heap's own. */
+static void
+an_object_of_a_pool_is_called_so(void **state)
+{
+    static const char *const names[] = { "first", "second" };
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool_desc desc;
+    fpheap_pool     *pool[2];
+    void            *object[2];
+    unsigned         i;
+
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        memset(&desc, 0, sizeof(desc));
+        desc.name = names[i];
+        desc.size = 96;
+        pool[i] = fpheap_pool_create(heap, &desc);
+        assert_non_null(pool[i]);
+        object[i] = fpheap_pool_get(pool[i]);
+    }
+    for (i = 0; i < 2; i++) {
+        fpheap_free_sized(heap, object[i], 200);
+        EXPECT_PANIC("the object is of a pool of 96 bytes, freed with a size");
+        fpheap_pool_put(pool[!i], object[i]);
+        EXPECT_PANIC("the object is of a pool of 96 bytes, put into another");
+    }
+    for (i = 0; i < 2; i++)
+        fpheap_pool_put(pool[i], object[i]);
+    expect_silence();
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+#if FPHEAP_HEADER
+/* Its mark was gone, so that the last reference was one to a free object. */
+static void
+a_shared_object_that_is_freed_stays_live(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    void   *object = fpheap_alloc(heap, 100);
+    unsigned way;
+
+    (void)state;
+    fpheap_ref(object);
+    for (way = 0; way < 4; way++) {
+        switch (way) {
+        case 0: fpheap_free(heap, object); break;
+        case 1: fpheap_free_sized(heap, object, 100); break;
+        case 2: fpheap_free_bulk(heap, &object, 1); break;
+        default: fpheap_free_bulk_sized(heap, &object, 1, 100); break;
+        }
+        EXPECT_PANIC("free of an object with references");
+        TEST_CHECK_LIVE(heap, 1);
+    }
+    fpheap_unref(heap, object);
+    fpheap_unref(heap, object);
+    expect_silence();
+    TEST_DESTROY_OVER(heap, &provider);
+}
+#endif
 
 static void
 one_bad_pointer_keeps_no_other_from_being_freed(void **state)
@@ -364,11 +480,17 @@ main(void)
         cmocka_unit_test(whoever_frees_it),
         cmocka_unit_test(twice_in_a_bulk),
         cmocka_unit_test(a_pointer_into_an_object_is_stopped_with_its_offset),
+        cmocka_unit_test(a_pointer_into_a_page_without_objects_is_stopped),
+        cmocka_unit_test(a_pointer_to_the_end_of_an_object_is_stopped),
         cmocka_unit_test(an_object_never_allocated_is_stopped),
         cmocka_unit_test(
             a_pointer_from_elsewhere_is_stopped_without_a_look_at_it),
         cmocka_unit_test(the_right_heap_is_named),
         cmocka_unit_test(a_wrong_size_is_stopped_with_both),
+        cmocka_unit_test(an_object_of_a_pool_is_called_so),
+#if FPHEAP_HEADER
+        cmocka_unit_test(a_shared_object_that_is_freed_stays_live),
+#endif
         cmocka_unit_test(one_bad_pointer_keeps_no_other_from_being_freed),
         cmocka_unit_test(right_calls_go_by_without_a_word)
     };
