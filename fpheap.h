@@ -115,8 +115,8 @@
  *     pool       a named type of object with its own class, constructor, limit
  *     magazine   an array of object pointers, the unit that moves between
  *                threads
- *     cache      one thread's magazines for one heap: a loaded and a spare per
- *                bin
+ *     cache      what one thread parks of one heap: a loaded and a spare
+ *                magazine per bin, and one large object
  *     depot      per bin, the full magazines that no thread holds
  *     node       a NUMA node
  *     object     what you get
@@ -480,8 +480,7 @@ typedef struct fpheap_stats {
                                   up to their class or pages */
     size_t   requested_bytes;  /* what was asked for of live_bytes; 0 without
                                   FPHEAP_HEADER */
-    size_t   parked_bytes;     /* objects in the magazines of caches and
-                                  depots */
+    size_t   parked_bytes;     /* objects in caches and depots */
     size_t   slab_free_bytes;  /* objects that are free in their slab */
     size_t   page_free_bytes;  /* pages and chunks in no slab */
     size_t   waste_bytes;      /* ends of slabs, unaligned ends of regions,
@@ -616,6 +615,7 @@ typedef struct fpheap_object {
 #define FPH_NOINLINE    __attribute__((noinline))
 
 typedef struct fph_magazine fph_magazine;
+typedef struct fph_slab     fph_slab;
 typedef struct fph_state    fph_state;
 
 /* 64-bit words are atomic only where they are aligned, which i386 does not see
@@ -749,6 +749,7 @@ struct fpheap_cache {
     unsigned pinned;           /* by fpheap_destroy, which has the seat
                                   pinned */
     uint64_t reclaims;         /* passes that it has followed, RECLAIM */
+    fph_slab *large;           /* of the large object parked here; or NULL */
     fph_magazine **spare;      /* per bin, behind bins; NULL: none */
     uint8_t *fills;            /* per bin, behind these: MISS, fph_bin_fill */
 #if FPHEAP_HEADER
@@ -822,9 +823,9 @@ FPHEAP_API int fpheap_destroy_forced(fpheap *heap);
  * Threads  Any.
  * Blocks   A hit and an exchange with the depot never.  See THREADS on growth.
  * Cost     Hit: 5 loads, 2 stores, 2 branches.  Exchange: one magazine for
- *          another.  Claim: one atomic per 64 objects.  Above 8 pages: a search
- *          of the page maps, one word per 64 chunks and one per chunk that may
- *          fit.
+ *          another.  Claim: one atomic per 64 objects.  Above 8 pages: the
+ *          object of that size that this thread freed last, or a search of the
+ *          page maps, one word per 64 chunks and one per chunk that may fit.
  */
 FPH_INLINE void *fpheap_alloc(fpheap *heap, size_t size);
 
@@ -840,7 +841,8 @@ FPH_INLINE void *fpheap_alloc(fpheap *heap, size_t size);
  * Cost     Hit: 6 loads, 3 stores, 3 branches; the object is not touched.
  *          Exchange: one magazine for another.  With no magazine left: its
  *          objects go back to their slabs, an atomic for each that is no
- *          neighbour of the last.
+ *          neighbour of the last.  Above 8 pages: one atomic, and of the large
+ *          object that was parked before, one for each page map.
  */
 FPH_INLINE void fpheap_free(fpheap *heap, void *object);
 
@@ -1238,7 +1240,7 @@ FPH_INLINE unsigned fpheap_refs(const void *object);
 /*
  * fpheap_flush - put what this thread has parked where others can use it
  *
- * Full magazines go to the depot, the rest to the slabs.
+ * Full magazines go to the depot, the rest to the slabs and page maps.
  *
  * Threads  Any.  Blocks: never.  Cost: O(bins + objects parked).
  */
@@ -3670,12 +3672,13 @@ fph_regions_release(fpheap *heap)
 /* Words of a slab's bitmap: a page of the smallest objects. */
 #define FPH_SLAB_WORDS ((FPHEAP_PAGE / 16 + 63) / 64)
 
-/* What a record covers: kind : 8 | bin : 16 << 8 | count : 32 << 32. */
-enum { FPH_NOTHING, FPH_SLAB, FPH_RUN, FPH_HUGE };
+/* What a record covers: kind : 8 | bin : 16 << 8 | count : 32 << 32.  A large
+ * object that a cache parks is FPH_PARKED more than its kind. */
+enum { FPH_NOTHING, FPH_SLAB, FPH_RUN, FPH_HUGE, FPH_PARKED };
 
 /* A slab, a run of pages, or an object above a chunk, SLAB and LARGE; in the
  * place of its first page. */
-typedef struct fph_slab {
+struct fph_slab {
     fph_link   link;           /* in the stack of its bin */
     fph_word   info;           /* atomic */
     fph_word   state;          /* atomic, SLAB; of a FPH_HUGE its IOVA */
@@ -3686,7 +3689,7 @@ typedef struct fph_slab {
     uint32_t   inverse;        /* of size, see fph_class; as base */
     uint32_t   page;           /* the first one; immutable */
     fph_word   bits[FPH_SLAB_WORDS];  /* atomic; 1: free */
-} __attribute__((aligned(64))) fph_slab;
+} __attribute__((aligned(64)));
 
 struct fph_chunk {
     fph_link    link;          /* in state->chunks */
@@ -3736,6 +3739,13 @@ static inline unsigned
 fph_info_kind(uint64_t info)
 {
     return (unsigned)(info & 0xff);
+}
+
+/* An object above a chunk, live or parked. */
+static inline int
+fph_is_huge(uint64_t info)
+{
+    return (fph_info_kind(info) & ~(unsigned)FPH_PARKED) == FPH_HUGE;
 }
 
 static inline unsigned
@@ -5166,14 +5176,17 @@ fph_magazine_return(fph_state *state, unsigned bin, fph_magazine *magazine)
         fph_magazine_drain(state, bin, magazine);
 }
 
+static int fph_large_drop(fpheap_cache *cache);
+
 /* Take all magazines out of a cache: full ones to the depot, or, if `drain` is
- * set, all into the slabs. */
+ * set, all into the slabs; and the large object that is parked there. */
 static void
 fph_cache_flush(fpheap_cache *cache, int drain)
 {
     fph_state *state = cache->heap->state;
     unsigned   i;
 
+    fph_large_drop(cache);
     for (i = 0; i < cache->heap->bins; i++) {
         fph_magazine *two[2];
         unsigned      k;
@@ -5596,8 +5609,12 @@ fph_search_reclaim(fpheap *heap, int node, size_t chunks, fph_search *search)
     uint64_t ticket;
 
     if (!fph_reclaim_pays(heap, node)) {
+        fpheap_cache *cache = fph_cache_mine(heap);
+        int           found = cache != NULL && fph_large_drop(cache);
+
         search->steps++;
-        return chunks > 1 && fph_node_close(heap->state, node) > 0;
+        return found
+            || (chunks > 1 && fph_node_close(heap->state, node) > 0);
     }
     if (!fph_growth_enter(heap->state, &ticket))
         return 1;              /* another thread has done so meanwhile */
@@ -5875,7 +5892,11 @@ fph_bin_free(fpheap *heap, unsigned number, void *object)
  *   L3  With headers the page before an object is its own too, and the object's
  *       header at its end; of a run, info has the number of these pages in the
  *       place of the bin.
- *   L4  info goes from FPH_RUN or FPH_HUGE to 0 by one CAS: who makes it frees.
+ *   L4  info goes from FPH_RUN or FPH_HUGE to another kind by one CAS: who
+ *       makes it frees.
+ *   L5  The last one that a thread freed is parked in its cache, as FPH_PARKED,
+ *       since to open chunks for it and to close them costs ten times as much.
+ *       Only that thread takes it out, to allocate it or to free its pages.
  */
 
 /* The record of a new large object that owns these pages of an open chunk. */
@@ -5968,6 +5989,23 @@ fph_huge_alloc(fpheap *heap, int node, size_t pages)
     return NULL;
 }
 
+/* What this thread parks if its record says just that, or NULL. */
+static void *
+fph_large_unpark(fpheap *heap, int node, uint64_t info, size_t align)
+{
+    fpheap_cache *cache  = fph_cache_mine(heap);
+    fph_slab     *record = cache == NULL ? NULL : cache->large;
+
+    if (record == NULL
+        || fph_load_relaxed(&record->info) != info + FPH_PARKED
+        || record->chunk->region->node != node
+        || ((uintptr_t)record->base & (align - 1)) != 0)
+        return NULL;
+    cache->large = NULL;
+    fph_store_release(&record->info, info);
+    return record->base;
+}
+
 /* An object of its own pages, aligned to a multiple of a page up to a chunk.
  * Returns 0, or a negative errno. */
 static int
@@ -5975,21 +6013,26 @@ fph_large_alloc(fpheap *heap, int node, size_t size, size_t align,
                 void **object)
 {
     fph_search search = FPH_SEARCH;
-    size_t     step, pages, run;
+    size_t     step, front, pages, run;
+    uint64_t   info;
 
     if (size > SIZE_MAX / 2 - FPHEAP_CHUNK)
         return -ENOMEM;
     step = align <= FPHEAP_PAGE ? 1 : align >> FPHEAP_PAGE_SHIFT;
     pages = size == 0 ? 1 : (size + FPHEAP_PAGE - 1) >> FPHEAP_PAGE_SHIFT;
-    run = step + pages + (FPHEAP_HEADER ? step : 0);
+    front = FPHEAP_HEADER ? step : 0;
+    run = step + front + pages;
     if (run > FPH_PAGES)
         pages = (pages + step - 1) & ~(step - 1);
     if (FPHEAP_HEADER && pages % FPH_PAGES == FPH_PAGES - 1)
         pages++;               /* page 0 is in front of none */
     if (pages > UINT32_MAX)
         return -ENOMEM;
-    do {
-        *object = NULL;
+    info = run <= FPH_PAGES
+         ? fph_info(FPH_RUN, (unsigned)front, front + pages)
+         : fph_info(FPH_HUGE, 0, pages);
+    *object = fph_large_unpark(heap, node, info, align);
+    while (*object == NULL) {
         if (run <= FPH_PAGES) {
             *object = fph_run_alloc(heap, node, (unsigned)pages,
                                     (unsigned)step);
@@ -5998,29 +6041,25 @@ fph_large_alloc(fpheap *heap, int node, size_t size, size_t align,
             *object = fph_huge_alloc(heap, node, pages);
             fph_moves_end(heap->state);
         }
-        if (*object != NULL)
-            return 0;
-    } while (fph_find_memory(heap, node, pages / FPH_PAGES + 1, &search));
-    return search.error;
+        if (*object == NULL
+            && !fph_find_memory(heap, node, pages / FPH_PAGES + 1, &search))
+            return search.error;
+    }
+    return 0;
 }
 
-/* Free an object that is not in a slab. */
-static void
-fph_large_free(fph_chunk *chunk, void *object)
-{
-    fph_slab *record = fph_record_of(chunk, fph_page_of(object));
-    uint64_t  info   = fph_load_acquire(&record->info);
-    uint64_t  pages  = fph_info_count(info);
-    unsigned  held, i;
+/* --- free ----------------------------------------------------------------- */
 
-    if (fph_info_kind(info) == FPH_NOTHING || record->base != (char *)object
-        || fph_info_kind(info) == FPH_SLAB
-        || !fph_cas_acquire(&record->info, &info, 0)) {             /* L4 */
-        FPHEAP_PANIC("fpheap: free of a pointer that is no live object");
-        return;
-    }
-    held = (unsigned)pages;
-    if (fph_info_kind(info) == FPH_HUGE) {
+/* Give back the pages of an object whose record is nobody else's any more. */
+static void
+fph_large_end(fph_slab *record, uint64_t info)
+{
+    fph_chunk *chunk = record->chunk;
+    uint64_t   pages = fph_info_count(info);
+    unsigned   held  = (unsigned)pages;
+    unsigned   i;
+
+    if (fph_is_huge(info)) {
         size_t tails = (size_t)(pages / FPH_PAGES);
         size_t t;
 
@@ -6032,6 +6071,60 @@ fph_large_free(fph_chunk *chunk, void *object)
     for (i = record->page; i < record->page + held; i++)
         FPH_STORE(&chunk->first[i], (uint8_t)i, RELAXED);
     fph_pages_free(chunk, fph_page_mask(record->page, held));
+}
+
+/* Give back the large object that a cache parks.  Returns 0: there is none. */
+static int
+fph_large_drop(fpheap_cache *cache)
+{
+    fph_slab *record = cache->large;
+    uint64_t  info;
+
+    if (record == NULL)
+        return 0;
+    cache->large = NULL;
+    fph_moves_begin(cache->heap->state);
+    info = fph_load_relaxed(&record->info);
+    fph_store_relaxed(&record->info, 0);
+    fph_large_end(record, info);
+    fph_moves_end(cache->heap->state);
+    return 1;
+}
+
+/* The cache in which this thread may park a large object, or NULL: of two
+ * chunks at most, and of an eighth of the heap, as others may need it. */
+static fpheap_cache *
+fph_large_cache(const fpheap *heap, uint64_t pages)
+{
+    if (pages > 2 * FPH_PAGES
+        || pages << (FPHEAP_PAGE_SHIFT + 3)
+           > fph_load_relaxed(&heap->state->region_bytes))
+        return NULL;
+    return fph_cache_mine(heap);
+}
+
+/* Free an object that is not in a slab. */
+static void
+fph_large_free(fpheap *heap, fph_chunk *chunk, void *object)
+{
+    fph_slab     *record = fph_record_of(chunk, fph_page_of(object));
+    uint64_t      info   = fph_load_acquire(&record->info);
+    unsigned      kind   = fph_info_kind(info);
+    fpheap_cache *cache  = fph_large_cache(heap, fph_info_count(info));
+
+    if ((kind != FPH_RUN && kind != FPH_HUGE)
+        || record->base != (char *)object
+        || !fph_cas_acquire(&record->info, &info,                   /* L4 */
+                            cache != NULL ? info + FPH_PARKED : 0)) {
+        FPHEAP_PANIC("fpheap: free of a pointer that is no live object");
+        return;
+    }
+    if (cache == NULL) {
+        fph_large_end(record, info);
+        return;
+    }
+    fph_large_drop(cache);
+    cache->large = record;
 }
 
 /* [PUBLIC] =================================================================
@@ -6204,7 +6297,7 @@ fph_release(fpheap *heap, fph_chunk *chunk, void *object)
                  : fph_place_of(object) / (unsigned)FPH_BIN_STEP;
 
     if (bin == 0)
-        fph_large_free(chunk, object);
+        fph_large_free(heap, chunk, object);
     else
         fph_bin_free(heap, bin, object);
 }
@@ -6330,7 +6423,8 @@ fph_batch_end(fpheap *heap, fph_batch *batch, fpheap_cache *cache)
     while ((magazine = fph_batch_pop(heap->state, batch)) != NULL) {
         if (batch->size != 0) {
             for (i = 0; i < magazine->count; i++)
-                fph_large_free(fph_chunk_of(heap->state, magazine->slot[i]),
+                fph_large_free(heap,
+                               fph_chunk_of(heap->state, magazine->slot[i]),
                                magazine->slot[i]);
             fph_magazine_set_count(magazine, 0);
             fph_empty_put(heap->state, batch->bin, magazine);
@@ -7202,6 +7296,8 @@ typedef struct fph_census {
     size_t depot[FPH_CLASSES]; /* the part of parked in depots */
     size_t large_objects;
     size_t large_bytes;
+    size_t large_parked;       /* objects */
+    size_t large_parked_bytes;
     size_t page_free_bytes;
     size_t waste_bytes;
     size_t chunk_bytes;        /* of regions, aligned */
@@ -7234,18 +7330,21 @@ fph_census_record(const fph_state *state, fph_census *census,
                              - count * census->size[k];
         break;
     case FPH_HUGE:
-        census->waste_bytes += (fph_huge_held(count) - count % FPH_PAGES)
-                            * FPHEAP_PAGE;      /* L1, L3 */
-        census->large_objects++;
-        census->large_bytes += count << FPHEAP_PAGE_SHIFT;
-        break;
     case FPH_RUN:
         census->large_objects++;
         census->large_bytes += count << FPHEAP_PAGE_SHIFT;
         break;
+    case FPH_HUGE + FPH_PARKED:
+    case FPH_RUN + FPH_PARKED:
+        census->large_parked++;
+        census->large_parked_bytes += count << FPHEAP_PAGE_SHIFT;
+        break;
     default:
         break;
     }
+    if (fph_is_huge(info))
+        census->waste_bytes += (fph_huge_held(count) - count % FPH_PAGES)
+                            * FPHEAP_PAGE;      /* L1, L3 */
 }
 
 static void
@@ -7364,6 +7463,8 @@ fpheap_stats_get(fpheap *heap, fpheap_stats *stats)
     }
     stats->live_objects += census.large_objects;
     stats->live_bytes += census.large_bytes;
+    stats->parked_objects += census.large_parked;
+    stats->parked_bytes += census.large_parked_bytes;
     stats->requested_bytes = fph_requested_bytes(heap);
     stats->page_free_bytes = census.page_free_bytes;
     stats->region_bytes = (size_t)fph_load_relaxed(&state->region_bytes);
@@ -8696,12 +8797,13 @@ fph_covered_pages(const fph_state *state, const fph_slab *slab)
     case FPH_SLAB:
         return fph_page_mask(slab->page,
                              fph_bin_class(state, fph_info_bin(info))->pages);
-    case FPH_RUN:
-        return fph_page_mask(slab->page, fph_info_count(info));
-    case FPH_HUGE:
-        return fph_page_mask(slab->page, fph_huge_held(fph_info_count(info)));
-    default:
+    case FPH_NOTHING:
         return 0;
+    default:
+        return fph_page_mask(slab->page,
+                             fph_is_huge(info)
+                             ? fph_huge_held(fph_info_count(info))
+                             : fph_info_count(info));
     }
 }
 
@@ -8886,7 +8988,7 @@ fph_walk_record(const fph_state *state, const fph_slab *slab,
     size_t   i;
     int      rc    = 0;
 
-    if (fph_info_kind(info) == FPH_NOTHING
+    if (fph_info_kind(info) == FPH_NOTHING || fph_info_kind(info) > FPH_PARKED
         || (walk->k != 0 && fph_info_bin(info) % FPH_CLASSES != walk->k))
         return 0;
     if (fph_info_kind(info) != FPH_SLAB)
