@@ -841,8 +841,8 @@ FPH_INLINE void *fpheap_alloc(fpheap *heap, size_t size);
  * Cost     Hit: 6 loads, 3 stores, 3 branches; the object is not touched.
  *          Exchange: one magazine for another.  With no magazine left: its
  *          objects go back to their slabs, an atomic for each that is no
- *          neighbour of the last.  Above 8 pages: one atomic, and of the large
- *          object that was parked before, one for each page map.
+ *          neighbour of the last.  Above 8 pages: one atomic, and what this
+ *          thread freed before goes back to its pages' map.
  */
 FPH_INLINE void fpheap_free(fpheap *heap, void *object);
 
