@@ -1,0 +1,489 @@
+/* test_invariants.c - fpheap_check finds what it is said to find
+ *
+ * Each invariant of the header's sections REGION, CHUNK, SLAB, DEPOT and POOL is
+ * broken by one word, in a heap that has one of everything; fpheap_check must
+ * name it, and find nothing when the word is back.
+ */
+#define FPHEAP_CHUNK_SHIFT 16
+#define FPHEAP_IMPLEMENTATION
+#include "fpheap.h"
+#include "test_util.h"
+
+#define MOST 4096
+
+/* A heap with slabs of all kinds, a run, an object of several chunks, a pool,
+ * parked objects, and regions with free chunks. */
+typedef struct fixture {
+    fpheap      *heap;
+    fpheap      *other;        /* with an object of its own */
+    void        *foreign;
+    fpheap_pool *pool;
+    void        *pooled;
+    void        *run;
+    void        *huge;         /* of four chunks, and pages of a fifth */
+    void        *full;         /* the only object of its slab */
+    void        *small;
+    void        *large;        /* whose slab is in the stack of its bin */
+} fixture;
+
+static test_provider provider, other_provider;
+
+static fph_chunk *
+chunk_of(const fixture *f, const void *object)
+{
+    fph_chunk *chunk = fph_chunk_of(f->heap->state, object);
+
+    assert_non_null(chunk);
+    return chunk;
+}
+
+static fph_slab *
+slab_of(const fixture *f, const void *object)
+{
+    return fph_record_of(chunk_of(f, object), fph_page_of(object));
+}
+
+static void
+set_up(fixture *f)
+{
+    static void     *objects[FPHEAP_MAGAZINE * 4];
+    fpheap_config    config;
+    fpheap_pool_desc desc;
+
+    memset(f, 0, sizeof *f);
+    memset(&config, 0, sizeof config);
+    memset(&desc, 0, sizeof desc);
+    test_provider_init(&provider);
+    config.provider = &provider.calls;
+    config.nodes = 2;
+    f->heap = fpheap_create("checked", &config);
+    assert_non_null(f->heap);
+    f->other = test_heap_over(&other_provider);
+    f->foreign = fpheap_alloc(f->other, 100);
+    desc.name = "pool";
+    desc.size = 200;
+    f->pool = fpheap_pool_create(f->heap, &desc);
+    assert_non_null(f->pool);
+    f->pooled = fpheap_pool_get(f->pool);
+    f->run = fpheap_alloc(f->heap, FPH_CLASS_MAX + 1);
+    f->huge = fpheap_alloc(f->heap, 4 * FPHEAP_CHUNK + FPHEAP_PAGE);
+    f->full = fpheap_alloc(f->heap, FPH_CLASS_MAX);
+    f->small = fpheap_alloc(f->heap, 100);
+    f->large = fpheap_alloc(f->heap, 500);
+    assert_true(f->pooled && f->run && f->huge && f->full && f->small
+                && f->large);
+    /* Two full magazines in the depot, a loaded and a spare one. */
+    assert_int_equal(fpheap_alloc_bulk(f->heap, 100, objects,
+                                       TEST_COUNT(objects)), 0);
+    fpheap_free_bulk(f->heap, objects, TEST_COUNT(objects));
+    assert_null(fpheap_check(f->heap));
+}
+
+static void
+tear_down(fixture *f)
+{
+    assert_int_equal(fpheap_destroy_forced(f->heap), 0);
+    fpheap_free(f->other, f->foreign);
+    TEST_DESTROY_OVER(f->other, &other_provider);
+    assert_int_equal(provider.held, 0);
+}
+
+static void
+expect_found_at(const fixture *f, const char *text, int line)
+{
+    const char *wrong = fpheap_check(f->heap);
+
+    if (wrong != NULL && strstr(wrong, text) != NULL)
+        return;
+    print_error("found %s, not \"%s\"\n", wrong == NULL ? "nothing" : wrong,
+                text);
+    _fail(__FILE__, line);
+}
+
+#define EXPECT_FOUND(f, text) expect_found_at(f, text, __LINE__)
+
+/* With another value in a place, the invariant that has the text is broken. */
+#define BREAKS(f, text, place, value)            \
+    do {                                         \
+        __typeof__(place) usual_ = (place);      \
+                                                 \
+        (place) = (value);                       \
+        EXPECT_FOUND(f, text);                   \
+        (place) = usual_;                        \
+        assert_null(fpheap_check((f)->heap));    \
+    } while (0)
+
+static void
+a_slab_that_is_not_of_its_bin_is_found(void **state)
+{
+    const char *text = "not that of its bin";
+    fixture     f;
+    fph_slab   *slab;
+
+    (void)state;
+    set_up(&f);
+    slab = slab_of(&f, f.full);
+    assert_int_equal(slab->state & 1, 0);
+    /* Its bin on the other node, on a node that there is none of, and its size
+     * and number of objects. */
+    BREAKS(&f, text, slab->info, slab->info + (FPH_CLASSES << 8));
+    BREAKS(&f, text, slab->info, slab->info + (2 * FPH_CLASSES << 8));
+    BREAKS(&f, text, slab->size, slab->size + 16);
+    BREAKS(&f, text, slab->info, slab->info + ((uint64_t)1 << 32));
+    tear_down(&f);
+}
+
+static void
+a_slab_with_wrong_bits_is_found(void **state)
+{
+    fixture   f;
+    fph_slab *slab;
+
+    (void)state;
+    set_up(&f);
+    slab = slab_of(&f, f.full);
+    BREAKS(&f, "above its last object", slab->bits[0], (uint64_t)1 << 63);
+    BREAKS(&f, "above its last object", slab->bits[0], (uint64_t)1 << 2);
+    BREAKS(&f, "S2", slab->bits[0], 1);
+    BREAKS(&f, "S2", slab->state, slab->state + 2);
+    slab = slab_of(&f, f.large);
+    BREAKS(&f, "S2", slab->state, slab->state + 2);
+    BREAKS(&f, "S2", slab->state, slab->state - 2);
+    tear_down(&f);
+}
+
+static void
+a_slab_that_is_listed_wrongly_is_found(void **state)
+{
+    const char *text = "a stack has a slab that is not of its bin";
+    fixture     f;
+    fph_slab   *slab;
+    fph_word   *stack;
+
+    (void)state;
+    set_up(&f);
+    slab = slab_of(&f, f.large);
+    stack = &f.heap->state->depots[fph_info_bin(slab->info)].partial;
+    BREAKS(&f, text, slab->info, 0);
+    BREAKS(&f, text, slab->info, slab->info + (1 << 8));
+    BREAKS(&f, text, slab->state, slab->state & ~(uint64_t)1);
+    BREAKS(&f, text, slab->link.next, slab->link.self);
+    /* Taken out, as by a thread that has it in its hands. */
+    assert_ptr_equal(fph_stack_pop(f.heap->state, stack), &slab->link);
+    EXPECT_FOUND(&f, "a listed slab is in no stack");
+    slab->state &= ~(uint64_t)1;
+    EXPECT_FOUND(&f, "S4");
+    slab->state |= 1;
+    fph_stack_push(stack, &slab->link);
+    assert_null(fpheap_check(f.heap));
+    tear_down(&f);
+}
+
+static void
+a_page_that_is_mapped_wrongly_is_found(void **state)
+{
+    fixture     f;
+    fph_chunk  *chunk;
+    fph_region *region;
+    fph_slab   *slab;
+    uint16_t   *map;
+    uint64_t    free;
+
+    (void)state;
+    set_up(&f);
+    slab = slab_of(&f, f.full);
+    chunk = slab->chunk;
+    region = chunk->region;
+    map = fph_map_of(chunk->base);
+    BREAKS(&f, "C3", chunk->first[slab->page], (uint8_t)(slab->page + 1));
+    BREAKS(&f, "C3", chunk->first[slab->page + 7], (uint8_t)(slab->page + 7));
+    BREAKS(&f, "C3", map[slab->page], 0);
+    BREAKS(&f, "C3", map[slab->page + 7], (uint16_t)(map[slab->page] + 4));
+    BREAKS(&f, "two places", region->free[chunk->index],
+           region->free[chunk->index] | (uint64_t)1 << slab->page);
+    slab = slab_of(&f, f.run);
+    chunk = slab->chunk;
+    BREAKS(&f, "two places", slab->chunk->region->free[chunk->index],
+           chunk->region->free[chunk->index] | (uint64_t)1 << (slab->page + 8));
+    slab = slab_of(&f, f.huge);
+    chunk = slab->chunk;
+    region = chunk->region;
+    BREAKS(&f, "two places", region->free[chunk->index],
+           region->free[chunk->index] | (uint64_t)1 << (FPH_PAGES - 1));
+    free = region->free[chunk->index];
+    assert_true(free > 1);
+    BREAKS(&f, "no place", region->free[chunk->index],
+           free & ~((uint64_t)1 << fph_highest_bit(free)));
+    tear_down(&f);
+}
+
+static void
+a_chunk_that_cannot_be_found_is_found(void **state)
+{
+    fixture     f;
+    fph_chunk  *chunk;
+    fph_region *region;
+    uint64_t    bit;
+    unsigned    k, some = 0;
+
+    (void)state;
+    set_up(&f);
+    chunk = chunk_of(&f, f.huge);
+    region = chunk->region;
+    bit = (uint64_t)1 << chunk->index % 64;
+    for (k = 0; k < FPH_FITS; k++) {
+        if (!fph_fits(region->free[chunk->index], k))
+            continue;
+        some++;
+        BREAKS(&f, "R2, R3", region->fit[k][chunk->index / 64],
+               region->fit[k][chunk->index / 64] & ~bit);
+        BREAKS(&f, "R2, R3", f.heap->state->hints[0][k],
+               (uint64_t)region->number + 1);
+    }
+    assert_true(some > 1);
+    tear_down(&f);
+}
+
+static void
+a_chunk_with_a_wrong_header_is_found(void **state)
+{
+    const char *text = "header and descriptor disagree";
+    fixture     f;
+    fph_chunk  *chunk;
+    fph_header *header;
+
+    (void)state;
+    set_up(&f);
+    chunk = chunk_of(&f, f.run);
+    header = fph_header_of(chunk->base);
+    BREAKS(&f, text, chunk->region,
+           fph_region_at(f.heap->state, chunk->region->number == 0));
+    BREAKS(&f, text, chunk->index, chunk->index + 1);
+    BREAKS(&f, text, header->chunk, NULL);
+    BREAKS(&f, text, header->state, f.other->state);
+    tear_down(&f);
+}
+
+static void
+a_chunk_in_a_wrong_state_is_found(void **state)
+{
+    fixture     f;
+    fph_chunk  *chunk;
+    fph_region *region;
+    size_t      i;
+    fph_word   *fresh;
+
+    (void)state;
+    set_up(&f);
+    chunk = chunk_of(&f, f.huge);
+    region = chunk->region;
+    i = chunk->index;
+    fresh = &region->fresh[0];
+    assert_true(region->chunks < 64);
+    BREAKS(&f, "R1", *fresh, *fresh | (uint64_t)1 << i);
+    BREAKS(&f, "R1", *fresh, *fresh | (uint64_t)1 << (i + 1));
+    BREAKS(&f, "R1", region->tail[i], 1);
+    assert_true(region->capacity > region->chunks);
+    BREAKS(&f, "R4", *fresh, *fresh | (uint64_t)1 << region->chunks);
+    BREAKS(&f, "not open has free pages", region->free[i + 1], 2);
+    BREAKS(&f, "L2", region->tail[i + 1], (uint32_t)(i + 2));
+    BREAKS(&f, "L2", region->tail[i + 2], 1);
+    fpheap_free(f.heap, f.huge);
+    assert_null(fpheap_check(f.heap));
+    for (i = 0; i < fph_region_count(f.heap->state); i++)
+        if (*fph_region_at(f.heap->state, i)->fresh != 0)
+            break;
+    assert_true(i < fph_region_count(f.heap->state));
+    BREAKS(&f, "R3", f.heap->state->hints[0][FPH_FRESH], i + 1);
+    tear_down(&f);
+}
+
+static void
+a_pool_that_counts_wrongly_is_found(void **state)
+{
+    fixture      f;
+    fpheap_pool *pool;
+
+    (void)state;
+    set_up(&f);
+    pool = f.pool;
+    BREAKS(&f, "Q2", pool->slabs, pool->slabs + 1);
+    BREAKS(&f, "Q2", pool->objects, pool->objects - 1);
+    BREAKS(&f, "Q1", pool->quota, pool->quota + 1);
+    BREAKS(&f, "Q2", f.heap->state->pool_is[pool->number], FPH_POOL_FREE);
+    tear_down(&f);
+}
+
+static void
+bytes_that_do_not_add_up_are_found(void **state)
+{
+    fixture f;
+
+    (void)state;
+    set_up(&f);
+    BREAKS(&f, "do not add up", f.heap->state->region_bytes,
+           f.heap->state->region_bytes - 16);
+    BREAKS(&f, "do not add up", f.heap->state->meta_blocks,
+           f.heap->state->meta_blocks + 1);
+    tear_down(&f);
+}
+
+/* Where a parked object can be wrong: the loaded magazine, the spare, and one
+ * in the depot. */
+static void **
+parked(const fixture *f, unsigned where)
+{
+    fph_state    *state = f->heap->state;
+    fpheap_cache *cache = fph_cache_mine(f->heap);
+    unsigned      bin   = fph_class_of(100);
+
+    if (where == 0) {
+        assert_true(cache->bins[bin].top - cache->bins[bin].base >= 2);
+        return cache->bins[bin].base;
+    }
+    if (where == 1) {
+        assert_non_null(cache->spare[bin]);
+        assert_true(cache->spare[bin]->count >= 2);
+        return cache->spare[bin]->slot;
+    }
+    assert_true(fph_depot_count(state, bin) >= 2);
+    return ((fph_magazine *)fph_meta_at(
+        state, (uint32_t)state->depots[bin].full))->slot;
+}
+
+/* One of the class that is free in its slab. */
+static void *
+free_object(const fixture *f)
+{
+    fph_state *state = f->heap->state;
+    uint32_t   ref   = (uint32_t)state->depots[fph_class_of(100)].partial;
+    fph_slab  *slab;
+    size_t     w;
+
+    assert_int_not_equal(ref, 0);
+    slab = (fph_slab *)fph_meta_at(state, ref);
+    for (w = 0; slab->bits[w] == 0; w++)
+        assert_true(w + 1 < FPH_SLAB_WORDS);
+    return slab->base + (w * 64 + fph_lowest_bit(slab->bits[w]))
+                        * (size_t)slab->size;
+}
+
+/* What has no business there.  A heap of which this was found stays marked. */
+static void *
+intruder(const fixture *f, unsigned what, void **slot)
+{
+    switch (what) {
+    case 0:
+        return slot[1];                        /* parked twice */
+    case 1:
+        return f->foreign;                     /* of another heap */
+    case 2:
+        return f->large;                       /* of another class */
+    case 3:
+        return (char *)slot[0] + 8;            /* within an object */
+    default:
+        return free_object(f);
+    }
+}
+
+static void
+a_parked_object_that_is_none_is_found(void **state)
+{
+    unsigned where, what;
+
+    (void)state;
+    for (where = 0; where < 3; where++) {
+        for (what = 0; what < 5; what++) {
+            fixture f;
+            void  **slot;
+
+            set_up(&f);
+            slot = parked(&f, where);
+            slot[0] = intruder(&f, what, slot);
+            EXPECT_FOUND(&f, "D1");
+            tear_down(&f);
+        }
+    }
+}
+
+static void
+a_depot_that_counts_wrongly_is_found(void **state)
+{
+    unsigned what;
+
+    (void)state;
+    for (what = 0; what < 3; what++) {
+        fixture       f;
+        fph_magazine *top;
+
+        set_up(&f);
+        top = fph_magazine_of(parked(&f, 2));
+        if (what == 0)
+            top->count--;
+        else
+            top->depth += what == 1 ? 1u : ~0u;
+        EXPECT_FOUND(&f, "D1");
+        tear_down(&f);
+    }
+}
+
+static int
+count_object(void *count, const fpheap_object *object)
+{
+    (void)object;
+    ++*(unsigned *)count;
+    return 0;
+}
+
+/* A thread that was stopped between counting its region and making it known
+ * leaves a place without one. */
+static void
+a_region_that_is_not_known_yet_is_in_nobodys_way(void **state)
+{
+    fixture  f;
+    unsigned live = 0;
+    void    *more[32];
+    size_t   i;
+
+    (void)state;
+    set_up(&f);
+    fph_region_slot(f.heap->state);
+    assert_null(fph_region_at(f.heap->state,
+                              fph_region_count(f.heap->state) - 1));
+    assert_null(fpheap_check(f.heap));
+    assert_int_equal(fpheap_walk(f.heap, count_object, &live), 0);
+    assert_int_equal(live, 6);
+    for (i = 0; i < TEST_COUNT(more); i++)
+        assert_non_null(more[i] = fpheap_alloc(f.heap, 3 * FPHEAP_CHUNK));
+    fpheap_set_limit(f.heap, 1);
+    assert_null(fpheap_alloc(f.heap, 99 * FPHEAP_CHUNK));
+    assert_int_equal(errno, ENOSPC);
+    fpheap_set_limit(f.heap, 0);
+    assert_false(fpheap_owns(f.heap, &f));
+    for (i = 0; i < TEST_COUNT(more); i++)
+        fpheap_free(f.heap, more[i]);
+    assert_true(fpheap_trim(f.heap) > 0);
+    assert_null(fpheap_check(f.heap));
+    tear_down(&f);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_slab_that_is_not_of_its_bin_is_found),
+        cmocka_unit_test(a_slab_with_wrong_bits_is_found),
+        cmocka_unit_test(a_slab_that_is_listed_wrongly_is_found),
+        cmocka_unit_test(a_page_that_is_mapped_wrongly_is_found),
+        cmocka_unit_test(a_chunk_that_cannot_be_found_is_found),
+        cmocka_unit_test(a_chunk_with_a_wrong_header_is_found),
+        cmocka_unit_test(a_chunk_in_a_wrong_state_is_found),
+        cmocka_unit_test(a_pool_that_counts_wrongly_is_found),
+        cmocka_unit_test(bytes_that_do_not_add_up_are_found),
+        cmocka_unit_test(a_parked_object_that_is_none_is_found),
+        cmocka_unit_test(a_depot_that_counts_wrongly_is_found),
+        cmocka_unit_test(a_region_that_is_not_known_yet_is_in_nobodys_way)
+    };
+
+    return cmocka_run_group_tests_name("invariants", tests, NULL, NULL);
+}
