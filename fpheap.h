@@ -5767,11 +5767,10 @@ fph_bin_fill(fpheap_cache *cache, unsigned number, int *refused)
 /* Have objects in a bin of this thread's cache.  Returns 0, or a negative
  * errno. */
 static int
-fph_bin_refill(fpheap_cache *cache, unsigned number)
+fph_bin_refill(fpheap_cache *cache, unsigned number, fph_search *search)
 {
     fpheap       *heap     = cache->heap;
     size_t        capacity = fph_bin_class(heap->state, number)->magazine;
-    fph_search    search   = FPH_SEARCH;
     fph_magazine *full;
     size_t        parked;
 
@@ -5791,11 +5790,11 @@ fph_bin_refill(fpheap_cache *cache, unsigned number)
             fph_bin_exchange(cache, number, full);
             return 0;
         }
-        if (fph_bin_fill(cache, number, &search.refused))
+        if (fph_bin_fill(cache, number, &search->refused))
             return 0;
     } while (fph_find_memory(heap, fph_bin_node(number), 1 /* chunk */,
-                             &search));
-    return search.error;
+                             search));
+    return search->error;
 }
 
 /* Have room in a bin of this thread's cache.  A free does not grow the heap:
@@ -5830,14 +5829,12 @@ fph_bin_make_room(fpheap_cache *cache, unsigned number)
 
 /* Take an object straight from the slabs.  Returns 0, or a negative errno. */
 static int
-fph_claim_one(fpheap *heap, unsigned number, void **object)
+fph_claim_one(fpheap *heap, unsigned number, void **object, fph_search *search)
 {
-    fph_search search = FPH_SEARCH;
-
-    while (fph_bin_claim(heap, number, object, 1, &search.refused) == 0) {
+    while (fph_bin_claim(heap, number, object, 1, &search->refused) == 0) {
         if (!fph_find_memory(heap, fph_bin_node(number), 1 /* chunk */,
-                             &search))
-            return search.error;
+                             search))
+            return search->error;
     }
     return 0;
 }
@@ -5846,16 +5843,17 @@ fph_claim_one(fpheap *heap, unsigned number, void **object)
 static int
 fph_bin_alloc(fpheap *heap, unsigned number, void **object)
 {
-    fpheap_cache *cache = fph_cache_here(heap, 1 /* grow */);
+    fpheap_cache *cache  = fph_cache_here(heap, 1 /* grow */);
+    fph_search    search = FPH_SEARCH;
     int           rc;
 
     if (cache == NULL)
-        return fph_claim_one(heap, number, object);
-    rc = fph_bin_refill(cache, number);
+        return fph_claim_one(heap, number, object, &search);
+    rc = fph_bin_refill(cache, number, &search);
     if (rc == 0)
         *object = fph_take(&cache->bins[number]);
-    else if (rc == -ENOMEM)    /* it may have lacked a magazine only */
-        rc = fph_claim_one(heap, number, object);
+    else if (search.refused == 0)  /* it may have lacked a magazine only */
+        rc = fph_claim_one(heap, number, object, &search);
     return rc;
 }
 
@@ -7143,6 +7141,17 @@ fph_state_init(fpheap *heap, const fpheap_region *raw)
     return 0;
 }
 
+/* Two chunks for a heap that has no state yet, and so no charge: with one more
+ * to align them only where the limit has room for it. */
+static int
+fph_obtain_first(fpheap *heap, size_t limit, fpheap_region *raw)
+{
+    if (limit != 0 && limit < 3 * FPHEAP_CHUNK)
+        return fph_obtain_bytes(heap, 0 /* node */, 2 /* chunks */,
+                                2 * FPHEAP_CHUNK, raw);
+    return fph_obtain(heap, 0 /* node */, 2 /* chunks */, 2, raw);
+}
+
 FPHEAP_API fpheap *
 fpheap_create(const char *name, const fpheap_config *config)
 {
@@ -7163,7 +7172,7 @@ fpheap_create(const char *name, const fpheap_config *config)
         return (fpheap *)fph_result(-ENFILE, NULL);
     heap = &fph_heaps[index];
     fph_configure(heap, name, config);
-    rc = fph_obtain(heap, 0 /* node */, 2 /* chunks */, 2, &raw);
+    rc = fph_obtain_first(heap, config->limit, &raw);
     if (rc == 0) {
         rc = config->limit != 0 && raw.bytes > config->limit
            ? -ENOSPC : fph_state_init(heap, &raw);

@@ -169,18 +169,20 @@ thread_node_may_use_the_heap(void **state)
 
 /* --- records -------------------------------------------------------------- */
 
-/* A thread without a cache got them, one with a cache got ENOMEM. */
+/* A thread without a cache got them, one with a cache got ENOMEM; at the heap's
+ * limit, or with another error of the provider's, it got that. */
 static void
 free_objects_are_found_when_there_is_no_magazine_for_them(void **state)
 {
-    fpheap  *heap = test_heap_within(&provider, 4 * FPHEAP_CHUNK);
-    unsigned number = fph_class_of(64);
-    unsigned n = 0;
-    unsigned i;
+    fpheap    *heap = test_heap_within(&provider, 4 * FPHEAP_CHUNK);
+    fph_search search = FPH_SEARCH;
+    unsigned   number = fph_class_of(64);
+    unsigned   n = 0;
+    unsigned   i;
 
     (void)state;
     assert_non_null(fpheap_self(heap));
-    while (n < MOST && fph_claim_one(heap, number, &objects[n]) == 0)
+    while (n < MOST && fph_claim_one(heap, number, &objects[n], &search) == 0)
         n++;
     assert_true(n < MOST);
     fill_metadata(heap);
@@ -188,6 +190,14 @@ free_objects_are_found_when_there_is_no_magazine_for_them(void **state)
     for (i = 0; i < n; i += 2)
         fph_slab_give(heap->state, &objects[i], 1);
     TEST_CHECK_LIVE(heap, n / 2);
+    objects[0] = fpheap_alloc(heap, 64);
+    assert_non_null(objects[0]);
+    fpheap_free(heap, objects[0]);
+    provider.error = -EIO;
+    objects[0] = fpheap_alloc(heap, 64);
+    assert_non_null(objects[0]);
+    fpheap_free(heap, objects[0]);
+    fpheap_set_limit(heap, 2 * FPHEAP_CHUNK);
     objects[0] = fpheap_alloc(heap, 64);
     assert_non_null(objects[0]);
     fpheap_free(heap, objects[0]);
@@ -545,6 +555,30 @@ a_thread_at_the_edge_of_a_magazine_does_not_exchange_it_again_and_again(
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* The first region is asked for before there is a state to charge it to. */
+static void
+a_first_region_of_bad_memory_is_no_reason_to_ask_beyond_the_limit(void **state)
+{
+    fpheap_config config;
+    fpheap       *heap;
+
+    (void)state;
+    memset(&config, 0, sizeof(config));
+    test_provider_init(&provider);
+    provider.offset = 64;
+    config.provider = &provider.calls;
+    config.limit = 3 * FPHEAP_CHUNK - 1;
+    assert_null(fpheap_create("two chunks", &config));
+    assert_int_equal(errno, EFAULT);
+    assert_int_equal(provider.max_asked, 2 * FPHEAP_CHUNK);
+    assert_int_equal(provider.held, 0);
+    config.limit = 3 * FPHEAP_CHUNK;
+    heap = fpheap_create("three chunks", &config);
+    assert_non_null(heap);
+    assert_int_equal(provider.max_asked, 3 * FPHEAP_CHUNK);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* It made the magazines for what was asked first, and they stay. */
 static void
 a_reserve_that_fails_leaves_room_for_objects(void **state)
@@ -568,6 +602,8 @@ main(void)
         cmocka_unit_test(
             a_thread_at_the_edge_of_a_magazine_does_not_exchange_it_again_and_again),
         cmocka_unit_test(a_reserve_that_fails_leaves_room_for_objects),
+        cmocka_unit_test(
+            a_first_region_of_bad_memory_is_no_reason_to_ask_beyond_the_limit),
         cmocka_unit_test(
             a_thread_that_only_frees_has_a_cache_as_soon_as_another_allocates),
         cmocka_unit_test(a_cache_that_the_callback_makes_is_kept),
