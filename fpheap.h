@@ -5452,6 +5452,7 @@ fph_cache_here(fpheap *heap, int grow)
         return NULL;
     cache->node = node;
     cache->local = cache->bins + (unsigned)node * FPH_CLASSES;
+    memset(cache->fills, 0, heap->bins);
     FPH_STORE(&cache->owned, 1u, RELAXED);
     fph_entry_set(fph_my_entry(heap), cache->bins, cache->local);
     return cache;
@@ -8240,6 +8241,7 @@ fph_pool_empty(fpheap_pool *pool, uint64_t deadline)
                 fph_magazine_return(state, bin,
                                     fph_bin_spare(cache, bin, NULL));
                 fph_magazine_return(state, bin, fph_bin_unload(cache, bin));
+                cache->fills[bin] = 0;
             }
             fph_depot_drain(state, bin);
             fph_bin_retire(state, bin);

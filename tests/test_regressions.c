@@ -555,6 +555,73 @@ a_thread_at_the_edge_of_a_magazine_does_not_exchange_it_again_and_again(
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+static void *
+use_much(void *arg)
+{
+    static void *many[8192];
+    fpheap      *heap = (fpheap *)arg;
+    unsigned     i;
+
+    for (i = 0; i < TEST_COUNT(many); i++)
+        many[i] = fpheap_alloc(heap, 64);
+    for (i = 0; i < TEST_COUNT(many); i++)
+        fpheap_free(heap, many[i]);
+    return NULL;
+}
+
+static void *
+use_one(void *arg)
+{
+    fpheap            *heap = (fpheap *)arg;
+    void              *one = fpheap_alloc(heap, 64);
+    fpheap_class_stats stats;
+
+    (void)fpheap_class_stats_get(heap, fph_class_of(64) - 1, &stats);
+    fpheap_free(heap, one);
+    return stats.parked_objects < stats.magazine / 8 ? heap : NULL;
+}
+
+/* It claimed a whole magazine, as the last thread with that seat did in the
+ * end; and so did one that uses a pool for the first time. */
+static void
+what_another_has_used_does_not_make_the_first_claims_large(void **state)
+{
+    fpheap           *heap = test_heap_over(&provider);
+    fpheap_pool_desc  desc;
+    fpheap_pool      *pool;
+    fpheap_pool_stats stats;
+    unsigned          life, i;
+
+    (void)state;
+    for (life = 0; life < 2; life++) {
+        pthread_t thread;
+        void     *little = NULL;
+
+        assert_int_equal(pthread_create(&thread, NULL, use_much, heap), 0);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        fpheap_trim(heap);
+        assert_int_equal(pthread_create(&thread, NULL, use_one, heap), 0);
+        assert_int_equal(pthread_join(thread, &little), 0);
+        assert_non_null(little);
+    }
+    memset(&desc, 0, sizeof(desc));
+    desc.name = "pool";
+    desc.size = 100;
+    desc.magazine = FPHEAP_MAGAZINE;
+    for (life = 0; life < 2; life++) {
+        pool = fpheap_pool_create(heap, &desc);
+        assert_non_null(pool);
+        objects[0] = fpheap_pool_get(pool);
+        fpheap_pool_stats_get(pool, &stats);
+        assert_true(stats.parked_objects <= stats.magazine / 8);
+        for (i = 1; i < 1000; i++)
+            objects[i] = fpheap_pool_get(pool);
+        fpheap_pool_put_bulk(pool, objects, 1000);
+        assert_int_equal(fpheap_pool_destroy(pool, NULL), 0);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* The first region is asked for before there is a state to charge it to. */
 static void
 a_first_region_of_bad_memory_is_no_reason_to_ask_beyond_the_limit(void **state)
@@ -602,6 +669,8 @@ main(void)
         cmocka_unit_test(
             a_thread_at_the_edge_of_a_magazine_does_not_exchange_it_again_and_again),
         cmocka_unit_test(a_reserve_that_fails_leaves_room_for_objects),
+        cmocka_unit_test(
+            what_another_has_used_does_not_make_the_first_claims_large),
         cmocka_unit_test(
             a_first_region_of_bad_memory_is_no_reason_to_ask_beyond_the_limit),
         cmocka_unit_test(
