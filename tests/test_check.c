@@ -146,6 +146,40 @@ whoever_frees_it(void **state)
 }
 
 static void
+whatever_function_frees_it(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_cache    *cache = fpheap_self(heap);
+    fpheap_pool_desc desc;
+    fpheap_pool     *pool;
+    void            *object, *pooled;
+
+    (void)state;
+    memset(&desc, 0, sizeof(desc));
+    desc.name = "pool";
+    desc.size = 100;
+    pool = fpheap_pool_create(heap, &desc);
+    assert_non_null(pool);
+    object = fpheap_alloc(heap, 100);
+    pooled = fpheap_pool_get(pool);
+    fpheap_cache_free(cache, object);
+    fpheap_pool_put(pool, pooled);
+    expect_silence();
+    fpheap_cache_free(cache, object);
+    EXPECT_PANIC("double free");
+    fpheap_cache_free_sized(cache, object, 100);
+    EXPECT_PANIC("double free");
+    fpheap_cache_free_bulk_sized(cache, &object, 1, 100);
+    EXPECT_PANIC("double free");
+    fpheap_pool_put(pool, pooled);
+    EXPECT_PANIC("double free");
+    fpheap_pool_put_bulk(pool, &pooled, 1);
+    EXPECT_PANIC("double free");
+    TEST_CHECK_LIVE(heap, 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
 twice_in_a_bulk(void **state)
 {
     fpheap *heap = test_heap_over(&provider);
@@ -328,7 +362,56 @@ the_right_heap_is_named(void **state)
     EXPECT_PANIC("it is not from this heap but from heap 'the other'");
     fpheap_free(second, object);
     expect_silence();
+    fpheap_free(heap, &config);
+    assert_null(strstr(last_panic, "but from"));
+    EXPECT_PANIC("it is not from this heap");
     TEST_DESTROY_OVER(second, &second_provider);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+free_a_local(test_provider *p)
+{
+    fpheap_free((fpheap *)p->arg, &p);
+}
+
+/* It has a handle, and no state. */
+static void
+a_heap_that_is_being_made_is_not_named(void **state)
+{
+    static test_provider second_provider;
+    fpheap_config config;
+    fpheap *heap = test_heap_over(&provider);
+    fpheap *second;
+
+    (void)state;
+    memset(&config, 0, sizeof(config));
+    test_provider_init(&second_provider);
+    second_provider.inside_get = free_a_local;
+    second_provider.arg = heap;
+    config.provider = &second_provider.calls;
+    second = fpheap_create("second", &config);
+    assert_non_null(second);
+    assert_null(strstr(last_panic, "second"));
+    EXPECT_PANIC("it is not from this heap");
+    TEST_DESTROY_OVER(second, &second_provider);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* What a write past an object's end may do to a magazine. */
+static void
+a_live_object_in_a_magazine_is_told_when_it_is_handed_out(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    void   *object = fpheap_alloc(heap, 100);
+
+    (void)state;
+    assert_true(fph_put(&fph_cache_mine(heap)->bins[fph_class_of(100)],
+                        object));
+    assert_ptr_equal(fpheap_alloc(heap, 100), object);
+    EXPECT_PANIC("an object was handed out that is live");
+    fpheap_free(heap, object);
+    expect_silence();
     TEST_DESTROY_OVER(heap, &provider);
 }
 
@@ -478,6 +561,7 @@ main(void)
         cmocka_unit_test(a_double_free_is_stopped_at_the_second_call),
         cmocka_unit_test(wherever_the_object_has_gone),
         cmocka_unit_test(whoever_frees_it),
+        cmocka_unit_test(whatever_function_frees_it),
         cmocka_unit_test(twice_in_a_bulk),
         cmocka_unit_test(a_pointer_into_an_object_is_stopped_with_its_offset),
         cmocka_unit_test(a_pointer_into_a_page_without_objects_is_stopped),
@@ -486,6 +570,9 @@ main(void)
         cmocka_unit_test(
             a_pointer_from_elsewhere_is_stopped_without_a_look_at_it),
         cmocka_unit_test(the_right_heap_is_named),
+        cmocka_unit_test(a_heap_that_is_being_made_is_not_named),
+        cmocka_unit_test(
+            a_live_object_in_a_magazine_is_told_when_it_is_handed_out),
         cmocka_unit_test(a_wrong_size_is_stopped_with_both),
         cmocka_unit_test(an_object_of_a_pool_is_called_so),
 #if FPHEAP_HEADER

@@ -921,6 +921,7 @@ what_could_not_be_had_is_not_counted(void **state)
                              -ENOMEM);
             assert_null(fpheap_realloc(heap, first, 2 * FPHEAP_CHUNK));
             assert_null(fpheap_aligned_alloc(heap, FPHEAP_CHUNK, tried[s]));
+            assert_null(fpheap_aligned_alloc(heap, 64, 6000));
             EXPECT_HEADER(first, 5000, 9, 0);
         }
         CHECK_BOOKS(heap, &b);
@@ -1805,6 +1806,9 @@ every_byte_leads_to_its_object_and_its_iova(void **state)
                 assert_true(fpheap_iova(heap, object + at[k])
                             == iova_of_chunk(NULL, object + at[k]));
         }
+        /* Its header is no object's. */
+        assert_null(fpheap_base_of(heap, object - 1));
+        assert_null(fpheap_base_of(heap, object - sizeof(fph_head)));
         if (i % 3 == 0)
             fpheap_free(heap, object);
     }

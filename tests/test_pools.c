@@ -2070,6 +2070,10 @@ bad_sizes_and_alignments_are_einval(void **state)
         desc.channels = 4;
         REFUSED(heap, &desc, EINVAL);
     }
+    /* A line more than there may be. */
+    desc = described("bad", FPHEAP_POOL_SIZE_MAX, 0);
+    desc.channels = 2;
+    REFUSED(heap, &desc, EINVAL);
     for (i = 0; i < TEST_COUNT(aligns); i++) {
         desc = described("bad", 100, aligns[i]);
         REFUSED(heap, &desc, EINVAL);

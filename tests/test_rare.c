@@ -1,0 +1,620 @@
+/* test_rare.c - states that hardly occur, made by hand
+ *
+ * Tables that are full, threads that stopped with something in their hands,
+ * magazines that hold what they should not, memory that ends where it hurts
+ * most: each ends as documented, nothing is lost, and the heap goes on.
+ */
+static void note_panic(const char *message);
+#define FPHEAP_PANIC(message) note_panic(message)
+#define FPHEAP_CHUNK_SHIFT    16
+#define FPHEAP_GROWTH_WAIT_MS 10   /* that a test waits for who has stopped */
+#define FPHEAP_IMPLEMENTATION
+#include "fpheap.h"
+#include "test_util.h"
+
+#include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static test_provider provider, other_provider;
+static unsigned      panics;
+static char          last_panic[200];
+
+static void
+note_panic(const char *message)
+{
+    panics++;
+    (void)snprintf(last_panic, sizeof last_panic, "%s", message);
+}
+
+/* Leave no room in the block for records. */
+static void
+fill_metadata(fpheap *heap)
+{
+    while (fph_meta_cut(heap->state, FPH_LINE) != 0)
+        ;
+}
+
+static void *
+pool_of(fpheap *heap, const char *name, int (*construct)(void *, void *),
+        size_t size)
+{
+    fpheap_pool_desc desc;
+
+    memset(&desc, 0, sizeof desc);
+    desc.name = name;
+    desc.size = size;
+    desc.construct = construct;
+    desc.arg = heap;
+    return fpheap_pool_create(heap, &desc);
+}
+
+/* --- no room -------------------------------------------------------------- */
+
+static void
+expect_no_region(fpheap *heap)
+{
+    unsigned held = provider.held;
+
+    errno = 0;
+    assert_null(fpheap_alloc(heap, 30 * FPHEAP_CHUNK));
+    assert_int_equal(errno, ENOMEM);
+    assert_int_equal(provider.held, held);
+    TEST_CHECK_LIVE(heap, 0);
+}
+
+static void
+tables_that_are_full_are_enomem(void **state)
+{
+    fpheap    *heap = test_heap_over(&provider);
+    fph_state *s = heap->state;
+    uint64_t   usual = s->meta_numbers;
+    uint64_t   full = s->meta_cursor.word >> 32;
+    void      *object;
+
+    (void)state;
+    fpheap_free(heap, fpheap_alloc(heap, 100));
+    s->meta_numbers = FPH_TABLE_MAX;
+    fill_metadata(heap);
+    expect_no_region(heap);
+    assert_null(pool_of(heap, "none", NULL, 100));
+    assert_int_equal(errno, ENOMEM);
+    /* Another thread has taken the last number meanwhile. */
+    assert_int_equal(fph_meta_install(s, full, (char *)s, FPH_LINE), 0);
+    s->meta_numbers = usual;
+    assert_non_null(pool_of(heap, "some", NULL, 100));
+    usual = s->regions;
+    s->regions = FPH_TABLE_MAX;
+    expect_no_region(heap);
+    s->regions = usual;
+    object = fpheap_alloc(heap, 30 * FPHEAP_CHUNK);
+    assert_non_null(object);
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* The first chunk has the state, the depots of all nodes and the descriptor of
+ * its region. */
+static void
+a_first_chunk_that_is_too_small_is_enomem(void **state)
+{
+    static const size_t chunks[] = { 2, 3, 100, 500, 1000, 1024 };
+    size_t        bytes = 1025 * FPHEAP_CHUNK;
+    char         *map = test_map(bytes);
+    char         *base;
+    unsigned      made = 0, refused = 0;
+    unsigned      i, nodes;
+
+    (void)state;
+    assert_non_null(map);
+    base = map + (-(uintptr_t)map & FPH_CHUNK_MASK);
+    for (nodes = 1; nodes <= FPHEAP_MAX_NODES; nodes++) {
+        for (i = 0; i < TEST_COUNT(chunks); i++) {
+            fpheap_config   config;
+            fpheap_provider calls;
+            fpheap_buffer   buffer;
+            fpheap         *heap;
+
+            memset(&config, 0, sizeof config);
+            fpheap_provider_buffer(&calls, &buffer, base,
+                                   chunks[i] * FPHEAP_CHUNK);
+            config.provider = &calls;
+            config.nodes = nodes;
+            errno = 0;
+            heap = fpheap_create("large", &config);
+            if (heap == NULL) {
+                assert_int_equal(errno, ENOMEM);
+                refused++;
+            } else {
+                TEST_DESTROY(heap);
+                made++;
+            }
+            assert_int_equal(buffer.taken, 0);
+        }
+    }
+    assert_true(made > TEST_COUNT(chunks));
+    assert_true(refused > 0);
+    assert_int_equal(test_unmap(map, bytes), 0);
+}
+
+static void *
+ask_for_a_cache(void *heap)
+{
+    errno = 0;
+    return fpheap_self((fpheap *)heap) == NULL && errno == ENOMEM ? heap : NULL;
+}
+
+static void
+a_cache_without_memory_is_enomem(void **state)
+{
+    fpheap   *heap = test_heap_within(&provider, 4 * FPHEAP_CHUNK);
+    void     *objects[4 * FPH_PAGES];
+    unsigned  n = 0;
+    pthread_t thread;
+    void     *end = NULL;
+
+    (void)state;
+    while ((objects[n] = fpheap_alloc(heap, FPH_CLASS_MAX + 1)) != NULL)
+        n++;
+    while ((objects[n] = fpheap_alloc(heap, FPHEAP_PAGE)) != NULL)
+        n++;
+    assert_true(n > 0);
+    fill_metadata(heap);
+    assert_int_equal(pthread_create(&thread, NULL, ask_for_a_cache, heap), 0);
+    assert_int_equal(pthread_join(thread, &end), 0);
+    assert_ptr_equal(end, heap);
+    fpheap_free_bulk(heap, objects, n);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* The loaded magazine and the spare are full, and there is no other. */
+static void
+a_free_without_a_third_magazine_empties_the_spare(void **state)
+{
+    enum { MANY = 6 * FPHEAP_MAGAZINE };
+    fpheap  *heap = test_heap_over(&provider);
+    void    *objects[MANY];
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < MANY; i++)
+        assert_non_null(objects[i] = fpheap_alloc(heap, 100));
+    for (i = 0; heap->state->magazines < 2; i++)
+        fpheap_free(heap, objects[i]);
+    fill_metadata(heap);
+    for (; i < MANY; i++)
+        fpheap_free(heap, objects[i]);
+    TEST_CHECK_LIVE(heap, 0);
+    assert_int_equal(heap->state->magazines, 2);
+    assert_int_equal(fph_depot_count(heap->state, fph_class_of(100)), 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+mmap_that_gives_nothing_is_enomem(void **state)
+{
+    fpheap_provider mmap_calls;
+    fpheap_region   region;
+    char           *map = test_map(FPHEAP_CHUNK);
+
+    (void)state;
+    assert_int_equal(fpheap_provider_mmap(&mmap_calls, 0), 0);
+    assert_int_equal(mmap_calls.get(mmap_calls.ctx, SIZE_MAX, FPHEAP_CHUNK, 0,
+                                    &region), -ENOMEM);
+    assert_int_equal(mmap_calls.get(mmap_calls.ctx, SIZE_MAX / 2, FPHEAP_CHUNK,
+                                    0, &region), -ENOMEM);
+    assert_int_equal(mmap_calls.get(mmap_calls.ctx, FPHEAP_CHUNK, FPHEAP_CHUNK,
+                                    0, &region), 0);
+    assert_int_equal((uintptr_t)region.base & FPH_CHUNK_MASK, 0);
+    region.bytes = 0;
+    assert_int_equal(mmap_calls.put(mmap_calls.ctx, &region), -EINVAL);
+    region.bytes = FPHEAP_CHUNK;
+    assert_int_equal(mmap_calls.put(mmap_calls.ctx, &region), 0);
+    /* What the kernel does not take is made of base pages. */
+    assert_int_equal(fph_map_advise(map + 1, FPHEAP_CHUNK, 1),
+                     FPHEAP_BACKING_PAGES);
+    assert_int_equal(test_unmap(map, FPHEAP_CHUNK), 0);
+}
+
+static void
+a_region_that_ends_before_a_chunk_begins_has_none(void **state)
+{
+    fpheap_region raw;
+    char         *base = NULL;
+
+    (void)state;
+    memset(&raw, 0, sizeof raw);
+    raw.base = (void *)(FPHEAP_CHUNK + 64);
+    raw.bytes = 64;
+    assert_int_equal(fph_aligned_part(&raw, &base), 0);
+    raw.bytes = FPHEAP_CHUNK - 64;
+    assert_int_equal(fph_aligned_part(&raw, &base), 0);
+    raw.bytes = 2 * FPHEAP_CHUNK - 64;
+    assert_int_equal(fph_aligned_part(&raw, &base), 1);
+    assert_ptr_equal(base, (void *)(2 * FPHEAP_CHUNK));
+}
+
+/* --- what should not be there --------------------------------------------- */
+
+static void
+what_a_magazine_holds_by_mistake_is_reported_at_the_slab(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    fpheap *other = test_heap_over(&other_provider);
+    char   *object = (char *)fpheap_alloc(heap, 100);
+    void   *run = fpheap_alloc(heap, FPH_CLASS_MAX + 1);
+    void   *foreign = fpheap_alloc(other, 100);
+    fph_slab *slab = fph_record_of(fph_chunk_of(heap->state, object),
+                                   fph_page_of(object));
+    char   *end = slab->base + (size_t)slab->size
+                               * fph_info_count(slab->info);
+    void   *wrong[4] = { foreign, run, end, NULL };
+    size_t  i;
+
+    (void)state;
+    assert_true(fph_page_of(end) == fph_page_of(slab->base));
+    for (i = 0; i < TEST_COUNT(wrong); i++) {
+        fph_slab_give(heap->state, &wrong[i], 1);
+        assert_int_equal(panics, i < 3);
+        assert_non_null(strstr(last_panic, i == 0 ? "not from this heap"
+                                         : i == 1 ? "into no object"
+                                                  : "not the start"));
+        panics = 0;
+    }
+    fph_slab_give(heap->state, wrong, TEST_COUNT(wrong));
+    assert_int_equal(panics, 3);
+    panics = 0;
+    TEST_CHECK_LIVE(heap, 2);
+    assert_int_equal(fpheap_usable_size(heap, foreign), 0);
+    fpheap_free(heap, object);
+    fpheap_free(heap, run);
+    fpheap_free(other, foreign);
+    TEST_DESTROY_OVER(heap, &provider);
+    TEST_DESTROY_OVER(other, &other_provider);
+    assert_int_equal(panics, 0);
+}
+
+/* What is there in place of a chunk's map says any number. */
+static void
+a_foreign_pointer_in_a_bulk_is_reported(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    char   *map = test_map(2 * FPHEAP_CHUNK);
+    char   *chunk = map + (-(uintptr_t)map & FPH_CHUNK_MASK);
+    void   *bulk[3];
+
+    (void)state;
+    memset(chunk, 0xff, FPHEAP_CHUNK);
+    bulk[0] = fpheap_alloc(heap, 100);
+    bulk[1] = chunk + 5 * FPHEAP_PAGE;
+    bulk[2] = fpheap_alloc(heap, 100);
+    fpheap_free_bulk(heap, bulk, 3);
+    assert_int_equal(panics, 1);
+    assert_non_null(strstr(last_panic, "not from this heap"));
+    panics = 0;
+    assert_true(test_all_bytes(chunk, FPHEAP_CHUNK, 0xff));
+    assert_int_equal(test_unmap(map, 2 * FPHEAP_CHUNK), 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* --- threads that stopped ------------------------------------------------- */
+
+static fph_slab *
+take_a_slab(fpheap_pool *pool)
+{
+    fph_state *state = pool->heap->state;
+
+    return (fph_slab *)fph_stack_pop(
+        state, &state->depots[FPH_SIZES + pool->number].partial);
+}
+
+/* It has one in its hands: the pool ends later, and is as before till then. */
+static void
+a_pool_whose_slab_a_thread_holds_is_ebusy(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_pool *pool = pool_of(heap, "held", NULL, 100);
+    size_t       live = 7;
+    fph_slab    *slab;
+    void        *object;
+
+    (void)state;
+    assert_non_null(pool);
+    fpheap_pool_put(pool, fpheap_pool_get(pool));
+    fpheap_flush(heap);
+    slab = take_a_slab(pool);
+    assert_non_null(slab);
+    assert_int_equal(fpheap_pool_destroy(pool, &live), -EBUSY);
+    assert_int_equal(live, 0);
+    assert_ptr_equal(fpheap_pool_lookup(heap, "held"), pool);
+    object = fpheap_pool_get(pool);
+    assert_non_null(object);
+    fpheap_pool_put(pool, object);
+    fph_slab_let_go(heap->state, slab);
+    TEST_CHECK_LIVE(heap, 0);
+    assert_int_equal(fpheap_pool_destroy(pool, &live), 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* The first slab goes to another thread, which stops, and then an object of the
+ * second cannot be made. */
+static fph_slab *stolen;
+
+static int
+construct_until_there_is_a_slab(void *heap, void *object)
+{
+    fpheap *h = (fpheap *)heap;
+
+    (void)object;
+    stolen = take_a_slab(h->state->pool[0]);
+    return stolen == NULL ? 0 : -EIO;
+}
+
+static void
+a_pool_that_fails_while_a_thread_holds_its_slab_is_gone(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool_desc desc;
+
+    (void)state;
+    memset(&desc, 0, sizeof desc);
+    desc.name = "failed";
+    desc.size = 500;
+    desc.min = 100;
+    desc.construct = construct_until_there_is_a_slab;
+    desc.arg = heap;
+    assert_null(fpheap_pool_create(heap, &desc));
+    assert_int_equal(errno, EIO);
+    assert_non_null(stolen);
+    assert_int_equal(heap->state->pool_is[0], FPH_POOL_ENDING);
+    assert_null(fpheap_pool_lookup(heap, "failed"));
+    fph_slab_let_go(heap->state, stolen);
+    TEST_CHECK_LIVE(heap, 0);
+    assert_non_null(pool_of(heap, "next", NULL, 500));
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_name_that_a_stopped_thread_has_just_made_known_is_taken(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_pool *low = pool_of(heap, "low", NULL, 100);
+    fpheap_pool *high = pool_of(heap, "high", NULL, 100);
+    fph_word    *is = &heap->state->pool_is[1];
+
+    (void)state;
+    assert_true(low != NULL && high != NULL && high->number == 1);
+    assert_int_equal(fpheap_pool_destroy(low, NULL), 0);
+    *is = FPH_POOL_NAMED;
+    errno = 0;
+    assert_null(pool_of(heap, "high", NULL, 100));
+    assert_int_equal(errno, EEXIST);
+    *is = FPH_POOL_READY;
+    /* It is being written: no name is there yet. */
+    high->renamed++;
+    assert_null(fpheap_pool_lookup(heap, "high"));
+    high->renamed++;
+    assert_ptr_equal(fpheap_pool_lookup(heap, "high"), high);
+    assert_null(fpheap_pool_lookup(heap, NULL));
+    assert_int_equal(errno, ENOENT);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Its objects were claimed between the look at the quota and the claim. */
+static void
+a_quota_that_is_used_up_gives_nothing(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool_desc desc;
+    fpheap_pool     *pool;
+    void            *objects[2];
+
+    (void)state;
+    memset(&desc, 0, sizeof desc);
+    desc.name = "two";
+    desc.size = 100;
+    desc.max = 2;
+    pool = fpheap_pool_create(heap, &desc);
+    assert_int_equal(fpheap_pool_get_bulk(pool, objects, 2), 0);
+    assert_int_equal(fph_quota_take(pool, 1), 0);
+    TEST_CHECK_LIVE(heap, 2);
+    fpheap_pool_put_bulk(pool, objects, 2);
+    fpheap_trim(heap);
+    assert_int_equal(fph_quota_take(pool, 5), 2);
+    fph_quota_give(pool, 2);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* --- callbacks ------------------------------------------------------------ */
+
+static int
+fail_at_the_third(void *heap, void *object)
+{
+    static unsigned calls;
+
+    (void)heap, (void)object;
+    return ++calls == 3 ? -EIO : 0;
+}
+
+static void
+a_constructor_that_fails_needs_no_destructor(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_pool *pool = pool_of(heap, "third", fail_at_the_third, 100);
+    void        *object;
+
+    (void)state;
+    errno = 0;
+    assert_null(fpheap_pool_get(pool));
+    assert_int_equal(errno, EIO);
+    TEST_CHECK_LIVE(heap, 0);
+    object = fpheap_pool_get(pool);
+    assert_non_null(object);
+    fpheap_pool_put(pool, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Needs more memory than there is, while trim takes memory back. */
+static void
+destruct_with_new_memory(void *heap, void *object)
+{
+    void *large = fpheap_alloc((fpheap *)heap, 20 * FPHEAP_CHUNK);
+
+    (void)object;
+    if (provider.limit_bytes == 0)
+        assert_non_null(large);
+    else
+        assert_true(large == NULL && errno == ENOMEM);
+    fpheap_free((fpheap *)heap, large);
+}
+
+static void
+a_destructor_may_need_new_memory(void **state)
+{
+    unsigned limited;
+
+    (void)state;
+    for (limited = 0; limited < 2; limited++) {
+        fpheap          *heap = test_heap_over(&provider);
+        fpheap_pool_desc desc;
+        fpheap_pool     *pool;
+
+        memset(&desc, 0, sizeof desc);
+        desc.name = "needy";
+        desc.size = FPHEAP_POOL_SIZE_MAX;
+        desc.destruct = destruct_with_new_memory;
+        desc.arg = heap;
+        pool = fpheap_pool_create(heap, &desc);
+        assert_non_null(pool);
+        fpheap_pool_put(pool, fpheap_pool_get(pool));
+        if (limited)
+            provider.limit_bytes = provider.held_bytes;
+        fpheap_trim(heap);
+        TEST_CHECK_LIVE(heap, 0);
+        assert_int_equal(pool->slabs, 0);
+        TEST_DESTROY_OVER(heap, &provider);
+    }
+}
+
+typedef struct hook {
+    fpheap *heap;
+    void   *object;
+} hook;
+
+static int
+use_the_heap(void *arg)
+{
+    hook *h = (hook *)arg;
+
+    fpheap_free(h->heap, fpheap_alloc(h->heap, 100));
+    return 0;
+}
+
+static void *
+free_first(void *arg)
+{
+    hook *h = (hook *)arg;
+
+    fpheap_free(h->heap, h->object);
+    return fph_cache_mine(h->heap)->bins[fph_class_of(100)].next == h->object
+         ? arg : NULL;
+}
+
+static void
+a_free_goes_to_the_magazine_that_the_hook_has_loaded(void **state)
+{
+    fpheap_config config;
+    hook          h;
+    pthread_t     thread;
+    void         *end = NULL;
+
+    (void)state;
+    memset(&config, 0, sizeof config);
+    config.thread_node = use_the_heap;
+    config.thread_node_ctx = &h;
+    h.heap = fpheap_create("hook", &config);
+    assert_non_null(h.heap);
+    h.object = fpheap_alloc(h.heap, 100);
+    assert_int_equal(pthread_create(&thread, NULL, free_first, &h), 0);
+    assert_int_equal(pthread_join(thread, &end), 0);
+    assert_ptr_equal(end, &h);
+    TEST_DESTROY(h.heap);
+}
+
+/* --- no keys -------------------------------------------------------------- */
+
+/* In a process that has not used a heap yet.  0: all was as it should be. */
+static int
+work_without_keys(void)
+{
+    pthread_key_t key, last = 0;
+    fpheap       *heap;
+    unsigned      i, made = 0;
+
+    while (pthread_key_create(&key, NULL) == 0) {
+        last = key;
+        made++;
+    }
+    heap = fpheap_create("keyless", NULL);
+    if (heap == NULL || made == 0)
+        return 1;
+    errno = 0;
+    if (fpheap_self(heap) != NULL || errno != EAGAIN)
+        return 2;
+    for (i = 0; i < 1200; i++) {
+        fpheap_free(heap, fpheap_alloc(heap, 100));
+        if (i == 100)
+            (void)pthread_key_delete(last);
+        if (i < 200 && fph_cache_mine(heap) != NULL)
+            return 3;
+        if (fph_cache_mine(heap) != NULL)
+            return fpheap_check(heap) == NULL ? 0 : 4;
+    }
+    return 5;
+}
+
+/* It tries again after a thousand misses. */
+static void
+without_keys_a_thread_works_without_a_cache(void **state)
+{
+    int   status = -1;
+    pid_t child;
+
+    (void)state;
+    (void)fflush(NULL);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(work_without_keys());
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_keys_a_thread_works_without_a_cache),
+        cmocka_unit_test(tables_that_are_full_are_enomem),
+        cmocka_unit_test(a_first_chunk_that_is_too_small_is_enomem),
+        cmocka_unit_test(a_cache_without_memory_is_enomem),
+        cmocka_unit_test(a_free_without_a_third_magazine_empties_the_spare),
+        cmocka_unit_test(mmap_that_gives_nothing_is_enomem),
+        cmocka_unit_test(a_region_that_ends_before_a_chunk_begins_has_none),
+        cmocka_unit_test(
+            what_a_magazine_holds_by_mistake_is_reported_at_the_slab),
+        cmocka_unit_test(a_foreign_pointer_in_a_bulk_is_reported),
+        cmocka_unit_test(a_pool_whose_slab_a_thread_holds_is_ebusy),
+        cmocka_unit_test(
+            a_pool_that_fails_while_a_thread_holds_its_slab_is_gone),
+        cmocka_unit_test(
+            a_name_that_a_stopped_thread_has_just_made_known_is_taken),
+        cmocka_unit_test(a_quota_that_is_used_up_gives_nothing),
+        cmocka_unit_test(a_constructor_that_fails_needs_no_destructor),
+        cmocka_unit_test(a_destructor_may_need_new_memory),
+        cmocka_unit_test(a_free_goes_to_the_magazine_that_the_hook_has_loaded)
+    };
+
+    return cmocka_run_group_tests_name("rare", tests, NULL, NULL);
+}
