@@ -751,7 +751,8 @@ struct fpheap_cache {
     uint64_t reclaims;         /* passes that it has followed, RECLAIM */
     fph_slab *large;           /* of the large object parked here; or NULL */
     fph_magazine **spare;      /* per bin, behind bins; NULL: none */
-    uint8_t *fills;            /* per bin, behind these: MISS, fph_bin_fill */
+    uint8_t *fills;            /* per bin, behind these: MISS, fph_bin_fill;
+                                  a fpheap_pool_destroy stores 0 as well, H4 */
 #if FPHEAP_HEADER
     fph_tally tallies[FPHEAP_TAGS];
 #endif
@@ -5436,6 +5437,7 @@ static fpheap_cache *
 fph_cache_here(fpheap *heap, int grow)
 {
     fpheap_cache *cache = fph_cache_mine(heap);
+    unsigned      bin;
     int           node;
 
     if (FPH_LIKELY(cache != NULL)) {
@@ -5452,7 +5454,8 @@ fph_cache_here(fpheap *heap, int grow)
         return NULL;
     cache->node = node;
     cache->local = cache->bins + (unsigned)node * FPH_CLASSES;
-    memset(cache->fills, 0, heap->bins);
+    for (bin = 0; bin < heap->bins; bin++)
+        FPH_STORE(&cache->fills[bin], (uint8_t)0, RELAXED);
     FPH_STORE(&cache->owned, 1u, RELAXED);
     fph_entry_set(fph_my_entry(heap), cache->bins, cache->local);
     return cache;
@@ -8241,7 +8244,7 @@ fph_pool_empty(fpheap_pool *pool, uint64_t deadline)
                 fph_magazine_return(state, bin,
                                     fph_bin_spare(cache, bin, NULL));
                 fph_magazine_return(state, bin, fph_bin_unload(cache, bin));
-                cache->fills[bin] = 0;
+                FPH_STORE(&cache->fills[bin], (uint8_t)0, RELAXED);
             }
             fph_depot_drain(state, bin);
             fph_bin_retire(state, bin);
