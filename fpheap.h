@@ -532,8 +532,9 @@ typedef struct fpheap_pool_desc {
     size_t      size;          /* bytes of an object, 1 .. FPHEAP_POOL_SIZE_MAX;
                                   16 at least, rounded up to its alignment and
                                   no more */
-    size_t      align;         /* a power of two up to FPHEAP_PAGE; 0: 16; 8 at
-                                  least with FPHEAP_HEADER or FPHEAP_CHECK */
+    size_t      align;         /* a power of two up to FPHEAP_PAGE; 0: 16; at
+                                  least 8 with FPHEAP_HEADER, 16 with
+                                  FPHEAP_CHECK */
     /* Called once for each object when its slab is made; 0, or a negative
      * errno, which the call that needed the slab returns: the objects before it
      * were destructed and nothing is lost.  NULL: none. */
@@ -674,15 +675,18 @@ typedef struct fph_entry {
 } fph_entry;
 
 #if FPHEAP_CHECK
-/* Which objects of an open chunk are live, MISUSE: a byte for each granule of a
- * page, which is the largest power of two that is not above the size of the
- * page's objects, so that no two start in one.  0: no live object does; else
- * what tells the addresses in a granule apart, fph_life_mark. */
+/* Says of 16 bytes whether a live object starts there, MISUSE: 0, or 1 + its
+ * class. */
+#  if FPH_CLASSES < 254
+typedef uint8_t fph_mark;
+#  else
+typedef uint16_t fph_mark;
+#  endif
+
+/* The marks of an open chunk. */
 typedef struct fph_life {
-    char   *base;              /* atomic; of the chunk; NULL: it is not open */
-    uint8_t shift[FPH_PAGES];  /* log2 of the granule, 4..10; of a page that had
-                                  no objects yet, 4 */
-    uint8_t mark[FPHEAP_CHUNK / 16];  /* atomic; FPHEAP_PAGE / 16 a page */
+    char    *base;             /* atomic; of the chunk; NULL: it is not open */
+    fph_mark mark[FPHEAP_CHUNK / 16]; /* atomic */
 } fph_life;
 
 #  define FPH_KNOWN 256
@@ -1448,7 +1452,8 @@ FPHEAP_API void *fph_pool_get_miss(fpheap_pool *pool);
 FPHEAP_API int   fph_pool_bulk_miss(fpheap_pool *pool, void **objects,
                                     unsigned n);
 #if FPHEAP_CHECK
-FPHEAP_API void  fph_live_begin_slow(fpheap *heap, const void *object);
+FPHEAP_API void  fph_live_begin_slow(fpheap *heap, const void *object,
+                                     unsigned klass);
 FPHEAP_API int   fph_live_end_slow(fpheap *heap, const void *object,
                                    unsigned klass);
 #endif
@@ -1481,8 +1486,8 @@ fph_has_class(size_t size)
 FPH_INLINE unsigned
 fph_class_said(size_t size)
 {
-    return size == 0 ? fph_class_of(1)
-         : fph_has_class(size) ? fph_class_of(size) : 0;
+    return FPH_LIKELY(fph_has_class(size)) ? fph_class_of(size)
+         : size == 0 ? fph_class_of(1) : 0;
 }
 
 /* A bin's place in a cache, as the map has it: its number times this, in units
@@ -1688,96 +1693,78 @@ fph_heads_end(fph_bin *bins, void *const *objects, unsigned n)
         fph_tally_add(bins, tag, (size_t)first - i, (size_t)0 - bytes);
     }
 }
+/* Whether a live object has other references. */
+FPH_INLINE int
+fph_head_is_shared(const void *object)
+{
+    return FPH_LOAD(&fph_head_of(object)->refs, RELAXED) != 1;
+}
 #else
 #  define fph_heads_begin(bins, objects, n, size, tag, destructor) \
     ((void)(bins), (void)(objects))
 #  define fph_heads_close(objects, n)     ((void)(objects), 1)
 #  define fph_heads_reopen(objects, n)    ((void)(objects))
 #  define fph_heads_end(bins, objects, n) ((void)(bins), (void)(objects))
+#  define fph_head_is_shared(object)      0
 #endif
 
 /* --- who is live ---------------------------------------------------------- */
 
 #if FPHEAP_CHECK
-/* The mark's place for an address of an open chunk. */
-FPH_INLINE uint8_t *
-fph_life_at(fph_life *life, const void *object)
+/* The mark of an address, if a look at heap->known[] finds it; NULL: look
+ * slowly.  That the address is in the chunk and a multiple of 16 is one test:
+ * the lowest bits of the offset are rotated to its top. */
+FPH_INLINE fph_mark *
+fph_mark_find(const fpheap *heap, const void *object)
 {
-    size_t   offset = (uintptr_t)object & FPH_CHUNK_MASK;
-    size_t   page   = offset >> FPHEAP_PAGE_SHIFT;
-    unsigned shift  = life->shift[page];
-
-    return &life->mark[(page << (FPHEAP_PAGE_SHIFT - 4))
-                       + ((offset & (FPHEAP_PAGE - 1)) >> shift)];
-}
-
-/* The mark of an object that starts there. */
-FPH_INLINE unsigned
-fph_life_mark(const void *object)
-{
-    return 0x80 | ((unsigned)((uintptr_t)object >> 3) & 0x7f);
-}
-
-/* The life of an object's chunk; NULL: look slowly.  (That of the chunk after
- * it, for an object at a chunk's start, is not open, or has no mark there.) */
-FPH_INLINE fph_life *
-fph_life_find(const fpheap *heap, const void *object)
-{
-    uintptr_t at   = (uintptr_t)object;
-    fph_life *life = FPH_LOAD(
+    uintptr_t at     = (uintptr_t)object;
+    fph_life *life   = FPH_LOAD(
         &heap->known[(at >> FPHEAP_CHUNK_SHIFT) % FPH_KNOWN], ACQUIRE);
+    uintptr_t offset = at - (uintptr_t)FPH_LOAD(&life->base, RELAXED);
 
-    if (FPH_UNLIKELY(life == NULL
-                     || (uintptr_t)FPH_LOAD(&life->base, RELAXED)
-                        != (at & ~(uintptr_t)FPH_CHUNK_MASK)))
-        return NULL;
-    return life;
+    offset = offset >> 4 | offset << (sizeof offset * 8 - 4);
+    return FPH_LIKELY(offset < FPHEAP_CHUNK / 16) ? &life->mark[offset] : NULL;
 }
 
-/* n objects begin to be live. */
+/* n objects of a class begin to be live. */
 FPH_INLINE void
-fph_live_begin(fpheap *heap, void *const *objects, unsigned n)
+fph_live_begin(fpheap *heap, void *const *objects, unsigned n, unsigned klass)
 {
     unsigned i;
 
     for (i = 0; i < n; i++) {
-        fph_life *life = fph_life_find(heap, objects[i]);
+        fph_mark *mark = fph_mark_find(heap, objects[i]);
 
-        if (FPH_LIKELY(life != NULL
-                       && FPH_LOAD(fph_life_at(life, objects[i]), RELAXED)
-                          == 0))
-            FPH_STORE(fph_life_at(life, objects[i]),
-                      (uint8_t)fph_life_mark(objects[i]), RELAXED);
+        if (FPH_LIKELY(mark != NULL && FPH_LOAD(mark, RELAXED) == 0))
+            FPH_STORE(mark, (fph_mark)(1 + klass), RELAXED);
         else
-            fph_live_begin_slow(heap, objects[i]);
+            fph_live_begin_slow(heap, objects[i], klass);
     }
 }
 
-/* Whether an object of a class, or FPH_ANY_CLASS, is live. */
+/* Whether a mark is that of a live object of a class, or FPH_ANY_CLASS. */
 FPH_INLINE int
-fph_live_is(fph_life *life, const void *object, unsigned klass)
+fph_mark_is(unsigned mark, unsigned klass)
 {
-    return FPH_LOAD(fph_life_at(life, object), RELAXED)
-           == fph_life_mark(object)
-        && ((uintptr_t)object & 7) == 0
-        && (klass == FPH_ANY_CLASS
-            || fph_place_of(object) / FPH_BIN_STEP % FPH_CLASSES == klass);
+    return klass == FPH_ANY_CLASS ? mark != 0 : mark == 1 + klass;
 }
 
 /* An object ceases to be live.  0: it is not to be freed. */
 FPH_INLINE int
 fph_live_end(fpheap *heap, const void *object, unsigned klass)
 {
-    fph_life *life = object == NULL ? NULL : fph_life_find(heap, object);
+    fph_mark *mark = fph_mark_find(heap, object);
 
-    if (!FPH_LIKELY(life != NULL && fph_live_is(life, object, klass)))
+    if (!FPH_LIKELY(mark != NULL
+                    && fph_mark_is(FPH_LOAD(mark, RELAXED), klass)
+                    && !fph_head_is_shared(object)))
         return fph_live_end_slow(heap, object, klass);
-    FPH_STORE(fph_life_at(life, object), (uint8_t)0, RELAXED);
+    FPH_STORE(mark, (fph_mark)0, RELAXED);
     return 1;
 }
 #else
-#  define fph_live_begin(heap, objects, n)  ((void)(heap))
-#  define fph_live_end(heap, object, klass) ((void)(heap), 1)
+#  define fph_live_begin(heap, objects, n, klass) ((void)(heap), (void)(klass))
+#  define fph_live_end(heap, object, klass)       ((void)(heap), 1)
 #endif
 
 /* --- hits ----------------------------------------------------------------- */
@@ -1786,11 +1773,12 @@ FPH_INLINE void *
 fph_alloc(fpheap *heap, fph_bin *bins, fph_bin *local, size_t size)
 {
     if (FPH_LIKELY(fph_has_class(size))) {
-        void *object = fph_take(&local[fph_class_of(size)]);
+        unsigned klass  = fph_class_of(size);
+        void    *object = fph_take(&local[klass]);
 
         if (FPH_LIKELY(object != NULL)) {
             fph_heads_begin(bins, &object, 1, size, 0, 0);
-            fph_live_begin(heap, &object, 1);
+            fph_live_begin(heap, &object, 1, klass);
             return object;
         }
     }
@@ -1872,7 +1860,7 @@ fph_alloc_bulk(fpheap *heap, fph_bin *bins, fph_bin *local, size_t size,
                     && fph_take_bulk(&local[fph_class_of(size)], objects, n)))
         return fph_alloc_bulk_miss(heap, size, objects, n);
     fph_heads_begin(bins, objects, n, size, 0, 0);
-    fph_live_begin(heap, objects, n);
+    fph_live_begin(heap, objects, n, fph_class_of(size));
     return 0;
 }
 
@@ -1995,7 +1983,7 @@ fpheap_pool_get(fpheap_pool *pool)
         return fph_pool_get_miss(pool);
     fph_heads_begin(fph_entry_of(pool->heap)->bins, &object, 1,
                     pool->requested, pool->tag, pool->destructor);
-    fph_live_begin(pool->heap, &object, 1);
+    fph_live_begin(pool->heap, &object, 1, FPH_SIZES + pool->number);
     return object;
 }
 
@@ -2020,7 +2008,7 @@ fpheap_pool_get_bulk(fpheap_pool *pool, void **objects, unsigned n)
         return fph_pool_bulk_miss(pool, objects, n);
     fph_heads_begin(fph_entry_of(pool->heap)->bins, objects, n,
                     pool->requested, pool->tag, pool->destructor);
-    fph_live_begin(pool->heap, objects, n);
+    fph_live_begin(pool->heap, objects, n, FPH_SIZES + pool->number);
     return 0;
 }
 
@@ -2594,12 +2582,26 @@ struct fph_state {
 FPH_STATIC_ASSERT(state_fits, sizeof(fph_state) <= FPHEAP_CHUNK / 2);
 
 #if FPHEAP_CHECK
-static int fph_live_check(fpheap *heap, const void *object, unsigned klass);
+static int fph_live_check(fpheap *heap, const void *object);
+
+/* Known in the place of a chunk that is not: it has no live object. */
+static fph_life fph_no_life;
+
+static void
+fph_known_init(fpheap *heap)
+{
+    unsigned i;
+
+    for (i = 0; i < FPH_KNOWN; i++)
+        heap->known[i] = &fph_no_life;
+}
+
 #  define fph_life_set(chunk, base_) \
     FPH_STORE(&(chunk)->life.base, base_, RELAXED)
 #else
-#  define fph_live_check(heap, object, klass) 1
-#  define fph_life_set(chunk, base)           ((void)(chunk))
+#  define fph_live_check(heap, object) 1
+#  define fph_known_init(heap)         ((void)0)
+#  define fph_life_set(chunk, base)    ((void)(chunk))
 #endif
 
 static inline void *
@@ -3704,22 +3706,6 @@ struct fph_chunk {
 #endif
 };
 
-#if FPHEAP_CHECK
-/* Pages of a chunk get objects of a size. */
-static void
-fph_life_divide(fph_chunk *chunk, unsigned page, unsigned pages, size_t size)
-{
-    unsigned shift = 4;
-
-    while (shift < 10 && (size_t)2 << shift <= size)
-        shift++;
-    while (pages-- > 0)
-        chunk->life.shift[page++] = (uint8_t)shift;
-}
-#else
-#  define fph_life_divide(chunk, page, pages, size) ((void)0)
-#endif
-
 /* In the line next to the map. */
 typedef struct fph_header {
     const fph_state *state;    /* NULL: not open */
@@ -3978,7 +3964,6 @@ fph_chunk_record(fpheap *heap, int node)
     chunk->link.self = ref;
 #if FPHEAP_CHECK
     memset(&chunk->life, 0, sizeof chunk->life);
-    memset(chunk->life.shift, 4, sizeof chunk->life.shift);
 #endif
     for (page = 0; page < FPH_PAGES; page++) {
         fph_slab *slab = &chunk->slab[page];
@@ -4429,7 +4414,6 @@ fph_slab_make(fph_state *state, fph_chunk *chunk, unsigned page, unsigned bin,
     slab->base = fph_slab_first(klass, chunk->base, page);
     slab->size = klass->size;
     slab->inverse = klass->inverse;
-    fph_life_divide(chunk, page, klass->pages, klass->size);
     for (w = 0; w * 64 < count; w++)
         fph_store_relaxed(&slab->bits[w], fph_slab_mask(count, w));
     fph_store_relaxed(&slab->state, fph_slab_state((int64_t)count, 1));
@@ -5911,7 +5895,6 @@ fph_large_record(fph_chunk *chunk, unsigned first, unsigned pages, char *base,
     chunk->slab[first].base = base;
     for (i = first; i < first + pages; i++)
         FPH_STORE(&chunk->first[i], (uint8_t)first, RELAXED);
-    fph_life_divide(chunk, first, pages, FPHEAP_PAGE);
     fph_store_release(&chunk->slab[first].info, info);
 }
 
@@ -6217,7 +6200,7 @@ fph_want_begin(fpheap *heap, const fph_want *want)
                        want->destructor);
     fph_tally_slow(heap, want->tag, want->n, want->n * want->size);
 #endif
-    fph_live_begin(heap, want->objects, (unsigned)want->n);
+    fph_live_begin(heap, want->objects, want->n, want->k);
     (void)want;
 }
 
@@ -6317,10 +6300,8 @@ fph_free_miss(fpheap *heap, void *object)
         return;
     }
 #if FPHEAP_HEADER
-    if (!fph_head_end_slow(heap, object)) {
-        fph_live_begin(heap, &object, 1);   /* it stays as it was */
+    if (!fph_head_end_slow(heap, object))
         return;
-    }
 #endif
     fph_release(heap, chunk, object);
 }
@@ -6728,7 +6709,7 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
 
     if (object == NULL)
         return fpheap_alloc(heap, size);
-    if (!fph_live_check(heap, object, FPH_ANY_CLASS))
+    if (!fph_live_check(heap, object))
         return fph_result(-EINVAL, NULL);
     info = fph_info_of(heap->state, object);
     usable = fph_info_bytes(heap->state, info);
@@ -7083,6 +7064,7 @@ fph_configure(fpheap *heap, const char *name, const fpheap_config *config)
     heap->sized_max = heap->nodes == 1 ? FPH_CLASS_MAX - FPH_HEAD : 0;
     heap->entry = (unsigned)((size_t)(heap - fph_heaps) * sizeof(fph_entry));
     heap->flags = config->flags;
+    fph_known_init(heap);
     heap->growth_max = config->growth_max != 0 ? config->growth_max
                                                : (size_t)1 << 30;
     heap->thread_node = config->thread_node;
@@ -7959,8 +7941,9 @@ static void
 fph_pool_shape(fph_class *klass, const fpheap_pool_desc *desc)
 {
     size_t    align = desc->align == 0 ? 16
-                    : (FPHEAP_HEADER || FPHEAP_CHECK) && desc->align < 8 ? 8
-                                                        : desc->align;
+                    : FPHEAP_CHECK && desc->align < 16 ? 16
+                    : FPHEAP_HEADER && desc->align < 8 ? 8
+                                                       : desc->align;
     size_t    fill  = desc->max == 0 || desc->max > 16 * (size_t)FPHEAP_MAGAZINE
                     ? FPHEAP_MAGAZINE : desc->max / 16;
     fph_class shape;
@@ -8480,8 +8463,6 @@ fpheap_provider_buffer(fpheap_provider *provider, fpheap_buffer *buffer,
  * has chunks of the heap by their numbers, of which the last found stays; it is
  * stored with release and loaded with acquire, for its base to be there.
  * Bulks go one by one, so that a bad pointer keeps no other from being freed.
- *
- * Objects that start where a chunk does have none: LARGE sees to them.
  */
 #if FPHEAP_CHECK
 typedef struct fph_text {
@@ -8546,19 +8527,17 @@ fph_known_chunk(fpheap *heap, const void *base)
     return chunk;
 }
 
-/* Whether an object has its mark.  One that starts where a chunk does has none,
- * and while it has a record it is live. */
-static int
-fph_is_marked(fpheap *heap, const void *start)
+/* The mark of an address, or NULL: it is in no open chunk.  An object at a
+ * chunk's start has that of the unused page before it, LARGE. */
+static fph_mark *
+fph_mark_of(fpheap *heap, const void *object)
 {
-    fph_chunk *chunk = fph_known_chunk(heap, fph_chunk_base(start));
+    fph_chunk *chunk  = fph_known_chunk(heap, fph_chunk_base(object));
+    size_t     offset = (uintptr_t)object & FPH_CHUNK_MASK;
 
-    if (chunk == NULL)
-        return 0;
-    if (((uintptr_t)start & FPH_CHUNK_MASK) != 0)
-        return fph_live_is(&chunk->life, start, FPH_ANY_CLASS);
-    return fph_info_kind(fph_info_of(heap->state, start)) == FPH_HUGE
-        && fph_record_of(chunk, FPH_PAGES - 1)->base == start;
+    if (offset == 0)
+        offset = FPHEAP_CHUNK - FPHEAP_PAGE;
+    return chunk == NULL ? NULL : &chunk->life.mark[offset / 16];
 }
 
 /* Say that a pointer is into no memory of the heap. */
@@ -8599,7 +8578,7 @@ fph_blame_pointer(fpheap *heap, const void *object)
         } else {
             fph_text_number(&text, (uint64_t)((const char *)object - start),
                             10);
-            fph_text_add(&text, fph_is_marked(heap, start)
+            fph_text_add(&text, *fph_mark_of(heap, start) != 0
                          ? " bytes into the live object at "
                          : " bytes into the free object at ");
             fph_text_number(&text, (uintptr_t)start, 16);
@@ -8634,54 +8613,58 @@ fph_blame_class(const fpheap *heap, const void *object, unsigned klass,
     FPHEAP_PANIC(text.at);
 }
 
-/* Whether an object is live, and of a class; if not, FPHEAP_PANIC. */
-static int
-fph_live_check(fpheap *heap, const void *object, unsigned klass)
+/* The mark of an object that is live and of a class; else NULL, and
+ * FPHEAP_PANIC. */
+static fph_mark *
+fph_live_mark(fpheap *heap, const void *object, unsigned klass)
 {
-    unsigned is = 0;
-    size_t   index;
+    fph_mark *mark = fph_mark_of(heap, object);
+    size_t    index;
 
-    if (!fph_is_marked(heap, object)) {
+    if (mark == NULL || *mark == 0 || ((uintptr_t)object & 15) != 0) {
         if (fph_region_find(heap->state, object, &index) != NULL)
             fph_blame_pointer(heap, object);
         else
             fph_blame_foreign(heap, object);
-        return 0;
+        return NULL;
     }
-    if (((uintptr_t)object & FPH_CHUNK_MASK) != 0)
-        is = fph_place_of(object) / (unsigned)FPH_BIN_STEP % FPH_CLASSES;
-    if (klass != FPH_ANY_CLASS && klass != is) {
-        fph_blame_class(heap, object, klass, is);
-        return 0;
+    if (!fph_mark_is(*mark, klass)) {
+        fph_blame_class(heap, object, klass, *mark - 1u);
+        return NULL;
     }
-    return 1;
+    return mark;
+}
+
+static int
+fph_live_check(fpheap *heap, const void *object)
+{
+    return fph_live_mark(heap, object, FPH_ANY_CLASS) != NULL;
 }
 
 FPH_NOINLINE FPHEAP_API void
-fph_live_begin_slow(fpheap *heap, const void *object)
+fph_live_begin_slow(fpheap *heap, const void *object, unsigned klass)
 {
-    fph_chunk *chunk = fph_known_chunk(heap, fph_chunk_base(object));
-    uint8_t   *mark;
+    fph_mark *mark = fph_mark_of(heap, object);
 
-    if (((uintptr_t)object & FPH_CHUNK_MASK) == 0)
-        return;
-    mark = fph_life_at(&chunk->life, object);
     if (FPH_LOAD(mark, RELAXED) != 0)
         FPHEAP_PANIC("fpheap: an object was handed out that is live: its "
                      "magazine or slab was overwritten");
-    FPH_STORE(mark, (uint8_t)fph_life_mark(object), RELAXED);
+    FPH_STORE(mark, (fph_mark)(1 + klass), RELAXED);
 }
 
 FPH_NOINLINE FPHEAP_API int
 fph_live_end_slow(fpheap *heap, const void *object, unsigned klass)
 {
-    fph_chunk *chunk;
+    fph_mark *mark = object == NULL ? NULL
+                                    : fph_live_mark(heap, object, klass);
 
-    if (object == NULL || !fph_live_check(heap, object, klass))
+    if (mark == NULL)
         return 0;
-    chunk = fph_known_chunk(heap, fph_chunk_base(object));
-    if (((uintptr_t)object & FPH_CHUNK_MASK) != 0)
-        FPH_STORE(fph_life_at(&chunk->life, object), (uint8_t)0, RELAXED);
+    if (fph_head_is_shared(object)) {
+        FPHEAP_PANIC("fpheap: free of an object with references");
+        return 0;
+    }
+    FPH_STORE(mark, (fph_mark)0, RELAXED);
     return 1;
 }
 #endif
