@@ -1379,7 +1379,7 @@ FPHEAP_API const char *fpheap_config_string(void);
  *
  * provider  written
  * flags     FPHEAP_HUGETLB, FPHEAP_NO_THP, or 0 for transparent hugepages where
- *           the kernel allows them
+ *           the kernel allows them, once the process has 8 MiB from here
  *
  * Regions are aligned to a chunk, reserved hugepages to their own size;
  * fpheap_stats.backing_bytes says what they got.
@@ -8366,11 +8366,18 @@ fpheap_pool_stats_get(fpheap_pool *pool, fpheap_pool_stats *stats)
  */
 #if !FPHEAP_NO_OS
 
+/* What the process has from here before transparent hugepages are asked for: a
+ * program that needs less would fill few of them. */
+#define FPH_THP_FROM ((size_t)8 << 20)
+
+static fph_word fph_mapped;    /* bytes */
+
 static int
 fph_mmap_get(void *ctx, size_t bytes, size_t align, int node,
              fpheap_region *region)
 {
     unsigned flags = (unsigned)(uintptr_t)ctx;
+    uint64_t mapped;
 
     region->base = NULL;
     if (bytes > SIZE_MAX - align - FPH_HUGEPAGE)
@@ -8385,9 +8392,12 @@ fph_mmap_get(void *ctx, size_t bytes, size_t align, int node,
         region->base = fph_map_aligned(bytes, align);
         if (region->base == NULL)
             return -ENOMEM;
+        mapped = fph_load_relaxed(&fph_mapped) + bytes;
         region->backing = fph_map_advise(region->base, bytes,
-                                         (flags & FPHEAP_NO_THP) == 0);
+                                         (flags & FPHEAP_NO_THP) == 0
+                                         && mapped > FPH_THP_FROM);
     }
+    fph_fetch_add_relaxed(&fph_mapped, region->bytes);
 #if FPHEAP_USE_LIBNUMA
     if (numa_available() >= 0 && node <= numa_max_node())
         numa_tonode_memory(region->base, region->bytes, node);
@@ -8401,7 +8411,10 @@ static int
 fph_mmap_put(void *ctx, const fpheap_region *region)
 {
     (void)ctx;
-    return munmap(region->base, region->bytes) == 0 ? 0 : -errno;
+    if (munmap(region->base, region->bytes) != 0)
+        return -errno;
+    fph_fetch_add_relaxed(&fph_mapped, 0 - (uint64_t)region->bytes);
+    return 0;
 }
 
 FPHEAP_API int
