@@ -110,16 +110,22 @@ relax(void)
 
 /* Memory of our own that is none of the allocator's business. */
 static void *
-own_memory(size_t bytes)
+own_map(size_t bytes, int flags)
 {
     void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+                   MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
 
     if (p == MAP_FAILED) {
         fprintf(stderr, "bench: out of memory\n");
         exit(1);
     }
     return p;
+}
+
+static void *
+own_memory(size_t bytes)
+{
+    return own_map(bytes, MAP_POPULATE);
 }
 
 /* stdio would allocate a buffer, so read by hand. */
@@ -187,19 +193,26 @@ store_release(shared_word *w, uint64_t value)
     __atomic_store_n(&w->value, value, __ATOMIC_RELEASE);
 }
 
-/* Waits politely once it has waited long: other programs may want the core that
- * the value will come from. */
+/* Politely once it has waited long: others may want the core that what it waits
+ * for will come from, and do if there are more threads than cores. */
+static unsigned patience = 20000;
+
+BENCH_INLINE void
+wait_a_little(unsigned *spins)
+{
+    if (++*spins > patience)
+        sched_yield();
+    else
+        relax();
+}
+
 BENCH_INLINE void
 wait_until(const shared_word *w, uint64_t least)
 {
     unsigned spins = 0;
 
-    while (load_acquire(w) < least) {
-        if (++spins > 20000)
-            sched_yield();
-        else
-            relax();
-    }
+    while (load_acquire(w) < least)
+        wait_a_little(&spins);
 }
 
 /* The second thread lives as long as its row, so that what its cache holds is

@@ -1,7 +1,7 @@
 #!/bin/sh
 # record.sh - record what real programs ask of malloc, for the rows trace_*
 #
-#     record.sh DIRECTORY [gcc|python3|sqlite3|redis...]
+#     record.sh DIRECTORY [gcc|python3|queue|sqlite3|redis...]
 #
 # Writes DIRECTORY/NAME.trace for each program, or those named, in a few
 # seconds.  What is not installed is left out, with a line that says so.
@@ -11,7 +11,7 @@
 set -eu
 
 if [ $# -lt 1 ]; then
-    echo "usage: $0 DIRECTORY [gcc|python3|sqlite3|redis...]" >&2
+    echo "usage: $0 DIRECTORY [gcc|python3|queue|sqlite3|redis...]" >&2
     exit 2
 fi
 here=$(dirname "$(readlink -f "$0")")
@@ -20,7 +20,7 @@ port=${REDIS_PORT:-27379}
 mkdir -p "$1"
 traces=$(readlink -f "$1")
 shift
-[ $# -gt 0 ] || set -- gcc python3 sqlite3 redis
+[ $# -gt 0 ] || set -- gcc python3 queue sqlite3 redis
 if [ ! -f "$recorder" ]; then
     echo "record: no recorder; make build/libtrace_record.so" >&2
     exit 1
@@ -46,6 +46,11 @@ C
 }
 
 # PYTHONMALLOC: each object from malloc, not from Python's own pools.
+run_python3() {
+    env TRACE_PROGRAM=python3 PYTHONMALLOC=malloc "$preload" \
+        python3 "$work/script.py"
+}
+
 do_python3() {
     cat > "$work/script.py" << 'END'
 import json, random
@@ -66,8 +71,34 @@ for round in range(4):
     for w in random.sample(words, 3000):
         table[w] = [w.upper(), w.replace("a", "bb"), {w: round}]
 END
-    env TRACE_PROGRAM=python3 PYTHONMALLOC=malloc "$preload" \
-        python3 "$work/script.py"
+    run_python3
+}
+
+# Two threads with a queue between them: one parses records, the other uses and
+# frees most of them, and keeps some.
+do_queue() {
+    cat > "$work/script.py" << 'END'
+import json, queue, threading
+
+line = '{"id": %d, "name": "n%d", "tags": ["t%d", "u%d"], "at": [%f], "is": "%s"}'
+
+def parse(n, out):
+    for i in range(n):
+        text = line % (i, i, i % 97, i % 89, i / 7, "x" * (i * 7919 % 400))
+        out.put(json.loads(text))
+    out.put(None)
+
+between = queue.Queue(16)
+threading.Thread(target=parse, args=(30000, between)).start()
+kept = {}
+while (record := between.get()) is not None:
+    name = record["name"].upper()
+    if record["id"] % 8 == 0:
+        kept[name] = record
+    if len(kept) > 1000:
+        kept.pop(next(iter(kept)))
+END
+    run_python3
 }
 
 do_sqlite3() {
@@ -125,8 +156,9 @@ take() {
 for name; do
     case $name in
     gcc | python3 | sqlite3) needs=$name ;;
+    queue) needs=python3 ;;
     redis) needs="redis-server redis-benchmark redis-cli" ;;
-    *) echo "record: $name is none of gcc, python3, sqlite3, redis" >&2
+    *) echo "record: $name is none of gcc, python3, queue, sqlite3, redis" >&2
        exit 2 ;;
     esac
     missing=

@@ -107,9 +107,80 @@ main(void)
 {
     static const row rows[] = { ROWS_TRACE };
 
+    find_cpus();
     repeats = 1;
     rows[0].run(&rows[0]);
     return 0;
+}
+C
+
+# A peer that counts the frees of objects that another thread allocated, and what
+# is freed that was not allocated or had another size.
+cat > "$scratch/watch.h" << 'C'
+#include <stdint.h>
+#include <stdio.h>
+
+#define LIVE 0x6c697665u
+
+typedef int peer;
+
+typedef struct watched {
+    _Alignas(16) uint32_t live;
+    uint32_t size;
+    unsigned thread;
+} watched;
+
+static struct {
+    unsigned threads;
+    unsigned crossed;
+    unsigned wrong;
+} *seen;
+static __thread unsigned my_number;
+
+__attribute__((constructor)) static void
+watch_begin(void)
+{
+    seen = mmap(NULL, sizeof *seen, PROT_READ | PROT_WRITE,
+                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+}
+
+__attribute__((destructor)) static void
+watch_end(void)
+{
+    printf("crossed %u wrong %u\n", seen->crossed, seen->wrong);
+}
+
+static peer
+peer_prepare(const stock *s)
+{
+    (void)s;
+    if (my_number == 0)
+        my_number = __atomic_add_fetch(&seen->threads, 1, __ATOMIC_RELAXED);
+    return 0;
+}
+
+BENCH_INLINE void *
+peer_alloc(peer p, size_t size)
+{
+    watched *w = malloc(sizeof *w + size);
+
+    (void)p;
+    *w = (watched){ LIVE, (uint32_t)size, my_number };
+    return w + 1;
+}
+
+BENCH_INLINE void
+peer_free(peer p, void *object, size_t size)
+{
+    watched *w = (watched *)object - 1;
+
+    (void)p;
+    if (w->live != LIVE || w->size != size)
+        __atomic_add_fetch(&seen->wrong, 1, __ATOMIC_RELAXED);
+    if (w->thread != my_number)
+        __atomic_add_fetch(&seen->crossed, 1, __ATOMIC_RELAXED);
+    w->live = 0;
+    free(w);
 }
 C
 
@@ -120,10 +191,11 @@ check "trace_print builds" $CC -std=gnu11 -O1 -Wall -Wextra -Werror \
     "$bench/trace_print.c" -o "$scratch/trace_print"
 check "the program builds" $CC -std=gnu11 -O0 "$scratch/program.c" \
     -o "$scratch/program" -pthread
-for peer in malloc fpheap; do
-    check "the replay for $peer builds" $CC -std=gnu11 -O1 \
-        -DPEER="\"$bench/peer_$peer.h\"" "$scratch/replay.c" \
-        -o "$scratch/replay_$peer" -pthread
+for peer in "$bench/peer_malloc" "$bench/peer_fpheap" "$scratch/watch"; do
+    name=${peer##*[/_]}
+    check "the replay for $name builds" $CC -std=gnu11 -O1 \
+        -DPEER="\"$peer.h\"" "$scratch/replay.c" -o "$scratch/replay_$name" \
+        -pthread
 done
 
 # record NAME EVENTS [MODE] - a trace of the program, and its text
@@ -194,11 +266,16 @@ printf 'MTRACE01\001\020\005\002' > "$scratch/damaged"
 refuse "a damaged trace is refused" "damaged" \
     "$scratch/trace_print" "$scratch/damaged"
 
-# In the same order and with the same names for every peer.
+# In the same order and with the same names for every peer.  In one of them more
+# than one thread is busy.
 for name in killed known many short; do
     for what in "time ns" "peak x" "frag x"; do
         echo "trace_${name}_$what"
     done
+    if [ $name = many ] && [ "$(nproc)" -gt 1 ]; then
+        echo "trace_many_threads_time ns"
+        echo "trace_many_threads_peak x"
+    fi
 done > "$scratch/rows"
 for peer in malloc fpheap; do
     check "they are replayed by $peer" \
@@ -206,6 +283,36 @@ for peer in malloc fpheap; do
     sed 's/ [0-9.]*$//' "$scratch/check.log" > "$scratch/rows.$peer"
     check "row by row" diff "$scratch/rows" "$scratch/rows.$peer"
 done
+
+# Of the three passes by several threads each has the trace's frees of objects
+# that another thread allocated.  The first of the busy threads does what those do
+# that are not.
+crossed=$(awk '{ thread[NR] = $1; events[$1]++; op[NR] = $2; object[NR] = $3
+                 old[NR] = $2 == "realloc" ? $7 : $3 }
+               END {
+                   for (t = 7; t >= 0; t--)
+                       if (events[t] >= 1000)
+                           first = t
+                   for (i = 1; i < NR; i++) {
+                       t = events[thread[i]] >= 1000 ? thread[i] : first
+                       if (op[i] == "free" || op[i] == "realloc")
+                           n += maker[old[i]] != t
+                       if (op[i] != "free")
+                           maker[object[i]] = t
+                   }
+                   print 3 * n
+               }' "$scratch/many.txt")
+if [ "$(nproc)" -gt 1 ]; then
+    mkdir "$scratch/threads" && cp "$traces/many.trace" "$scratch/threads"
+    check "a replay by threads" env BENCH_TRACES="$scratch/threads" \
+        "$scratch/replay_watch"
+    cp "$scratch/check.log" "$scratch/watch.log"
+    check "each frees what it freed in the trace: $crossed of other threads'" \
+        grep -x "crossed $crossed wrong 0" "$scratch/watch.log"
+else
+    skip "a replay by threads" "one processor"
+fi
+
 mkdir "$scratch/bad" && cp "$scratch/twice" "$scratch/bad/twice.trace"
 refuse "a replay refuses what frees twice" "twice.trace" \
     env BENCH_TRACES="$scratch/bad" "$scratch/replay_malloc"
