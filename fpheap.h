@@ -8540,17 +8540,23 @@ fph_known_chunk(fpheap *heap, const void *base)
     return chunk;
 }
 
-/* The mark of an address, or NULL: it is in no open chunk.  An object at a
- * chunk's start has that of the unused page before it, LARGE. */
+/* The mark of an address, or NULL: it is in no open chunk, or at the start of
+ * one where no object is.  An object there has the mark of the page before it,
+ * which is its own, LARGE. */
 static fph_mark *
 fph_mark_of(fpheap *heap, const void *object)
 {
     fph_chunk *chunk  = fph_known_chunk(heap, fph_chunk_base(object));
     size_t     offset = (uintptr_t)object & FPH_CHUNK_MASK;
 
-    if (offset == 0)
+    if (chunk == NULL)
+        return NULL;
+    if (offset == 0) {
+        if (fph_record_of(chunk, FPH_PAGES - 1)->base != object)
+            return NULL;
         offset = FPHEAP_CHUNK - FPHEAP_PAGE;
-    return chunk == NULL ? NULL : &chunk->life.mark[offset / 16];
+    }
+    return &chunk->life.mark[offset / 16];
 }
 
 /* Say that a pointer is into no memory of the heap. */

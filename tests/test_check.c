@@ -291,6 +291,39 @@ a_pointer_to_the_end_of_an_object_is_stopped(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* The mark of an object at a chunk's start is in the chunk before, in a page that
+ * is the object's: here it is another's, and went. */
+static void
+nor_does_it_take_the_mark_of_the_last_page(void **state)
+{
+    static void *one[2 * FPHEAP_CHUNK / 1024];
+    fpheap  *heap = test_heap_over(&provider);
+    unsigned seen = 0;
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(one); i++) {
+        one[i] = fpheap_alloc(heap, 1024 - FPH_HEAD);
+        assert_non_null(one[i]);
+    }
+    for (i = 0; i < TEST_COUNT(one); i++) {
+        uintptr_t end = (uintptr_t)one[i] + FPHEAP_PAGE;
+
+        if ((end & FPH_CHUNK_MASK) != 0)
+            continue;
+        seen++;
+        fpheap_free(heap, (void *)end);
+        assert_int_equal(panics, 1);
+        assert_non_null(strstr(last_panic, ", heap 'test'"));
+        panics = 0;
+    }
+    assert_int_equal(seen != 0, !FPHEAP_HEADER);
+    for (i = 0; i < TEST_COUNT(one); i++)
+        fpheap_free(heap, one[i]);
+    expect_silence();
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 static void
 an_object_never_allocated_is_stopped(void **state)
 {
@@ -566,6 +599,7 @@ main(void)
         cmocka_unit_test(a_pointer_into_an_object_is_stopped_with_its_offset),
         cmocka_unit_test(a_pointer_into_a_page_without_objects_is_stopped),
         cmocka_unit_test(a_pointer_to_the_end_of_an_object_is_stopped),
+        cmocka_unit_test(nor_does_it_take_the_mark_of_the_last_page),
         cmocka_unit_test(an_object_never_allocated_is_stopped),
         cmocka_unit_test(
             a_pointer_from_elsewhere_is_stopped_without_a_look_at_it),
