@@ -6,7 +6,7 @@
 # With T, only what has the word in its name runs, and of the other programs the
 # cases that have it in theirs.  Programs whose names begin with stress_ use all
 # processors, so they run alone; everything else runs two at a time.  LIMIT is the
-# time in seconds that each may take (170; 0 for none).
+# time in seconds that each may take (600; 0 for none).
 #
 # A cmocka program counts as its cases; a script as the numbers in its last line
 # "N passed, N failed[, N skipped]"; what prints neither counts as one, passed if it
@@ -16,7 +16,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 B=${B:-build}
 T=${T:-}
-LIMIT=${LIMIT:-170}
+LIMIT=${LIMIT:-600}
 logs=$B/log
 shim=$PWD/$B/libfpheap_malloc.so
 mkdir -p "$logs"
