@@ -31,6 +31,7 @@ budget=${BUDGET:-0}
 started=$(date +%s)
 only_list=false
 first="floor least self fpheap header glibc"
+mallocs="jemalloc mimalloc tcmalloc" # preloaded, if installed: see library
 dpdk="rte_malloc mp_ring mp_stack mp_lf"
 nostv=mp_ring_nostv
 only_tables=false
@@ -71,12 +72,13 @@ die() {
     exit 2
 }
 
-# library NAME - the shared library that NAME stands for
+# library NAME - the shared library that NAME stands for, if it is installed
 library() {
     case $1 in
     jemalloc) soname=libjemalloc.so.2 ;;
     mimalloc) soname=libmimalloc.so.2 ;;
     tcmalloc) soname=libtcmalloc_minimal.so.4 ;;
+    *) return ;;
     esac
     PATH=$PATH:/sbin:/usr/sbin ldconfig -p | grep -F "$soname (" |
         sed -n '1s/.* => //p'
@@ -97,13 +99,15 @@ run() {
     settings=
     case $name in
     glibc) program=malloc ;;
-    jemalloc | mimalloc | tcmalloc)
-        program=malloc
-        path=$(library "$name")
-        settings="BENCH_LIBRARY=$(basename "$path") LD_PRELOAD=$path" ;;
     mp_ring | mp_ring_nostv) settings=BENCH_OPS=ring_mp_mc ;;
     mp_stack | mp_stack_nostv) settings=BENCH_OPS=stack ;;
     mp_lf | mp_lf_nostv) settings=BENCH_OPS=lf_stack ;;
+    *)
+        path=$(library "$name")
+        if [ -n "$path" ]; then
+            program=malloc
+            settings="BENCH_LIBRARY=$(basename "$path") LD_PRELOAD=$path"
+        fi ;;
     esac
     case $name in
     mp_*_nostv) program=mempool_nostv ;;
@@ -115,7 +119,7 @@ run() {
 
 if [ -z "${ALLOCATORS:-}" ]; then
     ALLOCATORS=$first
-    for name in jemalloc mimalloc tcmalloc; do
+    for name in $mallocs; do
         if [ -n "$(library $name)" ]; then
             ALLOCATORS="$ALLOCATORS $name"
         else
