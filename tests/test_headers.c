@@ -858,6 +858,25 @@ tags_are_exact_whatever_threads_do(void **state)
     EXPECT_PANICS(0);
 }
 
+/* A thread has counted what it frees, of which the others' part is not seen
+ * yet. */
+static void
+a_sum_below_zero_is_zero(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_tag_stats stats;
+
+    (void)state;
+    heap->state->tag_objects[5] = (uint64_t)-1;
+    heap->state->tag_bytes[5] = (uint64_t)-1;
+    assert_int_equal(fpheap_tag_stats_get(heap, 5, &stats), 0);
+    assert_int_equal(stats.objects, 0);
+    assert_int_equal(stats.bytes, 0);
+    heap->state->tag_objects[5] = 0;
+    heap->state->tag_bytes[5] = 0;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 static void
 a_tag_that_is_none_is_einval(void **state)
 {
@@ -1834,6 +1853,7 @@ main(void)
         cmocka_unit_test(flags_tags_and_references_are_not_in_the_object),
         cmocka_unit_test(tags_are_exact_whatever_one_thread_does),
         cmocka_unit_test(tags_are_exact_whatever_threads_do),
+        cmocka_unit_test(a_sum_below_zero_is_zero),
         cmocka_unit_test(a_tag_that_is_none_is_einval),
         cmocka_unit_test(what_could_not_be_had_is_not_counted),
         cmocka_unit_test(a_new_heap_begins_with_no_tags),

@@ -425,6 +425,141 @@ a_quota_that_is_used_up_gives_nothing(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+static void *
+allocate_and_free(void *heap)
+{
+    fpheap_free((fpheap *)heap, fpheap_alloc((fpheap *)heap, 100));
+    return NULL;
+}
+
+/* The seat of a cache that no thread has. */
+static unsigned
+left_seat(fpheap *heap)
+{
+    pthread_t thread;
+    unsigned  seat = 0;
+
+    assert_int_equal(pthread_create(&thread, NULL, allocate_and_free, heap), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    while (heap->state->cache[seat] == NULL
+           || fph_seats[seat].state != FPH_SEAT_FREE) {
+        seat++;
+        assert_true(seat < FPHEAP_MAX_THREADS);
+    }
+    return seat;
+}
+
+static void
+a_thread_that_stopped_on_the_way_to_its_seat_delays_no_destroy(void **state)
+{
+    static const unsigned on_the_way[] = { FPH_SEAT_ENTERING, FPH_SEAT_LOST };
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(on_the_way); i++) {
+        fpheap  *heap = test_heap_over(&provider);
+        unsigned seat = left_seat(heap);
+
+        fph_seats[seat].state = on_the_way[i];
+        TEST_DESTROY_OVER(heap, &provider);
+        assert_int_equal(fph_seats[seat].state, on_the_way[i]);
+        fph_seats[seat].state = FPH_SEAT_FREE;
+    }
+}
+
+static void
+expect_parked(fpheap *heap, size_t objects)
+{
+    fpheap_stats stats;
+
+    fpheap_stats_get(heap, &stats);
+    assert_int_equal(stats.parked_objects, objects);
+}
+
+/* Its pointers are of two magazines then. */
+static void
+a_magazine_that_is_just_being_exchanged_counts_as_none(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    void    *object = fpheap_alloc(heap, 100);
+    fph_bin *bin = &fph_cache_mine(heap)->bins[fph_class_of(100)];
+    fph_bin  usual;
+    void    *far = test_map(4 * sizeof(fph_magazine));
+
+    (void)state;
+    assert_non_null(far);
+    fpheap_free(heap, object);
+    expect_parked(heap, (size_t)(bin->top - bin->base));
+    assert_true(bin->top > bin->base);
+    usual = *bin;
+    bin->base = usual.top + 1;
+    expect_parked(heap, 0);
+    *bin = usual;
+    bin->limit = usual.top - 1;
+    expect_parked(heap, 0);
+    bin->base = (void **)far;
+    bin->top = bin->base + FPHEAP_MAGAZINE + 1;
+    bin->limit = bin->top;
+    expect_parked(heap, 0);
+    *bin = usual;
+    assert_int_equal(test_unmap(far, 4 * sizeof(fph_magazine)), 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Less are announced than are claimed, for a moment. */
+static void
+free_objects_below_zero_count_as_none(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    void        *object = fpheap_alloc(heap, FPHEAP_PAGE);
+    fph_slab    *slab = fph_record_of(fph_chunk_of(heap->state, object),
+                                      fph_page_of(object));
+    uint64_t     usual = slab->state;
+    fpheap_stats stats;
+
+    (void)state;
+    slab->state = fph_slab_state(-2, 1);
+    fpheap_stats_get(heap, &stats);
+    assert_int_equal(stats.slab_free_bytes, 0);
+    assert_int_equal(stats.live_objects + stats.parked_objects,
+                     fph_info_count(slab->info));
+    slab->state = usual;
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* What a child of fork does with the heap. */
+static void *
+use_it_in_a_child(void *heap_)
+{
+    fpheap *heap = (fpheap *)heap_;
+    int     status = -1;
+    pid_t   child = fork();
+
+    if (child == 0) {
+        allocate_and_free(heap);
+        _exit(fpheap_check(heap) == NULL && fpheap_destroy(heap) == 0 ? 0 : 1);
+    }
+    return child > 0 && waitpid(child, &status, 0) == child && status == 0
+         ? heap : NULL;
+}
+
+static void
+a_thread_that_has_no_seat_may_fork(void **state)
+{
+    fpheap   *heap = test_heap_over(&provider);
+    pthread_t thread;
+    void     *end = NULL;
+
+    (void)state;
+    allocate_and_free(heap);
+    (void)fflush(NULL);
+    assert_int_equal(pthread_create(&thread, NULL, use_it_in_a_child, heap), 0);
+    assert_int_equal(pthread_join(thread, &end), 0);
+    assert_ptr_equal(end, heap);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* --- callbacks ------------------------------------------------------------ */
 
 static int
@@ -611,6 +746,12 @@ main(void)
         cmocka_unit_test(
             a_name_that_a_stopped_thread_has_just_made_known_is_taken),
         cmocka_unit_test(a_quota_that_is_used_up_gives_nothing),
+        cmocka_unit_test(
+            a_thread_that_stopped_on_the_way_to_its_seat_delays_no_destroy),
+        cmocka_unit_test(
+            a_magazine_that_is_just_being_exchanged_counts_as_none),
+        cmocka_unit_test(free_objects_below_zero_count_as_none),
+        cmocka_unit_test(a_thread_that_has_no_seat_may_fork),
         cmocka_unit_test(a_constructor_that_fails_needs_no_destructor),
         cmocka_unit_test(a_destructor_may_need_new_memory),
         cmocka_unit_test(a_free_goes_to_the_magazine_that_the_hook_has_loaded)
