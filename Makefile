@@ -30,8 +30,8 @@ DPDK     = $(patsubst examples/dpdk/%.c,$(B)/%, \
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test all lint asm examples bench bench-quick bench-cost soak \
-        schedules fuzz corpus tsan asan ubsan sanitized matrix dpdk test-dpdk \
-        install clean
+        schedules fuzz corpus coverage mutants tsan asan ubsan sanitized matrix \
+        dpdk test-dpdk install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
@@ -70,6 +70,12 @@ corpus: $(FUZZERS) ## choose from the inputs that fuzz made those to keep
 	@for f in api config; do mkdir -p $(B)/corpus/$$f; \
 	    tests/fuzz_corpus.sh $(B)/fuzz_$$f 48 tests/corpus/$$f \
 	        $(B)/corpus/$$f || exit 1; done
+
+coverage: ## branches of fpheap.h that no test takes, but for those argued; a quarter of an hour
+	@B=$(B) tests/coverage.py $(T)
+
+mutants: ## N=200 mutants of fpheap.h, of SEED=1, in T=600 seconds: whether the tests notice
+	@B=$(B) CC='$(CC)' N='$(N)' T='$(T)' SEED='$(SEED)' tests/mutants.py
 
 tsan: ## the stress programs under ThreadSanitizer
 	@$(MAKE) --no-print-directory B=build/tsan sanitized \

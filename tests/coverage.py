@@ -1,0 +1,276 @@
+#!/usr/bin/env python3
+"""coverage.py - what the test programs reach in fpheap.h
+
+    tests/coverage.py [WORD...]    only the programs with a WORD in their names
+
+Each program is built with clang's coverage, run, and what it reached is added
+to what the others did: the header is compiled into each with settings of its
+own, so a branch counts as covered if one of them takes it.  Printed are lines,
+branches (each condition true and false) and, from clang 18 on, conditions that
+were seen to decide alone (MC/DC).
+
+Branches that nothing takes must be argued in tests/coverage.txt:
+
+    FUNCTION: CONDITION: true|false
+        why it is not taken
+
+where the condition is as it is in the header, with single blanks, and the
+outcome is the one that does not occur.  The script fails if a branch is not
+argued, or if what is argued is not in the header any more.
+"""
+import glob
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import defaultdict
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+HEADER = "fpheap.h"
+ARGUED = "tests/coverage.txt"
+LIMIT = 600                     # seconds that a program may take
+
+# The corpora of the fuzz targets, replayed with several settings.
+FUZZERS = [("fuzz_api",), ("fuzz_config",),
+           ("fuzz_api_headers", "-DFPHEAP_HEADER=1"),
+           ("fuzz_api_check", "-DFPHEAP_CHECK=1"),
+           ("fuzz_api_pages", "-DFPHEAP_CHUNK_SHIFT=18",
+            "-DFPHEAP_PAGE_SHIFT=14")]
+
+
+# A child that ends without exit() writes what it reached too.
+AT_EXIT = """
+int  __llvm_profile_write_file(void);
+void __real__exit(int status) __attribute__((noreturn));
+void __real_abort(void) __attribute__((noreturn));
+void __wrap__exit(int status) __attribute__((noreturn));
+void __wrap_abort(void) __attribute__((noreturn));
+void
+__wrap__exit(int status)
+{
+    __llvm_profile_write_file();
+    __real__exit(status);
+}
+void
+__wrap_abort(void)
+{
+    __llvm_profile_write_file();
+    __real_abort();
+}
+"""
+FLAGS = ["-std=gnu11", "-O1", "-w", "-I.", "-pthread",
+         "-fprofile-instr-generate", "-fcoverage-mapping",
+         "-fprofile-update=atomic", "-Wl,--wrap=_exit,--wrap=abort"]
+
+
+def find_clang():
+    """The number of the newest clang that has its llvm-cov, and the three."""
+    for number in range(40, 9, -1):
+        tools = [f"{tool}-{number}"
+                 for tool in ("clang", "llvm-profdata", "llvm-cov")]
+        if all(shutil.which(tool) for tool in tools):
+            return number, tools
+    sys.exit("coverage: needs clang and llvm-cov, best with MC/DC: "
+             "apt-get install clang-19 llvm-19 libclang-rt-19-dev")
+
+
+def programs(words):
+    """(name, sources and flags, arguments) of each program."""
+    found = []
+    for path in sorted(glob.glob("tests/test_*.c")
+                       + glob.glob("tests/stress_*.c")):
+        found.append((os.path.basename(path)[:-2],
+                      [path, "tests/filter.c", "-lcmocka"], []))
+    for name, *flags in FUZZERS:
+        target = name.split("_")[1]
+        found.append((name, [*flags, f"tests/fuzz_{target}.c"],
+                      sorted(glob.glob(f"tests/corpus/{target}/*"))))
+    return [p for p in found
+            if not words or any(word in p[0] for word in words)]
+
+
+def execute(name, binary, arguments):
+    """Run a program for what it reaches; it should pass, too."""
+    try:
+        with open(f"{binary}.log", "wb") as log:
+            status = subprocess.run(
+                [binary, *arguments], stdout=log, stderr=log, timeout=LIMIT,
+                stdin=subprocess.DEVNULL, check=False,
+                env=dict(os.environ, LLVM_PROFILE_FILE=f"{binary}-%m.profraw"),
+            ).returncode
+    except subprocess.TimeoutExpired:
+        status = f"more than {LIMIT} s"
+    if status not in (0, 77):
+        print(f"coverage: {name} ended with {status}: {binary}.log",
+              flush=True)
+
+
+def measure(program, number, tools, where):
+    """Build and run a program; what llvm-cov says of it, as (json, lcov)."""
+    name, sources, arguments = program
+    clang, profdata, cov = tools
+    binary = os.path.join(where, name)
+    profile = f"{binary}.profdata"
+    for old in glob.glob(f"{binary}-*.profraw"):
+        os.remove(old)
+    more = ["-fcoverage-mcdc"] if number >= 18 else []
+    subprocess.run([clang, *FLAGS, *more, "-o", binary, *sources,
+                    os.path.join(where, "at_exit.c")], check=True)
+    execute(name, binary, arguments)
+    raw = glob.glob(f"{binary}-*.profraw")
+    if not raw:
+        return None
+    subprocess.run([profdata, "merge", "-o", profile, *raw], check=True)
+    exported = [subprocess.run(
+        [cov, "export", form, binary, "-instr-profile", profile], check=True,
+        capture_output=True, text=True).stdout
+                for form in ("-format=text", "-format=lcov")]
+    return json.loads(exported[0]), exported[1]
+
+
+class Coverage:
+    """What all programs together reached."""
+
+    def __init__(self):
+        with open(HEADER, encoding="utf-8") as file:
+            self.source = file.read().split("\n")
+        self.directives = self.find_directives()
+        self.lines = defaultdict(int)
+        self.branches = defaultdict(lambda: [0, 0])
+        self.texts = {}                 # of the branches
+        self.alone = defaultdict(list)  # decision: seen to decide alone
+
+    def find_directives(self):
+        """The numbers of lines of macros: what is in them is no branch, as a
+        function that a setting makes a constant."""
+        lines, more = set(), False
+        for number, line in enumerate(self.source, 1):
+            if more or line.lstrip().startswith("#"):
+                lines.add(number)
+                more = line.endswith("\\")
+        return lines
+
+    def text(self, at):
+        """The source between two places, with single blanks."""
+        line, column, last, end = at
+        rows = self.source[line - 1:last]
+        rows[-1] = rows[-1][:end - 1]
+        rows[0] = rows[0][column - 1:]
+        rest = "\n".join([self.source[last - 1][end - 1:]]
+                         + self.source[last:last + 9])
+        depth = 0
+        if rest.startswith("("):       # of a macro there is only the name
+            for length, character in enumerate(rest, 1):
+                depth += (character == "(") - (character == ")")
+                if depth == 0:
+                    rows[-1] += rest[:length]
+                    break
+        return " ".join(" ".join(rows).split())
+
+    def add(self, exported, lcov):
+        for function in exported["data"][0]["functions"]:
+            if not function["filenames"][0].endswith("/" + HEADER):
+                continue
+            name = re.sub(r".*:|_v\d+_chunk\d.*", "", function["name"])
+            for branch in function["branches"]:
+                if not function["filenames"][branch[6]].endswith("/" + HEADER) \
+                        or branch[0] in self.directives:
+                    continue           # in a macro
+                key = (name, branch[0], branch[1])
+                self.texts[key] = self.text(branch[:4])
+                counts = self.branches[key]
+                counts[0] += branch[4]
+                counts[1] += branch[5]
+            for decision in function.get("mcdc_records", []):
+                key = (name, tuple(decision[:4]))
+                seen = decision[-1]
+                old = self.alone[key] or [False] * len(seen)
+                self.alone[key] = [a or b for a, b in zip(old, seen)]
+        ours = False
+        for line in lcov.split("\n"):
+            if line.startswith("SF:"):
+                ours = line.endswith("/" + HEADER)
+            elif ours and line.startswith("DA:"):
+                number, count = line[3:].split(",")[:2]
+                self.lines[int(number)] += int(count)
+
+    def missing(self):
+        """Branches not taken: (function, condition, outcome, line)."""
+        found = []
+        for key, (true, false) in self.branches.items():
+            if true == 0:
+                found.append((key[0], self.texts[key], "true", key[1]))
+            if false == 0:
+                found.append((key[0], self.texts[key], "false", key[1]))
+        return sorted(found, key=lambda branch: branch[3])
+
+    def sums(self):
+        taken = sum((true != 0) + (false != 0)
+                    for true, false in self.branches.values())
+        alone = [seen for seens in self.alone.values() for seen in seens]
+        return [("lines", sum(n != 0 for n in self.lines.values()),
+                 len(self.lines)),
+                ("branches", taken, 2 * len(self.branches)),
+                ("conditions that decide alone", sum(alone), len(alone))]
+
+
+def argued():
+    """The entries of the file: {(function, condition, outcome): line}."""
+    entries = {}
+    with open(ARGUED, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            match = re.match(r"(\w+): (.*): (true|false)$", line.rstrip())
+            if match:
+                entries[match.groups()] = number
+            elif line.strip() and not line.startswith(("#", "    ")):
+                sys.exit(f"{ARGUED}:{number}: neither a branch nor a reason")
+    return entries
+
+
+def report(coverage, programs_run, whole):
+    for what, part, all_ in coverage.sums():
+        if all_:
+            print(f"{what}: {part} of {all_}, {100 * part / all_:.2f} %")
+    entries = argued()
+    missing = coverage.missing()
+    known = {(key[0], text, outcome) for key, text in coverage.texts.items()
+             for outcome in ("true", "false")}
+    bare = [branch for branch in missing if branch[:3] not in entries]
+    stale = sorted(set(entries) - known)
+    print(f"branches that none of {programs_run} programs takes: "
+          f"{len(missing)}, of which argued: {len(missing) - len(bare)}")
+    for name, condition, outcome, line in bare:
+        print(f"{HEADER}:{line}: {name}: {condition}: {outcome}")
+    for entry in stale if whole else []:
+        print(f"{ARGUED}:{entries[entry]}: not in the header: "
+              + ": ".join(entry))
+    taken = set(entries) - {branch[:3] for branch in missing} - set(stale)
+    for entry in sorted(taken):
+        print("argued, and taken this time: " + ": ".join(entry))
+    return not bare and not (stale and whole)
+
+
+def main():
+    os.chdir(TOP)
+    words = sys.argv[1:]
+    where = os.path.join(os.environ.get("B", "build"), "coverage")
+    os.makedirs(where, exist_ok=True)
+    number, tools = find_clang()
+    print(f"coverage: clang {number}, "
+          + ("with" if number >= 18 else "too old for") + " MC/DC", flush=True)
+    with open(os.path.join(where, "at_exit.c"), "w", encoding="utf-8") as file:
+        file.write(AT_EXIT)
+    coverage = Coverage()
+    chosen = programs(words)
+    for program in chosen:
+        print(f"coverage: {program[0]}", flush=True)
+        exported = measure(program, number, tools, where)
+        if exported:
+            coverage.add(*exported)
+    if not report(coverage, len(chosen), not words):
+        sys.exit(1)
+
+
+main()

@@ -1,0 +1,28 @@
+#!/bin/bash
+# mutants.sh - that mutants.py finds what it plants
+. "$(dirname "$0")/lib.sh"
+
+cd "$top" || exit 1
+if ! have python3; then
+    skip "mutants" "no python3"
+    finish
+fi
+
+many() {
+    tests/mutants.py --list > "$scratch/list" &&
+        tests/mutants.py --list | cmp - "$scratch/list" &&
+        [ "$(wc -l < "$scratch/list")" -gt 4000 ]
+}
+check "thousands of mutants, the same each time" many
+
+# tried TEXT END - what becomes of the mutant with TEXT in its line
+tried() {
+    B=$scratch PROGRAMS=test_check tests/mutants.py --only "$1" |
+        tee "$scratch/log"
+    grep -q "^$2 " "$scratch/log"
+}
+check "a test that a full bin is empty is noticed" tried \
+    'fph_put: if (FPH_UNLIKELY(top == bin->limit)) => ' killed
+check "a prefetch that is left out is not, and is argued" tried \
+    'fph_slots_fetch: __builtin_prefetch(&slot[i], 1 ); => ;' argued
+finish
