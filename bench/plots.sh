@@ -135,7 +135,8 @@ hammered_2304_free free of 2304 bytes
 END
 for name in latency hammered; do
     bars "${name}_one" tsc "^(pool_$name|${name}_[0-9]+)_(free_)?p99.9\$" \
-        "^${name}_|_$name|_p99.9\$" 'bytes of an object' "$ticks" \
+        "^${name}_|_$name|_p99.9\$" \
+        'bytes of an object, allocated or freed; or one of a pool' "$ticks" \
         "How long do 999 of 1000 calls take$(beside $name), at most?"
 done
 
