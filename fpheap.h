@@ -484,7 +484,8 @@ typedef struct fpheap_stats {
     size_t   slab_free_bytes;  /* objects that are free in their slab */
     size_t   page_free_bytes;  /* pages and chunks in no slab */
     size_t   waste_bytes;      /* ends of slabs, unaligned ends of regions,
-                                  pages that must stay empty */
+                                  pages that must stay empty, and those in
+                                  front of large objects with FPHEAP_HEADER */
     size_t   metadata_bytes;   /* the heap's own, in whole chunks, and
                                   headers */
     size_t   live_objects;
@@ -7326,8 +7327,9 @@ fph_census_record(const fph_state *state, fph_census *census,
         break;
     case FPH_HUGE:
     case FPH_RUN:
+        census->waste_bytes += fph_info_bin(info) * FPHEAP_PAGE;    /* L3 */
         census->large_objects++;
-        census->large_bytes += count << FPHEAP_PAGE_SHIFT;
+        census->large_bytes += fph_info_bytes(state, info);
         break;
     case FPH_HUGE + FPH_PARKED:
     case FPH_RUN + FPH_PARKED:

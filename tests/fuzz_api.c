@@ -757,6 +757,7 @@ static void
 check_shape(const pool *p)
 {
     size_t            align = p->desc.align == 0 ? 16
+                            : p->desc.align < 16 && FPHEAP_CHECK ? 16
                             : p->desc.align < 8 && FPHEAP_HEADER ? 8
                             : p->desc.align;
     size_t            size  = (p->desc.size < 16 ? 16 : p->desc.size)

@@ -392,6 +392,38 @@ every_function_notes_what_was_asked_for(void **state)
     EXPECT_PANICS(0);
 }
 
+/* Of one in a chunk the page in front was counted as live, above it as waste. */
+static void
+the_page_in_front_of_a_large_object_is_waste(void **state)
+{
+    static const size_t sizes[] = { 10 * FPHEAP_PAGE, FPHEAP_CHUNK / 2 + 1,
+                                    FPHEAP_CHUNK - 2 * FPHEAP_PAGE,
+                                    FPHEAP_CHUNK, FPHEAP_CHUNK + FPHEAP_PAGE,
+                                    2 * FPHEAP_CHUNK - FPHEAP_PAGE };
+    fpheap  *heap = test_heap_over(&provider);
+    unsigned i, k;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(sizes); i++) {
+        for (k = 0; k < 3; k++) {
+            size_t       align = FPHEAP_PAGE << k;
+            void        *object;
+            fpheap_stats before, after;
+
+            fpheap_stats_get(heap, &before);
+            object = fpheap_aligned_alloc(heap, align, sizes[i]);
+            assert_non_null(object);
+            fpheap_stats_get(heap, &after);
+            assert_int_equal(after.live_bytes - before.live_bytes,
+                             fpheap_usable_size(heap, object));
+            assert_true(after.waste_bytes - before.waste_bytes >= FPHEAP_PAGE);
+            TEST_CHECK_LIVE(heap, 1);
+            fpheap_free(heap, object);
+        }
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* More than 32 bits can say. */
 static void
 an_object_of_five_gigabytes_knows_its_size(void **state)
@@ -1846,6 +1878,7 @@ main(void)
         cmocka_unit_test(every_alignment_up_to_a_chunk_can_be_had),
         cmocka_unit_test(a_size_to_which_no_header_can_be_added_is_enomem),
         cmocka_unit_test(every_function_notes_what_was_asked_for),
+        cmocka_unit_test(the_page_in_front_of_a_large_object_is_waste),
         cmocka_unit_test(an_object_of_five_gigabytes_knows_its_size),
         cmocka_unit_test(realloc_keeps_all_but_the_size),
         cmocka_unit_test(
