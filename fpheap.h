@@ -326,12 +326,22 @@ chunk's bytes"
 /* FPHEAP_CHECK - LAYOUT.  1: each free verifies that the object is live, starts
  * where the pointer says, and is of this heap, size, and pool; what is not ends
  * in FPHEAP_PANIC with a message that names it.  Takes a byte for each 16 of
- * memory and some nanoseconds per call.  Default 0. */
+ * memory and some nanoseconds per call.  Default 0.
+ *
+ * 2: also writes where no object is.  The bytes behind those asked for are
+ * filled, and verified by the free; so are all bytes of a free object, by who
+ * allocates it next.  (Not above 8 pages, and of a pool only with
+ * FPHEAP_SCRATCH, as it keeps contents.)  So that there is a byte behind, an
+ * object that would fill its class is of a larger one, with its alignment, and
+ * a pool's takes more; fpheap_usable_size is what was asked for.  Only one of
+ * whole pages, above 8 or in a pool, may have none.  Slow operations verify
+ * what they leave, and fpheap_destroy all.  Takes 5 bytes for each 16, and the
+ * time to write each object. */
 #ifndef FPHEAP_CHECK
 #  define FPHEAP_CHECK 0
 #endif
-#if FPHEAP_CHECK != 0 && FPHEAP_CHECK != 1
-#  error "fpheap: FPHEAP_CHECK must be 0 or 1"
+#if FPHEAP_CHECK < 0 || FPHEAP_CHECK > 2
+#  error "fpheap: FPHEAP_CHECK must be in 0..2"
 #endif
 
 /* FPHEAP_PANIC(message) - what to do about misuse that was found; default: the
@@ -524,6 +534,9 @@ typedef struct fpheap_class_stats {
                                    of the pool, constructed */
 #define FPHEAP_PAGE_ISOLATED 4u /* whole pages: not the rest of the one that has
                                    a chunk's header */
+#define FPHEAP_SCRATCH       8u /* contents need not stay from put to get, so
+                                   FPHEAP_CHECK 2 may fill free objects; not
+                                   with construct or destruct */
 
 /* What fpheap_pool_create makes.  All zero but for name and size is a pool of
  * any number of objects without constructor. */
@@ -595,6 +608,8 @@ typedef struct fpheap_object {
 #define FPH_CLASS_BASE   (4 + FPHEAP_CLASS_BITS) /* below 1 << it: 16 B steps */
 #define FPH_CLASS_TOP    (FPHEAP_PAGE_SHIFT + 3) /* largest class: 8 pages */
 #define FPH_CLASS_MAX    ((size_t)1 << FPH_CLASS_TOP)
+#define FPH_TAIL         (FPHEAP_CHECK > 1) /* bytes behind an object, at least */
+#define FPH_SIZED_MAX    (FPH_CLASS_MAX - FPH_HEAD - FPH_TAIL)
 #define FPH_SIZES        (1 + ((FPH_CLASS_TOP - FPH_CLASS_BASE + 1) \
                                << FPHEAP_CLASS_BITS))
 #define FPH_CLASSES      (FPH_SIZES + FPHEAP_MAX_POOLS)
@@ -677,17 +692,21 @@ typedef struct fph_entry {
 
 #if FPHEAP_CHECK
 /* Says of 16 bytes whether a live object starts there, MISUSE: 0, or 1 + its
- * class. */
+ * class; or FPH_FILLED, a free one that is filled. */
 #  if FPH_CLASSES < 254
 typedef uint8_t fph_mark;
 #  else
 typedef uint16_t fph_mark;
 #  endif
+#  define FPH_FILLED (FPHEAP_CHECK > 1 ? (fph_mark)-1 : (fph_mark)0)
 
 /* The marks of an open chunk. */
 typedef struct fph_life {
     char    *base;             /* atomic; of the chunk; NULL: it is not open */
     fph_mark mark[FPHEAP_CHUNK / 16]; /* atomic */
+#  if FPHEAP_CHECK > 1
+    uint32_t tail[FPHEAP_CHUNK / 16]; /* bytes behind a live object's; else 0 */
+#  endif
 } fph_life;
 
 #  define FPH_KNOWN 256
@@ -1453,10 +1472,18 @@ FPHEAP_API void *fph_pool_get_miss(fpheap_pool *pool);
 FPHEAP_API int   fph_pool_bulk_miss(fpheap_pool *pool, void **objects,
                                     unsigned n);
 #if FPHEAP_CHECK
-FPHEAP_API void  fph_live_begin_slow(fpheap *heap, const void *object,
+FPHEAP_API void  fph_live_begin_slow(fpheap *heap, void *object, size_t size,
                                      unsigned klass);
-FPHEAP_API int   fph_live_end_slow(fpheap *heap, const void *object,
-                                   unsigned klass);
+FPHEAP_API int   fph_live_end_slow(fpheap *heap, void *object, unsigned klass);
+#endif
+
+/* Bytes with those behind them.  A size that fills its class is that of another
+ * one once its lowest bit is added, and aligned to more; any other stays in its
+ * class. */
+#if FPHEAP_CHECK > 1
+#  define FPH_TAILED(bytes) ((bytes) + ((bytes) & (~(bytes) + 1)))
+#else
+#  define FPH_TAILED(bytes) (bytes)
 #endif
 
 /* The class of a size that has one, and its header.  Steps of 16 bytes up to
@@ -1465,7 +1492,7 @@ FPHEAP_API int   fph_live_end_slow(fpheap *heap, const void *object,
 FPH_INLINE unsigned
 fph_class_of(size_t size)
 {
-    size_t   last  = size + FPH_HEAD - 1;
+    size_t   last  = FPH_TAILED(size + FPH_HEAD) - 1;
     unsigned shift = (unsigned)(63 ^ __builtin_clzll(
         (unsigned long long)last >> FPHEAP_CLASS_BITS | 16));
 
@@ -1477,7 +1504,7 @@ fph_class_of(size_t size)
 FPH_INLINE int
 fph_has_class(size_t size)
 {
-    return size - 1 < FPH_CLASS_MAX - FPH_HEAD;
+    return size - 1 < FPH_SIZED_MAX;
 }
 
 /* What a caller says of an object's class: that of its size, 0 for one that is
@@ -1712,8 +1739,8 @@ fph_head_is_shared(const void *object)
 /* --- who is live ---------------------------------------------------------- */
 
 #if FPHEAP_CHECK
-/* The mark of an address, if a look at heap->known[] finds it; NULL: look
- * slowly.  That the address is in the chunk and a multiple of 16 is one test:
+/* The mark of an address, if a look at heap->known[] finds it and there is
+ * nothing else to look at; NULL: look slowly.  That the address is in the chunk and a multiple of 16 is one test:
  * the lowest bits of the offset are rotated to its top. */
 FPH_INLINE fph_mark *
 fph_mark_find(const fpheap *heap, const void *object)
@@ -1724,12 +1751,14 @@ fph_mark_find(const fpheap *heap, const void *object)
     uintptr_t offset = at - (uintptr_t)FPH_LOAD(&life->base, RELAXED);
 
     offset = offset >> 4 | offset << (sizeof offset * 8 - 4);
-    return FPH_LIKELY(offset < FPHEAP_CHUNK / 16) ? &life->mark[offset] : NULL;
+    return FPH_LIKELY(offset < FPHEAP_CHUNK / 16 && FPHEAP_CHECK == 1)
+         ? &life->mark[offset] : NULL;
 }
 
-/* n objects of a class begin to be live. */
+/* n objects of a class, of which size bytes were asked for, begin to be live. */
 FPH_INLINE void
-fph_live_begin(fpheap *heap, void *const *objects, unsigned n, unsigned klass)
+fph_live_begin(fpheap *heap, void *const *objects, unsigned n, size_t size,
+               unsigned klass)
 {
     unsigned i;
 
@@ -1739,7 +1768,7 @@ fph_live_begin(fpheap *heap, void *const *objects, unsigned n, unsigned klass)
         if (FPH_LIKELY(mark != NULL && FPH_LOAD(mark, RELAXED) == 0))
             FPH_STORE(mark, (fph_mark)(1 + klass), RELAXED);
         else
-            fph_live_begin_slow(heap, objects[i], klass);
+            fph_live_begin_slow(heap, objects[i], size, klass);
     }
 }
 
@@ -1747,12 +1776,13 @@ fph_live_begin(fpheap *heap, void *const *objects, unsigned n, unsigned klass)
 FPH_INLINE int
 fph_mark_is(unsigned mark, unsigned klass)
 {
-    return klass == FPH_ANY_CLASS ? mark != 0 : mark == 1 + klass;
+    return klass == FPH_ANY_CLASS ? mark != 0 && mark != FPH_FILLED
+                                  : mark == 1 + klass;
 }
 
 /* An object ceases to be live.  0: it is not to be freed. */
 FPH_INLINE int
-fph_live_end(fpheap *heap, const void *object, unsigned klass)
+fph_live_end(fpheap *heap, void *object, unsigned klass)
 {
     fph_mark *mark = fph_mark_find(heap, object);
 
@@ -1764,8 +1794,9 @@ fph_live_end(fpheap *heap, const void *object, unsigned klass)
     return 1;
 }
 #else
-#  define fph_live_begin(heap, objects, n, klass) ((void)(heap), (void)(klass))
-#  define fph_live_end(heap, object, klass)       ((void)(heap), 1)
+#  define fph_live_begin(heap, objects, n, size, klass) \
+    ((void)(heap), (void)(klass))
+#  define fph_live_end(heap, object, klass) ((void)(heap), 1)
 #endif
 
 /* --- hits ----------------------------------------------------------------- */
@@ -1779,7 +1810,7 @@ fph_alloc(fpheap *heap, fph_bin *bins, fph_bin *local, size_t size)
 
         if (FPH_LIKELY(object != NULL)) {
             fph_heads_begin(bins, &object, 1, size, 0, 0);
-            fph_live_begin(heap, &object, 1, klass);
+            fph_live_begin(heap, &object, 1, size, klass);
             return object;
         }
     }
@@ -1838,7 +1869,7 @@ fph_free(fpheap *heap, fph_bin *bins, void *object)
 FPH_INLINE int
 fph_size_is_bin(const fpheap *heap, size_t size)
 {
-    return size - 1 < (FPHEAP_MAX_NODES == 1 ? FPH_CLASS_MAX - FPH_HEAD
+    return size - 1 < (FPHEAP_MAX_NODES == 1 ? FPH_SIZED_MAX
                                              : heap->sized_max);
 }
 
@@ -1861,7 +1892,7 @@ fph_alloc_bulk(fpheap *heap, fph_bin *bins, fph_bin *local, size_t size,
                     && fph_take_bulk(&local[fph_class_of(size)], objects, n)))
         return fph_alloc_bulk_miss(heap, size, objects, n);
     fph_heads_begin(bins, objects, n, size, 0, 0);
-    fph_live_begin(heap, objects, n, fph_class_of(size));
+    fph_live_begin(heap, objects, n, size, fph_class_of(size));
     return 0;
 }
 
@@ -1984,7 +2015,8 @@ fpheap_pool_get(fpheap_pool *pool)
         return fph_pool_get_miss(pool);
     fph_heads_begin(fph_entry_of(pool->heap)->bins, &object, 1,
                     pool->requested, pool->tag, pool->destructor);
-    fph_live_begin(pool->heap, &object, 1, FPH_SIZES + pool->number);
+    fph_live_begin(pool->heap, &object, 1, pool->requested,
+                   FPH_SIZES + pool->number);
     return object;
 }
 
@@ -2009,7 +2041,8 @@ fpheap_pool_get_bulk(fpheap_pool *pool, void **objects, unsigned n)
         return fph_pool_bulk_miss(pool, objects, n);
     fph_heads_begin(fph_entry_of(pool->heap)->bins, objects, n,
                     pool->requested, pool->tag, pool->destructor);
-    fph_live_begin(pool->heap, objects, n, FPH_SIZES + pool->number);
+    fph_live_begin(pool->heap, objects, n, pool->requested,
+                   FPH_SIZES + pool->number);
     return 0;
 }
 
@@ -2601,8 +2634,24 @@ fph_known_init(fpheap *heap)
     FPH_STORE(&(chunk)->life.base, base_, RELAXED)
 #else
 #  define fph_live_check(heap, object) 1
-#  define fph_known_init(heap)         ((void)0)
 #  define fph_life_set(chunk, base)    ((void)(chunk))
+#  define fph_known_init(heap)         ((void)0)
+#endif
+
+#if FPHEAP_CHECK > 1
+static void fph_tail_move(fpheap *heap, void *object, size_t size);
+static size_t fph_tail_of(const fph_state *state, const void *object);
+static void fph_slab_wipe(const fph_state *state, const fph_slab *slab);
+static void fph_verify_slab(const fph_slab *slab);
+static void fph_verify_bin(const fpheap_cache *cache, unsigned number);
+static void fph_verify_heap(fpheap *heap);
+#else
+#  define fph_tail_move(heap, object, size) ((void)0)
+#  define fph_tail_of(state, object)        ((void)(state), (size_t)0)
+#  define fph_slab_wipe(state, slab)        ((void)0)
+#  define fph_verify_slab(slab)             ((void)0)
+#  define fph_verify_bin(cache, number)     ((void)0)
+#  define fph_verify_heap(heap)             ((void)0)
 #endif
 
 static inline void *
@@ -4477,6 +4526,7 @@ fph_slab_retire(fph_state *state, fph_slab *slab)
             return 0;
         fph_pool_destruct(pool, slab, fph_info_count(info));
     }
+    fph_slab_wipe(state, slab);
     fph_store_relaxed(&slab->info, 0);
     for (i = slab->page; i < slab->page + pages; i++) {
         FPH_STORE(&chunk->first[i], (uint8_t)i, RELAXED);
@@ -4704,6 +4754,7 @@ fph_slab_serve(fph_state *state, fpheap_pool *pool, fph_slab *slab,
     if (pool != NULL)
         n = fph_quota_take(pool, n < free ? n : free);
     got = fph_slab_claim(state, slab, objects, n);
+    fph_verify_slab(slab);
     fph_slab_let_go(state, slab);
     return got;
 }
@@ -5839,6 +5890,7 @@ fph_bin_alloc(fpheap *heap, unsigned number, void **object)
     if (cache == NULL)
         return fph_claim_one(heap, number, object, &search);
     rc = fph_bin_refill(cache, number, &search);
+    fph_verify_bin(cache, number);
     if (rc == 0)
         *object = fph_take(&cache->bins[number]);
     else if (search.refused == 0)  /* it may have lacked a magazine only */
@@ -5858,6 +5910,7 @@ fph_bin_free(fpheap *heap, unsigned number, void *object)
         fph_slab_give(heap->state, &object, 1);
     else
         fph_put(&cache->bins[number], object);
+    fph_verify_bin(cache, number);
 }
 
 /* [LARGE] ==================================================================
@@ -6201,7 +6254,7 @@ fph_want_begin(fpheap *heap, const fph_want *want)
                        want->destructor);
     fph_tally_slow(heap, want->tag, want->n, want->n * want->size);
 #endif
-    fph_live_begin(heap, want->objects, want->n, want->k);
+    fph_live_begin(heap, want->objects, want->n, want->size, want->k);
     (void)want;
 }
 
@@ -6581,6 +6634,7 @@ fph_free_bulk_miss(fpheap *heap, void *const *objects, unsigned n)
 static void *
 fph_resized(fpheap *heap, void *object, size_t size)
 {
+    fph_tail_move(heap, object, size);
 #if FPHEAP_HEADER
     if (object != NULL) {
         fph_head *head = fph_head_of(object);
@@ -6630,7 +6684,8 @@ fpheap_aligned_alloc(fpheap *heap, size_t align, size_t size)
             size_t stride = heap->state->classes[k].size;
 
             if (stride % align == 0)
-                return fph_resized(heap, fpheap_alloc(heap, stride - FPH_HEAD),
+                return fph_resized(heap, fpheap_alloc(heap, stride - FPH_HEAD
+                                                            - FPH_TAIL),
                                    want.size);
         }
     }
@@ -6666,7 +6721,8 @@ fpheap_usable_size(fpheap *heap, const void *object)
 {
     if (object == NULL)
         return 0;
-    return fph_info_bytes(heap->state, fph_info_of(heap->state, object));
+    return fph_info_bytes(heap->state, fph_info_of(heap->state, object))
+         - fph_tail_of(heap->state, object);
 }
 
 /* Whether an object serves for `size`: see fpheap_realloc. */
@@ -6678,7 +6734,7 @@ fph_stays(uint64_t info, size_t usable, size_t size)
     if (fph_info_kind(info) == FPH_SLAB)
         return fph_info_bin(info) % FPH_CLASSES >= FPH_SIZES ? size <= usable
             : fph_has_class(size)
-            && fph_class_of(size) == fph_class_of(usable);
+            && fph_class_of(size) == fph_info_bin(info) % FPH_CLASSES;
     return !fph_has_class(size) && size <= usable && size > usable / 2;
 }
 
@@ -6716,6 +6772,7 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
     usable = fph_info_bytes(heap->state, info);
     if (fph_stays(info, usable, size))
         return fph_resized(heap, object, size);
+    usable -= fph_tail_of(heap->state, object);
     moved = fph_alloc_like(heap, size, object);
     if (moved == NULL)
         return NULL;
@@ -7062,7 +7119,7 @@ fph_configure(fpheap *heap, const char *name, const fpheap_config *config)
     heap->nodes = nodes == 0 ? 1 : nodes;
     heap->bins = heap->nodes * FPH_CLASSES;
     heap->places = heap->bins * (unsigned)FPH_BIN_STEP;
-    heap->sized_max = heap->nodes == 1 ? FPH_CLASS_MAX - FPH_HEAD : 0;
+    heap->sized_max = heap->nodes == 1 ? FPH_SIZED_MAX : 0;
     heap->entry = (unsigned)((size_t)(heap - fph_heaps) * sizeof(fph_entry));
     heap->flags = config->flags;
     fph_known_init(heap);
@@ -7251,6 +7308,7 @@ fph_destroy(fpheap *heap, int forced)
     int          ends;
 
     fph_seats_pin(heap->state);
+    fph_verify_heap(heap);
     fpheap_stats_get(heap, &stats);
     ends = forced || stats.live_objects == 0;
     if (ends) {
@@ -7891,7 +7949,9 @@ fph_common_divisor(size_t a, size_t b)
 static size_t
 fph_pool_stride(const fpheap_pool_desc *desc, size_t align)
 {
-    size_t size  = FPH_HEAD + (desc->size < 16 ? 16 : desc->size);
+    size_t tail  = desc->size < FPHEAP_POOL_SIZE_MAX - FPHEAP_PAGE ? FPH_TAIL
+                                                                   : 0;
+    size_t size  = FPH_HEAD + (desc->size < 16 ? 16 : desc->size) + tail;
     size_t banks = (size_t)desc->channels * (desc->ranks ? desc->ranks : 1);
     size_t lines;
 
@@ -7908,7 +7968,7 @@ static int
 fph_desc_error(const fpheap *heap, const fpheap_pool_desc *desc)
 {
     const unsigned flags = FPHEAP_ON_NODE | FPHEAP_TYPE_STABLE
-                         | FPHEAP_PAGE_ISOLATED;
+                         | FPHEAP_PAGE_ISOLATED | FPHEAP_SCRATCH;
 
     if (desc->name == NULL || desc->name[0] == 0)
         return -EINVAL;
@@ -7918,6 +7978,9 @@ fph_desc_error(const fpheap *heap, const fpheap_pool_desc *desc)
         || (desc->align & (desc->align - 1)) != 0
         || desc->align > FPHEAP_PAGE || desc->channels > 1024
         || desc->ranks > 1024 || (desc->flags & ~flags) != 0)
+        return -EINVAL;
+    if ((desc->flags & FPHEAP_SCRATCH) != 0
+        && (desc->construct != NULL || desc->destruct != NULL))
         return -EINVAL;
     if (desc->channels != 0
         && (desc->align > FPH_LINE
@@ -8478,6 +8541,10 @@ fpheap_provider_buffer(fpheap_provider *provider, fpheap_buffer *buffer,
  * has chunks of the heap by their numbers, of which the last found stays; it is
  * stored with release and loaded with acquire, for its base to be there.
  * Bulks go one by one, so that a bad pointer keeps no other from being freed.
+ *
+ * From level 2 on all objects go the slow way.  The mark of a free one says
+ * whether it is filled; the bytes behind a live one are counted beside its
+ * mark, where a write beyond it does not reach.
  */
 #if FPHEAP_CHECK
 typedef struct fph_text {
@@ -8515,12 +8582,15 @@ fph_text_heap(fph_text *text, const char *before, const fpheap *heap)
     fph_text_add(text, "'");
 }
 
-/* "fpheap: free of POINTER, heap 'NAME': " */
+/* "fpheap: CALL of POINTER, heap 'NAME': " */
 static void
-fph_text_begin(fph_text *text, const fpheap *heap, const void *object)
+fph_text_begin(fph_text *text, const char *call, const fpheap *heap,
+               const void *object)
 {
     text->bytes = 0;
-    fph_text_add(text, "fpheap: free of ");
+    fph_text_add(text, "fpheap: ");
+    fph_text_add(text, call);
+    fph_text_add(text, " of ");
     fph_text_number(text, (uintptr_t)object, 16);
     fph_text_heap(text, ", heap '", heap);
     fph_text_add(text, ": ");
@@ -8542,23 +8612,28 @@ fph_known_chunk(fpheap *heap, const void *base)
     return chunk;
 }
 
+/* The place of an object's mark.  One at a chunk's start has that of the page
+ * before it, which is its own, LARGE. */
+static size_t
+fph_mark_index(const void *object)
+{
+    size_t offset = (uintptr_t)object & FPH_CHUNK_MASK;
+
+    return (offset == 0 ? FPHEAP_CHUNK - FPHEAP_PAGE : offset) / 16;
+}
+
 /* The mark of an address, or NULL: it is in no open chunk, or at the start of
- * one where no object is.  An object there has the mark of the page before it,
- * which is its own, LARGE. */
+ * one where no object is. */
 static fph_mark *
 fph_mark_of(fpheap *heap, const void *object)
 {
-    fph_chunk *chunk  = fph_known_chunk(heap, fph_chunk_base(object));
-    size_t     offset = (uintptr_t)object & FPH_CHUNK_MASK;
+    fph_chunk *chunk = fph_known_chunk(heap, fph_chunk_base(object));
 
-    if (chunk == NULL)
+    if (chunk == NULL
+        || (((uintptr_t)object & FPH_CHUNK_MASK) == 0
+            && fph_record_of(chunk, FPH_PAGES - 1)->base != object))
         return NULL;
-    if (offset == 0) {
-        if (fph_record_of(chunk, FPH_PAGES - 1)->base != object)
-            return NULL;
-        offset = FPHEAP_CHUNK - FPHEAP_PAGE;
-    }
-    return &chunk->life.mark[offset / 16];
+    return &chunk->life.mark[fph_mark_index(object)];
 }
 
 /* Say that a pointer is into no memory of the heap. */
@@ -8569,7 +8644,7 @@ fph_blame_foreign(const fpheap *heap, const void *object)
     fph_text    text;
     unsigned    i;
 
-    fph_text_begin(&text, heap, object);
+    fph_text_begin(&text, "free", heap, object);
     fph_text_add(&text, "it is not from this heap");
     for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
         fpheap *other = &fph_heaps[i];
@@ -8590,7 +8665,7 @@ fph_blame_pointer(fpheap *heap, const void *object)
     const char *start = (const char *)fpheap_base_of(heap, object);
     fph_text    text;
 
-    fph_text_begin(&text, heap, object);
+    fph_text_begin(&text, "free", heap, object);
     if (start == NULL) {
         fph_text_add(&text, "there is no object");
     } else {
@@ -8599,7 +8674,8 @@ fph_blame_pointer(fpheap *heap, const void *object)
         } else {
             fph_text_number(&text, (uint64_t)((const char *)object - start),
                             10);
-            fph_text_add(&text, *fph_mark_of(heap, start) != 0
+            fph_text_add(&text, fph_mark_is(*fph_mark_of(heap, start),
+                                            FPH_ANY_CLASS)
                          ? " bytes into the live object at "
                          : " bytes into the free object at ");
             fph_text_number(&text, (uintptr_t)start, 16);
@@ -8619,16 +8695,16 @@ fph_blame_class(const fpheap *heap, const void *object, unsigned klass,
     const fph_state *state = heap->state;
     fph_text         text;
 
-    fph_text_begin(&text, heap, object);
+    fph_text_begin(&text, "free", heap, object);
     fph_text_add(&text, is >= FPH_SIZES ? "the object is of a pool of "
                       : is == 0         ? "the object is larger, above "
                                         : "the object is of ");
-    fph_text_number(&text, is == 0 ? FPH_CLASS_MAX - FPH_HEAD
+    fph_text_number(&text, is == 0 ? FPH_SIZED_MAX
                                    : state->classes[is].size - FPH_HEAD, 10);
     fph_text_add(&text, klass >= FPH_SIZES ? " bytes, put into another pool of "
                       : klass == 0 ? " bytes, freed with a size above "
                                    : " bytes, freed with a size of up to ");
-    fph_text_number(&text, klass == 0 ? FPH_CLASS_MAX - FPH_HEAD
+    fph_text_number(&text, klass == 0 ? FPH_SIZED_MAX
                                       : state->classes[klass].size - FPH_HEAD,
                     10);
     FPHEAP_PANIC(text.at);
@@ -8642,7 +8718,8 @@ fph_live_mark(fpheap *heap, const void *object, unsigned klass)
     fph_mark *mark = fph_mark_of(heap, object);
     size_t    index;
 
-    if (mark == NULL || *mark == 0 || ((uintptr_t)object & 15) != 0) {
+    if (mark == NULL || !fph_mark_is(*mark, FPH_ANY_CLASS)
+        || ((uintptr_t)object & 15) != 0) {
         if (fph_region_find(heap->state, object, &index) != NULL)
             fph_blame_pointer(heap, object);
         else
@@ -8662,19 +8739,212 @@ fph_live_check(fpheap *heap, const void *object)
     return fph_live_mark(heap, object, FPH_ANY_CLASS) != NULL;
 }
 
+#if FPHEAP_CHECK > 1
+/* --- bytes that nobody may write ------------------------------------------ */
+
+#define FPH_FILL 0xfb
+
+static void
+fph_fill(void *object, size_t from, size_t to)
+{
+    memset((char *)object + from, FPH_FILL, to - from);
+}
+
+/* Verify the bytes of an object that were filled; FPHEAP_PANIC names the first
+ * that is not. */
+static void
+fph_fill_verify(const fpheap *heap, const char *call, const void *object,
+                size_t from, size_t to)
+{
+    const unsigned char *at = (const unsigned char *)object;
+    size_t               i  = from;
+    fph_text             text;
+
+    while (i < to && at[i] == FPH_FILL)
+        i++;
+    if (i == to)
+        return;
+    fph_text_begin(&text, call, heap, object);
+    fph_text_add(&text, "the byte at offset ");
+    fph_text_number(&text, i, 10);
+    fph_text_add(&text, from == 0 ? " was written after the free of this "
+                                    "object of "
+                                  : " was written, beyond the object's ");
+    fph_text_number(&text, from == 0 ? to : from, 10);
+    fph_text_add(&text, " bytes");
+    FPHEAP_PANIC(text.at);
+}
+
+/* Of a live object, the bytes that it has room for. */
+static size_t
+fph_room_of(const fpheap *heap, const void *object)
+{
+    return fph_info_bytes(heap->state, fph_info_of(heap->state, object));
+}
+
+static uint32_t *
+fph_tail_at(const fph_state *state, const void *object)
+{
+    fph_chunk *chunk = fph_chunk_of(state, object);
+
+    return &chunk->life.tail[fph_mark_index(object)];
+}
+
+static size_t
+fph_tail_of(const fph_state *state, const void *object)
+{
+    return *fph_tail_at(state, object);
+}
+
+/* size 0 has one byte. */
+static void
+fph_tail_set(const fpheap *heap, void *object, size_t size)
+{
+    size_t room = fph_room_of(heap, object);
+
+    size += size == 0;
+    *fph_tail_at(heap->state, object) = (uint32_t)(room - size);
+    fph_fill(object, size, room);
+}
+
+static void
+fph_tail_verify(const fpheap *heap, const char *call, const void *object)
+{
+    size_t room = fph_room_of(heap, object);
+
+    fph_fill_verify(heap, call, object,
+                    room - fph_tail_of(heap->state, object), room);
+}
+
+/* An object with this mark is handed out. */
+static void
+fph_tail_begin(fpheap *heap, void *object, size_t size, unsigned mark)
+{
+    if (mark == FPH_FILLED)
+        fph_fill_verify(heap, "allocation", object, 0,
+                        fph_room_of(heap, object));
+    fph_tail_set(heap, object, size);
+}
+
+/* A live object, or NULL, has another size. */
+static void
+fph_tail_move(fpheap *heap, void *object, size_t size)
+{
+    if (object == NULL)
+        return;
+    fph_tail_verify(heap, "realloc", object);
+    fph_tail_set(heap, object, size);
+}
+
+/* An object of a class is freed.  Returns the mark that it has then. */
+static fph_mark
+fph_tail_end(fpheap *heap, void *object, unsigned klass)
+{
+    const fpheap_pool *pool = fph_bin_pool(heap->state, klass);
+
+    fph_tail_verify(heap, "free", object);
+    *fph_tail_at(heap->state, object) = 0;
+    if (klass == 0
+        || (pool != NULL && (pool->flags & FPHEAP_SCRATCH) == 0))
+        return 0;
+    fph_fill(object, 0, fph_room_of(heap, object));
+    return FPH_FILLED;
+}
+
+/* The handle of a state. */
+static const fpheap *
+fph_heap_of(const fph_state *state)
+{
+    const fpheap *heap = fph_heaps;
+
+    while (heap->state != state)
+        heap++;
+    return heap;
+}
+
+/* A slab ends, with all objects free: its pages are filled no more. */
+static void
+fph_slab_wipe(const fph_state *state, const fph_slab *slab)
+{
+    size_t count = fph_info_count(fph_load_relaxed(&slab->info));
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        const char *object = slab->base + i * slab->size;
+        fph_mark   *mark   = &slab->chunk->life.mark[fph_mark_index(object)];
+
+        if (*mark == FPH_FILLED)
+            fph_fill_verify(fph_heap_of(state), "end of the slab", object, 0,
+                            slab->size - FPH_HEAD);
+        *mark = 0;
+    }
+}
+
+/* --- what slow operations leave ------------------------------------------- */
+
+/* Verify a slab that the caller holds, S2. */
+static void
+fph_verify_slab(const fph_slab *slab)
+{
+    int64_t free  = fph_slab_free_objects(fph_load_acquire(&slab->state));
+    size_t  count = fph_info_count(fph_load_relaxed(&slab->info));
+    int64_t set   = 0;
+    int     above = 0;
+    size_t  w;
+
+    for (w = 0; w < FPH_SLAB_WORDS && w * 64 < count; w++) {
+        uint64_t bits = fph_load_relaxed(&slab->bits[w]);
+
+        above |= (bits & ~fph_slab_mask(count, w)) != 0;
+        set += fph_popcount(bits);
+    }
+    if (above || free > set)
+        FPHEAP_PANIC("fpheap: the record of a slab was overwritten");
+}
+
+/* Verify a bin of this thread's cache, if it has one. */
+static void
+fph_verify_bin(const fpheap_cache *cache, unsigned number)
+{
+    const fph_bin *bin  = cache == NULL ? NULL : &cache->bins[number];
+    int            good = 1;
+    void         **slot;
+
+    if (bin == NULL || bin->base == NULL)
+        return;
+    good = bin->top >= bin->base && bin->top <= bin->limit
+        && bin->next == bin->top[-1];
+    for (slot = bin->base; good && slot < bin->top; slot++) {
+        const fph_mark *mark = fph_mark_of(cache->heap, *slot);
+
+        good = mark != NULL && !fph_mark_is(*mark, FPH_ANY_CLASS)
+            && fph_place_of(*slot) == number * FPH_BIN_STEP;
+    }
+    if (!good)
+        FPHEAP_PANIC("fpheap: a magazine was overwritten, or has an object "
+                     "twice");
+}
+#else
+#  define fph_tail_begin(heap, object, size, mark) ((void)(size))
+#  define fph_tail_end(heap, object, klass)        ((fph_mark)0)
+#endif
+
+/* --- begin and end -------------------------------------------------------- */
+
 FPH_NOINLINE FPHEAP_API void
-fph_live_begin_slow(fpheap *heap, const void *object, unsigned klass)
+fph_live_begin_slow(fpheap *heap, void *object, size_t size, unsigned klass)
 {
     fph_mark *mark = fph_mark_of(heap, object);
 
-    if (FPH_LOAD(mark, RELAXED) != 0)
+    if (fph_mark_is(FPH_LOAD(mark, RELAXED), FPH_ANY_CLASS))
         FPHEAP_PANIC("fpheap: an object was handed out that is live: its "
                      "magazine or slab was overwritten");
+    fph_tail_begin(heap, object, size, *mark);
     FPH_STORE(mark, (fph_mark)(1 + klass), RELAXED);
 }
 
 FPH_NOINLINE FPHEAP_API int
-fph_live_end_slow(fpheap *heap, const void *object, unsigned klass)
+fph_live_end_slow(fpheap *heap, void *object, unsigned klass)
 {
     fph_mark *mark = object == NULL ? NULL
                                     : fph_live_mark(heap, object, klass);
@@ -8685,7 +8955,7 @@ fph_live_end_slow(fpheap *heap, const void *object, unsigned klass)
         FPHEAP_PANIC("fpheap: free of an object with references");
         return 0;
     }
-    FPH_STORE(mark, (fph_mark)0, RELAXED);
+    FPH_STORE(mark, fph_tail_end(heap, object, *mark - 1u), RELAXED);
     return 1;
 }
 #endif
@@ -8987,12 +9257,13 @@ typedef struct fph_walk {
 } fph_walk;
 
 static int
-fph_walk_visit(const fph_walk *walk, char *base, size_t bytes)
+fph_walk_visit(const fph_state *state, const fph_walk *walk, char *base,
+               size_t bytes)
 {
     fpheap_object object;
 
     object.base = base;
-    object.bytes = bytes;
+    object.bytes = bytes - fph_tail_of(state, base);
     object.node = walk->node;
     return walk->visit(walk->arg, &object);
 }
@@ -9010,10 +9281,11 @@ fph_walk_record(const fph_state *state, const fph_slab *slab,
         || (walk->k != 0 && fph_info_bin(info) % FPH_CLASSES != walk->k))
         return 0;
     if (fph_info_kind(info) != FPH_SLAB)
-        return fph_walk_visit(walk, slab->base, fph_info_bytes(state, info));
+        return fph_walk_visit(state, walk, slab->base,
+                              fph_info_bytes(state, info));
     for (i = 0; i < count && rc == 0; i++) {
         if (walk->all || !(slab->bits[i / 64] >> i % 64 & 1))
-            rc = fph_walk_visit(walk, slab->base + i * slab->size,
+            rc = fph_walk_visit(state, walk, slab->base + i * slab->size,
                                 slab->size - FPH_HEAD);
     }
     return rc;
@@ -9065,6 +9337,32 @@ fpheap_walk(fpheap *heap, int (*visit)(void *arg, const fpheap_object *object),
     fph_mark_parked(heap, 0);
     return rc;
 }
+
+#if FPHEAP_CHECK > 1
+static int
+fph_verify_visit(void *heap_, const fpheap_object *object)
+{
+    fpheap *heap = (fpheap *)heap_;
+
+    if (*fph_mark_of(heap, object->base) == FPH_FILLED)
+        fph_fill_verify(heap, "end", object->base, 0, object->bytes);
+    return 0;
+}
+
+/* Verify a quiet heap, and what is filled of its free objects. */
+static void
+fph_verify_heap(fpheap *heap)
+{
+    const char *wrong = fpheap_check(heap);
+    fph_walk    walk  = { fph_verify_visit, heap, 0, 0 /* every class */,
+                          1 /* all */ };
+
+    if (wrong != NULL)
+        FPHEAP_PANIC(wrong);
+    else
+        fph_walk_heap(heap, &walk);
+}
+#endif
 
 /* What fpheap_pool_for_each was given. */
 typedef struct fph_round {

@@ -206,6 +206,8 @@ differs MAGAZINE=64 mag64
 differs MAX_NODES=1 nodes1
 differs MAX_HEAPS=4 heaps4
 differs NO_THREADS=1 st1
+differs CHECK=1 check1
+differs CHECK=2 check2
 check "files that differ in FPHEAP_NO_STDIO do" \
     together one.c other.c -DFPHEAP_NO_STDIO=1
 check "files that differ in FPHEAP_MAX_THREADS do" \
@@ -239,6 +241,7 @@ refused MAX_THREADS=0
 refused MAX_THREADS=65537
 refused MAX_THREADS=2049 CHUNK_SHIFT=16
 refused NO_THREADS=2
+refused CHECK=3
 refused NO_OS=1
 refused NO_OS=2
 refused NO_STDIO=2

@@ -102,7 +102,7 @@ combinations() {
         setting("STATIC", "0 1")
         setting("HEADER", "0 1")
         setting("TAGS", "1 default 256")
-        setting("CHECK", "0 1")
+        setting("CHECK", "0 1 2")
         setting("USE_LIBNUMA", libnuma)
         setting("NO_THREADS", "0 1")
         setting("NO_OS", "0 1")

@@ -4,7 +4,9 @@
  */
 static void note_panic(const char *message);
 #define FPHEAP_PANIC(message) note_panic(message)
-#define FPHEAP_CHECK 1
+#ifndef FPHEAP_CHECK
+#  define FPHEAP_CHECK 1
+#endif
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
 #include "test_util.h"
@@ -493,7 +495,7 @@ an_object_of_a_pool_is_called_so(void **state)
     for (i = 0; i < 2; i++) {
         memset(&desc, 0, sizeof(desc));
         desc.name = names[i];
-        desc.size = 96;
+        desc.size = 96 - FPH_TAIL;
         pool[i] = fpheap_pool_create(heap, &desc);
         assert_non_null(pool[i]);
         object[i] = fpheap_pool_get(pool[i]);

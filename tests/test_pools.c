@@ -2109,7 +2109,7 @@ bad_numbers_are_einval(void **state)
     desc.magazine = UINT_MAX;
     REFUSED(heap, &desc, EINVAL);
     desc = good;
-    for (flag = 8; flag != 0; flag *= 2) {
+    for (flag = FPHEAP_SCRATCH * 2; flag != 0; flag *= 2) {
         desc.flags = flag;
         REFUSED(heap, &desc, EINVAL);
         desc.flags = flag | FPHEAP_TYPE_STABLE;
