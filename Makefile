@@ -30,8 +30,8 @@ DPDK     = $(patsubst examples/dpdk/%.c,$(B)/%, \
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test all lint asm examples bench bench-quick bench-cost soak \
-        schedules fuzz corpus coverage mutants tsan asan ubsan sanitized matrix \
-        dpdk test-dpdk install clean
+        schedules fuzz corpus coverage mutants tsan asan ubsan sanitized \
+        platforms dpdk test-dpdk install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
@@ -101,9 +101,12 @@ lint: ## clang-tidy, cppcheck, gcc -fanalyzer, lengths of lines and functions
 asm: ## the instructions of a hit
 	@B=$(B) CC='$(CC)' tests/instructions.sh -v
 
-matrix: ## every compiler, standard, level, machine and pair of settings
-	@B=$(B) FULL=1 LIMIT=0 tests/run.sh tests/compile_matrix.sh \
-	    tests/run_cross.sh tests/settings.sh tests/header.sh
+platforms: ## every compiler, standard, machine and pair of settings; the tests under qemu
+	@FULL=1 CC='$(CC)' tests/install_deps.sh
+	@B=$(B) T='$(T)' CC='$(CC)' FULL=1 LIMIT=0 tests/run.sh \
+	    tests/run_cross.sh tests/compile_matrix.sh tests/settings.sh \
+	    tests/header.sh
+	@sed -n '/^machine  /,$$p' $(B)/log/run_cross.sh.log
 
 dpdk: $(DPDK) $(B)/librte_mempool_fpheap.so ## the DPDK examples and the mempool driver
 

@@ -3,6 +3,7 @@
 #
 # On Debian and its kin, as root or through sudo without a password.  Elsewhere it
 # only names the packages: cmocka is needed, what else is missing is skipped.
+# FULL=1: and what "make platforms" uses.
 set -u
 
 : "${CC:=cc}"
@@ -51,6 +52,21 @@ if [ "$(uname -m)" = x86_64 ]; then
     need libc6-dev-i386-cross compiles i686-linux-gnu-gcc '#include <stdio.h>'
     need libc6-dev-arm64-cross compiles aarch64-linux-gnu-gcc '#include <stdio.h>'
     need qemu-user has qemu-aarch64
+fi
+if [ -n "${FULL:-}" ]; then
+    for machine in arm-linux-gnueabihf riscv64-linux-gnu powerpc64le-linux-gnu \
+            s390x-linux-gnu powerpc-linux-gnu mips-linux-gnu; do
+        need gcc-$machine has $machine-gcc
+        need g++-$machine has $machine-g++
+    done
+    for machine in x86-64 i686; do
+        prefix=$(echo $machine | tr - _)-w64-mingw32
+        need gcc-mingw-w64-$machine has "$prefix-gcc"
+        need g++-mingw-w64-$machine has "$prefix-g++"
+    done
+    need wine64 has /usr/lib/wine/wine64
+    need gcc-11 has gcc-11
+    need clang-19 has clang-19
 fi
 
 if [ -z "$missing" ]; then

@@ -2,10 +2,43 @@
 # run_cross.sh - the header works on machines of another kind
 #
 # smoke.c, built statically for i686 and aarch64 in C and C++, runs natively where
-# the processor can and under qemu where it cannot; and with clang for this one.
+# the processor can and under qemu where it cannot; and with musl and clang.
+#
+# FULL=1 adds six machines, three of them big-endian, and Windows, and runs the
+# test programs on each and with musl, with stand_in/cmocka.h, ends with a table of
+# what ran where.  UNITS="bulk owner" chooses programs, MACHINES="s390x" machines.
 . "$(dirname "$0")/lib.sh"
 
-# cross NAME EMULATOR COMPILER FLAGS...
+: "${FULL:=}"
+: "${UNITS:=}"
+: "${MACHINES:=}"
+tests="$top/tests"
+wine=/usr/lib/wine
+export WINEDEBUG=-all WINEPREFIX=$scratch/wine
+libraries=
+
+# works EMULATOR COMPILER FLAG... - a program runs and its status comes back
+works() {
+    local emulator=$1
+    shift
+    echo 'int main(void) { return 7; }' > "$scratch/seven.c"
+    "$@" "$scratch/seven.c" -o "$scratch/seven.out" > "$scratch/log" 2>&1 &&
+        $emulator "$scratch/seven.out" > /dev/null 2>&1
+    [ $? -eq 7 ]
+}
+
+# build NAME SOURCE COMPILER FLAG... - $scratch/program.out, without a warning
+build() {
+    local name=$1 source=$2
+    shift 2
+    # shellcheck disable=SC2086
+    "$@" -O2 -Wall -Wextra -Werror -I"$top" "$source" -o "$scratch/program.out" \
+        -pthread $libraries > "$scratch/log" 2>&1 && return
+    fail "$name: build" "$scratch/log"
+    return 1
+}
+
+# cross NAME EMULATOR COMPILER FLAG... - the tour; "no" as emulator: build only
 cross() {
     local name=$1 emulator=$2
     shift 2
@@ -13,26 +46,117 @@ cross() {
         skip "$name" "$1 is not installed"
         return
     fi
-    if ! "$@" -O2 -I"$top" "$top/tests/smoke.c" -o "$scratch/smoke" -pthread \
-            > "$scratch/log" 2>&1; then
-        fail "$name: build" "$scratch/log"
-        return
-    fi
-    case $(uname -m) in i?86 | x86_64) [ "$emulator" != qemu-i386 ] || emulator= ;; esac
-    if [ -n "$emulator" ] && ! have "$emulator"; then
+    build "$name" "$tests/smoke.c" "$@" || return
+    if [ "$emulator" = no ]; then
+        pass "$name: built"
+    elif [ -n "$emulator" ] && ! have "${emulator%% *}"; then
         skip "$name: run" "$emulator is not installed"
-        return
+    elif ! works "$emulator" "$@"; then
+        skip "$name: run" "${emulator:-this machine} does not run such programs"
+    else
+        # shellcheck disable=SC2086
+        check "$name" timeout 300 $emulator "$scratch/program.out"
     fi
-    # shellcheck disable=SC2086
-    check "$name" timeout 60 $emulator "$scratch/smoke"
 }
 
-cross "i686, C" qemu-i386 i686-linux-gnu-gcc -static -std=c11
-cross "i686, C++" qemu-i386 i686-linux-gnu-g++ -static -x c++ -std=c++17
-cross "aarch64, C" qemu-aarch64 aarch64-linux-gnu-gcc -static -std=c11
-cross "aarch64, C++" qemu-aarch64 aarch64-linux-gnu-g++ -static -x c++ -std=c++17
-cross "musl" "" musl-gcc -static -std=c11
-cross "clang, C99" "" clang -std=c99
-cross "clang, C++11" "" clang++ -x c++ -std=c++11
-cross "gcc, one thread" "" gcc -std=c11 -DFPHEAP_NO_THREADS=1
+# --- the test programs ----------------------------------------------------------
+#
+# Those with threads do a 20th of their work, and have 20 times as long.
+
+# unit NAME EMULATOR PROGRAM COMPILER FLAG... - adds its cases to ran and skips
+unit() {
+    local name="$1: $3" emulator=$2 program=$3 log=$scratch/unit.log n
+    shift 3
+    build "$name" "$tests/$program.c" "$@" -I"$tests/stand_in" \
+        -DSTRESS_SLOWDOWN=20 || return
+    # shellcheck disable=SC2086
+    if timeout 1800 $emulator "$scratch/program.out" > "$log" 2>&1; then
+        n=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) .*/\1/p' "$log")
+        ran=$((ran + n))
+        pass "$name, $n cases"
+    else
+        grep -avE '^\[ (RUN|  *OK)' "$log" | tail -n 40 > "$scratch/log"
+        fail "$name" "$scratch/log"
+    fi
+    n=$(sed -n 's/^\[  SKIPPED \] \([0-9]*\) test.*/\1/p' "$log")
+    skips=$((skips + ${n:-0}))
+}
+
+# all_units NAME EMULATOR COMPILER FLAG... - and a row of the table
+all_units() {
+    local name=$1 emulator=$2 program ran=0 skips=0 failed=$n_failed
+    shift 2
+    if ! have "$1" || { [ -n "$emulator" ] && ! have "$emulator"; } ||
+            ! works "$emulator" "$@"; then
+        row "$name" "not run" "$1 or ${emulator:-a processor} is missing"
+        return
+    fi
+    for program in "$tests"/test_*.c "$tests"/stress_{owner,refs,threads}.c; do
+        program=$(basename "$program" .c)
+        case " $UNITS " in
+        "  " | *" ${program#*_} "*)
+            unit "$name" "$emulator" "$program" "$@" ;;
+        esac
+    done
+    row "$name" "${emulator:-natively}" \
+        "$ran cases, $((n_failed - failed)) failed, $skips skipped"
+}
+
+# row MACHINE BY WHAT
+row() {
+    printf '%-28s %-13s %s\n' "$@" >> "$scratch/table"
+}
+
+# is_wanted MACHINE
+is_wanted() {
+    case " $MACHINES " in "  " | *" $1 "*) ;; *) return 1 ;; esac
+}
+
+# machine NAME EMULATOR TRIPLE [LIBRARY] - all there is
+machine() {
+    local name=$1 emulator=$2 triple=$3 libraries=${4:-}
+    is_wanted "${triple%%-*}" || return
+    case $(uname -m)-$triple in x86_64-i686* | i?86-i686*) emulator= ;; esac
+    cross "$name, C" "$emulator" "$triple-gcc" -static -std=c11
+    cross "$name, C++" "$emulator" "$triple-g++" -static -x c++ -std=c++17
+    [ -z "$FULL" ] ||
+        all_units "$name" "$emulator" "$triple-gcc" -static -std=gnu11
+}
+
+# windows NAME EMULATOR TRIPLE - where there is neither mmap nor POSIX threads
+windows() {
+    local bare="-DFPHEAP_NO_OS=1 -DFPHEAP_NO_THREADS=1" emulator=no
+    is_wanted "${3%%-*}" || return
+    have "${2:-none}" && emulator=$2
+    # shellcheck disable=SC2086
+    cross "$1, C" "$emulator" "$3-gcc" -static -std=c11 $bare
+    # shellcheck disable=SC2086
+    cross "$1, C++" "$emulator" "$3-g++" -static -x c++ -std=c++17 $bare
+    row "$1" "${emulator##*/}" "smoke.c in C and C++"
+    [ "$emulator" = no ] || "$wine/wineserver" -k
+}
+
+[ -z "$FULL" ] || row machine by "what ran"
+machine "i686" qemu-i386 i686-linux-gnu
+machine "aarch64" qemu-aarch64 aarch64-linux-gnu
+if [ -n "$FULL" ]; then
+    machine "armhf" qemu-arm arm-linux-gnueabihf
+    machine "riscv64" qemu-riscv64 riscv64-linux-gnu -latomic
+    machine "ppc64le" qemu-ppc64le powerpc64le-linux-gnu
+    machine "s390x, big-endian" qemu-s390x s390x-linux-gnu
+    machine "powerpc, 32 bits, big-endian" qemu-ppc powerpc-linux-gnu -latomic
+    machine "mips, 32 bits, big-endian" qemu-mips mips-linux-gnu -latomic
+    windows "Windows, 64 bits" "$wine/wine64" x86_64-w64-mingw32
+    windows "Windows, 32 bits" "" i686-w64-mingw32
+fi
+if is_wanted musl; then
+    cross "musl" "" musl-gcc -static -std=c11
+    [ -z "$FULL" ] || all_units "musl" "" musl-gcc -static -std=gnu11
+fi
+if is_wanted clang; then
+    cross "clang, C99" "" clang -std=c99
+    cross "clang, C++11" "" clang++ -x c++ -std=c++11
+    cross "gcc, one thread" "" gcc -std=c11 -DFPHEAP_NO_THREADS=1
+fi
+[ -z "$FULL" ] || cat "$scratch/table"
 finish

@@ -40,7 +40,8 @@
 #else
 #  define STRESS_ASAN 0
 #endif
-#if STRESS_TSAN
+#ifdef STRESS_SLOWDOWN  /* as many times less work, in as many times more time */
+#elif STRESS_TSAN
 #  define STRESS_SLOWDOWN 12
 #elif STRESS_ASAN
 #  define STRESS_SLOWDOWN 4

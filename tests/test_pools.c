@@ -1472,6 +1472,10 @@ in_any_order_the_numbers_are_exact_and_max_is_kept(void **state)
     run_model(7, 20, FPHEAP_TYPE_STABLE | FPHEAP_PAGE_ISOLATED, 9000);
 }
 
+/* Objects that no pool may have; with 32 bits there is no such number. */
+static const size_t   too_many[] = { (size_t)UINT32_MAX + 1, SIZE_MAX };
+static const unsigned n_too_many = SIZE_MAX > UINT32_MAX ? 2 : 0;
+
 static void
 max_goes_up_and_down_while_the_pool_is_used(void **state)
 {
@@ -1479,6 +1483,7 @@ max_goes_up_and_down_while_the_pool_is_used(void **state)
     fpheap_pool_desc desc = described("moved", 2304, 0);
     fpheap_pool     *pool;
     unsigned         n;
+    unsigned         i;
 
     (void)state;
     desc.max = 100;
@@ -1504,9 +1509,8 @@ max_goes_up_and_down_while_the_pool_is_used(void **state)
     assert_int_equal(STATS(pool).max, UINT32_MAX);
     put_all(pool, 50);
     get_all(pool, 5000);
-    assert_int_equal(fpheap_pool_set_max(pool, SIZE_MAX), -EINVAL);
-    assert_int_equal(fpheap_pool_set_max(pool, (size_t)UINT32_MAX + 1),
-                     -EINVAL);
+    for (i = 0; i < n_too_many; i++)
+        assert_int_equal(fpheap_pool_set_max(pool, too_many[i]), -EINVAL);
     assert_int_equal(fpheap_pool_set_max(pool, UINT32_MAX), 0);
     put_all(pool, 5000);
     TEST_DESTROY_OVER(heap, &provider);
@@ -2125,16 +2129,15 @@ bad_numbers_are_einval(void **state)
     desc.max = 10;
     desc.min = 11;
     REFUSED(heap, &desc, EINVAL);
-    desc.max = 0;
-    desc.min = SIZE_MAX;
-    REFUSED(heap, &desc, EINVAL);
-    desc.min = (size_t)UINT32_MAX + 1;
-    REFUSED(heap, &desc, EINVAL);
+    for (i = 0; i < n_too_many; i++) {
+        desc.max = 0;
+        desc.min = too_many[i];
+        REFUSED(heap, &desc, EINVAL);
+        desc.min = 0;
+        desc.max = too_many[i];
+        REFUSED(heap, &desc, EINVAL);
+    }
     desc.min = 0;
-    desc.max = (size_t)UINT32_MAX + 1;
-    REFUSED(heap, &desc, EINVAL);
-    desc.max = SIZE_MAX;
-    REFUSED(heap, &desc, EINVAL);
     desc.max = 10;
     desc.private_bytes = FPHEAP_CHUNK / 2 + 1;
     REFUSED(heap, &desc, EINVAL);
