@@ -105,14 +105,14 @@ run_pool_bulk(const row *r)
 static void   **live;     /* the objects that are outstanding */
 static uint32_t *choice;  /* which of them to replace, STEPS entries */
 
-static void
-fill_live(peer p, size_t size, unsigned n)
+BENCH_INLINE void
+fill_live(source from, unsigned n)
 {
     unsigned i;
 
     live = own_memory(n * sizeof *live);
     for (i = 0; i < n; i++)
-        live[i] = peer_alloc(p, size);
+        live[i] = take(from);
 }
 
 static void
@@ -127,18 +127,18 @@ fill_choice(unsigned n)
 
 /* Take n, then give all back, the last one first. */
 BENCH_INLINE void
-lifo_steps(peer p, size_t size, unsigned n)
+lifo_steps(source from, unsigned n)
 {
     unsigned done;
     unsigned i;
 
     for (done = 0; done < STEPS; done += n) {
         for (i = 0; i < n; i++) {
-            live[i] = peer_alloc(p, size);
+            live[i] = take(from);
             USE(live[i]);
         }
         for (i = n; i-- > 0;) {
-            peer_free(p, live[i], size);
+            give_back(from, live[i]);
             COMPLETE();
         }
     }
@@ -163,23 +163,23 @@ fifo_steps(source from, unsigned n)
 
 /* Take one, then give back any of those outstanding. */
 BENCH_INLINE void
-random_steps(peer p, size_t size)
+random_steps(source from)
 {
     unsigned i;
 
     for (i = 0; i < STEPS; i++) {
         void **any = &live[choice[i]];
-        void  *object = peer_alloc(p, size);
+        void  *object = take(from);
 
         USE(object);
-        peer_free(p, *any, size);
+        give_back(from, *any);
         *any = object;
         COMPLETE();
     }
 }
 
-static peer
-prepare_outstanding(size_t size, unsigned n)
+static stock
+stock_outstanding(size_t size, unsigned n)
 {
     stock s;
 
@@ -187,54 +187,105 @@ prepare_outstanding(size_t size, unsigned n)
     s.largest = size;
     s.each = n + 4096;
     s.bytes = (n + 8192) * size / 8 * 9 + (8u << 20); /* ends of slabs */
+    return s;
+}
+
+static peer
+prepare_outstanding(size_t size, unsigned n)
+{
+    stock s = stock_outstanding(size, n);
+
     return peer_prepare(&s);
+}
+
+static peer_pool
+pool_outstanding(size_t size, unsigned n)
+{
+    stock s = stock_outstanding(size, n);
+
+    return peer_pool_prepare(&s);
+}
+
+BENCH_INLINE void
+lifo_row(const row *r, source from)
+{
+    live = own_memory(r->n * sizeof *live);
+    REPEAT(r, "ns", r->n > STEPS ? r->n : STEPS, lifo_steps(from, r->n));
 }
 
 static void
 run_lifo(const row *r)
 {
-    peer p = prepare_outstanding(64, r->n);
+    lifo_row(r, FROM_HEAP(prepare_outstanding(64, r->n), 64, UNSIZED));
+}
 
-    live = own_memory(r->n * sizeof *live);
-    REPEAT(r, "ns", r->n > STEPS ? r->n : STEPS, lifo_steps(p, 64, r->n));
+static void
+run_pool_lifo(const row *r)
+{
+    lifo_row(r, FROM_POOL(pool_outstanding(64, r->n)));
+}
+
+BENCH_INLINE void
+fifo_row(const row *r, source from)
+{
+    fill_live(from, r->n);
+    REPEAT(r, "ns", STEPS, fifo_steps(from, r->n));
 }
 
 static void
 run_fifo(const row *r)
 {
-    peer p = prepare_outstanding(64, r->n);
-
-    fill_live(p, 64, r->n);
-    REPEAT(r, "ns", STEPS, fifo_steps(FROM_HEAP(p, 64, UNSIZED), r->n));
+    fifo_row(r, FROM_HEAP(prepare_outstanding(64, r->n), 64, UNSIZED));
 }
 
 static void
 run_fifo_sized(const row *r)
 {
-    peer p = prepare_outstanding(64, r->n);
+    fifo_row(r, FROM_HEAP(prepare_outstanding(64, r->n), 64, SIZED));
+}
 
-    fill_live(p, 64, r->n);
-    REPEAT(r, "ns", STEPS, fifo_steps(FROM_HEAP(p, 64, SIZED), r->n));
+static void
+run_pool_fifo(const row *r)
+{
+    fifo_row(r, FROM_POOL(pool_outstanding(64, r->n)));
+}
+
+BENCH_INLINE void
+random_row(const row *r, source from)
+{
+    fill_live(from, r->n);
+    fill_choice(r->n);
+    REPEAT(r, "ns", STEPS, random_steps(from));
 }
 
 static void
 run_random(const row *r)
 {
-    peer p = prepare_outstanding(64, r->n);
+    random_row(r, FROM_HEAP(prepare_outstanding(64, r->n), 64, UNSIZED));
+}
 
-    fill_live(p, 64, r->n);
-    fill_choice(r->n);
-    REPEAT(r, "ns", STEPS, random_steps(p, 64));
+static void
+run_random_sized(const row *r)
+{
+    random_row(r, FROM_HEAP(prepare_outstanding(64, r->n), 64, SIZED));
+}
+
+static void
+run_pool_random(const row *r)
+{
+    random_row(r, FROM_POOL(pool_outstanding(64, r->n)));
 }
 
 static void
 run_random_2k(const row *r)
 {
-    peer p = prepare_outstanding(2048, r->n);
+    random_row(r, FROM_HEAP(prepare_outstanding(2048, r->n), 2048, UNSIZED));
+}
 
-    fill_live(p, 2048, r->n);
-    fill_choice(r->n);
-    REPEAT(r, "ns", STEPS, random_steps(p, 2048));
+static void
+run_random_2k_sized(const row *r)
+{
+    random_row(r, FROM_HEAP(prepare_outstanding(2048, r->n), 2048, SIZED));
 }
 
 /* One row for each number of objects. */
@@ -271,6 +322,15 @@ run_random_2k(const row *r)
     { "fifo_sized_4096", run_fifo_sized, 4096 }, \
     { "fifo_sized_262144", run_fifo_sized, 262144 }, \
     OUTSTANDING("random_", run_random), \
-    { "random_2k_262144", run_random_2k, 262144 }
+    { "random_sized_4096", run_random_sized, 4096 }, \
+    { "random_sized_262144", run_random_sized, 262144 }, \
+    { "random_2k_262144", run_random_2k, 262144 }, \
+    { "random_2k_sized_262144", run_random_2k_sized, 262144 }, \
+    { "pool_lifo_4096", run_pool_lifo, 4096 }, \
+    { "pool_lifo_262144", run_pool_lifo, 262144 }, \
+    { "pool_fifo_4096", run_pool_fifo, 4096 }, \
+    { "pool_fifo_262144", run_pool_fifo, 262144 }, \
+    { "pool_random_4096", run_pool_random, 4096 }, \
+    { "pool_random_262144", run_pool_random, 262144 }
 
 #endif /* BENCH_ROWS_ONE_H */

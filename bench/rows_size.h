@@ -42,7 +42,7 @@ run_size(const row *r)
     s.each = 4 * SIZE_N;
     s.bytes = 4 * SIZE_N * size + (16u << 20);
     p = peer_prepare(&s);
-    fill_live(p, size, SIZE_N);
+    fill_live(FROM_HEAP(p, size, UNSIZED), SIZE_N);
     REPEAT(r, "ns", size_rounds(size), size_steps(p, size));
 }
 
