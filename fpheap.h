@@ -3434,13 +3434,14 @@ fph_region_make(fph_state *state, const fpheap_region *raw, int node,
 {
     char       *base     = NULL;
     size_t      capacity = fph_region_capacity(fph_aligned_part(raw, &base));
-    void       *record   = fph_region_record(state, base, capacity, raw,
-                                             pinned);
-    uint64_t    slot     = record == NULL ? FPH_TABLE_MAX
-                                          : fph_region_slot(state);
+    uint64_t    slot     = fph_region_slot(state);
+    void       *record;
     fph_region *region;
 
-    if (slot == FPH_TABLE_MAX)
+    /* The slot comes first: a region that is pinned cannot go back. */
+    record = slot == FPH_TABLE_MAX ? NULL
+           : fph_region_record(state, base, capacity, raw, pinned);
+    if (record == NULL)
         return NULL;
     region = fph_region_format(state, record, node, capacity, *pinned);
     fph_store_relaxed(&region->used, 1);
