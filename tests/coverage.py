@@ -206,6 +206,12 @@ class Coverage:
                 found.append((key[0], self.texts[key], "false", key[1]))
         return sorted(found, key=lambda branch: branch[3])
 
+    def never_alone(self):
+        """Conditions not seen to decide: (line, function, decision, which)."""
+        return sorted((at[0], name, self.text(at), number)
+                      for (name, at), seen in self.alone.items()
+                      for number, one in enumerate(seen, 1) if not one)
+
     def sums(self):
         taken = sum((true != 0) + (false != 0)
                     for true, false in self.branches.values())
@@ -233,6 +239,9 @@ def report(coverage, programs_run, whole):
     for what, part, all_ in coverage.sums():
         if all_:
             print(f"{what}: {part} of {all_}, {100 * part / all_:.2f} %")
+    for line, name, decision, number in coverage.never_alone():
+        print(f"{HEADER}:{line}: {name}: {decision}: condition {number} does "
+              "not decide alone")
     entries = argued()
     missing = coverage.missing()
     known = {(key[0], text, outcome) for key, text in coverage.texts.items()
