@@ -407,6 +407,29 @@ the_right_heap_is_named(void **state)
 }
 
 static void
+a_message_has_pointer_heap_and_fault(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    void   *object = fpheap_alloc(heap, 100);
+    char    words[200];
+
+    (void)state;
+    fpheap_free(heap, (void *)(uintptr_t)0x12ab0);
+    assert_string_equal(last_panic, "fpheap: free of 0x12ab0, heap 'test': "
+                                    "it is not from this heap");
+    panics = 0;
+    fpheap_free(heap, object);
+    fpheap_free(heap, object);
+    (void)snprintf(words, sizeof(words), "fpheap: free of 0x%zx, heap 'test': "
+                   "double free: the object is free already, of %zu bytes",
+                   (size_t)(uintptr_t)object,
+                   fpheap_usable_size(heap, object));
+    assert_string_equal(last_panic, words);
+    panics = 0;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
 free_a_local(test_provider *p)
 {
     fpheap_free((fpheap *)p->arg, &p);
@@ -608,6 +631,7 @@ main(void)
         cmocka_unit_test(
             a_pointer_from_elsewhere_is_stopped_without_a_look_at_it),
         cmocka_unit_test(the_right_heap_is_named),
+        cmocka_unit_test(a_message_has_pointer_heap_and_fault),
         cmocka_unit_test(a_heap_that_is_being_made_is_not_named),
         cmocka_unit_test(
             a_live_object_in_a_magazine_is_told_when_it_is_handed_out),

@@ -233,6 +233,60 @@ a_region_that_ends_before_a_chunk_begins_has_none(void **state)
     assert_ptr_equal(base, (void *)(2 * FPHEAP_CHUNK));
 }
 
+/* Chunks of which the last of a word, none of the next, and the first of the
+ * third are fresh. */
+static void
+fresh_chunks_are_in_a_row_only_without_a_gap(void **state)
+{
+    fpheap     *heap = test_heap_over(&provider);
+    void       *large = fpheap_alloc(heap, 200 * FPHEAP_CHUNK);
+    fph_region *region;
+    uint64_t    usual[4];
+    size_t      index;
+
+    (void)state;
+    assert_non_null(large);
+    region = fph_region_find(heap->state, large, &index);
+    assert_non_null(region);
+    assert_true(region->capacity == 256);
+    memcpy(usual, (void *)region->fresh, sizeof usual);
+    region->fresh[0] = (uint64_t)3 << 62;
+    region->fresh[1] = 0;
+    region->fresh[2] = 7;
+    region->fresh[3] = 0;
+    assert_int_equal(fph_fresh_claim(region, 4), (size_t)-1);
+    assert_int_equal(fph_fresh_claim(region, 3), 128);
+    assert_int_equal(region->fresh[2], 0);
+    region->fresh[1] = 5;
+    assert_int_equal(fph_fresh_claim(region, 4), (size_t)-1);
+    assert_int_equal(fph_fresh_claim(region, 3), 62);
+    assert_int_equal(region->fresh[0], 0);
+    assert_int_equal(region->fresh[1], 4);
+    memcpy((void *)region->fresh, usual, sizeof usual);
+    fpheap_free(heap, large);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_step_of_growth_is_two_chunks_or_a_sixteenth(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    uint64_t usual = heap->state->region_bytes;
+    size_t   n;
+
+    (void)state;
+    for (n = 1; n < 5000; n += 7) {
+        heap->state->region_bytes = n * FPHEAP_CHUNK;
+        assert_int_equal(fph_growth_step(heap),
+                         n / 16 < 2 ? 2
+                         : n / 16 < FPH_REGION_MAX ? n / 16 : FPH_REGION_MAX);
+    }
+    heap->growth_max = 5 * FPHEAP_CHUNK;
+    assert_int_equal(fph_growth_step(heap), 5);
+    heap->state->region_bytes = usual;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* --- what should not be there --------------------------------------------- */
 
 static void
@@ -527,36 +581,60 @@ free_objects_below_zero_count_as_none(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* What a child of fork does with the heap. */
-static void *
-use_it_in_a_child(void *heap_)
+/* Whether a child of fork can use both heaps, and grow them. */
+static int
+is_usable(fpheap *heap)
 {
-    fpheap *heap = (fpheap *)heap_;
-    int     status = -1;
-    pid_t   child = fork();
+    fph_state *s = heap->state;
 
-    if (child == 0) {
-        allocate_and_free(heap);
-        _exit(fpheap_check(heap) == NULL && fpheap_destroy(heap) == 0 ? 0 : 1);
-    }
-    return child > 0 && waitpid(child, &status, 0) == child && status == 0
-         ? heap : NULL;
+    allocate_and_free(heap);
+    fpheap_free(heap, fpheap_alloc(heap, 50 * FPHEAP_CHUNK));
+    return s->growing == 0 && s->moves_begun == s->moves_ended
+        && fpheap_check(heap) == NULL && fpheap_destroy(heap) == 0;
 }
 
+static void *
+use_them_in_a_child(void *heaps_)
+{
+    fpheap **heaps = (fpheap **)heaps_;
+    int      status = -1;
+    pid_t    child = fork();
+
+    if (child == 0)
+        _exit(is_usable(heaps[0]) && is_usable(heaps[1]) ? 0 : 1);
+    return child > 0 && waitpid(child, &status, 0) == child && status == 0
+         ? heaps : NULL;
+}
+
+/* Another one is in the provider and moves what is free meanwhile, in both. */
 static void
 a_thread_that_has_no_seat_may_fork(void **state)
 {
-    fpheap   *heap = test_heap_over(&provider);
+    fpheap   *heaps[2];
     pthread_t thread;
     void     *end = NULL;
+    unsigned  i;
 
     (void)state;
-    allocate_and_free(heap);
+    heaps[0] = test_heap_over(&provider);
+    heaps[1] = test_heap_over(&other_provider);
+    for (i = 0; i < 2; i++) {
+        allocate_and_free(heaps[i]);
+        heaps[i]->state->growing = 99;
+        heaps[i]->state->moves_begun++;
+    }
     (void)fflush(NULL);
-    assert_int_equal(pthread_create(&thread, NULL, use_it_in_a_child, heap), 0);
+    assert_int_equal(pthread_create(&thread, NULL, use_them_in_a_child, heaps),
+                     0);
     assert_int_equal(pthread_join(thread, &end), 0);
-    assert_ptr_equal(end, heap);
-    TEST_DESTROY_OVER(heap, &provider);
+    assert_ptr_equal(end, heaps);
+    for (i = 0; i < 2; i++) {
+        assert_int_equal(heaps[i]->state->growing, 99);
+        heaps[i]->state->growing = 0;
+        heaps[i]->state->moves_begun--;
+    }
+    TEST_DESTROY_OVER(heaps[0], &provider);
+    TEST_DESTROY_OVER(heaps[1], &other_provider);
 }
 
 /* --- callbacks ------------------------------------------------------------ */
@@ -736,6 +814,8 @@ main(void)
         cmocka_unit_test(a_free_without_a_third_magazine_empties_the_spare),
         cmocka_unit_test(mmap_that_gives_nothing_is_enomem),
         cmocka_unit_test(a_region_that_ends_before_a_chunk_begins_has_none),
+        cmocka_unit_test(fresh_chunks_are_in_a_row_only_without_a_gap),
+        cmocka_unit_test(a_step_of_growth_is_two_chunks_or_a_sixteenth),
         cmocka_unit_test(
             what_a_magazine_holds_by_mistake_is_reported_at_the_slab),
         cmocka_unit_test(a_foreign_pointer_in_a_bulk_is_reported),
