@@ -357,7 +357,7 @@ bound_desc(const slot *s, fpheap_pool_desc *desc, char *text)
         desc->align = (size_t)64 << beyond;
         break;
     case 10:
-        desc->flags = 7 + beyond;
+        desc->flags = 15 + beyond;
         break;
     case 11:
         desc->flags = FPHEAP_ON_NODE;
@@ -386,7 +386,7 @@ any_desc(fpheap_pool_desc *desc, char *text)
     if (how & 1)
         desc->align = how & 2 ? (size_t)1 << fuzz_below(64) : any_number();
     if (how & 4)
-        desc->flags = (unsigned)any_int() % 11;
+        desc->flags = (unsigned)any_int() % 19;
     if (how & 8) {
         desc->max = any_number();
         desc->min = any_number() % (1 + (size_t)UINT32_MAX * 2);
@@ -421,11 +421,13 @@ desc_errors(const slot *s, const fpheap_pool_desc *d)
     e.invalid = d->name == NULL || d->name[0] == 0 || d->size == 0
              || d->size > FPHEAP_POOL_SIZE_MAX
              || (d->align & (d->align - 1)) != 0 || d->align > FPHEAP_PAGE
-             || d->flags > 7 || d->max > UINT32_MAX || d->min > UINT32_MAX
+             || d->flags > 15 || d->max > UINT32_MAX || d->min > UINT32_MAX
              || (d->max != 0 && d->min > d->max)
              || d->magazine == 1 || d->magazine > FPHEAP_MAGAZINE
              || d->private_bytes > FPHEAP_CHUNK / 2
              || (d->channels != 0 && d->align > 64)
+             || ((d->flags & FPHEAP_SCRATCH) != 0
+                 && (d->construct != NULL || d->destruct != NULL))
              || ((d->flags & FPHEAP_ON_NODE) != 0
                  && (d->node < 0 || (unsigned)d->node >= s->nodes));
     /* Not in the list, but out of any sense: more channels than a machine has,
