@@ -22,15 +22,16 @@ PROGRAMS = $(patsubst tests/%.c,$(B)/%, \
                $(wildcard tests/test_*.c tests/stress_*.c))
 OTHERS   = $(patsubst tests/%.c,$(B)/%,$(wildcard tests/shim_test.c))
 FUZZERS  = $(patsubst tests/%.c,$(B)/%,$(wildcard tests/fuzz_*.c))
+AFLS     = $(patsubst tests/fuzz_%.c,$(B)/afl_%,$(wildcard tests/fuzz_*.c))
 SCRIPTS  = $(filter-out $(addprefix tests/,install_deps.sh lib.sh lint.sh run.sh \
-                   schedule_faults.sh fuzz_corpus.sh), \
+                   schedule_faults.sh fuzz_afl.sh fuzz_corpus.sh), \
                $(wildcard tests/*.sh))
 DPDK     = $(patsubst examples/dpdk/%.c,$(B)/%, \
                $(filter-out %/mempool_fpheap.c,$(wildcard examples/dpdk/*.c)))
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test all lint asm examples bench bench-quick bench-cost soak \
-        schedules fuzz corpus coverage mutants tsan asan ubsan sanitized \
+        schedules fuzz afl corpus coverage mutants tsan asan ubsan sanitized \
         platforms dpdk test-dpdk install clean
 
 help: ## this list
@@ -65,6 +66,12 @@ fuzz: $(FUZZERS) ## clang's libFuzzer on tests/fuzz_*.c for T=60 seconds each
 	        -len_control=0 -timeout=10 -print_final_stats=1 -verbosity=0 \
 	        -artifact_prefix=tests/corpus/$$f/ \
 	        $(B)/corpus/$$f tests/corpus/$$f || exit 1; done
+
+afl: ## AFL++ on the same, for T=60 seconds each
+	@FOR=afl CC='$(CC)' tests/install_deps.sh
+	@$(MAKE) --no-print-directory $(AFLS)
+	@for f in api config; do tests/fuzz_afl.sh $(B)/afl_$$f \
+	    $(or $(T),60) tests/corpus/$$f $(B)/corpus/$$f || exit 1; done
 
 corpus: $(FUZZERS) ## choose from the inputs that fuzz made those to keep
 	@for f in api config; do mkdir -p $(B)/corpus/$$f; \
@@ -102,7 +109,7 @@ asm: ## the instructions of a hit
 	@B=$(B) CC='$(CC)' tests/instructions.sh -v
 
 platforms: ## every compiler, standard, machine and pair of settings; the tests under qemu
-	@FULL=1 CC='$(CC)' tests/install_deps.sh
+	@FOR=platforms CC='$(CC)' tests/install_deps.sh
 	@B=$(B) T='$(T)' CC='$(CC)' FULL=1 LIMIT=0 tests/run.sh \
 	    tests/run_cross.sh tests/compile_matrix.sh tests/settings.sh \
 	    tests/header.sh
@@ -149,6 +156,10 @@ $(PROGRAMS): $(B)/%: tests/%.c tests/filter.c fpheap.h $(wildcard tests/*.h) | $
 $(FUZZERS): $(B)/%: tests/%.c tests/fuzz_util.h fpheap.h | $(B)
 	clang -std=gnu11 -O1 -g -I. -fsanitize=fuzzer,address,undefined \
 	    -fno-sanitize-recover=all -DFUZZ_NO_MAIN $< -o $@ -pthread
+
+$(AFLS): $(B)/afl_%: tests/fuzz_%.c tests/fuzz_util.h fpheap.h | $(B)
+	afl-clang-fast -std=gnu11 -O1 -g -I. -fsanitize=fuzzer \
+	    -DFUZZ_NO_MAIN $< -o $@ -pthread
 
 $(OTHERS): $(B)/%: tests/%.c | $(B)
 	$(COMPILE) -I. $< -o $@ $(LDFLAGS) -pthread -ldl

@@ -3,7 +3,7 @@
 #
 # On Debian and its kin, as root or through sudo without a password.  Elsewhere it
 # only names the packages: cmocka is needed, what else is missing is skipped.
-# FULL=1: and what "make platforms" uses.
+# FOR=platforms, FOR=afl: and what that target of make uses.
 set -u
 
 : "${CC:=cc}"
@@ -53,7 +53,8 @@ if [ "$(uname -m)" = x86_64 ]; then
     need libc6-dev-arm64-cross compiles aarch64-linux-gnu-gcc '#include <stdio.h>'
     need qemu-user has qemu-aarch64
 fi
-if [ -n "${FULL:-}" ]; then
+[ "${FOR:-}" != afl ] || need afl++ has afl-clang-fast
+if [ "${FOR:-}" = platforms ]; then
     for machine in arm-linux-gnueabihf riscv64-linux-gnu powerpc64le-linux-gnu \
             s390x-linux-gnu powerpc-linux-gnu mips-linux-gnu; do
         need gcc-$machine has $machine-gcc
