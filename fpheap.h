@@ -344,6 +344,24 @@ chunk's bytes"
 #  error "fpheap: FPHEAP_CHECK must be in 0..2"
 #endif
 
+/* FPHEAP_SITES (LAYOUT) - 1: who allocates each live object is known by file and
+ * line.  The messages of FPHEAP_CHECK, which this needs, say so, and fpheap_dump
+ * and an fpheap_destroy that finds live objects list them by these sites, most
+ * bytes first.  The functions that allocate are macros of the same names then.
+ * Default 0.  Price: 2 bytes for each 16 of memory, and slow calls. */
+#ifndef FPHEAP_SITES
+#  define FPHEAP_SITES 0
+#endif
+#if FPHEAP_SITES != 0 && FPHEAP_SITES != 1
+#  error "fpheap: FPHEAP_SITES must be 0 or 1"
+#endif
+#if FPHEAP_SITES && !FPHEAP_CHECK
+#  error "fpheap: FPHEAP_SITES needs FPHEAP_CHECK 1 or 2"
+#endif
+
+/* FPHEAP_REPORT(line) - what to do with each line about objects that are live
+ * when fpheap_destroy is called; default: to standard error. */
+
 /* FPHEAP_PANIC(message) - what to do about misuse that was found; default: the
  * message to standard error, then abort(); with FPHEAP_NO_OS a trap.  If it
  * returns, the object is left as it is and the call goes on without it. */
@@ -364,11 +382,11 @@ chunk's bytes"
 /* The LAYOUT settings are part of the names that the fast path refers to, so a
  * file compiled with other settings does not link.  The first number is that of
  * the layout itself. */
-#define FPH_NAME_(f, c, p, k, m, n, h, q, t, g, x) \
+#define FPH_NAME_(f, c, p, k, m, n, h, q, t, g, x, s) \
     f##_v2_chunk##c##_pages##p##_class##k##_mag##m##_nodes##n##_heaps##h\
-##_pools##q##_st##t##_tags##g##_check##x
-#define FPH_NAME(f, c, p, k, m, n, h, q, t, g, x) \
-    FPH_NAME_(f, c, p, k, m, n, h, q, t, g, x)
+##_pools##q##_st##t##_tags##g##_check##x##_sites##s
+#define FPH_NAME(f, c, p, k, m, n, h, q, t, g, x, s) \
+    FPH_NAME_(f, c, p, k, m, n, h, q, t, g, x, s)
 #if FPHEAP_HEADER
 #  define FPH_TAGS FPHEAP_TAGS
 #else
@@ -381,10 +399,13 @@ chunk's bytes"
 #else
 #  define FPH_PAGES 64
 #endif
+#define FPH_TEXT_(x) #x
+#define FPH_TEXT(x)  FPH_TEXT_(x)
 #define FPH_LAYOUT(f)                                                      \
     FPH_NAME(f, FPHEAP_CHUNK_SHIFT, FPH_PAGES, FPHEAP_CLASS_BITS,          \
              FPHEAP_MAGAZINE, FPHEAP_MAX_NODES, FPHEAP_MAX_HEAPS,          \
-             FPHEAP_MAX_POOLS, FPHEAP_NO_THREADS, FPH_TAGS, FPHEAP_CHECK)
+             FPHEAP_MAX_POOLS, FPHEAP_NO_THREADS, FPH_TAGS, FPHEAP_CHECK,  \
+             FPHEAP_SITES)
 #define fph_table           FPH_LAYOUT(fph_table)
 #define fph_alloc_miss      FPH_LAYOUT(fph_alloc_miss)
 #define fph_free_miss       FPH_LAYOUT(fph_free_miss)
@@ -396,6 +417,9 @@ chunk's bytes"
 #if FPHEAP_CHECK
 #  define fph_live_begin_slow FPH_LAYOUT(fph_live_begin_slow)
 #  define fph_live_end_slow   FPH_LAYOUT(fph_live_end_slow)
+#endif
+#if FPHEAP_SITES
+#  define fph_site            FPH_LAYOUT(fph_site)
 #endif
 
 #if !FPHEAP_NO_STDIO
@@ -707,7 +731,20 @@ typedef struct fph_life {
 #  if FPHEAP_CHECK > 1
     uint32_t tail[FPHEAP_CHUNK / 16]; /* bytes behind a live object's; else 0 */
 #  endif
+#  if FPHEAP_SITES
+    uint16_t site[FPHEAP_CHUNK / 16]; /* in heap->sites, of an object's last
+                                         life */
+#  endif
 } fph_life;
+
+/* Where objects are allocated, and what of them is live; all atomic. */
+typedef struct fph_site_tally {
+    fph_word at;               /* "FILE:LINE", a string that stays; 0: none */
+    fph_word objects;
+    fph_word bytes;
+} fph_site_tally;
+
+#  define FPH_SITE_MAX 1024    /* the first one is for all that are too many */
 
 #  define FPH_KNOWN 256
 #endif
@@ -724,6 +761,9 @@ struct fpheap {
     fph_state      *state;     /* NULL: no heap */
 #if FPHEAP_CHECK
     fph_life       *known[FPH_KNOWN]; /* atomic; by the number of the chunk */
+#endif
+#if FPHEAP_SITES
+    fph_site_tally  sites[FPH_SITE_MAX];
 #endif
     fpheap_provider provider;
     size_t          growth_max;
@@ -815,7 +855,8 @@ FPHEAP_API fpheap *fpheap_create(const char *name, const fpheap_config *config);
  * took from the heap is live, so destroy such pools first.  A region that the
  * provider does not take is forgotten.
  *
- * Returns  0, or -EBUSY while objects are live: then nothing has changed.
+ * Returns  0, or -EBUSY while objects are live: then nothing has changed, and
+ *          with FPHEAP_SITES they were reported.
  * Threads  No other call on this heap may run.  Thread exit may.
  * Blocks   Waits for threads that are just leaving the heap, and keeps others
  *          from exiting while it counts; calls the provider.
@@ -1462,6 +1503,15 @@ static FPH_TLS fph_entry fph_table[FPHEAP_MAX_HEAPS] =
 FPHEAP_API FPH_TLS fph_entry fph_table[FPHEAP_MAX_HEAPS];
 #endif
 
+#if FPHEAP_SITES
+/* The site of the call that this thread makes. */
+#  ifdef FPHEAP_STATIC
+static FPH_TLS const char *fph_site FPH_UNUSED;
+#  else
+FPHEAP_API FPH_TLS const char *fph_site;
+#  endif
+#endif
+
 FPHEAP_API void *fph_alloc_miss(fpheap *heap, size_t size);
 FPHEAP_API void  fph_free_miss(fpheap *heap, void *object);
 FPHEAP_API int   fph_alloc_bulk_miss(fpheap *heap, size_t size, void **objects,
@@ -1751,7 +1801,8 @@ fph_mark_find(const fpheap *heap, const void *object)
     uintptr_t offset = at - (uintptr_t)FPH_LOAD(&life->base, RELAXED);
 
     offset = offset >> 4 | offset << (sizeof offset * 8 - 4);
-    return FPH_LIKELY(offset < FPHEAP_CHUNK / 16 && FPHEAP_CHECK == 1)
+    return FPH_LIKELY(offset < FPHEAP_CHUNK / 16 && FPHEAP_CHECK == 1
+                      && !FPHEAP_SITES)
          ? &life->mark[offset] : NULL;
 }
 
@@ -2121,6 +2172,23 @@ fpheap_unref(fpheap *heap, void *object)
 #if defined(FPHEAP_IMPLEMENTATION) && !defined(FPH_IMPLEMENTED)
 #define FPH_IMPLEMENTED
 
+#if FPHEAP_SITES               /* here they are functions, see the end */
+#  undef fpheap_alloc
+#  undef fpheap_alloc_bulk
+#  undef fpheap_alloc_burst
+#  undef fpheap_zalloc
+#  undef fpheap_calloc
+#  undef fpheap_aligned_alloc
+#  undef fpheap_alloc_on
+#  undef fpheap_alloc_tagged
+#  undef fpheap_realloc
+#  undef fpheap_cache_alloc
+#  undef fpheap_cache_alloc_bulk
+#  undef fpheap_pool_get
+#  undef fpheap_pool_get_bulk
+#  undef fpheap_pool_get_burst
+#endif
+
 /* [PLATFORM] ===============================================================
  *
  * All that depends on the system, and the only functions that touch words which
@@ -2388,19 +2456,32 @@ fph_popcount(uint64_t word)
     return (unsigned)__builtin_popcountll(word);
 }
 
+__attribute__((noinline, cold, unused)) static void
+fph_say(const char *line)
+{
+#if FPHEAP_NO_OS
+    (void)line;
+#else
+    ssize_t written = write(STDERR_FILENO, line, strlen(line));
+
+    written += write(STDERR_FILENO, "\n", 1);
+    (void)written;
+#endif
+}
+
+#ifndef FPHEAP_REPORT
+#  define FPHEAP_REPORT(line) fph_say(line)
+#endif
+
 #ifndef FPHEAP_PANIC
 #  define FPHEAP_PANIC(message) fph_panic(message)
 __attribute__((noinline, cold)) static void
 fph_panic(const char *message)
 {
+    fph_say(message);
 #  if FPHEAP_NO_OS
-    (void)message;
     __builtin_trap();
 #  else
-    ssize_t written = write(STDERR_FILENO, message, strlen(message));
-
-    written += write(STDERR_FILENO, "\n", 1);
-    (void)written;
     abort();
 #  endif
 }
@@ -2636,6 +2717,16 @@ fph_known_init(fpheap *heap)
 #  define fph_live_check(heap, object) 1
 #  define fph_life_set(chunk, base)    ((void)(chunk))
 #  define fph_known_init(heap)         ((void)0)
+#endif
+
+#if FPHEAP_SITES
+static void fph_site_report(const fpheap *heap);
+#  define fph_site_get()            fph_site
+#  define fph_site_set(site)        ((void)(fph_site = (site)))
+#else
+#  define fph_site_report(heap)     ((void)0)
+#  define fph_site_get()            NULL
+#  define fph_site_set(site)        ((void)(site))
 #endif
 
 #if FPHEAP_CHECK > 1
@@ -5076,6 +5167,9 @@ typedef struct fph_seat {
 #ifndef FPHEAP_STATIC
 static fph_bin fph_no_bins[FPH_BINS];
 FPH_TLS fph_entry fph_table[FPHEAP_MAX_HEAPS] = FPH_ENTRIES(FPHEAP_MAX_HEAPS);
+#  if FPHEAP_SITES
+FPH_TLS const char *fph_site;
+#  endif
 #endif
 
 static fph_seat fph_seats[FPHEAP_MAX_THREADS];
@@ -6265,8 +6359,9 @@ static int fph_bulk_from(fpheap *heap, unsigned bin, const fph_want *want);
 static int
 fph_serve_from(fpheap *heap, int node, const fph_want *want)
 {
-    unsigned bin = (unsigned)node * FPH_CLASSES + want->k;
-    int      rc;
+    unsigned    bin  = (unsigned)node * FPH_CLASSES + want->k;
+    const char *site = fph_site_get();
+    int         rc;
 
     if (want->bulk)
         rc = fph_bulk_from(heap, bin, want);
@@ -6275,6 +6370,7 @@ fph_serve_from(fpheap *heap, int node, const fph_want *want)
                              want->objects);
     else
         rc = fph_bin_alloc(heap, bin, want->objects);
+    fph_site_set(site);        /* a callback may have allocated */
     if (rc == 0)
         fph_want_begin(heap, want);
     return rc;
@@ -7318,8 +7414,10 @@ fph_destroy(fpheap *heap, int forced)
         fph_reclaiming--;
     }
     fph_seats_unpin(heap, ends);
-    if (!ends)
+    if (!ends) {
+        fph_site_report(heap);
         return -EBUSY;
+    }
     /* A destructor may have made a cache. */
     fph_entry_set(fph_my_entry(heap), fph_no_bins, fph_no_bins);
     fph_regions_end(heap);
@@ -7564,6 +7662,129 @@ fpheap_class_stats_get(fpheap *heap, unsigned index, fpheap_class_stats *stats)
     return 0;
 }
 
+/* --- messages ------------------------------------------------------------- */
+
+#if FPHEAP_CHECK
+typedef struct fph_text {
+    char   at[FPHEAP_NAME_BYTES + 384];
+    size_t bytes;
+} fph_text;
+
+static void
+fph_text_add(fph_text *text, const char *word)
+{
+    while (*word != '\0' && text->bytes + 1 < sizeof text->at)
+        text->at[text->bytes++] = *word++;
+    text->at[text->bytes] = '\0';
+}
+
+static void
+fph_text_number(fph_text *text, uint64_t number, unsigned radix)
+{
+    char  digits[24];
+    char *at = digits + sizeof digits - 1;
+
+    *at = '\0';
+    do
+        *--at = "0123456789abcdef"[number % radix];
+    while ((number /= radix) != 0);
+    fph_text_add(text, radix == 16 ? "0x" : "");
+    fph_text_add(text, at);
+}
+
+static void
+fph_text_heap(fph_text *text, const char *before, const fpheap *heap)
+{
+    fph_text_add(text, before);
+    fph_text_add(text, heap->name);
+    fph_text_add(text, "'");
+}
+
+/* "fpheap: CALL of POINTER, heap 'NAME': " */
+static void
+fph_text_begin(fph_text *text, const char *call, const fpheap *heap,
+               const void *object)
+{
+    text->bytes = 0;
+    fph_text_add(text, "fpheap: ");
+    fph_text_add(text, call);
+    fph_text_add(text, " of ");
+    fph_text_number(text, (uintptr_t)object, 16);
+    fph_text_heap(text, ", heap '", heap);
+    fph_text_add(text, ": ");
+}
+#endif
+
+#if FPHEAP_SITES
+/* ", allocated at FILE:LINE", or nothing if that is not known. */
+static void
+fph_text_site(fph_text *text, const fpheap *heap, unsigned number)
+{
+    uintptr_t at = (uintptr_t)fph_load_relaxed(&heap->sites[number].at);
+
+    if (at != 0) {
+        fph_text_add(text, ", allocated at ");
+        fph_text_add(text, (const char *)at);
+    }
+}
+
+/* The last site of a list, most bytes first. */
+typedef struct fph_site_rank {
+    uint64_t bytes;
+    unsigned number;
+    unsigned lines;
+} fph_site_rank;
+
+#define FPH_SITE_RANK  { UINT64_MAX, 0, 0 }
+#define FPH_SITE_LINES 16
+
+/* Write the line of the next site.  Returns 0: there is none, or enough. */
+static int
+fph_site_next(const fpheap *heap, fph_site_rank *rank, fph_text *text)
+{
+    fph_site_rank best = { 0, FPH_SITE_MAX, 0 };
+    unsigned      i;
+
+    for (i = 0; i < FPH_SITE_MAX; i++) {
+        uint64_t bytes = fph_load_relaxed(&heap->sites[i].bytes);
+
+        if (fph_load_relaxed(&heap->sites[i].objects) == 0
+            || bytes > rank->bytes
+            || (bytes == rank->bytes && i <= rank->number)
+            || (best.number != FPH_SITE_MAX && bytes <= best.bytes))
+            continue;
+        best.bytes = bytes;
+        best.number = i;
+    }
+    if (best.number == FPH_SITE_MAX || rank->lines == FPH_SITE_LINES)
+        return 0;
+    best.lines = rank->lines + 1;
+    *rank = best;
+    text->bytes = 0;
+    fph_text_number(text, best.bytes, 10);
+    fph_text_add(text, " bytes in ");
+    fph_text_number(text, fph_load_relaxed(&heap->sites[best.number].objects),
+                    10);
+    fph_text_add(text, " live objects");
+    fph_text_site(text, heap, best.number);
+    return 1;
+}
+
+/* Report the objects that are in the way of fpheap_destroy. */
+static void
+fph_site_report(const fpheap *heap)
+{
+    fph_site_rank rank = FPH_SITE_RANK;
+    fph_text      text;
+
+    text.bytes = 0;
+    fph_text_heap(&text, "fpheap: live objects in heap '", heap);
+    FPHEAP_REPORT(text.at);
+    while (fph_site_next(heap, &rank, &text))
+        FPHEAP_REPORT(text.at);
+}
+#endif
+
 #if !FPHEAP_NO_STDIO
 /* Write a pool's name as text. */
 static void
@@ -7590,6 +7811,20 @@ fph_dump_tags(fpheap *heap, FILE *out)
             fprintf(out, "  tag %6u %30zu requested bytes, %zu objects\n", tag,
                     stats.bytes, stats.objects);
     }
+#else
+    (void)heap, (void)out;
+#endif
+}
+
+static void
+fph_dump_sites(const fpheap *heap, FILE *out)
+{
+#if FPHEAP_SITES
+    fph_site_rank rank = FPH_SITE_RANK;
+    fph_text      text;
+
+    while (fph_site_next(heap, &rank, &text))
+        fprintf(out, "  %s\n", text.at);
 #else
     (void)heap, (void)out;
 #endif
@@ -7641,11 +7876,9 @@ fpheap_dump(fpheap *heap, FILE *out)
     if (census.large_objects != 0)
         fprintf(out, "  %10s %8s %10zu\n", "large", "", census.large_objects);
     fph_dump_tags(heap, out);
+    fph_dump_sites(heap, out);
 }
 #endif
-
-#define FPH_TEXT_(x) #x
-#define FPH_TEXT(x)  FPH_TEXT_(x)
 
 FPHEAP_API const char *
 fpheap_config_string(void)
@@ -7665,7 +7898,8 @@ fpheap_config_string(void)
            " FPHEAP_GROWTH_WAIT_MS=" FPH_TEXT(FPHEAP_GROWTH_WAIT_MS)
            " FPHEAP_HEADER=" FPH_TEXT(FPHEAP_HEADER)
            " FPHEAP_TAGS=" FPH_TEXT(FPHEAP_TAGS)
-           " FPHEAP_CHECK=" FPH_TEXT(FPHEAP_CHECK);
+           " FPHEAP_CHECK=" FPH_TEXT(FPHEAP_CHECK)
+           " FPHEAP_SITES=" FPH_TEXT(FPHEAP_SITES);
 }
 
 /* [HEADER] =================================================================
@@ -8548,55 +8782,6 @@ fpheap_provider_buffer(fpheap_provider *provider, fpheap_buffer *buffer,
  * mark, where a write beyond it does not reach.
  */
 #if FPHEAP_CHECK
-typedef struct fph_text {
-    char   at[FPHEAP_NAME_BYTES + 192];
-    size_t bytes;
-} fph_text;
-
-static void
-fph_text_add(fph_text *text, const char *word)
-{
-    while (*word != '\0' && text->bytes + 1 < sizeof text->at)
-        text->at[text->bytes++] = *word++;
-    text->at[text->bytes] = '\0';
-}
-
-static void
-fph_text_number(fph_text *text, uint64_t number, unsigned radix)
-{
-    char  digits[24];
-    char *at = digits + sizeof digits - 1;
-
-    *at = '\0';
-    do
-        *--at = "0123456789abcdef"[number % radix];
-    while ((number /= radix) != 0);
-    fph_text_add(text, radix == 16 ? "0x" : "");
-    fph_text_add(text, at);
-}
-
-static void
-fph_text_heap(fph_text *text, const char *before, const fpheap *heap)
-{
-    fph_text_add(text, before);
-    fph_text_add(text, heap->name);
-    fph_text_add(text, "'");
-}
-
-/* "fpheap: CALL of POINTER, heap 'NAME': " */
-static void
-fph_text_begin(fph_text *text, const char *call, const fpheap *heap,
-               const void *object)
-{
-    text->bytes = 0;
-    fph_text_add(text, "fpheap: ");
-    fph_text_add(text, call);
-    fph_text_add(text, " of ");
-    fph_text_number(text, (uintptr_t)object, 16);
-    fph_text_heap(text, ", heap '", heap);
-    fph_text_add(text, ": ");
-}
-
 /* The open chunk that begins at an address, without a look at the memory there;
  * NULL: none does. */
 static fph_chunk *
@@ -8636,6 +8821,68 @@ fph_mark_of(fpheap *heap, const void *object)
         return NULL;
     return &chunk->life.mark[fph_mark_index(object)];
 }
+
+#if FPHEAP_SITES
+/* --- sites ---------------------------------------------------------------- */
+
+static uint16_t *
+fph_site_of(const fpheap *heap, const void *object)
+{
+    return &fph_chunk_of(heap->state, object)
+            ->life.site[fph_mark_index(object)];
+}
+
+static void
+fph_text_origin(fph_text *text, const fpheap *heap, const void *object)
+{
+    fph_text_site(text, heap, *fph_site_of(heap, object));
+}
+
+/* The number of a site; 0: it has no name, or there are too many. */
+static unsigned
+fph_site_number(fpheap *heap, const char *site)
+{
+    uint64_t at = (uintptr_t)site;
+    unsigned i  = (unsigned)(at / 2 % (FPH_SITE_MAX - 1));
+    unsigned left;
+
+    for (left = FPH_SITE_MAX - 1; left > 0 && at != 0; left--) {
+        fph_word *slot = &heap->sites[1 + i].at;
+        uint64_t  is   = fph_load_relaxed(slot);
+
+        if (is == 0 && fph_cas_relaxed(slot, &is, at))
+            is = at;
+        if (is == at)
+            return 1 + i;
+        i = (i + 1) % (FPH_SITE_MAX - 1);
+    }
+    return 0;
+}
+
+/* Count a live object for its site; or, with a sign of -1, no more. */
+static void
+fph_site_count(fpheap *heap, const void *object, int sign)
+{
+    fph_site_tally *tally = &heap->sites[*fph_site_of(heap, object)];
+    uint64_t        bytes = fpheap_usable_size(heap, object);
+
+    fph_fetch_add_relaxed(&tally->objects, (uint64_t)(int64_t)sign);
+    fph_fetch_add_relaxed(&tally->bytes, sign < 0 ? 0 - bytes : bytes);
+}
+
+static void
+fph_site_begin(fpheap *heap, const void *object)
+{
+    *fph_site_of(heap, object) = (uint16_t)fph_site_number(heap, fph_site);
+    fph_site_count(heap, object, 1);
+}
+#else
+#  define fph_text_origin(text, heap, object) ((void)(object))
+#  define fph_site_count(heap, object, sign)  ((void)(object))
+#  define fph_site_begin(heap, object)        ((void)(object))
+#endif
+
+/* --- what is wrong -------------------------------------------------------- */
 
 /* Say that a pointer is into no memory of the heap. */
 static void
@@ -8684,6 +8931,7 @@ fph_blame_pointer(fpheap *heap, const void *object)
         }
         fph_text_number(&text, fpheap_usable_size(heap, start), 10);
         fph_text_add(&text, " bytes");
+        fph_text_origin(&text, heap, start);
     }
     FPHEAP_PANIC(text.at);
 }
@@ -8708,6 +8956,7 @@ fph_blame_class(const fpheap *heap, const void *object, unsigned klass,
     fph_text_number(&text, klass == 0 ? FPH_SIZED_MAX
                                       : state->classes[klass].size - FPH_HEAD,
                     10);
+    fph_text_origin(&text, heap, object);
     FPHEAP_PANIC(text.at);
 }
 
@@ -8773,6 +9022,7 @@ fph_fill_verify(const fpheap *heap, const char *call, const void *object,
                                   : " was written, beyond the object's ");
     fph_text_number(&text, from == 0 ? to : from, 10);
     fph_text_add(&text, " bytes");
+    fph_text_origin(&text, heap, object);
     FPHEAP_PANIC(text.at);
 }
 
@@ -8834,7 +9084,9 @@ fph_tail_move(fpheap *heap, void *object, size_t size)
     if (object == NULL)
         return;
     fph_tail_verify(heap, "realloc", object);
+    fph_site_count(heap, object, -1);
     fph_tail_set(heap, object, size);
+    fph_site_count(heap, object, 1);
 }
 
 /* An object of a class is freed.  Returns the mark that it has then. */
@@ -8941,6 +9193,7 @@ fph_live_begin_slow(fpheap *heap, void *object, size_t size, unsigned klass)
         FPHEAP_PANIC("fpheap: an object was handed out that is live: its "
                      "magazine or slab was overwritten");
     fph_tail_begin(heap, object, size, *mark);
+    fph_site_begin(heap, object);
     FPH_STORE(mark, (fph_mark)(1 + klass), RELAXED);
 }
 
@@ -8956,6 +9209,7 @@ fph_live_end_slow(fpheap *heap, void *object, unsigned klass)
         FPHEAP_PANIC("fpheap: free of an object with references");
         return 0;
     }
+    fph_site_count(heap, object, -1);
     FPH_STORE(mark, fph_tail_end(heap, object, *mark - 1u), RELAXED);
     return 1;
 }
@@ -9426,6 +9680,27 @@ fph_pools_end(const fpheap *heap)
 #endif
 
 #endif /* FPHEAP_IMPLEMENTATION */
+
+/* The functions that allocate note where they are called. */
+#if FPHEAP_SITES && !defined(fpheap_alloc)
+#  define FPH_SITED(call) (fph_site = __FILE__ ":" FPH_TEXT(__LINE__), call)
+#  define fpheap_alloc(...)         FPH_SITED(fpheap_alloc(__VA_ARGS__))
+#  define fpheap_alloc_bulk(...)    FPH_SITED(fpheap_alloc_bulk(__VA_ARGS__))
+#  define fpheap_alloc_burst(...)   FPH_SITED(fpheap_alloc_burst(__VA_ARGS__))
+#  define fpheap_zalloc(...)        FPH_SITED(fpheap_zalloc(__VA_ARGS__))
+#  define fpheap_calloc(...)        FPH_SITED(fpheap_calloc(__VA_ARGS__))
+#  define fpheap_aligned_alloc(...) FPH_SITED(fpheap_aligned_alloc(__VA_ARGS__))
+#  define fpheap_alloc_on(...)      FPH_SITED(fpheap_alloc_on(__VA_ARGS__))
+#  define fpheap_alloc_tagged(...)  FPH_SITED(fpheap_alloc_tagged(__VA_ARGS__))
+#  define fpheap_realloc(...)       FPH_SITED(fpheap_realloc(__VA_ARGS__))
+#  define fpheap_cache_alloc(...)   FPH_SITED(fpheap_cache_alloc(__VA_ARGS__))
+#  define fpheap_cache_alloc_bulk(...) \
+      FPH_SITED(fpheap_cache_alloc_bulk(__VA_ARGS__))
+#  define fpheap_pool_get(...)      FPH_SITED(fpheap_pool_get(__VA_ARGS__))
+#  define fpheap_pool_get_bulk(...) FPH_SITED(fpheap_pool_get_bulk(__VA_ARGS__))
+#  define fpheap_pool_get_burst(...) \
+      FPH_SITED(fpheap_pool_get_burst(__VA_ARGS__))
+#endif
 
 /* [HISTORY] ================================================================
  *

@@ -126,6 +126,12 @@ order "declarations first, implementation later" \
 order "implementation first, declarations later" \
     "$implement" "$include" '#undef FPHEAP_IMPLEMENTATION' "$include"
 order "implementation twice" "$implement" "$include" "$include"
+sites='#define FPHEAP_CHECK 1
+#define FPHEAP_SITES 1'
+order "with FPHEAP_SITES, declarations first, implementation later" \
+    "$sites" "$include" "$implement" "$include"
+order "and the implementation twice" \
+    "$sites" "$implement" "$include" "$include"
 order "after other headers" '#include <stdio.h>' '#include <string.h>' \
     '#include <pthread.h>' "$implement" "$include"
 
@@ -208,6 +214,8 @@ differs MAX_HEAPS=4 heaps4
 differs NO_THREADS=1 st1
 differs CHECK=1 check1
 differs CHECK=2 check2
+refuse "files that differ in FPHEAP_SITES do not link" sites1 \
+    together one.c other.c -DFPHEAP_CHECK=1 -DFPHEAP_SITES=1
 check "files that differ in FPHEAP_NO_STDIO do" \
     together one.c other.c -DFPHEAP_NO_STDIO=1
 check "files that differ in FPHEAP_MAX_THREADS do" \
@@ -242,6 +250,8 @@ refused MAX_THREADS=65537
 refused MAX_THREADS=2049 CHUNK_SHIFT=16
 refused NO_THREADS=2
 refused CHECK=3
+refused SITES=1
+refused SITES=2 CHECK=1
 refused NO_OS=1
 refused NO_OS=2
 refused NO_STDIO=2

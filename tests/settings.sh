@@ -41,6 +41,7 @@ combinations() {
     function allowed() {
         return !(is("NO_OS", 1) && (is("NO_THREADS", 0) ||
                                     is("USE_LIBNUMA", 1))) &&
+               !(is("CHECK", 0) && is("SITES", 1)) &&
                !(is("CHUNK_SHIFT", 16) && is("MAX_THREADS", 65536)) &&
                !(is("MAX_POOLS", 512) && (is("CHUNK_SHIFT", 16) ||
                                           is("MAX_NODES", 64)))
@@ -103,6 +104,7 @@ combinations() {
         setting("HEADER", "0 1")
         setting("TAGS", "1 default 256")
         setting("CHECK", "0 1 2")
+        setting("SITES", "0 1")
         setting("USE_LIBNUMA", libnuma)
         setting("NO_THREADS", "0 1")
         setting("NO_OS", "0 1")
