@@ -63,6 +63,12 @@ cross() {
 #
 # Those with threads do a 20th of their work, and have 20 times as long.
 
+# sum WORD LOG - of the cases that ended so, in all groups of the program
+sum() {
+    awk -v word="$1" '/^\[  / && $2 == word && $5 ~ /^test/ { n += $4 }
+                      END { print n + 0 }' "$2"
+}
+
 # unit NAME EMULATOR PROGRAM COMPILER FLAG... - adds its cases to ran and skips
 unit() {
     local name="$1: $3" emulator=$2 program=$3 log=$scratch/unit.log n
@@ -71,15 +77,14 @@ unit() {
         -DSTRESS_SLOWDOWN=20 || return
     # shellcheck disable=SC2086
     if timeout 1800 $emulator "$scratch/program.out" > "$log" 2>&1; then
-        n=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) .*/\1/p' "$log")
+        n=$(sum PASSED "$log")
         ran=$((ran + n))
         pass "$name, $n cases"
     else
         grep -avE '^\[ (RUN|  *OK)' "$log" | tail -n 40 > "$scratch/log"
         fail "$name" "$scratch/log"
     fi
-    n=$(sed -n 's/^\[  SKIPPED \] \([0-9]*\) test.*/\1/p' "$log")
-    skips=$((skips + ${n:-0}))
+    skips=$((skips + $(sum SKIPPED "$log")))
 }
 
 # all_units NAME EMULATOR COMPILER FLAG... - and a row of the table

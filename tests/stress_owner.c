@@ -73,11 +73,11 @@ random_size(uint64_t *random, int where)
 static void *
 take(worker *w)
 {
-    fpheap *heap  = w->heap;
-    size_t  size  = random_size(&w->random, w->scene->where);
-    size_t  flags = 0;
-    size_t  align;
-    void   *object;
+    fpheap  *heap  = w->heap;
+    size_t   size  = random_size(&w->random, w->scene->where);
+    uint64_t flags = 0;
+    size_t   align;
+    void    *object;
 
     switch (stress_below(&w->random, 16)) {
     case 0:

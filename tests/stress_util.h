@@ -277,7 +277,7 @@ stress_finish(fpheap *heap)
 #define STRESS_TRANSIT  UINT64_C(0xffff)    /* owns what is handed over */
 
 STRESS_UNUSED static inline uint64_t
-stress_stamp(uint64_t owner, size_t size)
+stress_stamp(uint64_t owner, uint64_t size)
 {
     return owner << 48 | size;
 }
