@@ -167,15 +167,19 @@ arena_init(arena *a)
 /* --- what threads do ------------------------------------------------------ */
 
 typedef struct player {
-    fpheap  *heap;
-    uint64_t owner;
-    uint64_t random;
-    void    *kept[KEPT];
+    fpheap      *heap;
+    uint64_t     owner;
+    uint64_t     random;
+    void        *kept[KEPT];
+    fpheap_pool *pool;      /* one that was busy when it should end */
 } player;
 
 static fpheap_provider provider;
 static arena           memory;
 static stress_boxes    boxes;
+static fpheap_pool    *shared;      /* of which all have objects */
+
+#define SHARED_MAX 96
 
 static size_t
 random_size(uint64_t *random)
@@ -267,6 +271,68 @@ drop_kept(player *p)
     }
 }
 
+/* As many as the pool lets it have. */
+static void
+turn_pool(player *p)
+{
+    void    *objects[24];
+    unsigned n = 1 + stress_below(&p->random, STRESS_LEN(objects));
+    uint64_t stamp = stress_stamp(p->owner, 200);
+    unsigned i;
+
+    n = fpheap_pool_get_burst(shared, objects, n);
+    for (i = 0; i < n; i++)
+        stress_own(p->heap, objects[i], stamp);
+    for (i = 0; i < n; i++)
+        stress_disown(p->heap, objects[i], stamp);
+    fpheap_pool_put_bulk(shared, objects, n);
+}
+
+/* Returns 0: a thread that is stopped has something of the pool. */
+static int
+end_pool(player *p)
+{
+    int error = p->pool == NULL ? 0 : fpheap_pool_destroy(p->pool, NULL);
+
+    if (error == 0)
+        p->pool = NULL;
+    else
+        CHECK_EQ(error, -EBUSY);
+    return error == 0;
+}
+
+static void
+make_and_end_a_pool(player *p)
+{
+    char             name[FPHEAP_NAME_BYTES];
+    fpheap_pool_desc desc;
+
+    if (!end_pool(p))
+        return;
+    snprintf(name, sizeof(name), "of %llu", (unsigned long long)p->owner);
+    memset(&desc, 0, sizeof(desc));
+    desc.name = name;
+    desc.size = 300;
+    p->pool   = fpheap_pool_create(p->heap, &desc);
+    if (p->pool == NULL)
+        return;
+    fpheap_pool_put(p->pool, fpheap_pool_get(p->pool));
+    end_pool(p);
+}
+
+static void
+make_shared(fpheap *heap)
+{
+    fpheap_pool_desc desc;
+
+    memset(&desc, 0, sizeof(desc));
+    desc.name = "shared";
+    desc.size = 200;
+    desc.max  = SHARED_MAX;
+    shared    = fpheap_pool_create(heap, &desc);
+    CHECK(shared != NULL);
+}
+
 static void
 make_and_end_a_heap(void)
 {
@@ -279,7 +345,11 @@ make_and_end_a_heap(void)
     CHECK_EQ(fpheap_destroy(heap), 0);
 }
 
-/* --- the operations of the victim ----------------------------------------- */
+/* --- the operations of the victim --------------------------------------------
+ *
+ * With magazines of 8 a few calls reach hits, exchanges, claims and giving back,
+ * with chunks of 64 KiB growth and shrinking.
+ */
 
 static void
 op_single(player *p)
@@ -347,6 +417,17 @@ op_look(player *p)
 }
 
 static void
+op_limits(player *p)
+{
+    fpheap_pool_stats stats;
+
+    fpheap_set_limit(p->heap, ARENA_CHUNKS * FPHEAP_CHUNK);
+    CHECK_EQ(fpheap_pool_set_max(shared, SHARED_MAX), 0);
+    fpheap_pool_stats_get(shared, &stats);
+    CHECK_LE(stats.claimed_objects, SHARED_MAX);
+}
+
+static void
 op_realloc(player *p)
 {
     void *object = fpheap_realloc(p->heap, NULL, 100);
@@ -373,7 +454,8 @@ static const operation operations[] = {
     {"trim", op_trim}, {"flush", op_flush},
     {"leave", op_leave}, {"reserve", op_reserve},
     {"stats", op_look}, {"realloc", op_realloc},
-    {"create and destroy", op_heap},
+    {"create and destroy", op_heap}, {"pool get and put", turn_pool},
+    {"pool create and destroy", make_and_end_a_pool}, {"limits", op_limits},
 };
 
 /* --- the others ----------------------------------------------------------- */
@@ -413,11 +495,20 @@ run_one(player *p, unsigned i)
     case 800:
         make_and_end_a_heap();
         break;
+    case 850:
+        if (i < 2000)       /* it may wait, for FPHEAP_GROWTH_WAIT_MS */
+            make_and_end_a_pool(p);
+        break;
+    case 900:
+        op_limits(p);
+        break;
     default:
         if (i % 4 == 0)
             turn_box(p);
         else if (i % 16 == 1)
             turn_bulk(p);
+        else if (i % 16 == 5)
+            turn_pool(p);
         else
             turn(p);
         break;
@@ -479,6 +570,7 @@ start_others(runner *r, pthread_t *thread, fpheap *heap)
 {
     unsigned i;
 
+    make_shared(heap);
     for (i = 0; i < OTHERS; i++) {
         memset(&r[i], 0, sizeof(r[i]));
         r[i].player.heap   = heap;
@@ -490,8 +582,9 @@ start_others(runner *r, pthread_t *thread, fpheap *heap)
     }
 }
 
+/* Nobody is in the heap after it, and no pool is left. */
 static void
-stop_others(runner *r, const pthread_t *thread)
+stop_others(runner *r, const pthread_t *thread, player *victim)
 {
     unsigned i;
 
@@ -500,6 +593,10 @@ stop_others(runner *r, const pthread_t *thread)
         sem_post(&r[i].go);
         stress_join(thread[i]);
     }
+    for (i = 0; i < OTHERS; i++)
+        CHECK(end_pool(&r[i].player));
+    CHECK(end_pool(victim));
+    CHECK_EQ(fpheap_pool_destroy(shared, NULL), 0);
 }
 
 /* --- stopping ----------------------------------------------------------------
@@ -704,7 +801,7 @@ a_thread_stopped_by_chance_delays_no_other(void **state)
     }
     __atomic_store_n(&v.quit, 1, __ATOMIC_RELAXED);
     stress_join(stopped);
-    stop_others(r, thread);
+    stop_others(r, thread, &v.player);
     report("by chance", &result, begin);
     close_pipes();
     close_heap(heap);
@@ -894,7 +991,7 @@ stop_at_chosen(int what, uint64_t stops, const char *how)
         if (n > longest[at])
             longest[at] = n;
     }
-    stop_others(r, thread);
+    stop_others(r, thread, &s.player);
     report(how, &result, begin);
     printf("  most of them in one run:");
     for (i = 0; i < STRESS_LEN(longest); i++)
