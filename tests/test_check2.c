@@ -268,6 +268,12 @@ a_pool_keeps_its_contents_and_has_bytes_behind_them(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+static void
+destruct_nothing(void *arg, void *object)
+{
+    (void)arg, (void)object;
+}
+
 static int
 construct_nothing(void *arg, void *object)
 {
@@ -294,6 +300,10 @@ a_scratch_pool_is_filled_and_has_no_constructor(void **state)
     desc.size = 100;
     desc.flags = FPHEAP_SCRATCH;
     desc.construct = construct_nothing;
+    assert_null(fpheap_pool_create(heap, &desc));
+    assert_int_equal(errno, EINVAL);
+    desc.construct = NULL;
+    desc.destruct = destruct_nothing;
     assert_null(fpheap_pool_create(heap, &desc));
     assert_int_equal(errno, EINVAL);
     expect_silence();
@@ -425,6 +435,97 @@ a_magazine_is_verified_when_it_is_loaded(void **state)
     expect_silence();
 }
 
+/* Each word of a bin, and each thing that a slot may have. */
+static void
+whatever_was_overwritten_in_a_magazine_is_told(void **state)
+{
+    fpheap       *heap = test_heap_over(&provider);
+    void         *live = fpheap_alloc(heap, 100);
+    void         *other = fpheap_alloc(heap, 200);
+    unsigned      k = fph_class_of(100);
+    fpheap_cache *cache = fpheap_self(heap);
+    fph_bin      *bin = &cache->bins[k];
+    fph_bin       usual;
+    unsigned      what;
+
+    (void)state;
+    fpheap_free(heap, other);
+    fpheap_free(heap, fpheap_alloc(heap, 100));
+    usual = *bin;
+    for (what = 0; what < 6; what++) {
+        void *slot = usual.base[0];
+
+        switch (what) {
+        case 0: bin->top = bin->base - 1; break;
+        case 1: bin->top = bin->limit + 1; break;
+        case 2: bin->next = live; break;
+        case 3: bin->base[0] = live; break;
+        case 4: bin->base[0] = &usual; break;
+        default: bin->base[0] = other; break;
+        }
+        fph_verify_bin(cache, k);
+        EXPECT_PANIC("a magazine was overwritten");
+        *bin = usual;
+        bin->base[0] = slot;
+        fph_verify_bin(cache, k);
+        expect_silence();
+    }
+    fpheap_free(heap, live);
+    fpheap_flush(heap);
+    fph_verify_bin(cache, k);
+    fph_verify_bin(NULL, k);
+    expect_silence();
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_bit_above_a_slabs_last_object_is_told(void **state)
+{
+    fpheap   *heap = test_heap_over(&provider);
+    void     *object = fpheap_alloc(heap, 5000);
+    fph_slab *slab = slab_of(heap, object);
+    unsigned  count = fph_info_count(slab->info);
+
+    (void)state;
+    assert_true(count % 64 != 0);
+    fph_verify_slab(slab);
+    expect_silence();
+    slab->bits[count / 64] ^= (uint64_t)1 << count % 64;
+    fph_verify_slab(slab);
+    EXPECT_PANIC("the record of a slab was overwritten");
+    slab->bits[count / 64] ^= (uint64_t)1 << count % 64;
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_second_heaps_state_leads_to_it(void **state)
+{
+    static test_provider second_provider;
+    fpheap *heap = test_heap_over(&provider);
+    fpheap *second = test_heap_over(&second_provider);
+
+    (void)state;
+    assert_ptr_equal(fph_heap_of(heap->state), heap);
+    assert_ptr_equal(fph_heap_of(second->state), second);
+    TEST_DESTROY_OVER(second, &second_provider);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+an_aligned_object_that_cannot_be_had_has_no_bytes_behind_it(void **state)
+{
+    fpheap *heap = test_heap_within(&provider, 4 * FPHEAP_CHUNK);
+
+    (void)state;
+    while (fpheap_aligned_alloc(heap, 64, 100000) != NULL)
+        ;
+    assert_int_equal(errno, ENOMEM);
+    expect_silence();
+    assert_int_equal(fpheap_destroy_forced(heap), 0);
+    expect_silence();
+}
+
 static void
 destroy_verifies_the_whole_heap(void **state)
 {
@@ -454,6 +555,11 @@ main(void)
         cmocka_unit_test(bytes_of_ones_own_are_written_without_a_word),
         cmocka_unit_test(a_slabs_record_is_verified_when_objects_are_claimed),
         cmocka_unit_test(a_magazine_is_verified_when_it_is_loaded),
+        cmocka_unit_test(whatever_was_overwritten_in_a_magazine_is_told),
+        cmocka_unit_test(a_bit_above_a_slabs_last_object_is_told),
+        cmocka_unit_test(a_second_heaps_state_leads_to_it),
+        cmocka_unit_test(
+            an_aligned_object_that_cannot_be_had_has_no_bytes_behind_it),
         cmocka_unit_test(destroy_verifies_the_whole_heap)
     };
     int failed = level_1();
