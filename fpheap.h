@@ -70,7 +70,8 @@
  * while it is in the provider's callback, or takes parked objects back instead:
  * who needs new memory at that moment waits for it, FPHEAP_GROWTH_WAIT_MS at
  * most, and then does so as well.  Who would fail for lack of memory while
- * another thread just moves what is free waits for it, as long at most.
+ * another thread just moves what is free waits for it, as long at most; what a
+ * bulk has gathered is not free, even if the bulk fails in the end.
  *
  * After fork() the child has one thread and may go on using the heap with it.
  * What the other threads had parked or were just moving is lost to the child.
@@ -930,7 +931,8 @@ FPH_INLINE void fpheap_free_sized(fpheap *heap, void *object, size_t size);
  * n        number of objects; 0 succeeds and does nothing
  *
  * Returns  0
- * Errors   a negative errno as fpheap_alloc's; nothing was taken.
+ * Errors   a negative errno as fpheap_alloc's; nothing was taken, but others had
+ *          to do without what it had gathered until then.
  * Threads  Any.
  * Blocks   As fpheap_alloc.
  * Cost     Hit: n loads and stores.  Miss: whole magazines, then O(n).
@@ -5675,7 +5677,7 @@ fph_reclaim(fpheap *heap, int node)
 #define FPH_RETRIES 2
 
 typedef struct fph_search {
-    unsigned steps;
+    unsigned steps;            /* taken back, 1; exchanged at the limit, 2 */
     int      refused;          /* a negative errno: memory would not help */
     int      error;            /* 0 or a negative errno */
     uint64_t growths;          /* before the last look; 0: before the first */
@@ -6632,16 +6634,13 @@ fph_bulk_from(fpheap *heap, unsigned bin, const fph_want *want)
         cache = NULL;
     if (cache != NULL && fph_bulk_from_two(cache, bin, want))
         return 0;
-    do {
-        while (rc == 0
-               && batch.objects + fph_parked(cache, bin) < want->n)
-            rc = fph_batch_add(heap, &batch, want->n - batch.objects
-                                             - fph_parked(cache, bin));
-        if (rc == 0 && cache != NULL) {
-            fph_batch_push(&batch, fph_bin_spare(cache, bin, NULL));
-            fph_batch_push(&batch, fph_bin_unload(cache, bin));
-        }
-    } while (rc == 0 && batch.objects < want->n);
+    while (rc == 0 && batch.objects + fph_parked(cache, bin) < want->n)
+        rc = fph_batch_add(heap, &batch, want->n - batch.objects
+                                         - fph_parked(cache, bin));
+    if (rc == 0 && cache != NULL) {
+        fph_batch_push(&batch, fph_bin_spare(cache, bin, NULL));
+        fph_batch_push(&batch, fph_bin_unload(cache, bin));
+    }
     if (rc == 0)
         fph_batch_take(heap, &batch, want->objects, want->n);
     fph_batch_end(heap, &batch, rc == 0 ? cache : NULL);
