@@ -11,6 +11,7 @@
 
 #include <pthread.h>
 #include <semaphore.h>
+#include <sys/resource.h>
 
 static test_provider provider;
 
@@ -1382,6 +1383,79 @@ the_mmap_provider_has_flags_and_refuses_others(void **state)
     }
 }
 
+/* --- the process's own limit ---------------------------------------------- */
+
+static size_t
+mapped_bytes(void)
+{
+    FILE         *in    = fopen("/proc/self/statm", "r");
+    unsigned long pages = 0;
+
+    if (in == NULL)
+        return 0;
+    if (fscanf(in, "%lu", &pages) != 1)
+        pages = 0;
+    fclose(in);
+    return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Let the process map so many bytes more than it has.  Returns 0 where the
+ * system does not keep to it, as an emulator may not. */
+static int
+allow_more(size_t bytes, struct rlimit *was)
+{
+    struct rlimit limit;
+    void         *map;
+
+    assert_int_equal(getrlimit(RLIMIT_AS, was), 0);
+    limit = *was;
+    limit.rlim_cur = mapped_bytes() + bytes;
+    assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
+    map = mmap(NULL, 2 * bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (map == MAP_FAILED)
+        return 1;
+    munmap(map, 2 * bytes);
+    assert_int_equal(setrlimit(RLIMIT_AS, was), 0);
+    return 0;
+}
+
+static void
+what_the_process_may_not_map_is_enomem_until_it_may(void **state)
+{
+    static void  *objects[1000];
+    fpheap       *heap = fpheap_create("limited", NULL);
+    unsigned      n    = 0;
+    struct rlimit was;
+    unsigned      i;
+
+    (void)state;
+    assert_non_null(heap);
+    if (!allow_more(32 * TEST_MIB, &was)) {
+        assert_int_equal(fpheap_destroy(heap), 0);
+        skip();
+    }
+    errno = 0;
+    while (n < TEST_COUNT(objects)
+           && (objects[n] = fpheap_alloc(heap, 100000)) != NULL)
+        n++;
+    assert_int_equal(errno, ENOMEM);
+    assert_true(n > 100 && n < TEST_COUNT(objects));
+    assert_int_equal(fpheap_reserve(heap, 64 * TEST_MIB, 0), -ENOMEM);
+    assert_null(fpheap_alloc(heap, 64 * TEST_MIB));
+    TEST_CHECK_LIVE(heap, n);
+    /* What is there goes round, all of it. */
+    for (i = 0; i < n; i++)
+        memset(objects[i], (int)i, 100000);
+    fpheap_free_bulk(heap, objects, n / 2);
+    assert_int_equal(fpheap_alloc_bulk(heap, 100000, objects, n / 2), 0);
+    TEST_CHECK_LIVE(heap, n);
+    assert_int_equal(setrlimit(RLIMIT_AS, &was), 0);
+    assert_non_null(objects[n] = fpheap_alloc(heap, 64 * TEST_MIB));
+    fpheap_free_bulk(heap, objects, n + 1);
+    assert_true(fpheap_trim(heap) >= 64 * TEST_MIB);
+    TEST_DESTROY(heap);
+}
+
 static void
 a_buffer_is_handed_out_once_and_comes_back(void **state)
 {
@@ -1487,6 +1561,7 @@ main(void)
         cmocka_unit_test(get_is_asked_for_whole_aligned_chunks),
         cmocka_unit_test(a_step_that_is_too_large_is_asked_for_in_less),
         cmocka_unit_test(the_mmap_provider_has_flags_and_refuses_others),
+        cmocka_unit_test(what_the_process_may_not_map_is_enomem_until_it_may),
         cmocka_unit_test(a_buffer_is_handed_out_once_and_comes_back),
         cmocka_unit_test(a_buffer_that_is_too_short_is_refused)
     };
