@@ -1792,8 +1792,9 @@ fph_head_is_shared(const void *object)
 
 #if FPHEAP_CHECK
 /* The mark of an address, if a look at heap->known[] finds it and there is
- * nothing else to look at; NULL: look slowly.  That the address is in the chunk and a multiple of 16 is one test:
- * the lowest bits of the offset are rotated to its top. */
+ * nothing else to look at; NULL: look slowly.  That the address is in the chunk
+ * and a multiple of 16 is one test: the lowest bits of the offset are rotated
+ * to its top. */
 FPH_INLINE fph_mark *
 fph_mark_find(const fpheap *heap, const void *object)
 {
