@@ -11,7 +11,7 @@ longer than usual, kills it.  A program that has killed another mutant of the
 function comes first.  Weakened orders also meet ThreadSanitizer.
 
 What survives is compiled with -O1.  If no program's code is another then, it is
-no mutant.  All others must be argued in tests/mutants.txt:
+no mutant.  Others must be argued in tests/mutants.txt:
 
     FUNCTION: LINE => LINE
         why no test can tell
@@ -252,19 +252,19 @@ class Program:
             sys.exit(f"mutants: {self.name} fails with the header as it is")
         self.seconds = time.monotonic() - began
 
-    def kills(self, mutant):
+    def sees(self, mutant):
+        """Whether its settings leave the mutant's line in."""
+        return not mutant.conditional or self.preprocessed() != self.text
+
+    def kills(self):
         """Whether it notices the mutant in WHERE; None: that does not
         compile."""
-        if mutant.conditional and self.preprocessed() == self.text:
-            return False
         if not self.build():
             return None
         return not self.passes(5 + 5 * self.seconds)
 
     def has_same_code(self, usual):
         """Whether -O1 makes the same of it as of the header as it is."""
-        if self.preprocessed() == self.text:
-            return True
         if self.code is None:
             mutant = read(MUTANT)
             write(MUTANT, usual)
@@ -277,7 +277,8 @@ class Program:
 PROGRAMS = [
     Program("test_bulk"), Program("test_regressions"), Program("test_misuse"),
     Program("test_nodes"), Program("test_invariants"), Program("test_check"),
-    Program("test_check2"), Program("test_pool_check"), Program("test_rare"),
+    Program("test_check2"), Program("test_sites"), Program("test_pool_check"),
+    Program("test_rare"),
     Program("test_small"), Program("test_pools"), Program("test_headers"),
     Program("test_stats"), Program("fuzz_api"), Program("fuzz_config"),
     Program("test_schedules"),
@@ -306,11 +307,15 @@ class Trial:
                       key=lambda p: (-kills[p.name], p.seconds))
 
     def fate(self, mutant):
-        """killed by a program, broken, same code, argued or survived"""
+        """killed by a program, broken (it does not compile), unseen (by the
+        settings of the programs), argued, same code, or survived"""
         write(MUTANT, mutant.apply(self.source))
-        programs = self.order(mutant)
-        for program in programs:
-            killed = program.kills(mutant)
+        seen = []
+        for program in self.order(mutant):
+            if not program.sees(mutant):
+                continue
+            seen.append(program)
+            killed = program.kills()
             if killed is None:
                 return "broken", ""
             if killed:
@@ -318,7 +323,9 @@ class Trial:
                 return "killed", f" by {program.name}"
         if {mutant.argument(), mutant.function + ": *"} & self.argued:
             return "argued", ""
-        if all(program.has_same_code(self.source) for program in programs):
+        if not seen:
+            return "unseen", ""
+        if all(program.has_same_code(self.source) for program in seen):
             return "same code", ""
         return "survived", ""
 
