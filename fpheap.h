@@ -345,11 +345,12 @@ chunk's bytes"
 #  error "fpheap: FPHEAP_CHECK must be in 0..2"
 #endif
 
-/* FPHEAP_SITES (LAYOUT) - 1: who allocates each live object is known by file and
- * line.  The messages of FPHEAP_CHECK, which this needs, say so, and fpheap_dump
- * and an fpheap_destroy that finds live objects list them by these sites, most
- * bytes first.  The functions that allocate are macros of the same names then.
- * Default 0.  Price: 2 bytes for each 16 of memory, and slow calls. */
+/* FPHEAP_SITES (LAYOUT) - 1: who allocates each live object is known by file
+ * and line.  The messages of FPHEAP_CHECK, which this needs, say so, and
+ * fpheap_dump and an fpheap_destroy that finds live objects list them by these
+ * sites, most bytes first.  The functions that allocate are macros of the same
+ * names then.  Default 0.  Price: 2 bytes for each 16 of memory, and slow
+ * calls. */
 #ifndef FPHEAP_SITES
 #  define FPHEAP_SITES 0
 #endif
@@ -358,6 +359,29 @@ chunk's bytes"
 #endif
 #if FPHEAP_SITES && !FPHEAP_CHECK
 #  error "fpheap: FPHEAP_SITES needs FPHEAP_CHECK 1 or 2"
+#endif
+
+/* FPHEAP_TOOL (LAYOUT) - a tool that is told which objects are live, whatever
+ * the memory: 1 AddressSanitizer, 2 MemorySanitizer, 3 Valgrind, whose headers
+ * this needs; 0 none.  Default: the sanitizer that the file is compiled for, or
+ * 0.  The objects of a pool, which keep their contents, may be used when they
+ * are free, unless it says FPHEAP_SCRATCH.  Price: slow calls. */
+#ifndef FPHEAP_TOOL
+#  if defined(__SANITIZE_ADDRESS__)
+#    define FPHEAP_TOOL 1
+#  elif defined(__has_feature)
+#    if __has_feature(address_sanitizer)
+#      define FPHEAP_TOOL 1
+#    elif __has_feature(memory_sanitizer)
+#      define FPHEAP_TOOL 2
+#    endif
+#  endif
+#endif
+#ifndef FPHEAP_TOOL
+#  define FPHEAP_TOOL 0
+#endif
+#if FPHEAP_TOOL < 0 || FPHEAP_TOOL > 3
+#  error "fpheap: FPHEAP_TOOL must be in 0..3"
 #endif
 
 /* FPHEAP_REPORT(line) - what to do with each line about objects that are live
@@ -383,11 +407,11 @@ chunk's bytes"
 /* The LAYOUT settings are part of the names that the fast path refers to, so a
  * file compiled with other settings does not link.  The first number is that of
  * the layout itself. */
-#define FPH_NAME_(f, c, p, k, m, n, h, q, t, g, x, s) \
+#define FPH_NAME_(f, c, p, k, m, n, h, q, t, g, x, s, w) \
     f##_v2_chunk##c##_pages##p##_class##k##_mag##m##_nodes##n##_heaps##h\
-##_pools##q##_st##t##_tags##g##_check##x##_sites##s
-#define FPH_NAME(f, c, p, k, m, n, h, q, t, g, x, s) \
-    FPH_NAME_(f, c, p, k, m, n, h, q, t, g, x, s)
+##_pools##q##_st##t##_tags##g##_check##x##_sites##s##_tool##w
+#define FPH_NAME(f, c, p, k, m, n, h, q, t, g, x, s, w) \
+    FPH_NAME_(f, c, p, k, m, n, h, q, t, g, x, s, w)
 #if FPHEAP_HEADER
 #  define FPH_TAGS FPHEAP_TAGS
 #else
@@ -400,13 +424,14 @@ chunk's bytes"
 #else
 #  define FPH_PAGES 64
 #endif
+#define FPH_WATCHED (FPHEAP_CHECK || FPHEAP_TOOL) /* no call goes unnoticed */
 #define FPH_TEXT_(x) #x
 #define FPH_TEXT(x)  FPH_TEXT_(x)
 #define FPH_LAYOUT(f)                                                      \
     FPH_NAME(f, FPHEAP_CHUNK_SHIFT, FPH_PAGES, FPHEAP_CLASS_BITS,          \
              FPHEAP_MAGAZINE, FPHEAP_MAX_NODES, FPHEAP_MAX_HEAPS,          \
              FPHEAP_MAX_POOLS, FPHEAP_NO_THREADS, FPH_TAGS, FPHEAP_CHECK,  \
-             FPHEAP_SITES)
+             FPHEAP_SITES, FPHEAP_TOOL)
 #define fph_table           FPH_LAYOUT(fph_table)
 #define fph_alloc_miss      FPH_LAYOUT(fph_alloc_miss)
 #define fph_free_miss       FPH_LAYOUT(fph_free_miss)
@@ -415,7 +440,7 @@ chunk's bytes"
 #define fph_pool_get_miss   FPH_LAYOUT(fph_pool_get_miss)
 #define fph_pool_bulk_miss  FPH_LAYOUT(fph_pool_bulk_miss)
 #define fph_unref_last      FPH_LAYOUT(fph_unref_last)
-#if FPHEAP_CHECK
+#if FPH_WATCHED
 #  define fph_live_begin_slow FPH_LAYOUT(fph_live_begin_slow)
 #  define fph_live_end_slow   FPH_LAYOUT(fph_live_end_slow)
 #endif
@@ -560,8 +585,9 @@ typedef struct fpheap_class_stats {
 #define FPHEAP_PAGE_ISOLATED 4u /* whole pages: not the rest of the one that has
                                    a chunk's header */
 #define FPHEAP_SCRATCH       8u /* contents need not stay from put to get, so
-                                   FPHEAP_CHECK 2 may fill free objects; not
-                                   with construct or destruct */
+                                   FPHEAP_CHECK 2 may fill free objects, and
+                                   FPHEAP_TOOL forbid their use; not with
+                                   construct or destruct */
 
 /* What fpheap_pool_create makes.  All zero but for name and size is a pool of
  * any number of objects without constructor. */
@@ -633,7 +659,7 @@ typedef struct fpheap_object {
 #define FPH_CLASS_BASE   (4 + FPHEAP_CLASS_BITS) /* below 1 << it: 16 B steps */
 #define FPH_CLASS_TOP    (FPHEAP_PAGE_SHIFT + 3) /* largest class: 8 pages */
 #define FPH_CLASS_MAX    ((size_t)1 << FPH_CLASS_TOP)
-#define FPH_TAIL         (FPHEAP_CHECK > 1) /* bytes behind an object, at least */
+#define FPH_TAIL         (FPHEAP_CHECK > 1) /* least bytes behind an object */
 #define FPH_SIZED_MAX    (FPH_CLASS_MAX - FPH_HEAD - FPH_TAIL)
 #define FPH_SIZES        (1 + ((FPH_CLASS_TOP - FPH_CLASS_BASE + 1) \
                                << FPHEAP_CLASS_BITS))
@@ -715,7 +741,7 @@ typedef struct fph_entry {
     fph_bin *local;
 } fph_entry;
 
-#if FPHEAP_CHECK
+#if FPH_WATCHED
 /* Says of 16 bytes whether a live object starts there, MISUSE: 0, or 1 + its
  * class; or FPH_FILLED, a free one that is filled. */
 #  if FPH_CLASSES < 254
@@ -724,6 +750,9 @@ typedef uint8_t fph_mark;
 typedef uint16_t fph_mark;
 #  endif
 #  define FPH_FILLED (FPHEAP_CHECK > 1 ? (fph_mark)-1 : (fph_mark)0)
+#endif
+
+#if FPHEAP_CHECK
 
 /* The marks of an open chunk. */
 typedef struct fph_life {
@@ -1523,7 +1552,7 @@ FPHEAP_API void  fph_free_bulk_miss(fpheap *heap, void *const *objects,
 FPHEAP_API void *fph_pool_get_miss(fpheap_pool *pool);
 FPHEAP_API int   fph_pool_bulk_miss(fpheap_pool *pool, void **objects,
                                     unsigned n);
-#if FPHEAP_CHECK
+#if FPH_WATCHED
 FPHEAP_API void  fph_live_begin_slow(fpheap *heap, void *object, size_t size,
                                      unsigned klass);
 FPHEAP_API int   fph_live_end_slow(fpheap *heap, void *object, unsigned klass);
@@ -1790,11 +1819,10 @@ fph_head_is_shared(const void *object)
 
 /* --- who is live ---------------------------------------------------------- */
 
-#if FPHEAP_CHECK
-/* The mark of an address, if a look at heap->known[] finds it and there is
- * nothing else to look at; NULL: look slowly.  That the address is in the chunk
- * and a multiple of 16 is one test: the lowest bits of the offset are rotated
- * to its top. */
+#if FPHEAP_CHECK == 1 && !FPHEAP_SITES && !FPHEAP_TOOL
+/* The mark of an address, if a look at heap->known[] finds it; NULL: look
+ * slowly.  That the address is in the chunk and a multiple of 16 is one test:
+ * the lowest bits of the offset are rotated to its top. */
 FPH_INLINE fph_mark *
 fph_mark_find(const fpheap *heap, const void *object)
 {
@@ -1804,12 +1832,14 @@ fph_mark_find(const fpheap *heap, const void *object)
     uintptr_t offset = at - (uintptr_t)FPH_LOAD(&life->base, RELAXED);
 
     offset = offset >> 4 | offset << (sizeof offset * 8 - 4);
-    return FPH_LIKELY(offset < FPHEAP_CHUNK / 16 && FPHEAP_CHECK == 1
-                      && !FPHEAP_SITES)
-         ? &life->mark[offset] : NULL;
+    return FPH_LIKELY(offset < FPHEAP_CHUNK / 16) ? &life->mark[offset] : NULL;
 }
+#else
+#  define fph_mark_find(heap, object) ((fph_mark *)NULL) /* there is more */
+#endif
 
-/* n objects of a class, of which size bytes were asked for, begin to be live. */
+#if FPH_WATCHED
+/* n objects of a class begin to be live; size bytes of each were asked for. */
 FPH_INLINE void
 fph_live_begin(fpheap *heap, void *const *objects, unsigned n, size_t size,
                unsigned klass)
@@ -1954,7 +1984,7 @@ FPH_INLINE void
 fph_free_bulk_sized(fpheap *heap, fph_bin *bins, void *const *objects,
                     unsigned n, size_t size)
 {
-#if FPHEAP_CHECK
+#if FPH_WATCHED
     for (; n > 0; n--, objects++)
         if (fph_live_end(heap, *objects, fph_class_said(size)))
             fph_free_sized(heap, bins, *objects, size);
@@ -2103,7 +2133,7 @@ fpheap_pool_get_bulk(fpheap_pool *pool, void **objects, unsigned n)
 FPH_INLINE void
 fpheap_pool_put_bulk(fpheap_pool *pool, void *const *objects, unsigned n)
 {
-#if FPHEAP_CHECK
+#if FPH_WATCHED
     for (; n > 0; n--)
         fpheap_pool_put(pool, *objects++);
 #else
@@ -2199,6 +2229,13 @@ fpheap_unref(fpheap *heap, void *object)
  */
 #include <errno.h>
 #include <string.h>
+#if FPHEAP_TOOL == 1
+#  include <sanitizer/asan_interface.h>
+#elif FPHEAP_TOOL == 2
+#  include <sanitizer/msan_interface.h>
+#elif FPHEAP_TOOL == 3
+#  include <valgrind/memcheck.h>
+#endif
 #if !FPHEAP_NO_OS
 #  include <signal.h>
 #  include <stdlib.h>
@@ -2588,6 +2625,32 @@ fph_map_advise(void *base, size_t bytes, int thp)
     (void)base, (void)bytes, (void)thp;
     return FPHEAP_BACKING_PAGES;
 }
+#endif
+
+/* What a tool is told: that bytes may be used, and not; that an object begins,
+ * is resized in place, and ends. */
+#if FPHEAP_TOOL == 1
+#  define FPH_TOOL_ALLOW(at, bytes)    __asan_unpoison_memory_region(at, bytes)
+#  define FPH_TOOL_FORBID(at, bytes)   __asan_poison_memory_region(at, bytes)
+#  define FPH_TOOL_BEGIN(at, bytes)    __asan_unpoison_memory_region(at, bytes)
+#  define FPH_TOOL_RESIZE(at, old, to) ((void)(old))
+#  define FPH_TOOL_END(at)             ((void)0)
+#elif FPHEAP_TOOL == 2
+#  define FPH_TOOL_ALLOW(at, bytes)    __msan_unpoison(at, bytes)
+#  define FPH_TOOL_FORBID(at, bytes)   __msan_allocated_memory(at, bytes)
+#  define FPH_TOOL_BEGIN(at, bytes)    __msan_allocated_memory(at, bytes)
+#  define FPH_TOOL_RESIZE(at, old, to) ((void)(old))
+#  define FPH_TOOL_END(at)             ((void)0)
+#elif FPHEAP_TOOL == 3
+#  define FPH_TOOL_ALLOW(at, bytes)    VALGRIND_MAKE_MEM_DEFINED(at, bytes)
+#  define FPH_TOOL_FORBID(at, bytes)   VALGRIND_MAKE_MEM_NOACCESS(at, bytes)
+#  define FPH_TOOL_BEGIN(at, bytes) \
+      VALGRIND_MALLOCLIKE_BLOCK(at, bytes, 0, 0)
+#  define FPH_TOOL_RESIZE(at, old, to) \
+      VALGRIND_RESIZEINPLACE_BLOCK(at, old, to, 0)
+#  define FPH_TOOL_END(at)             VALGRIND_FREELIKE_BLOCK(at, 0)
+#else
+#  define FPH_TOOL_ALLOW(at, bytes)    ((void)0)
 #endif
 
 #define FPH_STATIC_ASSERT(name, condition) \
@@ -4622,6 +4685,7 @@ fph_slab_retire(fph_state *state, fph_slab *slab)
         fph_pool_destruct(pool, slab, fph_info_count(info));
     }
     fph_slab_wipe(state, slab);
+    FPH_TOOL_ALLOW(slab->base, (size_t)fph_info_count(info) * slab->size);
     fph_store_relaxed(&slab->info, 0);
     for (i = slab->page; i < slab->page + pages; i++) {
         FPH_STORE(&chunk->first[i], (uint8_t)i, RELAXED);
@@ -6196,6 +6260,8 @@ fph_large_end(fph_slab *record, uint64_t info)
     unsigned   held  = (unsigned)pages;
     unsigned   i;
 
+    FPH_TOOL_ALLOW(record->base, (size_t)(pages - fph_info_bin(info))
+                                 << FPHEAP_PAGE_SHIFT);
     if (fph_is_huge(info)) {
         size_t tails = (size_t)(pages / FPH_PAGES);
         size_t t;
@@ -6693,7 +6759,7 @@ fph_free_run(fpheap *heap, void *const *objects, unsigned n)
 {
     fph_bin *bins = fph_entry_of(heap)->bins;
 
-    if (!FPHEAP_CHECK && ((uintptr_t)objects[0] & FPH_CHUNK_MASK) != 0) {
+    if (!FPH_WATCHED && ((uintptr_t)objects[0] & FPH_CHUNK_MASK) != 0) {
         unsigned place = fph_place_of(objects[0]);
 
         if (place < heap->places) {
@@ -7384,14 +7450,17 @@ fph_regions_end(fpheap *heap)
         fph_region *region = fph_region_at(state, i);
 
         if (region != NULL && !region->pinned
-            && fph_load_relaxed(&region->used))
+            && fph_load_relaxed(&region->used)) {
+            FPH_TOOL_ALLOW(region->raw.base, region->raw.bytes);
             fph_provider_put(heap, &region->raw);
+        }
     }
     heap->state = NULL;
     while (pin != NULL) {
         fpheap_region raw = pin->raw;
 
         pin = pin->next;
+        FPH_TOOL_ALLOW(raw.base, raw.bytes);
         fph_provider_put(heap, &raw);
     }
 }
@@ -7899,7 +7968,8 @@ fpheap_config_string(void)
            " FPHEAP_HEADER=" FPH_TEXT(FPHEAP_HEADER)
            " FPHEAP_TAGS=" FPH_TEXT(FPHEAP_TAGS)
            " FPHEAP_CHECK=" FPH_TEXT(FPHEAP_CHECK)
-           " FPHEAP_SITES=" FPH_TEXT(FPHEAP_SITES);
+           " FPHEAP_SITES=" FPH_TEXT(FPHEAP_SITES)
+           " FPHEAP_TOOL=" FPH_TEXT(FPHEAP_TOOL);
 }
 
 /* [HEADER] =================================================================
@@ -8989,6 +9059,74 @@ fph_live_check(fpheap *heap, const void *object)
     return fph_live_mark(heap, object, FPH_ANY_CLASS) != NULL;
 }
 
+#endif
+
+#if FPHEAP_CHECK > 1 || FPHEAP_TOOL
+/* Of a live object, the bytes that it has room for. */
+static size_t
+fph_room_of(const fpheap *heap, const void *object)
+{
+    return fph_info_bytes(heap->state, fph_info_of(heap->state, object));
+}
+
+/* Whether free objects of a class keep their contents. */
+static int
+fph_keeps(const fpheap *heap, unsigned klass)
+{
+    const fpheap_pool *pool = fph_bin_pool(heap->state, klass);
+
+    return pool != NULL && (pool->flags & FPHEAP_SCRATCH) == 0;
+}
+#endif
+
+#if FPHEAP_TOOL
+/* --- tools ---------------------------------------------------------------- */
+
+/* An object of a class is live: its bytes may be used, those behind not. */
+static void
+fph_tool_live(const fpheap *heap, void *object, unsigned klass)
+{
+    size_t tail  = fph_tail_of(heap->state, object);
+    size_t bytes = fph_room_of(heap, object) - tail;
+
+    if (!fph_keeps(heap, klass))
+        FPH_TOOL_BEGIN(object, bytes);
+    FPH_TOOL_FORBID((char *)object + bytes, tail);
+}
+
+/* A live object of `bytes` has another size. */
+FPH_UNUSED static void
+fph_tool_move(const fpheap *heap, void *object, size_t bytes)
+{
+    size_t tail = fph_tail_of(heap->state, object);
+    size_t room = fph_room_of(heap, object);
+
+    FPH_TOOL_RESIZE(object, bytes, room - tail);
+    FPH_TOOL_FORBID((char *)object + room - tail, tail);
+}
+
+/* An object is freed, if the pointer is to one that can be. */
+static void
+fph_tool_free(fpheap *heap, void *object)
+{
+    uint64_t info;
+
+    if (object == NULL || fpheap_base_of(heap, object) != object
+        || fph_head_is_shared(object))
+        return;
+    info = fph_info_of(heap->state, object);
+    if (fph_info_kind(info) == FPH_SLAB
+        && fph_keeps(heap, fph_info_bin(info) % FPH_CLASSES))
+        return;
+    FPH_TOOL_END(object);
+    FPH_TOOL_FORBID(object, fph_info_bytes(heap->state, info));
+}
+#else
+#  define fph_tool_live(heap, object, klass) ((void)0)
+#  define fph_tool_move(heap, object, bytes) ((void)(bytes))
+#  define fph_tool_free(heap, object)        ((void)0)
+#endif
+
 #if FPHEAP_CHECK > 1
 /* --- bytes that nobody may write ------------------------------------------ */
 
@@ -8997,6 +9135,7 @@ fph_live_check(fpheap *heap, const void *object)
 static void
 fph_fill(void *object, size_t from, size_t to)
 {
+    FPH_TOOL_ALLOW((char *)object + from, to - from);
     memset((char *)object + from, FPH_FILL, to - from);
 }
 
@@ -9010,6 +9149,7 @@ fph_fill_verify(const fpheap *heap, const char *call, const void *object,
     size_t               i  = from;
     fph_text             text;
 
+    FPH_TOOL_ALLOW(at + from, to - from);
     while (i < to && at[i] == FPH_FILL)
         i++;
     if (i == to)
@@ -9024,13 +9164,6 @@ fph_fill_verify(const fpheap *heap, const char *call, const void *object,
     fph_text_add(&text, " bytes");
     fph_text_origin(&text, heap, object);
     FPHEAP_PANIC(text.at);
-}
-
-/* Of a live object, the bytes that it has room for. */
-static size_t
-fph_room_of(const fpheap *heap, const void *object)
-{
-    return fph_info_bytes(heap->state, fph_info_of(heap->state, object));
 }
 
 static uint32_t *
@@ -9081,24 +9214,25 @@ fph_tail_begin(fpheap *heap, void *object, size_t size, unsigned mark)
 static void
 fph_tail_move(fpheap *heap, void *object, size_t size)
 {
+    size_t old;
+
     if (object == NULL)
         return;
+    old = fpheap_usable_size(heap, object);
     fph_tail_verify(heap, "realloc", object);
     fph_site_count(heap, object, -1);
     fph_tail_set(heap, object, size);
     fph_site_count(heap, object, 1);
+    fph_tool_move(heap, object, old);
 }
 
 /* An object of a class is freed.  Returns the mark that it has then. */
 static fph_mark
 fph_tail_end(fpheap *heap, void *object, unsigned klass)
 {
-    const fpheap_pool *pool = fph_bin_pool(heap->state, klass);
-
     fph_tail_verify(heap, "free", object);
     *fph_tail_at(heap->state, object) = 0;
-    if (klass == 0
-        || (pool != NULL && (pool->flags & FPHEAP_SCRATCH) == 0))
+    if (klass == 0 || fph_keeps(heap, klass))
         return 0;
     fph_fill(object, 0, fph_room_of(heap, object));
     return FPH_FILLED;
@@ -9182,10 +9316,11 @@ fph_verify_bin(const fpheap_cache *cache, unsigned number)
 #  define fph_tail_end(heap, object, klass)        ((fph_mark)0)
 #endif
 
+#if FPHEAP_CHECK
 /* --- begin and end -------------------------------------------------------- */
 
-FPH_NOINLINE FPHEAP_API void
-fph_live_begin_slow(fpheap *heap, void *object, size_t size, unsigned klass)
+static void
+fph_mark_begin(fpheap *heap, void *object, size_t size, unsigned klass)
 {
     fph_mark *mark = fph_mark_of(heap, object);
 
@@ -9197,8 +9332,8 @@ fph_live_begin_slow(fpheap *heap, void *object, size_t size, unsigned klass)
     FPH_STORE(mark, (fph_mark)(1 + klass), RELAXED);
 }
 
-FPH_NOINLINE FPHEAP_API int
-fph_live_end_slow(fpheap *heap, void *object, unsigned klass)
+static int
+fph_mark_end(fpheap *heap, void *object, unsigned klass)
 {
     fph_mark *mark = object == NULL ? NULL
                                     : fph_live_mark(heap, object, klass);
@@ -9211,6 +9346,27 @@ fph_live_end_slow(fpheap *heap, void *object, unsigned klass)
     }
     fph_site_count(heap, object, -1);
     FPH_STORE(mark, fph_tail_end(heap, object, *mark - 1u), RELAXED);
+    return 1;
+}
+#else
+#  define fph_mark_begin(heap, object, size, klass) ((void)(size))
+#  define fph_mark_end(heap, object, klass)         ((void)(klass), 1)
+#endif
+
+#if FPH_WATCHED
+FPH_NOINLINE FPHEAP_API void
+fph_live_begin_slow(fpheap *heap, void *object, size_t size, unsigned klass)
+{
+    fph_mark_begin(heap, object, size, klass);
+    fph_tool_live(heap, object, klass);
+}
+
+FPH_NOINLINE FPHEAP_API int
+fph_live_end_slow(fpheap *heap, void *object, unsigned klass)
+{
+    if (!fph_mark_end(heap, object, klass))
+        return 0;
+    fph_tool_free(heap, object);
     return 1;
 }
 #endif

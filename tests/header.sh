@@ -214,6 +214,7 @@ differs MAX_HEAPS=4 heaps4
 differs NO_THREADS=1 st1
 differs CHECK=1 check1
 differs CHECK=2 check2
+differs TOOL=1 tool1
 refuse "files that differ in FPHEAP_SITES do not link" sites1 \
     together one.c other.c -DFPHEAP_CHECK=1 -DFPHEAP_SITES=1
 check "files that differ in FPHEAP_NO_STDIO do" \
@@ -250,6 +251,7 @@ refused MAX_THREADS=65537
 refused MAX_THREADS=2049 CHUNK_SHIFT=16
 refused NO_THREADS=2
 refused CHECK=3
+refused TOOL=4
 refused SITES=1
 refused SITES=2 CHECK=1
 refused NO_OS=1

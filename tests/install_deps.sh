@@ -42,6 +42,7 @@ need cmake has cmake
 need binutils has objdump
 need clang-tidy has clang-tidy
 need cppcheck has cppcheck
+need valgrind has valgrind
 need musl-tools has musl-gcc
 need libnuma-dev compiles "$CC" '#include <numa.h>'
 if [ "$(uname -m)" = x86_64 ]; then

@@ -7,6 +7,7 @@
  * allocated, each granule in it can be compared with what its last owner left,
  * whether that was an object of its size, a larger one, or many small ones.
  */
+#define FPHEAP_TOOL 0          /* free objects are looked at */
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
 #include "test_util.h"

@@ -13,7 +13,7 @@ static void note_panic(const char *message);
 
 static test_provider provider;
 static unsigned      panics;
-static char          last_panic[256];
+static char          last_panic[512];
 static void         *objects[MANY];
 
 static void

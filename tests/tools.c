@@ -1,0 +1,110 @@
+/* tools.c - what a tool is told of the heap, in a buffer: tools.sh builds it for
+ * each tool and looks at what the tool says.
+ *
+ *     tools right|free|large|scratch|behind
+ *
+ * "right" does nothing that a tool may object to; each other word is a mistake,
+ * after which the program reads a byte that is not its own.
+ */
+#define FPHEAP_IMPLEMENTATION
+#include "../fpheap.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char memory[8 * FPHEAP_CHUNK];
+
+static fpheap_pool *
+pool_of(fpheap *heap, unsigned flags)
+{
+    fpheap_pool_desc desc;
+
+    memset(&desc, 0, sizeof desc);
+    desc.name = "pool";
+    desc.size = 200;
+    desc.flags = flags;
+    return fpheap_pool_create(heap, &desc);
+}
+
+/* Nothing that a tool may object to: memory that serves objects of many sizes,
+ * pages that are touched, a buffer that is used again when the heap has ended. */
+static void
+right(fpheap *heap)
+{
+    fpheap_pool *pool = pool_of(heap, 0);
+    void        *many[300];
+    char        *object;
+    unsigned     i, round;
+
+    for (round = 0; round < 6; round++) {
+        for (i = 0; i < 300; i++) {
+            size_t size = 8 + (i * 37 + round * 1111) % 3000;
+
+            many[i] = i % 7 == 0 ? fpheap_pool_get(pool)
+                                 : fpheap_alloc(heap, size);
+            memset(many[i], 1, i % 7 == 0 ? 200 : size);
+            if (i % 5 == 1 && i % 7 != 0)
+                many[i] = fpheap_realloc(heap, many[i], size + round * 30);
+        }
+        for (i = 0; i < 300; i++)
+            fpheap_free(heap, many[i]);
+        object = (char *)fpheap_alloc(heap, 600000 + round * 70000);
+        memset(object, 1, 600000);
+        fpheap_free(heap, object);
+        fpheap_trim(heap);
+        if (fpheap_reserve(heap, 3 << 20, 0) != 0)
+            exit(3);
+    }
+    object = (char *)fpheap_pool_get(pool);
+    memset(object, 3, 200);
+    fpheap_pool_put(pool, object);
+    if (object[7] != 3)        /* a pool keeps what is in it */
+        exit(4);
+    if (fpheap_check(heap) != NULL || fpheap_destroy(heap) != 0)
+        exit(5);
+    memset(memory, 0, sizeof memory);
+}
+
+/* An object and a mistake with it.  Returns where a byte is that may not be
+ * read. */
+static char *
+wrong(fpheap *heap, const char *what)
+{
+    fpheap_pool *pool = pool_of(heap, FPHEAP_SCRATCH);
+    size_t       size = strcmp(what, "large") == 0 ? 700000 : 100;
+    char        *object = (char *)fpheap_alloc(heap, size);
+
+    memset(object, 1, size);
+    if (strcmp(what, "behind") == 0)
+        return object + size;
+    if (strcmp(what, "scratch") == 0) {
+        object = (char *)fpheap_pool_get(pool);
+        memset(object, 1, 200);
+        fpheap_pool_put(pool, object);
+    } else {
+        fpheap_free(heap, object);
+    }
+    return object + 50;
+}
+
+int
+main(int argc, char **argv)
+{
+    fpheap_config   config;
+    fpheap_provider provider;
+    fpheap_buffer   buffer;
+    fpheap         *heap;
+
+    memset(&config, 0, sizeof config);
+    fpheap_provider_buffer(&provider, &buffer, memory, sizeof memory);
+    config.provider = &provider;
+    heap = fpheap_create(NULL, &config);
+    if (heap == NULL || argc != 2)
+        return 2;
+    if (strcmp(argv[1], "right") == 0)
+        right(heap);
+    else if (*(volatile char *)wrong(heap, argv[1]) == 'x')
+        puts("x");             /* MemorySanitizer looks at branches */
+    return 0;
+}
