@@ -338,6 +338,30 @@ run_gives(fpheap *heap)
                    "claim: slabs given one each");
 }
 
+#define LARGE ((size_t)1 << 20)
+
+/* Above 8 pages: the one that was freed last is parked. */
+static void
+run_large(fpheap *heap)
+{
+    void *one, *two;
+
+    if (fpheap_reserve(heap, 16 * LARGE, 0) != 0)
+        abort();
+    fpheap_free(heap, fpheap_alloc(heap, LARGE));
+    fpheap_flush(heap);
+    one = op_alloc_any(heap, LARGE);
+    say_op("allocate 1 MiB: pages", 1);
+    two = fpheap_alloc(heap, LARGE);
+    op_free(heap, one);
+    say_op("free 1 MiB: parks it", 1);
+    one = op_alloc_any(heap, LARGE);
+    say_op("allocate 1 MiB: what is parked", 1);
+    fpheap_free(heap, one);
+    op_free(heap, two);
+    say_op("free 1 MiB: instead of another", 1);
+}
+
 static void
 say_chunk(const char *base)
 {
@@ -398,6 +422,7 @@ be_traced(int fd)
     run_claims(heap);
     run_exchanges(heap);
     run_gives(heap);
+    run_large(heap);
     say_memory(heap);
     fclose(out);
     return 0;
