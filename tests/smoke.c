@@ -160,6 +160,59 @@ large(fpheap *heap)
     return 0;
 }
 
+#define TYPED 40u
+
+static int
+construct(void *arg, void *object)
+{
+    unsigned *count = (unsigned *)arg;
+
+    *(unsigned *)object = 77;
+    ++*count;
+    return 0;
+}
+
+static void
+destruct(void *arg, void *object)
+{
+    unsigned *count = (unsigned *)arg;
+
+    (void)object;
+    --*count;
+}
+
+/* A pool gives its maximum and no more, each object constructed, and ends with
+ * its last one. */
+static int
+typed(fpheap *heap)
+{
+    unsigned         count = 0;
+    size_t           live  = 0;
+    fpheap_pool_desc desc;
+    fpheap_pool     *pool;
+    unsigned         i;
+
+    memset(&desc, 0, sizeof desc);
+    desc.name      = "typed";
+    desc.size      = 100;
+    desc.max       = TYPED;
+    desc.construct = construct;
+    desc.destruct  = destruct;
+    desc.arg       = &count;
+    pool = fpheap_pool_create(heap, &desc);
+    CHECK(pool != NULL && fpheap_pool_lookup(heap, "typed") == pool);
+    CHECK(fpheap_pool_create(heap, &desc) == NULL);
+    CHECK(fpheap_pool_get_bulk(pool, objects, TYPED) == 0);
+    CHECK(fpheap_pool_get(pool) == NULL && count >= TYPED);
+    for (i = 0; i < TYPED; i++)
+        CHECK(*(const unsigned *)objects[i] == 77);
+    CHECK(fpheap_pool_destroy(pool, &live) != 0 && live == TYPED);
+    fpheap_pool_put(pool, objects[0]);
+    fpheap_pool_put_bulk(pool, objects + 1, TYPED - 1);
+    CHECK(fpheap_pool_destroy(pool, &live) == 0 && live == 0 && count == 0);
+    return 0;
+}
+
 #if FPHEAP_NO_THREADS
 static int
 between_threads(fpheap *heap)
@@ -242,6 +295,7 @@ tour(fpheap *heap)
         TRY(other_ways(heap));
         TRY(by_cache(heap));
         TRY(large(heap));
+        TRY(typed(heap));
         TRY(between_threads(heap));
         TRY(books(heap));
     }
