@@ -5,13 +5,15 @@
 
 N mutants, chosen by SEED, of the functions with WORD in their names, for about
 T seconds: an operator is replaced, a constant is one more or one less, a call
-or an assignment is left out, a memory order is weakened.  Each is compiled into
-test programs that run one after the other; the first that fails, or takes far
-longer than usual, kills it.  A program that has killed another mutant of the
-function comes first.  Weakened orders also meet ThreadSanitizer.
+or an assignment is left out, a memory order is weakened.  One header has them
+all: a variable that MUTANT in the environment sets chooses the one that is in
+force.  So each test program is compiled once, and run for each mutant until one
+fails, or takes far longer than usual.  A program that has killed another mutant
+of the function comes first.  Weakened orders also meet ThreadSanitizer.
 
-What survives is compiled with -O1.  If no program's code is another then, it is
-no mutant.  Others must be argued in tests/mutants.txt:
+What survives is compiled by itself, as it would be written.  If no program's
+code is another then, it is no mutant.  Others must be argued in
+tests/mutants.txt:
 
     FUNCTION: LINE => LINE
         why no test can tell
@@ -19,8 +21,8 @@ no mutant.  Others must be argued in tests/mutants.txt:
 with the line before and after, without comments and with single blanks, or
 FUNCTION: * for all of a function.  The script fails if a survivor is not argued.
 
-    tests/mutants.py --list        all mutants there are
-    tests/mutants.py --only TEXT   those of which the line in --list has TEXT
+    tests/mutants.py --list           all mutants there are
+    tests/mutants.py --only TEXT...   those of which the line in --list has one
 
 With PROGRAMS=WORD only programs with WORD in their names are used.
 """
@@ -44,6 +46,20 @@ ARGUED = "tests/mutants.txt"
 WHERE = os.path.join(os.environ.get("B", "build"), "mutants")
 MUTANT = os.path.join(WHERE, HEADER)
 
+# What chooses, in front of the header's first #include.
+CHOICE = """
+#include <stdlib.h>
+static int fph_mutant;
+__attribute__((constructor, unused)) static void
+fph_mutant_choose(void)
+{
+    const char *number = getenv("MUTANT");
+
+    fph_mutant = number == NULL ? 0 : atoi(number);
+}
+"""
+FIRST_INCLUDE = "#include <stddef.h>"
+
 SWAPS = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==",
          "+": "-", "-": "+", "+=": "-=", "-=": "+=", "&&": "||", "||": "&&",
          "&": "|", "|": "&", "<<": ">>", ">>": "<<"}
@@ -58,7 +74,6 @@ class Mutant:
     def __init__(self, code, line, function, start, end, text, kind):
         self.line, self.function = line, function
         self.start, self.end, self.text, self.kind = start, end, text, kind
-        self.conditional = False
         first = code.rfind("\n", 0, start) + 1
         last = code.find("\n", end)
         self.before = " ".join(code[first:last].split())
@@ -67,6 +82,15 @@ class Mutant:
 
     def apply(self, source):
         return source[:self.start] + self.text + source[self.end:]
+
+    def choice(self, source, first, last, number):
+        """source[first:last] as it is, or changed if the number is chosen."""
+        usual = source[first:last]
+        if self.text == ";":
+            return f"do {{ if (fph_mutant != {number}) {{ {usual} }} }} while (0);"
+        changed = (source[first:self.start] + self.text
+                   + source[self.end:last])
+        return f"(fph_mutant == {number} ? ({changed}) : ({usual}))"
 
     def argument(self):
         return f"{self.function}: {self.before} => {self.after}"
@@ -145,23 +169,10 @@ def weakened(code):
         yield match.start(1), match.end(1), "RELAXED", "order"
 
 
-def conditional(source):
-    """The numbers of lines that not every program's settings leave in."""
-    depth, lines = 0, set()
-    for number, line in enumerate(source.split("\n"), 1):
-        match = re.match(r" *# *(if|endif)", line)
-        if match:
-            depth += 1 if match.group(1) == "if" else -1
-        if depth > 1:          # within the guard, or the implementation's
-            lines.add(number)
-    return lines
-
-
 def mutants_of(source):
     text = without_comments(source)
     code = masked(text)
     ends = [match.end() for match in re.finditer("\n", source)]
-    lines = conditional(source)
     found = []
     for function, start, end in bodies(code):
         for way in (replaced, dropped, weakened):
@@ -169,9 +180,114 @@ def mutants_of(source):
                 line = bisect.bisect(ends, start + first) + 1
                 found.append(Mutant(text, line, function, start + first,
                                     start + last, change, kind))
-                found[-1].conditional = line in lines
     return found
 
+
+# --- all in one header ------------------------------------------------------
+
+def begins_statement(code, at):
+    """Whether a statement, and no more of an expression, begins in the line
+    that begins there."""
+    before = code[:at].rstrip()
+    if before.endswith((";", "{", "}", "else")) or before.endswith("\n    do"):
+        return True
+    return before.endswith(")") \
+        and not re.match(r"\s*[-+<>=!&|?:,*/%^]", code[at:at + 80])
+
+
+def is_left_end(code, at):
+    """Whether an expression that goes on to the left of a place ends there."""
+    return code[at - 1] in ";{}," or code[:at].endswith("return") \
+        or (code[at - 1] == "=" and code[at - 2] not in "=!<>"
+            and code[at] != "=") \
+        or (code[at - 1] == "\n" and begins_statement(code, at))
+
+
+def expression_at(code, start, end):
+    """The smallest expression, from a bracket, comma, or assignment to the
+    next, that has what lies there."""
+    first, depth = start, 0
+    while depth > 0 or not (code[first - 1] in "(["
+                            or is_left_end(code, first)):
+        first -= 1
+        depth += (code[first] in ")]") - (code[first] in "([")
+    while code[first].isspace():
+        first += 1
+    last, depth = end, 0
+    while depth > 0 or code[last] not in ";,})]":
+        depth += (code[last] in "([") - (code[last] in ")]")
+        last += 1
+    return first, last
+
+
+def call_around(code, at):
+    """The call of which a place is in the arguments."""
+    first, depth = at, 0
+    while depth >= 0:
+        first -= 1
+        depth += (code[first] == ")") - (code[first] == "(")
+    last, depth = first + 1, 1
+    while depth > 0:
+        depth += (code[last] == "(") - (code[last] == ")")
+        last += 1
+    return first - len(re.search(r"\w*$", code[:first]).group()), last
+
+
+def place_of(code, mutant):
+    """What is chosen from: a statement, a call, or an expression."""
+    if mutant.text == ";":
+        return mutant.start, mutant.end
+    if mutant.text == "RELAXED":
+        return call_around(code, mutant.start)
+    return expression_at(code, mutant.start, mutant.end)
+
+
+def sample_of(code, mutants, n):
+    """The first n that do not overlap: [(mutant, first, last)]."""
+    sample, ends = [], []
+    for mutant in mutants:
+        first, last = place_of(code, mutant)
+        if len(sample) == n:
+            break
+        if all(last <= a or b <= first for a, b in ends):
+            ends.append((first, last))
+            sample.append((mutant, first, last))
+    return sample
+
+
+def header_of(source, sample, without=()):
+    """The header with all of a sample, and the numbers in each line of it."""
+    numbered = sorted(enumerate(sample, 1), key=lambda item: -item[1][1])
+    for number, (mutant, first, last) in numbered:
+        if number not in without:
+            source = (source[:first]
+                      + mutant.choice(source, first, last, number)
+                      + source[last:])
+    at = source.index(FIRST_INCLUDE)
+    return source[:at] + CHOICE + source[at:]
+
+
+def misfits(source, sample, programs):
+    """The numbers of those that do not compile."""
+    found, more = set(), {0}
+    while more:
+        text = header_of(source, sample, found)
+        write(MUTANT, text)
+        lines, more = text.split("\n"), set()
+        for program in programs:
+            for at in re.findall(HEADER + r":(\d+):\d+: error",
+                                 program.errors()):
+                nearby = "\n".join(lines[max(0, int(at) - 6):int(at) + 1])
+                more |= set(map(int, re.findall(r"fph_mutant [!=]= (\d+)",
+                                                lines[int(at) - 1])
+                                or re.findall(r"fph_mutant [!=]= (\d+)",
+                                              nearby)))
+        more -= found
+        found |= more
+    return found
+
+
+# --- programs ---------------------------------------------------------------
 
 def read(name):
     with open(name, encoding="utf-8") as file:
@@ -214,63 +330,47 @@ class Program:
         self.source = f"tests/{name.split('+')[0]}.c"
         self.binary = os.path.join(WHERE, name)
         self.compiler = [*shlex.split(os.environ.get("CC", "cc")), "-std=gnu11",
-                         "-w", "-I" + WHERE, *flags]
+                         "-w", "-O1", "-I" + WHERE, *flags]
         self.more = ["tests/filter.c", "-lcmocka", "-pthread"]
         self.arguments = []
         if name.startswith("fuzz_"):
             self.more = ["-pthread"]
-            self.arguments = sorted(glob.glob(
-                f"tests/corpus/{name.split('+')[0][5:]}/*"))
-        self.text = self.code = None
+            self.arguments = sorted(glob.glob(f"tests/corpus/{name[5:]}/*"))
+        self.code = None
         self.seconds = 0.0
 
-    def preprocessed(self):
-        return run([*self.compiler, "-E", "-P", self.source])[1]
+    def errors(self):
+        return run([*self.compiler, "-fsyntax-only", self.source])[1].decode()
 
-    def build(self, *more):
-        return run([*self.compiler, *more, self.source, *self.more,
-                    "-o", self.binary])[0] == 0
-
-    def passes(self, limit):
+    def passes(self, number, limit):
         return run([self.binary, *self.arguments], limit,
-                   self.settings)[0] in (0, 77)
+                   dict(self.settings, MUTANT=str(number)))[0] in (0, 77)
 
-    def optimised(self):
-        """A hash of its code with -O1."""
-        run([*self.compiler, "-O1", "-c", self.source, "-o",
-             self.binary + ".o"])
-        with open(self.binary + ".o", "rb") as file:
-            return hashlib.sha256(file.read()).digest()
-
-    def learn(self):
-        """What is usual; the header in WHERE is as it is."""
-        self.text = self.preprocessed()
+    def begin(self):
+        """Compile it with the header in WHERE, and see how long it takes."""
+        status, output = run([*self.compiler, self.source, *self.more, "-o",
+                              self.binary])
+        if status != 0:
+            sys.exit(f"mutants: {self.source}: {output.decode()}")
         began = time.monotonic()
-        if not self.build():
-            sys.exit(f"mutants: {self.source} does not compile")
-        if not self.passes(600):
+        if not self.passes(0, 600):
             sys.exit(f"mutants: {self.name} fails with the header as it is")
         self.seconds = time.monotonic() - began
 
-    def sees(self, mutant):
-        """Whether its settings leave the mutant's line in."""
-        return not mutant.conditional or self.preprocessed() != self.text
+    def kills(self, number):
+        return not self.passes(number, 5 + 5 * self.seconds)
 
-    def kills(self):
-        """Whether it notices the mutant in WHERE; None: that does not
-        compile."""
-        if not self.build():
-            return None
-        return not self.passes(5 + 5 * self.seconds)
+    def code_with(self, header):
+        """A hash of its code with a header."""
+        write(MUTANT, header)
+        run([*self.compiler, "-c", self.source, "-o", self.binary + ".o"])
+        with open(self.binary + ".o", "rb") as file:
+            return hashlib.sha256(file.read()).digest()
 
-    def has_same_code(self, usual):
-        """Whether -O1 makes the same of it as of the header as it is."""
+    def has_same_code(self, mutant, usual):
         if self.code is None:
-            mutant = read(MUTANT)
-            write(MUTANT, usual)
-            self.code = self.optimised()
-            write(MUTANT, mutant)
-        return self.optimised() == self.code
+            self.code = self.code_with(usual)
+        return self.code_with(mutant.apply(usual)) == self.code
 
 
 # Those that notice most in the least time.
@@ -306,31 +406,22 @@ class Trial:
                        if p.kinds is None or mutant.kind in p.kinds),
                       key=lambda p: (-kills[p.name], p.seconds))
 
-    def fate(self, mutant):
-        """killed by a program, broken (it does not compile), unseen (by the
-        settings of the programs), argued, same code, or survived"""
-        write(MUTANT, mutant.apply(self.source))
-        seen = []
-        for program in self.order(mutant):
-            if not program.sees(mutant):
-                continue
-            seen.append(program)
-            killed = program.kills()
-            if killed is None:
-                return "broken", ""
-            if killed:
+    def fate(self, number, mutant):
+        """killed by a program, argued, same code, or survived"""
+        programs = self.order(mutant)
+        for program in programs:
+            if program.kills(number):
                 self.killers[mutant.function][program.name] += 1
                 return "killed", f" by {program.name}"
         if {mutant.argument(), mutant.function + ": *"} & self.argued:
             return "argued", ""
-        if not seen:
-            return "unseen", ""
-        if all(program.has_same_code(self.source) for program in seen):
+        if all(program.has_same_code(mutant, self.source)
+               for program in programs):
             return "same code", ""
         return "survived", ""
 
-    def add(self, mutant):
-        end, by = self.fate(mutant)
+    def add(self, number, mutant):
+        end, by = self.fate(number, mutant)
         self.ends[end] += 1
         print(f"{end:9} {mutant}{by}", flush=True)
 
@@ -358,11 +449,12 @@ def chosen(mutants):
     """A sample of those that the arguments name."""
     arguments = sys.argv[1:]
     if arguments[:1] == ["--only"]:
-        return [m for m in mutants if arguments[1] in str(m)]
+        return [m for m in mutants
+                if any(text in str(m) for text in arguments[1:])]
     found = [m for m in mutants
              if not arguments or arguments[0] in m.function]
     random.Random(int(os.environ.get("SEED", "1"))).shuffle(found)
-    return found[:int(os.environ.get("N") or 200)]
+    return found
 
 
 def main():
@@ -374,18 +466,22 @@ def main():
             print(mutant)
         return
     os.makedirs(WHERE, exist_ok=True)
-    write(MUTANT, source)
+    sample = sample_of(masked(without_comments(source)), chosen(mutants),
+                       int(os.environ.get("N") or 200))
+    without = misfits(source, sample, [p for p in PROGRAMS if not p.kinds])
+    print(f"mutants: {len(sample)} of {len(mutants)}, {len(without)} do not "
+          "compile", flush=True)
     for program in PROGRAMS:
-        program.learn()
-    sample = chosen(mutants)
-    print(f"mutants: {len(sample)} of {len(mutants)}; the programs take "
-          f"{sum(p.seconds for p in PROGRAMS):.1f} s", flush=True)
+        program.begin()
+    print(f"mutants: the programs take {sum(p.seconds for p in PROGRAMS):.1f} "
+          "s", flush=True)
     trial = Trial(source)
     ends = time.monotonic() + float(os.environ.get("T") or 600)
-    for mutant in sample:
+    for number, (mutant, _, _) in enumerate(sample, 1):
         if time.monotonic() >= ends:
             break
-        trial.add(mutant)
+        if number not in without:
+            trial.add(number, mutant)
     if not trial.report():
         sys.exit(1)
 

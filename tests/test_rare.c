@@ -115,8 +115,11 @@ a_first_chunk_that_is_too_small_is_enomem(void **state)
             fpheap         *heap;
 
             memset(&config, 0, sizeof config);
+            memset(&calls, 0xff, sizeof calls);
+            memset(&buffer, 0xff, sizeof buffer);
             fpheap_provider_buffer(&calls, &buffer, base,
                                    chunks[i] * FPHEAP_CHUNK);
+            assert_true(calls.iova == NULL);
             config.provider = &calls;
             config.nodes = nodes;
             errno = 0;
@@ -197,7 +200,9 @@ mmap_that_gives_nothing_is_enomem(void **state)
     char           *map = test_map(FPHEAP_CHUNK);
 
     (void)state;
+    memset(&mmap_calls, 0xff, sizeof mmap_calls);
     assert_int_equal(fpheap_provider_mmap(&mmap_calls, 0), 0);
+    assert_true(mmap_calls.iova == NULL);
     assert_int_equal(mmap_calls.get(mmap_calls.ctx, SIZE_MAX, FPHEAP_CHUNK, 0,
                                     &region), -ENOMEM);
     /* More than is free between the program and its stack. */
