@@ -378,7 +378,7 @@ PROGRAMS = [
     Program("test_bulk"), Program("test_regressions"), Program("test_misuse"),
     Program("test_nodes"), Program("test_invariants"), Program("test_check"),
     Program("test_check2"), Program("test_sites"), Program("test_pool_check"),
-    Program("test_rare"),
+    Program("test_check_headers"), Program("test_rare"),
     Program("test_small"), Program("test_pools"), Program("test_headers"),
     Program("test_stats"), Program("fuzz_api"), Program("fuzz_config"),
     Program("test_schedules"),

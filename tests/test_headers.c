@@ -890,6 +890,79 @@ tags_are_exact_whatever_threads_do(void **state)
     EXPECT_PANICS(0);
 }
 
+static void
+expect_line(const char *text, const char *format, ...)
+{
+    char    line[200];
+    va_list list;
+
+    va_start(list, format);
+    (void)vsnprintf(line, sizeof(line), format, list);
+    va_end(list);
+    if (strstr(text, line) == NULL)
+        fail_msg("no line \"%s\" in:\n%s", line, text);
+}
+
+static void
+a_dump_has_all_statistics_by_size_and_by_tag(void **state)
+{
+    fpheap            *heap = test_heap_over(&provider);
+    fpheap_pool       *pool = pool_of(heap, "dumped pool", 700, 1, 0);
+    void              *objects[5];
+    char              *text = NULL;
+    size_t             bytes = 0;
+    fpheap_stats       s;
+    fpheap_class_stats c;
+    FILE              *out = open_memstream(&text, &bytes);
+    unsigned           k;
+
+    (void)state;
+    assert_non_null(out);
+    objects[0] = fpheap_alloc_tagged(heap, 1000, 3);
+    objects[1] = fpheap_alloc_tagged(heap, 1000, FPHEAP_TAGS - 1);
+    objects[2] = fpheap_alloc(heap, 50);
+    objects[3] = fpheap_alloc(heap, 5 * FPHEAP_CHUNK);
+    objects[4] = fpheap_pool_get(pool);
+    fpheap_free(heap, fpheap_alloc(heap, 50));
+    fpheap_dump(heap, out);
+    (void)fclose(out);
+    fpheap_stats_get(heap, &s);
+    expect_line(text, "heap \"test\": %zu bytes in %u regions, 1 nodes, "
+                "1 caches\n", s.region_bytes, s.regions);
+    expect_line(text, " live %19zu bytes  5 objects\n", s.live_bytes);
+    expect_line(text, " requested %14zu bytes\n", s.requested_bytes);
+    expect_line(text, " parked %17zu bytes  %zu objects, %zu bytes in depots\n",
+                s.parked_bytes, s.parked_objects, s.depot_bytes);
+    expect_line(text, " slab free %14zu bytes\n", s.slab_free_bytes);
+    expect_line(text, " page free %14zu bytes\n", s.page_free_bytes);
+    expect_line(text, " waste %18zu bytes\n", s.waste_bytes);
+    expect_line(text, " metadata %15zu bytes\n", s.metadata_bytes);
+    expect_line(text, " pages     0 hugetlb, 0 thp, %zu base, 0 unknown\n",
+                s.region_bytes);
+    expect_line(text, " growth    %llu regions, 0 failures, longest %llu ns\n",
+                (unsigned long long)s.growths,
+                (unsigned long long)s.growth_max_ns);
+    expect_line(text, "       size    slabs       live     parked       free\n");
+    for (k = 0; fpheap_class_stats_get(heap, k, &c) == 0; k++)
+        if (c.slabs != 0)
+            expect_line(text, "%10zu %8zu %10zu %10zu %10zu  \n", c.size,
+                        c.slabs, c.live_objects, c.parked_objects,
+                        c.free_objects);
+    expect_line(text, " 1 ");
+    expect_line(text, "  dumped pool\n");
+    expect_line(text, "     large                   1\n");
+    expect_line(text, " tag      0 ");
+    expect_line(text, " tag      3 %30d requested bytes, 1 objects\n", 1000);
+    expect_line(text, " tag %6d %30d requested bytes, 1 objects\n",
+                FPHEAP_TAGS - 1, 1000);
+    assert_null(strstr(text, " tag      4 "));
+    free(text);
+    for (k = 0; k < TEST_COUNT(objects); k++)
+        fpheap_free(heap, objects[k]);
+    TEST_DESTROY_OVER(heap, &provider);
+    EXPECT_PANICS(0);
+}
+
 /* A thread has counted what it frees, of which the others' part is not seen
  * yet. */
 static void
@@ -1886,6 +1959,7 @@ main(void)
         cmocka_unit_test(flags_tags_and_references_are_not_in_the_object),
         cmocka_unit_test(tags_are_exact_whatever_one_thread_does),
         cmocka_unit_test(tags_are_exact_whatever_threads_do),
+        cmocka_unit_test(a_dump_has_all_statistics_by_size_and_by_tag),
         cmocka_unit_test(a_sum_below_zero_is_zero),
         cmocka_unit_test(a_tag_that_is_none_is_einval),
         cmocka_unit_test(what_could_not_be_had_is_not_counted),

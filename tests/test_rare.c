@@ -484,6 +484,30 @@ a_quota_that_is_used_up_gives_nothing(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* Other threads were moving what is free whenever this one looked: it begins
+ * again twice, and then looks once more only. */
+static void
+a_search_that_others_disturb_begins_again_twice(void **state)
+{
+    fpheap    *heap = test_heap_over(&provider);
+    fph_search search = FPH_SEARCH;
+    unsigned   i;
+
+    (void)state;
+    search.growths = heap->state->growths;
+    for (i = 0; i < FPH_RETRIES + 1; i++) {
+        search.error = -ENOMEM;
+        search.steps = 1;
+        search.quiet = 0;
+        assert_int_equal(fph_find_memory(heap, 0, 1, &search), 1);
+        assert_int_equal(search.error, i < FPH_RETRIES ? 0 : -ENOMEM);
+        assert_int_equal(search.steps, i < FPH_RETRIES ? 0 : 1);
+        assert_true(search.quiet);
+    }
+    assert_int_equal(fph_find_memory(heap, 0, 1, &search), 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 static void *
 allocate_and_free(void *heap)
 {
@@ -831,6 +855,7 @@ main(void)
         cmocka_unit_test(
             a_name_that_a_stopped_thread_has_just_made_known_is_taken),
         cmocka_unit_test(a_quota_that_is_used_up_gives_nothing),
+        cmocka_unit_test(a_search_that_others_disturb_begins_again_twice),
         cmocka_unit_test(
             a_thread_that_stopped_on_the_way_to_its_seat_delays_no_destroy),
         cmocka_unit_test(
