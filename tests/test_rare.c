@@ -273,6 +273,39 @@ fresh_chunks_are_in_a_row_only_without_a_gap(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* Whether a slab of that many pages has 8 objects, and less than a sixteenth
+ * that is none. */
+static int
+will_do(const fph_class *klass, size_t pages)
+{
+    size_t bytes = pages * FPHEAP_PAGE;
+    size_t count = bytes / klass->size;
+
+    return count >= 8 && (bytes - count * klass->size) * 16 < bytes;
+}
+
+static void
+a_slab_has_the_fewest_pages_that_will_do(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    unsigned k, pages, good = 0;
+
+    (void)state;
+    for (k = 1; k < FPH_SIZES; k++) {
+        const fph_class *klass = &heap->state->classes[k];
+
+        assert_int_equal(klass->count, klass->pages * FPHEAP_PAGE
+                                       / klass->size);
+        for (pages = 1; pages < klass->pages; pages++)
+            assert_false(will_do(klass, pages));
+        good += will_do(klass, pages) != 0;
+        for (; !will_do(klass, klass->pages) && pages <= FPH_PAGES / 2; pages++)
+            assert_false(will_do(klass, pages));
+    }
+    assert_true(good > FPH_SIZES / 2);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 static void
 a_step_of_growth_is_two_chunks_or_a_sixteenth(void **state)
 {
@@ -481,6 +514,32 @@ a_quota_that_is_used_up_gives_nothing(void **state)
     fpheap_trim(heap);
     assert_int_equal(fph_quota_take(pool, 5), 2);
     fph_quota_give(pool, 2);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Who waits for one that reclaims would wait in vain. */
+static void
+nobody_seems_to_grow_after_a_search_that_reclaims(void **state)
+{
+    enum { MANY = 5 * FPHEAP_CHUNK / 128 };
+    static void *objects[MANY];
+    fpheap      *heap = test_heap_over(&provider);
+    unsigned     i, grown = 0;
+
+    (void)state;
+    for (i = 0; i < MANY; i++)
+        assert_non_null(objects[i] = fpheap_alloc(heap, 112));
+    fpheap_free_bulk(heap, objects, MANY);
+    fpheap_flush(heap);
+    assert_true(fph_reclaim_pays(heap, 0));
+    assert_int_equal(heap->state->reclaims, 0);
+    for (i = 0; heap->state->reclaims == 0 && i < MANY; i++) {
+        assert_non_null(objects[i] = fpheap_alloc(heap, FPHEAP_CHUNK / 2));
+        assert_int_equal(heap->state->growing, 0);
+        grown++;
+    }
+    assert_int_equal(heap->state->reclaims, 1);
+    fpheap_free_bulk(heap, objects, grown);
     TEST_DESTROY_OVER(heap, &provider);
 }
 
@@ -845,6 +904,7 @@ main(void)
         cmocka_unit_test(mmap_that_gives_nothing_is_enomem),
         cmocka_unit_test(a_region_that_ends_before_a_chunk_begins_has_none),
         cmocka_unit_test(fresh_chunks_are_in_a_row_only_without_a_gap),
+        cmocka_unit_test(a_slab_has_the_fewest_pages_that_will_do),
         cmocka_unit_test(a_step_of_growth_is_two_chunks_or_a_sixteenth),
         cmocka_unit_test(
             what_a_magazine_holds_by_mistake_is_reported_at_the_slab),
@@ -855,6 +915,7 @@ main(void)
         cmocka_unit_test(
             a_name_that_a_stopped_thread_has_just_made_known_is_taken),
         cmocka_unit_test(a_quota_that_is_used_up_gives_nothing),
+        cmocka_unit_test(nobody_seems_to_grow_after_a_search_that_reclaims),
         cmocka_unit_test(a_search_that_others_disturb_begins_again_twice),
         cmocka_unit_test(
             a_thread_that_stopped_on_the_way_to_its_seat_delays_no_destroy),
