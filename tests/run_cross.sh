@@ -4,9 +4,9 @@
 # smoke.c, built statically for i686 and aarch64 in C and C++, runs natively where
 # the processor can and under qemu where it cannot; and with musl and clang.
 #
-# FULL=1 adds six machines, three of them big-endian, and Windows, and runs the
-# test programs on each and with musl, with stand_in/cmocka.h, ends with a table of
-# what ran where.  UNITS="bulk owner" chooses programs, MACHINES="s390x" machines.
+# FULL=1 adds six machines, three of them big-endian, and Windows; the test programs
+# run on each and with musl, with stand_in/cmocka.h; and a table says what ran where.
+# UNITS="bulk owner" chooses programs, MACHINES="s390x musl" machines.
 . "$(dirname "$0")/lib.sh"
 
 : "${FULL:=}"

@@ -1,9 +1,9 @@
 /* cmocka.h - what the tests use of cmocka, for machines that have none
  * SPDX-License-Identifier: MIT OR Unlicense
  *
- * The same names, and the same output as far as run.sh reads it.  Cases are chosen
- * by FPHEAP_CASES as filter.c does, which is not linked.  A signal ends the
- * program, where cmocka goes on with the next case.
+ * The same names, and the same output as far as run.sh reads it.  Cases are
+ * chosen by FPHEAP_CASES as filter.c does, which is not linked.  A signal ends
+ * the program, where cmocka goes on with the next case.
  */
 #ifndef STAND_IN_CMOCKA_H
 #define STAND_IN_CMOCKA_H
