@@ -17,7 +17,7 @@ build() {
 
 # replay TARGET PROGRAM
 replay() {
-    timeout 60 "$2" "$corpus/${1#fuzz_}"/*
+    timeout 300 "$2" "$corpus/${1#fuzz_}"/*
 }
 
 # sound TARGET WHAT FLAG... - the corpus passes

@@ -131,7 +131,7 @@ while read -r options; do
                 > "$scratch/log" 2>&1; then
             fail "$level $options: build" "$scratch/log"
         else
-            check "$level $options" timeout 60 "$scratch/smoke"
+            check "$level $options" timeout 300 "$scratch/smoke"
         fi
     done
 done < "$scratch/combinations"

@@ -99,7 +99,7 @@ owner() {
     local what=$1 log="$scratch/owner.log" last
     shift
     # shellcheck disable=SC2086
-    timeout 170 "$B/dpdk_test_owner" $load --no-pci --no-telemetry "$@" \
+    timeout 3000 "$B/dpdk_test_owner" $load --no-pci --no-telemetry "$@" \
         > "$log" 2> "$scratch/owner.err"
     last=$(tail -n 1 "$log")
     case $last in
@@ -131,7 +131,7 @@ autotest() {
     local name=$1
     shift
     # shellcheck disable=SC2086
-    echo "$name" | timeout 60 dpdk-test $EAL -m 128 "$@" \
+    echo "$name" | timeout 300 dpdk-test $EAL -m 128 "$@" \
         > "$scratch/$name.log" 2>&1
     grep -a -o 'Test OK\|Test Failed\|Test Skipped' "$scratch/$name.log" |
         tail -n 1

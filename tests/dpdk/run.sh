@@ -77,7 +77,7 @@ run() {
     local kind name note
     shift 2
     [ -x "$out/$program" ] || return
-    env "$@" timeout 170 "$out/$program" > "$log" 2>&1
+    env "$@" timeout 600 "$out/$program" > "$log" 2>&1
     status=$?
     if [ $status -eq 77 ]; then
         skip "$mode: $program" "$(sed -n 's/^skip: //p' "$log")"
@@ -112,7 +112,7 @@ unit() {
     local mode=$1 test=$2 log=$scratch/unit.log
     shift 2
     [ -x "$out/over_$test" ] || return
-    if env "$@" timeout 170 "$out/over_$test" > "$log" 2>&1; then
+    if env "$@" timeout 600 "$out/over_$test" > "$log" 2>&1; then
         pass "$mode: $test over memzones, $(grep -ac '^\[ *OK' "$log") cases"
     else
         fail "$mode: $test over memzones"

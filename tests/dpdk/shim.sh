@@ -33,13 +33,13 @@ run() {
     name=$1
     [ -x "$scratch/$name" ] || return
     # shellcheck disable=SC2086
-    check "$name, without hugepages" timeout 120 "$scratch/$name" $eal \
+    check "$name, without hugepages" timeout 600 "$scratch/$name" $eal \
         --no-huge --no-shconf --file-prefix="fph$$" -m "$2"
     free=$(cat /sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages \
         2> /dev/null || echo 0)
     if [ "$free" -gt $(($2 / 2 + 8)) ]; then
         # shellcheck disable=SC2086
-        check "$name, with hugepages" timeout 120 "$scratch/$name" $eal \
+        check "$name, with hugepages" timeout 600 "$scratch/$name" $eal \
             --in-memory --iova-mode=va -m "$2"
     else
         skip "$name, with hugepages" "$free are free"
