@@ -19,7 +19,7 @@ tests/mutants.txt:
         why no test can tell
 
 with the line before and after, without comments and with single blanks, or
-FUNCTION: * for all of a function.  The script fails if a survivor is not argued.
+FUNCTION: * for all of a function.  The script fails if one is not argued.
 
     tests/mutants.py --list           all mutants there are
     tests/mutants.py --only TEXT...   those of which the line in --list has one
@@ -87,7 +87,8 @@ class Mutant:
         """source[first:last] as it is, or changed if the number is chosen."""
         usual = source[first:last]
         if self.text == ";":
-            return f"do {{ if (fph_mutant != {number}) {{ {usual} }} }} while (0);"
+            return (f"do {{ if (fph_mutant != {number}) {{ {usual} }} }}"
+                    " while (0);")
         changed = (source[first:self.start] + self.text
                    + source[self.end:last])
         return f"(fph_mutant == {number} ? ({changed}) : ({usual}))"
@@ -378,7 +379,7 @@ PROGRAMS = [
     Program("test_bulk"), Program("test_regressions"), Program("test_misuse"),
     Program("test_nodes"), Program("test_invariants"), Program("test_check"),
     Program("test_check2"), Program("test_sites"), Program("test_pool_check"),
-    Program("test_check_headers"), Program("test_rare"),
+    Program("test_check_headers"), Program("test_rare"), Program("test_panic"),
     Program("test_small"), Program("test_pools"), Program("test_headers"),
     Program("test_stats"), Program("fuzz_api"), Program("fuzz_config"),
     Program("test_schedules"),

@@ -1,8 +1,8 @@
 /* test_invariants.c - fpheap_check finds what it is said to find
  *
- * Each invariant of the header's sections REGION, CHUNK, SLAB, DEPOT and POOL is
- * broken by one word, in a heap that has one of everything; fpheap_check must
- * name it, and find nothing when the word is back.
+ * Each invariant of the header's sections REGION, CHUNK, SLAB, DEPOT and POOL
+ * is broken by one word, in a heap that has one of everything; fpheap_check
+ * must name it, and find nothing when the word is back.
  */
 #define FPHEAP_CHUNK_SHIFT 16
 #define FPHEAP_IMPLEMENTATION

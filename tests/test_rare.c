@@ -49,6 +49,13 @@ pool_of(fpheap *heap, const char *name, int (*construct)(void *, void *),
     return fpheap_pool_create(heap, &desc);
 }
 
+static void *
+allocate_and_free(void *heap)
+{
+    fpheap_free((fpheap *)heap, fpheap_alloc((fpheap *)heap, 100));
+    return NULL;
+}
+
 /* --- no room -------------------------------------------------------------- */
 
 static void
@@ -517,6 +524,26 @@ a_quota_that_is_used_up_gives_nothing(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* Asked for by a thread that only frees. */
+static void
+a_cache_that_is_wanted_is_made_once(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    unsigned seat = fph_thread_seat + 1;
+    fpheap_cache *cache;
+
+    (void)state;
+    allocate_and_free(heap);
+    assert_null(heap->state->cache[seat]);
+    heap->state->cache_wanted = seat + 1;
+    fpheap_free(heap, fpheap_alloc(heap, 5000));
+    cache = heap->state->cache[seat];
+    assert_non_null(cache);
+    assert_int_equal(cache->owned, 0);
+    assert_int_equal(heap->state->cache_wanted, 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* Who waits for one that reclaims would wait in vain. */
 static void
 nobody_seems_to_grow_after_a_search_that_reclaims(void **state)
@@ -565,13 +592,6 @@ a_search_that_others_disturb_begins_again_twice(void **state)
     }
     assert_int_equal(fph_find_memory(heap, 0, 1, &search), 0);
     TEST_DESTROY_OVER(heap, &provider);
-}
-
-static void *
-allocate_and_free(void *heap)
-{
-    fpheap_free((fpheap *)heap, fpheap_alloc((fpheap *)heap, 100));
-    return NULL;
 }
 
 /* The seat of a cache that no thread has. */
@@ -915,6 +935,7 @@ main(void)
         cmocka_unit_test(
             a_name_that_a_stopped_thread_has_just_made_known_is_taken),
         cmocka_unit_test(a_quota_that_is_used_up_gives_nothing),
+        cmocka_unit_test(a_cache_that_is_wanted_is_made_once),
         cmocka_unit_test(nobody_seems_to_grow_after_a_search_that_reclaims),
         cmocka_unit_test(a_search_that_others_disturb_begins_again_twice),
         cmocka_unit_test(
