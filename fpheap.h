@@ -1819,6 +1819,16 @@ fph_head_is_shared(const void *object)
 
 /* --- who is live ---------------------------------------------------------- */
 
+#if FPHEAP_CHECK
+/* The place of the mark of a chunk's n-th 16 bytes: beside that of the n + 64th,
+ * so that a line has the marks of many objects of any size. */
+FPH_INLINE size_t
+fph_mark_place(size_t n)
+{
+    return n % 64 * (FPHEAP_CHUNK / 1024) + n / 64;
+}
+#endif
+
 #if FPHEAP_CHECK == 1 && !FPHEAP_SITES && !FPHEAP_TOOL
 /* The mark of an address, if a look at heap->known[] finds it; NULL: look
  * slowly.  That the address is in the chunk and a multiple of 16 is one test:
@@ -1832,7 +1842,8 @@ fph_mark_find(const fpheap *heap, const void *object)
     uintptr_t offset = at - (uintptr_t)FPH_LOAD(&life->base, RELAXED);
 
     offset = offset >> 4 | offset << (sizeof offset * 8 - 4);
-    return FPH_LIKELY(offset < FPHEAP_CHUNK / 16) ? &life->mark[offset] : NULL;
+    return FPH_LIKELY(offset < FPHEAP_CHUNK / 16)
+         ? &life->mark[fph_mark_place(offset)] : NULL;
 }
 #else
 #  define fph_mark_find(heap, object) ((fph_mark *)NULL) /* there is more */
@@ -8875,7 +8886,8 @@ fph_mark_index(const void *object)
 {
     size_t offset = (uintptr_t)object & FPH_CHUNK_MASK;
 
-    return (offset == 0 ? FPHEAP_CHUNK - FPHEAP_PAGE : offset) / 16;
+    return fph_mark_place((offset == 0 ? FPHEAP_CHUNK - FPHEAP_PAGE : offset)
+                          / 16);
 }
 
 /* The mark of an address, or NULL: it is in no open chunk, or at the start of
@@ -9139,19 +9151,37 @@ fph_fill(void *object, size_t from, size_t to)
     memset((char *)object + from, FPH_FILL, to - from);
 }
 
+/* The offset of the first byte of an object, or `to`, that is not filled. */
+static size_t
+fph_fill_end(const char *object, size_t from, size_t to)
+{
+    const uint64_t filled = UINT64_MAX / 255 * FPH_FILL;
+
+    for (; from < to; from++) {
+        uint64_t word;
+
+        for (; to - from >= sizeof word; from += sizeof word) {
+            memcpy(&word, object + from, sizeof word);
+            if (word != filled)
+                break;
+        }
+        if (from == to || (unsigned char)object[from] != FPH_FILL)
+            break;
+    }
+    return from;
+}
+
 /* Verify the bytes of an object that were filled; FPHEAP_PANIC names the first
  * that is not. */
 static void
 fph_fill_verify(const fpheap *heap, const char *call, const void *object,
                 size_t from, size_t to)
 {
-    const unsigned char *at = (const unsigned char *)object;
-    size_t               i  = from;
-    fph_text             text;
+    size_t   i;
+    fph_text text;
 
-    FPH_TOOL_ALLOW(at + from, to - from);
-    while (i < to && at[i] == FPH_FILL)
-        i++;
+    FPH_TOOL_ALLOW((const char *)object + from, to - from);
+    i = fph_fill_end((const char *)object, from, to);
     if (i == to)
         return;
     fph_text_begin(&text, call, heap, object);

@@ -10,6 +10,7 @@ static void note(const char *line);
 #  define FPHEAP_CHECK 2
 #endif
 #define FPHEAP_SITES 1
+#define FPHEAP_TOOL 0          /* it writes where it may not */
 #include "fpheap.h"            /* so that the macros are there already */
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
