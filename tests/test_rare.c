@@ -524,6 +524,69 @@ a_quota_that_is_used_up_gives_nothing(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* A size that a thread hardly uses parks little. */
+static void
+each_claim_of_a_size_is_twice_the_last(void **state)
+{
+    static const size_t sizes[] = { 1, 1, 3, 6, 12, 24, 24 };
+    fpheap  *heap = test_heap_over(&provider);
+    fph_bin *bin;
+    size_t   i, n;
+
+    (void)state;
+    assert_int_equal(FPHEAP_MAGAZINE, 24);
+    for (i = 0; i < TEST_COUNT(sizes); i++) {
+        assert_non_null(fpheap_alloc(heap, 16));
+        bin = &fph_cache_mine(heap)->bins[fph_class_of(16)];
+        assert_int_equal(bin->top - bin->base, sizes[i] - 1);
+        for (n = 1; n < sizes[i]; n++)
+            assert_non_null(fpheap_alloc(heap, 16));
+    }
+    assert_int_equal(fpheap_destroy_forced(heap), 0);
+}
+
+static void
+a_bulk_that_fails_loses_no_magazine(void **state)
+{
+    fpheap  *heap = test_heap_within(&provider, 4 * FPHEAP_CHUNK);
+    void    *bulk[600];
+    uint64_t magazines = 0;
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < 20; i++) {
+        assert_int_equal(fpheap_alloc_bulk(heap, 1000, bulk, 600), -ENOMEM);
+        assert_int_equal(fpheap_alloc_bulk(heap, FPHEAP_CHUNK, bulk, 9),
+                         -ENOMEM);
+        if (i == 0)
+            magazines = heap->state->magazines;
+        assert_int_equal(heap->state->magazines, magazines);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+there_are_a_thousand_channels_and_ranks_at_most(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool_desc desc;
+
+    (void)state;
+    memset(&desc, 0, sizeof desc);
+    desc.name = "channels";
+    desc.size = 100;
+    desc.channels = 1025;
+    assert_null(fpheap_pool_create(heap, &desc));
+    assert_int_equal(errno, EINVAL);
+    desc.channels = 1024;
+    desc.ranks = 1025;
+    assert_null(fpheap_pool_create(heap, &desc));
+    assert_int_equal(errno, EINVAL);
+    desc.ranks = 1024;
+    assert_non_null(fpheap_pool_create(heap, &desc));
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* Asked for by a thread that only frees. */
 static void
 a_cache_that_is_wanted_is_made_once(void **state)
@@ -935,6 +998,9 @@ main(void)
         cmocka_unit_test(
             a_name_that_a_stopped_thread_has_just_made_known_is_taken),
         cmocka_unit_test(a_quota_that_is_used_up_gives_nothing),
+        cmocka_unit_test(each_claim_of_a_size_is_twice_the_last),
+        cmocka_unit_test(a_bulk_that_fails_loses_no_magazine),
+        cmocka_unit_test(there_are_a_thousand_channels_and_ranks_at_most),
         cmocka_unit_test(a_cache_that_is_wanted_is_made_once),
         cmocka_unit_test(nobody_seems_to_grow_after_a_search_that_reclaims),
         cmocka_unit_test(a_search_that_others_disturb_begins_again_twice),
