@@ -61,6 +61,7 @@ right(fpheap *heap)
     fpheap_pool_put(pool, object);
     if (object[7] != 3)        /* a pool keeps what is in it */
         exit(4);
+    fpheap_free(heap, fpheap_alloc(heap, 1000));
     if (fpheap_check(heap) != NULL || fpheap_destroy(heap) != 0)
         exit(5);
     memset(memory, 0, sizeof memory);
