@@ -116,8 +116,11 @@ def measure(program, number, tools, where):
     for old in glob.glob(f"{binary}-*.profraw"):
         os.remove(old)
     more = ["-fcoverage-mcdc"] if number >= 18 else []
-    subprocess.run([clang, *FLAGS, *more, "-o", binary, *sources,
-                    os.path.join(where, "at_exit.c")], check=True)
+    built = subprocess.run([clang, *FLAGS, *more, "-o", binary, *sources,
+                            os.path.join(where, "at_exit.c")], check=False,
+                           capture_output=True, text=True)
+    if built.returncode != 0:
+        sys.exit(f"coverage: {name}: {built.stderr}")
     execute(name, binary, arguments)
     raw = glob.glob(f"{binary}-*.profraw")
     if not raw:

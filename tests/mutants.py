@@ -12,8 +12,8 @@ fails, or takes far longer than usual.  A program that has killed another mutant
 of the function comes first.  Weakened orders also meet ThreadSanitizer.
 
 What survives is compiled by itself, as it would be written.  If no program's
-code is another then, it is no mutant.  Others must be argued in
-tests/mutants.txt:
+code is another then, it is no mutant, or of settings that none has.  Others
+must be argued in tests/mutants.txt:
 
     FUNCTION: LINE => LINE
         why no test can tell
@@ -380,9 +380,9 @@ PROGRAMS = [
     Program("test_nodes"), Program("test_invariants"), Program("test_check"),
     Program("test_check2"), Program("test_sites"), Program("test_pool_check"),
     Program("test_check_headers"), Program("test_rare"), Program("test_panic"),
-    Program("test_small"), Program("test_pools"), Program("test_headers"),
-    Program("test_stats"), Program("fuzz_api"), Program("fuzz_config"),
-    Program("test_schedules"),
+    Program("test_small"), Program("test_small_no_os"), Program("test_pools"),
+    Program("test_headers"), Program("test_stats"), Program("fuzz_api"),
+    Program("fuzz_config"), Program("test_schedules"),
     Program("stress_owner+tsan", "-O1", "-fsanitize=thread", kinds=["order"],
             cases="trim"),
     Program("stress_pools+tsan", "-O1", "-fsanitize=thread", kinds=["order"],
