@@ -389,7 +389,8 @@ chunk's bytes"
 
 /* FPHEAP_PANIC(message) - what to do about misuse that was found; default: the
  * message to standard error, then abort(); with FPHEAP_NO_OS a trap.  If it
- * returns, the object is left as it is and the call goes on without it. */
+ * returns, an object that may not be freed is left as it is, and the call goes
+ * on. */
 
 /* FPHEAP_STATIC makes every function private to its file; FPHEAP_API decorates
  * the public ones otherwise, for instance with a visibility attribute. */
@@ -8858,9 +8859,10 @@ fpheap_provider_buffer(fpheap_provider *provider, fpheap_buffer *buffer,
  * stored with release and loaded with acquire, for its base to be there.
  * Bulks go one by one, so that a bad pointer keeps no other from being freed.
  *
- * From level 2 on all objects go the slow way.  The mark of a free one says
- * whether it is filled; the bytes behind a live one are counted beside its
- * mark, where a write beyond it does not reach.
+ * At level 2, with sites or for a tool all objects go the slow way.  The mark of
+ * a free one says whether it is filled; the bytes behind a live one are counted
+ * beside its mark, where a write beyond it does not reach, and so is its site.
+ * Tools are told last, so that what the heap fills and verifies is allowed.
  */
 #if FPHEAP_CHECK
 /* The open chunk that begins at an address, without a look at the memory there;
