@@ -337,6 +337,38 @@ sums_are_exact_whoever_frees(void **state)
     EXPECT_NOTES(0);
 }
 
+static void
+sites_of_as_many_bytes_are_listed_each(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    void   *objects[3];
+    char   *text = NULL, *at;
+    size_t  bytes = 0;
+    FILE   *out = open_memstream(&text, &bytes);
+    int     lines = 0, first = __LINE__ + 4;
+
+    (void)state;
+    assert_non_null(out);
+    objects[0] = fpheap_alloc(heap, 100);
+    objects[1] = fpheap_alloc(heap, 100);
+    objects[2] = fpheap_alloc(heap, 100);
+    fpheap_dump(heap, out);
+    (void)fclose(out);
+    for (at = text; (at = strstr(at, "allocated at ")) != NULL; at++)
+        lines++;
+    assert_int_equal(lines, 3);
+    for (lines = first; lines < first + 3; lines++) {
+        char site[80];
+
+        (void)snprintf(site, sizeof(site), "%s:%d\n", __FILE__, lines);
+        assert_non_null(strstr(text, site));
+    }
+    free(text);
+    fpheap_free_bulk(heap, objects, 3);
+    TEST_DESTROY_OVER(heap, &provider);
+    EXPECT_NOTES(0);
+}
+
 /* It keeps its site while it stays in place. */
 static void
 realloc_in_place_counts_the_other_bytes(void **state)
@@ -364,6 +396,7 @@ main(void)
         cmocka_unit_test(
             the_sites_with_most_bytes_come_first_and_there_are_sixteen),
         cmocka_unit_test(sums_are_exact_whoever_frees),
+        cmocka_unit_test(sites_of_as_many_bytes_are_listed_each),
         cmocka_unit_test(realloc_in_place_counts_the_other_bytes)
     };
 
