@@ -466,6 +466,10 @@ def main():
         for mutant in mutants:
             print(mutant)
         return
+    known = {mutant.argument() for mutant in mutants}
+    for entry in sorted(argued() - known):
+        if not entry.endswith(": *"):
+            print(f"{ARGUED}: there is no such mutant: {entry}")
     os.makedirs(WHERE, exist_ok=True)
     sample = sample_of(masked(without_comments(source)), chosen(mutants),
                        int(os.environ.get("N") or 200))

@@ -569,6 +569,30 @@ what_is_free_already_counts_as_reserved(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* Each page of each chunk that is open. */
+static void
+expect_open_chunks_are_present(const fpheap *heap)
+{
+    static unsigned char in[FPHEAP_CHUNK / 4096];
+    size_t   i, c, p;
+    unsigned open = 0;
+
+    for (i = 0; i < fph_region_count(heap->state); i++) {
+        const fph_region *region = fph_region_at(heap->state, i);
+
+        for (c = 0; c < region->capacity; c++) {
+            if (region->chunk[c] == NULL)
+                continue;
+            open++;
+            assert_int_equal(mincore(region->chunk[c]->base, FPHEAP_CHUNK, in),
+                             0);
+            for (p = 0; p < FPHEAP_CHUNK / 4096; p++)
+                assert_true(in[p] & 1);
+        }
+    }
+    assert_true(open >= 30 * TEST_MIB / FPHEAP_CHUNK);
+}
+
 static void
 what_is_reserved_is_touched(void **state)
 {
@@ -578,6 +602,7 @@ what_is_reserved_is_touched(void **state)
 
     (void)state;
     assert_int_equal(fpheap_reserve(heap, 30 * TEST_MIB, 0), 0);
+    expect_open_chunks_are_present(heap);
     for (i = 0; i < provider.grants; i++) {
         size_t         pages = provider.grant[i].region.bytes / 4096;
         unsigned char *in = (unsigned char *)malloc(pages);
