@@ -1475,7 +1475,9 @@ FPHEAP_API const char *fpheap_config_string(void);
  *           the kernel allows them, once the process has 8 MiB from here
  *
  * Regions are aligned to a chunk, reserved hugepages to their own size;
- * fpheap_stats.backing_bytes says what they got.
+ * fpheap_stats.backing_bytes says what they got.  After a fork each reserved
+ * hugepage that parent or child writes to needs another one: where none is
+ * free the kernel ends the child.
  *
  * Returns  0, or -EINVAL: unknown flags.
  */
@@ -6041,14 +6043,19 @@ fph_bin_make_room(fpheap_cache *cache, unsigned number)
     return 1;
 }
 
-/* Take an object straight from the slabs.  Returns 0, or a negative errno. */
+/* Take an object straight from the slabs, also one that waits in the depot where
+ * a pool may claim no more.  Returns 0, or a negative errno. */
 static int
 fph_claim_one(fpheap *heap, unsigned number, void **object, fph_search *search)
 {
     while (fph_bin_claim(heap, number, object, 1, &search->refused) == 0) {
-        if (!fph_find_memory(heap, fph_bin_node(number), 1 /* chunk */,
-                             search))
+        if (search->refused != 0 && fph_depot_count(heap->state, number) != 0) {
+            fph_depot_drain(heap->state, number);
+            search->refused = 0;
+        } else if (!fph_find_memory(heap, fph_bin_node(number), 1 /* chunk */,
+                                    search)) {
             return search->error;
+        }
     }
     return 0;
 }

@@ -975,11 +975,43 @@ without_keys_a_thread_works_without_a_cache(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* All of a pool's objects are claimed, and wait where others can use them. */
+static void
+a_thread_without_a_cache_gets_what_the_depot_has(void **state)
+{
+    fpheap_pool_desc desc = { .name = "few", .size = 100, .max = 40,
+                              .magazine = 5 };
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool     *pool = fpheap_pool_create(heap, &desc);
+    unsigned         seated;
+    void            *objects[40];
+    unsigned         i;
+
+    (void)state;
+    assert_non_null(pool);
+    assert_int_equal(fpheap_pool_get_bulk(pool, objects, 40), 0);
+    fpheap_pool_put_bulk(pool, objects, 40);
+    fpheap_thread_leave(heap);
+    seated = fph_thread_is;
+    fph_thread_is = FPH_THREAD_GONE;
+    for (i = 0; i < 40; i++) {
+        objects[i] = fpheap_pool_get(pool);
+        assert_non_null(objects[i]);
+    }
+    assert_null(fpheap_pool_get(pool));
+    assert_int_equal(errno, ENOSPC);
+    fpheap_pool_put_bulk(pool, objects, 40);
+    fph_thread_is = seated;
+    assert_int_equal(fpheap_pool_destroy(pool, NULL), 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_keys_a_thread_works_without_a_cache),
+        cmocka_unit_test(a_thread_without_a_cache_gets_what_the_depot_has),
         cmocka_unit_test(tables_that_are_full_are_enomem),
         cmocka_unit_test(a_first_chunk_that_is_too_small_is_enomem),
         cmocka_unit_test(a_cache_without_memory_is_enomem),
