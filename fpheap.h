@@ -5770,14 +5770,15 @@ typedef struct fph_search {
 
 /* Whether to look again before a call fails: unless no move was under way while
  * it looked, for FPHEAP_GROWTH_WAIT_MS at most, as who moves may have lost its
- * processor. */
+ * processor.  Not within the provider's callback, for which others wait. */
 static int
-fph_search_again(const fph_state *state, fph_search *search)
+fph_search_again(const fpheap *heap, fph_search *search)
 {
     uint64_t others;
-    int      quiet = fph_moves_quiet(state, &others);
+    int      quiet = fph_moves_quiet(heap->state, &others);
 
     if (fph_reclaiming || fph_open_moves != 0
+        || (fph_in_provider & fph_provider_bit(heap)) != 0
         || (search->quiet && search->others == others))
         return 0;
     search->quiet = quiet;
@@ -5866,7 +5867,7 @@ fph_find_memory(fpheap *heap, int node, size_t chunks, fph_search *search)
         && fph_search_reclaim(heap, node, chunks, search))
         return 1;
     if (search->error != 0) {
-        if (!fph_search_again(heap->state, search))
+        if (!fph_search_again(heap, search))
             return 0;
         if (search->quiet && search->retries++ < FPH_RETRIES) {
             search->error = 0;

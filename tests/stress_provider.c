@@ -18,7 +18,7 @@
 #  define FPHEAP_MAGAZINE 8
 #endif
 #ifndef FPHEAP_GROWTH_WAIT_MS
-#  define FPHEAP_GROWTH_WAIT_MS 200
+#  define FPHEAP_GROWTH_WAIT_MS 50
 #endif
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
