@@ -885,6 +885,22 @@ a_large_object_that_was_freed_last_is_parked(void **state)
     }
 }
 
+/* It may be what another thread needs. */
+static void
+more_than_an_eighth_of_the_heap_is_not_parked(void **state)
+{
+    fpheap      *heap = test_heap_within(&provider, 6 * FPHEAP_CHUNK);
+    fpheap_stats stats;
+
+    (void)state;
+    begin();
+    fpheap_free(heap, fpheap_alloc(heap, FPHEAP_CHUNK * 3 / 2));
+    fpheap_stats_get(heap, &stats);
+    assert_int_equal(stats.parked_objects, 0);
+    check_stats(heap);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* Of other sizes, of other alignments, or in a heap of which it is more than an
  * eighth. */
 static void
@@ -907,12 +923,16 @@ a_parked_large_object_is_in_the_way_of_nothing(void **state)
     assert_int_equal(stats.parked_bytes, stats.depot_bytes);
     for (size = FPHEAP_CHUNK / 2; size <= 2 * FPHEAP_CHUNK;
          size += FPHEAP_PAGE) {
+        object = fpheap_alloc(heap, size);
+        assert_non_null(object);
+        fpheap_free(heap, object);
+        object = fpheap_aligned_alloc(heap, 2 * FPHEAP_PAGE, size);
+        assert_non_null(object);
+        assert_int_equal((uintptr_t)object % (2 * FPHEAP_PAGE), 0);
+        fpheap_free(heap, object);
         object = fpheap_aligned_alloc(heap, FPHEAP_CHUNK, size);
         assert_non_null(object);
         assert_int_equal((uintptr_t)object % FPHEAP_CHUNK, 0);
-        fpheap_free(heap, object);
-        object = fpheap_alloc(heap, size);
-        assert_non_null(object);
         fpheap_free(heap, object);
         object = fpheap_alloc(heap, largest);
         assert_non_null(object);
@@ -927,6 +947,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_large_object_that_was_freed_last_is_parked),
+        cmocka_unit_test(more_than_an_eighth_of_the_heap_is_not_parked),
         cmocka_unit_test(a_parked_large_object_is_in_the_way_of_nothing),
         cmocka_unit_test(each_size_alone_is_counted_exactly),
         cmocka_unit_test(any_history_is_counted_exactly),
