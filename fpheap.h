@@ -777,11 +777,14 @@ typedef struct fph_site_tally {
 
 #  define FPH_SITE_MAX 1024    /* the first one is for all that are too many */
 
-#  define FPH_KNOWN 256
+#  define FPH_KNOWN 4096
 #endif
 
 /* The handle of a heap in this process. */
 struct fpheap {
+#if FPHEAP_CHECK
+    fph_life       *known[FPH_KNOWN]; /* atomic; by the number of the chunk */
+#endif
     unsigned        entry;     /* byte offset in fph_table */
     unsigned        places;    /* bins * FPH_BIN_STEP */
     unsigned        bins;      /* nodes * FPH_CLASSES */
@@ -790,9 +793,6 @@ struct fpheap {
     unsigned        nodes;
     unsigned        flags;
     fph_state      *state;     /* NULL: no heap */
-#if FPHEAP_CHECK
-    fph_life       *known[FPH_KNOWN]; /* atomic; by the number of the chunk */
-#endif
 #if FPHEAP_SITES
     fph_site_tally  sites[FPH_SITE_MAX];
 #endif
