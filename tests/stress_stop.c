@@ -9,9 +9,12 @@
  *
  *   - by chance: the signal comes from outside, at a random time
  *   - by instruction: the victim runs under the trap flag, counts its own
- *     instructions and stops at the n-th, with n drawn evenly; or counts only
- *     its locked ones and stops behind the n-th.  This reaches thread exit too.
- *     x86-64, no sanitizer.
+ *     instructions and stops at four behind the n-th, with n drawn evenly, where
+ *     no victim has stopped yet; or counts only its locked ones and stops behind
+ *     the n-th and three more.  This reaches thread exit too.  x86-64, no
+ *     sanitizer.
+ *     With FPHEAP_SOAK there is a stop at each instruction of this program that
+ *     an operation gets to.
  *
  * Stops inside the provider's callbacks do not count: there others may wait.
  *
@@ -826,7 +829,27 @@ enum { ANY_INSTRUCTION, AFTER_LOCKED };
 static __thread volatile sig_atomic_t counted;
 static __thread volatile sig_atomic_t was_locked;
 static __thread volatile uint64_t     steps;
-static __thread volatile uint64_t     last_step;
+static __thread volatile uint64_t     first_step;   /* that may be a stop */
+static __thread volatile uint64_t     stops_left;
+
+/* This program's code, of which the heap's is a part, and where in it a victim
+ * has stopped.  There is one victim at a time. */
+extern const char __executable_start[];
+extern const char etext[];
+
+static unsigned char *was_stop;
+
+/* Whether it is the first time that a victim may stop at an instruction. */
+static int
+is_new(uintptr_t next)
+{
+    uintptr_t at = next - (uintptr_t)__executable_start;
+
+    if (at >= (uintptr_t)(etext - __executable_start) || was_stop[at])
+        return 0;
+    was_stop[at] = 1;
+    return 1;
+}
 
 /* The lock prefix, or xchg, which needs none. */
 static int
@@ -853,17 +876,20 @@ on_trap(int number, siginfo_t *info, void *context)
     }
     *flags |= TRAP_FLAG;
     was_locked = is_locked((const unsigned char *)next);
-    if (count && ++steps == last_step) {
-        stepping = 0;       /* the rest may run at full speed */
+    if (count && ++steps >= first_step && stops_left > 0
+        && (counted == AFTER_LOCKED || is_new(next))) {
+        if (--stops_left == 0)
+            stepping = 0;   /* the rest may run at full speed */
         stop_here();
     }
 }
 
 static void
-start_stepping(int what, uint64_t at)
+start_stepping(int what, uint64_t at, uint64_t stops)
 {
     steps      = 0;
-    last_step  = at;
+    first_step = at;
+    stops_left = stops;
     counted    = what;
     was_locked = 0;
     stepping   = 1;
@@ -882,7 +908,8 @@ typedef struct stepper {
     const operation *operation;     /* NULL: thread exit */
     int              bare;          /* nothing before it */
     int              counted;
-    uint64_t         stop_at;       /* 0: only count */
+    uint64_t         stop_at;       /* the first one that may be a stop */
+    uint64_t         stops;         /* at most; 0: only count */
     uint64_t         steps;
 } stepper;
 
@@ -898,7 +925,7 @@ end_of_thread(void *arg)
     if (s->steps == 0) {
         s->steps = 1;
         pthread_setspecific(exit_key, s);
-        start_stepping(s->counted, s->stop_at);
+        start_stepping(s->counted, s->stop_at, s->stops);
         return;
     }
     stop_stepping();
@@ -922,7 +949,7 @@ suffer_one(void *arg)
     }
     for (i = s->bare ? 0 : stress_below(&s->player.random, 20); i > 0; i--)
         turn(&s->player);
-    start_stepping(s->counted, s->stop_at);
+    start_stepping(s->counted, s->stop_at, s->stops);
     s->operation->run(&s->player);
     stop_stepping();
     s->steps = steps;
@@ -933,13 +960,15 @@ suffer_one(void *arg)
 
 /* One run of one operation, in a thread of its own. */
 static uint64_t
-step_through(stepper *s, uint64_t stop_at, runner *r, tally *result)
+step_through(stepper *s, uint64_t stop_at, uint64_t stops, runner *r,
+             tally *result)
 {
     const char *name = s->operation != NULL ? s->operation->name
                                             : "thread exit";
     pthread_t   thread;
 
     s->stop_at = stop_at;
+    s->stops   = stops;
     thread     = stress_spawn(suffer_one, s);
     while (hear(from_victim[0]) == STOPPED)
         judge(result, r, name);
@@ -947,75 +976,134 @@ step_through(stepper *s, uint64_t stop_at, runner *r, tally *result)
     return s->steps;
 }
 
+#define KINDS (STRESS_LEN(operations) + 1)      /* the last is thread exit */
+
+/* Stops in a run: to get to the first takes longer than the others then run. */
+#define IN_A_RUN 4
+
+static const operation *
+operation_at(unsigned at)
+{
+    return at < STRESS_LEN(operations) ? &operations[at] : NULL;
+}
+
+/* What a case of stops has. */
+typedef struct scene {
+    double    begin;
+    fpheap   *heap;
+    runner    r[OTHERS];
+    pthread_t thread[OTHERS];
+    stepper   s;
+    tally     result;
+} scene;
+
 static void
-stop_at_chosen(int what, uint64_t stops, const char *how)
+open_scene(scene *c, int what)
 {
     struct sigaction action;
-    fpheap          *heap   = open_heap(2 * FPHEAP_CHUNK);
-    uint64_t         random = stress_state(2000);
-    double           begin  = stress_seconds();
-    tally            result = {0, 0, 0};
-    uint64_t         longest[STRESS_LEN(operations) + 1];
-    unsigned         runs[STRESS_LEN(operations) + 1];
-    runner           r[OTHERS];
-    pthread_t        thread[OTHERS];
-    stepper          s;
-    unsigned         i;
 
     stress_test();
-    memset(longest, 0, sizeof(longest));
-    memset(runs, 0, sizeof(runs));
+    memset(c, 0, sizeof(*c));
+    c->begin = stress_seconds();
+    c->heap  = open_heap(2 * FPHEAP_CHUNK);
     memset(&action, 0, sizeof(action));
     action.sa_sigaction = on_trap;
     action.sa_flags     = SA_SIGINFO;
     CHECK_EQ(sigaction(SIGTRAP, &action, NULL), 0);
     open_pipes();
-    memset(&s, 0, sizeof(s));
-    s.player.heap   = heap;
-    s.player.owner  = VICTIM;
-    s.player.random = stress_state(VICTIM);
-    s.counted       = what;
-    start_others(r, thread, heap);
-    while (result.stops < stops) {
-        unsigned at = stress_below(&random, STRESS_LEN(longest));
+    c->s.player.heap   = c->heap;
+    c->s.player.owner  = VICTIM;
+    c->s.player.random = stress_state(VICTIM);
+    c->s.counted       = what;
+    start_others(c->r, c->thread, c->heap);
+}
+
+static void
+close_scene(scene *c, const char *how)
+{
+    stop_others(c->r, c->thread, &c->s.player);
+    report(how, &c->result, c->begin);
+    close_pipes();
+    close_heap(c->heap);
+}
+
+static void
+stop_at_chosen(scene *c, uint64_t stops)
+{
+    uint64_t random = stress_state(2000);
+    uint64_t longest[KINDS];
+    unsigned runs[KINDS];
+    unsigned i;
+
+    memset(longest, 0, sizeof(longest));
+    memset(runs, 0, sizeof(runs));
+    while (c->result.stops < stops) {
+        unsigned at = stress_below(&random, KINDS);
         uint64_t n;
 
-        s.operation = at < STRESS_LEN(operations) ? &operations[at] : NULL;
+        c->s.operation = operation_at(at);
         if (runs[at] > 0 && longest[at] == 0)
             continue;       /* it has none of these */
         if (runs[at]++ % 16 == 0)
-            n = step_through(&s, 0, r, &result);
+            n = step_through(&c->s, 0, 0, c->r, &c->result);
         else
-            n = step_through(&s, 1 + stress_below(&random, longest[at]), r,
-                             &result);
+            n = step_through(&c->s, 1 + stress_below(&random, longest[at]),
+                             IN_A_RUN, c->r, &c->result);
         if (n > longest[at])
             longest[at] = n;
     }
-    stop_others(r, thread, &s.player);
-    report(how, &result, begin);
     printf("  most of them in one run:");
-    for (i = 0; i < STRESS_LEN(longest); i++)
+    for (i = 0; i < KINDS; i++)
         printf(" %s %llu%s",
                i < STRESS_LEN(operations) ? operations[i].name : "thread exit",
-               (unsigned long long)longest[i],
-               i + 1 < STRESS_LEN(longest) ? "," : "\n");
-    close_pipes();
-    close_heap(heap);
+               (unsigned long long)longest[i], i + 1 < KINDS ? "," : "\n");
+}
+
+/* Until no operation has had a stop in so many runs that follow each other. */
+static void
+stop_at_each(scene *c, unsigned idle_runs)
+{
+    unsigned at;
+    unsigned idle;
+
+    for (at = 0; at < KINDS; at++) {
+        c->s.operation = operation_at(at);
+        for (idle = 0; idle < idle_runs; idle++) {
+            uint64_t stops = c->result.stops;
+
+            step_through(&c->s, 1, UINT64_MAX, c->r, &c->result);
+            if (c->result.stops > stops)
+                idle = 0;
+        }
+    }
 }
 
 static void
 a_thread_stopped_at_any_instruction_delays_no_other(void **state)
 {
+    scene c;
+
     (void)state;
-    stop_at_chosen(ANY_INSTRUCTION, stress_work(80), "at any instruction");
+    was_stop = calloc((size_t)(etext - __executable_start), 1);
+    CHECK(was_stop != NULL);
+    open_scene(&c, ANY_INSTRUCTION);
+    if (stress_soak > 1)
+        stop_at_each(&c, (unsigned)stress_work(1));
+    else
+        stop_at_chosen(&c, 40);
+    close_scene(&c, "at as many instructions");
+    free(was_stop);
 }
 
 static void
 a_thread_stopped_after_any_locked_one_delays_no_other(void **state)
 {
+    scene c;
+
     (void)state;
-    stop_at_chosen(AFTER_LOCKED, stress_work(180),
-                   "after a locked instruction");
+    open_scene(&c, AFTER_LOCKED);
+    stop_at_chosen(&c, stress_work(100));
+    close_scene(&c, "after a locked instruction");
 }
 
 /* --- a chunk that has had another life ------------------------------------ */
@@ -1080,6 +1168,7 @@ a_thread_stopped_while_it_empties_a_chunk_spoils_no_other(void **state)
         shuffle_chunks(heap);
         s.player.kept[0] = take(&s.player, WHOLE);
         s.stop_at        = n;
+        s.stops          = 1;
         thread           = stress_spawn(suffer_one, &s);
         while (hear(from_victim[0]) == STOPPED) {
             stops++;
