@@ -23,7 +23,8 @@ PROGRAMS = $(patsubst tests/%.c,$(B)/%, \
 OTHERS   = $(patsubst tests/%.c,$(B)/%,$(wildcard tests/shim_test.c))
 FUZZERS  = $(patsubst tests/%.c,$(B)/%,$(wildcard tests/fuzz_*.c))
 AFLS     = $(patsubst tests/fuzz_%.c,$(B)/afl_%,$(wildcard tests/fuzz_*.c))
-SCRIPTS  = $(filter-out $(addprefix tests/,install_deps.sh lib.sh lint.sh run.sh \
+LINT     = $(addprefix tests/,lint.sh compile_matrix.sh header.sh)
+SCRIPTS  = $(filter-out $(LINT) $(addprefix tests/,install_deps.sh lib.sh run.sh \
                    schedule_faults.sh fuzz_afl.sh fuzz_corpus.sh), \
                $(wildcard tests/*.sh))
 DPDK     = $(patsubst examples/dpdk/%.c,$(B)/%, \
@@ -102,8 +103,9 @@ SANITIZED = $(patsubst tests/%.c,$(B)/%,$(wildcard $(WHICH)))
 sanitized: $(SANITIZED)
 	@B=$(B) T='$(T)' LIMIT=600 tests/run.sh $(SANITIZED)
 
-lint: ## clang-tidy, cppcheck, gcc -fanalyzer, lengths of lines and functions
-	@B=$(B) tests/lint.sh
+lint: ## what compilers, linkers, clang-tidy and cppcheck say; leaked names; lengths
+	@CC='$(CC)' tests/install_deps.sh
+	@B=$(B) CC='$(CC)' tests/run.sh $(LINT)
 
 asm: ## the instructions of a hit
 	@B=$(B) CC='$(CC)' tests/instructions.sh -v
