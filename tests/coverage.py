@@ -6,17 +6,20 @@
 Each program is built with clang's coverage, run, and what it reached is added
 to what the others did: the header is compiled into each with settings of its
 own, so a branch counts as covered if one of them takes it.  Printed are lines,
-branches (each condition true and false) and, from clang 18 on, conditions that
-were seen to decide alone (MC/DC).
+branches (each condition true and false) and, from clang 18 on, the conditions
+of && and || that were seen to decide alone (MC/DC): two evaluations differ in
+this one and in the result.
 
-Branches that nothing takes must be argued in tests/coverage.txt:
+What nothing takes must be argued in tests/coverage.txt:
 
-    FUNCTION: CONDITION: true|false
+    FUNCTION: CONDITION: true|false|alone
         why it is not taken
 
 where the condition is as it is in the header, with single blanks, and the
-outcome is the one that does not occur.  The script fails if a branch is not
-argued, or if what is argued is not in the header any more.
+outcome is the one that does not occur.  A condition of which an outcome does
+not occur cannot decide alone, so the one entry is for both.  The script fails
+if a branch or a condition is not argued, or if what is argued is not in the
+header any more.
 """
 import glob
 import json
@@ -30,6 +33,8 @@ from collections import defaultdict
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 HEADER = "fpheap.h"
 ARGUED = "tests/coverage.txt"
+IN_DECISION = 6                 # CounterMappingRegion::MCDCBranchRegion
+OUTCOMES = ("true", "false", "alone")
 LIMIT = 600                     # seconds that a program may take
 
 # The corpora of the fuzz targets, replayed with several settings.
@@ -60,9 +65,16 @@ __wrap_abort(void)
     __real_abort();
 }
 """
-FLAGS = ["-std=gnu11", "-O1", "-w", "-I.", "-pthread",
+# With one name for the main file, the header's functions have the same names in
+# all programs, and what these see is added up where their settings agree.
+FLAGS = ["-std=gnu11", "-O1", "-w", "-pthread",
          "-fprofile-instr-generate", "-fcoverage-mapping",
-         "-fprofile-update=atomic", "-Wl,--wrap=_exit,--wrap=abort"]
+         "-fprofile-update=atomic", "-Wl,--wrap=_exit,--wrap=abort",
+         "-Xclang", "-main-file-name", "-Xclang", HEADER]
+# What is between two conditions but operators.
+ARGUMENTS = re.compile(r"/\*.*?\*/|\([^()]*\)")
+# Branches within a macro's argument belong to the macro: these two go.
+HINTS = re.compile(r"^(#define FPH_(?:UN)?LIKELY)\(.*$", re.MULTILINE)
 
 
 def find_clang():
@@ -107,29 +119,30 @@ def execute(name, binary, arguments):
               flush=True)
 
 
-def measure(program, number, tools, where):
-    """Build and run a program; what llvm-cov says of it, as (json, lcov)."""
+def build(program, number, tools, where):
+    """Build and run a program; the names of its profiles."""
     name, sources, arguments = program
-    clang, profdata, cov = tools
     binary = os.path.join(where, name)
-    profile = f"{binary}.profdata"
     for old in glob.glob(f"{binary}-*.profraw"):
         os.remove(old)
     more = ["-fcoverage-mcdc"] if number >= 18 else []
-    built = subprocess.run([clang, *FLAGS, *more, "-o", binary, *sources,
+    built = subprocess.run([tools[0], *FLAGS, *more, f"-I{where}", "-I.",
+                            "-o", binary, *sources,
                             os.path.join(where, "at_exit.c")], check=False,
                            capture_output=True, text=True)
     if built.returncode != 0:
         sys.exit(f"coverage: {name}: {built.stderr}")
     execute(name, binary, arguments)
-    raw = glob.glob(f"{binary}-*.profraw")
-    if not raw:
-        return None
-    subprocess.run([profdata, "merge", "-o", profile, *raw], check=True)
+    return glob.glob(f"{binary}-*.profraw")
+
+
+def export(name, profile, cov, where):
+    """What llvm-cov says of a program, as (json, lcov)."""
     exported = [subprocess.run(
-        [cov, "export", form, binary, "-instr-profile", profile], check=True,
-        capture_output=True, text=True).stdout
-                for form in ("-format=text", "-format=lcov")]
+        [cov, "export", form, os.path.join(where, name), "-instr-profile",
+         profile], check=True, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,      # functions of two programs' own
+        text=True).stdout for form in ("-format=text", "-format=lcov")]
     return json.loads(exported[0]), exported[1]
 
 
@@ -143,7 +156,8 @@ class Coverage:
         self.lines = defaultdict(int)
         self.branches = defaultdict(lambda: [0, 0])
         self.texts = {}                 # of the branches
-        self.alone = defaultdict(list)  # decision: seen to decide alone
+        self.decisions = {}             # of the conditions
+        self.alone = defaultdict(bool)  # condition: seen to decide alone
 
     def find_directives(self):
         """The numbers of lines of macros: what is in them is no branch, as a
@@ -155,12 +169,17 @@ class Coverage:
                 more = line.endswith("\\")
         return lines
 
-    def text(self, at):
-        """The source between two places, with single blanks."""
-        line, column, last, end = at
+    def between(self, line, column, last, end):
+        """The rows of the source between two places."""
         rows = self.source[line - 1:last]
         rows[-1] = rows[-1][:end - 1]
         rows[0] = rows[0][column - 1:]
+        return rows
+
+    def text(self, at):
+        """The source between two places, with single blanks."""
+        last, end = at[2:]
+        rows = self.between(*at)
         rest = "\n".join([self.source[last - 1][end - 1:]]
                          + self.source[last:last + 9])
         depth = 0
@@ -177,27 +196,52 @@ class Coverage:
             if not function["filenames"][0].endswith("/" + HEADER):
                 continue
             name = re.sub(r".*:|_v\d+_chunk\d.*", "", function["name"])
+            places = []
             for branch in function["branches"]:
                 if not function["filenames"][branch[6]].endswith("/" + HEADER) \
                         or branch[0] in self.directives:
                     continue           # in a macro
+                if branch[8] == IN_DECISION:
+                    places.append(branch[:4])
                 key = (name, branch[0], branch[1])
                 self.texts[key] = self.text(branch[:4])
                 counts = self.branches[key]
                 counts[0] += branch[4]
                 counts[1] += branch[5]
             for decision in function.get("mcdc_records", []):
-                key = (name, tuple(decision[:4]))
-                seen = decision[-1]
-                old = self.alone[key] or [False] * len(seen)
-                self.alone[key] = [a or b for a, b in zip(old, seen)]
+                self.add_decision(name, decision[:4], sorted(places),
+                                  decision[-1])
         ours = False
         for line in lcov.split("\n"):
             if line.startswith("SF:"):
                 ours = line.endswith("/" + HEADER)
             elif ours and line.startswith("DA:"):
-                number, count = line[3:].split(",")[:2]
-                self.lines[int(number)] += int(count)
+                number, count = map(int, line[3:].split(",")[:2])
+                if self.source[number - 1]:
+                    self.lines[number] += count
+
+    def add_decision(self, name, at, places, alone):
+        """Conditions of a decision and whether each decides alone.  Those that
+        a setting makes constants are in no place."""
+        (first, last), end = (at[:2], at[2:]), at[:2]
+        conditions = []
+        for place in places + [[*last, *last]]:
+            if not first <= place[:2] <= last:
+                continue
+            other = " ".join(self.between(*end, *place[:2]))
+            while other != (less := ARGUMENTS.sub("", other)):
+                other = less
+            if re.search(r"\w", other):
+                conditions.append(None)
+            conditions.append((name, place[0], place[1]))
+            end = place[2:]
+        conditions.pop()
+        if len(conditions) != len(alone):
+            sys.exit(f"coverage: {name}: {self.text(at)}: {conditions}")
+        for condition, one in zip(conditions, alone):
+            if condition:
+                self.decisions[condition] = self.text(at)
+                self.alone[condition] |= one
 
     def missing(self):
         """Branches not taken: (function, condition, outcome, line)."""
@@ -210,15 +254,15 @@ class Coverage:
         return sorted(found, key=lambda branch: branch[3])
 
     def never_alone(self):
-        """Conditions not seen to decide: (line, function, decision, which)."""
-        return sorted((at[0], name, self.text(at), number)
-                      for (name, at), seen in self.alone.items()
-                      for number, one in enumerate(seen, 1) if not one)
+        """Conditions not seen to decide alone: as missing()."""
+        return sorted(((key[0], self.texts[key], "alone", key[1])
+                       for key, seen in self.alone.items() if not seen),
+                      key=lambda condition: condition[3])
 
     def sums(self):
         taken = sum((true != 0) + (false != 0)
                     for true, false in self.branches.values())
-        alone = [seen for seens in self.alone.values() for seen in seens]
+        alone = self.alone.values()
         return [("lines", sum(n != 0 for n in self.lines.values()),
                  len(self.lines)),
                 ("branches", taken, 2 * len(self.branches)),
@@ -230,35 +274,43 @@ def argued():
     entries = {}
     with open(ARGUED, encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
-            match = re.match(r"(\w+): (.*): (true|false)$", line.rstrip())
+            match = re.match(r"(\w+): (.*): (true|false|alone)$", line.rstrip())
             if match:
                 entries[match.groups()] = number
             elif line.strip() and not line.startswith(("#", "    ")):
-                sys.exit(f"{ARGUED}:{number}: neither a branch nor a reason")
+                sys.exit(f"{ARGUED}:{number}: neither an outcome nor a reason")
     return entries
+
+
+def is_argued(one, entries):
+    """Whether there is an entry for it: as one outcome of a condition does not
+    occur, it does not decide alone."""
+    outcomes = OUTCOMES if one[2] == "alone" else one[2:3]
+    return any((*one[:2], outcome) in entries for outcome in outcomes)
 
 
 def report(coverage, programs_run, whole):
     for what, part, all_ in coverage.sums():
         if all_:
             print(f"{what}: {part} of {all_}, {100 * part / all_:.2f} %")
-    for line, name, decision, number in coverage.never_alone():
-        print(f"{HEADER}:{line}: {name}: {decision}: condition {number} does "
-              "not decide alone")
     entries = argued()
     missing = coverage.missing()
+    alone = coverage.never_alone()
     known = {(key[0], text, outcome) for key, text in coverage.texts.items()
-             for outcome in ("true", "false")}
-    bare = [branch for branch in missing if branch[:3] not in entries]
+             for outcome in OUTCOMES}
     stale = sorted(set(entries) - known)
-    print(f"branches that none of {programs_run} programs takes: "
-          f"{len(missing)}, of which argued: {len(missing) - len(bare)}")
+    bare = []
+    for what, found in (("branches", missing), ("conditions alone", alone)):
+        new = [one for one in found if not is_argued(one, entries)]
+        bare += new
+        print(f"{what} that none of {programs_run} programs takes: "
+              f"{len(found)}, of which argued: {len(found) - len(new)}")
     for name, condition, outcome, line in bare:
         print(f"{HEADER}:{line}: {name}: {condition}: {outcome}")
     for entry in stale if whole else []:
         print(f"{ARGUED}:{entries[entry]}: not in the header: "
               + ": ".join(entry))
-    taken = set(entries) - {branch[:3] for branch in missing} - set(stale)
+    taken = set(entries) - {one[:3] for one in missing + alone} - set(stale)
     for entry in sorted(taken):
         print("argued, and taken this time: " + ": ".join(entry))
     return not bare and not (stale and whole)
@@ -274,13 +326,20 @@ def main():
           + ("with" if number >= 18 else "too old for") + " MC/DC", flush=True)
     with open(os.path.join(where, "at_exit.c"), "w", encoding="utf-8") as file:
         file.write(AT_EXIT)
+    with open(HEADER, encoding="utf-8") as source, \
+            open(os.path.join(where, HEADER), "w", encoding="utf-8") as file:
+        file.write(HINTS.sub(r"\1", source.read()))
     coverage = Coverage()
     chosen = programs(words)
+    raw = []
     for program in chosen:
         print(f"coverage: {program[0]}", flush=True)
-        exported = measure(program, number, tools, where)
-        if exported:
-            coverage.add(*exported)
+        raw += build(program, number, tools, where)
+    profile = os.path.join(where, "all.profdata")
+    subprocess.run([tools[1], "merge", "-o", profile, *raw], check=True,
+                   stderr=subprocess.DEVNULL)
+    for program in chosen:
+        coverage.add(*export(program[0], profile, tools[2], where))
     if not report(coverage, len(chosen), not words):
         sys.exit(1)
 
