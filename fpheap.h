@@ -326,7 +326,8 @@ chunk's bytes"
 
 /* FPHEAP_CHECK - LAYOUT.  1: each free verifies that the object is live, starts
  * where the pointer says, and is of this heap, size, and pool; what is not ends
- * in FPHEAP_PANIC with a message that names it.  Takes a byte for each 16 of
+ * in FPHEAP_PANIC with a message that names it.  So does a call for a heap that
+ * is NULL or destroyed, and a slow one for a copy.  Takes a byte for each 16 of
  * memory and some nanoseconds per call.  Default 0.
  *
  * 2: also writes where no object is.  The bytes behind those asked for are
@@ -1839,11 +1840,15 @@ fph_mark_place(size_t n)
 FPH_INLINE fph_mark *
 fph_mark_find(const fpheap *heap, const void *object)
 {
-    uintptr_t at     = (uintptr_t)object;
-    fph_life *life   = FPH_LOAD(
-        &heap->known[(at >> FPHEAP_CHUNK_SHIFT) % FPH_KNOWN], ACQUIRE);
-    uintptr_t offset = at - (uintptr_t)FPH_LOAD(&life->base, RELAXED);
+    uintptr_t at = (uintptr_t)object;
+    uintptr_t offset;
+    fph_life *life;
 
+    if (FPH_UNLIKELY(heap == NULL))
+        return NULL;
+    life = FPH_LOAD(&heap->known[(at >> FPHEAP_CHUNK_SHIFT) % FPH_KNOWN],
+                    ACQUIRE);
+    offset = at - (uintptr_t)FPH_LOAD(&life->base, RELAXED);
     offset = offset >> 4 | offset << (sizeof offset * 8 - 4);
     return FPH_LIKELY(offset < FPHEAP_CHUNK / 16)
          ? &life->mark[fph_mark_place(offset)] : NULL;
@@ -2022,8 +2027,11 @@ fph_entry_of(const fpheap *heap)
 FPH_INLINE void *
 fpheap_alloc(fpheap *heap, size_t size)
 {
-    const fph_entry *entry = fph_entry_of(heap);
+    const fph_entry *entry;
 
+    if (FPHEAP_CHECK && FPH_UNLIKELY(heap == NULL))
+        return fph_alloc_miss(heap, size);
+    entry = fph_entry_of(heap);
     return fph_alloc(heap, entry->bins, entry->local, size);
 }
 
@@ -2044,8 +2052,11 @@ fpheap_free_sized(fpheap *heap, void *object, size_t size)
 FPH_INLINE int
 fpheap_alloc_bulk(fpheap *heap, size_t size, void **objects, unsigned n)
 {
-    const fph_entry *entry = fph_entry_of(heap);
+    const fph_entry *entry;
 
+    if (FPHEAP_CHECK && FPH_UNLIKELY(heap == NULL))
+        return fph_alloc_bulk_miss(heap, size, objects, n);
+    entry = fph_entry_of(heap);
     return fph_alloc_bulk(heap, entry->bins, entry->local, size, objects, n);
 }
 
@@ -2053,7 +2064,10 @@ FPH_INLINE void
 fpheap_free_bulk_sized(fpheap *heap, void *const *objects, unsigned n,
                        size_t size)
 {
-    fph_free_bulk_sized(heap, fph_entry_of(heap)->bins, objects, n, size);
+    if (FPHEAP_CHECK && FPH_UNLIKELY(heap == NULL))
+        fph_free_bulk_miss(heap, objects, n);
+    else
+        fph_free_bulk_sized(heap, fph_entry_of(heap)->bins, objects, n, size);
 }
 
 /* --- a cache that the caller keeps ---------------------------------------- */
@@ -2777,6 +2791,7 @@ struct fph_state {
 FPH_STATIC_ASSERT(state_fits, sizeof(fph_state) <= FPHEAP_CHUNK / 2);
 
 #if FPHEAP_CHECK
+static int fph_heap_good(const fpheap *heap);
 static int fph_live_check(fpheap *heap, const void *object);
 
 /* Known in the place of a chunk that is not: it has no live object. */
@@ -2794,6 +2809,7 @@ fph_known_init(fpheap *heap)
 #  define fph_life_set(chunk, base_) \
     FPH_STORE(&(chunk)->life.base, base_, RELAXED)
 #else
+#  define fph_heap_good(heap)          ((void)(heap), 1)
 #  define fph_live_check(heap, object) 1
 #  define fph_life_set(chunk, base)    ((void)(chunk))
 #  define fph_known_init(heap)         ((void)0)
@@ -3318,6 +3334,8 @@ fph_recharge(fph_state *state, size_t asked, size_t given)
 FPHEAP_API void
 fpheap_set_limit(fpheap *heap, size_t bytes)
 {
+    if (!fph_heap_good(heap))
+        return;
     fph_store_seq_cst(&heap->state->limit, bytes);
 }
 
@@ -5676,7 +5694,7 @@ fph_cache_here(fpheap *heap, int grow)
 FPHEAP_API void
 fpheap_flush(fpheap *heap)
 {
-    fpheap_cache *cache = fph_cache_mine(heap);
+    fpheap_cache *cache = fph_heap_good(heap) ? fph_cache_mine(heap) : NULL;
 
     if (cache != NULL)
         fph_cache_flush(cache, 0 /* drain */);
@@ -5685,7 +5703,7 @@ fpheap_flush(fpheap *heap)
 FPHEAP_API void
 fpheap_thread_leave(fpheap *heap)
 {
-    fpheap_cache *cache = fph_cache_mine(heap);
+    fpheap_cache *cache = fph_heap_good(heap) ? fph_cache_mine(heap) : NULL;
 
     if (cache != NULL)
         fph_cache_leave(cache, fph_my_entry(heap));
@@ -5694,10 +5712,12 @@ fpheap_thread_leave(fpheap *heap)
 FPHEAP_API fpheap_cache *
 fpheap_self(fpheap *heap)
 {
-    fpheap_cache *cache = fph_cache_here(heap, 1 /* grow */);
+    int           good  = fph_heap_good(heap);
+    fpheap_cache *cache = good ? fph_cache_here(heap, 1 /* grow */) : NULL;
 
     if (cache == NULL)
-        errno = fph_thread_is == FPH_THREAD_SEATED ? ENOMEM : EAGAIN;
+        errno = !good ? EINVAL
+              : fph_thread_is == FPH_THREAD_SEATED ? ENOMEM : EAGAIN;
     return cache;
 }
 
@@ -6494,7 +6514,7 @@ fph_alloc_miss(fpheap *heap, size_t size)
 {
     void    *object = NULL;
     fph_want want   = fph_want_size(size, &object, 1, 0 /* bulk */);
-    int      rc     = fph_serve(heap, &want);
+    int      rc     = fph_heap_good(heap) ? fph_serve(heap, &want) : -EINVAL;
 
     return fph_result(rc, object);
 }
@@ -6506,6 +6526,8 @@ fpheap_alloc_on(fpheap *heap, size_t size, int node)
     fph_want want   = fph_want_size(size, &object, 1, 0 /* bulk */);
     int      rc;
 
+    if (!fph_heap_good(heap))
+        return fph_result(-EINVAL, NULL);
     if (node == FPHEAP_ANY_NODE)
         return fpheap_alloc(heap, size);
     if (node < 0 || (unsigned)node >= heap->nodes)
@@ -6739,7 +6761,7 @@ fph_alloc_bulk_miss(fpheap *heap, size_t size, void **objects, unsigned n)
 {
     fph_want want = fph_want_size(size, objects, n, 1 /* bulk */);
 
-    return n == 0 ? 0 : fph_serve(heap, &want);
+    return n == 0 ? 0 : fph_heap_good(heap) ? fph_serve(heap, &want) : -EINVAL;
 }
 
 FPHEAP_API unsigned
@@ -6777,9 +6799,8 @@ fph_run_of(void *const *objects, unsigned n, unsigned place)
 static unsigned
 fph_free_run(fpheap *heap, void *const *objects, unsigned n)
 {
-    fph_bin *bins = fph_entry_of(heap)->bins;
-
     if (!FPH_WATCHED && ((uintptr_t)objects[0] & FPH_CHUNK_MASK) != 0) {
+        fph_bin *bins  = fph_entry_of(heap)->bins;
         unsigned place = fph_place_of(objects[0]);
 
         if (place < heap->places) {
@@ -6858,6 +6879,8 @@ fpheap_aligned_alloc(fpheap *heap, size_t align, size_t size)
     unsigned k;
     int      rc;
 
+    if (!fph_heap_good(heap))
+        return fph_result(-EINVAL, NULL);
     if (align == 0 || (align & (align - 1)) != 0 || align > FPHEAP_CHUNK)
         return fph_result(-EINVAL, NULL);
     if (size < align)
@@ -6902,7 +6925,7 @@ fph_info_of(const fph_state *state, const void *object)
 FPHEAP_API size_t
 fpheap_usable_size(fpheap *heap, const void *object)
 {
-    if (object == NULL)
+    if (object == NULL || !fph_heap_good(heap))
         return 0;
     return fph_info_bytes(heap->state, fph_info_of(heap->state, object))
          - fph_tail_of(heap->state, object);
@@ -7003,15 +7026,17 @@ fph_object_base(const fph_state *state, char *chunk_base, unsigned first,
 FPHEAP_API void *
 fpheap_base_of(fpheap *heap, const void *interior)
 {
-    fph_state  *state = heap->state;
-    char       *at    = (char *)(uintptr_t)interior;
+    char       *at = (char *)(uintptr_t)interior;
     size_t      index;
-    fph_region *region = fph_region_find(state, interior, &index);
+    fph_region *region;
     fph_chunk  *chunk;
     uint64_t    info;
     uint32_t    tail;
     unsigned    page, first;
 
+    if (!fph_heap_good(heap))
+        return NULL;
+    region = fph_region_find(heap->state, interior, &index);
     if (region == NULL)
         return NULL;
     tail = FPH_LOAD(&region->tail[index], RELAXED);
@@ -7026,8 +7051,9 @@ fpheap_base_of(fpheap *heap, const void *interior)
     /* If it is this chunk's still, all that was read is. */
     if (FPH_LOAD(&region->chunk[index - tail], ACQUIRE) != chunk)
         return NULL;
-    return fph_object_base(state, at - ((uintptr_t)at & FPH_CHUNK_MASK)
-                                     - ((size_t)tail << FPHEAP_CHUNK_SHIFT),
+    return fph_object_base(heap->state,
+                           at - ((uintptr_t)at & FPH_CHUNK_MASK)
+                              - ((size_t)tail << FPHEAP_CHUNK_SHIFT),
                            first, info, at);
 }
 
@@ -7043,7 +7069,8 @@ fpheap_iova(fpheap *heap, const void *object)
     const fph_header *header = fph_header_of(fph_chunk_base(object));
     size_t            offset = (uintptr_t)object & FPH_CHUNK_MASK;
 
-    (void)heap;
+    if (!fph_heap_good(heap))
+        return FPHEAP_BAD_IOVA;
     if (offset == 0)           /* see fph_huge_open */
         return fph_load_relaxed(&fph_record_of(header->chunk,
                                                FPH_PAGES - 1)->state);
@@ -7135,6 +7162,8 @@ fpheap_reserve(fpheap *heap, size_t bytes, int node)
     size_t have, want, ready;
     int    rc;
 
+    if (!fph_heap_good(heap))
+        return -EINVAL;
     if (node == FPHEAP_ANY_NODE)
         node = fph_home(heap);
     if (node < 0 || (unsigned)node >= heap->nodes)
@@ -7158,10 +7187,11 @@ fpheap_reserve(fpheap *heap, size_t bytes, int node)
 FPHEAP_API size_t
 fpheap_trim(fpheap *heap)
 {
-    int node;
-
     size_t bytes;
+    int    node;
 
+    if (!fph_heap_good(heap))
+        return 0;
     for (node = 0; (unsigned)node < heap->nodes; node++)
         fph_reclaim(heap, node);
     fph_moves_begin(heap->state);
@@ -7476,6 +7506,7 @@ fph_regions_end(fpheap *heap)
         }
     }
     heap->state = NULL;
+    fph_known_init(heap);
     while (pin != NULL) {
         fpheap_region raw = pin->raw;
 
@@ -7493,6 +7524,8 @@ fph_destroy(fpheap *heap, int forced)
     fpheap_stats stats;
     int          ends;
 
+    if (!fph_heap_good(heap))
+        return -EINVAL;
     fph_seats_pin(heap->state);
     fph_verify_heap(heap);
     fpheap_stats_get(heap, &stats);
@@ -7688,10 +7721,13 @@ fph_requested_bytes(fpheap *heap)
 FPHEAP_API void
 fpheap_stats_get(fpheap *heap, fpheap_stats *stats)
 {
-    const fph_state *state = heap->state;
+    const fph_state *state;
     fph_census       census;
     unsigned         k;
 
+    if (!fph_heap_good(heap))
+        return;
+    state = heap->state;
     fph_census_take(heap, &census);
     memset(stats, 0, sizeof *stats);
     for (k = 1; k < FPH_CLASSES; k++) {
@@ -7737,7 +7773,7 @@ fpheap_class_stats_get(fpheap *heap, unsigned index, fpheap_class_stats *stats)
     const fph_class *klass;
     fph_census       census;
 
-    if (index >= FPH_SIZES - 1)
+    if (!fph_heap_good(heap) || index >= FPH_SIZES - 1)
         return -EINVAL;
     index++;                   /* there is no class 0 */
     klass = &heap->state->classes[index];
@@ -7926,6 +7962,8 @@ fpheap_dump(fpheap *heap, FILE *out)
     fph_census   census;
     unsigned     k;
 
+    if (!fph_heap_good(heap))
+        return;
     fpheap_stats_get(heap, &s);
     fph_census_take(heap, &census);
     fprintf(out, "heap \"%s\": %zu bytes in %u regions, %u nodes, %u caches\n",
@@ -8079,11 +8117,12 @@ fpheap_alloc_tagged(fpheap *heap, size_t size, unsigned tag)
 FPHEAP_API int
 fpheap_tag_stats_get(fpheap *heap, unsigned tag, fpheap_tag_stats *stats)
 {
-    const fph_state *state = heap->state;
+    const fph_state *state;
     size_t           i;
 
-    if (tag >= FPHEAP_TAGS)
+    if (!fph_heap_good(heap) || tag >= FPHEAP_TAGS)
         return -EINVAL;
+    state = heap->state;
     stats->objects = (size_t)fph_load_relaxed(&state->tag_objects[tag]);
     stats->bytes = (size_t)fph_load_relaxed(&state->tag_bytes[tag]);
     for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
@@ -8501,12 +8540,13 @@ fph_pool_is_nowhere(const fph_state *state, unsigned number)
 FPHEAP_API fpheap_pool *
 fpheap_pool_create(fpheap *heap, const fpheap_pool_desc *desc)
 {
-    fph_state *state = heap->state;
-    int        rc    = fph_desc_error(heap, desc);
+    fph_state *state;
+    int        rc = fph_heap_good(heap) ? fph_desc_error(heap, desc) : -EINVAL;
     unsigned   number;
 
     if (rc != 0)
         return (fpheap_pool *)fph_result(rc, NULL);
+    state = heap->state;
     number = fph_pool_number(state);
     if (number == FPHEAP_MAX_POOLS)
         return (fpheap_pool *)fph_result(-ENFILE, NULL);
@@ -8522,12 +8562,15 @@ fpheap_pool_create(fpheap *heap, const fpheap_pool_desc *desc)
 FPHEAP_API fpheap_pool *
 fpheap_pool_lookup(fpheap *heap, const char *name)
 {
-    const fph_state *state = heap->state;
+    const fph_state *state;
     fph_name         words;
     unsigned         i;
 
+    if (!fph_heap_good(heap))
+        return (fpheap_pool *)fph_result(-EINVAL, NULL);
     if (name == NULL || strlen(name) >= FPHEAP_NAME_BYTES)
         return (fpheap_pool *)fph_result(-ENOENT, NULL);
+    state = heap->state;
     words = fph_name_of(name);
     for (i = 0; i < FPHEAP_MAX_POOLS; i++) {
         fpheap_pool *pool;
@@ -8976,6 +9019,21 @@ fph_site_begin(fpheap *heap, const void *object)
 
 /* --- what is wrong -------------------------------------------------------- */
 
+/* Whether a handle is that of a heap that there is. */
+static int
+fph_heap_good(const fpheap *heap)
+{
+    uintptr_t at   = (uintptr_t)heap - (uintptr_t)fph_heaps;
+    int       ours = at < sizeof fph_heaps && at % sizeof *heap == 0;
+
+    if (FPH_LIKELY(ours && heap->state != NULL))
+        return 1;
+    FPHEAP_PANIC(heap == NULL ? "fpheap: a call with NULL for a heap"
+                 : ours       ? "fpheap: a call with a heap that was destroyed"
+                 : "fpheap: a call with what is no heap, or a copy of one");
+    return 0;
+}
+
 /* Say that a pointer is into no memory of the heap. */
 static void
 fph_blame_foreign(const fpheap *heap, const void *object)
@@ -9057,9 +9115,12 @@ fph_blame_class(const fpheap *heap, const void *object, unsigned klass,
 static fph_mark *
 fph_live_mark(fpheap *heap, const void *object, unsigned klass)
 {
-    fph_mark *mark = fph_mark_of(heap, object);
+    fph_mark *mark;
     size_t    index;
 
+    if (!fph_heap_good(heap))
+        return NULL;
+    mark = fph_mark_of(heap, object);
     if (mark == NULL || !fph_mark_is(*mark, FPH_ANY_CLASS)
         || ((uintptr_t)object & 15) != 0) {
         if (fph_region_find(heap->state, object, &index) != NULL)
@@ -9676,13 +9737,15 @@ fph_check_pools(const fpheap *heap)
 FPHEAP_API const char *
 fpheap_check(fpheap *heap)
 {
-    const fph_state *state = heap->state;
-    const char      *wrong = fph_check_lists(heap);
-    fpheap_stats     s;
-    size_t           i;
+    const char  *wrong;
+    fpheap_stats s;
+    size_t       i;
 
-    for (i = 0; i < fph_region_count(state) && wrong == NULL; i++)
-        wrong = fph_check_region(heap, fph_region_at(state, i));
+    if (!fph_heap_good(heap))
+        return "there is no heap";
+    wrong = fph_check_lists(heap);
+    for (i = 0; i < fph_region_count(heap->state) && wrong == NULL; i++)
+        wrong = fph_check_region(heap, fph_region_at(heap->state, i));
     if (wrong == NULL)
         wrong = fph_check_pools(heap);
     if (wrong != NULL)
@@ -9783,6 +9846,8 @@ fpheap_walk(fpheap *heap, int (*visit)(void *arg, const fpheap_object *object),
     fph_walk walk = { visit, arg, 0, 0 /* every class */, 0 /* live */ };
     int      rc;
 
+    if (!fph_heap_good(heap))
+        return -EINVAL;
     fph_mark_parked(heap, 1);
     rc = fph_walk_heap(heap, &walk);
     fph_mark_parked(heap, 0);

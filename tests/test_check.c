@@ -279,7 +279,7 @@ a_pointer_to_the_end_of_an_object_is_stopped(void **state)
     fpheap  *heap = test_heap_over(&provider);
     char    *run = (char *)fpheap_alloc(heap, (FPH_PAGES - 1 - FPHEAP_HEADER)
                                               * FPHEAP_PAGE);
-    char    *end = run + fpheap_usable_size(heap, run);
+    char    *volatile end = run + fpheap_usable_size(heap, run);
     uint32_t last[4] = { 0, 0, 1, 0 };
 
     (void)state;
@@ -411,10 +411,11 @@ a_message_has_pointer_heap_and_fault(void **state)
 {
     fpheap *heap = test_heap_over(&provider);
     void   *object = fpheap_alloc(heap, 100);
+    void   *volatile nowhere = (void *)(uintptr_t)0x12ab0;
     char    words[200];
 
     (void)state;
-    fpheap_free(heap, (void *)(uintptr_t)0x12ab0);
+    fpheap_free(heap, nowhere);
     assert_string_equal(last_panic, "fpheap: free of 0x12ab0, heap 'test': "
                                     "it is not from this heap");
     panics = 0;
@@ -614,6 +615,128 @@ right_calls_go_by_without_a_word(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* Each function that takes a heap, with one that is none: `words` say so, it
+ * returns an error and writes nothing. */
+static void
+expect_no_heap(fpheap *heap, void *object, const char *words)
+{
+    static const char untouched[sizeof(fpheap_stats)];
+    fpheap_pool_desc   desc;
+    fpheap_stats       stats;
+    fpheap_class_stats class_stats;
+    void              *one[1] = { NULL };
+
+    memset(&desc, 0, sizeof(desc));
+    memset(&stats, 0, sizeof(stats));
+    desc.name = "none";
+    desc.size = 64;
+#define EXPECT_ERROR(call)            \
+    do {                                 \
+        errno = 0;                       \
+        assert_null(call);               \
+        EXPECT_PANIC(words);             \
+        assert_int_equal(errno, EINVAL); \
+    } while (0)
+    EXPECT_ERROR(fpheap_alloc(heap, 40000));
+    EXPECT_ERROR(fpheap_alloc(heap, 3 * FPHEAP_CHUNK));
+    EXPECT_ERROR(fpheap_zalloc(heap, 40000));
+    EXPECT_ERROR(fpheap_calloc(heap, 1, 40000));
+    EXPECT_ERROR(fpheap_alloc_on(heap, 40000, 0));
+    EXPECT_ERROR(fpheap_aligned_alloc(heap, 64, 100));
+    EXPECT_ERROR(fpheap_realloc(heap, object, 100));
+    EXPECT_ERROR(fpheap_self(heap));
+    EXPECT_ERROR(fpheap_pool_create(heap, &desc));
+    EXPECT_ERROR(fpheap_pool_lookup(heap, "none"));
+#undef EXPECT_ERROR
+#define EXPECT_VALUE(call, value)                               \
+    do {                                                        \
+        assert_int_equal((long long)(call), (long long)(value)); \
+        EXPECT_PANIC(words);                                    \
+    } while (0)
+    EXPECT_VALUE(fpheap_alloc_bulk(heap, 40000, one, 1), -EINVAL);
+    EXPECT_VALUE(fpheap_usable_size(heap, object), 0);
+    EXPECT_VALUE(fpheap_base_of(heap, object) == NULL, 1);
+    EXPECT_VALUE(fpheap_owns(heap, object), 0);
+    EXPECT_VALUE(fpheap_iova(heap, object), FPHEAP_BAD_IOVA);
+    EXPECT_VALUE(fpheap_reserve(heap, 1, 0), -EINVAL);
+    EXPECT_VALUE(fpheap_trim(heap), 0);
+    EXPECT_VALUE(fpheap_class_stats_get(heap, 0, &class_stats), -EINVAL);
+    EXPECT_VALUE(fpheap_walk(heap, NULL, NULL), -EINVAL);
+    EXPECT_VALUE(fpheap_check(heap) == NULL, 0);
+    EXPECT_VALUE(fpheap_destroy(heap), -EINVAL);
+    EXPECT_VALUE(fpheap_destroy_forced(heap), -EINVAL);
+#define EXPECT_NOTHING(call)  \
+    do {                      \
+        call;                 \
+        EXPECT_PANIC(words);  \
+    } while (0)
+    EXPECT_NOTHING(fpheap_set_limit(heap, 0));
+    EXPECT_NOTHING(fpheap_flush(heap));
+    EXPECT_NOTHING(fpheap_thread_leave(heap));
+    EXPECT_NOTHING(fpheap_dump(heap, stdout));
+    EXPECT_NOTHING(fpheap_stats_get(heap, &stats));
+    assert_memory_equal(&stats, untouched, sizeof(stats));
+    assert_null(one[0]);
+}
+
+/* The functions that free, which need the heap only if they do not hit. */
+static void
+expect_no_free(fpheap *heap, void *object, const char *words)
+{
+    fpheap_free(heap, object);
+    EXPECT_PANIC(words);
+    fpheap_free_sized(heap, object, 100);
+    EXPECT_PANIC(words);
+    fpheap_free_bulk(heap, &object, 1);
+    EXPECT_PANIC(words);
+    fpheap_free_bulk_sized(heap, &object, 1, 100);
+    EXPECT_PANIC(words);
+    fpheap_free(heap, NULL);
+    expect_silence();
+}
+
+static void
+a_call_without_a_heap_is_stopped(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    void   *object = fpheap_alloc(heap, 100);
+
+    (void)state;
+    expect_no_heap(NULL, object, "a call with NULL for a heap");
+    expect_no_free(NULL, object, "a call with NULL for a heap");
+    fpheap_free(heap, object);
+    expect_silence();
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_call_with_a_heap_that_was_destroyed_is_stopped(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    void   *object = fpheap_alloc(heap, 100);
+
+    (void)state;
+    assert_non_null(object);
+    assert_int_equal(fpheap_destroy_forced(heap), 0);
+    expect_no_heap(heap, object, "a heap that was destroyed");
+    expect_no_free(heap, object, "a heap that was destroyed");
+}
+
+static void
+a_slow_call_with_the_copy_of_a_heap_is_stopped(void **state)
+{
+    static fpheap copy;
+    fpheap *heap = test_heap_over(&provider);
+    void   *object = fpheap_alloc(heap, 100);
+
+    (void)state;
+    copy = *heap;
+    expect_no_heap(&copy, object, "no heap, or a copy of one");
+    fpheap_free(heap, object);
+    expect_silence();
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 int
 main(void)
 {
@@ -641,6 +764,9 @@ main(void)
         cmocka_unit_test(a_shared_object_that_is_freed_stays_live),
 #endif
         cmocka_unit_test(one_bad_pointer_keeps_no_other_from_being_freed),
+        cmocka_unit_test(a_call_without_a_heap_is_stopped),
+        cmocka_unit_test(a_call_with_a_heap_that_was_destroyed_is_stopped),
+        cmocka_unit_test(a_slow_call_with_the_copy_of_a_heap_is_stopped),
         cmocka_unit_test(right_calls_go_by_without_a_word)
     };
 
