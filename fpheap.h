@@ -2113,9 +2113,9 @@ fpheap_cache_free_bulk_sized(fpheap_cache *cache, void *const *objects,
 FPH_INLINE fph_bin *
 fph_pool_bin(const fpheap_pool *pool)
 {
-    const void *bins = (const char *)fph_table + pool->entry;
+    const void *at = (const char *)fph_table + pool->entry;
 
-    return (fph_bin *)(void *)(*(char *const *)bins + pool->offset);
+    return (fph_bin *)(void *)((char *)*(fph_bin *const *)at + pool->offset);
 }
 
 FPH_INLINE void *
@@ -2698,7 +2698,11 @@ fph_map_advise(void *base, size_t bytes, int thp)
  */
 #define FPH_LINE       64u
 #define FPH_UNIT_BITS  (FPHEAP_CHUNK_SHIFT - 6)
-#define FPH_TABLE_MAX  (FPHEAP_CHUNK >> 9)     /* meta blocks; also regions */
+#if FPHEAP_CHUNK_SHIFT < 24
+#  define FPH_TABLE_MAX (FPHEAP_CHUNK >> 9)    /* meta blocks; also regions */
+#else
+#  define FPH_TABLE_MAX (FPHEAP_CHUNK >> 10)   /* a reference has 32 bits */
+#endif
 #define FPH_FITS       (FPH_PAGE_BITS + 1)     /* lengths of runs told apart */
 
 /* First in every record that stands in a stack. */
@@ -2788,6 +2792,9 @@ struct fph_state {
     fpheap_cache  *cache[FPHEAP_MAX_THREADS]; /* by seat; atomic; set once */
 };
 
+FPH_STATIC_ASSERT(references_fit,
+                  (uint64_t)FPH_TABLE_MAX << FPH_UNIT_BITS
+                      <= (uint64_t)1 << 32);
 FPH_STATIC_ASSERT(state_fits, sizeof(fph_state) <= FPHEAP_CHUNK / 2);
 
 #if FPHEAP_CHECK
@@ -2990,11 +2997,14 @@ fph_stack_take(const fph_state *state, fph_word *stack)
  * failures and growth; nothing else hangs on it.  A claim from a slab is no
  * move: who holds a slab lets it go at once.
  *
- *       where                   order    partner  what must be seen
- *   V1  moves_begun: fetch_add  seq_cst  V4       before what is taken
- *   V2  moves_ended: fetch_add  release  V3       what was given back
- *   V3  moves_ended: load       acquire  V2       before the look
- *   V4  moves_begun: load       acquire  V1
+ *       where                     order    partner  what must be seen
+ *   V1  moves_begun: fetch_add    seq_cst  V4       the looks that missed it
+ *   V2  moves_ended: fetch_add    release  V3       what was given back
+ *   V3  moves_ended: load         acquire  V2       before the look
+ *   V4  moves_begun: fetch_add 0  seq_cst  V1       after the look
+ *
+ * V1 and V4 change one word, so one comes first.  If V4 does, the look was over
+ * before the move took anything; if V1 does, V4 counts the move.
  */
 static FPH_TLS uint64_t fph_own_moves;  /* begun by this thread, all heaps */
 static FPH_TLS unsigned fph_open_moves; /* and not ended */
@@ -3017,10 +3027,10 @@ fph_moves_end(fph_state *state)
 /* Whether no move is under way.  *others changes when another thread begins
  * one. */
 static int
-fph_moves_quiet(const fph_state *state, uint64_t *others)
+fph_moves_quiet(fph_state *state, uint64_t *others)
 {
     uint64_t ended = fph_load_acquire(&state->moves_ended);         /* V3 */
-    uint64_t begun = fph_load_acquire(&state->moves_begun);         /* V4 */
+    uint64_t begun = fph_fetch_add_seq_cst(&state->moves_begun, 0); /* V4 */
 
     *others = begun - fph_own_moves;
     return (int64_t)(begun - ended) <= 0;  /* below 0: a fork in a move */
@@ -3685,13 +3695,14 @@ static FPH_TLS unsigned fph_reclaiming;
  * reclaims has its ticket.
  */
 static int
-fph_growth_enter(fph_state *state, uint64_t *ticket)
+fph_growth_enter(const fpheap *heap, uint64_t *ticket)
 {
-    uint64_t deadline = 0;
-    uint64_t other    = 0;
+    fph_state *state = heap->state;
+    uint64_t   other = 0;
+    uint64_t   deadline;
 
     *ticket = 0;
-    if (fph_reclaiming)
+    if (fph_reclaiming || (fph_in_provider & fph_provider_bit(heap)) != 0)
         return 1;
 
     *ticket = fph_fetch_add_relaxed(&state->growth_tickets, 1) + 1;
@@ -3747,7 +3758,7 @@ fph_grow(fpheap *heap, int node, size_t chunks, unsigned pinned, uint64_t seen)
 
     if (fph_in_provider & fph_provider_bit(heap))
         return -EDEADLK;
-    if (!fph_growth_enter(state, &ticket))
+    if (!fph_growth_enter(heap, &ticket))
         return 0;
     if (fph_load_relaxed(&state->growths) > seen) {
         fph_growth_leave(state, ticket);
@@ -3793,7 +3804,6 @@ fph_meta_get(fpheap *heap, int node, size_t bytes, int *error)
 {
     fph_state *state = heap->state;
 
-    *error = -ENOMEM;
     while (fph_load_relaxed(&state->meta_numbers) < FPH_TABLE_MAX) {
         uint64_t    full = fph_load_relaxed(&state->meta_cursor.word) >> 32;
         uint32_t    ref  = fph_meta_cut(state, bytes);
@@ -4524,15 +4534,16 @@ fph_bin_node(unsigned bin)
  *   Q6  slabs: load                 acquire  Q5       before the pool ends
  */
 
-/* The pool that a bin is of; NULL: its class is the heap's own.  The caller has
- * a slab, a magazine or the pool, so the record can be read. */
+/* The pool that a bin is of; NULL: its class is the heap's own, or no pool has
+ * ever had that number. */
 static inline fpheap_pool *
 fph_bin_pool(const fph_state *state, unsigned bin)
 {
     unsigned k = bin % FPH_CLASSES;
 
     return k < FPH_SIZES ? NULL
-                         : FPH_LOAD(&state->pool[k - FPH_SIZES], RELAXED);
+                         : FPH_LOAD(&state->pool[k - FPH_SIZES],
+                                    ACQUIRE);                       /* P12 */
 }
 
 /* Whether empty slabs of a pool may stay as they are. */
@@ -4938,12 +4949,14 @@ static size_t
 fph_slab_serve(fph_state *state, fpheap_pool *pool, fph_slab *slab,
                void **objects, size_t n)
 {
-    size_t free = (size_t)fph_slab_free_objects(
-        fph_load_relaxed(&slab->state));
     size_t got;
 
-    if (pool != NULL)
+    if (pool != NULL) {
+        size_t free = (size_t)fph_slab_free_objects(
+            fph_load_relaxed(&slab->state));
+
         n = fph_quota_take(pool, n < free ? n : free);
+    }
     got = fph_slab_claim(state, slab, objects, n);
     fph_verify_slab(slab);
     fph_slab_let_go(state, slab);
@@ -5513,11 +5526,15 @@ static int
 fph_seat_key(pthread_key_t *key)
 {
     static fph_word made;      /* the key + 1; 0: not yet */
+    static fph_word hooked;    /* 1: fph_forked is registered */
     uint64_t        other = fph_load_acquire(&made);
 
     if (other == 0) {
-        if (pthread_atfork(NULL, NULL, fph_forked) != 0
-            || pthread_key_create(key, fph_seat_leave) != 0)
+        if (fph_load_relaxed(&hooked) == 0
+            && pthread_atfork(NULL, NULL, fph_forked) != 0)
+            return 0;
+        fph_store_relaxed(&hooked, 1);
+        if (pthread_key_create(key, fph_seat_leave) != 0)
             return 0;
         if (fph_cas_acq_rel(&made, &other, (uint64_t)*key + 1))
             return 1;
@@ -5754,15 +5771,18 @@ fph_depot_bytes(const fpheap *heap, int node)
 static void
 fph_reclaim(fpheap *heap, int node)
 {
-    fph_state *state = heap->state;
-    unsigned   bin   = (unsigned)node * FPH_CLASSES;
-    unsigned   i;
+    fph_state    *state = heap->state;
+    fpheap_cache *cache;
+    unsigned      bin   = (unsigned)node * FPH_CLASSES;
+    unsigned      i;
 
     if (fph_reclaiming)
         return;
     fph_reclaiming = 1;
     fph_fetch_add_relaxed(&state->reclaims, 1);
-    fpheap_flush(heap);
+    cache = fph_cache_mine(heap);
+    if (cache != NULL)
+        fph_cache_follow(cache);
     for (i = 0; i < FPH_CLASSES; i++, bin++) {
         fph_depot_drain(state, bin);
         if (fph_bin_has_empty(state, bin))
@@ -5853,7 +5873,7 @@ fph_search_reclaim(fpheap *heap, int node, size_t chunks, fph_search *search)
         return found
             || (chunks > 1 && fph_node_close(heap->state, node) > 0);
     }
-    if (!fph_growth_enter(heap->state, &ticket))
+    if (!fph_growth_enter(heap, &ticket))
         return 1;              /* another thread has done so meanwhile */
     fph_reclaim(heap, node);
     fph_growth_leave(heap->state, ticket);
@@ -6459,7 +6479,6 @@ fph_want_begin(fpheap *heap, const fph_want *want)
     fph_tally_slow(heap, want->tag, want->n, want->n * want->size);
 #endif
     fph_live_begin(heap, want->objects, want->n, want->size, want->k);
-    (void)want;
 }
 
 static int fph_bulk_from(fpheap *heap, unsigned bin, const fph_want *want);
@@ -7049,7 +7068,8 @@ fpheap_base_of(fpheap *heap, const void *interior)
     first = FPH_LOAD(&chunk->first[page], RELAXED);
     info = fph_load_acquire(&chunk->slab[first].info);
     /* If it is this chunk's still, all that was read is. */
-    if (FPH_LOAD(&region->chunk[index - tail], ACQUIRE) != chunk)
+    if (FPH_LOAD(&region->chunk[index - tail], ACQUIRE) != chunk
+        || FPH_LOAD(&region->tail[index], RELAXED) != tail)
         return NULL;
     return fph_object_base(heap->state,
                            at - ((uintptr_t)at & FPH_CHUNK_MASK)
@@ -7530,16 +7550,14 @@ fph_destroy(fpheap *heap, int forced)
     fph_verify_heap(heap);
     fpheap_stats_get(heap, &stats);
     ends = forced || stats.live_objects == 0;
-    if (ends) {
-        fph_reclaiming++;      /* no pass destructs what is destructed here */
-        fph_pools_end(heap);
-        fph_reclaiming--;
-    }
     fph_seats_unpin(heap, ends);
     if (!ends) {
         fph_site_report(heap);
         return -EBUSY;
     }
+    fph_reclaiming++;          /* no pass destructs what is destructed here */
+    fph_pools_end(heap);
+    fph_reclaiming--;
     /* A destructor may have made a cache. */
     fph_entry_set(fph_my_entry(heap), fph_no_bins, fph_no_bins);
     fph_regions_end(heap);
@@ -8191,6 +8209,8 @@ fpheap_set_flags(void *object, unsigned flags)
  *   P8  pool_is: store ready         release  P9       the pool
  *   P9  pool_is: load in lookup      acquire  P8       before it is read
  *   P10 renamed, name                as version and extent, F5
+ *   P11 pool[]: store                release  P12      the record, all zero
+ *   P12 pool[]: load                 acquire  P11      before it is read
  */
 enum {
     FPH_POOL_FREE,
@@ -8256,6 +8276,8 @@ fph_pool_has_name(const fph_state *state, unsigned other, unsigned number,
         if (now == FPH_POOL_FREE || now == FPH_POOL_MAKING
             || !fph_pool_is_named(FPH_LOAD(&state->pool[other], RELAXED), name))
             return 0;
+        if (fph_load_seq_cst(is) != now)                            /* P5 */
+            continue;          /* the name may be that of the next pool */
         if (now != FPH_POOL_NAMED || other < number)
             return 1;
         if (deadline == 0)
@@ -8412,7 +8434,7 @@ fph_pool_record(fpheap *heap, unsigned number, int *error)
     memset(pool, 0, sizeof *pool);
     pool->heap = heap;
     pool->number = number;
-    FPH_STORE(slot, pool, RELEASE);
+    FPH_STORE(slot, pool, RELEASE);                                 /* P11 */
     return pool;
 }
 
@@ -8623,15 +8645,16 @@ fph_pool_live(const fpheap_pool *pool)
 static size_t
 fph_pool_live_exact(const fpheap_pool *pool, uint64_t deadline)
 {
-    const fph_state *state = pool->heap->state;
-    uint64_t         before, after;
-    size_t           live;
-    int              quiet;
+    fph_state *state = pool->heap->state;
+    uint64_t   before, after;
+    size_t     live;
+    int        quiet;
 
     do {
         quiet = fph_moves_quiet(state, &before);
         live = fph_pool_live(pool);
-        if (quiet && fph_moves_quiet(state, &after) && before == after)
+        if (fph_open_moves != 0
+            || (quiet && fph_moves_quiet(state, &after) && before == after))
             break;
         fph_yield();
     } while (fph_now_ns() < deadline);
@@ -9740,6 +9763,7 @@ fpheap_check(fpheap *heap)
     const char  *wrong;
     fpheap_stats s;
     size_t       i;
+    int          good;
 
     if (!fph_heap_good(heap))
         return "there is no heap";
@@ -9750,7 +9774,8 @@ fpheap_check(fpheap *heap)
         wrong = fph_check_pools(heap);
     if (wrong != NULL)
         return wrong;
-    if (!fph_mark_parked(heap, 1) || !fph_mark_parked(heap, 0))
+    good = fph_mark_parked(heap, 1);
+    if (!fph_mark_parked(heap, 0) || !good)
         return "D1: a parked object is no object of its bin, parked twice, or "
                "free";
     fpheap_stats_get(heap, &s);
