@@ -431,6 +431,23 @@ a_message_has_pointer_heap_and_fault(void **state)
 }
 
 static void
+a_message_that_is_too_long_is_cut(void **state)
+{
+    fph_text text;
+    unsigned i;
+
+    (void)state;
+    text.bytes = 0;
+    memset(text.at, 'x', sizeof text.at);
+    for (i = 0; i < sizeof text.at; i += 6)
+        fph_text_add(&text, "1234567");
+    assert_int_equal(text.bytes, sizeof text.at - 1);
+    assert_int_equal(strlen(text.at), sizeof text.at - 1);
+    fph_text_add(&text, "8");
+    assert_int_equal(strlen(text.at), sizeof text.at - 1);
+}
+
+static void
 free_a_local(test_provider *p)
 {
     fpheap_free((fpheap *)p->arg, &p);
@@ -755,6 +772,7 @@ main(void)
             a_pointer_from_elsewhere_is_stopped_without_a_look_at_it),
         cmocka_unit_test(the_right_heap_is_named),
         cmocka_unit_test(a_message_has_pointer_heap_and_fault),
+        cmocka_unit_test(a_message_that_is_too_long_is_cut),
         cmocka_unit_test(a_heap_that_is_being_made_is_not_named),
         cmocka_unit_test(
             a_live_object_in_a_magazine_is_told_when_it_is_handed_out),

@@ -3,6 +3,8 @@
  * is aligned stays so, an object has all the bytes that it says, and the sums
  * by tag are exact, whoever allocates, frees, moves, leaves or has no cache.
  */
+#include "meanwhile.h"
+
 static void note_panic(const char *message);
 #define FPHEAP_PANIC(message) note_panic(message)
 #define FPHEAP_HEADER 1
@@ -1182,6 +1184,35 @@ the_last_reference_calls_the_destructor_once(void **state)
     EXPECT_PANICS(0);
 }
 
+static fpheap *dropped_from;
+
+static void *
+drop_a_reference(void *object)
+{
+    fpheap_unref(dropped_from, object);
+    return NULL;
+}
+
+/* Both threads have seen that there are two. */
+static void
+the_last_two_references_dropped_at_a_time_call_it_once(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    char   *object = watched(heap, 100, 4, number_of(&seen));
+
+    (void)state;
+    dropped_from = heap;
+    fpheap_ref(object);
+    meanwhile(&fph_head_of(object)->refs, MEANWHILE_CHANGE, 0,
+              drop_a_reference, object);
+    fpheap_unref(heap, object);
+    assert_null(meanwhile_moment.word);
+    assert_int_equal(seen.calls, 1);
+    assert_ptr_equal(seen.object, object);
+    TEST_DESTROY_OVER(heap, &provider);
+    EXPECT_PANICS(0);
+}
+
 static void
 each_destructor_has_its_own_argument(void **state)
 {
@@ -1604,6 +1635,28 @@ an_unknown_destructor_is_einval(void **state)
     EXPECT_PANICS(0);
 }
 
+static void *
+register_one(void *number)
+{
+    *(int *)number = fpheap_destructor_register(note_end, &seen_too);
+    return NULL;
+}
+
+static void
+two_that_register_at_a_time_have_a_number_each(void **state)
+{
+    int theirs = 0, ours;
+
+    (void)state;
+    meanwhile(&fph_destructor_count, MEANWHILE_CHANGE, 0, register_one,
+              &theirs);
+    ours = fpheap_destructor_register(note_end, &seen);
+    assert_null(meanwhile_moment.word);
+    assert_true(ours > 0 && theirs > 0 && ours != theirs);
+    assert_ptr_equal(fph_destructors[ours].arg, &seen);
+    assert_ptr_equal(fph_destructors[theirs].arg, &seen_too);
+}
+
 /* The last test: it takes all numbers of the process. */
 static void
 there_are_255_destructors(void **state)
@@ -1965,6 +2018,8 @@ main(void)
         cmocka_unit_test(what_could_not_be_had_is_not_counted),
         cmocka_unit_test(a_new_heap_begins_with_no_tags),
         cmocka_unit_test(the_last_reference_calls_the_destructor_once),
+        cmocka_unit_test(
+            the_last_two_references_dropped_at_a_time_call_it_once),
         cmocka_unit_test(each_destructor_has_its_own_argument),
         cmocka_unit_test(what_a_destructor_keeps_is_live_with_one_reference),
         cmocka_unit_test(a_destructor_goes_with_its_object_and_its_number),
@@ -1982,6 +2037,7 @@ main(void)
         cmocka_unit_test(a_walk_shows_what_the_application_has),
         cmocka_unit_test(every_byte_leads_to_its_object_and_its_iova),
         cmocka_unit_test(an_unknown_destructor_is_einval),
+        cmocka_unit_test(two_that_register_at_a_time_have_a_number_each),
         cmocka_unit_test(there_are_255_destructors)
     };
 

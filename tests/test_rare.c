@@ -8,6 +8,15 @@ static void note_panic(const char *message);
 #define FPHEAP_PANIC(message) note_panic(message)
 #define FPHEAP_CHUNK_SHIFT    16
 #define FPHEAP_GROWTH_WAIT_MS 10   /* that a test waits for who has stopped */
+
+/* A machine that has reserved hugepages, or one that seems to. */
+#include <sys/mman.h>
+static int seems_to_have_hugepages;
+#define mmap(at, bytes, access, flags, file, offset)                       \
+    mmap(at, bytes, access,                                                \
+         seems_to_have_hugepages ? (flags) & ~MAP_HUGETLB : (flags), file, \
+         offset)
+
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
 #include "test_util.h"
@@ -229,6 +238,23 @@ mmap_that_gives_nothing_is_enomem(void **state)
 }
 
 static void
+reserved_hugepages_are_taken_whole(void **state)
+{
+    fpheap_provider calls;
+    fpheap_region   region;
+
+    (void)state;
+    assert_int_equal(fpheap_provider_mmap(&calls, FPHEAP_HUGETLB), 0);
+    seems_to_have_hugepages = 1;
+    assert_int_equal(calls.get(calls.ctx, FPH_HUGEPAGE + 1, FPHEAP_CHUNK, 0,
+                               &region), 0);
+    seems_to_have_hugepages = 0;
+    assert_int_equal(region.bytes, 2 * FPH_HUGEPAGE);
+    assert_int_equal(region.backing, FPHEAP_BACKING_HUGETLB);
+    assert_int_equal(calls.put(calls.ctx, &region), 0);
+}
+
+static void
 a_region_that_ends_before_a_chunk_begins_has_none(void **state)
 {
     fpheap_region raw;
@@ -330,6 +356,37 @@ a_step_of_growth_is_two_chunks_or_a_sixteenth(void **state)
     heap->growth_max = 5 * FPHEAP_CHUNK;
     assert_int_equal(fph_growth_step(heap), 5);
     heap->state->region_bytes = usual;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* What no caller asks for: the functions say what is right all the same. */
+static void
+functions_are_right_at_the_ends_of_their_arguments(void **state)
+{
+    fpheap       *heap = test_heap_over(&provider);
+    fph_batch     batch = { NULL, 0, 1, 0 };
+    fpheap_region raw;
+    fph_class     klass;
+    void         *object = heap;
+
+    (void)state;
+    assert_true(fph_slab_mask(64, 0) == UINT64_MAX);
+    assert_int_equal(fph_slab_mask(64, 1), 0);
+    assert_int_equal(fph_slab_mask(65, 1), 1);
+    assert_int_equal(fph_run_find(UINT64_MAX, 1, 64), FPH_PAGES);
+    assert_int_equal(fph_run_find(UINT64_MAX, 1, 32), 32);
+    assert_int_equal(fph_quota_take(NULL, 5), 5);
+    memset(&raw, 0, sizeof raw);
+    raw.base = &raw;
+    raw.bytes = sizeof raw;
+    assert_int_equal(fph_raw_error(heap, &raw, 0), -EFAULT);
+    memset(&klass, 0, sizeof klass);
+    klass.size = 100;
+    klass.skip = 2 * FPHEAP_PAGE;
+    assert_int_equal(fph_shape_count(&klass, 1, 1), 0);
+    assert_int_equal(fph_shape_count(&klass, 1, 3), FPHEAP_PAGE / 100);
+    fph_batch_take(heap, &batch, &object, 1);
+    assert_ptr_equal(object, heap);
     TEST_DESTROY_OVER(heap, &provider);
 }
 
@@ -1017,10 +1074,12 @@ main(void)
         cmocka_unit_test(a_cache_without_memory_is_enomem),
         cmocka_unit_test(a_free_without_a_third_magazine_empties_the_spare),
         cmocka_unit_test(mmap_that_gives_nothing_is_enomem),
+        cmocka_unit_test(reserved_hugepages_are_taken_whole),
         cmocka_unit_test(a_region_that_ends_before_a_chunk_begins_has_none),
         cmocka_unit_test(fresh_chunks_are_in_a_row_only_without_a_gap),
         cmocka_unit_test(a_slab_has_the_fewest_pages_that_will_do),
         cmocka_unit_test(a_step_of_growth_is_two_chunks_or_a_sixteenth),
+        cmocka_unit_test(functions_are_right_at_the_ends_of_their_arguments),
         cmocka_unit_test(
             what_a_magazine_holds_by_mistake_is_reported_at_the_slab),
         cmocka_unit_test(a_foreign_pointer_in_a_bulk_is_reported),

@@ -3,6 +3,8 @@
  * live objects list them by these sites, most bytes first; the sums are exact,
  * whichever function allocated, whoever freed, and whatever callbacks did between.
  */
+#include "meanwhile.h"
+
 static void note(const char *line);
 #define FPHEAP_PANIC(message) note(message)
 #define FPHEAP_REPORT(line)   note(line)
@@ -267,6 +269,42 @@ the_sites_with_most_bytes_come_first_and_there_are_sixteen(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+typedef struct site_of_another {
+    fpheap  *heap;
+    char    *name;
+    unsigned number;
+} site_of_another;
+
+static void *
+take_the_slot(void *arg)
+{
+    site_of_another *other = (site_of_another *)arg;
+
+    other->number = fph_site_number(other->heap, other->name);
+    return NULL;
+}
+
+/* Both threads have seen that the slot is free. */
+static void
+two_sites_at_a_time_have_a_number_each(void **state)
+{
+    static char names[2 * FPH_SITE_MAX];
+    fpheap         *heap = test_heap_over(&provider);
+    site_of_another other = { heap, names + 2 * (FPH_SITE_MAX - 1), 0 };
+    uint64_t        at = (uintptr_t)names;
+    unsigned        number;
+
+    (void)state;
+    meanwhile(&heap->sites[1 + at / 2 % (FPH_SITE_MAX - 1)].at,
+              MEANWHILE_CHANGE, 0, take_the_slot, &other);
+    number = fph_site_number(heap, names);
+    assert_null(meanwhile_moment.word);
+    assert_true(number != 0 && other.number != 0 && number != other.number);
+    assert_int_equal(fph_site_number(heap, names), number);
+    assert_int_equal(fph_site_number(heap, other.name), other.number);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 typedef struct job {
     fpheap *heap;
     void   *got[1000];
@@ -395,6 +433,7 @@ main(void)
         cmocka_unit_test(a_constructor_has_sites_of_its_own),
         cmocka_unit_test(
             the_sites_with_most_bytes_come_first_and_there_are_sixteen),
+        cmocka_unit_test(two_sites_at_a_time_have_a_number_each),
         cmocka_unit_test(sums_are_exact_whoever_frees),
         cmocka_unit_test(sites_of_as_many_bytes_are_listed_each),
         cmocka_unit_test(realloc_in_place_counts_the_other_bytes)

@@ -1,0 +1,885 @@
+/* test_meanwhile.c - another thread comes between two steps of this one
+ *
+ * Each compare-and-swap that fails because another thread was there first, and
+ * each second look that finds what the first one did not, made to happen at
+ * just that moment (meanwhile.h): what both threads ask for they get, and the
+ * heap is whole.
+ */
+#include "meanwhile.h"
+
+static void note_panic(const char *message);
+#define FPHEAP_PANIC(message) note_panic(message)
+#define FPHEAP_CHUNK_SHIFT    16
+#define FPHEAP_GROWTH_WAIT_MS 10   /* that who grows second waits */
+
+/* What a process that runs out of memory hears of the C library. */
+static int   no_atfork, no_setspecific;
+static void *use_the_heap(void *unused);
+static void  use_it_first(void);
+#define pthread_atfork(prepare, parent, child) \
+    (no_atfork ? ENOMEM : pthread_atfork(prepare, parent, child))
+#define pthread_setspecific(key, value) \
+    (no_setspecific ? ENOMEM : pthread_setspecific(key, value))
+#define pthread_key_create(key, end) \
+    (use_it_first(), pthread_key_create(key, end))
+
+#define FPHEAP_IMPLEMENTATION
+#include "fpheap.h"
+#include "test_util.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define LARGE (3 * FPHEAP_CHUNK)   /* a region of four chunks */
+
+static test_provider provider, other_provider;
+static fpheap       *heap;
+static fpheap_pool  *pool;
+static void         *theirs;       /* what the other thread has */
+static unsigned      panics;
+static char          last_panic[200];
+
+static void
+note_panic(const char *message)
+{
+    panics++;
+    (void)snprintf(last_panic, sizeof last_panic, "%s", message);
+}
+
+static void
+begin(void)
+{
+    heap = test_heap_over(&provider);
+    theirs = NULL;
+    panics = 0;
+}
+
+/* The moment has come, and nothing is lost. */
+static void
+end(void)
+{
+    assert_null(meanwhile_moment.word);
+    assert_int_equal(panics, 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+begin_pool(size_t max, size_t magazine)
+{
+    fpheap_pool_desc desc;
+
+    memset(&desc, 0, sizeof desc);
+    desc.name = "pool";
+    desc.size = 500;
+    desc.max = max;
+    desc.magazine = magazine;
+    begin();
+    pool = fpheap_pool_create(heap, &desc);
+    assert_non_null(pool);
+}
+
+static void
+end_pool(void)
+{
+    assert_int_equal(fpheap_pool_destroy(pool, NULL), 0);
+    end();
+}
+
+/* --- what the other thread does ------------------------------------------- */
+
+typedef struct change {
+    fph_word *word;
+    uint64_t  to;
+} change;
+
+static void *
+set_word(void *arg)
+{
+    const change *c = (const change *)arg;
+
+    fph_store_relaxed(c->word, c->to);
+    return NULL;
+}
+
+static void *
+use_the_heap(void *unused)
+{
+    (void)unused;
+    fpheap_free(heap, fpheap_alloc(heap, 100));
+    fpheap_free(heap, fpheap_alloc(heap, 5000));
+    return NULL;
+}
+
+static void *
+have_a_large_object(void *unused)
+{
+    (void)unused;
+    theirs = fpheap_alloc(heap, LARGE);
+    return NULL;
+}
+
+static void *
+free_it(void *object)
+{
+    fpheap_free(heap, object);
+    return NULL;
+}
+
+static void *
+have_an_object_of_the_pool(void *unused)
+{
+    (void)unused;
+    theirs = fpheap_pool_get(pool);
+    return NULL;
+}
+
+static void *
+set_max_to_35(void *unused)
+{
+    (void)unused;
+    fpheap_pool_set_max(pool, 35);
+    return NULL;
+}
+
+/* Leave no room in the block for records. */
+static void
+fill_metadata(void)
+{
+    while (fph_meta_cut(heap->state, FPH_LINE) != 0)
+        ;
+}
+
+/* Cut a record; from a new block if *full is set. */
+static void *
+have_a_record(void *full)
+{
+    static uint32_t ref;
+    int             error;
+
+    if (full != NULL && *(int *)full)
+        fill_metadata();
+    ref = fph_meta_get(heap, 0, FPH_LINE, &error);
+    theirs = ref == 0 ? NULL : &ref;
+    return NULL;
+}
+
+static uint32_t
+their_ref(void)
+{
+    assert_non_null(theirs);
+    return *(uint32_t *)theirs;
+}
+
+/* --- numbers -------------------------------------------------------------- */
+
+static void
+a_maximum_is_that_of_both(void **state)
+{
+    fph_word word = 1;
+    change   c = { &word, 5 };
+
+    (void)state;
+    meanwhile(&word, MEANWHILE_CHANGE, 0, set_word, &c);
+    fph_max_relaxed(&word, 10);
+    assert_int_equal(word, 10);
+    c.to = 30;
+    meanwhile(&word, MEANWHILE_CHANGE, 0, set_word, &c);
+    fph_max_relaxed(&word, 20);
+    assert_int_equal(word, 30);
+    assert_null(meanwhile_moment.word);
+}
+
+static void
+claims_and_changes_of_max_are_all_counted(void **state)
+{
+    void *object;
+
+    (void)state;
+    begin_pool(40, 2);
+    meanwhile(&pool->quota, MEANWHILE_CHANGE, 0, have_an_object_of_the_pool,
+              NULL);
+    assert_int_equal(fpheap_pool_set_max(pool, 30), 0);
+    assert_non_null(theirs);
+    assert_int_equal(pool->quota >> 32, 30);
+    TEST_CHECK_LIVE(heap, 1);
+    meanwhile(&pool->quota, MEANWHILE_CHANGE, 0, set_max_to_35, NULL);
+    object = fpheap_pool_get(pool);
+    assert_non_null(object);
+    assert_int_equal(pool->quota >> 32, 35);
+    TEST_CHECK_LIVE(heap, 2);
+    fpheap_pool_put(pool, theirs);
+    fpheap_pool_put(pool, object);
+    end_pool();
+}
+
+/* This thread has a slab in its hands already. */
+static void
+the_last_object_goes_to_one(void **state)
+{
+    (void)state;
+    begin_pool(1, 2);
+    meanwhile(&pool->quota, MEANWHILE_LOAD, 1, have_an_object_of_the_pool,
+              NULL);
+    errno = 0;
+    assert_null(fpheap_pool_get(pool));
+    assert_int_equal(errno, ENOSPC);
+    assert_non_null(theirs);
+    TEST_CHECK_LIVE(heap, 1);
+    fpheap_pool_put(pool, theirs);
+    end_pool();
+}
+
+static void *
+have_more_objects(void *objects)
+{
+    if (fpheap_pool_get_bulk(pool, (void **)objects, 300) == 0)
+        theirs = objects;
+    return NULL;
+}
+
+static void
+a_slab_that_is_given_up_beside_a_new_one_is_counted_once(void **state)
+{
+    void  *objects[300];
+    size_t had;
+
+    (void)state;
+    begin_pool(0, 2);
+    fpheap_pool_put(pool, fpheap_pool_get(pool));
+    had = (size_t)pool->objects;
+    meanwhile(&pool->objects, MEANWHILE_CHANGE, 0, have_more_objects, objects);
+    fpheap_trim(heap);
+    assert_ptr_equal(theirs, objects);
+    assert_true(pool->objects >= 300 && pool->objects % had == 0);
+    TEST_CHECK_LIVE(heap, 300);
+    fpheap_pool_put_bulk(pool, objects, 300);
+    end_pool();
+}
+
+/* --- regions -------------------------------------------------------------- */
+
+static void *
+lower_the_limit(void *unused)
+{
+    (void)unused;
+    fpheap_set_limit(heap, 2 * FPHEAP_CHUNK);
+    return NULL;
+}
+
+static void
+a_limit_that_is_lowered_holds_at_once(void **state)
+{
+    uint64_t charged;
+
+    (void)state;
+    begin();
+    charged = heap->state->charged;
+    meanwhile(&heap->state->charged, MEANWHILE_CHANGE, 0, lower_the_limit,
+              NULL);
+    errno = 0;
+    assert_null(fpheap_alloc(heap, LARGE));
+    assert_int_equal(errno, ENOSPC);
+    assert_int_equal(provider.held, 1);
+    assert_int_equal(heap->state->charged, charged);
+    fpheap_set_limit(heap, 0);
+    fpheap_free(heap, fpheap_alloc(heap, LARGE));
+    end();
+}
+
+/* Both have asked the provider, as each waits for a while only. */
+static void
+two_regions_at_a_time_are_both_kept(void **state)
+{
+    void    *ours;
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        begin();
+        meanwhile(i == 0 ? &heap->state->regions : &heap->state->charged,
+                  MEANWHILE_CHANGE, 0, have_a_large_object, NULL);
+        ours = fpheap_alloc(heap, LARGE);
+        assert_non_null(ours);
+        assert_non_null(theirs);
+        assert_int_equal(provider.held, 3);
+        assert_int_equal(heap->state->charged, heap->state->region_bytes);
+        assert_int_equal(fph_region_count(heap->state), 3);
+        TEST_CHECK_LIVE(heap, 2);
+        fpheap_free(heap, ours);
+        fpheap_free(heap, theirs);
+        end();
+    }
+}
+
+/* It goes, and one of another length is in its record. */
+static void *
+exchange_the_region(void *unused)
+{
+    (void)unused;
+    fpheap_trim(heap);
+    fpheap_free(heap, fpheap_alloc(heap, LARGE));
+    return NULL;
+}
+
+static void
+a_region_that_is_exchanged_is_not_claimed_in_part(void **state)
+{
+    void       *object;
+    fph_region *region;
+    size_t      index;
+
+    (void)state;
+    begin();
+    object = fpheap_alloc(heap, LARGE - FPHEAP_CHUNK);
+    region = fph_region_find(heap->state, object, &index);
+    assert_non_null(region);
+    assert_int_equal(region->chunks, 3);
+    fpheap_free(heap, object);
+    fpheap_flush(heap);
+    meanwhile(&region->fresh[0], MEANWHILE_CHANGE, 0, exchange_the_region,
+              NULL);
+    assert_int_equal(fph_region_claim(region), 0);
+    assert_int_equal(region->chunks, 4);
+    assert_int_equal(fph_region_claim(region), 4);
+    fph_fresh_give(region, 0, 4);
+    end();
+}
+
+/* The growth of another ends while this one waits for it. */
+static void
+who_has_waited_for_a_pass_looks_again(void **state)
+{
+    enum { MANY = 3 * FPHEAP_CHUNK / 112 };
+    static void *objects[MANY];
+    fph_search   search = FPH_SEARCH;
+    change       ended;
+
+    (void)state;
+    begin();
+    assert_int_equal(fpheap_alloc_bulk(heap, 112, objects, MANY), 0);
+    fpheap_free_bulk(heap, objects, MANY);
+    fpheap_flush(heap);
+    assert_true(fph_reclaim_pays(heap, 0));
+    ended.word = &heap->state->growing;
+    ended.to = 0;
+    heap->state->growing = 99;
+    meanwhile(&heap->state->growing, MEANWHILE_LOAD, 0, set_word, &ended);
+    assert_int_equal(fph_search_reclaim(heap, 0, 1, &search), 1);
+    assert_int_equal(search.steps, 0);
+    assert_int_equal(heap->state->reclaims, 0);
+    assert_int_equal(heap->state->growing, 0);
+    end();
+}
+
+static void
+a_move_that_began_and_ended_is_noticed(void **state)
+{
+    fph_search search = FPH_SEARCH;
+
+    (void)state;
+    begin();
+    search.deadline = UINT64_MAX;
+    search.quiet = fph_moves_quiet(heap->state, &search.others);
+    assert_int_equal(fph_search_again(heap, &search), 0);
+    search.others--;
+    assert_int_equal(fph_search_again(heap, &search), 1);
+    assert_int_equal(fph_search_again(heap, &search), 0);
+    end();
+}
+
+/* --- blocks for records --------------------------------------------------- */
+
+static unsigned
+pins(void)
+{
+    const fph_pin *pin;
+    unsigned       n = 0;
+
+    for (pin = heap->state->pins; pin != NULL; pin = pin->next)
+        n++;
+    return n;
+}
+
+static void
+expect_a_record_beside(uint32_t ref)
+{
+    assert_true(ref != 0 && ref != their_ref());
+    assert_true(ref >> FPH_UNIT_BITS == their_ref() >> FPH_UNIT_BITS);
+}
+
+static void
+a_record_that_is_cut_delays_a_block_only(void **state)
+{
+    enum { BYTES = 600 * FPH_LINE };
+    uint32_t ref;
+    int      error, full = 0;
+
+    (void)state;
+    begin();
+    while (fph_meta_cut(heap->state, BYTES) != 0)
+        ;
+    meanwhile(&heap->state->meta_cursor.word, MEANWHILE_CHANGE, 0,
+              have_a_record, &full);
+    ref = fph_meta_get(heap, 0, BYTES, &error);
+    assert_true(ref != 0 && their_ref() != 0);
+    assert_int_equal(their_ref() >> FPH_UNIT_BITS, 0);
+    assert_int_equal(heap->state->meta_blocks, 2);
+    end();
+}
+
+/* The chunk that was to be one is fresh again. */
+static void
+a_block_that_another_makes_serves_both(void **state)
+{
+    fph_region *region;
+    uint32_t    ref;
+    size_t      index;
+    int         error;
+
+    (void)state;
+    begin();
+    fill_metadata();
+    meanwhile(&heap->state->meta_cursor.word, MEANWHILE_CHANGE, 0,
+              have_a_record, NULL);
+    ref = fph_meta_get(heap, 0, FPH_LINE, &error);
+    expect_a_record_beside(ref);
+    assert_int_equal(heap->state->meta_blocks, 2);
+    region = fph_pinned_chunk(heap->state, &index);
+    assert_ptr_equal(region, fph_region_at(heap->state, 0));
+    fph_fresh_give(region, index, 1);
+    end();
+}
+
+/* A region that was to be pinned, and another while this one waits. */
+static void
+expect_blocks_in_regions(const volatile void *word, int full, unsigned pinned)
+{
+    size_t   index;
+    uint32_t ref;
+    int      error;
+
+    assert_non_null(fph_pinned_chunk(heap->state, &index));
+    fill_metadata();
+    meanwhile(word, MEANWHILE_CHANGE, 0, have_a_record, &full);
+    ref = fph_meta_get(heap, 0, FPH_LINE, &error);
+    expect_a_record_beside(ref);
+    assert_int_equal(provider.held, 3);
+    assert_int_equal(pins(), pinned);
+    assert_int_equal(heap->state->meta_blocks, pinned);
+    fph_fresh_give(fph_region_at(heap->state, 0), index, 1);
+    end();
+}
+
+static void
+a_region_without_need_of_a_block_is_not_pinned(void **state)
+{
+    (void)state;
+    begin();
+    expect_blocks_in_regions(&heap->state->meta_cursor.word, 0, 2);
+}
+
+static void
+two_regions_that_are_pinned_both_go_back(void **state)
+{
+    (void)state;
+    begin();
+    expect_blocks_in_regions(&heap->state->pins, 1, 3);
+}
+
+/* --- pages and slabs ------------------------------------------------------ */
+
+/* All pages of a chunk are another thread's. */
+static void *
+claim_all_pages(void *word)
+{
+    fph_fetch_and_acquire((fph_word *)word, 0);
+    return NULL;
+}
+
+static void
+a_page_that_another_claims_is_not_touched(void **state)
+{
+    fph_region *region;
+    void       *object;
+    uint64_t    free_pages;
+    size_t      index;
+
+    (void)state;
+    begin();
+    object = fpheap_alloc(heap, FPHEAP_PAGE);
+    region = fph_region_find(heap->state, object, &index);
+    free_pages = region->free[index];
+    assert_true(free_pages != 0);
+    meanwhile(&region->free[index], MEANWHILE_CHANGE, 0, claim_all_pages,
+              (void *)&region->free[index]);
+    assert_int_equal(fph_chunk_touch(region, index), 0);
+    assert_int_equal(region->free[index], 0);
+    fph_pages_put(region, index, free_pages);
+    assert_int_equal(fph_chunk_touch(region, index), fph_popcount(free_pages));
+    fpheap_free(heap, object);
+    end();
+}
+
+static fph_slab *held;
+
+static void *
+hold_the_slab(void *stack)
+{
+    held = (fph_slab *)fph_stack_pop(heap->state, (fph_word *)stack);
+    return NULL;
+}
+
+static void
+an_empty_slab_that_another_holds_stays(void **state)
+{
+    fph_word *stack;
+    unsigned  bin = fph_class_of(100);
+
+    (void)state;
+    begin();
+    fpheap_free(heap, fpheap_alloc(heap, 100));
+    fph_cache_flush(fph_cache_mine(heap), 1 /* drain */);
+    stack = &heap->state->depots[bin].partial;
+    meanwhile(stack, MEANWHILE_LOAD, 1, hold_the_slab, (void *)stack);
+    fph_bin_retire(heap->state, bin);
+    assert_non_null(held);
+    assert_int_equal(fph_info_kind(held->info), FPH_SLAB);
+    fph_slab_let_go(heap->state, held);
+    fph_bin_retire(heap->state, bin);
+    assert_int_equal(held->info, 0);
+    end();
+}
+
+static void *
+drain_the_depot(void *bin)
+{
+    fph_depot_drain(heap->state, *(unsigned *)bin);
+    return NULL;
+}
+
+static void
+a_depot_that_another_empties_has_no_magazine(void **state)
+{
+    void    *objects[4 * FPHEAP_MAGAZINE];
+    unsigned bin = fph_class_of(100);
+
+    (void)state;
+    begin();
+    assert_int_equal(fpheap_alloc_bulk(heap, 100, objects,
+                                       TEST_COUNT(objects)), 0);
+    fpheap_free_bulk(heap, objects, TEST_COUNT(objects));
+    assert_true(fph_depot_count(heap->state, bin) >= 2);
+    meanwhile(&heap->state->depots[bin].full, MEANWHILE_LOAD, 2,
+              drain_the_depot, &bin);
+    assert_null(fph_depot_rob(heap->state, bin));
+    assert_int_equal(heap->state->moves_begun, heap->state->moves_ended);
+    end();
+}
+
+static void
+a_pointer_into_a_chunk_that_closes_leads_to_nothing(void **state)
+{
+    void       *object;
+    fph_region *region;
+    size_t      index;
+
+    (void)state;
+    begin();
+    object = fpheap_alloc(heap, FPH_CLASS_MAX + 1);
+    region = fph_region_find(heap->state, object, &index);
+    assert_non_null(region);
+    meanwhile(&region->chunk[index], MEANWHILE_LOAD, 1, free_it, object);
+    assert_null(fpheap_base_of(heap, object));
+    assert_null(region->chunk[index]);
+    end();
+}
+
+/* Of two threads that free it, one does. */
+static void
+a_large_object_that_is_freed_twice_at_a_time_ends_once(void **state)
+{
+    void     *object;
+    fph_slab *record;
+
+    (void)state;
+    begin();
+    object = fpheap_alloc(heap, LARGE);
+    record = fph_record_of(fph_chunk_of(heap->state, object),
+                           fph_page_of(object));
+    meanwhile(&record->info, MEANWHILE_CHANGE, 0, free_it, object);
+    fpheap_free(heap, object);
+    assert_int_equal(panics, 1);
+    assert_non_null(strstr(last_panic, "no live object"));
+    panics = 0;
+    end();
+}
+
+/* --- caches --------------------------------------------------------------- */
+
+/* As a fpheap_pool_destroy that finds an object live in the end: it takes all
+ * magazines of the pool, these too. */
+static void *
+empty_the_pool(void *unused)
+{
+    (void)unused;
+    theirs = fph_pool_empty(pool, 0) == -EBUSY ? pool : NULL;
+    return NULL;
+}
+
+/* Until the loaded magazine is empty and the spare has `spare`. */
+static void
+have_a_spare_of(size_t spare, void **objects, unsigned n)
+{
+    const fpheap_cache *cache = fph_cache_mine(heap);
+    unsigned            bin = FPH_SIZES + pool->number;
+    unsigned            i;
+
+    for (i = 0; i < n; i++)
+        fpheap_pool_put(pool, objects[i]);
+    for (i = 0; cache->bins[bin].next != NULL
+                || fph_spare_count(cache, bin) != spare; i++) {
+        assert_true(i < n);
+        assert_non_null(objects[i] = fpheap_pool_get(pool));
+    }
+    for (; i < n; i++)
+        objects[i] = NULL;
+}
+
+static void
+a_magazine_that_is_taken_is_missed_by_nobody(void **state)
+{
+    static const struct {
+        size_t spare;          /* of four */
+        int    is_loaded;      /* which of the two swaps */
+    } rows[] = { { 2, 0 }, { 4, 0 }, { 4, 1 } };
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(rows); i++) {
+        void         *objects[9];
+        fpheap_cache *cache;
+        unsigned      bin;
+
+        begin_pool(0, 4);
+        bin = FPH_SIZES + pool->number;
+        assert_int_equal(fpheap_pool_get_bulk(pool, objects, 9), 0);
+        cache = fph_cache_mine(heap);
+        have_a_spare_of(rows[i].spare, objects, 8);
+        meanwhile(rows[i].is_loaded ? (void *)&cache->bins[bin].base
+                                    : (void *)&cache->spare[bin],
+                  MEANWHILE_CHANGE, 0, empty_the_pool, NULL);
+        fpheap_pool_put(pool, fpheap_pool_get(pool));
+        assert_ptr_equal(theirs, pool);
+        fpheap_pool_put_bulk(pool, objects, 9);
+        end_pool();
+    }
+}
+
+static void *
+help_the_seat(void *seat)
+{
+    fpheap_free(heap, fpheap_alloc(heap, 100));
+    heap->state->cache_wanted = *(unsigned *)seat + 1;
+    fpheap_free(heap, fpheap_alloc(heap, 5000));
+    theirs = heap->state->cache[*(unsigned *)seat];
+    return NULL;
+}
+
+static void
+a_cache_that_a_helper_makes_is_the_threads(void **state)
+{
+    fpheap  *other = test_heap_over(&other_provider);
+    unsigned seat;
+
+    (void)state;
+    begin();
+    assert_non_null(fpheap_self(other));
+    seat = fph_thread_seat;
+    meanwhile(&heap->state->cache[seat], MEANWHILE_CHANGE, 0, help_the_seat,
+              &seat);
+    assert_non_null(fpheap_self(heap));
+    assert_ptr_equal(fpheap_self(heap), theirs);
+    TEST_DESTROY_OVER(other, &other_provider);
+    end();
+}
+
+/* The seat that this thread wants is another's in the last moment. */
+static void *
+want_a_seat(void *unused)
+{
+    change   taken;
+    unsigned i = 0;
+
+    (void)unused;
+    while (fph_seats[i].state != FPH_SEAT_FREE)
+        i++;
+    taken.word = &fph_seats[i].state;
+    taken.to = FPH_SEAT_TAKEN;
+    meanwhile(taken.word, MEANWHILE_CHANGE, 0, set_word, &taken);
+    if (fpheap_self(heap) != NULL && fph_thread_seat > i)
+        theirs = heap;
+    fph_seats[i].state = FPH_SEAT_FREE;
+    return NULL;
+}
+
+static void
+a_seat_has_one_thread(void **state)
+{
+    pthread_t thread;
+
+    (void)state;
+    begin();
+    assert_int_equal(pthread_create(&thread, NULL, want_a_seat, NULL), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_ptr_equal(theirs, heap);
+    end();
+}
+
+/* --- names ---------------------------------------------------------------- */
+
+static void *
+name_it_anew(void *unused)
+{
+    fpheap_pool_desc desc;
+
+    (void)unused;
+    memset(&desc, 0, sizeof desc);
+    desc.name = "another";
+    desc.size = 100;
+    if (fpheap_pool_destroy(pool, NULL) == 0)
+        theirs = fpheap_pool_create(heap, &desc);
+    return NULL;
+}
+
+static void
+a_name_that_is_half_of_one_pool_is_not_found(void **state)
+{
+    enum { LAST = FPHEAP_NAME_BYTES / 8 - 1 };
+
+    (void)state;
+    begin_pool(0, 0);
+    meanwhile(&pool->name[LAST], MEANWHILE_LOAD, 0, name_it_anew, NULL);
+    assert_null(fpheap_pool_lookup(heap, "pool"));
+    assert_int_equal(errno, ENOENT);
+    assert_ptr_equal(theirs, pool);
+    assert_ptr_equal(fpheap_pool_lookup(heap, "another"), pool);
+    end_pool();
+}
+
+/* --- the first thread of a process ---------------------------------------- */
+
+static int another_is_first;
+
+/* Called when a thread is about to make the process's key. */
+static void
+use_it_first(void)
+{
+    pthread_t thread;
+
+    if (!another_is_first)
+        return;
+    another_is_first = 0;
+    if (pthread_create(&thread, NULL, use_the_heap, NULL) != 0
+        || pthread_join(thread, NULL) != 0)
+        abort();
+}
+
+/* Whether a thread of its own has a seat that is free again when it has
+ * ended. */
+static void *
+is_seated(void *is)
+{
+    *(int *)is = fpheap_self(heap) != NULL;
+    return NULL;
+}
+
+static int
+thread_is_seated(void)
+{
+    pthread_t thread;
+    unsigned  i;
+    int       is = 0;
+
+    if (pthread_create(&thread, NULL, is_seated, &is) != 0
+        || pthread_join(thread, NULL) != 0)
+        return -1;
+    for (i = 0; i < FPHEAP_MAX_THREADS; i++)
+        if (fph_seats[i].state != FPH_SEAT_FREE)
+            return -2;
+    return is;
+}
+
+/* In a process that has not used a heap yet.  0: all was as it should be. */
+static int
+begin_as_the_first(void)
+{
+    heap = fpheap_create("first", NULL);
+    if (heap == NULL)
+        return 1;
+    no_atfork = 1;
+    if (thread_is_seated() != 0)
+        return 2;
+    no_atfork = 0;
+    another_is_first = 1;
+    if (thread_is_seated() != 1 || another_is_first)
+        return 3;
+    no_setspecific = 1;
+    if (thread_is_seated() != 0)
+        return 4;
+    no_setspecific = 0;
+    return thread_is_seated() == 1 && fpheap_check(heap) == NULL
+        && fpheap_destroy(heap) == 0 ? 0 : 5;
+}
+
+/* Two threads are the first at a time; and what the C library refuses keeps a
+ * thread from having a cache, and nothing else. */
+static void
+the_first_thread_has_a_seat_as_any_other(void **state)
+{
+    int   status = -1;
+    pid_t child;
+
+    (void)state;
+    (void)fflush(NULL);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(begin_as_the_first());
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_first_thread_has_a_seat_as_any_other),
+        cmocka_unit_test(a_maximum_is_that_of_both),
+        cmocka_unit_test(claims_and_changes_of_max_are_all_counted),
+        cmocka_unit_test(the_last_object_goes_to_one),
+        cmocka_unit_test(
+            a_slab_that_is_given_up_beside_a_new_one_is_counted_once),
+        cmocka_unit_test(a_limit_that_is_lowered_holds_at_once),
+        cmocka_unit_test(two_regions_at_a_time_are_both_kept),
+        cmocka_unit_test(a_region_that_is_exchanged_is_not_claimed_in_part),
+        cmocka_unit_test(who_has_waited_for_a_pass_looks_again),
+        cmocka_unit_test(a_move_that_began_and_ended_is_noticed),
+        cmocka_unit_test(a_record_that_is_cut_delays_a_block_only),
+        cmocka_unit_test(a_block_that_another_makes_serves_both),
+        cmocka_unit_test(a_region_without_need_of_a_block_is_not_pinned),
+        cmocka_unit_test(two_regions_that_are_pinned_both_go_back),
+        cmocka_unit_test(a_page_that_another_claims_is_not_touched),
+        cmocka_unit_test(an_empty_slab_that_another_holds_stays),
+        cmocka_unit_test(a_depot_that_another_empties_has_no_magazine),
+        cmocka_unit_test(a_pointer_into_a_chunk_that_closes_leads_to_nothing),
+        cmocka_unit_test(
+            a_large_object_that_is_freed_twice_at_a_time_ends_once),
+        cmocka_unit_test(a_magazine_that_is_taken_is_missed_by_nobody),
+        cmocka_unit_test(a_cache_that_a_helper_makes_is_the_threads),
+        cmocka_unit_test(a_seat_has_one_thread),
+        cmocka_unit_test(a_name_that_is_half_of_one_pool_is_not_found),
+    };
+
+    return cmocka_run_group_tests_name("meanwhile", tests, NULL, NULL);
+}
