@@ -155,6 +155,33 @@ a_first_chunk_that_is_too_small_is_enomem(void **state)
     assert_int_equal(test_unmap(map, bytes), 0);
 }
 
+/* One depot too many, as many as fit alone, and one less: then there is no room
+ * for the region's descriptor. */
+static void
+each_record_that_the_first_chunk_lacks_is_enomem(void **state)
+{
+    char         *map = test_map(3 * FPHEAP_CHUNK);
+    fpheap        heap;
+    fpheap_region raw;
+    unsigned      lines, i;
+
+    (void)state;
+    assert_non_null(map);
+    memset(&heap, 0, sizeof heap);
+    memset(&raw, 0, sizeof raw);
+    raw.base = map + (-(uintptr_t)map & FPH_CHUNK_MASK);
+    raw.bytes = 2 * FPHEAP_CHUNK;
+    lines = FPHEAP_CHUNK / FPH_LINE
+          - (unsigned)fph_meta_units(sizeof(fph_state));
+    heap.nodes = 1;
+    for (i = 0; i < 3; i++) {
+        heap.bins = lines + 1 - i;
+        assert_int_equal(fph_state_init(&heap, &raw), -ENOMEM);
+        assert_null(heap.state);
+    }
+    assert_int_equal(test_unmap(map, 3 * FPHEAP_CHUNK), 0);
+}
+
 static void *
 ask_for_a_cache(void *heap)
 {
@@ -701,6 +728,7 @@ a_search_that_others_disturb_begins_again_twice(void **state)
 
     (void)state;
     search.growths = heap->state->growths;
+    search.deadline = UINT64_MAX;
     for (i = 0; i < FPH_RETRIES + 1; i++) {
         search.error = -ENOMEM;
         search.steps = 1;
@@ -1071,6 +1099,7 @@ main(void)
         cmocka_unit_test(a_thread_without_a_cache_gets_what_the_depot_has),
         cmocka_unit_test(tables_that_are_full_are_enomem),
         cmocka_unit_test(a_first_chunk_that_is_too_small_is_enomem),
+        cmocka_unit_test(each_record_that_the_first_chunk_lacks_is_enomem),
         cmocka_unit_test(a_cache_without_memory_is_enomem),
         cmocka_unit_test(a_free_without_a_third_magazine_empties_the_spare),
         cmocka_unit_test(mmap_that_gives_nothing_is_enomem),
