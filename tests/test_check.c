@@ -680,6 +680,9 @@ expect_no_heap(fpheap *heap, void *object, const char *words)
     EXPECT_VALUE(fpheap_class_stats_get(heap, 0, &class_stats), -EINVAL);
     EXPECT_VALUE(fpheap_walk(heap, NULL, NULL), -EINVAL);
     EXPECT_VALUE(fpheap_check(heap) == NULL, 0);
+#if FPHEAP_HEADER
+    EXPECT_VALUE(fpheap_tag_stats_get(heap, 0, NULL), -EINVAL);
+#endif
     EXPECT_VALUE(fpheap_destroy(heap), -EINVAL);
     EXPECT_VALUE(fpheap_destroy_forced(heap), -EINVAL);
 #define EXPECT_NOTHING(call)  \
@@ -740,7 +743,7 @@ a_call_with_a_heap_that_was_destroyed_is_stopped(void **state)
 }
 
 static void
-a_slow_call_with_the_copy_of_a_heap_is_stopped(void **state)
+a_slow_call_with_a_copy_or_a_part_of_a_heap_is_stopped(void **state)
 {
     static fpheap copy;
     fpheap *heap = test_heap_over(&provider);
@@ -749,6 +752,8 @@ a_slow_call_with_the_copy_of_a_heap_is_stopped(void **state)
     (void)state;
     copy = *heap;
     expect_no_heap(&copy, object, "no heap, or a copy of one");
+    assert_non_null(fpheap_check((fpheap *)(void *)((char *)heap + 8)));
+    EXPECT_PANIC("no heap, or a copy of one");
     fpheap_free(heap, object);
     expect_silence();
     TEST_DESTROY_OVER(heap, &provider);
@@ -784,7 +789,8 @@ main(void)
         cmocka_unit_test(one_bad_pointer_keeps_no_other_from_being_freed),
         cmocka_unit_test(a_call_without_a_heap_is_stopped),
         cmocka_unit_test(a_call_with_a_heap_that_was_destroyed_is_stopped),
-        cmocka_unit_test(a_slow_call_with_the_copy_of_a_heap_is_stopped),
+        cmocka_unit_test(
+            a_slow_call_with_a_copy_or_a_part_of_a_heap_is_stopped),
         cmocka_unit_test(right_calls_go_by_without_a_word)
     };
 
