@@ -1,5 +1,6 @@
 /* filter.c - linked into each test program: with FPHEAP_CASES=word in the
- * environment cmocka runs only the cases whose names contain the word. */
+ * environment cmocka runs only the cases whose names contain the word, and with
+ * FPHEAP_CASES==name only the case of that name. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,6 +18,9 @@ choose_cases(void)
 
     if (word == NULL || word[0] == '\0')
         return;
-    snprintf(pattern, sizeof pattern, "*%s*", word);
+    if (word[0] == '=')
+        snprintf(pattern, sizeof pattern, "%s", word + 1);
+    else
+        snprintf(pattern, sizeof pattern, "*%s*", word);
     cmocka_set_test_filter(pattern);
 }

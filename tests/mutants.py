@@ -6,10 +6,12 @@
 N mutants, chosen by SEED, of the functions with WORD in their names, for about
 T seconds: an operator is replaced, a constant is one more or one less, a call
 or an assignment is left out, a memory order is weakened.  One header has them
-all: a variable that MUTANT in the environment sets chooses the one that is in
-force.  So each test program is compiled once, and run for each mutant until one
-fails, or takes far longer than usual.  A program that has killed another mutant
-of the function comes first.  Weakened orders also meet ThreadSanitizer.
+all: MUTANT in the environment chooses the one that is in force.  So each test
+program is compiled once.  With none in force each case, or input of a fuzz
+target, runs alone, and says which mutants it meets; these cases then run for
+each mutant, until one fails or takes far longer than usual, and passes again
+without the mutant.  Those that have killed another of the function come first,
+then the quick ones.  Weakened orders also meet ThreadSanitizer.
 
 What survives is compiled by itself, as it would be written.  If no program's
 code is another then, it is no mutant, or of settings that none has.  Others
@@ -30,13 +32,13 @@ import bisect
 import glob
 import hashlib
 import os
-import random
 import re
 import resource
 import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter, defaultdict
 
@@ -45,19 +47,58 @@ HEADER = "fpheap.h"
 ARGUED = "tests/mutants.txt"
 WHERE = os.path.join(os.environ.get("B", "build"), "mutants")
 MUTANT = os.path.join(WHERE, HEADER)
+CHOOSES = os.path.join(WHERE, "choose")
+MET = os.path.join(WHERE, "met")
+PASSED = (0, 77)
+SETTINGS = {"SCHEDULE_SECONDS": "1"}
 
-# What chooses, in front of the header's first #include.
+# What chooses: in front of the header's first #include, and linked to each
+# program, without its flags.
 CHOICE = """
-#include <stdlib.h>
-static int fph_mutant;
-__attribute__((constructor, unused)) static void
-fph_mutant_choose(void)
+extern int   fph_mutant;
+extern char *fph_mutants_met;
+int fph_mutant_called(int number);
+static inline int
+fph_mutant_chosen(int number)
 {
-    const char *number = getenv("MUTANT");
+    fph_mutants_met[number] = 1;
+    return fph_mutant == number;
+}
+#ifdef __SANITIZE_THREAD__
+#  define fph_mutant_is(number) fph_mutant_called(number)
+#else
+#  define fph_mutant_is(number) fph_mutant_chosen(number)
+#endif
+"""
+CHOOSER = """
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+static char  none_met[NUMBERS];
+int   fph_mutant;
+char *fph_mutants_met = none_met;
+int
+fph_mutant_called(int number)
+{
+    fph_mutants_met[number] = 1;
+    return fph_mutant == number;
+}
+__attribute__((constructor)) static void
+choose(void)
+{
+    const char *number = getenv("MUTANT"), *name = getenv("MUTANTS_MET");
+    int         file = name == NULL ? -1 : open(name, O_RDWR);
 
     fph_mutant = number == NULL ? 0 : atoi(number);
+    if (file < 0)
+        return;
+    fph_mutants_met = mmap(NULL, NUMBERS, PROT_READ | PROT_WRITE, MAP_SHARED,
+                           file, 0);
+    close(file);
 }
 """
+CHOSEN = re.compile(r"fph_mutant_is\((\d+)\)")
 FIRST_INCLUDE = "#include <stddef.h>"
 
 SWAPS = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==",
@@ -83,15 +124,15 @@ class Mutant:
     def apply(self, source):
         return source[:self.start] + self.text + source[self.end:]
 
-    def choice(self, source, first, last, number):
-        """source[first:last] as it is, or changed if the number is chosen."""
-        usual = source[first:last]
+    def choice(self, source, first, last, usual, number):
+        """The usual text of source[first:last], or what is changed there if
+        the number is chosen."""
         if self.text == ";":
-            return (f"do {{ if (fph_mutant != {number}) {{ {usual} }} }}"
+            return (f"do {{ if (!fph_mutant_is({number})) {{ {usual} }} }}"
                     " while (0);")
         changed = (source[first:self.start] + self.text
                    + source[self.end:last])
-        return f"(fph_mutant == {number} ? ({changed}) : ({usual}))"
+        return f"(fph_mutant_is({number}) ? ({changed}) : ({usual}))"
 
     def argument(self):
         return f"{self.function}: {self.before} => {self.after}"
@@ -243,48 +284,51 @@ def place_of(code, mutant):
     return expression_at(code, mutant.start, mutant.end)
 
 
-def sample_of(code, mutants, n):
-    """The first n that do not overlap: [(mutant, first, last)]."""
-    sample, ends = [], []
-    for mutant in mutants:
-        first, last = place_of(code, mutant)
-        if len(sample) == n:
-            break
-        if all(last <= a or b <= first for a, b in ends):
-            ends.append((first, last))
-            sample.append((mutant, first, last))
-    return sample
+def rendered(source, first, last, places):
+    """source[first:last] with the choices at these places, [(first, last,
+    [(number, mutant)])], an outer one before those in it."""
+    text, at, i = "", first, 0
+    while i < len(places):
+        start, end, choices = places[i]
+        inner = i + 1
+        while inner < len(places) and places[inner][0] < end:
+            inner += 1
+        usual = rendered(source, start, end, places[i + 1:inner])
+        for number, mutant in choices:
+            usual = mutant.choice(source, start, end, usual, number)
+        text += source[at:start] + usual
+        at, i = end, inner
+    return text + source[at:last]
 
 
 def header_of(source, sample, without=()):
-    """The header with all of a sample, and the numbers in each line of it."""
-    numbered = sorted(enumerate(sample, 1), key=lambda item: -item[1][1])
-    for number, (mutant, first, last) in numbered:
+    """The header with all mutants, numbered from 1, but for some."""
+    code = masked(without_comments(source))
+    choices = defaultdict(list)
+    for number, mutant in enumerate(sample, 1):
         if number not in without:
-            source = (source[:first]
-                      + mutant.choice(source, first, last, number)
-                      + source[last:])
+            choices[place_of(code, mutant)].append((number, mutant))
+    places = [(first, last, choices[first, last]) for first, last
+              in sorted(choices, key=lambda place: (place[0], -place[1]))]
     at = source.index(FIRST_INCLUDE)
-    return source[:at] + CHOICE + source[at:]
+    return source[:at] + CHOICE + rendered(source, at, len(source), places)
 
 
-def misfits(source, sample, programs):
-    """The numbers of those that do not compile."""
-    found, more = set(), {0}
-    while more:
-        text = header_of(source, sample, found)
-        write(MUTANT, text)
-        lines, more = text.split("\n"), set()
-        for program in programs:
-            for at in re.findall(HEADER + r":(\d+):\d+: error",
-                                 program.errors()):
-                nearby = "\n".join(lines[max(0, int(at) - 6):int(at) + 1])
-                more |= set(map(int, re.findall(r"fph_mutant [!=]= (\d+)",
-                                                lines[int(at) - 1])
-                                or re.findall(r"fph_mutant [!=]= (\d+)",
-                                              nearby)))
-        more -= found
-        found |= more
+def chosen_at(lines, column):
+    """The number that is chosen just before a place of the last line, or in
+    the statement there, or behind."""
+    if re.match(r'"?\s*do \{', lines[-1][column - 1:]):
+        return set(map(int, CHOSEN.findall(lines[-1][column:])[:1]))
+    before = "\n".join([*lines[-6:-1], lines[-1][:column]])
+    return set(map(int, CHOSEN.findall(before)[-1:]
+                   or CHOSEN.findall(lines[-1])[:1]))
+
+
+def misfits(output):
+    """The numbers of those that are chosen where a compiler sees errors."""
+    found, lines = set(), read(MUTANT).split("\n")
+    for line, column in re.findall(HEADER + r":(\d+):(\d+): error", output):
+        found |= chosen_at(lines[:int(line)], int(column))
     return found
 
 
@@ -300,66 +344,65 @@ def write(name, text):
         file.write(text)
 
 
-def bound():
-    """A mutant may ask for all there is."""
+def bound(seconds):
+    """A mutant may ask for all there is, or run for ever."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 30, 1 << 30))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
 
 
-def run(command, limit=600, settings=None):
-    """Exit status and output; the status of what takes too long is 124."""
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          start_new_session=True, preexec_fn=bound,
-                          env=settings) as child:
-        try:
-            output = child.communicate(timeout=limit)[0]
-            return child.returncode, output
-        except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.communicate()
-            return 124, b""
+def run(command, limit=600, cpu=600, settings=None):
+    """Exit status and output.  What runs longer than the limit, or takes more
+    seconds of the processor, is killed."""
+    with tempfile.TemporaryFile() as output:
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output,
+                              stderr=subprocess.STDOUT, env=settings,
+                              start_new_session=True,
+                              preexec_fn=lambda: bound(cpu)) as child:
+            try:
+                status = child.wait(timeout=limit)
+            except subprocess.TimeoutExpired:
+                status = -signal.SIGKILL
+            try:
+                os.killpg(child.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        output.seek(0)
+        return status, output.read().decode(errors="replace")
 
 
 class Program:
-    """A test program, and what is usual for it with the header as it is."""
+    """A test program."""
 
     def __init__(self, name, *flags, kinds=None, cases=""):
-        self.name, self.kinds = name, kinds
-        self.settings = dict(os.environ, SCHEDULE_SECONDS="1",
-                             FPHEAP_CASES=cases)
+        self.name, self.kinds, self.cases = name, kinds, cases
         self.source = f"tests/{name.split('+')[0]}.c"
         self.binary = os.path.join(WHERE, name)
         self.compiler = [*shlex.split(os.environ.get("CC", "cc")), "-std=gnu11",
                          "-w", "-O1", "-I" + WHERE, *flags]
         self.more = ["tests/filter.c", "-lcmocka", "-pthread"]
-        self.arguments = []
+        self.inputs = []
         if name.startswith("fuzz_"):
             self.more = ["-pthread"]
-            self.arguments = sorted(glob.glob(f"tests/corpus/{name[5:]}/*"))
+            target = name[5:].split("+")[0]
+            self.inputs = sorted(glob.glob(f"tests/corpus/{target}/*"))
         self.code = None
-        self.seconds = 0.0
 
-    def errors(self):
-        return run([*self.compiler, "-fsyntax-only", self.source])[1].decode()
+    def compile(self):
+        """With the header in WHERE; status and output."""
+        return run([*self.compiler, self.source, CHOOSES + ".o", *self.more,
+                    "-o", self.binary])
 
-    def passes(self, number, limit):
-        return run([self.binary, *self.arguments], limit,
-                   dict(self.settings, MUTANT=str(number)))[0] in (0, 77)
-
-    def begin(self):
-        """Compile it with the header in WHERE, and see how long it takes."""
-        status, output = run([*self.compiler, self.source, *self.more, "-o",
-                              self.binary])
-        if status != 0:
-            sys.exit(f"mutants: {self.source}: {output.decode()}")
-        began = time.monotonic()
-        if not self.passes(0, 600):
-            sys.exit(f"mutants: {self.name} fails with the header as it is")
-        self.seconds = time.monotonic() - began
-
-    def kills(self, number):
-        return not self.passes(number, 5 + 5 * self.seconds)
+    def find_cases(self):
+        if self.inputs:
+            return [Case(self, one, "") for one in self.inputs]
+        settings = dict(os.environ, FPHEAP_CASES=self.cases, **SETTINGS)
+        status, output = run([self.binary], settings=settings)
+        if status not in PASSED:
+            sys.exit(f"mutants: {self.name} fails with the header as it is:\n"
+                     + output)
+        names = re.findall(r"^\[ RUN      \] (\w+)", output, flags=re.M)
+        return [Case(self, "", name) for name in names]
 
     def code_with(self, header):
         """A hash of its code with a header."""
@@ -374,19 +417,63 @@ class Program:
         return self.code_with(mutant.apply(usual)) == self.code
 
 
-# Those that notice most in the least time.
+class Case:
+    """A case of a program, or one of its inputs, and what is usual for it with
+    the header as it is."""
+
+    def __init__(self, program, argument, name):
+        self.program = program
+        self.command = [program.binary, *([argument] if argument else [])]
+        self.settings = dict(os.environ, FPHEAP_CASES="=" + name if name else "",
+                             **SETTINGS)
+        self.name = f"{program.name}: {name or os.path.basename(argument)}"
+        self.seconds, self.cpu = 0.0, 0.0
+        self.met = set()
+
+    def passes(self, number, limit=600, cpu=600):
+        return run(self.command, limit, cpu,
+                   dict(self.settings, MUTANT=str(number)))[0] in PASSED
+
+    def begin(self, numbers):
+        """See how long it takes, and which mutants it meets; whether it
+        passes alone."""
+        write(MET, "\0" * numbers)
+        self.settings["MUTANTS_MET"] = MET
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        began = time.monotonic()
+        passed = self.passes(0)
+        self.seconds = time.monotonic() - began
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self.cpu = after.ru_utime + after.ru_stime \
+            - before.ru_utime - before.ru_stime
+        del self.settings["MUTANTS_MET"]
+        self.met = {number for number, met in enumerate(read(MET))
+                    if met != "\0"}
+        return passed
+
+    def kills(self, number):
+        """Whether it fails with a mutant, and not without."""
+        return not self.passes(number, 15 + 20 * self.seconds,
+                               int(3 + 5 * self.cpu)) and self.passes(0)
+
+
+TSAN = ["-fsanitize=thread"]
+UBSAN = ["-fsanitize=undefined", "-fno-sanitize-recover=all"]
 PROGRAMS = [
     Program("test_bulk"), Program("test_regressions"), Program("test_misuse"),
     Program("test_nodes"), Program("test_invariants"), Program("test_check"),
     Program("test_check2"), Program("test_sites"), Program("test_pool_check"),
-    Program("test_check_headers"), Program("test_rare"), Program("test_panic"),
-    Program("test_small"), Program("test_small_no_os"), Program("test_pools"),
-    Program("test_headers"), Program("test_stats"), Program("fuzz_api"),
-    Program("fuzz_config"), Program("test_schedules"),
-    Program("stress_owner+tsan", "-O1", "-fsanitize=thread", kinds=["order"],
-            cases="trim"),
-    Program("stress_pools+tsan", "-O1", "-fsanitize=thread", kinds=["order"],
-            cases="one_name"),
+    Program("test_check_headers"), Program("test_rare"), Program("test_parts"),
+    Program("test_meanwhile"), Program("test_panic"), Program("test_small"),
+    Program("test_small_no_os"), Program("test_pools"),
+    Program("test_headers"), Program("test_stats"), Program("test_sizes"),
+    Program("test_contents"), Program("test_provider"), Program("fuzz_api"),
+    Program("fuzz_api+headers", "-DFPHEAP_HEADER=1"), Program("fuzz_config"),
+    Program("test_schedules"), Program("stress_regressions"),
+    Program("test_rare+ubsan", *UBSAN), Program("test_headers+ubsan", *UBSAN),
+    Program("test_pools+ubsan", *UBSAN), Program("test_check2+ubsan", *UBSAN),
+    Program("stress_owner+tsan", *TSAN, kinds=["order"], cases="trim"),
+    Program("stress_pools+tsan", *TSAN, kinds=["order"], cases="one_name"),
 ]
 PROGRAMS = [program for program in PROGRAMS
             if os.environ.get("PROGRAMS", "") in program.name]
@@ -397,44 +484,87 @@ class Trial:
 
     def __init__(self, source):
         self.source = source
-        self.ends = Counter()
+        self.cases = []
+        self.misfits = set()                    # numbers
+        self.ends = defaultdict(Counter)        # per kind
         self.killers = defaultdict(Counter)     # per function
         self.argued = argued()
+        self.survivors = []
 
-    def order(self, mutant):
+    def compile(self, sample):
+        """Compile all programs, but without what does not compile."""
+        write(CHOOSES + ".c",
+              CHOOSER.replace("NUMBERS", str(len(sample) + 1)))
+        run(["cc", "-O2", "-c", CHOOSES + ".c", "-o", CHOOSES + ".o"])
+        write(MUTANT, header_of(self.source, sample))
+        for program in PROGRAMS:
+            status, output = program.compile()
+            while status != 0:
+                more = misfits(output) - self.misfits
+                if not more:
+                    sys.exit(f"mutants: {program.source}: {output}")
+                self.misfits |= more
+                write(MUTANT, header_of(self.source, sample, self.misfits))
+                status, output = program.compile()
+
+    def begin(self, sample):
+        """Compile all, and run all cases without a mutant."""
+        self.compile(sample)
+        for program in PROGRAMS:
+            for case in program.find_cases():
+                if case.begin(len(sample) + 1):
+                    self.cases.append(case)
+                else:
+                    print(f"mutants: left out, as it fails alone: {case.name}")
+        print(f"mutants: {len(self.misfits)} do not compile; "
+              f"{len(self.cases)} cases take "
+              f"{sum(case.seconds for case in self.cases):.1f} s", flush=True)
+
+    def order(self, number, mutant):
+        """The cases that meet a mutant."""
         kills = self.killers[mutant.function]
-        return sorted((p for p in PROGRAMS
-                       if p.kinds is None or mutant.kind in p.kinds),
-                      key=lambda p: (-kills[p.name], p.seconds))
+        return sorted((case for case in self.cases if number in case.met
+                       and mutant.kind in (case.program.kinds or [mutant.kind])),
+                      key=lambda case: (-kills[case.name], case.seconds))
 
     def fate(self, number, mutant):
-        """killed by a program, argued, same code, or survived"""
-        programs = self.order(mutant)
-        for program in programs:
-            if program.kills(number):
-                self.killers[mutant.function][program.name] += 1
-                return "killed", f" by {program.name}"
+        """killed by a case, argued, same code, or survived"""
+        cases = self.order(number, mutant)
+        for case in cases:
+            if case.kills(number):
+                self.killers[mutant.function][case.name] += 1
+                return "killed", f" by {case.name}"
         if {mutant.argument(), mutant.function + ": *"} & self.argued:
             return "argued", ""
+        meet = {case.program.name for case in cases}
+        programs = sorted((program for program in PROGRAMS if mutant.kind
+                           in (program.kinds or [mutant.kind])),
+                          key=lambda program: program.name not in meet)
         if all(program.has_same_code(mutant, self.source)
                for program in programs):
             return "same code", ""
-        return "survived", ""
+        return "survived", f" ({len(cases)} cases)"
 
     def add(self, number, mutant):
-        end, by = self.fate(number, mutant)
-        self.ends[end] += 1
-        print(f"{end:9} {mutant}{by}", flush=True)
+        end, more = self.fate(number, mutant)
+        self.ends[mutant.kind][end] += 1
+        if end == "survived":
+            self.survivors.append(mutant)
+        print(f"{end:9} {mutant}{more}", flush=True)
 
     def report(self):
-        killed, bare = self.ends["killed"], self.ends["survived"]
+        for mutant in self.survivors:
+            print(f"survived: {mutant}")
+        total = sum(self.ends.values(), Counter())
+        for kind, ends in [*sorted(self.ends.items()), ("mutants", total)]:
+            print(f"{kind}: {sum(ends.values())} tried, "
+                  + ", ".join(f"{n} {end}" for end, n in sorted(ends.items())))
+        killed, bare = total["killed"], total["survived"]
         left = killed + bare
-        print(f"mutants: {sum(self.ends.values())} tried, "
-              + ", ".join(f"{n} {end}" for end, n in sorted(self.ends.items())))
         if left:
             print(f"mutants: {killed} of {left} killed, "
                   f"{100 * killed / left:.1f} % (with those argued "
-                  f"{100 * killed / (left + self.ends['argued']):.1f} %)")
+                  f"{100 * killed / (left + total['argued']):.1f} %)")
         return bare == 0
 
 
@@ -447,15 +577,17 @@ def argued():
 
 
 def chosen(mutants):
-    """A sample of those that the arguments name."""
+    """Those that the arguments name, in the order of the seed, which depends on
+    no other mutant."""
     arguments = sys.argv[1:]
     if arguments[:1] == ["--only"]:
         return [m for m in mutants
                 if any(text in str(m) for text in arguments[1:])]
+    seed = os.environ.get("SEED") or "1"
     found = [m for m in mutants
              if not arguments or arguments[0] in m.function]
-    random.Random(int(os.environ.get("SEED", "1"))).shuffle(found)
-    return found
+    return sorted(found, key=lambda m: hashlib.sha256(
+        f"{seed} {m.kind} {m.argument()}".encode()).digest())
 
 
 def main():
@@ -471,21 +603,15 @@ def main():
         if not entry.endswith(": *"):
             print(f"{ARGUED}: there is no such mutant: {entry}")
     os.makedirs(WHERE, exist_ok=True)
-    sample = sample_of(masked(without_comments(source)), chosen(mutants),
-                       int(os.environ.get("N") or 200))
-    without = misfits(source, sample, [p for p in PROGRAMS if not p.kinds])
-    print(f"mutants: {len(sample)} of {len(mutants)}, {len(without)} do not "
-          "compile", flush=True)
-    for program in PROGRAMS:
-        program.begin()
-    print(f"mutants: the programs take {sum(p.seconds for p in PROGRAMS):.1f} "
-          "s", flush=True)
+    sample = chosen(mutants)[:int(os.environ.get("N") or 200)]
+    print(f"mutants: {len(sample)} of {len(mutants)}", flush=True)
     trial = Trial(source)
+    trial.begin(sample)
     ends = time.monotonic() + float(os.environ.get("T") or 600)
-    for number, (mutant, _, _) in enumerate(sample, 1):
+    for number, mutant in enumerate(sample, 1):
         if time.monotonic() >= ends:
             break
-        if number not in without:
+        if number not in trial.misfits:
             trial.add(number, mutant)
     if not trial.report():
         sys.exit(1)
