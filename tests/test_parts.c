@@ -1,0 +1,1495 @@
+/* test_parts.c - parts of the heap by themselves
+ *
+ * Small functions for all that they may be asked, against a plain version of
+ * them; numbers at both sides of each bound; waits, with a clock and a
+ * scheduler of the test's own; what a magazine, a hint or a charge is after one
+ * step.
+ */
+#ifndef _GNU_SOURCE
+#  define _GNU_SOURCE 1
+#endif
+#include <sched.h>
+#include <sys/mman.h>
+#include <time.h>
+
+static void *note_mmap(void *at, size_t bytes, int access, int flags, int file,
+                       off_t offset);
+static int note_madvise(void *at, size_t bytes, int advice);
+static int note_clock(clockid_t id, struct timespec *now);
+static int note_yield(void);
+#define clock_gettime note_clock
+#define sched_yield   note_yield
+#define mmap          note_mmap
+#define madvise       note_madvise
+#define FPHEAP_CHUNK_SHIFT    16
+#define FPHEAP_GROWTH_WAIT_MS 10
+#define FPHEAP_IMPLEMENTATION
+#include "fpheap.h"
+#undef clock_gettime
+#undef sched_yield
+#undef mmap
+#undef madvise
+#include "test_util.h"
+
+#include <pthread.h>
+
+#define WAIT_NS 10000000u      /* FPHEAP_GROWTH_WAIT_MS */
+#define STEP_NS 1000000u       /* that each yield takes */
+
+static test_provider provider, other_provider;
+
+/* --- time ----------------------------------------------------------------- */
+
+static uint64_t clock_ns = 5000000123u;
+static unsigned yields;
+static void   (*at_yield)(void *arg);
+static void    *at_yield_arg;
+
+static int
+note_clock(clockid_t id, struct timespec *now)
+{
+    (void)id;
+    now->tv_sec = (time_t)(clock_ns / 1000000000u);
+    now->tv_nsec = (long)(clock_ns % 1000000000u);
+    return 0;
+}
+
+static int
+note_yield(void)
+{
+    clock_ns += STEP_NS;
+    yields++;
+    if (at_yield != NULL)
+        at_yield(at_yield_arg);
+    return 0;
+}
+
+/* Count yields from here on, and do something at each. */
+static void
+begin_waiting(void (*what)(void *arg), void *arg)
+{
+    yields = 0;
+    at_yield = what;
+    at_yield_arg = arg;
+}
+
+/* How many there were. */
+static unsigned
+waited(void)
+{
+    at_yield = NULL;
+    return yields;
+}
+
+static void
+set_to_zero(void *word)
+{
+    *(fph_word *)word = 0;
+}
+
+static void
+a_deadline_is_the_time_and_the_wait(void **state)
+{
+    (void)state;
+    clock_ns = 7000000009u;
+    assert_int_equal(fph_now_ns(), 7000000009u);
+    assert_int_equal(fph_deadline(), 7000000009u + WAIT_NS);
+}
+
+/* --- words and bits ------------------------------------------------------- */
+
+/* Whether bits first .. first + n - 1 are set. */
+static int
+all_set(uint64_t word, unsigned first, unsigned n)
+{
+    unsigned i;
+
+    for (i = first; i < first + n; i++)
+        if (i >= 64 || !(word >> i & 1))
+            return 0;
+    return 1;
+}
+
+static void
+runs_of_pages_are_found_as_by_looking_at_each(void **state)
+{
+    test_random random = test_random_of(5);
+    unsigned    round, pages, align, k, first;
+
+    (void)state;
+    for (round = 0; round < 300; round++) {
+        uint64_t free = test_next(&random) & FPH_ALL_PAGES;
+
+        free |= round % 3 == 0 ? test_next(&random) & FPH_ALL_PAGES : 0;
+        free |= round % 7 == 0 ? FPH_ALL_PAGES : 0;
+        for (pages = 1; pages < FPH_PAGES; pages++) {
+            for (align = 1; align <= FPH_PAGES / 2; align *= 2) {
+                for (first = align; first < FPH_PAGES
+                     && !all_set(free, first, pages); first += align)
+                    ;
+                assert_int_equal(fph_run_find(free, pages, align),
+                                 first < FPH_PAGES ? first : FPH_PAGES);
+            }
+        }
+        assert_int_equal(fph_fits(free, 0), free & 1);
+        for (k = 1; k < FPH_FITS; k++)
+            assert_int_equal(fph_fits(free, k),
+                             fph_run_find(free, 1u << (k - 1), 1) < FPH_PAGES);
+    }
+}
+
+static void
+a_mask_has_the_bits_of_its_pages_and_objects(void **state)
+{
+    unsigned first, n, w, i;
+
+    (void)state;
+    for (first = 0; first < FPH_PAGES; first++) {
+        for (n = 1; first + n <= FPH_PAGES; n++) {
+            uint64_t mask = fph_page_mask(first, n);
+
+            for (i = 0; i < 64; i++)
+                assert_int_equal(mask >> i & 1, i >= first && i < first + n);
+        }
+    }
+    for (n = 1; n < 300; n++) {
+        for (w = 0; w * 64 < n; w++) {
+            uint64_t mask = fph_slab_mask(n, w);
+
+            for (i = 0; i < 64; i++)
+                assert_int_equal(mask >> i & 1, w * 64 + i < n);
+        }
+    }
+}
+
+static void
+the_highest_bits_of_a_word_are_taken_as_many_as_asked(void **state)
+{
+    test_random random = test_random_of(6);
+    unsigned    round, n, i;
+
+    (void)state;
+    for (round = 0; round < 200; round++) {
+        uint64_t word = test_next(&random) & test_next(&random);
+
+        word = round == 0 ? 0 : round == 1 ? ~(uint64_t)0 : word;
+        for (n = 0; n < 70; n++) {
+            uint64_t some = fph_some_bits(word, n);
+            unsigned all = fph_popcount(word);
+
+            assert_int_equal(some & ~word, 0);
+            assert_int_equal(fph_popcount(some), n < all ? n : all);
+            if (some != 0)
+                for (i = fph_lowest_bit(some); i < 64; i++)
+                    assert_int_equal(some >> i & 1, word >> i & 1);
+        }
+    }
+}
+
+/* A stack's tag, and a hint's, comes again after 2^32 changes and no sooner. */
+static void
+a_tag_goes_through_all_numbers(void **state)
+{
+    fpheap     *heap = test_heap_over(&provider);
+    fph_region *region = fph_region_at(heap->state, 0);
+    fph_word   *hint = &heap->state->hints[0][1];
+    uint64_t    head = (uint64_t)7 << 32 | 99, seen;
+
+    (void)state;
+    assert_true(fph_stack_next(head, 5) == ((uint64_t)8 << 32 | 5));
+    head = (uint64_t)UINT32_MAX << 32 | 99;
+    assert_true(fph_stack_next(head, 5) == 5);
+    *hint = (uint64_t)7 << 32 | 3;
+    fph_hint_lower(region, 1);
+    assert_true(*hint == (uint64_t)8 << 32);
+    fph_hint_lower(region, 1);
+    assert_true(*hint == (uint64_t)9 << 32);
+    assert_int_equal(fph_hint_read(heap->state, 0, 1, &seen), 0);
+    assert_true(seen == *hint);
+    fph_hint_raise(heap->state, 0, 1, seen, 0);
+    assert_true(*hint == seen);
+    fph_hint_raise(heap->state, 0, 1, seen, 4);
+    assert_true(*hint == ((uint64_t)10 << 32 | 4));
+    assert_int_equal(fph_hint_read(heap->state, 0, 1, &seen), 4);
+    /* It has moved since it was read. */
+    fph_hint_raise(heap->state, 0, 1, seen - ((uint64_t)1 << 32), 9);
+    assert_true(*hint == seen);
+    *hint = 0;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_heap_is_quiet_when_no_move_is_open(void **state)
+{
+    fpheap    *heap = test_heap_over(&provider);
+    fph_state *s = heap->state;
+    uint64_t   others, before;
+
+    (void)state;
+    assert_true(fph_moves_quiet(s, &before));
+    fph_moves_begin(s);
+    assert_int_equal(fph_open_moves, 1);
+    assert_false(fph_moves_quiet(s, &others));
+    assert_true(others == before);
+    fph_moves_end(s);
+    assert_int_equal(fph_open_moves, 0);
+    assert_true(fph_moves_quiet(s, &others));
+    assert_true(others == before);
+    s->moves_begun++;          /* another thread's */
+    assert_false(fph_moves_quiet(s, &others));
+    assert_true(others == before + 1);
+    s->moves_ended += 2;       /* and one from before a fork */
+    assert_true(fph_moves_quiet(s, &others));
+    s->moves_ended--;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* --- records -------------------------------------------------------------- */
+
+static void
+a_record_takes_whole_lines_and_a_block_is_used_to_its_end(void **state)
+{
+    fpheap    *heap = test_heap_over(&provider);
+    fph_state *s = heap->state;
+    uint64_t   usual = s->meta_cursor.word;
+    uint64_t   end = (uint64_t)1 << FPH_UNIT_BITS;
+    uint32_t   ref;
+
+    (void)state;
+    assert_int_equal(fph_meta_units(1), 1);
+    assert_int_equal(fph_meta_units(64), 1);
+    assert_int_equal(fph_meta_units(65), 2);
+    s->meta_cursor.word = end - 3;
+    assert_int_equal(fph_meta_cut(s, 4 * FPH_LINE), 0);
+    ref = fph_meta_cut(s, 2 * FPH_LINE);
+    assert_int_equal(ref, end - 3);
+    assert_ptr_equal(fph_meta_at(s, ref),
+                     (char *)s + FPHEAP_CHUNK - 3 * FPH_LINE);
+    assert_int_equal(fph_meta_cut(s, 1), end - 1);
+    assert_int_equal(fph_meta_cut(s, 1), 0);
+    s->meta_cursor.word = usual;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_regions_maps_fill_its_record(void **state)
+{
+    static uint64_t room[4096];
+    fpheap *heap = test_heap_over(&provider);
+    size_t  chunks, bytes;
+
+    (void)state;
+    for (chunks = 1; chunks < 300; chunks++) {
+        fph_region *region;
+        unsigned    k;
+        size_t      words = chunks / 64 + (chunks % 64 != 0);
+
+        bytes = fph_region_record_bytes(chunks);
+        assert_true(bytes <= sizeof room);
+        memset(room, 0x5a, sizeof room);
+        region = fph_region_format(heap->state, room, 1, chunks, 0);
+        assert_ptr_equal(region->fresh, region + 1);
+        assert_int_equal(region->words, words);
+        for (k = 0; k < FPH_FITS; k++)
+            assert_ptr_equal(region->fit[k], region->fresh + (k + 1) * words);
+        assert_ptr_equal(region->free, region->fresh + (FPH_FITS + 1) * words);
+        assert_ptr_equal(region->chunk, region->free + chunks);
+        assert_ptr_equal(region->tail, region->chunk + chunks);
+        assert_ptr_equal(region->tail + chunks, (char *)room + bytes);
+        assert_true(test_all_bytes(region + 1, bytes - sizeof *region, 0));
+        assert_int_equal(*((unsigned char *)room + bytes), 0x5a);
+    }
+    for (chunks = 1; chunks < 300; chunks++) {
+        size_t capacity = fph_region_capacity(chunks);
+
+        assert_int_equal(capacity & (capacity - 1), 0);
+        assert_true(capacity >= chunks && capacity / 2 < chunks);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* --- regions -------------------------------------------------------------- */
+
+static void
+regions_may_touch_and_not_overlap(void **state)
+{
+    fpheap        *heap = test_heap_over(&provider);
+    char          *base = fph_region_at(heap->state, 0)->base;
+    size_t         bytes = fph_region_at(heap->state, 0)->chunks * FPHEAP_CHUNK;
+    fpheap_region  raw;
+    int            one;
+
+    (void)state;
+    memset(&raw, 0, sizeof raw);
+    for (one = 0; one < 2; one++) {
+        raw.base = base - FPHEAP_CHUNK;
+        raw.bytes = FPHEAP_CHUNK + (size_t)one;
+        assert_int_equal(fph_overlaps(heap, &raw), one);
+        raw.base = base + bytes - one;
+        raw.bytes = FPHEAP_CHUNK;
+        assert_int_equal(fph_overlaps(heap, &raw), one);
+        raw.base = base + one;
+        raw.bytes = 1;
+        assert_int_equal(fph_overlaps(heap, &raw), 1);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+bytes_are_charged_up_to_the_limit_and_no_further(void **state)
+{
+    fpheap    *heap = test_heap_over(&provider);
+    fph_state *s = heap->state;
+    uint64_t   had = s->charged;
+
+    (void)state;
+    fpheap_set_limit(heap, had + 1000);
+    assert_int_equal(fph_charge(s, 1001), 0);
+    assert_true(s->charged == had);
+    assert_int_equal(fph_charge(s, 1000), 1);
+    assert_true(s->charged == had + 1000);
+    assert_int_equal(fph_charge(s, 1), 0);
+    assert_int_equal(fph_charge(s, 0), 1);
+    assert_int_equal(fph_recharge(s, 1000, 1000), 1);
+    assert_true(s->charged == had + 1000);
+    assert_int_equal(fph_recharge(s, 1000, 1001), 0);
+    assert_true(s->charged == had + 1000);
+    assert_int_equal(fph_recharge(s, 1000, 400), 1);
+    assert_true(s->charged == had + 400);
+    assert_int_equal(fph_recharge(s, 400, 900), 1);
+    assert_true(s->charged == had + 900);
+    fpheap_set_limit(heap, had);           /* less than it has */
+    assert_int_equal(fph_charge(s, 0), 0);
+    fpheap_set_limit(heap, 0);
+    assert_int_equal(fph_charge(s, (size_t)1 << 40), 1);
+    fph_uncharge(s, ((size_t)1 << 40) + 900);
+    assert_true(s->charged == had);
+    assert_int_equal(fph_charge(NULL, SIZE_MAX), 1);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* What the provider was asked for, in chunks. */
+static size_t   asked[32];
+static unsigned asks;
+static int      answer;
+
+static int
+note_get(void *ctx, size_t bytes, size_t align, int node, fpheap_region *region)
+{
+    (void)ctx, (void)align, (void)node, (void)region;
+    assert_true(asks < TEST_COUNT(asked));
+    assert_int_equal(bytes % FPHEAP_CHUNK, 0);
+    asked[asks++] = bytes / FPHEAP_CHUNK;
+    return answer;
+}
+
+static int
+note_put(void *ctx, const fpheap_region *region)
+{
+    (void)ctx, (void)region;
+    return 0;
+}
+
+/* Let the provider answer so until listen_no_more. */
+static fpheap_provider
+listen(fpheap *heap, int rc)
+{
+    fpheap_provider usual = heap->provider;
+
+    heap->provider.get = note_get;
+    heap->provider.put = note_put;
+    asks = 0;
+    answer = rc;
+    return usual;
+}
+
+static void
+a_provider_that_refuses_is_asked_for_half_and_half_again(void **state)
+{
+    static const size_t halves[] = { 16, 8, 4, 3 };
+    static const size_t aligned[] = { 7, 3, 4 };
+    fpheap         *heap = test_heap_over(&provider);
+    fpheap_provider usual = listen(heap, -ENOMEM);
+    fpheap_region   raw;
+
+    (void)state;
+    assert_int_equal(fph_obtain(heap, 0, 3, 16, &raw), -ENOMEM);
+    assert_int_equal(asks, 4);
+    assert_memory_equal(asked, halves, sizeof halves);
+    asks = 0;
+    assert_int_equal(fph_obtain(heap, 0, 3, 3, &raw), -ENOMEM);
+    assert_int_equal(asks, 1);
+    assert_int_equal(asked[0], 3);
+    /* It says that it gave memory, and where is not to be used: with room to
+     * align it is asked for in the end. */
+    listen(heap, 0);
+    assert_int_equal(fph_obtain(heap, 0, 3, 7, &raw), -EFAULT);
+    assert_int_equal(asks, 3);
+    assert_memory_equal(asked, aligned, sizeof aligned);
+    heap->provider = usual;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Bytes that a provider does not write are none that it gave. */
+static void
+a_provider_that_writes_no_region_gave_none(void **state)
+{
+    fpheap         *heap = test_heap_over(&provider);
+    fpheap_provider usual = listen(heap, 0);
+    uint64_t        charged = heap->state->charged;
+    char           *map = test_map(4 * FPHEAP_CHUNK);
+    fpheap_region   raw;
+
+    (void)state;
+    memset(&raw, 0, sizeof raw);
+    raw.base = map;
+    raw.bytes = 4 * FPHEAP_CHUNK;
+    assert_int_equal(fph_obtain_bytes(heap, 0, 1, FPHEAP_CHUNK, &raw), -EFAULT);
+    assert_true(heap->state->charged == charged);
+    heap->provider = usual;
+    assert_int_equal(test_unmap(map, 4 * FPHEAP_CHUNK), 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+no_more_chunks_are_asked_for_than_a_region_can_have(void **state)
+{
+    fpheap         *heap = test_heap_over(&provider);
+    fpheap_provider usual = listen(heap, -ENOMEM);
+    fpheap_region   raw;
+    size_t          most = FPH_REGION_MAX;
+
+    (void)state;
+    assert_int_equal(fph_obtain_bytes(heap, 0, most + 1, FPHEAP_CHUNK, &raw),
+                     -ENOMEM);
+    assert_int_equal(asks, 0);
+    assert_int_equal(fph_obtain_bytes(heap, 0, most, FPHEAP_CHUNK, &raw),
+                     -ENOMEM);
+    assert_int_equal(asks, 1);
+    heap->provider = usual;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* For records half as many chunks as there are blocks of them. */
+static void
+memory_for_records_grows_with_them(void **state)
+{
+    static const size_t blocks[] = { 1, 3, 4, 20, 21 };
+    fpheap         *heap = test_heap_over(&provider);
+    fpheap_provider usual = listen(heap, -ENOMEM);
+    uint64_t        had = heap->state->meta_blocks;
+    unsigned        i;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(blocks); i++) {
+        asks = 0;
+        heap->state->meta_blocks = blocks[i];
+        assert_int_equal(fph_grow(heap, 0, 0, 1, UINT64_MAX), -ENOMEM);
+        assert_int_equal(asked[0], blocks[i] < 4 ? 1 : blocks[i] / 2);
+    }
+    heap->state->meta_blocks = had;
+    heap->provider = usual;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* --- growth, with others -------------------------------------------------- */
+
+static void
+take_time(test_provider *p)
+{
+    (void)p;
+    clock_ns += 777;
+}
+
+static void
+the_longest_growth_is_timed(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_stats stats;
+    void        *large;
+
+    (void)state;
+    provider.inside_get = take_time;
+    large = fpheap_alloc(heap, 10 * FPHEAP_CHUNK);
+    assert_non_null(large);
+    fpheap_stats_get(heap, &stats);
+    assert_int_equal(stats.growths, 2);
+    assert_int_equal(stats.growth_max_ns, 777);
+    provider.inside_get = NULL;
+    fpheap_free(heap, fpheap_alloc(heap, 50 * FPHEAP_CHUNK));
+    fpheap_stats_get(heap, &stats);
+    assert_int_equal(stats.growths, 3);
+    assert_int_equal(stats.growth_max_ns, 777);
+    fpheap_free(heap, large);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+who_needs_memory_waits_for_the_one_that_grows(void **state)
+{
+    fpheap    *heap = test_heap_over(&provider);
+    fph_state *s = heap->state;
+    uint64_t   ticket = 5, next;
+
+    (void)state;
+    next = s->growth_tickets + 1;
+    assert_int_equal(fph_growth_enter(heap, &ticket), 1);
+    assert_true(ticket == next && s->growing == ticket);
+    fph_growth_leave(s, ticket);
+    assert_true(s->growing == 0);
+    /* The other one is done. */
+    s->growing = 99;
+    begin_waiting(set_to_zero, (void *)&s->growing);
+    assert_int_equal(fph_growth_enter(heap, &ticket), 0);
+    assert_int_equal(waited(), 1);
+    assert_true(s->growing == 0);
+    /* It is not, in time. */
+    s->growing = 99;
+    begin_waiting(NULL, NULL);
+    assert_int_equal(fph_growth_enter(heap, &ticket), 1);
+    assert_int_equal(waited(), WAIT_NS / STEP_NS);
+    assert_true(s->growing == ticket && ticket == next + 2);
+    fph_growth_leave(s, 99);
+    assert_true(s->growing == ticket);
+    fph_growth_leave(s, ticket);
+    assert_true(s->growing == 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+who_reclaims_waits_for_nobody_and_has_no_ticket(void **state)
+{
+    fpheap    *heap = test_heap_over(&provider);
+    fph_state *s = heap->state;
+    uint64_t   ticket = 5;
+
+    (void)state;
+    s->growing = 99;
+    fph_reclaiming = 1;
+    begin_waiting(NULL, NULL);
+    assert_int_equal(fph_growth_enter(heap, &ticket), 1);
+    assert_int_equal(waited(), 0);
+    assert_true(ticket == 0 && s->growing == 99);
+    fph_growth_leave(s, ticket);
+    assert_true(s->growing == 99);
+    fph_reclaiming = 0;
+    s->growing = 0;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Another thread has grown the heap since this one looked. */
+static void
+growth_that_has_happened_meanwhile_is_growth(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    unsigned gets = provider.gets;
+    uint64_t growths = heap->state->growths;
+
+    (void)state;
+    assert_int_equal(fph_grow(heap, 0, 1, 0, growths - 1), 0);
+    assert_int_equal(provider.gets, gets);
+    assert_true(heap->state->growing == 0);
+    assert_int_equal(fph_grow(heap, 0, 1, 0, growths), 0);
+    assert_int_equal(provider.gets, gets + 1);
+    assert_true(heap->state->growing == 0);
+    assert_true(heap->state->growths == growths + 1);
+    fph_in_provider = fph_provider_bit(heap);
+    assert_int_equal(fph_grow(heap, 0, 1, 0, growths + 1), -EDEADLK);
+    fph_in_provider = 0;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* --- searches ------------------------------------------------------------- */
+
+static void
+a_pass_pays_from_a_chunk_on(void **state)
+{
+    fpheap    *heap = test_heap_over(&provider);
+    fph_state *s = heap->state;
+    uint64_t   usual = s->empty_slabs;
+
+    (void)state;
+    s->empty_slabs = FPH_PAGES - 1;
+    assert_false(fph_reclaim_pays(heap, 0));
+    s->empty_slabs = FPH_PAGES;
+    assert_true(fph_reclaim_pays(heap, 0));
+    s->empty_slabs = (uint64_t)-1;
+    assert_false(fph_reclaim_pays(heap, 0));
+    s->empty_slabs = usual;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* A look without a move of others is the last one. */
+static void
+who_fails_looks_again_only_while_others_move(void **state)
+{
+    fpheap    *heap = test_heap_over(&provider);
+    fph_state *s = heap->state;
+    fph_search search = FPH_SEARCH;
+    uint64_t   others, began;
+
+    (void)state;
+    assert_true(fph_moves_quiet(s, &others));
+    search.quiet = 1;
+    search.others = others;
+    assert_int_equal(fph_search_again(heap, &search), 0);
+    assert_true(search.deadline == 0);
+    search.others = others - 1;            /* one has begun and ended */
+    began = clock_ns;
+    begin_waiting(NULL, NULL);
+    assert_int_equal(fph_search_again(heap, &search), 1);
+    assert_int_equal(waited(), 1);
+    assert_true(search.quiet && search.others == others);
+    assert_true(search.deadline == began + WAIT_NS);
+    s->moves_begun++;                      /* one is under way */
+    for (yields = 1; yields < WAIT_NS / STEP_NS;) {
+        assert_int_equal(fph_search_again(heap, &search), 1);
+        assert_false(search.quiet);
+    }
+    assert_true(search.deadline == began + WAIT_NS);
+    assert_int_equal(fph_search_again(heap, &search), 0);
+    fph_in_provider = fph_provider_bit(heap);
+    search = (fph_search)FPH_SEARCH;
+    assert_int_equal(fph_search_again(heap, &search), 0);
+    fph_in_provider = 0;
+    fph_open_moves = 1;
+    assert_int_equal(fph_search_again(heap, &search), 0);
+    fph_open_moves = 0;
+    fph_reclaiming = 1;
+    assert_int_equal(fph_search_again(heap, &search), 0);
+    fph_reclaiming = 0;
+    assert_int_equal(fph_search_again(heap, &search), 1);
+    s->moves_begun--;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Two chunks are fresh as a whole: four fit in their place and two more. */
+static void
+a_limit_has_room_for_what_goes_back_as_well(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    size_t  most = provider.held_bytes + 4 * FPHEAP_CHUNK;
+    size_t  fresh;
+
+    (void)state;
+    heap->growth_max = 2 * FPHEAP_CHUNK;
+    assert_int_equal(fph_grow(heap, 0, 1, 0, heap->state->growths), 0);
+    assert_int_equal(provider.held_bytes, most - 2 * FPHEAP_CHUNK);
+    fresh = fph_region_at(heap->state, 1)->chunks;
+    assert_int_equal(fresh, 2);
+    assert_true(fph_region_is_fresh(fph_region_at(heap->state, 1)));
+    fpheap_set_limit(heap, most);
+    assert_true(fph_limit_fits(heap->state, 4));
+    assert_false(fph_limit_fits(heap->state, 5));
+    fpheap_set_limit(heap, most - 1);
+    assert_false(fph_limit_fits(heap->state, 4));
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* What fpheap_reserve has left open is closed for who needs chunks in a row;
+ * one chunk is enough to look again. */
+static void
+a_search_for_chunks_closes_those_without_objects(void **state)
+{
+    fpheap    *heap = test_heap_over(&provider);
+    fph_search search = FPH_SEARCH;
+
+    (void)state;
+    assert_int_equal(fpheap_reserve(heap, FPHEAP_PAGE, 0), 0);
+    assert_int_equal(fph_search_reclaim(heap, 0, 1, &search), 0);
+    assert_int_equal(search.steps, 1);
+    assert_int_equal(fph_search_reclaim(heap, 0, 2, &search), 1);
+    assert_int_equal(fph_search_reclaim(heap, 0, 2, &search), 0);
+    assert_int_equal(search.steps, 3);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* And so is the large object that this thread parks. */
+static void
+a_search_takes_the_parked_large_object_back(void **state)
+{
+    fpheap    *heap = test_heap_over(&provider);
+    fph_search search = FPH_SEARCH;
+
+    (void)state;
+    assert_int_equal(fpheap_reserve(heap, 20 * FPHEAP_CHUNK, 0), 0);
+    fpheap_free(heap, fpheap_alloc(heap, FPHEAP_CHUNK / 2 + 1));
+    assert_non_null(fph_cache_mine(heap)->large);
+    assert_int_equal(fph_search_reclaim(heap, 0, 1, &search), 1);
+    assert_null(fph_cache_mine(heap)->large);
+    assert_int_equal(fph_search_reclaim(heap, 0, 1, &search), 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* --- depots --------------------------------------------------------------- */
+
+static void
+what_all_depots_of_a_node_park_counts(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_pool *pools[FPHEAP_MAX_POOLS];
+    void        *objects[64];
+    fpheap_stats stats;
+    size_t       bytes;
+    unsigned     i, k;
+
+    (void)state;
+    for (i = 0; i < FPHEAP_MAX_POOLS; i++) {
+        char             name[8];
+        fpheap_pool_desc desc;
+
+        memset(&desc, 0, sizeof desc);
+        (void)snprintf(name, sizeof name, "%u", i);
+        desc.name = name;
+        desc.size = 16 * (i + 1);
+        desc.magazine = 2;
+        pools[i] = fpheap_pool_create(heap, &desc);
+        assert_non_null(pools[i]);
+    }
+    for (i = 0; i < FPHEAP_MAX_POOLS; i++) {
+        bytes = fph_depot_bytes(heap, 0);
+        assert_int_equal(fpheap_pool_get_bulk(pools[i], objects, 4), 0);
+        fpheap_pool_put_bulk(pools[i], objects, 4);
+        fpheap_flush(heap);
+        assert_true(fph_depot_bytes(heap, 0) > bytes);
+    }
+    for (k = 1; k < FPH_SIZES; k++) {
+        size_t size = heap->state->classes[k].size;
+
+        assert_int_equal(fpheap_alloc_bulk(heap, size, objects, 48), 0);
+        fpheap_free_bulk(heap, objects, 48);
+        fpheap_flush(heap);
+        assert_true(fph_depot_count(heap->state, k) > 0);
+        fpheap_stats_get(heap, &stats);
+        assert_int_equal(fph_depot_bytes(heap, 0), stats.depot_bytes);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* A type-stable pool, and one with a minimum, keep theirs. */
+static void
+what_a_pool_keeps_does_not_count_as_worth_a_pass(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    unsigned kind;
+
+    (void)state;
+    for (kind = 0; kind < 3; kind++) {
+        fpheap_pool_desc desc;
+        fpheap_pool     *pool;
+        void            *objects[4];
+        uint64_t         empty = heap->state->empty_slabs;
+
+        memset(&desc, 0, sizeof desc);
+        desc.name = "kept";
+        desc.size = 2 * FPHEAP_PAGE;
+        desc.magazine = 2;
+        desc.flags = kind == 1 ? FPHEAP_TYPE_STABLE : 0;
+        desc.min = kind == 2;
+        pool = fpheap_pool_create(heap, &desc);
+        assert_non_null(pool);
+        assert_int_equal(fph_pool_keeps(pool), kind != 0);
+        assert_int_equal(fpheap_pool_get_bulk(pool, objects, 4), 0);
+        fpheap_pool_put_bulk(pool, objects, 4);
+        fpheap_flush(heap);
+        assert_int_equal(fph_depot_bytes(heap, 0),
+                         kind == 0 ? 4 * desc.size : 0);
+        fph_depot_drain(heap->state, FPH_SIZES + pool->number);
+        assert_int_equal(heap->state->empty_slabs, empty + (kind == 0));
+        assert_int_equal(fpheap_pool_destroy(pool, NULL), 0);
+        assert_int_equal(heap->state->empty_slabs, empty);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Have n full magazines in the depot of a class, and no others. */
+static void
+fill_depot(fpheap *heap, size_t size, unsigned n)
+{
+    void    *objects[6 * FPHEAP_MAGAZINE];
+    unsigned i;
+
+    assert_true(n <= 6);
+    for (i = 0; i < n * FPHEAP_MAGAZINE; i++)
+        assert_non_null(objects[i] = fpheap_alloc(heap, size));
+    fpheap_flush(heap);
+    fpheap_free_bulk(heap, objects, n * FPHEAP_MAGAZINE);
+    fpheap_flush(heap);
+    assert_int_equal(fph_depot_count(heap->state, fph_class_of(size)), n);
+}
+
+static size_t
+in_depot(fpheap *heap, size_t size)
+{
+    return fph_depot_count(heap->state, fph_class_of(size));
+}
+
+/* Its own depot's, if that has more than one; else another's; else the last of
+ * its own. */
+static void
+a_magazine_is_taken_where_it_is_missed_least(void **state)
+{
+    fpheap    *heap = test_heap_over(&provider);
+    fph_state *s = heap->state;
+    unsigned   own = fph_class_of(64);
+    uint64_t   begun;
+
+    (void)state;
+    begun = s->moves_begun;
+    assert_null(fph_depot_rob(s, own));
+    assert_true(s->moves_begun == begun);
+    fill_depot(heap, 64, 3);
+    fill_depot(heap, 16, 1);
+    fill_depot(heap, 128, 2);
+    begun = s->moves_begun;
+    fph_empty_put(s, own, fph_depot_rob(s, own));
+    assert_true(s->moves_begun == begun + 1 && s->moves_ended == begun + 1);
+    assert_int_equal(in_depot(heap, 64), 2);
+    fph_empty_put(s, own, fph_depot_rob(s, own));
+    assert_int_equal(in_depot(heap, 64), 1);
+    assert_int_equal(in_depot(heap, 16) + in_depot(heap, 128), 3);
+    fph_empty_put(s, own, fph_depot_rob(s, own));
+    assert_int_equal(in_depot(heap, 64), 1);
+    assert_int_equal(in_depot(heap, 16) + in_depot(heap, 128), 2);
+    fph_empty_put(s, own, fph_depot_rob(s, own));
+    fph_empty_put(s, own, fph_depot_rob(s, own));
+    assert_int_equal(in_depot(heap, 64), 1);
+    assert_int_equal(in_depot(heap, 16) + in_depot(heap, 128), 0);
+    fph_empty_put(s, own, fph_depot_rob(s, own));
+    assert_int_equal(in_depot(heap, 64), 0);
+    assert_null(fph_depot_rob(s, own));
+    TEST_CHECK_LIVE(heap, 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* So that it need not empty one of its own. */
+static void
+a_free_without_memory_takes_a_magazine_of_a_depot(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    void   *object;
+
+    (void)state;
+    fill_depot(heap, 64, 1);
+    object = fpheap_alloc(heap, 500);
+    fpheap_flush(heap);
+    while (fph_stack_pop(heap->state, fph_empties(heap->state, 0)) != NULL)
+        ;
+    while (fph_meta_cut(heap->state, FPH_LINE) != 0)
+        ;
+    fpheap_free(heap, object);
+    assert_int_equal(in_depot(heap, 64), 0);
+    assert_ptr_equal(fph_cache_mine(heap)->bins[fph_class_of(500)].next,
+                     object);
+    TEST_CHECK_LIVE(heap, 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* --- caches --------------------------------------------------------------- */
+
+static void
+after_a_pass_of_another_thread_a_cache_goes_to_the_slabs(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    void        *objects[FPHEAP_MAGAZINE];
+    fpheap_stats stats;
+
+    (void)state;
+    assert_int_equal(fpheap_alloc_bulk(heap, 64, objects, FPHEAP_MAGAZINE), 0);
+    fpheap_flush(heap);
+    fpheap_free_bulk(heap, objects, FPHEAP_MAGAZINE);
+    assert_int_equal(fph_cache_objects(fph_cache_mine(heap), fph_class_of(64)),
+                     FPHEAP_MAGAZINE);
+    heap->state->reclaims++;
+    assert_ptr_equal(fpheap_self(heap), fph_cache_mine(heap));
+    assert_int_equal(in_depot(heap, 64), 0);
+    fpheap_stats_get(heap, &stats);
+    assert_int_equal(stats.parked_objects, 0);
+    /* Once: the next miss leaves what is parked where it is. */
+    fpheap_free(heap, fpheap_alloc(heap, 64));
+    fpheap_stats_get(heap, &stats);
+    assert_true(stats.parked_objects > 0);
+    assert_non_null(fpheap_self(heap));
+    fpheap_stats_get(heap, &stats);
+    assert_true(stats.parked_objects > 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Others would wait for it. */
+static void
+a_flush_of_nothing_is_no_move(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    void    *object = fpheap_alloc(heap, 64);
+    uint64_t begun;
+
+    (void)state;
+    fpheap_flush(heap);
+    begun = heap->state->moves_begun;
+    fpheap_flush(heap);
+    assert_true(heap->state->moves_begun == begun);
+    fpheap_free(heap, object);
+    fpheap_flush(heap);
+    assert_true(heap->state->moves_begun == begun + 1);
+    assert_true(heap->state->moves_ended == begun + 1);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* A pool's magazines may have an odd number of objects. */
+static void
+half_of_a_full_magazine_is_loaded(void **state)
+{
+    fpheap           *heap = test_heap_over(&provider);
+    fpheap_pool_desc  desc;
+    fpheap_pool      *pool;
+    void             *objects[10];
+    const fph_bin    *bin;
+    fpheap_cache     *cache;
+    unsigned          number, i;
+
+    (void)state;
+    memset(&desc, 0, sizeof desc);
+    desc.name = "odd";
+    desc.size = 100;
+    desc.magazine = 5;
+    pool = fpheap_pool_create(heap, &desc);
+    number = FPH_SIZES + pool->number;
+    assert_int_equal(fpheap_pool_get_bulk(pool, objects, 10), 0);
+    fpheap_flush(heap);
+    cache = fpheap_self(heap);
+    bin = &cache->bins[number];
+    for (i = 0; i < 6; i++)
+        fpheap_pool_put(pool, objects[i]);
+    assert_int_equal(bin->top - bin->base, 1);
+    assert_int_equal(fph_spare_count(cache, number), 5);
+    for (i = 6; i-- > 5;)
+        assert_ptr_equal(fpheap_pool_get(pool), objects[i]);
+    /* The loaded one is empty, and the spare full. */
+    assert_ptr_equal(fpheap_pool_get(pool), objects[4]);
+    assert_int_equal(bin->top - bin->base, 2);
+    assert_int_equal(fph_spare_count(cache, number), 2);
+    for (i = 0; i < 3; i++)                /* both become empty */
+        objects[i] = fpheap_pool_get(pool);
+    assert_int_equal(bin->top - bin->base, 1);
+    assert_int_equal(fph_spare_count(cache, number), 0);
+    objects[3] = objects[5];               /* what that was is parked */
+    for (i = 0; i < 5; i++)
+        fpheap_pool_put(pool, objects[i]);
+    /* The loaded one was full, and the spare empty. */
+    assert_int_equal(bin->top - bin->base, 3);
+    assert_int_equal(fph_spare_count(cache, number), 3);
+    for (i = 6; i < 10; i++)
+        fpheap_pool_put(pool, objects[i]);
+    assert_int_equal(bin->top - bin->base, 5);
+    assert_int_equal(fph_spare_count(cache, number), 5);
+    assert_int_equal(fpheap_pool_destroy(pool, NULL), 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* In a heap whose first block has no room for it; before a pool of a node's own
+ * is served nothing else makes one. */
+static void *
+get_a_bulk(void *pool_)
+{
+    fpheap_pool *pool = (fpheap_pool *)pool_;
+    void        *object = NULL;
+
+    if (fpheap_pool_get_bulk(pool, &object, 1) != 0
+        || fph_cache_mine(pool->heap) == NULL)
+        return NULL;
+    fpheap_pool_put(pool, object);
+    return pool;
+}
+
+static void *
+get_one(void *pool_)
+{
+    fpheap_pool *pool = (fpheap_pool *)pool_;
+    void        *object = fpheap_pool_get(pool);
+
+    if (object == NULL || fph_cache_mine(pool->heap) == NULL)
+        return NULL;
+    fpheap_pool_put(pool, object);
+    return pool;
+}
+
+static void
+memory_for_a_cache_is_got_by_who_allocates(void **state)
+{
+    void *(*const calls[])(void *) = { get_a_bulk, get_one };
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(calls); i++) {
+        fpheap          *heap = test_heap_over(&provider);
+        fpheap_pool_desc desc;
+        fpheap_pool     *pool;
+        pthread_t        thread;
+        void            *end = NULL;
+
+        memset(&desc, 0, sizeof desc);
+        desc.name = "near";
+        desc.size = 100;
+        desc.flags = FPHEAP_ON_NODE;
+        pool = fpheap_pool_create(heap, &desc);
+        assert_non_null(pool);
+        while (fph_meta_cut(heap->state, FPH_LINE) != 0)
+            ;
+        assert_int_equal(pthread_create(&thread, NULL, calls[i], pool), 0);
+        assert_int_equal(pthread_join(thread, &end), 0);
+        assert_ptr_equal(end, pool);
+        TEST_DESTROY_OVER(heap, &provider);
+    }
+}
+
+/* --- large objects -------------------------------------------------------- */
+
+static void
+a_large_object_is_parked_up_to_two_chunks_and_an_eighth(void **state)
+{
+    fpheap   *heap = test_heap_over(&provider);
+    uint64_t  usual = heap->state->region_bytes;
+    uint64_t  pages;
+
+    (void)state;
+    assert_non_null(fpheap_self(heap));
+    heap->state->region_bytes = 100 * FPHEAP_CHUNK;
+    assert_non_null(fph_large_cache(heap, 2 * FPH_PAGES));
+    assert_null(fph_large_cache(heap, 2 * FPH_PAGES + 1));
+    for (pages = 9; pages < 2 * FPH_PAGES; pages++) {
+        heap->state->region_bytes = 8 * pages * FPHEAP_PAGE;
+        assert_non_null(fph_large_cache(heap, pages));
+        heap->state->region_bytes--;
+        assert_null(fph_large_cache(heap, pages));
+    }
+    heap->state->region_bytes = usual;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* --- hugepages ------------------------------------------------------------ */
+
+/* Reserved ones are asked for so often, and there are some; transparent ones so
+ * often, and the kernel takes the advice. */
+static unsigned reserved, advised;
+
+static void *
+note_mmap(void *at, size_t bytes, int access, int flags, int file, off_t offset)
+{
+    reserved += (flags & FPH_MAP_HUGETLB) != 0;
+    return mmap(at, bytes, access, flags & ~FPH_MAP_HUGETLB, file, offset);
+}
+
+static int
+note_madvise(void *at, size_t bytes, int advice)
+{
+    (void)at, (void)bytes;
+    advised += advice == MADV_HUGEPAGE;
+    return 0;
+}
+
+/* What mmap gives with these flags. */
+static fpheap_region
+mapped_with(unsigned flags, size_t bytes)
+{
+    fpheap_provider calls;
+    fpheap_region   region;
+
+    assert_int_equal(fpheap_provider_mmap(&calls, flags), 0);
+    reserved = advised = 0;
+    assert_int_equal(calls.get(calls.ctx, bytes, FPHEAP_CHUNK, 0, &region), 0);
+    assert_non_null(region.base);
+    assert_true(region.bytes >= bytes);
+    return region;
+}
+
+static void
+unmapped(const fpheap_region *region)
+{
+    fpheap_provider calls;
+
+    assert_int_equal(fpheap_provider_mmap(&calls, 0), 0);
+    assert_int_equal(calls.put(calls.ctx, region), 0);
+}
+
+static void
+hugepages_are_asked_for_as_the_flags_say_and_after_8_mib(void **state)
+{
+    uint64_t      usual = fph_mapped;
+    fpheap_region first, second;
+
+    (void)state;
+    fph_mapped = 0;
+    first = mapped_with(0, 8 * TEST_MIB);
+    assert_int_equal(reserved + advised, 0);
+    assert_int_equal(first.backing, FPHEAP_BACKING_PAGES);
+    assert_int_equal(first.bytes, 8 * TEST_MIB);
+    assert_int_equal(fph_mapped, 8 * TEST_MIB);
+    second = mapped_with(0, FPHEAP_CHUNK);
+    assert_int_equal(reserved, 0);
+    assert_int_equal(advised, 1);
+    assert_int_equal(second.backing, FPHEAP_BACKING_THP);
+    unmapped(&second);
+    second = mapped_with(FPHEAP_NO_THP, FPHEAP_CHUNK);
+    assert_int_equal(reserved + advised, 0);
+    assert_int_equal(second.backing, FPHEAP_BACKING_PAGES);
+    unmapped(&second);
+    second = mapped_with(FPHEAP_HUGETLB, 2 * TEST_MIB + 1);
+    assert_int_equal(reserved, 1);
+    assert_int_equal(advised, 0);
+    assert_int_equal(second.backing, FPHEAP_BACKING_HUGETLB);
+    assert_int_equal(second.bytes, 4 * TEST_MIB);
+    assert_int_equal(fph_mapped, 12 * TEST_MIB);
+    unmapped(&second);
+    second = mapped_with(FPHEAP_HUGETLB, 2 * TEST_MIB);
+    assert_int_equal(second.bytes, 2 * TEST_MIB);
+    unmapped(&second);
+    unmapped(&first);
+    assert_int_equal(fph_mapped, 0);
+    fph_mapped = usual;
+}
+
+/* --- pools ---------------------------------------------------------------- */
+
+static fpheap_pool *
+named(fpheap *heap, const char *name, size_t min,
+      int (*construct)(void *, void *), void *arg)
+{
+    fpheap_pool_desc desc;
+
+    memset(&desc, 0, sizeof desc);
+    desc.name = name;
+    desc.size = 100;
+    desc.min = min;
+    desc.construct = construct;
+    desc.arg = arg;
+    return fpheap_pool_create(heap, &desc);
+}
+
+/* A pool of the same name is asked for, with a lower number, while this one
+ * makes its objects: it is known to have the name. */
+static int
+ask_for_the_name(void *low_, void *object)
+{
+    fpheap_pool **low = (fpheap_pool **)low_;
+    fpheap       *heap;
+
+    (void)object;
+    if (*low == NULL)
+        return 0;
+    heap = (*low)->heap;
+    assert_int_equal(fpheap_pool_destroy(*low, NULL), 0);
+    *low = NULL;
+    begin_waiting(NULL, NULL);
+    errno = 0;
+    assert_null(named(heap, "mine", 0, NULL, NULL));
+    assert_int_equal(errno, EEXIST);
+    assert_int_equal(waited(), 0);
+    return 0;
+}
+
+static void
+who_has_looked_has_the_name_at_once(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_pool *low = named(heap, "low", 0, NULL, NULL);
+
+    (void)state;
+    assert_non_null(low);
+    assert_non_null(named(heap, "mine", 1, ask_for_the_name, &low));
+    assert_null(low);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+who_is_just_named_is_waited_for(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_pool *low = named(heap, "low", 0, NULL, NULL);
+    fpheap_pool *high = named(heap, "high", 0, NULL, NULL);
+    fph_word    *is = &heap->state->pool_is[1];
+
+    (void)state;
+    assert_true(low != NULL && high != NULL);
+    assert_int_equal(fpheap_pool_destroy(low, NULL), 0);
+    *is = FPH_POOL_NAMED;
+    begin_waiting(NULL, NULL);
+    errno = 0;
+    assert_null(named(heap, "high", 0, NULL, NULL));
+    assert_int_equal(errno, EEXIST);
+    assert_int_equal(waited(), WAIT_NS / STEP_NS);
+    begin_waiting(set_to_zero, (void *)is);       /* it has not got it */
+    low = named(heap, "high", 0, NULL, NULL);
+    assert_int_equal(waited(), 1);
+    assert_non_null(low);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+typedef struct holding {
+    fpheap      *heap;
+    fpheap_pool *pool;
+    fph_slab    *slab;
+    unsigned     yields;       /* until it lets the slab go */
+} holding;
+
+static void
+let_go(void *arg)
+{
+    holding *h = (holding *)arg;
+
+    if (--h->yields == 0)
+        fph_slab_let_go(h->heap->state, h->slab);
+}
+
+static void
+a_pool_that_ends_waits_for_who_has_a_slab(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    unsigned i;
+
+    (void)state;
+    for (i = 1; i < WAIT_NS / STEP_NS + 5; i += 3) {
+        holding  h;
+        int      rc;
+
+        h.heap = heap;
+        h.yields = i;
+        h.pool = named(heap, "held", 0, NULL, NULL);
+        assert_non_null(h.pool);
+        fpheap_pool_put(h.pool, fpheap_pool_get(h.pool));
+        fpheap_flush(heap);
+        h.slab = (fph_slab *)fph_stack_pop(
+            heap->state,
+            &heap->state->depots[FPH_SIZES + h.pool->number].partial);
+        assert_non_null(h.slab);
+        begin_waiting(let_go, &h);
+        rc = fpheap_pool_destroy(h.pool, NULL);
+        assert_int_equal(waited(), i < WAIT_NS / STEP_NS ? i
+                                                         : WAIT_NS / STEP_NS);
+        assert_int_equal(rc, i <= WAIT_NS / STEP_NS ? 0 : -EBUSY);
+        if (rc != 0) {
+            assert_true(h.pool->ending == 0);
+            fph_slab_let_go(heap->state, h.slab);
+            assert_int_equal(fpheap_pool_destroy(h.pool, NULL), 0);
+        }
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+end_a_move(void *heap)
+{
+    ((fpheap *)heap)->state->moves_ended++;
+}
+
+/* While another thread moves parked objects they may be counted as live. */
+static void
+a_pool_that_ends_waits_for_who_moves_its_objects(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_pool *pool = named(heap, "moved", 0, NULL, NULL);
+    void        *object = fpheap_pool_get(pool);
+    size_t       live = 0;
+
+    (void)state;
+    heap->state->moves_begun++;
+    begin_waiting(end_a_move, heap);
+    assert_int_equal(fpheap_pool_destroy(pool, &live), -EBUSY);
+    assert_int_equal(waited(), 1);
+    assert_int_equal(live, 1);
+    heap->state->moves_begun++;            /* one that does not end */
+    begin_waiting(NULL, NULL);
+    assert_int_equal(fpheap_pool_destroy(pool, &live), -EBUSY);
+    assert_int_equal(waited(), WAIT_NS / STEP_NS);
+    heap->state->moves_ended++;
+    begin_waiting(NULL, NULL);
+    assert_int_equal(fpheap_pool_destroy(pool, &live), -EBUSY);
+    assert_int_equal(waited(), 0);
+    fpheap_pool_put(pool, object);
+    assert_int_equal(fpheap_pool_destroy(pool, &live), 0);
+    assert_int_equal(waited(), 0);
+    assert_int_equal(live, 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* --- what trims and reserves leave ---------------------------------------- */
+
+/* A destructor that trims meets its own pass. */
+static unsigned destructed;
+
+static void
+trim_inside(void *heap, void *object)
+{
+    (void)object;
+    destructed++;
+    fpheap_trim((fpheap *)heap);
+}
+
+static void
+a_destructor_begins_no_pass_of_its_own(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool_desc desc;
+    fpheap_pool     *pool;
+
+    (void)state;
+    memset(&desc, 0, sizeof desc);
+    desc.name = "trims";
+    desc.size = 3000;
+    desc.destruct = trim_inside;
+    desc.arg = heap;
+    pool = fpheap_pool_create(heap, &desc);
+    fpheap_pool_put(pool, fpheap_pool_get(pool));
+    assert_int_equal(heap->state->reclaims, 0);
+    destructed = 0;
+    fpheap_trim(heap);
+    assert_true(destructed > 0);
+    assert_int_equal(heap->state->reclaims, 1);
+    fpheap_trim(heap);
+    assert_int_equal(heap->state->reclaims, 2);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Bytes are pages, the last one too if it is not all asked for. */
+static void
+a_part_of_a_page_is_reserved_as_a_page(void **state)
+{
+    fpheap *heap = test_heap_within(&provider, 4 * FPHEAP_CHUNK);
+    void   *objects[4 * FPH_PAGES];
+    size_t  n = 0, pages = 0;
+
+    (void)state;
+    while ((objects[n] = fpheap_alloc(heap, 8 * FPHEAP_PAGE + 1)) != NULL)
+        n++;
+    fpheap_free(heap, objects[--n]);
+    fpheap_flush(heap);
+    while (fpheap_reserve(heap, pages * FPHEAP_PAGE, 0) == 0)
+        pages++;
+    assert_true(pages > 9);
+    pages--;                   /* as many as there are */
+    assert_int_equal(fpheap_reserve(heap, pages * FPHEAP_PAGE - 1, 0), 0);
+    assert_int_equal(fpheap_reserve(heap, pages * FPHEAP_PAGE + 1, 0), -ENOMEM);
+    assert_int_equal(fpheap_reserve(heap, pages * FPHEAP_PAGE + 64, 0),
+                     -ENOMEM);
+    fpheap_free_bulk(heap, objects, (unsigned)n);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* A pointer into it is to no memory of the heap. */
+static void
+a_chunk_that_is_closed_has_no_header(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    char   *object = (char *)fpheap_alloc(heap, FPHEAP_CHUNK / 2 + 1);
+
+    (void)state;
+    assert_non_null(fph_chunk_of(heap->state, object));
+    fpheap_free(heap, object);
+    fpheap_flush(heap);
+    assert_null(fph_chunk_of(heap->state, object));
+    assert_int_equal(fpheap_usable_size(heap, object), 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* A thread that stopped before it could tell of them hides them from nobody. */
+static void
+pages_that_were_not_told_of_are_found_by_a_pass(void **state)
+{
+    fpheap     *heap = test_heap_over(&provider);
+    void       *object = fpheap_alloc(heap, FPHEAP_CHUNK / 2 + 1);
+    fph_chunk  *chunk = fph_chunk_of(heap->state, object);
+    fph_region *region = chunk->region;
+    uint64_t    bit = (uint64_t)1 << chunk->index % 64;
+    unsigned    k;
+
+    (void)state;
+    for (k = 0; k < FPH_FITS; k++) {
+        region->fit[k][chunk->index / 64] &= ~bit;
+        heap->state->hints[0][k] = 9;
+    }
+    assert_non_null(fpheap_check(heap));
+    assert_int_equal(fph_node_close(heap->state, 0), 0);
+    assert_null(fpheap_check(heap));
+    for (k = 0; k < FPH_FITS; k++)
+        assert_int_equal((region->fit[k][chunk->index / 64] & bit) != 0,
+                         fph_fits(region->free[chunk->index], k));
+    fpheap_free(heap, object);
+    fpheap_flush(heap);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* --- heaps ---------------------------------------------------------------- */
+
+static void
+the_longest_name_leaves_the_other_heaps_alone(void **state)
+{
+    static const char  text[] = "0123456789012345678901234567890\0\xff\xff";
+    fpheap            *heap = test_heap_over(&provider);
+    fpheap            *next = test_heap_over(&other_provider);
+    fpheap             usual = *next;
+
+    (void)state;
+    assert_ptr_equal(next, heap + 1);
+    TEST_DESTROY_OVER(heap, &provider);
+    assert_int_equal(strlen(text), FPHEAP_NAME_BYTES - 1);
+    assert_ptr_equal(fpheap_create(text, NULL), heap);
+    assert_string_equal(heap->name, text);
+    assert_memory_equal(next, &usual, sizeof usual);
+    TEST_DESTROY(heap);
+    TEST_DESTROY_OVER(next, &other_provider);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_deadline_is_the_time_and_the_wait),
+        cmocka_unit_test(runs_of_pages_are_found_as_by_looking_at_each),
+        cmocka_unit_test(a_mask_has_the_bits_of_its_pages_and_objects),
+        cmocka_unit_test(the_highest_bits_of_a_word_are_taken_as_many_as_asked),
+        cmocka_unit_test(a_tag_goes_through_all_numbers),
+        cmocka_unit_test(a_heap_is_quiet_when_no_move_is_open),
+        cmocka_unit_test(
+            a_record_takes_whole_lines_and_a_block_is_used_to_its_end),
+        cmocka_unit_test(a_regions_maps_fill_its_record),
+        cmocka_unit_test(regions_may_touch_and_not_overlap),
+        cmocka_unit_test(bytes_are_charged_up_to_the_limit_and_no_further),
+        cmocka_unit_test(
+            a_provider_that_refuses_is_asked_for_half_and_half_again),
+        cmocka_unit_test(a_provider_that_writes_no_region_gave_none),
+        cmocka_unit_test(no_more_chunks_are_asked_for_than_a_region_can_have),
+        cmocka_unit_test(memory_for_records_grows_with_them),
+        cmocka_unit_test(the_longest_growth_is_timed),
+        cmocka_unit_test(who_needs_memory_waits_for_the_one_that_grows),
+        cmocka_unit_test(who_reclaims_waits_for_nobody_and_has_no_ticket),
+        cmocka_unit_test(growth_that_has_happened_meanwhile_is_growth),
+        cmocka_unit_test(a_pass_pays_from_a_chunk_on),
+        cmocka_unit_test(who_fails_looks_again_only_while_others_move),
+        cmocka_unit_test(a_limit_has_room_for_what_goes_back_as_well),
+        cmocka_unit_test(a_search_for_chunks_closes_those_without_objects),
+        cmocka_unit_test(a_search_takes_the_parked_large_object_back),
+        cmocka_unit_test(what_all_depots_of_a_node_park_counts),
+        cmocka_unit_test(what_a_pool_keeps_does_not_count_as_worth_a_pass),
+        cmocka_unit_test(a_magazine_is_taken_where_it_is_missed_least),
+        cmocka_unit_test(a_free_without_memory_takes_a_magazine_of_a_depot),
+        cmocka_unit_test(
+            after_a_pass_of_another_thread_a_cache_goes_to_the_slabs),
+        cmocka_unit_test(a_flush_of_nothing_is_no_move),
+        cmocka_unit_test(half_of_a_full_magazine_is_loaded),
+        cmocka_unit_test(memory_for_a_cache_is_got_by_who_allocates),
+        cmocka_unit_test(
+            a_large_object_is_parked_up_to_two_chunks_and_an_eighth),
+        cmocka_unit_test(
+            hugepages_are_asked_for_as_the_flags_say_and_after_8_mib),
+        cmocka_unit_test(who_has_looked_has_the_name_at_once),
+        cmocka_unit_test(who_is_just_named_is_waited_for),
+        cmocka_unit_test(a_pool_that_ends_waits_for_who_has_a_slab),
+        cmocka_unit_test(a_pool_that_ends_waits_for_who_moves_its_objects),
+        cmocka_unit_test(a_destructor_begins_no_pass_of_its_own),
+        cmocka_unit_test(a_part_of_a_page_is_reserved_as_a_page),
+        cmocka_unit_test(a_chunk_that_is_closed_has_no_header),
+        cmocka_unit_test(pages_that_were_not_told_of_are_found_by_a_pass),
+        cmocka_unit_test(the_longest_name_leaves_the_other_heaps_alone)
+    };
+
+    return cmocka_run_group_tests_name("parts", tests, NULL, NULL);
+}
