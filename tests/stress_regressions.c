@@ -5,7 +5,8 @@
  * thread just has in its hands what is free, to touch it (fpheap_reserve), to
  * move it (fpheap_trim), or because it opens or closes a chunk.  So here the
  * provider has nothing more to give and there is room for everybody, always.
- * And statistics are of some moment: a count that wraps is of none.
+ * And statistics are of some moment: a count that wraps is of none.  What ends
+ * with a heap may end threads and other heaps.
  *
  * The tests are as long as a time, and not as a work, for how soon two threads
  * meet is up to the machine.  test_regressions has what needs one thread.
@@ -304,6 +305,70 @@ statistics_beside_regions_that_come_and_go_are_sane(void **state)
     statistics_stay_plausible(grow_and_shrink, 1, 12);
 }
 
+/* --- destructors of a heap that ends -------------------------------------- */
+
+typedef struct ending {
+    fpheap   *heap;
+    fpheap   *inner;
+    pthread_t worker;
+    uint64_t  used;             /* atomic: the worker has used the heap */
+    uint64_t  ended;            /* atomic: the first destructor runs */
+} ending;
+
+static void *
+use_and_wait(void *arg)
+{
+    ending *e = (ending *)arg;
+
+    fpheap_free(e->heap, fpheap_alloc(e->heap, 100));
+    __atomic_store_n(&e->used, 1, __ATOMIC_RELEASE);
+    while (!__atomic_load_n(&e->ended, __ATOMIC_ACQUIRE))
+        stress_sleep_us(10);
+    return NULL;
+}
+
+static void
+end_what_it_owns(void *arg, void *object)
+{
+    ending *e = (ending *)arg;
+
+    (void)object;
+    if (__atomic_exchange_n(&e->ended, 1, __ATOMIC_ACQ_REL))
+        return;
+    CHECK_EQ(fpheap_destroy(e->inner), 0);
+    stress_join(e->worker);
+}
+
+/* The thread exits, and the other heap pins its seat, while this heap ends. */
+static void
+a_destructor_of_a_heap_that_ends_may_join_a_thread_and_end_a_heap(void **state)
+{
+    static ending    e;
+    fpheap_pool_desc desc;
+    fpheap_pool     *pool;
+
+    (void)state;
+    stress_test();
+    memset(&e, 0, sizeof(e));
+    e.heap  = fpheap_create("outer", NULL);
+    e.inner = fpheap_create("inner", NULL);
+    CHECK(e.heap != NULL && e.inner != NULL);
+    fpheap_free(e.inner, fpheap_alloc(e.inner, 100));
+    memset(&desc, 0, sizeof(desc));
+    desc.name     = "owners";
+    desc.size     = 1000;
+    desc.destruct = end_what_it_owns;
+    desc.arg      = &e;
+    pool = fpheap_pool_create(e.heap, &desc);
+    CHECK(pool != NULL);
+    fpheap_pool_put(pool, fpheap_pool_get(pool));
+    e.worker = stress_spawn(use_and_wait, &e);
+    while (!__atomic_load_n(&e.used, __ATOMIC_ACQUIRE))
+        stress_sleep_us(10);
+    CHECK_EQ(fpheap_destroy(e.heap), 0);
+    CHECK(e.ended);
+}
+
 int
 main(void)
 {
@@ -314,7 +379,9 @@ main(void)
             an_allocation_beside_many_trims_and_reserves_does_not_fail),
         cmocka_unit_test(two_threads_that_share_a_chunk_do_not_fail),
         cmocka_unit_test(statistics_beside_magazines_that_move_are_sane),
-        cmocka_unit_test(statistics_beside_regions_that_come_and_go_are_sane)
+        cmocka_unit_test(statistics_beside_regions_that_come_and_go_are_sane),
+        cmocka_unit_test(
+            a_destructor_of_a_heap_that_ends_may_join_a_thread_and_end_a_heap)
     };
 
     stress_program("stress_regressions");

@@ -46,6 +46,39 @@ fill_metadata(fpheap *heap)
         ;
 }
 
+/* --- who takes back what is parked ---------------------------------------- */
+
+/* Objects of `size` that are in this thread's cache. */
+static size_t
+loaded(fpheap *heap, size_t size)
+{
+    return fph_cache_objects(fph_cache_mine(heap), fph_class_of(size));
+}
+
+static void
+a_thread_keeps_what_it_claims_after_its_own_pass(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    uint64_t passes;
+    unsigned n, i;
+
+    (void)state;
+    provider.limit_bytes = provider.held_bytes;
+    n = fill_up(heap, 256);
+    for (i = 0; i < 40; i++)
+        fpheap_free(heap, objects[i]);
+    passes = heap->state->reclaims;
+    fpheap_free(heap, fpheap_alloc(heap, 160));
+    assert_true(heap->state->reclaims > passes);
+    assert_true(loaded(heap, 160) > 1);
+    fpheap_free(heap, fpheap_alloc(heap, 200));
+    assert_true(loaded(heap, 160) > 1);
+    for (; i < n; i++)
+        fpheap_free(heap, objects[i]);
+    provider.limit_bytes = 0;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* --- the provider's callback ---------------------------------------------- */
 
 typedef struct callback {
@@ -666,6 +699,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_thread_keeps_what_it_claims_after_its_own_pass),
         cmocka_unit_test(
             a_thread_at_the_edge_of_a_magazine_does_not_exchange_it_again_and_again),
         cmocka_unit_test(a_reserve_that_fails_leaves_room_for_objects),
