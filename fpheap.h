@@ -7773,6 +7773,8 @@ fpheap_stats_get(fpheap *heap, fpheap_stats *stats)
                           * FPHEAP_CHUNK + census.header_bytes;
     stats->peak_region_bytes = (size_t)fph_load_relaxed(
         &state->peak_region_bytes);
+    if (stats->peak_region_bytes < stats->region_bytes)
+        stats->peak_region_bytes = stats->region_bytes; /* about to be raised */
     for (k = 0; k < 4; k++)
         stats->backing_bytes[k] = (size_t)fph_load_relaxed(
             &state->backing_bytes[k]);
