@@ -109,6 +109,41 @@ so_is_any_other_behind_it(void **state)
     expect_silence();
 }
 
+/* They are behind the object before it, or of it if it is free. */
+static void
+so_are_bytes_before_an_object(void **state)
+{
+    static const size_t lengths[] = { 1, 8, 64 };
+    fpheap  *heap = test_heap_over(&provider);
+    unsigned l;
+
+    (void)state;
+    for (l = 0; l < TEST_COUNT(lengths); l++) {
+        size_t n     = lengths[l];
+        char  *first = (char *)fpheap_alloc(heap, 200);
+        size_t room  = fph_room_of(heap, first);
+        char  *next  = (char *)fpheap_alloc(heap, 200);
+
+        assert_ptr_equal(next, first + room + FPH_HEAD);
+        memset(next - FPH_HEAD - n, 1, n);
+        fpheap_free(heap, next);
+        expect_silence();
+        fpheap_free(heap, first);
+        EXPECT_PANIC(overrun(room - n < 200 ? 200 : room - n, 200));
+
+        assert_ptr_equal(fpheap_alloc(heap, 200), first);
+        assert_ptr_equal(fpheap_alloc(heap, 200), next);
+        fpheap_free(heap, first);
+        memset(next - FPH_HEAD - n, 1, n);
+        assert_ptr_equal(fpheap_alloc(heap, 200), first);
+        EXPECT_PANIC(after_free(room - n, room));
+        fpheap_free(heap, next);
+        fpheap_free(heap, first);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+    expect_silence();
+}
+
 static void
 whatever_function_allocated_it(void **state)
 {
@@ -545,6 +580,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_byte_behind_an_object_is_found_by_its_free),
         cmocka_unit_test(so_is_any_other_behind_it),
+        cmocka_unit_test(so_are_bytes_before_an_object),
         cmocka_unit_test(whatever_function_allocated_it),
         cmocka_unit_test(realloc_finds_it_and_moves_what_is_behind),
         cmocka_unit_test(
