@@ -4,8 +4,9 @@
  * Objects of any size, allocated and freed one by one or in bulk, by any
  * thread, from memory that you provide: hugepages, a DPDK memzone, a static
  * buffer, plain mmap.  An allocation that hits its thread's cache takes no
- * lock, no atomic read-modify-write and no call.  No thread waits for another,
- * except for memory that the other is just getting from you.
+ * lock, no atomic read-modify-write and no call.  Who allocates or frees waits
+ * for another thread only where new memory is needed, and not for long: THREADS
+ * has the bounds.
  *
  *     in exactly one C file                 in every other file
  *     -------------------------------       -------------------
@@ -39,6 +40,10 @@
  *
  *     fpheap_destroy(heap);                             // -EBUSY: objects live
  *
+ *     cc -O2 program.c -pthread        (and -latomic where 8 bytes have no
+ *                                      atomic instruction, as on PowerPC and
+ *                                      MIPS of 32 bits)
+ *
  * [NOT] -----------------------------------------------------------------------
  *
  *   - not for signal handlers: a handler that interrupts a call on the same
@@ -46,7 +51,7 @@
  *   - not a hardened allocator: freeing what is not the heap's is undefined,
  *     and a double free is found when it reaches the slab, not at once
  *   - not a way to save the last byte: each thread parks up to two magazines
- *     per size it uses; fpheap_trim takes back what no thread parks
+ *     per size it uses, until it misses after somebody's fpheap_trim
  *   - not shared between processes
  *   - not for a library that is unloaded while threads live that used it: they
  *     call it when they exit.  Nor for a thread that uses it for the first time
@@ -66,12 +71,17 @@
  * [1] for all but its own pool, which nobody else may use.  Thread exit is like
  * [1], but may run beside a destroy: the two wait for each other.
  *
- * A thread that is stopped anywhere inside the heap delays no other, except
- * while it is in the provider's callback, or takes parked objects back instead:
- * who needs new memory at that moment waits for it, FPHEAP_GROWTH_WAIT_MS at
- * most, and then does so as well.  Who would fail for lack of memory while
- * another thread just moves what is free waits for it, as long at most; what a
- * bulk has gathered is not free, even if the bulk fails in the end.
+ * A thread that is stopped anywhere inside the heap delays no other that
+ * allocates or frees, but in two cases, in each FPHEAP_GROWTH_WAIT_MS at most:
+ *
+ *   - It is in the provider's callback, or takes parked objects back so that
+ *     the provider need not be called.  Others that need new memory wait for
+ *     it, and then go on as if it were not there.
+ *   - It moves free objects.  Others that would fail for lack of memory wait
+ *     and look again.  (What a bulk has gathered is not free, even if the bulk
+ *     fails in the end.)
+ *
+ * Callbacks return: no exception and no longjmp leaves them.
  *
  * After fork() the child has one thread and may go on using the heap with it.
  * What the other threads had parked or were just moving is lost to the child.
@@ -84,16 +94,18 @@
  *
  *     EINVAL         an argument out of its range, or a configuration that
  *                    cannot work; each function lists its causes.  Also: the
- *                    provider returned a positive number
+ *                    provider or a constructor returned a positive number
  *     ENOMEM         no memory: the provider said so, a size overflows, or the
  *                    heap's tables are full
- *     ENOSPC         a limit of yours: the heap's bytes or the pool's objects
+ *     ENOSPC         a limit of yours: the heap's bytes or the pool's objects;
+ *                    or 255 destructors are registered
  *     EFAULT         the provider gave memory that cannot be used: misaligned
- *                    or too short for one chunk, wrapping, overlapping a region
- *                    of the heap, or not writable.  Each was handed back, once
+ *                    or too short for one chunk, wrapping, not writable, or
+ *                    overlapping the chunks of an earlier get.  It was handed
+ *                    back, once, if the provider has a put
  *     EDEADLK        the provider's callback needed the heap to grow, or a
  *                    constructor its own pool without end
- *     EBUSY          objects are live
+ *     EBUSY          objects are live, or another thread just moves a pool's
  *     ENFILE         FPHEAP_MAX_HEAPS heaps exist, or FPHEAP_MAX_POOLS pools
  *     EEXIST         the heap has a pool of that name
  *     ENOENT         the heap has no pool of that name
@@ -110,6 +122,8 @@
  *     region     one piece of memory from the provider, any base and length
  *     chunk      1 << FPHEAP_CHUNK_SHIFT bytes, aligned to its size
  *     page       1 << FPHEAP_PAGE_SHIFT bytes of a chunk
+ *     record     what META cuts from its blocks; in CHUNK, what describes a
+ *                slab or a large object
  *     slab       a run of pages cut into objects of one class, one bit for each
  *     class      a size of objects: one of the heap's own, or a pool's
  *     bin        a (node, class) pair
@@ -121,6 +135,12 @@
  *     depot      per bin, the full magazines that no thread holds
  *     node       a NUMA node
  *     object     what you get
+ *     live       of objects: the application has it
+ *     parked     neither live nor free in its slab: in a cache or a depot
+ *     claimed    out of its slab: live or parked
+ *     hit, miss  a call that the thread's own bin serves; any other
+ *     growth     getting a region from the provider
+ *     pass       taking parked objects back from depots and caches
  */
 #ifndef FPHEAP_H
 #define FPHEAP_H
@@ -615,13 +635,15 @@ typedef struct fpheap_pool_desc {
     size_t      min;           /* objects made ahead and kept until destroy */
     unsigned    magazine;      /* objects in a magazine, 2 .. FPHEAP_MAGAZINE; a
                                   thread parks two at most.  0: chosen by size,
-                                  and at most a 16th of max */
-    unsigned    channels;      /* of memory: objects begin on different ones; */
-    unsigned    ranks;         /* of memory, per channel.  0: unknown, 1 */
+                                  and at most a 16th of max, but 2 at least */
+    unsigned    channels;      /* of memory, 0 .. 1024: objects begin on
+                                  different ones; 0: unknown */
+    unsigned    ranks;         /* per channel, 0 .. 1024; 0: 1 */
     int         node;          /* 0 .. nodes - 1, with FPHEAP_ON_NODE */
     size_t      private_bytes; /* up to half a chunk, see fpheap_pool_private */
-    unsigned    tag;           /* with FPHEAP_HEADER, of each object that is */
-    unsigned    destructor;    /* got: its tag and destructor */
+    unsigned    tag;           /* with FPHEAP_HEADER: of each object that is got
+                                  its tag */
+    unsigned    destructor;    /* and its destructor; 0: none */
     unsigned    flags;         /* FPHEAP_ON_NODE ... */
 } fpheap_pool_desc;
 
@@ -892,7 +914,8 @@ FPHEAP_API fpheap *fpheap_create(const char *name, const fpheap_config *config);
  * Threads  No other call on this heap may run.  Thread exit may.
  * Blocks   Waits for threads that are just leaving the heap, and keeps others
  *          from exiting while it counts; calls the provider.
- * Cost     That of fpheap_stats_get.
+ * Cost     That of fpheap_stats_get, of the pools' destructors, and of a
+ *          provider call per region.
  */
 FPHEAP_API int fpheap_destroy(fpheap *heap);
 
@@ -921,9 +944,11 @@ FPHEAP_API int fpheap_destroy_forced(fpheap *heap);
  * Threads  Any.
  * Blocks   A hit and an exchange with the depot never.  See THREADS on growth.
  * Cost     Hit: 5 loads, 2 stores, 2 branches.  Exchange: one magazine for
- *          another.  Claim: one atomic per 64 objects.  Above 8 pages: the
- *          object of that size that this thread freed last, or a search of the
- *          page maps, one word per 64 chunks and one per chunk that may fit.
+ *          another.  Claim: one atomic per 64 objects, and up to five per slab.
+ *          The first miss after another thread's pass: also that of
+ *          fpheap_flush.  Above 8 pages: the object of that size that this
+ *          thread freed last, or a search of the page maps, one word per 64
+ *          chunks and one per chunk that may fit.
  */
 FPH_INLINE void *fpheap_alloc(fpheap *heap, size_t size);
 
@@ -939,7 +964,8 @@ FPH_INLINE void *fpheap_alloc(fpheap *heap, size_t size);
  * Cost     Hit: 6 loads, 3 stores, 3 branches; the object is not touched.
  *          Exchange: one magazine for another.  With no magazine left: its
  *          objects go back to their slabs, an atomic for each that is no
- *          neighbour of the last.  Above 8 pages: one atomic, and what this
+ *          neighbour of the last.  The first miss after another thread's pass:
+ *          also that of fpheap_flush.  Above 8 pages: one atomic, and what this
  *          thread freed before goes back to its pages' map.
  */
 FPH_INLINE void fpheap_free(fpheap *heap, void *object);
@@ -962,8 +988,8 @@ FPH_INLINE void fpheap_free_sized(fpheap *heap, void *object, size_t size);
  * n        number of objects; 0 succeeds and does nothing
  *
  * Returns  0
- * Errors   a negative errno as fpheap_alloc's; nothing was taken, but others had
- *          to do without what it had gathered until then.
+ * Errors   a negative errno as fpheap_alloc's; nothing was taken, but others
+ *          had to do without what it had gathered until then.
  * Threads  Any.
  * Blocks   As fpheap_alloc.
  * Cost     Hit: n loads and stores.  Miss: whole magazines, then O(n).
@@ -1126,12 +1152,14 @@ FPH_INLINE void  fpheap_cache_free_bulk_sized(fpheap_cache *cache,
  *
  * Returns  the pool, which the caller gives back to fpheap_pool_destroy, or
  *          fpheap_destroy ends it.
- * Errors   NULL and errno: EINVAL (size, align, magazine, node or flags out of
- *          range; min above max; channels with an alignment above 64; no name;
- *          with FPHEAP_HEADER no such tag or destructor),
- *          ENAMETOOLONG, EEXIST (a pool has the name), ENFILE (FPHEAP_MAX_POOLS
- *          pools), ENOSPC (the heap's limit), or as fpheap_alloc for min
- *          objects, or what the constructor returned.
+ * Errors   NULL and errno: EINVAL (size, align, channels, ranks, max, min,
+ *          magazine, node, private_bytes or flags out of range; min above max;
+ *          channels with an alignment above 64, or that make the object too
+ *          large; FPHEAP_SCRATCH with a constructor or destructor; no name;
+ *          with FPHEAP_HEADER no such tag or destructor), ENAMETOOLONG, EEXIST
+ *          (a pool has the name), ENFILE (FPHEAP_MAX_POOLS pools), ENOSPC (the
+ *          heap's limit), or as fpheap_alloc for min objects, or what the
+ *          constructor returned.
  * Threads  Any.
  * Blocks   As fpheap_alloc; for another that asks for the same name at the same
  *          moment, FPHEAP_GROWTH_WAIT_MS at most.
@@ -1824,8 +1852,8 @@ fph_head_is_shared(const void *object)
 /* --- who is live ---------------------------------------------------------- */
 
 #if FPHEAP_CHECK
-/* The place of the mark of a chunk's n-th 16 bytes: beside that of the n + 64th,
- * so that a line has the marks of many objects of any size. */
+/* The place of the mark of a chunk's n-th 16 bytes: beside that of the
+ * n + 64th, so that a line has the marks of many objects of any size. */
 FPH_INLINE size_t
 fph_mark_place(size_t n)
 {
@@ -2252,8 +2280,10 @@ fpheap_unref(fpheap *heap, void *object)
 
 /* [PLATFORM] ===============================================================
  *
- * All that depends on the system, and the only functions that touch words which
- * threads share.  Another POSIX system needs changes here and nowhere else.
+ * What depends on the system, but for POSIX threads in CACHE and libnuma:
+ * another POSIX system needs changes here.  And the atomic operations, named by
+ * their order; FPH_LOAD and FPH_STORE, which take it as an argument, are in
+ * FASTPATH.
  */
 #include <errno.h>
 #include <string.h>
@@ -3414,6 +3444,9 @@ fph_aligned_part(const fpheap_region *raw, char **base)
     return chunks < FPH_REGION_MAX ? chunks : FPH_REGION_MAX;
 }
 
+/* Whether memory overlaps the chunks of a region.  (Ends that are in no chunk
+ * are not used, so they may.)  What another thread obtains at the same moment
+ * is no region yet, and not seen. */
 static int
 fph_overlaps(const fpheap *heap, const fpheap_region *raw)
 {
@@ -6084,8 +6117,8 @@ fph_bin_make_room(fpheap_cache *cache, unsigned number)
     return 1;
 }
 
-/* Take an object straight from the slabs, also one that waits in the depot where
- * a pool may claim no more.  Returns 0, or a negative errno. */
+/* Take an object straight from the slabs, also one that waits in the depot
+ * where a pool may claim no more.  Returns 0, or a negative errno. */
 static int
 fph_claim_one(fpheap *heap, unsigned number, void **object, fph_search *search)
 {
@@ -8935,9 +8968,10 @@ fpheap_provider_buffer(fpheap_provider *provider, fpheap_buffer *buffer,
  * stored with release and loaded with acquire, for its base to be there.
  * Bulks go one by one, so that a bad pointer keeps no other from being freed.
  *
- * At level 2, with sites or for a tool all objects go the slow way.  The mark of
- * a free one says whether it is filled; the bytes behind a live one are counted
- * beside its mark, where a write beyond it does not reach, and so is its site.
+ * At level 2, with sites or for a tool all objects go the slow way.  The mark
+ * of a free one says whether it is filled; the bytes behind a live one are
+ * counted beside its mark, where a write beyond it does not reach, and so is
+ * its site.
  * Tools are told last, so that what the heap fills and verifies is allowed.
  */
 #if FPHEAP_CHECK
