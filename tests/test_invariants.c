@@ -244,6 +244,43 @@ a_chunk_that_cannot_be_found_is_found(void **state)
     tear_down(&f);
 }
 
+/* The last of the first word of its maps and the first of the second, with page
+ * 0 free. */
+static void
+a_chunk_far_behind_that_cannot_be_found_is_found(void **state)
+{
+    fixture     f;
+    void       *far, *run;
+    fph_region *region;
+    fph_chunk  *chunk = NULL;
+    unsigned    k, some = 0;
+    size_t      i;
+
+    (void)state;
+    set_up(&f);
+    far = fpheap_alloc(f.heap, 90 * FPHEAP_CHUNK);
+    region = chunk_of(&f, far)->region;
+    fpheap_free(f.heap, far);
+    region->fresh[0] = (uint64_t)1 << 63;  /* for a moment */
+    do {
+        run = fpheap_alloc(f.heap, FPH_CLASS_MAX + 1);
+        chunk = chunk_of(&f, run);
+    } while (chunk->region != region || chunk->index < 64);
+    fph_fresh_give(region, 0, 63);
+    for (i = 63; i < 65; i++) {
+        assert_true(region->free[i] & FPH_PAGE0);
+        for (k = 0; k < FPH_FITS; k++) {
+            if (!fph_fits(region->free[i], k))
+                continue;
+            some++;
+            BREAKS(&f, "R2, R3", region->fit[k][i / 64],
+                   region->fit[k][i / 64] & ~((uint64_t)1 << i % 64));
+        }
+    }
+    assert_true(some > 2);
+    tear_down(&f);
+}
+
 static void
 a_chunk_with_a_wrong_header_is_found(void **state)
 {
@@ -483,6 +520,7 @@ main(void)
         cmocka_unit_test(a_slab_that_is_listed_wrongly_is_found),
         cmocka_unit_test(a_page_that_is_mapped_wrongly_is_found),
         cmocka_unit_test(a_chunk_that_cannot_be_found_is_found),
+        cmocka_unit_test(a_chunk_far_behind_that_cannot_be_found_is_found),
         cmocka_unit_test(a_chunk_with_a_wrong_header_is_found),
         cmocka_unit_test(a_chunk_in_a_wrong_state_is_found),
         cmocka_unit_test(a_pool_that_counts_wrongly_is_found),

@@ -23,6 +23,7 @@ static int note_yield(void);
 #define madvise       note_madvise
 #define FPHEAP_CHUNK_SHIFT    16
 #define FPHEAP_GROWTH_WAIT_MS 10
+#define FPHEAP_MAX_THREADS    61   /* that do not fill the state's last line */
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
 #undef clock_gettime
@@ -986,6 +987,29 @@ half_of_a_full_magazine_is_loaded(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* Of three magazines the oldest goes where others find it. */
+static void
+what_was_freed_last_stays_with_the_thread(void **state)
+{
+    enum { FULL = FPHEAP_MAGAZINE };
+    fpheap       *heap = test_heap_over(&provider);
+    unsigned      bin = fph_class_of(64);
+    void         *objects[2 * FULL + 1];
+    fpheap_cache *cache;
+
+    (void)state;
+    assert_int_equal(fpheap_alloc_bulk(heap, 64, objects, 2 * FULL + 1), 0);
+    fpheap_flush(heap);
+    fpheap_free_bulk(heap, objects, 2 * FULL + 1);
+    cache = fph_cache_mine(heap);
+    assert_int_equal(cache->spare[bin]->count, FULL);
+    assert_memory_equal(cache->spare[bin]->slot, objects + FULL,
+                        FULL * sizeof(void *));
+    assert_ptr_equal(cache->bins[bin].next, objects[2 * FULL]);
+    assert_int_equal(fph_depot_count(heap->state, bin), 1);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* In a heap whose first block has no room for it; before a pool of a node's own
  * is served nothing else makes one. */
 static void *
@@ -1040,6 +1064,34 @@ memory_for_a_cache_is_got_by_who_allocates(void **state)
         assert_ptr_equal(end, pool);
         TEST_DESTROY_OVER(heap, &provider);
     }
+}
+
+static void *
+destroy_it(void *heap)
+{
+    return fpheap_destroy((fpheap *)heap) == 0 ? heap : NULL;
+}
+
+/* This thread sits on the first seat, and was not told. */
+static void
+a_heap_that_another_thread_destroys_leaves_no_cache(void **state)
+{
+    fpheap   *heap = test_heap_over(&provider);
+    fpheap   *again;
+    pthread_t thread;
+    void     *end = NULL;
+
+    (void)state;
+    fpheap_free(heap, fpheap_alloc(heap, 64));
+    assert_int_equal(fph_thread_seat, 0);
+    assert_int_equal(pthread_create(&thread, NULL, destroy_it, heap), 0);
+    assert_int_equal(pthread_join(thread, &end), 0);
+    assert_ptr_equal(end, heap);
+    again = test_heap_over(&other_provider);
+    assert_ptr_equal(again, heap);
+    assert_null(fph_cache_mine(again));
+    fpheap_free(again, fpheap_alloc(again, 64));
+    TEST_DESTROY_OVER(again, &other_provider);
 }
 
 /* --- large objects -------------------------------------------------------- */
@@ -1163,6 +1215,106 @@ named(fpheap *heap, const char *name, size_t min,
     desc.construct = construct;
     desc.arg = arg;
     return fpheap_pool_create(heap, &desc);
+}
+
+/* Two of them for each that the minimum fills, and one more each for what is
+ * loaded and spare. */
+static void
+a_pool_with_a_minimum_has_its_magazines_ready(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    unsigned min;
+
+    (void)state;
+    for (min = 1; min < 10 * FPHEAP_MAGAZINE; min += 13) {
+        uint64_t     had = heap->state->magazines;
+        fpheap_pool *pool = named(heap, "ready", min, NULL, NULL);
+
+        assert_non_null(pool);
+        assert_true(heap->state->magazines
+                    == had + min / FPHEAP_MAGAZINE + 2);
+        assert_int_equal(fpheap_pool_destroy(pool, NULL), 0);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_trim_leaves_the_minimum_of_a_pool(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_pool *pool = named(heap, "trimmed", 1, NULL, NULL);
+    void        *objects[200];
+
+    (void)state;
+    assert_int_equal(pool->slabs, 1);
+    assert_int_equal(fpheap_pool_get_bulk(pool, objects, 200), 0);
+    fpheap_pool_put_bulk(pool, objects, 200);
+    assert_true(pool->slabs > 1);
+    fpheap_trim(heap);
+    assert_int_equal(pool->slabs, 1);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static int
+count_and_compare(void *arg, void *object)
+{
+    void **expected = (void **)arg;
+
+    assert_ptr_equal(object, expected[1]);
+    expected[0] = (char *)expected[0] + 1;
+    return 0;
+}
+
+static void
+only_the_pools_own_objects_are_shown(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    unsigned     i;
+    fpheap_pool *pools[4];
+    void        *objects[4];
+
+    (void)state;
+    for (i = 0; i < 4; i++) {
+        const char name[2] = { (char)('a' + i), 0 };
+
+        pools[i] = named(heap, name, 0, NULL, NULL);
+        objects[i] = fpheap_pool_get(pools[i]);
+        assert_non_null(objects[i]);
+    }
+    for (i = 0; i < 4; i++) {
+        void *expected[2] = { NULL, objects[i] };
+
+        assert_int_equal(fpheap_pool_for_each(pools[i], FPHEAP_LIVE,
+                                              count_and_compare, expected), 0);
+        assert_ptr_equal(expected[0], (char *)NULL + 1);
+        fpheap_pool_put(pools[i], objects[i]);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_dump_has_the_longest_name_of_a_pool(void **state)
+{
+    static const char name[] = "0123456789012345678901234567890";
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_pool *pool = named(heap, name, 0, NULL, NULL);
+    char        *text = NULL;
+    const char  *found;
+    size_t       bytes = 0;
+    FILE        *out = open_memstream(&text, &bytes);
+
+    (void)state;
+    assert_int_equal(sizeof name, FPHEAP_NAME_BYTES);
+    assert_non_null(pool);
+    fpheap_pool_put(pool, fpheap_pool_get(pool));
+    assert_non_null(out);
+    fpheap_dump(heap, out);
+    (void)fclose(out);
+    found = strstr(text, name);
+    assert_non_null(found);
+    assert_int_equal(found[sizeof name - 1], '\n');
+    free(text);
+    TEST_DESTROY_OVER(heap, &provider);
 }
 
 /* A pool of the same name is asked for, with a lower number, while this one
@@ -1417,6 +1569,82 @@ pages_that_were_not_told_of_are_found_by_a_pass(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* Where no region is fresh nobody looks twice. */
+static void
+a_look_for_fresh_chunks_begins_where_the_last_found_none(void **state)
+{
+    fpheap     *heap = test_heap_over(&provider);
+    fph_region *region = fph_region_at(heap->state, 0);
+    fph_word   *hint = &heap->state->hints[0][FPH_FRESH];
+    uint64_t    usual = region->fresh[0];
+
+    (void)state;
+    assert_true(fph_node_is_fresh(heap->state, 0));
+    assert_int_equal((uint32_t)*hint, 0);
+    region->fresh[0] = 0;
+    assert_false(fph_node_is_fresh(heap->state, 0));
+    assert_int_equal((uint32_t)*hint, 1);
+    region->fresh[0] = usual;
+    assert_false(fph_node_is_fresh(heap->state, 0));
+    fph_hint_lower(region, FPH_FRESH);
+    assert_true(fph_node_is_fresh(heap->state, 0));
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static int
+visit_nothing(void *arg, const fpheap_object *object)
+{
+    (void)arg, (void)object;
+    return 0;
+}
+
+/* Where the next region will be known, and the next thread's cache. */
+static void
+nobody_looks_behind_the_last_region_and_cache(void **state)
+{
+    fpheap       *heap = test_heap_over(&provider);
+    fph_state    *s = heap->state;
+    fph_region  **behind;
+    fpheap_stats  stats;
+    void         *object = fpheap_alloc(heap, 64);
+    uint64_t      hint;
+    size_t        index, n;
+    unsigned      k;
+
+    (void)state;
+    assert_true((char *)&s->cache[FPHEAP_MAX_THREADS + 1]
+                <= (char *)(s + 1));
+    s->cache[FPHEAP_MAX_THREADS] = (fpheap_cache *)8;
+    n = fph_region_count(s);
+    behind = &s->region[n];
+    *behind = (fph_region *)8;
+    assert_null(fpheap_check(heap));
+    assert_int_equal(fpheap_walk(heap, visit_nothing, NULL), 0);
+    fpheap_stats_get(heap, &stats);
+    assert_null(fph_region_find(s, &stats, &index));
+    assert_null(fph_region_reuse(s, 0, 1));
+    assert_int_equal(fph_regions_release(heap), 0);
+    assert_int_equal(fph_node_close(s, 0), 0);
+    (void)fph_limit_fits(s, 1);
+    for (k = 0; k <= FPH_FITS; k++)        /* all is taken */
+        fph_hint_raise(s, 0, k, s->hints[0][k], n);
+    (void)fph_hint_read(s, 0, 0, &hint);
+    assert_false(fph_node_is_fresh(s, 0));
+    assert_null(fph_node_open(heap, 0));
+    assert_null(fph_huge_alloc(heap, 0, FPH_PAGES + 1));
+    assert_null(fph_node_pages(heap, 0, 1, 1, 1, &k));
+    for (k = 0; k <= FPH_FITS; k++)
+        fph_hint_lower(fph_region_at(s, 0), k);
+    fph_region_at(s, 0)->pinned = 0;
+    assert_null(fph_pinned_chunk(s, &index));
+    fph_region_at(s, 0)->pinned = 1;
+    (void)fph_node_touch(heap, 0, 1);
+    *behind = NULL;
+    s->cache[FPHEAP_MAX_THREADS] = NULL;
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* --- heaps ---------------------------------------------------------------- */
 
 static void
@@ -1488,6 +1716,15 @@ main(void)
         cmocka_unit_test(a_part_of_a_page_is_reserved_as_a_page),
         cmocka_unit_test(a_chunk_that_is_closed_has_no_header),
         cmocka_unit_test(pages_that_were_not_told_of_are_found_by_a_pass),
+        cmocka_unit_test(what_was_freed_last_stays_with_the_thread),
+        cmocka_unit_test(a_heap_that_another_thread_destroys_leaves_no_cache),
+        cmocka_unit_test(a_pool_with_a_minimum_has_its_magazines_ready),
+        cmocka_unit_test(a_trim_leaves_the_minimum_of_a_pool),
+        cmocka_unit_test(only_the_pools_own_objects_are_shown),
+        cmocka_unit_test(a_dump_has_the_longest_name_of_a_pool),
+        cmocka_unit_test(
+            a_look_for_fresh_chunks_begins_where_the_last_found_none),
+        cmocka_unit_test(nobody_looks_behind_the_last_region_and_cache),
         cmocka_unit_test(the_longest_name_leaves_the_other_heaps_alone)
     };
 
