@@ -1910,6 +1910,31 @@ object_of_any_kind(fpheap *heap, fpheap_pool *pool, unsigned i)
     }
 }
 
+/* As many as there is room for behind what aligns the first one: each ends where
+ * the next one's header begins. */
+static void
+a_slab_has_as_many_objects_as_fit(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    unsigned k;
+
+    (void)state;
+    for (k = 1; k < FPH_SIZES; k++) {
+        const fph_class *klass = &heap->state->classes[k];
+        size_t           align = klass->size & (~klass->size + 1);
+        size_t           skip = align < 16 ? 16
+                              : align > FPHEAP_PAGE ? FPHEAP_PAGE : align;
+        size_t           bytes = klass->pages * FPHEAP_PAGE;
+
+        assert_int_equal(klass->skip, skip);
+        assert_int_equal(klass->count, (bytes - (skip - 16)) / klass->size);
+        if (klass->count0 != 0)
+            assert_int_equal(klass->count0, (FPHEAP_PAGE - FPH_HEADER
+                                             - (skip - 16)) / klass->size);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 static void
 a_walk_shows_what_the_application_has(void **state)
 {
@@ -2034,6 +2059,7 @@ main(void)
         cmocka_unit_test(
             a_pool_says_ebusy_while_its_destructor_keeps_an_object),
         cmocka_unit_test(an_object_of_a_pool_keeps_all_bytes_and_its_alignment),
+        cmocka_unit_test(a_slab_has_as_many_objects_as_fit),
         cmocka_unit_test(a_walk_shows_what_the_application_has),
         cmocka_unit_test(every_byte_leads_to_its_object_and_its_iova),
         cmocka_unit_test(an_unknown_destructor_is_einval),

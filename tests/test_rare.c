@@ -503,6 +503,40 @@ a_foreign_pointer_in_a_bulk_is_reported(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* A place just behind the last bin is none, whatever lies there: the spare
+ * magazines do. */
+static void
+a_foreign_pointer_to_the_place_behind_the_last_bin_is_reported(void **state)
+{
+    fpheap   *heap = test_heap_over(&provider);
+    char     *map = test_map(2 * FPHEAP_CHUNK);
+    char     *chunk = map + (-(uintptr_t)map & FPH_CHUNK_MASK);
+    void     *objects[2 * FPHEAP_MAGAZINE];
+    uint16_t  place;
+    size_t    i;
+
+    (void)state;
+    assert_true(heap->places <= UINT16_MAX);
+    for (i = 0; i < 2 * FPHEAP_MAGAZINE; i++)
+        assert_non_null(objects[i] = fpheap_alloc(heap, 3 * 16));
+    for (i = 0; i < 2 * FPHEAP_MAGAZINE; i++)
+        fpheap_free(heap, objects[i]);
+    assert_non_null(fph_cache_mine(heap)->spare[3]);
+    for (i = 0; i < FPHEAP_CHUNK; i += sizeof place) {
+        place = (uint16_t)heap->places;
+        memcpy(chunk + i, &place, sizeof place);
+    }
+    objects[0] = objects[1] = chunk + 5 * FPHEAP_PAGE;
+    fpheap_free(heap, objects[0]);
+    assert_int_equal(panics, 1);
+    fpheap_free_bulk(heap, objects, 2);
+    assert_int_equal(panics, 3);
+    assert_non_null(strstr(last_panic, "not from this heap"));
+    panics = 0;
+    assert_int_equal(test_unmap(map, 2 * FPHEAP_CHUNK), 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* --- threads that stopped ------------------------------------------------- */
 
 static fph_slab *
@@ -1232,6 +1266,8 @@ main(void)
         cmocka_unit_test(
             what_a_magazine_holds_by_mistake_is_reported_at_the_slab),
         cmocka_unit_test(a_foreign_pointer_in_a_bulk_is_reported),
+        cmocka_unit_test(
+            a_foreign_pointer_to_the_place_behind_the_last_bin_is_reported),
         cmocka_unit_test(a_pool_whose_slab_a_thread_holds_is_ebusy),
         cmocka_unit_test(
             a_pool_that_fails_while_a_thread_holds_its_slab_is_gone),

@@ -373,6 +373,24 @@ bad_memory_is_efault_and_handed_back_once(void **state)
     }
 }
 
+/* By one byte. */
+static void
+memory_that_ends_behind_the_last_address_is_efault(void **state)
+{
+    fpheap_config config;
+
+    (void)state;
+    memset(&config, 0, sizeof(config));
+    config.provider = &calls;
+    fpheap_provider_buffer(&calls, &buffer,
+                           (void *)(UINTPTR_MAX - 4 * FPHEAP_CHUNK + 1),
+                           4 * FPHEAP_CHUNK + 1);
+    errno = 0;
+    assert_null(fpheap_create("top", &config));
+    assert_int_equal(errno, EFAULT);
+    assert_int_equal(buffer.taken, 0);
+}
+
 /* A region's records are cut from one chunk, so that there is a longest one. */
 static void
 a_region_longer_than_its_records_allow_is_used_in_part(void **state)
@@ -406,6 +424,14 @@ a_region_longer_than_its_records_allow_is_used_in_part(void **state)
 
 #if FPHEAP_NO_OS
 static void
+without_a_system_no_time_passes(void **state)
+{
+    (void)state;
+    assert_int_equal(fph_now_ns(), 0);
+    assert_int_equal(fph_deadline(), 0);
+}
+
+static void
 without_a_system_a_provider_must_be_given(void **state)
 {
     fpheap_config config;
@@ -434,9 +460,11 @@ main(void)
         cmocka_unit_test(objects_above_a_chunk_are_served_from_the_buffer),
         cmocka_unit_test(a_full_table_of_regions_is_enomem),
         cmocka_unit_test(bad_memory_is_efault_and_handed_back_once),
+        cmocka_unit_test(memory_that_ends_behind_the_last_address_is_efault),
         cmocka_unit_test(
             a_region_longer_than_its_records_allow_is_used_in_part),
 #if FPHEAP_NO_OS
+        cmocka_unit_test(without_a_system_no_time_passes),
         cmocka_unit_test(without_a_system_a_provider_must_be_given),
 #endif
     };

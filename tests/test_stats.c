@@ -620,6 +620,36 @@ what_is_reserved_is_touched(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* Of chunks that were open before: all of each page that is free. */
+static void
+what_is_reserved_in_open_chunks_is_touched_too(void **state)
+{
+    static unsigned char in[FPHEAP_CHUNK / 4096];
+    const size_t per  = FPHEAP_PAGE / 4096;
+    fpheap      *heap = test_heap_over(&provider);
+    char        *object = (char *)fpheap_alloc(heap, FPH_CLASS_MAX + 1);
+    fph_chunk   *chunk = fph_chunk_of(heap->state, object);
+    uint64_t     free = chunk->region->free[chunk->index];
+    size_t       page, p;
+    unsigned     present = 0;
+
+    (void)state;
+    assert_true(fph_popcount(free) > FPH_PAGES / 2);
+    assert_int_equal(fpheap_reserve(heap, FPHEAP_CHUNK / 4, 0), 0);
+    assert_true(chunk->region->free[chunk->index] == free);
+    assert_int_equal(mincore(chunk->base, FPHEAP_CHUNK, in), 0);
+    for (page = 0; page < FPH_PAGES; page++) {
+        for (p = page * per; (free >> page & 1) && p < (page + 1) * per; p++)
+            assert_true(in[p] & 1);
+        if (!(free >> page & 1))
+            for (p = page * per; p < (page + 1) * per; p++)
+                present += in[p] & 1;
+    }
+    assert_int_equal(present, 0);          /* the object was not */
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 static void
 what_was_reserved_and_is_not_used_can_be_trimmed(void **state)
 {
@@ -690,6 +720,24 @@ steps_of_growth_stay_within_the_largest(void **state)
         drop_all(heap);
         TEST_DESTROY_OVER(heap, &provider);
     }
+}
+
+static void
+a_step_of_growth_is_a_gigabyte_at_most_by_default(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    uint64_t usual = heap->state->region_bytes;
+
+    (void)state;
+    heap->state->region_bytes = (uint64_t)3 << 30;
+    assert_int_equal(fph_growth_step(heap) * FPHEAP_CHUNK,
+                     (uint64_t)3 << 26);
+    if (sizeof(size_t) > 4)
+        heap->state->region_bytes = (uint64_t)1 << 40;
+    assert_int_equal(heap->growth_max, (size_t)1 << 30);
+    assert_true(fph_growth_step(heap) * FPHEAP_CHUNK <= (size_t)1 << 30);
+    heap->state->region_bytes = usual;
+    TEST_DESTROY_OVER(heap, &provider);
 }
 
 /* A provider of few large pieces, as memzones are, must not run out of them. */
@@ -963,9 +1011,11 @@ main(void)
         cmocka_unit_test(what_is_reserved_is_allocated_without_the_provider),
         cmocka_unit_test(what_is_free_already_counts_as_reserved),
         cmocka_unit_test(what_is_reserved_is_touched),
+        cmocka_unit_test(what_is_reserved_in_open_chunks_is_touched_too),
         cmocka_unit_test(what_was_reserved_and_is_not_used_can_be_trimmed),
         cmocka_unit_test(a_reserve_that_fails_keeps_what_it_got),
         cmocka_unit_test(steps_of_growth_stay_within_the_largest),
+        cmocka_unit_test(a_step_of_growth_is_a_gigabyte_at_most_by_default),
         cmocka_unit_test(growth_needs_few_regions_and_little_more_than_is_used),
         cmocka_unit_test(an_object_above_the_largest_step_is_served),
         cmocka_unit_test(what_is_parked_elsewhere_is_taken_back_before_growth),
