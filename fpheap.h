@@ -1637,13 +1637,13 @@ fph_class_said(size_t size)
 
 /*
  * The place of the bin of the page that an object is in.  The map of a chunk's
- * pages, two bytes each, is one cache line in the chunk's header, at an offset
- * that depends on the chunk's address: all headers begin at the same address
- * bits, and with a fixed offset a thousand chunks would share one set of the
- * cache.  The bits above those that number the page select the line, so one
- * shift does both.  The quarters of the header before and after these lines
- * stay unused: an object that overflows or underflows into the header meets
- * them first.
+ * pages, two bytes each, is one cache line in the chunk's header (with 64 pages
+ * two, with 16 a half), at an offset that depends on the chunk's address: all
+ * headers begin at the same address bits, and with a fixed offset a thousand
+ * chunks would share one set of the cache.  The bits above those that number
+ * the page select the line, so one shift does both.  The quarters of the header
+ * before and after these lines stay unused: an object that overflows or
+ * underflows into the header meets them first.
  */
 #if FPHEAP_CHUNK_SHIFT >= 18
 #  define FPH_MAP_BITS (FPHEAP_CHUNK_SHIFT - 11)
@@ -2947,9 +2947,10 @@ fph_meta_install(fph_state *state, uint64_t full, char *chunk, size_t bytes)
  *
  * Every change advances the tag, the taking of a whole stack too.  So when a
  * pop's CAS succeeds, no push, pop or take came between it and its load of the
- * head, and the `next` that it read is that of the top record.  That record may
- * have been popped and reused while `next` was read: it is still a record, the
- * read means nothing, and the CAS refuses.
+ * head (but for a multiple of 2^32 of them exactly), and the `next` that it
+ * read is that of the top record.  That record may have been popped and reused
+ * while `next` was read: it is still a record, the read means nothing, and the
+ * CAS refuses.
  *
  *       where               order    partner  what must be seen
  *   T1  push: load head     relaxed  none     a guess; T2 verifies it
@@ -3025,7 +3026,8 @@ fph_stack_take(const fph_state *state, fph_word *stack)
  * move before it takes anything and ends it when all is back.  Who finds
  * nothing meanwhile looks again, when no move was under way.  That saves
  * failures and growth; nothing else hangs on it.  A claim from a slab is no
- * move: who holds a slab lets it go at once.
+ * move: who holds a slab lets it go at once.  Nor are pages whose objects the
+ * constructor refuses: they were in use until then.
  *
  *       where                     order    partner  what must be seen
  *   V1  moves_begun: fetch_add    seq_cst  V4       the looks that missed it
@@ -3081,8 +3083,9 @@ fph_moves_quiet(fph_state *state, uint64_t *others)
  *       was cleared by fetch_and belongs to the clearer alone.
  *   R2  fit[k] has a bit for each open chunk that may have a free run of pages
  *       that counts for k: page 0 for k = 0, 1 << (k - 1) pages above page 0
- *       for the rest.  A set bit may be wrong; a clear one is, while a thread
- *       is between clearing it and looking again.
+ *       for the rest.  A set bit may be wrong; a clear one is only while a
+ *       thread is between freeing pages and setting it (F8, F10), or between
+ *       clearing it and looking again (F12, F11).
  *   R3  hints[node][k] has the number of a region below which no region of the
  *       node has a bit in fit[k]; k = FPH_FITS stands for fresh[].  It may be
  *       too low; it is too high while a thread is between setting a bit and
@@ -3336,10 +3339,15 @@ fph_uncharge(fph_state *state, size_t bytes)
 
 /*
  * Charge bytes to the heap's limit before the provider is asked.  Returns 0:
- * they would go beyond it.  The limit is read again after the charge, both
- * seq_cst as is the store of fpheap_set_limit: a charge that has not seen a new
- * limit came before it.  A heap without a state is being made: fpheap_create
+ * they would go beyond it.  A heap without a state is being made: fpheap_create
  * looks itself.
+ *
+ *       where                       order    partner  what must be seen
+ *   G3  charged: CAS                seq_cst  none     it comes before G4
+ *   G4  limit: load, and after G3   seq_cst  G5
+ *   G5  limit: store                seq_cst  G4
+ *
+ * A charge whose last G4 does not see a limit came before that was set.
  */
 static int
 fph_charge(fph_state *state, size_t bytes)
@@ -3350,11 +3358,12 @@ fph_charge(fph_state *state, size_t bytes)
         return 1;
     had = fph_load_relaxed(&state->charged);
     do {
-        limit = fph_load_seq_cst(&state->limit);
+        limit = fph_load_seq_cst(&state->limit);                    /* G4 */
         if (limit != 0 && (had > limit || bytes > limit - had))
             return 0;
-    } while (!fph_cas_seq_cst(&state->charged, &had, had + bytes));
-    limit = fph_load_seq_cst(&state->limit);
+    } while (!fph_cas_seq_cst(&state->charged, &had,                /* G3 */
+                              had + bytes));
+    limit = fph_load_seq_cst(&state->limit);                        /* G4 */
     if (limit == 0 || had + bytes <= limit)
         return 1;
     fph_uncharge(state, bytes);
@@ -3376,7 +3385,7 @@ fpheap_set_limit(fpheap *heap, size_t bytes)
 {
     if (!fph_heap_good(heap))
         return;
-    fph_store_seq_cst(&heap->state->limit, bytes);
+    fph_store_seq_cst(&heap->state->limit, bytes);                  /* G5 */
 }
 
 /* --- asking --------------------------------------------------------------- */
@@ -3719,13 +3728,20 @@ fph_region_add(fpheap *heap, const fpheap_region *raw, int node,
 static FPH_TLS unsigned fph_reclaiming;
 
 /*
- * One thread at a time asks the provider, or reclaims; another that needs
- * memory waits until `growing`, the ticket of the first, changes, and looks for
- * memory again.  The wait is an economy, not a lock: who has waited
- * FPHEAP_GROWTH_WAIT_MS puts its own ticket there and goes on.
+ * One thread at a time asks the provider, or takes parked objects back instead;
+ * another that needs memory waits until `growing`, the first one's ticket,
+ * changes, and then looks for memory again.  This saves regions and is no lock:
+ * who has waited FPHEAP_GROWTH_WAIT_MS puts its own ticket there and goes on;
+ * and threads reclaim without a ticket after a failure and in fpheap_trim.
  *
- * Returns 1 and a ticket, or 0: another thread's growth has ended.  Who
- * reclaims has its ticket.
+ *       where                       order    partner  what must be seen
+ *   G1  growing: CAS, load          acquire  G2       what the first obtained
+ *   G2  growing: CAS, leave         release  G1
+ *
+ * Returns 1, and in *ticket what to give to fph_growth_leave, 0 for no ticket;
+ * or 0: another thread's growth has ended.  Who reclaims, or is in the
+ * provider's callback, gets no ticket and does not wait: those who wait may be
+ * waiting for it.
  */
 static int
 fph_growth_enter(const fpheap *heap, uint64_t *ticket)
@@ -3739,12 +3755,12 @@ fph_growth_enter(const fpheap *heap, uint64_t *ticket)
         return 1;
 
     *ticket = fph_fetch_add_relaxed(&state->growth_tickets, 1) + 1;
-    if (fph_cas_acquire(&state->growing, &other, *ticket))
+    if (fph_cas_acquire(&state->growing, &other, *ticket))          /* G1 */
         return 1;
     deadline = fph_deadline();
-    while (fph_load_acquire(&state->growing) == other) {
+    while (fph_load_acquire(&state->growing) == other) {            /* G1 */
         if (fph_now_ns() >= deadline)
-            return fph_cas_acquire(&state->growing, &other, *ticket);
+            return fph_cas_acquire(&state->growing, &other, *ticket); /* G1 */
         fph_yield();
     }
     return 0;
@@ -3753,7 +3769,7 @@ fph_growth_enter(const fpheap *heap, uint64_t *ticket)
 static void
 fph_growth_leave(fph_state *state, uint64_t ticket)
 {
-    fph_cas_release(&state->growing, &ticket, 0);
+    fph_cas_release(&state->growing, &ticket, 0);                   /* G2 */
 }
 
 static size_t
@@ -3845,18 +3861,22 @@ fph_meta_get(fpheap *heap, int node, size_t bytes, int *error)
 
         if (ref != 0)
             return ref;
+        fph_moves_begin(state);
         region = fph_pinned_chunk(state, &index);
+        if (region != NULL) {
+            ref = fph_meta_install(state, full, region->base
+                                   + (index << FPHEAP_CHUNK_SHIFT), bytes);
+            if (ref == 0)
+                fph_fresh_give(region, index, 1);
+        }
+        fph_moves_end(state);
+        if (ref != 0)
+            return ref;
         if (region == NULL) {
             *error = fph_grow(heap, node, 0, 1 /* pinned */, UINT64_MAX);
             if (*error != 0)
                 return 0;
-            continue;
         }
-        ref = fph_meta_install(state, full, region->base
-                               + (index << FPHEAP_CHUNK_SHIFT), bytes);
-        if (ref != 0)
-            return ref;
-        fph_fresh_give(region, index, 1);
     }
     *error = -ENOMEM;
     return fph_meta_cut(state, bytes);
