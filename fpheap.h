@@ -1875,7 +1875,7 @@ fph_mark_find(const fpheap *heap, const void *object)
     if (FPH_UNLIKELY(heap == NULL))
         return NULL;
     life = FPH_LOAD(&heap->known[(at >> FPHEAP_CHUNK_SHIFT) % FPH_KNOWN],
-                    ACQUIRE);
+                    ACQUIRE);                                       /* K2 */
     offset = at - (uintptr_t)FPH_LOAD(&life->base, RELAXED);
     offset = offset >> 4 | offset << (sizeof offset * 8 - 4);
     return FPH_LIKELY(offset < FPHEAP_CHUNK / 16)
@@ -2208,7 +2208,7 @@ FPHEAP_API void fph_unref_last(fpheap *heap, void *object);
 FPH_INLINE unsigned
 fpheap_refs(const void *object)
 {
-    return FPH_LOAD(&fph_head_of(object)->refs, ACQUIRE);
+    return FPH_LOAD(&fph_head_of(object)->refs, ACQUIRE);           /* E4 */
 }
 
 #if FPHEAP_NO_THREADS
@@ -2225,9 +2225,8 @@ fpheap_ref(void *object)
     (void)FPH_REFS_ADD(object, 1u, RELAXED);
 }
 
-/* Nobody can add a reference to an object of which the caller has the only one,
- * so 1 says that it is the last; and acquire, as the release of the decrements
- * before it, that the others are done. */
+/* 1 means that this reference is the last: nobody else has one to copy; and
+ * what the others did before they dropped theirs is seen (E4, HEADER). */
 FPH_INLINE void
 fpheap_unref(fpheap *heap, void *object)
 {
@@ -2237,7 +2236,7 @@ fpheap_unref(fpheap *heap, void *object)
         return;
     refs = fpheap_refs(object);
     if (refs > 1) {
-        if (FPH_REFS_ADD(object, -1u, ACQ_REL) != 1)
+        if (FPH_REFS_ADD(object, -1u, ACQ_REL) != 1)                /* E3 */
             return;
         FPH_STORE(&fph_head_of(object)->refs, 1u, RELAXED);
     }
@@ -3183,11 +3182,11 @@ fph_region_on(const fph_state *state, size_t i, int node)
 static size_t
 fph_region_extent(const fph_region *region, uintptr_t *base)
 {
-    uint64_t version = fph_load_acquire(&region->version);
+    uint64_t version = fph_load_acquire(&region->version);          /* F5 */
     size_t   chunks;
 
-    *base = (uintptr_t)FPH_LOAD(&region->base, ACQUIRE);
-    chunks = FPH_LOAD(&region->chunks, ACQUIRE);
+    *base = (uintptr_t)FPH_LOAD(&region->base, ACQUIRE);            /* F5 */
+    chunks = FPH_LOAD(&region->chunks, ACQUIRE);                    /* F5 */
     if (version % 2 != 0 || fph_load_relaxed(&region->version) != version)
         return 0;
     return chunks;
@@ -3199,9 +3198,9 @@ fph_region_set_extent(fph_region *region, char *base, size_t chunks)
     uint64_t version = fph_load_relaxed(&region->version);
 
     fph_store_relaxed(&region->version, version + 1);
-    FPH_STORE(&region->base, base, RELEASE);
-    FPH_STORE(&region->chunks, chunks, RELEASE);
-    fph_store_release(&region->version, version + 2);
+    FPH_STORE(&region->base, base, RELEASE);                        /* F5 */
+    FPH_STORE(&region->chunks, chunks, RELEASE);                    /* F5 */
+    fph_store_release(&region->version, version + 2);               /* F5 */
 }
 
 /* The region that an address is in and the number of its chunk, or NULL. */
@@ -3607,7 +3606,8 @@ fph_region_reuse(const fph_state *state, int node, size_t chunks)
 
 /* Make the first chunk of a new region a meta block that opens with a pin and
  * room for the region's descriptor.  Returns the descriptor's memory or NULL:
- * another thread has made a block meanwhile. */
+ * another thread has made a block meanwhile.  M3, release, has no partner: pins
+ * are read when the heap ends, which comes after all calls. */
 static void *
 fph_region_pin(fph_state *state, uint64_t full, char *base, size_t chunks,
                const fpheap_region *raw)
@@ -3620,7 +3620,7 @@ fph_region_pin(fph_state *state, uint64_t full, char *base, size_t chunks,
         return NULL;
     pin->raw = *raw;
     pin->next = FPH_LOAD(&state->pins, RELAXED);
-    while (!FPH_CAS_PTR(&state->pins, &pin->next, pin))
+    while (!FPH_CAS_PTR(&state->pins, &pin->next, pin))             /* M3 */
         ;
     return base + pin_bytes;
 }
@@ -3905,10 +3905,10 @@ fph_region_claim(fph_region *region)
 
     if (region == NULL || region->pinned)
         return 0;
-    chunks = FPH_LOAD(&region->chunks, ACQUIRE);
+    chunks = FPH_LOAD(&region->chunks, ACQUIRE);                    /* F5 */
     if (chunks == 0 || !fph_fresh_take(region, 0, chunks))
         return 0;
-    if (FPH_LOAD(&region->chunks, ACQUIRE) == chunks)
+    if (FPH_LOAD(&region->chunks, ACQUIRE) == chunks)               /* F5 */
         return chunks;
     fph_fresh_give(region, 0, chunks);
     return 0;
@@ -3971,6 +3971,12 @@ fph_regions_release(fpheap *heap)
  *   C3  map[page] is the place of the slab's bin, or 0 where there is no slab.
  *   C4  A chunk of which all pages are free is closed by whoever clears all
  *       bits at once, so never by two.
+ *
+ *       where                        order    partner  what must be seen
+ *   C5  info: store, when a record   release  C6       first[], map, and all of
+ *       begins                                         the record
+ *   C6  info: load, CAS              acquire  C5       before these are read by
+ *                                                      who has no object there
  */
 #define FPH_ALL_PAGES (~(uint64_t)0 >> (64 - FPH_PAGES))
 #define FPH_PAGE0     ((uint64_t)1)
@@ -4346,7 +4352,7 @@ fph_chunk_try_close(fph_region *region, size_t index)
     fph_moves_begin(region->state);
     mine = fph_cas_acquire(&region->free[index], &pages, 0);        /* F9 */
     if (mine)
-        fph_chunk_close(FPH_LOAD(&region->chunk[index], ACQUIRE));
+        fph_chunk_close(FPH_LOAD(&region->chunk[index], ACQUIRE));  /* F17 */
     fph_moves_end(region->state);
     return mine;
 }
@@ -4680,7 +4686,7 @@ static int
 fph_pool_spares(fpheap_pool *pool, size_t count)
 {
     uint64_t objects = fph_load_relaxed(&pool->objects);
-    uint64_t ending  = fph_load_relaxed(&pool->ending);
+    uint64_t ending  = fph_load_relaxed(&pool->ending);             /* P13 */
     size_t   min     = ending ? 0 : pool->min;
 
     if (!ending && (pool->flags & FPHEAP_TYPE_STABLE) != 0)
@@ -4726,7 +4732,7 @@ fph_slab_make(fph_state *state, fph_chunk *chunk, unsigned page, unsigned bin,
         FPH_STORE(&fph_map_of(chunk->base)[i],
                   (uint16_t)(bin * FPH_BIN_STEP), RELAXED);
     }
-    fph_store_release(&slab->info, fph_info(FPH_SLAB, bin, count));
+    fph_store_release(&slab->info, fph_info(FPH_SLAB, bin, count)); /* C5 */
     fph_count_empty(state, fph_bin_pool(state, bin), 1);
     return slab;
 }
@@ -5310,6 +5316,11 @@ fph_depot_drain(fph_state *state, unsigned bin)
  *   H9  seat: CAS taken -> leaving   acquire  H8       before it is read
  *   H10 cache[]: CAS release, load acquire: the cache is set up, by the seat's
  *       thread or by one that helps
+ *   H11 made: CAS                    acq_rel  H11, H12 the key, and the handler
+ *                                                      of forks
+ *   H12 made: load                   acquire  H11      the same
+ *   H13 handle: CAS, load            acquire  H14      the last heap is gone
+ *   H14 handle: store 0              release  H13
  *
  * A thread whose destructor has run, a thread without a seat and one whose
  * cache finds no memory work without: they claim from slabs and give back to
@@ -5580,7 +5591,7 @@ fph_seat_key(pthread_key_t *key)
 {
     static fph_word made;      /* the key + 1; 0: not yet */
     static fph_word hooked;    /* 1: fph_forked is registered */
-    uint64_t        other = fph_load_acquire(&made);
+    uint64_t        other = fph_load_acquire(&made);                /* H12 */
 
     if (other == 0) {
         if (fph_load_relaxed(&hooked) == 0
@@ -5589,7 +5600,7 @@ fph_seat_key(pthread_key_t *key)
         fph_store_relaxed(&hooked, 1);
         if (pthread_key_create(key, fph_seat_leave) != 0)
             return 0;
-        if (fph_cas_acq_rel(&made, &other, (uint64_t)*key + 1))
+        if (fph_cas_acq_rel(&made, &other, (uint64_t)*key + 1))     /* H11 */
             return 1;
         pthread_key_delete(*key);
     }
@@ -5701,7 +5712,7 @@ fph_cache_memory(fpheap *heap, unsigned seat, int node, int grow)
     cache->spare = (fph_magazine **)(void *)(cache->bins + heap->bins);
     cache->fills = (uint8_t *)(cache->spare + heap->bins);
     if (!FPH_CAS_PTR(slot, &none, cache))                           /* H10 */
-        cache = FPH_LOAD(slot, ACQUIRE);
+        cache = FPH_LOAD(slot, ACQUIRE);                            /* H10 */
     return cache;
 }
 
@@ -6224,7 +6235,7 @@ fph_large_record(fph_chunk *chunk, unsigned first, unsigned pages, char *base,
     chunk->slab[first].base = base;
     for (i = first; i < first + pages; i++)
         FPH_STORE(&chunk->first[i], (uint8_t)first, RELAXED);
-    fph_store_release(&chunk->slab[first].info, info);
+    fph_store_release(&chunk->slab[first].info, info);              /* C5 */
 }
 
 static void *
@@ -6316,7 +6327,7 @@ fph_large_unpark(fpheap *heap, int node, uint64_t info, size_t align)
         || ((uintptr_t)record->base & (align - 1)) != 0)
         return NULL;
     cache->large = NULL;
-    fph_store_release(&record->info, info);
+    fph_store_release(&record->info, info);                         /* C5 */
     return record->base;
 }
 
@@ -6424,13 +6435,13 @@ static void
 fph_large_free(fpheap *heap, fph_chunk *chunk, void *object)
 {
     fph_slab     *record = fph_record_of(chunk, fph_page_of(object));
-    uint64_t      info   = fph_load_acquire(&record->info);
+    uint64_t      info   = fph_load_acquire(&record->info);         /* C6 */
     unsigned      kind   = fph_info_kind(info);
     fpheap_cache *cache  = fph_large_cache(heap, fph_info_count(info));
 
     if ((kind != FPH_RUN && kind != FPH_HUGE)
         || record->base != (char *)object
-        || !fph_cas_acquire(&record->info, &info,                   /* L4 */
+        || !fph_cas_acquire(&record->info, &info,               /* L4, C6 */
                             cache != NULL ? info + FPH_PARKED : 0)) {
         FPHEAP_PANIC("fpheap: free of a pointer that is no live object");
         return;
@@ -6991,7 +7002,8 @@ fph_info_of(const fph_state *state, const void *object)
 
     if (chunk == NULL)
         return FPH_NOTHING;
-    return fph_load_acquire(&fph_record_of(chunk, fph_page_of(object))->info);
+    return fph_load_acquire(                                        /* C6 */
+        &fph_record_of(chunk, fph_page_of(object))->info);
 }
 
 FPHEAP_API size_t
@@ -7112,16 +7124,16 @@ fpheap_base_of(fpheap *heap, const void *interior)
     if (region == NULL)
         return NULL;
     tail = FPH_LOAD(&region->tail[index], RELAXED);
-    chunk = FPH_LOAD(&region->chunk[index - tail], ACQUIRE);
+    chunk = FPH_LOAD(&region->chunk[index - tail], ACQUIRE);        /* F17 */
     if (chunk == NULL)
         return NULL;
     page = tail != 0 ? FPH_PAGES - 1
          : (unsigned)(((uintptr_t)interior & FPH_CHUNK_MASK)
                       >> FPHEAP_PAGE_SHIFT);
     first = FPH_LOAD(&chunk->first[page], RELAXED);
-    info = fph_load_acquire(&chunk->slab[first].info);
-    /* If it is this chunk's still, all that was read is. */
-    if (FPH_LOAD(&region->chunk[index - tail], ACQUIRE) != chunk
+    info = fph_load_acquire(&chunk->slab[first].info);              /* C6 */
+    /* If both are as they were, all that was read belongs together. */
+    if (FPH_LOAD(&region->chunk[index - tail], ACQUIRE) != chunk    /* F17 */
         || FPH_LOAD(&region->tail[index], RELAXED) != tail)
         return NULL;
     return fph_object_base(heap->state,
@@ -7169,7 +7181,7 @@ fph_chunk_touch(fph_region *region, size_t index)
             || !(fph_fetch_and_acquire(&region->free[index], ~bit)  /* F9 */
                  & bit))
             continue;
-        chunk = FPH_LOAD(&region->chunk[index], ACQUIRE);
+        chunk = FPH_LOAD(&region->chunk[index], ACQUIRE);           /* F17 */
         fph_touch(fph_slab_base(chunk->base, page),
                   chunk->base + ((size_t)(page + 1) << FPHEAP_PAGE_SHIFT));
         fph_pages_put(region, index, bit);
@@ -7362,7 +7374,7 @@ fph_handle_take(void)
     for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
         uint64_t unused = 0;
 
-        if (fph_cas_acquire(&fph_handles[i], &unused, 1))
+        if (fph_cas_acquire(&fph_handles[i], &unused, 1))           /* H13 */
             return i;
     }
     return FPHEAP_MAX_HEAPS;
@@ -7371,7 +7383,7 @@ fph_handle_take(void)
 static void
 fph_handle_give(const fpheap *heap)
 {
-    fph_store_release(&fph_handles[heap - fph_heaps], 0);
+    fph_store_release(&fph_handles[heap - fph_heaps], 0);           /* H14 */
 }
 
 /* 0, or why this configuration cannot work. */
@@ -7656,7 +7668,7 @@ static void
 fph_census_record(const fph_state *state, fph_census *census,
                   const fph_slab *slab)
 {
-    uint64_t info  = fph_load_acquire(&slab->info);
+    uint64_t info  = fph_load_acquire(&slab->info);                 /* C6 */
     size_t   count = fph_info_count(info);
     unsigned k     = fph_info_bin(info) % FPH_CLASSES;
     int64_t  free;
@@ -7708,7 +7720,7 @@ fph_census_region(const fph_state *state, fph_census *census,
         census->page_free_bytes += fph_popcount(fph_load_relaxed(
             &region->fresh[w])) * FPHEAP_CHUNK;
     for (i = 0; i < region->capacity; i++) {
-        fph_chunk *chunk = FPH_LOAD(&region->chunk[i], ACQUIRE);
+        fph_chunk *chunk = FPH_LOAD(&region->chunk[i], ACQUIRE);    /* F17 */
         uint64_t   free  = fph_load_relaxed(&region->free[i]);
         unsigned   page;
 
@@ -8111,8 +8123,18 @@ fpheap_config_string(void)
  */
 #if FPHEAP_HEADER
 
-/* The destructors of the process.  A number is taken first and filled in then;
- * fn is stored with release, and loaded with acquire before arg is read. */
+/* The destructors of the process.  A number is taken first and filled in then:
+ *
+ *       where                        order    partner  what must be seen
+ *   E1  fn: store                    release  E2       arg
+ *   E2  fn: load                     acquire  E1
+ *
+ * and of references:
+ *
+ *   E3  refs: fetch_add -1           acq_rel  E3, E4   release: what was done
+ *                                                      with the object
+ *   E4  refs: load                   acquire  E3       that others are done
+ */
 typedef struct fph_destructor {
     fpheap_destructor fn;      /* atomic; NULL: not registered */
     void             *arg;
@@ -8124,7 +8146,7 @@ static fph_word       fph_destructor_count;
 static fpheap_destructor
 fph_destructor_fn(unsigned number)
 {
-    return FPH_LOAD(&fph_destructors[number].fn, ACQUIRE);
+    return FPH_LOAD(&fph_destructors[number].fn, ACQUIRE);          /* E2 */
 }
 
 static int
@@ -8145,7 +8167,7 @@ fpheap_destructor_register(fpheap_destructor destructor, void *arg)
             return -ENOSPC;
     } while (!fph_cas_relaxed(&fph_destructor_count, &count, count + 1));
     fph_destructors[count + 1].arg = arg;
-    FPH_STORE(&fph_destructors[count + 1].fn, destructor, RELEASE);
+    FPH_STORE(&fph_destructors[count + 1].fn, destructor, RELEASE); /* E1 */
     return (int)count + 1;
 }
 
@@ -8199,7 +8221,8 @@ fpheap_tag_stats_get(fpheap *heap, unsigned tag, fpheap_tag_stats *stats)
     stats->objects = (size_t)fph_load_relaxed(&state->tag_objects[tag]);
     stats->bytes = (size_t)fph_load_relaxed(&state->tag_bytes[tag]);
     for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
-        const fpheap_cache *cache = FPH_LOAD(&state->cache[i], ACQUIRE);
+        const fpheap_cache *cache = FPH_LOAD(&state->cache[i],
+                                             ACQUIRE);              /* H10 */
 
         if (cache == NULL)
             continue;
@@ -8257,7 +8280,8 @@ fpheap_set_flags(void *object, unsigned flags)
  *
  *       where                        order    partner  what must be seen
  *   P4  pool_is: store named         seq_cst  P5       and release for the name
- *       pool_is: store owner, free   release  P5       the look is over
+ *       pool_is: store owner, free,  release  P5       the look is over
+ *       ending
  *   P5  pool_is: load in the look    seq_cst  P4       P1
  *   P6  pool_is: CAS free -> making  acquire  P7       the last pool is gone
  *   P7  pool_is: store free          release  P6
@@ -8266,6 +8290,9 @@ fpheap_set_flags(void *object, unsigned flags)
  *   P10 renamed, name                as version and extent, F5
  *   P11 pool[]: store                release  P12      the record, all zero
  *   P12 pool[]: load                 acquire  P11      before it is read
+ *   P13 ending: store, load          relaxed  none     who misses it keeps a
+ *                                                      slab, for fph_pool_empty
+ *                                                      to retire
  */
 enum {
     FPH_POOL_FREE,
@@ -8300,14 +8327,14 @@ fph_pool_set_name(fpheap_pool *pool, const fph_name *name)
     fph_store_relaxed(&pool->renamed, version + 1);
     for (i = 0; i < FPHEAP_NAME_BYTES / 8; i++)
         fph_store_release(&pool->name[i], name->word[i]);           /* P10 */
-    fph_store_release(&pool->renamed, version + 2);
+    fph_store_release(&pool->renamed, version + 2);                 /* P10 */
 }
 
 /* Whether all of the name was there at one time. */
 static int
 fph_pool_is_named(const fpheap_pool *pool, const fph_name *name)
 {
-    uint64_t version = fph_load_acquire(&pool->renamed);
+    uint64_t version = fph_load_acquire(&pool->renamed);            /* P10 */
     unsigned i;
 
     for (i = 0; i < FPHEAP_NAME_BYTES / 8; i++)
@@ -8629,7 +8656,8 @@ fpheap_pool_create(fpheap *heap, const fpheap_pool_desc *desc)
         return (fpheap_pool *)fph_result(-ENFILE, NULL);
     rc = fph_pool_make(heap, number, desc);
     if (rc != 0 && !fph_pool_is_nowhere(state, number))
-        fph_store_release(&state->pool_is[number], FPH_POOL_ENDING);
+        fph_store_release(&state->pool_is[number],                  /* P4 */
+                          FPH_POOL_ENDING);
     else
         fph_store_release(&state->pool_is[number],                  /* P7, P8 */
                           rc == 0 ? FPH_POOL_READY : FPH_POOL_FREE);
@@ -8724,14 +8752,15 @@ fph_pool_empty(fpheap_pool *pool, uint64_t deadline)
     fpheap    *heap  = pool->heap;
     fph_state *state = heap->state;
 
-    fph_store_relaxed(&pool->ending, 1);
+    fph_store_relaxed(&pool->ending, 1);                            /* P13 */
     for (;;) {
         unsigned bin = FPH_SIZES + pool->number;
         size_t   i;
 
         for (; bin < heap->bins; bin += FPH_CLASSES) {
             for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
-                fpheap_cache *cache = FPH_LOAD(&state->cache[i], ACQUIRE);
+                fpheap_cache *cache = FPH_LOAD(&state->cache[i],
+                                               ACQUIRE);            /* H10 */
 
                 if (cache == NULL)
                     continue;
@@ -8749,7 +8778,7 @@ fph_pool_empty(fpheap_pool *pool, uint64_t deadline)
             break;
         fph_yield();
     }
-    fph_store_relaxed(&pool->ending, 0);
+    fph_store_relaxed(&pool->ending, 0);                            /* P13 */
     return -EBUSY;
 }
 
@@ -8941,6 +8970,8 @@ fpheap_provider_mmap(fpheap_provider *provider, unsigned flags)
 }
 #endif
 
+/* A1: taken is exchanged with acquire, A2: and stored with release, so that who
+ * gets the buffer next comes after who has put it back. */
 static int
 fph_buffer_get(void *ctx, size_t bytes, size_t align, int node,
                fpheap_region *region)
@@ -8948,7 +8979,7 @@ fph_buffer_get(void *ctx, size_t bytes, size_t align, int node,
     fpheap_buffer *buffer = (fpheap_buffer *)ctx;
 
     (void)align, (void)node;
-    if (buffer->bytes < bytes || FPH_EXCHANGE(&buffer->taken, 1u) != 0)
+    if (buffer->bytes < bytes || FPH_EXCHANGE(&buffer->taken, 1u) != 0) /* A1 */
         return -ENOMEM;
     region->base = buffer->base;
     region->bytes = buffer->bytes;
@@ -8961,7 +8992,7 @@ fph_buffer_put(void *ctx, const fpheap_region *region)
     fpheap_buffer *buffer = (fpheap_buffer *)ctx;
 
     (void)region;
-    FPH_STORE(&buffer->taken, 0u, RELEASE);
+    FPH_STORE(&buffer->taken, 0u, RELEASE);                         /* A2 */
     return 0;
 }
 
@@ -8980,13 +9011,14 @@ fpheap_provider_buffer(fpheap_provider *provider, fpheap_buffer *buffer,
 
 /* [MISUSE] =================================================================
  *
- * What FPHEAP_CHECK adds: a mark for each object while it is live.  Who
- * allocates sets it and who frees clears it, both as the object's owner, so no
- * two threads write one at a time unless one of them is mistaken.  It is found
- * without a look at the object's memory, which may not be there: heap->known[]
- * has chunks of the heap by their numbers, of which the last found stays; it is
- * stored with release and loaded with acquire, for its base to be there.
- * Bulks go one by one, so that a bad pointer keeps no other from being freed.
+ * What FPHEAP_CHECK adds: a mark for each live object.  Who allocates sets it
+ * and who frees clears it, both as the object's owner, so two threads write one
+ * at the same time only if one of them is mistaken.  To find it nobody looks at
+ * the object's memory, which may not be there: heap->known[] leads from a
+ * chunk's number to its marks; of chunks with the same place there the last one
+ * used has it.  (K1: stored with release, K2: loaded with acquire, for
+ * life.base.)  Bulks go one by one, so that a bad pointer keeps no other from
+ * being freed.
  *
  * At level 2, with sites or for a tool all objects go the slow way.  The mark
  * of a free one says whether it is filled; the bytes behind a live one are
@@ -9003,11 +9035,11 @@ fph_known_chunk(fpheap *heap, const void *base)
     size_t      index;
     fph_region *region = fph_region_find(heap->state, base, &index);
     fph_chunk  *chunk  = region == NULL ? NULL
-                       : FPH_LOAD(&region->chunk[index], ACQUIRE);
+                       : FPH_LOAD(&region->chunk[index], ACQUIRE);  /* F17 */
 
     if (chunk != NULL)
         FPH_STORE(&heap->known[((uintptr_t)base >> FPHEAP_CHUNK_SHIFT)
-                               % FPH_KNOWN], &chunk->life, RELEASE);
+                               % FPH_KNOWN], &chunk->life, RELEASE); /* K1 */
     return chunk;
 }
 
@@ -9126,7 +9158,7 @@ fph_blame_foreign(const fpheap *heap, const void *object)
     for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
         fpheap *other = &fph_heaps[i];
 
-        if (other != heap && fph_load_acquire(&fph_handles[i]) == 1
+        if (other != heap && fph_load_acquire(&fph_handles[i]) == 1 /* H13 */
             && other->state != NULL
             && fph_known_chunk(other, base) != NULL)
             fph_text_heap(&text, " but from heap '", other);
@@ -9453,11 +9485,11 @@ fph_slab_wipe(const fph_state *state, const fph_slab *slab)
 static void
 fph_verify_slab(const fph_slab *slab)
 {
-    int64_t free  = fph_slab_free_objects(fph_load_acquire(&slab->state));
-    size_t  count = fph_info_count(fph_load_relaxed(&slab->info));
-    int64_t set   = 0;
-    int     above = 0;
-    size_t  w;
+    uint64_t state = fph_load_acquire(&slab->state);                /* B5 */
+    size_t   count = fph_info_count(fph_load_relaxed(&slab->info));
+    int64_t  set   = 0;
+    int      above = 0;
+    size_t   w;
 
     for (w = 0; w < FPH_SLAB_WORDS && w * 64 < count; w++) {
         uint64_t bits = fph_load_relaxed(&slab->bits[w]);
@@ -9465,7 +9497,7 @@ fph_verify_slab(const fph_slab *slab)
         above |= (bits & ~fph_slab_mask(count, w)) != 0;
         set += fph_popcount(bits);
     }
-    if (above || free > set)
+    if (above || fph_slab_free_objects(state) > set)
         FPHEAP_PANIC("fpheap: the record of a slab was overwritten");
 }
 
@@ -9603,7 +9635,8 @@ fph_mark_bin(const fph_state *state, unsigned number,
 static int
 fph_mark_depot(const fph_state *state, unsigned bin, int set)
 {
-    uint32_t  ref  = (uint32_t)fph_load_acquire(&state->depots[bin].full);
+    uint32_t  ref  = (uint32_t)fph_load_acquire(                    /* T3 */
+        &state->depots[bin].full);
     fph_link *link = ref == 0 ? NULL : (fph_link *)fph_meta_at(state, ref);
     size_t    left = fph_depot_count(state, bin);
 
@@ -9771,7 +9804,7 @@ fph_check_lists(const fpheap *heap)
             }
     }
     for (bin = 0; bin < heap->bins; bin++) {
-        uint32_t  ref  = (uint32_t)fph_load_acquire(
+        uint32_t  ref  = (uint32_t)fph_load_acquire(                /* T3 */
             &state->depots[bin].partial);
         fph_link *link = ref == 0 ? NULL : (fph_link *)fph_meta_at(state, ref);
 
