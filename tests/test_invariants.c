@@ -450,6 +450,22 @@ a_parked_object_that_is_none_is_found(void **state)
     }
 }
 
+/* The look that takes the marks off again finds nothing wrong there. */
+static void
+a_free_object_on_top_of_a_magazine_is_found(void **state)
+{
+    fixture  f;
+    fph_bin *bin;
+
+    (void)state;
+    set_up(&f);
+    bin = &fph_cache_mine(f.heap)->bins[fph_class_of(100)];
+    assert_true(bin->top - bin->base >= 2);
+    bin->top[-1] = free_object(&f);
+    EXPECT_FOUND(&f, "D1");
+    tear_down(&f);
+}
+
 static void
 a_depot_that_counts_wrongly_is_found(void **state)
 {
@@ -526,6 +542,7 @@ main(void)
         cmocka_unit_test(a_pool_that_counts_wrongly_is_found),
         cmocka_unit_test(bytes_that_do_not_add_up_are_found),
         cmocka_unit_test(a_parked_object_that_is_none_is_found),
+        cmocka_unit_test(a_free_object_on_top_of_a_magazine_is_found),
         cmocka_unit_test(a_depot_that_counts_wrongly_is_found),
         cmocka_unit_test(a_region_that_is_not_known_yet_is_in_nobodys_way)
     };

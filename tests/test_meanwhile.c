@@ -13,7 +13,7 @@ static void note_panic(const char *message);
 #define FPHEAP_GROWTH_WAIT_MS 10   /* that who grows second waits */
 
 /* What a process that runs out of memory hears of the C library. */
-static int   no_atfork, no_setspecific;
+static int   no_atfork, no_setspecific, keys;
 static void *use_the_heap(void *unused);
 static void  use_it_first(void);
 #define pthread_atfork(prepare, parent, child) \
@@ -21,7 +21,8 @@ static void  use_it_first(void);
 #define pthread_setspecific(key, value) \
     (no_setspecific ? ENOMEM : pthread_setspecific(key, value))
 #define pthread_key_create(key, end) \
-    (use_it_first(), pthread_key_create(key, end))
+    (keys++, use_it_first(), pthread_key_create(key, end))
+#define pthread_key_delete(key) (keys--, pthread_key_delete(key))
 
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
@@ -224,6 +225,7 @@ the_last_object_goes_to_one(void **state)
     assert_null(fpheap_pool_get(pool));
     assert_int_equal(errno, ENOSPC);
     assert_non_null(theirs);
+    assert_int_equal(heap->state->empty_slabs, 1);
     TEST_CHECK_LIVE(heap, 1);
     fpheap_pool_put(pool, theirs);
     end_pool();
@@ -309,6 +311,31 @@ two_regions_at_a_time_are_both_kept(void **state)
         fpheap_free(heap, theirs);
         end();
     }
+}
+
+static void *
+take_statistics(void *stats)
+{
+    fpheap_stats_get(heap, (fpheap_stats *)stats);
+    return NULL;
+}
+
+/* The region is counted, and not yet that there have never been more bytes. */
+static void
+a_peak_is_never_below_what_there_is(void **state)
+{
+    fpheap_stats stats;
+    void        *object;
+
+    (void)state;
+    begin();
+    meanwhile(&heap->state->peak_region_bytes, MEANWHILE_CHANGE, 0,
+              take_statistics, &stats);
+    object = fpheap_alloc(heap, LARGE);
+    assert_true(stats.region_bytes > LARGE);
+    assert_int_equal(stats.peak_region_bytes, stats.region_bytes);
+    fpheap_free(heap, object);
+    end();
 }
 
 /* It goes, and one of another length is in its record. */
@@ -594,6 +621,31 @@ a_pointer_into_a_chunk_that_closes_leads_to_nothing(void **state)
     end();
 }
 
+/* The chunk in which it begins stays open for another object. */
+static void
+a_pointer_into_a_tail_that_ends_leads_to_nothing(void **state)
+{
+    char       *object;
+    void       *neighbour;
+    fph_region *region;
+    size_t      index;
+
+    (void)state;
+    begin();
+    object = (char *)fpheap_alloc(heap, FPHEAP_CHUNK + FPHEAP_CHUNK / 2);
+    neighbour = fpheap_alloc(heap, FPH_CLASS_MAX + 1);
+    assert_true(object != NULL && neighbour != NULL);
+    assert_ptr_equal(fph_chunk_base(neighbour), fph_chunk_base(object));
+    region = fph_region_find(heap->state, object + FPHEAP_CHUNK, &index);
+    assert_int_equal(region->tail[index], 1);
+    meanwhile(&region->tail[index], MEANWHILE_LOAD, 1, free_it, object);
+    assert_null(fpheap_base_of(heap, object + FPHEAP_CHUNK));
+    assert_int_equal(region->tail[index], 0);
+    assert_ptr_equal(fpheap_base_of(heap, neighbour), neighbour);
+    fpheap_free(heap, neighbour);
+    end();
+}
+
 /* Of two threads that free it, one does. */
 static void
 a_large_object_that_is_freed_twice_at_a_time_ends_once(void **state)
@@ -766,6 +818,33 @@ a_name_that_is_half_of_one_pool_is_not_found(void **state)
     end_pool();
 }
 
+static void *
+end_the_pool(void *rc)
+{
+    *(int *)rc = fpheap_pool_destroy(pool, NULL);
+    return NULL;
+}
+
+static void
+a_name_that_is_given_up_during_the_look_is_free(void **state)
+{
+    fpheap_pool_desc desc;
+    int              rc = -1;
+
+    (void)state;
+    begin_pool(0, 0);
+    memset(&desc, 0, sizeof desc);
+    desc.name = "pool";
+    desc.size = 100;
+    meanwhile(&heap->state->pool_is[pool->number], MEANWHILE_LOAD, 1,
+              end_the_pool, &rc);
+    pool = fpheap_pool_create(heap, &desc);
+    assert_int_equal(rc, 0);
+    assert_non_null(pool);
+    assert_ptr_equal(fpheap_pool_lookup(heap, "pool"), pool);
+    end_pool();
+}
+
 /* --- the first thread of a process ---------------------------------------- */
 
 static int another_is_first;
@@ -821,7 +900,7 @@ begin_as_the_first(void)
         return 2;
     no_atfork = 0;
     another_is_first = 1;
-    if (thread_is_seated() != 1 || another_is_first)
+    if (thread_is_seated() != 1 || another_is_first || keys != 1)
         return 3;
     no_setspecific = 1;
     if (thread_is_seated() != 0)
@@ -862,6 +941,7 @@ main(void)
             a_slab_that_is_given_up_beside_a_new_one_is_counted_once),
         cmocka_unit_test(a_limit_that_is_lowered_holds_at_once),
         cmocka_unit_test(two_regions_at_a_time_are_both_kept),
+        cmocka_unit_test(a_peak_is_never_below_what_there_is),
         cmocka_unit_test(a_region_that_is_exchanged_is_not_claimed_in_part),
         cmocka_unit_test(who_has_waited_for_a_pass_looks_again),
         cmocka_unit_test(a_move_that_began_and_ended_is_noticed),
@@ -873,12 +953,14 @@ main(void)
         cmocka_unit_test(an_empty_slab_that_another_holds_stays),
         cmocka_unit_test(a_depot_that_another_empties_has_no_magazine),
         cmocka_unit_test(a_pointer_into_a_chunk_that_closes_leads_to_nothing),
+        cmocka_unit_test(a_pointer_into_a_tail_that_ends_leads_to_nothing),
         cmocka_unit_test(
             a_large_object_that_is_freed_twice_at_a_time_ends_once),
         cmocka_unit_test(a_magazine_that_is_taken_is_missed_by_nobody),
         cmocka_unit_test(a_cache_that_a_helper_makes_is_the_threads),
         cmocka_unit_test(a_seat_has_one_thread),
         cmocka_unit_test(a_name_that_is_half_of_one_pool_is_not_found),
+        cmocka_unit_test(a_name_that_is_given_up_during_the_look_is_free),
     };
 
     return cmocka_run_group_tests_name("meanwhile", tests, NULL, NULL);

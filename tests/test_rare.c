@@ -178,27 +178,29 @@ a_first_chunk_that_is_too_small_is_enomem(void **state)
     assert_int_equal(test_unmap(map, bytes), 0);
 }
 
-/* One depot too many, as many as fit alone, and one less: then there is no room
- * for the region's descriptor. */
+/* One depot too many; a line less than the stacks of the nodes need, and room for
+ * the descriptor in it; none for the descriptor. */
 static void
 each_record_that_the_first_chunk_lacks_is_enomem(void **state)
 {
     char         *map = test_map(3 * FPHEAP_CHUNK);
     fpheap        heap;
     fpheap_region raw;
+    unsigned      nodes = FPHEAP_MAX_NODES;
     unsigned      lines, i;
 
     (void)state;
     assert_non_null(map);
+    assert_true(fph_meta_units(fph_region_record_bytes(2)) < nodes);
     memset(&heap, 0, sizeof heap);
     memset(&raw, 0, sizeof raw);
     raw.base = map + (-(uintptr_t)map & FPH_CHUNK_MASK);
     raw.bytes = 2 * FPHEAP_CHUNK;
     lines = FPHEAP_CHUNK / FPH_LINE
           - (unsigned)fph_meta_units(sizeof(fph_state));
-    heap.nodes = 1;
+    heap.nodes = nodes;
     for (i = 0; i < 3; i++) {
-        heap.bins = lines + 1 - i;
+        heap.bins = i == 0 ? lines + 1 : lines - nodes + 2 - i;
         assert_int_equal(fph_state_init(&heap, &raw), -ENOMEM);
         assert_null(heap.state);
     }
@@ -417,9 +419,11 @@ functions_are_right_at_the_ends_of_their_arguments(void **state)
     fph_batch     batch = { NULL, 0, 1, 0 };
     fpheap_region raw;
     fph_class     klass;
+    char         *map = test_map(3 * FPHEAP_CHUNK);
     void         *object = heap;
 
     (void)state;
+    assert_non_null(map);
     assert_true(fph_slab_mask(64, 0) == UINT64_MAX);
     assert_int_equal(fph_slab_mask(64, 1), 0);
     assert_int_equal(fph_slab_mask(65, 1), 1);
@@ -427,9 +431,11 @@ functions_are_right_at_the_ends_of_their_arguments(void **state)
     assert_int_equal(fph_run_find(UINT64_MAX, 1, 32), 32);
     assert_int_equal(fph_quota_take(NULL, 5), 5);
     memset(&raw, 0, sizeof raw);
-    raw.base = &raw;
-    raw.bytes = sizeof raw;
+    raw.base = map + 64;
+    raw.bytes = 2 * FPHEAP_CHUNK - 64
+              - ((uintptr_t)raw.base & FPH_CHUNK_MASK);
     assert_int_equal(fph_raw_error(heap, &raw, 0), -EFAULT);
+    assert_int_equal(test_unmap(map, 3 * FPHEAP_CHUNK), 0);
     memset(&klass, 0, sizeof klass);
     klass.size = 100;
     klass.skip = 2 * FPHEAP_PAGE;
