@@ -6,6 +6,7 @@ T            ?=
 SOAK         ?= 100
 SEED         ?= 1
 B            ?= build
+CMOCKA       ?= tests/filter.c -lcmocka
 
 WARNINGS = -Wall -Wextra -Wundef -Wstrict-prototypes
 COMPILE  = $(CC) -std=gnu11 $(CPPFLAGS) $(CFLAGS) $(WARNINGS)
@@ -94,9 +95,21 @@ asan: ## the tests under AddressSanitizer
 	@$(MAKE) --no-print-directory B=build/asan sanitized \
 	    CFLAGS='-O1 -g -fsanitize=address -fno-omit-frame-pointer'
 
-ubsan: ## the tests under UndefinedBehaviorSanitizer
+ubsan: ## the tests under UndefinedBehaviorSanitizer; unsigned overflows, 64 and 32 bits
 	@$(MAKE) --no-print-directory B=build/ubsan sanitized \
 	    CFLAGS='-O1 -g -fsanitize=undefined -fno-sanitize-recover=all'
+	@$(MAKE) --no-print-directory B=build/unsigned sanitized CC=clang \
+	    $(UNSIGNED)
+	@$(MAKE) --no-print-directory B=build/unsigned32 sanitized \
+	    CC='clang --target=i686-linux-gnu' $(UNSIGNED) \
+	    LDFLAGS='-Wl,-rpath,$(LIB32),--dynamic-linker=$(LIB32)/ld-linux.so.2'
+
+# Clang's check, but for tests/wraps.txt.
+UNSIGNED  = WHICH='tests/test_*.c' CMOCKA=-Itests/stand_in \
+    CFLAGS='-O1 -g -fsanitize=undefined,unsigned-integer-overflow \
+        -fno-sanitize-recover=all -fsanitize-ignorelist=tests/wraps.txt'
+LIB32     = $(patsubst %/,%,$(dir $(realpath $(shell \
+                i686-linux-gnu-gcc -print-file-name=ld-linux.so.2))))
 
 WHICH     = tests/test_*.c tests/stress_*.c
 SANITIZED = $(patsubst tests/%.c,$(B)/%,$(wildcard $(WHICH)))
@@ -152,8 +165,9 @@ $(DPDK): $(B)/%: examples/dpdk/%.c examples/dpdk/*.h fpheap.h | $(B)
 $(B)/librte_%.so: examples/dpdk/%.c examples/dpdk/*.h fpheap.h | $(B)
 	$(COMPILE_DPDK) -fPIC -shared $< -o $@ $(LDFLAGS) $(LIBS_DPDK) -pthread
 
-$(PROGRAMS): $(B)/%: tests/%.c tests/filter.c fpheap.h $(wildcard tests/*.h) | $(B)
-	$(COMPILE) -I. $< tests/filter.c -o $@ $(LDFLAGS) -lcmocka -pthread
+$(PROGRAMS): $(B)/%: tests/%.c tests/filter.c tests/wraps.txt fpheap.h \
+        $(wildcard tests/*.h) | $(B)
+	$(COMPILE) -I. $< -o $@ $(LDFLAGS) $(CMOCKA) -pthread
 
 $(FUZZERS): $(B)/%: tests/%.c tests/fuzz_util.h fpheap.h | $(B)
 	clang -std=gnu11 -O1 -g -I. -fsanitize=fuzzer,address,undefined \
