@@ -50,6 +50,8 @@ MUTANT = os.path.join(WHERE, HEADER)
 CHOOSES = os.path.join(WHERE, "choose")
 MET = os.path.join(WHERE, "met")
 PASSED = (0, 77)
+CHECK_2 = "-DFPHEAP_CHECK=2"
+MISTAKES = ("free", "large", "scratch", "behind", "shrunk")     # of tools.c
 SETTINGS = {"SCHEDULE_SECONDS": "1"}
 
 # What chooses: in front of the header's first #include, and linked to each
@@ -382,6 +384,9 @@ class Program:
                          "-w", "-O1", "-I" + WHERE, *flags]
         self.more = ["tests/filter.c", "-lcmocka", "-pthread"]
         self.inputs = []
+        if name.startswith("tools"):
+            self.more = ["-pthread"]
+            self.inputs = ["right", *MISTAKES[:5 if CHECK_2 in flags else 3]]
         if name.startswith("fuzz_"):
             self.more = ["-pthread"]
             target = name[5:].split("+")[0]
@@ -427,12 +432,14 @@ class Case:
         self.settings = dict(os.environ, FPHEAP_CASES="=" + name if name else "",
                              **SETTINGS)
         self.name = f"{program.name}: {name or os.path.basename(argument)}"
+        self.mistake = argument in MISTAKES
         self.seconds, self.cpu = 0.0, 0.0
         self.met = set()
 
     def passes(self, number, limit=600, cpu=600):
-        return run(self.command, limit, cpu,
-                   dict(self.settings, MUTANT=str(number)))[0] in PASSED
+        status = run(self.command, limit, cpu,
+                     dict(self.settings, MUTANT=str(number)))[0]
+        return status == 1 if self.mistake else status in PASSED
 
     def begin(self, numbers):
         """See how long it takes, and which mutants it meets; whether it
@@ -458,6 +465,7 @@ class Case:
 
 
 TSAN = ["-fsanitize=thread"]
+ASAN = ["-fsanitize=address", "-DFPHEAP_IMPLEMENTATION=", "-include", MUTANT]
 UBSAN = ["-fsanitize=undefined", "-fno-sanitize-recover=all"]
 PROGRAMS = [
     Program("test_bulk"), Program("test_regressions"), Program("test_misuse"),
@@ -472,6 +480,7 @@ PROGRAMS = [
     Program("test_schedules"), Program("stress_regressions"),
     Program("test_rare+ubsan", *UBSAN), Program("test_headers+ubsan", *UBSAN),
     Program("test_pools+ubsan", *UBSAN), Program("test_check2+ubsan", *UBSAN),
+    Program("tools+asan", *ASAN), Program("tools+check", *ASAN, CHECK_2),
     Program("stress_owner+tsan", *TSAN, kinds=["order"], cases="trim"),
     Program("stress_pools+tsan", *TSAN, kinds=["order"], cases="one_name"),
 ]

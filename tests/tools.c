@@ -1,7 +1,7 @@
 /* tools.c - what a tool is told of the heap, in a buffer: tools.sh builds it for
  * each tool and looks at what the tool says.
  *
- *     tools right|free|large|scratch|behind
+ *     tools right|free|large|scratch|behind|shrunk
  *
  * "right" does nothing that a tool may object to; each other word is a mistake,
  * after which the program reads a byte that is not its own.
@@ -49,9 +49,11 @@ right(fpheap *heap)
         }
         for (i = 0; i < 300; i++)
             fpheap_free(heap, many[i]);
-        object = (char *)fpheap_alloc(heap, 600000 + round * 70000);
-        memset(object, 1, 600000);
-        fpheap_free(heap, object);
+        for (i = 0; i < 2; i++) {              /* the second time parked */
+            object = (char *)fpheap_alloc(heap, 600000 + round * 70000);
+            memset(object, 1, 600000);
+            fpheap_free(heap, object);
+        }
         fpheap_trim(heap);
         if (fpheap_reserve(heap, 3 << 20, 0) != 0)
             exit(3);
@@ -79,6 +81,8 @@ wrong(fpheap *heap, const char *what)
     memset(object, 1, size);
     if (strcmp(what, "behind") == 0)
         return object + size;
+    if (strcmp(what, "shrunk") == 0)
+        return (char *)fpheap_realloc(heap, object, size - 2) + size - 1;
     if (strcmp(what, "scratch") == 0) {
         object = (char *)fpheap_pool_get(pool);
         memset(object, 1, 200);

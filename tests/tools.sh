@@ -3,7 +3,8 @@
 # heap are live, and object to nothing else
 #
 # A use after free of a small and of a large object and of one of a scratch pool, in
-# a buffer of the program's own; with FPHEAP_CHECK 2 also a byte behind an object.
+# a buffer of the program's own; with FPHEAP_CHECK 2 also a byte behind an object, and
+# behind one that was resized in place.
 # FULL=1: with FPHEAP_TOOL=0 AddressSanitizer knows nothing, so what it says is what
 # it was told.
 . "$(dirname "$0")/lib.sh"
@@ -46,7 +47,7 @@ fi
 if built MemorySanitizer clang -fsanitize=memory; then
     knows MemorySanitizer use-of-uninitialized-value "$program"
 fi
-mistakes="free large scratch behind"
+mistakes="free large scratch behind shrunk"
 if ! have valgrind || [ ! -e /usr/include/valgrind/memcheck.h ]; then
     skip Valgrind "not installed"
 elif built Valgrind "$CC" -DFPHEAP_TOOL=3 -DFPHEAP_CHECK=2; then
