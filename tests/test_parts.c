@@ -493,6 +493,93 @@ memory_for_records_grows_with_them(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* A region of 128 chunks, all maps of which are zero. */
+static fph_region *
+bare_region(fpheap *heap)
+{
+    void       *large = fpheap_alloc(heap, 100 * FPHEAP_CHUNK);
+    fph_region *region;
+    size_t      index;
+
+    assert_non_null(large);
+    region = fph_region_find(heap->state, large, &index);
+    assert_int_equal(region->capacity, 128);
+    fpheap_free(heap, large);
+    memset((void *)region->fresh, 0, 2 * sizeof(fph_word));
+    for (index = 0; index < FPH_FITS; index++)
+        memset((void *)region->fit[index], 0, 2 * sizeof(fph_word));
+    return region;
+}
+
+static int
+only_bit(const fph_word *map, size_t bit)
+{
+    return map[0] == (bit < 64 ? (uint64_t)1 << bit : 0)
+        && map[1] == (bit < 64 ? 0 : (uint64_t)1 << (bit - 64));
+}
+
+static void
+the_bits_of_a_chunk_are_its_own(void **state)
+{
+    fpheap     *heap = test_heap_over(&provider);
+    fph_region *region = bare_region(heap);
+    size_t      i;
+    unsigned    k;
+
+    (void)state;
+    for (i = 0; i < 128; i++) {
+        fph_fit_raise(region, i, FPH_ALL_PAGES);
+        for (k = 0; k < FPH_FITS; k++) {
+            assert_true(only_bit(region->fit[k], i));
+            region->fit[k][0] = region->fit[k][1] = ~(uint64_t)0;
+        }
+        for (k = 0; k < FPH_FITS; k++) {   /* it has no free page */
+            fph_fit_lower(region, i, k);
+            region->fit[k][0] = ~region->fit[k][0];
+            region->fit[k][1] = ~region->fit[k][1];
+            assert_true(only_bit(region->fit[k], i));
+            region->fit[k][i / 64] = 0;
+        }
+        fph_fit_renew(region, i, FPH_ALL_PAGES);
+        for (k = 0; k < FPH_FITS; k++) {
+            assert_true(only_bit(region->fit[k], i));
+            region->fit[k][i / 64] = 0;
+        }
+        fph_fresh_give(region, i, 1);
+        assert_true(only_bit(region->fresh, i));
+        assert_int_equal(fph_fresh_claim(region, 1), i);
+        assert_int_equal(region->fresh[0] + region->fresh[1], 0);
+    }
+    fph_fresh_give(region, 0, region->chunks);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* All of them, or none. */
+static void
+chunks_in_a_row_are_claimed_as_one(void **state)
+{
+    fpheap     *heap = test_heap_over(&provider);
+    fph_region *region = bare_region(heap);
+    size_t      first, n;
+
+    (void)state;
+    for (first = 0; first < 100; first += 7) {
+        for (n = 1; first + n < 104; n += 5) {
+            fph_fresh_give(region, first, n);
+            assert_int_equal(fph_popcount(region->fresh[0])
+                             + fph_popcount(region->fresh[1]), n);
+            assert_int_equal(fph_fresh_claim(region, n + 1), (size_t)-1);
+            assert_int_equal(fph_fresh_take(region, first, n + 1), 0);
+            assert_int_equal(fph_popcount(region->fresh[0])
+                             + fph_popcount(region->fresh[1]), n);
+            assert_int_equal(fph_fresh_claim(region, n), first);
+            assert_int_equal(region->fresh[0] + region->fresh[1], 0);
+        }
+    }
+    fph_fresh_give(region, 0, region->chunks);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* --- growth, with others -------------------------------------------------- */
 
 static void
@@ -1725,6 +1812,8 @@ main(void)
         cmocka_unit_test(
             a_look_for_fresh_chunks_begins_where_the_last_found_none),
         cmocka_unit_test(nobody_looks_behind_the_last_region_and_cache),
+        cmocka_unit_test(the_bits_of_a_chunk_are_its_own),
+        cmocka_unit_test(chunks_in_a_row_are_claimed_as_one),
         cmocka_unit_test(the_longest_name_leaves_the_other_heaps_alone)
     };
 
