@@ -51,7 +51,7 @@ CHOOSES = os.path.join(WHERE, "choose")
 MET = os.path.join(WHERE, "met")
 PASSED = (0, 77)
 CHECK_2 = "-DFPHEAP_CHECK=2"
-MISTAKES = ("free", "large", "scratch", "behind", "shrunk")     # of tools.c
+MISTAKES = ("free", "large", "scratch", "behind", "shrunk", "beside")
 SETTINGS = {"SCHEDULE_SECONDS": "1"}
 
 # What chooses: in front of the header's first #include, and linked to each
@@ -386,7 +386,7 @@ class Program:
         self.inputs = []
         if name.startswith("tools"):
             self.more = ["-pthread"]
-            self.inputs = ["right", *MISTAKES[:5 if CHECK_2 in flags else 3]]
+            self.inputs = ["right", *MISTAKES[:6 if CHECK_2 in flags else 3]]
         if name.startswith("fuzz_"):
             self.more = ["-pthread"]
             target = name[5:].split("+")[0]

@@ -168,6 +168,9 @@ a_slab_that_is_listed_wrongly_is_found(void **state)
     BREAKS(&f, text, slab->info, slab->info + (1 << 8));
     BREAKS(&f, text, slab->state, slab->state & ~(uint64_t)1);
     BREAKS(&f, text, slab->link.next, slab->link.self);
+    /* One more than those of open chunks. */
+    BREAKS(&f, "a listed slab is in no stack",
+           slab->chunk->region->chunk[slab->chunk->index], NULL);
     /* Taken out, as by a thread that has it in its hands. */
     assert_ptr_equal(fph_stack_pop(f.heap->state, stack), &slab->link);
     EXPECT_FOUND(&f, "a listed slab is in no stack");

@@ -23,6 +23,7 @@ static int note_yield(void);
 #define madvise       note_madvise
 #define FPHEAP_CHUNK_SHIFT    16
 #define FPHEAP_GROWTH_WAIT_MS 10
+#define FPHEAP_MAX_NODES      2
 #define FPHEAP_MAX_THREADS    61   /* that do not fill the state's last line */
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
@@ -38,6 +39,8 @@ static int note_yield(void);
 #define STEP_NS 1000000u       /* that each yield takes */
 
 static test_provider provider, other_provider;
+
+static unsigned destructed;    /* objects */
 
 /* --- time ----------------------------------------------------------------- */
 
@@ -1181,6 +1184,45 @@ a_heap_that_another_thread_destroys_leaves_no_cache(void **state)
     TEST_DESTROY_OVER(again, &other_provider);
 }
 
+static void
+a_sized_free_goes_to_the_objects_own_node(void **state)
+{
+    const unsigned bin = FPH_CLASSES + fph_class_of(100);
+    fpheap_config  config;
+    fpheap        *heap;
+    void          *object;
+
+    (void)state;
+    memset(&config, 0, sizeof config);
+    config.nodes = 2;
+    heap = fpheap_create("two", &config);
+    assert_non_null(heap);
+    object = fpheap_alloc_on(heap, 100, 1);
+    fpheap_flush(heap);
+    fpheap_free_sized(heap, object, 100);
+    assert_ptr_equal(fph_cache_mine(heap)->bins[bin].next, object);
+    TEST_DESTROY(heap);
+}
+
+static void
+an_aligned_object_of_no_bytes_is_a_small_one(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    size_t  align;
+
+    (void)state;
+    for (align = 1; align <= FPHEAP_PAGE; align *= 2) {
+        void *object = fpheap_aligned_alloc(heap, align, 0);
+
+        assert_non_null(object);
+        assert_int_equal((uintptr_t)object % align, 0);
+        assert_int_equal(fpheap_usable_size(heap, object),
+                         align < 16 ? 16 : align);
+        fpheap_free(heap, object);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* --- large objects -------------------------------------------------------- */
 
 static void
@@ -1550,11 +1592,41 @@ a_pool_that_ends_waits_for_who_moves_its_objects(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+static void
+look_for_it(void *heap, void *object)
+{
+    (void)object;
+    errno = 0;
+    assert_null(fpheap_pool_lookup((fpheap *)heap, "ending"));
+    assert_int_equal(errno, ENOENT);
+    destructed++;
+}
+
+static void
+a_pool_that_ends_is_not_found(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool_desc desc;
+    fpheap_pool     *pool;
+
+    (void)state;
+    memset(&desc, 0, sizeof desc);
+    desc.name = "ending";
+    desc.size = 3000;
+    desc.destruct = look_for_it;
+    desc.arg = heap;
+    pool = fpheap_pool_create(heap, &desc);
+    fpheap_pool_put(pool, fpheap_pool_get(pool));
+    assert_ptr_equal(fpheap_pool_lookup(heap, "ending"), pool);
+    destructed = 0;
+    assert_int_equal(fpheap_pool_destroy(pool, NULL), 0);
+    assert_true(destructed > 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* --- what trims and reserves leave ---------------------------------------- */
 
 /* A destructor that trims meets its own pass. */
-static unsigned destructed;
-
 static void
 trim_inside(void *heap, void *object)
 {
@@ -1814,6 +1886,9 @@ main(void)
         cmocka_unit_test(nobody_looks_behind_the_last_region_and_cache),
         cmocka_unit_test(the_bits_of_a_chunk_are_its_own),
         cmocka_unit_test(chunks_in_a_row_are_claimed_as_one),
+        cmocka_unit_test(a_pool_that_ends_is_not_found),
+        cmocka_unit_test(a_sized_free_goes_to_the_objects_own_node),
+        cmocka_unit_test(an_aligned_object_of_no_bytes_is_a_small_one),
         cmocka_unit_test(the_longest_name_leaves_the_other_heaps_alone)
     };
 

@@ -94,11 +94,13 @@ static void
 expect_no_region(fpheap *heap)
 {
     unsigned held = provider.held;
+    uint64_t charged = heap->state->charged;
 
     errno = 0;
     assert_null(fpheap_alloc(heap, 30 * FPHEAP_CHUNK));
     assert_int_equal(errno, ENOMEM);
     assert_int_equal(provider.held, held);
+    assert_true(heap->state->charged == charged);
     TEST_CHECK_LIVE(heap, 0);
 }
 

@@ -1,7 +1,7 @@
 /* tools.c - what a tool is told of the heap, in a buffer: tools.sh builds it for
  * each tool and looks at what the tool says.
  *
- *     tools right|free|large|scratch|behind|shrunk
+ *     tools right|free|large|scratch|behind|shrunk|beside
  *
  * "right" does nothing that a tool may object to; each other word is a mistake,
  * after which the program reads a byte that is not its own.
@@ -69,6 +69,26 @@ right(fpheap *heap)
     memset(memory, 0, sizeof memory);
 }
 
+/* A byte of an object that is free, behind one that was resized in place. */
+static char *
+beside(fpheap *heap)
+{
+    char *two[2];
+
+    if (fpheap_alloc_bulk(heap, 100, (void **)two, 2) != 0)
+        exit(6);
+    if (two[1] < two[0]) {
+        char *first = two[1];
+
+        two[1] = two[0];
+        two[0] = first;
+    }
+    fpheap_free(heap, two[1]);
+    if (two[0] != fpheap_realloc(heap, two[0], 98))
+        exit(7);
+    return two[1] + 5;
+}
+
 /* An object and a mistake with it.  Returns where a byte is that may not be
  * read. */
 static char *
@@ -81,6 +101,8 @@ wrong(fpheap *heap, const char *what)
     memset(object, 1, size);
     if (strcmp(what, "behind") == 0)
         return object + size;
+    if (strcmp(what, "beside") == 0)
+        return beside(heap);
     if (strcmp(what, "shrunk") == 0)
         return (char *)fpheap_realloc(heap, object, size - 2) + size - 1;
     if (strcmp(what, "scratch") == 0) {

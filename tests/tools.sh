@@ -47,7 +47,7 @@ fi
 if built MemorySanitizer clang -fsanitize=memory; then
     knows MemorySanitizer use-of-uninitialized-value "$program"
 fi
-mistakes="free large scratch behind shrunk"
+mistakes="free large scratch behind shrunk beside"
 if ! have valgrind || [ ! -e /usr/include/valgrind/memcheck.h ]; then
     skip Valgrind "not installed"
 elif built Valgrind "$CC" -DFPHEAP_TOOL=3 -DFPHEAP_CHECK=2; then
