@@ -171,8 +171,8 @@
 #endif
 
 /* FPHEAP_CHUNK_SHIFT (LAYOUT) - log2 of the bytes in a chunk.  16..24, default
- * 21: 2 MiB, a hugepage.  Regions are used where aligned to it.  Less suits
- * small static buffers; more lets larger objects share chunks. */
+ * 21: 2 MiB, a hugepage.  Of a region only the parts aligned to it are used.
+ * Less suits small static buffers; more lets larger objects share chunks. */
 #ifndef FPHEAP_CHUNK_SHIFT
 #  define FPHEAP_CHUNK_SHIFT 21
 #endif
@@ -252,10 +252,11 @@
 chunk's bytes"
 #endif
 
-/* FPHEAP_MAX_POOLS (LAYOUT) - pools per heap at one time.  1..512, default 128,
- * 16 with small chunks; FPHEAP_MAX_NODES times it, and the heap's own sizes, is
- * at most 16384.  Price: 40 bytes each in every cache, 64 in the heap, both per
- * node of its configuration. */
+/* FPHEAP_MAX_POOLS (LAYOUT) - pools per heap at one time.  1..512, fewer with a
+ * chunk of 64 KiB; default 128, 16 with small chunks.  Together with the heap's
+ * own classes, times FPHEAP_MAX_NODES, at most 16384.  Price: 41 bytes each in
+ * every cache, and 64 in the heap, both per node of its configuration, and 40
+ * more in the heap. */
 #ifndef FPHEAP_MAX_POOLS
 #  if FPHEAP_CHUNK_SHIFT >= 21
 #    define FPHEAP_MAX_POOLS 128
@@ -344,20 +345,22 @@ chunk's bytes"
 #  error "fpheap: FPHEAP_TAGS must be in 1..256"
 #endif
 
-/* FPHEAP_CHECK - LAYOUT.  1: each free verifies that the object is live, starts
+/* FPHEAP_CHECK (LAYOUT) - 1: each free verifies that the object is live, starts
  * where the pointer says, and is of this heap, size, and pool; what is not ends
  * in FPHEAP_PANIC with a message that names it.  So does a call for a heap that
- * is NULL or destroyed, and a slow one for a copy.  Takes a byte for each 16 of
- * memory and some nanoseconds per call.  Default 0.
+ * is NULL or destroyed, and a slow one for a copy.  Default 0.  Price: a byte
+ * for each 16 of memory (two with more than 253 classes, pools included), 32
+ * KiB for each of FPHEAP_MAX_HEAPS, and some nanoseconds per call.
  *
- * 2: also writes where no object is.  The bytes behind those asked for are
- * filled, and verified by the free; so are all bytes of a free object, by who
- * allocates it next.  (Not above 8 pages, and of a pool only with
- * FPHEAP_SCRATCH, as it keeps contents.)  So that there is a byte behind, an
- * object that would fill its class is of a larger one, with its alignment, and
- * a pool's takes more; fpheap_usable_size is what was asked for.  Only one of
- * whole pages, above 8 or in a pool, may have none.  Slow operations verify
- * what they leave, and fpheap_destroy all.  Takes 5 bytes for each 16, and the
+ * 2: also finds writes where no object is.  The bytes behind those asked for
+ * are filled, and verified when the object is freed; the bytes of a free object
+ * are filled, and verified when it is handed out again.  (Not above 8 pages,
+ * and in pools only with FPHEAP_SCRATCH, as others keep their contents.)  Each
+ * object has at least one byte behind it, so one that would fill its class gets
+ * a larger class of its alignment, a pool's objects are larger, and
+ * fpheap_usable_size is what was asked for; only an object of whole pages,
+ * above 8 or in a pool, may have none.  Slow operations verify the records that
+ * they leave, and fpheap_destroy all.  Price: 4 more bytes for each 16, and the
  * time to write each object. */
 #ifndef FPHEAP_CHECK
 #  define FPHEAP_CHECK 0
@@ -370,8 +373,8 @@ chunk's bytes"
  * and line.  The messages of FPHEAP_CHECK, which this needs, say so, and
  * fpheap_dump and an fpheap_destroy that finds live objects list them by these
  * sites, most bytes first.  The functions that allocate are macros of the same
- * names then.  Default 0.  Price: 2 bytes for each 16 of memory, and slow
- * calls. */
+ * names then.  Default 0.  Price: 2 bytes for each 16 of memory, 24 KiB for
+ * each of FPHEAP_MAX_HEAPS, and slow calls. */
 #ifndef FPHEAP_SITES
 #  define FPHEAP_SITES 0
 #endif
@@ -411,10 +414,15 @@ chunk's bytes"
 /* FPHEAP_PANIC(message) - what to do about misuse that was found; default: the
  * message to standard error, then abort(); with FPHEAP_NO_OS a trap.  If it
  * returns, an object that may not be freed is left as it is, and the call goes
- * on. */
+ * on.
+ *
+ * Both are for the file that has FPHEAP_IMPLEMENTATION.  Any thread may get
+ * there, in the middle of any call, and must not use the heap in them. */
 
-/* FPHEAP_STATIC makes every function private to its file; FPHEAP_API decorates
- * the public ones otherwise, for instance with a visibility attribute. */
+/* FPHEAP_STATIC makes every function private to its file, which then needs
+ * FPHEAP_IMPLEMENTATION as well; heaps made there are for that file alone.
+ * FPHEAP_API decorates the public functions otherwise, for instance with a
+ * visibility attribute. */
 #ifdef FPHEAP_STATIC
 #  ifdef FPHEAP_API
 #    error "fpheap: FPHEAP_STATIC and FPHEAP_API exclude each other"
@@ -509,16 +517,18 @@ typedef struct fpheap_region {
 /* The application's callbacks.  They may be called by several threads at once,
  * and may use the heap they serve as long as that needs no new memory. */
 typedef struct fpheap_provider {
-    /* Fill in *region with at least `bytes` of readable and writable memory on
-     * `node`, aligned to `align` where that is possible.  A region that is not
-     * aligned is used where it is; if nothing useful remains it is handed back
-     * and the heap asks once more for FPHEAP_CHUNK bytes extra.
+    /* Fill in *region, which is all zero, with at least `bytes` (a multiple of
+     * FPHEAP_CHUNK) of readable and writable memory on `node` (0 .. nodes - 1),
+     * aligned to `align` (FPHEAP_CHUNK) where that is possible.  A region that
+     * is not aligned is used where it is; if nothing useful remains it is
+     * handed back and the heap asks once more for FPHEAP_CHUNK bytes extra.
      * Returns 0, or a negative errno. */
     int (*get)(void *ctx, size_t bytes, size_t align, int node,
                fpheap_region *region);
 
-    /* Take a region back.  NULL if that cannot be done.  Returns 0, or a
-     * negative errno, and then the heap keeps using the region. */
+    /* Take a region back.  NULL: it stays with the heap, and is forgotten when
+     * the heap ends.  Returns 0, or a negative errno, and then the heap keeps
+     * using the region. */
     int (*put)(void *ctx, const fpheap_region *region);
 
     /* The IOVA of the chunk at `chunk`; asked when the heap begins to use it.
@@ -546,8 +556,8 @@ typedef struct fpheap_config {
                                           two chunks at least; 0: none; see
                                           fpheap_set_limit */
     /* The calling thread's node, 0 .. nodes - 1; anything else means 0.  Asked
-     * when a thread makes its cache, and at each miss of one that has none.
-     * NULL: 0, or libnuma's answer. */
+     * when a thread makes its cache, and at each miss of one that has none.  It
+     * may use the heap.  NULL: 0, or libnuma's answer. */
     int  (*thread_node)(void *ctx);
     void  *thread_node_ctx;
 } fpheap_config;
@@ -738,8 +748,9 @@ typedef struct fph_tally {
  * One bin of one cache.  The loaded magazine's slots lie between base and
  * limit; those below top hold objects, and next is the top one once more:
  *
- *               base                    top                   limit
- *     | NULL |   | obj | obj | ... | next |     |     ...     |  |
+ *              base                      top                 limit
+ *              v                         v                   v
+ *     | NULL | obj | obj | ... | next |       |     ...     |
  *
  * Only next and top change on a hit.  An allocation returns next, which it has
  * at once, and loads its successor meanwhile; below the first slot lies a NULL,
@@ -800,7 +811,7 @@ typedef struct fph_site_tally {
 
 #  define FPH_SITE_MAX 1024    /* the first one is for all that are too many */
 
-#  define FPH_KNOWN 4096
+#  define FPH_KNOWN 4096        /* places of chunks whose marks a look finds */
 #endif
 
 /* The handle of a heap in this process. */
@@ -830,8 +841,9 @@ struct fpheap {
  * the next pool of that number. */
 struct fpheap_pool {
     /* read by the inline fast path */
-    size_t   entry;            /* byte offset, in fph_table, of the bins that */
-    size_t   offset;           /* counts from: bytes to the bin of its class */
+    size_t   entry;            /* bytes into fph_table, to the address of the
+                                  bins that offset counts from */
+    size_t   offset;           /* bytes from there to the bin of its class */
     unsigned one_bin;          /* an object goes back to the bin at offset */
     unsigned tag;
     unsigned destructor;
@@ -864,8 +876,7 @@ struct fpheap_cache {
     fph_bin *local;            /* bins + node * FPH_CLASSES */
     int      node;
     unsigned owned;            /* 1 while a thread has it */
-    unsigned pinned;           /* by fpheap_destroy, which has the seat
-                                  pinned */
+    unsigned pinned;           /* fpheap_destroy has pinned its seat */
     uint64_t reclaims;         /* passes that it has followed, RECLAIM */
     fph_slab *large;           /* of the large object parked here; or NULL */
     fph_magazine **spare;      /* per bin, behind bins; NULL: none */
@@ -1279,12 +1290,16 @@ typedef struct fpheap_tag_stats {
     size_t bytes;              /* requested */
 } fpheap_tag_stats;
 
-/* What a destructor did with its object. */
+/* What becomes of an object after its destructor. */
 typedef enum fpheap_fate {
-    FPHEAP_RELEASE,            /* nothing: the heap frees it */
-    FPHEAP_KEPT                /* it has it again, live, with one reference */
+    FPHEAP_RELEASE,            /* the heap frees it */
+    FPHEAP_KEPT                /* the destructor has kept it, live, with one
+                                  reference */
 } fpheap_fate;
 
+/* Called when the last reference to an object goes, by the thread that drops
+ * it, with the arg of its registration.  It has that reference, and may use the
+ * heap. */
 typedef fpheap_fate (*fpheap_destructor)(void *arg, void *object);
 
 /*
@@ -1324,11 +1339,13 @@ FPHEAP_API int fpheap_destructor_register(fpheap_destructor destructor,
  * number  from fpheap_destructor_register, or 0: none
  *
  * Returns  0, or -EINVAL: no such destructor.
+ * Threads  Any.  Blocks: never.
  */
 FPHEAP_API int fpheap_set_destructor(void *object, unsigned number);
 
-/* Of a live object: the bytes asked for, its tag, and 8 bits that are the
- * application's, 0 at first. */
+/* Of a live object: the bytes asked for, its tag, and flags that are the
+ * application's, 0 .. 255, 0 at first.  Threads: who has a reference;
+ * fpheap_set_flags beside no other use of the flags.  Blocks: never. */
 FPHEAP_API size_t   fpheap_requested(const void *object);
 FPHEAP_API unsigned fpheap_tag(const void *object);
 FPHEAP_API unsigned fpheap_flags(const void *object);
@@ -1359,8 +1376,9 @@ FPH_INLINE void fpheap_ref(void *object);
  */
 FPH_INLINE void fpheap_unref(fpheap *heap, void *object);
 
-/* How many references there are: 1 means that the caller's is the only one, and
- * that what the others did is seen; more may be over at once. */
+/* How many references there are.  1: the caller's is the only one, and what
+ * others did before they dropped theirs is seen.  A larger number may be out of
+ * date at once.  Threads: who has one.  Blocks: never. */
 FPH_INLINE unsigned fpheap_refs(const void *object);
 #endif
 
@@ -1479,7 +1497,9 @@ FPHEAP_API const char *fpheap_check(fpheap *heap);
 /*
  * fpheap_dump - print the statistics for people to read
  *
- * Threads  As fpheap_stats_get.  Blocks: in stdio.
+ * out     written to, not closed
+ *
+ * Threads  Any.  Blocks: in stdio.  Cost: that of fpheap_stats_get, twice.
  */
 FPHEAP_API void fpheap_dump(fpheap *heap, FILE *out);
 #endif
@@ -1488,6 +1508,7 @@ FPHEAP_API void fpheap_dump(fpheap *heap, FILE *out);
  * fpheap_config_string - the settings that the implementation was built with
  *
  * Returns  a constant like "FPHEAP_CHUNK_SHIFT=21 pages=32 ..."
+ * Threads  Any.  Blocks: never.
  */
 FPHEAP_API const char *fpheap_config_string(void);
 
@@ -1509,11 +1530,13 @@ FPHEAP_API const char *fpheap_config_string(void);
  * free the kernel ends the child.
  *
  * Returns  0, or -EINVAL: unknown flags.
+ * Threads  Any.  Blocks: never.
  */
 FPHEAP_API int fpheap_provider_mmap(fpheap_provider *provider, unsigned flags);
 #endif
 
-/* A buffer of the application's, handed out once and as a whole. */
+/* A buffer of the application's, handed out as a whole, to one heap at a
+ * time. */
 typedef struct fpheap_buffer {
     void    *base;
     size_t   bytes;
@@ -1527,6 +1550,8 @@ typedef struct fpheap_buffer {
  * buffer    written; must live as long as the heap
  * base      any memory; the aligned chunks inside are used: at least two
  * bytes     its length
+ *
+ * Threads  Any.  Blocks: never.
  */
 FPHEAP_API void fpheap_provider_buffer(fpheap_provider *provider,
                                        fpheap_buffer *buffer, void *base,
@@ -1590,9 +1615,9 @@ FPHEAP_API void  fph_live_begin_slow(fpheap *heap, void *object, size_t size,
 FPHEAP_API int   fph_live_end_slow(fpheap *heap, void *object, unsigned klass);
 #endif
 
-/* Bytes with those behind them.  A size that fills its class is that of another
- * one once its lowest bit is added, and aligned to more; any other stays in its
- * class. */
+/* Bytes asked for and those behind them.  A size that fills its class gets to a
+ * larger one, of at least its alignment, when its lowest bit is added; any
+ * other stays in its class. */
 #if FPHEAP_CHECK > 1
 #  define FPH_TAILED(bytes) ((bytes) + ((bytes) & (~(bytes) + 1)))
 #else
@@ -1789,6 +1814,7 @@ fph_heads_begin(fph_bin *bins, void *const *objects, unsigned n, size_t size,
     fph_tally_add(bins, tag, n, n * size);
 }
 
+/* Undo fph_heads_close of n objects. */
 FPH_INLINE void
 fph_heads_reopen(void *const *objects, unsigned n)
 {
@@ -1834,6 +1860,7 @@ fph_heads_end(fph_bin *bins, void *const *objects, unsigned n)
         fph_tally_add(bins, tag, (size_t)first - i, (size_t)0 - bytes);
     }
 }
+
 /* Whether a live object has other references. */
 FPH_INLINE int
 fph_head_is_shared(const void *object)
@@ -1982,7 +2009,7 @@ fph_free_many(fph_bin *bins, fph_bin *bin, void *const *objects, unsigned n)
     return 1;
 }
 
-/* A place beyond the last comes from memory that is no chunk of ours. */
+/* A place beyond the last comes from memory that is no chunk of the heap. */
 FPH_INLINE void
 fph_free(fpheap *heap, fph_bin *bins, void *object)
 {
@@ -2613,8 +2640,9 @@ fph_yield(void)
 #endif
 }
 
-/* Whether a set of signals can be written, eight bytes, sixteen on MIPS: asked
- * of the kernel, which says EFAULT where a store would end the program. */
+/* Whether memory at p can be written: the kernel is asked to store the signal
+ * mask there (8 bytes, 16 on MIPS), and says EFAULT where a store here would
+ * end the program. */
 static int
 fph_is_writable(void *p)
 {
@@ -2824,7 +2852,8 @@ struct fph_state {
 FPH_STATIC_ASSERT(references_fit,
                   (uint64_t)FPH_TABLE_MAX << FPH_UNIT_BITS
                       <= (uint64_t)1 << 32);
-FPH_STATIC_ASSERT(state_fits, sizeof(fph_state) <= FPHEAP_CHUNK / 2);
+FPH_STATIC_ASSERT(FPHEAP_MAX_POOLS_or_MAX_THREADS_too_large_for_the_chunk,
+                  sizeof(fph_state) <= FPHEAP_CHUNK / 2);
 
 #if FPHEAP_CHECK
 static int fph_heap_good(const fpheap *heap);
@@ -3149,6 +3178,12 @@ struct fph_region {
 /* The heaps in whose provider's callback this thread is, a bit each. */
 static FPH_TLS uint64_t fph_in_provider;
 
+static inline uint64_t
+fph_heap_bit(const fpheap *heap)
+{
+    return (uint64_t)1 << heap->entry / sizeof(fph_entry);
+}
+
 static inline size_t
 fph_region_count(const fph_state *state)
 {
@@ -3319,14 +3354,6 @@ fph_fresh_claim(fph_region *region, size_t count)
     return (size_t)-1;
 }
 
-/* --- growth --------------------------------------------------------------- */
-
-static inline uint64_t
-fph_provider_bit(const fpheap *heap)
-{
-    return (uint64_t)1 << heap->entry / sizeof(fph_entry);
-}
-
 /* --- limit ---------------------------------------------------------------- */
 
 static void
@@ -3396,7 +3423,7 @@ fph_provider_get(const fpheap *heap, size_t bytes, int node, fpheap_region *raw)
     uint64_t before = fph_in_provider;
     int      rc;
 
-    fph_in_provider |= fph_provider_bit(heap);
+    fph_in_provider |= fph_heap_bit(heap);
     rc = heap->provider.get(heap->provider.ctx, bytes, FPHEAP_CHUNK, node, raw);
     fph_in_provider = before;
     return rc <= 0 ? rc : -EINVAL;
@@ -3410,7 +3437,7 @@ fph_provider_put(const fpheap *heap, const fpheap_region *raw)
 
     if (heap->provider.put == NULL)
         return -ENOTSUP;
-    fph_in_provider |= fph_provider_bit(heap);
+    fph_in_provider |= fph_heap_bit(heap);
     rc = heap->provider.put(heap->provider.ctx, raw);
     fph_in_provider = before;
     return rc;
@@ -3424,7 +3451,7 @@ fph_provider_iova(const fpheap *heap, const void *chunk)
 
     if (heap->provider.iova == NULL)
         return FPHEAP_BAD_IOVA;
-    fph_in_provider |= fph_provider_bit(heap);
+    fph_in_provider |= fph_heap_bit(heap);
     iova = heap->provider.iova(heap->provider.ctx, chunk);
     fph_in_provider = before;
     return iova;
@@ -3539,6 +3566,8 @@ fph_obtain(fpheap *heap, int node, size_t chunks, size_t wish,
                               (chunks + 1) << FPHEAP_CHUNK_SHIFT, raw);
     return rc;
 }
+
+/* --- descriptors ---------------------------------------------------------- */
 
 /* What a descriptor has room for: a power of two, so that it serves regions of
  * about its size later. */
@@ -3724,6 +3753,8 @@ fph_region_add(fpheap *heap, const fpheap_region *raw, int node,
     return 0;
 }
 
+/* --- growth --------------------------------------------------------------- */
+
 /* 1 while this thread reclaims, RECLAIM. */
 static FPH_TLS unsigned fph_reclaiming;
 
@@ -3751,7 +3782,7 @@ fph_growth_enter(const fpheap *heap, uint64_t *ticket)
     uint64_t   deadline;
 
     *ticket = 0;
-    if (fph_reclaiming || (fph_in_provider & fph_provider_bit(heap)) != 0)
+    if (fph_reclaiming || (fph_in_provider & fph_heap_bit(heap)) != 0)
         return 1;
 
     *ticket = fph_fetch_add_relaxed(&state->growth_tickets, 1) + 1;
@@ -3805,7 +3836,7 @@ fph_grow(fpheap *heap, int node, size_t chunks, unsigned pinned, uint64_t seen)
     size_t        wish;
     int           rc;
 
-    if (fph_in_provider & fph_provider_bit(heap))
+    if (fph_in_provider & fph_heap_bit(heap))
         return -EDEADLK;
     if (!fph_growth_enter(heap, &ticket))
         return 0;
@@ -3897,7 +3928,7 @@ fph_region_is_fresh(const fph_region *region)
 
 /* Claim all chunks of a region that may go.  Returns their number or 0.  The
  * length that was read first may be an older one; it stays as it is while one
- * chunk is ours, so the second look tells. */
+ * chunk is the caller's, so the second look tells. */
 static size_t
 fph_region_claim(fph_region *region)
 {
@@ -4125,7 +4156,7 @@ fph_slab_base(char *chunk_base, unsigned page)
 
 /* --- page maps ------------------------------------------------------------ */
 
-/* The words of runs: bit i stays if the bits i .. i + pages - 1 are set. */
+/* Where runs begin: bit i stays if the bits i .. i + pages - 1 are set. */
 static inline uint64_t
 fph_runs(uint64_t free, unsigned pages)
 {
@@ -4139,8 +4170,8 @@ fph_runs(uint64_t free, unsigned pages)
     return free;
 }
 
-/* Where `pages` free pages begin at a multiple of `align` pages, or FPH_PAGES.
- * Page 0 counts for a single page of a slab only. */
+/* Where `pages` free pages above page 0 begin at a multiple of `align` pages,
+ * or FPH_PAGES. */
 static inline unsigned
 fph_run_find(uint64_t free, unsigned pages, unsigned align)
 {
@@ -4166,8 +4197,10 @@ fph_fits(uint64_t free, unsigned k)
     return fph_runs(free & ~FPH_PAGE0, 1u << (k - 1)) != 0;
 }
 
+/* Have a chunk found by what its page map counts for.  With `renew` also what
+ * another thread has raised, which may be about to lower the hint, R3. */
 static void
-fph_fit_raise(fph_region *region, size_t index, uint64_t free)
+fph_fit_raise(fph_region *region, size_t index, uint64_t free, int renew)
 {
     uint64_t bit = (uint64_t)1 << index % 64;
     unsigned k;
@@ -4175,25 +4208,11 @@ fph_fit_raise(fph_region *region, size_t index, uint64_t free)
     for (k = 0; k < FPH_FITS; k++) {
         fph_word *word = &region->fit[k][index / 64];
 
-        if (!fph_fits(free, k) || (fph_load_seq_cst(word) & bit))   /* F10 */
+        if (!fph_fits(free, k)
+            || (!renew && (fph_load_seq_cst(word) & bit)))          /* F10 */
             continue;
         fph_fetch_or_seq_cst(word, bit);                            /* F10 */
         fph_hint_lower(region, k);
-    }
-}
-
-/* The same for pages that another thread may be about to raise, R3. */
-static void
-fph_fit_renew(fph_region *region, size_t index, uint64_t free)
-{
-    uint64_t bit = (uint64_t)1 << index % 64;
-    unsigned k;
-
-    for (k = 0; k < FPH_FITS; k++) {
-        if (fph_fits(free, k)) {
-            fph_fetch_or_seq_cst(&region->fit[k][index / 64], bit); /* F10 */
-            fph_hint_lower(region, k);
-        }
     }
 }
 
@@ -4204,7 +4223,8 @@ fph_fit_lower(fph_region *region, size_t index, unsigned k)
 
     fph_fetch_and_seq_cst(&region->fit[k][index / 64], ~bit);       /* F12 */
     fph_fit_raise(region, index,
-                  fph_load_seq_cst(&region->free[index]));          /* F11 */
+                  fph_load_seq_cst(&region->free[index]),           /* F11 */
+                  0 /* renew */);
 }
 
 /* Claim pages of one open chunk.  Returns the first, or FPH_PAGES. */
@@ -4336,7 +4356,7 @@ static uint64_t
 fph_pages_put(fph_region *region, size_t index, uint64_t pages)
 {
     pages |= fph_fetch_or_seq_cst(&region->free[index], pages);     /* F8 */
-    fph_fit_raise(region, index, pages);
+    fph_fit_raise(region, index, pages, 0 /* renew */);
     return pages;
 }
 
@@ -4385,7 +4405,7 @@ fph_node_close(const fph_state *state, int node)
             if (free == FPH_ALL_PAGES)
                 closed += (size_t)fph_chunk_try_close(region, index);
             else if (free != 0)
-                fph_fit_renew(region, index, free);
+                fph_fit_raise(region, index, free, 1 /* renew */);
         }
     }
     return closed;
@@ -4881,8 +4901,8 @@ fph_slab_let_go(fph_state *state, fph_slab *slab)
                               word & ~(uint64_t)1));
 }
 
-/* Tell a slab of n objects given back; the last access to it, and to its pool,
- * but for who lists it (S3). */
+/* Add n objects to the number in a slab's state.  This is the caller's last
+ * access to the slab and its pool, unless it is the one that lists it (S3). */
 static void
 fph_slab_announce(fph_state *state, fph_slab *slab, size_t n)
 {
@@ -4905,8 +4925,8 @@ fph_slab_announce(fph_state *state, fph_slab *slab, size_t n)
 #define FPH_INSIDE \
     "fpheap: free of a pointer that is not the start of an object"
 
-/* The slab that an object of this heap is in; NULL: FPHEAP_PANIC, and
- * returned. */
+/* The slab that an object of this heap is in.  NULL, if FPHEAP_PANIC
+ * returns. */
 static fph_slab *
 fph_slab_of(const fph_state *state, const void *object)
 {
@@ -5231,11 +5251,12 @@ fph_magazine_make(fph_state *state, uint32_t ref)
     return magazine;
 }
 
-/* An empty magazine: unused, new, or one of a depot, emptied into its slabs:
- * then one of this bin may go to its depot, and a thread that allocates what
- * another frees finds it there.  Only an allocation takes memory for one, so
- * the records grow with what is live and not with what is parked.  NULL: there
- * is none, and *error says why; for a free, error is NULL. */
+/* An empty magazine: one that is unused, or a new one, or a full one of a depot
+ * whose objects go back to their slabs.  (Then the caller's can go to a depot
+ * in its place, where a thread that allocates what another frees finds it.)
+ * Only an allocation may take a new block for it, so the records grow with what
+ * is live and not with what is parked.  NULL: there is none, and *error says
+ * why; a free passes NULL for error. */
 static fph_magazine *
 fph_empty_get(fpheap *heap, unsigned bin, int *error)
 {
@@ -5660,24 +5681,25 @@ fph_seated(void)
 
 /* --- caches --------------------------------------------------------------- */
 
-/* Asked in a heap that serves malloc, the system's answer may need it: then
- * node 0 serves. */
+/* Where the heap serves malloc, thread_node or libnuma may allocate and come
+ * back here: that call is served by node 0. */
 static int
 fph_thread_node(const fpheap *heap)
 {
-    static FPH_TLS unsigned asking;
+    static FPH_TLS uint64_t asking;    /* a bit per heap */
+    uint64_t                bit  = fph_heap_bit(heap);
     int                     node = 0;
 
-    if (asking)
+    if (asking & bit)
         return 0;
-    asking = 1;
+    asking |= bit;
     if (heap->thread_node != NULL)
         node = heap->thread_node(heap->thread_node_ctx);
 #if FPHEAP_USE_LIBNUMA
     else if (heap->nodes > 1)
         node = numa_node_of_cpu(sched_getcpu());
 #endif
-    asking = 0;
+    asking &= ~bit;
     return node >= 0 && (unsigned)node < heap->nodes ? node : 0;
 }
 
@@ -5860,7 +5882,8 @@ fph_reclaim(fpheap *heap, int node)
 #define FPH_RETRIES 2
 
 typedef struct fph_search {
-    unsigned steps;            /* taken back, 1; exchanged at the limit, 2 */
+    unsigned steps;            /* 1: what is parked was taken back, or is too
+                                  little; 2: regions were exchanged too */
     int      refused;          /* a negative errno: memory would not help */
     int      error;            /* 0 or a negative errno */
     uint64_t growths;          /* before the last look; 0: before the first */
@@ -5872,9 +5895,10 @@ typedef struct fph_search {
 
 #define FPH_SEARCH { 0, 0, 0, 0, 0, 0, 0, 0 }
 
-/* Whether to look again before a call fails: unless no move was under way while
- * it looked, for FPHEAP_GROWTH_WAIT_MS at most, as who moves may have lost its
- * processor.  Not within the provider's callback, for which others wait. */
+/* Whether to look once more before a call fails.  Not if no move was under way
+ * during the last look; not for longer than FPHEAP_GROWTH_WAIT_MS, as who moves
+ * may have lost its processor; and not within the provider's callback, a pass
+ * or a move, for which others wait. */
 static int
 fph_search_again(const fpheap *heap, fph_search *search)
 {
@@ -5882,7 +5906,7 @@ fph_search_again(const fpheap *heap, fph_search *search)
     int      quiet = fph_moves_quiet(heap->state, &others);
 
     if (fph_reclaiming || fph_open_moves != 0
-        || (fph_in_provider & fph_provider_bit(heap)) != 0
+        || (fph_in_provider & fph_heap_bit(heap)) != 0
         || (search->quiet && search->others == others))
         return 0;
     search->quiet = quiet;
@@ -5947,13 +5971,15 @@ fph_search_reclaim(fpheap *heap, int node, size_t chunks, fph_search *search)
 
 /*
  * Find memory for a node of which the caller lacks pages, or `chunks` fresh
- * chunks in a row.  Returns 1: look again; 0: search->error says why not.
+ * chunks in a row.  Returns 1: look again; 0: search->error says why not.  (The
+ * first call only notes how often the heap has grown, for the look after it.)
  *
- * It reclaims if that pays, or else grows.  Growth that fails is followed by a
- * last pass, at the heap's limit also by an exchange of regions, and by another
- * look for as long as other threads move what is free.  What they moved may be
- * the provider's then, or in chunks to be closed, so all of this is done again,
- * but not for ever: other threads that fail move things too.
+ * It takes back what is parked if that pays, or else grows.  If growth fails it
+ * takes back in any case, at the heap's limit exchanges regions, and looks
+ * again while other threads move what is free.  What they moved may have gone
+ * to the provider, or wait in chunks to be closed, so all of this is done
+ * again, but FPH_RETRIES times at most: other threads that fail move things
+ * too.
  */
 static int
 fph_find_memory(fpheap *heap, int node, size_t chunks, fph_search *search)
@@ -6331,6 +6357,25 @@ fph_large_unpark(fpheap *heap, int node, uint64_t info, size_t align)
     return record->base;
 }
 
+/* What covers an object of `size` bytes aligned to `step` pages, and its pages.
+ * A run has to fit behind the first multiple of its alignment, as page 0 is for
+ * slabs; what does not ends at a chunk's end.  FPH_NOTHING: too many pages. */
+static uint64_t
+fph_large_info(size_t size, size_t step, size_t *pages)
+{
+    size_t front = FPHEAP_HEADER ? step : 0;
+
+    *pages = size == 0 ? 1 : (size + FPHEAP_PAGE - 1) >> FPHEAP_PAGE_SHIFT;
+    if (step + front + *pages <= FPH_PAGES)
+        return fph_info(FPH_RUN, (unsigned)front, front + *pages);
+    *pages = (*pages + step - 1) & ~(step - 1);
+    if (FPHEAP_HEADER && *pages % FPH_PAGES == FPH_PAGES - 1)
+        *pages += 1;           /* page 0 is in front of none */
+    if (*pages > UINT32_MAX)
+        return FPH_NOTHING;
+    return fph_info(FPH_HUGE, 0, *pages);
+}
+
 /* An object of its own pages, aligned to a multiple of a page up to a chunk.
  * Returns 0, or a negative errno. */
 static int
@@ -6338,27 +6383,18 @@ fph_large_alloc(fpheap *heap, int node, size_t size, size_t align,
                 void **object)
 {
     fph_search search = FPH_SEARCH;
-    size_t     step, front, pages, run;
+    size_t     step   = align <= FPHEAP_PAGE ? 1 : align >> FPHEAP_PAGE_SHIFT;
+    size_t     pages;
     uint64_t   info;
 
     if (size > SIZE_MAX / 2 - FPHEAP_CHUNK)
         return -ENOMEM;
-    step = align <= FPHEAP_PAGE ? 1 : align >> FPHEAP_PAGE_SHIFT;
-    pages = size == 0 ? 1 : (size + FPHEAP_PAGE - 1) >> FPHEAP_PAGE_SHIFT;
-    front = FPHEAP_HEADER ? step : 0;
-    run = step + front + pages;
-    if (run > FPH_PAGES)
-        pages = (pages + step - 1) & ~(step - 1);
-    if (FPHEAP_HEADER && pages % FPH_PAGES == FPH_PAGES - 1)
-        pages++;               /* page 0 is in front of none */
-    if (pages > UINT32_MAX)
+    info = fph_large_info(size, step, &pages);
+    if (info == FPH_NOTHING)
         return -ENOMEM;
-    info = run <= FPH_PAGES
-         ? fph_info(FPH_RUN, (unsigned)front, front + pages)
-         : fph_info(FPH_HUGE, 0, pages);
     *object = fph_large_unpark(heap, node, info, align);
     while (*object == NULL) {
-        if (run <= FPH_PAGES) {
+        if (fph_info_kind(info) == FPH_RUN) {
             *object = fph_run_alloc(heap, node, (unsigned)pages,
                                     (unsigned)step);
         } else if (fph_node_is_fresh(heap->state, node)) {
@@ -6418,8 +6454,9 @@ fph_large_drop(fpheap_cache *cache)
     return 1;
 }
 
-/* The cache in which this thread may park a large object, or NULL: of two
- * chunks at most, and of an eighth of the heap, as others may need it. */
+/* The cache in which this thread may park a large object, or NULL.  What it
+ * parks is at most two chunks and an eighth of the heap, as others may need
+ * it. */
 static fpheap_cache *
 fph_large_cache(const fpheap *heap, uint64_t pages)
 {
@@ -6456,7 +6493,7 @@ fph_large_free(fpheap *heap, fph_chunk *chunk, void *object)
 
 /* [PUBLIC] =================================================================
  *
- * The functions of API that are not inline, and the misses that serve it.
+ * The functions of API that no other section has, and the misses behind them.
  */
 
 /* The node of this thread. */
@@ -7019,13 +7056,15 @@ fpheap_usable_size(fpheap *heap, const void *object)
 static int
 fph_stays(uint64_t info, size_t usable, size_t size)
 {
+    unsigned k = fph_info_bin(info) % FPH_CLASSES;
+
     if (size == 0)
         size = 1;
-    if (fph_info_kind(info) == FPH_SLAB)
-        return fph_info_bin(info) % FPH_CLASSES >= FPH_SIZES ? size <= usable
-            : fph_has_class(size)
-            && fph_class_of(size) == fph_info_bin(info) % FPH_CLASSES;
-    return !fph_has_class(size) && size <= usable && size > usable / 2;
+    if (fph_info_kind(info) != FPH_SLAB)
+        return !fph_has_class(size) && size <= usable && size > usable / 2;
+    if (k >= FPH_SIZES)
+        return size <= usable;
+    return fph_has_class(size) && fph_class_of(size) == k;
 }
 
 /* An object with the tag, the flags and the destructor of another. */
@@ -7165,8 +7204,8 @@ fpheap_iova(fpheap *heap, const void *object)
 
 /* --- memory --------------------------------------------------------------- */
 
-/* Touch the free pages of an open chunk, each while it is ours.  Returns how
- * many. */
+/* Touch the free pages of an open chunk, each while it is the caller's.
+ * Returns how many. */
 static size_t
 fph_chunk_touch(fph_region *region, size_t index)
 {
@@ -7262,8 +7301,8 @@ fpheap_reserve(fpheap *heap, size_t bytes, int node)
         if (rc != 0)
             return rc;
     }
-    /* As many magazines as the pages can fill where the objects are so large
-     * that their bytes bound its capacity; last, as they are for ever. */
+    /* Magazines for what these pages can hold: of large objects one holds an
+     * eighth of a chunk.  They come last, as records stay until the end. */
     have = (size_t)fph_load_relaxed(&heap->state->magazines);
     want = pages / (FPH_PAGES / 8);
     return fph_magazines_add(heap, node, want > have ? want - have : 0);
@@ -8085,8 +8124,9 @@ fpheap_dump(fpheap *heap, FILE *out)
                 census.slabs[k], fph_census_live(&census, k), census.parked[k],
                 census.free[k], name);
     }
-    if (census.large_objects != 0)
-        fprintf(out, "  %10s %8s %10zu\n", "large", "", census.large_objects);
+    if (census.large_objects + census.large_parked != 0)
+        fprintf(out, "  %10s %8s %10zu %10zu\n", "large", "",
+                census.large_objects, census.large_parked);
     fph_dump_tags(heap, out);
     fph_dump_sites(heap, out);
 }
@@ -8270,10 +8310,11 @@ fpheap_set_flags(void *object, unsigned flags)
  *     pool_is  free -> making -> named -> owner -> ready -> ending -> free
  *                                                        <-
  *
- *   P1  Who makes a pool publishes its name (named), then looks at the others.
- *       One that has the name is in its way, and one that is just named and has
- *       the lower number.  Of two that look at the same time one at least sees
- *       the other: if it is the lower one, it waits until the other has looked.
+ *   P1  Who makes a pool publishes its name (named), then looks at all others.
+ *       A pool that has the name is in its way; one that is just named is so
+ *       only with a lower number.  Of two that publish at the same time one at
+ *       least sees the other.  If the lower sees the higher, it waits until
+ *       that one has looked, and given up or not.
  *   P2  The class of a pool is written while it has no slabs, magazines or
  *       pages anywhere.
  *   P3  A pool ends when it has no slabs (Q6); its objects are then nowhere.
@@ -8631,8 +8672,8 @@ fph_pool_make(fpheap *heap, unsigned number, const fpheap_pool_desc *desc)
     return rc;
 }
 
-/* Whether a pool that was not made has left no slab in the hands of a thread
- * that is stopped there: then its number is lost to the heap. */
+/* Whether a pool that was not made has no slab left.  If a thread that was
+ * stopped holds one, the pool's number is lost to the heap. */
 static int
 fph_pool_is_nowhere(const fph_state *state, unsigned number)
 {
@@ -9135,12 +9176,12 @@ static int
 fph_heap_good(const fpheap *heap)
 {
     uintptr_t at   = (uintptr_t)heap - (uintptr_t)fph_heaps;
-    int       ours = at < sizeof fph_heaps && at % sizeof *heap == 0;
+    int       is   = at < sizeof fph_heaps && at % sizeof *heap == 0;
 
-    if (FPH_LIKELY(ours && heap->state != NULL))
+    if (FPH_LIKELY(is && heap->state != NULL))
         return 1;
     FPHEAP_PANIC(heap == NULL ? "fpheap: a call with NULL for a heap"
-                 : ours       ? "fpheap: a call with a heap that was destroyed"
+                 : is         ? "fpheap: a call with a heap that was destroyed"
                  : "fpheap: a call with what is no heap, or a copy of one");
     return 0;
 }
@@ -9927,7 +9968,7 @@ fph_walk_region(const fph_state *state, const fph_region *region,
     size_t   i;
     int      rc = 0;
 
-    for (i = 0; i < region->capacity; i++) {
+    for (i = 0; i < region->capacity && rc == 0; i++) {
         const fph_chunk *chunk = region->chunk[i];
 
         for (page = 0; chunk != NULL && page < FPH_PAGES && rc == 0; page++)

@@ -262,6 +262,10 @@ refused USE_LIBNUMA=1 NO_OS=1 NO_THREADS=1
 refused GROWTH_WAIT_MS=-1
 refused GROWTH_WAIT_MS=10001
 refused STATIC API=extern
+# Whether the heap's state fits its first chunk is for the compiler to say.
+refuse "MAX_POOLS=512 CHUNK_SHIFT=16 is an error" \
+    FPHEAP_MAX_POOLS_or_MAX_THREADS_too_large \
+    build large -DFPHEAP_MAX_POOLS=512 -DFPHEAP_CHUNK_SHIFT=16
 
 echo '#define FPHEAP_MAGAZINE 40' > "$scratch/my_config.h"
 cat > "$scratch/configured.c" << 'C'

@@ -90,7 +90,7 @@ fault "pages are claimed with a load and a store" "" fph_pages_take \
     's/free & ~\(fph_page_mask(first, pages)\)));/free \&= ~\1;  STORE/' \
     's/STORE/fph_store_relaxed(\&region->free[index], free);/'
 fault "who lowers a bit of fit does not look again" "" fph_fit_lower \
-    '/fph_fit_raise/,/F11/d'
+    '/fph_fit_raise/,/;/d'
 fault "a hint is raised over one that was lowered" "" fph_hint_raise \
     's/fph_cas_relaxed(\(&state->hints.*\), &hint,/fph_store_relaxed(\1,/'
 fault "a hint is lowered without its tag" "" fph_hint_lower \

@@ -926,6 +926,7 @@ a_dump_has_all_statistics_by_size_and_by_tag(void **state)
     objects[3] = fpheap_alloc(heap, 5 * FPHEAP_CHUNK);
     objects[4] = fpheap_pool_get(pool);
     fpheap_free(heap, fpheap_alloc(heap, 50));
+    fpheap_free(heap, fpheap_alloc(heap, 9 * FPHEAP_PAGE));
     fpheap_dump(heap, out);
     (void)fclose(out);
     fpheap_stats_get(heap, &s);
@@ -952,7 +953,7 @@ a_dump_has_all_statistics_by_size_and_by_tag(void **state)
                         c.free_objects);
     expect_line(text, " 1 ");
     expect_line(text, "  dumped pool\n");
-    expect_line(text, "     large                   1\n");
+    expect_line(text, "     large                   1          1\n");
     expect_line(text, " tag      0 ");
     expect_line(text, " tag      3 %30d requested bytes, 1 objects\n", 1000);
     expect_line(text, " tag %6d %30d requested bytes, 1 objects\n",

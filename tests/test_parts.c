@@ -684,7 +684,7 @@ growth_that_has_happened_meanwhile_is_growth(void **state)
     assert_int_equal(provider.gets, gets + 1);
     assert_true(heap->state->growing == 0);
     assert_true(heap->state->growths == growths + 1);
-    fph_in_provider = fph_provider_bit(heap);
+    fph_in_provider = fph_heap_bit(heap);
     assert_int_equal(fph_grow(heap, 0, 1, 0, growths + 1), -EDEADLK);
     fph_in_provider = 0;
     TEST_DESTROY_OVER(heap, &provider);
@@ -739,7 +739,7 @@ who_fails_looks_again_only_while_others_move(void **state)
     }
     assert_true(search.deadline == began + WAIT_NS);
     assert_int_equal(fph_search_again(heap, &search), 0);
-    fph_in_provider = fph_provider_bit(heap);
+    fph_in_provider = fph_heap_bit(heap);
     search = (fph_search)FPH_SEARCH;
     assert_int_equal(fph_search_again(heap, &search), 0);
     fph_in_provider = 0;
