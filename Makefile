@@ -3,6 +3,7 @@
 CFLAGS       ?= -O2 -g
 PREFIX       ?= /usr/local
 T            ?=
+SECONDS      ?= $(T)
 SOAK         ?= 100
 SEED         ?= 1
 B            ?= build
@@ -58,22 +59,22 @@ soak: $(PROGRAMS) ## the tests with SOAK=100 times the work, SEED=1
 	@B=$(B) FPHEAP_SOAK=$(SOAK) FPHEAP_SEED=$(SEED) LIMIT=0 \
 	    tests/run.sh $(PROGRAMS)
 
-schedules: $(B)/test_schedules ## schedules of slow operations for T=300 seconds, then planted faults
-	@SCHEDULE_SECONDS=$(or $(T),300) $(B)/test_schedules
+schedules: $(B)/test_schedules ## schedules of slow operations for SECONDS=300, then planted faults
+	@SCHEDULE_SECONDS=$(or $(SECONDS),300) $(B)/test_schedules
 	@B=$(B) CC='$(CC)' tests/schedule_faults.sh
 
-fuzz: $(FUZZERS) ## clang's libFuzzer on tests/fuzz_*.c for T=60 seconds each
+fuzz: $(FUZZERS) ## clang's libFuzzer on tests/fuzz_*.c for SECONDS=60 each
 	@for f in api config; do mkdir -p $(B)/corpus/$$f; \
-	    $(B)/fuzz_$$f -max_total_time=$(or $(T),60) -max_len=400 \
+	    $(B)/fuzz_$$f -max_total_time=$(or $(SECONDS),60) -max_len=400 \
 	        -len_control=0 -timeout=10 -print_final_stats=1 -verbosity=0 \
 	        -artifact_prefix=tests/corpus/$$f/ \
 	        $(B)/corpus/$$f tests/corpus/$$f || exit 1; done
 
-afl: ## AFL++ on the same, for T=60 seconds each
+afl: ## AFL++ on the same, for SECONDS=60 each
 	@FOR=afl CC='$(CC)' tests/install_deps.sh
 	@$(MAKE) --no-print-directory $(AFLS)
 	@for f in api config; do tests/fuzz_afl.sh $(B)/afl_$$f \
-	    $(or $(T),60) tests/corpus/$$f $(B)/corpus/$$f || exit 1; done
+	    $(or $(SECONDS),60) tests/corpus/$$f $(B)/corpus/$$f || exit 1; done
 
 corpus: $(FUZZERS) ## choose from the inputs that fuzz made those to keep
 	@for f in api config; do mkdir -p $(B)/corpus/$$f; \
@@ -83,8 +84,8 @@ corpus: $(FUZZERS) ## choose from the inputs that fuzz made those to keep
 coverage: ## branches of fpheap.h that no test takes, but for those argued; a quarter of an hour
 	@B=$(B) tests/coverage.py $(T)
 
-mutants: ## N=200 mutants of fpheap.h, of SEED=1, in T=600 seconds: whether the tests notice
-	@B=$(B) CC='$(CC)' N='$(N)' T='$(T)' SEED='$(SEED)' tests/mutants.py
+mutants: ## N=200 mutants of fpheap.h, of SEED=1, in SECONDS=600: whether the tests notice
+	@B=$(B) CC='$(CC)' N='$(N)' T='$(SECONDS)' SEED='$(SEED)' tests/mutants.py
 
 tsan: ## the stress programs under ThreadSanitizer
 	@$(MAKE) --no-print-directory B=build/tsan sanitized \

@@ -18,7 +18,8 @@
  *                  thread frees still later goes straight to the slabs
  *   after main     the heap is never destroyed, so destructors and functions
  *                  given to atexit free what they like, in any order
- *   fork           no thread that the child lacks can have left a lock behind
+ *   fork           no thread that the child lacks can have left a lock behind,
+ *                  but one that just made the heap, by the first call
  */
 #define FPHEAP_IMPLEMENTATION
 #define FPHEAP_STATIC           /* export malloc, but not fpheap_alloc */

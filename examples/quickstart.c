@@ -25,8 +25,10 @@ main(void)
     for (int i = 0; i < 1000000; i++) {
         char *packet = fpheap_alloc(heap, 1500);
 
-        if (packet == NULL)
+        if (packet == NULL) {
+            fprintf(stderr, "quickstart: no memory\n");
             return 1;
+        }
         packet[0] = 'x';
         fpheap_free(heap, packet);
     }
