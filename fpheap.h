@@ -1675,15 +1675,15 @@ fph_class_said(size_t size)
 #else
 #  define FPH_MAP_BITS 7
 #endif
-#define FPH_HEADER    ((size_t)4 << FPH_MAP_BITS)      /* bytes */
-#define FPH_MAP_GUARD ((size_t)1 << FPH_MAP_BITS >> 1) /* entries */
+#define FPH_CHUNK_HEADER ((size_t)4 << FPH_MAP_BITS)      /* bytes */
+#define FPH_MAP_GUARD    ((size_t)1 << FPH_MAP_BITS >> 1) /* entries */
 
 FPH_INLINE unsigned
 fph_place_of(const void *object)
 {
     uintptr_t   at    = (uintptr_t)object;
     const char *chunk = (const char *)(at & ~(uintptr_t)FPH_CHUNK_MASK);
-    const char *lines = chunk + FPH_HEADER / 4;
+    const char *lines = chunk + FPH_CHUNK_HEADER / 4;
 
     at = at >> FPHEAP_PAGE_SHIFT & (((uintptr_t)1 << FPH_MAP_BITS) - 1);
     return FPH_LOAD((const uint16_t *)(const void *)lines + at, RELAXED);
@@ -3990,10 +3990,11 @@ fph_regions_release(fpheap *heap)
  *     page 0                                   page 1     ...    page N - 1
  *     | guard | lines | guard | objects |    |          |     |            |
  *
- * The header is FPH_HEADER bytes: lines, of which the chunk's address selects
- * two, between guards.  One has the map, with the place of each page's bin (0:
- * the page is in no slab), the other, next to it, the way to the descriptor.
- * What remains of page 0 serves slabs of small objects and nothing else.
+ * The header is FPH_CHUNK_HEADER bytes: lines, of which the chunk's address
+ * selects two, between guards.  One has the map, with the place of each page's
+ * bin (0: the page is in no slab), the other, next to it, the way to the
+ * descriptor.  What remains of page 0 serves slabs of small objects and nothing
+ * else.
  *
  *   C1  Each page is in exactly one place: its bit in free[] is set, or a
  *       thread that has cleared the bit owns it, or a record covers it.
@@ -4151,7 +4152,7 @@ static inline char *
 fph_slab_base(char *chunk_base, unsigned page)
 {
     return chunk_base + ((size_t)page << FPHEAP_PAGE_SHIFT)
-         + (page == 0 ? FPH_HEADER : 0);
+         + (page == 0 ? FPH_CHUNK_HEADER : 0);
 }
 
 /* --- page maps ------------------------------------------------------------ */
@@ -7332,7 +7333,7 @@ static uint32_t
 fph_shape_count(const fph_class *klass, unsigned page, unsigned pages)
 {
     size_t bytes = ((size_t)pages << FPHEAP_PAGE_SHIFT)
-                 - (page == 0 ? FPH_HEADER : 0);
+                 - (page == 0 ? FPH_CHUNK_HEADER : 0);
     size_t align = klass->skip - FPH_HEAD;
 
     return bytes < align ? 0 : (uint32_t)((bytes - align) / klass->size);
@@ -7381,7 +7382,8 @@ fph_shape(fph_class *klass, size_t size, size_t align)
     klass->inverse = (uint32_t)((((uint64_t)1 << 32) + size - 1) / size);
     klass->pages = (uint16_t)fph_shape_pages(klass);
     klass->count = fph_shape_count(klass, 1, klass->pages);
-    if (klass->pages == 1 && size <= FPHEAP_PAGE / 16 && align <= FPH_HEADER)
+    if (klass->pages == 1 && size <= FPHEAP_PAGE / 16
+        && align <= FPH_CHUNK_HEADER)
         klass->count0 = fph_shape_count(klass, 0, 1);
     klass->magazine = (uint16_t)(fill < 2 ? 2 : fill > FPHEAP_MAGAZINE
                                  ? FPHEAP_MAGAZINE : fill);
@@ -7723,7 +7725,7 @@ fph_census_record(const fph_state *state, fph_census *census,
         census->waste_bytes += ((size_t)FPH_LOAD(&state->classes[k].pages,
                                                  RELAXED)
                                 << FPHEAP_PAGE_SHIFT)
-                             - (slab->page == 0 ? FPH_HEADER : 0)
+                             - (slab->page == 0 ? FPH_CHUNK_HEADER : 0)
                              - count * census->size[k];
         break;
     case FPH_HUGE:
@@ -7765,9 +7767,9 @@ fph_census_region(const fph_state *state, fph_census *census,
 
         if (chunk == NULL)
             continue;
-        census->header_bytes += FPH_HEADER;
+        census->header_bytes += FPH_CHUNK_HEADER;
         census->page_free_bytes += fph_popcount(free) * FPHEAP_PAGE
-                                 - (free & FPH_PAGE0 ? FPH_HEADER : 0);
+                                 - (free & FPH_PAGE0 ? FPH_CHUNK_HEADER : 0);
         for (page = 0; page < FPH_PAGES; page++)
             fph_census_record(state, census, &chunk->slab[page]);
     }

@@ -365,7 +365,7 @@ run_large(fpheap *heap)
 static void
 say_chunk(const char *base)
 {
-    say_range(SHARED, base, FPH_HEADER);
+    say_range(SHARED, base, FPH_CHUNK_HEADER);
     say_range(OBJECT, base, FPHEAP_CHUNK);
 }
 

@@ -1056,7 +1056,8 @@ op_reserve(void)
                || fuzz_noted(&m.provider, EINVAL));
     fpheap_stats_get(m.heap, &stats);
     if (rc == 0)
-        FUZZ_CHECK(stats.page_free_bytes + FUZZ_CHUNKS * FPH_HEADER >= bytes);
+        FUZZ_CHECK(stats.page_free_bytes + FUZZ_CHUNKS * FPH_CHUNK_HEADER
+                   >= bytes);
     else if (node != (int)m.nodes)
         reason(-rc, NULL, 0, bytes / FPHEAP_CHUNK + 2);
 }
