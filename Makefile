@@ -87,10 +87,10 @@ coverage: ## branches of fpheap.h that no test takes, but for those argued; a qu
 mutants: ## N=200 mutants of fpheap.h, of SEED=1, in SECONDS=600: whether the tests notice
 	@B=$(B) CC='$(CC)' N='$(N)' T='$(SECONDS)' SEED='$(SEED)' tests/mutants.py
 
-tsan: ## the stress programs under ThreadSanitizer
+tsan: ## the stress programs, and schedules, under ThreadSanitizer
 	@$(MAKE) --no-print-directory B=build/tsan sanitized \
 	    CFLAGS='-O1 -g -fsanitize=thread' \
-	    WHICH='$(wildcard tests/stress_*.c)'
+	    WHICH='$(wildcard tests/stress_*.c) tests/test_schedules.c'
 
 asan: ## the tests under AddressSanitizer
 	@$(MAKE) --no-print-directory B=build/asan sanitized \

@@ -52,7 +52,7 @@ MET = os.path.join(WHERE, "met")
 PASSED = (0, 77)
 CHECK_2 = "-DFPHEAP_CHECK=2"
 MISTAKES = ("free", "large", "scratch", "behind", "shrunk", "beside")
-SETTINGS = {"SCHEDULE_SECONDS": "1"}
+SETTINGS = {"FPHEAP_SEED": "1", "TSAN_OPTIONS": "halt_on_error=1"}
 
 # What chooses: in front of the header's first #include, and linked to each
 # program, without its flags.
@@ -481,6 +481,7 @@ PROGRAMS = [
     Program("test_rare+ubsan", *UBSAN), Program("test_headers+ubsan", *UBSAN),
     Program("test_pools+ubsan", *UBSAN), Program("test_check2+ubsan", *UBSAN),
     Program("tools+asan", *ASAN), Program("tools+check", *ASAN, CHECK_2),
+    Program("test_schedules+tsan", *TSAN, kinds=["order"]),
     Program("stress_owner+tsan", *TSAN, kinds=["order"], cases="trim"),
     Program("stress_pools+tsan", *TSAN, kinds=["order"], cases="one_name"),
 ]

@@ -28,7 +28,9 @@
  *
  * All accesses happen in one order here: what needs a store to become visible
  * late, a relaxed order in place of a release for example, is for
- * ThreadSanitizer (make tsan).
+ * ThreadSanitizer.  It sees what the heap does, and the application to its
+ * objects, but neither the baton nor the rest: what orders the threads is the
+ * heap's atomics alone.  (schedule_hide and schedule_show say which.)
  *
  * Include this file in front of fpheap.h.
  */
@@ -128,6 +130,61 @@ static struct schedule {
 } schedule;
 
 static __thread unsigned schedule_self = SCHEDULE_THREADS; /* the main thread */
+
+/* --- what ThreadSanitizer sees -------------------------------------------- */
+
+#ifdef __SANITIZE_THREAD__
+void AnnotateIgnoreReadsBegin(const char *file, int line);
+void AnnotateIgnoreReadsEnd(const char *file, int line);
+void AnnotateIgnoreWritesBegin(const char *file, int line);
+void AnnotateIgnoreWritesEnd(const char *file, int line);
+void AnnotateIgnoreSyncBegin(const char *file, int line);
+void AnnotateIgnoreSyncEnd(const char *file, int line);
+void AnnotateHappensBefore(const char *file, int line,
+                           const volatile void *at);
+void AnnotateHappensAfter(const char *file, int line,
+                          const volatile void *at);
+
+static __thread int schedule_depth; /* 1: hidden; 0 or less: not */
+
+static void
+schedule_hide(void)
+{
+    if (schedule_depth++ != 0)
+        return;
+    AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
+    AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
+    AnnotateIgnoreSyncBegin(__FILE__, __LINE__);
+}
+
+static void
+schedule_show(void)
+{
+    if (--schedule_depth != 0)
+        return;
+    AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
+    AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
+    AnnotateIgnoreSyncEnd(__FILE__, __LINE__);
+}
+#  define schedule_before(at) AnnotateHappensBefore(__FILE__, __LINE__, at)
+#  define schedule_after(at)  AnnotateHappensAfter(__FILE__, __LINE__, at)
+#else
+#  define schedule_hide()     ((void)0)
+#  define schedule_show()     ((void)0)
+#  define schedule_before(at) ((void)0)
+#  define schedule_after(at)  ((void)0)
+#endif
+
+/* A call of the heap's, or an access to its objects. */
+#define SCHEDULE_SHOWN(call)               \
+    __extension__({                        \
+        __typeof__(call) schedule_result;  \
+                                           \
+        schedule_show();                   \
+        schedule_result = (call);          \
+        schedule_hide();                   \
+        schedule_result;                   \
+    })
 
 /* --- failures ------------------------------------------------------------- */
 
@@ -329,8 +386,9 @@ schedule_step(const volatile void *at, int writes, const char *where)
 {
     int shared;
 
-    if (!schedule.on || schedule_self == SCHEDULE_THREADS)
+    if (schedule_self == SCHEDULE_THREADS || !schedule.on)
         return;
+    schedule_hide();
     schedule_count_step();
     shared = schedule_use(at, writes);
     if (schedule.trace)
@@ -338,6 +396,7 @@ schedule_step(const volatile void *at, int writes, const char *where)
                 schedule_self, where, (void *)(uintptr_t)at,
                 shared ? "" : "  its own");
     schedule_pass(schedule_choose(schedule_self, SCHEDULE_ACCESS, shared));
+    schedule_show();
 }
 
 /* In code of the application, which uses what is not atomic. */
@@ -360,8 +419,9 @@ schedule_yield(void)
 {
     unsigned usual, next;
 
-    if (!schedule.on || schedule_self == SCHEDULE_THREADS)
+    if (schedule_self == SCHEDULE_THREADS || !schedule.on)
         return 0;
+    schedule_hide();
     schedule_count_step();
     if (schedule.trace)
         fprintf(stderr, "%6u  thread %u  waits\n", schedule.step,
@@ -373,14 +433,17 @@ schedule_yield(void)
     if (next != usual && next == schedule_self)
         schedule.now_ns += 17 * (uint64_t)SCHEDULE_WAIT_NS;
     schedule_pass(next);
+    schedule_show();
     return 0;
 }
 
 static int
 schedule_clock(struct timespec *now)
 {
+    schedule_hide();
     now->tv_sec = (time_t)(schedule.now_ns / 1000000000u);
     now->tv_nsec = (long)(schedule.now_ns % 1000000000u);
+    schedule_show();
     return 0;
 }
 
@@ -415,6 +478,7 @@ schedule_start(void)
 {
     schedule.on = 1;
     schedule_count_step();
+    schedule_before(&schedule.on);
     schedule_hand_on(schedule_choose(0, SCHEDULE_END, 1));
 }
 
@@ -435,8 +499,14 @@ schedule_thread(void *number)
         else
             schedule_hand_on(self + 1);
         schedule_wait(self);
+        schedule_after(&schedule.on);
+        schedule_hide();
         schedule.plan->work(self);
+        schedule_show();
+        schedule_before(&schedule.ended);
+        schedule_hide();
         schedule_end_thread();
+        schedule_show();
         schedule_wait(self);
         schedule.plan->clean(self);
         schedule_hand_on(last ? SCHEDULE_THREADS : self + 1);
@@ -461,6 +531,7 @@ schedule_run(const schedule_plan *plan, const schedule_list *list, int learns)
     plan->begin();
     schedule_hand_on(0);
     schedule_wait(SCHEDULE_THREADS);
+    schedule_after(&schedule.ended);
     plan->check();
     schedule_hand_on(0);
     schedule_wait(SCHEDULE_THREADS);

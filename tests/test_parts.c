@@ -1825,72 +1825,72 @@ the_longest_name_leaves_the_other_heaps_alone(void **state)
     TEST_DESTROY_OVER(next, &other_provider);
 }
 
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_deadline_is_the_time_and_the_wait),
+    cmocka_unit_test(runs_of_pages_are_found_as_by_looking_at_each),
+    cmocka_unit_test(a_mask_has_the_bits_of_its_pages_and_objects),
+    cmocka_unit_test(the_highest_bits_of_a_word_are_taken_as_many_as_asked),
+    cmocka_unit_test(a_tag_goes_through_all_numbers),
+    cmocka_unit_test(a_heap_is_quiet_when_no_move_is_open),
+    cmocka_unit_test(
+        a_record_takes_whole_lines_and_a_block_is_used_to_its_end),
+    cmocka_unit_test(a_regions_maps_fill_its_record),
+    cmocka_unit_test(regions_may_touch_and_not_overlap),
+    cmocka_unit_test(bytes_are_charged_up_to_the_limit_and_no_further),
+    cmocka_unit_test(
+        a_provider_that_refuses_is_asked_for_half_and_half_again),
+    cmocka_unit_test(a_provider_that_writes_no_region_gave_none),
+    cmocka_unit_test(no_more_chunks_are_asked_for_than_a_region_can_have),
+    cmocka_unit_test(memory_for_records_grows_with_them),
+    cmocka_unit_test(the_longest_growth_is_timed),
+    cmocka_unit_test(who_needs_memory_waits_for_the_one_that_grows),
+    cmocka_unit_test(who_reclaims_waits_for_nobody_and_has_no_ticket),
+    cmocka_unit_test(growth_that_has_happened_meanwhile_is_growth),
+    cmocka_unit_test(a_pass_pays_from_a_chunk_on),
+    cmocka_unit_test(who_fails_looks_again_only_while_others_move),
+    cmocka_unit_test(a_limit_has_room_for_what_goes_back_as_well),
+    cmocka_unit_test(a_search_for_chunks_closes_those_without_objects),
+    cmocka_unit_test(a_search_takes_the_parked_large_object_back),
+    cmocka_unit_test(what_all_depots_of_a_node_park_counts),
+    cmocka_unit_test(what_a_pool_keeps_does_not_count_as_worth_a_pass),
+    cmocka_unit_test(a_magazine_is_taken_where_it_is_missed_least),
+    cmocka_unit_test(a_free_without_memory_takes_a_magazine_of_a_depot),
+    cmocka_unit_test(
+        after_a_pass_of_another_thread_a_cache_goes_to_the_slabs),
+    cmocka_unit_test(a_flush_of_nothing_is_no_move),
+    cmocka_unit_test(half_of_a_full_magazine_is_loaded),
+    cmocka_unit_test(memory_for_a_cache_is_got_by_who_allocates),
+    cmocka_unit_test(
+        a_large_object_is_parked_up_to_two_chunks_and_an_eighth),
+    cmocka_unit_test(
+        hugepages_are_asked_for_as_the_flags_say_and_after_8_mib),
+    cmocka_unit_test(who_has_looked_has_the_name_at_once),
+    cmocka_unit_test(who_is_just_named_is_waited_for),
+    cmocka_unit_test(a_pool_that_ends_waits_for_who_has_a_slab),
+    cmocka_unit_test(a_pool_that_ends_waits_for_who_moves_its_objects),
+    cmocka_unit_test(a_destructor_begins_no_pass_of_its_own),
+    cmocka_unit_test(a_part_of_a_page_is_reserved_as_a_page),
+    cmocka_unit_test(a_chunk_that_is_closed_has_no_header),
+    cmocka_unit_test(pages_that_were_not_told_of_are_found_by_a_pass),
+    cmocka_unit_test(what_was_freed_last_stays_with_the_thread),
+    cmocka_unit_test(a_heap_that_another_thread_destroys_leaves_no_cache),
+    cmocka_unit_test(a_pool_with_a_minimum_has_its_magazines_ready),
+    cmocka_unit_test(a_trim_leaves_the_minimum_of_a_pool),
+    cmocka_unit_test(only_the_pools_own_objects_are_shown),
+    cmocka_unit_test(a_dump_has_the_longest_name_of_a_pool),
+    cmocka_unit_test(
+        a_look_for_fresh_chunks_begins_where_the_last_found_none),
+    cmocka_unit_test(nobody_looks_behind_the_last_region_and_cache),
+    cmocka_unit_test(the_bits_of_a_chunk_are_its_own),
+    cmocka_unit_test(chunks_in_a_row_are_claimed_as_one),
+    cmocka_unit_test(a_pool_that_ends_is_not_found),
+    cmocka_unit_test(a_sized_free_goes_to_the_objects_own_node),
+    cmocka_unit_test(an_aligned_object_of_no_bytes_is_a_small_one),
+    cmocka_unit_test(the_longest_name_leaves_the_other_heaps_alone)
+};
+
 int
 main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_deadline_is_the_time_and_the_wait),
-        cmocka_unit_test(runs_of_pages_are_found_as_by_looking_at_each),
-        cmocka_unit_test(a_mask_has_the_bits_of_its_pages_and_objects),
-        cmocka_unit_test(the_highest_bits_of_a_word_are_taken_as_many_as_asked),
-        cmocka_unit_test(a_tag_goes_through_all_numbers),
-        cmocka_unit_test(a_heap_is_quiet_when_no_move_is_open),
-        cmocka_unit_test(
-            a_record_takes_whole_lines_and_a_block_is_used_to_its_end),
-        cmocka_unit_test(a_regions_maps_fill_its_record),
-        cmocka_unit_test(regions_may_touch_and_not_overlap),
-        cmocka_unit_test(bytes_are_charged_up_to_the_limit_and_no_further),
-        cmocka_unit_test(
-            a_provider_that_refuses_is_asked_for_half_and_half_again),
-        cmocka_unit_test(a_provider_that_writes_no_region_gave_none),
-        cmocka_unit_test(no_more_chunks_are_asked_for_than_a_region_can_have),
-        cmocka_unit_test(memory_for_records_grows_with_them),
-        cmocka_unit_test(the_longest_growth_is_timed),
-        cmocka_unit_test(who_needs_memory_waits_for_the_one_that_grows),
-        cmocka_unit_test(who_reclaims_waits_for_nobody_and_has_no_ticket),
-        cmocka_unit_test(growth_that_has_happened_meanwhile_is_growth),
-        cmocka_unit_test(a_pass_pays_from_a_chunk_on),
-        cmocka_unit_test(who_fails_looks_again_only_while_others_move),
-        cmocka_unit_test(a_limit_has_room_for_what_goes_back_as_well),
-        cmocka_unit_test(a_search_for_chunks_closes_those_without_objects),
-        cmocka_unit_test(a_search_takes_the_parked_large_object_back),
-        cmocka_unit_test(what_all_depots_of_a_node_park_counts),
-        cmocka_unit_test(what_a_pool_keeps_does_not_count_as_worth_a_pass),
-        cmocka_unit_test(a_magazine_is_taken_where_it_is_missed_least),
-        cmocka_unit_test(a_free_without_memory_takes_a_magazine_of_a_depot),
-        cmocka_unit_test(
-            after_a_pass_of_another_thread_a_cache_goes_to_the_slabs),
-        cmocka_unit_test(a_flush_of_nothing_is_no_move),
-        cmocka_unit_test(half_of_a_full_magazine_is_loaded),
-        cmocka_unit_test(memory_for_a_cache_is_got_by_who_allocates),
-        cmocka_unit_test(
-            a_large_object_is_parked_up_to_two_chunks_and_an_eighth),
-        cmocka_unit_test(
-            hugepages_are_asked_for_as_the_flags_say_and_after_8_mib),
-        cmocka_unit_test(who_has_looked_has_the_name_at_once),
-        cmocka_unit_test(who_is_just_named_is_waited_for),
-        cmocka_unit_test(a_pool_that_ends_waits_for_who_has_a_slab),
-        cmocka_unit_test(a_pool_that_ends_waits_for_who_moves_its_objects),
-        cmocka_unit_test(a_destructor_begins_no_pass_of_its_own),
-        cmocka_unit_test(a_part_of_a_page_is_reserved_as_a_page),
-        cmocka_unit_test(a_chunk_that_is_closed_has_no_header),
-        cmocka_unit_test(pages_that_were_not_told_of_are_found_by_a_pass),
-        cmocka_unit_test(what_was_freed_last_stays_with_the_thread),
-        cmocka_unit_test(a_heap_that_another_thread_destroys_leaves_no_cache),
-        cmocka_unit_test(a_pool_with_a_minimum_has_its_magazines_ready),
-        cmocka_unit_test(a_trim_leaves_the_minimum_of_a_pool),
-        cmocka_unit_test(only_the_pools_own_objects_are_shown),
-        cmocka_unit_test(a_dump_has_the_longest_name_of_a_pool),
-        cmocka_unit_test(
-            a_look_for_fresh_chunks_begins_where_the_last_found_none),
-        cmocka_unit_test(nobody_looks_behind_the_last_region_and_cache),
-        cmocka_unit_test(the_bits_of_a_chunk_are_its_own),
-        cmocka_unit_test(chunks_in_a_row_are_claimed_as_one),
-        cmocka_unit_test(a_pool_that_ends_is_not_found),
-        cmocka_unit_test(a_sized_free_goes_to_the_objects_own_node),
-        cmocka_unit_test(an_aligned_object_of_no_bytes_is_a_small_one),
-        cmocka_unit_test(the_longest_name_leaves_the_other_heaps_alone)
-    };
-
     return cmocka_run_group_tests_name("parts", tests, NULL, NULL);
 }

@@ -135,8 +135,8 @@ arena_access(size_t first, size_t chunks, int allowed)
 }
 
 static int
-arena_get(void *ctx, size_t bytes, size_t align, int node,
-          fpheap_region *region)
+arena_take(void *ctx, size_t bytes, size_t align, int node,
+           fpheap_region *region)
 {
     size_t n    = bytes / FPHEAP_CHUNK;
     size_t last = world.scene->chunks != 0 ? world.scene->chunks : CHUNKS;
@@ -165,6 +165,18 @@ arena_get(void *ctx, size_t bytes, size_t align, int node,
 }
 
 static int
+arena_get(void *ctx, size_t bytes, size_t align, int node,
+          fpheap_region *region)
+{
+    int rc;
+
+    schedule_hide();
+    rc = arena_take(ctx, bytes, align, node, region);
+    schedule_show();
+    return rc;
+}
+
+static int
 arena_put(void *ctx, const fpheap_region *region)
 {
     size_t first = (size_t)((char *)region->base - arena) / FPHEAP_CHUNK;
@@ -172,6 +184,7 @@ arena_put(void *ctx, const fpheap_region *region)
     size_t i;
 
     (void)ctx;
+    schedule_hide();
     schedule_point(__func__);
     for (i = first; i < first + n; i++) {
         CHECK(world.given[i]);
@@ -185,6 +198,7 @@ arena_put(void *ctx, const fpheap_region *region)
     world.regions--;
     world.bytes -= region->bytes;
     schedule_point(__func__);
+    schedule_show();
     return 0;
 }
 
@@ -209,7 +223,8 @@ own(unsigned self, char *base, unsigned units, int from_pool)
             schedule_fail("thread %u has got memory that thread %u owns", self,
                           world.owner[first + i] - 1u);
         world.owner[first + i] = (uint8_t)(self + 1);
-        *(uint64_t *)(void *)(base + i * UNIT) = stamp_of(base, self);
+        (void)SCHEDULE_SHOWN(*(uint64_t *)(void *)(base + i * UNIT)
+                             = stamp_of(base, self));
     }
     mine->object[mine->n].base = base;
     mine->object[mine->n].units = units;
@@ -223,7 +238,7 @@ stamps_hold(unsigned self, const object *one)
     unsigned i;
 
     for (i = 0; i < one->units; i++)
-        if (*(uint64_t *)(void *)(one->base + i * UNIT)
+        if (SCHEDULE_SHOWN(*(uint64_t *)(void *)(one->base + i * UNIT))
             != stamp_of(one->base, self))
             schedule_fail("an object of thread %u was written", self);
 }
@@ -244,10 +259,12 @@ give_up(unsigned self, unsigned index)
     stamps_hold(self, &one);
     for (i = 0; i < one.units; i++)
         world.owner[unit_of(one.base) + i] = 0;
+    schedule_show();
     if (one.from_pool)
         fpheap_pool_put(world.pool, one.base);
     else
         fpheap_free(world.heap, one.base);
+    schedule_hide();
 }
 
 /* --- calls ---------------------------------------------------------------- */
@@ -255,7 +272,8 @@ give_up(unsigned self, unsigned index)
 static void
 call_alloc(unsigned self, unsigned units)
 {
-    char *base = (char *)fpheap_alloc(world.heap, units * UNIT);
+    char *base = (char *)SCHEDULE_SHOWN(
+        fpheap_alloc(world.heap, units * UNIT));
 
     if (base != NULL)
         own(self, base, units, 0);
@@ -270,7 +288,8 @@ call_bulk(unsigned self)
     void    *objects[3];
     unsigned i;
 
-    CHECK(fpheap_alloc_bulk(world.heap, FPHEAP_PAGE, objects, 3) == 0);
+    CHECK(SCHEDULE_SHOWN(fpheap_alloc_bulk(world.heap, FPHEAP_PAGE, objects, 3))
+          == 0);
     for (i = 0; i < 3; i++)
         own(self, (char *)objects[i], 2, 0);
 }
@@ -279,7 +298,7 @@ call_bulk(unsigned self)
 static void
 call_get(unsigned self, int must)
 {
-    char *base = (char *)fpheap_pool_get(world.pool);
+    char *base = (char *)SCHEDULE_SHOWN(fpheap_pool_get(world.pool));
 
     if (base != NULL)
         own(self, base, 2, 1);
@@ -291,18 +310,22 @@ static int
 construct(void *arg, void *base)
 {
     (void)arg, (void)base;
+    schedule_hide();
     schedule_point(__func__);
     world.constructed++;
+    schedule_show();
     return 0;
 }
 
 static void
 destruct(void *arg, void *base)
 {
+    schedule_hide();
     schedule_point(__func__);
     CHECK(arg == NULL || *(int *)arg == 0);
     CHECK(world.owner[unit_of((char *)base)] == 0);
     world.constructed--;
+    schedule_show();
 }
 
 static fpheap_pool *
@@ -313,7 +336,7 @@ make_pool(const char *name, int *ended)
                              .magazine = 2, .construct = construct,
                              .destruct = destruct, .arg = ended};
 
-    return fpheap_pool_create(world.heap, &desc);
+    return SCHEDULE_SHOWN(fpheap_pool_create(world.heap, &desc));
 }
 
 /* Of two that ask for a name at the same time one at most gets it. */
@@ -329,7 +352,8 @@ call_own_pool(unsigned self)
     }
     world.named++;
     CHECK(world.named == 1);
-    CHECK(fpheap_pool_lookup(world.heap, "same") == mine->pool);
+    CHECK(SCHEDULE_SHOWN(fpheap_pool_lookup(world.heap, "same"))
+          == mine->pool);
 }
 
 static void
@@ -341,7 +365,7 @@ call_end_own_pool(unsigned self)
     if (mine->pool == NULL)
         return;
     world.named--;
-    rc = fpheap_pool_destroy(mine->pool, NULL);
+    rc = SCHEDULE_SHOWN(fpheap_pool_destroy(mine->pool, NULL));
     CHECK(rc == 0 || rc == -EBUSY);
     if (rc == 0)
         mine->pool = NULL;
@@ -354,7 +378,7 @@ static void
 call_end_pool(void)
 {
     size_t live;
-    int    rc = fpheap_pool_destroy(world.pool, &live);
+    int    rc = SCHEDULE_SHOWN(fpheap_pool_destroy(world.pool, &live));
 
     CHECK(rc == 0 || rc == -EBUSY);
     if (rc == 0)
@@ -366,15 +390,17 @@ call_end_pool(void)
 static void
 call_reserve(void)
 {
-    CHECK(fpheap_reserve(world.heap, FPHEAP_CHUNK / 2, 0) == 0
+    CHECK(SCHEDULE_SHOWN(fpheap_reserve(world.heap, FPHEAP_CHUNK / 2, 0)) == 0
           || world.scene->chunks != 0);
 }
 
 static void
 call_exit(void)
 {
+    schedule_show();
     if (fph_thread_is == FPH_THREAD_SEATED)
         fph_seat_leave(&fph_seats[fph_thread_seat]);
+    schedule_hide();
     fph_thread_is = FPH_THREAD_NEW;
 }
 
@@ -382,7 +408,7 @@ call_exit(void)
 static void
 call_destroy(void)
 {
-    CHECK(fpheap_destroy(world.heap) == 0);
+    CHECK(SCHEDULE_SHOWN(fpheap_destroy(world.heap)) == 0);
     world.heap = NULL;
     world.pool = NULL;
 }
@@ -392,7 +418,9 @@ call_stats(void)
 {
     fpheap_stats stats;
 
+    schedule_show();
     fpheap_stats_get(world.heap, &stats);
+    schedule_hide();
     CHECK(stats.region_bytes <= sizeof arena);
     CHECK(stats.regions <= CHUNKS);
     CHECK(stats.live_bytes + stats.parked_bytes <= 2 * sizeof arena);
@@ -409,7 +437,8 @@ call_base_of(unsigned self)
     for (i = 0; i < CHUNKS; i++) {
         char    *at    = arena + i * FPHEAP_CHUNK + 5 * FPHEAP_PAGE + 1;
         uint32_t began = schedule.step;
-        char    *base  = (char *)fpheap_base_of(world.heap, at);
+        char    *base  = (char *)SCHEDULE_SHOWN(
+            fpheap_base_of(world.heap, at));
 
         if (base == NULL)
             continue;
@@ -418,7 +447,8 @@ call_base_of(unsigned self)
         CHECK(base <= at && (size_t)(at - base) < 3 * FPHEAP_CHUNK);
     }
     for (i = 0; i < mine->n; i++)
-        CHECK(fpheap_base_of(world.heap, mine->object[i].base + 100)
+        CHECK(SCHEDULE_SHOWN(fpheap_base_of(world.heap,
+                                            mine->object[i].base + 100))
               == mine->object[i].base);
 }
 
@@ -442,12 +472,17 @@ call_one(unsigned self, char letter)
     case 'e': call_end_own_pool(self); break;
     case 'E': call_end_pool(); break;
     case 'L': world.limit = world.bytes + 2 * FPHEAP_CHUNK;
-              fpheap_set_limit(world.heap, world.limit); break;
+              schedule_show();
+              fpheap_set_limit(world.heap, world.limit);
+              schedule_hide(); break;
     case 'D': call_destroy(); break;
-    case 'n': fpheap_pool_lookup(world.heap, "same"); break;
+    case 'n': (void)SCHEDULE_SHOWN(fpheap_pool_lookup(world.heap, "same"));
+              break;
     case 'r': call_reserve(); break;
-    case 'F': fpheap_flush(world.heap); break;
-    case 'T': fpheap_trim(world.heap); break;
+    case 'F': schedule_show();
+              fpheap_flush(world.heap);
+              schedule_hide(); break;
+    case 'T': (void)SCHEDULE_SHOWN(fpheap_trim(world.heap)); break;
     case 'X': call_exit(); break;
     case 'U': call_exit(); fph_thread_is = FPH_THREAD_GONE; break;
     case 'S': call_stats(); break;
