@@ -531,7 +531,7 @@ the_bits_of_a_chunk_are_its_own(void **state)
 
     (void)state;
     for (i = 0; i < 128; i++) {
-        fph_fit_raise(region, i, FPH_ALL_PAGES);
+        fph_fit_raise(region, i, FPH_ALL_PAGES, 0);
         for (k = 0; k < FPH_FITS; k++) {
             assert_true(only_bit(region->fit[k], i));
             region->fit[k][0] = region->fit[k][1] = ~(uint64_t)0;
@@ -543,7 +543,7 @@ the_bits_of_a_chunk_are_its_own(void **state)
             assert_true(only_bit(region->fit[k], i));
             region->fit[k][i / 64] = 0;
         }
-        fph_fit_renew(region, i, FPH_ALL_PAGES);
+        fph_fit_raise(region, i, FPH_ALL_PAGES, 1);
         for (k = 0; k < FPH_FITS; k++) {
             assert_true(only_bit(region->fit[k], i));
             region->fit[k][i / 64] = 0;
