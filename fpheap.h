@@ -693,8 +693,8 @@ typedef struct fpheap_object {
 #define FPH_CLASS_BASE   (4 + FPHEAP_CLASS_BITS) /* below 1 << it: 16 B steps */
 #define FPH_CLASS_TOP    (FPHEAP_PAGE_SHIFT + 3) /* largest class: 8 pages */
 #define FPH_CLASS_MAX    ((size_t)1 << FPH_CLASS_TOP)
-#define FPH_TAIL         (FPHEAP_CHECK > 1) /* least bytes behind an object */
-#define FPH_SIZED_MAX    (FPH_CLASS_MAX - FPH_HEAD - FPH_TAIL)
+#define FPH_SLACK        (FPHEAP_CHECK > 1) /* least bytes behind an object */
+#define FPH_SIZED_MAX    (FPH_CLASS_MAX - FPH_HEAD - FPH_SLACK)
 #define FPH_SIZES        (1 + ((FPH_CLASS_TOP - FPH_CLASS_BASE + 1) \
                                << FPHEAP_CLASS_BITS))
 #define FPH_CLASSES      (FPH_SIZES + FPHEAP_MAX_POOLS)
@@ -794,7 +794,7 @@ typedef struct fph_life {
     char    *base;             /* atomic; of the chunk; NULL: it is not open */
     fph_mark mark[FPHEAP_CHUNK / 16]; /* atomic */
 #  if FPHEAP_CHECK > 1
-    uint32_t tail[FPHEAP_CHUNK / 16]; /* bytes behind a live object's; else 0 */
+    uint32_t slack[FPHEAP_CHUNK / 16]; /* bytes behind a live object's; or 0 */
 #  endif
 #  if FPHEAP_SITES
     uint16_t site[FPHEAP_CHUNK / 16]; /* in heap->sites, of an object's last
@@ -1619,9 +1619,9 @@ FPHEAP_API int   fph_live_end_slow(fpheap *heap, void *object, unsigned klass);
  * larger one, of at least its alignment, when its lowest bit is added; any
  * other stays in its class. */
 #if FPHEAP_CHECK > 1
-#  define FPH_TAILED(bytes) ((bytes) + ((bytes) & (~(bytes) + 1)))
+#  define FPH_SLACKED(bytes) ((bytes) + ((bytes) & (~(bytes) + 1)))
 #else
-#  define FPH_TAILED(bytes) (bytes)
+#  define FPH_SLACKED(bytes) (bytes)
 #endif
 
 /* The class of a size that has one, and its header.  Steps of 16 bytes up to
@@ -1630,7 +1630,7 @@ FPHEAP_API int   fph_live_end_slow(fpheap *heap, void *object, unsigned klass);
 FPH_INLINE unsigned
 fph_class_of(size_t size)
 {
-    size_t   last  = FPH_TAILED(size + FPH_HEAD) - 1;
+    size_t   last  = FPH_SLACKED(size + FPH_HEAD) - 1;
     unsigned shift = (unsigned)(63 ^ __builtin_clzll(
         (unsigned long long)last >> FPHEAP_CLASS_BITS | 16));
 
@@ -2891,15 +2891,15 @@ static void fph_site_report(const fpheap *heap);
 #endif
 
 #if FPHEAP_CHECK > 1
-static void fph_tail_move(fpheap *heap, void *object, size_t size);
-static size_t fph_tail_of(const fph_state *state, const void *object);
+static void fph_slack_move(fpheap *heap, void *object, size_t size);
+static size_t fph_slack_of(const fph_state *state, const void *object);
 static void fph_slab_wipe(const fph_state *state, const fph_slab *slab);
 static void fph_verify_slab(const fph_slab *slab);
 static void fph_verify_bin(const fpheap_cache *cache, unsigned number);
 static void fph_verify_heap(fpheap *heap);
 #else
-#  define fph_tail_move(heap, object, size) ((void)0)
-#  define fph_tail_of(state, object)        ((void)(state), (size_t)0)
+#  define fph_slack_move(heap, object, size) ((void)0)
+#  define fph_slack_of(state, object)        ((void)(state), (size_t)0)
 #  define fph_slab_wipe(state, slab)        ((void)0)
 #  define fph_verify_slab(slab)             ((void)0)
 #  define fph_verify_bin(cache, number)     ((void)0)
@@ -6959,7 +6959,7 @@ fph_free_bulk_miss(fpheap *heap, void *const *objects, unsigned n)
 static void *
 fph_resized(fpheap *heap, void *object, size_t size)
 {
-    fph_tail_move(heap, object, size);
+    fph_slack_move(heap, object, size);
 #if FPHEAP_HEADER
     if (object != NULL) {
         fph_head *head = fph_head_of(object);
@@ -7012,7 +7012,7 @@ fpheap_aligned_alloc(fpheap *heap, size_t align, size_t size)
 
             if (stride % align == 0)
                 return fph_resized(heap, fpheap_alloc(heap, stride - FPH_HEAD
-                                                            - FPH_TAIL),
+                                                            - FPH_SLACK),
                                    want.size);
         }
     }
@@ -7050,7 +7050,7 @@ fpheap_usable_size(fpheap *heap, const void *object)
     if (object == NULL || !fph_heap_good(heap))
         return 0;
     return fph_info_bytes(heap->state, fph_info_of(heap->state, object))
-         - fph_tail_of(heap->state, object);
+         - fph_slack_of(heap->state, object);
 }
 
 /* Whether an object serves for `size`: see fpheap_realloc. */
@@ -7102,7 +7102,7 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
     usable = fph_info_bytes(heap->state, info);
     if (fph_stays(info, usable, size))
         return fph_resized(heap, object, size);
-    usable -= fph_tail_of(heap->state, object);
+    usable -= fph_slack_of(heap->state, object);
     moved = fph_alloc_like(heap, size, object);
     if (moved == NULL)
         return NULL;
@@ -8460,9 +8460,9 @@ fph_common_divisor(size_t a, size_t b)
 static size_t
 fph_pool_stride(const fpheap_pool_desc *desc, size_t align)
 {
-    size_t tail  = desc->size < FPHEAP_POOL_SIZE_MAX - FPHEAP_PAGE ? FPH_TAIL
+    size_t slack = desc->size < FPHEAP_POOL_SIZE_MAX - FPHEAP_PAGE ? FPH_SLACK
                                                                    : 0;
-    size_t size  = FPH_HEAD + (desc->size < 16 ? 16 : desc->size) + tail;
+    size_t size  = FPH_HEAD + (desc->size < 16 ? 16 : desc->size) + slack;
     size_t banks = (size_t)desc->channels * (desc->ranks ? desc->ranks : 1);
     size_t lines;
 
@@ -9323,23 +9323,23 @@ fph_keeps(const fpheap *heap, unsigned klass)
 static void
 fph_tool_live(const fpheap *heap, void *object, unsigned klass)
 {
-    size_t tail  = fph_tail_of(heap->state, object);
-    size_t bytes = fph_room_of(heap, object) - tail;
+    size_t slack = fph_slack_of(heap->state, object);
+    size_t bytes = fph_room_of(heap, object) - slack;
 
     if (!fph_keeps(heap, klass))
         FPH_TOOL_BEGIN(object, bytes);
-    FPH_TOOL_FORBID((char *)object + bytes, tail);
+    FPH_TOOL_FORBID((char *)object + bytes, slack);
 }
 
 /* A live object of `bytes` has another size. */
 FPH_UNUSED static void
 fph_tool_move(const fpheap *heap, void *object, size_t bytes)
 {
-    size_t tail = fph_tail_of(heap->state, object);
-    size_t room = fph_room_of(heap, object);
+    size_t slack = fph_slack_of(heap->state, object);
+    size_t room  = fph_room_of(heap, object);
 
-    FPH_TOOL_RESIZE(object, bytes, room - tail);
-    FPH_TOOL_FORBID((char *)object + room - tail, tail);
+    FPH_TOOL_RESIZE(object, bytes, room - slack);
+    FPH_TOOL_FORBID((char *)object + room - slack, slack);
 }
 
 /* An object is freed, if the pointer is to one that can be. */
@@ -9422,71 +9422,71 @@ fph_fill_verify(const fpheap *heap, const char *call, const void *object,
 }
 
 static uint32_t *
-fph_tail_at(const fph_state *state, const void *object)
+fph_slack_at(const fph_state *state, const void *object)
 {
     fph_chunk *chunk = fph_chunk_of(state, object);
 
-    return &chunk->life.tail[fph_mark_index(object)];
+    return &chunk->life.slack[fph_mark_index(object)];
 }
 
 static size_t
-fph_tail_of(const fph_state *state, const void *object)
+fph_slack_of(const fph_state *state, const void *object)
 {
-    return *fph_tail_at(state, object);
+    return *fph_slack_at(state, object);
 }
 
 /* size 0 has one byte. */
 static void
-fph_tail_set(const fpheap *heap, void *object, size_t size)
+fph_slack_set(const fpheap *heap, void *object, size_t size)
 {
     size_t room = fph_room_of(heap, object);
 
     size += size == 0;
-    *fph_tail_at(heap->state, object) = (uint32_t)(room - size);
+    *fph_slack_at(heap->state, object) = (uint32_t)(room - size);
     fph_fill(object, size, room);
 }
 
 static void
-fph_tail_verify(const fpheap *heap, const char *call, const void *object)
+fph_slack_verify(const fpheap *heap, const char *call, const void *object)
 {
     size_t room = fph_room_of(heap, object);
 
     fph_fill_verify(heap, call, object,
-                    room - fph_tail_of(heap->state, object), room);
+                    room - fph_slack_of(heap->state, object), room);
 }
 
 /* An object with this mark is handed out. */
 static void
-fph_tail_begin(fpheap *heap, void *object, size_t size, unsigned mark)
+fph_slack_begin(fpheap *heap, void *object, size_t size, unsigned mark)
 {
     if (mark == FPH_FILLED)
         fph_fill_verify(heap, "allocation", object, 0,
                         fph_room_of(heap, object));
-    fph_tail_set(heap, object, size);
+    fph_slack_set(heap, object, size);
 }
 
 /* A live object, or NULL, has another size. */
 static void
-fph_tail_move(fpheap *heap, void *object, size_t size)
+fph_slack_move(fpheap *heap, void *object, size_t size)
 {
     size_t old;
 
     if (object == NULL)
         return;
     old = fpheap_usable_size(heap, object);
-    fph_tail_verify(heap, "realloc", object);
+    fph_slack_verify(heap, "realloc", object);
     fph_site_count(heap, object, -1);
-    fph_tail_set(heap, object, size);
+    fph_slack_set(heap, object, size);
     fph_site_count(heap, object, 1);
     fph_tool_move(heap, object, old);
 }
 
 /* An object of a class is freed.  Returns the mark that it has then. */
 static fph_mark
-fph_tail_end(fpheap *heap, void *object, unsigned klass)
+fph_slack_end(fpheap *heap, void *object, unsigned klass)
 {
-    fph_tail_verify(heap, "free", object);
-    *fph_tail_at(heap->state, object) = 0;
+    fph_slack_verify(heap, "free", object);
+    *fph_slack_at(heap->state, object) = 0;
     if (klass == 0 || fph_keeps(heap, klass))
         return 0;
     fph_fill(object, 0, fph_room_of(heap, object));
@@ -9567,8 +9567,8 @@ fph_verify_bin(const fpheap_cache *cache, unsigned number)
                      "twice");
 }
 #else
-#  define fph_tail_begin(heap, object, size, mark) ((void)(size))
-#  define fph_tail_end(heap, object, klass)        ((fph_mark)0)
+#  define fph_slack_begin(heap, object, size, mark) ((void)(size))
+#  define fph_slack_end(heap, object, klass)        ((fph_mark)0)
 #endif
 
 #if FPHEAP_CHECK
@@ -9582,7 +9582,7 @@ fph_mark_begin(fpheap *heap, void *object, size_t size, unsigned klass)
     if (fph_mark_is(FPH_LOAD(mark, RELAXED), FPH_ANY_CLASS))
         FPHEAP_PANIC("fpheap: an object was handed out that is live: its "
                      "magazine or slab was overwritten");
-    fph_tail_begin(heap, object, size, *mark);
+    fph_slack_begin(heap, object, size, *mark);
     fph_site_begin(heap, object);
     FPH_STORE(mark, (fph_mark)(1 + klass), RELAXED);
 }
@@ -9600,7 +9600,7 @@ fph_mark_end(fpheap *heap, void *object, unsigned klass)
         return 0;
     }
     fph_site_count(heap, object, -1);
-    FPH_STORE(mark, fph_tail_end(heap, object, *mark - 1u), RELAXED);
+    FPH_STORE(mark, fph_slack_end(heap, object, *mark - 1u), RELAXED);
     return 1;
 }
 #else
@@ -9934,7 +9934,7 @@ fph_walk_visit(const fph_state *state, const fph_walk *walk, char *base,
     fpheap_object object;
 
     object.base = base;
-    object.bytes = bytes - fph_tail_of(state, base);
+    object.bytes = bytes - fph_slack_of(state, base);
     object.node = walk->node;
     return walk->visit(walk->arg, &object);
 }

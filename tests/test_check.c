@@ -541,7 +541,7 @@ an_object_of_a_pool_is_called_so(void **state)
     for (i = 0; i < 2; i++) {
         memset(&desc, 0, sizeof(desc));
         desc.name = names[i];
-        desc.size = 96 - FPH_TAIL;
+        desc.size = 96 - FPH_SLACK;
         pool[i] = fpheap_pool_create(heap, &desc);
         assert_non_null(pool[i]);
         object[i] = fpheap_pool_get(pool[i]);
