@@ -9628,16 +9628,16 @@ fph_live_end_slow(fpheap *heap, void *object, unsigned klass)
 
 /* [CHECK] ==================================================================
  *
- * The invariants of REGION, CHUNK, SLAB and DEPOT as code, for a quiet
- * heap.  A walk has to tell live objects from parked ones: it sets the bits of
- * the parked ones for as long as it lasts, which also shows an object that is
- * parked twice, or parked and free.
+ * The invariants of REGION, CHUNK, SLAB and DEPOT as code, for a quiet heap.  A
+ * walk has to tell live objects from parked ones: it hides the parked ones by
+ * setting their bits for as long as it lasts, which also shows an object that
+ * is parked twice, or parked and free.
  */
 
-/* Set (or clear again) the bits of a magazine's objects.  Returns 0 if one is
- * not an object of this bin, or has its bit as it should become. */
+/* Set the bits of a magazine's objects, or clear them again.  Returns 0 if one
+ * is not an object of this bin, or has its bit as it should become. */
 static int
-fph_mark_magazine(const fph_state *state, unsigned bin, void *const *slot,
+fph_hide_magazine(const fph_state *state, unsigned bin, void *const *slot,
                   size_t count, int set)
 {
     size_t i, number;
@@ -9663,20 +9663,20 @@ fph_mark_magazine(const fph_state *state, unsigned bin, void *const *slot,
 
 /* The same for all that is parked in one bin of a cache. */
 static int
-fph_mark_bin(const fph_state *state, unsigned number,
+fph_hide_bin(const fph_state *state, unsigned number,
              const fpheap_cache *cache, int set)
 {
     const fph_bin      *bin   = &cache->bins[number];
     const fph_magazine *spare = cache->spare[number];
 
-    return (spare == NULL || fph_mark_magazine(state, number, spare->slot,
+    return (spare == NULL || fph_hide_magazine(state, number, spare->slot,
                                                spare->count, set))
-        && fph_mark_magazine(state, number, bin->base,
+        && fph_hide_magazine(state, number, bin->base,
                              (size_t)(bin->top - bin->base), set);
 }
 
 static int
-fph_mark_depot(const fph_state *state, unsigned bin, int set)
+fph_hide_depot(const fph_state *state, unsigned bin, int set)
 {
     uint32_t  ref  = (uint32_t)fph_load_acquire(                    /* T3 */
         &state->depots[bin].full);
@@ -9688,14 +9688,14 @@ fph_mark_depot(const fph_state *state, unsigned bin, int set)
 
         if (left == 0
             || full->count != fph_bin_class(state, bin)->magazine   /* D2 */
-            || !fph_mark_magazine(state, bin, full->slot, full->count, set))
+            || !fph_hide_magazine(state, bin, full->slot, full->count, set))
             return 0;
     }
     return left == 0;
 }
 
 static int
-fph_mark_parked(const fpheap *heap, int set)
+fph_hide_parked(const fpheap *heap, int set)
 {
     const fph_state *state = heap->state;
     unsigned         bin;
@@ -9703,10 +9703,10 @@ fph_mark_parked(const fpheap *heap, int set)
     int              good  = 1;
 
     for (bin = 0; bin < heap->bins; bin++)
-        good &= fph_mark_depot(state, bin, set);
+        good &= fph_hide_depot(state, bin, set);
     for (i = 0; i < FPHEAP_MAX_THREADS; i++)
         for (bin = 0; state->cache[i] != NULL && bin < heap->bins; bin++)
-            good &= fph_mark_bin(state, bin, state->cache[i], set);
+            good &= fph_hide_bin(state, bin, state->cache[i], set);
     return good;
 }
 
@@ -9906,8 +9906,8 @@ fpheap_check(fpheap *heap)
         wrong = fph_check_pools(heap);
     if (wrong != NULL)
         return wrong;
-    good = fph_mark_parked(heap, 1);
-    if (!fph_mark_parked(heap, 0) || !good)
+    good = fph_hide_parked(heap, 1);
+    if (!fph_hide_parked(heap, 0) || !good)
         return "D1: a parked object is no object of its bin, parked twice, or "
                "free";
     fpheap_stats_get(heap, &s);
@@ -10005,9 +10005,9 @@ fpheap_walk(fpheap *heap, int (*visit)(void *arg, const fpheap_object *object),
 
     if (!fph_heap_good(heap))
         return -EINVAL;
-    fph_mark_parked(heap, 1);
+    fph_hide_parked(heap, 1);
     rc = fph_walk_heap(heap, &walk);
-    fph_mark_parked(heap, 0);
+    fph_hide_parked(heap, 0);
     return rc;
 }
 
@@ -10060,9 +10060,9 @@ fpheap_pool_for_each(fpheap_pool *pool, fpheap_which which,
                         which == FPHEAP_ALL };
     int       rc;
 
-    fph_mark_parked(pool->heap, 1);
+    fph_hide_parked(pool->heap, 1);
     rc = fph_walk_heap(pool->heap, &walk);
-    fph_mark_parked(pool->heap, 0);
+    fph_hide_parked(pool->heap, 0);
     return rc;
 }
 
