@@ -1100,6 +1100,44 @@ what_was_freed_last_stays_with_the_thread(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* In a heap that cannot grow, and has no room for records. */
+static void
+one_object_needs_no_magazine(void **state)
+{
+    fpheap           *heap = test_heap_over(&provider);
+    fpheap_pool_desc  desc;
+    fpheap_pool      *pool;
+    void             *objects[3];
+    unsigned          i;
+
+    (void)state;
+    memset(&desc, 0, sizeof desc);
+    desc.name = "one";
+    desc.size = 100;
+    pool = fpheap_pool_create(heap, &desc);
+    assert_non_null(pool);
+    fpheap_free(heap, fpheap_alloc(heap, 64));
+    fpheap_pool_put(pool, fpheap_pool_get(pool));
+    fpheap_flush(heap);
+    while (fph_stack_pop(heap->state, fph_empties(heap->state, 0)) != NULL)
+        ;
+    while (fph_meta_cut(heap->state, FPH_LINE) != 0)
+        ;
+    provider.limit_bytes = provider.held_bytes;
+    while (fpheap_alloc(heap, FPHEAP_CHUNK / 2 + 1) != NULL)
+        ;
+    objects[0] = fpheap_alloc(heap, 64);
+    objects[1] = fpheap_alloc_on(heap, 64, 0);
+    objects[2] = fpheap_pool_get(pool);
+    for (i = 0; i < 3; i++) {
+        assert_non_null(objects[i]);
+        fpheap_free(heap, objects[i]);
+    }
+    assert_null(fph_cache_mine(heap)->bins[fph_class_of(64)].base);
+    assert_int_equal(fpheap_destroy_forced(heap), 0);
+    assert_int_equal(provider.held, 0);
+}
+
 /* In a heap whose first block has no room for it; before a pool of a node's own
  * is served nothing else makes one. */
 static void *
@@ -1750,6 +1788,32 @@ a_look_for_fresh_chunks_begins_where_the_last_found_none(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+static void
+a_look_for_pages_begins_where_the_last_found_none(void **state)
+{
+    fpheap    *heap = test_heap_over(&provider);
+    void      *object = fpheap_alloc(heap, 64);
+    fph_word  *hint = &heap->state->hints[0][1];
+    fph_word  *free;
+    fph_chunk *chunk = fph_chunk_of(heap->state, object);
+    uint64_t   usual;
+    unsigned   first;
+
+    (void)state;
+    free = &chunk->region->free[chunk->index];
+    usual = *free;
+    *free = 0;
+    assert_null(fph_node_pages(heap, 0, 1, 1, 1, &first));
+    assert_int_equal((uint32_t)*hint, 1);
+    fph_pages_put(chunk->region, chunk->index, usual);
+    assert_int_equal((uint32_t)*hint, 0);
+    assert_ptr_equal(fph_node_pages(heap, 0, 1, 1, 1, &first), chunk);
+    assert_int_equal((uint32_t)*hint, 0);
+    fph_pages_put(chunk->region, chunk->index, (uint64_t)1 << first);
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 static int
 visit_nothing(void *arg, const fpheap_object *object)
 {
@@ -1886,6 +1950,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_pool_that_ends_is_not_found),
     cmocka_unit_test(a_sized_free_goes_to_the_objects_own_node),
     cmocka_unit_test(an_aligned_object_of_no_bytes_is_a_small_one),
+    cmocka_unit_test(one_object_needs_no_magazine),
+    cmocka_unit_test(a_look_for_pages_begins_where_the_last_found_none),
     cmocka_unit_test(the_longest_name_leaves_the_other_heaps_alone)
 };
 
