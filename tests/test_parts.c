@@ -1829,8 +1829,11 @@ nobody_looks_behind_the_last_region_and_cache(void **state)
     fph_state    *s = heap->state;
     fph_region  **behind;
     fpheap_stats  stats;
+    uint64_t      hint = 0;
+    fpheap_region raw = { &hint, 1, NULL, FPHEAP_BACKING_UNKNOWN };
+    fpheap_pool  *pool;
+    fpheap_pool_stats numbers;
     void         *object = fpheap_alloc(heap, 64);
-    uint64_t      hint;
     size_t        index, n;
     unsigned      k;
 
@@ -1862,9 +1865,13 @@ nobody_looks_behind_the_last_region_and_cache(void **state)
     assert_null(fph_pinned_chunk(s, &index));
     fph_region_at(s, 0)->pinned = 1;
     (void)fph_node_touch(heap, 0, 1);
-    *behind = NULL;
-    s->cache[FPHEAP_MAX_THREADS] = NULL;
+    assert_false(fph_overlaps(heap, &raw));
+    pool = named(heap, "pool", 0, NULL, NULL);
+    fpheap_pool_put(pool, fpheap_pool_get(pool));
+    fpheap_pool_stats_get(pool, &numbers);
+    assert_int_equal(fpheap_pool_destroy(pool, NULL), 0);
     fpheap_free(heap, object);
+    fpheap_flush(heap);
     TEST_DESTROY_OVER(heap, &provider);
 }
 
