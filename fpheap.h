@@ -852,8 +852,9 @@ struct fpheap_pool {
     /* written by fpheap_pool_create */
     unsigned number;
     unsigned flags;
-    unsigned keeps;            /* type-stable or with a min; atomic, as a thread
-                                  may look when it has lost its slab */
+    unsigned keeps;            /* empty slabs, being type-stable or with a min;
+                                  atomic, as a thread may look when it has lost
+                                  its slab */
     int      node;             /* or FPHEAP_ANY_NODE */
     int    (*construct)(void *arg, void *object);
     void   (*destruct)(void *arg, void *object);
@@ -4628,7 +4629,7 @@ fph_bin_pool(const fph_state *state, unsigned bin)
 
 /* Whether empty slabs of a pool may stay as they are. */
 static inline int
-fph_pool_keeps(const fpheap_pool *pool)
+fph_keeps_slabs(const fpheap_pool *pool)
 {
     return pool != NULL && FPH_LOAD(&pool->keeps, RELAXED) != 0;
 }
@@ -4637,7 +4638,7 @@ fph_pool_keeps(const fpheap_pool *pool)
 static void
 fph_count_empty(fph_state *state, const fpheap_pool *pool, int64_t change)
 {
-    if (!fph_pool_keeps(pool))
+    if (!fph_keeps_slabs(pool))
         fph_fetch_add_relaxed(&state->empty_slabs, (uint64_t)change);
 }
 
@@ -4910,7 +4911,7 @@ fph_slab_announce(fph_state *state, fph_slab *slab, size_t n)
     uint64_t     info  = fph_load_relaxed(&slab->info);
     uint64_t     word  = fph_load_relaxed(&slab->state);
     fpheap_pool *pool  = fph_bin_pool(state, fph_info_bin(info));
-    int          keeps = fph_pool_keeps(pool);
+    int          keeps = fph_keeps_slabs(pool);
     uint64_t     told;
 
     fph_quota_give(pool, n);
@@ -5079,7 +5080,7 @@ fph_bin_has_empty(const fph_state *state, unsigned bin)
 {
     const fpheap_pool *pool = fph_bin_pool(state, bin);
 
-    if (fph_pool_keeps(pool))
+    if (fph_keeps_slabs(pool))
         return fph_load_relaxed(&pool->objects) != 0;
     return (int64_t)fph_load_relaxed(&state->empty_slabs) > 0;
 }
@@ -5845,7 +5846,7 @@ fph_depot_bytes(const fpheap *heap, int node)
         size_t             count = fph_depot_objects(heap->state, bin);
         const fpheap_pool *pool  = fph_bin_pool(heap->state, bin);
 
-        if (count != 0 && !fph_pool_keeps(pool))
+        if (count != 0 && !fph_keeps_slabs(pool))
             bytes += count * FPH_LOAD(&fph_bin_class(heap->state, bin)->size,
                                       RELAXED);
     }
@@ -9308,7 +9309,7 @@ fph_room_of(const fpheap *heap, const void *object)
 
 /* Whether free objects of a class keep their contents. */
 static int
-fph_keeps(const fpheap *heap, unsigned klass)
+fph_keeps_contents(const fpheap *heap, unsigned klass)
 {
     const fpheap_pool *pool = fph_bin_pool(heap->state, klass);
 
@@ -9326,7 +9327,7 @@ fph_tool_live(const fpheap *heap, void *object, unsigned klass)
     size_t slack = fph_slack_of(heap->state, object);
     size_t bytes = fph_room_of(heap, object) - slack;
 
-    if (!fph_keeps(heap, klass))
+    if (!fph_keeps_contents(heap, klass))
         FPH_TOOL_BEGIN(object, bytes);
     FPH_TOOL_FORBID((char *)object + bytes, slack);
 }
@@ -9353,7 +9354,7 @@ fph_tool_free(fpheap *heap, void *object)
         return;
     info = fph_info_of(heap->state, object);
     if (fph_info_kind(info) == FPH_SLAB
-        && fph_keeps(heap, fph_info_bin(info) % FPH_CLASSES))
+        && fph_keeps_contents(heap, fph_info_bin(info) % FPH_CLASSES))
         return;
     FPH_TOOL_END(object);
     FPH_TOOL_FORBID(object, fph_info_bytes(heap->state, info));
@@ -9487,7 +9488,7 @@ fph_slack_end(fpheap *heap, void *object, unsigned klass)
 {
     fph_slack_verify(heap, "free", object);
     *fph_slack_at(heap->state, object) = 0;
-    if (klass == 0 || fph_keeps(heap, klass))
+    if (klass == 0 || fph_keeps_contents(heap, klass))
         return 0;
     fph_fill(object, 0, fph_room_of(heap, object));
     return FPH_FILLED;

@@ -879,7 +879,7 @@ what_a_pool_keeps_does_not_count_as_worth_a_pass(void **state)
         desc.min = kind == 2;
         pool = fpheap_pool_create(heap, &desc);
         assert_non_null(pool);
-        assert_int_equal(fph_pool_keeps(pool), kind != 0);
+        assert_int_equal(fph_keeps_slabs(pool), kind != 0);
         assert_int_equal(fpheap_pool_get_bulk(pool, objects, 4), 0);
         fpheap_pool_put_bulk(pool, objects, 4);
         fpheap_flush(heap);
