@@ -2943,9 +2943,15 @@ fph_meta_cut(fph_state *state, size_t bytes)
  * Returns their reference, or 0: the caller keeps the chunk, and if there was
  * another thread a record may now be cut from its block.
  *
- * Memory orders: M2, release, stores the block's address before the cursor
- * names it; its partner M1, acquire, comes before the address is read.  Who
- * gets a reference from another thread gets it by an edge that comes after M1.
+ *       where                        order    partner  what must be seen
+ *   M1  meta_cursor: load, CAS       acquire  M2       the block's address
+ *   M2  meta_cursor: CAS to install  release  M1
+ *   M3  pins: CAS                    release  none     they are read when the
+ *                                                      heap ends, after all
+ *                                                      calls
+ *
+ * Who gets a reference from another thread gets it by an edge that comes after
+ * M1.
  */
 static uint32_t
 fph_meta_install(fph_state *state, uint64_t full, char *chunk, size_t bytes)
@@ -3636,8 +3642,7 @@ fph_region_reuse(const fph_state *state, int node, size_t chunks)
 
 /* Make the first chunk of a new region a meta block that opens with a pin and
  * room for the region's descriptor.  Returns the descriptor's memory or NULL:
- * another thread has made a block meanwhile.  M3, release, has no partner: pins
- * are read when the heap ends, which comes after all calls. */
+ * another thread has made a block meanwhile. */
 static void *
 fph_region_pin(fph_state *state, uint64_t full, char *base, size_t chunks,
                const fpheap_region *raw)
@@ -5753,8 +5758,9 @@ fph_cache_help(fpheap *heap, int node)
     fph_cache_memory(heap, (unsigned)wanted - 1, node, 1 /* grow */);
 }
 
-/* After another thread's pass this one gives up what it parks as well: a few
- * objects in a magazine that is not used any more may keep as many slabs. */
+/* After a pass each thread gives up what it parks, the others at their next
+ * miss: a few objects in a magazine that is not used any more may keep as many
+ * slabs. */
 static void
 fph_cache_follow(fpheap_cache *cache)
 {
@@ -9014,8 +9020,11 @@ fpheap_provider_mmap(fpheap_provider *provider, unsigned flags)
 }
 #endif
 
-/* A1: taken is exchanged with acquire, A2: and stored with release, so that who
- * gets the buffer next comes after who has put it back. */
+/*
+ *       where                        order    partner  what must be seen
+ *   A1  taken: exchange              acquire  A2       the last heap is gone
+ *   A2  taken: store 0               release  A1
+ */
 static int
 fph_buffer_get(void *ctx, size_t bytes, size_t align, int node,
                fpheap_region *region)
@@ -9060,9 +9069,12 @@ fpheap_provider_buffer(fpheap_provider *provider, fpheap_buffer *buffer,
  * at the same time only if one of them is mistaken.  To find it nobody looks at
  * the object's memory, which may not be there: heap->known[] leads from a
  * chunk's number to its marks; of chunks with the same place there the last one
- * used has it.  (K1: stored with release, K2: loaded with acquire, for
- * life.base.)  Bulks go one by one, so that a bad pointer keeps no other from
+ * used has it.  Bulks go one by one, so that a bad pointer keeps no other from
  * being freed.
+ *
+ *       where                        order    partner  what must be seen
+ *   K1  known[]: store               release  K2       life.base
+ *   K2  known[]: load                acquire  K1
  *
  * At level 2, with sites or for a tool all objects go the slow way.  The mark
  * of a free one says whether it is filled; the bytes behind a live one are
