@@ -24,6 +24,12 @@ static void  use_it_first(void);
     (keys++, use_it_first(), pthread_key_create(key, end))
 #define pthread_key_delete(key) (keys--, pthread_key_delete(key))
 
+/* Called once when this thread waits. */
+#include <sched.h>
+static __thread void (*at_yield)(void);
+static void yielded(void);
+#define sched_yield() (yielded(), sched_yield())
+
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
 #include "test_util.h"
@@ -48,6 +54,16 @@ note_panic(const char *message)
 }
 
 static void
+yielded(void)
+{
+    void (*act)(void) = at_yield;
+
+    at_yield = NULL;
+    if (act != NULL)
+        act();
+}
+
+static void
 begin(void)
 {
     heap = test_heap_over(&provider);
@@ -60,6 +76,7 @@ static void
 end(void)
 {
     assert_null(meanwhile_moment.word);
+    assert_true(at_yield == NULL);
     assert_int_equal(panics, 0);
     TEST_DESTROY_OVER(heap, &provider);
 }
@@ -372,6 +389,106 @@ a_region_that_is_exchanged_is_not_claimed_in_part(void **state)
     end();
 }
 
+static void *
+move_the_extent(void *region_)
+{
+    fph_region *region = (fph_region *)region_;
+
+    fph_region_set_extent(region, region->base, region->chunks);
+    return NULL;
+}
+
+static void
+a_region_that_changes_during_the_look_has_no_extent(void **state)
+{
+    fph_region *region;
+    uintptr_t   base;
+
+    (void)state;
+    begin();
+    region = fph_region_at(heap->state, 0);
+    meanwhile(&region->version, MEANWHILE_LOAD, 1, move_the_extent, region);
+    assert_int_equal(fph_region_extent(region, &base), 0);
+    region->version++;
+    assert_int_equal(fph_region_extent(region, &base), 0);
+    region->version++;
+    assert_int_equal(fph_region_extent(region, &base), region->chunks);
+    end();
+}
+
+static void *
+raise_the_hint(void *unused)
+{
+    uint64_t hint;
+
+    (void)unused;
+    fph_hint_read(heap->state, 0, FPH_FRESH, &hint);
+    fph_hint_raise(heap->state, 0, FPH_FRESH, hint, 7);
+    return NULL;
+}
+
+static void
+a_hint_is_lowered_whoever_raises_it(void **state)
+{
+    uint64_t hint;
+
+    (void)state;
+    begin();
+    meanwhile(&heap->state->hints[0][FPH_FRESH], MEANWHILE_CHANGE, 0,
+              raise_the_hint, NULL);
+    fph_hint_lower(fph_region_at(heap->state, 0), FPH_FRESH);
+    assert_int_equal(fph_hint_read(heap->state, 0, FPH_FRESH, &hint), 0);
+    end();
+}
+
+static void *
+claim_the_first_chunk(void *region)
+{
+    theirs = fph_fresh_claim((fph_region *)region, 1) == 0 ? region : NULL;
+    return NULL;
+}
+
+static void
+chunks_in_a_row_are_found_behind_those_of_another(void **state)
+{
+    fph_region *region;
+    size_t      index;
+    void       *object;
+
+    (void)state;
+    begin();
+    object = fpheap_alloc(heap, LARGE);
+    region = fph_region_find(heap->state, object, &index);
+    fpheap_free(heap, object);
+    assert_int_equal(region->fresh[0], 15);
+    meanwhile(&region->fresh[0], MEANWHILE_CHANGE, 0, claim_the_first_chunk,
+              region);
+    assert_int_equal(fph_fresh_claim(region, 2), 2);
+    assert_ptr_equal(theirs, region);
+    assert_int_equal(region->fresh[0], 2);
+    fph_fresh_give(region, 0, 1);
+    fph_fresh_give(region, 2, 2);
+    end();
+}
+
+static void
+the_growth_of_another_serves_as_ones_own(void **state)
+{
+    change   ended;
+    unsigned gets;
+
+    (void)state;
+    begin();
+    ended.word = &heap->state->growing;
+    ended.to = 0;
+    heap->state->growing = 99;
+    gets = provider.gets;
+    meanwhile(ended.word, MEANWHILE_LOAD, 0, set_word, &ended);
+    assert_int_equal(fph_grow(heap, 0, 1, 0, heap->state->growths), 0);
+    assert_int_equal(provider.gets, gets);
+    end();
+}
+
 /* The growth of another ends while this one waits for it. */
 static void
 who_has_waited_for_a_pass_looks_again(void **state)
@@ -414,6 +531,26 @@ a_move_that_began_and_ended_is_noticed(void **state)
     end();
 }
 
+/* It may give back what is lacked: nothing is begun again before that. */
+static void
+while_another_moves_a_search_goes_on(void **state)
+{
+    fph_search search = FPH_SEARCH;
+
+    (void)state;
+    begin();
+    heap->state->moves_begun++;
+    search.growths = heap->state->growths;
+    search.steps = 1;
+    search.error = -ENOMEM;
+    search.deadline = UINT64_MAX;
+    assert_int_equal(fph_find_memory(heap, 0, 1, &search), 1);
+    assert_int_equal(search.error, -ENOMEM);
+    assert_int_equal(search.retries, 0);
+    heap->state->moves_ended++;
+    end();
+}
+
 /* --- blocks for records --------------------------------------------------- */
 
 static unsigned
@@ -432,6 +569,21 @@ expect_a_record_beside(uint32_t ref)
 {
     assert_true(ref != 0 && ref != their_ref());
     assert_true(ref >> FPH_UNIT_BITS == their_ref() >> FPH_UNIT_BITS);
+}
+
+static void
+two_records_at_a_time_are_two(void **state)
+{
+    uint32_t ref;
+
+    (void)state;
+    begin();
+    meanwhile(&heap->state->meta_cursor.word, MEANWHILE_CHANGE, 0,
+              have_a_record, NULL);
+    ref = fph_meta_cut(heap->state, FPH_LINE);
+    expect_a_record_beside(ref);
+    assert_int_equal(ref, their_ref() + 1);
+    end();
 }
 
 static void
@@ -547,6 +699,63 @@ a_page_that_another_claims_is_not_touched(void **state)
     end();
 }
 
+static void *
+have_a_run(void *unused)
+{
+    (void)unused;
+    theirs = fpheap_alloc(heap, FPH_CLASS_MAX + 1);
+    return NULL;
+}
+
+static void
+two_runs_at_a_time_have_pages_of_their_own(void **state)
+{
+    void       *first, *ours;
+    fph_region *region;
+    size_t      index;
+
+    (void)state;
+    begin();
+    first = fpheap_alloc(heap, FPH_CLASS_MAX + 1);
+    region = fph_region_find(heap->state, first, &index);
+    meanwhile(&region->free[index], MEANWHILE_CHANGE, 0, have_a_run, NULL);
+    ours = fpheap_alloc(heap, FPH_CLASS_MAX + 1);
+    assert_true(ours != NULL && theirs != NULL && ours != theirs);
+    assert_ptr_equal(fph_chunk_base(ours), fph_chunk_base(theirs));
+    TEST_CHECK_LIVE(heap, 3);
+    fpheap_free(heap, first);
+    fpheap_free(heap, ours);
+    fpheap_free(heap, theirs);
+    end();
+}
+
+/* Before the look at its pages, and before they are claimed. */
+static void
+a_chunk_that_another_uses_again_stays_open(void **state)
+{
+    static const int kinds[] = { MEANWHILE_LOAD, MEANWHILE_CHANGE };
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(kinds); i++) {
+        fph_region *region;
+        void       *object;
+        size_t      index;
+
+        begin();
+        object = fpheap_alloc(heap, FPH_CLASS_MAX + 1);
+        region = fph_region_find(heap->state, object, &index);
+        meanwhile(&region->free[index], kinds[i], 0, have_a_run, NULL);
+        fpheap_free(heap, object);
+        assert_non_null(theirs);
+        assert_non_null(region->chunk[index]);
+        assert_ptr_equal(fph_chunk_base(theirs), region->chunk[index]->base);
+        fpheap_free(heap, theirs);
+        assert_null(region->chunk[index]);
+        end();
+    }
+}
+
 static fph_slab *held;
 
 static void *
@@ -578,6 +787,108 @@ an_empty_slab_that_another_holds_stays(void **state)
 }
 
 static void *
+hold_it_and_let_go(void *stack)
+{
+    hold_the_slab(stack);
+    fph_slab_let_go(heap->state, held);
+    return NULL;
+}
+
+static void
+a_stack_that_another_has_changed_is_taken_as_it_is(void **state)
+{
+    fph_word *stack;
+    unsigned  bin = fph_class_of(100);
+
+    (void)state;
+    begin();
+    fpheap_free(heap, fpheap_alloc(heap, 100));
+    fph_cache_flush(fph_cache_mine(heap), 1 /* drain */);
+    stack = &heap->state->depots[bin].partial;
+    meanwhile(stack, MEANWHILE_CHANGE, 0, hold_it_and_let_go, (void *)stack);
+    fph_bin_retire(heap->state, bin);
+    assert_non_null(held);
+    assert_int_equal(held->info, 0);
+    assert_int_equal((uint32_t)*stack, 0);
+    end();
+}
+
+static void *
+give_to_the_slab(void *object)
+{
+    fph_slab_give(heap->state, &object, 1);
+    return NULL;
+}
+
+/* It was about to be dropped, as without free objects. */
+static void
+a_slab_to_which_one_comes_back_is_listed(void **state)
+{
+    void     *objects[FPHEAP_PAGE];
+    unsigned  bin = fph_class_of(FPHEAP_PAGE);
+    int       refused = 0;
+    fph_slab *slab;
+    size_t    n;
+
+    (void)state;
+    begin();
+    slab = fph_slab_carve(heap, bin, &refused);
+    assert_non_null(slab);
+    n = fph_slab_claim(heap->state, slab, objects, TEST_COUNT(objects));
+    assert_int_equal(n, fph_info_count(slab->info));
+    meanwhile(&slab->state, MEANWHILE_CHANGE, 0, give_to_the_slab, objects[0]);
+    fph_slab_let_go(heap->state, slab);
+    hold_the_slab((void *)&heap->state->depots[bin].partial);
+    assert_ptr_equal(held, slab);
+    fph_slab_let_go(heap->state, slab);
+    fph_slab_give(heap->state, objects + 1, n - 1);
+    end();
+}
+
+static void *
+put_into_the_depot(void *magazine)
+{
+    fph_depot_put(heap->state, fph_class_of(100), (fph_magazine *)magazine);
+    return NULL;
+}
+
+/* Objects of 100 bytes, in magazines of the depot. */
+static void
+fill_the_depot(void)
+{
+    void    *objects[4 * FPHEAP_MAGAZINE];
+    unsigned n = TEST_COUNT(objects);
+
+    assert_int_equal(fpheap_alloc_bulk(heap, 100, objects, n), 0);
+    fpheap_free_bulk(heap, objects, n);
+    assert_true(fph_depot_count(heap->state, fph_class_of(100)) >= 2);
+}
+
+static void
+magazines_put_at_a_time_are_counted_each(void **state)
+{
+    unsigned      bin = fph_class_of(100);
+    fph_magazine *one, *two;
+    size_t        count;
+
+    (void)state;
+    begin();
+    fill_the_depot();
+    count = fph_depot_count(heap->state, bin);
+    one = fph_depot_get(heap->state, bin);
+    two = fph_depot_get(heap->state, bin);
+    meanwhile(&heap->state->depots[bin].full, MEANWHILE_CHANGE, 0,
+              put_into_the_depot, two);
+    fph_depot_put(heap->state, bin, one);
+    assert_int_equal(fph_depot_count(heap->state, bin), count);
+    assert_ptr_equal(fph_depot_get(heap->state, bin), one);
+    assert_ptr_equal(fph_depot_get(heap->state, bin), two);
+    fph_depot_put(heap->state, bin, one);
+    fph_depot_put(heap->state, bin, two);
+    end();
+}
+
+static void *
 drain_the_depot(void *bin)
 {
     fph_depot_drain(heap->state, *(unsigned *)bin);
@@ -587,18 +898,19 @@ drain_the_depot(void *bin)
 static void
 a_depot_that_another_empties_has_no_magazine(void **state)
 {
-    void    *objects[4 * FPHEAP_MAGAZINE];
     unsigned bin = fph_class_of(100);
 
     (void)state;
     begin();
-    assert_int_equal(fpheap_alloc_bulk(heap, 100, objects,
-                                       TEST_COUNT(objects)), 0);
-    fpheap_free_bulk(heap, objects, TEST_COUNT(objects));
-    assert_true(fph_depot_count(heap->state, bin) >= 2);
+    fill_the_depot();
     meanwhile(&heap->state->depots[bin].full, MEANWHILE_LOAD, 2,
               drain_the_depot, &bin);
     assert_null(fph_depot_rob(heap->state, bin));
+    fill_the_depot();
+    meanwhile(&heap->state->depots[bin].full, MEANWHILE_LOAD, 1,
+              drain_the_depot, &bin);
+    fph_depot_drain(heap->state, bin);
+    assert_int_equal(fph_depot_count(heap->state, bin), 0);
     assert_int_equal(heap->state->moves_begun, heap->state->moves_ended);
     end();
 }
@@ -787,19 +1099,155 @@ a_seat_has_one_thread(void **state)
     end();
 }
 
-/* --- names ---------------------------------------------------------------- */
+static fph_word *seat_state;
+static unsigned  pins_lifted;
+
+static void
+lift_the_pin(void)
+{
+    *seat_state = FPH_SEAT_TAKEN;
+    pins_lifted++;
+}
+
+static void
+wait_once_more(void)
+{
+    at_yield = lift_the_pin;
+}
+
+static void *
+pin_the_seat(void *unused)
+{
+    (void)unused;
+    *seat_state = FPH_SEAT_PINNED;
+    return NULL;
+}
+
+/* Ends while an fpheap_destroy has its seat pinned. */
+static void *
+end_with_a_pin(void *unused)
+{
+    (void)unused;
+    theirs = fpheap_self(heap);
+    seat_state = &fph_seats[fph_thread_seat].state;
+    at_yield = wait_once_more;
+    meanwhile(seat_state, MEANWHILE_CHANGE, 0, pin_the_seat, NULL);
+    return NULL;
+}
+
+static void
+leave_the_seat(void)
+{
+    *seat_state = FPH_SEAT_FREE;
+}
+
+static void
+who_leaves_and_who_destroys_wait_for_each_other(void **state)
+{
+    pthread_t thread;
+
+    (void)state;
+    begin();
+    assert_int_equal(pthread_create(&thread, NULL, end_with_a_pin, NULL), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_non_null(theirs);
+    assert_int_equal(*seat_state, FPH_SEAT_FREE);
+    assert_int_equal(((fpheap_cache *)theirs)->owned, 0);
+    assert_int_equal(pins_lifted, 1);
+    *seat_state = FPH_SEAT_LEAVING;
+    at_yield = leave_the_seat;
+    TEST_DESTROY_OVER(heap, &provider);
+    assert_true(at_yield == NULL);
+    assert_int_equal(*seat_state, FPH_SEAT_FREE);
+}
+
+/* --- pools that begin and end --------------------------------------------- */
+
+static void *
+move_and_be_done(void *unused)
+{
+    (void)unused;
+    fph_moves_begin(heap->state);
+    fph_moves_end(heap->state);
+    return NULL;
+}
+
+static void *
+begin_a_move(void *unused)
+{
+    (void)unused;
+    heap->state->moves_begun++;
+    return NULL;
+}
+
+static void
+end_the_move(void)
+{
+    heap->state->moves_ended++;
+}
+
+static void
+wait_in_vain(void)
+{
+}
+
+static void
+live_objects_are_counted_again_after_a_move(void **state)
+{
+    (void)state;
+    begin_pool(0, 0);
+    meanwhile(&heap->state->moves_ended, MEANWHILE_LOAD, 1, move_and_be_done,
+              NULL);
+    at_yield = wait_in_vain;
+    assert_int_equal(fph_pool_live_exact(pool, UINT64_MAX), 0);
+    assert_null(meanwhile_moment.word);
+    assert_true(at_yield == NULL);
+    meanwhile(&heap->state->moves_ended, MEANWHILE_LOAD, 1, begin_a_move,
+              NULL);
+    at_yield = end_the_move;
+    assert_int_equal(fph_pool_live_exact(pool, UINT64_MAX), 0);
+    end_pool();
+}
+
+static fpheap_pool *
+another_pool(const char *name)
+{
+    fpheap_pool_desc desc;
+
+    memset(&desc, 0, sizeof desc);
+    desc.name = name;
+    desc.size = 100;
+    return fpheap_pool_create(heap, &desc);
+}
+
+/* Of two that are named, the lower number has it at once.  The record of one that
+ * is being made has the name of the last. */
+static void
+a_pool_has_a_name_from_when_it_is_named(void **state)
+{
+    fph_word *is;
+
+    (void)state;
+    begin_pool(0, 0);
+    is = &heap->state->pool_is[pool->number];
+    *is = FPH_POOL_NAMED;
+    at_yield = wait_in_vain;
+    assert_null(another_pool("pool"));
+    assert_int_equal(errno, EEXIST);
+    assert_true(at_yield == wait_in_vain);
+    at_yield = NULL;
+    *is = FPH_POOL_MAKING;
+    assert_int_equal(fpheap_pool_destroy(another_pool("pool"), NULL), 0);
+    *is = FPH_POOL_READY;
+    end_pool();
+}
 
 static void *
 name_it_anew(void *unused)
 {
-    fpheap_pool_desc desc;
-
     (void)unused;
-    memset(&desc, 0, sizeof desc);
-    desc.name = "another";
-    desc.size = 100;
     if (fpheap_pool_destroy(pool, NULL) == 0)
-        theirs = fpheap_pool_create(heap, &desc);
+        theirs = another_pool("another");
     return NULL;
 }
 
@@ -828,17 +1276,13 @@ end_the_pool(void *rc)
 static void
 a_name_that_is_given_up_during_the_look_is_free(void **state)
 {
-    fpheap_pool_desc desc;
-    int              rc = -1;
+    int rc = -1;
 
     (void)state;
     begin_pool(0, 0);
-    memset(&desc, 0, sizeof desc);
-    desc.name = "pool";
-    desc.size = 100;
     meanwhile(&heap->state->pool_is[pool->number], MEANWHILE_LOAD, 1,
               end_the_pool, &rc);
-    pool = fpheap_pool_create(heap, &desc);
+    pool = another_pool("pool");
     assert_int_equal(rc, 0);
     assert_non_null(pool);
     assert_ptr_equal(fpheap_pool_lookup(heap, "pool"), pool);
@@ -943,14 +1387,25 @@ main(void)
         cmocka_unit_test(two_regions_at_a_time_are_both_kept),
         cmocka_unit_test(a_peak_is_never_below_what_there_is),
         cmocka_unit_test(a_region_that_is_exchanged_is_not_claimed_in_part),
+        cmocka_unit_test(a_region_that_changes_during_the_look_has_no_extent),
+        cmocka_unit_test(a_hint_is_lowered_whoever_raises_it),
+        cmocka_unit_test(chunks_in_a_row_are_found_behind_those_of_another),
+        cmocka_unit_test(the_growth_of_another_serves_as_ones_own),
         cmocka_unit_test(who_has_waited_for_a_pass_looks_again),
         cmocka_unit_test(a_move_that_began_and_ended_is_noticed),
+        cmocka_unit_test(while_another_moves_a_search_goes_on),
+        cmocka_unit_test(two_records_at_a_time_are_two),
         cmocka_unit_test(a_record_that_is_cut_delays_a_block_only),
         cmocka_unit_test(a_block_that_another_makes_serves_both),
         cmocka_unit_test(a_region_without_need_of_a_block_is_not_pinned),
         cmocka_unit_test(two_regions_that_are_pinned_both_go_back),
         cmocka_unit_test(a_page_that_another_claims_is_not_touched),
+        cmocka_unit_test(two_runs_at_a_time_have_pages_of_their_own),
+        cmocka_unit_test(a_chunk_that_another_uses_again_stays_open),
         cmocka_unit_test(an_empty_slab_that_another_holds_stays),
+        cmocka_unit_test(a_stack_that_another_has_changed_is_taken_as_it_is),
+        cmocka_unit_test(a_slab_to_which_one_comes_back_is_listed),
+        cmocka_unit_test(magazines_put_at_a_time_are_counted_each),
         cmocka_unit_test(a_depot_that_another_empties_has_no_magazine),
         cmocka_unit_test(a_pointer_into_a_chunk_that_closes_leads_to_nothing),
         cmocka_unit_test(a_pointer_into_a_tail_that_ends_leads_to_nothing),
@@ -959,6 +1414,9 @@ main(void)
         cmocka_unit_test(a_magazine_that_is_taken_is_missed_by_nobody),
         cmocka_unit_test(a_cache_that_a_helper_makes_is_the_threads),
         cmocka_unit_test(a_seat_has_one_thread),
+        cmocka_unit_test(who_leaves_and_who_destroys_wait_for_each_other),
+        cmocka_unit_test(live_objects_are_counted_again_after_a_move),
+        cmocka_unit_test(a_pool_has_a_name_from_when_it_is_named),
         cmocka_unit_test(a_name_that_is_half_of_one_pool_is_not_found),
         cmocka_unit_test(a_name_that_is_given_up_during_the_look_is_free),
     };
