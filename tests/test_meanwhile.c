@@ -845,6 +845,69 @@ a_slab_to_which_one_comes_back_is_listed(void **state)
     end();
 }
 
+static void
+objects_given_at_a_time_are_counted_each(void **state)
+{
+    void     *objects[FPHEAP_PAGE];
+    unsigned  bin = fph_class_of(FPHEAP_PAGE);
+    int       refused = 0;
+    fph_slab *slab;
+    size_t    n;
+
+    (void)state;
+    begin();
+    slab = fph_slab_carve(heap, bin, &refused);
+    assert_non_null(slab);
+    n = fph_slab_claim(heap->state, slab, objects, TEST_COUNT(objects));
+    assert_true(n > 2);
+    fph_slab_let_go(heap->state, slab);
+    meanwhile(&slab->state, MEANWHILE_CHANGE, 0, give_to_the_slab, objects[1]);
+    fph_slab_give(heap->state, objects, 1);
+    assert_int_equal(fph_slab_free_objects(slab->state), 2);
+    fph_slab_give(heap->state, objects + 2, n - 2);
+    end();
+}
+
+static void *
+put_among_the_empty(void *magazine)
+{
+    fph_empty_put(heap->state, fph_class_of(100), (fph_magazine *)magazine);
+    return NULL;
+}
+
+static void *
+have_an_empty(void *unused)
+{
+    int error;
+
+    (void)unused;
+    theirs = fph_empty_get(heap, fph_class_of(100), &error);
+    return NULL;
+}
+
+static void
+records_that_come_and_go_at_a_time_are_each_in_one_place(void **state)
+{
+    unsigned      bin = fph_class_of(100);
+    const void   *empties;
+    fph_magazine *one, *two;
+    int           error;
+
+    (void)state;
+    begin();
+    empties = fph_empties(heap->state, bin);
+    one = fph_empty_get(heap, bin, &error);
+    two = fph_empty_get(heap, bin, &error);
+    meanwhile(empties, MEANWHILE_CHANGE, 0, put_among_the_empty, two);
+    fph_empty_put(heap->state, bin, one);
+    meanwhile(empties, MEANWHILE_CHANGE, 0, have_an_empty, NULL);
+    assert_ptr_equal(fph_empty_get(heap, bin, &error), two);
+    assert_ptr_equal(theirs, one);
+    fph_empty_put(heap->state, bin, one);
+    fph_empty_put(heap->state, bin, two);
+    end();
+}
+
 static void *
 put_into_the_depot(void *magazine)
 {
@@ -1405,6 +1468,9 @@ main(void)
         cmocka_unit_test(an_empty_slab_that_another_holds_stays),
         cmocka_unit_test(a_stack_that_another_has_changed_is_taken_as_it_is),
         cmocka_unit_test(a_slab_to_which_one_comes_back_is_listed),
+        cmocka_unit_test(objects_given_at_a_time_are_counted_each),
+        cmocka_unit_test(
+            records_that_come_and_go_at_a_time_are_each_in_one_place),
         cmocka_unit_test(magazines_put_at_a_time_are_counted_each),
         cmocka_unit_test(a_depot_that_another_empties_has_no_magazine),
         cmocka_unit_test(a_pointer_into_a_chunk_that_closes_leads_to_nothing),
