@@ -1384,6 +1384,55 @@ named(fpheap *heap, const char *name, size_t min,
     return fpheap_pool_create(heap, &desc);
 }
 
+/* The private area of a pool that lives for a moment, and the lines of records
+ * that it takes. */
+static void *
+private_of(fpheap *heap, size_t bytes, uint64_t *lines)
+{
+    fpheap_pool_desc desc;
+    fpheap_pool     *pool;
+    void            *area;
+    uint64_t         cursor = heap->state->meta_cursor.word;
+
+    memset(&desc, 0, sizeof desc);
+    desc.name = "private";
+    desc.size = 100;
+    desc.private_bytes = bytes;
+    pool = fpheap_pool_create(heap, &desc);
+    assert_non_null(pool);
+    area = fpheap_pool_private(pool);
+    assert_true(bytes == 0 || test_all_bytes(area, bytes, 0));
+    if (bytes != 0)
+        memset(area, 1, bytes);
+    *lines = heap->state->meta_cursor.word - cursor;
+    assert_int_equal(fpheap_pool_destroy(pool, NULL), 0);
+    return area;
+}
+
+static void
+a_private_area_serves_the_next_pool_if_it_is_large_enough(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    uint64_t lines;
+    void    *first;
+
+    (void)state;
+    assert_non_null(fpheap_self(heap));
+    assert_null(private_of(heap, 0, &lines));
+    assert_int_equal(lines, fph_meta_units(sizeof(fpheap_pool)));
+    first = private_of(heap, 65, &lines);
+    assert_int_equal(lines, 2);
+    assert_ptr_equal(private_of(heap, 128, &lines), first);
+    assert_int_equal(lines, 0);
+    assert_null(private_of(heap, 0, &lines));
+    assert_int_equal(lines, 0);
+    assert_ptr_equal(private_of(heap, 1, &lines), first);
+    assert_int_equal(lines, 0);
+    assert_ptr_not_equal(private_of(heap, 129, &lines), first);
+    assert_int_equal(lines, 4);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* Two of them for each that the minimum fills, and one more each for what is
  * loaded and spare. */
 static void
@@ -1959,6 +2008,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(an_aligned_object_of_no_bytes_is_a_small_one),
     cmocka_unit_test(one_object_needs_no_magazine),
     cmocka_unit_test(a_look_for_pages_begins_where_the_last_found_none),
+    cmocka_unit_test(a_private_area_serves_the_next_pool_if_it_is_large_enough),
     cmocka_unit_test(the_longest_name_leaves_the_other_heaps_alone)
 };
 
