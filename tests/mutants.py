@@ -482,6 +482,7 @@ PROGRAMS = [
     Program("test_pools+ubsan", *UBSAN), Program("test_check2+ubsan", *UBSAN),
     Program("tools+asan", *ASAN), Program("tools+check", *ASAN, CHECK_2),
     Program("test_schedules+tsan", *TSAN, kinds=["order"]),
+    Program("stress_refs+tsan", *TSAN, kinds=["order"], cases="argument"),
     Program("stress_owner+tsan", *TSAN, kinds=["order"], cases="trim"),
     Program("stress_pools+tsan", *TSAN, kinds=["order"], cases="one_name"),
 ]

@@ -691,10 +691,74 @@ sums_by_tag_are_never_below_zero(void **state)
     stress_pages_finish(&pages);
 }
 
+/* --- destructors ---------------------------------------------------------- */
+
+#define REGISTERED 100
+
+/* What a thread writes just before it registers a destructor for it. */
+typedef struct target {
+    unsigned number;
+    unsigned ended;
+} target;
+
+static target targets[REGISTERED];
+
+static fpheap_fate
+count_end(void *arg, void *object)
+{
+    target *one = (target *)arg;
+
+    (void)object;
+    CHECK_EQ(one->number, (unsigned)(one - targets) + 1);
+    one->ended++;
+    return FPHEAP_RELEASE;
+}
+
+static void *
+register_all(void *unused)
+{
+    unsigned i;
+
+    for (i = 0; i < REGISTERED; i++) {
+        targets[i].number = i + 1;
+        CHECK(fpheap_destructor_register(count_end, &targets[i]) > 0);
+    }
+    return unused;
+}
+
+/* Nothing but its number tells of it. */
+static void
+a_destructor_of_another_thread_has_its_argument(void **state)
+{
+    stress_pages pages;
+    fpheap      *heap;
+    pthread_t    thread;
+    int          first = fpheap_destructor_register(count_end, NULL) + 1;
+    unsigned     i;
+
+    (void)state;
+    stress_test();
+    CHECK(first > 1);
+    heap = stress_heap("destructors", &pages, FPHEAP_CHUNK);
+    thread = stress_spawn(register_all, NULL);
+    for (i = 0; i < REGISTERED; i++) {
+        void *object = fpheap_alloc(heap, 100);
+
+        while (fpheap_set_destructor(object, (unsigned)first + i) != 0)
+            sched_yield();
+        fpheap_unref(heap, object);
+        CHECK_EQ(targets[i].ended, 1);
+    }
+    stress_join(thread);
+    stress_finish(heap);
+    stress_pages_finish(&pages);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_destructor_of_another_thread_has_its_argument),
         cmocka_unit_test(the_last_of_two_threads_ends_an_object_of_any_size),
         cmocka_unit_test(the_last_of_two_threads_ends_an_object_of_a_pool),
         cmocka_unit_test(objects_outlive_the_threads_that_kept_them),
