@@ -15,11 +15,14 @@
 static void *note_mmap(void *at, size_t bytes, int access, int flags, int file,
                        off_t offset);
 static int note_madvise(void *at, size_t bytes, int advice);
+static void note_store(const volatile void *word);
 static int note_clock(clockid_t id, struct timespec *now);
 static int note_yield(void);
 #define clock_gettime note_clock
 #define sched_yield   note_yield
 #define mmap          note_mmap
+#define __atomic_store_n(p, v, order) \
+    (note_store(p), __atomic_store_n(p, v, order))
 #define madvise       note_madvise
 #define FPHEAP_CHUNK_SHIFT    16
 #define FPHEAP_GROWTH_WAIT_MS 10
@@ -98,6 +101,19 @@ a_deadline_is_the_time_and_the_wait(void **state)
     clock_ns = 7000000009u;
     assert_int_equal(fph_now_ns(), 7000000009u);
     assert_int_equal(fph_deadline(), 7000000009u + WAIT_NS);
+}
+
+/* In front of the next store to this word. */
+static const volatile void *watched;
+static void (*at_store)(void);
+
+static void
+note_store(const volatile void *word)
+{
+    if (word != watched)
+        return;
+    watched = NULL;
+    at_store();
 }
 
 /* --- words and bits ------------------------------------------------------- */
@@ -1384,6 +1400,36 @@ named(fpheap *heap, const char *name, size_t min,
     return fpheap_pool_create(heap, &desc);
 }
 
+static fpheap_pool *renamed;
+
+static void
+look_for_half_a_name(void)
+{
+    fph_name half = fph_name_of("11112222bbbbaaaa");
+
+    assert_false(fph_pool_is_named(renamed, &half));
+    renamed = NULL;
+}
+
+/* The thread that writes it has stopped between its words. */
+static void
+a_name_of_which_half_is_written_is_none(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    fph_name name = fph_name_of("1111222233334444");
+
+    (void)state;
+    renamed = named(heap, "aaaabbbbbbbbaaaa", 0, NULL, NULL);
+    assert_non_null(renamed);
+    assert_int_equal(fpheap_pool_destroy(renamed, NULL), 0);
+    watched = &renamed->name[1];
+    at_store = look_for_half_a_name;
+    fph_pool_set_name(heap->state->pool[0], &name);
+    assert_null(renamed);
+    assert_true(fph_pool_is_named(heap->state->pool[0], &name));
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* The private area of a pool that lives for a moment, and the lines of records
  * that it takes. */
 static void *
@@ -2009,6 +2055,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(one_object_needs_no_magazine),
     cmocka_unit_test(a_look_for_pages_begins_where_the_last_found_none),
     cmocka_unit_test(a_private_area_serves_the_next_pool_if_it_is_large_enough),
+    cmocka_unit_test(a_name_of_which_half_is_written_is_none),
     cmocka_unit_test(the_longest_name_leaves_the_other_heaps_alone)
 };
 
