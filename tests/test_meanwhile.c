@@ -629,6 +629,34 @@ a_block_that_another_makes_serves_both(void **state)
     end();
 }
 
+static void *
+look_for_moves(void *quiet_)
+{
+    uint64_t others;
+
+    *(int *)quiet_ = fph_moves_quiet(heap->state, &others);
+    return NULL;
+}
+
+/* It may become fresh again, so who finds no chunk then looks once more. */
+static void
+a_chunk_that_is_to_be_a_block_is_on_the_move(void **state)
+{
+    int quiet = 1;
+    int error;
+
+    (void)state;
+    begin();
+    fill_metadata();
+    meanwhile(&heap->state->meta_cursor.word, MEANWHILE_CHANGE, 0,
+              look_for_moves, &quiet);
+    assert_true(fph_meta_get(heap, 0, FPH_LINE, &error) != 0);
+    assert_false(quiet);
+    look_for_moves(&quiet);
+    assert_true(quiet);
+    end();
+}
+
 /* A region that was to be pinned, and another while this one waits. */
 static void
 expect_blocks_in_regions(const volatile void *word, int full, unsigned pinned)
@@ -1460,6 +1488,7 @@ main(void)
         cmocka_unit_test(two_records_at_a_time_are_two),
         cmocka_unit_test(a_record_that_is_cut_delays_a_block_only),
         cmocka_unit_test(a_block_that_another_makes_serves_both),
+        cmocka_unit_test(a_chunk_that_is_to_be_a_block_is_on_the_move),
         cmocka_unit_test(a_region_without_need_of_a_block_is_not_pinned),
         cmocka_unit_test(two_regions_that_are_pinned_both_go_back),
         cmocka_unit_test(a_page_that_another_claims_is_not_touched),

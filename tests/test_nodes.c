@@ -224,6 +224,40 @@ free_one_way(fpheap *heap, unsigned way, unsigned n, size_t size)
 
 /* Freed by a thread of node 0, what is allocated next is of its own node still,
  * and the other nodes' memory is there again for them, without the provider. */
+/* A hook that uses the heap which asks it, and another one. */
+static int
+using_hook(void *heaps_)
+{
+    fpheap *const *heaps = (fpheap *const *)heaps_;
+    int            i;
+
+    for (i = 0; i < 2; i++)
+        fpheap_free(heaps[i], fpheap_alloc(heaps[i], 100));
+    return here;
+}
+
+static void
+a_hook_may_use_its_heap_and_others(void **state)
+{
+    fpheap       *heaps[2] = { heap_of_nodes(0), NULL };
+    fpheap_config config;
+
+    (void)state;
+    memset(&config, 0, sizeof(config));
+    config.nodes = NODES;
+    config.thread_node = using_hook;
+    config.thread_node_ctx = heaps;
+    heaps[1] = fpheap_create("asks", &config);
+    assert_non_null(heaps[1]);
+    here = 2;
+    fpheap_free(heaps[1], fpheap_alloc(heaps[1], 100));
+    assert_int_equal(hook_calls, 1);
+    assert_int_equal(fpheap_self(heaps[0])->node, 2);
+    assert_int_equal(fpheap_self(heaps[1])->node, 2);
+    assert_int_equal(fpheap_destroy(heaps[1]), 0);
+    TEST_DESTROY_OVER(heaps[0], &provider);
+}
+
 static void
 a_free_puts_the_object_back_on_its_node(void **state)
 {
@@ -483,6 +517,7 @@ main(void)
         cmocka_unit_test(an_object_comes_from_the_node_of_its_thread),
         cmocka_unit_test(the_hook_is_asked_once_per_cache),
         cmocka_unit_test(a_hook_that_names_no_node_means_the_first),
+        cmocka_unit_test(a_hook_may_use_its_heap_and_others),
         cmocka_unit_test(a_free_puts_the_object_back_on_its_node),
         cmocka_unit_test(without_spill_a_node_without_memory_is_enomem),
         cmocka_unit_test(
