@@ -81,7 +81,7 @@ corpus: $(FUZZERS) ## choose from the inputs that fuzz made those to keep
 	    tests/fuzz_corpus.sh $(B)/fuzz_$$f 48 tests/corpus/$$f \
 	        $(B)/corpus/$$f || exit 1; done
 
-coverage: ## branches of fpheap.h that no test takes, but for those argued; a quarter of an hour
+coverage: ## branches and conditions of fpheap.h that no test reaches, but for those argued; five minutes
 	@B=$(B) tests/coverage.py $(T)
 
 mutants: ## N=200 mutants of fpheap.h, of SEED=1, in SECONDS=600: whether the tests notice

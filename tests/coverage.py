@@ -3,8 +3,8 @@
 
     tests/coverage.py [WORD...]    only the programs with a WORD in their names
 
-Without a WORD those named stress_ are left out: what they reach by chance the
-others reach on purpose, each time.
+Without a WORD those named stress_ and test_schedules are left out: what they
+reach by chance the others reach on purpose, each time.
 
 Each program is built with clang's coverage, run, and what it reached is added
 to what the others did: the header is compiled into each with settings of its
@@ -38,6 +38,7 @@ HEADER = "fpheap.h"
 ARGUED = "tests/coverage.txt"
 IN_DECISION = 6                 # CounterMappingRegion::MCDCBranchRegion
 OUTCOMES = ("true", "false", "alone")
+BY_CHANCE = ("stress_", "test_schedules")
 LIMIT = 600                     # seconds that a program may take
 
 # The corpora of the fuzz targets, replayed with several settings.
@@ -103,7 +104,7 @@ def programs(words):
         found.append((name, [*flags, f"tests/fuzz_{target}.c"],
                       sorted(glob.glob(f"tests/corpus/{target}/*"))))
     if not words:
-        return [p for p in found if not p[0].startswith("stress_")]
+        return [p for p in found if not p[0].startswith(BY_CHANCE)]
     return [p for p in found if any(word in p[0] for word in words)]
 
 
