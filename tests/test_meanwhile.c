@@ -1311,8 +1311,8 @@ another_pool(const char *name)
     return fpheap_pool_create(heap, &desc);
 }
 
-/* Of two that are named, the lower number has it at once.  The record of one that
- * is being made has the name of the last. */
+/* Of two that are named, the lower number has it at once.  The record of one
+ * that is being made has the name of the last. */
 static void
 a_pool_has_a_name_from_when_it_is_named(void **state)
 {
