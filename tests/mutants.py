@@ -480,6 +480,7 @@ PROGRAMS = [
     Program("test_schedules"), Program("stress_regressions"),
     Program("test_rare+ubsan", *UBSAN), Program("test_headers+ubsan", *UBSAN),
     Program("test_pools+ubsan", *UBSAN), Program("test_check2+ubsan", *UBSAN),
+    Program("test_check+asan", "-fsanitize=address", "-DFPHEAP_TOOL=0"),
     Program("tools+asan", *ASAN), Program("tools+check", *ASAN, CHECK_2),
     Program("test_schedules+tsan", *TSAN, kinds=["order"]),
     Program("stress_refs+tsan", *TSAN, kinds=["order"], cases="argument"),

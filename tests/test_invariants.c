@@ -351,16 +351,24 @@ a_chunk_in_a_wrong_state_is_found(void **state)
 static void
 a_pool_that_counts_wrongly_is_found(void **state)
 {
-    fixture      f;
-    fpheap_pool *pool;
+    fpheap_pool_desc desc;
+    fixture          f;
+    fpheap_pool     *pool;
 
     (void)state;
+    memset(&desc, 0, sizeof desc);
     set_up(&f);
     pool = f.pool;
     BREAKS(&f, "Q2", pool->slabs, pool->slabs + 1);
     BREAKS(&f, "Q2", pool->objects, pool->objects - 1);
     BREAKS(&f, "Q1", pool->quota, pool->quota + 1);
     BREAKS(&f, "Q2", f.heap->state->pool_is[pool->number], FPH_POOL_FREE);
+    desc.name = "second";
+    desc.size = 300;
+    pool = fpheap_pool_create(f.heap, &desc);
+    assert_non_null(pool);
+    assert_int_equal(pool->number, 1);
+    BREAKS(&f, "Q2", pool->slabs, pool->slabs + 1);
     tear_down(&f);
 }
 

@@ -206,6 +206,34 @@ the_highest_bits_of_a_word_are_taken_as_many_as_asked(void **state)
     }
 }
 
+/* The highest first; a word in which all are set goes another way. */
+static void
+each_bit_of_a_word_is_a_pointer(void **state)
+{
+    static const uint64_t words[] = { 0, 1, ~(uint64_t)0, ~(uint64_t)1,
+                                      ~(uint64_t)0 >> 1, ~(uint64_t)2,
+                                      (uint64_t)1 << 63, 0x8000000180000001 };
+    fph_slab slab;
+    void    *out[65];
+    unsigned i, bit, w;
+
+    (void)state;
+    memset(&slab, 0, sizeof slab);
+    slab.base = (char *)4096;
+    slab.size = 48;
+    for (i = 0; i < TEST_COUNT(words); i++) {
+        for (w = 0; w < 2; w++) {
+            void **end = fph_slab_pointers(&slab, w, words[i], out);
+            void **at = out;
+
+            for (bit = 64; bit-- > 0;)
+                if (words[i] >> bit & 1)
+                    assert_ptr_equal(*at++, slab.base + (w * 64 + bit) * 48);
+            assert_ptr_equal(at, end);
+        }
+    }
+}
+
 /* A stack's tag, and a hint's, comes again after 2^32 changes and no sooner. */
 static void
 a_tag_goes_through_all_numbers(void **state)
@@ -271,9 +299,9 @@ a_record_takes_whole_lines_and_a_block_is_used_to_its_end(void **state)
 {
     fpheap    *heap = test_heap_over(&provider);
     fph_state *s = heap->state;
-    uint64_t   usual = s->meta_cursor.word;
-    uint64_t   end = (uint64_t)1 << FPH_UNIT_BITS;
+    uint64_t   begun, end = (uint64_t)1 << FPH_UNIT_BITS;
     uint32_t   ref;
+    int        error;
 
     (void)state;
     assert_int_equal(fph_meta_units(1), 1);
@@ -287,7 +315,12 @@ a_record_takes_whole_lines_and_a_block_is_used_to_its_end(void **state)
                      (char *)s + FPHEAP_CHUNK - 3 * FPH_LINE);
     assert_int_equal(fph_meta_cut(s, 1), end - 1);
     assert_int_equal(fph_meta_cut(s, 1), 0);
-    s->meta_cursor.word = usual;
+    /* The next block is got in a move, which ends. */
+    begun = s->moves_begun;
+    assert_true(fph_meta_get(heap, 0, 1, &error) != 0);
+    assert_true(s->moves_begun > begun && s->moves_ended == s->moves_begun);
+    assert_int_equal(fph_open_moves, 0);
+    assert_int_equal(s->meta_blocks, 2);
     TEST_DESTROY_OVER(heap, &provider);
 }
 
@@ -597,6 +630,38 @@ chunks_in_a_row_are_claimed_as_one(void **state)
     }
     fph_fresh_give(region, 0, region->chunks);
     TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Of a heap without a limit, of one with room for it, and of none that has
+ * not. */
+static void
+a_first_region_that_is_not_aligned_is_asked_for_again(void **state)
+{
+    static const size_t limits[] = { 0, 3, 2 };
+    fpheap_config config;
+    unsigned      i;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(limits); i++) {
+        fpheap *heap;
+
+        memset(&config, 0, sizeof config);
+        test_provider_init(&provider);
+        provider.offset = FPHEAP_CHUNK / 2;
+        config.provider = &provider.calls;
+        config.limit = limits[i] * FPHEAP_CHUNK;
+        errno = 0;
+        heap = fpheap_create("unaligned", &config);
+        assert_int_equal(provider.gets, limits[i] == 2 ? 1 : 2);
+        if (limits[i] == 2) {
+            assert_null(heap);
+            assert_int_equal(errno, EFAULT);
+            assert_int_equal(provider.held, 0);
+        } else {
+            assert_non_null(heap);
+            TEST_DESTROY_OVER(heap, &provider);
+        }
+    }
 }
 
 /* --- growth, with others -------------------------------------------------- */
@@ -2056,6 +2121,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_look_for_pages_begins_where_the_last_found_none),
     cmocka_unit_test(a_private_area_serves_the_next_pool_if_it_is_large_enough),
     cmocka_unit_test(a_name_of_which_half_is_written_is_none),
+    cmocka_unit_test(each_bit_of_a_word_is_a_pointer),
+    cmocka_unit_test(a_first_region_that_is_not_aligned_is_asked_for_again),
     cmocka_unit_test(the_longest_name_leaves_the_other_heaps_alone)
 };
 
