@@ -350,7 +350,7 @@ chunk's bytes"
  * in FPHEAP_PANIC with a message that names it.  So does a call for a heap that
  * is NULL or destroyed, and a slow one for a copy.  Default 0.  Price: a byte
  * for each 16 of memory (two with more than 253 classes, pools included), 32
- * KiB for each of FPHEAP_MAX_HEAPS, and some nanoseconds per call.
+ * KiB for each of FPHEAP_MAX_HEAPS, and two or three nanoseconds per object.
  *
  * 2: also finds writes where no object is.  The bytes behind those asked for
  * are filled, and verified when the object is freed; the bytes of a free object
