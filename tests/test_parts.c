@@ -1317,7 +1317,8 @@ a_sized_free_goes_to_the_objects_own_node(void **state)
     heap = fpheap_create("two", &config);
     assert_non_null(heap);
     object = fpheap_alloc_on(heap, 100, 1);
-    fpheap_flush(heap);
+    fpheap_free(heap, fpheap_alloc_on(heap, 100, 1));
+    fpheap_free(heap, fpheap_alloc_on(heap, 100, 0));
     fpheap_free_sized(heap, object, 100);
     assert_ptr_equal(fph_cache_mine(heap)->bins[bin].next, object);
     TEST_DESTROY(heap);
