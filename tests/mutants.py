@@ -3,11 +3,11 @@
 
     N=200 T=600 SEED=1 tests/mutants.py [WORD]
 
-N mutants, chosen by SEED, of the functions with WORD in their names, for about
-T seconds: an operator is replaced, a constant is one more or one less, a call
-or an assignment is left out, a memory order is weakened.  One header has them
-all: MUTANT in the environment chooses the one that is in force.  So each test
-program is compiled once.  With none in force each case, or input of a fuzz
+N mutants, chosen by SEED, of the functions with WORD in their names, for T
+seconds after about five minutes: an operator is replaced, a constant is one
+more or one less, a call or an assignment is left out, a memory order is
+weakened.  One header has them all: MUTANT in the environment chooses the one
+that is in force.  So each test program is compiled once.  With none in force each case, or input of a fuzz
 target, runs alone, and says which mutants it meets; these cases then run for
 each mutant, until one fails or takes far longer than usual, and passes again
 without the mutant.  Those that have killed another of the function come first,
