@@ -15,7 +15,7 @@ many() {
 }
 check "thousands of mutants, the same each time" many
 
-B=$scratch PROGRAMS=test_check tests/mutants.py --only \
+B=$scratch PROGRAMS=test_check_headers tests/mutants.py --only \
     'fph_put: if (FPH_UNLIKELY(top == bin->limit)) => ' \
     'fph_slots_fetch: __builtin_prefetch(&slot[i], 1 ); => ;' \
     > "$scratch/log" 2>&1
