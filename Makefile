@@ -103,12 +103,13 @@ ubsan: ## the tests under UndefinedBehaviorSanitizer; unsigned overflows, 64 and
 	    $(UNSIGNED)
 	@$(MAKE) --no-print-directory B=build/unsigned32 sanitized \
 	    CC='clang --target=i686-linux-gnu' $(UNSIGNED) \
-	    LDFLAGS='-Wl,-rpath,$(LIB32),--dynamic-linker=$(LIB32)/ld-linux.so.2'
+	    LDFLAGS='-latomic $(LINK32)'
 
 # Clang's check, but for tests/wraps.txt.
 UNSIGNED  = WHICH='tests/test_*.c' CMOCKA=-Itests/stand_in \
     CFLAGS='-O1 -g -fsanitize=undefined,unsigned-integer-overflow \
         -fno-sanitize-recover=all -fsanitize-ignorelist=tests/wraps.txt'
+LINK32    = -Wl,-rpath,$(LIB32),--dynamic-linker=$(LIB32)/ld-linux.so.2
 LIB32     = $(patsubst %/,%,$(dir $(realpath $(shell \
                 i686-linux-gnu-gcc -print-file-name=ld-linux.so.2))))
 

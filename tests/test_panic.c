@@ -24,8 +24,11 @@ misuse(void)
 static void
 misuse_that_is_found_is_told_and_aborts(void **state)
 {
+    static const char message[]
+        = "fpheap: free of a pointer that is not from this heap\n";
     struct rlimit no_core = { 0, 0 };
     char          text[512];
+    const char   *after;       /* what an emulator says of the signal */
     size_t        bytes = 0;
     int           status = 0;
     int           ends[2];
@@ -55,8 +58,9 @@ misuse_that_is_found_is_told_and_aborts(void **state)
     (void)close(ends[0]);
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
-    assert_string_equal(text, "fpheap: free of a pointer that is not from "
-                              "this heap\n");
+    assert_memory_equal(text, message, sizeof(message) - 1);
+    after = text + sizeof(message) - 1;
+    assert_true(*after == '\0' || strncmp(after, "qemu: ", 6) == 0);
     assert_int_equal(bytes, strlen(text));
 }
 

@@ -414,8 +414,8 @@ bytes_are_charged_up_to_the_limit_and_no_further(void **state)
     fpheap_set_limit(heap, had);           /* less than it has */
     assert_int_equal(fph_charge(s, 0), 0);
     fpheap_set_limit(heap, 0);
-    assert_int_equal(fph_charge(s, (size_t)1 << 40), 1);
-    fph_uncharge(s, ((size_t)1 << 40) + 900);
+    assert_int_equal(fph_charge(s, SIZE_MAX / 4), 1);
+    fph_uncharge(s, SIZE_MAX / 4 + 900);
     assert_true(s->charged == had);
     assert_int_equal(fph_charge(NULL, SIZE_MAX), 1);
     TEST_DESTROY_OVER(heap, &provider);
@@ -1583,13 +1583,18 @@ a_trim_leaves_the_minimum_of_a_pool(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+typedef struct seen {
+    void    *expected;
+    unsigned times;
+} seen;
+
 static int
 count_and_compare(void *arg, void *object)
 {
-    void **expected = (void **)arg;
+    seen *s = (seen *)arg;
 
-    assert_ptr_equal(object, expected[1]);
-    expected[0] = (char *)expected[0] + 1;
+    assert_ptr_equal(object, s->expected);
+    s->times++;
     return 0;
 }
 
@@ -1610,11 +1615,11 @@ only_the_pools_own_objects_are_shown(void **state)
         assert_non_null(objects[i]);
     }
     for (i = 0; i < 4; i++) {
-        void *expected[2] = { NULL, objects[i] };
+        seen s = { objects[i], 0 };
 
         assert_int_equal(fpheap_pool_for_each(pools[i], FPHEAP_LIVE,
-                                              count_and_compare, expected), 0);
-        assert_ptr_equal(expected[0], (char *)NULL + 1);
+                                              count_and_compare, &s), 0);
+        assert_int_equal(s.times, 1);
         fpheap_pool_put(pools[i], objects[i]);
     }
     TEST_DESTROY_OVER(heap, &provider);
@@ -1989,6 +1994,7 @@ nobody_looks_behind_the_last_region_and_cache(void **state)
     fpheap       *heap = test_heap_over(&provider);
     fph_state    *s = heap->state;
     fph_region  **behind;
+    fpheap_cache **caches;
     fpheap_stats  stats;
     uint64_t      hint = 0;
     fpheap_region raw = { &hint, 1, NULL, FPHEAP_BACKING_UNKNOWN };
@@ -1999,9 +2005,9 @@ nobody_looks_behind_the_last_region_and_cache(void **state)
     unsigned      k;
 
     (void)state;
-    assert_true((char *)&s->cache[FPHEAP_MAX_THREADS + 1]
-                <= (char *)(s + 1));
-    s->cache[FPHEAP_MAX_THREADS] = (fpheap_cache *)8;
+    caches = s->cache;
+    assert_true((char *)(caches + FPHEAP_MAX_THREADS + 1) <= (char *)(s + 1));
+    caches[FPHEAP_MAX_THREADS] = (fpheap_cache *)8;
     n = fph_region_count(s);
     behind = &s->region[n];
     *behind = (fph_region *)8;
