@@ -1367,6 +1367,17 @@ a_large_object_is_parked_up_to_two_chunks_and_an_eighth(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+static void
+an_object_above_a_chunk_holds_a_page_in_front_at_most(void **state)
+{
+    unsigned pages;
+
+    (void)state;
+    for (pages = FPH_PAGES; pages < 5 * FPH_PAGES; pages++)
+        assert_int_equal(fph_huge_held(pages),
+                         pages % FPH_PAGES == 0 ? 1 : pages % FPH_PAGES);
+}
+
 /* --- hugepages ------------------------------------------------------------ */
 
 /* Reserved ones are asked for so often, and there are some; transparent ones so
@@ -1493,6 +1504,34 @@ a_name_of_which_half_is_written_is_none(void **state)
     fph_pool_set_name(heap->state->pool[0], &name);
     assert_null(renamed);
     assert_true(fph_pool_is_named(heap->state->pool[0], &name));
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* A 16th of what may be claimed, two at least. */
+static void
+a_magazine_is_small_against_the_pools_maximum(void **state)
+{
+    static const size_t most[] = { 1, 2, 16, 31, 32, 48, 100, 16 * 24, 1000 };
+    fpheap  *heap = test_heap_over(&provider);
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(most); i++) {
+        fpheap_pool_desc  desc;
+        fpheap_pool_stats stats;
+        fpheap_pool      *pool;
+        size_t            part = most[i] / 16;
+
+        memset(&desc, 0, sizeof desc);
+        desc.name = "small";
+        desc.size = 100;
+        desc.max = most[i];
+        pool = fpheap_pool_create(heap, &desc);
+        fpheap_pool_stats_get(pool, &stats);
+        assert_int_equal(stats.magazine,
+                         part < 2 ? 2 : part > 24 ? 24 : part);
+        assert_int_equal(fpheap_pool_destroy(pool, NULL), 0);
+    }
     TEST_DESTROY_OVER(heap, &provider);
 }
 
@@ -2130,6 +2169,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_name_of_which_half_is_written_is_none),
     cmocka_unit_test(each_bit_of_a_word_is_a_pointer),
     cmocka_unit_test(a_first_region_that_is_not_aligned_is_asked_for_again),
+    cmocka_unit_test(a_magazine_is_small_against_the_pools_maximum),
+    cmocka_unit_test(an_object_above_a_chunk_holds_a_page_in_front_at_most),
     cmocka_unit_test(the_longest_name_leaves_the_other_heaps_alone)
 };
 

@@ -903,6 +903,9 @@ free_objects_below_zero_count_as_none(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* The seat of the thread that has not forked. */
+static unsigned seat_left;
+
 /* Whether a child of fork can use both heaps, and grow them. */
 static int
 is_usable(fpheap *heap)
@@ -912,6 +915,7 @@ is_usable(fpheap *heap)
     allocate_and_free(heap);
     fpheap_free(heap, fpheap_alloc(heap, 50 * FPHEAP_CHUNK));
     return s->growing == 0 && s->moves_begun == s->moves_ended
+        && fph_seats[seat_left].state == FPH_SEAT_LOST
         && fpheap_check(heap) == NULL && fpheap_destroy(heap) == 0;
 }
 
@@ -942,6 +946,7 @@ a_thread_that_has_no_seat_may_fork(void **state)
     heaps[1] = test_heap_over(&other_provider);
     for (i = 0; i < 2; i++) {
         allocate_and_free(heaps[i]);
+        seat_left = fph_thread_seat;
         heaps[i]->state->growing = 99;
         heaps[i]->state->moves_begun++;
     }

@@ -10,6 +10,10 @@
 #include "fpheap.h"
 #include "test_util.h"
 
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #define MOST 20000
 
 static unsigned char   memory[256 * 1024] __attribute__((aligned(65536)));
@@ -432,6 +436,28 @@ without_a_system_no_time_passes(void **state)
 }
 
 static void
+without_a_system_misuse_that_is_found_ends_in_a_trap(void **state)
+{
+    fpheap *heap = small_heap(memory, sizeof(memory));
+    int     status = 0;
+    pid_t   child;
+
+    (void)state;
+    (void)fflush(NULL);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        (void)signal(SIGILL, SIG_DFL);
+        (void)signal(SIGTRAP, SIG_DFL);
+        fpheap_free(heap, memory + sizeof(memory) - FPHEAP_PAGE);
+        _exit(1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    TEST_DESTROY(heap);
+}
+
+static void
 without_a_system_a_provider_must_be_given(void **state)
 {
     fpheap_config config;
@@ -465,6 +491,7 @@ main(void)
             a_region_longer_than_its_records_allow_is_used_in_part),
 #if FPHEAP_NO_OS
         cmocka_unit_test(without_a_system_no_time_passes),
+        cmocka_unit_test(without_a_system_misuse_that_is_found_ends_in_a_trap),
         cmocka_unit_test(without_a_system_a_provider_must_be_given),
 #endif
     };
