@@ -14,6 +14,7 @@
 
 static void *note_mmap(void *at, size_t bytes, int access, int flags, int file,
                        off_t offset);
+static int note_munmap(void *at, size_t bytes);
 static int note_madvise(void *at, size_t bytes, int advice);
 static void note_store(const volatile void *word);
 static int note_clock(clockid_t id, struct timespec *now);
@@ -21,6 +22,7 @@ static int note_yield(void);
 #define clock_gettime note_clock
 #define sched_yield   note_yield
 #define mmap          note_mmap
+#define munmap        note_munmap
 #define __atomic_store_n(p, v, order) \
     (note_store(p), __atomic_store_n(p, v, order))
 #define madvise       note_madvise
@@ -33,6 +35,7 @@ static int note_yield(void);
 #undef clock_gettime
 #undef sched_yield
 #undef mmap
+#undef munmap
 #undef madvise
 #include "test_util.h"
 
@@ -850,6 +853,9 @@ a_limit_has_room_for_what_goes_back_as_well(void **state)
     fresh = fph_region_at(heap->state, 1)->chunks;
     assert_int_equal(fresh, 2);
     assert_true(fph_region_is_fresh(fph_region_at(heap->state, 1)));
+    fph_region_at(heap->state, 1)->fit[0][0] = 1;      /* another map */
+    assert_true(fph_region_is_fresh(fph_region_at(heap->state, 1)));
+    fph_region_at(heap->state, 1)->fit[0][0] = 0;
     fpheap_set_limit(heap, most);
     assert_true(fph_limit_fits(heap->state, 4));
     assert_false(fph_limit_fits(heap->state, 5));
@@ -1383,12 +1389,21 @@ an_object_above_a_chunk_holds_a_page_in_front_at_most(void **state)
 /* Reserved ones are asked for so often, and there are some; transparent ones so
  * often, and the kernel takes the advice. */
 static unsigned reserved, advised;
+static size_t   mapped_bytes;  /* and not unmapped */
 
 static void *
 note_mmap(void *at, size_t bytes, int access, int flags, int file, off_t offset)
 {
     reserved += (flags & FPH_MAP_HUGETLB) != 0;
+    mapped_bytes += bytes;
     return mmap(at, bytes, access, flags & ~FPH_MAP_HUGETLB, file, offset);
+}
+
+static int
+note_munmap(void *at, size_t bytes)
+{
+    mapped_bytes -= bytes;
+    return munmap(at, bytes);
 }
 
 static int
@@ -1431,7 +1446,9 @@ hugepages_are_asked_for_as_the_flags_say_and_after_8_mib(void **state)
 
     (void)state;
     fph_mapped = 0;
+    mapped_bytes = 0;
     first = mapped_with(0, 8 * TEST_MIB);
+    assert_int_equal(mapped_bytes, 8 * TEST_MIB);
     assert_int_equal(reserved + advised, 0);
     assert_int_equal(first.backing, FPHEAP_BACKING_PAGES);
     assert_int_equal(first.bytes, 8 * TEST_MIB);
@@ -1457,6 +1474,7 @@ hugepages_are_asked_for_as_the_flags_say_and_after_8_mib(void **state)
     unmapped(&second);
     unmapped(&first);
     assert_int_equal(fph_mapped, 0);
+    assert_int_equal(mapped_bytes, 0);
     fph_mapped = usual;
 }
 
