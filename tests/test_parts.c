@@ -1553,6 +1553,24 @@ a_magazine_is_small_against_the_pools_maximum(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+static void
+a_put_of_null_puts_nothing(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_pool *pool = named(heap, "null", 0, NULL, NULL);
+    void        *object = fpheap_pool_get(pool);
+    void        *bulk[3] = { NULL, object, NULL };
+
+    (void)state;
+    fpheap_pool_put(pool, object);
+    fpheap_pool_put(pool, NULL);
+    assert_ptr_equal(fpheap_pool_get(pool), object);
+    fpheap_pool_put_bulk(pool, bulk, 3);
+    assert_ptr_equal(fpheap_pool_get(pool), object);
+    fpheap_pool_put(pool, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* The private area of a pool that lives for a moment, and the lines of records
  * that it takes. */
 static void *
@@ -2189,6 +2207,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_first_region_that_is_not_aligned_is_asked_for_again),
     cmocka_unit_test(a_magazine_is_small_against_the_pools_maximum),
     cmocka_unit_test(an_object_above_a_chunk_holds_a_page_in_front_at_most),
+    cmocka_unit_test(a_put_of_null_puts_nothing),
     cmocka_unit_test(the_longest_name_leaves_the_other_heaps_alone)
 };
 

@@ -707,6 +707,8 @@ a_bulk_that_fails_loses_no_magazine(void **state)
         assert_int_equal(fpheap_alloc_bulk(heap, 1000, bulk, 600), -ENOMEM);
         assert_int_equal(fpheap_alloc_bulk(heap, FPHEAP_CHUNK, bulk, 9),
                          -ENOMEM);
+        assert_int_equal(fpheap_alloc_bulk(heap, FPHEAP_CHUNK / 2 + 1, bulk, 9),
+                         -ENOMEM);
         if (i == 0)
             magazines = heap->state->magazines;
         assert_int_equal(heap->state->magazines, magazines);
