@@ -3520,7 +3520,7 @@ fph_raw_error(const fpheap *heap, const fpheap_region *raw, size_t chunks)
 
     if (usable >= chunks && usable != 0 && !fph_overlaps(heap, raw)
         && fph_is_writable(base)
-        && fph_is_writable(base + (usable << FPHEAP_CHUNK_SHIFT) - 64))
+        && fph_is_writable(base + ((usable << FPHEAP_CHUNK_SHIFT) - 64)))
         return 0;
     return -EFAULT;
 }
@@ -4714,7 +4714,7 @@ fph_pool_spares(fpheap_pool *pool, size_t count)
 {
     uint64_t objects = fph_load_relaxed(&pool->objects);
     uint64_t ending  = fph_load_relaxed(&pool->ending);             /* P13 */
-    size_t   min     = ending ? 0 : pool->min;
+    uint64_t min     = ending ? 0 : pool->min;
 
     if (!ending && (pool->flags & FPHEAP_TYPE_STABLE) != 0)
         return 0;
