@@ -271,7 +271,7 @@ typedef struct fuzz_provider {
     unsigned        bad;       /* memory that may be refused */
     unsigned        extra;     /* more than was asked for */
     unsigned        puts_refused;
-    unsigned        errors;    /* that were returned */
+    unsigned        errors;    /* different ones that were returned */
     int             error_of[16];
 } fuzz_provider;
 
@@ -294,14 +294,7 @@ fuzz_step_begin(fuzz_provider *provider)
     provider->puts_refused = provider->errors = 0;
 }
 
-static void
-fuzz_note_error(fuzz_provider *provider, int error)
-{
-    if (provider->errors < FUZZ_COUNT(provider->error_of))
-        provider->error_of[provider->errors++] = error;
-}
-
-FUZZ_UNUSED static int
+static int
 fuzz_noted(const fuzz_provider *provider, int error)
 {
     unsigned i;
@@ -310,6 +303,14 @@ fuzz_noted(const fuzz_provider *provider, int error)
         if (provider->error_of[i] == error)
             return 1;
     return 0;
+}
+
+static void
+fuzz_note_error(fuzz_provider *provider, int error)
+{
+    if (!fuzz_noted(provider, error)
+        && provider->errors < FUZZ_COUNT(provider->error_of))
+        provider->error_of[provider->errors++] = error;
 }
 
 static fuzz_grant *
