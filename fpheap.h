@@ -5859,9 +5859,9 @@ fph_depot_bytes(const fpheap *heap, int node)
     return bytes;
 }
 
-/* Flush this thread's cache, empty the depots of a node, retire its empty slabs
- * and close its empty chunks.  A destructor that it calls may use the heap, but
- * starts no pass of its own. */
+/* Drain this thread's cache, which has followed this pass then, empty the depots
+ * of a node, retire its empty slabs and close its empty chunks.  A destructor
+ * that it calls may use the heap, but starts no pass of its own. */
 static void
 fph_reclaim(fpheap *heap, int node)
 {
@@ -7668,6 +7668,8 @@ fph_destroy(fpheap *heap, int forced)
         fph_site_report(heap);
         return -EBUSY;
     }
+    /* With no seat pinned, as a destructor may wait for a thread that exits, or
+     * destroy another heap. */
     fph_reclaiming++;          /* no pass destructs what is destructed here */
     fph_pools_end(heap);
     fph_reclaiming--;

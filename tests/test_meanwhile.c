@@ -793,17 +793,23 @@ hold_the_slab(void *stack)
     return NULL;
 }
 
-static void
-an_empty_slab_that_another_holds_stays(void **state)
+/* Begin with one empty slab of a bin.  Returns the stack that it is in. */
+static fph_word *
+begin_with_a_slab(unsigned bin)
 {
-    fph_word *stack;
-    unsigned  bin = fph_class_of(100);
-
-    (void)state;
     begin();
     fpheap_free(heap, fpheap_alloc(heap, 100));
     fph_cache_flush(fph_cache_mine(heap), 1 /* drain */);
-    stack = &heap->state->depots[bin].partial;
+    return &heap->state->depots[bin].partial;
+}
+
+static void
+an_empty_slab_that_another_holds_stays(void **state)
+{
+    unsigned  bin   = fph_class_of(100);
+    fph_word *stack = begin_with_a_slab(bin);
+
+    (void)state;
     meanwhile(stack, MEANWHILE_LOAD, 1, hold_the_slab, (void *)stack);
     fph_bin_retire(heap->state, bin);
     assert_non_null(held);
@@ -825,14 +831,10 @@ hold_it_and_let_go(void *stack)
 static void
 a_stack_that_another_has_changed_is_taken_as_it_is(void **state)
 {
-    fph_word *stack;
-    unsigned  bin = fph_class_of(100);
+    unsigned  bin   = fph_class_of(100);
+    fph_word *stack = begin_with_a_slab(bin);
 
     (void)state;
-    begin();
-    fpheap_free(heap, fpheap_alloc(heap, 100));
-    fph_cache_flush(fph_cache_mine(heap), 1 /* drain */);
-    stack = &heap->state->depots[bin].partial;
     meanwhile(stack, MEANWHILE_CHANGE, 0, hold_it_and_let_go, (void *)stack);
     fph_bin_retire(heap->state, bin);
     assert_non_null(held);
@@ -1450,18 +1452,8 @@ begin_as_the_first(void)
 static void
 the_first_thread_has_a_seat_as_any_other(void **state)
 {
-    int   status = -1;
-    pid_t child;
-
     (void)state;
-    (void)fflush(NULL);
-    child = fork();
-    assert_true(child >= 0);
-    if (child == 0)
-        _exit(begin_as_the_first());
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 0);
+    test_in_child(begin_as_the_first);
 }
 
 int

@@ -1215,18 +1215,8 @@ work_without_keys(void)
 static void
 without_keys_a_thread_works_without_a_cache(void **state)
 {
-    int   status = -1;
-    pid_t child;
-
     (void)state;
-    (void)fflush(NULL);
-    child = fork();
-    assert_true(child >= 0);
-    if (child == 0)
-        _exit(work_without_keys());
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 0);
+    test_in_child(work_without_keys);
 }
 
 /* All of a pool's objects are claimed, and wait where others can use them. */

@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -26,6 +28,23 @@
 #define TEST_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* --- work and randomness -------------------------------------------------- */
+
+/* Run work() in a child process, where it must return 0. */
+TEST_UNUSED static void
+test_in_child(int (*work)(void))
+{
+    int   status = -1;
+    pid_t child;
+
+    (void)fflush(NULL);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(work());
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
 
 /* How many times the usual work to do: FPHEAP_SOAK, 1 if it is not set. */
 TEST_UNUSED static unsigned
