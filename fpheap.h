@@ -5859,9 +5859,9 @@ fph_depot_bytes(const fpheap *heap, int node)
     return bytes;
 }
 
-/* Drain this thread's cache, which has followed this pass then, empty the depots
- * of a node, retire its empty slabs and close its empty chunks.  A destructor
- * that it calls may use the heap, but starts no pass of its own. */
+/* Drain this thread's cache, which has followed this pass then; empty the
+ * depots of a node, retire its empty slabs and close its empty chunks.  A
+ * destructor that it calls may use the heap, but starts no pass of its own. */
 static void
 fph_reclaim(fpheap *heap, int node)
 {
