@@ -1515,22 +1515,33 @@ FPHEAP_API const char *fpheap_config_string(void);
 
 #if !FPHEAP_NO_OS
 /* fpheap_provider_mmap, flags */
-#define FPHEAP_HUGETLB 1u /* reserved hugepages first, if there are any */
-#define FPHEAP_NO_THP  2u /* do not ask for transparent hugepages */
+#define FPHEAP_HUGETLB    1u /* reserved hugepages of 2 MiB, if there are any */
+#define FPHEAP_NO_THP     2u /* do not ask for transparent hugepages */
+#define FPHEAP_HUGETLB_1G 4u /* reserved hugepages of 1 GiB before all others */
 
 /*
  * fpheap_provider_mmap - the default provider, with a choice of pages
  *
  * provider  written
- * flags     FPHEAP_HUGETLB, FPHEAP_NO_THP, or 0 for transparent hugepages where
- *           the kernel allows them, once the process has 8 MiB from here
+ * flags     FPHEAP_HUGETLB, FPHEAP_HUGETLB_1G, FPHEAP_NO_THP, or 0 for
+ *           transparent hugepages where the kernel allows them, once the
+ *           process has 8 MiB from here
  *
  * Regions are aligned to a chunk, reserved hugepages to their own size;
- * fpheap_stats.backing_bytes says what they got.  After a fork each reserved
- * hugepage that parent or child writes to needs another one: where none is
- * free the kernel ends the child.
+ * fpheap_stats.backing_bytes counts hugepages that are reserved and those that
+ * the kernel was asked for where it may give them.
  *
- * Returns  0, or -EINVAL: unknown flags.
+ * Regions of reserved hugepages are whole ones, and written to before the heap
+ * gets them, which takes 70 ms per GiB or more.  Where there are too few, or a
+ * cgroup allows no more, other pages serve instead; a cgroup's limit is tried
+ * again after a second.  With FPHEAP_HUGETLB_1G the first region takes a
+ * gigabyte, which stays with the heap, and so does each step of growth; a limit
+ * of the heap that is no multiple of it leaves the rest unused.  After a fork
+ * each reserved hugepage that parent or child writes to needs another one:
+ * where none is free the kernel ends the child.
+ *
+ * Returns  0, or -EINVAL: unknown flags, or FPHEAP_HUGETLB_1G with
+ *          FPHEAP_CHUNK_SHIFT below 18, where no region has a gigabyte.
  * Threads  Any.  Blocks: never.
  */
 FPHEAP_API int fpheap_provider_mmap(fpheap_provider *provider, unsigned flags);
@@ -2328,6 +2339,8 @@ fpheap_unref(fpheap *heap, void *object)
 #  include <time.h>
 #  include <unistd.h>
 #  ifdef __linux__
+#    include <fcntl.h>
+#    include <sys/prctl.h>
 #    include <sys/syscall.h>
 #  endif
 #endif
@@ -2681,31 +2694,115 @@ fph_map(size_t bytes, int flags)
     return base == MAP_FAILED ? NULL : base;
 }
 
-/* Map more and give back what is in front of the alignment and behind. */
-static void *
-fph_map_aligned(size_t bytes, size_t align)
+/* Map an aligned region.  If the kernel's first choice is not aligned, map more
+ * and unmap what is around; what cannot be unmapped (the process may have too
+ * many mappings) stays in the region.  Returns 0: there is no memory. */
+static int
+fph_map_aligned(size_t bytes, size_t align, fpheap_region *region)
 {
-    char  *base = (char *)fph_map(bytes + align, 0);
+    char  *base = (char *)fph_map(bytes, 0);
     size_t skip;
 
+    region->base = base;
+    region->bytes = bytes;
+    if (((uintptr_t)base & (align - 1)) == 0)
+        return base != NULL;
+    if (munmap(base, bytes) != 0)
+        return 1;
+    base = (char *)fph_map(bytes + align, 0);
     if (base == NULL)
-        return NULL;
+        return 0;
     skip = (size_t)(-(uintptr_t)base & (align - 1));
-    if (skip != 0)
-        munmap(base, skip);
-    munmap(base + skip + bytes, align - skip);
-    return base + skip;
+    region->base = base;
+    region->bytes = bytes + align;
+    if (munmap(base + skip + bytes, align - skip) == 0)
+        region->bytes -= align - skip;
+    if (skip != 0 && munmap(base, skip) == 0) {
+        region->base = base + skip;
+        region->bytes -= skip;
+    }
+    return 1;
 }
 
-/* Reserved hugepages, whose system call takes whole ones. */
-#define FPH_HUGEPAGE ((size_t)1 << 21)
+/* Map a region of whole reserved hugepages of 1 << shift bytes.  Returns 0:
+ * there are none of that size. */
+static int
+fph_map_huge(size_t bytes, unsigned shift, fpheap_region *region)
+{
+    size_t page = (size_t)1 << shift;
+    int    size = (int)(shift << 26); /* MAP_HUGE_SHIFT */
 
-/* Ask for transparent hugepages. */
+    if (FPH_MAP_HUGETLB == 0 || bytes > SIZE_MAX - page)
+        return 0;
+    region->bytes = (bytes + page - 1) & ~(page - 1);
+    region->base = fph_map(region->bytes, FPH_MAP_HUGETLB | size);
+    return region->base != NULL;
+}
+
+/* Have every page of a region there.  Returns 0: one cannot be had. */
+static int
+fph_populate(const fpheap_region *region, size_t page)
+{
+    size_t at;
+
+    for (at = 0; at < region->bytes; at += page)
+        if (!fph_is_writable((char *)region->base + at))
+            return 0;
+    return 1;
+}
+
+#ifdef PR_GET_THP_DISABLE
+/* The start of a file as text; empty if there is none. */
+static void
+fph_file_start(const char *path, char text[64])
+{
+    int     file = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n    = file < 0 ? 0 : read(file, text, 63);
+
+    text[n < 0 ? 0 : n] = '\0';
+    if (file >= 0)
+        close(file);
+}
+
+static fph_word fph_thp_known; /* atomic, relaxed: all that there is to see; 1:
+                                  the system has some, 2: it has not */
+
+/* Whether the system gives no transparent hugepages even when asked.  Files are
+ * read once per process. */
+static int
+fph_thp_is_never(void)
+{
+    char text[64];
+
+    if (fph_load_relaxed(&fph_thp_known) == 0) {
+        fph_file_start("/sys/kernel/mm/transparent_hugepage/hugepages-2048kB"
+                       "/enabled", text);
+        if (text[0] == '\0' || strstr(text, "[inherit]") != NULL)
+            fph_file_start("/sys/kernel/mm/transparent_hugepage/enabled", text);
+        fph_store_relaxed(&fph_thp_known,
+                          strstr(text, "[never]") != NULL ? 2 : 1);
+    }
+    return fph_load_relaxed(&fph_thp_known) == 2;
+}
+
+/* 1: neither the system nor the process is without them.  (Of the process 3
+ * means: but where asked.) */
+static int
+fph_thp_allowed(void)
+{
+    return prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) != 1 && !fph_thp_is_never();
+}
+#else
+#  define fph_thp_allowed() 1
+#endif
+
+/* Ask for transparent hugepages.  (Also where there are none: they may be
+ * switched on.) */
 static fpheap_backing
 fph_map_advise(void *base, size_t bytes, int thp)
 {
 #ifdef MADV_HUGEPAGE
-    if (thp && madvise(base, bytes, MADV_HUGEPAGE) == 0)
+    if (thp && madvise(base, bytes, MADV_HUGEPAGE) == 0 && fph_thp_allowed())
         return FPHEAP_BACKING_THP;
 #endif
     (void)base, (void)bytes, (void)thp;
@@ -8962,40 +9059,79 @@ fpheap_pool_stats_get(fpheap_pool *pool, fpheap_pool_stats *stats)
  * program that needs less would fill few of them. */
 #define FPH_THP_FROM ((size_t)8 << 20)
 
+#define FPH_2MIB_SHIFT 21
+#define FPH_GIB_SHIFT  30
+
 static fph_word fph_mapped;    /* bytes */
+
+/* Until when reserved hugepages of 2 MiB and of 1 GiB are not asked for.  Both
+ * words are relaxed: nothing else depends on them. */
+static fph_word fph_huge_pause[2];
+#define FPH_HUGE_PAUSE_NS 1000000000u
+
+/* Say on which node the pages of a region are to be, before one is written. */
+static void
+fph_mmap_place(const fpheap_region *region, int node)
+{
+#if FPHEAP_USE_LIBNUMA
+    if (numa_available() >= 0 && node <= numa_max_node())
+        numa_tonode_memory(region->base, region->bytes, node);
+#else
+    (void)region, (void)node;
+#endif
+}
+
+/* Reserved hugepages that are there, every one.  Where a cgroup or a node has
+ * no more of them mmap succeeds, and a write would end the program.  To find
+ * that out costs the time to clear those that are left, so it pauses the
+ * asking.  Returns 0: there are not enough. */
+static int
+fph_mmap_huge(size_t bytes, unsigned shift, int node, fpheap_region *region)
+{
+    fph_word *pause = &fph_huge_pause[shift == FPH_GIB_SHIFT];
+
+    if (fph_now_ns() < fph_load_relaxed(pause)
+        || !fph_map_huge(bytes, shift, region))
+        return 0;
+    fph_mmap_place(region, node);
+    region->backing = FPHEAP_BACKING_HUGETLB;
+    if (fph_populate(region, (size_t)1 << shift))
+        return 1;
+    munmap(region->base, region->bytes);
+    fph_store_relaxed(pause, fph_now_ns() + FPH_HUGE_PAUSE_NS);
+    return 0;
+}
+
+static int
+fph_mmap_plain(size_t bytes, size_t align, int node, int thp,
+               fpheap_region *region)
+{
+    if (!fph_map_aligned(bytes, align, region))
+        return 0;
+    fph_mmap_place(region, node);
+    thp = thp && fph_load_relaxed(&fph_mapped) + bytes > FPH_THP_FROM;
+    region->backing = fph_map_advise(region->base, region->bytes, thp);
+    return 1;
+}
 
 static int
 fph_mmap_get(void *ctx, size_t bytes, size_t align, int node,
              fpheap_region *region)
 {
     unsigned flags = (unsigned)(uintptr_t)ctx;
-    uint64_t mapped;
+    int      found;
 
-    region->base = NULL;
-    if (bytes > SIZE_MAX - align - FPH_HUGEPAGE)
+    if (bytes > SIZE_MAX - align)
         return -ENOMEM;
-    if ((flags & FPHEAP_HUGETLB) != 0 && FPH_MAP_HUGETLB != 0) {
-        region->bytes = (bytes + FPH_HUGEPAGE - 1) & ~(FPH_HUGEPAGE - 1);
-        region->base = fph_map(region->bytes, FPH_MAP_HUGETLB);
-        region->backing = FPHEAP_BACKING_HUGETLB;
-    }
-    if (region->base == NULL) {
-        region->bytes = bytes;
-        region->base = fph_map_aligned(bytes, align);
-        if (region->base == NULL)
-            return -ENOMEM;
-        mapped = fph_load_relaxed(&fph_mapped) + bytes;
-        region->backing = fph_map_advise(region->base, bytes,
-                                         (flags & FPHEAP_NO_THP) == 0
-                                         && mapped > FPH_THP_FROM);
-    }
+    found = (flags & FPHEAP_HUGETLB_1G) != 0
+         && fph_mmap_huge(bytes, FPH_GIB_SHIFT, node, region);
+    if (!found && (flags & FPHEAP_HUGETLB) != 0)
+        found = fph_mmap_huge(bytes, FPH_2MIB_SHIFT, node, region);
+    if (!found
+        && !fph_mmap_plain(bytes, align, node, (flags & FPHEAP_NO_THP) == 0,
+                           region))
+        return -ENOMEM;
     fph_fetch_add_relaxed(&fph_mapped, region->bytes);
-#if FPHEAP_USE_LIBNUMA
-    if (numa_available() >= 0 && node <= numa_max_node())
-        numa_tonode_memory(region->base, region->bytes, node);
-#else
-    (void)node;
-#endif
     return 0;
 }
 
@@ -9012,7 +9148,9 @@ fph_mmap_put(void *ctx, const fpheap_region *region)
 FPHEAP_API int
 fpheap_provider_mmap(fpheap_provider *provider, unsigned flags)
 {
-    if ((flags & ~(FPHEAP_HUGETLB | FPHEAP_NO_THP)) != 0)
+    if ((flags & ~(FPHEAP_HUGETLB | FPHEAP_NO_THP | FPHEAP_HUGETLB_1G)) != 0
+        || ((flags & FPHEAP_HUGETLB_1G) != 0
+            && FPH_REGION_MAX < (size_t)1 << 30 >> FPHEAP_CHUNK_SHIFT))
         return -EINVAL;
     memset(provider, 0, sizeof *provider);
     provider->get = fph_mmap_get;

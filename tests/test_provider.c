@@ -1349,9 +1349,9 @@ the_mmap_provider_has_flags_and_refuses_others(void **state)
     unsigned        i;
 
     (void)state;
-    assert_int_equal(fpheap_provider_mmap(&calls, 4), -EINVAL);
+    assert_int_equal(fpheap_provider_mmap(&calls, 8), -EINVAL);
     assert_int_equal(fpheap_provider_mmap(&calls, UINT_MAX), -EINVAL);
-    for (flags = 0; flags < 4; flags++) {
+    for (flags = 0; flags < 8; flags++) {
         fpheap *heap;
         void   *objects[20];
 
@@ -1374,11 +1374,11 @@ the_mmap_provider_has_flags_and_refuses_others(void **state)
             assert_int_equal(stats.backing_bytes[FPHEAP_BACKING_PAGES],
                              stats.region_bytes);
         /* Of the first 8 MiB most would be hugepages that nobody fills. */
-        if ((flags & FPHEAP_HUGETLB) == 0)
+        if ((flags & (FPHEAP_HUGETLB | FPHEAP_HUGETLB_1G)) == 0)
             assert_true(stats.backing_bytes[FPHEAP_BACKING_PAGES]
                         >= 2 * FPHEAP_CHUNK);
         fpheap_free_bulk(heap, objects, 20);
-        assert_true(fpheap_trim(heap) > 0);
+        assert_true(fpheap_trim(heap) > 0 || stats.regions == 1);
         TEST_DESTROY(heap);
     }
 }

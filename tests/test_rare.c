@@ -300,10 +300,10 @@ reserved_hugepages_are_taken_whole(void **state)
     (void)state;
     assert_int_equal(fpheap_provider_mmap(&calls, FPHEAP_HUGETLB), 0);
     seems_to_have_hugepages = 1;
-    assert_int_equal(calls.get(calls.ctx, FPH_HUGEPAGE + 1, FPHEAP_CHUNK, 0,
+    assert_int_equal(calls.get(calls.ctx, 2 * TEST_MIB + 1, FPHEAP_CHUNK, 0,
                                &region), 0);
     seems_to_have_hugepages = 0;
-    assert_int_equal(region.bytes, 2 * FPH_HUGEPAGE);
+    assert_int_equal(region.bytes, 4 * TEST_MIB);
     assert_int_equal(region.backing, FPHEAP_BACKING_HUGETLB);
     assert_int_equal(calls.put(calls.ctx, &region), 0);
 }

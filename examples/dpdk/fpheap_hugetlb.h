@@ -64,8 +64,9 @@ fpheap_hugetlb_fd(const fpheap_region *region)
 }
 
 /* Put a region's pages where they belong and fault them in: what is missing
- * shows as an error here and not as a SIGBUS later.  A forked child does not
- * get what devices use, or the next write would move a page under them. */
+ * shows as an error here and not as a SIGBUS later, from Linux 5.14 on.  A
+ * forked child does not get what devices use, or the next write would move a
+ * page under them. */
 static inline int
 fpheap_hugetlb_place(const fpheap_hugetlb *pages, const fpheap_region *region,
                      int node)
@@ -197,20 +198,16 @@ fpheap_hugetlb_map(const fpheap_hugetlb *pages, fpheap_region *region)
     return rc;
 }
 
+/* A region of at least so many bytes. */
 static inline int
-fpheap_hugetlb_get(void *ctx, size_t bytes, size_t align, int node,
-                   fpheap_region *region)
+fpheap_hugetlb_obtain(fpheap_hugetlb *pages, size_t bytes, int node,
+                      fpheap_region *region)
 {
-    const fpheap_hugetlb *pages = (const fpheap_hugetlb *)ctx;
     size_t page = (size_t)1 << pages->page_shift;
-    size_t wish = bytes > pages->least ? bytes : pages->least;
     int    rc;
 
-    (void)align;        /* larger than a page: the heap uses what is inside */
-    do {
-        region->bytes = (wish + page - 1) & ~(page - 1);
-        rc = fpheap_hugetlb_map(pages, region);
-    } while (rc == -ENOMEM && wish > bytes && (wish = bytes) != 0);
+    region->bytes = (bytes + page - 1) & ~(page - 1);
+    rc = fpheap_hugetlb_map(pages, region);
     if (rc != 0)
         return rc;
     rc = fpheap_hugetlb_place(pages, region, node);
@@ -219,8 +216,22 @@ fpheap_hugetlb_get(void *ctx, size_t bytes, size_t align, int node,
         rc = fpheap_hugetlb_register(pages, region);
 #endif
     if (rc != 0)
-        (void)fpheap_hugetlb_put(ctx, region);
+        (void)fpheap_hugetlb_put(pages, region);
     return rc;
+}
+
+static inline int
+fpheap_hugetlb_get(void *ctx, size_t bytes, size_t align, int node,
+                   fpheap_region *region)
+{
+    fpheap_hugetlb *pages = (fpheap_hugetlb *)ctx;
+    int             rc = -ENOMEM;
+
+    (void)align;        /* larger than a page: the heap uses what is inside */
+    if (pages->least > bytes)
+        rc = fpheap_hugetlb_obtain(pages, pages->least, node, region);
+    return rc == -ENOMEM ? fpheap_hugetlb_obtain(pages, bytes, node, region)
+                         : rc;
 }
 
 /*

@@ -1,0 +1,313 @@
+/* test_hugepages.c - the mmap provider over the kernel's own hugepages
+ *
+ * What the statistics say, where reserved hugepages end, what a cgroup's limit
+ * does, and that all goes back.  The program reserves 24 pages of 2 MiB while it
+ * runs, if it may; a case that finds none, or that may not make a cgroup, is
+ * skipped and says why.  (Kernels that are not there are in test_parts.)
+ */
+#define FPHEAP_IMPLEMENTATION
+#include "fpheap.h"
+#include "test_util.h"
+
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+#define PAGES   24
+#define OBJECTS 64             /* of a MiB: more than PAGES have */
+
+static fpheap_provider provider;
+static void           *objects[OBJECTS];
+static char            text[4096];
+static long            reserved;   /* by this program */
+static char            cgroup[256];
+
+static size_t
+number_in(const char *file, const char *name)
+{
+    FILE  *in = fopen(file, "r");
+    size_t number = 0;
+    char   line[256];
+
+    while (in != NULL && fgets(line, sizeof line, in) != NULL)
+        if (strncmp(line, name, strlen(name)) == 0)
+            number += strtoul(line + strlen(name), NULL, 10);
+    if (in != NULL)
+        (void)fclose(in);
+    return number;
+}
+
+/* The start of a file, in `text`. */
+static const char *
+content(const char *dir, const char *name)
+{
+    char   path[400];
+    FILE  *in;
+    size_t n = 0;
+
+    (void)snprintf(path, sizeof path, "%s%s", dir, name);
+    in = fopen(path, "r");
+    if (in != NULL) {
+        n = fread(text, 1, sizeof text - 1, in);
+        (void)fclose(in);
+    }
+    text[n] = '\0';
+    return text;
+}
+
+/* 1 if the kernel takes what is written. */
+static int
+put_into(const char *dir, const char *name, const char *what)
+{
+    char  path[400];
+    FILE *out;
+    int   failed;
+
+    (void)snprintf(path, sizeof path, "%s%s", dir, name);
+    out = fopen(path, "w");
+    if (out == NULL)
+        return 0;
+    failed = fputs(what, out) < 0;
+    return fclose(out) == 0 && !failed;
+}
+
+static long
+pool_pages(void)
+{
+    return strtol(content("/proc/sys/vm/", "nr_hugepages"), NULL, 10);
+}
+
+static void
+pool_add(long pages)
+{
+    char number[32];
+
+    (void)snprintf(number, sizeof number, "%ld", pool_pages() + pages);
+    (void)put_into("/proc/sys/vm/", "nr_hugepages", number);
+}
+
+static int
+reserve(void **state)
+{
+    long had = pool_pages();
+
+    (void)state;
+    pool_add(PAGES);
+    reserved = pool_pages() - had;
+    return 0;
+}
+
+static int
+give_back(void **state)
+{
+    (void)state;
+    pool_add(-reserved);
+    return 0;
+}
+
+/* Pages of 2 MiB that nobody has, and none is promised. */
+static size_t
+free_pages(void)
+{
+    if (number_in("/proc/meminfo", "Hugepagesize:") != 2048)
+        return 0;
+    return number_in("/proc/meminfo", "HugePages_Free:")
+         - number_in("/proc/meminfo", "HugePages_Rsvd:");
+}
+
+/* A heap that grows by a chunk, with all objects, each written to. */
+static fpheap *
+filled_heap(unsigned flags, fpheap_stats *stats)
+{
+    fpheap_config config;
+    fpheap       *heap;
+    unsigned      i;
+
+    memset(&config, 0, sizeof config);
+    config.provider = &provider;
+    config.growth_max = FPHEAP_CHUNK;
+    if (fpheap_provider_mmap(&provider, flags) != 0)
+        return NULL;
+    heap = fpheap_create("huge", &config);
+    for (i = 0; heap != NULL && i < OBJECTS; i++) {
+        objects[i] = fpheap_alloc(heap, TEST_MIB);
+        if (objects[i] == NULL)
+            return NULL;
+        memset(objects[i], 1, TEST_MIB);
+    }
+    if (heap != NULL)
+        fpheap_stats_get(heap, stats);
+    return heap;
+}
+
+static int
+emptied(fpheap *heap)
+{
+    fpheap_free_bulk(heap, objects, OBJECTS);
+    return fpheap_destroy(heap);
+}
+
+static void
+where_hugepages_end_base_pages_follow_and_all_can_be_written(void **state)
+{
+    size_t       left = free_pages();
+    size_t       others = left < 4 ? 0 : (left - 3) * 2 * TEST_MIB;
+    void        *taken = MAP_FAILED;
+    fpheap      *heap;
+    fpheap_stats s;
+
+    (void)state;
+    if (others != 0)
+        taken = mmap(NULL, others, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+    if (taken == MAP_FAILED) {
+        print_message("why: fewer than 4 hugepages of 2 MiB are free\n");
+        skip();
+    }
+    assert_non_null(heap = filled_heap(FPHEAP_HUGETLB, &s));
+    assert_true(s.backing_bytes[FPHEAP_BACKING_HUGETLB] != 0);
+    assert_true(s.backing_bytes[FPHEAP_BACKING_HUGETLB] < s.region_bytes);
+    assert_int_equal(number_in("/proc/self/status", "HugetlbPages:")
+                         * TEST_KIB,
+                     s.backing_bytes[FPHEAP_BACKING_HUGETLB]);
+    assert_int_equal(emptied(heap), 0);
+    assert_int_equal(number_in("/proc/self/status", "HugetlbPages:"), 0);
+    assert_int_equal(munmap(taken, others), 0);
+}
+
+/* Make a cgroup that may have 16 MiB of hugepages.  Returns NULL, or why there
+ * is none. */
+static const char *
+cgroup_make(void)
+{
+    FILE *in = fopen("/proc/self/mounts", "r");
+    char  line[512], root[200] = "";
+
+    while (in != NULL && fgets(line, sizeof line, in) != NULL)
+        if (strncmp(line, "cgroup2 ", 8) == 0)
+            (void)sscanf(line, "cgroup2 %199s", root);
+    if (in != NULL)
+        (void)fclose(in);
+    if (strstr(content(root, "/cgroup.controllers"), "hugetlb") == NULL)
+        return "no cgroup of version 2 with the hugetlb controller";
+    if (!put_into(root, "/cgroup.subtree_control", "+hugetlb"))
+        return "the hugetlb controller may not be used";
+    (void)snprintf(cgroup, sizeof cgroup, "%s/fpheap-test-%ld", root,
+                   (long)getpid());
+    if (mkdir(cgroup, 0755) != 0)
+        return "no cgroup may be made";
+    if (!put_into(cgroup, "/hugetlb.2MB.max", "16777216"))
+        return "no limit may be set";
+    return NULL;
+}
+
+/* In a process of the cgroup: 0, or which step failed. */
+static int
+work_in_cgroup(void)
+{
+    fpheap_stats s;
+    fpheap      *heap;
+
+    if (!put_into(cgroup, "/cgroup.procs", "0"))
+        return 2;
+    heap = filled_heap(FPHEAP_HUGETLB, &s);
+    if (heap == NULL)
+        return 3;
+    if (s.backing_bytes[FPHEAP_BACKING_HUGETLB] == 0
+        || s.backing_bytes[FPHEAP_BACKING_HUGETLB] > 16 * TEST_MIB)
+        return 4;
+    if (number_in("/proc/self/status", "HugetlbPages:") * TEST_KIB
+        != s.backing_bytes[FPHEAP_BACKING_HUGETLB])
+        return 5;
+    if (free_pages() == 0)     /* the limit has ended them, not the pool */
+        return 6;
+    return emptied(heap) == 0 ? 0 : 7;
+}
+
+static void
+under_a_cgroups_limit_other_pages_serve_and_all_can_be_written(void **state)
+{
+    const char *why = NULL;
+
+    (void)state;
+    cgroup[0] = '\0';
+    if (free_pages() < PAGES)
+        why = "fewer than 24 hugepages of 2 MiB are free";
+    else
+        why = cgroup_make();
+    if (why == NULL)
+        test_in_child(work_in_cgroup);
+    if (cgroup[0] != '\0')
+        (void)rmdir(cgroup);
+    if (why != NULL) {
+        print_message("why: %s\n", why);
+        skip();
+    }
+}
+
+static void
+region_bytes_are_what_hugepages_of_a_gigabyte_take(void **state)
+{
+    size_t       had = free_pages();
+    fpheap      *heap;
+    fpheap_stats s;
+
+    (void)state;
+    if (strtol(content("/sys/kernel/mm/hugepages/hugepages-1048576kB/",
+                       "free_hugepages"), NULL, 10) == 0) {
+        print_message("why: no hugepage of 1 GiB is free\n");
+        skip();
+    }
+    assert_non_null(heap = filled_heap(FPHEAP_HUGETLB_1G, &s));
+    assert_int_equal(s.backing_bytes[FPHEAP_BACKING_HUGETLB], 1024 * TEST_MIB);
+    assert_int_equal(s.region_bytes, 1024 * TEST_MIB);
+    assert_int_equal(number_in("/proc/self/status", "HugetlbPages:"),
+                     1024 * TEST_KIB);
+    assert_int_equal(emptied(heap), 0);
+    assert_int_equal(number_in("/proc/self/status", "HugetlbPages:"), 0);
+    assert_int_equal(free_pages(), had);
+}
+
+static int
+has_no_thp(void)
+{
+    fpheap_stats s;
+    fpheap      *heap;
+
+    if (prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) != 0)
+        return 1;
+    heap = filled_heap(0, &s);
+    if (heap == NULL)
+        return 2;
+    if (s.backing_bytes[FPHEAP_BACKING_THP] != 0
+        || s.backing_bytes[FPHEAP_BACKING_PAGES] != s.region_bytes)
+        return 3;
+    if (number_in("/proc/self/smaps", "AnonHugePages:") != 0)
+        return 4;
+    return emptied(heap) == 0 ? 0 : 5;
+}
+
+static void
+without_thp_in_the_process_its_backing_is_pages(void **state)
+{
+    (void)state;
+    if (prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) < 0) {
+        print_message("why: no process can be without them\n");
+        skip();
+    }
+    test_in_child(has_no_thp);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(
+            where_hugepages_end_base_pages_follow_and_all_can_be_written),
+        cmocka_unit_test(
+            under_a_cgroups_limit_other_pages_serve_and_all_can_be_written),
+        cmocka_unit_test(region_bytes_are_what_hugepages_of_a_gigabyte_take),
+        cmocka_unit_test(without_thp_in_the_process_its_backing_is_pages)
+    };
+
+    return cmocka_run_group_tests(tests, reserve, give_back);
+}
