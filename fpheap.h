@@ -172,7 +172,27 @@
 
 /* FPHEAP_CHUNK_SHIFT (LAYOUT) - log2 of the bytes in a chunk.  16..24, default
  * 21: 2 MiB, a hugepage.  Of a region only the parts aligned to it are used.
- * Less suits small static buffers; more lets larger objects share chunks. */
+ * Less suits small static buffers; more lets larger objects share chunks.  It
+ * also decides how much a heap can have:
+ *
+ *          chunk    largest object,    all objects up      regions
+ *                   used of a region   to a chunk
+ *     16     64 KiB       64 MiB           120 MiB            128
+ *     17    128 KiB      256 MiB           992 MiB            256
+ *     18    256 KiB        1 GiB          8064 MiB            512
+ *     19    512 KiB        4 GiB            42 GiB           1024
+ *     20   1024 KiB       16 GiB           202 GiB           2048
+ *     21   2048 KiB       64 GiB           904 GiB           4096
+ *     22   4096 KiB      256 GiB          3840 GiB           8192
+ *     23   8192 KiB     1024 GiB         15872 GiB          16384
+ *     24  16384 KiB     4096 GiB         32000 GiB          16384
+ *
+ * An object has a page less than that.  A buffer is one region, so no more of
+ * it is used.  Caches, magazines and descriptors of regions take a few percent
+ * from the third column; larger objects count there as one chunk each.  This is
+ * with 64 bits and the other settings at their defaults.  With 32 bits a region
+ * has 2 GiB at most; FPHEAP_CHECK 1 leaves at most half of the third column, 2
+ * at most a seventh (112 and 24 GiB of 904). */
 #ifndef FPHEAP_CHUNK_SHIFT
 #  define FPHEAP_CHUNK_SHIFT 21
 #endif

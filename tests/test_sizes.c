@@ -618,6 +618,32 @@ an_object_of_many_chunks_is_one_piece_and_its_tail_is_apart(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* Its memory is addresses that are reserved and hardly touched. */
+static void
+the_largest_object_is_64_gib_less_a_page(void **state)
+{
+    const uint64_t most = ((uint64_t)64 << 30) - FPHEAP_PAGE;
+    fpheap        *heap = test_heap_over(&provider);
+    char          *object;
+
+    (void)state;
+    object = most > SIZE_MAX ? NULL : (char *)fpheap_alloc(heap, (size_t)most);
+    if (object == NULL && (most > SIZE_MAX || provider.refused != 0)) {
+        print_message("why: so many addresses cannot be had\n");
+        TEST_DESTROY_OVER(heap, &provider);
+        skip();
+    }
+    assert_non_null(object);
+    assert_int_equal(fpheap_usable_size(heap, object), most);
+    object[0] = object[most - 1] = 1;
+    errno = 0;
+    assert_null(fpheap_alloc(heap, (size_t)most + 1));
+    assert_int_equal(errno, ENOMEM);
+    TEST_CHECK_LIVE(heap, 1);
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 static void
 zalloc_and_calloc_clear_every_usable_byte(void **state)
 {
@@ -1015,6 +1041,7 @@ main(void)
         cmocka_unit_test(calloc_of_nothing_is_the_smallest_object),
         cmocka_unit_test(
             an_object_of_many_chunks_is_one_piece_and_its_tail_is_apart),
+        cmocka_unit_test(the_largest_object_is_64_gib_less_a_page),
         cmocka_unit_test(zalloc_and_calloc_clear_every_usable_byte),
         cmocka_unit_test(realloc_keeps_the_contents_and_stays_where_it_should),
         cmocka_unit_test(a_reallocated_object_can_be_freed_with_its_last_size),

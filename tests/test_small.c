@@ -426,6 +426,101 @@ a_region_longer_than_its_records_allow_is_used_in_part(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* The table under FPHEAP_CHUNK_SHIFT. */
+static void
+the_largest_object_of_a_heap_or_a_buffer_is_64_mib_less_a_page(void **state)
+{
+    const size_t         most = 64 * TEST_MIB - FPHEAP_PAGE;
+    static test_provider provider;
+    fpheap              *heap = test_heap_over(&provider);
+    void                *object = fpheap_alloc(heap, most);
+    char                *map;
+
+    (void)state;
+    assert_non_null(object);
+    errno = 0;
+    assert_null(fpheap_alloc(heap, most + 1));
+    assert_int_equal(errno, ENOMEM);
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+
+    map = test_map(80 * TEST_MIB);
+    assert_non_null(map);
+    heap = small_heap(map, 80 * TEST_MIB);
+    object = fpheap_alloc(heap, 60 * TEST_MIB);
+    assert_non_null(object);
+    assert_null(fpheap_alloc(heap, 10 * TEST_MIB));
+    fpheap_free(heap, object);
+    TEST_DESTROY(heap);
+    assert_int_equal(test_unmap(map, 80 * TEST_MIB), 0);
+}
+
+static void
+objects_up_to_a_chunk_are_120_mib_less_a_few_percent(void **state)
+{
+    static test_provider provider;
+    fpheap  *heap = test_heap_over(&provider);
+    unsigned n = 0;
+
+    (void)state;
+    while (n < MOST
+           && (objects[n] = fpheap_alloc(heap, FPHEAP_CHUNK - FPHEAP_PAGE))
+              != NULL)
+        n++;
+    assert_int_equal(errno, ENOMEM);
+    assert_int_equal(provider.refused, 0);
+    assert_true(n <= 120 * TEST_MIB / FPHEAP_CHUNK);
+    assert_true(n * FPHEAP_CHUNK >= 116 * TEST_MIB || sizeof(void *) < 8);
+    TEST_CHECK_LIVE(heap, n);
+    fpheap_free_bulk(heap, objects, n);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* What objects of 64 bytes have of a buffer that begins so many bytes behind a
+ * chunk's start, in percent. */
+static size_t
+percent_of(size_t offset, size_t bytes)
+{
+    static unsigned char any[17 * 65536] __attribute__((aligned(65536)));
+    fpheap  *heap = small_heap(any + offset, bytes);
+    unsigned n = 0;
+
+    while (n < MOST && (objects[n] = fpheap_alloc(heap, 64)) != NULL)
+        n++;
+    TEST_CHECK_LIVE(heap, n);
+    fpheap_free_bulk(heap, objects, n);
+    TEST_DESTROY(heap);
+    return n * 64 * 100 / bytes;
+}
+
+static void
+of_an_aligned_buffer_of_128_kib_49_percent_are_objects_of_a_mib_86(void **state)
+{
+    (void)state;
+    assert_true(percent_of(0, 128 * TEST_KIB) >= 49);
+    assert_true(percent_of(0, 192 * TEST_KIB) >= 66);
+    assert_true(percent_of(0, 256 * TEST_KIB) >= 74);
+    assert_true(percent_of(0, 1024 * TEST_KIB) >= 86);
+}
+
+/* Or two chunks of it. */
+static void
+a_buffer_that_is_not_aligned_loses_a_chunk(void **state)
+{
+    fpheap_config config;
+
+    (void)state;
+    memset(&config, 0, sizeof(config));
+    config.provider = &calls;
+    fpheap_provider_buffer(&calls, &buffer, memory + 64, 128 * TEST_KIB);
+    errno = 0;
+    assert_null(fpheap_create("odd", &config));
+    assert_int_equal(errno, ENOMEM);
+    assert_int_equal(buffer.taken, 0);
+    assert_true(percent_of(64, 192 * TEST_KIB) >= 33);
+    assert_true(percent_of(64, 1024 * TEST_KIB) >= 80);
+}
+
 #if FPHEAP_NO_OS
 static void
 without_a_system_no_time_passes(void **state)
@@ -489,6 +584,12 @@ main(void)
         cmocka_unit_test(memory_that_ends_behind_the_last_address_is_efault),
         cmocka_unit_test(
             a_region_longer_than_its_records_allow_is_used_in_part),
+        cmocka_unit_test(
+            the_largest_object_of_a_heap_or_a_buffer_is_64_mib_less_a_page),
+        cmocka_unit_test(objects_up_to_a_chunk_are_120_mib_less_a_few_percent),
+        cmocka_unit_test(
+            of_an_aligned_buffer_of_128_kib_49_percent_are_objects_of_a_mib_86),
+        cmocka_unit_test(a_buffer_that_is_not_aligned_loses_a_chunk),
 #if FPHEAP_NO_OS
         cmocka_unit_test(without_a_system_no_time_passes),
         cmocka_unit_test(without_a_system_misuse_that_is_found_ends_in_a_trap),
