@@ -48,10 +48,12 @@
  *
  *   - not for signal handlers: a handler that interrupts a call on the same
  *     thread must not call the heap
- *   - not a hardened allocator: freeing what is not the heap's is undefined,
- *     and a double free is found when it reaches the slab, not at once
+ *   - not a hardened allocator: freeing what is not the heap's is undefined, a
+ *     double free is found when it reaches the slab, not at once, and a write
+ *     past the end of a chunk's last object can reach the heap's records
  *   - not a way to save the last byte: each thread parks up to two magazines
- *     per size it uses, until it misses after somebody's fpheap_trim
+ *     per size it uses (a quarter of a chunk, or four objects if that is more),
+ *     until it misses after somebody's fpheap_trim
  *   - not shared between processes
  *   - not for a library that is unloaded while threads live that used it: they
  *     call it when they exit.  Nor for a thread that uses it for the first time
@@ -535,14 +537,25 @@ typedef struct fpheap_region {
 } fpheap_region;
 
 /* The application's callbacks.  They may be called by several threads at once,
- * and may use the heap they serve as long as that needs no new memory. */
+ * and may use the heap they serve as long as that needs no new memory.
+ *
+ * A heap asks for two chunks first, and later for a 16th of what it has, within
+ * growth_max, or for more if an object needs it.  The number of its regions is
+ * limited, see FPHEAP_CHUNK_SHIFT. */
 typedef struct fpheap_provider {
     /* Fill in *region, which is all zero, with at least `bytes` (a multiple of
      * FPHEAP_CHUNK) of readable and writable memory on `node` (0 .. nodes - 1),
-     * aligned to `align` (FPHEAP_CHUNK) where that is possible.  A region that
-     * is not aligned is used where it is; if nothing useful remains it is
-     * handed back and the heap asks once more for FPHEAP_CHUNK bytes extra.
-     * Returns 0, or a negative errno. */
+     * aligned to `align` (FPHEAP_CHUNK) where that is possible.  What is in it
+     * does not matter.  Give more where that costs nothing, such as the rest of
+     * a hugepage: the heap uses every whole chunk, and counts all of it against
+     * its limit.  A region that is not aligned is used where it is; if nothing
+     * useful remains it is handed back and the heap asks once more for
+     * FPHEAP_CHUNK bytes extra.
+     *
+     * Returns 0, or a negative errno.  Then the heap asks for half, and so on
+     * down to what the call needs.  If that fails too, and nothing that is free
+     * or parked will do, the call fails with this errno; the next call that
+     * needs memory asks again. */
     int (*get)(void *ctx, size_t bytes, size_t align, int node,
                fpheap_region *region);
 
@@ -551,8 +564,9 @@ typedef struct fpheap_provider {
      * using the region. */
     int (*put)(void *ctx, const fpheap_region *region);
 
-    /* The IOVA of the chunk at `chunk`; asked when the heap begins to use it.
-     * NULL if there is none; then fpheap_iova returns FPHEAP_BAD_IOVA. */
+    /* The IOVA of the chunk at `chunk`, which need be contiguous up to the
+     * chunk's end only; asked when the heap begins to use it.  NULL if there is
+     * none; then fpheap_iova returns FPHEAP_BAD_IOVA. */
     uint64_t (*iova)(void *ctx, const void *chunk);
 
     void *ctx;                  /* passed to each call */
@@ -929,7 +943,9 @@ struct fpheap_cache {
  *          size), or what the provider returned.
  * Threads  Any.
  * Blocks   Calls the provider.
- * Cost     One provider call and a first touch of about 100 KiB.
+ * Cost     One provider call and a first touch of about 100 KiB, and of 50 more
+ *          at the first allocation.  Where these are hugepages they are whole
+ *          ones: 4 MiB, with the mmap provider from the third heap on.
  */
 FPHEAP_API fpheap *fpheap_create(const char *name, const fpheap_config *config);
 
@@ -940,6 +956,9 @@ FPHEAP_API fpheap *fpheap_create(const char *name, const fpheap_config *config);
  * with the heap, and their destructors are called; but what their constructors
  * took from the heap is live, so destroy such pools first.  A region that the
  * provider does not take is forgotten.
+ *
+ * Destroy the heap while the provider's memory still exists: with DPDK, before
+ * rte_eal_cleanup.  Threads that have used the heap may exit before or after.
  *
  * Returns  0, or -EBUSY while objects are live: then nothing has changed, and
  *          with FPHEAP_SITES they were reported.
@@ -962,7 +981,8 @@ FPHEAP_API int fpheap_destroy_forced(fpheap *heap);
 /*
  * fpheap_alloc - an object of at least size bytes
  *
- * size    bytes; 0 gives the smallest object
+ * size    bytes; 0 gives the smallest object; FPHEAP_CHUNK_SHIFT has the
+ *         largest
  *
  * Aligned to the largest power of two that divides its class: 16 at least, and
  * a power of two to itself up to a page; above 8 pages, to a page.  (With
@@ -1446,8 +1466,9 @@ FPHEAP_API int fpheap_reserve(fpheap *heap, size_t bytes, int node);
  *
  * Takes back what this thread and the depots park, turns empty slabs into free
  * pages, and gives back each region that is free as a whole, but for those that
- * hold the heap's own records.  Other threads give up what they park at their
- * next miss, for the next trim.
+ * hold the heap's own records.  So a live object keeps its whole region, and a
+ * few that are spread over all regions keep everything.  Other threads give up
+ * what they park at their next miss, for the next trim.
  *
  * Returns  the bytes given back
  * Threads  Any.
@@ -1582,6 +1603,11 @@ typedef struct fpheap_buffer {
  * buffer    written; must live as long as the heap
  * base      any memory; the aligned chunks inside are used: at least two
  * bytes     its length
+ *
+ * The first of these chunks is for the heap's records.  With chunks of 64 KiB,
+ * objects of 64 bytes can have 49 percent of a buffer of 128 KiB that is
+ * aligned to a chunk, 66 of 192 KiB and 86 of 1 MiB; if it is not aligned, a
+ * chunk less.
  *
  * Threads  Any.  Blocks: never.
  */

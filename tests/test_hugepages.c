@@ -1,9 +1,10 @@
 /* test_hugepages.c - the mmap provider over the kernel's own hugepages
  *
- * What the statistics say, where reserved hugepages end, what a cgroup's limit
- * does, and that all goes back.  The program reserves 24 pages of 2 MiB while it
- * runs, if it may; a case that finds none, or that may not make a cgroup, is
- * skipped and says why.  (Kernels that are not there are in test_parts.)
+ * What the statistics say, what a heap has in the beginning, where reserved
+ * hugepages end, what a cgroup's limit does, and that all goes back.  The
+ * program reserves 24 pages of 2 MiB while it runs, if it may; a case that finds
+ * none, or that may not make a cgroup, is skipped and says why.  (What kernels
+ * that are not there would do is in test_parts.)
  */
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
@@ -297,6 +298,62 @@ without_thp_in_the_process_its_backing_is_pages(void **state)
     test_in_child(has_no_thp);
 }
 
+/* Bytes of the heap's first region that are present. */
+static size_t
+present(const fpheap *heap)
+{
+    static unsigned char in[2 * FPHEAP_CHUNK / 4096];
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t bytes = 0;
+    size_t p;
+
+    if (mincore((void *)heap->state, 2 * FPHEAP_CHUNK, in) != 0)
+        return SIZE_MAX;
+    for (p = 0; p < 2 * FPHEAP_CHUNK / page; p++)
+        bytes += (in[p] & 1) * page;
+    return bytes;
+}
+
+/* In a process of its own, for which these are the first three. */
+static int
+three_heaps(void)
+{
+    fpheap *heap[3];
+    size_t  made[3], used[3];
+    int     i;
+
+    for (i = 0; i < 3; i++) {
+        heap[i] = fpheap_create("cost", NULL);
+        if (heap[i] == NULL)
+            return 2;
+        made[i] = present(heap[i]);
+        fpheap_free(heap[i], fpheap_alloc(heap[i], 64));
+        used[i] = present(heap[i]);
+    }
+    for (i = 0; i < 2; i++)
+        if (made[i] > 112 * TEST_KIB || used[i] > 160 * TEST_KIB)
+            return 3;
+    /* None is there if the kernel has no free one. */
+    if (number_in("/proc/self/smaps", "AnonHugePages:") >= 4096
+        && made[2] != 4 * TEST_MIB)
+        return 4;
+    for (i = 0; i < 3; i++)
+        if (fpheap_destroy(heap[i]) != 0)
+            return 5;
+    return 0;
+}
+
+static void
+two_heaps_begin_with_150_kib_each_and_the_third_with_hugepages(void **state)
+{
+    (void)state;
+    if (sysconf(_SC_PAGESIZE) != 4096) {
+        print_message("why: pages are not of 4 KiB\n");
+        skip();
+    }
+    test_in_child(three_heaps);
+}
+
 int
 main(void)
 {
@@ -306,7 +363,9 @@ main(void)
         cmocka_unit_test(
             under_a_cgroups_limit_other_pages_serve_and_all_can_be_written),
         cmocka_unit_test(region_bytes_are_what_hugepages_of_a_gigabyte_take),
-        cmocka_unit_test(without_thp_in_the_process_its_backing_is_pages)
+        cmocka_unit_test(without_thp_in_the_process_its_backing_is_pages),
+        cmocka_unit_test(
+            two_heaps_begin_with_150_kib_each_and_the_third_with_hugepages)
     };
 
     return cmocka_run_group_tests(tests, reserve, give_back);

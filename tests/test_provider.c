@@ -1498,6 +1498,44 @@ a_buffer_is_handed_out_once_and_comes_back(void **state)
 }
 
 static void
+what_is_in_the_providers_memory_does_not_matter(void **state)
+{
+    size_t          bytes  = 24 * FPHEAP_CHUNK;
+    char           *memory = test_map(bytes);
+    unsigned        fill[] = { 0xff, 0xa5, 0x01 };
+    fpheap_provider calls;
+    fpheap_buffer   buffer;
+    fpheap_config   config;
+    size_t          f;
+
+    (void)state;
+    memset(&config, 0, sizeof(config));
+    config.provider = &calls;
+    for (f = 0; f < TEST_COUNT(fill); f++) {
+        fpheap  *heap;
+        void    *objects[300];
+        unsigned i;
+
+        memset(memory, (int)fill[f], bytes);
+        fpheap_provider_buffer(&calls, &buffer, memory, bytes);
+        heap = fpheap_create("dirty", &config);
+        assert_non_null(heap);
+        TEST_CHECK_LIVE(heap, 0);
+        for (i = 0; i < 300; i++) {
+            size_t size = (i % 30) * (i % 30) * 400 + i;
+
+            objects[i] = fpheap_zalloc(heap, size);
+            assert_non_null(objects[i]);
+            assert_true(test_all_bytes(objects[i], size, 0));
+        }
+        TEST_CHECK_LIVE(heap, 300);
+        fpheap_free_bulk(heap, objects, 300);
+        TEST_DESTROY(heap);
+    }
+    assert_int_equal(test_unmap(memory, bytes), 0);
+}
+
+static void
 a_buffer_that_is_too_short_is_refused(void **state)
 {
     char           *memory = test_map(4 * FPHEAP_CHUNK);
@@ -1563,6 +1601,7 @@ main(void)
         cmocka_unit_test(the_mmap_provider_has_flags_and_refuses_others),
         cmocka_unit_test(what_the_process_may_not_map_is_enomem_until_it_may),
         cmocka_unit_test(a_buffer_is_handed_out_once_and_comes_back),
+        cmocka_unit_test(what_is_in_the_providers_memory_does_not_matter),
         cmocka_unit_test(a_buffer_that_is_too_short_is_refused)
     };
 

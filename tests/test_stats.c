@@ -384,6 +384,34 @@ a_walk_ends_when_the_visitor_says_so(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+static void
+a_thread_parks_a_quarter_of_a_chunk_of_a_size_or_four_objects(void **state)
+{
+    static void *many[2048];
+    unsigned     k, reached = 0;
+
+    (void)state;
+    for (k = 1; k < FPH_SIZES; k++) {
+        fpheap      *heap = test_heap_over(&provider);
+        size_t       size = heap->state->classes[k].size;
+        unsigned     n    = size < 4096 ? 2048 : 300;
+        size_t       most = FPHEAP_CHUNK / 4;
+        fpheap_stats stats;
+        size_t       cached;
+
+        if (most < 4 * size)
+            most = 4 * size;
+        assert_int_equal(fpheap_alloc_bulk(heap, size, many, n), 0);
+        fpheap_free_bulk(heap, many, n);
+        fpheap_stats_get(heap, &stats);
+        cached = stats.parked_bytes - stats.depot_bytes;
+        assert_true(cached != 0 && cached <= most);
+        reached += cached == most;
+        TEST_DESTROY_OVER(heap, &provider);
+    }
+    assert_true(reached != 0);
+}
+
 /* --- trim ----------------------------------------------------------------- */
 
 static void
@@ -421,6 +449,32 @@ trim_gives_back_every_region_that_is_free(void **state)
         check_stats(heap);
         TEST_DESTROY_OVER(heap, &provider);
     }
+}
+
+/* The regions of the table are of different lengths; one object in the last. */
+static void
+a_live_object_keeps_its_whole_region_and_no_other(void **state)
+{
+    fpheap     *heap = test_heap_over(&provider);
+    test_grant *grant;
+    size_t      i;
+
+    (void)state;
+    begin();
+    for (i = 0; i < 100; i++)
+        add(heap, i, TEST_MIB, 0);
+    grant = test_grant_of(&provider, objects[99].base);
+    assert_true(grant != &provider.grant[0]);
+    for (i = 0; i < 99; i++)
+        drop(heap, i);
+    (void)fpheap_trim(heap);
+    assert_int_equal(grant->held, 1);
+    assert_int_equal(provider.held, 2); /* and the first, with the records */
+    check_stats(heap);
+    drop_all(heap);
+    (void)fpheap_trim(heap);
+    assert_int_equal(provider.held, 1);
+    TEST_DESTROY_OVER(heap, &provider);
 }
 
 static void
@@ -1013,6 +1067,9 @@ main(void)
         cmocka_unit_test(a_class_that_is_none_is_einval_and_nothing_is_written),
         cmocka_unit_test(a_walk_ends_when_the_visitor_says_so),
         cmocka_unit_test(trim_gives_back_every_region_that_is_free),
+        cmocka_unit_test(
+            a_thread_parks_a_quarter_of_a_chunk_of_a_size_or_four_objects),
+        cmocka_unit_test(a_live_object_keeps_its_whole_region_and_no_other),
         cmocka_unit_test(trim_keeps_what_is_live),
         cmocka_unit_test(trim_and_growth_again_is_stable),
         cmocka_unit_test(regions_of_any_length_follow_each_other),
