@@ -10,8 +10,9 @@
  *     heap = fpheap_create("packets", &config);
  *
  * Copy it and include it after fpheap.h; it needs Linux and no DPDK.  With
- * FPHEAP_HUGETLB_EXTMEM defined to 1 each region is made known to DPDK, after
- * rte_eal_init: rte_mem_virt2iova and rte_mem_virt2memseg work on its objects.
+ * FPHEAP_HUGETLB_EXTMEM defined to 1 each region is made known to DPDK:
+ * rte_mem_virt2iova and rte_mem_virt2memseg work on its objects.  Then create
+ * the heap after rte_eal_init and destroy it before rte_eal_cleanup.
  * Devices behind an IOMMU need rte_dev_dma_map for each region as well.  EAL
  * has room for some 100 regions; set `least` so that they are few.
  */

@@ -7,6 +7,7 @@
  *
  *     fpheap_memzone_provider(&provider, &zones, "packets", config.nodes);
  *     heap = fpheap_create("packets", &config);    // after rte_eal_init
+ *     fpheap_destroy(heap);                        // before rte_eal_cleanup
  *
  * Copy it and include it after fpheap.h.  A get takes DPDK's memory lock and up
  * to milliseconds: fpheap_reserve ahead of time what must not wait for that.
