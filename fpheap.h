@@ -1576,10 +1576,10 @@ FPHEAP_API const char *fpheap_config_string(void);
  * gets them, which takes 70 ms per GiB or more.  Where there are too few, or a
  * cgroup allows no more, other pages serve instead; a cgroup's limit is tried
  * again after a second.  With FPHEAP_HUGETLB_1G the first region takes a
- * gigabyte, which stays with the heap, and so does each step of growth; a limit
- * of the heap that is no multiple of it leaves the rest unused.  After a fork
- * each reserved hugepage that parent or child writes to needs another one:
- * where none is free the kernel ends the child.
+ * gigabyte, which stays with the heap, and each step of growth one or more; so
+ * give such a heap no limit, or one of whole gigabytes.  After a fork each
+ * reserved hugepage that parent or child writes to needs another one: where
+ * none is free the kernel ends the child.
  *
  * Returns  0, or -EINVAL: unknown flags, or FPHEAP_HUGETLB_1G with
  *          FPHEAP_CHUNK_SHIFT below 18, where no region has a gigabyte.
