@@ -50,7 +50,8 @@
  *     thread must not call the heap
  *   - not a hardened allocator: freeing what is not the heap's is undefined, a
  *     double free is found when it reaches the slab, not at once, and a write
- *     past the end of a chunk's last object can reach the heap's records
+ *     more than a 2048th of a chunk past an object (but 128 bytes at least) can
+ *     reach the heap's records
  *   - not a way to save the last byte: each thread parks up to two magazines
  *     per size it uses (a quarter of a chunk, or four objects if that is more),
  *     until it misses after somebody's fpheap_trim
@@ -181,12 +182,12 @@
  *                   used of a region   to a chunk
  *     16     64 KiB       64 MiB           120 MiB            128
  *     17    128 KiB      256 MiB           992 MiB            256
- *     18    256 KiB        1 GiB          8064 MiB            512
+ *     18    256 KiB        1 GiB          7936 MiB            512
  *     19    512 KiB        4 GiB            42 GiB           1024
  *     20   1024 KiB       16 GiB           202 GiB           2048
  *     21   2048 KiB       64 GiB           904 GiB           4096
  *     22   4096 KiB      256 GiB          3840 GiB           8192
- *     23   8192 KiB     1024 GiB         15872 GiB          16384
+ *     23   8192 KiB     1024 GiB         15744 GiB          16384
  *     24  16384 KiB     4096 GiB         32000 GiB          16384
  *
  * An object has a page less than that.  A buffer is one region, so no more of
@@ -2906,6 +2907,10 @@ fph_map_advise(void *base, size_t bytes, int thp)
 #endif
 #define FPH_FITS       (FPH_PAGE_BITS + 1)     /* lengths of runs told apart */
 
+/* A block begins so many bytes into its chunk, as a chunk's header does: an
+ * object at the end of the chunk before that overflows meets them first. */
+#define FPH_META_GUARD (FPH_CHUNK_HEADER / 4)
+
 /* First in every record that stands in a stack. */
 typedef struct fph_link {
     uint32_t next;             /* atomic */
@@ -3073,7 +3078,8 @@ fph_meta_cut(fph_state *state, size_t bytes)
     uint64_t cursor = fph_load_acquire(&state->meta_cursor.word);   /* M1 */
 
     do {
-        if ((uint32_t)cursor + units > (uint64_t)1 << FPH_UNIT_BITS)
+        if ((uint32_t)cursor + units
+            > (FPHEAP_CHUNK - FPH_META_GUARD) / FPH_LINE)
             return 0;
     } while (!fph_cas_acquire(&state->meta_cursor.word, &cursor,    /* M1 */
                               cursor + units));
@@ -3107,7 +3113,7 @@ fph_meta_install(fph_state *state, uint64_t full, char *chunk, size_t bytes)
     block = fph_fetch_add_relaxed(&state->meta_numbers, 1);
     if (block >= FPH_TABLE_MAX)
         return 0;
-    FPH_STORE(&state->meta[block], chunk, RELAXED);
+    FPH_STORE(&state->meta[block], chunk + FPH_META_GUARD, RELAXED);
     do {
         if (cursor >> 32 != full)
             return 0;
@@ -3791,7 +3797,7 @@ fph_region_pin(fph_state *state, uint64_t full, char *base, size_t chunks,
                const fpheap_region *raw)
 {
     size_t   pin_bytes = fph_meta_units(sizeof(fph_pin)) * FPH_LINE;
-    fph_pin *pin = (fph_pin *)(void *)base;
+    fph_pin *pin = (fph_pin *)(void *)(base + FPH_META_GUARD);
 
     if (fph_meta_install(state, full, base,
                          pin_bytes + fph_region_record_bytes(chunks)) == 0)
@@ -3800,7 +3806,7 @@ fph_region_pin(fph_state *state, uint64_t full, char *base, size_t chunks,
     pin->next = FPH_LOAD(&state->pins, RELAXED);
     while (!FPH_CAS_PTR(&state->pins, &pin->next, pin))             /* M3 */
         ;
-    return base + pin_bytes;
+    return base + FPH_META_GUARD + pin_bytes;
 }
 
 /* Memory for a descriptor; *pinned is set if the first chunk went into it. */
@@ -7635,20 +7641,21 @@ fph_first_record(fph_state *state, size_t bytes)
     return ref == 0 ? NULL : memset(fph_meta_at(state, ref), 0, bytes);
 }
 
-/* Build the state at the start of the first region.  Returns 0, or -ENOMEM. */
+/* Build the state in the first chunk of the first region.  Returns 0, or
+ * -ENOMEM. */
 static int
 fph_state_init(fpheap *heap, const fpheap_region *raw)
 {
     char       *base   = NULL;
     size_t      chunks = fph_aligned_part(raw, &base);
-    fph_state  *state  = (fph_state *)(void *)base;
+    fph_state  *state  = (fph_state *)(void *)(base + FPH_META_GUARD);
     fph_region *region;
     void       *record;
 
     memset(state, 0, sizeof *state);
     state->pin.raw = *raw;
     state->pins = &state->pin;
-    state->meta[0] = base;
+    state->meta[0] = (char *)state;
     state->meta_numbers = 1;
     state->meta_blocks = 1;
     state->meta_cursor.word = fph_meta_units(sizeof *state);

@@ -21,7 +21,7 @@ holds() {
 #define MiB  * ((uint64_t)1 << 20)
 #define GiB  * ((uint64_t)1 << 30)
 #define RECORD ((sizeof(fph_chunk) + FPH_LINE - 1) / FPH_LINE * FPH_LINE)
-#define CHUNKS (FPHEAP_CHUNK / RECORD * FPH_TABLE_MAX)
+#define CHUNKS ((FPHEAP_CHUNK - FPH_META_GUARD) / RECORD * FPH_TABLE_MAX)
 #define OBJECT ((uint64_t)FPH_REGION_MAX * FPHEAP_CHUNK)
 _Static_assert($3, "");
 C

@@ -1,7 +1,8 @@
 /* test_misuse.c - what the heap does when it is used wrongly: arguments out of
  * their range are refused with the documented error; what shows in a slow path
  * ends in FPHEAP_PANIC, here in a function that notes the message; an object
- * that is written past its end, or when it is free, costs other objects.
+ * that is written past its end, or when it is free, costs other objects, never
+ * the heap.
  */
 static void note_panic(const char *message);
 #define FPHEAP_PANIC(message) note_panic(message)
@@ -588,14 +589,15 @@ a_pointer_into_a_small_object_is_reported_at_the_slab(void **state)
 
 /* --- writing past the end ------------------------------------------------- */
 
-/* Write up to 64 bytes below and above an object, within its region. */
+/* Write as far below and above an object, within its region, as a chunk's
+ * header and a block of records are from their chunk's start. */
 static void
 write_around(fpheap *heap, char *object)
 {
     char  *end = object + fpheap_usable_size(heap, object);
     size_t k;
 
-    for (k = 0; k < 64; k++) {
+    for (k = 0; k < FPH_CHUNK_HEADER / 4; k++) {
         if (test_grant_of(&provider, end + k) != NULL)
             end[k] = (char)0x77;
         if (test_grant_of(&provider, object - 1 - k) != NULL)
@@ -603,9 +605,35 @@ write_around(fpheap *heap, char *object)
     }
 }
 
-/* Whatever is there in its chunk, it is an object or nothing. */
+/* Whose provider refuses a second one. */
+static fpheap *
+heap_of_one_region(void)
+{
+    fpheap_config config;
+    fpheap       *heap;
+
+    memset(&config, 0, sizeof(config));
+    provider.fail_from = 2;
+    provider.fail_to = UINT_MAX;
+    config.provider = &provider.calls;
+    heap = fpheap_create("one", &config);
+    assert_non_null(heap);
+    return heap;
+}
+
+static unsigned
+is_beside_a_block(const fpheap *heap, const char *end)
+{
+    unsigned b, found = 0;
+
+    for (b = 0; b < heap->state->meta_blocks; b++)
+        found += (size_t)(heap->state->meta[b] - end) < FPHEAP_PAGE;
+    return found;
+}
+
+/* Whatever is there, it is an object or nothing, never a record of the heap. */
 static void
-writing_past_an_object_reaches_nothing_of_the_heap_in_its_chunk(void **state)
+writing_past_an_object_never_reaches_the_heap(void **state)
 {
     size_t sizes[] = { 1, 16, 48, 64, 100, 256, 1000, 2048, 5000, 9000,
                        30000, FPHEAP_PAGE, 200000, FPH_CLASS_MAX };
@@ -661,6 +689,38 @@ writing_past_an_object_reaches_no_header_of_any_chunk(void **state)
     EXPECT_PANICS(0);
 }
 
+/* In one region, where the chunk behind an object's may have records. */
+static void
+writing_past_an_object_reaches_no_record_in_the_next_chunk(void **state)
+{
+    enum { MOST = 600 };
+    static char *objects[MOST];
+    size_t       sizes[] = { FPHEAP_CHUNK - FPHEAP_PAGE, FPHEAP_CHUNK };
+    fpheap      *heap;
+    size_t       s;
+    unsigned     n, i, beside;
+
+    (void)state;
+    for (s = 0; s < TEST_COUNT(sizes); s++) {
+        test_provider_init(&provider);
+        provider.extra = 500 * FPHEAP_CHUNK;
+        heap = heap_of_one_region();
+        n = beside = 0;
+        while (n < MOST
+               && (objects[n] = (char *)fpheap_alloc(heap, sizes[s])) != NULL)
+            n++;
+        for (i = 0; i < n; i++)
+            beside += is_beside_a_block(heap, objects[i] + sizes[s]);
+        assert_true(beside != 0);
+        for (i = 0; i < n; i++)
+            write_around(heap, objects[i]);
+        TEST_CHECK_LIVE(heap, n);
+        fpheap_free_bulk(heap, (void *const *)objects, n);
+        TEST_DESTROY_OVER(heap, &provider);
+    }
+    EXPECT_PANICS(0);
+}
+
 /* No list runs through them. */
 static void
 writing_into_free_objects_never_reaches_the_heap(void **state)
@@ -713,9 +773,10 @@ main(void)
         cmocka_unit_test(a_wrong_pointer_at_the_start_of_a_chunk_is_reported),
         cmocka_unit_test(a_pointer_into_a_large_object_is_reported),
         cmocka_unit_test(a_pointer_into_a_small_object_is_reported_at_the_slab),
-        cmocka_unit_test(
-            writing_past_an_object_reaches_nothing_of_the_heap_in_its_chunk),
+        cmocka_unit_test(writing_past_an_object_never_reaches_the_heap),
         cmocka_unit_test(writing_past_an_object_reaches_no_header_of_any_chunk),
+        cmocka_unit_test(
+            writing_past_an_object_reaches_no_record_in_the_next_chunk),
         cmocka_unit_test(writing_into_free_objects_never_reaches_the_heap)
     };
 

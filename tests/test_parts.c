@@ -310,7 +310,8 @@ a_record_takes_whole_lines_and_a_block_is_used_to_its_end(void **state)
 {
     fpheap    *heap = test_heap_over(&provider);
     fph_state *s = heap->state;
-    uint64_t   begun, end = (uint64_t)1 << FPH_UNIT_BITS;
+    uint64_t   begun, end = (FPHEAP_CHUNK - FPH_META_GUARD) / FPH_LINE;
+    char      *chunk = (char *)s - FPH_META_GUARD;
     uint32_t   ref;
     int        error;
 
@@ -323,7 +324,8 @@ a_record_takes_whole_lines_and_a_block_is_used_to_its_end(void **state)
     ref = fph_meta_cut(s, 2 * FPH_LINE);
     assert_int_equal(ref, end - 3);
     assert_ptr_equal(fph_meta_at(s, ref),
-                     (char *)s + FPHEAP_CHUNK - 3 * FPH_LINE);
+                     chunk + FPHEAP_CHUNK - 3 * FPH_LINE);
+    assert_int_equal((uintptr_t)chunk & FPH_CHUNK_MASK, 0);
     assert_int_equal(fph_meta_cut(s, 1), end - 1);
     assert_int_equal(fph_meta_cut(s, 1), 0);
     /* The next block is got in a move, which ends. */
