@@ -2896,7 +2896,7 @@ fph_map_advise(void *base, size_t bytes, int thp)
  * objects are the only thing that leaves.
  *
  * Records are named by 32-bit references: block number and offset in units of
- * 64 bytes.  0 is the state itself and means none.
+ * 64 bytes.  0 is in the state and means none.
  */
 #define FPH_LINE       64u
 #define FPH_UNIT_BITS  (FPHEAP_CHUNK_SHIFT - 6)
@@ -2952,6 +2952,7 @@ typedef struct fph_pin {
 typedef struct fph_region fph_region;
 
 struct fph_state {
+    char       guard[FPH_META_GUARD];      /* unused */
     fph_class  classes[FPH_CLASSES];
 
     /* written at create only */
@@ -7641,24 +7642,23 @@ fph_first_record(fph_state *state, size_t bytes)
     return ref == 0 ? NULL : memset(fph_meta_at(state, ref), 0, bytes);
 }
 
-/* Build the state in the first chunk of the first region.  Returns 0, or
- * -ENOMEM. */
+/* Build the state at the start of the first region.  Returns 0, or -ENOMEM. */
 static int
 fph_state_init(fpheap *heap, const fpheap_region *raw)
 {
     char       *base   = NULL;
     size_t      chunks = fph_aligned_part(raw, &base);
-    fph_state  *state  = (fph_state *)(void *)(base + FPH_META_GUARD);
+    fph_state  *state  = (fph_state *)(void *)base;
     fph_region *region;
     void       *record;
 
     memset(state, 0, sizeof *state);
     state->pin.raw = *raw;
     state->pins = &state->pin;
-    state->meta[0] = (char *)state;
+    state->meta[0] = base + FPH_META_GUARD;
     state->meta_numbers = 1;
     state->meta_blocks = 1;
-    state->meta_cursor.word = fph_meta_units(sizeof *state);
+    state->meta_cursor.word = fph_meta_units(sizeof *state - FPH_META_GUARD);
     state->growths = 1;
     state->charged = raw->bytes;
     fph_classes_init(state);

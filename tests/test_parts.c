@@ -311,7 +311,7 @@ a_record_takes_whole_lines_and_a_block_is_used_to_its_end(void **state)
     fpheap    *heap = test_heap_over(&provider);
     fph_state *s = heap->state;
     uint64_t   begun, end = (FPHEAP_CHUNK - FPH_META_GUARD) / FPH_LINE;
-    char      *chunk = (char *)s - FPH_META_GUARD;
+    char      *chunk = (char *)s;
     uint32_t   ref;
     int        error;
 
