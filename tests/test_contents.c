@@ -464,12 +464,44 @@ an_object_comes_back_with_what_its_last_owner_left(void **state)
     }
 }
 
+static void
+what_is_written_into_free_objects_never_reaches_the_heap(void **state)
+{
+    size_t sizes[] = { 16, 64, 2048, 9000, 70000, 600000 };
+    size_t s, i;
+
+    (void)state;
+    for (s = 0; s < TEST_COUNT(sizes); s++) {
+        size_t   n = 16 * TEST_MIB / sizes[s] < OBJECTS
+                   ? 16 * TEST_MIB / sizes[s] : OBJECTS;
+        unsigned round;
+
+        heap_make();
+        for (round = 0; round < 3; round++) {
+            for (i = 0; i < n; i++) {
+                objects[i].base = (char *)fpheap_alloc(heap, sizes[s]);
+                assert_non_null(objects[i].base);
+            }
+            for (i = 0; i < n; i++)
+                fpheap_free(heap, objects[i].base);
+            for (i = 0; i < n; i++)
+                memset(objects[i].base, 0x77, sizes[s]);
+            TEST_CHECK_LIVE(heap, 0);
+            fpheap_flush(heap);
+            TEST_CHECK_LIVE(heap, 0);
+        }
+        TEST_DESTROY(heap);
+    }
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_operation_changes_an_object),
-        cmocka_unit_test(an_object_comes_back_with_what_its_last_owner_left)
+        cmocka_unit_test(an_object_comes_back_with_what_its_last_owner_left),
+        cmocka_unit_test(
+            what_is_written_into_free_objects_never_reaches_the_heap)
     };
 
     return cmocka_run_group_tests_name("contents", tests, arena_make, NULL);
