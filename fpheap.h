@@ -1569,18 +1569,19 @@ FPHEAP_API const char *fpheap_config_string(void);
  *           transparent hugepages where the kernel allows them, once the
  *           process has 8 MiB from here
  *
- * Regions are aligned to a chunk, reserved hugepages to their own size;
- * fpheap_stats.backing_bytes counts hugepages that are reserved and those that
- * the kernel was asked for where it may give them.
+ * Regions are aligned to a chunk, reserved hugepages to their own size.
+ * fpheap_stats.backing_bytes counts as FPHEAP_BACKING_THP what transparent
+ * hugepages were asked for, unless the system or the process has them switched
+ * off.
  *
- * Regions of reserved hugepages are whole ones, and written to before the heap
- * gets them, which takes 70 ms per GiB or more.  Where there are too few, or a
- * cgroup allows no more, other pages serve instead; a cgroup's limit is tried
- * again after a second.  With FPHEAP_HUGETLB_1G the first region takes a
- * gigabyte, which stays with the heap, and each step of growth one or more; so
- * give such a heap no limit, or one of whole gigabytes.  After a fork each
- * reserved hugepage that parent or child writes to needs another one: where
- * none is free the kernel ends the child.
+ * A region of reserved hugepages consists of whole ones, and each is written to
+ * before the heap gets it: 70 ms per GiB or more.  Where there are too few, or a
+ * cgroup allows no more, other pages serve instead; after a cgroup's refusal
+ * hugepages are not tried again for a second.  With FPHEAP_HUGETLB_1G the first
+ * region takes a gigabyte, which stays with the heap, and each step of growth
+ * one or more; so give such a heap no limit, or one of whole gigabytes.  After
+ * a fork each reserved hugepage that parent or child writes to needs another
+ * one: where none is free the kernel ends the child.
  *
  * Returns  0, or -EINVAL: unknown flags, or FPHEAP_HUGETLB_1G with
  *          FPHEAP_CHUNK_SHIFT below 18, where no region has a gigabyte.
@@ -2742,8 +2743,8 @@ fph_map(size_t bytes, int flags)
 }
 
 /* Map an aligned region.  If the kernel's first choice is not aligned, map more
- * and unmap what is around; what cannot be unmapped (the process may have too
- * many mappings) stays in the region.  Returns 0: there is no memory. */
+ * and unmap both ends; an end that cannot be unmapped, as when the process has
+ * all the mappings it may have, stays in the region.  Returns 0: no memory. */
 static int
 fph_map_aligned(size_t bytes, size_t align, fpheap_region *region)
 {
@@ -2786,7 +2787,7 @@ fph_map_huge(size_t bytes, unsigned shift, fpheap_region *region)
     return region->base != NULL;
 }
 
-/* Have every page of a region there.  Returns 0: one cannot be had. */
+/* Write to every page of a region.  Returns 0 if one cannot be written. */
 static int
 fph_populate(const fpheap_region *region, size_t page)
 {
@@ -2811,11 +2812,12 @@ fph_file_start(const char *path, char text[64])
         close(file);
 }
 
-static fph_word fph_thp_known; /* atomic, relaxed: all that there is to see; 1:
-                                  the system has some, 2: it has not */
+/* 0: the system has not been asked yet; 1: it has some; 2: none.  Relaxed, as
+ * nothing else depends on it. */
+static fph_word fph_thp_known;
 
-/* Whether the system gives no transparent hugepages even when asked.  Files are
- * read once per process. */
+/* Whether the system gives no transparent hugepages even where they are asked
+ * for.  The files are read once per process. */
 static int
 fph_thp_is_never(void)
 {
@@ -2832,8 +2834,8 @@ fph_thp_is_never(void)
     return fph_load_relaxed(&fph_thp_known) == 2;
 }
 
-/* 1: neither the system nor the process is without them.  (Of the process 3
- * means: but where asked.) */
+/* Whether the kernel may give transparent hugepages that are asked for.  (To
+ * the process: 1 is none at all, 3 only those that it asks for.) */
 static int
 fph_thp_allowed(void)
 {
@@ -2843,8 +2845,8 @@ fph_thp_allowed(void)
 #  define fph_thp_allowed() 1
 #endif
 
-/* Ask for transparent hugepages.  (Also where there are none: they may be
- * switched on.) */
+/* Ask for transparent hugepages, even where there are none: they may be
+ * switched on later. */
 static fpheap_backing
 fph_map_advise(void *base, size_t bytes, int thp)
 {
@@ -9117,12 +9119,12 @@ fpheap_pool_stats_get(fpheap_pool *pool, fpheap_pool_stats *stats)
 
 static fph_word fph_mapped;    /* bytes */
 
-/* Until when reserved hugepages of 2 MiB and of 1 GiB are not asked for.  Both
- * words are relaxed: nothing else depends on them. */
+/* Until when (fph_now_ns) reserved hugepages of 2 MiB, and of 1 GiB, are not
+ * asked for.  Relaxed, as nothing else depends on these words. */
 static fph_word fph_huge_pause[2];
 #define FPH_HUGE_PAUSE_NS 1000000000u
 
-/* Say on which node the pages of a region are to be, before one is written. */
+/* Choose the node of a region's pages, before any of them is written to. */
 static void
 fph_mmap_place(const fpheap_region *region, int node)
 {
@@ -9134,10 +9136,10 @@ fph_mmap_place(const fpheap_region *region, int node)
 #endif
 }
 
-/* Reserved hugepages that are there, every one.  Where a cgroup or a node has
- * no more of them mmap succeeds, and a write would end the program.  To find
- * that out costs the time to clear those that are left, so it pauses the
- * asking.  Returns 0: there are not enough. */
+/* Reserved hugepages, each of them written to.  Where a cgroup or a node has no
+ * more, mmap succeeds and a later write would end the program.  To find out
+ * costs the time to clear the pages that are left, so after a failure there is
+ * a pause.  Returns 0: there are not enough. */
 static int
 fph_mmap_huge(size_t bytes, unsigned shift, int node, fpheap_region *region)
 {

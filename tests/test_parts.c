@@ -1402,7 +1402,9 @@ static unsigned reserved, advised;
 static unsigned reserved_log2; /* of the bytes of the last ones asked for */
 static unsigned reserved_lack; /* the last page of so many regions cannot be
                                   written, as under a cgroup's limit */
-static unsigned odd_places;    /* so many regions are not aligned */
+static unsigned reserved_none; /* so many times there are none */
+static unsigned odd_places;    /* so many regions are not aligned, and then */
+static int      odd_then_none; /* there are no more */
 static unsigned unmap_passes;  /* so many calls succeed before */
 static unsigned unmap_fails;   /* so many fail */
 static size_t   mapped_bytes;  /* and not unmapped */
@@ -1417,6 +1419,9 @@ note_mmap(void *at, size_t bytes, int access, int flags, int file, off_t offset)
     reserved += (unsigned)huge;
     if (huge)
         reserved_log2 = (unsigned)flags >> 26;
+    if ((huge && reserved_none > 0 && reserved_none-- > 0)
+        || (odd_then_none && odd_places == 0))
+        return MAP_FAILED;
     map = (char *)mmap(at, bytes + 2 * FPHEAP_CHUNK, access,
                        (flags & ~FPH_MAP_HUGETLB & ((1 << 26) - 1))
                            | MAP_NORESERVE, file, offset);
@@ -1545,6 +1550,12 @@ reserved_hugepages_have_the_size_that_the_flag_names(void **state)
     assert_int_equal(mapped_bytes, region.bytes);
     unmapped(&region);
     assert_int_equal(mapped_bytes, 0);
+    reserved_none = 1;
+    region = mapped_with(FPHEAP_HUGETLB, FPHEAP_CHUNK);
+    assert_int_equal(reserved, 1);
+    assert_int_equal(region.bytes, FPHEAP_CHUNK);
+    unmapped(&region);
+    assert_int_equal(fph_map_huge(SIZE_MAX - 2 * TEST_MIB + 1, 21, &region), 0);
     /* A region has too few chunks of this size for a page of that. */
     assert_int_equal(fpheap_provider_mmap(&calls, FPHEAP_HUGETLB_1G), -EINVAL);
 }
@@ -1609,6 +1620,12 @@ where_mmap_gives_an_aligned_place_no_more_is_mapped(void **state)
 
     (void)state;
     mapped_bytes = 0;
+    odd_places = 1;
+    odd_then_none = 1;
+    assert_int_equal(fph_mmap_get(NULL, FPHEAP_CHUNK, FPHEAP_CHUNK, 0, &region),
+                     -ENOMEM);
+    odd_then_none = 0;
+    assert_int_equal(mapped_bytes, 0);
     region = mapped_with(0, 3 * FPHEAP_CHUNK);
     assert_int_equal(mapped_most, 3 * FPHEAP_CHUNK);
     unmapped(&region);
@@ -1656,7 +1673,8 @@ what_cannot_be_unmapped_stays_in_the_region_and_goes_back_with_it(void **state)
 
 /* --- what the system says of transparent hugepages ------------------------ */
 
-static const char *says_2mib, *says_all; /* NULL: no such file */
+static const char *says_2mib, *says_all; /* NULL: no such file; empty: one that
+                                            cannot be read */
 static unsigned    opened;
 static int         without_thp;          /* what the process has of them */
 
@@ -1672,8 +1690,8 @@ note_open(const char *path, int flags)
         return -1;
     assert_int_equal(pipe(ends), 0);
     assert_int_equal(write(ends[1], text, strlen(text)), strlen(text));
-    close(ends[1]);
-    return ends[0];
+    close(ends[text[0] != '\0']);
+    return ends[text[0] == '\0'];
 }
 
 static int
@@ -1721,6 +1739,7 @@ a_backing_is_thp_where_the_kernel_may_give_some_and_else_pages(void **state)
     assert_int_equal(backing_if(never, own_asked, 0), FPHEAP_BACKING_THP);
     assert_int_equal(backing_if(asked, own_never, 0), FPHEAP_BACKING_PAGES);
     assert_int_equal(backing_if(NULL, NULL, 0), FPHEAP_BACKING_THP);
+    assert_int_equal(backing_if("", "", 0), FPHEAP_BACKING_THP);
     /* The process has none; or only where it asks; or the kernel is older. */
     assert_int_equal(backing_if(always, NULL, 1), FPHEAP_BACKING_PAGES);
     assert_int_equal(backing_if(always, NULL, 3), FPHEAP_BACKING_THP);
