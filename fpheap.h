@@ -1,7 +1,7 @@
 /* fpheap.h - v0.1.0 - a heap for the fast path of packet-processing programs
  * SPDX-License-Identifier: MIT OR Unlicense
  *
- * Objects of any size, allocated and freed one by one or in bulk, by any
+ * Objects of up to 64 GiB, allocated and freed one by one or in bulk, by any
  * thread, from memory that you provide: hugepages, a DPDK memzone, a static
  * buffer, plain mmap.  An allocation that hits its thread's cache takes no
  * lock, no atomic read-modify-write and no call.  Who allocates or frees waits
@@ -351,7 +351,8 @@ chunk's bytes"
 
 /* FPHEAP_HEADER (LAYOUT) - 1: 16 bytes in front of each object say how many
  * bytes were asked for, a tag that is counted, a destructor and how many
- * references there are.  Default 0. */
+ * references there are.  A write past the object before may damage them.
+ * Default 0. */
 #ifndef FPHEAP_HEADER
 #  define FPHEAP_HEADER 0
 #endif
@@ -1575,8 +1576,8 @@ FPHEAP_API const char *fpheap_config_string(void);
  * off.
  *
  * A region of reserved hugepages consists of whole ones, and each is written to
- * before the heap gets it: 70 ms per GiB or more.  Where there are too few, or a
- * cgroup allows no more, other pages serve instead; after a cgroup's refusal
+ * before the heap gets it: 70 ms per GiB or more.  Where there are too few, or
+ * a cgroup allows no more, other pages serve instead; after a cgroup's refusal
  * hugepages are not tried again for a second.  With FPHEAP_HUGETLB_1G the first
  * region takes a gigabyte, which stays with the heap, and each step of growth
  * one or more; so give such a heap no limit, or one of whole gigabytes.  After
