@@ -914,7 +914,8 @@ struct fpheap_cache {
     int      node;
     unsigned owned;            /* 1 while a thread has it */
     unsigned pinned;           /* fpheap_destroy has pinned its seat */
-    uint64_t reclaims;         /* passes that it has followed, RECLAIM */
+    uint64_t asked;            /* as in the state when it last followed,
+                                  RECLAIM */
     fph_slab *large;           /* of the large object parked here; or NULL */
     fph_magazine **spare;      /* per bin, behind bins; NULL: none */
     uint8_t *fills;            /* per bin, behind these: MISS, fph_bin_fill;
@@ -2945,8 +2946,9 @@ typedef struct fph_depot {
     fph_word partial;          /* stack of slabs with free objects, SLAB */
 } __attribute__((aligned(64))) fph_depot;
 
-/* A pinned region holds meta blocks and is given back last.  The record of it
- * is in the region itself, as its descriptor may be in another one. */
+/* Opens each meta block.  A pinned region holds meta blocks and is given back
+ * last; what it needs for that is in the pin of its first block, as its
+ * descriptor may be in another region. */
 typedef struct fph_pin {
     struct fph_pin *next;
     fpheap_region   raw;
@@ -2959,6 +2961,7 @@ struct fph_state {
     fph_class  classes[FPH_CLASSES];
 
     /* written at create only */
+    unsigned   number;                     /* of the heap's handle */
     fph_depot *depots;                     /* one per bin */
     fph_line  *empty;                      /* per node, stack of magazines */
 
@@ -2971,8 +2974,12 @@ struct fph_state {
     fph_word   regions;                    /* slots of region[] in use */
     fph_word   growing;                    /* REGION */
     fph_word   growth_tickets;
+    fph_word   growth_cap[FPHEAP_MAX_NODES]; /* chunks; 0: none */
+    fph_word   dry_ns[FPHEAP_MAX_NODES];   /* when it could not grow, fph_spill */
     fph_word   magazines;                  /* made so far */
     fph_word   empty_slabs;                /* slabs with all objects free */
+    fph_word   asked;                      /* RECLAIM: how often, and when last */
+    fph_word   asked_ns;
     fph_word   cache_wanted;               /* seat + 1, see fph_cache_help */
     fph_pin   *pins;                       /* stack, push only */
     fph_pin    pin;                        /* the first region's */
@@ -2984,6 +2991,7 @@ struct fph_state {
 #endif
     fph_word   moves_begun;                /* see fph_moves_begin */
     fph_word   moves_ended;
+    fph_word   moves_stuck;
     fph_word   pool_is[FPHEAP_MAX_POOLS];  /* POOL */
     fpheap_pool *pool[FPHEAP_MAX_POOLS];   /* atomic; set once */
 
@@ -2991,6 +2999,7 @@ struct fph_state {
     fph_word   region_bytes;
     fph_word   peak_region_bytes;
     fph_word   backing_bytes[4];
+    fph_word   lost;                       /* regions, see fph_lose */
     fph_word   growths;
     fph_word   growth_failures;
     fph_word   growth_max_ns;
@@ -2998,7 +3007,7 @@ struct fph_state {
     fph_word   reclaims;
 
     char          *meta[FPH_TABLE_MAX];    /* blocks; written before use */
-    fph_region    *region[FPH_TABLE_MAX];  /* atomic; set once */
+    fph_region    *region[FPH_TABLE_MAX];  /* atomic */
     fpheap_cache  *cache[FPHEAP_MAX_THREADS]; /* by seat; atomic; set once */
 };
 
@@ -3090,11 +3099,14 @@ fph_meta_cut(fph_state *state, size_t bytes)
     return (uint32_t)((cursor >> 32) << FPH_UNIT_BITS | (uint32_t)cursor);
 }
 
+/* Units of the pin that opens a block. */
+#define FPH_PIN_UNITS ((sizeof(fph_pin) + FPH_LINE - 1) / FPH_LINE)
+
 /*
  * Make a chunk the current block in place of the one numbered `full`, unless
- * another thread was first.  The new block opens with `bytes` for the caller.
- * Returns their reference, or 0: the caller keeps the chunk, and if there was
- * another thread a record may now be cut from its block.
+ * another thread was first.  In the new block the first `bytes` behind the pin
+ * are the caller's.  Returns their reference, or 0: the caller keeps the chunk,
+ * and if there was another thread a record may now be cut from its block.
  *
  *       where                        order    partner  what must be seen
  *   M1  meta_cursor: load, CAS       acquire  M2       the block's address
@@ -3122,9 +3134,23 @@ fph_meta_install(fph_state *state, uint64_t full, char *chunk, size_t bytes)
         if (cursor >> 32 != full)
             return 0;
     } while (!fph_cas_release(&state->meta_cursor.word, &cursor,    /* M2 */
-                              block << 32 | fph_meta_units(bytes)));
+                              block << 32
+                              | (FPH_PIN_UNITS + fph_meta_units(bytes))));
     fph_fetch_add_relaxed(&state->meta_blocks, 1);
-    return (uint32_t)(block << FPH_UNIT_BITS);
+    return (uint32_t)(block << FPH_UNIT_BITS | FPH_PIN_UNITS);
+}
+
+/* Use the pin of the block in a chunk for the chunk's region, which had
+ * none. */
+static void
+fph_meta_pin(fph_state *state, char *chunk, const fpheap_region *raw)
+{
+    fph_pin *pin = (fph_pin *)(void *)(chunk + FPH_META_GUARD);
+
+    pin->raw = *raw;
+    pin->next = FPH_LOAD(&state->pins, RELAXED);
+    while (!FPH_CAS_PTR(&state->pins, &pin->next, pin))             /* M3 */
+        ;
 }
 
 /*
@@ -3209,6 +3235,46 @@ fph_stack_take(const fph_state *state, fph_word *stack)
 }
 
 /*
+ * What this thread is in the middle of.  A call from a callback on the same heap
+ * neither grows, nor begins a pass, nor waits for others, who may be waiting
+ * for this thread; a call on another heap does all of that.
+ */
+static FPH_TLS uint64_t fph_in_provider; /* a bit per heap: its callbacks */
+static FPH_TLS uint64_t fph_in_pass;     /* the same: a pass, or the end */
+static FPH_TLS unsigned fph_nested;      /* constructors in one another */
+
+static inline uint64_t
+fph_heap_bit(const fpheap *heap)
+{
+    return (uint64_t)1 << heap->entry / sizeof(fph_entry);
+}
+
+/*
+ * Waiting.  A call waits FPHEAP_GROWTH_WAIT_MS at most, for all that it waits
+ * for; the calls of its callbacks share that time with it.
+ */
+static FPH_TLS uint64_t fph_wait_end;    /* 0: this call has not waited yet */
+
+static inline void
+fph_wait_begin(void)
+{
+    if ((fph_in_provider | fph_in_pass) == 0 && fph_nested == 0)
+        fph_wait_end = 0;
+}
+
+/* Let others go on.  Returns 0: this call has waited enough. */
+static int
+fph_wait(void)
+{
+    if (fph_wait_end == 0)
+        fph_wait_end = fph_deadline();
+    if (fph_now_ns() >= fph_wait_end)
+        return 0;
+    fph_yield();
+    return 1;
+}
+
+/*
  * Moves.  A thread that holds free memory for a moment, to give it back, to
  * open or close a chunk, or in a pass that takes parked objects back, begins a
  * move before it takes anything and ends it when all is back.  Who finds
@@ -3222,38 +3288,60 @@ fph_stack_take(const fph_state *state, fph_word *stack)
  *   V2  moves_ended: fetch_add    release  V3       what was given back
  *   V3  moves_ended: load         acquire  V2       before the look
  *   V4  moves_begun: fetch_add 0  seq_cst  V1       after the look
+ *   V5  moves_stuck: load, CAS    relaxed  none     how many to wait for, no
+ *                                                   more
  *
  * V1 and V4 change one word, so one comes first.  If V4 does, the look was over
  * before the move took anything; if V1 does, V4 counts the move.
+ *
+ * Moves that somebody has waited for in vain are stuck: their threads may be
+ * stopped for good.  Nobody waits for as many again, until fewer are under way.
  */
 static FPH_TLS uint64_t fph_own_moves;  /* begun by this thread, all heaps */
-static FPH_TLS unsigned fph_open_moves; /* and not ended */
+static FPH_TLS uint32_t fph_open_moves[FPHEAP_MAX_HEAPS]; /* and not ended */
 
 static void
 fph_moves_begin(fph_state *state)
 {
     fph_own_moves++;
-    fph_open_moves++;
+    fph_open_moves[state->number]++;
     fph_fetch_add_seq_cst(&state->moves_begun, 1);                  /* V1 */
 }
 
 static void
 fph_moves_end(fph_state *state)
 {
-    fph_open_moves--;
+    fph_open_moves[state->number]--;
     fph_fetch_add_release(&state->moves_ended, 1);                  /* V2 */
 }
 
-/* Whether no move is under way.  *others changes when another thread begins
- * one. */
+/* Whether no move is under way but those that are stuck.  *others changes when
+ * another thread begins one. */
 static int
 fph_moves_quiet(fph_state *state, uint64_t *others)
 {
     uint64_t ended = fph_load_acquire(&state->moves_ended);         /* V3 */
     uint64_t begun = fph_fetch_add_seq_cst(&state->moves_begun, 0); /* V4 */
+    uint64_t stuck = fph_load_relaxed(&state->moves_stuck);         /* V5 */
+    int64_t  open  = (int64_t)(begun - ended); /* below 0: a fork in a move */
 
     *others = begun - fph_own_moves;
-    return (int64_t)(begun - ended) <= 0;  /* below 0: a fork in a move */
+    if (open < 0)
+        open = 0;
+    if ((uint64_t)open < stuck)
+        fph_cas_relaxed(&state->moves_stuck, &stuck, (uint64_t)open); /* V5 */
+    return (uint64_t)open <= stuck;
+}
+
+/* Time is up: those that are under way are stuck. */
+static void
+fph_moves_forsake(fph_state *state)
+{
+    int64_t open = (int64_t)(fph_load_relaxed(&state->moves_begun)
+                             - fph_load_relaxed(&state->moves_ended));
+
+    if (open > 0)
+        fph_max_relaxed(&state->moves_stuck, (uint64_t)open);       /* V5 */
 }
 
 /* [REGION] =================================================================
@@ -3281,7 +3369,9 @@ fph_moves_quiet(fph_state *state, uint64_t *others)
  *       who would fail sets the bits and the hints of all free pages first, in
  *       fph_node_close.
  *   R4  A region leaves only after one thread has cleared all its fresh bits;
- *       its descriptor stays, unused, and serves a later region of its node.
+ *       its descriptor stays, unused, and serves a later region.  If that is
+ *       longer, or of another node, a new descriptor takes its place in the
+ *       table, and the old one is a record that nobody uses.
  *
  *       where                        order    partner  what must be seen
  *   F1  fresh: fetch_and, claim      acquire  F2       the chunk's last owner
@@ -3318,7 +3408,6 @@ struct fph_region {
     fph_state  *state;
     uint32_t    number;        /* in state->region[] */
     int         node;
-    unsigned    pinned;
     size_t      capacity;      /* chunks there is room for below */
     size_t      words;         /* of a map with a bit per chunk */
     fph_word   *fresh;
@@ -3327,6 +3416,9 @@ struct fph_region {
     fph_chunk **chunk;         /* per chunk, atomic; NULL: not open */
     uint32_t   *tail;          /* per chunk, atomic; chunks back to the one in
                                   which the object starts; 0: no tail */
+    unsigned    pinned;        /* atomic; 1 for good once a meta block is here */
+    unsigned    reserved;      /* atomic; 1 once fpheap_reserve has opened a
+                                  chunk here */
     /* written by the owner of all chunks */
     fph_word    used;          /* 1 while the provider's memory is here */
     fph_word    version;       /* odd while base and chunks change */
@@ -3334,15 +3426,6 @@ struct fph_region {
     size_t      chunks;        /* atomic */
     fpheap_region raw;
 };
-
-/* The heaps in whose provider's callback this thread is, a bit each. */
-static FPH_TLS uint64_t fph_in_provider;
-
-static inline uint64_t
-fph_heap_bit(const fpheap *heap)
-{
-    return (uint64_t)1 << heap->entry / sizeof(fph_entry);
-}
 
 static inline size_t
 fph_region_count(const fph_state *state)
@@ -3678,6 +3761,38 @@ fph_raw_error(const fpheap *heap, const fpheap_region *raw, size_t chunks)
     return -EFAULT;
 }
 
+/* Memory that can neither be used nor handed back: it is waste, and charged for
+ * good, but a heap to which that happens more often asks no more. */
+#define FPH_LOST_MAX 8
+
+static int
+fph_lose(fph_state *state, size_t bytes, int error)
+{
+    if (state != NULL) {
+        fph_fetch_add_relaxed(&state->region_bytes, bytes);
+        fph_fetch_add_relaxed(&state->backing_bytes[FPHEAP_BACKING_UNKNOWN],
+                              bytes);
+        fph_fetch_add_relaxed(&state->lost, 1);
+    }
+    return error;
+}
+
+/* Hand back what was charged with `bytes` and cannot be used, or goes beyond
+ * the limit; what does and is not taken back is used.  Returns 0 then, or the
+ * error. */
+static int
+fph_refuse(fpheap *heap, const fpheap_region *raw, size_t bytes, int error)
+{
+    if (fph_provider_put(heap, raw) == 0) {
+        fph_uncharge(heap->state, bytes);
+        return error;
+    }
+    if (error != -ENOSPC)
+        return fph_lose(heap->state, bytes, error);
+    fph_fetch_add_relaxed(&heap->state->charged, raw->bytes - bytes);
+    return 0;
+}
+
 /* Ask for memory with at least `chunks` aligned chunks in it, and charge it.
  * What cannot be used is handed back.  Returns 0, -EFAULT, -ENOSPC, or the
  * provider's error. */
@@ -3690,37 +3805,66 @@ fph_obtain_bytes(fpheap *heap, int node, size_t chunks, size_t bytes,
 
     if (chunks > FPH_REGION_MAX)
         return -ENOMEM;
+    if (state != NULL && fph_load_relaxed(&state->lost) >= FPH_LOST_MAX)
+        return -EFAULT;
     if (!fph_charge(state, bytes))
         return -ENOSPC;
     memset(raw, 0, sizeof *raw);
     rc = fph_provider_get(heap, bytes, node, raw);
-    if (rc == 0) {
-        rc = fph_raw_error(heap, raw, chunks);
-        if (rc == 0 && !fph_recharge(state, bytes, raw->bytes))
-            rc = -ENOSPC;
-        if (rc != 0)
-            fph_provider_put(heap, raw);
-    }
-    if (rc != 0)
+    if (rc != 0) {
         fph_uncharge(state, bytes);
-    return rc;
+        return rc;
+    }
+    rc = fph_raw_error(heap, raw, chunks);
+    if (rc != 0)
+        return fph_refuse(heap, raw, bytes, rc);
+    if (!fph_recharge(state, bytes, raw->bytes))
+        return fph_refuse(heap, raw, bytes, -ENOSPC);
+    return 0;
 }
 
-/* Ask for `wish` chunks, then for less, and in the end for `chunks` with room
- * to align them. */
+/* Chunks to ask for on a node: as many as the provider had, where it had less
+ * than was asked for, and then twice as many each time. */
+static size_t
+fph_growth_capped(const fph_state *state, int node, size_t wish)
+{
+    size_t cap = state == NULL
+               ? 0 : (size_t)fph_load_relaxed(&state->growth_cap[node]);
+
+    return cap != 0 && cap < wish ? cap : wish;
+}
+
+/* Of the `wish` chunks that were asked for first, `got` were given. */
+static void
+fph_growth_learn(fph_state *state, int node, size_t wish, size_t got)
+{
+    if (state == NULL)
+        return;
+    if (got < wish)
+        fph_store_relaxed(&state->growth_cap[node], got + (got == 0));
+    else if (fph_load_relaxed(&state->growth_cap[node]) != 0)
+        fph_store_relaxed(&state->growth_cap[node], 2 * got);
+}
+
+/* Ask for `wish` chunks, then for less, and in the end for `chunks`, the last
+ * time with room to align them. */
 static int
 fph_obtain(fpheap *heap, int node, size_t chunks, size_t wish,
            fpheap_region *raw)
 {
-    int rc;
+    size_t asked;
+    int    rc;
 
-    for (; wish > chunks; wish /= 2) {
-        if (fph_obtain_bytes(heap, node, chunks, wish << FPHEAP_CHUNK_SHIFT,
-                             raw) == 0)
-            return 0;
+    wish = fph_growth_capped(heap->state, node, wish);
+    for (asked = wish;; asked /= 2) {
+        if (asked < chunks)
+            asked = chunks;
+        rc = fph_obtain_bytes(heap, node, chunks, asked << FPHEAP_CHUNK_SHIFT,
+                              raw);
+        if (rc == 0 || asked == chunks)
+            break;
     }
-    rc = fph_obtain_bytes(heap, node, chunks, chunks << FPHEAP_CHUNK_SHIFT,
-                          raw);
+    fph_growth_learn(heap->state, node, wish, rc == 0 ? asked : 0);
     if (rc == -EFAULT)
         rc = fph_obtain_bytes(heap, node, chunks,
                               (chunks + 1) << FPHEAP_CHUNK_SHIFT, raw);
@@ -3752,8 +3896,7 @@ fph_region_record_bytes(size_t chunks)
 
 /* Lay a descriptor's maps out behind it, all zero. */
 static fph_region *
-fph_region_format(fph_state *state, void *record, int node, size_t capacity,
-                  unsigned pinned)
+fph_region_format(fph_state *state, void *record, int node, size_t capacity)
 {
     fph_region *region = (fph_region *)record;
     fph_word   *map;
@@ -3762,7 +3905,6 @@ fph_region_format(fph_state *state, void *record, int node, size_t capacity,
     memset(record, 0, fph_region_record_bytes(capacity));
     region->state = state;
     region->node = node;
-    region->pinned = pinned;
     region->capacity = capacity;
     region->words = (capacity + 63) / 64;
     map = (fph_word *)(void *)(region + 1);
@@ -3775,63 +3917,57 @@ fph_region_format(fph_state *state, void *record, int node, size_t capacity,
     return region;
 }
 
-/* A descriptor that a region left behind, of this node and large enough. */
+/* Whether a descriptor serves `chunks` chunks of a node. */
+static int
+fph_region_serves(const fph_region *region, int node, size_t chunks)
+{
+    return region->node == node && region->capacity >= chunks;
+}
+
+/* Claim a descriptor that a region left behind: one that serves, or any other,
+ * for its place in the table.  NULL: there is none. */
 static fph_region *
-fph_region_reuse(const fph_state *state, int node, size_t chunks)
+fph_region_reuse(const fph_state *state, int node, size_t chunks, int any)
 {
     size_t count = fph_region_count(state);
     size_t i;
 
     for (i = 0; i < count; i++) {
-        fph_region *region = fph_region_on(state, i, node);
+        fph_region *region = fph_region_at(state, i);
         uint64_t    unused = 0;
 
-        if (region != NULL && region->capacity >= chunks
+        if (region != NULL && (any || fph_region_serves(region, node, chunks))
             && fph_cas_acquire(&region->used, &unused, 1))          /* F6 */
             return region;
     }
     return NULL;
 }
 
-/* Make the first chunk of a new region a meta block that opens with a pin and
- * room for the region's descriptor.  Returns the descriptor's memory or NULL:
- * another thread has made a block meanwhile. */
-static void *
-fph_region_pin(fph_state *state, uint64_t full, char *base, size_t chunks,
-               const fpheap_region *raw)
+/* A chunk of a region is a meta block now. */
+static void
+fph_region_pin(fph_region *region, char *chunk)
 {
-    size_t   pin_bytes = fph_meta_units(sizeof(fph_pin)) * FPH_LINE;
-    fph_pin *pin = (fph_pin *)(void *)(base + FPH_META_GUARD);
-
-    if (fph_meta_install(state, full, base,
-                         pin_bytes + fph_region_record_bytes(chunks)) == 0)
-        return NULL;
-    pin->raw = *raw;
-    pin->next = FPH_LOAD(&state->pins, RELAXED);
-    while (!FPH_CAS_PTR(&state->pins, &pin->next, pin))             /* M3 */
-        ;
-    return base + FPH_META_GUARD + pin_bytes;
+    if (FPH_EXCHANGE(&region->pinned, 1u) == 0)
+        fph_meta_pin(region->state, chunk, &region->raw);
 }
 
-/* Memory for a descriptor; *pinned is set if the first chunk went into it. */
+/* Memory for a descriptor.  *pinned is set if the first chunk is a meta block,
+ * which has it then. */
 static void *
-fph_region_record(fph_state *state, char *base, size_t chunks,
-                  const fpheap_region *raw, unsigned *pinned)
+fph_region_record(fph_state *state, char *base, size_t chunks, unsigned *pinned)
 {
+    size_t bytes = fph_region_record_bytes(chunks);
+
     while (fph_load_relaxed(&state->meta_numbers) < FPH_TABLE_MAX) {
         uint64_t full = fph_load_relaxed(&state->meta_cursor.word) >> 32;
-        void    *record;
+        uint32_t ref  = *pinned ? 0 : fph_meta_cut(state, bytes);
 
-        if (!*pinned) {
-            uint32_t ref = fph_meta_cut(state, fph_region_record_bytes(chunks));
-
-            if (ref != 0)
-                return fph_meta_at(state, ref);
+        if (ref == 0) {
+            ref = fph_meta_install(state, full, base, bytes);
+            *pinned = ref != 0;
         }
-        record = fph_region_pin(state, full, base, chunks, raw);
-        *pinned = record != NULL;
-        if (record != NULL)
-            return record;
+        if (ref != 0)
+            return fph_meta_at(state, ref);
     }
     return NULL;
 }
@@ -3855,26 +3991,53 @@ fph_region_publish(fph_state *state, fph_region *region, uint64_t slot)
     FPH_STORE(&state->region[slot], region, RELEASE);               /* F3 */
 }
 
-/* A descriptor for a new region and its place in the table; NULL: neither can
- * be had.  *pinned is set if the first chunk went into it. */
+/* A descriptor for a new region in the place of an unused one, or NULL: in a
+ * place of its own.  Returns NULL if the records or the table are full.
+ * *pinned is set if the first chunk is a meta block now. */
 static fph_region *
 fph_region_make(fph_state *state, const fpheap_region *raw, int node,
-                unsigned *pinned)
+                const fph_region *unused, unsigned *pinned)
 {
     char       *base     = NULL;
     size_t      capacity = fph_region_capacity(fph_aligned_part(raw, &base));
-    uint64_t    slot     = fph_region_slot(state);
+    uint64_t    slot     = unused != NULL ? unused->number
+                                          : fph_region_slot(state);
     void       *record;
     fph_region *region;
 
     /* The slot comes first: a region that is pinned cannot go back. */
     record = slot == FPH_TABLE_MAX ? NULL
-           : fph_region_record(state, base, capacity, raw, pinned);
+           : fph_region_record(state, base, capacity, pinned);
     if (record == NULL)
         return NULL;
-    region = fph_region_format(state, record, node, capacity, *pinned);
+    region = fph_region_format(state, record, node, capacity);
+    region->raw = *raw;
     fph_store_relaxed(&region->used, 1);
+    if (*pinned)
+        fph_region_pin(region, base);
     fph_region_publish(state, region, slot);
+    return region;
+}
+
+/* A descriptor for a region that was obtained; NULL: the tables are full. */
+static fph_region *
+fph_region_get(fph_state *state, const fpheap_region *raw, int node,
+               unsigned *pinned)
+{
+    char       *base   = NULL;
+    size_t      chunks = fph_aligned_part(raw, &base);
+    fph_region *unused = *pinned ? NULL
+                       : fph_region_reuse(state, node, chunks, 0 /* any */);
+    fph_region *region;
+
+    if (unused != NULL) {
+        unused->raw = *raw;
+        return unused;
+    }
+    unused = fph_region_reuse(state, node, chunks, 1 /* any */);
+    region = fph_region_make(state, raw, node, unused, pinned);
+    if (region == NULL && unused != NULL)
+        fph_store_release(&unused->used, 0);                        /* F7 */
     return region;
 }
 
@@ -3896,16 +4059,15 @@ fph_region_add(fpheap *heap, const fpheap_region *raw, int node,
     fph_state  *state  = heap->state;
     char       *base   = NULL;
     size_t      chunks = fph_aligned_part(raw, &base);
-    fph_region *region = pinned ? NULL : fph_region_reuse(state, node, chunks);
+    fph_region *region = fph_region_get(state, raw, node, &pinned);
 
-    if (region == NULL)
-        region = fph_region_make(state, raw, node, &pinned);
     if (region == NULL) {
-        fph_provider_put(heap, raw);
+        if (fph_provider_put(heap, raw) != 0)
+            return fph_lose(state, raw->bytes, -ENOMEM);
         fph_uncharge(state, raw->bytes);
         return -ENOMEM;
     }
-    region->raw = *raw;
+    FPH_STORE(&region->reserved, 0u, RELAXED);
     fph_region_set_extent(region, base, chunks);
     fph_count_region(state, raw);
     fph_fresh_give(region, pinned, chunks - pinned);
@@ -3914,22 +4076,19 @@ fph_region_add(fpheap *heap, const fpheap_region *raw, int node,
 
 /* --- growth --------------------------------------------------------------- */
 
-/* 1 while this thread reclaims, RECLAIM. */
-static FPH_TLS unsigned fph_reclaiming;
-
 /*
  * One thread at a time asks the provider, or takes parked objects back instead;
  * another that needs memory waits until `growing`, the first one's ticket,
  * changes, and then looks for memory again.  This saves regions and is no lock:
- * who has waited FPHEAP_GROWTH_WAIT_MS puts its own ticket there and goes on;
- * and threads reclaim without a ticket after a failure and in fpheap_trim.
+ * whoever has waited enough puts its own ticket there and goes on; and threads
+ * reclaim without a ticket after a failure and in fpheap_trim.
  *
  *       where                       order    partner  what must be seen
  *   G1  growing: CAS, load          acquire  G2       what the first obtained
  *   G2  growing: CAS, leave         release  G1
  *
  * Returns 1, and in *ticket what to give to fph_growth_leave, 0 for no ticket;
- * or 0: another thread's growth has ended.  Who reclaims, or is in the
+ * or 0: another thread's growth has ended.  Who is in a pass, or in the
  * provider's callback, gets no ticket and does not wait: those who wait may be
  * waiting for it.
  */
@@ -3938,21 +4097,16 @@ fph_growth_enter(const fpheap *heap, uint64_t *ticket)
 {
     fph_state *state = heap->state;
     uint64_t   other = 0;
-    uint64_t   deadline;
 
     *ticket = 0;
-    if (fph_reclaiming || (fph_in_provider & fph_heap_bit(heap)) != 0)
+    if (((fph_in_pass | fph_in_provider) & fph_heap_bit(heap)) != 0)
         return 1;
-
     *ticket = fph_fetch_add_relaxed(&state->growth_tickets, 1) + 1;
     if (fph_cas_acquire(&state->growing, &other, *ticket))          /* G1 */
         return 1;
-    deadline = fph_deadline();
-    while (fph_load_acquire(&state->growing) == other) {            /* G1 */
-        if (fph_now_ns() >= deadline)
+    while (fph_load_acquire(&state->growing) == other)              /* G1 */
+        if (!fph_wait())
             return fph_cas_acquire(&state->growing, &other, *ticket); /* G1 */
-        fph_yield();
-    }
     return 0;
 }
 
@@ -3983,17 +4137,52 @@ fph_growth_step(const fpheap *heap)
     return fph_growth_clamp(heap, bytes >> FPHEAP_CHUNK_SHIFT);
 }
 
-/* Get a region with at least `chunks` fresh chunks, and one more to pin if it
- * is to be pinned, unless there were more growths than `seen` meanwhile.
- * Returns 0 when somebody has got one, or a negative errno. */
+/* Whether the table has a place for one more region. */
 static int
-fph_grow(fpheap *heap, int node, size_t chunks, unsigned pinned, uint64_t seen)
+fph_table_has_room(const fph_state *state)
+{
+    size_t i;
+
+    if (fph_region_count(state) < FPH_TABLE_MAX)
+        return 1;
+    for (i = 0; i < FPH_TABLE_MAX; i++) {
+        const fph_region *region = fph_region_at(state, i);
+
+        if (region != NULL && fph_load_relaxed(&region->used) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+/* Get a region of `wish` chunks, or fewer, but not fewer than `chunks`, and use
+ * it; the first one is for records if `pinned` is set. */
+static int
+fph_grow_now(fpheap *heap, int node, size_t chunks, size_t wish,
+             unsigned pinned)
 {
     fph_state    *state = heap->state;
+    uint64_t      began = fph_now_ns();
     fpheap_region raw;
-    uint64_t      ticket, began;
-    size_t        wish;
     int           rc;
+
+    if (!fph_table_has_room(state))
+        return -ENOMEM;
+    rc = fph_obtain(heap, node, chunks, wish, &raw);
+    fph_max_relaxed(&state->growth_max_ns, fph_now_ns() - began);
+    return rc != 0 ? rc : fph_region_add(heap, &raw, node, pinned);
+}
+
+/* Grow by a region of at least `chunks` fresh chunks, and of `wish` if the
+ * provider has as many, and of one more chunk to pin if it is to be pinned,
+ * unless there were more growths than `seen` meanwhile.  Returns 0 when
+ * somebody has got one, or a negative errno. */
+static int
+fph_grow(fpheap *heap, int node, size_t chunks, size_t wish, unsigned pinned,
+         uint64_t seen)
+{
+    fph_state *state = heap->state;
+    uint64_t   ticket;
+    int        rc;
 
     if (fph_in_provider & fph_heap_bit(heap))
         return -EDEADLK;
@@ -4003,23 +4192,24 @@ fph_grow(fpheap *heap, int node, size_t chunks, unsigned pinned, uint64_t seen)
         fph_growth_leave(state, ticket);
         return 0;
     }
-    wish = pinned ? fph_growth_clamp(heap, (size_t)fph_load_relaxed(
-                                               &state->meta_blocks) / 2)
-                  : fph_growth_step(heap);
-    began = fph_now_ns();
-    rc = fph_obtain(heap, node, chunks + pinned, wish, &raw);
-    fph_max_relaxed(&state->growth_max_ns, fph_now_ns() - began);
-    if (rc == 0)
-        rc = fph_region_add(heap, &raw, node, pinned);
+    rc = fph_grow_now(heap, node, chunks + pinned,
+                      fph_growth_clamp(heap, wish), pinned);
     fph_fetch_add_relaxed(rc == 0 ? &state->growths : &state->growth_failures,
                           1);
     fph_growth_leave(state, ticket);
     return rc;
 }
 
-/* A fresh chunk of a pinned region, or NULL. */
+/* Chunks that a region for records should have. */
+static size_t
+fph_meta_step(const fph_state *state)
+{
+    return (size_t)fph_load_relaxed(&state->meta_blocks) / 2;
+}
+
+/* Claim a fresh chunk for records: of a pinned region, or of any. */
 static fph_region *
-fph_pinned_chunk(const fph_state *state, size_t *index)
+fph_meta_chunk(const fph_state *state, int any, size_t *index)
 {
     size_t count = fph_region_count(state);
     size_t i;
@@ -4027,7 +4217,7 @@ fph_pinned_chunk(const fph_state *state, size_t *index)
     for (i = 0; i < count; i++) {
         fph_region *region = fph_region_at(state, i);
 
-        if (region == NULL || !region->pinned)
+        if (region == NULL || (!any && !FPH_LOAD(&region->pinned, RELAXED)))
             continue;
         *index = fph_fresh_claim(region, 1);
         if (*index != (size_t)-1)
@@ -4036,37 +4226,57 @@ fph_pinned_chunk(const fph_state *state, size_t *index)
     return NULL;
 }
 
-/* Cut a record, from a new block if need be.  Returns its reference, or 0 and
- * in *error a negative errno. */
+/* Cut a record from a new block in a fresh chunk of a pinned region, or of any.
+ * Returns its reference or 0; *found tells whether there was a chunk. */
+static uint32_t
+fph_meta_extend(fph_state *state, uint64_t full, size_t bytes, int any,
+                int *found)
+{
+    uint32_t    ref = 0;
+    size_t      index;
+    fph_region *region;
+
+    fph_moves_begin(state);
+    region = fph_meta_chunk(state, any, &index);
+    *found = region != NULL;
+    if (region != NULL) {
+        char *block = region->base + (index << FPHEAP_CHUNK_SHIFT);
+
+        ref = fph_meta_install(state, full, block, bytes);
+        if (ref == 0)
+            fph_fresh_give(region, index, 1);
+        else
+            fph_region_pin(region, block);
+    }
+    fph_moves_end(state);
+    return ref;
+}
+
+/* Cut a record, from a new block if need be: in a pinned region, else in one
+ * that the provider gives for it, else in any, as a region that is pinned never
+ * goes back.  Returns its reference, or 0 and in *error a negative errno. */
 static uint32_t
 fph_meta_get(fpheap *heap, int node, size_t bytes, int *error)
 {
     fph_state *state = heap->state;
+    int        any   = 0;
 
     while (fph_load_relaxed(&state->meta_numbers) < FPH_TABLE_MAX) {
-        uint64_t    full = fph_load_relaxed(&state->meta_cursor.word) >> 32;
-        uint32_t    ref  = fph_meta_cut(state, bytes);
-        fph_region *region;
-        size_t      index;
+        uint64_t full = fph_load_relaxed(&state->meta_cursor.word) >> 32;
+        uint32_t ref  = fph_meta_cut(state, bytes);
+        int      found;
 
+        if (ref == 0)
+            ref = fph_meta_extend(state, full, bytes, any, &found);
         if (ref != 0)
             return ref;
-        fph_moves_begin(state);
-        region = fph_pinned_chunk(state, &index);
-        if (region != NULL) {
-            ref = fph_meta_install(state, full, region->base
-                                   + (index << FPHEAP_CHUNK_SHIFT), bytes);
-            if (ref == 0)
-                fph_fresh_give(region, index, 1);
-        }
-        fph_moves_end(state);
-        if (ref != 0)
-            return ref;
-        if (region == NULL) {
-            *error = fph_grow(heap, node, 0, 1 /* pinned */, UINT64_MAX);
-            if (*error != 0)
-                return 0;
-        }
+        if (found)
+            continue;          /* another thread has made a block */
+        if (any)
+            return 0;
+        *error = fph_grow(heap, node, 0, fph_meta_step(state), 1 /* pinned */,
+                          UINT64_MAX);
+        any = *error != 0;
     }
     *error = -ENOMEM;
     return fph_meta_cut(state, bytes);
@@ -4093,7 +4303,7 @@ fph_region_claim(fph_region *region)
 {
     size_t chunks;
 
-    if (region == NULL || region->pinned)
+    if (region == NULL)
         return 0;
     chunks = FPH_LOAD(&region->chunks, ACQUIRE);                    /* F5 */
     if (chunks == 0 || !fph_fresh_take(region, 0, chunks))
@@ -4104,41 +4314,63 @@ fph_region_claim(fph_region *region)
     return 0;
 }
 
-/* Give back every region that is fresh as a whole.  Returns the bytes. */
+/* The provider has taken a region back. */
+static void
+fph_region_gone(fph_state *state, fph_region *region, const fpheap_region *raw)
+{
+    fph_uncharge(state, raw->bytes);
+    fph_fetch_add_relaxed(&state->region_bytes, (uint64_t)0 - raw->bytes);
+    fph_fetch_add_relaxed(&state->backing_bytes[raw->backing & 3],
+                          (uint64_t)0 - raw->bytes);
+    fph_fetch_add_relaxed(&state->releases, 1);
+    fph_store_release(&region->used, 0);                            /* F7 */
+}
+
+/* Give a region back if it is fresh as a whole.  Returns the bytes. */
 static size_t
-fph_regions_release(fpheap *heap)
+fph_region_release(fpheap *heap, fph_region *region)
+{
+    size_t        chunks = fph_region_claim(region);
+    fpheap_region raw;
+    char         *base;
+
+    if (chunks == 0)
+        return 0;
+    raw = region->raw;
+    base = region->base;
+    fph_region_set_extent(region, NULL, 0);
+    if (fph_provider_put(heap, &raw) == 0) {
+        fph_region_gone(heap->state, region, &raw);
+        return raw.bytes;
+    }
+    fph_region_set_extent(region, base, chunks);
+    fph_fresh_give(region, 0, chunks);
+    return 0;
+}
+
+/* Give back every region that is fresh as a whole, of a node or of all; but not
+ * those that fpheap_reserve has made ready, if `keep` is set.  Returns the
+ * bytes. */
+static size_t
+fph_regions_release(fpheap *heap, int node, int keep)
 {
     fph_state *state = heap->state;
-    size_t     count = fph_region_count(state);
     size_t     bytes = 0;
     size_t     i;
 
-    for (i = 0; heap->provider.put != NULL && i < count; i++) {
-        fph_region   *region = fph_region_at(state, i);
-        size_t        chunks = fph_region_claim(region);
-        fpheap_region raw;
-        char         *base;
-        int           rc;
+    if (heap->provider.put == NULL)
+        return 0;
+    fph_moves_begin(state);
+    for (i = 0; i < fph_region_count(state); i++) {
+        fph_region *region = fph_region_at(state, i);
 
-        if (chunks == 0)
+        if (region == NULL
+            || (node != FPHEAP_ANY_NODE && region->node != node)
+            || (keep && FPH_LOAD(&region->reserved, RELAXED)))
             continue;
-        raw = region->raw;
-        base = region->base;
-        fph_region_set_extent(region, NULL, 0);
-        rc = fph_provider_put(heap, &raw);
-        if (rc != 0) {
-            fph_region_set_extent(region, base, chunks);
-            fph_fresh_give(region, 0, chunks);
-            continue;
-        }
-        bytes += raw.bytes;
-        fph_uncharge(state, raw.bytes);
-        fph_fetch_add_relaxed(&state->region_bytes, (uint64_t)0 - raw.bytes);
-        fph_fetch_add_relaxed(&state->backing_bytes[raw.backing & 3],
-                              (uint64_t)0 - raw.bytes);
-        fph_fetch_add_relaxed(&state->releases, 1);
-        fph_store_release(&region->used, 0);                        /* F7 */
+        bytes += fph_region_release(heap, region);
     }
+    fph_moves_end(state);
     return bytes;
 }
 
@@ -4831,9 +5063,7 @@ fph_quota_give(fpheap_pool *pool, size_t n)
         fph_fetch_add_relaxed(&pool->quota, (uint64_t)0 - n);       /* Q3 */
 }
 
-/* Calls of constructors in one another, on this thread, and the most. */
-static FPH_TLS unsigned fph_nested;
-#define FPH_NESTED 8
+#define FPH_NESTED 8           /* the most calls of constructors in one another */
 
 /* Construct the objects of a new slab.  Returns 0, or a negative errno, and
  * those before are destructed. */
@@ -5688,6 +5918,8 @@ fph_cache_flush(fpheap_cache *cache, int drain)
             fph_moves_begin(state);
         two[0] = fph_bin_spare(cache, i, NULL);
         two[1] = fph_bin_unload(cache, i);
+        if (drain)             /* memory is short: it fills little by little */
+            FPH_STORE(&cache->fills[i], (uint8_t)0, RELAXED);
         for (k = 0; k < 2; k++) {
             if (two[k] != NULL && drain)
                 fph_magazine_drain(state, i, two[k]);
@@ -5901,14 +6133,14 @@ fph_cache_memory(fpheap *heap, unsigned seat, int node, int grow)
 /* A free takes no memory from the provider, so a thread that only frees may
  * find none for its cache: who allocates gets it for that seat. */
 static void
-fph_cache_help(fpheap *heap, int node)
+fph_cache_help(fpheap *heap, int node, int grow)
 {
     uint64_t wanted = fph_load_relaxed(&heap->state->cache_wanted);
 
     if (FPH_LIKELY(wanted == 0))
         return;
     fph_store_relaxed(&heap->state->cache_wanted, 0);
-    fph_cache_memory(heap, (unsigned)wanted - 1, node, 1 /* grow */);
+    fph_cache_memory(heap, (unsigned)wanted - 1, node, grow);
 }
 
 /* After a pass each thread gives up what it parks, the others at their next
@@ -5917,11 +6149,11 @@ fph_cache_help(fpheap *heap, int node)
 static void
 fph_cache_follow(fpheap_cache *cache)
 {
-    uint64_t reclaims = fph_load_relaxed(&cache->heap->state->reclaims);
+    uint64_t asked = fph_load_relaxed(&cache->heap->state->asked);
 
-    if (FPH_LIKELY(cache->reclaims == reclaims))
+    if (FPH_LIKELY(cache->asked == asked))
         return;
-    cache->reclaims = reclaims;
+    cache->asked = asked;
     fph_cache_flush(cache, 1 /* drain */);
 }
 
@@ -5934,10 +6166,9 @@ fph_cache_here(fpheap *heap, int grow)
     unsigned      bin;
     int           node;
 
+    fph_wait_begin();
     if (FPH_LIKELY(cache != NULL)) {
         fph_cache_follow(cache);
-        if (grow)
-            fph_cache_help(heap, cache->node);
         return cache;
     }
     if (!fph_seated())
@@ -6012,70 +6243,122 @@ fph_depot_bytes(const fpheap *heap, int node)
     return bytes;
 }
 
-/* Drain this thread's cache, which has followed this pass then; empty the
- * depots of a node, retire its empty slabs and close its empty chunks.  A
- * destructor that it calls may use the heap, but starts no pass of its own. */
+/* What failing calls would repeat in vain they do once a millisecond: have other
+ * threads drain their caches, and ask the provider for a node that spills. */
+#define FPH_PAUSE_NS 1000000u
+
+/* Whether that was done just before; without a clock it never was. */
+static int
+fph_just_done(const fph_word *when, uint64_t now)
+{
+    return now != 0 && now - fph_load_relaxed(when) < FPH_PAUSE_NS;
+}
+
+/* Have the others follow at their next miss. */
 static void
-fph_reclaim(fpheap *heap, int node)
+fph_pass_ask(fph_state *state, int always)
+{
+    uint64_t now = fph_now_ns();
+
+    if (!always && fph_just_done(&state->asked_ns, now))
+        return;
+    fph_store_relaxed(&state->asked_ns, now);
+    fph_fetch_add_relaxed(&state->asked, 1);
+}
+
+/* Drain this thread's cache; empty the depots of a node, retire its empty slabs
+ * and close its empty chunks; and have other threads follow, always or now and
+ * then.  A destructor that this calls may use the heap, but starts no pass of
+ * its own. */
+static void
+fph_reclaim(fpheap *heap, int node, int always)
 {
     fph_state    *state = heap->state;
+    uint64_t      bit   = fph_heap_bit(heap);
     fpheap_cache *cache;
     unsigned      bin   = (unsigned)node * FPH_CLASSES;
     unsigned      i;
 
-    if (fph_reclaiming)
+    if (fph_in_pass & bit)
         return;
-    fph_reclaiming = 1;
+    fph_in_pass |= bit;
     fph_fetch_add_relaxed(&state->reclaims, 1);
+    fph_pass_ask(state, always);
     cache = fph_cache_mine(heap);
-    if (cache != NULL)
-        fph_cache_follow(cache);
+    if (cache != NULL) {
+        cache->asked = fph_load_relaxed(&state->asked);
+        fph_cache_flush(cache, 1 /* drain */);
+    }
     for (i = 0; i < FPH_CLASSES; i++, bin++) {
         fph_depot_drain(state, bin);
         if (fph_bin_has_empty(state, bin))
             fph_bin_retire(state, bin);
     }
     fph_node_close(state, node);
-    fph_reclaiming = 0;
+    fph_in_pass &= ~bit;
 }
 
-/* Where a call that found no memory stands. */
+/*
+ * The ladder that a call climbs when it finds no memory, looking again after
+ * each rung:
+ *
+ *     parked    take back what is parked, if that pays
+ *     grow      ask the provider; for several chunks in a row, first give back
+ *               the regions that are free as a whole, which are too short
+ *     all       take back all that is parked
+ *     exchange  give back all regions that are free as a whole, and ask the
+ *               provider again
+ *     top       wait for the threads that move what is free, and begin anew,
+ *               as what they moved may have gone to the provider, or wait in
+ *               chunks to be closed; but FPH_RETRIES times at most, as other
+ *               threads that fail move things too
+ */
+enum { FPH_PARKED_RUNG, FPH_GROW_RUNG, FPH_ALL_RUNG, FPH_EXCHANGE_RUNG,
+       FPH_TOP_RUNG };
+
 #define FPH_RETRIES 2
 
 typedef struct fph_search {
-    unsigned steps;            /* 1: what is parked was taken back, or is too
-                                  little; 2: regions were exchanged too */
+    unsigned rung;             /* the next one */
+    int      look;             /* 1: look at what there is, and no more */
     int      refused;          /* a negative errno: memory would not help */
     int      error;            /* 0 or a negative errno */
-    uint64_t growths;          /* before the last look; 0: before the first */
-    unsigned retries;          /* of all of it after a failure */
+    uint64_t growths;          /* before the last look */
+    unsigned retries;
     int      quiet;            /* fph_moves_quiet before the last look */
     uint64_t others;
-    uint64_t deadline;         /* of the wait for these; 0: not begun */
 } fph_search;
 
-#define FPH_SEARCH { 0, 0, 0, 0, 0, 0, 0, 0 }
+static fph_search
+fph_search_begin(const fpheap *heap, int look)
+{
+    fph_search search = { FPH_PARKED_RUNG, look, 0, 0, 0, 0, 0, 0 };
+
+    search.growths = fph_load_relaxed(&heap->state->growths);
+    return search;
+}
 
 /* Whether to look once more before a call fails.  Not if no move was under way
- * during the last look; not for longer than FPHEAP_GROWTH_WAIT_MS, as who moves
- * may have lost its processor; and not within the provider's callback, a pass
- * or a move, for which others wait. */
+ * during the last look; not if the call has waited enough, as whoever moves may
+ * have lost its processor; and not within the provider's callback, a pass or a
+ * move, for which others wait. */
 static int
 fph_search_again(const fpheap *heap, fph_search *search)
 {
-    uint64_t others;
-    int      quiet = fph_moves_quiet(heap->state, &others);
+    fph_state *state = heap->state;
+    uint64_t   others;
+    int        quiet = fph_moves_quiet(state, &others);
 
-    if (fph_reclaiming || fph_open_moves != 0
-        || (fph_in_provider & fph_heap_bit(heap)) != 0
+    if (fph_open_moves[state->number] != 0
+        || ((fph_in_pass | fph_in_provider) & fph_heap_bit(heap)) != 0
         || (search->quiet && search->others == others))
         return 0;
     search->quiet = quiet;
     search->others = others;
-    if (search->deadline == 0)
-        search->deadline = fph_deadline();
-    fph_yield();
-    return fph_now_ns() <= search->deadline;
+    if (fph_wait())
+        return 1;
+    fph_moves_forsake(state);
+    return 0;
 }
 
 /* Whether a chunk or more can be taken back.  A pass costs what is parked, and
@@ -6101,16 +6384,15 @@ fph_limit_fits(const fph_state *state, size_t chunks)
     for (i = 0; i < fph_region_count(state); i++) {
         const fph_region *region = fph_region_at(state, i);
 
-        if (region != NULL && !region->pinned && fph_region_is_fresh(region))
+        if (region != NULL && fph_region_is_fresh(region))
             bytes -= FPH_LOAD(&region->chunks, RELAXED) << FPHEAP_CHUNK_SHIFT;
     }
     return bytes <= limit;
 }
 
-/* Take back what is parked, if that is worth it, once for a search.  Returns 1:
- * look again. */
+/* Take back what is parked, if that is worth it.  Returns 1: look again. */
 static int
-fph_search_reclaim(fpheap *heap, int node, size_t chunks, fph_search *search)
+fph_climb_parked(fpheap *heap, int node, size_t chunks)
 {
     uint64_t ticket;
 
@@ -6118,66 +6400,83 @@ fph_search_reclaim(fpheap *heap, int node, size_t chunks, fph_search *search)
         fpheap_cache *cache = fph_cache_mine(heap);
         int           found = cache != NULL && fph_large_drop(cache);
 
-        search->steps++;
         return found
             || (chunks > 1 && fph_node_close(heap->state, node) > 0);
     }
     if (!fph_growth_enter(heap, &ticket))
         return 1;              /* another thread has done so meanwhile */
-    fph_reclaim(heap, node);
+    fph_reclaim(heap, node, 1 /* always */);
     fph_growth_leave(heap->state, ticket);
-    search->steps++;
     return 1;
 }
 
-/*
- * Find memory for a node of which the caller lacks pages, or `chunks` fresh
- * chunks in a row.  Returns 1: look again; 0: search->error says why not.  (The
- * first call only notes how often the heap has grown, for the look after it.)
- *
- * It takes back what is parked if that pays, or else grows.  If growth fails it
- * takes back in any case, at the heap's limit exchanges regions, and looks
- * again while other threads move what is free.  What they moved may have gone
- * to the provider, or wait in chunks to be closed, so all of this is done
- * again, but FPH_RETRIES times at most: other threads that fail move things
- * too.
- */
+/* Grow.  Returns 1: look again, and if that is in vain grow again. */
+static int
+fph_climb_grow(fpheap *heap, int node, size_t chunks, fph_search *search)
+{
+    search->error = fph_grow(heap, node, chunks, fph_growth_step(heap),
+                             0 /* pinned */, search->growths);
+    if (search->error != 0)
+        return 0;
+    fph_cache_help(heap, node, 1 /* grow */);
+    search->rung = FPH_GROW_RUNG;
+    return 1;
+}
+
+/* Exchange regions for one of `chunks`, if all that is in the way is that they
+ * are too short, or of other nodes.  Returns 1: look again. */
+static int
+fph_climb_exchange(fpheap *heap, int node, size_t chunks, fph_search *search)
+{
+    if (search->error == -ENOSPC && !fph_limit_fits(heap->state, chunks))
+        return 0;
+    return fph_regions_release(heap, FPHEAP_ANY_NODE, 0 /* keep */) != 0
+        && fph_climb_grow(heap, node, chunks, search);
+}
+
+/* Climb one rung.  Returns 1: look again. */
+static int
+fph_climb(fpheap *heap, int node, size_t chunks, fph_search *search)
+{
+    switch (search->rung++) {
+    case FPH_PARKED_RUNG:
+        return fph_climb_parked(heap, node, chunks);
+    case FPH_GROW_RUNG:
+        if (chunks > 1)
+            fph_regions_release(heap, node, 1 /* keep */);
+        return fph_climb_grow(heap, node, chunks, search);
+    case FPH_ALL_RUNG:
+        search->quiet = fph_moves_quiet(heap->state, &search->others);
+        fph_reclaim(heap, node, 0 /* always */);
+        return 1;
+    default:
+        return fph_climb_exchange(heap, node, chunks, search);
+    }
+}
+
+/* Find memory for a node of which the caller, who has just looked, lacks pages,
+ * or `chunks` fresh chunks in a row.  Returns 1: look again; 0: search->error
+ * says why not. */
 static int
 fph_find_memory(fpheap *heap, int node, size_t chunks, fph_search *search)
 {
-    uint64_t seen = search->growths;
+    uint64_t growths = fph_load_relaxed(&heap->state->growths);
 
-    if (search->refused != 0) {
-        search->error = search->refused;
+    if (search->refused != 0 || search->look) {
+        search->error = search->refused != 0 ? search->refused : -ENOMEM;
         return 0;
     }
-    search->growths = fph_load_relaxed(&heap->state->growths);
-    if (seen != search->growths)
-        return 1;
-    if (search->steps == 0
-        && fph_search_reclaim(heap, node, chunks, search))
-        return 1;
-    if (search->error != 0) {
-        if (!fph_search_again(heap, search))
-            return 0;
-        if (search->quiet && search->retries++ < FPH_RETRIES) {
-            search->error = 0;
-            search->steps = 0;
-        }
+    if (search->growths != growths) {
+        search->growths = growths; /* another thread has grown the heap */
         return 1;
     }
-    search->quiet = fph_moves_quiet(heap->state, &search->others);
-    search->error = fph_grow(heap, node, chunks, 0 /* pinned */, seen);
-    if (search->error == 0)
-        return 1;
-    fph_reclaim(heap, node);
-    if (search->error == -ENOSPC && search->steps++ == 1
-        && fph_limit_fits(heap->state, chunks)) {
-        fph_moves_begin(heap->state);
-        if (fph_regions_release(heap) != 0)
-            search->error = 0;
-        fph_moves_end(heap->state);
-    }
+    while (search->rung < FPH_TOP_RUNG)
+        if (fph_climb(heap, node, chunks, search))
+            return 1;
+    if (!fph_search_again(heap, search))
+        return 0;
+    if (search->quiet && search->retries++ < FPH_RETRIES)
+        search->rung = FPH_PARKED_RUNG;
     return 1;
 }
 
@@ -6247,9 +6546,10 @@ fph_bin_halve(fpheap_cache *cache, unsigned number, size_t n)
 
 /* Claim objects for an empty bin: a 32nd of a magazine at first, twice as many
  * each time, so that a size which a thread hardly uses parks little.  Returns 0
- * if there is no memory for them, or *refused says why there are none. */
+ * if there is no memory for them, or search->refused says why there are
+ * none. */
 static int
-fph_bin_fill(fpheap_cache *cache, unsigned number, int *refused)
+fph_bin_fill(fpheap_cache *cache, unsigned number, fph_search *search)
 {
     fpheap       *heap     = cache->heap;
     size_t        n        = fph_bin_class(heap->state, number)->magazine
@@ -6257,11 +6557,14 @@ fph_bin_fill(fpheap_cache *cache, unsigned number, int *refused)
     fph_magazine *magazine = fph_bin_unload(cache, number);
     int           error;
 
-    if (magazine == NULL
-        && (magazine = fph_empty_get(heap, number, &error)) == NULL)
+    fph_cache_help(heap, cache->node, 0 /* grow */);
+    if (magazine == NULL)
+        magazine = fph_empty_get(heap, number, search->look ? NULL : &error);
+    if (magazine == NULL)
         return 0;
     fph_magazine_set_count(magazine, fph_bin_claim(heap, number, magazine->slot,
-                                                   n + (n == 0), refused));
+                                                   n + (n == 0),
+                                                   &search->refused));
     if (cache->fills[number] < 5)
         cache->fills[number]++;
     if (magazine->count == 0) {
@@ -6298,7 +6601,7 @@ fph_bin_refill(fpheap_cache *cache, unsigned number, fph_search *search)
             fph_bin_exchange(cache, number, full);
             return 0;
         }
-        if (fph_bin_fill(cache, number, &search->refused))
+        if (fph_bin_fill(cache, number, search))
             return 0;
     } while (fph_find_memory(heap, fph_bin_node(number), 1 /* chunk */,
                              search));
@@ -6354,10 +6657,10 @@ fph_claim_one(fpheap *heap, unsigned number, void **object, fph_search *search)
 
 /* Allocate from a bin: from this thread's cache if it has one. */
 static int
-fph_bin_alloc(fpheap *heap, unsigned number, void **object)
+fph_bin_alloc(fpheap *heap, unsigned number, int look, void **object)
 {
     fpheap_cache *cache  = fph_cache_here(heap, 1 /* grow */);
-    fph_search    search = FPH_SEARCH;
+    fph_search    search = fph_search_begin(heap, look);
     int           rc;
 
     if (cache == NULL)
@@ -6540,10 +6843,10 @@ fph_large_info(size_t size, size_t step, size_t *pages)
 /* An object of its own pages, aligned to a multiple of a page up to a chunk.
  * Returns 0, or a negative errno. */
 static int
-fph_large_alloc(fpheap *heap, int node, size_t size, size_t align,
+fph_large_alloc(fpheap *heap, int node, size_t size, size_t align, int look,
                 void **object)
 {
-    fph_search search = FPH_SEARCH;
+    fph_search search = fph_search_begin(heap, look);
     size_t     step   = align <= FPHEAP_PAGE ? 1 : align >> FPHEAP_PAGE_SHIFT;
     size_t     pages;
     uint64_t   info;
@@ -6675,6 +6978,7 @@ typedef struct fph_want {
     void   **objects;
     unsigned n;
     int      bulk;
+    int      look;             /* 1: from what there is, without growth */
     unsigned tag;
     unsigned destructor;
 } fph_want;
@@ -6682,7 +6986,7 @@ typedef struct fph_want {
 static fph_want
 fph_want_size(size_t size, void **objects, unsigned n, int bulk)
 {
-    fph_want want = { 0, size, FPHEAP_PAGE, objects, n, bulk, 0, 0 };
+    fph_want want = { 0, size, FPHEAP_PAGE, objects, n, bulk, 0, 0, 0 };
 
     if (size == 0)
         want.k = fph_class_of(1);
@@ -6756,14 +7060,58 @@ fph_serve_from(fpheap *heap, int node, const fph_want *want)
     if (want->bulk)
         rc = fph_bulk_from(heap, bin, want);
     else if (want->k == 0)
-        rc = fph_large_alloc(heap, node, want->size, want->align,
+        rc = fph_large_alloc(heap, node, want->size, want->align, want->look,
                              want->objects);
     else
-        rc = fph_bin_alloc(heap, bin, want->objects);
+        rc = fph_bin_alloc(heap, bin, want->look, want->objects);
     fph_site_set(site);        /* a callback may have allocated */
     if (rc == 0)
         fph_want_begin(heap, want);
     return rc;
+}
+
+/* Serve from a node with what it has, or by growth too. */
+static int
+fph_serve_look(fpheap *heap, int node, const fph_want *want, int look)
+{
+    fph_want this_way = *want;
+
+    this_way.look = look;
+    return fph_serve_from(heap, node, &this_way);
+}
+
+/* Serve from the first node but home that can. */
+static int
+fph_serve_others(fpheap *heap, int home, const fph_want *want, int look)
+{
+    int rc = -ENOMEM;
+    int node;
+
+    for (node = 0; rc != 0 && (unsigned)node < heap->nodes; node++)
+        if (node != home)
+            rc = fph_serve_look(heap, node, want, look);
+    return rc;
+}
+
+/* Serve from home, else from another node.  If home could not grow just before,
+ * what other nodes have comes before a pass and a call to the provider that
+ * most likely fail again. */
+static int
+fph_spill(fpheap *heap, int home, const fph_want *want)
+{
+    fph_word *dry = &heap->state->dry_ns[home];
+    int       rc  = fph_serve_look(heap, home, want, 1 /* look */);
+
+    if (rc == 0)
+        return 0;
+    if (fph_just_done(dry, fph_now_ns())
+        && fph_serve_others(heap, home, want, 1 /* look */) == 0)
+        return 0;
+    rc = fph_serve_from(heap, home, want);
+    if (rc == 0)
+        return 0;
+    fph_store_relaxed(dry, fph_now_ns());
+    return fph_serve_others(heap, home, want, 0 /* look */) == 0 ? 0 : rc;
 }
 
 /* Serve from this thread's node, or with FPHEAP_SPILL from another. */
@@ -6771,14 +7119,10 @@ static int
 fph_serve(fpheap *heap, const fph_want *want)
 {
     int home = fph_home(heap);
-    int rc   = fph_serve_from(heap, home, want);
-    int node;
 
-    if ((heap->flags & FPHEAP_SPILL) != 0)
-        for (node = 0; rc != 0 && (unsigned)node < heap->nodes; node++)
-            if (node != home && fph_serve_from(heap, node, want) == 0)
-                rc = 0;
-    return rc;
+    if ((heap->flags & FPHEAP_SPILL) != 0 && heap->nodes > 1)
+        return fph_spill(heap, home, want);
+    return fph_serve_from(heap, home, want);
 }
 
 static void *
@@ -6858,6 +7202,7 @@ typedef struct fph_batch {
     size_t        objects;
     unsigned      bin;
     size_t        size;        /* of large objects, bin is class 0 then; or 0 */
+    int           look;        /* as in fph_want */
 } fph_batch;
 
 static void
@@ -6889,7 +7234,7 @@ static int
 fph_batch_fill(fpheap *heap, const fph_batch *batch, fph_magazine *magazine,
                size_t n)
 {
-    fph_search search = FPH_SEARCH;
+    fph_search search = fph_search_begin(heap, batch->look);
     int        node   = fph_bin_node(batch->bin);
     int        rc     = 0;
 
@@ -6905,7 +7250,7 @@ fph_batch_fill(fpheap *heap, const fph_batch *batch, fph_magazine *magazine,
         return 0;
     }
     while (rc == 0 && magazine->count < n) {
-        rc = fph_large_alloc(heap, node, batch->size, FPHEAP_PAGE,
+        rc = fph_large_alloc(heap, node, batch->size, FPHEAP_PAGE, batch->look,
                              &magazine->slot[magazine->count]);
         fph_magazine_set_count(magazine, magazine->count + (rc == 0));
     }
@@ -6925,7 +7270,8 @@ fph_batch_add(fpheap *heap, fph_batch *batch, size_t n)
         magazine = fph_depot_get(heap->state, batch->bin);
     }
     if (magazine == NULL) {
-        magazine = fph_empty_get(heap, batch->bin, &rc);
+        rc = -ENOMEM;
+        magazine = fph_empty_get(heap, batch->bin, batch->look ? NULL : &rc);
         if (magazine == NULL)
             return rc;
         rc = fph_batch_fill(heap, batch, magazine, n < capacity ? n : capacity);
@@ -7017,7 +7363,8 @@ static int
 fph_bulk_from(fpheap *heap, unsigned bin, const fph_want *want)
 {
     fpheap_cache *cache = fph_cache_here(heap, 1 /* grow */);
-    fph_batch     batch = { NULL, 0, bin, want->k == 0 ? want->size : 0 };
+    fph_batch     batch = { NULL, 0, bin, want->k == 0 ? want->size : 0,
+                            want->look };
     int           rc    = 0;
 
     if (batch.size != 0)
@@ -7411,6 +7758,7 @@ fph_node_touch(fpheap *heap, int node, size_t pages)
 
         while (region != NULL && ready < pages
                && (chunk = fph_region_open(heap, region)) != NULL) {
+            FPH_STORE(&region->reserved, 1u, RELAXED);
             fph_touch(fph_slab_base(chunk->base, 0),
                       chunk->base + FPHEAP_CHUNK);
             fph_pages_put(region, chunk->index, FPH_ALL_PAGES);
@@ -7449,6 +7797,7 @@ fpheap_reserve(fpheap *heap, size_t bytes, int node)
 
     if (!fph_heap_good(heap))
         return -EINVAL;
+    fph_wait_begin();
     if (node == FPHEAP_ANY_NODE)
         node = fph_home(heap);
     if (node < 0 || (unsigned)node >= heap->nodes)
@@ -7456,33 +7805,30 @@ fpheap_reserve(fpheap *heap, size_t bytes, int node)
     while ((ready = fph_node_touch(heap, node, pages)) < pages) {
         size_t chunks = (pages - ready + FPH_PAGES - 1) / FPH_PAGES;
 
-        rc = fph_grow(heap, node, chunks < FPH_REGION_MAX ? chunks
-                                                          : FPH_REGION_MAX,
-                      0 /* pinned */, UINT64_MAX);
+        rc = fph_grow(heap, node, 1 /* chunk */, chunks, 0 /* pinned */,
+                      UINT64_MAX);
         if (rc != 0)
             return rc;
     }
     /* Magazines for what these pages can hold: of large objects one holds an
-     * eighth of a chunk.  They come last, as records stay until the end. */
+     * eighth of a chunk.  They come last, as records stay until the end; where
+     * there is no memory left for them, the pages serve all the same. */
     have = (size_t)fph_load_relaxed(&heap->state->magazines);
     want = pages / (FPH_PAGES / 8);
-    return fph_magazines_add(heap, node, want > have ? want - have : 0);
+    (void)fph_magazines_add(heap, node, want > have ? want - have : 0);
+    return 0;
 }
 
 FPHEAP_API size_t
 fpheap_trim(fpheap *heap)
 {
-    size_t bytes;
-    int    node;
+    int node;
 
     if (!fph_heap_good(heap))
         return 0;
     for (node = 0; (unsigned)node < heap->nodes; node++)
-        fph_reclaim(heap, node);
-    fph_moves_begin(heap->state);
-    bytes = fph_regions_release(heap);
-    fph_moves_end(heap->state);
-    return bytes;
+        fph_reclaim(heap, node, 1 /* always */);
+    return fph_regions_release(heap, FPHEAP_ANY_NODE, 0 /* keep */);
 }
 
 /* --- life ----------------------------------------------------------------- */
@@ -7656,6 +8002,7 @@ fph_state_init(fpheap *heap, const fpheap_region *raw)
     void       *record;
 
     memset(state, 0, sizeof *state);
+    state->number = (unsigned)(heap - fph_heaps);
     state->pin.raw = *raw;
     state->pins = &state->pin;
     state->meta[0] = base + FPH_META_GUARD;
@@ -7672,9 +8019,9 @@ fph_state_init(fpheap *heap, const fpheap_region *raw)
     record = fph_first_record(state, fph_region_record_bytes(chunks));
     if (state->depots == NULL || state->empty == NULL || record == NULL)
         return -ENOMEM;
-    region = fph_region_format(state, record, 0 /* node */, chunks,
-                               1 /* pinned */);
+    region = fph_region_format(state, record, 0 /* node */, chunks);
     region->raw = *raw;
+    region->pinned = 1;
     fph_store_relaxed(&region->used, 1);
     fph_region_set_extent(region, base, chunks);
     fph_region_publish(state, region, fph_region_slot(state));
@@ -7785,7 +8132,7 @@ fph_regions_end(fpheap *heap)
     for (i = 0; i < fph_region_count(state); i++) {
         fph_region *region = fph_region_at(state, i);
 
-        if (region != NULL && !region->pinned
+        if (region != NULL && !FPH_LOAD(&region->pinned, RELAXED)
             && fph_load_relaxed(&region->used)) {
             FPH_TOOL_ALLOW(region->raw.base, region->raw.bytes);
             fph_provider_put(heap, &region->raw);
@@ -7823,9 +8170,9 @@ fph_destroy(fpheap *heap, int forced)
     }
     /* With no seat pinned, as a destructor may wait for a thread that exits, or
      * destroy another heap. */
-    fph_reclaiming++;          /* no pass destructs what is destructed here */
+    fph_in_pass |= fph_heap_bit(heap); /* none destructs what ends here */
     fph_pools_end(heap);
-    fph_reclaiming--;
+    fph_in_pass &= ~fph_heap_bit(heap);
     /* A destructor may have made a cache. */
     fph_entry_set(fph_my_entry(heap), fph_no_bins, fph_no_bins);
     fph_regions_end(heap);
@@ -8554,8 +8901,7 @@ static int
 fph_pool_has_name(const fph_state *state, unsigned other, unsigned number,
                   const fph_name *name)
 {
-    const fph_word *is       = &state->pool_is[other];
-    uint64_t        deadline = 0;
+    const fph_word *is = &state->pool_is[other];
 
     for (;;) {
         uint64_t now = fph_load_seq_cst(is);                        /* P5 */
@@ -8567,11 +8913,8 @@ fph_pool_has_name(const fph_state *state, unsigned other, unsigned number,
             continue;          /* the name may be that of the next pool */
         if (now != FPH_POOL_NAMED || other < number)
             return 1;
-        if (deadline == 0)
-            deadline = fph_deadline();
-        if (fph_now_ns() >= deadline)
+        if (!fph_wait())
             return 1;
-        fph_yield();
     }
 }
 
@@ -8790,7 +9133,7 @@ fph_pool_fill(fpheap *heap, const fpheap_pool *pool)
     const fph_class *klass  = &heap->state->classes[k];
     int              node   = pool->node == FPHEAP_ANY_NODE ? fph_home(heap)
                                                             : pool->node;
-    fph_search       search = FPH_SEARCH;
+    fph_search       search = fph_search_begin(heap, 0 /* look */);
 
     if (pool->min == 0)
         return 0;
@@ -8800,7 +9143,7 @@ fph_pool_fill(fpheap *heap, const fpheap_pool *pool)
 
         if (slab != NULL) {
             fph_slab_let_go(heap->state, slab);
-            search.steps = 0;
+            search.rung = FPH_PARKED_RUNG;
         } else if (!fph_find_memory(heap, node, 1 /* chunk */, &search)) {
             return search.error;
         }
@@ -8855,6 +9198,7 @@ fpheap_pool_create(fpheap *heap, const fpheap_pool_desc *desc)
 
     if (rc != 0)
         return (fpheap_pool *)fph_result(rc, NULL);
+    fph_wait_begin();
     state = heap->state;
     number = fph_pool_number(state);
     if (number == FPHEAP_MAX_POOLS)
@@ -8941,7 +9285,7 @@ fph_pool_live_exact(const fpheap_pool *pool, uint64_t deadline)
     do {
         quiet = fph_moves_quiet(state, &before);
         live = fph_pool_live(pool);
-        if (fph_open_moves != 0
+        if (fph_open_moves[state->number] != 0
             || (quiet && fph_moves_quiet(state, &after) && before == after))
             break;
         fph_yield();
@@ -9012,7 +9356,7 @@ static fph_want
 fph_pool_want(const fpheap_pool *pool, void **objects, unsigned n, int bulk)
 {
     fph_want want = { FPH_SIZES + pool->number, pool->requested, 0, objects, n,
-                      bulk, pool->tag, pool->destructor };
+                      bulk, 0 /* look */, pool->tag, pool->destructor };
 
     return want;
 }

@@ -484,7 +484,7 @@ the_growth_of_another_serves_as_ones_own(void **state)
     heap->state->growing = 99;
     gets = provider.gets;
     meanwhile(ended.word, MEANWHILE_LOAD, 0, set_word, &ended);
-    assert_int_equal(fph_grow(heap, 0, 1, 0, heap->state->growths), 0);
+    assert_int_equal(fph_grow(heap, 0, 1, 2, 0, heap->state->growths), 0);
     assert_int_equal(provider.gets, gets);
     end();
 }
@@ -495,7 +495,6 @@ who_has_waited_for_a_pass_looks_again(void **state)
 {
     enum { MANY = 3 * FPHEAP_CHUNK / 112 };
     static void *objects[MANY];
-    fph_search   search = FPH_SEARCH;
     change       ended;
 
     (void)state;
@@ -508,8 +507,8 @@ who_has_waited_for_a_pass_looks_again(void **state)
     ended.to = 0;
     heap->state->growing = 99;
     meanwhile(&heap->state->growing, MEANWHILE_LOAD, 0, set_word, &ended);
-    assert_int_equal(fph_search_reclaim(heap, 0, 1, &search), 1);
-    assert_int_equal(search.steps, 0);
+    fph_wait_begin();
+    assert_int_equal(fph_climb_parked(heap, 0, 1), 1);
     assert_int_equal(heap->state->reclaims, 0);
     assert_int_equal(heap->state->growing, 0);
     end();
@@ -518,11 +517,12 @@ who_has_waited_for_a_pass_looks_again(void **state)
 static void
 a_move_that_began_and_ended_is_noticed(void **state)
 {
-    fph_search search = FPH_SEARCH;
+    fph_search search;
 
     (void)state;
     begin();
-    search.deadline = UINT64_MAX;
+    fph_wait_begin();
+    search = fph_search_begin(heap, 0);
     search.quiet = fph_moves_quiet(heap->state, &search.others);
     assert_int_equal(fph_search_again(heap, &search), 0);
     search.others--;
@@ -535,15 +535,15 @@ a_move_that_began_and_ended_is_noticed(void **state)
 static void
 while_another_moves_a_search_goes_on(void **state)
 {
-    fph_search search = FPH_SEARCH;
+    fph_search search;
 
     (void)state;
     begin();
     heap->state->moves_begun++;
-    search.growths = heap->state->growths;
-    search.steps = 1;
+    fph_wait_begin();
+    search = fph_search_begin(heap, 0);
+    search.rung = FPH_TOP_RUNG;
     search.error = -ENOMEM;
-    search.deadline = UINT64_MAX;
     assert_int_equal(fph_find_memory(heap, 0, 1, &search), 1);
     assert_int_equal(search.error, -ENOMEM);
     assert_int_equal(search.retries, 0);
@@ -623,7 +623,7 @@ a_block_that_another_makes_serves_both(void **state)
     ref = fph_meta_get(heap, 0, FPH_LINE, &error);
     expect_a_record_beside(ref);
     assert_int_equal(heap->state->meta_blocks, 2);
-    region = fph_pinned_chunk(heap->state, &index);
+    region = fph_meta_chunk(heap->state, 0, &index);
     assert_ptr_equal(region, fph_region_at(heap->state, 0));
     fph_fresh_give(region, index, 1);
     end();
@@ -665,7 +665,7 @@ expect_blocks_in_regions(const volatile void *word, int full, unsigned pinned)
     uint32_t ref;
     int      error;
 
-    assert_non_null(fph_pinned_chunk(heap->state, &index));
+    assert_non_null(fph_meta_chunk(heap->state, 0, &index));
     fill_metadata();
     meanwhile(word, MEANWHILE_CHANGE, 0, have_a_record, &full);
     ref = fph_meta_get(heap, 0, FPH_LINE, &error);

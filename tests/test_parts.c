@@ -287,11 +287,11 @@ a_heap_is_quiet_when_no_move_is_open(void **state)
     (void)state;
     assert_true(fph_moves_quiet(s, &before));
     fph_moves_begin(s);
-    assert_int_equal(fph_open_moves, 1);
+    assert_int_equal(fph_open_moves[s->number], 1);
     assert_false(fph_moves_quiet(s, &others));
     assert_true(others == before);
     fph_moves_end(s);
-    assert_int_equal(fph_open_moves, 0);
+    assert_int_equal(fph_open_moves[s->number], 0);
     assert_true(fph_moves_quiet(s, &others));
     assert_true(others == before);
     s->moves_begun++;          /* another thread's */
@@ -332,7 +332,7 @@ a_record_takes_whole_lines_and_a_block_is_used_to_its_end(void **state)
     begun = s->moves_begun;
     assert_true(fph_meta_get(heap, 0, 1, &error) != 0);
     assert_true(s->moves_begun > begun && s->moves_ended == s->moves_begun);
-    assert_int_equal(fph_open_moves, 0);
+    assert_int_equal(fph_open_moves[heap->state->number], 0);
     assert_int_equal(s->meta_blocks, 2);
     TEST_DESTROY_OVER(heap, &provider);
 }
@@ -353,7 +353,7 @@ a_regions_maps_fill_its_record(void **state)
         bytes = fph_region_record_bytes(chunks);
         assert_true(bytes <= sizeof room);
         memset(room, 0x5a, sizeof room);
-        region = fph_region_format(heap->state, room, 1, chunks, 0);
+        region = fph_region_format(heap->state, room, 1, chunks);
         assert_ptr_equal(region->fresh, region + 1);
         assert_int_equal(region->words, words);
         for (k = 0; k < FPH_FITS; k++)
@@ -489,6 +489,7 @@ a_provider_that_refuses_is_asked_for_half_and_half_again(void **state)
     /* It says that it gave memory, and where is not to be used: with room to
      * align it is asked for in the end. */
     listen(heap, 0);
+    heap->state->growth_cap[0] = 0;
     assert_int_equal(fph_obtain(heap, 0, 3, 7, &raw), -EFAULT);
     assert_int_equal(asks, 3);
     assert_memory_equal(asked, aligned, sizeof aligned);
@@ -550,7 +551,9 @@ memory_for_records_grows_with_them(void **state)
     for (i = 0; i < TEST_COUNT(blocks); i++) {
         asks = 0;
         heap->state->meta_blocks = blocks[i];
-        assert_int_equal(fph_grow(heap, 0, 0, 1, UINT64_MAX), -ENOMEM);
+        heap->state->growth_cap[0] = 0;
+        assert_int_equal(fph_grow(heap, 0, 0, fph_meta_step(heap->state), 1,
+                                  UINT64_MAX), -ENOMEM);
         assert_int_equal(asked[0], blocks[i] < 4 ? 1 : blocks[i] / 2);
     }
     heap->state->meta_blocks = had;
@@ -730,6 +733,7 @@ who_needs_memory_waits_for_the_one_that_grows(void **state)
     assert_true(s->growing == 0);
     /* It is not, in time. */
     s->growing = 99;
+    fph_wait_begin();
     begin_waiting(NULL, NULL);
     assert_int_equal(fph_growth_enter(heap, &ticket), 1);
     assert_int_equal(waited(), WAIT_NS / STEP_NS);
@@ -750,14 +754,14 @@ who_reclaims_waits_for_nobody_and_has_no_ticket(void **state)
 
     (void)state;
     s->growing = 99;
-    fph_reclaiming = 1;
+    fph_in_pass = fph_heap_bit(heap);
     begin_waiting(NULL, NULL);
     assert_int_equal(fph_growth_enter(heap, &ticket), 1);
     assert_int_equal(waited(), 0);
     assert_true(ticket == 0 && s->growing == 99);
     fph_growth_leave(s, ticket);
     assert_true(s->growing == 99);
-    fph_reclaiming = 0;
+    fph_in_pass = 0;
     s->growing = 0;
     TEST_DESTROY_OVER(heap, &provider);
 }
@@ -771,15 +775,15 @@ growth_that_has_happened_meanwhile_is_growth(void **state)
     uint64_t growths = heap->state->growths;
 
     (void)state;
-    assert_int_equal(fph_grow(heap, 0, 1, 0, growths - 1), 0);
+    assert_int_equal(fph_grow(heap, 0, 1, 2, 0, growths - 1), 0);
     assert_int_equal(provider.gets, gets);
     assert_true(heap->state->growing == 0);
-    assert_int_equal(fph_grow(heap, 0, 1, 0, growths), 0);
+    assert_int_equal(fph_grow(heap, 0, 1, 2, 0, growths), 0);
     assert_int_equal(provider.gets, gets + 1);
     assert_true(heap->state->growing == 0);
     assert_true(heap->state->growths == growths + 1);
     fph_in_provider = fph_heap_bit(heap);
-    assert_int_equal(fph_grow(heap, 0, 1, 0, growths + 1), -EDEADLK);
+    assert_int_equal(fph_grow(heap, 0, 1, 2, 0, growths + 1), -EDEADLK);
     fph_in_provider = 0;
     TEST_DESTROY_OVER(heap, &provider);
 }
@@ -810,41 +814,50 @@ who_fails_looks_again_only_while_others_move(void **state)
 {
     fpheap    *heap = test_heap_over(&provider);
     fph_state *s = heap->state;
-    fph_search search = FPH_SEARCH;
+    fph_search search = fph_search_begin(heap, 0);
     uint64_t   others, began;
 
     (void)state;
     assert_true(fph_moves_quiet(s, &others));
     search.quiet = 1;
     search.others = others;
+    fph_wait_begin();
     assert_int_equal(fph_search_again(heap, &search), 0);
-    assert_true(search.deadline == 0);
+    assert_true(fph_wait_end == 0);
     search.others = others - 1;            /* one has begun and ended */
     began = clock_ns;
     begin_waiting(NULL, NULL);
     assert_int_equal(fph_search_again(heap, &search), 1);
     assert_int_equal(waited(), 1);
     assert_true(search.quiet && search.others == others);
-    assert_true(search.deadline == began + WAIT_NS);
+    assert_true(fph_wait_end == began + WAIT_NS);
     s->moves_begun++;                      /* one is under way */
     for (yields = 1; yields < WAIT_NS / STEP_NS;) {
         assert_int_equal(fph_search_again(heap, &search), 1);
         assert_false(search.quiet);
     }
-    assert_true(search.deadline == began + WAIT_NS);
+    assert_true(fph_wait_end == began + WAIT_NS);
     assert_int_equal(fph_search_again(heap, &search), 0);
+    /* Waited for in vain, it is waited for no more. */
+    assert_int_equal(s->moves_stuck, 1);
+    assert_true(fph_moves_quiet(s, &others));
+    s->moves_begun++;                      /* another one is */
+    assert_false(fph_moves_quiet(s, &others));
+    fph_wait_begin();
     fph_in_provider = fph_heap_bit(heap);
-    search = (fph_search)FPH_SEARCH;
+    search = fph_search_begin(heap, 0);
     assert_int_equal(fph_search_again(heap, &search), 0);
     fph_in_provider = 0;
-    fph_open_moves = 1;
+    fph_open_moves[s->number] = 1;
     assert_int_equal(fph_search_again(heap, &search), 0);
-    fph_open_moves = 0;
-    fph_reclaiming = 1;
+    fph_open_moves[s->number] = 0;
+    fph_in_pass = fph_heap_bit(heap);
     assert_int_equal(fph_search_again(heap, &search), 0);
-    fph_reclaiming = 0;
+    fph_in_pass = 0;
     assert_int_equal(fph_search_again(heap, &search), 1);
-    s->moves_begun--;
+    s->moves_begun -= 2;                   /* both have ended */
+    assert_true(fph_moves_quiet(s, &others));
+    assert_int_equal(s->moves_stuck, 0);
     TEST_DESTROY_OVER(heap, &provider);
 }
 
@@ -858,7 +871,7 @@ a_limit_has_room_for_what_goes_back_as_well(void **state)
 
     (void)state;
     heap->growth_max = 2 * FPHEAP_CHUNK;
-    assert_int_equal(fph_grow(heap, 0, 1, 0, heap->state->growths), 0);
+    assert_int_equal(fph_grow(heap, 0, 1, 2, 0, heap->state->growths), 0);
     assert_int_equal(provider.held_bytes, most - 2 * FPHEAP_CHUNK);
     fresh = fph_region_at(heap->state, 1)->chunks;
     assert_int_equal(fresh, 2);
@@ -879,16 +892,13 @@ a_limit_has_room_for_what_goes_back_as_well(void **state)
 static void
 a_search_for_chunks_closes_those_without_objects(void **state)
 {
-    fpheap    *heap = test_heap_over(&provider);
-    fph_search search = FPH_SEARCH;
+    fpheap *heap = test_heap_over(&provider);
 
     (void)state;
     assert_int_equal(fpheap_reserve(heap, FPHEAP_PAGE, 0), 0);
-    assert_int_equal(fph_search_reclaim(heap, 0, 1, &search), 0);
-    assert_int_equal(search.steps, 1);
-    assert_int_equal(fph_search_reclaim(heap, 0, 2, &search), 1);
-    assert_int_equal(fph_search_reclaim(heap, 0, 2, &search), 0);
-    assert_int_equal(search.steps, 3);
+    assert_int_equal(fph_climb_parked(heap, 0, 1), 0);
+    assert_int_equal(fph_climb_parked(heap, 0, 2), 1);
+    assert_int_equal(fph_climb_parked(heap, 0, 2), 0);
     TEST_DESTROY_OVER(heap, &provider);
 }
 
@@ -896,16 +906,15 @@ a_search_for_chunks_closes_those_without_objects(void **state)
 static void
 a_search_takes_the_parked_large_object_back(void **state)
 {
-    fpheap    *heap = test_heap_over(&provider);
-    fph_search search = FPH_SEARCH;
+    fpheap *heap = test_heap_over(&provider);
 
     (void)state;
     assert_int_equal(fpheap_reserve(heap, 20 * FPHEAP_CHUNK, 0), 0);
     fpheap_free(heap, fpheap_alloc(heap, FPHEAP_CHUNK / 2 + 1));
     assert_non_null(fph_cache_mine(heap)->large);
-    assert_int_equal(fph_search_reclaim(heap, 0, 1, &search), 1);
+    assert_int_equal(fph_climb_parked(heap, 0, 1), 1);
     assert_null(fph_cache_mine(heap)->large);
-    assert_int_equal(fph_search_reclaim(heap, 0, 1, &search), 0);
+    assert_int_equal(fph_climb_parked(heap, 0, 1), 0);
     TEST_DESTROY_OVER(heap, &provider);
 }
 
@@ -1088,7 +1097,7 @@ after_a_pass_of_another_thread_a_cache_goes_to_the_slabs(void **state)
     fpheap_free_bulk(heap, objects, FPHEAP_MAGAZINE);
     assert_int_equal(fph_cache_objects(fph_cache_mine(heap), fph_class_of(64)),
                      FPHEAP_MAGAZINE);
-    heap->state->reclaims++;
+    heap->state->asked++;
     assert_ptr_equal(fpheap_self(heap), fph_cache_mine(heap));
     assert_int_equal(in_depot(heap, 64), 0);
     fpheap_stats_get(heap, &stats);
@@ -2359,8 +2368,8 @@ nobody_looks_behind_the_last_region_and_cache(void **state)
     assert_int_equal(fpheap_walk(heap, visit_nothing, NULL), 0);
     fpheap_stats_get(heap, &stats);
     assert_null(fph_region_find(s, &stats, &index));
-    assert_null(fph_region_reuse(s, 0, 1));
-    assert_int_equal(fph_regions_release(heap), 0);
+    assert_null(fph_region_reuse(s, 0, 1, 1));
+    assert_int_equal(fph_regions_release(heap, FPHEAP_ANY_NODE, 0), 0);
     assert_int_equal(fph_node_close(s, 0), 0);
     (void)fph_limit_fits(s, 1);
     for (k = 0; k <= FPH_FITS; k++)        /* all is taken */
@@ -2373,7 +2382,7 @@ nobody_looks_behind_the_last_region_and_cache(void **state)
     for (k = 0; k <= FPH_FITS; k++)
         fph_hint_lower(fph_region_at(s, 0), k);
     fph_region_at(s, 0)->pinned = 0;
-    assert_null(fph_pinned_chunk(s, &index));
+    assert_null(fph_meta_chunk(s, 0, &index));
     fph_region_at(s, 0)->pinned = 1;
     (void)fph_node_touch(heap, 0, 1);
     assert_false(fph_overlaps(heap, &raw));

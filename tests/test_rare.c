@@ -418,7 +418,7 @@ static void
 functions_are_right_at_the_ends_of_their_arguments(void **state)
 {
     fpheap       *heap = test_heap_over(&provider);
-    fph_batch     batch = { NULL, 0, 1, 0 };
+    fph_batch     batch = { NULL, 0, 1, 0, 0 };
     fpheap_region raw;
     fph_class     klass;
     char         *map = test_map(3 * FPHEAP_CHUNK);
@@ -790,19 +790,17 @@ static void
 a_search_that_others_disturb_begins_again_twice(void **state)
 {
     fpheap    *heap = test_heap_over(&provider);
-    fph_search search = FPH_SEARCH;
+    fph_search search = fph_search_begin(heap, 0);
     unsigned   i;
 
     (void)state;
-    search.growths = heap->state->growths;
-    search.deadline = UINT64_MAX;
     for (i = 0; i < FPH_RETRIES + 1; i++) {
-        search.error = -ENOMEM;
-        search.steps = 1;
+        search.rung = FPH_TOP_RUNG;
         search.quiet = 0;
+        fph_wait_begin();
         assert_int_equal(fph_find_memory(heap, 0, 1, &search), 1);
-        assert_int_equal(search.error, i < FPH_RETRIES ? 0 : -ENOMEM);
-        assert_int_equal(search.steps, i < FPH_RETRIES ? 0 : 1);
+        assert_int_equal(search.rung, i < FPH_RETRIES ? FPH_PARKED_RUNG
+                                                      : FPH_TOP_RUNG);
         assert_true(search.quiet);
     }
     assert_int_equal(fph_find_memory(heap, 0, 1, &search), 0);
