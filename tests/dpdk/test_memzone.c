@@ -367,6 +367,35 @@ threads_grow_and_trim_at_once(void **state)
     assert_int_equal(zones.held, 0);
 }
 
+static pthread_barrier_t used, ended;
+
+static void *
+use_and_outlive(void *heap)
+{
+    fpheap_free(heap, fpheap_alloc(heap, 100));
+    (void)pthread_barrier_wait(&used);
+    (void)pthread_barrier_wait(&ended);
+    return NULL;
+}
+
+/* The last case, as it is the EAL's last. */
+static void
+threads_may_outlive_the_eal_if_the_heap_has_ended_before_it(void **state)
+{
+    fpheap   *heap = heap_of("outlived", 0);
+    pthread_t thread;
+
+    (void)state;
+    assert_int_equal(pthread_barrier_init(&used, NULL, 2), 0);
+    assert_int_equal(pthread_barrier_init(&ended, NULL, 2), 0);
+    assert_int_equal(pthread_create(&thread, NULL, use_and_outlive, heap), 0);
+    (void)pthread_barrier_wait(&used);
+    TEST_DESTROY(heap);
+    assert_int_equal(rte_eal_cleanup(), 0);
+    (void)pthread_barrier_wait(&ended);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
 int
 main(void)
 {
@@ -381,7 +410,9 @@ main(void)
         cmocka_unit_test(long_and_equal_prefixes_make_different_names),
         cmocka_unit_test(names_that_are_taken_are_passed_over),
         cmocka_unit_test(each_node_has_its_socket),
-        cmocka_unit_test(threads_grow_and_trim_at_once)
+        cmocka_unit_test(threads_grow_and_trim_at_once),
+        cmocka_unit_test(
+            threads_may_outlive_the_eal_if_the_heap_has_ended_before_it)
     };
 
     eal_start("");
