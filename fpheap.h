@@ -555,9 +555,10 @@ typedef struct fpheap_provider {
      * FPHEAP_CHUNK bytes extra.
      *
      * Returns 0, or a negative errno.  Then the heap asks for half, and so on
-     * down to what the call needs.  If that fails too, and nothing that is free
-     * or parked will do, the call fails with this errno; the next call that
-     * needs memory asks again. */
+     * down to what the call needs.  If all of that fails it takes back what is
+     * parked, gives back free regions that are too short, and asks again; then
+     * the call fails with this errno.  The next call that needs memory asks
+     * again. */
     int (*get)(void *ctx, size_t bytes, size_t align, int node,
                fpheap_region *region);
 
