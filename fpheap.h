@@ -1489,8 +1489,8 @@ FPHEAP_API size_t fpheap_trim(fpheap *heap);
  *         growing.
  *
  * Exact: a call to the provider that could go beyond it is not made, and a
- * region that turns out too long is handed back.  The call that needed it fails
- * with ENOSPC.
+ * region that turns out too long is handed back, but used if the provider does
+ * not take it.  The call that needed it fails with ENOSPC.
  *
  * Threads  Any.  Blocks: never.
  */
