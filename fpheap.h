@@ -3100,6 +3100,15 @@ fph_meta_cut(fph_state *state, size_t bytes)
     return (uint32_t)((cursor >> 32) << FPH_UNIT_BITS | (uint32_t)cursor);
 }
 
+/* Whether the current block has room for a record. */
+static int
+fph_meta_has_room(const fph_state *state, size_t bytes)
+{
+    return (uint32_t)fph_load_relaxed(&state->meta_cursor.word)
+           + fph_meta_units(bytes)
+        <= (FPHEAP_CHUNK - FPH_META_GUARD) / FPH_LINE;
+}
+
 /* Units of the pin that opens a block. */
 #define FPH_PIN_UNITS ((sizeof(fph_pin) + FPH_LINE - 1) / FPH_LINE)
 
@@ -4168,6 +4177,9 @@ fph_grow_now(fpheap *heap, int node, size_t chunks, size_t wish,
 
     if (!fph_table_has_room(state))
         return -ENOMEM;
+    if (!pinned && !fph_meta_has_room(state, fph_region_record_bytes(
+                                          fph_region_capacity(chunks))))
+        chunks++;              /* its descriptor takes one, most likely */
     rc = fph_obtain(heap, node, chunks, wish, &raw);
     fph_max_relaxed(&state->growth_max_ns, fph_now_ns() - began);
     return rc != 0 ? rc : fph_region_add(heap, &raw, node, pinned);

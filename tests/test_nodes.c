@@ -380,6 +380,29 @@ with_spill_a_node_without_memory_is_served_from_the_others(void **state)
     }
 }
 
+/* Its pass and its provider were called for each object that was spilled. */
+static void
+an_object_that_is_spilled_costs_its_node_no_pass_and_no_call(void **state)
+{
+    fpheap  *heap = heap_of_nodes(FPHEAP_SPILL);
+    unsigned n = 0, first, gets;
+    uint64_t passes;
+
+    (void)state;
+    move_to(heap, 2);
+    exhaust(heap, 2, 2048, &n);
+    first = n;
+    assert_non_null(objects[n++] = fpheap_alloc(heap, 2048));
+    gets = provider.gets;
+    passes = heap->state->reclaims;
+    for (; n < first + 1000; n++)
+        assert_non_null(objects[n] = fpheap_alloc(heap, 2048));
+    assert_true(provider.gets < gets + 500);
+    assert_true(heap->state->reclaims < passes + 500);
+    fpheap_free_bulk(heap, objects, n);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 static void
 reserve_gets_memory_on_its_node(void **state)
 {
@@ -523,6 +546,8 @@ main(void)
         cmocka_unit_test(without_spill_a_node_without_memory_is_enomem),
         cmocka_unit_test(
             with_spill_a_node_without_memory_is_served_from_the_others),
+        cmocka_unit_test(
+            an_object_that_is_spilled_costs_its_node_no_pass_and_no_call),
         cmocka_unit_test(reserve_gets_memory_on_its_node),
         cmocka_unit_test(a_walk_shows_the_node_of_each_object),
         cmocka_unit_test(realloc_moves_to_the_node_of_the_thread),

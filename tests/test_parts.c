@@ -790,6 +790,27 @@ growth_that_has_happened_meanwhile_is_growth(void **state)
 
 /* --- searches ------------------------------------------------------------- */
 
+static fpheap_pool *
+named(fpheap *heap, const char *name, size_t min,
+      int (*construct)(void *, void *), void *arg)
+{
+    fpheap_pool_desc desc;
+
+    memset(&desc, 0, sizeof desc);
+    desc.name = name;
+    desc.size = 100;
+    desc.min = min;
+    desc.construct = construct;
+    desc.arg = arg;
+    return fpheap_pool_create(heap, &desc);
+}
+
+static size_t
+in_depot(fpheap *heap, size_t size)
+{
+    return fph_depot_count(heap->state, fph_class_of(size));
+}
+
 static void
 a_pass_pays_from_a_chunk_on(void **state)
 {
@@ -918,6 +939,143 @@ a_search_takes_the_parked_large_object_back(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* Allocate pages until there are no more.  Returns how many. */
+static unsigned
+take_all_pages(fpheap *heap, void **objects, unsigned most)
+{
+    unsigned n = 0;
+
+    while (n < most && (objects[n] = fpheap_alloc(heap, FPHEAP_PAGE)) != NULL)
+        n++;
+    assert_true(n > 0 && n < most);
+    return n;
+}
+
+/* Another thread grows, and then the next one. */
+static void
+hand_the_ticket_on(void *growing)
+{
+    *(fph_word *)growing += 1;
+}
+
+static void
+a_call_waits_for_all_others_together_no_longer_than_for_one(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    void   *object;
+
+    (void)state;
+    heap->state->growing = 99;
+    begin_waiting(hand_the_ticket_on, (void *)&heap->state->growing);
+    object = fpheap_alloc(heap, 5 * FPHEAP_CHUNK);
+    assert_non_null(object);
+    assert_true(waited() <= WAIT_NS / STEP_NS);
+    /* The next call has all of its time again. */
+    heap->state->growing = 99;
+    begin_waiting(NULL, NULL);
+    assert_non_null(fpheap_alloc(heap, 9 * FPHEAP_CHUNK));
+    assert_int_equal(waited(), WAIT_NS / STEP_NS);
+    heap->state->growing = 0;
+    assert_int_equal(fpheap_destroy_forced(heap), 0);
+    test_provider_drop(&provider);
+}
+
+static void
+a_move_that_stays_is_waited_for_once(void **state)
+{
+    static void *objects[256];
+    fpheap      *heap = test_heap_within(&provider, 4 * FPHEAP_CHUNK);
+    unsigned     n = take_all_pages(heap, objects, TEST_COUNT(objects));
+    fpheap_pool *pool;
+    uint64_t     others;
+    size_t       live;
+
+    (void)state;
+    heap->state->moves_begun++;            /* another thread's */
+    begin_waiting(NULL, NULL);
+    assert_null(fpheap_alloc(heap, FPHEAP_PAGE));
+    assert_int_equal(waited(), WAIT_NS / STEP_NS);
+    begin_waiting(NULL, NULL);
+    assert_null(fpheap_alloc(heap, FPHEAP_PAGE));
+    pool = named(heap, "pool", 0, NULL, NULL);
+    assert_non_null(pool);
+    assert_int_equal(fpheap_pool_destroy(pool, &live), 0);
+    assert_int_equal(waited(), 0);
+    /* It has moved: the next one is waited for. */
+    heap->state->moves_ended++;
+    assert_true(fph_moves_quiet(heap->state, &others));
+    heap->state->moves_begun++;
+    begin_waiting(NULL, NULL);
+    assert_null(fpheap_alloc(heap, FPHEAP_PAGE));
+    assert_int_equal(waited(), WAIT_NS / STEP_NS);
+    heap->state->moves_ended++;
+    fpheap_free_bulk(heap, objects, n);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* And asks other threads for what they park once a millisecond. */
+static void
+a_call_that_fails_again_asks_the_provider_once_and_waits_for_nobody(
+    void **state)
+{
+    static void *objects[4096];
+    fpheap      *heap = test_heap_over(&provider);
+    uint64_t     asked_others;
+    unsigned     n, gets, i;
+
+    (void)state;
+    provider.limit_bytes = 128 * FPHEAP_CHUNK;
+    n = take_all_pages(heap, objects, TEST_COUNT(objects));
+    clock_ns += FPH_PAUSE_NS;
+    assert_null(fpheap_alloc(heap, FPHEAP_PAGE));
+    asked_others = heap->state->asked;
+    gets = provider.gets;
+    begin_waiting(NULL, NULL);
+    for (i = 0; i < 100; i++)
+        assert_null(fpheap_alloc(heap, FPHEAP_PAGE));
+    assert_int_equal(waited(), 0);
+    assert_int_equal(provider.gets, gets + 100);
+    assert_true(heap->state->asked == asked_others);
+    clock_ns += FPH_PAUSE_NS;
+    assert_null(fpheap_alloc(heap, FPHEAP_PAGE));
+    assert_true(heap->state->asked == asked_others + 1);
+    provider.limit_bytes = 0;
+    fpheap_free_bulk(heap, objects, n);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Not even to help another thread that wants a cache. */
+static void
+an_exchange_with_the_depot_does_not_call_the_provider(void **state)
+{
+    enum { MANY = 20 * FPHEAP_MAGAZINE };
+    static void *objects[MANY];
+    fpheap      *heap = test_heap_over(&provider);
+    unsigned     gets;
+    size_t       index;
+
+    (void)state;
+    assert_int_equal(fpheap_alloc_bulk(heap, 16, objects, MANY), 0);
+    fpheap_free_bulk(heap, objects, MANY);
+    assert_true(in_depot(heap, 16) >= 10);
+    while (fph_meta_chunk(heap->state, 0, &index) != NULL)
+        ;
+    while (fph_meta_cut(heap->state, FPH_LINE) != 0)
+        ;
+    heap->state->cache_wanted = 9;
+    gets = provider.gets;
+    for (index = 0; index < 10 * FPHEAP_MAGAZINE; index++)
+        assert_non_null(objects[index] = fpheap_alloc(heap, 16));
+    assert_int_equal(provider.gets, gets);
+    assert_null(heap->state->cache[8]);
+    assert_int_equal(heap->state->cache_wanted, 9);
+    /* Growth does. */
+    assert_non_null(fpheap_alloc(heap, 50 * FPHEAP_CHUNK));
+    assert_non_null(heap->state->cache[8]);
+    assert_int_equal(fpheap_destroy_forced(heap), 0);
+    test_provider_drop(&provider);
+}
+
 /* --- depots --------------------------------------------------------------- */
 
 static void
@@ -1013,12 +1171,6 @@ fill_depot(fpheap *heap, size_t size, unsigned n)
     fpheap_free_bulk(heap, objects, n * FPHEAP_MAGAZINE);
     fpheap_flush(heap);
     assert_int_equal(fph_depot_count(heap->state, fph_class_of(size)), n);
-}
-
-static size_t
-in_depot(fpheap *heap, size_t size)
-{
-    return fph_depot_count(heap->state, fph_class_of(size));
 }
 
 /* Its own depot's, if that has more than one; else another's; else the last of
@@ -1758,21 +1910,6 @@ a_backing_is_thp_where_the_kernel_may_give_some_and_else_pages(void **state)
 
 /* --- pools ---------------------------------------------------------------- */
 
-static fpheap_pool *
-named(fpheap *heap, const char *name, size_t min,
-      int (*construct)(void *, void *), void *arg)
-{
-    fpheap_pool_desc desc;
-
-    memset(&desc, 0, sizeof desc);
-    desc.name = name;
-    desc.size = 100;
-    desc.min = min;
-    desc.construct = construct;
-    desc.arg = arg;
-    return fpheap_pool_create(heap, &desc);
-}
-
 static fpheap_pool *renamed;
 
 static void
@@ -2442,6 +2579,12 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_limit_has_room_for_what_goes_back_as_well),
     cmocka_unit_test(a_search_for_chunks_closes_those_without_objects),
     cmocka_unit_test(a_search_takes_the_parked_large_object_back),
+    cmocka_unit_test(
+        a_call_waits_for_all_others_together_no_longer_than_for_one),
+    cmocka_unit_test(a_move_that_stays_is_waited_for_once),
+    cmocka_unit_test(
+        a_call_that_fails_again_asks_the_provider_once_and_waits_for_nobody),
+    cmocka_unit_test(an_exchange_with_the_depot_does_not_call_the_provider),
     cmocka_unit_test(what_all_depots_of_a_node_park_counts),
     cmocka_unit_test(what_a_pool_keeps_does_not_count_as_worth_a_pass),
     cmocka_unit_test(a_magazine_is_taken_where_it_is_missed_least),

@@ -202,6 +202,47 @@ thread_node_may_use_the_heap(void **state)
     TEST_DESTROY_OVER(a.heap, &provider);
 }
 
+/* A destructor of one heap that allocates from another: what that one parks is
+ * taken back as in any call. */
+static void
+allocate_from(void *heap, void *object)
+{
+    void *other = fpheap_alloc((fpheap *)heap, 4000);
+
+    (void)object;
+    assert_non_null(other);
+    fpheap_free((fpheap *)heap, other);
+}
+
+static void
+a_pass_of_one_heap_fails_no_call_of_another(void **state)
+{
+    static test_provider other_provider;
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap          *other = test_heap_within(&other_provider,
+                                              4 * FPHEAP_CHUNK);
+    fpheap_pool_desc desc;
+    fpheap_pool     *pool;
+    unsigned         n;
+
+    (void)state;
+    memset(&desc, 0, sizeof desc);
+    desc.name = "pool";
+    desc.size = 200;
+    desc.destruct = allocate_from;
+    desc.arg = other;
+    pool = fpheap_pool_create(heap, &desc);
+    assert_non_null(pool);
+    fpheap_pool_put(pool, fpheap_pool_get(pool));
+    for (n = 0; n < MOST && (objects[n] = fpheap_alloc(other, 64)) != NULL;)
+        n++;
+    fpheap_free_bulk(other, objects, n);
+    (void)fpheap_trim(heap);
+    assert_int_equal(fpheap_pool_destroy(pool, NULL), 0);
+    TEST_DESTROY_OVER(other, &other_provider);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* --- records -------------------------------------------------------------- */
 
 /* A thread without a cache got them, one with a cache got ENOMEM; at the heap's
@@ -702,6 +743,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_thread_keeps_what_it_claims_after_its_own_pass),
+        cmocka_unit_test(a_pass_of_one_heap_fails_no_call_of_another),
         cmocka_unit_test(
             a_thread_at_the_edge_of_a_magazine_does_not_exchange_it_again_and_again),
         cmocka_unit_test(a_reserve_that_fails_leaves_room_for_objects),

@@ -1,0 +1,500 @@
+/* test_growth.c - memory follows use
+ *
+ * Whatever sizes come and go, the heap has at most twice the most that was live
+ * at one time, and a constant.  No call fails while memory that is free would
+ * do, be it the provider that ends or the heap's limit, for objects and for
+ * the heap's own records.  Nothing that a provider gave is ever forgotten.
+ */
+#define FPHEAP_CHUNK_SHIFT 18
+#define FPHEAP_IMPLEMENTATION
+#include "fpheap.h"
+#include "test_util.h"
+
+#include <sys/mman.h>
+
+#define MIB     ((size_t)1 << 20)
+#define MANY    140000
+#define OBJECTS 64
+
+/* --- a provider that ends ------------------------------------------------- */
+
+typedef struct source {
+    fpheap_provider calls;
+    fpheap_provider system;
+    size_t   budget;           /* bytes to give at one time; 0: any */
+    size_t   least;            /* bytes to give at least */
+    size_t   most;             /* bytes to give at most; 0: any */
+    size_t   held;
+    unsigned gets;
+    int      spoiled;          /* what it gives cannot be used */
+} source;
+
+static int
+source_get(void *ctx, size_t bytes, size_t align, int node,
+           fpheap_region *region)
+{
+    source *s = (source *)ctx;
+    int     rc;
+
+    s->gets++;
+    if (bytes < s->least)
+        bytes = s->least;
+    if ((s->budget != 0 && s->held + bytes > s->budget)
+        || (s->most != 0 && bytes > s->most))
+        return -ENOMEM;
+    rc = s->system.get(s->system.ctx, bytes, align, node, region);
+    if (rc != 0)
+        return rc;
+    s->held += region->bytes;
+    if (s->spoiled && mprotect(region->base, region->bytes, PROT_NONE) != 0)
+        return -EIO;
+    return 0;
+}
+
+static int
+source_put(void *ctx, const fpheap_region *region)
+{
+    source *s = (source *)ctx;
+
+    s->held -= region->bytes;
+    return s->system.put(s->system.ctx, region);
+}
+
+static fpheap *
+heap_over(source *s, size_t budget, size_t limit)
+{
+    fpheap_config config;
+    fpheap       *heap;
+
+    memset(s, 0, sizeof *s);
+    memset(&config, 0, sizeof config);
+    assert_int_equal(fpheap_provider_mmap(&s->system, FPHEAP_NO_THP), 0);
+    s->calls.get = source_get;
+    s->calls.put = source_put;
+    s->calls.ctx = s;
+    s->budget = budget;
+    config.provider = &s->calls;
+    config.limit = limit;
+    heap = fpheap_create("growth", &config);
+    assert_non_null(heap);
+    return heap;
+}
+
+static size_t
+region_bytes(fpheap *heap)
+{
+    fpheap_stats stats;
+
+    fpheap_stats_get(heap, &stats);
+    return stats.region_bytes;
+}
+
+/* --- a bound for any sequence of sizes ------------------------------------ */
+
+/* Objects and the most bytes of them that were live at one time. */
+typedef struct usage {
+    fpheap *heap;
+    void   *object[OBJECTS];
+    size_t  bytes[OBJECTS];
+    size_t  live;
+    size_t  most;
+} usage;
+
+static void
+count(usage *u, size_t more, size_t less)
+{
+    u->live += more;
+    if (u->live > u->most)
+        u->most = u->live;
+    u->live -= less;
+}
+
+static void
+renew(usage *u, unsigned i, size_t bytes)
+{
+    void *next = fpheap_alloc(u->heap, bytes);
+
+    assert_non_null(next);
+    count(u, bytes, u->bytes[i]);
+    fpheap_free(u->heap, u->object[i]);
+    u->object[i] = next;
+    u->bytes[i] = bytes;
+}
+
+static void
+resize(usage *u, unsigned i, size_t bytes)
+{
+    void *next = fpheap_realloc(u->heap, u->object[i], bytes);
+
+    assert_non_null(next);
+    count(u, bytes, u->bytes[i]);
+    u->object[i] = next;
+    u->bytes[i] = bytes;
+}
+
+/* An object that is freed parks up to two chunks, small ones magazines, and the
+ * records are one part in fifty. */
+static void
+expect_bounded(usage *u, const char *what, unsigned number)
+{
+    size_t have = region_bytes(u->heap);
+
+    if (have <= 2 * u->most + 4 * MIB)
+        return;
+    print_error("%s %u: %zu KiB for %zu KiB live at most\n", what, number,
+                have >> 10, u->most >> 10);
+    fail();
+}
+
+static void
+begin(usage *u, source *s)
+{
+    memset(u, 0, sizeof *u);
+    u->heap = heap_over(s, 0, 0);
+}
+
+static void
+end(usage *u)
+{
+    unsigned i;
+
+    for (i = 0; i < OBJECTS; i++)
+        fpheap_free(u->heap, u->object[i]);
+    TEST_DESTROY(u->heap);
+}
+
+static const unsigned permille[] = { 10, 50, 125, 250, 500, 1000 };
+
+static void
+grow_by(void (*step)(usage *, unsigned, size_t), const char *what)
+{
+    unsigned p;
+
+    for (p = 0; p < TEST_COUNT(permille); p++) {
+        size_t bytes;
+        source s;
+        usage  u;
+
+        begin(&u, &s);
+        for (bytes = MIB / 16; bytes < 24 * MIB;
+             bytes += bytes * permille[p] / 1000) {
+            step(&u, 0, bytes);
+            expect_bounded(&u, what, permille[p]);
+        }
+        end(&u);
+    }
+}
+
+static void
+an_object_that_grows_leaves_no_more_than_itself_behind(void **state)
+{
+    (void)state;
+    grow_by(resize, "realloc by");
+    grow_by(renew, "alloc and free by");
+}
+
+static void
+objects_that_shrink_leave_no_more_than_they_were(void **state)
+{
+    size_t bytes;
+    source s;
+    usage  u;
+
+    (void)state;
+    begin(&u, &s);
+    for (bytes = 24 * MIB; bytes > MIB / 8; bytes -= bytes / 8) {
+        resize(&u, 0, bytes);
+        renew(&u, 1, bytes);
+        expect_bounded(&u, "shrinking", (unsigned)(bytes >> 10));
+    }
+    end(&u);
+}
+
+/* Sizes from 64 KiB to 8 MiB, of uniform logarithm, and numbers of objects. */
+static void
+sizes_at_random_take_no_more_than_twice_the_most_live(void **state)
+{
+    unsigned seed;
+
+    (void)state;
+    for (seed = 0; seed < 20 * test_soak(); seed++) {
+        test_random random = test_random_of(seed);
+        unsigned    n = 1 + seed % OBJECTS;
+        unsigned    i;
+        source      s;
+        usage       u;
+
+        begin(&u, &s);
+        for (i = 0; i < 2000; i++) {
+            size_t bytes = MIB / 16 + test_size(&random, 23);
+
+            renew(&u, (unsigned)test_below(&random, n), bytes);
+            expect_bounded(&u, "random", seed);
+        }
+        end(&u);
+    }
+}
+
+/* What was reserved waits for its users: only a call that would fail without it
+ * may have it given back. */
+static void
+what_is_reserved_stays_while_large_objects_come_and_go(void **state)
+{
+    source   s;
+    fpheap  *heap = heap_over(&s, 0, 0);
+    size_t   bytes;
+    unsigned gets, i;
+    void    *objects[64];
+
+    (void)state;
+    assert_int_equal(fpheap_reserve(heap, 4 * MIB, 0), 0);
+    for (bytes = 8 * MIB; bytes < 32 * MIB; bytes += MIB)
+        fpheap_free(heap, fpheap_alloc(heap, bytes));
+    assert_int_equal(fpheap_trim(heap) == 0, 0);
+    assert_int_equal(fpheap_reserve(heap, 4 * MIB, 0), 0);
+    for (bytes = 8 * MIB; bytes < 12 * MIB; bytes += MIB)
+        fpheap_free(heap, fpheap_alloc(heap, bytes));
+    gets = s.gets;
+    for (i = 0; i < 48; i++)
+        assert_non_null(objects[i] = fpheap_alloc(heap, FPHEAP_PAGE));
+    assert_int_equal(s.gets, gets);
+    fpheap_free_bulk(heap, objects, 48);
+    TEST_DESTROY(heap);
+}
+
+/* --- no failure while free memory would do -------------------------------- */
+
+/* The size at which an object that grows cannot any more. */
+static size_t
+grows_to(fpheap *heap)
+{
+    char  *object = NULL, *next;
+    size_t bytes = MIB / 2;
+
+    for (; (next = (char *)fpheap_realloc(heap, object, bytes)) != NULL;
+         bytes += MIB / 2)
+        object = next;
+    fpheap_free(heap, object);
+    return bytes;
+}
+
+static void
+an_object_grows_as_far_with_a_provider_that_ends_as_with_a_limit(void **state)
+{
+    source  s;
+    fpheap *heap = heap_over(&s, 0, 64 * MIB);
+    size_t  most = grows_to(heap);
+
+    (void)state;
+    assert_int_equal(errno, ENOSPC);
+    TEST_DESTROY(heap);
+    heap = heap_over(&s, 64 * MIB, 0);
+    assert_true(grows_to(heap) >= most);
+    assert_int_equal(errno, ENOMEM);
+    assert_true(most >= 28 * MIB);
+    TEST_DESTROY(heap);
+}
+
+/* All memory was small objects; half of it serves as one large one. */
+static void
+memory_of_small_objects_serves_large_ones(void **state)
+{
+    static void *objects[MANY];
+    size_t       budget = 32 * MIB;
+    unsigned     limited;
+
+    (void)state;
+    for (limited = 0; limited < 2; limited++) {
+        source   s;
+        fpheap  *heap = heap_over(&s, limited ? 0 : budget,
+                                  limited ? budget : 0);
+        void    *large;
+        unsigned n = 0;
+
+        while (n < MANY && (objects[n] = fpheap_alloc(heap, 3000)) != NULL)
+            n++;
+        assert_true(n > 8000 && n < MANY);
+        fpheap_free_bulk(heap, objects, n);
+        large = fpheap_alloc(heap, budget / 2);
+        assert_non_null(large);
+        fpheap_free(heap, large);
+        TEST_DESTROY(heap);
+    }
+}
+
+/* Chunks that no record describes are no use: records come from any of them. */
+static void
+records_fail_only_when_chunks_do(void **state)
+{
+    static void *objects[MANY];
+    size_t       leasts[] = { 0, 8 * MIB, 32 * MIB };
+    unsigned     i;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(leasts); i++) {
+        source       s;
+        fpheap      *heap = heap_over(&s, 0, 64 * MIB);
+        fpheap_stats stats;
+        unsigned     n = 0;
+
+        s.least = leasts[i];
+        while (n < MANY && (objects[n] = fpheap_alloc(heap, FPHEAP_PAGE / 16))
+                               != NULL)
+            n++;
+        assert_int_equal(errno, ENOSPC);
+        fpheap_stats_get(heap, &stats);
+        assert_true(stats.page_free_bytes
+                    < stats.region_bytes / 16 + 2 * FPHEAP_CHUNK);
+        fpheap_free_bulk(heap, objects, n);
+        TEST_DESTROY(heap);
+    }
+}
+
+static void
+a_reserve_takes_memory_in_the_pieces_that_there_are(void **state)
+{
+    source   s;
+    fpheap  *heap = heap_over(&s, 0, 0);
+    unsigned gets, i;
+    void    *objects[200];
+
+    (void)state;
+    s.most = 2 * MIB;
+    assert_int_equal(fpheap_reserve(heap, 16 * MIB, 0), 0);
+    gets = s.gets;
+    for (i = 0; i < 100; i++)
+        assert_non_null(objects[i] = fpheap_alloc(heap, 8 * FPHEAP_PAGE));
+    assert_int_equal(s.gets, gets);
+    fpheap_free_bulk(heap, objects, 100);
+    TEST_DESTROY(heap);
+}
+
+static void
+a_reserve_gets_nearly_all_that_the_limit_allows(void **state)
+{
+    source  s;
+    fpheap *heap = heap_over(&s, 0, 64 * MIB);
+
+    (void)state;
+    assert_int_equal(fpheap_reserve(heap, 61 * MIB, 0), 0);
+    TEST_CHECK_LIVE(heap, 0);
+    assert_int_equal(fpheap_reserve(heap, 64 * MIB, 0), -ENOSPC);
+    TEST_CHECK_LIVE(heap, 0);
+    TEST_DESTROY(heap);
+}
+
+/* Each length had its own places in the table of regions, for good. */
+static void
+regions_of_all_lengths_share_the_table(void **state)
+{
+    static void *objects[100];
+    source   s;
+    fpheap  *heap = heap_over(&s, 0, 0);
+    size_t   chunks;
+    unsigned i;
+
+    (void)state;
+    for (chunks = 2; chunks < 128; chunks *= 2) {
+        for (i = 0; i < 100; i++)
+            assert_non_null(objects[i] = fpheap_alloc(
+                                heap, (chunks - 1) * FPHEAP_CHUNK));
+        fpheap_free_bulk(heap, objects, 100);
+        (void)fpheap_trim(heap);
+        TEST_CHECK_LIVE(heap, 0);
+    }
+    assert_true(heap->state->regions < 120);
+    TEST_DESTROY(heap);
+}
+
+/* --- nothing is forgotten ------------------------------------------------- */
+
+static void
+fail_to_allocate(fpheap *heap, unsigned times)
+{
+    for (; times > 0; times--)
+        assert_null(fpheap_alloc(heap, FPHEAP_PAGE));
+}
+
+/* It gives more than asked for, so the last one goes beyond the limit. */
+static void
+what_a_provider_without_put_gave_is_used(void **state)
+{
+    source   s;
+    fpheap  *heap = heap_over(&s, 0, 20 * MIB);
+    unsigned gets;
+
+    (void)state;
+    heap->provider.put = NULL;
+    s.least = 8 * MIB;
+    while (fpheap_alloc(heap, FPHEAP_PAGE) != NULL)
+        ;
+    assert_int_equal(errno, ENOSPC);
+    gets = s.gets;
+    fail_to_allocate(heap, 100);
+    assert_int_equal(s.gets, gets);
+    assert_int_equal(region_bytes(heap), s.held);
+    TEST_CHECK(heap);
+    heap->provider.put = source_put;
+    assert_int_equal(fpheap_destroy_forced(heap), 0);
+    assert_int_equal(s.held, 0);
+}
+
+static int
+refuse_put(void *ctx, const fpheap_region *region)
+{
+    (void)ctx, (void)region;
+    return -EIO;
+}
+
+static void
+memory_that_cannot_be_used_or_handed_back_is_waste_and_has_a_bound(void **state)
+{
+    source       s;
+    fpheap      *heap = heap_over(&s, 0, 0);
+    fpheap_stats stats;
+    unsigned     gets;
+
+    (void)state;
+    while (fpheap_alloc(heap, FPHEAP_PAGE) != NULL && s.held < 4 * MIB)
+        ;
+    s.spoiled = 1;
+    heap->provider.put = refuse_put;
+    while (fpheap_alloc(heap, FPHEAP_PAGE) != NULL)
+        ;
+    assert_int_equal(errno, EFAULT);
+    fail_to_allocate(heap, 20);
+    gets = s.gets;
+    fail_to_allocate(heap, 100);
+    assert_int_equal(errno, EFAULT);
+    assert_int_equal(s.gets, gets);
+    fpheap_stats_get(heap, &stats);
+    assert_int_equal(stats.region_bytes, s.held);
+    assert_true(stats.waste_bytes > 0);
+    TEST_CHECK(heap);
+    assert_int_equal(fpheap_destroy_forced(heap), 0);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(
+            an_object_that_grows_leaves_no_more_than_itself_behind),
+        cmocka_unit_test(objects_that_shrink_leave_no_more_than_they_were),
+        cmocka_unit_test(sizes_at_random_take_no_more_than_twice_the_most_live),
+        cmocka_unit_test(
+            what_is_reserved_stays_while_large_objects_come_and_go),
+        cmocka_unit_test(
+            an_object_grows_as_far_with_a_provider_that_ends_as_with_a_limit),
+        cmocka_unit_test(memory_of_small_objects_serves_large_ones),
+        cmocka_unit_test(records_fail_only_when_chunks_do),
+        cmocka_unit_test(a_reserve_takes_memory_in_the_pieces_that_there_are),
+        cmocka_unit_test(a_reserve_gets_nearly_all_that_the_limit_allows),
+        cmocka_unit_test(regions_of_all_lengths_share_the_table),
+        cmocka_unit_test(what_a_provider_without_put_gave_is_used),
+        cmocka_unit_test(
+            memory_that_cannot_be_used_or_handed_back_is_waste_and_has_a_bound),
+    };
+
+    return cmocka_run_group_tests_name("growth", tests, NULL, NULL);
+}
