@@ -33,14 +33,21 @@ DPDK     = $(patsubst examples/dpdk/%.c,$(B)/%, \
                $(filter-out %/mempool_fpheap.c,$(wildcard examples/dpdk/*.c)))
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test all lint asm examples bench bench-quick bench-cost soak \
-        schedules fuzz afl corpus coverage mutants tsan asan ubsan sanitizers sanitized \
-        platforms dpdk test-dpdk install clean
+.PHONY: help deps demo test list all chosen lint asm examples bench bench-quick bench-cost \
+        soak schedules fuzz afl corpus coverage mutants tsan asan ubsan sanitizers \
+        sanitized platforms dpdk has-dpdk test-dpdk install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
 
 include bench/bench.mk
+
+deps: ## install what the tests use and this machine lacks; all that test them do so first
+	@FOR='$(FOR)' CC='$(CC)' tests/install_deps.sh
+
+test lint soak schedules fuzz afl corpus mutants tsan asan ubsan sanitizers platforms: deps
+afl: FOR = afl
+platforms: FOR = platforms
 
 demo: $(B)/quickstart $(B)/pipeline ## two small programs and what they print
 	@echo "--- quickstart"; $(B)/quickstart
@@ -49,21 +56,32 @@ demo: $(B)/quickstart $(B)/pipeline ## two small programs and what they print
 examples: $(EXAMPLES) $(SHIM) ## build the examples and the malloc shim
 
 test: ## all tests, or those with a word in their names: make test T=bulk
-	@CC='$(CC)' tests/install_deps.sh
-	@$(MAKE) --no-print-directory -j2 all
-	@B=$(B) T='$(T)' CC='$(CC)' tests/run.sh $(SCRIPTS) $(OTHERS) $(PROGRAMS)
+	@items=$$($(MAKE) -s list); \
+	$(MAKE) --no-print-directory -j2 chosen CHOSEN="$$items" && \
+	B=$(B) T='$(T)' CC='$(CC)' tests/run.sh $$items
+
+list: ## what make test T=word would run
+	@B=$(B) T='$(T)' tests/run.sh -l $(SCRIPTS) $(OTHERS) $(PROGRAMS)
 
 all: $(EXAMPLES) $(SHIM) $(PROGRAMS) $(OTHERS)
 
-soak: $(PROGRAMS) ## the tests with SOAK=100 times the work, SEED=1
+chosen: $(CHOSEN)
+
+tests/examples.sh: | $(EXAMPLES)
+tests/examples.sh tests/real_programs.sh $(B)/shim_test: | $(SHIM)
+
+soak: ## the tests with SOAK=100 times the work, SEED=1
+	@$(MAKE) --no-print-directory $(PROGRAMS)
 	@B=$(B) FPHEAP_SOAK=$(SOAK) FPHEAP_SEED=$(SEED) LIMIT=0 \
 	    tests/run.sh $(PROGRAMS)
 
-schedules: $(B)/test_schedules ## schedules of slow operations for SECONDS=300, then planted faults
+schedules: ## schedules of slow operations for SECONDS=300, then planted faults
+	@$(MAKE) --no-print-directory $(B)/test_schedules
 	@SCHEDULE_SECONDS=$(or $(SECONDS),300) $(B)/test_schedules
 	@B=$(B) CC='$(CC)' tests/schedule_faults.sh
 
-fuzz: $(FUZZERS) ## clang's libFuzzer on tests/fuzz_*.c for SECONDS=60 each
+fuzz: ## clang's libFuzzer on tests/fuzz_*.c for SECONDS=60 each
+	@$(MAKE) --no-print-directory $(FUZZERS)
 	@for f in api config; do mkdir -p $(B)/corpus/$$f; \
 	    $(B)/fuzz_$$f -max_total_time=$(or $(SECONDS),60) -max_len=400 \
 	        -len_control=0 -timeout=10 -print_final_stats=1 -verbosity=0 \
@@ -71,12 +89,12 @@ fuzz: $(FUZZERS) ## clang's libFuzzer on tests/fuzz_*.c for SECONDS=60 each
 	        $(B)/corpus/$$f tests/corpus/$$f || exit 1; done
 
 afl: ## AFL++ on the same, for SECONDS=60 each
-	@FOR=afl CC='$(CC)' tests/install_deps.sh
 	@$(MAKE) --no-print-directory $(AFLS)
 	@for f in api config; do tests/fuzz_afl.sh $(B)/afl_$$f \
 	    $(or $(SECONDS),60) tests/corpus/$$f $(B)/corpus/$$f || exit 1; done
 
-corpus: $(FUZZERS) ## choose from the inputs that fuzz made those to keep
+corpus: ## choose from the inputs that fuzz made those to keep
+	@$(MAKE) --no-print-directory $(FUZZERS)
 	@for f in api config; do mkdir -p $(B)/corpus/$$f; \
 	    tests/fuzz_corpus.sh $(B)/fuzz_$$f 48 tests/corpus/$$f \
 	        $(B)/corpus/$$f || exit 1; done
@@ -128,20 +146,22 @@ sanitized: $(SANITIZED)
 	@B=$(B) T='$(T)' LIMIT=600 tests/run.sh $(SANITIZED)
 
 lint: ## what compilers, linkers, clang-tidy and cppcheck say; leaked names; lengths
-	@CC='$(CC)' tests/install_deps.sh
 	@B=$(B) CC='$(CC)' tests/run.sh $(LINT)
 
 asm: ## the instructions of a hit
 	@B=$(B) CC='$(CC)' tests/instructions.sh -v
 
 platforms: ## every compiler, standard, machine and pair of settings; the tests under qemu
-	@FOR=platforms CC='$(CC)' tests/install_deps.sh
 	@B=$(B) T='$(T)' CC='$(CC)' FULL=1 LIMIT=0 tests/run.sh \
 	    tests/run_cross.sh tests/compile_matrix.sh tests/settings.sh \
 	    tests/header.sh
 	@sed -n '/^machine  /,$$p' $(B)/log/run_cross.sh.log
 
 dpdk: $(DPDK) $(B)/librte_mempool_fpheap.so ## the DPDK examples and the mempool driver
+
+has-dpdk:
+	@pkg-config --exists libdpdk || { echo "make: DPDK is not installed:" \
+	    "pkg-config finds no libdpdk (Debian has it in libdpdk-dev)"; exit 1; }
 
 test-dpdk: ## the tests that need DPDK; they reserve hugepages while they run
 	@B=$(B) CC='$(CC)' tests/dpdk/run.sh
@@ -170,10 +190,10 @@ $(EXAMPLES): $(B)/%: examples/%.c fpheap.h | $(B)
 $(SHIM): examples/malloc_shim.c fpheap.h | $(B)
 	$(COMPILE) -O2 $(SHARED) $< -o $@ $(LDFLAGS) -pthread
 
-$(DPDK): $(B)/%: examples/dpdk/%.c examples/dpdk/*.h fpheap.h | $(B)
+$(DPDK): $(B)/%: examples/dpdk/%.c examples/dpdk/*.h fpheap.h | $(B) has-dpdk
 	$(COMPILE_DPDK) $< -o $@ $(LDFLAGS) $(LIBS_DPDK) -pthread
 
-$(B)/librte_%.so: examples/dpdk/%.c examples/dpdk/*.h fpheap.h | $(B)
+$(B)/librte_%.so: examples/dpdk/%.c examples/dpdk/*.h fpheap.h | $(B) has-dpdk
 	$(COMPILE_DPDK) -fPIC -shared $< -o $@ $(LDFLAGS) $(LIBS_DPDK) -pthread
 
 # Those of one thread compile in half the time so, and take no longer.

@@ -7858,29 +7858,38 @@ fph_shape_count(const fph_class *klass, unsigned page, unsigned pages)
     return bytes < align ? 0 : (uint32_t)((bytes - align) / klass->size);
 }
 
-/* Pages of a slab: the fewest that make 8 objects and waste under 1/16 of
- * themselves; up to half a chunk, or as many as one object needs, the least
- * waste if there are none. */
+/* Objects of a class in a chunk that has slabs of `pages` pages and no others:
+ * page 0 is for small objects. */
+static size_t
+fph_shape_most(const fph_class *klass, unsigned pages)
+{
+    return (size_t)((FPH_PAGES - 1) / pages)
+         * fph_shape_count(klass, 1, pages);
+}
+
+/* Pages of a slab: the fewest that make 8 objects, and of which a chunk holds
+ * so many that less than 1/16 of its pages above page 0 is in no object; up to
+ * half a chunk, or as many as one object needs.  If there are none: the fewest
+ * of those with the most objects in a chunk. */
 static unsigned
 fph_shape_pages(const fph_class *klass)
 {
-    uint64_t least = UINT64_MAX;
-    unsigned best  = (unsigned)((klass->size + klass->skip - FPH_HEAD
-                                 + FPHEAP_PAGE - 1) >> FPHEAP_PAGE_SHIFT);
-    unsigned pages = best;
+    const size_t all   = FPHEAP_CHUNK - FPHEAP_PAGE;
+    size_t       most  = 0;
+    unsigned     best  = (unsigned)((klass->size + klass->skip - FPH_HEAD
+                                     + FPHEAP_PAGE - 1) >> FPHEAP_PAGE_SHIFT);
+    unsigned     pages = best;
 
     for (; pages <= FPH_PAGES / 2; pages++) {
-        size_t   bytes = (size_t)pages << FPHEAP_PAGE_SHIFT;
-        uint32_t count = fph_shape_count(klass, 1, pages);
-        uint64_t waste = ((uint64_t)(bytes - (size_t)count * klass->size)
-                          << 20) / bytes;
+        size_t objects = fph_shape_most(klass, pages);
 
-        if (waste < least) {
-            least = waste;
+        if (fph_shape_count(klass, 1, pages) >= 8
+            && all - objects * klass->size < all / 16)
+            return pages;
+        if (objects > most) {
+            most = objects;
             best = pages;
         }
-        if (count >= 8 && waste < ((uint64_t)1 << 20) / 16)
-            return pages;
     }
     return best;
 }

@@ -3,7 +3,8 @@
 #
 # On Debian and its kin, as root or through sudo without a password.  Elsewhere it
 # only names the packages: cmocka is needed, what else is missing is skipped.
-# FOR=platforms, FOR=afl: and what that target of make uses.
+# FOR=platforms, FOR=afl: and what that target of make uses.  make runs it before all
+# targets that use one of these; "make deps" does nothing else.
 set -u
 
 : "${CC:=cc}"
@@ -26,9 +27,18 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 has() { command -v "$1"; }
 
+# What clang's sanitizers and libFuzzer link with.
+fuzzes() {
+    printf '%s\n' 'int LLVMFuzzerTestOneInput(const char *p, unsigned long n);' \
+        'int LLVMFuzzerTestOneInput(const char *p, unsigned long n)' \
+        '{ return p == 0 && n > 0; }' > "$dir/fuzz.c"
+    clang -fsanitize=fuzzer,address,undefined "$dir/fuzz.c" -o "$dir/fuzz"
+}
+
 need gcc "$CC" --version
 need g++ has g++
 need clang has clang
+need libclang-rt-dev fuzzes
 need libcmocka-dev compiles "$CC" '#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -87,7 +97,7 @@ else
     echo "tests: please run: sudo apt-get install$missing"
     exit 0
 fi
-echo "tests: installing$missing"
+echo "tests: installing through ${sudo:+sudo and }apt-get:$missing"
 export DEBIAN_FRONTEND=noninteractive
 install() {
     $sudo apt-get install -y --no-install-recommends $missing

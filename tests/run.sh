@@ -1,7 +1,9 @@
 #!/bin/bash
 # run.sh - run test programs and scripts, and add up what they report
 #
-#     B=build T=word tests/run.sh PROGRAM|SCRIPT...
+#     B=build T=word tests/run.sh [-l] PROGRAM|SCRIPT...
+#
+# -l only lists what would run, for make to build it.
 #
 # With T, only what has the word in its name runs, and of the other programs the
 # cases that have it in theirs.  Programs whose names begin with stress_ use all
@@ -14,6 +16,11 @@
 set -u
 
 cd "$(dirname "$0")/.." || exit 1
+list=
+if [ "${1:-}" = -l ]; then
+    list=1
+    shift
+fi
 B=${B:-build}
 T=${T:-}
 LIMIT=${LIMIT:-600}
@@ -97,6 +104,10 @@ for item in "$@"; do
     *) beside+=("$item") ;;
     esac
 done
+if [ -n "$list" ]; then
+    echo "${beside[@]}" "${alone[@]}"
+    exit
+fi
 
 for item in "${beside[@]}"; do
     while [ "$(jobs -rp | wc -l)" -ge 2 ]; do

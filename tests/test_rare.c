@@ -360,15 +360,16 @@ fresh_chunks_are_in_a_row_only_without_a_gap(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* Whether a slab of that many pages has 8 objects, and less than a sixteenth
- * that is none. */
+/* Whether a slab of that many pages has 8 objects, and as many as fit above page
+ * 0 of a chunk leave less than a sixteenth of it. */
 static int
 will_do(const fph_class *klass, size_t pages)
 {
-    size_t bytes = pages * FPHEAP_PAGE;
-    size_t count = bytes / klass->size;
+    size_t all   = (FPH_PAGES - 1) * FPHEAP_PAGE;
+    size_t count = pages * FPHEAP_PAGE / klass->size;
+    size_t used  = (FPH_PAGES - 1) / pages * count * klass->size;
 
-    return count >= 8 && (bytes - count * klass->size) * 16 < bytes;
+    return count >= 8 && all - used < all / 16;
 }
 
 static void

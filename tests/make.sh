@@ -1,0 +1,41 @@
+#!/bin/bash
+# make.sh - the targets of the Makefile do what "make help" says, and no more
+. "$(dirname "$0")/lib.sh"
+unset MAKEFLAGS MFLAGS MAKELEVEL
+cd "$top" || exit 1
+
+# compiled TARGET... - the files that make would compile where nothing is built
+compiled() {
+    make -n B="$scratch/none" CC="$CC" "$@" 2>&1 |
+        sed -n 's/.* \([a-z/_0-9]*\.c\) -o .*/\1/p' | sort -u
+}
+# builds FILE WORD - make test T=WORD compiles no other file
+builds() {
+    local items
+
+    items=$(make -s B="$scratch/none" list T="$2")
+    [ "$(compiled chosen CHOSEN="$items")" = "$1" ] || { echo "$items"; return 1; }
+}
+check "make test T=WORD builds only the program with that name" \
+    builds tests/test_panic.c test_panic
+check "and the one that has a case of that name" \
+    builds tests/test_growth.c records_fail_only_when
+check "and for a script what it runs" \
+    builds examples/malloc_shim.c real_programs
+all=$(make -s B="$scratch/none" list T=)
+check "without T it builds all" \
+    [ "$(compiled chosen CHOSEN="$all")" = "$(compiled all)" ]
+check "and runs what it built, and no more" \
+    make -s B="$scratch/one" CC="$CC" test T=test_panic
+check "which is one program" [ "$(ls "$scratch/one" | grep -vc log)" -eq 1 ]
+check "make deps builds nothing" [ -z "$(compiled deps)" ]
+
+refuse "make dpdk without DPDK says so" "DPDK is not installed" \
+    env PKG_CONFIG_LIBDIR=/nonexistent PKG_CONFIG_PATH= \
+    make -s B="$scratch/none" CC="$CC" dpdk
+one_line() {
+    cat "$scratch/refuse.log"
+    [ "$(grep -cv '^make: \*\*\*' "$scratch/refuse.log")" -eq 1 ]
+}
+check "in one line" one_line
+finish
