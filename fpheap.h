@@ -56,9 +56,10 @@
  *     per size it uses (a quarter of a chunk, or four objects if that is more),
  *     until it misses after somebody's fpheap_trim
  *   - not shared between processes
- *   - not for a library that is unloaded while threads live that used it: they
- *     call it when they exit.  Nor for a thread that uses it for the first time
- *     in the last of its thread-local destructors
+ *   - not for a library that is unloaded while a thread is in a call of the
+ *     heap, exits, or uses a heap afterwards; what it has not destroyed by then
+ *     is lost.  Nor for a thread that uses it for the first time in the last of
+ *     its thread-local destructors
  *
  * [THREADS] -------------------------------------------------------------------
  *
@@ -165,9 +166,10 @@
  *
  * Settings are plain integers, the same in every file of a program, given with
  * -D or collected in a file named by -DFPHEAP_CONFIG_HEADER='"my_config.h"'.
- * Settings marked LAYOUT decide what the inline fast path reads: files that
- * disagree on one do not link, and the missing symbol's name tells the settings
- * of the file that misses it.  fpheap_config_string() returns what was built.
+ * Settings marked LAYOUT decide what the inline fast path reads.  They and the
+ * version are part of every symbol's name: files that disagree on one do not
+ * link, and the missing symbol's name tells the settings of the file that
+ * misses it.  fpheap_config_string() returns what was built.
  */
 #ifdef FPHEAP_CONFIG_HEADER
 #  include FPHEAP_CONFIG_HEADER
@@ -443,29 +445,60 @@ chunk's bytes"
  * Both are for the file that has FPHEAP_IMPLEMENTATION.  Any thread may get
  * there, in the middle of any call, and must not use the heap in them. */
 
+/* FPHEAP_EXPORT - 1: a shared library, or a program with plugins, lets others
+ * use its copy.  Every file of it and of those others needs this setting.  The
+ * functions are exported, and also under their plain names, for dlsym and other
+ * languages.  Default 0: the symbols are hidden, so each shared library that
+ * has the implementation has a copy of its own and never meets another. */
+#ifndef FPHEAP_EXPORT
+#  define FPHEAP_EXPORT 0
+#endif
+#if FPHEAP_EXPORT != 0 && FPHEAP_EXPORT != 1
+#  error "fpheap: FPHEAP_EXPORT must be 0 or 1"
+#endif
+
+/* FPHEAP_NO_INLINE - 1: the fast path is declared and not defined, so its
+ * functions are calls like all others; for tools that read declarations only,
+ * like bindgen, and not for the file that has FPHEAP_IMPLEMENTATION.  Default
+ * 0. */
+#ifndef FPHEAP_NO_INLINE
+#  define FPHEAP_NO_INLINE 0
+#endif
+#if FPHEAP_NO_INLINE != 0 && FPHEAP_NO_INLINE != 1
+#  error "fpheap: FPHEAP_NO_INLINE must be 0 or 1"
+#endif
+
 /* FPHEAP_STATIC makes every function private to its file, which then needs
  * FPHEAP_IMPLEMENTATION as well; heaps made there are for that file alone.
- * FPHEAP_API decorates the public functions otherwise, for instance with a
- * visibility attribute. */
+ * FPHEAP_API decorates the functions otherwise, in place of what FPHEAP_EXPORT
+ * says of visibility. */
 #ifdef FPHEAP_STATIC
 #  ifdef FPHEAP_API
 #    error "fpheap: FPHEAP_STATIC and FPHEAP_API exclude each other"
 #  endif
+#  if FPHEAP_EXPORT || FPHEAP_NO_INLINE
+#    error "fpheap: FPHEAP_STATIC excludes FPHEAP_EXPORT and FPHEAP_NO_INLINE"
+#  endif
 #  define FPHEAP_API static FPH_UNUSED
-#else
-#  ifndef FPHEAP_API
+#elif !defined(FPHEAP_API)
+#  ifndef __ELF__
 #    define FPHEAP_API extern
+#  elif FPHEAP_EXPORT
+#    define FPHEAP_API extern __attribute__((visibility("default")))
+#  else
+#    define FPHEAP_API extern __attribute__((visibility("hidden")))
 #  endif
 #endif
+#if FPHEAP_EXPORT && !defined(__ELF__)
+#  error "fpheap: FPHEAP_EXPORT needs ELF: declare FPHEAP_API instead"
+#endif
 
-/* The LAYOUT settings are part of the names that the fast path refers to, so a
- * file compiled with other settings does not link.  The first number is that of
- * the layout itself. */
-#define FPH_NAME_(f, c, p, k, m, n, h, q, t, g, x, s, w) \
-    f##_v2_chunk##c##_pages##p##_class##k##_mag##m##_nodes##n##_heaps##h\
+/* The version and the LAYOUT settings are part of the symbols' names. */
+#define FPH_NAME_(f, v, c, p, k, m, n, h, q, t, g, x, s, w) \
+    f##_v##v##_chunk##c##_pages##p##_class##k##_mag##m##_nodes##n##_heaps##h\
 ##_pools##q##_st##t##_tags##g##_check##x##_sites##s##_tool##w
-#define FPH_NAME(f, c, p, k, m, n, h, q, t, g, x, s, w) \
-    FPH_NAME_(f, c, p, k, m, n, h, q, t, g, x, s, w)
+#define FPH_NAME(f, v, c, p, k, m, n, h, q, t, g, x, s, w) \
+    FPH_NAME_(f, v, c, p, k, m, n, h, q, t, g, x, s, w)
 #if FPHEAP_HEADER
 #  define FPH_TAGS FPHEAP_TAGS
 #else
@@ -482,10 +515,10 @@ chunk's bytes"
 #define FPH_TEXT_(x) #x
 #define FPH_TEXT(x)  FPH_TEXT_(x)
 #define FPH_LAYOUT(f)                                                      \
-    FPH_NAME(f, FPHEAP_CHUNK_SHIFT, FPH_PAGES, FPHEAP_CLASS_BITS,          \
-             FPHEAP_MAGAZINE, FPHEAP_MAX_NODES, FPHEAP_MAX_HEAPS,          \
-             FPHEAP_MAX_POOLS, FPHEAP_NO_THREADS, FPH_TAGS, FPHEAP_CHECK,  \
-             FPHEAP_SITES, FPHEAP_TOOL)
+    FPH_NAME(f, FPHEAP_VERSION, FPHEAP_CHUNK_SHIFT, FPH_PAGES,             \
+             FPHEAP_CLASS_BITS, FPHEAP_MAGAZINE, FPHEAP_MAX_NODES,         \
+             FPHEAP_MAX_HEAPS, FPHEAP_MAX_POOLS, FPHEAP_NO_THREADS,        \
+             FPH_TAGS, FPHEAP_CHECK, FPHEAP_SITES, FPHEAP_TOOL)
 #define fph_table           FPH_LAYOUT(fph_table)
 #define fph_alloc_miss      FPH_LAYOUT(fph_alloc_miss)
 #define fph_free_miss       FPH_LAYOUT(fph_free_miss)
@@ -507,6 +540,11 @@ chunk's bytes"
 #endif
 
 #ifdef __cplusplus
+#  pragma GCC diagnostic push
+#  pragma GCC diagnostic ignored "-Wold-style-cast"
+#  ifndef __clang__
+#    pragma GCC diagnostic ignored "-Wuseless-cast"
+#  endif
 extern "C" {
 #endif
 
@@ -750,8 +788,20 @@ typedef struct fpheap_object {
 #define FPH_LIKELY(x)   __builtin_expect(!!(x), 1)
 #define FPH_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define FPH_UNUSED      __attribute__((unused))
-#define FPH_INLINE      static inline __attribute__((always_inline, unused))
 #define FPH_NOINLINE    __attribute__((noinline))
+#define FPH_ALWAYS      inline __attribute__((always_inline, unused))
+
+/* In C++ what is inline has external linkage, as only that can be exported from
+ * a module. */
+#if FPHEAP_NO_INLINE
+#  define FPH_PUBLIC FPHEAP_API
+#elif defined(__cplusplus) && !defined(FPHEAP_STATIC)
+#  define FPH_INLINE FPH_ALWAYS
+#  define FPH_PUBLIC FPHEAP_API FPH_ALWAYS
+#else
+#  define FPH_INLINE static FPH_ALWAYS
+#  define FPH_PUBLIC FPH_INLINE
+#endif
 
 typedef struct fph_magazine fph_magazine;
 typedef struct fph_slab     fph_slab;
@@ -853,10 +903,8 @@ typedef struct fph_site_tally {
 
 /* The handle of a heap in this process. */
 struct fpheap {
-#if FPHEAP_CHECK
-    fph_life       *known[FPH_KNOWN]; /* atomic; by the number of the chunk */
-#endif
-    unsigned        entry;     /* byte offset in fph_table */
+    unsigned        entry;     /* byte offset in fph_table; first with all
+                                  settings, as another copy may read it */
     unsigned        places;    /* bins * FPH_BIN_STEP */
     unsigned        bins;      /* nodes * FPH_CLASSES */
     size_t          sized_max; /* the largest size that has a class; 0 on a heap
@@ -864,6 +912,9 @@ struct fpheap {
     unsigned        nodes;
     unsigned        flags;
     fph_state      *state;     /* NULL: no heap */
+#if FPHEAP_CHECK
+    fph_life       *known[FPH_KNOWN]; /* atomic; by the number of the chunk */
+#endif
 #if FPHEAP_SITES
     fph_site_tally  sites[FPH_SITE_MAX];
 #endif
@@ -1006,7 +1057,7 @@ FPHEAP_API int fpheap_destroy_forced(fpheap *heap);
  *          thread freed last, or a search of the page maps, one word per 64
  *          chunks and one per chunk that may fit.
  */
-FPH_INLINE void *fpheap_alloc(fpheap *heap, size_t size);
+FPH_PUBLIC void *fpheap_alloc(fpheap *heap, size_t size);
 
 /*
  * fpheap_free - give an object back
@@ -1024,7 +1075,7 @@ FPH_INLINE void *fpheap_alloc(fpheap *heap, size_t size);
  *          also that of fpheap_flush.  Above 8 pages: one atomic, and what this
  *          thread freed before goes back to its pages' map.
  */
-FPH_INLINE void fpheap_free(fpheap *heap, void *object);
+FPH_PUBLIC void fpheap_free(fpheap *heap, void *object);
 
 /*
  * fpheap_free_sized - the same, told the size
@@ -1035,7 +1086,7 @@ FPH_INLINE void fpheap_free(fpheap *heap, void *object);
  *
  * With one node it needs no look at the chunk.  All else as fpheap_free.
  */
-FPH_INLINE void fpheap_free_sized(fpheap *heap, void *object, size_t size);
+FPH_PUBLIC void fpheap_free_sized(fpheap *heap, void *object, size_t size);
 
 /*
  * fpheap_alloc_bulk - n objects of at least size bytes each, or none
@@ -1050,7 +1101,7 @@ FPH_INLINE void fpheap_free_sized(fpheap *heap, void *object, size_t size);
  * Blocks   As fpheap_alloc.
  * Cost     Hit: n loads and stores.  Miss: whole magazines, then O(n).
  */
-FPH_INLINE int fpheap_alloc_bulk(fpheap *heap, size_t size, void **objects,
+FPH_PUBLIC int fpheap_alloc_bulk(fpheap *heap, size_t size, void **objects,
                                  unsigned n);
 
 /*
@@ -1061,7 +1112,7 @@ FPH_INLINE int fpheap_alloc_bulk(fpheap *heap, size_t size, void **objects,
  *
  * All else as fpheap_free.
  */
-FPH_INLINE void fpheap_free_bulk_sized(fpheap *heap, void *const *objects,
+FPH_PUBLIC void fpheap_free_bulk_sized(fpheap *heap, void *const *objects,
                                        unsigned n, size_t size);
 
 /*
@@ -1182,13 +1233,13 @@ FPHEAP_API uint64_t fpheap_iova(fpheap *heap, const void *object);
  */
 FPHEAP_API fpheap_cache *fpheap_self(fpheap *heap);
 
-FPH_INLINE void *fpheap_cache_alloc(fpheap_cache *cache, size_t size);
-FPH_INLINE void  fpheap_cache_free(fpheap_cache *cache, void *object);
-FPH_INLINE void  fpheap_cache_free_sized(fpheap_cache *cache, void *object,
+FPH_PUBLIC void *fpheap_cache_alloc(fpheap_cache *cache, size_t size);
+FPH_PUBLIC void  fpheap_cache_free(fpheap_cache *cache, void *object);
+FPH_PUBLIC void  fpheap_cache_free_sized(fpheap_cache *cache, void *object,
                                          size_t size);
-FPH_INLINE int   fpheap_cache_alloc_bulk(fpheap_cache *cache, size_t size,
+FPH_PUBLIC int   fpheap_cache_alloc_bulk(fpheap_cache *cache, size_t size,
                                          void **objects, unsigned n);
-FPH_INLINE void  fpheap_cache_free_bulk_sized(fpheap_cache *cache,
+FPH_PUBLIC void  fpheap_cache_free_bulk_sized(fpheap_cache *cache,
                                               void *const *objects, unsigned n,
                                               size_t size);
 
@@ -1259,7 +1310,7 @@ FPHEAP_API fpheap_pool *fpheap_pool_lookup(fpheap *heap, const char *name);
  *          limit is reached), ENOMEM and the others of fpheap_alloc, or what
  *          the constructor returned.
  */
-FPH_INLINE void *fpheap_pool_get(fpheap_pool *pool);
+FPH_PUBLIC void *fpheap_pool_get(fpheap_pool *pool);
 
 /*
  * fpheap_pool_put - give an object back to its pool
@@ -1269,14 +1320,14 @@ FPH_INLINE void *fpheap_pool_get(fpheap_pool *pool);
  * With one node, or FPHEAP_ON_NODE, it needs no look at the chunk.  All else as
  * fpheap_free.
  */
-FPH_INLINE void fpheap_pool_put(fpheap_pool *pool, void *object);
+FPH_PUBLIC void fpheap_pool_put(fpheap_pool *pool, void *object);
 
 /* n objects, or none, or as many as there are; as fpheap_alloc_bulk,
  * fpheap_free_bulk and fpheap_alloc_burst, with the errors of
  * fpheap_pool_get. */
-FPH_INLINE int      fpheap_pool_get_bulk(fpheap_pool *pool, void **objects,
+FPH_PUBLIC int      fpheap_pool_get_bulk(fpheap_pool *pool, void **objects,
                                          unsigned n);
-FPH_INLINE void     fpheap_pool_put_bulk(fpheap_pool *pool,
+FPH_PUBLIC void     fpheap_pool_put_bulk(fpheap_pool *pool,
                                          void *const *objects, unsigned n);
 FPHEAP_API unsigned fpheap_pool_get_burst(fpheap_pool *pool, void **objects,
                                           unsigned n);
@@ -1403,7 +1454,7 @@ FPHEAP_API void     fpheap_set_flags(void *object, unsigned flags);
  *
  * Threads  Any.  Blocks: never.  Cost: one atomic.
  */
-FPH_INLINE void fpheap_ref(void *object);
+FPH_PUBLIC void fpheap_ref(void *object);
 
 /*
  * fpheap_unref - one reference less
@@ -1419,12 +1470,12 @@ FPH_INLINE void fpheap_ref(void *object);
  * Cost     The last reference: that of fpheap_free, without an atomic
  *          read-modify-write if no other thread drops one at the same time.
  */
-FPH_INLINE void fpheap_unref(fpheap *heap, void *object);
+FPH_PUBLIC void fpheap_unref(fpheap *heap, void *object);
 
 /* How many references there are.  1: the caller's is the only one, and what
  * others did before they dropped theirs is seen.  A larger number may be out of
  * date at once.  Threads: who has one.  Blocks: never. */
-FPH_INLINE unsigned fpheap_refs(const void *object);
+FPH_PUBLIC unsigned fpheap_refs(const void *object);
 #endif
 
 /*
@@ -1620,6 +1671,73 @@ FPHEAP_API void fpheap_provider_buffer(fpheap_provider *provider,
                                        fpheap_buffer *buffer, void *base,
                                        size_t bytes);
 
+/* --- names ---------------------------------------------------------------- */
+
+#if FPHEAP_HEADER
+#  define FPH_CALLED_HEADER(X)                                               \
+    X(fpheap_alloc_tagged) X(fpheap_tag_stats_get)                           \
+    X(fpheap_destructor_register) X(fpheap_set_destructor)                   \
+    X(fpheap_requested) X(fpheap_tag) X(fpheap_flags) X(fpheap_set_flags)
+#  define FPH_INLINED_HEADER(X) \
+    X(fpheap_ref) X(fpheap_unref) X(fpheap_refs)
+#else
+#  define FPH_CALLED_HEADER(X)
+#  define FPH_INLINED_HEADER(X)
+#endif
+#if FPHEAP_NO_STDIO
+#  define FPH_CALLED_STDIO(X)
+#else
+#  define FPH_CALLED_STDIO(X) X(fpheap_dump)
+#endif
+#if FPHEAP_NO_OS
+#  define FPH_CALLED_OS(X)
+#else
+#  define FPH_CALLED_OS(X) X(fpheap_provider_mmap)
+#endif
+
+/* All functions above: those that are called, and those of the fast path. */
+#define FPH_CALLED(X)                                                        \
+    X(fpheap_create) X(fpheap_destroy) X(fpheap_destroy_forced)              \
+    X(fpheap_free_bulk) X(fpheap_alloc_burst) X(fpheap_zalloc)               \
+    X(fpheap_calloc) X(fpheap_aligned_alloc) X(fpheap_alloc_on)              \
+    X(fpheap_realloc) X(fpheap_usable_size) X(fpheap_base_of)                \
+    X(fpheap_owns) X(fpheap_iova) X(fpheap_self) X(fpheap_pool_create)       \
+    X(fpheap_pool_destroy) X(fpheap_pool_lookup) X(fpheap_pool_get_burst)    \
+    X(fpheap_pool_for_each) X(fpheap_pool_private) X(fpheap_pool_set_max)    \
+    X(fpheap_pool_stats_get) X(fpheap_flush) X(fpheap_thread_leave)          \
+    X(fpheap_reserve) X(fpheap_trim) X(fpheap_set_limit)                     \
+    X(fpheap_stats_get) X(fpheap_class_stats_get) X(fpheap_walk)             \
+    X(fpheap_check) X(fpheap_config_string) X(fpheap_provider_buffer)        \
+    FPH_CALLED_HEADER(X) FPH_CALLED_STDIO(X) FPH_CALLED_OS(X)
+#define FPH_INLINED(X)                                                       \
+    X(fpheap_alloc) X(fpheap_free) X(fpheap_free_sized)                      \
+    X(fpheap_alloc_bulk) X(fpheap_free_bulk_sized) X(fpheap_cache_alloc)     \
+    X(fpheap_cache_free) X(fpheap_cache_free_sized)                          \
+    X(fpheap_cache_alloc_bulk) X(fpheap_cache_free_bulk_sized)               \
+    X(fpheap_pool_get) X(fpheap_pool_put) X(fpheap_pool_get_bulk)            \
+    X(fpheap_pool_put_bulk) FPH_INLINED_HEADER(X)
+
+/* The name of a function for the linker. */
+#define FPH_LINKED(f) \
+    __asm__(FPH_TEXT(__USER_LABEL_PREFIX__) FPH_TEXT(FPH_LAYOUT(f)))
+#define FPH_LINK(f) extern __typeof__(f) f FPH_LINKED(f);
+
+#ifndef FPHEAP_STATIC
+#  pragma GCC diagnostic push
+#  pragma GCC diagnostic ignored "-Wredundant-decls"
+FPH_CALLED(FPH_LINK)
+#  if defined(__cplusplus) || FPHEAP_NO_INLINE
+FPH_INLINED(FPH_LINK)
+#  elif FPHEAP_EXPORT
+/* Clang takes a plain name for that of the inline function. */
+#    define FPH_UNLINK(f) \
+         static __typeof__(f) f __asm__("fph_inline_" FPH_TEXT_(f));
+FPH_INLINED(FPH_UNLINK)
+#  endif
+#  pragma GCC diagnostic pop
+#endif
+
+#if !FPHEAP_NO_INLINE
 /* [FASTPATH] ===============================================================
  *
  * Hits only; a miss is one call.  Size 0 is a miss like a size above the
@@ -2142,7 +2260,7 @@ fph_entry_of(const fpheap *heap)
                                              + heap->entry);
 }
 
-FPH_INLINE void *
+FPH_PUBLIC void *
 fpheap_alloc(fpheap *heap, size_t size)
 {
     const fph_entry *entry;
@@ -2153,21 +2271,21 @@ fpheap_alloc(fpheap *heap, size_t size)
     return fph_alloc(heap, entry->bins, entry->local, size);
 }
 
-FPH_INLINE void
+FPH_PUBLIC void
 fpheap_free(fpheap *heap, void *object)
 {
     if (fph_live_end(heap, object, FPH_ANY_CLASS))
         fph_free(heap, fph_entry_of(heap)->bins, object);
 }
 
-FPH_INLINE void
+FPH_PUBLIC void
 fpheap_free_sized(fpheap *heap, void *object, size_t size)
 {
     if (fph_live_end(heap, object, fph_class_said(size)))
         fph_free_sized(heap, fph_entry_of(heap)->bins, object, size);
 }
 
-FPH_INLINE int
+FPH_PUBLIC int
 fpheap_alloc_bulk(fpheap *heap, size_t size, void **objects, unsigned n)
 {
     const fph_entry *entry;
@@ -2178,7 +2296,7 @@ fpheap_alloc_bulk(fpheap *heap, size_t size, void **objects, unsigned n)
     return fph_alloc_bulk(heap, entry->bins, entry->local, size, objects, n);
 }
 
-FPH_INLINE void
+FPH_PUBLIC void
 fpheap_free_bulk_sized(fpheap *heap, void *const *objects, unsigned n,
                        size_t size)
 {
@@ -2190,27 +2308,27 @@ fpheap_free_bulk_sized(fpheap *heap, void *const *objects, unsigned n,
 
 /* --- a cache that the caller keeps ---------------------------------------- */
 
-FPH_INLINE void *
+FPH_PUBLIC void *
 fpheap_cache_alloc(fpheap_cache *cache, size_t size)
 {
     return fph_alloc(cache->heap, cache->bins, cache->local, size);
 }
 
-FPH_INLINE void
+FPH_PUBLIC void
 fpheap_cache_free(fpheap_cache *cache, void *object)
 {
     if (fph_live_end(cache->heap, object, FPH_ANY_CLASS))
         fph_free(cache->heap, cache->bins, object);
 }
 
-FPH_INLINE void
+FPH_PUBLIC void
 fpheap_cache_free_sized(fpheap_cache *cache, void *object, size_t size)
 {
     if (fph_live_end(cache->heap, object, fph_class_said(size)))
         fph_free_sized(cache->heap, cache->bins, object, size);
 }
 
-FPH_INLINE int
+FPH_PUBLIC int
 fpheap_cache_alloc_bulk(fpheap_cache *cache, size_t size, void **objects,
                         unsigned n)
 {
@@ -2218,7 +2336,7 @@ fpheap_cache_alloc_bulk(fpheap_cache *cache, size_t size, void **objects,
                           n);
 }
 
-FPH_INLINE void
+FPH_PUBLIC void
 fpheap_cache_free_bulk_sized(fpheap_cache *cache, void *const *objects,
                              unsigned n, size_t size)
 {
@@ -2236,7 +2354,7 @@ fph_pool_bin(const fpheap_pool *pool)
     return (fph_bin *)(void *)((char *)*(fph_bin *const *)at + pool->offset);
 }
 
-FPH_INLINE void *
+FPH_PUBLIC void *
 fpheap_pool_get(fpheap_pool *pool)
 {
     void *object = fph_take(fph_pool_bin(pool));
@@ -2250,7 +2368,7 @@ fpheap_pool_get(fpheap_pool *pool)
     return object;
 }
 
-FPH_INLINE void
+FPH_PUBLIC void
 fpheap_pool_put(fpheap_pool *pool, void *object)
 {
     fph_bin *bins = fph_entry_of(pool->heap)->bins;
@@ -2264,7 +2382,7 @@ fpheap_pool_put(fpheap_pool *pool, void *object)
         fph_free_miss(pool->heap, object);
 }
 
-FPH_INLINE int
+FPH_PUBLIC int
 fpheap_pool_get_bulk(fpheap_pool *pool, void **objects, unsigned n)
 {
     if (!FPH_LIKELY(fph_take_bulk(fph_pool_bin(pool), objects, n)))
@@ -2276,7 +2394,7 @@ fpheap_pool_get_bulk(fpheap_pool *pool, void **objects, unsigned n)
     return 0;
 }
 
-FPH_INLINE void
+FPH_PUBLIC void
 fpheap_pool_put_bulk(fpheap_pool *pool, void *const *objects, unsigned n)
 {
 #if FPH_WATCHED
@@ -2295,7 +2413,7 @@ fpheap_pool_put_bulk(fpheap_pool *pool, void *const *objects, unsigned n)
 
 FPHEAP_API void fph_unref_last(fpheap *heap, void *object);
 
-FPH_INLINE unsigned
+FPH_PUBLIC unsigned
 fpheap_refs(const void *object)
 {
     return FPH_LOAD(&fph_head_of(object)->refs, ACQUIRE);           /* E4 */
@@ -2309,7 +2427,7 @@ fpheap_refs(const void *object)
     __atomic_fetch_add(&fph_head_of(object)->refs, n, __ATOMIC_##order)
 #endif
 
-FPH_INLINE void
+FPH_PUBLIC void
 fpheap_ref(void *object)
 {
     (void)FPH_REFS_ADD(object, 1u, RELAXED);
@@ -2317,7 +2435,7 @@ fpheap_ref(void *object)
 
 /* 1 means that this reference is the last: nobody else has one to copy; and
  * what the others did before they dropped theirs is seen (E4, HEADER). */
-FPH_INLINE void
+FPH_PUBLIC void
 fpheap_unref(fpheap *heap, void *object)
 {
     unsigned refs;
@@ -2336,9 +2454,11 @@ fpheap_unref(fpheap *heap, void *object)
         fpheap_free(heap, object);
 }
 #endif
+#endif /* !FPHEAP_NO_INLINE */
 
 #ifdef __cplusplus
 }
+#  pragma GCC diagnostic pop
 #endif
 
 #endif /* FPHEAP_H */
@@ -2349,6 +2469,10 @@ fpheap_unref(fpheap *heap, void *object)
 
 #if defined(FPHEAP_IMPLEMENTATION) && !defined(FPH_IMPLEMENTED)
 #define FPH_IMPLEMENTED
+
+#if FPHEAP_NO_INLINE
+#  error "fpheap: FPHEAP_NO_INLINE and FPHEAP_IMPLEMENTATION exclude each other"
+#endif
 
 #if FPHEAP_SITES               /* here they are functions, see the end */
 #  undef fpheap_alloc
@@ -2409,6 +2533,11 @@ fpheap_unref(fpheap *heap, void *object)
 #endif
 
 #ifdef __cplusplus
+#  pragma GCC diagnostic push
+#  pragma GCC diagnostic ignored "-Wold-style-cast"
+#  ifndef __clang__
+#    pragma GCC diagnostic ignored "-Wuseless-cast"
+#  endif
 extern "C" {
 #endif
 
@@ -3018,8 +3147,9 @@ FPH_STATIC_ASSERT(references_fit,
 FPH_STATIC_ASSERT(FPHEAP_MAX_POOLS_or_MAX_THREADS_too_large_for_the_chunk,
                   sizeof(fph_state) <= FPHEAP_CHUNK / 2);
 
-#if FPHEAP_CHECK
 static int fph_heap_good(const fpheap *heap);
+
+#if FPHEAP_CHECK
 static int fph_live_check(fpheap *heap, const void *object);
 
 /* Known in the place of a chunk that is not: it has no live object. */
@@ -3037,7 +3167,6 @@ fph_known_init(fpheap *heap)
 #  define fph_life_set(chunk, base_) \
     FPH_STORE(&(chunk)->life.base, base_, RELAXED)
 #else
-#  define fph_heap_good(heap)          ((void)(heap), 1)
 #  define fph_live_check(heap, object) 1
 #  define fph_life_set(chunk, base)    ((void)(chunk))
 #  define fph_known_init(heap)         ((void)0)
@@ -5742,7 +5871,8 @@ fph_depot_drain(fph_state *state, unsigned bin)
  *       thread or by one that helps
  *   H11 made: CAS                    acq_rel  H11, H12 the key, and the handler
  *                                                      of forks
- *   H12 made: load                   acquire  H11      the same
+ *   H12 made: load                   acquire  H11      the same; also before
+ *                                                      the key is deleted
  *   H13 handle: CAS, load            acquire  H14      the last heap is gone
  *   H14 handle: store 0              release  H13
  *
@@ -5775,6 +5905,33 @@ FPH_TLS const char *fph_site;
 static fph_seat fph_seats[FPHEAP_MAX_THREADS];
 static fpheap   fph_heaps[FPHEAP_MAX_HEAPS];
 static fph_word fph_handles[FPHEAP_MAX_HEAPS]; /* 1: in use */
+
+FPH_NOINLINE static void
+fph_blame_handle(const fpheap *heap)
+{
+    uintptr_t at = (uintptr_t)heap - (uintptr_t)fph_heaps;
+
+    FPHEAP_PANIC(heap == NULL ? "fpheap: a call with NULL for a heap"
+                 : at < sizeof fph_heaps && at % sizeof *heap == 0
+                 ? "fpheap: a call with a heap that was destroyed"
+                 : "fpheap: a call with what is no heap, or a copy of one, or "
+                   "is the heap of another copy of fpheap.h");
+}
+
+/* Whether a handle is that of a heap that there is, of this copy of the
+ * implementation.  In a release only misses ask: a handle of another copy may
+ * meet some hits of a heap of this one before. */
+static int
+fph_heap_good(const fpheap *heap)
+{
+    uintptr_t at = (uintptr_t)heap - (uintptr_t)fph_heaps;
+
+    if (FPH_LIKELY(at < sizeof fph_heaps && at % sizeof *heap == 0
+                   && heap->state != NULL))
+        return 1;
+    fph_blame_handle(heap);
+    return 0;
+}
 
 /* This thread's way to its seat. */
 enum {
@@ -6009,15 +6166,29 @@ fph_forked(void)
     }
 }
 
+static fph_word fph_key_made; /* the key + 1; 0: not yet; or FPH_KEY_GONE */
+#define FPH_KEY_GONE UINT64_MAX
+
+/* The library that has this copy is unloaded, or the program ends: threads that
+ * live on do not call it when they exit. */
+__attribute__((destructor)) static void
+fph_unloaded(void)
+{
+    uint64_t made = fph_load_acquire(&fph_key_made);                /* H12 */
+
+    fph_store_relaxed(&fph_key_made, FPH_KEY_GONE);
+    if (made != 0)
+        pthread_key_delete((pthread_key_t)(made - 1));
+}
+
 /* The key whose destructor is fph_seat_leave.  Threads that come first at the
  * same time make one each, and all but one delete theirs; fph_forked may be
  * called more than once.  Returns 0 if there are no more keys. */
 static int
 fph_seat_key(pthread_key_t *key)
 {
-    static fph_word made;      /* the key + 1; 0: not yet */
     static fph_word hooked;    /* 1: fph_forked is registered */
-    uint64_t        other = fph_load_acquire(&made);                /* H12 */
+    uint64_t        other = fph_load_acquire(&fph_key_made);        /* H12 */
 
     if (other == 0) {
         if (fph_load_relaxed(&hooked) == 0
@@ -6026,12 +6197,13 @@ fph_seat_key(pthread_key_t *key)
         fph_store_relaxed(&hooked, 1);
         if (pthread_key_create(key, fph_seat_leave) != 0)
             return 0;
-        if (fph_cas_acq_rel(&made, &other, (uint64_t)*key + 1))     /* H11 */
+        if (fph_cas_acq_rel(&fph_key_made, &other,                  /* H11 */
+                            (uint64_t)*key + 1))
             return 1;
         pthread_key_delete(*key);
     }
     *key = (pthread_key_t)(other - 1);
-    return 1;
+    return other != FPH_KEY_GONE;
 }
 
 /* A seat for this thread.  Returns 0: none is free, or it may not have one. */
@@ -7192,7 +7364,7 @@ fph_free_miss(fpheap *heap, void *object)
 {
     fph_chunk *chunk;
 
-    if (object == NULL)
+    if (object == NULL || !fph_heap_good(heap))
         return;
     chunk = fph_chunk_of(heap->state, object);
     if (chunk == NULL) {
@@ -7463,6 +7635,8 @@ fpheap_free_bulk(fpheap *heap, void *const *objects, unsigned n)
 {
     unsigned run;
 
+    if (n == 0 || !fph_heap_good(heap))
+        return;
     for (; n > 0; n -= run, objects += run)
         run = fph_free_run(heap, objects, n);
 }
@@ -7616,7 +7790,7 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
 
     if (object == NULL)
         return fpheap_alloc(heap, size);
-    if (!fph_live_check(heap, object))
+    if (!fph_heap_good(heap) || !fph_live_check(heap, object))
         return fph_result(-EINVAL, NULL);
     info = fph_info_of(heap->state, object);
     usable = fph_info_bytes(heap->state, info);
@@ -8685,7 +8859,8 @@ fpheap_config_string(void)
            " FPHEAP_TAGS=" FPH_TEXT(FPHEAP_TAGS)
            " FPHEAP_CHECK=" FPH_TEXT(FPHEAP_CHECK)
            " FPHEAP_SITES=" FPH_TEXT(FPHEAP_SITES)
-           " FPHEAP_TOOL=" FPH_TEXT(FPHEAP_TOOL);
+           " FPHEAP_TOOL=" FPH_TEXT(FPHEAP_TOOL)
+           " FPHEAP_EXPORT=" FPH_TEXT(FPHEAP_EXPORT);
 }
 
 /* [HEADER] =================================================================
@@ -9387,6 +9562,8 @@ fph_pool_want(const fpheap_pool *pool, void **objects, unsigned n, int bulk)
 static int
 fph_pool_serve(const fpheap_pool *pool, const fph_want *want)
 {
+    if (!fph_heap_good(pool->heap))
+        return -EINVAL;
     if (pool->node == FPHEAP_ANY_NODE)
         return fph_serve(pool->heap, want);
     return fph_serve_from(pool->heap, pool->node, want);
@@ -9747,21 +9924,6 @@ fph_site_begin(fpheap *heap, const void *object)
 #endif
 
 /* --- what is wrong -------------------------------------------------------- */
-
-/* Whether a handle is that of a heap that there is. */
-static int
-fph_heap_good(const fpheap *heap)
-{
-    uintptr_t at   = (uintptr_t)heap - (uintptr_t)fph_heaps;
-    int       is   = at < sizeof fph_heaps && at % sizeof *heap == 0;
-
-    if (FPH_LIKELY(is && heap->state != NULL))
-        return 1;
-    FPHEAP_PANIC(heap == NULL ? "fpheap: a call with NULL for a heap"
-                 : is         ? "fpheap: a call with a heap that was destroyed"
-                 : "fpheap: a call with what is no heap, or a copy of one");
-    return 0;
-}
 
 /* Say that a pointer is into no memory of the heap. */
 static void
@@ -10668,14 +10830,77 @@ fph_pools_end(const fpheap *heap)
     }
 }
 
+/* --- the fast path's functions as symbols --------------------------------- */
+
+#ifndef FPHEAP_STATIC
+#  ifdef __cplusplus
+/* In C++ an inline function has its symbol wherever its address is taken. */
+#    define FPH_TWIN(f, type, parameters, how, arguments)                    \
+         __attribute__((used)) static __typeof__(f) *const fph_twin_##f = f;
+#  else
+#    define FPH_TWIN(f, type, parameters, how, arguments)                    \
+         FPHEAP_API type fph_twin_##f parameters FPH_LINKED(f);              \
+         FPHEAP_API type fph_twin_##f parameters { how f arguments; }
+#  endif
+FPH_TWIN(fpheap_alloc, void *, (fpheap *heap, size_t size), return,
+         (heap, size))
+FPH_TWIN(fpheap_free, void, (fpheap *heap, void *object), , (heap, object))
+FPH_TWIN(fpheap_free_sized, void, (fpheap *heap, void *object, size_t size), ,
+         (heap, object, size))
+FPH_TWIN(fpheap_alloc_bulk, int,
+         (fpheap *heap, size_t size, void **objects, unsigned n), return,
+         (heap, size, objects, n))
+FPH_TWIN(fpheap_free_bulk_sized, void,
+         (fpheap *heap, void *const *objects, unsigned n, size_t size), ,
+         (heap, objects, n, size))
+FPH_TWIN(fpheap_cache_alloc, void *, (fpheap_cache *cache, size_t size), return,
+         (cache, size))
+FPH_TWIN(fpheap_cache_free, void, (fpheap_cache *cache, void *object), ,
+         (cache, object))
+FPH_TWIN(fpheap_cache_free_sized, void,
+         (fpheap_cache *cache, void *object, size_t size), ,
+         (cache, object, size))
+FPH_TWIN(fpheap_cache_alloc_bulk, int,
+         (fpheap_cache *cache, size_t size, void **objects, unsigned n), return,
+         (cache, size, objects, n))
+FPH_TWIN(fpheap_cache_free_bulk_sized, void,
+         (fpheap_cache *cache, void *const *objects, unsigned n, size_t size), ,
+         (cache, objects, n, size))
+FPH_TWIN(fpheap_pool_get, void *, (fpheap_pool *pool), return, (pool))
+FPH_TWIN(fpheap_pool_put, void, (fpheap_pool *pool, void *object), ,
+         (pool, object))
+FPH_TWIN(fpheap_pool_get_bulk, int,
+         (fpheap_pool *pool, void **objects, unsigned n), return,
+         (pool, objects, n))
+FPH_TWIN(fpheap_pool_put_bulk, void,
+         (fpheap_pool *pool, void *const *objects, unsigned n), ,
+         (pool, objects, n))
+#  if FPHEAP_HEADER
+FPH_TWIN(fpheap_ref, void, (void *object), , (object))
+FPH_TWIN(fpheap_unref, void, (fpheap *heap, void *object), , (heap, object))
+FPH_TWIN(fpheap_refs, unsigned, (const void *object), return, (object))
+#  endif
+#endif
+
+/* The plain names, which nothing but dlsym and other languages refers to. */
+#if FPHEAP_EXPORT
+#  define FPH_PLAIN(f)                                                     \
+       extern __typeof__(f) fph_plain_##f __asm__(FPH_TEXT_(f))            \
+           __attribute__((visibility("default"),                           \
+                          alias(FPH_TEXT(FPH_LAYOUT(f)))));
+FPH_CALLED(FPH_PLAIN)
+FPH_INLINED(FPH_PLAIN)
+#endif
+
 #ifdef __cplusplus
 }
+#  pragma GCC diagnostic pop
 #endif
 
 #endif /* FPHEAP_IMPLEMENTATION */
 
 /* The functions that allocate note where they are called. */
-#if FPHEAP_SITES && !defined(fpheap_alloc)
+#if FPHEAP_SITES && !FPHEAP_NO_INLINE && !defined(fpheap_alloc)
 #  define FPH_SITED(call) (fph_site = __FILE__ ":" FPH_TEXT(__LINE__), call)
 #  define fpheap_alloc(...)         FPH_SITED(fpheap_alloc(__VA_ARGS__))
 #  define fpheap_alloc_bulk(...)    FPH_SITED(fpheap_alloc_bulk(__VA_ARGS__))

@@ -73,6 +73,10 @@ own_names_only() {
 }
 check "it defines only names that begin with fpheap_ and fph_" \
     own_names_only plain
+settings_in_all() {
+    defined "$1" | only '[a-z_]*_v[0-9]+_chunk21_.*_tool0'
+}
+check "and have the version and the settings in them" settings_in_all plain
 no_names() {
     ! defined "$1" | grep .
 }
@@ -215,6 +219,25 @@ differs NO_THREADS=1 st1
 differs CHECK=1 check1
 differs CHECK=2 check2
 differs TOOL=1 tool1
+cat > "$scratch/slow.c" << 'C'
+#include "fpheap.h"
+void other(fpheap *heap, void *object);
+void
+other(fpheap *heap, void *object)
+{
+    fpheap_stats stats;
+
+    fpheap_stats_get(heap, &stats);
+    (void)object;
+}
+C
+refuse "nor where only the slow path is used" chunk22 \
+    together one.c slow.c -DFPHEAP_CHUNK_SHIFT=22
+mkdir "$scratch/later"
+sed 's/^#define FPHEAP_VERSION  .*/#define FPHEAP_VERSION 999/' "$header" \
+    > "$scratch/later/fpheap.h"
+refuse "files of different versions do not link" _v999_ \
+    together one.c slow.c -I"$scratch/later"
 refuse "files that differ in FPHEAP_SITES do not link" sites1 \
     together one.c other.c -DFPHEAP_CHECK=1 -DFPHEAP_SITES=1
 check "files that differ in FPHEAP_NO_STDIO do" \
@@ -262,6 +285,9 @@ refused USE_LIBNUMA=1 NO_OS=1 NO_THREADS=1
 refused GROWTH_WAIT_MS=-1
 refused GROWTH_WAIT_MS=10001
 refused STATIC API=extern
+refused EXPORT=2
+refused EXPORT=1 STATIC
+refused NO_INLINE=2
 # Whether the heap's state fits its first chunk is for the compiler to say.
 refuse "MAX_POOLS=512 CHUNK_SHIFT=16 is an error" \
     FPHEAP_MAX_POOLS_or_MAX_THREADS_too_large \

@@ -1,0 +1,117 @@
+#!/bin/bash
+# symbols.sh - every function of the API is a symbol
+#
+# A library built with FPHEAP_EXPORT has each function that the header declares
+# under its plain name: a C program and python3 call all of them.  Declarations
+# without inline functions (FPHEAP_NO_INLINE), and a C++20 module that exports them.
+. "$(dirname "$0")/lib.sh"
+
+header=$top/fpheap.h
+functions=$(sed -n '/^\/\* \[API\] =/,/^\/\* --- names --/p' "$header" |
+    grep -A1 -E '^(FPHEAP_API|FPH_PUBLIC) ' |
+    grep -oE 'fpheap_[a-z_]+\(' | tr -d '(' | sort -u)
+
+cat > "$scratch/library.c" << 'C'
+#define FPHEAP_IMPLEMENTATION
+#include "fpheap.h"
+C
+cp "$scratch/library.c" "$scratch/library.cpp"
+flags="-O1 -I$top -DFPHEAP_EXPORT=1 -DFPHEAP_HEADER=1 -fPIC -shared
+       -fvisibility=hidden -pthread"
+
+calls_all() {
+    local function
+    for function in $functions; do
+        grep -q "F(${function#fpheap_})(" "$top/tests/symbols.c" ||
+            { echo "symbols.c does not call $function"; return 1; }
+    done
+}
+check "symbols.c calls all functions that the header declares" calls_all
+
+# exports LANGUAGE COMPILER... - a library that has all
+exports() {
+    local language=$1
+    shift
+    # shellcheck disable=SC2086
+    check "a library is built: $*" "$@" $flags "$scratch/library.$language" \
+        -o "$scratch/library.so"
+    check "dlsym finds every function: $*" "$scratch/program" \
+        "$scratch/library.so"
+    if have python3; then
+        # shellcheck disable=SC2086
+        check "and ctypes of python: $*" python3 "$top/tests/symbols.py" \
+            "$scratch/library.so" $functions
+    else
+        skip "ctypes" "no python3"
+    fi
+}
+check "a program that calls them" $CC -std=gnu11 -O1 -I"$top" -Wall -Wextra \
+    -Werror -DFPHEAP_EXPORT=1 -DFPHEAP_HEADER=1 -DFPHEAP_NO_INLINE=1 \
+    "$top/tests/symbols.c" -o "$scratch/program" -ldl
+exports c "$CC" -std=gnu11
+if have "$CXX"; then
+    exports cpp "$CXX" -std=c++17
+fi
+if have clang; then
+    exports c clang -std=gnu11
+fi
+
+# --- without inline functions ---------------------------------------------------
+
+cat > "$scratch/calls.c" << 'C'
+#include "fpheap.h"
+int
+main(void)
+{
+    fpheap *heap = fpheap_create("calls", NULL);
+
+    fpheap_free(heap, fpheap_alloc(heap, 100));
+    return fpheap_destroy(heap);
+}
+C
+calls() {
+    # shellcheck disable=SC2086
+    $CC -std=gnu11 -Wall -Wextra -Werror -I"$top" -c "$scratch/library.c" \
+        -o "$scratch/library.o" &&
+        $CC -std=gnu11 -Wall -Wextra -Werror -I"$top" -DFPHEAP_NO_INLINE=1 \
+            "$scratch/calls.c" "$scratch/library.o" -o "$scratch/calls" \
+            -pthread && "$scratch/calls"
+}
+check "with FPHEAP_NO_INLINE the fast path is called" calls
+refuse "which is not for the implementation" FPHEAP_NO_INLINE \
+    $CC -std=gnu11 -I"$top" -DFPHEAP_NO_INLINE=1 -c "$scratch/library.c" \
+    -o "$scratch/library.o"
+
+# --- a module -------------------------------------------------------------------
+
+{
+    printf '%s\n' module\; '#define FPHEAP_HEADER 1' '#include "fpheap.h"' \
+        'export module heap;'
+    printf 'export using ::%s;\n' fpheap $functions
+} > "$scratch/heap.cpp"
+cat > "$scratch/main.cpp" << 'C'
+import heap;
+int
+main()
+{
+    fpheap *one = fpheap_create("module", nullptr);
+
+    fpheap_free(one, fpheap_alloc(one, 100));
+    return fpheap_destroy(one);
+}
+C
+module() {
+    cd "$scratch" || return
+    clang++ -std=c++20 -I"$top" --precompile -x c++-module heap.cpp \
+        -o heap.pcm &&
+        clang++ -std=c++20 -fmodule-file=heap.pcm -c main.cpp -o main.o &&
+        clang++ -std=c++20 -c heap.pcm -o heap.o &&
+        $CC -std=gnu11 -I"$top" -DFPHEAP_HEADER=1 -c library.c -o library.o &&
+        clang++ main.o heap.o library.o -o module -pthread && ./module
+}
+if have clang++; then
+    check "a C++20 module exports all functions" module
+else
+    skip "a C++20 module" "no clang++"
+fi
+finish
