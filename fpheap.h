@@ -243,10 +243,14 @@
 #endif
 
 /* FPHEAP_MAX_NODES (LAYOUT) - NUMA nodes a heap may be told of.  1..64, default
- * 8; 1 saves a load in fpheap_free_sized.  A heap pays for the nodes in its
- * configuration, not for these. */
+ * 1, with FPHEAP_USE_LIBNUMA 8; 1 halves fpheap_free_sized.  A heap pays for
+ * the nodes in its configuration, not for these. */
 #ifndef FPHEAP_MAX_NODES
-#  define FPHEAP_MAX_NODES 8
+#  if defined(FPHEAP_USE_LIBNUMA) && FPHEAP_USE_LIBNUMA
+#    define FPHEAP_MAX_NODES 8
+#  else
+#    define FPHEAP_MAX_NODES 1
+#  endif
 #endif
 #if FPHEAP_MAX_NODES < 1 || FPHEAP_MAX_NODES > 64
 #  error "fpheap: FPHEAP_MAX_NODES must be in 1..64"
@@ -264,10 +268,14 @@
 
 /* FPHEAP_MAX_THREADS - threads that have caches at one time; 1..65536, default
  * 1024, and a 32nd of the chunk's bytes at most.  Threads beyond it work
- * without a cache.  Price: a pointer each per heap, and 16 bytes each per
- * process. */
+ * without a cache.  1 with FPHEAP_NO_THREADS.  Price: a pointer each per heap,
+ * and 16 bytes each per process. */
 #ifndef FPHEAP_MAX_THREADS
-#  define FPHEAP_MAX_THREADS 1024
+#  if defined(FPHEAP_NO_THREADS) && FPHEAP_NO_THREADS
+#    define FPHEAP_MAX_THREADS 1
+#  else
+#    define FPHEAP_MAX_THREADS 1024
+#  endif
 #endif
 #if FPHEAP_MAX_THREADS < 1 || FPHEAP_MAX_THREADS > 65536
 #  error "fpheap: FPHEAP_MAX_THREADS must be in 1..65536"
@@ -309,16 +317,33 @@ chunk's bytes"
 #  error "fpheap: FPHEAP_NO_THREADS must be 0 or 1"
 #endif
 
-/* FPHEAP_NO_OS - 1: no system call; neither the mmap provider nor clocks, and a
- * provider must be given.  Default 0; needs FPHEAP_NO_THREADS. */
+/* FPHEAP_TLS_MODEL - how position-independent code finds its thread's data.  1:
+ * initial-exec, a load; but glibc gives dlopen room for some five libraries
+ * that do so, musl and Android for none.  0: as the compiler does, which costs
+ * a call for each fast operation in a shared library, and loads anywhere.
+ * Default 1 with glibc, else 0. */
+#ifndef FPHEAP_TLS_MODEL
+#  ifdef __GLIBC__
+#    define FPHEAP_TLS_MODEL 1
+#  else
+#    define FPHEAP_TLS_MODEL 0
+#  endif
+#endif
+#if FPHEAP_TLS_MODEL != 0 && FPHEAP_TLS_MODEL != 1
+#  error "fpheap: FPHEAP_TLS_MODEL must be 0 or 1"
+#endif
+
+/* FPHEAP_NO_OS - 1: no system call; neither the mmap provider, nor clocks, nor
+ * handlers of forks; threads that are not NO_THREADS need pthread keys and
+ * sched_yield only.  FPHEAP_NOW_NS() may give them the time in nanoseconds;
+ * else each look at the clock counts as a microsecond, so a wait of
+ * FPHEAP_GROWTH_WAIT_MS is that many thousand times sched_yield.  A provider
+ * must be given.  Default 0. */
 #ifndef FPHEAP_NO_OS
 #  define FPHEAP_NO_OS 0
 #endif
 #if FPHEAP_NO_OS != 0 && FPHEAP_NO_OS != 1
 #  error "fpheap: FPHEAP_NO_OS must be 0 or 1"
-#endif
-#if FPHEAP_NO_OS && !FPHEAP_NO_THREADS
-#  error "fpheap: FPHEAP_NO_OS needs FPHEAP_NO_THREADS"
 #endif
 
 /* FPHEAP_NO_STDIO - 1: no fpheap_dump, no <stdio.h>.  Default 0. */
@@ -780,7 +805,7 @@ typedef struct fpheap_object {
 
 #if FPHEAP_NO_THREADS
 #  define FPH_TLS
-#elif defined(__PIC__) && !defined(__PIE__)
+#elif FPHEAP_TLS_MODEL && defined(__PIC__) && !defined(__PIE__)
 #  define FPH_TLS __thread __attribute__((tls_model("initial-exec")))
 #else
 #  define FPH_TLS __thread
@@ -2808,8 +2833,14 @@ fph_panic(const char *message)
 static inline uint64_t
 fph_now_ns(void)
 {
-#if FPHEAP_NO_OS
+#if FPHEAP_NO_OS && FPHEAP_NO_THREADS
     return 0;
+#elif FPHEAP_NO_OS && defined(FPHEAP_NOW_NS)
+    return FPHEAP_NOW_NS();
+#elif FPHEAP_NO_OS
+    static fph_word looks;     /* atomic; no order: only its growth matters */
+
+    return fph_fetch_add_relaxed(&looks, 1) * 1000;
 #else
     struct timespec now;
 
@@ -4310,7 +4341,8 @@ fph_grow_now(fpheap *heap, int node, size_t chunks, size_t wish,
                                           fph_region_capacity(chunks))))
         chunks++;              /* its descriptor takes one, most likely */
     rc = fph_obtain(heap, node, chunks, wish, &raw);
-    fph_max_relaxed(&state->growth_max_ns, fph_now_ns() - began);
+    if (!FPHEAP_NO_OS)
+        fph_max_relaxed(&state->growth_max_ns, fph_now_ns() - began);
     return rc != 0 ? rc : fph_region_add(heap, &raw, node, pinned);
 }
 
@@ -6166,6 +6198,18 @@ fph_forked(void)
     }
 }
 
+/* Have a function called in the child of a fork.  Returns 0: no memory. */
+static int
+fph_at_fork(void (*handler)(void))
+{
+#if FPHEAP_NO_OS
+    (void)handler;
+    return 1;
+#else
+    return pthread_atfork(NULL, NULL, handler) == 0;
+#endif
+}
+
 static fph_word fph_key_made; /* the key + 1; 0: not yet; or FPH_KEY_GONE */
 #define FPH_KEY_GONE UINT64_MAX
 
@@ -6191,8 +6235,7 @@ fph_seat_key(pthread_key_t *key)
     uint64_t        other = fph_load_acquire(&fph_key_made);        /* H12 */
 
     if (other == 0) {
-        if (fph_load_relaxed(&hooked) == 0
-            && pthread_atfork(NULL, NULL, fph_forked) != 0)
+        if (fph_load_relaxed(&hooked) == 0 && !fph_at_fork(fph_forked))
             return 0;
         fph_store_relaxed(&hooked, 1);
         if (pthread_key_create(key, fph_seat_leave) != 0)
@@ -8860,6 +8903,7 @@ fpheap_config_string(void)
            " FPHEAP_CHECK=" FPH_TEXT(FPHEAP_CHECK)
            " FPHEAP_SITES=" FPH_TEXT(FPHEAP_SITES)
            " FPHEAP_TOOL=" FPH_TEXT(FPHEAP_TOOL)
+           " FPHEAP_TLS_MODEL=" FPH_TEXT(FPHEAP_TLS_MODEL)
            " FPHEAP_EXPORT=" FPH_TEXT(FPHEAP_EXPORT);
 }
 

@@ -64,6 +64,9 @@ check "and needs no thread functions" lacks single "$threads"
 check "with FPHEAP_NO_OS it compiles" build bare -DFPHEAP_NO_OS=1 \
     -DFPHEAP_NO_THREADS=1 -DFPHEAP_NO_STDIO=1
 check "and needs no system calls" allowed bare "$string|__errno_location|abort"
+check "with threads too" build rtos -DFPHEAP_NO_OS=1 -DFPHEAP_NO_STDIO=1
+check "which need keys and sched_yield" allowed rtos \
+    "$string|__errno_location|pthread_(key_create|key_delete|setspecific)|sched_yield"
 
 defined() {
     nm --defined-only -g "$scratch/$1.o" | awk '{ print $3 }'
@@ -277,7 +280,6 @@ refused CHECK=3
 refused TOOL=4
 refused SITES=1
 refused SITES=2 CHECK=1
-refused NO_OS=1
 refused NO_OS=2
 refused NO_STDIO=2
 refused USE_LIBNUMA=2

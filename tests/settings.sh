@@ -39,8 +39,7 @@ combinations() {
     # threads or of 512 pools need more than a small chunk.  header.sh sees that
     # these are errors.
     function allowed() {
-        return !(is("NO_OS", 1) && (is("NO_THREADS", 0) ||
-                                    is("USE_LIBNUMA", 1))) &&
+        return !(is("NO_OS", 1) && is("USE_LIBNUMA", 1)) &&
                !(is("CHECK", 0) && is("SITES", 1)) &&
                !(is("CHUNK_SHIFT", 16) && is("MAX_THREADS", 65536)) &&
                !(is("MAX_POOLS", 512) && (is("CHUNK_SHIFT", 16) ||
@@ -99,6 +98,7 @@ combinations() {
         setting("MAX_POOLS", "1 default 512")
         setting("MAX_THREADS", "1 default 65536")
         setting("GROWTH_WAIT_MS", "0 default 10000")
+        setting("TLS_MODEL", "0 1")
         setting("NO_STDIO", "0 1")
         setting("STATIC", "0 1")
         setting("HEADER", "0 1")

@@ -5,6 +5,7 @@
  * must name it, and find nothing when the word is back.
  */
 #define FPHEAP_CHUNK_SHIFT 16
+#define FPHEAP_MAX_NODES 8
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
 #include "test_util.h"

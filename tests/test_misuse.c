@@ -5,6 +5,7 @@
  */
 static void note_panic(const char *message);
 #define FPHEAP_PANIC(message) note_panic(message)
+#define FPHEAP_MAX_NODES 8
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
 #include "test_util.h"

@@ -3,6 +3,7 @@
  * from, however it is freed; a node that has no memory is served from others
  * only when the configuration says so.
  */
+#define FPHEAP_MAX_NODES 8
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
 #include "test_util.h"

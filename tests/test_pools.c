@@ -3,6 +3,7 @@
  * and are claimed up to the pool's maximum and no further; a pool that ends
  * leaves nothing behind; a heap has no byte more than its limit.
  */
+#define FPHEAP_MAX_NODES 8
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
 #include "test_util.h"

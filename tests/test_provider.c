@@ -5,6 +5,7 @@
  * is lost, what is refused goes back exactly once, and later calls succeed.  A
  * free never calls the provider.
  */
+#define FPHEAP_MAX_NODES 8
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
 #include "test_util.h"

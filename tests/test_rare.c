@@ -41,6 +41,7 @@ count_and_atfork(void (*prepare)(void), void (*parent)(void),
 #define sched_yield()                          count_and_yield()
 #define pthread_atfork(prepare, parent, child) \
     count_and_atfork(prepare, parent, child)
+#define FPHEAP_MAX_NODES 8
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
 #include "test_util.h"

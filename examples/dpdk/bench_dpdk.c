@@ -25,6 +25,7 @@
  * which is what a mempool knows.  A mempool's bursts come from its cache of 512
  * on each lcore; a heap's magazines hold as many.
  */
+#define FPHEAP_MAX_NODES 8
 #define FPHEAP_IMPLEMENTATION
 #include "../../fpheap.h"
 #include "fpheap_memzone.h"

@@ -17,6 +17,7 @@
  * header.  So all kinds share their priv_size, and only bare mbufs, which have no
  * buffer, may be attached to others.
  */
+#define FPHEAP_MAX_NODES 8
 #define FPHEAP_IMPLEMENTATION
 #include "../../fpheap.h"
 #include "fpheap_memzone.h"

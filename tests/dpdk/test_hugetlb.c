@@ -3,6 +3,7 @@
  * working heap.  run.sh builds it without DPDK, and again with
  * FPHEAP_HUGETLB_EXTMEM, where the EAL has to know all of it.
  */
+#define FPHEAP_MAX_NODES 8
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
 #include "tests/test_util.h"

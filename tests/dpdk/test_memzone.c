@@ -2,6 +2,7 @@
  * it had is back after destroy, and no zone, no memory, a limit are errors that
  * leave a working heap.  run.sh runs it under each mode of the EAL.
  */
+#define FPHEAP_MAX_NODES 8
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
 #include "tests/test_util.h"
