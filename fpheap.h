@@ -567,6 +567,7 @@ chunk's bytes"
 #ifdef __cplusplus
 #  pragma GCC diagnostic push
 #  pragma GCC diagnostic ignored "-Wold-style-cast"
+#  pragma GCC diagnostic ignored "-Wzero-as-null-pointer-constant"
 #  ifndef __clang__
 #    pragma GCC diagnostic ignored "-Wuseless-cast"
 #  endif
@@ -2560,6 +2561,7 @@ fpheap_unref(fpheap *heap, void *object)
 #ifdef __cplusplus
 #  pragma GCC diagnostic push
 #  pragma GCC diagnostic ignored "-Wold-style-cast"
+#  pragma GCC diagnostic ignored "-Wzero-as-null-pointer-constant"
 #  ifndef __clang__
 #    pragma GCC diagnostic ignored "-Wuseless-cast"
 #  endif

@@ -13,7 +13,9 @@
 
 warnings="-Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow
           -Wcast-align -Wundef -Werror"
-c_warnings="-Wstrict-prototypes -Wmissing-prototypes"
+c_warnings="-Wstrict-prototypes -Wmissing-prototypes -Wredundant-decls"
+cpp_warnings="-Wold-style-cast -Wuseless-cast -Wzero-as-null-pointer-constant
+              -Wredundant-decls -Wno-unknown-warning-option"
 
 cat > "$scratch/declarations.c" << 'C'
 #include "fpheap.h"
@@ -66,7 +68,7 @@ standards() {
         skip "$compiler" "not installed"
         return
     fi
-    [ "$language" = cpp ] || extra=$c_warnings
+    if [ "$language" = cpp ]; then extra=$cpp_warnings; else extra=$c_warnings; fi
     for standard in "$@"; do
         for level in $levels; do
             # shellcheck disable=SC2086
@@ -89,7 +91,7 @@ fi
 
 # more - what FULL=1 adds
 more() {
-    local machine bare="-DFPHEAP_NO_OS=1 -DFPHEAP_NO_THREADS=1"
+    local machine threads bare=-DFPHEAP_NO_OS=1
 
     standards gcc-11 c "-O0 -O2" $c
     standards clang-19 c "-O0 -O2" $c c23
@@ -109,8 +111,12 @@ more() {
             c11
     done
     for machine in x86_64 i686; do
-        standards "$machine-w64-mingw32-gcc $bare" c "-O0 -O2" $c
-        standards "$machine-w64-mingw32-g++ $bare" cpp "-O0 -O2" $cpp
+        for threads in 0 1; do
+            standards "$machine-w64-mingw32-gcc $bare -DFPHEAP_NO_THREADS=$threads" \
+                c "-O0 -O2" $c
+            standards "$machine-w64-mingw32-g++ $bare -DFPHEAP_NO_THREADS=$threads" \
+                cpp "-O0 -O2" $cpp
+        done
     done
 }
 

@@ -206,6 +206,17 @@ else
     skip "C and C++ together" "no C++ compiler"
 fi
 
+# --- README -------------------------------------------------------------------
+
+as_pasted() {
+    sed -n '/^```c$/,/^```$/p' "$top/README.md" | sed '1d; /^```$/,$d' \
+        > "$scratch/pasted.c"
+    # shellcheck disable=SC2086
+    $CC -std=c11 -Wall -Wextra -Werror -I"$top" "$scratch/pasted.c" \
+        -o "$scratch/pasted" -pthread && "$scratch/pasted"
+}
+check "README's first lines of C compile as they are, and run" as_pasted
+
 # --- settings that differ -----------------------------------------------------
 
 differs() {
@@ -216,7 +227,7 @@ differs CHUNK_SHIFT=22 chunk22
 differs "PAGE_SHIFT=(FPHEAP_CHUNK_SHIFT-4)" pages16
 differs CLASS_BITS=2 class2
 differs MAGAZINE=64 mag64
-differs MAX_NODES=1 nodes1
+differs MAX_NODES=8 nodes8
 differs MAX_HEAPS=4 heaps4
 differs NO_THREADS=1 st1
 differs CHECK=1 check1

@@ -130,15 +130,18 @@ machine() {
         all_units "$name" "$emulator" "$triple-gcc" -static -std=gnu11
 }
 
-# windows NAME EMULATOR TRIPLE - where there is neither mmap nor POSIX threads
+# windows NAME EMULATOR TRIPLE - where there is no mmap, and POSIX threads are a
+# library
 windows() {
     local bare="-DFPHEAP_NO_OS=1 -DFPHEAP_NO_THREADS=1" emulator=no
+    local threads=-DFPHEAP_NO_OS=1
     is_wanted "${3%%-*}" || return
     have "${2:-none}" && emulator=$2
     # shellcheck disable=SC2086
     cross "$1, C" "$emulator" "$3-gcc" -static -std=c11 $bare
     # shellcheck disable=SC2086
     cross "$1, C++" "$emulator" "$3-g++" -static -x c++ -std=c++17 $bare
+    cross "$1, C, with threads" "$emulator" "$3-gcc" -static -std=c11 $threads
     row "$1" "${emulator##*/}" "smoke.c in C and C++"
     [ "$emulator" = no ] || "$wine/wineserver" -k
 }
@@ -164,6 +167,7 @@ if is_wanted clang; then
     cross "clang, C99" "" clang -std=c99
     cross "clang, C++11" "" clang++ -x c++ -std=c++11
     cross "gcc, one thread" "" gcc -std=c11 -DFPHEAP_NO_THREADS=1
+    cross "gcc, threads without a system" "" gcc -std=c11 -DFPHEAP_NO_OS=1
 fi
 [ -z "$FULL" ] || cat "$scratch/table"
 finish
