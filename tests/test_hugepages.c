@@ -21,6 +21,8 @@ static fpheap_provider provider;
 static void           *objects[OBJECTS];
 static char            text[4096];
 static long            reserved;   /* by this program */
+static char            root[200];  /* of the cgroups */
+static int             enabled;    /* by this program: its hugetlb controller */
 static char            cgroup[256];
 
 static size_t
@@ -182,8 +184,9 @@ static const char *
 cgroup_make(void)
 {
     FILE *in = fopen("/proc/self/mounts", "r");
-    char  line[512], root[200] = "";
+    char  line[512];
 
+    root[0] = '\0';
     while (in != NULL && fgets(line, sizeof line, in) != NULL)
         if (strncmp(line, "cgroup2 ", 8) == 0)
             (void)sscanf(line, "cgroup2 %199s", root);
@@ -191,6 +194,8 @@ cgroup_make(void)
         (void)fclose(in);
     if (strstr(content(root, "/cgroup.controllers"), "hugetlb") == NULL)
         return "no cgroup of version 2 with the hugetlb controller";
+    enabled = strstr(content(root, "/cgroup.subtree_control"), "hugetlb")
+              == NULL;
     if (!put_into(root, "/cgroup.subtree_control", "+hugetlb"))
         return "the hugetlb controller may not be used";
     (void)snprintf(cgroup, sizeof cgroup, "%s/fpheap-test-%ld", root,
@@ -236,6 +241,7 @@ under_a_cgroups_limit_other_pages_serve_and_all_can_be_written(void **state)
 
     (void)state;
     cgroup[0] = '\0';
+    enabled = 0;
     if (free_pages() < PAGES)
         why = "fewer than 24 hugepages of 2 MiB are free";
     else
@@ -248,6 +254,8 @@ under_a_cgroups_limit_other_pages_serve_and_all_can_be_written(void **state)
         why = "the process gets no hugepages";
     if (cgroup[0] != '\0')
         (void)rmdir(cgroup);
+    if (enabled)
+        (void)put_into(root, "/cgroup.subtree_control", "-hugetlb");
     if (why != NULL) {
         print_message("why: %s\n", why);
         skip();
