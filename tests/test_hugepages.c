@@ -2,9 +2,9 @@
  *
  * What the statistics say, what a heap has in the beginning, where reserved
  * hugepages end, what a cgroup's limit does, and that all goes back.  The
- * program reserves 24 pages of 2 MiB while it runs, if it may; a case that finds
- * none, or that may not make a cgroup, is skipped and says why.  (What kernels
- * that are not there would do is in test_parts.)
+ * program reserves 24 pages of 2 MiB while it runs, if it may; a case that
+ * finds none, or that may not make a cgroup, is skipped and says why.  (What
+ * kernels that are not there would do is in test_parts.)
  */
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
@@ -207,8 +207,8 @@ cgroup_make(void)
     return NULL;
 }
 
-/* In a process of the cgroup: 0, NONE if it gets no hugepage at all, as under an
- * emulator, or which step failed. */
+/* In a process of the cgroup: 0, NONE if it gets no hugepage at all, as under
+ * an emulator, or which step failed. */
 static int
 work_in_cgroup(void)
 {
