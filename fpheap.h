@@ -1198,7 +1198,9 @@ FPHEAP_API void *fpheap_alloc_on(fpheap *heap, size_t size, int node);
  * size    bytes; 0 gives the smallest object and frees nothing
  *
  * Stays in place while the size keeps its class; above 8 pages, while it fits
- * and needs more than half of the object; a pool's object, while it fits.
+ * and needs more than half of the object, or the memory behind it is free; a
+ * pool's object, while it fits.  One above 8 pages that moves to grow gets an
+ * eighth more than was asked for, if there is memory (fpheap_usable_size).
  *
  * Returns  the object, moved or not, with the first min(old, new) bytes kept.
  * Errors   As fpheap_alloc; the old object is untouched.
@@ -3138,10 +3140,10 @@ struct fph_state {
     fph_word   growing;                    /* REGION */
     fph_word   growth_tickets;
     fph_word   growth_cap[FPHEAP_MAX_NODES]; /* chunks; 0: none */
-    fph_word   dry_ns[FPHEAP_MAX_NODES];   /* when it could not grow, fph_spill */
+    fph_word   dry_ns[FPHEAP_MAX_NODES];   /* when it could not grow */
     fph_word   magazines;                  /* made so far */
     fph_word   empty_slabs;                /* slabs with all objects free */
-    fph_word   asked;                      /* RECLAIM: how often, and when last */
+    fph_word   asked;                      /* RECLAIM: how often, and when */
     fph_word   asked_ns;
     fph_word   cache_wanted;               /* seat + 1, see fph_cache_help */
     fph_pin   *pins;                       /* stack, push only */
@@ -3407,9 +3409,9 @@ fph_stack_take(const fph_state *state, fph_word *stack)
 }
 
 /*
- * What this thread is in the middle of.  A call from a callback on the same heap
- * neither grows, nor begins a pass, nor waits for others, who may be waiting
- * for this thread; a call on another heap does all of that.
+ * What this thread is in the middle of.  A call from a callback on the same
+ * heap neither grows, nor begins a pass, nor waits for others, who may be
+ * waiting for this thread; a call on another heap does all of that.
  */
 static FPH_TLS uint64_t fph_in_provider; /* a bit per heap: its callbacks */
 static FPH_TLS uint64_t fph_in_pass;     /* the same: a pass, or the end */
@@ -3588,7 +3590,7 @@ struct fph_region {
     fph_chunk **chunk;         /* per chunk, atomic; NULL: not open */
     uint32_t   *tail;          /* per chunk, atomic; chunks back to the one in
                                   which the object starts; 0: no tail */
-    unsigned    pinned;        /* atomic; 1 for good once a meta block is here */
+    unsigned    pinned;        /* atomic; 1 once it has a meta block */
     unsigned    reserved;      /* atomic; 1 once fpheap_reserve has opened a
                                   chunk here */
     /* written by the owner of all chunks */
@@ -5239,7 +5241,7 @@ fph_quota_give(fpheap_pool *pool, size_t n)
         fph_fetch_add_relaxed(&pool->quota, (uint64_t)0 - n);       /* Q3 */
 }
 
-#define FPH_NESTED 8           /* the most calls of constructors in one another */
+#define FPH_NESTED 8           /* the most constructors in one another */
 
 /* Construct the objects of a new slab.  Returns 0, or a negative errno, and
  * those before are destructed. */
@@ -6473,8 +6475,9 @@ fph_depot_bytes(const fpheap *heap, int node)
     return bytes;
 }
 
-/* What failing calls would repeat in vain they do once a millisecond: have other
- * threads drain their caches, and ask the provider for a node that spills. */
+/* What failing calls would repeat in vain they do once a millisecond: have
+ * other threads drain their caches, and ask the provider for a node that
+ * spills. */
 #define FPH_PAUSE_NS 1000000u
 
 /* Whether that was done just before; without a clock it never was. */
@@ -7103,7 +7106,7 @@ fph_large_alloc(fpheap *heap, int node, size_t size, size_t align, int look,
     return 0;
 }
 
-/* --- free ----------------------------------------------------------------- */
+/* --- end ------------------------------------------------------------------ */
 
 /* Give back the pages of an object whose record is nobody else's any more. */
 static void
@@ -7159,6 +7162,88 @@ fph_large_cache(const fpheap *heap, uint64_t pages)
            > fph_load_relaxed(&heap->state->region_bytes))
         return NULL;
     return fph_cache_mine(heap);
+}
+
+/* --- growth in place ------------------------------------------------------ */
+
+/* Claim the pages behind a run, so that it covers `pages`.  Returns 0: they are
+ * not free, or of another chunk. */
+static int
+fph_run_extend(fph_slab *record, uint64_t info, size_t pages)
+{
+    fph_chunk *chunk = record->chunk;
+    fph_word  *word  = &chunk->region->free[chunk->index];
+    unsigned   end   = record->page + fph_info_count(info);
+    size_t     more  = pages - fph_info_count(info);
+    uint64_t   mask, free;
+    unsigned   i;
+
+    if (more > FPH_PAGES - end)
+        return 0;
+    mask = fph_page_mask(end, (unsigned)more);
+    free = fph_load_relaxed(word);
+    do {
+        if ((free & mask) != mask)
+            return 0;
+    } while (!fph_cas_acquire(word, &free, free & ~mask));          /* F9 */
+    for (i = end; i < end + more; i++)
+        FPH_STORE(&chunk->first[i], (uint8_t)record->page, RELAXED);
+    fph_store_release(&record->info, fph_info(FPH_RUN, fph_info_bin(info),
+                                              pages));              /* C5 */
+    return 1;
+}
+
+/* Claim whole chunks behind an object above a chunk, so that it has at least
+ * `pages`; in its first chunk nothing changes (L1).  Returns 0: they are not
+ * fresh, or of another region. */
+static int
+fph_huge_extend(fph_slab *record, uint64_t info, size_t pages)
+{
+    fph_region *region = record->chunk->region;
+    size_t      had    = fph_info_count(info);
+    size_t      tails  = had / FPH_PAGES;
+    size_t      more   = (pages - had + FPH_PAGES - 1) / FPH_PAGES;
+    size_t      behind = record->chunk->index + tails + 1;
+    size_t      i;
+
+    if (more > region->capacity - behind
+        || had + more * FPH_PAGES > UINT32_MAX
+        || !fph_fresh_take(region, behind, more))
+        return 0;
+    for (i = 0; i < more; i++)
+        FPH_STORE(&region->tail[behind + i], (uint32_t)(tails + 1 + i),
+                  RELAXED);
+    fph_store_release(&record->info,                                /* C5 */
+                      fph_info(FPH_HUGE, 0, had + more * FPH_PAGES));
+    return 1;
+}
+
+/* What an object above the classes is asked for when it grows: an eighth more,
+ * so that one that grows by little each time is copied seldom. */
+static size_t
+fph_large_slack(size_t size)
+{
+    return size > SIZE_MAX / 2 ? size : size + size / 8;
+}
+
+/* Make a large object larger where it is.  Returns 0: there is no room. */
+static int
+fph_large_extend(fpheap *heap, void *object, size_t size)
+{
+    fph_slab *record = fph_record_of(fph_chunk_of(heap->state, object),
+                                     fph_page_of(object));
+    uint64_t  info   = fph_load_relaxed(&record->info);
+    size_t    pages  = (size >> FPHEAP_PAGE_SHIFT) + 1 + fph_info_bin(info);
+    int       done;
+
+    if (size > SIZE_MAX / 2)
+        return 0;
+    fph_moves_begin(heap->state);
+    done = fph_info_kind(info) == FPH_RUN
+         ? fph_run_extend(record, info, pages)
+         : fph_huge_extend(record, info, pages);
+    fph_moves_end(heap->state);
+    return done;
 }
 
 /* Free an object that is not in a slab. */
@@ -7807,6 +7892,16 @@ fph_stays(uint64_t info, size_t usable, size_t size)
     return fph_has_class(size) && fph_class_of(size) == k;
 }
 
+/* Whether a large object grows, or one grows to be large. */
+static int
+fph_grows_large(uint64_t info, size_t usable, size_t size)
+{
+    if (fph_info_kind(info) == FPH_SLAB
+        && fph_info_bin(info) % FPH_CLASSES >= FPH_SIZES)
+        return 0;              /* a pool's object */
+    return size > usable && size > FPH_SIZED_MAX;
+}
+
 /* An object with the tag, the flags and the destructor of another. */
 static void *
 fph_alloc_like(fpheap *heap, size_t size, const void *other)
@@ -7826,6 +7921,19 @@ fph_alloc_like(fpheap *heap, size_t size, const void *other)
 #endif
 }
 
+/* The object that another moves to, with room to grow if there is memory. */
+static void *
+fph_alloc_moved(fpheap *heap, size_t size, const void *other, int grows)
+{
+    void *moved = NULL;
+
+    if (grows)
+        moved = fph_alloc_like(heap, fph_large_slack(size), other);
+    if (moved == NULL)
+        return fph_alloc_like(heap, size, other);
+    return fph_resized(heap, moved, size);
+}
+
 FPHEAP_API void *
 fpheap_realloc(fpheap *heap, void *object, size_t size)
 {
@@ -7841,10 +7949,14 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
     usable = fph_info_bytes(heap->state, info);
     if (fph_stays(info, usable, size))
         return fph_resized(heap, object, size);
-    usable -= fph_slack_of(heap->state, object);
-    moved = fph_alloc_like(heap, size, object);
+    if (fph_info_kind(info) != FPH_SLAB && size > usable
+        && fph_large_extend(heap, object, size))
+        return fph_resized(heap, object, size);
+    moved = fph_alloc_moved(heap, size, object,
+                            fph_grows_large(info, usable, size));
     if (moved == NULL)
         return NULL;
+    usable -= fph_slack_of(heap->state, object);
     memcpy(moved, object, size < usable ? size : usable);
     fpheap_free(heap, object);
     return moved;
@@ -8088,8 +8200,9 @@ fph_shape_most(const fph_class *klass, unsigned pages)
 
 /* Pages of a slab: the fewest that make 8 objects, and of which a chunk holds
  * so many that less than 1/16 of its pages above page 0 is in no object; up to
- * half a chunk, or as many as one object needs.  If there are none: the fewest
- * of those with the most objects in a chunk. */
+ * half a chunk, or as many as one object needs.  If there are none: the most of
+ * those with the most objects in a chunk, as a slab costs as much as several
+ * claims. */
 static unsigned
 fph_shape_pages(const fph_class *klass)
 {
@@ -8105,7 +8218,7 @@ fph_shape_pages(const fph_class *klass)
         if (fph_shape_count(klass, 1, pages) >= 8
             && all - objects * klass->size < all / 16)
             return pages;
-        if (objects > most) {
+        if (objects >= most) {
             most = objects;
             best = pages;
         }

@@ -710,12 +710,111 @@ realloc_keeps_the_contents_and_stays_where_it_should(void **state)
                 assert_int_equal(new == old, need == old_bytes);
             else if (to <= old_bytes && to > old_bytes / 2)
                 assert_ptr_equal(new, old);
-            else
+            else if (to <= old_bytes)
                 assert_ptr_not_equal(new, old);
             assert_true(fpheap_usable_size(heap, new) < 2 * need);
             fpheap_free(heap, new);
         }
     }
+    TEST_DESTROY(heap);
+}
+
+/* By 64 KiB each time to 64 MiB, alone and with a neighbour that is live: the
+ * bytes that are copied are a small multiple of the last size. */
+static void
+a_large_object_that_grows_by_little_is_copied_seldom(void **state)
+{
+    int beside;
+
+    (void)state;
+    for (beside = 0; beside < 2; beside++) {
+        fpheap *heap = fpheap_create(NULL, NULL);
+        size_t  step = 64 * TEST_KIB;
+        size_t  size = step, copied = 0;
+        char   *object = (char *)fpheap_alloc(heap, size);
+        void   *neighbours[64];
+        size_t  n = 0;
+
+        while (size < 64 * TEST_MIB) {
+            char *old = object;
+
+            object[size - 1] = (char)(size / step);
+            size += step;
+            object = (char *)fpheap_realloc(heap, old, size);
+            assert_non_null(object);
+            assert_int_equal(object[size - step - 1],
+                             (char)(size / step - 1));
+            if (object == old)
+                continue;
+            copied += size;
+            if (beside && n < TEST_COUNT(neighbours))
+                neighbours[n++] = fpheap_alloc(heap, TEST_MIB);
+        }
+        assert_true(copied < 12 * size);
+        assert_true(fpheap_usable_size(heap, object)
+                    <= size + size / 8 + 2 * FPHEAP_CHUNK);
+        fpheap_free_bulk(heap, neighbours, (unsigned)n);
+        fpheap_free(heap, object);
+        TEST_DESTROY(heap);
+    }
+}
+
+/* A run into the pages behind it, an object above a chunk into the chunks. */
+static void
+a_large_object_grows_where_it_is_if_the_memory_behind_is_free(void **state)
+{
+    static const size_t from[] = { 600 * TEST_KIB, 9 * TEST_MIB };
+    static const size_t to[] = { 900 * TEST_KIB, 14 * TEST_MIB };
+    fpheap      *heap = fpheap_create(NULL, NULL);
+    fpheap_stats stats;
+    unsigned     i;
+
+    (void)state;
+    fpheap_free(heap, fpheap_alloc(heap, 40 * TEST_MIB));
+    for (i = 0; i < TEST_COUNT(from); i++) {
+        char *object = (char *)fpheap_alloc(heap, from[i]);
+        char *behind;
+
+        assert_non_null(object);
+        test_fill(object, from[i], i);
+        assert_ptr_equal(fpheap_realloc(heap, object, to[i]), object);
+        assert_true(fpheap_usable_size(heap, object) >= to[i]);
+        assert_true(test_filled(object, from[i], i));
+        test_fill(object, fpheap_usable_size(heap, object), i);
+        assert_ptr_equal(fpheap_base_of(heap, object + to[i] - 1), object);
+        TEST_CHECK_LIVE(heap, 1);
+        fpheap_stats_get(heap, &stats);
+        assert_int_equal(stats.live_bytes, fpheap_usable_size(heap, object));
+        /* What is live behind it stays as it is. */
+        behind = (char *)fpheap_alloc(heap, from[i]);
+        test_fill(behind, from[i], 7);
+        object = (char *)fpheap_realloc(heap, object, 3 * to[i]);
+        assert_non_null(object);
+        assert_true(test_filled(behind, from[i], 7));
+        TEST_CHECK_LIVE(heap, 2);
+        fpheap_free(heap, object);
+        fpheap_free(heap, behind);
+        TEST_CHECK_LIVE(heap, 0);
+    }
+    TEST_DESTROY(heap);
+}
+
+static void
+a_large_object_grows_without_slack_where_memory_is_short(void **state)
+{
+    fpheap_config config;
+    fpheap       *heap;
+    void         *object;
+
+    (void)state;
+    memset(&config, 0, sizeof config);
+    config.limit = 64 * TEST_MIB;
+    heap = fpheap_create(NULL, &config);
+    object = fpheap_alloc(heap, 3 * TEST_MIB);
+    object = fpheap_realloc(heap, object, 52 * TEST_MIB);
+    assert_non_null(object);
+    assert_true(fpheap_usable_size(heap, object) < 56 * TEST_MIB);
+    fpheap_free(heap, object);
     TEST_DESTROY(heap);
 }
 
@@ -1044,6 +1143,11 @@ main(void)
         cmocka_unit_test(the_largest_object_is_64_gib_less_a_page),
         cmocka_unit_test(zalloc_and_calloc_clear_every_usable_byte),
         cmocka_unit_test(realloc_keeps_the_contents_and_stays_where_it_should),
+        cmocka_unit_test(a_large_object_that_grows_by_little_is_copied_seldom),
+        cmocka_unit_test(
+            a_large_object_grows_where_it_is_if_the_memory_behind_is_free),
+        cmocka_unit_test(
+            a_large_object_grows_without_slack_where_memory_is_short),
         cmocka_unit_test(a_reallocated_object_can_be_freed_with_its_last_size),
         cmocka_unit_test(
             a_reallocated_aligned_object_can_be_freed_with_its_last_size),
