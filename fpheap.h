@@ -6558,7 +6558,8 @@ typedef struct fph_search {
     int      error;            /* 0 or a negative errno */
     uint64_t growths;          /* before the last look */
     unsigned retries;
-    int      quiet;            /* fph_moves_quiet before the last look */
+    int      quiet;            /* fph_moves_quiet before the last growth, or
+                                  look */
     uint64_t others;
 } fph_search;
 
@@ -6675,11 +6676,12 @@ fph_climb(fpheap *heap, int node, size_t chunks, fph_search *search)
     case FPH_PARKED_RUNG:
         return fph_climb_parked(heap, node, chunks);
     case FPH_GROW_RUNG:
+        /* What moves from here on may go to the provider, too late for it. */
+        search->quiet = fph_moves_quiet(heap->state, &search->others);
         if (chunks > 1)
             fph_regions_release(heap, node, 1 /* keep */);
         return fph_climb_grow(heap, node, chunks, search);
     case FPH_ALL_RUNG:
-        search->quiet = fph_moves_quiet(heap->state, &search->others);
         fph_reclaim(heap, node, 0 /* always */);
         return 1;
     default:

@@ -89,6 +89,10 @@ fault "pages are claimed with a load and a store" "" fph_pages_take \
     's/while (!fph_cas_acquire(&region->free\[index\], &free,/while (0);/' \
     's/free & ~\(fph_page_mask(first, pages)\)));/free \&= ~\1;  STORE/' \
     's/STORE/fph_store_relaxed(\&region->free[index], free);/'
+fault "an object grows into pages that it saw free before" "widen" \
+    fph_run_extend \
+    's/while (!fph_cas_acquire(word, &free, free & ~mask)); .*/while (0);PLANT/' \
+    's/PLANT/\n    fph_store_relaxed(word, free \& ~mask);/'
 fault "who lowers a bit of fit does not look again" "" fph_fit_lower \
     '/fph_fit_raise/,/;/d'
 fault "a hint is raised over one that was lowered" "" fph_hint_raise \

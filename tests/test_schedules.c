@@ -16,6 +16,7 @@
  *
  *     a  allocate a page         g  allocate most of a chunk, as a run of pages
  *     c, d  half, two pages      G, H  allocate two, three chunks
+ *     h  allocate nine pages
  *     f  free the oldest         r  reserve half a chunk
  *     l  free the newest         B  whose object is at each address
  *     b  allocate three at once  F  flush
@@ -25,7 +26,8 @@
  *     e  destroy that pool          exits does
  *     E  destroy the pool        S  statistics: never more than there is
  *     D  destroy the heap        L  let it have two chunks more at most
- *     n  ask for a pool's name
+ *     n  ask for a pool's name  w  make the newest a page larger
+ *     W  or a chunk
  *
  * Objects are pages, so a magazine has two and a slab eight of them, and half a
  * chunk is a slab.
@@ -282,6 +284,28 @@ call_alloc(unsigned self, unsigned units)
                       errno);
 }
 
+/* The object may move, so its pages are nobody's until the call is over. */
+static void
+call_realloc(unsigned self, unsigned more)
+{
+    part    *mine = &world.part[self];
+    object   old  = mine->object[mine->n - 1];
+    char    *base;
+    unsigned i;
+
+    stamps_hold(self, &old);
+    mine->n--;
+    for (i = 0; i < old.units; i++)
+        world.owner[unit_of(old.base) + i] = 0;
+    base = (char *)SCHEDULE_SHOWN(
+        fpheap_realloc(world.heap, old.base, (old.units + more) * UNIT));
+    CHECK(base != NULL);
+    for (i = 0; i < old.units; i++)
+        CHECK(SCHEDULE_SHOWN(*(uint64_t *)(void *)(base + i * UNIT))
+              == stamp_of(old.base, self));
+    own(self, base, old.units + more, 0);
+}
+
 static void
 call_bulk(unsigned self)
 {
@@ -460,8 +484,11 @@ call_one(unsigned self, char letter)
     case 'c': call_alloc(self, 1); break;
     case 'd': call_alloc(self, 4); break;
     case 'g': call_alloc(self, 2 * (FPH_PAGES - 4)); break;
+    case 'h': call_alloc(self, 2 * 9); break;
     case 'G': call_alloc(self, 2 * 2 * FPH_PAGES); break;
     case 'H': call_alloc(self, 2 * 3 * FPH_PAGES); break;
+    case 'w': call_realloc(self, 2); break;
+    case 'W': call_realloc(self, 2 * FPH_PAGES); break;
     case ' ': break;
     case 'b': call_bulk(self); break;
     case 'f': give_up(self, 0); break;
@@ -640,6 +667,8 @@ static const struct operation {
     {"grow",    "",                 "g"},
     {"shrink",  "g",                "fT"},
     {"large",   "G",                "fG"},
+    {"widen",   "h",                "w"},      /* into the pages behind it */
+    {"longer",  "G",                "W"},      /* into the chunks behind it */
     {"reserve", "",                 "r"},
     {"exit",    "aaaaff",           "X"},
     {"enter",   "aX",               "fa"},
@@ -666,6 +695,7 @@ static const scene scenes[] = {
     {"end and exit", {"qqqfff", "qqqfff"}, {"E", "X"}, 0, 0, 0},
     {"end and trim", {"", "qfF"}, {"E", "T"}, 0, 0, 0},
     {"pages", {"cccccccc", "cccccccc"}, {"c", "c"}, 0, 0, 0},
+    {"widen pages", {"h", ""}, {"w", "c"}, 0, 0, 0},
     {"last pages", {"U cccccccc", "U cccccccc"}, {"ffffffffTc", "c"}, 0, 0, 0},
     /* A thread leaves, or comes, while the heap ends. */
     {"destroy", {"", "aaaffqqfff"}, {"D", "X"}, 0, 0, 0},
