@@ -76,14 +76,18 @@
  * [1], but may run beside a destroy: the two wait for each other.
  *
  * A thread that is stopped anywhere inside the heap delays no other that
- * allocates or frees, but in two cases, in each FPHEAP_GROWTH_WAIT_MS at most:
+ * allocates or frees, but in two cases:
  *
  *   - It is in the provider's callback, or takes parked objects back so that
  *     the provider need not be called.  Others that need new memory wait for
  *     it, and then go on as if it were not there.
  *   - It moves free objects.  Others that would fail for lack of memory wait
- *     and look again.  (What a bulk has gathered is not free, even if the bulk
+ *     and look again; once somebody has waited in vain, nobody waits for that
+ *     move any more.  (What a bulk has gathered is not free, even if the bulk
  *     fails in the end.)
+ *
+ * A call waits FPHEAP_GROWTH_WAIT_MS at most, for all other threads together;
+ * how long its own calls to the provider take is up to that.
  *
  * Callbacks return: no exception and no longjmp leaves them.
  *
@@ -106,7 +110,8 @@
  *     EFAULT         the provider gave memory that cannot be used: misaligned
  *                    or too short for one chunk, wrapping, not writable, or
  *                    overlapping the chunks of an earlier get.  It was handed
- *                    back, once, if the provider has a put
+ *                    back, once; if the provider did not take it, it is waste,
+ *                    and after eight such pieces the heap asks no more
  *     EDEADLK        the provider's callback needed the heap to grow, or a
  *                    constructor its own pool without end
  *     EBUSY          objects are live, or another thread just moves a pool's
@@ -366,8 +371,9 @@ chunk's bytes"
 #  error "fpheap: FPHEAP_USE_LIBNUMA and FPHEAP_NO_OS exclude each other"
 #endif
 
-/* FPHEAP_GROWTH_WAIT_MS - milliseconds for which a thread that needs new memory
- * waits for another that is in the provider already, before it asks as well.
+/* FPHEAP_GROWTH_WAIT_MS - milliseconds for which a call waits for other threads
+ * at most, all together: those in the provider, and those that move what is
+ * free.
  * 0..10000, default 100. */
 #ifndef FPHEAP_GROWTH_WAIT_MS
 #  define FPHEAP_GROWTH_WAIT_MS 100
@@ -1081,7 +1087,10 @@ FPHEAP_API int fpheap_destroy_forced(fpheap *heap);
  *          The first miss after another thread's pass: also that of
  *          fpheap_flush.  Above 8 pages: the object of that size that this
  *          thread freed last, or a search of the page maps, one word per 64
- *          chunks and one per chunk that may fit.
+ *          chunks and one per chunk that may fit.  Failure: one call to the
+ *          provider, unless the limit is reached, and a pass: O(bins + chunks +
+ *          objects parked); other threads are asked for what they park once a
+ *          millisecond at most.
  */
 FPH_PUBLIC void *fpheap_alloc(fpheap *heap, size_t size);
 
@@ -6450,10 +6459,9 @@ fpheap_self(fpheap *heap)
 
 /* [RECLAIM] ================================================================
  *
- * Before the heap grows it takes back what the node's depots and this thread's
- * cache park, and the node's empty slabs, if that is worth a pass; when the
- * provider has nothing it does so anyway.  Other threads follow at their next
- * miss, with what their caches park.
+ * A pass takes back what a node's depots and this thread's cache park, and the
+ * node's empty slabs.  Other threads follow at their next miss, with what their
+ * caches park.  fph_find_memory says when there is one.
  */
 
 /* Bytes that the depots of a node park. */
