@@ -1206,10 +1206,14 @@ FPHEAP_API void *fpheap_alloc_on(fpheap *heap, size_t size, int node);
  * object  with one reference if it has a header; NULL allocates
  * size    bytes; 0 gives the smallest object and frees nothing
  *
- * Stays in place while the size keeps its class; above 8 pages, while it fits
- * and needs more than half of the object, or the memory behind it is free; a
- * pool's object, while it fits.  One above 8 pages that moves to grow gets an
- * eighth more than was asked for, if there is memory (fpheap_usable_size).
+ * Stays in place while the size keeps its class; a pool's object, while it
+ * fits.  An object above 8 pages gets what it needs from the pages behind it in
+ * its chunk, or above a chunk from the chunks behind it, where these are free.
+ * It moves if they are not, or if it would need less than half of what remains.
+ * Where one grows, moved or not, it gets an eighth and a page more than it asks
+ * for if these are free (1 GiB at most; fpheap_usable_size tells), so one that
+ * grows by little each time is copied seldom.  One that shrinks gives back what
+ * it does not need, but for less than that, or than a chunk above a chunk.
  *
  * Returns  the object, moved or not, with the first min(old, new) bytes kept.
  * Errors   As fpheap_alloc; the old object is untouched.
@@ -3226,6 +3230,14 @@ static void fph_site_report(const fpheap *heap);
 #  define fph_site_set(site)        ((void)(site))
 #endif
 
+#if FPH_WATCHED
+static size_t fph_resize_begin(fpheap *heap, const void *object);
+static void fph_resize_end(fpheap *heap, void *object, size_t size, size_t old);
+#else
+#  define fph_resize_begin(heap, object) ((void)(heap), (void)(object), 0)
+#  define fph_resize_end(heap, object, size, old) ((void)(size), (void)(old))
+#endif
+
 #if FPHEAP_CHECK > 1
 static void fph_slack_move(fpheap *heap, void *object, size_t size);
 static size_t fph_slack_of(const fph_state *state, const void *object);
@@ -3751,6 +3763,18 @@ fph_fresh_take(fph_region *region, size_t first, size_t count)
         }
     }
     return 1;
+}
+
+/* The chunks from `first` on that look fresh, n at most. */
+static size_t
+fph_fresh_run(const fph_region *region, size_t first, size_t n)
+{
+    size_t i = first;
+
+    while (i - first < n && i < region->capacity
+           && (fph_load_relaxed(&region->fresh[i / 64]) >> i % 64 & 1))
+        i++;
+    return i - first;
 }
 
 /* Claim `count` fresh chunks in a row.  Returns the number of the first, or
@@ -4584,7 +4608,7 @@ fph_regions_release(fpheap *heap, int node, int keep)
  *
  *       where                        order    partner  what must be seen
  *   C5  info: store, when a record   release  C6       first[], map, and all of
- *       begins                                         the record
+ *       begins or gets pages                           the record
  *   C6  info: load, CAS              acquire  C5       before these are read by
  *                                                      who has no object there
  */
@@ -4822,6 +4846,28 @@ fph_pages_take(fph_region *region, size_t index, unsigned k, unsigned pages,
     } while (!fph_cas_acquire(&region->free[index], &free,          /* F9 */
                               free & ~fph_page_mask(first, pages)));
     return first;
+}
+
+/* Claim the pages from `first` on of an open chunk that are free, `most` at
+ * most.  Returns how many, or 0: they are fewer than `least`. */
+static unsigned
+fph_pages_extend(fph_region *region, size_t index, unsigned first, size_t least,
+                 size_t most)
+{
+    uint64_t free = fph_load_relaxed(&region->free[index]);
+    unsigned n;
+
+    if (first == FPH_PAGES)
+        return 0;
+    do {
+        n = fph_lowest_bit(~(free >> first));
+        if (n < least)
+            return 0;
+        if (n > most)
+            n = (unsigned)most;
+    } while (!fph_cas_acquire(&region->free[index], &free,          /* F9 */
+                              free & ~fph_page_mask(first, n)));
+    return n;
 }
 
 /* Claim pages of an open chunk of a region.  Returns its descriptor, or NULL;
@@ -6953,7 +6999,12 @@ fph_bin_free(fpheap *heap, unsigned number, void *object)
  *       place of the bin.
  *   L4  info goes from FPH_RUN or FPH_HUGE to another kind by one CAS: who
  *       makes it frees.
- *   L5  The last one that a thread freed is parked in its cache, as FPH_PARKED,
+ *   L5  Only a live object's owner changes its length, at its end, by whole
+ *       chunks if it has tails.  To grow, it claims (F9, F1), has first[] or
+ *       tail[] lead here, and then stores info.  To shrink, it stores info,
+ *       undoes the others, and then gives back (F8, F2).  So what info covers
+ *       is the object's, and whoever claims the rest meets no trace of it.
+ *   L6  The last one that a thread freed is parked in its cache, as FPH_PARKED,
  *       since to open chunks for it and to close them costs ten times as much.
  *       Only that thread takes it out, to allocate it or to free its pages.
  */
@@ -7116,7 +7167,7 @@ fph_large_alloc(fpheap *heap, int node, size_t size, size_t align, int look,
     return 0;
 }
 
-/* --- end ------------------------------------------------------------------ */
+/* --- free ----------------------------------------------------------------- */
 
 /* Give back the pages of an object whose record is nobody else's any more. */
 static void
@@ -7174,88 +7225,6 @@ fph_large_cache(const fpheap *heap, uint64_t pages)
     return fph_cache_mine(heap);
 }
 
-/* --- growth in place ------------------------------------------------------ */
-
-/* Claim the pages behind a run, so that it covers `pages`.  Returns 0: they are
- * not free, or of another chunk. */
-static int
-fph_run_extend(fph_slab *record, uint64_t info, size_t pages)
-{
-    fph_chunk *chunk = record->chunk;
-    fph_word  *word  = &chunk->region->free[chunk->index];
-    unsigned   end   = record->page + fph_info_count(info);
-    size_t     more  = pages - fph_info_count(info);
-    uint64_t   mask, free;
-    unsigned   i;
-
-    if (more > FPH_PAGES - end)
-        return 0;
-    mask = fph_page_mask(end, (unsigned)more);
-    free = fph_load_relaxed(word);
-    do {
-        if ((free & mask) != mask)
-            return 0;
-    } while (!fph_cas_acquire(word, &free, free & ~mask));          /* F9 */
-    for (i = end; i < end + more; i++)
-        FPH_STORE(&chunk->first[i], (uint8_t)record->page, RELAXED);
-    fph_store_release(&record->info, fph_info(FPH_RUN, fph_info_bin(info),
-                                              pages));              /* C5 */
-    return 1;
-}
-
-/* Claim whole chunks behind an object above a chunk, so that it has at least
- * `pages`; in its first chunk nothing changes (L1).  Returns 0: they are not
- * fresh, or of another region. */
-static int
-fph_huge_extend(fph_slab *record, uint64_t info, size_t pages)
-{
-    fph_region *region = record->chunk->region;
-    size_t      had    = fph_info_count(info);
-    size_t      tails  = had / FPH_PAGES;
-    size_t      more   = (pages - had + FPH_PAGES - 1) / FPH_PAGES;
-    size_t      behind = record->chunk->index + tails + 1;
-    size_t      i;
-
-    if (more > region->capacity - behind
-        || had + more * FPH_PAGES > UINT32_MAX
-        || !fph_fresh_take(region, behind, more))
-        return 0;
-    for (i = 0; i < more; i++)
-        FPH_STORE(&region->tail[behind + i], (uint32_t)(tails + 1 + i),
-                  RELAXED);
-    fph_store_release(&record->info,                                /* C5 */
-                      fph_info(FPH_HUGE, 0, had + more * FPH_PAGES));
-    return 1;
-}
-
-/* What an object above the classes is asked for when it grows: an eighth more,
- * so that one that grows by little each time is copied seldom. */
-static size_t
-fph_large_slack(size_t size)
-{
-    return size > SIZE_MAX / 2 ? size : size + size / 8;
-}
-
-/* Make a large object larger where it is.  Returns 0: there is no room. */
-static int
-fph_large_extend(fpheap *heap, void *object, size_t size)
-{
-    fph_slab *record = fph_record_of(fph_chunk_of(heap->state, object),
-                                     fph_page_of(object));
-    uint64_t  info   = fph_load_relaxed(&record->info);
-    size_t    pages  = (size >> FPHEAP_PAGE_SHIFT) + 1 + fph_info_bin(info);
-    int       done;
-
-    if (size > SIZE_MAX / 2)
-        return 0;
-    fph_moves_begin(heap->state);
-    done = fph_info_kind(info) == FPH_RUN
-         ? fph_run_extend(record, info, pages)
-         : fph_huge_extend(record, info, pages);
-    fph_moves_end(heap->state);
-    return done;
-}
-
 /* Free an object that is not in a slab. */
 static void
 fph_large_free(fpheap *heap, fph_chunk *chunk, void *object)
@@ -7278,6 +7247,145 @@ fph_large_free(fpheap *heap, fph_chunk *chunk, void *object)
     }
     fph_large_drop(cache);
     cache->large = record;
+}
+
+/* --- another size --------------------------------------------------------- */
+
+#define FPH_ROOM_MAX ((size_t)1 << 30)
+
+/* The bytes to allocate for an object that realloc makes larger: an eighth more
+ * and a page, for one that grows by an eighth and a little each time. */
+static size_t
+fph_large_room(size_t size)
+{
+    size_t more = size / 8 + FPHEAP_PAGE;
+
+    return size > SIZE_MAX / 2 ? size
+         : size + (more < FPH_ROOM_MAX ? more : FPH_ROOM_MAX);
+}
+
+static size_t
+fph_large_pages(size_t size)
+{
+    return (size + FPHEAP_PAGE - 1) >> FPHEAP_PAGE_SHIFT;
+}
+
+/* A live object of `size` bytes has as many pages as info says from here on,
+ * L5. */
+static void
+fph_large_set(fpheap *heap, fph_slab *record, uint64_t info, size_t size)
+{
+    size_t old = fph_resize_begin(heap, record->base);
+
+    fph_store_release(&record->info, info);                         /* C5 */
+    fph_resize_end(heap, record->base, size, old);
+}
+
+/* Claim pages behind a run, `least` to `most`.  Returns how many, or 0. */
+static size_t
+fph_run_grow(fph_slab *record, uint64_t info, size_t least, size_t most)
+{
+    fph_chunk *chunk = record->chunk;
+    unsigned   first = record->page + fph_info_count(info);
+    unsigned   n     = fph_pages_extend(chunk->region, chunk->index, first,
+                                        least, most);
+    unsigned   i;
+
+    for (i = first; i < first + n; i++)
+        FPH_STORE(&chunk->first[i], (uint8_t)record->page, RELAXED);
+    return n;
+}
+
+/* Claim whole chunks behind an object above a chunk, so many that it has
+ * `least` pages more, and `most` as far as these are chunks.  Returns the pages
+ * in them, or 0. */
+static size_t
+fph_huge_grow(fph_slab *record, uint64_t info, size_t least, size_t most)
+{
+    fph_region *region = record->chunk->region;
+    size_t      tails  = fph_info_count(info) / FPH_PAGES;
+    size_t      first  = record->chunk->index + tails + 1;
+    size_t      need   = (least + FPH_PAGES - 1) / FPH_PAGES;
+    size_t      n      = most / FPH_PAGES > need ? most / FPH_PAGES : need;
+    size_t      i;
+
+    n = fph_fresh_run(region, first, n);
+    if (n < need || n * FPH_PAGES > UINT32_MAX - fph_info_count(info))
+        return 0;
+    fph_moves_begin(region->state);
+    if (!fph_fresh_take(region, first, n))
+        n = 0;
+    fph_moves_end(region->state);
+    for (i = 0; i < n; i++)
+        FPH_STORE(&region->tail[first + i], (uint32_t)(tails + 1 + i), RELAXED);
+    return n * FPH_PAGES;
+}
+
+/* Give back the n pages behind an object, of which info covers no more. */
+static void
+fph_large_cut(fph_slab *record, uint64_t info, size_t n)
+{
+    fph_chunk  *chunk  = record->chunk;
+    fph_region *region = chunk->region;
+    size_t      count  = fph_info_count(info);
+    size_t      i;
+
+    FPH_TOOL_ALLOW(record->base + ((count - fph_info_bin(info))
+                                   << FPHEAP_PAGE_SHIFT),
+                   n << FPHEAP_PAGE_SHIFT);
+    if (fph_info_kind(info) == FPH_RUN) {
+        unsigned first = record->page + (unsigned)count;
+
+        for (i = first; i < first + n; i++)
+            FPH_STORE(&chunk->first[i], (uint8_t)i, RELAXED);
+        fph_pages_free(chunk, fph_page_mask(first, (unsigned)n));
+    } else {
+        size_t first = chunk->index + count / FPH_PAGES + 1;
+
+        for (i = first; i < first + n / FPH_PAGES; i++)
+            FPH_STORE(&region->tail[i], 0, RELAXED);
+        fph_fresh_give(region, first, n / FPH_PAGES);
+    }
+}
+
+/* Have a live large object serve for another size where it is.  Returns 0: it
+ * cannot, or is no such object, and nothing has changed. */
+static int
+fph_large_resize(fpheap *heap, void *object, uint64_t info, size_t size)
+{
+    unsigned  kind = fph_info_kind(info);
+    size_t    have = fph_info_count(info) - fph_info_bin(info);     /* L3 */
+    size_t    need = fph_large_pages(size);
+    size_t    room = fph_large_pages(fph_large_room(size));
+    size_t    n    = 0;
+    fph_slab *record;
+
+    if ((kind != FPH_RUN && kind != FPH_HUGE) || size > SIZE_MAX / 2
+        || size == 0 || fph_has_class(size))
+        return 0;
+    record = fph_record_of(fph_chunk_of(heap->state, object),
+                           fph_page_of(object));
+    if (record->base != (char *)object)
+        return 0;
+    if (need > have) {
+        n = kind == FPH_RUN
+          ? fph_run_grow(record, info, need - have, room - have)
+          : fph_huge_grow(record, info, need - have, room - have);
+        if (n != 0)
+            fph_large_set(heap, record, info + ((uint64_t)n << 32), size);
+        return n != 0;
+    }
+    if (have > room)
+        n = kind == FPH_RUN ? have - need
+                            : (have - need) / FPH_PAGES * FPH_PAGES;
+    if (need <= (have - n) / 2)
+        return 0;
+    if (n != 0) {
+        info -= (uint64_t)n << 32;
+        fph_large_set(heap, record, info, size);
+        fph_large_cut(record, info, n);
+    }
+    return 1;
 }
 
 /* [PUBLIC] =================================================================
@@ -7887,7 +7995,7 @@ fpheap_usable_size(fpheap *heap, const void *object)
          - fph_slack_of(heap->state, object);
 }
 
-/* Whether an object serves for `size`: see fpheap_realloc. */
+/* Whether an object of a slab serves for `size`: see fpheap_realloc. */
 static int
 fph_stays(uint64_t info, size_t usable, size_t size)
 {
@@ -7895,8 +8003,6 @@ fph_stays(uint64_t info, size_t usable, size_t size)
 
     if (size == 0)
         size = 1;
-    if (fph_info_kind(info) != FPH_SLAB)
-        return !fph_has_class(size) && size <= usable && size > usable / 2;
     if (k >= FPH_SIZES)
         return size <= usable;
     return fph_has_class(size) && fph_class_of(size) == k;
@@ -7938,7 +8044,7 @@ fph_alloc_moved(fpheap *heap, size_t size, const void *other, int grows)
     void *moved = NULL;
 
     if (grows)
-        moved = fph_alloc_like(heap, fph_large_slack(size), other);
+        moved = fph_alloc_like(heap, fph_large_room(size), other);
     if (moved == NULL)
         return fph_alloc_like(heap, size, other);
     return fph_resized(heap, moved, size);
@@ -7956,11 +8062,15 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
     if (!fph_heap_good(heap) || !fph_live_check(heap, object))
         return fph_result(-EINVAL, NULL);
     info = fph_info_of(heap->state, object);
+    if (fph_info_kind(info) == FPH_NOTHING
+        || fph_info_kind(info) > FPH_PARKED) {
+        FPHEAP_PANIC("fpheap: realloc of a pointer that is no live object");
+        return fph_result(-EINVAL, NULL);
+    }
     usable = fph_info_bytes(heap->state, info);
-    if (fph_stays(info, usable, size))
-        return fph_resized(heap, object, size);
-    if (fph_info_kind(info) != FPH_SLAB && size > usable
-        && fph_large_extend(heap, object, size))
+    if (fph_info_kind(info) == FPH_SLAB
+        ? fph_stays(info, usable, size)
+        : fph_large_resize(heap, object, info, size))
         return fph_resized(heap, object, size);
     moved = fph_alloc_moved(heap, size, object,
                             fph_grows_large(info, usable, size));
@@ -10201,7 +10311,8 @@ fph_live_check(fpheap *heap, const void *object)
 {
     return fph_live_mark(heap, object, FPH_ANY_CLASS) != NULL;
 }
-
+#else
+#  define fph_site_count(heap, object, sign) ((void)(object))
 #endif
 
 #if FPHEAP_CHECK > 1 || FPHEAP_TOOL
@@ -10238,7 +10349,7 @@ fph_tool_live(const fpheap *heap, void *object, unsigned klass)
 }
 
 /* A live object of `bytes` has another size. */
-FPH_UNUSED static void
+static void
 fph_tool_move(const fpheap *heap, void *object, size_t bytes)
 {
     size_t slack = fph_slack_of(heap->state, object);
@@ -10375,16 +10486,8 @@ fph_slack_begin(fpheap *heap, void *object, size_t size, unsigned mark)
 static void
 fph_slack_move(fpheap *heap, void *object, size_t size)
 {
-    size_t old;
-
-    if (object == NULL)
-        return;
-    old = fpheap_usable_size(heap, object);
-    fph_slack_verify(heap, "realloc", object);
-    fph_site_count(heap, object, -1);
-    fph_slack_set(heap, object, size);
-    fph_site_count(heap, object, 1);
-    fph_tool_move(heap, object, old);
+    if (object != NULL)
+        fph_resize_end(heap, object, size, fph_resize_begin(heap, object));
 }
 
 /* An object of a class is freed.  Returns the mark that it has then. */
@@ -10473,6 +10576,8 @@ fph_verify_bin(const fpheap_cache *cache, unsigned number)
                      "twice");
 }
 #else
+#  define fph_slack_verify(heap, call, object)      ((void)0)
+#  define fph_slack_set(heap, object, size) ((void)(heap), (void)(size))
 #  define fph_slack_begin(heap, object, size, mark) ((void)(size))
 #  define fph_slack_end(heap, object, klass)        ((fph_mark)0)
 #endif
@@ -10515,6 +10620,24 @@ fph_mark_end(fpheap *heap, void *object, unsigned klass)
 #endif
 
 #if FPH_WATCHED
+/* A live object gets another size between these two, of which the first returns
+ * the bytes it had until then, and perhaps other pages. */
+static size_t
+fph_resize_begin(fpheap *heap, const void *object)
+{
+    fph_slack_verify(heap, "realloc", object);
+    fph_site_count(heap, object, -1);
+    return fpheap_usable_size(heap, object);
+}
+
+static void
+fph_resize_end(fpheap *heap, void *object, size_t size, size_t old)
+{
+    fph_slack_set(heap, object, size);
+    fph_site_count(heap, object, 1);
+    fph_tool_move(heap, object, old);
+}
+
 FPH_NOINLINE FPHEAP_API void
 fph_live_begin_slow(fpheap *heap, void *object, size_t size, unsigned klass)
 {

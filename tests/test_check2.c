@@ -202,6 +202,41 @@ realloc_finds_it_and_moves_what_is_behind(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* In pages and in chunks that it gets, and has no more. */
+static void
+realloc_in_place_moves_what_is_behind_a_large_object(void **state)
+{
+    static const size_t from[] = { 9 * FPHEAP_PAGE + 100,
+                                   2 * FPHEAP_CHUNK + 100 };
+    static const size_t to[] = { 20 * FPHEAP_PAGE + 7,
+                                 5 * FPHEAP_CHUNK + 7 };
+    fpheap  *heap = test_heap_over(&provider);
+    unsigned i;
+
+    (void)state;
+    fpheap_free(heap, fpheap_alloc(heap, 12 * FPHEAP_CHUNK));
+    for (i = 0; i < TEST_COUNT(from); i++) {
+        char *object = (char *)fpheap_alloc(heap, from[i]);
+
+        memset(object, 1, from[i]);
+        assert_ptr_equal(fpheap_realloc(heap, object, to[i]), object);
+        expect_silence();
+        assert_int_equal(fpheap_usable_size(heap, object), to[i]);
+        memset(object + from[i], 1, to[i] - from[i]);
+        assert_ptr_equal(fpheap_realloc(heap, object, from[i] + 1), object);
+        expect_silence();
+        assert_int_equal(fpheap_usable_size(heap, object), from[i] + 1);
+        assert_true(test_all_bytes(object, from[i] + 1, 1));
+        object[from[i] + 1] = 1;
+        object = (char *)fpheap_realloc(heap, object, to[i]);
+        EXPECT_PANIC(overrun(from[i] + 1, from[i] + 1));
+        object[to[i]] = 1;
+        fpheap_free(heap, object);
+        EXPECT_PANIC(overrun(to[i], to[i]));
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 static void
 a_write_into_a_free_object_is_found_when_it_is_handed_out(void **state)
 {
@@ -583,6 +618,7 @@ main(void)
         cmocka_unit_test(so_are_bytes_before_an_object),
         cmocka_unit_test(whatever_function_allocated_it),
         cmocka_unit_test(realloc_finds_it_and_moves_what_is_behind),
+        cmocka_unit_test(realloc_in_place_moves_what_is_behind_a_large_object),
         cmocka_unit_test(
             a_write_into_a_free_object_is_found_when_it_is_handed_out),
         cmocka_unit_test(or_when_its_memory_ends),

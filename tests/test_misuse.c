@@ -561,6 +561,40 @@ a_pointer_into_a_large_object_is_reported(void **state)
         in_a_child(free_inside_a_large_object, offsets[i]);
 }
 
+/* A pointer into a large object, 0 to the start of one that is free: neither is
+ * resized, and the free that follows the move to other memory says so. */
+static int
+realloc_of_no_large_object(size_t offset)
+{
+    fpheap *heap = fpheap_create("child", NULL);
+    size_t  size = FPH_CLASS_MAX + 2 * FPHEAP_PAGE;
+    char   *object = (char *)fpheap_alloc(heap, size);
+    void   *moved;
+
+    if (offset == 0)
+        fpheap_free(heap, object);
+    moved = fpheap_realloc(heap, object + offset, size + FPHEAP_PAGE);
+    if (moved == object + offset)
+        return 3;
+    if (panics != 1 || fpheap_check(heap) != NULL)
+        return 4;
+    fpheap_free(heap, moved);
+    if (offset != 0)
+        fpheap_free(heap, object);
+    if (panics != 1 || fpheap_destroy(heap) != 0)
+        return 5;
+    return 0;
+}
+
+static void
+a_realloc_of_what_is_no_large_object_is_reported(void **state)
+{
+    (void)state;
+    in_a_child(realloc_of_no_large_object, 0);
+    in_a_child(realloc_of_no_large_object, FPHEAP_PAGE);
+    in_a_child(realloc_of_no_large_object, FPHEAP_PAGE + 64);
+}
+
 static int
 free_inside_a_small_object(size_t offset)
 {
@@ -740,6 +774,7 @@ main(void)
             a_double_free_of_a_chunk_aligned_object_is_reported_at_once),
         cmocka_unit_test(a_wrong_pointer_at_the_start_of_a_chunk_is_reported),
         cmocka_unit_test(a_pointer_into_a_large_object_is_reported),
+        cmocka_unit_test(a_realloc_of_what_is_no_large_object_is_reported),
         cmocka_unit_test(a_pointer_into_a_small_object_is_reported_at_the_slab),
         cmocka_unit_test(writing_past_an_object_never_reaches_the_heap),
         cmocka_unit_test(writing_past_an_object_reaches_no_header_of_any_chunk),

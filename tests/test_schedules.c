@@ -26,8 +26,8 @@
  *     e  destroy that pool          exits does
  *     E  destroy the pool        S  statistics: never more than there is
  *     D  destroy the heap        L  let it have two chunks more at most
- *     n  ask for a pool's name  w  make the newest a page larger
- *     W  or a chunk
+ *     n  ask for a pool's name   w, v  make the newest a page larger, smaller
+ *                                W, V  or a chunk
  *
  * Objects are pages, so a magazine has two and a slab eight of them, and half a
  * chunk is a slab.
@@ -286,10 +286,11 @@ call_alloc(unsigned self, unsigned units)
 
 /* The object may move, so its pages are nobody's until the call is over. */
 static void
-call_realloc(unsigned self, unsigned more)
+call_realloc(unsigned self, int more)
 {
     part    *mine = &world.part[self];
     object   old  = mine->object[mine->n - 1];
+    unsigned units = old.units + (unsigned)more;
     char    *base;
     unsigned i;
 
@@ -298,12 +299,12 @@ call_realloc(unsigned self, unsigned more)
     for (i = 0; i < old.units; i++)
         world.owner[unit_of(old.base) + i] = 0;
     base = (char *)SCHEDULE_SHOWN(
-        fpheap_realloc(world.heap, old.base, (old.units + more) * UNIT));
+        fpheap_realloc(world.heap, old.base, units * UNIT));
     CHECK(base != NULL);
-    for (i = 0; i < old.units; i++)
+    for (i = 0; i < old.units && i < units; i++)
         CHECK(SCHEDULE_SHOWN(*(uint64_t *)(void *)(base + i * UNIT))
               == stamp_of(old.base, self));
-    own(self, base, old.units + more, 0);
+    own(self, base, units, 0);
 }
 
 static void
@@ -488,7 +489,9 @@ call_one(unsigned self, char letter)
     case 'G': call_alloc(self, 2 * 2 * FPH_PAGES); break;
     case 'H': call_alloc(self, 2 * 3 * FPH_PAGES); break;
     case 'w': call_realloc(self, 2); break;
+    case 'v': call_realloc(self, -2); break;
     case 'W': call_realloc(self, 2 * FPH_PAGES); break;
+    case 'V': call_realloc(self, -2 * FPH_PAGES); break;
     case ' ': break;
     case 'b': call_bulk(self); break;
     case 'f': give_up(self, 0); break;
@@ -669,6 +672,8 @@ static const struct operation {
     {"large",   "G",                "fG"},
     {"widen",   "h",                "w"},      /* into the pages behind it */
     {"longer",  "G",                "W"},      /* into the chunks behind it */
+    {"narrow",  "hw",               "vw"},     /* and out of them */
+    {"shorter", "H",                "VW"},
     {"reserve", "",                 "r"},
     {"exit",    "aaaaff",           "X"},
     {"enter",   "aX",               "fa"},
@@ -696,6 +701,9 @@ static const scene scenes[] = {
     {"end and trim", {"", "qfF"}, {"E", "T"}, 0, 0, 0},
     {"pages", {"cccccccc", "cccccccc"}, {"c", "c"}, 0, 0, 0},
     {"widen pages", {"h", ""}, {"w", "c"}, 0, 0, 0},
+    {"narrow pages", {"hw", "Ucc"}, {"vwv", "ffcc"}, 0, 0, 0},
+    {"shorter chunks", {"H", ""}, {"VWV", "gf"}, 0, 0, 0},
+    {"shorter and look", {"H", ""}, {"VW", "B"}, 0, 0, 0},
     {"last pages", {"U cccccccc", "U cccccccc"}, {"ffffffffTc", "c"}, 0, 0, 0},
     /* A thread leaves, or comes, while the heap ends. */
     {"destroy", {"", "aaaffqqfff"}, {"D", "X"}, 0, 0, 0},

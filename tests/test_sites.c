@@ -424,6 +424,22 @@ realloc_in_place_counts_the_other_bytes(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+static void
+realloc_in_place_counts_the_pages_of_a_large_object(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    void   *object = fpheap_alloc(heap, 10 * FPHEAP_PAGE);
+    int     site = __LINE__ - 1;
+
+    (void)state;
+    assert_ptr_equal(fpheap_realloc(heap, object, 20 * FPHEAP_PAGE), object);
+    EXPECT_LIVE(heap, counted(heap, object), 1, site);
+    assert_ptr_equal(fpheap_realloc(heap, object, 11 * FPHEAP_PAGE), object);
+    EXPECT_LIVE(heap, counted(heap, object), 1, site);
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 int
 main(void)
 {
@@ -436,7 +452,8 @@ main(void)
         cmocka_unit_test(two_sites_at_a_time_have_a_number_each),
         cmocka_unit_test(sums_are_exact_whoever_frees),
         cmocka_unit_test(sites_of_as_many_bytes_are_listed_each),
-        cmocka_unit_test(realloc_in_place_counts_the_other_bytes)
+        cmocka_unit_test(realloc_in_place_counts_the_other_bytes),
+        cmocka_unit_test(realloc_in_place_counts_the_pages_of_a_large_object)
     };
 
     return cmocka_run_group_tests_name("sites", tests, NULL, NULL);

@@ -710,8 +710,6 @@ realloc_keeps_the_contents_and_stays_where_it_should(void **state)
                 assert_int_equal(new == old, need == old_bytes);
             else if (to <= old_bytes && to > old_bytes / 2)
                 assert_ptr_equal(new, old);
-            else if (to <= old_bytes)
-                assert_ptr_not_equal(new, old);
             assert_true(fpheap_usable_size(heap, new) < 2 * need);
             fpheap_free(heap, new);
         }
@@ -797,6 +795,113 @@ a_large_object_grows_where_it_is_if_the_memory_behind_is_free(void **state)
         TEST_CHECK_LIVE(heap, 0);
     }
     TEST_DESTROY(heap);
+}
+
+/* A run gives back the pages that it does not need, and an object above a chunk
+ * the chunks: others get them, and their bytes are theirs. */
+static void
+a_large_object_that_shrinks_gives_back_what_is_behind_it(void **state)
+{
+    static const size_t from[] = { 31 * 64 * TEST_KIB, 40 * TEST_MIB };
+    static const size_t to[] = { 700 * TEST_KIB, 23 * TEST_MIB };
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(from); i++) {
+        fpheap      *heap = test_heap_over(&provider);
+        char        *object = (char *)fpheap_alloc(heap, from[i]);
+        char        *other;
+        fpheap_stats stats;
+        unsigned     gets = provider.gets;
+
+        test_fill(object, to[i], i);
+        assert_ptr_equal(fpheap_realloc(heap, object, to[i]), object);
+        assert_true(fpheap_usable_size(heap, object) < to[i] + FPHEAP_CHUNK);
+        TEST_CHECK_LIVE(heap, 1);
+        fpheap_stats_get(heap, &stats);
+        assert_int_equal(stats.live_bytes, fpheap_usable_size(heap, object));
+        assert_ptr_not_equal(fpheap_base_of(heap, object + from[i] - 1),
+                             object);
+        other = (char *)fpheap_alloc(heap, (from[i] - to[i]) * 7 / 8);
+        assert_int_equal(provider.gets, gets);
+        assert_true(other > object && other < object + from[i]);
+        test_fill(other, (from[i] - to[i]) * 7 / 8, 7);
+        assert_true(test_filled(object, to[i], i));
+        fpheap_free(heap, object);
+        fpheap_free(heap, other);
+        TEST_DESTROY_OVER(heap, &provider);
+    }
+}
+
+/* An eighth at least, where another object that is live lets it grow in place,
+ * and where it moves. */
+static void
+a_large_object_that_grows_has_an_eighth_to_spare(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    size_t  size = TEST_MIB;
+    char   *object;
+
+    (void)state;
+    fpheap_free(heap, fpheap_alloc(heap, 100 * TEST_MIB));
+    object = (char *)fpheap_alloc(heap, size);
+    assert_int_equal(fpheap_usable_size(heap, object), size);
+    while (size < 50 * TEST_MIB) {
+        char  *old;
+        size_t usable;
+
+        size += size / 4;
+        object = (char *)fpheap_realloc(heap, object, size);
+        usable = fpheap_usable_size(heap, object);
+        if (size > FPHEAP_CHUNK)
+            assert_true(usable >= size + size / 8 - FPHEAP_CHUNK);
+        assert_true(usable <= size + size / 8 + FPHEAP_CHUNK);
+        old = object;
+        object = (char *)fpheap_realloc(heap, object, usable);
+        assert_ptr_equal(object, old);
+    }
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Objects of 9 pages to 16 MiB side by side, each of another size again and
+ * again: every byte stays, no two share one, and every page is counted once. */
+static void
+large_objects_change_their_size_beside_each_other(void **state)
+{
+    fpheap     *heap   = test_heap_over(&provider);
+    test_random random = test_random_of(3);
+    test_object o[24];
+    unsigned    round, i;
+
+    (void)state;
+    memset(o, 0, sizeof o);
+    for (round = 0; round < 3000 * test_soak(); round++) {
+        test_object *one  = &o[test_below(&random, TEST_COUNT(o))];
+        size_t       size = FPH_CLASS_MAX + 1 + test_size(&random, 24);
+        size_t       kept = one->size < size ? one->size : size;
+        char        *base = (char *)fpheap_realloc(heap, one->base, size);
+
+        assert_non_null(base);
+        assert_true(test_filled_at(base, (uintptr_t)one->base,
+                                   kept < 4096 ? kept : 4096, one->number));
+        assert_true(one->base == NULL
+                    || base[kept - 1] == (char)one->number);
+        one->base = base;
+        one->size = size;
+        one->bytes = fpheap_usable_size(heap, base);
+        one->number = round;
+        test_fill(base, 4096, round);
+        base[size - 1] = (char)round;
+        /* A shorter size later ends at a byte of its own. */
+        memset(base + 4096, (int)(char)round, size - 4096);
+        if (round % 64 == 0)
+            TEST_CHECK(heap);
+    }
+    assert_true(test_disjoint(o, TEST_COUNT(o)));
+    for (i = 0; i < TEST_COUNT(o); i++)
+        fpheap_free(heap, o[i].base);
+    TEST_DESTROY_OVER(heap, &provider);
 }
 
 static void
@@ -925,7 +1030,8 @@ a_realloc_that_cannot_be_served_leaves_the_object(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* Also when it would only become smaller: it moves to its class or fails. */
+/* Also when it would only become smaller: it moves to its class or fails, but a
+ * large one that stays large needs no memory for it. */
 static void
 a_realloc_to_less_without_memory_leaves_the_object(void **state)
 {
@@ -947,10 +1053,16 @@ a_realloc_to_less_without_memory_leaves_the_object(void **state)
         }
         test_fill(first, sizes[i], i);
         errno = 0;
-        assert_null(fpheap_realloc(heap, first, half));
-        assert_int_equal(errno, ENOMEM);
-        assert_true(test_filled(first, sizes[i], i));
-        fpheap_free_sized(heap, first, sizes[i]);
+        if (half > FPH_CLASS_MAX) {
+            assert_ptr_equal(fpheap_realloc(heap, first, half), first);
+            assert_true(test_filled(first, half, i));
+            fpheap_free_sized(heap, first, half);
+        } else {
+            assert_null(fpheap_realloc(heap, first, half));
+            assert_int_equal(errno, ENOMEM);
+            assert_true(test_filled(first, sizes[i], i));
+            fpheap_free_sized(heap, first, sizes[i]);
+        }
         while (list != NULL) {
             object = list;
             memcpy(&list, object, sizeof(list));
@@ -1146,6 +1258,10 @@ main(void)
         cmocka_unit_test(a_large_object_that_grows_by_little_is_copied_seldom),
         cmocka_unit_test(
             a_large_object_grows_where_it_is_if_the_memory_behind_is_free),
+        cmocka_unit_test(
+            a_large_object_that_shrinks_gives_back_what_is_behind_it),
+        cmocka_unit_test(a_large_object_that_grows_has_an_eighth_to_spare),
+        cmocka_unit_test(large_objects_change_their_size_beside_each_other),
         cmocka_unit_test(
             a_large_object_grows_without_slack_where_memory_is_short),
         cmocka_unit_test(a_reallocated_object_can_be_freed_with_its_last_size),
