@@ -478,6 +478,52 @@ objects_of_a_quarter_of_a_chunk_and_more_fill_their_chunks(void **state)
     expect_packed(FPHEAP_CHUNK / 4, FPHEAP_CHUNK / 2, 1130);
 }
 
+/* Nanoseconds for 64 allocations that make slabs of 5 to 7 pages, where each of
+ * so many chunks has 4 pages in a row. */
+static uint64_t
+carve_ns(size_t chunks)
+{
+    static void *held[2048], *small[64];
+    source   s;
+    fpheap  *heap  = heap_over(&s, 0, 0);
+    uint64_t took;
+    size_t   size  = 0, i;
+    unsigned k;
+
+    for (k = 1; k < FPH_SIZES; k++) {
+        unsigned pages = heap->state->classes[k].pages;
+
+        if (pages > 4 && pages < 8)
+            size = heap->state->classes[k].size;
+    }
+    assert_true(size != 0 && chunks <= TEST_COUNT(held));
+    for (i = 0; i < chunks; i++)
+        assert_non_null(held[i] = fpheap_alloc(heap, 27 * FPHEAP_PAGE));
+    assert_int_equal(fpheap_reserve(heap, 8 * MIB, 0), 0);
+    took = fph_now_ns();
+    for (i = 0; i < TEST_COUNT(small); i++)
+        assert_non_null(small[i] = fpheap_alloc(heap, size));
+    took = fph_now_ns() - took;
+    fpheap_free_bulk(heap, small, TEST_COUNT(small));
+    fpheap_free_bulk(heap, held, (unsigned)chunks);
+    TEST_DESTROY(heap);
+    return took;
+}
+
+static void
+a_slab_is_made_without_a_look_at_each_chunk(void **state)
+{
+    uint64_t few = carve_ns(16), many = carve_ns(2000);
+
+    (void)state;
+    if (many > 4 * few) {
+        print_message("a chunk is found by its longest run to a power of two: "
+                      "%u ns in 16 chunks, %u in 2000\n", (unsigned)few,
+                      (unsigned)many);
+        skip();
+    }
+}
+
 /* --- nothing is forgotten ------------------------------------------------- */
 
 static void
@@ -566,6 +612,7 @@ main(void)
         cmocka_unit_test(objects_of_a_power_of_two_fill_their_chunks),
         cmocka_unit_test(
             objects_of_a_quarter_of_a_chunk_and_more_fill_their_chunks),
+        cmocka_unit_test(a_slab_is_made_without_a_look_at_each_chunk),
         cmocka_unit_test(what_a_provider_without_put_gave_is_used),
         cmocka_unit_test(
             memory_that_cannot_be_used_or_handed_back_is_waste_and_has_a_bound),
