@@ -90,9 +90,18 @@ fault "pages are claimed with a load and a store" "" fph_pages_take \
     's/free & ~\(fph_page_mask(first, pages)\)));/free \&= ~\1;  STORE/' \
     's/STORE/fph_store_relaxed(\&region->free[index], free);/'
 fault "an object grows into pages that it saw free before" "widen" \
-    fph_run_extend \
-    's/while (!fph_cas_acquire(word, &free, free & ~mask)); .*/while (0);PLANT/' \
-    's/PLANT/\n    fph_store_relaxed(word, free \& ~mask);/'
+    fph_pages_extend \
+    's/while (!fph_cas_acquire(&region->free\[index\], &free,/while (0);/' \
+    's/free & ~\(fph_page_mask(first, n)\)));/free \&= ~\1;  STORE/' \
+    's/STORE/fph_store_relaxed(\&region->free[index], free);/'
+fault "pages of an object that shrinks are given back before they are out of it" \
+    "narrow" fph_large_cut \
+    's/for (i = first; i < first + n; i++)/fph_pages_free(chunk, MASK); &/' \
+    's/^        fph_pages_free(chunk, fph_page_mask.*/        ;/' \
+    's/MASK/fph_page_mask(first, (unsigned)n)/'
+fault "chunks behind an object are taken as they were seen" "shorter" \
+    fph_huge_grow \
+    's/!fph_fresh_take(region, first, n)/fph_fresh_take(region, first, n) > 1/'
 fault "who lowers a bit of fit does not look again" "" fph_fit_lower \
     '/fph_fit_raise/,/;/d'
 fault "a hint is raised over one that was lowered" "" fph_hint_raise \

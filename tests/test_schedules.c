@@ -701,8 +701,8 @@ static const scene scenes[] = {
     {"end and trim", {"", "qfF"}, {"E", "T"}, 0, 0, 0},
     {"pages", {"cccccccc", "cccccccc"}, {"c", "c"}, 0, 0, 0},
     {"widen pages", {"h", ""}, {"w", "c"}, 0, 0, 0},
-    {"narrow pages", {"hw", "Ucc"}, {"vwv", "ffcc"}, 0, 0, 0},
-    {"shorter chunks", {"H", ""}, {"VWV", "gf"}, 0, 0, 0},
+    {"narrow pages", {"hw", ""}, {"vwv", "c"}, 0, 0, 0},
+    {"shorter chunks", {"H", "gg"}, {"VWV", "gf"}, 0, 0, 0},
     {"shorter and look", {"H", ""}, {"VW", "B"}, 0, 0, 0},
     {"last pages", {"U cccccccc", "U cccccccc"}, {"ffffffffTc", "c"}, 0, 0, 0},
     /* A thread leaves, or comes, while the heap ends. */
