@@ -864,6 +864,90 @@ a_large_object_that_grows_has_an_eighth_to_spare(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* The bytes of chunks that one of many objects of `bytes` takes at most.  A
+ * chunk holds as many as fit above page 0, but for the ends of its slabs: one
+ * object, or a sixteenth of them.  One above a chunk has all chunks that it is
+ * in. */
+static size_t
+most_taken(size_t bytes, int as_pool)
+{
+    size_t room = FPHEAP_CHUNK - FPHEAP_PAGE;
+    size_t fit  = room / bytes;
+    size_t lost = fit / 16 + (fit % 16 != 0);
+
+    if (bytes > room)
+        return (bytes / FPHEAP_CHUNK + 1) * FPHEAP_CHUNK;
+    if ((bytes > FPH_CLASS_MAX && !as_pool) || fit == 1)
+        lost = 0;              /* runs have no ends */
+    return FPHEAP_CHUNK / (fit - lost);
+}
+
+/* Beyond that a step of growth is a sixteenth, records take 3 in a hundred, and
+ * the first chunks are there in any case. */
+static void
+expect_regions(fpheap *heap, size_t size, size_t n, size_t bytes, int as_pool)
+{
+    fpheap_stats stats;
+    size_t       most = n * most_taken(bytes, as_pool);
+
+    most += most / 16 + most / 32 + 4 * FPHEAP_CHUNK + 64 * FPHEAP_PAGE;
+    fpheap_stats_get(heap, &stats);
+    if (stats.region_bytes <= most)
+        return;
+    print_error("%zu %s of %zu bytes: %zu KiB, and %zu at most\n", n,
+                as_pool ? "of a pool" : "objects", size,
+                stats.region_bytes >> 10, most >> 10);
+    fail();
+}
+
+static void
+fill_with(size_t size, int as_pool)
+{
+    fpheap          *heap  = test_heap_over(&provider);
+    fpheap_pool     *pool  = NULL;
+    size_t           n     = 48 * TEST_MIB / size + 1;
+    size_t           bytes = (size + 15) / 16 * 16;
+    fpheap_pool_desc desc;
+    size_t           i;
+
+    memset(&desc, 0, sizeof desc);
+    desc.name = "objects";
+    desc.size = size;
+    if (as_pool)
+        assert_non_null(pool = fpheap_pool_create(heap, &desc));
+    for (i = 0; i < n; i++) {
+        void *object = as_pool ? fpheap_pool_get(pool)
+                               : fpheap_alloc(heap, size);
+
+        assert_non_null(object);
+        if (!as_pool)
+            bytes = fpheap_usable_size(heap, object);
+    }
+    assert_true(as_pool || documented_usable(size, bytes)
+                || bytes < size + FPHEAP_PAGE);
+    expect_regions(heap, size, n, bytes, as_pool);
+    assert_int_equal(fpheap_destroy_forced(heap), 0);
+}
+
+/* Sizes of a class and just above one, four in each doubling: the bytes of their
+ * regions are those that their chunks need. */
+static void
+objects_of_every_size_fill_their_chunks(void **state)
+{
+    size_t power, part, more;
+
+    (void)state;
+    for (power = 16; power <= 8 * TEST_MIB; power *= 2)
+        for (part = 0; part < 4; part++)
+            for (more = 0; more < 2; more++) {
+                size_t size = power + power / 4 * part + more;
+
+                fill_with(size, 0);
+                if (size <= FPHEAP_POOL_SIZE_MAX)
+                    fill_with(size, 1);
+            }
+}
+
 /* Objects of 9 pages to 16 MiB side by side, each of another size again and
  * again: every byte stays, no two share one, and every page is counted once. */
 static void
@@ -1262,6 +1346,7 @@ main(void)
             a_large_object_that_shrinks_gives_back_what_is_behind_it),
         cmocka_unit_test(a_large_object_that_grows_has_an_eighth_to_spare),
         cmocka_unit_test(large_objects_change_their_size_beside_each_other),
+        cmocka_unit_test(objects_of_every_size_fill_their_chunks),
         cmocka_unit_test(
             a_large_object_grows_without_slack_where_memory_is_short),
         cmocka_unit_test(a_reallocated_object_can_be_freed_with_its_last_size),
