@@ -92,7 +92,9 @@
  * Callbacks return: no exception and no longjmp leaves them.
  *
  * After fork() the child has one thread and may go on using the heap with it.
- * What the other threads had parked or were just moving is lost to the child.
+ * What the other threads had parked it takes back at its first miss; what they
+ * had in their hands, a magazine, a slab or a few pages each, is lost to it.
+ * fpheap_check may say so there.
  *
  * [ERRORS] --------------------------------------------------------------------
  *
@@ -114,7 +116,9 @@
  *                    and after eight such pieces the heap asks no more
  *     EDEADLK        the provider's callback needed the heap to grow, or a
  *                    constructor its own pool without end
- *     EBUSY          objects are live, or another thread just moves a pool's
+ *     EBUSY          objects are live, or another thread just moves a pool's;
+ *                    or a callback would end its own heap or pool, or use a
+ *                    pool of the heap that is being destroyed
  *     ENFILE         FPHEAP_MAX_HEAPS heaps exist, or FPHEAP_MAX_POOLS pools
  *     EEXIST         the heap has a pool of that name
  *     ENOENT         the heap has no pool of that name
@@ -744,7 +748,9 @@ typedef struct fpheap_pool_desc {
      * were destructed and nothing is lost.  NULL: none. */
     int       (*construct)(void *arg, void *object);
     /* Called once for each object when its slab is given up, by any thread that
-     * reclaims, trims or destroys.  NULL: none. */
+     * trims or destroys, and within any allocation of any thread, of whatever
+     * size, that finds no memory: so it must not wait for a lock under which
+     * somebody allocates.  NULL: none. */
     void      (*destruct)(void *arg, void *object);
     void       *arg;           /* for both; may be NULL */
     size_t      max;           /* objects, live and parked, up to UINT32_MAX;
@@ -986,7 +992,7 @@ struct fpheap_pool {
     /* atomic, POOL */
     fph_word renamed;          /* odd while the name changes */
     fph_word name[FPHEAP_NAME_BYTES / 8];
-    fph_word ending;           /* 1 while fpheap_pool_destroy empties it */
+    fph_word ending;           /* 1 while fpheap_pool_destroy holds all of it */
     fph_word objects;
     fph_word slabs;
     fph_word quota;            /* max << 32 | claimed */
@@ -1294,9 +1300,9 @@ FPH_PUBLIC void  fpheap_cache_free_bulk_sized(fpheap_cache *cache,
  * of slabs that the pool has given up serves every size.  What an object has in
  * it stays from put to get, all bytes.
  *
- * Constructor and destructor may use the heap.  A constructor that gets objects
- * of its own pool is called for these too: EDEADLK when eight calls are in one
- * another.
+ * Constructor and destructor may use the heap, but neither end it nor their own
+ * pool: EBUSY.  A constructor that gets objects of its own pool is called for
+ * these too: EDEADLK when eight calls are in one another.
  *
  * Returns  the pool, which the caller gives back to fpheap_pool_destroy, or
  *          fpheap_destroy ends it.
@@ -1324,8 +1330,8 @@ FPHEAP_API fpheap_pool *fpheap_pool_create(fpheap *heap,
  * Objects that other threads park are taken from their caches.
  *
  * Returns  0, or -EBUSY: objects are live, or (with 0 of them) another thread
- *          is just giving memory of the pool up; then the pool goes on, perhaps
- *          with fewer than min objects.
+ *          is moving objects or memory of the pool at this moment; then the
+ *          pool goes on as it was.
  * Threads  No other call on this pool, and no free of its objects, may run;
  *          others on the heap may.
  * Blocks   While another thread moves the pool's parked objects, for
@@ -1532,7 +1538,8 @@ FPHEAP_API void fpheap_flush(fpheap *heap);
  * fpheap_thread_leave - fpheap_flush, and give up the cache
  *
  * For a thread that goes on without the heap; thread exit does it by itself.
- * The next call makes a cache again.
+ * The next call makes a cache again.  In a callback of the heap it is
+ * fpheap_flush.
  *
  * Threads, Blocks, Cost  As fpheap_flush.
  */
@@ -1925,6 +1932,14 @@ fph_take(fph_bin *bin)
     return object;
 }
 
+/* A slot is written before the top that counts it: the child of a fork finds
+ * other threads' caches as they were between two instructions. */
+#if FPHEAP_NO_THREADS
+#  define FPH_KEEP_ORDER() ((void)0)
+#else
+#  define FPH_KEEP_ORDER() __atomic_signal_fence(__ATOMIC_RELEASE)
+#endif
+
 /* Put an object on top of a bin; 0 if it is full. */
 FPH_INLINE int
 fph_put(fph_bin *bin, void *object)
@@ -1935,6 +1950,7 @@ fph_put(fph_bin *bin, void *object)
         return 0;
     *top = object;
     bin->next = object;
+    FPH_KEEP_ORDER();
     FPH_STORE(&bin->top, top + 1, RELAXED);
     return 1;
 }
@@ -1987,6 +2003,7 @@ fph_put_bulk(fph_bin *bin, void *const *objects, unsigned n)
     if (FPH_UNLIKELY(holes >> 63 != 0))
         return 0;
     bin->next = top[i - 1];
+    FPH_KEEP_ORDER();
     FPH_STORE(&bin->top, top + n, RELAXED);
     return 1;
 }
@@ -3170,6 +3187,12 @@ struct fph_state {
     fph_word   moves_begun;                /* see fph_moves_begin */
     fph_word   moves_ended;
     fph_word   moves_stuck;
+    fph_word   orphans;                    /* CACHE: 1 + the seat of the thread
+                                              that goes on after a fork */
+    unsigned   forked;                     /* 1: by a thread that may have left
+                                              others in the middle of a call */
+    unsigned   ends;                       /* 1: its pools are being destructed,
+                                              and no thread has a cache */
     fph_word   pool_is[FPHEAP_MAX_POOLS];  /* POOL */
     fpheap_pool *pool[FPHEAP_MAX_POOLS];   /* atomic; set once */
 
@@ -3438,10 +3461,40 @@ static FPH_TLS uint64_t fph_in_provider; /* a bit per heap: its callbacks */
 static FPH_TLS uint64_t fph_in_pass;     /* the same: a pass, or the end */
 static FPH_TLS unsigned fph_nested;      /* constructors in one another */
 
+/* The pools whose constructors and destructors this thread is in. */
+typedef struct fph_callback {
+    const fpheap_pool         *pool;
+    const struct fph_callback *outer;
+} fph_callback;
+
+static FPH_TLS const fph_callback *fph_callbacks;
+
 static inline uint64_t
 fph_heap_bit(const fpheap *heap)
 {
     return (uint64_t)1 << heap->entry / sizeof(fph_entry);
+}
+
+/* Whether this thread is in a callback of a heap. */
+static int
+fph_in_callback(const fpheap *heap)
+{
+    const fph_callback *at = fph_callbacks;
+
+    while (at != NULL && at->pool->heap != heap)
+        at = at->outer;
+    return at != NULL || (fph_in_provider & fph_heap_bit(heap)) != 0;
+}
+
+/* Whether it is in a constructor or destructor of a pool. */
+static int
+fph_in_pool(const fpheap_pool *pool)
+{
+    const fph_callback *at = fph_callbacks;
+
+    while (at != NULL && at->pool != pool)
+        at = at->outer;
+    return at != NULL;
 }
 
 /*
@@ -3453,7 +3506,7 @@ static FPH_TLS uint64_t fph_wait_end;    /* 0: this call has not waited yet */
 static inline void
 fph_wait_begin(void)
 {
-    if ((fph_in_provider | fph_in_pass) == 0 && fph_nested == 0)
+    if ((fph_in_provider | fph_in_pass) == 0 && fph_callbacks == NULL)
         fph_wait_end = 0;
 }
 
@@ -4293,6 +4346,8 @@ fph_region_add(fpheap *heap, const fpheap_region *raw, int node,
  *       where                       order    partner  what must be seen
  *   G1  growing: CAS, load          acquire  G2       what the first obtained
  *   G2  growing: CAS, leave         release  G1
+ *   G6  growths: fetch_add          release  G7       the region, before a look
+ *   G7  growths: load               acquire  G6
  *
  * Returns 1, and in *ticket what to give to fph_growth_leave, 0 for no ticket;
  * or 0: another thread's growth has ended.  Who is in a pass, or in the
@@ -4399,14 +4454,14 @@ fph_grow(fpheap *heap, int node, size_t chunks, size_t wish, unsigned pinned,
         return -EDEADLK;
     if (!fph_growth_enter(heap, &ticket))
         return 0;
-    if (fph_load_relaxed(&state->growths) > seen) {
+    if (fph_load_acquire(&state->growths) > seen) {                 /* G7 */
         fph_growth_leave(state, ticket);
         return 0;
     }
     rc = fph_grow_now(heap, node, chunks + pinned,
                       fph_growth_clamp(heap, wish), pinned);
-    fph_fetch_add_relaxed(rc == 0 ? &state->growths : &state->growth_failures,
-                          1);
+    fph_fetch_add_release(rc == 0 ? &state->growths                 /* G6 */
+                                  : &state->growth_failures, 1);
     fph_growth_leave(state, ticket);
     return rc;
 }
@@ -5179,6 +5234,9 @@ fph_pages_claim(fpheap *heap, int node, unsigned pages, unsigned align,
  *   B5  retire: load state         acquire  B4       all B3 of what is counted
  *   B6  drop: CAS state            release  B4       the holder is done with it
  *   B7  claim: fetch_add state     relaxed  none     B6 or a T2 publishes it
+ *   B8  serve: load state          acquire  B4       the bits of all B3 that it
+ *                                                    counts: as many are claimed
+ *                                                    as the quota was taken for
  *
  * A bit that is set when it is given back was free already: a double free.
  * Progress: lock-free; a giver never waits for a holder.
@@ -5298,29 +5356,43 @@ fph_quota_give(fpheap_pool *pool, size_t n)
 
 #define FPH_NESTED 8           /* the most constructors in one another */
 
+/* Destruct n objects, the last one first. */
+static void
+fph_pool_destruct(const fpheap_pool *pool, char *base, size_t size, size_t n)
+{
+    fph_callback call = { pool, fph_callbacks };
+
+    if (pool->destruct == NULL)
+        return;
+    fph_callbacks = &call;
+    while (n-- > 0)
+        pool->destruct(pool->arg, base + n * size);
+    fph_callbacks = call.outer;
+}
+
 /* Construct the objects of a new slab.  Returns 0, or a negative errno, and
  * those before are destructed. */
 static int
 fph_pool_construct(const fpheap_pool *pool, char *base, size_t size,
                    size_t count)
 {
-    size_t i;
-    int    rc = 0;
+    fph_callback call = { pool, fph_callbacks };
+    size_t       i;
+    int          rc   = 0;
 
     if (pool == NULL || pool->construct == NULL)
         return 0;
     if (fph_nested == FPH_NESTED)
         return -EDEADLK;
     fph_nested++;
+    fph_callbacks = &call;
     for (i = 0; i < count && rc == 0; i++)
         rc = pool->construct(pool->arg, base + i * size);
+    fph_callbacks = call.outer;
     fph_nested--;
     if (rc == 0)
         return 0;
-    for (i--; i-- > 0;) {
-        if (pool->destruct != NULL)
-            pool->destruct(pool->arg, base + i * size);
-    }
+    fph_pool_destruct(pool, base, size, i - 1);
     return rc < 0 ? rc : -EINVAL;
 }
 
@@ -5340,15 +5412,6 @@ fph_pool_spares(fpheap_pool *pool, size_t count)
     } while (!fph_cas_relaxed(&pool->objects, &objects,             /* Q4 */
                               objects - count));
     return 1;
-}
-
-static void
-fph_pool_destruct(const fpheap_pool *pool, const fph_slab *slab, size_t count)
-{
-    size_t i;
-
-    for (i = 0; pool->destruct != NULL && i < count; i++)
-        pool->destruct(pool->arg, slab->base + i * slab->size);
 }
 
 /* --- slabs ---------------------------------------------------------------- */
@@ -5427,7 +5490,7 @@ fph_slab_retire(fph_state *state, fph_slab *slab)
     if (pool != NULL) {
         if (!fph_pool_spares(pool, fph_info_count(info)))
             return 0;
-        fph_pool_destruct(pool, slab, fph_info_count(info));
+        fph_pool_destruct(pool, slab->base, slab->size, fph_info_count(info));
     }
     fph_slab_wipe(state, slab);
     FPH_TOOL_ALLOW(slab->base, (size_t)fph_info_count(info) * slab->size);
@@ -5655,7 +5718,7 @@ fph_slab_serve(fph_state *state, fpheap_pool *pool, fph_slab *slab,
 
     if (pool != NULL) {
         size_t free = (size_t)fph_slab_free_objects(
-            fph_load_relaxed(&slab->state));
+            fph_load_acquire(&slab->state));                        /* B8 */
 
         n = fph_quota_take(pool, n < free ? n : free);
     }
@@ -5935,7 +5998,7 @@ fph_depot_drain(fph_state *state, unsigned bin)
  *
  *     seat  free -> entering -> taken -> leaving -> free  by its thread
  *           taken -> pinned -> taken                      by fpheap_destroy
- *           any but free -> lost                          by fork, in the child
+ *           any but the own -> free                       by fork, in the child
  *
  *   H1  Only the thread of a taken seat writes the entries of its fph_table,
  *       but for fpheap_destroy, which resets its heap's entry while it has the
@@ -5966,6 +6029,10 @@ fph_depot_drain(fph_state *state, unsigned bin)
  *                                                      the key is deleted
  *   H13 handle: CAS, load            acquire  H14      the last heap is gone
  *   H14 handle: store 0              release  H13
+ *   H15 orphans: load                acquire  H16      the caches are empty
+ *   H16 orphans: store 0             release  H15
+ *   H17 orphans: CAS, to adopt       relaxed  none     the child's threads come
+ *                                                      after the fork
  *
  * A thread whose destructor has run, a thread without a seat and one whose
  * cache finds no memory work without: they claim from slabs and give back to
@@ -5976,8 +6043,7 @@ enum {
     FPH_SEAT_ENTERING,
     FPH_SEAT_TAKEN,
     FPH_SEAT_PINNED,
-    FPH_SEAT_LEAVING,
-    FPH_SEAT_LOST
+    FPH_SEAT_LEAVING
 };
 
 typedef struct fph_seat {
@@ -6201,6 +6267,91 @@ fph_cache_leave(fpheap_cache *cache, fph_entry *entry)
     FPH_STORE(&cache->owned, 0u, RELAXED);
 }
 
+/*
+ * Orphans.  In the child of a fork the caches of the threads that are gone are
+ * those of no thread, and the first one that misses empties them.  Each thread
+ * was stopped between two instructions, and what the compiler emits stores a
+ * slot before the top that counts it, so all objects below a top are parked:
+ *
+ *     base, top      loaded: what is below top.  A thread that was just taking
+ *                    the last of them had not got it yet.
+ *     base, no top   being loaded: as the magazine's count says
+ *     limit, no base being unloaded: below top, or else as its count says
+ *
+ * Lost are what those threads had in their hands: magazines, slabs, pages.
+ */
+#define FPH_ADOPTING UINT64_MAX
+
+/* The magazine that a bin has, with its count, as a gone thread left them. */
+static fph_magazine *
+fph_bin_adopt(fpheap_cache *cache, unsigned number)
+{
+    fph_bin      *bin      = &cache->bins[number];
+    size_t        capacity = fph_bin_class(cache->heap->state,
+                                           number)->magazine;
+    void        **top      = bin->top;
+    void        **limit    = bin->limit;
+    void        **base     = fph_swap_slots(&bin->base, NULL);
+    fph_magazine *magazine = NULL;
+
+    if (base == NULL && limit != NULL)
+        base = limit - capacity;
+    if (base != NULL) {
+        magazine = fph_magazine_of(base);
+        if (top != NULL)
+            fph_magazine_set_count(magazine, (size_t)(top - base));
+    }
+    bin->next = NULL;
+    FPH_STORE(&bin->top, (void **)NULL, RELAXED);
+    FPH_STORE(&bin->limit, (void **)NULL, RELAXED);
+    return magazine;
+}
+
+static void
+fph_cache_adopt(fpheap_cache *cache)
+{
+    fph_state *state = cache->heap->state;
+    unsigned   i, k;
+
+    fph_large_drop(cache);
+    for (i = 0; i < cache->heap->bins; i++) {
+        fph_magazine *two[2];
+
+        two[0] = fph_bin_spare(cache, i, NULL);
+        two[1] = fph_bin_adopt(cache, i);
+        for (k = 0; k < 2; k++)
+            if (two[k] != NULL)
+                fph_magazine_drain(state, i, two[k]);
+    }
+    FPH_STORE(&cache->owned, 0u, RELAXED);
+}
+
+/* Empty the caches of gone threads.  Returns 0: another thread is at it. */
+static int
+fph_orphans_adopt(fpheap *heap)
+{
+    fph_state *state   = heap->state;
+    uint64_t   orphans = fph_load_acquire(&state->orphans);         /* H15 */
+    size_t     i;
+
+    if (FPH_LIKELY(orphans == 0))
+        return 1;
+    if (orphans == FPH_ADOPTING
+        || !fph_cas_relaxed(&state->orphans, &orphans,              /* H17 */
+                            FPH_ADOPTING))
+        return 0;
+    fph_moves_begin(state);
+    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
+        fpheap_cache *cache = FPH_LOAD(&state->cache[i], ACQUIRE);  /* H10 */
+
+        if (cache != NULL && i + 1 != orphans)
+            fph_cache_adopt(cache);
+    }
+    fph_moves_end(state);
+    fph_store_release(&state->orphans, 0);                          /* H16 */
+    return 1;
+}
+
 /* --- seats ---------------------------------------------------------------- */
 
 #if FPHEAP_NO_THREADS
@@ -6233,28 +6384,41 @@ fph_seat_leave(void *seat_)
     fph_store_release(&seat->state, FPH_SEAT_FREE);                 /* H6 */
 }
 
-/* In the child of a fork: the seats of the threads that are gone, and what
- * their caches hold, are lost; who was in a provider will not come back. */
+/* In the child of a fork: a heap's words that threads which are gone would have
+ * changed back. */
+static void
+fph_forked_heap(fpheap *heap)
+{
+    fph_state *state = heap->state;
+    int        mine  = fph_cache_mine(heap) != NULL;
+
+    fph_store_relaxed(&state->growing, 0);
+    fph_store_relaxed(&state->moves_ended,
+                      fph_load_relaxed(&state->moves_begun));
+    fph_store_relaxed(&state->moves_stuck, 0);
+    if (!(fph_in_provider & fph_heap_bit(heap)))
+        fph_store_relaxed(&state->charged,
+                          fph_load_relaxed(&state->region_bytes));
+    fph_store_relaxed(&state->orphans, 1 + (mine ? fph_thread_seat
+                                                 : FPHEAP_MAX_THREADS));
+    state->forked = 1;
+}
+
+/* In the child of a fork: all seats but the own are free. */
 static void
 fph_forked(void)
 {
     unsigned i;
 
-    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
+    for (i = 0; i < FPHEAP_MAX_THREADS; i++)
         if (fph_load_relaxed(&fph_seats[i].state) != FPH_SEAT_FREE)
-            fph_store_relaxed(&fph_seats[i].state, FPH_SEAT_LOST);
-    }
-    if (fph_thread_is == FPH_THREAD_SEATED)
-        fph_store_relaxed(&fph_seats[fph_thread_seat].state, FPH_SEAT_TAKEN);
-    for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
-        fph_state *state = fph_heaps[i].state;
-
-        if (state == NULL)
-            continue;
-        fph_store_relaxed(&state->growing, 0);
-        fph_store_relaxed(&state->moves_ended,
-                          fph_load_relaxed(&state->moves_begun));
-    }
+            fph_store_relaxed(&fph_seats[i].state,
+                              fph_thread_is == FPH_THREAD_SEATED
+                              && i == fph_thread_seat ? FPH_SEAT_TAKEN
+                                                      : FPH_SEAT_FREE);
+    for (i = 0; i < FPHEAP_MAX_HEAPS; i++)
+        if (fph_heaps[i].state != NULL)
+            fph_forked_heap(&fph_heaps[i]);
 }
 
 /* Have a function called in the child of a fork.  Returns 0: no memory. */
@@ -6454,6 +6618,9 @@ fph_cache_here(fpheap *heap, int grow)
     int           node;
 
     fph_wait_begin();
+    if (FPH_UNLIKELY(!fph_orphans_adopt(heap) || heap->state->ends)
+        && cache == NULL)
+        return NULL;
     if (FPH_LIKELY(cache != NULL)) {
         fph_cache_follow(cache);
         return cache;
@@ -6487,7 +6654,11 @@ fpheap_thread_leave(fpheap *heap)
 {
     fpheap_cache *cache = fph_heap_good(heap) ? fph_cache_mine(heap) : NULL;
 
-    if (cache != NULL)
+    if (cache == NULL)
+        return;
+    if (fph_in_callback(heap)) /* the call around it goes on with the cache */
+        fph_cache_flush(cache, 0 /* drain */);
+    else
         fph_cache_leave(cache, fph_my_entry(heap));
 }
 
@@ -6622,7 +6793,7 @@ fph_search_begin(const fpheap *heap, int look)
 {
     fph_search search = { FPH_PARKED_RUNG, look, 0, 0, 0, 0, 0, 0 };
 
-    search.growths = fph_load_relaxed(&heap->state->growths);
+    search.growths = fph_load_acquire(&heap->state->growths);       /* G7 */
     return search;
 }
 
@@ -6749,7 +6920,7 @@ fph_climb(fpheap *heap, int node, size_t chunks, fph_search *search)
 static int
 fph_find_memory(fpheap *heap, int node, size_t chunks, fph_search *search)
 {
-    uint64_t growths = fph_load_relaxed(&heap->state->growths);
+    uint64_t growths = fph_load_acquire(&heap->state->growths);     /* G7 */
 
     if (search->refused != 0 || search->look) {
         search->error = search->refused != 0 ? search->refused : -ENOMEM;
@@ -8564,8 +8735,7 @@ fph_seats_pin(const fph_state *state)
         while (cache != NULL
                && !fph_cas_acquire(&fph_seats[i].state, &seat,      /* H7 */
                                    FPH_SEAT_PINNED)) {
-            if (seat == FPH_SEAT_FREE || seat == FPH_SEAT_ENTERING
-                || seat == FPH_SEAT_LOST)
+            if (seat == FPH_SEAT_FREE || seat == FPH_SEAT_ENTERING)
                 break;
             seat = FPH_SEAT_TAKEN;
             fph_yield();
@@ -8633,6 +8803,9 @@ fph_destroy(fpheap *heap, int forced)
 
     if (!fph_heap_good(heap))
         return -EINVAL;
+    if (heap->state->ends || fph_in_callback(heap))
+        return -EBUSY;
+    (void)fph_orphans_adopt(heap);
     fph_seats_pin(heap->state);
     fph_verify_heap(heap);
     fpheap_stats_get(heap, &stats);
@@ -8644,11 +8817,10 @@ fph_destroy(fpheap *heap, int forced)
     }
     /* With no seat pinned, as a destructor may wait for a thread that exits, or
      * destroy another heap. */
+    heap->state->ends = 1;
     fph_in_pass |= fph_heap_bit(heap); /* none destructs what ends here */
     fph_pools_end(heap);
     fph_in_pass &= ~fph_heap_bit(heap);
-    /* A destructor may have made a cache. */
-    fph_entry_set(fph_my_entry(heap), fph_no_bins, fph_no_bins);
     fph_regions_end(heap);
     fph_handle_give(heap);
     return 0;
@@ -8834,6 +9006,7 @@ fpheap_stats_get(fpheap *heap, fpheap_stats *stats)
 
     if (!fph_heap_good(heap))
         return;
+    (void)fph_orphans_adopt(heap);
     state = heap->state;
     fph_census_take(heap, &census);
     memset(stats, 0, sizeof *stats);
@@ -9318,9 +9491,9 @@ fpheap_set_flags(void *object, unsigned flags)
  *   P10 renamed, name                as version and extent, F5
  *   P11 pool[]: store                release  P12      the record, all zero
  *   P12 pool[]: load                 acquire  P11      before it is read
- *   P13 ending: store, load          relaxed  none     who misses it keeps a
- *                                                      slab, for fph_pool_empty
- *                                                      to retire
+ *   P13 ending: store, load          relaxed  none     only the thread that
+ *                                                      holds all slabs reads
+ *                                                      a 1
  */
 enum {
     FPH_POOL_FREE,
@@ -9627,7 +9800,7 @@ fph_pool_fill(fpheap *heap, const fpheap_pool *pool)
     return fph_magazines_add(heap, node, pool->min / klass->magazine + 2);
 }
 
-static int fph_pool_empty(fpheap_pool *pool, uint64_t deadline);
+static int fph_pool_empty(fpheap_pool *pool);
 
 /* Make the pool of a claimed number.  Returns 0, or a negative errno. */
 static int
@@ -9651,7 +9824,7 @@ fph_pool_make(fpheap *heap, unsigned number, const fpheap_pool_desc *desc)
     fph_pool_init(heap, pool, desc);
     rc = fph_pool_fill(heap, pool);
     if (rc != 0)
-        fph_pool_empty(pool, fph_deadline());
+        fph_pool_empty(pool);
     return rc;
 }
 
@@ -9672,6 +9845,8 @@ fpheap_pool_create(fpheap *heap, const fpheap_pool_desc *desc)
     int        rc = fph_heap_good(heap) ? fph_desc_error(heap, desc) : -EINVAL;
     unsigned   number;
 
+    if (rc == 0 && heap->state->ends)
+        rc = -EBUSY;
     if (rc != 0)
         return (fpheap_pool *)fph_result(rc, NULL);
     fph_wait_begin();
@@ -9748,10 +9923,10 @@ fph_pool_live(const fpheap_pool *pool)
     return claimed > parked ? claimed - parked : 0;
 }
 
-/* The live objects, counted while no thread moves parked ones, or at the
- * deadline. */
+/* The live objects, counted while no thread moves parked ones, or when this call
+ * has waited enough. */
 static size_t
-fph_pool_live_exact(const fpheap_pool *pool, uint64_t deadline)
+fph_pool_live_exact(const fpheap_pool *pool)
 {
     fph_state *state = pool->heap->state;
     uint64_t   before, after;
@@ -9763,63 +9938,117 @@ fph_pool_live_exact(const fpheap_pool *pool, uint64_t deadline)
         live = fph_pool_live(pool);
         if (fph_open_moves[state->number] != 0
             || (quiet && fph_moves_quiet(state, &after) && before == after))
-            break;
-        fph_yield();
-    } while (fph_now_ns() < deadline);
+            return live;
+    } while (fph_wait());
+    fph_moves_forsake(state);
     return live;
 }
 
-/* Take the pool's objects out of all caches and depots and retire its slabs,
- * until there are none or time is up.  Returns 0, or -EBUSY. */
-static int
-fph_pool_empty(fpheap_pool *pool, uint64_t deadline)
+/* Move what caches and depots park of a pool into its slabs. */
+static void
+fph_pool_unpark(fpheap_pool *pool)
 {
     fpheap    *heap  = pool->heap;
     fph_state *state = heap->state;
+    unsigned   bin   = FPH_SIZES + pool->number;
+    size_t     i;
 
-    fph_store_relaxed(&pool->ending, 1);                            /* P13 */
-    for (;;) {
-        unsigned bin = FPH_SIZES + pool->number;
-        size_t   i;
+    for (; bin < heap->bins; bin += FPH_CLASSES) {
+        for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
+            fpheap_cache *cache = FPH_LOAD(&state->cache[i], ACQUIRE); /* H10 */
 
-        for (; bin < heap->bins; bin += FPH_CLASSES) {
-            for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
-                fpheap_cache *cache = FPH_LOAD(&state->cache[i],
-                                               ACQUIRE);            /* H10 */
-
-                if (cache == NULL)
-                    continue;
-                fph_magazine_return(state, bin,
-                                    fph_bin_spare(cache, bin, NULL));
-                fph_magazine_return(state, bin, fph_bin_unload(cache, bin));
-                FPH_STORE(&cache->fills[bin], (uint8_t)0, RELAXED);
-            }
-            fph_depot_drain(state, bin);
-            fph_bin_retire(state, bin);
+            if (cache == NULL)
+                continue;
+            fph_magazine_return(state, bin, fph_bin_spare(cache, bin, NULL));
+            fph_magazine_return(state, bin, fph_bin_unload(cache, bin));
+            FPH_STORE(&cache->fills[bin], (uint8_t)0, RELAXED);
         }
-        if (fph_load_acquire(&pool->slabs) == 0)                    /* Q6 */
-            return 0;
-        if (fph_now_ns() >= deadline)
-            break;
-        fph_yield();
+        fph_depot_drain(state, bin);
     }
+}
+
+/* Hold the slabs that are in a pool's stacks, by node.  Returns how many have
+ * all objects free and announced. */
+static size_t
+fph_pool_hold(const fpheap_pool *pool, fph_link **held)
+{
+    fph_state *state = pool->heap->state;
+    unsigned   bin   = FPH_SIZES + pool->number;
+    size_t     empty = 0;
+    fph_link  *link;
+
+    for (; bin < pool->heap->bins; bin += FPH_CLASSES) {
+        link = fph_stack_take(state, &state->depots[bin].partial);
+        held[fph_bin_node(bin)] = link;
+        for (; link != NULL; link = fph_stack_below(state, link)) {
+            fph_slab *slab = (fph_slab *)(void *)link;
+            uint64_t  word = fph_load_acquire(&slab->state);        /* B5 */
+
+            empty += fph_slab_free_objects(word)
+                  == (int64_t)fph_info_count(fph_load_relaxed(&slab->info));
+        }
+    }
+    return empty;
+}
+
+/* Retire the slabs that are held, or let them go. */
+static void
+fph_pool_unhold(const fpheap_pool *pool, fph_link **held, int retire)
+{
+    fph_state *state = pool->heap->state;
+    unsigned   node;
+
+    for (node = 0; node < pool->heap->nodes; node++) {
+        fph_link *link = held[node];
+
+        while (link != NULL) {
+            fph_slab *slab = (fph_slab *)(void *)link;
+
+            link = fph_stack_below(state, link);
+            if (!retire || !fph_slab_retire(state, slab))
+                fph_slab_let_go(state, slab);
+        }
+    }
+}
+
+/* Retire all slabs of a pool, once all objects are in them and this thread holds
+ * them all: until then none, as the pool may go on.  Returns 0; or -EBUSY: time
+ * is up, as another thread has one in its hands. */
+static int
+fph_pool_empty(fpheap_pool *pool)
+{
+    fph_state *state = pool->heap->state;
+    fph_link  *held[FPHEAP_MAX_NODES];
+    int        all;
+
+    do {
+        fph_pool_unpark(pool);
+        fph_moves_begin(state);
+        all = fph_pool_hold(pool, held)
+              == fph_load_acquire(&pool->slabs);                    /* Q6 */
+        fph_store_relaxed(&pool->ending, (uint64_t)all);            /* P13 */
+        fph_pool_unhold(pool, held, all);
+        fph_moves_end(state);
+    } while (!all && fph_wait());
     fph_store_relaxed(&pool->ending, 0);                            /* P13 */
-    return -EBUSY;
+    return all ? 0 : -EBUSY;
 }
 
 FPHEAP_API int
 fpheap_pool_destroy(fpheap_pool *pool, size_t *live)
 {
-    fph_word *is       = &pool->heap->state->pool_is[pool->number];
-    uint64_t  deadline = fph_deadline();
-    size_t    objects  = fph_pool_live_exact(pool, deadline);
-    int       rc       = -EBUSY;
+    fph_word *is = &pool->heap->state->pool_is[pool->number];
+    size_t    objects;
+    int       rc = -EBUSY;
 
+    fph_wait_begin();
+    (void)fph_orphans_adopt(pool->heap);
+    objects = fph_pool_live_exact(pool);
     if (live != NULL)
         *live = objects;
-    if (objects == 0) {
-        fph_store_relaxed(is, FPH_POOL_ENDING);
-        rc = fph_pool_empty(pool, deadline);
+    if (objects == 0 && !fph_in_pool(pool) && !pool->heap->state->ends) {
+        fph_store_release(is, FPH_POOL_ENDING);                     /* P4 */
+        rc = fph_pool_empty(pool);
         fph_store_release(is, rc == 0 ? FPH_POOL_FREE               /* P7 */
                                       : FPH_POOL_READY);
     }
@@ -9843,6 +10072,8 @@ fph_pool_serve(const fpheap_pool *pool, const fph_want *want)
 {
     if (!fph_heap_good(pool->heap))
         return -EINVAL;
+    if (pool->heap->state->ends)
+        return -EBUSY;
     if (pool->node == FPHEAP_ANY_NODE)
         return fph_serve(pool->heap, want);
     return fph_serve_from(pool->heap, pool->node, want);
@@ -10928,6 +11159,7 @@ fpheap_check(fpheap *heap)
 
     if (!fph_heap_good(heap))
         return "there is no heap";
+    (void)fph_orphans_adopt(heap);
     wrong = fph_check_lists(heap);
     for (i = 0; i < fph_region_count(heap->state) && wrong == NULL; i++)
         wrong = fph_check_region(heap, fph_region_at(heap->state, i));
@@ -11034,6 +11266,7 @@ fpheap_walk(fpheap *heap, int (*visit)(void *arg, const fpheap_object *object),
 
     if (!fph_heap_good(heap))
         return -EINVAL;
+    (void)fph_orphans_adopt(heap);
     fph_hide_parked(heap, 1);
     rc = fph_walk_heap(heap, &walk);
     fph_hide_parked(heap, 0);
@@ -11059,6 +11292,8 @@ fph_verify_heap(fpheap *heap)
     fph_walk    walk  = { fph_verify_visit, heap, 0, 0 /* every class */,
                           1 /* all */ };
 
+    if (wrong != NULL && heap->state->forked)
+        return;                /* gone threads may have left it so */
     if (wrong != NULL)
         FPHEAP_PANIC(wrong);
     else
@@ -11089,6 +11324,7 @@ fpheap_pool_for_each(fpheap_pool *pool, fpheap_which which,
                         which == FPHEAP_ALL };
     int       rc;
 
+    (void)fph_orphans_adopt(pool->heap);
     fph_hide_parked(pool->heap, 1);
     rc = fph_walk_heap(pool->heap, &walk);
     fph_hide_parked(pool->heap, 0);
@@ -11098,9 +11334,7 @@ fpheap_pool_for_each(fpheap_pool *pool, fpheap_which which,
 static int
 fph_destruct_visit(void *pool_, const fpheap_object *object)
 {
-    const fpheap_pool *pool = (const fpheap_pool *)pool_;
-
-    pool->destruct(pool->arg, object->base);
+    fph_pool_destruct((const fpheap_pool *)pool_, (char *)object->base, 0, 1);
     return 0;
 }
 

@@ -6,8 +6,8 @@
  * frees what its parent's thread held, allocates, and must get nothing that a
  * thread of the parent owns (see stress_util.h on stamps).  It trims, grows,
  * makes heaps, ends the inherited one by force, and exits with 0; one that
- * hangs is killed by its alarm.  What the other threads had parked is lost to
- * it, so it does not ask for an exact account.
+ * hangs is killed by its alarm.  What the other threads had in their hands is
+ * lost to it, so it asks for an exact account only where they had nothing.
  */
 #ifndef FPHEAP_CHUNK_SHIFT
 #  define FPHEAP_CHUNK_SHIFT 18
@@ -22,6 +22,7 @@
 #include "fpheap.h"
 #include "stress_util.h"
 
+#include <semaphore.h>
 #include <sys/wait.h>
 
 #define OTHERS       3
@@ -323,12 +324,103 @@ children_of_several_threads_use_the_heap_they_inherit(void **state)
     storm(OTHERS, 360);
 }
 
+/* --- generations ---------------------------------------------------------- */
+
+enum { HELPERS = 2, GENERATIONS = 40, PARKED = 64 };
+
+typedef struct family {
+    fpheap *heap;
+    sem_t   ready;
+    sem_t   never;
+} family;
+
+/* Park objects of many sizes, and be there still when the process forks. */
+static void *
+help(void *arg)
+{
+    family  *f = (family *)arg;
+    void    *held[PARKED];
+    unsigned k;
+
+    for (k = 16; k <= FPHEAP_PAGE; k *= 2) {
+        CHECK_EQ(fpheap_alloc_bulk(f->heap, k, held, PARKED), 0);
+        fpheap_free_bulk(f->heap, held, PARKED);
+    }
+    sem_post(&f->ready);
+    sem_wait(&f->never);
+    return NULL;
+}
+
+/* Whether the seats, caches and memory of those before are there again. */
+static int
+has_no_more(fpheap *heap, size_t bytes)
+{
+    fpheap_stats stats;
+    unsigned     seats = 0;
+    unsigned     i;
+
+    for (i = 0; i < FPHEAP_MAX_THREADS; i++)
+        seats += fph_seats[i].state != FPH_SEAT_FREE;
+    fpheap_stats_get(heap, &stats);
+    return seats <= HELPERS + 1 && stats.caches <= HELPERS + 1
+        && stats.region_bytes <= bytes && fpheap_check(heap) == NULL;
+}
+
+/* Live as a process with helpers, and fork the next.  Returns 0 if all is well
+ * with it and those after it. */
+static int
+live_on(fpheap *heap, unsigned left, size_t bytes)
+{
+    family   f;
+    unsigned i;
+    int      status = -1;
+    pid_t    child;
+
+    f.heap = heap;
+    sem_init(&f.ready, 0, 0);
+    sem_init(&f.never, 0, 0);
+    for (i = 0; i < HELPERS; i++)
+        (void)stress_spawn(help, &f);
+    for (i = 0; i < HELPERS; i++)
+        sem_wait(&f.ready);
+    fpheap_free(heap, fpheap_alloc(heap, 100));
+    if (!has_no_more(heap, bytes))
+        return 2;
+    if (left == 0)
+        return fpheap_destroy(heap) == 0 ? 0 : 3;
+    child = fork();
+    if (child == 0)
+        _exit(live_on(heap, left - 1, bytes));
+    return child > 0 && waitpid(child, &status, 0) == child && status == 0 ? 0
+                                                                          : 1;
+}
+
+static void
+generations_of_forks_have_the_seats_caches_and_memory_of_the_first(void **state)
+{
+    fpheap *heap = fpheap_create("family", NULL);
+    int     status = -1;
+    pid_t   child;
+
+    (void)state;
+    CHECK_EQ(heap != NULL, 1);
+    (void)fflush(NULL);
+    child = fork();
+    if (child == 0)
+        _exit(live_on(heap, GENERATIONS, 8 << 20));
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK_EQ(status, 0);
+    CHECK_EQ(fpheap_destroy(heap), 0);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(children_of_one_thread_use_the_heap_they_inherit),
         cmocka_unit_test(children_of_several_threads_use_the_heap_they_inherit),
+        cmocka_unit_test(
+            generations_of_forks_have_the_seats_caches_and_memory_of_the_first),
     };
 
     stress_program("stress_fork");

@@ -244,6 +244,151 @@ a_pass_of_one_heap_fails_no_call_of_another(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* --- callbacks ------------------------------------------------------------ */
+
+static fpheap_pool *ended, *other_pool;
+static unsigned     got;
+static int          error_of_get, error_of_create, error_of_destroy;
+
+static void
+use_a_pool(void *heap, void *object)
+{
+    fpheap_pool_desc desc;
+    void            *other = fpheap_pool_get(ended);
+
+    (void)object;
+    error_of_get = errno;
+    got += other != NULL;
+    memset(&desc, 0, sizeof desc);
+    desc.name = "new";
+    desc.size = 64;
+    got += fpheap_pool_create((fpheap *)heap, &desc) != NULL;
+    error_of_create = errno;
+    error_of_destroy = fpheap_destroy((fpheap *)heap);
+    fpheap_free((fpheap *)heap, fpheap_alloc((fpheap *)heap, 64));
+}
+
+static fpheap_pool *
+pool_that_ends_with(fpheap *heap, const char *name, unsigned flags,
+                    void (*destruct)(void *, void *))
+{
+    fpheap_pool_desc desc;
+
+    memset(&desc, 0, sizeof desc);
+    desc.name = name;
+    desc.size = 64;
+    desc.flags = flags;
+    desc.destruct = destruct;
+    desc.arg = heap;
+    return fpheap_pool_create(heap, &desc);
+}
+
+/* Its objects would be destructed already, or never. */
+static void
+while_a_heap_is_destroyed_its_pools_serve_nobody(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+
+    (void)state;
+    ended = pool_that_ends_with(heap, "ended", 0, NULL);
+    other_pool = pool_that_ends_with(heap, "other", 0, use_a_pool);
+    fpheap_pool_put(ended, fpheap_pool_get(ended));
+    fpheap_pool_put(other_pool, fpheap_pool_get(other_pool));
+    got = 0;
+    TEST_DESTROY_OVER(heap, &provider);
+    assert_int_equal(got, 0);
+    assert_int_equal(error_of_get, EBUSY);
+    assert_int_equal(error_of_create, EBUSY);
+    assert_int_equal(error_of_destroy, -EBUSY);
+}
+
+static unsigned destructions;
+
+static void
+count_one(void *heap, void *object)
+{
+    (void)heap, (void)object;
+    destructions++;
+}
+
+/* Another thread, in a pass, has one of its slabs in its hands. */
+static void
+a_pool_that_cannot_end_keeps_all_of_its_memory(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_pool *pool = pool_that_ends_with(heap, "stable", FPHEAP_TYPE_STABLE,
+                                            count_one);
+    fpheap_pool_stats stats;
+    unsigned     bin = FPH_SIZES + pool->number;
+    fph_link    *held;
+    size_t       live = 9, had;
+    unsigned     n;
+
+    (void)state;
+    for (n = 0; n < 500; n++)
+        assert_non_null(objects[n] = fpheap_pool_get(pool));
+    fpheap_pool_put_bulk(pool, objects, n);
+    fpheap_flush(heap);
+    fph_depot_drain(heap->state, bin);
+    held = fph_stack_pop(heap->state, &heap->state->depots[bin].partial);
+    assert_non_null(held);
+    fpheap_pool_stats_get(pool, &stats);
+    had = stats.objects;
+    destructions = 0;
+    assert_int_equal(fpheap_pool_destroy(pool, &live), -EBUSY);
+    assert_int_equal(live, 0);
+    assert_int_equal(destructions, 0);
+    fpheap_pool_stats_get(pool, &stats);
+    assert_int_equal(stats.objects, had);
+    fph_slab_let_go(heap->state, (fph_slab *)(void *)held);
+    assert_int_equal(fpheap_pool_destroy(pool, &live), 0);
+    assert_int_equal(destructions, had);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static int
+leave_and_end(void *heap, void *object)
+{
+    (void)object;
+    fpheap_thread_leave((fpheap *)heap);
+    got += fpheap_destroy((fpheap *)heap) == 0;
+    if (ended != NULL)
+        got += fpheap_pool_destroy(ended, NULL) == 0;
+    return 0;
+}
+
+/* The call that is going on has the cache, and the pool. */
+static void
+a_callback_cannot_take_away_what_its_call_needs(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool_desc desc;
+    fpheap_stats     stats;
+    void            *object;
+
+    (void)state;
+    memset(&desc, 0, sizeof desc);
+    desc.name = "leaves";
+    desc.size = 3000;
+    desc.construct = leave_and_end;
+    desc.arg = heap;
+    ended = NULL;
+    got = 0;
+    assert_non_null(fpheap_self(heap));
+    ended = fpheap_pool_create(heap, &desc);
+    object = fpheap_pool_get(ended);
+    assert_non_null(object);
+    assert_int_equal(got, 0);
+    fpheap_stats_get(heap, &stats);
+    assert_int_equal(stats.caches, 1);
+    fpheap_pool_put(ended, object);
+    fpheap_thread_leave(heap);
+    fpheap_stats_get(heap, &stats);
+    assert_int_equal(stats.caches, 0);
+    assert_int_equal(stats.parked_bytes - stats.depot_bytes, 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* --- records -------------------------------------------------------------- */
 
 /* A thread without a cache got them, one with a cache got ENOMEM; at the heap's
@@ -745,6 +890,9 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_thread_keeps_what_it_claims_after_its_own_pass),
         cmocka_unit_test(a_pass_of_one_heap_fails_no_call_of_another),
+        cmocka_unit_test(while_a_heap_is_destroyed_its_pools_serve_nobody),
+        cmocka_unit_test(a_pool_that_cannot_end_keeps_all_of_its_memory),
+        cmocka_unit_test(a_callback_cannot_take_away_what_its_call_needs),
         cmocka_unit_test(
             a_thread_at_the_edge_of_a_magazine_does_not_exchange_it_again_and_again),
         cmocka_unit_test(a_reserve_that_fails_leaves_room_for_objects),
