@@ -5235,8 +5235,8 @@ fph_pages_claim(fpheap *heap, int node, unsigned pages, unsigned align,
  *   B6  drop: CAS state            release  B4       the holder is done with it
  *   B7  claim: fetch_add state     relaxed  none     B6 or a T2 publishes it
  *   B8  serve: load state          acquire  B4       the bits of all B3 that it
- *                                                    counts: as many are claimed
- *                                                    as the quota was taken for
+ *                                                    counts: what the quota was
+ *                                                    taken for is there
  *
  * A bit that is set when it is given back was free already: a double free.
  * Progress: lock-free; a giver never waits for a holder.
@@ -9923,8 +9923,8 @@ fph_pool_live(const fpheap_pool *pool)
     return claimed > parked ? claimed - parked : 0;
 }
 
-/* The live objects, counted while no thread moves parked ones, or when this call
- * has waited enough. */
+/* The live objects, counted while no thread moves parked ones, or when this
+ * call has waited enough. */
 static size_t
 fph_pool_live_exact(const fpheap_pool *pool)
 {
@@ -10011,9 +10011,9 @@ fph_pool_unhold(const fpheap_pool *pool, fph_link **held, int retire)
     }
 }
 
-/* Retire all slabs of a pool, once all objects are in them and this thread holds
- * them all: until then none, as the pool may go on.  Returns 0; or -EBUSY: time
- * is up, as another thread has one in its hands. */
+/* Retire all slabs of a pool, once all objects are in them and this thread
+ * holds them all: until then none, as the pool may go on.  Returns 0; or
+ * -EBUSY: time is up, as another thread has one in its hands. */
 static int
 fph_pool_empty(fpheap_pool *pool)
 {
