@@ -30,6 +30,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,6 +109,19 @@ or_enomem(void *object)
     return object;
 }
 
+/* The heap aligns to a chunk at most.  What is aligned to more lies in a larger
+ * object; free finds that one again by looking where such a thing can be. */
+static inline void *
+whole_of(void *object)
+{
+    void *whole = NULL;
+
+    if (__builtin_expect(((uintptr_t)object & (2 * FPHEAP_CHUNK - 1)) == 0, 0)
+        && object != NULL)
+        whole = fpheap_base_of(the_heap, object);
+    return whole != NULL ? whole : object;
+}
+
 EXPORT void *
 malloc(size_t size)
 {
@@ -124,16 +139,21 @@ free(void *object)
 
     if (object == NULL || is_spare(object))
         return;
-    fpheap_free(the_heap, object);
+    fpheap_free(the_heap, whole_of(object));
     errno = saved;
 }
 
 EXPORT size_t
 malloc_usable_size(void *object)
 {
+    char *whole = whole_of(object);
+
     if (is_spare(object))
         return ((size_t *)object)[-1];
-    return object != NULL ? fpheap_usable_size(the_heap, object) : 0;
+    if (object == NULL)
+        return 0;
+    return fpheap_usable_size(the_heap, whole)
+         - (size_t)((char *)object - whole);
 }
 
 /* A product that overflows becomes a size that nobody has. */
@@ -168,11 +188,15 @@ realloc(void *object, size_t size)
         free(object);
         return NULL;
     }
-    if (!is_spare(object))
+    if (!is_spare(object) && whole_of(object) == object)
         return or_enomem(fpheap_realloc(the_heap, object, size));
     had   = malloc_usable_size(object);
     moved = malloc(size);
-    return moved ? memcpy(moved, object, had < size ? had : size) : NULL;
+    if (moved == NULL)
+        return NULL;
+    memcpy(moved, object, had < size ? had : size);
+    free(object);
+    return moved;
 }
 
 EXPORT void *
@@ -181,24 +205,61 @@ reallocarray(void *object, size_t n, size_t size)
     return realloc(object, product(n, size));
 }
 
-/* As in the GNU C library, alignment is rounded up to a power of two.  Above a
- * chunk the heap has none to offer. */
+/* Alignment above a chunk: inside an object that has room for it. */
+static COLD void *
+greatly_aligned(fpheap *heap, size_t align, size_t size)
+{
+    size_t    bytes;
+    uintptr_t at;
+
+    if (__builtin_add_overflow(size, align, &bytes))
+        return NULL;
+    at = (uintptr_t)fpheap_alloc(heap, bytes);
+    return (void *)((at + align - 1) & ~(align - 1));
+}
+
+/* `align` is a power of two. */
+static void *
+aligned(size_t align, size_t size)
+{
+    fpheap *heap = shim_heap();
+
+    if (align < ALIGN)
+        align = ALIGN;
+    if (heap == NULL)
+        return or_enomem(spare_alloc(align, size));
+    return or_enomem(align > FPHEAP_CHUNK ? greatly_aligned(heap, align, size)
+                     : fpheap_aligned_alloc(heap, align, size));
+}
+
+static void *
+invalid(void)
+{
+    errno = EINVAL;
+    return NULL;
+}
+
+/* As in the GNU C library, alignment is rounded up to a power of two; where
+ * there is none it is invalid. */
 EXPORT void *
 memalign(size_t align, size_t size)
 {
-    fpheap *heap  = shim_heap();
-    size_t  power = ALIGN;
+    size_t power = ALIGN;
 
-    while (power < align && power <= FPHEAP_CHUNK)
+    if (align > SIZE_MAX / 2 + 1)
+        return invalid();
+    while (power < align)
         power *= 2;
-    return or_enomem(heap != NULL ? fpheap_aligned_alloc(heap, power, size)
-                                  : spare_alloc(power, size));
+    return aligned(power, size);
 }
 
+/* As in C17 an alignment that is none fails; the size may be any. */
 EXPORT void *
 aligned_alloc(size_t align, size_t size)
 {
-    return memalign(align, size);
+    if (align == 0 || (align & (align - 1)) != 0)
+        return invalid();
+    return aligned(align, size);
 }
 
 /* The error is the result; errno stays and, on failure, *out. */
@@ -210,7 +271,7 @@ posix_memalign(void **out, size_t align, size_t size)
 
     if (align < sizeof(void *) || (align & (align - 1)) != 0)
         return EINVAL;
-    object = memalign(align, size);
+    object = aligned(align, size);
     errno  = saved;
     if (object != NULL)
         *out = object;
@@ -229,6 +290,161 @@ pvalloc(size_t size)
     size_t last = (size_t)sysconf(_SC_PAGESIZE) - 1;
 
     return valloc(size > SIZE_MAX / 2 ? size : (size + last) & ~last);
+}
+
+/* C23: the size is what the caller asked for.  The heap knows it. */
+EXPORT void
+free_sized(void *object, size_t size)
+{
+    (void)size;
+    free(object);
+}
+
+EXPORT void
+free_aligned_sized(void *object, size_t align, size_t size)
+{
+    (void)align;
+    (void)size;
+    free(object);
+}
+
+/* Names by which the GNU C library exports the same functions: what comes from
+ * one of them may be freed by free. */
+#define ALIAS(name) EXPORT __attribute__((alias(#name), copy(name)))
+extern ALIAS(malloc) void  *__libc_malloc(size_t size);
+extern ALIAS(calloc) void  *__libc_calloc(size_t n, size_t size);
+extern ALIAS(realloc) void *__libc_realloc(void *object, size_t size);
+extern ALIAS(free) void     __libc_free(void *object);
+extern ALIAS(memalign) void *__libc_memalign(size_t align, size_t size);
+extern ALIAS(valloc) void  *__libc_valloc(size_t size);
+extern ALIAS(pvalloc) void *__libc_pvalloc(size_t size);
+extern ALIAS(posix_memalign) int __posix_memalign(void **out, size_t align,
+                                                  size_t size);
+
+/* --- <malloc.h> ----------------------------------------------------------- */
+
+/* Takes back what this thread and the depots park, and gives whole regions
+ * back; other threads flush when they next call the heap's slow path.  Whatever
+ * `pad` asks to keep is not kept.  Returns 1 if memory went back, else 0. */
+EXPORT int
+malloc_trim(size_t pad)
+{
+    int saved = errno, released;
+
+    (void)pad;
+    if (__atomic_load_n(&the_heap, __ATOMIC_ACQUIRE) == NULL)
+        return 0;
+    fpheap_flush(the_heap);
+    released = fpheap_trim(the_heap) != 0;
+    errno = saved;
+    return released;
+}
+
+static fpheap_stats
+stats_now(void)
+{
+    fpheap      *heap = __atomic_load_n(&the_heap, __ATOMIC_ACQUIRE);
+    fpheap_stats stats;
+
+    memset(&stats, 0, sizeof stats);
+    if (heap != NULL)
+        fpheap_stats_get(heap, &stats);
+    return stats;
+}
+
+/* arena = uordblks + fordblks: the bytes obtained are the live ones and all
+ * others, the heap's records among them.  ordblks counts parked objects,
+ * keepcost pages in no slab.  Fields that have no meaning here are 0. */
+EXPORT struct mallinfo2
+mallinfo2(void)
+{
+    fpheap_stats     s = stats_now();
+    struct mallinfo2 info;
+
+    memset(&info, 0, sizeof info);
+    if (s.live_bytes > s.region_bytes)      /* others allocate meanwhile */
+        s.live_bytes = s.region_bytes;
+    info.arena    = s.region_bytes;
+    info.uordblks = s.live_bytes;
+    info.fordblks = s.region_bytes - s.live_bytes;
+    info.ordblks  = s.parked_objects;
+    info.keepcost = s.page_free_bytes;
+    return info;
+}
+
+static int
+as_int(size_t n)
+{
+    return n < INT_MAX ? (int)n : INT_MAX;
+}
+
+/* The same; what an int cannot hold is INT_MAX. */
+EXPORT struct mallinfo
+mallinfo(void)
+{
+    struct mallinfo2 wide = mallinfo2();
+    struct mallinfo  info;
+
+    memset(&info, 0, sizeof info);
+    info.arena    = as_int(wide.arena);
+    info.uordblks = as_int(wide.uordblks);
+    info.fordblks = as_int(wide.fordblks);
+    info.ordblks  = as_int(wide.ordblks);
+    info.keepcost = as_int(wide.keepcost);
+    return info;
+}
+
+/* To standard error, in three lines.  (The function is not to allocate.) */
+EXPORT void
+malloc_stats(void)
+{
+    fpheap_stats s = stats_now();
+
+    dprintf(2, "system bytes     = %10zu\n"
+               "max system bytes = %10zu\n"
+               "in use bytes     = %10zu\n",
+            s.region_bytes, s.peak_region_bytes, s.live_bytes);
+}
+
+/* Returns 0, or EINVAL if options is not 0, or the errno of writing. */
+EXPORT int
+malloc_info(int options, FILE *out)
+{
+    fpheap_stats s = stats_now();
+
+    if (options != 0)
+        return EINVAL;
+    if (fprintf(out, "<malloc version=\"1\">\n"
+                "<total type=\"live\" count=\"%zu\" size=\"%zu\"/>\n"
+                "<total type=\"rest\" count=\"%zu\" size=\"%zu\"/>\n"
+                "<system type=\"current\" size=\"%zu\"/>\n"
+                "<system type=\"max\" size=\"%zu\"/>\n</malloc>\n",
+                s.live_objects, s.live_bytes, s.parked_objects,
+                mallinfo2().fordblks, s.region_bytes,
+                s.peak_region_bytes) < 0)
+        return errno;
+    return 0;
+}
+
+/* Returns 1 for advice about speed and space, which need not be followed, and
+ * is not; 0, refused, for what would change the contents of objects or what
+ * happens after misuse, and for what is unknown. */
+EXPORT int
+mallopt(int what, int value)
+{
+    (void)value;
+    switch (what) {
+    case M_MXFAST:
+    case M_TRIM_THRESHOLD:
+    case M_TOP_PAD:
+    case M_MMAP_THRESHOLD:
+    case M_MMAP_MAX:
+    case M_ARENA_TEST:
+    case M_ARENA_MAX:
+        return 1;
+    default:
+        return 0;
+    }
 }
 
 /* To a file, since many programs have closed standard error by now; and not

@@ -358,20 +358,180 @@ posix_memalign_returns_its_error(void)
     CHECK(out == &mark);
 }
 
-/* Alignment that a malloc need not offer: memory that has it, or an error. */
+/* More than 2 MiB, and free, realloc and malloc_usable_size know it. */
 static void
-great_alignment_is_given_or_refused(void)
+great_alignment_is_given(void)
 {
-    size_t align;
+    size_t align, bytes;
+    void  *object;
 
-    for (align = 4 << 20; align <= 256 << 20; align *= 2) {
-        void *object;
+    for (align = 4 << 20; align <= 256 << 20; align *= 2)
+        for (bytes = 100; bytes <= 5 << 20; bytes *= 37) {
+            object = taken(memalign(size(align), size(bytes)));
+            CHECK((uintptr_t)object % align == 0);
+            CHECK(malloc_usable_size(object) >= bytes);
+            fill(object, bytes, 3);
+            object = taken(realloc(object, size(bytes * 2)));
+            CHECK(is_filled(object, bytes, 3));
+            free(object);
+            CHECK(posix_memalign(&object, size(align), size(bytes)) == 0);
+            CHECK((uintptr_t)taken(object) % align == 0);
+            fill(object, bytes, 4);
+            free(object);
+        }
+}
 
-        errno  = 0;
-        object = opaque(memalign(size(align), size(100)));
-        CHECK(object != NULL ? (uintptr_t)object % align == 0
-                             : errno == ENOMEM);
+/* 800 GiB of address space, unless it comes back. */
+static void
+great_alignment_is_freed(void)
+{
+    struct rlimit was, limit;
+    void         *object;
+    int           i;
+
+    CHECK(getrlimit(RLIMIT_AS, &was) == 0);
+    limit = was;
+    if (limit.rlim_cur > (rlim_t)32 << 30)
+        limit.rlim_cur = (rlim_t)32 << 30;
+    CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
+    for (i = 0; i < 3000; i++) {
+        object = taken(aligned_alloc(size(256 << 20), size(100)));
+        if (i % 2 != 0)
+            object = taken(realloc(object, size(200)));
         free(object);
+    }
+    CHECK(setrlimit(RLIMIT_AS, &was) == 0);
+}
+
+/* The GNU C library rounds up for memalign, and before 2.38 for aligned_alloc,
+ * which C17 lets fail. */
+static void
+alignment_that_is_none(void)
+{
+    static const size_t none[] = { 0, 3, 24, 48, 4095, (4 << 20) + 1 };
+    size_t i, power;
+    void  *object;
+
+    for (i = 0; i < LEN(none); i++) {
+        for (power = 16; power < none[i];)
+            power *= 2;
+        object = taken(memalign(size(none[i]), size(100)));
+        CHECK((uintptr_t)object % power == 0);
+        free(object);
+        errno = 0;
+        if (preloaded())
+            CHECK(opaque(aligned_alloc(size(none[i]), size(100))) == NULL
+                  && errno == EINVAL);
+    }
+    errno = 0;
+    CHECK(opaque(memalign(size(SIZE_MAX / 2 + 2), size(1))) == NULL);
+    CHECK(errno == EINVAL);
+    errno = 0;
+    CHECK(opaque(memalign(size(SIZE_MAX / 2 + 1), size(1))) == NULL);
+    CHECK(errno == ENOMEM);
+}
+
+/* --- <malloc.h> ----------------------------------------------------------- */
+
+enum { LIVE = 64, LIVE_BYTES = 1000000 };
+
+static size_t
+in_use(void)
+{
+    struct mallinfo2 info = mallinfo2();
+
+    CHECK(!preloaded() || info.arena == info.uordblks + info.fordblks);
+    return info.uordblks + info.hblkhd;
+}
+
+static void
+mallinfo_counts_what_lives(void)
+{
+    void  *object[LIVE];
+    size_t before = in_use();
+    size_t i;
+
+    for (i = 0; i < LIVE; i++)
+        object[i] = taken(malloc(size(LIVE_BYTES)));
+    CHECK(in_use() - before >= LIVE * LIVE_BYTES);
+    CHECK(in_use() - before <= LIVE * LIVE_BYTES * 9 / 8);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+    CHECK(mallinfo().uordblks + mallinfo().hblkhd >= LIVE * LIVE_BYTES);
+#pragma GCC diagnostic pop
+    for (i = 0; i < LIVE; i++)
+        free(object[i]);
+    CHECK(in_use() - before <= LIVE_BYTES || !preloaded());
+}
+
+static size_t
+resident(void)
+{
+    unsigned long all = 0, pages = 0;
+    FILE         *file = fopen("/proc/self/statm", "r");
+
+    CHECK(file != NULL && fscanf(file, "%lu %lu", &all, &pages) == 2);
+    fclose(file);
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static void
+malloc_trim_gives_memory_back(void)
+{
+    enum { MANY_SMALL = 400000 };
+    static void *object[MANY_SMALL];
+    size_t       before, i;
+
+    malloc_trim(0);
+    before = resident();
+    for (i = 0; i < MANY_SMALL; i++)
+        fill(object[i] = taken(malloc(size(1000))), 1000, 1);
+    CHECK(resident() - before > (size_t)MANY_SMALL * 900);
+    for (i = 0; i < MANY_SMALL; i++)
+        free(object[i]);
+    malloc_trim(0);
+    CHECK(resident() < before + (64 << 20));
+}
+
+static void
+mallopt_and_malloc_info_answer(void)
+{
+    char  *text = NULL;
+    size_t length = 0;
+    FILE  *file = open_memstream(&text, &length);
+    void  *kept = taken(malloc(1 << 20));
+
+    CHECK(mallopt(M_ARENA_MAX, 2) == 1);
+    CHECK(mallopt(M_MMAP_THRESHOLD, 1 << 20) == 1);
+    CHECK(mallopt(-12345, 1) == 0 || !preloaded());
+    CHECK(file != NULL && malloc_info(1, file) == EINVAL);
+    CHECK(malloc_info(0, file) == 0 && fclose(file) == 0);
+    CHECK(strstr(text, "<malloc version=\"1\">") != NULL);
+    CHECK(strstr(text, "</malloc>") != NULL);
+    free(text);
+    free(kept);
+}
+
+/* All that <malloc.h> and <stdlib.h> declare is of one malloc. */
+static void
+no_function_is_anothers(void)
+{
+    static const char *const name[] = {
+        "malloc", "free", "calloc", "realloc", "reallocarray", "memalign",
+        "aligned_alloc", "posix_memalign", "valloc", "pvalloc",
+        "malloc_usable_size", "malloc_trim", "malloc_stats", "mallinfo",
+        "mallinfo2", "malloc_info", "mallopt", "__libc_malloc", "__libc_free",
+        "__libc_calloc", "__libc_realloc", "__libc_memalign"
+    };
+    Dl_info info, first;
+    size_t  i;
+
+    CHECK(dladdr(dlsym(RTLD_DEFAULT, "malloc"), &first) != 0);
+    for (i = 0; i < LEN(name); i++) {
+        void *symbol = dlsym(RTLD_DEFAULT, name[i]);
+
+        CHECK(symbol != NULL && dladdr(symbol, &info) != 0);
+        CHECK(info.dli_fbase == first.dli_fbase);
     }
 }
 
@@ -812,7 +972,13 @@ main(void)
         TEST(aligned_functions_align),
         TEST(page_functions_align),
         TEST(posix_memalign_returns_its_error),
-        TEST(great_alignment_is_given_or_refused),
+        TEST(great_alignment_is_given),
+        TEST(great_alignment_is_freed),
+        TEST(alignment_that_is_none),
+        TEST(mallinfo_counts_what_lives),
+        TEST(malloc_trim_gives_memory_back),
+        TEST(mallopt_and_malloc_info_answer),
+        TEST(no_function_is_anothers),
         TEST(library_functions_use_it),
         TEST(threads_exit_while_others_free),
         TEST(a_thousand_threads_at_once),
