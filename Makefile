@@ -166,11 +166,14 @@ has-dpdk:
 test-dpdk: ## the tests that need DPDK; they reserve hugepages while they run
 	@B=$(B) CC='$(CC)' tests/dpdk/run.sh
 
-install: ## fpheap.h and its pkg-config and CMake files: PREFIX, DESTDIR
+install: $(SHIM) ## fpheap.h, its pkg-config and CMake files, fpheap-run and its library: PREFIX, DESTDIR
 	install -d $(DESTDIR)$(PREFIX)/include \
+	    $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib \
 	    $(DESTDIR)$(PREFIX)/share/pkgconfig \
 	    $(DESTDIR)$(PREFIX)/share/cmake/fpheap
 	install -m 644 fpheap.h $(DESTDIR)$(PREFIX)/include
+	install -m 755 examples/fpheap-run $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(SHIM) $(DESTDIR)$(PREFIX)/lib
 	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' pkg/fpheap.pc \
 	    > $(DESTDIR)$(PREFIX)/share/pkgconfig/fpheap.pc
 	install -m 644 pkg/fpheap-config.cmake \

@@ -5,8 +5,20 @@
  *        malloc_shim.c -o libfpheap_malloc.so -pthread
  *     LD_PRELOAD=$PWD/libfpheap_malloc.so program
  *
- * With FPHEAP_SHIM_STATS=FILE in the environment each process appends a line to
- * FILE when it exits.  The price, against a malloc made for everybody: a small
+ * Settings come from the environment; a value that cannot be used is reported
+ * on standard error, and the setting keeps its default.  A program that runs
+ * with more rights than its caller has the defaults.
+ *
+ *     FPHEAP_SHIM_LIMIT=BYTES   what the heap has from the system at one time,
+ *                               with K, M or G; at least 4M.  Beyond: ENOMEM
+ *     FPHEAP_SHIM_NO_THP=1      no transparent hugepages: less memory where
+ *                               large objects are hardly touched
+ *     FPHEAP_SHIM_TRIM_MS=MS    give memory back when the heap has not grown
+ *                               for so long.  There is no thread for it: each
+ *                               64th free of a thread looks at a clock
+ *     FPHEAP_SHIM_STATS=FILE    append a line to FILE when the process exits
+ *
+ * The price, against a malloc made for everybody: a small
  * program has two chunks of 2 MiB, and calloc writes every byte it returns.
  *
  * What a malloc meets that other code does not:
@@ -35,7 +47,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+/* Emulated thread-local storage calls malloc, which needs that storage. */
+#if defined(__ANDROID__) && __ANDROID_API__ < 29 || defined(__OpenBSD__)     \
+    || defined(__CYGWIN__)
+#  error "malloc_shim: this system emulates thread-local storage with malloc"
+#endif
 
 #define EXPORT __attribute__((visibility("default")))
 #define COLD   __attribute__((noinline, cold))
@@ -72,6 +91,99 @@ is_spare(const void *object)
 static fpheap *the_heap;        /* NULL until it can be used */
 static int     making;          /* 1: some thread is making it */
 
+/* --- settings ------------------------------------------------------------- */
+
+static fpheap_provider pages;       /* where the heap's memory comes from */
+static unsigned        trim_ms;     /* FPHEAP_SHIM_TRIM_MS; 0: never */
+static uint64_t        grown_ms;    /* when the heap grew or was trimmed last */
+
+static uint64_t
+now_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static int
+get_pages(void *ctx, size_t bytes, size_t align, int node,
+          fpheap_region *region)
+{
+    __atomic_store_n(&grown_ms, now_ms(), __ATOMIC_RELAXED);
+    return pages.get(ctx, bytes, align, node, region);
+}
+
+/* The power of two that a letter stands for; -1 for none of these. */
+static int
+unit_shift(char letter)
+{
+    switch (letter) {
+    case '\0':           return 0;
+    case 'K': case 'k':  return 10;
+    case 'M': case 'm':  return 20;
+    case 'G': case 'g':  return 30;
+    default:             return -1;
+    }
+}
+
+/* A number, with K, M or G after it if `units`.  Returns -1 for anything else.
+ * Without strtoull, which reads the locale: the loader may be at work. */
+static int
+number(const char *text, int units, uint64_t *value)
+{
+    const char *at = text;
+    int         shift;
+
+    for (*value = 0; *at >= '0' && *at <= '9'; at++)
+        if (__builtin_mul_overflow(*value, 10, value)
+            || __builtin_add_overflow(*value, *at - '0', value))
+            return -1;
+    shift = unit_shift(*at);
+    if (at == text || shift < 0 || (*at != '\0' && (!units || at[1] != '\0')))
+        return -1;
+    return __builtin_mul_overflow(*value, (uint64_t)1 << shift, value) ? -1 : 0;
+}
+
+/* The setting `name`, in least .. most; what it was if there is none. */
+static uint64_t
+setting(const char *name, int units, uint64_t least, uint64_t most)
+{
+    const char *text = secure_getenv(name);
+    uint64_t    value;
+
+    if (text == NULL || *text == '\0')
+        return 0;
+    if (number(text, units, &value) == 0
+        && (value == 0 || (value >= least && value <= most)))
+        return value;
+    dprintf(2, "malloc_shim: %s=%s is ignored: a number%s, %llu to %llu, is"
+            " expected\n", name, text, units ? ", K, M or G after it" : "",
+            (unsigned long long)least, (unsigned long long)most);
+    return 0;
+}
+
+static fpheap *
+make_as_set(void)
+{
+    fpheap_provider provider;
+    fpheap_config   config;
+    unsigned        flags = 0;
+
+    if (setting("FPHEAP_SHIM_NO_THP", 0, 1, 1) != 0)
+        flags = FPHEAP_NO_THP;
+    if (fpheap_provider_mmap(&pages, flags) != 0)
+        return NULL;
+    provider = pages;
+    provider.get = get_pages;
+    memset(&config, 0, sizeof config);
+    config.provider = &provider;
+    config.limit = (size_t)setting("FPHEAP_SHIM_LIMIT", 1, 2 * FPHEAP_CHUNK,
+                                   SIZE_MAX);
+    trim_ms = (unsigned)setting("FPHEAP_SHIM_TRIM_MS", 0, 1, UINT_MAX);
+    return fpheap_create("malloc", &config);
+}
+
 /* One caller makes the heap.  Nobody waits for it: who would wait may be that
  * caller, deeper in its stack.  After a failure the next call tries again. */
 static COLD fpheap *
@@ -83,7 +195,7 @@ make_heap(void)
         return NULL;
     heap = __atomic_load_n(&the_heap, __ATOMIC_RELAXED);
     if (heap == NULL) {
-        heap = fpheap_create("malloc", NULL);
+        heap = make_as_set();
         __atomic_store_n(&the_heap, heap, __ATOMIC_RELEASE);
     }
     __atomic_store_n(&making, 0, __ATOMIC_RELEASE);
@@ -131,6 +243,24 @@ malloc(size_t size)
                                   : spare_alloc(ALIGN, size));
 }
 
+/* At each 64th free, if the heap trims itself: one thread does it.  Relaxed:
+ * the time decides about nothing but who calls and when. */
+static COLD void
+trim_if_idle(void)
+{
+    uint64_t now  = now_ms();
+    uint64_t last = __atomic_load_n(&grown_ms, __ATOMIC_RELAXED);
+
+    if (now - last < trim_ms || now < last
+        || !__atomic_compare_exchange_n(&grown_ms, &last, now, 0,
+                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        return;
+    fpheap_flush(the_heap);
+    fpheap_trim(the_heap);
+}
+
+static __thread unsigned frees;     /* of this thread, if the heap trims */
+
 /* Error paths free first and look at errno later, so free keeps it. */
 EXPORT void
 free(void *object)
@@ -140,6 +270,8 @@ free(void *object)
     if (object == NULL || is_spare(object))
         return;
     fpheap_free(the_heap, whole_of(object));
+    if (__builtin_expect(trim_ms != 0, 0) && ++frees % 64 == 0)
+        trim_if_idle();
     errno = saved;
 }
 

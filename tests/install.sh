@@ -52,4 +52,116 @@ CMAKE
 else
     skip "CMake" "not installed"
 fi
+
+# The malloc of any program, by the wrapper command that was installed.
+run=$prefix/bin/fpheap-run
+cat > "$scratch/user.c" << 'C'
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static void *kept[100000];
+
+/* Pieces of that size, each with a byte written. */
+static size_t
+take(size_t n, size_t bytes)
+{
+    size_t i;
+
+    for (i = 0; i < n && (kept[i] = malloc(bytes)) != NULL; i++)
+        *(volatile char *)kept[i] = 1;
+    return i;
+}
+
+static long
+resident_mib(void)
+{
+    long  all = 0, pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+
+    if (file == NULL || fscanf(file, "%ld %ld", &all, &pages) != 2)
+        exit(3);
+    fclose(file);
+    return (pages * sysconf(_SC_PAGESIZE)) >> 20;
+}
+
+/* 400 MB live, then free for a while, in which few objects come and go. */
+static long
+left_after_a_pause(void)
+{
+    size_t i, n = take(100000, 4000);
+    int    round;
+
+    for (i = 0; i < n; i++)
+        memset(kept[i], 1, 4000);
+    for (i = 0; i < n; i++)
+        free(kept[i]);
+    for (round = 0; round < 30; round++) {
+        usleep(20000);
+        for (i = 0; i < 64; i++)
+            free(*(void *volatile *)&kept[0] = malloc(100));
+    }
+    return resident_mib();
+}
+
+int
+main(int argc, char **argv)
+{
+    struct rusage usage;
+
+    if (argc > 1 && strcmp(argv[1], "limit") == 0)
+        return printf("%zu\n", take(1000, 1 << 20)) < 0;
+    if (argc > 1 && strcmp(argv[1], "pause") == 0)
+        return printf("%ld\n", left_after_a_pause()) < 0;
+    take(400, 2 << 20);
+    getrusage(RUSAGE_SELF, &usage);
+    return printf("%ld\n", usage.ru_maxrss >> 10) < 0;
+}
+C
+
+# between WHAT LEAST MOST COMMAND... - the command prints a number in between
+between() {
+    what=$1 least=$2 most=$3
+    shift 3
+    "$@" > "$scratch/between.out" 2> "$scratch/between.err"
+    value=$(cat "$scratch/between.out")
+    if [ "${value:--1}" -ge "$least" ] && [ "$value" -le "$most" ]; then
+        pass "$what ($value)"
+    else
+        fail "$what: $value, not $least to $most" "$scratch/between.err"
+    fi
+}
+
+check "fpheap-run tells its options" "$run" -h
+check "a program for fpheap-run" $CC -O1 "$scratch/user.c" -o "$scratch/user"
+check "fpheap-run runs it" "$run" -s "$scratch/served" "$scratch/user"
+check "with its malloc replaced" grep "^user\[" "$scratch/served"
+between "-l 64M: 63 MiB at most" 16 63 "$run" -l 64M "$scratch/user" limit
+between "no -l: no limit" 1000 1000 "$run" "$scratch/user" limit
+between "-p: objects that are hardly touched cost little" 1 50 \
+    "$run" -p "$scratch/user"
+between "-t: memory comes back after a pause" 1 100 \
+    "$run" -t 100 "$scratch/user" pause
+between "no -t: it stays" 380 1000 "$run" "$scratch/user" pause
+refuse "-l with no number" "is no number" "$run" -l 12Q "$scratch/user"
+refuse "-t with a unit" "is no number" "$run" -t 5s "$scratch/user"
+refuse "-l 0" "above 0" "$run" -l 0K "$scratch/user"
+refuse "no program" "usage" "$run" -p
+refuse "no library" "there is no" \
+    env FPHEAP_SHIM_LIBRARY=/nowhere "$run" "$scratch/user"
+for bad in LIMIT=1 LIMIT=12Q LIMIT=' ' LIMIT='8 ' LIMIT=-5 LIMIT=8MM \
+    LIMIT=99999999999999999999 NO_THP=yes TRIM_MS=5s; do
+    env "FPHEAP_SHIM_$bad" "$run" "$scratch/user" limit \
+        > "$scratch/bad.out" 2> "$scratch/bad.err"
+    if grep -q '^1000$' "$scratch/bad.out" \
+        && grep -q "FPHEAP_SHIM_${bad%%=*}=.* is ignored" "$scratch/bad.err"
+    then
+        pass "FPHEAP_SHIM_$bad is reported and ignored"
+    else
+        fail "FPHEAP_SHIM_$bad is reported and ignored" "$scratch/bad.err"
+    fi
+done
 finish
