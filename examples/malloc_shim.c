@@ -30,6 +30,8 @@
  *                  thread frees still later goes straight to the slabs
  *   after main     the heap is never destroyed, so destructors and functions
  *                  given to atexit free what they like, in any order
+ *   RTLD_DEEPBIND  a library opened so, as PHP opens its modules, would have the
+ *                  C library's malloc: see dlopen
  *   fork           no thread that the child lacks can have left a lock behind,
  *                  but one that just made the heap, by the first call
  */
@@ -40,6 +42,7 @@
 #define FPHEAP_MAX_NODES 1
 #include "../fpheap.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -442,7 +445,7 @@ free_aligned_sized(void *object, size_t align, size_t size)
 
 /* Names by which the GNU C library exports the same functions: what comes from
  * one of them may be freed by free. */
-#define ALIAS(name) EXPORT __attribute__((alias(#name), copy(name)))
+#define ALIAS(name) EXPORT __attribute__((alias(#name)))
 extern ALIAS(malloc) void  *__libc_malloc(size_t size);
 extern ALIAS(calloc) void  *__libc_calloc(size_t n, size_t size);
 extern ALIAS(realloc) void *__libc_realloc(void *object, size_t size);
@@ -577,6 +580,46 @@ mallopt(int what, int value)
     default:
         return 0;
     }
+}
+
+/* --- RTLD_DEEPBIND --------------------------------------------------------- */
+
+typedef void *dlopen_function(const char *file, int mode);
+
+static dlopen_function *next_dlopen;
+
+static COLD dlopen_function *
+find_dlopen(void)
+{
+    dlopen_function *found = (dlopen_function *)dlsym(RTLD_NEXT, "dlopen");
+
+    __atomic_store_n(&next_dlopen, found, __ATOMIC_RELAXED);
+    return found;
+}
+
+/* A library that looks for malloc in its own dependencies first finds that of
+ * the C library, and sooner or later frees with one what came from the other.
+ * So nothing is opened with RTLD_DEEPBIND.
+ *
+ * The C library looks at who calls it, for the caller's search path: the call
+ * must be a jump, which is why this is always optimized.  A namespace of
+ * dlmopen has a C library, and a malloc, of its own. */
+#ifdef __clang__
+#  define JUMP __attribute__((musttail))
+#  define JUMPS
+#else
+#  define JUMP
+#  define JUMPS __attribute__((optimize("O2", "no-stack-protector")))
+#endif
+
+EXPORT JUMPS void *
+dlopen(const char *file, int mode)
+{
+    dlopen_function *next = __atomic_load_n(&next_dlopen, __ATOMIC_RELAXED);
+
+    if (next == NULL)
+        next = find_dlopen();
+    JUMP return next(file, mode & ~RTLD_DEEPBIND);
 }
 
 /* To a file, since many programs have closed standard error by now; and not

@@ -164,4 +164,61 @@ for bad in LIMIT=1 LIMIT=12Q LIMIT=' ' LIMIT='8 ' LIMIT=-5 LIMIT=8MM \
         fail "FPHEAP_SHIM_$bad is reported and ignored" "$scratch/bad.err"
     fi
 done
+
+# A library opened with RTLD_DEEPBIND, as PHP does with its modules, that frees
+# what the program allocated and the other way round.  It opens another one that
+# only its own search path finds.
+mkdir "$scratch/modules"
+cat > "$scratch/second.c" << 'C'
+int second = 2;
+C
+cat > "$scratch/module.c" << 'C'
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+
+void *
+swap(void *object)
+{
+    free(object);
+    return strdup("from the module");
+}
+
+void *
+open_second(void)
+{
+    return dlopen("libsecond.so", RTLD_NOW);
+}
+C
+cat > "$scratch/host.c" << 'C'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+
+int
+main(int argc, char **argv)
+{
+    void   *module = argc > 1 ? dlopen(argv[1], RTLD_NOW | RTLD_DEEPBIND) : 0;
+    void *(*swap)(void *);
+    void *(*open_second)(void);
+    int     i;
+
+    if (module == NULL)
+        return 1;
+    swap = (void *(*)(void *))dlsym(module, "swap");
+    open_second = (void *(*)(void))dlsym(module, "open_second");
+    for (i = 0; i < 100000; i++)
+        free(swap(malloc(16 + i % 5000)));
+    return open_second() == NULL ? 2 : 0;
+}
+C
+check "a library of a module" $CC -shared -fPIC "$scratch/second.c" \
+    -o "$scratch/modules/libsecond.so"
+check "a module" $CC -shared -fPIC "$scratch/module.c" -o "$scratch/module.so" \
+    -Wl,--enable-new-dtags,-rpath,"$scratch/modules" -ldl
+check "a program that opens it" $CC "$scratch/host.c" -o "$scratch/host" -ldl
+check "without the shim it works" "$scratch/host" "$scratch/module.so"
+check "RTLD_DEEPBIND: objects cross both ways, the search path is the caller's" \
+    "$run" "$scratch/host" "$scratch/module.so"
 finish
