@@ -445,7 +445,11 @@ free_aligned_sized(void *object, size_t align, size_t size)
 
 /* Names by which the GNU C library exports the same functions: what comes from
  * one of them may be freed by free. */
-#define ALIAS(name) EXPORT __attribute__((alias(#name)))
+#if __has_attribute(copy)
+#  define ALIAS(name) EXPORT __attribute__((alias(#name), copy(name)))
+#else
+#  define ALIAS(name) EXPORT __attribute__((alias(#name)))
+#endif
 extern ALIAS(malloc) void  *__libc_malloc(size_t size);
 extern ALIAS(calloc) void  *__libc_calloc(size_t n, size_t size);
 extern ALIAS(realloc) void *__libc_realloc(void *object, size_t size);
