@@ -98,6 +98,7 @@ static int     making;          /* 1: some thread is making it */
 
 static fpheap_provider pages;       /* where the heap's memory comes from */
 static unsigned        trim_ms;     /* FPHEAP_SHIM_TRIM_MS; 0: never */
+static char            stats_path[PATH_MAX];  /* FPHEAP_SHIM_STATS, or "" */
 static uint64_t        grown_ms;    /* when the heap grew or was trimmed last */
 
 static uint64_t
@@ -166,6 +167,16 @@ setting(const char *name, int units, uint64_t least, uint64_t most)
     return 0;
 }
 
+/* At the end of a program its environment may be gone: PHP frees its own. */
+static void
+keep_stats_path(void)
+{
+    const char *path = secure_getenv("FPHEAP_SHIM_STATS");
+
+    if (path != NULL && strlen(path) < sizeof stats_path)
+        strcpy(stats_path, path);
+}
+
 static fpheap *
 make_as_set(void)
 {
@@ -183,6 +194,7 @@ make_as_set(void)
     config.provider = &provider;
     config.limit = (size_t)setting("FPHEAP_SHIM_LIMIT", 1, 2 * FPHEAP_CHUNK,
                                    SIZE_MAX);
+    keep_stats_path();
     trim_ms = (unsigned)setting("FPHEAP_SHIM_TRIM_MS", 0, 1, UINT_MAX);
     return fpheap_create("malloc", &config);
 }
@@ -631,9 +643,8 @@ dlopen(const char *file, int mode)
 __attribute__((destructor)) static void
 report(void)
 {
-    const char  *path = secure_getenv("FPHEAP_SHIM_STATS");
     int          mode = O_WRONLY | O_CREAT | O_APPEND;
-    int          fd   = path && the_heap ? open(path, mode, 0666) : -1;
+    int          fd   = the_heap ? open(stats_path, mode, 0666) : -1;
     fpheap_stats s;
 
     if (fd < 0)

@@ -177,11 +177,28 @@ awk 'BEGIN {
     }
 }' > million
 
+php_script()
+{
+    # Each object from malloc, not from PHP's own pools
+    USE_ZEND_ALLOC=0 php script.php
+}
+
+cat > script.php << 'END'
+<?php
+$list = [];
+for ($i = 0; $i < 200000; $i++)
+    $list["k" . ($i * 7919 % 100003)][] = str_repeat(chr(97 + $i % 26), $i % 50);
+ksort($list);
+echo count($list), " ", crc32(serialize($list)), " ", crc32(json_encode($list)),
+    " ", preg_match_all('/a{3,}/', json_encode($list)), "\n";
+END
+
 : > input
 try "python3, sorting, dicts, threads, fork, children" python3 python_script
 try "gcc -O2 of the shim itself" gcc/cc1 gcc_itself
 try "sqlite3, 200,000 rows" sqlite3 sqlite_script
 try "perl, hashes, sorting, patterns, fork" perl perl_script
+try "php, arrays, strings, patterns" php php_script
 try "sort of 1,000,000 lines" sort sort_a_million
 
 echo "$passed passed, $failed failed, $skipped skipped"
