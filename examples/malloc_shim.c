@@ -30,7 +30,7 @@
  *                  thread frees still later goes straight to the slabs
  *   after main     the heap is never destroyed, so destructors and functions
  *                  given to atexit free what they like, in any order
- *   RTLD_DEEPBIND  a library opened so, as PHP opens its modules, would have the
+ *   RTLD_DEEPBIND  a library opened so, as PHP opens modules, would have the
  *                  C library's malloc: see dlopen
  *   fork           no thread that the child lacks can have left a lock behind,
  *                  but one that just made the heap, by the first call
@@ -598,7 +598,7 @@ mallopt(int what, int value)
     }
 }
 
-/* --- RTLD_DEEPBIND --------------------------------------------------------- */
+/* --- RTLD_DEEPBIND -------------------------------------------------------- */
 
 typedef void *dlopen_function(const char *file, int mode);
 
