@@ -8491,26 +8491,28 @@ fph_shape_most(const fph_class *klass, unsigned pages)
 
 /* Pages of a slab: the fewest that make 8 objects, and of which a chunk holds
  * so many that less than 1/16 of its pages above page 0 is in no object; up to
- * half a chunk, or as many as one object needs.  If there are none: the most of
- * those with the most objects in a chunk, as a slab costs as much as several
- * claims. */
+ * half a chunk, or as many as one object needs.  If there are none: of those
+ * with the most objects in a chunk the fewest that make the most in a slab, as
+ * a slab costs as much as several claims. */
 static unsigned
 fph_shape_pages(const fph_class *klass)
 {
     const size_t all   = FPHEAP_CHUNK - FPHEAP_PAGE;
     size_t       most  = 0;
+    uint32_t     most1 = 0;    /* in the slab */
     unsigned     best  = (unsigned)((klass->size + klass->skip - FPH_HEAD
                                      + FPHEAP_PAGE - 1) >> FPHEAP_PAGE_SHIFT);
     unsigned     pages = best;
 
     for (; pages <= FPH_PAGES / 2; pages++) {
-        size_t objects = fph_shape_most(klass, pages);
+        size_t   objects = fph_shape_most(klass, pages);
+        uint32_t count   = fph_shape_count(klass, 1, pages);
 
-        if (fph_shape_count(klass, 1, pages) >= 8
-            && all - objects * klass->size < all / 16)
+        if (count >= 8 && all - objects * klass->size < all / 16)
             return pages;
-        if (objects >= most) {
+        if (objects > most || (objects == most && count > most1)) {
             most = objects;
+            most1 = count;
             best = pages;
         }
     }

@@ -387,6 +387,8 @@ a_slab_has_the_fewest_pages_that_will_do(void **state)
                                        / klass->size);
         for (pages = 1; pages < klass->pages; pages++)
             assert_false(will_do(klass, pages));
+        assert_true((klass->pages - 1) * FPHEAP_PAGE / klass->size
+                    < klass->count);
         good += will_do(klass, pages) != 0;
         for (; !will_do(klass, klass->pages) && pages <= FPH_PAGES / 2; pages++)
             assert_false(will_do(klass, pages));
