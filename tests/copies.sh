@@ -219,8 +219,10 @@ fork_all(void)
         fail("a child of fork does not work");
 }
 
+/* An object is looked for in its chunk, so only among copies whose chunks are as
+ * large. */
 static void
-misuse_all(void)
+misuse_all(int objects)
 {
     int i;
 
@@ -232,6 +234,8 @@ misuse_all(void)
 
         if (said == NULL || strstr(said, "another copy") == NULL)
             fail(said == NULL ? "no word of another copy's heap" : said);
+        if (!objects)
+            continue;
         object = other->large();
         said = c->misuse(c->heap(), object);
         if (said == NULL || strstr(said, "not from this heap") == NULL)
@@ -250,7 +254,7 @@ main(int argc, char **argv)
     use_all();
     fork_all();
     if (argc > 3)
-        misuse_all();
+        misuse_all(strcmp(argv[3], "objects") == 0);
     pthread_barrier_init(&barrier, NULL, 2);
     pthread_create(&thread, NULL, outlive, NULL);
     pthread_barrier_wait(&barrier);
@@ -292,34 +296,66 @@ apart() {
     timeout 120 "$scratch/program" "$scratch/one.so" "$scratch/two.so" "$@"
 }
 
-# together WHAT DIRECTORY FLAG... - the flags are for the second library
+# together WHAT MISUSE DIRECTORY FLAG... - the flags are for the second library
 together() {
-    check "$1: build" library two "${@:2}"
-    check "$1" apart misuse
+    check "$1: build" library two "${@:3}"
+    check "$1" apart "$2"
 }
 
 check "a program with a copy is built" program -DMODE=RTLD_LOCAL
 check "a library with a copy is built" library one "$top"
-together "libraries of the same settings" "$top"
-together "of other chunks and classes" "$top" -DFPHEAP_CHUNK_SHIFT=18 \
+together "libraries of the same settings" objects "$top"
+together "of other chunks and classes" heaps "$top" -DFPHEAP_CHUNK_SHIFT=18 \
     -DFPHEAP_CLASS_BITS=2 -DFPHEAP_MAX_POOLS=7
-together "of other heaps, nodes and threads" "$top" -DFPHEAP_MAX_HEAPS=4 \
+together "of other heaps, nodes and threads" objects "$top" -DFPHEAP_MAX_HEAPS=4 \
     -DFPHEAP_MAX_NODES=4 -DFPHEAP_MAX_THREADS=8
-together "with headers" "$top" -DFPHEAP_HEADER=1
-together "with checks" "$top" -DFPHEAP_CHECK=1
-together "of another version" "$scratch/later"
+together "with headers" objects "$top" -DFPHEAP_HEADER=1
+together "with checks" objects "$top" -DFPHEAP_CHECK=1
+together "of another version" objects "$scratch/later"
 check "a program that exports all it has, and libraries that do: build" \
     program -DMODE=RTLD_GLOBAL -rdynamic
-check "libraries with RTLD_GLOBAL and a program with -rdynamic" apart misuse
+check "libraries with RTLD_GLOBAL and a program with -rdynamic" apart objects
 
 # FPHEAP_EXPORT: copies of one version and settings become one, others stay apart.
 check "copies that are exported: build" library one "$top" -DFPHEAP_EXPORT=1
 check "copies that are exported: build the second" library two "$top" \
     -DFPHEAP_EXPORT=1 -DFPHEAP_CHUNK_SHIFT=20
-check "exported copies of other settings stay apart" apart misuse
+check "exported copies of other settings stay apart" apart heaps
 check "exported copies of the same settings: build" library two "$top" \
     -DFPHEAP_EXPORT=1
 check "exported copies of the same settings work" apart
+
+# --- many libraries -----------------------------------------------------------
+
+cat > "$scratch/many.c" << 'C'
+#include <dlfcn.h>
+#include <stdio.h>
+int
+main(int argc, char **argv)
+{
+    int i;
+
+    for (i = 1; i < argc; i++) {
+        void *library = dlopen(argv[i], RTLD_NOW | RTLD_LOCAL);
+        int (*work)(void) = library == NULL ? NULL
+                          : (int (*)(void))dlsym(library, "one_work");
+
+        if (work == NULL || work() != 0)
+            return printf("%d: %s\n", i, dlerror());
+    }
+    return 0;
+}
+C
+loads_many() {
+    local i
+    for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
+        cp "$scratch/one.so" "$scratch/many$i.so"
+    done
+    $CC "$scratch/many.c" -o "$scratch/many" -ldl -pthread &&
+        "$scratch/many" "$scratch"/many[0-9]*.so
+}
+check "with FPHEAP_TLS_MODEL 0: build" library one "$top" -DFPHEAP_TLS_MODEL=0
+check "with FPHEAP_TLS_MODEL 0 a process loads twelve libraries" loads_many
 
 # --- static libraries ---------------------------------------------------------
 
