@@ -26,6 +26,20 @@ says mbuf_template 'buffers received and dropped'
 says mbuf_template '^20000 live: 2304 bytes each'
 says refcount '^300000 packets out of 2 ports, recycled 300000 times, 1000 alloc'
 
+# What README begins with is a program as it stands, in C and in C++.
+sed -n '/^```c$/,/^```$/{/^```/!p;/^```$/q}' README.md > "$scratch/readme.c"
+cp "$scratch/readme.c" "$scratch/readme.cpp"
+first_of_readme() {
+    "$@" -Wall -Wextra -I. -o "$scratch/readme" -pthread && "$scratch/readme"
+}
+check "README's first program, as C" first_of_readme \
+    "$CC" -std=c11 "$scratch/readme.c"
+if have g++; then
+    check "and as C++" first_of_readme g++ -std=c++17 "$scratch/readme.cpp"
+else
+    skip "and as C++" "g++ is not installed"
+fi
+
 # An example that nobody runs here would not be an example for long.
 for source in examples/*.c; do
     name=$(basename "$source" .c)

@@ -206,17 +206,6 @@ else
     skip "C and C++ together" "no C++ compiler"
 fi
 
-# --- README -------------------------------------------------------------------
-
-as_pasted() {
-    sed -n '/^```c$/,/^```$/{/^```/!p;/^```$/q}' "$top/README.md" \
-        > "$scratch/pasted.c"
-    # shellcheck disable=SC2086
-    $CC -std=c11 -Wall -Wextra -Werror -I"$top" "$scratch/pasted.c" \
-        -o "$scratch/pasted" -pthread && "$scratch/pasted"
-}
-check "README's first lines of C compile as they are, and run" as_pasted
-
 # --- settings that differ -----------------------------------------------------
 
 differs() {
