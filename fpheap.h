@@ -1918,6 +1918,16 @@ fph_place_of(const void *object)
     return FPH_LOAD((const uint16_t *)(const void *)lines + at, RELAXED);
 }
 
+/* The child of a fork finds other threads' caches as they were between two
+ * instructions: there a slot is written before the top that counts it, and what
+ * is taken is below no top before the caller can store it anywhere.  (A bulk's
+ * array has the objects before; its call was not over.) */
+#if FPHEAP_NO_THREADS
+#  define FPH_KEEP_ORDER() ((void)0)
+#else
+#  define FPH_KEEP_ORDER() __atomic_signal_fence(__ATOMIC_SEQ_CST)
+#endif
+
 /* Take the top object of a bin; NULL if it is empty. */
 FPH_INLINE void *
 fph_take(fph_bin *bin)
@@ -1929,16 +1939,9 @@ fph_take(fph_bin *bin)
         return NULL;
     bin->next = top[-2];
     FPH_STORE(&bin->top, top - 1, RELAXED);
+    FPH_KEEP_ORDER();
     return object;
 }
-
-/* A slot is written before the top that counts it: the child of a fork finds
- * other threads' caches as they were between two instructions. */
-#if FPHEAP_NO_THREADS
-#  define FPH_KEEP_ORDER() ((void)0)
-#else
-#  define FPH_KEEP_ORDER() __atomic_signal_fence(__ATOMIC_RELEASE)
-#endif
 
 /* Put an object on top of a bin; 0 if it is full. */
 FPH_INLINE int

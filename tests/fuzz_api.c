@@ -316,6 +316,18 @@ keep_plain(void *base, size_t size, int node)
     return keep(base, size, alignment(usable), -1, node);
 }
 
+/* One that fpheap_realloc has moved to make it larger: with an eighth and a page
+ * to spare, if there was memory. */
+static void
+keep_grown(void *base, size_t size)
+{
+    size_t usable = fpheap_usable_size(m.heap, base);
+
+    FUZZ_CHECK(usable >= rounded(size));
+    FUZZ_CHECK(usable <= rounded(size + size / 8 + FPHEAP_PAGE));
+    keep(base, size, alignment(usable), -1, -1);
+}
+
 /* Take an object out of the model; the caller frees it. */
 static object
 forget(unsigned i)
@@ -463,6 +475,8 @@ op_realloc(void)
     if (base == old.base)
         keep(base, size, 1, -1, (int)fuzz_grant_of(&m.provider, base)->node)
             ->sized = old.sized;
+    else if (size > old.usable && size > FPH_SIZED_MAX)
+        keep_grown(base, size);
     else
         keep_plain(base, size, -1);
 }
