@@ -1330,8 +1330,8 @@ FPHEAP_API fpheap_pool *fpheap_pool_create(fpheap *heap,
  * Objects that other threads park are taken from their caches.
  *
  * Returns  0, or -EBUSY: objects are live, or (with 0 of them) another thread
- *          is moving objects or memory of the pool at this moment; then the
- *          pool goes on as it was.
+ *          is moving objects or memory of the pool at this moment (or was
+ *          when the process forked); then the pool goes on as it was.
  * Threads  No other call on this pool, and no free of its objects, may run;
  *          others on the heap may.
  * Blocks   While another thread moves the pool's parked objects, for

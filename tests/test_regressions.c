@@ -244,6 +244,73 @@ a_pass_of_one_heap_fails_no_call_of_another(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* --- what a fork finds of other threads ----------------------------------- */
+
+/* A thread that parks 16 objects and is then said to be gone. */
+static void *
+park_some(void *heap_)
+{
+    void *parked[16];
+
+    assert_int_equal(fpheap_alloc_bulk((fpheap *)heap_, 512, parked, 16), 0);
+    fpheap_free_bulk((fpheap *)heap_, parked, 16);
+    while (__atomic_load_n(&provider_heap, __ATOMIC_ACQUIRE) != NULL)
+        usleep(1000);
+    return NULL;
+}
+
+/* Its cache as it may be between two instructions of a load or an unload. */
+static void
+tear(fpheap_cache *cache, unsigned number, unsigned how)
+{
+    fph_bin      *bin      = &cache->bins[number];
+    fph_magazine *magazine = fph_magazine_of(bin->base);
+
+    fph_magazine_set_count(magazine, (size_t)(bin->top - bin->base));
+    switch (how) {
+    case 0: break;             /* at rest */
+    case 1: bin->top = NULL; break;    /* base is stored first */
+    case 2: bin->base = NULL; break;   /* and taken out first */
+    case 3: bin->base = bin->top = NULL; break;
+    default: bin->next = NULL; break;  /* a take has changed next only */
+    }
+}
+
+static void
+what_a_gone_thread_had_parked_is_taken_back_wherever_it_was_stopped(
+    void **state)
+{
+    unsigned how;
+
+    (void)state;
+    for (how = 0; how < 5; how++) {
+        fpheap      *heap = test_heap_over(&provider);
+        unsigned     number = fph_class_of(512);
+        fpheap_stats stats;
+        pthread_t    thread;
+        unsigned     seat;
+
+        provider_heap = heap;
+        assert_non_null(fpheap_self(heap));
+        seat = fph_thread_seat + 1;
+        assert_int_equal(pthread_create(&thread, NULL, park_some, heap), 0);
+        do
+            usleep(1000);
+        while (heap->state->cache[seat] == NULL
+               || fph_cache_objects(heap->state->cache[seat], number) != 16);
+        tear(heap->state->cache[seat], number, how);
+        heap->state->orphans = 1 + fph_thread_seat;
+        assert_null(fpheap_check(heap));
+        TEST_CHECK_LIVE(heap, 0);
+        fpheap_stats_get(heap, &stats);
+        assert_int_equal(stats.parked_objects, 0);
+        assert_int_equal(stats.caches, 1);
+        __atomic_store_n(&provider_heap, NULL, __ATOMIC_RELEASE);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        TEST_DESTROY_OVER(heap, &provider);
+    }
+}
+
 /* --- callbacks ------------------------------------------------------------ */
 
 static fpheap_pool *ended, *other_pool;
@@ -890,6 +957,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_thread_keeps_what_it_claims_after_its_own_pass),
         cmocka_unit_test(a_pass_of_one_heap_fails_no_call_of_another),
+        cmocka_unit_test(
+            what_a_gone_thread_had_parked_is_taken_back_wherever_it_was_stopped),
         cmocka_unit_test(while_a_heap_is_destroyed_its_pools_serve_nobody),
         cmocka_unit_test(a_pool_that_cannot_end_keeps_all_of_its_memory),
         cmocka_unit_test(a_callback_cannot_take_away_what_its_call_needs),
