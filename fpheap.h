@@ -4476,6 +4476,22 @@ fph_meta_step(const fph_state *state)
     return (size_t)fph_load_relaxed(&state->meta_blocks) / 2;
 }
 
+/* Get a region for records: on a node, or with FPHEAP_SPILL on another. */
+static int
+fph_meta_grow(fpheap *heap, int node)
+{
+    size_t wish = fph_meta_step(heap->state);
+    int    rc   = fph_grow(heap, node, 0, wish, 1 /* pinned */, UINT64_MAX);
+    int    i;
+
+    if ((heap->flags & FPHEAP_SPILL) == 0)
+        return rc;
+    for (i = 0; rc != 0 && (unsigned)i < heap->nodes; i++)
+        if (i != node)
+            rc = fph_grow(heap, i, 0, wish, 1 /* pinned */, UINT64_MAX);
+    return rc;
+}
+
 /* Claim a fresh chunk for records: of a pinned region, or of any. */
 static fph_region *
 fph_meta_chunk(const fph_state *state, int any, size_t *index)
@@ -4543,8 +4559,7 @@ fph_meta_get(fpheap *heap, int node, size_t bytes, int *error)
             continue;          /* another thread has made a block */
         if (any)
             return 0;
-        *error = fph_grow(heap, node, 0, fph_meta_step(state), 1 /* pinned */,
-                          UINT64_MAX);
+        *error = fph_meta_grow(heap, node);
         any = *error != 0;
     }
     *error = -ENOMEM;

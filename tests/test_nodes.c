@@ -405,6 +405,29 @@ an_object_that_is_spilled_costs_its_node_no_pass_and_no_call(void **state)
 }
 
 static void
+records_are_spilled_too(void **state)
+{
+    fpheap  *heap = heap_of_nodes(FPHEAP_SPILL);
+    unsigned n = 0, held;
+    size_t   index;
+
+    (void)state;
+    move_to(heap, 2);
+    exhaust(heap, 2, 2048, &n);
+    fpheap_thread_leave(heap);
+    memset(heap->state->cache, 0, sizeof heap->state->cache);
+    while (fph_meta_chunk(heap->state, 1 /* any */, &index) != NULL)
+        ;
+    while (fph_meta_cut(heap->state, FPH_LINE) != 0)
+        ;
+    held = provider.held;
+    assert_non_null(fpheap_self(heap));
+    assert_int_equal(provider.held, held + 1);
+    assert_int_equal(fpheap_destroy_forced(heap), 0);
+    test_provider_drop(&provider);
+}
+
+static void
 reserve_gets_memory_on_its_node(void **state)
 {
     fpheap  *heap = heap_of_nodes(0);
@@ -549,6 +572,7 @@ main(void)
             with_spill_a_node_without_memory_is_served_from_the_others),
         cmocka_unit_test(
             an_object_that_is_spilled_costs_its_node_no_pass_and_no_call),
+        cmocka_unit_test(records_are_spilled_too),
         cmocka_unit_test(reserve_gets_memory_on_its_node),
         cmocka_unit_test(a_walk_shows_the_node_of_each_object),
         cmocka_unit_test(realloc_moves_to_the_node_of_the_thread),
