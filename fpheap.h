@@ -4648,11 +4648,11 @@ fph_regions_release(fpheap *heap, int node, int keep)
     for (i = 0; i < fph_region_count(state); i++) {
         fph_region *region = fph_region_at(state, i);
 
-        if (region == NULL
-            || (node != FPHEAP_ANY_NODE && region->node != node)
-            || (keep && FPH_LOAD(&region->reserved, RELAXED)))
-            continue;
-        bytes += fph_region_release(heap, region);
+        if (region != NULL
+            && (node == FPHEAP_ANY_NODE || region->node == node)
+            && !(keep && FPH_LOAD(&region->reserved, RELAXED))
+            && fph_region_is_fresh(region))
+            bytes += fph_region_release(heap, region);
     }
     fph_moves_end(state);
     return bytes;
