@@ -9024,12 +9024,12 @@ fpheap_stats_get(fpheap *heap, fpheap_stats *stats)
     fph_census       census;
     unsigned         k;
 
+    memset(stats, 0, sizeof *stats);
     if (!fph_heap_good(heap))
         return;
     (void)fph_orphans_adopt(heap);
     state = heap->state;
     fph_census_take(heap, &census);
-    memset(stats, 0, sizeof *stats);
     for (k = 1; k < FPH_CLASSES; k++) {
         size_t size = census.size[k];
 
