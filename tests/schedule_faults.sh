@@ -144,7 +144,7 @@ fault "a pool's name is not published before the look" "name+name" \
     fph_pool_make '/fph_store_seq_cst(&state->pool_is/d'
 fault "a pool ends while a slab of it is being given up" "end and trim" \
     fph_pool_empty \
-    's/if (fph_load_acquire(&pool->slabs) == 0)/if (pool->objects == 0)/'
+    's/== fph_load_acquire(&pool->slabs); .*/!= SIZE_MAX;/'
 fault "destroy does not wait for a thread that is leaving" "destroy" \
     fph_seats_pin 's/^            seat = FPH_SEAT_TAKEN;/            break;/'
 fault "a thread leaves while destroy has its seat pinned" "destroy" \
