@@ -116,7 +116,7 @@
  *                    and after eight such pieces the heap asks no more
  *     EDEADLK        the provider's callback needed the heap to grow, or a
  *                    constructor its own pool without end
- *     EBUSY          objects are live, or another thread just moves a pool's;
+ *     EBUSY          objects are live, or another thread is moving a pool's;
  *                    or a callback would end its own heap or pool, or use a
  *                    pool of the heap that is being destroyed
  *     ENFILE         FPHEAP_MAX_HEAPS heaps exist, or FPHEAP_MAX_POOLS pools
@@ -4353,8 +4353,8 @@ fph_region_add(fpheap *heap, const fpheap_region *raw, int node,
  *   G7  growths: load               acquire  G6
  *
  * Returns 1, and in *ticket what to give to fph_growth_leave, 0 for no ticket;
- * or 0: another thread's growth has ended.  Who is in a pass, or in the
- * provider's callback, gets no ticket and does not wait: those who wait may be
+ * or 0: another thread's growth has ended.  A thread in a pass, or in the
+ * provider's callback, gets no ticket and does not wait: those that wait may be
  * waiting for it.
  */
 static int
@@ -6291,8 +6291,8 @@ fph_cache_leave(fpheap_cache *cache, fph_entry *entry)
  * was stopped between two instructions, and what the compiler emits stores a
  * slot before the top that counts it, so all objects below a top are parked:
  *
- *     base, top      loaded: what is below top.  A thread that was just taking
- *                    the last of them had not got it yet.
+ *     base, top      loaded: what is below top.  A thread that was taking the
+ *                    last of them had not got it yet.
  *     base, no top   being loaded: as the magazine's count says
  *     limit, no base being unloaded: below top, or else as its count says
  *
@@ -6723,11 +6723,13 @@ fph_depot_bytes(const fpheap *heap, int node)
  * spills. */
 #define FPH_PAUSE_NS 1000000u
 
-/* Whether that was done just before; without a clock it never was. */
+/* Whether that was done a moment ago; 0: it never was, or there is no clock. */
 static int
 fph_just_done(const fph_word *when, uint64_t now)
 {
-    return now != 0 && now - fph_load_relaxed(when) < FPH_PAUSE_NS;
+    uint64_t then = fph_load_relaxed(when);
+
+    return then != 0 && now - then < FPH_PAUSE_NS;
 }
 
 /* Have the others follow at their next miss. */
