@@ -78,9 +78,9 @@
  * A thread that is stopped anywhere inside the heap delays no other that
  * allocates or frees, but in two cases:
  *
- *   - It is in the provider's callback, or takes parked objects back so that
- *     the provider need not be called.  Others that need new memory wait for
- *     it, and then go on as if it were not there.
+ *   - It is in the provider's callback or the watcher's, or takes parked objects
+ *     back so that the provider need not be called.  Others that need new memory
+ *     wait for it, and then go on as if it were not there.
  *   - It moves free objects.  Others that would fail for lack of memory wait
  *     and look again; once somebody has waited in vain, nobody waits for that
  *     move any more.  (What a bulk has gathered is not free, even if the bulk
@@ -104,7 +104,8 @@
  *
  *     EINVAL         an argument out of its range, or a configuration that
  *                    cannot work; each function lists its causes.  Also: the
- *                    provider or a constructor returned a positive number
+ *                    provider, the watcher or a constructor returned a positive
+ *                    number
  *     ENOMEM         no memory: the provider said so, a size overflows, or the
  *                    heap's tables are full
  *     ENOSPC         a limit of yours: the heap's bytes or the pool's objects;
@@ -114,8 +115,8 @@
  *                    overlapping the chunks of an earlier get.  It was handed
  *                    back, once; if the provider did not take it, it is waste,
  *                    and after eight such pieces the heap asks no more
- *     EDEADLK        the provider's callback needed the heap to grow, or a
- *                    constructor its own pool without end
+ *     EDEADLK        the provider's callback or the watcher's needed the heap
+ *                    to grow, or a constructor its own pool without end
  *     EBUSY          objects are live, or another thread is moving a pool's;
  *                    or a callback would end its own heap or pool, or use a
  *                    pool of the heap that is being destroyed
@@ -125,14 +126,15 @@
  *     ENAMETOOLONG   a name of FPHEAP_NAME_BYTES characters or more
  *     EAGAIN         the thread cannot have a cache now
  *
- * and whatever else the provider or a constructor returns.  Misuse that shows
- * in a slow path (a bit that is already set, a pointer into no object) ends in
+ * and whatever else the provider, the watcher or a constructor returns.  Misuse
+ * that shows in a slow path (a bit that is already set, a pointer into no object) ends in
  * FPHEAP_PANIC with a message that names it.
  *
  * [WORDS] ---------------------------------------------------------------------
  *
  *     provider   the application's callbacks that hand memory over
  *     region     one piece of memory from the provider, any base and length
+ *     watcher    fpheap_config.watch, which is told of regions
  *     chunk      1 << FPHEAP_CHUNK_SHIFT bytes, aligned to its size
  *     page       1 << FPHEAP_PAGE_SHIFT bytes of a chunk
  *     record     what META cuts from its blocks; in CHUNK, what describes a
@@ -604,12 +606,13 @@ typedef enum fpheap_backing {
 } fpheap_backing;
 
 /* One piece of memory.  A provider's get fills it in, its put receives it back
- * exactly as it was. */
+ * exactly as it was, but for the node. */
 typedef struct fpheap_region {
     void          *base;        /* any address */
     size_t         bytes;       /* any length */
     void          *cookie;      /* the provider's own */
     fpheap_backing backing;
+    int            node;        /* that it was asked for; written by the heap */
 } fpheap_region;
 
 /* The application's callbacks.  They may be called by several threads at once,
@@ -671,6 +674,25 @@ typedef struct fpheap_config {
      * may use the heap.  NULL: 0, or libnuma's answer. */
     int  (*thread_node)(void *ctx);
     void  *thread_node_ctx;
+    /* Told of each region that has come, before it serves (leaving 0), and that
+     * is to go back to the provider (leaving 1), from create to destroy: so a
+     * device can register the memory.  It is called as the provider is: by any
+     * thread that needs, trims or ends memory, by several at once, and it may
+     * use the heap as long as that needs no new memory; but not while the heap
+     * is made or destroyed.
+     *
+     * Returns 0, or a negative errno.  A region that it refuses goes back, is
+     * not told of again, and the heap goes on as if the provider had returned
+     * that errno.  A region that it does not let go stays and serves; when the
+     * heap ends, the answer does not matter.
+     *
+     * What it has accepted it is told to leave once, even where the heap had no
+     * place for it in its tables.  One that the provider then does not take
+     * comes again; if it is refused, nothing uses it any more.  Not told of is
+     * memory that the heap cannot use, and what a forked child inherits.  NULL:
+     * none. */
+    int  (*watch)(void *ctx, const fpheap_region *region, int leaving);
+    void  *watch_ctx;
 } fpheap_config;
 
 /* Bytes and numbers of one heap.  While threads allocate this is a snapshot in
@@ -961,6 +983,8 @@ struct fpheap {
     int           (*thread_node)(void *ctx);
     void           *thread_node_ctx;
     char            name[FPHEAP_NAME_BYTES];
+    int           (*watch)(void *ctx, const fpheap_region *region, int leaving);
+    void           *watch_ctx;
 };
 
 /* A pool: the class FPH_SIZES + its number.  Its record stays when it ends, for
@@ -1051,7 +1075,9 @@ FPHEAP_API fpheap *fpheap_create(const char *name, const fpheap_config *config);
  * provider does not take is forgotten.
  *
  * Destroy the heap while the provider's memory still exists: with DPDK, before
- * rte_eal_cleanup.  Threads that have used the heap may exit before or after.
+ * rte_eal_cleanup.  Threads that have used the heap may exit before the destroy
+ * or after it.  If the memory goes without a destroy, a later destroy touches
+ * what is not there, and so does each such thread when it exits.
  *
  * Returns  0, or -EBUSY while objects are live: then nothing has changed, and
  *          with FPHEAP_SITES they were reported.
@@ -1569,9 +1595,10 @@ FPHEAP_API int fpheap_reserve(fpheap *heap, size_t bytes, int node);
  *
  * Takes back what this thread and the depots park, turns empty slabs into free
  * pages, and gives back each region that is free as a whole, but for those that
- * hold the heap's own records.  So a live object keeps its whole region, and a
- * few that are spread over all regions keep everything.  Other threads give up
- * what they park at their next miss, for the next trim.
+ * hold the heap's own records, that a walk shows, or that the watcher does not
+ * let go.  So a live object keeps its whole region, and a few that are spread
+ * over all regions keep everything.  Other threads give up what they park at
+ * their next miss, for the next trim.
  *
  * Returns  the bytes given back
  * Threads  Any.
@@ -1628,6 +1655,25 @@ FPHEAP_API int fpheap_class_stats_get(fpheap *heap, unsigned index,
 FPHEAP_API int fpheap_walk(fpheap *heap,
                            int (*visit)(void *arg, const fpheap_object *object),
                            void *arg);
+
+/*
+ * fpheap_region_walk - show every region
+ *
+ * visit   called for each; anything but 0 ends the walk.  It may use the heap.
+ *
+ * What comes or goes during the walk is shown or is not, but nothing after the
+ * watcher was told that it leaves.  The region that is shown does not go back
+ * to the provider until visit returns; so a call that could have memory only in
+ * exchange for it fails.
+ *
+ * Returns  0, or what visit returned last; -EINVAL: no heap.
+ * Threads  Any.
+ * Blocks   Never.  Cost: O(the most regions there were).
+ */
+FPHEAP_API int fpheap_region_walk(fpheap *heap,
+                                  int (*visit)(void *arg,
+                                               const fpheap_region *region),
+                                  void *arg);
 
 /*
  * fpheap_check - test every invariant of the heap
@@ -1755,7 +1801,8 @@ FPHEAP_API void fpheap_provider_buffer(fpheap_provider *provider,
     X(fpheap_pool_stats_get) X(fpheap_flush) X(fpheap_thread_leave)          \
     X(fpheap_reserve) X(fpheap_trim) X(fpheap_set_limit)                     \
     X(fpheap_stats_get) X(fpheap_class_stats_get) X(fpheap_walk)             \
-    X(fpheap_check) X(fpheap_config_string) X(fpheap_provider_buffer)        \
+    X(fpheap_region_walk) X(fpheap_check) X(fpheap_config_string)            \
+    X(fpheap_provider_buffer)                                                \
     FPH_CALLED_HEADER(X) FPH_CALLED_STDIO(X) FPH_CALLED_OS(X)
 #define FPH_INLINED(X)                                                       \
     X(fpheap_alloc) X(fpheap_free) X(fpheap_free_sized)                      \
@@ -3623,6 +3670,8 @@ fph_moves_forsake(fph_state *state)
  *       its descriptor stays, unused, and serves a later region.  If that is
  *       longer, or of another node, a new descriptor takes its place in the
  *       table, and the old one is a record that nobody uses.
+ *   R5  raw changes, and the region goes back, only while shown is FPH_AWAY; a
+ *       walk shows it only while it has counted itself there.
  *
  *       where                        order    partner  what must be seen
  *   F1  fresh: fetch_and, claim      acquire  F2       the chunk's last owner
@@ -3644,6 +3693,10 @@ fph_moves_forsake(fph_state *state)
  *   F15 hint: CAS, after a scan      relaxed  none     it publishes nothing
  *   F16 chunk[]: store, when opened  release  F17      the descriptor
  *   F17 chunk[]: load                acquire  F16      before it is read
+ *   F18 shown: CAS 0 -> AWAY         acquire  F19      no walk reads raw
+ *   F19 shown: fetch_add -1          release  F18
+ *   F20 shown: store 0               release  F21      raw
+ *   F21 shown: CAS + 1               acquire  F20      before raw is read
  *
  *   F8 .. F12: a freer writes free, then looks at fit; who lowers fit writes
  *   it, then looks at free.  In the single order of these one comes last and
@@ -3651,6 +3704,9 @@ fph_moves_forsake(fph_state *state)
  *   F13 .. F15: a scan that missed a bit has not seen its F14.  Then either F14
  *   comes between F13 and F15, and F15 fails, as the tag has moved; or it comes
  *   after, and lowers the hint again (R3).
+ *   F18 .. F21: all but F20 are read-modify-writes, so F21 reads from F20 or
+ *   from what continues it, whatever other walks came between; and F18 finds a
+ *   0 only when the last of them has left.
  */
 typedef struct fph_chunk fph_chunk;
 
@@ -3670,6 +3726,8 @@ struct fph_region {
     unsigned    pinned;        /* atomic; 1 once it has a meta block */
     unsigned    reserved;      /* atomic; 1 once fpheap_reserve has opened a
                                   chunk here */
+    fph_word    shown;         /* walks that show it; or FPH_AWAY: the memory
+                                  is not here, or about to leave */
     /* written by the owner of all chunks */
     fph_word    used;          /* 1 while the provider's memory is here */
     fph_word    version;       /* odd while base and chunks change */
@@ -3677,6 +3735,8 @@ struct fph_region {
     size_t      chunks;        /* atomic */
     fpheap_region raw;
 };
+
+#define FPH_AWAY ((uint64_t)1 << 63)
 
 static inline size_t
 fph_region_count(const fph_state *state)
@@ -3922,7 +3982,7 @@ fpheap_set_limit(fpheap *heap, size_t bytes)
 
 /* --- asking --------------------------------------------------------------- */
 
-/* The three calls to the provider. */
+/* The three calls to the provider, and that to the watcher. */
 static int
 fph_provider_get(const fpheap *heap, size_t bytes, int node, fpheap_region *raw)
 {
@@ -3932,6 +3992,7 @@ fph_provider_get(const fpheap *heap, size_t bytes, int node, fpheap_region *raw)
     fph_in_provider |= fph_heap_bit(heap);
     rc = heap->provider.get(heap->provider.ctx, bytes, FPHEAP_CHUNK, node, raw);
     fph_in_provider = before;
+    raw->node = node;
     return rc <= 0 ? rc : -EINVAL;
 }
 
@@ -3961,6 +4022,28 @@ fph_provider_iova(const fpheap *heap, const void *chunk)
     iova = heap->provider.iova(heap->provider.ctx, chunk);
     fph_in_provider = before;
     return iova;
+}
+
+static int
+fph_watch(const fpheap *heap, const fpheap_region *raw, int leaving)
+{
+    uint64_t before = fph_in_provider;
+    int      rc;
+
+    if (heap->watch == NULL)
+        return 0;
+    fph_in_provider |= fph_heap_bit(heap);
+    rc = heap->watch(heap->watch_ctx, raw, leaving);
+    fph_in_provider = before;
+    return rc <= 0 ? rc : -EINVAL;
+}
+
+/* Hand back what the watcher has accepted.  Returns what the provider does. */
+static int
+fph_part_with(const fpheap *heap, const fpheap_region *raw)
+{
+    (void)fph_watch(heap, raw, 1 /* leaving */);
+    return fph_provider_put(heap, raw);
 }
 
 /* The most chunks of one region that are used: its maps must fit a meta block,
@@ -4056,9 +4139,24 @@ fph_refuse(fpheap *heap, const fpheap_region *raw, size_t bytes, int error)
     return 0;
 }
 
+/* Tell of a region that can be used and is charged.  One that the watcher does
+ * not accept is handed back.  Returns 0, or the watcher's error. */
+static int
+fph_admit(fpheap *heap, const fpheap_region *raw)
+{
+    int rc = fph_watch(heap, raw, 0 /* leaving */);
+
+    if (rc == 0)
+        return 0;
+    if (fph_provider_put(heap, raw) != 0)
+        return fph_lose(heap->state, raw->bytes, rc);
+    fph_uncharge(heap->state, raw->bytes);
+    return rc;
+}
+
 /* Ask for memory with at least `chunks` aligned chunks in it, and charge it.
  * What cannot be used is handed back.  Returns 0, -EFAULT, -ENOSPC, or the
- * provider's error. */
+ * provider's error, or the watcher's. */
 static int
 fph_obtain_bytes(fpheap *heap, int node, size_t chunks, size_t bytes,
                  fpheap_region *raw)
@@ -4082,8 +4180,8 @@ fph_obtain_bytes(fpheap *heap, int node, size_t chunks, size_t bytes,
     if (rc != 0)
         return fph_refuse(heap, raw, bytes, rc);
     if (!fph_recharge(state, bytes, raw->bytes))
-        return fph_refuse(heap, raw, bytes, -ENOSPC);
-    return 0;
+        rc = fph_refuse(heap, raw, bytes, -ENOSPC);
+    return rc != 0 ? rc : fph_admit(heap, raw);
 }
 
 /* Chunks to ask for on a node: as many as the provider had, where it had less
@@ -4169,6 +4267,7 @@ fph_region_format(fph_state *state, void *record, int node, size_t capacity)
     region->state = state;
     region->node = node;
     region->capacity = capacity;
+    region->shown = FPH_AWAY;
     region->words = (capacity + 63) / 64;
     map = (fph_word *)(void *)(region + 1);
     region->fresh = map;
@@ -4325,7 +4424,7 @@ fph_region_add(fpheap *heap, const fpheap_region *raw, int node,
     fph_region *region = fph_region_get(state, raw, node, &pinned);
 
     if (region == NULL) {
-        if (fph_provider_put(heap, raw) != 0)
+        if (fph_part_with(heap, raw) != 0)
             return fph_lose(state, raw->bytes, -ENOMEM);
         fph_uncharge(state, raw->bytes);
         return -ENOMEM;
@@ -4333,6 +4432,7 @@ fph_region_add(fpheap *heap, const fpheap_region *raw, int node,
     FPH_STORE(&region->reserved, 0u, RELAXED);
     fph_region_set_extent(region, base, chunks);
     fph_count_region(state, raw);
+    fph_store_release(&region->shown, 0);                           /* F20 */
     fph_fresh_give(region, pinned, chunks - pinned);
     return 0;
 }
@@ -4610,26 +4710,59 @@ fph_region_gone(fph_state *state, fph_region *region, const fpheap_region *raw)
     fph_store_release(&region->used, 0);                            /* F7 */
 }
 
+/* Whether a region that the caller has claimed may leave: no walk shows it, and
+ * the watcher lets it go. */
+static int
+fph_region_may_leave(const fpheap *heap, fph_region *region)
+{
+    uint64_t walks = 0;
+
+    if (!fph_cas_acquire(&region->shown, &walks, FPH_AWAY))         /* F18 */
+        return 0;
+    if (fph_watch(heap, &region->raw, 1 /* leaving */) == 0)
+        return 1;
+    fph_store_release(&region->shown, 0);                           /* F20 */
+    return 0;
+}
+
+/* Hand back a region that may leave.  Returns 1: it is gone; 0: it is here
+ * again; -1: it is, but the watcher forbids its use, and the heap's end tries
+ * once more. */
+static int
+fph_region_leave(fpheap *heap, fph_region *region)
+{
+    fpheap_region raw    = region->raw;
+    char         *base   = region->base;
+    size_t        chunks = region->chunks;
+
+    fph_region_set_extent(region, NULL, 0);
+    if (fph_provider_put(heap, &raw) == 0) {
+        fph_region_gone(heap->state, region, &raw);
+        return 1;
+    }
+    if (fph_watch(heap, &raw, 0 /* leaving */) != 0)
+        return -1;
+    fph_region_set_extent(region, base, chunks);
+    fph_store_release(&region->shown, 0);                           /* F20 */
+    return 0;
+}
+
 /* Give a region back if it is fresh as a whole.  Returns the bytes. */
 static size_t
 fph_region_release(fpheap *heap, fph_region *region)
 {
-    size_t        chunks = fph_region_claim(region);
-    fpheap_region raw;
-    char         *base;
+    size_t chunks = fph_region_claim(region);
+    size_t bytes;
+    int    left   = 0;
 
     if (chunks == 0)
         return 0;
-    raw = region->raw;
-    base = region->base;
-    fph_region_set_extent(region, NULL, 0);
-    if (fph_provider_put(heap, &raw) == 0) {
-        fph_region_gone(heap->state, region, &raw);
-        return raw.bytes;
-    }
-    fph_region_set_extent(region, base, chunks);
-    fph_fresh_give(region, 0, chunks);
-    return 0;
+    bytes = region->raw.bytes;
+    if (fph_region_may_leave(heap, region))
+        left = fph_region_leave(heap, region);
+    if (left == 0)
+        fph_fresh_give(region, 0, chunks);
+    return left > 0 ? bytes : 0;
 }
 
 /* Give back every region that is fresh as a whole, of a node or of all; but not
@@ -8639,6 +8772,8 @@ fph_configure(fpheap *heap, const char *name, const fpheap_config *config)
                                                : (size_t)1 << 30;
     heap->thread_node = config->thread_node;
     heap->thread_node_ctx = config->thread_node_ctx;
+    heap->watch = config->watch;
+    heap->watch_ctx = config->watch_ctx;
     if (config->provider != NULL)
         heap->provider = *config->provider;
 #if !FPHEAP_NO_OS
@@ -8693,6 +8828,7 @@ fph_state_init(fpheap *heap, const fpheap_region *raw)
     fph_region_set_extent(region, base, chunks);
     fph_region_publish(state, region, fph_region_slot(state));
     fph_count_region(state, raw);
+    fph_store_release(&region->shown, 0);                           /* F20 */
     fph_fresh_give(region, 1, chunks - 1);
     heap->state = state;
     return 0;
@@ -8734,7 +8870,7 @@ fpheap_create(const char *name, const fpheap_config *config)
         rc = config->limit != 0 && raw.bytes > config->limit
            ? -ENOSPC : fph_state_init(heap, &raw);
         if (rc != 0)
-            fph_provider_put(heap, &raw);
+            fph_part_with(heap, &raw);
         else
             fpheap_set_limit(heap, config->limit);
     }
@@ -8786,6 +8922,17 @@ fph_seats_unpin(const fpheap *heap, int ends)
     }
 }
 
+/* Give back a region at the heap's end. */
+static void
+fph_region_end(const fpheap *heap, const fpheap_region *raw, int watched)
+{
+    FPH_TOOL_ALLOW(raw->base, raw->bytes);
+    if (watched)
+        fph_part_with(heap, raw);
+    else
+        fph_provider_put(heap, raw);
+}
+
 /* Give all regions back.  The last pin is the first region's, with the
  * state. */
 static void
@@ -8799,10 +8946,9 @@ fph_regions_end(fpheap *heap)
         fph_region *region = fph_region_at(state, i);
 
         if (region != NULL && !FPH_LOAD(&region->pinned, RELAXED)
-            && fph_load_relaxed(&region->used)) {
-            FPH_TOOL_ALLOW(region->raw.base, region->raw.bytes);
-            fph_provider_put(heap, &region->raw);
-        }
+            && fph_load_relaxed(&region->used))
+            fph_region_end(heap, &region->raw,
+                           fph_load_relaxed(&region->shown) != FPH_AWAY);
     }
     heap->state = NULL;
     fph_known_init(heap);
@@ -8810,8 +8956,7 @@ fph_regions_end(fpheap *heap)
         fpheap_region raw = pin->raw;
 
         pin = pin->next;
-        FPH_TOOL_ALLOW(raw.base, raw.bytes);
-        fph_provider_put(heap, &raw);
+        fph_region_end(heap, &raw, 1 /* watched */);
     }
 }
 
@@ -11292,6 +11437,42 @@ fpheap_walk(fpheap *heap, int (*visit)(void *arg, const fpheap_object *object),
     fph_hide_parked(heap, 1);
     rc = fph_walk_heap(heap, &walk);
     fph_hide_parked(heap, 0);
+    return rc;
+}
+
+/* Keep a region here while it is shown.  Returns 0: it is away. */
+static int
+fph_region_keep(fph_region *region)
+{
+    uint64_t walks = fph_load_relaxed(&region->shown);
+
+    do {
+        if (walks == FPH_AWAY)
+            return 0;
+    } while (!fph_cas_acquire(&region->shown, &walks, walks + 1));  /* F21 */
+    return 1;
+}
+
+FPHEAP_API int
+fpheap_region_walk(fpheap *heap,
+                   int (*visit)(void *arg, const fpheap_region *region),
+                   void *arg)
+{
+    size_t i;
+    int    rc = 0;
+
+    if (!fph_heap_good(heap))
+        return -EINVAL;
+    for (i = 0; i < fph_region_count(heap->state) && rc == 0; i++) {
+        fph_region   *region = fph_region_at(heap->state, i);
+        fpheap_region raw;
+
+        if (region == NULL || !fph_region_keep(region))
+            continue;
+        raw = region->raw;
+        rc = visit(arg, &raw);
+        fph_fetch_add_release(&region->shown, (uint64_t)0 - 1);     /* F19 */
+    }
     return rc;
 }
 

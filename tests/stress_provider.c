@@ -10,6 +10,8 @@
  *   - a provider that takes long delays only who needs new memory, and that for
  *     FPHEAP_GROWTH_WAIT_MS at most
  *   - a provider may use the heap it serves while others use it
+ *   - a watcher is told of each region once each way, whatever threads do at the
+ *     same time, and a walk shows none that it was not told of
  */
 #ifndef FPHEAP_CHUNK_SHIFT
 #  define FPHEAP_CHUNK_SHIFT 18
@@ -49,6 +51,15 @@ typedef struct bad {
     size_t          whole[REGIONS]; /* its length before it was spoiled */
     void           *begin[REGIONS];
     unsigned char   spoilt[REGIONS];
+    /* the watcher's: at the slots of region[] */
+    unsigned        fail_come;
+    unsigned        fail_leave;
+    unsigned        came;
+    unsigned        left;
+    unsigned        unwanted;
+    unsigned        kept;
+    unsigned        known;          /* regions */
+    unsigned char   told[REGIONS];
 } bad;
 
 static unsigned
@@ -154,6 +165,50 @@ bad_put(void *ctx, const fpheap_region *region)
     return 0;
 }
 
+static int
+bad_watch(void *ctx, const fpheap_region *region, int leaving)
+{
+    bad     *b = (bad *)ctx;
+    unsigned at;
+    int      rc = 0;
+
+    pthread_mutex_lock(&b->lock);
+    at = bad_slot(b, region->base);
+    CHECK_EQ(region->bytes, b->region[at].bytes);
+    CHECK_EQ(b->told[at], leaving);
+    CHECK(!b->spoilt[at]);
+    if (stress_below(&b->random, 256)
+        < (leaving ? b->fail_leave : b->fail_come)) {
+        *(leaving ? &b->kept : &b->unwanted) += 1;
+        b->spoilt[at] = !leaving;   /* the next put takes it */
+        rc = -EPERM;
+    } else {
+        *(leaving ? &b->left : &b->came) += 1;
+        b->told[at] = !leaving;
+        b->known += leaving ? -1u : 1u;
+    }
+    pthread_mutex_unlock(&b->lock);
+    return rc;
+}
+
+/* What a walk shows was told of, and is there to its end. */
+static int
+bad_show(void *arg, const fpheap_region *region)
+{
+    bad          *b = (bad *)arg;
+    unsigned char resident[FPHEAP_PAGE / 4096];
+    unsigned      at;
+
+    pthread_mutex_lock(&b->lock);
+    at = bad_slot(b, region->base);
+    CHECK_EQ(region->bytes, b->region[at].bytes);
+    CHECK(b->told[at]);
+    pthread_mutex_unlock(&b->lock);
+    CHECK_EQ(mincore((char *)region->base + region->bytes - FPHEAP_PAGE,
+                     FPHEAP_PAGE, resident), 0);
+    return 0;
+}
+
 static fpheap_provider
 bad_init(bad *b)
 {
@@ -176,6 +231,8 @@ bad_heap(bad *b, size_t growth_max)
     memset(&config, 0, sizeof(config));
     config.provider   = &provider;
     config.growth_max = growth_max;
+    config.watch      = bad_watch;
+    config.watch_ctx  = b;
     heap = fpheap_create("bad", &config);
     CHECK(heap != NULL);
     return heap;
@@ -184,9 +241,10 @@ bad_heap(bad *b, size_t growth_max)
 static void
 bad_finish(bad *b, fpheap *heap)
 {
-    b->fail_put = 0;
+    b->fail_put = b->fail_leave = 0;
     stress_finish(heap);
     CHECK_EQ(b->outstanding, 0);
+    CHECK_EQ(b->known, 0);
     pthread_mutex_destroy(&b->lock);
 }
 
@@ -324,6 +382,7 @@ threads_that_need_memory_at_once_grow_the_heap_together(void **state)
 
 typedef struct user {
     fpheap  *heap;
+    bad     *provider;
     uint64_t owner;
     uint64_t random;
     uint64_t wanted;
@@ -334,7 +393,7 @@ typedef struct user {
 static void
 check_error(int error)
 {
-    if (error != ENOMEM && error != EFAULT)
+    if (error != ENOMEM && error != EFAULT && error != EPERM)
         stress_fail_values(__FILE__, __LINE__, "an error of growth", error, 0);
 }
 
@@ -447,7 +506,7 @@ turn_memory(user *u)
 {
     int error;
 
-    switch (stress_below(&u->random, 4)) {
+    switch (stress_below(&u->random, 5)) {
     case 0:
         error = fpheap_reserve(u->heap,
                                stress_below(&u->random, 16 * FPHEAP_CHUNK), 0);
@@ -458,6 +517,9 @@ turn_memory(user *u)
         break;
     case 1:
         fpheap_thread_leave(u->heap);
+        break;
+    case 2:
+        CHECK_EQ(fpheap_region_walk(u->heap, bad_show, u->provider), 0);
         break;
     default:
         fpheap_trim(u->heap);
@@ -492,7 +554,7 @@ suffer(void *arg)
 
 static void
 fail_at_random(unsigned threads, unsigned fail, unsigned spoil, unsigned refuse,
-               uint64_t operations)
+               unsigned watch, uint64_t operations)
 {
     static bad   b;
     static user  users[CROWD];
@@ -507,8 +569,10 @@ fail_at_random(unsigned threads, unsigned fail, unsigned spoil, unsigned refuse,
     b.fail_get  = fail;
     b.spoil_get = spoil;
     b.fail_put  = refuse;
+    b.fail_come = b.fail_leave = watch;
     for (i = 0; i < threads; i++) {
         users[i].heap   = heap;
+        users[i].provider = &b;
         users[i].owner  = i + 1;
         users[i].random = stress_state(i);
         users[i].wanted = stress_work(operations / threads);
@@ -518,7 +582,7 @@ fail_at_random(unsigned threads, unsigned fail, unsigned spoil, unsigned refuse,
         stress_join(thread[i]);
         refused += users[i].refused;
     }
-    b.fail_get = b.spoil_get = 0;
+    b.fail_get = b.spoil_get = b.fail_come = 0;
     s = stress_check(heap);
     CHECK_EQ(s.live_objects, 0);
     CHECK_EQ(s.regions, b.outstanding);
@@ -527,6 +591,12 @@ fail_at_random(unsigned threads, unsigned fail, unsigned spoil, unsigned refuse,
            "given, %u spoiled, %u refused; %llu calls failed, in %.1f s\n",
            threads, fail, spoil, refuse, b.given, b.spoiled, b.refused,
            (unsigned long long)refused, stress_seconds() - begin);
+    printf("  the watcher: %u came, %u left, %u refused, %u kept\n", b.came,
+           b.left, b.unwanted, b.kept);
+    CHECK(b.left > 0);
+    CHECK_EQ(b.came - b.left, b.known);
+    if (watch > 0)
+        CHECK(b.unwanted > 0 && b.kept > 0);
     if (fail > 0)
         CHECK(b.failed > 0);
     if (spoil > 0)
@@ -539,10 +609,19 @@ a_provider_that_fails_at_random_costs_failed_calls_only(void **state)
 {
     (void)state;
     stress_test();
-    fail_at_random(4, 128, 0, 0, 400000);
-    fail_at_random(4, 0, 96, 0, 400000);
-    fail_at_random(CROWD, 64, 64, 96, 400000);
-    fail_at_random(2, 250, 3, 128, 200000);
+    fail_at_random(4, 128, 0, 0, 0, 400000);
+    fail_at_random(4, 0, 96, 0, 0, 400000);
+    fail_at_random(CROWD, 64, 64, 96, 0, 400000);
+    fail_at_random(2, 250, 3, 128, 0, 200000);
+}
+
+static void
+a_watcher_is_told_once_each_way_whatever_threads_do(void **state)
+{
+    (void)state;
+    stress_test();
+    fail_at_random(4, 0, 0, 0, 96, 200000);
+    fail_at_random(CROWD, 32, 32, 96, 64, 200000);
 }
 
 /* --- a provider that takes long ------------------------------------------- */
@@ -747,6 +826,7 @@ main(void)
             threads_that_need_memory_at_once_grow_the_heap_together),
         cmocka_unit_test(
             a_provider_that_fails_at_random_costs_failed_calls_only),
+        cmocka_unit_test(a_watcher_is_told_once_each_way_whatever_threads_do),
         cmocka_unit_test(
             a_provider_that_hangs_delays_those_who_need_memory_and_for_a_while),
         cmocka_unit_test(a_provider_uses_the_heap_that_it_serves),

@@ -148,6 +148,12 @@ visit(void *arg, const fpheap_object *object)
     return count(arg, object->base);
 }
 
+static int
+visit_region(void *arg, const fpheap_region *region)
+{
+    return count(arg, region->base);
+}
+
 static void
 whole(void)
 {
@@ -162,6 +168,8 @@ whole(void)
     CHECK(stats.limit == (size_t)1 << 30);
     CHECK(F(class_stats_get)(heap, 0, &class_stats) == 0);
     CHECK(F(walk)(heap, visit, &n) == 0 && n == 0);
+    CHECK(F(region_walk)(heap, visit_region, &n) == 0
+          && (unsigned)n == stats.regions);
     CHECK(F(check)(heap) == NULL);
     F(dump)(heap, out);
     fclose(out);

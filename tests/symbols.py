@@ -112,6 +112,7 @@ f("set_limit", N, [P, Z], heap, 1 << 30)
 f("stats_get", N, [P, P], heap, room)
 check(f("class_stats_get", I, [P, U, P], heap, 0, room) == 0)
 check(f("walk", I, [P, type(visit), P], heap, visit, None) == 0)
+check(f("region_walk", I, [P, type(visit), P], heap, visit, None) == 0)
 check(f("check", c.c_char_p, [P], heap) is None)
 libc.fopen.restype = P
 f("dump", N, [P, P], heap, libc.fopen(b"/dev/null", b"w"))

@@ -1,0 +1,740 @@
+/* test_regions.c - who looks after memory for a device sees all of it: the
+ * watcher is told of each region once as coming and once as leaving, whatever
+ * becomes of it between; what it refuses goes back and costs one failed call;
+ * and a walk shows the regions that it was told of, and keeps the one it shows.
+ */
+#define FPHEAP_MAX_NODES 4
+#define FPHEAP_IMPLEMENTATION
+#include "fpheap.h"
+#include "test_util.h"
+
+static test_provider provider;
+
+/* --- a watcher with a book ------------------------------------------------ */
+
+typedef struct book {
+    fpheap_region region[TEST_GRANTS];
+    unsigned      n;           /* told as here */
+    unsigned      came;
+    unsigned      left;
+    unsigned      wrong;       /* calls that may not be */
+    unsigned      refuse_from; /* the number of the first that may not come,
+                                  from 1; 0: none */
+    unsigned      refuse_to;
+    size_t        refuse_above; /* bytes; 0: none */
+    int           error;       /* for those */
+    int           keep;        /* what it says to those that are to leave */
+    unsigned      refused;
+    unsigned      kept;
+    void        (*inside)(int leaving);
+} book;
+
+static book the_book;
+
+static int
+same_region(const fpheap_region *a, const fpheap_region *b)
+{
+    return a->base == b->base && a->bytes == b->bytes && a->cookie == b->cookie
+        && a->backing == b->backing && a->node == b->node;
+}
+
+/* The number of a region in the book, or n. */
+static unsigned
+book_find(const book *b, const void *base)
+{
+    unsigned i = 0;
+
+    while (i < b->n && b->region[i].base != base)
+        i++;
+    return i;
+}
+
+/* The provider has given it, to this node, and has it not back yet. */
+static int
+is_held(const fpheap_region *region)
+{
+    const test_grant *grant = test_grant_of(&provider, region->base);
+
+    return grant != NULL && grant->region.base == region->base
+        && grant->region.bytes == region->bytes
+        && grant->region.backing == region->backing
+        && grant == region->cookie && grant->node == region->node;
+}
+
+static int
+book_come(book *b, const fpheap_region *region)
+{
+    unsigned number = ++b->came;
+
+    b->wrong += book_find(b, region->base) != b->n;
+    if ((b->refuse_from != 0 && number >= b->refuse_from
+         && number <= b->refuse_to)
+        || (b->refuse_above != 0 && region->bytes > b->refuse_above)) {
+        b->refused++;
+        return b->error;
+    }
+    b->region[b->n++] = *region;
+    return 0;
+}
+
+static int
+book_watch(void *ctx, const fpheap_region *region, int leaving)
+{
+    book    *b  = (book *)ctx;
+    unsigned at = book_find(b, region->base);
+
+    b->wrong += !is_held(region);
+    if (b->inside != NULL)
+        b->inside(leaving);
+    if (!leaving)
+        return book_come(b, region);
+    if (at == b->n || !same_region(&b->region[at], region))
+        b->wrong++;
+    else if (b->keep != 0)
+        b->kept++;
+    else
+        b->region[at] = b->region[--b->n];
+    b->left += b->keep == 0;
+    return b->keep;
+}
+
+/* A heap, or NULL, that the book watches; a provider without put, too. */
+static fpheap *
+watched(size_t limit, unsigned nodes)
+{
+    fpheap_config config;
+
+    memset(&config, 0, sizeof(config));
+    config.provider = &provider.calls;
+    config.limit = limit;
+    config.nodes = nodes;
+    config.watch = book_watch;
+    config.watch_ctx = &the_book;
+    return fpheap_create("watched", &config);
+}
+
+static fpheap *
+fresh(void)
+{
+    fpheap *heap;
+
+    memset(&the_book, 0, sizeof(the_book));
+    test_provider_init(&provider);
+    heap = watched(0, 1);
+    assert_non_null(heap);
+    return heap;
+}
+
+/* --- the walk ------------------------------------------------------------- */
+
+typedef struct shown {
+    fpheap  *heap;
+    unsigned n;
+    unsigned unknown;          /* not in the book, or otherwise there */
+    unsigned stop_at;          /* the number of the last one; 0: none */
+    size_t   trimmed;
+} shown;
+
+static int
+show(void *arg, const fpheap_region *region)
+{
+    shown   *s  = (shown *)arg;
+    unsigned at = book_find(&the_book, region->base);
+
+    s->n++;
+    s->unknown += at == the_book.n
+               || !same_region(&the_book.region[at], region);
+    return s->n == s->stop_at ? 42 : 0;
+}
+
+/* The book has what the provider has given, the heap counts and the walk
+ * shows, and nothing else. */
+static void
+check_book(fpheap *heap)
+{
+    shown        s = { heap, 0, 0, 0, 0 };
+    fpheap_stats stats;
+
+    fpheap_stats_get(heap, &stats);
+    assert_int_equal(fpheap_region_walk(heap, show, &s), 0);
+    assert_int_equal(s.unknown, 0);
+    assert_int_equal(s.n, the_book.n);
+    assert_int_equal(provider.held, the_book.n);
+    assert_int_equal(stats.regions, the_book.n);
+    assert_int_equal(the_book.wrong, 0);
+    assert_int_equal(the_book.came - the_book.refused - the_book.left,
+                     the_book.n);
+    TEST_CHECK(heap);
+}
+
+static void
+end(fpheap *heap)
+{
+    TEST_DESTROY_OVER(heap, &provider);
+    assert_int_equal(the_book.n, 0);
+    assert_int_equal(the_book.wrong, 0);
+    assert_int_equal(the_book.came - the_book.refused, the_book.left);
+}
+
+static void *objects[4096];
+
+static unsigned
+take(fpheap *heap, size_t size, unsigned n)
+{
+    unsigned i = 0;
+
+    while (i < n && (objects[i] = fpheap_alloc(heap, size)) != NULL)
+        i++;
+    return i;
+}
+
+/* --- once each way -------------------------------------------------------- */
+
+static void
+the_watcher_is_told_of_each_region_once_each_way(void **state)
+{
+    fpheap  *heap = fresh();
+    unsigned n;
+
+    (void)state;
+    assert_int_equal(the_book.came, 1); /* by create */
+    check_book(heap);
+    n = take(heap, 60000, 1000);
+    check_book(heap);
+    assert_true(the_book.n > 8);
+    fpheap_free_bulk(heap, objects, n);
+    check_book(heap);
+    assert_true(fpheap_trim(heap) > 0);
+    check_book(heap);
+    assert_int_equal(fpheap_reserve(heap, 20 * FPHEAP_CHUNK, 0), 0);
+    check_book(heap);
+    n = take(heap, 5 * FPHEAP_CHUNK, 10);
+    check_book(heap);
+    fpheap_free_bulk(heap, objects, n);
+    end(heap);
+}
+
+static void
+a_forced_destroy_tells_of_all_that_leaves(void **state)
+{
+    fpheap *heap = fresh();
+
+    (void)state;
+    assert_int_equal(take(heap, 60000, 300), 300);
+    check_book(heap);
+    assert_int_equal(fpheap_destroy_forced(heap), 0);
+    assert_int_equal(the_book.n, 0);
+    assert_int_equal(the_book.wrong, 0);
+    assert_int_equal(the_book.came, the_book.left);
+    assert_int_equal(provider.held, 0);
+}
+
+static void
+so_does_the_destroy_of_a_heap_that_hands_nothing_back(void **state)
+{
+    fpheap  *heap;
+    unsigned n;
+
+    (void)state;
+    memset(&the_book, 0, sizeof(the_book));
+    test_provider_init(&provider);
+    provider.calls.put = NULL;
+    assert_non_null(heap = watched(0, 1));
+    n = take(heap, 60000, 300);
+    fpheap_free_bulk(heap, objects, n);
+    assert_int_equal(fpheap_trim(heap), 0);
+    check_book(heap);
+    assert_int_equal(the_book.left, 0);
+    TEST_DESTROY(heap);
+    assert_int_equal(the_book.n, 0);
+    assert_int_equal(the_book.wrong, 0);
+    test_provider_drop(&provider);
+}
+
+/* The records of so many objects fill more than the first chunk. */
+static void
+regions_with_records_are_told_of_too(void **state)
+{
+    fpheap  *heap = fresh();
+    unsigned pinned = 0;
+    unsigned n;
+    size_t   i;
+
+    (void)state;
+    n = take(heap, FPHEAP_CHUNK - 2 * FPHEAP_PAGE, TEST_COUNT(objects));
+    for (i = 0; i < fph_region_count(heap->state); i++)
+        pinned += heap->state->region[i]->pinned;
+    assert_true(pinned > 1);
+    check_book(heap);
+    fpheap_free_bulk(heap, objects, n);
+    fpheap_trim(heap);
+    check_book(heap);
+    assert_true(the_book.n >= pinned);
+    end(heap);
+}
+
+static void
+the_node_is_that_of_the_memory(void **state)
+{
+    fpheap *heap;
+    void   *object[4];
+    int     node;
+
+    (void)state;
+    memset(&the_book, 0, sizeof(the_book));
+    test_provider_init(&provider);
+    assert_non_null(heap = watched(0, 4));
+    for (node = 0; node < 4; node++) {
+        unsigned at;
+
+        object[node] = fpheap_alloc_on(heap, FPHEAP_CHUNK, node);
+        assert_non_null(object[node]);
+        at = book_find(&the_book,
+                       test_grant_of(&provider, object[node])->region.base);
+        assert_int_equal(the_book.region[at].node, node);
+    }
+    check_book(heap);
+    fpheap_free_bulk(heap, object, 4);
+    end(heap);
+}
+
+/* --- what is not told of -------------------------------------------------- */
+
+static void
+memory_that_the_heap_cannot_use_is_not_told_of(void **state)
+{
+    fpheap  *heap = fresh();
+    unsigned fault;
+
+    (void)state;
+    for (fault = TEST_NO_BASE; fault < TEST_FAULTS; fault++) {
+        unsigned came = the_book.came;
+
+        provider.fault = (test_fault)fault;
+        provider.fail_from = provider.gets + 1;
+        provider.fail_to = UINT_MAX;
+        if (fpheap_alloc(heap, 4 * FPHEAP_CHUNK) != NULL)
+            fail();
+        assert_int_equal(errno, EFAULT);
+        assert_int_equal(the_book.came, came);
+        provider.fail_from = 0;
+        check_book(heap);
+    }
+    end(heap);
+}
+
+/* What came, and turned out to go beyond the limit of a heap that was about to
+ * be made, or to have no place in its tables, is told to leave. */
+static void
+what_came_in_vain_leaves_again(void **state)
+{
+    fpheap *heap;
+
+    (void)state;
+    memset(&the_book, 0, sizeof(the_book));
+    test_provider_init(&provider);
+    provider.extra = FPHEAP_CHUNK;
+    assert_null(watched(2 * FPHEAP_CHUNK, 1));
+    assert_int_equal(errno, ENOSPC);
+    assert_true(the_book.came > 0);
+    assert_int_equal(the_book.n, 0);
+    assert_int_equal(the_book.wrong, 0);
+    assert_int_equal(provider.held, 0);
+
+    heap = fresh();
+    heap->state->meta_cursor.word |= FPHEAP_CHUNK / FPH_LINE; /* full */
+    heap->state->meta_numbers = FPH_TABLE_MAX;
+    assert_null(fpheap_alloc(heap, 4 * FPHEAP_CHUNK));
+    assert_int_equal(errno, ENOMEM);
+    assert_true(the_book.came > 1);
+    assert_int_equal(the_book.n, 1);
+    check_book(heap);
+    end(heap);
+}
+
+/* --- refusals ------------------------------------------------------------- */
+
+/* At its first, second, third ... region, for ever and once. */
+static void
+a_refused_region_goes_back_and_the_call_fails_with_that_error(void **state)
+{
+    unsigned first;
+
+    (void)state;
+    for (first = 2; first < 12; first++) {
+        fpheap  *heap = fresh();
+        unsigned n, served;
+
+        the_book.error = -EPERM;
+        the_book.refuse_from = first;
+        the_book.refuse_to = UINT_MAX;
+        served = n = take(heap, 60000, 2000);
+        assert_int_equal(errno, EPERM);
+        assert_true(the_book.refused > 0);
+        TEST_CHECK_LIVE(heap, n);
+        check_book(heap);
+        assert_int_equal(fpheap_reserve(heap, 9 * FPHEAP_CHUNK, 0), -EPERM);
+        check_book(heap);
+        the_book.refuse_from = 0;
+        objects[n] = fpheap_alloc(heap, 60000);
+        assert_non_null(objects[n++]);
+        check_book(heap);
+        assert_true(n > served);
+        fpheap_free_bulk(heap, objects, n);
+        end(heap);
+    }
+}
+
+static void
+refused_at_create_there_is_no_heap(void **state)
+{
+    (void)state;
+    memset(&the_book, 0, sizeof(the_book));
+    test_provider_init(&provider);
+    the_book.refuse_from = 1;
+    the_book.refuse_to = UINT_MAX;
+    the_book.error = -EPERM;
+    assert_null(watched(0, 1));
+    assert_int_equal(errno, EPERM);
+    the_book.error = 7; /* no errno */
+    assert_null(watched(0, 1));
+    assert_int_equal(errno, EINVAL);
+    assert_int_equal(the_book.left, 0);
+    assert_int_equal(provider.held, 0);
+    assert_int_equal(provider.wrong, 0);
+}
+
+/* As when the provider says so: a device may have room for half. */
+static void
+a_region_that_is_refused_is_asked_for_in_less(void **state)
+{
+    fpheap *heap = fresh();
+    void   *large = fpheap_alloc(heap, 100 * FPHEAP_CHUNK);
+    void   *one;
+
+    (void)state;
+    assert_non_null(large);
+    the_book.error = -ENOMEM;
+    the_book.refuse_above = 2 * FPHEAP_CHUNK;
+    one = fpheap_alloc(heap, FPHEAP_CHUNK);
+    assert_non_null(one);
+    assert_true(the_book.refused > 0);
+    check_book(heap);
+    fpheap_free(heap, one);
+    fpheap_free(heap, large);
+    end(heap);
+}
+
+/* Neither may it stay beyond the limit, where a region that came within it
+ * would. */
+static void
+what_is_refused_and_not_taken_back_is_waste(void **state)
+{
+    fpheap      *heap = fresh();
+    fpheap_stats before;
+    fpheap_stats after;
+    unsigned     error;
+
+    (void)state;
+    for (error = 0; error < 2; error++) {
+        fpheap_stats_get(heap, &before);
+        the_book.error = error == 0 ? -EPERM : -ENOSPC;
+        the_book.refuse_from = the_book.came + 1;
+        the_book.refuse_to = UINT_MAX;
+        provider.put_error = -EBUSY;
+        assert_null(fpheap_alloc(heap, 4 * FPHEAP_CHUNK));
+        assert_int_equal(errno, error == 0 ? EPERM : ENOSPC);
+        fpheap_stats_get(heap, &after);
+        assert_int_equal(after.regions, before.regions);
+        assert_int_equal(after.region_bytes - before.region_bytes,
+                         after.waste_bytes - before.waste_bytes);
+        assert_true(after.waste_bytes > before.waste_bytes);
+        the_book.refuse_from = 0;
+        provider.put_error = 0;
+        TEST_CHECK_LIVE(heap, 0);
+    }
+    TEST_DESTROY(heap);
+    assert_int_equal(the_book.n, 0);
+    assert_int_equal(the_book.wrong, 0);
+    test_provider_drop(&provider);
+}
+
+/* --- regions that stay ---------------------------------------------------- */
+
+static void
+a_region_that_the_watcher_does_not_let_go_serves_on(void **state)
+{
+    fpheap  *heap = fresh();
+    unsigned n    = take(heap, FPHEAP_CHUNK, 20);
+    unsigned gets;
+    unsigned held;
+
+    (void)state;
+    fpheap_free_bulk(heap, objects, n);
+    held = the_book.n;
+    the_book.keep = -EBUSY;
+    assert_int_equal(fpheap_trim(heap), 0);
+    assert_true(the_book.kept > 0);
+    assert_int_equal(the_book.n, held);
+    assert_int_equal(provider.puts, 0);
+    check_book(heap);
+    gets = provider.gets;
+    assert_int_equal(take(heap, FPHEAP_CHUNK, 20), 20);
+    assert_int_equal(provider.gets, gets);
+    fpheap_free_bulk(heap, objects, n);
+
+    assert_int_equal(fpheap_destroy(heap), 0); /* whatever it says */
+    assert_int_equal(provider.held, 0);
+    assert_int_equal(the_book.wrong, 0);
+}
+
+static void
+what_the_provider_does_not_take_comes_again(void **state)
+{
+    fpheap  *heap = fresh();
+    unsigned n    = take(heap, FPHEAP_CHUNK, 20);
+    unsigned came = the_book.came;
+
+    (void)state;
+    fpheap_free_bulk(heap, objects, n);
+    provider.put_error = -EBUSY;
+    assert_int_equal(fpheap_trim(heap), 0);
+    assert_true(the_book.left > 0);
+    assert_int_equal(the_book.came - came, the_book.left);
+    check_book(heap);
+    assert_int_equal(take(heap, FPHEAP_CHUNK, 20), 20);
+    check_book(heap);
+    fpheap_free_bulk(heap, objects, n);
+    provider.put_error = 0;
+    assert_true(fpheap_trim(heap) > 0);
+    end(heap);
+}
+
+static void
+refused_then_it_serves_no_more_and_goes_at_the_end(void **state)
+{
+    fpheap      *heap = fresh();
+    unsigned     n    = take(heap, FPHEAP_CHUNK, 20);
+    fpheap_stats before;
+    fpheap_stats after;
+    unsigned     lost, i;
+
+    (void)state;
+    fpheap_free_bulk(heap, objects, n);
+    fpheap_stats_get(heap, &before);
+    provider.put_error = -EBUSY;
+    the_book.error = -EPERM;
+    the_book.refuse_from = the_book.came + 1;
+    the_book.refuse_to = UINT_MAX;
+    assert_int_equal(fpheap_trim(heap), 0);
+    lost = the_book.refused;
+    assert_true(lost > 0);
+    assert_int_equal(the_book.n + lost, provider.held);
+    fpheap_stats_get(heap, &after);
+    assert_int_equal(after.region_bytes, before.region_bytes);
+    TEST_CHECK_LIVE(heap, 0);
+
+    provider.put_error = 0;
+    the_book.refuse_from = 0;
+    n = take(heap, FPHEAP_CHUNK, 40);
+    assert_int_equal(n, 40);
+    for (i = 0; i < n; i++) {
+        const test_grant *grant = test_grant_of(&provider, objects[i]);
+
+        assert_true(book_find(&the_book, grant->region.base) < the_book.n);
+    }
+    fpheap_free_bulk(heap, objects, n);
+    end(heap); /* wrong would count one that is told to leave twice */
+}
+
+/* --- from inside ---------------------------------------------------------- */
+
+static fpheap  *inside_heap;
+static unsigned inside_served;
+static int      inside_error;
+
+static void
+use_the_heap(int leaving)
+{
+    void *object;
+
+    (void)leaving;
+    if (inside_heap == NULL)
+        return;
+    object = fpheap_alloc(inside_heap, 100);
+    inside_served += object != NULL;
+    fpheap_free(inside_heap, object);
+    object = fpheap_alloc(inside_heap, 1000 * FPHEAP_CHUNK);
+    if (object == NULL)
+        inside_error = errno;
+    fpheap_free(inside_heap, object);
+}
+
+static void
+the_watcher_may_use_the_memory_that_the_heap_has(void **state)
+{
+    fpheap  *heap = fresh();
+    unsigned n;
+
+    (void)state;
+    fpheap_free(heap, fpheap_alloc(heap, 100));
+    inside_heap = heap;
+    inside_served = 0;
+    inside_error = 0;
+    the_book.inside = use_the_heap;
+    n = take(heap, FPHEAP_CHUNK, 20);
+    assert_int_equal(n, 20);
+    assert_true(inside_served > 0);
+    assert_int_equal(inside_error, EDEADLK);
+    fpheap_free_bulk(heap, objects, n);
+    inside_served = 0;
+    assert_true(fpheap_trim(heap) > 0);
+    assert_true(inside_served > 0);
+    the_book.inside = NULL;
+    inside_heap = NULL;
+    check_book(heap);
+    end(heap);
+}
+
+/* --- walks ---------------------------------------------------------------- */
+
+static void
+a_walk_ends_where_its_visitor_says(void **state)
+{
+    fpheap  *heap = fresh();
+    unsigned n    = take(heap, FPHEAP_CHUNK, 20);
+    shown    s    = { heap, 0, 0, 3, 0 };
+
+    (void)state;
+    assert_int_equal(fpheap_region_walk(heap, show, &s), 42);
+    assert_int_equal(s.n, 3);
+    fpheap_free_bulk(heap, objects, n);
+    assert_true(fpheap_trim(heap) > 0); /* what it showed last may go, too */
+    assert_int_equal(the_book.n, 1);
+    end(heap);
+}
+
+/* It trims: what it has been shown, and will be, goes; what it is shown stays
+ * until it returns. */
+static int
+trim_what_is_shown(void *arg, const fpheap_region *region)
+{
+    shown *s = (shown *)arg;
+
+    s->n++;
+    s->trimmed += fpheap_trim(s->heap);
+    if (book_find(&the_book, region->base) == the_book.n)
+        return -1;
+    memset((char *)region->base + region->bytes - 64, 0x5a, 64);
+    return 0;
+}
+
+static void
+the_region_that_is_shown_stays_while_it_is(void **state)
+{
+    fpheap  *heap = fresh();
+    unsigned n    = take(heap, FPHEAP_CHUNK, 20);
+    shown    s    = { heap, 0, 0, 0, 0 };
+
+    (void)state;
+    fpheap_free_bulk(heap, objects, n);
+    fpheap_reserve(heap, FPHEAP_CHUNK, 0);
+    assert_true(the_book.n > 2);
+    assert_int_equal(fpheap_region_walk(heap, trim_what_is_shown, &s), 0);
+    assert_true(s.n >= 1);
+    assert_true(s.trimmed > 0);
+    fpheap_trim(heap);
+    assert_int_equal(the_book.n, 1);
+    check_book(heap);
+    end(heap);
+}
+
+static int
+walk_again(void *arg, const fpheap_region *region)
+{
+    (void)region;
+    check_book((fpheap *)arg);
+    return 0;
+}
+
+static void
+walks_may_be_in_one_another(void **state)
+{
+    fpheap  *heap = fresh();
+    unsigned n    = take(heap, FPHEAP_CHUNK, 20);
+
+    (void)state;
+    assert_int_equal(fpheap_region_walk(heap, walk_again, heap), 0);
+    fpheap_free_bulk(heap, objects, n);
+    assert_true(fpheap_trim(heap) > 0);
+    assert_int_equal(the_book.n, 1);
+    end(heap);
+}
+
+/* --- fork ----------------------------------------------------------------- */
+
+static fpheap *parents;
+
+static int
+use_what_is_inherited(void)
+{
+    unsigned came = the_book.came;
+    unsigned n    = the_book.n;
+    shown    s    = { parents, 0, 0, 0, 0 };
+
+    if (fpheap_region_walk(parents, show, &s) != 0 || s.n != n
+        || s.unknown != 0 || the_book.came != came)
+        return 1;
+    if (take(parents, 5 * FPHEAP_CHUNK, 4) != 4 || the_book.came == came)
+        return 2;
+    fpheap_free_bulk(parents, objects, 4);
+    if (fpheap_destroy_forced(parents) != 0 || the_book.n != 0
+        || the_book.wrong != 0)
+        return 3;
+    return 0;
+}
+
+static void
+a_child_is_told_of_its_own_and_is_shown_what_it_inherits(void **state)
+{
+    void *live;
+
+    (void)state;
+    parents = fresh();
+    live = fpheap_alloc(parents, 10 * FPHEAP_CHUNK);
+    assert_non_null(live);
+    test_in_child(use_what_is_inherited);
+    check_book(parents);
+    fpheap_free(parents, live);
+    end(parents);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_watcher_is_told_of_each_region_once_each_way),
+        cmocka_unit_test(a_forced_destroy_tells_of_all_that_leaves),
+        cmocka_unit_test(so_does_the_destroy_of_a_heap_that_hands_nothing_back),
+        cmocka_unit_test(regions_with_records_are_told_of_too),
+        cmocka_unit_test(the_node_is_that_of_the_memory),
+        cmocka_unit_test(memory_that_the_heap_cannot_use_is_not_told_of),
+        cmocka_unit_test(what_came_in_vain_leaves_again),
+        cmocka_unit_test(
+            a_refused_region_goes_back_and_the_call_fails_with_that_error),
+        cmocka_unit_test(refused_at_create_there_is_no_heap),
+        cmocka_unit_test(a_region_that_is_refused_is_asked_for_in_less),
+        cmocka_unit_test(what_is_refused_and_not_taken_back_is_waste),
+        cmocka_unit_test(a_region_that_the_watcher_does_not_let_go_serves_on),
+        cmocka_unit_test(what_the_provider_does_not_take_comes_again),
+        cmocka_unit_test(refused_then_it_serves_no_more_and_goes_at_the_end),
+        cmocka_unit_test(the_watcher_may_use_the_memory_that_the_heap_has),
+        cmocka_unit_test(a_walk_ends_where_its_visitor_says),
+        cmocka_unit_test(the_region_that_is_shown_stays_while_it_is),
+        cmocka_unit_test(walks_may_be_in_one_another),
+        cmocka_unit_test(
+            a_child_is_told_of_its_own_and_is_shown_what_it_inherits)
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
