@@ -752,7 +752,7 @@ typedef struct fpheap_class_stats {
 #define FPHEAP_SCRATCH       8u /* contents need not stay from put to get, so
                                    FPHEAP_CHECK 2 may fill free objects, and
                                    FPHEAP_TOOL forbid their use; not with
-                                   construct or destruct */
+                                   constructors or destruct */
 
 /* What fpheap_pool_create makes.  All zero but for name and size is a pool of
  * any number of objects without constructor. */
@@ -774,7 +774,7 @@ typedef struct fpheap_pool_desc {
      * size, that finds no memory: so it must not wait for a lock under which
      * somebody allocates.  NULL: none. */
     void      (*destruct)(void *arg, void *object);
-    void       *arg;           /* for both; may be NULL */
+    void       *arg;           /* for all of them; may be NULL */
     size_t      max;           /* objects, live and parked, up to UINT32_MAX;
                                   0: UINT32_MAX */
     size_t      min;           /* objects made ahead and kept until destroy */
@@ -790,6 +790,15 @@ typedef struct fpheap_pool_desc {
                                   its tag */
     unsigned    destructor;    /* and its destructor; 0: none */
     unsigned    flags;         /* FPHEAP_ON_NODE ... */
+    /* In place of construct: also given the pool, whose private area can be
+     * used, and the object's index, as the obj_init of a mempool is.  It counts
+     * what was constructed in the pool's life: 0, 1, 2 ..., by one thread in
+     * this order, and none twice.  Those of the slab in which a constructor
+     * failed are left out, and an object that was destructed is made again with
+     * another: only with FPHEAP_TYPE_STABLE, and without failures, are all
+     * below fpheap_pool_stats.objects. */
+    int       (*construct_nth)(fpheap_pool *pool, void *arg, void *object,
+                               size_t nth);
 } fpheap_pool_desc;
 
 /* The largest object of a pool. */
@@ -1020,6 +1029,9 @@ struct fpheap_pool {
     fph_word objects;
     fph_word slabs;
     fph_word quota;            /* max << 32 | claimed */
+    int    (*construct_nth)(fpheap_pool *pool, void *arg, void *object,
+                            size_t nth);
+    fph_word nth;              /* the next object's */
 };
 
 struct fpheap_cache {
@@ -1335,8 +1347,8 @@ FPH_PUBLIC void  fpheap_cache_free_bulk_sized(fpheap_cache *cache,
  * Errors   NULL and errno: EINVAL (size, align, channels, ranks, max, min,
  *          magazine, node, private_bytes or flags out of range; min above max;
  *          channels with an alignment above 64, or that make the object too
- *          large; FPHEAP_SCRATCH with a constructor or destructor; no name;
- *          with FPHEAP_HEADER no such tag or destructor), ENAMETOOLONG, EEXIST
+ *          large; FPHEAP_SCRATCH with a constructor or destructor; two
+ *          constructors; no name; with FPHEAP_HEADER no such tag or destructor), ENAMETOOLONG, EEXIST
  *          (a pool has the name), ENFILE (FPHEAP_MAX_POOLS pools), ENOSPC (the
  *          heap's limit), or as fpheap_alloc for min objects, or what the
  *          constructor returned.
@@ -5445,6 +5457,7 @@ fph_bin_node(unsigned bin)
  *   Q4  objects: CAS, fetch_add     relaxed  none     the same
  *   Q5  slabs: fetch_add -1         release  Q6       the destructors are done
  *   Q6  slabs: load                 acquire  Q5       before the pool ends
+ *   Q7  nth: fetch_add              relaxed  none     a number, nothing else
  */
 
 /* The pool that a bin is of; NULL: its class is the heap's own, or no pool has
@@ -5524,21 +5537,24 @@ fph_pool_destruct(const fpheap_pool *pool, char *base, size_t size, size_t n)
 /* Construct the objects of a new slab.  Returns 0, or a negative errno, and
  * those before are destructed. */
 static int
-fph_pool_construct(const fpheap_pool *pool, char *base, size_t size,
-                   size_t count)
+fph_pool_construct(fpheap_pool *pool, char *base, size_t size, size_t count)
 {
     fph_callback call = { pool, fph_callbacks };
-    size_t       i;
+    size_t       nth, i;
     int          rc   = 0;
 
-    if (pool == NULL || pool->construct == NULL)
+    if (pool == NULL
+        || (pool->construct == NULL && pool->construct_nth == NULL))
         return 0;
     if (fph_nested == FPH_NESTED)
         return -EDEADLK;
+    nth = (size_t)fph_fetch_add_relaxed(&pool->nth, count);         /* Q7 */
     fph_nested++;
     fph_callbacks = &call;
     for (i = 0; i < count && rc == 0; i++)
-        rc = pool->construct(pool->arg, base + i * size);
+        rc = pool->construct != NULL
+           ? pool->construct(pool->arg, base + i * size)
+           : pool->construct_nth(pool, pool->arg, base + i * size, nth + i);
     fph_callbacks = call.outer;
     fph_nested--;
     if (rc == 0)
@@ -9811,8 +9827,9 @@ fph_desc_error(const fpheap *heap, const fpheap_pool_desc *desc)
         || desc->align > FPHEAP_PAGE || desc->channels > 1024
         || desc->ranks > 1024 || (desc->flags & ~flags) != 0)
         return -EINVAL;
-    if ((desc->flags & FPHEAP_SCRATCH) != 0
-        && (desc->construct != NULL || desc->destruct != NULL))
+    if ((desc->construct != NULL) + (desc->construct_nth != NULL)
+        + ((desc->flags & FPHEAP_SCRATCH) != 0) > 1
+        || ((desc->flags & FPHEAP_SCRATCH) != 0 && desc->destruct != NULL))
         return -EINVAL;
     if (desc->channels != 0
         && (desc->align > FPH_LINE
@@ -9929,11 +9946,13 @@ fph_pool_init(fpheap *heap, fpheap_pool *pool, const fpheap_pool_desc *desc)
     pool->flags = desc->flags;
     FPH_STORE(&pool->keeps, keeps, RELAXED);
     pool->construct = desc->construct;
+    pool->construct_nth = desc->construct_nth;
     pool->destruct = desc->destruct;
     pool->arg = desc->arg;
     pool->min = desc->min;
     fph_store_relaxed(&pool->ending, 0);
     fph_store_relaxed(&pool->objects, 0);
+    fph_store_relaxed(&pool->nth, 0);
     fph_store_relaxed(&pool->slabs, 0);
     fph_store_relaxed(&pool->quota, (uint64_t)(desc->max == 0 ? UINT32_MAX
                                                               : desc->max)

@@ -1288,6 +1288,93 @@ one_name_has_one_pool_whoever_asks_at_the_same_time(void **state)
     pthread_barrier_destroy(&s.barrier);
 }
 
+/* --- indices ---------------------------------------------------------------
+ *
+ * Threads grow a pool at the same time, and give back what they got.
+ */
+#define INDEXERS 4
+#define INDICES  400000
+
+typedef struct index_scene {
+    fpheap_pool      *pool;
+    pthread_barrier_t barrier;
+    unsigned char     given[INDICES];
+} index_scene;
+
+static int
+index_construct(fpheap_pool *pool, void *arg, void *object, size_t nth)
+{
+    index_scene *s = (index_scene *)arg;
+
+    CHECK(pool == __atomic_load_n(&s->pool, __ATOMIC_RELAXED));
+    CHECK_LE(nth, INDICES - 1);
+    CHECK_EQ(__atomic_fetch_add(&s->given[nth], 1, __ATOMIC_RELAXED), 0);
+    *(size_t *)object = nth;
+    return 0;
+}
+
+static void *
+index_work(void *arg)
+{
+    index_scene *s = (index_scene *)arg;
+    void        *taken[32];
+    unsigned     round, i, n;
+    size_t       kept = 0;
+    void        *keep[2000];
+
+    pthread_barrier_wait(&s->barrier);
+    for (round = 0; round < 100; round++) {
+        n = fpheap_pool_get_burst(s->pool, taken, 32);
+        CHECK_EQ(n, 32);
+        for (i = 0; i < n; i++)
+            CHECK_EQ(s->given[*(size_t *)taken[i]], 1);
+        while (n > 12)
+            keep[kept++] = taken[--n];
+        fpheap_pool_put_bulk(s->pool, taken, n);
+    }
+    pthread_barrier_wait(&s->barrier);
+    fpheap_pool_put_bulk(s->pool, keep, (unsigned)kept);
+    return NULL;
+}
+
+static void
+each_index_is_given_once_whichever_threads_grow_the_pool(void **state)
+{
+    static index_scene s;
+    stress_pages       pages;
+    fpheap            *heap;
+    fpheap_pool_desc   desc;
+    fpheap_pool_stats  stats;
+    pthread_t          thread[INDEXERS];
+    unsigned           i;
+
+    (void)state;
+    stress_test();
+    memset(&desc, 0, sizeof(desc));
+    desc.name          = "indexed";
+    desc.size          = 2304;
+    desc.flags         = FPHEAP_TYPE_STABLE;
+    desc.arg           = &s;
+    desc.construct_nth = index_construct;
+    desc.magazine      = 8;
+    heap = stress_heap("indices", &pages, 0);
+    __atomic_store_n(&s.pool, create(heap, &desc), __ATOMIC_RELAXED);
+    pthread_barrier_init(&s.barrier, NULL, INDEXERS);
+    for (i = 0; i < INDEXERS; i++)
+        thread[i] = stress_spawn(index_work, &s);
+    for (i = 0; i < INDEXERS; i++)
+        stress_join(thread[i]);
+    fpheap_pool_stats_get(s.pool, &stats);
+    CHECK_LE(INDEXERS * 2000, stats.objects);
+    for (i = 0; i < INDICES; i++)
+        CHECK_EQ(s.given[i], i < stats.objects);
+    printf("  %zu objects of %u threads\n", stats.objects, INDEXERS);
+    CHECK_EQ(fpheap_pool_destroy(s.pool, NULL), 0);
+    stress_finish(heap);
+    stress_pages_finish(&pages);
+    pthread_barrier_destroy(&s.barrier);
+}
+
 int
 main(void)
 {
@@ -1300,6 +1387,8 @@ main(void)
         cmocka_unit_test(
             a_pool_ends_while_others_have_its_objects_in_their_caches),
         cmocka_unit_test(one_name_has_one_pool_whoever_asks_at_the_same_time),
+        cmocka_unit_test(
+            each_index_is_given_once_whichever_threads_grow_the_pool),
         cmocka_unit_test(staggered_peaks_share_the_memory_of_the_highest),
     };
 

@@ -32,7 +32,7 @@ class PoolDesc(c.Structure):
                 ("construct", P), ("destruct", P), ("arg", P), ("max", Z),
                 ("min", Z), ("magazine", U), ("channels", U), ("ranks", U),
                 ("node", I), ("private_bytes", Z), ("tag", U),
-                ("destructor", U), ("flags", U)]
+                ("destructor", U), ("flags", U), ("construct_nth", P)]
 
 
 room = c.create_string_buffer(4096)      # for what a function writes

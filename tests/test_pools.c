@@ -681,6 +681,174 @@ only_a_constructor_or_only_a_destructor_is_enough(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* --- the index of an object ------------------------------------------------ */
+
+/* A constructor that keeps a book of the indices it was given. */
+typedef struct indices {
+    fpheap_pool *pool;         /* of all calls; NULL: none yet */
+    size_t       calls;
+    size_t       wrong;
+    size_t       next;         /* index, if they come one after the other */
+    size_t       gaps;
+    size_t       fail_at;      /* the first call that fails, from 1; 0: none */
+    unsigned     depth;
+    unsigned     nested;       /* calls that get an object of the pool */
+    unsigned char given[4 * MOST];
+} indices;
+
+static indices the_indices;
+
+static int
+construct_nth(fpheap_pool *pool, void *arg, void *object, size_t nth)
+{
+    indices *x = (indices *)arg;
+
+    if (x->pool == NULL)
+        x->pool = pool;
+    x->wrong += x->pool != pool || nth >= sizeof(x->given);
+    x->wrong += nth < sizeof(x->given) && x->given[nth]++ != 0;
+    x->gaps += nth != x->next;
+    x->next = nth + 1;
+    set_word(object, nth);
+    if (fpheap_pool_private(pool) != NULL)
+        ++*(size_t *)fpheap_pool_private(pool);
+    if (++x->calls >= x->fail_at && x->fail_at != 0)
+        return -EIO;
+    if (x->nested > 0) {
+        void *other;
+
+        x->nested--;
+        other = fpheap_pool_get(pool);
+        x->wrong += other == NULL;
+        fpheap_pool_put(pool, other);
+    }
+    return 0;
+}
+
+static fpheap_pool_desc
+with_indices(const char *name, size_t size)
+{
+    fpheap_pool_desc desc = described(name, size, 0);
+
+    memset(&the_indices, 0, sizeof(the_indices));
+    desc.construct_nth = construct_nth;
+    desc.arg = &the_indices;
+    return desc;
+}
+
+static void
+the_constructor_is_given_the_pool_and_the_objects_index(void **state)
+{
+    static const size_t sizes[] = { 16, 2304, 40000 };
+    size_t s;
+
+    (void)state;
+    for (s = 0; s < TEST_COUNT(sizes); s++) {
+        fpheap          *heap = test_heap_over(&provider);
+        fpheap_pool_desc desc = with_indices("indexed", sizes[s]);
+        unsigned         n = sizes[s] > 10000 ? 200 : 2000;
+        fpheap_pool     *pool;
+        unsigned         i;
+
+        desc.flags = FPHEAP_TYPE_STABLE;
+        desc.private_bytes = sizeof(size_t);
+        desc.min = 3;
+        pool = CREATE(heap, &desc);
+        assert_true(the_indices.calls >= 3); /* create has not returned yet */
+        assert_ptr_equal(the_indices.pool, pool);
+        get_all(pool, n);
+        for (i = 0; i < n; i++)
+            assert_true(word_of(objects[i]) < STATS(pool).objects);
+        assert_int_equal(the_indices.gaps, 0);
+        assert_int_equal(the_indices.next, STATS(pool).objects);
+        assert_int_equal(*(size_t *)fpheap_pool_private(pool),
+                         STATS(pool).objects);
+        put_all(pool, n);
+        fpheap_trim(heap);
+        get_all(pool, n);
+        assert_int_equal(the_indices.next, STATS(pool).objects);
+        put_all(pool, n);
+        assert_int_equal(the_indices.wrong, 0);
+        END(pool);
+        TEST_DESTROY_OVER(heap, &provider);
+    }
+}
+
+static void
+an_index_is_given_once_in_a_pools_life(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool_desc desc = with_indices("again", 2304);
+    fpheap_pool     *pool = CREATE(heap, &desc);
+    unsigned         round;
+
+    (void)state;
+    for (round = 0; round < 5; round++) {
+        the_indices.nested = round;
+        get_all(pool, 500);
+        put_all(pool, 500);
+        (void)fpheap_trim(heap);
+    }
+    assert_int_equal(the_indices.wrong, 0);
+    assert_true(the_indices.calls > 4 * STATS(pool).objects);
+    END(pool);
+
+    /* The next pool with its number begins anew. */
+    desc = with_indices("next", 100);
+    pool = CREATE(heap, &desc);
+    get_all(pool, 10);
+    assert_int_equal(the_indices.given[0], 1);
+    put_all(pool, 10);
+    END(pool);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+the_indices_of_a_slab_that_failed_are_left_out(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool_desc desc = with_indices("failing", 2304);
+    fpheap_pool     *pool = CREATE(heap, &desc);
+    size_t           first;
+
+    (void)state;
+    the_indices.fail_at = 4;
+    assert_null(fpheap_pool_get(pool));
+    assert_int_equal(errno, EIO);
+    assert_int_equal(the_indices.calls, 4);
+    the_indices.fail_at = 0;
+    get_all(pool, 1);
+    first = word_of(objects[0]) - word_of(objects[0]) % STATS(pool).objects;
+    assert_int_equal(first, STATS(pool).objects);
+    put_all(pool, 1);
+    assert_int_equal(the_indices.wrong, 0);
+    END(pool);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+two_constructors_are_einval(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool_desc desc = with_indices("two", 100);
+
+    (void)state;
+    desc.construct = construct_null;
+    REFUSED(heap, &desc, EINVAL);
+    desc.construct = NULL;
+    desc.flags = FPHEAP_SCRATCH;
+    REFUSED(heap, &desc, EINVAL);
+    desc.construct_nth = NULL;
+    desc.destruct = destruct_null;
+    REFUSED(heap, &desc, EINVAL);
+    desc.destruct = NULL;
+    desc.construct = construct_null;
+    REFUSED(heap, &desc, EINVAL);
+    desc.construct = NULL;
+    END(CREATE(heap, &desc));
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* The bytes of a heap by what they are, and nothing that only grows. */
 static void
 expect_same_bytes(const fpheap_stats *a, const fpheap_stats *b)
@@ -2694,6 +2862,10 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(an_object_is_constructed_once_and_destructed_once),
     cmocka_unit_test(the_argument_of_a_constructor_may_be_null),
     cmocka_unit_test(only_a_constructor_or_only_a_destructor_is_enough),
+    cmocka_unit_test(the_constructor_is_given_the_pool_and_the_objects_index),
+    cmocka_unit_test(an_index_is_given_once_in_a_pools_life),
+    cmocka_unit_test(the_indices_of_a_slab_that_failed_are_left_out),
+    cmocka_unit_test(two_constructors_are_einval),
     cmocka_unit_test(a_constructor_may_fail_at_any_object_and_nothing_is_lost),
     cmocka_unit_test(a_constructor_that_fails_for_min_leaves_no_pool),
     cmocka_unit_test(constructor_and_destructor_may_use_the_heap),

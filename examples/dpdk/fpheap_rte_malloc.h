@@ -89,7 +89,7 @@ typedef struct fph_rte_pool {
     fpheap_pool          *pool;
     rte_mempool_obj_cb_t *init;
     void                 *init_arg;
-    unsigned              made;  /* atomic */
+    unsigned              cache_size;
     struct fph_rte_pool  *next;  /* with the lock */
 } fph_rte_pool;
 
@@ -440,13 +440,13 @@ fph_rte_is_ours(const struct rte_mempool *mp)
 }
 
 static inline int
-fph_rte_construct(void *arg, void *object)
+fph_rte_construct(fpheap_pool *pool, void *arg, void *object, size_t nth)
 {
     fph_rte_pool *p = (fph_rte_pool *)arg;
 
+    (void)pool;
     if (p->init != NULL)
-        p->init(p->mp, p->init_arg, object,
-                __atomic_fetch_add(&p->made, 1, __ATOMIC_RELAXED));
+        p->init(p->mp, p->init_arg, object, (unsigned)nth);
     return 0;
 }
 
@@ -475,15 +475,15 @@ fph_rte_pool_make(fpheap *heap, fph_rte_pool *p)
     desc.name      = mp->name;
     desc.size      = mp->elt_size;
     desc.align     = mp->flags & RTE_MEMPOOL_F_NO_CACHE_ALIGN ? 0 : FPH_RTE_ALIGN;
-    desc.construct = fph_rte_construct;
+    desc.construct_nth = fph_rte_construct;
     desc.arg       = p;
     desc.max       = mp->size;
     desc.min       = FPHEAP_RTE_AHEAD ? mp->size : 0;
-    desc.magazine  = RTE_MIN(RTE_MAX(p->made, 2u), (unsigned)FPHEAP_MAGAZINE);
+    desc.magazine  = RTE_MIN(RTE_MAX(p->cache_size, 2u),
+                             (unsigned)FPHEAP_MAGAZINE);
     desc.channels  = spread ? rte_memory_get_nchannel() : 0;
     desc.ranks     = spread ? rte_memory_get_nrank() : 0;
     desc.flags     = FPHEAP_TYPE_STABLE;
-    p->made        = 0;
     return fpheap_pool_create(heap, &desc);
 }
 
@@ -515,7 +515,7 @@ fph_rte_mempool_make(fpheap *heap, const char *name, unsigned n,
     p->mp       = mp;
     p->init     = init;
     p->init_arg = init_arg;
-    p->made     = cache_size;
+    p->cache_size = cache_size;
     if (mp_init != NULL)
         mp_init(mp, mp_init_arg);
     p->pool = fph_rte_pool_make(heap, p);
