@@ -45,9 +45,11 @@ include bench/bench.mk
 deps: ## install what the tests use and this machine lacks; all that test them do so first
 	@FOR='$(FOR)' CC='$(CC)' tests/install_deps.sh
 
-test lint soak schedules fuzz afl corpus mutants tsan asan ubsan sanitizers platforms: deps
+test lint soak schedules fuzz afl corpus mutants tsan asan ubsan sanitizers platforms \
+    test-dpdk: deps
 afl: FOR = afl
 platforms: FOR = platforms
+test-dpdk: FOR = $(if $(DEBIAN),debian,dpdk)
 
 demo: $(B)/quickstart $(B)/pipeline ## two small programs and what they print
 	@echo "--- quickstart"; $(B)/quickstart
@@ -163,8 +165,9 @@ has-dpdk:
 	@pkg-config --exists libdpdk || { echo "make: DPDK is not installed:" \
 	    "pkg-config finds no libdpdk (Debian has it in libdpdk-dev)"; exit 1; }
 
-test-dpdk: ## the tests that need DPDK; they reserve hugepages while they run
-	@B=$(B) CC='$(CC)' tests/dpdk/run.sh
+test-dpdk: ## the tests that need DPDK; they reserve hugepages while they run. DEBIAN=trixie: in a chroot of that
+	@B=$(B) CC='$(CC)' DIR='$(DIR)' \
+	    tests/dpdk/$(if $(DEBIAN),debian.sh '$(DEBIAN)',run.sh)
 
 install: $(SHIM) ## fpheap.h, its pkg-config and CMake files, fpheap-run and its library: PREFIX, DESTDIR
 	install -d $(DESTDIR)$(PREFIX)/include \

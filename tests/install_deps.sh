@@ -3,8 +3,9 @@
 #
 # On Debian and its kin, as root or through sudo without a password.  Elsewhere it
 # only names the packages: cmocka is needed, what else is missing is skipped.
-# FOR=platforms, FOR=afl: and what that target of make uses.  make runs it before all
-# targets that use one of these; "make deps" does nothing else.
+# FOR=platforms, FOR=afl: and what that target of make uses.  FOR=dpdk: what test-dpdk
+# uses, and FOR=debian what it makes a chroot with, and no more.  make runs it before
+# all targets that use one of these; "make deps" does nothing else.
 set -u
 
 : "${CC:=cc}"
@@ -35,37 +36,44 @@ fuzzes() {
     clang -fsanitize=fuzzer,address,undefined "$dir/fuzz.c" -o "$dir/fuzz"
 }
 
-need gcc "$CC" --version
-need g++ has g++
-need clang has clang
-need libclang-rt-dev fuzzes
-need libcmocka-dev compiles "$CC" '#include <stdarg.h>
+# What all programs are built with.
+need_compiler() {
+    need gcc "$CC" --version
+    need g++ has g++
+    need libcmocka-dev compiles "$CC" '#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>'
-need python3 has python3
-need sqlite3 has sqlite3
-need perl has perl
-need pkg-config has pkg-config
-need cmake has cmake
-need binutils has objdump
-need clang-tidy has clang-tidy
-need cppcheck has cppcheck
-need valgrind has valgrind
-need musl-tools has musl-gcc
-need libnuma-dev compiles "$CC" '#include <numa.h>'
-if [ "$(uname -m)" = x86_64 ]; then
-    need gcc-i686-linux-gnu has i686-linux-gnu-gcc
-    need g++-i686-linux-gnu has i686-linux-gnu-g++
-    need gcc-aarch64-linux-gnu has aarch64-linux-gnu-gcc
-    need g++-aarch64-linux-gnu has aarch64-linux-gnu-g++
-    need libc6-dev-i386-cross compiles i686-linux-gnu-gcc '#include <stdio.h>'
-    need libc6-dev-arm64-cross compiles aarch64-linux-gnu-gcc '#include <stdio.h>'
-    need qemu-user has qemu-aarch64
-fi
-[ "${FOR:-}" != afl ] || need afl++ has afl-clang-fast
-if [ "${FOR:-}" = platforms ]; then
+    need make has make
+    need pkg-config has pkg-config
+    need binutils has objdump
+}
+
+need_tests() {
+    need clang has clang
+    need libclang-rt-dev fuzzes
+    need python3 has python3
+    need sqlite3 has sqlite3
+    need perl has perl
+    need cmake has cmake
+    need clang-tidy has clang-tidy
+    need cppcheck has cppcheck
+    need valgrind has valgrind
+    need musl-tools has musl-gcc
+    need libnuma-dev compiles "$CC" '#include <numa.h>'
+    if [ "$(uname -m)" = x86_64 ]; then
+        need gcc-i686-linux-gnu has i686-linux-gnu-gcc
+        need g++-i686-linux-gnu has i686-linux-gnu-g++
+        need gcc-aarch64-linux-gnu has aarch64-linux-gnu-gcc
+        need g++-aarch64-linux-gnu has aarch64-linux-gnu-g++
+        need libc6-dev-i386-cross compiles i686-linux-gnu-gcc '#include <stdio.h>'
+        need libc6-dev-arm64-cross compiles aarch64-linux-gnu-gcc '#include <stdio.h>'
+        need qemu-user has qemu-aarch64
+    fi
+}
+
+need_platforms() {
     for machine in arm-linux-gnueabihf riscv64-linux-gnu powerpc64le-linux-gnu \
             s390x-linux-gnu powerpc-linux-gnu mips-linux-gnu; do
         need gcc-$machine has $machine-gcc
@@ -79,7 +87,25 @@ if [ "${FOR:-}" = platforms ]; then
     need wine64 has /usr/lib/wine/wine64
     need gcc-11 has gcc-11
     need clang-19 has clang-19
-fi
+}
+
+need_dpdk() {
+    need libdpdk-dev pkg-config --exists libdpdk
+    need dpdk-dev has dpdk-testpmd
+    need dpdk has dpdk-telemetry.py
+    need openvswitch-switch-dpdk has \
+        /usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk
+    need iproute2 has ip
+    need iputils-ping has ping
+}
+
+case ${FOR:-} in
+debian) need debootstrap has debootstrap ;;
+dpdk) need_compiler && need_dpdk ;;
+*) need_compiler && need_tests ;;
+esac
+[ "${FOR:-}" != afl ] || need afl++ has afl-clang-fast
+[ "${FOR:-}" != platforms ] || need_platforms
 
 if [ -z "$missing" ]; then
     echo "tests: everything that they use is installed"

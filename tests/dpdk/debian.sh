@@ -1,0 +1,72 @@
+#!/bin/bash
+# debian.sh - the tests of this directory in a chroot of another Debian, with the
+# DPDK, the applications and the compiler that it has
+#
+#     tests/dpdk/debian.sh trixie        DIR=build/debian/trixie MIRROR=
+#
+# debootstrap makes the chroot in DIR, in two minutes, where none is there yet; what
+# the tests use is installed into it as on any Debian.  All mounts are in a mount
+# namespace of this process: they end with it, however it ends, and a directory that
+# others remove has nothing mounted in it.
+suite=${1:-}
+if [ "${FPHEAP_UNSHARED:-}" != $$ ] && unshare -m true 2> /dev/null; then
+    FPHEAP_UNSHARED=$$ exec unshare -m "$0" "$@"
+fi
+# shellcheck source=tests/lib.sh disable=SC1091,SC2154
+. "$(dirname "$0")/../lib.sh"
+top=$(cd "$(dirname "$0")/../.." && pwd)
+cd "$top" || exit 1
+if ! [[ $suite =~ ^[a-z-]+$ ]]; then
+    echo "usage: tests/dpdk/debian.sh SUITE, such as trixie or sid" >&2
+    exit 2
+fi
+dir=$(realpath -m "${DIR:-build/debian/$suite}")
+
+leave() {
+    skip "DPDK of $suite" "$1"
+    finish
+}
+
+# What debootstrap was interrupted in is begun anew; what it finished has its name.
+make_chroot() {
+    mkdir -p "$(dirname "$dir")"
+    exec 9> "$dir.lock" && flock 9
+    if ! [ -d "$dir" ]; then
+        echo "making a chroot of $suite in $dir"
+        rm -rf --one-file-system "$dir.part"
+        # shellcheck disable=SC2086
+        debootstrap --variant=minbase --include=make,ca-certificates "$suite" \
+            "$dir.part" ${MIRROR:-} > "$dir.log" 2>&1 &&
+            mv "$dir.part" "$dir"
+    fi
+    exec 9>&-
+    [ -d "$dir" ]
+}
+
+mount_into() {
+    mkdir -p "$dir/fpheap" &&
+        mount --rbind /proc "$dir/proc" && mount --rbind /sys "$dir/sys" &&
+        mount --rbind /dev "$dir/dev" && mount --bind "$top" "$dir/fpheap" &&
+        cp -L --remove-destination /etc/resolv.conf "$dir/etc/resolv.conf"
+}
+
+[ "$(id -u)" -eq 0 ] || leave "not root"
+[ "${FPHEAP_UNSHARED:-}" = $$ ] || leave "no mount namespace may be made"
+if ! [ -d "$dir" ]; then
+    have debootstrap || leave "no debootstrap"
+    if ! [ -e "/usr/share/debootstrap/scripts/$suite" ]; then
+        echo "debian.sh: debootstrap knows no Debian of the name $suite" >&2
+        exit 2
+    fi
+fi
+make_chroot || leave "$(grep '^E: ' "$dir.log" | tail -n 1)"
+mount_into || leave "the chroot cannot be mounted"
+# No package starts what it installs.
+printf '#!/bin/sh\nexit 101\n' > "$dir/usr/sbin/policy-rc.d"
+chmod 755 "$dir/usr/sbin/policy-rc.d"
+
+rm -rf "$scratch"
+exec env -u CC -u CXX -u TMPDIR -u DIR -u FPHEAP_UNSHARED -u LD_LIBRARY_PATH \
+    -u PKG_CONFIG_PATH PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
+    B="build/$suite" chroot "$dir" sh -c \
+    'cd /fpheap && FOR=dpdk tests/install_deps.sh && exec tests/dpdk/run.sh'
