@@ -3,83 +3,17 @@
 #
 #     tests/dpdk/plugin.sh         B=build CC=cc RATE=1
 #
-# Needs dpdk-test, dpdk-testpmd, libdpdk of 22.11 and hugepages; if too few are
-# free and it may, it reserves some and gives them back.  RATE=0: no rates.
-# shellcheck source=tests/lib.sh disable=SC1091,SC2154
-. "$(dirname "$0")/../lib.sh"
-top=$(cd "$(dirname "$0")/../.." && pwd)
-cd "$top" || exit 1
+# Needs dpdk-test, dpdk-testpmd, libdpdk and hugepages; if too few are free and it
+# may, it reserves some and gives them back.  RATE=0: no rates.
+# shellcheck source=tests/dpdk/lib.sh disable=SC1091,SC2154
+. "$(dirname "$0")/lib.sh"
 : "${RATE:=1}"
-PAGES=340                      # 2 MiB each: 150,000 packet buffers are 375 MB
 EAL="--no-pci --in-memory --no-telemetry --iova-mode=va -l 0,1"
 
-# --- what it needs -----------------------------------------------------------
-
-leave() {
-    skip "the mempool driver" "$1"
-    finish
-}
-
-# A directory that the EAL loads from: nobody else may write to it, nor to one
-# that it is in.
-is_private() {
-    local dir
-    dir=$(realpath "$1") || return 1
-    while :; do
-        [ $((0$(stat -c %a "$dir") & 2)) -eq 0 ] || return 1
-        [ "$dir" = / ] && return 0
-        dir=$(dirname "$dir")
-    done
-}
-
-make_stage() {
-    local dir
-    for dir in "$PWD/$B" "${HOME:-/}" /var/lib /run /opt; do
-        if [ -w "$dir" ] && is_private "$dir"; then
-            stage=$(mktemp -d -p "$dir") && return 0
-        fi
-    done
-    return 1
-}
-
-pool=/sys/kernel/mm/hugepages/hugepages-2048kB
-stage=
-reserved=0
-
-clean_up() {
-    rm -rf "$scratch" ${stage:+"$stage"}
-    if [ "$reserved" -gt 0 ]; then
-        echo $(($(cat $pool/nr_hugepages) - reserved)) > $pool/nr_hugepages
-    fi
-}
-trap clean_up EXIT
-trap 'exit 1' INT TERM
-
-reserve_pages() {
-    local missing had
-    [ -r $pool/free_hugepages ] || return 1
-    missing=$((PAGES - $(cat $pool/free_hugepages)))
-    [ "$missing" -le 0 ] && return 0
-    had=$(cat $pool/nr_hugepages)
-    echo $((had + missing)) 2> /dev/null > $pool/nr_hugepages || return 1
-    reserved=$(($(cat $pool/nr_hugepages) - had))
-    [ "$(cat $pool/free_hugepages)" -ge "$PAGES" ]
-}
-
-for tool in pkg-config dpdk-test dpdk-testpmd; do
-    have $tool || leave "no $tool"
-done
-pkg-config --exists libdpdk || leave "no libdpdk to compile with"
+need dpdk-test dpdk-testpmd
 [ "$(nproc)" -ge 2 ] || leave "one processor"
-make_stage || leave "no directory that is private enough for a plugin"
-reserve_pages || leave "fewer than $PAGES hugepages are free"
-
-flags=$(pkg-config --cflags libdpdk | sed 's/-I */-isystem /g')
-mkdir -p "$B"
-# shellcheck disable=SC2086
-check "the driver compiles without a warning" \
-    $CC -O3 -Wall -Wextra -Werror -fPIC -shared $flags -I. \
-    examples/dpdk/mempool_fpheap.c -o "$B/librte_mempool_fpheap.so"
+need_pages 340                 # 150,000 packet buffers are 375 MB
+need_driver
 # shellcheck disable=SC2086,SC2046
 check "so does its test" \
     $CC -std=gnu11 -O2 -g -Wall -Wextra -Werror $flags \
@@ -89,8 +23,6 @@ check "and the driver does where it cannot grow" \
     $CC -Wall -Wextra -Werror -DRTE_LIBRTE_MEMPOOL_DEBUG -fsyntax-only $flags \
     -I. examples/dpdk/mempool_fpheap.c
 [ "$n_failed" -eq 0 ] || finish
-cp "$B/librte_mempool_fpheap.so" "$stage" || exit 1
-load="-d $stage/librte_mempool_fpheap.so"
 
 # --- one owner per object ----------------------------------------------------
 
@@ -210,11 +142,12 @@ testpmd() {
 
 # commands TIMES FIRST: forward, then start once more: that throws away what is
 # still in the ports.  Pauses, in fifths of a second, are so many times as long as
-# they have to be where nothing else runs.
+# they have to be where nothing else runs.  dump_mempool is "dump mempool" from 25.11
+# on; testpmd passes over a command that it does not know.
 commands() {
     local i command
-    for command in 4 "start $2" 7 stop 1 start 1 stop 1 dump_mempool 1 \
-        dump_socket_mem 1; do
+    for command in 4 "start $2" 7 stop 1 start 1 stop 1 dump_mempool \
+        "dump mempool" 1 dump_socket_mem "dump socket_mem" 1; do
         case $command in
         [0-9]) for ((i = 0; i < command * $1; i++)); do sleep 0.2; done ;;
         *) echo "$command" ;;
@@ -303,7 +236,7 @@ if [ "$RATE" -eq 0 ]; then
 fi
 # rates SECONDS CACHE: all four in turn; sets line, ours, and best of the others
 rates() {
-    line= best=0
+    line='' best=0
     for ops in ring_mp_mc stack lf_stack fpheap; do
         # shellcheck disable=SC2086
         ours=$(rate $1 $ops $2)
