@@ -31,6 +31,7 @@ SCRIPTS  = $(filter-out $(LINT) $(addprefix tests/,install_deps.sh lib.sh run.sh
                $(wildcard tests/*.sh))
 DPDK     = $(patsubst examples/dpdk/%.c,$(B)/%, \
                $(filter-out %/mempool_fpheap.c,$(wildcard examples/dpdk/*.c)))
+DRIVERS  = $(addprefix $(B)/librte_mempool_fpheap,.so _grow.so)
 
 .DELETE_ON_ERROR:
 .PHONY: help deps demo test list all chosen lint asm examples bench bench-quick bench-cost \
@@ -159,7 +160,7 @@ platforms: ## every compiler, standard, machine and pair of settings; the tests 
 	    tests/header.sh
 	@sed -n '/^machine  /,$$p' $(B)/log/run_cross.sh.log
 
-dpdk: $(DPDK) $(B)/librte_mempool_fpheap.so ## the DPDK examples and the mempool driver
+dpdk: $(DPDK) $(DRIVERS) ## the DPDK examples and the mempool drivers
 
 has-dpdk:
 	@pkg-config --exists libdpdk || { echo "make: DPDK is not installed:" \
@@ -199,7 +200,8 @@ $(SHIM): examples/malloc_shim.c fpheap.h | $(B)
 $(DPDK): $(B)/%: examples/dpdk/%.c examples/dpdk/*.h fpheap.h | $(B) has-dpdk
 	$(COMPILE_DPDK) $< -o $@ $(LDFLAGS) $(LIBS_DPDK) -pthread
 
-$(B)/librte_%.so: examples/dpdk/%.c examples/dpdk/*.h fpheap.h | $(B) has-dpdk
+$(B)/librte_mempool_fpheap_grow.so: CPPFLAGS += -DFPHEAP_MEMPOOL_GROWS=1
+$(DRIVERS): examples/dpdk/mempool_fpheap.c examples/dpdk/*.h fpheap.h | $(B) has-dpdk
 	$(COMPILE_DPDK) -fPIC -shared $< -o $@ $(LDFLAGS) $(LIBS_DPDK) -pthread
 
 # Those of one thread compile in half the time so, and take no longer.

@@ -4,8 +4,8 @@
  *     cc -O2 $(pkg-config --cflags libdpdk) mbuf_memory.c -o mbuf_memory \
  *        $(pkg-config --libs libdpdk)
  *     ./mbuf_memory --no-pci --in-memory -m 512 -- ring_mp_mc
- *     ./mbuf_memory --no-pci --in-memory -m 512 -d DIR/librte_mempool_fpheap.so \
- *         -- fpheap
+ *     ./mbuf_memory --no-pci --in-memory -m 512 \
+ *         -d DIR/librte_mempool_fpheap_grow.so -- fpheap_grow
  *
  * A pool of 150,000 buffers with the driver named last is created, used up and
  * freed again, in steps of 10,000.  Prints the buffers in use, the largest

@@ -13,11 +13,11 @@ stage=$(mktemp -d -p "${2:?a directory that only you may write to}")
 trap 'rm -rf "$stage"' EXIT
 : "${EAL:=--in-memory -m 420}"
 
-cp "$build/librte_mempool_fpheap.so" "$stage"
-for driver in ring_mp_mc fpheap; do
+cp "$build/librte_mempool_fpheap_grow.so" "$stage"
+for driver in ring_mp_mc fpheap_grow; do
     # shellcheck disable=SC2086
     "$build/mbuf_memory" --no-pci --no-telemetry --log-level='*:error' -l 0 \
-        $EAL -d "$stage/librte_mempool_fpheap.so" -- $driver \
+        $EAL -d "$stage/librte_mempool_fpheap_grow.so" -- $driver \
         > "$stage/$driver"
 done
 
@@ -33,6 +33,6 @@ set yrange [0:450]
 set style data linespoints
 plot "ring_mp_mc" every ::0::15 using ($1 / 1e3):($3 / 1e6) lw 2 pt 7 ps 0.4 \
          lc rgb "#999999" title "ring\\_mp\\_mc", \
-     "fpheap" every ::0::15 using ($1 / 1e3):($3 / 1e6) lw 2 pt 7 ps 0.4 \
-         lc rgb "#c0392b" title "fpheap"
+     "fpheap_grow" every ::0::15 using ($1 / 1e3):($3 / 1e6) lw 2 pt 7 ps 0.4 \
+         lc rgb "#c0392b" title "fpheap\\_grow"
 EOF

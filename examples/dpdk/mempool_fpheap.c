@@ -1,36 +1,52 @@
-/* mempool_fpheap.c - a mempool driver whose pools share a heap and grow
- * SPDX-License-Identifier: MIT OR Unlicense
+/* mempool_fpheap.c - two mempool drivers: one is fast, one grows as well
+ * SPDX-License-Identifier: MIT OR Unlicense OR BSD-3-Clause
  *
  *     cc -O3 -fPIC -shared $(pkg-config --cflags libdpdk) -I. \
  *         examples/dpdk/mempool_fpheap.c -o librte_mempool_fpheap.so
  *     app -d DIR/librte_mempool_fpheap.so --mbuf-pool-ops-name=fpheap ...
  *
- * The application stays as it is.  A pool of packet buffers begins with one
- * slice of its socket's heap, takes another whenever a get finds nothing, and
- * gives all of them back when it is freed.  (The EAL loads nothing from a
- * directory that everyone may write to.)
+ * With -DFPHEAP_MEMPOOL_GROWS=1 it is librte_mempool_fpheap_grow.so and its
+ * driver "fpheap_grow".  They are two since mempool's table of drivers has 16
+ * entries, of which DPDK's own take 14 to 16.
  *
- * Full pools.  These are populated at once, from mempool's own memory, as with
- * any driver: pools of anything but plain packet buffers, since nobody tells a
- * driver how to initialize their objects; objects above a quarter of a slice;
- * memory without long runs of IOVAs, or brought along by the application; DPDK
- * other than 22.11, which the trick below is made for, or built with
- * RTE_LIBRTE_MEMPOOL_DEBUG, whose audit wants to see all objects.  And all
- * pools when the environment has FPHEAP_MEMPOOL_FULL=1: for an application
- * that initializes packet buffers in a way of its own, or that must see them
- * all in rte_mempool_obj_iter(), which shows what there is so far.
+ * "fpheap" populates each pool at once, from mempool's own memory, as any
+ * driver does: whatever runs on ring_mp_mc runs on it.  "fpheap_grow" makes
+ * pools of packet buffers that begin with one slice of their socket's heap,
+ * take another whenever a get finds nothing, and give all of them back when
+ * they are freed.  Whoever looks at a pool's memory or objects once, and uses
+ * what it saw later, must not be given such a pool; README.md beside this file
+ * has the list.
  *
- * Growing ahead.  A get that finds nothing waits for a slice: some 20 us, or
- * milliseconds if the heap has to grow too.  With FPHEAP_MEMPOOL_AHEAD=N in
- * the environment a control thread looks every millisecond and adds slices to
- * pools that are in use and have fewer than N objects free.  It ends with the
- * last pool: free them all before rte_eal_cleanup().
+ * What "fpheap_grow" populates at once all the same: pools of anything but
+ * plain packet buffers, since nobody tells a driver how to initialize their
+ * objects; objects above a quarter of a slice; memory without long runs of
+ * IOVAs, or brought along by the application; pools that a secondary process
+ * makes; and all pools of a DPDK with RTE_LIBRTE_MEMPOOL_DEBUG, whose audit
+ * wants to see every object.
  *
- * How a pool grows with public functions only.  calc_mem_size asks for a cache
- * line instead of the pool's memory; the populate that brings it adds a slice
- * by rte_mempool_populate_iova() but claims that all objects are there, which
- * ends mempool's loop.  So mempool itself makes each object's header, cookies
- * and list entry, and each slice is one of its memory chunks.
+ * Options come from the environment, or from the text that the application
+ * passes to rte_mempool_set_ops_byname(): "min=N,ahead=N".
+ *
+ *   FPHEAP_MEMPOOL_MIN=N    objects that are made with the pool; without memory
+ *                           for them it is not created.
+ *   FPHEAP_MEMPOOL_AHEAD=N  objects that a control thread keeps ready, so that
+ *                           gets wait neither for a slice, some 20 us, nor for
+ *                           the heap, which takes milliseconds to grow.
+ *
+ * What the application does to the objects of a new pool.  Open vSwitch, for
+ * one, initializes its private area of each by rte_mempool_obj_iter().  So the
+ * first get compares all that there are, byte by byte.  If they differ in
+ * nothing but buf_addr and buf_iova, the first becomes the template of those to
+ * come.  If they do differ, the pool stays as it is, and says so.
+ *
+ * How a pool grows.  calc_mem_size asks for a cache line instead of the pool's
+ * memory; the populate that brings it makes what the pool begins with and
+ * claims that all objects are there, which ends mempool's loop.  Each later
+ * slice is laid out aside, as a chain of whole objects, and then linked to
+ * mempool's lists with one store each.  So rte_mempool_obj_iter(), mem_iter(),
+ * dump and telemetry may run beside it, and a get takes no lock of the EAL's
+ * lists.  That the lists are what this file takes them for is checked against
+ * what mempool itself did with the objects of the first populate.
  *
  * Where free objects are.  Not in an fpheap_pool: what its threads park is out
  * of reach of others, so a get could fail while avail_count says otherwise,
@@ -42,11 +58,26 @@
  *       moves between them under the stack's lock.
  *   S2  Who fails has looked everywhere under the stack's lock: then fewer than
  *       n were free.
- *   S3  Locks are taken in this order: growing, stack, shelf.
+ *   S3  Locks are taken in this order: pools_lock, growing, stack, shelf.
  *   S4  The stack has room for all objects, so a put never fails.
- *   S5  All of this is in memory that processes share.  Only the primary grows,
- *       as the heap is its own; secondaries get what there is.
+ *   S5  All of this is in memory that processes share.  The primary's heap
+ *       makes the slices; a secondary asks for one and links it itself.
+ *   S6  Nobody waits for another's growth longer than WAIT_MS: whoever grows
+ *       may wait for a lock of the EAL whose holder is in a get.
+ *   S7  The control thread lays slices out but links none, and keeps away from
+ *       struct rte_mempool, which rte_mempool_free() takes apart without a word
+ *       to its driver.  It sleeps unless a get rang, so it rests when the EAL
+ *       is cleaned up.
  */
+#ifndef FPHEAP_MEMPOOL_GROWS
+#define FPHEAP_MEMPOOL_GROWS 0
+#endif
+#if FPHEAP_MEMPOOL_GROWS
+#define DRIVER "fpheap_grow"
+#else
+#define DRIVER "fpheap"
+#endif
+
 #define FPHEAP_STATIC
 #define FPHEAP_MAX_NODES 1
 #define FPHEAP_MAX_POOLS 1
@@ -55,14 +86,14 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <rte_cycles.h>
 #include <rte_eal.h>
-#include <rte_eal_memconfig.h>
 #include <rte_errno.h>
 #include <rte_lcore.h>
 #include <rte_log.h>
@@ -71,7 +102,8 @@
 #include <rte_memcpy.h>
 #include <rte_mempool.h>
 #include <rte_spinlock.h>
-#include <rte_tailq.h>
+#include <rte_telemetry.h>
+#include <rte_thread.h>
 #include <rte_version.h>
 
 #include "fpheap_memzone.h"
@@ -80,11 +112,17 @@
 #define SLICE    (FPHEAP_CHUNK / 2 - FPHEAP_PAGE)
 #define SHELF    512u          /* objects; a cache of 256 flushes 384 at once */
 #define RETRY_MS 10            /* after a failure, before asking again */
-#define AHEAD_US 1000
+#define WAIT_MS  100           /* for another's growth */
+#define QUIET_S  10            /* between two messages of one pool */
 #define TOKEN    RTE_CACHE_LINE_SIZE /* less than an object with its header */
 #define HEAPS    (RTE_MAX_NUMA_NODES + 1) /* the last: SOCKET_ID_ANY */
+#define CHANNEL  "fpheap_mempool" /* of secondaries to the primary */
 
-#define COMPLAIN(...) RTE_LOG(ERR, MEMPOOL, "fpheap: " __VA_ARGS__)
+static const char KIND[8] = "fpheap 2"; /* the number of struct pool's layout */
+
+RTE_LOG_REGISTER(log_type, mempool.fpheap, INFO)
+#define SAY(level, ...) rte_log(RTE_LOG_##level, (uint32_t)log_type, \
+                                "fpheap: " __VA_ARGS__)
 
 typedef struct shelf {
     rte_spinlock_t lock;
@@ -92,36 +130,82 @@ typedef struct shelf {
     void          *objects[SHELF];
 } __rte_cache_aligned shelf;
 
+/* A process that loaded other drivers takes the pool for one of theirs.  What
+ * is behind kind is an empty ring or stack then, without capacity. */
 typedef struct pool {
-    fpheap        *heap;       /* the primary's; NULL: a full pool */
-    bool           open;       /* it may grow */
-    bool           adopt;      /* new objects are initialized here, and not by
-                                  the application */
-    bool           failed;     /* the last time that it should grow */
-    bool           shelfless;  /* there was no memory for a shelf */
-    uint32_t       made;       /* objects that there are */
+    union {
+        char kind[sizeof KIND];
+        char stranger[8 * RTE_CACHE_LINE_SIZE];
+    };
     uint32_t       size;       /* objects that there may be */
+    uint32_t       stride;     /* bytes from one to the next */
+    uint32_t       shelfless;  /* there was no memory for a shelf */
+
+    /* Of a pool that grows; under growing, but for what is constant. */
+    struct rte_mempool *mp;
+    char           name[RTE_MEMPOOL_NAMESIZE];
+    struct pool   *next;       /* of pools, in the primary */
+    fpheap        *heap;       /* the primary's; NULL: a full pool */
+    unsigned       heap_index;
+    uint32_t       header;     /* bytes before each object, and */
+    uint32_t       bytes;      /* of it */
+    uint32_t       least;      /* objects made with the pool */
+    uint32_t       ahead;      /* objects that the control thread keeps ready */
+    bool           open;       /* it may grow; atomic, as the next three are */
+    bool           seen;       /* the application's objects were looked at */
+    bool           failing;    /* the last time that it should grow */
+    bool           asked;      /* a secondary waits for a slice */
+    bool           ended;      /* by a secondary: the primary frees it */
+    uint32_t       made;       /* objects in mempool's lists; atomic */
+    uint32_t       laid;       /* and those in ready slices; atomic */
+    uint32_t       by_gets;    /* slices that a get had to lay out */
+    uint32_t       failures;   /* to lay one out; atomic */
     uint64_t       retry;      /* TSC before which growing is not tried again */
+    uint64_t       quiet;      /* TSC before which a failure is not logged */
+    void          *template;   /* the first bytes of each object */
+    uint32_t       template_bytes;
+    struct rte_mempool_memhdr *ready; /* slices laid out, the oldest first */
+    void          *slices;     /* all of the heap; each begins with the next */
     rte_spinlock_t growing;
+
     shelf         *shelves[RTE_MAX_LCORE]; /* made when first used */
     rte_spinlock_t lock __rte_cache_aligned;
     unsigned       count;
     void          *stack[];
 } __rte_cache_aligned pool;
 
+/* The primary's.  pools_lock guards them all, and the life of each pool. */
+static pthread_mutex_t pools_lock = PTHREAD_MUTEX_INITIALIZER;
+static pool           *pools;  /* those that grow */
 static struct {
     fpheap        *heap;
     fpheap_memzone zones;
     unsigned       users;
-} heaps[HEAPS];                /* under heaps_lock, as are the next two */
-static pthread_mutex_t heaps_lock = PTHREAD_MUTEX_INITIALIZER;
-static unsigned        users;  /* of all heaps */
-static pthread_t       ahead_thread;
-static unsigned        ahead;  /* atomic; 0: there is no thread */
+} heaps[HEAPS];
 
-static int ops_populate(struct rte_mempool *mp, unsigned max, void *at,
-                        rte_iova_t iova, size_t bytes,
-                        rte_mempool_populate_obj_cb_t *add, void *arg);
+static sem_t bell;             /* what the control thread sleeps on */
+static bool  has_thread;
+
+static bool
+is_ours(const struct rte_mempool *mp)
+{
+    const pool *p = mp->pool_data;
+
+    return likely(memcmp(p->kind, KIND, sizeof KIND) == 0);
+}
+
+/* The index of a mempool's driver is the order of loading, in each process. */
+static __rte_noinline int
+refuse(const struct rte_mempool *mp)
+{
+    static unsigned once;
+
+    if (__atomic_exchange_n(&once, 1, __ATOMIC_RELAXED) == 0)
+        SAY(ERR, "pool %s is not of this driver: this process and the primary "
+            "loaded different drivers, or in a different order; give both the "
+            "same -d options\n", mp->name);
+    return -EINVAL;
+}
 
 /* --- free objects --------------------------------------------------------- */
 
@@ -263,8 +347,11 @@ static int
 ops_put(struct rte_mempool *mp, void *const *objects, unsigned n)
 {
     pool  *p = mp->pool_data;
-    shelf *s = my_shelf(p);
+    shelf *s;
 
+    if (unlikely(!is_ours(mp)))
+        return refuse(mp);
+    s = my_shelf(p);
     if (likely(s != NULL)) {
         rte_spinlock_lock(&s->lock);
         if (likely(n <= SHELF - s->count)) {
@@ -276,118 +363,6 @@ ops_put(struct rte_mempool *mp, void *const *objects, unsigned n)
         unlock(&s->lock);
     }
     return put_slow(p, objects, n);
-}
-
-/* --- growing -------------------------------------------------------------- */
-
-static void
-free_slice(struct rte_mempool_memhdr *chunk, void *slice)
-{
-    const pool *p = chunk->mp->pool_data;
-
-    if (rte_eal_process_type() == RTE_PROC_PRIMARY)
-        fpheap_free(p->heap, slice);
-}
-
-/* One more slice.  Returns 0, or a negative errno; the caller has growing. */
-static int
-add_slice(struct rte_mempool *mp, pool *p)
-{
-    size_t     page, least, align;
-    ssize_t    bytes;
-    rte_iova_t iova;
-    void      *slice;
-    int        rc = rte_mempool_get_page_size(mp, &page);
-
-    if (rc != 0)
-        return rc;
-    bytes = rte_mempool_op_calc_mem_size_default(
-        mp, p->size - mp->populated_size, page != 0 ? rte_bsf32(page) : 0,
-        &least, &align);
-    if (bytes < 0)
-        return (int)bytes;
-    bytes = RTE_MIN(bytes, (ssize_t)SLICE);
-    slice = fpheap_aligned_alloc(p->heap, align, (size_t)bytes);
-    rc = slice != NULL ? 0 : -errno;
-    if (rc == 0) {
-        iova = fpheap_iova(p->heap, slice);
-        rc = iova == RTE_BAD_IOVA ? -EFAULT
-           : rte_mempool_populate_iova(mp, slice, iova, (size_t)bytes,
-                                       free_slice, slice);
-        if (rc <= 0) {
-            fpheap_free(p->heap, slice);
-            rc = rc == 0 ? -ENOBUFS : rc;
-        }
-    }
-    fpheap_thread_leave(p->heap);       /* a cache is no use for slices */
-    __atomic_store_n(&p->made, mp->populated_size, __ATOMIC_RELEASE);
-    return rc < 0 ? rc : 0;
-}
-
-/* Whether there may be more now than when `made` were there.  While mempool
- * frees the pool, which counts populated_size down, it must not grow. */
-static bool
-grow(struct rte_mempool *mp, pool *p, uint32_t made)
-{
-    bool more;
-    int  rc;
-
-    if (!p->open || rte_eal_process_type() != RTE_PROC_PRIMARY)
-        return false;
-    rte_spinlock_lock(&p->growing);
-    more = p->made != made;
-    if (!more && p->made < p->size && mp->populated_size == p->made
-        && rte_rdtsc() >= p->retry) {
-        rc = add_slice(mp, p);
-        more = rc == 0;
-        if (!more) {
-            p->retry = rte_rdtsc() + rte_get_tsc_hz() / 1000 * RETRY_MS;
-            if (!p->failed)
-                COMPLAIN("pool %s cannot grow beyond %u of %u objects: %s\n",
-                         mp->name, p->made, p->size, rte_strerror(-rc));
-        }
-        p->failed = !more;
-    }
-    unlock(&p->growing);
-    return more;
-}
-
-static __rte_noinline int
-get_slow(struct rte_mempool *mp, pool *p, void **objects, unsigned n)
-{
-    uint32_t made;
-    bool     got;
-
-    if (n > p->size)
-        return -ENOBUFS;
-    do {
-        made = __atomic_load_n(&p->made, __ATOMIC_ACQUIRE);
-        rte_spinlock_lock(&p->lock);
-        got = collect(p, objects, n);
-        if (got)
-            refill(p, make_shelf(p));
-        unlock(&p->lock);
-    } while (!got && grow(mp, p, made));
-    return got ? 0 : -ENOBUFS;
-}
-
-static int
-ops_get(struct rte_mempool *mp, void **objects, unsigned n)
-{
-    pool  *p = mp->pool_data;
-    shelf *s = my_shelf(p);
-
-    if (likely(s != NULL)) {
-        rte_spinlock_lock(&s->lock);
-        if (likely(n <= s->count)) {
-            set(&s->count, s->count - n);
-            move(objects, s->objects + s->count, n);
-            unlock(&s->lock);
-            return 0;
-        }
-        unlock(&s->lock);
-    }
-    return get_slow(mp, p, objects, n);
 }
 
 static unsigned
@@ -404,76 +379,472 @@ count_free(const pool *p)
     return n;
 }
 
-/* What is not made yet is as good as free. */
+/* --- slices --------------------------------------------------------------- */
+
+static inline uint32_t
+made_of(const pool *p)
+{
+    return __atomic_load_n(&p->made, __ATOMIC_ACQUIRE);
+}
+
+static inline uint32_t
+laid_of(const pool *p)
+{
+    return __atomic_load_n(&p->laid, __ATOMIC_ACQUIRE);
+}
+
+static inline bool
+is_open(const pool *p)
+{
+    return __atomic_load_n(&p->open, __ATOMIC_ACQUIRE);
+}
+
+static inline bool
+is_primary(void)
+{
+    return rte_eal_process_type() == RTE_PROC_PRIMARY;
+}
+
+static inline void *
+object_of(const pool *p, const struct rte_mempool_memhdr *slice, uint32_t i)
+{
+    return (char *)slice->addr + (size_t)i * p->stride + p->header;
+}
+
+static inline uint32_t
+objects_in(const pool *p, const struct rte_mempool_memhdr *slice)
+{
+    return (uint32_t)(slice->len / p->stride);
+}
+
+/* Both of an mbuf's addresses, by the distance to another place. */
+static void
+move_addresses(struct rte_mbuf *m, uintptr_t by, rte_iova_t iova_by)
+{
+    m->buf_addr = (void *)((uintptr_t)m->buf_addr + by);
+    rte_mbuf_iova_set(m, rte_mbuf_iova_get(m) + iova_by);
+}
+
+/* A header as mempool writes it, and the object as the application does. */
+static struct rte_mempool_objhdr *
+lay_object(const pool *p, void *object, rte_iova_t iova)
+{
+    struct rte_mempool_objhdr *hdr = rte_mempool_get_header(object);
+
+    memset(hdr, 0, sizeof *hdr);
+    hdr->mp   = p->mp;
+    hdr->iova = iova;
+    if (p->seen) {
+        rte_memcpy(object, p->template, p->template_bytes);
+        move_addresses(object, (uintptr_t)object, iova);
+    }
+    return hdr;
+}
+
+static void
+lay_objects(const pool *p, const struct rte_mempool_memhdr *slice)
+{
+    struct rte_mempool_objhdr *hdr, *last = NULL;
+    uint32_t i;
+
+    for (i = 0; i < objects_in(p, slice); i++) {
+        hdr = lay_object(p, object_of(p, slice, i), slice->iova
+                         + (size_t)i * p->stride + p->header);
+        if (last != NULL)
+            STAILQ_NEXT(last, next) = hdr;
+        last = hdr;
+    }
+}
+
+/* A slice's memory and mempool's record of it.  The memory is zero as long as
+ * the application initializes objects, so that what it wrote can be told. */
+static int
+get_slice(pool *p, uint32_t n, struct rte_mempool_memhdr **slice)
+{
+    size_t      bytes  = (size_t)n * p->stride;
+    char       *memory = fpheap_aligned_alloc(p->heap, RTE_MEMPOOL_ALIGN,
+                                              TOKEN + bytes);
+    rte_iova_t  iova   = memory == NULL ? RTE_BAD_IOVA
+                                        : fpheap_iova(p->heap, memory);
+
+    *slice = rte_zmalloc("fpheap_slice", sizeof **slice, 0);
+    if (memory == NULL || *slice == NULL || iova == RTE_BAD_IOVA) {
+        fpheap_free(p->heap, memory);
+        rte_free(*slice);
+        return memory != NULL && iova == RTE_BAD_IOVA ? -EFAULT : -ENOMEM;
+    }
+    (*slice)->mp   = p->mp;
+    (*slice)->addr = memory + TOKEN;
+    (*slice)->iova = iova + TOKEN;
+    (*slice)->len  = bytes;
+    if (!p->seen)
+        memset((*slice)->addr, 0, bytes);
+    *(void **)memory = p->slices;
+    p->slices = memory;
+    return 0;
+}
+
+/* One more, at the end of p->ready.  Returns 0, or a negative errno; the caller
+ * has growing and is the primary. */
+static int
+lay_slice(pool *p)
+{
+    uint32_t n = RTE_MIN(p->size - p->laid,
+                         (uint32_t)((SLICE - TOKEN) / p->stride));
+    struct rte_mempool_memhdr *slice, **end;
+    int      rc = get_slice(p, n, &slice);
+
+    fpheap_thread_leave(p->heap);       /* a cache is no use for slices */
+    if (rc != 0)
+        return rc;
+    lay_objects(p, slice);
+    for (end = &p->ready; *end != NULL; end = &STAILQ_NEXT(*end, next))
+        ;
+    *end = slice;
+    __atomic_store_n(&p->laid, p->laid + n, __ATOMIC_RELEASE);
+    return 0;
+}
+
+/* The same unless it failed a moment ago. */
+static bool
+try_to_lay(pool *p)
+{
+    int rc;
+
+    if (p->laid == p->size || rte_rdtsc() < p->retry)
+        return false;
+    rc = lay_slice(p);
+    __atomic_store_n(&p->failing, rc != 0, __ATOMIC_RELAXED);
+    if (rc == 0)
+        return true;
+    __atomic_store_n(&p->retry,
+                     rte_rdtsc() + rte_get_tsc_hz() / 1000 * RETRY_MS,
+                     __ATOMIC_RELAXED);
+    if (rte_rdtsc() >= p->quiet) {
+        SAY(ERR, "pool %s cannot grow beyond %u of %u objects: %s\n", p->name,
+            p->laid, p->size, rte_strerror(-rc));
+        p->quiet = rte_rdtsc() + rte_get_tsc_hz() * QUIET_S;
+    }
+    __atomic_store_n(&p->failures, p->failures + 1, __ATOMIC_RELEASE);
+    return false;
+}
+
+/* For a pool that ends, or that could not begin. */
+static void
+free_slices(pool *p)
+{
+    while (p->ready != NULL) {
+        struct rte_mempool_memhdr *slice = p->ready;
+
+        p->ready = STAILQ_NEXT(slice, next);
+        rte_free(slice);
+    }
+    while (p->slices != NULL) {
+        void *memory = p->slices;
+
+        p->slices = *(void **)memory;
+        fpheap_free(p->heap, memory);
+    }
+    p->laid = 0;
+}
+
+/* --- linking slices ------------------------------------------------------- */
+
+/* Whoever walks the list meanwhile sees the slice's objects whole, or none. */
+static void
+link_objects(struct rte_mempool *mp, const pool *p,
+             const struct rte_mempool_memhdr *slice)
+{
+    uint32_t n = objects_in(p, slice);
+    struct rte_mempool_objhdr *last =
+        rte_mempool_get_header(object_of(p, slice, n - 1));
+
+    __atomic_store_n(mp->elt_list.stqh_last,
+                     rte_mempool_get_header(object_of(p, slice, 0)),
+                     __ATOMIC_RELEASE);
+    mp->elt_list.stqh_last = &STAILQ_NEXT(last, next);
+    __atomic_store_n(&mp->populated_size, mp->populated_size + n,
+                     __ATOMIC_RELAXED);
+}
+
+static void
+link_chunk(struct rte_mempool *mp, struct rte_mempool_memhdr *slice)
+{
+    STAILQ_NEXT(slice, next) = NULL;
+    __atomic_store_n(mp->mem_list.stqh_last, slice, __ATOMIC_RELEASE);
+    mp->mem_list.stqh_last = &STAILQ_NEXT(slice, next);
+    __atomic_store_n(&mp->nb_mem_chunks, mp->nb_mem_chunks + 1,
+                     __ATOMIC_RELAXED);
+}
+
+static void
+push_objects(pool *p, const struct rte_mempool_memhdr *slice)
+{
+    uint32_t n = objects_in(p, slice), i;
+
+    rte_spinlock_lock(&p->lock);
+    for (i = 0; i < n; i++)
+        p->stack[p->count + i] = object_of(p, slice, i);
+    set(&p->count, p->count + n);
+    unlock(&p->lock);
+    __atomic_store_n(&p->made, p->made + n, __ATOMIC_RELEASE);
+}
+
+static struct rte_mempool_memhdr *
+take_ready(pool *p)
+{
+    struct rte_mempool_memhdr *slice = p->ready;
+
+    if (slice != NULL)
+        p->ready = STAILQ_NEXT(slice, next);
+    return slice;
+}
+
+/* The oldest slice that is ready.  The caller has growing. */
+static bool
+link_slice(struct rte_mempool *mp, pool *p)
+{
+    struct rte_mempool_memhdr *slice = take_ready(p);
+
+    if (slice == NULL)
+        return false;
+    link_objects(mp, p, slice);
+    link_chunk(mp, slice);
+    push_objects(p, slice);
+    return true;
+}
+
+/* The first slice's objects, by mempool's own function.  Whether it does what
+ * link_objects() would have done. */
+static bool
+link_first(struct rte_mempool *mp, pool *p, rte_mempool_populate_obj_cb_t *add,
+           void *arg)
+{
+    struct rte_mempool_memhdr *slice = take_ready(p);
+    uint32_t n = objects_in(p, slice), i;
+    bool     same = true;
+
+    for (i = 0; i < n; i++) {
+        void *object = object_of(p, slice, i);
+        struct rte_mempool_objhdr *hdr = rte_mempool_get_header(object);
+        rte_iova_t iova = hdr->iova;
+
+        memset(hdr, 0, sizeof *hdr);
+        add(mp, arg, object, iova);
+        same = same && mp->elt_list.stqh_last == &STAILQ_NEXT(hdr, next)
+            && hdr->mp == mp && hdr->iova == iova;
+    }
+    same = same && mp->populated_size == n;
+    link_chunk(mp, slice);
+    push_objects(p, slice);
+    return same;
+}
+
+/* --- the objects of a new pool -------------------------------------------- */
+
+/* Whether it differs from the template in nothing but its addresses. */
+static bool
+is_alike(const pool *p, void *object)
+{
+    const char     *template = p->template;
+    struct rte_mbuf head;
+
+    memcpy(&head, template, sizeof head);
+    move_addresses(&head, (uintptr_t)object,
+                   rte_mempool_get_header(object)->iova);
+    return memcmp(&head, object, sizeof head) == 0
+        && memcmp(template + sizeof head, (char *)object + sizeof head,
+                  p->bytes - sizeof head) == 0;
+}
+
+/* Before the first get all are on the stack, as the application left them.
+ * What follows the template is zero in all.  The caller has growing. */
+static void
+see_objects(pool *p)
+{
+    uint32_t i;
+    char    *template = p->template;
+
+    memcpy(template, p->stack[0], p->bytes);
+    move_addresses(p->template, 0 - (uintptr_t)p->stack[0],
+                   0 - rte_mempool_get_header(p->stack[0])->iova);
+    for (i = 1; i < p->count; i++)
+        if (!is_alike(p, p->stack[i]))
+            break;
+    if (i < p->count) {
+        if (p->made < p->size)
+            SAY(ERR, "pool %s cannot grow beyond %u of %u objects: they "
+                "differ; use \"fpheap\"\n", p->name, p->made, p->size);
+        __atomic_store_n(&p->open, false, __ATOMIC_RELEASE);
+    }
+    p->template_bytes = p->bytes;
+    while (p->template_bytes > sizeof(struct rte_mbuf)
+           && template[p->template_bytes - 1] == 0)
+        p->template_bytes--;
+    __atomic_store_n(&p->seen, true, __ATOMIC_RELEASE);
+}
+
+/* --- growing -------------------------------------------------------------- */
+
+/* S6.  Whoever has it may share this processor. */
+static bool
+begin_growth(pool *p)
+{
+    uint64_t end = rte_rdtsc() + rte_get_tsc_hz() / 1000 * WAIT_MS;
+
+    while (!rte_spinlock_trylock(&p->growing)) {
+        if (rte_rdtsc() > end)
+            return false;
+        sched_yield();
+    }
+    return true;
+}
+
+/* Wakes the primary's control thread, from whatever process. */
+static void
+ring(pool *p)
+{
+    struct rte_mp_msg message = { .name = CHANNEL };
+
+    __atomic_store_n(&p->asked, true, __ATOMIC_RELEASE);
+    if (is_primary())
+        sem_post(&bell);
+    else if (rte_mp_sendmsg(&message) != 0)
+        SAY(DEBUG, "no word to the primary: %s\n", rte_strerror(rte_errno));
+}
+
+/* A secondary's way to a slice.  If none comes it does not ask for a while. */
+static bool
+ask_primary(pool *p)
+{
+    uint64_t end = rte_rdtsc() + rte_get_tsc_hz() / 1000 * WAIT_MS;
+    uint32_t failures = __atomic_load_n(&p->failures, __ATOMIC_ACQUIRE);
+
+    if (rte_rdtsc() < __atomic_load_n(&p->retry, __ATOMIC_RELAXED))
+        return false;
+    ring(p);
+    while (laid_of(p) == made_of(p)) {
+        if (failures != __atomic_load_n(&p->failures, __ATOMIC_ACQUIRE))
+            return false;
+        if (rte_rdtsc() > end) {
+            __atomic_store_n(&p->retry, rte_rdtsc() + rte_get_tsc_hz(),
+                             __ATOMIC_RELAXED);
+            SAY(ERR, "pool %s: the primary process does not answer\n", p->name);
+            return false;
+        }
+        sched_yield();
+    }
+    return true;
+}
+
+/* Whether there may be more now than when `made` were there.  While mempool
+ * frees the pool, which counts populated_size down, it must not grow. */
+static bool
+grow(struct rte_mempool *mp, pool *p, uint32_t made)
+{
+    bool more, ask = false;
+
+    if (!is_open(p) || !begin_growth(p))
+        return false;
+    more = p->made != made;
+    if (!more && p->made < p->size && mp->populated_size == p->made) {
+        if (p->ready == NULL && is_primary() && try_to_lay(p))
+            p->by_gets++;
+        more = link_slice(mp, p);
+        ask = !more && !is_primary();
+    }
+    unlock(&p->growing);
+    return more || (ask && ask_primary(p));
+}
+
+/* Whether fewer objects are ready than the control thread should keep. */
+static bool
+is_low(const pool *p)
+{
+    uint32_t laid = laid_of(p);
+
+    return p->ahead != 0 && laid < p->size && is_open(p)
+        && rte_rdtsc() >= __atomic_load_n(&p->retry, __ATOMIC_RELAXED)
+        && count_free(p) + (laid - made_of(p)) < p->ahead;
+}
+
+static bool
+see_first(pool *p)
+{
+    if (__atomic_load_n(&p->seen, __ATOMIC_ACQUIRE) || !is_open(p))
+        return true;
+    if (!begin_growth(p))
+        return false;
+    if (!p->seen && is_open(p))
+        see_objects(p);
+    unlock(&p->growing);
+    return true;
+}
+
+static __rte_noinline int
+get_slow(struct rte_mempool *mp, pool *p, void **objects, unsigned n)
+{
+    uint32_t made;
+    bool     got;
+
+    if (n > p->size || !see_first(p))
+        return -ENOBUFS;
+    do {
+        made = made_of(p);
+        rte_spinlock_lock(&p->lock);
+        got = collect(p, objects, n);
+        if (got)
+            refill(p, make_shelf(p));
+        unlock(&p->lock);
+    } while (!got && grow(mp, p, made));
+    if (is_low(p) && !__atomic_load_n(&p->asked, __ATOMIC_RELAXED))
+        ring(p);
+    return got ? 0 : -ENOBUFS;
+}
+
+static int
+ops_get(struct rte_mempool *mp, void **objects, unsigned n)
+{
+    pool  *p = mp->pool_data;
+    shelf *s;
+
+    if (unlikely(!is_ours(mp)))
+        return refuse(mp);
+    s = my_shelf(p);
+    if (likely(s != NULL)) {
+        rte_spinlock_lock(&s->lock);
+        if (likely(n <= s->count)) {
+            set(&s->count, s->count - n);
+            move(objects, s->objects + s->count, n);
+            unlock(&s->lock);
+            return 0;
+        }
+        unlock(&s->lock);
+    }
+    return get_slow(mp, p, objects, n);
+}
+
+/* What can be made is as good as free; after a failure only what there is, but
+ * a pool that has all of its objects back is full. */
 static unsigned
 ops_count(const struct rte_mempool *mp)
 {
-    const pool *p     = mp->pool_data;
-    uint32_t    there = __atomic_load_n(&mp->populated_size, __ATOMIC_RELAXED);
-    unsigned    n     = count_free(p);
+    const pool *p = mp->pool_data;
+    unsigned    n;
+    uint32_t    made;
 
-    if (p->open && there < p->size)
-        n += p->size - there;
+    if (unlikely(!is_ours(mp)))
+        return 0;
+    made = made_of(p);
+    n = count_free(p);
+    if (p->heap != NULL
+        && (n >= made || (is_open(p)
+                          && !__atomic_load_n(&p->failing, __ATOMIC_RELAXED))))
+        n += p->size - made;
     return RTE_MIN(n, p->size);
 }
 
-/* --- growing ahead -------------------------------------------------------- */
-
-/* The EAL's lock on lists keeps a pool from being freed: that begins with
- * taking it off its list.  A pool that nobody has taken from yet is left alone,
- * as the application may be just about to initialize what it has. */
-static void *
-grow_ahead(void *unused)
-{
-    struct rte_tailq_entry_head *list =
-        RTE_TAILQ_LOOKUP("RTE_MEMPOOL", rte_tailq_entry_head);
-    struct rte_tailq_entry *entry;
-    unsigned want;
-
-    while ((want = __atomic_load_n(&ahead, __ATOMIC_ACQUIRE)) != 0) {
-        rte_mcfg_tailq_read_lock();
-        TAILQ_FOREACH(entry, list, next) {
-            struct rte_mempool *mp = entry->data;
-            pool *p = __atomic_load_n(&mp->pool_data, __ATOMIC_ACQUIRE);
-            uint32_t            made;
-            unsigned            n;
-
-            if (p == NULL
-                || rte_mempool_get_ops(mp->ops_index)->populate != ops_populate
-                || !__atomic_load_n(&p->adopt, __ATOMIC_ACQUIRE))
-                continue;
-            made = __atomic_load_n(&p->made, __ATOMIC_ACQUIRE);
-            n = count_free(p);
-            if (n < want && n < made)
-                grow(mp, p, made);
-        }
-        rte_mcfg_tailq_read_unlock();
-        usleep(AHEAD_US);
-    }
-    return unused;
-}
-
 /* --- heaps ---------------------------------------------------------------- */
-
-/* The caller has heaps_lock, as for put_heap. */
-static void
-start_ahead(void)
-{
-    const char *text = getenv("FPHEAP_MEMPOOL_AHEAD");
-    long        n    = text != NULL ? strtol(text, NULL, 10) : 0;
-    int         rc;
-
-    if (n <= 0)
-        return;
-    __atomic_store_n(&ahead, (unsigned)RTE_MIN(n, (long)INT32_MAX),
-                     __ATOMIC_RELEASE);
-    rc = rte_ctrl_thread_create(&ahead_thread, "fpheap-ahead", NULL, grow_ahead,
-                                NULL);
-    if (rc != 0) {
-        __atomic_store_n(&ahead, 0, __ATOMIC_RELAXED);
-        COMPLAIN("no thread to grow ahead: %s\n", rte_strerror(-rc));
-    }
-}
 
 static unsigned
 heap_index(const struct rte_mempool *mp)
@@ -482,7 +853,8 @@ heap_index(const struct rte_mempool *mp)
          ? (unsigned)mp->socket_id : RTE_MAX_NUMA_NODES;
 }
 
-/* The heap of the pool's socket; the first pool makes it.  NULL: errno. */
+/* The heap of the pool's socket; the first pool makes it.  NULL: errno.  The
+ * caller has pools_lock, as for put_heap. */
 static fpheap *
 get_heap(const struct rte_mempool *mp)
 {
@@ -491,47 +863,232 @@ get_heap(const struct rte_mempool *mp)
     fpheap_config   config = { .provider = &provider, .nodes = 1 };
     char            name[sizeof heaps[i].zones.prefix];
 
-    pthread_mutex_lock(&heaps_lock);
     if (heaps[i].heap == NULL) {
         snprintf(name, sizeof name, "mempool_%d", mp->socket_id);
         fpheap_memzone_provider(&provider, &heaps[i].zones, name, 1);
         heaps[i].zones.socket[0] = mp->socket_id;
         heaps[i].heap = fpheap_create(name, &config);
     }
-    if (heaps[i].heap != NULL) {
+    if (heaps[i].heap != NULL)
         heaps[i].users++;
-        if (users++ == 0)
-            start_ahead();
-    }
-    pthread_mutex_unlock(&heaps_lock);
     return heaps[i].heap;
 }
 
 /* The last pool ends the heap, another gives its regions back. */
 static void
-put_heap(const struct rte_mempool *mp)
+put_heap(unsigned i)
 {
-    unsigned i = heap_index(mp);
-    int      rc;
+    int rc;
 
-    pthread_mutex_lock(&heaps_lock);
-    if (--users == 0 && ahead != 0) {
-        __atomic_store_n(&ahead, 0, __ATOMIC_RELEASE);
-        pthread_join(ahead_thread, NULL);
-    }
     if (--heaps[i].users != 0) {
         fpheap_trim(heaps[i].heap);
         fpheap_thread_leave(heaps[i].heap);
     } else if ((rc = fpheap_destroy(heaps[i].heap)) == 0) {
         heaps[i].heap = NULL;
     } else {
-        COMPLAIN("heap of socket %d stays: %s\n", mp->socket_id,
-                 rte_strerror(-rc));
+        SAY(ERR, "heap %u stays: %s\n", i, rte_strerror(-rc));
     }
-    pthread_mutex_unlock(&heaps_lock);
 }
 
-/* --- the driver ----------------------------------------------------------- */
+/* --- pools that grow ------------------------------------------------------ */
+
+static void
+free_pool(pool *p)
+{
+    unsigned i;
+
+    for (i = 0; i < RTE_MAX_LCORE; i++)
+        rte_free(p->shelves[i]);
+    rte_free(p->template);
+    rte_free(p);
+}
+
+/* In the primary, which has pools_lock. */
+static void
+end_pool(pool *p)
+{
+    pool **link = &pools;
+
+    while (*link != NULL && *link != p)
+        link = &(*link)->next;
+    if (*link != NULL)
+        *link = p->next;
+    free_slices(p);
+    put_heap(p->heap_index);
+    free_pool(p);
+}
+
+/* Those that secondaries freed. */
+static void
+end_pools(void)
+{
+    pool *p = pools, *next;
+
+    for (; p != NULL; p = next) {
+        next = p->next;
+        if (__atomic_load_n(&p->ended, __ATOMIC_ACQUIRE))
+            end_pool(p);
+    }
+}
+
+static void
+keep_ready(pool *p)
+{
+    bool asked = __atomic_exchange_n(&p->asked, false, __ATOMIC_ACQ_REL);
+    bool more  = __atomic_load_n(&p->seen, __ATOMIC_ACQUIRE) && is_open(p);
+
+    while (more && ((asked && laid_of(p) == made_of(p)) || is_low(p))
+           && begin_growth(p)) {
+        more = try_to_lay(p);
+        unlock(&p->growing);
+    }
+}
+
+/* The control thread. */
+static void
+attend(void)
+{
+    pool *p;
+
+    for (;;) {
+        while (sem_wait(&bell) != 0)
+            ;
+        pthread_mutex_lock(&pools_lock);
+        end_pools();
+        for (p = pools; p != NULL; p = p->next)
+            keep_ready(p);
+        pthread_mutex_unlock(&pools_lock);
+    }
+}
+
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 11, 0, 0)
+static uint32_t
+attend_always(void *unused)
+{
+    (void)unused;
+    attend();
+    return 0;
+}
+
+static int
+start_attending(void)
+{
+    rte_thread_t thread;
+
+    return rte_thread_create_control(&thread, "fpheap", attend_always, NULL);
+}
+#else
+static void *
+attend_always(void *unused)
+{
+    attend();
+    return unused;
+}
+
+static int
+start_attending(void)
+{
+    pthread_t thread;
+
+    return rte_ctrl_thread_create(&thread, "fpheap", NULL, attend_always, NULL);
+}
+#endif
+
+/* Runs in the EAL's thread for messages, which must not wait for growth: that
+ * waits for answers which this thread receives. */
+static int
+hear_secondary(const struct rte_mp_msg *message, const void *peer)
+{
+    (void)message;
+    (void)peer;
+    return sem_post(&bell);
+}
+
+/* For the first pool that needs the control thread: one with objects ahead, or
+ * any if there may be secondaries.  The caller has pools_lock. */
+static int
+need_thread(const pool *p)
+{
+    int rc;
+
+    if (has_thread)
+        return 0;
+    if (rte_mp_action_register(CHANNEL, hear_secondary) != 0 && p->ahead == 0
+        && rte_errno != EEXIST)
+        return 0;
+    if (sem_init(&bell, 0, 0) != 0)
+        return -errno;
+    rc = start_attending();
+    has_thread = rc == 0;
+    if (rc != 0)
+        SAY(ERR, "no control thread: %s\n", rte_strerror(-rc));
+    return rc;
+}
+
+/* --- options -------------------------------------------------------------- */
+
+static int
+set_option(const char *name, const char *text, uint32_t *value)
+{
+    char         *end = NULL;
+    unsigned long n;
+
+    errno = 0;
+    n = strtoul(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0
+        || n > UINT32_MAX) {
+        SAY(ERR, "%s=%s is not a number of objects\n", name, text);
+        return -EINVAL;
+    }
+    *value = (uint32_t)n;
+    return 0;
+}
+
+static int
+set_from_environment(const char *name, uint32_t *value)
+{
+    const char *text = getenv(name);
+
+    return text == NULL ? 0 : set_option(name, text, value);
+}
+
+/* "min=N,ahead=N", each once or not at all */
+static int
+set_from_text(const char *text, pool *p)
+{
+    char  copy[64], *save = NULL, *word;
+    int   rc = 0;
+
+    if (snprintf(copy, sizeof copy, "%s", text) >= (int)sizeof copy)
+        rc = -EINVAL;
+    for (word = strtok_r(copy, ",", &save); word != NULL && rc == 0;
+         word = strtok_r(NULL, ",", &save)) {
+        if (strncmp(word, "min=", 4) == 0)
+            rc = set_option("min", word + 4, &p->least);
+        else if (strncmp(word, "ahead=", 6) == 0)
+            rc = set_option("ahead", word + 6, &p->ahead);
+        else
+            rc = -EINVAL;
+    }
+    if (rc != 0)
+        SAY(ERR, "\"%s\" is not \"min=N,ahead=N\"\n", text);
+    return rc;
+}
+
+static int
+set_options(const struct rte_mempool *mp, pool *p)
+{
+    int rc = set_from_environment("FPHEAP_MEMPOOL_MIN", &p->least);
+
+    if (rc == 0)
+        rc = set_from_environment("FPHEAP_MEMPOOL_AHEAD", &p->ahead);
+    if (rc == 0 && mp->pool_config != NULL)
+        rc = set_from_text(mp->pool_config, p);
+    p->least = RTE_MIN(RTE_MAX(p->least, 1u), p->size);
+    return rc;
+}
+
+/* --- the drivers ---------------------------------------------------------- */
 
 /* Whether rte_pktmbuf_init() is how objects are made.  A pool of packet buffers
  * has its private data written before it is populated. */
@@ -549,68 +1106,109 @@ is_plain_pktmbuf(struct rte_mempool *mp)
                                           sizeof(uint64_t));
 }
 
-static bool
-can_grow(struct rte_mempool *mp)
-{
-#if RTE_VERSION >> 16 != (22 << 8 | 11) || defined(RTE_LIBRTE_MEMPOOL_DEBUG)
-    (void)is_plain_pktmbuf;
-    return mp == NULL;
+#ifdef RTE_LIBRTE_MEMPOOL_DEBUG
+#define SEES_ALL_OBJECTS true
 #else
-    const char *full = getenv("FPHEAP_MEMPOOL_FULL");
-    size_t      page;
+#define SEES_ALL_OBJECTS false
+#endif
 
-    /* The DPDK that runs need not be the one that it was compiled for. */
-    return strncmp(rte_version(), "DPDK 22.11", 10) == 0
-        && (full == NULL || strcmp(full, "1") != 0)
-        && rte_eal_process_type() == RTE_PROC_PRIMARY
-        && is_plain_pktmbuf(mp)
-        && mp->header_size + mp->elt_size + mp->trailer_size <= SLICE / 4
+static bool
+can_grow(struct rte_mempool *mp, const pool *p)
+{
+    size_t page;
+
+    return FPHEAP_MEMPOOL_GROWS && !SEES_ALL_OBJECTS && is_primary() && is_plain_pktmbuf(mp)
+        && p->stride <= SLICE / 4
         && rte_malloc_heap_socket_is_external(mp->socket_id) == 0
         && rte_mempool_get_page_size(mp, &page) == 0
         && (page == 0 || page >= FPHEAP_CHUNK
             || rte_eal_iova_mode() == RTE_IOVA_VA);
-#endif
 }
 
+/* The caller has pools_lock. */
 static int
-ops_alloc(struct rte_mempool *mp)
+begin_pool(struct rte_mempool *mp, pool *p)
+{
+    int rc = set_options(mp, p);
+
+    if (rc == 0)
+        rc = need_thread(p);
+    if (rc != 0)
+        return rc;
+    p->template = rte_zmalloc("fpheap_template", mp->elt_size, 0);
+    if (p->template == NULL)
+        return -ENOMEM;
+    p->heap_index = heap_index(mp);
+    p->heap = get_heap(mp);
+    if (p->heap == NULL) {
+        rc = -errno;
+        SAY(ERR, "no heap for pool %s: %s\n", mp->name, rte_strerror(-rc));
+        return rc;
+    }
+    p->mp     = mp;
+    p->header = mp->header_size;
+    p->bytes  = mp->elt_size;
+    snprintf(p->name, sizeof p->name, "%s", mp->name);
+    p->next = pools;
+    pools   = p;
+    return 0;
+}
+
+static pool *
+new_pool(const struct rte_mempool *mp)
 {
     pool *p = rte_zmalloc_socket("fpheap_pool",
                                  sizeof *p + mp->size * sizeof *p->stack,
                                  RTE_CACHE_LINE_SIZE, mp->socket_id);
 
+    if (p != NULL) {
+        memcpy(p->kind, KIND, sizeof KIND);
+        p->size   = mp->size;
+        p->stride = mp->header_size + mp->elt_size + mp->trailer_size;
+    }
+    return p;
+}
+
+static int
+ops_alloc(struct rte_mempool *mp)
+{
+    pool *p  = new_pool(mp);
+    int   rc = 0;
+
     if (p == NULL)
         return -ENOMEM;
-    p->size = mp->size;
-    if (can_grow(mp)) {
-        p->heap = get_heap(mp);
-        if (p->heap == NULL) {
-            int rc = -errno;
-
-            COMPLAIN("no heap for pool %s: %s\n", mp->name, rte_strerror(-rc));
-            rte_free(p);
-            return rc;
-        }
+    if (can_grow(mp, p)) {
+        pthread_mutex_lock(&pools_lock);
+        end_pools();
+        rc = begin_pool(mp, p);
+        pthread_mutex_unlock(&pools_lock);
     }
-    __atomic_store_n(&mp->pool_data, p, __ATOMIC_RELEASE);  /* grow_ahead */
-    return 0;
+    if (rc != 0)
+        free_pool(p);
+    else
+        mp->pool_data = p;
+    return rc;
 }
 
 /* Mempool calls it for a pool that was never populated, too. */
 static void
 ops_free(struct rte_mempool *mp)
 {
-    pool    *p = mp->pool_data;
-    unsigned i;
+    pool *p = mp->pool_data;
 
-    if (p == NULL)
+    if (p == NULL || !is_ours(mp))
         return;
-    if (p->heap != NULL && rte_eal_process_type() == RTE_PROC_PRIMARY)
-        put_heap(mp);
-    for (i = 0; i < RTE_MAX_LCORE; i++)
-        rte_free(p->shelves[i]);
-    rte_free(p);
     mp->pool_data = NULL;
+    if (p->heap == NULL) {
+        free_pool(p);
+    } else if (is_primary()) {
+        pthread_mutex_lock(&pools_lock);
+        end_pool(p);
+        pthread_mutex_unlock(&pools_lock);
+    } else {
+        __atomic_store_n(&p->ended, true, __ATOMIC_RELEASE);
+        ring(p);
+    }
 }
 
 static ssize_t
@@ -627,52 +1225,52 @@ ops_size(const struct rte_mempool *mp, uint32_t n, uint32_t page_shift,
     return TOKEN;
 }
 
-/* What mempool adds objects with, and its argument. */
-typedef struct adder {
-    rte_mempool_populate_obj_cb_t *add;
-    void                          *arg;
-} adder;
-
-/* Before the object can be got: the helper puts it into the pool after this. */
-static void
-add_and_init(struct rte_mempool *mp, void *arg, void *object, rte_iova_t iova)
+/* What a growing pool begins with.  Returns 0, or a negative errno and the pool
+ * is as before. */
+static int
+make_first(struct rte_mempool *mp, pool *p, rte_mempool_populate_obj_cb_t *add,
+           void *arg)
 {
-    const adder *a = arg;
+    int rc = 0;
 
-    a->add(mp, a->arg, object, iova);
-    rte_pktmbuf_init(mp, NULL, object, 0);
+    while (rc == 0 && p->laid < p->least)
+        rc = lay_slice(p);
+    if (rc != 0) {
+        free_slices(p);
+        return rc;
+    }
+    p->open = link_first(mp, p, add, arg);
+    if (!p->open)
+        SAY(ERR, "pool %s does not grow: this DPDK's mempool is unknown\n",
+            mp->name);
+    while (link_slice(mp, p))
+        ;
+    return 0;
 }
 
-/* The first slice is for the application to initialize, which it does when its
- * rte_mempool_populate_default() returns; so each object is made once.  An
- * error is 0 here: mempool takes negative numbers for objects. */
+/* An error is 0 here: mempool takes negative numbers for objects. */
 static int
 ops_populate(struct rte_mempool *mp, unsigned max, void *at, rte_iova_t iova,
              size_t bytes, rte_mempool_populate_obj_cb_t *add, void *arg)
 {
     pool *p = mp->pool_data;
-    adder a = { add, arg };
     int   rc;
 
-    if (p->heap != NULL && !p->open && bytes <= TOKEN) {
-        rc = add_slice(mp, p);
-        if (rc != 0) {
-            COMPLAIN("no memory for pool %s: %s\n", mp->name,
-                     rte_strerror(-rc));
-            return 0;
-        }
-        p->open = true;
-        __atomic_store_n(&p->adopt, true, __ATOMIC_RELEASE);
+    if (p->heap == NULL || p->slices != NULL || bytes > TOKEN)
+        return rte_mempool_op_populate_default(mp, max, at, iova, bytes, add,
+                                               arg);
+    rte_spinlock_lock(&p->growing);
+    rc = make_first(mp, p, add, arg);
+    unlock(&p->growing);
+    if (rc == 0)
         return (int)max;
-    }
-    if (p->adopt)
-        return rte_mempool_op_populate_default(mp, max, at, iova, bytes,
-                                               add_and_init, &a);
-    return rte_mempool_op_populate_default(mp, max, at, iova, bytes, add, arg);
+    SAY(ERR, "no memory for the first %u objects of pool %s: %s\n", p->least,
+        mp->name, rte_strerror(-rc));
+    return 0;
 }
 
 static const struct rte_mempool_ops ops = {
-    .name          = "fpheap",
+    .name          = DRIVER,
     .alloc         = ops_alloc,
     .free          = ops_free,
     .enqueue       = ops_put,
@@ -683,3 +1281,44 @@ static const struct rte_mempool_ops ops = {
 };
 
 RTE_MEMPOOL_REGISTER_OPS(ops)
+
+/* --- telemetry ------------------------------------------------------------ */
+
+static void
+add_pool(const pool *p, struct rte_tel_data *data)
+{
+    rte_tel_data_add_dict_string(data, "grows", is_open(p) ? "yes" : "no");
+    rte_tel_data_add_dict_int(data, "size", (int)p->size);
+    rte_tel_data_add_dict_int(data, "made", (int)made_of(p));
+    rte_tel_data_add_dict_int(data, "ready", (int)(laid_of(p) - made_of(p)));
+    rte_tel_data_add_dict_int(data, "free", (int)count_free(p));
+    rte_tel_data_add_dict_int(data, "slices_by_gets", (int)p->by_gets);
+    rte_tel_data_add_dict_int(data, "failures", (int)p->failures);
+}
+
+/* /fpheap/mempool,NAME: of a growing pool, in the primary */
+static int
+tell_pool(const char *command, const char *name, struct rte_tel_data *data)
+{
+    const pool *p;
+
+    (void)command;
+    if (name == NULL)
+        return -EINVAL;
+    rte_tel_data_start_dict(data);
+    pthread_mutex_lock(&pools_lock);
+    for (p = pools; p != NULL && strcmp(p->name, name) != 0; p = p->next)
+        ;
+    if (p != NULL)
+        add_pool(p, data);
+    pthread_mutex_unlock(&pools_lock);
+    return p != NULL ? 0 : -ENOENT;
+}
+
+RTE_INIT(register_telemetry)
+{
+    if (FPHEAP_MEMPOOL_GROWS)
+        rte_telemetry_register_cmd("/fpheap/mempool", tell_pool,
+            "A mempool of fpheap_grow, its objects and how it grew. "
+            "Parameter: its name");
+}

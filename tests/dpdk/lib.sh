@@ -1,11 +1,12 @@
-# lib.sh - for the scripts of this directory that load the mempool driver:
+# lib.sh - for the scripts of this directory that load the mempool drivers:
 #
 #     . "$(dirname "$0")/lib.sh"
 #     need PROGRAM...        skip all where one is missing, or DPDK to compile with
 #     need_pages N           skip all where fewer hugepages of 2 MiB are free; those
 #                            that it reserves, where it may, it gives back at the end
-#     need_driver            compile it where the EAL loads it from: sets load, the
-#                            option that does so, and flags, those of the compiler
+#     need_driver            compile both drivers where the EAL loads them from: sets
+#                            load_fpheap and load_fpheap_grow, the options that do
+#                            so, and flags, those of the compiler
 #
 # and all of tests/lib.sh, at the top of the checkout.
 # shellcheck shell=bash source=tests/lib.sh disable=SC1091,SC2034,SC2154
@@ -81,10 +82,24 @@ make_stage() {
 need_driver() {
     make_stage || leave "no directory that is private enough for a plugin"
     flags=$(pkg-config --cflags libdpdk | sed 's/-I */-isystem /g')
-    load="-d $stage/librte_mempool_fpheap.so"
+    load_fpheap="-d $stage/librte_mempool_fpheap.so"
+    load_fpheap_grow="-d $stage/librte_mempool_fpheap_grow.so"
     # shellcheck disable=SC2086
     check "the driver compiles without a warning" \
         $CC -O3 -Wall -Wextra -Werror -fPIC -shared $flags -I. \
         examples/dpdk/mempool_fpheap.c -o "$stage/librte_mempool_fpheap.so"
+    # shellcheck disable=SC2086
+    check "and the one that grows" \
+        $CC -O3 -Wall -Wextra -Werror -fPIC -shared $flags -I. \
+        -DFPHEAP_MEMPOOL_GROWS=1 examples/dpdk/mempool_fpheap.c \
+        -o "$stage/librte_mempool_fpheap_grow.so"
     [ "$n_failed" -eq 0 ] || finish
+}
+
+# loads OPS - the options that load its driver, none for one of DPDK's
+loads() {
+    case $1 in
+    fpheap) echo "$load_fpheap" ;;
+    fpheap_grow) echo "$load_fpheap_grow" ;;
+    esac
 }

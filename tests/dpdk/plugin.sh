@@ -1,5 +1,6 @@
 #!/bin/bash
-# plugin.sh - the mempool driver "fpheap" under DPDK's own tests and testpmd
+# plugin.sh - the drivers "fpheap" and "fpheap_grow" under tests of their own,
+# DPDK's tests, and testpmd
 #
 #     tests/dpdk/plugin.sh         B=build CC=cc RATE=1
 #
@@ -15,13 +16,18 @@ need dpdk-test dpdk-testpmd
 need_pages 340                 # 150,000 packet buffers are 375 MB
 need_driver
 # shellcheck disable=SC2086,SC2046
-check "so does its test" \
+check "so do their tests" \
     $CC -std=gnu11 -O2 -g -Wall -Wextra -Werror $flags \
     tests/dpdk/test_owner.c -o "$B/dpdk_test_owner" $(pkg-config --libs libdpdk)
+# shellcheck disable=SC2086,SC2046
+check "and that of what grows" \
+    $CC -std=gnu11 -O2 -g -Wall -Wextra -Werror $flags -I. -Itests/dpdk \
+    tests/dpdk/test_grow.c tests/filter.c -o "$B/dpdk_test_grow" \
+    $(pkg-config --libs libdpdk) -lcmocka -pthread
 # shellcheck disable=SC2086
 check "and the driver does where it cannot grow" \
     $CC -Wall -Wextra -Werror -DRTE_LIBRTE_MEMPOOL_DEBUG -fsyntax-only $flags \
-    -I. examples/dpdk/mempool_fpheap.c
+    -DFPHEAP_MEMPOOL_GROWS=1 -I. examples/dpdk/mempool_fpheap.c
 [ "$n_failed" -eq 0 ] || finish
 
 # --- one owner per object ----------------------------------------------------
@@ -31,7 +37,8 @@ owner() {
     local what=$1 log="$scratch/owner.log" last
     shift
     # shellcheck disable=SC2086
-    timeout 3000 "$B/dpdk_test_owner" $load --no-pci --no-telemetry "$@" \
+    timeout 3000 "$B/dpdk_test_owner" $load_fpheap $load_fpheap_grow --no-pci \
+        --no-telemetry "$@" \
         > "$log" 2> "$scratch/owner.err"
     last=$(tail -n 1 "$log")
     case $last in
@@ -56,6 +63,44 @@ else
     skip "IOVA is PA" "not root"
 fi
 
+# --- pools that grow ---------------------------------------------------------
+
+# grow WHAT OPTIONS... - a line for each of its cases
+grow() {
+    local what=$1 log="$scratch/grow.log" kind name failed=$n_failed
+    shift
+    FPHEAP_EAL="$load_fpheap_grow --no-pci $*" timeout 600 setarch -R \
+        "$B/dpdk_test_grow" > "$log" 2>&1
+    while read -r kind name; do
+        case $kind in
+        OK) pass "$what: $name" ;;
+        SKIPPED) skip "$what: $name" "$(sed -n '/^why: /{s///p;q}' "$log")" ;;
+        *) fail "$what: $name" ;;
+        esac
+    done < <(awk '/^\[=+\].*run\./ { exit }
+        /^\[ +(OK|FAILED|SKIPPED)/ { gsub(/[][]/, ""); print $1, $2 }' "$log")
+    if [ "$n_failed" -ne "$failed" ] || ! grep -q '^\[ *PASSED' "$log"; then
+        fail "$what: test_grow" "$log"
+    fi
+}
+
+prefix=grow$$
+huge=$scratch/huge
+grow "2 lcores" --in-memory --iova-mode=va -l 0,1 --socket-limit=192 \
+    --file-prefix=$prefix
+grow "no hugepages" --no-huge -m 256 -l 0,1 --file-prefix=$prefix
+if mkdir "$huge" && mount -t hugetlbfs none "$huge" 2> /dev/null; then
+    files="--huge-dir=$huge --file-prefix=$prefix"
+    export FPHEAP_SECONDARY="$load_fpheap_grow --no-pci --no-telemetry $files \
+        --proc-type=secondary -l 1"
+    # shellcheck disable=SC2086
+    grow "with a secondary" $files -l 0 --socket-limit=192
+    unset FPHEAP_SECONDARY
+    umount "$huge"
+else
+    skip "with a secondary" "hugetlbfs cannot be mounted"
+fi
+
 # --- DPDK's own tests --------------------------------------------------------
 
 # autotest NAME OPTIONS...: the last word that dpdk-test has on it
@@ -77,14 +122,16 @@ while read -r name vdev; do
         skip "$name" "with the stock driver: ${stock:-no end}"
         continue
     fi
-    # shellcheck disable=SC2086
-    ours=$(autotest "$name" $load --mbuf-pool-ops-name=fpheap $vdev)
-    if [ "$ours" = "Test OK" ]; then
-        pass "$name"
-    else
-        fail "$name: ${ours:-no end}; OK with the stock driver" \
-            "$scratch/$name.log"
-    fi
+    for ops in fpheap fpheap_grow; do
+        # shellcheck disable=SC2046,SC2086
+        ours=$(autotest "$name" $(loads $ops) --mbuf-pool-ops-name=$ops $vdev)
+        if [ "$ours" = "Test OK" ]; then
+            pass "$name, $ops"
+        else
+            fail "$name, $ops: ${ours:-no end}; OK with the stock driver" \
+                "$scratch/$name.log"
+        fi
+    done
 done << END
 mempool_autotest
 mbuf_autotest
@@ -113,30 +160,18 @@ cryptodev_aesni_gcm_autotest --vdev=crypto_aesni_gcm0
 cryptodev_sw_snow3g_autotest --vdev=crypto_snow3g0
 compressdev_autotest --vdev=compress_zlib0
 END
-for name in mempool_autotest mbuf_autotest func_reentrancy_autotest; do
-    # shellcheck disable=SC2086
-    ours=$(FPHEAP_MEMPOOL_FULL=1 autotest $name $load \
-        --mbuf-pool-ops-name=fpheap)
-    if [ "$ours" = "Test OK" ]; then
-        pass "$name, FPHEAP_MEMPOOL_FULL=1"
-    else
-        fail "$name, FPHEAP_MEMPOOL_FULL=1: ${ours:-no end}" \
-            "$scratch/$name.log"
-    fi
-done
 check "mempool_autotest used it" \
-    grep -a -q "Testing fpheap mempool handler" "$scratch/mempool_autotest.log"
+    grep -a -q "Testing fpheap_grow mempool handler" "$scratch/mempool_autotest.log"
 
 # --- testpmd -----------------------------------------------------------------
 
 # testpmd OPS OPTIONS...: with the commands on standard input, into testpmd.log;
 # for $limit seconds if that is set
 testpmd() {
-    local ops=$1 plugin=
+    local ops=$1
     shift
-    [ "$ops" = fpheap ] && plugin=$load
-    # shellcheck disable=SC2086
-    timeout -s INT -k 20 "${limit:-60}" dpdk-testpmd $EAL -m 128 $plugin \
+    # shellcheck disable=SC2046,SC2086
+    timeout -s INT -k 20 "${limit:-60}" dpdk-testpmd $EAL -m 128 $(loads "$ops") \
         --mbuf-pool-ops-name="$ops" "$@" > "$scratch/testpmd.log" 2>&1
 }
 
@@ -198,7 +233,7 @@ stock_used=$used
 for vdev in net_null net_ring; do
     for cache in "" --mbcache=0; do
         # shellcheck disable=SC2086
-        forward fpheap $vdev $cache
+        forward fpheap_grow $vdev $cache
         what="testpmd, $vdev${cache:+, $cache}"
         if [ "$rx" -gt 300000 ] && [ "$tx" -gt 300000 ] &&
             grep -a -q '^Bye' "$scratch/testpmd.log"; then
@@ -234,14 +269,19 @@ if [ "$RATE" -eq 0 ]; then
     skip "the rates" "RATE=0"
     finish
 fi
-# rates SECONDS CACHE: all four in turn; sets line, ours, and best of the others
+# rates SECONDS CACHE: all five in turn; sets line, ours, the lesser of our two,
+# and best, of the others
 rates() {
-    line='' best=0
-    for ops in ring_mp_mc stack lf_stack fpheap; do
+    local ops figure
+    line= best=0 ours=
+    for ops in ring_mp_mc stack lf_stack fpheap_grow fpheap; do
         # shellcheck disable=SC2086
-        ours=$(rate $1 $ops $2)
-        line="$line, $ops $ours"
-        [ $ops != fpheap ] && [ "$ours" -gt "$best" ] && best=$ours
+        figure=$(rate $1 $ops $2)
+        line="$line, $ops $figure"
+        case $ops in
+        fpheap*) [ "${ours:-$figure}" -lt "$figure" ] || ours=$figure ;;
+        *) [ "$figure" -le "$best" ] || best=$figure ;;
+        esac
     done
     line="rate${2:+ with $2}, 1000 packets/s$line"
 }
