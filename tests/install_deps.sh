@@ -97,6 +97,8 @@ need_dpdk() {
         /usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk
     need iproute2 has ip
     need iputils-ping has ping
+    need ethtool has ethtool
+    need python3 has python3
 }
 
 case ${FOR:-} in

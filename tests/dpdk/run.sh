@@ -233,7 +233,7 @@ fi
 
 for script in tests/dpdk/*.sh; do
     case ${script##*/}${FAST:-0} in
-    run.sh* | lib.sh* | debian.sh* | fast_tests.sh0) continue ;;
+    run.sh* | lib.sh* | hosts.sh* | debian.sh* | fast_tests.sh0) continue ;;
     esac
     [ "${OTHERS:-1}" != 0 ] || continue
     echo "--- $script"
