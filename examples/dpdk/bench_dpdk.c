@@ -1,5 +1,5 @@
 /* bench_dpdk.c - fpheap beside rte_mempool and rte_malloc, in one process
- * SPDX-License-Identifier: MIT OR Unlicense
+ * SPDX-License-Identifier: MIT OR Unlicense OR BSD-3-Clause
  *
  *     cc -O3 -march=native $(pkg-config --cflags libdpdk) bench_dpdk.c \
  *        -o bench_dpdk $(pkg-config --libs libdpdk) -pthread

@@ -1,6 +1,6 @@
 /* fpheap_hugetlb.h - a heap on reserved hugepages of its own, without DPDK's
  * heap
- * SPDX-License-Identifier: MIT OR Unlicense
+ * SPDX-License-Identifier: MIT OR Unlicense OR BSD-3-Clause
  *
  *     fpheap_provider provider;
  *     fpheap_hugetlb  pages;                       // lives as long as the heap

@@ -1,5 +1,5 @@
 /* fpheap_memzone.h - a heap whose regions are DPDK memzones
- * SPDX-License-Identifier: MIT OR Unlicense
+ * SPDX-License-Identifier: MIT OR Unlicense OR BSD-3-Clause
  *
  *     fpheap_provider provider;
  *     fpheap_memzone  zones;                       // lives as long as the heap

@@ -1,6 +1,6 @@
 /* fpheap_rte_malloc.h - the calls of rte_malloc and rte_mempool, served by
  * fpheap
- * SPDX-License-Identifier: MIT OR Unlicense
+ * SPDX-License-Identifier: MIT OR Unlicense OR BSD-3-Clause
  *
  *     in exactly one C file                in every file of the application
  *     #define FPHEAP_IMPLEMENTATION        #include "fpheap_rte_malloc.h"

@@ -1,5 +1,5 @@
 /* fpheap_telemetry.h - the numbers of heaps in DPDK's telemetry
- * SPDX-License-Identifier: MIT OR Unlicense
+ * SPDX-License-Identifier: MIT OR Unlicense OR BSD-3-Clause
  *
  *     fpheap_telemetry_add(heap, "packets");       // any time after create
  *     fpheap_telemetry_remove(heap);               // before fpheap_destroy

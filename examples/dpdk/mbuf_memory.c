@@ -1,5 +1,5 @@
 /* mbuf_memory.c - what the EAL's heap holds for the packet buffers in use
- * SPDX-License-Identifier: MIT OR Unlicense
+ * SPDX-License-Identifier: MIT OR Unlicense OR BSD-3-Clause
  *
  *     cc -O2 $(pkg-config --cflags libdpdk) mbuf_memory.c -o mbuf_memory \
  *        $(pkg-config --libs libdpdk)

@@ -1,5 +1,5 @@
 /* mbufs.c - DPDK's packet buffers straight from the heap
- * SPDX-License-Identifier: MIT OR Unlicense
+ * SPDX-License-Identifier: MIT OR Unlicense OR BSD-3-Clause
  *
  *     cc -O2 $(pkg-config --cflags libdpdk) mbufs.c -o mbufs \
  *        $(pkg-config --libs libdpdk) -pthread

@@ -866,6 +866,9 @@ main(int argc, char **argv)
         cmocka_unit_test(a_pool_that_a_secondary_frees_leaves_no_more_than_a_ring),
     };
 
+    size_t before;
+    int    failed;
+
     program = argv[0];
     if (argc > 1 && strcmp(argv[1], "end") == 0)
         return end_with_pool();
@@ -874,5 +877,13 @@ main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "free") == 0)
         return free_in_secondary();
     eal_start("");
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    before = heap_bytes();
+    failed = cmocka_run_group_tests(tests, NULL, NULL);
+    if (getenv("FPHEAP_SECONDARY") == NULL && heap_bytes() != before) {
+        printf("why: %zu bytes of the EAL's heap before, %zu after\n", before,
+               heap_bytes());
+        failed++;
+    }
+    rte_eal_cleanup();
+    return failed;
 }
