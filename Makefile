@@ -178,11 +178,11 @@ install: $(SHIM) ## fpheap.h, its pkg-config and CMake files, fpheap-run and its
 	install -m 644 fpheap.h $(DESTDIR)$(PREFIX)/include
 	install -m 755 examples/fpheap-run $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $(SHIM) $(DESTDIR)$(PREFIX)/lib
-	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' pkg/fpheap.pc \
+	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' examples/pkg/fpheap.pc \
 	    > $(DESTDIR)$(PREFIX)/share/pkgconfig/fpheap.pc
-	install -m 644 pkg/fpheap-config.cmake \
+	install -m 644 examples/pkg/fpheap-config.cmake \
 	    $(DESTDIR)$(PREFIX)/share/cmake/fpheap
-	sed 's|@VERSION@|$(VERSION)|' pkg/fpheap-config-version.cmake \
+	sed 's|@VERSION@|$(VERSION)|' examples/pkg/fpheap-config-version.cmake \
 	    > $(DESTDIR)$(PREFIX)/share/cmake/fpheap/fpheap-config-version.cmake
 
 clean: ## remove what was built
