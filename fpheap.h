@@ -627,7 +627,8 @@ typedef struct fpheap_provider {
      * aligned to `align` (FPHEAP_CHUNK) where that is possible.  What is in it
      * does not matter.  Give more where that costs nothing, such as the rest of
      * a hugepage: the heap uses every whole chunk, and counts all of it against
-     * its limit.  A region that is not aligned is used where it is; if nothing
+     * its limit.  If that makes it too long it is handed back, and the heap asks
+     * once more.  A region that is not aligned is used where it is; if nothing
      * useful remains it is handed back and the heap asks once more for
      * FPHEAP_CHUNK bytes extra.
      *
@@ -4180,9 +4181,9 @@ fph_obtain_bytes(fpheap *heap, int node, size_t chunks, size_t bytes,
         return -ENOMEM;
     if (state != NULL && fph_load_relaxed(&state->lost) >= FPH_LOST_MAX)
         return -EFAULT;
+    memset(raw, 0, sizeof *raw);
     if (!fph_charge(state, bytes))
         return -ENOSPC;
-    memset(raw, 0, sizeof *raw);
     rc = fph_provider_get(heap, bytes, node, raw);
     if (rc != 0) {
         fph_uncharge(state, bytes);
@@ -4237,6 +4238,11 @@ fph_obtain(fpheap *heap, int node, size_t chunks, size_t wish,
         if (rc == 0 || asked == chunks)
             break;
     }
+    /* What went beyond the limit was longer than asked for; now the provider
+     * has it back, and may know better. */
+    if (rc == -ENOSPC && raw->bytes > asked << FPHEAP_CHUNK_SHIFT)
+        rc = fph_obtain_bytes(heap, node, chunks, chunks << FPHEAP_CHUNK_SHIFT,
+                              raw);
     fph_growth_learn(heap->state, node, wish, rc == 0 ? asked : 0);
     if (rc == -EFAULT)
         rc = fph_obtain_bytes(heap, node, chunks,

@@ -2487,7 +2487,7 @@ nobody_looks_behind_the_last_region_and_cache(void **state)
     fpheap_cache **caches;
     fpheap_stats  stats;
     uint64_t      hint = 0;
-    fpheap_region raw = { &hint, 1, NULL, FPHEAP_BACKING_UNKNOWN };
+    fpheap_region raw = { &hint, 1, NULL, FPHEAP_BACKING_UNKNOWN, 0 };
     fpheap_pool  *pool;
     fpheap_pool_stats numbers;
     void         *object = fpheap_alloc(heap, 64);

@@ -576,6 +576,51 @@ regions_of_any_base_and_length_are_used(void **state)
 }
 
 static void
+give_no_more(test_provider *p)
+{
+    p->extra = 0;
+}
+
+/* As memzones do: what goes beyond the limit comes back, and then exactly what
+ * is asked for is given. */
+static void
+what_is_too_long_for_the_limit_is_asked_for_once_more(void **state)
+{
+    fpheap_config config;
+    fpheap       *heap;
+    void         *objects[16];
+    unsigned      n = 0;
+    fpheap_stats  stats;
+
+    (void)state;
+    memset(&config, 0, sizeof(config));
+    test_provider_init(&provider);
+    config.provider = &provider.calls;
+    config.growth_max = FPHEAP_CHUNK;
+    config.limit = 3 * FPHEAP_CHUNK;
+    heap = fpheap_create("long", &config);
+    assert_non_null(heap);
+    provider.extra = FPHEAP_CHUNK;
+    provider.inside_put = give_no_more;
+    while ((objects[n] = fpheap_alloc(heap, FPHEAP_CHUNK / 4)) != NULL)
+        assert_true(++n < TEST_COUNT(objects));
+    assert_int_equal(errno, ENOSPC);
+    assert_int_equal(provider.puts, 1);
+    fpheap_stats_get(heap, &stats);
+    assert_int_equal(stats.region_bytes, config.limit);
+    fpheap_free_bulk(heap, objects, n);
+    assert_int_equal(fpheap_trim(heap), FPHEAP_CHUNK);
+
+    /* It asks once more, and not for ever. */
+    provider.inside_put = NULL;
+    provider.extra = FPHEAP_CHUNK;
+    provider.puts = 0;
+    assert_int_equal(fpheap_reserve(heap, 2 * FPHEAP_CHUNK, 0), -ENOSPC);
+    assert_in_range(provider.puts, 2, 8);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
 a_backing_that_is_none_is_counted_somewhere(void **state)
 {
     fpheap_config config;
@@ -1580,6 +1625,7 @@ main(void)
         cmocka_unit_test(bad_memory_is_survived_everywhere),
         cmocka_unit_test(bad_memory_that_cannot_be_handed_back_is_forgotten),
         cmocka_unit_test(regions_of_any_base_and_length_are_used),
+        cmocka_unit_test(what_is_too_long_for_the_limit_is_asked_for_once_more),
         cmocka_unit_test(a_backing_that_is_none_is_counted_somewhere),
         cmocka_unit_test(a_region_that_is_not_taken_back_stays_in_use),
         cmocka_unit_test(a_provider_without_put_keeps_its_regions_in_use),

@@ -130,6 +130,7 @@ total_before=$(cat $count)
 reserve
 
 build test_memzone tests/dpdk/test_memzone.c
+build test_memzone_small tests/dpdk/test_memzone.c -DFPHEAP_CHUNK_SHIFT=18
 build test_telemetry tests/dpdk/test_telemetry.c
 build test_hugetlb_extmem tests/dpdk/test_hugetlb.c -DFPHEAP_HUGETLB_EXTMEM=1
 # shellcheck disable=SC2086
@@ -147,6 +148,8 @@ huge "PA" test_memzone 150 FPHEAP_EAL="$memory --iova-mode=pa"
 huge "64 MiB" test_memzone 32 FPHEAP_SMALL=1 \
     FPHEAP_EAL="$memory --iova-mode=va --socket-limit 64"
 run "no hugepages" test_memzone FPHEAP_EAL="$nohuge -m 1024"
+huge "chunks of 256 KiB" test_memzone_small 150 FPHEAP_CASES=hugepages \
+    FPHEAP_EAL="$memory --iova-mode=va"
 huge "no DPDK" test_hugetlb 120
 huge "extmem, VA" test_hugetlb_extmem 250 FPHEAP_EAL="$memory --iova-mode=va"
 huge "extmem, PA" test_hugetlb_extmem 250 FPHEAP_EAL="$memory --iova-mode=pa"

@@ -6,7 +6,18 @@
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
 #include "tests/test_util.h"
+
+/* Zones are the EAL's, or made up here to see what 2,560 would be. */
+#include <rte_memzone.h>
+static const struct rte_memzone *reserve(const char *name, size_t bytes,
+                                         int socket, unsigned flags,
+                                         unsigned align);
+static int give_back(const struct rte_memzone *zone);
+#define rte_memzone_reserve_aligned reserve
+#define rte_memzone_free            give_back
 #include "examples/dpdk/fpheap_memzone.h"
+#undef rte_memzone_reserve_aligned
+#undef rte_memzone_free
 #include "eal.h"
 
 #include <pthread.h>
@@ -16,9 +27,43 @@
 #define FILLERS 4096
 #define RETRIES 20
 
+#define ZONES   2560
+
 static fpheap_memzone  zones;
 static fpheap_provider provider;
 static void           *objects[65536];
+
+static int                made_up;
+static struct rte_memzone zone_made_up[ZONES];
+
+static const struct rte_memzone *
+reserve(const char *name, size_t bytes, int socket, unsigned flags,
+        unsigned align)
+{
+    unsigned i = 0;
+
+    if (!made_up)
+        return rte_memzone_reserve_aligned(name, bytes, socket, flags, align);
+    while (i < ZONES && zone_made_up[i].len != 0)
+        i++;
+    if (i == ZONES) {
+        rte_errno = ENOSPC;
+        return NULL;
+    }
+    zone_made_up[i].len = bytes;
+    zone_made_up[i].addr = (void *)(((uintptr_t)i + 1) << 36);
+    zone_made_up[i].hugepage_sz = 2 * TEST_MIB;
+    return &zone_made_up[i];
+}
+
+static int
+give_back(const struct rte_memzone *zone)
+{
+    if (!made_up)
+        return rte_memzone_free(zone);
+    zone_made_up[zone - zone_made_up].len = 0;
+    return 0;
+}
 
 static fpheap *
 heap_of(const char *prefix, size_t limit)
@@ -171,6 +216,137 @@ few_zones_as_they_grow(void **state)
     assert_true(fpheap_trim(heap) >= 150 * TEST_MIB);
     TEST_DESTROY(heap);
     assert_int_equal(eal_zones(), before);
+}
+
+/* What zones make of which a heap asks for as it does, `ask` bytes at most at a
+ * time, and hands back each n-th at once. */
+static size_t
+bytes_of_zones(unsigned most, size_t ask, unsigned n, unsigned *used)
+{
+    fpheap_region region;
+    size_t        held = 0;
+    unsigned      gets = 0;
+
+    made_up = 1;
+    memset(zone_made_up, 0, sizeof zone_made_up);
+    fpheap_memzone_provider(&provider, &zones, "made up", 1);
+    for (*used = 0; *used < most; ++*used) {
+        size_t bytes = held / 16 > 2 * FPHEAP_CHUNK ? held / 16
+                                                    : 2 * FPHEAP_CHUNK;
+
+        bytes = (bytes < ask ? bytes : ask) & ~(FPHEAP_CHUNK - 1);
+        if (provider.get(&zones, bytes, FPHEAP_CHUNK, 0, &region) != 0)
+            break;
+        if (n != 0 && ++gets % n == 0) {
+            assert_int_equal(provider.put(&zones, &region), 0);
+            assert_int_equal(provider.get(&zones, bytes, FPHEAP_CHUNK, 0,
+                                          &region), 0);
+            assert_int_equal(region.bytes, bytes);
+        }
+        (void)provider.iova(&zones, region.base);
+        held += region.bytes;
+    }
+    assert_int_equal(held, zones.held);
+    made_up = 0;
+    return held;
+}
+
+static void
+all_zones_make_terabytes_and_some_that_are_refused_do_not_change_that(
+    void **state)
+{
+    unsigned used;
+    unsigned ten = 0;
+    size_t   bytes;
+
+    (void)state;
+    while (bytes_of_zones(++ten, 1024 * TEST_MIB, 0, &used) < 10240 * TEST_MIB)
+        ;
+    assert_true(ten <= 40);
+    bytes = bytes_of_zones(ZONES + 1, 1024 * TEST_MIB, 0, &used);
+    assert_int_equal(used, ZONES);
+    print_message("figure: %u zones make 10 GiB, %u make %zu GiB\n", ten, used,
+                  bytes >> 30);
+    assert_true(bytes >= 2400 * 1024 * TEST_MIB);
+    /* One step of growth is a chunk, the first zone is refused, and each
+     * tenth. */
+    assert_true(bytes_of_zones(ZONES + 1, FPHEAP_CHUNK, 2600, &used)
+                >= 2400 * 1024 * TEST_MIB);
+    assert_true(bytes_of_zones(ZONES + 1, FPHEAP_CHUNK, 10, &used)
+                >= 200 * 1024 * TEST_MIB);
+}
+
+static int
+count_pages(void *arg, const fpheap_region *region)
+{
+    const size_t page = 2 * TEST_MIB;
+
+    *(size_t *)arg += (region->bytes + FPHEAP_CHUNK + page - 1) / page;
+    return 0;
+}
+
+/* The EAL puts 128 bytes in front of a zone: its last chunk's pages, and room
+ * to align the first.  No more. */
+static void
+a_zone_takes_hugepages_for_its_chunks_and_one_more(void **state)
+{
+    size_t       own = eal_own_hugepages() / 2048;
+    fpheap      *heap;
+    fpheap_stats s;
+    size_t       pages = 0;
+    unsigned     n;
+
+    (void)state;
+    if (!rte_eal_has_hugepages() || getenv("FPHEAP_SMALL") != NULL) {
+        print_message("why: no hugepages in this mode, or too few\n");
+        skip();
+    }
+    heap = heap_of("pages", 0);
+    for (n = 0; n < OBJECTS; n++)
+        assert_non_null(objects[n] = fpheap_alloc(heap, SIZE));
+    own = eal_own_hugepages() / 2048 - own;
+    fpheap_stats_get(heap, &s);
+    assert_int_equal(fpheap_region_walk(heap, count_pages, &pages), 0);
+    print_message("figure: %zu hugepages for %zu MiB in %u regions, %.3f of"
+                  " their bytes\n", own, s.region_bytes >> 20, s.regions,
+                  (double)own * 2 * TEST_MIB / (double)s.region_bytes);
+    assert_true(own <= pages);
+    assert_true(own * 2 * TEST_MIB <= s.region_bytes / 8 * 9);
+    fpheap_free_bulk(heap, objects, OBJECTS);
+    TEST_DESTROY(heap);
+}
+
+/* Neither what a trim gave back, though it was the newest, nor what went beyond
+ * a limit makes the later zones small. */
+static void
+zones_grow_again_after_a_trim_and_after_a_limit(void **state)
+{
+    unsigned before = eal_zones();
+    fpheap  *heap;
+    unsigned round;
+    unsigned n;
+
+    (void)state;
+    if (getenv("FPHEAP_SMALL") != NULL) {
+        print_message("why: 200 MiB do not fit into 64\n");
+        skip();
+    }
+    for (round = 0; round < 2; round++) {
+        heap = heap_of("again", round == 0 ? 0 : 41 * TEST_MIB);
+        n = round == 0 ? 2000 : fill(heap, SIZE);
+        if (round == 0)
+            assert_int_equal(fpheap_alloc_bulk(heap, SIZE, objects, n), 0);
+        fpheap_free_bulk(heap, objects, n);
+        fpheap_trim(heap);
+        fpheap_set_limit(heap, 0);
+        for (n = 0; n < OBJECTS; n++)
+            assert_non_null(objects[n] = fpheap_alloc(heap, SIZE));
+        print_message("figure: %u zones after a trim or a limit\n",
+                      eal_zones() - before);
+        assert_true(eal_zones() - before <= 24);
+        fpheap_free_bulk(heap, objects, OBJECTS);
+        TEST_DESTROY(heap);
+    }
 }
 
 static void
@@ -405,6 +581,10 @@ main(void)
         cmocka_unit_test(hugepages_and_zones_are_back_after_destroy),
         cmocka_unit_test(region_bytes_are_the_zones_and_the_backing_is_told),
         cmocka_unit_test(few_zones_as_they_grow),
+        cmocka_unit_test(
+            all_zones_make_terabytes_and_some_that_are_refused_do_not_change_that),
+        cmocka_unit_test(a_zone_takes_hugepages_for_its_chunks_and_one_more),
+        cmocka_unit_test(zones_grow_again_after_a_trim_and_after_a_limit),
         cmocka_unit_test(a_limit_is_reached_to_the_chunk),
         cmocka_unit_test(zones_used_up_is_enospc_and_the_heap_works),
         cmocka_unit_test(memory_used_up_is_enomem_and_the_heap_works),
