@@ -118,7 +118,7 @@
 #define HEAPS    (RTE_MAX_NUMA_NODES + 1) /* the last: SOCKET_ID_ANY */
 #define CHANNEL  "fpheap_mempool" /* of secondaries to the primary */
 
-static const char KIND[8] = "fpheap 2"; /* the number of struct pool's layout */
+static const char KIND[] = "fpheap2"; /* the number of struct pool's layout */
 
 RTE_LOG_REGISTER(log_type, mempool.fpheap, INFO)
 #define SAY(level, ...) rte_log(RTE_LOG_##level, (uint32_t)log_type, \

@@ -138,6 +138,9 @@ check "test_hugetlb is built without DPDK" $CC -std=gnu11 -O2 -g -Wall \
     -Wextra -Werror -I. tests/dpdk/test_hugetlb.c tests/filter.c \
     -o "$out/test_hugetlb" -lcmocka -pthread
 
+check "make dpdk builds the examples and drivers without a warning" \
+    make -s dpdk B="$out" CC="$CC" CFLAGS="-O2 -g -Werror"
+
 shared="--no-pci --no-telemetry -l 0,1"
 [ "$(nproc)" -gt 1 ] || shared="--no-pci --no-telemetry -l 0"
 memory="$shared --in-memory"

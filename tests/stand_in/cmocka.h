@@ -105,8 +105,6 @@ stand_in_equal(uintmax_t a, uintmax_t b, int wanted, const char *what,
     STAND_IN_CHECK(memcmp(a, b, bytes) == 0, #a " like " #b)
 #define assert_string_equal(a, b) \
     STAND_IN_CHECK(strcmp(a, b) == 0, #a " like " #b)
-#define assert_in_range(v, least, most) \
-    STAND_IN_CHECK((v) >= (least) && (v) <= (most), #v " in range")
 #define fail() _fail(__FILE__, __LINE__)
 #define fail_msg(...) (print_error(__VA_ARGS__), print_error("\n"), fail())
 #define skip() stand_in_leave(STAND_IN_SKIPPED)
