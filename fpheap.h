@@ -20,7 +20,7 @@
  *
  * CONTENTS - each tag occurs exactly once more, at the head of its section
  *
- *     documentation     [START]  [NOT]  [THREADS]  [ERRORS]  [WORDS]
+ *     documentation     [START]  [NOT]  [THREADS]  [ERRORS]  [WORDS]  [DESIGN]
  *     declarations      [CONFIG]  [TYPES]  [API]  [FASTPATH]
  *     implementation    [PLATFORM]  [META]  [REGION]  [CHUNK]  [SLAB]  [DEPOT]
  *                       [CACHE]  [RECLAIM]  [MISS]  [LARGE]  [PUBLIC]
@@ -78,9 +78,9 @@
  * A thread that is stopped anywhere inside the heap delays no other that
  * allocates or frees, but in two cases:
  *
- *   - It is in the provider's callback or the watcher's, or takes parked objects
- *     back so that the provider need not be called.  Others that need new memory
- *     wait for it, and then go on as if it were not there.
+ *   - It is in the provider's callback or the watcher's, or takes parked
+ *     objects back so that the provider need not be called.  Others that need
+ *     new memory wait for it, and then go on as if it were not there.
  *   - It moves free objects.  Others that would fail for lack of memory wait
  *     and look again; once somebody has waited in vain, nobody waits for that
  *     move any more.  (What a bulk has gathered is not free, even if the bulk
@@ -127,8 +127,8 @@
  *     EAGAIN         the thread cannot have a cache now
  *
  * and whatever else the provider, the watcher or a constructor returns.  Misuse
- * that shows in a slow path (a bit that is already set, a pointer into no object) ends in
- * FPHEAP_PANIC with a message that names it.
+ * that shows in a slow path (a bit that is already set, a pointer into no
+ * object) ends in FPHEAP_PANIC with a message that names it.
  *
  * [WORDS] ---------------------------------------------------------------------
  *
@@ -156,6 +156,62 @@
  *     hit, miss  a call that the thread's own bin serves; any other
  *     growth     getting a region from the provider
  *     pass       taking parked objects back from depots and caches
+ *
+ * [DESIGN] --------------------------------------------------------------------
+ *
+ * Memory comes from below and objects leave at the top.  Each floor asks only
+ * those under it, in larger units, and gives back what it has too much of.
+ *
+ *       application                           the application has live objects
+ *     ------ objects, one or a bulk ------------------------------------------
+ *       | cache of thread 1 | cache of ... |  FASTPATH, CACHE: two magazines
+ *                                             per bin, plain loads and stores
+ *     ------ whole magazines -------------------------------------------------
+ *       | depots: full magazines, per bin  |  DEPOT: lock-free stacks
+ *     ------ objects, a magazine's worth -------------------------------------
+ *       | slabs with free objects, per bin |  SLAB: one bit per object
+ *     ------ runs of pages ---------------------------------------------------
+ *       | chunks with free pages, per node |  CHUNK: one word per chunk; LARGE
+ *     ------ chunks ----------------------------------------------------------
+ *       | regions, per node                |  REGION: one bit per chunk
+ *     ------ regions ---------------------------------------------------------
+ *       provider                              your callback, or PROVIDERS
+ *
+ * An object is live, or parked in exactly one magazine, or free: then its bit
+ * in its slab is set.  Nothing is ever written into an object, so no list runs
+ * through them, and a pool's stay constructed.  The heap's own records lie in
+ * blocks of their own, META, and stay until the heap ends.  So whoever holds a
+ * stale way to a record may look at it, and needs no hazard pointer.
+ *
+ * A hit.  The size gives the class, by a shift and a table; the bin's loaded
+ * magazine gives or takes a pointer.  A free that is not told the size reads
+ * the bin of the object's page from the map at the start of its chunk.
+ *
+ * A miss that allocates, MISS: the spare magazine becomes the loaded one; or a
+ * full one comes from the depot; or objects are claimed from a slab that has
+ * free ones; or a new slab is cut from free pages, in a fresh chunk if there
+ * is no other.  When none of these has anything, RECLAIM decides what is next:
+ * take parked objects back, in this thread and by request in others; ask the
+ * provider; give back what is free and ask again.  Only then does the call
+ * fail.
+ *
+ * A miss that frees: both magazines are full, so one goes to the depot.  What
+ * a depot need not keep goes back to its slabs, bit by bit.  A slab whose bits
+ * are all set becomes free pages, a chunk whose pages are all free becomes
+ * fresh, and a trim gives regions back whose chunks are all fresh.
+ *
+ * Who waits for whom.  All of this is lock-free: atomic stacks and words, each
+ * with its table of orders in its section.  A thread waits, for a bounded
+ * time, only where a call would otherwise fail: for another that is asking the
+ * provider, and for objects that another holds between two floors.
+ *
+ * Who calls back.  The provider, the watcher and constructors run inside a
+ * miss, destructors wherever a slab ends, which any call that needs memory may
+ * bring about.  All may use the heap; only while the provider or the watcher
+ * runs can it not grow.
+ *
+ * The code stands in this order, from the bottom up, so a function calls what
+ * is above it in the file.  A line belongs to the floor whose words it uses.
  */
 #ifndef FPHEAP_H
 #define FPHEAP_H
@@ -627,8 +683,8 @@ typedef struct fpheap_provider {
      * aligned to `align` (FPHEAP_CHUNK) where that is possible.  What is in it
      * does not matter.  Give more where that costs nothing, such as the rest of
      * a hugepage: the heap uses every whole chunk, and counts all of it against
-     * its limit.  If that makes it too long it is handed back, and the heap asks
-     * once more.  A region that is not aligned is used where it is; if nothing
+     * its limit.  If that makes it too long it is handed back, and the heap
+     * asks once more.  A region that is not aligned is used where it is; if nothing
      * useful remains it is handed back and the heap asks once more for
      * FPHEAP_CHUNK bytes extra.
      *
@@ -1349,10 +1405,10 @@ FPH_PUBLIC void  fpheap_cache_free_bulk_sized(fpheap_cache *cache,
  *          magazine, node, private_bytes or flags out of range; min above max;
  *          channels with an alignment above 64, or that make the object too
  *          large; FPHEAP_SCRATCH with a constructor or destructor; two
- *          constructors; no name; with FPHEAP_HEADER no such tag or destructor), ENAMETOOLONG, EEXIST
- *          (a pool has the name), ENFILE (FPHEAP_MAX_POOLS pools), ENOSPC (the
- *          heap's limit), or as fpheap_alloc for min objects, or what the
- *          constructor returned.
+ *          constructors; no name; with FPHEAP_HEADER no such tag or
+ *          destructor), ENAMETOOLONG, EEXIST (a pool has the name), ENFILE
+ *          (FPHEAP_MAX_POOLS pools), ENOSPC (the heap's limit), or as
+ *          fpheap_alloc for min objects, or what the constructor returned.
  * Threads  Any.
  * Blocks   As fpheap_alloc; for another that asks for the same name at the same
  *          moment, FPHEAP_GROWTH_WAIT_MS at most.
