@@ -33,12 +33,21 @@ leave() {
     finish
 }
 
+# One of DPDK's programs that was linked with another DPDK than the driver is compiled
+# for, as where PATH and PKG_CONFIG_PATH do not agree, would load both.
 need() {
-    local program
+    local program eal
     for program in pkg-config "$@"; do
         have "$program" || leave "no $program"
     done
     pkg-config --exists libdpdk || leave "no libdpdk to compile with"
+    eal=$(readlink -f "$(pkg-config --variable=libdir libdpdk)/librte_eal.so")
+    eal=$(basename "${eal%.*}")
+    for program in "$@"; do
+        [[ $program != dpdk-* ]] ||
+            ldd "$(command -v "$program")" 2> /dev/null | grep "$eal" > /dev/null ||
+            leave "$program is not linked with $eal, which pkg-config finds"
+    done
 }
 
 reserve_pages() {
