@@ -6,6 +6,10 @@
 #
 # Needs dpdk-test, dpdk-testpmd, libdpdk and hugepages; if too few are free and it
 # may, it reserves some and gives them back.  RATE=0: no rates.
+# What it mounts is its own, for any EAL would use hugepages that are mounted.
+if [ "${FPHEAP_UNSHARED:-}" != $$ ] && unshare -m true 2> /dev/null; then
+    FPHEAP_UNSHARED=$$ exec unshare -m "$0" "$@"
+fi
 # shellcheck source=tests/dpdk/lib.sh disable=SC1091,SC2154
 . "$(dirname "$0")/lib.sh"
 : "${RATE:=1}"
