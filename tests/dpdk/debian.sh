@@ -8,11 +8,12 @@
 # the tests use is installed into it as on any Debian.  All mounts are in a mount
 # namespace of this process: they end with it, however it ends, and a directory that
 # others remove has nothing mounted in it.
+# shellcheck disable=SC1091,SC2154
 suite=${1:-}
 if [ "${FPHEAP_UNSHARED:-}" != $$ ] && unshare -m true 2> /dev/null; then
     FPHEAP_UNSHARED=$$ exec unshare -m "$0" "$@"
 fi
-# shellcheck source=tests/lib.sh disable=SC1091,SC2154
+# shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 top=$(cd "$(dirname "$0")/../.." && pwd)
 cd "$top" || exit 1

@@ -25,8 +25,8 @@ names() {
         'perf|stress|^(red|pie)_all$|^user_delay_us$|^eal_flags_|^multiprocess_'
 }
 
-# outcome NAME OPTIONS...: what its exit status says; what it printed into NAME.log
-outcome() {
+# try NAME OPTIONS...: what its exit status says; what it printed into NAME.log
+try() {
     local name=$1
     shift
     # shellcheck disable=SC2086
@@ -40,18 +40,30 @@ outcome() {
     esac
 }
 
+# outcome NAME OPTIONS...: of the first of three tries that does not fail, for timers
+# with any driver fail now and then where other programs have the processors
+outcome() {
+    local i said=
+    for i in 1 2 3; do
+        said=$(try "$@")
+        [ "$said" = failed ] || break
+    done
+    [ "$i" -eq 1 ] || [ "$said" != passed ] || said="passed in try $i"
+    echo "$said"
+}
+
 compare() {
     local name=$1 ops ours stock
     stock=$(outcome "$name")
-    if [ "$stock" != passed ]; then
+    if [[ $stock != passed* ]]; then
         skip "$name" "with the stock driver: $stock"
         return
     fi
     for ops in $OPS; do
         # shellcheck disable=SC2046
         ours=$(outcome "$name" $(loads "$ops") --mbuf-pool-ops-name="$ops")
-        if [ "$ours" = passed ]; then
-            pass "$name, $ops"
+        if [[ $ours = passed* ]]; then
+            pass "$name, $ops${ours#passed}"
         else
             fail "$name, $ops: $ours" "$scratch/$name.log"
         fi
