@@ -17,31 +17,36 @@ fi
 . "$(dirname "$0")/../lib.sh"
 top=$(cd "$(dirname "$0")/../.." && pwd)
 cd "$top" || exit 1
-if ! [[ $suite =~ ^[a-z-]+$ ]]; then
-    echo "usage: tests/dpdk/debian.sh SUITE, such as trixie or sid" >&2
+dir=$(realpath -m "${DIR:-build/debian/$suite}")
+if ! [[ $suite =~ ^[a-z-]+$ ]] || [ "$dir" = / ]; then
+    echo "usage: tests/dpdk/debian.sh SUITE, such as trixie or sid; DIR is a" \
+        "directory of its own" >&2
     exit 2
 fi
-dir=$(realpath -m "${DIR:-build/debian/$suite}")
 
 leave() {
     skip "DPDK of $suite" "$1"
     finish
 }
 
+is_made() {
+    [ -x "$dir/usr/bin/apt-get" ]
+}
+
 # What debootstrap was interrupted in is begun anew; what it finished has its name.
 make_chroot() {
     mkdir -p "$(dirname "$dir")"
     exec 9> "$dir.lock" && flock 9
-    if ! [ -d "$dir" ]; then
+    if ! is_made; then
         echo "making a chroot of $suite in $dir"
         rm -rf --one-file-system "$dir.part"
         # shellcheck disable=SC2086
-        debootstrap --variant=minbase --include=make,ca-certificates "$suite" \
-            "$dir.part" ${MIRROR:-} > "$dir.log" 2>&1 &&
-            mv "$dir.part" "$dir"
+        { debootstrap --variant=minbase --include=make,ca-certificates "$suite" \
+            "$dir.part" ${MIRROR:-} && mv -T "$dir.part" "$dir"; } \
+            > "$dir.log" 2>&1
     fi
     exec 9>&-
-    [ -d "$dir" ]
+    is_made
 }
 
 mount_into() {
@@ -53,14 +58,14 @@ mount_into() {
 
 [ "$(id -u)" -eq 0 ] || leave "not root"
 [ "${FPHEAP_UNSHARED:-}" = $$ ] || leave "no mount namespace may be made"
-if ! [ -d "$dir" ]; then
+if ! is_made; then
     have debootstrap || leave "no debootstrap"
     if ! [ -e "/usr/share/debootstrap/scripts/$suite" ]; then
         echo "debian.sh: debootstrap knows no Debian of the name $suite" >&2
         exit 2
     fi
 fi
-make_chroot || leave "$(grep '^E: ' "$dir.log" | tail -n 1)"
+make_chroot || leave "$(tail -n 1 "$dir.log")"
 mount_into || leave "the chroot cannot be mounted"
 # No package starts what it installs.
 printf '#!/bin/sh\nexit 101\n' > "$dir/usr/sbin/policy-rc.d"
