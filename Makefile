@@ -167,7 +167,7 @@ has-dpdk:
 	    "pkg-config finds no libdpdk (Debian has it in libdpdk-dev)"; exit 1; }
 
 test-dpdk: ## the tests that need DPDK; they reserve hugepages while they run. DEBIAN=trixie: in a chroot of that
-	@B=$(B) CC='$(CC)' DIR='$(DIR)' \
+	@B=$(B) T='$(T)' CC='$(CC)' DIR='$(DIR)' \
 	    tests/dpdk/$(if $(DEBIAN),debian.sh '$(DEBIAN)',run.sh)
 
 install: $(SHIM) ## fpheap.h, its pkg-config and CMake files, fpheap-run and its library: PREFIX, DESTDIR

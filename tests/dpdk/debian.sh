@@ -2,7 +2,7 @@
 # debian.sh - the tests of this directory in a chroot of another Debian, with the
 # DPDK, the applications and the compiler that it has
 #
-#     tests/dpdk/debian.sh trixie        DIR=build/debian/trixie MIRROR=
+#     tests/dpdk/debian.sh trixie        DIR=build/debian/trixie MIRROR= T=word
 #
 # debootstrap makes the chroot in DIR, in two minutes, where none is there yet; what
 # the tests use is installed into it as on any Debian.  All mounts are in a mount

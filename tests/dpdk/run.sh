@@ -2,8 +2,10 @@
 # run.sh - DPDK: the providers, telemetry and the heap's own tests over
 # memzones, under each mode of the EAL; then the other scripts of this directory
 #
-#     B=build tests/dpdk/run.sh          OTHERS=0: without the other scripts
-#                                        FAST=1: with fast_tests.sh, which is long
+#     B=build T=word tests/dpdk/run.sh
+#
+# With T only what has the word in its name: "run" is what is here.  fast_tests.sh is
+# long and runs only so.
 #
 # Reserves hugepages while it runs, where it may; what needs them is skipped
 # elsewhere.  The last line is "N passed, N failed, N skipped".
@@ -20,6 +22,40 @@ if ! pkg-config --exists libdpdk 2> /dev/null; then
 fi
 mkdir -p "$out"
 echo "DPDK $(pkg-config --modversion libdpdk), $($CC --version | head -n 1)"
+
+# --- the other scripts --------------------------------------------------------
+
+# add SCRIPT - run it, and add what its last line says
+add() {
+    echo "--- $1"
+    B=$B CC=$CC "$1" 2>&1 | tee "$scratch/other.log" | sed '$d'
+    if tail -n 1 "$scratch/other.log" | grep -Eq '^[0-9]+ passed, [0-9]+ failed'
+    then
+        read -r p f s <<< "$(tail -n 1 "$scratch/other.log" | tr -dc '0-9 ')"
+        n_passed=$((n_passed + p))
+        n_failed=$((n_failed + f))
+        n_skipped=$((n_skipped + ${s:-0}))
+    else
+        fail "$1 ended without its sum" "$scratch/other.log"
+    fi
+}
+
+add_others() {
+    local script
+    for script in tests/dpdk/*.sh; do
+        case ${script##*/} in
+        run.sh | lib.sh | hosts.sh | debian.sh) continue ;;
+        fast_tests.sh) [ -n "${T:-}" ] || continue ;;
+        esac
+        [[ ${script##*/} != *"${T:-}"* ]] || add "$script"
+    done
+    if [ $((n_passed + n_failed + n_skipped)) -eq 0 ]; then
+        fail "no test has $T in its name"
+    fi
+    echo
+    finish
+}
+[[ run == *"${T:-}"* ]] || add_others
 
 # --- hugepages ----------------------------------------------------------------
 
@@ -235,24 +271,4 @@ else
     skip "hugepages are as before" "somebody else changed their number"
 fi
 
-# --- the other scripts --------------------------------------------------------
-
-for script in tests/dpdk/*.sh; do
-    case ${script##*/}${FAST:-0} in
-    run.sh* | lib.sh* | hosts.sh* | debian.sh* | fast_tests.sh0) continue ;;
-    esac
-    [ "${OTHERS:-1}" != 0 ] || continue
-    echo "--- $script"
-    B=$B CC=$CC "$script" 2>&1 | tee "$scratch/other.log" | sed '$d'
-    if tail -n 1 "$scratch/other.log" | grep -Eq '^[0-9]+ passed, [0-9]+ failed'
-    then
-        read -r p f s <<< "$(tail -n 1 "$scratch/other.log" | tr -dc '0-9 ')"
-        n_passed=$((n_passed + p))
-        n_failed=$((n_failed + f))
-        n_skipped=$((n_skipped + ${s:-0}))
-    else
-        fail "$script ended without its sum" "$scratch/other.log"
-    fi
-done
-echo
-finish
+add_others
