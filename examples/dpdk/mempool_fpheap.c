@@ -263,32 +263,32 @@ make_shelf(pool *p)
     return s;
 }
 
-/* n objects from wherever they are, or none, S2.  The caller has the lock. */
+/* n objects from wherever they are, or none, S2.  They gather on the stack: the
+ * caller's array may be a cache of mempool's, whose content a get that fails
+ * must leave as it is.  The caller has the lock. */
 static bool
 collect(pool *p, void **objects, unsigned n)
 {
-    unsigned got = RTE_MIN(n, p->count), i;
+    unsigned i;
 
-    set(&p->count, p->count - got);
-    move(objects, p->stack + p->count, got);
-    for (i = 0; i < RTE_MAX_LCORE && got < n; i++) {
+    for (i = 0; i < RTE_MAX_LCORE && p->count < n; i++) {
         shelf   *s = p->shelves[i];
         unsigned take;
 
         if (s == NULL)
             continue;
         rte_spinlock_lock(&s->lock);
-        take = RTE_MIN(n - got, s->count);
+        take = RTE_MIN(n - p->count, s->count);
         set(&s->count, s->count - take);
-        move(objects + got, s->objects + s->count, take);
+        move(p->stack + p->count, s->objects + s->count, take);
         unlock(&s->lock);
-        got += take;
+        set(&p->count, p->count + take);
     }
-    if (got == n)
-        return true;
-    move(p->stack + p->count, objects, got);
-    set(&p->count, p->count + got);
-    return false;
+    if (p->count < n)
+        return false;
+    set(&p->count, p->count - n);
+    move(objects, p->stack + p->count, n);
+    return true;
 }
 
 /* Half a shelf for the gets to come.  The caller has the stack's lock. */

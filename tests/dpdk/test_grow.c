@@ -606,6 +606,36 @@ a_pool_grows_again_when_there_is_memory_again(void **state)
     rte_mempool_free(mp);
 }
 
+/* --- gets that fail --------------------------------------------------------- */
+
+/* Mempool rolls its cache back by its length alone, since the objects in it
+ * "are intact": the driver is given the cache to write to. */
+static void
+a_get_that_fails_leaves_mempools_cache_as_it_was(void **state)
+{
+    enum { ALL = 200, CACHED = 40 };
+    struct rte_mempool_cache *cache = rte_mempool_cache_create(64,
+                                                               SOCKET_ID_ANY);
+    struct rte_mempool *mp = growing_pool(ALL, NULL);
+    void    *more[ALL];
+    unsigned i, n, twice = 0;
+
+    (void)state;
+    assert_non_null(cache);
+    assert_int_equal(get_all(mp), ALL);
+    rte_mempool_generic_put(mp, objects, CACHED, cache);
+    rte_mempool_put_bulk(mp, objects + CACHED, 3);
+    assert_true(rte_mempool_generic_get(mp, more, CACHED + 20, cache) < 0);
+    for (n = 0; rte_mempool_generic_get(mp, &more[n], 1, cache) == 0; n++)
+        for (i = 0; i < n; i++)
+            twice += more[i] == more[n];
+    assert_int_equal(twice, 0);
+    assert_int_equal(n, CACHED + 3);
+    put_all(mp, ALL);
+    rte_mempool_cache_free(cache);
+    rte_mempool_free(mp);
+}
+
 /* --- the wrong driver ------------------------------------------------------- */
 
 static int32_t
@@ -869,6 +899,7 @@ main(int argc, char **argv)
         cmocka_unit_test(whoever_walks_a_pool_that_grows_sees_whole_objects),
         cmocka_unit_test(after_a_failure_only_what_there_is_is_available),
         cmocka_unit_test(a_pool_grows_again_when_there_is_memory_again),
+        cmocka_unit_test(a_get_that_fails_leaves_mempools_cache_as_it_was),
         cmocka_unit_test(a_pool_of_another_driver_is_refused),
         cmocka_unit_test(another_driver_finds_a_pool_empty_and_full),
         cmocka_unit_test(the_eal_ends_with_pools_and_the_thread_ahead),
