@@ -161,6 +161,7 @@ typedef struct pool {
     uint32_t       by_gets;    /* slices that a get had to lay out */
     uint32_t       failures;   /* to lay one out; atomic */
     uint64_t       retry;      /* TSC before which growing is not tried again */
+    uint64_t       deaf;       /* TSC before which no secondary asks again */
     uint64_t       quiet;      /* TSC before which a failure is not logged */
     void          *template;   /* the first bytes of each object */
     uint32_t       template_bytes;
@@ -710,24 +711,26 @@ ring(pool *p)
     if (is_primary())
         sem_post(&bell);
     else if (rte_mp_sendmsg(&message) != 0)
-        SAY(DEBUG, "no word to the primary: %s\n", rte_strerror(rte_errno));
+        __atomic_store_n(&p->asked, false, __ATOMIC_RELAXED);
 }
 
-/* A secondary's way to a slice.  If none comes it does not ask for a while. */
+/* A secondary's way to a slice, unless another took one since `made` were there.
+ * If none comes no secondary asks for a while; the primary goes on growing. */
 static bool
-ask_primary(pool *p)
+ask_primary(pool *p, uint32_t made)
 {
     uint64_t end = rte_rdtsc() + rte_get_tsc_hz() / 1000 * WAIT_MS;
     uint32_t failures = __atomic_load_n(&p->failures, __ATOMIC_ACQUIRE);
 
-    if (rte_rdtsc() < __atomic_load_n(&p->retry, __ATOMIC_RELAXED))
+    if (rte_rdtsc() < __atomic_load_n(&p->retry, __ATOMIC_RELAXED)
+        || rte_rdtsc() < __atomic_load_n(&p->deaf, __ATOMIC_RELAXED))
         return false;
     ring(p);
-    while (laid_of(p) == made_of(p)) {
+    while (laid_of(p) == made && made_of(p) == made) {
         if (failures != __atomic_load_n(&p->failures, __ATOMIC_ACQUIRE))
             return false;
         if (rte_rdtsc() > end) {
-            __atomic_store_n(&p->retry, rte_rdtsc() + rte_get_tsc_hz(),
+            __atomic_store_n(&p->deaf, rte_rdtsc() + rte_get_tsc_hz(),
                              __ATOMIC_RELAXED);
             SAY(ERR, "pool %s: the primary process does not answer\n", p->name);
             return false;
@@ -754,7 +757,7 @@ grow(struct rte_mempool *mp, pool *p, uint32_t made)
         ask = !more && !is_primary();
     }
     unlock(&p->growing);
-    return more || (ask && ask_primary(p));
+    return more || (ask && ask_primary(p, made));
 }
 
 /* Whether fewer objects are ready than the control thread should keep. */

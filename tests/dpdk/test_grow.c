@@ -15,6 +15,7 @@
 #include "eal.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdbool.h>
 #include <sys/personality.h>
@@ -811,6 +812,22 @@ free_in_secondary(void)
     return 0;
 }
 
+/* The primary stands still meanwhile, so that nobody answers. */
+static int
+starve_in_secondary(void)
+{
+    struct rte_mempool *mp;
+    unsigned n;
+
+    eal_start("");
+    mp = pool_of_primary();
+    kill(getppid(), SIGSTOP);
+    n = get_all(mp);
+    kill(getppid(), SIGCONT);
+    put_all(mp, n);
+    return n < mp->size ? 0 : 5;
+}
+
 static const char *
 secondary_options(void)
 {
@@ -838,6 +855,23 @@ a_secondary_gets_all_objects_of_a_growing_pool(void **state)
     assert_int_equal(run_again("drain", options), 0);
     setenv("FPHEAP_EAL", mine, 1);
     assert_int_equal(mp->populated_size, MBUFS);
+    assert_int_equal(get_all(mp), MBUFS);
+    put_all(mp, MBUFS);
+    rte_mempool_free(mp);
+}
+
+static void
+the_primary_grows_although_a_secondary_got_no_answer(void **state)
+{
+    const char *options = secondary_options();
+    struct rte_mempool *mp = growing_pool(MBUFS, NULL);
+    char   mine[1024];
+
+    (void)state;
+    snprintf(mine, sizeof mine, "%s", getenv("FPHEAP_EAL"));
+    setenv("FPHEAP_POOL", mp->name, 1);
+    assert_int_equal(run_again("starve", options), 0);
+    setenv("FPHEAP_EAL", mine, 1);
     assert_int_equal(get_all(mp), MBUFS);
     put_all(mp, MBUFS);
     rte_mempool_free(mp);
@@ -904,6 +938,7 @@ main(int argc, char **argv)
         cmocka_unit_test(another_driver_finds_a_pool_empty_and_full),
         cmocka_unit_test(the_eal_ends_with_pools_and_the_thread_ahead),
         cmocka_unit_test(a_secondary_gets_all_objects_of_a_growing_pool),
+        cmocka_unit_test(the_primary_grows_although_a_secondary_got_no_answer),
         cmocka_unit_test(a_pool_that_a_secondary_frees_leaves_no_more_than_a_ring),
     };
 
@@ -915,6 +950,8 @@ main(int argc, char **argv)
         return end_with_pool();
     if (argc > 1 && strcmp(argv[1], "drain") == 0)
         return drain_in_secondary();
+    if (argc > 1 && strcmp(argv[1], "starve") == 0)
+        return starve_in_secondary();
     if (argc > 1 && strcmp(argv[1], "free") == 0)
         return free_in_secondary();
     eal_start("");
