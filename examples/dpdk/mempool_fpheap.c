@@ -63,7 +63,8 @@
  *   S5  All of this is in memory that processes share.  The primary's heap
  *       makes the slices; a secondary asks for one and links it itself.
  *   S6  Nobody waits for another's growth longer than WAIT_MS: whoever grows
- *       may wait for a lock of the EAL whose holder is in a get.
+ *       may wait for a lock of the EAL whose holder is in a get.  But each
+ *       waits for the first get, which waits for nothing.
  *   S7  The control thread lays slices out but links none, and keeps away from
  *       struct rte_mempool, which rte_mempool_free() takes apart without a word
  *       to its driver.  It sleeps unless a get rang, so it rests when the EAL
@@ -155,8 +156,10 @@ typedef struct pool {
     bool           seen;       /* the application's objects were looked at */
     bool           failing;    /* the last time that it should grow */
     bool           asked;      /* a secondary waits for a slice */
+    bool           sized;      /* mempool, not the application, brings memory */
     bool           ended;      /* by a secondary: the primary frees it */
-    uint32_t       made;       /* objects in mempool's lists; atomic */
+    uint32_t       made;       /* objects in mempool's lists; atomic; 0: a pool
+                                * that never grows */
     uint32_t       laid;       /* and those in ready slices; atomic */
     uint32_t       by_gets;    /* slices that a get had to lay out */
     uint32_t       failures;   /* to lay one out; atomic */
@@ -615,8 +618,8 @@ link_slice(struct rte_mempool *mp, pool *p)
     return true;
 }
 
-/* The first slice's objects, by mempool's own function.  Whether it does what
- * link_objects() would have done. */
+/* A slice that the pool begins with, by mempool's own function.  Returns whether
+ * that does what link_objects() would have done. */
 static bool
 link_first(struct rte_mempool *mp, pool *p, rte_mempool_populate_obj_cb_t *add,
            void *arg)
@@ -635,10 +638,9 @@ link_first(struct rte_mempool *mp, pool *p, rte_mempool_populate_obj_cb_t *add,
         same = same && mp->elt_list.stqh_last == &STAILQ_NEXT(hdr, next)
             && hdr->mp == mp && hdr->iova == iova;
     }
-    same = same && mp->populated_size == n;
     link_chunk(mp, slice);
     push_objects(p, slice);
-    return same;
+    return same && mp->populated_size == p->made;
 }
 
 /* --- the objects of a new pool -------------------------------------------- */
@@ -673,9 +675,8 @@ see_objects(pool *p)
         if (!is_alike(p, p->stack[i]))
             break;
     if (i < p->count) {
-        if (p->made < p->size)
-            SAY(ERR, "pool %s cannot grow beyond %u of %u objects: they "
-                "differ; use \"fpheap\"\n", p->name, p->made, p->size);
+        SAY(ERR, "pool %s cannot grow beyond %u of %u objects: they differ; "
+            "use \"fpheap\"\n", p->name, p->made, p->size);
         __atomic_store_n(&p->open, false, __ATOMIC_RELEASE);
     }
     p->template_bytes = p->bytes;
@@ -714,7 +715,7 @@ ring(pool *p)
         __atomic_store_n(&p->asked, false, __ATOMIC_RELAXED);
 }
 
-/* A secondary's way to a slice, unless another took one since `made` were there.
+/* A secondary's way to a slice, unless another took one since there were `made`.
  * If none comes no secondary asks for a while; the primary goes on growing. */
 static bool
 ask_primary(pool *p, uint32_t made)
@@ -771,17 +772,17 @@ is_low(const pool *p)
         && count_free(p) + (laid - made_of(p)) < p->ahead;
 }
 
-static bool
+/* S6.  Until then whoever has growing does nothing but compare. */
+static void
 see_first(pool *p)
 {
-    if (__atomic_load_n(&p->seen, __ATOMIC_ACQUIRE) || !is_open(p))
-        return true;
-    if (!begin_growth(p))
-        return false;
-    if (!p->seen && is_open(p))
-        see_objects(p);
-    unlock(&p->growing);
-    return true;
+    while (is_open(p) && !__atomic_load_n(&p->seen, __ATOMIC_ACQUIRE)) {
+        if (!begin_growth(p))
+            continue;
+        if (!p->seen && is_open(p))
+            see_objects(p);
+        unlock(&p->growing);
+    }
 }
 
 static __rte_noinline int
@@ -790,8 +791,9 @@ get_slow(struct rte_mempool *mp, pool *p, void **objects, unsigned n)
     uint32_t made;
     bool     got;
 
-    if (n > p->size || !see_first(p))
+    if (n > p->size)
         return -ENOBUFS;
+    see_first(p);
     do {
         made = made_of(p);
         rte_spinlock_lock(&p->lock);
@@ -827,8 +829,19 @@ ops_get(struct rte_mempool *mp, void **objects, unsigned n)
     return get_slow(mp, p, objects, n);
 }
 
+static unsigned
+count_cached(const struct rte_mempool *mp)
+{
+    unsigned n = 0, i;
+
+    for (i = 0; i < RTE_MAX_LCORE && mp->cache_size != 0; i++)
+        n += mp->local_cache[i].len;
+    return n;
+}
+
 /* What can be made is as good as free; after a failure only what there is, but
- * a pool that has all of its objects back is full. */
+ * a pool that has all of its objects back is full, though mempool's caches hold
+ * some: applications wait for that.  As mempool does, count the caches last. */
 static unsigned
 ops_count(const struct rte_mempool *mp)
 {
@@ -840,9 +853,9 @@ ops_count(const struct rte_mempool *mp)
         return 0;
     made = made_of(p);
     n = count_free(p);
-    if (p->heap != NULL
-        && (n >= made || (is_open(p)
-                          && !__atomic_load_n(&p->failing, __ATOMIC_RELAXED))))
+    if (made != 0
+        && ((is_open(p) && !__atomic_load_n(&p->failing, __ATOMIC_RELAXED))
+            || n + count_cached(mp) >= made))
         n += p->size - made;
     return RTE_MIN(n, p->size);
 }
@@ -1120,8 +1133,8 @@ can_grow(struct rte_mempool *mp, const pool *p)
 {
     size_t page;
 
-    return FPHEAP_MEMPOOL_GROWS && !SEES_ALL_OBJECTS && is_primary() && is_plain_pktmbuf(mp)
-        && p->stride <= SLICE / 4
+    return FPHEAP_MEMPOOL_GROWS && !SEES_ALL_OBJECTS && is_primary()
+        && is_plain_pktmbuf(mp) && p->stride <= SLICE / 4
         && rte_malloc_heap_socket_is_external(mp->socket_id) == 0
         && rte_mempool_get_page_size(mp, &page) == 0
         && (page == 0 || page >= FPHEAP_CHUNK
@@ -1218,11 +1231,12 @@ static ssize_t
 ops_size(const struct rte_mempool *mp, uint32_t n, uint32_t page_shift,
          size_t *least, size_t *align)
 {
-    const pool *p = mp->pool_data;
+    pool *p = mp->pool_data;
 
-    if (p->heap == NULL)
+    if (p == NULL || p->heap == NULL)
         return rte_mempool_op_calc_mem_size_default(mp, n, page_shift, least,
                                                     align);
+    p->sized = true;
     *least = TOKEN;
     *align = TOKEN;
     return TOKEN;
@@ -1234,7 +1248,8 @@ static int
 make_first(struct rte_mempool *mp, pool *p, rte_mempool_populate_obj_cb_t *add,
            void *arg)
 {
-    int rc = 0;
+    bool same = true;
+    int  rc   = 0;
 
     while (rc == 0 && p->laid < p->least)
         rc = lay_slice(p);
@@ -1242,16 +1257,17 @@ make_first(struct rte_mempool *mp, pool *p, rte_mempool_populate_obj_cb_t *add,
         free_slices(p);
         return rc;
     }
-    p->open = link_first(mp, p, add, arg);
-    if (!p->open)
+    while (p->ready != NULL)
+        same = link_first(mp, p, add, arg) && same;
+    p->open = same && p->made < p->size;
+    if (!same)
         SAY(ERR, "pool %s does not grow: this DPDK's mempool is unknown\n",
             mp->name);
-    while (link_slice(mp, p))
-        ;
     return 0;
 }
 
-/* An error is 0 here: mempool takes negative numbers for objects. */
+/* An error is 0 here: mempool takes negative numbers for objects.  So is memory
+ * that an application brings to a pool which grows by itself. */
 static int
 ops_populate(struct rte_mempool *mp, unsigned max, void *at, rte_iova_t iova,
              size_t bytes, rte_mempool_populate_obj_cb_t *add, void *arg)
@@ -1259,9 +1275,12 @@ ops_populate(struct rte_mempool *mp, unsigned max, void *at, rte_iova_t iova,
     pool *p = mp->pool_data;
     int   rc;
 
-    if (p->heap == NULL || p->slices != NULL || bytes > TOKEN)
+    if (p->slices != NULL)
+        return 0;
+    if (!p->sized)
         return rte_mempool_op_populate_default(mp, max, at, iova, bytes, add,
                                                arg);
+    p->sized = false;
     rte_spinlock_lock(&p->growing);
     rc = make_first(mp, p, add, arg);
     unlock(&p->growing);

@@ -587,6 +587,27 @@ after_a_failure_only_what_there_is_is_available(void **state)
 }
 
 static void
+with_all_objects_back_a_pool_is_full_though_caches_hold_some(void **state)
+{
+    struct rte_mempool *mp = rte_pktmbuf_pool_create_by_ops("cached",
+        RTE_DIM(objects), 64, PRIVATE, ROOM, (int)rte_socket_id(),
+        "fpheap_grow");
+    unsigned n;
+
+    (void)state;
+    assert_non_null(mp);
+    n = get_all(mp);
+    assert_true(n < RTE_DIM(objects));
+    assert_false(rte_mempool_full(mp));
+    put_all(mp, n - 10);
+    rte_mempool_put_bulk(mp, objects + n - 10, 9);
+    assert_int_equal(rte_mempool_avail_count(mp), n - 1);
+    rte_mempool_put(mp, objects[n - 1]);
+    assert_true(rte_mempool_full(mp));
+    rte_mempool_free(mp);
+}
+
+static void
 a_pool_grows_again_when_there_is_memory_again(void **state)
 {
     struct rte_mempool *mp = growing_pool(RTE_DIM(objects), NULL);
@@ -604,6 +625,83 @@ a_pool_grows_again_when_there_is_memory_again(void **state)
     assert_true(more > MBUFS / 2);
     assert_int_equal(rte_mempool_in_use_count(mp), mp->size);
     put_all(mp, n + more);
+    rte_mempool_free(mp);
+}
+
+/* --- memory that the application brings ------------------------------------- */
+
+static char brought[1 << 20] __attribute__((aligned(4096)));
+
+static bool
+is_brought(const void *object)
+{
+    return (uintptr_t)object - (uintptr_t)brought < sizeof brought;
+}
+
+static struct rte_mempool *
+unpopulated_pool(void)
+{
+    struct rte_pktmbuf_pool_private private = {
+        .mbuf_data_room_size = ROOM, .mbuf_priv_size = PRIVATE };
+    struct rte_mempool *mp = rte_mempool_create_empty("brought", MBUFS, OBJECT,
+        0, sizeof private, (int)rte_socket_id(), 0);
+
+    assert_non_null(mp);
+    assert_int_equal(rte_mempool_set_ops_byname(mp, "fpheap_grow", NULL), 0);
+    rte_pktmbuf_pool_init(mp, &private);
+    return mp;
+}
+
+static int
+bring(struct rte_mempool *mp, size_t from, size_t bytes)
+{
+    return rte_mempool_populate_iova(mp, brought + from,
+                                     (uintptr_t)brought + from, bytes, NULL,
+                                     NULL);
+}
+
+static void
+a_pool_of_the_applications_memory_has_only_that(void **state)
+{
+    struct rte_mempool *mp = unpopulated_pool();
+    size_t   least, least_of_any, align;
+    unsigned n, i;
+    int      made;
+
+    (void)state;
+    assert_int_equal(
+        rte_mempool_get_ops(mp->ops_index)->calc_mem_size(mp, 10, 0, &least,
+                                                          &align),
+        rte_mempool_op_calc_mem_size_default(mp, 10, 0, &least_of_any, &align));
+    assert_int_equal(least, least_of_any);
+    assert_true(bring(mp, 0, 64) <= 0);
+    made = bring(mp, 64, sizeof brought - 64);
+    assert_true(made > 100);
+    assert_int_equal(rte_mempool_avail_count(mp), made);
+    n = get_all(mp);
+    assert_int_equal(n, made);
+    assert_int_equal(rte_mempool_avail_count(mp), 0);
+    for (i = 0; i < n; i++)
+        assert_true(is_brought(objects[i]));
+    put_all(mp, n);
+    rte_mempool_free(mp);
+}
+
+static void
+a_pool_that_grows_takes_no_memory_of_the_application(void **state)
+{
+    struct rte_mempool *mp = unpopulated_pool();
+    unsigned i;
+
+    (void)state;
+    assert_true(rte_mempool_populate_anon(mp) > 0);
+    rte_mempool_obj_iter(mp, rte_pktmbuf_init, NULL);
+    assert_true(bring(mp, 0, sizeof brought) <= 0);
+    assert_int_equal(rte_mempool_populate_default(mp), -EEXIST);
+    assert_int_equal(get_all(mp), MBUFS);
+    for (i = 0; i < MBUFS; i++)
+        assert_false(is_brought(objects[i]));
+    put_all(mp, MBUFS);
     rte_mempool_free(mp);
 }
 
@@ -932,7 +1030,11 @@ main(int argc, char **argv)
         cmocka_unit_test(a_pool_grows_while_a_list_of_the_eal_is_locked),
         cmocka_unit_test(whoever_walks_a_pool_that_grows_sees_whole_objects),
         cmocka_unit_test(after_a_failure_only_what_there_is_is_available),
+        cmocka_unit_test(
+            with_all_objects_back_a_pool_is_full_though_caches_hold_some),
         cmocka_unit_test(a_pool_grows_again_when_there_is_memory_again),
+        cmocka_unit_test(a_pool_of_the_applications_memory_has_only_that),
+        cmocka_unit_test(a_pool_that_grows_takes_no_memory_of_the_application),
         cmocka_unit_test(a_get_that_fails_leaves_mempools_cache_as_it_was),
         cmocka_unit_test(a_pool_of_another_driver_is_refused),
         cmocka_unit_test(another_driver_finds_a_pool_empty_and_full),
