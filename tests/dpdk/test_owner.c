@@ -26,7 +26,8 @@
 #include <rte_ring.h>
 #include <rte_spinlock.h>
 
-enum { MBUFS = 20000, ROOM = 2048 + RTE_PKTMBUF_HEADROOM, PRIVATE = 64,
+enum { MBUFS = 20000, FEW = 3000, /* fewer than two lcores hold */
+       ROOM = 2048 + RTE_PKTMBUF_HEADROOM, PRIVATE = 64,
        HELD = 2000, BULK = 64, SECONDS = 1,
        TRANSIT = 1 << 20 };    /* the stamp of what is on the way */
 
@@ -294,18 +295,18 @@ test_broken(int fault, const char *what)
 }
 
 static void
-test_owner(const char *ops, unsigned cache)
+test_owner(const char *ops, unsigned mbufs, unsigned cache)
 {
-    struct rte_mempool *mp = make_pool(ops, MBUFS, cache, NULL);
+    struct rte_mempool *mp = make_pool(ops, mbufs, cache, NULL);
     uint64_t gets;
     unsigned faults = faults_of(mp, &gets);
     char     text[96];
 
-    snprintf(text, sizeof text, "%s: one owner each on %u lcores, cache %u "
-             "(%.1f million gets)", ops, rte_lcore_count(), cache,
+    snprintf(text, sizeof text, "%s: one owner each of %u on %u lcores, cache "
+             "%u (%.1f million gets)", ops, mbufs, rte_lcore_count(), cache,
              (double)gets / 1e6);
     check(faults == 0, text);
-    check(rte_mempool_avail_count(mp) == MBUFS
+    check(rte_mempool_avail_count(mp) == mbufs
           && rte_mempool_in_use_count(mp) == 0, "and all are back");
     rte_mempool_audit(mp);
     rte_mempool_free(mp);
@@ -529,10 +530,12 @@ main(int argc, char **argv)
     test_broken(HANDS_OUT_TWICE, "hands an object out twice");
     test_broken(HAS_NO_LOCK, "has no lock");
     test_growth();
-    test_owner("fpheap", 0);
-    test_owner("fpheap", 256);
-    test_owner("fpheap_grow", 0);
-    test_owner("fpheap_grow", 256);
+    test_owner("fpheap", MBUFS, 0);
+    test_owner("fpheap", MBUFS, 256);
+    test_owner("fpheap", FEW, 256);
+    test_owner("fpheap_grow", MBUFS, 0);
+    test_owner("fpheap_grow", MBUFS, 256);
+    test_owner("fpheap_grow", FEW, 256);
     test_thread();
     test_full();
     test_memory();
