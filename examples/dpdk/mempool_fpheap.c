@@ -618,8 +618,8 @@ link_slice(struct rte_mempool *mp, pool *p)
     return true;
 }
 
-/* A slice that the pool begins with, by mempool's own function.  Returns whether
- * that does what link_objects() would have done. */
+/* A slice that the pool begins with, by mempool's own function.  Returns
+ * whether that does what link_objects() would have done. */
 static bool
 link_first(struct rte_mempool *mp, pool *p, rte_mempool_populate_obj_cb_t *add,
            void *arg)
@@ -715,8 +715,9 @@ ring(pool *p)
         __atomic_store_n(&p->asked, false, __ATOMIC_RELAXED);
 }
 
-/* A secondary's way to a slice, unless another took one since there were `made`.
- * If none comes no secondary asks for a while; the primary goes on growing. */
+/* A secondary's way to a slice, unless another took one since `made` objects
+ * were there.  If none comes no secondary asks for a while; the primary goes on
+ * growing. */
 static bool
 ask_primary(pool *p, uint32_t made)
 {
@@ -960,12 +961,25 @@ keep_ready(pool *p)
     }
 }
 
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 11, 0, 0)
+typedef uint32_t     thread_result;
+typedef rte_thread_t thread_id;
+#define CREATE_THREAD(id, run) \
+    rte_thread_create_control(id, "fpheap", run, NULL)
+#else
+typedef void     *thread_result;
+typedef pthread_t thread_id;
+#define CREATE_THREAD(id, run) \
+    rte_ctrl_thread_create(id, "fpheap", NULL, run, NULL)
+#endif
+
 /* The control thread. */
-static void
-attend(void)
+static thread_result
+attend(void *unused)
 {
     pool *p;
 
+    (void)unused;
     for (;;) {
         while (sem_wait(&bell) != 0)
             ;
@@ -975,40 +989,8 @@ attend(void)
             keep_ready(p);
         pthread_mutex_unlock(&pools_lock);
     }
-}
-
-#if RTE_VERSION >= RTE_VERSION_NUM(23, 11, 0, 0)
-static uint32_t
-attend_always(void *unused)
-{
-    (void)unused;
-    attend();
     return 0;
 }
-
-static int
-start_attending(void)
-{
-    rte_thread_t thread;
-
-    return rte_thread_create_control(&thread, "fpheap", attend_always, NULL);
-}
-#else
-static void *
-attend_always(void *unused)
-{
-    attend();
-    return unused;
-}
-
-static int
-start_attending(void)
-{
-    pthread_t thread;
-
-    return rte_ctrl_thread_create(&thread, "fpheap", NULL, attend_always, NULL);
-}
-#endif
 
 /* Runs in the EAL's thread for messages, which must not wait for growth: that
  * waits for answers which this thread receives. */
@@ -1025,7 +1007,8 @@ hear_secondary(const struct rte_mp_msg *message, const void *peer)
 static int
 need_thread(const pool *p)
 {
-    int rc;
+    thread_id thread;
+    int       rc;
 
     if (has_thread)
         return 0;
@@ -1034,7 +1017,7 @@ need_thread(const pool *p)
         return 0;
     if (sem_init(&bell, 0, 0) != 0)
         return -errno;
-    rc = start_attending();
+    rc = CREATE_THREAD(&thread, attend);
     has_thread = rc == 0;
     if (rc != 0)
         SAY(ERR, "no control thread: %s\n", rte_strerror(-rc));
@@ -1043,12 +1026,15 @@ need_thread(const pool *p)
 
 /* --- options -------------------------------------------------------------- */
 
+/* No text, no change. */
 static int
 set_option(const char *name, const char *text, uint32_t *value)
 {
     char         *end = NULL;
     unsigned long n;
 
+    if (text == NULL)
+        return 0;
     errno = 0;
     n = strtoul(text, &end, 10);
     if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0
@@ -1060,15 +1046,7 @@ set_option(const char *name, const char *text, uint32_t *value)
     return 0;
 }
 
-static int
-set_from_environment(const char *name, uint32_t *value)
-{
-    const char *text = getenv(name);
-
-    return text == NULL ? 0 : set_option(name, text, value);
-}
-
-/* "min=N,ahead=N", each once or not at all */
+/* "min=N,ahead=N", or one of them */
 static int
 set_from_text(const char *text, pool *p)
 {
@@ -1094,10 +1072,12 @@ set_from_text(const char *text, pool *p)
 static int
 set_options(const struct rte_mempool *mp, pool *p)
 {
-    int rc = set_from_environment("FPHEAP_MEMPOOL_MIN", &p->least);
+    int rc = set_option("FPHEAP_MEMPOOL_MIN", getenv("FPHEAP_MEMPOOL_MIN"),
+                        &p->least);
 
     if (rc == 0)
-        rc = set_from_environment("FPHEAP_MEMPOOL_AHEAD", &p->ahead);
+        rc = set_option("FPHEAP_MEMPOOL_AHEAD", getenv("FPHEAP_MEMPOOL_AHEAD"),
+                        &p->ahead);
     if (rc == 0 && mp->pool_config != NULL)
         rc = set_from_text(mp->pool_config, p);
     p->least = RTE_MIN(RTE_MAX(p->least, 1u), p->size);
