@@ -92,6 +92,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <rte_cycles.h>
 #include <rte_eal.h>
@@ -948,17 +949,21 @@ end_pools(void)
     }
 }
 
-static void
+/* One slice at most.  Returns whether there was one, so that another may be
+ * wanted. */
+static bool
 keep_ready(pool *p)
 {
     bool asked = __atomic_exchange_n(&p->asked, false, __ATOMIC_ACQ_REL);
-    bool more  = __atomic_load_n(&p->seen, __ATOMIC_ACQUIRE) && is_open(p);
+    bool laid;
 
-    while (more && ((asked && laid_of(p) == made_of(p)) || is_low(p))
-           && begin_growth(p)) {
-        more = try_to_lay(p);
-        unlock(&p->growing);
-    }
+    if (!__atomic_load_n(&p->seen, __ATOMIC_ACQUIRE) || !is_open(p)
+        || !((asked && laid_of(p) == made_of(p)) || is_low(p))
+        || !begin_growth(p))
+        return false;
+    laid = try_to_lay(p);
+    unlock(&p->growing);
+    return laid;
 }
 
 #if RTE_VERSION >= RTE_VERSION_NUM(23, 11, 0, 0)
@@ -973,21 +978,25 @@ typedef pthread_t thread_id;
     rte_ctrl_thread_create(id, "fpheap", NULL, run, NULL)
 #endif
 
-/* The control thread. */
+/* The control thread.  Between two slices whoever makes or frees a pool gets
+ * pools_lock, for which it must be asleep a moment. */
 static thread_result
 attend(void *unused)
 {
+    bool  more = false;
     pool *p;
 
     (void)unused;
     for (;;) {
-        while (sem_wait(&bell) != 0)
+        while (!more && sem_wait(&bell) != 0)
             ;
         pthread_mutex_lock(&pools_lock);
         end_pools();
-        for (p = pools; p != NULL; p = p->next)
-            keep_ready(p);
+        for (more = false, p = pools; p != NULL; p = p->next)
+            more = keep_ready(p) || more;
         pthread_mutex_unlock(&pools_lock);
+        if (more)
+            usleep(20);
     }
     return 0;
 }
