@@ -392,6 +392,37 @@ nothing_is_made_ahead_before_the_first_get(void **state)
     rte_mempool_free(b);
 }
 
+/* Objects that are ready ahead when another pool has been made and freed. */
+static long
+ready_beside_another(long all)
+{
+    struct rte_mempool *mp = growing_pool((unsigned)all, "ahead=50000");
+    void *m = NULL;
+    long  ready;
+
+    assert_int_equal(rte_mempool_get(mp, &m), 0);
+    assert_true(is_told(mp, "ready", 1));
+    rte_mempool_free(growing_pool(100, NULL));
+    ready = told(mp, "ready");
+    rte_mempool_put(mp, m);
+    rte_mempool_free(mp);
+    return ready;
+}
+
+static void
+pools_come_and_go_while_another_gets_objects_ahead(void **state)
+{
+    enum { ALL = 50000 };
+    long ready = ALL;
+    int  i;
+
+    (void)state;
+    for (i = 0; i < 10 && ready > ALL / 2; i++)
+        ready = ready_beside_another(ALL);
+    print_message("figure: %ld objects ready of %d\n", ready, ALL);
+    assert_true(ready <= ALL / 2);
+}
+
 /* --- beside the EAL's locks ------------------------------------------------- */
 
 static bool stop;              /* atomic */
@@ -1026,6 +1057,7 @@ main(int argc, char **argv)
         cmocka_unit_test(options_that_are_none_are_named_and_make_no_pool),
         cmocka_unit_test(with_objects_ahead_gets_need_not_make_any),
         cmocka_unit_test(nothing_is_made_ahead_before_the_first_get),
+        cmocka_unit_test(pools_come_and_go_while_another_gets_objects_ahead),
         cmocka_unit_test(pools_with_objects_ahead_come_and_go_beside_rings),
         cmocka_unit_test(a_pool_grows_while_a_list_of_the_eal_is_locked),
         cmocka_unit_test(whoever_walks_a_pool_that_grows_sees_whole_objects),
