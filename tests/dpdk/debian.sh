@@ -49,8 +49,9 @@ make_chroot() {
     is_made
 }
 
+# A mount itself, or no script in it may make a mount namespace of its own.
 mount_into() {
-    mkdir -p "$dir/fpheap" &&
+    mkdir -p "$dir/fpheap" && mount --bind "$dir" "$dir" &&
         mount --rbind /proc "$dir/proc" && mount --rbind /sys "$dir/sys" &&
         mount --rbind /dev "$dir/dev" && mount --bind "$top" "$dir/fpheap" &&
         cp -L --remove-destination /etc/resolv.conf "$dir/etc/resolv.conf"
