@@ -386,6 +386,36 @@ a_refused_region_goes_back_and_the_call_fails_with_that_error(void **state)
 }
 
 static void
+what_was_refused_counts_no_more_against_the_limit(void **state)
+{
+    const size_t limit = 9 * FPHEAP_CHUNK;
+    fpheap      *heap;
+    fpheap_stats stats;
+    unsigned     n;
+
+    (void)state;
+    memset(&the_book, 0, sizeof(the_book));
+    test_provider_init(&provider);
+    assert_non_null(heap = watched(limit, 1));
+    the_book.error = -EPERM;
+    the_book.refuse_from = 2;
+    the_book.refuse_to = UINT_MAX;
+    for (n = 0; n < 20; n++) {
+        if (fpheap_alloc(heap, 2 * FPHEAP_CHUNK) != NULL)
+            fail();
+        assert_int_equal(errno, EPERM);
+    }
+    the_book.refuse_from = 0;
+    n = take(heap, FPHEAP_CHUNK / 4, 100);
+    assert_int_equal(errno, ENOSPC);
+    fpheap_stats_get(heap, &stats);
+    assert_int_equal(stats.region_bytes, limit);
+    check_book(heap);
+    fpheap_free_bulk(heap, objects, n);
+    end(heap);
+}
+
+static void
 refused_at_create_there_is_no_heap(void **state)
 {
     (void)state;
@@ -722,6 +752,7 @@ main(void)
         cmocka_unit_test(what_came_in_vain_leaves_again),
         cmocka_unit_test(
             a_refused_region_goes_back_and_the_call_fails_with_that_error),
+        cmocka_unit_test(what_was_refused_counts_no_more_against_the_limit),
         cmocka_unit_test(refused_at_create_there_is_no_heap),
         cmocka_unit_test(a_region_that_is_refused_is_asked_for_in_less),
         cmocka_unit_test(what_is_refused_and_not_taken_back_is_waste),

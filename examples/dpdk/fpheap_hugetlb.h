@@ -88,41 +88,26 @@ fpheap_hugetlb_place(const fpheap_hugetlb *pages, const fpheap_region *region,
     return 0;
 }
 
+/* The kernel's list of this process's pages; -1: it shows none. */
+static inline int
+fpheap_hugetlb_pagemap(void)
+{
+    return open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+}
+
 static inline uint64_t
-fpheap_hugetlb_physical(const void *byte)
+fpheap_hugetlb_physical(int pagemap, const void *byte)
 {
     long     size = sysconf(_SC_PAGESIZE);
     uint64_t entry = 0;
-    int      fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-    ssize_t  got;
+    ssize_t  got = pread(pagemap, &entry, sizeof entry,
+                         (off_t)((uintptr_t)byte / (size_t)size
+                                 * sizeof entry));
 
-    if (fd < 0)
-        return FPHEAP_BAD_IOVA;
-    got = pread(fd, &entry, sizeof entry,
-                (off_t)((uintptr_t)byte / (size_t)size * sizeof entry));
-    (void)close(fd);
     entry &= entry >> 63 ? (UINT64_C(1) << 55) - 1 : 0; /* 63: it is there */
     if (got != (ssize_t)sizeof entry || entry == 0)
         return FPHEAP_BAD_IOVA;
     return entry * (size_t)size + (uintptr_t)byte % (size_t)size;
-}
-
-/* The heap asks once for each chunk, so opening a file is no matter. */
-static inline uint64_t
-fpheap_hugetlb_iova(void *ctx, const void *chunk)
-{
-    const fpheap_hugetlb *pages = (const fpheap_hugetlb *)ctx;
-    size_t   page = (size_t)1 << pages->page_shift;
-    uint64_t first;
-    size_t   at;
-
-    if ((pages->flags & FPHEAP_HUGETLB_PA) == 0)
-        return (uintptr_t)chunk;
-    first = fpheap_hugetlb_physical(chunk);
-    for (at = page; at < FPHEAP_CHUNK && first != FPHEAP_BAD_IOVA; at += page)
-        if (fpheap_hugetlb_physical((const char *)chunk + at) != first + at)
-            return FPHEAP_BAD_IOVA;
-    return first;
 }
 
 #if FPHEAP_HUGETLB_EXTMEM
@@ -134,23 +119,63 @@ fpheap_hugetlb_register(const fpheap_hugetlb *pages,
     size_t      page = (size_t)1 << pages->page_shift;
     size_t      n = region->bytes >> pages->page_shift;
     rte_iova_t *iova = (rte_iova_t *)malloc(n * sizeof *iova);
+    int         physical = (pages->flags & FPHEAP_HUGETLB_PA) != 0;
+    int         pagemap = physical ? fpheap_hugetlb_pagemap() : -1;
     size_t      i;
-    int         rc;
+    int         rc = -ENOMEM;
 
-    if (iova == NULL)
-        return -ENOMEM;
-    for (i = 0; i < n; i++) {
+    for (i = 0; iova != NULL && i < n; i++) {
         char *at = (char *)region->base + i * page;
 
-        iova[i] = (pages->flags & FPHEAP_HUGETLB_PA) == 0
-                ? (uintptr_t)at : fpheap_hugetlb_physical(at);
+        iova[i] = physical ? fpheap_hugetlb_physical(pagemap, at)
+                           : (uintptr_t)at;
     }
-    rc = rte_extmem_register(region->base, region->bytes, iova, (unsigned)n,
-                             page);
+    if (iova != NULL)
+        rc = rte_extmem_register(region->base, region->bytes, iova,
+                                 (unsigned)n, page) == 0 ? 0 : -rte_errno;
     free(iova);
-    return rc == 0 ? 0 : -rte_errno;
+    if (pagemap >= 0)
+        (void)close(pagemap);
+    return rc;
 }
+
+/* That of a byte of a region that is registered. */
+static inline uint64_t
+fpheap_hugetlb_page(int pagemap, const void *byte)
+{
+    const struct rte_memseg *page = rte_mem_virt2memseg(byte, NULL);
+
+    (void)pagemap;
+    return page == NULL || page->iova == RTE_BAD_IOVA
+         ? FPHEAP_BAD_IOVA : page->iova + (uintptr_t)byte - page->addr_64;
+}
+#else
+#  define fpheap_hugetlb_page fpheap_hugetlb_physical
 #endif
+
+/* Asked once for each chunk.  DPDK has what it was told; without it a file is
+ * opened each time, as a forked child must not have its parent's. */
+static inline uint64_t
+fpheap_hugetlb_iova(void *ctx, const void *chunk)
+{
+    const fpheap_hugetlb *pages = (const fpheap_hugetlb *)ctx;
+    size_t   page = (size_t)1 << pages->page_shift;
+    int      pagemap;
+    uint64_t first;
+    size_t   at;
+
+    if ((pages->flags & FPHEAP_HUGETLB_PA) == 0)
+        return (uintptr_t)chunk;
+    pagemap = FPHEAP_HUGETLB_EXTMEM ? -1 : fpheap_hugetlb_pagemap();
+    first = fpheap_hugetlb_page(pagemap, chunk);
+    for (at = page; at < FPHEAP_CHUNK && first != FPHEAP_BAD_IOVA; at += page)
+        if (fpheap_hugetlb_page(pagemap, (const char *)chunk + at)
+            != first + at)
+            first = FPHEAP_BAD_IOVA;
+    if (pagemap >= 0)
+        (void)close(pagemap);
+    return first;
+}
 
 static inline int
 fpheap_hugetlb_put(void *ctx, const fpheap_region *region)

@@ -7,7 +7,12 @@
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
 #include "tests/test_util.h"
+/* Files that the provider opens are counted. */
+#include <fcntl.h>
+static unsigned opened;
+#define open(...) (opened++, (open)(__VA_ARGS__))
 #include "examples/dpdk/fpheap_hugetlb.h"
+#undef open
 #if FPHEAP_HUGETLB_EXTMEM
 #  include "eal.h"
 #endif
@@ -58,6 +63,19 @@ have_objects(fpheap *heap)
 }
 
 /* What the EAL, or without it the kernel, thinks of one byte. */
+/* As the kernel says. */
+static uint64_t
+physical(const void *byte)
+{
+    int      pagemap = fpheap_hugetlb_pagemap();
+    uint64_t iova = fpheap_hugetlb_physical(pagemap, byte);
+
+    opened--;
+    if (pagemap >= 0)
+        (void)close(pagemap);
+    return iova;
+}
+
 static uint64_t
 iova_of(const void *byte)
 {
@@ -70,19 +88,28 @@ iova_of(const void *byte)
     return rte_mem_virt2iova(byte);
 #else
     return (pages.flags & FPHEAP_HUGETLB_PA) == 0
-         ? (uintptr_t)byte : fpheap_hugetlb_physical(byte);
+         ? (uintptr_t)byte : physical(byte);
 #endif
 }
 
+/* With DPDK one file for each region, which it is told of; else one for each
+ * chunk; and none where IOVAs are virtual. */
 static void
 check_iovas(unsigned flags)
 {
-    fpheap     *heap;
-    const void *was;
-    unsigned    i;
+    fpheap      *heap;
+    const void  *was;
+    fpheap_stats stats;
+    unsigned     i;
 
+    opened = 0;
     heap = heap_with(flags);
     have_objects(heap);
+    fpheap_stats_get(heap, &stats);
+    assert_true(opened <= (!(flags & FPHEAP_HUGETLB_PA) ? 0
+                           : FPHEAP_HUGETLB_EXTMEM ? stats.regions
+                           : stats.region_bytes / FPHEAP_CHUNK));
+    assert_true(opened != 0 || !(flags & FPHEAP_HUGETLB_PA));
     for (i = 0; i < OBJECTS; i++) {
         uint64_t iova = fpheap_iova(heap, objects[i]);
         char    *end = (char *)objects[i] + SIZE - 1;
@@ -123,7 +150,7 @@ iova_is_the_physical_address(void **state)
     int here = 0;
 
     (void)state;
-    if (fpheap_hugetlb_physical(&here) == FPHEAP_BAD_IOVA) {
+    if (physical(&here) == FPHEAP_BAD_IOVA) {
         print_message("why: /proc/self/pagemap shows no addresses\n");
         skip();
     }
