@@ -260,6 +260,50 @@ a_buffer_may_begin_and_end_anywhere(void **state)
     }
 }
 
+/* Bit 0: the whole buffer came; bit 1: it left; bit 2: a call too many. */
+static int
+tell(void *ctx, const fpheap_region *region, int leaving)
+{
+    unsigned *told = (unsigned *)ctx;
+
+    if (*told != (leaving ? 1 : 0) || region->base != memory
+        || region->bytes != sizeof(memory) || region->node != 0)
+        *told |= 4;
+    *told |= leaving ? 2 : 1;
+    return 0;
+}
+
+static int
+show(void *arg, const fpheap_region *region)
+{
+    *(const void **)arg = region->base;
+    return 0;
+}
+
+static void
+the_watcher_is_told_of_the_buffer_and_the_walk_shows_it(void **state)
+{
+    unsigned      told  = 0;
+    const void   *shown = NULL;
+    fpheap_config config;
+    fpheap       *heap;
+
+    (void)state;
+    memset(&config, 0, sizeof(config));
+    fpheap_provider_buffer(&calls, &buffer, memory, sizeof(memory));
+    config.provider = &calls;
+    config.watch = tell;
+    config.watch_ctx = &told;
+    heap = fpheap_create("told", &config);
+    assert_non_null(heap);
+    assert_int_equal(told, 1);
+    assert_int_equal(fpheap_region_walk(heap, show, &shown), 0);
+    assert_ptr_equal(shown, memory);
+    free_all(heap, fill_up(heap, 100, 0), 100, 0);
+    TEST_DESTROY(heap);
+    assert_int_equal(told, 3);
+}
+
 static void
 a_buffer_comes_back_and_serves_the_next_heap(void **state)
 {
@@ -578,6 +622,7 @@ main(void)
         cmocka_unit_test(mixed_sizes_never_overlap_and_never_leak),
         cmocka_unit_test(bulks_are_all_or_nothing_here_too),
         cmocka_unit_test(a_buffer_may_begin_and_end_anywhere),
+        cmocka_unit_test(the_watcher_is_told_of_the_buffer_and_the_walk_shows_it),
         cmocka_unit_test(a_buffer_comes_back_and_serves_the_next_heap),
         cmocka_unit_test(objects_above_a_chunk_are_served_from_the_buffer),
         cmocka_unit_test(a_full_table_of_regions_is_enomem),
