@@ -5,6 +5,7 @@
 #                            10.0.0.1 and 10.0.0.2; their other ends, host_a and
 #                            host_b, are where the script is
 #     on HOST COMMAND...     run it there
+#     know_each_other N      whether a gets an answer of b within N seconds
 #     ping_hosts N           from a to b; how many answers come
 #     stream SECONDS         TCP from a to b: true if all bytes come as they were
 #                            sent; sets bytes, and speed in KB/s
@@ -120,17 +121,30 @@ ping_hosts() {
         sed -n 's/.* \([0-9]*\) received.*/\1/p'
 }
 
+# Whether the first answer comes in so many seconds.
+know_each_other() {
+    local i
+    on a ip neigh flush all
+    on b ip neigh flush all
+    for ((i = 0; i < $1 * 5; i++)); do
+        on a ping -q -c 1 -W 0.2 10.0.0.2 > /dev/null 2>&1 && return 0
+    done
+    return 1
+}
+
 stream() {
-    local sent served
+    local sent
     bytes=0 speed=0
-    on b timeout 40 python3 tests/dpdk/stream.py serve 7000 \
-        > "$scratch/served" 2>&1 &
-    served=$!
+    spawn stream nsenter -t "${pids[host_b]}" -n timeout 40 \
+        python3 tests/dpdk/stream.py serve 7000
     read -r -a sent <<< "$(on a timeout 40 python3 tests/dpdk/stream.py send \
-        10.0.0.2 7000 "$1" 2> "$scratch/sent")"
-    [ "${#sent[@]}" -eq 3 ] || kill "$served" 2> /dev/null
-    wait "$served" 2> /dev/null
-    [ "${#sent[@]}" -eq 3 ] || return 1
+        10.0.0.2 7000 "$1" 2> "$scratch/send.log")"
+    if [ "${#sent[@]}" -ne 3 ]; then
+        kill "${pids[stream]}" 2> /dev/null
+        ends stream 5
+        return 1
+    fi
     bytes=${sent[0]} speed=${sent[2]}
-    [ "$bytes" -gt 0 ] && [ "$(cat "$scratch/served")" = "$bytes ${sent[1]}" ]
+    ends stream 5 && [ "$bytes" -gt 0 ] &&
+        [ "$(cat "$scratch/stream.log")" = "$bytes ${sent[1]}" ]
 }

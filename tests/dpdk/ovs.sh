@@ -102,7 +102,7 @@ is_alive() {
 }
 
 hosts_talk() {
-    ping_hosts 3 > /dev/null            # until they know each other
+    know_each_other 5
     answers=$(ping_hosts 50)
     judge "$1: $answers of 50 pings are answered" [ "${answers:-0}" -eq 50 ]
     judge "$1: a TCP stream comes as it was sent" stream 1
