@@ -335,10 +335,11 @@ ours() {
     fi
     measure_rates
     ok "no errors$errors" [ -z "$errors" ]
-    ok "packets pass as they are" passes
+    ok "packets pass as they are: $answers of 25 pings, $bytes bytes" passes
     ok "no buffer is missing: $figures" misses_no_more
     ok "memory: $used KB, ring_mp_mc ${most_used[$case]} KB" takes_no_more
-    [ "${best_rate[$case]}" -eq 0 ] || ok "rate: $rate, ring_mp_mc ${best_rate[$case]} packets/ms" \
+    [ "${best_rate[$case]}" -gt 0 ] || return   # only the hosts send
+    ok "rate: $rate, ring_mp_mc ${best_rate[$case]} packets/ms" \
         [ $((rate * 2)) -ge "${best_rate[$case]}" ]
 }
 

@@ -18,8 +18,13 @@
 # The script is in a network and mount namespace of its own: whatever names it gives
 # to interfaces and mounts, no others see them, and they go with it.
 # shellcheck shell=bash disable=SC1091,SC2034,SC2154
-if [ "${FPHEAP_UNSHARED:-}" != $$ ] && unshare -n -m true 2> /dev/null; then
-    FPHEAP_UNSHARED=$$ exec unshare -n -m "$0" "$@"
+# (In a chroot there may be no mount to make private: debian.sh has done so outside.)
+if [ "${FPHEAP_UNSHARED:-}" != $$ ]; then
+    for how in private unchanged; do
+        if unshare -n -m --propagation $how true 2> /dev/null; then
+            FPHEAP_UNSHARED=$$ exec unshare -n -m --propagation $how "$0" "$@"
+        fi
+    done
 fi
 # shellcheck source=tests/dpdk/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -117,7 +122,7 @@ make_hosts() {
 }
 
 ping_hosts() {
-    on a ping -q -c "$1" -i 0.02 -W 1 10.0.0.2 2> /dev/null |
+    on a ping -q -c "$1" -i 0.02 -W 5 10.0.0.2 2> /dev/null |
         sed -n 's/.* \([0-9]*\) received.*/\1/p'
 }
 
