@@ -23,8 +23,9 @@
  *     documentation     [START]  [NOT]  [THREADS]  [ERRORS]  [WORDS]  [DESIGN]
  *     declarations      [CONFIG]  [TYPES]  [API]  [FASTPATH]
  *     implementation    [PLATFORM]  [META]  [REGION]  [CHUNK]  [SLAB]  [DEPOT]
- *                       [CACHE]  [RECLAIM]  [MISS]  [LARGE]  [PUBLIC]
- *                       [HEADER]  [POOL]  [PROVIDERS]  [MISUSE]  [CHECK]
+ *                       [CACHE]  [RECLAIM]  [MISS]  [LARGE]  [ALLOC]
+ *                       [HEADER]  [QUERY]  [POOL]  [STATS]  [PROVIDERS]
+ *                       [MISUSE]  [CHECK]  [HEAP]
  *     end of file       [HISTORY]  [LICENSE]
  *
  * [START] ---------------------------------------------------------------------
@@ -4041,14 +4042,6 @@ fph_recharge(fph_state *state, size_t asked, size_t given)
     return 1;
 }
 
-FPHEAP_API void
-fpheap_set_limit(fpheap *heap, size_t bytes)
-{
-    if (!fph_heap_good(heap))
-        return;
-    fph_store_seq_cst(&heap->state->limit, bytes);                  /* G5 */
-}
-
 /* --- asking --------------------------------------------------------------- */
 
 /* The three calls to the provider, and that to the watcher. */
@@ -6022,6 +6015,99 @@ fph_bin_retire(fph_state *state, unsigned bin)
     fph_moves_end(state);
 }
 
+/* --- geometry ------------------------------------------------------------- */
+
+/* Objects of a class in a slab of `pages` pages from `page` on.  Each takes its
+ * size, which ends where the header of the next begins. */
+static uint32_t
+fph_shape_count(const fph_class *klass, unsigned page, unsigned pages)
+{
+    size_t bytes = ((size_t)pages << FPHEAP_PAGE_SHIFT)
+                 - (page == 0 ? FPH_CHUNK_HEADER : 0);
+    size_t align = klass->skip - FPH_HEAD;
+
+    return bytes < align ? 0 : (uint32_t)((bytes - align) / klass->size);
+}
+
+/* Objects of a class in a chunk that has slabs of `pages` pages and no others:
+ * page 0 is for small objects. */
+static size_t
+fph_shape_most(const fph_class *klass, unsigned pages)
+{
+    return (size_t)((FPH_PAGES - 1) / pages)
+         * fph_shape_count(klass, 1, pages);
+}
+
+/* Pages of a slab: the fewest that make 8 objects, and of which a chunk holds
+ * so many that less than 1/16 of its pages above page 0 is in no object; up to
+ * half a chunk, or as many as one object needs.  If there are none: of those
+ * with the most objects in a chunk the fewest that make the most in a slab, as
+ * a slab costs as much as several claims. */
+static unsigned
+fph_shape_pages(const fph_class *klass)
+{
+    const size_t all   = FPHEAP_CHUNK - FPHEAP_PAGE;
+    size_t       most  = 0;
+    uint32_t     most1 = 0;    /* in the slab */
+    unsigned     best  = (unsigned)((klass->size + klass->skip - FPH_HEAD
+                                     + FPHEAP_PAGE - 1) >> FPHEAP_PAGE_SHIFT);
+    unsigned     pages = best;
+
+    for (; pages <= FPH_PAGES / 2; pages++) {
+        size_t   objects = fph_shape_most(klass, pages);
+        uint32_t count   = fph_shape_count(klass, 1, pages);
+
+        if (count >= 8 && all - objects * klass->size < all / 16)
+            return pages;
+        if (objects > most || (objects == most && count > most1)) {
+            most = objects;
+            most1 = count;
+            best = pages;
+        }
+    }
+    return best;
+}
+
+/* The geometry of a class, given the bytes from one object to the next and
+ * their alignment, up to a page.  A slab of one page may be in page 0 if the
+ * objects are small against it and their alignment divides the header. */
+static void
+fph_shape(fph_class *klass, size_t size, size_t align)
+{
+    size_t fill = FPHEAP_CHUNK / 8 / size;
+
+    memset(klass, 0, sizeof *klass);
+    klass->size = (uint32_t)size;
+    if (FPHEAP_HEADER)
+        klass->skip = (uint32_t)(align < sizeof(fph_head) ? sizeof(fph_head)
+                                 : align > FPHEAP_PAGE ? FPHEAP_PAGE : align);
+    klass->inverse = (uint32_t)((((uint64_t)1 << 32) + size - 1) / size);
+    klass->pages = (uint16_t)fph_shape_pages(klass);
+    klass->count = fph_shape_count(klass, 1, klass->pages);
+    if (klass->pages == 1 && size <= FPHEAP_PAGE / 16
+        && align <= FPH_CHUNK_HEADER)
+        klass->count0 = fph_shape_count(klass, 0, 1);
+    klass->magazine = (uint16_t)(fill < 2 ? 2 : fill > FPHEAP_MAGAZINE
+                                 ? FPHEAP_MAGAZINE : fill);
+}
+
+static void
+fph_classes_init(fph_state *state)
+{
+    unsigned k;
+
+    for (k = 1; k < FPH_SIZES; k++) {
+        fph_class *klass = &state->classes[k];
+        unsigned   step  = (k - 1) >> FPHEAP_CLASS_BITS;
+        unsigned   part  = (k - 1) & ((1u << FPHEAP_CLASS_BITS) - 1);
+        size_t     size  = step == 0 ? (part + 1) * 16
+                         : (size_t)((1u << FPHEAP_CLASS_BITS) + part + 1)
+                           << (step + 3);
+
+        fph_shape(klass, size, size & (~size + 1));
+    }
+}
+
 /* [DEPOT] ==================================================================
  *
  * Full magazines wait in a stack per bin, empty ones in a stack per node.  Both
@@ -6903,6 +6989,15 @@ fpheap_self(fpheap *heap)
     return cache;
 }
 
+/* The node of this thread. */
+static int
+fph_home(fpheap *heap)
+{
+    fpheap_cache *cache = fph_cache_here(heap, 1 /* grow */);
+
+    return cache != NULL ? cache->node : fph_thread_node(heap);
+}
+
 /* [RECLAIM] ================================================================
  *
  * A pass takes back what a node's depots and this thread's cache park, and the
@@ -7169,6 +7264,135 @@ fph_find_memory(fpheap *heap, int node, size_t chunks, fph_search *search)
     if (search->quiet && search->retries++ < FPH_RETRIES)
         search->rung = FPH_PARKED_RUNG;
     return 1;
+}
+
+/* --- memory --------------------------------------------------------------- */
+
+/* Touch the free pages of an open chunk, each while it is the caller's.
+ * Returns how many. */
+static size_t
+fph_chunk_touch(fph_region *region, size_t index)
+{
+    size_t   touched = 0;
+    unsigned page;
+
+    for (page = 0; page < FPH_PAGES; page++) {
+        uint64_t   bit = (uint64_t)1 << page;
+        fph_chunk *chunk;
+
+        if (!(fph_load_relaxed(&region->free[index]) & bit)
+            || !(fph_fetch_and_acquire(&region->free[index], ~bit)  /* F9 */
+                 & bit))
+            continue;
+        chunk = FPH_LOAD(&region->chunk[index], ACQUIRE);           /* F17 */
+        fph_touch(fph_slab_base(chunk->base, page),
+                  chunk->base + ((size_t)(page + 1) << FPHEAP_PAGE_SHIFT));
+        fph_pages_put(region, index, bit);
+        touched++;
+    }
+    return touched;
+}
+
+/* Touch all free memory of a node, and open its fresh chunks until `pages`
+ * pages are free.  Returns how many are. */
+static size_t
+fph_node_touch(fpheap *heap, int node, size_t pages)
+{
+    size_t ready = 0;
+    size_t i, index;
+
+    fph_moves_begin(heap->state);
+    for (i = 0; i < fph_region_count(heap->state); i++) {
+        fph_region *region = fph_region_on(heap->state, i, node);
+
+        for (index = 0; region != NULL && index < region->capacity; index++)
+            ready += fph_chunk_touch(region, index);
+    }
+    for (i = 0; i < fph_region_count(heap->state); i++) {
+        fph_region *region = fph_region_on(heap->state, i, node);
+        fph_chunk  *chunk;
+
+        while (region != NULL && ready < pages
+               && (chunk = fph_region_open(heap, region)) != NULL) {
+            FPH_STORE(&region->reserved, 1u, RELAXED);
+            fph_touch(fph_slab_base(chunk->base, 0),
+                      chunk->base + FPHEAP_CHUNK);
+            fph_pages_put(region, chunk->index, FPH_ALL_PAGES);
+            ready += FPH_PAGES;
+        }
+    }
+    fph_moves_end(heap->state);
+    return ready;
+}
+
+/* Make n empty magazines.  Returns 0, or a negative errno. */
+static int
+fph_magazines_add(fpheap *heap, int node, size_t n)
+{
+    fph_state *state = heap->state;
+    int        error;
+
+    for (; n > 0; n--) {
+        uint32_t ref = fph_meta_get(heap, node, sizeof(fph_magazine), &error);
+
+        if (ref == 0)
+            return error;
+        fph_stack_push(&state->empty[node].word,
+                       &fph_magazine_make(state, ref)->link);
+    }
+    return 0;
+}
+
+FPHEAP_API int
+fpheap_reserve(fpheap *heap, size_t bytes, int node)
+{
+    size_t pages = (bytes >> FPHEAP_PAGE_SHIFT)
+                 + ((bytes & (FPHEAP_PAGE - 1)) != 0);
+    size_t have, want, ready;
+    int    rc;
+
+    if (!fph_heap_good(heap))
+        return -EINVAL;
+    fph_wait_begin();
+    if (node == FPHEAP_ANY_NODE)
+        node = fph_home(heap);
+    if (node < 0 || (unsigned)node >= heap->nodes)
+        return -EINVAL;
+    while ((ready = fph_node_touch(heap, node, pages)) < pages) {
+        size_t chunks = (pages - ready + FPH_PAGES - 1) / FPH_PAGES;
+
+        rc = fph_grow(heap, node, 1 /* chunk */, chunks, 0 /* pinned */,
+                      UINT64_MAX);
+        if (rc != 0)
+            return rc;
+    }
+    /* Magazines for what these pages can hold: of large objects one holds an
+     * eighth of a chunk.  They come last, as records stay until the end; where
+     * there is no memory left for them, the pages serve all the same. */
+    have = (size_t)fph_load_relaxed(&heap->state->magazines);
+    want = pages / (FPH_PAGES / 8);
+    (void)fph_magazines_add(heap, node, want > have ? want - have : 0);
+    return 0;
+}
+
+FPHEAP_API size_t
+fpheap_trim(fpheap *heap)
+{
+    int node;
+
+    if (!fph_heap_good(heap))
+        return 0;
+    for (node = 0; (unsigned)node < heap->nodes; node++)
+        fph_reclaim(heap, node, 1 /* always */);
+    return fph_regions_release(heap, FPHEAP_ANY_NODE, 0 /* keep */);
+}
+
+FPHEAP_API void
+fpheap_set_limit(fpheap *heap, size_t bytes)
+{
+    if (!fph_heap_good(heap))
+        return;
+    fph_store_seq_cst(&heap->state->limit, bytes);                  /* G5 */
 }
 
 /* [MISS] ===================================================================
@@ -7790,19 +8014,11 @@ fph_large_resize(fpheap *heap, void *object, uint64_t info, size_t size)
     return 1;
 }
 
-/* [PUBLIC] =================================================================
+/* [ALLOC] ==================================================================
  *
- * The functions of API that no other section has, and the misses behind them.
+ * The misses that FASTPATH names, for any size, one and many, and the other
+ * ways to allocate.
  */
-
-/* The node of this thread. */
-static int
-fph_home(fpheap *heap)
-{
-    fpheap_cache *cache = fph_cache_here(heap, 1 /* grow */);
-
-    return cache != NULL ? cache->node : fph_thread_node(heap);
-}
 
 /* What a call wants: objects of a class, or of `size` bytes above all classes.
  * One object goes to objects[0]; n of them, all or none, in bulk. */
@@ -8366,1200 +8582,6 @@ fpheap_aligned_alloc(fpheap *heap, size_t align, size_t size)
     return fph_result(rc, object);
 }
 
-/* The usable bytes of what a record covers. */
-static size_t
-fph_info_bytes(const fph_state *state, uint64_t info)
-{
-    if (fph_info_kind(info) == FPH_SLAB)
-        return fph_bin_class(state, fph_info_bin(info))->size - FPH_HEAD;
-    return (size_t)(fph_info_count(info) - fph_info_bin(info))
-        << FPHEAP_PAGE_SHIFT;  /* L3 */
-}
-
-/* What covers a live object; FPH_NOTHING for memory that looks like none. */
-static uint64_t
-fph_info_of(const fph_state *state, const void *object)
-{
-    fph_chunk *chunk = fph_chunk_of(state, object);
-
-    if (chunk == NULL)
-        return FPH_NOTHING;
-    return fph_load_acquire(                                        /* C6 */
-        &fph_record_of(chunk, fph_page_of(object))->info);
-}
-
-FPHEAP_API size_t
-fpheap_usable_size(fpheap *heap, const void *object)
-{
-    if (object == NULL || !fph_heap_good(heap))
-        return 0;
-    return fph_info_bytes(heap->state, fph_info_of(heap->state, object))
-         - fph_slack_of(heap->state, object);
-}
-
-/* Whether an object of a slab serves for `size`: see fpheap_realloc. */
-static int
-fph_stays(uint64_t info, size_t usable, size_t size)
-{
-    unsigned k = fph_info_bin(info) % FPH_CLASSES;
-
-    if (size == 0)
-        size = 1;
-    if (k >= FPH_SIZES)
-        return size <= usable;
-    return fph_has_class(size) && fph_class_of(size) == k;
-}
-
-/* Whether a large object grows, or one grows to be large. */
-static int
-fph_grows_large(uint64_t info, size_t usable, size_t size)
-{
-    if (fph_info_kind(info) == FPH_SLAB
-        && fph_info_bin(info) % FPH_CLASSES >= FPH_SIZES)
-        return 0;              /* a pool's object */
-    return size > usable && size > FPH_SIZED_MAX;
-}
-
-/* An object with the tag, the flags and the destructor of another. */
-static void *
-fph_alloc_like(fpheap *heap, size_t size, const void *other)
-{
-#if FPHEAP_HEADER
-    const fph_head *head  = fph_head_of(other);
-    void           *moved = fpheap_alloc_tagged(heap, size, head->tag);
-
-    if (moved != NULL) {
-        fph_head_of(moved)->flags = head->flags;
-        fph_head_of(moved)->destructor = head->destructor;
-    }
-    return moved;
-#else
-    (void)other;
-    return fpheap_alloc(heap, size);
-#endif
-}
-
-/* The object that another moves to, with room to grow if there is memory. */
-static void *
-fph_alloc_moved(fpheap *heap, size_t size, const void *other, int grows)
-{
-    void *moved = NULL;
-
-    if (grows)
-        moved = fph_alloc_like(heap, fph_large_room(size), other);
-    if (moved == NULL)
-        return fph_alloc_like(heap, size, other);
-    return fph_resized(heap, moved, size);
-}
-
-FPHEAP_API void *
-fpheap_realloc(fpheap *heap, void *object, size_t size)
-{
-    uint64_t info;
-    size_t   usable;
-    void    *moved;
-
-    if (object == NULL)
-        return fpheap_alloc(heap, size);
-    if (!fph_heap_good(heap) || !fph_live_check(heap, object))
-        return fph_result(-EINVAL, NULL);
-    info = fph_info_of(heap->state, object);
-    if (fph_info_kind(info) == FPH_NOTHING
-        || fph_info_kind(info) > FPH_PARKED) {
-        FPHEAP_PANIC("fpheap: realloc of a pointer that is no live object");
-        return fph_result(-EINVAL, NULL);
-    }
-    usable = fph_info_bytes(heap->state, info);
-    if (fph_info_kind(info) == FPH_SLAB
-        ? fph_stays(info, usable, size)
-        : fph_large_resize(heap, object, info, size))
-        return fph_resized(heap, object, size);
-    moved = fph_alloc_moved(heap, size, object,
-                            fph_grows_large(info, usable, size));
-    if (moved == NULL)
-        return NULL;
-    usable -= fph_slack_of(heap->state, object);
-    memcpy(moved, object, size < usable ? size : usable);
-    fpheap_free(heap, object);
-    return moved;
-}
-
-/* --- questions ------------------------------------------------------------ */
-
-/* The start of the object that `at` is in, given its record's first page.  Only
- * the record's info is read, which is atomic: `at` may be anything. */
-static char *
-fph_object_base(const fph_state *state, char *chunk_base, unsigned first,
-                uint64_t info, const char *at)
-{
-    const fph_class *klass = fph_bin_class(state, fph_info_bin(info));
-    char            *base;
-    size_t           size, number;
-
-    switch (fph_info_kind(info)) {
-    case FPH_SLAB:
-        base = fph_slab_first(klass, chunk_base, first);
-        if (at < base)
-            return NULL;
-        size = FPH_LOAD(&klass->size, RELAXED);
-        number = (size_t)(at - base) / size;
-        return number < fph_info_count(info)
-            && (size_t)(at - base) - number * size < size - FPH_HEAD
-             ? base + number * size : NULL;
-    case FPH_RUN:
-        base = chunk_base + ((size_t)(first + fph_info_bin(info))
-                             << FPHEAP_PAGE_SHIFT);         /* L3 */
-        return at >= base ? base : NULL;
-    case FPH_HUGE:
-        base = chunk_base + FPHEAP_CHUNK
-             - ((size_t)(fph_info_count(info) % FPH_PAGES)
-                << FPHEAP_PAGE_SHIFT);
-        return at >= base ? base : NULL;
-    default:
-        return NULL;
-    }
-}
-
-FPHEAP_API void *
-fpheap_base_of(fpheap *heap, const void *interior)
-{
-    char       *at = (char *)(uintptr_t)interior;
-    size_t      index;
-    fph_region *region;
-    fph_chunk  *chunk;
-    uint64_t    info;
-    uint32_t    tail;
-    unsigned    page, first;
-
-    if (!fph_heap_good(heap))
-        return NULL;
-    region = fph_region_find(heap->state, interior, &index);
-    if (region == NULL)
-        return NULL;
-    tail = FPH_LOAD(&region->tail[index], RELAXED);
-    chunk = FPH_LOAD(&region->chunk[index - tail], ACQUIRE);        /* F17 */
-    if (chunk == NULL)
-        return NULL;
-    page = tail != 0 ? FPH_PAGES - 1
-         : (unsigned)(((uintptr_t)interior & FPH_CHUNK_MASK)
-                      >> FPHEAP_PAGE_SHIFT);
-    first = FPH_LOAD(&chunk->first[page], RELAXED);
-    info = fph_load_acquire(&chunk->slab[first].info);              /* C6 */
-    /* If both are as they were, all that was read belongs together. */
-    if (FPH_LOAD(&region->chunk[index - tail], ACQUIRE) != chunk    /* F17 */
-        || FPH_LOAD(&region->tail[index], RELAXED) != tail)
-        return NULL;
-    return fph_object_base(heap->state,
-                           at - ((uintptr_t)at & FPH_CHUNK_MASK)
-                              - ((size_t)tail << FPHEAP_CHUNK_SHIFT),
-                           first, info, at);
-}
-
-FPHEAP_API int
-fpheap_owns(fpheap *heap, const void *pointer)
-{
-    return fpheap_base_of(heap, pointer) != NULL;
-}
-
-FPHEAP_API uint64_t
-fpheap_iova(fpheap *heap, const void *object)
-{
-    const fph_header *header = fph_header_of(fph_chunk_base(object));
-    size_t            offset = (uintptr_t)object & FPH_CHUNK_MASK;
-
-    if (!fph_heap_good(heap))
-        return FPHEAP_BAD_IOVA;
-    if (offset == 0)           /* see fph_huge_open */
-        return fph_load_relaxed(&fph_record_of(header->chunk,
-                                               FPH_PAGES - 1)->state);
-    return header->iova == FPHEAP_BAD_IOVA ? FPHEAP_BAD_IOVA
-                                           : header->iova + offset;
-}
-
-/* --- memory --------------------------------------------------------------- */
-
-/* Touch the free pages of an open chunk, each while it is the caller's.
- * Returns how many. */
-static size_t
-fph_chunk_touch(fph_region *region, size_t index)
-{
-    size_t   touched = 0;
-    unsigned page;
-
-    for (page = 0; page < FPH_PAGES; page++) {
-        uint64_t   bit = (uint64_t)1 << page;
-        fph_chunk *chunk;
-
-        if (!(fph_load_relaxed(&region->free[index]) & bit)
-            || !(fph_fetch_and_acquire(&region->free[index], ~bit)  /* F9 */
-                 & bit))
-            continue;
-        chunk = FPH_LOAD(&region->chunk[index], ACQUIRE);           /* F17 */
-        fph_touch(fph_slab_base(chunk->base, page),
-                  chunk->base + ((size_t)(page + 1) << FPHEAP_PAGE_SHIFT));
-        fph_pages_put(region, index, bit);
-        touched++;
-    }
-    return touched;
-}
-
-/* Touch all free memory of a node, and open its fresh chunks until `pages`
- * pages are free.  Returns how many are. */
-static size_t
-fph_node_touch(fpheap *heap, int node, size_t pages)
-{
-    size_t ready = 0;
-    size_t i, index;
-
-    fph_moves_begin(heap->state);
-    for (i = 0; i < fph_region_count(heap->state); i++) {
-        fph_region *region = fph_region_on(heap->state, i, node);
-
-        for (index = 0; region != NULL && index < region->capacity; index++)
-            ready += fph_chunk_touch(region, index);
-    }
-    for (i = 0; i < fph_region_count(heap->state); i++) {
-        fph_region *region = fph_region_on(heap->state, i, node);
-        fph_chunk  *chunk;
-
-        while (region != NULL && ready < pages
-               && (chunk = fph_region_open(heap, region)) != NULL) {
-            FPH_STORE(&region->reserved, 1u, RELAXED);
-            fph_touch(fph_slab_base(chunk->base, 0),
-                      chunk->base + FPHEAP_CHUNK);
-            fph_pages_put(region, chunk->index, FPH_ALL_PAGES);
-            ready += FPH_PAGES;
-        }
-    }
-    fph_moves_end(heap->state);
-    return ready;
-}
-
-/* Make n empty magazines.  Returns 0, or a negative errno. */
-static int
-fph_magazines_add(fpheap *heap, int node, size_t n)
-{
-    fph_state *state = heap->state;
-    int        error;
-
-    for (; n > 0; n--) {
-        uint32_t ref = fph_meta_get(heap, node, sizeof(fph_magazine), &error);
-
-        if (ref == 0)
-            return error;
-        fph_stack_push(&state->empty[node].word,
-                       &fph_magazine_make(state, ref)->link);
-    }
-    return 0;
-}
-
-FPHEAP_API int
-fpheap_reserve(fpheap *heap, size_t bytes, int node)
-{
-    size_t pages = (bytes >> FPHEAP_PAGE_SHIFT)
-                 + ((bytes & (FPHEAP_PAGE - 1)) != 0);
-    size_t have, want, ready;
-    int    rc;
-
-    if (!fph_heap_good(heap))
-        return -EINVAL;
-    fph_wait_begin();
-    if (node == FPHEAP_ANY_NODE)
-        node = fph_home(heap);
-    if (node < 0 || (unsigned)node >= heap->nodes)
-        return -EINVAL;
-    while ((ready = fph_node_touch(heap, node, pages)) < pages) {
-        size_t chunks = (pages - ready + FPH_PAGES - 1) / FPH_PAGES;
-
-        rc = fph_grow(heap, node, 1 /* chunk */, chunks, 0 /* pinned */,
-                      UINT64_MAX);
-        if (rc != 0)
-            return rc;
-    }
-    /* Magazines for what these pages can hold: of large objects one holds an
-     * eighth of a chunk.  They come last, as records stay until the end; where
-     * there is no memory left for them, the pages serve all the same. */
-    have = (size_t)fph_load_relaxed(&heap->state->magazines);
-    want = pages / (FPH_PAGES / 8);
-    (void)fph_magazines_add(heap, node, want > have ? want - have : 0);
-    return 0;
-}
-
-FPHEAP_API size_t
-fpheap_trim(fpheap *heap)
-{
-    int node;
-
-    if (!fph_heap_good(heap))
-        return 0;
-    for (node = 0; (unsigned)node < heap->nodes; node++)
-        fph_reclaim(heap, node, 1 /* always */);
-    return fph_regions_release(heap, FPHEAP_ANY_NODE, 0 /* keep */);
-}
-
-/* --- life ----------------------------------------------------------------- */
-
-/* Objects of a class in a slab of `pages` pages from `page` on.  Each takes its
- * size, which ends where the header of the next begins. */
-static uint32_t
-fph_shape_count(const fph_class *klass, unsigned page, unsigned pages)
-{
-    size_t bytes = ((size_t)pages << FPHEAP_PAGE_SHIFT)
-                 - (page == 0 ? FPH_CHUNK_HEADER : 0);
-    size_t align = klass->skip - FPH_HEAD;
-
-    return bytes < align ? 0 : (uint32_t)((bytes - align) / klass->size);
-}
-
-/* Objects of a class in a chunk that has slabs of `pages` pages and no others:
- * page 0 is for small objects. */
-static size_t
-fph_shape_most(const fph_class *klass, unsigned pages)
-{
-    return (size_t)((FPH_PAGES - 1) / pages)
-         * fph_shape_count(klass, 1, pages);
-}
-
-/* Pages of a slab: the fewest that make 8 objects, and of which a chunk holds
- * so many that less than 1/16 of its pages above page 0 is in no object; up to
- * half a chunk, or as many as one object needs.  If there are none: of those
- * with the most objects in a chunk the fewest that make the most in a slab, as
- * a slab costs as much as several claims. */
-static unsigned
-fph_shape_pages(const fph_class *klass)
-{
-    const size_t all   = FPHEAP_CHUNK - FPHEAP_PAGE;
-    size_t       most  = 0;
-    uint32_t     most1 = 0;    /* in the slab */
-    unsigned     best  = (unsigned)((klass->size + klass->skip - FPH_HEAD
-                                     + FPHEAP_PAGE - 1) >> FPHEAP_PAGE_SHIFT);
-    unsigned     pages = best;
-
-    for (; pages <= FPH_PAGES / 2; pages++) {
-        size_t   objects = fph_shape_most(klass, pages);
-        uint32_t count   = fph_shape_count(klass, 1, pages);
-
-        if (count >= 8 && all - objects * klass->size < all / 16)
-            return pages;
-        if (objects > most || (objects == most && count > most1)) {
-            most = objects;
-            most1 = count;
-            best = pages;
-        }
-    }
-    return best;
-}
-
-/* The geometry of a class, given the bytes from one object to the next and
- * their alignment, up to a page.  A slab of one page may be in page 0 if the
- * objects are small against it and their alignment divides the header. */
-static void
-fph_shape(fph_class *klass, size_t size, size_t align)
-{
-    size_t fill = FPHEAP_CHUNK / 8 / size;
-
-    memset(klass, 0, sizeof *klass);
-    klass->size = (uint32_t)size;
-    if (FPHEAP_HEADER)
-        klass->skip = (uint32_t)(align < sizeof(fph_head) ? sizeof(fph_head)
-                                 : align > FPHEAP_PAGE ? FPHEAP_PAGE : align);
-    klass->inverse = (uint32_t)((((uint64_t)1 << 32) + size - 1) / size);
-    klass->pages = (uint16_t)fph_shape_pages(klass);
-    klass->count = fph_shape_count(klass, 1, klass->pages);
-    if (klass->pages == 1 && size <= FPHEAP_PAGE / 16
-        && align <= FPH_CHUNK_HEADER)
-        klass->count0 = fph_shape_count(klass, 0, 1);
-    klass->magazine = (uint16_t)(fill < 2 ? 2 : fill > FPHEAP_MAGAZINE
-                                 ? FPHEAP_MAGAZINE : fill);
-}
-
-static void
-fph_classes_init(fph_state *state)
-{
-    unsigned k;
-
-    for (k = 1; k < FPH_SIZES; k++) {
-        fph_class *klass = &state->classes[k];
-        unsigned   step  = (k - 1) >> FPHEAP_CLASS_BITS;
-        unsigned   part  = (k - 1) & ((1u << FPHEAP_CLASS_BITS) - 1);
-        size_t     size  = step == 0 ? (part + 1) * 16
-                         : (size_t)((1u << FPHEAP_CLASS_BITS) + part + 1)
-                           << (step + 3);
-
-        fph_shape(klass, size, size & (~size + 1));
-    }
-}
-
-/* A unique number among the handles, or FPHEAP_MAX_HEAPS. */
-static unsigned
-fph_handle_take(void)
-{
-    unsigned i;
-
-    for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
-        uint64_t unused = 0;
-
-        if (fph_cas_acquire(&fph_handles[i], &unused, 1))           /* H13 */
-            return i;
-    }
-    return FPHEAP_MAX_HEAPS;
-}
-
-static void
-fph_handle_give(const fpheap *heap)
-{
-    fph_store_release(&fph_handles[heap - fph_heaps], 0);           /* H14 */
-}
-
-/* 0, or why this configuration cannot work. */
-static int
-fph_config_error(const char *name, const fpheap_config *config)
-{
-    if (name != NULL && strlen(name) >= FPHEAP_NAME_BYTES)
-        return -ENAMETOOLONG;
-    if (config->nodes > FPHEAP_MAX_NODES
-        || (config->flags & ~FPHEAP_SPILL) != 0
-        || (config->growth_max != 0 && config->growth_max < FPHEAP_CHUNK)
-        || (config->limit != 0 && config->limit < 2 * FPHEAP_CHUNK)
-        || (config->provider != NULL && config->provider->get == NULL)
-        || (config->provider == NULL && FPHEAP_NO_OS))
-        return -EINVAL;
-    return 0;
-}
-
-static void
-fph_configure(fpheap *heap, const char *name, const fpheap_config *config)
-{
-    unsigned nodes = config->nodes;
-
-    memset(heap, 0, sizeof *heap);
-#if FPHEAP_USE_LIBNUMA
-    if (nodes == 0 && config->thread_node == NULL && numa_available() >= 0)
-        nodes = (unsigned)numa_max_node() + 1;
-    if (nodes > FPHEAP_MAX_NODES)
-        nodes = FPHEAP_MAX_NODES;
-#endif
-    heap->nodes = nodes == 0 ? 1 : nodes;
-    heap->bins = heap->nodes * FPH_CLASSES;
-    heap->places = heap->bins * (unsigned)FPH_BIN_STEP;
-    heap->sized_max = heap->nodes == 1 ? FPH_SIZED_MAX : 0;
-    heap->entry = (unsigned)((size_t)(heap - fph_heaps) * sizeof(fph_entry));
-    heap->flags = config->flags;
-    fph_known_init(heap);
-    heap->growth_max = config->growth_max != 0 ? config->growth_max
-                                               : (size_t)1 << 30;
-    heap->thread_node = config->thread_node;
-    heap->thread_node_ctx = config->thread_node_ctx;
-    heap->watch = config->watch;
-    heap->watch_ctx = config->watch_ctx;
-    if (config->provider != NULL)
-        heap->provider = *config->provider;
-#if !FPHEAP_NO_OS
-    else
-        fpheap_provider_mmap(&heap->provider, 0);
-#endif
-    memcpy(heap->name, name == NULL ? "heap" : name,
-           strlen(name == NULL ? "heap" : name) + 1);
-}
-
-/* Records of the depots, all empty; NULL: they do not fit the first block. */
-static void *
-fph_first_record(fph_state *state, size_t bytes)
-{
-    uint32_t ref = fph_meta_cut(state, bytes);
-
-    return ref == 0 ? NULL : memset(fph_meta_at(state, ref), 0, bytes);
-}
-
-/* Build the state at the start of the first region.  Returns 0, or -ENOMEM. */
-static int
-fph_state_init(fpheap *heap, const fpheap_region *raw)
-{
-    char       *base   = NULL;
-    size_t      chunks = fph_aligned_part(raw, &base);
-    fph_state  *state  = (fph_state *)(void *)base;
-    fph_region *region;
-    void       *record;
-
-    memset(state, 0, sizeof *state);
-    state->number = (unsigned)(heap - fph_heaps);
-    state->pin.raw = *raw;
-    state->pins = &state->pin;
-    state->meta[0] = base + FPH_META_GUARD;
-    state->meta_numbers = 1;
-    state->meta_blocks = 1;
-    state->meta_cursor.word = fph_meta_units(sizeof *state - FPH_META_GUARD);
-    state->growths = 1;
-    state->charged = raw->bytes;
-    fph_classes_init(state);
-    state->depots = (fph_depot *)
-        fph_first_record(state, heap->bins * sizeof(fph_depot));
-    state->empty = (fph_line *)
-        fph_first_record(state, heap->nodes * sizeof(fph_line));
-    record = fph_first_record(state, fph_region_record_bytes(chunks));
-    if (state->depots == NULL || state->empty == NULL || record == NULL)
-        return -ENOMEM;
-    region = fph_region_format(state, record, 0 /* node */, chunks);
-    region->raw = *raw;
-    region->pinned = 1;
-    fph_store_relaxed(&region->used, 1);
-    fph_region_set_extent(region, base, chunks);
-    fph_region_publish(state, region, fph_region_slot(state));
-    fph_count_region(state, raw);
-    fph_store_release(&region->shown, 0);                           /* F20 */
-    fph_fresh_give(region, 1, chunks - 1);
-    heap->state = state;
-    return 0;
-}
-
-/* Two chunks for a heap that has no state yet, and so no charge: with one more
- * to align them only where the limit has room for it. */
-static int
-fph_obtain_first(fpheap *heap, size_t limit, fpheap_region *raw)
-{
-    if (limit != 0 && limit < 3 * FPHEAP_CHUNK)
-        return fph_obtain_bytes(heap, 0 /* node */, 2 /* chunks */,
-                                2 * FPHEAP_CHUNK, raw);
-    return fph_obtain(heap, 0 /* node */, 2 /* chunks */, 2, raw);
-}
-
-FPHEAP_API fpheap *
-fpheap_create(const char *name, const fpheap_config *config)
-{
-    fpheap_config defaults;
-    fpheap_region raw;
-    fpheap       *heap;
-    unsigned      index;
-    int           rc;
-
-    memset(&defaults, 0, sizeof defaults);
-    if (config == NULL)
-        config = &defaults;
-    rc = fph_config_error(name, config);
-    if (rc != 0)
-        return (fpheap *)fph_result(rc, NULL);
-    index = fph_handle_take();
-    if (index == FPHEAP_MAX_HEAPS)
-        return (fpheap *)fph_result(-ENFILE, NULL);
-    heap = &fph_heaps[index];
-    fph_configure(heap, name, config);
-    rc = fph_obtain_first(heap, config->limit, &raw);
-    if (rc == 0) {
-        rc = config->limit != 0 && raw.bytes > config->limit
-           ? -ENOSPC : fph_state_init(heap, &raw);
-        if (rc != 0)
-            fph_part_with(heap, &raw);
-        else
-            fpheap_set_limit(heap, config->limit);
-    }
-    if (rc != 0)
-        fph_handle_give(heap);
-    return (fpheap *)fph_result(rc, heap);
-}
-
-/* Keep the threads that have a cache in this heap from leaving it, and wait for
- * those that are about to. */
-static void
-fph_seats_pin(const fph_state *state)
-{
-    size_t i;
-
-    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
-        fpheap_cache *cache = state->cache[i];
-        uint64_t      seat  = FPH_SEAT_TAKEN;
-
-        while (cache != NULL
-               && !fph_cas_acquire(&fph_seats[i].state, &seat,      /* H7 */
-                                   FPH_SEAT_PINNED)) {
-            if (seat == FPH_SEAT_FREE || seat == FPH_SEAT_ENTERING)
-                break;
-            seat = FPH_SEAT_TAKEN;
-            fph_yield();
-        }
-        if (cache != NULL)
-            cache->pinned = seat == FPH_SEAT_TAKEN;
-    }
-}
-
-/* Let them go, without the caches if the heap ends (H1). */
-static void
-fph_seats_unpin(const fpheap *heap, int ends)
-{
-    size_t i;
-
-    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
-        fpheap_cache *cache = heap->state->cache[i];
-        fph_entry    *entry;
-
-        if (cache == NULL || !cache->pinned)
-            continue;
-        entry = (fph_entry *)(void *)((char *)fph_seats[i].table + heap->entry);
-        if (ends && entry->bins == cache->bins)
-            fph_entry_set(entry, fph_no_bins, fph_no_bins);
-        fph_store_release(&fph_seats[i].state, FPH_SEAT_TAKEN);     /* H8 */
-    }
-}
-
-/* Give back a region at the heap's end. */
-static void
-fph_region_end(const fpheap *heap, const fpheap_region *raw, int watched)
-{
-    FPH_TOOL_ALLOW(raw->base, raw->bytes);
-    if (watched)
-        fph_part_with(heap, raw);
-    else
-        fph_provider_put(heap, raw);
-}
-
-/* Give all regions back.  The last pin is the first region's, with the
- * state. */
-static void
-fph_regions_end(fpheap *heap)
-{
-    fph_state *state = heap->state;
-    fph_pin   *pin   = state->pins;
-    size_t     i;
-
-    for (i = 0; i < fph_region_count(state); i++) {
-        fph_region *region = fph_region_at(state, i);
-
-        if (region != NULL && !FPH_LOAD(&region->pinned, RELAXED)
-            && fph_load_relaxed(&region->used))
-            fph_region_end(heap, &region->raw,
-                           fph_load_relaxed(&region->shown) != FPH_AWAY);
-    }
-    heap->state = NULL;
-    fph_known_init(heap);
-    while (pin != NULL) {
-        fpheap_region raw = pin->raw;
-
-        pin = pin->next;
-        fph_region_end(heap, &raw, 1 /* watched */);
-    }
-}
-
-static void fph_pools_end(const fpheap *heap);
-
-static int
-fph_destroy(fpheap *heap, int forced)
-{
-    fpheap_stats stats;
-    int          ends;
-
-    if (!fph_heap_good(heap))
-        return -EINVAL;
-    if (heap->state->ends || fph_in_callback(heap))
-        return -EBUSY;
-    (void)fph_orphans_adopt(heap);
-    fph_seats_pin(heap->state);
-    fph_verify_heap(heap);
-    fpheap_stats_get(heap, &stats);
-    ends = forced || stats.live_objects == 0;
-    fph_seats_unpin(heap, ends);
-    if (!ends) {
-        fph_site_report(heap);
-        return -EBUSY;
-    }
-    /* With no seat pinned, as a destructor may wait for a thread that exits, or
-     * destroy another heap. */
-    heap->state->ends = 1;
-    fph_in_pass |= fph_heap_bit(heap); /* none destructs what ends here */
-    fph_pools_end(heap);
-    fph_in_pass &= ~fph_heap_bit(heap);
-    fph_regions_end(heap);
-    fph_handle_give(heap);
-    return 0;
-}
-
-FPHEAP_API int
-fpheap_destroy(fpheap *heap)
-{
-    return fph_destroy(heap, 0);
-}
-
-FPHEAP_API int
-fpheap_destroy_forced(fpheap *heap)
-{
-    return fph_destroy(heap, 1);
-}
-
-/* --- statistics ----------------------------------------------------------- */
-
-/* Numbers per class, and bytes of what is in none. */
-typedef struct fph_census {
-    size_t size[FPH_CLASSES];  /* 0: no slabs */
-    size_t slabs[FPH_CLASSES];
-    size_t capacity[FPH_CLASSES];
-    size_t free[FPH_CLASSES];
-    size_t parked[FPH_CLASSES];
-    size_t depot[FPH_CLASSES]; /* the part of parked in depots */
-    size_t large_objects;
-    size_t large_bytes;
-    size_t large_parked;       /* objects */
-    size_t large_parked_bytes;
-    size_t page_free_bytes;
-    size_t waste_bytes;
-    size_t chunk_bytes;        /* of regions, aligned */
-    size_t header_bytes;
-    unsigned regions;
-    unsigned caches;
-} fph_census;
-
-static void
-fph_census_record(const fph_state *state, fph_census *census,
-                  const fph_slab *slab)
-{
-    uint64_t info  = fph_load_acquire(&slab->info);                 /* C6 */
-    size_t   count = fph_info_count(info);
-    unsigned k     = fph_info_bin(info) % FPH_CLASSES;
-    int64_t  free;
-
-    switch (fph_info_kind(info)) {
-    case FPH_SLAB:
-        free = fph_slab_free_objects(fph_load_relaxed(&slab->state));
-        census->slabs[k]++;
-        census->capacity[k] += count;
-        census->free[k] += free < 0 ? 0 : (size_t)free < count ? (size_t)free
-                                                               : count;
-        census->size[k] = FPH_LOAD(&state->classes[k].size, RELAXED);
-        census->waste_bytes += ((size_t)FPH_LOAD(&state->classes[k].pages,
-                                                 RELAXED)
-                                << FPHEAP_PAGE_SHIFT)
-                             - (slab->page == 0 ? FPH_CHUNK_HEADER : 0)
-                             - count * census->size[k];
-        break;
-    case FPH_HUGE:
-    case FPH_RUN:
-        census->waste_bytes += fph_info_bin(info) * FPHEAP_PAGE;    /* L3 */
-        census->large_objects++;
-        census->large_bytes += fph_info_bytes(state, info);
-        break;
-    case FPH_HUGE + FPH_PARKED:
-    case FPH_RUN + FPH_PARKED:
-        census->large_parked++;
-        census->large_parked_bytes += count << FPHEAP_PAGE_SHIFT;
-        break;
-    default:
-        break;
-    }
-    if (fph_is_huge(info))
-        census->waste_bytes += (fph_huge_held(count) - count % FPH_PAGES)
-                            * FPHEAP_PAGE;      /* L1, L3 */
-}
-
-static void
-fph_census_region(const fph_state *state, fph_census *census,
-                  const fph_region *region)
-{
-    uintptr_t base;
-    size_t    i, w;
-
-    census->regions += fph_load_relaxed(&region->used) != 0;
-    census->chunk_bytes += fph_region_extent(region, &base)
-                        << FPHEAP_CHUNK_SHIFT;
-    for (w = 0; w < region->words; w++)
-        census->page_free_bytes += fph_popcount(fph_load_relaxed(
-            &region->fresh[w])) * FPHEAP_CHUNK;
-    for (i = 0; i < region->capacity; i++) {
-        fph_chunk *chunk = FPH_LOAD(&region->chunk[i], ACQUIRE);    /* F17 */
-        uint64_t   free  = fph_load_relaxed(&region->free[i]);
-        unsigned   page;
-
-        if (chunk == NULL)
-            continue;
-        census->header_bytes += FPH_CHUNK_HEADER;
-        census->page_free_bytes += fph_popcount(free) * FPHEAP_PAGE
-                                 - (free & FPH_PAGE0 ? FPH_CHUNK_HEADER : 0);
-        for (page = 0; page < FPH_PAGES; page++)
-            fph_census_record(state, census, &chunk->slab[page]);
-    }
-}
-
-static void
-fph_census_parked(const fpheap *heap, fph_census *census)
-{
-    const fph_state *state = heap->state;
-    unsigned         bin;
-    size_t           i;
-
-    for (bin = 0; bin < heap->bins; bin++) {
-        size_t parked = fph_depot_objects(state, bin);
-
-        census->depot[bin % FPH_CLASSES] += parked;
-        census->parked[bin % FPH_CLASSES] += parked;
-    }
-    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
-        fpheap_cache *cache = FPH_LOAD(&state->cache[i], ACQUIRE);  /* H10 */
-
-        for (bin = 0; cache != NULL && bin < heap->bins; bin++)
-            census->parked[bin % FPH_CLASSES] += fph_cache_objects(cache, bin);
-        census->caches += cache != NULL
-                       && FPH_LOAD(&cache->owned, RELAXED) != 0;
-    }
-}
-
-static void
-fph_census_take(const fpheap *heap, fph_census *census)
-{
-    size_t i;
-
-    memset(census, 0, sizeof *census);
-    for (i = 0; i < fph_region_count(heap->state); i++) {
-        const fph_region *region = fph_region_at(heap->state, i);
-
-        if (region != NULL)
-            fph_census_region(heap->state, census, region);
-    }
-    fph_census_parked(heap, census);
-}
-
-/* capacity - free - parked, which are read at different moments. */
-static size_t
-fph_census_live(const fph_census *census, unsigned k)
-{
-    size_t gone = census->free[k] + census->parked[k];
-
-    return census->capacity[k] > gone ? census->capacity[k] - gone : 0;
-}
-
-/* What was asked for of all live bytes; 0 without headers. */
-static size_t
-fph_requested_bytes(fpheap *heap)
-{
-    size_t bytes = 0;
-#if FPHEAP_HEADER
-    unsigned tag;
-
-    for (tag = 0; tag < FPHEAP_TAGS; tag++) {
-        fpheap_tag_stats stats;
-
-        fpheap_tag_stats_get(heap, tag, &stats);
-        bytes += stats.bytes;
-    }
-#else
-    (void)heap;
-#endif
-    return bytes;
-}
-
-FPHEAP_API void
-fpheap_stats_get(fpheap *heap, fpheap_stats *stats)
-{
-    const fph_state *state;
-    fph_census       census;
-    unsigned         k;
-
-    memset(stats, 0, sizeof *stats);
-    if (!fph_heap_good(heap))
-        return;
-    (void)fph_orphans_adopt(heap);
-    state = heap->state;
-    fph_census_take(heap, &census);
-    for (k = 1; k < FPH_CLASSES; k++) {
-        size_t size = census.size[k];
-
-        stats->live_objects += fph_census_live(&census, k);
-        stats->live_bytes += fph_census_live(&census, k) * size;
-        stats->parked_objects += census.parked[k];
-        stats->parked_bytes += census.parked[k] * size;
-        stats->depot_bytes += census.depot[k] * size;
-        stats->slab_free_bytes += census.free[k] * size;
-    }
-    stats->live_objects += census.large_objects;
-    stats->live_bytes += census.large_bytes;
-    stats->parked_objects += census.large_parked;
-    stats->parked_bytes += census.large_parked_bytes;
-    stats->requested_bytes = fph_requested_bytes(heap);
-    stats->page_free_bytes = census.page_free_bytes;
-    stats->region_bytes = (size_t)fph_load_relaxed(&state->region_bytes);
-    stats->limit = (size_t)fph_load_relaxed(&state->limit);
-    stats->waste_bytes = census.waste_bytes;
-    if (stats->region_bytes > census.chunk_bytes)
-        stats->waste_bytes += stats->region_bytes - census.chunk_bytes;
-    stats->metadata_bytes = (size_t)fph_load_relaxed(&state->meta_blocks)
-                          * FPHEAP_CHUNK + census.header_bytes;
-    stats->peak_region_bytes = (size_t)fph_load_relaxed(
-        &state->peak_region_bytes);
-    if (stats->peak_region_bytes < stats->region_bytes)
-        stats->peak_region_bytes = stats->region_bytes; /* about to be raised */
-    for (k = 0; k < 4; k++)
-        stats->backing_bytes[k] = (size_t)fph_load_relaxed(
-            &state->backing_bytes[k]);
-    stats->regions = census.regions;
-    stats->caches = census.caches;
-    stats->growths = fph_load_relaxed(&state->growths);
-    stats->growth_failures = fph_load_relaxed(&state->growth_failures);
-    stats->growth_max_ns = fph_load_relaxed(&state->growth_max_ns);
-    stats->releases = fph_load_relaxed(&state->releases);
-    stats->reclaims = fph_load_relaxed(&state->reclaims);
-}
-
-FPHEAP_API int
-fpheap_class_stats_get(fpheap *heap, unsigned index, fpheap_class_stats *stats)
-{
-    const fph_class *klass;
-    fph_census       census;
-
-    if (!fph_heap_good(heap) || index >= FPH_SIZES - 1)
-        return -EINVAL;
-    index++;                   /* there is no class 0 */
-    klass = &heap->state->classes[index];
-    fph_census_take(heap, &census);
-    stats->size = klass->size;
-    stats->slabs = census.slabs[index];
-    stats->live_objects = fph_census_live(&census, index);
-    stats->parked_objects = census.parked[index];
-    stats->free_objects = census.free[index];
-    stats->magazine = klass->magazine;
-    return 0;
-}
-
-/* --- messages ------------------------------------------------------------- */
-
-#if FPHEAP_CHECK
-typedef struct fph_text {
-    char   at[FPHEAP_NAME_BYTES + 384];
-    size_t bytes;
-} fph_text;
-
-static void
-fph_text_add(fph_text *text, const char *word)
-{
-    while (*word != '\0' && text->bytes + 1 < sizeof text->at)
-        text->at[text->bytes++] = *word++;
-    text->at[text->bytes] = '\0';
-}
-
-static void
-fph_text_number(fph_text *text, uint64_t number, unsigned radix)
-{
-    char  digits[24];
-    char *at = digits + sizeof digits - 1;
-
-    *at = '\0';
-    do
-        *--at = "0123456789abcdef"[number % radix];
-    while ((number /= radix) != 0);
-    fph_text_add(text, radix == 16 ? "0x" : "");
-    fph_text_add(text, at);
-}
-
-static void
-fph_text_heap(fph_text *text, const char *before, const fpheap *heap)
-{
-    fph_text_add(text, before);
-    fph_text_add(text, heap->name);
-    fph_text_add(text, "'");
-}
-
-/* "fpheap: CALL of POINTER, heap 'NAME': " */
-static void
-fph_text_begin(fph_text *text, const char *call, const fpheap *heap,
-               const void *object)
-{
-    text->bytes = 0;
-    fph_text_add(text, "fpheap: ");
-    fph_text_add(text, call);
-    fph_text_add(text, " of ");
-    fph_text_number(text, (uintptr_t)object, 16);
-    fph_text_heap(text, ", heap '", heap);
-    fph_text_add(text, ": ");
-}
-#endif
-
-#if FPHEAP_SITES
-/* ", allocated at FILE:LINE", or nothing if that is not known. */
-static void
-fph_text_site(fph_text *text, const fpheap *heap, unsigned number)
-{
-    uintptr_t at = (uintptr_t)fph_load_relaxed(&heap->sites[number].at);
-
-    if (at != 0) {
-        fph_text_add(text, ", allocated at ");
-        fph_text_add(text, (const char *)at);
-    }
-}
-
-/* The last site of a list, most bytes first. */
-typedef struct fph_site_rank {
-    uint64_t bytes;
-    unsigned number;
-    unsigned lines;
-} fph_site_rank;
-
-#define FPH_SITE_RANK  { UINT64_MAX, 0, 0 }
-#define FPH_SITE_LINES 16
-
-/* Write the line of the next site.  Returns 0: there is none, or enough. */
-static int
-fph_site_next(const fpheap *heap, fph_site_rank *rank, fph_text *text)
-{
-    fph_site_rank best = { 0, FPH_SITE_MAX, 0 };
-    unsigned      i;
-
-    for (i = 0; i < FPH_SITE_MAX; i++) {
-        uint64_t bytes = fph_load_relaxed(&heap->sites[i].bytes);
-
-        if (fph_load_relaxed(&heap->sites[i].objects) == 0
-            || bytes > rank->bytes
-            || (bytes == rank->bytes && i <= rank->number)
-            || (best.number != FPH_SITE_MAX && bytes <= best.bytes))
-            continue;
-        best.bytes = bytes;
-        best.number = i;
-    }
-    if (best.number == FPH_SITE_MAX || rank->lines == FPH_SITE_LINES)
-        return 0;
-    best.lines = rank->lines + 1;
-    *rank = best;
-    text->bytes = 0;
-    fph_text_number(text, best.bytes, 10);
-    fph_text_add(text, " bytes in ");
-    fph_text_number(text, fph_load_relaxed(&heap->sites[best.number].objects),
-                    10);
-    fph_text_add(text, " live objects");
-    fph_text_site(text, heap, best.number);
-    return 1;
-}
-
-/* Report the objects that are in the way of fpheap_destroy. */
-static void
-fph_site_report(const fpheap *heap)
-{
-    fph_site_rank rank = FPH_SITE_RANK;
-    fph_text      text;
-
-    text.bytes = 0;
-    fph_text_heap(&text, "fpheap: live objects in heap '", heap);
-    FPHEAP_REPORT(text.at);
-    while (fph_site_next(heap, &rank, &text))
-        FPHEAP_REPORT(text.at);
-}
-#endif
-
-#if !FPHEAP_NO_STDIO
-/* Write a pool's name as text. */
-static void
-fph_pool_name(const fpheap_pool *pool, char *name)
-{
-    uint64_t words[FPHEAP_NAME_BYTES / 8];
-    unsigned i;
-
-    for (i = 0; i < FPHEAP_NAME_BYTES / 8; i++)
-        words[i] = fph_load_relaxed(&pool->name[i]);                /* P10 */
-    memcpy(name, words, FPHEAP_NAME_BYTES);
-    name[FPHEAP_NAME_BYTES - 1] = 0;
-}
-
-static void
-fph_dump_tags(fpheap *heap, FILE *out)
-{
-#if FPHEAP_HEADER
-    fpheap_tag_stats stats;
-    unsigned         tag;
-
-    for (tag = 0; fpheap_tag_stats_get(heap, tag, &stats) == 0; tag++) {
-        if (stats.objects != 0)
-            fprintf(out, "  tag %6u %30zu requested bytes, %zu objects\n", tag,
-                    stats.bytes, stats.objects);
-    }
-#else
-    (void)heap, (void)out;
-#endif
-}
-
-static void
-fph_dump_sites(const fpheap *heap, FILE *out)
-{
-#if FPHEAP_SITES
-    fph_site_rank rank = FPH_SITE_RANK;
-    fph_text      text;
-
-    while (fph_site_next(heap, &rank, &text))
-        fprintf(out, "  %s\n", text.at);
-#else
-    (void)heap, (void)out;
-#endif
-}
-
-FPHEAP_API void
-fpheap_dump(fpheap *heap, FILE *out)
-{
-    fpheap_stats s;
-    fph_census   census;
-    unsigned     k;
-
-    if (!fph_heap_good(heap))
-        return;
-    fpheap_stats_get(heap, &s);
-    fph_census_take(heap, &census);
-    fprintf(out, "heap \"%s\": %zu bytes in %u regions, %u nodes, %u caches\n",
-            heap->name, s.region_bytes, s.regions, heap->nodes, s.caches);
-    fprintf(out, "  live      %14zu bytes  %zu objects\n", s.live_bytes,
-            s.live_objects);
-    if (FPHEAP_HEADER)
-        fprintf(out, "  requested %14zu bytes\n", s.requested_bytes);
-    fprintf(out, "  parked    %14zu bytes  %zu objects, %zu bytes in depots\n",
-            s.parked_bytes, s.parked_objects, s.depot_bytes);
-    fprintf(out, "  slab free %14zu bytes\n", s.slab_free_bytes);
-    fprintf(out, "  page free %14zu bytes\n", s.page_free_bytes);
-    fprintf(out, "  waste     %14zu bytes\n", s.waste_bytes);
-    fprintf(out, "  metadata  %14zu bytes\n", s.metadata_bytes);
-    fprintf(out, "  pages     %zu hugetlb, %zu thp, %zu base, %zu unknown\n",
-            s.backing_bytes[FPHEAP_BACKING_HUGETLB],
-            s.backing_bytes[FPHEAP_BACKING_THP],
-            s.backing_bytes[FPHEAP_BACKING_PAGES],
-            s.backing_bytes[FPHEAP_BACKING_UNKNOWN]);
-    fprintf(out, "  growth    %llu regions, %llu failures, longest %llu ns\n",
-            (unsigned long long)s.growths,
-            (unsigned long long)s.growth_failures,
-            (unsigned long long)s.growth_max_ns);
-    fprintf(out, "  %10s %8s %10s %10s %10s\n", "size", "slabs", "live",
-            "parked", "free");
-    for (k = 1; k < FPH_CLASSES; k++) {
-        char name[FPHEAP_NAME_BYTES] = "";
-
-        if (census.slabs[k] == 0)
-            continue;
-        if (k >= FPH_SIZES)
-            fph_pool_name(heap->state->pool[k - FPH_SIZES], name);
-        fprintf(out, "  %10zu %8zu %10zu %10zu %10zu  %s\n", census.size[k],
-                census.slabs[k], fph_census_live(&census, k), census.parked[k],
-                census.free[k], name);
-    }
-    if (census.large_objects + census.large_parked != 0)
-        fprintf(out, "  %10s %8s %10zu %10zu\n", "large", "",
-                census.large_objects, census.large_parked);
-    fph_dump_tags(heap, out);
-    fph_dump_sites(heap, out);
-}
-#endif
-
-FPHEAP_API const char *
-fpheap_config_string(void)
-{
-    return "FPHEAP_CHUNK_SHIFT=" FPH_TEXT(FPHEAP_CHUNK_SHIFT)
-           " pages=" FPH_TEXT(FPH_PAGES)
-           " FPHEAP_CLASS_BITS=" FPH_TEXT(FPHEAP_CLASS_BITS)
-           " FPHEAP_MAGAZINE=" FPH_TEXT(FPHEAP_MAGAZINE)
-           " FPHEAP_MAX_NODES=" FPH_TEXT(FPHEAP_MAX_NODES)
-           " FPHEAP_MAX_HEAPS=" FPH_TEXT(FPHEAP_MAX_HEAPS)
-           " FPHEAP_MAX_POOLS=" FPH_TEXT(FPHEAP_MAX_POOLS)
-           " FPHEAP_MAX_THREADS=" FPH_TEXT(FPHEAP_MAX_THREADS)
-           " FPHEAP_NO_THREADS=" FPH_TEXT(FPHEAP_NO_THREADS)
-           " FPHEAP_NO_OS=" FPH_TEXT(FPHEAP_NO_OS)
-           " FPHEAP_NO_STDIO=" FPH_TEXT(FPHEAP_NO_STDIO)
-           " FPHEAP_USE_LIBNUMA=" FPH_TEXT(FPHEAP_USE_LIBNUMA)
-           " FPHEAP_GROWTH_WAIT_MS=" FPH_TEXT(FPHEAP_GROWTH_WAIT_MS)
-           " FPHEAP_HEADER=" FPH_TEXT(FPHEAP_HEADER)
-           " FPHEAP_TAGS=" FPH_TEXT(FPHEAP_TAGS)
-           " FPHEAP_CHECK=" FPH_TEXT(FPHEAP_CHECK)
-           " FPHEAP_SITES=" FPH_TEXT(FPHEAP_SITES)
-           " FPHEAP_TOOL=" FPH_TEXT(FPHEAP_TOOL)
-           " FPHEAP_TLS_MODEL=" FPH_TEXT(FPHEAP_TLS_MODEL)
-           " FPHEAP_EXPORT=" FPH_TEXT(FPHEAP_EXPORT);
-}
-
 /* [HEADER] =================================================================
  *
  * What FPHEAP_HEADER adds: tags, destructors, references.  The fast path keeps
@@ -9706,6 +8728,221 @@ fpheap_set_flags(void *object, unsigned flags)
     fph_head_of(object)->flags = (uint8_t)flags;
 }
 #endif
+
+/* [QUERY] ==================================================================
+ *
+ * What an object is, and another size for it.
+ */
+
+/* The usable bytes of what a record covers. */
+static size_t
+fph_info_bytes(const fph_state *state, uint64_t info)
+{
+    if (fph_info_kind(info) == FPH_SLAB)
+        return fph_bin_class(state, fph_info_bin(info))->size - FPH_HEAD;
+    return (size_t)(fph_info_count(info) - fph_info_bin(info))
+        << FPHEAP_PAGE_SHIFT;  /* L3 */
+}
+
+/* What covers a live object; FPH_NOTHING for memory that looks like none. */
+static uint64_t
+fph_info_of(const fph_state *state, const void *object)
+{
+    fph_chunk *chunk = fph_chunk_of(state, object);
+
+    if (chunk == NULL)
+        return FPH_NOTHING;
+    return fph_load_acquire(                                        /* C6 */
+        &fph_record_of(chunk, fph_page_of(object))->info);
+}
+
+FPHEAP_API size_t
+fpheap_usable_size(fpheap *heap, const void *object)
+{
+    if (object == NULL || !fph_heap_good(heap))
+        return 0;
+    return fph_info_bytes(heap->state, fph_info_of(heap->state, object))
+         - fph_slack_of(heap->state, object);
+}
+
+/* The start of the object that `at` is in, given its record's first page.  Only
+ * the record's info is read, which is atomic: `at` may be anything. */
+static char *
+fph_object_base(const fph_state *state, char *chunk_base, unsigned first,
+                uint64_t info, const char *at)
+{
+    const fph_class *klass = fph_bin_class(state, fph_info_bin(info));
+    char            *base;
+    size_t           size, number;
+
+    switch (fph_info_kind(info)) {
+    case FPH_SLAB:
+        base = fph_slab_first(klass, chunk_base, first);
+        if (at < base)
+            return NULL;
+        size = FPH_LOAD(&klass->size, RELAXED);
+        number = (size_t)(at - base) / size;
+        return number < fph_info_count(info)
+            && (size_t)(at - base) - number * size < size - FPH_HEAD
+             ? base + number * size : NULL;
+    case FPH_RUN:
+        base = chunk_base + ((size_t)(first + fph_info_bin(info))
+                             << FPHEAP_PAGE_SHIFT);         /* L3 */
+        return at >= base ? base : NULL;
+    case FPH_HUGE:
+        base = chunk_base + FPHEAP_CHUNK
+             - ((size_t)(fph_info_count(info) % FPH_PAGES)
+                << FPHEAP_PAGE_SHIFT);
+        return at >= base ? base : NULL;
+    default:
+        return NULL;
+    }
+}
+
+FPHEAP_API void *
+fpheap_base_of(fpheap *heap, const void *interior)
+{
+    char       *at = (char *)(uintptr_t)interior;
+    size_t      index;
+    fph_region *region;
+    fph_chunk  *chunk;
+    uint64_t    info;
+    uint32_t    tail;
+    unsigned    page, first;
+
+    if (!fph_heap_good(heap))
+        return NULL;
+    region = fph_region_find(heap->state, interior, &index);
+    if (region == NULL)
+        return NULL;
+    tail = FPH_LOAD(&region->tail[index], RELAXED);
+    chunk = FPH_LOAD(&region->chunk[index - tail], ACQUIRE);        /* F17 */
+    if (chunk == NULL)
+        return NULL;
+    page = tail != 0 ? FPH_PAGES - 1
+         : (unsigned)(((uintptr_t)interior & FPH_CHUNK_MASK)
+                      >> FPHEAP_PAGE_SHIFT);
+    first = FPH_LOAD(&chunk->first[page], RELAXED);
+    info = fph_load_acquire(&chunk->slab[first].info);              /* C6 */
+    /* If both are as they were, all that was read belongs together. */
+    if (FPH_LOAD(&region->chunk[index - tail], ACQUIRE) != chunk    /* F17 */
+        || FPH_LOAD(&region->tail[index], RELAXED) != tail)
+        return NULL;
+    return fph_object_base(heap->state,
+                           at - ((uintptr_t)at & FPH_CHUNK_MASK)
+                              - ((size_t)tail << FPHEAP_CHUNK_SHIFT),
+                           first, info, at);
+}
+
+FPHEAP_API int
+fpheap_owns(fpheap *heap, const void *pointer)
+{
+    return fpheap_base_of(heap, pointer) != NULL;
+}
+
+FPHEAP_API uint64_t
+fpheap_iova(fpheap *heap, const void *object)
+{
+    const fph_header *header = fph_header_of(fph_chunk_base(object));
+    size_t            offset = (uintptr_t)object & FPH_CHUNK_MASK;
+
+    if (!fph_heap_good(heap))
+        return FPHEAP_BAD_IOVA;
+    if (offset == 0)           /* see fph_huge_open */
+        return fph_load_relaxed(&fph_record_of(header->chunk,
+                                               FPH_PAGES - 1)->state);
+    return header->iova == FPHEAP_BAD_IOVA ? FPHEAP_BAD_IOVA
+                                           : header->iova + offset;
+}
+
+/* --- another size --------------------------------------------------------- */
+
+/* Whether an object of a slab serves for `size`: see fpheap_realloc. */
+static int
+fph_stays(uint64_t info, size_t usable, size_t size)
+{
+    unsigned k = fph_info_bin(info) % FPH_CLASSES;
+
+    if (size == 0)
+        size = 1;
+    if (k >= FPH_SIZES)
+        return size <= usable;
+    return fph_has_class(size) && fph_class_of(size) == k;
+}
+
+/* Whether a large object grows, or one grows to be large. */
+static int
+fph_grows_large(uint64_t info, size_t usable, size_t size)
+{
+    if (fph_info_kind(info) == FPH_SLAB
+        && fph_info_bin(info) % FPH_CLASSES >= FPH_SIZES)
+        return 0;              /* a pool's object */
+    return size > usable && size > FPH_SIZED_MAX;
+}
+
+/* An object with the tag, the flags and the destructor of another. */
+static void *
+fph_alloc_like(fpheap *heap, size_t size, const void *other)
+{
+#if FPHEAP_HEADER
+    const fph_head *head  = fph_head_of(other);
+    void           *moved = fpheap_alloc_tagged(heap, size, head->tag);
+
+    if (moved != NULL) {
+        fph_head_of(moved)->flags = head->flags;
+        fph_head_of(moved)->destructor = head->destructor;
+    }
+    return moved;
+#else
+    (void)other;
+    return fpheap_alloc(heap, size);
+#endif
+}
+
+/* The object that another moves to, with room to grow if there is memory. */
+static void *
+fph_alloc_moved(fpheap *heap, size_t size, const void *other, int grows)
+{
+    void *moved = NULL;
+
+    if (grows)
+        moved = fph_alloc_like(heap, fph_large_room(size), other);
+    if (moved == NULL)
+        return fph_alloc_like(heap, size, other);
+    return fph_resized(heap, moved, size);
+}
+
+FPHEAP_API void *
+fpheap_realloc(fpheap *heap, void *object, size_t size)
+{
+    uint64_t info;
+    size_t   usable;
+    void    *moved;
+
+    if (object == NULL)
+        return fpheap_alloc(heap, size);
+    if (!fph_heap_good(heap) || !fph_live_check(heap, object))
+        return fph_result(-EINVAL, NULL);
+    info = fph_info_of(heap->state, object);
+    if (fph_info_kind(info) == FPH_NOTHING
+        || fph_info_kind(info) > FPH_PARKED) {
+        FPHEAP_PANIC("fpheap: realloc of a pointer that is no live object");
+        return fph_result(-EINVAL, NULL);
+    }
+    usable = fph_info_bytes(heap->state, info);
+    if (fph_info_kind(info) == FPH_SLAB
+        ? fph_stays(info, usable, size)
+        : fph_large_resize(heap, object, info, size))
+        return fph_resized(heap, object, size);
+    moved = fph_alloc_moved(heap, size, object,
+                            fph_grows_large(info, usable, size));
+    if (moved == NULL)
+        return NULL;
+    usable -= fph_slack_of(heap->state, object);
+    memcpy(moved, object, size < usable ? size : usable);
+    fpheap_free(heap, object);
+    return moved;
+}
 
 /* [POOL] ===================================================================
  *
@@ -10405,6 +9642,461 @@ fpheap_pool_stats_get(fpheap_pool *pool, fpheap_pool_stats *stats)
     stats->slabs = (size_t)fph_load_relaxed(&pool->slabs);
     stats->magazine = klass->magazine;
 }
+
+/* [STATS] ==================================================================
+ *
+ * What there is, counted; fpheap_dump, and the text of all messages.
+ */
+
+/* Numbers per class, and bytes of what is in none. */
+typedef struct fph_census {
+    size_t size[FPH_CLASSES];  /* 0: no slabs */
+    size_t slabs[FPH_CLASSES];
+    size_t capacity[FPH_CLASSES];
+    size_t free[FPH_CLASSES];
+    size_t parked[FPH_CLASSES];
+    size_t depot[FPH_CLASSES]; /* the part of parked in depots */
+    size_t large_objects;
+    size_t large_bytes;
+    size_t large_parked;       /* objects */
+    size_t large_parked_bytes;
+    size_t page_free_bytes;
+    size_t waste_bytes;
+    size_t chunk_bytes;        /* of regions, aligned */
+    size_t header_bytes;
+    unsigned regions;
+    unsigned caches;
+} fph_census;
+
+static void
+fph_census_record(const fph_state *state, fph_census *census,
+                  const fph_slab *slab)
+{
+    uint64_t info  = fph_load_acquire(&slab->info);                 /* C6 */
+    size_t   count = fph_info_count(info);
+    unsigned k     = fph_info_bin(info) % FPH_CLASSES;
+    int64_t  free;
+
+    switch (fph_info_kind(info)) {
+    case FPH_SLAB:
+        free = fph_slab_free_objects(fph_load_relaxed(&slab->state));
+        census->slabs[k]++;
+        census->capacity[k] += count;
+        census->free[k] += free < 0 ? 0 : (size_t)free < count ? (size_t)free
+                                                               : count;
+        census->size[k] = FPH_LOAD(&state->classes[k].size, RELAXED);
+        census->waste_bytes += ((size_t)FPH_LOAD(&state->classes[k].pages,
+                                                 RELAXED)
+                                << FPHEAP_PAGE_SHIFT)
+                             - (slab->page == 0 ? FPH_CHUNK_HEADER : 0)
+                             - count * census->size[k];
+        break;
+    case FPH_HUGE:
+    case FPH_RUN:
+        census->waste_bytes += fph_info_bin(info) * FPHEAP_PAGE;    /* L3 */
+        census->large_objects++;
+        census->large_bytes += fph_info_bytes(state, info);
+        break;
+    case FPH_HUGE + FPH_PARKED:
+    case FPH_RUN + FPH_PARKED:
+        census->large_parked++;
+        census->large_parked_bytes += count << FPHEAP_PAGE_SHIFT;
+        break;
+    default:
+        break;
+    }
+    if (fph_is_huge(info))
+        census->waste_bytes += (fph_huge_held(count) - count % FPH_PAGES)
+                            * FPHEAP_PAGE;      /* L1, L3 */
+}
+
+static void
+fph_census_region(const fph_state *state, fph_census *census,
+                  const fph_region *region)
+{
+    uintptr_t base;
+    size_t    i, w;
+
+    census->regions += fph_load_relaxed(&region->used) != 0;
+    census->chunk_bytes += fph_region_extent(region, &base)
+                        << FPHEAP_CHUNK_SHIFT;
+    for (w = 0; w < region->words; w++)
+        census->page_free_bytes += fph_popcount(fph_load_relaxed(
+            &region->fresh[w])) * FPHEAP_CHUNK;
+    for (i = 0; i < region->capacity; i++) {
+        fph_chunk *chunk = FPH_LOAD(&region->chunk[i], ACQUIRE);    /* F17 */
+        uint64_t   free  = fph_load_relaxed(&region->free[i]);
+        unsigned   page;
+
+        if (chunk == NULL)
+            continue;
+        census->header_bytes += FPH_CHUNK_HEADER;
+        census->page_free_bytes += fph_popcount(free) * FPHEAP_PAGE
+                                 - (free & FPH_PAGE0 ? FPH_CHUNK_HEADER : 0);
+        for (page = 0; page < FPH_PAGES; page++)
+            fph_census_record(state, census, &chunk->slab[page]);
+    }
+}
+
+static void
+fph_census_parked(const fpheap *heap, fph_census *census)
+{
+    const fph_state *state = heap->state;
+    unsigned         bin;
+    size_t           i;
+
+    for (bin = 0; bin < heap->bins; bin++) {
+        size_t parked = fph_depot_objects(state, bin);
+
+        census->depot[bin % FPH_CLASSES] += parked;
+        census->parked[bin % FPH_CLASSES] += parked;
+    }
+    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
+        fpheap_cache *cache = FPH_LOAD(&state->cache[i], ACQUIRE);  /* H10 */
+
+        for (bin = 0; cache != NULL && bin < heap->bins; bin++)
+            census->parked[bin % FPH_CLASSES] += fph_cache_objects(cache, bin);
+        census->caches += cache != NULL
+                       && FPH_LOAD(&cache->owned, RELAXED) != 0;
+    }
+}
+
+static void
+fph_census_take(const fpheap *heap, fph_census *census)
+{
+    size_t i;
+
+    memset(census, 0, sizeof *census);
+    for (i = 0; i < fph_region_count(heap->state); i++) {
+        const fph_region *region = fph_region_at(heap->state, i);
+
+        if (region != NULL)
+            fph_census_region(heap->state, census, region);
+    }
+    fph_census_parked(heap, census);
+}
+
+/* capacity - free - parked, which are read at different moments. */
+static size_t
+fph_census_live(const fph_census *census, unsigned k)
+{
+    size_t gone = census->free[k] + census->parked[k];
+
+    return census->capacity[k] > gone ? census->capacity[k] - gone : 0;
+}
+
+/* What was asked for of all live bytes; 0 without headers. */
+static size_t
+fph_requested_bytes(fpheap *heap)
+{
+    size_t bytes = 0;
+#if FPHEAP_HEADER
+    unsigned tag;
+
+    for (tag = 0; tag < FPHEAP_TAGS; tag++) {
+        fpheap_tag_stats stats;
+
+        fpheap_tag_stats_get(heap, tag, &stats);
+        bytes += stats.bytes;
+    }
+#else
+    (void)heap;
+#endif
+    return bytes;
+}
+
+FPHEAP_API void
+fpheap_stats_get(fpheap *heap, fpheap_stats *stats)
+{
+    const fph_state *state;
+    fph_census       census;
+    unsigned         k;
+
+    memset(stats, 0, sizeof *stats);
+    if (!fph_heap_good(heap))
+        return;
+    (void)fph_orphans_adopt(heap);
+    state = heap->state;
+    fph_census_take(heap, &census);
+    for (k = 1; k < FPH_CLASSES; k++) {
+        size_t size = census.size[k];
+
+        stats->live_objects += fph_census_live(&census, k);
+        stats->live_bytes += fph_census_live(&census, k) * size;
+        stats->parked_objects += census.parked[k];
+        stats->parked_bytes += census.parked[k] * size;
+        stats->depot_bytes += census.depot[k] * size;
+        stats->slab_free_bytes += census.free[k] * size;
+    }
+    stats->live_objects += census.large_objects;
+    stats->live_bytes += census.large_bytes;
+    stats->parked_objects += census.large_parked;
+    stats->parked_bytes += census.large_parked_bytes;
+    stats->requested_bytes = fph_requested_bytes(heap);
+    stats->page_free_bytes = census.page_free_bytes;
+    stats->region_bytes = (size_t)fph_load_relaxed(&state->region_bytes);
+    stats->limit = (size_t)fph_load_relaxed(&state->limit);
+    stats->waste_bytes = census.waste_bytes;
+    if (stats->region_bytes > census.chunk_bytes)
+        stats->waste_bytes += stats->region_bytes - census.chunk_bytes;
+    stats->metadata_bytes = (size_t)fph_load_relaxed(&state->meta_blocks)
+                          * FPHEAP_CHUNK + census.header_bytes;
+    stats->peak_region_bytes = (size_t)fph_load_relaxed(
+        &state->peak_region_bytes);
+    if (stats->peak_region_bytes < stats->region_bytes)
+        stats->peak_region_bytes = stats->region_bytes; /* about to be raised */
+    for (k = 0; k < 4; k++)
+        stats->backing_bytes[k] = (size_t)fph_load_relaxed(
+            &state->backing_bytes[k]);
+    stats->regions = census.regions;
+    stats->caches = census.caches;
+    stats->growths = fph_load_relaxed(&state->growths);
+    stats->growth_failures = fph_load_relaxed(&state->growth_failures);
+    stats->growth_max_ns = fph_load_relaxed(&state->growth_max_ns);
+    stats->releases = fph_load_relaxed(&state->releases);
+    stats->reclaims = fph_load_relaxed(&state->reclaims);
+}
+
+FPHEAP_API int
+fpheap_class_stats_get(fpheap *heap, unsigned index, fpheap_class_stats *stats)
+{
+    const fph_class *klass;
+    fph_census       census;
+
+    if (!fph_heap_good(heap) || index >= FPH_SIZES - 1)
+        return -EINVAL;
+    index++;                   /* there is no class 0 */
+    klass = &heap->state->classes[index];
+    fph_census_take(heap, &census);
+    stats->size = klass->size;
+    stats->slabs = census.slabs[index];
+    stats->live_objects = fph_census_live(&census, index);
+    stats->parked_objects = census.parked[index];
+    stats->free_objects = census.free[index];
+    stats->magazine = klass->magazine;
+    return 0;
+}
+
+/* --- messages ------------------------------------------------------------- */
+
+#if FPHEAP_CHECK
+typedef struct fph_text {
+    char   at[FPHEAP_NAME_BYTES + 384];
+    size_t bytes;
+} fph_text;
+
+static void
+fph_text_add(fph_text *text, const char *word)
+{
+    while (*word != '\0' && text->bytes + 1 < sizeof text->at)
+        text->at[text->bytes++] = *word++;
+    text->at[text->bytes] = '\0';
+}
+
+static void
+fph_text_number(fph_text *text, uint64_t number, unsigned radix)
+{
+    char  digits[24];
+    char *at = digits + sizeof digits - 1;
+
+    *at = '\0';
+    do
+        *--at = "0123456789abcdef"[number % radix];
+    while ((number /= radix) != 0);
+    fph_text_add(text, radix == 16 ? "0x" : "");
+    fph_text_add(text, at);
+}
+
+static void
+fph_text_heap(fph_text *text, const char *before, const fpheap *heap)
+{
+    fph_text_add(text, before);
+    fph_text_add(text, heap->name);
+    fph_text_add(text, "'");
+}
+
+/* "fpheap: CALL of POINTER, heap 'NAME': " */
+static void
+fph_text_begin(fph_text *text, const char *call, const fpheap *heap,
+               const void *object)
+{
+    text->bytes = 0;
+    fph_text_add(text, "fpheap: ");
+    fph_text_add(text, call);
+    fph_text_add(text, " of ");
+    fph_text_number(text, (uintptr_t)object, 16);
+    fph_text_heap(text, ", heap '", heap);
+    fph_text_add(text, ": ");
+}
+#endif
+
+#if FPHEAP_SITES
+/* ", allocated at FILE:LINE", or nothing if that is not known. */
+static void
+fph_text_site(fph_text *text, const fpheap *heap, unsigned number)
+{
+    uintptr_t at = (uintptr_t)fph_load_relaxed(&heap->sites[number].at);
+
+    if (at != 0) {
+        fph_text_add(text, ", allocated at ");
+        fph_text_add(text, (const char *)at);
+    }
+}
+
+/* The last site of a list, most bytes first. */
+typedef struct fph_site_rank {
+    uint64_t bytes;
+    unsigned number;
+    unsigned lines;
+} fph_site_rank;
+
+#define FPH_SITE_RANK  { UINT64_MAX, 0, 0 }
+#define FPH_SITE_LINES 16
+
+/* Write the line of the next site.  Returns 0: there is none, or enough. */
+static int
+fph_site_next(const fpheap *heap, fph_site_rank *rank, fph_text *text)
+{
+    fph_site_rank best = { 0, FPH_SITE_MAX, 0 };
+    unsigned      i;
+
+    for (i = 0; i < FPH_SITE_MAX; i++) {
+        uint64_t bytes = fph_load_relaxed(&heap->sites[i].bytes);
+
+        if (fph_load_relaxed(&heap->sites[i].objects) == 0
+            || bytes > rank->bytes
+            || (bytes == rank->bytes && i <= rank->number)
+            || (best.number != FPH_SITE_MAX && bytes <= best.bytes))
+            continue;
+        best.bytes = bytes;
+        best.number = i;
+    }
+    if (best.number == FPH_SITE_MAX || rank->lines == FPH_SITE_LINES)
+        return 0;
+    best.lines = rank->lines + 1;
+    *rank = best;
+    text->bytes = 0;
+    fph_text_number(text, best.bytes, 10);
+    fph_text_add(text, " bytes in ");
+    fph_text_number(text, fph_load_relaxed(&heap->sites[best.number].objects),
+                    10);
+    fph_text_add(text, " live objects");
+    fph_text_site(text, heap, best.number);
+    return 1;
+}
+
+/* Report the objects that are in the way of fpheap_destroy. */
+static void
+fph_site_report(const fpheap *heap)
+{
+    fph_site_rank rank = FPH_SITE_RANK;
+    fph_text      text;
+
+    text.bytes = 0;
+    fph_text_heap(&text, "fpheap: live objects in heap '", heap);
+    FPHEAP_REPORT(text.at);
+    while (fph_site_next(heap, &rank, &text))
+        FPHEAP_REPORT(text.at);
+}
+#endif
+
+#if !FPHEAP_NO_STDIO
+/* Write a pool's name as text. */
+static void
+fph_pool_name(const fpheap_pool *pool, char *name)
+{
+    uint64_t words[FPHEAP_NAME_BYTES / 8];
+    unsigned i;
+
+    for (i = 0; i < FPHEAP_NAME_BYTES / 8; i++)
+        words[i] = fph_load_relaxed(&pool->name[i]);                /* P10 */
+    memcpy(name, words, FPHEAP_NAME_BYTES);
+    name[FPHEAP_NAME_BYTES - 1] = 0;
+}
+
+static void
+fph_dump_tags(fpheap *heap, FILE *out)
+{
+#if FPHEAP_HEADER
+    fpheap_tag_stats stats;
+    unsigned         tag;
+
+    for (tag = 0; fpheap_tag_stats_get(heap, tag, &stats) == 0; tag++) {
+        if (stats.objects != 0)
+            fprintf(out, "  tag %6u %30zu requested bytes, %zu objects\n", tag,
+                    stats.bytes, stats.objects);
+    }
+#else
+    (void)heap, (void)out;
+#endif
+}
+
+static void
+fph_dump_sites(const fpheap *heap, FILE *out)
+{
+#if FPHEAP_SITES
+    fph_site_rank rank = FPH_SITE_RANK;
+    fph_text      text;
+
+    while (fph_site_next(heap, &rank, &text))
+        fprintf(out, "  %s\n", text.at);
+#else
+    (void)heap, (void)out;
+#endif
+}
+
+FPHEAP_API void
+fpheap_dump(fpheap *heap, FILE *out)
+{
+    fpheap_stats s;
+    fph_census   census;
+    unsigned     k;
+
+    if (!fph_heap_good(heap))
+        return;
+    fpheap_stats_get(heap, &s);
+    fph_census_take(heap, &census);
+    fprintf(out, "heap \"%s\": %zu bytes in %u regions, %u nodes, %u caches\n",
+            heap->name, s.region_bytes, s.regions, heap->nodes, s.caches);
+    fprintf(out, "  live      %14zu bytes  %zu objects\n", s.live_bytes,
+            s.live_objects);
+    if (FPHEAP_HEADER)
+        fprintf(out, "  requested %14zu bytes\n", s.requested_bytes);
+    fprintf(out, "  parked    %14zu bytes  %zu objects, %zu bytes in depots\n",
+            s.parked_bytes, s.parked_objects, s.depot_bytes);
+    fprintf(out, "  slab free %14zu bytes\n", s.slab_free_bytes);
+    fprintf(out, "  page free %14zu bytes\n", s.page_free_bytes);
+    fprintf(out, "  waste     %14zu bytes\n", s.waste_bytes);
+    fprintf(out, "  metadata  %14zu bytes\n", s.metadata_bytes);
+    fprintf(out, "  pages     %zu hugetlb, %zu thp, %zu base, %zu unknown\n",
+            s.backing_bytes[FPHEAP_BACKING_HUGETLB],
+            s.backing_bytes[FPHEAP_BACKING_THP],
+            s.backing_bytes[FPHEAP_BACKING_PAGES],
+            s.backing_bytes[FPHEAP_BACKING_UNKNOWN]);
+    fprintf(out, "  growth    %llu regions, %llu failures, longest %llu ns\n",
+            (unsigned long long)s.growths,
+            (unsigned long long)s.growth_failures,
+            (unsigned long long)s.growth_max_ns);
+    fprintf(out, "  %10s %8s %10s %10s %10s\n", "size", "slabs", "live",
+            "parked", "free");
+    for (k = 1; k < FPH_CLASSES; k++) {
+        char name[FPHEAP_NAME_BYTES] = "";
+
+        if (census.slabs[k] == 0)
+            continue;
+        if (k >= FPH_SIZES)
+            fph_pool_name(heap->state->pool[k - FPH_SIZES], name);
+        fprintf(out, "  %10zu %8zu %10zu %10zu %10zu  %s\n", census.size[k],
+                census.slabs[k], fph_census_live(&census, k), census.parked[k],
+                census.free[k], name);
+    }
+    if (census.large_objects + census.large_parked != 0)
+        fprintf(out, "  %10s %8s %10zu %10zu\n", "large", "",
+                census.large_objects, census.large_parked);
+    fph_dump_tags(heap, out);
+    fph_dump_sites(heap, out);
+}
+#endif
 
 /* [PROVIDERS] ==============================================================
  *
@@ -11615,6 +11307,221 @@ fpheap_pool_for_each(fpheap_pool *pool, fpheap_which which,
     return rc;
 }
 
+/* [HEAP] ===================================================================
+ *
+ * How a heap begins and ends.
+ */
+
+/* A unique number among the handles, or FPHEAP_MAX_HEAPS. */
+static unsigned
+fph_handle_take(void)
+{
+    unsigned i;
+
+    for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
+        uint64_t unused = 0;
+
+        if (fph_cas_acquire(&fph_handles[i], &unused, 1))           /* H13 */
+            return i;
+    }
+    return FPHEAP_MAX_HEAPS;
+}
+
+static void
+fph_handle_give(const fpheap *heap)
+{
+    fph_store_release(&fph_handles[heap - fph_heaps], 0);           /* H14 */
+}
+
+/* 0, or why this configuration cannot work. */
+static int
+fph_config_error(const char *name, const fpheap_config *config)
+{
+    if (name != NULL && strlen(name) >= FPHEAP_NAME_BYTES)
+        return -ENAMETOOLONG;
+    if (config->nodes > FPHEAP_MAX_NODES
+        || (config->flags & ~FPHEAP_SPILL) != 0
+        || (config->growth_max != 0 && config->growth_max < FPHEAP_CHUNK)
+        || (config->limit != 0 && config->limit < 2 * FPHEAP_CHUNK)
+        || (config->provider != NULL && config->provider->get == NULL)
+        || (config->provider == NULL && FPHEAP_NO_OS))
+        return -EINVAL;
+    return 0;
+}
+
+static void
+fph_configure(fpheap *heap, const char *name, const fpheap_config *config)
+{
+    unsigned nodes = config->nodes;
+
+    memset(heap, 0, sizeof *heap);
+#if FPHEAP_USE_LIBNUMA
+    if (nodes == 0 && config->thread_node == NULL && numa_available() >= 0)
+        nodes = (unsigned)numa_max_node() + 1;
+    if (nodes > FPHEAP_MAX_NODES)
+        nodes = FPHEAP_MAX_NODES;
+#endif
+    heap->nodes = nodes == 0 ? 1 : nodes;
+    heap->bins = heap->nodes * FPH_CLASSES;
+    heap->places = heap->bins * (unsigned)FPH_BIN_STEP;
+    heap->sized_max = heap->nodes == 1 ? FPH_SIZED_MAX : 0;
+    heap->entry = (unsigned)((size_t)(heap - fph_heaps) * sizeof(fph_entry));
+    heap->flags = config->flags;
+    fph_known_init(heap);
+    heap->growth_max = config->growth_max != 0 ? config->growth_max
+                                               : (size_t)1 << 30;
+    heap->thread_node = config->thread_node;
+    heap->thread_node_ctx = config->thread_node_ctx;
+    heap->watch = config->watch;
+    heap->watch_ctx = config->watch_ctx;
+    if (config->provider != NULL)
+        heap->provider = *config->provider;
+#if !FPHEAP_NO_OS
+    else
+        fpheap_provider_mmap(&heap->provider, 0);
+#endif
+    memcpy(heap->name, name == NULL ? "heap" : name,
+           strlen(name == NULL ? "heap" : name) + 1);
+}
+
+/* Records of the depots, all empty; NULL: they do not fit the first block. */
+static void *
+fph_first_record(fph_state *state, size_t bytes)
+{
+    uint32_t ref = fph_meta_cut(state, bytes);
+
+    return ref == 0 ? NULL : memset(fph_meta_at(state, ref), 0, bytes);
+}
+
+/* Build the state at the start of the first region.  Returns 0, or -ENOMEM. */
+static int
+fph_state_init(fpheap *heap, const fpheap_region *raw)
+{
+    char       *base   = NULL;
+    size_t      chunks = fph_aligned_part(raw, &base);
+    fph_state  *state  = (fph_state *)(void *)base;
+    fph_region *region;
+    void       *record;
+
+    memset(state, 0, sizeof *state);
+    state->number = (unsigned)(heap - fph_heaps);
+    state->pin.raw = *raw;
+    state->pins = &state->pin;
+    state->meta[0] = base + FPH_META_GUARD;
+    state->meta_numbers = 1;
+    state->meta_blocks = 1;
+    state->meta_cursor.word = fph_meta_units(sizeof *state - FPH_META_GUARD);
+    state->growths = 1;
+    state->charged = raw->bytes;
+    fph_classes_init(state);
+    state->depots = (fph_depot *)
+        fph_first_record(state, heap->bins * sizeof(fph_depot));
+    state->empty = (fph_line *)
+        fph_first_record(state, heap->nodes * sizeof(fph_line));
+    record = fph_first_record(state, fph_region_record_bytes(chunks));
+    if (state->depots == NULL || state->empty == NULL || record == NULL)
+        return -ENOMEM;
+    region = fph_region_format(state, record, 0 /* node */, chunks);
+    region->raw = *raw;
+    region->pinned = 1;
+    fph_store_relaxed(&region->used, 1);
+    fph_region_set_extent(region, base, chunks);
+    fph_region_publish(state, region, fph_region_slot(state));
+    fph_count_region(state, raw);
+    fph_store_release(&region->shown, 0);                           /* F20 */
+    fph_fresh_give(region, 1, chunks - 1);
+    heap->state = state;
+    return 0;
+}
+
+/* Two chunks for a heap that has no state yet, and so no charge: with one more
+ * to align them only where the limit has room for it. */
+static int
+fph_obtain_first(fpheap *heap, size_t limit, fpheap_region *raw)
+{
+    if (limit != 0 && limit < 3 * FPHEAP_CHUNK)
+        return fph_obtain_bytes(heap, 0 /* node */, 2 /* chunks */,
+                                2 * FPHEAP_CHUNK, raw);
+    return fph_obtain(heap, 0 /* node */, 2 /* chunks */, 2, raw);
+}
+
+FPHEAP_API fpheap *
+fpheap_create(const char *name, const fpheap_config *config)
+{
+    fpheap_config defaults;
+    fpheap_region raw;
+    fpheap       *heap;
+    unsigned      index;
+    int           rc;
+
+    memset(&defaults, 0, sizeof defaults);
+    if (config == NULL)
+        config = &defaults;
+    rc = fph_config_error(name, config);
+    if (rc != 0)
+        return (fpheap *)fph_result(rc, NULL);
+    index = fph_handle_take();
+    if (index == FPHEAP_MAX_HEAPS)
+        return (fpheap *)fph_result(-ENFILE, NULL);
+    heap = &fph_heaps[index];
+    fph_configure(heap, name, config);
+    rc = fph_obtain_first(heap, config->limit, &raw);
+    if (rc == 0) {
+        rc = config->limit != 0 && raw.bytes > config->limit
+           ? -ENOSPC : fph_state_init(heap, &raw);
+        if (rc != 0)
+            fph_part_with(heap, &raw);
+        else
+            fpheap_set_limit(heap, config->limit);
+    }
+    if (rc != 0)
+        fph_handle_give(heap);
+    return (fpheap *)fph_result(rc, heap);
+}
+
+/* Keep the threads that have a cache in this heap from leaving it, and wait for
+ * those that are about to. */
+static void
+fph_seats_pin(const fph_state *state)
+{
+    size_t i;
+
+    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
+        fpheap_cache *cache = state->cache[i];
+        uint64_t      seat  = FPH_SEAT_TAKEN;
+
+        while (cache != NULL
+               && !fph_cas_acquire(&fph_seats[i].state, &seat,      /* H7 */
+                                   FPH_SEAT_PINNED)) {
+            if (seat == FPH_SEAT_FREE || seat == FPH_SEAT_ENTERING)
+                break;
+            seat = FPH_SEAT_TAKEN;
+            fph_yield();
+        }
+        if (cache != NULL)
+            cache->pinned = seat == FPH_SEAT_TAKEN;
+    }
+}
+
+/* Let them go, without the caches if the heap ends (H1). */
+static void
+fph_seats_unpin(const fpheap *heap, int ends)
+{
+    size_t i;
+
+    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
+        fpheap_cache *cache = heap->state->cache[i];
+        fph_entry    *entry;
+
+        if (cache == NULL || !cache->pinned)
+            continue;
+        entry = (fph_entry *)(void *)((char *)fph_seats[i].table + heap->entry);
+        if (ends && entry->bins == cache->bins)
+            fph_entry_set(entry, fph_no_bins, fph_no_bins);
+        fph_store_release(&fph_seats[i].state, FPH_SEAT_TAKEN);     /* H8 */
+    }
+}
+
 static int
 fph_destruct_visit(void *pool_, const fpheap_object *object)
 {
@@ -11638,6 +11545,114 @@ fph_pools_end(const fpheap *heap)
             && pool->destruct != NULL)
             fph_walk_heap(heap, &walk);
     }
+}
+
+/* Give back a region at the heap's end. */
+static void
+fph_region_end(const fpheap *heap, const fpheap_region *raw, int watched)
+{
+    FPH_TOOL_ALLOW(raw->base, raw->bytes);
+    if (watched)
+        fph_part_with(heap, raw);
+    else
+        fph_provider_put(heap, raw);
+}
+
+/* Give all regions back.  The last pin is the first region's, with the
+ * state. */
+static void
+fph_regions_end(fpheap *heap)
+{
+    fph_state *state = heap->state;
+    fph_pin   *pin   = state->pins;
+    size_t     i;
+
+    for (i = 0; i < fph_region_count(state); i++) {
+        fph_region *region = fph_region_at(state, i);
+
+        if (region != NULL && !FPH_LOAD(&region->pinned, RELAXED)
+            && fph_load_relaxed(&region->used))
+            fph_region_end(heap, &region->raw,
+                           fph_load_relaxed(&region->shown) != FPH_AWAY);
+    }
+    heap->state = NULL;
+    fph_known_init(heap);
+    while (pin != NULL) {
+        fpheap_region raw = pin->raw;
+
+        pin = pin->next;
+        fph_region_end(heap, &raw, 1 /* watched */);
+    }
+}
+
+static void fph_pools_end(const fpheap *heap);
+
+static int
+fph_destroy(fpheap *heap, int forced)
+{
+    fpheap_stats stats;
+    int          ends;
+
+    if (!fph_heap_good(heap))
+        return -EINVAL;
+    if (heap->state->ends || fph_in_callback(heap))
+        return -EBUSY;
+    (void)fph_orphans_adopt(heap);
+    fph_seats_pin(heap->state);
+    fph_verify_heap(heap);
+    fpheap_stats_get(heap, &stats);
+    ends = forced || stats.live_objects == 0;
+    fph_seats_unpin(heap, ends);
+    if (!ends) {
+        fph_site_report(heap);
+        return -EBUSY;
+    }
+    /* With no seat pinned, as a destructor may wait for a thread that exits, or
+     * destroy another heap. */
+    heap->state->ends = 1;
+    fph_in_pass |= fph_heap_bit(heap); /* none destructs what ends here */
+    fph_pools_end(heap);
+    fph_in_pass &= ~fph_heap_bit(heap);
+    fph_regions_end(heap);
+    fph_handle_give(heap);
+    return 0;
+}
+
+FPHEAP_API int
+fpheap_destroy(fpheap *heap)
+{
+    return fph_destroy(heap, 0);
+}
+
+FPHEAP_API int
+fpheap_destroy_forced(fpheap *heap)
+{
+    return fph_destroy(heap, 1);
+}
+
+FPHEAP_API const char *
+fpheap_config_string(void)
+{
+    return "FPHEAP_CHUNK_SHIFT=" FPH_TEXT(FPHEAP_CHUNK_SHIFT)
+           " pages=" FPH_TEXT(FPH_PAGES)
+           " FPHEAP_CLASS_BITS=" FPH_TEXT(FPHEAP_CLASS_BITS)
+           " FPHEAP_MAGAZINE=" FPH_TEXT(FPHEAP_MAGAZINE)
+           " FPHEAP_MAX_NODES=" FPH_TEXT(FPHEAP_MAX_NODES)
+           " FPHEAP_MAX_HEAPS=" FPH_TEXT(FPHEAP_MAX_HEAPS)
+           " FPHEAP_MAX_POOLS=" FPH_TEXT(FPHEAP_MAX_POOLS)
+           " FPHEAP_MAX_THREADS=" FPH_TEXT(FPHEAP_MAX_THREADS)
+           " FPHEAP_NO_THREADS=" FPH_TEXT(FPHEAP_NO_THREADS)
+           " FPHEAP_NO_OS=" FPH_TEXT(FPHEAP_NO_OS)
+           " FPHEAP_NO_STDIO=" FPH_TEXT(FPHEAP_NO_STDIO)
+           " FPHEAP_USE_LIBNUMA=" FPH_TEXT(FPHEAP_USE_LIBNUMA)
+           " FPHEAP_GROWTH_WAIT_MS=" FPH_TEXT(FPHEAP_GROWTH_WAIT_MS)
+           " FPHEAP_HEADER=" FPH_TEXT(FPHEAP_HEADER)
+           " FPHEAP_TAGS=" FPH_TEXT(FPHEAP_TAGS)
+           " FPHEAP_CHECK=" FPH_TEXT(FPHEAP_CHECK)
+           " FPHEAP_SITES=" FPH_TEXT(FPHEAP_SITES)
+           " FPHEAP_TOOL=" FPH_TEXT(FPHEAP_TOOL)
+           " FPHEAP_TLS_MODEL=" FPH_TEXT(FPHEAP_TLS_MODEL)
+           " FPHEAP_EXPORT=" FPH_TEXT(FPHEAP_EXPORT);
 }
 
 /* --- the fast path's functions as symbols --------------------------------- */
