@@ -624,7 +624,7 @@ control_start(int peer)
     uint64_t     before = __atomic_load_n(&blows, __ATOMIC_RELAXED);
 
     __atomic_store_n(&hammering, peer, __ATOMIC_RELEASE);
-    if (rte_ctrl_thread_create(&id, "hammer", NULL, control_main, NULL) != 0
+    if (pthread_create(&id, NULL, control_main, NULL) != 0
         || pthread_setaffinity_np(id, sizeof cpus, &cpus) != 0)
         die("no control thread");
     while (__atomic_load_n(&blows, __ATOMIC_RELAXED) < before + HAMMER)
