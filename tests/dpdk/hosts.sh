@@ -6,7 +6,7 @@
 #                            host_b, are where the script is
 #     on HOST COMMAND...     run it there
 #     know_each_other N      whether a gets an answer of b within N seconds
-#     ping_hosts N           from a to b; how many answers come
+#     ping_hosts N           from a to b; how many answers come, N at most
 #     stream SECONDS         TCP from a to b: true if all bytes come as they were
 #                            sent; sets bytes, and speed in KB/s
 #     spawn NAME COMMAND...  begin a program that ends with the script: sets
@@ -121,8 +121,10 @@ make_hosts() {
         leave "no hosts can be made"
 }
 
+# With -w it goes on until so many answers have come, or for 10 s: without, it would
+# not wait for those that are later than two of the others.
 ping_hosts() {
-    on a ping -q -c "$1" -i 0.02 -W 5 10.0.0.2 2> /dev/null |
+    on a ping -q -c "$1" -i 0.02 -w 10 10.0.0.2 2> /dev/null |
         sed -n 's/.* \([0-9]*\) received.*/\1/p'
 }
 
