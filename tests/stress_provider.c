@@ -191,19 +191,27 @@ bad_watch(void *ctx, const fpheap_region *region, int leaving)
     return rc;
 }
 
-/* What a walk shows was told of, and is there to its end. */
-static int
-bad_show(void *arg, const fpheap_region *region)
+static void
+bad_knows(bad *b, const fpheap_region *region)
 {
-    bad          *b = (bad *)arg;
-    unsigned char resident[FPHEAP_PAGE / 4096];
-    unsigned      at;
+    unsigned at;
 
     pthread_mutex_lock(&b->lock);
     at = bad_slot(b, region->base);
     CHECK_EQ(region->bytes, b->region[at].bytes);
     CHECK(b->told[at]);
     pthread_mutex_unlock(&b->lock);
+}
+
+/* What a walk shows is there to its end; and its watcher was told of it, if it
+ * has one. */
+static int
+show(void *watched, const fpheap_region *region)
+{
+    unsigned char resident[FPHEAP_PAGE / 4096];
+
+    if (watched != NULL)
+        bad_knows((bad *)watched, region);
     CHECK_EQ(mincore((char *)region->base + region->bytes - FPHEAP_PAGE,
                      FPHEAP_PAGE, resident), 0);
     return 0;
@@ -519,7 +527,7 @@ turn_memory(user *u)
         fpheap_thread_leave(u->heap);
         break;
     case 2:
-        CHECK_EQ(fpheap_region_walk(u->heap, bad_show, u->provider), 0);
+        CHECK_EQ(fpheap_region_walk(u->heap, show, u->provider), 0);
         break;
     default:
         fpheap_trim(u->heap);
