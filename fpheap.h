@@ -11585,8 +11585,6 @@ fph_regions_end(fpheap *heap)
     }
 }
 
-static void fph_pools_end(const fpheap *heap);
-
 static int
 fph_destroy(fpheap *heap, int forced)
 {
