@@ -179,8 +179,9 @@
  *       provider                              your callback, or PROVIDERS
  *
  * An object is live, or parked in exactly one magazine, or free: then its bit
- * in its slab is set.  Nothing is ever written into an object, so no list runs
- * through them, and a pool's stay constructed.  The heap's own records lie in
+ * in its slab is set.  The heap writes nothing into objects (FPHEAP_CHECK 2
+ * alone fills free ones), so no list runs through them, and a pool's stay
+ * constructed.  The heap's own records lie in
  * blocks of their own, META, and stay until the heap ends.  So whoever holds a
  * stale way to a record may look at it, and needs no hazard pointer.
  *
@@ -211,8 +212,10 @@
  * bring about.  All may use the heap; only while the provider or the watcher
  * runs can it not grow.
  *
- * The code stands in this order, from the bottom up, so a function calls what
- * is above it in the file.  A line belongs to the floor whose words it uses.
+ * The code stands in this order, from the bottom up: a function calls what is
+ * above it in the file.  FASTPATH's misses, the checks of MISUSE and the drop
+ * of a parked large object are named before they come.  A line belongs to the
+ * floor whose words it uses.
  */
 #ifndef FPHEAP_H
 #define FPHEAP_H

@@ -1021,11 +1021,11 @@ need_thread(const pool *p)
 
     if (has_thread)
         return 0;
+    if (sem_init(&bell, 0, 0) != 0)     /* before it can be rung */
+        return -errno;
     if (rte_mp_action_register(CHANNEL, hear_secondary) != 0 && p->ahead == 0
         && rte_errno != EEXIST)
         return 0;
-    if (sem_init(&bell, 0, 0) != 0)
-        return -errno;
     rc = CREATE_THREAD(&thread, attend);
     has_thread = rc == 0;
     if (rc != 0)

@@ -98,7 +98,8 @@ put_all(struct rte_mempool *mp, unsigned n)
 static bool
 is_whole(struct rte_mempool *mp, const struct rte_mbuf *m)
 {
-    return m->buf_addr == (const char *)m + sizeof *m + PRIVATE
+    return rte_mempool_from_obj((void *)(uintptr_t)m) == mp
+        && m->buf_addr == (const char *)m + sizeof *m + PRIVATE
         && rte_mbuf_iova_get(m)
            == rte_mempool_virt2iova(m) + sizeof *m + PRIVATE
         && m->buf_len == ROOM && m->priv_size == PRIVATE && m->pool == mp
