@@ -682,7 +682,7 @@ typedef struct fpheap_region {
  * growth_max, or for more if an object needs it.  The number of its regions is
  * limited, see FPHEAP_CHUNK_SHIFT. */
 typedef struct fpheap_provider {
-    /* Fill in *region, which is all zero, with at least `bytes` (a multiple of
+    /* Fill in *region, which is all zero (but see FPHEAP_PARTS), with at least `bytes` (a multiple of
      * FPHEAP_CHUNK) of readable and writable memory on `node` (0 .. nodes - 1),
      * aligned to `align` (FPHEAP_CHUNK) where that is possible.  What is in it
      * does not matter.  Give more where that costs nothing, such as the rest of
@@ -711,7 +711,20 @@ typedef struct fpheap_provider {
     uint64_t (*iova)(void *ctx, const void *chunk);
 
     void *ctx;                  /* passed to each call */
+
+    unsigned flags;             /* FPHEAP_PARTS or 0 */
+
+    /* Free what is behind these whole pages of the heap's, and keep the
+     * addresses: the next write finds memory there again, with any content.
+     * Asked by fpheap_trim for pages that are free in chunks that are not, in
+     * regions with the backing FPHEAP_BACKING_PAGES.  NULL: none. */
+    void (*decommit)(void *ctx, void *base, size_t bytes);
 } fpheap_provider;
+
+/* fpheap_provider.flags: put takes any part of what get gave that is whole
+ * chunks, and region->base tells get where memory would be best, or is NULL.
+ * The heap joins regions that are neighbours and differ in nothing else. */
+#define FPHEAP_PARTS 1u
 
 #define FPHEAP_BAD_IOVA UINT64_MAX
 
@@ -772,8 +785,7 @@ typedef struct fpheap_stats {
     size_t   waste_bytes;      /* ends of slabs, unaligned ends of regions,
                                   pages that must stay empty, and those in
                                   front of large objects with FPHEAP_HEADER */
-    size_t   metadata_bytes;   /* the heap's own, in whole chunks, and
-                                  headers */
+    size_t   metadata_bytes;   /* the heap's own, in whole pages */
     size_t   live_objects;
     size_t   parked_objects;
     size_t   depot_bytes;      /* the part of parked_bytes that fpheap_trim and
@@ -808,8 +820,7 @@ typedef struct fpheap_class_stats {
 #define FPHEAP_TYPE_STABLE   2u /* its memory serves nothing else while the pool
                                    lives: a stale pointer still meets an object
                                    of the pool, constructed */
-#define FPHEAP_PAGE_ISOLATED 4u /* whole pages: not the rest of the one that has
-                                   a chunk's header */
+#define FPHEAP_PAGE_ISOLATED 4u /* whole pages, as every pool's are */
 #define FPHEAP_SCRATCH       8u /* contents need not stay from put to get, so
                                    FPHEAP_CHECK 2 may fill free objects, and
                                    FPHEAP_TOOL forbid their use; not with
@@ -864,7 +875,7 @@ typedef struct fpheap_pool_desc {
 
 /* The largest object of a pool. */
 #define FPHEAP_POOL_SIZE_MAX \
-    (FPHEAP_CHUNK - (FPHEAP_HEADER ? 3 : 1) * FPHEAP_PAGE)
+    (FPHEAP_CHUNK - (FPHEAP_HEADER ? FPHEAP_PAGE : 0))
 
 /* Numbers of one pool, all nodes together.
  *
@@ -1035,8 +1046,10 @@ typedef struct fph_site_tally {
 struct fpheap {
     unsigned        entry;     /* byte offset in fph_table; first with all
                                   settings, as another copy may read it */
-    unsigned        places;    /* bins * FPH_BIN_STEP */
     unsigned        bins;      /* nodes * FPH_CLASSES */
+    const uint16_t *map;       /* PAGES: of each page of the window, the place
+                                  of its slab's bin */
+    size_t          mask;      /* of the pages' numbers */
     size_t          sized_max; /* the largest size that has a class; 0 on a heap
                                   of several nodes */
     unsigned        nodes;
@@ -1909,8 +1922,8 @@ FPH_INLINED(FPH_UNLINK)
 /* [FASTPATH] ===============================================================
  *
  * Hits only; a miss is one call.  Size 0 is a miss like a size above the
- * largest class, and NULL like a pointer to the start of a chunk, so each pair
- * has one test.
+ * largest class, and NULL like an object of no bin, so each pair has one
+ * test.
  */
 
 #if FPHEAP_NO_THREADS
@@ -2009,33 +2022,14 @@ fph_class_said(size_t size)
  * of 8 bytes, which is one addressing mode of the machine. */
 #define FPH_BIN_STEP (sizeof(fph_bin) / 8)
 
-/*
- * The place of the bin of the page that an object is in.  The map of a chunk's
- * pages, two bytes each, is one cache line in the chunk's header (with 64 pages
- * two, with 16 a half), at an offset that depends on the chunk's address: all
- * headers begin at the same address bits, and with a fixed offset a thousand
- * chunks would share one set of the cache.  The bits above those that number
- * the page select the line, so one shift does both.  The quarters of the header
- * before and after these lines stay unused: an object that overflows or
- * underflows into the header meets them first.
- */
-#if FPHEAP_CHUNK_SHIFT >= 18
-#  define FPH_MAP_BITS (FPHEAP_CHUNK_SHIFT - 11)
-#else
-#  define FPH_MAP_BITS 7
-#endif
-#define FPH_CHUNK_HEADER ((size_t)4 << FPH_MAP_BITS)      /* bytes */
-#define FPH_MAP_GUARD    ((size_t)1 << FPH_MAP_BITS >> 1) /* entries */
-
+/* The place of the bin of the page that an object is in; 0, where no bin is,
+ * for a large object, for NULL and for memory of others: the map covers all
+ * addresses, or wraps, PAGES. */
 FPH_INLINE unsigned
-fph_place_of(const void *object)
+fph_place_of(const fpheap *heap, const void *object)
 {
-    uintptr_t   at    = (uintptr_t)object;
-    const char *chunk = (const char *)(at & ~(uintptr_t)FPH_CHUNK_MASK);
-    const char *lines = chunk + FPH_CHUNK_HEADER / 4;
-
-    at = at >> FPHEAP_PAGE_SHIFT & (((uintptr_t)1 << FPH_MAP_BITS) - 1);
-    return FPH_LOAD((const uint16_t *)(const void *)lines + at, RELAXED);
+    return FPH_LOAD(&heap->map[(size_t)((uintptr_t)object >> FPHEAP_PAGE_SHIFT)
+                               & heap->mask], RELAXED);
 }
 
 /* The child of a fork finds other threads' caches as they were between two
@@ -2371,18 +2365,13 @@ fph_free_many(fph_bin *bins, fph_bin *bin, void *const *objects, unsigned n)
     return 1;
 }
 
-/* A place beyond the last comes from memory that is no chunk of the heap. */
 FPH_INLINE void
 fph_free(fpheap *heap, fph_bin *bins, void *object)
 {
-    if (FPH_LIKELY(((uintptr_t)object & FPH_CHUNK_MASK) != 0)) {
-        unsigned place = fph_place_of(object);
-
-        if (FPH_LIKELY(place < heap->places
-                       && fph_free_one(bins, fph_bin_at(bins, place), object)))
-            return;
-    }
-    fph_free_miss(heap, object);
+    if (!FPH_LIKELY(fph_free_one(bins,
+                                 fph_bin_at(bins, fph_place_of(heap, object)),
+                                 object)))
+        fph_free_miss(heap, object);
 }
 
 /* Whether the size alone names the bin. */
@@ -2692,6 +2681,7 @@ fpheap_unref(fpheap *heap, void *object)
 #  include <signal.h>
 #  include <stdlib.h>
 #  include <sys/mman.h>
+#  include <sys/resource.h>
 #  include <time.h>
 #  include <unistd.h>
 #  ifdef __linux__
@@ -3046,7 +3036,9 @@ fph_touch(char *from, char *to)
         *(volatile char *)from = *(volatile char *)from;
 }
 
-#if !FPHEAP_NO_OS
+#if FPHEAP_NO_OS
+#  define fph_map_open(at, bytes) 1
+#else
 #ifdef MAP_HUGETLB
 #  define FPH_MAP_HUGETLB MAP_HUGETLB
 #else
@@ -3060,6 +3052,103 @@ fph_map(size_t bytes, int flags)
                       MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
 
     return base == MAP_FAILED ? NULL : base;
+}
+
+/* Map memory at a place if it is free there.  Returns 0 if not. */
+static int
+fph_map_at(char *at, size_t bytes, fpheap_region *region)
+{
+#ifdef MAP_FIXED_NOREPLACE
+    void *base = at == NULL ? MAP_FAILED
+               : mmap(at, bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+    region->base = base == MAP_FAILED ? NULL : base;
+    region->bytes = bytes;
+    if (region->base == at)
+        return at != NULL;
+    if (region->base != NULL)
+        munmap(base, bytes);   /* an old kernel takes `at` for a hint */
+#else
+    (void)at, (void)bytes, (void)region;
+#endif
+    return 0;
+}
+
+/* Where a heap can begin so that it has room to grow: the start of a large piece
+ * of addresses that nobody uses; NULL: there is none. */
+static char *
+fph_map_room(size_t align)
+{
+    size_t room = (size_t)1 << (sizeof(void *) == 8 ? 36 : 26);
+    char  *base = (char *)mmap(NULL, room, PROT_NONE,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+                               0);
+
+    if (base == MAP_FAILED)
+        return NULL;
+    munmap(base, room);
+    return base + (-(uintptr_t)base & (align - 1));
+}
+
+/* The most bytes of addresses that the process may have. */
+static uint64_t
+fph_address_space(void)
+{
+    struct rlimit limit;
+
+    return getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY
+         ? UINT64_MAX : (uint64_t)limit.rlim_cur;
+}
+
+#if UINTPTR_MAX == 0xffffffff
+#  define FPH_ADDRESS_BITS 32
+#elif defined(__x86_64__)
+#  define FPH_ADDRESS_BITS 47
+#else
+#  define FPH_ADDRESS_BITS 48
+#endif
+
+/* Reserve addresses that read as zeros and take no memory: not locked with the
+ * process's (hence no access at first), and in no core file.  NULL: there are
+ * not so many. */
+static void *
+fph_map_reserve(size_t bytes)
+{
+    void *base = mmap(NULL, bytes, PROT_NONE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (base == MAP_FAILED)
+        return NULL;
+    munlock(base, bytes);
+#ifdef MADV_DONTDUMP
+    madvise(base, bytes, MADV_DONTDUMP);
+#endif
+#ifdef MADV_NOHUGEPAGE
+    madvise(base, bytes, MADV_NOHUGEPAGE);
+#endif
+    if (mprotect(base, bytes, PROT_READ) == 0)
+        return base;
+    munmap(base, bytes);
+    return NULL;
+}
+
+/* Have reserved addresses take memory where they are written.  Returns 0: there
+ * is none. */
+static int
+fph_map_open(void *at, size_t bytes)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
+    uintptr_t from = (uintptr_t)at & ~page;
+    uintptr_t to   = ((uintptr_t)at + bytes + page) & ~page;
+
+    return mprotect((void *)from, to - from, PROT_READ | PROT_WRITE) == 0;
+}
+
+static void
+fph_map_end(void *base, size_t bytes)
+{
+    munmap(base, bytes);
 }
 
 /* Map an aligned region.  If the kernel's first choice is not aligned, map more
@@ -3210,15 +3299,15 @@ fph_map_advise(void *base, size_t bytes, int thp)
 
 /* [META] ===================================================================
  *
- * The heap's own records: the state, region descriptors, chunk descriptors,
- * caches, magazines.  They are cut from whole chunks, the meta blocks, and
- * never given back while the heap lives; each kind is recycled for its own
- * kind.  So a thread may read a record at any time, however long ago it found
- * the way to it, and no grace period is needed to give object memory back:
- * objects are the only thing that leaves.
+ * The heap's own records: chunks' records, caches, magazines, pools.  They are
+ * cut from meta blocks, which are runs of pages, and never given back while the
+ * heap lives; each kind is recycled for its own kind.  So a thread may read a
+ * record at any time, however long ago it found the way to it, and no grace
+ * period is needed to give object memory back: objects are the only thing that
+ * leaves.
  *
  * Records are named by 32-bit references: block number and offset in units of
- * 64 bytes.  0 is in the state and means none.
+ * 64 bytes.  There is no block 0, so 0 means none.
  */
 #define FPH_LINE       64u
 #define FPH_UNIT_BITS  (FPHEAP_CHUNK_SHIFT - 6)
@@ -3227,11 +3316,7 @@ fph_map_advise(void *base, size_t bytes, int thp)
 #else
 #  define FPH_TABLE_MAX (FPHEAP_CHUNK >> 10)   /* a reference has 32 bits */
 #endif
-#define FPH_FITS       (FPH_PAGE_BITS + 1)     /* lengths of runs told apart */
-
-/* A block begins so many bytes into its chunk, as a chunk's header does: an
- * object at the end of the chunk before that overflows meets them first. */
-#define FPH_META_GUARD (FPH_CHUNK_HEADER / 4)
+#define FPH_LENGTHS    (FPH_PAGE_BITS + 2)     /* of runs, told apart */
 
 /* First in every record that stands in a stack. */
 typedef struct fph_link {
@@ -3251,7 +3336,6 @@ typedef struct fph_class {
     uint32_t size;
     uint32_t inverse;          /* 2^32 / size, rounded up */
     uint32_t count;            /* objects in a slab */
-    uint32_t count0;           /* in a slab that starts at page 0; 0: none */
     uint32_t skip;             /* bytes before a slab's first object: its header
                                   and what aligns it; 0 without headers */
     uint16_t pages;            /* of a slab */
@@ -3264,18 +3348,10 @@ typedef struct fph_depot {
     fph_word partial;          /* stack of slabs with free objects, SLAB */
 } __attribute__((aligned(64))) fph_depot;
 
-/* Opens each meta block.  A pinned region holds meta blocks and is given back
- * last; what it needs for that is in the pin of its first block, as its
- * descriptor may be in another region. */
-typedef struct fph_pin {
-    struct fph_pin *next;
-    fpheap_region   raw;
-} fph_pin;
-
+typedef struct fph_chunk  fph_chunk;
 typedef struct fph_region fph_region;
 
 struct fph_state {
-    char       guard[FPH_META_GUARD];      /* unused */
     fph_class  classes[FPH_CLASSES];
 
     /* written at create only */
@@ -3283,14 +3359,31 @@ struct fph_state {
     fph_depot *depots;                     /* one per bin */
     fph_line  *empty;                      /* per node, stack of magazines */
 
+    /* the window, PAGES: written at create, but for what they lead to */
+    size_t     bytes;                      /* of the state and the tables */
+    size_t     mask;                       /* of pages' numbers */
+    uint16_t  *map;                        /* per page; atomic */
+    fph_word  *free;                       /* per chunk, a bit per page */
+    fph_chunk *chunks;
+    fph_region *region;
+    size_t     regions_max;
+    uint32_t  *groups;                     /* in the order in which they came,
+                                              each + 1; atomic */
+    uint32_t  *group_at;                   /* by group, where; + 1; atomic */
+    size_t     groups_max;
+
     /* written in slow paths */
-    fph_word   hints[FPHEAP_MAX_NODES][FPH_FITS + 1]; /* REGION */
-    fph_line   chunks;                     /* stack: unused chunk descriptors */
-    fph_line   meta_cursor;                /* block << 32 | unit: next record */
+    char      *end;                        /* atomic; of the last region that
+                                              came */
+    fph_word   groups_used;
+    fph_word   cursor[FPHEAP_MAX_NODES][FPH_LENGTHS]; /* PAGES */
+    fph_line   records;                    /* stack: unused chunk records */
+    fph_line   meta_cursor;                /* block : 24 | end : 20 | unit of
+                                              the next record : 20 */
     fph_word   meta_numbers;               /* of meta[] used up */
-    fph_word   meta_blocks;                /* installed */
+    fph_word   meta_pages;                 /* in blocks */
     fph_word   regions;                    /* slots of region[] in use */
-    fph_word   growing;                    /* REGION */
+    fph_word   growing;                    /* PAGES */
     fph_word   growth_tickets;
     fph_word   growth_cap[FPHEAP_MAX_NODES]; /* chunks; 0: none */
     fph_word   dry_ns[FPHEAP_MAX_NODES];   /* when it could not grow */
@@ -3299,8 +3392,6 @@ struct fph_state {
     fph_word   asked;                      /* RECLAIM: how often, and when */
     fph_word   asked_ns;
     fph_word   cache_wanted;               /* seat + 1, see fph_cache_help */
-    fph_pin   *pins;                       /* stack, push only */
-    fph_pin    pin;                        /* the first region's */
     fph_word   limit;                      /* of charged; 0: none */
     fph_word   charged;                    /* region_bytes, and what is asked */
 #if FPHEAP_HEADER
@@ -3331,15 +3422,13 @@ struct fph_state {
     fph_word   reclaims;
 
     char          *meta[FPH_TABLE_MAX];    /* blocks; written before use */
-    fph_region    *region[FPH_TABLE_MAX];  /* atomic */
     fpheap_cache  *cache[FPHEAP_MAX_THREADS]; /* by seat; atomic; set once */
 };
 
 FPH_STATIC_ASSERT(references_fit,
                   (uint64_t)FPH_TABLE_MAX << FPH_UNIT_BITS
                       <= (uint64_t)1 << 32);
-FPH_STATIC_ASSERT(FPHEAP_MAX_POOLS_or_MAX_THREADS_too_large_for_the_chunk,
-                  sizeof(fph_state) <= FPHEAP_CHUNK / 2);
+FPH_STATIC_ASSERT(units_fit, FPH_UNIT_BITS < 20);
 
 static int fph_heap_good(const fpheap *heap);
 
@@ -3358,11 +3447,11 @@ fph_known_init(fpheap *heap)
         heap->known[i] = &fph_no_life;
 }
 
-#  define fph_life_set(chunk, base_) \
-    FPH_STORE(&(chunk)->life.base, base_, RELAXED)
+#  define fph_life_set(records, base_) \
+    FPH_STORE(&(records)->life.base, base_, RELAXED)
 #else
 #  define fph_live_check(heap, object) 1
-#  define fph_life_set(chunk, base)    ((void)(chunk))
+#  define fph_life_set(records, base)  ((void)(records))
 #  define fph_known_init(heap)         ((void)0)
 #endif
 
@@ -3414,6 +3503,14 @@ fph_meta_units(size_t bytes)
     return (bytes + FPH_LINE - 1) / FPH_LINE;
 }
 
+#define FPH_META_FIELD (((uint64_t)1 << 20) - 1)
+
+static inline uint64_t
+fph_meta_word(uint64_t block, size_t end, size_t unit)
+{
+    return block << 40 | (uint64_t)end << 20 | unit;
+}
+
 /* Cut a record from the current block.  Returns its reference, or 0 when the
  * block has no room for it. */
 static uint32_t
@@ -3423,80 +3520,60 @@ fph_meta_cut(fph_state *state, size_t bytes)
     uint64_t cursor = fph_load_acquire(&state->meta_cursor.word);   /* M1 */
 
     do {
-        if ((uint32_t)cursor + units
-            > (FPHEAP_CHUNK - FPH_META_GUARD) / FPH_LINE)
+        if ((cursor & FPH_META_FIELD) + units
+            > (cursor >> 20 & FPH_META_FIELD))
             return 0;
     } while (!fph_cas_acquire(&state->meta_cursor.word, &cursor,    /* M1 */
                               cursor + units));
-    return (uint32_t)((cursor >> 32) << FPH_UNIT_BITS | (uint32_t)cursor);
+    return (uint32_t)((cursor >> 40) << FPH_UNIT_BITS
+                      | (cursor & FPH_META_FIELD));
 }
 
-/* Whether the current block has room for a record. */
-static int
-fph_meta_has_room(const fph_state *state, size_t bytes)
+/* The number of the current block. */
+static inline uint64_t
+fph_meta_block(const fph_state *state)
 {
-    return (uint32_t)fph_load_relaxed(&state->meta_cursor.word)
-           + fph_meta_units(bytes)
-        <= (FPHEAP_CHUNK - FPH_META_GUARD) / FPH_LINE;
+    return fph_load_relaxed(&state->meta_cursor.word) >> 40;
 }
-
-/* Units of the pin that opens a block. */
-#define FPH_PIN_UNITS ((sizeof(fph_pin) + FPH_LINE - 1) / FPH_LINE)
 
 /*
- * Make a chunk the current block in place of the one numbered `full`, unless
- * another thread was first.  In the new block the first `bytes` behind the pin
- * are the caller's.  Returns their reference, or 0: the caller keeps the chunk,
- * and if there was another thread a record may now be cut from its block.
+ * Make memory the current block in place of the one numbered `full`, unless
+ * another thread was first.  In the new block the first `bytes` are the
+ * caller's.  Returns their reference, or 0: the caller keeps the memory, and if
+ * there was another thread a record may now be cut from its block.
  *
  *       where                        order    partner  what must be seen
  *   M1  meta_cursor: load, CAS       acquire  M2       the block's address
  *   M2  meta_cursor: CAS to install  release  M1
- *   M3  pins: CAS                    release  none     they are read when the
- *                                                      heap ends, after all
- *                                                      calls
  *
  * Who gets a reference from another thread gets it by an edge that comes after
  * M1.
  */
 static uint32_t
-fph_meta_install(fph_state *state, uint64_t full, char *chunk, size_t bytes)
+fph_meta_install(fph_state *state, uint64_t full, char *memory, size_t room,
+                 size_t bytes)
 {
     uint64_t cursor = fph_load_relaxed(&state->meta_cursor.word);
     uint64_t block;
 
-    if (cursor >> 32 != full)
+    if (cursor >> 40 != full)
         return 0;
     block = fph_fetch_add_relaxed(&state->meta_numbers, 1);
     if (block >= FPH_TABLE_MAX)
         return 0;
-    FPH_STORE(&state->meta[block], chunk + FPH_META_GUARD, RELAXED);
+    FPH_STORE(&state->meta[block], memory, RELAXED);
     do {
-        if (cursor >> 32 != full)
+        if (cursor >> 40 != full)
             return 0;
     } while (!fph_cas_release(&state->meta_cursor.word, &cursor,    /* M2 */
-                              block << 32
-                              | (FPH_PIN_UNITS + fph_meta_units(bytes))));
-    fph_fetch_add_relaxed(&state->meta_blocks, 1);
-    return (uint32_t)(block << FPH_UNIT_BITS | FPH_PIN_UNITS);
-}
-
-/* Use the pin of the block in a chunk for the chunk's region, which had
- * none. */
-static void
-fph_meta_pin(fph_state *state, char *chunk, const fpheap_region *raw)
-{
-    fph_pin *pin = (fph_pin *)(void *)(chunk + FPH_META_GUARD);
-
-    pin->raw = *raw;
-    pin->next = FPH_LOAD(&state->pins, RELAXED);
-    while (!FPH_CAS_PTR(&state->pins, &pin->next, pin))             /* M3 */
-        ;
+                              fph_meta_word(block, room / FPH_LINE,
+                                            fph_meta_units(bytes))));
+    return (uint32_t)(block << FPH_UNIT_BITS);
 }
 
 /*
  * Tagged stacks of records: full and empty magazines, slabs with free objects,
- * unused chunk descriptors.
+ * unused records of chunks.
  *
  *     head    | tag : 32 | reference of the top record, 0: none : 32 |
  *
@@ -3715,282 +3792,774 @@ fph_moves_forsake(fph_state *state)
         fph_max_relaxed(&state->moves_stuck, (uint64_t)open);       /* V5 */
 }
 
-/* [REGION] =================================================================
+/* [PAGES] ==================================================================
  *
- * Memory from the provider, as a map of chunks.  A chunk of a region is
+ * Memory from the provider, as pages.  Four tables cover a window of addresses,
+ * of a power of two: all that a process may have where the system can reserve
+ * so much, and less where it cannot.  An address has its place in a table by its
+ * own bits, so nothing is searched, and neighbours in address are neighbours
+ * there, whatever regions they came in.
  *
- *     fresh      its bit in fresh[] is set; whoever clears it owns the chunk
- *     open       it has a descriptor, and free[] maps its pages, CHUNK
- *     a tail     part of an object above a chunk, LARGE
- *     meta       a meta block, META
+ *     map[]     per page, the place of its slab's bin; 0: it is in no slab
+ *     free[]    per chunk, a bit per page that is free
+ *     chunks[]  per chunk, where it is and its records
+ *     groups[]  which 64 chunks in a row have ever had memory: what a sweep
+ *               looks at
  *
- * and between these states it belongs to one thread.
+ * A run is any number of free pages in a row.  It may begin and end anywhere
+ * and cross from chunk to chunk; but where the provider has IOVAs, which need be
+ * contiguous within a chunk only, a run up to a chunk does not.
  *
- *   R1  A bit of fresh[] is set only by the chunk's owner, so a chunk whose bit
- *       was cleared by fetch_and belongs to the clearer alone.
- *   R2  fit[k] has a bit for each open chunk that may have a free run of pages
- *       that counts for k: page 0 for k = 0, 1 << (k - 1) pages above page 0
- *       for the rest.  A set bit may be wrong; a clear one is only while a
- *       thread is between freeing pages and setting it (F8, F10), or between
- *       clearing it and looking again (F12, F11).
- *   R3  hints[node][k] has the number of a region below which no region of the
- *       node has a bit in fit[k]; k = FPH_FITS stands for fresh[].  It may be
- *       too low; it is too high while a thread is between setting a bit and
- *       lowering the hint.  A thread that stops there hides pages from nobody:
- *       who would fail sets the bits and the hints of all free pages first, in
- *       fph_node_close.
- *   R4  A region leaves only after one thread has cleared all its fresh bits;
- *       its descriptor stays, unused, and serves a later region.  If that is
- *       longer, or of another node, a new descriptor takes its place in the
- *       table, and the old one is a record that nobody uses.
- *   R5  raw changes, and the region goes back, only while shown is FPH_AWAY; a
- *       walk shows it only while it has counted itself there.
+ *   F1  A page of a region is in exactly one place: its bit in free[] is set, or
+ *       a thread that has cleared the bit owns it, or a record covers it, or it
+ *       is META's.
+ *   F2  A record covers the pages from its own on, as many as its info says,
+ *       while that is not 0; back[] of each leads to it.  Behind the pages that
+ *       are in use back[] may say anything.
+ *   F3  A chunk is here while present is not 0.  Its pages leave only after one
+ *       thread has claimed all of them that are its region's; whoever takes the
+ *       last of them out keeps its base until it has the records, so nobody
+ *       takes new ones in before.
+ *   F4  cursor[node][k] is a guess: the chunks before it had no run of
+ *       1 << k pages (the last k: of more than a chunk) of the node's.  So a
+ *       search begins there; before it says that there is none it looks at all
+ *       of free[] once.  Pages that are freed behind its back in that moment it
+ *       may miss, unless a move tells (V1).
+ *   F5  A region's raw changes, and it goes back, only while shown is 0; a walk
+ *       shows it only while it has counted itself there.
  *
  *       where                        order    partner  what must be seen
- *   F1  fresh: fetch_and, claim      acquire  F2       the chunk's last owner
- *   F2  fresh: fetch_or, hand back   release  F1       is done with it
- *   F3  region[]: store              release  F4       the descriptor
- *   F4  region[]: load               acquire  F3       before it is read
- *   F5  version, base, chunks        see fph_region_extent
- *   F6  used: CAS, to reuse          acquire  F7       the old region is gone
- *   F7  used: store 0                release  F6
- *   F8  free: fetch_or, pages freed  seq_cst  F11      and release for F9
- *   F9  free: CAS, fetch_and, claim  acquire  F8       the pages' last owner is
- *                                                      done with them
- *   F10 fit: load, fetch_or, raise   seq_cst  F12
- *   F11 free: load after F12         seq_cst  F8
- *   F12 fit: fetch_and, lower        seq_cst  F10
- *   F13 hint: load before a scan     acquire  F14      the bits set before it
- *   F14 hint: CAS, after a bit was   release  F13
- *       set; always advances the tag
- *   F15 hint: CAS, after a scan      relaxed  none     it publishes nothing
- *   F16 chunk[]: store, when opened  release  F17      the descriptor
- *   F17 chunk[]: load                acquire  F16      before it is read
- *   F18 shown: CAS 0 -> AWAY         acquire  F19      no walk reads raw
- *   F19 shown: fetch_add -1          release  F18
- *   F20 shown: store 0               release  F21      raw
- *   F21 shown: CAS + 1               acquire  F20      before raw is read
+ *   F6  free: CAS, fetch_and, claim  acquire  F7       the pages' last owner is
+ *                                                      done with them; the
+ *                                                      chunk's base and node
+ *   F7  free: fetch_or, give         release  F6
+ *   F8  records: CAS, when made      release  F9       what they lead to
+ *   F9  records: load                acquire  F8       before they are read
+ *   F10 base: CAS from NULL          acq_rel  F10      the old region is gone
+ *       base: store NULL             release
+ *   F11 present: store, CAS, load    release, F11      node, and what else is
+ *                                    acquire           written before
+ *   F12 used: CAS, to take a slot    acquire  F13      the old region is gone
+ *   F13 used: store 0                release  F12
+ *   F14 shown: CAS HERE -> 0         acquire  F15      no walk reads raw
+ *   F15 shown: fetch_add -1          release  F14
+ *   F16 shown: store HERE            release  F17      raw
+ *   F17 shown: CAS + 1               acquire  F16      before raw is read
+ *   F18 info: store, when a record   release  F19      back[], map[], and all
+ *       begins or gets pages                           of the record
+ *   F19 info: load, CAS              acquire  F18      before these are read by
+ *                                                      who has no object there
+ *   F20 groups_used: fetch_add;      relaxed  none     F7 comes later and F6
+ *       groups[], group_at[]                           finds what it gave; a
+ *                                                      sweep that misses the
+ *                                                      group has missed F7
  *
- *   F8 .. F12: a freer writes free, then looks at fit; who lowers fit writes
- *   it, then looks at free.  In the single order of these one comes last and
- *   sees the other, so the bit ends up set (R2).
- *   F13 .. F15: a scan that missed a bit has not seen its F14.  Then either F14
- *   comes between F13 and F15, and F15 fails, as the tag has moved; or it comes
- *   after, and lowers the hint again (R3).
- *   F18 .. F21: all but F20 are read-modify-writes, so F21 reads from F20 or
- *   from what continues it, whatever other walks came between; and F18 finds a
- *   0 only when the last of them has left.
+ *   F14 .. F17: all but F16 are read-modify-writes, so F17 reads from F16 or
+ *   from what continues it, whatever other walks came between; and F14 finds no
+ *   more than HERE only when the last of them has left.
  */
-typedef struct fph_chunk fph_chunk;
+#define FPH_ALL_PAGES (~(uint64_t)0 >> (64 - FPH_PAGES))
+#define FPH_NO_PAGE   ((size_t)-1)
+#define FPH_GROUP     64u      /* chunks */
 
+/* Words of a slab's bitmap: a page of the smallest objects. */
+#define FPH_SLAB_WORDS ((FPHEAP_PAGE / 16 + 63) / 64)
+
+/* What a record covers: kind : 8 | bin : 16 << 8 | count : 32 << 32.  A large
+ * object that a cache parks is FPH_PARKED more than its kind. */
+enum { FPH_NOTHING, FPH_SLAB, FPH_LARGE, FPH_PARKED };
+
+/* A slab or a large object, SLAB and LARGE; in the place of its first page. */
+struct fph_slab {
+    fph_link   link;           /* in the stack of its bin */
+    fph_word   info;           /* atomic */
+    fph_word   state;          /* atomic, SLAB */
+    size_t     page;           /* the first one; immutable while it is here */
+    char      *base;           /* of the first object; written before any object
+                                  leaves, read by who holds one */
+    uint32_t   size;           /* of an object; as base */
+    uint32_t   inverse;        /* of size, see fph_class; as base */
+    fph_word   bits[FPH_SLAB_WORDS];  /* atomic; 1: free */
+} __attribute__((aligned(64)));
+
+/* The records of a chunk. */
+typedef struct fph_records {
+    fph_link link;             /* in state->records */
+    fph_slab slab[FPH_PAGES];
+#if FPHEAP_CHECK
+    fph_life life;
+#endif
+} fph_records;
+
+/* An entry of the chunk table. */
+struct fph_chunk {
+    char        *base;         /* atomic; NULL: it is not here */
+    fph_records *records;      /* atomic; NULL: none yet */
+    fph_word     present;      /* atomic; pages that its region has */
+    fph_word     meta;         /* atomic; pages of meta blocks */
+    fph_word     iova;         /* atomic; 0: not asked yet */
+    int          node;         /* written before its pages are free */
+    unsigned     reserved;     /* atomic; 1: fpheap_reserve has touched it */
+    uint16_t     back[FPH_PAGES]; /* atomic; of each page, how many pages before
+                                  it its record is; or one nearer to that */
+};
+
+/* A region. */
 struct fph_region {
-    /* immutable */
-    fph_state  *state;
-    uint32_t    number;        /* in state->region[] */
-    int         node;
-    size_t      capacity;      /* chunks there is room for below */
-    size_t      words;         /* of a map with a bit per chunk */
-    fph_word   *fresh;
-    fph_word   *fit[FPH_FITS];
-    fph_word   *free;          /* per chunk, a bit per page */
-    fph_chunk **chunk;         /* per chunk, atomic; NULL: not open */
-    uint32_t   *tail;          /* per chunk, atomic; chunks back to the one in
-                                  which the object starts; 0: no tail */
-    unsigned    pinned;        /* atomic; 1 once it has a meta block */
-    unsigned    reserved;      /* atomic; 1 once fpheap_reserve has opened a
-                                  chunk here */
-    fph_word    shown;         /* walks that show it; or FPH_AWAY: the memory
+    fph_word      used;        /* 1 while the provider's memory is here */
+    fph_word      shown;       /* walks that show it, and FPH_HERE; 0: the memory
                                   is not here, or about to leave */
-    /* written by the owner of all chunks */
-    fph_word    used;          /* 1 while the provider's memory is here */
-    fph_word    version;       /* odd while base and chunks change */
-    char       *base;          /* atomic; of the first chunk */
-    size_t      chunks;        /* atomic */
+    unsigned      pinned;      /* atomic; 1 once it has a meta block */
     fpheap_region raw;
 };
 
-#define FPH_AWAY ((uint64_t)1 << 63)
+#define FPH_HERE ((uint64_t)1 << 63)
+
+FPH_STATIC_ASSERT(places_fit, FPH_BINS * FPH_BIN_STEP <= 65536);
+
+static inline uint64_t
+fph_info(unsigned kind, unsigned bin, uint64_t count)
+{
+    return kind | (uint64_t)bin << 8 | count << 32;
+}
+
+static inline unsigned
+fph_info_kind(uint64_t info)
+{
+    return (unsigned)(info & 0xff);
+}
+
+static inline unsigned
+fph_info_bin(uint64_t info)
+{
+    return (unsigned)(info >> 8 & 0xffff);
+}
+
+static inline uint32_t
+fph_info_count(uint64_t info)
+{
+    return (uint32_t)(info >> 32);
+}
+
+/* --- from an address, and back -------------------------------------------- */
 
 static inline size_t
-fph_region_count(const fph_state *state)
+fph_page_of(const fph_state *state, const void *at)
 {
-    return (size_t)fph_load_relaxed(&state->regions);
+    return (size_t)((uintptr_t)at >> FPHEAP_PAGE_SHIFT) & state->mask;
 }
 
-static inline fph_region *
-fph_region_at(const fph_state *state, size_t i)
+static inline fph_chunk *
+fph_chunk_of_page(const fph_state *state, size_t page)
 {
-    return FPH_LOAD(&state->region[i], ACQUIRE);                    /* F4 */
+    return &state->chunks[page >> FPH_PAGE_BITS];
 }
 
-/* The i-th region if it has memory of this node, else NULL. */
-static inline fph_region *
-fph_region_on(const fph_state *state, size_t i, int node)
+static inline char *
+fph_page_address(const fph_state *state, size_t page)
 {
-    fph_region *region = fph_region_at(state, i);
-
-    if (region == NULL || region->node != node)
-        return NULL;
-    return region;
+    return FPH_LOAD(&fph_chunk_of_page(state, page)->base, RELAXED)
+         + (page % FPH_PAGES << FPHEAP_PAGE_SHIFT);
 }
 
-/*
- * The base and length of a region, or 0.  Both belong to one region: version is
- * odd or differs if a writer came between.  F5: base and chunks are read with
- * acquire, so the second load of version cannot come before them; they are
- * written with release after version became odd, so who reads a new one reads
- * that version or a later one.
- */
+/* The chunk that an address is in, or NULL: it is in none of the heap's. */
+static inline fph_chunk *
+fph_chunk_of(const fph_state *state, const void *at)
+{
+    fph_chunk  *chunk = fph_chunk_of_page(state, fph_page_of(state, at));
+    const char *base  = FPH_LOAD(&chunk->base, RELAXED);
+
+    return base != NULL
+        && (uintptr_t)base == ((uintptr_t)at & ~(uintptr_t)FPH_CHUNK_MASK)
+         ? chunk : NULL;
+}
+
+/* The first page of what looks to cover a page of a chunk that is here. */
 static size_t
-fph_region_extent(const fph_region *region, uintptr_t *base)
+fph_first_of(const fph_state *state, size_t page)
 {
-    uint64_t version = fph_load_acquire(&region->version);          /* F5 */
-    size_t   chunks;
-
-    *base = (uintptr_t)FPH_LOAD(&region->base, ACQUIRE);            /* F5 */
-    chunks = FPH_LOAD(&region->chunks, ACQUIRE);                    /* F5 */
-    if (version % 2 != 0 || fph_load_relaxed(&region->version) != version)
-        return 0;
-    return chunks;
-}
-
-static void
-fph_region_set_extent(fph_region *region, char *base, size_t chunks)
-{
-    uint64_t version = fph_load_relaxed(&region->version);
-
-    fph_store_relaxed(&region->version, version + 1);
-    FPH_STORE(&region->base, base, RELEASE);                        /* F5 */
-    FPH_STORE(&region->chunks, chunks, RELEASE);                    /* F5 */
-    fph_store_release(&region->version, version + 2);               /* F5 */
-}
-
-/* The region that an address is in and the number of its chunk, or NULL. */
-static fph_region *
-fph_region_find(const fph_state *state, const void *at, size_t *index)
-{
-    size_t count = fph_region_count(state);
-    size_t i;
-
-    for (i = 0; i < count; i++) {
-        fph_region *region = fph_region_at(state, i);
-        uintptr_t   base;
-        size_t      chunks;
-
-        if (region == NULL)
-            continue;
-        chunks = fph_region_extent(region, &base);
-        *index = ((uintptr_t)at - base) >> FPHEAP_CHUNK_SHIFT;
-        if (*index < chunks)
-            return region;
-    }
-    return NULL;
-}
-
-/* --- hints ---------------------------------------------------------------- */
-
-#define FPH_FRESH FPH_FITS
-
-/* The number of the region at which to begin, and the word to pass on. */
-static inline size_t
-fph_hint_read(const fph_state *state, int node, unsigned k, uint64_t *hint)
-{
-    *hint = fph_load_acquire(&state->hints[node][k]);               /* F13 */
-    return (uint32_t)*hint;
-}
-
-/* A bit was set in this region. */
-static void
-fph_hint_lower(const fph_region *region, unsigned k)
-{
-    fph_word *word = &region->state->hints[region->node][k];
-    uint64_t  hint = fph_load_relaxed(word);
-    uint32_t  number;
+    size_t back;
 
     do {
-        number = (uint32_t)hint;
-        if (number > region->number)
-            number = region->number;
-    } while (!fph_cas_release(word, &hint,                          /* F14 */
-                              ((hint >> 32) + 1) << 32 | number));
+        back = FPH_LOAD(&fph_chunk_of_page(state, page)->back[page % FPH_PAGES],
+                        RELAXED);
+        page -= back;
+    } while (back != 0);
+    return page;
 }
 
-/* A scan that began with this hint saw no bit before region `number`. */
-static void
-fph_hint_raise(fph_state *state, int node, unsigned k, uint64_t hint,
-               size_t number)
+/* The record of a page; NULL: its chunk has none. */
+static inline fph_slab *
+fph_record_at(const fph_state *state, size_t page)
 {
-    if (number > (uint32_t)hint)
-        fph_cas_relaxed(&state->hints[node][k], &hint,              /* F15 */
-                        ((hint >> 32) + 1) << 32 | number);
+    fph_records *records = FPH_LOAD(&fph_chunk_of_page(state, page)->records,
+                                    ACQUIRE);                       /* F9 */
+
+    return records == NULL ? NULL : &records->slab[page % FPH_PAGES];
 }
 
-/* --- fresh chunks --------------------------------------------------------- */
-
-static void
-fph_fresh_give(fph_region *region, size_t first, size_t count)
+/* The record of what covers the start of a live object.  NULL: that cannot be
+ * one. */
+static fph_slab *
+fph_record_of(const fph_state *state, const void *object)
 {
-    for (; count > 0; first++, count--)
-        fph_fetch_or_release(&region->fresh[first / 64],            /* F2 */
-                             (uint64_t)1 << first % 64);
-    fph_hint_lower(region, FPH_FRESH);
+    if (fph_chunk_of(state, object) == NULL)
+        return NULL;
+    return fph_record_at(state, fph_first_of(state,
+                                             fph_page_of(state, object)));
 }
 
-/* Claim the chunks first .. first + count - 1, or none and return 0. */
+/* Have the pages behind the first lead to it. */
+static void
+fph_pages_lead(const fph_state *state, size_t first, size_t from, size_t pages)
+{
+    size_t page;
+
+    for (page = from; page < from + pages; page++) {
+        size_t back = page - first;
+
+        FPH_STORE(&fph_chunk_of_page(state, page)->back[page % FPH_PAGES],
+                  (uint16_t)(back < UINT16_MAX ? back : UINT16_MAX), RELAXED);
+    }
+}
+
+/* --- runs in a word ------------------------------------------------------- */
+
+/* Where runs begin: bit i stays if the bits i .. i + pages - 1 are set. */
+static inline uint64_t
+fph_runs(uint64_t free, unsigned pages)
+{
+    unsigned step = 1;
+
+    for (pages--; pages > 0; pages -= step, step *= 2) {
+        if (step > pages)
+            step = pages;
+        free &= free >> step;
+    }
+    return free;
+}
+
+/* Where `pages` free pages begin at a multiple of `align` pages, or
+ * FPH_PAGES. */
+static inline unsigned
+fph_run_find(uint64_t free, unsigned pages, unsigned align)
+{
+    uint64_t places = align == 64 ? 1
+                    : ~(uint64_t)0 / (((uint64_t)1 << align) - 1);
+    uint64_t runs = fph_runs(free, pages) & places;
+
+    return runs == 0 ? FPH_PAGES : fph_lowest_bit(runs);
+}
+
+static inline uint64_t
+fph_page_mask(unsigned first, unsigned pages)
+{
+    return (~(uint64_t)0 >> (64 - pages)) << first;
+}
+
+/* Free pages at a word's beginning, and at its end. */
+static inline unsigned
+fph_run_head(uint64_t free)
+{
+    return free == FPH_ALL_PAGES ? FPH_PAGES : fph_lowest_bit(~free);
+}
+
+static inline unsigned
+fph_run_tail(uint64_t free)
+{
+    uint64_t used = ~free & FPH_ALL_PAGES;
+
+    return used == 0 ? FPH_PAGES : FPH_PAGES - 1 - fph_highest_bit(used);
+}
+
+/* The cursor of a length. */
+static inline unsigned
+fph_length(size_t pages)
+{
+    return pages > FPH_PAGES ? FPH_LENGTHS - 1
+         : pages == 1 ? 0 : fph_highest_bit(pages - 1) + 1;
+}
+
+/* --- groups --------------------------------------------------------------- */
+
+/* Chunks have positions: the group's place in groups[], and the place in the
+ * group. */
+static inline size_t
+fph_positions(const fph_state *state)
+{
+    return (size_t)fph_load_relaxed(&state->groups_used) * FPH_GROUP; /* F20 */
+}
+
+/* The first chunk of the group at a position, and in *chunks how many it has;
+ * none for a group that two threads have listed. */
+static inline size_t
+fph_group_chunks(const fph_state *state, size_t position, size_t *chunks)
+{
+    size_t at    = position / FPH_GROUP;
+    size_t group = FPH_LOAD(&state->groups[at], RELAXED);           /* F20 */
+    size_t all   = (state->mask + 1) / FPH_PAGES;
+
+    *chunks = 0;
+    if (group == 0
+        || FPH_LOAD(&state->group_at[group - 1], RELAXED) != at + 1) /* F20 */
+        return 0;
+    *chunks = all < FPH_GROUP ? all : FPH_GROUP;
+    return (group - 1) * FPH_GROUP;
+}
+
+/* The position of a chunk. */
+static inline size_t
+fph_position_of(const fph_state *state, size_t chunk)
+{
+    size_t at = FPH_LOAD(&state->group_at[chunk / FPH_GROUP], RELAXED);
+
+    return (at - 1) * FPH_GROUP + chunk % FPH_GROUP;
+}
+
+/* Have the group of a chunk looked at.  Returns 0: there are too many. */
 static int
-fph_fresh_take(fph_region *region, size_t first, size_t count)
+fph_group_list(fph_state *state, size_t chunk)
 {
-    size_t i;
+    size_t   group = chunk / FPH_GROUP;
+    uint32_t none  = 0;
+    uint64_t at    = fph_load_relaxed(&state->groups_used);
 
-    for (i = first; i < first + count; i++) {
-        uint64_t bit = (uint64_t)1 << i % 64;
-
-        if (!(fph_fetch_and_acquire(&region->fresh[i / 64], ~bit)   /* F1 */
-              & bit)) {
-            fph_fresh_give(region, first, i - first);
+    if (FPH_LOAD(&state->group_at[group], RELAXED) != 0)            /* F20 */
+        return 1;
+    do {
+        if (at == state->groups_max)
             return 0;
-        }
+    } while (!fph_cas_relaxed(&state->groups_used, &at, at + 1));   /* F20 */
+    FPH_STORE(&state->groups[at], (uint32_t)(group + 1), RELAXED);  /* F20 */
+    FPH_CAS_PTR(&state->group_at[group], &none, (uint32_t)(at + 1)); /* F20 */
+    return 1;
+}
+
+/* Call with each chunk that is here, until a call returns other than 0.
+ * Returns that. */
+static int
+fph_each_chunk(const fph_state *state, int (*each)(void *arg, size_t chunk),
+               void *arg)
+{
+    size_t position, chunks, i;
+    int    rc = 0;
+
+    for (position = 0; position < fph_positions(state);
+         position += FPH_GROUP) {
+        size_t first = fph_group_chunks(state, position, &chunks);
+
+        for (i = 0; i < chunks && rc == 0; i++)
+            if (FPH_LOAD(&state->chunks[first + i].base, RELAXED) != NULL)
+                rc = each(arg, first + i);
+    }
+    return rc;
+}
+
+/* --- free pages ----------------------------------------------------------- */
+
+/* Pages of the chunk that `page` is in, of the `pages` from there on; and in
+ * *mask their bits. */
+static inline unsigned
+fph_part(size_t page, size_t pages, uint64_t *mask)
+{
+    unsigned first = (unsigned)(page % FPH_PAGES);
+    unsigned n     = FPH_PAGES - first;
+
+    if (n > pages)
+        n = (unsigned)pages;
+    *mask = fph_page_mask(first, n);
+    return n;
+}
+
+/* A chunk has a run of free pages from which a length can be served: have the
+ * searches begin there. */
+static void
+fph_cursors_lower(fph_state *state, size_t chunk, uint64_t free)
+{
+    fph_word *cursor   = state->cursor[state->chunks[chunk].node];
+    size_t    position = fph_position_of(state, chunk);
+    unsigned  k;
+
+    for (k = 0; k < FPH_LENGTHS; k++) {
+        uint64_t at = fph_load_relaxed(&cursor[k]);
+
+        if (k < FPH_LENGTHS - 1 ? fph_runs(free, 1u << k) == 0
+                                : free != FPH_ALL_PAGES)
+            return;
+        while (at > position && !fph_cas_relaxed(&cursor[k], &at, position))
+            ;
+    }
+}
+
+/* Give pages of one chunk that the caller owns. */
+static void
+fph_part_give(fph_state *state, size_t chunk, uint64_t mask)
+{
+    uint64_t free = fph_fetch_or_release(&state->free[chunk], mask); /* F7 */
+
+    fph_cursors_lower(state, chunk, free | mask);
+}
+
+/* Give pages that the caller owns. */
+static void
+fph_pages_give(fph_state *state, size_t page, size_t pages)
+{
+    while (pages > 0) {
+        uint64_t mask;
+        unsigned n = fph_part(page, pages, &mask);
+
+        fph_part_give(state, page >> FPH_PAGE_BITS, mask);
+        page += n;
+        pages -= n;
+    }
+}
+
+/* Claim these very pages, or none and return 0. */
+static int
+fph_pages_take(fph_state *state, size_t page, size_t pages)
+{
+    size_t at = page, left = pages;
+
+    while (left > 0) {
+        uint64_t  mask;
+        unsigned  n    = fph_part(at, left, &mask);
+        fph_word *word = &state->free[at >> FPH_PAGE_BITS];
+        uint64_t  free = fph_load_relaxed(word);
+
+        do {
+            if ((free & mask) != mask) {
+                fph_pages_give(state, page, at - page);
+                return 0;
+            }
+        } while (!fph_cas_acquire(word, &free, free & ~mask));      /* F6 */
+        at += n;
+        left -= n;
     }
     return 1;
 }
 
-/* The chunks from `first` on that look fresh, n at most. */
+/* Claim pages of one chunk.  Returns the first, or FPH_NO_PAGE. */
 static size_t
-fph_fresh_run(const fph_region *region, size_t first, size_t n)
+fph_chunk_take(fph_state *state, size_t chunk, unsigned pages, unsigned align)
 {
-    size_t i = first;
+    uint64_t free = fph_load_relaxed(&state->free[chunk]);
+    unsigned first;
 
-    while (i - first < n && i < region->capacity
-           && (fph_load_relaxed(&region->fresh[i / 64]) >> i % 64 & 1))
-        i++;
-    return i - first;
+    do {
+        first = fph_run_find(free, pages, align);
+        if (first == FPH_PAGES)
+            return FPH_NO_PAGE;
+    } while (!fph_cas_acquire(&state->free[chunk], &free,           /* F6 */
+                              free & ~fph_page_mask(first, pages)));
+    return chunk * FPH_PAGES + first;
 }
 
-/* Claim `count` fresh chunks in a row.  Returns the number of the first, or
- * (size_t)-1. */
+/* What a search is for, and what it has met. */
+typedef struct fph_gap {
+    size_t   pages;
+    unsigned align;            /* pages: a power of two up to a chunk */
+    int      node;             /* FPHEAP_ANY_NODE: any */
+    int      whole;            /* 1: a run up to a chunk lies in one chunk */
+    int      spare;            /* 1: break no chunk that is free as a whole */
+    size_t   fresh;            /* the first of these that was met, or -1 */
+    size_t   position;         /* where it was found */
+} fph_gap;
+
+/* Claim a run that ends in this chunk and begins in one before it, behind which
+ * `tail` pages are free. */
 static size_t
-fph_fresh_claim(fph_region *region, size_t count)
+fph_gap_cross(fph_state *state, const fph_gap *gap, size_t chunk, uint64_t free,
+              size_t tail)
 {
-    size_t run = 0;
-    size_t i   = 0;
+    size_t border = chunk * FPH_PAGES;
+    size_t first  = (border - tail + gap->align - 1)
+                  & ~(size_t)(gap->align - 1);
+    int    taken;
 
-    while (i < region->capacity) {
-        uint64_t word = fph_load_relaxed(&region->fresh[i / 64]);
+    if (first >= border || first + gap->pages > border + fph_run_head(free)
+        || (gap->whole && gap->pages <= FPH_PAGES))
+        return FPH_NO_PAGE;
+    fph_moves_begin(state);
+    taken = fph_pages_take(state, first, gap->pages);
+    fph_moves_end(state);
+    return taken ? first : FPH_NO_PAGE;
+}
 
-        if (word == 0) {
-            run = 0;
-            i = (i / 64 + 1) * 64;
-            continue;
-        }
-        run = (word >> i % 64 & 1) ? run + 1 : 0;
-        i++;
-        if (run == count) {
-            if (fph_fresh_take(region, i - count, count))
-                return i - count;
-            run = 0;
-        }
+/* Claim a run in a chunk of which these pages looked free, or one that crosses
+ * into it. */
+static size_t
+fph_gap_try(fph_state *state, fph_gap *gap, size_t chunk, uint64_t free,
+            size_t tail)
+{
+    size_t page = FPH_NO_PAGE;
+
+    if (tail != 0)
+        page = fph_gap_cross(state, gap, chunk, free, tail);
+    if (page != FPH_NO_PAGE || gap->pages > FPH_PAGES)
+        return page;
+    if (gap->spare && free == FPH_ALL_PAGES && gap->pages < FPH_PAGES) {
+        if (gap->fresh == FPH_NO_PAGE)
+            gap->fresh = chunk;
+        return page;
     }
-    return (size_t)-1;
+    return fph_chunk_take(state, chunk, (unsigned)gap->pages, gap->align);
+}
+
+/* Look for a run from a position on.  Returns the first page, claimed, or
+ * FPH_NO_PAGE. */
+static size_t
+fph_sweep(fph_state *state, fph_gap *gap, size_t position)
+{
+    size_t last = 0, tail = 0, chunks;
+
+    while (position < fph_positions(state)) {
+        size_t first = fph_group_chunks(state, position, &chunks);
+        size_t i     = position % FPH_GROUP;
+
+        for (; i < chunks; i++) {
+            size_t   chunk = first + i;
+            uint64_t free  = fph_load_relaxed(&state->free[chunk]);
+            size_t   page;
+
+            if (free == 0 || (gap->node != FPHEAP_ANY_NODE
+                              && state->chunks[chunk].node != gap->node)) {
+                tail = 0;
+                continue;
+            }
+            if (chunk != last + 1)
+                tail = 0;
+            page = fph_gap_try(state, gap, chunk, free, tail);
+            if (page != FPH_NO_PAGE) {
+                gap->position = position / FPH_GROUP * FPH_GROUP + i;
+                return page;
+            }
+            tail = free == FPH_ALL_PAGES ? tail + FPH_PAGES
+                                         : fph_run_tail(free);
+            last = chunk;
+        }
+        position = (position / FPH_GROUP + 1) * FPH_GROUP;
+    }
+    return FPH_NO_PAGE;
+}
+
+/* Whether a page looks free. */
+static inline int
+fph_page_is_free(const fph_state *state, size_t page)
+{
+    return page <= state->mask
+        && (fph_load_relaxed(&state->free[page >> FPH_PAGE_BITS])
+            >> page % FPH_PAGES & 1);
+}
+
+/* Claim a run of a node: from the cursor on, in chunks that are in use, or else
+ * in one that is free as a whole; if there is none, anywhere. */
+static size_t
+fph_pages_find(const fpheap *heap, int node, size_t pages, unsigned align)
+{
+    fph_state *state  = heap->state;
+    fph_word  *cursor = &state->cursor[node][fph_length(pages)];
+    size_t     from   = (size_t)fph_load_relaxed(cursor);
+    fph_gap    gap    = { pages, align, heap->nodes > 1 ? node
+                                                        : FPHEAP_ANY_NODE,
+                          heap->provider.iova != NULL, 1 /* spare */,
+                          FPH_NO_PAGE, 0 };
+    size_t     page   = fph_sweep(state, &gap, from);
+
+    if (page == FPH_NO_PAGE && gap.fresh != FPH_NO_PAGE) {
+        page = fph_chunk_take(state, gap.fresh, (unsigned)pages, align);
+        gap.position = fph_position_of(state, gap.fresh);
+    }
+    if (page == FPH_NO_PAGE) {
+        gap.spare = 0;
+        page = fph_sweep(state, &gap, 0);
+        if (page == FPH_NO_PAGE)
+            gap.position = fph_positions(state);
+    }
+    if (gap.position != from)
+        fph_store_relaxed(cursor, gap.position);
+    return page;
+}
+
+/* --- the window ----------------------------------------------------------- */
+
+/* The whole pages in a piece of memory. */
+static size_t
+fph_whole_pages(const fpheap_region *raw, char **base)
+{
+    uintptr_t from = (uintptr_t)raw->base;
+    size_t    skip = (size_t)(-from & (FPHEAP_PAGE - 1));
+
+    if (raw->base == NULL || raw->bytes - 1 > UINTPTR_MAX - from
+        || raw->bytes < skip)
+        return 0;
+    *base = (char *)raw->base + skip;
+    return (raw->bytes - skip) >> FPHEAP_PAGE_SHIFT;
+}
+
+/* Where the tables lie, from the state on, for a window of `chunks` chunks. */
+typedef struct fph_layout {
+    size_t chunks, regions, groups, groups_max; /* how many */
+    size_t depots, empty, region, group, group_at, free, chunk, map; /* where */
+    size_t bytes;
+} fph_layout;
+
+static size_t
+fph_layout_add(fph_layout *layout, size_t n, size_t bytes)
+{
+    size_t at = layout->bytes;
+
+    layout->bytes = (at + n * bytes + FPH_LINE - 1) & ~(size_t)(FPH_LINE - 1);
+    return at;
+}
+
+static fph_layout
+fph_layout_of(const fpheap *heap, size_t chunks)
+{
+    fph_layout it;
+
+    memset(&it, 0, sizeof it);
+    it.chunks = chunks;
+    it.groups = (chunks + FPH_GROUP - 1) / FPH_GROUP;
+    it.groups_max = (it.groups < 65536 ? it.groups : 65536) + 16;
+    it.regions = FPHEAP_NO_OS && chunks < FPH_TABLE_MAX ? chunks
+                                                        : FPH_TABLE_MAX;
+    fph_layout_add(&it, 1, sizeof(fph_state));
+    it.depots = fph_layout_add(&it, heap->bins, sizeof(fph_depot));
+    it.empty = fph_layout_add(&it, heap->nodes, sizeof(fph_line));
+    it.region = fph_layout_add(&it, it.regions, sizeof(fph_region));
+    it.group = fph_layout_add(&it, it.groups_max, sizeof(uint32_t));
+    it.group_at = fph_layout_add(&it, it.groups, sizeof(uint32_t));
+    it.free = fph_layout_add(&it, chunks, sizeof(fph_word));
+    it.chunk = fph_layout_add(&it, chunks, sizeof(fph_chunk));
+    it.map = fph_layout_add(&it, chunks, FPH_PAGES * sizeof(uint16_t));
+    return it;
+}
+
+/* Have the tables ready for pages that come.  Returns 0: no memory. */
+static int
+fph_tables_open(fph_state *state, size_t page, size_t pages)
+{
+    size_t first = page >> FPH_PAGE_BITS;
+    size_t n     = ((page + pages - 1) >> FPH_PAGE_BITS) - first + 1;
+    size_t all   = (state->mask + 1) >> FPH_PAGE_BITS;
+
+    if (FPHEAP_NO_OS)
+        return 1;
+    if (n > all - first) {     /* around the window's end */
+        first = 0;
+        n = all;
+    }
+    return fph_map_open(&state->group_at[first / FPH_GROUP],
+                        (n / FPH_GROUP + 2) * sizeof(uint32_t))
+        && fph_map_open(&state->free[first], n * sizeof(fph_word))
+        && fph_map_open(&state->chunks[first], n * sizeof(fph_chunk))
+        && fph_map_open(&state->map[first << FPH_PAGE_BITS],
+                        (n << FPH_PAGE_BITS) * sizeof(uint16_t));
+}
+
+/* Set up a state of zeros, and the tables behind it. */
+static void
+fph_state_lay(fph_state *state, const fph_layout *it)
+{
+    char *base = (char *)state;
+
+    state->bytes = it->bytes;
+    state->mask = (it->chunks << FPH_PAGE_BITS) - 1;
+    state->regions_max = it->regions;
+    state->groups_max = it->groups_max;
+    state->depots = (fph_depot *)(void *)(base + it->depots);
+    state->empty = (fph_line *)(void *)(base + it->empty);
+    state->region = (fph_region *)(void *)(base + it->region);
+    state->groups = (uint32_t *)(void *)(base + it->group);
+    state->group_at = (uint32_t *)(void *)(base + it->group_at);
+    state->free = (fph_word *)(void *)(base + it->free);
+    state->chunks = (fph_chunk *)(void *)(base + it->chunk);
+    state->map = (uint16_t *)(void *)(base + it->map);
+}
+
+#if !FPHEAP_NO_OS
+/* The tables take a 10,000th of the addresses that they cover, and never more
+ * than this, or than a 64th of what the process may have. */
+#define FPH_TABLES_MAX ((uint64_t)1 << (sizeof(void *) == 8 ? 34 : 24))
+
+/* A state whose tables cover all addresses, or as many as the system lets them.
+ * NULL: no memory. */
+static fph_state *
+fph_state_map(const fpheap *heap)
+{
+    uint64_t   most = fph_address_space() / 64;
+    unsigned   bits = FPH_ADDRESS_BITS - FPHEAP_CHUNK_SHIFT;
+    fph_layout it;
+    char      *base = NULL;
+
+    for (; bits > 6 && base == NULL; bits--) {
+        it = fph_layout_of(heap, (size_t)1 << bits);
+        if (it.bytes <= FPH_TABLES_MAX && (it.bytes <= most || bits == 7))
+            base = (char *)fph_map_reserve(it.bytes);
+    }
+    if (base == NULL)
+        return NULL;
+    if (!fph_map_open(base, it.group_at)) {
+        fph_map_end(base, it.bytes);
+        return NULL;
+    }
+    fph_state_lay((fph_state *)(void *)base, &it);
+    return (fph_state *)(void *)base;
+}
+#endif
+
+#if FPHEAP_NO_OS
+/* A state in the region itself, with tables of a 32nd of it, or of what it
+ * spans.  NULL: it is too short. */
+static fph_state *
+fph_state_place(const fpheap *heap, const fpheap_region *raw)
+{
+    uintptr_t  from   = (uintptr_t)raw->base;
+    size_t     skip   = (size_t)(-from & (FPH_LINE - 1));
+    size_t     spans  = ((from + raw->bytes - 1) >> FPHEAP_CHUNK_SHIFT)
+                      - (from >> FPHEAP_CHUNK_SHIFT) + 1;
+    size_t     chunks = 1;
+    fph_layout it;
+
+    while (chunks < spans)
+        chunks *= 2;
+    while (fph_layout_of(heap, 2 * chunks).bytes
+           - fph_layout_of(heap, 0).bytes <= raw->bytes / 32)
+        chunks *= 2;
+    it = fph_layout_of(heap, chunks);
+    if (raw->bytes < skip || raw->bytes - skip < it.bytes)
+        return NULL;
+    memset((char *)raw->base + skip, 0, it.bytes);
+    fph_state_lay((fph_state *)(void *)((char *)raw->base + skip), &it);
+    return (fph_state *)(void *)((char *)raw->base + skip);
+}
+
+#endif
+
+/* The state is needed no more. */
+static void
+fph_state_end(fph_state *state)
+{
+#if FPHEAP_NO_OS
+    (void)state;
+#else
+    fph_map_end(state, state->bytes);
+#endif
+}
+
+/* Pages of the first region that the state takes. */
+static size_t
+fph_state_pages(const fph_state *state, const fpheap_region *raw)
+{
+    char  *base = NULL;
+    char  *end  = (char *)(uintptr_t)state + state->bytes;
+    size_t all  = fph_whole_pages(raw, &base);
+    size_t n    = 0;
+
+    while (FPHEAP_NO_OS && n < all
+           && (uintptr_t)(base + (n << FPHEAP_PAGE_SHIFT)) < (uintptr_t)end)
+        n++;
+    return n;
 }
 
 /* --- limit ---------------------------------------------------------------- */
@@ -4089,6 +4658,16 @@ fph_provider_iova(const fpheap *heap, const void *chunk)
     return iova;
 }
 
+static void
+fph_provider_decommit(const fpheap *heap, void *base, size_t bytes)
+{
+    uint64_t before = fph_in_provider;
+
+    fph_in_provider |= fph_heap_bit(heap);
+    heap->provider.decommit(heap->provider.ctx, base, bytes);
+    fph_in_provider = before;
+}
+
 static int
 fph_watch(const fpheap *heap, const fpheap_region *raw, int leaving)
 {
@@ -4111,63 +4690,107 @@ fph_part_with(const fpheap *heap, const fpheap_region *raw)
     return fph_provider_put(heap, raw);
 }
 
-/* The most chunks of one region that are used: its maps must fit a meta block,
- * and its bytes a size_t. */
-#define FPH_REGION_MAX                                                      \
-    (FPHEAP_CHUNK / 64 < SIZE_MAX / 2 / FPHEAP_CHUNK ? FPHEAP_CHUNK / 64    \
-                                            : SIZE_MAX / 2 / FPHEAP_CHUNK)
+/* --- regions -------------------------------------------------------------- */
 
-/* The whole aligned chunks in a piece of memory. */
-static size_t
-fph_aligned_part(const fpheap_region *raw, char **base)
+static inline size_t
+fph_region_count(const fph_state *state)
 {
-    uintptr_t from = (uintptr_t)raw->base;
-    size_t    skip = (size_t)(-from & FPH_CHUNK_MASK);
-    size_t    chunks;
-
-    if (raw->base == NULL || raw->bytes - 1 > UINTPTR_MAX - from
-        || raw->bytes < skip)
-        return 0;
-    *base = (char *)raw->base + skip;
-    chunks = (raw->bytes - skip) >> FPHEAP_CHUNK_SHIFT;
-    return chunks < FPH_REGION_MAX ? chunks : FPH_REGION_MAX;
+    return (size_t)fph_load_relaxed(&state->regions);
 }
 
-/* Whether memory overlaps the chunks of a region.  (Ends that are in no chunk
- * are not used, so they may.)  What another thread obtains at the same moment
- * is no region yet, and not seen. */
+/* Keep a region here.  Returns 0: it is away. */
 static int
-fph_overlaps(const fpheap *heap, const fpheap_region *raw)
+fph_region_keep(fph_region *region)
 {
-    const fph_state *state = heap->state;
-    uintptr_t        from  = (uintptr_t)raw->base;
-    size_t           i;
+    uint64_t shown = fph_load_relaxed(&region->shown);
 
-    for (i = 0; state != NULL && i < fph_region_count(state); i++) {
-        fph_region *region = fph_region_at(state, i);
-        uintptr_t   base;
-        size_t      bytes;
+    do {
+        if (shown == 0)
+            return 0;
+    } while (!fph_cas_acquire(&region->shown, &shown, shown + 1));  /* F17 */
+    return 1;
+}
 
-        if (region == NULL)
-            continue;
-        bytes = fph_region_extent(region, &base) << FPHEAP_CHUNK_SHIFT;
-        if (bytes != 0 && (from <= base ? base - from < raw->bytes
-                                        : from - base < bytes))
+static void
+fph_region_unkeep(fph_region *region)
+{
+    fph_fetch_add_release(&region->shown, (uint64_t)0 - 1);         /* F15 */
+}
+
+/* What is asked for: pages in a row, at a multiple of `align` pages, in one
+ * chunk if `whole` is set and they fit. */
+typedef struct fph_need {
+    size_t   pages;
+    unsigned align;
+    int      whole;
+    char    *at;               /* where it would be best; NULL: where the heap
+                                  ends */
+} fph_need;
+
+static inline fph_need
+fph_need_of(const fpheap *heap, size_t pages, unsigned align)
+{
+    fph_need need = { pages, align, heap->provider.iova != NULL, NULL };
+
+    return need;
+}
+
+/* Chunks to ask for. */
+static inline size_t
+fph_need_chunks(fph_need need)
+{
+    return (need.pages + FPH_PAGES - 1) / FPH_PAGES;
+}
+
+/* Whether memory of `pages` pages from `base` on serves a need. */
+static int
+fph_serves(const char *base, size_t pages, fph_need need)
+{
+    size_t first = (uintptr_t)base >> FPHEAP_PAGE_SHIFT;
+    size_t align = need.whole && need.pages <= FPH_PAGES
+                 ? FPH_PAGES : need.align;
+    size_t skip  = -first & (align - 1);
+
+    /* (In one chunk: at its start, or in what there is of the first.) */
+    return (pages >= skip && pages - skip >= need.pages)
+        || (align != need.align
+            && skip - (-first & (need.align - 1)) >= need.pages);
+}
+
+/* Whether memory overlaps the chunks of a region.  What another thread obtains
+ * at the same moment is not here yet, and not seen. */
+static int
+fph_overlaps(const fph_state *state, const char *base, size_t pages)
+{
+    while (pages > 0) {
+        uint64_t         mask;
+        size_t           page  = fph_page_of(state, base);
+        unsigned         n     = fph_part(page, pages, &mask);
+        const fph_chunk *chunk = fph_chunk_of_page(state, page);
+
+        if (FPH_LOAD(&chunk->base, RELAXED) != NULL
+            && (fph_chunk_of(state, base) != chunk
+                || (fph_load_relaxed(&chunk->present) & mask) != 0))
             return 1;
+        base += (size_t)n << FPHEAP_PAGE_SHIFT;
+        pages -= n;
     }
     return 0;
 }
 
 /* Whether a region can be used: 0, or -EFAULT. */
 static int
-fph_raw_error(const fpheap *heap, const fpheap_region *raw, size_t chunks)
+fph_raw_error(const fpheap *heap, const fpheap_region *raw, fph_need need)
 {
-    char  *base   = NULL;
-    size_t usable = fph_aligned_part(raw, &base);
+    char  *base  = NULL;
+    size_t pages = fph_whole_pages(raw, &base);
 
-    if (usable >= chunks && usable != 0 && !fph_overlaps(heap, raw)
+    if (pages != 0 && fph_serves(base, pages, need)
         && fph_is_writable(base)
-        && fph_is_writable(base + ((usable << FPHEAP_CHUNK_SHIFT) - 64)))
+        && fph_is_writable(base + ((pages << FPHEAP_PAGE_SHIFT) - 64))
+        && (heap->state == NULL
+            || (pages <= heap->state->mask
+                && !fph_overlaps(heap->state, base, pages))))
         return 0;
     return -EFAULT;
 }
@@ -4219,29 +4842,33 @@ fph_admit(fpheap *heap, const fpheap_region *raw)
     return rc;
 }
 
-/* Ask for memory with at least `chunks` aligned chunks in it, and charge it.
- * What cannot be used is handed back.  Returns 0, -EFAULT, -ENOSPC, or the
- * provider's error, or the watcher's. */
+/* Ask for memory that serves a need, and charge it.  What cannot be used is
+ * handed back.  Returns 0, -EFAULT, -ENOSPC, or the provider's error, or the
+ * watcher's. */
 static int
-fph_obtain_bytes(fpheap *heap, int node, size_t chunks, size_t bytes,
+fph_obtain_bytes(fpheap *heap, int node, fph_need need, size_t chunks,
                  fpheap_region *raw)
 {
     fph_state *state = heap->state;
+    size_t     bytes = chunks << FPHEAP_CHUNK_SHIFT;
     int        rc;
 
-    if (chunks > FPH_REGION_MAX)
+    if (chunks > SIZE_MAX / 2 / FPHEAP_CHUNK)
         return -ENOMEM;
     if (state != NULL && fph_load_relaxed(&state->lost) >= FPH_LOST_MAX)
         return -EFAULT;
-    memset(raw, 0, sizeof *raw);
     if (!fph_charge(state, bytes))
         return -ENOSPC;
+    memset(raw, 0, sizeof *raw);
+    if ((heap->provider.flags & FPHEAP_PARTS) != 0)
+        raw->base = need.at != NULL || state == NULL
+                  ? need.at : FPH_LOAD(&state->end, RELAXED);
     rc = fph_provider_get(heap, bytes, node, raw);
     if (rc != 0) {
         fph_uncharge(state, bytes);
         return rc;
     }
-    rc = fph_raw_error(heap, raw, chunks);
+    rc = fph_raw_error(heap, raw, need);
     if (rc != 0)
         return fph_refuse(heap, raw, bytes, rc);
     if (!fph_recharge(state, bytes, raw->bytes))
@@ -4272,205 +4899,169 @@ fph_growth_learn(fph_state *state, int node, size_t wish, size_t got)
         fph_store_relaxed(&state->growth_cap[node], 2 * got);
 }
 
-/* Ask for `wish` chunks, then for less, and in the end for `chunks`, the last
- * time with room to align them. */
+/* Ask for `wish` chunks, then for less, and in the end for what is needed, the
+ * last time with room to align it. */
 static int
-fph_obtain(fpheap *heap, int node, size_t chunks, size_t wish,
+fph_obtain(fpheap *heap, int node, fph_need need, size_t wish,
            fpheap_region *raw)
 {
+    size_t least = fph_need_chunks(need);
     size_t asked;
     int    rc;
 
     wish = fph_growth_capped(heap->state, node, wish);
     for (asked = wish;; asked /= 2) {
-        if (asked < chunks)
-            asked = chunks;
-        rc = fph_obtain_bytes(heap, node, chunks, asked << FPHEAP_CHUNK_SHIFT,
-                              raw);
-        if (rc == 0 || asked == chunks)
+        if (asked < least)
+            asked = least;
+        rc = fph_obtain_bytes(heap, node, need, asked, raw);
+        if (rc == 0 || asked == least)
             break;
     }
     /* What went beyond the limit was longer than asked for; now the provider
      * has it back, and may know better. */
     if (rc == -ENOSPC && raw->bytes > asked << FPHEAP_CHUNK_SHIFT)
-        rc = fph_obtain_bytes(heap, node, chunks, chunks << FPHEAP_CHUNK_SHIFT,
-                              raw);
+        rc = fph_obtain_bytes(heap, node, need, least, raw);
     fph_growth_learn(heap->state, node, wish, rc == 0 ? asked : 0);
     if (rc == -EFAULT)
-        rc = fph_obtain_bytes(heap, node, chunks,
-                              (chunks + 1) << FPHEAP_CHUNK_SHIFT, raw);
+        rc = fph_obtain_bytes(heap, node, need, least + 1, raw);
     return rc;
 }
 
-/* --- descriptors ---------------------------------------------------------- */
+/* --- a region comes ------------------------------------------------------- */
 
-/* What a descriptor has room for: a power of two, so that it serves regions of
- * about its size later. */
-static size_t
-fph_region_capacity(size_t chunks)
+/* Whether these pages, of one chunk, are in the table. */
+static inline int
+fph_part_is_here(const fph_state *state, const char *base, uint64_t mask)
 {
-    size_t capacity = 1;
+    const fph_chunk *chunk = fph_chunk_of(state, base);
 
-    while (capacity < chunks)
-        capacity *= 2;
-    return capacity;
+    return chunk != NULL && (fph_load_relaxed(&chunk->present) & mask) != 0;
 }
 
-static size_t
-fph_region_record_bytes(size_t chunks)
-{
-    size_t words = (chunks + 63) / 64;
-
-    return sizeof(fph_region) + (1 + FPH_FITS) * words * sizeof(fph_word)
-         + chunks * (sizeof(fph_word) + sizeof(fph_chunk *) + sizeof(uint32_t));
-}
-
-/* Lay a descriptor's maps out behind it, all zero. */
-static fph_region *
-fph_region_format(fph_state *state, void *record, int node, size_t capacity)
-{
-    fph_region *region = (fph_region *)record;
-    fph_word   *map;
-    unsigned    k;
-
-    memset(record, 0, fph_region_record_bytes(capacity));
-    region->state = state;
-    region->node = node;
-    region->capacity = capacity;
-    region->shown = FPH_AWAY;
-    region->words = (capacity + 63) / 64;
-    map = (fph_word *)(void *)(region + 1);
-    region->fresh = map;
-    for (k = 0; k < FPH_FITS; k++)
-        region->fit[k] = map += region->words;
-    region->free = map += region->words;
-    region->chunk = (fph_chunk **)(void *)(map + capacity);
-    region->tail = (uint32_t *)(void *)(region->chunk + capacity);
-    return region;
-}
-
-/* Whether a descriptor serves `chunks` chunks of a node. */
+/* Take pages of one chunk into the table: the chunk is new, or has other pages
+ * of the node.  Returns 0: it cannot be. */
 static int
-fph_region_serves(const fph_region *region, int node, size_t chunks)
+fph_part_come(fph_state *state, const char *base, uint64_t mask, int node)
 {
-    return region->node == node && region->capacity >= chunks;
+    size_t     page  = fph_page_of(state, base);
+    fph_chunk *chunk = fph_chunk_of_page(state, page);
+    char      *start = (char *)((uintptr_t)base & ~(uintptr_t)FPH_CHUNK_MASK);
+    char      *none  = NULL;
+    uint64_t   had   = fph_load_acquire(&chunk->present);           /* F11 */
+
+    while (had != 0 && FPH_LOAD(&chunk->base, RELAXED) == start
+           && chunk->node == node && (had & mask) == 0)
+        if (fph_cas_acquire(&chunk->present, &had, had | mask))     /* F11 */
+            return 1;
+    if (!fph_group_list(state, page >> FPH_PAGE_BITS)
+        || !FPH_CAS_PTR(&chunk->base, &none, start))                /* F10 */
+        return 0;
+    fph_store_relaxed(&chunk->meta, 0);
+    fph_store_relaxed(&chunk->iova, 0);
+    FPH_STORE(&chunk->reserved, 0u, RELAXED);
+    chunk->node = node;
+    fph_store_release(&chunk->present, mask);                       /* F11 */
+    return 1;
 }
 
-/* Claim a descriptor that a region left behind: one that serves, or any other,
- * for its place in the table.  NULL: there is none. */
-static fph_region *
-fph_region_reuse(const fph_state *state, int node, size_t chunks, int any)
-{
-    size_t count = fph_region_count(state);
-    size_t i;
-
-    for (i = 0; i < count; i++) {
-        fph_region *region = fph_region_at(state, i);
-        uint64_t    unused = 0;
-
-        if (region != NULL && (any || fph_region_serves(region, node, chunks))
-            && fph_cas_acquire(&region->used, &unused, 1))          /* F6 */
-            return region;
-    }
-    return NULL;
-}
-
-/* A chunk of a region is a meta block now. */
+/* Take pages of one chunk, which the caller owns, out of the table. */
 static void
-fph_region_pin(fph_region *region, char *chunk)
+fph_part_leave(fph_state *state, char *base, uint64_t mask)
 {
-    if (FPH_EXCHANGE(&region->pinned, 1u) == 0)
-        fph_meta_pin(region->state, chunk, &region->raw);
-}
+    fph_chunk   *chunk = fph_chunk_of_page(state, fph_page_of(state, base));
+    uint64_t     had   = fph_load_relaxed(&chunk->present);
+    fph_records *records;
 
-/* Memory for a descriptor.  *pinned is set if the first chunk is a meta block,
- * which has it then. */
-static void *
-fph_region_record(fph_state *state, char *base, size_t chunks, unsigned *pinned)
-{
-    size_t bytes = fph_region_record_bytes(chunks);
-
-    while (fph_load_relaxed(&state->meta_numbers) < FPH_TABLE_MAX) {
-        uint64_t full = fph_load_relaxed(&state->meta_cursor.word) >> 32;
-        uint32_t ref  = *pinned ? 0 : fph_meta_cut(state, bytes);
-
-        if (ref == 0) {
-            ref = fph_meta_install(state, full, base, bytes);
-            *pinned = ref != 0;
-        }
-        if (ref != 0)
-            return fph_meta_at(state, ref);
+    while (!fph_cas_release(&chunk->present, &had, had & ~mask))    /* F11 */
+        ;
+    if ((had & ~mask) != 0)
+        return;
+    records = FPH_EXCHANGE(&chunk->records, (fph_records *)NULL);   /* F9 */
+    if (records != NULL) {
+        fph_life_set(records, (char *)NULL);
+        fph_stack_push(&state->records.word, &records->link);
     }
-    return NULL;
+    FPH_STORE(&chunk->base, (char *)NULL, RELEASE);                 /* F10 */
 }
 
-/* A number for a new region; FPH_TABLE_MAX: the table is full. */
-static uint64_t
+/* The same for many pages. */
+static void
+fph_pages_leave(fph_state *state, char *base, size_t pages)
+{
+    while (pages > 0) {
+        uint64_t mask;
+        unsigned n = fph_part(fph_page_of(state, base), pages, &mask);
+
+        if (fph_part_is_here(state, base, mask))
+            fph_part_leave(state, base, mask);
+        base += (size_t)n << FPHEAP_PAGE_SHIFT;
+        pages -= n;
+    }
+}
+
+/* Take pages into the table, none free yet.  The part of a chunk at an end that
+ * cannot be taken is left out.  Returns 0, or a negative errno. */
+static int
+fph_pages_come(fph_state *state, char *base, size_t pages, int node)
+{
+    size_t at    = 0;
+    size_t taken = 0;
+
+    if (!fph_tables_open(state, fph_page_of(state, base), pages))
+        return -ENOMEM;
+    while (at < pages) {
+        uint64_t mask;
+        char    *from = base + (at << FPHEAP_PAGE_SHIFT);
+        unsigned n    = fph_part(fph_page_of(state, from), pages - at, &mask);
+
+        if (fph_part_come(state, from, mask, node)) {
+            taken += n;
+        } else if (mask == FPH_ALL_PAGES) {
+            fph_pages_leave(state, base, at);
+            return -ENOMEM;
+        }
+        at += n;
+    }
+    return taken != 0 ? 0 : -EFAULT;
+}
+
+/* Let pages that have come serve, but for the first `taken`, which are
+ * META's. */
+static void
+fph_pages_open(fph_state *state, char *base, size_t pages, size_t taken)
+{
+    while (pages > 0) {
+        uint64_t mask, meta = 0;
+        size_t   page = fph_page_of(state, base);
+        unsigned n    = fph_part(page, pages, &mask);
+
+        if (taken != 0)
+            taken -= fph_part(page, taken, &meta);
+        if (fph_part_is_here(state, base, mask)) {
+            fph_fetch_or_release(&fph_chunk_of_page(state, page)->meta, meta);
+            fph_part_give(state, page >> FPH_PAGE_BITS, mask & ~meta);
+        }
+        base += (size_t)n << FPHEAP_PAGE_SHIFT;
+        pages -= n;
+    }
+}
+
+/* A slot for a region; NULL: the table is full. */
+static fph_region *
 fph_region_slot(fph_state *state)
 {
-    uint64_t slot = fph_load_relaxed(&state->regions);
+    size_t i;
 
-    while (slot < FPH_TABLE_MAX
-           && !fph_cas_relaxed(&state->regions, &slot, slot + 1))
-        ;
-    return slot;
-}
+    for (i = 0; i < state->regions_max; i++) {
+        uint64_t unused = 0;
 
-static void
-fph_region_publish(fph_state *state, fph_region *region, uint64_t slot)
-{
-    region->number = (uint32_t)slot;
-    FPH_STORE(&state->region[slot], region, RELEASE);               /* F3 */
-}
-
-/* A descriptor for a new region in the place of an unused one, or NULL: in a
- * place of its own.  Returns NULL if the records or the table are full.
- * *pinned is set if the first chunk is a meta block now. */
-static fph_region *
-fph_region_make(fph_state *state, const fpheap_region *raw, int node,
-                const fph_region *unused, unsigned *pinned)
-{
-    char       *base     = NULL;
-    size_t      capacity = fph_region_capacity(fph_aligned_part(raw, &base));
-    uint64_t    slot     = unused != NULL ? unused->number
-                                          : fph_region_slot(state);
-    void       *record;
-    fph_region *region;
-
-    /* The slot comes first: a region that is pinned cannot go back. */
-    record = slot == FPH_TABLE_MAX ? NULL
-           : fph_region_record(state, base, capacity, pinned);
-    if (record == NULL)
-        return NULL;
-    region = fph_region_format(state, record, node, capacity);
-    region->raw = *raw;
-    fph_store_relaxed(&region->used, 1);
-    if (*pinned)
-        fph_region_pin(region, base);
-    fph_region_publish(state, region, slot);
-    return region;
-}
-
-/* A descriptor for a region that was obtained; NULL: the tables are full. */
-static fph_region *
-fph_region_get(fph_state *state, const fpheap_region *raw, int node,
-               unsigned *pinned)
-{
-    char       *base   = NULL;
-    size_t      chunks = fph_aligned_part(raw, &base);
-    fph_region *unused = *pinned ? NULL
-                       : fph_region_reuse(state, node, chunks, 0 /* any */);
-    fph_region *region;
-
-    if (unused != NULL) {
-        unused->raw = *raw;
-        return unused;
+        if (fph_load_relaxed(&state->region[i].used) == 0
+            && fph_cas_acquire(&state->region[i].used, &unused, 1)) { /* F12 */
+            fph_max_relaxed(&state->regions, i + 1);
+            return &state->region[i];
+        }
     }
-    unused = fph_region_reuse(state, node, chunks, 1 /* any */);
-    region = fph_region_make(state, raw, node, unused, pinned);
-    if (region == NULL && unused != NULL)
-        fph_store_release(&unused->used, 0);                        /* F7 */
-    return region;
+    return NULL;
 }
 
 static void
@@ -4482,29 +5073,44 @@ fph_count_region(fph_state *state, const fpheap_region *raw)
     fph_fetch_add_relaxed(&state->backing_bytes[raw->backing & 3], raw->bytes);
 }
 
-/* Use a region that fph_obtain has accepted.  Returns 0, or -ENOMEM: the heap's
- * tables are full, and the region was handed back. */
+/* Use a region that fph_obtain has accepted; its first `taken` pages are
+ * META's.  Returns 0, or a negative errno: nothing has changed. */
 static int
-fph_region_add(fpheap *heap, const fpheap_region *raw, int node,
-               unsigned pinned)
+fph_region_enter(fph_state *state, const fpheap_region *raw, size_t taken)
 {
-    fph_state  *state  = heap->state;
     char       *base   = NULL;
-    size_t      chunks = fph_aligned_part(raw, &base);
-    fph_region *region = fph_region_get(state, raw, node, &pinned);
+    size_t      pages  = fph_whole_pages(raw, &base);
+    fph_region *region = fph_region_slot(state);
+    int         rc;
 
-    if (region == NULL) {
-        if (fph_part_with(heap, raw) != 0)
-            return fph_lose(state, raw->bytes, -ENOMEM);
-        fph_uncharge(state, raw->bytes);
+    if (region == NULL)
         return -ENOMEM;
+    rc = fph_pages_come(state, base, pages, raw->node);
+    if (rc != 0) {
+        fph_store_release(&region->used, 0);                        /* F13 */
+        return rc;
     }
-    FPH_STORE(&region->reserved, 0u, RELAXED);
-    fph_region_set_extent(region, base, chunks);
+    FPH_STORE(&region->pinned, taken != 0, RELAXED);
+    region->raw = *raw;
     fph_count_region(state, raw);
-    fph_store_release(&region->shown, 0);                           /* F20 */
-    fph_fresh_give(region, pinned, chunks - pinned);
+    FPH_STORE(&state->end, (char *)raw->base + raw->bytes, RELAXED);
+    fph_store_release(&region->shown, FPH_HERE);                    /* F16 */
+    fph_pages_open(state, base, pages, taken);
     return 0;
+}
+
+/* Use a region, or hand it back. */
+static int
+fph_region_add(fpheap *heap, const fpheap_region *raw)
+{
+    int rc = fph_region_enter(heap->state, raw, 0 /* taken */);
+
+    if (rc == 0)
+        return 0;
+    if (fph_part_with(heap, raw) != 0)
+        return fph_lose(heap->state, raw->bytes, rc);
+    fph_uncharge(heap->state, raw->bytes);
+    return rc;
 }
 
 /* --- growth --------------------------------------------------------------- */
@@ -4554,9 +5160,9 @@ fph_growth_leave(fph_state *state, uint64_t ticket)
 static size_t
 fph_growth_clamp(const fpheap *heap, size_t chunks)
 {
-    if (chunks > heap->growth_max >> FPHEAP_CHUNK_SHIFT)
-        chunks = heap->growth_max >> FPHEAP_CHUNK_SHIFT;
-    return chunks < FPH_REGION_MAX ? chunks : FPH_REGION_MAX;
+    size_t most = heap->growth_max >> FPHEAP_CHUNK_SHIFT;
+
+    return chunks < most ? chunks : most;
 }
 
 /* Chunks to ask for: two, or the 16th part of what there is.  So what is
@@ -4578,22 +5184,16 @@ fph_table_has_room(const fph_state *state)
 {
     size_t i;
 
-    if (fph_region_count(state) < FPH_TABLE_MAX)
-        return 1;
-    for (i = 0; i < FPH_TABLE_MAX; i++) {
-        const fph_region *region = fph_region_at(state, i);
-
-        if (region != NULL && fph_load_relaxed(&region->used) == 0)
+    for (i = 0; i < state->regions_max; i++)
+        if (fph_load_relaxed(&state->region[i].used) == 0)
             return 1;
-    }
     return 0;
 }
 
-/* Get a region of `wish` chunks, or fewer, but not fewer than `chunks`, and use
- * it; the first one is for records if `pinned` is set. */
+/* Get a region of `wish` chunks, or fewer, but so many that it serves a need,
+ * and use it. */
 static int
-fph_grow_now(fpheap *heap, int node, size_t chunks, size_t wish,
-             unsigned pinned)
+fph_grow_now(fpheap *heap, int node, fph_need need, size_t wish)
 {
     fph_state    *state = heap->state;
     uint64_t      began = fph_now_ns();
@@ -4602,22 +5202,17 @@ fph_grow_now(fpheap *heap, int node, size_t chunks, size_t wish,
 
     if (!fph_table_has_room(state))
         return -ENOMEM;
-    if (!pinned && !fph_meta_has_room(state, fph_region_record_bytes(
-                                          fph_region_capacity(chunks))))
-        chunks++;              /* its descriptor takes one, most likely */
-    rc = fph_obtain(heap, node, chunks, wish, &raw);
+    rc = fph_obtain(heap, node, need, wish, &raw);
     if (!FPHEAP_NO_OS)
         fph_max_relaxed(&state->growth_max_ns, fph_now_ns() - began);
-    return rc != 0 ? rc : fph_region_add(heap, &raw, node, pinned);
+    return rc != 0 ? rc : fph_region_add(heap, &raw);
 }
 
-/* Grow by a region of at least `chunks` fresh chunks, and of `wish` if the
- * provider has as many, and of one more chunk to pin if it is to be pinned,
- * unless there were more growths than `seen` meanwhile.  Returns 0 when
+/* Grow by a region that serves a need, of `wish` chunks if the provider has as
+ * many, unless there were more growths than `seen` meanwhile.  Returns 0 when
  * somebody has got one, or a negative errno. */
 static int
-fph_grow(fpheap *heap, int node, size_t chunks, size_t wish, unsigned pinned,
-         uint64_t seen)
+fph_grow(fpheap *heap, int node, fph_need need, size_t wish, uint64_t seen)
 {
     fph_state *state = heap->state;
     uint64_t   ticket;
@@ -4631,215 +5226,442 @@ fph_grow(fpheap *heap, int node, size_t chunks, size_t wish, unsigned pinned,
         fph_growth_leave(state, ticket);
         return 0;
     }
-    rc = fph_grow_now(heap, node, chunks + pinned,
-                      fph_growth_clamp(heap, wish), pinned);
+    rc = fph_grow_now(heap, node, need, fph_growth_clamp(heap, wish));
     fph_fetch_add_release(rc == 0 ? &state->growths                 /* G6 */
                                   : &state->growth_failures, 1);
     fph_growth_leave(state, ticket);
     return rc;
 }
 
-/* Chunks that a region for records should have. */
+/* --- records -------------------------------------------------------------- */
+
+/* Claim pages for records of a region that has some already; or return
+ * FPH_NO_PAGE. */
 static size_t
-fph_meta_step(const fph_state *state)
+fph_meta_beside(fph_state *state, unsigned pages)
 {
-    return (size_t)fph_load_relaxed(&state->meta_blocks) / 2;
+    size_t i, at, n;
+    char  *base = NULL;
+
+    for (i = 0; i < fph_region_count(state); i++) {
+        fph_region *region = &state->region[i];
+
+        if (!FPH_LOAD(&region->pinned, RELAXED) || !fph_region_keep(region))
+            continue;
+        n = fph_whole_pages(&region->raw, &base);
+        for (at = 0; at < n; at += FPH_PAGES) {
+            size_t chunk = fph_page_of(state, base + (at << FPHEAP_PAGE_SHIFT))
+                         >> FPH_PAGE_BITS;
+            size_t page  = fph_chunk_take(state, chunk, pages, 1 /* align */);
+
+            if (page != FPH_NO_PAGE) {
+                fph_region_unkeep(region);
+                return page;
+            }
+        }
+        fph_region_unkeep(region);
+    }
+    return FPH_NO_PAGE;
 }
 
-/* Get a region for records: on a node, or with FPHEAP_SPILL on another. */
-static int
-fph_meta_grow(fpheap *heap, int node)
+/* The region that an address is in has records from here on. */
+static void
+fph_region_pin(fph_state *state, const char *at)
 {
-    size_t wish = fph_meta_step(heap->state);
-    int    rc   = fph_grow(heap, node, 0, wish, 1 /* pinned */, UINT64_MAX);
-    int    i;
-
-    if ((heap->flags & FPHEAP_SPILL) == 0)
-        return rc;
-    for (i = 0; rc != 0 && (unsigned)i < heap->nodes; i++)
-        if (i != node)
-            rc = fph_grow(heap, i, 0, wish, 1 /* pinned */, UINT64_MAX);
-    return rc;
-}
-
-/* Claim a fresh chunk for records: of a pinned region, or of any. */
-static fph_region *
-fph_meta_chunk(const fph_state *state, int any, size_t *index)
-{
-    size_t count = fph_region_count(state);
     size_t i;
 
-    for (i = 0; i < count; i++) {
-        fph_region *region = fph_region_at(state, i);
+    for (i = 0; i < fph_region_count(state); i++) {
+        fph_region *region = &state->region[i];
 
-        if (region == NULL || (!any && !FPH_LOAD(&region->pinned, RELAXED)))
+        if (!fph_region_keep(region))
             continue;
-        *index = fph_fresh_claim(region, 1);
-        if (*index != (size_t)-1)
-            return region;
+        if ((uintptr_t)at - (uintptr_t)region->raw.base < region->raw.bytes)
+            FPH_STORE(&region->pinned, 1u, RELAXED);
+        fph_region_unkeep(region);
     }
-    return NULL;
 }
 
-/* Cut a record from a new block in a fresh chunk of a pinned region, or of any.
- * Returns its reference or 0; *found tells whether there was a chunk. */
-static uint32_t
-fph_meta_extend(fph_state *state, uint64_t full, size_t bytes, int any,
-                int *found)
+/* Claim pages for records: beside others, or else of the node, or of any. */
+static size_t
+fph_meta_pages(const fpheap *heap, int node, unsigned pages)
 {
-    uint32_t    ref = 0;
-    size_t      index;
-    fph_region *region;
+    size_t page = fph_meta_beside(heap->state, pages);
+    int    i;
+
+    if (page == FPH_NO_PAGE)
+        page = fph_pages_find(heap, node, pages, 1 /* align */);
+    for (i = 0; page == FPH_NO_PAGE && (unsigned)i < heap->nodes; i++)
+        if (i != node)
+            page = fph_pages_find(heap, i, pages, 1 /* align */);
+    return page;
+}
+
+/* Cut a record from a new block of so many pages.  Returns its reference or 0;
+ * *found tells whether there were free pages. */
+static uint32_t
+fph_meta_extend(fpheap *heap, int node, uint64_t full, unsigned pages,
+                size_t bytes, int *found)
+{
+    fph_state *state = heap->state;
+    uint32_t   ref   = 0;
+    uint64_t   mask;
+    size_t     page;
 
     fph_moves_begin(state);
-    region = fph_meta_chunk(state, any, &index);
-    *found = region != NULL;
-    if (region != NULL) {
-        char *block = region->base + (index << FPHEAP_CHUNK_SHIFT);
+    page = fph_meta_pages(heap, node, pages);
+    *found = page != FPH_NO_PAGE;
+    if (page != FPH_NO_PAGE) {
+        char *memory = fph_page_address(state, page);
 
-        ref = fph_meta_install(state, full, block, bytes);
-        if (ref == 0)
-            fph_fresh_give(region, index, 1);
-        else
-            fph_region_pin(region, block);
+        ref = fph_meta_install(state, full, memory,
+                               (size_t)pages << FPHEAP_PAGE_SHIFT, bytes);
+        if (ref == 0) {
+            fph_pages_give(state, page, pages);
+        } else {
+            fph_part(page, pages, &mask);
+            fph_fetch_or_release(&fph_chunk_of_page(state, page)->meta, mask);
+            fph_fetch_add_relaxed(&state->meta_pages, pages);
+            fph_region_pin(state, memory);
+        }
     }
     fph_moves_end(state);
     return ref;
 }
 
-/* Cut a record, from a new block if need be: in a pinned region, else in one
- * that the provider gives for it, else in any, as a region that is pinned never
- * goes back.  Returns its reference, or 0 and in *error a negative errno. */
+/* Pages of the next block: a quarter of what there is, up to a chunk, and as
+ * many as a record needs. */
+static unsigned
+fph_meta_step(const fph_state *state, size_t bytes)
+{
+    size_t least = (bytes + FPHEAP_PAGE - 1) >> FPHEAP_PAGE_SHIFT;
+    size_t pages = (size_t)fph_load_relaxed(&state->meta_pages) / 4;
+
+    if (pages > FPH_PAGES)
+        pages = FPH_PAGES;
+    return (unsigned)(pages > least ? pages : least);
+}
+
+/* Cut a record from what there is, from a new block if need be.  Returns its
+ * reference, or 0. */
 static uint32_t
-fph_meta_get(fpheap *heap, int node, size_t bytes, int *error)
+fph_meta_find(fpheap *heap, int node, size_t bytes)
 {
     fph_state *state = heap->state;
-    int        any   = 0;
+    unsigned   pages = fph_meta_step(state, bytes);
+    unsigned   least = (unsigned)((bytes + FPHEAP_PAGE - 1)
+                                  >> FPHEAP_PAGE_SHIFT);
 
     while (fph_load_relaxed(&state->meta_numbers) < FPH_TABLE_MAX) {
-        uint64_t full = fph_load_relaxed(&state->meta_cursor.word) >> 32;
+        uint64_t full = fph_meta_block(state);
         uint32_t ref  = fph_meta_cut(state, bytes);
         int      found;
 
         if (ref == 0)
-            ref = fph_meta_extend(state, full, bytes, any, &found);
+            ref = fph_meta_extend(heap, node, full, pages, bytes, &found);
         if (ref != 0)
             return ref;
         if (found)
             continue;          /* another thread has made a block */
-        if (any)
+        if (pages == least)
             return 0;
-        *error = fph_meta_grow(heap, node);
-        any = *error != 0;
+        pages = least;
     }
-    *error = -ENOMEM;
     return fph_meta_cut(state, bytes);
 }
 
-/* Whether all chunks of a region look fresh. */
+/* Cut a record, and grow for it if need be: on a node, or with FPHEAP_SPILL on
+ * another.  Returns its reference, or 0 and in *error a negative errno. */
+static uint32_t
+fph_meta_get(fpheap *heap, int node, size_t bytes, int *error)
+{
+    fph_need need = fph_need_of(heap, fph_meta_step(heap->state, bytes), 1);
+    uint32_t ref  = fph_meta_find(heap, node, bytes);
+    int      i;
+
+    *error = -ENOMEM;
+    for (i = -1; ref == 0 && i < (int)heap->nodes; i++) {
+        int on = i < 0 ? node : i;
+
+        if (i >= 0 && (i == node || (heap->flags & FPHEAP_SPILL) == 0))
+            continue;
+        *error = fph_grow(heap, on, need, 1 /* chunk */, UINT64_MAX);
+        if (*error == 0)
+            ref = fph_meta_find(heap, on, bytes);
+    }
+    return ref;
+}
+
+/* Records for a chunk, unused or new; NULL: no memory for them. */
+static fph_records *
+fph_records_make(fpheap *heap, int node)
+{
+    fph_records *records = (fph_records *)(void *)
+        fph_stack_pop(heap->state, &heap->state->records.word);
+    uint32_t     ref;
+    unsigned     page;
+
+    if (records != NULL)
+        return records;
+    ref = fph_meta_find(heap, node, sizeof *records);
+    if (ref == 0)
+        return NULL;
+    records = (fph_records *)fph_meta_at(heap->state, ref);
+    records->link.self = ref;
+#if FPHEAP_CHECK
+    memset(&records->life, 0, sizeof records->life);
+#endif
+    for (page = 0; page < FPH_PAGES; page++) {
+        fph_slab *slab = &records->slab[page];
+
+        slab->link.self = ref
+                        + (uint32_t)((size_t)((char *)slab - (char *)records)
+                                     / FPH_LINE);
+        fph_store_relaxed(&slab->info, 0);
+    }
+    return records;
+}
+
+/* Have records for a chunk in which the caller owns pages.  Returns 0: no
+ * memory for them. */
 static int
-fph_region_is_fresh(const fph_region *region)
+fph_chunk_ready(fpheap *heap, size_t number)
 {
-    size_t chunks = FPH_LOAD(&region->chunks, RELAXED);
-    size_t fresh  = 0;
-    size_t w;
+    fph_chunk   *chunk = &heap->state->chunks[number];
+    fph_records *none  = NULL;
+    fph_records *records;
+    unsigned     page;
 
-    for (w = 0; w < region->words; w++)
-        fresh += fph_popcount(fph_load_relaxed(&region->fresh[w]));
-    return chunks != 0 && fresh == chunks;
+    if (FPH_LOAD(&chunk->records, ACQUIRE) != NULL)                 /* F9 */
+        return 1;
+    records = fph_records_make(heap, chunk->node);
+    if (records == NULL)
+        return 0;
+    for (page = 0; page < FPH_PAGES; page++)
+        records->slab[page].page = number * FPH_PAGES + page;
+    fph_life_set(records, chunk->base);
+    if (!FPH_CAS_PTR(&chunk->records, &none, records)) {            /* F8 */
+        fph_life_set(records, (char *)NULL);
+        fph_stack_push(&heap->state->records.word, &records->link);
+    }
+    return 1;
 }
 
-/* Claim all chunks of a region that may go.  Returns their number or 0.  The
- * length that was read first may be an older one; it stays as it is while one
- * chunk is the caller's, so the second look tells. */
+/* Claim `pages` pages of a node in a row, at a multiple of `align` pages, the
+ * first of which has a record; with FPHEAP_CHECK all chunks have.  Returns the
+ * first, or FPH_NO_PAGE: no memory without growth. */
 static size_t
-fph_region_claim(fph_region *region)
+fph_pages_claim(fpheap *heap, int node, size_t pages, unsigned align)
 {
-    size_t chunks;
+    fph_state *state = heap->state;
+    size_t     page  = fph_pages_find(heap, node, pages, align);
+    size_t     chunk, last;
 
-    if (region == NULL)
-        return 0;
-    chunks = FPH_LOAD(&region->chunks, ACQUIRE);                    /* F5 */
-    if (chunks == 0 || !fph_fresh_take(region, 0, chunks))
-        return 0;
-    if (FPH_LOAD(&region->chunks, ACQUIRE) == chunks)               /* F5 */
-        return chunks;
-    fph_fresh_give(region, 0, chunks);
-    return 0;
+    if (page == FPH_NO_PAGE)
+        return page;
+    chunk = page >> FPH_PAGE_BITS;
+    last = FPHEAP_CHECK ? (page + pages - 1) >> FPH_PAGE_BITS : chunk;
+    for (; chunk <= last; chunk++) {
+        if (fph_chunk_ready(heap, chunk))
+            continue;
+        fph_moves_begin(state); /* who has missed these pages looks again */
+        fph_pages_give(state, page, pages);
+        fph_moves_end(state);
+        return FPH_NO_PAGE;
+    }
+    return page;
 }
 
-/* The provider has taken a region back. */
+/* --- a region goes -------------------------------------------------------- */
+
+/* Claim the free pages of a region from `base` on, as many as are asked for, if
+ * all are free.  Returns 0 if not. */
+static int
+fph_fresh_take(fph_state *state, char *base, size_t pages)
+{
+    size_t at = 0;
+
+    while (at < pages) {
+        uint64_t mask;
+        char    *from = base + (at << FPHEAP_PAGE_SHIFT);
+        size_t   page = fph_page_of(state, from);
+        unsigned n    = fph_part(page, pages - at, &mask);
+
+        if (fph_part_is_here(state, from, mask)
+            && !fph_pages_take(state, page, n)) {
+            fph_pages_open(state, base, at, 0 /* taken */);
+            return 0;
+        }
+        at += n;
+    }
+    return 1;
+}
+
+/* Whether pages of one chunk look free, and may go. */
+static int
+fph_part_may_go(const fph_state *state, const char *base, uint64_t mask,
+                int keep)
+{
+    size_t           page  = fph_page_of(state, base);
+    const fph_chunk *chunk = fph_chunk_of_page(state, page);
+
+    if (!fph_part_is_here(state, base, mask))
+        return 1;
+    return !(keep && FPH_LOAD(&chunk->reserved, RELAXED))
+        && (fph_load_relaxed(&state->free[page >> FPH_PAGE_BITS]) & mask)
+           == mask;
+}
+
+/* The pages of `bytes` bytes from `base` on that lie in the last chunk of these:
+ * where they begin, and their bits. */
+static char *
+fph_last_part(char *base, size_t bytes, uint64_t *mask)
+{
+    uintptr_t from = (uintptr_t)base;
+    uintptr_t last = from + bytes - 1;
+    uintptr_t page = (last & ~(uintptr_t)FPH_CHUNK_MASK) > from
+                   ? last & ~(uintptr_t)FPH_CHUNK_MASK : from;
+
+    fph_part((page >> FPHEAP_PAGE_SHIFT),
+             ((last - page) >> FPHEAP_PAGE_SHIFT) + 1, mask);
+    return (char *)page;
+}
+
+/* Claim the last chunks in a row below `end` that are free in a region of a
+ * provider that takes parts, or else the whole region.  *part is what may leave
+ * then.  Returns 0: there is nothing.  The caller keeps the region. */
+static int
+fph_region_fresh(const fpheap *heap, fph_region *region, char *end, int keep,
+                 fpheap_region *part)
+{
+    fph_state *state = heap->state;
+    int        parts = (heap->provider.flags & FPHEAP_PARTS) != 0;
+    char      *base  = NULL;
+    size_t     bytes = fph_whole_pages(&region->raw, &base)
+                     << FPHEAP_PAGE_SHIFT;
+    char      *first, *at;
+    uint64_t   mask;
+
+    *part = region->raw;
+    if (end == NULL)
+        end = base + bytes;
+    for (first = end; first > base; first = at) {
+        at = fph_last_part(base, (size_t)(first - base), &mask);
+        if (fph_part_may_go(state, at, mask, keep))
+            continue;
+        if (!parts)
+            return 0;
+        if (first != end)
+            break;
+        end = at;
+    }
+    if (first == end || !fph_fresh_take(state, first, (size_t)(end - first)
+                                                      >> FPHEAP_PAGE_SHIFT))
+        return 0;
+    if (parts) {
+        part->base = first;
+        part->bytes = (size_t)(end - first);
+    }
+    return 1;
+}
+
+/* The provider has taken memory back. */
 static void
-fph_region_gone(fph_state *state, fph_region *region, const fpheap_region *raw)
+fph_region_gone(fph_state *state, const fpheap_region *raw)
 {
     fph_uncharge(state, raw->bytes);
     fph_fetch_add_relaxed(&state->region_bytes, (uint64_t)0 - raw->bytes);
     fph_fetch_add_relaxed(&state->backing_bytes[raw->backing & 3],
                           (uint64_t)0 - raw->bytes);
     fph_fetch_add_relaxed(&state->releases, 1);
-    fph_store_release(&region->used, 0);                            /* F7 */
 }
 
-/* Whether a region that the caller has claimed may leave: no walk shows it, and
- * the watcher lets it go. */
-static int
-fph_region_may_leave(const fpheap *heap, fph_region *region)
+/* What is left of a region before and behind a part of it. */
+static void
+fph_region_split(const fpheap_region *raw, const fpheap_region *part,
+                 fpheap_region *front, fpheap_region *rest)
 {
-    uint64_t walks = 0;
-
-    if (!fph_cas_acquire(&region->shown, &walks, FPH_AWAY))         /* F18 */
-        return 0;
-    if (fph_watch(heap, &region->raw, 1 /* leaving */) == 0)
-        return 1;
-    fph_store_release(&region->shown, 0);                           /* F20 */
-    return 0;
+    *front = *raw;
+    *rest = *raw;
+    front->bytes = (size_t)((char *)part->base - (char *)raw->base);
+    rest->base = (char *)part->base + part->bytes;
+    rest->bytes = raw->bytes - front->bytes - part->bytes;
 }
 
-/* Hand back a region that may leave.  Returns 1: it is gone; 0: it is here
- * again; -1: it is, but the watcher forbids its use, and the heap's end tries
- * once more. */
-static int
-fph_region_leave(fpheap *heap, fph_region *region)
+/* Have a slot stand for a piece of memory; for none, if that has no bytes. */
+static void
+fph_region_set(fph_region *region, const fpheap_region *raw)
 {
-    fpheap_region raw    = region->raw;
-    char         *base   = region->base;
-    size_t        chunks = region->chunks;
+    region->raw = *raw;
+    if (raw->bytes != 0)
+        fph_store_release(&region->shown, FPH_HERE);                /* F16 */
+    else
+        fph_store_release(&region->used, 0);                        /* F13 */
+}
 
-    fph_region_set_extent(region, NULL, 0);
-    if (fph_provider_put(heap, &raw) == 0) {
-        fph_region_gone(heap->state, region, &raw);
+/* Hand a part of a region back that the caller has claimed and that nobody
+ * shows any more.  Returns 1: it is gone; 0: it is here again; -1: it is, but
+ * the watcher forbids its use, and the heap's end tries once more. */
+static int
+fph_part_send(fpheap *heap, const fpheap_region *part)
+{
+    char  *base  = NULL;
+    size_t pages = fph_whole_pages(part, &base);
+
+    fph_pages_leave(heap->state, base, pages);
+    if (fph_provider_put(heap, part) == 0) {
+        fph_region_gone(heap->state, part);
         return 1;
     }
-    if (fph_watch(heap, &raw, 0 /* leaving */) != 0)
-        return -1;
-    fph_region_set_extent(region, base, chunks);
-    fph_store_release(&region->shown, 0);                           /* F20 */
-    return 0;
+    return fph_watch(heap, part, 0 /* leaving */) != 0
+        || fph_pages_come(heap->state, base, pages, part->node) != 0 ? -1 : 0;
 }
 
-/* Give a region back if it is fresh as a whole.  Returns the bytes. */
+/* Hand a part of a region back that the caller has claimed; the region is the
+ * caller's to keep until here, and not afterwards.  Returns the bytes. */
 static size_t
-fph_region_release(fpheap *heap, fph_region *region)
+fph_region_send(fpheap *heap, fph_region *region, const fpheap_region *part)
 {
-    size_t chunks = fph_region_claim(region);
-    size_t bytes;
-    int    left   = 0;
+    fph_state    *state = heap->state;
+    fpheap_region front, rest;
+    fph_region   *second = NULL;
+    uint64_t      only   = FPH_HERE + 1;
+    char         *base   = NULL;
+    size_t        pages  = fph_whole_pages(part, &base);
+    int           left   = 0;
 
-    if (chunks == 0)
+    if (!fph_cas_acquire(&region->shown, &only, 0)) {               /* F14 */
+        fph_pages_open(state, base, pages, 0 /* taken */);
+        fph_region_unkeep(region);
         return 0;
-    bytes = region->raw.bytes;
-    if (fph_region_may_leave(heap, region))
-        left = fph_region_leave(heap, region);
-    if (left == 0)
-        fph_fresh_give(region, 0, chunks);
-    return left > 0 ? bytes : 0;
+    }
+    fph_region_split(&region->raw, part, &front, &rest);
+    if (front.bytes != 0 && rest.bytes != 0)
+        second = fph_region_slot(state);
+    if ((second != NULL || front.bytes == 0 || rest.bytes == 0)
+        && fph_watch(heap, part, 1 /* leaving */) == 0)
+        left = fph_part_send(heap, part);
+    if (left <= 0) {
+        if (second != NULL)
+            fph_store_release(&second->used, 0);                    /* F13 */
+        if (left == 0) {
+            fph_store_release(&region->shown, FPH_HERE);            /* F16 */
+            fph_pages_open(state, base, pages, 0 /* taken */);
+        }
+        return 0;
+    }
+    if (second != NULL) {
+        FPH_STORE(&second->pinned, FPH_LOAD(&region->pinned, RELAXED), RELAXED);
+        fph_region_set(second, &rest);
+    }
+    fph_region_set(region, front.bytes != 0 ? &front : &rest);
+    return part->bytes;
 }
 
-/* Give back every region that is fresh as a whole, of a node or of all; but not
- * those that fpheap_reserve has made ready, if `keep` is set.  Returns the
- * bytes. */
+/* Give back what is free as a whole, of a node or of all: chunks where the
+ * provider takes parts, else regions; but not what fpheap_reserve has made
+ * ready, if `keep` is set; until it is `most` bytes.  Returns the bytes. */
 static size_t
-fph_regions_release(fpheap *heap, int node, int keep)
+fph_regions_release(fpheap *heap, int node, int keep, size_t most)
 {
     fph_state *state = heap->state;
     size_t     bytes = 0;
@@ -4848,575 +5670,63 @@ fph_regions_release(fpheap *heap, int node, int keep)
     if (heap->provider.put == NULL)
         return 0;
     fph_moves_begin(state);
-    for (i = 0; i < fph_region_count(state); i++) {
-        fph_region *region = fph_region_at(state, i);
+    for (i = fph_region_count(state); i-- > 0 && bytes < most;) {
+        fph_region   *region = &state->region[i];
+        char         *end    = NULL;
+        fpheap_region part;
 
-        if (region != NULL
-            && (node == FPHEAP_ANY_NODE || region->node == node)
-            && !(keep && FPH_LOAD(&region->reserved, RELAXED))
-            && fph_region_is_fresh(region))
-            bytes += fph_region_release(heap, region);
+        while (bytes < most && fph_region_keep(region)) {
+            if ((node != FPHEAP_ANY_NODE && region->raw.node != node)
+                || !fph_region_fresh(heap, region, end, keep, &part)) {
+                fph_region_unkeep(region);
+                break;
+            }
+            end = (char *)part.base;
+            bytes += fph_region_send(heap, region, &part);
+        }
     }
     fph_moves_end(state);
     return bytes;
 }
 
-/* [CHUNK] ==================================================================
- *
- * An open chunk has a header in its page 0 and a descriptor among the records.
- *
- *     page 0                                   page 1     ...    page N - 1
- *     | guard | lines | guard | objects |    |          |     |            |
- *
- * The header is FPH_CHUNK_HEADER bytes: lines, of which the chunk's address
- * selects two, between guards.  One has the map, with the place of each page's
- * bin (0: the page is in no slab), the other, next to it, the way to the
- * descriptor.  What remains of page 0 serves slabs of small objects and nothing
- * else.
- *
- *   C1  Each page is in exactly one place: its bit in free[] is set, or a
- *       thread that has cleared the bit owns it, or a record covers it.
- *   C2  A record covers the pages whose first[] names it, and then only while
- *       its info is not 0.
- *   C3  map[page] is the place of the slab's bin, or 0 where there is no slab.
- *   C4  A chunk of which all pages are free is closed by whoever clears all
- *       bits at once, so never by two.
- *
- *       where                        order    partner  what must be seen
- *   C5  info: store, when a record   release  C6       first[], map, and all of
- *       begins or gets pages                           the record
- *   C6  info: load, CAS              acquire  C5       before these are read by
- *                                                      who has no object there
- */
-#define FPH_ALL_PAGES (~(uint64_t)0 >> (64 - FPH_PAGES))
-#define FPH_PAGE0     ((uint64_t)1)
-
-/* Words of a slab's bitmap: a page of the smallest objects. */
-#define FPH_SLAB_WORDS ((FPHEAP_PAGE / 16 + 63) / 64)
-
-/* What a record covers: kind : 8 | bin : 16 << 8 | count : 32 << 32.  A large
- * object that a cache parks is FPH_PARKED more than its kind. */
-enum { FPH_NOTHING, FPH_SLAB, FPH_RUN, FPH_HUGE, FPH_PARKED };
-
-/* A slab, a run of pages, or an object above a chunk, SLAB and LARGE; in the
- * place of its first page. */
-struct fph_slab {
-    fph_link   link;           /* in the stack of its bin */
-    fph_word   info;           /* atomic */
-    fph_word   state;          /* atomic, SLAB; of a FPH_HUGE its IOVA */
-    fph_chunk *chunk;          /* immutable */
-    char      *base;           /* of the first object; written before any object
-                                  leaves, read by who holds one */
-    uint32_t   size;           /* of an object; as base */
-    uint32_t   inverse;        /* of size, see fph_class; as base */
-    uint32_t   page;           /* the first one; immutable */
-    fph_word   bits[FPH_SLAB_WORDS];  /* atomic; 1: free */
-} __attribute__((aligned(64)));
-
-struct fph_chunk {
-    fph_link    link;          /* in state->chunks */
-    char       *base;          /* these are written before the chunk is open */
-    fph_region *region;
-    size_t      index;         /* in the region */
-    uint8_t     first[FPH_PAGES];  /* atomic; of each page, its record's page */
-    fph_slab    slab[FPH_PAGES];
-#if FPHEAP_CHECK
-    fph_life    life;
-#endif
-};
-
-/* In the line next to the map. */
-typedef struct fph_header {
-    const fph_state *state;    /* NULL: not open */
-    fph_chunk       *chunk;
-    uint64_t         iova;
-} fph_header;
-
-FPH_STATIC_ASSERT(places_fit, FPH_BINS * FPH_BIN_STEP <= 65536);
-FPH_STATIC_ASSERT(header_fits, sizeof(fph_header) <= 2 * FPH_PAGES);
-
-static inline uint64_t
-fph_info(unsigned kind, unsigned bin, uint64_t count)
-{
-    return kind | (uint64_t)bin << 8 | count << 32;
-}
-
-static inline unsigned
-fph_info_kind(uint64_t info)
-{
-    return (unsigned)(info & 0xff);
-}
-
-/* An object above a chunk, live or parked. */
-static inline int
-fph_is_huge(uint64_t info)
-{
-    return (fph_info_kind(info) & ~(unsigned)FPH_PARKED) == FPH_HUGE;
-}
-
-static inline unsigned
-fph_info_bin(uint64_t info)
-{
-    return (unsigned)(info >> 8 & 0xffff);
-}
-
-static inline uint32_t
-fph_info_count(uint64_t info)
-{
-    return (uint32_t)(info >> 32);
-}
-
-/* The map of the chunk at `base`. */
-static inline uint16_t *
-fph_map_of(char *base)
-{
-    uintptr_t line = (uintptr_t)base >> FPHEAP_PAGE_SHIFT
-                   & (((uintptr_t)1 << FPH_MAP_BITS) - 1);
-
-    return (uint16_t *)(void *)base + FPH_MAP_GUARD + line;
-}
-
-/* The header next to it: the map's offset with its lowest bit turned. */
-static inline fph_header *
-fph_header_of(const void *base)
-{
-    uintptr_t line = (uintptr_t)base >> FPHEAP_PAGE_SHIFT
-                   & (((uintptr_t)1 << FPH_MAP_BITS) - 1);
-
-    return (fph_header *)((uintptr_t)base
-                          + 2 * (FPH_MAP_GUARD + (line ^ FPH_PAGES)));
-}
-
-/* The start of the chunk that has the record of an object: for an object at a
- * chunk's start that is the chunk before, see LARGE. */
-static inline char *
-fph_chunk_base(const void *object)
-{
-    uintptr_t at = (uintptr_t)object;
-
-    return (char *)((at - ((at & FPH_CHUNK_MASK) == 0))
-                    & ~(uintptr_t)FPH_CHUNK_MASK);
-}
-
-/* The open chunk that an object of this heap is in, or NULL if the memory there
- * does not look like one. */
-static inline fph_chunk *
-fph_chunk_of(const fph_state *state, const void *object)
-{
-    const fph_header *header = fph_header_of(fph_chunk_base(object));
-
-    return header->state == state ? header->chunk : NULL;
-}
-
-static inline unsigned
-fph_page_of(const void *object)
-{
-    uintptr_t at = (uintptr_t)object;
-
-    if ((at & FPH_CHUNK_MASK) == 0)
-        return FPH_PAGES - 1;
-    return (unsigned)((at & FPH_CHUNK_MASK) >> FPHEAP_PAGE_SHIFT);
-}
-
-/* The record that covers a page. */
-static inline fph_slab *
-fph_record_of(fph_chunk *chunk, unsigned page)
-{
-    return &chunk->slab[FPH_LOAD(&chunk->first[page], RELAXED)];
-}
-
-/* Where a slab that starts at a page begins. */
-static inline char *
-fph_slab_base(char *chunk_base, unsigned page)
-{
-    return chunk_base + ((size_t)page << FPHEAP_PAGE_SHIFT)
-         + (page == 0 ? FPH_CHUNK_HEADER : 0);
-}
-
-/* --- page maps ------------------------------------------------------------ */
-
-/* Where runs begin: bit i stays if the bits i .. i + pages - 1 are set. */
-static inline uint64_t
-fph_runs(uint64_t free, unsigned pages)
-{
-    unsigned step = 1;
-
-    for (pages--; pages > 0; pages -= step, step *= 2) {
-        if (step > pages)
-            step = pages;
-        free &= free >> step;
-    }
-    return free;
-}
-
-/* Where `pages` free pages above page 0 begin at a multiple of `align` pages,
- * or FPH_PAGES. */
-static inline unsigned
-fph_run_find(uint64_t free, unsigned pages, unsigned align)
-{
-    uint64_t places = align == 64 ? 1
-                    : ~(uint64_t)0 / (((uint64_t)1 << align) - 1);
-    uint64_t runs = fph_runs(free & ~FPH_PAGE0, pages) & places;
-
-    return runs == 0 ? FPH_PAGES : fph_lowest_bit(runs);
-}
-
-static inline uint64_t
-fph_page_mask(unsigned first, unsigned pages)
-{
-    return (~(uint64_t)0 >> (64 - pages)) << first;
-}
-
-/* Whether a page map counts for fit[k], R2. */
-static inline int
-fph_fits(uint64_t free, unsigned k)
-{
-    if (k == 0)
-        return (free & FPH_PAGE0) != 0;
-    return fph_runs(free & ~FPH_PAGE0, 1u << (k - 1)) != 0;
-}
-
-/* Have a chunk found by what its page map counts for.  With `renew` also what
- * another thread has raised, which may be about to lower the hint, R3. */
-static void
-fph_fit_raise(fph_region *region, size_t index, uint64_t free, int renew)
-{
-    uint64_t bit = (uint64_t)1 << index % 64;
-    unsigned k;
-
-    for (k = 0; k < FPH_FITS; k++) {
-        fph_word *word = &region->fit[k][index / 64];
-
-        if (!fph_fits(free, k)
-            || (!renew && (fph_load_seq_cst(word) & bit)))          /* F10 */
-            continue;
-        fph_fetch_or_seq_cst(word, bit);                            /* F10 */
-        fph_hint_lower(region, k);
-    }
-}
-
-static void
-fph_fit_lower(fph_region *region, size_t index, unsigned k)
-{
-    uint64_t bit = (uint64_t)1 << index % 64;
-
-    fph_fetch_and_seq_cst(&region->fit[k][index / 64], ~bit);       /* F12 */
-    fph_fit_raise(region, index,
-                  fph_load_seq_cst(&region->free[index]),           /* F11 */
-                  0 /* renew */);
-}
-
-/* Claim pages of one open chunk.  Returns the first, or FPH_PAGES. */
-static unsigned
-fph_pages_take(fph_region *region, size_t index, unsigned k, unsigned pages,
-               unsigned align)
-{
-    uint64_t free = fph_load_relaxed(&region->free[index]);
-    unsigned first;
-
-    do {
-        first = k == 0 ? (free & FPH_PAGE0 ? 0 : FPH_PAGES)
-                       : fph_run_find(free, pages, align);
-        if (first == FPH_PAGES)
-            return first;
-    } while (!fph_cas_acquire(&region->free[index], &free,          /* F9 */
-                              free & ~fph_page_mask(first, pages)));
-    return first;
-}
-
-/* Claim the pages from `first` on of an open chunk that are free, `most` at
- * most.  Returns how many, or 0: they are fewer than `least`. */
-static unsigned
-fph_pages_extend(fph_region *region, size_t index, unsigned first, size_t least,
-                 size_t most)
-{
-    uint64_t free = fph_load_relaxed(&region->free[index]);
-    unsigned n;
-
-    if (first == FPH_PAGES)
-        return 0;
-    do {
-        n = fph_lowest_bit(~(free >> first));
-        if (n < least)
-            return 0;
-        if (n > most)
-            n = (unsigned)most;
-    } while (!fph_cas_acquire(&region->free[index], &free,          /* F9 */
-                              free & ~fph_page_mask(first, n)));
-    return n;
-}
-
-/* Claim pages of an open chunk of a region.  Returns its descriptor, or NULL;
- * then *barren tells whether no chunk has a bit in fit[k]. */
-static fph_chunk *
-fph_region_pages(fph_region *region, unsigned k, unsigned pages, unsigned align,
-                 unsigned *first, int *barren)
-{
-    size_t w;
-
-    *barren = 1;
-    for (w = 0; w < region->words; w++) {
-        uint64_t fit = fph_load_relaxed(&region->fit[k][w]);
-
-        for (; fit != 0; fit &= fit - 1) {
-            size_t index = w * 64 + fph_lowest_bit(fit);
-
-            *first = fph_pages_take(region, index, k, pages, align);
-            if (*first != FPH_PAGES)
-                return FPH_LOAD(&region->chunk[index], ACQUIRE);    /* F17 */
-            if (fph_fits(fph_load_relaxed(&region->free[index]), k))
-                *barren = 0;
-            else
-                fph_fit_lower(region, index, k);
-        }
-    }
-    return NULL;
-}
-
-/* --- open and close ------------------------------------------------------- */
-
-/* A descriptor, unused or new; NULL: no memory for one. */
-static fph_chunk *
-fph_chunk_record(fpheap *heap, int node)
-{
-    fph_chunk *chunk = (fph_chunk *)(void *)
-        fph_stack_pop(heap->state, &heap->state->chunks.word);
-    uint32_t   ref;
-    unsigned   page;
-    int        error;
-
-    if (chunk != NULL)
-        return chunk;
-    ref = fph_meta_get(heap, node, sizeof(fph_chunk), &error);
-    if (ref == 0)
-        return NULL;
-    chunk = (fph_chunk *)fph_meta_at(heap->state, ref);
-    chunk->link.self = ref;
-#if FPHEAP_CHECK
-    memset(&chunk->life, 0, sizeof chunk->life);
-#endif
-    for (page = 0; page < FPH_PAGES; page++) {
-        fph_slab *slab = &chunk->slab[page];
-
-        slab->link.self = ref
-                        + (uint32_t)((size_t)((char *)slab - (char *)chunk)
-                                     / FPH_LINE);
-        fph_store_relaxed(&slab->info, 0);
-        slab->chunk = chunk;
-        slab->page = page;
-        FPH_STORE(&chunk->first[page], (uint8_t)page, RELAXED);
-    }
-    return chunk;
-}
-
-/* Open a fresh chunk that the caller has claimed; all its pages are the
- * caller's until fph_pages_free.  NULL: no memory, and the chunk is still the
- * caller's. */
-static fph_chunk *
-fph_chunk_open(fpheap *heap, fph_region *region, size_t index)
-{
-    fph_chunk  *chunk = fph_chunk_record(heap, region->node);
-    fph_header *header;
-    unsigned    page;
-
-    if (chunk == NULL)
-        return NULL;
-    chunk->base = region->base + (index << FPHEAP_CHUNK_SHIFT);
-    fph_life_set(chunk, chunk->base);
-    chunk->region = region;
-    chunk->index = index;
-    for (page = 0; page < FPH_PAGES; page++)
-        FPH_STORE(&fph_map_of(chunk->base)[page], 0, RELAXED);
-    header = fph_header_of(chunk->base);
-    header->chunk = chunk;
-    header->iova = fph_provider_iova(heap, chunk->base);
-    header->state = heap->state;
-    FPH_STORE(&region->chunk[index], chunk, RELEASE);               /* F16 */
-    return chunk;
-}
-
-/* Close a chunk of which the caller owns all pages: it is fresh again. */
-static void
-fph_chunk_close(fph_chunk *chunk)
-{
-    fph_region *region = chunk->region;
-    fph_state  *state  = region->state;
-    size_t      index  = chunk->index;
-
-    fph_header_of(chunk->base)->state = NULL;
-    fph_life_set(chunk, (char *)NULL);
-    FPH_STORE(&region->chunk[index], (fph_chunk *)NULL, RELAXED);
-    fph_stack_push(&state->chunks.word, &chunk->link);
-    fph_fresh_give(region, index, 1);
-}
-
-/* Put pages that the caller owns into the map of their chunk.  Returns the map.
- * From here on the chunk may be closed, and opened with another descriptor;
- * region and index stay what they are. */
-static uint64_t
-fph_pages_put(fph_region *region, size_t index, uint64_t pages)
-{
-    pages |= fph_fetch_or_seq_cst(&region->free[index], pages);     /* F8 */
-    fph_fit_raise(region, index, pages, 0 /* renew */);
-    return pages;
-}
-
-/* Close a chunk if all its pages are free.  Returns whether it did. */
-static int
-fph_chunk_try_close(fph_region *region, size_t index)
-{
-    uint64_t pages = FPH_ALL_PAGES;
-    int      mine;
-
-    if (fph_load_relaxed(&region->free[index]) != FPH_ALL_PAGES)
-        return 0;
-    fph_moves_begin(region->state);
-    mine = fph_cas_acquire(&region->free[index], &pages, 0);        /* F9 */
-    if (mine)
-        fph_chunk_close(FPH_LOAD(&region->chunk[index], ACQUIRE));  /* F17 */
-    fph_moves_end(region->state);
-    return mine;
-}
-
-/* Free pages that the caller owns; the last ones close the chunk. */
-static void
-fph_pages_free(fph_chunk *chunk, uint64_t pages)
-{
-    fph_region *region = chunk->region;
-    size_t      index  = chunk->index;
-
-    if (fph_pages_put(region, index, pages) == FPH_ALL_PAGES)
-        fph_chunk_try_close(region, index);
-}
-
-/* Close the chunks of a node that fpheap_reserve has left open, and see to it
- * that all other free pages are found.  Returns how many it closed. */
+/* Bytes of a region that look free as a whole; the caller keeps it. */
 static size_t
-fph_node_close(const fph_state *state, int node)
+fph_region_fresh_bytes(const fpheap *heap, const fph_region *region)
 {
-    size_t closed = 0;
-    size_t i, index;
+    char    *base  = NULL;
+    size_t   bytes = fph_whole_pages(&region->raw, &base) << FPHEAP_PAGE_SHIFT;
+    char    *end   = base + bytes;
+    size_t   fresh = 0;
+    char    *at;
+    uint64_t mask;
 
-    for (i = 0; i < fph_region_count(state); i++) {
-        fph_region *region = fph_region_on(state, i, node);
-
-        for (index = 0; region != NULL && index < region->capacity; index++) {
-            uint64_t free = fph_load_relaxed(&region->free[index]);
-
-            if (free == FPH_ALL_PAGES)
-                closed += (size_t)fph_chunk_try_close(region, index);
-            else if (free != 0)
-                fph_fit_raise(region, index, free, 1 /* renew */);
-        }
+    for (; end > base; end = at) {
+        at = fph_last_part(base, (size_t)(end - base), &mask);
+        if (fph_part_may_go(heap->state, at, mask, 0 /* keep */))
+            fresh += (size_t)(end - at);
+        else if ((heap->provider.flags & FPHEAP_PARTS) == 0)
+            return 0;
     }
-    return closed;
+    return fresh == bytes ? region->raw.bytes : fresh;
 }
 
-/* Open a fresh chunk of a region.  Returns its descriptor, with all pages the
- * caller's, or NULL: there is none, or no memory for a descriptor. */
-static fph_chunk *
-fph_region_open(fpheap *heap, fph_region *region)
-{
-    size_t     index = fph_fresh_claim(region, 1);
-    fph_chunk *chunk;
-
-    if (index == (size_t)-1)
-        return NULL;
-    chunk = fph_chunk_open(heap, region, index);
-    if (chunk == NULL)
-        fph_fresh_give(region, index, 1);
-    return chunk;
-}
-
-/* Open a fresh chunk of a node, or return NULL. */
-static fph_chunk *
-fph_node_open(fpheap *heap, int node)
-{
-    uint64_t   hint;
-    size_t     i     = fph_hint_read(heap->state, node, FPH_FRESH, &hint);
-    fph_chunk *chunk = NULL;
-
-    for (; i < fph_region_count(heap->state); i++) {
-        fph_region *region = fph_region_on(heap->state, i, node);
-
-        if (region != NULL && (chunk = fph_region_open(heap, region)) != NULL)
-            break;
-    }
-    fph_hint_raise(heap->state, node, FPH_FRESH, hint, i);
-    return chunk;
-}
-
-/* Whether a node seems to have a fresh chunk: without one, who looks begins no
- * move, for which others would wait. */
-static int
-fph_node_is_fresh(fph_state *state, int node)
-{
-    uint64_t hint;
-    size_t   i = fph_hint_read(state, node, FPH_FRESH, &hint);
-    size_t   w;
-
-    for (; i < fph_region_count(state); i++) {
-        const fph_region *region = fph_region_on(state, i, node);
-
-        for (w = 0; region != NULL && w < region->words; w++)
-            if (fph_load_relaxed(&region->fresh[w]) != 0)
-                return 1;
-    }
-    fph_hint_raise(state, node, FPH_FRESH, hint, i);
-    return 0;
-}
-
-/* Claim pages in an open chunk of a node that has a bit in fit[k], or return
- * NULL. */
-static fph_chunk *
-fph_node_pages(fpheap *heap, int node, unsigned k, unsigned pages,
-               unsigned align, unsigned *first)
+/* Bytes that fph_regions_release could give back. */
+static size_t
+fph_regions_fresh(const fpheap *heap)
 {
     fph_state *state = heap->state;
-    fph_chunk *chunk = NULL;
-    int        skip  = 1;      /* all regions so far are barren */
-    uint64_t   hint;
-    size_t     i     = fph_hint_read(state, node, k, &hint);
-    size_t     next  = i;
+    size_t     bytes = 0;
+    size_t     i;
 
-    for (; chunk == NULL && i < fph_region_count(state); i++) {
-        fph_region *region = fph_region_on(state, i, node);
-        int         barren = 1;
+    for (i = 0; i < fph_region_count(state); i++) {
+        fph_region *region = &state->region[i];
 
-        if (region != NULL)
-            chunk = fph_region_pages(region, k, pages, align, first, &barren);
-        skip &= barren && chunk == NULL;
-        next += (size_t)skip;
+        if (!fph_region_keep(region))
+            continue;
+        bytes += fph_region_fresh_bytes(heap, region);
+        fph_region_unkeep(region);
     }
-    fph_hint_raise(state, node, k, hint, next);
-    return chunk;
-}
-
-/* Claim `pages` pages of a node in a row, at a multiple of `align` pages: in an
- * open chunk, or else in a fresh one.  A single page may be page 0 if `page0`
- * is set.  Returns the chunk's descriptor, or NULL: no memory without
- * growth. */
-static fph_chunk *
-fph_pages_claim(fpheap *heap, int node, unsigned pages, unsigned align,
-                int page0, unsigned *first)
-{
-    fph_chunk *chunk = NULL;
-
-    if (page0)
-        chunk = fph_node_pages(heap, node, 0, 1, 1, first);
-    if (chunk == NULL)
-        chunk = fph_node_pages(heap, node, fph_highest_bit(pages) + 1, pages,
-                               align, first);
-    if (chunk != NULL || !fph_node_is_fresh(heap->state, node))
-        return chunk;
-    fph_moves_begin(heap->state);
-    chunk = fph_node_open(heap, node);
-    if (chunk != NULL) {
-        *first = page0 ? 0 : fph_run_find(FPH_ALL_PAGES, pages, align);
-        fph_pages_free(chunk, FPH_ALL_PAGES & ~fph_page_mask(*first, pages));
-    }
-    fph_moves_end(heap->state);
-    return chunk;
+    return bytes;
 }
 
 /* [SLAB] ===================================================================
@@ -5489,11 +5799,11 @@ fph_bin_class(const fph_state *state, unsigned bin)
     return &state->classes[bin % FPH_CLASSES];
 }
 
-/* The first object of a slab of a class that starts at a page. */
+/* The first object of a slab of a class that starts at an address. */
 static inline char *
-fph_slab_first(const fph_class *klass, char *chunk_base, unsigned page)
+fph_slab_first(const fph_class *klass, char *start)
 {
-    return fph_slab_base(chunk_base, page) + FPH_LOAD(&klass->skip, RELAXED);
+    return start + FPH_LOAD(&klass->skip, RELAXED);
 }
 
 static inline int
@@ -5641,29 +5951,32 @@ fph_pool_spares(fpheap_pool *pool, size_t count)
 
 /* --- slabs ---------------------------------------------------------------- */
 
-/* Make the pages of a chunk from `page` on a slab of a bin, held, all objects
- * free. */
+/* Have the pages of a slab lead to a bin's place; 0: to none. */
+static void
+fph_slab_map(fph_state *state, size_t page, unsigned pages, unsigned place)
+{
+    for (; pages > 0; page++, pages--)
+        FPH_STORE(&state->map[page], (uint16_t)place, RELAXED);
+}
+
+/* Make the pages from `page` on a slab of a bin, held, all objects free. */
 static fph_slab *
-fph_slab_make(fph_state *state, fph_chunk *chunk, unsigned page, unsigned bin,
-              size_t count)
+fph_slab_make(fph_state *state, size_t page, unsigned bin)
 {
     const fph_class *klass = fph_bin_class(state, bin);
-    fph_slab        *slab  = &chunk->slab[page];
-    unsigned         i;
+    fph_slab        *slab  = fph_record_at(state, page);
+    size_t           count = klass->count;
     size_t           w;
 
-    slab->base = fph_slab_first(klass, chunk->base, page);
+    slab->base = fph_slab_first(klass, fph_page_address(state, page));
     slab->size = klass->size;
     slab->inverse = klass->inverse;
     for (w = 0; w * 64 < count; w++)
         fph_store_relaxed(&slab->bits[w], fph_slab_mask(count, w));
     fph_store_relaxed(&slab->state, fph_slab_state((int64_t)count, 1));
-    for (i = page; i < page + klass->pages; i++) {
-        FPH_STORE(&chunk->first[i], (uint8_t)page, RELAXED);
-        FPH_STORE(&fph_map_of(chunk->base)[i],
-                  (uint16_t)(bin * FPH_BIN_STEP), RELAXED);
-    }
-    fph_store_release(&slab->info, fph_info(FPH_SLAB, bin, count)); /* C5 */
+    fph_pages_lead(state, page, page, klass->pages);
+    fph_slab_map(state, page, klass->pages, bin * (unsigned)FPH_BIN_STEP);
+    fph_store_release(&slab->info, fph_info(FPH_SLAB, bin, count)); /* F18 */
     fph_count_empty(state, fph_bin_pool(state, bin), 1);
     return slab;
 }
@@ -5676,27 +5989,24 @@ fph_slab_carve(fpheap *heap, unsigned bin, int *refused)
     fph_state       *state = heap->state;
     const fph_class *klass = fph_bin_class(state, bin);
     fpheap_pool     *pool  = fph_bin_pool(state, bin);
-    unsigned         page  = 0;
-    fph_chunk       *chunk = fph_pages_claim(heap, fph_bin_node(bin),
-                                             klass->pages, 1 /* align */,
-                                             klass->count0 != 0, &page);
-    size_t           count;
+    size_t           page  = fph_pages_claim(heap, fph_bin_node(bin),
+                                             klass->pages, 1 /* align */);
 
-    if (chunk == NULL)
+    if (page == FPH_NO_PAGE)
         return NULL;
-    count = page == 0 ? klass->count0 : klass->count;
     *refused = fph_pool_construct(pool,
-                                  fph_slab_first(klass, chunk->base, page),
-                                  klass->size, count);
+                                  fph_slab_first(klass, fph_page_address(
+                                                            state, page)),
+                                  klass->size, klass->count);
     if (*refused != 0) {
-        fph_pages_free(chunk, fph_page_mask(page, klass->pages));
+        fph_pages_give(state, page, klass->pages);
         return NULL;
     }
     if (pool != NULL) {
-        fph_fetch_add_relaxed(&pool->objects, count);               /* Q4 */
+        fph_fetch_add_relaxed(&pool->objects, klass->count);        /* Q4 */
         fph_fetch_add_relaxed(&pool->slabs, 1);
     }
-    return fph_slab_make(state, chunk, page, bin, count);
+    return fph_slab_make(state, page, bin);
 }
 
 /* Give the pages of a slab back that the caller holds, all objects of which are
@@ -5709,8 +6019,6 @@ fph_slab_retire(fph_state *state, fph_slab *slab)
     unsigned     bin   = fph_info_bin(info);
     unsigned     pages = fph_bin_class(state, bin)->pages;
     fpheap_pool *pool  = fph_bin_pool(state, bin);
-    fph_chunk   *chunk = slab->chunk;
-    unsigned     i;
 
     if (pool != NULL) {
         if (!fph_pool_spares(pool, fph_info_count(info)))
@@ -5720,12 +6028,9 @@ fph_slab_retire(fph_state *state, fph_slab *slab)
     fph_slab_wipe(state, slab);
     FPH_TOOL_ALLOW(slab->base, (size_t)fph_info_count(info) * slab->size);
     fph_store_relaxed(&slab->info, 0);
-    for (i = slab->page; i < slab->page + pages; i++) {
-        FPH_STORE(&chunk->first[i], (uint8_t)i, RELAXED);
-        FPH_STORE(&fph_map_of(chunk->base)[i], 0, RELAXED);
-    }
+    fph_slab_map(state, slab->page, pages, 0);
     fph_count_empty(state, pool, -1);
-    fph_pages_free(chunk, fph_page_mask(slab->page, pages));
+    fph_pages_give(state, slab->page, pages);
     if (pool != NULL)
         fph_fetch_add_release(&pool->slabs, ~(uint64_t)0);          /* Q5 */
     return 1;
@@ -5841,14 +6146,12 @@ fph_slab_announce(fph_state *state, fph_slab *slab, size_t n)
 static fph_slab *
 fph_slab_of(const fph_state *state, const void *object)
 {
-    fph_chunk *chunk = fph_chunk_of(state, object);
-    fph_slab  *slab;
+    fph_slab *slab = fph_record_of(state, object);
 
-    if (chunk == NULL) {
+    if (slab == NULL) {
         FPHEAP_PANIC("fpheap: free of a pointer that is not from this heap");
         return NULL;
     }
-    slab = fph_record_of(chunk, fph_page_of(object));
     if (fph_info_kind(fph_load_relaxed(&slab->info)) != FPH_SLAB) {
         FPHEAP_PANIC("fpheap: free of a pointer that is into no object");
         return NULL;
@@ -5983,6 +6286,14 @@ fph_bin_claim(fpheap *heap, unsigned bin, void **objects, size_t n,
     return got;
 }
 
+/* What a slab of a bin needs. */
+static fph_need
+fph_bin_need(const fpheap *heap, unsigned bin)
+{
+    return fph_need_of(heap, FPH_LOAD(&fph_bin_class(heap->state, bin)->pages,
+                                      RELAXED), 1 /* align */);
+}
+
 /* Whether a bin may have a slab to retire. */
 static int
 fph_bin_has_empty(const fph_state *state, unsigned bin)
@@ -6020,51 +6331,41 @@ fph_bin_retire(fph_state *state, unsigned bin)
 
 /* --- geometry ------------------------------------------------------------- */
 
-/* Objects of a class in a slab of `pages` pages from `page` on.  Each takes its
- * size, which ends where the header of the next begins. */
+/* Objects of a class in a slab of `pages` pages.  Each takes its size, which
+ * ends where the header of the next begins. */
 static uint32_t
-fph_shape_count(const fph_class *klass, unsigned page, unsigned pages)
+fph_shape_count(const fph_class *klass, unsigned pages)
 {
-    size_t bytes = ((size_t)pages << FPHEAP_PAGE_SHIFT)
-                 - (page == 0 ? FPH_CHUNK_HEADER : 0);
+    size_t bytes = (size_t)pages << FPHEAP_PAGE_SHIFT;
     size_t align = klass->skip - FPH_HEAD;
 
-    return bytes < align ? 0 : (uint32_t)((bytes - align) / klass->size);
+    size_t count = bytes < align ? 0 : (bytes - align) / klass->size;
+
+    return (uint32_t)(count < FPH_SLAB_WORDS * 64 ? count
+                                                  : FPH_SLAB_WORDS * 64);
 }
 
-/* Objects of a class in a chunk that has slabs of `pages` pages and no others:
- * page 0 is for small objects. */
-static size_t
-fph_shape_most(const fph_class *klass, unsigned pages)
-{
-    return (size_t)((FPH_PAGES - 1) / pages)
-         * fph_shape_count(klass, 1, pages);
-}
-
-/* Pages of a slab: the fewest that make 8 objects, and of which a chunk holds
- * so many that less than 1/16 of its pages above page 0 is in no object; up to
- * half a chunk, or as many as one object needs.  If there are none: of those
- * with the most objects in a chunk the fewest that make the most in a slab, as
- * a slab costs as much as several claims. */
+/* Pages of a slab: the fewest that make 8 objects of which less than a 64th of
+ * the slab is left over; up to half a chunk, or as many as one object needs.  If
+ * there are none: of those with the least left over the most, as a slab costs as
+ * much as several claims. */
 static unsigned
 fph_shape_pages(const fph_class *klass)
 {
-    const size_t all   = FPHEAP_CHUNK - FPHEAP_PAGE;
-    size_t       most  = 0;
-    uint32_t     most1 = 0;    /* in the slab */
-    unsigned     best  = (unsigned)((klass->size + klass->skip - FPH_HEAD
-                                     + FPHEAP_PAGE - 1) >> FPHEAP_PAGE_SHIFT);
-    unsigned     pages = best;
+    unsigned least = (unsigned)((klass->size + klass->skip - FPH_HEAD
+                                 + FPHEAP_PAGE - 1) >> FPHEAP_PAGE_SHIFT);
+    unsigned best  = least;
+    unsigned pages;
+    size_t   used  = 0;        /* of the best, per page */
 
-    for (; pages <= FPH_PAGES / 2; pages++) {
-        size_t   objects = fph_shape_most(klass, pages);
-        uint32_t count   = fph_shape_count(klass, 1, pages);
+    for (pages = least; pages <= FPH_PAGES / 2; pages++) {
+        uint32_t count = fph_shape_count(klass, pages);
+        size_t   bytes = (size_t)pages << FPHEAP_PAGE_SHIFT;
 
-        if (count >= 8 && all - objects * klass->size < all / 16)
+        if (count >= 8 && bytes - count * klass->size < bytes / 64)
             return pages;
-        if (objects > most || (objects == most && count > most1)) {
-            most = objects;
-            most1 = count;
+        if (count * klass->size / pages >= used) {
+            used = count * klass->size / pages;
             best = pages;
         }
     }
@@ -6072,8 +6373,7 @@ fph_shape_pages(const fph_class *klass)
 }
 
 /* The geometry of a class, given the bytes from one object to the next and
- * their alignment, up to a page.  A slab of one page may be in page 0 if the
- * objects are small against it and their alignment divides the header. */
+ * their alignment, up to a page. */
 static void
 fph_shape(fph_class *klass, size_t size, size_t align)
 {
@@ -6086,10 +6386,7 @@ fph_shape(fph_class *klass, size_t size, size_t align)
                                  : align > FPHEAP_PAGE ? FPHEAP_PAGE : align);
     klass->inverse = (uint32_t)((((uint64_t)1 << 32) + size - 1) / size);
     klass->pages = (uint16_t)fph_shape_pages(klass);
-    klass->count = fph_shape_count(klass, 1, klass->pages);
-    if (klass->pages == 1 && size <= FPHEAP_PAGE / 16
-        && align <= FPH_CHUNK_HEADER)
-        klass->count0 = fph_shape_count(klass, 0, 1);
+    klass->count = fph_shape_count(klass, klass->pages);
     klass->magazine = (uint16_t)(fill < 2 ? 2 : fill > FPHEAP_MAGAZINE
                                  ? FPHEAP_MAGAZINE : fill);
 }
@@ -6376,6 +6673,9 @@ FPH_TLS fph_entry fph_table[FPHEAP_MAX_HEAPS] = FPH_ENTRIES(FPHEAP_MAX_HEAPS);
 FPH_TLS const char *fph_site;
 #  endif
 #endif
+
+/* The map of a heap that is gone. */
+static const uint16_t fph_no_map[1];
 
 static fph_seat fph_seats[FPHEAP_MAX_THREADS];
 static fpheap   fph_heaps[FPHEAP_MAX_HEAPS];
@@ -7053,9 +7353,8 @@ fph_pass_ask(fph_state *state, int always)
     fph_fetch_add_relaxed(&state->asked, 1);
 }
 
-/* Drain this thread's cache; empty the depots of a node, retire its empty slabs
- * and close its empty chunks; and have other threads follow, always or now and
- * then.  A destructor that this calls may use the heap, but starts no pass of
+/* Drain this thread's cache; empty the depots of a node and retire its empty
+ * slabs; and have other threads follow, always or now and then.  A destructor that this calls may use the heap, but starts no pass of
  * its own. */
 static void
 fph_reclaim(fpheap *heap, int node, int always)
@@ -7081,7 +7380,6 @@ fph_reclaim(fpheap *heap, int node, int always)
         if (fph_bin_has_empty(state, bin))
             fph_bin_retire(state, bin);
     }
-    fph_node_close(state, node);
     fph_in_pass &= ~bit;
 }
 
@@ -7090,20 +7388,29 @@ fph_reclaim(fpheap *heap, int node, int always)
  * each rung:
  *
  *     parked    take back what is parked, if that pays
- *     grow      ask the provider; for several chunks in a row, first give back
- *               the regions that are free as a whole, which are too short
+ *     grow      ask the provider; for a run above a chunk, first give back what
+ *               is free as a whole, which is too short
  *     all       take back all that is parked
- *     exchange  give back all regions that are free as a whole, and ask the
- *               provider again
+ *     exchange  give back all that is free as a whole, of other nodes too, and
+ *               ask the provider again
  *     top       wait for the threads that move what is free, and begin anew,
- *               as what they moved may have gone to the provider, or wait in
- *               chunks to be closed; but FPH_RETRIES times at most, as other
- *               threads that fail move things too
+ *               as what they moved may have gone to the provider; but
+ *               FPH_RETRIES times at most, as other threads that fail move
+ *               things too
  */
 enum { FPH_PARKED_RUNG, FPH_GROW_RUNG, FPH_ALL_RUNG, FPH_EXCHANGE_RUNG,
        FPH_TOP_RUNG };
 
 #define FPH_RETRIES 2
+
+/* What to give back at most before the provider is asked for a need: as much
+ * where it takes parts, else all. */
+static size_t
+fph_need_exchange(const fpheap *heap, fph_need need)
+{
+    return (heap->provider.flags & FPHEAP_PARTS) != 0
+         ? need.pages << FPHEAP_PAGE_SHIFT : SIZE_MAX;
+}
 
 typedef struct fph_search {
     unsigned rung;             /* the next one */
@@ -7159,37 +7466,28 @@ fph_reclaim_pays(const fpheap *heap, int node)
         || fph_depot_bytes(heap, node) >= FPHEAP_CHUNK;
 }
 
-/* Whether the limit has room for `chunks` more in place of the regions that are
- * fresh as a whole, which are too short or of another node. */
+/* Whether the limit has room for a need in place of what is fresh as a whole,
+ * which is too short or of another node. */
 static int
-fph_limit_fits(const fph_state *state, size_t chunks)
+fph_limit_fits(const fpheap *heap, fph_need need)
 {
-    uint64_t limit = fph_load_relaxed(&state->limit);
-    uint64_t bytes = fph_load_relaxed(&state->charged)
-                   + ((uint64_t)chunks << FPHEAP_CHUNK_SHIFT);
-    size_t   i;
+    uint64_t limit = fph_load_relaxed(&heap->state->limit);
+    uint64_t bytes = fph_load_relaxed(&heap->state->charged)
+                   + ((uint64_t)fph_need_chunks(need) << FPHEAP_CHUNK_SHIFT);
 
-    for (i = 0; i < fph_region_count(state); i++) {
-        const fph_region *region = fph_region_at(state, i);
-
-        if (region != NULL && fph_region_is_fresh(region))
-            bytes -= FPH_LOAD(&region->chunks, RELAXED) << FPHEAP_CHUNK_SHIFT;
-    }
-    return bytes <= limit;
+    return bytes - fph_regions_fresh(heap) <= limit;
 }
 
 /* Take back what is parked, if that is worth it.  Returns 1: look again. */
 static int
-fph_climb_parked(fpheap *heap, int node, size_t chunks)
+fph_climb_parked(fpheap *heap, int node)
 {
     uint64_t ticket;
 
     if (!fph_reclaim_pays(heap, node)) {
         fpheap_cache *cache = fph_cache_mine(heap);
-        int           found = cache != NULL && fph_large_drop(cache);
 
-        return found
-            || (chunks > 1 && fph_node_close(heap->state, node) > 0);
+        return cache != NULL && fph_large_drop(cache);
     }
     if (!fph_growth_enter(heap, &ticket))
         return 1;              /* another thread has done so meanwhile */
@@ -7200,10 +7498,10 @@ fph_climb_parked(fpheap *heap, int node, size_t chunks)
 
 /* Grow.  Returns 1: look again, and if that is in vain grow again. */
 static int
-fph_climb_grow(fpheap *heap, int node, size_t chunks, fph_search *search)
+fph_climb_grow(fpheap *heap, int node, fph_need need, fph_search *search)
 {
-    search->error = fph_grow(heap, node, chunks, fph_growth_step(heap),
-                             0 /* pinned */, search->growths);
+    search->error = fph_grow(heap, node, need, fph_growth_step(heap),
+                             search->growths);
     if (search->error != 0)
         return 0;
     fph_cache_help(heap, node, 1 /* grow */);
@@ -7211,43 +7509,44 @@ fph_climb_grow(fpheap *heap, int node, size_t chunks, fph_search *search)
     return 1;
 }
 
-/* Exchange regions for one of `chunks`, if all that is in the way is that they
- * are too short, or of other nodes.  Returns 1: look again. */
+/* Exchange what is free as a whole for what serves a need, if all that is in
+ * the way is that it is too short, or of other nodes.  Returns 1: look again. */
 static int
-fph_climb_exchange(fpheap *heap, int node, size_t chunks, fph_search *search)
+fph_climb_exchange(fpheap *heap, int node, fph_need need, fph_search *search)
 {
-    if (search->error == -ENOSPC && !fph_limit_fits(heap->state, chunks))
+    if (search->error == -ENOSPC && !fph_limit_fits(heap, need))
         return 0;
-    return fph_regions_release(heap, FPHEAP_ANY_NODE, 0 /* keep */) != 0
-        && fph_climb_grow(heap, node, chunks, search);
+    return fph_regions_release(heap, FPHEAP_ANY_NODE, 0 /* keep */, SIZE_MAX)
+           != 0
+        && fph_climb_grow(heap, node, need, search);
 }
 
 /* Climb one rung.  Returns 1: look again. */
 static int
-fph_climb(fpheap *heap, int node, size_t chunks, fph_search *search)
+fph_climb(fpheap *heap, int node, fph_need need, fph_search *search)
 {
     switch (search->rung++) {
     case FPH_PARKED_RUNG:
-        return fph_climb_parked(heap, node, chunks);
+        return fph_climb_parked(heap, node);
     case FPH_GROW_RUNG:
         /* What moves from here on may go to the provider, too late for it. */
         search->quiet = fph_moves_quiet(heap->state, &search->others);
-        if (chunks > 1)
-            fph_regions_release(heap, node, 1 /* keep */);
-        return fph_climb_grow(heap, node, chunks, search);
+        if (need.pages > FPH_PAGES)
+            fph_regions_release(heap, node, 1 /* keep */,
+                                fph_need_exchange(heap, need));
+        return fph_climb_grow(heap, node, need, search);
     case FPH_ALL_RUNG:
         fph_reclaim(heap, node, 0 /* always */);
         return 1;
     default:
-        return fph_climb_exchange(heap, node, chunks, search);
+        return fph_climb_exchange(heap, node, need, search);
     }
 }
 
-/* Find memory for a node of which the caller, who has just looked, lacks pages,
- * or `chunks` fresh chunks in a row.  Returns 1: look again; 0: search->error
- * says why not. */
+/* Find memory of a node that serves a need: the caller, who has just looked, has
+ * found none.  Returns 1: look again; 0: search->error says why not. */
 static int
-fph_find_memory(fpheap *heap, int node, size_t chunks, fph_search *search)
+fph_find_memory(fpheap *heap, int node, fph_need need, fph_search *search)
 {
     uint64_t growths = fph_load_acquire(&heap->state->growths);     /* G7 */
 
@@ -7260,7 +7559,7 @@ fph_find_memory(fpheap *heap, int node, size_t chunks, fph_search *search)
         return 1;
     }
     while (search->rung < FPH_TOP_RUNG)
-        if (fph_climb(heap, node, chunks, search))
+        if (fph_climb(heap, node, need, search))
             return 1;
     if (!fph_search_again(heap, search))
         return 0;
@@ -7271,61 +7570,53 @@ fph_find_memory(fpheap *heap, int node, size_t chunks, fph_search *search)
 
 /* --- memory --------------------------------------------------------------- */
 
-/* Touch the free pages of an open chunk, each while it is the caller's.
- * Returns how many. */
+/* Touch the free pages of a chunk while they are the caller's.  Returns how
+ * many. */
 static size_t
-fph_chunk_touch(fph_region *region, size_t index)
+fph_chunk_touch(fph_state *state, size_t chunk)
 {
-    size_t   touched = 0;
-    unsigned page;
+    uint64_t free = fph_fetch_and_acquire(&state->free[chunk], 0);  /* F6 */
+    uint64_t left;
 
-    for (page = 0; page < FPH_PAGES; page++) {
-        uint64_t   bit = (uint64_t)1 << page;
-        fph_chunk *chunk;
+    for (left = free; left != 0; left &= left - 1) {
+        char *page = fph_page_address(state, chunk * FPH_PAGES
+                                             + fph_lowest_bit(left));
 
-        if (!(fph_load_relaxed(&region->free[index]) & bit)
-            || !(fph_fetch_and_acquire(&region->free[index], ~bit)  /* F9 */
-                 & bit))
-            continue;
-        chunk = FPH_LOAD(&region->chunk[index], ACQUIRE);           /* F17 */
-        fph_touch(fph_slab_base(chunk->base, page),
-                  chunk->base + ((size_t)(page + 1) << FPHEAP_PAGE_SHIFT));
-        fph_pages_put(region, index, bit);
-        touched++;
+        fph_touch(page, page + FPHEAP_PAGE);
     }
-    return touched;
+    FPH_STORE(&state->chunks[chunk].reserved, 1u, RELAXED);
+    if (free != 0)
+        fph_part_give(state, chunk, free);
+    return fph_popcount(free);
 }
 
-/* Touch all free memory of a node, and open its fresh chunks until `pages`
- * pages are free.  Returns how many are. */
-static size_t
-fph_node_touch(fpheap *heap, int node, size_t pages)
+/* What fpheap_reserve has made ready. */
+typedef struct fph_ready {
+    fph_state *state;
+    int        node;
+    size_t     pages;
+} fph_ready;
+
+static int
+fph_ready_chunk(void *ready_, size_t chunk)
 {
-    size_t ready = 0;
-    size_t i, index;
+    fph_ready *ready = (fph_ready *)ready_;
+
+    if (ready->state->chunks[chunk].node == ready->node)
+        ready->pages += fph_chunk_touch(ready->state, chunk);
+    return 0;
+}
+
+/* Touch all free memory of a node.  Returns how many pages are free. */
+static size_t
+fph_node_touch(fpheap *heap, int node)
+{
+    fph_ready ready = { heap->state, node, 0 };
 
     fph_moves_begin(heap->state);
-    for (i = 0; i < fph_region_count(heap->state); i++) {
-        fph_region *region = fph_region_on(heap->state, i, node);
-
-        for (index = 0; region != NULL && index < region->capacity; index++)
-            ready += fph_chunk_touch(region, index);
-    }
-    for (i = 0; i < fph_region_count(heap->state); i++) {
-        fph_region *region = fph_region_on(heap->state, i, node);
-        fph_chunk  *chunk;
-
-        while (region != NULL && ready < pages
-               && (chunk = fph_region_open(heap, region)) != NULL) {
-            FPH_STORE(&region->reserved, 1u, RELAXED);
-            fph_touch(fph_slab_base(chunk->base, 0),
-                      chunk->base + FPHEAP_CHUNK);
-            fph_pages_put(region, chunk->index, FPH_ALL_PAGES);
-            ready += FPH_PAGES;
-        }
-    }
+    fph_each_chunk(heap->state, fph_ready_chunk, &ready);
     fph_moves_end(heap->state);
-    return ready;
+    return ready.pages;
 }
 
 /* Make n empty magazines.  Returns 0, or a negative errno. */
@@ -7361,11 +7652,10 @@ fpheap_reserve(fpheap *heap, size_t bytes, int node)
         node = fph_home(heap);
     if (node < 0 || (unsigned)node >= heap->nodes)
         return -EINVAL;
-    while ((ready = fph_node_touch(heap, node, pages)) < pages) {
+    while ((ready = fph_node_touch(heap, node)) < pages) {
         size_t chunks = (pages - ready + FPH_PAGES - 1) / FPH_PAGES;
 
-        rc = fph_grow(heap, node, 1 /* chunk */, chunks, 0 /* pinned */,
-                      UINT64_MAX);
+        rc = fph_grow(heap, node, fph_need_of(heap, 1, 1), chunks, UINT64_MAX);
         if (rc != 0)
             return rc;
     }
@@ -7378,16 +7668,74 @@ fpheap_reserve(fpheap *heap, size_t bytes, int node)
     return 0;
 }
 
+/* Free what is behind the free pages of one chunk. */
+static void
+fph_part_decommit(fpheap *heap, char *base, uint64_t mask)
+{
+    fph_state *state = heap->state;
+    size_t     chunk = fph_page_of(state, base) >> FPH_PAGE_BITS;
+    uint64_t   free;
+
+    if (!fph_part_is_here(state, base, mask))
+        return;
+    free = fph_fetch_and_acquire(&state->free[chunk], ~mask) & mask; /* F6 */
+    mask = free;
+    while (mask != 0) {
+        unsigned first = fph_lowest_bit(mask);
+        unsigned pages = fph_run_head(mask >> first);
+
+        fph_provider_decommit(heap,
+                              fph_page_address(state, chunk * FPH_PAGES
+                                                      + first),
+                              (size_t)pages << FPHEAP_PAGE_SHIFT);
+        mask &= ~fph_page_mask(first, pages);
+    }
+    if (free != 0)
+        fph_part_give(state, chunk, free);
+}
+
+/* Free what is behind free pages, where it is no hugepage. */
+static void
+fph_decommit(fpheap *heap)
+{
+    fph_state *state = heap->state;
+    size_t     i;
+
+    if (heap->provider.decommit == NULL)
+        return;
+    fph_moves_begin(state);
+    for (i = 0; i < fph_region_count(state); i++) {
+        fph_region *region = &state->region[i];
+        char       *base   = NULL;
+        size_t      pages, n;
+        uint64_t    mask;
+
+        if (!fph_region_keep(region))
+            continue;
+        pages = region->raw.backing == FPHEAP_BACKING_PAGES
+              ? fph_whole_pages(&region->raw, &base) : 0;
+        for (; pages > 0; pages -= n, base += n << FPHEAP_PAGE_SHIFT) {
+            n = fph_part(fph_page_of(state, base), pages, &mask);
+            fph_part_decommit(heap, base, mask);
+        }
+        fph_region_unkeep(region);
+    }
+    fph_moves_end(state);
+}
+
 FPHEAP_API size_t
 fpheap_trim(fpheap *heap)
 {
-    int node;
+    size_t bytes;
+    int    node;
 
     if (!fph_heap_good(heap))
         return 0;
     for (node = 0; (unsigned)node < heap->nodes; node++)
         fph_reclaim(heap, node, 1 /* always */);
-    return fph_regions_release(heap, FPHEAP_ANY_NODE, 0 /* keep */);
+    bytes = fph_regions_release(heap, FPHEAP_ANY_NODE, 0 /* keep */, SIZE_MAX);
+    fph_decommit(heap);
+    return bytes;
 }
 
 FPHEAP_API void
@@ -7521,8 +7869,8 @@ fph_bin_refill(fpheap_cache *cache, unsigned number, fph_search *search)
         }
         if (fph_bin_fill(cache, number, search))
             return 0;
-    } while (fph_find_memory(heap, fph_bin_node(number), 1 /* chunk */,
-                             search));
+    } while (fph_find_memory(heap, fph_bin_node(number),
+                             fph_bin_need(heap, number), search));
     return search->error;
 }
 
@@ -7565,8 +7913,8 @@ fph_claim_one(fpheap *heap, unsigned number, void **object, fph_search *search)
         if (search->refused != 0 && fph_depot_count(heap->state, number) != 0) {
             fph_depot_drain(heap->state, number);
             search->refused = 0;
-        } else if (!fph_find_memory(heap, fph_bin_node(number), 1 /* chunk */,
-                                    search)) {
+        } else if (!fph_find_memory(heap, fph_bin_node(number),
+                                    fph_bin_need(heap, number), search)) {
             return search->error;
         }
     }
@@ -7609,122 +7957,39 @@ fph_bin_free(fpheap *heap, unsigned number, void *object)
 
 /* [LARGE] ==================================================================
  *
- * Above FPH_CLASS_MAX an object is a run of pages in one chunk, or more:
+ * Above FPH_CLASS_MAX an object is a run of pages of its own.
  *
- *     chunk i                      chunk i + 1 ...        chunk i + c
- *     | pages of others | object ->                                 |
- *
- * It ends at the end of its last chunk and begins that many pages before, in a
- * chunk that is open like any other, or exactly at a chunk's start.  Then the
- * chunk before, which has its record, holds one page unused: an object that
- * begins at a chunk's start is always looked up in the chunk before.
- *
- *   L1  Of an object of p pages, c = p / FPH_PAGES chunks are tails and p %
- *       FPH_PAGES pages, or one unused, are in the chunk before them; the
- *       record is the one of the first of these pages.
- *   L2  tail[i] is the distance to the chunk with the record exactly for tails.
- *   L3  With headers the page before an object is its own too, and the object's
- *       header at its end; of a run, info has the number of these pages in the
- *       place of the bin.
- *   L4  info goes from FPH_RUN or FPH_HUGE to another kind by one CAS: who
- *       makes it frees.
- *   L5  Only a live object's owner changes its length, at its end, by whole
- *       chunks if it has tails.  To grow, it claims (F9, F1), has first[] or
- *       tail[] lead here, and then stores info.  To shrink, it stores info,
- *       undoes the others, and then gives back (F8, F2).  So what info covers
- *       is the object's, and whoever claims the rest meets no trace of it.
- *   L6  The last one that a thread freed is parked in its cache, as FPH_PARKED,
- *       since to open chunks for it and to close them costs ten times as much.
- *       Only that thread takes it out, to allocate it or to free its pages.
+ *   L1  With headers the pages before an object, as many as it is aligned to,
+ *       are its own too, and its header is at their end; info has their number
+ *       in the place of the bin.
+ *   L2  info goes from FPH_LARGE to another kind by one CAS: who makes it
+ *       frees.
+ *   L3  Only a live object's owner changes its length, at its end.  To grow, it
+ *       claims pages (F6), has back[] lead here, and then stores info.  To
+ *       shrink, it stores info and then gives pages back (F7).  So what info
+ *       covers is the object's.
+ *   L4  The last one that a thread freed is parked in its cache, as FPH_PARKED,
+ *       since to claim its pages again costs ten times as much.  Only that
+ *       thread takes it out, to allocate it or to free its pages.
  */
 
-/* The record of a new large object that owns these pages of an open chunk. */
-static void
-fph_large_record(fph_chunk *chunk, unsigned first, unsigned pages, char *base,
-                 uint64_t info)
-{
-    unsigned i;
-
-    chunk->slab[first].base = base;
-    for (i = first; i < first + pages; i++)
-        FPH_STORE(&chunk->first[i], (uint8_t)first, RELAXED);
-    fph_store_release(&chunk->slab[first].info, info);              /* C5 */
-}
-
 static void *
-fph_run_alloc(fpheap *heap, int node, unsigned pages, unsigned align)
+fph_run_alloc(fpheap *heap, int node, size_t pages, unsigned align)
 {
+    fph_state *state = heap->state;
     unsigned   front = FPHEAP_HEADER ? align : 0;
-    unsigned   first = 0;
-    fph_chunk *chunk = fph_pages_claim(heap, node, front + pages, align,
-                                       0 /* page0 */, &first);
-    char      *base;
+    size_t     first = fph_pages_claim(heap, node, front + pages, align);
+    fph_slab  *record;
 
-    if (chunk == NULL)
+    if (first == FPH_NO_PAGE)
         return NULL;
-    base = chunk->base + ((size_t)(first + front) << FPHEAP_PAGE_SHIFT);
-    fph_large_record(chunk, first, front + pages, base,
-                     fph_info(FPH_RUN, front, front + pages));
-    return base;
-}
-
-/* Pages of the chunk that has the record, L1. */
-static inline unsigned
-fph_huge_held(uint64_t pages)
-{
-    unsigned held = (unsigned)(pages % FPH_PAGES);
-
-    return held == 0 ? 1 : held + FPHEAP_HEADER;
-}
-
-static void *
-fph_huge_open(fpheap *heap, fph_region *region, size_t index, size_t pages)
-{
-    unsigned   held  = fph_huge_held(pages);
-    size_t     tails = pages / FPH_PAGES;
-    fph_chunk *chunk = fph_chunk_open(heap, region, index);
-    char      *base;
-    size_t     i;
-
-    if (chunk == NULL)
-        return NULL;
-    base = chunk->base + FPHEAP_CHUNK
-         - ((pages % FPH_PAGES) << FPHEAP_PAGE_SHIFT);
-    /* The header before an object at a chunk's start is that of another chunk:
-     * the object's IOVA is kept in the record. */
-    fph_store_relaxed(&chunk->slab[FPH_PAGES - held].state,
-                      pages % FPH_PAGES == 0 ? fph_provider_iova(heap, base)
-                                             : 0);
-    for (i = 1; i <= tails; i++)
-        FPH_STORE(&region->tail[index + i], (uint32_t)i, RELAXED);
-    fph_large_record(chunk, FPH_PAGES - held, held, base,
-                     fph_info(FPH_HUGE, 0, pages));
-    fph_pages_free(chunk,
-                   FPH_ALL_PAGES & ~fph_page_mask(FPH_PAGES - held, held));
-    return base;
-}
-
-static void *
-fph_huge_alloc(fpheap *heap, int node, size_t pages)
-{
-    size_t   chunks = pages / FPH_PAGES + 1;
-    uint64_t hint;
-    size_t   i      = fph_hint_read(heap->state, node, FPH_FRESH, &hint);
-
-    for (; i < fph_region_count(heap->state); i++) {
-        fph_region *region = fph_region_on(heap->state, i, node);
-        size_t      index;
-        void       *object;
-
-        if (region == NULL
-            || (index = fph_fresh_claim(region, chunks)) == (size_t)-1)
-            continue;
-        object = fph_huge_open(heap, region, index, pages);
-        if (object == NULL)
-            fph_fresh_give(region, index, chunks);
-        return object;
-    }
-    return NULL;
+    record = fph_record_at(state, first);
+    record->base = fph_page_address(state, first)
+                 + ((size_t)front << FPHEAP_PAGE_SHIFT);
+    fph_pages_lead(state, first, first, front + pages);
+    fph_store_release(&record->info, fph_info(FPH_LARGE, front,     /* F18 */
+                                              front + pages));
+    return record->base;
 }
 
 /* What this thread parks if its record says just that, or NULL. */
@@ -7735,32 +8000,19 @@ fph_large_unpark(fpheap *heap, int node, uint64_t info, size_t align)
     fph_slab     *record = cache == NULL ? NULL : cache->large;
 
     if (record == NULL
-        || fph_load_relaxed(&record->info) != info + FPH_PARKED
-        || record->chunk->region->node != node
+        || fph_load_relaxed(&record->info) != info - FPH_LARGE + FPH_PARKED
+        || fph_chunk_of_page(heap->state, record->page)->node != node
         || ((uintptr_t)record->base & (align - 1)) != 0)
         return NULL;
     cache->large = NULL;
-    fph_store_release(&record->info, info);                         /* C5 */
+    fph_store_release(&record->info, info);                         /* F18 */
     return record->base;
 }
 
-/* What covers an object of `size` bytes aligned to `step` pages, and its pages.
- * A run has to fit behind the first multiple of its alignment, as page 0 is for
- * slabs; what does not ends at a chunk's end.  FPH_NOTHING: too many pages. */
-static uint64_t
-fph_large_info(size_t size, size_t step, size_t *pages)
+static size_t
+fph_large_pages(size_t size)
 {
-    size_t front = FPHEAP_HEADER ? step : 0;
-
-    *pages = size == 0 ? 1 : (size + FPHEAP_PAGE - 1) >> FPHEAP_PAGE_SHIFT;
-    if (step + front + *pages <= FPH_PAGES)
-        return fph_info(FPH_RUN, (unsigned)front, front + *pages);
-    *pages = (*pages + step - 1) & ~(step - 1);
-    if (FPHEAP_HEADER && *pages % FPH_PAGES == FPH_PAGES - 1)
-        *pages += 1;           /* page 0 is in front of none */
-    if (*pages > UINT32_MAX)
-        return FPH_NOTHING;
-    return fph_info(FPH_HUGE, 0, *pages);
+    return size == 0 ? 1 : (size + FPHEAP_PAGE - 1) >> FPHEAP_PAGE_SHIFT;
 }
 
 /* An object of its own pages, aligned to a multiple of a page up to a chunk.
@@ -7770,27 +8022,23 @@ fph_large_alloc(fpheap *heap, int node, size_t size, size_t align, int look,
                 void **object)
 {
     fph_search search = fph_search_begin(heap, look);
-    size_t     step   = align <= FPHEAP_PAGE ? 1 : align >> FPHEAP_PAGE_SHIFT;
-    size_t     pages;
-    uint64_t   info;
+    unsigned   step   = align <= FPHEAP_PAGE
+                      ? 1 : (unsigned)(align >> FPHEAP_PAGE_SHIFT);
+    unsigned   front  = FPHEAP_HEADER ? step : 0;
+    size_t     pages  = fph_large_pages(size);
 
-    if (size > SIZE_MAX / 2 - FPHEAP_CHUNK)
+    if (size > SIZE_MAX / 2 || front + pages > heap->state->mask
+        || front + pages > UINT32_MAX)
         return -ENOMEM;
-    info = fph_large_info(size, step, &pages);
-    if (info == FPH_NOTHING)
-        return -ENOMEM;
-    *object = fph_large_unpark(heap, node, info, align);
+    *object = fph_large_unpark(heap, node,
+                               fph_info(FPH_LARGE, front, front + pages),
+                               align);
     while (*object == NULL) {
-        if (fph_info_kind(info) == FPH_RUN) {
-            *object = fph_run_alloc(heap, node, (unsigned)pages,
-                                    (unsigned)step);
-        } else if (fph_node_is_fresh(heap->state, node)) {
-            fph_moves_begin(heap->state);
-            *object = fph_huge_alloc(heap, node, pages);
-            fph_moves_end(heap->state);
-        }
+        *object = fph_run_alloc(heap, node, pages, step);
         if (*object == NULL
-            && !fph_find_memory(heap, node, pages / FPH_PAGES + 1, &search))
+            && !fph_find_memory(heap, node,
+                                fph_need_of(heap, front + pages, step),
+                                &search))
             return search.error;
     }
     return 0;
@@ -7800,27 +8048,12 @@ fph_large_alloc(fpheap *heap, int node, size_t size, size_t align, int look,
 
 /* Give back the pages of an object whose record is nobody else's any more. */
 static void
-fph_large_end(fph_slab *record, uint64_t info)
+fph_large_end(fph_state *state, fph_slab *record, uint64_t info)
 {
-    fph_chunk *chunk = record->chunk;
-    uint64_t   pages = fph_info_count(info);
-    unsigned   held  = (unsigned)pages;
-    unsigned   i;
-
-    FPH_TOOL_ALLOW(record->base, (size_t)(pages - fph_info_bin(info))
-                                 << FPHEAP_PAGE_SHIFT);
-    if (fph_is_huge(info)) {
-        size_t tails = (size_t)(pages / FPH_PAGES);
-        size_t t;
-
-        for (t = 1; t <= tails; t++)
-            FPH_STORE(&chunk->region->tail[chunk->index + t], 0, RELAXED);
-        fph_fresh_give(chunk->region, chunk->index + 1, tails);
-        held = fph_huge_held(pages);
-    }
-    for (i = record->page; i < record->page + held; i++)
-        FPH_STORE(&chunk->first[i], (uint8_t)i, RELAXED);
-    fph_pages_free(chunk, fph_page_mask(record->page, held));
+    FPH_TOOL_ALLOW(record->base,
+                   (size_t)(fph_info_count(info) - fph_info_bin(info))
+                   << FPHEAP_PAGE_SHIFT);
+    fph_pages_give(state, record->page, fph_info_count(info));
 }
 
 /* Give back the large object that a cache parks.  Returns 0: there is none. */
@@ -7836,7 +8069,7 @@ fph_large_drop(fpheap_cache *cache)
     fph_moves_begin(cache->heap->state);
     info = fph_load_relaxed(&record->info);
     fph_store_relaxed(&record->info, 0);
-    fph_large_end(record, info);
+    fph_large_end(cache->heap->state, record, info);
     fph_moves_end(cache->heap->state);
     return 1;
 }
@@ -7856,22 +8089,22 @@ fph_large_cache(const fpheap *heap, uint64_t pages)
 
 /* Free an object that is not in a slab. */
 static void
-fph_large_free(fpheap *heap, fph_chunk *chunk, void *object)
+fph_large_free(fpheap *heap, void *object)
 {
-    fph_slab     *record = fph_record_of(chunk, fph_page_of(object));
-    uint64_t      info   = fph_load_acquire(&record->info);         /* C6 */
-    unsigned      kind   = fph_info_kind(info);
+    fph_slab     *record = fph_record_of(heap->state, object);
+    uint64_t      info   = record == NULL ? FPH_NOTHING
+                         : fph_load_acquire(&record->info);         /* F19 */
     fpheap_cache *cache  = fph_large_cache(heap, fph_info_count(info));
 
-    if ((kind != FPH_RUN && kind != FPH_HUGE)
-        || record->base != (char *)object
-        || !fph_cas_acquire(&record->info, &info,               /* L4, C6 */
-                            cache != NULL ? info + FPH_PARKED : 0)) {
+    if (fph_info_kind(info) != FPH_LARGE || record->base != (char *)object
+        || !fph_cas_acquire(&record->info, &info,              /* L2, F19 */
+                            cache != NULL
+                            ? info - FPH_LARGE + FPH_PARKED : 0)) {
         FPHEAP_PANIC("fpheap: free of a pointer that is no live object");
         return;
     }
     if (cache == NULL) {
-        fph_large_end(record, info);
+        fph_large_end(heap->state, record, info);
         return;
     }
     fph_large_drop(cache);
@@ -7893,88 +8126,68 @@ fph_large_room(size_t size)
          : size + (more < FPH_ROOM_MAX ? more : FPH_ROOM_MAX);
 }
 
-static size_t
-fph_large_pages(size_t size)
-{
-    return (size + FPHEAP_PAGE - 1) >> FPHEAP_PAGE_SHIFT;
-}
-
 /* A live object of `size` bytes has as many pages as info says from here on,
- * L5. */
+ * L3. */
 static void
 fph_large_set(fpheap *heap, fph_slab *record, uint64_t info, size_t size)
 {
     size_t old = fph_resize_begin(heap, record->base);
 
-    fph_store_release(&record->info, info);                         /* C5 */
+    fph_store_release(&record->info, info);                         /* F18 */
     fph_resize_end(heap, record->base, size, old);
 }
 
-/* Claim pages behind a run, `least` to `most`.  Returns how many, or 0. */
+/* Claim pages behind an object, `most` or at least `least`.  Returns how many,
+ * or 0. */
 static size_t
-fph_run_grow(fph_slab *record, uint64_t info, size_t least, size_t most)
+fph_large_extend(fph_state *state, const fph_slab *record, uint64_t info,
+                 size_t least, size_t most)
 {
-    fph_chunk *chunk = record->chunk;
-    unsigned   first = record->page + fph_info_count(info);
-    unsigned   n     = fph_pages_extend(chunk->region, chunk->index, first,
-                                        least, most);
-    unsigned   i;
+    size_t next = record->page + fph_info_count(info);
+    size_t n    = most;
 
-    for (i = first; i < first + n; i++)
-        FPH_STORE(&chunk->first[i], (uint8_t)record->page, RELAXED);
+    if (next + most > state->mask
+        || most > UINT32_MAX - fph_info_count(info))
+        return 0;
+    fph_moves_begin(state);
+    if (!fph_pages_take(state, next, n)) {
+        n = least;
+        if (!fph_pages_take(state, next, n))
+            n = 0;
+    }
+    fph_moves_end(state);
+    fph_pages_lead(state, record->page, next, n);
     return n;
 }
 
-/* Claim whole chunks behind an object above a chunk, so many that it has
- * `least` pages more, and `most` as far as these are chunks.  Returns the pages
- * in them, or 0. */
+/* The same, with new memory behind the object if there is none. */
 static size_t
-fph_huge_grow(fph_slab *record, uint64_t info, size_t least, size_t most)
+fph_large_grow(fpheap *heap, const fph_slab *record, uint64_t info,
+               size_t least, size_t most)
 {
-    fph_region *region = record->chunk->region;
-    size_t      tails  = fph_info_count(info) / FPH_PAGES;
-    size_t      first  = record->chunk->index + tails + 1;
-    size_t      need   = (least + FPH_PAGES - 1) / FPH_PAGES;
-    size_t      n      = most / FPH_PAGES > need ? most / FPH_PAGES : need;
-    size_t      i;
+    fph_state *state = heap->state;
+    size_t     n     = fph_large_extend(state, record, info, least, most);
+    char      *end   = record->base
+                     + ((size_t)(fph_info_count(info) - fph_info_bin(info))
+                        << FPHEAP_PAGE_SHIFT);
+    int        node  = fph_chunk_of_page(state, record->page)->node;
+    size_t     free  = 0;
+    fph_need   need;
 
-    n = fph_fresh_run(region, first, n);
-    if (n < need || n * FPH_PAGES > UINT32_MAX - fph_info_count(info))
+    if (n != 0 || (heap->provider.flags & FPHEAP_PARTS) == 0)
+        return n;
+    while (free < least && fph_page_is_free(state, record->page
+                                            + fph_info_count(info) + free))
+        free++;
+    end += free << FPHEAP_PAGE_SHIFT;
+    if (free >= least || fph_chunk_of(state, end) != NULL)
         return 0;
-    fph_moves_begin(region->state);
-    if (!fph_fresh_take(region, first, n))
-        n = 0;
-    fph_moves_end(region->state);
-    for (i = 0; i < n; i++)
-        FPH_STORE(&region->tail[first + i], (uint32_t)(tails + 1 + i), RELAXED);
-    return n * FPH_PAGES;
-}
-
-/* Give back the n pages behind an object, of which info covers no more. */
-static void
-fph_large_cut(fph_slab *record, uint64_t info, size_t n)
-{
-    fph_chunk  *chunk  = record->chunk;
-    fph_region *region = chunk->region;
-    size_t      count  = fph_info_count(info);
-    size_t      i;
-
-    FPH_TOOL_ALLOW(record->base + ((count - fph_info_bin(info))
-                                   << FPHEAP_PAGE_SHIFT),
-                   n << FPHEAP_PAGE_SHIFT);
-    if (fph_info_kind(info) == FPH_RUN) {
-        unsigned first = record->page + (unsigned)count;
-
-        for (i = first; i < first + n; i++)
-            FPH_STORE(&chunk->first[i], (uint8_t)i, RELAXED);
-        fph_pages_free(chunk, fph_page_mask(first, (unsigned)n));
-    } else {
-        size_t first = chunk->index + count / FPH_PAGES + 1;
-
-        for (i = first; i < first + n / FPH_PAGES; i++)
-            FPH_STORE(&region->tail[i], 0, RELAXED);
-        fph_fresh_give(region, first, n / FPH_PAGES);
-    }
+    need = fph_need_of(heap, least - free, 1 /* align */);
+    need.at = end;
+    if (fph_grow(heap, node, need, (most - free + FPH_PAGES - 1) / FPH_PAGES,
+                 UINT64_MAX) != 0)
+        return 0;
+    return fph_large_extend(state, record, info, least, most);
 }
 
 /* Have a live large object serve for another size where it is.  Returns 0: it
@@ -7982,37 +8195,33 @@ fph_large_cut(fph_slab *record, uint64_t info, size_t n)
 static int
 fph_large_resize(fpheap *heap, void *object, uint64_t info, size_t size)
 {
-    unsigned  kind = fph_info_kind(info);
-    size_t    have = fph_info_count(info) - fph_info_bin(info);     /* L3 */
+    size_t    have = fph_info_count(info) - fph_info_bin(info);     /* L1 */
     size_t    need = fph_large_pages(size);
     size_t    room = fph_large_pages(fph_large_room(size));
-    size_t    n    = 0;
+    size_t    n;
     fph_slab *record;
 
-    if ((kind != FPH_RUN && kind != FPH_HUGE) || size > SIZE_MAX / 2
+    if (fph_info_kind(info) != FPH_LARGE || size > SIZE_MAX / 2
         || size == 0 || fph_has_class(size))
         return 0;
-    record = fph_record_of(fph_chunk_of(heap->state, object),
-                           fph_page_of(object));
+    record = fph_record_of(heap->state, object);
     if (record->base != (char *)object)
         return 0;
     if (need > have) {
-        n = kind == FPH_RUN
-          ? fph_run_grow(record, info, need - have, room - have)
-          : fph_huge_grow(record, info, need - have, room - have);
+        n = fph_large_grow(heap, record, info, need - have, room - have);
         if (n != 0)
             fph_large_set(heap, record, info + ((uint64_t)n << 32), size);
         return n != 0;
     }
-    if (have > room)
-        n = kind == FPH_RUN ? have - need
-                            : (have - need) / FPH_PAGES * FPH_PAGES;
+    n = have > room ? have - need : 0;
     if (need <= (have - n) / 2)
         return 0;
     if (n != 0) {
         info -= (uint64_t)n << 32;
         fph_large_set(heap, record, info, size);
-        fph_large_cut(record, info, n);
+        FPH_TOOL_ALLOW(record->base + (need << FPHEAP_PAGE_SHIFT),
+                       n << FPHEAP_PAGE_SHIFT);
+        fph_pages_give(heap->state, record->page + fph_info_count(info), n);
     }
     return 1;
 }
@@ -8217,13 +8426,12 @@ fpheap_alloc_on(fpheap *heap, size_t size, int node)
 
 /* Give an object back to its bin or pages. */
 static void
-fph_release(fpheap *heap, fph_chunk *chunk, void *object)
+fph_release(fpheap *heap, void *object)
 {
-    unsigned bin = ((uintptr_t)object & FPH_CHUNK_MASK) == 0 ? 0
-                 : fph_place_of(object) / (unsigned)FPH_BIN_STEP;
+    unsigned bin = fph_place_of(heap, object) / (unsigned)FPH_BIN_STEP;
 
     if (bin == 0)
-        fph_large_free(heap, chunk, object);
+        fph_large_free(heap, object);
     else
         fph_bin_free(heap, bin, object);
 }
@@ -8231,12 +8439,9 @@ fph_release(fpheap *heap, fph_chunk *chunk, void *object)
 FPH_NOINLINE FPHEAP_API void
 fph_free_miss(fpheap *heap, void *object)
 {
-    fph_chunk *chunk;
-
     if (object == NULL || !fph_heap_good(heap))
         return;
-    chunk = fph_chunk_of(heap->state, object);
-    if (chunk == NULL) {
+    if (fph_chunk_of(heap->state, object) == NULL) {
         FPHEAP_PANIC("fpheap: free of a pointer that is not from this heap");
         return;
     }
@@ -8244,7 +8449,7 @@ fph_free_miss(fpheap *heap, void *object)
     if (!fph_head_end_slow(heap, object))
         return;
 #endif
-    fph_release(heap, chunk, object);
+    fph_release(heap, object);
 }
 
 /* --- bulk ----------------------------------------------------------------- */
@@ -8297,7 +8502,8 @@ fph_batch_fill(fpheap *heap, const fph_batch *batch, fph_magazine *magazine,
 
         while ((got = fph_bin_claim(heap, batch->bin, magazine->slot, n,
                                     &search.refused)) == 0) {
-            if (!fph_find_memory(heap, node, 1 /* chunk */, &search))
+            if (!fph_find_memory(heap, node, fph_bin_need(heap, batch->bin),
+                                 &search))
                 return search.error;
         }
         fph_magazine_set_count(magazine, got);
@@ -8349,9 +8555,7 @@ fph_batch_end(fpheap *heap, fph_batch *batch, fpheap_cache *cache)
     while ((magazine = fph_batch_pop(heap->state, batch)) != NULL) {
         if (batch->size != 0) {
             for (i = 0; i < magazine->count; i++)
-                fph_large_free(heap,
-                               fph_chunk_of(heap->state, magazine->slot[i]),
-                               magazine->slot[i]);
+                fph_large_free(heap, magazine->slot[i]);
             fph_magazine_set_count(magazine, 0);
             fph_empty_put(heap->state, batch->bin, magazine);
         } else if (cache != NULL) {
@@ -8466,12 +8670,11 @@ fpheap_alloc_burst(fpheap *heap, size_t size, void **objects, unsigned n)
 /* How many of n objects, the first and those after it, the map puts into the
  * bin at place. */
 static unsigned
-fph_run_of(void *const *objects, unsigned n, unsigned place)
+fph_run_of(const fpheap *heap, void *const *objects, unsigned n, unsigned place)
 {
     unsigned run = 0;
 
-    while (run < n && ((uintptr_t)objects[run] & FPH_CHUNK_MASK) != 0
-           && fph_place_of(objects[run]) == place)
+    while (run < n && fph_place_of(heap, objects[run]) == place)
         run++;
     return run;
 }
@@ -8481,19 +8684,16 @@ fph_run_of(void *const *objects, unsigned n, unsigned place)
 static unsigned
 fph_free_run(fpheap *heap, void *const *objects, unsigned n)
 {
-    if (!FPH_WATCHED && ((uintptr_t)objects[0] & FPH_CHUNK_MASK) != 0) {
+    if (!FPH_WATCHED) {
         fph_bin *bins  = fph_entry_of(heap)->bins;
-        unsigned place = fph_place_of(objects[0]);
+        unsigned place = fph_place_of(heap, objects[0]);
+        fph_bin *bin   = fph_bin_at(bins, place);
+        size_t   room  = (size_t)(bin->limit - bin->top);
+        unsigned run   = fph_run_of(heap, objects,
+                                    n < room ? n : (unsigned)room, place);
 
-        if (place < heap->places) {
-            fph_bin *bin  = fph_bin_at(bins, place);
-            size_t   room = (size_t)(bin->limit - bin->top);
-            unsigned run  = fph_run_of(objects, n < room ? n : (unsigned)room,
-                                       place);
-
-            if (fph_free_many(bins, bin, objects, run))
-                return run;
-        }
+        if (fph_free_many(bins, bin, objects, run))
+            return run;
     }
     fpheap_free(heap, objects[0]);
     return 1;
@@ -8744,19 +8944,32 @@ fph_info_bytes(const fph_state *state, uint64_t info)
     if (fph_info_kind(info) == FPH_SLAB)
         return fph_bin_class(state, fph_info_bin(info))->size - FPH_HEAD;
     return (size_t)(fph_info_count(info) - fph_info_bin(info))
-        << FPHEAP_PAGE_SHIFT;  /* L3 */
+        << FPHEAP_PAGE_SHIFT;  /* L1 */
+}
+
+/* The pages of it. */
+static size_t
+fph_info_pages(const fph_state *state, uint64_t info)
+{
+    switch (fph_info_kind(info)) {
+    case FPH_NOTHING:
+        return 0;
+    case FPH_SLAB:
+        return FPH_LOAD(&fph_bin_class(state, fph_info_bin(info))->pages,
+                        RELAXED);
+    default:
+        return fph_info_count(info);
+    }
 }
 
 /* What covers a live object; FPH_NOTHING for memory that looks like none. */
 static uint64_t
 fph_info_of(const fph_state *state, const void *object)
 {
-    fph_chunk *chunk = fph_chunk_of(state, object);
+    const fph_slab *record = fph_record_of(state, object);
 
-    if (chunk == NULL)
-        return FPH_NOTHING;
-    return fph_load_acquire(                                        /* C6 */
-        &fph_record_of(chunk, fph_page_of(object))->info);
+    return record == NULL ? FPH_NOTHING
+                          : fph_load_acquire(&record->info);        /* F19 */
 }
 
 FPHEAP_API size_t
@@ -8768,11 +8981,12 @@ fpheap_usable_size(fpheap *heap, const void *object)
          - fph_slack_of(heap->state, object);
 }
 
-/* The start of the object that `at` is in, given its record's first page.  Only
- * the record's info is read, which is atomic: `at` may be anything. */
+/* The start of the object that `at` is in, given where the first page of its
+ * record begins.  Only the record's info is read, which is atomic: `at` may be
+ * anything. */
 static char *
-fph_object_base(const fph_state *state, char *chunk_base, unsigned first,
-                uint64_t info, const char *at)
+fph_object_base(const fph_state *state, char *start, uint64_t info,
+                const char *at)
 {
     const fph_class *klass = fph_bin_class(state, fph_info_bin(info));
     char            *base;
@@ -8780,7 +8994,7 @@ fph_object_base(const fph_state *state, char *chunk_base, unsigned first,
 
     switch (fph_info_kind(info)) {
     case FPH_SLAB:
-        base = fph_slab_first(klass, chunk_base, first);
+        base = fph_slab_first(klass, start);
         if (at < base)
             return NULL;
         size = FPH_LOAD(&klass->size, RELAXED);
@@ -8788,15 +9002,9 @@ fph_object_base(const fph_state *state, char *chunk_base, unsigned first,
         return number < fph_info_count(info)
             && (size_t)(at - base) - number * size < size - FPH_HEAD
              ? base + number * size : NULL;
-    case FPH_RUN:
-        base = chunk_base + ((size_t)(first + fph_info_bin(info))
-                             << FPHEAP_PAGE_SHIFT);         /* L3 */
-        return at >= base ? base : NULL;
-    case FPH_HUGE:
-        base = chunk_base + FPHEAP_CHUNK
-             - ((size_t)(fph_info_count(info) % FPH_PAGES)
-                << FPHEAP_PAGE_SHIFT);
-        return at >= base ? base : NULL;
+    case FPH_LARGE:
+        base = start + ((size_t)fph_info_bin(info) << FPHEAP_PAGE_SHIFT);
+        return at >= base ? base : NULL;                            /* L1 */
     default:
         return NULL;
     }
@@ -8805,36 +9013,31 @@ fph_object_base(const fph_state *state, char *chunk_base, unsigned first,
 FPHEAP_API void *
 fpheap_base_of(fpheap *heap, const void *interior)
 {
-    char       *at = (char *)(uintptr_t)interior;
-    size_t      index;
-    fph_region *region;
-    fph_chunk  *chunk;
-    uint64_t    info;
-    uint32_t    tail;
-    unsigned    page, first;
+    const fph_state *state;
+    const fph_slab  *record;
+    char            *at = (char *)(uintptr_t)interior;
+    size_t           page, first;
+    uint64_t         info;
 
     if (!fph_heap_good(heap))
         return NULL;
-    region = fph_region_find(heap->state, interior, &index);
-    if (region == NULL)
+    state = heap->state;
+    if (fph_chunk_of(state, interior) == NULL)
         return NULL;
-    tail = FPH_LOAD(&region->tail[index], RELAXED);
-    chunk = FPH_LOAD(&region->chunk[index - tail], ACQUIRE);        /* F17 */
-    if (chunk == NULL)
+    page = fph_page_of(state, interior);
+    first = fph_first_of(state, page);
+    record = fph_record_at(state, first);
+    info = record == NULL ? FPH_NOTHING
+                          : fph_load_acquire(&record->info);        /* F19 */
+    /* If the chunk still has these records, all that was read belongs
+     * together. */
+    if (page - first >= fph_info_pages(state, info)
+        || fph_record_at(state, first) != record)
         return NULL;
-    page = tail != 0 ? FPH_PAGES - 1
-         : (unsigned)(((uintptr_t)interior & FPH_CHUNK_MASK)
-                      >> FPHEAP_PAGE_SHIFT);
-    first = FPH_LOAD(&chunk->first[page], RELAXED);
-    info = fph_load_acquire(&chunk->slab[first].info);              /* C6 */
-    /* If both are as they were, all that was read belongs together. */
-    if (FPH_LOAD(&region->chunk[index - tail], ACQUIRE) != chunk    /* F17 */
-        || FPH_LOAD(&region->tail[index], RELAXED) != tail)
-        return NULL;
-    return fph_object_base(heap->state,
-                           at - ((uintptr_t)at & FPH_CHUNK_MASK)
-                              - ((size_t)tail << FPHEAP_CHUNK_SHIFT),
-                           first, info, at);
+    return fph_object_base(state,
+                           (char *)((uintptr_t)at & ~(FPHEAP_PAGE - 1))
+                           - ((page - first) << FPHEAP_PAGE_SHIFT),
+                           info, at);
 }
 
 FPHEAP_API int
@@ -8846,16 +9049,26 @@ fpheap_owns(fpheap *heap, const void *pointer)
 FPHEAP_API uint64_t
 fpheap_iova(fpheap *heap, const void *object)
 {
-    const fph_header *header = fph_header_of(fph_chunk_base(object));
-    size_t            offset = (uintptr_t)object & FPH_CHUNK_MASK;
+    fph_chunk *chunk;
+    uint64_t   iova;
 
     if (!fph_heap_good(heap))
         return FPHEAP_BAD_IOVA;
-    if (offset == 0)           /* see fph_huge_open */
-        return fph_load_relaxed(&fph_record_of(header->chunk,
-                                               FPH_PAGES - 1)->state);
-    return header->iova == FPHEAP_BAD_IOVA ? FPHEAP_BAD_IOVA
-                                           : header->iova + offset;
+    chunk = fph_chunk_of(heap->state, object);
+    if (chunk == NULL || heap->provider.iova == NULL)
+        return FPHEAP_BAD_IOVA;
+    iova = fph_load_relaxed(&chunk->iova);
+    if (iova == 0) {           /* of its first page that is here */
+        size_t skip = (size_t)fph_lowest_bit(fph_load_relaxed(&chunk->present))
+                    << FPHEAP_PAGE_SHIFT;
+
+        iova = fph_provider_iova(heap, chunk->base + skip);
+        if (iova != FPHEAP_BAD_IOVA)
+            iova -= skip;
+        fph_store_relaxed(&chunk->iova, iova);
+    }
+    return iova == FPHEAP_BAD_IOVA
+         ? iova : iova + ((uintptr_t)object & FPH_CHUNK_MASK);
 }
 
 /* --- another size --------------------------------------------------------- */
@@ -8928,7 +9141,7 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
         return fph_result(-EINVAL, NULL);
     info = fph_info_of(heap->state, object);
     if (fph_info_kind(info) == FPH_NOTHING
-        || fph_info_kind(info) > FPH_PARKED) {
+        || fph_info_kind(info) == FPH_PARKED) {
         FPHEAP_PANIC("fpheap: realloc of a pointer that is no live object");
         return fph_result(-EINVAL, NULL);
     }
@@ -9165,8 +9378,6 @@ fph_pool_shape(fph_class *klass, const fpheap_pool_desc *desc)
     fph_class shape;
 
     fph_shape(&shape, fph_pool_stride(desc, align), align);
-    if ((desc->flags & FPHEAP_PAGE_ISOLATED) != 0)
-        shape.count0 = 0;
     if (shape.magazine > fill)
         shape.magazine = (uint16_t)(fill < 2 ? 2 : fill);
     if (desc->magazine != 0)
@@ -9177,7 +9388,6 @@ fph_pool_shape(fph_class *klass, const fpheap_pool_desc *desc)
     FPH_STORE(&klass->magazine, shape.magazine, RELAXED);
     klass->inverse = shape.inverse;
     klass->count = shape.count;
-    klass->count0 = shape.count0;
 }
 
 /* --- begin ---------------------------------------------------------------- */
@@ -9281,7 +9491,8 @@ fph_pool_fill(fpheap *heap, const fpheap_pool *pool)
         if (slab != NULL) {
             fph_slab_let_go(heap->state, slab);
             search.rung = FPH_PARKED_RUNG;
-        } else if (!fph_find_memory(heap, node, 1 /* chunk */, &search)) {
+        } else if (!fph_find_memory(heap, node, fph_bin_need(heap, k),
+                                    &search)) {
             return search.error;
         }
     }
@@ -9665,8 +9876,8 @@ typedef struct fph_census {
     size_t large_parked_bytes;
     size_t page_free_bytes;
     size_t waste_bytes;
-    size_t chunk_bytes;        /* of regions, aligned */
-    size_t header_bytes;
+    size_t here_bytes;         /* of regions, in whole pages */
+    size_t meta_bytes;
     unsigned regions;
     unsigned caches;
 } fph_census;
@@ -9688,57 +9899,48 @@ fph_census_record(const fph_state *state, fph_census *census,
         census->free[k] += free < 0 ? 0 : (size_t)free < count ? (size_t)free
                                                                : count;
         census->size[k] = FPH_LOAD(&state->classes[k].size, RELAXED);
-        census->waste_bytes += ((size_t)FPH_LOAD(&state->classes[k].pages,
-                                                 RELAXED)
+        census->waste_bytes += (fph_info_pages(state, info)
                                 << FPHEAP_PAGE_SHIFT)
-                             - (slab->page == 0 ? FPH_CHUNK_HEADER : 0)
                              - count * census->size[k];
         break;
-    case FPH_HUGE:
-    case FPH_RUN:
-        census->waste_bytes += fph_info_bin(info) * FPHEAP_PAGE;    /* L3 */
+    case FPH_LARGE:
+        census->waste_bytes += fph_info_bin(info) * FPHEAP_PAGE;    /* L1 */
         census->large_objects++;
         census->large_bytes += fph_info_bytes(state, info);
         break;
-    case FPH_HUGE + FPH_PARKED:
-    case FPH_RUN + FPH_PARKED:
+    case FPH_PARKED:
         census->large_parked++;
         census->large_parked_bytes += count << FPHEAP_PAGE_SHIFT;
         break;
     default:
         break;
     }
-    if (fph_is_huge(info))
-        census->waste_bytes += (fph_huge_held(count) - count % FPH_PAGES)
-                            * FPHEAP_PAGE;      /* L1, L3 */
 }
 
-static void
-fph_census_region(const fph_state *state, fph_census *census,
-                  const fph_region *region)
+typedef struct fph_census_of {
+    const fph_state *state;
+    fph_census      *census;
+} fph_census_of;
+
+static int
+fph_census_chunk(void *of_, size_t number)
 {
-    uintptr_t base;
-    size_t    i, w;
+    fph_census_of   *of     = (fph_census_of *)of_;
+    const fph_state *state  = of->state;
+    const fph_chunk *chunk  = &state->chunks[number];
+    fph_census      *census = of->census;
+    fph_records     *records = FPH_LOAD(&chunk->records, ACQUIRE);  /* F9 */
+    unsigned         page;
 
-    census->regions += fph_load_relaxed(&region->used) != 0;
-    census->chunk_bytes += fph_region_extent(region, &base)
-                        << FPHEAP_CHUNK_SHIFT;
-    for (w = 0; w < region->words; w++)
-        census->page_free_bytes += fph_popcount(fph_load_relaxed(
-            &region->fresh[w])) * FPHEAP_CHUNK;
-    for (i = 0; i < region->capacity; i++) {
-        fph_chunk *chunk = FPH_LOAD(&region->chunk[i], ACQUIRE);    /* F17 */
-        uint64_t   free  = fph_load_relaxed(&region->free[i]);
-        unsigned   page;
-
-        if (chunk == NULL)
-            continue;
-        census->header_bytes += FPH_CHUNK_HEADER;
-        census->page_free_bytes += fph_popcount(free) * FPHEAP_PAGE
-                                 - (free & FPH_PAGE0 ? FPH_CHUNK_HEADER : 0);
-        for (page = 0; page < FPH_PAGES; page++)
-            fph_census_record(state, census, &chunk->slab[page]);
-    }
+    census->here_bytes += fph_popcount(fph_load_relaxed(&chunk->present))
+                        * FPHEAP_PAGE;
+    census->meta_bytes += fph_popcount(fph_load_relaxed(&chunk->meta))
+                        * FPHEAP_PAGE;
+    census->page_free_bytes += fph_popcount(fph_load_relaxed(
+        &state->free[number])) * FPHEAP_PAGE;
+    for (page = 0; records != NULL && page < FPH_PAGES; page++)
+        fph_census_record(state, census, &records->slab[page]);
+    return 0;
 }
 
 static void
@@ -9767,15 +9969,13 @@ fph_census_parked(const fpheap *heap, fph_census *census)
 static void
 fph_census_take(const fpheap *heap, fph_census *census)
 {
-    size_t i;
+    fph_census_of of = { heap->state, census };
+    size_t        i;
 
     memset(census, 0, sizeof *census);
-    for (i = 0; i < fph_region_count(heap->state); i++) {
-        const fph_region *region = fph_region_at(heap->state, i);
-
-        if (region != NULL)
-            fph_census_region(heap->state, census, region);
-    }
+    for (i = 0; i < fph_region_count(heap->state); i++)
+        census->regions += fph_load_relaxed(&heap->state->region[i].used) != 0;
+    fph_each_chunk(heap->state, fph_census_chunk, &of);
     fph_census_parked(heap, census);
 }
 
@@ -9840,10 +10040,9 @@ fpheap_stats_get(fpheap *heap, fpheap_stats *stats)
     stats->region_bytes = (size_t)fph_load_relaxed(&state->region_bytes);
     stats->limit = (size_t)fph_load_relaxed(&state->limit);
     stats->waste_bytes = census.waste_bytes;
-    if (stats->region_bytes > census.chunk_bytes)
-        stats->waste_bytes += stats->region_bytes - census.chunk_bytes;
-    stats->metadata_bytes = (size_t)fph_load_relaxed(&state->meta_blocks)
-                          * FPHEAP_CHUNK + census.header_bytes;
+    if (stats->region_bytes > census.here_bytes)
+        stats->waste_bytes += stats->region_bytes - census.here_bytes;
+    stats->metadata_bytes = census.meta_bytes;
     stats->peak_region_bytes = (size_t)fph_load_relaxed(
         &state->peak_region_bytes);
     if (stats->peak_region_bytes < stats->region_bytes)
@@ -10158,7 +10357,10 @@ static int
 fph_mmap_plain(size_t bytes, size_t align, int node, int thp,
                fpheap_region *region)
 {
-    if (!fph_map_aligned(bytes, align, region))
+    if (region->base == NULL)
+        region->base = fph_map_room(align);
+    if (!fph_map_at((char *)region->base, bytes, region)
+        && !fph_map_aligned(bytes, align, region))
         return 0;
     fph_mmap_place(region, node);
     thp = thp && fph_load_relaxed(&fph_mapped) + bytes > FPH_THP_FROM;
@@ -10197,17 +10399,25 @@ fph_mmap_put(void *ctx, const fpheap_region *region)
     return 0;
 }
 
+static void
+fph_mmap_decommit(void *ctx, void *base, size_t bytes)
+{
+    (void)ctx;
+    madvise(base, bytes, MADV_DONTNEED);
+}
+
 FPHEAP_API int
 fpheap_provider_mmap(fpheap_provider *provider, unsigned flags)
 {
-    if ((flags & ~(FPHEAP_HUGETLB | FPHEAP_NO_THP | FPHEAP_HUGETLB_1G)) != 0
-        || ((flags & FPHEAP_HUGETLB_1G) != 0
-            && FPH_REGION_MAX < (size_t)1 << 30 >> FPHEAP_CHUNK_SHIFT))
+    if ((flags & ~(FPHEAP_HUGETLB | FPHEAP_NO_THP | FPHEAP_HUGETLB_1G)) != 0)
         return -EINVAL;
     memset(provider, 0, sizeof *provider);
     provider->get = fph_mmap_get;
     provider->put = fph_mmap_put;
     provider->ctx = (void *)(uintptr_t)flags;
+    provider->flags = (flags & (FPHEAP_HUGETLB | FPHEAP_HUGETLB_1G)) == 0
+                    ? FPHEAP_PARTS : 0;
+    provider->decommit = fph_mmap_decommit;
     return 0;
 }
 #endif
@@ -10275,45 +10485,43 @@ fpheap_provider_buffer(fpheap_provider *provider, fpheap_buffer *buffer,
  * Tools are told last, so that what the heap fills and verifies is allowed.
  */
 #if FPHEAP_CHECK
-/* The open chunk that begins at an address, without a look at the memory there;
- * NULL: none does. */
-static fph_chunk *
-fph_known_chunk(fpheap *heap, const void *base)
+/* The marks of the chunk that an address is in; NULL: none of the heap's. */
+static fph_life *
+fph_life_of(const fph_state *state, const void *at)
 {
-    size_t      index;
-    fph_region *region = fph_region_find(heap->state, base, &index);
-    fph_chunk  *chunk  = region == NULL ? NULL
-                       : FPH_LOAD(&region->chunk[index], ACQUIRE);  /* F17 */
+    fph_chunk   *chunk   = fph_chunk_of(state, at);
+    fph_records *records = chunk == NULL
+                         ? NULL : FPH_LOAD(&chunk->records, ACQUIRE); /* F9 */
 
-    if (chunk != NULL)
-        FPH_STORE(&heap->known[((uintptr_t)base >> FPHEAP_CHUNK_SHIFT)
-                               % FPH_KNOWN], &chunk->life, RELEASE); /* K1 */
-    return chunk;
+    return records == NULL ? NULL : &records->life;
 }
 
-/* The place of an object's mark.  One at a chunk's start has that of the page
- * before it, which is its own, LARGE. */
+/* The same, and a look at heap->known[] finds them from here on. */
+static fph_life *
+fph_life_find(fpheap *heap, const void *at)
+{
+    fph_life *life = fph_life_of(heap->state, at);
+
+    if (life != NULL)
+        FPH_STORE(&heap->known[((uintptr_t)at >> FPHEAP_CHUNK_SHIFT)
+                               % FPH_KNOWN], life, RELEASE);        /* K1 */
+    return life;
+}
+
+/* The place of an object's mark. */
 static size_t
 fph_mark_index(const void *object)
 {
-    size_t offset = (uintptr_t)object & FPH_CHUNK_MASK;
-
-    return fph_mark_place((offset == 0 ? FPHEAP_CHUNK - FPHEAP_PAGE : offset)
-                          / 16);
+    return fph_mark_place(((uintptr_t)object & FPH_CHUNK_MASK) / 16);
 }
 
-/* The mark of an address, or NULL: it is in no open chunk, or at the start of
- * one where no object is. */
+/* The mark of an address, or NULL: it is in no chunk that has objects. */
 static fph_mark *
 fph_mark_of(fpheap *heap, const void *object)
 {
-    fph_chunk *chunk = fph_known_chunk(heap, fph_chunk_base(object));
+    fph_life *life = fph_life_find(heap, object);
 
-    if (chunk == NULL
-        || (((uintptr_t)object & FPH_CHUNK_MASK) == 0
-            && fph_record_of(chunk, FPH_PAGES - 1)->base != object))
-        return NULL;
-    return &chunk->life.mark[fph_mark_index(object)];
+    return life == NULL ? NULL : &life->mark[fph_mark_index(object)];
 }
 
 #if FPHEAP_SITES
@@ -10322,8 +10530,7 @@ fph_mark_of(fpheap *heap, const void *object)
 static uint16_t *
 fph_site_of(const fpheap *heap, const void *object)
 {
-    return &fph_chunk_of(heap->state, object)
-            ->life.site[fph_mark_index(object)];
+    return &fph_life_of(heap->state, object)->site[fph_mark_index(object)];
 }
 
 static void
@@ -10382,7 +10589,6 @@ fph_site_begin(fpheap *heap, const void *object)
 static void
 fph_blame_foreign(const fpheap *heap, const void *object)
 {
-    const char *base = fph_chunk_base(object);
     fph_text    text;
     unsigned    i;
 
@@ -10393,7 +10599,7 @@ fph_blame_foreign(const fpheap *heap, const void *object)
 
         if (other != heap && fph_load_acquire(&fph_handles[i]) == 1 /* H13 */
             && other->state != NULL
-            && fph_known_chunk(other, base) != NULL)
+            && fph_life_find(other, object) != NULL)
             fph_text_heap(&text, " but from heap '", other);
     }
     FPHEAP_PANIC(text.at);
@@ -10460,14 +10666,13 @@ static fph_mark *
 fph_live_mark(fpheap *heap, const void *object, unsigned klass)
 {
     fph_mark *mark;
-    size_t    index;
 
     if (!fph_heap_good(heap))
         return NULL;
     mark = fph_mark_of(heap, object);
     if (mark == NULL || !fph_mark_is(*mark, FPH_ANY_CLASS)
         || ((uintptr_t)object & 15) != 0) {
-        if (fph_region_find(heap->state, object, &index) != NULL)
+        if (fph_chunk_of(heap->state, object) != NULL)
             fph_blame_pointer(heap, object);
         else
             fph_blame_foreign(heap, object);
@@ -10615,9 +10820,7 @@ fph_fill_verify(const fpheap *heap, const char *call, const void *object,
 static uint32_t *
 fph_slack_at(const fph_state *state, const void *object)
 {
-    fph_chunk *chunk = fph_chunk_of(state, object);
-
-    return &chunk->life.slack[fph_mark_index(object)];
+    return &fph_life_of(state, object)->slack[fph_mark_index(object)];
 }
 
 static size_t
@@ -10696,7 +10899,8 @@ fph_slab_wipe(const fph_state *state, const fph_slab *slab)
 
     for (i = 0; i < count; i++) {
         const char *object = slab->base + i * slab->size;
-        fph_mark   *mark   = &slab->chunk->life.mark[fph_mark_index(object)];
+        fph_mark   *mark   = &fph_life_of(state, object)
+                              ->mark[fph_mark_index(object)];
 
         if (*mark == FPH_FILLED)
             fph_fill_verify(fph_heap_of(state), "end of the slab", object, 0,
@@ -10743,7 +10947,7 @@ fph_verify_bin(const fpheap_cache *cache, unsigned number)
         const fph_mark *mark = fph_mark_of(cache->heap, *slot);
 
         good = mark != NULL && !fph_mark_is(*mark, FPH_ANY_CLASS)
-            && fph_place_of(*slot) == number * FPH_BIN_STEP;
+            && fph_place_of(cache->heap, *slot) == number * FPH_BIN_STEP;
     }
     if (!good)
         FPHEAP_PANIC("fpheap: a magazine was overwritten, or has an object "
@@ -10831,7 +11035,7 @@ fph_live_end_slow(fpheap *heap, void *object, unsigned klass)
 
 /* [CHECK] ==================================================================
  *
- * The invariants of REGION, CHUNK, SLAB and DEPOT as code, for a quiet heap.  A
+ * The invariants of PAGES, SLAB and DEPOT as code, for a quiet heap.  A
  * walk has to tell live objects from parked ones: it hides the parked ones by
  * setting their bits for as long as it lasts, which also shows an object that
  * is parked twice, or parked and free.
@@ -10846,13 +11050,12 @@ fph_hide_magazine(const fph_state *state, unsigned bin, void *const *slot,
     size_t i, number;
 
     for (i = 0; i < count; i++) {
-        fph_chunk *chunk = fph_chunk_of(state, slot[i]);
-        fph_slab  *slab;
-        uint64_t   bit;
+        fph_slab *slab = fph_record_of(state, slot[i]);
+        uint64_t  bit;
 
-        if (chunk == NULL || fph_place_of(slot[i]) != bin * FPH_BIN_STEP)
+        if (slab == NULL || state->map[fph_page_of(state, slot[i])]
+                            != bin * FPH_BIN_STEP)
             return 0;
-        slab = fph_record_of(chunk, fph_page_of(slot[i]));
         number = (size_t)((char *)slot[i] - slab->base) / slab->size;
         if (slab->base + number * slab->size != (char *)slot[i])
             return 0;
@@ -10914,19 +11117,19 @@ fph_hide_parked(const fpheap *heap, int set)
 }
 
 static const char *
-fph_check_slab(const fpheap *heap, const fph_chunk *chunk, const fph_slab *slab)
+fph_check_slab(const fpheap *heap, const fph_slab *slab)
 {
     const fph_state *state = heap->state;
     uint64_t         word  = fph_load_relaxed(&slab->state);
     uint64_t         info  = fph_load_relaxed(&slab->info);
     const fph_class *klass = fph_bin_class(state, fph_info_bin(info));
     size_t           count = fph_info_count(info);
-    size_t           set   = 0, w;
-    unsigned         i;
+    size_t           set   = 0, w, page;
 
     if (fph_info_bin(info) >= heap->bins || klass->size != slab->size
-        || count != (slab->page == 0 ? klass->count0 : klass->count)
-        || fph_bin_node(fph_info_bin(info)) != chunk->region->node)
+        || count != klass->count
+        || fph_bin_node(fph_info_bin(info))
+           != fph_chunk_of_page(state, slab->page)->node)
         return "a slab's record is not that of its bin";
     for (w = 0; w < FPH_SLAB_WORDS && w * 64 < count; w++) {
         if ((slab->bits[w] & ~fph_slab_mask(count, w)) != 0)
@@ -10937,95 +11140,98 @@ fph_check_slab(const fpheap *heap, const fph_chunk *chunk, const fph_slab *slab)
         return "S2: a slab's number of free objects is not that of its bits";
     if (set != 0 && (word & 1) == 0)
         return "S4: a slab with free objects is not listed";
-    for (i = slab->page; i < slab->page + klass->pages; i++) {
-        if (chunk->first[i] != slab->page
-            || fph_map_of(chunk->base)[i] != fph_info_bin(info) * FPH_BIN_STEP)
-            return "C3: a page of a slab is not in the map";
-    }
+    for (page = slab->page; page < slab->page + klass->pages; page++)
+        if (state->map[page] != fph_info_bin(info) * FPH_BIN_STEP)
+            return "a page of a slab is not in the map";
     return NULL;
 }
 
-/* Pages that a record covers. */
-static uint64_t
-fph_covered_pages(const fph_state *state, const fph_slab *slab)
-{
-    uint64_t info = fph_load_relaxed(&slab->info);
+/* What fpheap_check has found, and the pages that are in a place. */
+typedef struct fph_found {
+    const fpheap *heap;
+    const char   *wrong;
+    size_t        covered;     /* pages from here on that the last record
+                                  covers */
+} fph_found;
 
-    switch (fph_info_kind(info)) {
-    case FPH_SLAB:
-        return fph_page_mask(slab->page,
-                             fph_bin_class(state, fph_info_bin(info))->pages);
-    case FPH_NOTHING:
-        return 0;
-    default:
-        return fph_page_mask(slab->page,
-                             fph_is_huge(info)
-                             ? fph_huge_held(fph_info_count(info))
-                             : fph_info_count(info));
-    }
+/* One page of a chunk: exactly one of free, META's, and covered (F1). */
+static const char *
+fph_check_page(fph_found *found, const fph_chunk *chunk, size_t page,
+               uint64_t free)
+{
+    const fph_state *state  = found->heap->state;
+    const fph_slab  *record = fph_record_at(state, page);
+    uint64_t         bit    = (uint64_t)1 << page % FPH_PAGES;
+    uint64_t         info   = record == NULL ? FPH_NOTHING
+                            : fph_load_relaxed(&record->info);
+    size_t           pages  = fph_info_pages(state, info);
+    int              places = ((free & bit) != 0) + ((chunk->meta & bit) != 0)
+                            + (pages != 0) + (found->covered != 0);
+
+    if (pages != 0)
+        found->covered = pages;
+    if (places > 1)
+        return "F1: a page is in two places";
+    if (places != ((chunk->present & bit) != 0))
+        return "F1: a page is in no place";
+    if (places == 0)
+        return NULL;
+    if ((free & bit) != 0 && state->map[page] != 0)
+        return "a free page leads to a bin";
+    if (found->covered != 0
+        && fph_info_pages(state, fph_load_relaxed(
+               &fph_record_at(state, fph_first_of(state, page))->info))
+           <= page - fph_first_of(state, page))
+        return "F2: a page that is in use does not lead to its record";
+    if (found->covered != 0)
+        found->covered--;
+    return fph_info_kind(info) == FPH_SLAB ? fph_check_slab(found->heap, record)
+                                           : NULL;
+}
+
+static int
+fph_check_chunk(void *found_, size_t number)
+{
+    fph_found       *found = (fph_found *)found_;
+    const fph_state *state = found->heap->state;
+    const fph_chunk *chunk = &state->chunks[number];
+    uint64_t         free  = fph_load_relaxed(&state->free[number]);
+    size_t           page  = number * FPH_PAGES;
+
+    if (number != 0 && (state->chunks[number - 1].base == NULL
+                        || state->chunks[number - 1].present
+                           >> (FPH_PAGES - 1) == 0))
+        found->covered = 0;
+    for (; found->wrong == NULL && page < (number + 1) * FPH_PAGES; page++)
+        found->wrong = fph_check_page(found, chunk, page, free);
+    return found->wrong != NULL;
 }
 
 static const char *
-fph_check_chunk(const fpheap *heap, const fph_region *region, size_t index,
-                const fph_chunk *chunk)
+fph_check_chunks(const fpheap *heap)
 {
-    const fph_header *header = fph_header_of(chunk->base);
-    uint64_t          free   = fph_load_relaxed(&region->free[index]);
-    uint64_t          seen   = free;
-    const char       *wrong  = NULL;
-    unsigned          page, k;
+    fph_found found = { heap, NULL, 0 };
 
-    if (chunk->region != region || chunk->index != index
-        || header->chunk != chunk || header->state != heap->state)
-        return "a chunk's header and descriptor disagree";
-    for (page = 0; page < FPH_PAGES && wrong == NULL; page++) {
-        const fph_slab *slab  = &chunk->slab[page];
-        uint64_t        pages = fph_covered_pages(heap->state, slab);
-
-        if ((seen & pages) != 0)
-            return "C1: a page is in two places";
-        seen |= pages;
-        if (fph_info_kind(fph_load_relaxed(&slab->info)) == FPH_SLAB)
-            wrong = fph_check_slab(heap, chunk, slab);
-    }
-    if (wrong == NULL && (seen | FPH_PAGE0) != FPH_ALL_PAGES)
-        wrong = "C1: a page is in no place";
-    for (k = 0; k < FPH_FITS; k++) {
-        if (fph_fits(free, k)
-            && (!(region->fit[k][index / 64] >> index % 64 & 1)
-                || region->number < (uint32_t)heap->state
-                                    ->hints[region->node][k]))
-            wrong = "R2, R3: a chunk with free pages cannot be found";
-    }
-    return wrong;
+    fph_each_chunk(heap->state, fph_check_chunk, &found);
+    return found.wrong;
 }
 
-static const char *
-fph_check_region(const fpheap *heap, const fph_region *region)
+typedef struct fph_listed {
+    const fph_state *state;
+    size_t           listed;
+} fph_listed;
+
+static int
+fph_count_listed(void *listed_, size_t number)
 {
-    const char *wrong = NULL;
-    size_t      i;
+    fph_listed        *listed  = (fph_listed *)listed_;
+    const fph_records *records = listed->state->chunks[number].records;
+    unsigned           page;
 
-    for (i = 0; region != NULL && i < region->capacity && wrong == NULL; i++) {
-        int              fresh = region->fresh[i / 64] >> i % 64 & 1;
-        const fph_chunk *chunk = region->chunk[i];
-        uint32_t         tail  = region->tail[i];
-
-        if (fresh + (chunk != NULL) + (tail != 0) > 1)
-            return "R1: a chunk is in two places";
-        if (fresh && i >= region->chunks)
-            return "R4: a chunk that is no more is fresh";
-        if (fresh && region->number
-                     < (uint32_t)heap->state->hints[region->node][FPH_FRESH])
-            return "R3: a fresh chunk cannot be found";
-        if (chunk == NULL && region->free[i] != 0)
-            return "a chunk that is not open has free pages";
-        if (tail > i || (tail != 0 && region->chunk[i - tail] == NULL))
-            return "L2: a tail leads to no object";
-        if (chunk != NULL)
-            wrong = fph_check_chunk(heap, region, i, chunk);
-    }
-    return wrong;
+    for (page = 0; records != NULL && page < FPH_PAGES; page++)
+        if (fph_info_kind(records->slab[page].info) == FPH_SLAB)
+            listed->listed += records->slab[page].state & 1;
+    return 0;
 }
 
 /* Slabs that are listed, and slabs in the stacks, with the bin that is
@@ -11034,21 +11240,12 @@ static const char *
 fph_check_lists(const fpheap *heap)
 {
     const fph_state *state = heap->state;
-    size_t           listed = 0, found = 0, i, c;
-    unsigned         bin, page;
+    fph_listed       counted = { state, 0 };
+    size_t           listed, found = 0;
+    unsigned         bin;
 
-    for (i = 0; i < fph_region_count(state); i++) {
-        const fph_region *region = fph_region_at(state, i);
-
-        for (c = 0; region != NULL && c < region->capacity; c++)
-            for (page = 0; region->chunk[c] != NULL && page < FPH_PAGES;
-                 page++) {
-                const fph_slab *slab = &region->chunk[c]->slab[page];
-
-                if (fph_info_kind(slab->info) == FPH_SLAB)
-                    listed += slab->state & 1;
-            }
-    }
+    fph_each_chunk(state, fph_count_listed, &counted);
+    listed = counted.listed;
     for (bin = 0; bin < heap->bins; bin++) {
         uint32_t  ref  = (uint32_t)fph_load_acquire(                /* T3 */
             &state->depots[bin].partial);
@@ -11097,15 +11294,14 @@ fpheap_check(fpheap *heap)
 {
     const char  *wrong;
     fpheap_stats s;
-    size_t       i;
     int          good;
 
     if (!fph_heap_good(heap))
         return "there is no heap";
     (void)fph_orphans_adopt(heap);
     wrong = fph_check_lists(heap);
-    for (i = 0; i < fph_region_count(heap->state) && wrong == NULL; i++)
-        wrong = fph_check_region(heap, fph_region_at(heap->state, i));
+    if (wrong == NULL)
+        wrong = fph_check_chunks(heap);
     if (wrong == NULL)
         wrong = fph_check_pools(heap);
     if (wrong != NULL)
@@ -11124,6 +11320,7 @@ fpheap_check(fpheap *heap)
 /* --- walk ----------------------------------------------------------------- */
 
 typedef struct fph_walk {
+    const fph_state *state;
     int    (*visit)(void *arg, const fpheap_object *object);
     void    *arg;
     int      node;
@@ -11152,7 +11349,7 @@ fph_walk_record(const fph_state *state, const fph_slab *slab,
     size_t   i;
     int      rc    = 0;
 
-    if (fph_info_kind(info) == FPH_NOTHING || fph_info_kind(info) > FPH_PARKED
+    if (fph_info_kind(info) == FPH_NOTHING || fph_info_kind(info) == FPH_PARKED
         || (walk->k != 0 && fph_info_bin(info) % FPH_CLASSES != walk->k))
         return 0;
     if (fph_info_kind(info) != FPH_SLAB)
@@ -11167,44 +11364,32 @@ fph_walk_record(const fph_state *state, const fph_slab *slab,
 }
 
 static int
-fph_walk_region(const fph_state *state, const fph_region *region,
-                const fph_walk *walk)
+fph_walk_chunk(void *walk_, size_t number)
 {
-    unsigned page;
-    size_t   i;
-    int      rc = 0;
+    fph_walk        *walk  = (fph_walk *)walk_;
+    const fph_chunk *chunk = &walk->state->chunks[number];
+    unsigned         page;
+    int              rc    = 0;
 
-    for (i = 0; i < region->capacity && rc == 0; i++) {
-        const fph_chunk *chunk = region->chunk[i];
-
-        for (page = 0; chunk != NULL && page < FPH_PAGES && rc == 0; page++)
-            rc = fph_walk_record(state, &chunk->slab[page], walk);
-    }
+    walk->node = chunk->node;
+    for (page = 0; chunk->records != NULL && page < FPH_PAGES && rc == 0;
+         page++)
+        rc = fph_walk_record(walk->state, &chunk->records->slab[page], walk);
     return rc;
 }
 
 static int
 fph_walk_heap(const fpheap *heap, fph_walk *walk)
 {
-    size_t i;
-    int    rc = 0;
-
-    for (i = 0; i < fph_region_count(heap->state) && rc == 0; i++) {
-        const fph_region *region = fph_region_at(heap->state, i);
-
-        if (region == NULL)
-            continue;
-        walk->node = region->node;
-        rc = fph_walk_region(heap->state, region, walk);
-    }
-    return rc;
+    walk->state = heap->state;
+    return fph_each_chunk(heap->state, fph_walk_chunk, walk);
 }
 
 FPHEAP_API int
 fpheap_walk(fpheap *heap, int (*visit)(void *arg, const fpheap_object *object),
             void *arg)
 {
-    fph_walk walk = { visit, arg, 0, 0 /* every class */, 0 /* live */ };
+    fph_walk walk = { NULL, visit, arg, 0, 0 /* every class */, 0 /* live */ };
     int      rc;
 
     if (!fph_heap_good(heap))
@@ -11214,19 +11399,6 @@ fpheap_walk(fpheap *heap, int (*visit)(void *arg, const fpheap_object *object),
     rc = fph_walk_heap(heap, &walk);
     fph_hide_parked(heap, 0);
     return rc;
-}
-
-/* Keep a region here while it is shown.  Returns 0: it is away. */
-static int
-fph_region_keep(fph_region *region)
-{
-    uint64_t walks = fph_load_relaxed(&region->shown);
-
-    do {
-        if (walks == FPH_AWAY)
-            return 0;
-    } while (!fph_cas_acquire(&region->shown, &walks, walks + 1));  /* F21 */
-    return 1;
 }
 
 FPHEAP_API int
@@ -11240,14 +11412,14 @@ fpheap_region_walk(fpheap *heap,
     if (!fph_heap_good(heap))
         return -EINVAL;
     for (i = 0; i < fph_region_count(heap->state) && rc == 0; i++) {
-        fph_region   *region = fph_region_at(heap->state, i);
+        fph_region   *region = &heap->state->region[i];
         fpheap_region raw;
 
-        if (region == NULL || !fph_region_keep(region))
+        if (!fph_region_keep(region))
             continue;
         raw = region->raw;
         rc = visit(arg, &raw);
-        fph_fetch_add_release(&region->shown, (uint64_t)0 - 1);     /* F19 */
+        fph_region_unkeep(region);
     }
     return rc;
 }
@@ -11268,7 +11440,8 @@ static void
 fph_verify_heap(fpheap *heap)
 {
     const char *wrong = fpheap_check(heap);
-    fph_walk    walk  = { fph_verify_visit, heap, 0, 0 /* every class */,
+    fph_walk    walk  = { heap->state, fph_verify_visit, heap, 0,
+                          0 /* every class */,
                           1 /* all */ };
 
     if (wrong != NULL && heap->state->forked)
@@ -11299,7 +11472,8 @@ fpheap_pool_for_each(fpheap_pool *pool, fpheap_which which,
                      int (*visit)(void *arg, void *object), void *arg)
 {
     fph_round round = { visit, arg };
-    fph_walk  walk  = { fph_round_visit, &round, 0, FPH_SIZES + pool->number,
+    fph_walk  walk  = { pool->heap->state, fph_round_visit, &round, 0,
+                        FPH_SIZES + pool->number,
                         which == FPHEAP_ALL };
     int       rc;
 
@@ -11366,7 +11540,6 @@ fph_configure(fpheap *heap, const char *name, const fpheap_config *config)
 #endif
     heap->nodes = nodes == 0 ? 1 : nodes;
     heap->bins = heap->nodes * FPH_CLASSES;
-    heap->places = heap->bins * (unsigned)FPH_BIN_STEP;
     heap->sized_max = heap->nodes == 1 ? FPH_SIZED_MAX : 0;
     heap->entry = (unsigned)((size_t)(heap - fph_heaps) * sizeof(fph_entry));
     heap->flags = config->flags;
@@ -11387,52 +11560,33 @@ fph_configure(fpheap *heap, const char *name, const fpheap_config *config)
            strlen(name == NULL ? "heap" : name) + 1);
 }
 
-/* Records of the depots, all empty; NULL: they do not fit the first block. */
-static void *
-fph_first_record(fph_state *state, size_t bytes)
-{
-    uint32_t ref = fph_meta_cut(state, bytes);
-
-    return ref == 0 ? NULL : memset(fph_meta_at(state, ref), 0, bytes);
-}
-
-/* Build the state at the start of the first region.  Returns 0, or -ENOMEM. */
+/* Build the state, and use the first region.  Returns 0, or a negative errno. */
 static int
 fph_state_init(fpheap *heap, const fpheap_region *raw)
 {
-    char       *base   = NULL;
-    size_t      chunks = fph_aligned_part(raw, &base);
-    fph_state  *state  = (fph_state *)(void *)base;
-    fph_region *region;
-    void       *record;
+    size_t     taken;
+#if FPHEAP_NO_OS
+    fph_state *state = fph_state_place(heap, raw);
+#else
+    fph_state *state = fph_state_map(heap);
+#endif
+    int        rc;
 
-    memset(state, 0, sizeof *state);
+    if (state == NULL)
+        return -ENOMEM;
     state->number = (unsigned)(heap - fph_heaps);
-    state->pin.raw = *raw;
-    state->pins = &state->pin;
-    state->meta[0] = base + FPH_META_GUARD;
     state->meta_numbers = 1;
-    state->meta_blocks = 1;
-    state->meta_cursor.word = fph_meta_units(sizeof *state - FPH_META_GUARD);
     state->growths = 1;
     state->charged = raw->bytes;
     fph_classes_init(state);
-    state->depots = (fph_depot *)
-        fph_first_record(state, heap->bins * sizeof(fph_depot));
-    state->empty = (fph_line *)
-        fph_first_record(state, heap->nodes * sizeof(fph_line));
-    record = fph_first_record(state, fph_region_record_bytes(chunks));
-    if (state->depots == NULL || state->empty == NULL || record == NULL)
-        return -ENOMEM;
-    region = fph_region_format(state, record, 0 /* node */, chunks);
-    region->raw = *raw;
-    region->pinned = 1;
-    fph_store_relaxed(&region->used, 1);
-    fph_region_set_extent(region, base, chunks);
-    fph_region_publish(state, region, fph_region_slot(state));
-    fph_count_region(state, raw);
-    fph_store_release(&region->shown, 0);                           /* F20 */
-    fph_fresh_give(region, 1, chunks - 1);
+    taken = fph_state_pages(state, raw);
+    rc = fph_region_enter(state, raw, taken);
+    if (rc != 0) {
+        fph_state_end(state);
+        return rc;
+    }
+    heap->map = state->map;
+    heap->mask = state->mask;
     heap->state = state;
     return 0;
 }
@@ -11442,10 +11596,11 @@ fph_state_init(fpheap *heap, const fpheap_region *raw)
 static int
 fph_obtain_first(fpheap *heap, size_t limit, fpheap_region *raw)
 {
+    fph_need need = { 1, 1, 0, NULL };
+
     if (limit != 0 && limit < 3 * FPHEAP_CHUNK)
-        return fph_obtain_bytes(heap, 0 /* node */, 2 /* chunks */,
-                                2 * FPHEAP_CHUNK, raw);
-    return fph_obtain(heap, 0 /* node */, 2 /* chunks */, 2, raw);
+        return fph_obtain_bytes(heap, 0 /* node */, need, 2 /* chunks */, raw);
+    return fph_obtain(heap, 0 /* node */, need, 2 /* chunks */, raw);
 }
 
 FPHEAP_API fpheap *
@@ -11541,7 +11696,7 @@ fph_pools_end(const fpheap *heap)
 
     for (i = 0; i < FPHEAP_MAX_POOLS; i++) {
         fpheap_pool *pool = state->pool[i];
-        fph_walk     walk = { fph_destruct_visit, pool, 0, FPH_SIZES + i,
+        fph_walk     walk = { state, fph_destruct_visit, pool, 0, FPH_SIZES + i,
                               1 /* all */ };
 
         if (fph_load_relaxed(&state->pool_is[i]) >= FPH_POOL_READY
@@ -11561,31 +11716,30 @@ fph_region_end(const fpheap *heap, const fpheap_region *raw, int watched)
         fph_provider_put(heap, raw);
 }
 
-/* Give all regions back.  The last pin is the first region's, with the
- * state. */
+/* Give all regions back, and the state, which may lie in the first one. */
 static void
 fph_regions_end(fpheap *heap)
 {
-    fph_state *state = heap->state;
-    fph_pin   *pin   = state->pins;
-    size_t     i;
+    fph_state    *state = heap->state;
+    fpheap_region first = state->region[0].raw;
+    int           here  = fph_load_relaxed(&state->region[0].used) != 0;
+    int           shown = fph_load_relaxed(&state->region[0].shown) != 0;
+    size_t        i;
 
-    for (i = 0; i < fph_region_count(state); i++) {
-        fph_region *region = fph_region_at(state, i);
+    for (i = fph_region_count(state); i-- > 1;) {
+        fph_region *region = &state->region[i];
 
-        if (region != NULL && !FPH_LOAD(&region->pinned, RELAXED)
-            && fph_load_relaxed(&region->used))
+        if (fph_load_relaxed(&region->used))
             fph_region_end(heap, &region->raw,
-                           fph_load_relaxed(&region->shown) != FPH_AWAY);
+                           fph_load_relaxed(&region->shown) != 0);
     }
     heap->state = NULL;
+    heap->map = fph_no_map;
+    heap->mask = 0;
     fph_known_init(heap);
-    while (pin != NULL) {
-        fpheap_region raw = pin->raw;
-
-        pin = pin->next;
-        fph_region_end(heap, &raw, 1 /* watched */);
-    }
+    fph_state_end(state);
+    if (here)
+        fph_region_end(heap, &first, shown);
 }
 
 static int
