@@ -4305,41 +4305,72 @@ fph_gap_try(fph_state *state, fph_gap *gap, size_t chunk, uint64_t free,
     return fph_chunk_take(state, chunk, (unsigned)gap->pages, gap->align);
 }
 
+/* What a search may take of a chunk: its free pages, or 0 if it is of another
+ * node. */
+static inline uint64_t
+fph_gap_free(const fph_state *state, const fph_gap *gap, size_t chunk)
+{
+    uint64_t free = fph_load_relaxed(&state->free[chunk]);
+
+    return free != 0 && (gap->node == FPHEAP_ANY_NODE
+                         || state->chunks[chunk].node == gap->node) ? free : 0;
+}
+
+/* Claim a run that begins in a group, at whose end `tail` pages are free, and
+ * ends beyond it, from `chunk` on, where the next one in groups[] is another. */
+static size_t
+fph_gap_beyond(fph_state *state, const fph_gap *gap, size_t chunk, size_t tail)
+{
+    size_t all = (state->mask + 1) / FPH_PAGES;
+
+    for (; chunk < all; chunk++, tail += FPH_PAGES) {
+        uint64_t free = fph_gap_free(state, gap, chunk);
+        size_t   page = free == 0 ? FPH_NO_PAGE
+                      : fph_gap_cross(state, gap, chunk, free, tail);
+
+        if (page != FPH_NO_PAGE || free != FPH_ALL_PAGES)
+            return page;
+    }
+    return FPH_NO_PAGE;
+}
+
 /* Look for a run from a position on.  Returns the first page, claimed, or
  * FPH_NO_PAGE. */
 static size_t
 fph_sweep(fph_state *state, fph_gap *gap, size_t position)
 {
-    size_t last = 0, tail = 0, chunks;
+    size_t page = FPH_NO_PAGE;
+    size_t next = 0;           /* chunk, before which `tail` pages are free */
+    size_t tail = 0;
+    size_t chunks, chunk;
 
-    while (position < fph_positions(state)) {
+    for (; page == FPH_NO_PAGE && position < fph_positions(state);
+         position = (position / FPH_GROUP + 1) * FPH_GROUP) {
         size_t first = fph_group_chunks(state, position, &chunks);
-        size_t i     = position % FPH_GROUP;
 
-        for (; i < chunks; i++) {
-            size_t   chunk = first + i;
-            uint64_t free  = fph_load_relaxed(&state->free[chunk]);
-            size_t   page;
+        chunk = first + position % FPH_GROUP;
+        if (chunks == 0)
+            continue;
+        if (chunk != next) {
+            if (tail != 0)
+                page = fph_gap_beyond(state, gap, next, tail);
+            tail = 0;
+        }
+        for (; chunk < first + chunks && page == FPH_NO_PAGE; chunk++) {
+            uint64_t free = fph_gap_free(state, gap, chunk);
 
-            if (free == 0 || (gap->node != FPHEAP_ANY_NODE
-                              && state->chunks[chunk].node != gap->node)) {
-                tail = 0;
-                continue;
-            }
-            if (chunk != last + 1)
-                tail = 0;
-            page = fph_gap_try(state, gap, chunk, free, tail);
-            if (page != FPH_NO_PAGE) {
-                gap->position = position / FPH_GROUP * FPH_GROUP + i;
-                return page;
-            }
+            if (free != 0)
+                page = fph_gap_try(state, gap, chunk, free, tail);
             tail = free == FPH_ALL_PAGES ? tail + FPH_PAGES
                                          : fph_run_tail(free);
-            last = chunk;
         }
-        position = (position / FPH_GROUP + 1) * FPH_GROUP;
+        next = chunk;
     }
-    return FPH_NO_PAGE;
+    if (page == FPH_NO_PAGE && tail != 0)
+        page = fph_gap_beyond(state, gap, next, tail);
+    if (page != FPH_NO_PAGE)
+        gap->position = fph_position_of(state, page >> FPH_PAGE_BITS);
+    return page;
 }
 
 /* Whether a page looks free. */
@@ -11146,48 +11177,43 @@ fph_check_slab(const fpheap *heap, const fph_slab *slab)
     return NULL;
 }
 
-/* What fpheap_check has found, and the pages that are in a place. */
-typedef struct fph_found {
-    const fpheap *heap;
-    const char   *wrong;
-    size_t        covered;     /* pages from here on that the last record
-                                  covers */
-} fph_found;
-
-/* One page of a chunk: exactly one of free, META's, and covered (F1). */
-static const char *
-fph_check_page(fph_found *found, const fph_chunk *chunk, size_t page,
-               uint64_t free)
+/* Whether the record that a page leads to covers it. */
+static int
+fph_page_is_covered(const fph_state *state, size_t page)
 {
-    const fph_state *state  = found->heap->state;
+    size_t          first  = fph_first_of(state, page);
+    const fph_slab *record = fph_record_at(state, first);
+
+    return record != NULL
+        && page - first < fph_info_pages(state, fph_load_relaxed(
+                                                    &record->info));
+}
+
+/* The record of a page, and the pages that it covers. */
+static const char *
+fph_check_record(const fpheap *heap, size_t page)
+{
+    const fph_state *state  = heap->state;
     const fph_slab  *record = fph_record_at(state, page);
-    uint64_t         bit    = (uint64_t)1 << page % FPH_PAGES;
     uint64_t         info   = record == NULL ? FPH_NOTHING
                             : fph_load_relaxed(&record->info);
     size_t           pages  = fph_info_pages(state, info);
-    int              places = ((free & bit) != 0) + ((chunk->meta & bit) != 0)
-                            + (pages != 0) + (found->covered != 0);
+    size_t           i;
 
-    if (pages != 0)
-        found->covered = pages;
-    if (places > 1)
-        return "F1: a page is in two places";
-    if (places != ((chunk->present & bit) != 0))
-        return "F1: a page is in no place";
-    if (places == 0)
-        return NULL;
-    if ((free & bit) != 0 && state->map[page] != 0)
-        return "a free page leads to a bin";
-    if (found->covered != 0
-        && fph_info_pages(state, fph_load_relaxed(
-               &fph_record_at(state, fph_first_of(state, page))->info))
-           <= page - fph_first_of(state, page))
-        return "F2: a page that is in use does not lead to its record";
-    if (found->covered != 0)
-        found->covered--;
-    return fph_info_kind(info) == FPH_SLAB ? fph_check_slab(found->heap, record)
+    if (record != NULL && record->page != page)
+        return "a record is not that of its page";
+    for (i = 0; i < pages; i++)
+        if (page + i > state->mask || fph_first_of(state, page + i) != page)
+            return "F2: a page does not lead to the record that covers it";
+    return fph_info_kind(info) == FPH_SLAB ? fph_check_slab(heap, record)
                                            : NULL;
 }
+
+/* What fpheap_check looks at, and has found. */
+typedef struct fph_found {
+    const fpheap *heap;
+    const char   *wrong;
+} fph_found;
 
 static int
 fph_check_chunk(void *found_, size_t number)
@@ -11196,21 +11222,31 @@ fph_check_chunk(void *found_, size_t number)
     const fph_state *state = found->heap->state;
     const fph_chunk *chunk = &state->chunks[number];
     uint64_t         free  = fph_load_relaxed(&state->free[number]);
-    size_t           page  = number * FPH_PAGES;
+    uint64_t         seen  = free | chunk->meta;
+    unsigned         i;
 
-    if (number != 0 && (state->chunks[number - 1].base == NULL
-                        || state->chunks[number - 1].present
-                           >> (FPH_PAGES - 1) == 0))
-        found->covered = 0;
-    for (; found->wrong == NULL && page < (number + 1) * FPH_PAGES; page++)
-        found->wrong = fph_check_page(found, chunk, page, free);
+    if ((free & chunk->meta) != 0)
+        found->wrong = "F1: a free page is META's";
+    for (i = 0; i < FPH_PAGES && found->wrong == NULL; i++) {
+        size_t   page = number * FPH_PAGES + i;
+        uint64_t bit  = (uint64_t)1 << i;
+        int      used = fph_page_is_covered(state, page);
+
+        if (used != ((chunk->present & ~seen & bit) != 0))
+            found->wrong = used ? "F1: a page is in two places"
+                                : "F1: a page is in no place";
+        else if (!used && state->map[page] != 0)
+            found->wrong = "a page that is in no slab leads to a bin";
+        else
+            found->wrong = fph_check_record(found->heap, page);
+    }
     return found->wrong != NULL;
 }
 
 static const char *
 fph_check_chunks(const fpheap *heap)
 {
-    fph_found found = { heap, NULL, 0 };
+    fph_found found = { heap, NULL };
 
     fph_each_chunk(heap->state, fph_check_chunk, &found);
     return found.wrong;
