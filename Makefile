@@ -20,8 +20,9 @@ VERSION  = $(shell sed -n '1s/.* v\([0-9.]*\) .*/\1/p' fpheap.h)
 EXAMPLES = $(patsubst examples/%.c,$(B)/%, \
                $(filter-out %_shim.c,$(wildcard examples/*.c)))
 SHIM     = $(B)/libfpheap_malloc.so
-PROGRAMS = $(patsubst tests/%.c,$(B)/%, \
-               $(wildcard tests/test_*.c tests/stress_*.c))
+TESTS    = tests/test_*.c tests/debug/test_*.c
+PROGRAMS = $(patsubst %.c,$(B)/%, \
+               $(notdir $(wildcard $(TESTS) tests/stress_*.c)))
 OTHERS   = $(patsubst tests/%.c,$(B)/%,$(wildcard tests/shim_test.c))
 FUZZERS  = $(patsubst tests/%.c,$(B)/%,$(wildcard tests/fuzz_*.c))
 AFLS     = $(patsubst tests/fuzz_%.c,$(B)/afl_%,$(wildcard tests/fuzz_*.c))
@@ -127,7 +128,7 @@ ubsan: ## the tests under UndefinedBehaviorSanitizer; unsigned overflows, 64 and
 	    LDFLAGS='-latomic $(LINK32)'
 
 # Clang's check, but for tests/wraps.txt.
-UNSIGNED  = WHICH='tests/test_*.c' CMOCKA=-Itests/stand_in \
+UNSIGNED  = WHICH='$(TESTS)' CMOCKA=-Itests/stand_in \
     CFLAGS='-O1 -g -fsanitize=undefined,unsigned-integer-overflow \
         -fno-sanitize-recover=all -fsanitize-ignorelist=tests/wraps.txt'
 LINK32    = -Wl,-rpath,$(LIB32),--dynamic-linker=$(LIB32)/ld-linux.so.2
@@ -137,14 +138,15 @@ LIB32     = $(patsubst %/,%,$(dir $(realpath $(shell \
 sanitizers: ## of the three what takes two minutes
 	@$(MAKE) --no-print-directory -j2 B=build/sanitizers sanitized \
 	    CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all' \
-	    WHICH='$(patsubst %,tests/test_%.c,check2 headers invariants meanwhile \
-	        parts pools provider rare regressions)'
+	    WHICH='tests/debug/test_check2.c $(patsubst %,tests/test_%.c, \
+	        exhaustion headers internals invariants pools provider races \
+	        regressions)'
 	@$(MAKE) --no-print-directory -j2 B=build/tsan sanitized \
 	    CFLAGS='-O1 -g -fsanitize=thread' \
 	    WHICH='$(patsubst %,tests/stress_%.c,pools refs regressions threads)'
 
-WHICH     = tests/test_*.c tests/stress_*.c
-SANITIZED = $(patsubst tests/%.c,$(B)/%,$(wildcard $(WHICH)))
+WHICH     = $(TESTS) tests/stress_*.c
+SANITIZED = $(patsubst %.c,$(B)/%,$(notdir $(wildcard $(WHICH))))
 sanitized: $(SANITIZED)
 	@B=$(B) T='$(T)' LIMIT=600 tests/run.sh $(SANITIZED)
 
@@ -208,7 +210,9 @@ $(DRIVERS): examples/dpdk/mempool_fpheap.c examples/dpdk/*.h fpheap.h | $(B) has
 ifeq ($(origin CFLAGS),file)
 $(filter $(B)/test_%,$(PROGRAMS)): CFLAGS = -O1 -g
 endif
-$(PROGRAMS): $(B)/%: tests/%.c tests/filter.c tests/wraps.txt fpheap.h \
+vpath test_%.c tests tests/debug
+vpath stress_%.c tests
+$(PROGRAMS): $(B)/%: %.c tests/filter.c tests/wraps.txt fpheap.h \
         $(wildcard tests/*.h) | $(B)
 	$(COMPILE) -I. $< -o $@ $(LDFLAGS) $(CMOCKA) -pthread
 

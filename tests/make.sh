@@ -17,7 +17,7 @@ builds() {
     [ "$(compiled chosen CHOSEN="$items")" = "$1" ] || { echo "$items"; return 1; }
 }
 check "make test T=WORD builds only the program with that name" \
-    builds tests/test_panic.c test_panic
+    builds tests/debug/test_panic.c test_panic
 check "and the one that has a case of that name" \
     builds tests/test_growth.c records_fail_only_when
 check "and for a script what it runs" \

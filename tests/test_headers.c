@@ -3,7 +3,7 @@
  * is aligned stays so, an object has all the bytes that it says, and the sums
  * by tag are exact, whoever allocates, frees, moves, leaves or has no cache.
  */
-#include "meanwhile.h"
+#include "races.h"
 
 static void note_panic(const char *message);
 #define FPHEAP_PANIC(message) note_panic(message)

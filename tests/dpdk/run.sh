@@ -218,7 +218,8 @@ for test in test_bulk test_contents test_headers test_misuse test_nodes \
         skip "$test: $not" "there is one by default"
         ;;
     esac
-    build "over_$test" "tests/$test.c" '-DTEST_MEMORY_HEADER="dpdk/over_memzone.h"'
+    build "over_$test" "$(ls tests/{,debug/}"$test.c" 2> /dev/null)" \
+        '-DTEST_MEMORY_HEADER="dpdk/over_memzone.h"'
     unit "no hugepages" "$test" FPHEAP_NOT="$not" FPHEAP_EAL="$nohuge -m 8192"
     case $test in
     test_sizes | test_stats | test_headers | test_nodes | test_small* | \

@@ -1,4 +1,4 @@
-/* meanwhile.h - what another thread does between two steps of this one
+/* races.h - what another thread does between two steps of this one
  *
  * The atomic builtins are macros here, which come to meanwhile_step first.  A
  * test names a word and what another thread does in front of one of this

@@ -1,4 +1,4 @@
-/* test_parts.c - parts of the heap by themselves
+/* test_internals.c - parts of the heap by themselves
  *
  * Small functions for all that they may be asked, against a plain version of
  * them; numbers at both sides of each bound; waits, with a clock and a
@@ -2644,5 +2644,5 @@ static const struct CMUnitTest tests[] = {
 int
 main(void)
 {
-    return cmocka_run_group_tests_name("parts", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("internals", tests, NULL, NULL);
 }

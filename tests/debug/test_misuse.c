@@ -8,7 +8,7 @@ static void note_panic(const char *message);
 #define FPHEAP_MAX_NODES 8
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
-#include "test_util.h"
+#include "../test_util.h"
 
 #include <signal.h>
 #include <sys/wait.h>

@@ -1,11 +1,11 @@
-/* test_meanwhile.c - another thread comes between two steps of this one
+/* test_races.c - another thread comes between two steps of this one
  *
  * Each compare-and-swap that fails because another thread was there first, and
  * each second look that finds what the first one did not, made to happen at
- * just that moment (meanwhile.h): what both threads ask for they get, and the
+ * just that moment (races.h): what both threads ask for they get, and the
  * heap is whole.
  */
-#include "meanwhile.h"
+#include "races.h"
 
 static void note_panic(const char *message);
 #define FPHEAP_PANIC(message) note_panic(message)
@@ -1511,5 +1511,5 @@ main(void)
         cmocka_unit_test(a_name_that_is_given_up_during_the_look_is_free),
     };
 
-    return cmocka_run_group_tests_name("meanwhile", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("races", tests, NULL, NULL);
 }

@@ -9,7 +9,7 @@ static void note_panic(const char *message);
 #endif
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
-#include "test_util.h"
+#include "../test_util.h"
 
 #include <pthread.h>
 

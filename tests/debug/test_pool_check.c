@@ -7,7 +7,7 @@ static void note_panic(const char *message);
 #define FPHEAP_CHECK 1
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
-#include "test_util.h"
+#include "../test_util.h"
 
 #define MANY 300
 

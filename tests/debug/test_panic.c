@@ -4,7 +4,7 @@
  */
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
-#include "test_util.h"
+#include "../test_util.h"
 
 #include <signal.h>
 #include <sys/resource.h>

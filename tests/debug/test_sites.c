@@ -3,7 +3,7 @@
  * live objects list them by these sites, most bytes first; the sums are exact,
  * whichever function allocated, whoever freed, and whatever callbacks did between.
  */
-#include "meanwhile.h"
+#include "../races.h"
 
 static void note(const char *line);
 #define FPHEAP_PANIC(message) note(message)
@@ -16,7 +16,7 @@ static void note(const char *line);
 #include "fpheap.h"            /* so that the macros are there already */
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
-#include "test_util.h"
+#include "../test_util.h"
 
 #include <pthread.h>
 

@@ -1,4 +1,4 @@
-/* test_rare.c - states that hardly occur, made by hand
+/* test_exhaustion.c - states that hardly occur, made by hand
  *
  * Tables that are full, threads that stopped with something in their hands,
  * magazines that hold what they should not, memory that ends where it hurts
@@ -1297,5 +1297,5 @@ main(void)
         cmocka_unit_test(a_free_goes_to_the_magazine_that_the_hook_has_loaded)
     };
 
-    return cmocka_run_group_tests_name("rare", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("exhaustion", tests, NULL, NULL);
 }
