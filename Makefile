@@ -26,7 +26,7 @@ PROGRAMS = $(patsubst %.c,$(B)/%, \
 OTHERS   = $(patsubst tests/%.c,$(B)/%,$(wildcard tests/shim_test.c))
 FUZZERS  = $(patsubst tests/%.c,$(B)/%,$(wildcard tests/fuzz_*.c))
 AFLS     = $(patsubst tests/fuzz_%.c,$(B)/afl_%,$(wildcard tests/fuzz_*.c))
-LINT     = $(addprefix tests/,lint.sh compile_matrix.sh header.sh)
+LINT     = $(addprefix tests/,lint.sh structure.sh compile_matrix.sh header.sh)
 SCRIPTS  = $(filter-out $(LINT) $(addprefix tests/,install_deps.sh lib.sh run.sh \
                    schedule_faults.sh fuzz_afl.sh fuzz_corpus.sh), \
                $(wildcard tests/*.sh))
@@ -36,7 +36,7 @@ DRIVERS  = $(addprefix $(B)/librte_mempool_fpheap,.so _grow.so)
 
 .DELETE_ON_ERROR:
 .PHONY: help deps demo test list all chosen lint asm examples bench bench-quick bench-cost \
-        soak schedules fuzz afl corpus coverage mutants tsan asan ubsan sanitizers \
+        soak schedules fuzz afl corpus counts coverage mutants tsan asan ubsan sanitizers \
         sanitized platforms dpdk has-dpdk test-dpdk install clean
 
 help: ## this list
@@ -150,8 +150,11 @@ SANITIZED = $(patsubst %.c,$(B)/%,$(notdir $(wildcard $(WHICH))))
 sanitized: $(SANITIZED)
 	@B=$(B) T='$(T)' LIMIT=600 tests/run.sh $(SANITIZED)
 
-lint: ## what compilers, linkers, clang-tidy and cppcheck say; leaked names; lengths
+lint: ## what compilers, linkers, clang-tidy and cppcheck say; leaked names; lengths; the header's structure
 	@B=$(B) CC='$(CC)' tests/run.sh $(LINT)
+
+counts: ## lines, functions, labels and the like of fpheap.h
+	@tests/structure.py counts
 
 asm: ## the instructions of a hit
 	@B=$(B) CC='$(CC)' tests/instructions.sh -v
