@@ -57,6 +57,7 @@ need_tests() {
     need sqlite3 has sqlite3
     need perl has perl
     need cmake has cmake
+    need meson has meson
     need clang-tidy has clang-tidy
     need cppcheck has cppcheck
     need valgrind has valgrind
