@@ -44,8 +44,8 @@ help: ## this list
 
 include bench/bench.mk
 
-deps: ## install what the tests use and this machine lacks; all that test them do so first
-	@FOR='$(FOR)' CC='$(CC)' tests/install_deps.sh
+deps: ## install what the tests lack; so do, first, all targets that use it, but for DEPS=no
+	@FOR='$(FOR)' DEPS='$(DEPS)' CC='$(CC)' tests/install_deps.sh
 
 test lint soak schedules fuzz afl corpus mutants tsan asan ubsan sanitizers platforms \
     test-dpdk: deps
@@ -139,8 +139,8 @@ sanitizers: ## of the three what takes two minutes
 	@$(MAKE) --no-print-directory -j2 B=build/sanitizers sanitized \
 	    CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all' \
 	    WHICH='tests/debug/test_check2.c $(patsubst %,tests/test_%.c, \
-	        exhaustion headers internals invariants pools provider races \
-	        regressions)'
+	        exhaustion headers internals invariants pool_constructors \
+	        pool_limits pools provider races references regressions tags)'
 	@$(MAKE) --no-print-directory -j2 B=build/tsan sanitized \
 	    CFLAGS='-O1 -g -fsanitize=thread' \
 	    WHICH='$(patsubst %,tests/stress_%.c,pools refs regressions threads)'

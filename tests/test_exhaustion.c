@@ -4,8 +4,8 @@
  * magazines that hold what they should not, memory that ends where it hurts
  * most: each ends as documented, nothing is lost, and the heap goes on.
  */
-static void note_panic(const char *message);
-#define FPHEAP_PANIC(message) note_panic(message)
+#include "panics.h"
+
 #define FPHEAP_CHUNK_SHIFT    16
 #define FPHEAP_GROWTH_WAIT_MS 10   /* that a test waits for who has stopped */
 
@@ -50,15 +50,6 @@ count_and_atfork(void (*prepare)(void), void (*parent)(void),
 #include <unistd.h>
 
 static test_provider provider, other_provider;
-static unsigned      panics;
-static char          last_panic[200];
-
-static void
-note_panic(const char *message)
-{
-    panics++;
-    (void)snprintf(last_panic, sizeof last_panic, "%s", message);
-}
 
 /* Leave no room in the block for records. */
 static void

@@ -5,10 +5,9 @@
  * just that moment (races.h): what both threads ask for they get, and the
  * heap is whole.
  */
+#include "panics.h"
 #include "races.h"
 
-static void note_panic(const char *message);
-#define FPHEAP_PANIC(message) note_panic(message)
 #define FPHEAP_CHUNK_SHIFT    16
 #define FPHEAP_GROWTH_WAIT_MS 10   /* that who grows second waits */
 
@@ -43,15 +42,6 @@ static test_provider provider, other_provider;
 static fpheap       *heap;
 static fpheap_pool  *pool;
 static void         *theirs;       /* what the other thread has */
-static unsigned      panics;
-static char          last_panic[200];
-
-static void
-note_panic(const char *message)
-{
-    panics++;
-    (void)snprintf(last_panic, sizeof last_panic, "%s", message);
-}
 
 static void
 yielded(void)

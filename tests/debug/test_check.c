@@ -2,8 +2,8 @@
  * call that commits it and with its name; here in a function that notes the
  * message.  Nothing is lost by it, and right calls go by without a word.
  */
-static void note_panic(const char *message);
-#define FPHEAP_PANIC(message) note_panic(message)
+#include "../panics.h"
+
 #ifndef FPHEAP_CHECK
 #  define FPHEAP_CHECK 1
 #endif
@@ -14,35 +14,10 @@ static void note_panic(const char *message);
 #include <pthread.h>
 
 static test_provider provider;
-static unsigned      panics;
-static char          last_panic[512];
 
 /* Of every kind: a slab's, of one page and more, a run, above a chunk. */
 static const size_t sizes[] = { 1, 16, 24, 64, 1000, 5000, 70000, 300000,
                                 700000, FPHEAP_CHUNK, 3 * FPHEAP_CHUNK + 5 };
-
-static void
-note_panic(const char *message)
-{
-    panics++;
-    (void)snprintf(last_panic, sizeof(last_panic), "%s", message);
-}
-
-static void
-expect_panic_at(const char *words, const char *file, int line)
-{
-    int ok = panics == 1 && strstr(last_panic, words) != NULL;
-
-    if (!ok)
-        print_error("%u panics, the last: \"%s\"; expected: \"%s\"\n", panics,
-                    last_panic, words);
-    panics = 0;
-    last_panic[0] = '\0';
-    if (!ok)
-        _fail(file, line);
-}
-
-#define EXPECT_PANIC(words) expect_panic_at(words, __FILE__, __LINE__)
 
 static void
 expect_silence(void)

@@ -3,8 +3,8 @@
  * ends in FPHEAP_PANIC, here in a function that notes the message; an object
  * that is written past its end costs its neighbours, never the heap.
  */
-static void note_panic(const char *message);
-#define FPHEAP_PANIC(message) note_panic(message)
+#include "../panics.h"
+
 #define FPHEAP_MAX_NODES 8
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
@@ -15,31 +15,6 @@ static void note_panic(const char *message);
 #include <unistd.h>
 
 static test_provider provider;
-static unsigned      panics;
-static char          last_panic[256];
-
-static void
-note_panic(const char *message)
-{
-    panics++;
-    (void)snprintf(last_panic, sizeof(last_panic), "%s", message);
-}
-
-static void
-expect_panic_at(unsigned n, const char *file, int line)
-{
-    int ok = panics == n && (n == 0 || strlen(last_panic) > 10);
-
-    if (!ok)
-        print_error("%u panics, not %u; the last: \"%s\"\n", panics, n,
-                    last_panic);
-    panics = 0;
-    last_panic[0] = '\0';
-    if (!ok)
-        _fail(file, line);
-}
-
-#define EXPECT_PANICS(n) expect_panic_at(n, __FILE__, __LINE__)
 
 /* --- create and destroy --------------------------------------------------- */
 

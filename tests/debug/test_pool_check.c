@@ -2,8 +2,8 @@
  * is not its own ends in FPHEAP_PANIC, here in a function that notes the
  * message, and neither the pool nor the object's owner loses anything.
  */
-static void note_panic(const char *message);
-#define FPHEAP_PANIC(message) note_panic(message)
+#include "../panics.h"
+
 #define FPHEAP_CHECK 1
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
@@ -12,32 +12,7 @@ static void note_panic(const char *message);
 #define MANY 300
 
 static test_provider provider;
-static unsigned      panics;
-static char          last_panic[512];
 static void         *objects[MANY];
-
-static void
-note_panic(const char *message)
-{
-    panics++;
-    (void)snprintf(last_panic, sizeof(last_panic), "%s", message);
-}
-
-static void
-expect_panics_at(unsigned n, const char *what, const char *file, int line)
-{
-    int ok = panics == n && (n == 0 || strlen(last_panic) > 10);
-
-    if (!ok)
-        print_error("%s: %u panics, not %u; the last: \"%s\"\n", what, panics,
-                    n, last_panic);
-    panics = 0;
-    last_panic[0] = '\0';
-    if (!ok)
-        _fail(file, line);
-}
-
-#define EXPECT_PANICS(n, what) expect_panics_at(n, what, __FILE__, __LINE__)
 
 static fpheap_pool *
 pool_of(fpheap *heap, const char *name, size_t size)
@@ -74,10 +49,10 @@ expect_refused(fpheap *heap, fpheap_pool *pool, void *wrong, const char *what)
     unsigned place;
 
     fpheap_pool_put(pool, wrong);
-    EXPECT_PANICS(1, what);
+    EXPECT_PANICS_BY(what, 1);
     assert_int_equal(live_in(pool), live);
     fpheap_pool_put_bulk(pool, &wrong, 1);
-    EXPECT_PANICS(1, what);
+    EXPECT_PANICS_BY(what, 1);
     for (place = 0; place < MANY; place += 149) {
         void *right;
 
@@ -85,10 +60,10 @@ expect_refused(fpheap *heap, fpheap_pool *pool, void *wrong, const char *what)
         right = objects[place];
         objects[place] = wrong;
         fpheap_pool_put_bulk(pool, objects, MANY);
-        EXPECT_PANICS(1, what);
+        EXPECT_PANICS_BY(what, 1);
         assert_int_equal(live_in(pool), live + 1);
         fpheap_pool_put(pool, right);
-        EXPECT_PANICS(0, what);
+        EXPECT_PANICS_BY(what, 0);
     }
     assert_int_equal(live_in(pool), live);
     TEST_CHECK(heap);
@@ -119,11 +94,11 @@ right_objects_are_put_without_a_word(void **state)
                 objects[i] = NULL;
         fpheap_pool_put_bulk(pool, objects, n);
         assert_int_equal(live_in(pool), 0);
-        EXPECT_PANICS(0, "right");
+        EXPECT_PANICS_BY("right", 0);
         assert_int_equal(fpheap_pool_destroy(pool, NULL), 0);
     }
     TEST_DESTROY_OVER(heap, &provider);
-    EXPECT_PANICS(0, "right");
+    EXPECT_PANICS_BY("right", 0);
 }
 
 static void
@@ -161,7 +136,7 @@ an_object_of_another_pool_or_size_or_heap_is_refused(void **state)
     fpheap_free(heap, wrong[5]);
     TEST_DESTROY_OVER(second, &second_provider);
     TEST_DESTROY_OVER(heap, &provider);
-    EXPECT_PANICS(0, "the end");
+    EXPECT_PANICS_BY("the end", 0);
 }
 
 static void
@@ -184,7 +159,7 @@ an_interior_pointer_is_refused(void **state)
         assert_int_equal(fpheap_pool_destroy(pool, NULL), 0);
     }
     TEST_DESTROY_OVER(heap, &provider);
-    EXPECT_PANICS(0, "the end");
+    EXPECT_PANICS_BY("the end", 0);
 }
 
 static void
@@ -218,7 +193,7 @@ a_pointer_to_anywhere_is_refused(void **state)
     (void)munmap(hole, 4 * FPHEAP_CHUNK);
     fpheap_pool_put(pool, object);
     TEST_DESTROY_OVER(heap, &provider);
-    EXPECT_PANICS(0, "the end");
+    EXPECT_PANICS_BY("the end", 0);
 }
 
 int
