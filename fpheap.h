@@ -617,6 +617,7 @@ chunk's bytes"
              FPHEAP_MAX_HEAPS, FPHEAP_MAX_POOLS, FPHEAP_NO_THREADS,        \
              FPH_TAGS, FPHEAP_CHECK, FPHEAP_SITES, FPHEAP_TOOL)
 #define fph_table           FPH_LAYOUT(fph_table)
+#define fph_no_bins         FPH_LAYOUT(fph_no_bins)
 #define fph_alloc_miss      FPH_LAYOUT(fph_alloc_miss)
 #define fph_free_miss       FPH_LAYOUT(fph_free_miss)
 #define fph_alloc_bulk_miss FPH_LAYOUT(fph_alloc_bulk_miss)
@@ -624,6 +625,8 @@ chunk's bytes"
 #define fph_pool_get_miss   FPH_LAYOUT(fph_pool_get_miss)
 #define fph_pool_bulk_miss  FPH_LAYOUT(fph_pool_bulk_miss)
 #define fph_unref_last      FPH_LAYOUT(fph_unref_last)
+#define fph_tally_alone     FPH_LAYOUT(fph_tally_alone)
+#define fph_head_blame      FPH_LAYOUT(fph_head_blame)
 #if FPH_WATCHED
 #  define fph_live_begin_slow FPH_LAYOUT(fph_live_begin_slow)
 #  define fph_live_end_slow   FPH_LAYOUT(fph_live_end_slow)
@@ -1937,6 +1940,7 @@ static fph_bin fph_no_bins[FPH_BINS];
 static FPH_TLS fph_entry fph_table[FPHEAP_MAX_HEAPS] =
     FPH_ENTRIES(FPHEAP_MAX_HEAPS);
 #else
+FPHEAP_API fph_bin fph_no_bins[FPH_BINS];
 FPHEAP_API FPH_TLS fph_entry fph_table[FPHEAP_MAX_HEAPS];
 #endif
 
@@ -1958,11 +1962,31 @@ FPHEAP_API void  fph_free_bulk_miss(fpheap *heap, void *const *objects,
 FPHEAP_API void *fph_pool_get_miss(fpheap_pool *pool);
 FPHEAP_API int   fph_pool_bulk_miss(fpheap_pool *pool, void **objects,
                                     unsigned n);
+#if FPHEAP_HEADER
+FPHEAP_API void  fph_tally_alone(fpheap *heap, unsigned tag, size_t n,
+                                 size_t bytes);
+FPHEAP_API int   fph_head_blame(fpheap *heap, const void *object);
+FPHEAP_API void  fph_unref_last(fpheap *heap, void *object);
+#endif
 #if FPH_WATCHED
 FPHEAP_API void  fph_live_begin_slow(fpheap *heap, void *object, size_t size,
                                      unsigned klass);
 FPHEAP_API int   fph_live_end_slow(fpheap *heap, void *object, unsigned klass);
 #endif
+
+/* This thread's bins of a heap. */
+FPH_INLINE const fph_entry *
+fph_entry_of(const fpheap *heap)
+{
+    return (const fph_entry *)(const void *)((const char *)fph_table
+                                             + heap->entry);
+}
+
+FPH_INLINE fph_bin *
+fph_bins_of(const fpheap *heap)
+{
+    return fph_entry_of(heap)->bins;
+}
 
 /* Bytes asked for and those behind them.  A size that fills its class gets to a
  * larger one, of at least its alignment, when its lowest bit is added; any
@@ -2140,75 +2164,61 @@ fph_head_of(const void *object)
 }
 
 #if FPHEAP_HEADER
-/* Count n objects that begin (or end, both negative) with this thread. */
+/* Count n objects of a tag, and their bytes, that begin with this thread (or
+ * end, both negative). */
 FPH_INLINE void
-fph_tally_add(fph_bin *bins, unsigned tag, size_t n, size_t bytes)
+fph_tally_add(fpheap *heap, unsigned tag, size_t n, size_t bytes)
 {
+    fph_bin   *bins  = fph_bins_of(heap);
     char      *cache = (char *)bins - offsetof(fpheap_cache, bins);
     fph_tally *tally = &((fpheap_cache *)(void *)cache)->tallies[tag];
 
+    if (FPH_UNLIKELY(bins == fph_no_bins)) {
+        fph_tally_alone(heap, tag, n, bytes);
+        return;
+    }
     FPH_STORE(&tally->objects, tally->objects + n, RELAXED);
     FPH_STORE(&tally->bytes, tally->bytes + bytes, RELAXED);
 }
 
+/* n objects of one size begin. */
 FPH_INLINE void
-fph_head_begin(void *object, size_t size, unsigned tag, unsigned destructor)
-{
-    fph_head *head = fph_head_of(object);
-
-    head->requested = size;
-    head->tag = (uint8_t)tag;
-    head->flags = 0;
-    head->destructor = (uint8_t)destructor;
-    head->unused = 0;          /* so that all are one store */
-    FPH_STORE(&head->refs, 1u, RELAXED);
-}
-
-/* n objects of one size are allocated by this thread, which has a cache. */
-FPH_INLINE void
-fph_heads_begin(fph_bin *bins, void *const *objects, unsigned n, size_t size,
+fph_heads_begin(fpheap *heap, void *const *objects, unsigned n, size_t size,
                 unsigned tag, unsigned destructor)
 {
     unsigned i;
 
-    for (i = 0; i < n; i++)
-        fph_head_begin(objects[i], size, tag, destructor);
-    fph_tally_add(bins, tag, n, n * size);
-}
-
-/* Undo fph_heads_close of n objects. */
-FPH_INLINE void
-fph_heads_reopen(void *const *objects, unsigned n)
-{
-    unsigned i;
-
-    for (i = 0; i < n; i++)
-        FPH_STORE(&fph_head_of(objects[i])->refs, 1u, RELAXED);
-}
-
-/* n objects are about to be freed; 0, and none is, if one of them is NULL, has
- * other references, or is among them twice. */
-FPH_INLINE int
-fph_heads_close(void *const *objects, unsigned n)
-{
-    unsigned i;
-
     for (i = 0; i < n; i++) {
-        if (objects[i] == NULL
-            || FPH_LOAD(&fph_head_of(objects[i])->refs, RELAXED) != 1) {
-            fph_heads_reopen(objects, i);
-            return 0;
-        }
-        FPH_STORE(&fph_head_of(objects[i])->refs, 0u, RELAXED);
+        fph_head *head = fph_head_of(objects[i]);
+
+        head->requested = size;
+        head->tag = (uint8_t)tag;
+        head->flags = 0;
+        head->destructor = (uint8_t)destructor;
+        head->unused = 0;      /* so that all are one store */
+        FPH_STORE(&head->refs, 1u, RELAXED);
     }
+    fph_tally_add(heap, tag, n, n * size);
+}
+
+/* An object ends.  0: it is NULL, free, or has other references, or what is
+ * there is no header. */
+FPH_INLINE int
+fph_head_end(fpheap *heap, void *object)
+{
+    fph_head *head = fph_head_of(object);
+
+    if (FPH_UNLIKELY(object == NULL || FPH_LOAD(&head->refs, RELAXED) != 1
+                     || head->tag >= FPHEAP_TAGS))
+        return fph_head_blame(heap, object);
+    FPH_STORE(&head->refs, 0u, RELAXED);
     return 1;
 }
 
-/* n objects were freed by this thread, which has a cache.  Their headers say
- * what they were until they are allocated again.  Neighbours with one tag are
- * counted as one. */
+/* n objects have ended.  Their headers say what they were until they are
+ * allocated again.  Neighbours with one tag are counted as one. */
 FPH_INLINE void
-fph_heads_end(fph_bin *bins, void *const *objects, unsigned n)
+fph_heads_count(fpheap *heap, void *const *objects, unsigned n)
 {
     unsigned i = 0;
 
@@ -2219,7 +2229,7 @@ fph_heads_end(fph_bin *bins, void *const *objects, unsigned n)
 
         for (; i < n && fph_head_of(objects[i])->tag == tag; i++)
             bytes += (size_t)fph_head_of(objects[i])->requested;
-        fph_tally_add(bins, tag, (size_t)first - i, (size_t)0 - bytes);
+        fph_tally_add(heap, tag, (size_t)first - i, (size_t)0 - bytes);
     }
 }
 
@@ -2230,12 +2240,10 @@ fph_head_is_shared(const void *object)
     return FPH_LOAD(&fph_head_of(object)->refs, RELAXED) != 1;
 }
 #else
-#  define fph_heads_begin(bins, objects, n, size, tag, destructor) \
-    ((void)(bins), (void)(objects))
-#  define fph_heads_close(objects, n)     ((void)(objects), 1)
-#  define fph_heads_reopen(objects, n)    ((void)(objects))
-#  define fph_heads_end(bins, objects, n) ((void)(bins), (void)(objects))
-#  define fph_head_is_shared(object)      0
+#  define fph_heads_begin(heap, objects, n, size, tag, destructor) ((void)0)
+#  define fph_head_end(heap, object)         1
+#  define fph_heads_count(heap, objects, n)  ((void)0)
+#  define fph_head_is_shared(object)         0
 #endif
 
 /* --- who is live ---------------------------------------------------------- */
@@ -2314,23 +2322,63 @@ fph_live_end(fpheap *heap, void *object, unsigned klass)
     return 1;
 }
 #else
-#  define fph_live_begin(heap, objects, n, size, klass) \
-    ((void)(heap), (void)(klass))
-#  define fph_live_end(heap, object, klass) ((void)(heap), 1)
+#  define fph_live_begin(heap, objects, n, size, klass) ((void)0)
+#  define fph_live_end(heap, object, klass) 1
+#endif
+
+/* --- the boundary --------------------------------------------------------- */
+
+/* n objects of a class, of which `size` bytes each were asked for, leave the
+ * heap. */
+#if FPHEAP_HEADER || FPH_WATCHED
+FPH_INLINE void
+fph_born(fpheap *heap, void *const *objects, unsigned n, size_t size,
+         unsigned klass, unsigned tag, unsigned destructor)
+{
+    fph_heads_begin(heap, objects, n, size, tag, destructor);
+    fph_live_begin(heap, objects, n, size, klass);
+    (void)klass, (void)tag, (void)destructor;
+}
+
+/* n objects come back.  Returns how many are to be freed, from the first on: the
+ * next one is not, and stays as it is.  A free that went this far cannot
+ * fail. */
+FPH_INLINE unsigned
+fph_dies_bulk(fpheap *heap, void *const *objects, unsigned n, unsigned klass)
+{
+    unsigned died = 0;
+
+    while (died < n && fph_live_end(heap, objects[died], klass)
+           && fph_head_end(heap, objects[died]))
+        died++;
+    fph_heads_count(heap, objects, died);
+    (void)klass;
+    return died;
+}
+
+FPH_INLINE int
+fph_dies(fpheap *heap, void *object, unsigned klass)
+{
+    return fph_dies_bulk(heap, &object, 1, klass) == 1;
+}
+#else
+#  define fph_born(heap, objects, n, size, klass, tag, destructor) \
+    ((void)(objects), (void)(n), (void)(klass))
+#  define fph_dies(heap, object, klass)            1
+#  define fph_dies_bulk(heap, objects, n, klass)   ((void)(klass), (n))
 #endif
 
 /* --- hits ----------------------------------------------------------------- */
 
 FPH_INLINE void *
-fph_alloc(fpheap *heap, fph_bin *bins, fph_bin *local, size_t size)
+fph_alloc(fpheap *heap, fph_bin *local, size_t size)
 {
     if (FPH_LIKELY(fph_has_class(size))) {
         unsigned klass  = fph_class_of(size);
         void    *object = fph_take(&local[klass]);
 
         if (FPH_LIKELY(object != NULL)) {
-            fph_heads_begin(bins, &object, 1, size, 0, 0);
-            fph_live_begin(heap, &object, 1, size, klass);
+            fph_born(heap, &object, 1, size, klass, 0, 0);
             return object;
         }
     }
@@ -2343,34 +2391,6 @@ fph_bin_at(fph_bin *bins, unsigned place)
     return (fph_bin *)(void *)((char *)bins + (size_t)place * 8);
 }
 
-/* Free an object to a bin; 0: it was not. */
-FPH_INLINE int
-fph_free_one(fph_bin *bins, fph_bin *bin, void *object)
-{
-    if (!FPH_LIKELY(fph_heads_close(&object, 1)))
-        return 0;
-    if (!FPH_LIKELY(fph_put(bin, object))) {
-        fph_heads_reopen(&object, 1);
-        return 0;
-    }
-    fph_heads_end(bins, &object, 1);
-    return 1;
-}
-
-/* Free n objects to a bin; 0: none was. */
-FPH_INLINE int
-fph_free_many(fph_bin *bins, fph_bin *bin, void *const *objects, unsigned n)
-{
-    if (!FPH_LIKELY(fph_heads_close(objects, n)))
-        return 0;
-    if (!FPH_LIKELY(fph_put_bulk(bin, objects, n))) {
-        fph_heads_reopen(objects, n);
-        return 0;
-    }
-    fph_heads_end(bins, objects, n);
-    return 1;
-}
-
 /* A place beyond the last comes from memory that is no chunk of the heap. */
 FPH_INLINE void
 fph_free(fpheap *heap, fph_bin *bins, void *object)
@@ -2379,7 +2399,7 @@ fph_free(fpheap *heap, fph_bin *bins, void *object)
         unsigned place = fph_place_of(object);
 
         if (FPH_LIKELY(place < heap->places
-                       && fph_free_one(bins, fph_bin_at(bins, place), object)))
+                       && fph_put(fph_bin_at(bins, place), object)))
             return;
     }
     fph_free_miss(heap, object);
@@ -2399,82 +2419,76 @@ fph_free_sized(fpheap *heap, fph_bin *bins, void *object, size_t size)
     if (!FPH_LIKELY(fph_size_is_bin(heap, size)))
         fph_free(heap, bins, object);
     else if (!FPH_LIKELY(object != NULL
-                         && fph_free_one(bins, &bins[fph_class_of(size)],
-                                         object)))
+                         && fph_put(&bins[fph_class_of(size)], object)))
         fph_free_miss(heap, object);
 }
 
 FPH_INLINE int
-fph_alloc_bulk(fpheap *heap, fph_bin *bins, fph_bin *local, size_t size,
-               void **objects, unsigned n)
+fph_alloc_bulk(fpheap *heap, fph_bin *local, size_t size, void **objects,
+               unsigned n)
 {
     if (!FPH_LIKELY(fph_has_class(size)
                     && fph_take_bulk(&local[fph_class_of(size)], objects, n)))
         return fph_alloc_bulk_miss(heap, size, objects, n);
-    fph_heads_begin(bins, objects, n, size, 0, 0);
-    fph_live_begin(heap, objects, n, size, fph_class_of(size));
+    fph_born(heap, objects, n, size, fph_class_of(size), 0, 0);
     return 0;
+}
+
+/* Free n objects of a class: to a bin if they are all of it, then `one` is set.
+ * One that may not die is left out. */
+FPH_INLINE void
+fph_free_bulk(fpheap *heap, int one, fph_bin *bin, void *const *objects,
+              unsigned n, unsigned klass)
+{
+    do {
+        unsigned died = fph_dies_bulk(heap, objects, n, klass);
+
+        if (!FPH_LIKELY(one && fph_put_bulk(bin, objects, died)))
+            fph_free_bulk_miss(heap, objects, died);
+        died += died < n;
+        objects += died;
+        n -= died;
+    } while (n > 0);
 }
 
 FPH_INLINE void
 fph_free_bulk_sized(fpheap *heap, fph_bin *bins, void *const *objects,
                     unsigned n, size_t size)
 {
-#if FPH_WATCHED
-    for (; n > 0; n--, objects++)
-        if (fph_live_end(heap, *objects, fph_class_said(size)))
-            fph_free_sized(heap, bins, *objects, size);
-#else
-    if (!FPH_LIKELY(fph_size_is_bin(heap, size)
-                    && fph_free_many(bins, &bins[fph_class_of(size)], objects,
-                                     n)))
-        fph_free_bulk_miss(heap, objects, n);
-#endif
+    fph_free_bulk(heap, fph_size_is_bin(heap, size), &bins[fph_class_of(size)],
+                  objects, n, fph_class_said(size));
 }
 
 /* --- this thread's cache -------------------------------------------------- */
 
-FPH_INLINE const fph_entry *
-fph_entry_of(const fpheap *heap)
-{
-    return (const fph_entry *)(const void *)((const char *)fph_table
-                                             + heap->entry);
-}
-
 FPH_PUBLIC void *
 fpheap_alloc(fpheap *heap, size_t size)
 {
-    const fph_entry *entry;
-
     if (FPHEAP_CHECK && FPH_UNLIKELY(heap == NULL))
         return fph_alloc_miss(heap, size);
-    entry = fph_entry_of(heap);
-    return fph_alloc(heap, entry->bins, entry->local, size);
+    return fph_alloc(heap, fph_entry_of(heap)->local, size);
 }
 
 FPH_PUBLIC void
 fpheap_free(fpheap *heap, void *object)
 {
-    if (fph_live_end(heap, object, FPH_ANY_CLASS))
-        fph_free(heap, fph_entry_of(heap)->bins, object);
+    if (fph_dies(heap, object, FPH_ANY_CLASS))
+        fph_free(heap, fph_bins_of(heap), object);
 }
 
 FPH_PUBLIC void
 fpheap_free_sized(fpheap *heap, void *object, size_t size)
 {
-    if (fph_live_end(heap, object, fph_class_said(size)))
-        fph_free_sized(heap, fph_entry_of(heap)->bins, object, size);
+    if (fph_dies(heap, object, fph_class_said(size)))
+        fph_free_sized(heap, fph_bins_of(heap), object, size);
 }
 
 FPH_PUBLIC int
 fpheap_alloc_bulk(fpheap *heap, size_t size, void **objects, unsigned n)
 {
-    const fph_entry *entry;
-
     if (FPHEAP_CHECK && FPH_UNLIKELY(heap == NULL))
         return fph_alloc_bulk_miss(heap, size, objects, n);
-    entry = fph_entry_of(heap);
-    return fph_alloc_bulk(heap, entry->bins, entry->local, size, objects, n);
+    return fph_alloc_bulk(heap, fph_entry_of(heap)->local, size, objects, n);
 }
 
 FPH_PUBLIC void
@@ -2484,7 +2498,7 @@ fpheap_free_bulk_sized(fpheap *heap, void *const *objects, unsigned n,
     if (FPHEAP_CHECK && FPH_UNLIKELY(heap == NULL))
         fph_free_bulk_miss(heap, objects, n);
     else
-        fph_free_bulk_sized(heap, fph_entry_of(heap)->bins, objects, n, size);
+        fph_free_bulk_sized(heap, fph_bins_of(heap), objects, n, size);
 }
 
 /* --- a cache that the caller keeps ---------------------------------------- */
@@ -2492,20 +2506,20 @@ fpheap_free_bulk_sized(fpheap *heap, void *const *objects, unsigned n,
 FPH_PUBLIC void *
 fpheap_cache_alloc(fpheap_cache *cache, size_t size)
 {
-    return fph_alloc(cache->heap, cache->bins, cache->local, size);
+    return fph_alloc(cache->heap, cache->local, size);
 }
 
 FPH_PUBLIC void
 fpheap_cache_free(fpheap_cache *cache, void *object)
 {
-    if (fph_live_end(cache->heap, object, FPH_ANY_CLASS))
+    if (fph_dies(cache->heap, object, FPH_ANY_CLASS))
         fph_free(cache->heap, cache->bins, object);
 }
 
 FPH_PUBLIC void
 fpheap_cache_free_sized(fpheap_cache *cache, void *object, size_t size)
 {
-    if (fph_live_end(cache->heap, object, fph_class_said(size)))
+    if (fph_dies(cache->heap, object, fph_class_said(size)))
         fph_free_sized(cache->heap, cache->bins, object, size);
 }
 
@@ -2513,8 +2527,7 @@ FPH_PUBLIC int
 fpheap_cache_alloc_bulk(fpheap_cache *cache, size_t size, void **objects,
                         unsigned n)
 {
-    return fph_alloc_bulk(cache->heap, cache->bins, cache->local, size, objects,
-                          n);
+    return fph_alloc_bulk(cache->heap, cache->local, size, objects, n);
 }
 
 FPH_PUBLIC void
@@ -2535,6 +2548,13 @@ fph_pool_bin(const fpheap_pool *pool)
     return (fph_bin *)(void *)((char *)*(fph_bin *const *)at + pool->offset);
 }
 
+FPH_INLINE void
+fph_pool_born(const fpheap_pool *pool, void *const *objects, unsigned n)
+{
+    fph_born(pool->heap, objects, n, pool->requested, FPH_SIZES + pool->number,
+             pool->tag, pool->destructor);
+}
+
 FPH_PUBLIC void *
 fpheap_pool_get(fpheap_pool *pool)
 {
@@ -2542,24 +2562,19 @@ fpheap_pool_get(fpheap_pool *pool)
 
     if (FPH_UNLIKELY(object == NULL))
         return fph_pool_get_miss(pool);
-    fph_heads_begin(fph_entry_of(pool->heap)->bins, &object, 1,
-                    pool->requested, pool->tag, pool->destructor);
-    fph_live_begin(pool->heap, &object, 1, pool->requested,
-                   FPH_SIZES + pool->number);
+    fph_pool_born(pool, &object, 1);
     return object;
 }
 
 FPH_PUBLIC void
 fpheap_pool_put(fpheap_pool *pool, void *object)
 {
-    fph_bin *bins = fph_entry_of(pool->heap)->bins;
-
-    if (!fph_live_end(pool->heap, object, FPH_SIZES + pool->number))
+    if (!fph_dies(pool->heap, object, FPH_SIZES + pool->number))
         return;
     if (!FPH_LIKELY(pool->one_bin))
-        fph_free(pool->heap, bins, object);
+        fph_free(pool->heap, fph_bins_of(pool->heap), object);
     else if (!FPH_LIKELY(object != NULL
-                         && fph_free_one(bins, fph_pool_bin(pool), object)))
+                         && fph_put(fph_pool_bin(pool), object)))
         fph_free_miss(pool->heap, object);
 }
 
@@ -2568,31 +2583,19 @@ fpheap_pool_get_bulk(fpheap_pool *pool, void **objects, unsigned n)
 {
     if (!FPH_LIKELY(fph_take_bulk(fph_pool_bin(pool), objects, n)))
         return fph_pool_bulk_miss(pool, objects, n);
-    fph_heads_begin(fph_entry_of(pool->heap)->bins, objects, n,
-                    pool->requested, pool->tag, pool->destructor);
-    fph_live_begin(pool->heap, objects, n, pool->requested,
-                   FPH_SIZES + pool->number);
+    fph_pool_born(pool, objects, n);
     return 0;
 }
 
 FPH_PUBLIC void
 fpheap_pool_put_bulk(fpheap_pool *pool, void *const *objects, unsigned n)
 {
-#if FPH_WATCHED
-    for (; n > 0; n--)
-        fpheap_pool_put(pool, *objects++);
-#else
-    if (!FPH_LIKELY(pool->one_bin
-                    && fph_free_many(fph_entry_of(pool->heap)->bins,
-                                     fph_pool_bin(pool), objects, n)))
-        fph_free_bulk_miss(pool->heap, objects, n);
-#endif
+    fph_free_bulk(pool->heap, (int)pool->one_bin, fph_pool_bin(pool), objects,
+                  n, FPH_SIZES + pool->number);
 }
 
 #if FPHEAP_HEADER
 /* --- references ----------------------------------------------------------- */
-
-FPHEAP_API void fph_unref_last(fpheap *heap, void *object);
 
 FPH_PUBLIC unsigned
 fpheap_refs(const void *object)
@@ -6370,7 +6373,7 @@ typedef struct fph_seat {
 } fph_seat;
 
 #ifndef FPHEAP_STATIC
-static fph_bin fph_no_bins[FPH_BINS];
+fph_bin fph_no_bins[FPH_BINS];
 FPH_TLS fph_entry fph_table[FPHEAP_MAX_HEAPS] = FPH_ENTRIES(FPHEAP_MAX_HEAPS);
 #  if FPHEAP_SITES
 FPH_TLS const char *fph_site;
@@ -8050,56 +8053,33 @@ fph_want_size(size_t size, void **objects, unsigned n, int bulk)
 }
 
 #if FPHEAP_HEADER
-/* Count n objects of a tag, and their bytes, which begin (or end, both
- * negative) in a slow path. */
-static void
-fph_tally_slow(fpheap *heap, unsigned tag, size_t n, size_t bytes)
+/* fph_tally_add of a thread without a cache. */
+FPH_NOINLINE FPHEAP_API void
+fph_tally_alone(fpheap *heap, unsigned tag, size_t n, size_t bytes)
 {
-    fpheap_cache *cache = fph_cache_mine(heap);
-
-    if (cache != NULL) {
-        fph_tally_add(cache->bins, tag, n, bytes);
-        return;
-    }
     fph_fetch_add_relaxed(&heap->state->tag_objects[tag],
                           (uint64_t)(int64_t)(ptrdiff_t)n);
     fph_fetch_add_relaxed(&heap->state->tag_bytes[tag],
                           (uint64_t)(int64_t)(ptrdiff_t)bytes);
 }
 
-/* End the header of an object in a slow path.  Returns 0 if it cannot be. */
-static int
-fph_head_end_slow(fpheap *heap, void *object)
+/* Say why an object cannot end.  Returns 0. */
+FPH_NOINLINE FPHEAP_API int
+fph_head_blame(fpheap *heap, const void *object)
 {
-    fph_head *head = fph_head_of(object);
-    unsigned  refs = fpheap_refs(object);
-
-    if (refs != 1) {
-        FPHEAP_PANIC(refs == 0 ? "fpheap: double free"
-                               : "fpheap: free of an object with references");
+    if (object == NULL || !fph_heap_good(heap))
         return 0;
-    }
-    fph_tally_slow(heap, head->tag, (size_t)-1,
-                   (size_t)0 - (size_t)head->requested);
-    FPH_STORE(&head->refs, 0u, RELAXED);
-    return 1;
+    if (fph_chunk_of(heap->state, object) == NULL)
+        FPHEAP_PANIC("fpheap: free of a pointer that is not from this heap");
+    else
+        FPHEAP_PANIC(fpheap_refs(object) == 0
+                     ? "fpheap: double free"
+                     : fpheap_refs(object) == 1
+                     ? "fpheap: the header of an object was overwritten"
+                     : "fpheap: free of an object with references");
+    return 0;
 }
 #endif
-
-/* Write the headers of what a call was served with, and count it. */
-static void
-fph_want_begin(fpheap *heap, const fph_want *want)
-{
-#if FPHEAP_HEADER
-    unsigned i;
-
-    for (i = 0; i < want->n; i++)
-        fph_head_begin(want->objects[i], want->size, want->tag,
-                       want->destructor);
-    fph_tally_slow(heap, want->tag, want->n, want->n * want->size);
-#endif
-    fph_live_begin(heap, want->objects, want->n, want->size, want->k);
-}
 
 static int fph_bulk_from(fpheap *heap, unsigned bin, const fph_want *want);
 
@@ -8120,7 +8100,8 @@ fph_serve_from(fpheap *heap, int node, const fph_want *want)
         rc = fph_bin_alloc(heap, bin, want->look, want->objects);
     fph_site_set(site);        /* a callback may have allocated */
     if (rc == 0)
-        fph_want_begin(heap, want);
+        fph_born(heap, want->objects, want->n, want->size, want->k, want->tag,
+                 want->destructor);
     return rc;
 }
 
@@ -8240,10 +8221,6 @@ fph_free_miss(fpheap *heap, void *object)
         FPHEAP_PANIC("fpheap: free of a pointer that is not from this heap");
         return;
     }
-#if FPHEAP_HEADER
-    if (!fph_head_end_slow(heap, object))
-        return;
-#endif
     fph_release(heap, chunk, object);
 }
 
@@ -8481,8 +8458,9 @@ fph_run_of(void *const *objects, unsigned n, unsigned place)
 static unsigned
 fph_free_run(fpheap *heap, void *const *objects, unsigned n)
 {
-    if (!FPH_WATCHED && ((uintptr_t)objects[0] & FPH_CHUNK_MASK) != 0) {
-        fph_bin *bins  = fph_entry_of(heap)->bins;
+    fph_bin *bins = fph_bins_of(heap);
+
+    if (((uintptr_t)objects[0] & FPH_CHUNK_MASK) != 0) {
         unsigned place = fph_place_of(objects[0]);
 
         if (place < heap->places) {
@@ -8491,16 +8469,16 @@ fph_free_run(fpheap *heap, void *const *objects, unsigned n)
             unsigned run  = fph_run_of(objects, n < room ? n : (unsigned)room,
                                        place);
 
-            if (fph_free_many(bins, bin, objects, run))
+            if (fph_put_bulk(bin, objects, run))
                 return run;
         }
     }
-    fpheap_free(heap, objects[0]);
+    fph_free(heap, bins, objects[0]);
     return 1;
 }
 
-FPHEAP_API void
-fpheap_free_bulk(fpheap *heap, void *const *objects, unsigned n)
+FPH_NOINLINE FPHEAP_API void
+fph_free_bulk_miss(fpheap *heap, void *const *objects, unsigned n)
 {
     unsigned run;
 
@@ -8510,10 +8488,11 @@ fpheap_free_bulk(fpheap *heap, void *const *objects, unsigned n)
         run = fph_free_run(heap, objects, n);
 }
 
-FPH_NOINLINE FPHEAP_API void
-fph_free_bulk_miss(fpheap *heap, void *const *objects, unsigned n)
+FPHEAP_API void
+fpheap_free_bulk(fpheap *heap, void *const *objects, unsigned n)
 {
-    fpheap_free_bulk(heap, objects, n);
+    if (n != 0 && fph_heap_good(heap))
+        fph_free_bulk(heap, 0 /* one */, NULL, objects, n, FPH_ANY_CLASS);
 }
 
 /* --- other ways to allocate ----------------------------------------------- */
@@ -8527,7 +8506,7 @@ fph_resized(fpheap *heap, void *object, size_t size)
     if (object != NULL) {
         fph_head *head = fph_head_of(object);
 
-        fph_tally_slow(heap, head->tag, 0, size - (size_t)head->requested);
+        fph_tally_add(heap, head->tag, 0, size - (size_t)head->requested);
         head->requested = size;
     }
 #else
@@ -8671,9 +8650,9 @@ fpheap_alloc_tagged(fpheap *heap, size_t size, unsigned tag)
     if (object != NULL && tag != 0) {
         fph_head *head = fph_head_of(object);
 
-        fph_tally_slow(heap, 0, (size_t)-1,
-                       (size_t)0 - (size_t)head->requested);
-        fph_tally_slow(heap, tag, 1, (size_t)head->requested);
+        fph_tally_add(heap, 0, (size_t)-1,
+                      (size_t)0 - (size_t)head->requested);
+        fph_tally_add(heap, tag, 1, (size_t)head->requested);
         head->tag = (uint8_t)tag;
     }
     return object;

@@ -489,6 +489,42 @@ a_reference_dropped_once_too_often_is_reported(void **state)
     EXPECT_PANICS(0);
 }
 
+/* As after a write past the object before. */
+static void
+a_header_with_a_tag_that_there_is_not_is_reported_and_counts_nothing(
+    void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    char    *object = fpheap_alloc_tagged(heap, 500, 3);
+    void    *objects[2];
+    books    b;
+    unsigned tag;
+
+    (void)state;
+    memset(&b, 0, sizeof(b));
+    for (tag = FPHEAP_TAGS; tag < 256; tag++) {
+        objects[0] = fpheap_alloc_tagged(heap, 500, 2);
+        objects[1] = object;
+        book(&b, 3, 500);
+        fph_head_of(object)->tag = (uint8_t)tag;
+        if (tag % 2 == 0) {
+            fpheap_free(heap, object);
+            EXPECT_PANICS(1);
+            fpheap_free(heap, objects[0]);
+        } else {
+            fpheap_free_bulk_sized(heap, objects, 2, 500);
+            EXPECT_PANICS(1);
+        }
+        fph_head_of(object)->tag = 3;
+        CHECK_BOOKS(heap, &b);
+        unbook(&b, 3, 500);
+    }
+    fpheap_free(heap, object);
+    CHECK_BOOKS(heap, &b);
+    TEST_DESTROY_OVER(heap, &provider);
+    EXPECT_PANICS(0);
+}
+
 /* Also where the magazine has room for all of them, so that nothing else is
  * looked at. */
 static void
@@ -806,6 +842,8 @@ main(void)
         cmocka_unit_test(a_double_free_is_reported_at_once),
         cmocka_unit_test(one_bad_object_in_a_bulk_does_not_stop_the_others),
         cmocka_unit_test(a_reference_dropped_once_too_often_is_reported),
+        cmocka_unit_test(
+            a_header_with_a_tag_that_there_is_not_is_reported_and_counts_nothing),
         cmocka_unit_test(an_object_that_is_twice_in_a_bulk_is_reported),
         cmocka_unit_test(an_object_of_a_pool_has_its_tag_and_its_destructor),
         cmocka_unit_test(
