@@ -22,10 +22,10 @@
  *
  *     documentation     [START]  [NOT]  [THREADS]  [ERRORS]  [WORDS]  [DESIGN]
  *     declarations      [CONFIG]  [TYPES]  [API]  [FASTPATH]
- *     implementation    [PLATFORM]  [META]  [REGION]  [CHUNK]  [SLAB]  [DEPOT]
- *                       [CACHE]  [RECLAIM]  [MISS]  [LARGE]  [ALLOC]
- *                       [HEADER]  [QUERY]  [POOL]  [STATS]  [PROVIDERS]
- *                       [MISUSE]  [CHECK]  [HEAP]
+ *     implementation    [PLATFORM]  [META]  [REGION]  [CHUNK]  [DEBUG]
+ *                       [OBJECT]  [SLAB]  [DEPOT]  [CACHE]  [RECLAIM]  [MISS]
+ *                       [LARGE]  [ALLOC]  [QUERY]  [POOL]  [STATS]
+ *                       [PROVIDERS]  [CHECK]  [HEAP]
  *     end of file       [HISTORY]  [LICENSE]
  *
  * [START] ---------------------------------------------------------------------
@@ -212,10 +212,15 @@
  * bring about.  All may use the heap; only while the provider or the watcher
  * runs can it not grow.
  *
+ * What an object carries.  FASTPATH is the boundary: an object that leaves is
+ * taken from its bin and then born, one that comes back dies, if it may, and is
+ * then put into its bin.  Headers, OBJECT, and the marks of the checks, DEBUG,
+ * know of these two moments, and the floors between the bins know of neither.
+ *
  * The code stands in this order, from the bottom up: a function calls what is
- * above it in the file.  FASTPATH's misses, the checks of MISUSE and the drop
- * of a parked large object are named before they come.  A line belongs to the
- * floor whose words it uses.
+ * above it in the file.  FASTPATH's misses and the drop of a parked large
+ * object are named before they come.  A line belongs to the floor whose words
+ * it uses.
  */
 #ifndef FPHEAP_H
 #define FPHEAP_H
@@ -997,7 +1002,7 @@ typedef struct fph_entry {
 } fph_entry;
 
 #if FPH_WATCHED
-/* Says of 16 bytes whether a live object starts there, MISUSE: 0, or 1 + its
+/* Says of 16 bytes whether a live object starts there, DEBUG: 0, or 1 + its
  * class; or FPH_FILLED, a free one that is filled. */
 #  if FPH_CLASSES < 254
 typedef uint8_t fph_mark;
@@ -1005,23 +1010,22 @@ typedef uint8_t fph_mark;
 typedef uint16_t fph_mark;
 #  endif
 #  define FPH_FILLED (FPHEAP_CHECK > 1 ? (fph_mark)-1 : (fph_mark)0)
-#endif
 
-#if FPHEAP_CHECK
+/* The marks of an open chunk, of each 16 bytes what the settings need. */
+#  define FPH_MARKS(needed) ((needed) ? FPHEAP_CHUNK / 16 : 1)
+#  define FPH_KNOWN (FPHEAP_CHECK ? 4096 : 1) /* chunks that a look finds */
 
-/* The marks of an open chunk. */
 typedef struct fph_life {
     char    *base;             /* atomic; of the chunk; NULL: it is not open */
-    fph_mark mark[FPHEAP_CHUNK / 16]; /* atomic */
-#  if FPHEAP_CHECK > 1
-    uint32_t slack[FPHEAP_CHUNK / 16]; /* bytes behind a live object's; or 0 */
-#  endif
-#  if FPHEAP_SITES
-    uint16_t site[FPHEAP_CHUNK / 16]; /* in heap->sites, of an object's last
-                                         life */
-#  endif
+    fph_mark mark[FPH_MARKS(FPHEAP_CHECK)];      /* atomic */
+    uint32_t slack[FPH_MARKS(FPHEAP_CHECK > 1)]; /* bytes behind a live
+                                                    object's; or 0 */
+    uint16_t site[FPH_MARKS(FPHEAP_SITES)];      /* in heap->sites, of an
+                                                    object's last life */
 } fph_life;
+#endif
 
+#if FPHEAP_SITES
 /* Where objects are allocated, and what of them is live; all atomic. */
 typedef struct fph_site_tally {
     fph_word at;               /* "FILE:LINE", a string that stays; 0: none */
@@ -1030,8 +1034,6 @@ typedef struct fph_site_tally {
 } fph_site_tally;
 
 #  define FPH_SITE_MAX 1024    /* the first one is for all that are too many */
-
-#  define FPH_KNOWN 4096        /* places of chunks whose marks a look finds */
 #endif
 
 /* The handle of a heap in this process. */
@@ -1045,7 +1047,7 @@ struct fpheap {
     unsigned        nodes;
     unsigned        flags;
     fph_state      *state;     /* NULL: no heap */
-#if FPHEAP_CHECK
+#if FPH_WATCHED
     fph_life       *known[FPH_KNOWN]; /* atomic; by the number of the chunk */
 #endif
 #if FPHEAP_SITES
@@ -2248,7 +2250,21 @@ fph_head_is_shared(const void *object)
 
 /* --- who is live ---------------------------------------------------------- */
 
-#if FPHEAP_CHECK
+#if FPH_WATCHED
+/* A chunk's record is made; the chunk has objects from here on; no more. */
+#  define fph_chunk_made(chunk) \
+    memset(&(chunk)->life, 0, sizeof (chunk)->life)
+#  define fph_chunk_opened(chunk) \
+    FPH_STORE(&(chunk)->life.base, (chunk)->base, RELAXED)
+#  define fph_chunk_closed(chunk) \
+    FPH_STORE(&(chunk)->life.base, (char *)NULL, RELAXED)
+#else
+#  define fph_chunk_made(chunk)   ((void)0)
+#  define fph_chunk_opened(chunk) ((void)0)
+#  define fph_chunk_closed(chunk) ((void)0)
+#endif
+
+#if FPH_WATCHED
 /* The place of the mark of a chunk's n-th 16 bytes: beside that of the
  * n + 64th, so that a line has the marks of many objects of any size. */
 FPH_INLINE size_t
@@ -2618,7 +2634,7 @@ fpheap_ref(void *object)
 }
 
 /* 1 means that this reference is the last: nobody else has one to copy; and
- * what the others did before they dropped theirs is seen (E4, HEADER). */
+ * what the others did before they dropped theirs is seen (E4, OBJECT). */
 FPH_PUBLIC void
 fpheap_unref(fpheap *heap, void *object)
 {
@@ -3182,30 +3198,15 @@ fph_map_advise(void *base, size_t bytes, int thp)
 }
 #endif
 
-/* What a tool is told: that bytes may be used, and not; that an object begins,
- * is resized in place, and ends. */
-#if FPHEAP_TOOL == 1
-#  define FPH_TOOL_ALLOW(at, bytes)    __asan_unpoison_memory_region(at, bytes)
-#  define FPH_TOOL_FORBID(at, bytes)   __asan_poison_memory_region(at, bytes)
-#  define FPH_TOOL_BEGIN(at, bytes)    __asan_unpoison_memory_region(at, bytes)
-#  define FPH_TOOL_RESIZE(at, old, to) ((void)(old))
-#  define FPH_TOOL_END(at)             ((void)0)
-#elif FPHEAP_TOOL == 2
-#  define FPH_TOOL_ALLOW(at, bytes)    __msan_unpoison(at, bytes)
-#  define FPH_TOOL_FORBID(at, bytes)   __msan_allocated_memory(at, bytes)
-#  define FPH_TOOL_BEGIN(at, bytes)    __msan_allocated_memory(at, bytes)
-#  define FPH_TOOL_RESIZE(at, old, to) ((void)(old))
-#  define FPH_TOOL_END(at)             ((void)0)
-#elif FPHEAP_TOOL == 3
-#  define FPH_TOOL_ALLOW(at, bytes)    VALGRIND_MAKE_MEM_DEFINED(at, bytes)
-#  define FPH_TOOL_FORBID(at, bytes)   VALGRIND_MAKE_MEM_NOACCESS(at, bytes)
-#  define FPH_TOOL_BEGIN(at, bytes) \
-      VALGRIND_MALLOCLIKE_BLOCK(at, bytes, 0, 0)
-#  define FPH_TOOL_RESIZE(at, old, to) \
-      VALGRIND_RESIZEINPLACE_BLOCK(at, old, to, 0)
-#  define FPH_TOOL_END(at)             VALGRIND_FREELIKE_BLOCK(at, 0)
+#if FPHEAP_USE_LIBNUMA
+/* How many nodes the machine has; 0: libnuma does not know. */
+static unsigned
+fph_numa_nodes(void)
+{
+    return numa_available() < 0 ? 0 : (unsigned)numa_max_node() + 1;
+}
 #else
-#  define FPH_TOOL_ALLOW(at, bytes)    ((void)0)
+#  define fph_numa_nodes() 0u
 #endif
 
 #define FPH_STATIC_ASSERT(name, condition) \
@@ -3344,64 +3345,52 @@ FPH_STATIC_ASSERT(references_fit,
 FPH_STATIC_ASSERT(FPHEAP_MAX_POOLS_or_MAX_THREADS_too_large_for_the_chunk,
                   sizeof(fph_state) <= FPHEAP_CHUNK / 2);
 
-static int fph_heap_good(const fpheap *heap);
+/*
+ * The handles of the process.
+ *
+ *       where                        order    partner  what must be seen
+ *   M4  used: CAS, load              acquire  M5       the last heap is gone
+ *   M5  used: store 0                release  M4
+ */
+static fpheap   fph_heaps[FPHEAP_MAX_HEAPS];
+static fph_word fph_heap_used[FPHEAP_MAX_HEAPS]; /* 1: it is */
 
-#if FPHEAP_CHECK
-static int fph_live_check(fpheap *heap, const void *object);
-
-/* Known in the place of a chunk that is not: it has no live object. */
-static fph_life fph_no_life;
-
-static void
-fph_known_init(fpheap *heap)
+/* A number among the handles that no heap has, or FPHEAP_MAX_HEAPS. */
+static unsigned
+fph_handle_take(void)
 {
     unsigned i;
 
-    for (i = 0; i < FPH_KNOWN; i++)
-        heap->known[i] = &fph_no_life;
+    for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
+        uint64_t unused = 0;
+
+        if (fph_cas_acquire(&fph_heap_used[i], &unused, 1))         /* M4 */
+            return i;
+    }
+    return FPHEAP_MAX_HEAPS;
 }
 
-#  define fph_life_set(chunk, base_) \
-    FPH_STORE(&(chunk)->life.base, base_, RELAXED)
-#else
-#  define fph_live_check(heap, object) 1
-#  define fph_life_set(chunk, base)    ((void)(chunk))
-#  define fph_known_init(heap)         ((void)0)
-#endif
+static void
+fph_handle_give(const fpheap *heap)
+{
+    fph_store_release(&fph_heap_used[heap - fph_heaps], 0);         /* M5 */
+}
 
-#if FPHEAP_SITES
-static void fph_site_report(const fpheap *heap);
-#  define fph_site_get()            fph_site
-#  define fph_site_set(site)        ((void)(fph_site = (site)))
-#else
-#  define fph_site_report(heap)     ((void)0)
-#  define fph_site_get()            NULL
-#  define fph_site_set(site)        ((void)(site))
-#endif
+static inline fpheap *
+fph_handle_at(unsigned number)
+{
+    return fph_load_acquire(&fph_heap_used[number]) == 1            /* M4 */
+         ? &fph_heaps[number] : NULL;
+}
 
-#if FPH_WATCHED
-static size_t fph_resize_begin(fpheap *heap, const void *object);
-static void fph_resize_end(fpheap *heap, void *object, size_t size, size_t old);
-#else
-#  define fph_resize_begin(heap, object) ((void)(heap), (void)(object), 0)
-#  define fph_resize_end(heap, object, size, old) ((void)(size), (void)(old))
-#endif
+/* Whether a pointer is to a handle, used or not. */
+static inline int
+fph_is_handle(const fpheap *heap)
+{
+    uintptr_t at = (uintptr_t)heap - (uintptr_t)fph_heaps;
 
-#if FPHEAP_CHECK > 1
-static void fph_slack_move(fpheap *heap, void *object, size_t size);
-static size_t fph_slack_of(const fph_state *state, const void *object);
-static void fph_slab_wipe(const fph_state *state, const fph_slab *slab);
-static void fph_verify_slab(const fph_slab *slab);
-static void fph_verify_bin(const fpheap_cache *cache, unsigned number);
-static void fph_verify_heap(fpheap *heap);
-#else
-#  define fph_slack_move(heap, object, size) ((void)0)
-#  define fph_slack_of(state, object)        ((void)(state), (size_t)0)
-#  define fph_slab_wipe(state, slab)        ((void)0)
-#  define fph_verify_slab(slab)             ((void)0)
-#  define fph_verify_bin(cache, number)     ((void)0)
-#  define fph_verify_heap(heap)             ((void)0)
-#endif
+    return at < sizeof fph_heaps && at % sizeof *heap == 0;
+}
 
 static inline void *
 fph_meta_at(const fph_state *state, uint32_t ref)
@@ -4923,7 +4912,7 @@ struct fph_chunk {
     size_t      index;         /* in the region */
     uint8_t     first[FPH_PAGES];  /* atomic; of each page, its record's page */
     fph_slab    slab[FPH_PAGES];
-#if FPHEAP_CHECK
+#if FPH_WATCHED
     fph_life    life;
 #endif
 };
@@ -5195,9 +5184,7 @@ fph_chunk_record(fpheap *heap, int node)
         return NULL;
     chunk = (fph_chunk *)fph_meta_at(heap->state, ref);
     chunk->link.self = ref;
-#if FPHEAP_CHECK
-    memset(&chunk->life, 0, sizeof chunk->life);
-#endif
+    fph_chunk_made(chunk);
     for (page = 0; page < FPH_PAGES; page++) {
         fph_slab *slab = &chunk->slab[page];
 
@@ -5225,7 +5212,7 @@ fph_chunk_open(fpheap *heap, fph_region *region, size_t index)
     if (chunk == NULL)
         return NULL;
     chunk->base = region->base + (index << FPHEAP_CHUNK_SHIFT);
-    fph_life_set(chunk, chunk->base);
+    fph_chunk_opened(chunk);
     chunk->region = region;
     chunk->index = index;
     for (page = 0; page < FPH_PAGES; page++)
@@ -5247,7 +5234,7 @@ fph_chunk_close(fph_chunk *chunk)
     size_t      index  = chunk->index;
 
     fph_header_of(chunk->base)->state = NULL;
-    fph_life_set(chunk, (char *)NULL);
+    fph_chunk_closed(chunk);
     FPH_STORE(&region->chunk[index], (fph_chunk *)NULL, RELAXED);
     fph_stack_push(&state->chunks.word, &chunk->link);
     fph_fresh_give(region, index, 1);
@@ -5422,6 +5409,1128 @@ fph_pages_claim(fpheap *heap, int node, unsigned pages, unsigned align,
     return chunk;
 }
 
+/* --- what is at an address ------------------------------------------------ */
+
+static inline const fph_class *
+fph_bin_class(const fph_state *state, unsigned bin)
+{
+    return &state->classes[bin % FPH_CLASSES];
+}
+
+/* The first object of a slab of a class that starts at a page. */
+static inline char *
+fph_slab_first(const fph_class *klass, char *chunk_base, unsigned page)
+{
+    return fph_slab_base(chunk_base, page) + FPH_LOAD(&klass->skip, RELAXED);
+}
+
+static inline int
+fph_bin_node(unsigned bin)
+{
+    return (int)(bin / FPH_CLASSES);
+}
+
+/* The pool that a bin is of; NULL: its class is the heap's own, or no pool has
+ * ever had that number. */
+static inline fpheap_pool *
+fph_bin_pool(const fph_state *state, unsigned bin)
+{
+    unsigned k = bin % FPH_CLASSES;
+
+    return k < FPH_SIZES ? NULL
+                         : FPH_LOAD(&state->pool[k - FPH_SIZES],
+                                    ACQUIRE);                       /* P12 */
+}
+
+/* The bytes that an object has room for, by what covers it. */
+static size_t
+fph_info_bytes(const fph_state *state, uint64_t info)
+{
+    if (fph_info_kind(info) == FPH_SLAB)
+        return fph_bin_class(state, fph_info_bin(info))->size - FPH_HEAD;
+    return (size_t)(fph_info_count(info) - fph_info_bin(info))
+        << FPHEAP_PAGE_SHIFT;  /* L3 */
+}
+
+/* What covers a live object; FPH_NOTHING for memory that looks like none. */
+static uint64_t
+fph_info_of(const fph_state *state, const void *object)
+{
+    fph_chunk *chunk = fph_chunk_of(state, object);
+
+    if (chunk == NULL)
+        return FPH_NOTHING;
+    return fph_load_acquire(                                        /* C6 */
+        &fph_record_of(chunk, fph_page_of(object))->info);
+}
+
+static size_t
+fph_room_of(const fpheap *heap, const void *object)
+{
+    return fph_info_bytes(heap->state, fph_info_of(heap->state, object));
+}
+
+/* The start of the object that `at` is in, given its record's first page.  Only
+ * the record's info is read, which is atomic: `at` may be anything. */
+static char *
+fph_object_base(const fph_state *state, char *chunk_base, unsigned first,
+                uint64_t info, const char *at)
+{
+    const fph_class *klass = fph_bin_class(state, fph_info_bin(info));
+    char            *base;
+    size_t           size, number;
+
+    switch (fph_info_kind(info)) {
+    case FPH_SLAB:
+        base = fph_slab_first(klass, chunk_base, first);
+        if (at < base)
+            return NULL;
+        size = FPH_LOAD(&klass->size, RELAXED);
+        number = (size_t)(at - base) / size;
+        return number < fph_info_count(info)
+            && (size_t)(at - base) - number * size < size - FPH_HEAD
+             ? base + number * size : NULL;
+    case FPH_RUN:
+        base = chunk_base + ((size_t)(first + fph_info_bin(info))
+                             << FPHEAP_PAGE_SHIFT);         /* L3 */
+        return at >= base ? base : NULL;
+    case FPH_HUGE:
+        base = chunk_base + FPHEAP_CHUNK
+             - ((size_t)(fph_info_count(info) % FPH_PAGES)
+                << FPHEAP_PAGE_SHIFT);
+        return at >= base ? base : NULL;
+    default:
+        return NULL;
+    }
+}
+
+/* The open chunk that begins at an address, without a look at the memory there;
+ * NULL: none does. */
+static inline fph_chunk *
+fph_chunk_at(const fph_state *state, const void *base)
+{
+    size_t            index;
+    const fph_region *region = fph_region_find(state, base, &index);
+
+    return region == NULL ? NULL
+         : FPH_LOAD(&region->chunk[index], ACQUIRE);                /* F17 */
+}
+
+/* The start of the object that a pointer is into; NULL: none. */
+static void *
+fph_base_of(const fph_state *state, const void *interior)
+{
+    char       *at = (char *)(uintptr_t)interior;
+    size_t      index;
+    fph_region *region = fph_region_find(state, interior, &index);
+    fph_chunk  *chunk;
+    uint64_t    info;
+    uint32_t    tail;
+    unsigned    page, first;
+
+    if (region == NULL)
+        return NULL;
+    tail = FPH_LOAD(&region->tail[index], RELAXED);
+    chunk = FPH_LOAD(&region->chunk[index - tail], ACQUIRE);        /* F17 */
+    if (chunk == NULL)
+        return NULL;
+    page = tail != 0 ? FPH_PAGES - 1
+         : (unsigned)(((uintptr_t)interior & FPH_CHUNK_MASK)
+                      >> FPHEAP_PAGE_SHIFT);
+    first = FPH_LOAD(&chunk->first[page], RELAXED);
+    info = fph_load_acquire(&chunk->slab[first].info);              /* C6 */
+    /* If both are as they were, all that was read belongs together. */
+    if (FPH_LOAD(&region->chunk[index - tail], ACQUIRE) != chunk    /* F17 */
+        || FPH_LOAD(&region->tail[index], RELAXED) != tail)
+        return NULL;
+    return fph_object_base(state,
+                           at - ((uintptr_t)at & FPH_CHUNK_MASK)
+                              - ((size_t)tail << FPHEAP_CHUNK_SHIFT),
+                           first, info, at);
+}
+
+/* [DEBUG] ==================================================================
+ *
+ * What is said of misuse, in every build, and all that FPHEAP_CHECK,
+ * FPHEAP_SITES and FPHEAP_TOOL add.  The other sections come here by what is
+ * named at the end of this one, which is empty without them; and by the inline
+ * part in FASTPATH, by which objects begin and cease to be live.
+ *
+ * With FPHEAP_CHECK each live object has a mark.  Whoever allocates sets it and
+ * whoever frees clears it, both as the object's owner, so two threads write one
+ * at the same time only if one of them is mistaken.  To find it nobody looks at
+ * the object's memory, which may not be there: heap->known[] leads from a
+ * chunk's number to its marks; of chunks with the same place there the last one
+ * used has it.  Bulks go one by one, so that a bad pointer keeps no other from
+ * being freed.
+ *
+ *       where                        order    partner  what must be seen
+ *   K1  known[]: store               release  K2       life.base
+ *   K2  known[]: load                acquire  K1
+ *
+ * At level 2, with sites or for a tool all objects go the slow way.  The mark
+ * of a free one says whether it is filled; the bytes behind a live one are
+ * counted beside its mark, where a write beyond it does not reach, and so is
+ * its site.  Tools are told last, so that what the heap fills and verifies is
+ * allowed.
+ */
+#define FPH_SAY_NULL      "fpheap: a call with NULL for a heap"
+#define FPH_SAY_DESTROYED "fpheap: a call with a heap that was destroyed"
+#define FPH_SAY_NO_HEAP                                                   \
+    "fpheap: a call with what is no heap, or a copy of one, or is the "   \
+    "heap of another copy of fpheap.h"
+#define FPH_SAY_FOREIGN                                                   \
+    "fpheap: free of a pointer that is not from this heap"
+#define FPH_SAY_NOWHERE                                                   \
+    "fpheap: free of a pointer that is into no object"
+#define FPH_SAY_INSIDE                                                    \
+    "fpheap: free of a pointer that is not the start of an object"
+#define FPH_SAY_DEAD                                                      \
+    "fpheap: free of a pointer that is no live object"
+#define FPH_SAY_DEAD_REALLOC                                              \
+    "fpheap: realloc of a pointer that is no live object"
+#define FPH_SAY_TWICE     "fpheap: double free"
+#define FPH_SAY_SHARED    "fpheap: free of an object with references"
+#define FPH_SAY_HEADER    "fpheap: the header of an object was overwritten"
+#define FPH_SAY_SLAB      "fpheap: the record of a slab was overwritten"
+#define FPH_SAY_MAGAZINE                                                  \
+    "fpheap: a magazine was overwritten, or has an object twice"
+#define FPH_SAY_LIVE                                                      \
+    "fpheap: an object was handed out that is live: its magazine or "     \
+    "slab was overwritten"
+
+FPH_NOINLINE static void
+fph_blame_handle(const fpheap *heap)
+{
+    if (heap == NULL)
+        FPHEAP_PANIC(FPH_SAY_NULL);
+    else if (fph_is_handle(heap))
+        FPHEAP_PANIC(FPH_SAY_DESTROYED);
+    else
+        FPHEAP_PANIC(FPH_SAY_NO_HEAP);
+}
+
+/* Whether a handle is that of a heap that there is, of this copy of the
+ * implementation.  In a release only misses ask: a handle of another copy may
+ * meet some hits of a heap of this one before. */
+static int
+fph_heap_good(const fpheap *heap)
+{
+    if (FPH_LIKELY(fph_is_handle(heap) && heap->state != NULL))
+        return 1;
+    fph_blame_handle(heap);
+    return 0;
+}
+
+/* Verify at level 2 what a slow operation leaves. */
+#define fph_verify(good, message)           \
+    do {                                    \
+        if (FPHEAP_CHECK > 1 && !(good))    \
+            FPHEAP_PANIC(message);          \
+    } while (0)
+
+/* What a tool is told: that bytes may be used, and not; that an object begins,
+ * is resized in place, and ends. */
+#if FPHEAP_TOOL == 1
+#  define FPH_TOOL_ALLOW(at, bytes)    __asan_unpoison_memory_region(at, bytes)
+#  define FPH_TOOL_FORBID(at, bytes)   __asan_poison_memory_region(at, bytes)
+#  define FPH_TOOL_BEGIN(at, bytes)    __asan_unpoison_memory_region(at, bytes)
+#  define FPH_TOOL_RESIZE(at, old, to) ((void)(old), (void)(to))
+#  define FPH_TOOL_END(at)             ((void)0)
+#elif FPHEAP_TOOL == 2
+#  define FPH_TOOL_ALLOW(at, bytes)    __msan_unpoison(at, bytes)
+#  define FPH_TOOL_FORBID(at, bytes)   __msan_allocated_memory(at, bytes)
+#  define FPH_TOOL_BEGIN(at, bytes)    __msan_allocated_memory(at, bytes)
+#  define FPH_TOOL_RESIZE(at, old, to) ((void)(old), (void)(to))
+#  define FPH_TOOL_END(at)             ((void)0)
+#elif FPHEAP_TOOL == 3
+#  define FPH_TOOL_ALLOW(at, bytes)    VALGRIND_MAKE_MEM_DEFINED(at, bytes)
+#  define FPH_TOOL_FORBID(at, bytes)   VALGRIND_MAKE_MEM_NOACCESS(at, bytes)
+#  define FPH_TOOL_BEGIN(at, bytes) \
+      VALGRIND_MALLOCLIKE_BLOCK(at, bytes, 0, 0)
+#  define FPH_TOOL_RESIZE(at, old, to) \
+      VALGRIND_RESIZEINPLACE_BLOCK(at, old, to, 0)
+#  define FPH_TOOL_END(at)             VALGRIND_FREELIKE_BLOCK(at, 0)
+#else
+#  define FPH_TOOL_ALLOW(at, bytes)    ((void)0)
+#  define FPH_TOOL_FORBID(at, bytes)   ((void)(at), (void)(bytes))
+#  define FPH_TOOL_BEGIN(at, bytes)    ((void)(at), (void)(bytes))
+#  define FPH_TOOL_RESIZE(at, old, to) ((void)(old), (void)(to))
+#  define FPH_TOOL_END(at)             ((void)0)
+#endif
+
+#if FPH_WATCHED
+/* --- marks ---------------------------------------------------------------- */
+
+/* Known in the place of a chunk that is not: it has no live object. */
+static fph_life fph_no_life;
+
+static void
+fph_known_init(fpheap *heap)
+{
+    unsigned i;
+
+    for (i = 0; i < FPH_KNOWN; i++)
+        heap->known[i] = &fph_no_life;
+}
+
+/* The open chunk that begins at an address; NULL: none does. */
+static fph_chunk *
+fph_known_chunk(fpheap *heap, const void *base)
+{
+    fph_chunk *chunk = fph_chunk_at(heap->state, base);
+
+    if (chunk != NULL)
+        FPH_STORE(&heap->known[((uintptr_t)base >> FPHEAP_CHUNK_SHIFT)
+                               % FPH_KNOWN], &chunk->life, RELEASE); /* K1 */
+    return chunk;
+}
+
+/* The place of an object's mark.  One at a chunk's start has that of the page
+ * before it, which is its own, LARGE. */
+static size_t
+fph_mark_index(const void *object)
+{
+    size_t offset = (uintptr_t)object & FPH_CHUNK_MASK;
+
+    return fph_mark_place((offset == 0 ? FPHEAP_CHUNK - FPHEAP_PAGE : offset)
+                          / 16);
+}
+
+/* The mark of an address, or NULL: it is in no open chunk, or at the start of
+ * one where no object is. */
+static fph_mark *
+fph_mark_of(fpheap *heap, const void *object)
+{
+    fph_chunk *chunk = fph_known_chunk(heap, fph_chunk_base(object));
+
+    if (chunk == NULL
+        || (((uintptr_t)object & FPH_CHUNK_MASK) == 0
+            && fph_record_of(chunk, FPH_PAGES - 1)->base != object))
+        return NULL;
+    return &chunk->life.mark[fph_mark_index(object)];
+}
+
+static uint32_t *
+fph_slack_at(const fph_state *state, const void *object)
+{
+    return &fph_chunk_of(state, object)->life.slack[fph_mark_index(object)];
+}
+
+/* The bytes of a live object that are not the application's. */
+static size_t
+fph_slack_of(const fph_state *state, const void *object)
+{
+    return FPHEAP_CHECK > 1 ? *fph_slack_at(state, object) : 0;
+}
+
+static size_t
+fph_usable(const fpheap *heap, const void *object)
+{
+    return fph_room_of(heap, object) - fph_slack_of(heap->state, object);
+}
+
+/* --- messages ------------------------------------------------------------- */
+
+typedef struct fph_text {
+    char   at[FPHEAP_NAME_BYTES + 384];
+    size_t bytes;
+} fph_text;
+
+static void
+fph_text_add(fph_text *text, const char *word)
+{
+    while (*word != '\0' && text->bytes + 1 < sizeof text->at)
+        text->at[text->bytes++] = *word++;
+    text->at[text->bytes] = '\0';
+}
+
+static void
+fph_text_number(fph_text *text, uint64_t number, unsigned radix)
+{
+    char  digits[24];
+    char *at = digits + sizeof digits - 1;
+
+    *at = '\0';
+    do
+        *--at = "0123456789abcdef"[number % radix];
+    while ((number /= radix) != 0);
+    fph_text_add(text, radix == 16 ? "0x" : "");
+    fph_text_add(text, at);
+}
+
+static void
+fph_text_heap(fph_text *text, const char *before, const fpheap *heap)
+{
+    fph_text_add(text, before);
+    fph_text_add(text, heap->name);
+    fph_text_add(text, "'");
+}
+
+/* "fpheap: CALL of POINTER, heap 'NAME': " */
+static void
+fph_text_begin(fph_text *text, const char *call, const fpheap *heap,
+               const void *object)
+{
+    text->bytes = 0;
+    fph_text_add(text, "fpheap: ");
+    fph_text_add(text, call);
+    fph_text_add(text, " of ");
+    fph_text_number(text, (uintptr_t)object, 16);
+    fph_text_heap(text, ", heap '", heap);
+    fph_text_add(text, ": ");
+}
+
+#if FPHEAP_SITES
+/* --- sites ---------------------------------------------------------------- */
+
+#ifndef FPHEAP_STATIC
+FPH_TLS const char *fph_site;
+#endif
+
+#define fph_site_get()     fph_site
+#define fph_site_set(site) ((void)(fph_site = (site)))
+
+static uint16_t *
+fph_site_of(const fpheap *heap, const void *object)
+{
+    return &fph_chunk_of(heap->state, object)
+            ->life.site[fph_mark_index(object)];
+}
+
+/* ", allocated at FILE:LINE", or nothing if that is not known. */
+static void
+fph_text_site(fph_text *text, const fpheap *heap, unsigned number)
+{
+    uintptr_t at = (uintptr_t)fph_load_relaxed(&heap->sites[number].at);
+
+    if (at != 0) {
+        fph_text_add(text, ", allocated at ");
+        fph_text_add(text, (const char *)at);
+    }
+}
+
+static void
+fph_text_origin(fph_text *text, const fpheap *heap, const void *object)
+{
+    fph_text_site(text, heap, *fph_site_of(heap, object));
+}
+
+/* The number of a site; 0: it has no name, or there are too many. */
+static unsigned
+fph_site_number(fpheap *heap, const char *site)
+{
+    uint64_t at = (uintptr_t)site;
+    unsigned i  = (unsigned)(at / 2 % (FPH_SITE_MAX - 1));
+    unsigned left;
+
+    for (left = FPH_SITE_MAX - 1; left > 0 && at != 0; left--) {
+        fph_word *slot = &heap->sites[1 + i].at;
+        uint64_t  is   = fph_load_relaxed(slot);
+
+        if (is == 0 && fph_cas_relaxed(slot, &is, at))
+            is = at;
+        if (is == at)
+            return 1 + i;
+        i = (i + 1) % (FPH_SITE_MAX - 1);
+    }
+    return 0;
+}
+
+/* Count a live object for its site; or, with a sign of -1, no more. */
+static void
+fph_site_count(fpheap *heap, const void *object, size_t bytes, int sign)
+{
+    fph_site_tally *tally = &heap->sites[*fph_site_of(heap, object)];
+
+    fph_fetch_add_relaxed(&tally->objects, (uint64_t)(int64_t)sign);
+    fph_fetch_add_relaxed(&tally->bytes,
+                          sign < 0 ? 0 - (uint64_t)bytes : bytes);
+}
+
+static void
+fph_site_begin(fpheap *heap, const void *object)
+{
+    *fph_site_of(heap, object) = (uint16_t)fph_site_number(heap, fph_site);
+    fph_site_count(heap, object, fph_usable(heap, object), 1);
+}
+
+/* The last site of a list, most bytes first. */
+typedef struct fph_site_rank {
+    uint64_t bytes;
+    unsigned number;
+    unsigned lines;
+} fph_site_rank;
+
+#define FPH_SITE_RANK  { UINT64_MAX, 0, 0 }
+#define FPH_SITE_LINES 16
+
+/* Write the line of the next site.  Returns 0: there is none, or enough. */
+static int
+fph_site_next(const fpheap *heap, fph_site_rank *rank, fph_text *text)
+{
+    fph_site_rank best = { 0, FPH_SITE_MAX, 0 };
+    unsigned      i;
+
+    for (i = 0; i < FPH_SITE_MAX; i++) {
+        uint64_t bytes = fph_load_relaxed(&heap->sites[i].bytes);
+
+        if (fph_load_relaxed(&heap->sites[i].objects) == 0
+            || bytes > rank->bytes
+            || (bytes == rank->bytes && i <= rank->number)
+            || (best.number != FPH_SITE_MAX && bytes <= best.bytes))
+            continue;
+        best.bytes = bytes;
+        best.number = i;
+    }
+    if (best.number == FPH_SITE_MAX || rank->lines == FPH_SITE_LINES)
+        return 0;
+    best.lines = rank->lines + 1;
+    *rank = best;
+    text->bytes = 0;
+    fph_text_number(text, best.bytes, 10);
+    fph_text_add(text, " bytes in ");
+    fph_text_number(text, fph_load_relaxed(&heap->sites[best.number].objects),
+                    10);
+    fph_text_add(text, " live objects");
+    fph_text_site(text, heap, best.number);
+    return 1;
+}
+
+/* Report the objects that are in the way of fpheap_destroy. */
+static void
+fph_sites_report(const fpheap *heap)
+{
+    fph_site_rank rank = FPH_SITE_RANK;
+    fph_text      text;
+
+    text.bytes = 0;
+    fph_text_heap(&text, "fpheap: live objects in heap '", heap);
+    FPHEAP_REPORT(text.at);
+    while (fph_site_next(heap, &rank, &text))
+        FPHEAP_REPORT(text.at);
+}
+
+#if !FPHEAP_NO_STDIO
+static void
+fph_sites_dump(const fpheap *heap, FILE *out)
+{
+    fph_site_rank rank = FPH_SITE_RANK;
+    fph_text      text;
+
+    while (fph_site_next(heap, &rank, &text))
+        fprintf(out, "  %s\n", text.at);
+}
+#endif
+#else
+#  define fph_text_origin(text, heap, object)       ((void)(object))
+#  define fph_site_count(heap, object, bytes, sign) ((void)(bytes))
+#  define fph_site_begin(heap, object)              ((void)0)
+#endif
+
+/* --- what is wrong -------------------------------------------------------- */
+
+/* Say that a pointer is into no memory of the heap. */
+static void
+fph_blame_foreign(const fpheap *heap, const void *object)
+{
+    const char *base = fph_chunk_base(object);
+    fph_text    text;
+    unsigned    i;
+
+    fph_text_begin(&text, "free", heap, object);
+    fph_text_add(&text, "it is not from this heap");
+    for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
+        fpheap *other = fph_handle_at(i);
+
+        if (other != NULL && other != heap && other->state != NULL
+            && fph_known_chunk(other, base) != NULL)
+            fph_text_heap(&text, " but from heap '", other);
+    }
+    FPHEAP_PANIC(text.at);
+}
+
+/* Say where a pointer into the heap's memory is that is not to the start of a
+ * live object: into one, into one that is free, or into none. */
+static void
+fph_blame_pointer(fpheap *heap, const void *object)
+{
+    const char *start = (const char *)fph_base_of(heap->state, object);
+    fph_text    text;
+
+    fph_text_begin(&text, "free", heap, object);
+    if (start == NULL) {
+        fph_text_add(&text, "there is no object");
+    } else {
+        if (start == object) {
+            fph_text_add(&text, "double free: the object is free already, of ");
+        } else {
+            fph_text_number(&text, (uint64_t)((const char *)object - start),
+                            10);
+            fph_text_add(&text, fph_mark_is(*fph_mark_of(heap, start),
+                                            FPH_ANY_CLASS)
+                         ? " bytes into the live object at "
+                         : " bytes into the free object at ");
+            fph_text_number(&text, (uintptr_t)start, 16);
+            fph_text_add(&text, ", of ");
+        }
+        fph_text_number(&text, fph_usable(heap, start), 10);
+        fph_text_add(&text, " bytes");
+        fph_text_origin(&text, heap, start);
+    }
+    FPHEAP_PANIC(text.at);
+}
+
+/* Say that an object is of another class than the caller says. */
+static void
+fph_blame_class(const fpheap *heap, const void *object, unsigned klass,
+                unsigned is)
+{
+    const fph_state *state = heap->state;
+    fph_text         text;
+
+    fph_text_begin(&text, "free", heap, object);
+    fph_text_add(&text, is >= FPH_SIZES ? "the object is of a pool of "
+                      : is == 0         ? "the object is larger, above "
+                                        : "the object is of ");
+    fph_text_number(&text, is == 0 ? FPH_SIZED_MAX
+                                   : state->classes[is].size - FPH_HEAD, 10);
+    fph_text_add(&text, klass >= FPH_SIZES ? " bytes, put into another pool of "
+                      : klass == 0 ? " bytes, freed with a size above "
+                                   : " bytes, freed with a size of up to ");
+    fph_text_number(&text, klass == 0 ? FPH_SIZED_MAX
+                                      : state->classes[klass].size - FPH_HEAD,
+                    10);
+    fph_text_origin(&text, heap, object);
+    FPHEAP_PANIC(text.at);
+}
+
+/* The mark of an object that is live and of a class; else NULL, and
+ * FPHEAP_PANIC. */
+static fph_mark *
+fph_live_mark(fpheap *heap, const void *object, unsigned klass)
+{
+    fph_mark *mark;
+    size_t    index;
+
+    if (!fph_heap_good(heap))
+        return NULL;
+    mark = fph_mark_of(heap, object);
+    if (mark == NULL || !fph_mark_is(*mark, FPH_ANY_CLASS)
+        || ((uintptr_t)object & 15) != 0) {
+        if (fph_region_find(heap->state, object, &index) != NULL)
+            fph_blame_pointer(heap, object);
+        else
+            fph_blame_foreign(heap, object);
+        return NULL;
+    }
+    if (!fph_mark_is(*mark, klass)) {
+        fph_blame_class(heap, object, klass, *mark - 1u);
+        return NULL;
+    }
+    return mark;
+}
+
+/* Whether an object is live, as far as that is known; if not, FPHEAP_PANIC. */
+static int
+fph_live_check(fpheap *heap, const void *object)
+{
+    return !FPHEAP_CHECK
+        || fph_live_mark(heap, object, FPH_ANY_CLASS) != NULL;
+}
+
+/* --- bytes that nobody may write ------------------------------------------ */
+
+#define FPH_FILL 0xfb
+
+/* Whether an object keeps its contents when it is free. */
+static int
+fph_keeps_contents(const fpheap *heap, const void *object)
+{
+    uint64_t           info = fph_info_of(heap->state, object);
+    const fpheap_pool *pool = fph_info_kind(info) != FPH_SLAB ? NULL
+                            : fph_bin_pool(heap->state, fph_info_bin(info));
+
+    return pool != NULL && (pool->flags & FPHEAP_SCRATCH) == 0;
+}
+
+static void
+fph_fill(void *object, size_t from, size_t to)
+{
+    FPH_TOOL_ALLOW((char *)object + from, to - from);
+    memset((char *)object + from, FPH_FILL, to - from);
+}
+
+/* The offset of the first byte of an object, or `to`, that is not filled. */
+static size_t
+fph_fill_end(const char *object, size_t from, size_t to)
+{
+    const uint64_t filled = UINT64_MAX / 255 * FPH_FILL;
+
+    for (; from < to; from++) {
+        uint64_t word;
+
+        for (; to - from >= sizeof word; from += sizeof word) {
+            memcpy(&word, object + from, sizeof word);
+            if (word != filled)
+                break;
+        }
+        if (from == to || (unsigned char)object[from] != FPH_FILL)
+            break;
+    }
+    return from;
+}
+
+/* Verify the bytes of an object that were filled; FPHEAP_PANIC names the first
+ * that is not. */
+static void
+fph_fill_verify(const fpheap *heap, const char *call, const void *object,
+                size_t from, size_t to)
+{
+    size_t   i;
+    fph_text text;
+
+    FPH_TOOL_ALLOW((const char *)object + from, to - from);
+    i = fph_fill_end((const char *)object, from, to);
+    if (i == to)
+        return;
+    fph_text_begin(&text, call, heap, object);
+    fph_text_add(&text, "the byte at offset ");
+    fph_text_number(&text, i, 10);
+    fph_text_add(&text, from == 0 ? " was written after the free of this "
+                                    "object of "
+                                  : " was written, beyond the object's ");
+    fph_text_number(&text, from == 0 ? to : from, 10);
+    fph_text_add(&text, " bytes");
+    fph_text_origin(&text, heap, object);
+    FPHEAP_PANIC(text.at);
+}
+
+/* size 0 has one byte. */
+static void
+fph_slack_set(const fpheap *heap, void *object, size_t size)
+{
+    size_t room = fph_room_of(heap, object);
+
+    if (FPHEAP_CHECK < 2)
+        return;
+    size += size == 0;
+    *fph_slack_at(heap->state, object) = (uint32_t)(room - size);
+    fph_fill(object, size, room);
+}
+
+static void
+fph_slack_verify(const fpheap *heap, const char *call, const void *object,
+                 size_t room)
+{
+    fph_fill_verify(heap, call, object,
+                    room - fph_slack_of(heap->state, object), room);
+}
+
+/* Verify an object with this mark, of `bytes` bytes, if it is filled. */
+static void
+fph_filled_verify(const fpheap *heap, const fph_mark *mark, const char *call,
+                  const void *object, size_t bytes)
+{
+    if (FPHEAP_CHECK > 1 && *mark == FPH_FILLED)
+        fph_fill_verify(heap, call, object, 0, bytes);
+}
+
+static void
+fph_verify_free(fpheap *heap, const void *object, size_t bytes)
+{
+    fph_filled_verify(heap, fph_mark_of(heap, object), "end", object, bytes);
+}
+
+/* A slab ends, with all objects free: nothing is filled or forbidden any
+ * more. */
+static void
+fph_slab_retired(const fph_state *state, const fph_slab *slab)
+{
+    size_t        count = fph_info_count(fph_load_relaxed(&slab->info));
+    const fpheap *heap  = fph_handle_at(state->number);
+    size_t        i;
+
+    for (i = 0; FPHEAP_CHECK > 1 && i < count; i++) {
+        const char *object = slab->base + i * slab->size;
+        fph_mark   *mark   = &slab->chunk->life.mark[fph_mark_index(object)];
+
+        fph_filled_verify(heap, mark, "end of the slab", object,
+                          slab->size - FPH_HEAD);
+        *mark = 0;
+    }
+    FPH_TOOL_ALLOW(slab->base, count * slab->size);
+}
+
+/* Verify a bin of this thread's cache, if it has one. */
+static void
+fph_verify_bin(const fpheap_cache *cache, unsigned number)
+{
+    const fph_bin *bin  = cache == NULL ? NULL : &cache->bins[number];
+    int            good = 1;
+    void         **slot;
+
+    if (FPHEAP_CHECK < 2 || bin == NULL || bin->base == NULL)
+        return;
+    good = bin->top >= bin->base && bin->top <= bin->limit
+        && bin->next == bin->top[-1];
+    for (slot = bin->base; good && slot < bin->top; slot++) {
+        const fph_mark *mark = fph_mark_of(cache->heap, *slot);
+
+        good = mark != NULL && !fph_mark_is(*mark, FPH_ANY_CLASS)
+            && fph_place_of(*slot) == number * FPH_BIN_STEP;
+    }
+    fph_verify(good, FPH_SAY_MAGAZINE);
+}
+
+/* --- begin, another size, end --------------------------------------------- */
+
+static void
+fph_mark_begin(fpheap *heap, void *object, size_t size, unsigned klass)
+{
+    fph_mark *mark = fph_mark_of(heap, object);
+
+    if (fph_mark_is(FPH_LOAD(mark, RELAXED), FPH_ANY_CLASS))
+        FPHEAP_PANIC(FPH_SAY_LIVE);
+    fph_filled_verify(heap, mark, "allocation", object,
+                      fph_room_of(heap, object));
+    fph_slack_set(heap, object, size);
+    fph_site_begin(heap, object);
+    FPH_STORE(mark, (fph_mark)(1 + klass), RELAXED);
+}
+
+/* An object of a class is live: its bytes may be used, those behind not. */
+FPH_NOINLINE FPHEAP_API void
+fph_live_begin_slow(fpheap *heap, void *object, size_t size, unsigned klass)
+{
+    size_t bytes;
+
+    if (FPHEAP_CHECK)
+        fph_mark_begin(heap, object, size, klass);
+    bytes = fph_usable(heap, object);
+    if (!fph_keeps_contents(heap, object))
+        FPH_TOOL_BEGIN(object, bytes);
+    FPH_TOOL_FORBID((char *)object + bytes,
+                    fph_slack_of(heap->state, object));
+}
+
+/* A live object, which had room for `room` bytes, has another size, and perhaps
+ * other pages. */
+static void
+fph_live_resize(fpheap *heap, void *object, size_t room, size_t size)
+{
+    size_t old = room - fph_slack_of(heap->state, object);
+    size_t bytes;
+
+    fph_slack_verify(heap, "realloc", object, room);
+    fph_site_count(heap, object, old, -1);
+    fph_slack_set(heap, object, size);
+    bytes = fph_usable(heap, object);
+    fph_site_count(heap, object, bytes, 1);
+    if (!fph_keeps_contents(heap, object))
+        FPH_TOOL_RESIZE(object, old, bytes);
+    FPH_TOOL_FORBID((char *)object + bytes,
+                    fph_slack_of(heap->state, object));
+}
+
+static int
+fph_mark_end(fpheap *heap, void *object, unsigned klass)
+{
+    fph_mark *mark = object == NULL ? NULL
+                                    : fph_live_mark(heap, object, klass);
+    fph_mark  free = 0;
+    size_t    room;
+
+    if (mark == NULL)
+        return 0;
+    if (fph_head_is_shared(object)) {
+        FPHEAP_PANIC(FPH_SAY_SHARED);
+        return 0;
+    }
+    room = fph_room_of(heap, object);
+    fph_slack_verify(heap, "free", object, room);
+    fph_site_count(heap, object, fph_usable(heap, object), -1);
+    if (FPHEAP_CHECK > 1) {
+        *fph_slack_at(heap->state, object) = 0;
+        if (*mark != 1 && !fph_keeps_contents(heap, object)) {
+            fph_fill(object, 0, room);
+            free = FPH_FILLED;
+        }
+    }
+    FPH_STORE(mark, free, RELAXED);
+    return 1;
+}
+
+/* The pointer may be any without FPHEAP_CHECK. */
+FPH_NOINLINE FPHEAP_API int
+fph_live_end_slow(fpheap *heap, void *object, unsigned klass)
+{
+    if (FPHEAP_CHECK && !fph_mark_end(heap, object, klass))
+        return 0;
+    if (FPHEAP_TOOL && object != NULL && fph_heap_good(heap)
+        && fph_base_of(heap->state, object) == object
+        && !fph_head_is_shared(object) && !fph_keeps_contents(heap, object)) {
+        FPH_TOOL_END(object);
+        FPH_TOOL_FORBID(object, fph_room_of(heap, object));
+    }
+    return 1;
+}
+#else
+#  define fph_known_init(heap)                      ((void)0)
+#  define fph_live_check(heap, object)              1
+#  define fph_live_resize(heap, object, room, size) \
+    ((void)(heap), (void)(object), (void)(room))
+#  define fph_slack_of(state, object)               ((void)(state), (size_t)0)
+#  define fph_usable(heap, object)                  fph_room_of(heap, object)
+#  define fph_slab_retired(state, slab)             ((void)0)
+#  define fph_verify_bin(cache, number)             ((void)0)
+#  define fph_verify_free(heap, object, bytes) ((void)(heap), (void)(object))
+#endif
+#if !FPHEAP_SITES
+#  define fph_site_get()                            NULL
+#  define fph_site_set(site)                        ((void)(site))
+#  define fph_sites_report(heap)                    ((void)0)
+#  define fph_sites_dump(heap, out)                 ((void)0)
+#endif
+
+/* [OBJECT] =================================================================
+ *
+ * What an object carries: with FPHEAP_HEADER its header, tags, destructors and
+ * references.  Headers begin and end in FASTPATH, with the objects.  What is
+ * counted by tag is in each cache, so that no two threads write the same line,
+ * and a thread may free what another has counted.
+ */
+#if FPHEAP_HEADER
+
+/* The destructors of the process.  A number is taken first and filled in then:
+ *
+ *       where                        order    partner  what must be seen
+ *   E1  fn: store                    release  E2       arg
+ *   E2  fn: load                     acquire  E1
+ *
+ * and of references:
+ *
+ *   E3  refs: fetch_add -1           acq_rel  E3, E4   release: what was done
+ *                                                      with the object
+ *   E4  refs: load                   acquire  E3       that others are done
+ */
+typedef struct fph_destructor {
+    fpheap_destructor fn;      /* atomic; NULL: not registered */
+    void             *arg;
+} fph_destructor;
+
+static fph_destructor fph_destructors[256];
+static fph_word       fph_destructor_count;
+
+static fpheap_destructor
+fph_destructor_fn(unsigned number)
+{
+    return FPH_LOAD(&fph_destructors[number].fn, ACQUIRE);          /* E2 */
+}
+
+static int
+fph_destructor_known(unsigned number)
+{
+    return number == 0 || (number < 256 && fph_destructor_fn(number) != NULL);
+}
+
+FPHEAP_API int
+fpheap_destructor_register(fpheap_destructor destructor, void *arg)
+{
+    uint64_t count = fph_load_relaxed(&fph_destructor_count);
+
+    if (destructor == NULL)
+        return -EINVAL;
+    do {
+        if (count == 255)
+            return -ENOSPC;
+    } while (!fph_cas_relaxed(&fph_destructor_count, &count, count + 1));
+    fph_destructors[count + 1].arg = arg;
+    FPH_STORE(&fph_destructors[count + 1].fn, destructor, RELEASE); /* E1 */
+    return (int)count + 1;
+}
+
+FPHEAP_API int
+fpheap_set_destructor(void *object, unsigned number)
+{
+    if (!fph_destructor_known(number))
+        return -EINVAL;
+    fph_head_of(object)->destructor = (uint8_t)number;
+    return 0;
+}
+
+FPH_NOINLINE FPHEAP_API void
+fph_unref_last(fpheap *heap, void *object)
+{
+    unsigned          number = fph_head_of(object)->destructor;
+    fpheap_destructor fn     = fph_destructor_fn(number);
+
+    if (fn(fph_destructors[number].arg, object) != FPHEAP_KEPT)
+        fpheap_free(heap, object);
+}
+
+/* fph_tally_add of a thread without a cache. */
+FPH_NOINLINE FPHEAP_API void
+fph_tally_alone(fpheap *heap, unsigned tag, size_t n, size_t bytes)
+{
+    fph_fetch_add_relaxed(&heap->state->tag_objects[tag],
+                          (uint64_t)(int64_t)(ptrdiff_t)n);
+    fph_fetch_add_relaxed(&heap->state->tag_bytes[tag],
+                          (uint64_t)(int64_t)(ptrdiff_t)bytes);
+}
+
+/* Say why an object cannot end.  Returns 0. */
+FPH_NOINLINE FPHEAP_API int
+fph_head_blame(fpheap *heap, const void *object)
+{
+    unsigned refs;
+
+    if (object == NULL || !fph_heap_good(heap))
+        return 0;
+    if (fph_chunk_of(heap->state, object) == NULL) {
+        FPHEAP_PANIC(FPH_SAY_FOREIGN);
+        return 0;
+    }
+    refs = fpheap_refs(object);
+    FPHEAP_PANIC(refs == 0   ? FPH_SAY_TWICE
+                 : refs == 1 ? FPH_SAY_HEADER
+                             : FPH_SAY_SHARED);
+    return 0;
+}
+
+static void
+fph_head_set_tag(fpheap *heap, fph_head *head, unsigned tag)
+{
+    size_t bytes = (size_t)head->requested;
+
+    if (tag == head->tag)
+        return;
+    fph_tally_add(heap, head->tag, (size_t)-1, (size_t)0 - bytes);
+    fph_tally_add(heap, tag, 1, bytes);
+    head->tag = (uint8_t)tag;
+}
+
+static void
+fph_head_resize(fpheap *heap, void *object, size_t size)
+{
+    fph_head *head = fph_head_of(object);
+
+    fph_tally_add(heap, head->tag, 0, size - (size_t)head->requested);
+    head->requested = size;
+}
+
+/* Give an object the tag, the flags and the destructor of another. */
+static void
+fph_head_copy(fpheap *heap, void *object, const void *other)
+{
+    const fph_head *from = fph_head_of(other);
+    fph_head       *head = fph_head_of(object);
+
+    fph_head_set_tag(heap, head, from->tag);
+    head->flags = from->flags;
+    head->destructor = from->destructor;
+}
+
+/* What is live of a tag.  Read at different moments, a sum may be below 0. */
+static fph_tally
+fph_tag_live(const fpheap *heap, unsigned tag)
+{
+    const fph_state *state = heap->state;
+    fph_tally        live;
+    size_t           i;
+
+    live.objects = (size_t)fph_load_relaxed(&state->tag_objects[tag]);
+    live.bytes = (size_t)fph_load_relaxed(&state->tag_bytes[tag]);
+    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
+        const fpheap_cache *cache = FPH_LOAD(&state->cache[i],
+                                             ACQUIRE);              /* H10 */
+
+        if (cache == NULL)
+            continue;
+        live.objects += FPH_LOAD(&cache->tallies[tag].objects, RELAXED);
+        live.bytes += FPH_LOAD(&cache->tallies[tag].bytes, RELAXED);
+    }
+    if (live.objects > SIZE_MAX / 2)
+        live.objects = 0;
+    if (live.bytes > SIZE_MAX / 2)
+        live.bytes = 0;
+    return live;
+}
+
+FPHEAP_API void *
+fpheap_alloc_tagged(fpheap *heap, size_t size, unsigned tag)
+{
+    void *object;
+
+    if (tag >= FPHEAP_TAGS) {
+        errno = EINVAL;
+        return NULL;
+    }
+    object = fpheap_alloc(heap, size);
+    if (object != NULL)
+        fph_head_set_tag(heap, fph_head_of(object), tag);
+    return object;
+}
+
+FPHEAP_API int
+fpheap_tag_stats_get(fpheap *heap, unsigned tag, fpheap_tag_stats *stats)
+{
+    fph_tally live;
+
+    if (!fph_heap_good(heap) || tag >= FPHEAP_TAGS)
+        return -EINVAL;
+    live = fph_tag_live(heap, tag);
+    stats->objects = live.objects;
+    stats->bytes = live.bytes;
+    return 0;
+}
+
+FPHEAP_API size_t
+fpheap_requested(const void *object)
+{
+    return (size_t)fph_head_of(object)->requested;
+}
+
+FPHEAP_API unsigned
+fpheap_tag(const void *object)
+{
+    return fph_head_of(object)->tag;
+}
+
+FPHEAP_API unsigned
+fpheap_flags(const void *object)
+{
+    return fph_head_of(object)->flags;
+}
+
+FPHEAP_API void
+fpheap_set_flags(void *object, unsigned flags)
+{
+    fph_head_of(object)->flags = (uint8_t)flags;
+}
+#else
+#  define fph_destructor_known(number)        1
+#  define fph_head_resize(heap, object, size) ((void)(size))
+#  define fph_head_copy(heap, object, other)  ((void)(other))
+static inline fph_tally
+fph_tag_live(const fpheap *heap, unsigned tag)
+{
+    fph_tally none = { 0, 0 };
+
+    (void)heap, (void)tag;
+    return none;
+}
+#endif
+
+/* A live object that had room for `room` bytes is one of `size` bytes, and may
+ * have other pages. */
+static void
+fph_resized(fpheap *heap, void *object, size_t room, size_t size)
+{
+    fph_live_resize(heap, object, room, size);
+    fph_head_resize(heap, object, size);
+}
+
 /* [SLAB] ===================================================================
  *
  * A slab's objects are bits.  Bits are cleared by one thread at a time, the
@@ -5486,25 +6595,6 @@ fph_slab_mask(size_t count, size_t w)
     return count <= w * 64 ? 0 : ~(uint64_t)0 >> (64 - (count - w * 64));
 }
 
-static inline const fph_class *
-fph_bin_class(const fph_state *state, unsigned bin)
-{
-    return &state->classes[bin % FPH_CLASSES];
-}
-
-/* The first object of a slab of a class that starts at a page. */
-static inline char *
-fph_slab_first(const fph_class *klass, char *chunk_base, unsigned page)
-{
-    return fph_slab_base(chunk_base, page) + FPH_LOAD(&klass->skip, RELAXED);
-}
-
-static inline int
-fph_bin_node(unsigned bin)
-{
-    return (int)(bin / FPH_CLASSES);
-}
-
 /* --- what a pool adds ------------------------------------------------------
  *
  *   Q1  A pool's quota counts the objects that are not free in their slabs: it
@@ -5520,18 +6610,6 @@ fph_bin_node(unsigned bin)
  *   Q6  slabs: load                 acquire  Q5       before the pool ends
  *   Q7  nth: fetch_add              relaxed  none     a number, nothing else
  */
-
-/* The pool that a bin is of; NULL: its class is the heap's own, or no pool has
- * ever had that number. */
-static inline fpheap_pool *
-fph_bin_pool(const fph_state *state, unsigned bin)
-{
-    unsigned k = bin % FPH_CLASSES;
-
-    return k < FPH_SIZES ? NULL
-                         : FPH_LOAD(&state->pool[k - FPH_SIZES],
-                                    ACQUIRE);                       /* P12 */
-}
 
 /* Whether empty slabs of a pool may stay as they are. */
 static inline int
@@ -5720,8 +6798,7 @@ fph_slab_retire(fph_state *state, fph_slab *slab)
             return 0;
         fph_pool_destruct(pool, slab->base, slab->size, fph_info_count(info));
     }
-    fph_slab_wipe(state, slab);
-    FPH_TOOL_ALLOW(slab->base, (size_t)fph_info_count(info) * slab->size);
+    fph_slab_retired(state, slab);
     fph_store_relaxed(&slab->info, 0);
     for (i = slab->page; i < slab->page + pages; i++) {
         FPH_STORE(&chunk->first[i], (uint8_t)i, RELAXED);
@@ -5836,9 +6913,6 @@ fph_slab_announce(fph_state *state, fph_slab *slab, size_t n)
         fph_stack_push(&state->depots[fph_info_bin(info)].partial, &slab->link);
 }
 
-#define FPH_INSIDE \
-    "fpheap: free of a pointer that is not the start of an object"
-
 /* The slab that an object of this heap is in.  NULL, if FPHEAP_PANIC
  * returns. */
 static fph_slab *
@@ -5848,12 +6922,12 @@ fph_slab_of(const fph_state *state, const void *object)
     fph_slab  *slab;
 
     if (chunk == NULL) {
-        FPHEAP_PANIC("fpheap: free of a pointer that is not from this heap");
+        FPHEAP_PANIC(FPH_SAY_FOREIGN);
         return NULL;
     }
     slab = fph_record_of(chunk, fph_page_of(object));
     if (fph_info_kind(fph_load_relaxed(&slab->info)) != FPH_SLAB) {
-        FPHEAP_PANIC("fpheap: free of a pointer that is into no object");
+        FPHEAP_PANIC(FPH_SAY_NOWHERE);
         return NULL;
     }
     return slab;
@@ -5869,7 +6943,7 @@ fph_slab_set_bits(fph_slab *slab, size_t word, uint64_t bits)
         return 0;
     old = fph_fetch_or_release(&slab->bits[word], bits);            /* B3 */
     if (old & bits)
-        FPHEAP_PANIC("fpheap: double free");
+        FPHEAP_PANIC(FPH_SAY_TWICE);
     return fph_popcount(bits & ~old);
 }
 
@@ -5896,7 +6970,7 @@ fph_slab_give_run(fph_state *state, fph_slab *slab, void *const *objects,
         if (offset >= bytes)
             break;
         if (number * slab->size != offset) {
-            FPHEAP_PANIC(FPH_INSIDE);
+            FPHEAP_PANIC(FPH_SAY_INSIDE);
             continue;
         }
         if (number / 64 != word) {
@@ -5905,7 +6979,7 @@ fph_slab_give_run(fph_state *state, fph_slab *slab, void *const *objects,
             bits = 0;
         }
         if (bits & bit)
-            FPHEAP_PANIC("fpheap: double free");
+            FPHEAP_PANIC(FPH_SAY_TWICE);
         bits |= bit;
     }
     given += fph_slab_set_bits(slab, word, bits);
@@ -5929,10 +7003,29 @@ fph_slab_give(fph_state *state, void *const *objects, size_t n)
             continue;
         run = fph_slab_give_run(state, slab, objects, n);
         if (run == 0) {        /* beyond the slab's last object */
-            FPHEAP_PANIC(FPH_INSIDE);
+            FPHEAP_PANIC(FPH_SAY_INSIDE);
             run = 1;
         }
     }
+}
+
+/* Whether the record of a slab that the caller holds can be right, S2. */
+static int
+fph_slab_good(const fph_slab *slab)
+{
+    uint64_t state = fph_load_acquire(&slab->state);                /* B5 */
+    size_t   count = fph_info_count(fph_load_relaxed(&slab->info));
+    int64_t  set   = 0;
+    int      above = 0;
+    size_t   w;
+
+    for (w = 0; w < FPH_SLAB_WORDS && w * 64 < count; w++) {
+        uint64_t bits = fph_load_relaxed(&slab->bits[w]);
+
+        above |= (bits & ~fph_slab_mask(count, w)) != 0;
+        set += fph_popcount(bits);
+    }
+    return !above && fph_slab_free_objects(state) <= set;
 }
 
 /* Claim up to n objects of a slab that the caller holds and lets go, as far as
@@ -5951,7 +7044,7 @@ fph_slab_serve(fph_state *state, fpheap_pool *pool, fph_slab *slab,
         n = fph_quota_take(pool, n < free ? n : free);
     }
     got = fph_slab_claim(state, slab, objects, n);
-    fph_verify_slab(slab);
+    fph_verify(fph_slab_good(slab), FPH_SAY_SLAB);
     fph_slab_let_go(state, slab);
     return got;
 }
@@ -6348,8 +7441,6 @@ fph_depot_drain(fph_state *state, unsigned bin)
  *                                                      of forks
  *   H12 made: load                   acquire  H11      the same; also before
  *                                                      the key is deleted
- *   H13 handle: CAS, load            acquire  H14      the last heap is gone
- *   H14 handle: store 0              release  H13
  *   H15 orphans: load                acquire  H16      the caches are empty
  *   H16 orphans: store 0             release  H15
  *   H17 orphans: CAS, to adopt       relaxed  none     the child's threads come
@@ -6375,41 +7466,9 @@ typedef struct fph_seat {
 #ifndef FPHEAP_STATIC
 fph_bin fph_no_bins[FPH_BINS];
 FPH_TLS fph_entry fph_table[FPHEAP_MAX_HEAPS] = FPH_ENTRIES(FPHEAP_MAX_HEAPS);
-#  if FPHEAP_SITES
-FPH_TLS const char *fph_site;
-#  endif
 #endif
 
 static fph_seat fph_seats[FPHEAP_MAX_THREADS];
-static fpheap   fph_heaps[FPHEAP_MAX_HEAPS];
-static fph_word fph_handles[FPHEAP_MAX_HEAPS]; /* 1: in use */
-
-FPH_NOINLINE static void
-fph_blame_handle(const fpheap *heap)
-{
-    uintptr_t at = (uintptr_t)heap - (uintptr_t)fph_heaps;
-
-    FPHEAP_PANIC(heap == NULL ? "fpheap: a call with NULL for a heap"
-                 : at < sizeof fph_heaps && at % sizeof *heap == 0
-                 ? "fpheap: a call with a heap that was destroyed"
-                 : "fpheap: a call with what is no heap, or a copy of one, or "
-                   "is the heap of another copy of fpheap.h");
-}
-
-/* Whether a handle is that of a heap that there is, of this copy of the
- * implementation.  In a release only misses ask: a handle of another copy may
- * meet some hits of a heap of this one before. */
-static int
-fph_heap_good(const fpheap *heap)
-{
-    uintptr_t at = (uintptr_t)heap - (uintptr_t)fph_heaps;
-
-    if (FPH_LIKELY(at < sizeof fph_heaps && at % sizeof *heap == 0
-                   && heap->state != NULL))
-        return 1;
-    fph_blame_handle(heap);
-    return 0;
-}
 
 /* This thread's way to its seat. */
 enum {
@@ -7870,7 +8929,7 @@ fph_large_free(fpheap *heap, fph_chunk *chunk, void *object)
         || record->base != (char *)object
         || !fph_cas_acquire(&record->info, &info,               /* L4, C6 */
                             cache != NULL ? info + FPH_PARKED : 0)) {
-        FPHEAP_PANIC("fpheap: free of a pointer that is no live object");
+        FPHEAP_PANIC(FPH_SAY_DEAD);
         return;
     }
     if (cache == NULL) {
@@ -7903,14 +8962,13 @@ fph_large_pages(size_t size)
 }
 
 /* A live object of `size` bytes has as many pages as info says from here on,
- * L5. */
+ * L5; it had `have`. */
 static void
-fph_large_set(fpheap *heap, fph_slab *record, uint64_t info, size_t size)
+fph_large_set(fpheap *heap, fph_slab *record, uint64_t info, size_t have,
+              size_t size)
 {
-    size_t old = fph_resize_begin(heap, record->base);
-
     fph_store_release(&record->info, info);                         /* C5 */
-    fph_resize_end(heap, record->base, size, old);
+    fph_resized(heap, record->base, have << FPHEAP_PAGE_SHIFT, size);
 }
 
 /* Claim pages behind a run, `least` to `most`.  Returns how many, or 0. */
@@ -8004,7 +9062,7 @@ fph_large_resize(fpheap *heap, void *object, uint64_t info, size_t size)
           ? fph_run_grow(record, info, need - have, room - have)
           : fph_huge_grow(record, info, need - have, room - have);
         if (n != 0)
-            fph_large_set(heap, record, info + ((uint64_t)n << 32), size);
+            fph_large_set(heap, record, info + ((uint64_t)n << 32), have, size);
         return n != 0;
     }
     if (have > room)
@@ -8012,11 +9070,10 @@ fph_large_resize(fpheap *heap, void *object, uint64_t info, size_t size)
                             : (have - need) / FPH_PAGES * FPH_PAGES;
     if (need <= (have - n) / 2)
         return 0;
-    if (n != 0) {
-        info -= (uint64_t)n << 32;
-        fph_large_set(heap, record, info, size);
+    info -= (uint64_t)n << 32;
+    fph_large_set(heap, record, info, have, size);
+    if (n != 0)
         fph_large_cut(record, info, n);
-    }
     return 1;
 }
 
@@ -8051,35 +9108,6 @@ fph_want_size(size_t size, void **objects, unsigned n, int bulk)
         want.k = fph_class_of(size);
     return want;
 }
-
-#if FPHEAP_HEADER
-/* fph_tally_add of a thread without a cache. */
-FPH_NOINLINE FPHEAP_API void
-fph_tally_alone(fpheap *heap, unsigned tag, size_t n, size_t bytes)
-{
-    fph_fetch_add_relaxed(&heap->state->tag_objects[tag],
-                          (uint64_t)(int64_t)(ptrdiff_t)n);
-    fph_fetch_add_relaxed(&heap->state->tag_bytes[tag],
-                          (uint64_t)(int64_t)(ptrdiff_t)bytes);
-}
-
-/* Say why an object cannot end.  Returns 0. */
-FPH_NOINLINE FPHEAP_API int
-fph_head_blame(fpheap *heap, const void *object)
-{
-    if (object == NULL || !fph_heap_good(heap))
-        return 0;
-    if (fph_chunk_of(heap->state, object) == NULL)
-        FPHEAP_PANIC("fpheap: free of a pointer that is not from this heap");
-    else
-        FPHEAP_PANIC(fpheap_refs(object) == 0
-                     ? "fpheap: double free"
-                     : fpheap_refs(object) == 1
-                     ? "fpheap: the header of an object was overwritten"
-                     : "fpheap: free of an object with references");
-    return 0;
-}
-#endif
 
 static int fph_bulk_from(fpheap *heap, unsigned bin, const fph_want *want);
 
@@ -8218,7 +9246,7 @@ fph_free_miss(fpheap *heap, void *object)
         return;
     chunk = fph_chunk_of(heap->state, object);
     if (chunk == NULL) {
-        FPHEAP_PANIC("fpheap: free of a pointer that is not from this heap");
+        FPHEAP_PANIC(FPH_SAY_FOREIGN);
         return;
     }
     fph_release(heap, chunk, object);
@@ -8497,31 +9525,13 @@ fpheap_free_bulk(fpheap *heap, void *const *objects, unsigned n)
 
 /* --- other ways to allocate ----------------------------------------------- */
 
-/* Note that an object was asked for with another size. */
-static void *
-fph_resized(fpheap *heap, void *object, size_t size)
-{
-    fph_slack_move(heap, object, size);
-#if FPHEAP_HEADER
-    if (object != NULL) {
-        fph_head *head = fph_head_of(object);
-
-        fph_tally_add(heap, head->tag, 0, size - (size_t)head->requested);
-        head->requested = size;
-    }
-#else
-    (void)heap, (void)size;
-#endif
-    return object;
-}
-
 FPHEAP_API void *
 fpheap_zalloc(fpheap *heap, size_t size)
 {
     void *object = fpheap_alloc(heap, size);
 
     return object == NULL ? NULL
-         : memset(object, 0, fpheap_usable_size(heap, object));
+         : memset(object, 0, fph_usable(heap, object));
 }
 
 FPHEAP_API void *
@@ -8552,10 +9562,12 @@ fpheap_aligned_alloc(fpheap *heap, size_t align, size_t size)
         for (k = fph_class_of(size); k < FPH_SIZES; k++) {
             size_t stride = heap->state->classes[k].size;
 
-            if (stride % align == 0)
-                return fph_resized(heap, fpheap_alloc(heap, stride - FPH_HEAD
-                                                            - FPH_SLACK),
-                                   want.size);
+            if (stride % align != 0)
+                continue;
+            object = fpheap_alloc(heap, stride - FPH_HEAD - FPH_SLACK);
+            if (object != NULL)
+                fph_resized(heap, object, stride - FPH_HEAD, want.size);
+            return object;
         }
     }
     want.k = 0;
@@ -8564,256 +9576,23 @@ fpheap_aligned_alloc(fpheap *heap, size_t align, size_t size)
     return fph_result(rc, object);
 }
 
-/* [HEADER] =================================================================
- *
- * What FPHEAP_HEADER adds: tags, destructors, references.  The fast path keeps
- * the headers; what is counted by tag is in each cache, so that no two threads
- * write the same line, and a thread may free what another has counted.
- */
-#if FPHEAP_HEADER
-
-/* The destructors of the process.  A number is taken first and filled in then:
- *
- *       where                        order    partner  what must be seen
- *   E1  fn: store                    release  E2       arg
- *   E2  fn: load                     acquire  E1
- *
- * and of references:
- *
- *   E3  refs: fetch_add -1           acq_rel  E3, E4   release: what was done
- *                                                      with the object
- *   E4  refs: load                   acquire  E3       that others are done
- */
-typedef struct fph_destructor {
-    fpheap_destructor fn;      /* atomic; NULL: not registered */
-    void             *arg;
-} fph_destructor;
-
-static fph_destructor fph_destructors[256];
-static fph_word       fph_destructor_count;
-
-static fpheap_destructor
-fph_destructor_fn(unsigned number)
-{
-    return FPH_LOAD(&fph_destructors[number].fn, ACQUIRE);          /* E2 */
-}
-
-static int
-fph_destructor_known(unsigned number)
-{
-    return number == 0 || (number < 256 && fph_destructor_fn(number) != NULL);
-}
-
-FPHEAP_API int
-fpheap_destructor_register(fpheap_destructor destructor, void *arg)
-{
-    uint64_t count = fph_load_relaxed(&fph_destructor_count);
-
-    if (destructor == NULL)
-        return -EINVAL;
-    do {
-        if (count == 255)
-            return -ENOSPC;
-    } while (!fph_cas_relaxed(&fph_destructor_count, &count, count + 1));
-    fph_destructors[count + 1].arg = arg;
-    FPH_STORE(&fph_destructors[count + 1].fn, destructor, RELEASE); /* E1 */
-    return (int)count + 1;
-}
-
-FPHEAP_API int
-fpheap_set_destructor(void *object, unsigned number)
-{
-    if (!fph_destructor_known(number))
-        return -EINVAL;
-    fph_head_of(object)->destructor = (uint8_t)number;
-    return 0;
-}
-
-FPH_NOINLINE FPHEAP_API void
-fph_unref_last(fpheap *heap, void *object)
-{
-    unsigned          number = fph_head_of(object)->destructor;
-    fpheap_destructor fn     = fph_destructor_fn(number);
-
-    if (fn(fph_destructors[number].arg, object) != FPHEAP_KEPT)
-        fpheap_free(heap, object);
-}
-
-FPHEAP_API void *
-fpheap_alloc_tagged(fpheap *heap, size_t size, unsigned tag)
-{
-    void *object;
-
-    if (tag >= FPHEAP_TAGS)
-        return fph_result(-EINVAL, NULL);
-    object = fpheap_alloc(heap, size);
-    if (object != NULL && tag != 0) {
-        fph_head *head = fph_head_of(object);
-
-        fph_tally_add(heap, 0, (size_t)-1,
-                      (size_t)0 - (size_t)head->requested);
-        fph_tally_add(heap, tag, 1, (size_t)head->requested);
-        head->tag = (uint8_t)tag;
-    }
-    return object;
-}
-
-FPHEAP_API int
-fpheap_tag_stats_get(fpheap *heap, unsigned tag, fpheap_tag_stats *stats)
-{
-    const fph_state *state;
-    size_t           i;
-
-    if (!fph_heap_good(heap) || tag >= FPHEAP_TAGS)
-        return -EINVAL;
-    state = heap->state;
-    stats->objects = (size_t)fph_load_relaxed(&state->tag_objects[tag]);
-    stats->bytes = (size_t)fph_load_relaxed(&state->tag_bytes[tag]);
-    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
-        const fpheap_cache *cache = FPH_LOAD(&state->cache[i],
-                                             ACQUIRE);              /* H10 */
-
-        if (cache == NULL)
-            continue;
-        stats->objects += FPH_LOAD(&cache->tallies[tag].objects, RELAXED);
-        stats->bytes += FPH_LOAD(&cache->tallies[tag].bytes, RELAXED);
-    }
-    /* Read at different moments, a sum may be below 0. */
-    if (stats->objects > SIZE_MAX / 2)
-        stats->objects = 0;
-    if (stats->bytes > SIZE_MAX / 2)
-        stats->bytes = 0;
-    return 0;
-}
-
-FPHEAP_API size_t
-fpheap_requested(const void *object)
-{
-    return (size_t)fph_head_of(object)->requested;
-}
-
-FPHEAP_API unsigned
-fpheap_tag(const void *object)
-{
-    return fph_head_of(object)->tag;
-}
-
-FPHEAP_API unsigned
-fpheap_flags(const void *object)
-{
-    return fph_head_of(object)->flags;
-}
-
-FPHEAP_API void
-fpheap_set_flags(void *object, unsigned flags)
-{
-    fph_head_of(object)->flags = (uint8_t)flags;
-}
-#endif
-
 /* [QUERY] ==================================================================
  *
  * What an object is, and another size for it.
  */
-
-/* The usable bytes of what a record covers. */
-static size_t
-fph_info_bytes(const fph_state *state, uint64_t info)
-{
-    if (fph_info_kind(info) == FPH_SLAB)
-        return fph_bin_class(state, fph_info_bin(info))->size - FPH_HEAD;
-    return (size_t)(fph_info_count(info) - fph_info_bin(info))
-        << FPHEAP_PAGE_SHIFT;  /* L3 */
-}
-
-/* What covers a live object; FPH_NOTHING for memory that looks like none. */
-static uint64_t
-fph_info_of(const fph_state *state, const void *object)
-{
-    fph_chunk *chunk = fph_chunk_of(state, object);
-
-    if (chunk == NULL)
-        return FPH_NOTHING;
-    return fph_load_acquire(                                        /* C6 */
-        &fph_record_of(chunk, fph_page_of(object))->info);
-}
 
 FPHEAP_API size_t
 fpheap_usable_size(fpheap *heap, const void *object)
 {
     if (object == NULL || !fph_heap_good(heap))
         return 0;
-    return fph_info_bytes(heap->state, fph_info_of(heap->state, object))
-         - fph_slack_of(heap->state, object);
-}
-
-/* The start of the object that `at` is in, given its record's first page.  Only
- * the record's info is read, which is atomic: `at` may be anything. */
-static char *
-fph_object_base(const fph_state *state, char *chunk_base, unsigned first,
-                uint64_t info, const char *at)
-{
-    const fph_class *klass = fph_bin_class(state, fph_info_bin(info));
-    char            *base;
-    size_t           size, number;
-
-    switch (fph_info_kind(info)) {
-    case FPH_SLAB:
-        base = fph_slab_first(klass, chunk_base, first);
-        if (at < base)
-            return NULL;
-        size = FPH_LOAD(&klass->size, RELAXED);
-        number = (size_t)(at - base) / size;
-        return number < fph_info_count(info)
-            && (size_t)(at - base) - number * size < size - FPH_HEAD
-             ? base + number * size : NULL;
-    case FPH_RUN:
-        base = chunk_base + ((size_t)(first + fph_info_bin(info))
-                             << FPHEAP_PAGE_SHIFT);         /* L3 */
-        return at >= base ? base : NULL;
-    case FPH_HUGE:
-        base = chunk_base + FPHEAP_CHUNK
-             - ((size_t)(fph_info_count(info) % FPH_PAGES)
-                << FPHEAP_PAGE_SHIFT);
-        return at >= base ? base : NULL;
-    default:
-        return NULL;
-    }
+    return fph_usable(heap, object);
 }
 
 FPHEAP_API void *
 fpheap_base_of(fpheap *heap, const void *interior)
 {
-    char       *at = (char *)(uintptr_t)interior;
-    size_t      index;
-    fph_region *region;
-    fph_chunk  *chunk;
-    uint64_t    info;
-    uint32_t    tail;
-    unsigned    page, first;
-
-    if (!fph_heap_good(heap))
-        return NULL;
-    region = fph_region_find(heap->state, interior, &index);
-    if (region == NULL)
-        return NULL;
-    tail = FPH_LOAD(&region->tail[index], RELAXED);
-    chunk = FPH_LOAD(&region->chunk[index - tail], ACQUIRE);        /* F17 */
-    if (chunk == NULL)
-        return NULL;
-    page = tail != 0 ? FPH_PAGES - 1
-         : (unsigned)(((uintptr_t)interior & FPH_CHUNK_MASK)
-                      >> FPHEAP_PAGE_SHIFT);
-    first = FPH_LOAD(&chunk->first[page], RELAXED);
-    info = fph_load_acquire(&chunk->slab[first].info);              /* C6 */
-    /* If both are as they were, all that was read belongs together. */
-    if (FPH_LOAD(&region->chunk[index - tail], ACQUIRE) != chunk    /* F17 */
-        || FPH_LOAD(&region->tail[index], RELAXED) != tail)
-        return NULL;
-    return fph_object_base(heap->state,
-                           at - ((uintptr_t)at & FPH_CHUNK_MASK)
-                              - ((size_t)tail << FPHEAP_CHUNK_SHIFT),
-                           first, info, at);
+    return fph_heap_good(heap) ? fph_base_of(heap->state, interior) : NULL;
 }
 
 FPHEAP_API int
@@ -8866,19 +9645,11 @@ fph_grows_large(uint64_t info, size_t usable, size_t size)
 static void *
 fph_alloc_like(fpheap *heap, size_t size, const void *other)
 {
-#if FPHEAP_HEADER
-    const fph_head *head  = fph_head_of(other);
-    void           *moved = fpheap_alloc_tagged(heap, size, head->tag);
+    void *moved = fpheap_alloc(heap, size);
 
-    if (moved != NULL) {
-        fph_head_of(moved)->flags = head->flags;
-        fph_head_of(moved)->destructor = head->destructor;
-    }
+    if (moved != NULL)
+        fph_head_copy(heap, moved, other);
     return moved;
-#else
-    (void)other;
-    return fpheap_alloc(heap, size);
-#endif
 }
 
 /* The object that another moves to, with room to grow if there is memory. */
@@ -8891,7 +9662,8 @@ fph_alloc_moved(fpheap *heap, size_t size, const void *other, int grows)
         moved = fph_alloc_like(heap, fph_large_room(size), other);
     if (moved == NULL)
         return fph_alloc_like(heap, size, other);
-    return fph_resized(heap, moved, size);
+    fph_resized(heap, moved, fph_room_of(heap, moved), size);
+    return moved;
 }
 
 FPHEAP_API void *
@@ -8908,14 +9680,17 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
     info = fph_info_of(heap->state, object);
     if (fph_info_kind(info) == FPH_NOTHING
         || fph_info_kind(info) > FPH_PARKED) {
-        FPHEAP_PANIC("fpheap: realloc of a pointer that is no live object");
+        FPHEAP_PANIC(FPH_SAY_DEAD_REALLOC);
         return fph_result(-EINVAL, NULL);
     }
     usable = fph_info_bytes(heap->state, info);
-    if (fph_info_kind(info) == FPH_SLAB
-        ? fph_stays(info, usable, size)
-        : fph_large_resize(heap, object, info, size))
-        return fph_resized(heap, object, size);
+    if (fph_info_kind(info) != FPH_SLAB) {
+        if (fph_large_resize(heap, object, info, size))
+            return object;
+    } else if (fph_stays(info, usable, size)) {
+        fph_resized(heap, object, usable, size);
+        return object;
+    }
     moved = fph_alloc_moved(heap, size, object,
                             fph_grows_large(info, usable, size));
     if (moved == NULL)
@@ -9121,10 +9896,9 @@ fph_desc_error(const fpheap *heap, const fpheap_pool_desc *desc)
         || desc->magazine == 1 || desc->magazine > FPHEAP_MAGAZINE
         || desc->private_bytes > FPHEAP_CHUNK / 2)
         return -EINVAL;
-#if FPHEAP_HEADER
-    if (desc->tag >= FPHEAP_TAGS || !fph_destructor_known(desc->destructor))
+    if (FPHEAP_HEADER && (desc->tag >= FPHEAP_TAGS
+                          || !fph_destructor_known(desc->destructor)))
         return -EINVAL;
-#endif
     if ((desc->flags & FPHEAP_ON_NODE) != 0
         && (desc->node < 0 || (unsigned)desc->node >= heap->nodes))
         return -EINVAL;
@@ -9769,21 +10543,13 @@ fph_census_live(const fph_census *census, unsigned k)
 
 /* What was asked for of all live bytes; 0 without headers. */
 static size_t
-fph_requested_bytes(fpheap *heap)
+fph_requested_bytes(const fpheap *heap)
 {
-    size_t bytes = 0;
-#if FPHEAP_HEADER
+    size_t   bytes = 0;
     unsigned tag;
 
-    for (tag = 0; tag < FPHEAP_TAGS; tag++) {
-        fpheap_tag_stats stats;
-
-        fpheap_tag_stats_get(heap, tag, &stats);
-        bytes += stats.bytes;
-    }
-#else
-    (void)heap;
-#endif
+    for (tag = 0; FPHEAP_HEADER && tag < FPHEAP_TAGS; tag++)
+        bytes += fph_tag_live(heap, tag).bytes;
     return bytes;
 }
 
@@ -9859,128 +10625,7 @@ fpheap_class_stats_get(fpheap *heap, unsigned index, fpheap_class_stats *stats)
     return 0;
 }
 
-/* --- messages ------------------------------------------------------------- */
-
-#if FPHEAP_CHECK
-typedef struct fph_text {
-    char   at[FPHEAP_NAME_BYTES + 384];
-    size_t bytes;
-} fph_text;
-
-static void
-fph_text_add(fph_text *text, const char *word)
-{
-    while (*word != '\0' && text->bytes + 1 < sizeof text->at)
-        text->at[text->bytes++] = *word++;
-    text->at[text->bytes] = '\0';
-}
-
-static void
-fph_text_number(fph_text *text, uint64_t number, unsigned radix)
-{
-    char  digits[24];
-    char *at = digits + sizeof digits - 1;
-
-    *at = '\0';
-    do
-        *--at = "0123456789abcdef"[number % radix];
-    while ((number /= radix) != 0);
-    fph_text_add(text, radix == 16 ? "0x" : "");
-    fph_text_add(text, at);
-}
-
-static void
-fph_text_heap(fph_text *text, const char *before, const fpheap *heap)
-{
-    fph_text_add(text, before);
-    fph_text_add(text, heap->name);
-    fph_text_add(text, "'");
-}
-
-/* "fpheap: CALL of POINTER, heap 'NAME': " */
-static void
-fph_text_begin(fph_text *text, const char *call, const fpheap *heap,
-               const void *object)
-{
-    text->bytes = 0;
-    fph_text_add(text, "fpheap: ");
-    fph_text_add(text, call);
-    fph_text_add(text, " of ");
-    fph_text_number(text, (uintptr_t)object, 16);
-    fph_text_heap(text, ", heap '", heap);
-    fph_text_add(text, ": ");
-}
-#endif
-
-#if FPHEAP_SITES
-/* ", allocated at FILE:LINE", or nothing if that is not known. */
-static void
-fph_text_site(fph_text *text, const fpheap *heap, unsigned number)
-{
-    uintptr_t at = (uintptr_t)fph_load_relaxed(&heap->sites[number].at);
-
-    if (at != 0) {
-        fph_text_add(text, ", allocated at ");
-        fph_text_add(text, (const char *)at);
-    }
-}
-
-/* The last site of a list, most bytes first. */
-typedef struct fph_site_rank {
-    uint64_t bytes;
-    unsigned number;
-    unsigned lines;
-} fph_site_rank;
-
-#define FPH_SITE_RANK  { UINT64_MAX, 0, 0 }
-#define FPH_SITE_LINES 16
-
-/* Write the line of the next site.  Returns 0: there is none, or enough. */
-static int
-fph_site_next(const fpheap *heap, fph_site_rank *rank, fph_text *text)
-{
-    fph_site_rank best = { 0, FPH_SITE_MAX, 0 };
-    unsigned      i;
-
-    for (i = 0; i < FPH_SITE_MAX; i++) {
-        uint64_t bytes = fph_load_relaxed(&heap->sites[i].bytes);
-
-        if (fph_load_relaxed(&heap->sites[i].objects) == 0
-            || bytes > rank->bytes
-            || (bytes == rank->bytes && i <= rank->number)
-            || (best.number != FPH_SITE_MAX && bytes <= best.bytes))
-            continue;
-        best.bytes = bytes;
-        best.number = i;
-    }
-    if (best.number == FPH_SITE_MAX || rank->lines == FPH_SITE_LINES)
-        return 0;
-    best.lines = rank->lines + 1;
-    *rank = best;
-    text->bytes = 0;
-    fph_text_number(text, best.bytes, 10);
-    fph_text_add(text, " bytes in ");
-    fph_text_number(text, fph_load_relaxed(&heap->sites[best.number].objects),
-                    10);
-    fph_text_add(text, " live objects");
-    fph_text_site(text, heap, best.number);
-    return 1;
-}
-
-/* Report the objects that are in the way of fpheap_destroy. */
-static void
-fph_site_report(const fpheap *heap)
-{
-    fph_site_rank rank = FPH_SITE_RANK;
-    fph_text      text;
-
-    text.bytes = 0;
-    fph_text_heap(&text, "fpheap: live objects in heap '", heap);
-    FPHEAP_REPORT(text.at);
-    while (fph_site_next(heap, &rank, &text))
-        FPHEAP_REPORT(text.at);
-}
-#endif
+/* --- for people ----------------------------------------------------------- */
 
 #if !FPHEAP_NO_STDIO
 /* Write a pool's name as text. */
@@ -9997,34 +10642,17 @@ fph_pool_name(const fpheap_pool *pool, char *name)
 }
 
 static void
-fph_dump_tags(fpheap *heap, FILE *out)
+fph_dump_tags(const fpheap *heap, FILE *out)
 {
-#if FPHEAP_HEADER
-    fpheap_tag_stats stats;
-    unsigned         tag;
+    unsigned tag;
 
-    for (tag = 0; fpheap_tag_stats_get(heap, tag, &stats) == 0; tag++) {
-        if (stats.objects != 0)
+    for (tag = 0; FPHEAP_HEADER && tag < FPHEAP_TAGS; tag++) {
+        fph_tally live = fph_tag_live(heap, tag);
+
+        if (live.objects != 0)
             fprintf(out, "  tag %6u %30zu requested bytes, %zu objects\n", tag,
-                    stats.bytes, stats.objects);
+                    live.bytes, live.objects);
     }
-#else
-    (void)heap, (void)out;
-#endif
-}
-
-static void
-fph_dump_sites(const fpheap *heap, FILE *out)
-{
-#if FPHEAP_SITES
-    fph_site_rank rank = FPH_SITE_RANK;
-    fph_text      text;
-
-    while (fph_site_next(heap, &rank, &text))
-        fprintf(out, "  %s\n", text.at);
-#else
-    (void)heap, (void)out;
-#endif
 }
 
 FPHEAP_API void
@@ -10076,7 +10704,7 @@ fpheap_dump(fpheap *heap, FILE *out)
         fprintf(out, "  %10s %8s %10zu %10zu\n", "large", "",
                 census.large_objects, census.large_parked);
     fph_dump_tags(heap, out);
-    fph_dump_sites(heap, out);
+    fph_sites_dump(heap, out);
 }
 #endif
 
@@ -10232,581 +10860,6 @@ fpheap_provider_buffer(fpheap_provider *provider, fpheap_buffer *buffer,
     provider->put = fph_buffer_put;
     provider->ctx = buffer;
 }
-
-/* [MISUSE] =================================================================
- *
- * What FPHEAP_CHECK adds: a mark for each live object.  Who allocates sets it
- * and who frees clears it, both as the object's owner, so two threads write one
- * at the same time only if one of them is mistaken.  To find it nobody looks at
- * the object's memory, which may not be there: heap->known[] leads from a
- * chunk's number to its marks; of chunks with the same place there the last one
- * used has it.  Bulks go one by one, so that a bad pointer keeps no other from
- * being freed.
- *
- *       where                        order    partner  what must be seen
- *   K1  known[]: store               release  K2       life.base
- *   K2  known[]: load                acquire  K1
- *
- * At level 2, with sites or for a tool all objects go the slow way.  The mark
- * of a free one says whether it is filled; the bytes behind a live one are
- * counted beside its mark, where a write beyond it does not reach, and so is
- * its site.
- * Tools are told last, so that what the heap fills and verifies is allowed.
- */
-#if FPHEAP_CHECK
-/* The open chunk that begins at an address, without a look at the memory there;
- * NULL: none does. */
-static fph_chunk *
-fph_known_chunk(fpheap *heap, const void *base)
-{
-    size_t      index;
-    fph_region *region = fph_region_find(heap->state, base, &index);
-    fph_chunk  *chunk  = region == NULL ? NULL
-                       : FPH_LOAD(&region->chunk[index], ACQUIRE);  /* F17 */
-
-    if (chunk != NULL)
-        FPH_STORE(&heap->known[((uintptr_t)base >> FPHEAP_CHUNK_SHIFT)
-                               % FPH_KNOWN], &chunk->life, RELEASE); /* K1 */
-    return chunk;
-}
-
-/* The place of an object's mark.  One at a chunk's start has that of the page
- * before it, which is its own, LARGE. */
-static size_t
-fph_mark_index(const void *object)
-{
-    size_t offset = (uintptr_t)object & FPH_CHUNK_MASK;
-
-    return fph_mark_place((offset == 0 ? FPHEAP_CHUNK - FPHEAP_PAGE : offset)
-                          / 16);
-}
-
-/* The mark of an address, or NULL: it is in no open chunk, or at the start of
- * one where no object is. */
-static fph_mark *
-fph_mark_of(fpheap *heap, const void *object)
-{
-    fph_chunk *chunk = fph_known_chunk(heap, fph_chunk_base(object));
-
-    if (chunk == NULL
-        || (((uintptr_t)object & FPH_CHUNK_MASK) == 0
-            && fph_record_of(chunk, FPH_PAGES - 1)->base != object))
-        return NULL;
-    return &chunk->life.mark[fph_mark_index(object)];
-}
-
-#if FPHEAP_SITES
-/* --- sites ---------------------------------------------------------------- */
-
-static uint16_t *
-fph_site_of(const fpheap *heap, const void *object)
-{
-    return &fph_chunk_of(heap->state, object)
-            ->life.site[fph_mark_index(object)];
-}
-
-static void
-fph_text_origin(fph_text *text, const fpheap *heap, const void *object)
-{
-    fph_text_site(text, heap, *fph_site_of(heap, object));
-}
-
-/* The number of a site; 0: it has no name, or there are too many. */
-static unsigned
-fph_site_number(fpheap *heap, const char *site)
-{
-    uint64_t at = (uintptr_t)site;
-    unsigned i  = (unsigned)(at / 2 % (FPH_SITE_MAX - 1));
-    unsigned left;
-
-    for (left = FPH_SITE_MAX - 1; left > 0 && at != 0; left--) {
-        fph_word *slot = &heap->sites[1 + i].at;
-        uint64_t  is   = fph_load_relaxed(slot);
-
-        if (is == 0 && fph_cas_relaxed(slot, &is, at))
-            is = at;
-        if (is == at)
-            return 1 + i;
-        i = (i + 1) % (FPH_SITE_MAX - 1);
-    }
-    return 0;
-}
-
-/* Count a live object for its site; or, with a sign of -1, no more. */
-static void
-fph_site_count(fpheap *heap, const void *object, int sign)
-{
-    fph_site_tally *tally = &heap->sites[*fph_site_of(heap, object)];
-    uint64_t        bytes = fpheap_usable_size(heap, object);
-
-    fph_fetch_add_relaxed(&tally->objects, (uint64_t)(int64_t)sign);
-    fph_fetch_add_relaxed(&tally->bytes, sign < 0 ? 0 - bytes : bytes);
-}
-
-static void
-fph_site_begin(fpheap *heap, const void *object)
-{
-    *fph_site_of(heap, object) = (uint16_t)fph_site_number(heap, fph_site);
-    fph_site_count(heap, object, 1);
-}
-#else
-#  define fph_text_origin(text, heap, object) ((void)(object))
-#  define fph_site_count(heap, object, sign)  ((void)(object))
-#  define fph_site_begin(heap, object)        ((void)(object))
-#endif
-
-/* --- what is wrong -------------------------------------------------------- */
-
-/* Say that a pointer is into no memory of the heap. */
-static void
-fph_blame_foreign(const fpheap *heap, const void *object)
-{
-    const char *base = fph_chunk_base(object);
-    fph_text    text;
-    unsigned    i;
-
-    fph_text_begin(&text, "free", heap, object);
-    fph_text_add(&text, "it is not from this heap");
-    for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
-        fpheap *other = &fph_heaps[i];
-
-        if (other != heap && fph_load_acquire(&fph_handles[i]) == 1 /* H13 */
-            && other->state != NULL
-            && fph_known_chunk(other, base) != NULL)
-            fph_text_heap(&text, " but from heap '", other);
-    }
-    FPHEAP_PANIC(text.at);
-}
-
-/* Say where a pointer into the heap's memory is that is not to the start of a
- * live object: into one, into one that is free, or into none. */
-static void
-fph_blame_pointer(fpheap *heap, const void *object)
-{
-    const char *start = (const char *)fpheap_base_of(heap, object);
-    fph_text    text;
-
-    fph_text_begin(&text, "free", heap, object);
-    if (start == NULL) {
-        fph_text_add(&text, "there is no object");
-    } else {
-        if (start == object) {
-            fph_text_add(&text, "double free: the object is free already, of ");
-        } else {
-            fph_text_number(&text, (uint64_t)((const char *)object - start),
-                            10);
-            fph_text_add(&text, fph_mark_is(*fph_mark_of(heap, start),
-                                            FPH_ANY_CLASS)
-                         ? " bytes into the live object at "
-                         : " bytes into the free object at ");
-            fph_text_number(&text, (uintptr_t)start, 16);
-            fph_text_add(&text, ", of ");
-        }
-        fph_text_number(&text, fpheap_usable_size(heap, start), 10);
-        fph_text_add(&text, " bytes");
-        fph_text_origin(&text, heap, start);
-    }
-    FPHEAP_PANIC(text.at);
-}
-
-/* Say that an object is of another class than the caller says. */
-static void
-fph_blame_class(const fpheap *heap, const void *object, unsigned klass,
-                unsigned is)
-{
-    const fph_state *state = heap->state;
-    fph_text         text;
-
-    fph_text_begin(&text, "free", heap, object);
-    fph_text_add(&text, is >= FPH_SIZES ? "the object is of a pool of "
-                      : is == 0         ? "the object is larger, above "
-                                        : "the object is of ");
-    fph_text_number(&text, is == 0 ? FPH_SIZED_MAX
-                                   : state->classes[is].size - FPH_HEAD, 10);
-    fph_text_add(&text, klass >= FPH_SIZES ? " bytes, put into another pool of "
-                      : klass == 0 ? " bytes, freed with a size above "
-                                   : " bytes, freed with a size of up to ");
-    fph_text_number(&text, klass == 0 ? FPH_SIZED_MAX
-                                      : state->classes[klass].size - FPH_HEAD,
-                    10);
-    fph_text_origin(&text, heap, object);
-    FPHEAP_PANIC(text.at);
-}
-
-/* The mark of an object that is live and of a class; else NULL, and
- * FPHEAP_PANIC. */
-static fph_mark *
-fph_live_mark(fpheap *heap, const void *object, unsigned klass)
-{
-    fph_mark *mark;
-    size_t    index;
-
-    if (!fph_heap_good(heap))
-        return NULL;
-    mark = fph_mark_of(heap, object);
-    if (mark == NULL || !fph_mark_is(*mark, FPH_ANY_CLASS)
-        || ((uintptr_t)object & 15) != 0) {
-        if (fph_region_find(heap->state, object, &index) != NULL)
-            fph_blame_pointer(heap, object);
-        else
-            fph_blame_foreign(heap, object);
-        return NULL;
-    }
-    if (!fph_mark_is(*mark, klass)) {
-        fph_blame_class(heap, object, klass, *mark - 1u);
-        return NULL;
-    }
-    return mark;
-}
-
-static int
-fph_live_check(fpheap *heap, const void *object)
-{
-    return fph_live_mark(heap, object, FPH_ANY_CLASS) != NULL;
-}
-#else
-#  define fph_site_count(heap, object, sign) ((void)(object))
-#endif
-
-#if FPHEAP_CHECK > 1 || FPHEAP_TOOL
-/* Of a live object, the bytes that it has room for. */
-static size_t
-fph_room_of(const fpheap *heap, const void *object)
-{
-    return fph_info_bytes(heap->state, fph_info_of(heap->state, object));
-}
-
-/* Whether free objects of a class keep their contents. */
-static int
-fph_keeps_contents(const fpheap *heap, unsigned klass)
-{
-    const fpheap_pool *pool = fph_bin_pool(heap->state, klass);
-
-    return pool != NULL && (pool->flags & FPHEAP_SCRATCH) == 0;
-}
-#endif
-
-#if FPHEAP_TOOL
-/* --- tools ---------------------------------------------------------------- */
-
-/* An object of a class is live: its bytes may be used, those behind not. */
-static void
-fph_tool_live(const fpheap *heap, void *object, unsigned klass)
-{
-    size_t slack = fph_slack_of(heap->state, object);
-    size_t bytes = fph_room_of(heap, object) - slack;
-
-    if (!fph_keeps_contents(heap, klass))
-        FPH_TOOL_BEGIN(object, bytes);
-    FPH_TOOL_FORBID((char *)object + bytes, slack);
-}
-
-/* A live object of `bytes` has another size. */
-static void
-fph_tool_move(const fpheap *heap, void *object, size_t bytes)
-{
-    size_t slack = fph_slack_of(heap->state, object);
-    size_t room  = fph_room_of(heap, object);
-
-    FPH_TOOL_RESIZE(object, bytes, room - slack);
-    FPH_TOOL_FORBID((char *)object + room - slack, slack);
-}
-
-/* An object is freed, if the pointer is to one that can be. */
-static void
-fph_tool_free(fpheap *heap, void *object)
-{
-    uint64_t info;
-
-    if (object == NULL || fpheap_base_of(heap, object) != object
-        || fph_head_is_shared(object))
-        return;
-    info = fph_info_of(heap->state, object);
-    if (fph_info_kind(info) == FPH_SLAB
-        && fph_keeps_contents(heap, fph_info_bin(info) % FPH_CLASSES))
-        return;
-    FPH_TOOL_END(object);
-    FPH_TOOL_FORBID(object, fph_info_bytes(heap->state, info));
-}
-#else
-#  define fph_tool_live(heap, object, klass) ((void)0)
-#  define fph_tool_move(heap, object, bytes) ((void)(bytes))
-#  define fph_tool_free(heap, object)        ((void)0)
-#endif
-
-#if FPHEAP_CHECK > 1
-/* --- bytes that nobody may write ------------------------------------------ */
-
-#define FPH_FILL 0xfb
-
-static void
-fph_fill(void *object, size_t from, size_t to)
-{
-    FPH_TOOL_ALLOW((char *)object + from, to - from);
-    memset((char *)object + from, FPH_FILL, to - from);
-}
-
-/* The offset of the first byte of an object, or `to`, that is not filled. */
-static size_t
-fph_fill_end(const char *object, size_t from, size_t to)
-{
-    const uint64_t filled = UINT64_MAX / 255 * FPH_FILL;
-
-    for (; from < to; from++) {
-        uint64_t word;
-
-        for (; to - from >= sizeof word; from += sizeof word) {
-            memcpy(&word, object + from, sizeof word);
-            if (word != filled)
-                break;
-        }
-        if (from == to || (unsigned char)object[from] != FPH_FILL)
-            break;
-    }
-    return from;
-}
-
-/* Verify the bytes of an object that were filled; FPHEAP_PANIC names the first
- * that is not. */
-static void
-fph_fill_verify(const fpheap *heap, const char *call, const void *object,
-                size_t from, size_t to)
-{
-    size_t   i;
-    fph_text text;
-
-    FPH_TOOL_ALLOW((const char *)object + from, to - from);
-    i = fph_fill_end((const char *)object, from, to);
-    if (i == to)
-        return;
-    fph_text_begin(&text, call, heap, object);
-    fph_text_add(&text, "the byte at offset ");
-    fph_text_number(&text, i, 10);
-    fph_text_add(&text, from == 0 ? " was written after the free of this "
-                                    "object of "
-                                  : " was written, beyond the object's ");
-    fph_text_number(&text, from == 0 ? to : from, 10);
-    fph_text_add(&text, " bytes");
-    fph_text_origin(&text, heap, object);
-    FPHEAP_PANIC(text.at);
-}
-
-static uint32_t *
-fph_slack_at(const fph_state *state, const void *object)
-{
-    fph_chunk *chunk = fph_chunk_of(state, object);
-
-    return &chunk->life.slack[fph_mark_index(object)];
-}
-
-static size_t
-fph_slack_of(const fph_state *state, const void *object)
-{
-    return *fph_slack_at(state, object);
-}
-
-/* size 0 has one byte. */
-static void
-fph_slack_set(const fpheap *heap, void *object, size_t size)
-{
-    size_t room = fph_room_of(heap, object);
-
-    size += size == 0;
-    *fph_slack_at(heap->state, object) = (uint32_t)(room - size);
-    fph_fill(object, size, room);
-}
-
-static void
-fph_slack_verify(const fpheap *heap, const char *call, const void *object)
-{
-    size_t room = fph_room_of(heap, object);
-
-    fph_fill_verify(heap, call, object,
-                    room - fph_slack_of(heap->state, object), room);
-}
-
-/* An object with this mark is handed out. */
-static void
-fph_slack_begin(fpheap *heap, void *object, size_t size, unsigned mark)
-{
-    if (mark == FPH_FILLED)
-        fph_fill_verify(heap, "allocation", object, 0,
-                        fph_room_of(heap, object));
-    fph_slack_set(heap, object, size);
-}
-
-/* A live object, or NULL, has another size. */
-static void
-fph_slack_move(fpheap *heap, void *object, size_t size)
-{
-    if (object != NULL)
-        fph_resize_end(heap, object, size, fph_resize_begin(heap, object));
-}
-
-/* An object of a class is freed.  Returns the mark that it has then. */
-static fph_mark
-fph_slack_end(fpheap *heap, void *object, unsigned klass)
-{
-    fph_slack_verify(heap, "free", object);
-    *fph_slack_at(heap->state, object) = 0;
-    if (klass == 0 || fph_keeps_contents(heap, klass))
-        return 0;
-    fph_fill(object, 0, fph_room_of(heap, object));
-    return FPH_FILLED;
-}
-
-/* The handle of a state. */
-static const fpheap *
-fph_heap_of(const fph_state *state)
-{
-    const fpheap *heap = fph_heaps;
-
-    while (heap->state != state)
-        heap++;
-    return heap;
-}
-
-/* A slab ends, with all objects free: its pages are filled no more. */
-static void
-fph_slab_wipe(const fph_state *state, const fph_slab *slab)
-{
-    size_t count = fph_info_count(fph_load_relaxed(&slab->info));
-    size_t i;
-
-    for (i = 0; i < count; i++) {
-        const char *object = slab->base + i * slab->size;
-        fph_mark   *mark   = &slab->chunk->life.mark[fph_mark_index(object)];
-
-        if (*mark == FPH_FILLED)
-            fph_fill_verify(fph_heap_of(state), "end of the slab", object, 0,
-                            slab->size - FPH_HEAD);
-        *mark = 0;
-    }
-}
-
-/* --- what slow operations leave ------------------------------------------- */
-
-/* Verify a slab that the caller holds, S2. */
-static void
-fph_verify_slab(const fph_slab *slab)
-{
-    uint64_t state = fph_load_acquire(&slab->state);                /* B5 */
-    size_t   count = fph_info_count(fph_load_relaxed(&slab->info));
-    int64_t  set   = 0;
-    int      above = 0;
-    size_t   w;
-
-    for (w = 0; w < FPH_SLAB_WORDS && w * 64 < count; w++) {
-        uint64_t bits = fph_load_relaxed(&slab->bits[w]);
-
-        above |= (bits & ~fph_slab_mask(count, w)) != 0;
-        set += fph_popcount(bits);
-    }
-    if (above || fph_slab_free_objects(state) > set)
-        FPHEAP_PANIC("fpheap: the record of a slab was overwritten");
-}
-
-/* Verify a bin of this thread's cache, if it has one. */
-static void
-fph_verify_bin(const fpheap_cache *cache, unsigned number)
-{
-    const fph_bin *bin  = cache == NULL ? NULL : &cache->bins[number];
-    int            good = 1;
-    void         **slot;
-
-    if (bin == NULL || bin->base == NULL)
-        return;
-    good = bin->top >= bin->base && bin->top <= bin->limit
-        && bin->next == bin->top[-1];
-    for (slot = bin->base; good && slot < bin->top; slot++) {
-        const fph_mark *mark = fph_mark_of(cache->heap, *slot);
-
-        good = mark != NULL && !fph_mark_is(*mark, FPH_ANY_CLASS)
-            && fph_place_of(*slot) == number * FPH_BIN_STEP;
-    }
-    if (!good)
-        FPHEAP_PANIC("fpheap: a magazine was overwritten, or has an object "
-                     "twice");
-}
-#else
-#  define fph_slack_verify(heap, call, object)      ((void)0)
-#  define fph_slack_set(heap, object, size) ((void)(heap), (void)(size))
-#  define fph_slack_begin(heap, object, size, mark) ((void)(size))
-#  define fph_slack_end(heap, object, klass)        ((fph_mark)0)
-#endif
-
-#if FPHEAP_CHECK
-/* --- begin and end -------------------------------------------------------- */
-
-static void
-fph_mark_begin(fpheap *heap, void *object, size_t size, unsigned klass)
-{
-    fph_mark *mark = fph_mark_of(heap, object);
-
-    if (fph_mark_is(FPH_LOAD(mark, RELAXED), FPH_ANY_CLASS))
-        FPHEAP_PANIC("fpheap: an object was handed out that is live: its "
-                     "magazine or slab was overwritten");
-    fph_slack_begin(heap, object, size, *mark);
-    fph_site_begin(heap, object);
-    FPH_STORE(mark, (fph_mark)(1 + klass), RELAXED);
-}
-
-static int
-fph_mark_end(fpheap *heap, void *object, unsigned klass)
-{
-    fph_mark *mark = object == NULL ? NULL
-                                    : fph_live_mark(heap, object, klass);
-
-    if (mark == NULL)
-        return 0;
-    if (fph_head_is_shared(object)) {
-        FPHEAP_PANIC("fpheap: free of an object with references");
-        return 0;
-    }
-    fph_site_count(heap, object, -1);
-    FPH_STORE(mark, fph_slack_end(heap, object, *mark - 1u), RELAXED);
-    return 1;
-}
-#else
-#  define fph_mark_begin(heap, object, size, klass) ((void)(size))
-#  define fph_mark_end(heap, object, klass)         ((void)(klass), 1)
-#endif
-
-#if FPH_WATCHED
-/* A live object gets another size between these two, of which the first returns
- * the bytes it had until then, and perhaps other pages. */
-static size_t
-fph_resize_begin(fpheap *heap, const void *object)
-{
-    fph_slack_verify(heap, "realloc", object);
-    fph_site_count(heap, object, -1);
-    return fpheap_usable_size(heap, object);
-}
-
-static void
-fph_resize_end(fpheap *heap, void *object, size_t size, size_t old)
-{
-    fph_slack_set(heap, object, size);
-    fph_site_count(heap, object, 1);
-    fph_tool_move(heap, object, old);
-}
-
-FPH_NOINLINE FPHEAP_API void
-fph_live_begin_slow(fpheap *heap, void *object, size_t size, unsigned klass)
-{
-    fph_mark_begin(heap, object, size, klass);
-    fph_tool_live(heap, object, klass);
-}
-
-FPH_NOINLINE FPHEAP_API int
-fph_live_end_slow(fpheap *heap, void *object, unsigned klass)
-{
-    if (!fph_mark_end(heap, object, klass))
-        return 0;
-    fph_tool_free(heap, object);
-    return 1;
-}
-#endif
 
 /* [CHECK] ==================================================================
  *
@@ -11231,14 +11284,10 @@ fpheap_region_walk(fpheap *heap,
     return rc;
 }
 
-#if FPHEAP_CHECK > 1
 static int
-fph_verify_visit(void *heap_, const fpheap_object *object)
+fph_verify_visit(void *heap, const fpheap_object *object)
 {
-    fpheap *heap = (fpheap *)heap_;
-
-    if (*fph_mark_of(heap, object->base) == FPH_FILLED)
-        fph_fill_verify(heap, "end", object->base, 0, object->bytes);
+    fph_verify_free((fpheap *)heap, object->base, object->bytes);
     return 0;
 }
 
@@ -11257,7 +11306,6 @@ fph_verify_heap(fpheap *heap)
     else
         fph_walk_heap(heap, &walk);
 }
-#endif
 
 /* What fpheap_pool_for_each was given. */
 typedef struct fph_round {
@@ -11294,27 +11342,6 @@ fpheap_pool_for_each(fpheap_pool *pool, fpheap_which which,
  * How a heap begins and ends.
  */
 
-/* A unique number among the handles, or FPHEAP_MAX_HEAPS. */
-static unsigned
-fph_handle_take(void)
-{
-    unsigned i;
-
-    for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
-        uint64_t unused = 0;
-
-        if (fph_cas_acquire(&fph_handles[i], &unused, 1))           /* H13 */
-            return i;
-    }
-    return FPHEAP_MAX_HEAPS;
-}
-
-static void
-fph_handle_give(const fpheap *heap)
-{
-    fph_store_release(&fph_handles[heap - fph_heaps], 0);           /* H14 */
-}
-
 /* 0, or why this configuration cannot work. */
 static int
 fph_config_error(const char *name, const fpheap_config *config)
@@ -11337,12 +11364,10 @@ fph_configure(fpheap *heap, const char *name, const fpheap_config *config)
     unsigned nodes = config->nodes;
 
     memset(heap, 0, sizeof *heap);
-#if FPHEAP_USE_LIBNUMA
-    if (nodes == 0 && config->thread_node == NULL && numa_available() >= 0)
-        nodes = (unsigned)numa_max_node() + 1;
+    if (nodes == 0 && config->thread_node == NULL)
+        nodes = fph_numa_nodes();
     if (nodes > FPHEAP_MAX_NODES)
         nodes = FPHEAP_MAX_NODES;
-#endif
     heap->nodes = nodes == 0 ? 1 : nodes;
     heap->bins = heap->nodes * FPH_CLASSES;
     heap->places = heap->bins * (unsigned)FPH_BIN_STEP;
@@ -11579,12 +11604,13 @@ fph_destroy(fpheap *heap, int forced)
         return -EBUSY;
     (void)fph_orphans_adopt(heap);
     fph_seats_pin(heap->state);
-    fph_verify_heap(heap);
+    if (FPHEAP_CHECK > 1)
+        fph_verify_heap(heap);
     fpheap_stats_get(heap, &stats);
     ends = forced || stats.live_objects == 0;
     fph_seats_unpin(heap, ends);
     if (!ends) {
-        fph_site_report(heap);
+        fph_sites_report(heap);
         return -EBUSY;
     }
     /* With no seat pinned, as a destructor may wait for a thread that exits, or
