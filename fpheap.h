@@ -2742,34 +2742,51 @@ fpheap_unref(fpheap *heap, void *object)
 extern "C" {
 #endif
 
+/* What an operation does without threads, or else. */
 #if FPHEAP_NO_THREADS
-static inline uint64_t
-fph_plain_or(fph_word *p, uint64_t v)
-{
-    uint64_t old = *p;
+#  define FPH_EITHER(plain, atomic) plain
+#else
+#  define FPH_EITHER(plain, atomic) atomic
+#endif
 
-    *p = old | v;
-    return old;
-}
+/* The operations on words as functions that are named by their order:
+ * fph_load_acquire and so on.  The macros make one each. */
+#define FPH_LOADS(name, order)                                              \
+    static inline uint64_t                                                  \
+    fph_load_##name(const fph_word *p)                                      \
+    {                                                                       \
+        return FPH_EITHER(*p, __atomic_load_n(p, __ATOMIC_##order));        \
+    }
+#define FPH_STORES(name, order)                                             \
+    static inline void                                                      \
+    fph_store_##name(fph_word *p, uint64_t v)                               \
+    {                                                                       \
+        FPH_EITHER(*p = v, __atomic_store_n(p, v, __ATOMIC_##order));       \
+    }
+#define FPH_FETCHES(what, operation, name, order)                           \
+    static inline uint64_t                                                  \
+    fph_fetch_##what##_##name(fph_word *p, uint64_t v)                      \
+    {                                                                       \
+        FPH_EITHER(uint64_t old = *p; *p = old operation v; return old,     \
+                   return __atomic_fetch_##what(p, v, __ATOMIC_##order));   \
+    }
 
-static inline uint64_t
-fph_plain_and(fph_word *p, uint64_t v)
-{
-    uint64_t old = *p;
+FPH_LOADS(relaxed, RELAXED)
+FPH_LOADS(acquire, ACQUIRE)
+FPH_LOADS(seq_cst, SEQ_CST)
+FPH_STORES(relaxed, RELAXED)
+FPH_STORES(release, RELEASE)
+FPH_STORES(seq_cst, SEQ_CST)
+FPH_FETCHES(or, |, release, RELEASE)
+FPH_FETCHES(or, |, seq_cst, SEQ_CST)
+FPH_FETCHES(and, &, relaxed, RELAXED)
+FPH_FETCHES(and, &, acquire, ACQUIRE)
+FPH_FETCHES(and, &, seq_cst, SEQ_CST)
+FPH_FETCHES(add, +, relaxed, RELAXED)
+FPH_FETCHES(add, +, release, RELEASE)
+FPH_FETCHES(add, +, seq_cst, SEQ_CST)
 
-    *p = old & v;
-    return old;
-}
-
-static inline uint64_t
-fph_plain_add(fph_word *p, uint64_t v)
-{
-    uint64_t old = *p;
-
-    *p = old + v;
-    return old;
-}
-
+#if FPHEAP_NO_THREADS
 static inline int
 fph_plain_cas(fph_word *p, uint64_t *expected, uint64_t desired)
 {
@@ -2780,11 +2797,30 @@ fph_plain_cas(fph_word *p, uint64_t *expected, uint64_t desired)
     *p = desired;
     return 1;
 }
-#  define FPH_FETCH_OR(p, v, order)  fph_plain_or(p, v)
-#  define FPH_FETCH_AND(p, v, order) fph_plain_and(p, v)
-#  define FPH_FETCH_ADD(p, v, order) fph_plain_add(p, v)
-#  define FPH_CAS(p, e, d, order, failure) fph_plain_cas(p, e, d)
+#endif
+
+/* Each compare-and-swap leaves the word's value in *expected when it fails. */
+#define FPH_COMPARES(name, order, failure)                                  \
+    static inline int                                                       \
+    fph_cas_##name(fph_word *p, uint64_t *expected, uint64_t desired)       \
+    {                                                                       \
+        return FPH_EITHER(fph_plain_cas(p, expected, desired),              \
+                          __atomic_compare_exchange_n(                      \
+                              p, expected, desired, 0 /* strong */,         \
+                              __ATOMIC_##order, __ATOMIC_##failure));       \
+    }
+
+FPH_COMPARES(relaxed, RELAXED, RELAXED)
+FPH_COMPARES(acquire, ACQUIRE, ACQUIRE)
+FPH_COMPARES(release, RELEASE, RELAXED)
+FPH_COMPARES(acq_rel, ACQ_REL, ACQUIRE)
+FPH_COMPARES(seq_cst, SEQ_CST, RELAXED)
+
+/* The same of pointers and of a flag, and to take a pointer out and put another
+ * in its place: of two threads that do so one gets it. */
+#if FPHEAP_NO_THREADS
 #  define FPH_CAS_PTR(p, e, d) ((void)(e), *(p) = (d), 1)
+#  define FPH_SWAP(p, v, old)  ((void)(*(old) = *(p), *(p) = *(v)))
 #  define FPH_EXCHANGE(p, v)   fph_plain_exchange(p, v)
 static inline unsigned
 fph_plain_exchange(unsigned *p, unsigned v)
@@ -2795,25 +2831,13 @@ fph_plain_exchange(unsigned *p, unsigned v)
     return old;
 }
 #else
-#  define FPH_FETCH_OR(p, v, order)  __atomic_fetch_or(p, v, __ATOMIC_##order)
-#  define FPH_FETCH_AND(p, v, order) __atomic_fetch_and(p, v, __ATOMIC_##order)
-#  define FPH_FETCH_ADD(p, v, order) __atomic_fetch_add(p, v, __ATOMIC_##order)
-#  define FPH_CAS(p, e, d, order, failure)                            \
-    __atomic_compare_exchange_n(p, e, d, 0 /* strong */,              \
-                                __ATOMIC_##order, __ATOMIC_##failure)
 #  define FPH_CAS_PTR(p, e, d)                                        \
     __atomic_compare_exchange_n(p, e, d, 0 /* strong */,              \
                                 __ATOMIC_RELEASE, __ATOMIC_RELAXED)
+#  define FPH_SWAP(p, v, old)  __atomic_exchange(p, v, old, __ATOMIC_RELAXED)
 #  define FPH_EXCHANGE(p, v)   __atomic_exchange_n(p, v, __ATOMIC_ACQUIRE)
 #endif
 
-/* Take a pointer out and put another in its place: of two threads that do so
- * one gets it. */
-#if FPHEAP_NO_THREADS
-#  define FPH_SWAP(p, v, old) ((void)(*(old) = *(p), *(p) = *(v)))
-#else
-#  define FPH_SWAP(p, v, old) __atomic_exchange(p, v, old, __ATOMIC_RELAXED)
-#endif
 static inline void **
 fph_swap_slots(void ***p, void **v)
 {
@@ -2830,121 +2854,6 @@ fph_swap_magazine(fph_magazine **p, fph_magazine *v)
 
     FPH_SWAP(p, &v, &old);
     return old;
-}
-
-static inline uint64_t
-fph_load_relaxed(const fph_word *p)
-{
-    return FPH_LOAD(p, RELAXED);
-}
-
-static inline uint64_t
-fph_load_acquire(const fph_word *p)
-{
-    return FPH_LOAD(p, ACQUIRE);
-}
-
-static inline uint64_t
-fph_load_seq_cst(const fph_word *p)
-{
-    return FPH_LOAD(p, SEQ_CST);
-}
-
-static inline void
-fph_store_relaxed(fph_word *p, uint64_t v)
-{
-    FPH_STORE(p, v, RELAXED);
-}
-
-static inline void
-fph_store_release(fph_word *p, uint64_t v)
-{
-    FPH_STORE(p, v, RELEASE);
-}
-
-static inline void
-fph_store_seq_cst(fph_word *p, uint64_t v)
-{
-    FPH_STORE(p, v, SEQ_CST);
-}
-
-static inline uint64_t
-fph_fetch_or_release(fph_word *p, uint64_t v)
-{
-    return FPH_FETCH_OR(p, v, RELEASE);
-}
-
-static inline uint64_t
-fph_fetch_or_seq_cst(fph_word *p, uint64_t v)
-{
-    return FPH_FETCH_OR(p, v, SEQ_CST);
-}
-
-static inline uint64_t
-fph_fetch_and_relaxed(fph_word *p, uint64_t v)
-{
-    return FPH_FETCH_AND(p, v, RELAXED);
-}
-
-static inline uint64_t
-fph_fetch_and_acquire(fph_word *p, uint64_t v)
-{
-    return FPH_FETCH_AND(p, v, ACQUIRE);
-}
-
-static inline uint64_t
-fph_fetch_and_seq_cst(fph_word *p, uint64_t v)
-{
-    return FPH_FETCH_AND(p, v, SEQ_CST);
-}
-
-static inline uint64_t
-fph_fetch_add_relaxed(fph_word *p, uint64_t v)
-{
-    return FPH_FETCH_ADD(p, v, RELAXED);
-}
-
-static inline uint64_t
-fph_fetch_add_seq_cst(fph_word *p, uint64_t v)
-{
-    return FPH_FETCH_ADD(p, v, SEQ_CST);
-}
-
-static inline uint64_t
-fph_fetch_add_release(fph_word *p, uint64_t v)
-{
-    return FPH_FETCH_ADD(p, v, RELEASE);
-}
-
-/* Each compare-and-swap leaves the word's value in *expected when it fails. */
-static inline int
-fph_cas_relaxed(fph_word *p, uint64_t *expected, uint64_t desired)
-{
-    return FPH_CAS(p, expected, desired, RELAXED, RELAXED);
-}
-
-static inline int
-fph_cas_acquire(fph_word *p, uint64_t *expected, uint64_t desired)
-{
-    return FPH_CAS(p, expected, desired, ACQUIRE, ACQUIRE);
-}
-
-static inline int
-fph_cas_release(fph_word *p, uint64_t *expected, uint64_t desired)
-{
-    return FPH_CAS(p, expected, desired, RELEASE, RELAXED);
-}
-
-static inline int
-fph_cas_seq_cst(fph_word *p, uint64_t *expected, uint64_t desired)
-{
-    return FPH_CAS(p, expected, desired, SEQ_CST, RELAXED);
-}
-
-static inline int
-fph_cas_acq_rel(fph_word *p, uint64_t *expected, uint64_t desired)
-{
-    return FPH_CAS(p, expected, desired, ACQ_REL, ACQUIRE);
 }
 
 /* Raise *p to v if it is lower. */
