@@ -210,7 +210,7 @@
  * Who calls back.  The provider, the watcher and constructors run inside a
  * miss, destructors wherever a slab ends, which any call that needs memory may
  * bring about.  All may use the heap; only while the provider or the watcher
- * runs can it not grow.
+ * runs can it not grow.  META ends with a table of what such calls may do.
  *
  * What an object carries.  FASTPATH is the boundary: an object that leaves is
  * taken from its bin and then born, one that comes back dies, if it may, and is
@@ -3477,70 +3477,77 @@ fph_stack_take(const fph_state *state, fph_word *stack)
 }
 
 /*
- * What this thread is in the middle of.  A call from a callback on the same
- * heap neither grows, nor begins a pass, nor waits for others, who may be
- * waiting for this thread; a call on another heap does all of that.
+ * What a thread is in the middle of.  A callback runs inside a call and may
+ * call the heap again.  What that inner call does not do, on the same heap, as
+ * others may be waiting for this thread:
+ *
+ *     inside of                   a call on the same heap
+ *     the provider, the watcher   does not grow: EDEADLK; waits for nobody
+ *     a pass, the heap's end      begins no pass; waits for nobody
+ *     a constructor, destructor   does not end the pool: EBUSY; a constructor
+ *                                 is not called in FPH_NESTED others: EDEADLK
+ *     any of these callbacks      does not end the heap: EBUSY; the call around
+ *                                 keeps its cache
+ *     thread_node                 does not end the heap; is served by node 0
+ *     pthread_setspecific         has no cache, if malloc is made of the heap
+ *     a move                      waits for no move
+ *
+ * On another heap it does all of that; but all calls in one another share the
+ * time for which the outermost may wait.
  */
-static FPH_TLS uint64_t fph_in_provider; /* a bit per heap: its callbacks */
-static FPH_TLS uint64_t fph_in_pass;     /* the same: a pass, or the end */
-static FPH_TLS unsigned fph_nested;      /* constructors in one another */
+enum { FPH_IN_PROVIDER = 1, FPH_IN_PASS = 2, FPH_IN_POOL = 4, FPH_IN_NODE = 8,
+       FPH_IN_CALLBACK = FPH_IN_PROVIDER | FPH_IN_POOL | FPH_IN_NODE };
 
-/* The pools whose constructors and destructors this thread is in. */
-typedef struct fph_callback {
-    const fpheap_pool         *pool;
-    const struct fph_callback *outer;
-} fph_callback;
+/* One of these, on the stack of the call that is in it. */
+typedef struct fph_frame {
+    unsigned                what;
+    const fpheap           *heap;
+    const fpheap_pool      *pool;  /* with FPH_IN_POOL, else NULL */
+    const struct fph_frame *outer;
+} fph_frame;
 
-static FPH_TLS const fph_callback *fph_callbacks;
+typedef struct fph_thread {
+    const fph_frame *frames;       /* innermost first */
+    unsigned         nested;       /* constructors in one another */
+    uint64_t         wait_end;     /* of the outermost call; 0: it has not
+                                      waited yet */
+    uint64_t         moves;        /* begun, in all heaps */
+    uint32_t         open_moves[FPHEAP_MAX_HEAPS]; /* and not ended */
+} fph_thread;
 
-static inline uint64_t
-fph_heap_bit(const fpheap *heap)
-{
-    return (uint64_t)1 << heap->entry / sizeof(fph_entry);
-}
+static FPH_TLS fph_thread fph_this;
 
-/* Whether this thread is in a callback of a heap. */
+/* Whether this thread is in one of these, of a heap, and of a pool if that is
+ * not NULL. */
 static int
-fph_in_callback(const fpheap *heap)
+fph_is_in(unsigned what, const fpheap *heap, const fpheap_pool *pool)
 {
-    const fph_callback *at = fph_callbacks;
+    const fph_frame *at = fph_this.frames;
 
-    while (at != NULL && at->pool->heap != heap)
-        at = at->outer;
-    return at != NULL || (fph_in_provider & fph_heap_bit(heap)) != 0;
-}
-
-/* Whether it is in a constructor or destructor of a pool. */
-static int
-fph_in_pool(const fpheap_pool *pool)
-{
-    const fph_callback *at = fph_callbacks;
-
-    while (at != NULL && at->pool != pool)
+    while (at != NULL && ((at->what & what) == 0 || at->heap != heap
+                          || (pool != NULL && at->pool != pool)))
         at = at->outer;
     return at != NULL;
 }
 
 /*
  * Waiting.  A call waits FPHEAP_GROWTH_WAIT_MS at most, for all that it waits
- * for; the calls of its callbacks share that time with it.
+ * for.
  */
-static FPH_TLS uint64_t fph_wait_end;    /* 0: this call has not waited yet */
-
 static inline void
 fph_wait_begin(void)
 {
-    if ((fph_in_provider | fph_in_pass) == 0 && fph_callbacks == NULL)
-        fph_wait_end = 0;
+    if (fph_this.frames == NULL)
+        fph_this.wait_end = 0;
 }
 
 /* Let others go on.  Returns 0: this call has waited enough. */
 static int
 fph_wait(void)
 {
-    if (fph_wait_end == 0)
-        fph_wait_end = fph_deadline();
-    if (fph_now_ns() >= fph_wait_end)
+    if (fph_this.wait_end == 0)
+        fph_this.wait_end = fph_deadline();
+    if (fph_now_ns() >= fph_this.wait_end)
         return 0;
     fph_yield();
     return 1;
@@ -3569,21 +3576,18 @@ fph_wait(void)
  * Moves that somebody has waited for in vain are stuck: their threads may be
  * stopped for good.  Nobody waits for as many again, until fewer are under way.
  */
-static FPH_TLS uint64_t fph_own_moves;  /* begun by this thread, all heaps */
-static FPH_TLS uint32_t fph_open_moves[FPHEAP_MAX_HEAPS]; /* and not ended */
-
 static void
 fph_moves_begin(fph_state *state)
 {
-    fph_own_moves++;
-    fph_open_moves[state->number]++;
+    fph_this.moves++;
+    fph_this.open_moves[state->number]++;
     fph_fetch_add_seq_cst(&state->moves_begun, 1);                  /* V1 */
 }
 
 static void
 fph_moves_end(fph_state *state)
 {
-    fph_open_moves[state->number]--;
+    fph_this.open_moves[state->number]--;
     fph_fetch_add_release(&state->moves_ended, 1);                  /* V2 */
 }
 
@@ -3597,7 +3601,7 @@ fph_moves_quiet(fph_state *state, uint64_t *others)
     uint64_t stuck = fph_load_relaxed(&state->moves_stuck);         /* V5 */
     int64_t  open  = (int64_t)(begun - ended); /* below 0: a fork in a move */
 
-    *others = begun - fph_own_moves;
+    *others = begun - fph_this.moves;
     if (open < 0)
         open = 0;
     if ((uint64_t)open < stuck)
@@ -3952,12 +3956,12 @@ fph_recharge(fph_state *state, size_t asked, size_t given)
 static int
 fph_provider_get(const fpheap *heap, size_t bytes, int node, fpheap_region *raw)
 {
-    uint64_t before = fph_in_provider;
+    fph_frame frame = { FPH_IN_PROVIDER, heap, NULL, fph_this.frames };
     int      rc;
 
-    fph_in_provider |= fph_heap_bit(heap);
+    fph_this.frames = &frame;
     rc = heap->provider.get(heap->provider.ctx, bytes, FPHEAP_CHUNK, node, raw);
-    fph_in_provider = before;
+    fph_this.frames = frame.outer;
     raw->node = node;
     return rc <= 0 ? rc : -EINVAL;
 }
@@ -3965,42 +3969,42 @@ fph_provider_get(const fpheap *heap, size_t bytes, int node, fpheap_region *raw)
 static int
 fph_provider_put(const fpheap *heap, const fpheap_region *raw)
 {
-    uint64_t before = fph_in_provider;
+    fph_frame frame = { FPH_IN_PROVIDER, heap, NULL, fph_this.frames };
     int      rc;
 
     if (heap->provider.put == NULL)
         return -ENOTSUP;
-    fph_in_provider |= fph_heap_bit(heap);
+    fph_this.frames = &frame;
     rc = heap->provider.put(heap->provider.ctx, raw);
-    fph_in_provider = before;
+    fph_this.frames = frame.outer;
     return rc;
 }
 
 static uint64_t
 fph_provider_iova(const fpheap *heap, const void *chunk)
 {
-    uint64_t before = fph_in_provider;
+    fph_frame frame = { FPH_IN_PROVIDER, heap, NULL, fph_this.frames };
     uint64_t iova;
 
     if (heap->provider.iova == NULL)
         return FPHEAP_BAD_IOVA;
-    fph_in_provider |= fph_heap_bit(heap);
+    fph_this.frames = &frame;
     iova = heap->provider.iova(heap->provider.ctx, chunk);
-    fph_in_provider = before;
+    fph_this.frames = frame.outer;
     return iova;
 }
 
 static int
 fph_watch(const fpheap *heap, const fpheap_region *raw, int leaving)
 {
-    uint64_t before = fph_in_provider;
+    fph_frame frame = { FPH_IN_PROVIDER, heap, NULL, fph_this.frames };
     int      rc;
 
     if (heap->watch == NULL)
         return 0;
-    fph_in_provider |= fph_heap_bit(heap);
+    fph_this.frames = &frame;
     rc = heap->watch(heap->watch_ctx, raw, leaving);
-    fph_in_provider = before;
+    fph_this.frames = frame.outer;
     return rc <= 0 ? rc : -EINVAL;
 }
 
@@ -4435,7 +4439,7 @@ fph_growth_enter(const fpheap *heap, uint64_t *ticket)
     uint64_t   other = 0;
 
     *ticket = 0;
-    if (((fph_in_pass | fph_in_provider) & fph_heap_bit(heap)) != 0)
+    if (fph_is_in(FPH_IN_PROVIDER | FPH_IN_PASS, heap, NULL))
         return 1;
     *ticket = fph_fetch_add_relaxed(&state->growth_tickets, 1) + 1;
     if (fph_cas_acquire(&state->growing, &other, *ticket))          /* G1 */
@@ -4524,7 +4528,7 @@ fph_grow(fpheap *heap, int node, size_t chunks, size_t wish, unsigned pinned,
     uint64_t   ticket;
     int        rc;
 
-    if (fph_in_provider & fph_heap_bit(heap))
+    if (fph_is_in(FPH_IN_PROVIDER, heap, NULL))
         return -EDEADLK;
     if (!fph_growth_enter(heap, &ticket))
         return 0;
@@ -6572,14 +6576,14 @@ fph_quota_give(fpheap_pool *pool, size_t n)
 static void
 fph_pool_destruct(const fpheap_pool *pool, char *base, size_t size, size_t n)
 {
-    fph_callback call = { pool, fph_callbacks };
+    fph_frame frame = { FPH_IN_POOL, pool->heap, pool, fph_this.frames };
 
     if (pool->destruct == NULL)
         return;
-    fph_callbacks = &call;
+    fph_this.frames = &frame;
     while (n-- > 0)
         pool->destruct(pool->arg, base + n * size);
-    fph_callbacks = call.outer;
+    fph_this.frames = frame.outer;
 }
 
 /* Construct the objects of a new slab.  Returns 0, or a negative errno, and
@@ -6587,24 +6591,25 @@ fph_pool_destruct(const fpheap_pool *pool, char *base, size_t size, size_t n)
 static int
 fph_pool_construct(fpheap_pool *pool, char *base, size_t size, size_t count)
 {
-    fph_callback call = { pool, fph_callbacks };
-    size_t       nth, i;
-    int          rc   = 0;
+    fph_frame frame = { FPH_IN_POOL, NULL, pool, fph_this.frames };
+    size_t    nth, i;
+    int       rc    = 0;
 
     if (pool == NULL
         || (pool->construct == NULL && pool->construct_nth == NULL))
         return 0;
-    if (fph_nested == FPH_NESTED)
+    if (fph_this.nested == FPH_NESTED)
         return -EDEADLK;
+    frame.heap = pool->heap;
     nth = (size_t)fph_fetch_add_relaxed(&pool->nth, count);         /* Q7 */
-    fph_nested++;
-    fph_callbacks = &call;
+    fph_this.nested++;
+    fph_this.frames = &frame;
     for (i = 0; i < count && rc == 0; i++)
         rc = pool->construct != NULL
            ? pool->construct(pool->arg, base + i * size)
            : pool->construct_nth(pool, pool->arg, base + i * size, nth + i);
-    fph_callbacks = call.outer;
-    fph_nested--;
+    fph_this.frames = frame.outer;
+    fph_this.nested--;
     if (rc == 0)
         return 0;
     fph_pool_destruct(pool, base, size, i - 1);
@@ -7685,7 +7690,7 @@ fph_forked_heap(fpheap *heap)
     fph_store_relaxed(&state->moves_ended,
                       fph_load_relaxed(&state->moves_begun));
     fph_store_relaxed(&state->moves_stuck, 0);
-    if (!(fph_in_provider & fph_heap_bit(heap)))
+    if (!fph_is_in(FPH_IN_PROVIDER, heap, NULL))
         fph_store_relaxed(&state->charged,
                           fph_load_relaxed(&state->region_bytes));
     fph_store_relaxed(&state->orphans, 1 + (mine ? fph_thread_seat
@@ -7818,20 +7823,19 @@ fph_seated(void)
 static int
 fph_thread_node(const fpheap *heap)
 {
-    static FPH_TLS uint64_t asking;    /* a bit per heap */
-    uint64_t                bit  = fph_heap_bit(heap);
-    int                     node = 0;
+    fph_frame frame = { FPH_IN_NODE, heap, NULL, fph_this.frames };
+    int       node  = 0;
 
-    if (asking & bit)
+    if (fph_is_in(FPH_IN_NODE, heap, NULL))
         return 0;
-    asking |= bit;
+    fph_this.frames = &frame;
     if (heap->thread_node != NULL)
         node = heap->thread_node(heap->thread_node_ctx);
 #if FPHEAP_USE_LIBNUMA
     else if (heap->nodes > 1)
         node = numa_node_of_cpu(sched_getcpu());
 #endif
-    asking &= ~bit;
+    fph_this.frames = frame.outer;
     return node >= 0 && (unsigned)node < heap->nodes ? node : 0;
 }
 
@@ -7945,7 +7949,7 @@ fpheap_thread_leave(fpheap *heap)
 
     if (cache == NULL)
         return;
-    if (fph_in_callback(heap)) /* the call around it goes on with the cache */
+    if (fph_is_in(FPH_IN_CALLBACK, heap, NULL)) /* a call goes on with it */
         fph_cache_flush(cache, 0 /* drain */);
     else
         fph_cache_leave(cache, fph_my_entry(heap));
@@ -8032,14 +8036,14 @@ static void
 fph_reclaim(fpheap *heap, int node, int always)
 {
     fph_state    *state = heap->state;
-    uint64_t      bit   = fph_heap_bit(heap);
+    fph_frame     frame = { FPH_IN_PASS, heap, NULL, fph_this.frames };
     fpheap_cache *cache;
     unsigned      bin   = (unsigned)node * FPH_CLASSES;
     unsigned      i;
 
-    if (fph_in_pass & bit)
+    if (fph_is_in(FPH_IN_PASS, heap, NULL))
         return;
-    fph_in_pass |= bit;
+    fph_this.frames = &frame;
     fph_fetch_add_relaxed(&state->reclaims, 1);
     fph_pass_ask(state, always);
     cache = fph_cache_mine(heap);
@@ -8053,7 +8057,7 @@ fph_reclaim(fpheap *heap, int node, int always)
             fph_bin_retire(state, bin);
     }
     fph_node_close(state, node);
-    fph_in_pass &= ~bit;
+    fph_this.frames = frame.outer;
 }
 
 /*
@@ -8108,8 +8112,8 @@ fph_search_again(const fpheap *heap, fph_search *search)
     uint64_t   others;
     int        quiet = fph_moves_quiet(state, &others);
 
-    if (fph_open_moves[state->number] != 0
-        || ((fph_in_pass | fph_in_provider) & fph_heap_bit(heap)) != 0
+    if (fph_this.open_moves[state->number] != 0
+        || fph_is_in(FPH_IN_PROVIDER | FPH_IN_PASS, heap, NULL)
         || (search->quiet && search->others == others))
         return 0;
     search->quiet = quiet;
@@ -10086,7 +10090,7 @@ fph_pool_live_exact(const fpheap_pool *pool)
     do {
         quiet = fph_moves_quiet(state, &before);
         live = fph_pool_live(pool);
-        if (fph_open_moves[state->number] != 0
+        if (fph_this.open_moves[state->number] != 0
             || (quiet && fph_moves_quiet(state, &after) && before == after))
             return live;
     } while (fph_wait());
@@ -10196,7 +10200,8 @@ fpheap_pool_destroy(fpheap_pool *pool, size_t *live)
     objects = fph_pool_live_exact(pool);
     if (live != NULL)
         *live = objects;
-    if (objects == 0 && !fph_in_pool(pool) && !pool->heap->state->ends) {
+    if (objects == 0 && !pool->heap->state->ends
+        && !fph_is_in(FPH_IN_POOL, pool->heap, pool)) {
         fph_store_release(is, FPH_POOL_ENDING);                     /* P4 */
         rc = fph_pool_empty(pool);
         fph_store_release(is, rc == 0 ? FPH_POOL_FREE               /* P7 */
@@ -11504,12 +11509,13 @@ fph_regions_end(fpheap *heap)
 static int
 fph_destroy(fpheap *heap, int forced)
 {
+    fph_frame    frame = { FPH_IN_PASS, heap, NULL, fph_this.frames };
     fpheap_stats stats;
     int          ends;
 
     if (!fph_heap_good(heap))
         return -EINVAL;
-    if (heap->state->ends || fph_in_callback(heap))
+    if (heap->state->ends || fph_is_in(FPH_IN_CALLBACK, heap, NULL))
         return -EBUSY;
     (void)fph_orphans_adopt(heap);
     fph_seats_pin(heap->state);
@@ -11525,9 +11531,9 @@ fph_destroy(fpheap *heap, int forced)
     /* With no seat pinned, as a destructor may wait for a thread that exits, or
      * destroy another heap. */
     heap->state->ends = 1;
-    fph_in_pass |= fph_heap_bit(heap); /* none destructs what ends here */
+    fph_this.frames = &frame;  /* no pass destructs what ends here */
     fph_pools_end(heap);
-    fph_in_pass &= ~fph_heap_bit(heap);
+    fph_this.frames = frame.outer;
     fph_regions_end(heap);
     fph_handle_give(heap);
     return 0;

@@ -287,11 +287,11 @@ a_heap_is_quiet_when_no_move_is_open(void **state)
     (void)state;
     assert_true(fph_moves_quiet(s, &before));
     fph_moves_begin(s);
-    assert_int_equal(fph_open_moves[s->number], 1);
+    assert_int_equal(fph_this.open_moves[s->number], 1);
     assert_false(fph_moves_quiet(s, &others));
     assert_true(others == before);
     fph_moves_end(s);
-    assert_int_equal(fph_open_moves[s->number], 0);
+    assert_int_equal(fph_this.open_moves[s->number], 0);
     assert_true(fph_moves_quiet(s, &others));
     assert_true(others == before);
     s->moves_begun++;          /* another thread's */
@@ -332,7 +332,7 @@ a_record_takes_whole_lines_and_a_block_is_used_to_its_end(void **state)
     begun = s->moves_begun;
     assert_true(fph_meta_get(heap, 0, 1, &error) != 0);
     assert_true(s->moves_begun > begun && s->moves_ended == s->moves_begun);
-    assert_int_equal(fph_open_moves[heap->state->number], 0);
+    assert_int_equal(fph_this.open_moves[heap->state->number], 0);
     assert_int_equal(s->meta_blocks, 2);
     TEST_DESTROY_OVER(heap, &provider);
 }
@@ -745,6 +745,63 @@ who_needs_memory_waits_for_the_one_that_grows(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* As if this thread were in one of these, of a heap; or with 0 in none. */
+static void
+be_in(unsigned what, const fpheap *heap)
+{
+    static fph_frame frame;
+
+    frame.what = what;
+    frame.heap = heap;
+    fph_this.frames = what == 0 ? NULL : &frame;
+}
+
+static void
+what_a_thread_is_in_is_of_its_heap_and_its_pool(void **state)
+{
+    fpheap      heaps[2];
+    fpheap_pool pools[2];
+    fph_frame   outer = {FPH_IN_PASS, &heaps[0], NULL, NULL};
+    fph_frame   inner = {FPH_IN_POOL, &heaps[1], &pools[1], &outer};
+
+    (void)state;
+    assert_int_equal(fph_is_in(FPH_IN_PASS, &heaps[0], NULL), 0);
+    fph_this.frames = &inner;
+    assert_int_equal(fph_is_in(FPH_IN_PASS, &heaps[0], NULL), 1);
+    assert_int_equal(fph_is_in(FPH_IN_PASS, &heaps[1], NULL), 0);
+    assert_int_equal(fph_is_in(FPH_IN_POOL, &heaps[0], NULL), 0);
+    assert_int_equal(fph_is_in(FPH_IN_POOL, &heaps[1], NULL), 1);
+    assert_int_equal(fph_is_in(FPH_IN_POOL, &heaps[1], &pools[0]), 0);
+    assert_int_equal(fph_is_in(FPH_IN_POOL, &heaps[1], &pools[1]), 1);
+    assert_int_equal(fph_is_in(FPH_IN_CALLBACK, &heaps[0], NULL), 0);
+    assert_int_equal(fph_is_in(FPH_IN_CALLBACK, &heaps[1], NULL), 1);
+    fph_this.frames = NULL;
+}
+
+static int
+end_the_heap_from_its_node(void *heap_)
+{
+    fpheap **heap = (fpheap **)heap_;
+
+    assert_int_equal(fpheap_destroy_forced(*heap), -EBUSY);
+    return 0;
+}
+
+static void
+thread_node_does_not_end_its_heap(void **state)
+{
+    fpheap_config config;
+    fpheap       *heap = NULL;
+
+    (void)state;
+    memset(&config, 0, sizeof config);
+    config.thread_node = end_the_heap_from_its_node;
+    config.thread_node_ctx = &heap;
+    heap = fpheap_create("node", &config);
+    assert_non_null(fpheap_self(heap));
+    assert_int_equal(fpheap_destroy(heap), 0);
+}
+
 static void
 who_reclaims_waits_for_nobody_and_has_no_ticket(void **state)
 {
@@ -754,14 +811,14 @@ who_reclaims_waits_for_nobody_and_has_no_ticket(void **state)
 
     (void)state;
     s->growing = 99;
-    fph_in_pass = fph_heap_bit(heap);
+    be_in(FPH_IN_PASS, heap);
     begin_waiting(NULL, NULL);
     assert_int_equal(fph_growth_enter(heap, &ticket), 1);
     assert_int_equal(waited(), 0);
     assert_true(ticket == 0 && s->growing == 99);
     fph_growth_leave(s, ticket);
     assert_true(s->growing == 99);
-    fph_in_pass = 0;
+    be_in(0, NULL);
     s->growing = 0;
     TEST_DESTROY_OVER(heap, &provider);
 }
@@ -782,9 +839,9 @@ growth_that_has_happened_meanwhile_is_growth(void **state)
     assert_int_equal(provider.gets, gets + 1);
     assert_true(heap->state->growing == 0);
     assert_true(heap->state->growths == growths + 1);
-    fph_in_provider = fph_heap_bit(heap);
+    be_in(FPH_IN_PROVIDER, heap);
     assert_int_equal(fph_grow(heap, 0, 1, 2, 0, growths + 1), -EDEADLK);
-    fph_in_provider = 0;
+    be_in(0, NULL);
     TEST_DESTROY_OVER(heap, &provider);
 }
 
@@ -844,20 +901,20 @@ who_fails_looks_again_only_while_others_move(void **state)
     search.others = others;
     fph_wait_begin();
     assert_int_equal(fph_search_again(heap, &search), 0);
-    assert_true(fph_wait_end == 0);
+    assert_true(fph_this.wait_end == 0);
     search.others = others - 1;            /* one has begun and ended */
     began = clock_ns;
     begin_waiting(NULL, NULL);
     assert_int_equal(fph_search_again(heap, &search), 1);
     assert_int_equal(waited(), 1);
     assert_true(search.quiet && search.others == others);
-    assert_true(fph_wait_end == began + WAIT_NS);
+    assert_true(fph_this.wait_end == began + WAIT_NS);
     s->moves_begun++;                      /* one is under way */
     for (yields = 1; yields < WAIT_NS / STEP_NS;) {
         assert_int_equal(fph_search_again(heap, &search), 1);
         assert_false(search.quiet);
     }
-    assert_true(fph_wait_end == began + WAIT_NS);
+    assert_true(fph_this.wait_end == began + WAIT_NS);
     assert_int_equal(fph_search_again(heap, &search), 0);
     /* Waited for in vain, it is waited for no more. */
     assert_int_equal(s->moves_stuck, 1);
@@ -865,16 +922,16 @@ who_fails_looks_again_only_while_others_move(void **state)
     s->moves_begun++;                      /* another one is */
     assert_false(fph_moves_quiet(s, &others));
     fph_wait_begin();
-    fph_in_provider = fph_heap_bit(heap);
+    be_in(FPH_IN_PROVIDER, heap);
     search = fph_search_begin(heap, 0);
     assert_int_equal(fph_search_again(heap, &search), 0);
-    fph_in_provider = 0;
-    fph_open_moves[s->number] = 1;
+    be_in(0, NULL);
+    fph_this.open_moves[s->number] = 1;
     assert_int_equal(fph_search_again(heap, &search), 0);
-    fph_open_moves[s->number] = 0;
-    fph_in_pass = fph_heap_bit(heap);
+    fph_this.open_moves[s->number] = 0;
+    be_in(FPH_IN_PASS, heap);
     assert_int_equal(fph_search_again(heap, &search), 0);
-    fph_in_pass = 0;
+    be_in(0, NULL);
     assert_int_equal(fph_search_again(heap, &search), 1);
     s->moves_begun -= 2;                   /* both have ended */
     assert_true(fph_moves_quiet(s, &others));
@@ -2572,6 +2629,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(memory_for_records_grows_with_them),
     cmocka_unit_test(the_longest_growth_is_timed),
     cmocka_unit_test(who_needs_memory_waits_for_the_one_that_grows),
+    cmocka_unit_test(what_a_thread_is_in_is_of_its_heap_and_its_pool),
+    cmocka_unit_test(thread_node_does_not_end_its_heap),
     cmocka_unit_test(who_reclaims_waits_for_nobody_and_has_no_ticket),
     cmocka_unit_test(growth_that_has_happened_meanwhile_is_growth),
     cmocka_unit_test(a_pass_pays_from_a_chunk_on),

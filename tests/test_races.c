@@ -1069,7 +1069,7 @@ static void *
 empty_the_pool(void *unused)
 {
     (void)unused;
-    fph_wait_end = 1;          /* it has waited enough */
+    fph_this.wait_end = 1;          /* it has waited enough */
     theirs = fph_pool_empty(pool) == -EBUSY ? pool : NULL;
     return NULL;
 }
@@ -1283,14 +1283,14 @@ live_objects_are_counted_again_after_a_move(void **state)
     meanwhile(&heap->state->moves_ended, MEANWHILE_LOAD, 1, move_and_be_done,
               NULL);
     at_yield = wait_in_vain;
-    fph_wait_end = UINT64_MAX;
+    fph_this.wait_end = UINT64_MAX;
     assert_int_equal(fph_pool_live_exact(pool), 0);
     assert_null(meanwhile_moment.word);
     assert_true(at_yield == NULL);
     meanwhile(&heap->state->moves_ended, MEANWHILE_LOAD, 1, begin_a_move,
               NULL);
     at_yield = end_the_move;
-    fph_wait_end = UINT64_MAX;
+    fph_this.wait_end = UINT64_MAX;
     assert_int_equal(fph_pool_live_exact(pool), 0);
     end_pool();
 }
