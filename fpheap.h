@@ -345,7 +345,7 @@
 /* FPHEAP_MAX_THREADS - threads that have caches at one time; 1..65536, default
  * 1024, and a 32nd of the chunk's bytes at most.  Threads beyond it work
  * without a cache.  1 with FPHEAP_NO_THREADS.  Price: a pointer each per heap,
- * and 16 bytes each per process. */
+ * and one each per process. */
 #ifndef FPHEAP_MAX_THREADS
 #  if defined(FPHEAP_NO_THREADS) && FPHEAP_NO_THREADS
 #    define FPHEAP_MAX_THREADS 1
@@ -1105,7 +1105,6 @@ struct fpheap_cache {
     fph_bin *local;            /* bins + node * FPH_CLASSES */
     int      node;
     unsigned owned;            /* 1 while a thread has it */
-    unsigned pinned;           /* fpheap_destroy has pinned its seat */
     uint64_t asked;            /* as in the state when it last followed,
                                   RECLAIM */
     fph_slab *large;           /* of the large object parked here; or NULL */
@@ -1160,8 +1159,9 @@ FPHEAP_API fpheap *fpheap_create(const char *name, const fpheap_config *config);
  * Returns  0, or -EBUSY while objects are live: then nothing has changed, and
  *          with FPHEAP_SITES they were reported.
  * Threads  No other call on this heap may run.  Thread exit may.
- * Blocks   Waits for threads that are just leaving the heap, and keeps others
- *          from exiting while it counts; calls the provider.
+ * Blocks   Waits for threads that are just exiting and for a destroy of another
+ *          heap, and keeps threads from exiting while it counts; calls the
+ *          provider.
  * Cost     That of fpheap_stats_get, of the pools' destructors, and of a
  *          provider call per region.
  */
@@ -2833,7 +2833,7 @@ fph_plain_exchange(unsigned *p, unsigned v)
 #else
 #  define FPH_CAS_PTR(p, e, d)                                        \
     __atomic_compare_exchange_n(p, e, d, 0 /* strong */,              \
-                                __ATOMIC_RELEASE, __ATOMIC_RELAXED)
+                                __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)
 #  define FPH_SWAP(p, v, old)  __atomic_exchange(p, v, old, __ATOMIC_RELAXED)
 #  define FPH_EXCHANGE(p, v)   __atomic_exchange_n(p, v, __ATOMIC_ACQUIRE)
 #endif
@@ -2947,6 +2947,17 @@ fph_yield(void)
 {
 #if !FPHEAP_NO_THREADS
     sched_yield();
+#endif
+}
+
+/* The number of this process. */
+static inline uint64_t
+fph_process(void)
+{
+#if FPHEAP_NO_OS
+    return 1;
+#else
+    return (uint32_t)getpid();
 #endif
 }
 
@@ -3353,7 +3364,7 @@ fph_meta_has_room(const fph_state *state, size_t bytes)
  *       where                        order    partner  what must be seen
  *   M1  meta_cursor: load, CAS       acquire  M2       the block's address
  *   M2  meta_cursor: CAS to install  release  M1
- *   M3  pins: CAS                    release  none     they are read when the
+ *   M3  pins: CAS                    acq_rel  none     they are read when the
  *                                                      heap ends, after all
  *                                                      calls
  *
@@ -3513,7 +3524,12 @@ typedef struct fph_thread {
                                       waited yet */
     uint64_t         moves;        /* begun, in all heaps */
     uint32_t         open_moves[FPHEAP_MAX_HEAPS]; /* and not ended */
+    unsigned         seat;         /* its number + 1; 0: it has none, CACHE */
+    unsigned         patience;     /* misses until it tries to have one; or
+                                      FPH_NEVER: it exits */
 } fph_thread;
+
+#define FPH_NEVER (~0u)
 
 static FPH_TLS fph_thread fph_this;
 
@@ -7322,18 +7338,16 @@ fph_depot_drain(fph_state *state, unsigned bin)
  *
  * A thread that misses for the first time takes a seat, one for all heaps, and
  * makes a cache in the heap at hand.  The cache's memory belongs to the seat
- * and serves the next thread that sits there.
+ * and serves the next thread that sits there.  A seat is the address of its
+ * thread's fph_table, or NULL.
  *
- *     seat  free -> entering -> taken -> leaving -> free  by its thread
- *           taken -> pinned -> taken                      by fpheap_destroy
- *           any but the own -> free                       by fork, in the child
- *
- *   H1  Only the thread of a taken seat writes the entries of its fph_table,
- *       but for fpheap_destroy, which resets its heap's entry while it has the
- *       seat pinned.  So a thread never meets the cache of a heap that is gone.
- *   H2  A thread that exits waits for a pin to be lifted, and fpheap_destroy
- *       for a thread that is leaving, and for another fpheap_destroy: nobody
- *       else waits.  Pins are taken in the order of seats.
+ *   H1  Only its thread writes the entries of an fph_table, but for
+ *       fpheap_destroy, which resets its heap's, in the gate.  So a thread
+ *       never meets the cache of a heap that is gone.
+ *   H2  A thread that exits is in the gate while it empties its caches and
+ *       leaves its seat, so what a seat leads to is there for whoever has the
+ *       gate.  Threads that exit have it together, an fpheap_destroy alone.
+ *       Nobody else waits for it.
  *   H3  A bin's loaded magazine and its spare belong to the cache (D1).  A bin
  *       without magazines is all zero.
  *   H4  Only its owner puts a magazine into a cache, in a call that allocates
@@ -7342,14 +7356,18 @@ fph_depot_drain(fph_state *state, unsigned bin)
  *       was put there by calls that came before the destroy.
  *
  *       where                        order    partner  what must be seen
- *   H5  seat: CAS free -> entering   acquire  H6       its last thread is gone
- *   H6  seat: store free             release  H5, H7   the caches are flushed
- *       seat: store taken            release  H7       the table is written
- *   H7  seat: CAS taken -> pinned,   acquire  H6       the same, before looking
- *       or finds it free
- *   H8  seat: store pinned -> taken  release  H9       the entry is reset
- *   H9  seat: CAS taken -> leaving   acquire  H8       before it is read
- *   H10 cache[]: CAS release, load acquire: the cache is set up, by the seat's
+ *   H5  seat: CAS NULL -> table      acq_rel  H6, H7   its last thread's caches
+ *                                                      are empty; the table is
+ *                                                      there
+ *   H6  seat: store NULL             release  H5       the caches are empty
+ *   H7  seat: load, in destroy       acquire  H5       before the table is read
+ *   H8  gate: load, CAS, to enter    acquire  H9       what those did who were
+ *                                                      in it: threads that exit
+ *                                                      continue each other's
+ *                                                      release sequences
+ *   H9  gate: fetch_add -1, store 0, release  H8       caches are empty, seats
+ *       to leave                                       left; entries are reset
+ *   H10 cache[]: CAS acq_rel, load acquire: the cache is set up, by the seat's
  *       thread or by one that helps
  *   H11 made: CAS                    acq_rel  H11, H12 the key, and the handler
  *                                                      of forks
@@ -7364,36 +7382,12 @@ fph_depot_drain(fph_state *state, unsigned bin)
  * cache finds no memory work without: they claim from slabs and give back to
  * slabs.
  */
-enum {
-    FPH_SEAT_FREE,
-    FPH_SEAT_ENTERING,
-    FPH_SEAT_TAKEN,
-    FPH_SEAT_PINNED,
-    FPH_SEAT_LEAVING
-};
-
-typedef struct fph_seat {
-    fph_word   state;          /* atomic */
-    fph_entry *table;          /* the thread's fph_table */
-} fph_seat;
-
 #ifndef FPHEAP_STATIC
 fph_bin fph_no_bins[FPH_BINS];
 FPH_TLS fph_entry fph_table[FPHEAP_MAX_HEAPS] = FPH_ENTRIES(FPHEAP_MAX_HEAPS);
 #endif
 
-static fph_seat fph_seats[FPHEAP_MAX_THREADS];
-
-/* This thread's way to its seat. */
-enum {
-    FPH_THREAD_NEW,
-    FPH_THREAD_ENTERING,
-    FPH_THREAD_SEATED,
-    FPH_THREAD_GONE
-};
-static FPH_TLS unsigned fph_thread_is;
-static FPH_TLS unsigned fph_thread_seat;
-static FPH_TLS unsigned fph_thread_patience; /* misses until it tries again */
+static fph_entry *fph_seats[FPHEAP_MAX_THREADS]; /* atomic */
 
 static inline fph_entry *
 fph_my_entry(const fpheap *heap)
@@ -7648,34 +7642,53 @@ fph_orphans_adopt(fpheap *heap)
 
 /* --- seats ---------------------------------------------------------------- */
 
-#if FPHEAP_NO_THREADS
-static int
-fph_seat_take(void)
-{
-    fph_store_relaxed(&fph_seats[0].state, FPH_SEAT_TAKEN);
-    fph_seats[0].table = fph_table;
-    return 1;
-}
-#else
-/* Thread exit: flush the caches and give up the seat. */
-static void
-fph_seat_leave(void *seat_)
-{
-    fph_seat *seat  = (fph_seat *)seat_;
-    uint64_t  taken = FPH_SEAT_TAKEN;
-    unsigned  i;
+/*
+ *     gate    | process : 32 | destroy : 1 | threads that exit : 31 |
+ *
+ * The process is that of the last to enter: in the child of a fork those who
+ * were in the gate are not there, even if no handler of forks has run.
+ */
+static fph_word fph_gate;
 
-    fph_thread_is = FPH_THREAD_GONE;
-    while (!fph_cas_acquire(&seat->state, &taken, FPH_SEAT_LEAVING)) { /* H9 */
-        taken = FPH_SEAT_TAKEN;
+#define FPH_EXIT    1u
+#define FPH_DESTROY 0x80000000u
+
+/* Returns 0: not now. */
+static int
+fph_gate_enter(uint32_t how)
+{
+    uint64_t process = fph_process();
+    uint64_t gate    = fph_load_acquire(&fph_gate);                 /* H8 */
+    uint32_t inside  = gate >> 32 == process ? (uint32_t)gate : 0;
+
+    if (inside != 0 && (inside == FPH_DESTROY || how == FPH_DESTROY))
+        return 0;
+    return fph_cas_acquire(&fph_gate, &gate,                        /* H8 */
+                           process << 32 | (inside + how));
+}
+
+#if !FPHEAP_NO_THREADS
+/* Thread exit: empty the caches and give up the seat. */
+static void
+fph_seat_leave(void *table)
+{
+    unsigned seat = fph_this.seat;
+    unsigned i;
+
+    fph_this.patience = FPH_NEVER;
+    fph_this.seat = 0;
+    if (seat == 0)
+        return;
+    while (!fph_gate_enter(FPH_EXIT))
         fph_yield();
-    }
     for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
-        if (fph_table[i].bins == fph_no_bins)
-            continue;
-        fph_cache_leave(fph_cache_of(fph_table[i].bins), &fph_table[i]);
+        fph_entry *entry = (fph_entry *)table + i;
+
+        if (entry->bins != fph_no_bins)
+            fph_cache_leave(fph_cache_of(entry->bins), entry);
     }
-    fph_store_release(&seat->state, FPH_SEAT_FREE);                 /* H6 */
+    FPH_STORE(&fph_seats[seat - 1], (fph_entry *)NULL, RELEASE);    /* H6 */
+    fph_fetch_add_release(&fph_gate, ~(uint64_t)0);                 /* H9 */
 }
 
 /* In the child of a fork: a heap's words that threads which are gone would have
@@ -7693,8 +7706,8 @@ fph_forked_heap(fpheap *heap)
     if (!fph_is_in(FPH_IN_PROVIDER, heap, NULL))
         fph_store_relaxed(&state->charged,
                           fph_load_relaxed(&state->region_bytes));
-    fph_store_relaxed(&state->orphans, 1 + (mine ? fph_thread_seat
-                                                 : FPHEAP_MAX_THREADS));
+    fph_store_relaxed(&state->orphans, mine ? fph_this.seat
+                                            : 1 + FPHEAP_MAX_THREADS);
     state->forked = 1;
 }
 
@@ -7705,11 +7718,8 @@ fph_forked(void)
     unsigned i;
 
     for (i = 0; i < FPHEAP_MAX_THREADS; i++)
-        if (fph_load_relaxed(&fph_seats[i].state) != FPH_SEAT_FREE)
-            fph_store_relaxed(&fph_seats[i].state,
-                              fph_thread_is == FPH_THREAD_SEATED
-                              && i == fph_thread_seat ? FPH_SEAT_TAKEN
-                                                      : FPH_SEAT_FREE);
+        if (fph_seats[i] != NULL && i + 1 != fph_this.seat)
+            FPH_STORE(&fph_seats[i], (fph_entry *)NULL, RELAXED);
     for (i = 0; i < FPHEAP_MAX_HEAPS; i++)
         if (fph_heaps[i].state != NULL)
             fph_forked_heap(&fph_heaps[i]);
@@ -7742,78 +7752,66 @@ fph_unloaded(void)
         pthread_key_delete((pthread_key_t)(made - 1));
 }
 
-/* The key whose destructor is fph_seat_leave.  Threads that come first at the
- * same time make one each, and all but one delete theirs; fph_forked may be
- * called more than once.  Returns 0 if there are no more keys. */
+/* Have fph_seat_leave called when this thread exits.  Threads that come first
+ * at the same time make a key each, and all but one delete theirs; fph_forked
+ * may be called more than once.  Returns 0: it will not be called. */
 static int
-fph_seat_key(pthread_key_t *key)
+fph_exit_watch(void)
 {
     static fph_word hooked;    /* 1: fph_forked is registered */
-    uint64_t        other = fph_load_acquire(&fph_key_made);        /* H12 */
+    pthread_key_t   key;
+    uint64_t        made = fph_load_acquire(&fph_key_made);         /* H12 */
 
-    if (other == 0) {
+    if (made == 0) {
         if (fph_load_relaxed(&hooked) == 0 && !fph_at_fork(fph_forked))
             return 0;
         fph_store_relaxed(&hooked, 1);
-        if (pthread_key_create(key, fph_seat_leave) != 0)
+        if (pthread_key_create(&key, fph_seat_leave) != 0)
             return 0;
-        if (fph_cas_acq_rel(&fph_key_made, &other,                  /* H11 */
-                            (uint64_t)*key + 1))
-            return 1;
-        pthread_key_delete(*key);
+        if (fph_cas_acq_rel(&fph_key_made, &made,                   /* H11 */
+                            (uint64_t)key + 1))
+            made = (uint64_t)key + 1;
+        else
+            pthread_key_delete(key);
     }
-    *key = (pthread_key_t)(other - 1);
-    return other != FPH_KEY_GONE;
+    return made != FPH_KEY_GONE
+        && pthread_setspecific((pthread_key_t)(made - 1), fph_table) == 0;
 }
+#else
+#  define fph_exit_watch() 1
+#endif
 
-/* A seat for this thread.  Returns 0: none is free, or it may not have one. */
-static int
+/* A seat for this thread.  Returns its number + 1; 0: none is free, or it may
+ * not have one. */
+static unsigned
 fph_seat_take(void)
 {
-    pthread_key_t key;
-    unsigned      i;
-    int           seated;
+    unsigned i;
 
-    if (!fph_seat_key(&key))
+    if (!fph_exit_watch())
         return 0;
     for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
-        uint64_t unused = fph_load_relaxed(&fph_seats[i].state);
+        fph_entry *none = NULL;
 
-        if (unused != FPH_SEAT_FREE
-            || !fph_cas_acquire(&fph_seats[i].state, &unused,       /* H5 */
-                                FPH_SEAT_ENTERING))
-            continue;
-        fph_seats[i].table = fph_table;
-        fph_thread_seat = i;
-        seated = pthread_setspecific(key, &fph_seats[i]) == 0;
-        fph_store_release(&fph_seats[i].state,                      /* H6 */
-                          seated ? FPH_SEAT_TAKEN : FPH_SEAT_FREE);
-        return seated;
+        if (FPH_LOAD(&fph_seats[i], RELAXED) == NULL
+            && FPH_CAS_PTR(&fph_seats[i], &none, &fph_table[0]))    /* H5 */
+            return i + 1;
     }
     return 0;
 }
-#endif
 
 /* Whether this thread has a seat.  pthread_setspecific may allocate, and where
- * malloc is made of this heap it comes back here: then the thread is entering
- * and the inner call works without a cache. */
+ * malloc is made of this heap it comes back here: that call has none yet. */
 static int
 fph_seated(void)
 {
-    if (fph_thread_is != FPH_THREAD_NEW)
-        return fph_thread_is == FPH_THREAD_SEATED;
-    if (fph_thread_patience > 0) {
-        fph_thread_patience--;
-        return 0;
+    if (fph_this.seat == 0 && fph_this.patience == 0) {
+        fph_this.patience = 1000;
+        fph_this.seat = fph_seat_take();
+    } else if (fph_this.seat == 0 && fph_this.patience != FPH_NEVER) {
+        fph_this.patience--;
     }
-    fph_thread_is = FPH_THREAD_ENTERING;
-    if (fph_seat_take()) {
-        fph_thread_is = FPH_THREAD_SEATED;
-        return 1;
-    }
-    fph_thread_is = FPH_THREAD_NEW;
-    fph_thread_patience = 1000;
-    return 0;
+    return fph_this.seat != 0;
 }
 
 /* --- caches --------------------------------------------------------------- */
@@ -7921,7 +7919,7 @@ fph_cache_here(fpheap *heap, int grow)
     if (!fph_seated())
         return NULL;
     node = fph_thread_node(heap);
-    cache = fph_cache_memory(heap, fph_thread_seat, node, grow);
+    cache = fph_cache_memory(heap, fph_this.seat - 1, node, grow);
     if (cache == NULL)
         return NULL;
     cache->node = node;
@@ -7963,7 +7961,7 @@ fpheap_self(fpheap *heap)
 
     if (cache == NULL)
         errno = !good ? EINVAL
-              : fph_thread_is == FPH_THREAD_SEATED ? ENOMEM : EAGAIN;
+              : fph_this.seat != 0 ? ENOMEM : EAGAIN;
     return cache;
 }
 
@@ -11400,46 +11398,21 @@ fpheap_create(const char *name, const fpheap_config *config)
     return (fpheap *)fph_result(rc, heap);
 }
 
-/* Keep the threads that have a cache in this heap from leaving it, and wait for
- * those that are about to. */
+/* Take the caches of a heap that ends from their threads, in the gate (H1). */
 static void
-fph_seats_pin(const fph_state *state)
-{
-    size_t i;
-
-    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
-        fpheap_cache *cache = state->cache[i];
-        uint64_t      seat  = FPH_SEAT_TAKEN;
-
-        while (cache != NULL
-               && !fph_cas_acquire(&fph_seats[i].state, &seat,      /* H7 */
-                                   FPH_SEAT_PINNED)) {
-            if (seat == FPH_SEAT_FREE || seat == FPH_SEAT_ENTERING)
-                break;
-            seat = FPH_SEAT_TAKEN;
-            fph_yield();
-        }
-        if (cache != NULL)
-            cache->pinned = seat == FPH_SEAT_TAKEN;
-    }
-}
-
-/* Let them go, without the caches if the heap ends (H1). */
-static void
-fph_seats_unpin(const fpheap *heap, int ends)
+fph_caches_end(const fpheap *heap)
 {
     size_t i;
 
     for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
         fpheap_cache *cache = heap->state->cache[i];
-        fph_entry    *entry;
+        fph_entry    *entry = FPH_LOAD(&fph_seats[i], ACQUIRE);     /* H7 */
 
-        if (cache == NULL || !cache->pinned)
+        if (cache == NULL || entry == NULL)
             continue;
-        entry = (fph_entry *)(void *)((char *)fph_seats[i].table + heap->entry);
-        if (ends && entry->bins == cache->bins)
+        entry += heap - fph_heaps;
+        if (entry->bins == cache->bins)
             fph_entry_set(entry, fph_no_bins, fph_no_bins);
-        fph_store_release(&fph_seats[i].state, FPH_SEAT_TAKEN);     /* H8 */
     }
 }
 
@@ -11518,17 +11491,20 @@ fph_destroy(fpheap *heap, int forced)
     if (heap->state->ends || fph_is_in(FPH_IN_CALLBACK, heap, NULL))
         return -EBUSY;
     (void)fph_orphans_adopt(heap);
-    fph_seats_pin(heap->state);
+    while (!fph_gate_enter(FPH_DESTROY))
+        fph_yield();
     if (FPHEAP_CHECK > 1)
         fph_verify_heap(heap);
     fpheap_stats_get(heap, &stats);
     ends = forced || stats.live_objects == 0;
-    fph_seats_unpin(heap, ends);
+    if (ends)
+        fph_caches_end(heap);
+    fph_store_release(&fph_gate, 0);                                /* H9 */
     if (!ends) {
         fph_sites_report(heap);
         return -EBUSY;
     }
-    /* With no seat pinned, as a destructor may wait for a thread that exits, or
+    /* Outside of the gate, as a destructor may wait for a thread that exits, or
      * destroy another heap. */
     heap->state->ends = 1;
     fph_this.frames = &frame;  /* no pass destructs what ends here */

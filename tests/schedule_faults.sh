@@ -145,8 +145,8 @@ fault "a pool's name is not published before the look" "name+name" \
 fault "a pool ends while a slab of it is being given up" "end and trim" \
     fph_pool_empty \
     's/== fph_load_acquire(&pool->slabs); .*/!= SIZE_MAX;/'
-fault "destroy does not wait for a thread that is leaving" "destroy" \
-    fph_seats_pin 's/^            seat = FPH_SEAT_TAKEN;/            break;/'
-fault "a thread leaves while destroy has its seat pinned" "destroy" \
-    fph_seat_leave 's/while (!fph_cas_acquire(/if (!fph_cas_acquire(/'
+fault "destroy does not wait for a thread that exits" "destroy" \
+    fph_gate_enter 's/inside == FPH_DESTROY || how == FPH_DESTROY/how == 0/'
+fault "a thread exits beside a destroy" "destroy" \
+    fph_gate_enter 's/inside == FPH_DESTROY || how/how/'
 finish

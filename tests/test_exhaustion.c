@@ -738,7 +738,7 @@ static void
 a_cache_that_is_wanted_is_made_once(void **state)
 {
     fpheap  *heap = test_heap_over(&provider);
-    unsigned seat = fph_thread_seat + 1;
+    unsigned seat = fph_this.seat;
     fpheap_cache *cache;
 
     (void)state;
@@ -812,7 +812,7 @@ left_seat(fpheap *heap)
     assert_int_equal(pthread_create(&thread, NULL, allocate_and_free, heap), 0);
     assert_int_equal(pthread_join(thread, NULL), 0);
     while (heap->state->cache[seat] == NULL
-           || fph_seats[seat].state != FPH_SEAT_FREE) {
+           || fph_seats[seat] != NULL) {
         seat++;
         assert_true(seat < FPHEAP_MAX_THREADS);
     }
@@ -820,16 +820,18 @@ left_seat(fpheap *heap)
 }
 
 static void
-a_thread_that_stopped_on_the_way_to_its_seat_delays_no_destroy(void **state)
+a_thread_that_has_just_sat_down_delays_no_destroy(void **state)
 {
-    fpheap  *heap = test_heap_over(&provider);
-    unsigned seat = left_seat(heap);
+    static fph_entry table[FPHEAP_MAX_HEAPS] = FPH_ENTRIES(FPHEAP_MAX_HEAPS);
+    fpheap          *heap = test_heap_over(&provider);
+    unsigned         seat = left_seat(heap);
 
     (void)state;
-    fph_seats[seat].state = FPH_SEAT_ENTERING;
+    fph_seats[seat] = table;
     TEST_DESTROY_OVER(heap, &provider);
-    assert_int_equal(fph_seats[seat].state, FPH_SEAT_ENTERING);
-    fph_seats[seat].state = FPH_SEAT_FREE;
+    assert_ptr_equal(fph_seats[seat], table);
+    assert_ptr_equal(table[0].bins, fph_no_bins);
+    fph_seats[seat] = NULL;
 }
 
 static void
@@ -905,7 +907,7 @@ is_usable(fpheap *heap)
     allocate_and_free(heap);
     fpheap_free(heap, fpheap_alloc(heap, 50 * FPHEAP_CHUNK));
     return s->growing == 0 && s->moves_begun == s->moves_ended
-        && fph_thread_seat == seat_left    /* the first that is free */
+        && fph_this.seat == seat_left    /* the first that is free */
         && fpheap_check(heap) == NULL && fpheap_destroy(heap) == 0;
 }
 
@@ -936,7 +938,7 @@ a_thread_that_has_no_seat_may_fork(void **state)
     heaps[1] = test_heap_over(&other_provider);
     for (i = 0; i < 2; i++) {
         allocate_and_free(heaps[i]);
-        seat_left = fph_thread_seat;
+        seat_left = fph_this.seat;
         heaps[i]->state->growing = 99;
         heaps[i]->state->moves_begun++;
     }
@@ -1215,7 +1217,7 @@ a_thread_without_a_cache_gets_what_the_depot_has(void **state)
                               .magazine = 5 };
     fpheap          *heap = test_heap_over(&provider);
     fpheap_pool     *pool = fpheap_pool_create(heap, &desc);
-    unsigned         seated;
+    unsigned         seat;
     void            *objects[40];
     unsigned         i;
 
@@ -1224,8 +1226,9 @@ a_thread_without_a_cache_gets_what_the_depot_has(void **state)
     assert_int_equal(fpheap_pool_get_bulk(pool, objects, 40), 0);
     fpheap_pool_put_bulk(pool, objects, 40);
     fpheap_thread_leave(heap);
-    seated = fph_thread_is;
-    fph_thread_is = FPH_THREAD_GONE;
+    seat = fph_this.seat;
+    fph_this.seat = 0;
+    fph_this.patience = FPH_NEVER;
     for (i = 0; i < 40; i++) {
         objects[i] = fpheap_pool_get(pool);
         assert_non_null(objects[i]);
@@ -1233,7 +1236,7 @@ a_thread_without_a_cache_gets_what_the_depot_has(void **state)
     assert_null(fpheap_pool_get(pool));
     assert_int_equal(errno, ENOSPC);
     fpheap_pool_put_bulk(pool, objects, 40);
-    fph_thread_is = seated;
+    fph_this.seat = seat;
     assert_int_equal(fpheap_pool_destroy(pool, NULL), 0);
     TEST_DESTROY_OVER(heap, &provider);
 }
@@ -1274,7 +1277,7 @@ main(void)
         cmocka_unit_test(nobody_seems_to_grow_after_a_search_that_reclaims),
         cmocka_unit_test(a_search_that_others_disturb_begins_again_twice),
         cmocka_unit_test(
-            a_thread_that_stopped_on_the_way_to_its_seat_delays_no_destroy),
+            a_thread_that_has_just_sat_down_delays_no_destroy),
         cmocka_unit_test(
             a_magazine_that_is_just_being_exchanged_counts_as_none),
         cmocka_unit_test(free_objects_below_zero_count_as_none),

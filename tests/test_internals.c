@@ -1526,7 +1526,7 @@ a_heap_that_another_thread_destroys_leaves_no_cache(void **state)
 
     (void)state;
     fpheap_free(heap, fpheap_alloc(heap, 64));
-    assert_int_equal(fph_thread_seat, 0);
+    assert_int_equal(fph_this.seat, 1);
     assert_int_equal(pthread_create(&thread, NULL, destroy_it, heap), 0);
     assert_int_equal(pthread_join(thread, &end), 0);
     assert_ptr_equal(end, heap);

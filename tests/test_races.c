@@ -1142,7 +1142,7 @@ a_cache_that_a_helper_makes_is_the_threads(void **state)
     (void)state;
     begin();
     assert_non_null(fpheap_self(other));
-    seat = fph_thread_seat;
+    seat = fph_this.seat - 1;
     meanwhile(&heap->state->cache[seat], MEANWHILE_CHANGE, 0, help_the_seat,
               &seat);
     assert_non_null(fpheap_self(heap));
@@ -1151,22 +1151,26 @@ a_cache_that_a_helper_makes_is_the_threads(void **state)
     end();
 }
 
+static void *
+sit_down(void *seat)
+{
+    *(fph_entry **)seat = fph_table;
+    return NULL;
+}
+
 /* The seat that this thread wants is another's in the last moment. */
 static void *
 want_a_seat(void *unused)
 {
-    change   taken;
     unsigned i = 0;
 
     (void)unused;
-    while (fph_seats[i].state != FPH_SEAT_FREE)
+    while (fph_seats[i] != NULL)
         i++;
-    taken.word = &fph_seats[i].state;
-    taken.to = FPH_SEAT_TAKEN;
-    meanwhile(taken.word, MEANWHILE_CHANGE, 0, set_word, &taken);
-    if (fpheap_self(heap) != NULL && fph_thread_seat > i)
+    meanwhile(&fph_seats[i], MEANWHILE_CHANGE, 0, sit_down, &fph_seats[i]);
+    if (fpheap_self(heap) != NULL && fph_this.seat - 1 > i)
         theirs = heap;
-    fph_seats[i].state = FPH_SEAT_FREE;
+    fph_seats[i] = NULL;
     return NULL;
 }
 
@@ -1183,66 +1187,129 @@ a_seat_has_one_thread(void **state)
     end();
 }
 
-static fph_word *seat_state;
-static unsigned  pins_lifted;
+/* The gate with these in it, of this process. */
+static void
+set_gate(uint64_t inside)
+{
+    fph_store_release(&fph_gate, fph_process() << 32 | inside);
+}
+
+static unsigned waits;
 
 static void
-lift_the_pin(void)
+empty_the_gate(void)
 {
-    *seat_state = FPH_SEAT_TAKEN;
-    pins_lifted++;
+    set_gate(0);
+    waits++;
 }
 
 static void
 wait_once_more(void)
 {
-    at_yield = lift_the_pin;
+    at_yield = empty_the_gate;
+    waits++;
 }
 
 static void *
-pin_the_seat(void *unused)
+destroy_another(void *unused)
 {
     (void)unused;
-    *seat_state = FPH_SEAT_PINNED;
+    set_gate(FPH_DESTROY);
     return NULL;
 }
 
-/* Ends while an fpheap_destroy has its seat pinned. */
+/* Ends while an fpheap_destroy has just come into the gate. */
 static void *
-end_with_a_pin(void *unused)
+end_beside_a_destroy(void *unused)
 {
     (void)unused;
     theirs = fpheap_self(heap);
-    seat_state = &fph_seats[fph_thread_seat].state;
     at_yield = wait_once_more;
-    meanwhile(seat_state, MEANWHILE_CHANGE, 0, pin_the_seat, NULL);
+    meanwhile(&fph_gate, MEANWHILE_CHANGE, 0, destroy_another, NULL);
+    return NULL;
+}
+
+static void *
+end_beside_one_that_ends(void *unused)
+{
+    (void)unused;
+    theirs = fpheap_self(heap);
+    set_gate(FPH_EXIT);
+    at_yield = empty_the_gate;
     return NULL;
 }
 
 static void
-leave_the_seat(void)
-{
-    *seat_state = FPH_SEAT_FREE;
-}
-
-static void
-who_leaves_and_who_destroys_wait_for_each_other(void **state)
+end_a_thread(void *(*of)(void *))
 {
     pthread_t thread;
 
-    (void)state;
-    begin();
-    assert_int_equal(pthread_create(&thread, NULL, end_with_a_pin, NULL), 0);
+    waits = 0;
+    assert_int_equal(pthread_create(&thread, NULL, of, NULL), 0);
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_non_null(theirs);
-    assert_int_equal(*seat_state, FPH_SEAT_FREE);
     assert_int_equal(((fpheap_cache *)theirs)->owned, 0);
-    assert_int_equal(pins_lifted, 1);
-    *seat_state = FPH_SEAT_LEAVING;
-    at_yield = leave_the_seat;
-    TEST_DESTROY_OVER(heap, &provider);
-    assert_true(at_yield == NULL);
-    assert_int_equal(*seat_state, FPH_SEAT_FREE);
+}
+
+static void
+threads_that_exit_wait_for_a_destroy_and_not_for_each_other(void **state)
+{
+    (void)state;
+    begin();
+    end_a_thread(end_beside_a_destroy);
+    assert_int_equal(waits, 2);
+    assert_int_equal((uint32_t)fph_gate, 0);
+    end_a_thread(end_beside_one_that_ends);
+    assert_int_equal(waits, 0);
+    assert_int_equal((uint32_t)fph_gate, FPH_EXIT);
+    set_gate(0);
+    end();
+}
+
+static void
+a_destroy_waits_for_threads_that_exit_and_for_another(void **state)
+{
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        begin();
+        waits = 0;
+        set_gate(i == 0 ? 2 * FPH_EXIT : FPH_DESTROY);
+        at_yield = wait_once_more;
+        TEST_DESTROY_OVER(heap, &provider);
+        assert_int_equal(waits, 2);
+        assert_int_equal((uint32_t)fph_gate, 0);
+    }
+}
+
+static int
+pass_the_gate(void)
+{
+    pthread_t thread;
+
+    if (pthread_create(&thread, NULL, use_the_heap, NULL) != 0
+        || pthread_join(thread, NULL) != 0)
+        return 1;
+    return fpheap_destroy(heap) == 0 ? 0 : 2;
+}
+
+/* They are not in the child's, whether a handler of forks has run or not. */
+static void
+a_child_of_fork_waits_for_nobody_in_the_gate(void **state)
+{
+    uint32_t inside[] = {FPH_EXIT, FPH_DESTROY};
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        begin();
+        set_gate(inside[i]);
+        test_in_child(pass_the_gate);
+        assert_int_equal((uint32_t)fph_gate, inside[i]);
+        set_gate(0);
+        end();
+    }
 }
 
 /* --- pools that begin and end --------------------------------------------- */
@@ -1413,7 +1480,7 @@ thread_is_seated(void)
         || pthread_join(thread, NULL) != 0)
         return -1;
     for (i = 0; i < FPHEAP_MAX_THREADS; i++)
-        if (fph_seats[i].state != FPH_SEAT_FREE)
+        if (fph_seats[i] != NULL)
             return -2;
     return is;
 }
@@ -1494,7 +1561,10 @@ main(void)
         cmocka_unit_test(a_magazine_that_is_taken_is_missed_by_nobody),
         cmocka_unit_test(a_cache_that_a_helper_makes_is_the_threads),
         cmocka_unit_test(a_seat_has_one_thread),
-        cmocka_unit_test(who_leaves_and_who_destroys_wait_for_each_other),
+        cmocka_unit_test(
+            threads_that_exit_wait_for_a_destroy_and_not_for_each_other),
+        cmocka_unit_test(a_destroy_waits_for_threads_that_exit_and_for_another),
+        cmocka_unit_test(a_child_of_fork_waits_for_nobody_in_the_gate),
         cmocka_unit_test(live_objects_are_counted_again_after_a_move),
         cmocka_unit_test(a_pool_has_a_name_from_when_it_is_named),
         cmocka_unit_test(a_name_that_is_half_of_one_pool_is_not_found),
