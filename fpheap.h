@@ -1089,7 +1089,6 @@ struct fpheap_pool {
     size_t   private_bytes;
     size_t   private_room;     /* bytes that it has */
     /* atomic, POOL */
-    fph_word renamed;          /* odd while the name changes */
     fph_word name[FPHEAP_NAME_BYTES / 8];
     fph_word ending;           /* 1 while fpheap_pool_destroy holds all of it */
     fph_word objects;
@@ -1104,7 +1103,7 @@ struct fpheap_cache {
     fpheap  *heap;
     fph_bin *local;            /* bins + node * FPH_CLASSES */
     int      node;
-    unsigned owned;            /* 1 while a thread has it */
+    fph_entry *entry;          /* of its thread; NULL: it has none; atomic */
     uint64_t asked;            /* as in the state when it last followed,
                                   RECLAIM */
     fph_slab *large;           /* of the large object parked here; or NULL */
@@ -1159,9 +1158,8 @@ FPHEAP_API fpheap *fpheap_create(const char *name, const fpheap_config *config);
  * Returns  0, or -EBUSY while objects are live: then nothing has changed, and
  *          with FPHEAP_SITES they were reported.
  * Threads  No other call on this heap may run.  Thread exit may.
- * Blocks   Waits for threads that are just exiting and for a destroy of another
- *          heap, and keeps threads from exiting while it counts; calls the
- *          provider.
+ * Blocks   Waits for threads that are just leaving the heap, and keeps others
+ *          from exiting while it counts; calls the provider.
  * Cost     That of fpheap_stats_get, of the pools' destructors, and of a
  *          provider call per region.
  */
@@ -1419,8 +1417,7 @@ FPH_PUBLIC void  fpheap_cache_free_bulk_sized(fpheap_cache *cache,
  *          (FPHEAP_MAX_POOLS pools), ENOSPC (the heap's limit), or as
  *          fpheap_alloc for min objects, or what the constructor returned.
  * Threads  Any.
- * Blocks   As fpheap_alloc; for another that asks for the same name at the same
- *          moment, FPHEAP_GROWTH_WAIT_MS at most.
+ * Blocks   As fpheap_alloc.
  * Cost     O(FPHEAP_MAX_POOLS), and that of min objects.
  */
 FPHEAP_API fpheap_pool *fpheap_pool_create(fpheap *heap,
@@ -2833,7 +2830,7 @@ fph_plain_exchange(unsigned *p, unsigned v)
 #else
 #  define FPH_CAS_PTR(p, e, d)                                        \
     __atomic_compare_exchange_n(p, e, d, 0 /* strong */,              \
-                                __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)
+                                __ATOMIC_RELEASE, __ATOMIC_RELAXED)
 #  define FPH_SWAP(p, v, old)  __atomic_exchange(p, v, old, __ATOMIC_RELAXED)
 #  define FPH_EXCHANGE(p, v)   __atomic_exchange_n(p, v, __ATOMIC_ACQUIRE)
 #endif
@@ -3240,7 +3237,8 @@ struct fph_state {
                                               others in the middle of a call */
     unsigned   ends;                       /* 1: its pools are being destructed,
                                               and no thread has a cache */
-    fph_word   pool_is[FPHEAP_MAX_POOLS];  /* POOL */
+    fph_word   named_last;                 /* POOL */
+    fph_word   pool_is[FPHEAP_MAX_POOLS];
     fpheap_pool *pool[FPHEAP_MAX_POOLS];   /* atomic; set once */
 
     /* statistics */
@@ -3364,7 +3362,7 @@ fph_meta_has_room(const fph_state *state, size_t bytes)
  *       where                        order    partner  what must be seen
  *   M1  meta_cursor: load, CAS       acquire  M2       the block's address
  *   M2  meta_cursor: CAS to install  release  M1
- *   M3  pins: CAS                    acq_rel  none     they are read when the
+ *   M3  pins: CAS                    release  none     they are read when the
  *                                                      heap ends, after all
  *                                                      calls
  *
@@ -7338,16 +7336,15 @@ fph_depot_drain(fph_state *state, unsigned bin)
  *
  * A thread that misses for the first time takes a seat, one for all heaps, and
  * makes a cache in the heap at hand.  The cache's memory belongs to the seat
- * and serves the next thread that sits there.  A seat is the address of its
- * thread's fph_table, or NULL.
+ * and serves the next thread that sits there.
  *
  *   H1  Only its thread writes the entries of an fph_table, but for
- *       fpheap_destroy, which resets its heap's, in the gate.  So a thread
- *       never meets the cache of a heap that is gone.
- *   H2  A thread that exits is in the gate while it empties its caches and
- *       leaves its seat, so what a seat leads to is there for whoever has the
- *       gate.  Threads that exit have it together, an fpheap_destroy alone.
- *       Nobody else waits for it.
+ *       fpheap_destroy, which resets those of its heap: each cache that has a
+ *       thread leads to its entry.  So a thread never meets the cache of a heap
+ *       that is gone.
+ *   H2  A thread that exits passes the gate of each heap in which it has a
+ *       cache, to leave that; fpheap_destroy has its heap's gate alone, so the
+ *       entries that it finds are there.  Nobody else waits.
  *   H3  A bin's loaded magazine and its spare belong to the cache (D1).  A bin
  *       without magazines is all zero.
  *   H4  Only its owner puts a magazine into a cache, in a call that allocates
@@ -7356,18 +7353,17 @@ fph_depot_drain(fph_state *state, unsigned bin)
  *       was put there by calls that came before the destroy.
  *
  *       where                        order    partner  what must be seen
- *   H5  seat: CAS NULL -> table      acq_rel  H6, H7   its last thread's caches
- *                                                      are empty; the table is
- *                                                      there
- *   H6  seat: store NULL             release  H5       the caches are empty
- *   H7  seat: load, in destroy       acquire  H5       before the table is read
+ *   H5  seat: CAS free -> taken      acquire  H6       its last thread is gone
+ *   H6  seat: store free             release  H5       the caches are empty
+ *   H7  entry: store, load           relaxed  none     H8, H9; and no call runs
+ *                                                      beside a destroy
  *   H8  gate: load, CAS, to enter    acquire  H9       what those did who were
  *                                                      in it: threads that exit
  *                                                      continue each other's
  *                                                      release sequences
- *   H9  gate: fetch_add -1, store 0, release  H8       caches are empty, seats
- *       to leave                                       left; entries are reset
- *   H10 cache[]: CAS acq_rel, load acquire: the cache is set up, by the seat's
+ *   H9  gate: fetch_add -1, store 0, release  H8       the cache is empty; or
+ *       to leave                                       the entries are reset
+ *   H10 cache[]: CAS release, load acquire: the cache is set up, by the seat's
  *       thread or by one that helps
  *   H11 made: CAS                    acq_rel  H11, H12 the key, and the handler
  *                                                      of forks
@@ -7387,7 +7383,7 @@ fph_bin fph_no_bins[FPH_BINS];
 FPH_TLS fph_entry fph_table[FPHEAP_MAX_HEAPS] = FPH_ENTRIES(FPHEAP_MAX_HEAPS);
 #endif
 
-static fph_entry *fph_seats[FPHEAP_MAX_THREADS]; /* atomic */
+static fph_word fph_seats[FPHEAP_MAX_THREADS]; /* 1: taken */
 
 static inline fph_entry *
 fph_my_entry(const fpheap *heap)
@@ -7552,7 +7548,7 @@ fph_cache_leave(fpheap_cache *cache, fph_entry *entry)
 {
     fph_entry_set(entry, fph_no_bins, fph_no_bins);
     fph_cache_flush(cache, 0 /* drain */);
-    FPH_STORE(&cache->owned, 0u, RELAXED);
+    FPH_STORE(&cache->entry, (fph_entry *)NULL, RELAXED);           /* H7 */
 }
 
 /*
@@ -7611,7 +7607,7 @@ fph_cache_adopt(fpheap_cache *cache)
             if (two[k] != NULL)
                 fph_magazine_drain(state, i, two[k]);
     }
-    FPH_STORE(&cache->owned, 0u, RELAXED);
+    FPH_STORE(&cache->entry, (fph_entry *)NULL, RELAXED);           /* H7 */
 }
 
 /* Empty the caches of gone threads.  Returns 0: another thread is at it. */
@@ -7646,49 +7642,49 @@ fph_orphans_adopt(fpheap *heap)
  *     gate    | process : 32 | destroy : 1 | threads that exit : 31 |
  *
  * The process is that of the last to enter: in the child of a fork those who
- * were in the gate are not there, even if no handler of forks has run.
+ * were in a gate are not there, even if no handler of forks has run.
  */
-static fph_word fph_gate;
+static fph_word fph_gates[FPHEAP_MAX_HEAPS];
 
 #define FPH_EXIT    1u
 #define FPH_DESTROY 0x80000000u
 
 /* Returns 0: not now. */
 static int
-fph_gate_enter(uint32_t how)
+fph_gate_enter(fph_word *gate, uint32_t how)
 {
     uint64_t process = fph_process();
-    uint64_t gate    = fph_load_acquire(&fph_gate);                 /* H8 */
-    uint32_t inside  = gate >> 32 == process ? (uint32_t)gate : 0;
+    uint64_t old     = fph_load_acquire(gate);                      /* H8 */
+    uint32_t inside  = old >> 32 == process ? (uint32_t)old : 0;
 
     if (inside != 0 && (inside == FPH_DESTROY || how == FPH_DESTROY))
         return 0;
-    return fph_cas_acquire(&fph_gate, &gate,                        /* H8 */
+    return fph_cas_acquire(gate, &old,                              /* H8 */
                            process << 32 | (inside + how));
 }
 
 #if !FPHEAP_NO_THREADS
-/* Thread exit: empty the caches and give up the seat. */
+/* Thread exit: leave the caches and give up the seat. */
 static void
-fph_seat_leave(void *table)
+fph_seat_leave(void *table_)
 {
-    unsigned seat = fph_this.seat;
-    unsigned i;
+    fph_entry *table = (fph_entry *)table_;
+    unsigned   seat  = fph_this.seat;
+    unsigned   i;
 
     fph_this.patience = FPH_NEVER;
     fph_this.seat = 0;
-    if (seat == 0)
-        return;
-    while (!fph_gate_enter(FPH_EXIT))
-        fph_yield();
     for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
-        fph_entry *entry = (fph_entry *)table + i;
-
-        if (entry->bins != fph_no_bins)
-            fph_cache_leave(fph_cache_of(entry->bins), entry);
+        if (FPH_LOAD(&table[i].bins, RELAXED) == fph_no_bins)
+            continue;
+        while (!fph_gate_enter(&fph_gates[i], FPH_EXIT))
+            fph_yield();
+        if (table[i].bins != fph_no_bins)
+            fph_cache_leave(fph_cache_of(table[i].bins), &table[i]);
+        fph_fetch_add_release(&fph_gates[i], ~(uint64_t)0);         /* H9 */
     }
-    FPH_STORE(&fph_seats[seat - 1], (fph_entry *)NULL, RELEASE);    /* H6 */
-    fph_fetch_add_release(&fph_gate, ~(uint64_t)0);                 /* H9 */
+    if (seat != 0)
+        fph_store_release(&fph_seats[seat - 1], 0);                 /* H6 */
 }
 
 /* In the child of a fork: a heap's words that threads which are gone would have
@@ -7718,8 +7714,8 @@ fph_forked(void)
     unsigned i;
 
     for (i = 0; i < FPHEAP_MAX_THREADS; i++)
-        if (fph_seats[i] != NULL && i + 1 != fph_this.seat)
-            FPH_STORE(&fph_seats[i], (fph_entry *)NULL, RELAXED);
+        if (i + 1 != fph_this.seat && fph_load_relaxed(&fph_seats[i]) != 0)
+            fph_store_relaxed(&fph_seats[i], 0);
     for (i = 0; i < FPHEAP_MAX_HEAPS; i++)
         if (fph_heaps[i].state != NULL)
             fph_forked_heap(&fph_heaps[i]);
@@ -7791,10 +7787,9 @@ fph_seat_take(void)
     if (!fph_exit_watch())
         return 0;
     for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
-        fph_entry *none = NULL;
+        uint64_t taken = fph_load_relaxed(&fph_seats[i]);
 
-        if (FPH_LOAD(&fph_seats[i], RELAXED) == NULL
-            && FPH_CAS_PTR(&fph_seats[i], &none, &fph_table[0]))    /* H5 */
+        if (taken == 0 && fph_cas_acquire(&fph_seats[i], &taken, 1)) /* H5 */
             return i + 1;
     }
     return 0;
@@ -7926,8 +7921,8 @@ fph_cache_here(fpheap *heap, int grow)
     cache->local = cache->bins + (unsigned)node * FPH_CLASSES;
     for (bin = 0; bin < heap->bins; bin++)
         FPH_STORE(&cache->fills[bin], (uint8_t)0, RELAXED);
-    FPH_STORE(&cache->owned, 1u, RELAXED);
-    fph_entry_set(fph_my_entry(heap), cache->bins, cache->local);
+    FPH_STORE(&cache->entry, fph_my_entry(heap), RELAXED);          /* H7 */
+    fph_entry_set(cache->entry, cache->bins, cache->local);
     return cache;
 }
 
@@ -9617,42 +9612,40 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
  * Pools begin and end while the heap is in use.  A pool is a number, which
  * makes it a class, and a record that stays with the number.
  *
- *     pool_is  free -> making -> named -> owner -> ready -> ending -> free
- *                                                        <-
+ *     pool_is  | version | free, taken, named, or ready : 2 |
  *
- *   P1  Who makes a pool publishes its name (named), then looks at all others.
- *       A pool that has the name is in its way; one that is just named is so
- *       only with a lower number.  Of two that publish at the same time one at
- *       least sees the other.  If the lower sees the higher, it waits until
- *       that one has looked, and given up or not.
- *   P2  The class of a pool is written while it has no slabs, magazines or
+ *     free -> taken -> named -> ready -> named -> free     taken -> free
+ *
+ *   P1  A new pool takes a number, which has a new version then, and looks at
+ *       the names of all that have one.  If its own is not there it puts its
+ *       pool_is and number into named_last, by a CAS: had another been named
+ *       since the look, that would fail.  The next to look sees to it that
+ *       pool_is says named, or the pool's own thread does.
+ *   P2  A number's name is written while it is taken.  So what is read between
+ *       two loads of one version is one name.
+ *   P3  The class of a pool is written while it has no slabs, magazines or
  *       pages anywhere.
- *   P3  A pool ends when it has no slabs (Q6); its objects are then nowhere.
+ *   P4  A pool ends as named, when it has no slabs (Q6); its objects are then
+ *       nowhere.
  *
  *       where                        order    partner  what must be seen
- *   P4  pool_is: store named         seq_cst  P5       and release for the name
- *       pool_is: store owner, free,  release  P5       the look is over
- *       ending
- *   P5  pool_is: load in the look    seq_cst  P4       P1
- *   P6  pool_is: CAS free -> making  acquire  P7       the last pool is gone
- *   P7  pool_is: store free          release  P6
- *   P8  pool_is: store ready         release  P9       the pool
- *   P9  pool_is: load in lookup      acquire  P8       before it is read
- *   P10 renamed, name                as version and extent, F5
+ *   P5  pool_is: CAS free -> taken   acquire  P6       the last pool is gone
+ *   P6  pool_is: store free          release  P5
+ *   P7  named_last: load, CAS        acq_rel  P7       the name; those before
+ *                                                      are named
+ *   P8  pool_is: CAS taken -> named, release  P9       the pool and its name
+ *       store named, ready
+ *   P9  pool_is: load in a look      acquire  P8       before they are read
+ *   P10 name: store release, load acquire: P5, before the second load of P2
  *   P11 pool[]: store                release  P12      the record, all zero
  *   P12 pool[]: load                 acquire  P11      before it is read
  *   P13 ending: store, load          relaxed  none     only the thread that
  *                                                      holds all slabs reads
  *                                                      a 1
  */
-enum {
-    FPH_POOL_FREE,
-    FPH_POOL_MAKING,
-    FPH_POOL_NAMED,
-    FPH_POOL_OWNER,
-    FPH_POOL_READY,
-    FPH_POOL_ENDING
-};
+enum { FPH_POOL_FREE, FPH_POOL_TAKEN, FPH_POOL_NAMED, FPH_POOL_READY };
+
+#define FPH_POOL_BITS 9        /* of a number */
 
 /* A name as the words that a pool has of it. */
 typedef struct fph_name {
@@ -9672,76 +9665,92 @@ fph_name_of(const char *text)
 static void
 fph_pool_set_name(fpheap_pool *pool, const fph_name *name)
 {
-    uint64_t version = fph_load_relaxed(&pool->renamed);
     unsigned i;
 
-    fph_store_relaxed(&pool->renamed, version + 1);
     for (i = 0; i < FPHEAP_NAME_BYTES / 8; i++)
         fph_store_release(&pool->name[i], name->word[i]);           /* P10 */
-    fph_store_release(&pool->renamed, version + 2);                 /* P10 */
 }
 
-/* Whether all of the name was there at one time. */
+/* Whether a pool that is named, or ready, has this name. */
 static int
-fph_pool_is_named(const fpheap_pool *pool, const fph_name *name)
+fph_pool_is_named(const fph_state *state, unsigned number, unsigned least,
+                  const fph_name *name)
 {
-    uint64_t version = fph_load_acquire(&pool->renamed);            /* P10 */
-    unsigned i;
+    const fph_word    *word = &state->pool_is[number];
+    uint64_t           is   = fph_load_acquire(word);               /* P9 */
+    const fpheap_pool *pool = FPH_LOAD(&state->pool[number], RELAXED);
+    unsigned           i;
 
+    if (is % 4 < least)
+        return 0;
     for (i = 0; i < FPHEAP_NAME_BYTES / 8; i++)
         if (fph_load_acquire(&pool->name[i]) != name->word[i])      /* P10 */
             return 0;
-    return version % 2 == 0 && fph_load_relaxed(&pool->renamed) == version;
+    return fph_load_relaxed(word) / 4 == is / 4;                    /* P2 */
 }
 
-/* Whether another pool, or one that will be, has the name, P1.  A thread that
- * is stopped while it looks has it. */
-static int
-fph_pool_has_name(const fph_state *state, unsigned other, unsigned number,
-                  const fph_name *name)
-{
-    const fph_word *is = &state->pool_is[other];
-
-    for (;;) {
-        uint64_t now = fph_load_seq_cst(is);                        /* P5 */
-
-        if (now == FPH_POOL_FREE || now == FPH_POOL_MAKING
-            || !fph_pool_is_named(FPH_LOAD(&state->pool[other], RELAXED), name))
-            return 0;
-        if (fph_load_seq_cst(is) != now)                            /* P5 */
-            continue;          /* the name may be that of the next pool */
-        if (now != FPH_POOL_NAMED || other < number)
-            return 1;
-        if (!fph_wait())
-            return 1;
-    }
-}
-
-static int
-fph_pool_exists(const fph_state *state, unsigned number, const fph_name *name)
+static fpheap_pool *
+fph_pool_find(const fph_state *state, unsigned least, const fph_name *name)
 {
     unsigned i;
 
     for (i = 0; i < FPHEAP_MAX_POOLS; i++)
-        if (i != number && fph_pool_has_name(state, i, number, name))
-            return 1;
-    return 0;
+        if (fph_pool_is_named(state, i, least, name))
+            return FPH_LOAD(&state->pool[i], RELAXED);
+    return NULL;
 }
 
-/* Claim a number.  FPHEAP_MAX_POOLS: all are taken. */
+/* Have pool_is say named of the pool in named_last. */
+static void
+fph_pool_show_name(fph_state *state, uint64_t last)
+{
+    uint64_t taken = last >> FPH_POOL_BITS | FPH_POOL_TAKEN;
+
+    fph_cas_release(&state->pool_is[last % (1u << FPH_POOL_BITS)],  /* P8 */
+                    &taken, taken - FPH_POOL_TAKEN + FPH_POOL_NAMED);
+}
+
+/* Get the name for a number that is taken.  Returns 0: another has it. */
+static int
+fph_pool_get_name(fph_state *state, unsigned number, const fph_name *name)
+{
+    uint64_t last = fph_load_acquire(&state->named_last);           /* P7 */
+    uint64_t mine = fph_load_relaxed(&state->pool_is[number])
+                    << FPH_POOL_BITS | number;
+
+    do {
+        fph_pool_show_name(state, last);
+        if (fph_pool_find(state, FPH_POOL_NAMED, name) != NULL)
+            return 0;
+    } while (!fph_cas_acq_rel(&state->named_last, &last, mine));    /* P7 */
+    fph_pool_show_name(state, mine);
+    return 1;
+}
+
+/* Take a number.  FPHEAP_MAX_POOLS: all are taken. */
 static unsigned
 fph_pool_number(fph_state *state)
 {
     unsigned i;
 
     for (i = 0; i < FPHEAP_MAX_POOLS; i++) {
-        uint64_t unused = FPH_POOL_FREE;
+        uint64_t is = fph_load_relaxed(&state->pool_is[i]);
 
-        if (fph_cas_acquire(&state->pool_is[i], &unused,            /* P6 */
-                            FPH_POOL_MAKING))
+        if (is % 4 == FPH_POOL_FREE
+            && fph_cas_acquire(&state->pool_is[i], &is,             /* P5 */
+                               is + 4 + FPH_POOL_TAKEN))
             break;
     }
     return i;
+}
+
+/* Say what the caller's pool is now. */
+static void
+fph_pool_set(fph_state *state, unsigned number, unsigned what)
+{
+    fph_word *is = &state->pool_is[number];
+
+    fph_store_release(is, fph_load_relaxed(is) / 4 * 4 + what);     /* P6, P8 */
 }
 
 /* --- geometry ------------------------------------------------------------- */
@@ -9958,18 +9967,15 @@ static int fph_pool_empty(fpheap_pool *pool);
 static int
 fph_pool_make(fpheap *heap, unsigned number, const fpheap_pool_desc *desc)
 {
-    fph_state   *state = heap->state;
-    int          rc    = 0;
-    fpheap_pool *pool  = fph_pool_record(heap, number, &rc);
-    fph_name     name  = fph_name_of(desc->name);
+    int          rc   = 0;
+    fpheap_pool *pool = fph_pool_record(heap, number, &rc);
+    fph_name     name = fph_name_of(desc->name);
 
     if (pool == NULL)
         return rc;
     fph_pool_set_name(pool, &name);
-    fph_store_seq_cst(&state->pool_is[number], FPH_POOL_NAMED);     /* P4 */
-    if (fph_pool_exists(state, number, &name))
+    if (!fph_pool_get_name(heap->state, number, &name))
         return -EEXIST;
-    fph_store_release(&state->pool_is[number], FPH_POOL_OWNER);     /* P4 */
     rc = fph_pool_private(heap, pool, desc->private_bytes);
     if (rc != 0)
         return rc;
@@ -10007,38 +10013,26 @@ fpheap_pool_create(fpheap *heap, const fpheap_pool_desc *desc)
     if (number == FPHEAP_MAX_POOLS)
         return (fpheap_pool *)fph_result(-ENFILE, NULL);
     rc = fph_pool_make(heap, number, desc);
-    if (rc != 0 && !fph_pool_is_nowhere(state, number))
-        fph_store_release(&state->pool_is[number],                  /* P4 */
-                          FPH_POOL_ENDING);
-    else
-        fph_store_release(&state->pool_is[number],                  /* P7, P8 */
-                          rc == 0 ? FPH_POOL_READY : FPH_POOL_FREE);
+    if (rc == 0)
+        fph_pool_set(state, number, FPH_POOL_READY);
+    else if (fph_pool_is_nowhere(state, number))
+        fph_pool_set(state, number, FPH_POOL_FREE);
     return (fpheap_pool *)fph_result(rc, rc == 0 ? state->pool[number] : NULL);
 }
 
 FPHEAP_API fpheap_pool *
 fpheap_pool_lookup(fpheap *heap, const char *name)
 {
-    const fph_state *state;
-    fph_name         words;
-    unsigned         i;
+    fpheap_pool *pool = NULL;
+    fph_name     words;
 
     if (!fph_heap_good(heap))
         return (fpheap_pool *)fph_result(-EINVAL, NULL);
-    if (name == NULL || strlen(name) >= FPHEAP_NAME_BYTES)
-        return (fpheap_pool *)fph_result(-ENOENT, NULL);
-    state = heap->state;
-    words = fph_name_of(name);
-    for (i = 0; i < FPHEAP_MAX_POOLS; i++) {
-        fpheap_pool *pool;
-
-        if (fph_load_acquire(&state->pool_is[i]) != FPH_POOL_READY) /* P9 */
-            continue;
-        pool = FPH_LOAD(&state->pool[i], RELAXED);
-        if (fph_pool_is_named(pool, &words))
-            return pool;
+    if (name != NULL && strlen(name) < FPHEAP_NAME_BYTES) {
+        words = fph_name_of(name);
+        pool = fph_pool_find(heap->state, FPH_POOL_READY, &words);
     }
-    return (fpheap_pool *)fph_result(-ENOENT, NULL);
+    return (fpheap_pool *)fph_result(pool == NULL ? -ENOENT : 0, pool);
 }
 
 /* --- end ------------------------------------------------------------------ */
@@ -10189,21 +10183,21 @@ fph_pool_empty(fpheap_pool *pool)
 FPHEAP_API int
 fpheap_pool_destroy(fpheap_pool *pool, size_t *live)
 {
-    fph_word *is = &pool->heap->state->pool_is[pool->number];
-    size_t    objects;
-    int       rc = -EBUSY;
+    fph_state *state = pool->heap->state;
+    size_t     objects;
+    int        rc = -EBUSY;
 
     fph_wait_begin();
     (void)fph_orphans_adopt(pool->heap);
     objects = fph_pool_live_exact(pool);
     if (live != NULL)
         *live = objects;
-    if (objects == 0 && !pool->heap->state->ends
+    if (objects == 0 && !state->ends
         && !fph_is_in(FPH_IN_POOL, pool->heap, pool)) {
-        fph_store_release(is, FPH_POOL_ENDING);                     /* P4 */
+        fph_pool_set(state, pool->number, FPH_POOL_NAMED);
         rc = fph_pool_empty(pool);
-        fph_store_release(is, rc == 0 ? FPH_POOL_FREE               /* P7 */
-                                      : FPH_POOL_READY);
+        fph_pool_set(state, pool->number, rc == 0 ? FPH_POOL_FREE
+                                                  : FPH_POOL_READY);
     }
     return rc;
 }
@@ -10425,7 +10419,7 @@ fph_census_parked(const fpheap *heap, fph_census *census)
         for (bin = 0; cache != NULL && bin < heap->bins; bin++)
             census->parked[bin % FPH_CLASSES] += fph_cache_objects(cache, bin);
         census->caches += cache != NULL
-                       && FPH_LOAD(&cache->owned, RELAXED) != 0;
+                       && FPH_LOAD(&cache->entry, RELAXED) != NULL;
     }
 }
 
@@ -11023,7 +11017,7 @@ fph_check_pools(const fpheap *heap)
         unsigned           k     = FPH_SIZES + i;
         size_t             slabs = 0, objects = 0, claimed = 0;
 
-        if (state->pool_is[i] != FPH_POOL_FREE) {
+        if (state->pool_is[i] % 4 != FPH_POOL_FREE) {
             slabs = (size_t)pool->slabs;
             objects = (size_t)pool->objects;
             claimed = (uint32_t)pool->quota;
@@ -11398,22 +11392,15 @@ fpheap_create(const char *name, const fpheap_config *config)
     return (fpheap *)fph_result(rc, heap);
 }
 
-/* Take the caches of a heap that ends from their threads, in the gate (H1). */
+/* Take the caches of a heap that ends from their threads, H1. */
 static void
-fph_caches_end(const fpheap *heap)
+fph_caches_end(const fph_state *state)
 {
     size_t i;
 
-    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
-        fpheap_cache *cache = heap->state->cache[i];
-        fph_entry    *entry = FPH_LOAD(&fph_seats[i], ACQUIRE);     /* H7 */
-
-        if (cache == NULL || entry == NULL)
-            continue;
-        entry += heap - fph_heaps;
-        if (entry->bins == cache->bins)
-            fph_entry_set(entry, fph_no_bins, fph_no_bins);
-    }
+    for (i = 0; i < FPHEAP_MAX_THREADS; i++)
+        if (state->cache[i] != NULL && state->cache[i]->entry != NULL) /* H7 */
+            fph_entry_set(state->cache[i]->entry, fph_no_bins, fph_no_bins);
 }
 
 static int
@@ -11435,7 +11422,7 @@ fph_pools_end(const fpheap *heap)
         fph_walk     walk = { fph_destruct_visit, pool, 0, FPH_SIZES + i,
                               1 /* all */ };
 
-        if (fph_load_relaxed(&state->pool_is[i]) >= FPH_POOL_READY
+        if (fph_load_relaxed(&state->pool_is[i]) % 4 >= FPH_POOL_NAMED
             && pool->destruct != NULL)
             fph_walk_heap(heap, &walk);
     }
@@ -11484,6 +11471,7 @@ fph_destroy(fpheap *heap, int forced)
 {
     fph_frame    frame = { FPH_IN_PASS, heap, NULL, fph_this.frames };
     fpheap_stats stats;
+    fph_word    *gate;
     int          ends;
 
     if (!fph_heap_good(heap))
@@ -11491,15 +11479,16 @@ fph_destroy(fpheap *heap, int forced)
     if (heap->state->ends || fph_is_in(FPH_IN_CALLBACK, heap, NULL))
         return -EBUSY;
     (void)fph_orphans_adopt(heap);
-    while (!fph_gate_enter(FPH_DESTROY))
+    gate = &fph_gates[heap->state->number];
+    while (!fph_gate_enter(gate, FPH_DESTROY))
         fph_yield();
     if (FPHEAP_CHECK > 1)
         fph_verify_heap(heap);
     fpheap_stats_get(heap, &stats);
     ends = forced || stats.live_objects == 0;
     if (ends)
-        fph_caches_end(heap);
-    fph_store_release(&fph_gate, 0);                                /* H9 */
+        fph_caches_end(heap->state);
+    fph_store_release(gate, 0);                                     /* H9 */
     if (!ends) {
         fph_sites_report(heap);
         return -EBUSY;

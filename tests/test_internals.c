@@ -1967,15 +1967,21 @@ a_backing_is_thp_where_the_kernel_may_give_some_and_else_pages(void **state)
 
 /* --- pools ---------------------------------------------------------------- */
 
-static fpheap_pool *renamed;
+static fph_state *renamed;
+
+static int
+is_the_first(const char *text)
+{
+    fph_name name = fph_name_of(text);
+
+    return fph_pool_is_named(renamed, 0, FPH_POOL_NAMED, &name);
+}
 
 static void
 look_for_half_a_name(void)
 {
-    fph_name half = fph_name_of("11112222bbbbaaaa");
-
-    assert_false(fph_pool_is_named(renamed, &half));
-    renamed = NULL;
+    assert_false(is_the_first("11112222bbbbaaaa"));
+    at_store = NULL;
 }
 
 /* The thread that writes it has stopped between its words. */
@@ -1986,14 +1992,18 @@ a_name_of_which_half_is_written_is_none(void **state)
     fph_name name = fph_name_of("1111222233334444");
 
     (void)state;
-    renamed = named(heap, "aaaabbbbbbbbaaaa", 0, NULL, NULL);
-    assert_non_null(renamed);
-    assert_int_equal(fpheap_pool_destroy(renamed, NULL), 0);
-    watched = &renamed->name[1];
+    renamed = heap->state;
+    assert_non_null(named(heap, "aaaabbbbbbbbaaaa", 0, NULL, NULL));
+    assert_int_equal(fpheap_pool_destroy(renamed->pool[0], NULL), 0);
+    assert_int_equal(fph_pool_number(renamed), 0);
+    watched = &renamed->pool[0]->name[1];
     at_store = look_for_half_a_name;
-    fph_pool_set_name(heap->state->pool[0], &name);
-    assert_null(renamed);
-    assert_true(fph_pool_is_named(heap->state->pool[0], &name));
+    fph_pool_set_name(renamed->pool[0], &name);
+    assert_null(at_store);
+    assert_false(is_the_first("1111222233334444"));
+    assert_true(fph_pool_get_name(renamed, 0, &name));
+    assert_true(is_the_first("1111222233334444"));
+    fph_pool_set(renamed, 0, FPH_POOL_FREE);
     TEST_DESTROY_OVER(heap, &provider);
 }
 
@@ -2233,26 +2243,20 @@ who_has_looked_has_the_name_at_once(void **state)
 }
 
 static void
-who_is_just_named_is_waited_for(void **state)
+nobody_waits_for_a_name(void **state)
 {
     fpheap      *heap = test_heap_over(&provider);
-    fpheap_pool *low = named(heap, "low", 0, NULL, NULL);
-    fpheap_pool *high = named(heap, "high", 0, NULL, NULL);
-    fph_word    *is = &heap->state->pool_is[1];
+    fpheap_pool *pool = named(heap, "name", 0, NULL, NULL);
 
     (void)state;
-    assert_true(low != NULL && high != NULL);
-    assert_int_equal(fpheap_pool_destroy(low, NULL), 0);
-    *is = FPH_POOL_NAMED;
+    assert_non_null(pool);
+    fph_pool_set(heap->state, pool->number, FPH_POOL_NAMED);
     begin_waiting(NULL, NULL);
     errno = 0;
-    assert_null(named(heap, "high", 0, NULL, NULL));
+    assert_null(named(heap, "name", 0, NULL, NULL));
     assert_int_equal(errno, EEXIST);
-    assert_int_equal(waited(), WAIT_NS / STEP_NS);
-    begin_waiting(set_to_zero, (void *)is);       /* it has not got it */
-    low = named(heap, "high", 0, NULL, NULL);
-    assert_int_equal(waited(), 1);
-    assert_non_null(low);
+    assert_non_null(named(heap, "another", 0, NULL, NULL));
+    assert_int_equal(waited(), 0);
     TEST_DESTROY_OVER(heap, &provider);
 }
 
@@ -2667,7 +2671,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(
         a_backing_is_thp_where_the_kernel_may_give_some_and_else_pages),
     cmocka_unit_test(who_has_looked_has_the_name_at_once),
-    cmocka_unit_test(who_is_just_named_is_waited_for),
+    cmocka_unit_test(nobody_waits_for_a_name),
     cmocka_unit_test(a_pool_that_ends_waits_for_who_has_a_slab),
     cmocka_unit_test(a_pool_that_ends_waits_for_who_moves_its_objects),
     cmocka_unit_test(a_destructor_begins_no_pass_of_its_own),

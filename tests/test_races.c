@@ -1151,26 +1151,22 @@ a_cache_that_a_helper_makes_is_the_threads(void **state)
     end();
 }
 
-static void *
-sit_down(void *seat)
-{
-    *(fph_entry **)seat = fph_table;
-    return NULL;
-}
-
 /* The seat that this thread wants is another's in the last moment. */
 static void *
 want_a_seat(void *unused)
 {
+    change   taken;
     unsigned i = 0;
 
     (void)unused;
-    while (fph_seats[i] != NULL)
+    while (fph_seats[i] != 0)
         i++;
-    meanwhile(&fph_seats[i], MEANWHILE_CHANGE, 0, sit_down, &fph_seats[i]);
+    taken.word = &fph_seats[i];
+    taken.to = 1;
+    meanwhile(taken.word, MEANWHILE_CHANGE, 0, set_word, &taken);
     if (fpheap_self(heap) != NULL && fph_this.seat - 1 > i)
         theirs = heap;
-    fph_seats[i] = NULL;
+    fph_seats[i] = 0;
     return NULL;
 }
 
@@ -1187,11 +1183,17 @@ a_seat_has_one_thread(void **state)
     end();
 }
 
-/* The gate with these in it, of this process. */
+static fph_word *
+gate(void)
+{
+    return &fph_gates[heap->state->number];
+}
+
+/* These of this process are in the heap's gate. */
 static void
 set_gate(uint64_t inside)
 {
-    fph_store_release(&fph_gate, fph_process() << 32 | inside);
+    fph_store_release(gate(), fph_process() << 32 | inside);
 }
 
 static unsigned waits;
@@ -1225,7 +1227,7 @@ end_beside_a_destroy(void *unused)
     (void)unused;
     theirs = fpheap_self(heap);
     at_yield = wait_once_more;
-    meanwhile(&fph_gate, MEANWHILE_CHANGE, 0, destroy_another, NULL);
+    meanwhile(gate(), MEANWHILE_CHANGE, 0, destroy_another, NULL);
     return NULL;
 }
 
@@ -1248,7 +1250,7 @@ end_a_thread(void *(*of)(void *))
     assert_int_equal(pthread_create(&thread, NULL, of, NULL), 0);
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_non_null(theirs);
-    assert_int_equal(((fpheap_cache *)theirs)->owned, 0);
+    assert_null(((fpheap_cache *)theirs)->entry);
 }
 
 static void
@@ -1258,29 +1260,28 @@ threads_that_exit_wait_for_a_destroy_and_not_for_each_other(void **state)
     begin();
     end_a_thread(end_beside_a_destroy);
     assert_int_equal(waits, 2);
-    assert_int_equal((uint32_t)fph_gate, 0);
+    assert_int_equal((uint32_t)*gate(), 0);
     end_a_thread(end_beside_one_that_ends);
     assert_int_equal(waits, 0);
-    assert_int_equal((uint32_t)fph_gate, FPH_EXIT);
+    assert_int_equal((uint32_t)*gate(), FPH_EXIT);
     set_gate(0);
     end();
 }
 
 static void
-a_destroy_waits_for_threads_that_exit_and_for_another(void **state)
+a_destroy_waits_for_threads_that_leave_this_heap(void **state)
 {
-    unsigned i;
+    fpheap *other = test_heap_over(&other_provider);
 
     (void)state;
-    for (i = 0; i < 2; i++) {
-        begin();
-        waits = 0;
-        set_gate(i == 0 ? 2 * FPH_EXIT : FPH_DESTROY);
-        at_yield = wait_once_more;
-        TEST_DESTROY_OVER(heap, &provider);
-        assert_int_equal(waits, 2);
-        assert_int_equal((uint32_t)fph_gate, 0);
-    }
+    begin();
+    waits = 0;
+    set_gate(2 * FPH_EXIT);
+    TEST_DESTROY_OVER(other, &other_provider);
+    assert_int_equal(waits, 0);
+    at_yield = wait_once_more;
+    TEST_DESTROY_OVER(heap, &provider);
+    assert_int_equal(waits, 2);
 }
 
 static int
@@ -1306,7 +1307,7 @@ a_child_of_fork_waits_for_nobody_in_the_gate(void **state)
         begin();
         set_gate(inside[i]);
         test_in_child(pass_the_gate);
-        assert_int_equal((uint32_t)fph_gate, inside[i]);
+        assert_int_equal((uint32_t)*gate(), inside[i]);
         set_gate(0);
         end();
     }
@@ -1373,25 +1374,76 @@ another_pool(const char *name)
     return fpheap_pool_create(heap, &desc);
 }
 
-/* Of two that are named, the lower number has it at once.  The record of one
- * that is being made has the name of the last. */
-static void
-a_pool_has_a_name_from_when_it_is_named(void **state)
+static int
+has_name(const char *name)
 {
-    fph_word *is;
+    fpheap_pool *one = another_pool(name);
+
+    if (one == NULL)
+        return errno == EEXIST;
+    assert_int_equal(fpheap_pool_destroy(one, NULL), 0);
+    return 0;
+}
+
+/* Its thread has stopped before it could say so, or after; or has only written
+ * the name down. */
+static void
+a_pool_has_a_name_from_when_it_got_it(void **state)
+{
+    fph_word *is, *last;
+    uint64_t  ready, got;
 
     (void)state;
     begin_pool(0, 0);
     is = &heap->state->pool_is[pool->number];
-    *is = FPH_POOL_NAMED;
+    last = &heap->state->named_last;
+    ready = *is;
+    got = *last;
     at_yield = wait_in_vain;
-    assert_null(another_pool("pool"));
-    assert_int_equal(errno, EEXIST);
+    *is = ready - FPH_POOL_READY + FPH_POOL_TAKEN;
+    assert_true(has_name("pool"));
+    assert_int_equal(*is % 4, FPH_POOL_NAMED);
+    assert_null(fpheap_pool_lookup(heap, "pool"));
+    *is = ready - FPH_POOL_READY + FPH_POOL_TAKEN;
+    assert_false(has_name("another"));
+    assert_true(has_name("pool"));
+    *last = 0;
+    *is = ready - FPH_POOL_READY + FPH_POOL_TAKEN;
+    assert_false(has_name("pool"));
+    *last = got;
+    *is = ready;
+    assert_true(has_name("pool"));
     assert_true(at_yield == wait_in_vain);
     at_yield = NULL;
-    *is = FPH_POOL_MAKING;
-    assert_int_equal(fpheap_pool_destroy(another_pool("pool"), NULL), 0);
-    *is = FPH_POOL_READY;
+    end_pool();
+}
+
+static void *
+name_one_so(void *name)
+{
+    theirs = another_pool((const char *)name);
+    return NULL;
+}
+
+static void
+of_two_that_want_a_name_one_gets_it(void **state)
+{
+    char         same[] = "same", other[] = "other";
+    fpheap_pool *one;
+
+    (void)state;
+    begin_pool(0, 0);
+    meanwhile(&heap->state->named_last, MEANWHILE_CHANGE, 0, name_one_so, same);
+    errno = 0;
+    assert_null(another_pool("same"));
+    assert_int_equal(errno, EEXIST);
+    assert_non_null(theirs);
+    meanwhile(&heap->state->named_last, MEANWHILE_CHANGE, 0, name_one_so,
+              other);
+    one = another_pool("one");
+    assert_non_null(one);
+    assert_ptr_equal(fpheap_pool_lookup(heap, "one"), one);
+    assert_ptr_equal(fpheap_pool_lookup(heap, "other"), theirs);
     end_pool();
 }
 
@@ -1480,7 +1532,7 @@ thread_is_seated(void)
         || pthread_join(thread, NULL) != 0)
         return -1;
     for (i = 0; i < FPHEAP_MAX_THREADS; i++)
-        if (fph_seats[i] != NULL)
+        if (fph_seats[i] != 0)
             return -2;
     return is;
 }
@@ -1563,10 +1615,11 @@ main(void)
         cmocka_unit_test(a_seat_has_one_thread),
         cmocka_unit_test(
             threads_that_exit_wait_for_a_destroy_and_not_for_each_other),
-        cmocka_unit_test(a_destroy_waits_for_threads_that_exit_and_for_another),
+        cmocka_unit_test(a_destroy_waits_for_threads_that_leave_this_heap),
         cmocka_unit_test(a_child_of_fork_waits_for_nobody_in_the_gate),
         cmocka_unit_test(live_objects_are_counted_again_after_a_move),
-        cmocka_unit_test(a_pool_has_a_name_from_when_it_is_named),
+        cmocka_unit_test(a_pool_has_a_name_from_when_it_got_it),
+        cmocka_unit_test(of_two_that_want_a_name_one_gets_it),
         cmocka_unit_test(a_name_that_is_half_of_one_pool_is_not_found),
         cmocka_unit_test(a_name_that_is_given_up_during_the_look_is_free),
     };
