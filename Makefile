@@ -20,12 +20,13 @@ VERSION  = $(shell sed -n '1s/.* v\([0-9.]*\) .*/\1/p' fpheap.h)
 EXAMPLES = $(patsubst examples/%.c,$(B)/%, \
                $(filter-out %_shim.c,$(wildcard examples/*.c)))
 SHIM     = $(B)/libfpheap_malloc.so
-PROGRAMS = $(patsubst tests/%.c,$(B)/%, \
-               $(wildcard tests/test_*.c tests/stress_*.c))
+TESTS    = tests/test_*.c tests/debug/test_*.c
+PROGRAMS = $(patsubst %.c,$(B)/%, \
+               $(notdir $(wildcard $(TESTS) tests/stress_*.c)))
 OTHERS   = $(patsubst tests/%.c,$(B)/%,$(wildcard tests/shim_test.c))
 FUZZERS  = $(patsubst tests/%.c,$(B)/%,$(wildcard tests/fuzz_*.c))
 AFLS     = $(patsubst tests/fuzz_%.c,$(B)/afl_%,$(wildcard tests/fuzz_*.c))
-LINT     = $(addprefix tests/,lint.sh compile_matrix.sh header.sh)
+LINT     = $(addprefix tests/,lint.sh structure.sh compile_matrix.sh header.sh)
 SCRIPTS  = $(filter-out $(LINT) $(addprefix tests/,install_deps.sh lib.sh run.sh \
                    schedule_faults.sh fuzz_afl.sh fuzz_corpus.sh), \
                $(wildcard tests/*.sh))
@@ -35,7 +36,7 @@ DRIVERS  = $(addprefix $(B)/librte_mempool_fpheap,.so _grow.so)
 
 .DELETE_ON_ERROR:
 .PHONY: help deps demo test list all chosen lint asm examples bench bench-quick bench-cost \
-        soak schedules fuzz afl corpus coverage mutants tsan asan ubsan sanitizers \
+        soak schedules fuzz afl corpus counts coverage mutants tsan asan ubsan sanitizers \
         sanitized platforms dpdk has-dpdk test-dpdk install clean
 
 help: ## this list
@@ -43,8 +44,8 @@ help: ## this list
 
 include bench/bench.mk
 
-deps: ## install what the tests use and this machine lacks; all that test them do so first
-	@FOR='$(FOR)' CC='$(CC)' tests/install_deps.sh
+deps: ## install what the tests lack; so do, first, all targets that use it, but for DEPS=no
+	@FOR='$(FOR)' DEPS='$(DEPS)' CC='$(CC)' tests/install_deps.sh
 
 test lint soak schedules fuzz afl corpus mutants tsan asan ubsan sanitizers platforms \
     test-dpdk: deps
@@ -127,7 +128,7 @@ ubsan: ## the tests under UndefinedBehaviorSanitizer; unsigned overflows, 64 and
 	    LDFLAGS='-latomic $(LINK32)'
 
 # Clang's check, but for tests/wraps.txt.
-UNSIGNED  = WHICH='tests/test_*.c' CMOCKA=-Itests/stand_in \
+UNSIGNED  = WHICH='$(TESTS)' CMOCKA=-Itests/stand_in \
     CFLAGS='-O1 -g -fsanitize=undefined,unsigned-integer-overflow \
         -fno-sanitize-recover=all -fsanitize-ignorelist=tests/wraps.txt'
 LINK32    = -Wl,-rpath,$(LIB32),--dynamic-linker=$(LIB32)/ld-linux.so.2
@@ -137,19 +138,23 @@ LIB32     = $(patsubst %/,%,$(dir $(realpath $(shell \
 sanitizers: ## of the three what takes two minutes
 	@$(MAKE) --no-print-directory -j2 B=build/sanitizers sanitized \
 	    CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all' \
-	    WHICH='$(patsubst %,tests/test_%.c,check2 headers invariants meanwhile \
-	        parts pools provider rare regressions)'
+	    WHICH='tests/debug/test_check2.c $(patsubst %,tests/test_%.c, \
+	        exhaustion headers internals invariants pool_constructors \
+	        pool_limits pools provider races references regressions tags)'
 	@$(MAKE) --no-print-directory -j2 B=build/tsan sanitized \
 	    CFLAGS='-O1 -g -fsanitize=thread' \
 	    WHICH='$(patsubst %,tests/stress_%.c,pools refs regressions threads)'
 
-WHICH     = tests/test_*.c tests/stress_*.c
-SANITIZED = $(patsubst tests/%.c,$(B)/%,$(wildcard $(WHICH)))
+WHICH     = $(TESTS) tests/stress_*.c
+SANITIZED = $(patsubst %.c,$(B)/%,$(notdir $(wildcard $(WHICH))))
 sanitized: $(SANITIZED)
 	@B=$(B) T='$(T)' LIMIT=600 tests/run.sh $(SANITIZED)
 
-lint: ## what compilers, linkers, clang-tidy and cppcheck say; leaked names; lengths
+lint: ## what compilers, linkers, clang-tidy and cppcheck say; leaked names; lengths; the header's structure
 	@B=$(B) CC='$(CC)' tests/run.sh $(LINT)
+
+counts: ## lines, functions, labels and the like of fpheap.h
+	@tests/structure.py counts
 
 asm: ## the instructions of a hit
 	@B=$(B) CC='$(CC)' tests/instructions.sh -v
@@ -208,7 +213,9 @@ $(DRIVERS): examples/dpdk/mempool_fpheap.c examples/dpdk/*.h fpheap.h | $(B) has
 ifeq ($(origin CFLAGS),file)
 $(filter $(B)/test_%,$(PROGRAMS)): CFLAGS = -O1 -g
 endif
-$(PROGRAMS): $(B)/%: tests/%.c tests/filter.c tests/wraps.txt fpheap.h \
+vpath test_%.c tests tests/debug
+vpath stress_%.c tests
+$(PROGRAMS): $(B)/%: %.c tests/filter.c tests/wraps.txt fpheap.h \
         $(wildcard tests/*.h) | $(B)
 	$(COMPILE) -I. $< -o $@ $(LDFLAGS) $(CMOCKA) -pthread
 

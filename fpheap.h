@@ -22,10 +22,10 @@
  *
  *     documentation     [START]  [NOT]  [THREADS]  [ERRORS]  [WORDS]  [DESIGN]
  *     declarations      [CONFIG]  [TYPES]  [API]  [FASTPATH]
- *     implementation    [PLATFORM]  [META]  [REGION]  [CHUNK]  [SLAB]  [DEPOT]
- *                       [CACHE]  [RECLAIM]  [MISS]  [LARGE]  [ALLOC]
- *                       [HEADER]  [QUERY]  [POOL]  [STATS]  [PROVIDERS]
- *                       [MISUSE]  [CHECK]  [HEAP]
+ *     implementation    [PLATFORM]  [META]  [REGION]  [CHUNK]  [DEBUG]
+ *                       [OBJECT]  [SLAB]  [DEPOT]  [CACHE]  [RECLAIM]  [MISS]
+ *                       [LARGE]  [ALLOC]  [QUERY]  [POOL]  [STATS]
+ *                       [PROVIDERS]  [CHECK]  [HEAP]
  *     end of file       [HISTORY]  [LICENSE]
  *
  * [START] ---------------------------------------------------------------------
@@ -210,12 +210,17 @@
  * Who calls back.  The provider, the watcher and constructors run inside a
  * miss, destructors wherever a slab ends, which any call that needs memory may
  * bring about.  All may use the heap; only while the provider or the watcher
- * runs can it not grow.
+ * runs can it not grow.  META ends with a table of what such calls may do.
+ *
+ * What an object carries.  FASTPATH is the boundary: an object that leaves is
+ * taken from its bin and then born, one that comes back dies, if it may, and is
+ * then put into its bin.  Headers, OBJECT, and the marks of the checks, DEBUG,
+ * know of these two moments, and the floors between the bins know of neither.
  *
  * The code stands in this order, from the bottom up: a function calls what is
- * above it in the file.  FASTPATH's misses, the checks of MISUSE and the drop
- * of a parked large object are named before they come.  A line belongs to the
- * floor whose words it uses.
+ * above it in the file.  FASTPATH's misses and the drop of a parked large
+ * object are named before they come.  A line belongs to the floor whose words
+ * it uses.
  */
 #ifndef FPHEAP_H
 #define FPHEAP_H
@@ -340,7 +345,7 @@
 /* FPHEAP_MAX_THREADS - threads that have caches at one time; 1..65536, default
  * 1024, and a 32nd of the chunk's bytes at most.  Threads beyond it work
  * without a cache.  1 with FPHEAP_NO_THREADS.  Price: a pointer each per heap,
- * and 16 bytes each per process. */
+ * and one each per process. */
 #ifndef FPHEAP_MAX_THREADS
 #  if defined(FPHEAP_NO_THREADS) && FPHEAP_NO_THREADS
 #    define FPHEAP_MAX_THREADS 1
@@ -617,6 +622,7 @@ chunk's bytes"
              FPHEAP_MAX_HEAPS, FPHEAP_MAX_POOLS, FPHEAP_NO_THREADS,        \
              FPH_TAGS, FPHEAP_CHECK, FPHEAP_SITES, FPHEAP_TOOL)
 #define fph_table           FPH_LAYOUT(fph_table)
+#define fph_no_bins         FPH_LAYOUT(fph_no_bins)
 #define fph_alloc_miss      FPH_LAYOUT(fph_alloc_miss)
 #define fph_free_miss       FPH_LAYOUT(fph_free_miss)
 #define fph_alloc_bulk_miss FPH_LAYOUT(fph_alloc_bulk_miss)
@@ -624,6 +630,8 @@ chunk's bytes"
 #define fph_pool_get_miss   FPH_LAYOUT(fph_pool_get_miss)
 #define fph_pool_bulk_miss  FPH_LAYOUT(fph_pool_bulk_miss)
 #define fph_unref_last      FPH_LAYOUT(fph_unref_last)
+#define fph_tally_alone     FPH_LAYOUT(fph_tally_alone)
+#define fph_head_blame      FPH_LAYOUT(fph_head_blame)
 #if FPH_WATCHED
 #  define fph_live_begin_slow FPH_LAYOUT(fph_live_begin_slow)
 #  define fph_live_end_slow   FPH_LAYOUT(fph_live_end_slow)
@@ -1005,7 +1013,7 @@ typedef struct fph_entry {
 } fph_entry;
 
 #if FPH_WATCHED
-/* Says of 16 bytes whether a live object starts there, MISUSE: 0, or 1 + its
+/* Says of 16 bytes whether a live object starts there, DEBUG: 0, or 1 + its
  * class; or FPH_FILLED, a free one that is filled. */
 #  if FPH_CLASSES < 254
 typedef uint8_t fph_mark;
@@ -1013,23 +1021,22 @@ typedef uint8_t fph_mark;
 typedef uint16_t fph_mark;
 #  endif
 #  define FPH_FILLED (FPHEAP_CHECK > 1 ? (fph_mark)-1 : (fph_mark)0)
-#endif
 
-#if FPHEAP_CHECK
+/* The marks of an open chunk, of each 16 bytes what the settings need. */
+#  define FPH_MARKS(needed) ((needed) ? FPHEAP_CHUNK / 16 : 1)
+#  define FPH_KNOWN (FPHEAP_CHECK ? 4096 : 1) /* chunks that a look finds */
 
-/* The marks of an open chunk. */
 typedef struct fph_life {
     char    *base;             /* atomic; of the chunk; NULL: it is not open */
-    fph_mark mark[FPHEAP_CHUNK / 16]; /* atomic */
-#  if FPHEAP_CHECK > 1
-    uint32_t slack[FPHEAP_CHUNK / 16]; /* bytes behind a live object's; or 0 */
-#  endif
-#  if FPHEAP_SITES
-    uint16_t site[FPHEAP_CHUNK / 16]; /* in heap->sites, of an object's last
-                                         life */
-#  endif
+    fph_mark mark[FPH_MARKS(FPHEAP_CHECK)];      /* atomic */
+    uint32_t slack[FPH_MARKS(FPHEAP_CHECK > 1)]; /* bytes behind a live
+                                                    object's; or 0 */
+    uint16_t site[FPH_MARKS(FPHEAP_SITES)];      /* in heap->sites, of an
+                                                    object's last life */
 } fph_life;
+#endif
 
+#if FPHEAP_SITES
 /* Where objects are allocated, and what of them is live; all atomic. */
 typedef struct fph_site_tally {
     fph_word at;               /* "FILE:LINE", a string that stays; 0: none */
@@ -1038,8 +1045,6 @@ typedef struct fph_site_tally {
 } fph_site_tally;
 
 #  define FPH_SITE_MAX 1024    /* the first one is for all that are too many */
-
-#  define FPH_KNOWN 4096        /* places of chunks whose marks a look finds */
 #endif
 
 /* The handle of a heap in this process. */
@@ -1055,7 +1060,7 @@ struct fpheap {
     unsigned        nodes;
     unsigned        flags;
     fph_state      *state;     /* NULL: no heap */
-#if FPHEAP_CHECK
+#if FPH_WATCHED
     fph_life       *known[FPH_KNOWN]; /* atomic; by the number of the chunk */
 #endif
 #if FPHEAP_SITES
@@ -1097,7 +1102,6 @@ struct fpheap_pool {
     size_t   private_bytes;
     size_t   private_room;     /* bytes that it has */
     /* atomic, POOL */
-    fph_word renamed;          /* odd while the name changes */
     fph_word name[FPHEAP_NAME_BYTES / 8];
     fph_word ending;           /* 1 while fpheap_pool_destroy holds all of it */
     fph_word objects;
@@ -1112,8 +1116,7 @@ struct fpheap_cache {
     fpheap  *heap;
     fph_bin *local;            /* bins + node * FPH_CLASSES */
     int      node;
-    unsigned owned;            /* 1 while a thread has it */
-    unsigned pinned;           /* fpheap_destroy has pinned its seat */
+    fph_entry *entry;          /* of its thread; NULL: it has none; atomic */
     uint64_t asked;            /* as in the state when it last followed,
                                   RECLAIM */
     fph_slab *large;           /* of the large object parked here; or NULL */
@@ -1427,8 +1430,7 @@ FPH_PUBLIC void  fpheap_cache_free_bulk_sized(fpheap_cache *cache,
  *          (FPHEAP_MAX_POOLS pools), ENOSPC (the heap's limit), or as
  *          fpheap_alloc for min objects, or what the constructor returned.
  * Threads  Any.
- * Blocks   As fpheap_alloc; for another that asks for the same name at the same
- *          moment, FPHEAP_GROWTH_WAIT_MS at most.
+ * Blocks   As fpheap_alloc.
  * Cost     O(FPHEAP_MAX_POOLS), and that of min objects.
  */
 FPHEAP_API fpheap_pool *fpheap_pool_create(fpheap *heap,
@@ -1950,6 +1952,7 @@ static fph_bin fph_no_bins[FPH_BINS];
 static FPH_TLS fph_entry fph_table[FPHEAP_MAX_HEAPS] =
     FPH_ENTRIES(FPHEAP_MAX_HEAPS);
 #else
+FPHEAP_API fph_bin fph_no_bins[FPH_BINS];
 FPHEAP_API FPH_TLS fph_entry fph_table[FPHEAP_MAX_HEAPS];
 #endif
 
@@ -1971,11 +1974,31 @@ FPHEAP_API void  fph_free_bulk_miss(fpheap *heap, void *const *objects,
 FPHEAP_API void *fph_pool_get_miss(fpheap_pool *pool);
 FPHEAP_API int   fph_pool_bulk_miss(fpheap_pool *pool, void **objects,
                                     unsigned n);
+#if FPHEAP_HEADER
+FPHEAP_API void  fph_tally_alone(fpheap *heap, unsigned tag, size_t n,
+                                 size_t bytes);
+FPHEAP_API int   fph_head_blame(fpheap *heap, const void *object);
+FPHEAP_API void  fph_unref_last(fpheap *heap, void *object);
+#endif
 #if FPH_WATCHED
 FPHEAP_API void  fph_live_begin_slow(fpheap *heap, void *object, size_t size,
                                      unsigned klass);
 FPHEAP_API int   fph_live_end_slow(fpheap *heap, void *object, unsigned klass);
 #endif
+
+/* This thread's bins of a heap. */
+FPH_INLINE const fph_entry *
+fph_entry_of(const fpheap *heap)
+{
+    return (const fph_entry *)(const void *)((const char *)fph_table
+                                             + heap->entry);
+}
+
+FPH_INLINE fph_bin *
+fph_bins_of(const fpheap *heap)
+{
+    return fph_entry_of(heap)->bins;
+}
 
 /* Bytes asked for and those behind them.  A size that fills its class gets to a
  * larger one, of at least its alignment, when its lowest bit is added; any
@@ -2134,75 +2157,61 @@ fph_head_of(const void *object)
 }
 
 #if FPHEAP_HEADER
-/* Count n objects that begin (or end, both negative) with this thread. */
+/* Count n objects of a tag, and their bytes, that begin with this thread (or
+ * end, both negative). */
 FPH_INLINE void
-fph_tally_add(fph_bin *bins, unsigned tag, size_t n, size_t bytes)
+fph_tally_add(fpheap *heap, unsigned tag, size_t n, size_t bytes)
 {
+    fph_bin   *bins  = fph_bins_of(heap);
     char      *cache = (char *)bins - offsetof(fpheap_cache, bins);
     fph_tally *tally = &((fpheap_cache *)(void *)cache)->tallies[tag];
 
+    if (FPH_UNLIKELY(bins == fph_no_bins)) {
+        fph_tally_alone(heap, tag, n, bytes);
+        return;
+    }
     FPH_STORE(&tally->objects, tally->objects + n, RELAXED);
     FPH_STORE(&tally->bytes, tally->bytes + bytes, RELAXED);
 }
 
+/* n objects of one size begin. */
 FPH_INLINE void
-fph_head_begin(void *object, size_t size, unsigned tag, unsigned destructor)
-{
-    fph_head *head = fph_head_of(object);
-
-    head->requested = size;
-    head->tag = (uint8_t)tag;
-    head->flags = 0;
-    head->destructor = (uint8_t)destructor;
-    head->unused = 0;          /* so that all are one store */
-    FPH_STORE(&head->refs, 1u, RELAXED);
-}
-
-/* n objects of one size are allocated by this thread, which has a cache. */
-FPH_INLINE void
-fph_heads_begin(fph_bin *bins, void *const *objects, unsigned n, size_t size,
+fph_heads_begin(fpheap *heap, void *const *objects, unsigned n, size_t size,
                 unsigned tag, unsigned destructor)
 {
     unsigned i;
 
-    for (i = 0; i < n; i++)
-        fph_head_begin(objects[i], size, tag, destructor);
-    fph_tally_add(bins, tag, n, n * size);
-}
-
-/* Undo fph_heads_close of n objects. */
-FPH_INLINE void
-fph_heads_reopen(void *const *objects, unsigned n)
-{
-    unsigned i;
-
-    for (i = 0; i < n; i++)
-        FPH_STORE(&fph_head_of(objects[i])->refs, 1u, RELAXED);
-}
-
-/* n objects are about to be freed; 0, and none is, if one of them is NULL, has
- * other references, or is among them twice. */
-FPH_INLINE int
-fph_heads_close(void *const *objects, unsigned n)
-{
-    unsigned i;
-
     for (i = 0; i < n; i++) {
-        if (objects[i] == NULL
-            || FPH_LOAD(&fph_head_of(objects[i])->refs, RELAXED) != 1) {
-            fph_heads_reopen(objects, i);
-            return 0;
-        }
-        FPH_STORE(&fph_head_of(objects[i])->refs, 0u, RELAXED);
+        fph_head *head = fph_head_of(objects[i]);
+
+        head->requested = size;
+        head->tag = (uint8_t)tag;
+        head->flags = 0;
+        head->destructor = (uint8_t)destructor;
+        head->unused = 0;      /* so that all are one store */
+        FPH_STORE(&head->refs, 1u, RELAXED);
     }
+    fph_tally_add(heap, tag, n, n * size);
+}
+
+/* An object ends.  0: it is NULL, free, or has other references, or what is
+ * there is no header. */
+FPH_INLINE int
+fph_head_end(fpheap *heap, void *object)
+{
+    fph_head *head = fph_head_of(object);
+
+    if (FPH_UNLIKELY(object == NULL || FPH_LOAD(&head->refs, RELAXED) != 1
+                     || head->tag >= FPHEAP_TAGS))
+        return fph_head_blame(heap, object);
+    FPH_STORE(&head->refs, 0u, RELAXED);
     return 1;
 }
 
-/* n objects were freed by this thread, which has a cache.  Their headers say
- * what they were until they are allocated again.  Neighbours with one tag are
- * counted as one. */
+/* n objects have ended.  Their headers say what they were until they are
+ * allocated again.  Neighbours with one tag are counted as one. */
 FPH_INLINE void
-fph_heads_end(fph_bin *bins, void *const *objects, unsigned n)
+fph_heads_count(fpheap *heap, void *const *objects, unsigned n)
 {
     unsigned i = 0;
 
@@ -2213,7 +2222,7 @@ fph_heads_end(fph_bin *bins, void *const *objects, unsigned n)
 
         for (; i < n && fph_head_of(objects[i])->tag == tag; i++)
             bytes += (size_t)fph_head_of(objects[i])->requested;
-        fph_tally_add(bins, tag, (size_t)first - i, (size_t)0 - bytes);
+        fph_tally_add(heap, tag, (size_t)first - i, (size_t)0 - bytes);
     }
 }
 
@@ -2224,17 +2233,30 @@ fph_head_is_shared(const void *object)
     return FPH_LOAD(&fph_head_of(object)->refs, RELAXED) != 1;
 }
 #else
-#  define fph_heads_begin(bins, objects, n, size, tag, destructor) \
-    ((void)(bins), (void)(objects))
-#  define fph_heads_close(objects, n)     ((void)(objects), 1)
-#  define fph_heads_reopen(objects, n)    ((void)(objects))
-#  define fph_heads_end(bins, objects, n) ((void)(bins), (void)(objects))
-#  define fph_head_is_shared(object)      0
+#  define fph_heads_begin(heap, objects, n, size, tag, destructor) ((void)0)
+#  define fph_head_end(heap, object)         1
+#  define fph_heads_count(heap, objects, n)  ((void)0)
+#  define fph_head_is_shared(object)         0
 #endif
 
 /* --- who is live ---------------------------------------------------------- */
 
-#if FPHEAP_CHECK
+#if FPH_WATCHED
+/* A chunk's records are made; they are those of the chunk at `at` from here on;
+ * of none. */
+#  define fph_records_made(records) \
+    memset(&(records)->life, 0, sizeof (records)->life)
+#  define fph_records_lent(records, at) \
+    FPH_STORE(&(records)->life.base, at, RELAXED)
+#  define fph_records_free(records) \
+    FPH_STORE(&(records)->life.base, (char *)NULL, RELAXED)
+#else
+#  define fph_records_made(records)     ((void)0)
+#  define fph_records_lent(records, at) ((void)0)
+#  define fph_records_free(records)     ((void)0)
+#endif
+
+#if FPH_WATCHED
 /* The place of the mark of a chunk's n-th 16 bytes: beside that of the
  * n + 64th, so that a line has the marks of many objects of any size. */
 FPH_INLINE size_t
@@ -2308,23 +2330,63 @@ fph_live_end(fpheap *heap, void *object, unsigned klass)
     return 1;
 }
 #else
-#  define fph_live_begin(heap, objects, n, size, klass) \
-    ((void)(heap), (void)(klass))
-#  define fph_live_end(heap, object, klass) ((void)(heap), 1)
+#  define fph_live_begin(heap, objects, n, size, klass) ((void)0)
+#  define fph_live_end(heap, object, klass) 1
+#endif
+
+/* --- the boundary --------------------------------------------------------- */
+
+/* n objects of a class, of which `size` bytes each were asked for, leave the
+ * heap. */
+#if FPHEAP_HEADER || FPH_WATCHED
+FPH_INLINE void
+fph_born(fpheap *heap, void *const *objects, unsigned n, size_t size,
+         unsigned klass, unsigned tag, unsigned destructor)
+{
+    fph_heads_begin(heap, objects, n, size, tag, destructor);
+    fph_live_begin(heap, objects, n, size, klass);
+    (void)klass, (void)tag, (void)destructor;
+}
+
+/* n objects come back.  Returns how many are to be freed, from the first on: the
+ * next one is not, and stays as it is.  A free that went this far cannot
+ * fail. */
+FPH_INLINE unsigned
+fph_dies_bulk(fpheap *heap, void *const *objects, unsigned n, unsigned klass)
+{
+    unsigned died = 0;
+
+    while (died < n && fph_live_end(heap, objects[died], klass)
+           && fph_head_end(heap, objects[died]))
+        died++;
+    fph_heads_count(heap, objects, died);
+    (void)klass;
+    return died;
+}
+
+FPH_INLINE int
+fph_dies(fpheap *heap, void *object, unsigned klass)
+{
+    return fph_dies_bulk(heap, &object, 1, klass) == 1;
+}
+#else
+#  define fph_born(heap, objects, n, size, klass, tag, destructor) \
+    ((void)(objects), (void)(n), (void)(klass))
+#  define fph_dies(heap, object, klass)            1
+#  define fph_dies_bulk(heap, objects, n, klass)   ((void)(klass), (n))
 #endif
 
 /* --- hits ----------------------------------------------------------------- */
 
 FPH_INLINE void *
-fph_alloc(fpheap *heap, fph_bin *bins, fph_bin *local, size_t size)
+fph_alloc(fpheap *heap, fph_bin *local, size_t size)
 {
     if (FPH_LIKELY(fph_has_class(size))) {
         unsigned klass  = fph_class_of(size);
         void    *object = fph_take(&local[klass]);
 
         if (FPH_LIKELY(object != NULL)) {
-            fph_heads_begin(bins, &object, 1, size, 0, 0);
-            fph_live_begin(heap, &object, 1, size, klass);
+            fph_born(heap, &object, 1, size, klass, 0, 0);
             return object;
         }
     }
@@ -2337,40 +2399,11 @@ fph_bin_at(fph_bin *bins, unsigned place)
     return (fph_bin *)(void *)((char *)bins + (size_t)place * 8);
 }
 
-/* Free an object to a bin; 0: it was not. */
-FPH_INLINE int
-fph_free_one(fph_bin *bins, fph_bin *bin, void *object)
-{
-    if (!FPH_LIKELY(fph_heads_close(&object, 1)))
-        return 0;
-    if (!FPH_LIKELY(fph_put(bin, object))) {
-        fph_heads_reopen(&object, 1);
-        return 0;
-    }
-    fph_heads_end(bins, &object, 1);
-    return 1;
-}
-
-/* Free n objects to a bin; 0: none was. */
-FPH_INLINE int
-fph_free_many(fph_bin *bins, fph_bin *bin, void *const *objects, unsigned n)
-{
-    if (!FPH_LIKELY(fph_heads_close(objects, n)))
-        return 0;
-    if (!FPH_LIKELY(fph_put_bulk(bin, objects, n))) {
-        fph_heads_reopen(objects, n);
-        return 0;
-    }
-    fph_heads_end(bins, objects, n);
-    return 1;
-}
-
 FPH_INLINE void
 fph_free(fpheap *heap, fph_bin *bins, void *object)
 {
-    if (!FPH_LIKELY(fph_free_one(bins,
-                                 fph_bin_at(bins, fph_place_of(heap, object)),
-                                 object)))
+    if (!FPH_LIKELY(fph_put(fph_bin_at(bins, fph_place_of(heap, object)),
+                            object)))
         fph_free_miss(heap, object);
 }
 
@@ -2388,82 +2421,76 @@ fph_free_sized(fpheap *heap, fph_bin *bins, void *object, size_t size)
     if (!FPH_LIKELY(fph_size_is_bin(heap, size)))
         fph_free(heap, bins, object);
     else if (!FPH_LIKELY(object != NULL
-                         && fph_free_one(bins, &bins[fph_class_of(size)],
-                                         object)))
+                         && fph_put(&bins[fph_class_of(size)], object)))
         fph_free_miss(heap, object);
 }
 
 FPH_INLINE int
-fph_alloc_bulk(fpheap *heap, fph_bin *bins, fph_bin *local, size_t size,
-               void **objects, unsigned n)
+fph_alloc_bulk(fpheap *heap, fph_bin *local, size_t size, void **objects,
+               unsigned n)
 {
     if (!FPH_LIKELY(fph_has_class(size)
                     && fph_take_bulk(&local[fph_class_of(size)], objects, n)))
         return fph_alloc_bulk_miss(heap, size, objects, n);
-    fph_heads_begin(bins, objects, n, size, 0, 0);
-    fph_live_begin(heap, objects, n, size, fph_class_of(size));
+    fph_born(heap, objects, n, size, fph_class_of(size), 0, 0);
     return 0;
+}
+
+/* Free n objects of a class: to a bin if they are all of it, then `one` is set.
+ * One that may not die is left out. */
+FPH_INLINE void
+fph_free_bulk(fpheap *heap, int one, fph_bin *bin, void *const *objects,
+              unsigned n, unsigned klass)
+{
+    do {
+        unsigned died = fph_dies_bulk(heap, objects, n, klass);
+
+        if (!FPH_LIKELY(one && fph_put_bulk(bin, objects, died)))
+            fph_free_bulk_miss(heap, objects, died);
+        died += died < n;
+        objects += died;
+        n -= died;
+    } while (n > 0);
 }
 
 FPH_INLINE void
 fph_free_bulk_sized(fpheap *heap, fph_bin *bins, void *const *objects,
                     unsigned n, size_t size)
 {
-#if FPH_WATCHED
-    for (; n > 0; n--, objects++)
-        if (fph_live_end(heap, *objects, fph_class_said(size)))
-            fph_free_sized(heap, bins, *objects, size);
-#else
-    if (!FPH_LIKELY(fph_size_is_bin(heap, size)
-                    && fph_free_many(bins, &bins[fph_class_of(size)], objects,
-                                     n)))
-        fph_free_bulk_miss(heap, objects, n);
-#endif
+    fph_free_bulk(heap, fph_size_is_bin(heap, size), &bins[fph_class_of(size)],
+                  objects, n, fph_class_said(size));
 }
 
 /* --- this thread's cache -------------------------------------------------- */
 
-FPH_INLINE const fph_entry *
-fph_entry_of(const fpheap *heap)
-{
-    return (const fph_entry *)(const void *)((const char *)fph_table
-                                             + heap->entry);
-}
-
 FPH_PUBLIC void *
 fpheap_alloc(fpheap *heap, size_t size)
 {
-    const fph_entry *entry;
-
     if (FPHEAP_CHECK && FPH_UNLIKELY(heap == NULL))
         return fph_alloc_miss(heap, size);
-    entry = fph_entry_of(heap);
-    return fph_alloc(heap, entry->bins, entry->local, size);
+    return fph_alloc(heap, fph_entry_of(heap)->local, size);
 }
 
 FPH_PUBLIC void
 fpheap_free(fpheap *heap, void *object)
 {
-    if (fph_live_end(heap, object, FPH_ANY_CLASS))
-        fph_free(heap, fph_entry_of(heap)->bins, object);
+    if (fph_dies(heap, object, FPH_ANY_CLASS))
+        fph_free(heap, fph_bins_of(heap), object);
 }
 
 FPH_PUBLIC void
 fpheap_free_sized(fpheap *heap, void *object, size_t size)
 {
-    if (fph_live_end(heap, object, fph_class_said(size)))
-        fph_free_sized(heap, fph_entry_of(heap)->bins, object, size);
+    if (fph_dies(heap, object, fph_class_said(size)))
+        fph_free_sized(heap, fph_bins_of(heap), object, size);
 }
 
 FPH_PUBLIC int
 fpheap_alloc_bulk(fpheap *heap, size_t size, void **objects, unsigned n)
 {
-    const fph_entry *entry;
-
     if (FPHEAP_CHECK && FPH_UNLIKELY(heap == NULL))
         return fph_alloc_bulk_miss(heap, size, objects, n);
-    entry = fph_entry_of(heap);
-    return fph_alloc_bulk(heap, entry->bins, entry->local, size, objects, n);
+    return fph_alloc_bulk(heap, fph_entry_of(heap)->local, size, objects, n);
 }
 
 FPH_PUBLIC void
@@ -2473,7 +2500,7 @@ fpheap_free_bulk_sized(fpheap *heap, void *const *objects, unsigned n,
     if (FPHEAP_CHECK && FPH_UNLIKELY(heap == NULL))
         fph_free_bulk_miss(heap, objects, n);
     else
-        fph_free_bulk_sized(heap, fph_entry_of(heap)->bins, objects, n, size);
+        fph_free_bulk_sized(heap, fph_bins_of(heap), objects, n, size);
 }
 
 /* --- a cache that the caller keeps ---------------------------------------- */
@@ -2481,20 +2508,20 @@ fpheap_free_bulk_sized(fpheap *heap, void *const *objects, unsigned n,
 FPH_PUBLIC void *
 fpheap_cache_alloc(fpheap_cache *cache, size_t size)
 {
-    return fph_alloc(cache->heap, cache->bins, cache->local, size);
+    return fph_alloc(cache->heap, cache->local, size);
 }
 
 FPH_PUBLIC void
 fpheap_cache_free(fpheap_cache *cache, void *object)
 {
-    if (fph_live_end(cache->heap, object, FPH_ANY_CLASS))
+    if (fph_dies(cache->heap, object, FPH_ANY_CLASS))
         fph_free(cache->heap, cache->bins, object);
 }
 
 FPH_PUBLIC void
 fpheap_cache_free_sized(fpheap_cache *cache, void *object, size_t size)
 {
-    if (fph_live_end(cache->heap, object, fph_class_said(size)))
+    if (fph_dies(cache->heap, object, fph_class_said(size)))
         fph_free_sized(cache->heap, cache->bins, object, size);
 }
 
@@ -2502,8 +2529,7 @@ FPH_PUBLIC int
 fpheap_cache_alloc_bulk(fpheap_cache *cache, size_t size, void **objects,
                         unsigned n)
 {
-    return fph_alloc_bulk(cache->heap, cache->bins, cache->local, size, objects,
-                          n);
+    return fph_alloc_bulk(cache->heap, cache->local, size, objects, n);
 }
 
 FPH_PUBLIC void
@@ -2524,6 +2550,13 @@ fph_pool_bin(const fpheap_pool *pool)
     return (fph_bin *)(void *)((char *)*(fph_bin *const *)at + pool->offset);
 }
 
+FPH_INLINE void
+fph_pool_born(const fpheap_pool *pool, void *const *objects, unsigned n)
+{
+    fph_born(pool->heap, objects, n, pool->requested, FPH_SIZES + pool->number,
+             pool->tag, pool->destructor);
+}
+
 FPH_PUBLIC void *
 fpheap_pool_get(fpheap_pool *pool)
 {
@@ -2531,24 +2564,19 @@ fpheap_pool_get(fpheap_pool *pool)
 
     if (FPH_UNLIKELY(object == NULL))
         return fph_pool_get_miss(pool);
-    fph_heads_begin(fph_entry_of(pool->heap)->bins, &object, 1,
-                    pool->requested, pool->tag, pool->destructor);
-    fph_live_begin(pool->heap, &object, 1, pool->requested,
-                   FPH_SIZES + pool->number);
+    fph_pool_born(pool, &object, 1);
     return object;
 }
 
 FPH_PUBLIC void
 fpheap_pool_put(fpheap_pool *pool, void *object)
 {
-    fph_bin *bins = fph_entry_of(pool->heap)->bins;
-
-    if (!fph_live_end(pool->heap, object, FPH_SIZES + pool->number))
+    if (!fph_dies(pool->heap, object, FPH_SIZES + pool->number))
         return;
     if (!FPH_LIKELY(pool->one_bin))
-        fph_free(pool->heap, bins, object);
+        fph_free(pool->heap, fph_bins_of(pool->heap), object);
     else if (!FPH_LIKELY(object != NULL
-                         && fph_free_one(bins, fph_pool_bin(pool), object)))
+                         && fph_put(fph_pool_bin(pool), object)))
         fph_free_miss(pool->heap, object);
 }
 
@@ -2557,31 +2585,19 @@ fpheap_pool_get_bulk(fpheap_pool *pool, void **objects, unsigned n)
 {
     if (!FPH_LIKELY(fph_take_bulk(fph_pool_bin(pool), objects, n)))
         return fph_pool_bulk_miss(pool, objects, n);
-    fph_heads_begin(fph_entry_of(pool->heap)->bins, objects, n,
-                    pool->requested, pool->tag, pool->destructor);
-    fph_live_begin(pool->heap, objects, n, pool->requested,
-                   FPH_SIZES + pool->number);
+    fph_pool_born(pool, objects, n);
     return 0;
 }
 
 FPH_PUBLIC void
 fpheap_pool_put_bulk(fpheap_pool *pool, void *const *objects, unsigned n)
 {
-#if FPH_WATCHED
-    for (; n > 0; n--)
-        fpheap_pool_put(pool, *objects++);
-#else
-    if (!FPH_LIKELY(pool->one_bin
-                    && fph_free_many(fph_entry_of(pool->heap)->bins,
-                                     fph_pool_bin(pool), objects, n)))
-        fph_free_bulk_miss(pool->heap, objects, n);
-#endif
+    fph_free_bulk(pool->heap, (int)pool->one_bin, fph_pool_bin(pool), objects,
+                  n, FPH_SIZES + pool->number);
 }
 
 #if FPHEAP_HEADER
 /* --- references ----------------------------------------------------------- */
-
-FPHEAP_API void fph_unref_last(fpheap *heap, void *object);
 
 FPH_PUBLIC unsigned
 fpheap_refs(const void *object)
@@ -2604,7 +2620,7 @@ fpheap_ref(void *object)
 }
 
 /* 1 means that this reference is the last: nobody else has one to copy; and
- * what the others did before they dropped theirs is seen (E4, HEADER). */
+ * what the others did before they dropped theirs is seen (E4, OBJECT). */
 FPH_PUBLIC void
 fpheap_unref(fpheap *heap, void *object)
 {
@@ -2713,34 +2729,51 @@ fpheap_unref(fpheap *heap, void *object)
 extern "C" {
 #endif
 
+/* What an operation does without threads, or else. */
 #if FPHEAP_NO_THREADS
-static inline uint64_t
-fph_plain_or(fph_word *p, uint64_t v)
-{
-    uint64_t old = *p;
+#  define FPH_EITHER(plain, atomic) plain
+#else
+#  define FPH_EITHER(plain, atomic) atomic
+#endif
 
-    *p = old | v;
-    return old;
-}
+/* The operations on words as functions that are named by their order:
+ * fph_load_acquire and so on.  The macros make one each. */
+#define FPH_LOADS(name, order)                                              \
+    static inline uint64_t                                                  \
+    fph_load_##name(const fph_word *p)                                      \
+    {                                                                       \
+        return FPH_EITHER(*p, __atomic_load_n(p, __ATOMIC_##order));        \
+    }
+#define FPH_STORES(name, order)                                             \
+    static inline void                                                      \
+    fph_store_##name(fph_word *p, uint64_t v)                               \
+    {                                                                       \
+        FPH_EITHER(*p = v, __atomic_store_n(p, v, __ATOMIC_##order));       \
+    }
+#define FPH_FETCHES(what, operation, name, order)                           \
+    static inline uint64_t                                                  \
+    fph_fetch_##what##_##name(fph_word *p, uint64_t v)                      \
+    {                                                                       \
+        FPH_EITHER(uint64_t old = *p; *p = old operation v; return old,     \
+                   return __atomic_fetch_##what(p, v, __ATOMIC_##order));   \
+    }
 
-static inline uint64_t
-fph_plain_and(fph_word *p, uint64_t v)
-{
-    uint64_t old = *p;
+FPH_LOADS(relaxed, RELAXED)
+FPH_LOADS(acquire, ACQUIRE)
+FPH_LOADS(seq_cst, SEQ_CST)
+FPH_STORES(relaxed, RELAXED)
+FPH_STORES(release, RELEASE)
+FPH_STORES(seq_cst, SEQ_CST)
+FPH_FETCHES(or, |, release, RELEASE)
+FPH_FETCHES(or, |, seq_cst, SEQ_CST)
+FPH_FETCHES(and, &, relaxed, RELAXED)
+FPH_FETCHES(and, &, acquire, ACQUIRE)
+FPH_FETCHES(and, &, seq_cst, SEQ_CST)
+FPH_FETCHES(add, +, relaxed, RELAXED)
+FPH_FETCHES(add, +, release, RELEASE)
+FPH_FETCHES(add, +, seq_cst, SEQ_CST)
 
-    *p = old & v;
-    return old;
-}
-
-static inline uint64_t
-fph_plain_add(fph_word *p, uint64_t v)
-{
-    uint64_t old = *p;
-
-    *p = old + v;
-    return old;
-}
-
+#if FPHEAP_NO_THREADS
 static inline int
 fph_plain_cas(fph_word *p, uint64_t *expected, uint64_t desired)
 {
@@ -2751,11 +2784,30 @@ fph_plain_cas(fph_word *p, uint64_t *expected, uint64_t desired)
     *p = desired;
     return 1;
 }
-#  define FPH_FETCH_OR(p, v, order)  fph_plain_or(p, v)
-#  define FPH_FETCH_AND(p, v, order) fph_plain_and(p, v)
-#  define FPH_FETCH_ADD(p, v, order) fph_plain_add(p, v)
-#  define FPH_CAS(p, e, d, order, failure) fph_plain_cas(p, e, d)
+#endif
+
+/* Each compare-and-swap leaves the word's value in *expected when it fails. */
+#define FPH_COMPARES(name, order, failure)                                  \
+    static inline int                                                       \
+    fph_cas_##name(fph_word *p, uint64_t *expected, uint64_t desired)       \
+    {                                                                       \
+        return FPH_EITHER(fph_plain_cas(p, expected, desired),              \
+                          __atomic_compare_exchange_n(                      \
+                              p, expected, desired, 0 /* strong */,         \
+                              __ATOMIC_##order, __ATOMIC_##failure));       \
+    }
+
+FPH_COMPARES(relaxed, RELAXED, RELAXED)
+FPH_COMPARES(acquire, ACQUIRE, ACQUIRE)
+FPH_COMPARES(release, RELEASE, RELAXED)
+FPH_COMPARES(acq_rel, ACQ_REL, ACQUIRE)
+FPH_COMPARES(seq_cst, SEQ_CST, RELAXED)
+
+/* The same of pointers and of a flag, and to take a pointer out and put another
+ * in its place: of two threads that do so one gets it. */
+#if FPHEAP_NO_THREADS
 #  define FPH_CAS_PTR(p, e, d) ((void)(e), *(p) = (d), 1)
+#  define FPH_SWAP(p, v, old)  ((void)(*(old) = *(p), *(p) = *(v)))
 #  define FPH_EXCHANGE(p, v)   fph_plain_exchange(p, v)
 static inline unsigned
 fph_plain_exchange(unsigned *p, unsigned v)
@@ -2766,25 +2818,13 @@ fph_plain_exchange(unsigned *p, unsigned v)
     return old;
 }
 #else
-#  define FPH_FETCH_OR(p, v, order)  __atomic_fetch_or(p, v, __ATOMIC_##order)
-#  define FPH_FETCH_AND(p, v, order) __atomic_fetch_and(p, v, __ATOMIC_##order)
-#  define FPH_FETCH_ADD(p, v, order) __atomic_fetch_add(p, v, __ATOMIC_##order)
-#  define FPH_CAS(p, e, d, order, failure)                            \
-    __atomic_compare_exchange_n(p, e, d, 0 /* strong */,              \
-                                __ATOMIC_##order, __ATOMIC_##failure)
 #  define FPH_CAS_PTR(p, e, d)                                        \
     __atomic_compare_exchange_n(p, e, d, 0 /* strong */,              \
                                 __ATOMIC_RELEASE, __ATOMIC_RELAXED)
+#  define FPH_SWAP(p, v, old)  __atomic_exchange(p, v, old, __ATOMIC_RELAXED)
 #  define FPH_EXCHANGE(p, v)   __atomic_exchange_n(p, v, __ATOMIC_ACQUIRE)
 #endif
 
-/* Take a pointer out and put another in its place: of two threads that do so
- * one gets it. */
-#if FPHEAP_NO_THREADS
-#  define FPH_SWAP(p, v, old) ((void)(*(old) = *(p), *(p) = *(v)))
-#else
-#  define FPH_SWAP(p, v, old) __atomic_exchange(p, v, old, __ATOMIC_RELAXED)
-#endif
 static inline void **
 fph_swap_slots(void ***p, void **v)
 {
@@ -2801,121 +2841,6 @@ fph_swap_magazine(fph_magazine **p, fph_magazine *v)
 
     FPH_SWAP(p, &v, &old);
     return old;
-}
-
-static inline uint64_t
-fph_load_relaxed(const fph_word *p)
-{
-    return FPH_LOAD(p, RELAXED);
-}
-
-static inline uint64_t
-fph_load_acquire(const fph_word *p)
-{
-    return FPH_LOAD(p, ACQUIRE);
-}
-
-static inline uint64_t
-fph_load_seq_cst(const fph_word *p)
-{
-    return FPH_LOAD(p, SEQ_CST);
-}
-
-static inline void
-fph_store_relaxed(fph_word *p, uint64_t v)
-{
-    FPH_STORE(p, v, RELAXED);
-}
-
-static inline void
-fph_store_release(fph_word *p, uint64_t v)
-{
-    FPH_STORE(p, v, RELEASE);
-}
-
-static inline void
-fph_store_seq_cst(fph_word *p, uint64_t v)
-{
-    FPH_STORE(p, v, SEQ_CST);
-}
-
-static inline uint64_t
-fph_fetch_or_release(fph_word *p, uint64_t v)
-{
-    return FPH_FETCH_OR(p, v, RELEASE);
-}
-
-static inline uint64_t
-fph_fetch_or_seq_cst(fph_word *p, uint64_t v)
-{
-    return FPH_FETCH_OR(p, v, SEQ_CST);
-}
-
-static inline uint64_t
-fph_fetch_and_relaxed(fph_word *p, uint64_t v)
-{
-    return FPH_FETCH_AND(p, v, RELAXED);
-}
-
-static inline uint64_t
-fph_fetch_and_acquire(fph_word *p, uint64_t v)
-{
-    return FPH_FETCH_AND(p, v, ACQUIRE);
-}
-
-static inline uint64_t
-fph_fetch_and_seq_cst(fph_word *p, uint64_t v)
-{
-    return FPH_FETCH_AND(p, v, SEQ_CST);
-}
-
-static inline uint64_t
-fph_fetch_add_relaxed(fph_word *p, uint64_t v)
-{
-    return FPH_FETCH_ADD(p, v, RELAXED);
-}
-
-static inline uint64_t
-fph_fetch_add_seq_cst(fph_word *p, uint64_t v)
-{
-    return FPH_FETCH_ADD(p, v, SEQ_CST);
-}
-
-static inline uint64_t
-fph_fetch_add_release(fph_word *p, uint64_t v)
-{
-    return FPH_FETCH_ADD(p, v, RELEASE);
-}
-
-/* Each compare-and-swap leaves the word's value in *expected when it fails. */
-static inline int
-fph_cas_relaxed(fph_word *p, uint64_t *expected, uint64_t desired)
-{
-    return FPH_CAS(p, expected, desired, RELAXED, RELAXED);
-}
-
-static inline int
-fph_cas_acquire(fph_word *p, uint64_t *expected, uint64_t desired)
-{
-    return FPH_CAS(p, expected, desired, ACQUIRE, ACQUIRE);
-}
-
-static inline int
-fph_cas_release(fph_word *p, uint64_t *expected, uint64_t desired)
-{
-    return FPH_CAS(p, expected, desired, RELEASE, RELAXED);
-}
-
-static inline int
-fph_cas_seq_cst(fph_word *p, uint64_t *expected, uint64_t desired)
-{
-    return FPH_CAS(p, expected, desired, SEQ_CST, RELAXED);
-}
-
-static inline int
-fph_cas_acq_rel(fph_word *p, uint64_t *expected, uint64_t desired)
-{
-    return FPH_CAS(p, expected, desired, ACQ_REL, ACQUIRE);
 }
 
 /* Raise *p to v if it is lower. */
@@ -3009,6 +2934,17 @@ fph_yield(void)
 {
 #if !FPHEAP_NO_THREADS
     sched_yield();
+#endif
+}
+
+/* The number of this process. */
+static inline uint64_t
+fph_process(void)
+{
+#if FPHEAP_NO_OS
+    return 1;
+#else
+    return (uint32_t)getpid();
 #endif
 }
 
@@ -3268,30 +3204,15 @@ fph_map_advise(void *base, size_t bytes, int thp)
 }
 #endif
 
-/* What a tool is told: that bytes may be used, and not; that an object begins,
- * is resized in place, and ends. */
-#if FPHEAP_TOOL == 1
-#  define FPH_TOOL_ALLOW(at, bytes)    __asan_unpoison_memory_region(at, bytes)
-#  define FPH_TOOL_FORBID(at, bytes)   __asan_poison_memory_region(at, bytes)
-#  define FPH_TOOL_BEGIN(at, bytes)    __asan_unpoison_memory_region(at, bytes)
-#  define FPH_TOOL_RESIZE(at, old, to) ((void)(old))
-#  define FPH_TOOL_END(at)             ((void)0)
-#elif FPHEAP_TOOL == 2
-#  define FPH_TOOL_ALLOW(at, bytes)    __msan_unpoison(at, bytes)
-#  define FPH_TOOL_FORBID(at, bytes)   __msan_allocated_memory(at, bytes)
-#  define FPH_TOOL_BEGIN(at, bytes)    __msan_allocated_memory(at, bytes)
-#  define FPH_TOOL_RESIZE(at, old, to) ((void)(old))
-#  define FPH_TOOL_END(at)             ((void)0)
-#elif FPHEAP_TOOL == 3
-#  define FPH_TOOL_ALLOW(at, bytes)    VALGRIND_MAKE_MEM_DEFINED(at, bytes)
-#  define FPH_TOOL_FORBID(at, bytes)   VALGRIND_MAKE_MEM_NOACCESS(at, bytes)
-#  define FPH_TOOL_BEGIN(at, bytes) \
-      VALGRIND_MALLOCLIKE_BLOCK(at, bytes, 0, 0)
-#  define FPH_TOOL_RESIZE(at, old, to) \
-      VALGRIND_RESIZEINPLACE_BLOCK(at, old, to, 0)
-#  define FPH_TOOL_END(at)             VALGRIND_FREELIKE_BLOCK(at, 0)
+#if FPHEAP_USE_LIBNUMA
+/* How many nodes the machine has; 0: libnuma does not know. */
+static unsigned
+fph_numa_nodes(void)
+{
+    return numa_available() < 0 ? 0 : (unsigned)numa_max_node() + 1;
+}
 #else
-#  define FPH_TOOL_ALLOW(at, bytes)    ((void)0)
+#  define fph_numa_nodes() 0u
 #endif
 
 #define FPH_STATIC_ASSERT(name, condition) \
@@ -3407,7 +3328,8 @@ struct fph_state {
                                               others in the middle of a call */
     unsigned   ends;                       /* 1: its pools are being destructed,
                                               and no thread has a cache */
-    fph_word   pool_is[FPHEAP_MAX_POOLS];  /* POOL */
+    fph_word   named_last;                 /* POOL */
+    fph_word   pool_is[FPHEAP_MAX_POOLS];
     fpheap_pool *pool[FPHEAP_MAX_POOLS];   /* atomic; set once */
 
     /* statistics */
@@ -3430,64 +3352,52 @@ FPH_STATIC_ASSERT(references_fit,
                       <= (uint64_t)1 << 32);
 FPH_STATIC_ASSERT(units_fit, FPH_UNIT_BITS < 20);
 
-static int fph_heap_good(const fpheap *heap);
+/*
+ * The handles of the process.
+ *
+ *       where                        order    partner  what must be seen
+ *   M4  used: CAS, load              acquire  M5       the last heap is gone
+ *   M5  used: store 0                release  M4
+ */
+static fpheap   fph_heaps[FPHEAP_MAX_HEAPS];
+static fph_word fph_heap_used[FPHEAP_MAX_HEAPS]; /* 1: it is */
 
-#if FPHEAP_CHECK
-static int fph_live_check(fpheap *heap, const void *object);
-
-/* Known in the place of a chunk that is not: it has no live object. */
-static fph_life fph_no_life;
-
-static void
-fph_known_init(fpheap *heap)
+/* A number among the handles that no heap has, or FPHEAP_MAX_HEAPS. */
+static unsigned
+fph_handle_take(void)
 {
     unsigned i;
 
-    for (i = 0; i < FPH_KNOWN; i++)
-        heap->known[i] = &fph_no_life;
+    for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
+        uint64_t unused = 0;
+
+        if (fph_cas_acquire(&fph_heap_used[i], &unused, 1))         /* M4 */
+            return i;
+    }
+    return FPHEAP_MAX_HEAPS;
 }
 
-#  define fph_life_set(records, base_) \
-    FPH_STORE(&(records)->life.base, base_, RELAXED)
-#else
-#  define fph_live_check(heap, object) 1
-#  define fph_life_set(records, base)  ((void)(records))
-#  define fph_known_init(heap)         ((void)0)
-#endif
+static void
+fph_handle_give(const fpheap *heap)
+{
+    fph_store_release(&fph_heap_used[heap - fph_heaps], 0);         /* M5 */
+}
 
-#if FPHEAP_SITES
-static void fph_site_report(const fpheap *heap);
-#  define fph_site_get()            fph_site
-#  define fph_site_set(site)        ((void)(fph_site = (site)))
-#else
-#  define fph_site_report(heap)     ((void)0)
-#  define fph_site_get()            NULL
-#  define fph_site_set(site)        ((void)(site))
-#endif
+static inline fpheap *
+fph_handle_at(unsigned number)
+{
+    return fph_load_acquire(&fph_heap_used[number]) == 1            /* M4 */
+         ? &fph_heaps[number] : NULL;
+}
 
-#if FPH_WATCHED
-static size_t fph_resize_begin(fpheap *heap, const void *object);
-static void fph_resize_end(fpheap *heap, void *object, size_t size, size_t old);
-#else
-#  define fph_resize_begin(heap, object) ((void)(heap), (void)(object), 0)
-#  define fph_resize_end(heap, object, size, old) ((void)(size), (void)(old))
-#endif
+/* Whether a pointer is to a handle, used or not. */
+static inline int
+fph_is_handle(const fpheap *heap)
+{
+    uintptr_t at = (uintptr_t)heap - (uintptr_t)fph_heaps;
 
-#if FPHEAP_CHECK > 1
-static void fph_slack_move(fpheap *heap, void *object, size_t size);
-static size_t fph_slack_of(const fph_state *state, const void *object);
-static void fph_slab_wipe(const fph_state *state, const fph_slab *slab);
-static void fph_verify_slab(const fph_slab *slab);
-static void fph_verify_bin(const fpheap_cache *cache, unsigned number);
-static void fph_verify_heap(fpheap *heap);
-#else
-#  define fph_slack_move(heap, object, size) ((void)0)
-#  define fph_slack_of(state, object)        ((void)(state), (size_t)0)
-#  define fph_slab_wipe(state, slab)        ((void)0)
-#  define fph_verify_slab(slab)             ((void)0)
-#  define fph_verify_bin(cache, number)     ((void)0)
-#  define fph_verify_heap(heap)             ((void)0)
-#endif
+    return at < sizeof fph_heaps && at % sizeof *heap == 0;
+}
 
 static inline void *
 fph_meta_at(const fph_state *state, uint32_t ref)
@@ -3653,70 +3563,82 @@ fph_stack_take(const fph_state *state, fph_word *stack)
 }
 
 /*
- * What this thread is in the middle of.  A call from a callback on the same
- * heap neither grows, nor begins a pass, nor waits for others, who may be
- * waiting for this thread; a call on another heap does all of that.
+ * What a thread is in the middle of.  A callback runs inside a call and may
+ * call the heap again.  What that inner call does not do, on the same heap, as
+ * others may be waiting for this thread:
+ *
+ *     inside of                   a call on the same heap
+ *     the provider, the watcher   does not grow: EDEADLK; waits for nobody
+ *     a pass, the heap's end      begins no pass; waits for nobody
+ *     a constructor, destructor   does not end the pool: EBUSY; a constructor
+ *                                 is not called in FPH_NESTED others: EDEADLK
+ *     any of these callbacks      does not end the heap: EBUSY; the call around
+ *                                 keeps its cache
+ *     thread_node                 does not end the heap; is served by node 0
+ *     pthread_setspecific         has no cache, if malloc is made of the heap
+ *     a move                      waits for no move
+ *
+ * On another heap it does all of that; but all calls in one another share the
+ * time for which the outermost may wait.
  */
-static FPH_TLS uint64_t fph_in_provider; /* a bit per heap: its callbacks */
-static FPH_TLS uint64_t fph_in_pass;     /* the same: a pass, or the end */
-static FPH_TLS unsigned fph_nested;      /* constructors in one another */
+enum { FPH_IN_PROVIDER = 1, FPH_IN_PASS = 2, FPH_IN_POOL = 4, FPH_IN_NODE = 8,
+       FPH_IN_CALLBACK = FPH_IN_PROVIDER | FPH_IN_POOL | FPH_IN_NODE };
 
-/* The pools whose constructors and destructors this thread is in. */
-typedef struct fph_callback {
-    const fpheap_pool         *pool;
-    const struct fph_callback *outer;
-} fph_callback;
+/* One of these, on the stack of the call that is in it. */
+typedef struct fph_frame {
+    unsigned                what;
+    const fpheap           *heap;
+    const fpheap_pool      *pool;  /* with FPH_IN_POOL, else NULL */
+    const struct fph_frame *outer;
+} fph_frame;
 
-static FPH_TLS const fph_callback *fph_callbacks;
+typedef struct fph_thread {
+    const fph_frame *frames;       /* innermost first */
+    unsigned         nested;       /* constructors in one another */
+    uint64_t         wait_end;     /* of the outermost call; 0: it has not
+                                      waited yet */
+    uint64_t         moves;        /* begun, in all heaps */
+    uint32_t         open_moves[FPHEAP_MAX_HEAPS]; /* and not ended */
+    unsigned         seat;         /* its number + 1; 0: it has none, CACHE */
+    unsigned         patience;     /* misses until it tries to have one; or
+                                      FPH_NEVER: it exits */
+} fph_thread;
 
-static inline uint64_t
-fph_heap_bit(const fpheap *heap)
-{
-    return (uint64_t)1 << heap->entry / sizeof(fph_entry);
-}
+#define FPH_NEVER (~0u)
 
-/* Whether this thread is in a callback of a heap. */
+static FPH_TLS fph_thread fph_this;
+
+/* Whether this thread is in one of these, of a heap, and of a pool if that is
+ * not NULL. */
 static int
-fph_in_callback(const fpheap *heap)
+fph_is_in(unsigned what, const fpheap *heap, const fpheap_pool *pool)
 {
-    const fph_callback *at = fph_callbacks;
+    const fph_frame *at = fph_this.frames;
 
-    while (at != NULL && at->pool->heap != heap)
-        at = at->outer;
-    return at != NULL || (fph_in_provider & fph_heap_bit(heap)) != 0;
-}
-
-/* Whether it is in a constructor or destructor of a pool. */
-static int
-fph_in_pool(const fpheap_pool *pool)
-{
-    const fph_callback *at = fph_callbacks;
-
-    while (at != NULL && at->pool != pool)
+    while (at != NULL && ((at->what & what) == 0 || at->heap != heap
+                          || (pool != NULL && at->pool != pool)))
         at = at->outer;
     return at != NULL;
 }
 
 /*
  * Waiting.  A call waits FPHEAP_GROWTH_WAIT_MS at most, for all that it waits
- * for; the calls of its callbacks share that time with it.
+ * for.
  */
-static FPH_TLS uint64_t fph_wait_end;    /* 0: this call has not waited yet */
-
 static inline void
 fph_wait_begin(void)
 {
-    if ((fph_in_provider | fph_in_pass) == 0 && fph_callbacks == NULL)
-        fph_wait_end = 0;
+    if (fph_this.frames == NULL)
+        fph_this.wait_end = 0;
 }
 
 /* Let others go on.  Returns 0: this call has waited enough. */
 static int
 fph_wait(void)
 {
-    if (fph_wait_end == 0)
-        fph_wait_end = fph_deadline();
-    if (fph_now_ns() >= fph_wait_end)
+    if (fph_this.wait_end == 0)
+        fph_this.wait_end = fph_deadline();
+    if (fph_now_ns() >= fph_this.wait_end)
         return 0;
     fph_yield();
     return 1;
@@ -3745,21 +3667,18 @@ fph_wait(void)
  * Moves that somebody has waited for in vain are stuck: their threads may be
  * stopped for good.  Nobody waits for as many again, until fewer are under way.
  */
-static FPH_TLS uint64_t fph_own_moves;  /* begun by this thread, all heaps */
-static FPH_TLS uint32_t fph_open_moves[FPHEAP_MAX_HEAPS]; /* and not ended */
-
 static void
 fph_moves_begin(fph_state *state)
 {
-    fph_own_moves++;
-    fph_open_moves[state->number]++;
+    fph_this.moves++;
+    fph_this.open_moves[state->number]++;
     fph_fetch_add_seq_cst(&state->moves_begun, 1);                  /* V1 */
 }
 
 static void
 fph_moves_end(fph_state *state)
 {
-    fph_open_moves[state->number]--;
+    fph_this.open_moves[state->number]--;
     fph_fetch_add_release(&state->moves_ended, 1);                  /* V2 */
 }
 
@@ -3773,7 +3692,7 @@ fph_moves_quiet(fph_state *state, uint64_t *others)
     uint64_t stuck = fph_load_relaxed(&state->moves_stuck);         /* V5 */
     int64_t  open  = (int64_t)(begun - ended); /* below 0: a fork in a move */
 
-    *others = begun - fph_own_moves;
+    *others = begun - fph_this.moves;
     if (open < 0)
         open = 0;
     if ((uint64_t)open < stuck)
@@ -4131,7 +4050,8 @@ fph_group_list(fph_state *state, size_t chunk)
             return 0;
     } while (!fph_cas_relaxed(&state->groups_used, &at, at + 1));   /* F20 */
     FPH_STORE(&state->groups[at], (uint32_t)(group + 1), RELAXED);  /* F20 */
-    FPH_CAS_PTR(&state->group_at[group], &none, (uint32_t)(at + 1)); /* F20 */
+    (void)FPH_CAS_PTR(&state->group_at[group], &none,               /* F20 */
+                      (uint32_t)(at + 1));
     return 1;
 }
 
@@ -4651,12 +4571,12 @@ fph_recharge(fph_state *state, size_t asked, size_t given)
 static int
 fph_provider_get(const fpheap *heap, size_t bytes, int node, fpheap_region *raw)
 {
-    uint64_t before = fph_in_provider;
+    fph_frame frame = { FPH_IN_PROVIDER, heap, NULL, fph_this.frames };
     int      rc;
 
-    fph_in_provider |= fph_heap_bit(heap);
+    fph_this.frames = &frame;
     rc = heap->provider.get(heap->provider.ctx, bytes, FPHEAP_CHUNK, node, raw);
-    fph_in_provider = before;
+    fph_this.frames = frame.outer;
     raw->node = node;
     return rc <= 0 ? rc : -EINVAL;
 }
@@ -4664,52 +4584,52 @@ fph_provider_get(const fpheap *heap, size_t bytes, int node, fpheap_region *raw)
 static int
 fph_provider_put(const fpheap *heap, const fpheap_region *raw)
 {
-    uint64_t before = fph_in_provider;
+    fph_frame frame = { FPH_IN_PROVIDER, heap, NULL, fph_this.frames };
     int      rc;
 
     if (heap->provider.put == NULL)
         return -ENOTSUP;
-    fph_in_provider |= fph_heap_bit(heap);
+    fph_this.frames = &frame;
     rc = heap->provider.put(heap->provider.ctx, raw);
-    fph_in_provider = before;
+    fph_this.frames = frame.outer;
     return rc;
 }
 
 static uint64_t
 fph_provider_iova(const fpheap *heap, const void *chunk)
 {
-    uint64_t before = fph_in_provider;
+    fph_frame frame = { FPH_IN_PROVIDER, heap, NULL, fph_this.frames };
     uint64_t iova;
 
     if (heap->provider.iova == NULL)
         return FPHEAP_BAD_IOVA;
-    fph_in_provider |= fph_heap_bit(heap);
+    fph_this.frames = &frame;
     iova = heap->provider.iova(heap->provider.ctx, chunk);
-    fph_in_provider = before;
+    fph_this.frames = frame.outer;
     return iova;
 }
 
 static void
 fph_provider_decommit(const fpheap *heap, void *base, size_t bytes)
 {
-    uint64_t before = fph_in_provider;
+    fph_frame frame = { FPH_IN_PROVIDER, heap, NULL, fph_this.frames };
 
-    fph_in_provider |= fph_heap_bit(heap);
+    fph_this.frames = &frame;
     heap->provider.decommit(heap->provider.ctx, base, bytes);
-    fph_in_provider = before;
+    fph_this.frames = frame.outer;
 }
 
 static int
 fph_watch(const fpheap *heap, const fpheap_region *raw, int leaving)
 {
-    uint64_t before = fph_in_provider;
+    fph_frame frame = { FPH_IN_PROVIDER, heap, NULL, fph_this.frames };
     int      rc;
 
     if (heap->watch == NULL)
         return 0;
-    fph_in_provider |= fph_heap_bit(heap);
+    fph_this.frames = &frame;
     rc = heap->watch(heap->watch_ctx, raw, leaving);
-    fph_in_provider = before;
+    fph_this.frames = frame.outer;
     return rc <= 0 ? rc : -EINVAL;
 }
 
@@ -5007,9 +4927,10 @@ fph_part_leave(fph_state *state, char *base, uint64_t mask)
         ;
     if ((had & ~mask) != 0)
         return;
-    records = FPH_EXCHANGE(&chunk->records, (fph_records *)NULL);   /* F9 */
+    records = FPH_LOAD(&chunk->records, ACQUIRE);                   /* F9 */
+    FPH_STORE(&chunk->records, (fph_records *)NULL, RELAXED);
     if (records != NULL) {
-        fph_life_set(records, (char *)NULL);
+        fph_records_free(records);
         fph_stack_push(&state->records.word, &records->link);
     }
     FPH_STORE(&chunk->base, (char *)NULL, RELEASE);                 /* F10 */
@@ -5171,7 +5092,7 @@ fph_growth_enter(const fpheap *heap, uint64_t *ticket)
     uint64_t   other = 0;
 
     *ticket = 0;
-    if (((fph_in_pass | fph_in_provider) & fph_heap_bit(heap)) != 0)
+    if (fph_is_in(FPH_IN_PROVIDER | FPH_IN_PASS, heap, NULL))
         return 1;
     *ticket = fph_fetch_add_relaxed(&state->growth_tickets, 1) + 1;
     if (fph_cas_acquire(&state->growing, &other, *ticket))          /* G1 */
@@ -5249,7 +5170,7 @@ fph_grow(fpheap *heap, int node, fph_need need, size_t wish, uint64_t seen)
     uint64_t   ticket;
     int        rc;
 
-    if (fph_in_provider & fph_heap_bit(heap))
+    if (fph_is_in(FPH_IN_PROVIDER, heap, NULL))
         return -EDEADLK;
     if (!fph_growth_enter(heap, &ticket))
         return 0;
@@ -5438,9 +5359,7 @@ fph_records_make(fpheap *heap, int node)
         return NULL;
     records = (fph_records *)fph_meta_at(heap->state, ref);
     records->link.self = ref;
-#if FPHEAP_CHECK
-    memset(&records->life, 0, sizeof records->life);
-#endif
+    fph_records_made(records);
     for (page = 0; page < FPH_PAGES; page++) {
         fph_slab *slab = &records->slab[page];
 
@@ -5469,9 +5388,9 @@ fph_chunk_ready(fpheap *heap, size_t number)
         return 0;
     for (page = 0; page < FPH_PAGES; page++)
         records->slab[page].page = number * FPH_PAGES + page;
-    fph_life_set(records, chunk->base);
+    fph_records_lent(records, chunk->base);
     if (!FPH_CAS_PTR(&chunk->records, &none, records)) {            /* F8 */
-        fph_life_set(records, (char *)NULL);
+        fph_records_free(records);
         fph_stack_push(&heap->state->records.word, &records->link);
     }
     return 1;
@@ -5760,6 +5679,1118 @@ fph_regions_fresh(const fpheap *heap)
     return bytes;
 }
 
+/* --- what is at an address ------------------------------------------------ */
+
+static inline const fph_class *
+fph_bin_class(const fph_state *state, unsigned bin)
+{
+    return &state->classes[bin % FPH_CLASSES];
+}
+
+/* The first object of a slab of a class that starts at an address. */
+static inline char *
+fph_slab_first(const fph_class *klass, char *start)
+{
+    return start + FPH_LOAD(&klass->skip, RELAXED);
+}
+
+static inline int
+fph_bin_node(unsigned bin)
+{
+    return (int)(bin / FPH_CLASSES);
+}
+
+/* The pool that a bin is of; NULL: its class is the heap's own, or no pool has
+ * ever had that number. */
+static inline fpheap_pool *
+fph_bin_pool(const fph_state *state, unsigned bin)
+{
+    unsigned k = bin % FPH_CLASSES;
+
+    return k < FPH_SIZES ? NULL
+                         : FPH_LOAD(&state->pool[k - FPH_SIZES],
+                                    ACQUIRE);                       /* P12 */
+}
+
+/* The bytes that an object has room for, by what covers it. */
+static size_t
+fph_info_bytes(const fph_state *state, uint64_t info)
+{
+    if (fph_info_kind(info) == FPH_SLAB)
+        return fph_bin_class(state, fph_info_bin(info))->size - FPH_HEAD;
+    return (size_t)(fph_info_count(info) - fph_info_bin(info))
+        << FPHEAP_PAGE_SHIFT;  /* L1 */
+}
+
+/* The pages of it. */
+static size_t
+fph_info_pages(const fph_state *state, uint64_t info)
+{
+    switch (fph_info_kind(info)) {
+    case FPH_NOTHING:
+        return 0;
+    case FPH_SLAB:
+        return FPH_LOAD(&fph_bin_class(state, fph_info_bin(info))->pages,
+                        RELAXED);
+    default:
+        return fph_info_count(info);
+    }
+}
+
+/* What covers a live object; FPH_NOTHING for memory that looks like none. */
+static uint64_t
+fph_info_of(const fph_state *state, const void *object)
+{
+    const fph_slab *record = fph_record_of(state, object);
+
+    return record == NULL ? FPH_NOTHING
+                          : fph_load_acquire(&record->info);        /* F19 */
+}
+
+static size_t
+fph_room_of(const fpheap *heap, const void *object)
+{
+    return fph_info_bytes(heap->state, fph_info_of(heap->state, object));
+}
+
+/* The start of the object that `at` is in, given where the first page of its
+ * record begins.  Only the record's info is read, which is atomic: `at` may be
+ * anything. */
+static char *
+fph_object_base(const fph_state *state, char *start, uint64_t info,
+                const char *at)
+{
+    const fph_class *klass = fph_bin_class(state, fph_info_bin(info));
+    char            *base;
+    size_t           size, number;
+
+    switch (fph_info_kind(info)) {
+    case FPH_SLAB:
+        base = fph_slab_first(klass, start);
+        if (at < base)
+            return NULL;
+        size = FPH_LOAD(&klass->size, RELAXED);
+        number = (size_t)(at - base) / size;
+        return number < fph_info_count(info)
+            && (size_t)(at - base) - number * size < size - FPH_HEAD
+             ? base + number * size : NULL;
+    case FPH_LARGE:
+        base = start + ((size_t)fph_info_bin(info) << FPHEAP_PAGE_SHIFT);
+        return at >= base ? base : NULL;                            /* L1 */
+    default:
+        return NULL;
+    }
+}
+
+/* The start of the object that a pointer is into; NULL: none. */
+static void *
+fph_base_of(const fph_state *state, const void *interior)
+{
+    char           *at = (char *)(uintptr_t)interior;
+    size_t          page, first;
+    const fph_slab *record;
+    uint64_t        info;
+
+    if (fph_chunk_of(state, interior) == NULL)
+        return NULL;
+    page = fph_page_of(state, interior);
+    first = fph_first_of(state, page);
+    record = fph_record_at(state, first);
+    info = record == NULL ? FPH_NOTHING
+                          : fph_load_acquire(&record->info);        /* F19 */
+    /* If the chunk still has these records, all that was read belongs
+     * together. */
+    if (page - first >= fph_info_pages(state, info)
+        || fph_record_at(state, first) != record)
+        return NULL;
+    return fph_object_base(state,
+                           at - ((uintptr_t)at & (FPHEAP_PAGE - 1))
+                              - ((page - first) << FPHEAP_PAGE_SHIFT),
+                           info, at);
+}
+
+/* [DEBUG] ==================================================================
+ *
+ * What is said of misuse, in every build, and all that FPHEAP_CHECK,
+ * FPHEAP_SITES and FPHEAP_TOOL add.  The other sections come here by what is
+ * named at the end of this one, which is empty without them; and by the inline
+ * part in FASTPATH, by which objects begin and cease to be live.
+ *
+ * With FPHEAP_CHECK each live object has a mark.  Whoever allocates sets it and
+ * whoever frees clears it, both as the object's owner, so two threads write one
+ * at the same time only if one of them is mistaken.  To find it nobody looks at
+ * the object's memory, which may not be there: heap->known[] leads from a
+ * chunk's number to its marks; of chunks with the same place there the last one
+ * used has it.  Bulks go one by one, so that a bad pointer keeps no other from
+ * being freed.
+ *
+ *       where                        order    partner  what must be seen
+ *   K1  known[]: store               release  K2       life.base
+ *   K2  known[]: load                acquire  K1
+ *
+ * At level 2, with sites or for a tool all objects go the slow way.  The mark
+ * of a free one says whether it is filled; the bytes behind a live one are
+ * counted beside its mark, where a write beyond it does not reach, and so is
+ * its site.  Tools are told last, so that what the heap fills and verifies is
+ * allowed.
+ */
+#define FPH_SAY_NULL      "fpheap: a call with NULL for a heap"
+#define FPH_SAY_DESTROYED "fpheap: a call with a heap that was destroyed"
+#define FPH_SAY_NO_HEAP                                                   \
+    "fpheap: a call with what is no heap, or a copy of one, or is the "   \
+    "heap of another copy of fpheap.h"
+#define FPH_SAY_FOREIGN                                                   \
+    "fpheap: free of a pointer that is not from this heap"
+#define FPH_SAY_NOWHERE                                                   \
+    "fpheap: free of a pointer that is into no object"
+#define FPH_SAY_INSIDE                                                    \
+    "fpheap: free of a pointer that is not the start of an object"
+#define FPH_SAY_DEAD                                                      \
+    "fpheap: free of a pointer that is no live object"
+#define FPH_SAY_DEAD_REALLOC                                              \
+    "fpheap: realloc of a pointer that is no live object"
+#define FPH_SAY_TWICE     "fpheap: double free"
+#define FPH_SAY_SHARED    "fpheap: free of an object with references"
+#define FPH_SAY_HEADER    "fpheap: the header of an object was overwritten"
+#define FPH_SAY_SLAB      "fpheap: the record of a slab was overwritten"
+#define FPH_SAY_MAGAZINE                                                  \
+    "fpheap: a magazine was overwritten, or has an object twice"
+#define FPH_SAY_LIVE                                                      \
+    "fpheap: an object was handed out that is live: its magazine or "     \
+    "slab was overwritten"
+
+FPH_NOINLINE static void
+fph_blame_handle(const fpheap *heap)
+{
+    if (heap == NULL)
+        FPHEAP_PANIC(FPH_SAY_NULL);
+    else if (fph_is_handle(heap))
+        FPHEAP_PANIC(FPH_SAY_DESTROYED);
+    else
+        FPHEAP_PANIC(FPH_SAY_NO_HEAP);
+}
+
+/* Whether a handle is that of a heap that there is, of this copy of the
+ * implementation.  In a release only misses ask: a handle of another copy may
+ * meet some hits of a heap of this one before. */
+static int
+fph_heap_good(const fpheap *heap)
+{
+    if (FPH_LIKELY(fph_is_handle(heap) && heap->state != NULL))
+        return 1;
+    fph_blame_handle(heap);
+    return 0;
+}
+
+/* Verify at level 2 what a slow operation leaves. */
+#define fph_verify(good, message)           \
+    do {                                    \
+        if (FPHEAP_CHECK > 1 && !(good))    \
+            FPHEAP_PANIC(message);          \
+    } while (0)
+
+/* What a tool is told: that bytes may be used, and not; that an object begins,
+ * is resized in place, and ends. */
+#if FPHEAP_TOOL == 1
+#  define FPH_TOOL_ALLOW(at, bytes)    __asan_unpoison_memory_region(at, bytes)
+#  define FPH_TOOL_FORBID(at, bytes)   __asan_poison_memory_region(at, bytes)
+#  define FPH_TOOL_BEGIN(at, bytes)    __asan_unpoison_memory_region(at, bytes)
+#  define FPH_TOOL_RESIZE(at, old, to) ((void)(old), (void)(to))
+#  define FPH_TOOL_END(at)             ((void)0)
+#elif FPHEAP_TOOL == 2
+#  define FPH_TOOL_ALLOW(at, bytes)    __msan_unpoison(at, bytes)
+#  define FPH_TOOL_FORBID(at, bytes)   __msan_allocated_memory(at, bytes)
+#  define FPH_TOOL_BEGIN(at, bytes)    __msan_allocated_memory(at, bytes)
+#  define FPH_TOOL_RESIZE(at, old, to) ((void)(old), (void)(to))
+#  define FPH_TOOL_END(at)             ((void)0)
+#elif FPHEAP_TOOL == 3
+#  define FPH_TOOL_ALLOW(at, bytes)    VALGRIND_MAKE_MEM_DEFINED(at, bytes)
+#  define FPH_TOOL_FORBID(at, bytes)   VALGRIND_MAKE_MEM_NOACCESS(at, bytes)
+#  define FPH_TOOL_BEGIN(at, bytes) \
+      VALGRIND_MALLOCLIKE_BLOCK(at, bytes, 0, 0)
+#  define FPH_TOOL_RESIZE(at, old, to) \
+      VALGRIND_RESIZEINPLACE_BLOCK(at, old, to, 0)
+#  define FPH_TOOL_END(at)             VALGRIND_FREELIKE_BLOCK(at, 0)
+#else
+#  define FPH_TOOL_ALLOW(at, bytes)    ((void)0)
+#  define FPH_TOOL_FORBID(at, bytes)   ((void)(at), (void)(bytes))
+#  define FPH_TOOL_BEGIN(at, bytes)    ((void)(at), (void)(bytes))
+#  define FPH_TOOL_RESIZE(at, old, to) ((void)(old), (void)(to))
+#  define FPH_TOOL_END(at)             ((void)0)
+#endif
+
+#if FPH_WATCHED
+/* --- marks ---------------------------------------------------------------- */
+
+/* Known in the place of a chunk that is not: it has no live object. */
+static fph_life fph_no_life;
+
+static void
+fph_known_init(fpheap *heap)
+{
+    unsigned i;
+
+    for (i = 0; i < FPH_KNOWN; i++)
+        heap->known[i] = &fph_no_life;
+}
+
+/* The marks of the chunk that an address is in; NULL: none of the heap's. */
+static fph_life *
+fph_life_of(const fph_state *state, const void *at)
+{
+    fph_chunk   *chunk   = fph_chunk_of(state, at);
+    fph_records *records = chunk == NULL
+                         ? NULL : FPH_LOAD(&chunk->records, ACQUIRE); /* F9 */
+
+    return records == NULL ? NULL : &records->life;
+}
+
+/* The same, and a look at heap->known[] finds them from here on. */
+static fph_life *
+fph_life_find(fpheap *heap, const void *at)
+{
+    fph_life *life = fph_life_of(heap->state, at);
+
+    if (life != NULL)
+        FPH_STORE(&heap->known[((uintptr_t)at >> FPHEAP_CHUNK_SHIFT)
+                               % FPH_KNOWN], life, RELEASE);        /* K1 */
+    return life;
+}
+
+/* The place of an object's mark. */
+static size_t
+fph_mark_index(const void *object)
+{
+    return fph_mark_place(((uintptr_t)object & FPH_CHUNK_MASK) / 16);
+}
+
+/* The mark of an address, or NULL: it is in no chunk that has objects. */
+static fph_mark *
+fph_mark_of(fpheap *heap, const void *object)
+{
+    fph_life *life = fph_life_find(heap, object);
+
+    return life == NULL ? NULL : &life->mark[fph_mark_index(object)];
+}
+
+static uint32_t *
+fph_slack_at(const fph_state *state, const void *object)
+{
+    return &fph_life_of(state, object)->slack[fph_mark_index(object)];
+}
+
+/* The bytes of a live object that are not the application's. */
+static size_t
+fph_slack_of(const fph_state *state, const void *object)
+{
+    return FPHEAP_CHECK > 1 ? *fph_slack_at(state, object) : 0;
+}
+
+static size_t
+fph_usable(const fpheap *heap, const void *object)
+{
+    return fph_room_of(heap, object) - fph_slack_of(heap->state, object);
+}
+
+/* --- messages ------------------------------------------------------------- */
+
+typedef struct fph_text {
+    char   at[FPHEAP_NAME_BYTES + 384];
+    size_t bytes;
+} fph_text;
+
+static void
+fph_text_add(fph_text *text, const char *word)
+{
+    while (*word != '\0' && text->bytes + 1 < sizeof text->at)
+        text->at[text->bytes++] = *word++;
+    text->at[text->bytes] = '\0';
+}
+
+static void
+fph_text_number(fph_text *text, uint64_t number, unsigned radix)
+{
+    char  digits[24];
+    char *at = digits + sizeof digits - 1;
+
+    *at = '\0';
+    do
+        *--at = "0123456789abcdef"[number % radix];
+    while ((number /= radix) != 0);
+    fph_text_add(text, radix == 16 ? "0x" : "");
+    fph_text_add(text, at);
+}
+
+static void
+fph_text_heap(fph_text *text, const char *before, const fpheap *heap)
+{
+    fph_text_add(text, before);
+    fph_text_add(text, heap->name);
+    fph_text_add(text, "'");
+}
+
+/* "fpheap: CALL of POINTER, heap 'NAME': " */
+static void
+fph_text_begin(fph_text *text, const char *call, const fpheap *heap,
+               const void *object)
+{
+    text->bytes = 0;
+    fph_text_add(text, "fpheap: ");
+    fph_text_add(text, call);
+    fph_text_add(text, " of ");
+    fph_text_number(text, (uintptr_t)object, 16);
+    fph_text_heap(text, ", heap '", heap);
+    fph_text_add(text, ": ");
+}
+
+#if FPHEAP_SITES
+/* --- sites ---------------------------------------------------------------- */
+
+#ifndef FPHEAP_STATIC
+FPH_TLS const char *fph_site;
+#endif
+
+#define fph_site_get()     fph_site
+#define fph_site_set(site) ((void)(fph_site = (site)))
+
+static uint16_t *
+fph_site_of(const fpheap *heap, const void *object)
+{
+    return &fph_life_of(heap->state, object)->site[fph_mark_index(object)];
+}
+
+/* ", allocated at FILE:LINE", or nothing if that is not known. */
+static void
+fph_text_site(fph_text *text, const fpheap *heap, unsigned number)
+{
+    uintptr_t at = (uintptr_t)fph_load_relaxed(&heap->sites[number].at);
+
+    if (at != 0) {
+        fph_text_add(text, ", allocated at ");
+        fph_text_add(text, (const char *)at);
+    }
+}
+
+static void
+fph_text_origin(fph_text *text, const fpheap *heap, const void *object)
+{
+    fph_text_site(text, heap, *fph_site_of(heap, object));
+}
+
+/* The number of a site; 0: it has no name, or there are too many. */
+static unsigned
+fph_site_number(fpheap *heap, const char *site)
+{
+    uint64_t at = (uintptr_t)site;
+    unsigned i  = (unsigned)(at / 2 % (FPH_SITE_MAX - 1));
+    unsigned left;
+
+    for (left = FPH_SITE_MAX - 1; left > 0 && at != 0; left--) {
+        fph_word *slot = &heap->sites[1 + i].at;
+        uint64_t  is   = fph_load_relaxed(slot);
+
+        if (is == 0 && fph_cas_relaxed(slot, &is, at))
+            is = at;
+        if (is == at)
+            return 1 + i;
+        i = (i + 1) % (FPH_SITE_MAX - 1);
+    }
+    return 0;
+}
+
+/* Count a live object for its site; or, with a sign of -1, no more. */
+static void
+fph_site_count(fpheap *heap, const void *object, size_t bytes, int sign)
+{
+    fph_site_tally *tally = &heap->sites[*fph_site_of(heap, object)];
+
+    fph_fetch_add_relaxed(&tally->objects, (uint64_t)(int64_t)sign);
+    fph_fetch_add_relaxed(&tally->bytes,
+                          sign < 0 ? 0 - (uint64_t)bytes : bytes);
+}
+
+static void
+fph_site_begin(fpheap *heap, const void *object)
+{
+    *fph_site_of(heap, object) = (uint16_t)fph_site_number(heap, fph_site);
+    fph_site_count(heap, object, fph_usable(heap, object), 1);
+}
+
+/* The last site of a list, most bytes first. */
+typedef struct fph_site_rank {
+    uint64_t bytes;
+    unsigned number;
+    unsigned lines;
+} fph_site_rank;
+
+#define FPH_SITE_RANK  { UINT64_MAX, 0, 0 }
+#define FPH_SITE_LINES 16
+
+/* Write the line of the next site.  Returns 0: there is none, or enough. */
+static int
+fph_site_next(const fpheap *heap, fph_site_rank *rank, fph_text *text)
+{
+    fph_site_rank best = { 0, FPH_SITE_MAX, 0 };
+    unsigned      i;
+
+    for (i = 0; i < FPH_SITE_MAX; i++) {
+        uint64_t bytes = fph_load_relaxed(&heap->sites[i].bytes);
+
+        if (fph_load_relaxed(&heap->sites[i].objects) == 0
+            || bytes > rank->bytes
+            || (bytes == rank->bytes && i <= rank->number)
+            || (best.number != FPH_SITE_MAX && bytes <= best.bytes))
+            continue;
+        best.bytes = bytes;
+        best.number = i;
+    }
+    if (best.number == FPH_SITE_MAX || rank->lines == FPH_SITE_LINES)
+        return 0;
+    best.lines = rank->lines + 1;
+    *rank = best;
+    text->bytes = 0;
+    fph_text_number(text, best.bytes, 10);
+    fph_text_add(text, " bytes in ");
+    fph_text_number(text, fph_load_relaxed(&heap->sites[best.number].objects),
+                    10);
+    fph_text_add(text, " live objects");
+    fph_text_site(text, heap, best.number);
+    return 1;
+}
+
+/* Report the objects that are in the way of fpheap_destroy. */
+static void
+fph_sites_report(const fpheap *heap)
+{
+    fph_site_rank rank = FPH_SITE_RANK;
+    fph_text      text;
+
+    text.bytes = 0;
+    fph_text_heap(&text, "fpheap: live objects in heap '", heap);
+    FPHEAP_REPORT(text.at);
+    while (fph_site_next(heap, &rank, &text))
+        FPHEAP_REPORT(text.at);
+}
+
+#if !FPHEAP_NO_STDIO
+static void
+fph_sites_dump(const fpheap *heap, FILE *out)
+{
+    fph_site_rank rank = FPH_SITE_RANK;
+    fph_text      text;
+
+    while (fph_site_next(heap, &rank, &text))
+        fprintf(out, "  %s\n", text.at);
+}
+#endif
+#else
+#  define fph_text_origin(text, heap, object)       ((void)(object))
+#  define fph_site_count(heap, object, bytes, sign) ((void)(bytes))
+#  define fph_site_begin(heap, object)              ((void)0)
+#endif
+
+/* --- what is wrong -------------------------------------------------------- */
+
+/* Say that a pointer is into no memory of the heap. */
+static void
+fph_blame_foreign(const fpheap *heap, const void *object)
+{
+    fph_text    text;
+    unsigned    i;
+
+    fph_text_begin(&text, "free", heap, object);
+    fph_text_add(&text, "it is not from this heap");
+    for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
+        fpheap *other = fph_handle_at(i);
+
+        if (other != NULL && other != heap && other->state != NULL
+            && fph_life_find(other, object) != NULL)
+            fph_text_heap(&text, " but from heap '", other);
+    }
+    FPHEAP_PANIC(text.at);
+}
+
+/* Say where a pointer into the heap's memory is that is not to the start of a
+ * live object: into one, into one that is free, or into none. */
+static void
+fph_blame_pointer(fpheap *heap, const void *object)
+{
+    const char *start = (const char *)fph_base_of(heap->state, object);
+    fph_text    text;
+
+    fph_text_begin(&text, "free", heap, object);
+    if (start == NULL) {
+        fph_text_add(&text, "there is no object");
+    } else {
+        if (start == object) {
+            fph_text_add(&text, "double free: the object is free already, of ");
+        } else {
+            fph_text_number(&text, (uint64_t)((const char *)object - start),
+                            10);
+            fph_text_add(&text, fph_mark_is(*fph_mark_of(heap, start),
+                                            FPH_ANY_CLASS)
+                         ? " bytes into the live object at "
+                         : " bytes into the free object at ");
+            fph_text_number(&text, (uintptr_t)start, 16);
+            fph_text_add(&text, ", of ");
+        }
+        fph_text_number(&text, fph_usable(heap, start), 10);
+        fph_text_add(&text, " bytes");
+        fph_text_origin(&text, heap, start);
+    }
+    FPHEAP_PANIC(text.at);
+}
+
+/* Say that an object is of another class than the caller says. */
+static void
+fph_blame_class(const fpheap *heap, const void *object, unsigned klass,
+                unsigned is)
+{
+    const fph_state *state = heap->state;
+    fph_text         text;
+
+    fph_text_begin(&text, "free", heap, object);
+    fph_text_add(&text, is >= FPH_SIZES ? "the object is of a pool of "
+                      : is == 0         ? "the object is larger, above "
+                                        : "the object is of ");
+    fph_text_number(&text, is == 0 ? FPH_SIZED_MAX
+                                   : state->classes[is].size - FPH_HEAD, 10);
+    fph_text_add(&text, klass >= FPH_SIZES ? " bytes, put into another pool of "
+                      : klass == 0 ? " bytes, freed with a size above "
+                                   : " bytes, freed with a size of up to ");
+    fph_text_number(&text, klass == 0 ? FPH_SIZED_MAX
+                                      : state->classes[klass].size - FPH_HEAD,
+                    10);
+    fph_text_origin(&text, heap, object);
+    FPHEAP_PANIC(text.at);
+}
+
+/* The mark of an object that is live and of a class; else NULL, and
+ * FPHEAP_PANIC. */
+static fph_mark *
+fph_live_mark(fpheap *heap, const void *object, unsigned klass)
+{
+    fph_mark *mark;
+
+    if (!fph_heap_good(heap))
+        return NULL;
+    mark = fph_mark_of(heap, object);
+    if (mark == NULL || !fph_mark_is(*mark, FPH_ANY_CLASS)
+        || ((uintptr_t)object & 15) != 0) {
+        if (fph_chunk_of(heap->state, object) != NULL)
+            fph_blame_pointer(heap, object);
+        else
+            fph_blame_foreign(heap, object);
+        return NULL;
+    }
+    if (!fph_mark_is(*mark, klass)) {
+        fph_blame_class(heap, object, klass, *mark - 1u);
+        return NULL;
+    }
+    return mark;
+}
+
+/* Whether an object is live, as far as that is known; if not, FPHEAP_PANIC. */
+static int
+fph_live_check(fpheap *heap, const void *object)
+{
+    return !FPHEAP_CHECK
+        || fph_live_mark(heap, object, FPH_ANY_CLASS) != NULL;
+}
+
+/* --- bytes that nobody may write ------------------------------------------ */
+
+#define FPH_FILL 0xfb
+
+/* Whether an object keeps its contents when it is free. */
+static int
+fph_keeps_contents(const fpheap *heap, const void *object)
+{
+    uint64_t           info = fph_info_of(heap->state, object);
+    const fpheap_pool *pool = fph_info_kind(info) != FPH_SLAB ? NULL
+                            : fph_bin_pool(heap->state, fph_info_bin(info));
+
+    return pool != NULL && (pool->flags & FPHEAP_SCRATCH) == 0;
+}
+
+static void
+fph_fill(void *object, size_t from, size_t to)
+{
+    FPH_TOOL_ALLOW((char *)object + from, to - from);
+    memset((char *)object + from, FPH_FILL, to - from);
+}
+
+/* The offset of the first byte of an object, or `to`, that is not filled. */
+static size_t
+fph_fill_end(const char *object, size_t from, size_t to)
+{
+    const uint64_t filled = UINT64_MAX / 255 * FPH_FILL;
+
+    for (; from < to; from++) {
+        uint64_t word;
+
+        for (; to - from >= sizeof word; from += sizeof word) {
+            memcpy(&word, object + from, sizeof word);
+            if (word != filled)
+                break;
+        }
+        if (from == to || (unsigned char)object[from] != FPH_FILL)
+            break;
+    }
+    return from;
+}
+
+/* Verify the bytes of an object that were filled; FPHEAP_PANIC names the first
+ * that is not. */
+static void
+fph_fill_verify(const fpheap *heap, const char *call, const void *object,
+                size_t from, size_t to)
+{
+    size_t   i;
+    fph_text text;
+
+    FPH_TOOL_ALLOW((const char *)object + from, to - from);
+    i = fph_fill_end((const char *)object, from, to);
+    if (i == to)
+        return;
+    fph_text_begin(&text, call, heap, object);
+    fph_text_add(&text, "the byte at offset ");
+    fph_text_number(&text, i, 10);
+    fph_text_add(&text, from == 0 ? " was written after the free of this "
+                                    "object of "
+                                  : " was written, beyond the object's ");
+    fph_text_number(&text, from == 0 ? to : from, 10);
+    fph_text_add(&text, " bytes");
+    fph_text_origin(&text, heap, object);
+    FPHEAP_PANIC(text.at);
+}
+
+/* size 0 has one byte. */
+static void
+fph_slack_set(const fpheap *heap, void *object, size_t size)
+{
+    size_t room = fph_room_of(heap, object);
+
+    if (FPHEAP_CHECK < 2)
+        return;
+    size += size == 0;
+    *fph_slack_at(heap->state, object) = (uint32_t)(room - size);
+    fph_fill(object, size, room);
+}
+
+static void
+fph_slack_verify(const fpheap *heap, const char *call, const void *object,
+                 size_t room)
+{
+    fph_fill_verify(heap, call, object,
+                    room - fph_slack_of(heap->state, object), room);
+}
+
+/* Verify an object with this mark, of `bytes` bytes, if it is filled. */
+static void
+fph_filled_verify(const fpheap *heap, const fph_mark *mark, const char *call,
+                  const void *object, size_t bytes)
+{
+    if (FPHEAP_CHECK > 1 && *mark == FPH_FILLED)
+        fph_fill_verify(heap, call, object, 0, bytes);
+}
+
+static void
+fph_verify_free(fpheap *heap, const void *object, size_t bytes)
+{
+    fph_filled_verify(heap, fph_mark_of(heap, object), "end", object, bytes);
+}
+
+/* A slab ends, with all objects free: nothing is filled or forbidden any
+ * more. */
+static void
+fph_slab_retired(const fph_state *state, const fph_slab *slab)
+{
+    size_t        count = fph_info_count(fph_load_relaxed(&slab->info));
+    const fpheap *heap  = fph_handle_at(state->number);
+    size_t        i;
+
+    for (i = 0; FPHEAP_CHECK > 1 && i < count; i++) {
+        const char *object = slab->base + i * slab->size;
+        fph_mark   *mark   = &fph_life_of(state, object)
+                              ->mark[fph_mark_index(object)];
+
+        fph_filled_verify(heap, mark, "end of the slab", object,
+                          slab->size - FPH_HEAD);
+        *mark = 0;
+    }
+    FPH_TOOL_ALLOW(slab->base, count * slab->size);
+}
+
+/* Verify a bin of this thread's cache, if it has one. */
+static void
+fph_verify_bin(const fpheap_cache *cache, unsigned number)
+{
+    const fph_bin *bin  = cache == NULL ? NULL : &cache->bins[number];
+    int            good = 1;
+    void         **slot;
+
+    if (FPHEAP_CHECK < 2 || bin == NULL || bin->base == NULL)
+        return;
+    good = bin->top >= bin->base && bin->top <= bin->limit
+        && bin->next == bin->top[-1];
+    for (slot = bin->base; good && slot < bin->top; slot++) {
+        const fph_mark *mark = fph_mark_of(cache->heap, *slot);
+
+        good = mark != NULL && !fph_mark_is(*mark, FPH_ANY_CLASS)
+            && fph_place_of(cache->heap, *slot) == number * FPH_BIN_STEP;
+    }
+    fph_verify(good, FPH_SAY_MAGAZINE);
+}
+
+/* --- begin, another size, end --------------------------------------------- */
+
+static void
+fph_mark_begin(fpheap *heap, void *object, size_t size, unsigned klass)
+{
+    fph_mark *mark = fph_mark_of(heap, object);
+
+    if (fph_mark_is(FPH_LOAD(mark, RELAXED), FPH_ANY_CLASS))
+        FPHEAP_PANIC(FPH_SAY_LIVE);
+    fph_filled_verify(heap, mark, "allocation", object,
+                      fph_room_of(heap, object));
+    fph_slack_set(heap, object, size);
+    fph_site_begin(heap, object);
+    FPH_STORE(mark, (fph_mark)(1 + klass), RELAXED);
+}
+
+/* An object of a class is live: its bytes may be used, those behind not. */
+FPH_NOINLINE FPHEAP_API void
+fph_live_begin_slow(fpheap *heap, void *object, size_t size, unsigned klass)
+{
+    size_t bytes;
+
+    if (FPHEAP_CHECK)
+        fph_mark_begin(heap, object, size, klass);
+    bytes = fph_usable(heap, object);
+    if (!fph_keeps_contents(heap, object))
+        FPH_TOOL_BEGIN(object, bytes);
+    FPH_TOOL_FORBID((char *)object + bytes,
+                    fph_slack_of(heap->state, object));
+}
+
+/* A live object, which had room for `room` bytes, has another size, and perhaps
+ * other pages. */
+static void
+fph_live_resize(fpheap *heap, void *object, size_t room, size_t size)
+{
+    size_t old = room - fph_slack_of(heap->state, object);
+    size_t bytes;
+
+    fph_slack_verify(heap, "realloc", object, room);
+    fph_site_count(heap, object, old, -1);
+    fph_slack_set(heap, object, size);
+    bytes = fph_usable(heap, object);
+    fph_site_count(heap, object, bytes, 1);
+    if (!fph_keeps_contents(heap, object))
+        FPH_TOOL_RESIZE(object, old, bytes);
+    FPH_TOOL_FORBID((char *)object + bytes,
+                    fph_slack_of(heap->state, object));
+}
+
+static int
+fph_mark_end(fpheap *heap, void *object, unsigned klass)
+{
+    fph_mark *mark = object == NULL ? NULL
+                                    : fph_live_mark(heap, object, klass);
+    fph_mark  free = 0;
+    size_t    room;
+
+    if (mark == NULL)
+        return 0;
+    if (fph_head_is_shared(object)) {
+        FPHEAP_PANIC(FPH_SAY_SHARED);
+        return 0;
+    }
+    room = fph_room_of(heap, object);
+    fph_slack_verify(heap, "free", object, room);
+    fph_site_count(heap, object, fph_usable(heap, object), -1);
+    if (FPHEAP_CHECK > 1) {
+        *fph_slack_at(heap->state, object) = 0;
+        if (*mark != 1 && !fph_keeps_contents(heap, object)) {
+            fph_fill(object, 0, room);
+            free = FPH_FILLED;
+        }
+    }
+    FPH_STORE(mark, free, RELAXED);
+    return 1;
+}
+
+/* The pointer may be any without FPHEAP_CHECK. */
+FPH_NOINLINE FPHEAP_API int
+fph_live_end_slow(fpheap *heap, void *object, unsigned klass)
+{
+    if (FPHEAP_CHECK && !fph_mark_end(heap, object, klass))
+        return 0;
+    if (FPHEAP_TOOL && object != NULL && fph_heap_good(heap)
+        && fph_base_of(heap->state, object) == object
+        && !fph_head_is_shared(object) && !fph_keeps_contents(heap, object)) {
+        FPH_TOOL_END(object);
+        FPH_TOOL_FORBID(object, fph_room_of(heap, object));
+    }
+    return 1;
+}
+#else
+#  define fph_known_init(heap)                      ((void)0)
+#  define fph_live_check(heap, object)              1
+#  define fph_live_resize(heap, object, room, size) \
+    ((void)(heap), (void)(object), (void)(room))
+#  define fph_slack_of(state, object)               ((void)(state), (size_t)0)
+#  define fph_usable(heap, object)                  fph_room_of(heap, object)
+#  define fph_slab_retired(state, slab)             ((void)0)
+#  define fph_verify_bin(cache, number)             ((void)0)
+#  define fph_verify_free(heap, object, bytes) ((void)(heap), (void)(object))
+#endif
+#if !FPHEAP_SITES
+#  define fph_site_get()                            NULL
+#  define fph_site_set(site)                        ((void)(site))
+#  define fph_sites_report(heap)                    ((void)0)
+#  define fph_sites_dump(heap, out)                 ((void)0)
+#endif
+
+/* [OBJECT] =================================================================
+ *
+ * What an object carries: with FPHEAP_HEADER its header, tags, destructors and
+ * references.  Headers begin and end in FASTPATH, with the objects.  What is
+ * counted by tag is in each cache, so that no two threads write the same line,
+ * and a thread may free what another has counted.
+ */
+#if FPHEAP_HEADER
+
+/* The destructors of the process.  A number is taken first and filled in then:
+ *
+ *       where                        order    partner  what must be seen
+ *   E1  fn: store                    release  E2       arg
+ *   E2  fn: load                     acquire  E1
+ *
+ * and of references:
+ *
+ *   E3  refs: fetch_add -1           acq_rel  E3, E4   release: what was done
+ *                                                      with the object
+ *   E4  refs: load                   acquire  E3       that others are done
+ */
+typedef struct fph_destructor {
+    fpheap_destructor fn;      /* atomic; NULL: not registered */
+    void             *arg;
+} fph_destructor;
+
+static fph_destructor fph_destructors[256];
+static fph_word       fph_destructor_count;
+
+static fpheap_destructor
+fph_destructor_fn(unsigned number)
+{
+    return FPH_LOAD(&fph_destructors[number].fn, ACQUIRE);          /* E2 */
+}
+
+static int
+fph_destructor_known(unsigned number)
+{
+    return number == 0 || (number < 256 && fph_destructor_fn(number) != NULL);
+}
+
+FPHEAP_API int
+fpheap_destructor_register(fpheap_destructor destructor, void *arg)
+{
+    uint64_t count = fph_load_relaxed(&fph_destructor_count);
+
+    if (destructor == NULL)
+        return -EINVAL;
+    do {
+        if (count == 255)
+            return -ENOSPC;
+    } while (!fph_cas_relaxed(&fph_destructor_count, &count, count + 1));
+    fph_destructors[count + 1].arg = arg;
+    FPH_STORE(&fph_destructors[count + 1].fn, destructor, RELEASE); /* E1 */
+    return (int)count + 1;
+}
+
+FPHEAP_API int
+fpheap_set_destructor(void *object, unsigned number)
+{
+    if (!fph_destructor_known(number))
+        return -EINVAL;
+    fph_head_of(object)->destructor = (uint8_t)number;
+    return 0;
+}
+
+FPH_NOINLINE FPHEAP_API void
+fph_unref_last(fpheap *heap, void *object)
+{
+    unsigned          number = fph_head_of(object)->destructor;
+    fpheap_destructor fn     = fph_destructor_fn(number);
+
+    if (fn(fph_destructors[number].arg, object) != FPHEAP_KEPT)
+        fpheap_free(heap, object);
+}
+
+/* fph_tally_add of a thread without a cache. */
+FPH_NOINLINE FPHEAP_API void
+fph_tally_alone(fpheap *heap, unsigned tag, size_t n, size_t bytes)
+{
+    fph_fetch_add_relaxed(&heap->state->tag_objects[tag],
+                          (uint64_t)(int64_t)(ptrdiff_t)n);
+    fph_fetch_add_relaxed(&heap->state->tag_bytes[tag],
+                          (uint64_t)(int64_t)(ptrdiff_t)bytes);
+}
+
+/* Say why an object cannot end.  Returns 0. */
+FPH_NOINLINE FPHEAP_API int
+fph_head_blame(fpheap *heap, const void *object)
+{
+    unsigned refs;
+
+    if (object == NULL || !fph_heap_good(heap))
+        return 0;
+    if (fph_chunk_of(heap->state, object) == NULL) {
+        FPHEAP_PANIC(FPH_SAY_FOREIGN);
+        return 0;
+    }
+    refs = fpheap_refs(object);
+    FPHEAP_PANIC(refs == 0   ? FPH_SAY_TWICE
+                 : refs == 1 ? FPH_SAY_HEADER
+                             : FPH_SAY_SHARED);
+    return 0;
+}
+
+static void
+fph_head_set_tag(fpheap *heap, fph_head *head, unsigned tag)
+{
+    size_t bytes = (size_t)head->requested;
+
+    if (tag == head->tag)
+        return;
+    fph_tally_add(heap, head->tag, (size_t)-1, (size_t)0 - bytes);
+    fph_tally_add(heap, tag, 1, bytes);
+    head->tag = (uint8_t)tag;
+}
+
+static void
+fph_head_resize(fpheap *heap, void *object, size_t size)
+{
+    fph_head *head = fph_head_of(object);
+
+    fph_tally_add(heap, head->tag, 0, size - (size_t)head->requested);
+    head->requested = size;
+}
+
+/* Give an object the tag, the flags and the destructor of another. */
+static void
+fph_head_copy(fpheap *heap, void *object, const void *other)
+{
+    const fph_head *from = fph_head_of(other);
+    fph_head       *head = fph_head_of(object);
+
+    fph_head_set_tag(heap, head, from->tag);
+    head->flags = from->flags;
+    head->destructor = from->destructor;
+}
+
+/* What is live of a tag.  Read at different moments, a sum may be below 0. */
+static fph_tally
+fph_tag_live(const fpheap *heap, unsigned tag)
+{
+    const fph_state *state = heap->state;
+    fph_tally        live;
+    size_t           i;
+
+    live.objects = (size_t)fph_load_relaxed(&state->tag_objects[tag]);
+    live.bytes = (size_t)fph_load_relaxed(&state->tag_bytes[tag]);
+    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
+        const fpheap_cache *cache = FPH_LOAD(&state->cache[i],
+                                             ACQUIRE);              /* H10 */
+
+        if (cache == NULL)
+            continue;
+        live.objects += FPH_LOAD(&cache->tallies[tag].objects, RELAXED);
+        live.bytes += FPH_LOAD(&cache->tallies[tag].bytes, RELAXED);
+    }
+    if (live.objects > SIZE_MAX / 2)
+        live.objects = 0;
+    if (live.bytes > SIZE_MAX / 2)
+        live.bytes = 0;
+    return live;
+}
+
+FPHEAP_API void *
+fpheap_alloc_tagged(fpheap *heap, size_t size, unsigned tag)
+{
+    void *object;
+
+    if (tag >= FPHEAP_TAGS) {
+        errno = EINVAL;
+        return NULL;
+    }
+    object = fpheap_alloc(heap, size);
+    if (object != NULL)
+        fph_head_set_tag(heap, fph_head_of(object), tag);
+    return object;
+}
+
+FPHEAP_API int
+fpheap_tag_stats_get(fpheap *heap, unsigned tag, fpheap_tag_stats *stats)
+{
+    fph_tally live;
+
+    if (!fph_heap_good(heap) || tag >= FPHEAP_TAGS)
+        return -EINVAL;
+    live = fph_tag_live(heap, tag);
+    stats->objects = live.objects;
+    stats->bytes = live.bytes;
+    return 0;
+}
+
+FPHEAP_API size_t
+fpheap_requested(const void *object)
+{
+    return (size_t)fph_head_of(object)->requested;
+}
+
+FPHEAP_API unsigned
+fpheap_tag(const void *object)
+{
+    return fph_head_of(object)->tag;
+}
+
+FPHEAP_API unsigned
+fpheap_flags(const void *object)
+{
+    return fph_head_of(object)->flags;
+}
+
+FPHEAP_API void
+fpheap_set_flags(void *object, unsigned flags)
+{
+    fph_head_of(object)->flags = (uint8_t)flags;
+}
+#else
+#  define fph_destructor_known(number)        1
+#  define fph_head_resize(heap, object, size) ((void)(size))
+#  define fph_head_copy(heap, object, other)  ((void)(other))
+static inline fph_tally
+fph_tag_live(const fpheap *heap, unsigned tag)
+{
+    fph_tally none = { 0, 0 };
+
+    (void)heap, (void)tag;
+    return none;
+}
+#endif
+
+/* A live object that had room for `room` bytes is one of `size` bytes, and may
+ * have other pages. */
+static void
+fph_resized(fpheap *heap, void *object, size_t room, size_t size)
+{
+    fph_live_resize(heap, object, room, size);
+    fph_head_resize(heap, object, size);
+}
+
 /* [SLAB] ===================================================================
  *
  * A slab's objects are bits.  Bits are cleared by one thread at a time, the
@@ -5824,25 +6855,6 @@ fph_slab_mask(size_t count, size_t w)
     return count <= w * 64 ? 0 : ~(uint64_t)0 >> (64 - (count - w * 64));
 }
 
-static inline const fph_class *
-fph_bin_class(const fph_state *state, unsigned bin)
-{
-    return &state->classes[bin % FPH_CLASSES];
-}
-
-/* The first object of a slab of a class that starts at an address. */
-static inline char *
-fph_slab_first(const fph_class *klass, char *start)
-{
-    return start + FPH_LOAD(&klass->skip, RELAXED);
-}
-
-static inline int
-fph_bin_node(unsigned bin)
-{
-    return (int)(bin / FPH_CLASSES);
-}
-
 /* --- what a pool adds ------------------------------------------------------
  *
  *   Q1  A pool's quota counts the objects that are not free in their slabs: it
@@ -5858,18 +6870,6 @@ fph_bin_node(unsigned bin)
  *   Q6  slabs: load                 acquire  Q5       before the pool ends
  *   Q7  nth: fetch_add              relaxed  none     a number, nothing else
  */
-
-/* The pool that a bin is of; NULL: its class is the heap's own, or no pool has
- * ever had that number. */
-static inline fpheap_pool *
-fph_bin_pool(const fph_state *state, unsigned bin)
-{
-    unsigned k = bin % FPH_CLASSES;
-
-    return k < FPH_SIZES ? NULL
-                         : FPH_LOAD(&state->pool[k - FPH_SIZES],
-                                    ACQUIRE);                       /* P12 */
-}
 
 /* Whether empty slabs of a pool may stay as they are. */
 static inline int
@@ -5923,14 +6923,14 @@ fph_quota_give(fpheap_pool *pool, size_t n)
 static void
 fph_pool_destruct(const fpheap_pool *pool, char *base, size_t size, size_t n)
 {
-    fph_callback call = { pool, fph_callbacks };
+    fph_frame frame = { FPH_IN_POOL, pool->heap, pool, fph_this.frames };
 
     if (pool->destruct == NULL)
         return;
-    fph_callbacks = &call;
+    fph_this.frames = &frame;
     while (n-- > 0)
         pool->destruct(pool->arg, base + n * size);
-    fph_callbacks = call.outer;
+    fph_this.frames = frame.outer;
 }
 
 /* Construct the objects of a new slab.  Returns 0, or a negative errno, and
@@ -5938,24 +6938,25 @@ fph_pool_destruct(const fpheap_pool *pool, char *base, size_t size, size_t n)
 static int
 fph_pool_construct(fpheap_pool *pool, char *base, size_t size, size_t count)
 {
-    fph_callback call = { pool, fph_callbacks };
-    size_t       nth, i;
-    int          rc   = 0;
+    fph_frame frame = { FPH_IN_POOL, NULL, pool, fph_this.frames };
+    size_t    nth, i;
+    int       rc    = 0;
 
     if (pool == NULL
         || (pool->construct == NULL && pool->construct_nth == NULL))
         return 0;
-    if (fph_nested == FPH_NESTED)
+    if (fph_this.nested == FPH_NESTED)
         return -EDEADLK;
+    frame.heap = pool->heap;
     nth = (size_t)fph_fetch_add_relaxed(&pool->nth, count);         /* Q7 */
-    fph_nested++;
-    fph_callbacks = &call;
+    fph_this.nested++;
+    fph_this.frames = &frame;
     for (i = 0; i < count && rc == 0; i++)
         rc = pool->construct != NULL
            ? pool->construct(pool->arg, base + i * size)
            : pool->construct_nth(pool, pool->arg, base + i * size, nth + i);
-    fph_callbacks = call.outer;
-    fph_nested--;
+    fph_this.frames = frame.outer;
+    fph_this.nested--;
     if (rc == 0)
         return 0;
     fph_pool_destruct(pool, base, size, i - 1);
@@ -6056,8 +7057,7 @@ fph_slab_retire(fph_state *state, fph_slab *slab)
             return 0;
         fph_pool_destruct(pool, slab->base, slab->size, fph_info_count(info));
     }
-    fph_slab_wipe(state, slab);
-    FPH_TOOL_ALLOW(slab->base, (size_t)fph_info_count(info) * slab->size);
+    fph_slab_retired(state, slab);
     fph_store_relaxed(&slab->info, 0);
     fph_slab_map(state, slab->page, pages, 0);
     fph_count_empty(state, pool, -1);
@@ -6169,9 +7169,6 @@ fph_slab_announce(fph_state *state, fph_slab *slab, size_t n)
         fph_stack_push(&state->depots[fph_info_bin(info)].partial, &slab->link);
 }
 
-#define FPH_INSIDE \
-    "fpheap: free of a pointer that is not the start of an object"
-
 /* The slab that an object of this heap is in.  NULL, if FPHEAP_PANIC
  * returns. */
 static fph_slab *
@@ -6180,11 +7177,11 @@ fph_slab_of(const fph_state *state, const void *object)
     fph_slab *slab = fph_record_of(state, object);
 
     if (slab == NULL) {
-        FPHEAP_PANIC("fpheap: free of a pointer that is not from this heap");
+        FPHEAP_PANIC(FPH_SAY_FOREIGN);
         return NULL;
     }
     if (fph_info_kind(fph_load_relaxed(&slab->info)) != FPH_SLAB) {
-        FPHEAP_PANIC("fpheap: free of a pointer that is into no object");
+        FPHEAP_PANIC(FPH_SAY_NOWHERE);
         return NULL;
     }
     return slab;
@@ -6200,7 +7197,7 @@ fph_slab_set_bits(fph_slab *slab, size_t word, uint64_t bits)
         return 0;
     old = fph_fetch_or_release(&slab->bits[word], bits);            /* B3 */
     if (old & bits)
-        FPHEAP_PANIC("fpheap: double free");
+        FPHEAP_PANIC(FPH_SAY_TWICE);
     return fph_popcount(bits & ~old);
 }
 
@@ -6227,7 +7224,7 @@ fph_slab_give_run(fph_state *state, fph_slab *slab, void *const *objects,
         if (offset >= bytes)
             break;
         if (number * slab->size != offset) {
-            FPHEAP_PANIC(FPH_INSIDE);
+            FPHEAP_PANIC(FPH_SAY_INSIDE);
             continue;
         }
         if (number / 64 != word) {
@@ -6236,7 +7233,7 @@ fph_slab_give_run(fph_state *state, fph_slab *slab, void *const *objects,
             bits = 0;
         }
         if (bits & bit)
-            FPHEAP_PANIC("fpheap: double free");
+            FPHEAP_PANIC(FPH_SAY_TWICE);
         bits |= bit;
     }
     given += fph_slab_set_bits(slab, word, bits);
@@ -6260,10 +7257,29 @@ fph_slab_give(fph_state *state, void *const *objects, size_t n)
             continue;
         run = fph_slab_give_run(state, slab, objects, n);
         if (run == 0) {        /* beyond the slab's last object */
-            FPHEAP_PANIC(FPH_INSIDE);
+            FPHEAP_PANIC(FPH_SAY_INSIDE);
             run = 1;
         }
     }
+}
+
+/* Whether the record of a slab that the caller holds can be right, S2. */
+static int
+fph_slab_good(const fph_slab *slab)
+{
+    uint64_t state = fph_load_acquire(&slab->state);                /* B5 */
+    size_t   count = fph_info_count(fph_load_relaxed(&slab->info));
+    int64_t  set   = 0;
+    int      above = 0;
+    size_t   w;
+
+    for (w = 0; w < FPH_SLAB_WORDS && w * 64 < count; w++) {
+        uint64_t bits = fph_load_relaxed(&slab->bits[w]);
+
+        above |= (bits & ~fph_slab_mask(count, w)) != 0;
+        set += fph_popcount(bits);
+    }
+    return !above && fph_slab_free_objects(state) <= set;
 }
 
 /* Claim up to n objects of a slab that the caller holds and lets go, as far as
@@ -6282,7 +7298,7 @@ fph_slab_serve(fph_state *state, fpheap_pool *pool, fph_slab *slab,
         n = fph_quota_take(pool, n < free ? n : free);
     }
     got = fph_slab_claim(state, slab, objects, n);
-    fph_verify_slab(slab);
+    fph_verify(fph_slab_good(slab), FPH_SAY_SLAB);
     fph_slab_let_go(state, slab);
     return got;
 }
@@ -6642,16 +7658,13 @@ fph_depot_drain(fph_state *state, unsigned bin)
  * makes a cache in the heap at hand.  The cache's memory belongs to the seat
  * and serves the next thread that sits there.
  *
- *     seat  free -> entering -> taken -> leaving -> free  by its thread
- *           taken -> pinned -> taken                      by fpheap_destroy
- *           any but the own -> free                       by fork, in the child
- *
- *   H1  Only the thread of a taken seat writes the entries of its fph_table,
- *       but for fpheap_destroy, which resets its heap's entry while it has the
- *       seat pinned.  So a thread never meets the cache of a heap that is gone.
- *   H2  A thread that exits waits for a pin to be lifted, and fpheap_destroy
- *       for a thread that is leaving, and for another fpheap_destroy: nobody
- *       else waits.  Pins are taken in the order of seats.
+ *   H1  Only its thread writes the entries of an fph_table, but for
+ *       fpheap_destroy, which resets those of its heap: each cache that has a
+ *       thread leads to its entry.  So a thread never meets the cache of a heap
+ *       that is gone.
+ *   H2  A thread that exits passes the gate of each heap in which it has a
+ *       cache, to leave that; fpheap_destroy has its heap's gate alone, so the
+ *       entries that it finds are there.  Nobody else waits.
  *   H3  A bin's loaded magazine and its spare belong to the cache (D1).  A bin
  *       without magazines is all zero.
  *   H4  Only its owner puts a magazine into a cache, in a call that allocates
@@ -6660,21 +7673,22 @@ fph_depot_drain(fph_state *state, unsigned bin)
  *       was put there by calls that came before the destroy.
  *
  *       where                        order    partner  what must be seen
- *   H5  seat: CAS free -> entering   acquire  H6       its last thread is gone
- *   H6  seat: store free             release  H5, H7   the caches are flushed
- *       seat: store taken            release  H7       the table is written
- *   H7  seat: CAS taken -> pinned,   acquire  H6       the same, before looking
- *       or finds it free
- *   H8  seat: store pinned -> taken  release  H9       the entry is reset
- *   H9  seat: CAS taken -> leaving   acquire  H8       before it is read
+ *   H5  seat: CAS free -> taken      acquire  H6       its last thread is gone
+ *   H6  seat: store free             release  H5       the caches are empty
+ *   H7  entry: store, load           relaxed  none     H8, H9; and no call runs
+ *                                                      beside a destroy
+ *   H8  gate: load, CAS, to enter    acquire  H9       what those did who were
+ *                                                      in it: threads that exit
+ *                                                      continue each other's
+ *                                                      release sequences
+ *   H9  gate: fetch_add -1, store 0, release  H8       the cache is empty; or
+ *       to leave                                       the entries are reset
  *   H10 cache[]: CAS release, load acquire: the cache is set up, by the seat's
  *       thread or by one that helps
  *   H11 made: CAS                    acq_rel  H11, H12 the key, and the handler
  *                                                      of forks
  *   H12 made: load                   acquire  H11      the same; also before
  *                                                      the key is deleted
- *   H13 handle: CAS, load            acquire  H14      the last heap is gone
- *   H14 handle: store 0              release  H13
  *   H15 orphans: load                acquire  H16      the caches are empty
  *   H16 orphans: store 0             release  H15
  *   H17 orphans: CAS, to adopt       relaxed  none     the child's threads come
@@ -6684,71 +7698,15 @@ fph_depot_drain(fph_state *state, unsigned bin)
  * cache finds no memory work without: they claim from slabs and give back to
  * slabs.
  */
-enum {
-    FPH_SEAT_FREE,
-    FPH_SEAT_ENTERING,
-    FPH_SEAT_TAKEN,
-    FPH_SEAT_PINNED,
-    FPH_SEAT_LEAVING
-};
-
-typedef struct fph_seat {
-    fph_word   state;          /* atomic */
-    fph_entry *table;          /* the thread's fph_table */
-} fph_seat;
-
 #ifndef FPHEAP_STATIC
-static fph_bin fph_no_bins[FPH_BINS];
+fph_bin fph_no_bins[FPH_BINS];
 FPH_TLS fph_entry fph_table[FPHEAP_MAX_HEAPS] = FPH_ENTRIES(FPHEAP_MAX_HEAPS);
-#  if FPHEAP_SITES
-FPH_TLS const char *fph_site;
-#  endif
 #endif
 
 /* The map of a heap that is gone. */
 static const uint16_t fph_no_map[1];
 
-static fph_seat fph_seats[FPHEAP_MAX_THREADS];
-static fpheap   fph_heaps[FPHEAP_MAX_HEAPS];
-static fph_word fph_handles[FPHEAP_MAX_HEAPS]; /* 1: in use */
-
-FPH_NOINLINE static void
-fph_blame_handle(const fpheap *heap)
-{
-    uintptr_t at = (uintptr_t)heap - (uintptr_t)fph_heaps;
-
-    FPHEAP_PANIC(heap == NULL ? "fpheap: a call with NULL for a heap"
-                 : at < sizeof fph_heaps && at % sizeof *heap == 0
-                 ? "fpheap: a call with a heap that was destroyed"
-                 : "fpheap: a call with what is no heap, or a copy of one, or "
-                   "is the heap of another copy of fpheap.h");
-}
-
-/* Whether a handle is that of a heap that there is, of this copy of the
- * implementation.  In a release only misses ask: a handle of another copy may
- * meet some hits of a heap of this one before. */
-static int
-fph_heap_good(const fpheap *heap)
-{
-    uintptr_t at = (uintptr_t)heap - (uintptr_t)fph_heaps;
-
-    if (FPH_LIKELY(at < sizeof fph_heaps && at % sizeof *heap == 0
-                   && heap->state != NULL))
-        return 1;
-    fph_blame_handle(heap);
-    return 0;
-}
-
-/* This thread's way to its seat. */
-enum {
-    FPH_THREAD_NEW,
-    FPH_THREAD_ENTERING,
-    FPH_THREAD_SEATED,
-    FPH_THREAD_GONE
-};
-static FPH_TLS unsigned fph_thread_is;
-static FPH_TLS unsigned fph_thread_seat;
-static FPH_TLS unsigned fph_thread_patience; /* misses until it tries again */
+static fph_word fph_seats[FPHEAP_MAX_THREADS]; /* 1: taken */
 
 static inline fph_entry *
 fph_my_entry(const fpheap *heap)
@@ -6913,7 +7871,7 @@ fph_cache_leave(fpheap_cache *cache, fph_entry *entry)
 {
     fph_entry_set(entry, fph_no_bins, fph_no_bins);
     fph_cache_flush(cache, 0 /* drain */);
-    FPH_STORE(&cache->owned, 0u, RELAXED);
+    FPH_STORE(&cache->entry, (fph_entry *)NULL, RELAXED);           /* H7 */
 }
 
 /*
@@ -6972,7 +7930,7 @@ fph_cache_adopt(fpheap_cache *cache)
             if (two[k] != NULL)
                 fph_magazine_drain(state, i, two[k]);
     }
-    FPH_STORE(&cache->owned, 0u, RELAXED);
+    FPH_STORE(&cache->entry, (fph_entry *)NULL, RELAXED);           /* H7 */
 }
 
 /* Empty the caches of gone threads.  Returns 0: another thread is at it. */
@@ -7003,34 +7961,53 @@ fph_orphans_adopt(fpheap *heap)
 
 /* --- seats ---------------------------------------------------------------- */
 
-#if FPHEAP_NO_THREADS
-static int
-fph_seat_take(void)
-{
-    fph_store_relaxed(&fph_seats[0].state, FPH_SEAT_TAKEN);
-    fph_seats[0].table = fph_table;
-    return 1;
-}
-#else
-/* Thread exit: flush the caches and give up the seat. */
-static void
-fph_seat_leave(void *seat_)
-{
-    fph_seat *seat  = (fph_seat *)seat_;
-    uint64_t  taken = FPH_SEAT_TAKEN;
-    unsigned  i;
+/*
+ *     gate    | process : 32 | destroy : 1 | threads that exit : 31 |
+ *
+ * The process is that of the last to enter: in the child of a fork those who
+ * were in a gate are not there, even if no handler of forks has run.
+ */
+static fph_word fph_gates[FPHEAP_MAX_HEAPS];
 
-    fph_thread_is = FPH_THREAD_GONE;
-    while (!fph_cas_acquire(&seat->state, &taken, FPH_SEAT_LEAVING)) { /* H9 */
-        taken = FPH_SEAT_TAKEN;
-        fph_yield();
-    }
+#define FPH_EXIT    1u
+#define FPH_DESTROY 0x80000000u
+
+/* Returns 0: not now. */
+static int
+fph_gate_enter(fph_word *gate, uint32_t how)
+{
+    uint64_t process = fph_process();
+    uint64_t old     = fph_load_acquire(gate);                      /* H8 */
+    uint32_t inside  = old >> 32 == process ? (uint32_t)old : 0;
+
+    if (inside != 0 && (inside == FPH_DESTROY || how == FPH_DESTROY))
+        return 0;
+    return fph_cas_acquire(gate, &old,                              /* H8 */
+                           process << 32 | (inside + how));
+}
+
+#if !FPHEAP_NO_THREADS
+/* Thread exit: leave the caches and give up the seat. */
+static void
+fph_seat_leave(void *table_)
+{
+    fph_entry *table = (fph_entry *)table_;
+    unsigned   seat  = fph_this.seat;
+    unsigned   i;
+
+    fph_this.patience = FPH_NEVER;
+    fph_this.seat = 0;
     for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
-        if (fph_table[i].bins == fph_no_bins)
+        if (FPH_LOAD(&table[i].bins, RELAXED) == fph_no_bins)
             continue;
-        fph_cache_leave(fph_cache_of(fph_table[i].bins), &fph_table[i]);
+        while (!fph_gate_enter(&fph_gates[i], FPH_EXIT))
+            fph_yield();
+        if (table[i].bins != fph_no_bins)
+            fph_cache_leave(fph_cache_of(table[i].bins), &table[i]);
+        fph_fetch_add_release(&fph_gates[i], ~(uint64_t)0);         /* H9 */
     }
-    fph_store_release(&seat->state, FPH_SEAT_FREE);                 /* H6 */
+    if (seat != 0)
+        fph_store_release(&fph_seats[seat - 1], 0);                 /* H6 */
 }
 
 /* In the child of a fork: a heap's words that threads which are gone would have
@@ -7045,11 +8022,11 @@ fph_forked_heap(fpheap *heap)
     fph_store_relaxed(&state->moves_ended,
                       fph_load_relaxed(&state->moves_begun));
     fph_store_relaxed(&state->moves_stuck, 0);
-    if (!(fph_in_provider & fph_heap_bit(heap)))
+    if (!fph_is_in(FPH_IN_PROVIDER, heap, NULL))
         fph_store_relaxed(&state->charged,
                           fph_load_relaxed(&state->region_bytes));
-    fph_store_relaxed(&state->orphans, 1 + (mine ? fph_thread_seat
-                                                 : FPHEAP_MAX_THREADS));
+    fph_store_relaxed(&state->orphans, mine ? fph_this.seat
+                                            : 1 + FPHEAP_MAX_THREADS);
     state->forked = 1;
 }
 
@@ -7060,11 +8037,8 @@ fph_forked(void)
     unsigned i;
 
     for (i = 0; i < FPHEAP_MAX_THREADS; i++)
-        if (fph_load_relaxed(&fph_seats[i].state) != FPH_SEAT_FREE)
-            fph_store_relaxed(&fph_seats[i].state,
-                              fph_thread_is == FPH_THREAD_SEATED
-                              && i == fph_thread_seat ? FPH_SEAT_TAKEN
-                                                      : FPH_SEAT_FREE);
+        if (i + 1 != fph_this.seat && fph_load_relaxed(&fph_seats[i]) != 0)
+            fph_store_relaxed(&fph_seats[i], 0);
     for (i = 0; i < FPHEAP_MAX_HEAPS; i++)
         if (fph_heaps[i].state != NULL)
             fph_forked_heap(&fph_heaps[i]);
@@ -7097,78 +8071,65 @@ fph_unloaded(void)
         pthread_key_delete((pthread_key_t)(made - 1));
 }
 
-/* The key whose destructor is fph_seat_leave.  Threads that come first at the
- * same time make one each, and all but one delete theirs; fph_forked may be
- * called more than once.  Returns 0 if there are no more keys. */
+/* Have fph_seat_leave called when this thread exits.  Threads that come first
+ * at the same time make a key each, and all but one delete theirs; fph_forked
+ * may be called more than once.  Returns 0: it will not be called. */
 static int
-fph_seat_key(pthread_key_t *key)
+fph_exit_watch(void)
 {
     static fph_word hooked;    /* 1: fph_forked is registered */
-    uint64_t        other = fph_load_acquire(&fph_key_made);        /* H12 */
+    pthread_key_t   key;
+    uint64_t        made = fph_load_acquire(&fph_key_made);         /* H12 */
 
-    if (other == 0) {
+    if (made == 0) {
         if (fph_load_relaxed(&hooked) == 0 && !fph_at_fork(fph_forked))
             return 0;
         fph_store_relaxed(&hooked, 1);
-        if (pthread_key_create(key, fph_seat_leave) != 0)
+        if (pthread_key_create(&key, fph_seat_leave) != 0)
             return 0;
-        if (fph_cas_acq_rel(&fph_key_made, &other,                  /* H11 */
-                            (uint64_t)*key + 1))
-            return 1;
-        pthread_key_delete(*key);
+        if (fph_cas_acq_rel(&fph_key_made, &made,                   /* H11 */
+                            (uint64_t)key + 1))
+            made = (uint64_t)key + 1;
+        else
+            pthread_key_delete(key);
     }
-    *key = (pthread_key_t)(other - 1);
-    return other != FPH_KEY_GONE;
+    return made != FPH_KEY_GONE
+        && pthread_setspecific((pthread_key_t)(made - 1), fph_table) == 0;
 }
+#else
+#  define fph_exit_watch() 1
+#endif
 
-/* A seat for this thread.  Returns 0: none is free, or it may not have one. */
-static int
+/* A seat for this thread.  Returns its number + 1; 0: none is free, or it may
+ * not have one. */
+static unsigned
 fph_seat_take(void)
 {
-    pthread_key_t key;
-    unsigned      i;
-    int           seated;
+    unsigned i;
 
-    if (!fph_seat_key(&key))
+    if (!fph_exit_watch())
         return 0;
     for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
-        uint64_t unused = fph_load_relaxed(&fph_seats[i].state);
+        uint64_t taken = fph_load_relaxed(&fph_seats[i]);
 
-        if (unused != FPH_SEAT_FREE
-            || !fph_cas_acquire(&fph_seats[i].state, &unused,       /* H5 */
-                                FPH_SEAT_ENTERING))
-            continue;
-        fph_seats[i].table = fph_table;
-        fph_thread_seat = i;
-        seated = pthread_setspecific(key, &fph_seats[i]) == 0;
-        fph_store_release(&fph_seats[i].state,                      /* H6 */
-                          seated ? FPH_SEAT_TAKEN : FPH_SEAT_FREE);
-        return seated;
+        if (taken == 0 && fph_cas_acquire(&fph_seats[i], &taken, 1)) /* H5 */
+            return i + 1;
     }
     return 0;
 }
-#endif
 
 /* Whether this thread has a seat.  pthread_setspecific may allocate, and where
- * malloc is made of this heap it comes back here: then the thread is entering
- * and the inner call works without a cache. */
+ * malloc is made of this heap it comes back here: that call has none yet. */
 static int
 fph_seated(void)
 {
-    if (fph_thread_is != FPH_THREAD_NEW)
-        return fph_thread_is == FPH_THREAD_SEATED;
-    if (fph_thread_patience > 0) {
-        fph_thread_patience--;
-        return 0;
+    if (fph_this.seat == 0 && fph_this.patience == 0) {
+        fph_this.patience = 1000;
+        fph_this.seat = fph_seat_take();
+    } else if (fph_this.seat == 0 && fph_this.patience != FPH_NEVER) {
+        fph_this.patience--;
     }
-    fph_thread_is = FPH_THREAD_ENTERING;
-    if (fph_seat_take()) {
-        fph_thread_is = FPH_THREAD_SEATED;
-        return 1;
-    }
-    fph_thread_is = FPH_THREAD_NEW;
-    fph_thread_patience = 1000;
-    return 0;
+    return fph_this.seat != 0;
 }
 
 /* --- caches --------------------------------------------------------------- */
@@ -7178,20 +8139,19 @@ fph_seated(void)
 static int
 fph_thread_node(const fpheap *heap)
 {
-    static FPH_TLS uint64_t asking;    /* a bit per heap */
-    uint64_t                bit  = fph_heap_bit(heap);
-    int                     node = 0;
+    fph_frame frame = { FPH_IN_NODE, heap, NULL, fph_this.frames };
+    int       node  = 0;
 
-    if (asking & bit)
+    if (fph_is_in(FPH_IN_NODE, heap, NULL))
         return 0;
-    asking |= bit;
+    fph_this.frames = &frame;
     if (heap->thread_node != NULL)
         node = heap->thread_node(heap->thread_node_ctx);
 #if FPHEAP_USE_LIBNUMA
     else if (heap->nodes > 1)
         node = numa_node_of_cpu(sched_getcpu());
 #endif
-    asking &= ~bit;
+    fph_this.frames = frame.outer;
     return node >= 0 && (unsigned)node < heap->nodes ? node : 0;
 }
 
@@ -7277,15 +8237,15 @@ fph_cache_here(fpheap *heap, int grow)
     if (!fph_seated())
         return NULL;
     node = fph_thread_node(heap);
-    cache = fph_cache_memory(heap, fph_thread_seat, node, grow);
+    cache = fph_cache_memory(heap, fph_this.seat - 1, node, grow);
     if (cache == NULL)
         return NULL;
     cache->node = node;
     cache->local = cache->bins + (unsigned)node * FPH_CLASSES;
     for (bin = 0; bin < heap->bins; bin++)
         FPH_STORE(&cache->fills[bin], (uint8_t)0, RELAXED);
-    FPH_STORE(&cache->owned, 1u, RELAXED);
-    fph_entry_set(fph_my_entry(heap), cache->bins, cache->local);
+    FPH_STORE(&cache->entry, fph_my_entry(heap), RELAXED);          /* H7 */
+    fph_entry_set(cache->entry, cache->bins, cache->local);
     return cache;
 }
 
@@ -7305,7 +8265,7 @@ fpheap_thread_leave(fpheap *heap)
 
     if (cache == NULL)
         return;
-    if (fph_in_callback(heap)) /* the call around it goes on with the cache */
+    if (fph_is_in(FPH_IN_CALLBACK, heap, NULL)) /* a call goes on with it */
         fph_cache_flush(cache, 0 /* drain */);
     else
         fph_cache_leave(cache, fph_my_entry(heap));
@@ -7319,7 +8279,7 @@ fpheap_self(fpheap *heap)
 
     if (cache == NULL)
         errno = !good ? EINVAL
-              : fph_thread_is == FPH_THREAD_SEATED ? ENOMEM : EAGAIN;
+              : fph_this.seat != 0 ? ENOMEM : EAGAIN;
     return cache;
 }
 
@@ -7391,14 +8351,14 @@ static void
 fph_reclaim(fpheap *heap, int node, int always)
 {
     fph_state    *state = heap->state;
-    uint64_t      bit   = fph_heap_bit(heap);
+    fph_frame     frame = { FPH_IN_PASS, heap, NULL, fph_this.frames };
     fpheap_cache *cache;
     unsigned      bin   = (unsigned)node * FPH_CLASSES;
     unsigned      i;
 
-    if (fph_in_pass & bit)
+    if (fph_is_in(FPH_IN_PASS, heap, NULL))
         return;
-    fph_in_pass |= bit;
+    fph_this.frames = &frame;
     fph_fetch_add_relaxed(&state->reclaims, 1);
     fph_pass_ask(state, always);
     cache = fph_cache_mine(heap);
@@ -7411,7 +8371,7 @@ fph_reclaim(fpheap *heap, int node, int always)
         if (fph_bin_has_empty(state, bin))
             fph_bin_retire(state, bin);
     }
-    fph_in_pass &= ~bit;
+    fph_this.frames = frame.outer;
 }
 
 /*
@@ -7475,8 +8435,8 @@ fph_search_again(const fpheap *heap, fph_search *search)
     uint64_t   others;
     int        quiet = fph_moves_quiet(state, &others);
 
-    if (fph_open_moves[state->number] != 0
-        || ((fph_in_pass | fph_in_provider) & fph_heap_bit(heap)) != 0
+    if (fph_this.open_moves[state->number] != 0
+        || fph_is_in(FPH_IN_PROVIDER | FPH_IN_PASS, heap, NULL)
         || (search->quiet && search->others == others))
         return 0;
     search->quiet = quiet;
@@ -8131,7 +9091,7 @@ fph_large_free(fpheap *heap, void *object)
         || !fph_cas_acquire(&record->info, &info,              /* L2, F19 */
                             cache != NULL
                             ? info - FPH_LARGE + FPH_PARKED : 0)) {
-        FPHEAP_PANIC("fpheap: free of a pointer that is no live object");
+        FPHEAP_PANIC(FPH_SAY_DEAD);
         return;
     }
     if (cache == NULL) {
@@ -8158,14 +9118,13 @@ fph_large_room(size_t size)
 }
 
 /* A live object of `size` bytes has as many pages as info says from here on,
- * L3. */
+ * L3; it had `have`. */
 static void
-fph_large_set(fpheap *heap, fph_slab *record, uint64_t info, size_t size)
+fph_large_set(fpheap *heap, fph_slab *record, uint64_t info, size_t have,
+              size_t size)
 {
-    size_t old = fph_resize_begin(heap, record->base);
-
     fph_store_release(&record->info, info);                         /* F18 */
-    fph_resize_end(heap, record->base, size, old);
+    fph_resized(heap, record->base, have << FPHEAP_PAGE_SHIFT, size);
 }
 
 /* Claim pages behind an object, `most` or at least `least`.  Returns how many,
@@ -8241,19 +9200,16 @@ fph_large_resize(fpheap *heap, void *object, uint64_t info, size_t size)
     if (need > have) {
         n = fph_large_grow(heap, record, info, need - have, room - have);
         if (n != 0)
-            fph_large_set(heap, record, info + ((uint64_t)n << 32), size);
+            fph_large_set(heap, record, info + ((uint64_t)n << 32), have, size);
         return n != 0;
     }
     n = have > room ? have - need : 0;
     if (need <= (have - n) / 2)
         return 0;
-    if (n != 0) {
-        info -= (uint64_t)n << 32;
-        fph_large_set(heap, record, info, size);
-        FPH_TOOL_ALLOW(record->base + (need << FPHEAP_PAGE_SHIFT),
-                       n << FPHEAP_PAGE_SHIFT);
+    info -= (uint64_t)n << 32;
+    fph_large_set(heap, record, info, have, size);
+    if (n != 0)
         fph_pages_give(heap->state, record->page + fph_info_count(info), n);
-    }
     return 1;
 }
 
@@ -8289,58 +9245,6 @@ fph_want_size(size_t size, void **objects, unsigned n, int bulk)
     return want;
 }
 
-#if FPHEAP_HEADER
-/* Count n objects of a tag, and their bytes, which begin (or end, both
- * negative) in a slow path. */
-static void
-fph_tally_slow(fpheap *heap, unsigned tag, size_t n, size_t bytes)
-{
-    fpheap_cache *cache = fph_cache_mine(heap);
-
-    if (cache != NULL) {
-        fph_tally_add(cache->bins, tag, n, bytes);
-        return;
-    }
-    fph_fetch_add_relaxed(&heap->state->tag_objects[tag],
-                          (uint64_t)(int64_t)(ptrdiff_t)n);
-    fph_fetch_add_relaxed(&heap->state->tag_bytes[tag],
-                          (uint64_t)(int64_t)(ptrdiff_t)bytes);
-}
-
-/* End the header of an object in a slow path.  Returns 0 if it cannot be. */
-static int
-fph_head_end_slow(fpheap *heap, void *object)
-{
-    fph_head *head = fph_head_of(object);
-    unsigned  refs = fpheap_refs(object);
-
-    if (refs != 1) {
-        FPHEAP_PANIC(refs == 0 ? "fpheap: double free"
-                               : "fpheap: free of an object with references");
-        return 0;
-    }
-    fph_tally_slow(heap, head->tag, (size_t)-1,
-                   (size_t)0 - (size_t)head->requested);
-    FPH_STORE(&head->refs, 0u, RELAXED);
-    return 1;
-}
-#endif
-
-/* Write the headers of what a call was served with, and count it. */
-static void
-fph_want_begin(fpheap *heap, const fph_want *want)
-{
-#if FPHEAP_HEADER
-    unsigned i;
-
-    for (i = 0; i < want->n; i++)
-        fph_head_begin(want->objects[i], want->size, want->tag,
-                       want->destructor);
-    fph_tally_slow(heap, want->tag, want->n, want->n * want->size);
-#endif
-    fph_live_begin(heap, want->objects, want->n, want->size, want->k);
-}
-
 static int fph_bulk_from(fpheap *heap, unsigned bin, const fph_want *want);
 
 /* Serve from one node.  Returns 0, or a negative errno. */
@@ -8360,7 +9264,8 @@ fph_serve_from(fpheap *heap, int node, const fph_want *want)
         rc = fph_bin_alloc(heap, bin, want->look, want->objects);
     fph_site_set(site);        /* a callback may have allocated */
     if (rc == 0)
-        fph_want_begin(heap, want);
+        fph_born(heap, want->objects, want->n, want->size, want->k, want->tag,
+                 want->destructor);
     return rc;
 }
 
@@ -8473,13 +9378,9 @@ fph_free_miss(fpheap *heap, void *object)
     if (object == NULL || !fph_heap_good(heap))
         return;
     if (fph_chunk_of(heap->state, object) == NULL) {
-        FPHEAP_PANIC("fpheap: free of a pointer that is not from this heap");
+        FPHEAP_PANIC(FPH_SAY_FOREIGN);
         return;
     }
-#if FPHEAP_HEADER
-    if (!fph_head_end_slow(heap, object))
-        return;
-#endif
     fph_release(heap, object);
 }
 
@@ -8715,23 +9616,21 @@ fph_run_of(const fpheap *heap, void *const *objects, unsigned n, unsigned place)
 static unsigned
 fph_free_run(fpheap *heap, void *const *objects, unsigned n)
 {
-    if (!FPH_WATCHED) {
-        fph_bin *bins  = fph_entry_of(heap)->bins;
-        unsigned place = fph_place_of(heap, objects[0]);
-        fph_bin *bin   = fph_bin_at(bins, place);
-        size_t   room  = (size_t)(bin->limit - bin->top);
-        unsigned run   = fph_run_of(heap, objects,
-                                    n < room ? n : (unsigned)room, place);
+    fph_bin *bins  = fph_bins_of(heap);
+    unsigned place = fph_place_of(heap, objects[0]);
+    fph_bin *bin   = fph_bin_at(bins, place);
+    size_t   room  = (size_t)(bin->limit - bin->top);
+    unsigned run   = fph_run_of(heap, objects, n < room ? n : (unsigned)room,
+                                place);
 
-        if (fph_free_many(bins, bin, objects, run))
-            return run;
-    }
-    fpheap_free(heap, objects[0]);
+    if (fph_put_bulk(bin, objects, run))
+        return run;
+    fph_free(heap, bins, objects[0]);
     return 1;
 }
 
-FPHEAP_API void
-fpheap_free_bulk(fpheap *heap, void *const *objects, unsigned n)
+FPH_NOINLINE FPHEAP_API void
+fph_free_bulk_miss(fpheap *heap, void *const *objects, unsigned n)
 {
     unsigned run;
 
@@ -8741,31 +9640,14 @@ fpheap_free_bulk(fpheap *heap, void *const *objects, unsigned n)
         run = fph_free_run(heap, objects, n);
 }
 
-FPH_NOINLINE FPHEAP_API void
-fph_free_bulk_miss(fpheap *heap, void *const *objects, unsigned n)
+FPHEAP_API void
+fpheap_free_bulk(fpheap *heap, void *const *objects, unsigned n)
 {
-    fpheap_free_bulk(heap, objects, n);
+    if (n != 0 && fph_heap_good(heap))
+        fph_free_bulk(heap, 0 /* one */, NULL, objects, n, FPH_ANY_CLASS);
 }
 
 /* --- other ways to allocate ----------------------------------------------- */
-
-/* Note that an object was asked for with another size. */
-static void *
-fph_resized(fpheap *heap, void *object, size_t size)
-{
-    fph_slack_move(heap, object, size);
-#if FPHEAP_HEADER
-    if (object != NULL) {
-        fph_head *head = fph_head_of(object);
-
-        fph_tally_slow(heap, head->tag, 0, size - (size_t)head->requested);
-        head->requested = size;
-    }
-#else
-    (void)heap, (void)size;
-#endif
-    return object;
-}
 
 FPHEAP_API void *
 fpheap_zalloc(fpheap *heap, size_t size)
@@ -8773,7 +9655,7 @@ fpheap_zalloc(fpheap *heap, size_t size)
     void *object = fpheap_alloc(heap, size);
 
     return object == NULL ? NULL
-         : memset(object, 0, fpheap_usable_size(heap, object));
+         : memset(object, 0, fph_usable(heap, object));
 }
 
 FPHEAP_API void *
@@ -8804,10 +9686,12 @@ fpheap_aligned_alloc(fpheap *heap, size_t align, size_t size)
         for (k = fph_class_of(size); k < FPH_SIZES; k++) {
             size_t stride = heap->state->classes[k].size;
 
-            if (stride % align == 0)
-                return fph_resized(heap, fpheap_alloc(heap, stride - FPH_HEAD
-                                                            - FPH_SLACK),
-                                   want.size);
+            if (stride % align != 0)
+                continue;
+            object = fpheap_alloc(heap, stride - FPH_HEAD - FPH_SLACK);
+            if (object != NULL)
+                fph_resized(heap, object, stride - FPH_HEAD, want.size);
+            return object;
         }
     }
     want.k = 0;
@@ -8816,259 +9700,23 @@ fpheap_aligned_alloc(fpheap *heap, size_t align, size_t size)
     return fph_result(rc, object);
 }
 
-/* [HEADER] =================================================================
- *
- * What FPHEAP_HEADER adds: tags, destructors, references.  The fast path keeps
- * the headers; what is counted by tag is in each cache, so that no two threads
- * write the same line, and a thread may free what another has counted.
- */
-#if FPHEAP_HEADER
-
-/* The destructors of the process.  A number is taken first and filled in then:
- *
- *       where                        order    partner  what must be seen
- *   E1  fn: store                    release  E2       arg
- *   E2  fn: load                     acquire  E1
- *
- * and of references:
- *
- *   E3  refs: fetch_add -1           acq_rel  E3, E4   release: what was done
- *                                                      with the object
- *   E4  refs: load                   acquire  E3       that others are done
- */
-typedef struct fph_destructor {
-    fpheap_destructor fn;      /* atomic; NULL: not registered */
-    void             *arg;
-} fph_destructor;
-
-static fph_destructor fph_destructors[256];
-static fph_word       fph_destructor_count;
-
-static fpheap_destructor
-fph_destructor_fn(unsigned number)
-{
-    return FPH_LOAD(&fph_destructors[number].fn, ACQUIRE);          /* E2 */
-}
-
-static int
-fph_destructor_known(unsigned number)
-{
-    return number == 0 || (number < 256 && fph_destructor_fn(number) != NULL);
-}
-
-FPHEAP_API int
-fpheap_destructor_register(fpheap_destructor destructor, void *arg)
-{
-    uint64_t count = fph_load_relaxed(&fph_destructor_count);
-
-    if (destructor == NULL)
-        return -EINVAL;
-    do {
-        if (count == 255)
-            return -ENOSPC;
-    } while (!fph_cas_relaxed(&fph_destructor_count, &count, count + 1));
-    fph_destructors[count + 1].arg = arg;
-    FPH_STORE(&fph_destructors[count + 1].fn, destructor, RELEASE); /* E1 */
-    return (int)count + 1;
-}
-
-FPHEAP_API int
-fpheap_set_destructor(void *object, unsigned number)
-{
-    if (!fph_destructor_known(number))
-        return -EINVAL;
-    fph_head_of(object)->destructor = (uint8_t)number;
-    return 0;
-}
-
-FPH_NOINLINE FPHEAP_API void
-fph_unref_last(fpheap *heap, void *object)
-{
-    unsigned          number = fph_head_of(object)->destructor;
-    fpheap_destructor fn     = fph_destructor_fn(number);
-
-    if (fn(fph_destructors[number].arg, object) != FPHEAP_KEPT)
-        fpheap_free(heap, object);
-}
-
-FPHEAP_API void *
-fpheap_alloc_tagged(fpheap *heap, size_t size, unsigned tag)
-{
-    void *object;
-
-    if (tag >= FPHEAP_TAGS)
-        return fph_result(-EINVAL, NULL);
-    object = fpheap_alloc(heap, size);
-    if (object != NULL && tag != 0) {
-        fph_head *head = fph_head_of(object);
-
-        fph_tally_slow(heap, 0, (size_t)-1,
-                       (size_t)0 - (size_t)head->requested);
-        fph_tally_slow(heap, tag, 1, (size_t)head->requested);
-        head->tag = (uint8_t)tag;
-    }
-    return object;
-}
-
-FPHEAP_API int
-fpheap_tag_stats_get(fpheap *heap, unsigned tag, fpheap_tag_stats *stats)
-{
-    const fph_state *state;
-    size_t           i;
-
-    if (!fph_heap_good(heap) || tag >= FPHEAP_TAGS)
-        return -EINVAL;
-    state = heap->state;
-    stats->objects = (size_t)fph_load_relaxed(&state->tag_objects[tag]);
-    stats->bytes = (size_t)fph_load_relaxed(&state->tag_bytes[tag]);
-    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
-        const fpheap_cache *cache = FPH_LOAD(&state->cache[i],
-                                             ACQUIRE);              /* H10 */
-
-        if (cache == NULL)
-            continue;
-        stats->objects += FPH_LOAD(&cache->tallies[tag].objects, RELAXED);
-        stats->bytes += FPH_LOAD(&cache->tallies[tag].bytes, RELAXED);
-    }
-    /* Read at different moments, a sum may be below 0. */
-    if (stats->objects > SIZE_MAX / 2)
-        stats->objects = 0;
-    if (stats->bytes > SIZE_MAX / 2)
-        stats->bytes = 0;
-    return 0;
-}
-
-FPHEAP_API size_t
-fpheap_requested(const void *object)
-{
-    return (size_t)fph_head_of(object)->requested;
-}
-
-FPHEAP_API unsigned
-fpheap_tag(const void *object)
-{
-    return fph_head_of(object)->tag;
-}
-
-FPHEAP_API unsigned
-fpheap_flags(const void *object)
-{
-    return fph_head_of(object)->flags;
-}
-
-FPHEAP_API void
-fpheap_set_flags(void *object, unsigned flags)
-{
-    fph_head_of(object)->flags = (uint8_t)flags;
-}
-#endif
-
 /* [QUERY] ==================================================================
  *
  * What an object is, and another size for it.
  */
-
-/* The usable bytes of what a record covers. */
-static size_t
-fph_info_bytes(const fph_state *state, uint64_t info)
-{
-    if (fph_info_kind(info) == FPH_SLAB)
-        return fph_bin_class(state, fph_info_bin(info))->size - FPH_HEAD;
-    return (size_t)(fph_info_count(info) - fph_info_bin(info))
-        << FPHEAP_PAGE_SHIFT;  /* L1 */
-}
-
-/* The pages of it. */
-static size_t
-fph_info_pages(const fph_state *state, uint64_t info)
-{
-    switch (fph_info_kind(info)) {
-    case FPH_NOTHING:
-        return 0;
-    case FPH_SLAB:
-        return FPH_LOAD(&fph_bin_class(state, fph_info_bin(info))->pages,
-                        RELAXED);
-    default:
-        return fph_info_count(info);
-    }
-}
-
-/* What covers a live object; FPH_NOTHING for memory that looks like none. */
-static uint64_t
-fph_info_of(const fph_state *state, const void *object)
-{
-    const fph_slab *record = fph_record_of(state, object);
-
-    return record == NULL ? FPH_NOTHING
-                          : fph_load_acquire(&record->info);        /* F19 */
-}
 
 FPHEAP_API size_t
 fpheap_usable_size(fpheap *heap, const void *object)
 {
     if (object == NULL || !fph_heap_good(heap))
         return 0;
-    return fph_info_bytes(heap->state, fph_info_of(heap->state, object))
-         - fph_slack_of(heap->state, object);
-}
-
-/* The start of the object that `at` is in, given where the first page of its
- * record begins.  Only the record's info is read, which is atomic: `at` may be
- * anything. */
-static char *
-fph_object_base(const fph_state *state, char *start, uint64_t info,
-                const char *at)
-{
-    const fph_class *klass = fph_bin_class(state, fph_info_bin(info));
-    char            *base;
-    size_t           size, number;
-
-    switch (fph_info_kind(info)) {
-    case FPH_SLAB:
-        base = fph_slab_first(klass, start);
-        if (at < base)
-            return NULL;
-        size = FPH_LOAD(&klass->size, RELAXED);
-        number = (size_t)(at - base) / size;
-        return number < fph_info_count(info)
-            && (size_t)(at - base) - number * size < size - FPH_HEAD
-             ? base + number * size : NULL;
-    case FPH_LARGE:
-        base = start + ((size_t)fph_info_bin(info) << FPHEAP_PAGE_SHIFT);
-        return at >= base ? base : NULL;                            /* L1 */
-    default:
-        return NULL;
-    }
+    return fph_usable(heap, object);
 }
 
 FPHEAP_API void *
 fpheap_base_of(fpheap *heap, const void *interior)
 {
-    const fph_state *state;
-    const fph_slab  *record;
-    char            *at = (char *)(uintptr_t)interior;
-    size_t           page, first;
-    uint64_t         info;
-
-    if (!fph_heap_good(heap))
-        return NULL;
-    state = heap->state;
-    if (fph_chunk_of(state, interior) == NULL)
-        return NULL;
-    page = fph_page_of(state, interior);
-    first = fph_first_of(state, page);
-    record = fph_record_at(state, first);
-    info = record == NULL ? FPH_NOTHING
-                          : fph_load_acquire(&record->info);        /* F19 */
-    /* If the chunk still has these records, all that was read belongs
-     * together. */
-    if (page - first >= fph_info_pages(state, info)
-        || fph_record_at(state, first) != record)
-        return NULL;
-    return fph_object_base(state,
-                           (char *)((uintptr_t)at & ~(FPHEAP_PAGE - 1))
-                           - ((page - first) << FPHEAP_PAGE_SHIFT),
-                           info, at);
+    return fph_heap_good(heap) ? fph_base_of(heap->state, interior) : NULL;
 }
 
 FPHEAP_API int
@@ -9131,19 +9779,11 @@ fph_grows_large(uint64_t info, size_t usable, size_t size)
 static void *
 fph_alloc_like(fpheap *heap, size_t size, const void *other)
 {
-#if FPHEAP_HEADER
-    const fph_head *head  = fph_head_of(other);
-    void           *moved = fpheap_alloc_tagged(heap, size, head->tag);
+    void *moved = fpheap_alloc(heap, size);
 
-    if (moved != NULL) {
-        fph_head_of(moved)->flags = head->flags;
-        fph_head_of(moved)->destructor = head->destructor;
-    }
+    if (moved != NULL)
+        fph_head_copy(heap, moved, other);
     return moved;
-#else
-    (void)other;
-    return fpheap_alloc(heap, size);
-#endif
 }
 
 /* The object that another moves to, with room to grow if there is memory. */
@@ -9156,7 +9796,8 @@ fph_alloc_moved(fpheap *heap, size_t size, const void *other, int grows)
         moved = fph_alloc_like(heap, fph_large_room(size), other);
     if (moved == NULL)
         return fph_alloc_like(heap, size, other);
-    return fph_resized(heap, moved, size);
+    fph_resized(heap, moved, fph_room_of(heap, moved), size);
+    return moved;
 }
 
 FPHEAP_API void *
@@ -9173,14 +9814,17 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
     info = fph_info_of(heap->state, object);
     if (fph_info_kind(info) == FPH_NOTHING
         || fph_info_kind(info) == FPH_PARKED) {
-        FPHEAP_PANIC("fpheap: realloc of a pointer that is no live object");
+        FPHEAP_PANIC(FPH_SAY_DEAD_REALLOC);
         return fph_result(-EINVAL, NULL);
     }
     usable = fph_info_bytes(heap->state, info);
-    if (fph_info_kind(info) == FPH_SLAB
-        ? fph_stays(info, usable, size)
-        : fph_large_resize(heap, object, info, size))
-        return fph_resized(heap, object, size);
+    if (fph_info_kind(info) != FPH_SLAB) {
+        if (fph_large_resize(heap, object, info, size))
+            return object;
+    } else if (fph_stays(info, usable, size)) {
+        fph_resized(heap, object, usable, size);
+        return object;
+    }
     moved = fph_alloc_moved(heap, size, object,
                             fph_grows_large(info, usable, size));
     if (moved == NULL)
@@ -9196,42 +9840,40 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
  * Pools begin and end while the heap is in use.  A pool is a number, which
  * makes it a class, and a record that stays with the number.
  *
- *     pool_is  free -> making -> named -> owner -> ready -> ending -> free
- *                                                        <-
+ *     pool_is  | version | free, taken, named, or ready : 2 |
  *
- *   P1  Who makes a pool publishes its name (named), then looks at all others.
- *       A pool that has the name is in its way; one that is just named is so
- *       only with a lower number.  Of two that publish at the same time one at
- *       least sees the other.  If the lower sees the higher, it waits until
- *       that one has looked, and given up or not.
- *   P2  The class of a pool is written while it has no slabs, magazines or
+ *     free -> taken -> named -> ready -> named -> free     taken -> free
+ *
+ *   P1  A new pool takes a number, which has a new version then, and looks at
+ *       the names of all that have one.  If its own is not there it puts its
+ *       pool_is and number into named_last, by a CAS: had another been named
+ *       since the look, that would fail.  The next to look sees to it that
+ *       pool_is says named, or the pool's own thread does.
+ *   P2  A number's name is written while it is taken.  So what is read between
+ *       two loads of one version is one name.
+ *   P3  The class of a pool is written while it has no slabs, magazines or
  *       pages anywhere.
- *   P3  A pool ends when it has no slabs (Q6); its objects are then nowhere.
+ *   P4  A pool ends as named, when it has no slabs (Q6); its objects are then
+ *       nowhere.
  *
  *       where                        order    partner  what must be seen
- *   P4  pool_is: store named         seq_cst  P5       and release for the name
- *       pool_is: store owner, free,  release  P5       the look is over
- *       ending
- *   P5  pool_is: load in the look    seq_cst  P4       P1
- *   P6  pool_is: CAS free -> making  acquire  P7       the last pool is gone
- *   P7  pool_is: store free          release  P6
- *   P8  pool_is: store ready         release  P9       the pool
- *   P9  pool_is: load in lookup      acquire  P8       before it is read
- *   P10 renamed, name                as version and extent, F5
+ *   P5  pool_is: CAS free -> taken   acquire  P6       the last pool is gone
+ *   P6  pool_is: store free          release  P5
+ *   P7  named_last: load, CAS        acq_rel  P7       the name; those before
+ *                                                      are named
+ *   P8  pool_is: CAS taken -> named, release  P9       the pool and its name
+ *       store named, ready
+ *   P9  pool_is: load in a look      acquire  P8       before they are read
+ *   P10 name: store release, load acquire: P5, before the second load of P2
  *   P11 pool[]: store                release  P12      the record, all zero
  *   P12 pool[]: load                 acquire  P11      before it is read
  *   P13 ending: store, load          relaxed  none     only the thread that
  *                                                      holds all slabs reads
  *                                                      a 1
  */
-enum {
-    FPH_POOL_FREE,
-    FPH_POOL_MAKING,
-    FPH_POOL_NAMED,
-    FPH_POOL_OWNER,
-    FPH_POOL_READY,
-    FPH_POOL_ENDING
-};
+enum { FPH_POOL_FREE, FPH_POOL_TAKEN, FPH_POOL_NAMED, FPH_POOL_READY };
+
+#define FPH_POOL_BITS 9        /* of a number */
 
 /* A name as the words that a pool has of it. */
 typedef struct fph_name {
@@ -9251,76 +9893,92 @@ fph_name_of(const char *text)
 static void
 fph_pool_set_name(fpheap_pool *pool, const fph_name *name)
 {
-    uint64_t version = fph_load_relaxed(&pool->renamed);
     unsigned i;
 
-    fph_store_relaxed(&pool->renamed, version + 1);
     for (i = 0; i < FPHEAP_NAME_BYTES / 8; i++)
         fph_store_release(&pool->name[i], name->word[i]);           /* P10 */
-    fph_store_release(&pool->renamed, version + 2);                 /* P10 */
 }
 
-/* Whether all of the name was there at one time. */
+/* Whether a pool that is named, or ready, has this name. */
 static int
-fph_pool_is_named(const fpheap_pool *pool, const fph_name *name)
+fph_pool_is_named(const fph_state *state, unsigned number, unsigned least,
+                  const fph_name *name)
 {
-    uint64_t version = fph_load_acquire(&pool->renamed);            /* P10 */
-    unsigned i;
+    const fph_word    *word = &state->pool_is[number];
+    uint64_t           is   = fph_load_acquire(word);               /* P9 */
+    const fpheap_pool *pool = FPH_LOAD(&state->pool[number], RELAXED);
+    unsigned           i;
 
+    if (is % 4 < least)
+        return 0;
     for (i = 0; i < FPHEAP_NAME_BYTES / 8; i++)
         if (fph_load_acquire(&pool->name[i]) != name->word[i])      /* P10 */
             return 0;
-    return version % 2 == 0 && fph_load_relaxed(&pool->renamed) == version;
+    return fph_load_relaxed(word) / 4 == is / 4;                    /* P2 */
 }
 
-/* Whether another pool, or one that will be, has the name, P1.  A thread that
- * is stopped while it looks has it. */
-static int
-fph_pool_has_name(const fph_state *state, unsigned other, unsigned number,
-                  const fph_name *name)
-{
-    const fph_word *is = &state->pool_is[other];
-
-    for (;;) {
-        uint64_t now = fph_load_seq_cst(is);                        /* P5 */
-
-        if (now == FPH_POOL_FREE || now == FPH_POOL_MAKING
-            || !fph_pool_is_named(FPH_LOAD(&state->pool[other], RELAXED), name))
-            return 0;
-        if (fph_load_seq_cst(is) != now)                            /* P5 */
-            continue;          /* the name may be that of the next pool */
-        if (now != FPH_POOL_NAMED || other < number)
-            return 1;
-        if (!fph_wait())
-            return 1;
-    }
-}
-
-static int
-fph_pool_exists(const fph_state *state, unsigned number, const fph_name *name)
+static fpheap_pool *
+fph_pool_find(const fph_state *state, unsigned least, const fph_name *name)
 {
     unsigned i;
 
     for (i = 0; i < FPHEAP_MAX_POOLS; i++)
-        if (i != number && fph_pool_has_name(state, i, number, name))
-            return 1;
-    return 0;
+        if (fph_pool_is_named(state, i, least, name))
+            return FPH_LOAD(&state->pool[i], RELAXED);
+    return NULL;
 }
 
-/* Claim a number.  FPHEAP_MAX_POOLS: all are taken. */
+/* Have pool_is say named of the pool in named_last. */
+static void
+fph_pool_show_name(fph_state *state, uint64_t last)
+{
+    uint64_t taken = last >> FPH_POOL_BITS | FPH_POOL_TAKEN;
+
+    fph_cas_release(&state->pool_is[last % (1u << FPH_POOL_BITS)],  /* P8 */
+                    &taken, taken - FPH_POOL_TAKEN + FPH_POOL_NAMED);
+}
+
+/* Get the name for a number that is taken.  Returns 0: another has it. */
+static int
+fph_pool_get_name(fph_state *state, unsigned number, const fph_name *name)
+{
+    uint64_t last = fph_load_acquire(&state->named_last);           /* P7 */
+    uint64_t mine = fph_load_relaxed(&state->pool_is[number])
+                    << FPH_POOL_BITS | number;
+
+    do {
+        fph_pool_show_name(state, last);
+        if (fph_pool_find(state, FPH_POOL_NAMED, name) != NULL)
+            return 0;
+    } while (!fph_cas_acq_rel(&state->named_last, &last, mine));    /* P7 */
+    fph_pool_show_name(state, mine);
+    return 1;
+}
+
+/* Take a number.  FPHEAP_MAX_POOLS: all are taken. */
 static unsigned
 fph_pool_number(fph_state *state)
 {
     unsigned i;
 
     for (i = 0; i < FPHEAP_MAX_POOLS; i++) {
-        uint64_t unused = FPH_POOL_FREE;
+        uint64_t is = fph_load_relaxed(&state->pool_is[i]);
 
-        if (fph_cas_acquire(&state->pool_is[i], &unused,            /* P6 */
-                            FPH_POOL_MAKING))
+        if (is % 4 == FPH_POOL_FREE
+            && fph_cas_acquire(&state->pool_is[i], &is,             /* P5 */
+                               is + 4 + FPH_POOL_TAKEN))
             break;
     }
     return i;
+}
+
+/* Say what the caller's pool is now. */
+static void
+fph_pool_set(fph_state *state, unsigned number, unsigned what)
+{
+    fph_word *is = &state->pool_is[number];
+
+    fph_store_release(is, fph_load_relaxed(is) / 4 * 4 + what);     /* P6, P8 */
 }
 
 /* --- geometry ------------------------------------------------------------- */
@@ -9386,10 +10044,9 @@ fph_desc_error(const fpheap *heap, const fpheap_pool_desc *desc)
         || desc->magazine == 1 || desc->magazine > FPHEAP_MAGAZINE
         || desc->private_bytes > FPHEAP_CHUNK / 2)
         return -EINVAL;
-#if FPHEAP_HEADER
-    if (desc->tag >= FPHEAP_TAGS || !fph_destructor_known(desc->destructor))
+    if (FPHEAP_HEADER && (desc->tag >= FPHEAP_TAGS
+                          || !fph_destructor_known(desc->destructor)))
         return -EINVAL;
-#endif
     if ((desc->flags & FPHEAP_ON_NODE) != 0
         && (desc->node < 0 || (unsigned)desc->node >= heap->nodes))
         return -EINVAL;
@@ -9536,18 +10193,15 @@ static int fph_pool_empty(fpheap_pool *pool);
 static int
 fph_pool_make(fpheap *heap, unsigned number, const fpheap_pool_desc *desc)
 {
-    fph_state   *state = heap->state;
-    int          rc    = 0;
-    fpheap_pool *pool  = fph_pool_record(heap, number, &rc);
-    fph_name     name  = fph_name_of(desc->name);
+    int          rc   = 0;
+    fpheap_pool *pool = fph_pool_record(heap, number, &rc);
+    fph_name     name = fph_name_of(desc->name);
 
     if (pool == NULL)
         return rc;
     fph_pool_set_name(pool, &name);
-    fph_store_seq_cst(&state->pool_is[number], FPH_POOL_NAMED);     /* P4 */
-    if (fph_pool_exists(state, number, &name))
+    if (!fph_pool_get_name(heap->state, number, &name))
         return -EEXIST;
-    fph_store_release(&state->pool_is[number], FPH_POOL_OWNER);     /* P4 */
     rc = fph_pool_private(heap, pool, desc->private_bytes);
     if (rc != 0)
         return rc;
@@ -9585,38 +10239,26 @@ fpheap_pool_create(fpheap *heap, const fpheap_pool_desc *desc)
     if (number == FPHEAP_MAX_POOLS)
         return (fpheap_pool *)fph_result(-ENFILE, NULL);
     rc = fph_pool_make(heap, number, desc);
-    if (rc != 0 && !fph_pool_is_nowhere(state, number))
-        fph_store_release(&state->pool_is[number],                  /* P4 */
-                          FPH_POOL_ENDING);
-    else
-        fph_store_release(&state->pool_is[number],                  /* P7, P8 */
-                          rc == 0 ? FPH_POOL_READY : FPH_POOL_FREE);
+    if (rc == 0)
+        fph_pool_set(state, number, FPH_POOL_READY);
+    else if (fph_pool_is_nowhere(state, number))
+        fph_pool_set(state, number, FPH_POOL_FREE);
     return (fpheap_pool *)fph_result(rc, rc == 0 ? state->pool[number] : NULL);
 }
 
 FPHEAP_API fpheap_pool *
 fpheap_pool_lookup(fpheap *heap, const char *name)
 {
-    const fph_state *state;
-    fph_name         words;
-    unsigned         i;
+    fpheap_pool *pool = NULL;
+    fph_name     words;
 
     if (!fph_heap_good(heap))
         return (fpheap_pool *)fph_result(-EINVAL, NULL);
-    if (name == NULL || strlen(name) >= FPHEAP_NAME_BYTES)
-        return (fpheap_pool *)fph_result(-ENOENT, NULL);
-    state = heap->state;
-    words = fph_name_of(name);
-    for (i = 0; i < FPHEAP_MAX_POOLS; i++) {
-        fpheap_pool *pool;
-
-        if (fph_load_acquire(&state->pool_is[i]) != FPH_POOL_READY) /* P9 */
-            continue;
-        pool = FPH_LOAD(&state->pool[i], RELAXED);
-        if (fph_pool_is_named(pool, &words))
-            return pool;
+    if (name != NULL && strlen(name) < FPHEAP_NAME_BYTES) {
+        words = fph_name_of(name);
+        pool = fph_pool_find(heap->state, FPH_POOL_READY, &words);
     }
-    return (fpheap_pool *)fph_result(-ENOENT, NULL);
+    return (fpheap_pool *)fph_result(pool == NULL ? -ENOENT : 0, pool);
 }
 
 /* --- end ------------------------------------------------------------------ */
@@ -9666,7 +10308,7 @@ fph_pool_live_exact(const fpheap_pool *pool)
     do {
         quiet = fph_moves_quiet(state, &before);
         live = fph_pool_live(pool);
-        if (fph_open_moves[state->number] != 0
+        if (fph_this.open_moves[state->number] != 0
             || (quiet && fph_moves_quiet(state, &after) && before == after))
             return live;
     } while (fph_wait());
@@ -9767,20 +10409,21 @@ fph_pool_empty(fpheap_pool *pool)
 FPHEAP_API int
 fpheap_pool_destroy(fpheap_pool *pool, size_t *live)
 {
-    fph_word *is = &pool->heap->state->pool_is[pool->number];
-    size_t    objects;
-    int       rc = -EBUSY;
+    fph_state *state = pool->heap->state;
+    size_t     objects;
+    int        rc = -EBUSY;
 
     fph_wait_begin();
     (void)fph_orphans_adopt(pool->heap);
     objects = fph_pool_live_exact(pool);
     if (live != NULL)
         *live = objects;
-    if (objects == 0 && !fph_in_pool(pool) && !pool->heap->state->ends) {
-        fph_store_release(is, FPH_POOL_ENDING);                     /* P4 */
+    if (objects == 0 && !state->ends
+        && !fph_is_in(FPH_IN_POOL, pool->heap, pool)) {
+        fph_pool_set(state, pool->number, FPH_POOL_NAMED);
         rc = fph_pool_empty(pool);
-        fph_store_release(is, rc == 0 ? FPH_POOL_FREE               /* P7 */
-                                      : FPH_POOL_READY);
+        fph_pool_set(state, pool->number, rc == 0 ? FPH_POOL_FREE
+                                                  : FPH_POOL_READY);
     }
     return rc;
 }
@@ -9993,7 +10636,7 @@ fph_census_parked(const fpheap *heap, fph_census *census)
         for (bin = 0; cache != NULL && bin < heap->bins; bin++)
             census->parked[bin % FPH_CLASSES] += fph_cache_objects(cache, bin);
         census->caches += cache != NULL
-                       && FPH_LOAD(&cache->owned, RELAXED) != 0;
+                       && FPH_LOAD(&cache->entry, RELAXED) != NULL;
     }
 }
 
@@ -10021,21 +10664,13 @@ fph_census_live(const fph_census *census, unsigned k)
 
 /* What was asked for of all live bytes; 0 without headers. */
 static size_t
-fph_requested_bytes(fpheap *heap)
+fph_requested_bytes(const fpheap *heap)
 {
-    size_t bytes = 0;
-#if FPHEAP_HEADER
+    size_t   bytes = 0;
     unsigned tag;
 
-    for (tag = 0; tag < FPHEAP_TAGS; tag++) {
-        fpheap_tag_stats stats;
-
-        fpheap_tag_stats_get(heap, tag, &stats);
-        bytes += stats.bytes;
-    }
-#else
-    (void)heap;
-#endif
+    for (tag = 0; FPHEAP_HEADER && tag < FPHEAP_TAGS; tag++)
+        bytes += fph_tag_live(heap, tag).bytes;
     return bytes;
 }
 
@@ -10110,128 +10745,7 @@ fpheap_class_stats_get(fpheap *heap, unsigned index, fpheap_class_stats *stats)
     return 0;
 }
 
-/* --- messages ------------------------------------------------------------- */
-
-#if FPHEAP_CHECK
-typedef struct fph_text {
-    char   at[FPHEAP_NAME_BYTES + 384];
-    size_t bytes;
-} fph_text;
-
-static void
-fph_text_add(fph_text *text, const char *word)
-{
-    while (*word != '\0' && text->bytes + 1 < sizeof text->at)
-        text->at[text->bytes++] = *word++;
-    text->at[text->bytes] = '\0';
-}
-
-static void
-fph_text_number(fph_text *text, uint64_t number, unsigned radix)
-{
-    char  digits[24];
-    char *at = digits + sizeof digits - 1;
-
-    *at = '\0';
-    do
-        *--at = "0123456789abcdef"[number % radix];
-    while ((number /= radix) != 0);
-    fph_text_add(text, radix == 16 ? "0x" : "");
-    fph_text_add(text, at);
-}
-
-static void
-fph_text_heap(fph_text *text, const char *before, const fpheap *heap)
-{
-    fph_text_add(text, before);
-    fph_text_add(text, heap->name);
-    fph_text_add(text, "'");
-}
-
-/* "fpheap: CALL of POINTER, heap 'NAME': " */
-static void
-fph_text_begin(fph_text *text, const char *call, const fpheap *heap,
-               const void *object)
-{
-    text->bytes = 0;
-    fph_text_add(text, "fpheap: ");
-    fph_text_add(text, call);
-    fph_text_add(text, " of ");
-    fph_text_number(text, (uintptr_t)object, 16);
-    fph_text_heap(text, ", heap '", heap);
-    fph_text_add(text, ": ");
-}
-#endif
-
-#if FPHEAP_SITES
-/* ", allocated at FILE:LINE", or nothing if that is not known. */
-static void
-fph_text_site(fph_text *text, const fpheap *heap, unsigned number)
-{
-    uintptr_t at = (uintptr_t)fph_load_relaxed(&heap->sites[number].at);
-
-    if (at != 0) {
-        fph_text_add(text, ", allocated at ");
-        fph_text_add(text, (const char *)at);
-    }
-}
-
-/* The last site of a list, most bytes first. */
-typedef struct fph_site_rank {
-    uint64_t bytes;
-    unsigned number;
-    unsigned lines;
-} fph_site_rank;
-
-#define FPH_SITE_RANK  { UINT64_MAX, 0, 0 }
-#define FPH_SITE_LINES 16
-
-/* Write the line of the next site.  Returns 0: there is none, or enough. */
-static int
-fph_site_next(const fpheap *heap, fph_site_rank *rank, fph_text *text)
-{
-    fph_site_rank best = { 0, FPH_SITE_MAX, 0 };
-    unsigned      i;
-
-    for (i = 0; i < FPH_SITE_MAX; i++) {
-        uint64_t bytes = fph_load_relaxed(&heap->sites[i].bytes);
-
-        if (fph_load_relaxed(&heap->sites[i].objects) == 0
-            || bytes > rank->bytes
-            || (bytes == rank->bytes && i <= rank->number)
-            || (best.number != FPH_SITE_MAX && bytes <= best.bytes))
-            continue;
-        best.bytes = bytes;
-        best.number = i;
-    }
-    if (best.number == FPH_SITE_MAX || rank->lines == FPH_SITE_LINES)
-        return 0;
-    best.lines = rank->lines + 1;
-    *rank = best;
-    text->bytes = 0;
-    fph_text_number(text, best.bytes, 10);
-    fph_text_add(text, " bytes in ");
-    fph_text_number(text, fph_load_relaxed(&heap->sites[best.number].objects),
-                    10);
-    fph_text_add(text, " live objects");
-    fph_text_site(text, heap, best.number);
-    return 1;
-}
-
-/* Report the objects that are in the way of fpheap_destroy. */
-static void
-fph_site_report(const fpheap *heap)
-{
-    fph_site_rank rank = FPH_SITE_RANK;
-    fph_text      text;
-
-    text.bytes = 0;
-    fph_text_heap(&text, "fpheap: live objects in heap '", heap);
-    FPHEAP_REPORT(text.at);
-    while (fph_site_next(heap, &rank, &text))
-        FPHEAP_REPORT(text.at);
-}
-#endif
+/* --- for people ----------------------------------------------------------- */
 
 #if !FPHEAP_NO_STDIO
 /* Write a pool's name as text. */
@@ -10248,34 +10762,17 @@ fph_pool_name(const fpheap_pool *pool, char *name)
 }
 
 static void
-fph_dump_tags(fpheap *heap, FILE *out)
+fph_dump_tags(const fpheap *heap, FILE *out)
 {
-#if FPHEAP_HEADER
-    fpheap_tag_stats stats;
-    unsigned         tag;
+    unsigned tag;
 
-    for (tag = 0; fpheap_tag_stats_get(heap, tag, &stats) == 0; tag++) {
-        if (stats.objects != 0)
+    for (tag = 0; FPHEAP_HEADER && tag < FPHEAP_TAGS; tag++) {
+        fph_tally live = fph_tag_live(heap, tag);
+
+        if (live.objects != 0)
             fprintf(out, "  tag %6u %30zu requested bytes, %zu objects\n", tag,
-                    stats.bytes, stats.objects);
+                    live.bytes, live.objects);
     }
-#else
-    (void)heap, (void)out;
-#endif
-}
-
-static void
-fph_dump_sites(const fpheap *heap, FILE *out)
-{
-#if FPHEAP_SITES
-    fph_site_rank rank = FPH_SITE_RANK;
-    fph_text      text;
-
-    while (fph_site_next(heap, &rank, &text))
-        fprintf(out, "  %s\n", text.at);
-#else
-    (void)heap, (void)out;
-#endif
 }
 
 FPHEAP_API void
@@ -10327,7 +10824,7 @@ fpheap_dump(fpheap *heap, FILE *out)
         fprintf(out, "  %10s %8s %10zu %10zu\n", "large", "",
                 census.large_objects, census.large_parked);
     fph_dump_tags(heap, out);
-    fph_dump_sites(heap, out);
+    fph_sites_dump(heap, out);
 }
 #endif
 
@@ -10494,575 +10991,6 @@ fpheap_provider_buffer(fpheap_provider *provider, fpheap_buffer *buffer,
     provider->put = fph_buffer_put;
     provider->ctx = buffer;
 }
-
-/* [MISUSE] =================================================================
- *
- * What FPHEAP_CHECK adds: a mark for each live object.  Who allocates sets it
- * and who frees clears it, both as the object's owner, so two threads write one
- * at the same time only if one of them is mistaken.  To find it nobody looks at
- * the object's memory, which may not be there: heap->known[] leads from a
- * chunk's number to its marks; of chunks with the same place there the last one
- * used has it.  Bulks go one by one, so that a bad pointer keeps no other from
- * being freed.
- *
- *       where                        order    partner  what must be seen
- *   K1  known[]: store               release  K2       life.base
- *   K2  known[]: load                acquire  K1
- *
- * At level 2, with sites or for a tool all objects go the slow way.  The mark
- * of a free one says whether it is filled; the bytes behind a live one are
- * counted beside its mark, where a write beyond it does not reach, and so is
- * its site.
- * Tools are told last, so that what the heap fills and verifies is allowed.
- */
-#if FPHEAP_CHECK
-/* The marks of the chunk that an address is in; NULL: none of the heap's. */
-static fph_life *
-fph_life_of(const fph_state *state, const void *at)
-{
-    fph_chunk   *chunk   = fph_chunk_of(state, at);
-    fph_records *records = chunk == NULL
-                         ? NULL : FPH_LOAD(&chunk->records, ACQUIRE); /* F9 */
-
-    return records == NULL ? NULL : &records->life;
-}
-
-/* The same, and a look at heap->known[] finds them from here on. */
-static fph_life *
-fph_life_find(fpheap *heap, const void *at)
-{
-    fph_life *life = fph_life_of(heap->state, at);
-
-    if (life != NULL)
-        FPH_STORE(&heap->known[((uintptr_t)at >> FPHEAP_CHUNK_SHIFT)
-                               % FPH_KNOWN], life, RELEASE);        /* K1 */
-    return life;
-}
-
-/* The place of an object's mark. */
-static size_t
-fph_mark_index(const void *object)
-{
-    return fph_mark_place(((uintptr_t)object & FPH_CHUNK_MASK) / 16);
-}
-
-/* The mark of an address, or NULL: it is in no chunk that has objects. */
-static fph_mark *
-fph_mark_of(fpheap *heap, const void *object)
-{
-    fph_life *life = fph_life_find(heap, object);
-
-    return life == NULL ? NULL : &life->mark[fph_mark_index(object)];
-}
-
-#if FPHEAP_SITES
-/* --- sites ---------------------------------------------------------------- */
-
-static uint16_t *
-fph_site_of(const fpheap *heap, const void *object)
-{
-    return &fph_life_of(heap->state, object)->site[fph_mark_index(object)];
-}
-
-static void
-fph_text_origin(fph_text *text, const fpheap *heap, const void *object)
-{
-    fph_text_site(text, heap, *fph_site_of(heap, object));
-}
-
-/* The number of a site; 0: it has no name, or there are too many. */
-static unsigned
-fph_site_number(fpheap *heap, const char *site)
-{
-    uint64_t at = (uintptr_t)site;
-    unsigned i  = (unsigned)(at / 2 % (FPH_SITE_MAX - 1));
-    unsigned left;
-
-    for (left = FPH_SITE_MAX - 1; left > 0 && at != 0; left--) {
-        fph_word *slot = &heap->sites[1 + i].at;
-        uint64_t  is   = fph_load_relaxed(slot);
-
-        if (is == 0 && fph_cas_relaxed(slot, &is, at))
-            is = at;
-        if (is == at)
-            return 1 + i;
-        i = (i + 1) % (FPH_SITE_MAX - 1);
-    }
-    return 0;
-}
-
-/* Count a live object for its site; or, with a sign of -1, no more. */
-static void
-fph_site_count(fpheap *heap, const void *object, int sign)
-{
-    fph_site_tally *tally = &heap->sites[*fph_site_of(heap, object)];
-    uint64_t        bytes = fpheap_usable_size(heap, object);
-
-    fph_fetch_add_relaxed(&tally->objects, (uint64_t)(int64_t)sign);
-    fph_fetch_add_relaxed(&tally->bytes, sign < 0 ? 0 - bytes : bytes);
-}
-
-static void
-fph_site_begin(fpheap *heap, const void *object)
-{
-    *fph_site_of(heap, object) = (uint16_t)fph_site_number(heap, fph_site);
-    fph_site_count(heap, object, 1);
-}
-#else
-#  define fph_text_origin(text, heap, object) ((void)(object))
-#  define fph_site_count(heap, object, sign)  ((void)(object))
-#  define fph_site_begin(heap, object)        ((void)(object))
-#endif
-
-/* --- what is wrong -------------------------------------------------------- */
-
-/* Say that a pointer is into no memory of the heap. */
-static void
-fph_blame_foreign(const fpheap *heap, const void *object)
-{
-    fph_text    text;
-    unsigned    i;
-
-    fph_text_begin(&text, "free", heap, object);
-    fph_text_add(&text, "it is not from this heap");
-    for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
-        fpheap *other = &fph_heaps[i];
-
-        if (other != heap && fph_load_acquire(&fph_handles[i]) == 1 /* H13 */
-            && other->state != NULL
-            && fph_life_find(other, object) != NULL)
-            fph_text_heap(&text, " but from heap '", other);
-    }
-    FPHEAP_PANIC(text.at);
-}
-
-/* Say where a pointer into the heap's memory is that is not to the start of a
- * live object: into one, into one that is free, or into none. */
-static void
-fph_blame_pointer(fpheap *heap, const void *object)
-{
-    const char *start = (const char *)fpheap_base_of(heap, object);
-    fph_text    text;
-
-    fph_text_begin(&text, "free", heap, object);
-    if (start == NULL) {
-        fph_text_add(&text, "there is no object");
-    } else {
-        if (start == object) {
-            fph_text_add(&text, "double free: the object is free already, of ");
-        } else {
-            fph_text_number(&text, (uint64_t)((const char *)object - start),
-                            10);
-            fph_text_add(&text, fph_mark_is(*fph_mark_of(heap, start),
-                                            FPH_ANY_CLASS)
-                         ? " bytes into the live object at "
-                         : " bytes into the free object at ");
-            fph_text_number(&text, (uintptr_t)start, 16);
-            fph_text_add(&text, ", of ");
-        }
-        fph_text_number(&text, fpheap_usable_size(heap, start), 10);
-        fph_text_add(&text, " bytes");
-        fph_text_origin(&text, heap, start);
-    }
-    FPHEAP_PANIC(text.at);
-}
-
-/* Say that an object is of another class than the caller says. */
-static void
-fph_blame_class(const fpheap *heap, const void *object, unsigned klass,
-                unsigned is)
-{
-    const fph_state *state = heap->state;
-    fph_text         text;
-
-    fph_text_begin(&text, "free", heap, object);
-    fph_text_add(&text, is >= FPH_SIZES ? "the object is of a pool of "
-                      : is == 0         ? "the object is larger, above "
-                                        : "the object is of ");
-    fph_text_number(&text, is == 0 ? FPH_SIZED_MAX
-                                   : state->classes[is].size - FPH_HEAD, 10);
-    fph_text_add(&text, klass >= FPH_SIZES ? " bytes, put into another pool of "
-                      : klass == 0 ? " bytes, freed with a size above "
-                                   : " bytes, freed with a size of up to ");
-    fph_text_number(&text, klass == 0 ? FPH_SIZED_MAX
-                                      : state->classes[klass].size - FPH_HEAD,
-                    10);
-    fph_text_origin(&text, heap, object);
-    FPHEAP_PANIC(text.at);
-}
-
-/* The mark of an object that is live and of a class; else NULL, and
- * FPHEAP_PANIC. */
-static fph_mark *
-fph_live_mark(fpheap *heap, const void *object, unsigned klass)
-{
-    fph_mark *mark;
-
-    if (!fph_heap_good(heap))
-        return NULL;
-    mark = fph_mark_of(heap, object);
-    if (mark == NULL || !fph_mark_is(*mark, FPH_ANY_CLASS)
-        || ((uintptr_t)object & 15) != 0) {
-        if (fph_chunk_of(heap->state, object) != NULL)
-            fph_blame_pointer(heap, object);
-        else
-            fph_blame_foreign(heap, object);
-        return NULL;
-    }
-    if (!fph_mark_is(*mark, klass)) {
-        fph_blame_class(heap, object, klass, *mark - 1u);
-        return NULL;
-    }
-    return mark;
-}
-
-static int
-fph_live_check(fpheap *heap, const void *object)
-{
-    return fph_live_mark(heap, object, FPH_ANY_CLASS) != NULL;
-}
-#else
-#  define fph_site_count(heap, object, sign) ((void)(object))
-#endif
-
-#if FPHEAP_CHECK > 1 || FPHEAP_TOOL
-/* Of a live object, the bytes that it has room for. */
-static size_t
-fph_room_of(const fpheap *heap, const void *object)
-{
-    return fph_info_bytes(heap->state, fph_info_of(heap->state, object));
-}
-
-/* Whether free objects of a class keep their contents. */
-static int
-fph_keeps_contents(const fpheap *heap, unsigned klass)
-{
-    const fpheap_pool *pool = fph_bin_pool(heap->state, klass);
-
-    return pool != NULL && (pool->flags & FPHEAP_SCRATCH) == 0;
-}
-#endif
-
-#if FPHEAP_TOOL
-/* --- tools ---------------------------------------------------------------- */
-
-/* An object of a class is live: its bytes may be used, those behind not. */
-static void
-fph_tool_live(const fpheap *heap, void *object, unsigned klass)
-{
-    size_t slack = fph_slack_of(heap->state, object);
-    size_t bytes = fph_room_of(heap, object) - slack;
-
-    if (!fph_keeps_contents(heap, klass))
-        FPH_TOOL_BEGIN(object, bytes);
-    FPH_TOOL_FORBID((char *)object + bytes, slack);
-}
-
-/* A live object of `bytes` has another size. */
-static void
-fph_tool_move(const fpheap *heap, void *object, size_t bytes)
-{
-    size_t slack = fph_slack_of(heap->state, object);
-    size_t room  = fph_room_of(heap, object);
-
-    FPH_TOOL_RESIZE(object, bytes, room - slack);
-    FPH_TOOL_FORBID((char *)object + room - slack, slack);
-}
-
-/* An object is freed, if the pointer is to one that can be. */
-static void
-fph_tool_free(fpheap *heap, void *object)
-{
-    uint64_t info;
-
-    if (object == NULL || fpheap_base_of(heap, object) != object
-        || fph_head_is_shared(object))
-        return;
-    info = fph_info_of(heap->state, object);
-    if (fph_info_kind(info) == FPH_SLAB
-        && fph_keeps_contents(heap, fph_info_bin(info) % FPH_CLASSES))
-        return;
-    FPH_TOOL_END(object);
-    FPH_TOOL_FORBID(object, fph_info_bytes(heap->state, info));
-}
-#else
-#  define fph_tool_live(heap, object, klass) ((void)0)
-#  define fph_tool_move(heap, object, bytes) ((void)(bytes))
-#  define fph_tool_free(heap, object)        ((void)0)
-#endif
-
-#if FPHEAP_CHECK > 1
-/* --- bytes that nobody may write ------------------------------------------ */
-
-#define FPH_FILL 0xfb
-
-static void
-fph_fill(void *object, size_t from, size_t to)
-{
-    FPH_TOOL_ALLOW((char *)object + from, to - from);
-    memset((char *)object + from, FPH_FILL, to - from);
-}
-
-/* The offset of the first byte of an object, or `to`, that is not filled. */
-static size_t
-fph_fill_end(const char *object, size_t from, size_t to)
-{
-    const uint64_t filled = UINT64_MAX / 255 * FPH_FILL;
-
-    for (; from < to; from++) {
-        uint64_t word;
-
-        for (; to - from >= sizeof word; from += sizeof word) {
-            memcpy(&word, object + from, sizeof word);
-            if (word != filled)
-                break;
-        }
-        if (from == to || (unsigned char)object[from] != FPH_FILL)
-            break;
-    }
-    return from;
-}
-
-/* Verify the bytes of an object that were filled; FPHEAP_PANIC names the first
- * that is not. */
-static void
-fph_fill_verify(const fpheap *heap, const char *call, const void *object,
-                size_t from, size_t to)
-{
-    size_t   i;
-    fph_text text;
-
-    FPH_TOOL_ALLOW((const char *)object + from, to - from);
-    i = fph_fill_end((const char *)object, from, to);
-    if (i == to)
-        return;
-    fph_text_begin(&text, call, heap, object);
-    fph_text_add(&text, "the byte at offset ");
-    fph_text_number(&text, i, 10);
-    fph_text_add(&text, from == 0 ? " was written after the free of this "
-                                    "object of "
-                                  : " was written, beyond the object's ");
-    fph_text_number(&text, from == 0 ? to : from, 10);
-    fph_text_add(&text, " bytes");
-    fph_text_origin(&text, heap, object);
-    FPHEAP_PANIC(text.at);
-}
-
-static uint32_t *
-fph_slack_at(const fph_state *state, const void *object)
-{
-    return &fph_life_of(state, object)->slack[fph_mark_index(object)];
-}
-
-static size_t
-fph_slack_of(const fph_state *state, const void *object)
-{
-    return *fph_slack_at(state, object);
-}
-
-/* size 0 has one byte. */
-static void
-fph_slack_set(const fpheap *heap, void *object, size_t size)
-{
-    size_t room = fph_room_of(heap, object);
-
-    size += size == 0;
-    *fph_slack_at(heap->state, object) = (uint32_t)(room - size);
-    fph_fill(object, size, room);
-}
-
-static void
-fph_slack_verify(const fpheap *heap, const char *call, const void *object)
-{
-    size_t room = fph_room_of(heap, object);
-
-    fph_fill_verify(heap, call, object,
-                    room - fph_slack_of(heap->state, object), room);
-}
-
-/* An object with this mark is handed out. */
-static void
-fph_slack_begin(fpheap *heap, void *object, size_t size, unsigned mark)
-{
-    if (mark == FPH_FILLED)
-        fph_fill_verify(heap, "allocation", object, 0,
-                        fph_room_of(heap, object));
-    fph_slack_set(heap, object, size);
-}
-
-/* A live object, or NULL, has another size. */
-static void
-fph_slack_move(fpheap *heap, void *object, size_t size)
-{
-    if (object != NULL)
-        fph_resize_end(heap, object, size, fph_resize_begin(heap, object));
-}
-
-/* An object of a class is freed.  Returns the mark that it has then. */
-static fph_mark
-fph_slack_end(fpheap *heap, void *object, unsigned klass)
-{
-    fph_slack_verify(heap, "free", object);
-    *fph_slack_at(heap->state, object) = 0;
-    if (klass == 0 || fph_keeps_contents(heap, klass))
-        return 0;
-    fph_fill(object, 0, fph_room_of(heap, object));
-    return FPH_FILLED;
-}
-
-/* The handle of a state. */
-static const fpheap *
-fph_heap_of(const fph_state *state)
-{
-    const fpheap *heap = fph_heaps;
-
-    while (heap->state != state)
-        heap++;
-    return heap;
-}
-
-/* A slab ends, with all objects free: its pages are filled no more. */
-static void
-fph_slab_wipe(const fph_state *state, const fph_slab *slab)
-{
-    size_t count = fph_info_count(fph_load_relaxed(&slab->info));
-    size_t i;
-
-    for (i = 0; i < count; i++) {
-        const char *object = slab->base + i * slab->size;
-        fph_mark   *mark   = &fph_life_of(state, object)
-                              ->mark[fph_mark_index(object)];
-
-        if (*mark == FPH_FILLED)
-            fph_fill_verify(fph_heap_of(state), "end of the slab", object, 0,
-                            slab->size - FPH_HEAD);
-        *mark = 0;
-    }
-}
-
-/* --- what slow operations leave ------------------------------------------- */
-
-/* Verify a slab that the caller holds, S2. */
-static void
-fph_verify_slab(const fph_slab *slab)
-{
-    uint64_t state = fph_load_acquire(&slab->state);                /* B5 */
-    size_t   count = fph_info_count(fph_load_relaxed(&slab->info));
-    int64_t  set   = 0;
-    int      above = 0;
-    size_t   w;
-
-    for (w = 0; w < FPH_SLAB_WORDS && w * 64 < count; w++) {
-        uint64_t bits = fph_load_relaxed(&slab->bits[w]);
-
-        above |= (bits & ~fph_slab_mask(count, w)) != 0;
-        set += fph_popcount(bits);
-    }
-    if (above || fph_slab_free_objects(state) > set)
-        FPHEAP_PANIC("fpheap: the record of a slab was overwritten");
-}
-
-/* Verify a bin of this thread's cache, if it has one. */
-static void
-fph_verify_bin(const fpheap_cache *cache, unsigned number)
-{
-    const fph_bin *bin  = cache == NULL ? NULL : &cache->bins[number];
-    int            good = 1;
-    void         **slot;
-
-    if (bin == NULL || bin->base == NULL)
-        return;
-    good = bin->top >= bin->base && bin->top <= bin->limit
-        && bin->next == bin->top[-1];
-    for (slot = bin->base; good && slot < bin->top; slot++) {
-        const fph_mark *mark = fph_mark_of(cache->heap, *slot);
-
-        good = mark != NULL && !fph_mark_is(*mark, FPH_ANY_CLASS)
-            && fph_place_of(cache->heap, *slot) == number * FPH_BIN_STEP;
-    }
-    if (!good)
-        FPHEAP_PANIC("fpheap: a magazine was overwritten, or has an object "
-                     "twice");
-}
-#else
-#  define fph_slack_verify(heap, call, object)      ((void)0)
-#  define fph_slack_set(heap, object, size) ((void)(heap), (void)(size))
-#  define fph_slack_begin(heap, object, size, mark) ((void)(size))
-#  define fph_slack_end(heap, object, klass)        ((fph_mark)0)
-#endif
-
-#if FPHEAP_CHECK
-/* --- begin and end -------------------------------------------------------- */
-
-static void
-fph_mark_begin(fpheap *heap, void *object, size_t size, unsigned klass)
-{
-    fph_mark *mark = fph_mark_of(heap, object);
-
-    if (fph_mark_is(FPH_LOAD(mark, RELAXED), FPH_ANY_CLASS))
-        FPHEAP_PANIC("fpheap: an object was handed out that is live: its "
-                     "magazine or slab was overwritten");
-    fph_slack_begin(heap, object, size, *mark);
-    fph_site_begin(heap, object);
-    FPH_STORE(mark, (fph_mark)(1 + klass), RELAXED);
-}
-
-static int
-fph_mark_end(fpheap *heap, void *object, unsigned klass)
-{
-    fph_mark *mark = object == NULL ? NULL
-                                    : fph_live_mark(heap, object, klass);
-
-    if (mark == NULL)
-        return 0;
-    if (fph_head_is_shared(object)) {
-        FPHEAP_PANIC("fpheap: free of an object with references");
-        return 0;
-    }
-    fph_site_count(heap, object, -1);
-    FPH_STORE(mark, fph_slack_end(heap, object, *mark - 1u), RELAXED);
-    return 1;
-}
-#else
-#  define fph_mark_begin(heap, object, size, klass) ((void)(size))
-#  define fph_mark_end(heap, object, klass)         ((void)(klass), 1)
-#endif
-
-#if FPH_WATCHED
-/* A live object gets another size between these two, of which the first returns
- * the bytes it had until then, and perhaps other pages. */
-static size_t
-fph_resize_begin(fpheap *heap, const void *object)
-{
-    fph_slack_verify(heap, "realloc", object);
-    fph_site_count(heap, object, -1);
-    return fpheap_usable_size(heap, object);
-}
-
-static void
-fph_resize_end(fpheap *heap, void *object, size_t size, size_t old)
-{
-    fph_slack_set(heap, object, size);
-    fph_site_count(heap, object, 1);
-    fph_tool_move(heap, object, old);
-}
-
-FPH_NOINLINE FPHEAP_API void
-fph_live_begin_slow(fpheap *heap, void *object, size_t size, unsigned klass)
-{
-    fph_mark_begin(heap, object, size, klass);
-    fph_tool_live(heap, object, klass);
-}
-
-FPH_NOINLINE FPHEAP_API int
-fph_live_end_slow(fpheap *heap, void *object, unsigned klass)
-{
-    if (!fph_mark_end(heap, object, klass))
-        return 0;
-    fph_tool_free(heap, object);
-    return 1;
-}
-#endif
 
 /* [CHECK] ==================================================================
  *
@@ -11312,7 +11240,7 @@ fph_check_pools(const fpheap *heap)
         unsigned           k     = FPH_SIZES + i;
         size_t             slabs = 0, objects = 0, claimed = 0;
 
-        if (state->pool_is[i] != FPH_POOL_FREE) {
+        if (state->pool_is[i] % 4 != FPH_POOL_FREE) {
             slabs = (size_t)pool->slabs;
             objects = (size_t)pool->objects;
             claimed = (uint32_t)pool->quota;
@@ -11460,14 +11388,10 @@ fpheap_region_walk(fpheap *heap,
     return rc;
 }
 
-#if FPHEAP_CHECK > 1
 static int
-fph_verify_visit(void *heap_, const fpheap_object *object)
+fph_verify_visit(void *heap, const fpheap_object *object)
 {
-    fpheap *heap = (fpheap *)heap_;
-
-    if (*fph_mark_of(heap, object->base) == FPH_FILLED)
-        fph_fill_verify(heap, "end", object->base, 0, object->bytes);
+    fph_verify_free((fpheap *)heap, object->base, object->bytes);
     return 0;
 }
 
@@ -11487,7 +11411,6 @@ fph_verify_heap(fpheap *heap)
     else
         fph_walk_heap(heap, &walk);
 }
-#endif
 
 /* What fpheap_pool_for_each was given. */
 typedef struct fph_round {
@@ -11525,27 +11448,6 @@ fpheap_pool_for_each(fpheap_pool *pool, fpheap_which which,
  * How a heap begins and ends.
  */
 
-/* A unique number among the handles, or FPHEAP_MAX_HEAPS. */
-static unsigned
-fph_handle_take(void)
-{
-    unsigned i;
-
-    for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
-        uint64_t unused = 0;
-
-        if (fph_cas_acquire(&fph_handles[i], &unused, 1))           /* H13 */
-            return i;
-    }
-    return FPHEAP_MAX_HEAPS;
-}
-
-static void
-fph_handle_give(const fpheap *heap)
-{
-    fph_store_release(&fph_handles[heap - fph_heaps], 0);           /* H14 */
-}
-
 /* 0, or why this configuration cannot work. */
 static int
 fph_config_error(const char *name, const fpheap_config *config)
@@ -11568,12 +11470,10 @@ fph_configure(fpheap *heap, const char *name, const fpheap_config *config)
     unsigned nodes = config->nodes;
 
     memset(heap, 0, sizeof *heap);
-#if FPHEAP_USE_LIBNUMA
-    if (nodes == 0 && config->thread_node == NULL && numa_available() >= 0)
-        nodes = (unsigned)numa_max_node() + 1;
+    if (nodes == 0 && config->thread_node == NULL)
+        nodes = fph_numa_nodes();
     if (nodes > FPHEAP_MAX_NODES)
         nodes = FPHEAP_MAX_NODES;
-#endif
     heap->nodes = nodes == 0 ? 1 : nodes;
     heap->bins = heap->nodes * FPH_CLASSES;
     heap->sized_max = heap->nodes == 1 ? FPH_SIZED_MAX : 0;
@@ -11673,47 +11573,15 @@ fpheap_create(const char *name, const fpheap_config *config)
     return (fpheap *)fph_result(rc, heap);
 }
 
-/* Keep the threads that have a cache in this heap from leaving it, and wait for
- * those that are about to. */
+/* Take the caches of a heap that ends from their threads, H1. */
 static void
-fph_seats_pin(const fph_state *state)
+fph_caches_end(const fph_state *state)
 {
     size_t i;
 
-    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
-        fpheap_cache *cache = state->cache[i];
-        uint64_t      seat  = FPH_SEAT_TAKEN;
-
-        while (cache != NULL
-               && !fph_cas_acquire(&fph_seats[i].state, &seat,      /* H7 */
-                                   FPH_SEAT_PINNED)) {
-            if (seat == FPH_SEAT_FREE || seat == FPH_SEAT_ENTERING)
-                break;
-            seat = FPH_SEAT_TAKEN;
-            fph_yield();
-        }
-        if (cache != NULL)
-            cache->pinned = seat == FPH_SEAT_TAKEN;
-    }
-}
-
-/* Let them go, without the caches if the heap ends (H1). */
-static void
-fph_seats_unpin(const fpheap *heap, int ends)
-{
-    size_t i;
-
-    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
-        fpheap_cache *cache = heap->state->cache[i];
-        fph_entry    *entry;
-
-        if (cache == NULL || !cache->pinned)
-            continue;
-        entry = (fph_entry *)(void *)((char *)fph_seats[i].table + heap->entry);
-        if (ends && entry->bins == cache->bins)
-            fph_entry_set(entry, fph_no_bins, fph_no_bins);
-        fph_store_release(&fph_seats[i].state, FPH_SEAT_TAKEN);     /* H8 */
-    }
+    for (i = 0; i < FPHEAP_MAX_THREADS; i++)
+        if (state->cache[i] != NULL && state->cache[i]->entry != NULL) /* H7 */
+            fph_entry_set(state->cache[i]->entry, fph_no_bins, fph_no_bins);
 }
 
 static int
@@ -11735,7 +11603,7 @@ fph_pools_end(const fpheap *heap)
         fph_walk     walk = { state, fph_destruct_visit, pool, 0, FPH_SIZES + i,
                               1 /* all */ };
 
-        if (fph_load_relaxed(&state->pool_is[i]) >= FPH_POOL_READY
+        if (fph_load_relaxed(&state->pool_is[i]) % 4 >= FPH_POOL_NAMED
             && pool->destruct != NULL)
             fph_walk_heap(heap, &walk);
     }
@@ -11781,29 +11649,36 @@ fph_regions_end(fpheap *heap)
 static int
 fph_destroy(fpheap *heap, int forced)
 {
+    fph_frame    frame = { FPH_IN_PASS, heap, NULL, fph_this.frames };
     fpheap_stats stats;
+    fph_word    *gate;
     int          ends;
 
     if (!fph_heap_good(heap))
         return -EINVAL;
-    if (heap->state->ends || fph_in_callback(heap))
+    if (heap->state->ends || fph_is_in(FPH_IN_CALLBACK, heap, NULL))
         return -EBUSY;
     (void)fph_orphans_adopt(heap);
-    fph_seats_pin(heap->state);
-    fph_verify_heap(heap);
+    gate = &fph_gates[heap->state->number];
+    while (!fph_gate_enter(gate, FPH_DESTROY))
+        fph_yield();
+    if (FPHEAP_CHECK > 1)
+        fph_verify_heap(heap);
     fpheap_stats_get(heap, &stats);
     ends = forced || stats.live_objects == 0;
-    fph_seats_unpin(heap, ends);
+    if (ends)
+        fph_caches_end(heap->state);
+    fph_store_release(gate, 0);                                     /* H9 */
     if (!ends) {
-        fph_site_report(heap);
+        fph_sites_report(heap);
         return -EBUSY;
     }
-    /* With no seat pinned, as a destructor may wait for a thread that exits, or
+    /* Outside of the gate, as a destructor may wait for a thread that exits, or
      * destroy another heap. */
     heap->state->ends = 1;
-    fph_in_pass |= fph_heap_bit(heap); /* none destructs what ends here */
+    fph_this.frames = &frame;  /* no pass destructs what ends here */
     fph_pools_end(heap);
-    fph_in_pass &= ~fph_heap_bit(heap);
+    fph_this.frames = frame.outer;
     fph_regions_end(heap);
     fph_handle_give(heap);
     return 0;

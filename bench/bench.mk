@@ -1,4 +1,4 @@
-# The benchmark: one program for each peer_*.h, and what runs them in turn.
+# The benchmark: one program for each peer_*.inc, and what runs them in turn.
 
 BENCH_CFLAGS ?= -O3 -march=native $(BRANCHES)
 
@@ -7,15 +7,15 @@ BENCH_CFLAGS ?= -O3 -march=native $(BRANCHES)
 BRANCHES = $(shell flag=-Wa,-mbranches-within-32B-boundaries; echo 'int x;' | \
                $(CC) $$flag -x c -c - -o /dev/null 2> /dev/null && echo $$flag)
 
-PEERS    = $(patsubst bench/peer_%.h,$(B)/bench_%, \
-               $(filter-out $(NO_DPDK),$(wildcard bench/peer_*.h)))
+PEERS    = $(patsubst bench/peer_%.inc,$(B)/bench_%, \
+               $(filter-out $(NO_DPDK),$(wildcard bench/peer_*.inc)))
 # Those that cannot be built: DPDK's without it, and one by gcc only.
 NO_DPDK  = $(shell pkg-config --exists libdpdk 2> /dev/null || \
-               echo bench/peer_mempool.h bench/peer_rte_malloc.h) \
+               echo bench/peer_mempool.inc bench/peer_rte_malloc.inc) \
            $(shell pkg-config --exists libdpdk 2> /dev/null && \
                echo 'int x;' | $(CC) -Werror -mno-stv -x c -c - \
                    -o /dev/null 2> /dev/null || \
-               echo bench/peer_mempool_nostv.h)
+               echo bench/peer_mempool_nostv.inc)
 DPDK_PEERS = $(addprefix $(B)/bench_,mempool mempool_nostv rte_malloc)
 
 bench: $(PEERS) $(B)/bench ## fpheap beside a floor, mallocs and DPDK, all rows
@@ -28,16 +28,14 @@ bench-quick: $(PEERS) $(B)/bench ## the same, less exactly, in under two minutes
 bench-plots: ## SVG charts of the last bench or bench-quick; needs gnuplot
 	@bench/plots.sh $(B)/bench-results
 
-$(PEERS): $(B)/bench_%: bench/peer_%.h bench/bench.c $(wildcard bench/*.h) \
-                        fpheap.h | $(B)
-	$(CC) -std=gnu11 $(PEER_CFLAGS) $(BENCH_CFLAGS) -DPEER='"peer_$*.h"' \
+$(PEERS): $(B)/bench_%: bench/peer_%.inc bench/bench.c fpheap.h \
+                        $(wildcard bench/*.h bench/*.inc) | $(B)
+	$(CC) -std=gnu11 $(PEER_CFLAGS) $(BENCH_CFLAGS) -DPEER='"peer_$*.inc"' \
 	    -DBENCH_FLAGS='"$(BENCH_CFLAGS)"' bench/bench.c -o $@ $(PEER_LIBS) \
 	    -pthread
 
-$(B)/bench_header: bench/peer_fpheap.h
 $(DPDK_PEERS): PEER_CFLAGS = $(shell pkg-config --cflags libdpdk)
 $(DPDK_PEERS): PEER_LIBS = $(LIBS_DPDK)
-$(B)/bench_mempool_nostv: bench/peer_mempool.h
 $(B)/bench_mempool_nostv: PEER_CFLAGS += -mno-stv
 
 $(B)/bench: bench/run.sh | $(B)

@@ -1,5 +1,5 @@
 /* What bench.c asks of an allocator.  A peer is one file, which -DPEER names:
- * '"peer_malloc.h"' is the shortest example.  It must have
+ * '"peer_malloc.inc"' is the shortest example.  It must have
  *
  *     peer                 what each call gets: a heap, a cache, or nothing
  *     peer_prepare         once per thread, before the clock starts
@@ -80,7 +80,7 @@ map_objects(size_t bytes)
 #define BENCH_INLINE static inline __attribute__((always_inline, unused))
 
 #ifndef PEER
-#  error "bench: give -DPEER='\"peer_fpheap.h\"' or another peer"
+#  error "bench: give -DPEER='\"peer_fpheap.inc\"' or another peer"
 #endif
 #include PEER
 

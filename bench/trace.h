@@ -1,7 +1,7 @@
 /* trace.h - the file format of allocation traces, and its reader
  *
  * A trace is what one process asked of malloc, in the order in which it asked,
- * all threads together.  trace_record.c writes it, rows_trace.h replays it,
+ * all threads together.  trace_record.c writes it, rows_trace.inc replays it,
  * trace_print.c shows it.
  *
  *     file    magic event... end of file, or zeros up to there

@@ -100,8 +100,8 @@ C
 cat > "$scratch/replay.c" << C
 #define _GNU_SOURCE 1
 #include "$bench/peer.h"
-#include "$bench/machine.h"
-#include "$bench/rows_trace.h"
+#include "$bench/machine.inc"
+#include "$bench/rows_trace.inc"
 int
 main(void)
 {
@@ -116,7 +116,7 @@ C
 
 # A peer that counts the frees of objects that another thread allocated, and what
 # is freed that was not allocated or had another size.
-cat > "$scratch/watch.h" << 'C'
+cat > "$scratch/watch.inc" << 'C'
 #include <stdint.h>
 #include <stdio.h>
 
@@ -194,7 +194,7 @@ check "the program builds" $CC -std=gnu11 -O0 "$scratch/program.c" \
 for peer in "$bench/peer_malloc" "$bench/peer_fpheap" "$scratch/watch"; do
     name=${peer##*[/_]}
     check "the replay for $name builds" $CC -std=gnu11 -O1 \
-        -DPEER="\"$peer.h\"" "$scratch/replay.c" -o "$scratch/replay_$name" \
+        -DPEER="\"$peer.inc\"" "$scratch/replay.c" -o "$scratch/replay_$name" \
         -pthread
 done
 

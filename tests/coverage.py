@@ -96,6 +96,7 @@ def programs(words):
     """(name, sources and flags, arguments) of each program."""
     found = []
     for path in sorted(glob.glob("tests/test_*.c")
+                       + glob.glob("tests/debug/test_*.c")
                        + glob.glob("tests/stress_*.c")):
         found.append((os.path.basename(path)[:-2],
                       [path, "tests/filter.c", "-lcmocka"], []))

@@ -40,6 +40,19 @@ else
     skip "and as C++" "g++ is not installed"
 fi
 
+# Its list of functions is that of the header, which the linker's names come from.
+declared() {
+    grep -oE '\bX\(fpheap_[a-z_]+\)' fpheap.h | sed 's/X(//; s/)//' | sort -u
+}
+listed() {
+    sed -n '/^## Functions/,/^## More/p' README.md |
+        grep -oE '`fpheap_[a-z_]+`' | tr -d '`' | sort -u
+}
+same_functions() {
+    diff <(declared) <(listed)
+}
+check "README lists the header's functions" same_functions
+
 # An example that nobody runs here would not be an example for long.
 for source in examples/*.c; do
     name=$(basename "$source" .c)

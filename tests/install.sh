@@ -1,5 +1,6 @@
 #!/bin/bash
-# install.sh - what make install installs can be found and used
+# install.sh - what make install installs can be found and used, and the repository
+# itself by projects that have it as a part of theirs
 . "$(dirname "$0")/lib.sh"
 
 root=$scratch/root
@@ -51,6 +52,66 @@ CMAKE
     check "and runs" "$scratch/build/user"
 else
     skip "CMake" "not installed"
+fi
+
+# --- as a part of another project -----------------------------------------------
+
+if have cmake; then
+    # part HOW LINES - a project that has the repository so builds and runs
+    part() {
+        local where=$scratch/$1
+
+        mkdir -p "$where"
+        cp "$scratch/main.c" "$where"
+        cat > "$where/CMakeLists.txt" << CMAKE
+cmake_minimum_required(VERSION 3.10)
+project(user C)
+$2
+add_executable(user main.c)
+target_link_libraries(user PRIVATE fpheap::fpheap)
+CMAKE
+        cmake -S "$where" -B "$where/build" && cmake --build "$where/build" &&
+            "$where/build/user"
+    }
+    check "CMake's add_subdirectory" part subdirectory \
+        "add_subdirectory($top/examples/pkg fpheap)"
+    check "CMake's FetchContent" part fetch "include(FetchContent)
+FetchContent_Declare(fpheap SOURCE_DIR $top SOURCE_SUBDIR examples/pkg)
+FetchContent_MakeAvailable(fpheap)"
+fi
+
+if have meson && have ninja; then
+    project=$scratch/meson
+    mkdir -p "$project/subprojects/packagefiles/fpheap" "$scratch/clone"
+    cp "$scratch/main.c" "$project"
+    cp "$top/examples/pkg/meson.build" "$project/subprojects/packagefiles/fpheap"
+    cat > "$project/meson.build" << 'MESON'
+project('user', 'c', default_options: ['warning_level=3', 'werror=true'])
+executable('user', 'main.c',
+    dependencies: dependency('fpheap', version: '>=0.1'))
+MESON
+    # A repository of what is here, committed or not.
+    cp "$top/fpheap.h" "$scratch/clone"
+    git -C "$scratch/clone" init -q
+    git -C "$scratch/clone" add fpheap.h
+    git -C "$scratch/clone" -c user.name=tests -c user.email=tests@localhost \
+        commit -qm "the header"
+    cat > "$project/subprojects/fpheap.wrap" << WRAP
+[wrap-git]
+url = file://$scratch/clone
+revision = HEAD
+depth = 1
+patch_directory = fpheap
+
+[provide]
+dependency_names = fpheap
+WRAP
+    check "a subproject of Meson's" meson setup \
+        --force-fallback-for=fpheap "$project/build" "$project"
+    check "and builds" ninja -C "$project/build"
+    check "and runs" "$project/build/user"
+else
+    skip "Meson" "not installed"
 fi
 
 # The malloc of any program, by the wrapper command that was installed.

@@ -1,11 +1,12 @@
 #!/bin/sh
 # install_deps.sh - install what the tests use and the machine lacks
 #
-# On Debian and its kin, as root or through sudo without a password.  Elsewhere it
-# only names the packages: cmocka is needed, what else is missing is skipped.
-# FOR=platforms, FOR=afl: and what that target of make uses.  FOR=dpdk: what test-dpdk
-# uses, and FOR=debian what it makes a chroot with, and no more.  make runs it before
-# all targets that use one of these; "make deps" does nothing else.
+# On Debian and its kin, as root or through sudo without a password, after it has
+# said which packages these are.  Elsewhere, and with DEPS=no, it only names them:
+# cmocka is needed, what needs another one is skipped.
+# FOR=platforms and FOR=afl add what these targets of make use; FOR=dpdk is only what
+# test-dpdk uses, and FOR=debian what it makes a chroot with.  make runs it before all
+# targets that use any of these; "make deps" does nothing else.
 set -u
 
 : "${CC:=cc}"
@@ -57,6 +58,7 @@ need_tests() {
     need sqlite3 has sqlite3
     need perl has perl
     need cmake has cmake
+    need meson has meson
     need clang-tidy has clang-tidy
     need cppcheck has cppcheck
     need valgrind has valgrind
@@ -113,7 +115,7 @@ if [ -z "$missing" ]; then
     echo "tests: everything that they use is installed"
     exit 0
 fi
-if ! has apt-get > /dev/null; then
+if [ "${DEPS:-}" = no ] || ! has apt-get > /dev/null; then
     echo "tests: please install what these Debian packages hold:$missing"
     exit 0
 fi
@@ -125,7 +127,8 @@ else
     echo "tests: please run: sudo apt-get install$missing"
     exit 0
 fi
-echo "tests: installing through ${sudo:+sudo and }apt-get:$missing"
+echo "tests: installing what is missing, through ${sudo:+sudo and }apt-get:$missing"
+echo "tests: (make deps does only this; with DEPS=no the rest goes on without)"
 export DEBIAN_FRONTEND=noninteractive
 install() {
     $sudo apt-get install -y --no-install-recommends $missing

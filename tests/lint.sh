@@ -7,7 +7,7 @@
 
 cd "$top" || exit 1
 sources=$(git ls-files --cached --others --exclude-standard 2> /dev/null |
-    grep -E '\.(c|h)$' || ls ./*.h ./*/*.[ch])
+    grep -E '\.(c|h|inc)$' || ls ./*.h ./*/*.{c,h,inc} ./*/*/*.{c,h})
 
 cat > "$scratch/header.c" << C
 #define FPHEAP_IMPLEMENTATION

@@ -17,7 +17,7 @@ builds() {
     [ "$(compiled chosen CHOSEN="$items")" = "$1" ] || { echo "$items"; return 1; }
 }
 check "make test T=WORD builds only the program with that name" \
-    builds tests/test_panic.c test_panic
+    builds tests/debug/test_panic.c test_panic
 check "and the one that has a case of that name" \
     builds tests/test_growth.c records_fail_only_when
 check "and for a script what it runs" \
@@ -29,6 +29,30 @@ check "and runs what it built, and no more" \
     make -s B="$scratch/one" CC="$CC" test T=test_panic
 check "which is one program" [ "$(ls "$scratch/one" | grep -vc log)" -eq 1 ]
 check "make deps builds nothing" [ -z "$(compiled deps)" ]
+
+# An apt-get that notes whether its caller has said what it is going to do.
+mkdir "$scratch/bin"
+cat > "$scratch/bin/apt-get" << SH
+#!/bin/sh
+grep -q 'installing.* gcc' "$scratch/said" && echo "\$*" >> "$scratch/installed"
+SH
+printf '#!/bin/sh\n[ "$1" != -n ] || shift\nexec "$@"\n' > "$scratch/bin/sudo"
+chmod +x "$scratch/bin/apt-get" "$scratch/bin/sudo"
+# deps TARGET SETTING - make it where no compiler is
+deps() {
+    rm -f "$scratch/installed"
+    PATH=$scratch/bin:$PATH make -s B="$scratch/none" CC=/nonexistent "$@" \
+        > "$scratch/said" 2>&1
+}
+says_first() {
+    deps deps && grep "install .*gcc" "$scratch/installed"
+}
+check "it says what it installs before it does" says_first
+says_only() {
+    deps deps DEPS=no && grep "please install.* gcc" "$scratch/said" &&
+        ! [ -e "$scratch/installed" ]
+}
+check "with DEPS=no it only says what is missing" says_only
 
 refuse "make dpdk without DPDK says so" "DPDK is not installed" \
     env PKG_CONFIG_LIBDIR=/nonexistent PKG_CONFIG_PATH= \

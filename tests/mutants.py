@@ -373,12 +373,17 @@ def run(command, limit=600, cpu=600, settings=None):
         return status, output.read().decode(errors="replace")
 
 
+def find_source(name):
+    places = [f"tests/{name}.c", f"tests/debug/{name}.c"]
+    return next(filter(os.path.exists, places), places[0])
+
+
 class Program:
     """A test program."""
 
     def __init__(self, name, *flags, kinds=None, cases=""):
         self.name, self.kinds, self.cases = name, kinds, cases
-        self.source = f"tests/{name.split('+')[0]}.c"
+        self.source = find_source(name.split("+")[0])
         self.binary = os.path.join(WHERE, name)
         self.compiler = [*shlex.split(os.environ.get("CC", "cc")), "-std=gnu11",
                          "-w", "-O1", "-I" + WHERE, *flags]
@@ -471,15 +476,22 @@ PROGRAMS = [
     Program("test_bulk"), Program("test_regressions"), Program("test_misuse"),
     Program("test_nodes"), Program("test_invariants"), Program("test_check"),
     Program("test_check2"), Program("test_sites"), Program("test_pool_check"),
-    Program("test_check_headers"), Program("test_rare"), Program("test_parts"),
-    Program("test_meanwhile"), Program("test_panic"), Program("test_small"),
-    Program("test_small_no_os"), Program("test_pools"),
-    Program("test_headers"), Program("test_stats"), Program("test_sizes"),
+    Program("test_check_headers"), Program("test_exhaustion"),
+    Program("test_internals"), Program("test_races"), Program("test_panic"),
+    Program("test_small"), Program("test_small_no_os"), Program("test_pools"),
+    Program("test_pool_constructors"), Program("test_pool_limits"),
+    Program("test_headers"), Program("test_tags"), Program("test_references"),
+    Program("test_stats"), Program("test_sizes"),
     Program("test_contents"), Program("test_provider"), Program("fuzz_api"),
     Program("fuzz_api+headers", "-DFPHEAP_HEADER=1"), Program("fuzz_config"),
     Program("test_schedules"), Program("stress_regressions"),
-    Program("test_rare+ubsan", *UBSAN), Program("test_headers+ubsan", *UBSAN),
-    Program("test_pools+ubsan", *UBSAN), Program("test_check2+ubsan", *UBSAN),
+    Program("test_exhaustion+ubsan", *UBSAN),
+    Program("test_headers+ubsan", *UBSAN), Program("test_tags+ubsan", *UBSAN),
+    Program("test_references+ubsan", *UBSAN),
+    Program("test_pools+ubsan", *UBSAN),
+    Program("test_pool_constructors+ubsan", *UBSAN),
+    Program("test_pool_limits+ubsan", *UBSAN),
+    Program("test_check2+ubsan", *UBSAN),
     Program("test_check+asan", "-fsanitize=address", "-DFPHEAP_TOOL=0"),
     Program("tools+asan", *ASAN), Program("tools+check", *ASAN, CHECK_2),
     Program("test_schedules+tsan", *TSAN, kinds=["order"]),

@@ -33,7 +33,7 @@ trap 'rm -rf "$tallies"' EXIT
 source_of() {
     case $1 in
     *.sh) echo "$1" ;;
-    *) echo "tests/$(basename "$1").c" ;;
+    *) ls tests/{,debug/}"$(basename "$1").c" 2> /dev/null ;;
     esac
 }
 

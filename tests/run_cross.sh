@@ -70,11 +70,11 @@ sum() {
                       END { print n + 0 }' "$2"
 }
 
-# unit NAME EMULATOR PROGRAM COMPILER FLAG... - adds its cases to ran and skips
+# unit NAME EMULATOR SOURCE COMPILER FLAG... - adds its cases to ran and skips
 unit() {
-    local name="$1: $3" emulator=$2 program=$3 log=$scratch/unit.log n
+    local name="$1: ${3##*/}" emulator=$2 source=$3 log=$scratch/unit.log n
     shift 3
-    build "$name" "$tests/$program.c" "$@" -I"$tests/stand_in" \
+    build "$name" "$source" "$@" -I"$tests/stand_in" \
         -DSTRESS_SLOWDOWN=20 || return
     # shellcheck disable=SC2086
     if SCHEDULE_SECONDS=35 timeout 1800 $emulator "$scratch/program.out" \
@@ -91,18 +91,19 @@ unit() {
 
 # all_units NAME EMULATOR COMPILER FLAG... - and a row of the table
 all_units() {
-    local name=$1 emulator=$2 program ran=0 skips=0 failed=$n_failed
+    local name=$1 emulator=$2 source program ran=0 skips=0 failed=$n_failed
     shift 2
     if ! have "$1" || { [ -n "$emulator" ] && ! have "$emulator"; } ||
             ! works "$emulator" "$@"; then
         row "$name" "not run" "$1 or ${emulator:-a processor} is missing"
         return
     fi
-    for program in "$tests"/test_*.c "$tests"/stress_{owner,refs,threads}.c; do
-        program=$(basename "$program" .c)
+    for source in "$tests"/{,debug/}test_*.c \
+            "$tests"/stress_{owner,refs,threads}.c; do
+        program=$(basename "$source" .c)
         case " $UNITS " in
         "  " | *" ${program#*_} "*)
-            unit "$name" "$emulator" "$program" "$@" ;;
+            unit "$name" "$emulator" "$source" "$@" ;;
         esac
     done
     row "$name" "${emulator:-natively}" \

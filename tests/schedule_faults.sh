@@ -140,13 +140,16 @@ fault "a magazine is taken out of a cache without a swap" "end" \
 fault "a quota is taken with a load and a store" "" fph_quota_take \
     's/while (n != 0/while (0);/' \
     's/&& !fph_cas_relaxed(.*/fph_store_relaxed(\&pool->quota, quota + n);/'
-fault "a pool's name is not published before the look" "name+name" \
-    fph_pool_make '/fph_store_seq_cst(&state->pool_is/d'
+fault "a pool gets a name as it was seen" "name+name" fph_pool_get_name \
+    's/while (!fph_cas_acq_rel(&state->named_last, &last, mine));/while (0);/' \
+    's/fph_pool_show_name(state, mine)/state->named_last = mine; &/'
+fault "who has got a name is not seen before it says so" "name+name" \
+    fph_pool_get_name '/^        fph_pool_show_name/d'
 fault "a pool ends while a slab of it is being given up" "end and trim" \
     fph_pool_empty \
     's/== fph_load_acquire(&pool->slabs); .*/!= SIZE_MAX;/'
-fault "destroy does not wait for a thread that is leaving" "destroy" \
-    fph_seats_pin 's/^            seat = FPH_SEAT_TAKEN;/            break;/'
-fault "a thread leaves while destroy has its seat pinned" "destroy" \
-    fph_seat_leave 's/while (!fph_cas_acquire(/if (!fph_cas_acquire(/'
+fault "destroy does not wait for a thread that exits" "destroy" \
+    fph_gate_enter 's/inside == FPH_DESTROY || how == FPH_DESTROY/how == 0/'
+fault "a thread exits beside a destroy" "destroy" \
+    fph_gate_enter 's/inside == FPH_DESTROY || how/how/'
 finish

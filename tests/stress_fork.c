@@ -360,7 +360,7 @@ has_no_more(fpheap *heap, size_t bytes)
     unsigned     i;
 
     for (i = 0; i < FPHEAP_MAX_THREADS; i++)
-        seats += fph_seats[i].state != FPH_SEAT_FREE;
+        seats += fph_seats[i] != 0;
     fpheap_stats_get(heap, &stats);
     return seats <= HELPERS + 1 && stats.caches <= HELPERS + 1
         && stats.region_bytes <= bytes && fpheap_check(heap) == NULL;

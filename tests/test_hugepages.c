@@ -4,7 +4,7 @@
  * hugepages end, what a cgroup's limit does, and that all goes back.  The
  * program reserves 24 pages of 2 MiB while it runs, if it may; a case that
  * finds none, or that may not make a cgroup, is skipped and says why.  (What
- * kernels that are not there would do is in test_parts.)
+ * kernels that are not there would do is in test_internals.)
  */
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
@@ -24,21 +24,6 @@ static long            reserved;   /* by this program */
 static char            root[200];  /* of the cgroups */
 static int             enabled;    /* by this program: its hugetlb controller */
 static char            cgroup[256];
-
-static size_t
-number_in(const char *file, const char *name)
-{
-    FILE  *in = fopen(file, "r");
-    size_t number = 0;
-    char   line[256];
-
-    while (in != NULL && fgets(line, sizeof line, in) != NULL)
-        if (strncmp(line, name, strlen(name)) == 0)
-            number += strtoul(line + strlen(name), NULL, 10);
-    if (in != NULL)
-        (void)fclose(in);
-    return number;
-}
 
 /* The start of a file, in `text`. */
 static const char *
@@ -112,10 +97,10 @@ give_back(void **state)
 static size_t
 free_pages(void)
 {
-    if (number_in("/proc/meminfo", "Hugepagesize:") != 2048)
+    if (test_number_in("/proc/meminfo", "Hugepagesize:") != 2048)
         return 0;
-    return number_in("/proc/meminfo", "HugePages_Free:")
-         - number_in("/proc/meminfo", "HugePages_Rsvd:");
+    return test_number_in("/proc/meminfo", "HugePages_Free:")
+         - test_number_in("/proc/meminfo", "HugePages_Rsvd:");
 }
 
 /* A heap that grows by a chunk, with all objects, each written to. */
@@ -170,11 +155,11 @@ where_hugepages_end_base_pages_follow_and_all_can_be_written(void **state)
     assert_non_null(heap = filled_heap(FPHEAP_HUGETLB, &s));
     assert_true(s.backing_bytes[FPHEAP_BACKING_HUGETLB] != 0);
     assert_true(s.backing_bytes[FPHEAP_BACKING_HUGETLB] < s.region_bytes);
-    assert_int_equal(number_in("/proc/self/status", "HugetlbPages:")
+    assert_int_equal(test_number_in("/proc/self/status", "HugetlbPages:")
                          * TEST_KIB,
                      s.backing_bytes[FPHEAP_BACKING_HUGETLB]);
     assert_int_equal(emptied(heap), 0);
-    assert_int_equal(number_in("/proc/self/status", "HugetlbPages:"), 0);
+    assert_int_equal(test_number_in("/proc/self/status", "HugetlbPages:"), 0);
     assert_int_equal(munmap(taken, others), 0);
 }
 
@@ -224,7 +209,7 @@ work_in_cgroup(void)
         return NONE;
     if (s.backing_bytes[FPHEAP_BACKING_HUGETLB] > 16 * TEST_MIB)
         return 4;
-    if (number_in("/proc/self/status", "HugetlbPages:") * TEST_KIB
+    if (test_number_in("/proc/self/status", "HugetlbPages:") * TEST_KIB
         != s.backing_bytes[FPHEAP_BACKING_HUGETLB])
         return 5;
     if (free_pages() == 0)     /* the limit has ended them, not the pool */
@@ -279,10 +264,10 @@ region_bytes_are_what_hugepages_of_a_gigabyte_take(void **state)
     assert_non_null(heap = filled_heap(FPHEAP_HUGETLB_1G, &s));
     assert_int_equal(s.backing_bytes[FPHEAP_BACKING_HUGETLB], 1024 * TEST_MIB);
     assert_int_equal(s.region_bytes, 1024 * TEST_MIB);
-    assert_int_equal(number_in("/proc/self/status", "HugetlbPages:"),
+    assert_int_equal(test_number_in("/proc/self/status", "HugetlbPages:"),
                      1024 * TEST_KIB);
     assert_int_equal(emptied(heap), 0);
-    assert_int_equal(number_in("/proc/self/status", "HugetlbPages:"), 0);
+    assert_int_equal(test_number_in("/proc/self/status", "HugetlbPages:"), 0);
     assert_int_equal(free_pages(), had);
 }
 
@@ -300,7 +285,7 @@ has_no_thp(void)
     if (s.backing_bytes[FPHEAP_BACKING_THP] != 0
         || s.backing_bytes[FPHEAP_BACKING_PAGES] != s.region_bytes)
         return 3;
-    if (number_in("/proc/self/smaps", "AnonHugePages:") != 0)
+    if (test_number_in("/proc/self/smaps", "AnonHugePages:") != 0)
         return 4;
     return emptied(heap) == 0 ? 0 : 5;
 }
@@ -352,7 +337,7 @@ three_heaps(void)
         if (made[i] > 112 * TEST_KIB || used[i] > 160 * TEST_KIB)
             return 3;
     /* None is there if the kernel has no free one. */
-    if (number_in("/proc/self/smaps", "AnonHugePages:") >= 4096
+    if (test_number_in("/proc/self/smaps", "AnonHugePages:") >= 4096
         && made[2] != 4 * TEST_MIB)
         return 4;
     for (i = 0; i < 3; i++)

@@ -292,14 +292,14 @@ what_a_gone_thread_had_parked_is_taken_back_wherever_it_was_stopped(
 
         provider_heap = heap;
         assert_non_null(fpheap_self(heap));
-        seat = fph_thread_seat + 1;
+        seat = fph_this.seat;
         assert_int_equal(pthread_create(&thread, NULL, park_some, heap), 0);
         do
             usleep(1000);
         while (heap->state->cache[seat] == NULL
                || fph_cache_objects(heap->state->cache[seat], number) != 16);
         tear(heap->state->cache[seat], number, how);
-        heap->state->orphans = 1 + fph_thread_seat;
+        heap->state->orphans = fph_this.seat;
         assert_null(fpheap_check(heap));
         TEST_CHECK_LIVE(heap, 0);
         fpheap_stats_get(heap, &stats);

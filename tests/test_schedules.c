@@ -423,10 +423,9 @@ static void
 call_exit(void)
 {
     schedule_show();
-    if (fph_thread_is == FPH_THREAD_SEATED)
-        fph_seat_leave(&fph_seats[fph_thread_seat]);
+    fph_seat_leave(fph_table);
     schedule_hide();
-    fph_thread_is = FPH_THREAD_NEW;
+    fph_this.patience = 0;
 }
 
 /* Nothing is live. */
@@ -514,7 +513,7 @@ call_one(unsigned self, char letter)
               schedule_hide(); break;
     case 'T': (void)SCHEDULE_SHOWN(fpheap_trim(world.heap)); break;
     case 'X': call_exit(); break;
-    case 'U': call_exit(); fph_thread_is = FPH_THREAD_GONE; break;
+    case 'U': call_exit(); fph_this.patience = FPH_NEVER; break;
     case 'S': call_stats(); break;
     case 'B': call_base_of(self); break;
     default:  abort();

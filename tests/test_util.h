@@ -46,6 +46,22 @@ test_in_child(int (*work)(void))
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* The numbers behind a name in a file, added up. */
+TEST_UNUSED static size_t
+test_number_in(const char *file, const char *name)
+{
+    FILE  *in = fopen(file, "r");
+    size_t number = 0;
+    char   line[256];
+
+    while (in != NULL && fgets(line, sizeof line, in) != NULL)
+        if (strncmp(line, name, strlen(name)) == 0)
+            number += strtoul(line + strlen(name), NULL, 10);
+    if (in != NULL)
+        (void)fclose(in);
+    return number;
+}
+
 /* How many times the usual work to do: FPHEAP_SOAK, 1 if it is not set. */
 TEST_UNUSED static unsigned
 test_soak(void)
@@ -242,6 +258,15 @@ test_check_live_at(fpheap *heap, size_t objects, const char *file, int line)
     _fail(file, line);
 }
 
+TEST_UNUSED static size_t
+test_region_bytes(fpheap *heap)
+{
+    fpheap_stats stats;
+
+    fpheap_stats_get(heap, &stats);
+    return stats.region_bytes;
+}
+
 /* Every invariant holds; every byte is counted once. */
 #define TEST_CHECK(heap) test_check_at(heap, __FILE__, __LINE__)
 
@@ -254,6 +279,36 @@ test_check_live_at(fpheap *heap, size_t objects, const char *file, int line)
         TEST_CHECK_LIVE(heap, 0);                  \
         assert_int_equal(fpheap_destroy(heap), 0); \
     } while (0)
+
+/* --- panics --------------------------------------------------------------- */
+
+#ifdef PANICS_H
+TEST_UNUSED static void
+test_expect_panics_at(unsigned n, const char *words, const char *what,
+                      const char *file, int line)
+{
+    int ok = panics == n
+          && (n == 0 || (strlen(last_panic) > 10
+                         && strstr(last_panic, words) != NULL));
+
+    if (!ok)
+        print_error("%s: %u panics, not %u with \"%s\"; the last: \"%s\"\n",
+                    what, panics, n, words, last_panic);
+    panics = 0;
+    last_panic[0] = '\0';
+    if (!ok)
+        _fail(file, line);
+}
+
+/* So many since the last time; one, with these words; so many by what is
+ * named. */
+#  define EXPECT_PANICS(n) \
+    test_expect_panics_at(n, "", "here", __FILE__, __LINE__)
+#  define EXPECT_PANIC(words) \
+    test_expect_panics_at(1, words, "here", __FILE__, __LINE__)
+#  define EXPECT_PANICS_BY(what, n) \
+    test_expect_panics_at(n, "", what, __FILE__, __LINE__)
+#endif
 
 /* --- the provider --------------------------------------------------------- */
 

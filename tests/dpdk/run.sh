@@ -200,8 +200,9 @@ huge "VA" test_telemetry 16 FPHEAP_EAL="--no-pci --in-memory -l 0"
 # Those that use memory.  The rest is about providers of its own, or breaks the
 # heap's records on purpose, for which any memory will do.
 for test in test_bulk test_contents test_headers test_misuse test_nodes \
-        test_pool_check test_pools test_regressions test_sizes test_small \
-        test_small_no_os test_stats; do
+        test_pool_check test_pool_constructors test_pool_limits test_pools \
+        test_references test_regressions test_sizes test_small \
+        test_small_no_os test_stats test_tags; do
     not=
     large=
     case $test in
@@ -218,11 +219,12 @@ for test in test_bulk test_contents test_headers test_misuse test_nodes \
         skip "$test: $not" "there is one by default"
         ;;
     esac
-    build "over_$test" "tests/$test.c" '-DTEST_MEMORY_HEADER="dpdk/over_memzone.h"'
+    build "over_$test" "$(ls tests/{,debug/}"$test.c" 2> /dev/null)" \
+        '-DTEST_MEMORY_HEADER="dpdk/over_memzone.h"'
     unit "no hugepages" "$test" FPHEAP_NOT="$not" FPHEAP_EAL="$nohuge -m 8192"
     case $test in
-    test_sizes | test_stats | test_headers | test_nodes | test_small* | \
-        test_regressions) ;; # need more than these pages
+    test_sizes | test_stats | test_headers | test_tags | test_references | \
+        test_nodes | test_small* | test_regressions) ;; # need more pages
     *)
         if enough 280; then
             unit "VA" "$test" FPHEAP_NOT="$large" \

@@ -25,21 +25,6 @@ static fpheap_hugetlb  pages;
 static fpheap_provider provider;
 static void           *objects[OBJECTS];
 
-static size_t
-number_in(const char *file, const char *name)
-{
-    FILE  *in = fopen(file, "r");
-    size_t number = 0;
-    char   line[256];
-
-    while (in != NULL && fgets(line, sizeof line, in) != NULL)
-        if (strncmp(line, name, strlen(name)) == 0)
-            number = strtoul(line + strlen(name), NULL, 10);
-    if (in != NULL)
-        fclose(in);
-    return number;
-}
-
 static fpheap *
 heap_with(unsigned flags)
 {
@@ -168,20 +153,21 @@ hugepages_are_back_after_destroy(void **state)
 {
     size_t   before = 0;
     size_t   after = 1;
-    size_t   own = number_in("/proc/self/status", "HugetlbPages:");
+    size_t   own = test_number_in("/proc/self/status", "HugetlbPages:");
     unsigned try;
 
     (void)state;
     for (try = 0; try < RETRIES && after != before; try++) {
         fpheap *heap;
 
-        before = number_in("/proc/meminfo", "HugePages_Free:");
+        before = test_number_in("/proc/meminfo", "HugePages_Free:");
         heap = heap_with(try % 2 ? FPHEAP_HUGETLB_SHARED : 0);
         have_objects(heap);
         fpheap_free_bulk(heap, objects, OBJECTS);
         TEST_DESTROY(heap);
-        after = number_in("/proc/meminfo", "HugePages_Free:");
-        assert_int_equal(number_in("/proc/self/status", "HugetlbPages:"), own);
+        after = test_number_in("/proc/meminfo", "HugePages_Free:");
+        assert_int_equal(test_number_in("/proc/self/status", "HugetlbPages:"),
+                         own);
     }
     assert_int_equal(after, before);
     print_message("figure: HugePages_Free %zu before, %zu after\n", before,

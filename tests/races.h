@@ -1,0 +1,64 @@
+/* races.h - what another thread does between two steps of this one
+ *
+ * The atomic builtins are macros here, which come to meanwhile_step first.  A
+ * test names a word and what another thread does in front of one of this
+ * thread's next accesses to it, from begin to end; then this one goes on.
+ *
+ * Include it before fpheap.h.
+ */
+#ifndef MEANWHILE_H
+#define MEANWHILE_H
+
+#include <pthread.h>
+#include <stdlib.h>
+
+enum { MEANWHILE_LOAD, MEANWHILE_CHANGE };
+
+static __thread struct {
+    const volatile void *word; /* NULL: none, or it has come */
+    int                  kind;
+    unsigned             skip; /* accesses of this kind before */
+    void              *(*work)(void *);
+    void                *arg;
+} meanwhile_moment;
+
+/* The access of that kind after `skip` others waits until work(arg) is done. */
+static void
+meanwhile(const volatile void *word, int kind, unsigned skip,
+          void *(*work)(void *), void *arg)
+{
+    meanwhile_moment.word = word;
+    meanwhile_moment.kind = kind;
+    meanwhile_moment.skip = skip;
+    meanwhile_moment.work = work;
+    meanwhile_moment.arg = arg;
+}
+
+static __attribute__((noinline)) void
+meanwhile_step(const volatile void *word, int kind)
+{
+    pthread_t thread;
+
+    if (word != meanwhile_moment.word || kind != meanwhile_moment.kind
+        || meanwhile_moment.skip-- != 0)
+        return;
+    meanwhile_moment.word = NULL;
+    if (pthread_create(&thread, NULL, meanwhile_moment.work,
+                       meanwhile_moment.arg) != 0
+        || pthread_join(thread, NULL) != 0)
+        abort();
+}
+
+#define __atomic_load_n(p, order) \
+    (meanwhile_step(p, MEANWHILE_LOAD), __atomic_load_n(p, order))
+#define __atomic_compare_exchange_n(p, expected, v, weak, order, failure)  \
+    (meanwhile_step(p, MEANWHILE_CHANGE),                                  \
+     __atomic_compare_exchange_n(p, expected, v, weak, order, failure))
+#define __atomic_exchange(p, v, old, order) \
+    (meanwhile_step(p, MEANWHILE_CHANGE), __atomic_exchange(p, v, old, order))
+#define __atomic_fetch_add(p, v, order) \
+    (meanwhile_step(p, MEANWHILE_CHANGE), __atomic_fetch_add(p, v, order))
+#define __atomic_fetch_and(p, v, order) \
+    (meanwhile_step(p, MEANWHILE_CHANGE), __atomic_fetch_and(p, v, order))
+
+#endif /* MEANWHILE_H */

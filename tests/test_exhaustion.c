@@ -1,0 +1,1290 @@
+/* test_exhaustion.c - states that hardly occur, made by hand
+ *
+ * Tables that are full, threads that stopped with something in their hands,
+ * magazines that hold what they should not, memory that ends where it hurts
+ * most: each ends as documented, nothing is lost, and the heap goes on.
+ */
+#include "panics.h"
+
+#define FPHEAP_CHUNK_SHIFT    16
+#define FPHEAP_GROWTH_WAIT_MS 10   /* that a test waits for who has stopped */
+
+#include <pthread.h>
+#include <sched.h>
+#include <sys/mman.h>
+
+/* A machine that has reserved hugepages, or one that seems to. */
+static int seems_to_have_hugepages;
+#define mmap(at, bytes, access, flags, file, offset)                       \
+    mmap(at, bytes, access,                                                \
+         seems_to_have_hugepages ? (flags) & ~MAP_HUGETLB : (flags), file, \
+         offset)
+
+/* Turns of the loops that wait, and fork handlers. */
+static unsigned waits, fork_handlers;
+
+static int
+count_and_yield(void)
+{
+    waits++;
+    return sched_yield();
+}
+
+static int
+count_and_atfork(void (*prepare)(void), void (*parent)(void),
+                 void (*child)(void))
+{
+    fork_handlers++;
+    return pthread_atfork(prepare, parent, child);
+}
+
+#define sched_yield()                          count_and_yield()
+#define pthread_atfork(prepare, parent, child) \
+    count_and_atfork(prepare, parent, child)
+#define FPHEAP_MAX_NODES 8
+#define FPHEAP_IMPLEMENTATION
+#include "fpheap.h"
+#include "test_util.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+static test_provider provider, other_provider;
+
+/* Leave no room in the block for records. */
+static void
+fill_metadata(fpheap *heap)
+{
+    while (fph_meta_cut(heap->state, FPH_LINE) != 0)
+        ;
+}
+
+static void *
+pool_of(fpheap *heap, const char *name, int (*construct)(void *, void *),
+        size_t size)
+{
+    fpheap_pool_desc desc;
+
+    memset(&desc, 0, sizeof desc);
+    desc.name = name;
+    desc.size = size;
+    desc.construct = construct;
+    desc.arg = heap;
+    return fpheap_pool_create(heap, &desc);
+}
+
+static void *
+allocate_and_free(void *heap)
+{
+    fpheap_free((fpheap *)heap, fpheap_alloc((fpheap *)heap, 100));
+    return NULL;
+}
+
+/* --- no room -------------------------------------------------------------- */
+
+static void
+expect_no_region(fpheap *heap)
+{
+    unsigned held = provider.held;
+    uint64_t charged = heap->state->charged;
+
+    errno = 0;
+    assert_null(fpheap_alloc(heap, 30 * FPHEAP_CHUNK));
+    assert_int_equal(errno, ENOMEM);
+    assert_int_equal(provider.held, held);
+    assert_true(heap->state->charged == charged);
+    TEST_CHECK_LIVE(heap, 0);
+}
+
+static void
+tables_that_are_full_are_enomem(void **state)
+{
+    fpheap    *heap = test_heap_over(&provider);
+    fph_state *s = heap->state;
+    uint64_t   usual = s->meta_numbers;
+    uint64_t   full = s->meta_cursor.word >> 32;
+    void      *object;
+
+    (void)state;
+    fpheap_free(heap, fpheap_alloc(heap, 100));
+    s->meta_numbers = FPH_TABLE_MAX;
+    fill_metadata(heap);
+    expect_no_region(heap);
+    assert_null(pool_of(heap, "none", NULL, 100));
+    assert_int_equal(errno, ENOMEM);
+    /* Another thread has taken the last number meanwhile. */
+    assert_int_equal(fph_meta_install(s, full, (char *)s, FPH_LINE), 0);
+    s->meta_numbers = usual;
+    usual = s->regions;
+    s->regions = FPH_TABLE_MAX;
+    expect_no_region(heap);
+    s->regions = usual;
+    object = fpheap_alloc(heap, 30 * FPHEAP_CHUNK);
+    assert_non_null(object);
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* The first chunk has the state, the depots of all nodes and the descriptor of
+ * its region. */
+static void
+a_first_chunk_that_is_too_small_is_enomem(void **state)
+{
+    static const size_t chunks[] = { 2, 3, 100, 500, 1000, 1024 };
+    size_t        bytes = 1025 * FPHEAP_CHUNK;
+    char         *map = test_map(bytes);
+    char         *base;
+    unsigned      made = 0, refused = 0;
+    unsigned      i, nodes;
+
+    (void)state;
+    assert_non_null(map);
+    base = map + (-(uintptr_t)map & FPH_CHUNK_MASK);
+    for (nodes = 1; nodes <= FPHEAP_MAX_NODES; nodes++) {
+        for (i = 0; i < TEST_COUNT(chunks); i++) {
+            fpheap_config   config;
+            fpheap_provider calls;
+            fpheap_buffer   buffer;
+            fpheap         *heap;
+
+            memset(&config, 0, sizeof config);
+            memset(&calls, 0xff, sizeof calls);
+            memset(&buffer, 0xff, sizeof buffer);
+            fpheap_provider_buffer(&calls, &buffer, base,
+                                   chunks[i] * FPHEAP_CHUNK);
+            assert_true(calls.iova == NULL);
+            config.provider = &calls;
+            config.nodes = nodes;
+            errno = 0;
+            heap = fpheap_create("large", &config);
+            if (heap == NULL) {
+                assert_int_equal(errno, ENOMEM);
+                refused++;
+            } else {
+                TEST_DESTROY(heap);
+                made++;
+            }
+            assert_int_equal(buffer.taken, 0);
+        }
+    }
+    assert_true(made > TEST_COUNT(chunks));
+    assert_true(refused > 0);
+    assert_int_equal(test_unmap(map, bytes), 0);
+}
+
+/* One depot too many; a line less than the stacks of the nodes need, and room for
+ * the descriptor in it; none for the descriptor. */
+static void
+each_record_that_the_first_chunk_lacks_is_enomem(void **state)
+{
+    char         *map = test_map(3 * FPHEAP_CHUNK);
+    fpheap        heap;
+    fpheap_region raw;
+    unsigned      nodes = FPHEAP_MAX_NODES;
+    unsigned      lines, i;
+
+    (void)state;
+    assert_non_null(map);
+    assert_true(fph_meta_units(fph_region_record_bytes(2)) < nodes);
+    memset(&heap, 0, sizeof heap);
+    memset(&raw, 0, sizeof raw);
+    raw.base = map + (-(uintptr_t)map & FPH_CHUNK_MASK);
+    raw.bytes = 2 * FPHEAP_CHUNK;
+    lines = FPHEAP_CHUNK / FPH_LINE
+          - (unsigned)fph_meta_units(sizeof(fph_state));
+    heap.nodes = nodes;
+    for (i = 0; i < 3; i++) {
+        heap.bins = i == 0 ? lines + 1 : lines - nodes + 2 - i;
+        assert_int_equal(fph_state_init(&heap, &raw), -ENOMEM);
+        assert_null(heap.state);
+    }
+    assert_int_equal(test_unmap(map, 3 * FPHEAP_CHUNK), 0);
+}
+
+static void *
+ask_for_a_cache(void *heap)
+{
+    errno = 0;
+    return fpheap_self((fpheap *)heap) == NULL && errno == ENOMEM ? heap : NULL;
+}
+
+static void
+a_cache_without_memory_is_enomem(void **state)
+{
+    fpheap   *heap = test_heap_within(&provider, 4 * FPHEAP_CHUNK);
+    void     *objects[4 * FPH_PAGES];
+    unsigned  n = 0;
+    pthread_t thread;
+    void     *end = NULL;
+
+    (void)state;
+    while ((objects[n] = fpheap_alloc(heap, FPH_CLASS_MAX + 1)) != NULL)
+        n++;
+    while ((objects[n] = fpheap_alloc(heap, FPHEAP_PAGE)) != NULL)
+        n++;
+    assert_true(n > 0);
+    fill_metadata(heap);
+    assert_int_equal(pthread_create(&thread, NULL, ask_for_a_cache, heap), 0);
+    assert_int_equal(pthread_join(thread, &end), 0);
+    assert_ptr_equal(end, heap);
+    fpheap_free_bulk(heap, objects, n);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* The loaded magazine and the spare are full, and there is no other. */
+static void
+a_free_without_a_third_magazine_empties_the_spare(void **state)
+{
+    enum { MANY = 6 * FPHEAP_MAGAZINE };
+    fpheap  *heap = test_heap_over(&provider);
+    void    *objects[MANY];
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < MANY; i++)
+        assert_non_null(objects[i] = fpheap_alloc(heap, 100));
+    for (i = 0; heap->state->magazines < 2; i++)
+        fpheap_free(heap, objects[i]);
+    fill_metadata(heap);
+    for (; i < MANY; i++)
+        fpheap_free(heap, objects[i]);
+    TEST_CHECK_LIVE(heap, 0);
+    assert_int_equal(heap->state->magazines, 2);
+    assert_int_equal(fph_depot_count(heap->state, fph_class_of(100)), 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+mmap_that_gives_nothing_is_enomem(void **state)
+{
+    fpheap_provider mmap_calls;
+    fpheap_region   region;
+    char           *map = test_map(FPHEAP_CHUNK);
+
+    (void)state;
+    memset(&mmap_calls, 0xff, sizeof mmap_calls);
+    assert_int_equal(fpheap_provider_mmap(&mmap_calls, 0), 0);
+    assert_true(mmap_calls.iova == NULL);
+    assert_int_equal(mmap_calls.get(mmap_calls.ctx, SIZE_MAX, FPHEAP_CHUNK, 0,
+                                    &region), -ENOMEM);
+    /* More than is free between the program and its stack. */
+    assert_int_equal(mmap_calls.get(mmap_calls.ctx, SIZE_MAX - 16 * TEST_MIB,
+                                    FPHEAP_CHUNK, 0, &region), -ENOMEM);
+    assert_int_equal(mmap_calls.get(mmap_calls.ctx, FPHEAP_CHUNK, FPHEAP_CHUNK,
+                                    0, &region), 0);
+    assert_int_equal((uintptr_t)region.base & FPH_CHUNK_MASK, 0);
+    region.bytes = 0;
+    assert_int_equal(mmap_calls.put(mmap_calls.ctx, &region), -EINVAL);
+    region.bytes = FPHEAP_CHUNK;
+    assert_int_equal(mmap_calls.put(mmap_calls.ctx, &region), 0);
+    /* What the kernel does not take is made of base pages. */
+    assert_int_equal(fph_map_advise(map + 1, FPHEAP_CHUNK, 1),
+                     FPHEAP_BACKING_PAGES);
+    assert_int_equal(test_unmap(map, FPHEAP_CHUNK), 0);
+}
+
+static void
+reserved_hugepages_are_taken_whole(void **state)
+{
+    fpheap_provider calls;
+    fpheap_region   region;
+
+    (void)state;
+    assert_int_equal(fpheap_provider_mmap(&calls, FPHEAP_HUGETLB), 0);
+    seems_to_have_hugepages = 1;
+    assert_int_equal(calls.get(calls.ctx, 2 * TEST_MIB + 1, FPHEAP_CHUNK, 0,
+                               &region), 0);
+    seems_to_have_hugepages = 0;
+    assert_int_equal(region.bytes, 4 * TEST_MIB);
+    assert_int_equal(region.backing, FPHEAP_BACKING_HUGETLB);
+    assert_int_equal(calls.put(calls.ctx, &region), 0);
+}
+
+static void
+a_region_that_ends_before_a_chunk_begins_has_none(void **state)
+{
+    fpheap_region raw;
+    char         *base = NULL;
+
+    (void)state;
+    memset(&raw, 0, sizeof raw);
+    raw.base = (void *)(FPHEAP_CHUNK + 64);
+    raw.bytes = 64;
+    assert_int_equal(fph_aligned_part(&raw, &base), 0);
+    raw.bytes = FPHEAP_CHUNK - 64;
+    assert_int_equal(fph_aligned_part(&raw, &base), 0);
+    raw.bytes = 2 * FPHEAP_CHUNK - 64;
+    assert_int_equal(fph_aligned_part(&raw, &base), 1);
+    assert_ptr_equal(base, (void *)(2 * FPHEAP_CHUNK));
+}
+
+/* Chunks of which the last of a word, none of the next, and the first of the
+ * third are fresh. */
+static void
+fresh_chunks_are_in_a_row_only_without_a_gap(void **state)
+{
+    fpheap     *heap = test_heap_over(&provider);
+    void       *large = fpheap_alloc(heap, 200 * FPHEAP_CHUNK);
+    fph_region *region;
+    uint64_t    usual[4];
+    size_t      index;
+
+    (void)state;
+    assert_non_null(large);
+    region = fph_region_find(heap->state, large, &index);
+    assert_non_null(region);
+    assert_true(region->capacity == 256);
+    memcpy(usual, (void *)region->fresh, sizeof usual);
+    region->fresh[0] = (uint64_t)3 << 62;
+    region->fresh[1] = 0;
+    region->fresh[2] = 7;
+    region->fresh[3] = 0;
+    assert_int_equal(fph_fresh_claim(region, 4), (size_t)-1);
+    assert_int_equal(fph_fresh_claim(region, 3), 128);
+    assert_int_equal(region->fresh[2], 0);
+    region->fresh[1] = 5;
+    assert_int_equal(fph_fresh_claim(region, 4), (size_t)-1);
+    assert_int_equal(fph_fresh_claim(region, 3), 62);
+    assert_int_equal(region->fresh[0], 0);
+    assert_int_equal(region->fresh[1], 4);
+    memcpy((void *)region->fresh, usual, sizeof usual);
+    fpheap_free(heap, large);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Whether a slab of that many pages has 8 objects, and as many as fit above page
+ * 0 of a chunk leave less than a sixteenth of it. */
+static int
+will_do(const fph_class *klass, size_t pages)
+{
+    size_t all   = (FPH_PAGES - 1) * FPHEAP_PAGE;
+    size_t count = pages * FPHEAP_PAGE / klass->size;
+    size_t used  = (FPH_PAGES - 1) / pages * count * klass->size;
+
+    return count >= 8 && all - used < all / 16;
+}
+
+static void
+a_slab_has_the_fewest_pages_that_will_do(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    unsigned k, pages, good = 0;
+
+    (void)state;
+    for (k = 1; k < FPH_SIZES; k++) {
+        const fph_class *klass = &heap->state->classes[k];
+
+        assert_int_equal(klass->count, klass->pages * FPHEAP_PAGE
+                                       / klass->size);
+        for (pages = 1; pages < klass->pages; pages++)
+            assert_false(will_do(klass, pages));
+        assert_true((klass->pages - 1) * FPHEAP_PAGE / klass->size
+                    < klass->count);
+        good += will_do(klass, pages) != 0;
+        for (; !will_do(klass, klass->pages) && pages <= FPH_PAGES / 2; pages++)
+            assert_false(will_do(klass, pages));
+    }
+    assert_true(good > FPH_SIZES / 2);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_step_of_growth_is_two_chunks_or_a_sixteenth(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    uint64_t usual = heap->state->region_bytes;
+    size_t   n;
+
+    (void)state;
+    for (n = 1; n < 5000; n += 7) {
+        heap->state->region_bytes = n * FPHEAP_CHUNK;
+        assert_int_equal(fph_growth_step(heap),
+                         n / 16 < 2 ? 2
+                         : n / 16 < FPH_REGION_MAX ? n / 16 : FPH_REGION_MAX);
+    }
+    heap->growth_max = 5 * FPHEAP_CHUNK;
+    assert_int_equal(fph_growth_step(heap), 5);
+    heap->state->region_bytes = usual;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* What no caller asks for: the functions say what is right all the same. */
+static void
+functions_are_right_at_the_ends_of_their_arguments(void **state)
+{
+    fpheap       *heap = test_heap_over(&provider);
+    fph_batch     batch = { NULL, 0, 1, 0, 0 };
+    fpheap_region raw;
+    fph_class     klass;
+    char         *map = test_map(3 * FPHEAP_CHUNK);
+    void         *object = heap;
+
+    (void)state;
+    assert_non_null(map);
+    assert_true(fph_slab_mask(64, 0) == UINT64_MAX);
+    assert_int_equal(fph_slab_mask(64, 1), 0);
+    assert_int_equal(fph_slab_mask(65, 1), 1);
+    assert_int_equal(fph_run_find(UINT64_MAX, 1, 64), FPH_PAGES);
+    assert_int_equal(fph_run_find(UINT64_MAX, 1, 32), 32);
+    assert_int_equal(fph_quota_take(NULL, 5), 5);
+    memset(&raw, 0, sizeof raw);
+    raw.base = map + 64;
+    raw.bytes = 2 * FPHEAP_CHUNK - 64
+              - ((uintptr_t)raw.base & FPH_CHUNK_MASK);
+    assert_int_equal(fph_raw_error(heap, &raw, 0), -EFAULT);
+    assert_int_equal(test_unmap(map, 3 * FPHEAP_CHUNK), 0);
+    memset(&klass, 0, sizeof klass);
+    klass.size = 100;
+    klass.skip = 2 * FPHEAP_PAGE;
+    assert_int_equal(fph_shape_count(&klass, 1, 1), 0);
+    assert_int_equal(fph_shape_count(&klass, 1, 3), FPHEAP_PAGE / 100);
+    fph_batch_take(heap, &batch, &object, 1);
+    assert_ptr_equal(object, heap);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* --- what should not be there --------------------------------------------- */
+
+static void
+what_a_magazine_holds_by_mistake_is_reported_at_the_slab(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    fpheap *other = test_heap_over(&other_provider);
+    char   *object = (char *)fpheap_alloc(heap, 100);
+    void   *run = fpheap_alloc(heap, FPH_CLASS_MAX + 1);
+    void   *foreign = fpheap_alloc(other, 100);
+    fph_slab *slab = fph_record_of(fph_chunk_of(heap->state, object),
+                                   fph_page_of(object));
+    char   *end = slab->base + (size_t)slab->size
+                               * fph_info_count(slab->info);
+    void   *wrong[4] = { foreign, run, end, NULL };
+    size_t  i;
+
+    (void)state;
+    assert_true(fph_page_of(end) == fph_page_of(slab->base));
+    for (i = 0; i < TEST_COUNT(wrong); i++) {
+        fph_slab_give(heap->state, &wrong[i], 1);
+        assert_int_equal(panics, i < 3);
+        assert_non_null(strstr(last_panic, i == 0 ? "not from this heap"
+                                         : i == 1 ? "into no object"
+                                                  : "not the start"));
+        panics = 0;
+    }
+    fph_slab_give(heap->state, wrong, TEST_COUNT(wrong));
+    assert_int_equal(panics, 3);
+    panics = 0;
+    TEST_CHECK_LIVE(heap, 2);
+    assert_int_equal(fpheap_usable_size(heap, foreign), 0);
+    fpheap_free(heap, object);
+    fpheap_free(heap, run);
+    fpheap_free(other, foreign);
+    TEST_DESTROY_OVER(heap, &provider);
+    TEST_DESTROY_OVER(other, &other_provider);
+    assert_int_equal(panics, 0);
+}
+
+/* What is there in place of a chunk's map says any number. */
+static void
+a_foreign_pointer_in_a_bulk_is_reported(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    char   *map = test_map(2 * FPHEAP_CHUNK);
+    char   *chunk = map + (-(uintptr_t)map & FPH_CHUNK_MASK);
+    void   *bulk[3];
+
+    (void)state;
+    memset(chunk, 0xff, FPHEAP_CHUNK);
+    bulk[0] = fpheap_alloc(heap, 100);
+    bulk[1] = chunk + 5 * FPHEAP_PAGE;
+    bulk[2] = fpheap_alloc(heap, 100);
+    fpheap_free_bulk(heap, bulk, 3);
+    assert_int_equal(panics, 1);
+    assert_non_null(strstr(last_panic, "not from this heap"));
+    panics = 0;
+    assert_true(test_all_bytes(chunk, FPHEAP_CHUNK, 0xff));
+    assert_int_equal(test_unmap(map, 2 * FPHEAP_CHUNK), 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* A place just behind the last bin is none, whatever lies there: the spare
+ * magazines do. */
+static void
+a_foreign_pointer_to_the_place_behind_the_last_bin_is_reported(void **state)
+{
+    fpheap   *heap = test_heap_over(&provider);
+    char     *map = test_map(2 * FPHEAP_CHUNK);
+    char     *chunk = map + (-(uintptr_t)map & FPH_CHUNK_MASK);
+    void     *objects[2 * FPHEAP_MAGAZINE];
+    uint16_t  place;
+    size_t    i;
+
+    (void)state;
+    assert_true(heap->places <= UINT16_MAX);
+    for (i = 0; i < 2 * FPHEAP_MAGAZINE; i++)
+        assert_non_null(objects[i] = fpheap_alloc(heap, 3 * 16));
+    for (i = 0; i < 2 * FPHEAP_MAGAZINE; i++)
+        fpheap_free(heap, objects[i]);
+    assert_non_null(fph_cache_mine(heap)->spare[3]);
+    for (i = 0; i < FPHEAP_CHUNK; i += sizeof place) {
+        place = (uint16_t)heap->places;
+        memcpy(chunk + i, &place, sizeof place);
+    }
+    objects[0] = objects[1] = chunk + 5 * FPHEAP_PAGE;
+    fpheap_free(heap, objects[0]);
+    assert_int_equal(panics, 1);
+    fpheap_free_bulk(heap, objects, 2);
+    assert_int_equal(panics, 3);
+    assert_non_null(strstr(last_panic, "not from this heap"));
+    panics = 0;
+    assert_int_equal(test_unmap(map, 2 * FPHEAP_CHUNK), 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* --- threads that stopped ------------------------------------------------- */
+
+static fph_slab *
+take_a_slab(fpheap_pool *pool)
+{
+    fph_state *state = pool->heap->state;
+
+    return (fph_slab *)fph_stack_pop(
+        state, &state->depots[FPH_SIZES + pool->number].partial);
+}
+
+/* It has one in its hands: the pool ends later, and is as before till then. */
+static void
+a_pool_whose_slab_a_thread_holds_is_ebusy(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_pool *pool = pool_of(heap, "held", NULL, 100);
+    size_t       live = 7;
+    fph_slab    *slab;
+    void        *object;
+
+    (void)state;
+    assert_non_null(pool);
+    fpheap_pool_put(pool, fpheap_pool_get(pool));
+    fpheap_flush(heap);
+    slab = take_a_slab(pool);
+    assert_non_null(slab);
+    assert_int_equal(fpheap_pool_destroy(pool, &live), -EBUSY);
+    assert_int_equal(live, 0);
+    assert_ptr_equal(fpheap_pool_lookup(heap, "held"), pool);
+    object = fpheap_pool_get(pool);
+    assert_non_null(object);
+    fpheap_pool_put(pool, object);
+    fph_slab_let_go(heap->state, slab);
+    TEST_CHECK_LIVE(heap, 0);
+    assert_int_equal(fpheap_pool_destroy(pool, &live), 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* The first slab goes to another thread, which stops, and then an object of the
+ * second cannot be made. */
+static fph_slab *stolen;
+
+static int
+construct_until_there_is_a_slab(void *heap, void *object)
+{
+    fpheap *h = (fpheap *)heap;
+
+    (void)object;
+    stolen = take_a_slab(h->state->pool[0]);
+    return stolen == NULL ? 0 : -EIO;
+}
+
+static void
+a_pool_that_fails_while_a_thread_holds_its_slab_is_gone(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool_desc desc;
+
+    (void)state;
+    memset(&desc, 0, sizeof desc);
+    desc.name = "failed";
+    desc.size = 500;
+    desc.min = 100;
+    desc.construct = construct_until_there_is_a_slab;
+    desc.arg = heap;
+    assert_null(fpheap_pool_create(heap, &desc));
+    assert_int_equal(errno, EIO);
+    assert_non_null(stolen);
+    assert_int_equal(heap->state->pool_is[0] % 4, FPH_POOL_NAMED);
+    assert_null(fpheap_pool_lookup(heap, "failed"));
+    fph_slab_let_go(heap->state, stolen);
+    TEST_CHECK_LIVE(heap, 0);
+    assert_non_null(pool_of(heap, "next", NULL, 500));
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_name_that_a_stopped_thread_has_just_got_is_taken(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_pool *low = pool_of(heap, "low", NULL, 100);
+    fpheap_pool *high = pool_of(heap, "high", NULL, 100);
+    fph_word    *is = &heap->state->pool_is[1];
+
+    (void)state;
+    assert_true(low != NULL && high != NULL && high->number == 1);
+    assert_int_equal(fpheap_pool_destroy(low, NULL), 0);
+    *is -= FPH_POOL_READY - FPH_POOL_NAMED;
+    errno = 0;
+    assert_null(pool_of(heap, "high", NULL, 100));
+    assert_int_equal(errno, EEXIST);
+    assert_null(fpheap_pool_lookup(heap, "high"));
+    *is += FPH_POOL_READY - FPH_POOL_NAMED;
+    assert_ptr_equal(fpheap_pool_lookup(heap, "high"), high);
+    assert_null(fpheap_pool_lookup(heap, NULL));
+    assert_int_equal(errno, ENOENT);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Its objects were claimed between the look at the quota and the claim. */
+static void
+a_quota_that_is_used_up_gives_nothing(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool_desc desc;
+    fpheap_pool     *pool;
+    void            *objects[2];
+
+    (void)state;
+    memset(&desc, 0, sizeof desc);
+    desc.name = "two";
+    desc.size = 100;
+    desc.max = 2;
+    pool = fpheap_pool_create(heap, &desc);
+    assert_int_equal(fpheap_pool_get_bulk(pool, objects, 2), 0);
+    assert_int_equal(fph_quota_take(pool, 1), 0);
+    TEST_CHECK_LIVE(heap, 2);
+    fpheap_pool_put_bulk(pool, objects, 2);
+    fpheap_trim(heap);
+    assert_int_equal(fph_quota_take(pool, 5), 2);
+    fph_quota_give(pool, 2);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* A size that a thread hardly uses parks little. */
+static void
+each_claim_of_a_size_is_twice_the_last(void **state)
+{
+    static const size_t sizes[] = { 1, 1, 3, 6, 12, 24, 24 };
+    fpheap  *heap = test_heap_over(&provider);
+    fph_bin *bin;
+    size_t   i, n;
+
+    (void)state;
+    assert_int_equal(FPHEAP_MAGAZINE, 24);
+    for (i = 0; i < TEST_COUNT(sizes); i++) {
+        assert_non_null(fpheap_alloc(heap, 16));
+        bin = &fph_cache_mine(heap)->bins[fph_class_of(16)];
+        assert_int_equal(bin->top - bin->base, sizes[i] - 1);
+        for (n = 1; n < sizes[i]; n++)
+            assert_non_null(fpheap_alloc(heap, 16));
+    }
+    assert_int_equal(fpheap_destroy_forced(heap), 0);
+}
+
+static void
+a_bulk_that_fails_loses_no_magazine(void **state)
+{
+    fpheap  *heap = test_heap_within(&provider, 4 * FPHEAP_CHUNK);
+    void    *bulk[600];
+    uint64_t magazines = 0;
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < 20; i++) {
+        assert_int_equal(fpheap_alloc_bulk(heap, 1000, bulk, 600), -ENOMEM);
+        assert_int_equal(fpheap_alloc_bulk(heap, FPHEAP_CHUNK, bulk, 9),
+                         -ENOMEM);
+        assert_int_equal(fpheap_alloc_bulk(heap, FPHEAP_CHUNK / 2 + 1, bulk, 9),
+                         -ENOMEM);
+        if (i == 0)
+            magazines = heap->state->magazines;
+        assert_int_equal(heap->state->magazines, magazines);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+there_are_a_thousand_channels_and_ranks_at_most(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool_desc desc;
+
+    (void)state;
+    memset(&desc, 0, sizeof desc);
+    desc.name = "channels";
+    desc.size = 100;
+    desc.channels = 1025;
+    assert_null(fpheap_pool_create(heap, &desc));
+    assert_int_equal(errno, EINVAL);
+    desc.channels = 1024;
+    desc.ranks = 1025;
+    assert_null(fpheap_pool_create(heap, &desc));
+    assert_int_equal(errno, EINVAL);
+    desc.ranks = 1024;
+    assert_non_null(fpheap_pool_create(heap, &desc));
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Asked for by a thread that only frees. */
+static void
+a_cache_that_is_wanted_is_made_once(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    unsigned seat = fph_this.seat;
+    fpheap_cache *cache;
+
+    (void)state;
+    allocate_and_free(heap);
+    assert_null(heap->state->cache[seat]);
+    heap->state->cache_wanted = seat + 1;
+    fpheap_free(heap, fpheap_alloc(heap, 5000));
+    cache = heap->state->cache[seat];
+    assert_non_null(cache);
+    assert_null(cache->entry);
+    assert_int_equal(heap->state->cache_wanted, 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Who waits for one that reclaims would wait in vain. */
+static void
+nobody_seems_to_grow_after_a_search_that_reclaims(void **state)
+{
+    enum { MANY = 5 * FPHEAP_CHUNK / 128 };
+    static void *objects[MANY];
+    fpheap      *heap = test_heap_over(&provider);
+    unsigned     i, grown = 0;
+
+    (void)state;
+    for (i = 0; i < MANY; i++)
+        assert_non_null(objects[i] = fpheap_alloc(heap, 112));
+    fpheap_free_bulk(heap, objects, MANY);
+    fpheap_flush(heap);
+    assert_true(fph_reclaim_pays(heap, 0));
+    assert_int_equal(heap->state->reclaims, 0);
+    for (i = 0; heap->state->reclaims == 0 && i < MANY; i++) {
+        assert_non_null(objects[i] = fpheap_alloc(heap, FPHEAP_CHUNK / 2));
+        assert_int_equal(heap->state->growing, 0);
+        grown++;
+    }
+    assert_int_equal(heap->state->reclaims, 1);
+    fpheap_free_bulk(heap, objects, grown);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Other threads were moving what is free whenever this one looked: it begins
+ * again twice, and then looks once more only. */
+static void
+a_search_that_others_disturb_begins_again_twice(void **state)
+{
+    fpheap    *heap = test_heap_over(&provider);
+    fph_search search = fph_search_begin(heap, 0);
+    unsigned   i;
+
+    (void)state;
+    for (i = 0; i < FPH_RETRIES + 1; i++) {
+        search.rung = FPH_TOP_RUNG;
+        search.quiet = 0;
+        fph_wait_begin();
+        assert_int_equal(fph_find_memory(heap, 0, 1, &search), 1);
+        assert_int_equal(search.rung, i < FPH_RETRIES ? FPH_PARKED_RUNG
+                                                      : FPH_TOP_RUNG);
+        assert_true(search.quiet);
+    }
+    assert_int_equal(fph_find_memory(heap, 0, 1, &search), 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* The seat of a cache that no thread has. */
+static unsigned
+left_seat(fpheap *heap)
+{
+    pthread_t thread;
+    unsigned  seat = 0;
+
+    assert_int_equal(pthread_create(&thread, NULL, allocate_and_free, heap), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    while (heap->state->cache[seat] == NULL
+           || fph_seats[seat] != 0) {
+        seat++;
+        assert_true(seat < FPHEAP_MAX_THREADS);
+    }
+    return seat;
+}
+
+static void
+a_thread_that_has_just_sat_down_delays_no_destroy(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    unsigned seat = left_seat(heap);
+
+    (void)state;
+    fph_seats[seat] = 1;
+    TEST_DESTROY_OVER(heap, &provider);
+    assert_int_equal(fph_seats[seat], 1);
+    fph_seats[seat] = 0;
+}
+
+static void
+expect_parked(fpheap *heap, size_t objects)
+{
+    fpheap_stats stats;
+
+    fpheap_stats_get(heap, &stats);
+    assert_int_equal(stats.parked_objects, objects);
+}
+
+/* Its pointers are of two magazines then. */
+static void
+a_magazine_that_is_just_being_exchanged_counts_as_none(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    void    *object = fpheap_alloc(heap, 100);
+    fph_bin *bin = &fph_cache_mine(heap)->bins[fph_class_of(100)];
+    fph_bin  usual;
+    void    *far = test_map(4 * sizeof(fph_magazine));
+
+    (void)state;
+    assert_non_null(far);
+    fpheap_free(heap, object);
+    expect_parked(heap, (size_t)(bin->top - bin->base));
+    assert_true(bin->top > bin->base);
+    usual = *bin;
+    bin->base = usual.top + 1;
+    expect_parked(heap, 0);
+    *bin = usual;
+    bin->limit = usual.top - 1;
+    expect_parked(heap, 0);
+    bin->base = (void **)far;
+    bin->top = bin->base + FPHEAP_MAGAZINE + 1;
+    bin->limit = bin->top;
+    expect_parked(heap, 0);
+    *bin = usual;
+    assert_int_equal(test_unmap(far, 4 * sizeof(fph_magazine)), 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Less are announced than are claimed, for a moment. */
+static void
+free_objects_below_zero_count_as_none(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    void        *object = fpheap_alloc(heap, FPHEAP_PAGE);
+    fph_slab    *slab = fph_record_of(fph_chunk_of(heap->state, object),
+                                      fph_page_of(object));
+    uint64_t     usual = slab->state;
+    fpheap_stats stats;
+
+    (void)state;
+    slab->state = fph_slab_state(-2, 1);
+    fpheap_stats_get(heap, &stats);
+    assert_int_equal(stats.slab_free_bytes, 0);
+    assert_int_equal(stats.live_objects + stats.parked_objects,
+                     fph_info_count(slab->info));
+    slab->state = usual;
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* The seat of the thread that has not forked. */
+static unsigned seat_left;
+
+/* Whether a child of fork can use both heaps, and grow them. */
+static int
+is_usable(fpheap *heap)
+{
+    fph_state *s = heap->state;
+
+    allocate_and_free(heap);
+    fpheap_free(heap, fpheap_alloc(heap, 50 * FPHEAP_CHUNK));
+    return s->growing == 0 && s->moves_begun == s->moves_ended
+        && fph_this.seat == seat_left    /* the first that is free */
+        && fpheap_check(heap) == NULL && fpheap_destroy(heap) == 0;
+}
+
+static void *
+use_them_in_a_child(void *heaps_)
+{
+    fpheap **heaps = (fpheap **)heaps_;
+    int      status = -1;
+    pid_t    child = fork();
+
+    if (child == 0)
+        _exit(is_usable(heaps[0]) && is_usable(heaps[1]) ? 0 : 1);
+    return child > 0 && waitpid(child, &status, 0) == child && status == 0
+         ? heaps : NULL;
+}
+
+/* Another one is in the provider and moves what is free meanwhile, in both. */
+static void
+a_thread_that_has_no_seat_may_fork(void **state)
+{
+    fpheap   *heaps[2];
+    pthread_t thread;
+    void     *end = NULL;
+    unsigned  i;
+
+    (void)state;
+    heaps[0] = test_heap_over(&provider);
+    heaps[1] = test_heap_over(&other_provider);
+    for (i = 0; i < 2; i++) {
+        allocate_and_free(heaps[i]);
+        seat_left = fph_this.seat;
+        heaps[i]->state->growing = 99;
+        heaps[i]->state->moves_begun++;
+    }
+    (void)fflush(NULL);
+    assert_int_equal(pthread_create(&thread, NULL, use_them_in_a_child, heaps),
+                     0);
+    assert_int_equal(pthread_join(thread, &end), 0);
+    assert_ptr_equal(end, heaps);
+    for (i = 0; i < 2; i++) {
+        assert_int_equal(heaps[i]->state->growing, 99);
+        heaps[i]->state->growing = 0;
+        heaps[i]->state->moves_begun--;
+    }
+    TEST_DESTROY_OVER(heaps[0], &provider);
+    TEST_DESTROY_OVER(heaps[1], &other_provider);
+}
+
+/* --- callbacks ------------------------------------------------------------ */
+
+static int
+fail_at_the_third(void *heap, void *object)
+{
+    static unsigned calls;
+
+    (void)heap, (void)object;
+    return ++calls == 3 ? -EIO : 0;
+}
+
+static void
+a_constructor_that_fails_needs_no_destructor(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_pool *pool = pool_of(heap, "third", fail_at_the_third, 100);
+    void        *object;
+
+    (void)state;
+    errno = 0;
+    assert_null(fpheap_pool_get(pool));
+    assert_int_equal(errno, EIO);
+    TEST_CHECK_LIVE(heap, 0);
+    object = fpheap_pool_get(pool);
+    assert_non_null(object);
+    fpheap_pool_put(pool, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Needs more memory than there is, while trim takes memory back. */
+static void
+destruct_with_new_memory(void *heap, void *object)
+{
+    void *large = fpheap_alloc((fpheap *)heap, 20 * FPHEAP_CHUNK);
+
+    (void)object;
+    if (provider.limit_bytes == 0)
+        assert_non_null(large);
+    else
+        assert_true(large == NULL && errno == ENOMEM);
+    fpheap_free((fpheap *)heap, large);
+}
+
+static void
+a_destructor_may_need_new_memory(void **state)
+{
+    unsigned limited;
+
+    (void)state;
+    for (limited = 0; limited < 2; limited++) {
+        fpheap          *heap = test_heap_over(&provider);
+        fpheap_pool_desc desc;
+        fpheap_pool     *pool;
+
+        memset(&desc, 0, sizeof desc);
+        desc.name = "needy";
+        desc.size = FPHEAP_POOL_SIZE_MAX;
+        desc.destruct = destruct_with_new_memory;
+        desc.arg = heap;
+        pool = fpheap_pool_create(heap, &desc);
+        assert_non_null(pool);
+        fpheap_pool_put(pool, fpheap_pool_get(pool));
+        if (limited)
+            provider.limit_bytes = provider.held_bytes;
+        fpheap_trim(heap);
+        TEST_CHECK_LIVE(heap, 0);
+        assert_int_equal(pool->slabs, 0);
+        TEST_DESTROY_OVER(heap, &provider);
+    }
+}
+
+/* --- nobody waits for himself --------------------------------------------- */
+
+typedef struct own_move {
+    fpheap_pool *inner;        /* NULL: it has ended */
+    unsigned     waits;
+    int          result;
+} own_move;
+
+static void
+end_the_inner_pool(void *arg, void *object)
+{
+    own_move *own = (own_move *)arg;
+
+    (void)object;
+    if (own->inner == NULL)
+        return;
+    own->waits = waits;
+    own->result = fpheap_pool_destroy(own->inner, NULL);
+    own->waits = waits - own->waits;
+    own->inner = NULL;
+}
+
+static void
+a_destructor_that_ends_a_pool_does_not_wait_for_its_own_pass(void **state)
+{
+    own_move         own = { NULL, 1, -1 };
+    fpheap_pool_desc desc = { .name = "inner", .size = 4096 };
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool     *outer;
+
+    (void)state;
+    own.inner = fpheap_pool_create(heap, &desc);
+    desc.name = "outer";
+    desc.destruct = end_the_inner_pool;
+    desc.arg = &own;
+    outer = fpheap_pool_create(heap, &desc);
+    assert_true(own.inner != NULL && outer != NULL);
+    fpheap_pool_put(own.inner, fpheap_pool_get(own.inner));
+    fpheap_pool_put(outer, fpheap_pool_get(outer));
+    fpheap_trim(heap);
+    assert_null(own.inner);
+    assert_int_equal(own.result, 0);
+    assert_int_equal(own.waits, 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+typedef struct own_growth {
+    fpheap  *heap;
+    void    *object;
+    unsigned waits;
+} own_growth;
+
+static void
+allocate_in_get(test_provider *p)
+{
+    own_growth *own = (own_growth *)p->arg;
+
+    p->inside_get = NULL;
+    own->waits = waits;
+    own->object = fpheap_alloc(own->heap, 3000);
+    own->waits = waits - own->waits;
+}
+
+/* What it needs is in the depot, of another size: a pass finds it. */
+static void
+a_provider_that_allocates_does_not_wait_for_its_own_growth(void **state)
+{
+    static void *objects[200000];
+    fpheap      *heap = test_heap_over(&provider);
+    own_growth   own = { heap, NULL, 1 };
+    unsigned     n, i;
+
+    (void)state;
+    for (n = 0; n < 40000; n++) {
+        objects[n] = fpheap_alloc(heap, 256);
+        assert_non_null(objects[n]);
+    }
+    provider.limit_bytes = provider.held_bytes;
+    while (n < TEST_COUNT(objects)
+           && (objects[n] = fpheap_alloc(heap, 256)) != NULL)
+        n++;
+    assert_true(n < TEST_COUNT(objects));
+    provider.limit_bytes = 0;
+    for (i = 0; i < n / 2; i++)
+        fpheap_free(heap, objects[i]);
+    provider.arg = &own;
+    provider.inside_get = allocate_in_get;
+    assert_int_equal(fpheap_reserve(heap, n * (size_t)256, 0), 0);
+    assert_null(provider.inside_get);
+    assert_non_null(own.object);
+    assert_int_equal(own.waits, 0);
+    fpheap_free(heap, own.object);
+    for (; i < n; i++)
+        fpheap_free(heap, objects[i]);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+typedef struct hook {
+    fpheap *heap;
+    void   *object;
+} hook;
+
+static int
+use_the_heap(void *arg)
+{
+    hook *h = (hook *)arg;
+
+    fpheap_free(h->heap, fpheap_alloc(h->heap, 100));
+    return 0;
+}
+
+static void *
+free_first(void *arg)
+{
+    hook *h = (hook *)arg;
+
+    fpheap_free(h->heap, h->object);
+    return fph_cache_mine(h->heap)->bins[fph_class_of(100)].next == h->object
+         ? arg : NULL;
+}
+
+static void
+a_free_goes_to_the_magazine_that_the_hook_has_loaded(void **state)
+{
+    fpheap_config config;
+    hook          h;
+    pthread_t     thread;
+    void         *end = NULL;
+
+    (void)state;
+    memset(&config, 0, sizeof config);
+    config.thread_node = use_the_heap;
+    config.thread_node_ctx = &h;
+    h.heap = fpheap_create("hook", &config);
+    assert_non_null(h.heap);
+    h.object = fpheap_alloc(h.heap, 100);
+    assert_int_equal(pthread_create(&thread, NULL, free_first, &h), 0);
+    assert_int_equal(pthread_join(thread, &end), 0);
+    assert_ptr_equal(end, &h);
+    TEST_DESTROY(h.heap);
+}
+
+/* --- no keys -------------------------------------------------------------- */
+
+/* In a process that has not used a heap yet.  0: all was as it should be. */
+static int
+work_without_keys(void)
+{
+    pthread_key_t key, last = 0;
+    fpheap       *heap;
+    unsigned      i, made = 0;
+
+    while (pthread_key_create(&key, NULL) == 0) {
+        last = key;
+        made++;
+    }
+    heap = fpheap_create("keyless", NULL);
+    if (heap == NULL || made == 0)
+        return 1;
+    errno = 0;
+    if (fpheap_self(heap) != NULL || errno != EAGAIN)
+        return 2;
+    for (i = 0; i < 6200; i++) {
+        fpheap_free(heap, fpheap_alloc(heap, 100));
+        if (i == 5100)
+            (void)pthread_key_delete(last);
+        if (i < 5200 && fph_cache_mine(heap) != NULL)
+            return 3;
+        if (fph_cache_mine(heap) != NULL)
+            return fork_handlers != 1 ? 6 : fpheap_check(heap) == NULL ? 0 : 4;
+    }
+    return 5;
+}
+
+/* It tries again after each thousand misses. */
+static void
+without_keys_a_thread_works_without_a_cache(void **state)
+{
+    (void)state;
+    test_in_child(work_without_keys);
+}
+
+/* All of a pool's objects are claimed, and wait where others can use them. */
+static void
+a_thread_without_a_cache_gets_what_the_depot_has(void **state)
+{
+    fpheap_pool_desc desc = { .name = "few", .size = 100, .max = 40,
+                              .magazine = 5 };
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool     *pool = fpheap_pool_create(heap, &desc);
+    unsigned         seat;
+    void            *objects[40];
+    unsigned         i;
+
+    (void)state;
+    assert_non_null(pool);
+    assert_int_equal(fpheap_pool_get_bulk(pool, objects, 40), 0);
+    fpheap_pool_put_bulk(pool, objects, 40);
+    fpheap_thread_leave(heap);
+    seat = fph_this.seat;
+    fph_this.seat = 0;
+    fph_this.patience = FPH_NEVER;
+    for (i = 0; i < 40; i++) {
+        objects[i] = fpheap_pool_get(pool);
+        assert_non_null(objects[i]);
+    }
+    assert_null(fpheap_pool_get(pool));
+    assert_int_equal(errno, ENOSPC);
+    fpheap_pool_put_bulk(pool, objects, 40);
+    fph_this.seat = seat;
+    assert_int_equal(fpheap_pool_destroy(pool, NULL), 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_keys_a_thread_works_without_a_cache),
+        cmocka_unit_test(a_thread_without_a_cache_gets_what_the_depot_has),
+        cmocka_unit_test(tables_that_are_full_are_enomem),
+        cmocka_unit_test(a_first_chunk_that_is_too_small_is_enomem),
+        cmocka_unit_test(each_record_that_the_first_chunk_lacks_is_enomem),
+        cmocka_unit_test(a_cache_without_memory_is_enomem),
+        cmocka_unit_test(a_free_without_a_third_magazine_empties_the_spare),
+        cmocka_unit_test(mmap_that_gives_nothing_is_enomem),
+        cmocka_unit_test(reserved_hugepages_are_taken_whole),
+        cmocka_unit_test(a_region_that_ends_before_a_chunk_begins_has_none),
+        cmocka_unit_test(fresh_chunks_are_in_a_row_only_without_a_gap),
+        cmocka_unit_test(a_slab_has_the_fewest_pages_that_will_do),
+        cmocka_unit_test(a_step_of_growth_is_two_chunks_or_a_sixteenth),
+        cmocka_unit_test(functions_are_right_at_the_ends_of_their_arguments),
+        cmocka_unit_test(
+            what_a_magazine_holds_by_mistake_is_reported_at_the_slab),
+        cmocka_unit_test(a_foreign_pointer_in_a_bulk_is_reported),
+        cmocka_unit_test(
+            a_foreign_pointer_to_the_place_behind_the_last_bin_is_reported),
+        cmocka_unit_test(a_pool_whose_slab_a_thread_holds_is_ebusy),
+        cmocka_unit_test(
+            a_pool_that_fails_while_a_thread_holds_its_slab_is_gone),
+        cmocka_unit_test(
+            a_name_that_a_stopped_thread_has_just_got_is_taken),
+        cmocka_unit_test(a_quota_that_is_used_up_gives_nothing),
+        cmocka_unit_test(each_claim_of_a_size_is_twice_the_last),
+        cmocka_unit_test(a_bulk_that_fails_loses_no_magazine),
+        cmocka_unit_test(there_are_a_thousand_channels_and_ranks_at_most),
+        cmocka_unit_test(a_cache_that_is_wanted_is_made_once),
+        cmocka_unit_test(nobody_seems_to_grow_after_a_search_that_reclaims),
+        cmocka_unit_test(a_search_that_others_disturb_begins_again_twice),
+        cmocka_unit_test(
+            a_thread_that_has_just_sat_down_delays_no_destroy),
+        cmocka_unit_test(
+            a_magazine_that_is_just_being_exchanged_counts_as_none),
+        cmocka_unit_test(free_objects_below_zero_count_as_none),
+        cmocka_unit_test(a_thread_that_has_no_seat_may_fork),
+        cmocka_unit_test(a_constructor_that_fails_needs_no_destructor),
+        cmocka_unit_test(a_destructor_may_need_new_memory),
+        cmocka_unit_test(
+            a_destructor_that_ends_a_pool_does_not_wait_for_its_own_pass),
+        cmocka_unit_test(
+            a_provider_that_allocates_does_not_wait_for_its_own_growth),
+        cmocka_unit_test(a_free_goes_to_the_magazine_that_the_hook_has_loaded)
+    };
+
+    return cmocka_run_group_tests_name("exhaustion", tests, NULL, NULL);
+}
