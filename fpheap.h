@@ -9525,7 +9525,8 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
  *   P8  pool_is: CAS taken -> named, release  P9       the pool and its name
  *       store named, ready
  *   P9  pool_is: load in a look      acquire  P8       before they are read
- *   P10 name: store release, load acquire: P5, before the second load of P2
+ *   P10 name: store release, load acquire: P5, before the second load of P2;
+ *       a dump's load is relaxed, and may have a bit of two names
  *   P11 pool[]: store                release  P12      the record, all zero
  *   P12 pool[]: load                 acquire  P11      before it is read
  *   P13 ending: store, load          relaxed  none     only the thread that

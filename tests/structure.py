@@ -198,6 +198,8 @@ class Row:
     def __init__(self, line, section, text):
         self.line, self.section, self.text = line, section, text
         self.orders = set(re.findall("|".join(ORDERS), text))
+        if "acq_rel" in self.orders:    # a load or a store has one half of it
+            self.orders |= {"acquire", "release"}
         self.is_order = re.search(rf"  ?(?:{'|'.join(ORDERS)})(?:  |\n|$)",
                                   text.split("\n")[0]) is not None
 
