@@ -198,8 +198,6 @@ class Row:
     def __init__(self, line, section, text):
         self.line, self.section, self.text = line, section, text
         self.orders = set(re.findall("|".join(ORDERS), text))
-        if "acq_rel" in self.orders:    # a load or a store has one half of it
-            self.orders |= {"acquire", "release"}
         self.is_order = re.search(rf"  ?(?:{'|'.join(ORDERS)})(?:  |\n|$)",
                                   text.split("\n")[0]) is not None
 
@@ -247,6 +245,12 @@ def labels_at(header):
     return found
 
 
+def says(row, order, is_half):
+    """Whether a row has an order; a load or a store has a half of acq_rel."""
+    return not row.orders or order in row.orders \
+        or (is_half and "acq_rel" in row.orders and order != "relaxed")
+
+
 def check_operation(header, table, lines, order, labels):
     """What is wrong with the labels of an operation."""
     section = header.section(lines[0])
@@ -257,7 +261,8 @@ def check_operation(header, table, lines, order, labels):
         row = table[label][0]
         if section not in [row.section, *ELSEWHERE.get(row.section, "").split()]:
             yield (f"{lines[0]}: {label} of {row.section} is used in {section}")
-        if row.orders and order not in row.orders and len(labels) == 1:
+        is_half = re.search("load|store", header.lines[lines[0] - 1], re.I)
+        if not says(row, order, is_half) and len(labels) == 1:
             yield f"{lines[0]}: {label} is {order}, and its row says otherwise"
 
 
