@@ -2137,20 +2137,6 @@ fph_head_is_shared(const void *object)
 /* --- who is live ---------------------------------------------------------- */
 
 #if FPH_WATCHED
-/* A chunk's record is made; the chunk has objects from here on; no more. */
-#  define fph_chunk_made(chunk) \
-    memset(&(chunk)->life, 0, sizeof (chunk)->life)
-#  define fph_chunk_opened(chunk) \
-    FPH_STORE(&(chunk)->life.base, (chunk)->base, RELAXED)
-#  define fph_chunk_closed(chunk) \
-    FPH_STORE(&(chunk)->life.base, (char *)NULL, RELAXED)
-#else
-#  define fph_chunk_made(chunk)   ((void)0)
-#  define fph_chunk_opened(chunk) ((void)0)
-#  define fph_chunk_closed(chunk) ((void)0)
-#endif
-
-#if FPH_WATCHED
 /* The place of the mark of a chunk's n-th 16 bytes: beside that of the
  * n + 64th, so that a line has the marks of many objects of any size. */
 FPH_INLINE size_t
@@ -4733,6 +4719,20 @@ struct fph_chunk {
 #endif
 };
 
+#if FPH_WATCHED
+/* A chunk's record is made; the chunk has objects from here on; no more. */
+#  define fph_chunk_made(chunk) \
+    memset(&(chunk)->life, 0, sizeof (chunk)->life)
+#  define fph_chunk_opened(chunk) \
+    FPH_STORE(&(chunk)->life.base, (chunk)->base, RELAXED)
+#  define fph_chunk_closed(chunk) \
+    FPH_STORE(&(chunk)->life.base, (char *)NULL, RELAXED)
+#else
+#  define fph_chunk_made(chunk)   ((void)0)
+#  define fph_chunk_opened(chunk) ((void)0)
+#  define fph_chunk_closed(chunk) ((void)0)
+#endif
+
 /* In the line next to the map. */
 typedef struct fph_header {
     const fph_state *state;    /* NULL: not open */
@@ -5369,8 +5369,8 @@ fph_base_of(const fph_state *state, const void *interior)
  *
  * What is said of misuse, in every build, and all that FPHEAP_CHECK,
  * FPHEAP_SITES and FPHEAP_TOOL add.  The other sections come here by what is
- * named at the end of this one, which is empty without them; and by the inline
- * part in FASTPATH, by which objects begin and cease to be live.
+ * named at the end of this one, which is empty without them; and by the two
+ * that FASTPATH names, by which objects begin and cease to be live.
  *
  * With FPHEAP_CHECK each live object has a mark.  Whoever allocates sets it and
  * whoever frees clears it, both as the object's owner, so two threads write one
@@ -5490,18 +5490,6 @@ fph_known_init(fpheap *heap)
         heap->known[i] = &fph_no_life;
 }
 
-/* The open chunk that begins at an address; NULL: none does. */
-static fph_chunk *
-fph_known_chunk(fpheap *heap, const void *base)
-{
-    fph_chunk *chunk = fph_chunk_at(heap->state, base);
-
-    if (chunk != NULL)
-        FPH_STORE(&heap->known[((uintptr_t)base >> FPHEAP_CHUNK_SHIFT)
-                               % FPH_KNOWN], &chunk->life, RELEASE); /* K1 */
-    return chunk;
-}
-
 /* The place of an object's mark.  One at a chunk's start has that of the page
  * before it, which is its own, LARGE. */
 static size_t
@@ -5518,12 +5506,15 @@ fph_mark_index(const void *object)
 static fph_mark *
 fph_mark_of(fpheap *heap, const void *object)
 {
-    fph_chunk *chunk = fph_known_chunk(heap, fph_chunk_base(object));
+    const char *base  = fph_chunk_base(object);
+    fph_chunk  *chunk = fph_chunk_at(heap->state, base);
 
     if (chunk == NULL
         || (((uintptr_t)object & FPH_CHUNK_MASK) == 0
             && fph_record_of(chunk, FPH_PAGES - 1)->base != object))
         return NULL;
+    FPH_STORE(&heap->known[((uintptr_t)base >> FPHEAP_CHUNK_SHIFT)
+                           % FPH_KNOWN], &chunk->life, RELEASE);    /* K1 */
     return &chunk->life.mark[fph_mark_index(object)];
 }
 
@@ -5740,7 +5731,7 @@ fph_sites_dump(const fpheap *heap, FILE *out)
 #endif
 #else
 #  define fph_text_origin(text, heap, object)       ((void)(object))
-#  define fph_site_count(heap, object, bytes, sign) ((void)(bytes))
+#  define fph_site_count(heap, object, bytes, sign) ((void)0)
 #  define fph_site_begin(heap, object)              ((void)0)
 #endif
 
@@ -5760,7 +5751,7 @@ fph_blame_foreign(const fpheap *heap, const void *object)
         fpheap *other = fph_handle_at(i);
 
         if (other != NULL && other != heap && other->state != NULL
-            && fph_known_chunk(other, base) != NULL)
+            && fph_chunk_at(other->state, base) != NULL)
             fph_text_heap(&text, " but from heap '", other);
     }
     FPHEAP_PANIC(text.at);
@@ -6008,26 +5999,33 @@ fph_mark_begin(fpheap *heap, void *object, size_t size, unsigned klass)
 
     if (fph_mark_is(FPH_LOAD(mark, RELAXED), FPH_ANY_CLASS))
         FPHEAP_PANIC(FPH_SAY_LIVE);
-    fph_filled_verify(heap, mark, "allocation", object,
-                      fph_room_of(heap, object));
-    fph_slack_set(heap, object, size);
+    if (FPHEAP_CHECK > 1) {
+        fph_filled_verify(heap, mark, "allocation", object,
+                          fph_room_of(heap, object));
+        fph_slack_set(heap, object, size);
+    }
     fph_site_begin(heap, object);
     FPH_STORE(mark, (fph_mark)(1 + klass), RELAXED);
 }
 
-/* An object of a class is live: its bytes may be used, those behind not. */
-FPH_NOINLINE FPHEAP_API void
-fph_live_begin_slow(fpheap *heap, void *object, size_t size, unsigned klass)
+static void
+fph_tool_begin(const fpheap *heap, void *object)
 {
-    size_t bytes;
+    size_t bytes = fph_usable(heap, object);
 
-    if (FPHEAP_CHECK)
-        fph_mark_begin(heap, object, size, klass);
-    bytes = fph_usable(heap, object);
     if (!fph_keeps_contents(heap, object))
         FPH_TOOL_BEGIN(object, bytes);
     FPH_TOOL_FORBID((char *)object + bytes,
                     fph_slack_of(heap->state, object));
+}
+
+FPH_NOINLINE FPHEAP_API void
+fph_live_begin_slow(fpheap *heap, void *object, size_t size, unsigned klass)
+{
+    if (FPHEAP_CHECK)
+        fph_mark_begin(heap, object, size, klass);
+    if (FPHEAP_TOOL)
+        fph_tool_begin(heap, object);
 }
 
 /* A live object, which had room for `room` bytes, has another size, and perhaps
@@ -6049,13 +6047,25 @@ fph_live_resize(fpheap *heap, void *object, size_t room, size_t size)
                     fph_slack_of(heap->state, object));
 }
 
+/* The mark that an object has when it is freed. */
+static fph_mark
+fph_fill_freed(const fpheap *heap, void *object, unsigned mark)
+{
+    size_t room = fph_room_of(heap, object);
+
+    fph_slack_verify(heap, "free", object, room);
+    *fph_slack_at(heap->state, object) = 0;
+    if (mark == 1 || fph_keeps_contents(heap, object))
+        return 0;              /* above all classes, or a pool's */
+    fph_fill(object, 0, room);
+    return FPH_FILLED;
+}
+
 static int
 fph_mark_end(fpheap *heap, void *object, unsigned klass)
 {
     fph_mark *mark = object == NULL ? NULL
                                     : fph_live_mark(heap, object, klass);
-    fph_mark  free = 0;
-    size_t    room;
 
     if (mark == NULL)
         return 0;
@@ -6063,32 +6073,32 @@ fph_mark_end(fpheap *heap, void *object, unsigned klass)
         FPHEAP_PANIC(FPH_SAY_SHARED);
         return 0;
     }
-    room = fph_room_of(heap, object);
-    fph_slack_verify(heap, "free", object, room);
     fph_site_count(heap, object, fph_usable(heap, object), -1);
-    if (FPHEAP_CHECK > 1) {
-        *fph_slack_at(heap->state, object) = 0;
-        if (*mark != 1 && !fph_keeps_contents(heap, object)) {
-            fph_fill(object, 0, room);
-            free = FPH_FILLED;
-        }
-    }
-    FPH_STORE(mark, free, RELAXED);
+    FPH_STORE(mark, FPHEAP_CHECK < 2 ? (fph_mark)0
+                                     : fph_fill_freed(heap, object, *mark),
+              RELAXED);
     return 1;
 }
 
-/* The pointer may be any without FPHEAP_CHECK. */
+/* An object that may be freed, if the pointer is to one. */
+static void
+fph_tool_end(fpheap *heap, void *object)
+{
+    if (object == NULL || !fph_heap_good(heap)
+        || fph_base_of(heap->state, object) != object
+        || fph_head_is_shared(object) || fph_keeps_contents(heap, object))
+        return;
+    FPH_TOOL_END(object);
+    FPH_TOOL_FORBID(object, fph_room_of(heap, object));
+}
+
 FPH_NOINLINE FPHEAP_API int
 fph_live_end_slow(fpheap *heap, void *object, unsigned klass)
 {
     if (FPHEAP_CHECK && !fph_mark_end(heap, object, klass))
         return 0;
-    if (FPHEAP_TOOL && object != NULL && fph_heap_good(heap)
-        && fph_base_of(heap->state, object) == object
-        && !fph_head_is_shared(object) && !fph_keeps_contents(heap, object)) {
-        FPH_TOOL_END(object);
-        FPH_TOOL_FORBID(object, fph_room_of(heap, object));
-    }
+    if (FPHEAP_TOOL)
+        fph_tool_end(heap, object);
     return 1;
 }
 #else
