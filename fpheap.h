@@ -1129,10 +1129,19 @@ struct fpheap_cache {
     fph_bin  bins[1];          /* heap->bins of them */
 };
 
-/* [API] ==================================================================== */
+/* [API] ====================================================================
+ *
+ * Each comment says what is given, what is returned, the errors, which threads
+ * may call, whether that blocks, and what it costs at most, failure included.
+ * A function that is described as another with a difference has the rest from
+ * that one.  Else, where nothing is said:
+ *
+ * Threads  Any, at any time.
+ * Blocks   Never: it waits for no thread, and does not call the provider.
+ * Cost     O(1).
+ */
 
-/*
- * fpheap_create - make a heap
+/* fpheap_create - make a heap
  *
  * name    up to FPHEAP_NAME_BYTES - 1 characters for people to read, copied;
  *         NULL is "heap".  Two heaps may have the same name.
@@ -1147,16 +1156,13 @@ struct fpheap_cache {
  *          ENAMETOOLONG, ENFILE, EFAULT, ENOSPC (the provider gave more than
  *          the limit), ENOMEM (nodes times pools are too many for the chunk's
  *          size), or what the provider returned.
- * Threads  Any.
  * Blocks   Calls the provider.
  * Cost     One provider call and a first touch of about 100 KiB, and of 50 more
  *          at the first allocation.  Where these are hugepages they are whole
- *          ones: 4 MiB, with the mmap provider from the third heap on.
- */
+ *          ones: 4 MiB, with the mmap provider from the third heap on. */
 FPHEAP_API fpheap *fpheap_create(const char *name, const fpheap_config *config);
 
-/*
- * fpheap_destroy - give everything back to the provider
+/* fpheap_destroy - give everything back to the provider
  *
  * Objects parked in caches, this thread's or others', are not live.  Pools end
  * with the heap, and their destructors are called; but what their constructors
@@ -1171,23 +1177,18 @@ FPHEAP_API fpheap *fpheap_create(const char *name, const fpheap_config *config);
  * Returns  0, or -EBUSY while objects are live: then nothing has changed, and
  *          with FPHEAP_SITES they were reported.
  * Threads  No other call on this heap may run.  Thread exit may.
- * Blocks   Waits for threads that are just leaving the heap, and keeps others
- *          from exiting while it counts; calls the provider.
- * Cost     That of fpheap_stats_get, of the pools' destructors, and of a
- *          provider call per region.
- */
+ * Blocks   Waits for threads that are leaving the heap at that moment, keeps
+ *          others from exiting while it counts, and calls the provider.
+ * Cost     That of fpheap_stats_get; unless it is -EBUSY, also that of the
+ *          pools' destructors, and a provider call per region. */
 FPHEAP_API int fpheap_destroy(fpheap *heap);
 
-/*
- * fpheap_destroy_forced - the same with objects live: they end with the heap
+/* fpheap_destroy_forced - fpheap_destroy, but live objects end with the heap
  *
- * Returns  0.
- * Threads, Blocks, Cost  As fpheap_destroy.
- */
+ * Returns  0. */
 FPHEAP_API int fpheap_destroy_forced(fpheap *heap);
 
-/*
- * fpheap_alloc - an object of at least size bytes
+/* fpheap_alloc - an object of at least size bytes
  *
  * size    bytes; 0 gives the smallest object; FPHEAP_CHUNK_SHIFT has the
  *         largest
@@ -1201,8 +1202,8 @@ FPHEAP_API int fpheap_destroy_forced(fpheap *heap);
  * Returns  the object; the caller frees it with any of the free functions.
  * Errors   NULL and errno ENOMEM, ENOSPC, EFAULT, EDEADLK, or what the provider
  *          returned.
- * Threads  Any.
- * Blocks   A hit and an exchange with the depot never.  See THREADS on growth.
+ * Blocks   Where it needs new memory it calls the provider, and may wait for
+ *          another thread: see THREADS.  A hit and an exchange never do.
  * Cost     Hit: 5 loads, 2 stores, 2 branches.  Exchange: one magazine for
  *          another.  Claim: one atomic per 64 objects, and up to five per slab.
  *          The first miss after another thread's pass: also that of
@@ -1211,118 +1212,94 @@ FPHEAP_API int fpheap_destroy_forced(fpheap *heap);
  *          chunks and one per chunk that may fit.  Failure: one call to the
  *          provider, unless the limit is reached, and a pass: O(bins + chunks +
  *          objects parked); other threads are asked for what they park once a
- *          millisecond at most.
- */
+ *          millisecond at most. */
 FPH_PUBLIC void *fpheap_alloc(fpheap *heap, size_t size);
 
-/*
- * fpheap_free - give an object back
+/* fpheap_free - give an object back
  *
  * object  from any thread and any function of this heap; NULL does nothing
  *
- * Errors   None.  FPHEAP_PANIC where a slow path sees that it is no live
+ * Errors   None.  FPHEAP_PANIC where a slow path finds that it is not a live
  *          object.
- * Threads  Any.
- * Blocks   Never.
  * Cost     Hit: 6 loads, 3 stores, 3 branches; the object is not touched.
  *          Exchange: one magazine for another.  With no magazine left: its
  *          objects go back to their slabs, an atomic for each that is no
  *          neighbour of the last.  The first miss after another thread's pass:
  *          also that of fpheap_flush.  Above 8 pages: one atomic, and what this
- *          thread freed before goes back to its pages' map.
- */
+ *          thread freed before goes back to its pages' map. */
 FPH_PUBLIC void fpheap_free(fpheap *heap, void *object);
 
-/*
- * fpheap_free_sized - the same, told the size
+/* fpheap_free_sized - fpheap_free, told the size
  *
  * size    as given to fpheap_alloc, _zalloc, _calloc (the product), _alloc_on,
  *         _alloc_bulk, _alloc_burst or the last fpheap_realloc; not for objects
  *         that fpheap_aligned_alloc made, nor for a pool's
  *
- * With one node it needs no look at the chunk.  All else as fpheap_free.
- */
+ * With one node it needs no look at the chunk. */
 FPH_PUBLIC void fpheap_free_sized(fpheap *heap, void *object, size_t size);
 
-/*
- * fpheap_alloc_bulk - n objects of at least size bytes each, or none
+/* fpheap_alloc_bulk - n objects of at least size bytes each, or none
  *
  * objects  array of n pointers, written on success only
  * n        number of objects; 0 succeeds and does nothing
  *
  * Returns  0
- * Errors   a negative errno as fpheap_alloc's; nothing was taken, but others
- *          had to do without what it had gathered until then.
- * Threads  Any.
+ * Errors   a negative errno, as fpheap_alloc's.  Nothing was taken, but others
+ *          had to do without what the call had gathered until then.
  * Blocks   As fpheap_alloc.
  * Cost     Hit: n loads and stores.  Miss: whole magazines, then O(n).
- */
+ *          Failure: that, what was gathered goes back, and fpheap_alloc's. */
 FPH_PUBLIC int fpheap_alloc_bulk(fpheap *heap, size_t size, void **objects,
                                  unsigned n);
 
-/*
- * fpheap_free_bulk_sized - give back n objects allocated with one size
- *
- * size    as for fpheap_free_sized
- * objects n pointers; NULL ones are skipped
- *
- * All else as fpheap_free.
- */
-FPH_PUBLIC void fpheap_free_bulk_sized(fpheap *heap, void *const *objects,
-                                       unsigned n, size_t size);
-
-/*
- * fpheap_free_bulk - give back n objects of any sizes
+/* fpheap_free_bulk_sized - fpheap_free_sized of n objects of one size
  *
  * objects  n pointers; NULL ones are skipped
  *
- * All else as n calls of fpheap_free.
- */
+ * Cost     Hit: n loads and stores.  Else n times that of fpheap_free. */
+FPH_PUBLIC void fpheap_free_bulk_sized(fpheap *heap, void *const *objects,
+                                       unsigned n, size_t size);
+
+/* fpheap_free_bulk - fpheap_free of n objects of any sizes
+ *
+ * objects  n pointers; NULL ones are skipped
+ *
+ * Cost     n times that of fpheap_free. */
 FPHEAP_API void fpheap_free_bulk(fpheap *heap, void *const *objects,
                                  unsigned n);
 
-/*
- * fpheap_alloc_burst - as many objects as there are, n at most
+/* fpheap_alloc_burst - fpheap_alloc_bulk of as many as there are, n at most
  *
  * Returns  how many; objects[] is written that far.  Fewer than n: errno is
- *          set.
- * Threads, Blocks, Cost  As fpheap_alloc_bulk.
- */
+ *          set. */
 FPHEAP_API unsigned fpheap_alloc_burst(fpheap *heap, size_t size,
                                        void **objects, unsigned n);
 
-/*
- * fpheap_zalloc, fpheap_calloc - fpheap_alloc and all usable bytes set to zero
+/* fpheap_zalloc, fpheap_calloc - fpheap_alloc and all usable bytes set to zero
  *
  * Errors   Also ENOMEM when n * size overflows.
- * Cost     That of fpheap_alloc and of memset.
- */
+ * Cost     That of fpheap_alloc and of memset. */
 FPHEAP_API void *fpheap_zalloc(fpheap *heap, size_t size);
 FPHEAP_API void *fpheap_calloc(fpheap *heap, size_t n, size_t size);
 
-/*
- * fpheap_aligned_alloc - fpheap_alloc with a stronger alignment
+/* fpheap_aligned_alloc - fpheap_alloc with a stronger alignment
  *
  * align   a power of two, 1 .. FPHEAP_CHUNK
  *
  * Errors   Also EINVAL: align is out of range.
  * Cost     Up to a page of alignment as fpheap_alloc plus a search for a class
- *          that is a multiple of it; above, as an object above 8 pages.
- */
+ *          that is a multiple of it; above, as an object above 8 pages. */
 FPHEAP_API void *fpheap_aligned_alloc(fpheap *heap, size_t align, size_t size);
 
-/*
- * fpheap_alloc_on - fpheap_alloc from one node's memory
+/* fpheap_alloc_on - fpheap_alloc from one node's memory
  *
  * node    0 .. nodes - 1, or FPHEAP_ANY_NODE for the calling thread's
  *
  * Errors   Also EINVAL: no such node.  FPHEAP_SPILL applies to FPHEAP_ANY_NODE
- *          only.
- */
+ *          only. */
 FPHEAP_API void *fpheap_alloc_on(fpheap *heap, size_t size, int node);
 
-/*
- * fpheap_realloc - change an object's size, in place where it fits
+/* fpheap_realloc - change an object's size, in place where it fits
  *
  * object  with one reference if it has a header; NULL allocates
  * size    bytes; 0 gives the smallest object and frees nothing
@@ -1338,50 +1315,38 @@ FPHEAP_API void *fpheap_alloc_on(fpheap *heap, size_t size, int node);
  *
  * Returns  the object, moved or not, with the first min(old, new) bytes kept.
  * Errors   As fpheap_alloc; the old object is untouched.
- * Threads  Any.  Blocks and Cost: fpheap_alloc, a copy, fpheap_free.
- */
+ * Blocks, Cost  As fpheap_alloc, a copy and fpheap_free. */
 FPHEAP_API void *fpheap_realloc(fpheap *heap, void *object, size_t size);
 
-/*
- * fpheap_usable_size - the bytes an object has
+/* fpheap_usable_size - the bytes an object has
  *
  * object  live; NULL has 0
  *
- * Threads  Any.  Blocks: never.  Cost: 6 loads.
- */
+ * Cost     6 loads. */
 FPHEAP_API size_t fpheap_usable_size(fpheap *heap, const void *object);
 
-/*
- * fpheap_base_of - the start of the object that a pointer points into
+/* fpheap_base_of - the start of the object that a pointer points into
  *
  * interior  any pointer at all
  *
  * Returns  the object's first byte, be it live or free in its slab; NULL if the
  *          pointer is into no object of this heap.
- * Threads  Any.  Blocks: never.  Cost: O(regions).
- */
+ * Cost     O(regions). */
 FPHEAP_API void *fpheap_base_of(fpheap *heap, const void *interior);
 
-/*
- * fpheap_owns - 1 if fpheap_base_of finds an object, else 0
- *
- * Threads, Blocks, Cost  As fpheap_base_of.
- */
+/* fpheap_owns - whether fpheap_base_of finds an object: 1 or 0 */
 FPHEAP_API int fpheap_owns(fpheap *heap, const void *pointer);
 
-/*
- * fpheap_iova - the IOVA of a byte of a live object
+/* fpheap_iova - the IOVA of a byte of a live object
  *
  * object  its start; or any byte, if it has at most half a chunk and was not
  *         aligned to a chunk
  *
  * Returns  the IOVA, or FPHEAP_BAD_IOVA if the provider has none.
- * Threads  Any.  Blocks: never.  Cost: 3 loads.
- */
+ * Cost     3 loads. */
 FPHEAP_API uint64_t fpheap_iova(fpheap *heap, const void *object);
 
-/*
- * fpheap_self - the calling thread's cache, for loops that want to keep it
+/* fpheap_self - the calling thread's cache, for loops that want to keep it
  *
  * The cache is this thread's alone, until it exits or calls
  * fpheap_thread_leave, or the heap is destroyed.  The functions below are those
@@ -1391,8 +1356,8 @@ FPHEAP_API uint64_t fpheap_iova(fpheap *heap, const void *object);
  * Errors   NULL and errno: ENOMEM, or EAGAIN when FPHEAP_MAX_THREADS threads
  *          have caches, the system has no thread-local key left, or the thread
  *          is exiting.
- * Threads  Any.  Blocks: as fpheap_alloc.  Cost: O(1); the first time, O(bins).
- */
+ * Blocks   The first time, as fpheap_alloc.
+ * Cost     O(1); the first time O(bins); to fail, as fpheap_alloc. */
 FPHEAP_API fpheap_cache *fpheap_self(fpheap *heap);
 
 FPH_PUBLIC void *fpheap_cache_alloc(fpheap_cache *cache, size_t size);
@@ -1405,19 +1370,18 @@ FPH_PUBLIC void  fpheap_cache_free_bulk_sized(fpheap_cache *cache,
                                               void *const *objects, unsigned n,
                                               size_t size);
 
-/*
- * fpheap_pool_create - a pool of objects of one type
+/* fpheap_pool_create - a pool of objects of one type
  *
  * desc    copied
  *
  * Its objects are the heap's like any other: fpheap_free, fpheap_free_bulk,
  * fpheap_usable_size, fpheap_base_of and fpheap_iova know them, and the memory
- * of slabs that the pool has given up serves every size.  What an object has in
- * it stays from put to get, all bytes.
+ * of slabs that the pool has given up serves every size.  An object keeps all
+ * its bytes from put to get.
  *
- * Constructor and destructor may use the heap, but neither end it nor their own
- * pool: EBUSY.  A constructor that gets objects of its own pool is called for
- * these too: EDEADLK when eight calls are in one another.
+ * Constructor and destructor may use the heap, but may end neither it nor their
+ * own pool: EBUSY.  A constructor that gets objects of its own pool is called
+ * for these too: EDEADLK when the calls are nested eight deep.
  *
  * Returns  the pool, which the caller gives back to fpheap_pool_destroy, or
  *          fpheap_destroy ends it.
@@ -1429,15 +1393,13 @@ FPH_PUBLIC void  fpheap_cache_free_bulk_sized(fpheap_cache *cache,
  *          destructor), ENAMETOOLONG, EEXIST (a pool has the name), ENFILE
  *          (FPHEAP_MAX_POOLS pools), ENOSPC (the heap's limit), or as
  *          fpheap_alloc for min objects, or what the constructor returned.
- * Threads  Any.
  * Blocks   As fpheap_alloc.
- * Cost     O(FPHEAP_MAX_POOLS), and that of min objects.
- */
+ * Cost     O(FPHEAP_MAX_POOLS), that of min objects, and to fail that of giving
+ *          them back. */
 FPHEAP_API fpheap_pool *fpheap_pool_create(fpheap *heap,
                                            const fpheap_pool_desc *desc);
 
-/*
- * fpheap_pool_destroy - destruct all objects and give their memory to the heap
+/* fpheap_pool_destroy - destruct all objects and give their memory to the heap
  *
  * live    written if it is not NULL: the objects that are live, else 0
  *
@@ -1450,37 +1412,27 @@ FPHEAP_API fpheap_pool *fpheap_pool_create(fpheap *heap,
  *          others on the heap may.
  * Blocks   While another thread moves the pool's parked objects, for
  *          FPHEAP_GROWTH_WAIT_MS at most.
- * Cost     O(objects + caches).
- */
+ * Cost     O(objects + caches). */
 FPHEAP_API int fpheap_pool_destroy(fpheap_pool *pool, size_t *live);
 
-/*
- * fpheap_pool_lookup - the pool of a name
+/* fpheap_pool_lookup - the pool of a name
  *
  * Returns  the pool, or NULL and errno ENOENT.
- * Threads  Any.  Blocks: never.  Cost: O(FPHEAP_MAX_POOLS).
- */
+ * Cost     O(FPHEAP_MAX_POOLS). */
 FPHEAP_API fpheap_pool *fpheap_pool_lookup(fpheap *heap, const char *name);
 
-/*
- * fpheap_pool_get - an object of the pool
- *
- * As fpheap_alloc but for the errors.
+/* fpheap_pool_get - fpheap_alloc of an object of the pool
  *
  * Errors   NULL and errno: ENOSPC (the pool's max is claimed, or the heap's
  *          limit is reached), ENOMEM and the others of fpheap_alloc, or what
- *          the constructor returned.
- */
+ *          the constructor returned. */
 FPH_PUBLIC void *fpheap_pool_get(fpheap_pool *pool);
 
-/*
- * fpheap_pool_put - give an object back to its pool
+/* fpheap_pool_put - fpheap_free of an object of the pool
  *
  * object  of this pool; NULL does nothing
  *
- * With one node, or FPHEAP_ON_NODE, it needs no look at the chunk.  All else as
- * fpheap_free.
- */
+ * With one node, or FPHEAP_ON_NODE, it needs no look at the chunk. */
 FPH_PUBLIC void fpheap_pool_put(fpheap_pool *pool, void *object);
 
 /* n objects, or none, or as many as there are; as fpheap_alloc_bulk,
@@ -1493,8 +1445,7 @@ FPH_PUBLIC void     fpheap_pool_put_bulk(fpheap_pool *pool,
 FPHEAP_API unsigned fpheap_pool_get_burst(fpheap_pool *pool, void **objects,
                                           unsigned n);
 
-/*
- * fpheap_pool_for_each - show the pool's objects
+/* fpheap_pool_for_each - show the pool's objects
  *
  * which   FPHEAP_ALL: also those that are parked or free; FPHEAP_LIVE
  * visit   called for each; anything but 0 ends the round.  It must not call the
@@ -1502,41 +1453,32 @@ FPHEAP_API unsigned fpheap_pool_get_burst(fpheap_pool *pool, void **objects,
  *
  * Returns  0, or what visit returned last.
  * Threads  No other call on this heap may run.
- * Blocks   Never.  Cost: O(chunks x pages + objects).
- */
+ * Cost     O(chunks x pages + objects). */
 FPHEAP_API int fpheap_pool_for_each(fpheap_pool *pool, fpheap_which which,
                                     int (*visit)(void *arg, void *object),
                                     void *arg);
 
-/*
- * fpheap_pool_private - the pool's private area
+/* fpheap_pool_private - the pool's private area
  *
  * Returns  private_bytes bytes, zero at create, aligned to 64; NULL if there
- *          are none.
- * Threads  Any.  Blocks: never.
- */
+ *          are none. */
 FPHEAP_API void *fpheap_pool_private(fpheap_pool *pool);
 
-/*
- * fpheap_pool_set_max - change how many objects may be claimed
+/* fpheap_pool_set_max - change how many objects may be claimed
  *
  * max     live and parked together, up to UINT32_MAX; 0: UINT32_MAX.  Below
  *         what is claimed it only keeps more from being claimed.
  *
  * Exact: after the call nothing is claimed beyond max, not for a moment.
  *
- * Returns  0, or -EINVAL: below the pool's min, or above UINT32_MAX.
- * Threads  Any.  Blocks: never.
- */
+ * Returns  0, or -EINVAL: below the pool's min, or above UINT32_MAX. */
 FPHEAP_API int fpheap_pool_set_max(fpheap_pool *pool, size_t max);
 
-/*
- * fpheap_pool_stats_get - the numbers of one pool
+/* fpheap_pool_stats_get - the numbers of one pool
  *
  * stats   written
  *
- * Threads  Any.  Blocks: never.  Cost: O(caches x nodes).
- */
+ * Cost     O(caches x nodes). */
 FPHEAP_API void fpheap_pool_stats_get(fpheap_pool *pool,
                                       fpheap_pool_stats *stats);
 
@@ -1559,108 +1501,86 @@ typedef enum fpheap_fate {
  * heap. */
 typedef fpheap_fate (*fpheap_destructor)(void *arg, void *object);
 
-/*
- * fpheap_alloc_tagged - fpheap_alloc of an object that counts for a tag
+/* fpheap_alloc_tagged - fpheap_alloc of an object that counts for a tag
  *
  * tag     0 .. FPHEAP_TAGS - 1; the other functions give 0
  *
- * Errors   Also EINVAL: no such tag.
- */
+ * Errors   Also EINVAL: no such tag. */
 FPHEAP_API void *fpheap_alloc_tagged(fpheap *heap, size_t size, unsigned tag);
 
-/*
- * fpheap_tag_stats_get - the objects of one tag
+/* fpheap_tag_stats_get - the objects of one tag
  *
  * Returns  0, or -EINVAL: no such tag, and nothing was written.
- * Threads  Any.  Blocks: never.  Cost: O(caches).
- */
+ * Cost     O(caches). */
 FPHEAP_API int fpheap_tag_stats_get(fpheap *heap, unsigned tag,
                                     fpheap_tag_stats *stats);
 
-/*
- * fpheap_destructor_register - a number for a destructor
+/* fpheap_destructor_register - a number for a destructor
  *
  * The numbers are of the process, for all heaps, and for good.
  *
  * Returns  1 .. 255
- * Errors   -EINVAL: no function; -ENOSPC: 255 are taken.
- * Threads  Any.  Blocks: never.
- */
+ * Errors   -EINVAL: no function; -ENOSPC: 255 are taken. */
 FPHEAP_API int fpheap_destructor_register(fpheap_destructor destructor,
                                           void *arg);
 
-/*
- * fpheap_set_destructor - what is called when the last reference goes
+/* fpheap_set_destructor - what is called when the last reference goes
  *
  * object  live, this thread's alone
  * number  from fpheap_destructor_register, or 0: none
  *
- * Returns  0, or -EINVAL: no such destructor.
- * Threads  Any.  Blocks: never.
- */
+ * Returns  0, or -EINVAL: no such destructor. */
 FPHEAP_API int fpheap_set_destructor(void *object, unsigned number);
 
 /* Of a live object: the bytes asked for, its tag, and flags that are the
- * application's, 0 .. 255, 0 at first.  Threads: who has a reference;
- * fpheap_set_flags beside no other use of the flags.  Blocks: never. */
+ * application's, 0 .. 255, 0 at first.  Threads: whoever has a reference;
+ * fpheap_set_flags beside no other use of the flags. */
 FPHEAP_API size_t   fpheap_requested(const void *object);
 FPHEAP_API unsigned fpheap_tag(const void *object);
 FPHEAP_API unsigned fpheap_flags(const void *object);
 FPHEAP_API void     fpheap_set_flags(void *object, unsigned flags);
 
-/*
- * fpheap_ref - one more reference to an object; it begins with one
+/* fpheap_ref - add a reference to an object, which begins with one
  *
- * object  live, of which the caller has a reference
+ * object  live; the caller has a reference
  *
- * Threads  Any.  Blocks: never.  Cost: one atomic.
- */
+ * Cost     One atomic. */
 FPH_PUBLIC void fpheap_ref(void *object);
 
-/*
- * fpheap_unref - one reference less
+/* fpheap_unref - drop a reference
  *
- * object  of which the caller has the reference that goes; NULL does nothing
+ * object  the caller has the reference that it drops; NULL does nothing
  *
- * With the last one its destructor is called, which has that reference and may
- * pass it on, and then it is freed unless the destructor has kept it.  All that
- * other threads did before their fpheap_unref is seen by it.  fpheap_free is
- * for objects that have one reference, and calls no destructor.
+ * The last one calls the object's destructor, which has that reference and may
+ * pass it on, and then frees the object unless the destructor has kept it.  The
+ * destructor sees all that other threads did before their fpheap_unref.
+ * fpheap_free is for objects that have one reference, and calls no destructor.
  *
- * Threads  Any.  Blocks: never.
- * Cost     The last reference: that of fpheap_free, without an atomic
- *          read-modify-write if no other thread drops one at the same time.
- */
+ * Cost     One atomic.  The last one: the destructor and fpheap_free, and no
+ *          atomic if no other thread drops a reference at the same time. */
 FPH_PUBLIC void fpheap_unref(fpheap *heap, void *object);
 
 /* How many references there are.  1: the caller's is the only one, and what
  * others did before they dropped theirs is seen.  A larger number may be out of
- * date at once.  Threads: who has one.  Blocks: never. */
+ * date at once.  Threads: whoever has one. */
 FPH_PUBLIC unsigned fpheap_refs(const void *object);
 #endif
 
-/*
- * fpheap_flush - put what this thread has parked where others can use it
+/* fpheap_flush - put what this thread has parked where others can use it
  *
  * Full magazines go to the depot, the rest to the slabs and page maps.
  *
- * Threads  Any.  Blocks: never.  Cost: O(bins + objects parked).
- */
+ * Cost     O(bins + objects parked). */
 FPHEAP_API void fpheap_flush(fpheap *heap);
 
-/*
- * fpheap_thread_leave - fpheap_flush, and give up the cache
+/* fpheap_thread_leave - fpheap_flush, and give up the cache
  *
  * For a thread that goes on without the heap; thread exit does it by itself.
  * The next call makes a cache again.  In a callback of the heap it is
- * fpheap_flush.
- *
- * Threads, Blocks, Cost  As fpheap_flush.
- */
+ * fpheap_flush. */
 FPHEAP_API void fpheap_thread_leave(fpheap *heap);
 
-/*
- * fpheap_reserve - have memory ready
+/* fpheap_reserve - have memory ready
  *
  * bytes   that can be allocated on the node without the provider, in pages; of
  *         each chunk one page serves small objects only
@@ -1672,14 +1592,11 @@ FPHEAP_API void fpheap_thread_leave(fpheap *heap);
  * Returns  0
  * Errors   -EINVAL: no such node; else as fpheap_alloc, and what was obtained
  *          stays in the heap.
- * Threads  Any.
- * Blocks   As fpheap_alloc; calls the provider.
- * Cost     O(bytes + free bytes of the node).
- */
+ * Blocks   As fpheap_alloc.
+ * Cost     O(bytes + free bytes of the node), and that of growth. */
 FPHEAP_API int fpheap_reserve(fpheap *heap, size_t bytes, int node);
 
-/*
- * fpheap_trim - give free memory back to the provider
+/* fpheap_trim - give free memory back to the provider
  *
  * Takes back what this thread and the depots park, turns empty slabs into free
  * pages, and gives back each region that is free as a whole, but for those that
@@ -1689,14 +1606,11 @@ FPHEAP_API int fpheap_reserve(fpheap *heap, size_t bytes, int node);
  * their next miss, for the next trim.
  *
  * Returns  the bytes given back
- * Threads  Any.
  * Blocks   Calls the provider's put; others go on meanwhile.
- * Cost     O(parked objects + slabs + chunks).
- */
+ * Cost     O(parked objects + slabs + chunks). */
 FPHEAP_API size_t fpheap_trim(fpheap *heap);
 
-/*
- * fpheap_set_limit - change how much memory the heap may have
+/* fpheap_set_limit - change how much memory the heap may have
  *
  * bytes   that the provider may have given at one time, the heap's own records
  *         included; 0: no limit.  Below what it has it only keeps the heap from
@@ -1704,48 +1618,38 @@ FPHEAP_API size_t fpheap_trim(fpheap *heap);
  *
  * Exact: a call to the provider that could go beyond it is not made, and a
  * region that turns out too long is handed back, but used if the provider does
- * not take it.  The call that needed it fails with ENOSPC.
- *
- * Threads  Any.  Blocks: never.
- */
+ * not take it.  The call that needed it fails with ENOSPC. */
 FPHEAP_API void fpheap_set_limit(fpheap *heap, size_t bytes);
 
-/*
- * fpheap_stats_get - where the bytes are
+/* fpheap_stats_get - where the bytes are
  *
  * stats   written
  *
- * Threads  Any.  Blocks: never.  Cost: O(chunks x pages + caches x bins).
- */
+ * Cost     O(chunks x pages + caches x bins). */
 FPHEAP_API void fpheap_stats_get(fpheap *heap, fpheap_stats *stats);
 
-/*
- * fpheap_class_stats_get - the numbers of one class
+/* fpheap_class_stats_get - the numbers of one class
  *
  * index   0, 1, 2 ... in order of size
  *
  * Returns  0, or -EINVAL: no such class, and nothing was written.
- * Threads, Blocks, Cost  As fpheap_stats_get.
- */
+ * Cost     As fpheap_stats_get. */
 FPHEAP_API int fpheap_class_stats_get(fpheap *heap, unsigned index,
                                       fpheap_class_stats *stats);
 
-/*
- * fpheap_walk - show every live object
+/* fpheap_walk - show every live object
  *
  * visit   called for each; anything but 0 ends the walk.  It must not call the
  *         heap.
  *
  * Returns  0, or what visit returned last.
  * Threads  No other call on this heap may run.
- * Blocks   Never.  Cost: O(objects).
- */
+ * Cost     O(chunks x pages + objects). */
 FPHEAP_API int fpheap_walk(fpheap *heap,
                            int (*visit)(void *arg, const fpheap_object *object),
                            void *arg);
 
-/*
- * fpheap_region_walk - show every region
+/* fpheap_region_walk - show every region
  *
  * visit   called for each; anything but 0 ends the walk.  It may use the heap.
  *
@@ -1755,40 +1659,32 @@ FPHEAP_API int fpheap_walk(fpheap *heap,
  * exchange for it fails.
  *
  * Returns  0, or what visit returned last; -EINVAL: no heap.
- * Threads  Any.
- * Blocks   Never.  Cost: O(the most regions there were).
- */
+ * Cost     O(the most regions there were). */
 FPHEAP_API int fpheap_region_walk(fpheap *heap,
                                   int (*visit)(void *arg,
                                                const fpheap_region *region),
                                   void *arg);
 
-/*
- * fpheap_check - test every invariant of the heap
+/* fpheap_check - test every invariant of the heap
  *
  * Returns  NULL, or a sentence that names the first that does not hold.
  * Threads  No other call on this heap may run.
- * Blocks   Never.  Cost: O(objects).
- */
+ * Cost     O(chunks x pages + objects). */
 FPHEAP_API const char *fpheap_check(fpheap *heap);
 
 #if !FPHEAP_NO_STDIO
-/*
- * fpheap_dump - print the statistics for people to read
+/* fpheap_dump - print the statistics for people to read
  *
  * out     written to, not closed
  *
- * Threads  Any.  Blocks: in stdio.  Cost: that of fpheap_stats_get, twice.
- */
+ * Blocks   In stdio.
+ * Cost     That of fpheap_stats_get, twice. */
 FPHEAP_API void fpheap_dump(fpheap *heap, FILE *out);
 #endif
 
-/*
- * fpheap_config_string - the settings that the implementation was built with
+/* fpheap_config_string - the settings that the implementation was built with
  *
- * Returns  a constant like "FPHEAP_CHUNK_SHIFT=21 pages=32 ..."
- * Threads  Any.  Blocks: never.
- */
+ * Returns  a constant like "FPHEAP_CHUNK_SHIFT=21 pages=32 ..." */
 FPHEAP_API const char *fpheap_config_string(void);
 
 #if !FPHEAP_NO_OS
@@ -1797,8 +1693,7 @@ FPHEAP_API const char *fpheap_config_string(void);
 #define FPHEAP_NO_THP     2u /* do not ask for transparent hugepages */
 #define FPHEAP_HUGETLB_1G 4u /* reserved hugepages of 1 GiB before all others */
 
-/*
- * fpheap_provider_mmap - the default provider, with a choice of pages
+/* fpheap_provider_mmap - the default provider, with a choice of pages
  *
  * provider  written
  * flags     FPHEAP_HUGETLB, FPHEAP_HUGETLB_1G, FPHEAP_NO_THP, or 0 for
@@ -1820,9 +1715,7 @@ FPHEAP_API const char *fpheap_config_string(void);
  * one: where none is free the kernel ends the child.
  *
  * Returns  0, or -EINVAL: unknown flags, or FPHEAP_HUGETLB_1G with
- *          FPHEAP_CHUNK_SHIFT below 18, where no region has a gigabyte.
- * Threads  Any.  Blocks: never.
- */
+ *          FPHEAP_CHUNK_SHIFT below 18, where no region has a gigabyte. */
 FPHEAP_API int fpheap_provider_mmap(fpheap_provider *provider, unsigned flags);
 #endif
 
@@ -1834,8 +1727,7 @@ typedef struct fpheap_buffer {
     unsigned taken;            /* 1 while the heap has it */
 } fpheap_buffer;
 
-/*
- * fpheap_provider_buffer - a provider that has one buffer
+/* fpheap_provider_buffer - a provider that has one buffer
  *
  * provider  written
  * buffer    written; must live as long as the heap
@@ -1845,10 +1737,7 @@ typedef struct fpheap_buffer {
  * The first of these chunks is for the heap's records.  With chunks of 64 KiB,
  * objects of 64 bytes can have 49 percent of a buffer of 128 KiB that is
  * aligned to a chunk, 66 of 192 KiB and 86 of 1 MiB; if it is not aligned, a
- * chunk less.
- *
- * Threads  Any.  Blocks: never.
- */
+ * chunk less. */
 FPHEAP_API void fpheap_provider_buffer(fpheap_provider *provider,
                                        fpheap_buffer *buffer, void *base,
                                        size_t bytes);
@@ -2240,21 +2129,6 @@ fph_head_is_shared(const void *object)
 #endif
 
 /* --- who is live ---------------------------------------------------------- */
-
-#if FPH_WATCHED
-/* A chunk's records are made; they are those of the chunk at `at` from here on;
- * of none. */
-#  define fph_records_made(records) \
-    memset(&(records)->life, 0, sizeof (records)->life)
-#  define fph_records_lent(records, at) \
-    FPH_STORE(&(records)->life.base, at, RELAXED)
-#  define fph_records_free(records) \
-    FPH_STORE(&(records)->life.base, (char *)NULL, RELAXED)
-#else
-#  define fph_records_made(records)     ((void)0)
-#  define fph_records_lent(records, at) ((void)0)
-#  define fph_records_free(records)     ((void)0)
-#endif
 
 #if FPH_WATCHED
 /* The place of the mark of a chunk's n-th 16 bytes: beside that of the
@@ -3809,6 +3683,21 @@ typedef struct fph_records {
     fph_life life;
 #endif
 } fph_records;
+
+#if FPH_WATCHED
+/* A chunk's records are made; they are those of the chunk at `at` from here on;
+ * of none. */
+#  define fph_records_made(records) \
+    memset(&(records)->life, 0, sizeof (records)->life)
+#  define fph_records_lent(records, at) \
+    FPH_STORE(&(records)->life.base, at, RELAXED)
+#  define fph_records_free(records) \
+    FPH_STORE(&(records)->life.base, (char *)NULL, RELAXED)
+#else
+#  define fph_records_made(records)     ((void)0)
+#  define fph_records_lent(records, at) ((void)0)
+#  define fph_records_free(records)     ((void)0)
+#endif
 
 /* An entry of the chunk table. */
 struct fph_chunk {
@@ -5813,8 +5702,8 @@ fph_base_of(const fph_state *state, const void *interior)
  *
  * What is said of misuse, in every build, and all that FPHEAP_CHECK,
  * FPHEAP_SITES and FPHEAP_TOOL add.  The other sections come here by what is
- * named at the end of this one, which is empty without them; and by the inline
- * part in FASTPATH, by which objects begin and cease to be live.
+ * named at the end of this one, which is empty without them; and by the two
+ * that FASTPATH names, by which objects begin and cease to be live.
  *
  * With FPHEAP_CHECK each live object has a mark.  Whoever allocates sets it and
  * whoever frees clears it, both as the object's owner, so two threads write one
@@ -6185,7 +6074,7 @@ fph_sites_dump(const fpheap *heap, FILE *out)
 #endif
 #else
 #  define fph_text_origin(text, heap, object)       ((void)(object))
-#  define fph_site_count(heap, object, bytes, sign) ((void)(bytes))
+#  define fph_site_count(heap, object, bytes, sign) ((void)0)
 #  define fph_site_begin(heap, object)              ((void)0)
 #endif
 
@@ -6452,26 +6341,33 @@ fph_mark_begin(fpheap *heap, void *object, size_t size, unsigned klass)
 
     if (fph_mark_is(FPH_LOAD(mark, RELAXED), FPH_ANY_CLASS))
         FPHEAP_PANIC(FPH_SAY_LIVE);
-    fph_filled_verify(heap, mark, "allocation", object,
-                      fph_room_of(heap, object));
-    fph_slack_set(heap, object, size);
+    if (FPHEAP_CHECK > 1) {
+        fph_filled_verify(heap, mark, "allocation", object,
+                          fph_room_of(heap, object));
+        fph_slack_set(heap, object, size);
+    }
     fph_site_begin(heap, object);
     FPH_STORE(mark, (fph_mark)(1 + klass), RELAXED);
 }
 
-/* An object of a class is live: its bytes may be used, those behind not. */
-FPH_NOINLINE FPHEAP_API void
-fph_live_begin_slow(fpheap *heap, void *object, size_t size, unsigned klass)
+static void
+fph_tool_begin(const fpheap *heap, void *object)
 {
-    size_t bytes;
+    size_t bytes = fph_usable(heap, object);
 
-    if (FPHEAP_CHECK)
-        fph_mark_begin(heap, object, size, klass);
-    bytes = fph_usable(heap, object);
     if (!fph_keeps_contents(heap, object))
         FPH_TOOL_BEGIN(object, bytes);
     FPH_TOOL_FORBID((char *)object + bytes,
                     fph_slack_of(heap->state, object));
+}
+
+FPH_NOINLINE FPHEAP_API void
+fph_live_begin_slow(fpheap *heap, void *object, size_t size, unsigned klass)
+{
+    if (FPHEAP_CHECK)
+        fph_mark_begin(heap, object, size, klass);
+    if (FPHEAP_TOOL)
+        fph_tool_begin(heap, object);
 }
 
 /* A live object, which had room for `room` bytes, has another size, and perhaps
@@ -6493,13 +6389,25 @@ fph_live_resize(fpheap *heap, void *object, size_t room, size_t size)
                     fph_slack_of(heap->state, object));
 }
 
+/* The mark that an object has when it is freed. */
+static fph_mark
+fph_fill_freed(const fpheap *heap, void *object, unsigned mark)
+{
+    size_t room = fph_room_of(heap, object);
+
+    fph_slack_verify(heap, "free", object, room);
+    *fph_slack_at(heap->state, object) = 0;
+    if (mark == 1 || fph_keeps_contents(heap, object))
+        return 0;              /* above all classes, or a pool's */
+    fph_fill(object, 0, room);
+    return FPH_FILLED;
+}
+
 static int
 fph_mark_end(fpheap *heap, void *object, unsigned klass)
 {
     fph_mark *mark = object == NULL ? NULL
                                     : fph_live_mark(heap, object, klass);
-    fph_mark  free = 0;
-    size_t    room;
 
     if (mark == NULL)
         return 0;
@@ -6507,32 +6415,32 @@ fph_mark_end(fpheap *heap, void *object, unsigned klass)
         FPHEAP_PANIC(FPH_SAY_SHARED);
         return 0;
     }
-    room = fph_room_of(heap, object);
-    fph_slack_verify(heap, "free", object, room);
     fph_site_count(heap, object, fph_usable(heap, object), -1);
-    if (FPHEAP_CHECK > 1) {
-        *fph_slack_at(heap->state, object) = 0;
-        if (*mark != 1 && !fph_keeps_contents(heap, object)) {
-            fph_fill(object, 0, room);
-            free = FPH_FILLED;
-        }
-    }
-    FPH_STORE(mark, free, RELAXED);
+    FPH_STORE(mark, FPHEAP_CHECK < 2 ? (fph_mark)0
+                                     : fph_fill_freed(heap, object, *mark),
+              RELAXED);
     return 1;
 }
 
-/* The pointer may be any without FPHEAP_CHECK. */
+/* An object that may be freed, if the pointer is to one. */
+static void
+fph_tool_end(fpheap *heap, void *object)
+{
+    if (object == NULL || !fph_heap_good(heap)
+        || fph_base_of(heap->state, object) != object
+        || fph_head_is_shared(object) || fph_keeps_contents(heap, object))
+        return;
+    FPH_TOOL_END(object);
+    FPH_TOOL_FORBID(object, fph_room_of(heap, object));
+}
+
 FPH_NOINLINE FPHEAP_API int
 fph_live_end_slow(fpheap *heap, void *object, unsigned klass)
 {
     if (FPHEAP_CHECK && !fph_mark_end(heap, object, klass))
         return 0;
-    if (FPHEAP_TOOL && object != NULL && fph_heap_good(heap)
-        && fph_base_of(heap->state, object) == object
-        && !fph_head_is_shared(object) && !fph_keeps_contents(heap, object)) {
-        FPH_TOOL_END(object);
-        FPH_TOOL_FORBID(object, fph_room_of(heap, object));
-    }
+    if (FPHEAP_TOOL)
+        fph_tool_end(heap, object);
     return 1;
 }
 #else
@@ -9864,7 +9772,8 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
  *   P8  pool_is: CAS taken -> named, release  P9       the pool and its name
  *       store named, ready
  *   P9  pool_is: load in a look      acquire  P8       before they are read
- *   P10 name: store release, load acquire: P5, before the second load of P2
+ *   P10 name: store release, load acquire: P5, before the second load of P2;
+ *       a dump's load is relaxed, and may have a bit of two names
  *   P11 pool[]: store                release  P12      the record, all zero
  *   P12 pool[]: load                 acquire  P11      before it is read
  *   P13 ending: store, load          relaxed  none     only the thread that

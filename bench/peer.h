@@ -128,7 +128,7 @@ peer_free_bulk(peer p, void **objects, unsigned n, size_t size)
 }
 #endif
 
-/* Who has objects of one size is a pool. */
+/* A peer with objects of one size is a pool. */
 #ifndef PEER_POOL
 #  define PEER_POOL PEER_ONE_SIZE
 typedef peer peer_pool;

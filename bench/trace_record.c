@@ -116,7 +116,7 @@ static state *the_state;     /* NULL until the constructor has run */
 static __thread unsigned my_thread; /* its number + 1 */
 static __thread int      inside;    /* calls of the malloc behind, nested */
 
-/* Its caller may be the malloc behind: that call is none of the program's. */
+/* Its caller may be the malloc behind it: the program made no such call. */
 static int
 is_recording(void)
 {

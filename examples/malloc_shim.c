@@ -33,7 +33,7 @@
  *   RTLD_DEEPBIND  a library opened so, as PHP opens modules, would have the
  *                  C library's malloc: see dlopen
  *   fork           no thread that the child lacks can have left a lock behind,
- *                  but one that just made the heap, by the first call
+ *                  but the one that made the heap, by the first call
  */
 #define FPHEAP_IMPLEMENTATION
 #define FPHEAP_STATIC           /* export malloc, but not fpheap_alloc */
@@ -63,7 +63,7 @@
 #define COLD   __attribute__((noinline, cold))
 #define ALIGN  ((size_t)16)     /* that of max_align_t and of every object */
 
-/* Who asks while the heap is being made gets a piece of this array: the thread
+/* A call while the heap is being made gets a piece of this array: the thread
  * that makes it, if the C library's help needs memory, or another one.  Each
  * piece has its size in front.  They are few, so free leaves them there. */
 static _Alignas(16) char spare[1 << 15];
@@ -217,8 +217,8 @@ make_heap(void)
     return heap;
 }
 
-/* The acquire meets the release above: who sees the heap sees what is in it.
- * Who has an object of the heap needs none of this to free it. */
+/* The acquire meets the release above: whoever sees the heap sees what is in
+ * it.  A thread that has an object of the heap needs none of this to free it. */
 static inline fpheap *
 shim_heap(void)
 {
@@ -259,7 +259,7 @@ malloc(size_t size)
 }
 
 /* At each 64th free, if the heap trims itself: one thread does it.  Relaxed:
- * the time decides about nothing but who calls and when. */
+ * the time decides only which thread calls, and when. */
 static COLD void
 trim_if_idle(void)
 {
@@ -400,7 +400,7 @@ memalign(size_t align, size_t size)
     return aligned(power, size);
 }
 
-/* As in C17 an alignment that is none fails; the size may be any. */
+/* As in C17 an invalid alignment fails, and the size may be any. */
 EXPORT void *
 aligned_alloc(size_t align, size_t size)
 {

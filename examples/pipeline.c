@@ -45,7 +45,8 @@ typedef struct packet {
  * position modulo RING_SLOTS, and full is tail + RING_SLOTS == head.
  *
  *     head  written by the producer with release, read by the consumer with
- *           acquire: who sees the position sees the slots and packets before it
+ *           acquire: whoever sees the position sees all slots and packets
+ *           before it
  *     tail  written by the consumer with release, read by the producer with
  *           acquire: a slot is not written again before it has been read
  */

@@ -57,7 +57,7 @@ table=$scratch/table.txt
 csv=$results/bench.csv
 md=$results/bench.md
 
-has "the best of each, and who is before fpheap" "$table" \
+has "the best of each, and what is faster than fpheap" "$table" \
     "pair_sized ns 1.00 2.00 8.00 1.90 2.00 1.05 <-- mimalloc is first"
 has "medians, and no mark where fpheap is first" "$table" \
     "pair_sized ns 1.00 2.30 10.00 4.00 2.30 0.57"

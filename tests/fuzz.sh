@@ -35,7 +35,7 @@ fault() {
     dir=$scratch/fault$((n_passed + n_failed))
     mkdir "$dir"
     if [ "$(grep -cF -- "$3" "$top/fpheap.h")" != 1 ]; then
-        fail "$2: its line is in the header no more, or twice: $3"
+        fail "$2: its line is not in the header, or is there twice: $3"
         return
     fi
     FROM=$3 TO=$4 awk '{ at = index($0, ENVIRON["FROM"])

@@ -342,7 +342,7 @@ fuzz_grant_of(const fuzz_provider *provider, const void *at)
 }
 
 /* What is asked for, changed to what is answered.  Returns 0 for memory of the
- * arena, 1 for a region that is none. */
+ * arena, 1 for what is not a region. */
 static int
 fuzz_region(const fuzz_provider *provider, fuzz_answer answer,
             fpheap_region *region, size_t *offset)

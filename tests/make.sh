@@ -1,5 +1,5 @@
 #!/bin/bash
-# make.sh - the targets of the Makefile do what "make help" says, and no more
+# make.sh - the targets of the Makefile do exactly what "make help" says
 . "$(dirname "$0")/lib.sh"
 unset MAKEFLAGS MFLAGS MAKELEVEL
 cd "$top" || exit 1
@@ -25,7 +25,7 @@ check "and for a script what it runs" \
 all=$(make -s B="$scratch/none" list T=)
 check "without T it builds all" \
     [ "$(compiled chosen CHOSEN="$all")" = "$(compiled all)" ]
-check "and runs what it built, and no more" \
+check "and runs exactly what it built" \
     make -s B="$scratch/one" CC="$CC" test T=test_panic
 check "which is one program" [ "$(ls "$scratch/one" | grep -vc log)" -eq 1 ]
 check "make deps builds nothing" [ -z "$(compiled deps)" ]

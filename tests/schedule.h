@@ -354,7 +354,7 @@ schedule_count_step(void)
         schedule_fail("the threads do not come to an end");
 }
 
-/* Whether threads share a word, and note who uses it. */
+/* Whether threads share a word; notes which thread uses it. */
 static int
 schedule_use(const volatile void *at, int writes)
 {

@@ -13,7 +13,7 @@
  */
 #define FPHEAP_IMPLEMENTATION
 #ifndef FPHEAP_GROWTH_WAIT_MS
-#  define FPHEAP_GROWTH_WAIT_MS 10000   /* who waits less may grow instead */
+#  define FPHEAP_GROWTH_WAIT_MS 10000   /* a shorter wait may grow instead */
 #endif
 #include "fpheap.h"
 #include "stress_util.h"

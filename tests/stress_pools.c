@@ -133,7 +133,7 @@ mbuf_fill(uint64_t *mbuf, uint64_t number)
         mbuf[i] = word + i;
 }
 
-/* All bytes of an object that was just got. */
+/* All bytes of a new object. */
 static void
 mbuf_check(const uint64_t *mbuf)
 {

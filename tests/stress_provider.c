@@ -7,7 +7,7 @@
  *     refuses to take regions back, costs failed calls and nothing else:
  *     outputs are untouched, errors are the documented ones, every region is
  *     accounted for and handed back
- *   - a provider that takes long delays only who needs new memory, and that for
+ *   - a slow provider delays only calls that need new memory, and those for
  *     FPHEAP_GROWTH_WAIT_MS at most
  *   - a provider may use the heap it serves while others use it
  *   - a watcher is told of each region once each way, whatever threads do at the

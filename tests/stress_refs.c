@@ -391,7 +391,7 @@ check_sums(line *l)
     return kept - source->reused;
 }
 
-/* Drop what is kept, here, with a destructor that keeps no more. */
+/* Drop what is kept, here, with a destructor that keeps nothing. */
 static uint64_t
 release_kept(line *l)
 {
@@ -635,7 +635,7 @@ take_objects(void *arg)
     return NULL;
 }
 
-/* Who adds up meanwhile meets the two caches at two moments. */
+/* A sum taken meanwhile sees the two caches at two moments. */
 static void
 read_sums(fpheap *heap)
 {
@@ -695,7 +695,7 @@ sums_by_tag_are_never_below_zero(void **state)
 
 #define REGISTERED 100
 
-/* What a thread writes just before it registers a destructor for it. */
+/* What a thread writes before it registers a destructor for it. */
 typedef struct target {
     unsigned number;
     unsigned ended;

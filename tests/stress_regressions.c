@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: MIT OR Unlicense
  *
  * A call fails for lack of memory only if there is none: not because another
- * thread just has in its hands what is free, to touch it (fpheap_reserve), to
+ * thread has what is free in its hands, to touch it (fpheap_reserve), to
  * move it (fpheap_trim), or because it opens or closes a chunk.  So here the
  * provider has nothing more to give and there is room for everybody, always.
  * And statistics are of some moment: a count that wraps is of none.  What ends

@@ -360,7 +360,7 @@ stress_clear_headers(const stress_words *words, char *object)
     }
 }
 
-/* What was just allocated becomes the caller's. */
+/* A new object becomes the caller's. */
 STRESS_UNUSED static inline void
 stress_own(fpheap *heap, void *object, uint64_t stamp)
 {

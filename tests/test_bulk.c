@@ -50,7 +50,7 @@ all_marked(unsigned from)
     return 1;
 }
 
-/* n objects of size bytes were given: they are whole, apart and no more. */
+/* Exactly n objects of size bytes were given, whole and apart. */
 static void
 check_given(fpheap *heap, size_t size, unsigned n)
 {

@@ -364,7 +364,7 @@ with_spill_a_node_without_memory_is_served_from_the_others(void **state)
             assert_int_not_equal(node_of(objects[n]), 2);
         assert_int_equal(fpheap_alloc_burst(heap, few[s], &objects[n], 5), 5);
         n += 5;
-        /* Who asks for a node gets that or nothing. */
+        /* A call that asks for a node gets that node or nothing. */
         errno = 0;
         assert_null(fpheap_alloc_on(heap, few[s], 2));
         assert_int_equal(errno, ENOMEM);

@@ -197,7 +197,8 @@ what_a_destructor_keeps_is_live_with_one_reference(void **state)
     EXPECT_PANICS(0);
 }
 
-/* fpheap_free calls none, 0 takes it away, and the next owner has none. */
+/* fpheap_free calls no destructor, 0 takes it away, and the next owner of the
+ * memory has none. */
 static void
 a_destructor_goes_with_its_object_and_its_number(void **state)
 {

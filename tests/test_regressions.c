@@ -47,7 +47,7 @@ fill_metadata(fpheap *heap)
         ;
 }
 
-/* --- who takes back what is parked ---------------------------------------- */
+/* --- taking back what is parked ------------------------------------------- */
 
 /* Objects of `size` that are in this thread's cache. */
 static size_t
@@ -178,7 +178,7 @@ first_use(void *arg)
     return NULL;
 }
 
-/* It asked for the node to serve who was asked for it, and so on. */
+/* To serve the node it asked that node, and so on. */
 static void
 thread_node_may_use_the_heap(void **state)
 {
@@ -691,7 +691,7 @@ a_child_finds_pages_that_a_thread_of_its_parent_was_announcing(void **state)
     finds_the_run(heap, n);
 }
 
-/* Who claims a slab that is just announced counts it before the other does. */
+/* A thread that claims a slab as it is announced counts it before the other. */
 static void
 a_count_of_empty_slabs_below_zero_is_no_reason_to_reclaim(void **state)
 {

@@ -86,7 +86,7 @@ typedef struct scene {
     const char *before[SCHEDULE_THREADS];
     const char *during[SCHEDULE_THREADS];
     unsigned    chunks;        /* that the provider has; 0: CHUNKS */
-    int         patient;       /* that is just enough if all wait */
+    int         patient;       /* that is enough if all wait */
     unsigned    fails;         /* calls for which there is no room */
 } scene;
 
@@ -103,7 +103,7 @@ static struct world {
     unsigned     regions;
     size_t       bytes;
     int          constructed;    /* objects of pools */
-    int          ended;          /* the pool is no more */
+    int          ended;          /* the pool has ended */
     unsigned     failed;         /* calls, for lack of memory */
     size_t       limit;          /* of the heap, in bytes; 0: none */
     unsigned     named;          /* pools "same" at this moment */

@@ -17,8 +17,8 @@ typedef struct item {
     enum kind kind;
 } item;
 
-/* One who allocates, frees and moves at random.  What he frees others may have
- * allocated, so his own books may be below zero; the sum of all is not. */
+/* A thread that allocates, frees and moves at random.  What it frees others may
+ * have allocated, so its own books may be below zero; the sum of all is not. */
 typedef struct mixer {
     fpheap            *heap;
     fpheap_pool       *pool;
@@ -26,7 +26,7 @@ typedef struct mixer {
     test_random        random;
     books              b;
     unsigned           wrong;
-    int                leaves;     /* his cache, now and then */
+    int                leaves;     /* its cache, now and then */
     int                no_cache;
     pthread_barrier_t *pause;
 } mixer;

@@ -42,7 +42,7 @@ typedef struct fpheap_memzone {
     unsigned nodes;
     int      socket[FPHEAP_MAX_NODES]; /* of each node */
     unsigned flags;            /* RTE_MEMZONE_2MB ... */
-    unsigned exact;            /* 1: zones as long as asked for and no more;
+    unsigned exact;            /* 1: zones exactly as long as asked for;
                                   yours to change, as the two above */
     size_t   held;             /* bytes in zones; all from here are atomic */
     size_t   elsewhere;        /* bytes obtained from another socket */

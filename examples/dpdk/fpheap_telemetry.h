@@ -228,7 +228,7 @@ fpheap_telemetry_add(fpheap *heap, const char *name)
     return rc;
 }
 
-/* Show it no more, under any name; the caller may destroy it then. */
+/* Stop showing it under any name; then the caller may destroy it. */
 static inline void
 fpheap_telemetry_remove(const fpheap *heap)
 {

@@ -56,8 +56,8 @@
  *
  *   S1  An object that is not handed out is on one shelf or on the stack, or
  *       moves between them under the stack's lock.
- *   S2  Who fails has looked everywhere under the stack's lock: then fewer than
- *       n were free.
+ *   S2  A call that fails has looked everywhere under the stack's lock: at
+ *       that time fewer than n were free.
  *   S3  Locks are taken in this order: pools_lock, growing, stack, shelf.
  *   S4  The stack has room for all objects, so a put never fails.
  *   S5  All of this is in memory that processes share.  The primary's heap
@@ -251,7 +251,7 @@ my_shelf(const pool *p)
          ? __atomic_load_n(&p->shelves[lcore], __ATOMIC_ACQUIRE) : NULL;
 }
 
-/* The caller has the stack's lock.  Without memory there is just no shelf, and
+/* The caller has the stack's lock.  Without memory there is no shelf, and
  * nobody asks again. */
 static shelf *
 make_shelf(pool *p)

@@ -612,8 +612,8 @@ right_calls_go_by_without_a_word(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* Each function that takes a heap, with one that is none: `words` say so, it
- * returns an error and writes nothing. */
+/* Each function that takes a heap, with what is not a heap: `words` say so, and
+ * it returns an error and writes nothing. */
 static void
 expect_no_heap(fpheap *heap, void *object, const char *words)
 {

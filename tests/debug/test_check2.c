@@ -202,7 +202,7 @@ realloc_finds_it_and_moves_what_is_behind(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* In pages and in chunks that it gets, and has no more. */
+/* In pages and in chunks, into those it gets and those it has already. */
 static void
 realloc_in_place_moves_what_is_behind_a_large_object(void **state)
 {

@@ -1,4 +1,4 @@
-/* test_owner.c - who has an object of a mempool: at most one, and all come back
+/* test_owner.c - an object of a mempool has one owner at most; all come back
  * SPDX-License-Identifier: MIT OR Unlicense
  *
  *     test_owner -d DIR/librte_mempool_fpheap.so \
