@@ -630,8 +630,8 @@ chunk's bytes"
 #define fph_pool_get_miss   FPH_LAYOUT(fph_pool_get_miss)
 #define fph_pool_bulk_miss  FPH_LAYOUT(fph_pool_bulk_miss)
 #define fph_unref_last      FPH_LAYOUT(fph_unref_last)
-#define fph_tally_alone     FPH_LAYOUT(fph_tally_alone)
-#define fph_head_blame      FPH_LAYOUT(fph_head_blame)
+#define fph_tally_slow      FPH_LAYOUT(fph_tally_slow)
+#define fph_head_end_slow   FPH_LAYOUT(fph_head_end_slow)
 #if FPH_WATCHED
 #  define fph_live_begin_slow FPH_LAYOUT(fph_live_begin_slow)
 #  define fph_live_end_slow   FPH_LAYOUT(fph_live_end_slow)
@@ -1851,9 +1851,9 @@ FPHEAP_API void *fph_pool_get_miss(fpheap_pool *pool);
 FPHEAP_API int   fph_pool_bulk_miss(fpheap_pool *pool, void **objects,
                                     unsigned n);
 #if FPHEAP_HEADER
-FPHEAP_API void  fph_tally_alone(fpheap *heap, unsigned tag, size_t n,
-                                 size_t bytes);
-FPHEAP_API int   fph_head_blame(fpheap *heap, const void *object);
+FPHEAP_API void  fph_tally_slow(fpheap *heap, unsigned tag, size_t n,
+                                size_t bytes);
+FPHEAP_API int   fph_head_end_slow(fpheap *heap, const void *object);
 FPHEAP_API void  fph_unref_last(fpheap *heap, void *object);
 #endif
 #if FPH_WATCHED
@@ -2062,7 +2062,7 @@ fph_tally_add(fpheap *heap, unsigned tag, size_t n, size_t bytes)
     fph_tally *tally = &((fpheap_cache *)(void *)cache)->tallies[tag];
 
     if (FPH_UNLIKELY(bins == fph_no_bins)) {
-        fph_tally_alone(heap, tag, n, bytes);
+        fph_tally_slow(heap, tag, n, bytes);
         return;
     }
     FPH_STORE(&tally->objects, tally->objects + n, RELAXED);
@@ -2098,7 +2098,7 @@ fph_head_end(fpheap *heap, void *object)
 
     if (FPH_UNLIKELY(object == NULL || FPH_LOAD(&head->refs, RELAXED) != 1
                      || head->tag >= FPHEAP_TAGS))
-        return fph_head_blame(heap, object);
+        return fph_head_end_slow(heap, object);
     FPH_STORE(&head->refs, 0u, RELAXED);
     return 1;
 }
@@ -2483,7 +2483,13 @@ fpheap_pool_put_bulk(fpheap_pool *pool, void *const *objects, unsigned n)
 }
 
 #if FPHEAP_HEADER
-/* --- references ----------------------------------------------------------- */
+/* --- references ------------------------------------------------------------
+ *
+ *       where                        order    partner  what must be seen
+ *   E3  refs: fetch_add -1           acq_rel  E3, E4   release: what was done
+ *                                                      with the object
+ *   E4  refs: load                   acquire  E3       that others are done
+ */
 
 FPH_PUBLIC unsigned
 fpheap_refs(const void *object)
@@ -2506,7 +2512,7 @@ fpheap_ref(void *object)
 }
 
 /* 1 means that this reference is the last: nobody else has one to copy; and
- * what the others did before they dropped theirs is seen (E4, OBJECT). */
+ * what the others did before they dropped theirs is seen (E4). */
 FPH_PUBLIC void
 fpheap_unref(fpheap *heap, void *object)
 {
@@ -6133,12 +6139,6 @@ fph_live_end_slow(fpheap *heap, void *object, unsigned klass)
  *       where                        order    partner  what must be seen
  *   E1  fn: store                    release  E2       arg
  *   E2  fn: load                     acquire  E1
- *
- * and of references:
- *
- *   E3  refs: fetch_add -1           acq_rel  E3, E4   release: what was done
- *                                                      with the object
- *   E4  refs: load                   acquire  E3       that others are done
  */
 typedef struct fph_destructor {
     fpheap_destructor fn;      /* atomic; NULL: not registered */
@@ -6197,7 +6197,7 @@ fph_unref_last(fpheap *heap, void *object)
 
 /* fph_tally_add of a thread without a cache. */
 FPH_NOINLINE FPHEAP_API void
-fph_tally_alone(fpheap *heap, unsigned tag, size_t n, size_t bytes)
+fph_tally_slow(fpheap *heap, unsigned tag, size_t n, size_t bytes)
 {
     fph_fetch_add_relaxed(&heap->state->tag_objects[tag],
                           (uint64_t)(int64_t)(ptrdiff_t)n);
@@ -6207,7 +6207,7 @@ fph_tally_alone(fpheap *heap, unsigned tag, size_t n, size_t bytes)
 
 /* Say why an object cannot end.  Returns 0. */
 FPH_NOINLINE FPHEAP_API int
-fph_head_blame(fpheap *heap, const void *object)
+fph_head_end_slow(fpheap *heap, const void *object)
 {
     unsigned refs;
 
