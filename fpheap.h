@@ -154,6 +154,7 @@
  *     live       of objects: the application has it
  *     parked     neither live nor free in its slab: in a cache or a depot
  *     claimed    out of its slab: live or parked
+ *     born, dies of objects: leaves the heap, comes back
  *     hit, miss  a call that the thread's own bin serves; any other
  *     growth     getting a region from the provider
  *     pass       taking parked objects back from depots and caches
@@ -5374,17 +5375,17 @@ fph_base_of(const fph_state *state, const void *interior)
 /* [DEBUG] ==================================================================
  *
  * What is said of misuse, in every build, and all that FPHEAP_CHECK,
- * FPHEAP_SITES and FPHEAP_TOOL add.  The other sections come here by what is
- * named at the end of this one, which is empty without them; and by the two
- * that FASTPATH names, by which objects begin and cease to be live.
+ * FPHEAP_SITES and FPHEAP_TOOL add.  The sections below come here by what is
+ * named at the end of this one, which is empty without these settings; objects
+ * begin and cease to be live in FASTPATH, chunks to have objects in CHUNK.
  *
  * With FPHEAP_CHECK each live object has a mark.  Whoever allocates sets it and
  * whoever frees clears it, both as the object's owner, so two threads write one
  * at the same time only if one of them is mistaken.  To find it nobody looks at
  * the object's memory, which may not be there: heap->known[] leads from a
  * chunk's number to its marks; of chunks with the same place there the last one
- * used has it.  Bulks go one by one, so that a bad pointer keeps no other from
- * being freed.
+ * used has it.  Of a bulk each object is looked at, and a bad pointer keeps no
+ * other from being freed.
  *
  *       where                        order    partner  what must be seen
  *   K1  known[]: store               release  K2       life.base
@@ -5396,30 +5397,23 @@ fph_base_of(const fph_state *state, const void *interior)
  * its site.  Tools are told last, so that what the heap fills and verifies is
  * allowed.
  */
+/* The messages of every build; those of the checks name the object as well. */
 #define FPH_SAY_NULL      "fpheap: a call with NULL for a heap"
 #define FPH_SAY_DESTROYED "fpheap: a call with a heap that was destroyed"
-#define FPH_SAY_NO_HEAP                                                   \
-    "fpheap: a call with what is no heap, or a copy of one, or is the "   \
-    "heap of another copy of fpheap.h"
-#define FPH_SAY_FOREIGN                                                   \
-    "fpheap: free of a pointer that is not from this heap"
-#define FPH_SAY_NOWHERE                                                   \
-    "fpheap: free of a pointer that is into no object"
-#define FPH_SAY_INSIDE                                                    \
-    "fpheap: free of a pointer that is not the start of an object"
-#define FPH_SAY_DEAD                                                      \
-    "fpheap: free of a pointer that is no live object"
-#define FPH_SAY_DEAD_REALLOC                                              \
-    "fpheap: realloc of a pointer that is no live object"
+#define FPH_SAY_NO_HEAP   "fpheap: a call with what is no heap, or a copy of one, or is the " \
+                          "heap of another copy of fpheap.h"
+#define FPH_SAY_FOREIGN   "fpheap: free of a pointer that is not from this heap"
+#define FPH_SAY_NOWHERE   "fpheap: free of a pointer that is into no object"
+#define FPH_SAY_INSIDE    "fpheap: free of a pointer that is not the start of an object"
+#define FPH_SAY_DEAD      "fpheap: free of a pointer that is no live object"
 #define FPH_SAY_TWICE     "fpheap: double free"
 #define FPH_SAY_SHARED    "fpheap: free of an object with references"
 #define FPH_SAY_HEADER    "fpheap: the header of an object was overwritten"
+#define FPH_SAY_REALLOC   "fpheap: realloc of a pointer that is no live object"
 #define FPH_SAY_SLAB      "fpheap: the record of a slab was overwritten"
-#define FPH_SAY_MAGAZINE                                                  \
-    "fpheap: a magazine was overwritten, or has an object twice"
-#define FPH_SAY_LIVE                                                      \
-    "fpheap: an object was handed out that is live: its magazine or "     \
-    "slab was overwritten"
+#define FPH_SAY_MAGAZINE  "fpheap: a magazine was overwritten, or has an object twice"
+#define FPH_SAY_LIVE      "fpheap: an object was handed out that is live: its magazine or " \
+                          "slab was overwritten"
 
 FPH_NOINLINE static void
 fph_blame_handle(const fpheap *heap)
@@ -5454,31 +5448,28 @@ fph_heap_good(const fpheap *heap)
 /* What a tool is told: that bytes may be used, and not; that an object begins,
  * is resized in place, and ends. */
 #if FPHEAP_TOOL == 1
-#  define FPH_TOOL_ALLOW(at, bytes)    __asan_unpoison_memory_region(at, bytes)
-#  define FPH_TOOL_FORBID(at, bytes)   __asan_poison_memory_region(at, bytes)
-#  define FPH_TOOL_BEGIN(at, bytes)    __asan_unpoison_memory_region(at, bytes)
-#  define FPH_TOOL_RESIZE(at, old, to) ((void)(old), (void)(to))
-#  define FPH_TOOL_END(at)             ((void)0)
+#  define FPH_TOOL_ALLOW(at, bytes)  __asan_unpoison_memory_region(at, bytes)
+#  define FPH_TOOL_FORBID(at, bytes) __asan_poison_memory_region(at, bytes)
+#  define FPH_TOOL_BEGIN(at, bytes)  FPH_TOOL_ALLOW(at, bytes)
 #elif FPHEAP_TOOL == 2
-#  define FPH_TOOL_ALLOW(at, bytes)    __msan_unpoison(at, bytes)
-#  define FPH_TOOL_FORBID(at, bytes)   __msan_allocated_memory(at, bytes)
-#  define FPH_TOOL_BEGIN(at, bytes)    __msan_allocated_memory(at, bytes)
-#  define FPH_TOOL_RESIZE(at, old, to) ((void)(old), (void)(to))
-#  define FPH_TOOL_END(at)             ((void)0)
+#  define FPH_TOOL_ALLOW(at, bytes)  __msan_unpoison(at, bytes)
+#  define FPH_TOOL_FORBID(at, bytes) __msan_allocated_memory(at, bytes)
+#  define FPH_TOOL_BEGIN(at, bytes)  FPH_TOOL_FORBID(at, bytes)
 #elif FPHEAP_TOOL == 3
-#  define FPH_TOOL_ALLOW(at, bytes)    VALGRIND_MAKE_MEM_DEFINED(at, bytes)
-#  define FPH_TOOL_FORBID(at, bytes)   VALGRIND_MAKE_MEM_NOACCESS(at, bytes)
-#  define FPH_TOOL_BEGIN(at, bytes) \
-      VALGRIND_MALLOCLIKE_BLOCK(at, bytes, 0, 0)
-#  define FPH_TOOL_RESIZE(at, old, to) \
-      VALGRIND_RESIZEINPLACE_BLOCK(at, old, to, 0)
-#  define FPH_TOOL_END(at)             VALGRIND_FREELIKE_BLOCK(at, 0)
+#  define FPH_TOOL_ALLOW(at, bytes)  VALGRIND_MAKE_MEM_DEFINED(at, bytes)
+#  define FPH_TOOL_FORBID(at, bytes) VALGRIND_MAKE_MEM_NOACCESS(at, bytes)
+#  define FPH_TOOL_BEGIN(at, bytes)  VALGRIND_MALLOCLIKE_BLOCK(at, bytes, 0, 0)
+#  define FPH_TOOL_RESIZE(at, old, bytes) \
+    VALGRIND_RESIZEINPLACE_BLOCK(at, old, bytes, 0)
+#  define FPH_TOOL_END(at)           VALGRIND_FREELIKE_BLOCK(at, 0)
 #else
-#  define FPH_TOOL_ALLOW(at, bytes)    ((void)0)
-#  define FPH_TOOL_FORBID(at, bytes)   ((void)(at), (void)(bytes))
-#  define FPH_TOOL_BEGIN(at, bytes)    ((void)(at), (void)(bytes))
-#  define FPH_TOOL_RESIZE(at, old, to) ((void)(old), (void)(to))
-#  define FPH_TOOL_END(at)             ((void)0)
+#  define FPH_TOOL_ALLOW(at, bytes)  ((void)0)
+#  define FPH_TOOL_FORBID(at, bytes) ((void)(at), (void)(bytes))
+#  define FPH_TOOL_BEGIN(at, bytes)  FPH_TOOL_FORBID(at, bytes)
+#endif
+#if FPHEAP_TOOL != 3
+#  define FPH_TOOL_RESIZE(at, old, bytes) ((void)(old), (void)(bytes))
+#  define FPH_TOOL_END(at)                ((void)0)
 #endif
 
 #if FPH_WATCHED
@@ -5932,15 +5923,7 @@ fph_slack_set(const fpheap *heap, void *object, size_t size)
     fph_fill(object, size, room);
 }
 
-static void
-fph_slack_verify(const fpheap *heap, const char *call, const void *object,
-                 size_t room)
-{
-    fph_fill_verify(heap, call, object,
-                    room - fph_slack_of(heap->state, object), room);
-}
-
-/* Verify an object with this mark, of `bytes` bytes, if it is filled. */
+/* Verify an object of `bytes` bytes, if its mark says that it is filled. */
 static void
 fph_filled_verify(const fpheap *heap, const fph_mark *mark, const char *call,
                   const void *object, size_t bytes)
@@ -6042,7 +6025,7 @@ fph_live_resize(fpheap *heap, void *object, size_t room, size_t size)
     size_t old = room - fph_slack_of(heap->state, object);
     size_t bytes;
 
-    fph_slack_verify(heap, "realloc", object, room);
+    fph_fill_verify(heap, "realloc", object, old, room);
     fph_site_count(heap, object, old, -1);
     fph_slack_set(heap, object, size);
     bytes = fph_usable(heap, object);
@@ -6059,7 +6042,7 @@ fph_fill_freed(const fpheap *heap, void *object, unsigned mark)
 {
     size_t room = fph_room_of(heap, object);
 
-    fph_slack_verify(heap, "free", object, room);
+    fph_fill_verify(heap, "free", object, fph_usable(heap, object), room);
     *fph_slack_at(heap->state, object) = 0;
     if (mark == 1 || fph_keeps_contents(heap, object))
         return 0;              /* above all classes, or a pool's */
@@ -9485,7 +9468,7 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
     info = fph_info_of(heap->state, object);
     if (fph_info_kind(info) == FPH_NOTHING
         || fph_info_kind(info) > FPH_PARKED) {
-        FPHEAP_PANIC(FPH_SAY_DEAD_REALLOC);
+        FPHEAP_PANIC(FPH_SAY_REALLOC);
         return fph_result(-EINVAL, NULL);
     }
     usable = fph_info_bytes(heap->state, info);
