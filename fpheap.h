@@ -154,6 +154,7 @@
  *     live       of objects: the application has it
  *     parked     neither live nor free in its slab: in a cache or a depot
  *     claimed    out of its slab: live or parked
+ *     born, dies of objects: leaves the heap, comes back
  *     hit, miss  a call that the thread's own bin serves; any other
  *     growth     getting a region from the provider
  *     pass       taking parked objects back from depots and caches
@@ -630,8 +631,8 @@ chunk's bytes"
 #define fph_pool_get_miss   FPH_LAYOUT(fph_pool_get_miss)
 #define fph_pool_bulk_miss  FPH_LAYOUT(fph_pool_bulk_miss)
 #define fph_unref_last      FPH_LAYOUT(fph_unref_last)
-#define fph_tally_alone     FPH_LAYOUT(fph_tally_alone)
-#define fph_head_blame      FPH_LAYOUT(fph_head_blame)
+#define fph_tally_slow      FPH_LAYOUT(fph_tally_slow)
+#define fph_head_end_slow   FPH_LAYOUT(fph_head_end_slow)
 #if FPH_WATCHED
 #  define fph_live_begin_slow FPH_LAYOUT(fph_live_begin_slow)
 #  define fph_live_end_slow   FPH_LAYOUT(fph_live_end_slow)
@@ -1864,9 +1865,9 @@ FPHEAP_API void *fph_pool_get_miss(fpheap_pool *pool);
 FPHEAP_API int   fph_pool_bulk_miss(fpheap_pool *pool, void **objects,
                                     unsigned n);
 #if FPHEAP_HEADER
-FPHEAP_API void  fph_tally_alone(fpheap *heap, unsigned tag, size_t n,
-                                 size_t bytes);
-FPHEAP_API int   fph_head_blame(fpheap *heap, const void *object);
+FPHEAP_API void  fph_tally_slow(fpheap *heap, unsigned tag, size_t n,
+                                size_t bytes);
+FPHEAP_API int   fph_head_end_slow(fpheap *heap, const void *object);
 FPHEAP_API void  fph_unref_last(fpheap *heap, void *object);
 #endif
 #if FPH_WATCHED
@@ -2056,7 +2057,7 @@ fph_tally_add(fpheap *heap, unsigned tag, size_t n, size_t bytes)
     fph_tally *tally = &((fpheap_cache *)(void *)cache)->tallies[tag];
 
     if (FPH_UNLIKELY(bins == fph_no_bins)) {
-        fph_tally_alone(heap, tag, n, bytes);
+        fph_tally_slow(heap, tag, n, bytes);
         return;
     }
     FPH_STORE(&tally->objects, tally->objects + n, RELAXED);
@@ -2092,7 +2093,7 @@ fph_head_end(fpheap *heap, void *object)
 
     if (FPH_UNLIKELY(object == NULL || FPH_LOAD(&head->refs, RELAXED) != 1
                      || head->tag >= FPHEAP_TAGS))
-        return fph_head_blame(heap, object);
+        return fph_head_end_slow(heap, object);
     FPH_STORE(&head->refs, 0u, RELAXED);
     return 1;
 }
@@ -2471,7 +2472,13 @@ fpheap_pool_put_bulk(fpheap_pool *pool, void *const *objects, unsigned n)
 }
 
 #if FPHEAP_HEADER
-/* --- references ----------------------------------------------------------- */
+/* --- references ------------------------------------------------------------
+ *
+ *       where                        order    partner  what must be seen
+ *   E3  refs: fetch_add -1           acq_rel  E3, E4   release: what was done
+ *                                                      with the object
+ *   E4  refs: load                   acquire  E3       that others are done
+ */
 
 FPH_PUBLIC unsigned
 fpheap_refs(const void *object)
@@ -2494,7 +2501,7 @@ fpheap_ref(void *object)
 }
 
 /* 1 means that this reference is the last: nobody else has one to copy; and
- * what the others did before they dropped theirs is seen (E4, OBJECT). */
+ * what the others did before they dropped theirs is seen (E4). */
 FPH_PUBLIC void
 fpheap_unref(fpheap *heap, void *object)
 {
@@ -5701,17 +5708,17 @@ fph_base_of(const fph_state *state, const void *interior)
 /* [DEBUG] ==================================================================
  *
  * What is said of misuse, in every build, and all that FPHEAP_CHECK,
- * FPHEAP_SITES and FPHEAP_TOOL add.  The other sections come here by what is
- * named at the end of this one, which is empty without them; and by the two
- * that FASTPATH names, by which objects begin and cease to be live.
+ * FPHEAP_SITES and FPHEAP_TOOL add.  The sections below come here by what is
+ * named at the end of this one, which is empty without these settings; objects
+ * begin and cease to be live in FASTPATH, chunks to have objects in CHUNK.
  *
  * With FPHEAP_CHECK each live object has a mark.  Whoever allocates sets it and
  * whoever frees clears it, both as the object's owner, so two threads write one
  * at the same time only if one of them is mistaken.  To find it nobody looks at
  * the object's memory, which may not be there: heap->known[] leads from a
  * chunk's number to its marks; of chunks with the same place there the last one
- * used has it.  Bulks go one by one, so that a bad pointer keeps no other from
- * being freed.
+ * used has it.  Of a bulk each object is looked at, and a bad pointer keeps no
+ * other from being freed.
  *
  *       where                        order    partner  what must be seen
  *   K1  known[]: store               release  K2       life.base
@@ -5723,30 +5730,23 @@ fph_base_of(const fph_state *state, const void *interior)
  * its site.  Tools are told last, so that what the heap fills and verifies is
  * allowed.
  */
+/* The messages of every build; those of the checks name the object as well. */
 #define FPH_SAY_NULL      "fpheap: a call with NULL for a heap"
 #define FPH_SAY_DESTROYED "fpheap: a call with a heap that was destroyed"
-#define FPH_SAY_NO_HEAP                                                   \
-    "fpheap: a call with what is no heap, or a copy of one, or is the "   \
-    "heap of another copy of fpheap.h"
-#define FPH_SAY_FOREIGN                                                   \
-    "fpheap: free of a pointer that is not from this heap"
-#define FPH_SAY_NOWHERE                                                   \
-    "fpheap: free of a pointer that is into no object"
-#define FPH_SAY_INSIDE                                                    \
-    "fpheap: free of a pointer that is not the start of an object"
-#define FPH_SAY_DEAD                                                      \
-    "fpheap: free of a pointer that is no live object"
-#define FPH_SAY_DEAD_REALLOC                                              \
-    "fpheap: realloc of a pointer that is no live object"
+#define FPH_SAY_NO_HEAP   "fpheap: a call with what is no heap, or a copy of one, or is the " \
+                          "heap of another copy of fpheap.h"
+#define FPH_SAY_FOREIGN   "fpheap: free of a pointer that is not from this heap"
+#define FPH_SAY_NOWHERE   "fpheap: free of a pointer that is into no object"
+#define FPH_SAY_INSIDE    "fpheap: free of a pointer that is not the start of an object"
+#define FPH_SAY_DEAD      "fpheap: free of a pointer that is no live object"
 #define FPH_SAY_TWICE     "fpheap: double free"
 #define FPH_SAY_SHARED    "fpheap: free of an object with references"
 #define FPH_SAY_HEADER    "fpheap: the header of an object was overwritten"
+#define FPH_SAY_REALLOC   "fpheap: realloc of a pointer that is no live object"
 #define FPH_SAY_SLAB      "fpheap: the record of a slab was overwritten"
-#define FPH_SAY_MAGAZINE                                                  \
-    "fpheap: a magazine was overwritten, or has an object twice"
-#define FPH_SAY_LIVE                                                      \
-    "fpheap: an object was handed out that is live: its magazine or "     \
-    "slab was overwritten"
+#define FPH_SAY_MAGAZINE  "fpheap: a magazine was overwritten, or has an object twice"
+#define FPH_SAY_LIVE      "fpheap: an object was handed out that is live: its magazine or " \
+                          "slab was overwritten"
 
 FPH_NOINLINE static void
 fph_blame_handle(const fpheap *heap)
@@ -5781,31 +5781,28 @@ fph_heap_good(const fpheap *heap)
 /* What a tool is told: that bytes may be used, and not; that an object begins,
  * is resized in place, and ends. */
 #if FPHEAP_TOOL == 1
-#  define FPH_TOOL_ALLOW(at, bytes)    __asan_unpoison_memory_region(at, bytes)
-#  define FPH_TOOL_FORBID(at, bytes)   __asan_poison_memory_region(at, bytes)
-#  define FPH_TOOL_BEGIN(at, bytes)    __asan_unpoison_memory_region(at, bytes)
-#  define FPH_TOOL_RESIZE(at, old, to) ((void)(old), (void)(to))
-#  define FPH_TOOL_END(at)             ((void)0)
+#  define FPH_TOOL_ALLOW(at, bytes)  __asan_unpoison_memory_region(at, bytes)
+#  define FPH_TOOL_FORBID(at, bytes) __asan_poison_memory_region(at, bytes)
+#  define FPH_TOOL_BEGIN(at, bytes)  FPH_TOOL_ALLOW(at, bytes)
 #elif FPHEAP_TOOL == 2
-#  define FPH_TOOL_ALLOW(at, bytes)    __msan_unpoison(at, bytes)
-#  define FPH_TOOL_FORBID(at, bytes)   __msan_allocated_memory(at, bytes)
-#  define FPH_TOOL_BEGIN(at, bytes)    __msan_allocated_memory(at, bytes)
-#  define FPH_TOOL_RESIZE(at, old, to) ((void)(old), (void)(to))
-#  define FPH_TOOL_END(at)             ((void)0)
+#  define FPH_TOOL_ALLOW(at, bytes)  __msan_unpoison(at, bytes)
+#  define FPH_TOOL_FORBID(at, bytes) __msan_allocated_memory(at, bytes)
+#  define FPH_TOOL_BEGIN(at, bytes)  FPH_TOOL_FORBID(at, bytes)
 #elif FPHEAP_TOOL == 3
-#  define FPH_TOOL_ALLOW(at, bytes)    VALGRIND_MAKE_MEM_DEFINED(at, bytes)
-#  define FPH_TOOL_FORBID(at, bytes)   VALGRIND_MAKE_MEM_NOACCESS(at, bytes)
-#  define FPH_TOOL_BEGIN(at, bytes) \
-      VALGRIND_MALLOCLIKE_BLOCK(at, bytes, 0, 0)
-#  define FPH_TOOL_RESIZE(at, old, to) \
-      VALGRIND_RESIZEINPLACE_BLOCK(at, old, to, 0)
-#  define FPH_TOOL_END(at)             VALGRIND_FREELIKE_BLOCK(at, 0)
+#  define FPH_TOOL_ALLOW(at, bytes)  VALGRIND_MAKE_MEM_DEFINED(at, bytes)
+#  define FPH_TOOL_FORBID(at, bytes) VALGRIND_MAKE_MEM_NOACCESS(at, bytes)
+#  define FPH_TOOL_BEGIN(at, bytes)  VALGRIND_MALLOCLIKE_BLOCK(at, bytes, 0, 0)
+#  define FPH_TOOL_RESIZE(at, old, bytes) \
+    VALGRIND_RESIZEINPLACE_BLOCK(at, old, bytes, 0)
+#  define FPH_TOOL_END(at)           VALGRIND_FREELIKE_BLOCK(at, 0)
 #else
-#  define FPH_TOOL_ALLOW(at, bytes)    ((void)0)
-#  define FPH_TOOL_FORBID(at, bytes)   ((void)(at), (void)(bytes))
-#  define FPH_TOOL_BEGIN(at, bytes)    ((void)(at), (void)(bytes))
-#  define FPH_TOOL_RESIZE(at, old, to) ((void)(old), (void)(to))
-#  define FPH_TOOL_END(at)             ((void)0)
+#  define FPH_TOOL_ALLOW(at, bytes)  ((void)0)
+#  define FPH_TOOL_FORBID(at, bytes) ((void)(at), (void)(bytes))
+#  define FPH_TOOL_BEGIN(at, bytes)  FPH_TOOL_FORBID(at, bytes)
+#endif
+#if FPHEAP_TOOL != 3
+#  define FPH_TOOL_RESIZE(at, old, bytes) ((void)(old), (void)(bytes))
+#  define FPH_TOOL_END(at)                ((void)0)
 #endif
 
 #if FPH_WATCHED
@@ -6267,15 +6264,7 @@ fph_slack_set(const fpheap *heap, void *object, size_t size)
     fph_fill(object, size, room);
 }
 
-static void
-fph_slack_verify(const fpheap *heap, const char *call, const void *object,
-                 size_t room)
-{
-    fph_fill_verify(heap, call, object,
-                    room - fph_slack_of(heap->state, object), room);
-}
-
-/* Verify an object with this mark, of `bytes` bytes, if it is filled. */
+/* Verify an object of `bytes` bytes, if its mark says that it is filled. */
 static void
 fph_filled_verify(const fpheap *heap, const fph_mark *mark, const char *call,
                   const void *object, size_t bytes)
@@ -6378,7 +6367,7 @@ fph_live_resize(fpheap *heap, void *object, size_t room, size_t size)
     size_t old = room - fph_slack_of(heap->state, object);
     size_t bytes;
 
-    fph_slack_verify(heap, "realloc", object, room);
+    fph_fill_verify(heap, "realloc", object, old, room);
     fph_site_count(heap, object, old, -1);
     fph_slack_set(heap, object, size);
     bytes = fph_usable(heap, object);
@@ -6395,7 +6384,7 @@ fph_fill_freed(const fpheap *heap, void *object, unsigned mark)
 {
     size_t room = fph_room_of(heap, object);
 
-    fph_slack_verify(heap, "free", object, room);
+    fph_fill_verify(heap, "free", object, fph_usable(heap, object), room);
     *fph_slack_at(heap->state, object) = 0;
     if (mark == 1 || fph_keeps_contents(heap, object))
         return 0;              /* above all classes, or a pool's */
@@ -6475,12 +6464,6 @@ fph_live_end_slow(fpheap *heap, void *object, unsigned klass)
  *       where                        order    partner  what must be seen
  *   E1  fn: store                    release  E2       arg
  *   E2  fn: load                     acquire  E1
- *
- * and of references:
- *
- *   E3  refs: fetch_add -1           acq_rel  E3, E4   release: what was done
- *                                                      with the object
- *   E4  refs: load                   acquire  E3       that others are done
  */
 typedef struct fph_destructor {
     fpheap_destructor fn;      /* atomic; NULL: not registered */
@@ -6539,7 +6522,7 @@ fph_unref_last(fpheap *heap, void *object)
 
 /* fph_tally_add of a thread without a cache. */
 FPH_NOINLINE FPHEAP_API void
-fph_tally_alone(fpheap *heap, unsigned tag, size_t n, size_t bytes)
+fph_tally_slow(fpheap *heap, unsigned tag, size_t n, size_t bytes)
 {
     fph_fetch_add_relaxed(&heap->state->tag_objects[tag],
                           (uint64_t)(int64_t)(ptrdiff_t)n);
@@ -6549,7 +6532,7 @@ fph_tally_alone(fpheap *heap, unsigned tag, size_t n, size_t bytes)
 
 /* Say why an object cannot end.  Returns 0. */
 FPH_NOINLINE FPHEAP_API int
-fph_head_blame(fpheap *heap, const void *object)
+fph_head_end_slow(fpheap *heap, const void *object)
 {
     unsigned refs;
 
@@ -9722,7 +9705,7 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
     info = fph_info_of(heap->state, object);
     if (fph_info_kind(info) == FPH_NOTHING
         || fph_info_kind(info) == FPH_PARKED) {
-        FPHEAP_PANIC(FPH_SAY_DEAD_REALLOC);
+        FPHEAP_PANIC(FPH_SAY_REALLOC);
         return fph_result(-EINVAL, NULL);
     }
     usable = fph_info_bytes(heap->state, info);
