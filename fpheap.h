@@ -2644,7 +2644,6 @@ FPH_LOADS(acquire, ACQUIRE)
 FPH_LOADS(seq_cst, SEQ_CST)
 FPH_STORES(relaxed, RELAXED)
 FPH_STORES(release, RELEASE)
-FPH_STORES(seq_cst, SEQ_CST)
 FPH_FETCHES(or, |, release, RELEASE)
 FPH_FETCHES(or, |, seq_cst, SEQ_CST)
 FPH_FETCHES(and, &, relaxed, RELAXED)
@@ -3194,8 +3193,9 @@ struct fph_state {
     fph_word   asked;                      /* RECLAIM: how often, and when */
     fph_word   asked_ns;
     fph_word   cache_wanted;               /* seat + 1, see fph_cache_help */
-    fph_word   limit;                      /* of charged; 0: none */
-    fph_word   charged;                    /* region_bytes, and what is asked */
+    fph_word   limit;                      /* or FPH_NO_LIMIT */
+    fph_word   left;                       /* of it, signed, by region_bytes and
+                                              what is asked for */
 #if FPHEAP_HEADER
     fph_word   tag_objects[FPHEAP_TAGS];   /* by threads without a cache */
     fph_word   tag_bytes[FPHEAP_TAGS];
@@ -4411,44 +4411,37 @@ fph_state_pages(const fph_state *state, const fpheap_region *raw)
 
 /* --- limit ---------------------------------------------------------------- */
 
+/* What is left of the limit is one word, so a charge and a change of the limit
+ * are one after the other.
+ *
+ *   G3  left: CAS, fetch_add        relaxed  none     a number, nothing else
+ *   G4  limit: exchange             relaxed  none     the same
+ */
+#define FPH_NO_LIMIT ((uint64_t)INT64_MAX)
+
 static void
 fph_uncharge(fph_state *state, size_t bytes)
 {
     if (state != NULL)
-        fph_fetch_add_relaxed(&state->charged, (uint64_t)0 - bytes);
+        fph_fetch_add_relaxed(&state->left, bytes);                 /* G3 */
 }
 
-/*
- * Charge bytes to the heap's limit before the provider is asked.  Returns 0:
+/* Charge bytes to the heap's limit before the provider is asked.  Returns 0:
  * they would go beyond it.  A heap without a state is being made: fpheap_create
- * looks itself.
- *
- *       where                       order    partner  what must be seen
- *   G3  charged: CAS                seq_cst  none     it comes before G4
- *   G4  limit: load, and after G3   seq_cst  G5
- *   G5  limit: store                seq_cst  G4
- *
- * A charge whose last G4 does not see a limit came before that was set.
- */
+ * looks itself. */
 static int
 fph_charge(fph_state *state, size_t bytes)
 {
-    uint64_t had, limit;
+    uint64_t left;
 
     if (state == NULL)
         return 1;
-    had = fph_load_relaxed(&state->charged);
+    left = fph_load_relaxed(&state->left);
     do {
-        limit = fph_load_seq_cst(&state->limit);                    /* G4 */
-        if (limit != 0 && (had > limit || bytes > limit - had))
+        if ((int64_t)left < 0 || bytes > left)
             return 0;
-    } while (!fph_cas_seq_cst(&state->charged, &had,                /* G3 */
-                              had + bytes));
-    limit = fph_load_seq_cst(&state->limit);                        /* G4 */
-    if (limit == 0 || had + bytes <= limit)
-        return 1;
-    fph_uncharge(state, bytes);
-    return 0;
+    } while (!fph_cas_relaxed(&state->left, &left, left - bytes));  /* G3 */
+    return 1;
 }
 
 /* Charge what the provider gave in place of what was asked for. */
@@ -4670,7 +4663,8 @@ fph_refuse(fpheap *heap, const fpheap_region *raw, size_t bytes, int error)
     }
     if (error != -ENOSPC)
         return fph_lose(heap->state, bytes, error);
-    fph_fetch_add_relaxed(&heap->state->charged, raw->bytes - bytes);
+    fph_fetch_add_relaxed(&heap->state->left,                       /* G3 */
+                          (uint64_t)bytes - raw->bytes);
     return 0;
 }
 
@@ -7914,8 +7908,9 @@ fph_forked_heap(fpheap *heap)
                       fph_load_relaxed(&state->moves_begun));
     fph_store_relaxed(&state->moves_stuck, 0);
     if (!fph_is_in(FPH_IN_PROVIDER, heap, NULL))
-        fph_store_relaxed(&state->charged,
-                          fph_load_relaxed(&state->region_bytes));
+        fph_store_relaxed(&state->left,
+                          fph_load_relaxed(&state->limit)
+                          - fph_load_relaxed(&state->region_bytes));
     fph_store_relaxed(&state->orphans, mine ? fph_this.seat
                                             : 1 + FPHEAP_MAX_THREADS);
     state->forked = 1;
@@ -8353,11 +8348,10 @@ fph_reclaim_pays(const fpheap *heap, int node)
 static int
 fph_limit_fits(const fpheap *heap, fph_need need)
 {
-    uint64_t limit = fph_load_relaxed(&heap->state->limit);
-    uint64_t bytes = fph_load_relaxed(&heap->state->charged)
-                   + ((uint64_t)fph_need_chunks(need) << FPHEAP_CHUNK_SHIFT);
+    int64_t left  = (int64_t)fph_load_relaxed(&heap->state->left);
+    size_t  bytes = fph_need_chunks(need) << FPHEAP_CHUNK_SHIFT;
 
-    return bytes - fph_regions_fresh(heap) <= limit;
+    return left + (int64_t)fph_regions_fresh(heap) >= (int64_t)bytes;
 }
 
 /* Take back what is parked, if that is worth it.  Returns 1: look again. */
@@ -8623,9 +8617,13 @@ fpheap_trim(fpheap *heap)
 FPHEAP_API void
 fpheap_set_limit(fpheap *heap, size_t bytes)
 {
+    uint64_t now = bytes == 0 || bytes > FPH_NO_LIMIT ? FPH_NO_LIMIT : bytes;
+    uint64_t old;
+
     if (!fph_heap_good(heap))
         return;
-    fph_store_seq_cst(&heap->state->limit, bytes);                  /* G5 */
+    FPH_SWAP(&heap->state->limit, &now, &old);                      /* G4 */
+    fph_fetch_add_relaxed(&heap->state->left, now - old);           /* G3 */
 }
 
 /* [MISS] ===================================================================
@@ -10571,6 +10569,7 @@ fpheap_stats_get(fpheap *heap, fpheap_stats *stats)
 {
     const fph_state *state;
     fph_census       census;
+    uint64_t         limit;
     unsigned         k;
 
     memset(stats, 0, sizeof *stats);
@@ -10596,7 +10595,8 @@ fpheap_stats_get(fpheap *heap, fpheap_stats *stats)
     stats->requested_bytes = fph_requested_bytes(heap);
     stats->page_free_bytes = census.page_free_bytes;
     stats->region_bytes = (size_t)fph_load_relaxed(&state->region_bytes);
-    stats->limit = (size_t)fph_load_relaxed(&state->limit);
+    limit = fph_load_relaxed(&state->limit);
+    stats->limit = limit == FPH_NO_LIMIT ? 0 : (size_t)limit;
     stats->waste_bytes = census.waste_bytes;
     if (stats->region_bytes > census.here_bytes)
         stats->waste_bytes += stats->region_bytes - census.here_bytes;
@@ -11405,7 +11405,8 @@ fph_state_init(fpheap *heap, const fpheap_region *raw)
     state->number = (unsigned)(heap - fph_heaps);
     state->meta_numbers = 1;
     state->growths = 1;
-    state->charged = raw->bytes;
+    state->limit = FPH_NO_LIMIT;
+    state->left = FPH_NO_LIMIT - raw->bytes;
     fph_classes_init(state);
     taken = fph_state_pages(state, raw);
     rc = fph_region_enter(state, raw, taken);

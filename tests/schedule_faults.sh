@@ -137,6 +137,9 @@ fault "a record is cut with a load and a store" "" fph_meta_cut \
 fault "a magazine is taken out of a cache without a swap" "end" \
     fph_swap_slots \
     's/FPH_SWAP(p, &v, &old);/old = *p;\n    FPH_STORE(p, v, RELAXED);/'
+fault "bytes are charged with a load and a store" "tight shrink" fph_charge \
+    's/while (!fph_cas_relaxed(&state->left, &left, left - bytes));/while (0);/' \
+    's/^    return 1;/    fph_store_relaxed(\&state->left, left - bytes); &/'
 fault "a quota is taken with a load and a store" "" fph_quota_take \
     's/while (n != 0/while (0);/' \
     's/&& !fph_cas_relaxed(.*/fph_store_relaxed(\&pool->quota, quota + n);/'

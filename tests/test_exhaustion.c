@@ -86,13 +86,13 @@ static void
 expect_no_region(fpheap *heap)
 {
     unsigned held = provider.held;
-    uint64_t charged = heap->state->charged;
+    uint64_t charged = test_charged(heap);
 
     errno = 0;
     assert_null(fpheap_alloc(heap, 30 * FPHEAP_CHUNK));
     assert_int_equal(errno, ENOMEM);
     assert_int_equal(provider.held, held);
-    assert_true(heap->state->charged == charged);
+    assert_true(test_charged(heap) == charged);
     TEST_CHECK_LIVE(heap, 0);
 }
 

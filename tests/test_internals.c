@@ -406,30 +406,30 @@ bytes_are_charged_up_to_the_limit_and_no_further(void **state)
 {
     fpheap    *heap = test_heap_over(&provider);
     fph_state *s = heap->state;
-    uint64_t   had = s->charged;
+    uint64_t   had = test_charged(heap);
 
     (void)state;
     fpheap_set_limit(heap, had + 1000);
     assert_int_equal(fph_charge(s, 1001), 0);
-    assert_true(s->charged == had);
+    assert_true(test_charged(heap) == had);
     assert_int_equal(fph_charge(s, 1000), 1);
-    assert_true(s->charged == had + 1000);
+    assert_true(test_charged(heap) == had + 1000);
     assert_int_equal(fph_charge(s, 1), 0);
     assert_int_equal(fph_charge(s, 0), 1);
     assert_int_equal(fph_recharge(s, 1000, 1000), 1);
-    assert_true(s->charged == had + 1000);
+    assert_true(test_charged(heap) == had + 1000);
     assert_int_equal(fph_recharge(s, 1000, 1001), 0);
-    assert_true(s->charged == had + 1000);
+    assert_true(test_charged(heap) == had + 1000);
     assert_int_equal(fph_recharge(s, 1000, 400), 1);
-    assert_true(s->charged == had + 400);
+    assert_true(test_charged(heap) == had + 400);
     assert_int_equal(fph_recharge(s, 400, 900), 1);
-    assert_true(s->charged == had + 900);
+    assert_true(test_charged(heap) == had + 900);
     fpheap_set_limit(heap, had);           /* less than it has */
     assert_int_equal(fph_charge(s, 0), 0);
     fpheap_set_limit(heap, 0);
     assert_int_equal(fph_charge(s, SIZE_MAX / 4), 1);
     fph_uncharge(s, SIZE_MAX / 4 + 900);
-    assert_true(s->charged == had);
+    assert_true(test_charged(heap) == had);
     assert_int_equal(fph_charge(NULL, SIZE_MAX), 1);
     TEST_DESTROY_OVER(heap, &provider);
 }
@@ -503,7 +503,7 @@ a_provider_that_writes_no_region_gave_none(void **state)
 {
     fpheap         *heap = test_heap_over(&provider);
     fpheap_provider usual = listen(heap, 0);
-    uint64_t        charged = heap->state->charged;
+    uint64_t        charged = test_charged(heap);
     char           *map = test_map(4 * FPHEAP_CHUNK);
     fpheap_region   raw;
 
@@ -512,7 +512,7 @@ a_provider_that_writes_no_region_gave_none(void **state)
     raw.base = map;
     raw.bytes = 4 * FPHEAP_CHUNK;
     assert_int_equal(fph_obtain_bytes(heap, 0, 1, FPHEAP_CHUNK, &raw), -EFAULT);
-    assert_true(heap->state->charged == charged);
+    assert_true(test_charged(heap) == charged);
     heap->provider = usual;
     assert_int_equal(test_unmap(map, 4 * FPHEAP_CHUNK), 0);
     TEST_DESTROY_OVER(heap, &provider);

@@ -282,16 +282,34 @@ a_limit_that_is_lowered_holds_at_once(void **state)
 
     (void)state;
     begin();
-    charged = heap->state->charged;
-    meanwhile(&heap->state->charged, MEANWHILE_CHANGE, 0, lower_the_limit,
+    charged = test_charged(heap);
+    meanwhile(&heap->state->left, MEANWHILE_CHANGE, 0, lower_the_limit,
               NULL);
     errno = 0;
     assert_null(fpheap_alloc(heap, LARGE));
     assert_int_equal(errno, ENOSPC);
     assert_int_equal(provider.held, 1);
-    assert_int_equal(heap->state->charged, charged);
+    assert_int_equal(test_charged(heap), charged);
     fpheap_set_limit(heap, 0);
     fpheap_free(heap, fpheap_alloc(heap, LARGE));
+    end();
+}
+
+static void
+two_limits_at_a_time_are_one_after_the_other(void **state)
+{
+    fpheap_stats stats;
+
+    (void)state;
+    begin();
+    fpheap_set_limit(heap, 20 * FPHEAP_CHUNK);
+    meanwhile(&heap->state->limit, MEANWHILE_CHANGE, 0, lower_the_limit, NULL);
+    fpheap_set_limit(heap, 10 * FPHEAP_CHUNK);
+    assert_int_equal(test_charged(heap), heap->state->region_bytes);
+    fpheap_stats_get(heap, &stats);
+    assert_int_equal(stats.limit, 10 * FPHEAP_CHUNK);
+    assert_null(fpheap_alloc(heap, 9 * FPHEAP_CHUNK));
+    fpheap_free(heap, fpheap_alloc(heap, 7 * FPHEAP_CHUNK));
     end();
 }
 
@@ -305,13 +323,13 @@ two_regions_at_a_time_are_both_kept(void **state)
     (void)state;
     for (i = 0; i < 2; i++) {
         begin();
-        meanwhile(i == 0 ? &heap->state->regions : &heap->state->charged,
+        meanwhile(i == 0 ? &heap->state->regions : &heap->state->left,
                   MEANWHILE_CHANGE, 0, have_a_large_object, NULL);
         ours = fpheap_alloc(heap, LARGE);
         assert_non_null(ours);
         assert_non_null(theirs);
         assert_int_equal(provider.held, 3);
-        assert_int_equal(heap->state->charged, heap->state->region_bytes);
+        assert_int_equal(test_charged(heap), heap->state->region_bytes);
         assert_int_equal(fph_region_count(heap->state), 3);
         TEST_CHECK_LIVE(heap, 2);
         fpheap_free(heap, ours);
@@ -1579,6 +1597,7 @@ main(void)
         cmocka_unit_test(
             a_slab_that_is_given_up_beside_a_new_one_is_counted_once),
         cmocka_unit_test(a_limit_that_is_lowered_holds_at_once),
+        cmocka_unit_test(two_limits_at_a_time_are_one_after_the_other),
         cmocka_unit_test(two_regions_at_a_time_are_both_kept),
         cmocka_unit_test(a_peak_is_never_below_what_there_is),
         cmocka_unit_test(a_region_that_is_exchanged_is_not_claimed_in_part),

@@ -591,8 +591,12 @@ world_check(void)
         for (i = 0; i < world.part[t].n; i++)
             stamps_hold(t, &world.part[t].object[i]);
     }
-    if (world.heap != NULL)
+    if (world.heap != NULL) {
+        const fph_state *s = world.heap->state;
+
         fpheap_walk(world.heap, is_owned, &walked);
+        CHECK(s->limit - s->left == s->region_bytes);
+    }
     CHECK(walked == owned);
 }
 

@@ -610,6 +610,13 @@ test_provider_drop(test_provider *provider)
     provider->grants = 0;
 }
 
+/* What a heap has charged to its limit. */
+TEST_UNUSED static uint64_t
+test_charged(const fpheap *heap)
+{
+    return heap->state->limit - heap->state->left;
+}
+
 /* A heap over a fresh provider. */
 TEST_UNUSED static fpheap *
 test_heap_over(test_provider *provider)
