@@ -2645,10 +2645,9 @@ FPH_LOADS(seq_cst, SEQ_CST)
 FPH_STORES(relaxed, RELAXED)
 FPH_STORES(release, RELEASE)
 FPH_FETCHES(or, |, release, RELEASE)
-FPH_FETCHES(or, |, seq_cst, SEQ_CST)
+FPH_FETCHES(or, |, relaxed, RELAXED)
 FPH_FETCHES(and, &, relaxed, RELAXED)
 FPH_FETCHES(and, &, acquire, ACQUIRE)
-FPH_FETCHES(and, &, seq_cst, SEQ_CST)
 FPH_FETCHES(add, +, relaxed, RELAXED)
 FPH_FETCHES(add, +, release, RELEASE)
 FPH_FETCHES(add, +, seq_cst, SEQ_CST)
@@ -2870,6 +2869,11 @@ fph_map(size_t bytes, int flags)
     return base == MAP_FAILED ? NULL : base;
 }
 
+/* Where what is mapped next is best, so that it follows what was mapped last: at
+ * first the start of a large piece of addresses that nobody uses.  Relaxed, as a
+ * place that is taken is refused. */
+static fph_word fph_map_next;
+
 /* Map memory at a place if it is free there.  Returns 0 if not. */
 static int
 fph_map_at(char *at, size_t bytes, fpheap_region *region)
@@ -2881,8 +2885,10 @@ fph_map_at(char *at, size_t bytes, fpheap_region *region)
 
     region->base = base == MAP_FAILED ? NULL : base;
     region->bytes = bytes;
-    if (region->base == at)
-        return at != NULL;
+    if (region->base == at && at != NULL) {
+        fph_store_relaxed(&fph_map_next, (uintptr_t)at + bytes);
+        return 1;
+    }
     if (region->base != NULL)
         munmap(base, bytes);   /* an old kernel takes `at` for a hint */
 #else
@@ -2891,20 +2897,21 @@ fph_map_at(char *at, size_t bytes, fpheap_region *region)
     return 0;
 }
 
-/* Where a heap can begin so that it has room to grow: the start of a large piece
- * of addresses that nobody uses; NULL: there is none. */
 static char *
 fph_map_room(size_t align)
 {
-    size_t room = (size_t)1 << (sizeof(void *) == 8 ? 36 : 26);
-    char  *base = (char *)mmap(NULL, room, PROT_NONE,
-                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-                               0);
+    size_t    room = (size_t)1 << (sizeof(void *) == 8 ? 40 : 26);
+    uintptr_t next = (uintptr_t)fph_load_relaxed(&fph_map_next);
+    void     *base;
 
+    if (next != 0)
+        return (char *)((next + align - 1) & ~(uintptr_t)(align - 1));
+    base = mmap(NULL, room, PROT_NONE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED)
         return NULL;
     munmap(base, room);
-    return base + (-(uintptr_t)base & (align - 1));
+    return (char *)base + (-(uintptr_t)base & (align - 1));
 }
 
 /* The most bytes of addresses that the process may have. */
@@ -4880,7 +4887,7 @@ fph_pages_open(fph_state *state, char *base, size_t pages, size_t taken)
         if (taken != 0)
             taken -= fph_part(page, taken, &meta);
         if (fph_part_is_here(state, base, mask)) {
-            fph_fetch_or_release(&fph_chunk_of_page(state, page)->meta, meta);
+            fph_fetch_or_relaxed(&fph_chunk_of_page(state, page)->meta, meta);
             fph_part_give(state, page >> FPH_PAGE_BITS, mask & ~meta);
         }
         base += (size_t)n << FPHEAP_PAGE_SHIFT;
@@ -5138,6 +5145,21 @@ fph_meta_pages(const fpheap *heap, int node, unsigned pages)
     return page;
 }
 
+/* The caller's pages are META's from here on. */
+static void
+fph_meta_mark(fph_state *state, size_t page, size_t pages)
+{
+    fph_fetch_add_relaxed(&state->meta_pages, pages);
+    while (pages > 0) {
+        uint64_t mask;
+        unsigned n = fph_part(page, pages, &mask);
+
+        fph_fetch_or_relaxed(&fph_chunk_of_page(state, page)->meta, mask);
+        page += n;
+        pages -= n;
+    }
+}
+
 /* Cut a record from a new block of so many pages.  Returns its reference or 0;
  * *found tells whether there were free pages. */
 static uint32_t
@@ -5146,7 +5168,6 @@ fph_meta_extend(fpheap *heap, int node, uint64_t full, unsigned pages,
 {
     fph_state *state = heap->state;
     uint32_t   ref   = 0;
-    uint64_t   mask;
     size_t     page;
 
     fph_moves_begin(state);
@@ -5160,9 +5181,7 @@ fph_meta_extend(fpheap *heap, int node, uint64_t full, unsigned pages,
         if (ref == 0) {
             fph_pages_give(state, page, pages);
         } else {
-            fph_part(page, pages, &mask);
-            fph_fetch_or_release(&fph_chunk_of_page(state, page)->meta, mask);
-            fph_fetch_add_relaxed(&state->meta_pages, pages);
+            fph_meta_mark(state, page, pages);
             fph_region_pin(state, memory);
         }
     }
@@ -10777,9 +10796,8 @@ static int
 fph_mmap_plain(size_t bytes, size_t align, int node, int thp,
                fpheap_region *region)
 {
-    if (region->base == NULL)
-        region->base = fph_map_room(align);
     if (!fph_map_at((char *)region->base, bytes, region)
+        && !fph_map_at(fph_map_room(align), bytes, region)
         && !fph_map_aligned(bytes, align, region))
         return 0;
     fph_mmap_place(region, node);

@@ -997,7 +997,7 @@ a_large_object_grows_without_slack_where_memory_is_short(void **state)
 
     (void)state;
     memset(&config, 0, sizeof config);
-    config.limit = 64 * TEST_MIB;
+    config.limit = 58 * TEST_MIB;
     heap = fpheap_create(NULL, &config);
     object = fpheap_alloc(heap, 3 * TEST_MIB);
     object = fpheap_realloc(heap, object, 52 * TEST_MIB);
@@ -1253,8 +1253,6 @@ any_byte_of_any_region_leads_to_its_object_or_to_none(void **state)
             assert_ptr_equal(fpheap_base_of(heap, object), object);
             assert_ptr_equal(fpheap_base_of(heap, object + bytes - 1), object);
         }
-        /* Headers come first in a chunk. */
-        assert_null(fpheap_base_of(heap, base));
     }
     assert_true(none > 0);
     for (i = 0; i < 600; i++) {
