@@ -22,10 +22,10 @@
  *
  *     documentation     [START]  [NOT]  [THREADS]  [ERRORS]  [WORDS]  [DESIGN]
  *     declarations      [CONFIG]  [TYPES]  [API]  [FASTPATH]
- *     implementation    [PLATFORM]  [META]  [REGION]  [CHUNK]  [DEBUG]
- *                       [OBJECT]  [SLAB]  [DEPOT]  [CACHE]  [RECLAIM]  [MISS]
- *                       [LARGE]  [ALLOC]  [QUERY]  [POOL]  [STATS]
- *                       [PROVIDERS]  [CHECK]  [HEAP]
+ *     implementation    [PLATFORM]  [META]  [PAGES]  [DEBUG]  [OBJECT]  [SLAB]
+ *                       [DEPOT]  [CACHE]  [RECLAIM]  [MISS]  [LARGE]  [ALLOC]
+ *                       [QUERY]  [POOL]  [STATS]  [PROVIDERS]  [CHECK]
+ *                       [HEAP]
  *     end of file       [HISTORY]  [LICENSE]
  *
  * [START] ---------------------------------------------------------------------
@@ -51,8 +51,7 @@
  *     thread must not call the heap
  *   - not a hardened allocator: freeing what is not the heap's is undefined, a
  *     double free is found when it reaches the slab, not at once, and a write
- *     more than a 2048th of a chunk past an object (but 128 bytes at least) can
- *     reach the heap's records
+ *     past an object can reach the next one, or the heap's records
  *   - not a way to save the last byte: each thread parks up to two magazines
  *     per size it uses (a quarter of a chunk, or four objects if that is more),
  *     until it misses after somebody's fpheap_trim
@@ -136,11 +135,14 @@
  *     provider   the application's callbacks that hand memory over
  *     region     one piece of memory from the provider, any base and length
  *     watcher    fpheap_config.watch, which is told of regions
- *     chunk      1 << FPHEAP_CHUNK_SHIFT bytes, aligned to its size
- *     page       1 << FPHEAP_PAGE_SHIFT bytes of a chunk
- *     record     what META cuts from its blocks; in CHUNK, what describes a
- *                slab or a large object
- *     slab       a run of pages cut into objects of one class, one bit for each
+ *     page       1 << FPHEAP_PAGE_SHIFT bytes, aligned to its size
+ *     run        pages in a row
+ *     chunk      1 << FPHEAP_CHUNK_SHIFT bytes, aligned to its size: the pages
+ *                of one word in the tables
+ *     window     the addresses that a heap's tables cover
+ *     record     what META cuts from its blocks; of a page, what describes the
+ *                slab or the large object that begins there
+ *     slab       a run cut into objects of one class, one bit for each
  *     class      a size of objects: one of the heap's own, or a pool's
  *     bin        a (node, class) pair
  *     pool       a named type of object with its own class, constructor, limit
@@ -173,9 +175,7 @@
  *     ------ objects, a magazine's worth -------------------------------------
  *       | slabs with free objects, per bin |  SLAB: one bit per object
  *     ------ runs of pages ---------------------------------------------------
- *       | chunks with free pages, per node |  CHUNK: one word per chunk; LARGE
- *     ------ chunks ----------------------------------------------------------
- *       | regions, per node                |  REGION: one bit per chunk
+ *       | free pages, per node             |  PAGES: one bit per page; LARGE
  *     ------ regions ---------------------------------------------------------
  *       provider                              your callback, or PROVIDERS
  *
@@ -188,20 +188,20 @@
  *
  * A hit.  The size gives the class, by a shift and a table; the bin's loaded
  * magazine gives or takes a pointer.  A free that is not told the size reads
- * the bin of the object's page from the map at the start of its chunk.
+ * the bin of the object's page from the heap's map of all addresses.
  *
  * A miss that allocates, MISS: the spare magazine becomes the loaded one; or a
  * full one comes from the depot; or objects are claimed from a slab that has
- * free ones; or a new slab is cut from free pages, in a fresh chunk if there
- * is no other.  When none of these has anything, RECLAIM decides what is next:
+ * free ones; or a new slab is cut from free pages, in a chunk that is free as
+ * a whole if there are no others.  When none of these has anything, RECLAIM decides what is next:
  * take parked objects back, in this thread and by request in others; ask the
  * provider; give back what is free and ask again.  Only then does the call
  * fail.
  *
  * A miss that frees: both magazines are full, so one goes to the depot.  What
  * a depot need not keep goes back to its slabs, bit by bit.  A slab whose bits
- * are all set becomes free pages, a chunk whose pages are all free becomes
- * fresh, and a trim gives regions back whose chunks are all fresh.
+ * are all set becomes free pages, and a trim gives back what is free as a
+ * whole: chunks where the provider takes parts, else regions.
  *
  * Who waits for whom.  All of this is lock-free: atomic stacks and words, each
  * with its table of orders in its section.  A thread waits, for a bounded
@@ -3656,10 +3656,12 @@ fph_moves_forsake(fph_state *state)
  *       begins or gets pages                           of the record
  *   F19 info: load, CAS              acquire  F18      before these are read by
  *                                                      who has no object there
- *   F20 groups_used: fetch_add;      relaxed  none     F7 comes later and F6
- *       groups[], group_at[]                           finds what it gave; a
+ *   F20 groups_used: CAS; groups[]   relaxed  none     F7 comes later and F6
+ *                                                      finds what it gave; a
  *                                                      sweep that misses the
  *                                                      group has missed F7
+ *   F21 group_at: CAS                release  none     which of two places in
+ *                                                      groups[] counts
  *
  *   F14 .. F17: all but F16 are read-modify-writes, so F17 reads from F16 or
  *   from what continues it, whatever other walks came between; and F14 finds no
@@ -3923,7 +3925,7 @@ fph_group_chunks(const fph_state *state, size_t position, size_t *chunks)
 
     *chunks = 0;
     if (group == 0
-        || FPH_LOAD(&state->group_at[group - 1], RELAXED) != at + 1) /* F20 */
+        || FPH_LOAD(&state->group_at[group - 1], RELAXED) != at + 1)
         return 0;
     *chunks = all < FPH_GROUP ? all : FPH_GROUP;
     return (group - 1) * FPH_GROUP;
@@ -3946,14 +3948,14 @@ fph_group_list(fph_state *state, size_t chunk)
     uint32_t none  = 0;
     uint64_t at    = fph_load_relaxed(&state->groups_used);
 
-    if (FPH_LOAD(&state->group_at[group], RELAXED) != 0)            /* F20 */
+    if (FPH_LOAD(&state->group_at[group], RELAXED) != 0)
         return 1;
     do {
         if (at == state->groups_max)
             return 0;
     } while (!fph_cas_relaxed(&state->groups_used, &at, at + 1));   /* F20 */
     FPH_STORE(&state->groups[at], (uint32_t)(group + 1), RELAXED);  /* F20 */
-    (void)FPH_CAS_PTR(&state->group_at[group], &none,               /* F20 */
+    (void)FPH_CAS_PTR(&state->group_at[group], &none,               /* F21 */
                       (uint32_t)(at + 1));
     return 1;
 }
@@ -4339,7 +4341,7 @@ fph_state_lay(fph_state *state, const fph_layout *it)
 /* A state whose tables cover all addresses, or as many as the system lets them.
  * NULL: no memory. */
 static fph_state *
-fph_state_map(const fpheap *heap)
+fph_state_new(const fpheap *heap, const fpheap_region *raw)
 {
     uint64_t   most = fph_address_space() / 64;
     unsigned   bits = FPH_ADDRESS_BITS - FPHEAP_CHUNK_SHIFT;
@@ -4358,15 +4360,21 @@ fph_state_map(const fpheap *heap)
         return NULL;
     }
     fph_state_lay((fph_state *)(void *)base, &it);
+    (void)raw;
     return (fph_state *)(void *)base;
 }
-#endif
 
-#if FPHEAP_NO_OS
+/* The state is needed no more. */
+static void
+fph_state_end(fph_state *state)
+{
+    fph_map_end(state, state->bytes);
+}
+#else
 /* A state in the region itself, with tables of a 32nd of it, or of what it
  * spans.  NULL: it is too short. */
 static fph_state *
-fph_state_place(const fpheap *heap, const fpheap_region *raw)
+fph_state_new(const fpheap *heap, const fpheap_region *raw)
 {
     uintptr_t  from   = (uintptr_t)raw->base;
     size_t     skip   = (size_t)(-from & (FPH_LINE - 1));
@@ -4388,18 +4396,8 @@ fph_state_place(const fpheap *heap, const fpheap_region *raw)
     return (fph_state *)(void *)((char *)raw->base + skip);
 }
 
+#  define fph_state_end(state) ((void)(state))
 #endif
-
-/* The state is needed no more. */
-static void
-fph_state_end(fph_state *state)
-{
-#if FPHEAP_NO_OS
-    (void)state;
-#else
-    fph_map_end(state, state->bytes);
-#endif
-}
 
 /* Pages of the first region that the state takes. */
 static size_t
@@ -10469,7 +10467,7 @@ static void
 fph_census_record(const fph_state *state, fph_census *census,
                   const fph_slab *slab)
 {
-    uint64_t info  = fph_load_acquire(&slab->info);                 /* C6 */
+    uint64_t info  = fph_load_acquire(&slab->info);                 /* F19 */
     size_t   count = fph_info_count(info);
     unsigned k     = fph_info_bin(info) % FPH_CLASSES;
     int64_t  free;
@@ -11410,12 +11408,7 @@ fph_configure(fpheap *heap, const char *name, const fpheap_config *config)
 static int
 fph_state_init(fpheap *heap, const fpheap_region *raw)
 {
-    size_t     taken;
-#if FPHEAP_NO_OS
-    fph_state *state = fph_state_place(heap, raw);
-#else
-    fph_state *state = fph_state_map(heap);
-#endif
+    fph_state *state = fph_state_new(heap, raw);
     int        rc;
 
     if (state == NULL)
@@ -11426,8 +11419,7 @@ fph_state_init(fpheap *heap, const fpheap_region *raw)
     state->limit = FPH_NO_LIMIT;
     state->left = FPH_NO_LIMIT - raw->bytes;
     fph_classes_init(state);
-    taken = fph_state_pages(state, raw);
-    rc = fph_region_enter(state, raw, taken);
+    rc = fph_region_enter(state, raw, fph_state_pages(state, raw));
     if (rc != 0) {
         fph_state_end(state);
         return rc;

@@ -43,16 +43,14 @@ ELSEWHERE = {
     "OBJECT": "FASTPATH",
     "DEBUG": "FASTPATH",
     "META": "DEPOT CHECK",
-    "REGION": "CHUNK RECLAIM STATS CHECK HEAP",
-    "CHUNK": "SLAB LARGE STATS",
+    "PAGES": "DEBUG SLAB RECLAIM LARGE STATS CHECK HEAP",
     "SLAB": "POOL",
     "CACHE": "OBJECT POOL STATS HEAP",
-    "POOL": "CHUNK SLAB STATS",
+    "POOL": "PAGES SLAB STATS",
 }
 
 # Functions whose operations need no label: why.
 UNLABELLED = {
-    "fph_region_pin": "whoever is first goes on; nothing is read through it",
 }
 
 # What is counted: at most.  All that has a limit is a line of "counts".
