@@ -4920,10 +4920,47 @@ fph_count_region(fph_state *state, const fpheap_region *raw)
     fph_fetch_add_relaxed(&state->backing_bytes[raw->backing & 3], raw->bytes);
 }
 
+/* Have a region that is a neighbour stand for a piece of memory too, unless a
+ * walk shows it.  Returns 0: there is none. */
+static int
+fph_region_join(fph_region *region, const fpheap_region *raw)
+{
+    fpheap_region *to   = &region->raw;
+    uint64_t       only = FPH_HERE;
+    int            joins;
+
+    if (!fph_cas_acquire(&region->shown, &only, 0))                 /* F14 */
+        return 0;
+    joins = to->node == raw->node && to->backing == raw->backing
+         && to->cookie == raw->cookie
+         && ((char *)to->base + to->bytes == (char *)raw->base
+             || (char *)raw->base + raw->bytes == (char *)to->base);
+    if (joins) {
+        if ((char *)raw->base < (char *)to->base)
+            to->base = raw->base;
+        to->bytes += raw->bytes;
+    }
+    fph_store_release(&region->shown, FPH_HERE);                    /* F16 */
+    return joins;
+}
+
+/* Whether one of the regions is a neighbour that has joined. */
+static int
+fph_regions_join(fph_state *state, const fpheap_region *raw)
+{
+    size_t i;
+
+    for (i = fph_region_count(state); i-- > 0;)
+        if (fph_region_join(&state->region[i], raw))
+            return 1;
+    return 0;
+}
+
 /* Use a region that fph_obtain has accepted; its first `taken` pages are
  * META's.  Returns 0, or a negative errno: nothing has changed. */
 static int
-fph_region_enter(fph_state *state, const fpheap_region *raw, size_t taken)
+fph_region_enter(const fpheap *heap, fph_state *state, const fpheap_region *raw,
+                 size_t taken)
 {
     char       *base   = NULL;
     size_t      pages  = fph_whole_pages(raw, &base);
@@ -4940,6 +4977,13 @@ fph_region_enter(fph_state *state, const fpheap_region *raw, size_t taken)
     FPH_STORE(&region->pinned, taken != 0, RELAXED);
     region->raw = *raw;
     fph_count_region(state, raw);
+    if ((heap->provider.flags & FPHEAP_PARTS) != 0
+        && fph_regions_join(state, raw)) {
+        FPH_STORE(&state->end, (char *)raw->base + raw->bytes, RELAXED);
+        fph_store_release(&region->used, 0);                        /* F13 */
+        fph_pages_open(state, base, pages, taken);
+        return 0;
+    }
     FPH_STORE(&state->end, (char *)raw->base + raw->bytes, RELAXED);
     fph_store_release(&region->shown, FPH_HERE);                    /* F16 */
     fph_pages_open(state, base, pages, taken);
@@ -4950,7 +4994,7 @@ fph_region_enter(fph_state *state, const fpheap_region *raw, size_t taken)
 static int
 fph_region_add(fpheap *heap, const fpheap_region *raw)
 {
-    int rc = fph_region_enter(heap->state, raw, 0 /* taken */);
+    int rc = fph_region_enter(heap, heap->state, raw, 0 /* taken */);
 
     if (rc == 0)
         return 0;
@@ -10581,6 +10625,16 @@ fph_requested_bytes(const fpheap *heap)
     return bytes;
 }
 
+static void
+fph_stats_growth(const fph_state *state, fpheap_stats *stats)
+{
+    stats->growths = fph_load_relaxed(&state->growths);
+    stats->growth_failures = fph_load_relaxed(&state->growth_failures);
+    stats->growth_max_ns = fph_load_relaxed(&state->growth_max_ns);
+    stats->releases = fph_load_relaxed(&state->releases);
+    stats->reclaims = fph_load_relaxed(&state->reclaims);
+}
+
 FPHEAP_API void
 fpheap_stats_get(fpheap *heap, fpheap_stats *stats)
 {
@@ -10627,11 +10681,7 @@ fpheap_stats_get(fpheap *heap, fpheap_stats *stats)
             &state->backing_bytes[k]);
     stats->regions = census.regions;
     stats->caches = census.caches;
-    stats->growths = fph_load_relaxed(&state->growths);
-    stats->growth_failures = fph_load_relaxed(&state->growth_failures);
-    stats->growth_max_ns = fph_load_relaxed(&state->growth_max_ns);
-    stats->releases = fph_load_relaxed(&state->releases);
-    stats->reclaims = fph_load_relaxed(&state->reclaims);
+    fph_stats_growth(state, stats);
 }
 
 FPHEAP_API int
@@ -11400,6 +11450,8 @@ fph_configure(fpheap *heap, const char *name, const fpheap_config *config)
     else
         fpheap_provider_mmap(&heap->provider, 0);
 #endif
+    if (heap->watch != NULL)   /* it is told of what is to go as it came */
+        heap->provider.flags &= ~FPHEAP_PARTS;
     memcpy(heap->name, name == NULL ? "heap" : name,
            strlen(name == NULL ? "heap" : name) + 1);
 }
@@ -11419,7 +11471,7 @@ fph_state_init(fpheap *heap, const fpheap_region *raw)
     state->limit = FPH_NO_LIMIT;
     state->left = FPH_NO_LIMIT - raw->bytes;
     fph_classes_init(state);
-    rc = fph_region_enter(state, raw, fph_state_pages(state, raw));
+    rc = fph_region_enter(heap, state, raw, fph_state_pages(state, raw));
     if (rc != 0) {
         fph_state_end(state);
         return rc;
