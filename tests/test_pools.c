@@ -213,7 +213,7 @@ page_isolated_objects_keep_off_the_page_of_the_header(void **state)
         unsigned         n = sizes[s] < 1000 ? MOST : 6000;
         fpheap_pool     *pool;
 
-        /* Without the flag that page is used, or this would show nothing. */
+        /* Without the flag that page is used; else this would show nothing. */
         pool = CREATE(heap, &desc);
         get_all(pool, n);
         if (sizes[s] > 100)
@@ -364,7 +364,7 @@ type_stable_memory_stays_the_pools_until_it_ends(void **state)
     n = fill_with_others(heap, 3000);
     i = fill_with_others(heap, FPHEAP_CHUNK);
     assert_int_equal(i, 0);
-    /* What is stale points to an object of the pool, constructed. */
+    /* A stale pointer leads to an object of the pool, constructed. */
     for (i = 0; i < 3000; i++) {
         assert_ptr_equal(fpheap_base_of(heap, (char *)objects[i] + 2303),
                          objects[i]);

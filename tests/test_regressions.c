@@ -26,7 +26,7 @@ static test_provider provider;
 static fpheap       *provider_heap;
 static void         *objects[MOST];
 
-/* Allocate until there is no more.  Returns how many. */
+/* Allocate until that fails.  Returns how many. */
 static unsigned
 fill_up(fpheap *heap, size_t size)
 {
@@ -154,7 +154,7 @@ typedef struct asker {
     unsigned asked;
 } asker;
 
-/* As libnuma would that calls malloc where the heap is malloc. */
+/* As libnuma does when it calls malloc and the heap is that malloc. */
 static int
 node_by_the_heap(void *ctx)
 {
@@ -246,7 +246,7 @@ a_pass_of_one_heap_fails_no_call_of_another(void **state)
 
 /* --- what a fork finds of other threads ----------------------------------- */
 
-/* A thread that parks 16 objects and is then said to be gone. */
+/* A thread that parks 16 objects and is then taken for gone. */
 static void *
 park_some(void *heap_)
 {
@@ -350,7 +350,7 @@ pool_that_ends_with(fpheap *heap, const char *name, unsigned flags,
     return fpheap_pool_create(heap, &desc);
 }
 
-/* Its objects would be destructed already, or never. */
+/* Its objects would be destructed too early, or never. */
 static void
 while_a_heap_is_destroyed_its_pools_serve_nobody(void **state)
 {
@@ -424,7 +424,7 @@ leave_and_end(void *heap, void *object)
     return 0;
 }
 
-/* The call that is going on has the cache, and the pool. */
+/* The call in progress has the cache, and the pool. */
 static void
 a_callback_cannot_take_away_what_its_call_needs(void **state)
 {
@@ -723,7 +723,7 @@ shortest_failure_ns(fpheap *heap, size_t size)
     return shortest;
 }
 
-/* Nobody has anything in its hands that would be worth the wait. */
+/* Nobody holds anything that would be worth the wait. */
 static void
 a_call_that_fails_on_a_quiet_heap_fails_at_once(void **state)
 {

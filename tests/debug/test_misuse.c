@@ -640,7 +640,7 @@ is_beside_a_block(const fpheap *heap, const char *end)
     return found;
 }
 
-/* Whatever is there, it is an object or nothing, never a record of the heap. */
+/* Whatever is there is an object or nothing, never a record of the heap. */
 static void
 writing_past_an_object_never_reaches_the_heap(void **state)
 {
