@@ -3368,6 +3368,36 @@ fph_stack_take(const fph_state *state, fph_word *stack)
 }
 
 /*
+ * Records that others find: caches by seat, pools by number.  Each is set once.
+ *
+ *       where                        order    partner   what must be seen
+ *   M6  cache[], pool[]: load        acquire  H10, P11  before it is read
+ *
+ * The pool that a bin is of; NULL: its class is the heap's own, or no pool has
+ * ever had that number.
+ */
+static inline fpheap_pool *
+fph_bin_pool(const fph_state *state, unsigned bin)
+{
+    unsigned k = bin % FPH_CLASSES;
+
+    return k < FPH_SIZES ? NULL
+         : FPH_LOAD(&state->pool[k - FPH_SIZES], ACQUIRE);          /* M6 */
+}
+
+/* The next cache, from that of seat *seat on, which then is the seat behind it.
+ * NULL: there is none. */
+static fpheap_cache *
+fph_cache_next(const fph_state *state, size_t *seat)
+{
+    fpheap_cache *cache = NULL;
+
+    for (; cache == NULL && *seat < FPHEAP_MAX_THREADS; ++*seat)
+        cache = FPH_LOAD(&state->cache[*seat], ACQUIRE);            /* M6 */
+    return cache;
+}
+
+/*
  * What a thread is in the middle of.  A callback runs inside a call and may
  * call the heap again.  What that inner call does not do, on the same heap, as
  * others may be waiting for this thread:
@@ -5247,18 +5277,6 @@ fph_bin_node(unsigned bin)
     return (int)(bin / FPH_CLASSES);
 }
 
-/* The pool that a bin is of; NULL: its class is the heap's own, or no pool has
- * ever had that number. */
-static inline fpheap_pool *
-fph_bin_pool(const fph_state *state, unsigned bin)
-{
-    unsigned k = bin % FPH_CLASSES;
-
-    return k < FPH_SIZES ? NULL
-                         : FPH_LOAD(&state->pool[k - FPH_SIZES],
-                                    ACQUIRE);                       /* P12 */
-}
-
 /* The bytes that an object has room for, by what covers it. */
 static size_t
 fph_info_bytes(const fph_state *state, uint64_t info)
@@ -6238,18 +6256,14 @@ fph_head_copy(fpheap *heap, void *object, const void *other)
 static fph_tally
 fph_tag_live(const fpheap *heap, unsigned tag)
 {
-    const fph_state *state = heap->state;
-    fph_tally        live;
-    size_t           i;
+    const fph_state    *state = heap->state;
+    const fpheap_cache *cache;
+    fph_tally           live;
+    size_t              seat  = 0;
 
     live.objects = (size_t)fph_load_relaxed(&state->tag_objects[tag]);
     live.bytes = (size_t)fph_load_relaxed(&state->tag_bytes[tag]);
-    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
-        const fpheap_cache *cache = FPH_LOAD(&state->cache[i],
-                                             ACQUIRE);              /* H10 */
-
-        if (cache == NULL)
-            continue;
+    while ((cache = fph_cache_next(state, &seat)) != NULL) {
         live.objects += FPH_LOAD(&cache->tallies[tag].objects, RELAXED);
         live.bytes += FPH_LOAD(&cache->tallies[tag].bytes, RELAXED);
     }
@@ -6511,7 +6525,7 @@ static int
 fph_pool_spares(fpheap_pool *pool, size_t count)
 {
     uint64_t objects = fph_load_relaxed(&pool->objects);
-    uint64_t ending  = fph_load_relaxed(&pool->ending);             /* P13 */
+    uint64_t ending  = fph_load_relaxed(&pool->ending);             /* P12 */
     uint64_t min     = ending ? 0 : pool->min;
 
     if (!ending && (pool->flags & FPHEAP_TYPE_STABLE) != 0)
@@ -7490,9 +7504,10 @@ fph_cache_adopt(fpheap_cache *cache)
 static int
 fph_orphans_adopt(fpheap *heap)
 {
-    fph_state *state   = heap->state;
-    uint64_t   orphans = fph_load_acquire(&state->orphans);         /* H15 */
-    size_t     i;
+    fph_state    *state   = heap->state;
+    uint64_t      orphans = fph_load_acquire(&state->orphans);      /* H15 */
+    size_t        seat    = 0;
+    fpheap_cache *cache;
 
     if (FPH_LIKELY(orphans == 0))
         return 1;
@@ -7501,12 +7516,9 @@ fph_orphans_adopt(fpheap *heap)
                             FPH_ADOPTING))
         return 0;
     fph_moves_begin(state);
-    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
-        fpheap_cache *cache = FPH_LOAD(&state->cache[i], ACQUIRE);  /* H10 */
-
-        if (cache != NULL && i + 1 != orphans)
+    while ((cache = fph_cache_next(state, &seat)) != NULL)
+        if (seat != orphans)
             fph_cache_adopt(cache);
-    }
     fph_moves_end(state);
     fph_store_release(&state->orphans, 0);                          /* H16 */
     return 1;
@@ -9511,16 +9523,14 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
  *       where                        order    partner  what must be seen
  *   P5  pool_is: CAS free -> taken   acquire  P6       the last pool is gone
  *   P6  pool_is: store free          release  P5
- *   P7  named_last: load, CAS        acq_rel  P7       the name; those before
- *                                                      are named
+ *   P7  named_last: CAS              acq_rel  P7       the name; those before
+ *       named_last: load             acquire  P7       are named
  *   P8  pool_is: CAS taken -> named, release  P9       the pool and its name
  *       store named, ready
  *   P9  pool_is: load in a look      acquire  P8       before they are read
- *   P10 name: store release, load acquire: P5, before the second load of P2;
- *       a dump's load is relaxed, and may have a bit of two names
- *   P11 pool[]: store                release  P12      the record, all zero
- *   P12 pool[]: load                 acquire  P11      before it is read
- *   P13 ending: store, load          relaxed  none     only the thread that
+ *   P10 name: store release, load acquire: P5, before the second load of P2
+ *   P11 pool[]: store                release  M6       the record, all zero
+ *   P12 ending: store, load          relaxed  none     only the thread that
  *                                                      holds all slabs reads
  *                                                      a 1
  */
@@ -9922,21 +9932,17 @@ fpheap_pool_lookup(fpheap *heap, const char *name)
 static size_t
 fph_pool_parked(const fpheap_pool *pool)
 {
-    const fpheap    *heap   = pool->heap;
-    const fph_state *state  = heap->state;
-    size_t           parked = 0;
-    unsigned         bin    = FPH_SIZES + pool->number;
-    size_t           i;
+    const fph_state    *state  = pool->heap->state;
+    size_t              parked = 0;
+    unsigned            bin    = FPH_SIZES + pool->number;
+    const fpheap_cache *cache;
 
-    for (; bin < heap->bins; bin += FPH_CLASSES) {
+    for (; bin < pool->heap->bins; bin += FPH_CLASSES) {
+        size_t seat = 0;
+
         parked += fph_depot_objects(state, bin);
-        for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
-            const fpheap_cache *cache = FPH_LOAD(&state->cache[i],
-                                                 ACQUIRE);          /* H10 */
-
-            if (cache != NULL)
-                parked += fph_cache_objects(cache, bin);
-        }
+        while ((cache = fph_cache_next(state, &seat)) != NULL)
+            parked += fph_cache_objects(cache, bin);
     }
     return parked;
 }
@@ -9975,17 +9981,15 @@ fph_pool_live_exact(const fpheap_pool *pool)
 static void
 fph_pool_unpark(fpheap_pool *pool)
 {
-    fpheap    *heap  = pool->heap;
-    fph_state *state = heap->state;
-    unsigned   bin   = FPH_SIZES + pool->number;
-    size_t     i;
+    fpheap       *heap  = pool->heap;
+    fph_state    *state = heap->state;
+    unsigned      bin   = FPH_SIZES + pool->number;
+    fpheap_cache *cache;
 
     for (; bin < heap->bins; bin += FPH_CLASSES) {
-        for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
-            fpheap_cache *cache = FPH_LOAD(&state->cache[i], ACQUIRE); /* H10 */
+        size_t seat = 0;
 
-            if (cache == NULL)
-                continue;
+        while ((cache = fph_cache_next(state, &seat)) != NULL) {
             fph_magazine_return(state, bin, fph_bin_spare(cache, bin, NULL));
             fph_magazine_return(state, bin, fph_bin_unload(cache, bin));
             FPH_STORE(&cache->fills[bin], (uint8_t)0, RELAXED);
@@ -10053,11 +10057,11 @@ fph_pool_empty(fpheap_pool *pool)
         fph_moves_begin(state);
         all = fph_pool_hold(pool, held)
               == fph_load_acquire(&pool->slabs);                    /* Q6 */
-        fph_store_relaxed(&pool->ending, (uint64_t)all);            /* P13 */
+        fph_store_relaxed(&pool->ending, (uint64_t)all);            /* P12 */
         fph_pool_unhold(pool, held, all);
         fph_moves_end(state);
     } while (!all && fph_wait());
-    fph_store_relaxed(&pool->ending, 0);                            /* P13 */
+    fph_store_relaxed(&pool->ending, 0);                            /* P12 */
     return all ? 0 : -EBUSY;
 }
 
@@ -10284,9 +10288,10 @@ fph_census_region(const fph_state *state, fph_census *census,
 static void
 fph_census_parked(const fpheap *heap, fph_census *census)
 {
-    const fph_state *state = heap->state;
-    unsigned         bin;
-    size_t           i;
+    const fph_state    *state = heap->state;
+    size_t              seat  = 0;
+    unsigned            bin;
+    const fpheap_cache *cache;
 
     for (bin = 0; bin < heap->bins; bin++) {
         size_t parked = fph_depot_objects(state, bin);
@@ -10294,13 +10299,10 @@ fph_census_parked(const fpheap *heap, fph_census *census)
         census->depot[bin % FPH_CLASSES] += parked;
         census->parked[bin % FPH_CLASSES] += parked;
     }
-    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
-        fpheap_cache *cache = FPH_LOAD(&state->cache[i], ACQUIRE);  /* H10 */
-
-        for (bin = 0; cache != NULL && bin < heap->bins; bin++)
+    while ((cache = fph_cache_next(state, &seat)) != NULL) {
+        for (bin = 0; bin < heap->bins; bin++)
             census->parked[bin % FPH_CLASSES] += fph_cache_objects(cache, bin);
-        census->caches += cache != NULL
-                       && FPH_LOAD(&cache->entry, RELAXED) != NULL;
+        census->caches += FPH_LOAD(&cache->entry, RELAXED) != NULL;
     }
 }
 
@@ -10425,7 +10427,7 @@ fph_pool_name(const fpheap_pool *pool, char *name)
     unsigned i;
 
     for (i = 0; i < FPHEAP_NAME_BYTES / 8; i++)
-        words[i] = fph_load_relaxed(&pool->name[i]);                /* P10 */
+        words[i] = fph_load_acquire(&pool->name[i]);                /* P10 */
     memcpy(name, words, FPHEAP_NAME_BYTES);
     name[FPHEAP_NAME_BYTES - 1] = 0;
 }
@@ -10722,15 +10724,16 @@ static int
 fph_hide_parked(const fpheap *heap, int set)
 {
     const fph_state *state = heap->state;
-    unsigned         bin;
-    size_t           i;
+    size_t           seat  = 0;
     int              good  = 1;
+    unsigned         bin;
+    fpheap_cache    *cache;
 
     for (bin = 0; bin < heap->bins; bin++)
         good &= fph_hide_depot(state, bin, set);
-    for (i = 0; i < FPHEAP_MAX_THREADS; i++)
-        for (bin = 0; state->cache[i] != NULL && bin < heap->bins; bin++)
-            good &= fph_hide_bin(state, bin, state->cache[i], set);
+    while ((cache = fph_cache_next(state, &seat)) != NULL)
+        for (bin = 0; bin < heap->bins; bin++)
+            good &= fph_hide_bin(state, bin, cache, set);
     return good;
 }
 
@@ -11280,11 +11283,12 @@ fpheap_create(const char *name, const fpheap_config *config)
 static void
 fph_caches_end(const fph_state *state)
 {
-    size_t i;
+    fpheap_cache *cache;
+    size_t        seat = 0;
 
-    for (i = 0; i < FPHEAP_MAX_THREADS; i++)
-        if (state->cache[i] != NULL && state->cache[i]->entry != NULL) /* H7 */
-            fph_entry_set(state->cache[i]->entry, fph_no_bins, fph_no_bins);
+    while ((cache = fph_cache_next(state, &seat)) != NULL)
+        if (cache->entry != NULL)                                   /* H7 */
+            fph_entry_set(cache->entry, fph_no_bins, fph_no_bins);
 }
 
 static int
