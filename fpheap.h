@@ -3100,7 +3100,6 @@ struct fph_state {
     fph_word   empty_slabs;                /* slabs with all objects free */
     fph_word   asked;                      /* RECLAIM: how often, and when */
     fph_word   asked_ns;
-    fph_word   cache_wanted;               /* seat + 1, see fph_cache_help */
     fph_pin   *pins;                       /* stack, push only */
     fph_pin    pin;                        /* the first region's */
     fph_word   limit;                      /* or FPH_NO_LIMIT */
@@ -3435,8 +3434,8 @@ typedef struct fph_thread {
     uint64_t         moves;        /* begun, in all heaps */
     uint32_t         open_moves[FPHEAP_MAX_HEAPS]; /* and not ended */
     unsigned         seat;         /* its number + 1; 0: it has none, CACHE */
-    unsigned         patience;     /* misses until it tries to have one; or
-                                      FPH_NEVER: it exits */
+    unsigned         patience;     /* misses until it tries again to have one,
+                                      or a cache; or FPH_NEVER: it exits */
 } fph_thread;
 
 #define FPH_NEVER (~0u)
@@ -4534,7 +4533,8 @@ fph_meta_extend(fph_state *state, uint64_t full, size_t bytes, int any,
 
 /* Cut a record, from a new block if need be: in a pinned region, else in one
  * that the provider gives for it, else in any, as a region that is pinned never
- * goes back.  Returns its reference, or 0 and in *error a negative errno. */
+ * goes back.  Returns its reference, or 0 and in *error a negative errno; with
+ * NULL for error the provider is not asked. */
 static uint32_t
 fph_meta_get(fpheap *heap, int node, size_t bytes, int *error)
 {
@@ -4547,17 +4547,19 @@ fph_meta_get(fpheap *heap, int node, size_t bytes, int *error)
         int      found;
 
         if (ref == 0)
-            ref = fph_meta_extend(state, full, bytes, any, &found);
+            ref = fph_meta_extend(state, full, bytes, any || error == NULL,
+                                  &found);
         if (ref != 0)
             return ref;
         if (found)
             continue;          /* another thread has made a block */
-        if (any)
+        if (any || error == NULL)
             return 0;
         *error = fph_meta_grow(heap, node);
         any = *error != 0;
     }
-    *error = -ENOMEM;
+    if (error != NULL)
+        *error = -ENOMEM;
     return fph_meta_cut(state, bytes);
 }
 
@@ -7253,8 +7255,7 @@ fph_depot_drain(fph_state *state, unsigned bin)
  *                                                      release sequences
  *   H9  gate: fetch_add -1, store 0, release  H8       the cache is empty; or
  *       to leave                                       the entries are reset
- *   H10 cache[]: CAS release, load acquire: the cache is set up, by the seat's
- *       thread or by one that helps
+ *   H10 cache[]: store               release  M6       the cache is set up
  *   H11 made: CAS                    acq_rel  H11, H12 the key, and the handler
  *                                                      of forks
  *   H12 made: load                   acquire  H11      the same; also before
@@ -7684,16 +7685,28 @@ fph_seat_take(void)
     return 0;
 }
 
+/* Whether to try what fails most likely, as it did: at each 1000th miss. */
+static int
+fph_try_again(void)
+{
+    if (fph_this.patience == 0) {
+        fph_this.patience = 1000;
+        return 1;
+    }
+    if (fph_this.patience != FPH_NEVER)
+        fph_this.patience--;
+    return 0;
+}
+
 /* Whether this thread has a seat.  pthread_setspecific may allocate, and where
  * malloc is made of this heap it comes back here: that call has none yet. */
 static int
 fph_seated(void)
 {
-    if (fph_this.seat == 0 && fph_this.patience == 0) {
-        fph_this.patience = 1000;
+    if (fph_this.seat == 0 && fph_try_again()) {
         fph_this.seat = fph_seat_take();
-    } else if (fph_this.seat == 0 && fph_this.patience != FPH_NEVER) {
-        fph_this.patience--;
+        if (fph_this.seat != 0)
+            fph_this.patience = 0;
     }
     return fph_this.seat != 0;
 }
@@ -7721,52 +7734,34 @@ fph_thread_node(const fpheap *heap)
     return node >= 0 && (unsigned)node < heap->nodes ? node : 0;
 }
 
-/* The memory of the seat's cache in a heap, or NULL. */
+/* The memory of this seat's cache in a heap, or NULL.  That of a thread that
+ * frees comes from what the heap has. */
 static fpheap_cache *
-fph_cache_memory(fpheap *heap, unsigned seat, int node, int grow)
+fph_cache_memory(fpheap *heap, int node, int grow)
 {
-    fpheap_cache **slot  = &heap->state->cache[seat];
-    fpheap_cache  *cache = FPH_LOAD(slot, ACQUIRE);                 /* H10 */
+    fpheap_cache **slot  = &heap->state->cache[fph_this.seat - 1];
     size_t         bytes = offsetof(fpheap_cache, bins)
                          + heap->bins * (sizeof(fph_bin)
                                          + sizeof(fph_magazine *) + 1);
-    fpheap_cache  *none  = NULL;
+    fpheap_cache  *cache;
     uint32_t       ref;
     int            error;
 
-    if (cache != NULL)
-        return cache;
+    if (*slot != NULL)
+        return *slot;
     ref = fph_meta_cut(heap->state, bytes);
-    if (ref == 0 && grow)
-        ref = fph_meta_get(heap, node, bytes, &error);
-    cache = FPH_LOAD(slot, ACQUIRE);                                /* H10 */
-    if (cache != NULL)
-        return cache;          /* the provider's callback has made it */
-    if (ref == 0) {
-        fph_store_relaxed(&heap->state->cache_wanted, seat + 1);
-        return NULL;
-    }
+    if (ref == 0 && (grow || fph_try_again()))
+        ref = fph_meta_get(heap, node, bytes, grow ? &error : NULL);
+    if (ref == 0 || *slot != NULL)
+        return *slot;          /* the provider's callback may have made it */
+    fph_this.patience = 0;
     cache = (fpheap_cache *)fph_meta_at(heap->state, ref);
     memset(cache, 0, bytes);
     cache->heap = heap;
     cache->spare = (fph_magazine **)(void *)(cache->bins + heap->bins);
     cache->fills = (uint8_t *)(cache->spare + heap->bins);
-    if (!FPH_CAS_PTR(slot, &none, cache))                           /* H10 */
-        cache = FPH_LOAD(slot, ACQUIRE);                            /* H10 */
+    FPH_STORE(slot, cache, RELEASE);                                /* H10 */
     return cache;
-}
-
-/* A free takes no memory from the provider, so a thread that only frees may
- * find none for its cache: who allocates gets it for that seat. */
-static void
-fph_cache_help(fpheap *heap, int node, int grow)
-{
-    uint64_t wanted = fph_load_relaxed(&heap->state->cache_wanted);
-
-    if (FPH_LIKELY(wanted == 0))
-        return;
-    fph_store_relaxed(&heap->state->cache_wanted, 0);
-    fph_cache_memory(heap, (unsigned)wanted - 1, node, grow);
 }
 
 /* After a pass each thread gives up what it parks, the others at their next
@@ -7803,7 +7798,7 @@ fph_cache_here(fpheap *heap, int grow)
     if (!fph_seated())
         return NULL;
     node = fph_thread_node(heap);
-    cache = fph_cache_memory(heap, fph_this.seat - 1, node, grow);
+    cache = fph_cache_memory(heap, node, grow);
     if (cache == NULL)
         return NULL;
     cache->node = node;
@@ -8062,7 +8057,6 @@ fph_climb_grow(fpheap *heap, int node, size_t chunks, fph_search *search)
                              0 /* pinned */, search->growths);
     if (search->error != 0)
         return 0;
-    fph_cache_help(heap, node, 1 /* grow */);
     search->rung = FPH_GROW_RUNG;
     return 1;
 }
@@ -8335,7 +8329,6 @@ fph_bin_fill(fpheap_cache *cache, unsigned number, fph_search *search)
     fph_magazine *magazine = fph_bin_unload(cache, number);
     int           error;
 
-    fph_cache_help(heap, cache->node, 0 /* grow */);
     if (magazine == NULL)
         magazine = fph_empty_get(heap, number, search->look ? NULL : &error);
     if (magazine == NULL)
@@ -9252,17 +9245,13 @@ fph_alloc_bulk_miss(fpheap *heap, size_t size, void **objects, unsigned n)
 FPHEAP_API unsigned
 fpheap_alloc_burst(fpheap *heap, size_t size, void **objects, unsigned n)
 {
-    unsigned got;
+    void    *object;
+    unsigned got = 0;
 
     if (fpheap_alloc_bulk(heap, size, objects, n) == 0)
         return n;
-    for (got = 0; got < n; got++) {
-        void *object = fpheap_alloc(heap, size);
-
-        if (object == NULL)
-            break;
-        objects[got] = object;
-    }
+    while (got < n && (object = fpheap_alloc(heap, size)) != NULL)
+        objects[got++] = object;
     return got;
 }
 
@@ -10132,17 +10121,13 @@ fph_pool_bulk_miss(fpheap_pool *pool, void **objects, unsigned n)
 FPHEAP_API unsigned
 fpheap_pool_get_burst(fpheap_pool *pool, void **objects, unsigned n)
 {
-    unsigned got;
+    void    *object;
+    unsigned got = 0;
 
     if (fpheap_pool_get_bulk(pool, objects, n) == 0)
         return n;
-    for (got = 0; got < n; got++) {
-        void *object = fpheap_pool_get(pool);
-
-        if (object == NULL)
-            break;
-        objects[got] = object;
-    }
+    while (got < n && (object = fpheap_pool_get(pool)) != NULL)
+        objects[got++] = object;
     return got;
 }
 
