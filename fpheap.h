@@ -8243,11 +8243,13 @@ fpheap_trim(fpheap *heap)
 FPHEAP_API void
 fpheap_set_limit(fpheap *heap, size_t bytes)
 {
-    uint64_t now = bytes == 0 || bytes > FPH_NO_LIMIT ? FPH_NO_LIMIT : bytes;
+    uint64_t now = bytes;
     uint64_t old;
 
     if (!fph_heap_good(heap))
         return;
+    if (now == 0 || now > FPH_NO_LIMIT)
+        now = FPH_NO_LIMIT;
     FPH_SWAP(&heap->state->limit, &now, &old);                      /* G4 */
     fph_fetch_add_relaxed(&heap->state->left, now - old);           /* G3 */
 }
