@@ -1303,7 +1303,8 @@ FPHEAP_API void *fpheap_alloc_on(fpheap *heap, size_t size, int node);
  *
  * Returns  the object, moved or not, with the first min(old, new) bytes kept.
  * Errors   As fpheap_alloc; the old object is untouched.
- * Blocks, Cost  As fpheap_alloc, a copy and fpheap_free. */
+ * Blocks, Cost  As fpheap_alloc, fpheap_base_of, a copy and fpheap_free, where
+ *          it moves. */
 FPHEAP_API void *fpheap_realloc(fpheap *heap, void *object, size_t size);
 
 /* fpheap_usable_size - the bytes an object has
@@ -9467,11 +9468,6 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
     if (!fph_heap_good(heap) || !fph_live_check(heap, object))
         return fph_result(-EINVAL, NULL);
     info = fph_info_of(heap->state, object);
-    if (fph_info_kind(info) == FPH_NOTHING
-        || fph_info_kind(info) > FPH_PARKED) {
-        FPHEAP_PANIC(FPH_SAY_REALLOC);
-        return fph_result(-EINVAL, NULL);
-    }
     usable = fph_info_bytes(heap->state, info);
     if (fph_info_kind(info) != FPH_SLAB) {
         if (fph_large_resize(heap, object, info, size))
@@ -9479,6 +9475,10 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
     } else if (fph_stays(info, usable, size)) {
         fph_resized(heap, object, usable, size);
         return object;
+    }
+    if (fph_base_of(heap->state, object) != object) {
+        FPHEAP_PANIC(FPH_SAY_REALLOC);
+        return fph_result(-EINVAL, NULL);
     }
     moved = fph_alloc_moved(heap, size, object,
                             fph_grows_large(info, usable, size));
