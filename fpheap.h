@@ -10329,6 +10329,16 @@ fph_requested_bytes(const fpheap *heap)
     return bytes;
 }
 
+static void
+fph_stats_growth(const fph_state *state, fpheap_stats *stats)
+{
+    stats->growths = fph_load_relaxed(&state->growths);
+    stats->growth_failures = fph_load_relaxed(&state->growth_failures);
+    stats->growth_max_ns = fph_load_relaxed(&state->growth_max_ns);
+    stats->releases = fph_load_relaxed(&state->releases);
+    stats->reclaims = fph_load_relaxed(&state->reclaims);
+}
+
 FPHEAP_API void
 fpheap_stats_get(fpheap *heap, fpheap_stats *stats)
 {
@@ -10376,11 +10386,7 @@ fpheap_stats_get(fpheap *heap, fpheap_stats *stats)
             &state->backing_bytes[k]);
     stats->regions = census.regions;
     stats->caches = census.caches;
-    stats->growths = fph_load_relaxed(&state->growths);
-    stats->growth_failures = fph_load_relaxed(&state->growth_failures);
-    stats->growth_max_ns = fph_load_relaxed(&state->growth_max_ns);
-    stats->releases = fph_load_relaxed(&state->releases);
-    stats->reclaims = fph_load_relaxed(&state->reclaims);
+    fph_stats_growth(state, stats);
 }
 
 FPHEAP_API int
