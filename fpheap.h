@@ -1316,7 +1316,8 @@ FPHEAP_API void *fpheap_alloc_on(fpheap *heap, size_t size, int node);
  *
  * Returns  the object, moved or not, with the first min(old, new) bytes kept.
  * Errors   As fpheap_alloc; the old object is untouched.
- * Blocks, Cost  As fpheap_alloc, a copy and fpheap_free. */
+ * Blocks, Cost  As fpheap_alloc, fpheap_base_of, a copy and fpheap_free, where
+ *          it moves. */
 FPHEAP_API void *fpheap_realloc(fpheap *heap, void *object, size_t size);
 
 /* fpheap_usable_size - the bytes an object has
@@ -3199,7 +3200,6 @@ struct fph_state {
     fph_word   empty_slabs;                /* slabs with all objects free */
     fph_word   asked;                      /* RECLAIM: how often, and when */
     fph_word   asked_ns;
-    fph_word   cache_wanted;               /* seat + 1, see fph_cache_help */
     fph_word   limit;                      /* or FPH_NO_LIMIT */
     fph_word   left;                       /* of it, signed, by region_bytes and
                                               what is asked for */
@@ -3451,6 +3451,36 @@ fph_stack_take(const fph_state *state, fph_word *stack)
 }
 
 /*
+ * Records that others find: caches by seat, pools by number.  Each is set once.
+ *
+ *       where                        order    partner   what must be seen
+ *   M6  cache[], pool[]: load        acquire  H10, P11  before it is read
+ *
+ * The pool that a bin is of; NULL: its class is the heap's own, or no pool has
+ * ever had that number.
+ */
+static inline fpheap_pool *
+fph_bin_pool(const fph_state *state, unsigned bin)
+{
+    unsigned k = bin % FPH_CLASSES;
+
+    return k < FPH_SIZES ? NULL
+         : FPH_LOAD(&state->pool[k - FPH_SIZES], ACQUIRE);          /* M6 */
+}
+
+/* The next cache, from that of seat *seat on, which then is the seat behind it.
+ * NULL: there is none. */
+static fpheap_cache *
+fph_cache_next(const fph_state *state, size_t *seat)
+{
+    fpheap_cache *cache = NULL;
+
+    for (; cache == NULL && *seat < FPHEAP_MAX_THREADS; ++*seat)
+        cache = FPH_LOAD(&state->cache[*seat], ACQUIRE);            /* M6 */
+    return cache;
+}
+
+/*
  * What a thread is in the middle of.  A callback runs inside a call and may
  * call the heap again.  What that inner call does not do, on the same heap, as
  * others may be waiting for this thread:
@@ -3488,8 +3518,8 @@ typedef struct fph_thread {
     uint64_t         moves;        /* begun, in all heaps */
     uint32_t         open_moves[FPHEAP_MAX_HEAPS]; /* and not ended */
     unsigned         seat;         /* its number + 1; 0: it has none, CACHE */
-    unsigned         patience;     /* misses until it tries to have one; or
-                                      FPH_NEVER: it exits */
+    unsigned         patience;     /* misses until it tries again to have one,
+                                      or a cache; or FPH_NEVER: it exits */
 } fph_thread;
 
 #define FPH_NEVER (~0u)
@@ -5273,7 +5303,8 @@ fph_meta_find(fpheap *heap, int node, size_t bytes)
 }
 
 /* Cut a record, and grow for it if need be: on a node, or with FPHEAP_SPILL on
- * another.  Returns its reference, or 0 and in *error a negative errno. */
+ * another.  Returns its reference, or 0 and in *error a negative errno; with
+ * NULL for error the provider is not asked. */
 static uint32_t
 fph_meta_get(fpheap *heap, int node, size_t bytes, int *error)
 {
@@ -5281,6 +5312,8 @@ fph_meta_get(fpheap *heap, int node, size_t bytes, int *error)
     uint32_t ref  = fph_meta_find(heap, node, bytes);
     int      i;
 
+    if (ref != 0 || error == NULL)
+        return ref;
     *error = -ENOMEM;
     for (i = -1; ref == 0 && i < (int)heap->nodes; i++) {
         int on = i < 0 ? node : i;
@@ -5649,18 +5682,6 @@ static inline int
 fph_bin_node(unsigned bin)
 {
     return (int)(bin / FPH_CLASSES);
-}
-
-/* The pool that a bin is of; NULL: its class is the heap's own, or no pool has
- * ever had that number. */
-static inline fpheap_pool *
-fph_bin_pool(const fph_state *state, unsigned bin)
-{
-    unsigned k = bin % FPH_CLASSES;
-
-    return k < FPH_SIZES ? NULL
-                         : FPH_LOAD(&state->pool[k - FPH_SIZES],
-                                    ACQUIRE);                       /* P12 */
 }
 
 /* The bytes that an object has room for, by what covers it. */
@@ -6641,18 +6662,14 @@ fph_head_copy(fpheap *heap, void *object, const void *other)
 static fph_tally
 fph_tag_live(const fpheap *heap, unsigned tag)
 {
-    const fph_state *state = heap->state;
-    fph_tally        live;
-    size_t           i;
+    const fph_state    *state = heap->state;
+    const fpheap_cache *cache;
+    fph_tally           live;
+    size_t              seat  = 0;
 
     live.objects = (size_t)fph_load_relaxed(&state->tag_objects[tag]);
     live.bytes = (size_t)fph_load_relaxed(&state->tag_bytes[tag]);
-    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
-        const fpheap_cache *cache = FPH_LOAD(&state->cache[i],
-                                             ACQUIRE);              /* H10 */
-
-        if (cache == NULL)
-            continue;
+    while ((cache = fph_cache_next(state, &seat)) != NULL) {
         live.objects += FPH_LOAD(&cache->tallies[tag].objects, RELAXED);
         live.bytes += FPH_LOAD(&cache->tallies[tag].bytes, RELAXED);
     }
@@ -6914,7 +6931,7 @@ static int
 fph_pool_spares(fpheap_pool *pool, size_t count)
 {
     uint64_t objects = fph_load_relaxed(&pool->objects);
-    uint64_t ending  = fph_load_relaxed(&pool->ending);             /* P13 */
+    uint64_t ending  = fph_load_relaxed(&pool->ending);             /* P12 */
     uint64_t min     = ending ? 0 : pool->min;
 
     if (!ending && (pool->flags & FPHEAP_TYPE_STABLE) != 0)
@@ -7629,8 +7646,7 @@ fph_depot_drain(fph_state *state, unsigned bin)
  *                                                      release sequences
  *   H9  gate: fetch_add -1, store 0, release  H8       the cache is empty; or
  *       to leave                                       the entries are reset
- *   H10 cache[]: CAS release, load acquire: the cache is set up, by the seat's
- *       thread or by one that helps
+ *   H10 cache[]: store               release  M6       the cache is set up
  *   H11 made: CAS                    acq_rel  H11, H12 the key, and the handler
  *                                                      of forks
  *   H12 made: load                   acquire  H11      the same; also before
@@ -7883,9 +7899,10 @@ fph_cache_adopt(fpheap_cache *cache)
 static int
 fph_orphans_adopt(fpheap *heap)
 {
-    fph_state *state   = heap->state;
-    uint64_t   orphans = fph_load_acquire(&state->orphans);         /* H15 */
-    size_t     i;
+    fph_state    *state   = heap->state;
+    uint64_t      orphans = fph_load_acquire(&state->orphans);      /* H15 */
+    size_t        seat    = 0;
+    fpheap_cache *cache;
 
     if (FPH_LIKELY(orphans == 0))
         return 1;
@@ -7894,12 +7911,9 @@ fph_orphans_adopt(fpheap *heap)
                             FPH_ADOPTING))
         return 0;
     fph_moves_begin(state);
-    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
-        fpheap_cache *cache = FPH_LOAD(&state->cache[i], ACQUIRE);  /* H10 */
-
-        if (cache != NULL && i + 1 != orphans)
+    while ((cache = fph_cache_next(state, &seat)) != NULL)
+        if (seat != orphans)
             fph_cache_adopt(cache);
-    }
     fph_moves_end(state);
     fph_store_release(&state->orphans, 0);                          /* H16 */
     return 1;
@@ -8065,16 +8079,28 @@ fph_seat_take(void)
     return 0;
 }
 
+/* Whether to try what fails most likely, as it did: at each 1000th miss. */
+static int
+fph_try_again(void)
+{
+    if (fph_this.patience == 0) {
+        fph_this.patience = 1000;
+        return 1;
+    }
+    if (fph_this.patience != FPH_NEVER)
+        fph_this.patience--;
+    return 0;
+}
+
 /* Whether this thread has a seat.  pthread_setspecific may allocate, and where
  * malloc is made of this heap it comes back here: that call has none yet. */
 static int
 fph_seated(void)
 {
-    if (fph_this.seat == 0 && fph_this.patience == 0) {
-        fph_this.patience = 1000;
+    if (fph_this.seat == 0 && fph_try_again()) {
         fph_this.seat = fph_seat_take();
-    } else if (fph_this.seat == 0 && fph_this.patience != FPH_NEVER) {
-        fph_this.patience--;
+        if (fph_this.seat != 0)
+            fph_this.patience = 0;
     }
     return fph_this.seat != 0;
 }
@@ -8102,52 +8128,34 @@ fph_thread_node(const fpheap *heap)
     return node >= 0 && (unsigned)node < heap->nodes ? node : 0;
 }
 
-/* The memory of the seat's cache in a heap, or NULL. */
+/* The memory of this seat's cache in a heap, or NULL.  That of a thread that
+ * frees comes from what the heap has. */
 static fpheap_cache *
-fph_cache_memory(fpheap *heap, unsigned seat, int node, int grow)
+fph_cache_memory(fpheap *heap, int node, int grow)
 {
-    fpheap_cache **slot  = &heap->state->cache[seat];
-    fpheap_cache  *cache = FPH_LOAD(slot, ACQUIRE);                 /* H10 */
+    fpheap_cache **slot  = &heap->state->cache[fph_this.seat - 1];
     size_t         bytes = offsetof(fpheap_cache, bins)
                          + heap->bins * (sizeof(fph_bin)
                                          + sizeof(fph_magazine *) + 1);
-    fpheap_cache  *none  = NULL;
+    fpheap_cache  *cache;
     uint32_t       ref;
     int            error;
 
-    if (cache != NULL)
-        return cache;
+    if (*slot != NULL)
+        return *slot;
     ref = fph_meta_cut(heap->state, bytes);
-    if (ref == 0 && grow)
-        ref = fph_meta_get(heap, node, bytes, &error);
-    cache = FPH_LOAD(slot, ACQUIRE);                                /* H10 */
-    if (cache != NULL)
-        return cache;          /* the provider's callback has made it */
-    if (ref == 0) {
-        fph_store_relaxed(&heap->state->cache_wanted, seat + 1);
-        return NULL;
-    }
+    if (ref == 0 && (grow || fph_try_again()))
+        ref = fph_meta_get(heap, node, bytes, grow ? &error : NULL);
+    if (ref == 0 || *slot != NULL)
+        return *slot;          /* the provider's callback may have made it */
+    fph_this.patience = 0;
     cache = (fpheap_cache *)fph_meta_at(heap->state, ref);
     memset(cache, 0, bytes);
     cache->heap = heap;
     cache->spare = (fph_magazine **)(void *)(cache->bins + heap->bins);
     cache->fills = (uint8_t *)(cache->spare + heap->bins);
-    if (!FPH_CAS_PTR(slot, &none, cache))                           /* H10 */
-        cache = FPH_LOAD(slot, ACQUIRE);                            /* H10 */
+    FPH_STORE(slot, cache, RELEASE);                                /* H10 */
     return cache;
-}
-
-/* A free takes no memory from the provider, so a thread that only frees may
- * find none for its cache: who allocates gets it for that seat. */
-static void
-fph_cache_help(fpheap *heap, int node, int grow)
-{
-    uint64_t wanted = fph_load_relaxed(&heap->state->cache_wanted);
-
-    if (FPH_LIKELY(wanted == 0))
-        return;
-    fph_store_relaxed(&heap->state->cache_wanted, 0);
-    fph_cache_memory(heap, (unsigned)wanted - 1, node, grow);
 }
 
 /* After a pass each thread gives up what it parks, the others at their next
@@ -8184,7 +8192,7 @@ fph_cache_here(fpheap *heap, int grow)
     if (!fph_seated())
         return NULL;
     node = fph_thread_node(heap);
-    cache = fph_cache_memory(heap, fph_this.seat - 1, node, grow);
+    cache = fph_cache_memory(heap, node, grow);
     if (cache == NULL)
         return NULL;
     cache->node = node;
@@ -8441,7 +8449,6 @@ fph_climb_grow(fpheap *heap, int node, fph_need need, fph_search *search)
                              search->growths);
     if (search->error != 0)
         return 0;
-    fph_cache_help(heap, node, 1 /* grow */);
     search->rung = FPH_GROW_RUNG;
     return 1;
 }
@@ -8678,11 +8685,13 @@ fpheap_trim(fpheap *heap)
 FPHEAP_API void
 fpheap_set_limit(fpheap *heap, size_t bytes)
 {
-    uint64_t now = bytes == 0 || bytes > FPH_NO_LIMIT ? FPH_NO_LIMIT : bytes;
+    uint64_t now = bytes;
     uint64_t old;
 
     if (!fph_heap_good(heap))
         return;
+    if (now == 0 || now > FPH_NO_LIMIT)
+        now = FPH_NO_LIMIT;
     FPH_SWAP(&heap->state->limit, &now, &old);                      /* G4 */
     fph_fetch_add_relaxed(&heap->state->left, now - old);           /* G3 */
 }
@@ -8764,7 +8773,6 @@ fph_bin_fill(fpheap_cache *cache, unsigned number, fph_search *search)
     fph_magazine *magazine = fph_bin_unload(cache, number);
     int           error;
 
-    fph_cache_help(heap, cache->node, 0 /* grow */);
     if (magazine == NULL)
         magazine = fph_empty_get(heap, number, search->look ? NULL : &error);
     if (magazine == NULL)
@@ -9535,17 +9543,13 @@ fph_alloc_bulk_miss(fpheap *heap, size_t size, void **objects, unsigned n)
 FPHEAP_API unsigned
 fpheap_alloc_burst(fpheap *heap, size_t size, void **objects, unsigned n)
 {
-    unsigned got;
+    void    *object;
+    unsigned got = 0;
 
     if (fpheap_alloc_bulk(heap, size, objects, n) == 0)
         return n;
-    for (got = 0; got < n; got++) {
-        void *object = fpheap_alloc(heap, size);
-
-        if (object == NULL)
-            break;
-        objects[got] = object;
-    }
+    while (got < n && (object = fpheap_alloc(heap, size)) != NULL)
+        objects[got++] = object;
     return got;
 }
 
@@ -9762,11 +9766,6 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
     if (!fph_heap_good(heap) || !fph_live_check(heap, object))
         return fph_result(-EINVAL, NULL);
     info = fph_info_of(heap->state, object);
-    if (fph_info_kind(info) == FPH_NOTHING
-        || fph_info_kind(info) == FPH_PARKED) {
-        FPHEAP_PANIC(FPH_SAY_REALLOC);
-        return fph_result(-EINVAL, NULL);
-    }
     usable = fph_info_bytes(heap->state, info);
     if (fph_info_kind(info) != FPH_SLAB) {
         if (fph_large_resize(heap, object, info, size))
@@ -9774,6 +9773,10 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
     } else if (fph_stays(info, usable, size)) {
         fph_resized(heap, object, usable, size);
         return object;
+    }
+    if (fph_base_of(heap->state, object) != object) {
+        FPHEAP_PANIC(FPH_SAY_REALLOC);
+        return fph_result(-EINVAL, NULL);
     }
     moved = fph_alloc_moved(heap, size, object,
                             fph_grows_large(info, usable, size));
@@ -9809,16 +9812,14 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
  *       where                        order    partner  what must be seen
  *   P5  pool_is: CAS free -> taken   acquire  P6       the last pool is gone
  *   P6  pool_is: store free          release  P5
- *   P7  named_last: load, CAS        acq_rel  P7       the name; those before
- *                                                      are named
+ *   P7  named_last: CAS              acq_rel  P7       the name; those before
+ *       named_last: load             acquire  P7       are named
  *   P8  pool_is: CAS taken -> named, release  P9       the pool and its name
  *       store named, ready
  *   P9  pool_is: load in a look      acquire  P8       before they are read
- *   P10 name: store release, load acquire: P5, before the second load of P2;
- *       a dump's load is relaxed, and may have a bit of two names
- *   P11 pool[]: store                release  P12      the record, all zero
- *   P12 pool[]: load                 acquire  P11      before it is read
- *   P13 ending: store, load          relaxed  none     only the thread that
+ *   P10 name: store release, load acquire: P5, before the second load of P2
+ *   P11 pool[]: store                release  M6       the record, all zero
+ *   P12 ending: store, load          relaxed  none     only the thread that
  *                                                      holds all slabs reads
  *                                                      a 1
  */
@@ -10218,21 +10219,17 @@ fpheap_pool_lookup(fpheap *heap, const char *name)
 static size_t
 fph_pool_parked(const fpheap_pool *pool)
 {
-    const fpheap    *heap   = pool->heap;
-    const fph_state *state  = heap->state;
-    size_t           parked = 0;
-    unsigned         bin    = FPH_SIZES + pool->number;
-    size_t           i;
+    const fph_state    *state  = pool->heap->state;
+    size_t              parked = 0;
+    unsigned            bin    = FPH_SIZES + pool->number;
+    const fpheap_cache *cache;
 
-    for (; bin < heap->bins; bin += FPH_CLASSES) {
+    for (; bin < pool->heap->bins; bin += FPH_CLASSES) {
+        size_t seat = 0;
+
         parked += fph_depot_objects(state, bin);
-        for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
-            const fpheap_cache *cache = FPH_LOAD(&state->cache[i],
-                                                 ACQUIRE);          /* H10 */
-
-            if (cache != NULL)
-                parked += fph_cache_objects(cache, bin);
-        }
+        while ((cache = fph_cache_next(state, &seat)) != NULL)
+            parked += fph_cache_objects(cache, bin);
     }
     return parked;
 }
@@ -10271,17 +10268,15 @@ fph_pool_live_exact(const fpheap_pool *pool)
 static void
 fph_pool_unpark(fpheap_pool *pool)
 {
-    fpheap    *heap  = pool->heap;
-    fph_state *state = heap->state;
-    unsigned   bin   = FPH_SIZES + pool->number;
-    size_t     i;
+    fpheap       *heap  = pool->heap;
+    fph_state    *state = heap->state;
+    unsigned      bin   = FPH_SIZES + pool->number;
+    fpheap_cache *cache;
 
     for (; bin < heap->bins; bin += FPH_CLASSES) {
-        for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
-            fpheap_cache *cache = FPH_LOAD(&state->cache[i], ACQUIRE); /* H10 */
+        size_t seat = 0;
 
-            if (cache == NULL)
-                continue;
+        while ((cache = fph_cache_next(state, &seat)) != NULL) {
             fph_magazine_return(state, bin, fph_bin_spare(cache, bin, NULL));
             fph_magazine_return(state, bin, fph_bin_unload(cache, bin));
             FPH_STORE(&cache->fills[bin], (uint8_t)0, RELAXED);
@@ -10349,11 +10344,11 @@ fph_pool_empty(fpheap_pool *pool)
         fph_moves_begin(state);
         all = fph_pool_hold(pool, held)
               == fph_load_acquire(&pool->slabs);                    /* Q6 */
-        fph_store_relaxed(&pool->ending, (uint64_t)all);            /* P13 */
+        fph_store_relaxed(&pool->ending, (uint64_t)all);            /* P12 */
         fph_pool_unhold(pool, held, all);
         fph_moves_end(state);
     } while (!all && fph_wait());
-    fph_store_relaxed(&pool->ending, 0);                            /* P13 */
+    fph_store_relaxed(&pool->ending, 0);                            /* P12 */
     return all ? 0 : -EBUSY;
 }
 
@@ -10424,17 +10419,13 @@ fph_pool_bulk_miss(fpheap_pool *pool, void **objects, unsigned n)
 FPHEAP_API unsigned
 fpheap_pool_get_burst(fpheap_pool *pool, void **objects, unsigned n)
 {
-    unsigned got;
+    void    *object;
+    unsigned got = 0;
 
     if (fpheap_pool_get_bulk(pool, objects, n) == 0)
         return n;
-    for (got = 0; got < n; got++) {
-        void *object = fpheap_pool_get(pool);
-
-        if (object == NULL)
-            break;
-        objects[got] = object;
-    }
+    while (got < n && (object = fpheap_pool_get(pool)) != NULL)
+        objects[got++] = object;
     return got;
 }
 
@@ -10571,9 +10562,10 @@ fph_census_chunk(void *of_, size_t number)
 static void
 fph_census_parked(const fpheap *heap, fph_census *census)
 {
-    const fph_state *state = heap->state;
-    unsigned         bin;
-    size_t           i;
+    const fph_state    *state = heap->state;
+    size_t              seat  = 0;
+    unsigned            bin;
+    const fpheap_cache *cache;
 
     for (bin = 0; bin < heap->bins; bin++) {
         size_t parked = fph_depot_objects(state, bin);
@@ -10581,13 +10573,10 @@ fph_census_parked(const fpheap *heap, fph_census *census)
         census->depot[bin % FPH_CLASSES] += parked;
         census->parked[bin % FPH_CLASSES] += parked;
     }
-    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
-        fpheap_cache *cache = FPH_LOAD(&state->cache[i], ACQUIRE);  /* H10 */
-
-        for (bin = 0; cache != NULL && bin < heap->bins; bin++)
+    while ((cache = fph_cache_next(state, &seat)) != NULL) {
+        for (bin = 0; bin < heap->bins; bin++)
             census->parked[bin % FPH_CLASSES] += fph_cache_objects(cache, bin);
-        census->caches += cache != NULL
-                       && FPH_LOAD(&cache->entry, RELAXED) != NULL;
+        census->caches += FPH_LOAD(&cache->entry, RELAXED) != NULL;
     }
 }
 
@@ -10715,7 +10704,7 @@ fph_pool_name(const fpheap_pool *pool, char *name)
     unsigned i;
 
     for (i = 0; i < FPHEAP_NAME_BYTES / 8; i++)
-        words[i] = fph_load_relaxed(&pool->name[i]);                /* P10 */
+        words[i] = fph_load_acquire(&pool->name[i]);                /* P10 */
     memcpy(name, words, FPHEAP_NAME_BYTES);
     name[FPHEAP_NAME_BYTES - 1] = 0;
 }
@@ -11021,15 +11010,16 @@ static int
 fph_hide_parked(const fpheap *heap, int set)
 {
     const fph_state *state = heap->state;
-    unsigned         bin;
-    size_t           i;
+    size_t           seat  = 0;
     int              good  = 1;
+    unsigned         bin;
+    fpheap_cache    *cache;
 
     for (bin = 0; bin < heap->bins; bin++)
         good &= fph_hide_depot(state, bin, set);
-    for (i = 0; i < FPHEAP_MAX_THREADS; i++)
-        for (bin = 0; state->cache[i] != NULL && bin < heap->bins; bin++)
-            good &= fph_hide_bin(state, bin, state->cache[i], set);
+    while ((cache = fph_cache_next(state, &seat)) != NULL)
+        for (bin = 0; bin < heap->bins; bin++)
+            good &= fph_hide_bin(state, bin, cache, set);
     return good;
 }
 
@@ -11532,11 +11522,12 @@ fpheap_create(const char *name, const fpheap_config *config)
 static void
 fph_caches_end(const fph_state *state)
 {
-    size_t i;
+    fpheap_cache *cache;
+    size_t        seat = 0;
 
-    for (i = 0; i < FPHEAP_MAX_THREADS; i++)
-        if (state->cache[i] != NULL && state->cache[i]->entry != NULL) /* H7 */
-            fph_entry_set(state->cache[i]->entry, fph_no_bins, fph_no_bins);
+    while ((cache = fph_cache_next(state, &seat)) != NULL)
+        if (cache->entry != NULL)                                   /* H7 */
+            fph_entry_set(cache->entry, fph_no_bins, fph_no_bins);
 }
 
 static int

@@ -306,7 +306,7 @@ keep(void *base, size_t size, size_t align, int number, int node)
     return o;
 }
 
-/* One that an ordinary allocation has returned. */
+/* An object that an ordinary allocation has returned. */
 static object *
 keep_plain(void *base, size_t size, int node)
 {
@@ -804,7 +804,7 @@ pools_there(void)
     return n;
 }
 
-/* A pool that must not be: there is one of its name. */
+/* A pool that must be refused: there is one of its name. */
 static void
 create_again(const pool *p)
 {

@@ -188,7 +188,7 @@ create_reason(const slot *s, const fpheap_config *config, int error)
                    && p->bad + p->extra != 0));
 }
 
-/* Which of a configuration's errors there are, as its comment lists them. */
+/* The errors of a configuration, as its comment lists them. */
 static errors
 config_errors(const char *name, const fpheap_config *config)
 {

@@ -102,7 +102,7 @@ fuzz_below(unsigned n)
     return fuzz_u8() % n;
 }
 
-/* One of those near which something changes. */
+/* A value near which something changes. */
 static size_t
 fuzz_large_number(unsigned which)
 {
@@ -324,7 +324,7 @@ fuzz_newest(const fuzz_provider *provider)
     return NULL;
 }
 
-/* The region that an address is in, as long as the heap has it. */
+/* The region that an address is in, while the heap has it. */
 FUZZ_UNUSED static fuzz_grant *
 fuzz_grant_of(const fuzz_provider *provider, const void *at)
 {

@@ -139,7 +139,7 @@ pool_stats_at(fpheap_pool *pool, const char *file, int line)
 /* The numbers of a pool, which add up. */
 #define STATS(pool) pool_stats_at(pool, __FILE__, __LINE__)
 
-/* Each object that there is was constructed, each other one destructed. */
+/* Each existing object was constructed, each other one destructed. */
 #define BALANCED(pool, b)                                          \
     do {                                                           \
         assert_int_equal((b)->wrong, 0);                           \
@@ -239,7 +239,7 @@ expect_same_bytes(const fpheap_stats *a, const fpheap_stats *b)
     assert_int_equal(a->live_objects, b->live_objects);
 }
 
-/* Objects that no pool may have; with 32 bits there is no such number. */
+/* More objects than a pool may have; with 32 bits there is no such number. */
 TEST_UNUSED static const size_t too_many[] = { (size_t)UINT32_MAX + 1,
                                                SIZE_MAX };
 TEST_UNUSED static const unsigned n_too_many = SIZE_MAX > UINT32_MAX ? 2 : 0;

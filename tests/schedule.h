@@ -399,7 +399,7 @@ schedule_step(const volatile void *at, int writes, const char *where)
     schedule_show();
 }
 
-/* In code of the application, which uses what is not atomic. */
+/* In code of the application, which uses plain variables. */
 static void
 schedule_point(const char *where)
 {

@@ -67,7 +67,7 @@ size(size_t n)
 static void *(*volatile re)(void *, size_t) = realloc;
 static void *(*volatile rearray)(void *, size_t, size_t) = reallocarray;
 
-/* What every pointer must be that a test wants to use. */
+/* What every pointer that a test uses must be. */
 static void *
 taken_in(int line, void *pointer)
 {
@@ -512,7 +512,7 @@ mallopt_and_malloc_info_answer(void)
     free(kept);
 }
 
-/* All that <malloc.h> and <stdlib.h> declare is of one malloc. */
+/* All that <malloc.h> and <stdlib.h> declare belongs to one malloc. */
 static void
 no_function_is_anothers(void)
 {
@@ -826,7 +826,7 @@ passes_in_a_child(void (*run)(void))
 
 /* --- limits --------------------------------------------------------------- */
 
-/* A list through pieces of this size until there are no more. */
+/* A list through pieces of this size, until malloc fails. */
 static void **
 use_up(size_t bytes)
 {

@@ -181,8 +181,8 @@ destruct(void *arg, void *object)
     --*count;
 }
 
-/* A pool gives its maximum and no more, each object constructed, and ends with
- * its last one. */
+/* A pool gives exactly its maximum, each object constructed, and ends with the
+ * last one. */
 static int
 typed(fpheap *heap)
 {

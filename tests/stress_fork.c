@@ -334,7 +334,7 @@ typedef struct family {
     sem_t   never;
 } family;
 
-/* Park objects of many sizes, and be there still when the process forks. */
+/* Park objects of many sizes, and still be there when the process forks. */
 static void *
 help(void *arg)
 {
@@ -351,7 +351,7 @@ help(void *arg)
     return NULL;
 }
 
-/* Whether the seats, caches and memory of those before are there again. */
+/* Whether seats, caches and memory of earlier generations are free again. */
 static int
 has_no_more(fpheap *heap, size_t bytes)
 {

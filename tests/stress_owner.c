@@ -114,7 +114,7 @@ take(worker *w)
     return object;
 }
 
-/* One object back, through any of the functions that take one. */
+/* Give one back, through any of the functions that take one. */
 static void
 give(worker *w, void *object)
 {
@@ -204,7 +204,7 @@ turn_box(worker *w)
     }
 }
 
-/* Many of one size at once; some stay, the rest goes back with other sizes. */
+/* Many of one size at once; some stay, the rest go back with other sizes. */
 static void
 turn_bulk(worker *w)
 {

@@ -626,8 +626,8 @@ max_work(void *arg)
     return NULL;
 }
 
-/* Look all the time; with moves, change the maximum as well, and see that no
- * more is claimed once it is lower but what was before. */
+/* Look all the time; with moves, also change the maximum, and see that once it
+ * is lower nothing is claimed beyond what already was. */
 static uint64_t
 max_watch(max_scene *s, unsigned low, unsigned high, int moves)
 {
@@ -640,7 +640,8 @@ max_watch(max_scene *s, unsigned low, unsigned high, int moves)
 
         fpheap_pool_stats_get(s->pool, &p);
         CHECK_LE(p.claimed_objects, top);
-        /* While it only goes down what is claimed may only go down to it. */
+        /* While the maximum only goes down, what is claimed only goes down
+         * to it. */
         top = p.claimed_objects > p.max ? p.claimed_objects : p.max;
         looks++;
         if (moves && looks % 64 == 0) {
@@ -692,7 +693,7 @@ share_a_maximum(unsigned workers, unsigned magazine, unsigned max, int moves)
     /* It may have ended below what is parked. */
     CHECK_EQ(fpheap_pool_set_max(s.pool, max), 0);
     CHECK_EQ(check_pool(s.pool, &s.b).live_objects, 0);
-    /* All that others had parked can be had again, and no more. */
+    /* Exactly what others had parked can be had again. */
     CHECK_EQ(fpheap_pool_get_burst(s.pool, object, 5000), max);
     CHECK_EQ(errno, ENOSPC);
     fpheap_pool_put_bulk(s.pool, object, max);

@@ -92,7 +92,7 @@ bad_spoil(bad *b, fpheap_region *region)
     b->spoiled++;
 }
 
-/* What the fate of this call is: 0, an error, or 1 for a spoiled region. */
+/* The fate of this call: 0, an error, or 1 for a spoiled region. */
 static int
 bad_fate(bad *b)
 {
@@ -280,7 +280,7 @@ need(void *arg)
     return NULL;
 }
 
-/* Take all that fits without the provider. */
+/* Allocate all that fits without the provider. */
 static unsigned
 fill(fpheap *heap, bad *b, size_t size, void **objects)
 {

@@ -73,7 +73,7 @@ struct line {
     uint64_t     items;
     int          source_done;
     int          clone_done;
-    uint64_t     alone;     /* times that clone saw itself the only one left */
+    uint64_t     alone;     /* times that clone had the only reference left */
     station      stations[STATIONS];
     ring         to_clone;
     ring         to_sink;
@@ -148,7 +148,7 @@ restamp(fpheap *heap, packet *p, uint64_t from, uint64_t to)
     *last = ~to;
 }
 
-/* Whatever an object from the heap has in it, it is nobody's. */
+/* Whatever a new object contains, it is nobody's. */
 static void
 stamp_new(fpheap *heap, packet *p, uint64_t to)
 {

@@ -41,7 +41,7 @@ goes_on(const field *f)
     return !__atomic_load_n(&f->stop, __ATOMIC_RELAXED);
 }
 
-/* When a test of so many tenths of a second ends. */
+/* The time at which a test of so many tenths of a second ends. */
 static double
 end_of(unsigned tenths)
 {
@@ -50,7 +50,7 @@ end_of(unsigned tenths)
     return stress_seconds() + (STRESS_TSAN ? seconds / 2 : seconds);
 }
 
-/* Two chunks, of which the heap itself needs one, and no more. */
+/* Two chunks, one of which the heap itself needs. */
 static fpheap *
 heap_of_two_chunks(void)
 {

@@ -196,7 +196,7 @@ random_size(uint64_t *random)
     return stress_below(random, 2 * FPHEAP_CHUNK);
 }
 
-/* NULL is an answer here: the arena may be used up for a moment. */
+/* NULL is a valid answer here: the arena may be used up for a moment. */
 static void *
 take(player *p, size_t size)
 {
@@ -585,7 +585,7 @@ start_others(runner *r, pthread_t *thread, fpheap *heap)
     }
 }
 
-/* Nobody is in the heap after it, and no pool is left. */
+/* After it nobody is in the heap, and no pool is left. */
 static void
 stop_others(runner *r, const pthread_t *thread, player *victim)
 {
@@ -1059,7 +1059,7 @@ stop_at_chosen(scene *c, uint64_t stops)
                (unsigned long long)longest[i], i + 1 < KINDS ? "," : "\n");
 }
 
-/* Until no operation has had a stop in so many runs that follow each other. */
+/* Until no operation has been stopped in so many runs in a row. */
 static void
 stop_at_each(scene *c, unsigned idle_runs)
 {

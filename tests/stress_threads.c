@@ -380,7 +380,7 @@ destructors_in_any_order_strand_nothing(void **state)
         }
         for (i = 0; i < LANES; i++)
             stress_join(thread[i]);
-        /* What destructors left for a round that never came is ours to free. */
+        /* Free what destructors left for a round that never came. */
         for (i = 0; i < LANES; i++) {
             for (k = 0; k < ENDS; k++) {
                 ran[k] += m[i].ends[k].ran;

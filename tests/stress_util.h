@@ -40,7 +40,7 @@
 #else
 #  define STRESS_ASAN 0
 #endif
-#ifdef STRESS_SLOWDOWN  /* as many times less work, in as many times more time */
+#ifdef STRESS_SLOWDOWN  /* as many times less work, in as much more time */
 #elif STRESS_TSAN
 #  define STRESS_SLOWDOWN 12
 #elif STRESS_ASAN
@@ -130,7 +130,7 @@ stress_work(uint64_t amount)
     return scaled > 0 ? scaled : 1;
 }
 
-/* splitmix64: every state is a good one, so states may be derived by adding. */
+/* splitmix64: every state is good, so states may be derived by adding. */
 STRESS_UNUSED static inline uint64_t
 stress_random(uint64_t *state)
 {

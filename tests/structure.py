@@ -64,7 +64,7 @@ SHARE = ("lines with a comment, %", 22)
 
 ALLOCATION = "fph_alloc_miss"   # where an allocation that may grow begins
 CORE = ("FASTPATH", "ALLOC")    # from one to the other, and HEAP
-NOT_CORE = ("OBJECT", "HEADER")
+NOT_CORE = ("DEBUG", "OBJECT")
 CONDITIONAL = ("PLATFORM", "DEBUG")     # sections that may have #if in bodies
 
 ORDERS = ("relaxed", "acquire", "release", "acq_rel", "seq_cst")

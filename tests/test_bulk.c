@@ -161,7 +161,7 @@ a_bulk_of_nothing_does_nothing(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* Fill a heap with single objects until it has no more; gives them back. */
+/* Fill a heap with single objects, then give them all back. */
 static unsigned
 capacity(fpheap *heap, size_t size)
 {
@@ -228,7 +228,7 @@ a_bulk_that_cannot_be_served_takes_nothing(void **state)
     }
 }
 
-/* Nothing of the array can be written: to touch it would be a fault. */
+/* The array cannot be accessed: to touch it would be a fault. */
 static void
 a_bulk_above_anything_is_refused_without_a_write(void **state)
 {

@@ -424,7 +424,7 @@ no_operation_changes_an_object(void **state)
     }
 }
 
-/* What a pool's constructor wrote is there when the object comes again. */
+/* What a pool's constructor wrote is there when the object is got again. */
 static void
 an_object_comes_back_with_what_its_last_owner_left(void **state)
 {

@@ -730,26 +730,6 @@ there_are_a_thousand_channels_and_ranks_at_most(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* Asked for by a thread that only frees. */
-static void
-a_cache_that_is_wanted_is_made_once(void **state)
-{
-    fpheap  *heap = test_heap_over(&provider);
-    unsigned seat = fph_this.seat;
-    fpheap_cache *cache;
-
-    (void)state;
-    allocate_and_free(heap);
-    assert_null(heap->state->cache[seat]);
-    heap->state->cache_wanted = seat + 1;
-    fpheap_free(heap, fpheap_alloc(heap, 5000));
-    cache = heap->state->cache[seat];
-    assert_non_null(cache);
-    assert_null(cache->entry);
-    assert_int_equal(heap->state->cache_wanted, 0);
-    TEST_DESTROY_OVER(heap, &provider);
-}
-
 /* Who waits for one that reclaims would wait in vain. */
 static void
 nobody_seems_to_grow_after_a_search_that_reclaims(void **state)
@@ -1268,7 +1248,6 @@ main(void)
         cmocka_unit_test(each_claim_of_a_size_is_twice_the_last),
         cmocka_unit_test(a_bulk_that_fails_loses_no_magazine),
         cmocka_unit_test(there_are_a_thousand_channels_and_ranks_at_most),
-        cmocka_unit_test(a_cache_that_is_wanted_is_made_once),
         cmocka_unit_test(nobody_seems_to_grow_after_a_search_that_reclaims),
         cmocka_unit_test(a_search_that_others_disturb_begins_again_twice),
         cmocka_unit_test(

@@ -161,7 +161,7 @@ every_alignment_up_to_a_chunk_can_be_had(void **state)
     EXPECT_PANICS(0);
 }
 
-/* Sizes that only the header takes over the top of their type. */
+/* Sizes that overflow their type only with the header added. */
 static void
 a_size_to_which_no_header_can_be_added_is_enomem(void **state)
 {
@@ -406,7 +406,7 @@ all_bytes_of_an_object_can_be_written_without_harm_to_a_header(void **state)
     EXPECT_PANICS(0);
 }
 
-/* And what a header says is written into no object, live or free. */
+/* What a header says is written into no object, live or free. */
 static void
 flags_tags_and_references_are_not_in_the_object(void **state)
 {

@@ -103,7 +103,7 @@ expect_found_at(const fixture *f, const char *text, int line)
 
 #define EXPECT_FOUND(f, text) expect_found_at(f, text, __LINE__)
 
-/* With another value in a place, the invariant that has the text is broken. */
+/* With another value in a place, the invariant with that text is broken. */
 #define BREAKS(f, text, place, value)            \
     do {                                         \
         __typeof__(place) usual_ = (place);      \
@@ -427,7 +427,7 @@ free_object(const fixture *f)
                         * (size_t)slab->size;
 }
 
-/* What has no business there.  After FREE the heap stays broken: what is free and
+/* What must not be there.  After FREE the heap stays broken: what is free and
  * parked is taken for parked. */
 #define FREE 4
 

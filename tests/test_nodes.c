@@ -505,7 +505,7 @@ trim_gives_back_the_memory_of_every_node(void **state)
         objects[i] = fpheap_alloc_on(heap, 100000, (int)(i % NODES));
     fpheap_free_bulk(heap, objects, 400);
     assert_true(fpheap_trim(heap) >= 30 * TEST_MIB);
-    /* What remains has the heap's own records. */
+    /* What remains holds the heap's own records. */
     assert_true(provider.held_bytes <= 8 * FPHEAP_CHUNK);
     TEST_CHECK_LIVE(heap, 0);
     TEST_DESTROY_OVER(heap, &provider);

@@ -534,7 +534,7 @@ a_constructor_that_gets_from_its_pool_without_end_is_edeadlk(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* Gets one more while it is not called by itself. */
+/* Gets one more object unless it was called from within itself. */
 static int
 construct_twice(void *arg, void *object)
 {

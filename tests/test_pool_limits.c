@@ -163,7 +163,7 @@ null_is_no_object_for_put(void **state)
 
 /* --- any order of calls --------------------------------------------------- */
 
-/* What one thread knows of a pool that it has for itself. */
+/* What a thread knows of a pool that no other uses. */
 typedef struct model {
     fpheap      *heap;
     fpheap_pool *pool;
@@ -261,7 +261,7 @@ model_step(model *m)
 
     if (kind < 45) {
         model_get(m, n, kind % 3);
-        /* Never more than max, unless it were more before. */
+        /* Never more than max, unless there were more before. */
         assert_true(STATS(m->pool).claimed_objects
                     <= (claimed > m->max ? claimed : m->max));
     } else if (kind < 88) {
@@ -342,7 +342,7 @@ max_goes_up_and_down_while_the_pool_is_used(void **state)
     assert_int_equal(fpheap_pool_set_max(pool, 150), 0);
     n = 100 + fpheap_pool_get_burst(pool, objects + 100, 100);
     assert_int_equal(n, 150);
-    /* Below what is claimed: no more, and nothing else. */
+    /* Below what is claimed: nothing changes but that no more can be had. */
     assert_int_equal(fpheap_pool_set_max(pool, 50), 0);
     assert_null(fpheap_pool_get(pool));
     assert_int_equal(errno, ENOSPC);
@@ -391,7 +391,7 @@ a_thread_parks_two_magazines_at_most(void **state)
 
 #define LIMIT (6 * FPHEAP_CHUNK)
 
-/* The recording provider, which also minds the limit. */
+/* The recording provider, which also checks the limit. */
 static fpheap  *limited;
 static size_t   limit_now;     /* 0: none */
 static unsigned beyond;        /* calls that were not to be made */
@@ -489,7 +489,7 @@ a_heap_never_has_more_than_its_limit(void **state)
         CHECK_LIMIT(heap);
         n = exhaust(heap, size, bulk);
         CHECK_LIMIT(heap);
-        /* What is left is not enough for a region more. */
+        /* What is left is not enough for another region. */
         if (bulk == 1 && size <= FPH_CLASS_MAX)
             assert_true(test_region_bytes(heap) + FPHEAP_CHUNK > limit);
         TEST_CHECK_LIVE(heap, n);

@@ -346,7 +346,7 @@ type_stable_memory_stays_the_pools_until_it_ends(void **state)
     n = fill_with_others(heap, 3000);
     i = fill_with_others(heap, FPHEAP_CHUNK);
     assert_int_equal(i, 0);
-    /* What is stale points to an object of the pool, constructed. */
+    /* A stale pointer leads to an object of the pool, constructed. */
     for (i = 0; i < 3000; i++) {
         assert_ptr_equal(fpheap_base_of(heap, (char *)objects[i] + 2303),
                          objects[i]);

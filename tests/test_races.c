@@ -1141,34 +1141,6 @@ a_magazine_that_is_taken_is_missed_by_nobody(void **state)
     }
 }
 
-static void *
-help_the_seat(void *seat)
-{
-    fpheap_free(heap, fpheap_alloc(heap, 100));
-    heap->state->cache_wanted = *(unsigned *)seat + 1;
-    fpheap_free(heap, fpheap_alloc(heap, 5000));
-    theirs = heap->state->cache[*(unsigned *)seat];
-    return NULL;
-}
-
-static void
-a_cache_that_a_helper_makes_is_the_threads(void **state)
-{
-    fpheap  *other = test_heap_over(&other_provider);
-    unsigned seat;
-
-    (void)state;
-    begin();
-    assert_non_null(fpheap_self(other));
-    seat = fph_this.seat - 1;
-    meanwhile(&heap->state->cache[seat], MEANWHILE_CHANGE, 0, help_the_seat,
-              &seat);
-    assert_non_null(fpheap_self(heap));
-    assert_ptr_equal(fpheap_self(heap), theirs);
-    TEST_DESTROY_OVER(other, &other_provider);
-    end();
-}
-
 /* The seat that this thread wants is another's in the last moment. */
 static void *
 want_a_seat(void *unused)
@@ -1630,7 +1602,6 @@ main(void)
         cmocka_unit_test(
             a_large_object_that_is_freed_twice_at_a_time_ends_once),
         cmocka_unit_test(a_magazine_that_is_taken_is_missed_by_nobody),
-        cmocka_unit_test(a_cache_that_a_helper_makes_is_the_threads),
         cmocka_unit_test(a_seat_has_one_thread),
         cmocka_unit_test(
             threads_that_exit_wait_for_a_destroy_and_not_for_each_other),

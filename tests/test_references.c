@@ -8,7 +8,7 @@
 
 /* --- references and destructors ------------------------------------------- */
 
-/* What a destructor saw last, and what it shall do. */
+/* What a destructor saw last, and what it is to do. */
 typedef struct witness {
     unsigned    calls;
     void       *object;

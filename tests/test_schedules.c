@@ -284,7 +284,7 @@ call_alloc(unsigned self, unsigned units)
                       errno);
 }
 
-/* The object may move, so its pages are nobody's until the call is over. */
+/* The object may move, so nobody owns its pages until the call is over. */
 static void
 call_realloc(unsigned self, int more)
 {
@@ -411,7 +411,7 @@ call_end_pool(void)
     world.ended = rc == 0;
 }
 
-/* What is short of memory anyway may find too little for it. */
+/* A scene that is short of memory anyway may find too little for it. */
 static void
 call_reserve(void)
 {
@@ -922,7 +922,7 @@ replay(const char *text)
     return 1;
 }
 
-/* The same list makes the same run: the steps are as many. */
+/* The same list makes the same run, of as many steps. */
 static void
 a_schedule_replays(void **unused)
 {

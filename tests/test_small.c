@@ -43,7 +43,7 @@ in_memory(const void *object, size_t bytes)
         && (uintptr_t)object + bytes <= (uintptr_t)memory + sizeof(memory);
 }
 
-/* Allocate until there is no more.  Returns how many. */
+/* Allocate until that fails.  Returns how many. */
 static unsigned
 fill_up(fpheap *heap, size_t size, unsigned from)
 {

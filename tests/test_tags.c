@@ -100,7 +100,7 @@ mix_move(mixer *m, item *it)
     it->size = size;
 }
 
-/* A few objects, if they are there, give way to others of one size. */
+/* Replace a few objects, if there are any, by others of one size. */
 static void
 mix_bulk(mixer *m)
 {

@@ -62,7 +62,7 @@ test_number_in(const char *file, const char *name)
     return number;
 }
 
-/* How many times the usual work to do: FPHEAP_SOAK, 1 if it is not set. */
+/* How many times the usual work to do: FPHEAP_SOAK, or 1. */
 TEST_UNUSED static unsigned
 test_soak(void)
 {
@@ -300,8 +300,8 @@ test_expect_panics_at(unsigned n, const char *words, const char *what,
         _fail(file, line);
 }
 
-/* So many since the last time; one, with these words; so many by what is
- * named. */
+/* So many panics since the last time; one, with these words; so many, which
+ * `what` caused. */
 #  define EXPECT_PANICS(n) \
     test_expect_panics_at(n, "", "here", __FILE__, __LINE__)
 #  define EXPECT_PANIC(words) \

@@ -646,7 +646,7 @@ link_first(struct rte_mempool *mp, pool *p, rte_mempool_populate_obj_cb_t *add,
 
 /* --- the objects of a new pool -------------------------------------------- */
 
-/* Whether it differs from the template in nothing but its addresses. */
+/* Whether it differs from the template only in its addresses. */
 static bool
 is_alike(const pool *p, void *object)
 {

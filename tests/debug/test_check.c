@@ -501,7 +501,7 @@ a_wrong_size_is_stopped_with_both(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* The first pool's was said to be one of the heap's own. */
+/* The first pool's object was taken for one of the heap's own. */
 static void
 an_object_of_a_pool_is_called_so(void **state)
 {
@@ -534,7 +534,7 @@ an_object_of_a_pool_is_called_so(void **state)
 }
 
 #if FPHEAP_HEADER
-/* Its mark was gone, so that the last reference was one to a free object. */
+/* Its mark was gone, so the last reference seemed to be to a free object. */
 static void
 a_shared_object_that_is_freed_stays_live(void **state)
 {

@@ -506,7 +506,7 @@ a_magazine_is_verified_when_it_is_loaded(void **state)
     expect_silence();
 }
 
-/* Each word of a bin, and each thing that a slot may have. */
+/* Each word of a bin, and each thing that a slot may hold. */
 static void
 whatever_was_overwritten_in_a_magazine_is_told(void **state)
 {

@@ -561,6 +561,39 @@ realloc_of_no_large_object(size_t offset)
     return 0;
 }
 
+/* Nothing of what is behind the object is read, and nothing is freed. */
+static int
+realloc_from_inside(size_t size)
+{
+    fpheap *heap = fpheap_create("child", NULL);
+    char   *object = (char *)fpheap_alloc(heap, size);
+    size_t  inside;
+    void   *moved;
+
+    for (inside = 16; inside < size; inside += size / 4) {
+        errno = 0;
+        moved = fpheap_realloc(heap, object + inside, 2 * size);
+        if (moved != NULL || errno != EINVAL || panics != 1)
+            return 3;
+        panics = 0;
+    }
+    fpheap_free(heap, object);
+    if (panics != 0 || fpheap_check(heap) != NULL)
+        return 4;
+    return fpheap_destroy(heap) == 0 ? 0 : 5;
+}
+
+static void
+a_realloc_that_would_move_from_inside_an_object_is_reported_at_once(
+    void **state)
+{
+    size_t size;
+
+    (void)state;
+    for (size = 64; size <= 4 * FPH_CLASS_MAX; size *= 2)
+        in_a_child(realloc_from_inside, size);
+}
+
 static void
 a_realloc_of_what_is_no_large_object_is_reported(void **state)
 {
@@ -640,7 +673,7 @@ is_beside_a_block(const fpheap *heap, const char *end)
     return found;
 }
 
-/* Whatever is there, it is an object or nothing, never a record of the heap. */
+/* Whatever is there is an object or nothing, never a record of the heap. */
 static void
 writing_past_an_object_never_reaches_the_heap(void **state)
 {
@@ -750,6 +783,8 @@ main(void)
         cmocka_unit_test(a_wrong_pointer_at_the_start_of_a_chunk_is_reported),
         cmocka_unit_test(a_pointer_into_a_large_object_is_reported),
         cmocka_unit_test(a_realloc_of_what_is_no_large_object_is_reported),
+        cmocka_unit_test(
+            a_realloc_that_would_move_from_inside_an_object_is_reported_at_once),
         cmocka_unit_test(a_pointer_into_a_small_object_is_reported_at_the_slab),
         cmocka_unit_test(writing_past_an_object_never_reaches_the_heap),
         cmocka_unit_test(writing_past_an_object_reaches_no_header_of_any_chunk),

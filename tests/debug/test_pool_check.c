@@ -40,7 +40,7 @@ live_in(fpheap_pool *pool)
     return s.live_objects;
 }
 
-/* Put what is no object of the pool's, alone and among those that are.  The
+/* Put what is not an object of the pool, alone and among some that are.  The
  * pool has one object in hands, and goes on. */
 static void
 expect_refused(fpheap *heap, fpheap_pool *pool, void *wrong, const char *what)

@@ -174,7 +174,7 @@ hugepages_are_back_after_destroy(void **state)
                   after);
 }
 
-/* The descriptor shows the same bytes to whom it is passed. */
+/* The descriptor shows the same bytes to whoever gets it. */
 static void
 a_memfd_shows_the_region(void **state)
 {
@@ -228,7 +228,7 @@ no_pages_is_an_error(void **state)
     assert_true(errno == ENOMEM || errno == EINVAL);
 }
 
-/* A least that cannot be had is no reason to fail. */
+/* A minimum that cannot be had is no reason to fail. */
 static void
 less_than_wished_is_taken(void **state)
 {

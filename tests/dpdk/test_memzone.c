@@ -7,7 +7,7 @@
 #include "fpheap.h"
 #include "tests/test_util.h"
 
-/* Zones are the EAL's, or made up here to see what 2,560 would be. */
+/* Zones are the EAL's, or invented here to see what 2,560 would give. */
 #include <rte_memzone.h>
 static const struct rte_memzone *reserve(const char *name, size_t bytes,
                                          int socket, unsigned flags,
