@@ -5443,7 +5443,7 @@ fph_region_fresh(const fpheap *heap, fph_region *region, char *end, int keep,
     uint64_t   mask;
 
     *part = region->raw;
-    if (end == NULL)
+    if (end == NULL || end > base + bytes) /* the slot has another by then */
         end = base + bytes;
     for (first = end; first > base; first = at) {
         at = fph_last_part(base, (size_t)(first - base), &mask);
