@@ -73,17 +73,17 @@ bad_slot(const bad *b, const void *base)
     stress_fail(__FILE__, __LINE__, "a region that the provider does not know");
 }
 
-/* Too short, so misaligned that no chunk is left, or read-only. */
+/* Too short, so misaligned that no page is left, or read-only. */
 static void
 bad_spoil(bad *b, fpheap_region *region)
 {
     switch (stress_below(&b->random, 3)) {
     case 0:
-        region->bytes = stress_below(&b->random, FPHEAP_CHUNK - 1) + 1;
+        region->bytes = stress_below(&b->random, FPHEAP_PAGE - 1) + 1;
         break;
     case 1:
         region->base  = (char *)region->base + 4096;
-        region->bytes = FPHEAP_CHUNK;
+        region->bytes = FPHEAP_PAGE;
         break;
     default:
         CHECK_EQ(mprotect(region->base, region->bytes, PROT_READ), 0);
