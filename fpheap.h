@@ -2685,7 +2685,7 @@ FPH_COMPARES(seq_cst, SEQ_CST, RELAXED)
 /* The same of pointers and of a flag, and to take a pointer out and put another
  * in its place: of two threads that do so one gets it. */
 #if FPHEAP_NO_THREADS
-#  define FPH_CAS_PTR(p, e, d) ((void)(e), *(p) = (d), 1)
+#  define FPH_CAS_PTR(p, e, d, order) ((void)(e), *(p) = (d), 1)
 #  define FPH_SWAP(p, v, old)  ((void)(*(old) = *(p), *(p) = *(v)))
 #  define FPH_EXCHANGE(p, v)   fph_plain_exchange(p, v)
 static inline unsigned
@@ -2697,9 +2697,9 @@ fph_plain_exchange(unsigned *p, unsigned v)
     return old;
 }
 #else
-#  define FPH_CAS_PTR(p, e, d)                                        \
+#  define FPH_CAS_PTR(p, e, d, order)                                 \
     __atomic_compare_exchange_n(p, e, d, 0 /* strong */,              \
-                                __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)
+                                __ATOMIC_##order, __ATOMIC_RELAXED)
 #  define FPH_SWAP(p, v, old)  __atomic_exchange(p, v, old, __ATOMIC_RELAXED)
 #  define FPH_EXCHANGE(p, v)   __atomic_exchange_n(p, v, __ATOMIC_ACQUIRE)
 #endif
@@ -3642,7 +3642,8 @@ fph_moves_forsake(fph_state *state)
  *   F7  free: fetch_or, give         release  F6
  *   F8  records: CAS, when made      release  F9       what they lead to
  *   F9  records: load                acquire  F8       before they are read
- *   F10 base: CAS from NULL          acq_rel  F10      the old region is gone
+ *   F10 base: CAS from NULL          acq_rel  F10      the old region is gone,
+ *                                                      its records too
  *       base: store NULL             release
  *   F11 present: store, CAS, load    release, F11      node, and what else is
  *                                    acquire           written before
@@ -3954,7 +3955,7 @@ fph_group_list(fph_state *state, size_t chunk)
             return 1;
         if (at == state->groups_max)
             return 0;
-        if (FPH_CAS_PTR(&state->groups[at], &in, (uint32_t)(group + 1)))
+        if (FPH_CAS_PTR(&state->groups[at], &in, (uint32_t)(group + 1), RELAXED))
             in = (uint32_t)(group + 1);
         FPH_STORE(&state->group_at[in - 1], (uint32_t)(at + 1), RELAXED);
         fph_cas_release(&state->groups_used, &at, at + 1);          /* F21 */
@@ -4904,7 +4905,8 @@ fph_part_come(fph_state *state, char *base, uint64_t mask, int node)
         if (fph_chunk_share(state, base, mask, node, &had))
             return 1;
         other = NULL;
-        if (had == 0 && FPH_CAS_PTR(&chunk->base, &other, start)) { /* F10 */
+        if (had == 0
+            && FPH_CAS_PTR(&chunk->base, &other, start, ACQ_REL)) { /* F10 */
             fph_chunk_come(chunk, mask, node);
             return 1;
         }
@@ -5421,7 +5423,7 @@ fph_chunk_ready(fpheap *heap, size_t number)
     for (page = 0; page < FPH_PAGES; page++)
         records->slab[page].page = number * FPH_PAGES + page;
     fph_records_lent(records, chunk->base);
-    if (!FPH_CAS_PTR(&chunk->records, &none, records)) {            /* F8 */
+    if (!FPH_CAS_PTR(&chunk->records, &none, records, RELEASE)) {   /* F8 */
         fph_records_free(records);
         fph_stack_push(&heap->state->records.word, &records->link);
     }
@@ -8213,7 +8215,7 @@ fph_cache_memory(fpheap *heap, unsigned seat, int node, int grow)
     cache->heap = heap;
     cache->spare = (fph_magazine **)(void *)(cache->bins + heap->bins);
     cache->fills = (uint8_t *)(cache->spare + heap->bins);
-    if (!FPH_CAS_PTR(slot, &none, cache))                           /* H10 */
+    if (!FPH_CAS_PTR(slot, &none, cache, RELEASE))                  /* H10 */
         cache = FPH_LOAD(slot, ACQUIRE);                            /* H10 */
     return cache;
 }
