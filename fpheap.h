@@ -3661,8 +3661,8 @@ fph_moves_forsake(fph_state *state)
  *       in a sweep                                     finds what it gave; a
  *                                                      sweep that misses the
  *                                                      group has missed F7
- *   F21 groups_used: CAS             release  F21      group_at[] of all before:
- *       load                         acquire           so a group that is listed
+ *   F21 groups_used: CAS             release  F21      group_at[] of all before,
+ *       load                         acquire           so that what is listed
  *                                                      is not listed again
  *
  *   F14 .. F17: all but F16 are read-modify-writes, so F17 reads from F16 or
@@ -4107,6 +4107,7 @@ typedef struct fph_gap {
     int      spare;            /* 1: break no chunk that is free as a whole */
     size_t   fresh;            /* the first of these that was met, or -1 */
     size_t   position;         /* where it was found */
+    int      lost;             /* 1: another thread has taken a part of it */
 } fph_gap;
 
 /* What was claimed, if it is of the node; else it is given back: a chunk has
@@ -4132,7 +4133,7 @@ fph_gap_keep(fph_state *state, const fph_gap *gap, size_t page)
 /* Claim a run that ends in this chunk and begins in one before it, behind which
  * `tail` pages are free. */
 static size_t
-fph_gap_cross(fph_state *state, const fph_gap *gap, size_t chunk, uint64_t free,
+fph_gap_cross(fph_state *state, fph_gap *gap, size_t chunk, uint64_t free,
               size_t tail)
 {
     size_t border = chunk * FPH_PAGES;
@@ -4146,6 +4147,7 @@ fph_gap_cross(fph_state *state, const fph_gap *gap, size_t chunk, uint64_t free,
     fph_moves_begin(state);
     taken = fph_pages_take(state, first, gap->pages);
     fph_moves_end(state);
+    gap->lost = !taken;
     return taken ? fph_gap_keep(state, gap, first) : FPH_NO_PAGE;
 }
 
@@ -4186,7 +4188,7 @@ fph_gap_free(const fph_state *state, const fph_gap *gap, size_t chunk)
 /* Claim a run that begins in a group, at whose end `tail` pages are free, and
  * ends beyond it, from `chunk` on, where the next one in groups[] is another. */
 static size_t
-fph_gap_beyond(fph_state *state, const fph_gap *gap, size_t chunk, size_t tail)
+fph_gap_beyond(fph_state *state, fph_gap *gap, size_t chunk, size_t tail)
 {
     size_t all = (state->mask + 1) / FPH_PAGES;
 
@@ -4231,6 +4233,9 @@ fph_sweep(fph_state *state, fph_gap *gap, size_t position)
                 tail = 0;
             if (free != 0)
                 page = fph_gap_try(state, gap, chunk, free, tail);
+            if (gap->lost)
+                tail = 0;
+            gap->lost = 0;
             tail = free == FPH_ALL_PAGES ? tail + FPH_PAGES
                                          : fph_run_tail(free);
         }
@@ -4263,7 +4268,7 @@ fph_pages_find(const fpheap *heap, int node, size_t pages, unsigned align)
     fph_gap    gap    = { pages, align, heap->nodes > 1 ? node
                                                         : FPHEAP_ANY_NODE,
                           heap->provider.iova != NULL, 1 /* spare */,
-                          FPH_NO_PAGE, 0 };
+                          FPH_NO_PAGE, 0, 0 };
     size_t     page   = fph_sweep(state, &gap, from);
 
     if (page == FPH_NO_PAGE && gap.fresh != FPH_NO_PAGE) {
