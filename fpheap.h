@@ -8205,9 +8205,8 @@ fph_cache_memory(fpheap *heap, unsigned seat, int node, int grow)
 
     if (cache != NULL)
         return cache;
-    ref = fph_meta_cut(heap->state, bytes);
-    if (ref == 0 && grow)
-        ref = fph_meta_get(heap, node, bytes, &error);
+    ref = grow ? fph_meta_get(heap, node, bytes, &error)
+               : fph_meta_find(heap, node, bytes);
     cache = FPH_LOAD(slot, ACQUIRE);                                /* H10 */
     if (cache != NULL)
         return cache;          /* the provider's callback has made it */
