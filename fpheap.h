@@ -5370,14 +5370,18 @@ fph_meta_get(fpheap *heap, int node, size_t bytes, int *error)
     int      i;
 
     *error = -ENOMEM;
+    if (fph_load_relaxed(&heap->state->meta_numbers) >= FPH_TABLE_MAX)
+        return ref;            /* no growth would help */
     for (i = -1; ref == 0 && i < (int)heap->nodes; i++) {
         int on = i < 0 ? node : i;
 
         if (i >= 0 && (i == node || (heap->flags & FPHEAP_SPILL) == 0))
             continue;
         *error = fph_grow(heap, on, need, 1 /* chunk */, UINT64_MAX);
-        if (*error == 0)
-            ref = fph_meta_find(heap, on, bytes);
+        if (*error != 0)
+            continue;
+        ref = fph_meta_find(heap, on, bytes);
+        *error = -ENOMEM;      /* if others have all of it */
     }
     return ref;
 }
