@@ -5014,22 +5014,24 @@ static int
 fph_region_join(fph_region *region, const fpheap_region *raw)
 {
     fpheap_region *to   = &region->raw;
-    uint64_t       only = FPH_HERE;
+    uint64_t       only = FPH_HERE + 1;
     int            joins;
 
-    if (!fph_cas_acquire(&region->shown, &only, 0))                 /* F14 */
+    if (!fph_region_keep(region))
         return 0;
     joins = to->node == raw->node && to->backing == raw->backing
          && to->cookie == raw->cookie
          && ((char *)to->base + to->bytes == (char *)raw->base
              || (char *)raw->base + raw->bytes == (char *)to->base);
-    if (joins) {
-        if ((char *)raw->base < (char *)to->base)
-            to->base = raw->base;
-        to->bytes += raw->bytes;
+    if (!joins || !fph_cas_acquire(&region->shown, &only, 0)) {     /* F14 */
+        fph_region_unkeep(region);
+        return 0;
     }
+    if ((char *)raw->base < (char *)to->base)
+        to->base = raw->base;
+    to->bytes += raw->bytes;
     fph_store_release(&region->shown, FPH_HERE);                    /* F16 */
-    return joins;
+    return 1;
 }
 
 /* Whether one of the regions is a neighbour that has joined. */
