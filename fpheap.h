@@ -2686,7 +2686,7 @@ FPH_COMPARES(seq_cst, SEQ_CST, RELAXED)
 /* The same of pointers and of a flag, and to take a pointer out and put another
  * in its place: of two threads that do so one gets it. */
 #if FPHEAP_NO_THREADS
-#  define FPH_CAS_PTR(p, e, d) ((void)(e), *(p) = (d), 1)
+#  define FPH_CAS_PTR(p, e, d, order) ((void)(e), *(p) = (d), 1)
 #  define FPH_SWAP(p, v, old)  ((void)(*(old) = *(p), *(p) = *(v)))
 #  define FPH_EXCHANGE(p, v)   fph_plain_exchange(p, v)
 static inline unsigned
@@ -2698,9 +2698,9 @@ fph_plain_exchange(unsigned *p, unsigned v)
     return old;
 }
 #else
-#  define FPH_CAS_PTR(p, e, d)                                        \
+#  define FPH_CAS_PTR(p, e, d, order)                                 \
     __atomic_compare_exchange_n(p, e, d, 0 /* strong */,              \
-                                __ATOMIC_RELEASE, __ATOMIC_RELAXED)
+                                __ATOMIC_##order, __ATOMIC_RELAXED)
 #  define FPH_SWAP(p, v, old)  __atomic_exchange(p, v, old, __ATOMIC_RELAXED)
 #  define FPH_EXCHANGE(p, v)   __atomic_exchange_n(p, v, __ATOMIC_ACQUIRE)
 #endif
@@ -3672,7 +3672,8 @@ fph_moves_forsake(fph_state *state)
  *   F7  free: fetch_or, give         release  F6
  *   F8  records: CAS, when made      release  F9       what they lead to
  *   F9  records: load                acquire  F8       before they are read
- *   F10 base: CAS from NULL          acq_rel  F10      the old region is gone
+ *   F10 base: CAS from NULL          acq_rel  F10      the old region is gone,
+ *                                                      its records too
  *       base: store NULL             release
  *   F11 present: store, CAS, load    release, F11      node, and what else is
  *                                    acquire           written before
@@ -3686,12 +3687,13 @@ fph_moves_forsake(fph_state *state)
  *       begins or gets pages                           of the record
  *   F19 info: load, CAS              acquire  F18      before these are read by
  *                                                      who has no object there
- *   F20 groups_used: CAS; groups[]   relaxed  none     F7 comes later and F6
- *                                                      finds what it gave; a
+ *   F20 groups_used, groups[]: load  relaxed  none     F7 comes later and F6
+ *       in a sweep                                     finds what it gave; a
  *                                                      sweep that misses the
  *                                                      group has missed F7
- *   F21 group_at: CAS                release  none     which of two places in
- *                                                      groups[] counts
+ *   F21 groups_used: CAS             release  F21      group_at[] of all before,
+ *       load                         acquire           so that what is listed
+ *                                                      is not listed again
  *
  *   F14 .. F17: all but F16 are read-modify-writes, so F17 reads from F16 or
  *   from what continues it, whatever other walks came between; and F14 finds no
@@ -3752,7 +3754,7 @@ struct fph_chunk {
     fph_word     present;      /* atomic; pages that its region has */
     fph_word     meta;         /* atomic; pages of meta blocks */
     fph_word     iova;         /* atomic; 0: not asked yet */
-    int          node;         /* written before its pages are free */
+    int          node;         /* atomic; written before its pages are free */
     unsigned     reserved;     /* atomic; 1: fpheap_reserve has touched it */
     uint16_t     back[FPH_PAGES]; /* atomic; of each page, how many pages before
                                   it its record is; or one nearer to that */
@@ -3944,18 +3946,16 @@ fph_positions(const fph_state *state)
     return (size_t)fph_load_relaxed(&state->groups_used) * FPH_GROUP; /* F20 */
 }
 
-/* The first chunk of the group at a position, and in *chunks how many it has;
- * none for a group that two threads have listed. */
+/* The first chunk of the group at a position, and in *chunks how many it has. */
 static inline size_t
 fph_group_chunks(const fph_state *state, size_t position, size_t *chunks)
 {
-    size_t at    = position / FPH_GROUP;
-    size_t group = FPH_LOAD(&state->groups[at], RELAXED);           /* F20 */
+    size_t group = FPH_LOAD(&state->groups[position / FPH_GROUP],
+                            RELAXED);                               /* F20 */
     size_t all   = (state->mask + 1) / FPH_PAGES;
 
     *chunks = 0;
-    if (group == 0
-        || FPH_LOAD(&state->group_at[group - 1], RELAXED) != at + 1)
+    if (group == 0)
         return 0;
     *chunks = all < FPH_GROUP ? all : FPH_GROUP;
     return (group - 1) * FPH_GROUP;
@@ -3970,24 +3970,26 @@ fph_position_of(const fph_state *state, size_t chunk)
     return (at - 1) * FPH_GROUP + chunk % FPH_GROUP;
 }
 
-/* Have the group of a chunk looked at.  Returns 0: there are too many. */
+/* Have the group of a chunk looked at, after any that another thread is about
+ * to add.  Returns 0: there are too many. */
 static int
 fph_group_list(fph_state *state, size_t chunk)
 {
-    size_t   group = chunk / FPH_GROUP;
-    uint32_t none  = 0;
-    uint64_t at    = fph_load_relaxed(&state->groups_used);
+    size_t group = chunk / FPH_GROUP;
 
-    if (FPH_LOAD(&state->group_at[group], RELAXED) != 0)
-        return 1;
-    do {
+    for (;;) {
+        uint64_t at = fph_load_acquire(&state->groups_used);        /* F21 */
+        uint32_t in = 0;
+
+        if (FPH_LOAD(&state->group_at[group], RELAXED) != 0)
+            return 1;
         if (at == state->groups_max)
             return 0;
-    } while (!fph_cas_relaxed(&state->groups_used, &at, at + 1));   /* F20 */
-    FPH_STORE(&state->groups[at], (uint32_t)(group + 1), RELAXED);  /* F20 */
-    (void)FPH_CAS_PTR(&state->group_at[group], &none,               /* F21 */
-                      (uint32_t)(at + 1));
-    return 1;
+        if (FPH_CAS_PTR(&state->groups[at], &in, (uint32_t)(group + 1), RELAXED))
+            in = (uint32_t)(group + 1);
+        FPH_STORE(&state->group_at[in - 1], (uint32_t)(at + 1), RELAXED);
+        fph_cas_release(&state->groups_used, &at, at + 1);          /* F21 */
+    }
 }
 
 /* Call with each chunk that is here, until a call returns other than 0.
@@ -4031,7 +4033,8 @@ fph_part(size_t page, size_t pages, uint64_t *mask)
 static void
 fph_cursors_lower(fph_state *state, size_t chunk, uint64_t free)
 {
-    fph_word *cursor   = state->cursor[state->chunks[chunk].node];
+    fph_word *cursor   = state->cursor[FPH_LOAD(&state->chunks[chunk].node,
+                                                RELAXED)];
     size_t    position = fph_position_of(state, chunk);
     unsigned  k;
 
@@ -4069,7 +4072,19 @@ fph_pages_give(fph_state *state, size_t page, size_t pages)
     }
 }
 
-/* Claim these very pages, or none and return 0. */
+/* Whether a chunk and the one before it are neighbours in address too, which
+ * they need not be in a window that is smaller than the addresses. */
+static inline int
+fph_chunk_follows(const fph_state *state, size_t chunk)
+{
+    const char *base  = FPH_LOAD(&state->chunks[chunk].base, RELAXED);
+    const char *other = FPH_LOAD(&state->chunks[chunk - 1].base, RELAXED);
+
+    return (uintptr_t)base - (uintptr_t)other == FPHEAP_CHUNK;
+}
+
+/* Claim these very pages, or none and return 0.  (Those that are claimed keep
+ * their chunks where they are.) */
 static int
 fph_pages_take(fph_state *state, size_t page, size_t pages)
 {
@@ -4087,6 +4102,10 @@ fph_pages_take(fph_state *state, size_t page, size_t pages)
                 return 0;
             }
         } while (!fph_cas_acquire(word, &free, free & ~mask));      /* F6 */
+        if (at != page && !fph_chunk_follows(state, at >> FPH_PAGE_BITS)) {
+            fph_pages_give(state, page, at + n - page);
+            return 0;
+        }
         at += n;
         left -= n;
     }
@@ -4118,12 +4137,33 @@ typedef struct fph_gap {
     int      spare;            /* 1: break no chunk that is free as a whole */
     size_t   fresh;            /* the first of these that was met, or -1 */
     size_t   position;         /* where it was found */
+    int      lost;             /* 1: another thread has taken a part of it */
 } fph_gap;
+
+/* What was claimed, if it is of the node; else it is given back: a chunk has
+ * gone since the look at it, and another is here. */
+static size_t
+fph_gap_keep(fph_state *state, const fph_gap *gap, size_t page)
+{
+    size_t chunk = page >> FPH_PAGE_BITS;
+
+    if (page == FPH_NO_PAGE || gap->node == FPHEAP_ANY_NODE)
+        return page;
+    for (; chunk <= (page + gap->pages - 1) >> FPH_PAGE_BITS; chunk++) {
+        if (FPH_LOAD(&state->chunks[chunk].node, RELAXED) == gap->node)
+            continue;
+        fph_moves_begin(state);
+        fph_pages_give(state, page, gap->pages);
+        fph_moves_end(state);
+        return FPH_NO_PAGE;
+    }
+    return page;
+}
 
 /* Claim a run that ends in this chunk and begins in one before it, behind which
  * `tail` pages are free. */
 static size_t
-fph_gap_cross(fph_state *state, const fph_gap *gap, size_t chunk, uint64_t free,
+fph_gap_cross(fph_state *state, fph_gap *gap, size_t chunk, uint64_t free,
               size_t tail)
 {
     size_t border = chunk * FPH_PAGES;
@@ -4137,7 +4177,8 @@ fph_gap_cross(fph_state *state, const fph_gap *gap, size_t chunk, uint64_t free,
     fph_moves_begin(state);
     taken = fph_pages_take(state, first, gap->pages);
     fph_moves_end(state);
-    return taken ? first : FPH_NO_PAGE;
+    gap->lost = !taken;
+    return taken ? fph_gap_keep(state, gap, first) : FPH_NO_PAGE;
 }
 
 /* Claim a run in a chunk of which these pages looked free, or one that crosses
@@ -4157,7 +4198,9 @@ fph_gap_try(fph_state *state, fph_gap *gap, size_t chunk, uint64_t free,
             gap->fresh = chunk;
         return page;
     }
-    return fph_chunk_take(state, chunk, (unsigned)gap->pages, gap->align);
+    return fph_gap_keep(state, gap,
+                        fph_chunk_take(state, chunk, (unsigned)gap->pages,
+                                       gap->align));
 }
 
 /* What a search may take of a chunk: its free pages, or 0 if it is of another
@@ -4168,17 +4211,19 @@ fph_gap_free(const fph_state *state, const fph_gap *gap, size_t chunk)
     uint64_t free = fph_load_relaxed(&state->free[chunk]);
 
     return free != 0 && (gap->node == FPHEAP_ANY_NODE
-                         || state->chunks[chunk].node == gap->node) ? free : 0;
+                         || FPH_LOAD(&state->chunks[chunk].node, RELAXED)
+                            == gap->node) ? free : 0;
 }
 
 /* Claim a run that begins in a group, at whose end `tail` pages are free, and
  * ends beyond it, from `chunk` on, where the next one in groups[] is another. */
 static size_t
-fph_gap_beyond(fph_state *state, const fph_gap *gap, size_t chunk, size_t tail)
+fph_gap_beyond(fph_state *state, fph_gap *gap, size_t chunk, size_t tail)
 {
     size_t all = (state->mask + 1) / FPH_PAGES;
 
-    for (; chunk < all; chunk++, tail += FPH_PAGES) {
+    for (; chunk < all && fph_chunk_follows(state, chunk);
+         chunk++, tail += FPH_PAGES) {
         uint64_t free = fph_gap_free(state, gap, chunk);
         size_t   page = free == 0 ? FPH_NO_PAGE
                       : fph_gap_cross(state, gap, chunk, free, tail);
@@ -4214,8 +4259,13 @@ fph_sweep(fph_state *state, fph_gap *gap, size_t position)
         for (; chunk < first + chunks && page == FPH_NO_PAGE; chunk++) {
             uint64_t free = fph_gap_free(state, gap, chunk);
 
+            if (tail != 0 && (free & 1) && !fph_chunk_follows(state, chunk))
+                tail = 0;
             if (free != 0)
                 page = fph_gap_try(state, gap, chunk, free, tail);
+            if (gap->lost)
+                tail = 0;
+            gap->lost = 0;
             tail = free == FPH_ALL_PAGES ? tail + FPH_PAGES
                                          : fph_run_tail(free);
         }
@@ -4248,11 +4298,13 @@ fph_pages_find(const fpheap *heap, int node, size_t pages, unsigned align)
     fph_gap    gap    = { pages, align, heap->nodes > 1 ? node
                                                         : FPHEAP_ANY_NODE,
                           heap->provider.iova != NULL, 1 /* spare */,
-                          FPH_NO_PAGE, 0 };
+                          FPH_NO_PAGE, 0, 0 };
     size_t     page   = fph_sweep(state, &gap, from);
 
     if (page == FPH_NO_PAGE && gap.fresh != FPH_NO_PAGE) {
-        page = fph_chunk_take(state, gap.fresh, (unsigned)pages, align);
+        page = fph_gap_keep(state, &gap,
+                            fph_chunk_take(state, gap.fresh, (unsigned)pages,
+                                           align));
         gap.position = fph_position_of(state, gap.fresh);
     }
     if (page == FPH_NO_PAGE) {
@@ -4306,7 +4358,7 @@ fph_layout_of(const fpheap *heap, size_t chunks)
     memset(&it, 0, sizeof it);
     it.chunks = chunks;
     it.groups = (chunks + FPH_GROUP - 1) / FPH_GROUP;
-    it.groups_max = (it.groups < 65536 ? it.groups : 65536) + 16;
+    it.groups_max = it.groups < 65536 ? it.groups : 65536;
     it.regions = FPHEAP_NO_OS && chunks < FPH_TABLE_MAX ? chunks
                                                         : FPH_TABLE_MAX;
     fph_layout_add(&it, 1, sizeof(fph_state));
@@ -4814,32 +4866,6 @@ fph_part_is_here(const fph_state *state, const char *base, uint64_t mask)
     return chunk != NULL && (fph_load_relaxed(&chunk->present) & mask) != 0;
 }
 
-/* Take pages of one chunk into the table: the chunk is new, or has other pages
- * of the node.  Returns 0: it cannot be. */
-static int
-fph_part_come(fph_state *state, const char *base, uint64_t mask, int node)
-{
-    size_t     page  = fph_page_of(state, base);
-    fph_chunk *chunk = fph_chunk_of_page(state, page);
-    char      *start = (char *)((uintptr_t)base & ~(uintptr_t)FPH_CHUNK_MASK);
-    char      *none  = NULL;
-    uint64_t   had   = fph_load_acquire(&chunk->present);           /* F11 */
-
-    while (had != 0 && FPH_LOAD(&chunk->base, RELAXED) == start
-           && chunk->node == node && (had & mask) == 0)
-        if (fph_cas_acquire(&chunk->present, &had, had | mask))     /* F11 */
-            return 1;
-    if (!fph_group_list(state, page >> FPH_PAGE_BITS)
-        || !FPH_CAS_PTR(&chunk->base, &none, start))                /* F10 */
-        return 0;
-    fph_store_relaxed(&chunk->meta, 0);
-    fph_store_relaxed(&chunk->iova, 0);
-    FPH_STORE(&chunk->reserved, 0u, RELAXED);
-    chunk->node = node;
-    fph_store_release(&chunk->present, mask);                       /* F11 */
-    return 1;
-}
-
 /* Take pages of one chunk, which the caller owns, out of the table. */
 static void
 fph_part_leave(fph_state *state, char *base, uint64_t mask)
@@ -4859,6 +4885,68 @@ fph_part_leave(fph_state *state, char *base, uint64_t mask)
         fph_stack_push(&state->records.word, &records->link);
     }
     FPH_STORE(&chunk->base, (char *)NULL, RELEASE);                 /* F10 */
+}
+
+/* Have a chunk that is new in the table. */
+static void
+fph_chunk_come(fph_chunk *chunk, uint64_t mask, int node)
+{
+    fph_store_relaxed(&chunk->meta, 0);
+    fph_store_relaxed(&chunk->iova, 0);
+    FPH_STORE(&chunk->reserved, 0u, RELAXED);
+    FPH_STORE(&chunk->node, node, RELAXED);
+    fph_store_release(&chunk->present, mask);                       /* F11 */
+}
+
+/* Have pages be in a chunk that has others.  Returns 0: they cannot be; *had is
+ * what it has. */
+static int
+fph_chunk_share(fph_state *state, char *base, uint64_t mask, int node,
+                uint64_t *had)
+{
+    fph_chunk *chunk = fph_chunk_of_page(state, fph_page_of(state, base));
+
+    while (*had != 0 && (*had & mask) == 0
+           && fph_chunk_of(state, base) == chunk
+           && FPH_LOAD(&chunk->node, RELAXED) == node) {
+        if (!fph_cas_acquire(&chunk->present, had, *had | mask))    /* F11 */
+            continue;
+        /* It stays now; it may have gone, and another have come, before. */
+        if (fph_chunk_of(state, base) == chunk
+            && FPH_LOAD(&chunk->node, RELAXED) == node)
+            return 1;
+        fph_part_leave(state, base, mask);
+        return 0;
+    }
+    return 0;
+}
+
+/* Take pages of one chunk into the table: the chunk is new, or has other pages
+ * of the node.  Returns 0: it cannot be.  A thread that takes the chunk's last
+ * pages out, or its first ones in, is waited for. */
+static int
+fph_part_come(fph_state *state, char *base, uint64_t mask, int node)
+{
+    size_t     page  = fph_page_of(state, base);
+    fph_chunk *chunk = fph_chunk_of_page(state, page);
+    char      *start = (char *)((uintptr_t)base & ~(uintptr_t)FPH_CHUNK_MASK);
+    char      *other = NULL;
+    uint64_t   had;
+
+    if (!fph_group_list(state, page >> FPH_PAGE_BITS))
+        return 0;
+    do {
+        had = fph_load_acquire(&chunk->present);                    /* F11 */
+        if (fph_chunk_share(state, base, mask, node, &had))
+            return 1;
+        other = NULL;
+        if (had == 0
+            && FPH_CAS_PTR(&chunk->base, &other, start, ACQ_REL)) { /* F10 */
+            fph_chunk_come(chunk, mask, node);
+            return 1;
+        }
+    } while (had == 0 && other == start && fph_wait());
+    return 0;
 }
 
 /* The same for many pages. */
@@ -4956,22 +5044,24 @@ static int
 fph_region_join(fph_region *region, const fpheap_region *raw)
 {
     fpheap_region *to   = &region->raw;
-    uint64_t       only = FPH_HERE;
+    uint64_t       only = FPH_HERE + 1;
     int            joins;
 
-    if (!fph_cas_acquire(&region->shown, &only, 0))                 /* F14 */
+    if (!fph_region_keep(region))
         return 0;
     joins = to->node == raw->node && to->backing == raw->backing
          && to->cookie == raw->cookie
          && ((char *)to->base + to->bytes == (char *)raw->base
              || (char *)raw->base + raw->bytes == (char *)to->base);
-    if (joins) {
-        if ((char *)raw->base < (char *)to->base)
-            to->base = raw->base;
-        to->bytes += raw->bytes;
+    if (!joins || !fph_cas_acquire(&region->shown, &only, 0)) {     /* F14 */
+        fph_region_unkeep(region);
+        return 0;
     }
+    if ((char *)raw->base < (char *)to->base)
+        to->base = raw->base;
+    to->bytes += raw->bytes;
     fph_store_release(&region->shown, FPH_HERE);                    /* F16 */
-    return joins;
+    return 1;
 }
 
 /* Whether one of the regions is a neighbour that has joined. */
@@ -5315,14 +5405,18 @@ fph_meta_get(fpheap *heap, int node, size_t bytes, int *error)
     if (ref != 0 || error == NULL)
         return ref;
     *error = -ENOMEM;
+    if (fph_load_relaxed(&heap->state->meta_numbers) >= FPH_TABLE_MAX)
+        return ref;            /* no growth would help */
     for (i = -1; ref == 0 && i < (int)heap->nodes; i++) {
         int on = i < 0 ? node : i;
 
         if (i >= 0 && (i == node || (heap->flags & FPHEAP_SPILL) == 0))
             continue;
         *error = fph_grow(heap, on, need, 1 /* chunk */, UINT64_MAX);
-        if (*error == 0)
-            ref = fph_meta_find(heap, on, bytes);
+        if (*error != 0)
+            continue;
+        ref = fph_meta_find(heap, on, bytes);
+        *error = -ENOMEM;      /* if others have all of it */
     }
     return ref;
 }
@@ -5373,7 +5467,7 @@ fph_chunk_ready(fpheap *heap, size_t number)
     for (page = 0; page < FPH_PAGES; page++)
         records->slab[page].page = number * FPH_PAGES + page;
     fph_records_lent(records, chunk->base);
-    if (!FPH_CAS_PTR(&chunk->records, &none, records)) {            /* F8 */
+    if (!FPH_CAS_PTR(&chunk->records, &none, records, RELEASE)) {   /* F8 */
         fph_records_free(records);
         fph_stack_push(&heap->state->records.word, &records->link);
     }
@@ -5476,7 +5570,7 @@ fph_region_fresh(const fpheap *heap, fph_region *region, char *end, int keep,
     uint64_t   mask;
 
     *part = region->raw;
-    if (end == NULL)
+    if (end == NULL || end > base + bytes) /* the slot has another by then */
         end = base + bytes;
     for (first = end; first > base; first = at) {
         at = fph_last_part(base, (size_t)(first - base), &mask);
@@ -8546,7 +8640,7 @@ fph_ready_chunk(void *ready_, size_t chunk)
 {
     fph_ready *ready = (fph_ready *)ready_;
 
-    if (ready->state->chunks[chunk].node == ready->node)
+    if (FPH_LOAD(&ready->state->chunks[chunk].node, RELAXED) == ready->node)
         ready->pages += fph_chunk_touch(ready->state, chunk);
     return 0;
 }

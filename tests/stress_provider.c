@@ -73,17 +73,17 @@ bad_slot(const bad *b, const void *base)
     stress_fail(__FILE__, __LINE__, "a region that the provider does not know");
 }
 
-/* Too short, so misaligned that no chunk is left, or read-only. */
+/* Too short, so misaligned that no page is left, or read-only. */
 static void
 bad_spoil(bad *b, fpheap_region *region)
 {
     switch (stress_below(&b->random, 3)) {
     case 0:
-        region->bytes = stress_below(&b->random, FPHEAP_CHUNK - 1) + 1;
+        region->bytes = stress_below(&b->random, FPHEAP_PAGE - 1) + 1;
         break;
     case 1:
         region->base  = (char *)region->base + 4096;
-        region->bytes = FPHEAP_CHUNK;
+        region->bytes = FPHEAP_PAGE;
         break;
     default:
         CHECK_EQ(mprotect(region->base, region->bytes, PROT_READ), 0);
@@ -259,7 +259,7 @@ bad_finish(bad *b, fpheap *heap)
 /* --- growth at the same moment -------------------------------------------- */
 
 #define LARGE (FPH_CLASS_MAX + FPHEAP_PAGE)     /* no magazine has these */
-#define FULL  4096
+#define FULL  8192
 
 typedef struct needy {
     fpheap            *heap;
@@ -354,8 +354,7 @@ fewest_regions(size_t size, unsigned delay_us, unsigned enough)
 static void
 threads_that_need_memory_at_once_grow_the_heap_together(void **state)
 {
-    /* The header may cost a chunk its first page. */
-    unsigned per_chunk = (unsigned)((FPHEAP_CHUNK - FPHEAP_PAGE) / LARGE);
+    unsigned per_chunk = (unsigned)(FPHEAP_CHUNK / LARGE);
     unsigned needed    = (CROWD + per_chunk - 1) / per_chunk;
     uint64_t rounds    = stress_work(60);
     unsigned most_large = 0;

@@ -73,7 +73,7 @@ NOT_LABELS = ("C11", "C99", "C17")
 OPERATION = re.compile(
     rf"\b(?:fph_(?:load|store|cas|max|fetch_\w+)_(?P<name>{'|'.join(ORDERS)})"
     r"|FPH_(?:LOAD|STORE|REFS_ADD|FETCH_\w+|CAS|CAS_PTR|EXCHANGE|SWAP))\(")
-FIXED = ("FPH_CAS_PTR", "FPH_EXCHANGE", "FPH_SWAP")     # see their definitions
+FIXED = ("FPH_EXCHANGE", "FPH_SWAP")     # see their definitions
 
 
 def blank(match):

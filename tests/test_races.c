@@ -178,6 +178,35 @@ their_ref(void)
     return *(uint32_t *)theirs;
 }
 
+/* The chunk that an object is in, and its free pages. */
+static size_t
+chunk_number(const void *object)
+{
+    return fph_page_of(heap->state, object) / FPH_PAGES;
+}
+
+static fph_word *
+free_word(const void *object)
+{
+    return &heap->state->free[chunk_number(object)];
+}
+
+static int
+count_free(void *sum, size_t chunk)
+{
+    *(unsigned *)sum += fph_popcount(heap->state->free[chunk]);
+    return 0;
+}
+
+static unsigned
+free_pages(void)
+{
+    unsigned sum = 0;
+
+    fph_each_chunk(heap->state, count_free, &sum);
+    return sum;
+}
+
 /* --- numbers -------------------------------------------------------------- */
 
 static void
@@ -363,121 +392,464 @@ a_peak_is_never_below_what_there_is(void **state)
     end();
 }
 
-/* It goes, and one of another length is in its record. */
-static void *
-exchange_the_region(void *unused)
+/* --- regions that leave ---------------------------------------------------- */
+
+/* A provider that takes parts.  Each region lies below the last one, and a
+ * chunk that is nobody's between the two. */
+#define GROUND 64
+
+static struct {
+    char         *base;
+    size_t        top;
+    unsigned char given[GROUND];
+} ground;
+
+static int
+ground_get(void *unused, size_t bytes, size_t align, int node,
+           fpheap_region *region)
 {
+    size_t n = bytes / FPHEAP_CHUNK;
+
+    (void)unused, (void)align, (void)node;
+    if (n + 1 > ground.top)
+        return -ENOMEM;
+    ground.top -= n + 1;
+    memset(ground.given + ground.top, 1, n);
+    region->base = ground.base + ground.top * FPHEAP_CHUNK;
+    region->bytes = bytes;
+    return 0;
+}
+
+static int
+ground_put(void *unused, const fpheap_region *region)
+{
+    size_t first = (size_t)((char *)region->base - ground.base) / FPHEAP_CHUNK;
+    size_t i;
+
     (void)unused;
-    fpheap_trim(heap);
-    fpheap_free(heap, fpheap_alloc(heap, LARGE));
-    return NULL;
+    for (i = first; i < first + region->bytes / FPHEAP_CHUNK; i++) {
+        assert_true(i < GROUND && ground.given[i]);
+        ground.given[i] = 0;
+    }
+    return 0;
 }
 
 static void
-a_region_that_is_exchanged_is_not_claimed_in_part(void **state)
+begin_over_ground(void)
 {
-    void       *object;
-    fph_region *region;
-    size_t      index;
+    static const fpheap_provider calls = {.get = ground_get, .put = ground_put,
+                                          .flags = FPHEAP_PARTS};
+    fpheap_config config;
 
-    (void)state;
-    begin();
-    object = fpheap_alloc(heap, LARGE - FPHEAP_CHUNK);
-    region = fph_region_find(heap->state, object, &index);
-    assert_non_null(region);
-    assert_int_equal(region->chunks, 3);
+    memset(&config, 0, sizeof config);
+    memset(&ground, 0, sizeof ground);
+    config.provider = &calls;
+    ground.base = test_map((GROUND + 1) * FPHEAP_CHUNK);
+    assert_non_null(ground.base);
+    ground.base += -(uintptr_t)ground.base & FPH_CHUNK_MASK;
+    ground.top = GROUND;
+    heap = fpheap_create("ground", &config);
+    assert_non_null(heap);
+    theirs = NULL;
+    panics = 0;
+    fpheap_free(heap, fpheap_alloc(heap, 100));
+}
+
+static void
+end_over_ground(void)
+{
+    size_t i;
+
+    assert_null(meanwhile_moment.word);
+    TEST_DESTROY(heap);
+    for (i = 0; i < GROUND; i++)
+        assert_false(ground.given[i]);
+}
+
+/* A region that is free as a whole, with nothing of it parked. */
+static fph_region *
+free_region(void)
+{
+    void  *object = fpheap_alloc(heap, LARGE);
+    size_t i      = fph_region_count(heap->state) - 1;
+
+    assert_non_null(object);
     fpheap_free(heap, object);
     fpheap_flush(heap);
-    meanwhile(&region->fresh[0], MEANWHILE_CHANGE, 0, exchange_the_region,
-              NULL);
-    assert_int_equal(fph_region_claim(region), 0);
-    assert_int_equal(region->chunks, 4);
-    assert_int_equal(fph_region_claim(region), 4);
-    fph_fresh_give(region, 0, 4);
-    end();
+    assert_true(i > 0);
+    return &heap->state->region[i];
 }
 
-static void *
-move_the_extent(void *region_)
-{
-    fph_region *region = (fph_region *)region_;
-
-    fph_region_set_extent(region, region->base, region->chunks);
-    return NULL;
-}
-
+/* A trim goes through a region from its end to its start.  The region is gone
+ * as a whole, and its slot has one that lies below it. */
 static void
-a_region_that_changes_during_the_look_has_no_extent(void **state)
+a_trim_gives_back_no_more_than_the_region_that_is_there(void **state)
 {
     fph_region *region;
-    uintptr_t   base;
 
     (void)state;
-    begin();
-    region = fph_region_at(heap->state, 0);
-    meanwhile(&region->version, MEANWHILE_LOAD, 1, move_the_extent, region);
-    assert_int_equal(fph_region_extent(region, &base), 0);
-    region->version++;
-    assert_int_equal(fph_region_extent(region, &base), 0);
-    region->version++;
-    assert_int_equal(fph_region_extent(region, &base), region->chunks);
-    end();
+    begin_over_ground();
+    region = free_region();
+    meanwhile(&region->shown, MEANWHILE_LOAD, 1, have_a_large_object, NULL);
+    assert_true(fpheap_trim(heap) > 0);
+    assert_non_null(theirs);
+    assert_true((char *)region->raw.base <= (char *)theirs);
+    TEST_CHECK_LIVE(heap, 1);
+    fpheap_free(heap, theirs);
+    end_over_ground();
 }
 
 static void *
-raise_the_hint(void *unused)
+keep_it(void *region)
 {
-    uint64_t hint;
-
-    (void)unused;
-    fph_hint_read(heap->state, 0, FPH_FRESH, &hint);
-    fph_hint_raise(heap->state, 0, FPH_FRESH, hint, 7);
+    theirs = fph_region_keep((fph_region *)region) ? region : NULL;
     return NULL;
 }
 
+/* Its pages have been claimed, and are free again. */
 static void
-a_hint_is_lowered_whoever_raises_it(void **state)
-{
-    uint64_t hint;
-
-    (void)state;
-    begin();
-    meanwhile(&heap->state->hints[0][FPH_FRESH], MEANWHILE_CHANGE, 0,
-              raise_the_hint, NULL);
-    fph_hint_lower(fph_region_at(heap->state, 0), FPH_FRESH);
-    assert_int_equal(fph_hint_read(heap->state, 0, FPH_FRESH, &hint), 0);
-    end();
-}
-
-static void *
-claim_the_first_chunk(void *region)
-{
-    theirs = fph_fresh_claim((fph_region *)region, 1) == 0 ? region : NULL;
-    return NULL;
-}
-
-static void
-chunks_in_a_row_are_found_behind_those_of_another(void **state)
+a_region_that_a_walk_shows_does_not_leave(void **state)
 {
     fph_region *region;
-    size_t      index;
-    void       *object;
+    unsigned    free;
+
+    (void)state;
+    begin_over_ground();
+    region = free_region();
+    free = free_pages();
+    meanwhile(&region->shown, MEANWHILE_CHANGE, 1, keep_it, region);
+    fph_regions_release(heap, FPHEAP_ANY_NODE, 0, SIZE_MAX);
+    assert_ptr_equal(theirs, region);
+    assert_int_equal(free_pages(), free);
+    fph_region_unkeep(region);
+    fph_regions_release(heap, FPHEAP_ANY_NODE, 0, SIZE_MAX);
+    assert_int_equal(region->used, 0);
+    end_over_ground();
+}
+
+/* --- pages ---------------------------------------------------------------- */
+
+static void *
+claim_a_page(void *page)
+{
+    theirs = fph_pages_take(heap->state, *(size_t *)page, 1) ? page : NULL;
+    return NULL;
+}
+
+/* A run of three chunks, of which another thread takes a page of the last. */
+static void
+of_a_run_that_another_is_in_nothing_is_claimed(void **state)
+{
+    void    *object;
+    size_t   page, last;
+    unsigned free;
 
     (void)state;
     begin();
     object = fpheap_alloc(heap, LARGE);
-    region = fph_region_find(heap->state, object, &index);
+    page = fph_page_of(heap->state, object);
     fpheap_free(heap, object);
-    assert_int_equal(region->fresh[0], 15);
-    meanwhile(&region->fresh[0], MEANWHILE_CHANGE, 0, claim_the_first_chunk,
-              region);
-    assert_int_equal(fph_fresh_claim(region, 2), 2);
-    assert_ptr_equal(theirs, region);
-    assert_int_equal(region->fresh[0], 2);
-    fph_fresh_give(region, 0, 1);
-    fph_fresh_give(region, 2, 2);
+    fpheap_flush(heap);
+    free = free_pages();
+    last = page + 2 * FPH_PAGES + 1;
+    meanwhile(&heap->state->free[last / FPH_PAGES], MEANWHILE_CHANGE, 0,
+              claim_a_page, &last);
+    assert_int_equal(fph_pages_take(heap->state, page, 3 * FPH_PAGES), 0);
+    assert_non_null(theirs);
+    assert_int_equal(free_pages(), free - 1);
+    fph_pages_give(heap->state, last, 1);
+    assert_int_equal(fph_pages_take(heap->state, page, 3 * FPH_PAGES), 1);
+    fph_pages_give(heap->state, page, 3 * FPH_PAGES);
     end();
 }
+
+/* A search that loses a run to another finds the next one. */
+static void
+a_run_is_found_behind_a_page_that_another_has_taken(void **state)
+{
+    fph_gap  gap = { 2 * FPH_PAGES, 1, FPHEAP_ANY_NODE, 0, 0, FPH_NO_PAGE, 0, 0 };
+    void    *object;
+    size_t   page, found;
+
+    (void)state;
+    begin();
+    object = fpheap_alloc(heap, LARGE);
+    page = fph_page_of(heap->state, object);
+    fpheap_free(heap, object);
+    fpheap_flush(heap);
+    meanwhile(&heap->state->free[page / FPH_PAGES], MEANWHILE_LOAD, 1,
+              claim_a_page, &page);
+    found = fph_sweep(heap->state, &gap, fph_position_of(heap->state,
+                                                         page / FPH_PAGES));
+    assert_non_null(theirs);
+    assert_int_equal(found, page + FPH_PAGES);
+    fph_pages_give(heap->state, found, 2 * FPH_PAGES);
+    fph_pages_give(heap->state, page, 1);
+    end();
+}
+
+static void *
+move_to_node_7(void *chunk)
+{
+    ((fph_chunk *)chunk)->node = 7;
+    return NULL;
+}
+
+/* As if it had gone, and come back for another node. */
+static void
+pages_of_another_node_are_not_kept(void **state)
+{
+    fph_gap    gap = { 1, 1, 0, 0, 0, FPH_NO_PAGE, 0, 0 };
+    fph_chunk *chunk;
+    void      *object;
+    unsigned   free;
+    size_t     page;
+
+    (void)state;
+    begin();
+    object = fpheap_alloc(heap, 100);
+    chunk = fph_chunk_of(heap->state, object);
+    free = free_pages();
+    meanwhile(free_word(object), MEANWHILE_CHANGE, 0, move_to_node_7, chunk);
+    page = fph_gap_try(heap->state, &gap, chunk_number(object),
+                       *free_word(object), 0);
+    chunk->node = 0;
+    assert_true(page == FPH_NO_PAGE);
+    assert_int_equal(free_pages(), free);
+    fpheap_free(heap, object);
+    end();
+}
+
+static void
+a_cursor_is_lowered_whoever_moves_it(void **state)
+{
+    void     *object;
+    fph_word *cursor;
+    change    there;
+
+    (void)state;
+    begin();
+    object = fpheap_alloc(heap, FPH_CLASS_MAX + 1);
+    cursor = &heap->state->cursor[0][0];
+    *cursor = there.to = 1 << 20;
+    there.to++;
+    there.word = cursor;
+    meanwhile(cursor, MEANWHILE_CHANGE, 0, set_word, &there);
+    fph_cursors_lower(heap->state, chunk_number(object), 1);
+    assert_int_equal(*cursor, fph_position_of(heap->state,
+                                              chunk_number(object)));
+    fpheap_free(heap, object);
+    end();
+}
+
+/* --- chunks and their groups ---------------------------------------------- */
+
+/* A group that has none of the heap's memory. */
+static size_t
+unlisted_chunk(void)
+{
+    size_t chunk = FPH_GROUP;
+
+    while (heap->state->group_at[chunk / FPH_GROUP] != 0)
+        chunk += FPH_GROUP;
+    assert_true(fph_tables_open(heap->state, chunk * FPH_PAGES, 1));
+    return chunk;
+}
+
+static void *
+list_it(void *chunk)
+{
+    theirs = fph_group_list(heap->state, *(size_t *)chunk) ? chunk : NULL;
+    return NULL;
+}
+
+static void
+a_group_that_two_list_is_listed_once(void **state)
+{
+    size_t   chunk, at;
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < 3; i++) {
+        begin();
+        chunk = unlisted_chunk();
+        at = heap->state->groups_used;
+        meanwhile(i == 0 ? (void *)&heap->state->groups[at]
+                : i == 1 ? (void *)&heap->state->groups_used
+                         : (void *)&heap->state->group_at[chunk / FPH_GROUP],
+                  i == 2 ? MEANWHILE_LOAD : MEANWHILE_CHANGE, 0, list_it,
+                  &chunk);
+        assert_int_equal(fph_group_list(heap->state, chunk), 1);
+        assert_non_null(theirs);
+        assert_int_equal(heap->state->groups_used, at + 1);
+        assert_int_equal(heap->state->group_at[chunk / FPH_GROUP], at + 1);
+        end();
+    }
+}
+
+/* It stopped after its first step: another does the rest, and then its own. */
+static void
+a_group_whose_thread_has_stopped_is_listed_by_others(void **state)
+{
+    size_t chunk, next, at;
+
+    (void)state;
+    begin();
+    chunk = unlisted_chunk();
+    at = heap->state->groups_used;
+    heap->state->groups[at] = (uint32_t)(chunk / FPH_GROUP + 1);
+    next = chunk + FPH_GROUP;
+    while (heap->state->group_at[next / FPH_GROUP] != 0)
+        next += FPH_GROUP;
+    assert_true(fph_tables_open(heap->state, next * FPH_PAGES, 1));
+    assert_int_equal(fph_group_list(heap->state, next), 1);
+    assert_int_equal(heap->state->group_at[chunk / FPH_GROUP], at + 1);
+    assert_int_equal(heap->state->group_at[next / FPH_GROUP], at + 2);
+    assert_int_equal(heap->state->groups_used, at + 2);
+    end();
+}
+
+/* A chunk in the table with half of its pages, none of them free. */
+static fph_chunk *shared;
+static char      *shared_base;
+#define HALF ((uint64_t)FPH_ALL_PAGES >> FPH_PAGES / 2)
+
+static void
+begin_with_half_a_chunk(void)
+{
+    begin();
+    shared_base = (char *)(unlisted_chunk() << FPHEAP_CHUNK_SHIFT);
+    shared = fph_chunk_of_page(heap->state,
+                               fph_page_of(heap->state, shared_base));
+    assert_int_equal(fph_part_come(heap->state, shared_base, HALF, 0), 1);
+}
+
+static void *
+leave_and_let_another_come(void *unused)
+{
+    (void)unused;
+    fph_part_leave(heap->state, shared_base, HALF);
+    assert_null(shared->base);
+    assert_int_equal(fph_part_come(heap->state,
+                                   shared_base + ((heap->state->mask + 1)
+                                                  << FPHEAP_PAGE_SHIFT),
+                                   HALF, 0), 1);
+    return NULL;
+}
+
+/* It has as many pages then, and lies a window further on. */
+static void
+a_chunk_that_was_exchanged_takes_no_pages_in(void **state)
+{
+    (void)state;
+    begin_with_half_a_chunk();
+    meanwhile(&shared->present, MEANWHILE_CHANGE, 0, leave_and_let_another_come,
+              NULL);
+    assert_int_equal(fph_part_come(heap->state, shared_base
+                                   + FPHEAP_CHUNK / 2, ~HALF & FPH_ALL_PAGES,
+                                   0), 0);
+    assert_int_equal(shared->present, HALF);
+    assert_ptr_equal(shared->base, shared_base + ((heap->state->mask + 1)
+                                                  << FPHEAP_PAGE_SHIFT));
+    fph_part_leave(heap->state, shared->base, HALF);
+    end();
+}
+
+static void *
+leave_it(void *unused)
+{
+    (void)unused;
+    fph_part_leave(heap->state, shared_base, HALF);
+    return NULL;
+}
+
+static void
+the_base_goes(void)
+{
+    FPH_STORE(&shared->base, (char *)NULL, RELEASE);
+}
+
+/* Between two looks, and in the middle of it. */
+static void
+pages_come_whoever_takes_the_chunks_last_ones_out(void **state)
+{
+    uint64_t others = ~HALF & FPH_ALL_PAGES;
+    char    *from;
+
+    (void)state;
+    begin_with_half_a_chunk();
+    from = shared_base + FPHEAP_CHUNK / 2;
+    meanwhile(&shared->present, MEANWHILE_CHANGE, 0, leave_it, NULL);
+    assert_int_equal(fph_part_come(heap->state, from, others, 0), 1);
+    assert_int_equal(shared->present, others);
+    shared->present = 0;
+    at_yield = the_base_goes;
+    fph_wait_begin();
+    assert_int_equal(fph_part_come(heap->state, from, others, 0), 1);
+    assert_ptr_equal(shared->base, shared_base);
+    fph_part_leave(heap->state, from, others);
+    assert_null(shared->base);
+    end();
+}
+
+static void *
+come_too(void *unused)
+{
+    (void)unused;
+    theirs = fph_part_come(heap->state, shared_base + FPHEAP_CHUNK / 2,
+                           ~HALF & FPH_ALL_PAGES, 0) ? shared : NULL;
+    return NULL;
+}
+
+static void
+a_chunk_stays_for_pages_that_come_while_others_leave(void **state)
+{
+    (void)state;
+    begin_with_half_a_chunk();
+    meanwhile(&shared->present, MEANWHILE_CHANGE, 0, come_too, NULL);
+    fph_part_leave(heap->state, shared_base, HALF);
+    assert_non_null(theirs);
+    assert_ptr_equal(shared->base, shared_base);
+    assert_int_equal(shared->present, ~HALF & FPH_ALL_PAGES);
+    fph_part_leave(heap->state, shared_base, ~HALF & FPH_ALL_PAGES);
+    assert_null(shared->base);
+    end();
+}
+
+static void *
+make_it_ready(void *chunk)
+{
+    theirs = fph_chunk_ready(heap, *(size_t *)chunk) ? chunk : NULL;
+    return NULL;
+}
+
+/* Those that are not needed serve the next chunk. */
+static void
+two_that_make_a_chunk_ready_agree_on_its_records(void **state)
+{
+    fph_records *records;
+    void        *object;
+    size_t       number;
+
+    (void)state;
+    begin();
+    object = fpheap_alloc(heap, LARGE);
+    number = chunk_number(object) + 1;
+    assert_null(heap->state->chunks[number].records);
+    meanwhile(&heap->state->chunks[number].records, MEANWHILE_CHANGE, 0,
+              make_it_ready, &number);
+    assert_int_equal(fph_chunk_ready(heap, number), 1);
+    assert_non_null(theirs);
+    records = heap->state->chunks[number].records;
+    assert_non_null(records);
+    assert_int_equal(records->slab[3].page, number * FPH_PAGES + 3);
+    assert_true((uint32_t)heap->state->records.word != 0);
+    assert_true((uint32_t)heap->state->records.word != records->link.self);
+    fpheap_free(heap, object);
+    end();
+}
+
+/* --- growth --------------------------------------------------------------- */
 
 static void
 the_growth_of_another_serves_as_ones_own(void **state)
@@ -492,7 +864,8 @@ the_growth_of_another_serves_as_ones_own(void **state)
     heap->state->growing = 99;
     gets = provider.gets;
     meanwhile(ended.word, MEANWHILE_LOAD, 0, set_word, &ended);
-    assert_int_equal(fph_grow(heap, 0, 1, 2, 0, heap->state->growths), 0);
+    assert_int_equal(fph_grow(heap, 0, fph_need_of(heap, FPH_PAGES, 1), 2,
+                              heap->state->growths), 0);
     assert_int_equal(provider.gets, gets);
     end();
 }
@@ -516,7 +889,7 @@ who_has_waited_for_a_pass_looks_again(void **state)
     heap->state->growing = 99;
     meanwhile(&heap->state->growing, MEANWHILE_LOAD, 0, set_word, &ended);
     fph_wait_begin();
-    assert_int_equal(fph_climb_parked(heap, 0, 1), 1);
+    assert_int_equal(fph_climb_parked(heap, 0), 1);
     assert_int_equal(heap->state->reclaims, 0);
     assert_int_equal(heap->state->growing, 0);
     end();
@@ -552,7 +925,8 @@ while_another_moves_a_search_goes_on(void **state)
     search = fph_search_begin(heap, 0);
     search.rung = FPH_TOP_RUNG;
     search.error = -ENOMEM;
-    assert_int_equal(fph_find_memory(heap, 0, 1, &search), 1);
+    assert_int_equal(fph_find_memory(heap, 0, fph_need_of(heap, 1, 1),
+                                     &search), 1);
     assert_int_equal(search.error, -ENOMEM);
     assert_int_equal(search.retries, 0);
     heap->state->moves_ended++;
@@ -560,17 +934,6 @@ while_another_moves_a_search_goes_on(void **state)
 }
 
 /* --- blocks for records --------------------------------------------------- */
-
-static unsigned
-pins(void)
-{
-    const fph_pin *pin;
-    unsigned       n = 0;
-
-    for (pin = heap->state->pins; pin != NULL; pin = pin->next)
-        n++;
-    return n;
-}
 
 static void
 expect_a_record_beside(uint32_t ref)
@@ -586,6 +949,7 @@ two_records_at_a_time_are_two(void **state)
 
     (void)state;
     begin();
+    use_the_heap(NULL);
     meanwhile(&heap->state->meta_cursor.word, MEANWHILE_CHANGE, 0,
               have_a_record, NULL);
     ref = fph_meta_cut(heap->state, FPH_LINE);
@@ -599,41 +963,44 @@ a_record_that_is_cut_delays_a_block_only(void **state)
 {
     enum { BYTES = 600 * FPH_LINE };
     uint32_t ref;
+    uint64_t blocks;
     int      error, full = 0;
 
     (void)state;
     begin();
+    use_the_heap(NULL);
+    blocks = heap->state->meta_numbers;
     while (fph_meta_cut(heap->state, BYTES) != 0)
         ;
     meanwhile(&heap->state->meta_cursor.word, MEANWHILE_CHANGE, 0,
               have_a_record, &full);
     ref = fph_meta_get(heap, 0, BYTES, &error);
     assert_true(ref != 0 && their_ref() != 0);
-    assert_int_equal(their_ref() >> FPH_UNIT_BITS, 0);
-    assert_int_equal(heap->state->meta_blocks, 2);
+    assert_int_equal(their_ref() >> FPH_UNIT_BITS, blocks - 1);
+    assert_int_equal(heap->state->meta_numbers, blocks + 1);
     end();
 }
 
-/* The chunk that was to be one is fresh again. */
+/* The pages that were to be one are free again. */
 static void
 a_block_that_another_makes_serves_both(void **state)
 {
-    fph_region *region;
-    uint32_t    ref;
-    size_t      index;
-    int         error;
+    unsigned free, pages;
+    uint32_t ref;
+    int      error;
 
     (void)state;
     begin();
     fill_metadata();
+    free = free_pages();
+    pages = (unsigned)heap->state->meta_pages;
     meanwhile(&heap->state->meta_cursor.word, MEANWHILE_CHANGE, 0,
               have_a_record, NULL);
     ref = fph_meta_get(heap, 0, FPH_LINE, &error);
     expect_a_record_beside(ref);
-    assert_int_equal(heap->state->meta_blocks, 2);
-    region = fph_meta_chunk(heap->state, 0, &index);
-    assert_ptr_equal(region, fph_region_at(heap->state, 0));
-    fph_fresh_give(region, index, 1);
+    pages = (unsigned)heap->state->meta_pages - pages;
+    assert_true(pages > 0);
+    assert_int_equal(free_pages(), free - pages);
     end();
 }
 
@@ -646,9 +1013,9 @@ look_for_moves(void *quiet_)
     return NULL;
 }
 
-/* It may become fresh again, so who finds no chunk then looks once more. */
+/* They may become free again, so who finds no pages then looks once more. */
 static void
-a_chunk_that_is_to_be_a_block_is_on_the_move(void **state)
+pages_that_are_to_be_a_block_are_on_the_move(void **state)
 {
     int quiet = 1;
     int error;
@@ -665,40 +1032,26 @@ a_chunk_that_is_to_be_a_block_is_on_the_move(void **state)
     end();
 }
 
-/* A region that was to be pinned, and another while this one waits. */
+/* Each has filled the block that the other made. */
 static void
-expect_blocks_in_regions(const volatile void *word, int full, unsigned pinned)
+two_blocks_at_a_time_are_both_kept(void **state)
 {
-    size_t   index;
+    uint64_t blocks;
     uint32_t ref;
-    int      error;
+    int      error, full = 1;
 
-    assert_non_null(fph_meta_chunk(heap->state, 0, &index));
+    (void)state;
+    begin();
     fill_metadata();
-    meanwhile(word, MEANWHILE_CHANGE, 0, have_a_record, &full);
+    blocks = heap->state->meta_numbers;
+    meanwhile(&heap->state->meta_cursor.word, MEANWHILE_CHANGE, 0,
+              have_a_record, &full);
     ref = fph_meta_get(heap, 0, FPH_LINE, &error);
     expect_a_record_beside(ref);
-    assert_int_equal(provider.held, 3);
-    assert_int_equal(pins(), pinned);
-    assert_int_equal(heap->state->meta_blocks, pinned);
-    fph_fresh_give(fph_region_at(heap->state, 0), index, 1);
+    fill_metadata();
+    assert_true(fph_meta_get(heap, 0, FPH_LINE, &error) != 0);
+    assert_true(heap->state->meta_numbers >= blocks + 2);
     end();
-}
-
-static void
-a_region_without_need_of_a_block_is_not_pinned(void **state)
-{
-    (void)state;
-    begin();
-    expect_blocks_in_regions(&heap->state->meta_cursor.word, 0, 2);
-}
-
-static void
-two_regions_that_are_pinned_both_go_back(void **state)
-{
-    (void)state;
-    begin();
-    expect_blocks_in_regions(&heap->state->pins, 1, 3);
 }
 
 /* --- pages and slabs ------------------------------------------------------ */
@@ -714,23 +1067,22 @@ claim_all_pages(void *word)
 static void
 a_page_that_another_claims_is_not_touched(void **state)
 {
-    fph_region *region;
-    void       *object;
-    uint64_t    free_pages;
-    size_t      index;
+    void    *object;
+    uint64_t free;
+    size_t   chunk;
 
     (void)state;
     begin();
     object = fpheap_alloc(heap, FPHEAP_PAGE);
-    region = fph_region_find(heap->state, object, &index);
-    free_pages = region->free[index];
-    assert_true(free_pages != 0);
-    meanwhile(&region->free[index], MEANWHILE_CHANGE, 0, claim_all_pages,
-              (void *)&region->free[index]);
-    assert_int_equal(fph_chunk_touch(region, index), 0);
-    assert_int_equal(region->free[index], 0);
-    fph_pages_put(region, index, free_pages);
-    assert_int_equal(fph_chunk_touch(region, index), fph_popcount(free_pages));
+    chunk = chunk_number(object);
+    free = heap->state->free[chunk];
+    assert_true(free != 0);
+    meanwhile(free_word(object), MEANWHILE_CHANGE, 0, claim_all_pages,
+              (void *)free_word(object));
+    assert_int_equal(fph_chunk_touch(heap->state, chunk), 0);
+    assert_int_equal(heap->state->free[chunk], 0);
+    fph_part_give(heap->state, chunk, free);
+    assert_int_equal(fph_chunk_touch(heap->state, chunk), fph_popcount(free));
     fpheap_free(heap, object);
     end();
 }
@@ -746,50 +1098,19 @@ have_a_run(void *unused)
 static void
 two_runs_at_a_time_have_pages_of_their_own(void **state)
 {
-    void       *first, *ours;
-    fph_region *region;
-    size_t      index;
+    void *first, *ours;
 
     (void)state;
     begin();
     first = fpheap_alloc(heap, FPH_CLASS_MAX + 1);
-    region = fph_region_find(heap->state, first, &index);
-    meanwhile(&region->free[index], MEANWHILE_CHANGE, 0, have_a_run, NULL);
+    meanwhile(free_word(first), MEANWHILE_CHANGE, 0, have_a_run, NULL);
     ours = fpheap_alloc(heap, FPH_CLASS_MAX + 1);
     assert_true(ours != NULL && theirs != NULL && ours != theirs);
-    assert_ptr_equal(fph_chunk_base(ours), fph_chunk_base(theirs));
     TEST_CHECK_LIVE(heap, 3);
     fpheap_free(heap, first);
     fpheap_free(heap, ours);
     fpheap_free(heap, theirs);
     end();
-}
-
-/* Before the look at its pages, and before they are claimed. */
-static void
-a_chunk_that_another_uses_again_stays_open(void **state)
-{
-    static const int kinds[] = { MEANWHILE_LOAD, MEANWHILE_CHANGE };
-    unsigned i;
-
-    (void)state;
-    for (i = 0; i < TEST_COUNT(kinds); i++) {
-        fph_region *region;
-        void       *object;
-        size_t      index;
-
-        begin();
-        object = fpheap_alloc(heap, FPH_CLASS_MAX + 1);
-        region = fph_region_find(heap->state, object, &index);
-        meanwhile(&region->free[index], kinds[i], 0, have_a_run, NULL);
-        fpheap_free(heap, object);
-        assert_non_null(theirs);
-        assert_non_null(region->chunk[index]);
-        assert_ptr_equal(fph_chunk_base(theirs), region->chunk[index]->base);
-        fpheap_free(heap, theirs);
-        assert_null(region->chunk[index]);
-        end();
-    }
 }
 
 static fph_slab *held;
@@ -1016,47 +1337,34 @@ a_depot_that_another_empties_has_no_magazine(void **state)
     end();
 }
 
-static void
-a_pointer_into_a_chunk_that_closes_leads_to_nothing(void **state)
+static void *
+free_it_and_flush(void *object)
 {
-    void       *object;
-    fph_region *region;
-    size_t      index;
-
-    (void)state;
-    begin();
-    object = fpheap_alloc(heap, FPH_CLASS_MAX + 1);
-    region = fph_region_find(heap->state, object, &index);
-    assert_non_null(region);
-    meanwhile(&region->chunk[index], MEANWHILE_LOAD, 1, free_it, object);
-    assert_null(fpheap_base_of(heap, object));
-    assert_null(region->chunk[index]);
-    end();
+    fpheap_free(heap, object);
+    fpheap_flush(heap);
+    return NULL;
 }
 
-/* The chunk in which it begins stays open for another object. */
+/* Before the record's info is read, and before the chunk's records are. */
 static void
-a_pointer_into_a_tail_that_ends_leads_to_nothing(void **state)
+a_pointer_into_an_object_that_ends_leads_to_nothing(void **state)
 {
-    char       *object;
-    void       *neighbour;
-    fph_region *region;
-    size_t      index;
+    unsigned i;
 
     (void)state;
-    begin();
-    object = (char *)fpheap_alloc(heap, FPHEAP_CHUNK + FPHEAP_CHUNK / 2);
-    neighbour = fpheap_alloc(heap, FPH_CLASS_MAX + 1);
-    assert_true(object != NULL && neighbour != NULL);
-    assert_ptr_equal(fph_chunk_base(neighbour), fph_chunk_base(object));
-    region = fph_region_find(heap->state, object + FPHEAP_CHUNK, &index);
-    assert_int_equal(region->tail[index], 1);
-    meanwhile(&region->tail[index], MEANWHILE_LOAD, 1, free_it, object);
-    assert_null(fpheap_base_of(heap, object + FPHEAP_CHUNK));
-    assert_int_equal(region->tail[index], 0);
-    assert_ptr_equal(fpheap_base_of(heap, neighbour), neighbour);
-    fpheap_free(heap, neighbour);
-    end();
+    for (i = 0; i < 2; i++) {
+        char     *object;
+        fph_slab *record;
+
+        begin();
+        object = (char *)fpheap_alloc(heap, FPHEAP_CHUNK + FPHEAP_CHUNK / 2);
+        record = fph_record_of(heap->state, object);
+        meanwhile(i == 0 ? (void *)&record->info
+                         : (void *)&fph_chunk_of(heap->state, object)->records,
+                  MEANWHILE_LOAD, 0, free_it_and_flush, object);
+        assert_null(fpheap_base_of(heap, object + FPHEAP_CHUNK));
+        end();
+    }
 }
 
 /* Of two threads that free it, one does. */
@@ -1069,8 +1377,7 @@ a_large_object_that_is_freed_twice_at_a_time_ends_once(void **state)
     (void)state;
     begin();
     object = fpheap_alloc(heap, LARGE);
-    record = fph_record_of(fph_chunk_of(heap->state, object),
-                           fph_page_of(object));
+    record = fph_record_of(heap->state, object);
     meanwhile(&record->info, MEANWHILE_CHANGE, 0, free_it, object);
     fpheap_free(heap, object);
     assert_int_equal(panics, 1);
@@ -1572,10 +1879,19 @@ main(void)
         cmocka_unit_test(two_limits_at_a_time_are_one_after_the_other),
         cmocka_unit_test(two_regions_at_a_time_are_both_kept),
         cmocka_unit_test(a_peak_is_never_below_what_there_is),
-        cmocka_unit_test(a_region_that_is_exchanged_is_not_claimed_in_part),
-        cmocka_unit_test(a_region_that_changes_during_the_look_has_no_extent),
-        cmocka_unit_test(a_hint_is_lowered_whoever_raises_it),
-        cmocka_unit_test(chunks_in_a_row_are_found_behind_those_of_another),
+        cmocka_unit_test(
+            a_trim_gives_back_no_more_than_the_region_that_is_there),
+        cmocka_unit_test(a_region_that_a_walk_shows_does_not_leave),
+        cmocka_unit_test(of_a_run_that_another_is_in_nothing_is_claimed),
+        cmocka_unit_test(a_run_is_found_behind_a_page_that_another_has_taken),
+        cmocka_unit_test(pages_of_another_node_are_not_kept),
+        cmocka_unit_test(a_cursor_is_lowered_whoever_moves_it),
+        cmocka_unit_test(a_group_that_two_list_is_listed_once),
+        cmocka_unit_test(a_group_whose_thread_has_stopped_is_listed_by_others),
+        cmocka_unit_test(a_chunk_that_was_exchanged_takes_no_pages_in),
+        cmocka_unit_test(pages_come_whoever_takes_the_chunks_last_ones_out),
+        cmocka_unit_test(a_chunk_stays_for_pages_that_come_while_others_leave),
+        cmocka_unit_test(two_that_make_a_chunk_ready_agree_on_its_records),
         cmocka_unit_test(the_growth_of_another_serves_as_ones_own),
         cmocka_unit_test(who_has_waited_for_a_pass_looks_again),
         cmocka_unit_test(a_move_that_began_and_ended_is_noticed),
@@ -1583,12 +1899,10 @@ main(void)
         cmocka_unit_test(two_records_at_a_time_are_two),
         cmocka_unit_test(a_record_that_is_cut_delays_a_block_only),
         cmocka_unit_test(a_block_that_another_makes_serves_both),
-        cmocka_unit_test(a_chunk_that_is_to_be_a_block_is_on_the_move),
-        cmocka_unit_test(a_region_without_need_of_a_block_is_not_pinned),
-        cmocka_unit_test(two_regions_that_are_pinned_both_go_back),
+        cmocka_unit_test(pages_that_are_to_be_a_block_are_on_the_move),
+        cmocka_unit_test(two_blocks_at_a_time_are_both_kept),
         cmocka_unit_test(a_page_that_another_claims_is_not_touched),
         cmocka_unit_test(two_runs_at_a_time_have_pages_of_their_own),
-        cmocka_unit_test(a_chunk_that_another_uses_again_stays_open),
         cmocka_unit_test(an_empty_slab_that_another_holds_stays),
         cmocka_unit_test(a_stack_that_another_has_changed_is_taken_as_it_is),
         cmocka_unit_test(a_slab_to_which_one_comes_back_is_listed),
@@ -1597,8 +1911,7 @@ main(void)
             records_that_come_and_go_at_a_time_are_each_in_one_place),
         cmocka_unit_test(magazines_put_at_a_time_are_counted_each),
         cmocka_unit_test(a_depot_that_another_empties_has_no_magazine),
-        cmocka_unit_test(a_pointer_into_a_chunk_that_closes_leads_to_nothing),
-        cmocka_unit_test(a_pointer_into_a_tail_that_ends_leads_to_nothing),
+        cmocka_unit_test(a_pointer_into_an_object_that_ends_leads_to_nothing),
         cmocka_unit_test(
             a_large_object_that_is_freed_twice_at_a_time_ends_once),
         cmocka_unit_test(a_magazine_that_is_taken_is_missed_by_nobody),
