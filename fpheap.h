@@ -11172,9 +11172,12 @@ fph_check_record(const fpheap *heap, size_t page)
 
     if (record != NULL && record->page != page)
         return "a record is not that of its page";
-    for (i = 0; i < pages; i++)
+    for (i = 0; i < pages; i++) {
         if (page + i > state->mask || fph_first_of(state, page + i) != page)
             return "F2: a page does not lead to the record that covers it";
+        if (fph_info_kind(info) != FPH_SLAB && state->map[page + i] != 0)
+            return "a page that is in no slab leads to a bin";
+    }
     return fph_info_kind(info) == FPH_SLAB ? fph_check_slab(heap, record)
                                            : NULL;
 }

@@ -1,8 +1,8 @@
 /* test_invariants.c - fpheap_check finds what it is said to find
  *
- * Each invariant of the header's sections REGION, CHUNK, SLAB, DEPOT and POOL
- * is broken by one word, in a heap that has one of everything; fpheap_check
- * must name it, and find nothing when the word is back.
+ * Each invariant of the header's sections PAGES, SLAB, DEPOT and POOL is broken
+ * by one word, in a heap that has one of everything; fpheap_check must name it,
+ * and find nothing when the word is back.
  */
 #define FPHEAP_CHUNK_SHIFT 16
 #define FPHEAP_MAX_NODES 8
@@ -22,26 +22,21 @@ typedef struct fixture {
     void        *pooled;
     void        *run;
     void        *huge;         /* of four chunks, and pages of a fifth */
-    void        *full;         /* the only object of its slab */
+    void        *full;         /* in a slab without free objects */
+    void        *last;         /* that one's other object */
     void        *small;
     void        *large;        /* whose slab is in the stack of its bin */
 } fixture;
 
 static test_provider provider, other_provider;
 
-static fph_chunk *
-chunk_of(const fixture *f, const void *object)
-{
-    fph_chunk *chunk = fph_chunk_of(f->heap->state, object);
-
-    assert_non_null(chunk);
-    return chunk;
-}
-
 static fph_slab *
 slab_of(const fixture *f, const void *object)
 {
-    return fph_record_of(chunk_of(f, object), fph_page_of(object));
+    fph_slab *slab = fph_record_of(f->heap->state, object);
+
+    assert_non_null(slab);
+    return slab;
 }
 
 static void
@@ -69,10 +64,12 @@ set_up(fixture *f)
     f->run = fpheap_alloc(f->heap, FPH_CLASS_MAX + 1);
     f->huge = fpheap_alloc(f->heap, 4 * FPHEAP_CHUNK + FPHEAP_PAGE);
     f->full = fpheap_alloc(f->heap, FPH_CLASS_MAX);
+    f->last = fpheap_alloc(f->heap, FPH_CLASS_MAX);
     f->small = fpheap_alloc(f->heap, 100);
     f->large = fpheap_alloc(f->heap, 500);
-    assert_true(f->pooled && f->run && f->huge && f->full && f->small
-                && f->large);
+    assert_true(f->pooled && f->run && f->huge && f->full && f->last
+                && f->small && f->large);
+    assert_ptr_equal(slab_of(f, f->full), slab_of(f, f->last));
     /* Two full magazines in the depot, a loaded and a spare one. */
     assert_int_equal(fpheap_alloc_bulk(f->heap, 100, objects,
                                        TEST_COUNT(objects)), 0);
@@ -178,7 +175,7 @@ a_slab_that_is_listed_wrongly_is_found(void **state)
     slab->state |= 1;
     fph_stack_push(stack, &slab->link);
     assert_null(fpheap_check(f.heap));
-    /* One that is in no open chunk. */
+    /* One that is in no chunk. */
     ref = fph_meta_cut(f.heap->state, sizeof *slab);
     assert_int_not_equal(ref, 0);
     none = (fph_slab *)fph_meta_at(f.heap->state, ref);
@@ -193,159 +190,128 @@ a_slab_that_is_listed_wrongly_is_found(void **state)
     tear_down(&f);
 }
 
+/* Where a page's bit is: set, it is free. */
+static fph_word *
+word_of(const fixture *f, size_t page, uint64_t *bit)
+{
+    *bit = (uint64_t)1 << page % FPH_PAGES;
+    return &f->heap->state->free[page / FPH_PAGES];
+}
+
+static uint16_t *
+back_of(const fixture *f, size_t page)
+{
+    return &fph_chunk_of_page(f->heap->state, page)->back[page % FPH_PAGES];
+}
+
 static void
 a_page_that_is_mapped_wrongly_is_found(void **state)
 {
+    const char *text = "a page of a slab is not in the map";
     fixture     f;
-    fph_chunk  *chunk;
-    fph_region *region;
-    fph_slab   *slab;
     uint16_t   *map;
-    uint64_t    free;
+    size_t      page;
+    unsigned    last;
 
     (void)state;
     set_up(&f);
+    page = slab_of(&f, f.full)->page;
+    map = &f.heap->state->map[page];
+    last = f.heap->state->classes[FPH_SIZES - 1].pages - 1u;
+    BREAKS(&f, text, map[0], 0);
+    BREAKS(&f, text, map[last], (uint16_t)(map[last] + FPH_BIN_STEP));
+    /* A free of a large object would take it for a small one. */
+    map = &f.heap->state->map[slab_of(&f, f.run)->page];
+    BREAKS(&f, "leads to a bin", map[0], (uint16_t)(3 * FPH_BIN_STEP));
+    BREAKS(&f, "leads to a bin", map[8], (uint16_t)(3 * FPH_BIN_STEP));
+    tear_down(&f);
+}
+
+static void
+a_page_that_leads_elsewhere_is_found(void **state)
+{
+    fixture   f;
+    fph_slab *slab;
+    size_t    page;
+    unsigned  i;
+
+    (void)state;
+    set_up(&f);
+    page = slab_of(&f, f.full)->page;
+    BREAKS(&f, "F2", *back_of(&f, page + 7), 0);
+    page = slab_of(&f, f.huge)->page;
+    for (i = 1; i <= 4 * FPH_PAGES; i += 7)
+        BREAKS(&f, "F2", *back_of(&f, page + i), 0);
+    /* Nearer to its record, it leads there all the same. */
+    *back_of(&f, page + 9) = 2;
+    assert_null(fpheap_check(f.heap));
+    *back_of(&f, page + 9) = 9;
     slab = slab_of(&f, f.full);
-    chunk = slab->chunk;
-    region = chunk->region;
-    map = fph_map_of(chunk->base);
-    BREAKS(&f, "C3", chunk->first[slab->page], (uint8_t)(slab->page + 1));
-    BREAKS(&f, "C3", chunk->first[slab->page + 7], (uint8_t)(slab->page + 7));
-    BREAKS(&f, "C3", map[slab->page], 0);
-    BREAKS(&f, "C3", map[slab->page + 7], (uint16_t)(map[slab->page] + 4));
-    BREAKS(&f, "two places", region->free[chunk->index],
-           region->free[chunk->index] | (uint64_t)1 << slab->page);
-    slab = slab_of(&f, f.run);
-    chunk = slab->chunk;
-    BREAKS(&f, "two places", slab->chunk->region->free[chunk->index],
-           chunk->region->free[chunk->index] | (uint64_t)1 << (slab->page + 8));
-    slab = slab_of(&f, f.huge);
-    chunk = slab->chunk;
-    region = chunk->region;
-    BREAKS(&f, "two places", region->free[chunk->index],
-           region->free[chunk->index] | (uint64_t)1 << (FPH_PAGES - 1));
-    free = region->free[chunk->index];
-    assert_true(free > 1);
-    BREAKS(&f, "no place", region->free[chunk->index],
-           free & ~((uint64_t)1 << fph_highest_bit(free)));
+    BREAKS(&f, "a record is not that of its page", slab->page, slab->page + 1);
     tear_down(&f);
 }
 
 static void
-a_chunk_that_cannot_be_found_is_found(void **state)
+a_page_that_is_in_two_places_or_in_none_is_found(void **state)
 {
-    fixture     f;
-    fph_chunk  *chunk;
-    fph_region *region;
-    uint64_t    bit;
-    unsigned    k, some = 0;
+    void *const *object;
+    fixture      f;
+    fph_chunk   *chunk;
+    fph_word    *free;
+    fph_slab    *record;
+    uint64_t     bit;
+    size_t       page;
 
     (void)state;
     set_up(&f);
-    chunk = chunk_of(&f, f.huge);
-    region = chunk->region;
-    bit = (uint64_t)1 << chunk->index % 64;
-    for (k = 0; k < FPH_FITS; k++) {
-        if (!fph_fits(region->free[chunk->index], k))
-            continue;
-        some++;
-        BREAKS(&f, "R2, R3", region->fit[k][chunk->index / 64],
-               region->fit[k][chunk->index / 64] & ~bit);
-        BREAKS(&f, "R2, R3", f.heap->state->hints[0][k],
-               (uint64_t)region->number + 1);
-    }
-    assert_true(some > 1);
-    tear_down(&f);
-}
+    for (object = &f.run; object <= &f.full; object++) {
+        uint64_t pages = 0;
+        size_t   i;
 
-/* The last of the first word of its maps and the first of the second, with page
- * 0 free. */
-static void
-a_chunk_far_behind_that_cannot_be_found_is_found(void **state)
-{
-    fixture     f;
-    void       *far, *run;
-    fph_region *region;
-    fph_chunk  *chunk = NULL;
-    unsigned    k, some = 0;
-    size_t      i;
-
-    (void)state;
-    set_up(&f);
-    far = fpheap_alloc(f.heap, 90 * FPHEAP_CHUNK);
-    region = chunk_of(&f, far)->region;
-    fpheap_free(f.heap, far);
-    region->fresh[0] = (uint64_t)1 << 63;  /* for a moment */
-    do {
-        run = fpheap_alloc(f.heap, FPH_CLASS_MAX + 1);
-        chunk = chunk_of(&f, run);
-    } while (chunk->region != region || chunk->index < 64);
-    fph_fresh_give(region, 0, 63);
-    for (i = 63; i < 65; i++) {
-        assert_true(region->free[i] & FPH_PAGE0);
-        for (k = 0; k < FPH_FITS; k++) {
-            if (!fph_fits(region->free[i], k))
-                continue;
-            some++;
-            BREAKS(&f, "R2, R3", region->fit[k][i / 64],
-                   region->fit[k][i / 64] & ~((uint64_t)1 << i % 64));
+        record = slab_of(&f, *object);
+        pages = fph_info_pages(f.heap->state, record->info);
+        for (i = 0; i < pages; i += pages - 1) {
+            page = record->page + i;
+            chunk = fph_chunk_of_page(f.heap->state, page);
+            free = word_of(&f, page, &bit);
+            BREAKS(&f, "F1: a page is in two places", *free, *free | bit);
+            BREAKS(&f, "F1: a page is in two places", chunk->meta,
+                   chunk->meta | bit);
+            BREAKS(&f, "F1: a page is in two places", chunk->present,
+                   chunk->present & ~bit);
         }
     }
-    assert_true(some > 2);
-    tear_down(&f);
-}
-
-static void
-a_chunk_with_a_wrong_header_is_found(void **state)
-{
-    const char *text = "header and descriptor disagree";
-    fixture     f;
-    fph_chunk  *chunk;
-    fph_header *header;
-
-    (void)state;
-    set_up(&f);
-    chunk = chunk_of(&f, f.run);
-    header = fph_header_of(chunk->base);
-    BREAKS(&f, text, chunk->region,
-           fph_region_at(f.heap->state, chunk->region->number == 0));
-    BREAKS(&f, text, chunk->index, chunk->index + 1);
-    BREAKS(&f, text, header->chunk, NULL);
-    BREAKS(&f, text, header->state, f.other->state);
-    tear_down(&f);
-}
-
-static void
-a_chunk_in_a_wrong_state_is_found(void **state)
-{
-    fixture     f;
-    fph_chunk  *chunk;
-    fph_region *region;
-    size_t      i;
-    fph_word   *fresh;
-
-    (void)state;
-    set_up(&f);
-    chunk = chunk_of(&f, f.huge);
-    region = chunk->region;
-    i = chunk->index;
-    fresh = &region->fresh[0];
-    assert_true(region->chunks < 64);
-    BREAKS(&f, "R1", *fresh, *fresh | (uint64_t)1 << i);
-    BREAKS(&f, "R1", *fresh, *fresh | (uint64_t)1 << (i + 1));
-    BREAKS(&f, "R1", region->tail[i], 1);
-    assert_true(region->capacity > region->chunks);
-    BREAKS(&f, "R4", *fresh, *fresh | (uint64_t)1 << region->chunks);
-    BREAKS(&f, "not open has free pages", region->free[i + 1], 2);
-    BREAKS(&f, "L2", region->tail[i + 1], (uint32_t)(i + 2));
-    BREAKS(&f, "L2", region->tail[i + 2], 1);
+    /* Free ones that are META's, of another thread, or of no region. */
+    record = slab_of(&f, f.large);
+    chunk = fph_chunk_of_page(f.heap->state, record->page);
+    free = word_of(&f, record->page, &bit);
     fpheap_free(f.heap, f.huge);
+    fpheap_flush(f.heap);
+    free = word_of(&f, fph_page_of(f.heap->state, f.huge), &bit);
+    chunk = fph_chunk_of(f.heap->state, f.huge);
+    assert_true(*free & bit);
+    BREAKS(&f, "META's", chunk->meta, bit);
+    BREAKS(&f, "no place", *free, *free & ~bit);
     assert_null(fpheap_check(f.heap));
-    for (i = 0; i < fph_region_count(f.heap->state); i++)
-        if (*fph_region_at(f.heap->state, i)->fresh != 0)
-            break;
-    assert_true(i < fph_region_count(f.heap->state));
-    BREAKS(&f, "R3", f.heap->state->hints[0][FPH_FRESH], i + 1);
+    tear_down(&f);
+}
+
+/* A large object that is longer than its pages, and one that is shorter. */
+static void
+a_large_object_with_a_wrong_length_is_found(void **state)
+{
+    fixture   f;
+    fph_slab *record;
+
+    (void)state;
+    set_up(&f);
+    record = slab_of(&f, f.huge);
+    BREAKS(&f, "F", record->info, record->info + ((uint64_t)1 << 32));
+    BREAKS(&f, "F1: a page is in no place", record->info,
+           record->info - ((uint64_t)1 << 32));
+    record = slab_of(&f, f.run);
+    BREAKS(&f, "F1: a page is in no place", record->info, 0);
+    BREAKS(&f, "F", record->info, record->info + ((uint64_t)UINT32_MAX << 32));
     tear_down(&f);
 }
 
@@ -382,8 +348,6 @@ bytes_that_do_not_add_up_are_found(void **state)
     set_up(&f);
     BREAKS(&f, "do not add up", f.heap->state->region_bytes,
            f.heap->state->region_bytes - 16);
-    BREAKS(&f, "do not add up", f.heap->state->meta_blocks,
-           f.heap->state->meta_blocks + 1);
     tear_down(&f);
 }
 
@@ -517,24 +481,26 @@ count_object(void *count, const fpheap_object *object)
     return 0;
 }
 
-/* A thread that was stopped between counting its region and making it known
- * leaves a place without one. */
+/* A thread that was stopped between taking a slot and showing its region leaves
+ * one that is in nobody's way. */
 static void
 a_region_that_is_not_known_yet_is_in_nobodys_way(void **state)
 {
-    fixture  f;
-    unsigned live = 0;
-    void    *more[32];
-    size_t   i;
+    fixture     f;
+    fph_region *slot;
+    unsigned    live = 0;
+    void       *more[32];
+    size_t      i;
 
     (void)state;
     set_up(&f);
-    fph_region_slot(f.heap->state);
-    assert_null(fph_region_at(f.heap->state,
-                              fph_region_count(f.heap->state) - 1));
+    slot = fph_region_slot(f.heap->state);
+    assert_non_null(slot);
+    assert_ptr_equal(slot, f.heap->state->region
+                           + fph_region_count(f.heap->state) - 1);
     assert_null(fpheap_check(f.heap));
     assert_int_equal(fpheap_walk(f.heap, count_object, &live), 0);
-    assert_int_equal(live, 6);
+    assert_int_equal(live, 7);
     for (i = 0; i < TEST_COUNT(more); i++)
         assert_non_null(more[i] = fpheap_alloc(f.heap, 3 * FPHEAP_CHUNK));
     fpheap_set_limit(f.heap, 1);
@@ -546,6 +512,8 @@ a_region_that_is_not_known_yet_is_in_nobodys_way(void **state)
         fpheap_free(f.heap, more[i]);
     assert_true(fpheap_trim(f.heap) > 0);
     assert_null(fpheap_check(f.heap));
+    assert_true(slot->used == 1 && slot->shown == 0);
+    slot->used = 0;
     tear_down(&f);
 }
 
@@ -557,10 +525,9 @@ main(void)
         cmocka_unit_test(a_slab_with_wrong_bits_is_found),
         cmocka_unit_test(a_slab_that_is_listed_wrongly_is_found),
         cmocka_unit_test(a_page_that_is_mapped_wrongly_is_found),
-        cmocka_unit_test(a_chunk_that_cannot_be_found_is_found),
-        cmocka_unit_test(a_chunk_far_behind_that_cannot_be_found_is_found),
-        cmocka_unit_test(a_chunk_with_a_wrong_header_is_found),
-        cmocka_unit_test(a_chunk_in_a_wrong_state_is_found),
+        cmocka_unit_test(a_page_that_leads_elsewhere_is_found),
+        cmocka_unit_test(a_page_that_is_in_two_places_or_in_none_is_found),
+        cmocka_unit_test(a_large_object_with_a_wrong_length_is_found),
         cmocka_unit_test(a_pool_that_counts_wrongly_is_found),
         cmocka_unit_test(bytes_that_do_not_add_up_are_found),
         cmocka_unit_test(a_parked_object_that_is_none_is_found),
