@@ -5424,21 +5424,13 @@ fph_meta_get(fpheap *heap, int node, size_t bytes, int *error)
     return ref;
 }
 
-/* Records for a chunk, unused or new; NULL: no memory for them. */
+/* Make records for a chunk of what was cut for them. */
 static fph_records *
-fph_records_make(fpheap *heap, int node)
+fph_records_set(fph_state *state, uint32_t ref)
 {
-    fph_records *records = (fph_records *)(void *)
-        fph_stack_pop(heap->state, &heap->state->records.word);
-    uint32_t     ref;
+    fph_records *records = (fph_records *)fph_meta_at(state, ref);
     unsigned     page;
 
-    if (records != NULL)
-        return records;
-    ref = fph_meta_find(heap, node, sizeof *records);
-    if (ref == 0)
-        return NULL;
-    records = (fph_records *)fph_meta_at(heap->state, ref);
     records->link.self = ref;
     fph_records_made(records);
     for (page = 0; page < FPH_PAGES; page++) {
@@ -5450,6 +5442,37 @@ fph_records_make(fpheap *heap, int node)
         fph_store_relaxed(&slab->info, 0);
     }
     return records;
+}
+
+/* Records for a chunk, unused or new; NULL: no memory for them. */
+static fph_records *
+fph_records_make(fpheap *heap, int node)
+{
+    fph_records *records = (fph_records *)(void *)
+        fph_stack_pop(heap->state, &heap->state->records.word);
+    uint32_t     ref;
+
+    if (records != NULL)
+        return records;
+    ref = fph_meta_find(heap, node, sizeof *records);
+    return ref == 0 ? NULL : fph_records_set(heap->state, ref);
+}
+
+/* Have unused records, if there is memory for them: a run may take all of the
+ * region that comes for it. */
+static void
+fph_records_spare(fpheap *heap, int node)
+{
+    fph_state *state = heap->state;
+    uint32_t   ref;
+    int        error;
+
+    if ((uint32_t)fph_load_relaxed(&state->records.word) != 0)
+        return;
+    ref = fph_meta_get(heap, node, sizeof(fph_records), &error);
+    if (ref != 0)
+        fph_stack_push(&state->records.word,
+                       &fph_records_set(state, ref)->link);
 }
 
 /* Have records for a chunk in which the caller owns pages.  Returns 0: no
@@ -8436,7 +8459,8 @@ fph_reclaim(fpheap *heap, int node, int always)
  *               is free as a whole, which is too short
  *     all       take back all that is parked
  *     exchange  give back all that is free as a whole, of other nodes too, and
- *               ask the provider again
+ *               ask the provider again; a few times only, as what comes may lack
+ *               a page for records
  *     top       wait for the threads that move what is free, and begin anew,
  *               as what they moved may have gone to the provider; but
  *               FPH_RETRIES times at most, as other threads that fail move
@@ -8463,6 +8487,7 @@ typedef struct fph_search {
     int      error;            /* 0 or a negative errno */
     uint64_t growths;          /* before the last look */
     unsigned retries;
+    unsigned exchanges;        /* of what is free for what serves */
     int      quiet;            /* fph_moves_quiet before the last growth, or
                                   look */
     uint64_t others;
@@ -8471,7 +8496,7 @@ typedef struct fph_search {
 static fph_search
 fph_search_begin(const fpheap *heap, int look)
 {
-    fph_search search = { FPH_PARKED_RUNG, look, 0, 0, 0, 0, 0, 0 };
+    fph_search search = { FPH_PARKED_RUNG, look, 0, 0, 0, 0, 0, 0, 0 };
 
     search.growths = fph_load_acquire(&heap->state->growths);       /* G7 */
     return search;
@@ -8556,8 +8581,10 @@ fph_climb_grow(fpheap *heap, int node, fph_need need, fph_search *search)
 static int
 fph_climb_exchange(fpheap *heap, int node, fph_need need, fph_search *search)
 {
-    if (search->error == -ENOSPC && !fph_limit_fits(heap, need))
+    if (search->exchanges > FPH_RETRIES
+        || (search->error == -ENOSPC && !fph_limit_fits(heap, need)))
         return 0;
+    search->exchanges++;
     return fph_regions_release(heap, FPHEAP_ANY_NODE, 0 /* keep */, SIZE_MAX)
            != 0
         && fph_climb_grow(heap, node, need, search);
@@ -8573,9 +8600,12 @@ fph_climb(fpheap *heap, int node, fph_need need, fph_search *search)
     case FPH_GROW_RUNG:
         /* What moves from here on may go to the provider, too late for it. */
         search->quiet = fph_moves_quiet(heap->state, &search->others);
-        if (need.pages > FPH_PAGES)
+        if (need.pages > FPH_PAGES && search->exchanges == 0) {
+            search->exchanges = 1;
+            fph_records_spare(heap, node);
             fph_regions_release(heap, node, 1 /* keep */,
                                 fph_need_exchange(heap, need));
+        }
         return fph_climb_grow(heap, node, need, search);
     case FPH_ALL_RUNG:
         fph_reclaim(heap, node, 0 /* always */);
@@ -11617,15 +11647,12 @@ fph_state_init(fpheap *heap, const fpheap_region *raw)
     return 0;
 }
 
-/* Two chunks for a heap that has no state yet, and so no charge: with one more
- * to align them only where the limit has room for it. */
+/* Two chunks, or one, for a heap that has no state yet, and so no charge. */
 static int
-fph_obtain_first(fpheap *heap, size_t limit, fpheap_region *raw)
+fph_obtain_first(fpheap *heap, fpheap_region *raw)
 {
     fph_need need = { 1, 1, 0, NULL };
 
-    if (limit != 0 && limit < 3 * FPHEAP_CHUNK)
-        return fph_obtain_bytes(heap, 0 /* node */, need, 2 /* chunks */, raw);
     return fph_obtain(heap, 0 /* node */, need, 2 /* chunks */, raw);
 }
 
@@ -11649,7 +11676,7 @@ fpheap_create(const char *name, const fpheap_config *config)
         return (fpheap *)fph_result(-ENFILE, NULL);
     heap = &fph_heaps[index];
     fph_configure(heap, name, config);
-    rc = fph_obtain_first(heap, config->limit, &raw);
+    rc = fph_obtain_first(heap, &raw);
     if (rc == 0) {
         rc = config->limit != 0 && raw.bytes > config->limit
            ? -ENOSPC : fph_state_init(heap, &raw);
