@@ -254,28 +254,26 @@
 #endif
 
 /* FPHEAP_CHUNK_SHIFT (LAYOUT) - log2 of the bytes in a chunk.  16..24, default
- * 21: 2 MiB, a hugepage.  Of a region only the parts aligned to it are used.
- * Less suits small static buffers; more lets larger objects share chunks.  It
- * also decides how much a heap can have:
+ * 21: 2 MiB, a hugepage.  Less suits small static buffers; more lets larger
+ * objects share chunks.  It also decides how much a heap can have:
  *
- *          chunk    largest object,    all objects up      regions
- *                   used of a region   to a chunk
- *     16     64 KiB       64 MiB           120 MiB            128
- *     17    128 KiB      256 MiB           992 MiB            256
- *     18    256 KiB        1 GiB          7936 MiB            512
- *     19    512 KiB        4 GiB            42 GiB           1024
- *     20   1024 KiB       16 GiB           202 GiB           2048
- *     21   2048 KiB       64 GiB           904 GiB           4096
- *     22   4096 KiB      256 GiB          3840 GiB           8192
- *     23   8192 KiB     1024 GiB         15744 GiB          16384
- *     24  16384 KiB     4096 GiB         32000 GiB          16384
+ *          chunk     all objects up      regions
+ *                     to a chunk
+ *     16     64 KiB       200 MiB            128
+ *     17    128 KiB       900 MiB            256
+ *     18    256 KiB      7600 MiB            512
+ *     19    512 KiB        41 GiB           1024
+ *     20   1024 KiB       200 GiB           2048
+ *     21   2048 KiB       900 GiB           4096
+ *     22   4096 KiB      3840 GiB           8192
+ *     23   8192 KiB     15744 GiB          16384
+ *     24  16384 KiB     32000 GiB          16384
  *
- * An object has a page less than that.  A buffer is one region, so no more of
- * it is used.  Caches, magazines and descriptors of regions take a few percent
- * from the third column; larger objects count there as one chunk each.  This is
- * with 64 bits and the other settings at their defaults.  With 32 bits a region
- * has 2 GiB at most; FPHEAP_CHECK 1 leaves at most half of the third column, 2
- * at most a seventh (112 and 24 GiB of 904). */
+ * Caches, magazines and pools take a few percent from the second column; a
+ * larger object counts there as one chunk, and can be as long as what the
+ * provider gives.  This is with 64 bits and the other settings at their
+ * defaults.  FPHEAP_CHECK 1 leaves at most half of the second column, 2 at most
+ * a seventh, and there each chunk of a larger object counts. */
 #ifndef FPHEAP_CHUNK_SHIFT
 #  define FPHEAP_CHUNK_SHIFT 21
 #endif
@@ -4697,9 +4695,8 @@ fph_overlaps(const fph_state *state, const char *base, size_t pages)
         unsigned         n     = fph_part(page, pages, &mask);
         const fph_chunk *chunk = fph_chunk_of_page(state, page);
 
-        if (FPH_LOAD(&chunk->base, RELAXED) != NULL
-            && (fph_chunk_of(state, base) != chunk
-                || (fph_load_relaxed(&chunk->present) & mask) != 0))
+        if (fph_chunk_of(state, base) == chunk
+            && (fph_load_relaxed(&chunk->present) & mask) != 0)
             return 1;
         base += (size_t)n << FPHEAP_PAGE_SHIFT;
         pages -= n;
@@ -4715,9 +4712,7 @@ fph_raw_error(const fpheap *heap, const fpheap_region *raw, fph_need need)
     size_t pages = fph_whole_pages(raw, &base);
 
     if (pages == 0 || !fph_serves(base, pages, need)
-        || (heap->state != NULL
-            && (pages > heap->state->mask
-                || fph_overlaps(heap->state, base, pages))))
+        || (heap->state != NULL && fph_overlaps(heap->state, base, pages)))
         return -EFAULT;
     /* That writes there, so it comes last. */
     return fph_is_writable(base)
