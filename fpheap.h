@@ -259,21 +259,22 @@
  *
  *          chunk     all objects up      regions
  *                     to a chunk
- *     16     64 KiB       200 MiB            128
- *     17    128 KiB       900 MiB            256
- *     18    256 KiB      7600 MiB            512
+ *     16     64 KiB       215 MiB            128
+ *     17    128 KiB       930 MiB            256
+ *     18    256 KiB      7700 MiB            512
  *     19    512 KiB        41 GiB           1024
  *     20   1024 KiB       200 GiB           2048
- *     21   2048 KiB       900 GiB           4096
- *     22   4096 KiB      3840 GiB           8192
- *     23   8192 KiB     15744 GiB          16384
- *     24  16384 KiB     32000 GiB          16384
+ *     21   2048 KiB       890 GiB           4096
+ *     22   4096 KiB      3800 GiB           8192
+ *     23   8192 KiB     15800 GiB          16384
+ *     24  16384 KiB     31900 GiB          16384
  *
- * Caches, magazines and pools take a few percent from the second column; a
- * larger object counts there as one chunk, and can be as long as what the
+ * Caches, magazines and pools take a few percent from the second column.  A
+ * larger object counts there as one chunk, and may be as long as what the
  * provider gives.  This is with 64 bits and the other settings at their
  * defaults.  FPHEAP_CHECK 1 leaves at most half of the second column, 2 at most
- * a seventh, and there each chunk of a larger object counts. */
+ * a seventh (111 and 23 GiB of 890), and then each chunk of a larger object
+ * counts. */
 #ifndef FPHEAP_CHUNK_SHIFT
 #  define FPHEAP_CHUNK_SHIFT 21
 #endif
