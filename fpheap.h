@@ -1742,8 +1742,9 @@ typedef struct fpheap_buffer {
  *
  * With chunks of 64 KiB, one thread and FPHEAP_NO_OS, objects of 64 bytes can
  * have 62 percent of a buffer of 64 KiB, 76 of 128 KiB, 82 of 192 KiB and 89 of
- * 1 MiB; if it is aligned to a chunk, 68, 79, 84 and 90.  (Without FPHEAP_NO_OS
- * the tables lie elsewhere.) */
+ * 1 MiB; if it is aligned to a chunk, 68, 79, 84 and 90; and a page or two less
+ * where the end of the tables' window is in it, which no object crosses.
+ * (Without FPHEAP_NO_OS the tables lie elsewhere.) */
 FPHEAP_API void fpheap_provider_buffer(fpheap_provider *provider,
                                        fpheap_buffer *buffer, void *base,
                                        size_t bytes);
@@ -4993,8 +4994,8 @@ fph_pages_come(fph_state *state, char *base, size_t pages, int node)
     return taken != 0 ? 0 : -EFAULT;
 }
 
-/* Let pages that have come serve, but for the first `taken`, which are
- * META's. */
+/* Let pages that have come serve, but for the first `taken`, which are META's,
+ * and for the window's first, where a free of NULL looks: it counts as META's. */
 static void
 fph_pages_open(fph_state *state, char *base, size_t pages, size_t taken)
 {
@@ -5005,6 +5006,8 @@ fph_pages_open(fph_state *state, char *base, size_t pages, size_t taken)
 
         if (taken != 0)
             taken -= fph_part(page, taken, &meta);
+        if (page == 0)
+            meta |= 1;
         if (fph_part_is_here(state, base, mask)) {
             fph_fetch_or_relaxed(&fph_chunk_of_page(state, page)->meta, meta);
             fph_part_give(state, page >> FPH_PAGE_BITS, mask & ~meta);
