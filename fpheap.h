@@ -3200,7 +3200,7 @@ struct fph_state {
     fph_word   empty_slabs;                /* slabs with all objects free */
     fph_word   asked;                      /* RECLAIM: how often, and when */
     fph_word   asked_ns;
-    fph_word   limit;                      /* or FPH_NO_LIMIT */
+    fph_word   limit;                      /* as it was set; 0: none */
     fph_word   left;                       /* of it, signed, by region_bytes and
                                               what is asked for */
 #if FPHEAP_HEADER
@@ -4504,7 +4504,11 @@ fph_state_pages(const fph_state *state, const fpheap_region *raw)
  *   G3  left: CAS, fetch_add        relaxed  none     a number, nothing else
  *   G4  limit: exchange             relaxed  none     the same
  */
-#define FPH_NO_LIMIT ((uint64_t)INT64_MAX)
+static inline uint64_t
+fph_limit_bytes(uint64_t limit)
+{
+    return limit == 0 || limit > INT64_MAX ? INT64_MAX : limit;
+}
 
 static void
 fph_uncharge(fph_state *state, size_t bytes)
@@ -8078,7 +8082,7 @@ fph_forked_heap(fpheap *heap)
     fph_store_relaxed(&state->moves_stuck, 0);
     if (!fph_is_in(FPH_IN_PROVIDER, heap, NULL))
         fph_store_relaxed(&state->left,
-                          fph_load_relaxed(&state->limit)
+                          fph_limit_bytes(fph_load_relaxed(&state->limit))
                           - fph_load_relaxed(&state->region_bytes));
     fph_store_relaxed(&state->orphans, mine ? fph_this.seat
                                             : 1 + FPHEAP_MAX_THREADS);
@@ -8784,10 +8788,9 @@ fpheap_set_limit(fpheap *heap, size_t bytes)
 
     if (!fph_heap_good(heap))
         return;
-    if (now == 0 || now > FPH_NO_LIMIT)
-        now = FPH_NO_LIMIT;
     FPH_SWAP(&heap->state->limit, &now, &old);                      /* G4 */
-    fph_fetch_add_relaxed(&heap->state->left, now - old);           /* G3 */
+    fph_fetch_add_relaxed(&heap->state->left,                       /* G3 */
+                          fph_limit_bytes(bytes) - fph_limit_bytes(old));
 }
 
 /* [MISS] ===================================================================
@@ -10723,7 +10726,6 @@ fpheap_stats_get(fpheap *heap, fpheap_stats *stats)
 {
     const fph_state *state;
     fph_census       census;
-    uint64_t         limit;
     unsigned         k;
 
     memset(stats, 0, sizeof *stats);
@@ -10749,8 +10751,7 @@ fpheap_stats_get(fpheap *heap, fpheap_stats *stats)
     stats->requested_bytes = fph_requested_bytes(heap);
     stats->page_free_bytes = census.page_free_bytes;
     stats->region_bytes = (size_t)fph_load_relaxed(&state->region_bytes);
-    limit = fph_load_relaxed(&state->limit);
-    stats->limit = limit == FPH_NO_LIMIT ? 0 : (size_t)limit;
+    stats->limit = (size_t)fph_load_relaxed(&state->limit);
     stats->waste_bytes = census.waste_bytes;
     if (stats->region_bytes > census.here_bytes)
         stats->waste_bytes += stats->region_bytes - census.here_bytes;
@@ -11555,8 +11556,7 @@ fph_state_init(fpheap *heap, const fpheap_region *raw)
     state->number = (unsigned)(heap - fph_heaps);
     state->meta_numbers = 1;
     state->growths = 1;
-    state->limit = FPH_NO_LIMIT;
-    state->left = FPH_NO_LIMIT - raw->bytes;
+    state->left = fph_limit_bytes(0) - raw->bytes;
     fph_classes_init(state);
     rc = fph_region_enter(heap, state, raw, fph_state_pages(state, raw));
     if (rc != 0) {

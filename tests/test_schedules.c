@@ -596,7 +596,7 @@ world_check(void)
         const fph_state *s = world.heap->state;
 
         fpheap_walk(world.heap, is_owned, &walked);
-        CHECK(s->limit - s->left == s->region_bytes);
+        CHECK(fph_limit_bytes(s->limit) - s->left == s->region_bytes);
     }
     CHECK(walked == owned);
 }
