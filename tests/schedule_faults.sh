@@ -85,49 +85,58 @@ fault "who lists a slab is decided before the announcement" "" \
     's/if ((word & 1) == 0)/if ((first \& 1) == 0)/'
 
 # Pages and chunks.
-fault "pages are claimed with a load and a store" "" fph_pages_take \
-    's/while (!fph_cas_acquire(&region->free\[index\], &free,/while (0);/' \
-    's/free & ~\(fph_page_mask(first, pages)\)));/free \&= ~\1;  STORE/' \
-    's/STORE/fph_store_relaxed(\&region->free[index], free);/'
+fault "pages are claimed with a load and a store" "" fph_chunk_take \
+    's/while (!fph_cas_acquire(&state->free\[chunk\], &free, .*/while (0);/' \
+    's/^ *free & ~\(fph_page_mask(first, pages)\)));/free \&= ~\1; THEN/' \
+    's/THEN/fph_store_relaxed(\&state->free[chunk], free);/'
+fault "a run that crosses chunks is claimed with a load and a store" "cross" \
+    fph_pages_take \
+    's/while (!fph_cas_acquire(word, &free, free & ~mask)); .*/while (0);THEN/' \
+    's/THEN/fph_store_relaxed(word, free \& ~mask);/'
+fault "of a run that is lost the part before stays claimed" "cross" \
+    fph_pages_take 's/fph_pages_give(state, page, at - page);/;/'
+fault "of a run that is lost too much is given back" "cross" \
+    fph_pages_take 's/fph_pages_give(state, page, at - page);/GIVE/' \
+    's/GIVE/fph_pages_give(state, page, at + n - page);/'
 fault "an object grows into pages that it saw free before" "widen" \
-    fph_pages_extend \
-    's/while (!fph_cas_acquire(&region->free\[index\], &free,/while (0);/' \
-    's/free & ~\(fph_page_mask(first, n)\)));/free \&= ~\1;  STORE/' \
-    's/STORE/fph_store_relaxed(\&region->free[index], free);/'
+    fph_large_extend \
+    's/if (!fph_pages_take(state, next, n))/if (fph_pages_take(state, next, n) \&\& 0)/'
 fault "pages of an object that shrinks are given back before they are out of it" \
-    "narrow" fph_large_cut \
-    's/for (i = first; i < first + n; i++)/fph_pages_free(chunk, MASK); &/' \
-    's/^        fph_pages_free(chunk, fph_page_mask.*/        ;/' \
-    's/MASK/fph_page_mask(first, (unsigned)n)/'
-fault "chunks behind an object are taken as they were seen" "shorter" \
-    fph_huge_grow \
-    's/!fph_fresh_take(region, first, n)/fph_fresh_take(region, first, n) > 1/'
-fault "who lowers a bit of fit does not look again" "" fph_fit_lower \
-    '/fph_fit_raise/,/;/d'
-fault "a hint is raised over one that was lowered" "" fph_hint_raise \
-    's/fph_cas_relaxed(\(&state->hints.*\), &hint,/fph_store_relaxed(\1,/'
-fault "a hint is lowered without its tag" "" fph_hint_lower \
-    's/((hint >> 32) + 1) << 32 | number/hint >> 32 << 32 | number/'
-fault "a chunk is closed after a look, without a claim" "" \
-    fph_chunk_try_close \
-    's/fph_cas_acquire(&region->free\[index\], &pages, 0);/pages != 0;/' \
-    's/if (mine)/fph_store_relaxed(\&region->free[index], 0);\n    if (mine)/'
-fault "fresh chunks are claimed with a load and a store" "" fph_fresh_take \
-    's/fph_fetch_and_acquire(&\(.*\), ~bit)/fph_load_relaxed(\&\1)/' \
-    's/^        }$/&\n        fph_store_relaxed(\&region->fresh[i \/ 64],/' \
-    's/&region->fresh\[i .*,$/&\n            region->fresh[i \/ 64] \& ~bit);/'
+    "narrow" fph_large_resize \
+    's/^    fph_large_set(heap, record, info, have, size);/    GIVE\n&/' \
+    's/^    if (n != 0)$/    if (0)/' \
+    's/GIVE/fph_pages_give(heap->state, record->page + fph_info_count(info), n);/'
+fault "chunks leave after a look, without a claim" "" fph_fresh_take \
+    's/!fph_pages_take(state, page, n)/(!fph_page_is_free(state, page) || TAKE)/' \
+    's/TAKE/(fph_fetch_and_acquire(\&state->free[page \/ FPH_PAGES], ~mask), 0)/'
+fault "pages come into a chunk with a load and a store" "half" fph_chunk_share \
+    's/if (!fph_cas_acquire(&chunk->present, had, .*/FIRST/' \
+    's/FIRST/fph_store_relaxed(\&chunk->present, *had | mask); if (0)/'
+fault "pages leave a chunk with a load and a store" "half" fph_part_leave \
+    's/while (!fph_cas_release(&chunk->present, &had, .*/THEN/' \
+    's/THEN/fph_store_relaxed(\&chunk->present, had \& ~mask); if (0)/'
+fault "a chunk goes before its records are out" "half" fph_part_leave \
+    's/^    records = /    FPH_STORE(\&chunk->base, (char *)NULL, RELEASE);\n&/'
+fault "a chunk's records are set with a load and a store" "" fph_chunk_ready \
+    's/!FPH_CAS_PTR(&chunk->records, &none, records, RELEASE)/THEN/' \
+    's/THEN/none != (chunk->records = records, NULL)/'
 
 # Regions and records.
-fault "a region is released without a claim on its chunks" "" \
-    fph_region_claim \
-    's/!fph_fresh_take(region, 0, chunks))/!fph_region_is_fresh(region))/' \
-    's/if (FPH_LOAD/*region->fresh = 0;\n    if (FPH_LOAD/'
-fault "a region is released by its length of before" "longer" \
-    fph_region_claim \
-    's/if (FPH_LOAD(&region->chunks, ACQUIRE) == chunks)/if (chunks != 0)/'
-fault "a reader takes the base of one region and the length of another" \
-    "move" fph_region_extent \
-    's/if (version % 2 != 0.*/if (version == 1)/'
+fault "a region is changed while another shows it" "parts" fph_region_send \
+    's/!fph_cas_acquire(&region->shown, &only, 0)/THEN/' \
+    's/THEN/(fph_store_relaxed(\&region->shown, 0), only == 0)/'
+fault "a region joins while another shows it" "parts" fph_region_join \
+    's/!fph_cas_acquire(&region->shown, &only, 0)/THEN/' \
+    's/THEN/(fph_store_relaxed(\&region->shown, 0), only == 0)/'
+fault "a slot is taken with a load and a store" "" fph_region_slot \
+    's/fph_cas_acquire(&state->region\[i\].used, &unused, 1)/THEN/' \
+    's/THEN/(state->region[i].used = 1, unused == 0)/'
+fault "a trim goes on below a region that is gone" "parts" fph_region_fresh \
+    's/ || end > base + bytes//'
+fault "pages that are to be a block are not on the move" "tight" \
+    fph_meta_extend 's/fph_moves_begin(state);/;/' 's/fph_moves_end(state);/;/'
+fault "pages of a run that is lost are not on the move" "tight" \
+    fph_gap_cross 's/fph_moves_begin(state);/;/' 's/fph_moves_end(state);/;/'
 fault "a record is cut with a load and a store" "" fph_meta_cut \
     's/while (!fph_cas_acquire(&state->meta_cursor.word, &cursor,/while (0);/' \
     's/cursor + units));/fph_store_relaxed(\&state->meta_cursor.word,/' \
