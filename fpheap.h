@@ -4161,7 +4161,7 @@ fph_gap_keep(fph_state *state, const fph_gap *gap, size_t page)
 }
 
 /* Claim a run that ends in this chunk and begins in one before it, behind which
- * `tail` pages are free. */
+ * `tail` pages are free; but not where the one before it is to be spared. */
 static size_t
 fph_gap_cross(fph_state *state, fph_gap *gap, size_t chunk, uint64_t free,
               size_t tail)
@@ -4172,7 +4172,8 @@ fph_gap_cross(fph_state *state, fph_gap *gap, size_t chunk, uint64_t free,
     int    taken;
 
     if (first >= border || first + gap->pages > border + fph_run_head(free)
-        || (gap->whole && gap->pages <= FPH_PAGES))
+        || (gap->whole && gap->pages <= FPH_PAGES)
+        || (gap->spare && gap->pages < FPH_PAGES && tail >= FPH_PAGES))
         return FPH_NO_PAGE;
     fph_moves_begin(state);
     taken = fph_pages_take(state, first, gap->pages);
