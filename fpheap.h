@@ -5256,28 +5256,29 @@ fph_grow(fpheap *heap, int node, fph_need need, size_t wish, uint64_t seen)
 static size_t
 fph_meta_beside(fph_state *state, unsigned pages)
 {
-    size_t i, at, n;
+    size_t page = FPH_NO_PAGE;
+    size_t i, n;
     char  *base = NULL;
 
-    for (i = 0; i < fph_region_count(state); i++) {
+    for (i = 0; i < fph_region_count(state) && page == FPH_NO_PAGE; i++) {
         fph_region *region = &state->region[i];
 
         if (!FPH_LOAD(&region->pinned, RELAXED) || !fph_region_keep(region))
             continue;
         n = fph_whole_pages(&region->raw, &base);
-        for (at = 0; at < n; at += FPH_PAGES) {
-            size_t chunk = fph_page_of(state, base + (at << FPHEAP_PAGE_SHIFT))
-                         >> FPH_PAGE_BITS;
-            size_t page  = fph_chunk_take(state, chunk, pages, 1 /* align */);
+        while (n > 0 && page == FPH_NO_PAGE) {
+            size_t   from = fph_page_of(state, base);
+            uint64_t mask;
+            unsigned part = fph_part(from, n, &mask);
 
-            if (page != FPH_NO_PAGE) {
-                fph_region_unkeep(region);
-                return page;
-            }
+            page = fph_chunk_take(state, from >> FPH_PAGE_BITS, pages,
+                                  1 /* align */);
+            base += (size_t)part << FPHEAP_PAGE_SHIFT;
+            n -= part;
         }
         fph_region_unkeep(region);
     }
-    return FPH_NO_PAGE;
+    return page;
 }
 
 /* The region that an address is in has records from here on. */

@@ -676,6 +676,30 @@ blocks_of_records_grow_and_lie_beside_each_other(void **state)
     end(&g, (FPH_GROUP + 20) * FPHEAP_CHUNK);
 }
 
+/* Where its chunks begin before it and end behind it, in the last of them too. */
+static void
+records_fill_a_region_that_has_some(void **state)
+{
+    const size_t half = FPH_PAGES / 2;
+    ground       g;
+    size_t       page;
+    unsigned     i;
+    int          error;
+
+    (void)state;
+    begin(&g, 8 * FPH_PAGES + half, FPH_PAGES, 1, 0);
+    assert_int_equal(give(&g, 0, half, 0), 0);
+    fph_region_pin(g.state, at_page(&g, 8 * FPH_PAGES + half));
+    for (i = 0; g.state->meta_pages < FPH_PAGES - 8; i++) {
+        uint32_t ref = fph_meta_get(g.heap, 0, FPHEAP_PAGE, &error);
+
+        assert_int_not_equal(ref, 0);
+        page = fph_page_of(g.state, fph_meta_at(g.state, ref));
+        assert_true(page - g.first - 8 * FPH_PAGES - half < FPH_PAGES);
+    }
+    end(&g, FPHEAP_CHUNK + half * FPHEAP_PAGE);
+}
+
 /* A block of the usual length finds no room; one for the record alone does. */
 static void
 a_record_fails_only_when_no_page_is_left(void **state)
@@ -956,6 +980,7 @@ main(void)
         cmocka_unit_test(records_stay_until_the_pages_leave_and_serve_again),
         cmocka_unit_test(every_page_of_a_long_object_leads_to_its_record),
         cmocka_unit_test(blocks_of_records_grow_and_lie_beside_each_other),
+        cmocka_unit_test(records_fill_a_region_that_has_some),
         cmocka_unit_test(a_record_fails_only_when_no_page_is_left),
         cmocka_unit_test(tables_are_written_where_pages_come),
         cmocka_unit_test(tables_are_written_around_the_windows_end),
