@@ -736,7 +736,7 @@ static const scene scenes[] = {
     {"parts and look", {"G", ""}, {"fTG", "B"}, 0, 0, 0},
     {"parts and count", {"G", ""}, {"fTG", "SS"}, 0, 0, 0},
     /* Regions that share a chunk. */
-    {"half leave", {"gGf", ""}, {"T", "gg"}, 0, 0, 0},
+    {"half leave", {"UgGl", ""}, {"T", "gg"}, 0, 0, 0},
     {"half come", {"g", "g"}, {"GfT", "GfT"}, 0, 0, 0},
     {"half and look", {"gG", ""}, {"fTG", "B"}, 0, 0, 0},
     /* A thread leaves, or comes, while the heap ends. */
