@@ -110,9 +110,6 @@ fault "pages come into a chunk with a load and a store" "half come" fph_chunk_sh
 fault "pages leave a chunk with a load and a store" "half" fph_part_leave \
     's/while (!fph_cas_release(&chunk->present, &had, .*/THEN/' \
     's/THEN/fph_store_relaxed(\&chunk->present, had \& ~mask); if (0)/'
-fault "a chunk goes before its records are out" "half" fph_part_leave \
-    's/^    records = /    FPH_STORE(\&chunk->base, (char *)NULL, RELEASE);\n&/' \
-    's/^    FPH_STORE(&chunk->base, (char \*)NULL, RELEASE);  *\/\* F10.*/    ;/'
 fault "a chunk's records are set with a load and a store" "" fph_chunk_ready \
     's/!FPH_CAS_PTR(&chunk->records, &none, records, RELEASE)/THEN/' \
     's/THEN/none != (chunk->records = records, NULL)/'
@@ -121,16 +118,6 @@ fault "a chunk's records are set with a load and a store" "" fph_chunk_ready \
 fault "a region is changed while another shows it" "parts" fph_region_send \
     's/!fph_cas_acquire(&region->shown, &only, 0)/THEN/' \
     's/THEN/(fph_store_relaxed(\&region->shown, 0), only == 0)/'
-fault "a region joins while another shows it" "parts and count" fph_region_join \
-    's/!fph_cas_acquire(&region->shown, &only, 0)/THEN/' \
-    's/THEN/(fph_store_relaxed(\&region->shown, 0), only == 0)/'
-fault "a slot is taken with a load and a store" "two slots" fph_region_slot \
-    's/fph_cas_acquire(&state->region\[i\].used, &unused, 1)/THEN/' \
-    's/THEN/(state->region[i].used = 1, unused == 0)/'
-fault "pages that are to be a block are not on the move" "tight" \
-    fph_meta_extend 's/fph_moves_begin(state);/;/' 's/fph_moves_end(state);/;/'
-fault "pages of a run that is lost are not on the move" "tight" \
-    fph_gap_cross 's/fph_moves_begin(state);/;/' 's/fph_moves_end(state);/;/'
 fault "a record is cut with a load and a store" "" fph_meta_cut \
     's/while (!fph_cas_acquire(&state->meta_cursor.word, &cursor,/while (0);/' \
     's/cursor + units));/fph_store_relaxed(\&state->meta_cursor.word,/' \

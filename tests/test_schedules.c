@@ -575,6 +575,16 @@ world_work(unsigned self)
     calls(self, world.scene->during[self]);
 }
 
+/* Nobody shows a region, and each is there. */
+static void
+regions_are_shown(const fph_state *s)
+{
+    size_t i;
+
+    for (i = 0; i < fph_region_count(s); i++)
+        CHECK(s->region[i].shown == (s->region[i].used ? FPH_HERE : 0));
+}
+
 static void
 heap_is_sound(void)
 {
@@ -582,6 +592,8 @@ heap_is_sound(void)
 
     if (wrong != NULL)
         schedule_fail("%s", wrong);
+    if (world.heap != NULL)
+        regions_are_shown(world.heap->state);
 }
 
 static int
