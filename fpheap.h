@@ -11203,6 +11203,8 @@ fph_check_chunk(void *found_, size_t number)
 
     if ((free & chunk->meta) != 0)
         found->wrong = "F1: a free page is META's";
+    else if ((seen & ~chunk->present) != 0)
+        found->wrong = "F1: a page that is here is in no region";
     for (i = 0; i < FPH_PAGES && found->wrong == NULL; i++) {
         size_t   page = number * FPH_PAGES + i;
         uint64_t bit  = (uint64_t)1 << i;
@@ -11219,13 +11221,31 @@ fph_check_chunk(void *found_, size_t number)
     return found->wrong != NULL;
 }
 
+/* Chunks that are not here. */
+static const char *
+fph_check_absent(const fph_state *state)
+{
+    size_t position, chunks, i;
+
+    for (position = 0; position < fph_positions(state);
+         position += FPH_GROUP) {
+        size_t first = fph_group_chunks(state, position, &chunks);
+
+        for (i = first; i < first + chunks; i++)
+            if (state->chunks[i].base == NULL
+                && (state->free[i] | state->chunks[i].present) != 0)
+                return "F3: a chunk that is not here has pages";
+    }
+    return NULL;
+}
+
 static const char *
 fph_check_chunks(const fpheap *heap)
 {
     fph_found found = { heap, NULL };
 
     fph_each_chunk(heap->state, fph_check_chunk, &found);
-    return found.wrong;
+    return found.wrong != NULL ? found.wrong : fph_check_absent(heap->state);
 }
 
 typedef struct fph_listed {

@@ -26,8 +26,8 @@
  *     e  destroy that pool          exits does
  *     E  destroy the pool        S  statistics: never more than there is
  *     D  destroy the heap        L  let it have two chunks more at most
- *     n  ask for a pool's name   w, v  make the newest a page larger, smaller
- *                                W, V  or a chunk
+ *     n  ask for a pool's name   w, v  make the newest a page larger, four
+ *                                      smaller; W, V  or a chunk
  *
  * Objects are pages, so a magazine has two and a slab five of them, and a third
  * of a chunk is a slab.
@@ -575,6 +575,16 @@ world_work(unsigned self)
     calls(self, world.scene->during[self]);
 }
 
+/* Nobody shows a region, and each is there. */
+static void
+regions_are_shown(const fph_state *s)
+{
+    size_t i;
+
+    for (i = 0; i < fph_region_count(s); i++)
+        CHECK(s->region[i].shown == (s->region[i].used ? FPH_HERE : 0));
+}
+
 static void
 heap_is_sound(void)
 {
@@ -582,6 +592,8 @@ heap_is_sound(void)
 
     if (wrong != NULL)
         schedule_fail("%s", wrong);
+    if (world.heap != NULL)
+        regions_are_shown(world.heap->state);
 }
 
 static int
@@ -732,12 +744,14 @@ static const scene scenes[] = {
     {"parts trim", {"UGf", "Ugf"}, {"T", "T"}, 0, 0, 0},
     {"parts leave", {"UGf", "g"}, {"T", "gf"}, 0, 0, 0},
     {"parts move", {"GGlf", ""}, {"T", "TG"}, 0, 0, 0},
+    {"two slots", {"U", "U"}, {"G", "G"}, 0, 0, 0},
     {"parts join", {"", ""}, {"GfT", "G"}, 0, 0, 0},
     {"parts and look", {"G", ""}, {"fTG", "B"}, 0, 0, 0},
     {"parts and count", {"G", ""}, {"fTG", "SS"}, 0, 0, 0},
     /* Regions that share a chunk. */
-    {"half leave", {"gGf", ""}, {"T", "gg"}, 0, 0, 0},
-    {"half come", {"g", "g"}, {"GfT", "GfT"}, 0, 0, 0},
+    {"half leave", {"UgGl", ""}, {"T", "gg"}, 0, 0, 0},
+    {"half come", {"UgGl", "U"}, {"T", "H"}, 0, 0, 0},
+    {"half come two", {"g", "g"}, {"GfT", "GfT"}, 0, 0, 0},
     {"half and look", {"gG", ""}, {"fTG", "B"}, 0, 0, 0},
     /* A thread leaves, or comes, while the heap ends. */
     {"destroy", {"", "aaaffqqfff"}, {"D", "X"}, 0, 0, 0},
