@@ -110,11 +110,12 @@
  *                    heap's tables are full
  *     ENOSPC         a limit of yours: the heap's bytes or the pool's objects;
  *                    or 255 destructors are registered
- *     EFAULT         the provider gave memory that cannot be used: misaligned
- *                    or too short for one chunk, wrapping, not writable, or
- *                    overlapping the chunks of an earlier get.  It was handed
- *                    back, once; if the provider did not take it, it is waste,
- *                    and after eight such pieces the heap asks no more
+ *     EFAULT         the provider gave memory that cannot be used: without a
+ *                    whole page, or too short for what was needed, wrapping,
+ *                    not writable, or overlapping that of an earlier get.  It
+ *                    was handed back, once; if the provider did not take it, it
+ *                    is waste, and after eight such pieces the heap asks no
+ *                    more
  *     EDEADLK        the provider's callback or the watcher's needed the heap
  *                    to grow, or a constructor its own pool without end
  *     EBUSY          objects are live, or another thread is moving a pool's;
@@ -1607,7 +1608,7 @@ FPHEAP_API int fpheap_reserve(fpheap *heap, size_t bytes, int node);
  * over all regions keep everything.  Other threads give up what they park at
  * their next miss, for the next trim.
  *
- * Returns  the bytes given back
+ * Returns  the bytes given back; 0 in the provider's callback or the watcher's
  * Blocks   Calls the provider's put; others go on meanwhile.
  * Cost     O(parked objects + slabs + chunks). */
 FPHEAP_API size_t fpheap_trim(fpheap *heap);
@@ -3486,7 +3487,8 @@ fph_cache_next(const fph_state *state, size_t *seat)
  * others may be waiting for this thread:
  *
  *     inside of                   a call on the same heap
- *     the provider, the watcher   does not grow: EDEADLK; waits for nobody
+ *     the provider, the watcher   does not grow: EDEADLK; gives nothing back;
+ *                                 waits for nobody
  *     a pass, the heap's end      begins no pass; waits for nobody
  *     a constructor, destructor   does not end the pool: EBUSY; a constructor
  *                                 is not called in FPH_NESTED others: EDEADLK
@@ -4717,14 +4719,15 @@ fph_raw_error(const fpheap *heap, const fpheap_region *raw, fph_need need)
     char  *base  = NULL;
     size_t pages = fph_whole_pages(raw, &base);
 
-    if (pages != 0 && fph_serves(base, pages, need)
-        && fph_is_writable(base)
+    if (pages == 0 || !fph_serves(base, pages, need)
+        || (heap->state != NULL
+            && (pages > heap->state->mask
+                || fph_overlaps(heap->state, base, pages))))
+        return -EFAULT;
+    /* That writes there, so it comes last. */
+    return fph_is_writable(base)
         && fph_is_writable(base + ((pages << FPHEAP_PAGE_SHIFT) - 64))
-        && (heap->state == NULL
-            || (pages <= heap->state->mask
-                && !fph_overlaps(heap->state, base, pages))))
-        return 0;
-    return -EFAULT;
+         ? 0 : -EFAULT;
 }
 
 /* Memory that can neither be used nor handed back: it is waste, and charged for
@@ -5693,7 +5696,8 @@ fph_region_send(fpheap *heap, fph_region *region, const fpheap_region *part)
 
 /* Give back what is free as a whole, of a node or of all: chunks where the
  * provider takes parts, else regions; but not what fpheap_reserve has made
- * ready, if `keep` is set; until it is `most` bytes.  Returns the bytes. */
+ * ready, if `keep` is set; until it is `most` bytes; and nothing while this
+ * thread is in the provider's callback.  Returns the bytes. */
 static size_t
 fph_regions_release(fpheap *heap, int node, int keep, size_t most)
 {
@@ -5701,7 +5705,7 @@ fph_regions_release(fpheap *heap, int node, int keep, size_t most)
     size_t     bytes = 0;
     size_t     i;
 
-    if (heap->provider.put == NULL)
+    if (heap->provider.put == NULL || fph_is_in(FPH_IN_PROVIDER, heap, NULL))
         return 0;
     fph_moves_begin(state);
     for (i = fph_region_count(state); i-- > 0 && bytes < most;) {

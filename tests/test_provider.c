@@ -1582,32 +1582,36 @@ what_is_in_the_providers_memory_does_not_matter(void **state)
 }
 
 static void
-a_buffer_that_is_too_short_is_refused(void **state)
+a_buffer_below_a_chunk_is_refused_and_one_chunk_is_enough(void **state)
 {
     char           *memory = test_map(4 * FPHEAP_CHUNK);
-    char           *aligned = (char *)(((uintptr_t)memory + FPHEAP_CHUNK)
-                                       & ~(uintptr_t)(FPHEAP_CHUNK - 1));
-    size_t          lengths[] = { 0, 1, FPHEAP_PAGE, FPHEAP_CHUNK - 1,
-                                  FPHEAP_CHUNK, 2 * FPHEAP_CHUNK - 1 };
+    char           *odd = (char *)(((uintptr_t)memory + FPHEAP_CHUNK)
+                                   & ~(uintptr_t)(FPHEAP_CHUNK - 1)) + 64;
+    size_t          lengths[] = { 0, 1, FPHEAP_PAGE, FPHEAP_CHUNK - 1 };
     fpheap_provider calls;
     fpheap_buffer   buffer;
     fpheap_config   config;
     fpheap         *heap;
+    void           *object;
     size_t          i;
 
     (void)state;
     memset(&config, 0, sizeof(config));
     config.provider = &calls;
     for (i = 0; i < TEST_COUNT(lengths); i++) {
-        fpheap_provider_buffer(&calls, &buffer, aligned, lengths[i]);
+        fpheap_provider_buffer(&calls, &buffer, odd, lengths[i]);
         errno = 0;
         assert_null(fpheap_create("short", &config));
         assert_int_equal(errno, ENOMEM);
         assert_int_equal(buffer.taken, 0);
     }
-    fpheap_provider_buffer(&calls, &buffer, aligned, 2 * FPHEAP_CHUNK);
+    fpheap_provider_buffer(&calls, &buffer, odd, FPHEAP_CHUNK);
     heap = fpheap_create("enough", &config);
     assert_non_null(heap);
+    object = fpheap_alloc(heap, 64);
+    assert_in_range((uintptr_t)object, (uintptr_t)odd,
+                    (uintptr_t)odd + FPHEAP_CHUNK - 64);
+    fpheap_free(heap, object);
     TEST_DESTROY(heap);
     (void)munmap(memory, 4 * FPHEAP_CHUNK);
 }
@@ -1649,7 +1653,8 @@ main(void)
         cmocka_unit_test(what_the_process_may_not_map_is_enomem_until_it_may),
         cmocka_unit_test(a_buffer_is_handed_out_once_and_comes_back),
         cmocka_unit_test(what_is_in_the_providers_memory_does_not_matter),
-        cmocka_unit_test(a_buffer_that_is_too_short_is_refused)
+        cmocka_unit_test(
+            a_buffer_below_a_chunk_is_refused_and_one_chunk_is_enough)
     };
 
     return cmocka_run_group_tests_name("provider", tests, NULL, NULL);

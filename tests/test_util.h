@@ -319,8 +319,8 @@ typedef enum test_fault {
     TEST_GOOD,
     TEST_NO_BASE,              /* NULL */
     TEST_EMPTY,                /* no bytes */
-    TEST_SHORT,                /* a byte less than one chunk */
-    TEST_SPLIT,                /* two chunks less two bytes, of which none is
+    TEST_SHORT,                /* a byte less than one page */
+    TEST_SPLIT,                /* two pages less two bytes, of which none is
                                   whole: it begins one byte into the first */
     TEST_WRAPS,                /* goes on past the end of the address space */
     TEST_TOP,                  /* ends exactly there */
@@ -451,11 +451,11 @@ test_spoil(test_provider *provider, test_grant *grant, test_fault fault)
         region->bytes = 0;
         break;
     case TEST_SHORT:
-        region->bytes = FPHEAP_CHUNK - 1;
+        region->bytes = FPHEAP_PAGE - 1;
         break;
     case TEST_SPLIT:
         region->base = (char *)region->base + 1;
-        region->bytes = 2 * FPHEAP_CHUNK - 2;
+        region->bytes = 2 * FPHEAP_PAGE - 2;
         break;
     case TEST_WRAPS:
         region->base = (void *)(UINTPTR_MAX - 2 * FPHEAP_CHUNK + 1);
