@@ -60,16 +60,16 @@ fault() {
 }
 
 # Stacks.
-fault "stacks have no tag" "" fph_stack_next \
+fault "stacks have no tag" "aba" fph_stack_next \
     's/((head >> 32) + 1) << 32 | top/(head \& 0) | top/'
-fault "the tag begins again when all is taken" "" fph_stack_take \
+fault "the tag begins again when all is taken" "take" fph_stack_take \
     's/fph_stack_next(head, 0)/0/'
 fault "a depot's depth is that of an older head" "" fph_depot_put \
     's/fph_depth(state, head) + 1/fph_depth(state, first) + 1/' \
     's/^    do {/    uint64_t first = head;\n    do {/'
 
 # Slabs.
-fault "retire counts the bits, which are set before they are announced" "" \
+fault "retire counts the bits, which are set before they are announced" "last object" \
     fph_bin_retire \
     's/fph_slab_free_objects(word) !=/(int64_t)fph_popcount(*slab->bits) !=/' \
     's/uint64_t  word = .*//'
@@ -130,7 +130,7 @@ fault "a magazine is taken out of a cache without a swap" "end" \
 fault "bytes are charged with a load and a store" "tight shrink" fph_charge \
     's/while (!fph_cas_relaxed(&state->left, &left, left - bytes));/while (0);/' \
     's/^    return 1;/    fph_store_relaxed(\&state->left, left - bytes); &/'
-fault "a quota is taken with a load and a store" "" fph_quota_take \
+fault "a quota is taken with a load and a store" "pget+pget" fph_quota_take \
     's/while (n != 0/while (0);/' \
     's/&& !fph_cas_relaxed(.*/fph_store_relaxed(\&pool->quota, quota + n);/'
 fault "a pool gets a name as it was seen" "name+name" fph_pool_get_name \

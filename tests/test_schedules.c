@@ -29,8 +29,8 @@
  *     n  ask for a pool's name   w, v  make the newest a page larger, four
  *                                      smaller; W, V  or a chunk
  *
- * Objects are pages, so a magazine has two and a slab five of them, and a third
- * of a chunk is a slab.
+ * Objects are pages, so a magazine has two and a slab eight of them, and half a
+ * chunk is a slab.
  *
  *     SCHEDULE=name:step.thread,...  runs one schedule, as a failure prints it
  *     SCHEDULE_TRACE=1               and prints its steps
@@ -719,10 +719,10 @@ static const struct operation {
 /* More than one operation each, in an order that matters. */
 static const scene scenes[] = {
     /* A slab leaves its stack and comes back without the one below. */
-    {"aba", {"U aaaaa aaaaa lf", "U"}, {"aaf", "a"}, 0, 0, 0},
+    {"aba", {"U aaaaaaaa aaaaaaaa lf", "U"}, {"aaf", "a"}, 0, 0, 0},
     /* All slabs are taken out, and come back with the same number of pushes, if
      * the tag begins again, and another one below. */
-    {"take", {"U aaaaa aaaaa aaaaa dl fT ffff f", "U"},
+    {"take", {"U aaaaaaaa aaaaaaaa aaaaaaaa dl fT fffffff f", "U"},
      {"lT", "a"}, 0, 0, 0},
     /* A region is given back, and another is in its record. */
     {"move", {"aG", ""}, {"lTH", "B"}, 0, 0, 0},
@@ -736,6 +736,8 @@ static const scene scenes[] = {
     {"shorter chunks", {"H", "gg"}, {"VWV", "gf"}, 0, 0, 0},
     {"shorter and look", {"H", ""}, {"VW", "B"}, 0, 0, 0},
     {"last pages", {"U cccccccc", "U cccccccc"}, {"ffffffffTc", "c"}, 0, 0, 0},
+    /* A slab's last object comes back while it is looked at. */
+    {"last object", {"Uaaaaaaa", "Ua"}, {"fffffffTa", "f"}, 0, 0, 0},
     /* Runs that cross from chunk to chunk, beside pages that others claim. */
     {"cross", {"UGf", "U"}, {"G", "g"}, 0, 0, 0},
     {"cross two", {"U", "U"}, {"hhh", "hh"}, 0, 0, 0},
