@@ -245,7 +245,8 @@ plain_search(const ground *g, const uint64_t *words, int node, size_t pages,
     return 0;
 }
 
-/* Free some of what is here: words of zeros, of ones, and of both. */
+/* Free some of what is here: words of zeros, of ones, of both, and with the
+ * first page alone, or the last. */
 static void
 shuffle(ground *g, test_random *random, uint64_t *words, unsigned full)
 {
@@ -257,8 +258,21 @@ shuffle(ground *g, test_random *random, uint64_t *words, unsigned full)
 
         if (test_below(random, 100) < full)
             word = ~(uint64_t)0;
-        else if (test_below(random, 3) == 0)
-            word = 0;
+        else
+            switch (test_below(random, full == 0 ? 4 : 6)) {
+            case 0:
+            case 1:
+                word = 0;
+                break;
+            case 2:
+                word = 1;
+                break;
+            case 3:
+                word = (uint64_t)1 << (FPH_PAGES - 1);
+                break;
+            default:
+                break;
+            }
         words[i] = word & chunk->present;
         chunk->node = test_below(random, 8) == 0;
         g->state->free[g->first / FPH_PAGES + i] = words[i];
@@ -295,10 +309,15 @@ look_once(ground *g, test_random *random, const uint64_t *words, size_t most)
     unsigned align = 1u << test_below(random, FPH_PAGE_BITS + 1);
     size_t   page;
 
+    if (test_below(random, 4) == 0)
+        pages = FPH_PAGES - 1 + test_below(random, 3);
+    if (test_below(random, 2) == 0)
+        align = 1;
     guess(g, random);
     g->heap->provider.iova = whole ? no_iova : NULL;
     page = fph_pages_find(g->heap, node, pages, align);
     g->heap->provider.iova = NULL;
+    assert_true(g->state->moves_begun == g->state->moves_ended);
     if (page == FPH_NO_PAGE) {
         assert_false(plain_search(g, words, node, pages, align, whole));
         return 0;
@@ -325,10 +344,11 @@ a_run_is_found_where_there_is_one(void **state)
     begin(&g, 3 * FPH_GROUP * FPH_PAGES, FPH_GROUP * FPH_PAGES, 2, 0);
     give_groups(&g);
     for (round = 0; round < 60 * test_soak(); round++) {
-        shuffle(&g, &random, words, 20 + round % 8 * 10);
+        shuffle(&g, &random, words, round % 8 * 12);
         for (i = 0; i < 12; i++) {
             unsigned one = (unsigned)look_once(
-                &g, &random, words, i % 2 ? 2 * FPH_PAGES : 90 * FPH_PAGES);
+                &g, &random, words, i % 3 == 0 ? 90 * FPH_PAGES
+                                    : i % 3 == 1 ? 2 * FPH_PAGES : 3);
 
             found += one;
             missed += 1 - one;
@@ -345,30 +365,36 @@ a_run_is_found_where_there_is_one(void **state)
     end(&g, (4 * FPH_GROUP + FPH_GROUP / 2 + 4) * FPHEAP_CHUNK);
 }
 
-/* It begins in the last chunk of a group, and ends in the first of the next. */
+/* It begins in the last chunk of a group, and ends in one of the next, which
+ * came before, or after. */
 static void
 a_run_crosses_from_a_group_to_one_that_came_before(void **state)
 {
+    enum { MORE = 3 };
     const size_t border = FPH_GROUP * FPH_PAGES;
     ground       g;
+    size_t       pages, page;
     unsigned     first;
 
     (void)state;
     for (first = 0; first < 2; first++) {
-        size_t pages = FPH_PAGES + 6, page;
-
-        begin(&g, first ? border : border - FPH_PAGES, FPH_PAGES, 1, 0);
+        begin(&g, first ? border : border - FPH_PAGES,
+              first ? MORE * FPH_PAGES : FPH_PAGES, 1, 0);
         assert_int_equal(give(&g, first ? border - FPH_PAGES : border,
-                              FPH_PAGES, 0), 0);
-        page = fph_pages_find(g.heap, 0, pages, 1);
-        assert_true(page < g.first + border);
-        assert_true(page + pages > g.first + border);
-        fph_pages_give(g.state, page, pages);
-        page = fph_pages_find(g.heap, 0, 2 * FPH_PAGES, 1);
-        assert_int_equal(page, g.first + border - FPH_PAGES);
-        assert_int_equal(fph_pages_find(g.heap, 0, 1, 1), FPH_NO_PAGE);
-        fph_pages_give(g.state, page, 2 * FPH_PAGES);
-        end(&g, 2 * FPHEAP_CHUNK);
+                              first ? FPH_PAGES : MORE * FPH_PAGES, 0), 0);
+        for (pages = MORE * FPH_PAGES + 1; pages <= (MORE + 1) * FPH_PAGES;
+             pages++) {
+            page = fph_pages_find(g.heap, 0, pages, 1);
+            assert_int_equal(page, g.first + border - FPH_PAGES);
+            fph_pages_give(g.state, page, pages);
+            assert_int_equal(fph_pages_find(g.heap, 0, pages, FPH_PAGES),
+                             page);
+            fph_pages_give(g.state, page, pages);
+        }
+        assert_int_equal(fph_pages_find(g.heap, 0, pages, 1), FPH_NO_PAGE);
+        assert_true(g.state->moves_begun > 0);
+        assert_true(g.state->moves_begun == g.state->moves_ended);
+        end(&g, (MORE + 1) * FPHEAP_CHUNK);
     }
 }
 
@@ -399,6 +425,30 @@ a_chunk_that_is_free_as_a_whole_is_the_last_to_be_broken(void **state)
             memset((void *)g.state->cursor, 0, sizeof g.state->cursor);
         }
     }
+    end(&g, 3 * FPHEAP_CHUNK);
+}
+
+/* It ends in one that is free as a whole, as there is no room for it
+ * elsewhere. */
+static void
+a_run_goes_on_from_a_chunk_in_use(void **state)
+{
+    ground g;
+    size_t pages;
+
+    (void)state;
+    begin(&g, 0, 3 * FPH_PAGES, 1, 0);
+    assert_int_equal(fph_pages_take(g.state, g.first + FPH_PAGES,
+                                    FPH_PAGES - 5), 1);
+    for (pages = 6; pages <= FPH_PAGES; pages++) {
+        size_t page = fph_pages_find(g.heap, 0, pages, 1);
+
+        assert_int_equal(page, pages < FPH_PAGES
+                               ? g.first + 2 * FPH_PAGES - 5 : g.first);
+        fph_pages_give(g.state, page, pages);
+        memset((void *)g.state->cursor, 0, sizeof g.state->cursor);
+    }
+    fph_pages_give(g.state, g.first + FPH_PAGES, FPH_PAGES - 5);
     end(&g, 3 * FPHEAP_CHUNK);
 }
 
@@ -854,6 +904,46 @@ a_region_whose_place_is_taken_is_refused(void **state)
     end(&g, (2 + 4 + 2) * FPHEAP_CHUNK);
 }
 
+/* The pages behind it have their places at the start of the tables. */
+static void
+a_region_serves_at_both_sides_of_the_windows_end(void **state)
+{
+    ground g;
+    size_t before, page;
+    char  *object;
+
+    (void)state;
+    begin_narrow(&g, NARROW);
+    before = g.state->mask + 1 - g.first;
+    assert_true((before + 2 * FPH_PAGES) * FPHEAP_PAGE <= MAPPED);
+    object = (char *)fpheap_alloc(g.heap, 64);
+    while (fph_pages_find(g.heap, 0, 1, 1) != FPH_NO_PAGE)
+        ;
+    assert_int_equal(give(&g, before - 2 * FPH_PAGES, 4 * FPH_PAGES, 0), 0);
+    assert_int_equal(fph_pages_find(g.heap, 0, 2 * FPH_PAGES + 1, 1),
+                     FPH_NO_PAGE);
+    page = fph_pages_find(g.heap, 0, 2 * FPH_PAGES, 1);
+    assert_true(page == 0 || page == g.state->mask + 1 - 2 * FPH_PAGES);
+    assert_int_equal(page + fph_pages_find(g.heap, 0, 2 * FPH_PAGES, 1),
+                     g.state->mask + 1 - 2 * FPH_PAGES);
+    assert_ptr_equal(fph_page_address(g.state, 0), at_page(&g, before));
+    assert_ptr_equal(fph_page_address(g.state, g.state->mask),
+                     at_page(&g, before - 1));
+    fph_pages_give(g.state, 0, 2 * FPH_PAGES);
+    fph_pages_give(g.state, g.state->mask + 1 - 2 * FPH_PAGES, 2 * FPH_PAGES);
+    /* One fills a side, and does not grow into the other. */
+    object = (char *)fpheap_alloc(g.heap, 2 * FPHEAP_CHUNK);
+    assert_non_null(object);
+    assert_ptr_equal(fpheap_base_of(g.heap, object + FPHEAP_CHUNK), object);
+    assert_int_equal(fph_large_extend(g.state,
+                                      fph_record_of(g.state, object),
+                                      fph_record_of(g.state, object)->info, 2,
+                                      2), 0);
+    assert_int_equal(fpheap_destroy_forced(g.heap), 0);
+    assert_int_equal(g.puts, 2);
+    assert_int_equal(test_unmap(g.map, MAPPED), 0);
+}
+
 /* What two threads obtain at the same moment neither sees: a chunk whose place
  * is taken is left out at an end, and nothing of the region is used if it is
  * within. */
@@ -972,6 +1062,7 @@ main(void)
         cmocka_unit_test(a_run_crosses_from_a_group_to_one_that_came_before),
         cmocka_unit_test(
             a_chunk_that_is_free_as_a_whole_is_the_last_to_be_broken),
+        cmocka_unit_test(a_run_goes_on_from_a_chunk_in_use),
         cmocka_unit_test(these_very_pages_are_claimed_or_none),
         cmocka_unit_test(regions_share_a_chunk),
         cmocka_unit_test(a_chunk_is_of_one_node),
@@ -986,6 +1077,7 @@ main(void)
         cmocka_unit_test(tables_are_written_around_the_windows_end),
         cmocka_unit_test(a_window_takes_a_64th_of_the_address_space_at_most),
         cmocka_unit_test(a_region_whose_place_is_taken_is_refused),
+        cmocka_unit_test(a_region_serves_at_both_sides_of_the_windows_end),
         cmocka_unit_test(
             a_place_that_is_taken_at_the_last_moment_is_left_out),
         cmocka_unit_test(a_trim_decommits_free_pages)
