@@ -8640,31 +8640,79 @@ fph_chunk_touch(fph_state *state, size_t chunk)
 
 /* What fpheap_reserve has made ready. */
 typedef struct fph_ready {
-    fph_state *state;
-    int        node;
-    size_t     pages;
+    fpheap *heap;
+    int     node;
+    size_t  pages;
 } fph_ready;
 
+/* Whether a chunk is of the node and has free pages. */
 static int
-fph_ready_chunk(void *ready_, size_t chunk)
+fph_ready_has(const fph_ready *ready, size_t chunk)
+{
+    const fph_state *state = ready->heap->state;
+
+    return FPH_LOAD(&state->chunks[chunk].node, RELAXED) == ready->node
+        && fph_load_relaxed(&state->free[chunk]) != 0;
+}
+
+/* Have records for a chunk, as long as there is memory for them. */
+static int
+fph_ready_records(void *ready_, size_t chunk)
 {
     fph_ready *ready = (fph_ready *)ready_;
+    fph_state *state = ready->heap->state;
+    uint64_t   free;
 
-    if (FPH_LOAD(&ready->state->chunks[chunk].node, RELAXED) == ready->node)
-        ready->pages += fph_chunk_touch(ready->state, chunk);
+    if (!fph_ready_has(ready, chunk)
+        || FPH_LOAD(&state->chunks[chunk].records, RELAXED) != NULL)
+        return 0;
+    free = fph_fetch_and_acquire(&state->free[chunk], 0);           /* F6 */
+    if (free == 0)
+        return 0;
+    (void)fph_chunk_ready(ready->heap, chunk);
+    fph_part_give(state, chunk, free);
     return 0;
 }
 
-/* Touch all free memory of a node.  Returns how many pages are free. */
+static int
+fph_ready_touch(void *ready_, size_t chunk)
+{
+    fph_ready *ready = (fph_ready *)ready_;
+
+    if (fph_ready_has(ready, chunk))
+        ready->pages += fph_chunk_touch(ready->heap->state, chunk);
+    return 0;
+}
+
+/* Have records for all chunks of a node, and touch all its free memory.
+ * Returns how many pages are free. */
 static size_t
 fph_node_touch(fpheap *heap, int node)
 {
-    fph_ready ready = { heap->state, node, 0 };
+    fph_ready ready = { heap, node, 0 };
 
     fph_moves_begin(heap->state);
-    fph_each_chunk(heap->state, fph_ready_chunk, &ready);
+    fph_each_chunk(heap->state, fph_ready_records, &ready);
+    fph_each_chunk(heap->state, fph_ready_touch, &ready);
     fph_moves_end(heap->state);
     return ready.pages;
+}
+
+/* Grow until so many pages of a node are free and ready. */
+static int
+fph_ready_grow(fpheap *heap, int node, size_t pages)
+{
+    size_t ready;
+
+    while ((ready = fph_node_touch(heap, node)) < pages) {
+        size_t chunks = (pages - ready + FPH_PAGES - 1) / FPH_PAGES;
+        int    rc     = fph_grow(heap, node, fph_need_of(heap, 1, 1), chunks,
+                                 UINT64_MAX);
+
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
 }
 
 /* Make n empty magazines.  Returns 0, or a negative errno. */
@@ -8690,7 +8738,7 @@ fpheap_reserve(fpheap *heap, size_t bytes, int node)
 {
     size_t pages = (bytes >> FPHEAP_PAGE_SHIFT)
                  + ((bytes & (FPHEAP_PAGE - 1)) != 0);
-    size_t have, want, ready;
+    size_t have, want;
     int    rc;
 
     if (!fph_heap_good(heap))
@@ -8700,20 +8748,16 @@ fpheap_reserve(fpheap *heap, size_t bytes, int node)
         node = fph_home(heap);
     if (node < 0 || (unsigned)node >= heap->nodes)
         return -EINVAL;
-    while ((ready = fph_node_touch(heap, node)) < pages) {
-        size_t chunks = (pages - ready + FPH_PAGES - 1) / FPH_PAGES;
-
-        rc = fph_grow(heap, node, fph_need_of(heap, 1, 1), chunks, UINT64_MAX);
-        if (rc != 0)
-            return rc;
-    }
+    rc = fph_ready_grow(heap, node, pages);
+    if (rc != 0)
+        return rc;
     /* Magazines for what these pages can hold: of large objects one holds an
-     * eighth of a chunk.  They come last, as records stay until the end; where
+     * eighth of a chunk.  They come late, as records stay until the end; where
      * there is no memory left for them, the pages serve all the same. */
     have = (size_t)fph_load_relaxed(&heap->state->magazines);
     want = pages / (FPH_PAGES / 8);
     (void)fph_magazines_add(heap, node, want > have ? want - have : 0);
-    return 0;
+    return fph_ready_grow(heap, node, pages);
 }
 
 /* Free what is behind the free pages of one chunk. */

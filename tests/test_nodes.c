@@ -409,15 +409,16 @@ records_are_spilled_too(void **state)
 {
     fpheap  *heap = heap_of_nodes(FPHEAP_SPILL);
     unsigned n = 0, held;
-    size_t   index;
+    int      node;
 
     (void)state;
     move_to(heap, 2);
     exhaust(heap, 2, 2048, &n);
     fpheap_thread_leave(heap);
     memset(heap->state->cache, 0, sizeof heap->state->cache);
-    while (fph_meta_chunk(heap->state, 1 /* any */, &index) != NULL)
-        ;
+    for (node = 0; node < NODES; node++)
+        while (fph_pages_find(heap, node, 1, 1) != FPH_NO_PAGE)
+            ;
     while (fph_meta_cut(heap->state, FPH_LINE) != 0)
         ;
     held = provider.held;

@@ -539,7 +539,7 @@ bad_memory_that_cannot_be_handed_back_is_forgotten(void **state)
 }
 
 static void
-regions_of_any_base_and_length_are_used(void **state)
+regions_of_any_base_and_length_are_used_but_for_parts_of_pages(void **state)
 {
     size_t offsets[] = { 1, 8, 16, 64, 4096, 12345, FPHEAP_PAGE,
                          FPHEAP_CHUNK / 2, FPHEAP_CHUNK - 1 };
@@ -563,6 +563,8 @@ regions_of_any_base_and_length_are_used(void **state)
             s->n = 0;
             s->heap = fpheap_create("anywhere", &config);
             assert_non_null(s->heap);
+            fpheap_stats_get(s->heap, &stats);
+            assert_true(stats.waste_bytes < 2 * FPHEAP_PAGE);
             scene_singles(s);
             scene_huge(s);
             TEST_CHECK_LIVE(s->heap, s->n);
@@ -1628,7 +1630,8 @@ main(void)
         cmocka_unit_test(bad_memory_later_is_efault_and_handed_back_once),
         cmocka_unit_test(bad_memory_is_survived_everywhere),
         cmocka_unit_test(bad_memory_that_cannot_be_handed_back_is_forgotten),
-        cmocka_unit_test(regions_of_any_base_and_length_are_used),
+        cmocka_unit_test(
+            regions_of_any_base_and_length_are_used_but_for_parts_of_pages),
         cmocka_unit_test(what_is_too_long_for_the_limit_is_asked_for_once_more),
         cmocka_unit_test(a_backing_that_is_none_is_counted_somewhere),
         cmocka_unit_test(a_region_that_is_not_taken_back_stays_in_use),

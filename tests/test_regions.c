@@ -263,7 +263,7 @@ regions_with_records_are_told_of_too(void **state)
     (void)state;
     n = take(heap, FPHEAP_CHUNK - 2 * FPHEAP_PAGE, TEST_COUNT(objects));
     for (i = 0; i < fph_region_count(heap->state); i++)
-        pinned += heap->state->region[i]->pinned;
+        pinned += heap->state->region[i].pinned;
     assert_true(pinned > 1);
     check_book(heap);
     fpheap_free_bulk(heap, objects, n);

@@ -526,31 +526,36 @@ a_lost_race_for_a_metadata_block_uses_up_no_number(void **state)
 {
     fpheap   *heap = test_heap_over(&provider);
     uint64_t  before = heap->state->meta_numbers;
-    uint64_t  current = heap->state->meta_cursor.word >> 32;
+    uint64_t  current = heap->state->meta_cursor.word >> 40;
     char      chunk[FPH_LINE];
     unsigned  i;
 
     (void)state;
     for (i = 0; i < 100; i++)
         assert_int_equal(fph_meta_install(heap->state, current + 1, chunk,
-                                          FPH_LINE), 0);
+                                          sizeof(chunk), FPH_LINE), 0);
     assert_true(heap->state->meta_numbers == before);
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* It was refused: it was asked for in one region, of which the heap could not
- * use all. */
+/* It was refused: it was asked for in one region. */
 static void
-a_reserve_beyond_the_largest_region_grows_more_than_once(void **state)
+a_reserve_beyond_growth_max_grows_more_than_once(void **state)
 {
-    size_t   largest = FPHEAP_CHUNK / 64 * FPHEAP_CHUNK;
-    fpheap  *heap = test_heap_over(&provider);
-    unsigned before = provider.gets;
+    const size_t  largest = 4 * FPHEAP_CHUNK;
+    fpheap_config config;
+    fpheap       *heap;
 
     (void)state;
-    assert_int_equal(fpheap_reserve(heap, largest + largest / 4,
-                                    FPHEAP_ANY_NODE), 0);
-    assert_true(provider.gets > before + 1);
+    memset(&config, 0, sizeof(config));
+    test_provider_init(&provider);
+    config.provider = &provider.calls;
+    config.growth_max = largest;
+    heap = fpheap_create("step", &config);
+    assert_non_null(heap);
+    assert_int_equal(fpheap_reserve(heap, 3 * largest, FPHEAP_ANY_NODE), 0);
+    assert_true(provider.gets > 3);
+    assert_true(provider.max_asked <= largest);
     TEST_DESTROY_OVER(heap, &provider);
 }
 
@@ -582,7 +587,7 @@ a_large_heap_asks_for_no_more_than_a_region_can_use(void **state)
 
 /* --- what a stopped thread leaves ----------------------------------------- */
 
-/* A heap with no memory but one run of pages, in the middle of an open chunk.
+/* A heap with no memory but one run of pages, in the middle of a chunk.
  * Returns how many objects are live. */
 static unsigned
 one_free_run(fpheap *heap)
@@ -594,27 +599,14 @@ one_free_run(fpheap *heap)
     return n - 1;
 }
 
-/* Between fph_fit_lower's clearing of a bit and its second look. */
+/* As behind the back of a search that has found nothing. */
 static void
-clear_fits(fpheap *heap, const void *at)
-{
-    size_t      index;
-    fph_region *region = fph_region_find(heap->state, at, &index);
-    unsigned    k;
-
-    for (k = 0; k < FPH_FITS; k++)
-        region->fit[k][index / 64] &= ~((uint64_t)1 << index % 64);
-}
-
-/* Between fph_fit_raise's setting of a bit and its lowering of the hint. */
-static void
-raise_hints(fpheap *heap)
+raise_cursors(fpheap *heap)
 {
     unsigned k;
 
-    for (k = 0; k < FPH_FITS; k++)
-        heap->state->hints[0][k] += fph_region_count(heap->state)
-                                  - (uint32_t)heap->state->hints[0][k];
+    for (k = 0; k < FPH_LENGTHS; k++)
+        heap->state->cursor[0][k] = fph_positions(heap->state);
 }
 
 static void
@@ -626,44 +618,18 @@ finds_the_run(fpheap *heap, unsigned n)
     assert_int_equal(errno, 0);
     TEST_CHECK_LIVE(heap, n + 1);
     fpheap_free_bulk(heap, objects, n + 1);
-    fpheap_flush(heap);        /* what is parked keeps a chunk open */
+    fpheap_flush(heap);        /* what is parked keeps its pages */
     TEST_DESTROY_OVER(heap, &provider);
 }
 
 static void
-free_pages_of_which_a_bit_is_being_cleared_are_found(void **state)
+free_pages_before_a_cursor_are_found(void **state)
 {
     fpheap  *heap = test_heap_within(&provider, 4 * FPHEAP_CHUNK);
     unsigned n = one_free_run(heap);
 
     (void)state;
-    clear_fits(heap, objects[n]);
-    finds_the_run(heap, n);
-}
-
-static void
-free_pages_below_a_hint_that_is_being_lowered_are_found(void **state)
-{
-    fpheap  *heap = test_heap_within(&provider, 4 * FPHEAP_CHUNK);
-    unsigned n = one_free_run(heap);
-
-    (void)state;
-    raise_hints(heap);
-    finds_the_run(heap, n);
-}
-
-static void
-a_trim_sees_to_it_that_all_free_pages_are_found(void **state)
-{
-    fpheap  *heap = test_heap_within(&provider, 4 * FPHEAP_CHUNK);
-    unsigned n = one_free_run(heap);
-
-    (void)state;
-    clear_fits(heap, objects[n]);
-    raise_hints(heap);
-    assert_non_null(fpheap_check(heap));
-    (void)fpheap_trim(heap);
-    TEST_CHECK_LIVE(heap, n);
+    raise_cursors(heap);
     finds_the_run(heap, n);
 }
 
@@ -677,8 +643,7 @@ a_child_finds_pages_that_a_thread_of_its_parent_was_announcing(void **state)
     pid_t    child;
 
     (void)state;
-    clear_fits(heap, objects[n]);
-    raise_hints(heap);
+    raise_cursors(heap);
     child = fork();
     assert_true(child >= 0);
     if (child == 0)
@@ -981,12 +946,9 @@ main(void)
         cmocka_unit_test(sizes_that_come_and_go_do_not_use_up_the_regions),
         cmocka_unit_test(a_lost_race_for_a_metadata_block_uses_up_no_number),
         cmocka_unit_test(
-            a_reserve_beyond_the_largest_region_grows_more_than_once),
+            a_reserve_beyond_growth_max_grows_more_than_once),
         cmocka_unit_test(a_large_heap_asks_for_no_more_than_a_region_can_use),
-        cmocka_unit_test(free_pages_of_which_a_bit_is_being_cleared_are_found),
-        cmocka_unit_test(
-            free_pages_below_a_hint_that_is_being_lowered_are_found),
-        cmocka_unit_test(a_trim_sees_to_it_that_all_free_pages_are_found),
+        cmocka_unit_test(free_pages_before_a_cursor_are_found),
         cmocka_unit_test(
             a_child_finds_pages_that_a_thread_of_its_parent_was_announcing),
         cmocka_unit_test(
