@@ -9309,7 +9309,8 @@ FPHEAP_API void
 fpheap_free_bulk(fpheap *heap, void *const *objects, unsigned n)
 {
     if (n != 0 && fph_heap_good(heap))
-        fph_free_bulk(heap, 0 /* one */, NULL, objects, n, FPH_ANY_CLASS);
+        fph_free_bulk(heap, 0 /* one */, fph_no_bins, objects, n,
+                      FPH_ANY_CLASS);
 }
 
 /* --- other ways to allocate ----------------------------------------------- */
@@ -10320,10 +10321,11 @@ fph_census_live(const fph_census *census, unsigned k)
 static size_t
 fph_requested_bytes(const fpheap *heap)
 {
+    unsigned tags  = FPHEAP_HEADER ? FPHEAP_TAGS : 0;
     size_t   bytes = 0;
     unsigned tag;
 
-    for (tag = 0; FPHEAP_HEADER && tag < FPHEAP_TAGS; tag++)
+    for (tag = 0; tag < tags; tag++)
         bytes += fph_tag_live(heap, tag).bytes;
     return bytes;
 }
@@ -10425,9 +10427,10 @@ fph_pool_name(const fpheap_pool *pool, char *name)
 static void
 fph_dump_tags(const fpheap *heap, FILE *out)
 {
+    unsigned tags = FPHEAP_HEADER ? FPHEAP_TAGS : 0;
     unsigned tag;
 
-    for (tag = 0; FPHEAP_HEADER && tag < FPHEAP_TAGS; tag++) {
+    for (tag = 0; tag < tags; tag++) {
         fph_tally live = fph_tag_live(heap, tag);
 
         if (live.objects != 0)
