@@ -3725,7 +3725,7 @@ struct fph_slab {
 typedef struct fph_records {
     fph_link link;             /* in state->records */
     fph_slab slab[FPH_PAGES];
-#if FPHEAP_CHECK
+#if FPH_WATCHED
     fph_life life;
 #endif
 } fph_records;
