@@ -781,15 +781,27 @@ a_record_fails_only_when_no_page_is_left(void **state)
 
 /* --- the window ----------------------------------------------------------- */
 
+/* To ask overwrites it. */
+static int
+can_write(void *at_)
+{
+    char    *at = (char *)((uintptr_t)at_ & ~(uintptr_t)7);
+    uint64_t was;
+    int      can;
+
+    memcpy(&was, at, sizeof was);
+    can = fph_is_writable(at);
+    if (can)
+        memcpy(at, &was, sizeof was);
+    return can;
+}
+
 static void
 expect_tables(const fph_state *s, size_t page, int written)
 {
-    assert_int_equal(fph_is_writable((void *)&s->map[page & ~(size_t)3]),
-                     written);
-    assert_int_equal(fph_is_writable((void *)&s->free[page / FPH_PAGES]),
-                     written);
-    assert_int_equal(fph_is_writable((void *)&s->chunks[page / FPH_PAGES]),
-                     written);
+    assert_int_equal(can_write((void *)&s->map[page]), written);
+    assert_int_equal(can_write((void *)&s->free[page / FPH_PAGES]), written);
+    assert_int_equal(can_write((void *)&s->chunks[page / FPH_PAGES]), written);
 }
 
 /* Elsewhere they read as zeros and take no memory. */
