@@ -3177,6 +3177,8 @@ struct fph_state {
                                               each + 1; atomic */
     uint32_t  *group_at;                   /* by group, where; + 1; atomic */
     size_t     groups_max;
+    int        alone;                      /* 1: a chunk is of one region, as
+                                              IOVAs are contiguous in it */
 
     /* written in slow paths */
     char      *end;                        /* atomic; of the last region that
@@ -4910,7 +4912,7 @@ fph_chunk_share(fph_state *state, char *base, uint64_t mask, int node,
 {
     fph_chunk *chunk = fph_chunk_of_page(state, fph_page_of(state, base));
 
-    while (*had != 0 && (*had & mask) == 0
+    while (*had != 0 && (*had & mask) == 0 && !state->alone
            && fph_chunk_of(state, base) == chunk
            && FPH_LOAD(&chunk->node, RELAXED) == node) {
         if (!fph_cas_acquire(&chunk->present, had, *had | mask))    /* F11 */
@@ -11625,6 +11627,7 @@ fph_state_init(fpheap *heap, const fpheap_region *raw)
     state->number = (unsigned)(heap - fph_heaps);
     state->meta_numbers = 1;
     state->growths = 1;
+    state->alone = heap->provider.iova != NULL;
     state->left = fph_limit_bytes(0) - raw->bytes;
     fph_classes_init(state);
     rc = fph_region_enter(heap, state, raw, fph_state_pages(state, raw));

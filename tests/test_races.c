@@ -392,7 +392,7 @@ a_peak_is_never_below_what_there_is(void **state)
     end();
 }
 
-/* --- regions that leave ---------------------------------------------------- */
+/* --- regions that leave --------------------------------------------------- */
 
 /* A provider that takes parts.  Each region lies below the last one, and a
  * chunk that is nobody's between the two. */
@@ -613,7 +613,8 @@ of_a_run_that_another_is_in_nothing_is_claimed(void **state)
 static void
 a_run_is_found_behind_a_page_that_another_has_taken(void **state)
 {
-    fph_gap  gap = { 2 * FPH_PAGES, 1, FPHEAP_ANY_NODE, 0, 0, FPH_NO_PAGE, 0, 0 };
+    fph_gap  gap = { 2 * FPH_PAGES, 1, FPHEAP_ANY_NODE, 0, 0, FPH_NO_PAGE, 0,
+                     0 };
     void    *object;
     size_t   page, found;
 
@@ -862,13 +863,33 @@ a_chunk_stays_for_pages_that_come_while_others_leave(void **state)
     end();
 }
 
+/* A region's IOVAs have nothing to do with those of the next. */
+static void
+a_chunk_is_of_one_region_where_iovas_are(void **state)
+{
+    (void)state;
+    begin_with_half_a_chunk();
+    assert_false(heap->state->alone);
+    heap->state->alone = 1;
+    come_too(NULL);
+    assert_null(theirs);
+    assert_int_equal(shared->present, HALF);
+    fph_part_leave(heap->state, shared_base, HALF);
+    end();
+}
+
+static size_t
+shared_number(void)
+{
+    return (size_t)(shared - heap->state->chunks);
+}
+
 static void *
 come_with_records(void *unused)
 {
     fph_wait_begin();
     come_too(unused);
-    if (theirs != NULL && !fph_chunk_ready(heap, (size_t)(shared
-                                                          - heap->state->chunks)))
+    if (theirs != NULL && !fph_chunk_ready(heap, shared_number()))
         abort();
     return NULL;
 }
@@ -879,8 +900,7 @@ the_records_of_a_chunk_leave_before_others_come(void **state)
 {
     (void)state;
     begin_with_half_a_chunk();
-    assert_int_equal(fph_chunk_ready(heap, (size_t)(shared
-                                                    - heap->state->chunks)), 1);
+    assert_int_equal(fph_chunk_ready(heap, shared_number()), 1);
     meanwhile(&shared->records, MEANWHILE_LOAD, 0, come_with_records, NULL);
     fph_part_leave(heap->state, shared_base, HALF);
     assert_null(theirs);
@@ -1994,6 +2014,7 @@ main(void)
         cmocka_unit_test(a_chunk_that_was_exchanged_takes_no_pages_in),
         cmocka_unit_test(pages_come_whoever_takes_the_chunks_last_ones_out),
         cmocka_unit_test(a_chunk_stays_for_pages_that_come_while_others_leave),
+        cmocka_unit_test(a_chunk_is_of_one_region_where_iovas_are),
         cmocka_unit_test(the_records_of_a_chunk_leave_before_others_come),
         cmocka_unit_test(two_that_make_a_chunk_ready_agree_on_its_records),
         cmocka_unit_test(the_growth_of_another_serves_as_ones_own),

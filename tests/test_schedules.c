@@ -736,8 +736,9 @@ static const scene scenes[] = {
     {"shorter chunks", {"H", "gg"}, {"VWV", "gf"}, 0, 0, 0},
     {"shorter and look", {"H", ""}, {"VW", "B"}, 0, 0, 0},
     {"last pages", {"U cccccccc", "U cccccccc"}, {"ffffffffTc", "c"}, 0, 0, 0},
-    /* A slab's last object comes back while it is looked at. */
-    {"last object", {"Uaaaaaaa", "Ua"}, {"fffffffTa", "f"}, 0, 0, 0},
+    /* A slab's last object comes back while another slab is retired. */
+    {"last object", {"U aaaaaaaa aaaaaaa", "Ua"},
+     {"ffffffff fffffff Ta", "f"}, 0, 0, 0},
     /* Runs that cross from chunk to chunk, beside pages that others claim. */
     {"cross", {"UGf", "U"}, {"G", "g"}, 0, 0, 0},
     {"cross two", {"U", "U"}, {"hhh", "hh"}, 0, 0, 0},
