@@ -254,28 +254,27 @@
 #endif
 
 /* FPHEAP_CHUNK_SHIFT (LAYOUT) - log2 of the bytes in a chunk.  16..24, default
- * 21: 2 MiB, a hugepage.  Only aligned chunks of a region are used.  Small
- * chunks suit small static buffers; large ones let larger objects share them.
- * It also decides how much a heap can have:
+ * 21: 2 MiB, a hugepage.  Small chunks suit small static buffers; large ones let
+ * larger objects share them.  It also decides how much a heap can have:
  *
- *          chunk    largest object,    all objects up      regions
- *                   used of a region   to a chunk
- *     16     64 KiB       64 MiB           120 MiB            128
- *     17    128 KiB      256 MiB           992 MiB            256
- *     18    256 KiB        1 GiB          7936 MiB            512
- *     19    512 KiB        4 GiB            42 GiB           1024
- *     20   1024 KiB       16 GiB           202 GiB           2048
- *     21   2048 KiB       64 GiB           904 GiB           4096
- *     22   4096 KiB      256 GiB          3840 GiB           8192
- *     23   8192 KiB     1024 GiB         15744 GiB          16384
- *     24  16384 KiB     4096 GiB         32000 GiB          16384
+ *          chunk     all objects up      regions
+ *                     to a chunk
+ *     16     64 KiB       215 MiB            128
+ *     17    128 KiB       930 MiB            256
+ *     18    256 KiB      7700 MiB            512
+ *     19    512 KiB        41 GiB           1024
+ *     20   1024 KiB       200 GiB           2048
+ *     21   2048 KiB       890 GiB           4096
+ *     22   4096 KiB      3800 GiB           8192
+ *     23   8192 KiB     15800 GiB          16384
+ *     24  16384 KiB     31900 GiB          16384
  *
- * The largest object is a page less than the second column, which also bounds
- * what is used of a buffer, as that is one region.  Caches, magazines and the
- * regions' descriptors take a few percent of the third column; a larger object
- * counts there as one chunk.  All this is for 64 bits and the other settings at
- * their defaults.  With 32 bits a region has 2 GiB at most; FPHEAP_CHECK 1
- * leaves half of the third column at most, 2 a seventh (112, 24 of 904 GiB). */
+ * Caches, magazines and pools take a few percent from the second column.  A
+ * larger object counts there as one chunk, and may be as long as what the
+ * provider gives.  This is with 64 bits and the other settings at their
+ * defaults.  FPHEAP_CHECK 1 leaves at most half of the second column, 2 at most
+ * a seventh (111 and 23 GiB of 890), and then each chunk of a larger object
+ * counts. */
 #ifndef FPHEAP_CHUNK_SHIFT
 #  define FPHEAP_CHUNK_SHIFT 21
 #endif
@@ -4700,9 +4699,8 @@ fph_overlaps(const fph_state *state, const char *base, size_t pages)
         unsigned         n     = fph_part(page, pages, &mask);
         const fph_chunk *chunk = fph_chunk_of_page(state, page);
 
-        if (FPH_LOAD(&chunk->base, RELAXED) != NULL
-            && (fph_chunk_of(state, base) != chunk
-                || (fph_load_relaxed(&chunk->present) & mask) != 0))
+        if (fph_chunk_of(state, base) == chunk
+            && (fph_load_relaxed(&chunk->present) & mask) != 0)
             return 1;
         base += (size_t)n << FPHEAP_PAGE_SHIFT;
         pages -= n;
@@ -4718,9 +4716,7 @@ fph_raw_error(const fpheap *heap, const fpheap_region *raw, fph_need need)
     size_t pages = fph_whole_pages(raw, &base);
 
     if (pages == 0 || !fph_serves(base, pages, need)
-        || (heap->state != NULL
-            && (pages > heap->state->mask
-                || fph_overlaps(heap->state, base, pages))))
+        || (heap->state != NULL && fph_overlaps(heap->state, base, pages)))
         return -EFAULT;
     /* That writes there, so it comes last. */
     return fph_is_writable(base)
@@ -5428,21 +5424,13 @@ fph_meta_get(fpheap *heap, int node, size_t bytes, int *error)
     return ref;
 }
 
-/* Records for a chunk, unused or new; NULL: no memory for them. */
+/* Make records for a chunk of what was cut for them. */
 static fph_records *
-fph_records_make(fpheap *heap, int node)
+fph_records_set(fph_state *state, uint32_t ref)
 {
-    fph_records *records = (fph_records *)(void *)
-        fph_stack_pop(heap->state, &heap->state->records.word);
-    uint32_t     ref;
+    fph_records *records = (fph_records *)fph_meta_at(state, ref);
     unsigned     page;
 
-    if (records != NULL)
-        return records;
-    ref = fph_meta_find(heap, node, sizeof *records);
-    if (ref == 0)
-        return NULL;
-    records = (fph_records *)fph_meta_at(heap->state, ref);
     records->link.self = ref;
     fph_records_made(records);
     for (page = 0; page < FPH_PAGES; page++) {
@@ -5454,6 +5442,37 @@ fph_records_make(fpheap *heap, int node)
         fph_store_relaxed(&slab->info, 0);
     }
     return records;
+}
+
+/* Records for a chunk, unused or new; NULL: no memory for them. */
+static fph_records *
+fph_records_make(fpheap *heap, int node)
+{
+    fph_records *records = (fph_records *)(void *)
+        fph_stack_pop(heap->state, &heap->state->records.word);
+    uint32_t     ref;
+
+    if (records != NULL)
+        return records;
+    ref = fph_meta_find(heap, node, sizeof *records);
+    return ref == 0 ? NULL : fph_records_set(heap->state, ref);
+}
+
+/* Have unused records, if there is memory for them: a run may take all of the
+ * region that comes for it. */
+static void
+fph_records_spare(fpheap *heap, int node)
+{
+    fph_state *state = heap->state;
+    uint32_t   ref;
+    int        error;
+
+    if ((uint32_t)fph_load_relaxed(&state->records.word) != 0)
+        return;
+    ref = fph_meta_get(heap, node, sizeof(fph_records), &error);
+    if (ref != 0)
+        fph_stack_push(&state->records.word,
+                       &fph_records_set(state, ref)->link);
 }
 
 /* Have records for a chunk in which the caller owns pages.  Returns 0: no
@@ -8440,7 +8459,8 @@ fph_reclaim(fpheap *heap, int node, int always)
  *               is free as a whole, which is too short
  *     all       take back all that is parked
  *     exchange  give back all that is free as a whole, of other nodes too, and
- *               ask the provider again
+ *               ask the provider again; a few times only, as what comes may lack
+ *               a page for records
  *     top       wait for the threads that move what is free, and begin anew,
  *               as what they moved may have gone to the provider; but
  *               FPH_RETRIES times at most, as other threads that fail move
@@ -8467,6 +8487,7 @@ typedef struct fph_search {
     int      error;            /* 0 or a negative errno */
     uint64_t growths;          /* before the last look */
     unsigned retries;
+    unsigned exchanges;        /* of what is free for what serves */
     int      quiet;            /* fph_moves_quiet before the last growth, or
                                   look */
     uint64_t others;
@@ -8475,7 +8496,7 @@ typedef struct fph_search {
 static fph_search
 fph_search_begin(const fpheap *heap, int look)
 {
-    fph_search search = { FPH_PARKED_RUNG, look, 0, 0, 0, 0, 0, 0 };
+    fph_search search = { FPH_PARKED_RUNG, look, 0, 0, 0, 0, 0, 0, 0 };
 
     search.growths = fph_load_acquire(&heap->state->growths);       /* G7 */
     return search;
@@ -8560,8 +8581,10 @@ fph_climb_grow(fpheap *heap, int node, fph_need need, fph_search *search)
 static int
 fph_climb_exchange(fpheap *heap, int node, fph_need need, fph_search *search)
 {
-    if (search->error == -ENOSPC && !fph_limit_fits(heap, need))
+    if (search->exchanges > FPH_RETRIES
+        || (search->error == -ENOSPC && !fph_limit_fits(heap, need)))
         return 0;
+    search->exchanges++;
     return fph_regions_release(heap, FPHEAP_ANY_NODE, 0 /* keep */, SIZE_MAX)
            != 0
         && fph_climb_grow(heap, node, need, search);
@@ -8577,9 +8600,12 @@ fph_climb(fpheap *heap, int node, fph_need need, fph_search *search)
     case FPH_GROW_RUNG:
         /* What moves from here on may go to the provider, too late for it. */
         search->quiet = fph_moves_quiet(heap->state, &search->others);
-        if (need.pages > FPH_PAGES)
+        if (need.pages > FPH_PAGES && search->exchanges == 0) {
+            search->exchanges = 1;
+            fph_records_spare(heap, node);
             fph_regions_release(heap, node, 1 /* keep */,
                                 fph_need_exchange(heap, need));
+        }
         return fph_climb_grow(heap, node, need, search);
     case FPH_ALL_RUNG:
         fph_reclaim(heap, node, 0 /* always */);
@@ -11641,15 +11667,12 @@ fph_state_init(fpheap *heap, const fpheap_region *raw)
     return 0;
 }
 
-/* Two chunks for a heap that has no state yet, and so no charge; one more, to
- * align them, only if the limit has room for it. */
+/* Two chunks, or one, for a heap that has no state yet, and so no charge. */
 static int
-fph_obtain_first(fpheap *heap, size_t limit, fpheap_region *raw)
+fph_obtain_first(fpheap *heap, fpheap_region *raw)
 {
     fph_need need = { 1, 1, 0, NULL };
 
-    if (limit != 0 && limit < 3 * FPHEAP_CHUNK)
-        return fph_obtain_bytes(heap, 0 /* node */, need, 2 /* chunks */, raw);
     return fph_obtain(heap, 0 /* node */, need, 2 /* chunks */, raw);
 }
 
@@ -11673,7 +11696,7 @@ fpheap_create(const char *name, const fpheap_config *config)
         return (fpheap *)fph_result(-ENFILE, NULL);
     heap = &fph_heaps[index];
     fph_configure(heap, name, config);
-    rc = fph_obtain_first(heap, config->limit, &raw);
+    rc = fph_obtain_first(heap, &raw);
     if (rc == 0) {
         rc = config->limit != 0 && raw.bytes > config->limit
            ? -ENOSPC : fph_state_init(heap, &raw);

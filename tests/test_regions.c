@@ -329,6 +329,7 @@ static void
 what_came_in_vain_leaves_again(void **state)
 {
     fpheap *heap;
+    size_t  groups;
 
     (void)state;
     memset(&the_book, 0, sizeof(the_book));
@@ -342,10 +343,11 @@ what_came_in_vain_leaves_again(void **state)
     assert_int_equal(provider.held, 0);
 
     heap = fresh();
-    heap->state->meta_cursor.word |= FPHEAP_CHUNK / FPH_LINE; /* full */
-    heap->state->meta_numbers = FPH_TABLE_MAX;
-    assert_null(fpheap_alloc(heap, 4 * FPHEAP_CHUNK));
+    groups = heap->state->groups_max;
+    heap->state->groups_max = heap->state->groups_used; /* full */
+    assert_null(fpheap_alloc(heap, 2 * FPH_GROUP * FPHEAP_CHUNK));
     assert_int_equal(errno, ENOMEM);
+    heap->state->groups_max = groups;
     assert_true(the_book.came > 1);
     assert_int_equal(the_book.n, 1);
     check_book(heap);
@@ -440,17 +442,16 @@ a_region_that_is_refused_is_asked_for_in_less(void **state)
 {
     fpheap *heap = fresh();
     void   *large = fpheap_alloc(heap, 100 * FPHEAP_CHUNK);
-    void   *one;
+    void   *two[2];
 
     (void)state;
     assert_non_null(large);
     the_book.error = -ENOMEM;
     the_book.refuse_above = 2 * FPHEAP_CHUNK;
-    one = fpheap_alloc(heap, FPHEAP_CHUNK);
-    assert_non_null(one);
+    assert_int_equal(fpheap_alloc_bulk(heap, FPHEAP_CHUNK, two, 2), 0);
     assert_true(the_book.refused > 0);
     check_book(heap);
-    fpheap_free(heap, one);
+    fpheap_free_bulk(heap, two, 2);
     fpheap_free(heap, large);
     end(heap);
 }

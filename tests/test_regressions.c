@@ -39,12 +39,32 @@ fill_up(fpheap *heap, size_t size)
     return n;
 }
 
-/* Leave no room in the metadata block, as more caches and bins would. */
+static size_t   taken[MOST];
+static unsigned ntaken;
+
+/* Leave no room for records, in a block or in free pages. */
 static void
 fill_metadata(fpheap *heap)
 {
+    size_t page;
+
     while (fph_meta_cut(heap->state, FPH_LINE) != 0)
         ;
+    for (ntaken = 0; ntaken < MOST; ntaken++) {
+        page = fph_pages_find(heap, 0, 1, 1);
+        if (page == FPH_NO_PAGE)
+            return;
+        taken[ntaken] = page;
+    }
+    fail();
+}
+
+/* Give back the pages that this took. */
+static void
+give_pages(fpheap *heap)
+{
+    while (ntaken > 0)
+        fph_pages_give(heap->state, taken[--ntaken], 1);
 }
 
 /* --- taking back what is parked ------------------------------------------- */
@@ -65,8 +85,11 @@ a_thread_keeps_what_it_claims_after_its_own_pass(void **state)
 
     (void)state;
     provider.limit_bytes = provider.held_bytes;
+    /* Both have magazines. */
+    fpheap_free(heap, fpheap_alloc(heap, 160));
+    fpheap_free(heap, fpheap_alloc(heap, 200));
     n = fill_up(heap, 256);
-    for (i = 0; i < 40; i++)
+    for (i = 0; i < 120; i++)
         fpheap_free(heap, objects[i]);
     passes = heap->state->reclaims;
     for (i = 0; i < 4; i++)
@@ -76,7 +99,7 @@ a_thread_keeps_what_it_claims_after_its_own_pass(void **state)
     assert_true(loaded(heap, 160) > 3);
     fpheap_free(heap, fpheap_alloc(heap, 200));
     assert_true(loaded(heap, 160) > 3);
-    for (i = 40; i < n; i++)
+    for (i = 120; i < n; i++)
         fpheap_free(heap, objects[i]);
     provider.limit_bytes = 0;
     TEST_DESTROY_OVER(heap, &provider);
@@ -144,6 +167,7 @@ a_cache_that_the_callback_makes_is_kept(void **state)
     assert_non_null(c.made);
     assert_ptr_equal(c.kept, c.made);
     fpheap_free_bulk(heap, objects + 2, n - 2);
+    give_pages(heap);
     TEST_DESTROY_OVER(heap, &provider);
 }
 
@@ -749,7 +773,7 @@ static void
 a_thread_that_only_frees_has_a_cache_as_soon_as_memory_is_free(void **state)
 {
     fpheap   *heap = test_heap_over(&provider);
-    void     *two[2];
+    void     *two[2], *large;
     pthread_t thread;
     unsigned  gets;
     unsigned  i;
@@ -765,9 +789,31 @@ a_thread_that_only_frees_has_a_cache_as_soon_as_memory_is_free(void **state)
         assert_int_equal(pthread_join(thread, NULL), 0);
         assert_int_equal(provider.gets, gets);
         assert_int_equal(heap->state->cache[1] != NULL, i);
-        fpheap_free(heap, fpheap_alloc(heap, 20 * FPHEAP_CHUNK));
+        large = fpheap_alloc(heap, 20 * FPHEAP_CHUNK);
+        assert_non_null(large);
+        fpheap_free(heap, large);
         fpheap_flush(heap);
     }
+    give_pages(heap);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* It grew and gave back for ever. */
+static void
+a_run_as_long_as_what_comes_for_it_needs_no_page_for_its_record(void **state)
+{
+    fpheap  *heap = test_heap_within(&provider, 32 * FPHEAP_CHUNK);
+    unsigned gets;
+    void    *large;
+
+    (void)state;
+    fill_metadata(heap);
+    gets = provider.gets;
+    large = fpheap_alloc(heap, 20 * FPHEAP_CHUNK);
+    assert_non_null(large);
+    assert_in_range(provider.gets, gets + 1, gets + 3);
+    fpheap_free(heap, large);
+    give_pages(heap);
     TEST_DESTROY_OVER(heap, &provider);
 }
 
@@ -889,17 +935,19 @@ a_first_region_of_bad_memory_is_no_reason_to_ask_beyond_the_limit(void **state)
     (void)state;
     memset(&config, 0, sizeof(config));
     test_provider_init(&provider);
-    provider.offset = 64;
+    provider.fault = TEST_SPLIT;
+    provider.fail_from = 1;
+    provider.fail_to = UINT_MAX;
     config.provider = &provider.calls;
-    config.limit = 3 * FPHEAP_CHUNK - 1;
-    assert_null(fpheap_create("two chunks", &config));
+    config.limit = 2 * FPHEAP_CHUNK;
+    assert_null(fpheap_create("bad", &config));
     assert_int_equal(errno, EFAULT);
     assert_int_equal(provider.max_asked, 2 * FPHEAP_CHUNK);
     assert_int_equal(provider.held, 0);
-    config.limit = 3 * FPHEAP_CHUNK;
-    heap = fpheap_create("three chunks", &config);
+    provider.fail_to = provider.gets + 1;
+    heap = fpheap_create("bad once", &config);
     assert_non_null(heap);
-    assert_int_equal(provider.max_asked, 3 * FPHEAP_CHUNK);
+    assert_int_equal(provider.max_asked, 2 * FPHEAP_CHUNK);
     TEST_DESTROY_OVER(heap, &provider);
 }
 
@@ -939,6 +987,8 @@ main(void)
             a_first_region_of_bad_memory_is_no_reason_to_ask_beyond_the_limit),
         cmocka_unit_test(
             a_thread_that_only_frees_has_a_cache_as_soon_as_memory_is_free),
+        cmocka_unit_test(
+            a_run_as_long_as_what_comes_for_it_needs_no_page_for_its_record),
         cmocka_unit_test(a_cache_that_the_callback_makes_is_kept),
         cmocka_unit_test(thread_node_may_use_the_heap),
         cmocka_unit_test(
