@@ -2934,7 +2934,7 @@ fph_populate(const fpheap_region *region, size_t page)
 }
 
 #ifdef PR_GET_THP_DISABLE
-/* The start of a file as text; empty if there is no such file. */
+/* The start of a file as text; empty if it cannot be read. */
 static void
 fph_file_start(const char *path, char text[64])
 {
@@ -5390,9 +5390,9 @@ fph_base_of(const fph_state *state, const void *interior)
 /* [DEBUG] ==================================================================
  *
  * The messages about misuse, in every build, and all that FPHEAP_CHECK,
- * FPHEAP_SITES and FPHEAP_TOOL add.  The sections below call only the functions
- * at the end of this one, which are empty without these settings; FASTPATH says
- * which objects begin and cease to be live, CHUNK which chunks have objects.
+ * FPHEAP_SITES and FPHEAP_TOOL add.  The sections below use these by names that
+ * are empty without the settings, most of them at the end of this one; FASTPATH
+ * says which objects begin and cease to be live, CHUNK which chunks have any.
  *
  * With FPHEAP_CHECK each live object has a mark.  Whoever allocates sets it and
  * whoever frees clears it, both as the object's owner, so two threads write one
@@ -6438,7 +6438,7 @@ fph_keeps_slabs(const fpheap_pool *pool)
     return pool != NULL && FPH_LOAD(&pool->keeps, RELAXED) != 0;
 }
 
-/* Count the slabs whose objects are all free: a pass can make them pages. */
+/* Change the number of slabs, all objects free, that a pass can make pages. */
 static void
 fph_count_empty(fph_state *state, const fpheap_pool *pool, int64_t change)
 {
