@@ -205,9 +205,9 @@
  * whole: chunks where the provider takes parts, else regions.
  *
  * Who waits for whom.  All of this is lock-free: atomic stacks and words, each
- * with its table of orders in its section.  A thread waits, for a bounded
- * time, only where a call would otherwise fail: for another that is asking the
- * provider, and for objects that another holds between two floors.
+ * with its table of orders in its section.  A thread that allocates or frees
+ * waits only when the heap needs new memory, and for a bounded time: for others
+ * that ask the provider, and for objects that others hold between two floors.
  *
  * Who calls back.  The provider, the watcher and constructors run inside a
  * miss; destructors run wherever a slab ends, which may be in any call that
@@ -255,7 +255,7 @@
 
 /* FPHEAP_CHUNK_SHIFT (LAYOUT) - log2 of the bytes in a chunk.  16..24, default
  * 21: 2 MiB, a hugepage.  Small chunks suit small static buffers; large ones let
- * larger objects share them.  It also decides how much a heap can have:
+ * larger objects share them.  The shift also decides how much a heap can have:
  *
  *          chunk     all objects up      regions
  *                     to a chunk
@@ -1174,18 +1174,18 @@ FPHEAP_API fpheap *fpheap_create(const char *name, const fpheap_config *config);
  * or after it.  If the memory goes without a destroy, a later destroy touches
  * what is not there, and so does each such thread when it exits.
  *
- * Returns  0, or -EBUSY while objects are live: then nothing has changed, and
- *          with FPHEAP_SITES the objects were reported.
+ * Returns  0, or -EBUSY while objects are live, or in a callback of the heap:
+ *          then nothing has changed.  With FPHEAP_SITES live ones are reported.
  * Threads  No other call on this heap may run.  Thread exit may.
  * Blocks   Waits for threads that are leaving the heap at that moment, keeps
  *          others from exiting while it counts, and calls the provider.
- * Cost     That of fpheap_stats_get; if objects are not live, also that of the
+ * Cost     That of fpheap_stats_get; if no object is live, also that of the
  *          pools' destructors, and a provider call per region. */
 FPHEAP_API int fpheap_destroy(fpheap *heap);
 
 /* fpheap_destroy_forced - fpheap_destroy that ends live objects with the heap
  *
- * Returns  0. */
+ * Returns  0, or -EBUSY in a callback of the heap. */
 FPHEAP_API int fpheap_destroy_forced(fpheap *heap);
 
 /* fpheap_alloc - an object of at least size bytes
@@ -3029,7 +3029,7 @@ fph_populate(const fpheap_region *region, size_t page)
 }
 
 #ifdef PR_GET_THP_DISABLE
-/* The start of a file as text; empty if there is no such file. */
+/* The start of a file as text; empty if it cannot be read. */
 static void
 fph_file_start(const char *path, char text[64])
 {
@@ -5905,9 +5905,9 @@ fph_base_of(const fph_state *state, const void *interior)
 /* [DEBUG] ==================================================================
  *
  * The messages about misuse, in every build, and all that FPHEAP_CHECK,
- * FPHEAP_SITES and FPHEAP_TOOL add.  The sections below call only the functions
- * at the end of this one, which are empty without these settings; FASTPATH says
- * which objects begin and cease to be live, CHUNK which chunks have objects.
+ * FPHEAP_SITES and FPHEAP_TOOL add.  The sections below use these by names that
+ * are empty without the settings, most of them at the end of this one; FASTPATH
+ * says which objects begin and cease to be live, CHUNK which chunks have any.
  *
  * With FPHEAP_CHECK each live object has a mark.  Whoever allocates sets it and
  * whoever frees clears it, both as the object's owner, so two threads write one
@@ -6962,7 +6962,7 @@ fph_keeps_slabs(const fpheap_pool *pool)
     return pool != NULL && FPH_LOAD(&pool->keeps, RELAXED) != 0;
 }
 
-/* Count the slabs whose objects are all free: a pass can make them pages. */
+/* Change the number of slabs, all objects free, that a pass can make pages. */
 static void
 fph_count_empty(fph_state *state, const fpheap_pool *pool, int64_t change)
 {
@@ -9988,7 +9988,7 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
  *       named_last: load             acquire  P7       are named
  *   P8  pool_is: CAS taken -> named, release  P9       the pool and its name
  *       store named, ready
- *   P9  pool_is: load in a look      acquire  P8       both, before it reads
+ *   P9  pool_is: load in a look      acquire  P8       before it reads them
  *   P10 name: store release, load acquire: P5, before the second load of P2
  *   P11 pool[]: store                release  M6       the record, all zero
  *   P12 ending: store, load          relaxed  none     only the thread that
@@ -11341,8 +11341,7 @@ fph_count_listed(void *listed_, size_t number)
     return 0;
 }
 
-/* Compare the slabs that are listed with those in the stacks, and with their
- * bins. */
+/* The listed slabs must be those in the stacks, each in its bin's stack. */
 static const char *
 fph_check_lists(const fpheap *heap)
 {
