@@ -342,7 +342,7 @@ a_record_takes_whole_lines_and_a_block_is_used_to_its_end(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* Each table as long as what it is for, on lines of its own, none over another. */
+/* Each as long as what it is for, on lines of its own, none over another. */
 static void
 the_tables_lie_one_behind_the_other(void **state)
 {
@@ -1517,7 +1517,8 @@ static size_t   mapped_most;   /* at one time */
 /* At a place of the heap's choice: there is something else, so that it is the
  * kernel that chooses; and addresses that take no memory. */
 static void *
-note_fixed(void *at, size_t bytes, int access, int flags, int file, off_t offset)
+note_fixed(void *at, size_t bytes, int access, int flags, int file,
+           off_t offset)
 {
     if (access != PROT_NONE)
         return MAP_FAILED;

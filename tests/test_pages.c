@@ -717,7 +717,7 @@ blocks_of_records_grow_and_lie_beside_each_other(void **state)
             continue;
         assert_int_equal(g.state->meta_pages - had, step);
         assert_int_equal(step, had / 4 < 1 ? 1 : had / 4 > FPH_PAGES
-                                                   ? FPH_PAGES : had / 4);
+                                                 ? FPH_PAGES : had / 4);
         had = g.state->meta_pages;
         TEST_CHECK_LIVE(g.heap, 0);
     }
@@ -907,7 +907,7 @@ a_region_whose_place_is_taken_is_refused(void **state)
         assert_false(fpheap_owns(g.heap, g.back[i].base));
         TEST_CHECK_LIVE(g.heap, 1);
     }
-    /* One behind it serves, and is no neighbour of what has the places below. */
+    /* One behind it serves, and is no neighbour of what has the places. */
     assert_int_equal(give(&g, window + 2 * FPH_PAGES, 2 * FPH_PAGES, 0), 0);
     assert_int_equal(regions_of(&g).n, 2);
     assert_int_equal(fph_pages_find(g.heap, 0, 3 * FPH_PAGES, 1), FPH_NO_PAGE);
