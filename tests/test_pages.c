@@ -726,7 +726,7 @@ blocks_of_records_grow_and_lie_beside_each_other(void **state)
     end(&g, (FPH_GROUP + 20) * FPHEAP_CHUNK);
 }
 
-/* Where its chunks begin before it and end behind it, in the last of them too. */
+/* In the last of its chunks too, where it begins within the first. */
 static void
 records_fill_a_region_that_has_some(void **state)
 {
