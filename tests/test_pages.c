@@ -847,10 +847,10 @@ tables_are_written_around_the_windows_end(void **state)
 
 /* Where the process may have so many bytes of addresses, and then again any. */
 static void
-begin_narrow(ground *g, uint64_t bytes)
+begin_narrow(ground *g, uint64_t bytes, size_t page)
 {
     address_space = bytes;
-    begin(g, 0, 2 * FPH_PAGES, 1, 0);
+    begin(g, page, 2 * FPH_PAGES, 1, 0);
     address_space = 0;
 }
 
@@ -865,7 +865,7 @@ a_window_takes_a_64th_of_the_address_space_at_most(void **state)
         ground g;
         void  *objects[100];
 
-        begin_narrow(&g, bytes);
+        begin_narrow(&g, bytes, 0);
         assert_true(g.state->bytes <= bytes / 64
                     || g.state->mask + 1 == 128 * FPH_PAGES);
         assert_true(g.state->bytes <= FPH_TABLES_MAX);
@@ -890,7 +890,7 @@ a_region_whose_place_is_taken_is_refused(void **state)
     char  *object;
 
     (void)state;
-    begin_narrow(&g, NARROW);
+    begin_narrow(&g, NARROW, 0);
     window = g.state->mask + 1;
     assert_true((window + 16 * FPH_PAGES) * FPHEAP_PAGE <= MAPPED);
     object = (char *)fpheap_alloc(g.heap, 64);
@@ -916,7 +916,8 @@ a_region_whose_place_is_taken_is_refused(void **state)
     end(&g, (2 + 4 + 2) * FPHEAP_CHUNK);
 }
 
-/* The pages behind it have their places at the start of the tables. */
+/* The pages behind it have their places at the start of the tables.  (The ground
+ * may be there itself: its first region has chunk 8.) */
 static void
 a_region_serves_at_both_sides_of_the_windows_end(void **state)
 {
@@ -925,7 +926,7 @@ a_region_serves_at_both_sides_of_the_windows_end(void **state)
     char  *object;
 
     (void)state;
-    begin_narrow(&g, NARROW);
+    begin_narrow(&g, NARROW, 8 * FPH_PAGES);
     before = g.state->mask + 1 - g.first;
     assert_true((before + 2 * FPH_PAGES) * FPHEAP_PAGE <= MAPPED);
     object = (char *)fpheap_alloc(g.heap, 64);
@@ -969,7 +970,7 @@ a_place_that_is_taken_at_the_last_moment_is_left_out(void **state)
     size_t        window, page, regions;
 
     (void)state;
-    begin_narrow(&g, NARROW);
+    begin_narrow(&g, NARROW, 0);
     window = g.state->mask + 1;
     memset(&raw, 0, sizeof raw);
     raw.base = at_page(&g, window + FPH_PAGES);
