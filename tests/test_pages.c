@@ -895,16 +895,20 @@ a_region_whose_place_is_taken_is_refused(void **state)
     assert_true((window + 16 * FPH_PAGES) * FPHEAP_PAGE <= MAPPED);
     object = (char *)fpheap_alloc(g.heap, 64);
     for (i = 0; i < 4; i++) {
-        static const size_t from[] = { 0, FPH_PAGES, 2 * FPH_PAGES - 1,
-                                       FPH_PAGES + 1 };
-        uint64_t            lost = g.state->lost;
+        /* The last ones have places for some of their chunks. */
+        const size_t from[] = { window, window + FPH_PAGES,
+                                window - 2 * FPH_PAGES,
+                                window + FPH_PAGES };
+        const size_t n = (1 + i / 2 * 2) * FPH_PAGES;
+        uint64_t     lost = g.state->lost;
 
-        /* (Asked for another one, the ground has none.) */
-        assert_int_equal(give(&g, window + from[i], FPH_PAGES, 0), -ENOMEM);
+        assert_int_equal(give(&g, from[i], n, 0), -ENOMEM);
         assert_int_equal(g.puts, i + 1);
-        assert_ptr_equal(g.back[i].base, at_page(&g, window + from[i]));
+        assert_ptr_equal(g.back[i].base, at_page(&g, from[i]));
         assert_true(g.state->lost == lost);
-        assert_false(fpheap_owns(g.heap, g.back[i].base));
+        assert_int_equal(regions_of(&g).n, 1);
+        assert_null(fph_chunk_of(g.state, at_page(&g, from[i])));
+        assert_null(fph_chunk_of(g.state, at_page(&g, from[i] + n - 1)));
         TEST_CHECK_LIVE(g.heap, 1);
     }
     /* One behind it serves, and is no neighbour of what has the places. */
@@ -913,7 +917,7 @@ a_region_whose_place_is_taken_is_refused(void **state)
     assert_int_equal(fph_pages_find(g.heap, 0, 3 * FPH_PAGES, 1), FPH_NO_PAGE);
     TEST_CHECK_LIVE(g.heap, 1);
     fpheap_free(g.heap, object);
-    end(&g, (2 + 4 + 2) * FPHEAP_CHUNK);
+    end(&g, (2 + 1 + 1 + 3 + 3 + 2) * FPHEAP_CHUNK);
 }
 
 /* The pages behind it have their places at the start of the tables.  (The ground
@@ -957,50 +961,37 @@ a_region_serves_at_both_sides_of_the_windows_end(void **state)
     assert_int_equal(test_unmap(g.map, MAPPED), 0);
 }
 
-/* What two threads obtain at the same moment neither sees: a chunk whose place
- * is taken is left out at an end, and nothing of the region is used if it is
- * within. */
+/* Of a chunk at its end, that is; the rest of the region serves. */
 static void
-a_place_that_is_taken_at_the_last_moment_is_left_out(void **state)
+a_part_whose_place_is_taken_is_left_out(void **state)
 {
-    const size_t  half = FPH_PAGES / 2;
-    ground        g;
-    fpheap_region raw;
-    fpheap_stats  stats;
-    size_t        window, page, regions;
+    const size_t half = FPH_PAGES / 2;
+    const size_t pages = FPH_PAGES + half;
+    ground       g;
+    fpheap_stats stats;
+    size_t       window, page, next;
 
     (void)state;
     begin_narrow(&g, NARROW, 0);
     window = g.state->mask + 1;
-    memset(&raw, 0, sizeof raw);
-    raw.base = at_page(&g, window + FPH_PAGES);
-    raw.bytes = 2 * FPHEAP_CHUNK;
-    regions = regions_of(&g).n;
-    assert_int_equal(fph_region_enter(g.heap, g.state, &raw, 0), -ENOMEM);
-    assert_int_equal(regions_of(&g).n, regions);
-    assert_null(fph_chunk_of(g.state, at_page(&g, window + 2 * FPH_PAGES)));
-    TEST_CHECK(g.heap);
-    raw.base = at_page(&g, window + FPH_PAGES + half);
-    raw.bytes = FPHEAP_CHUNK + half * FPHEAP_PAGE;
-    assert_int_equal(fph_charge(g.state, raw.bytes), 1);
-    assert_int_equal(fph_region_enter(g.heap, g.state, &raw, 0), 0);
+    assert_int_equal(give(&g, window + FPH_PAGES + half, pages, 0), 0);
     TEST_CHECK(g.heap);
     fpheap_stats_get(g.heap, &stats);
     assert_int_equal(stats.page_free_bytes, 3 * FPHEAP_CHUNK);
-    assert_false(fph_part_is_here(g.state, raw.base, FPH_ALL_PAGES));
+    assert_int_equal(stats.region_bytes, (2 * FPH_PAGES + pages) * FPHEAP_PAGE);
+    assert_null(fph_chunk_of(g.state, at_page(&g, window + FPH_PAGES + half)));
     page = fph_pages_find(g.heap, 0, 2 * FPH_PAGES, 1);
     assert_int_equal(page, g.first);
-    assert_int_equal(fph_pages_find(g.heap, 0, FPH_PAGES, 1),
-                     (g.first + 2 * FPH_PAGES) & g.state->mask);
-    fph_pages_give(g.state, (g.first + 2 * FPH_PAGES) & g.state->mask,
-                   FPH_PAGES);
+    next = fph_pages_find(g.heap, 0, FPH_PAGES, 1);
+    assert_int_equal(next, (g.first + 2 * FPH_PAGES) & g.state->mask);
+    fph_pages_give(g.state, next, FPH_PAGES);
     /* It goes back, and what has the place stays. */
-    assert_int_equal(fpheap_trim(g.heap), raw.bytes);
+    assert_int_equal(fpheap_trim(g.heap), pages * FPHEAP_PAGE);
     assert_int_equal(g.puts, 1);
     assert_non_null(fph_chunk_of(g.state, at_page(&g, FPH_PAGES)));
     fph_pages_give(g.state, page, 2 * FPH_PAGES);
     TEST_CHECK(g.heap);
-    end(&g, 2 * FPHEAP_CHUNK + raw.bytes);
+    end(&g, (2 * FPH_PAGES + pages) * FPHEAP_PAGE);
 }
 
 /* --- decommit ------------------------------------------------------------- */
@@ -1091,8 +1082,7 @@ main(void)
         cmocka_unit_test(a_window_takes_a_64th_of_the_address_space_at_most),
         cmocka_unit_test(a_region_whose_place_is_taken_is_refused),
         cmocka_unit_test(a_region_serves_at_both_sides_of_the_windows_end),
-        cmocka_unit_test(
-            a_place_that_is_taken_at_the_last_moment_is_left_out),
+        cmocka_unit_test(a_part_whose_place_is_taken_is_left_out),
         cmocka_unit_test(a_trim_decommits_free_pages)
     };
 
