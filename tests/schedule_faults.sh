@@ -4,11 +4,11 @@
 #     tests/schedule_faults.sh [WORD]     those with the word in their names
 #
 # Each fault below is planted into a copy of the header.  The test must find it,
-# in SECONDS_EACH (40), and the schedule that it prints must lead to the same
+# in SECONDS_EACH (60), and the schedule that it prints must lead to the same
 # failure again.  The line below a fault is that schedule.
 . "$(dirname "$0")/lib.sh"
 
-each=${SECONDS_EACH:-40}
+each=${SECONDS_EACH:-60}
 only=${1:-}
 cd "$top" || exit 1
 
