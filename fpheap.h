@@ -415,6 +415,10 @@ chunk's bytes"
  * needed.  FPHEAP_NOW_NS() may give the time in nanoseconds; else each look at
  * the clock counts as a microsecond, so a wait of FPHEAP_GROWTH_WAIT_MS is a
  * thousand calls of sched_yield per millisecond.  A provider must be given.
+ * The heap's tables lie in its first region, and cover that and as many addresses
+ * as a 32nd of it has entries for, a power of two; memory that comes later has
+ * its place there by its address's lower bits, and is refused, ENOMEM, where
+ * another chunk has it: so give most of it first, or what lies beside it.
  * Default 0. */
 #ifndef FPHEAP_NO_OS
 #  define FPHEAP_NO_OS 0
@@ -1730,13 +1734,13 @@ typedef struct fpheap_buffer {
  *
  * provider  written
  * buffer    written; must live as long as the heap
- * base      any memory; the heap uses the aligned chunks in it, at least two
- * bytes     its length
+ * base      any memory; all whole pages inside are used
+ * bytes     its length, a chunk at least
  *
- * The first of these chunks is for the heap's records.  With chunks of 64 KiB,
- * objects of 64 bytes can use 49 percent of a buffer of 128 KiB that is aligned
- * to a chunk, 66 percent of 192 KiB and 86 percent of 1 MiB; if it is not
- * aligned, a chunk less. */
+ * With chunks of 64 KiB, one thread and FPHEAP_NO_OS, objects of 64 bytes can
+ * have 62 percent of a buffer of 64 KiB, 76 of 128 KiB, 82 of 192 KiB and 90 of
+ * 1 MiB; if it is aligned to a chunk, 68, 79, 84 and 90.  (Without FPHEAP_NO_OS
+ * the tables lie elsewhere.) */
 FPHEAP_API void fpheap_provider_buffer(fpheap_provider *provider,
                                        fpheap_buffer *buffer, void *base,
                                        size_t bytes);
