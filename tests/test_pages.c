@@ -920,8 +920,8 @@ a_region_whose_place_is_taken_is_refused(void **state)
     end(&g, (2 + 1 + 1 + 3 + 3 + 2) * FPHEAP_CHUNK);
 }
 
-/* The pages behind it have their places at the start of the tables.  (So may the
- * ground: its first region begins at chunk 8.) */
+/* The pages behind it have their places at the start of the tables.  (So may
+ * the ground: its first region begins at chunk 8.) */
 static void
 a_region_serves_at_both_sides_of_the_windows_end(void **state)
 {
