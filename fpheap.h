@@ -1738,7 +1738,7 @@ typedef struct fpheap_buffer {
  * bytes     its length, a chunk at least
  *
  * With chunks of 64 KiB, one thread and FPHEAP_NO_OS, objects of 64 bytes can
- * have 62 percent of a buffer of 64 KiB, 76 of 128 KiB, 82 of 192 KiB and 90 of
+ * have 62 percent of a buffer of 64 KiB, 76 of 128 KiB, 82 of 192 KiB and 89 of
  * 1 MiB; if it is aligned to a chunk, 68, 79, 84 and 90.  (Without FPHEAP_NO_OS
  * the tables lie elsewhere.) */
 FPHEAP_API void fpheap_provider_buffer(fpheap_provider *provider,

@@ -25,7 +25,7 @@ static void
 misuse_that_is_found_is_told_and_aborts(void **state)
 {
     static const char message[]
-        = "fpheap: free of a pointer that is not from this heap\n";
+        = "fpheap: free of a pointer that is no live object\n";
     struct rlimit no_core = { 0, 0 };
     char          text[512];
     const char   *after;       /* what an emulator says of the signal */
