@@ -37,17 +37,16 @@ LATER = {
     ("fph_climb_parked", "fph_large_drop"): DROPPED,
 }
 
-# The section of a table: those that use its labels all the same.  FASTPATH has
-# the inline part of two sections.
+# The section of a table: those that use its labels all the same.  FASTPATH has the
+# inline part of checking.
 ELSEWHERE = {
-    "OBJECT": "FASTPATH",
-    "DEBUG": "FASTPATH",
     "META": "DEPOT CHECK",
     "REGION": "CHUNK RECLAIM STATS CHECK HEAP",
     "CHUNK": "SLAB LARGE STATS",
+    "DEBUG": "FASTPATH",
     "SLAB": "POOL",
-    "CACHE": "OBJECT POOL STATS HEAP",
-    "POOL": "CHUNK SLAB STATS",
+    "CACHE": "HEAP",
+    "POOL": "SLAB STATS",
 }
 
 # Functions whose operations need no label: why.
