@@ -41,6 +41,7 @@ LATER = {
 # inline part of checking.
 ELSEWHERE = {
     "META": "DEPOT CHECK",
+    "DEBUG": "FASTPATH",
     "PAGES": "DEBUG SLAB RECLAIM LARGE STATS CHECK HEAP",
     "SLAB": "POOL",
     "CACHE": "OBJECT POOL STATS HEAP",
