@@ -4,9 +4,9 @@
  * Objects of up to 64 GiB, allocated and freed one by one or in bulk, by any
  * thread, from memory that you provide: hugepages, a DPDK memzone, a static
  * buffer, plain mmap.  An allocation that hits its thread's cache takes no
- * lock, no atomic read-modify-write and no call.  Who allocates or frees waits
- * for another thread only where new memory is needed, and not for long: THREADS
- * has the bounds.
+ * lock, no atomic read-modify-write and no call.  A thread that allocates or
+ * frees waits for another only when the heap needs new memory, and for a
+ * bounded time: see THREADS.
  *
  *     in exactly one C file                 in every other file
  *     -------------------------------       -------------------
@@ -53,48 +53,48 @@
  *     double free is found when it reaches the slab, not at once, and a write
  *     past an object can reach the next one, or the heap's records
  *   - not a way to save the last byte: each thread parks up to two magazines
- *     per size it uses (a quarter of a chunk, or four objects if that is more),
- *     until it misses after somebody's fpheap_trim
+ *     per size it uses (a quarter of a chunk, or four objects if that is more)
+ *     until its first miss after any thread's fpheap_trim
  *   - not shared between processes
- *   - not for a library that is unloaded while a thread is in a call of the
- *     heap, exits, or uses a heap afterwards; what it has not destroyed by then
- *     is lost.  Nor for a thread that uses it for the first time in the last of
- *     its thread-local destructors
+ *   - not for a library that is unloaded while a thread is inside the heap, is
+ *     exiting, or will use a heap again; heaps that the library has not
+ *     destroyed by then are lost.  Nor for a thread that first uses a heap in
+ *     the last of its thread-local destructors
  *
  * [THREADS] -------------------------------------------------------------------
  *
- * Any thread calls anything, at any time, without registering.  "X" marks pairs
- * that the caller must keep apart; "-" marks pairs that need nothing.
+ * Any thread may call any function at any time, without registering, except
+ * that the caller keeps pairs marked "X" apart; those marked "-" may overlap.
  *
  *                                                      [1] [2]
- *     [1] all functions but those below                 -   X
+ *     [1] all functions except those below              -   X
  *     [2] fpheap_walk, _check, _destroy, _..._forced,   X   X
  *         fpheap_pool_for_each
  *
- * fpheap_cache_* are for the cache's own thread.  fpheap_pool_destroy is like
- * [1] for all but its own pool, which nobody else may use.  Thread exit is like
- * [1], but may run beside a destroy: the two wait for each other.
+ * Only the cache's own thread calls fpheap_cache_*.  fpheap_pool_destroy is
+ * like [1], but no other thread may use its pool meanwhile.  Thread exit is
+ * like [1], but may run beside a destroy: the two wait for each other.
  *
- * A thread that is stopped anywhere inside the heap delays no other that
- * allocates or frees, but in two cases:
+ * A thread that is stopped anywhere inside the heap delays no other thread that
+ * allocates or frees, except in two cases:
  *
  *   - It is in the provider's callback or the watcher's, or takes parked
  *     objects back so that the provider need not be called.  Others that need
  *     new memory wait for it, and then go on as if it were not there.
  *   - It moves free objects.  Others that would fail for lack of memory wait
- *     and look again; once somebody has waited in vain, nobody waits for that
- *     move any more.  (What a bulk has gathered is not free, even if the bulk
- *     fails in the end.)
+ *     and look again; once a thread has waited for a move in vain, no other
+ *     waits for that move.  (What a bulk has gathered is not free, even if the
+ *     bulk fails in the end.)
  *
  * A call waits FPHEAP_GROWTH_WAIT_MS at most, for all other threads together;
- * how long its own calls to the provider take is up to that.
+ * its own calls to the provider take as long as the provider does.
  *
- * Callbacks return: no exception and no longjmp leaves them.
+ * Callbacks must return: no exception and no longjmp may leave them.
  *
- * After fork() the child has one thread and may go on using the heap with it.
- * What the other threads had parked it takes back at its first miss; what they
- * had in their hands, a magazine, a slab or a few pages each, is lost to it.
- * fpheap_check may say so there.
+ * After fork() the child has one thread, which may go on using the heap.  At
+ * its first miss it takes back what the other threads had parked; what they
+ * were moving, a magazine, a slab or a few pages each, is lost to the child,
+ * and fpheap_check may report it there.
  *
  * [ERRORS] --------------------------------------------------------------------
  *
@@ -102,7 +102,7 @@
  * return int return 0 or a negative errno, unless they say otherwise.  On
  * failure nothing was taken and no output was written.
  *
- *     EINVAL         an argument out of its range, or a configuration that
+ *     EINVAL         an argument is out of its range, or a configuration
  *                    cannot work; each function lists its causes.  Also: the
  *                    provider, the watcher or a constructor returned a positive
  *                    number
@@ -117,10 +117,10 @@
  *                    is waste, and after eight such pieces the heap asks no
  *                    more
  *     EDEADLK        the provider's callback or the watcher's needed the heap
- *                    to grow, or a constructor its own pool without end
+ *                    to grow, or a pool's constructor was nested eight deep
  *     EBUSY          objects are live, or another thread is moving a pool's;
- *                    or a callback would end its own heap or pool, or use a
- *                    pool of the heap that is being destroyed
+ *                    or a callback tried to end its own heap or pool, or to use
+ *                    a pool of the heap that is being destroyed
  *     ENFILE         FPHEAP_MAX_HEAPS heaps exist, or FPHEAP_MAX_POOLS pools
  *     EEXIST         the heap has a pool of that name
  *     ENOENT         the heap has no pool of that name
@@ -128,8 +128,8 @@
  *     EAGAIN         the thread cannot have a cache now
  *
  * and whatever else the provider, the watcher or a constructor returns.  Misuse
- * that shows in a slow path (a bit that is already set, a pointer into no
- * object) ends in FPHEAP_PANIC with a message that names it.
+ * that a slow path finds (a bit that is already set, a pointer into no object)
+ * ends in FPHEAP_PANIC with a message that names it.
  *
  * [WORDS] ---------------------------------------------------------------------
  *
@@ -153,7 +153,7 @@
  *                magazine per bin, and one large object
  *     depot      per bin, the full magazines that no thread holds
  *     node       a NUMA node
- *     object     what you get
+ *     object     what an allocation returns
  *     live       of objects: the application has it
  *     parked     neither live nor free in its slab: in a cache or a depot
  *     claimed    out of its slab: live or parked
@@ -181,11 +181,11 @@
  *       provider                              your callback, or PROVIDERS
  *
  * An object is live, or parked in exactly one magazine, or free: then its bit
- * in its slab is set.  The heap writes nothing into objects (FPHEAP_CHECK 2
- * alone fills free ones), so no list runs through them, and a pool's stay
- * constructed.  The heap's own records lie in
- * blocks of their own, META, and stay until the heap ends.  So whoever holds a
- * stale way to a record may look at it, and needs no hazard pointer.
+ * in its slab is set.  The heap writes nothing into objects (only FPHEAP_CHECK
+ * 2 fills free ones), so no list runs through them, and a pool's objects stay
+ * constructed.  The heap's own records lie in blocks of their own, META, and
+ * stay until the heap ends.  So whoever holds a stale pointer or reference to a
+ * record may look at it, and needs no hazard pointer.
  *
  * A hit.  The size gives the class, by a shift and a table; the bin's loaded
  * magazine gives or takes a pointer.  A free that is not told the size reads
@@ -205,24 +205,24 @@
  * whole: chunks where the provider takes parts, else regions.
  *
  * Who waits for whom.  All of this is lock-free: atomic stacks and words, each
- * with its table of orders in its section.  A thread waits, for a bounded
- * time, only where a call would otherwise fail: for another that is asking the
- * provider, and for objects that another holds between two floors.
+ * with its table of orders in its section.  A thread that allocates or frees
+ * waits only when the heap needs new memory, and for a bounded time: for others
+ * that ask the provider, and for objects that others hold between two floors.
  *
  * Who calls back.  The provider, the watcher and constructors run inside a
- * miss, destructors wherever a slab ends, which any call that needs memory may
- * bring about.  All may use the heap; only while the provider or the watcher
- * runs can it not grow.  META ends with a table of what such calls may do.
+ * miss; destructors run wherever a slab ends, which may be in any call that
+ * needs memory.  All may use the heap, but while the provider or the watcher
+ * runs it cannot grow.  META ends with a table of what such calls may do.
  *
  * What an object carries.  FASTPATH is the boundary: an object that leaves is
- * taken from its bin and then born, one that comes back dies, if it may, and is
- * then put into its bin.  Headers, OBJECT, and the marks of the checks, DEBUG,
- * know of these two moments, and the floors between the bins know of neither.
+ * taken from its bin and is then born; one that comes back dies, if it may, and
+ * is then put into its bin.  Headers, OBJECT, and the marks of the checks,
+ * DEBUG, know these two moments; the floors below the bins know neither.
  *
- * The code stands in this order, from the bottom up: a function calls what is
- * above it in the file.  FASTPATH's misses and the drop of a parked large
- * object are named before they come.  A line belongs to the floor whose words
- * it uses.
+ * The code stands in this order, from the bottom up: a function calls only what
+ * is above it in the file.  FASTPATH's misses and the drop of a parked large
+ * object are declared before they are defined.  A line belongs to the floor
+ * whose words it uses.
  */
 #ifndef FPHEAP_H
 #define FPHEAP_H
@@ -246,16 +246,16 @@
  * -D or collected in a file named by -DFPHEAP_CONFIG_HEADER='"my_config.h"'.
  * Settings marked LAYOUT decide what the inline fast path reads.  They and the
  * version are part of every symbol's name: files that disagree on one do not
- * link, and the missing symbol's name tells the settings of the file that
- * misses it.  fpheap_config_string() returns what was built.
+ * link, and the name of the undefined symbol tells the settings of the file
+ * that refers to it.  fpheap_config_string() returns what was built.
  */
 #ifdef FPHEAP_CONFIG_HEADER
 #  include FPHEAP_CONFIG_HEADER
 #endif
 
 /* FPHEAP_CHUNK_SHIFT (LAYOUT) - log2 of the bytes in a chunk.  16..24, default
- * 21: 2 MiB, a hugepage.  Less suits small static buffers; more lets larger
- * objects share chunks.  It also decides how much a heap can have:
+ * 21: 2 MiB, a hugepage.  Small chunks suit small static buffers; large ones let
+ * larger objects share them.  The shift also decides how much a heap can have:
  *
  *          chunk     all objects up      regions
  *                     to a chunk
@@ -284,7 +284,7 @@
 
 /* FPHEAP_PAGE_SHIFT (LAYOUT) - log2 of the bytes in a page.  A chunk has 16 to
  * 64 pages: FPHEAP_CHUNK_SHIFT - 6 .. - 4, default - 5.  Smaller pages waste
- * less in rarely used classes and cost more trips to the page map. */
+ * less in rarely used classes but cost more trips to the page map. */
 #ifndef FPHEAP_PAGE_SHIFT
 #  define FPHEAP_PAGE_SHIFT (FPHEAP_CHUNK_SHIFT - 5)
 #endif
@@ -294,9 +294,9 @@
 #endif
 
 /* FPHEAP_CLASS_BITS (LAYOUT) - log2 of the classes per doubling of size.  2 or
- * 3, default 3: a size above 128 bytes is rounded up by an eighth at most.  2:
- * one above 64 bytes by a quarter, with half the bins and half the bytes per
- * cache. */
+ * 3, default 3: a size above 128 bytes is rounded up by an eighth at most.
+ * With 2, one above 64 bytes is rounded up by a quarter at most, and a cache
+ * has half the bins and half the bytes. */
 #ifndef FPHEAP_CLASS_BITS
 #  define FPHEAP_CLASS_BITS 3
 #endif
@@ -305,9 +305,9 @@
 #endif
 
 /* FPHEAP_MAGAZINE (LAYOUT) - object pointers in a magazine.  A multiple of 8 in
- * 8..1016; default 512, less with small chunks.  More: fewer exchanges, larger
- * bulks that hit.  Price: pointer size x this, twice per bin that a thread
- * uses. */
+ * 8..1016; default 512, less with small chunks.  A larger one makes exchanges
+ * rarer and lets larger bulks hit.  Price: pointer size x this, twice per bin
+ * that a thread uses. */
 #ifndef FPHEAP_MAGAZINE
 #  if FPHEAP_CHUNK_SHIFT >= 21
 #    define FPHEAP_MAGAZINE 512
@@ -319,9 +319,9 @@
 #  error "fpheap: FPHEAP_MAGAZINE must be a multiple of 8 in 8..1016"
 #endif
 
-/* FPHEAP_MAX_NODES (LAYOUT) - NUMA nodes a heap may be told of.  1..64, default
- * 1, with FPHEAP_USE_LIBNUMA 8; 1 halves fpheap_free_sized.  A heap pays for
- * the nodes in its configuration, not for these. */
+/* FPHEAP_MAX_NODES (LAYOUT) - NUMA nodes that a heap can have.  1..64, default
+ * 1, with FPHEAP_USE_LIBNUMA 8; 1 halves the cost of fpheap_free_sized.  A heap
+ * pays for the nodes in its configuration, not for these. */
 #ifndef FPHEAP_MAX_NODES
 #  if defined(FPHEAP_USE_LIBNUMA) && FPHEAP_USE_LIBNUMA
 #    define FPHEAP_MAX_NODES 8
@@ -343,8 +343,8 @@
 #  error "fpheap: FPHEAP_MAX_HEAPS must be a power of two in 1..64"
 #endif
 
-/* FPHEAP_MAX_THREADS - threads that have caches at one time; 1..65536, default
- * 1024, and a 32nd of the chunk's bytes at most.  Threads beyond it work
+/* FPHEAP_MAX_THREADS - threads that have caches at one time; 1..65536, but at
+ * most a 32nd of the chunk's bytes; default 1024.  Threads beyond it work
  * without a cache.  1 with FPHEAP_NO_THREADS.  Price: a pointer each per heap,
  * and one each per process. */
 #ifndef FPHEAP_MAX_THREADS
@@ -364,8 +364,8 @@ chunk's bytes"
 
 /* FPHEAP_MAX_POOLS (LAYOUT) - pools per heap at one time.  1..512, fewer with a
  * chunk of 64 KiB; default 128, 16 with small chunks.  Together with the heap's
- * own classes, times FPHEAP_MAX_NODES, at most 16384.  Price: 41 bytes each in
- * every cache, and 64 in the heap, both per node of its configuration, and 40
+ * own classes, times FPHEAP_MAX_NODES, at most 16384.  Price of each: 41 bytes
+ * in every cache and 64 in the heap, both per node of its configuration, and 40
  * more in the heap. */
 #ifndef FPHEAP_MAX_POOLS
 #  if FPHEAP_CHUNK_SHIFT >= 21
@@ -395,9 +395,9 @@ chunk's bytes"
 #endif
 
 /* FPHEAP_TLS_MODEL - how position-independent code finds its thread's data.  1:
- * initial-exec, a load; but glibc gives dlopen room for some five libraries
- * that do so, musl and Android for none.  0: as the compiler does, which costs
- * a call for each fast operation in a shared library, and loads anywhere.
+ * initial-exec, a load; but glibc has room for some five dlopened libraries
+ * that do so, musl and Android for none.  0: the compiler's own choice: in a
+ * shared library each fast operation costs a call, but dlopen always works.
  * Default 1 with glibc, else 0. */
 #ifndef FPHEAP_TLS_MODEL
 #  ifdef __GLIBC__
@@ -410,16 +410,16 @@ chunk's bytes"
 #  error "fpheap: FPHEAP_TLS_MODEL must be 0 or 1"
 #endif
 
-/* FPHEAP_NO_OS - 1: no system call; neither the mmap provider, nor clocks, nor
- * handlers of forks; threads that are not NO_THREADS need pthread keys and
- * sched_yield only.  FPHEAP_NOW_NS() may give them the time in nanoseconds;
- * else each look at the clock counts as a microsecond, so a wait of
- * FPHEAP_GROWTH_WAIT_MS is that many thousand times sched_yield.  A provider
- * must be given.  The heap's tables lie in its first region, and cover that and
- * as many addresses as a 32nd of it has entries for, a power of two; memory that
- * comes later has its place there by its address's lower bits, and is refused,
- * ENOMEM, where another chunk has it: so give most of it first, or what lies
- * beside it.  Default 0. */
+/* FPHEAP_NO_OS - 1: no system call: no mmap provider, no clock, no fork
+ * handlers; without FPHEAP_NO_THREADS only pthread keys and sched_yield are
+ * needed.  FPHEAP_NOW_NS() may give the time in nanoseconds; else each look at
+ * the clock counts as a microsecond, so a wait of FPHEAP_GROWTH_WAIT_MS is a
+ * thousand calls of sched_yield per millisecond.  A provider must be given.
+ * The heap's tables lie in its first region, and cover that and as many addresses
+ * as a 32nd of it has entries for, a power of two; memory that comes later has
+ * its place there by its address's lower bits, and is refused, ENOMEM, where
+ * another chunk has it: so give most of it first, or what lies beside it.
+ * Default 0. */
 #ifndef FPHEAP_NO_OS
 #  define FPHEAP_NO_OS 0
 #endif
@@ -435,8 +435,8 @@ chunk's bytes"
 #  error "fpheap: FPHEAP_NO_STDIO must be 0 or 1"
 #endif
 
-/* FPHEAP_USE_LIBNUMA - 1: the mmap provider places memory, and threads find
- * their node, with libnuma; link with -lnuma.  Default 0. */
+/* FPHEAP_USE_LIBNUMA - 1: libnuma places the mmap provider's memory and tells
+ * threads their node; link with -lnuma.  Default 0. */
 #ifndef FPHEAP_USE_LIBNUMA
 #  define FPHEAP_USE_LIBNUMA 0
 #endif
@@ -447,9 +447,8 @@ chunk's bytes"
 #  error "fpheap: FPHEAP_USE_LIBNUMA and FPHEAP_NO_OS exclude each other"
 #endif
 
-/* FPHEAP_GROWTH_WAIT_MS - milliseconds for which a call waits for other threads
- * at most, all together: those in the provider, and those that move what is
- * free.
+/* FPHEAP_GROWTH_WAIT_MS - the most milliseconds that one call waits, in all,
+ * for threads that are in the provider and for those that move free objects.
  * 0..10000, default 100. */
 #ifndef FPHEAP_GROWTH_WAIT_MS
 #  define FPHEAP_GROWTH_WAIT_MS 100
@@ -458,9 +457,9 @@ chunk's bytes"
 #  error "fpheap: FPHEAP_GROWTH_WAIT_MS must be in 0..10000"
 #endif
 
-/* FPHEAP_HEADER (LAYOUT) - 1: 16 bytes in front of each object say how many
- * bytes were asked for, a tag that is counted, a destructor and how many
- * references there are.  A write past the object before may damage them.
+/* FPHEAP_HEADER (LAYOUT) - 1: 16 bytes in front of each object hold the number
+ * of bytes asked for, a tag that is counted, a destructor and the number of
+ * references.  A write past the end of the object before may damage them.
  * Default 0. */
 #ifndef FPHEAP_HEADER
 #  define FPHEAP_HEADER 0
@@ -469,7 +468,7 @@ chunk's bytes"
 #  error "fpheap: FPHEAP_HEADER must be 0 or 1"
 #endif
 
-/* FPHEAP_TAGS (LAYOUT) - tags there are with FPHEAP_HEADER.  1..256, default
+/* FPHEAP_TAGS (LAYOUT) - number of tags with FPHEAP_HEADER.  1..256, default
  * 32.  Price: 16 bytes each in every cache. */
 #ifndef FPHEAP_TAGS
 #  define FPHEAP_TAGS 32
@@ -479,11 +478,11 @@ chunk's bytes"
 #endif
 
 /* FPHEAP_CHECK (LAYOUT) - 1: each free verifies that the object is live, starts
- * where the pointer says, and is of this heap, size, and pool; what is not ends
- * in FPHEAP_PANIC with a message that names it.  So does a call for a heap that
- * is NULL or destroyed, and a slow one for a copy.  Default 0.  Price: a byte
- * for each 16 of memory (two with more than 253 classes, pools included), 32
- * KiB for each of FPHEAP_MAX_HEAPS, and two or three nanoseconds per object.
+ * where the pointer says, and is of this heap, size and pool; if not, it ends
+ * in FPHEAP_PANIC with a message that names the object.  So does a call with a
+ * heap that is NULL or destroyed, and a slow call with a copied handle.
+ * Default 0.  Price: a byte per 16 of memory (two with more than 253 classes,
+ * pools included), 32 KiB per FPHEAP_MAX_HEAPS, 2 or 3 ns per object.
  *
  * 2: also finds writes where no object is.  The bytes behind those asked for
  * are filled, and verified when the object is freed; the bytes of a free object
@@ -492,9 +491,9 @@ chunk's bytes"
  * object has at least one byte behind it, so one that would fill its class gets
  * a larger class of its alignment, a pool's objects are larger, and
  * fpheap_usable_size is what was asked for; only an object of whole pages,
- * above 8 or in a pool, may have none.  Slow operations verify the records that
- * they leave, and fpheap_destroy all.  Price: 4 more bytes for each 16, and the
- * time to write each object. */
+ * above 8 or in a pool, may have no such byte.  Slow operations verify the
+ * records that they change, and fpheap_destroy verifies all.  Price: 4 more
+ * bytes per 16, and the time to write each object. */
 #ifndef FPHEAP_CHECK
 #  define FPHEAP_CHECK 0
 #endif
@@ -502,12 +501,12 @@ chunk's bytes"
 #  error "fpheap: FPHEAP_CHECK must be in 0..2"
 #endif
 
-/* FPHEAP_SITES (LAYOUT) - 1: who allocates each live object is known by file
- * and line.  The messages of FPHEAP_CHECK, which this needs, say so, and
- * fpheap_dump and an fpheap_destroy that finds live objects list them by these
- * sites, most bytes first.  The functions that allocate are macros of the same
- * names then.  Default 0.  Price: 2 bytes for each 16 of memory, 24 KiB for
- * each of FPHEAP_MAX_HEAPS, and slow calls. */
+/* FPHEAP_SITES (LAYOUT) - 1: the heap knows the site, file and line, that
+ * allocated each live object.  The messages of FPHEAP_CHECK, which this needs,
+ * name it; fpheap_dump, and fpheap_destroy if it finds live objects, list these
+ * by site, most bytes first.  The functions that allocate are then macros of
+ * the same names.  Default 0.  Price: 2 bytes per 16 of memory, 24 KiB per
+ * FPHEAP_MAX_HEAPS, and slow calls. */
 #ifndef FPHEAP_SITES
 #  define FPHEAP_SITES 0
 #endif
@@ -518,11 +517,11 @@ chunk's bytes"
 #  error "fpheap: FPHEAP_SITES needs FPHEAP_CHECK 1 or 2"
 #endif
 
-/* FPHEAP_TOOL (LAYOUT) - a tool that is told which objects are live, whatever
- * the memory: 1 AddressSanitizer, 2 MemorySanitizer, 3 Valgrind, whose headers
- * this needs; 0 none.  Default: the sanitizer that the file is compiled for, or
- * 0.  The objects of a pool, which keep their contents, may be used when they
- * are free, unless it says FPHEAP_SCRATCH.  Price: slow calls. */
+/* FPHEAP_TOOL (LAYOUT) - the tool that the heap tells which objects are live,
+ * whatever the memory: 1 AddressSanitizer, 2 MemorySanitizer, 3 Valgrind, whose
+ * headers this needs; 0 none.  Default: the sanitizer that the file is compiled
+ * for, or 0.  A pool's free objects keep their contents and may be used, unless
+ * the pool has FPHEAP_SCRATCH.  Price: slow calls. */
 #ifndef FPHEAP_TOOL
 #  if defined(__SANITIZE_ADDRESS__)
 #    define FPHEAP_TOOL 1
@@ -549,12 +548,12 @@ chunk's bytes"
  * returns, an object that may not be freed is left as it is, and the call goes
  * on.
  *
- * Both are for the file that has FPHEAP_IMPLEMENTATION.  Any thread may get
- * there, in the middle of any call, and must not use the heap in them. */
+ * Both are for the file that has FPHEAP_IMPLEMENTATION.  Any thread may run
+ * them, in the middle of any call; they must not use the heap. */
 
 /* FPHEAP_EXPORT - 1: a shared library, or a program with plugins, lets others
  * use its copy.  Every file of it and of those others needs this setting.  The
- * functions are exported, and also under their plain names, for dlsym and other
+ * functions are also exported under their plain names, for dlsym and other
  * languages.  Default 0: the symbols are hidden, so each shared library that
  * has the implementation has a copy of its own and never meets another. */
 #ifndef FPHEAP_EXPORT
@@ -564,8 +563,8 @@ chunk's bytes"
 #  error "fpheap: FPHEAP_EXPORT must be 0 or 1"
 #endif
 
-/* FPHEAP_NO_INLINE - 1: the fast path is declared and not defined, so its
- * functions are calls like all others; for tools that read declarations only,
+/* FPHEAP_NO_INLINE - 1: the fast path is declared but not defined, so its
+ * functions are calls like all others; for tools that read only declarations,
  * like bindgen, and not for the file that has FPHEAP_IMPLEMENTATION.  Default
  * 0. */
 #ifndef FPHEAP_NO_INLINE
@@ -577,8 +576,8 @@ chunk's bytes"
 
 /* FPHEAP_STATIC makes every function private to its file, which then needs
  * FPHEAP_IMPLEMENTATION as well; heaps made there are for that file alone.
- * FPHEAP_API decorates the functions otherwise, in place of what FPHEAP_EXPORT
- * says of visibility. */
+ * Otherwise FPHEAP_API, if defined, decorates the functions in place of the
+ * visibility that FPHEAP_EXPORT gives them. */
 #ifdef FPHEAP_STATIC
 #  ifdef FPHEAP_API
 #    error "fpheap: FPHEAP_STATIC and FPHEAP_API exclude each other"
@@ -678,14 +677,14 @@ typedef enum fpheap_backing {
     FPHEAP_BACKING_HUGETLB      /* reserved hugepages */
 } fpheap_backing;
 
-/* One piece of memory.  A provider's get fills it in, its put receives it back
- * exactly as it was, but for the node. */
+/* One piece of memory.  A provider's get fills it in; its put receives it back
+ * exactly as it was, except for the node. */
 typedef struct fpheap_region {
     void          *base;        /* any address */
     size_t         bytes;       /* any length */
     void          *cookie;      /* the provider's own */
     fpheap_backing backing;
-    int            node;        /* that it was asked for; written by the heap */
+    int            node;        /* as passed to get; written by the heap */
 } fpheap_region;
 
 /* The application's callbacks.  They may be called by several threads at once,
@@ -700,26 +699,26 @@ typedef struct fpheap_provider {
      * aligned to `align` (FPHEAP_CHUNK) where that is possible.  What is in it
      * does not matter.  Give more where that costs nothing, such as the rest of
      * a hugepage: the heap uses every whole chunk, and counts all of it against
-     * its limit.  If that makes it too long it is handed back, and the heap
-     * asks once more.  A region that is not aligned is used where it is; if nothing
-     * useful remains it is handed back and the heap asks once more for
+     * its limit.  If that exceeds the limit, the heap hands the region back and
+     * asks once more.  A region that is not aligned is used where it is; if
+     * nothing useful remains, the heap hands it back and asks once more for
      * FPHEAP_CHUNK bytes extra.
      *
      * Returns 0, or a negative errno.  Then the heap asks for half, and so on
-     * down to what the call needs.  If all of that fails it takes back what is
-     * parked, gives back free regions that are too short, and asks again; then
-     * the call fails with this errno.  The next call that needs memory asks
-     * again. */
+     * down to what the call needs.  If all of that fails, it takes back what is
+     * parked, gives back free regions that are too short, and asks again; if
+     * that fails too, so does the call, with this errno.  The next call that
+     * needs memory asks again. */
     int (*get)(void *ctx, size_t bytes, size_t align, int node,
                fpheap_region *region);
 
-    /* Take a region back.  NULL: it stays with the heap, and is forgotten when
-     * the heap ends.  Returns 0, or a negative errno, and then the heap keeps
-     * using the region. */
+    /* Take a region back.  NULL: regions stay with the heap, and are forgotten
+     * when it ends.  Returns 0, or a negative errno; then the heap keeps using
+     * the region. */
     int (*put)(void *ctx, const fpheap_region *region);
 
-    /* The IOVA of the chunk at `chunk`, which need be contiguous up to the
-     * chunk's end only; asked when the heap begins to use it.  NULL if there is
+    /* The IOVA of the chunk at `chunk`, which needs to be contiguous only up to
+     * the chunk's end; asked when the heap begins to use it.  NULL if there is
      * none; then fpheap_iova returns FPHEAP_BAD_IOVA. */
     uint64_t (*iova)(void *ctx, const void *chunk);
 
@@ -744,54 +743,54 @@ typedef struct fpheap_provider {
 /* fpheap_config.flags */
 #define FPHEAP_SPILL 1u /* a node without memory is served from the others */
 
-/* fpheap_config.  All zero is the default of everything. */
+/* What fpheap_create makes.  Zero in a field selects its default. */
 typedef struct fpheap_config {
     const fpheap_provider *provider;   /* copied; NULL: mmap */
     unsigned               nodes;      /* NUMA nodes, 1..FPHEAP_MAX_NODES; 0: 1,
                                           or with FPHEAP_USE_LIBNUMA and no
-                                          thread_node all there are */
+                                          thread_node all that exist */
     unsigned               flags;      /* FPHEAP_SPILL or 0 */
     size_t                 growth_max; /* largest step of growth in bytes, at
                                           least a chunk; 0: 1 GiB */
     size_t                 limit;      /* bytes from the provider at one time,
-                                          two chunks at least; 0: none; see
-                                          fpheap_set_limit */
-    /* The calling thread's node, 0 .. nodes - 1; anything else means 0.  Asked
-     * when a thread makes its cache, and at each miss of one that has none.  It
-     * may use the heap.  NULL: 0, or libnuma's answer. */
+                                          at least two chunks; 0: no limit;
+                                          see fpheap_set_limit */
+    /* The calling thread's node, 0 .. nodes - 1; anything else means 0.  Called
+     * when a thread makes its cache, and at each miss of a thread without one.
+     * It may use the heap.  NULL: 0, or libnuma's answer. */
     int  (*thread_node)(void *ctx);
     void  *thread_node_ctx;
-    /* Told of each region that has come, before it serves (leaving 0), and that
-     * is to go back to the provider (leaving 1), from create to destroy: so a
-     * device can register the memory.  It is called as the provider is: by any
-     * thread that needs, trims or ends memory, by several at once, and it may
-     * use the heap as long as that needs no new memory; but not while the heap
-     * is made or destroyed.
+    /* Called for each region that comes, before it serves (leaving 0), and for
+     * each that is to go back to the provider (leaving 1), from create to
+     * destroy, so that a device can register the memory.  Like the provider, it
+     * is called by any thread that needs, trims or ends memory, by several at
+     * once, and may use the heap as long as that needs no new memory; but not
+     * while the heap is made or destroyed.
      *
-     * Returns 0, or a negative errno.  A region that it refuses goes back, is
-     * not told of again, and the heap goes on as if the provider had returned
-     * that errno.  A region that it does not let go stays and serves; when the
-     * heap ends, the answer does not matter.
+     * Returns 0, or a negative errno.  A region that it refuses goes back
+     * without another call, and the heap goes on as if the provider had
+     * returned that errno.  A region that it does not let go stays and serves;
+     * when the heap ends, the answer does not matter.
      *
-     * What it has accepted it is told to leave once, even where the heap had no
-     * place for it in its tables.  One that the provider then does not take
-     * comes again; if it is refused, nothing uses it any more.  Not told of is
-     * memory that the heap cannot use, and what a forked child inherits.  NULL:
-     * none. */
+     * A region that it has accepted leaves once, even if the heap had no place
+     * for it in its tables.  If the provider then does not take it, it comes
+     * again; if it is refused then, nothing uses it.  It is not called for
+     * memory that the heap cannot use, nor for what a forked child inherits.
+     * NULL: none. */
     int  (*watch)(void *ctx, const fpheap_region *region, int leaving);
     void  *watch_ctx;
 } fpheap_config;
 
-/* Bytes and numbers of one heap.  While threads allocate this is a snapshot in
- * which each figure is true of some moment; of a quiet heap it is exact:
+/* Bytes and numbers of one heap.  While threads allocate, this is a snapshot in
+ * which each figure is true of some moment; of a heap at rest it is exact:
  *
  *     region = live + parked + slab_free + page_free + waste + metadata     */
 typedef struct fpheap_stats {
     size_t   region_bytes;     /* obtained from the provider */
     size_t   live_bytes;       /* objects that the application holds, rounded
                                   up to their class or pages */
-    size_t   requested_bytes;  /* what was asked for of live_bytes; 0 without
-                                  FPHEAP_HEADER */
+    size_t   requested_bytes;  /* those of live_bytes that were asked for; 0
+                                  without FPHEAP_HEADER */
     size_t   parked_bytes;     /* objects in caches and depots */
     size_t   slab_free_bytes;  /* objects that are free in their slab */
     size_t   page_free_bytes;  /* pages and chunks in no slab */
@@ -809,7 +808,7 @@ typedef struct fpheap_stats {
     unsigned caches;           /* caches with an owner */
     uint64_t growths;          /* regions obtained, the first included */
     uint64_t growth_failures;  /* growths that failed */
-    uint64_t growth_max_ns;    /* the longest but for the first; 0 with
+    uint64_t growth_max_ns;    /* the longest after the first; 0 with
                                   FPHEAP_NO_OS */
     size_t   limit;            /* fpheap_set_limit; 0: none */
     uint64_t releases;         /* regions given back */
@@ -828,60 +827,60 @@ typedef struct fpheap_class_stats {
 } fpheap_class_stats;
 
 /* fpheap_pool_desc.flags */
-#define FPHEAP_ON_NODE       1u /* all objects from `node`, else each from that
-                                   of the thread that gets it */
+#define FPHEAP_ON_NODE       1u /* all objects from `node`; else each from the
+                                   node of the thread that gets it */
 #define FPHEAP_TYPE_STABLE   2u /* its memory serves nothing else while the pool
                                    lives: a stale pointer still meets an object
                                    of the pool, constructed */
 #define FPHEAP_PAGE_ISOLATED 4u /* whole pages, as every pool's are */
 #define FPHEAP_SCRATCH       8u /* contents need not stay from put to get, so
-                                   FPHEAP_CHECK 2 may fill free objects, and
-                                   FPHEAP_TOOL forbid their use; not with
+                                   FPHEAP_CHECK 2 may fill free objects and
+                                   FPHEAP_TOOL may forbid their use; not with
                                    constructors or destruct */
 
-/* What fpheap_pool_create makes.  All zero but for name and size is a pool of
- * any number of objects without constructor. */
+/* What fpheap_pool_create makes.  With only name and size set, it is a pool of
+ * any number of objects without a constructor. */
 typedef struct fpheap_pool_desc {
     const char *name;          /* 1 .. FPHEAP_NAME_BYTES - 1 characters, copied;
                                   no other pool of the heap has it */
     size_t      size;          /* bytes of an object, 1 .. FPHEAP_POOL_SIZE_MAX;
-                                  16 at least, rounded up to its alignment and
-                                  no more */
+                                  taken as at least 16, and rounded up only to
+                                  its alignment */
     size_t      align;         /* a power of two up to FPHEAP_PAGE; 0: 16; at
                                   least 8 with FPHEAP_HEADER, 16 with
                                   FPHEAP_CHECK */
-    /* Called once for each object when its slab is made; 0, or a negative
-     * errno, which the call that needed the slab returns: the objects before it
-     * were destructed and nothing is lost.  NULL: none. */
+    /* Called once for each object when its slab is made.  Returns 0, or a
+     * negative errno, which the call that needed the slab returns: the objects
+     * before it were destructed and nothing is lost.  NULL: none. */
     int       (*construct)(void *arg, void *object);
     /* Called once for each object when its slab is given up, by any thread that
      * trims or destroys, and within any allocation of any thread, of whatever
      * size, that finds no memory: so it must not wait for a lock under which
-     * somebody allocates.  NULL: none. */
+     * any thread allocates.  NULL: none. */
     void      (*destruct)(void *arg, void *object);
     void       *arg;           /* for all of them; may be NULL */
-    size_t      max;           /* objects, live and parked, up to UINT32_MAX;
+    size_t      max;           /* of objects live or parked, up to UINT32_MAX;
                                   0: UINT32_MAX */
     size_t      min;           /* objects made ahead and kept until destroy */
     unsigned    magazine;      /* objects in a magazine, 2 .. FPHEAP_MAGAZINE; a
                                   thread parks two at most.  0: chosen by size,
                                   and at most a 16th of max, but 2 at least */
     unsigned    channels;      /* of memory, 0 .. 1024: objects begin on
-                                  different ones; 0: unknown */
+                                  different channels; 0: unknown */
     unsigned    ranks;         /* per channel, 0 .. 1024; 0: 1 */
     int         node;          /* 0 .. nodes - 1, with FPHEAP_ON_NODE */
     size_t      private_bytes; /* up to half a chunk, see fpheap_pool_private */
-    unsigned    tag;           /* with FPHEAP_HEADER: of each object that is got
-                                  its tag */
+    unsigned    tag;           /* with FPHEAP_HEADER: the tag of each object
+                                  that is got, */
     unsigned    destructor;    /* and its destructor; 0: none */
     unsigned    flags;         /* FPHEAP_ON_NODE ... */
-    /* In place of construct: also given the pool, whose private area can be
-     * used, and the object's index, as the obj_init of a mempool is.  It counts
-     * what was constructed in the pool's life: 0, 1, 2 ..., by one thread in
-     * this order, and none twice.  Those of the slab in which a constructor
-     * failed are left out, and an object that was destructed is made again with
-     * another: only with FPHEAP_TYPE_STABLE, and without failures, are all
-     * below fpheap_pool_stats.objects. */
+    /* In place of construct: it is also given the pool, whose private area can
+     * be used, and the object's index, as a mempool's obj_init is.  The index
+     * counts what was constructed in the pool's life: 0, 1, 2 ..., by one
+     * thread in this order, and none twice.  The indices of a slab in which a
+     * constructor failed are left out, and an object that was destructed gets a
+     * new one when it is made again: only with FPHEAP_TYPE_STABLE, and without
+     * failures, are all below fpheap_pool_stats.objects. */
     int       (*construct_nth)(fpheap_pool *pool, void *arg, void *object,
                                size_t nth);
 } fpheap_pool_desc;
@@ -945,8 +944,8 @@ typedef struct fpheap_object {
 #define FPH_NOINLINE    __attribute__((noinline))
 #define FPH_ALWAYS      inline __attribute__((always_inline, unused))
 
-/* In C++ what is inline has external linkage, as only that can be exported from
- * a module. */
+/* In C++ inline functions have external linkage, as a module can export no
+ * others. */
 #if FPHEAP_NO_INLINE
 #  define FPH_PUBLIC FPHEAP_API
 #elif defined(__cplusplus) && !defined(FPHEAP_STATIC)
@@ -961,12 +960,12 @@ typedef struct fph_magazine fph_magazine;
 typedef struct fph_slab     fph_slab;
 typedef struct fph_state    fph_state;
 
-/* 64-bit words are atomic only where they are aligned, which i386 does not see
- * to by itself. */
+/* 64-bit words are atomic only where they are aligned, which i386 does not
+ * ensure by itself. */
 typedef uint64_t fph_word __attribute__((aligned(8)));
 
-/* What is in front of each object with FPHEAP_HEADER.  Written by who allocates
- * and read by who has a reference; refs of an object that is not live is 0. */
+/* What is in front of each object with FPHEAP_HEADER.  Whoever allocates writes
+ * it, whoever has a reference reads it; refs is 0 in an object not live. */
 typedef struct fph_head {
     uint64_t requested;        /* bytes */
     uint32_t refs;             /* atomic */
@@ -979,7 +978,7 @@ typedef struct fph_head {
 #define FPH_HEAD (FPHEAP_HEADER ? sizeof(fph_head) : 0)
 
 /* Objects and bytes that a thread has allocated with a tag, less those that it
- * has freed: of all threads the sum is what is live. */
+ * has freed: the sum over all threads is what is live. */
 typedef struct fph_tally {
     size_t objects;            /* atomic, written by the owner */
     size_t bytes;              /* the same */
@@ -995,13 +994,13 @@ typedef struct fph_tally {
  *
  * Only next and top change on a hit.  An allocation returns next, which it has
  * at once, and loads its successor meanwhile; below the first slot lies a NULL,
- * so next is NULL exactly when the bin is empty.  (That an object freed and
- * allocated again does not go through the slot takes a third off the pair;
- * "make bench", row pair_unsized.)  A bin of zeros is empty (next == NULL) and
- * full (top == limit), so a thread that has no cache yet takes the miss path
- * with no test of its own.
+ * so next is NULL exactly when the bin is empty.  (An object freed and then
+ * allocated again does not go through the slot, which takes a third off the
+ * pair; "make bench", row pair_unsized.)  A bin of zeros is empty (next ==
+ * NULL) and full (top == limit), so a thread that has no cache yet takes the
+ * miss path with no test of its own.
  *
- * Only the owner writes, and reads plainly what it wrote; other threads read
+ * Only the owner writes, and it reads plainly what it wrote; other threads read
  * top, base and limit for statistics, hence its relaxed stores.
  */
 typedef struct fph_bin {
@@ -1018,8 +1017,8 @@ typedef struct fph_entry {
 } fph_entry;
 
 #if FPH_WATCHED
-/* Says of 16 bytes whether a live object starts there, DEBUG: 0, or 1 + its
- * class; or FPH_FILLED, a free one that is filled. */
+/* Whether a live object starts in 16 bytes, DEBUG: 0, no; 1 + its class; or
+ * FPH_FILLED, a free one that is filled. */
 #  if FPH_CLASSES < 254
 typedef uint8_t fph_mark;
 #  else
@@ -1027,12 +1026,12 @@ typedef uint16_t fph_mark;
 #  endif
 #  define FPH_FILLED (FPHEAP_CHECK > 1 ? (fph_mark)-1 : (fph_mark)0)
 
-/* The marks of an open chunk, of each 16 bytes what the settings need. */
+/* The marks of an open chunk: for each 16 bytes what the settings need. */
 #  define FPH_MARKS(needed) ((needed) ? FPHEAP_CHUNK / 16 : 1)
 #  define FPH_KNOWN (FPHEAP_CHECK ? 4096 : 1) /* chunks that a look finds */
 
 typedef struct fph_life {
-    char    *base;             /* atomic; of the chunk; NULL: it is not open */
+    char    *base;             /* atomic; the chunk's; NULL: it is not open */
     fph_mark mark[FPH_MARKS(FPHEAP_CHECK)];      /* atomic */
     uint32_t slack[FPH_MARKS(FPHEAP_CHECK > 1)]; /* bytes behind a live
                                                     object's; or 0 */
@@ -1042,14 +1041,14 @@ typedef struct fph_life {
 #endif
 
 #if FPHEAP_SITES
-/* Where objects are allocated, and what of them is live; all atomic. */
+/* A place that allocates, and what of its objects is live; all atomic. */
 typedef struct fph_site_tally {
     fph_word at;               /* "FILE:LINE", a string that stays; 0: none */
     fph_word objects;
     fph_word bytes;
 } fph_site_tally;
 
-#  define FPH_SITE_MAX 1024    /* the first one is for all that are too many */
+#  define FPH_SITE_MAX 1024    /* the first is for all that find no room */
 #endif
 
 /* The handle of a heap in this process. */
@@ -1080,14 +1079,14 @@ struct fpheap {
     void           *watch_ctx;
 };
 
-/* A pool: the class FPH_SIZES + its number.  Its record stays when it ends, for
+/* A pool: the class FPH_SIZES + its number.  When it ends, its record stays for
  * the next pool of that number. */
 struct fpheap_pool {
     /* read by the inline fast path */
     size_t   entry;            /* bytes into fph_table, to the address of the
                                   bins that offset counts from */
     size_t   offset;           /* bytes from there to the bin of its class */
-    unsigned one_bin;          /* an object goes back to the bin at offset */
+    unsigned one_bin;          /* 1: objects go back to the bin at offset */
     unsigned tag;
     unsigned destructor;
     size_t   requested;        /* bytes, as desc.size */
@@ -1095,9 +1094,9 @@ struct fpheap_pool {
     /* written by fpheap_pool_create */
     unsigned number;
     unsigned flags;
-    unsigned keeps;            /* empty slabs, being type-stable or with a min;
-                                  atomic, as a thread may look when it has lost
-                                  its slab */
+    unsigned keeps;            /* empty slabs, as it is type-stable or has a
+                                  min; atomic, as a thread may look when it has
+                                  lost its slab */
     int      node;             /* or FPHEAP_ANY_NODE */
     int    (*construct)(void *arg, void *object);
     void   (*destruct)(void *arg, void *object);
@@ -1122,12 +1121,12 @@ struct fpheap_cache {
     fph_bin *local;            /* bins + node * FPH_CLASSES */
     int      node;
     fph_entry *entry;          /* of its thread; NULL: it has none; atomic */
-    uint64_t asked;            /* as in the state when it last followed,
+    uint64_t asked;            /* the state's, when it last followed that,
                                   RECLAIM */
     fph_slab *large;           /* of the large object parked here; or NULL */
     fph_magazine **spare;      /* per bin, behind bins; NULL: none */
     uint8_t *fills;            /* per bin, behind these: MISS, fph_bin_fill;
-                                  a fpheap_pool_destroy stores 0 as well, H4 */
+                                  fpheap_pool_destroy stores 0 as well, H4 */
 #if FPHEAP_HEADER
     fph_tally tallies[FPHEAP_TAGS];
 #endif
@@ -1136,10 +1135,10 @@ struct fpheap_cache {
 
 /* [API] ====================================================================
  *
- * Each comment says what is given, what is returned, the errors, which threads
- * may call, whether that blocks, and what it costs at most, failure included.
- * A function that is described as another with a difference has the rest from
- * that one.  Else, where nothing is said:
+ * Each comment says what the function takes and returns, its errors, which
+ * threads may call it, whether it blocks, and its cost at most, failure
+ * included.  Where a function is described as another with a difference, the
+ * rest is as for that one.  Otherwise, where nothing is said:
  *
  * Threads  Any, at any time.
  * Blocks   Never: it waits for no thread, and does not call the provider.
@@ -1163,8 +1162,8 @@ struct fpheap_cache {
  *          size), or what the provider returned.
  * Blocks   Calls the provider.
  * Cost     One provider call and a first touch of about 100 KiB, and of 50 more
- *          at the first allocation.  Where these are hugepages they are whole
- *          ones: 4 MiB, with the mmap provider from the third heap on. */
+ *          at the first allocation.  Hugepages are touched as a whole: 4 MiB,
+ *          with the mmap provider from the third heap on. */
 FPHEAP_API fpheap *fpheap_create(const char *name, const fpheap_config *config);
 
 /* fpheap_destroy - give everything back to the provider
@@ -1179,18 +1178,18 @@ FPHEAP_API fpheap *fpheap_create(const char *name, const fpheap_config *config);
  * or after it.  If the memory goes without a destroy, a later destroy touches
  * what is not there, and so does each such thread when it exits.
  *
- * Returns  0, or -EBUSY while objects are live: then nothing has changed, and
- *          with FPHEAP_SITES they were reported.
+ * Returns  0, or -EBUSY while objects are live, or in a callback of the heap:
+ *          then nothing has changed.  With FPHEAP_SITES live ones are reported.
  * Threads  No other call on this heap may run.  Thread exit may.
  * Blocks   Waits for threads that are leaving the heap at that moment, keeps
  *          others from exiting while it counts, and calls the provider.
- * Cost     That of fpheap_stats_get; unless it is -EBUSY, also that of the
+ * Cost     That of fpheap_stats_get; if no object is live, also that of the
  *          pools' destructors, and a provider call per region. */
 FPHEAP_API int fpheap_destroy(fpheap *heap);
 
-/* fpheap_destroy_forced - fpheap_destroy, but live objects end with the heap
+/* fpheap_destroy_forced - fpheap_destroy that ends live objects with the heap
  *
- * Returns  0. */
+ * Returns  0, or -EBUSY in a callback of the heap. */
 FPHEAP_API int fpheap_destroy_forced(fpheap *heap);
 
 /* fpheap_alloc - an object of at least size bytes
@@ -1198,17 +1197,17 @@ FPHEAP_API int fpheap_destroy_forced(fpheap *heap);
  * size    bytes; 0 gives the smallest object; FPHEAP_CHUNK_SHIFT has the
  *         largest
  *
- * Aligned to the largest power of two that divides its class: 16 at least, and
- * a power of two to itself up to a page; above 8 pages, to a page.  (With
- * FPHEAP_HEADER the class is that of size + 16, and above 8 pages there is a
- * page in front.)  The contents are indeterminate: what the last owner left, or
- * the provider.
+ * Aligned to the largest power of two that divides its class: at least 16, and
+ * for a power of two the size itself, up to a page; above 8 pages, to a page.
+ * (With FPHEAP_HEADER the class is that of size + 16, and above 8 pages there
+ * is a page in front.)  The contents are indeterminate: what the last owner or
+ * the provider left.
  *
  * Returns  the object; the caller frees it with any of the free functions.
  * Errors   NULL and errno ENOMEM, ENOSPC, EFAULT, EDEADLK, or what the provider
  *          returned.
- * Blocks   Where it needs new memory it calls the provider, and may wait for
- *          another thread: see THREADS.  A hit and an exchange never do.
+ * Blocks   When it needs new memory, it calls the provider, and may wait for
+ *          another thread: see THREADS.  A hit or an exchange never does.
  * Cost     Hit: 5 loads, 2 stores, 2 branches.  Exchange: one magazine for
  *          another.  Claim: one atomic per 64 objects, and up to five per slab.
  *          The first miss after another thread's pass: also that of
@@ -1216,7 +1215,7 @@ FPHEAP_API int fpheap_destroy_forced(fpheap *heap);
  *          thread freed last, or a search of the page maps, one word per 64
  *          chunks and one per chunk that may fit.  Failure: one call to the
  *          provider, unless the limit is reached, and a pass: O(bins + chunks +
- *          objects parked); other threads are asked for what they park once a
+ *          objects parked); it asks other threads for what they park once a
  *          millisecond at most. */
 FPH_PUBLIC void *fpheap_alloc(fpheap *heap, size_t size);
 
@@ -1228,7 +1227,7 @@ FPH_PUBLIC void *fpheap_alloc(fpheap *heap, size_t size);
  *          object.
  * Cost     Hit: 6 loads, 3 stores, 3 branches; the object is not touched.
  *          Exchange: one magazine for another.  With no magazine left: its
- *          objects go back to their slabs, an atomic for each that is no
+ *          objects go back to their slabs, one atomic for each that is not a
  *          neighbour of the last.  The first miss after another thread's pass:
  *          also that of fpheap_flush.  Above 8 pages: one atomic, and what this
  *          thread freed before goes back to its pages' map. */
@@ -1249,17 +1248,17 @@ FPH_PUBLIC void fpheap_free_sized(fpheap *heap, void *object, size_t size);
  * n        number of objects; 0 succeeds and does nothing
  *
  * Returns  0
- * Errors   a negative errno, as fpheap_alloc's.  Nothing was taken, but others
- *          had to do without what the call had gathered until then.
+ * Errors   a negative errno, as fpheap_alloc's.  Nothing was taken, but while
+ *          the call ran, others could not have what it had gathered.
  * Blocks   As fpheap_alloc.
  * Cost     Hit: n loads and stores.  Miss: whole magazines, then O(n).
- *          Failure: that, what was gathered goes back, and fpheap_alloc's. */
+ *          Failure: that, giving back what was gathered, and fpheap_alloc's. */
 FPH_PUBLIC int fpheap_alloc_bulk(fpheap *heap, size_t size, void **objects,
                                  unsigned n);
 
 /* fpheap_free_bulk_sized - fpheap_free_sized of n objects of one size
  *
- * objects  n pointers; NULL ones are skipped
+ * objects  n pointers; NULLs are skipped
  *
  * Cost     Hit: n loads and stores.  Else n times that of fpheap_free. */
 FPH_PUBLIC void fpheap_free_bulk_sized(fpheap *heap, void *const *objects,
@@ -1267,7 +1266,7 @@ FPH_PUBLIC void fpheap_free_bulk_sized(fpheap *heap, void *const *objects,
 
 /* fpheap_free_bulk - fpheap_free of n objects of any sizes
  *
- * objects  n pointers; NULL ones are skipped
+ * objects  n pointers; NULLs are skipped
  *
  * Cost     n times that of fpheap_free. */
 FPHEAP_API void fpheap_free_bulk(fpheap *heap, void *const *objects,
@@ -1275,12 +1274,12 @@ FPHEAP_API void fpheap_free_bulk(fpheap *heap, void *const *objects,
 
 /* fpheap_alloc_burst - fpheap_alloc_bulk of as many as there are, n at most
  *
- * Returns  how many; objects[] is written that far.  Fewer than n: errno is
+ * Returns  how many; objects[] is written that far.  If fewer than n, errno is
  *          set. */
 FPHEAP_API unsigned fpheap_alloc_burst(fpheap *heap, size_t size,
                                        void **objects, unsigned n);
 
-/* fpheap_zalloc, fpheap_calloc - fpheap_alloc and all usable bytes set to zero
+/* fpheap_zalloc, fpheap_calloc - fpheap_alloc with all usable bytes zeroed
  *
  * Errors   Also ENOMEM when n * size overflows.
  * Cost     That of fpheap_alloc and of memset. */
@@ -1292,7 +1291,7 @@ FPHEAP_API void *fpheap_calloc(fpheap *heap, size_t n, size_t size);
  * align   a power of two, 1 .. FPHEAP_CHUNK
  *
  * Errors   Also EINVAL: align is out of range.
- * Cost     Up to a page of alignment as fpheap_alloc plus a search for a class
+ * Cost     For align up to a page, as fpheap_alloc plus a search for a class
  *          that is a multiple of it; above, as an object above 8 pages. */
 FPHEAP_API void *fpheap_aligned_alloc(fpheap *heap, size_t align, size_t size);
 
@@ -1309,24 +1308,24 @@ FPHEAP_API void *fpheap_alloc_on(fpheap *heap, size_t size, int node);
  * object  with one reference if it has a header; NULL allocates
  * size    bytes; 0 gives the smallest object and frees nothing
  *
- * Stays in place while the size keeps its class; a pool's object, while it
- * fits.  An object above 8 pages gets what it needs from the pages behind it in
- * its chunk, or above a chunk from the chunks behind it, where these are free.
- * It moves if they are not, or if it would need less than half of what remains.
- * Where one grows, moved or not, it gets an eighth and a page more than it asks
- * for if these are free (1 GiB at most; fpheap_usable_size tells), so one that
- * grows by little each time is copied seldom.  One that shrinks gives back what
- * it does not need, but for less than that, or than a chunk above a chunk.
+ * An object stays in place while the size keeps its class; a pool's object,
+ * while it fits.  One above 8 pages gets what it needs from the pages behind it
+ * in its chunk, or above a chunk from the chunks behind it, where these are
+ * free.  It moves if they are not, or if it would need at most half of what it
+ * keeps.  One that grows, moved or not, gets an eighth and a page more than it
+ * asks for if these are free (1 GiB at most; fpheap_usable_size tells), so that
+ * small steps seldom copy it.  One that shrinks gives back what it does not
+ * need, unless that is less than this extra, or above a chunk than a chunk.
  *
  * Returns  the object, moved or not, with the first min(old, new) bytes kept.
  * Errors   As fpheap_alloc; the old object is untouched.
- * Blocks, Cost  As fpheap_alloc, fpheap_base_of, a copy and fpheap_free, where
- *          it moves. */
+ * Blocks, Cost  If it moves, as fpheap_alloc, fpheap_base_of, a copy and
+ *          fpheap_free. */
 FPHEAP_API void *fpheap_realloc(fpheap *heap, void *object, size_t size);
 
-/* fpheap_usable_size - the bytes an object has
+/* fpheap_usable_size - how many bytes of an object may be used
  *
- * object  live; NULL has 0
+ * object  live; for NULL it is 0
  *
  * Cost     6 loads. */
 FPHEAP_API size_t fpheap_usable_size(fpheap *heap, const void *object);
@@ -1335,8 +1334,8 @@ FPHEAP_API size_t fpheap_usable_size(fpheap *heap, const void *object);
  *
  * interior  any pointer at all
  *
- * Returns  the object's first byte, be it live or free in its slab; NULL if the
- *          pointer is into no object of this heap.
+ * Returns  the object's first byte, whether it is live or free in its slab;
+ *          NULL if the pointer is not into an object of this heap.
  * Cost     O(regions). */
 FPHEAP_API void *fpheap_base_of(fpheap *heap, const void *interior);
 
@@ -1345,8 +1344,8 @@ FPHEAP_API int fpheap_owns(fpheap *heap, const void *pointer);
 
 /* fpheap_iova - the IOVA of a byte of a live object
  *
- * object  its start; or any byte, if it has at most half a chunk and was not
- *         aligned to a chunk
+ * object  its start; or any byte of it, if it has at most half a chunk and is
+ *         not aligned to a chunk
  *
  * Returns  the IOVA, or FPHEAP_BAD_IOVA if the provider has none.
  * Cost     3 loads. */
@@ -1354,7 +1353,7 @@ FPHEAP_API uint64_t fpheap_iova(fpheap *heap, const void *object);
 
 /* fpheap_self - the calling thread's cache, for loops that want to keep it
  *
- * The cache is this thread's alone, until it exits or calls
+ * The cache belongs to this thread alone until the thread exits or calls
  * fpheap_thread_leave, or the heap is destroyed.  The functions below are those
  * above without the look-up of the cache.
  *
@@ -1363,7 +1362,7 @@ FPHEAP_API uint64_t fpheap_iova(fpheap *heap, const void *object);
  *          have caches, the system has no thread-local key left, or the thread
  *          is exiting.
  * Blocks   The first time, as fpheap_alloc.
- * Cost     O(1); the first time O(bins); to fail, as fpheap_alloc. */
+ * Cost     O(1); the first time O(bins); failure, as fpheap_alloc. */
 FPHEAP_API fpheap_cache *fpheap_self(fpheap *heap);
 
 FPH_PUBLIC void *fpheap_cache_alloc(fpheap_cache *cache, size_t size);
@@ -1389,8 +1388,8 @@ FPH_PUBLIC void  fpheap_cache_free_bulk_sized(fpheap_cache *cache,
  * own pool: EBUSY.  A constructor that gets objects of its own pool is called
  * for these too: EDEADLK when the calls are nested eight deep.
  *
- * Returns  the pool, which the caller gives back to fpheap_pool_destroy, or
- *          fpheap_destroy ends it.
+ * Returns  the pool, which the caller gives to fpheap_pool_destroy, or which
+ *          fpheap_destroy ends.
  * Errors   NULL and errno: EINVAL (size, align, channels, ranks, max, min,
  *          magazine, node, private_bytes or flags out of range; min above max;
  *          channels with an alignment above 64, or that make the object too
@@ -1400,23 +1399,23 @@ FPH_PUBLIC void  fpheap_cache_free_bulk_sized(fpheap_cache *cache,
  *          (FPHEAP_MAX_POOLS pools), ENOSPC (the heap's limit), or as
  *          fpheap_alloc for min objects, or what the constructor returned.
  * Blocks   As fpheap_alloc.
- * Cost     O(FPHEAP_MAX_POOLS), that of min objects, and to fail that of giving
- *          them back. */
+ * Cost     O(FPHEAP_MAX_POOLS) and that of min objects; failure, also that of
+ *          giving them back. */
 FPHEAP_API fpheap_pool *fpheap_pool_create(fpheap *heap,
                                            const fpheap_pool_desc *desc);
 
 /* fpheap_pool_destroy - destruct all objects and give their memory to the heap
  *
- * live    written if it is not NULL: the objects that are live, else 0
+ * live    written if it is not NULL: the number of live objects
  *
  * Objects that other threads park are taken from their caches.
  *
- * Returns  0, or -EBUSY: objects are live, or (with 0 of them) another thread
- *          is moving objects or memory of the pool at this moment (or was
- *          when the process forked); then the pool goes on as it was.
+ * Returns  0, or -EBUSY: objects are live, or (if *live is 0) another thread is
+ *          moving objects or memory of the pool (or was when the process
+ *          forked); then the pool goes on as it was.
  * Threads  No other call on this pool, and no free of its objects, may run;
  *          others on the heap may.
- * Blocks   While another thread moves the pool's parked objects, for
+ * Blocks   Waits while another thread moves the pool's parked objects, for
  *          FPHEAP_GROWTH_WAIT_MS at most.
  * Cost     O(objects + caches). */
 FPHEAP_API int fpheap_pool_destroy(fpheap_pool *pool, size_t *live);
@@ -1472,8 +1471,8 @@ FPHEAP_API void *fpheap_pool_private(fpheap_pool *pool);
 
 /* fpheap_pool_set_max - change how many objects may be claimed
  *
- * max     live and parked together, up to UINT32_MAX; 0: UINT32_MAX.  Below
- *         what is claimed it only keeps more from being claimed.
+ * max     live and parked together, up to UINT32_MAX; 0: UINT32_MAX.  If more
+ *         are claimed already, it only keeps others from being claimed.
  *
  * Exact: after the call nothing is claimed beyond max, not for a moment.
  *
@@ -1502,9 +1501,8 @@ typedef enum fpheap_fate {
                                   reference */
 } fpheap_fate;
 
-/* Called when the last reference to an object goes, by the thread that drops
- * it, with the arg of its registration.  It has that reference, and may use the
- * heap. */
+/* Called by the thread that drops an object's last reference, with the arg of
+ * its registration.  It has that reference, and may use the heap. */
 typedef fpheap_fate (*fpheap_destructor)(void *arg, void *object);
 
 /* fpheap_alloc_tagged - fpheap_alloc of an object that counts for a tag
@@ -1523,14 +1521,14 @@ FPHEAP_API int fpheap_tag_stats_get(fpheap *heap, unsigned tag,
 
 /* fpheap_destructor_register - a number for a destructor
  *
- * The numbers are of the process, for all heaps, and for good.
+ * Numbers belong to the process, serve all its heaps, and are never given up.
  *
  * Returns  1 .. 255
  * Errors   -EINVAL: no function; -ENOSPC: 255 are taken. */
 FPHEAP_API int fpheap_destructor_register(fpheap_destructor destructor,
                                           void *arg);
 
-/* fpheap_set_destructor - what is called when the last reference goes
+/* fpheap_set_destructor - choose what is called when the last reference goes
  *
  * object  live, this thread's alone
  * number  from fpheap_destructor_register, or 0: none
@@ -1539,8 +1537,8 @@ FPHEAP_API int fpheap_destructor_register(fpheap_destructor destructor,
 FPHEAP_API int fpheap_set_destructor(void *object, unsigned number);
 
 /* Of a live object: the bytes asked for, its tag, and flags that are the
- * application's, 0 .. 255, 0 at first.  Threads: whoever has a reference;
- * fpheap_set_flags beside no other use of the flags. */
+ * application's, 0 .. 255, 0 at first.  Threads: whoever has a reference; no
+ * other use of the flags may run beside fpheap_set_flags. */
 FPHEAP_API size_t   fpheap_requested(const void *object);
 FPHEAP_API unsigned fpheap_tag(const void *object);
 FPHEAP_API unsigned fpheap_flags(const void *object);
@@ -1562,13 +1560,13 @@ FPH_PUBLIC void fpheap_ref(void *object);
  * destructor sees all that other threads did before their fpheap_unref.
  * fpheap_free is for objects that have one reference, and calls no destructor.
  *
- * Cost     One atomic.  The last one: the destructor and fpheap_free, and no
- *          atomic if no other thread drops a reference at the same time. */
+ * Cost     One atomic.  For the last one: the destructor and fpheap_free, and
+ *          no atomic unless another thread drops one at the same time. */
 FPH_PUBLIC void fpheap_unref(fpheap *heap, void *object);
 
-/* How many references there are.  1: the caller's is the only one, and what
- * others did before they dropped theirs is seen.  A larger number may be out of
- * date at once.  Threads: whoever has one. */
+/* The number of references.  1: the caller's is the only one, and it sees what
+ * others did before they dropped theirs.  A larger number may be out of date at
+ * once.  Threads: whoever has a reference. */
 FPH_PUBLIC unsigned fpheap_refs(const void *object);
 #endif
 
@@ -1582,18 +1580,18 @@ FPHEAP_API void fpheap_flush(fpheap *heap);
 /* fpheap_thread_leave - fpheap_flush, and give up the cache
  *
  * For a thread that goes on without the heap; thread exit does it by itself.
- * The next call makes a cache again.  In a callback of the heap it is
- * fpheap_flush. */
+ * The thread's next call makes a cache again.  In a callback of the heap it
+ * does what fpheap_flush does. */
 FPHEAP_API void fpheap_thread_leave(fpheap *heap);
 
 /* fpheap_reserve - have memory ready
  *
- * bytes   that can be allocated on the node without the provider, in pages; of
- *         each chunk one page serves small objects only
+ * bytes   to be allocated on the node without the provider, in pages; one page
+ *         of each chunk serves small objects only
  * node    0 .. nodes - 1, or FPHEAP_ANY_NODE for the calling thread's
  *
- * The memory is touched and its chunks are set up, so nothing is left to fault
- * in.  Free memory that the node has already counts.
+ * The memory is touched and its chunks are set up, so that nothing is left to
+ * fault in.  Memory that the node already has free counts.
  *
  * Returns  0
  * Errors   -EINVAL: no such node; else as fpheap_alloc, and what was obtained
@@ -1605,7 +1603,7 @@ FPHEAP_API int fpheap_reserve(fpheap *heap, size_t bytes, int node);
 /* fpheap_trim - give free memory back to the provider
  *
  * Takes back what this thread and the depots park, turns empty slabs into free
- * pages, and gives back each region that is free as a whole, but for those that
+ * pages, and gives back each region that is free as a whole, except those that
  * hold the heap's own records, that a walk shows, or that the watcher does not
  * let go.  So a live object keeps its whole region, and a few that are spread
  * over all regions keep everything.  Other threads give up what they park at
@@ -1619,11 +1617,11 @@ FPHEAP_API size_t fpheap_trim(fpheap *heap);
 /* fpheap_set_limit - change how much memory the heap may have
  *
  * bytes   that the provider may have given at one time, the heap's own records
- *         included; 0: no limit.  Below what it has it only keeps the heap from
- *         growing.
+ *         included; 0: no limit.  If the heap has more already, the limit only
+ *         keeps it from growing.
  *
- * Exact: a call to the provider that could go beyond it is not made, and a
- * region that turns out too long is handed back, but used if the provider does
+ * Exact: the heap makes no call to the provider that could go beyond it, and
+ * hands back a region that turns out too long, but uses it if the provider does
  * not take it.  The call that needed it fails with ENOSPC. */
 FPHEAP_API void fpheap_set_limit(fpheap *heap, size_t bytes);
 
@@ -1659,13 +1657,13 @@ FPHEAP_API int fpheap_walk(fpheap *heap,
  *
  * visit   called for each; anything but 0 ends the walk.  It may use the heap.
  *
- * What comes or goes during the walk is shown or is not, but nothing after the
- * watcher was told that it leaves.  The region that is shown does not go back
- * to the provider until visit returns; so a call that could have memory only in
- * exchange for it fails.
+ * A region that comes or goes during the walk may be shown or not, but never
+ * after the watcher was told that it leaves.  The region that is shown does not
+ * go back to the provider until visit returns; so a call that could have memory
+ * only in exchange for it fails.
  *
  * Returns  0, or what visit returned last; -EINVAL: no heap.
- * Cost     O(the most regions there were). */
+ * Cost     O(the most regions that there were at one time). */
 FPHEAP_API int fpheap_region_walk(fpheap *heap,
                                   int (*visit)(void *arg,
                                                const fpheap_region *region),
@@ -1688,14 +1686,14 @@ FPHEAP_API const char *fpheap_check(fpheap *heap);
 FPHEAP_API void fpheap_dump(fpheap *heap, FILE *out);
 #endif
 
-/* fpheap_config_string - the settings that the implementation was built with
+/* fpheap_config_string - the settings with which the implementation was built
  *
  * Returns  a constant like "FPHEAP_CHUNK_SHIFT=21 pages=32 ..." */
 FPHEAP_API const char *fpheap_config_string(void);
 
 #if !FPHEAP_NO_OS
 /* fpheap_provider_mmap, flags */
-#define FPHEAP_HUGETLB    1u /* reserved hugepages of 2 MiB, if there are any */
+#define FPHEAP_HUGETLB    1u /* reserved hugepages of 2 MiB, where available */
 #define FPHEAP_NO_THP     2u /* do not ask for transparent hugepages */
 #define FPHEAP_HUGETLB_1G 4u /* reserved hugepages of 1 GiB before all others */
 
@@ -1704,29 +1702,28 @@ FPHEAP_API const char *fpheap_config_string(void);
  * provider  written
  * flags     FPHEAP_HUGETLB, FPHEAP_HUGETLB_1G, FPHEAP_NO_THP, or 0 for
  *           transparent hugepages where the kernel allows them, once the
- *           process has 8 MiB from here
+ *           process has 8 MiB from this provider
  *
  * Regions are aligned to a chunk, reserved hugepages to their own size.
- * fpheap_stats.backing_bytes counts as FPHEAP_BACKING_THP what transparent
- * hugepages were asked for, unless the system or the process has them switched
- * off.
+ * fpheap_stats.backing_bytes counts memory for which transparent hugepages were
+ * asked as FPHEAP_BACKING_THP, unless the system or the process has them
+ * switched off.
  *
  * A region of reserved hugepages consists of whole ones, and each is written to
- * before the heap gets it: 70 ms per GiB or more.  Where there are too few, or
- * a cgroup allows no more, other pages serve instead; after a cgroup's refusal
+ * before the heap gets it: 70 ms per GiB or more.  If there are too few, or a
+ * cgroup allows no more, other pages serve instead; after a cgroup's refusal
  * hugepages are not tried again for a second.  With FPHEAP_HUGETLB_1G the first
  * region takes a gigabyte, which stays with the heap, and each step of growth
- * one or more; so give such a heap no limit, or one of whole gigabytes.  After
- * a fork each reserved hugepage that parent or child writes to needs another
- * one: where none is free the kernel ends the child.
+ * takes one or more; so give such a heap no limit, or one of whole gigabytes.
+ * After a fork each reserved hugepage to which parent or child writes needs
+ * another one: if none is free, the kernel ends the child.
  *
  * Returns  0, or -EINVAL: unknown flags, or FPHEAP_HUGETLB_1G with
  *          FPHEAP_CHUNK_SHIFT below 18, where no region has a gigabyte. */
 FPHEAP_API int fpheap_provider_mmap(fpheap_provider *provider, unsigned flags);
 #endif
 
-/* A buffer of the application's, handed out as a whole, to one heap at a
- * time. */
+/* The application's buffer, handed out as a whole, to one heap at a time. */
 typedef struct fpheap_buffer {
     void    *base;
     size_t   bytes;
@@ -1773,7 +1770,7 @@ FPHEAP_API void fpheap_provider_buffer(fpheap_provider *provider,
 #  define FPH_CALLED_OS(X) X(fpheap_provider_mmap)
 #endif
 
-/* All functions above: those that are called, and those of the fast path. */
+/* All functions above: those that are called, and those that are inlined. */
 #define FPH_CALLED(X)                                                        \
     X(fpheap_create) X(fpheap_destroy) X(fpheap_destroy_forced)              \
     X(fpheap_free_bulk) X(fpheap_alloc_burst) X(fpheap_zalloc)               \
@@ -1808,7 +1805,7 @@ FPH_CALLED(FPH_LINK)
 #  if defined(__cplusplus) || FPHEAP_NO_INLINE
 FPH_INLINED(FPH_LINK)
 #  elif FPHEAP_EXPORT
-/* Clang takes a plain name for that of the inline function. */
+/* Clang takes a plain name to be that of the inline function. */
 #    define FPH_UNLINK(f) \
          static __typeof__(f) f __asm__("fph_inline_" FPH_TEXT_(f));
 FPH_INLINED(FPH_UNLINK)
@@ -1896,18 +1893,18 @@ fph_bins_of(const fpheap *heap)
     return fph_entry_of(heap)->bins;
 }
 
-/* Bytes asked for and those behind them.  A size that fills its class gets to a
- * larger one, of at least its alignment, when its lowest bit is added; any
- * other stays in its class. */
+/* Bytes asked for and those behind them.  Adding its lowest bit moves a size
+ * that fills its class to a larger one, of at least the same alignment; any
+ * other size stays in its class. */
 #if FPHEAP_CHECK > 1
 #  define FPH_SLACKED(bytes) ((bytes) + ((bytes) & (~(bytes) + 1)))
 #else
 #  define FPH_SLACKED(bytes) (bytes)
 #endif
 
-/* The class of a size that has one, and its header.  Steps of 16 bytes up to
- * 1 << FPH_CLASS_BASE, then 1 << FPHEAP_CLASS_BITS steps per doubling; shift is
- * the log2 of the step. */
+/* The class of a size that has one, its header included.  Steps of 16 bytes up
+ * to 1 << FPH_CLASS_BASE, then 1 << FPHEAP_CLASS_BITS steps per doubling; shift
+ * is the log2 of the step. */
 FPH_INLINE unsigned
 fph_class_of(size_t size)
 {
@@ -1919,15 +1916,15 @@ fph_class_of(size_t size)
          - ((4u << FPHEAP_CLASS_BITS) - 1);
 }
 
-/* 0 wraps to the top and has no class, as sizes above the largest have none. */
+/* 0 wraps to the top and has no class, like a size above the largest class. */
 FPH_INLINE int
 fph_has_class(size_t size)
 {
     return size - 1 < FPH_SIZED_MAX;
 }
 
-/* What a caller says of an object's class: that of its size, 0 for one that is
- * above the largest class, or nothing. */
+/* What a caller says of an object's class: the class of its size, 0 if that is
+ * above the largest class, or nothing: */
 #define FPH_ANY_CLASS FPH_CLASSES
 
 FPH_INLINE unsigned
@@ -1952,9 +1949,9 @@ fph_place_of(const fpheap *heap, const void *object)
 }
 
 /* The child of a fork finds other threads' caches as they were between two
- * instructions: there a slot is written before the top that counts it, and what
- * is taken is below no top before the caller can store it anywhere.  (A bulk's
- * array has the objects before; its call was not over.) */
+ * instructions: a slot must be written before the top that counts it, and an
+ * object taken must be below no top before the caller can store it anywhere.
+ * (A bulk's array has its objects earlier, but then its call was not over.) */
 #if FPHEAP_NO_THREADS
 #  define FPH_KEEP_ORDER() ((void)0)
 #else
@@ -1992,7 +1989,7 @@ fph_put(fph_bin *bin, void *object)
 }
 
 /* GCC leaves the copying loops below rolled, and then their speed depends on
- * where they happen to lie: eight turns at a time take a quarter off "make
+ * where they happen to lie: unrolling by eight takes a quarter off "make
  * bench", rows bulk_32 to bulk_256.  Clang does so by itself. */
 #if defined(__clang__)
 #  define FPH_UNROLL
@@ -2000,8 +1997,8 @@ fph_put(fph_bin *bin, void *object)
 #  define FPH_UNROLL _Pragma("GCC unroll 8")
 #endif
 
-/* Take the n top objects of a bin; 0, and none taken, if it has not as many, or
- * n is 0. */
+/* Take the n top objects of a bin.  Returns 0, with none taken, if it has fewer
+ * or n is 0. */
 FPH_INLINE int
 fph_take_bulk(fph_bin *bin, void **objects, unsigned n)
 {
@@ -2019,9 +2016,9 @@ fph_take_bulk(fph_bin *bin, void **objects, unsigned n)
     return 1;
 }
 
-/* Put n objects on top of a bin; 0, and none put, if they do not all fit, one
- * of them is NULL, or n is 0.  NULL less one has its top bit set; so has an
- * address in the upper half of 64 bits, and is freed one by one. */
+/* Put n objects on top of a bin.  Returns 0, with none put, if they do not all
+ * fit, one of them is NULL, or n is 0.  NULL less one has its top bit set; so
+ * has an address in the upper half of 64 bits, which is freed one by one. */
 FPH_INLINE int
 fph_put_bulk(fph_bin *bin, void *const *objects, unsigned n)
 {
@@ -2053,8 +2050,8 @@ fph_head_of(const void *object)
 }
 
 #if FPHEAP_HEADER
-/* Count n objects of a tag, and their bytes, that begin with this thread (or
- * end, both negative). */
+/* Count n objects of a tag, and their bytes, that begin in this thread; if both
+ * are negative, they end. */
 FPH_INLINE void
 fph_tally_add(fpheap *heap, unsigned tag, size_t n, size_t bytes)
 {
@@ -2090,8 +2087,8 @@ fph_heads_begin(fpheap *heap, void *const *objects, unsigned n, size_t size,
     fph_tally_add(heap, tag, n, n * size);
 }
 
-/* An object ends.  0: it is NULL, free, or has other references, or what is
- * there is no header. */
+/* An object ends.  Returns 0: it is NULL, is free, has other references, or has
+ * no valid header. */
 FPH_INLINE int
 fph_head_end(fpheap *heap, void *object)
 {
@@ -2104,8 +2101,8 @@ fph_head_end(fpheap *heap, void *object)
     return 1;
 }
 
-/* n objects have ended.  Their headers say what they were until they are
- * allocated again.  Neighbours with one tag are counted as one. */
+/* n objects have ended.  Until they are allocated again, their headers say what
+ * they were.  Neighbours with the same tag are counted together. */
 FPH_INLINE void
 fph_heads_count(fpheap *heap, void *const *objects, unsigned n)
 {
@@ -2138,7 +2135,7 @@ fph_head_is_shared(const void *object)
 /* --- who is live ---------------------------------------------------------- */
 
 #if FPH_WATCHED
-/* The place of the mark of a chunk's n-th 16 bytes: beside that of the
+/* The place of the mark of a chunk's n-th 16 bytes: beside the mark of the
  * n + 64th, so that a line has the marks of many objects of any size. */
 FPH_INLINE size_t
 fph_mark_place(size_t n)
@@ -2189,7 +2186,7 @@ fph_live_begin(fpheap *heap, void *const *objects, unsigned n, size_t size,
     }
 }
 
-/* Whether a mark is that of a live object of a class, or FPH_ANY_CLASS. */
+/* Whether a mark is a live object's, of a class or FPH_ANY_CLASS. */
 FPH_INLINE int
 fph_mark_is(unsigned mark, unsigned klass)
 {
@@ -2217,8 +2214,7 @@ fph_live_end(fpheap *heap, void *object, unsigned klass)
 
 /* --- the boundary --------------------------------------------------------- */
 
-/* n objects of a class, of which `size` bytes each were asked for, leave the
- * heap. */
+/* n objects of a class leave the heap; `size` bytes of each were asked for. */
 #if FPHEAP_HEADER || FPH_WATCHED
 FPH_INLINE void
 fph_born(fpheap *heap, void *const *objects, unsigned n, size_t size,
@@ -2229,9 +2225,9 @@ fph_born(fpheap *heap, void *const *objects, unsigned n, size_t size,
     (void)klass, (void)tag, (void)destructor;
 }
 
-/* n objects come back.  Returns how many are to be freed, from the first on: the
- * next one is not, and stays as it is.  A free that went this far cannot
- * fail. */
+/* n objects come back.  Returns how many of them, from the first on, are to be
+ * freed: the next one is not, and stays as it is.  A free that has come this
+ * far cannot fail. */
 FPH_INLINE unsigned
 fph_dies_bulk(fpheap *heap, void *const *objects, unsigned n, unsigned klass)
 {
@@ -2317,8 +2313,8 @@ fph_alloc_bulk(fpheap *heap, fph_bin *local, size_t size, void **objects,
     return 0;
 }
 
-/* Free n objects of a class: to a bin if they are all of it, then `one` is set.
- * One that may not die is left out. */
+/* Free n objects of a class: to the bin if all of them are the bin's, and then
+ * `one` is set.  An object that may not die is left out. */
 FPH_INLINE void
 fph_free_bulk(fpheap *heap, int one, fph_bin *bin, void *const *objects,
               unsigned n, unsigned klass)
@@ -2506,7 +2502,7 @@ fpheap_ref(void *object)
     (void)FPH_REFS_ADD(object, 1u, RELAXED);
 }
 
-/* 1 means that this reference is the last: nobody else has one to copy; and
+/* 1 means that this reference is the last: no other thread has one to copy, and
  * what the others did before they dropped theirs is seen (E4). */
 FPH_PUBLIC void
 fpheap_unref(fpheap *heap, void *object)
@@ -2566,10 +2562,10 @@ fpheap_unref(fpheap *heap, void *object)
 
 /* [PLATFORM] ===============================================================
  *
- * What depends on the system, but for POSIX threads in CACHE and libnuma:
- * another POSIX system needs changes here.  And the atomic operations, named by
- * their order; FPH_LOAD and FPH_STORE, which take it as an argument, are in
- * FASTPATH.
+ * All that depends on the system, except POSIX threads in CACHE and libnuma:
+ * another POSIX system needs changes only here.  Also the atomic operations,
+ * named by their order; FPH_LOAD and FPH_STORE, which take it as an argument,
+ * are in FASTPATH.
  */
 #include <errno.h>
 #include <string.h>
@@ -2616,15 +2612,15 @@ fpheap_unref(fpheap *heap, void *object)
 extern "C" {
 #endif
 
-/* What an operation does without threads, or else. */
+/* What an operation does without threads, and with them. */
 #if FPHEAP_NO_THREADS
 #  define FPH_EITHER(plain, atomic) plain
 #else
 #  define FPH_EITHER(plain, atomic) atomic
 #endif
 
-/* The operations on words as functions that are named by their order:
- * fph_load_acquire and so on.  The macros make one each. */
+/* The operations on words as functions named by their order, fph_load_acquire
+ * and so on; each use of a macro makes one. */
 #define FPH_LOADS(name, order)                                              \
     static inline uint64_t                                                  \
     fph_load_##name(const fph_word *p)                                      \
@@ -2688,8 +2684,8 @@ FPH_COMPARES(release, RELEASE, RELAXED)
 FPH_COMPARES(acq_rel, ACQ_REL, ACQUIRE)
 FPH_COMPARES(seq_cst, SEQ_CST, RELAXED)
 
-/* The same of pointers and of a flag, and to take a pointer out and put another
- * in its place: of two threads that do so one gets it. */
+/* The same for pointers and for a flag, and an exchange of a pointer: of two
+ * threads that exchange the same one, one gets it. */
 #if FPHEAP_NO_THREADS
 #  define FPH_CAS_PTR(p, e, d, order) ((void)(e), *(p) = (d), 1)
 #  define FPH_SWAP(p, v, old)  ((void)(*(old) = *(p), *(p) = *(v)))
@@ -2795,7 +2791,7 @@ fph_now_ns(void)
 #elif FPHEAP_NO_OS && defined(FPHEAP_NOW_NS)
     return FPHEAP_NOW_NS();
 #elif FPHEAP_NO_OS
-    static fph_word looks;     /* atomic; no order: only its growth matters */
+    static fph_word looks;     /* atomic, relaxed: only its growth matters */
 
     return fph_fetch_add_relaxed(&looks, 1) * 1000;
 #else
@@ -2981,8 +2977,8 @@ fph_map_end(void *base, size_t bytes)
 }
 
 /* Map an aligned region.  If the kernel's first choice is not aligned, map more
- * and unmap both ends; an end that cannot be unmapped, as when the process has
- * all the mappings it may have, stays in the region.  Returns 0: no memory. */
+ * and unmap both ends; an end that cannot be unmapped (the process has as many
+ * mappings as it may) stays in the region.  Returns 0: no memory. */
 static int
 fph_map_aligned(size_t bytes, size_t align, fpheap_region *region)
 {
@@ -3011,7 +3007,7 @@ fph_map_aligned(size_t bytes, size_t align, fpheap_region *region)
 }
 
 /* Map a region of whole reserved hugepages of 1 << shift bytes.  Returns 0:
- * there are none of that size. */
+ * there are not enough of that size. */
 static int
 fph_map_huge(size_t bytes, unsigned shift, fpheap_region *region)
 {
@@ -3038,7 +3034,7 @@ fph_populate(const fpheap_region *region, size_t page)
 }
 
 #ifdef PR_GET_THP_DISABLE
-/* The start of a file as text; empty if there is none. */
+/* The start of a file as text; empty if it cannot be read. */
 static void
 fph_file_start(const char *path, char text[64])
 {
@@ -3050,8 +3046,8 @@ fph_file_start(const char *path, char text[64])
         close(file);
 }
 
-/* 0: the system has not been asked yet; 1: it has some; 2: none.  Relaxed, as
- * nothing else depends on it. */
+/* 0: the system has not been asked yet; 1: it may give some; 2: it gives none.
+ * Relaxed, as nothing else depends on it. */
 static fph_word fph_thp_known;
 
 /* Whether the system gives no transparent hugepages even where they are asked
@@ -3072,8 +3068,8 @@ fph_thp_is_never(void)
     return fph_load_relaxed(&fph_thp_known) == 2;
 }
 
-/* Whether the kernel may give transparent hugepages that are asked for.  (To
- * the process: 1 is none at all, 3 only those that it asks for.) */
+/* Whether the kernel may give transparent hugepages that are asked for.  (The
+ * process's own setting: 1, none at all; 3, only those that it asks for.) */
 static int
 fph_thp_allowed(void)
 {
@@ -3185,6 +3181,8 @@ struct fph_state {
                                               each + 1; atomic */
     uint32_t  *group_at;                   /* by group, where; + 1; atomic */
     size_t     groups_max;
+    int        alone;                      /* 1: a chunk is of one region, as
+                                              IOVAs are contiguous in it */
 
     /* written in slow paths */
     char      *end;                        /* atomic; of the last region that
@@ -3205,7 +3203,7 @@ struct fph_state {
     fph_word   empty_slabs;                /* slabs with all objects free */
     fph_word   asked;                      /* RECLAIM: how often, and when */
     fph_word   asked_ns;
-    fph_word   limit;                      /* or FPH_NO_LIMIT */
+    fph_word   limit;                      /* as it was set; 0: none */
     fph_word   left;                       /* of it, signed, by region_bytes and
                                               what is asked for */
 #if FPHEAP_HEADER
@@ -3733,7 +3731,7 @@ struct fph_slab {
 typedef struct fph_records {
     fph_link link;             /* in state->records */
     fph_slab slab[FPH_PAGES];
-#if FPHEAP_CHECK
+#if FPH_WATCHED
     fph_life life;
 #endif
 } fph_records;
@@ -4167,7 +4165,7 @@ fph_gap_keep(fph_state *state, const fph_gap *gap, size_t page)
 }
 
 /* Claim a run that ends in this chunk and begins in one before it, behind which
- * `tail` pages are free. */
+ * `tail` pages are free; but not where the one before it is to be spared. */
 static size_t
 fph_gap_cross(fph_state *state, fph_gap *gap, size_t chunk, uint64_t free,
               size_t tail)
@@ -4178,7 +4176,8 @@ fph_gap_cross(fph_state *state, fph_gap *gap, size_t chunk, uint64_t free,
     int    taken;
 
     if (first >= border || first + gap->pages > border + fph_run_head(free)
-        || (gap->whole && gap->pages <= FPH_PAGES))
+        || (gap->whole && gap->pages <= FPH_PAGES)
+        || (gap->spare && gap->pages < FPH_PAGES && tail >= FPH_PAGES))
         return FPH_NO_PAGE;
     fph_moves_begin(state);
     taken = fph_pages_take(state, first, gap->pages);
@@ -4510,7 +4509,11 @@ fph_state_pages(const fph_state *state, const fpheap_region *raw)
  *   G3  left: CAS, fetch_add        relaxed  none     a number, nothing else
  *   G4  limit: exchange             relaxed  none     the same
  */
-#define FPH_NO_LIMIT ((uint64_t)INT64_MAX)
+static inline uint64_t
+fph_limit_bytes(uint64_t limit)
+{
+    return limit == 0 || limit > INT64_MAX ? INT64_MAX : limit;
+}
 
 static void
 fph_uncharge(fph_state *state, size_t bytes)
@@ -4910,7 +4913,7 @@ fph_chunk_share(fph_state *state, char *base, uint64_t mask, int node,
 {
     fph_chunk *chunk = fph_chunk_of_page(state, fph_page_of(state, base));
 
-    while (*had != 0 && (*had & mask) == 0
+    while (*had != 0 && (*had & mask) == 0 && !state->alone
            && fph_chunk_of(state, base) == chunk
            && FPH_LOAD(&chunk->node, RELAXED) == node) {
         if (!fph_cas_acquire(&chunk->present, had, *had | mask))    /* F11 */
@@ -5257,28 +5260,29 @@ fph_grow(fpheap *heap, int node, fph_need need, size_t wish, uint64_t seen)
 static size_t
 fph_meta_beside(fph_state *state, unsigned pages)
 {
-    size_t i, at, n;
+    size_t page = FPH_NO_PAGE;
+    size_t i, n;
     char  *base = NULL;
 
-    for (i = 0; i < fph_region_count(state); i++) {
+    for (i = 0; i < fph_region_count(state) && page == FPH_NO_PAGE; i++) {
         fph_region *region = &state->region[i];
 
         if (!FPH_LOAD(&region->pinned, RELAXED) || !fph_region_keep(region))
             continue;
         n = fph_whole_pages(&region->raw, &base);
-        for (at = 0; at < n; at += FPH_PAGES) {
-            size_t chunk = fph_page_of(state, base + (at << FPHEAP_PAGE_SHIFT))
-                         >> FPH_PAGE_BITS;
-            size_t page  = fph_chunk_take(state, chunk, pages, 1 /* align */);
+        while (n > 0 && page == FPH_NO_PAGE) {
+            size_t   from = fph_page_of(state, base);
+            uint64_t mask;
+            unsigned part = fph_part(from, n, &mask);
 
-            if (page != FPH_NO_PAGE) {
-                fph_region_unkeep(region);
-                return page;
-            }
+            page = fph_chunk_take(state, from >> FPH_PAGE_BITS, pages,
+                                  1 /* align */);
+            base += (size_t)part << FPHEAP_PAGE_SHIFT;
+            n -= part;
         }
         fph_region_unkeep(region);
     }
-    return FPH_NO_PAGE;
+    return page;
 }
 
 /* The region that an address is in has records from here on. */
@@ -5907,28 +5911,28 @@ fph_base_of(const fph_state *state, const void *interior)
 
 /* [DEBUG] ==================================================================
  *
- * What is said of misuse, in every build, and all that FPHEAP_CHECK,
- * FPHEAP_SITES and FPHEAP_TOOL add.  The sections below come here by what is
- * named at the end of this one, which is empty without these settings; objects
- * begin and cease to be live in FASTPATH, chunks to have objects in CHUNK.
+ * The messages about misuse, in every build, and all that FPHEAP_CHECK,
+ * FPHEAP_SITES and FPHEAP_TOOL add.  The sections below use these by names that
+ * are empty without the settings, most of them at the end of this one; FASTPATH
+ * says which objects begin and cease to be live, CHUNK which chunks have any.
  *
  * With FPHEAP_CHECK each live object has a mark.  Whoever allocates sets it and
  * whoever frees clears it, both as the object's owner, so two threads write one
- * at the same time only if one of them is mistaken.  To find it nobody looks at
- * the object's memory, which may not be there: heap->known[] leads from a
- * chunk's number to its marks; of chunks with the same place there the last one
- * used has it.  Of a bulk each object is looked at, and a bad pointer keeps no
- * other from being freed.
+ * at the same time only if one of them is mistaken.  No look for it touches the
+ * object's memory, which may not be there: heap->known[] leads from a chunk's
+ * number to its marks; of the chunks that share a place there, the last one
+ * used has it.  Each object of a bulk is looked at, and a bad pointer does not
+ * keep the others from being freed.
  *
  *       where                        order    partner  what must be seen
  *   K1  known[]: store               release  K2       life.base
  *   K2  known[]: load                acquire  K1
  *
- * At level 2, with sites or for a tool all objects go the slow way.  The mark
- * of a free one says whether it is filled; the bytes behind a live one are
- * counted beside its mark, where a write beyond it does not reach, and so is
- * its site.  Tools are told last, so that what the heap fills and verifies is
- * allowed.
+ * At level 2, with sites or for a tool, all objects go the slow way.  The mark
+ * of a free one says whether it is filled; the number of bytes behind a live
+ * one is kept beside its mark, where a write beyond it does not reach, and so
+ * is its site.  Tools are told last, so that what the heap fills and verifies
+ * is allowed.
  */
 /* The messages of every build; those of the checks name the object as well. */
 #define FPH_SAY_NULL      "fpheap: a call with NULL for a heap"
@@ -5959,9 +5963,9 @@ fph_blame_handle(const fpheap *heap)
         FPHEAP_PANIC(FPH_SAY_NO_HEAP);
 }
 
-/* Whether a handle is that of a heap that there is, of this copy of the
- * implementation.  In a release only misses ask: a handle of another copy may
- * meet some hits of a heap of this one before. */
+/* Whether a handle is that of an existing heap of this copy of the
+ * implementation.  In a release only misses ask: before that, a handle of
+ * another copy may have hits in a heap of this one. */
 static int
 fph_heap_good(const fpheap *heap)
 {
@@ -5971,15 +5975,15 @@ fph_heap_good(const fpheap *heap)
     return 0;
 }
 
-/* Verify at level 2 what a slow operation leaves. */
+/* At level 2, verify what a slow operation has changed. */
 #define fph_verify(good, message)           \
     do {                                    \
         if (FPHEAP_CHECK > 1 && !(good))    \
             FPHEAP_PANIC(message);          \
     } while (0)
 
-/* What a tool is told: that bytes may be used, and not; that an object begins,
- * is resized in place, and ends. */
+/* What a tool is told: that bytes may be used, or may not; that an object
+ * begins, is resized in place, or ends. */
 #if FPHEAP_TOOL == 1
 #  define FPH_TOOL_ALLOW(at, bytes)  __asan_unpoison_memory_region(at, bytes)
 #  define FPH_TOOL_FORBID(at, bytes) __asan_poison_memory_region(at, bytes)
@@ -6008,7 +6012,7 @@ fph_heap_good(const fpheap *heap)
 #if FPH_WATCHED
 /* --- marks ---------------------------------------------------------------- */
 
-/* Known in the place of a chunk that is not: it has no live object. */
+/* Stands in known[] for a chunk that is not known: it has no live object. */
 static fph_life fph_no_life;
 
 static void
@@ -6145,7 +6149,7 @@ fph_site_of(const fpheap *heap, const void *object)
     return &fph_life_of(heap->state, object)->site[fph_mark_index(object)];
 }
 
-/* ", allocated at FILE:LINE", or nothing if that is not known. */
+/* ", allocated at FILE:LINE", or nothing if the site is not known. */
 static void
 fph_text_site(fph_text *text, const fpheap *heap, unsigned number)
 {
@@ -6184,7 +6188,7 @@ fph_site_number(fpheap *heap, const char *site)
     return 0;
 }
 
-/* Count a live object for its site; or, with a sign of -1, no more. */
+/* Count a live object for its site; a sign of -1 takes it out again. */
 static void
 fph_site_count(fpheap *heap, const void *object, size_t bytes, int sign)
 {
@@ -6202,7 +6206,7 @@ fph_site_begin(fpheap *heap, const void *object)
     fph_site_count(heap, object, fph_usable(heap, object), 1);
 }
 
-/* The last site of a list, most bytes first. */
+/* The last site listed; the list goes from most bytes to least. */
 typedef struct fph_site_rank {
     uint64_t bytes;
     unsigned number;
@@ -6212,7 +6216,7 @@ typedef struct fph_site_rank {
 #define FPH_SITE_RANK  { UINT64_MAX, 0, 0 }
 #define FPH_SITE_LINES 16
 
-/* Write the line of the next site.  Returns 0: there is none, or enough. */
+/* Write the next site's line.  Returns 0: there is none, or enough were. */
 static int
 fph_site_next(const fpheap *heap, fph_site_rank *rank, fph_text *text)
 {
@@ -6244,7 +6248,7 @@ fph_site_next(const fpheap *heap, fph_site_rank *rank, fph_text *text)
     return 1;
 }
 
-/* Report the objects that are in the way of fpheap_destroy. */
+/* Report the objects that keep fpheap_destroy from ending the heap. */
 static void
 fph_sites_report(const fpheap *heap)
 {
@@ -6277,7 +6281,7 @@ fph_sites_dump(const fpheap *heap, FILE *out)
 
 /* --- what is wrong -------------------------------------------------------- */
 
-/* Say that a pointer is into no memory of the heap. */
+/* Say that a pointer is not into the heap's memory. */
 static void
 fph_blame_foreign(const fpheap *heap, const void *object)
 {
@@ -6296,8 +6300,8 @@ fph_blame_foreign(const fpheap *heap, const void *object)
     FPHEAP_PANIC(text.at);
 }
 
-/* Say where a pointer into the heap's memory is that is not to the start of a
- * live object: into one, into one that is free, or into none. */
+/* A pointer into the heap's memory is not the start of a live object: say
+ * whether it is into a live object, into a free one, or into none. */
 static void
 fph_blame_pointer(fpheap *heap, const void *object)
 {
@@ -6327,7 +6331,7 @@ fph_blame_pointer(fpheap *heap, const void *object)
     FPHEAP_PANIC(text.at);
 }
 
-/* Say that an object is of another class than the caller says. */
+/* Say that an object's class is not the one that the caller names. */
 static void
 fph_blame_class(const fpheap *heap, const void *object, unsigned klass,
                 unsigned is)
@@ -6351,7 +6355,7 @@ fph_blame_class(const fpheap *heap, const void *object, unsigned klass,
     FPHEAP_PANIC(text.at);
 }
 
-/* The mark of an object that is live and of a class; else NULL, and
+/* The mark of an object that is live and of a class; otherwise NULL, after
  * FPHEAP_PANIC. */
 static fph_mark *
 fph_live_mark(fpheap *heap, const void *object, unsigned klass)
@@ -6376,7 +6380,7 @@ fph_live_mark(fpheap *heap, const void *object, unsigned klass)
     return mark;
 }
 
-/* Whether an object is live, as far as that is known; if not, FPHEAP_PANIC. */
+/* Whether an object is live, as far as is known; if not, call FPHEAP_PANIC. */
 static int
 fph_live_check(fpheap *heap, const void *object)
 {
@@ -6388,7 +6392,7 @@ fph_live_check(fpheap *heap, const void *object)
 
 #define FPH_FILL 0xfb
 
-/* Whether an object keeps its contents when it is free. */
+/* Whether an object keeps its contents while it is free. */
 static int
 fph_keeps_contents(const fpheap *heap, const void *object)
 {
@@ -6406,7 +6410,7 @@ fph_fill(void *object, size_t from, size_t to)
     memset((char *)object + from, FPH_FILL, to - from);
 }
 
-/* The offset of the first byte of an object, or `to`, that is not filled. */
+/* The offset of an object's first byte that is not filled; `to` if all are. */
 static size_t
 fph_fill_end(const char *object, size_t from, size_t to)
 {
@@ -6426,8 +6430,8 @@ fph_fill_end(const char *object, size_t from, size_t to)
     return from;
 }
 
-/* Verify the bytes of an object that were filled; FPHEAP_PANIC names the first
- * that is not. */
+/* Verify an object's filled bytes; FPHEAP_PANIC names the first that has
+ * changed. */
 static void
 fph_fill_verify(const fpheap *heap, const char *call, const void *object,
                 size_t from, size_t to)
@@ -6464,7 +6468,7 @@ fph_slack_set(const fpheap *heap, void *object, size_t size)
     fph_fill(object, size, room);
 }
 
-/* Verify an object of `bytes` bytes, if its mark says that it is filled. */
+/* Verify an object of `bytes` bytes if its mark says that it is filled. */
 static void
 fph_filled_verify(const fpheap *heap, const fph_mark *mark, const char *call,
                   const void *object, size_t bytes)
@@ -6479,8 +6483,8 @@ fph_verify_free(fpheap *heap, const void *object, size_t bytes)
     fph_filled_verify(heap, fph_mark_of(heap, object), "end", object, bytes);
 }
 
-/* A slab ends, with all objects free: nothing is filled or forbidden any
- * more. */
+/* A slab ends, with all objects free: nothing of it stays filled or
+ * forbidden. */
 static void
 fph_slab_retired(const fph_state *state, const fph_slab *slab)
 {
@@ -6559,7 +6563,7 @@ fph_live_begin_slow(fpheap *heap, void *object, size_t size, unsigned klass)
         fph_tool_begin(heap, object);
 }
 
-/* A live object, which had room for `room` bytes, has another size, and perhaps
+/* A live object that had room for `room` bytes gets another size, and perhaps
  * other pages. */
 static void
 fph_live_resize(fpheap *heap, void *object, size_t room, size_t size)
@@ -6611,7 +6615,7 @@ fph_mark_end(fpheap *heap, void *object, unsigned klass)
     return 1;
 }
 
-/* An object that may be freed, if the pointer is to one. */
+/* An object ends, if the pointer is to one that may be freed. */
 static void
 fph_tool_end(fpheap *heap, void *object)
 {
@@ -6652,14 +6656,14 @@ fph_live_end_slow(fpheap *heap, void *object, unsigned klass)
 
 /* [OBJECT] =================================================================
  *
- * What an object carries: with FPHEAP_HEADER its header, tags, destructors and
- * references.  Headers begin and end in FASTPATH, with the objects.  What is
- * counted by tag is in each cache, so that no two threads write the same line,
- * and a thread may free what another has counted.
+ * What an object carries: with FPHEAP_HEADER its header, tag, destructor and
+ * references.  Headers begin and end in FASTPATH, with the objects.  Each cache
+ * has its own counts by tag, so that no two threads write the same line; a
+ * thread may free what another has counted.
  */
 #if FPHEAP_HEADER
 
-/* The destructors of the process.  A number is taken first and filled in then:
+/* The destructors of the process.  A number is taken first, then filled in:
  *
  *       where                        order    partner  what must be seen
  *   E1  fn: store                    release  E2       arg
@@ -6720,7 +6724,7 @@ fph_unref_last(fpheap *heap, void *object)
         fpheap_free(heap, object);
 }
 
-/* fph_tally_add of a thread without a cache. */
+/* fph_tally_add for a thread without a cache. */
 FPH_NOINLINE FPHEAP_API void
 fph_tally_slow(fpheap *heap, unsigned tag, size_t n, size_t bytes)
 {
@@ -6782,7 +6786,7 @@ fph_head_copy(fpheap *heap, void *object, const void *other)
     head->destructor = from->destructor;
 }
 
-/* What is live of a tag.  Read at different moments, a sum may be below 0. */
+/* What is live of a tag.  A sum of counts read one by one may be below 0. */
 static fph_tally
 fph_tag_live(const fpheap *heap, unsigned tag)
 {
@@ -6869,8 +6873,8 @@ fph_tag_live(const fpheap *heap, unsigned tag)
 }
 #endif
 
-/* A live object that had room for `room` bytes is one of `size` bytes, and may
- * have other pages. */
+/* A live object that had room for `room` bytes now has `size`, and may have
+ * other pages. */
 static void
 fph_resized(fpheap *heap, void *object, size_t room, size_t size)
 {
@@ -6880,8 +6884,8 @@ fph_resized(fpheap *heap, void *object, size_t room, size_t size)
 
 /* [SLAB] ===================================================================
  *
- * A slab's objects are bits.  Bits are cleared by one thread at a time, the
- * holder, and set by any that gives objects back:
+ * A slab's objects are bits.  One thread at a time, the holder, clears bits;
+ * any thread that gives objects back sets them:
  *
  *     bits[]   1: the object is free
  *     state    | free objects, signed : 63 | listed : 1 |
@@ -6891,13 +6895,13 @@ fph_resized(fpheap *heap, void *object, size_t room, size_t size)
  *       in no stack and has no holder.
  *   S2  free objects = bits announced by givers - bits cleared by holders.  A
  *       giver sets bits, then announces them, so the number in the state of a
- *       slab that nobody holds may be low, never high; with nobody in between
- *       it is the number of set bits.
- *   S3  A giver's announcement is its last access to the slab, unless it was
- *       the one that set `listed`: then it pushes the slab, which nobody else
- *       can hold before.  So a slab of which all objects are announced is only
- *       its holder's, who may retire it.
- *   S4  A holder drops a slab (clears `listed`) only with no free objects
+ *       slab that has no holder may be low, never high; with no giver between
+ *       the two it is the number of set bits.
+ *   S3  A giver's announcement is its last access to the slab, unless the giver
+ *       sets `listed`: then it pushes the slab, which no other thread can hold
+ *       before.  So a slab whose objects are all announced belongs to its
+ *       holder alone, who may retire it.
+ *   S4  A holder drops a slab (clears `listed`) only while no free object is
  *       announced; the next announcement lists it again.  So no free object is
  *       lost.
  *
@@ -6907,7 +6911,7 @@ fph_resized(fpheap *heap, void *object, size_t room, size_t size)
  *   B2  claim: fetch_and bits      relaxed  none     only the holder clears,
  *                                                    what it has seen in B1
  *   B3  give: fetch_or bits        release  B1       as B1
- *   B4  give: CAS state, announce  acq_rel  B5, B6   release: B3, for who
+ *   B4  give: CAS state, announce  acq_rel  B5, B6   release: B3, for whoever
  *                                                    retires; acquire: the last
  *                                                    holder's writes, before it
  *                                                    is pushed
@@ -6918,7 +6922,7 @@ fph_resized(fpheap *heap, void *object, size_t room, size_t size)
  *                                                    counts: what the quota was
  *                                                    taken for is there
  *
- * A bit that is set when it is given back was free already: a double free.
+ * A bit that is already set when its object is given back is a double free.
  * Progress: lock-free; a giver never waits for a holder.
  */
 static inline uint64_t
@@ -6947,8 +6951,8 @@ fph_slab_mask(size_t count, size_t w)
  *   Q1  A pool's quota counts the objects that are not free in their slabs: it
  *       is raised before a holder clears their bits, and lowered after a giver
  *       has set them.  So live + parked <= claimed <= max.  Both are in one
- *       word, so a change of max and a claim are one after the other.
- *   Q2  slabs and objects count what was constructed and not destructed yet.
+ *       word, so a change of max comes before a claim or after it.
+ *   Q2  slabs and objects count what was constructed and not yet destructed.
  *
  *       where                       order    partner  what must be seen
  *   Q3  quota: CAS, fetch_add       relaxed  none     a number, nothing else
@@ -6965,7 +6969,7 @@ fph_keeps_slabs(const fpheap_pool *pool)
     return pool != NULL && FPH_LOAD(&pool->keeps, RELAXED) != 0;
 }
 
-/* Slabs with all objects free that a pass can turn into pages. */
+/* Change the number of slabs, all objects free, that a pass can make pages. */
 static void
 fph_count_empty(fph_state *state, const fpheap_pool *pool, int64_t change)
 {
@@ -6980,7 +6984,7 @@ fph_quota_left(uint64_t quota)
          ? (size_t)((quota >> 32) - (uint32_t)quota) : 0;
 }
 
-/* Count n objects as claimed, or as many as may be.  Returns how many. */
+/* Count n objects as claimed, or as many as max allows.  Returns how many. */
 static size_t
 fph_quota_take(fpheap_pool *pool, size_t n)
 {
@@ -7004,7 +7008,7 @@ fph_quota_give(fpheap_pool *pool, size_t n)
         fph_fetch_add_relaxed(&pool->quota, (uint64_t)0 - n);       /* Q3 */
 }
 
-#define FPH_NESTED 8           /* the most constructors in one another */
+#define FPH_NESTED 8           /* constructors at most, one inside another */
 
 /* Destruct n objects, the last one first. */
 static void
@@ -7020,8 +7024,8 @@ fph_pool_destruct(const fpheap_pool *pool, char *base, size_t size, size_t n)
     fph_this.frames = frame.outer;
 }
 
-/* Construct the objects of a new slab.  Returns 0, or a negative errno, and
- * those before are destructed. */
+/* Construct the objects of a new slab.  Returns 0, or a negative errno after
+ * destructing those that were constructed. */
 static int
 fph_pool_construct(fpheap_pool *pool, char *base, size_t size, size_t count)
 {
@@ -7050,7 +7054,7 @@ fph_pool_construct(fpheap_pool *pool, char *base, size_t size, size_t count)
     return rc < 0 ? rc : -EINVAL;
 }
 
-/* Whether a slab of a pool may be given up; if so its objects count no more. */
+/* Whether a slab of a pool may be given up; if so, uncount its objects. */
 static int
 fph_pool_spares(fpheap_pool *pool, size_t count)
 {
@@ -7100,8 +7104,8 @@ fph_slab_make(fph_state *state, size_t page, unsigned bin)
     return slab;
 }
 
-/* Cut pages into a new slab and hold it.  NULL: no pages without growth, or
- * *refused is the constructor's error. */
+/* Cut pages into a new slab and hold it.  NULL: there are no pages without
+ * growth, or *refused is the constructor's error. */
 static fph_slab *
 fph_slab_carve(fpheap *heap, unsigned bin, int *refused)
 {
@@ -7128,7 +7132,7 @@ fph_slab_carve(fpheap *heap, unsigned bin, int *refused)
     return fph_slab_make(state, page, bin);
 }
 
-/* Give the pages of a slab back that the caller holds, all objects of which are
+/* Give back the pages of a slab that the caller holds and whose objects are all
  * free and announced (S3), unless its pool keeps it.  Returns whether it
  * did. */
 static int
@@ -7173,7 +7177,7 @@ fph_slab_pointers(const fph_slab *slab, size_t w, uint64_t bits, void **out)
     return out;
 }
 
-/* The n highest bits of a word, or all. */
+/* The n highest set bits of a word, or all of them if it has fewer. */
 static inline uint64_t
 fph_some_bits(uint64_t word, size_t n)
 {
@@ -7188,8 +7192,8 @@ fph_some_bits(uint64_t word, size_t n)
 
 /*
  * Claim up to n objects of a slab that the caller holds.  Returns how many.
- * From the end of the slab to its beginning: a magazine is emptied from its
- * top, so the objects come out in the order of their addresses.
+ * It goes from the slab's end to its beginning: a magazine is emptied from its
+ * top, so objects come out in the order of their addresses.
  */
 static size_t
 fph_slab_claim(fph_state *state, fph_slab *slab, void **objects, size_t n)
@@ -7218,8 +7222,8 @@ fph_slab_claim(fph_state *state, fph_slab *slab, void **objects, size_t n)
     return got;
 }
 
-/* Let go of a slab: into the stack of its bin if it has free objects, else it
- * is dropped until somebody gives one back (S4). */
+/* Let go of a slab: push it on its bin's stack if it has free objects, else
+ * drop it until a thread gives one back (S4). */
 static void
 fph_slab_let_go(fph_state *state, fph_slab *slab)
 {
@@ -7236,7 +7240,7 @@ fph_slab_let_go(fph_state *state, fph_slab *slab)
 }
 
 /* Add n objects to the number in a slab's state.  This is the caller's last
- * access to the slab and its pool, unless it is the one that lists it (S3). */
+ * access to the slab and its pool, unless the caller lists the slab (S3). */
 static void
 fph_slab_announce(fph_state *state, fph_slab *slab, size_t n)
 {
@@ -7256,8 +7260,8 @@ fph_slab_announce(fph_state *state, fph_slab *slab, size_t n)
         fph_stack_push(&state->depots[fph_info_bin(info)].partial, &slab->link);
 }
 
-/* The slab that an object of this heap is in.  NULL, if FPHEAP_PANIC
- * returns. */
+/* The slab that an object of this heap is in, or NULL after an FPHEAP_PANIC
+ * that returned. */
 static fph_slab *
 fph_slab_of(const fph_state *state, const void *object)
 {
@@ -7274,7 +7278,7 @@ fph_slab_of(const fph_state *state, const void *object)
     return slab;
 }
 
-/* Set bits of a slab's word; returns how many. */
+/* Set bits in a word of a slab.  Returns how many. */
 static size_t
 fph_slab_set_bits(fph_slab *slab, size_t word, uint64_t bits)
 {
@@ -7288,9 +7292,9 @@ fph_slab_set_bits(fph_slab *slab, size_t word, uint64_t bits)
     return fph_popcount(bits & ~old);
 }
 
-/* Give back the first of n objects, as many as lie in a slab; returns how many
- * do.  Neighbours in a word go back as one, and all are announced as one.  The
- * product with the inverse is exact for the start of an object:
+/* Give back the first of n objects, as many as lie in the slab.  Returns how
+ * many.  Neighbours in a word go back in one step, and all are announced in
+ * one.  The product with the inverse is exact for the start of an object:
  * number * (inverse * size - 2^32) < number * size < 2^32. */
 static size_t
 fph_slab_give_run(fph_state *state, fph_slab *slab, void *const *objects,
@@ -7329,7 +7333,7 @@ fph_slab_give_run(fph_state *state, fph_slab *slab, void *const *objects,
     return i;
 }
 
-/* Give objects of slabs back; NULL ones are skipped. */
+/* Give objects back to their slabs; NULLs are skipped. */
 static void
 fph_slab_give(fph_state *state, void *const *objects, size_t n)
 {
@@ -7350,7 +7354,7 @@ fph_slab_give(fph_state *state, void *const *objects, size_t n)
     }
 }
 
-/* Whether the record of a slab that the caller holds can be right, S2. */
+/* Whether the record of a slab that the caller holds is plausible, S2. */
 static int
 fph_slab_good(const fph_slab *slab)
 {
@@ -7369,9 +7373,9 @@ fph_slab_good(const fph_slab *slab)
     return !above && fph_slab_free_objects(state) <= set;
 }
 
-/* Claim up to n objects of a slab that the caller holds and lets go, as far as
- * its pool's quota goes.  What is announced is there (S2), so nothing is
- * counted that is not claimed. */
+/* Claim up to n objects of a slab that the caller holds, as far as its pool's
+ * quota allows, and let the slab go.  What is announced is there (S2), so only
+ * what is claimed is counted. */
 static size_t
 fph_slab_serve(fph_state *state, fpheap_pool *pool, fph_slab *slab,
                void **objects, size_t n)
@@ -7392,7 +7396,7 @@ fph_slab_serve(fph_state *state, fpheap_pool *pool, fph_slab *slab,
 
 /* Claim up to n objects of a bin: from slabs that have some, or else from one
  * new slab.  Returns how many.  0: no memory without growth, or *refused says
- * why there is none to be had: the pool's max, or its constructor's error. */
+ * why none can be had: the pool's max, or its constructor's error. */
 static size_t
 fph_bin_claim(fpheap *heap, unsigned bin, void **objects, size_t n,
               int *refused)
@@ -7549,11 +7553,11 @@ fph_classes_init(fph_state *state)
  *
  *   D1  A magazine is in one place: a stack, a cache (loaded or spare), or one
  *       thread's hands.
- *   D2  A magazine in a depot is full, so the depth that the top one was pushed
- *       at times the capacity is what the depot parks.
+ *   D2  A magazine in a depot is full, so a depot parks the depth of its top
+ *       one times the capacity.
  *
  * Slots are plain: they pass from owner to owner with the stack's T2 and T3.
- * count and depth do so too, and are read besides, relaxed, by statistics.
+ * So do count and depth, which statistics also read, relaxed.
  */
 struct fph_magazine {
     fph_link link;
@@ -7586,7 +7590,7 @@ fph_empties(const fph_state *state, unsigned bin)
     return &state->empty[fph_bin_node(bin)].word;
 }
 
-/* The magazines below and in the head of a depot's stack. */
+/* The number of magazines in a depot's stack, given its head. */
 static uint32_t
 fph_depth(const fph_state *state, uint64_t head)
 {
@@ -7598,7 +7602,7 @@ fph_depth(const fph_state *state, uint64_t head)
     return FPH_LOAD(&top->depth, RELAXED);
 }
 
-/* How many magazines a depot holds; exact when nobody moves one. */
+/* The number of magazines in a depot; exact while no thread moves one. */
 static size_t
 fph_depot_count(const fph_state *state, unsigned bin)
 {
@@ -7616,8 +7620,8 @@ fph_depot_objects(const fph_state *state, unsigned bin)
          : count * FPH_LOAD(&fph_bin_class(state, bin)->magazine, RELAXED);
 }
 
-/* A push that keeps D2: if the CAS succeeds the head has not moved, so the
- * depth was that of the top record. */
+/* A push that keeps D2: if the CAS succeeds, the head has not moved, so the
+ * depth that was read is the top record's. */
 static void
 fph_depot_put(fph_state *state, unsigned bin, fph_magazine *full)
 {
@@ -7638,9 +7642,9 @@ fph_depot_get(fph_state *state, unsigned bin)
         fph_stack_pop(state, &state->depots[bin].full);
 }
 
-/* Take a full magazine of any depot of a bin's node and empty it into its
- * slabs.  The bin's own comes first if it has more than one, else last: a
- * thread that allocates waits for the one. */
+/* Take a full magazine from any depot of a bin's node and empty it into its
+ * slabs.  The bin's own depot comes first if it has more than one, else last: a
+ * thread that allocates is likely to need that one. */
 static fph_magazine *
 fph_depot_rob(fph_state *state, unsigned bin)
 {
@@ -7667,7 +7671,7 @@ fph_depot_rob(fph_state *state, unsigned bin)
     return magazine;
 }
 
-/* Magazines in the stack of empty ones have count 0. */
+/* A magazine in the stack of empty ones has count 0. */
 static void
 fph_empty_put(fph_state *state, unsigned bin, fph_magazine *magazine)
 {
@@ -7686,9 +7690,9 @@ fph_magazine_make(fph_state *state, uint32_t ref)
     return magazine;
 }
 
-/* An empty magazine: one that is unused, or a new one, or a full one of a depot
- * whose objects go back to their slabs.  (Then the caller's can go to a depot
- * in its place, where a thread that allocates what another frees finds it.)
+/* An empty magazine: an unused one, or a new one, or a full one from a depot
+ * after its objects went back to their slabs.  (Then the caller's can take its
+ * place in a depot, where a thread that allocates what another frees finds it.)
  * Only an allocation may take a new block for it, so the records grow with what
  * is live and not with what is parked.  NULL: there is none, and *error says
  * why; a free passes NULL for error. */
@@ -7724,7 +7728,7 @@ fph_magazine_drain(fph_state *state, unsigned bin, fph_magazine *magazine)
     fph_empty_put(state, bin, magazine);
 }
 
-/* Empty a depot into its slabs: what it has now, for others go on. */
+/* Empty a depot into its slabs: what it has at first, for others go on. */
 static void
 fph_depot_drain(fph_state *state, unsigned bin)
 {
@@ -7745,34 +7749,34 @@ fph_depot_drain(fph_state *state, unsigned bin)
  * makes a cache in the heap at hand.  The cache's memory belongs to the seat
  * and serves the next thread that sits there.
  *
- *   H1  Only its thread writes the entries of an fph_table, but for
- *       fpheap_destroy, which resets those of its heap: each cache that has a
- *       thread leads to its entry.  So a thread never meets the cache of a heap
- *       that is gone.
+ *   H1  Only its thread writes the entries of an fph_table, except that
+ *       fpheap_destroy resets those of its heap: each cache that has a thread
+ *       leads to its entry.  So a thread never meets the cache of a heap that
+ *       is gone.
  *   H2  A thread that exits passes the gate of each heap in which it has a
  *       cache, to leave that; fpheap_destroy has its heap's gate alone, so the
- *       entries that it finds are there.  Nobody else waits.
+ *       entries that it finds exist.  No other thread waits at a gate.
  *   H3  A bin's loaded magazine and its spare belong to the cache (D1).  A bin
  *       without magazines is all zero.
  *   H4  Only its owner puts a magazine into a cache, in a call that allocates
- *       or frees an object of that bin.  Taking one out is a swap: the owner's
- *       flush, and a fpheap_pool_destroy beside it, get it once.  What is in it
- *       was put there by calls that came before the destroy.
+ *       or frees an object of that bin.  Taking one out is a swap: of the
+ *       owner's flush and an fpheap_pool_destroy beside it only one gets it.
+ *       Calls that came before the destroy put into it what it has.
  *
  *       where                        order    partner  what must be seen
  *   H5  seat: CAS free -> taken      acquire  H6       its last thread is gone
  *   H6  seat: store free             release  H5       the caches are empty
  *   H7  entry: store, load           relaxed  none     H8, H9; and no call runs
  *                                                      beside a destroy
- *   H8  gate: load, CAS, to enter    acquire  H9       what those did who were
- *                                                      in it: threads that exit
+ *   H8  gate: load, CAS, to enter    acquire  H9       what those before have
+ *                                                      done: threads that exit
  *                                                      continue each other's
  *                                                      release sequences
  *   H9  gate: fetch_add -1, store 0, release  H8       the cache is empty; or
  *       to leave                                       the entries are reset
  *   H10 cache[]: store               release  M6       the cache is set up
- *   H11 made: CAS                    acq_rel  H11, H12 the key, and the handler
- *                                                      of forks
+ *   H11 made: CAS                    acq_rel  H11, H12 the key, and the fork
+ *                                                      handler
  *   H12 made: load                   acquire  H11      the same; also before
  *                                                      the key is deleted
  *   H15 orphans: load                acquire  H16      the caches are empty
@@ -7780,9 +7784,9 @@ fph_depot_drain(fph_state *state, unsigned bin)
  *   H17 orphans: CAS, to adopt       relaxed  none     the child's threads come
  *                                                      after the fork
  *
- * A thread whose destructor has run, a thread without a seat and one whose
- * cache finds no memory work without: they claim from slabs and give back to
- * slabs.
+ * A thread whose destructor has run, one without a seat, and one that finds no
+ * memory for a cache work without a cache: they claim from slabs and give back
+ * to slabs.
  */
 #ifndef FPHEAP_STATIC
 fph_bin fph_no_bins[FPH_BINS];
@@ -7839,8 +7843,8 @@ fph_bin_load(fpheap_cache *cache, unsigned number, fph_magazine *magazine)
     bin->next = count == 0 ? NULL : slot[count - 1];
 }
 
-/* Take the loaded magazine out; NULL if there is none.  By a swap, as
- * fpheap_pool_destroy does so with the caches of others, H4. */
+/* Take the loaded magazine out; NULL if there is none.  It is a swap because
+ * fpheap_pool_destroy does this to the caches of other threads, H4. */
 static fph_magazine *
 fph_bin_unload(fpheap_cache *cache, unsigned number)
 {
@@ -7868,7 +7872,7 @@ fph_spare_count(const fpheap_cache *cache, unsigned number)
 }
 
 /* Objects in the magazines of a bin, as another thread sees them: between two
- * of its owner's stores the pointers may be of different magazines. */
+ * of the owner's stores the pointers may belong to different magazines. */
 static size_t
 fph_cache_objects(const fpheap_cache *cache, unsigned number)
 {
@@ -7883,8 +7887,8 @@ fph_cache_objects(const fpheap_cache *cache, unsigned number)
          + fph_spare_count(cache, number);
 }
 
-/* Put another magazine, or none, in the place of the spare one, and return
- * that. */
+/* Replace the spare magazine with another, or with none, and return the old
+ * one. */
 static fph_magazine *
 fph_bin_spare(fpheap_cache *cache, unsigned number, fph_magazine *magazine)
 {
@@ -7902,7 +7906,7 @@ fph_bin_swap(fpheap_cache *cache, unsigned number)
         fph_bin_load(cache, number, spare);
 }
 
-/* Put a magazine where others find what is in it. */
+/* Put a magazine where other threads find what is in it. */
 static void
 fph_magazine_return(fph_state *state, unsigned bin, fph_magazine *magazine)
 {
@@ -7917,8 +7921,8 @@ fph_magazine_return(fph_state *state, unsigned bin, fph_magazine *magazine)
 
 static int fph_large_drop(fpheap_cache *cache);
 
-/* Take all magazines out of a cache: full ones to the depot, or, if `drain` is
- * set, all into the slabs; and the large object that is parked there. */
+/* Take all magazines out of a cache: full ones go to the depot, or, if `drain`
+ * is set, all go into the slabs.  Also take out the parked large object. */
 static void
 fph_cache_flush(fpheap_cache *cache, int drain)
 {
@@ -7938,7 +7942,7 @@ fph_cache_flush(fpheap_cache *cache, int drain)
             fph_moves_begin(state);
         two[0] = fph_bin_spare(cache, i, NULL);
         two[1] = fph_bin_unload(cache, i);
-        if (drain)             /* memory is short: it fills little by little */
+        if (drain)             /* memory is short: refill little by little */
             FPH_STORE(&cache->fills[i], (uint8_t)0, RELAXED);
         for (k = 0; k < 2; k++) {
             if (two[k] != NULL && drain)
@@ -7961,21 +7965,21 @@ fph_cache_leave(fpheap_cache *cache, fph_entry *entry)
 }
 
 /*
- * Orphans.  In the child of a fork the caches of the threads that are gone are
- * those of no thread, and the first one that misses empties them.  Each thread
- * was stopped between two instructions, and what the compiler emits stores a
- * slot before the top that counts it, so all objects below a top are parked:
+ * Orphans.  In the child of a fork the caches of the threads that are gone
+ * belong to no thread, and the first thread that misses empties them.  Each was
+ * stopped between two instructions, and the compiled code stores a slot before
+ * the top that counts it, so all objects below a top are parked:
  *
  *     base, top      loaded: what is below top.  A thread that was taking the
- *                    last of them had not got it yet.
+ *                    last of them did not have it yet.
  *     base, no top   being loaded: as the magazine's count says
  *     limit, no base being unloaded: below top, or else as its count says
  *
- * Lost are what those threads had in their hands: magazines, slabs, pages.
+ * What those threads were moving is lost: magazines, slabs, pages.
  */
 #define FPH_ADOPTING UINT64_MAX
 
-/* The magazine that a bin has, with its count, as a gone thread left them. */
+/* A bin's magazine, with its count, as a thread that is gone left it. */
 static fph_magazine *
 fph_bin_adopt(fpheap_cache *cache, unsigned number)
 {
@@ -8019,7 +8023,7 @@ fph_cache_adopt(fpheap_cache *cache)
     FPH_STORE(&cache->entry, (fph_entry *)NULL, RELAXED);           /* H7 */
 }
 
-/* Empty the caches of gone threads.  Returns 0: another thread is at it. */
+/* Empty the caches of gone threads.  Returns 0: another thread is doing so. */
 static int
 fph_orphans_adopt(fpheap *heap)
 {
@@ -8048,15 +8052,15 @@ fph_orphans_adopt(fpheap *heap)
 /*
  *     gate    | process : 32 | destroy : 1 | threads that exit : 31 |
  *
- * The process is that of the last to enter: in the child of a fork those who
- * were in a gate are not there, even if no handler of forks has run.
+ * The process is that of the last to enter: in the child of a fork the threads
+ * that were in a gate do not exist, even if no fork handler has run.
  */
 static fph_word fph_gates[FPHEAP_MAX_HEAPS];
 
 #define FPH_EXIT    1u
 #define FPH_DESTROY 0x80000000u
 
-/* Returns 0: not now. */
+/* Returns 0: try again later. */
 static int
 fph_gate_enter(fph_word *gate, uint32_t how)
 {
@@ -8094,8 +8098,8 @@ fph_seat_leave(void *table_)
         fph_store_release(&fph_seats[seat - 1], 0);                 /* H6 */
 }
 
-/* In the child of a fork: a heap's words that threads which are gone would have
- * changed back. */
+/* In the child of a fork: reset the words of a heap that threads which are gone
+ * would have changed back. */
 static void
 fph_forked_heap(fpheap *heap)
 {
@@ -8108,14 +8112,14 @@ fph_forked_heap(fpheap *heap)
     fph_store_relaxed(&state->moves_stuck, 0);
     if (!fph_is_in(FPH_IN_PROVIDER, heap, NULL))
         fph_store_relaxed(&state->left,
-                          fph_load_relaxed(&state->limit)
+                          fph_limit_bytes(fph_load_relaxed(&state->limit))
                           - fph_load_relaxed(&state->region_bytes));
     fph_store_relaxed(&state->orphans, mine ? fph_this.seat
                                             : 1 + FPHEAP_MAX_THREADS);
     state->forked = 1;
 }
 
-/* In the child of a fork: all seats but the own are free. */
+/* In the child of a fork: all seats but this thread's are free. */
 static void
 fph_forked(void)
 {
@@ -8129,7 +8133,7 @@ fph_forked(void)
             fph_forked_heap(&fph_heaps[i]);
 }
 
-/* Have a function called in the child of a fork.  Returns 0: no memory. */
+/* Register a function to run in a fork's child.  Returns 0: no memory. */
 static int
 fph_at_fork(void (*handler)(void))
 {
@@ -8145,7 +8149,7 @@ static fph_word fph_key_made; /* the key + 1; 0: not yet; or FPH_KEY_GONE */
 #define FPH_KEY_GONE UINT64_MAX
 
 /* The library that has this copy is unloaded, or the program ends: threads that
- * live on do not call it when they exit. */
+ * live on must not call it when they exit. */
 __attribute__((destructor)) static void
 fph_unloaded(void)
 {
@@ -8157,8 +8161,8 @@ fph_unloaded(void)
 }
 
 /* Have fph_seat_leave called when this thread exits.  Threads that come first
- * at the same time make a key each, and all but one delete theirs; fph_forked
- * may be called more than once.  Returns 0: it will not be called. */
+ * at the same time each make a key, and all but one delete theirs; a fork may
+ * call fph_forked more than once.  Returns 0: there will be no call. */
 static int
 fph_exit_watch(void)
 {
@@ -8203,7 +8207,7 @@ fph_seat_take(void)
     return 0;
 }
 
-/* Whether to try what fails most likely, as it did: at each 1000th miss. */
+/* Whether to retry what has failed and probably will: each 1000th miss. */
 static int
 fph_try_again(void)
 {
@@ -8216,8 +8220,8 @@ fph_try_again(void)
     return 0;
 }
 
-/* Whether this thread has a seat.  pthread_setspecific may allocate, and where
- * malloc is made of this heap it comes back here: that call has none yet. */
+/* Whether this thread has a seat.  pthread_setspecific may allocate and, if the
+ * heap serves malloc, come back here: that call has no seat yet. */
 static int
 fph_seated(void)
 {
@@ -8231,8 +8235,8 @@ fph_seated(void)
 
 /* --- caches --------------------------------------------------------------- */
 
-/* Where the heap serves malloc, thread_node or libnuma may allocate and come
- * back here: that call is served by node 0. */
+/* If the heap serves malloc, thread_node or libnuma may allocate and come back
+ * here: node 0 serves that call. */
 static int
 fph_thread_node(const fpheap *heap)
 {
@@ -8252,8 +8256,8 @@ fph_thread_node(const fpheap *heap)
     return node >= 0 && (unsigned)node < heap->nodes ? node : 0;
 }
 
-/* The memory of this seat's cache in a heap, or NULL.  That of a thread that
- * frees comes from what the heap has. */
+/* The memory of this seat's cache in a heap, or NULL.  For a thread that frees,
+ * it comes from what the heap has. */
 static fpheap_cache *
 fph_cache_memory(fpheap *heap, int node, int grow)
 {
@@ -8282,9 +8286,9 @@ fph_cache_memory(fpheap *heap, int node, int grow)
     return cache;
 }
 
-/* After a pass each thread gives up what it parks, the others at their next
- * miss: a few objects in a magazine that is not used any more may keep as many
- * slabs. */
+/* After a pass each thread gives up what it parks, the other threads at their
+ * next miss: a few objects in a magazine that is never used again may keep as
+ * many slabs. */
 static void
 fph_cache_follow(fpheap_cache *cache)
 {
@@ -8296,8 +8300,8 @@ fph_cache_follow(fpheap_cache *cache)
     fph_cache_flush(cache, 1 /* drain */);
 }
 
-/* This thread's cache, made if need be; NULL: it has to do without.  Every miss
- * begins here, with no object or magazine in its hands. */
+/* This thread's cache, made if need be; NULL: the thread does without.  Every
+ * miss begins here, before it holds any object or magazine. */
 static fpheap_cache *
 fph_cache_here(fpheap *heap, int grow)
 {
@@ -8865,10 +8869,9 @@ fpheap_set_limit(fpheap *heap, size_t bytes)
 
     if (!fph_heap_good(heap))
         return;
-    if (now == 0 || now > FPH_NO_LIMIT)
-        now = FPH_NO_LIMIT;
     FPH_SWAP(&heap->state->limit, &now, &old);                      /* G4 */
-    fph_fetch_add_relaxed(&heap->state->left, now - old);           /* G3 */
+    fph_fetch_add_relaxed(&heap->state->left,                       /* G3 */
+                          fph_limit_bytes(bytes) - fph_limit_bytes(old));
 }
 
 /* [MISS] ===================================================================
@@ -8877,13 +8880,13 @@ fpheap_set_limit(fpheap *heap, size_t bytes)
  * spare, then spare with the depot; only when the depot has none are objects
  * claimed from slabs.
  *
- * While a call fills or makes room it has the magazine in its own hands, and
- * looks at the bin again afterwards: the provider's callback or a constructor
- * may have used it meanwhile.
+ * While a call fills a magazine or makes room, it holds the magazine itself,
+ * and then looks at the bin again: the provider's callback or a constructor may
+ * have used the bin meanwhile.
  */
 
-/* Have n slots of a magazine on their way here: another thread has most likely
- * written them last, and one at a time they cost a miss each. */
+/* Prefetch n slots of a magazine: most likely another thread wrote them last,
+ * and one at a time they cost a miss each. */
 static void
 fph_slots_fetch(void *const *slot, size_t n)
 {
@@ -8893,7 +8896,7 @@ fph_slots_fetch(void *const *slot, size_t n)
         __builtin_prefetch(&slot[i], 1 /* to write */);
 }
 
-/* Load a magazine in the place of what is loaded, which becomes the spare. */
+/* Load a magazine; the one that was loaded becomes the spare. */
 static void
 fph_bin_exchange(fpheap_cache *cache, unsigned number, fph_magazine *magazine)
 {
@@ -8907,9 +8910,9 @@ fph_bin_exchange(fpheap_cache *cache, unsigned number, fph_magazine *magazine)
 
 /*
  * Divide a full magazine: the loaded one is empty and the spare full, or the
- * reverse.  The upper half, used last, is loaded, and either end is half a
- * magazine away then.  (Exchanged as they are, a thread that stays at this edge
- * would come here at every second call.)  n is half the capacity.
+ * reverse.  The upper half, used last, is loaded, so that either end is half a
+ * magazine away.  (If they were only exchanged, a thread that stays at this
+ * edge would come here at every second call.)  n is half the capacity.
  */
 static void
 fph_bin_halve(fpheap_cache *cache, unsigned number, size_t n)
@@ -8935,10 +8938,10 @@ fph_bin_halve(fpheap_cache *cache, unsigned number, size_t n)
     fph_bin_load(cache, number, empty);
 }
 
-/* Claim objects for an empty bin: a 32nd of a magazine at first, twice as many
- * each time, so that a size which a thread hardly uses parks little.  Returns 0
- * if there is no memory for them, or search->refused says why there are
- * none. */
+/* Claim objects for an empty bin: a 32nd of a magazine at first, then twice as
+ * many each time, so that a size that a thread hardly uses parks little.
+ * Returns 0 if there is no memory for them, or search->refused says why there
+ * are none. */
 static int
 fph_bin_fill(fpheap_cache *cache, unsigned number, fph_search *search)
 {
@@ -8965,7 +8968,7 @@ fph_bin_fill(fpheap_cache *cache, unsigned number, fph_search *search)
     return 1;
 }
 
-/* Have objects in a bin of this thread's cache.  Returns 0, or a negative
+/* Get objects into a bin of this thread's cache.  Returns 0, or a negative
  * errno. */
 static int
 fph_bin_refill(fpheap_cache *cache, unsigned number, fph_search *search)
@@ -8998,9 +9001,9 @@ fph_bin_refill(fpheap_cache *cache, unsigned number, fph_search *search)
     return search->error;
 }
 
-/* Have room in a bin of this thread's cache.  A free does not grow the heap:
- * where there is no magazine more, one at hand is emptied into the slabs.
- * Returns 0: there is none at hand. */
+/* Make room in a bin of this thread's cache.  A free does not grow the heap: if
+ * no other magazine can be had, one at hand is emptied into the slabs.  Returns
+ * 0: there is none at hand. */
 static int
 fph_bin_make_room(fpheap_cache *cache, unsigned number)
 {
@@ -9028,8 +9031,8 @@ fph_bin_make_room(fpheap_cache *cache, unsigned number)
     return 1;
 }
 
-/* Take an object straight from the slabs, also one that waits in the depot
- * where a pool may claim no more.  Returns 0, or a negative errno. */
+/* Take an object straight from the slabs, or from the depot if a pool may claim
+ * no others.  Returns 0, or a negative errno. */
 static int
 fph_claim_one(fpheap *heap, unsigned number, void **object, fph_search *search)
 {
@@ -9059,7 +9062,7 @@ fph_bin_alloc(fpheap *heap, unsigned number, int look, void **object)
     fph_verify_bin(cache, number);
     if (rc == 0)
         *object = fph_take(&cache->bins[number]);
-    else if (search.refused == 0)  /* it may have lacked a magazine only */
+    else if (search.refused == 0)  /* it may only have lacked a magazine */
         rc = fph_claim_one(heap, number, object, &search);
     return rc;
 }
@@ -9353,15 +9356,15 @@ fph_large_resize(fpheap *heap, void *object, uint64_t info, size_t size)
  */
 
 /* What a call wants: objects of a class, or of `size` bytes above all classes.
- * One object goes to objects[0]; n of them, all or none, in bulk. */
+ * One object goes to objects[0]; a bulk is n objects, or none. */
 typedef struct fph_want {
     unsigned k;                /* the class; 0: by size */
     size_t   size;
-    size_t   align;            /* of what has no class */
+    size_t   align;            /* of objects without a class */
     void   **objects;
     unsigned n;
     int      bulk;
-    int      look;             /* 1: from what there is, without growth */
+    int      look;             /* 1: from what the heap has, without growth */
     unsigned tag;
     unsigned destructor;
 } fph_want;
@@ -9402,7 +9405,7 @@ fph_serve_from(fpheap *heap, int node, const fph_want *want)
     return rc;
 }
 
-/* Serve from a node with what it has, or by growth too. */
+/* Serve from a node: from what it has, or by growth too. */
 static int
 fph_serve_look(fpheap *heap, int node, const fph_want *want, int look)
 {
@@ -9412,7 +9415,7 @@ fph_serve_look(fpheap *heap, int node, const fph_want *want, int look)
     return fph_serve_from(heap, node, &this_way);
 }
 
-/* Serve from the first node but home that can. */
+/* Serve from the first node other than home that can. */
 static int
 fph_serve_others(fpheap *heap, int home, const fph_want *want, int look)
 {
@@ -9425,9 +9428,9 @@ fph_serve_others(fpheap *heap, int home, const fph_want *want, int look)
     return rc;
 }
 
-/* Serve from home, else from another node.  If home could not grow just before,
- * what other nodes have comes before a pass and a call to the provider that
- * most likely fail again. */
+/* Serve from home, else from another node.  If home has just failed to grow,
+ * what other nodes have comes before a pass and a call to the provider, which
+ * would most likely fail again. */
 static int
 fph_spill(fpheap *heap, int home, const fph_want *want)
 {
@@ -9519,13 +9522,13 @@ fph_free_miss(fpheap *heap, void *object)
 
 /* --- bulk ----------------------------------------------------------------- */
 
-/* Magazines in one thread's hands, linked through their links.  A bulk gathers
- * all its objects here before it writes the first one out. */
+/* Magazines that one thread holds, in a list.  A bulk gathers all its objects
+ * here before it writes the first one out. */
 typedef struct fph_batch {
     fph_magazine *first;
     size_t        objects;
     unsigned      bin;
-    size_t        size;        /* of large objects, bin is class 0 then; or 0 */
+    size_t        size;        /* of large objects, bin is then class 0; or 0 */
     int           look;        /* as in fph_want */
 } fph_batch;
 
@@ -9553,7 +9556,7 @@ fph_batch_pop(const fph_state *state, fph_batch *batch)
     return magazine;
 }
 
-/* Fill an empty magazine with at least one object and n at most. */
+/* Fill an empty magazine with at least one and at most n objects. */
 static int
 fph_batch_fill(fpheap *heap, const fph_batch *batch, fph_magazine *magazine,
                size_t n)
@@ -9582,7 +9585,7 @@ fph_batch_fill(fpheap *heap, const fph_batch *batch, fph_magazine *magazine,
     return magazine->count != 0 ? 0 : rc;
 }
 
-/* Have one more magazine of objects.  Returns 0, or a negative errno. */
+/* Add one more magazine of objects.  Returns 0, or a negative errno. */
 static int
 fph_batch_add(fpheap *heap, fph_batch *batch, size_t n)
 {
@@ -9609,7 +9612,7 @@ fph_batch_add(fpheap *heap, fph_batch *batch, size_t n)
     return 0;
 }
 
-/* Put what a batch has left into the thread's bin, or without a cache where
+/* Put what is left in a batch into the thread's bin or, without a cache, where
  * others find it. */
 static void
 fph_batch_end(fpheap *heap, fph_batch *batch, fpheap_cache *cache)
@@ -9631,7 +9634,7 @@ fph_batch_end(fpheap *heap, fph_batch *batch, fpheap_cache *cache)
     }
 }
 
-/* Write the n first objects of a batch out. */
+/* Write out the first n objects of a batch. */
 static void
 fph_batch_take(fpheap *heap, fph_batch *batch, void **objects, size_t n)
 {
@@ -9652,7 +9655,7 @@ fph_batch_take(fpheap *heap, fph_batch *batch, void **objects, size_t n)
     }
 }
 
-/* Serve a bulk from the loaded magazine and the spare; 0: they have less. */
+/* Serve a bulk from the loaded magazine and the spare; 0: they have fewer. */
 static int
 fph_bulk_from_two(fpheap_cache *cache, unsigned number, const fph_want *want)
 {
@@ -9672,16 +9675,16 @@ fph_bulk_from_two(fpheap_cache *cache, unsigned number, const fph_want *want)
                          (unsigned)(want->n - loaded));
 }
 
-/* The objects in a cache's magazines of a bin; there may be no cache. */
+/* The objects in a cache's magazines of a bin; the cache may be NULL. */
 static size_t
 fph_parked(const fpheap_cache *cache, unsigned bin)
 {
     return cache == NULL ? 0 : fph_cache_objects(cache, bin);
 }
 
-/* Serve n objects from a bin, or none.  Returns 0, or a negative errno.  What
- * the cache has comes last into the batch, so it is served first, and of all
- * magazines but the last nothing is left. */
+/* Serve n objects from a bin, or none.  Returns 0, or a negative errno.  The
+ * cache's own objects come last into the batch, so they are served first, and
+ * only in the last magazine is anything left. */
 static int
 fph_bulk_from(fpheap *heap, unsigned bin, const fph_want *want)
 {
@@ -9728,8 +9731,8 @@ fpheap_alloc_burst(fpheap *heap, size_t size, void **objects, unsigned n)
     return got;
 }
 
-/* How many of n objects, the first and those after it, the map puts into the
- * bin at place. */
+/* How many of n objects, from the first on, belong to the bin at place by the
+ * map. */
 static unsigned
 fph_run_of(const fpheap *heap, void *const *objects, unsigned n, unsigned place)
 {
@@ -9740,8 +9743,8 @@ fph_run_of(const fpheap *heap, void *const *objects, unsigned n, unsigned place)
     return run;
 }
 
-/* Free the first of n objects, and in one go with it as many of the next as are
- * of the same bin and fit.  Returns how many. */
+/* Free the first of n objects, and together with it as many of those after it
+ * as belong to the same bin and fit.  Returns how many. */
 static unsigned
 fph_free_run(fpheap *heap, void *const *objects, unsigned n)
 {
@@ -9773,7 +9776,8 @@ FPHEAP_API void
 fpheap_free_bulk(fpheap *heap, void *const *objects, unsigned n)
 {
     if (n != 0 && fph_heap_good(heap))
-        fph_free_bulk(heap, 0 /* one */, NULL, objects, n, FPH_ANY_CLASS);
+        fph_free_bulk(heap, 0 /* one */, fph_no_bins, objects, n,
+                      FPH_ANY_CLASS);
 }
 
 /* --- other ways to allocate ----------------------------------------------- */
@@ -9831,7 +9835,7 @@ fpheap_aligned_alloc(fpheap *heap, size_t align, size_t size)
 
 /* [QUERY] ==================================================================
  *
- * What an object is, and another size for it.
+ * What an object is, and how it gets another size.
  */
 
 FPHEAP_API size_t
@@ -9881,7 +9885,7 @@ fpheap_iova(fpheap *heap, const void *object)
 
 /* --- another size --------------------------------------------------------- */
 
-/* Whether an object of a slab serves for `size`: see fpheap_realloc. */
+/* Whether an object of a slab can stay for `size`: see fpheap_realloc. */
 static int
 fph_stays(uint64_t info, size_t usable, size_t size)
 {
@@ -9894,7 +9898,7 @@ fph_stays(uint64_t info, size_t usable, size_t size)
     return fph_has_class(size) && fph_class_of(size) == k;
 }
 
-/* Whether a large object grows, or one grows to be large. */
+/* Whether a large object grows, or a smaller one grows to be large. */
 static int
 fph_grows_large(uint64_t info, size_t usable, size_t size)
 {
@@ -9915,7 +9919,7 @@ fph_alloc_like(fpheap *heap, size_t size, const void *other)
     return moved;
 }
 
-/* The object that another moves to, with room to grow if there is memory. */
+/* The object to which another moves, with room to grow if there is memory. */
 static void *
 fph_alloc_moved(fpheap *heap, size_t size, const void *other, int grows)
 {
@@ -9972,17 +9976,17 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
  *
  *     free -> taken -> named -> ready -> named -> free     taken -> free
  *
- *   P1  A new pool takes a number, which has a new version then, and looks at
- *       the names of all that have one.  If its own is not there it puts its
- *       pool_is and number into named_last, by a CAS: had another been named
- *       since the look, that would fail.  The next to look sees to it that
- *       pool_is says named, or the pool's own thread does.
- *   P2  A number's name is written while it is taken.  So what is read between
- *       two loads of one version is one name.
+ *   P1  A new pool takes a number, which then has a new version, and looks at
+ *       the names of all pools that have one.  If its own is not there, it puts
+ *       its pool_is and number into named_last by a CAS, which fails if another
+ *       has been named since the look.  The next to look, or the pool's own
+ *       thread, makes pool_is say named.
+ *   P2  A number's name is written while the number is taken.  So what is read
+ *       between two loads of the same version is one name.
  *   P3  The class of a pool is written while it has no slabs, magazines or
  *       pages anywhere.
- *   P4  A pool ends as named, when it has no slabs (Q6); its objects are then
- *       nowhere.
+ *   P4  A pool ends while named, when it has no slabs (Q6); then none of its
+ *       objects exists.
  *
  *       where                        order    partner  what must be seen
  *   P5  pool_is: CAS free -> taken   acquire  P6       the last pool is gone
@@ -9991,7 +9995,7 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
  *       named_last: load             acquire  P7       are named
  *   P8  pool_is: CAS taken -> named, release  P9       the pool and its name
  *       store named, ready
- *   P9  pool_is: load in a look      acquire  P8       before they are read
+ *   P9  pool_is: load in a look      acquire  P8       before it reads them
  *   P10 name: store release, load acquire: P5, before the second load of P2
  *   P11 pool[]: store                release  M6       the record, all zero
  *   P12 ending: store, load          relaxed  none     only the thread that
@@ -10002,7 +10006,7 @@ enum { FPH_POOL_FREE, FPH_POOL_TAKEN, FPH_POOL_NAMED, FPH_POOL_READY };
 
 #define FPH_POOL_BITS 9        /* of a number */
 
-/* A name as the words that a pool has of it. */
+/* A name as words, as a pool stores it. */
 typedef struct fph_name {
     uint64_t word[FPHEAP_NAME_BYTES / 8];
 } fph_name;
@@ -10026,7 +10030,7 @@ fph_pool_set_name(fpheap_pool *pool, const fph_name *name)
         fph_store_release(&pool->name[i], name->word[i]);           /* P10 */
 }
 
-/* Whether a pool that is named, or ready, has this name. */
+/* Whether a pool that is named or ready has this name. */
 static int
 fph_pool_is_named(const fph_state *state, unsigned number, unsigned least,
                   const fph_name *name)
@@ -10055,7 +10059,7 @@ fph_pool_find(const fph_state *state, unsigned least, const fph_name *name)
     return NULL;
 }
 
-/* Have pool_is say named of the pool in named_last. */
+/* Make pool_is say named for the pool in named_last. */
 static void
 fph_pool_show_name(fph_state *state, uint64_t last)
 {
@@ -10065,7 +10069,7 @@ fph_pool_show_name(fph_state *state, uint64_t last)
                     &taken, taken - FPH_POOL_TAKEN + FPH_POOL_NAMED);
 }
 
-/* Get the name for a number that is taken.  Returns 0: another has it. */
+/* Get the name for a number that is taken.  Returns 0: another pool has it. */
 static int
 fph_pool_get_name(fph_state *state, unsigned number, const fph_name *name)
 {
@@ -10122,9 +10126,9 @@ fph_common_divisor(size_t a, size_t b)
     return a;
 }
 
-/* Bytes from one object to the next.  With memory channels a number of lines
- * that has no divisor in common with them, so that neighbours begin on
- * different ones (as rte_mempool does). */
+/* Bytes from one object to the next.  With memory channels it is a number of
+ * lines that has no divisor in common with theirs, so that neighbours begin on
+ * different channels (as rte_mempool does). */
 static size_t
 fph_pool_stride(const fpheap_pool_desc *desc, size_t align)
 {
@@ -10142,7 +10146,7 @@ fph_pool_stride(const fpheap_pool_desc *desc, size_t align)
     return lines * FPH_LINE;
 }
 
-/* 0, or why there can be no such pool. */
+/* 0, or why such a pool cannot be. */
 static int
 fph_desc_error(const fpheap *heap, const fpheap_pool_desc *desc)
 {
@@ -10180,7 +10184,7 @@ fph_desc_error(const fpheap *heap, const fpheap_pool_desc *desc)
     return 0;
 }
 
-/* Write the class of a pool, field by field for who looks meanwhile. */
+/* Write the class of a pool, field by field, as others may look meanwhile. */
 static void
 fph_pool_shape(fph_class *klass, const fpheap_pool_desc *desc)
 {
@@ -10207,7 +10211,7 @@ fph_pool_shape(fph_class *klass, const fpheap_pool_desc *desc)
 
 /* --- begin ---------------------------------------------------------------- */
 
-/* The record of a number, all zero but for what stays; NULL and *error. */
+/* The record of a number, all zero except what stays; or NULL and *error. */
 static fpheap_pool *
 fph_pool_record(fpheap *heap, unsigned number, int *error)
 {
@@ -10229,7 +10233,7 @@ fph_pool_record(fpheap *heap, unsigned number, int *error)
 }
 
 /* A private area: that of the number's last pool if it is large enough.  Sizes
- * are powers of two, so what is left behind is less than what is in use. */
+ * are powers of two, so what is left unused is less than what is in use. */
 static int
 fph_pool_private(fpheap *heap, fpheap_pool *pool, size_t bytes)
 {
@@ -10252,7 +10256,7 @@ fph_pool_private(fpheap *heap, fpheap_pool *pool, size_t bytes)
     return 0;
 }
 
-/* Fill in what the record says of a pool without objects. */
+/* Fill in the record of a pool that has no objects yet. */
 static void
 fph_pool_init(fpheap *heap, fpheap_pool *pool, const fpheap_pool_desc *desc)
 {
@@ -10339,8 +10343,8 @@ fph_pool_make(fpheap *heap, unsigned number, const fpheap_pool_desc *desc)
     return rc;
 }
 
-/* Whether a pool that was not made has no slab left.  If a thread that was
- * stopped holds one, the pool's number is lost to the heap. */
+/* Whether a pool that could not be made has no slab left.  If a stopped thread
+ * holds one, the pool's number is lost to the heap. */
 static int
 fph_pool_is_nowhere(const fph_state *state, unsigned number)
 {
@@ -10418,8 +10422,8 @@ fph_pool_live(const fpheap_pool *pool)
     return claimed > parked ? claimed - parked : 0;
 }
 
-/* The live objects, counted while no thread moves parked ones, or when this
- * call has waited enough. */
+/* The live objects, counted while no thread moves parked ones, or once this
+ * call has waited as long as it may. */
 static size_t
 fph_pool_live_exact(const fpheap_pool *pool)
 {
@@ -10439,7 +10443,7 @@ fph_pool_live_exact(const fpheap_pool *pool)
     return live;
 }
 
-/* Move what caches and depots park of a pool into its slabs. */
+/* Move a pool's objects from caches and depots into its slabs. */
 static void
 fph_pool_unpark(fpheap_pool *pool)
 {
@@ -10460,8 +10464,8 @@ fph_pool_unpark(fpheap_pool *pool)
     }
 }
 
-/* Hold the slabs that are in a pool's stacks, by node.  Returns how many have
- * all objects free and announced. */
+/* Hold the slabs that are in a pool's stacks, by node.  Returns how many of
+ * them have all objects free and announced. */
 static size_t
 fph_pool_hold(const fpheap_pool *pool, fph_link **held)
 {
@@ -10505,8 +10509,8 @@ fph_pool_unhold(const fpheap_pool *pool, fph_link **held, int retire)
 }
 
 /* Retire all slabs of a pool, once all objects are in them and this thread
- * holds them all: until then none, as the pool may go on.  Returns 0; or
- * -EBUSY: time is up, as another thread has one in its hands. */
+ * holds them all: none before that, as the pool may go on.  Returns 0; or
+ * -EBUSY: time is up, as another thread still holds one. */
 static int
 fph_pool_empty(fpheap_pool *pool)
 {
@@ -10560,7 +10564,7 @@ fph_pool_want(const fpheap_pool *pool, void **objects, unsigned n, int bulk)
     return want;
 }
 
-/* Serve from a pool: on its node, or near. */
+/* Serve from a pool: from its node, or from the thread's. */
 static int
 fph_pool_serve(const fpheap_pool *pool, const fph_want *want)
 {
@@ -10650,17 +10654,17 @@ fpheap_pool_stats_get(fpheap_pool *pool, fpheap_pool_stats *stats)
 
 /* [STATS] ==================================================================
  *
- * What there is, counted; fpheap_dump, and the text of all messages.
+ * Counts of all that the heap has, and fpheap_dump.
  */
 
-/* Numbers per class, and bytes of what is in none. */
+/* Numbers per class, and bytes of what is in no class. */
 typedef struct fph_census {
     size_t size[FPH_CLASSES];  /* 0: no slabs */
     size_t slabs[FPH_CLASSES];
     size_t capacity[FPH_CLASSES];
     size_t free[FPH_CLASSES];
     size_t parked[FPH_CLASSES];
-    size_t depot[FPH_CLASSES]; /* the part of parked in depots */
+    size_t depot[FPH_CLASSES]; /* the part of parked that is in depots */
     size_t large_objects;
     size_t large_bytes;
     size_t large_parked;       /* objects */
@@ -10777,14 +10781,15 @@ fph_census_live(const fph_census *census, unsigned k)
     return census->capacity[k] > gone ? census->capacity[k] - gone : 0;
 }
 
-/* What was asked for of all live bytes; 0 without headers. */
+/* The bytes asked for, of all live objects; 0 without headers. */
 static size_t
 fph_requested_bytes(const fpheap *heap)
 {
+    unsigned tags  = FPHEAP_HEADER ? FPHEAP_TAGS : 0;
     size_t   bytes = 0;
     unsigned tag;
 
-    for (tag = 0; FPHEAP_HEADER && tag < FPHEAP_TAGS; tag++)
+    for (tag = 0; tag < tags; tag++)
         bytes += fph_tag_live(heap, tag).bytes;
     return bytes;
 }
@@ -10804,7 +10809,6 @@ fpheap_stats_get(fpheap *heap, fpheap_stats *stats)
 {
     const fph_state *state;
     fph_census       census;
-    uint64_t         limit;
     unsigned         k;
 
     memset(stats, 0, sizeof *stats);
@@ -10830,8 +10834,7 @@ fpheap_stats_get(fpheap *heap, fpheap_stats *stats)
     stats->requested_bytes = fph_requested_bytes(heap);
     stats->page_free_bytes = census.page_free_bytes;
     stats->region_bytes = (size_t)fph_load_relaxed(&state->region_bytes);
-    limit = fph_load_relaxed(&state->limit);
-    stats->limit = limit == FPH_NO_LIMIT ? 0 : (size_t)limit;
+    stats->limit = (size_t)fph_load_relaxed(&state->limit);
     stats->waste_bytes = census.waste_bytes;
     if (stats->region_bytes > census.here_bytes)
         stats->waste_bytes += stats->region_bytes - census.here_bytes;
@@ -10887,9 +10890,10 @@ fph_pool_name(const fpheap_pool *pool, char *name)
 static void
 fph_dump_tags(const fpheap *heap, FILE *out)
 {
+    unsigned tags = FPHEAP_HEADER ? FPHEAP_TAGS : 0;
     unsigned tag;
 
-    for (tag = 0; FPHEAP_HEADER && tag < FPHEAP_TAGS; tag++) {
+    for (tag = 0; tag < tags; tag++) {
         fph_tally live = fph_tag_live(heap, tag);
 
         if (live.objects != 0)
@@ -10953,12 +10957,12 @@ fpheap_dump(fpheap *heap, FILE *out)
 
 /* [PROVIDERS] ==============================================================
  *
- * The two that come with the header: mmap, and a buffer of the application's.
+ * The two that come with the header: mmap, and a buffer of the application.
  */
 #if !FPHEAP_NO_OS
 
-/* What the process has from here before transparent hugepages are asked for: a
- * program that needs less would fill few of them. */
+/* Bytes that the process gets from here before transparent hugepages are asked
+ * for: a program that needs less would fill few of them. */
 #define FPH_THP_FROM ((size_t)8 << 20)
 
 #define FPH_2MIB_SHIFT 21
@@ -10966,8 +10970,8 @@ fpheap_dump(fpheap *heap, FILE *out)
 
 static fph_word fph_mapped;    /* bytes */
 
-/* Until when (fph_now_ns) reserved hugepages of 2 MiB, and of 1 GiB, are not
- * asked for.  Relaxed, as nothing else depends on these words. */
+/* The times (fph_now_ns) until which reserved hugepages of 2 MiB, and of 1 GiB,
+ * are not asked for.  Relaxed, as nothing else depends on these words. */
 static fph_word fph_huge_pause[2];
 #define FPH_HUGE_PAUSE_NS 1000000000u
 
@@ -10983,10 +10987,10 @@ fph_mmap_place(const fpheap_region *region, int node)
 #endif
 }
 
-/* Reserved hugepages, each of them written to.  Where a cgroup or a node has no
- * more, mmap succeeds and a later write would end the program.  To find out
- * costs the time to clear the pages that are left, so after a failure there is
- * a pause.  Returns 0: there are not enough. */
+/* Reserved hugepages, each of them written to.  If a cgroup or a node has too
+ * few, mmap succeeds, but a later write would end the program.  Finding this
+ * out costs the time to clear the pages that are left, so a pause follows each
+ * failure.  Returns 0: there are not enough. */
 static int
 fph_mmap_huge(size_t bytes, unsigned shift, int node, fpheap_region *region)
 {
@@ -11123,7 +11127,7 @@ fpheap_provider_buffer(fpheap_provider *provider, fpheap_buffer *buffer,
  */
 
 /* Set the bits of a magazine's objects, or clear them again.  Returns 0 if one
- * is not an object of this bin, or has its bit as it should become. */
+ * is not an object of this bin, or its bit is already as it should become. */
 static int
 fph_hide_magazine(const fph_state *state, unsigned bin, void *const *slot,
                   size_t count, int set)
@@ -11148,7 +11152,7 @@ fph_hide_magazine(const fph_state *state, unsigned bin, void *const *slot,
     return 1;
 }
 
-/* The same for all that is parked in one bin of a cache. */
+/* The same for all objects parked in one bin of a cache. */
 static int
 fph_hide_bin(const fph_state *state, unsigned number,
              const fpheap_cache *cache, int set)
@@ -11281,6 +11285,8 @@ fph_check_chunk(void *found_, size_t number)
 
     if ((free & chunk->meta) != 0)
         found->wrong = "F1: a free page is META's";
+    else if ((seen & ~chunk->present) != 0)
+        found->wrong = "F1: a page that is here is in no region";
     for (i = 0; i < FPH_PAGES && found->wrong == NULL; i++) {
         size_t   page = number * FPH_PAGES + i;
         uint64_t bit  = (uint64_t)1 << i;
@@ -11297,13 +11303,31 @@ fph_check_chunk(void *found_, size_t number)
     return found->wrong != NULL;
 }
 
+/* Chunks that are not here. */
+static const char *
+fph_check_absent(const fph_state *state)
+{
+    size_t position, chunks, i;
+
+    for (position = 0; position < fph_positions(state);
+         position += FPH_GROUP) {
+        size_t first = fph_group_chunks(state, position, &chunks);
+
+        for (i = first; i < first + chunks; i++)
+            if (state->chunks[i].base == NULL
+                && (state->free[i] | state->chunks[i].present) != 0)
+                return "F3: a chunk that is not here has pages";
+    }
+    return NULL;
+}
+
 static const char *
 fph_check_chunks(const fpheap *heap)
 {
     fph_found found = { heap, NULL };
 
     fph_each_chunk(heap->state, fph_check_chunk, &found);
-    return found.wrong;
+    return found.wrong != NULL ? found.wrong : fph_check_absent(heap->state);
 }
 
 typedef struct fph_listed {
@@ -11324,8 +11348,7 @@ fph_count_listed(void *listed_, size_t number)
     return 0;
 }
 
-/* Slabs that are listed, and slabs in the stacks, with the bin that is
- * theirs. */
+/* The listed slabs must be those in the stacks, each in its bin's stack. */
 static const char *
 fph_check_lists(const fpheap *heap)
 {
@@ -11415,7 +11438,7 @@ typedef struct fph_walk {
     void    *arg;
     int      node;
     unsigned k;                /* only this class; 0: all */
-    int      all;              /* what is parked or free too */
+    int      all;              /* also what is parked or free */
 } fph_walk;
 
 static int
@@ -11521,7 +11544,7 @@ fph_verify_visit(void *heap, const fpheap_object *object)
     return 0;
 }
 
-/* Verify a quiet heap, and what is filled of its free objects. */
+/* Verify a heap at rest, and its free objects that are filled. */
 static void
 fph_verify_heap(fpheap *heap)
 {
@@ -11531,7 +11554,7 @@ fph_verify_heap(fpheap *heap)
                           1 /* all */ };
 
     if (wrong != NULL && heap->state->forked)
-        return;                /* gone threads may have left it so */
+        return;                /* threads that are gone may have left it so */
     if (wrong != NULL)
         FPHEAP_PANIC(wrong);
     else
@@ -11636,8 +11659,8 @@ fph_state_init(fpheap *heap, const fpheap_region *raw)
     state->number = (unsigned)(heap - fph_heaps);
     state->meta_numbers = 1;
     state->growths = 1;
-    state->limit = FPH_NO_LIMIT;
-    state->left = FPH_NO_LIMIT - raw->bytes;
+    state->alone = heap->provider.iova != NULL;
+    state->left = fph_limit_bytes(0) - raw->bytes;
     fph_classes_init(state);
     rc = fph_region_enter(heap, state, raw, fph_state_pages(state, raw));
     if (rc != 0) {
@@ -11693,7 +11716,7 @@ fpheap_create(const char *name, const fpheap_config *config)
     return (fpheap *)fph_result(rc, heap);
 }
 
-/* Take the caches of a heap that ends from their threads, H1. */
+/* Take from their threads the caches of a heap that ends, H1. */
 static void
 fph_caches_end(const fph_state *state)
 {
@@ -11712,7 +11735,7 @@ fph_destruct_visit(void *pool_, const fpheap_object *object)
     return 0;
 }
 
-/* Destruct the objects of all pools: the heap ends. */
+/* Destruct the objects of all pools, as the heap ends. */
 static void
 fph_pools_end(const fpheap *heap)
 {
@@ -11794,7 +11817,7 @@ fph_destroy(fpheap *heap, int forced)
         fph_sites_report(heap);
         return -EBUSY;
     }
-    /* Outside of the gate, as a destructor may wait for a thread that exits, or
+    /* Outside the gate, as a destructor may wait for a thread that exits, or
      * destroy another heap. */
     heap->state->ends = 1;
     fph_this.frames = &frame;  /* no pass destructs what ends here */
@@ -11894,7 +11917,7 @@ FPH_TWIN(fpheap_refs, unsigned, (const void *object), return, (object))
 #  endif
 #endif
 
-/* The plain names, which nothing but dlsym and other languages refers to. */
+/* The plain names, to which only dlsym and other languages refer. */
 #if FPHEAP_EXPORT
 #  define FPH_PLAIN(f)                                                     \
        extern __typeof__(f) fph_plain_##f __asm__(FPH_TEXT_(f))            \
@@ -11911,7 +11934,7 @@ FPH_INLINED(FPH_PLAIN)
 
 #endif /* FPHEAP_IMPLEMENTATION */
 
-/* The functions that allocate note where they are called. */
+/* The functions that allocate record where they are called. */
 #if FPHEAP_SITES && !FPHEAP_NO_INLINE && !defined(fpheap_alloc)
 #  define FPH_SITED(call) (fph_site = __FILE__ ":" FPH_TEXT(__LINE__), call)
 #  define fpheap_alloc(...)         FPH_SITED(fpheap_alloc(__VA_ARGS__))

@@ -53,6 +53,7 @@ check_books_at(fpheap *heap, const books *b, const char *file, int line)
     fpheap_tag_stats t;
     unsigned         tag;
 
+    memset(&t, 0, sizeof t);
     for (tag = 0; tag < FPHEAP_TAGS; tag++) {
         assert_int_equal(fpheap_tag_stats_get(heap, tag, &t), 0);
         if (t.objects != b->objects[tag] || t.bytes != b->bytes[tag]) {

@@ -4,11 +4,11 @@
 #     tests/schedule_faults.sh [WORD]     those with the word in their names
 #
 # Each fault below is planted into a copy of the header.  The test must find it,
-# in SECONDS_EACH (20), and the schedule that it prints must lead to the same
+# in SECONDS_EACH (60), and the schedule that it prints must lead to the same
 # failure again.  The line below a fault is that schedule.
 . "$(dirname "$0")/lib.sh"
 
-each=${SECONDS_EACH:-20}
+each=${SECONDS_EACH:-60}
 only=${1:-}
 cd "$top" || exit 1
 
@@ -43,7 +43,7 @@ fault() {
         fail "$name: cannot be planted in this header" "$scratch/log"
         return
     fi
-    SCHEDULE_SECONDS=$each FPHEAP_SEED=1 SCHEDULE_ONLY=$scenes timeout 60 \
+    SCHEDULE_SECONDS=$each FPHEAP_SEED=1 SCHEDULE_ONLY=$scenes timeout 120 \
         "$scratch/test" > /dev/null 2> "$scratch/found"
     schedule=$(sed -n 's/^ *\(SCHEDULE=.*\)/\1/p' "$scratch/found")
     if [ -z "$schedule" ]; then
@@ -60,16 +60,16 @@ fault() {
 }
 
 # Stacks.
-fault "stacks have no tag" "" fph_stack_next \
+fault "stacks have no tag" "aba" fph_stack_next \
     's/((head >> 32) + 1) << 32 | top/(head \& 0) | top/'
-fault "the tag begins again when all is taken" "" fph_stack_take \
+fault "the tag begins again when all is taken" "take" fph_stack_take \
     's/fph_stack_next(head, 0)/0/'
 fault "a depot's depth is that of an older head" "" fph_depot_put \
     's/fph_depth(state, head) + 1/fph_depth(state, first) + 1/' \
     's/^    do {/    uint64_t first = head;\n    do {/'
 
 # Slabs.
-fault "retire counts the bits, which are set before they are announced" "" \
+fault "retire counts the bits, which are set before they are announced" "last object" \
     fph_bin_retire \
     's/fph_slab_free_objects(word) !=/(int64_t)fph_popcount(*slab->bits) !=/' \
     's/uint64_t  word = .*//'
@@ -85,49 +85,39 @@ fault "who lists a slab is decided before the announcement" "" \
     's/if ((word & 1) == 0)/if ((first \& 1) == 0)/'
 
 # Pages and chunks.
-fault "pages are claimed with a load and a store" "" fph_pages_take \
-    's/while (!fph_cas_acquire(&region->free\[index\], &free,/while (0);/' \
-    's/free & ~\(fph_page_mask(first, pages)\)));/free \&= ~\1;  STORE/' \
-    's/STORE/fph_store_relaxed(\&region->free[index], free);/'
+fault "pages are claimed with a load and a store" "" fph_chunk_take \
+    's/while (!fph_cas_acquire(&state->free\[chunk\], &free, .*/while (0);/' \
+    's/^ *free & ~\(fph_page_mask(first, pages)\)));/free \&= ~\1; THEN/' \
+    's/THEN/fph_store_relaxed(\&state->free[chunk], free);/'
+fault "a run that crosses chunks is claimed with a load and a store" "cross" \
+    fph_pages_take \
+    's/while (!fph_cas_acquire(word, &free, free & ~mask)); .*/while (0);THEN/' \
+    's/THEN/fph_store_relaxed(word, free \& ~mask);/'
+fault "of a run that is lost the part before stays claimed" "cross" \
+    fph_pages_take 's/fph_pages_give(state, page, at - page);/;/'
+fault "of a run that is lost too much is given back" "cross" \
+    fph_pages_take 's/fph_pages_give(state, page, at - page);/GIVE/' \
+    's/GIVE/fph_pages_give(state, page, at + n - page);/'
 fault "an object grows into pages that it saw free before" "widen" \
-    fph_pages_extend \
-    's/while (!fph_cas_acquire(&region->free\[index\], &free,/while (0);/' \
-    's/free & ~\(fph_page_mask(first, n)\)));/free \&= ~\1;  STORE/' \
-    's/STORE/fph_store_relaxed(\&region->free[index], free);/'
-fault "pages of an object that shrinks are given back before they are out of it" \
-    "narrow" fph_large_cut \
-    's/for (i = first; i < first + n; i++)/fph_pages_free(chunk, MASK); &/' \
-    's/^        fph_pages_free(chunk, fph_page_mask.*/        ;/' \
-    's/MASK/fph_page_mask(first, (unsigned)n)/'
-fault "chunks behind an object are taken as they were seen" "shorter" \
-    fph_huge_grow \
-    's/!fph_fresh_take(region, first, n)/fph_fresh_take(region, first, n) > 1/'
-fault "who lowers a bit of fit does not look again" "" fph_fit_lower \
-    '/fph_fit_raise/,/;/d'
-fault "a hint is raised over one that was lowered" "" fph_hint_raise \
-    's/fph_cas_relaxed(\(&state->hints.*\), &hint,/fph_store_relaxed(\1,/'
-fault "a hint is lowered without its tag" "" fph_hint_lower \
-    's/((hint >> 32) + 1) << 32 | number/hint >> 32 << 32 | number/'
-fault "a chunk is closed after a look, without a claim" "" \
-    fph_chunk_try_close \
-    's/fph_cas_acquire(&region->free\[index\], &pages, 0);/pages != 0;/' \
-    's/if (mine)/fph_store_relaxed(\&region->free[index], 0);\n    if (mine)/'
-fault "fresh chunks are claimed with a load and a store" "" fph_fresh_take \
-    's/fph_fetch_and_acquire(&\(.*\), ~bit)/fph_load_relaxed(\&\1)/' \
-    's/^        }$/&\n        fph_store_relaxed(\&region->fresh[i \/ 64],/' \
-    's/&region->fresh\[i .*,$/&\n            region->fresh[i \/ 64] \& ~bit);/'
+    fph_large_extend \
+    's/if (!fph_pages_take(state, next, n))/if (fph_pages_take(state, next, n) \&\& 0)/'
+fault "chunks leave after a look, without a claim" "parts leave" fph_fresh_take \
+    's/!fph_pages_take(state, page, n)/(!fph_page_is_free(state, page) || TAKE)/' \
+    's/TAKE/(fph_fetch_and_acquire(\&state->free[page \/ FPH_PAGES], ~mask), 0)/'
+fault "pages come into a chunk with a load and a store" "half come" fph_chunk_share \
+    's/if (!fph_cas_acquire(&chunk->present, had, .*/FIRST/' \
+    's/FIRST/fph_store_relaxed(\&chunk->present, *had | mask); if (0)/'
+fault "pages leave a chunk with a load and a store" "half" fph_part_leave \
+    's/while (!fph_cas_release(&chunk->present, &had, .*/THEN/' \
+    's/THEN/fph_store_relaxed(\&chunk->present, had \& ~mask); if (0)/'
+fault "a chunk's records are set with a load and a store" "" fph_chunk_ready \
+    's/!FPH_CAS_PTR(&chunk->records, &none, records, RELEASE)/THEN/' \
+    's/THEN/none != (chunk->records = records, NULL)/'
 
 # Regions and records.
-fault "a region is released without a claim on its chunks" "" \
-    fph_region_claim \
-    's/!fph_fresh_take(region, 0, chunks))/!fph_region_is_fresh(region))/' \
-    's/if (FPH_LOAD/*region->fresh = 0;\n    if (FPH_LOAD/'
-fault "a region is released by its length of before" "longer" \
-    fph_region_claim \
-    's/if (FPH_LOAD(&region->chunks, ACQUIRE) == chunks)/if (chunks != 0)/'
-fault "a reader takes the base of one region and the length of another" \
-    "move" fph_region_extent \
-    's/if (version % 2 != 0.*/if (version == 1)/'
+fault "a region is changed while another shows it" "parts" fph_region_send \
+    's/!fph_cas_acquire(&region->shown, &only, 0)/THEN/' \
+    's/THEN/(fph_store_relaxed(\&region->shown, 0), only == 0)/'
 fault "a record is cut with a load and a store" "" fph_meta_cut \
     's/while (!fph_cas_acquire(&state->meta_cursor.word, &cursor,/while (0);/' \
     's/cursor + units));/fph_store_relaxed(\&state->meta_cursor.word,/' \
@@ -140,7 +130,7 @@ fault "a magazine is taken out of a cache without a swap" "end" \
 fault "bytes are charged with a load and a store" "tight shrink" fph_charge \
     's/while (!fph_cas_relaxed(&state->left, &left, left - bytes));/while (0);/' \
     's/^    return 1;/    fph_store_relaxed(\&state->left, left - bytes); &/'
-fault "a quota is taken with a load and a store" "" fph_quota_take \
+fault "a quota is taken with a load and a store" "pget+pget" fph_quota_take \
     's/while (n != 0/while (0);/' \
     's/&& !fph_cas_relaxed(.*/fph_store_relaxed(\&pool->quota, quota + n);/'
 fault "a pool gets a name as it was seen" "name+name" fph_pool_get_name \

@@ -37,12 +37,11 @@ LATER = {
     ("fph_climb_parked", "fph_large_drop"): DROPPED,
 }
 
-# The section of a table: those that use its labels all the same.  FASTPATH has
-# the inline part of two sections.
+# The section of a table: those that use its labels all the same.  FASTPATH has the
+# inline part of checking.
 ELSEWHERE = {
-    "OBJECT": "FASTPATH",
-    "DEBUG": "FASTPATH",
     "META": "DEPOT CHECK",
+    "DEBUG": "FASTPATH",
     "PAGES": "DEBUG SLAB RECLAIM LARGE STATS CHECK HEAP",
     "SLAB": "POOL",
     "CACHE": "OBJECT POOL STATS HEAP",

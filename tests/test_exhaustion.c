@@ -343,8 +343,8 @@ a_run_ends_where_the_addresses_do(void **state)
     assert_int_equal(test_unmap(map, 4 * FPHEAP_CHUNK), 0);
 }
 
-/* Whether a slab of that many pages has 8 objects, and less than a 64th of it is
- * left over. */
+/* Whether a slab of that many pages has 8 objects, and less than a 64th of it
+ * is left over. */
 static int
 will_do(const fph_class *klass, unsigned pages)
 {

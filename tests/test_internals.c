@@ -2,7 +2,7 @@
  *
  * Small functions for all that they may be asked, against a plain version of
  * them; numbers at both sides of each bound; waits, with a clock and a
- * scheduler of the test's own; what a magazine, a hint or a charge is after one
+ * scheduler of the test's own; what a magazine, a page or a charge is after one
  * step.
  */
 #ifndef _GNU_SOURCE
@@ -145,7 +145,7 @@ static void
 runs_of_pages_are_found_as_by_looking_at_each(void **state)
 {
     test_random random = test_random_of(5);
-    unsigned    round, pages, align, k, first;
+    unsigned    round, pages, align, first, head, tail;
 
     (void)state;
     for (round = 0; round < 300; round++) {
@@ -153,20 +153,41 @@ runs_of_pages_are_found_as_by_looking_at_each(void **state)
 
         free |= round % 3 == 0 ? test_next(&random) & FPH_ALL_PAGES : 0;
         free |= round % 7 == 0 ? FPH_ALL_PAGES : 0;
-        for (pages = 1; pages < FPH_PAGES; pages++) {
-            for (align = 1; align <= FPH_PAGES / 2; align *= 2) {
-                for (first = align; first < FPH_PAGES
+        free &= round % 11 == 0 ? 0 : FPH_ALL_PAGES;
+        for (pages = 1; pages <= FPH_PAGES; pages++) {
+            for (align = 1; align <= FPH_PAGES; align *= 2) {
+                for (first = 0; first < FPH_PAGES
                      && !all_set(free, first, pages); first += align)
                     ;
                 assert_int_equal(fph_run_find(free, pages, align),
                                  first < FPH_PAGES ? first : FPH_PAGES);
             }
         }
-        assert_int_equal(fph_fits(free, 0), free & 1);
-        for (k = 1; k < FPH_FITS; k++)
-            assert_int_equal(fph_fits(free, k),
-                             fph_run_find(free, 1u << (k - 1), 1) < FPH_PAGES);
+        for (head = 0; head < FPH_PAGES && (free >> head & 1); head++)
+            ;
+        for (tail = 0; tail < FPH_PAGES
+             && (free >> (FPH_PAGES - 1 - tail) & 1); tail++)
+            ;
+        assert_int_equal(fph_run_head(free), head);
+        assert_int_equal(fph_run_tail(free), tail);
     }
+}
+
+/* The last is that of all that are longer than a chunk. */
+static void
+a_length_is_that_of_all_up_to_a_power_of_two(void **state)
+{
+    unsigned pages, k;
+
+    (void)state;
+    for (pages = 1; pages <= FPH_PAGES; pages++) {
+        for (k = 0; 1u << k < pages; k++)
+            ;
+        assert_int_equal(fph_length(pages), k);
+    }
+    assert_int_equal(fph_length(FPH_PAGES + 1), FPH_LENGTHS - 1);
+    assert_int_equal(fph_length((size_t)1 << 40), FPH_LENGTHS - 1);
+    assert_int_equal(fph_length(FPH_PAGES), FPH_LENGTHS - 2);
 }
 
 static void
@@ -245,36 +266,16 @@ each_bit_of_a_word_is_a_pointer(void **state)
     }
 }
 
-/* A stack's tag, and a hint's, comes again after 2^32 changes and no sooner. */
+/* It comes again after 2^32 changes of its stack and no sooner. */
 static void
 a_tag_goes_through_all_numbers(void **state)
 {
-    fpheap     *heap = test_heap_over(&provider);
-    fph_region *region = fph_region_at(heap->state, 0);
-    fph_word   *hint = &heap->state->hints[0][1];
-    uint64_t    head = (uint64_t)7 << 32 | 99, seen;
+    uint64_t head = (uint64_t)7 << 32 | 99;
 
     (void)state;
     assert_true(fph_stack_next(head, 5) == ((uint64_t)8 << 32 | 5));
     head = (uint64_t)UINT32_MAX << 32 | 99;
     assert_true(fph_stack_next(head, 5) == 5);
-    *hint = (uint64_t)7 << 32 | 3;
-    fph_hint_lower(region, 1);
-    assert_true(*hint == (uint64_t)8 << 32);
-    fph_hint_lower(region, 1);
-    assert_true(*hint == (uint64_t)9 << 32);
-    assert_int_equal(fph_hint_read(heap->state, 0, 1, &seen), 0);
-    assert_true(seen == *hint);
-    fph_hint_raise(heap->state, 0, 1, seen, 0);
-    assert_true(*hint == seen);
-    fph_hint_raise(heap->state, 0, 1, seen, 4);
-    assert_true(*hint == ((uint64_t)10 << 32 | 4));
-    assert_int_equal(fph_hint_read(heap->state, 0, 1, &seen), 4);
-    /* It has moved since it was read. */
-    fph_hint_raise(heap->state, 0, 1, seen - ((uint64_t)1 << 32), 9);
-    assert_true(*hint == seen);
-    *hint = 0;
-    TEST_DESTROY_OVER(heap, &provider);
 }
 
 static void
@@ -310,66 +311,66 @@ a_record_takes_whole_lines_and_a_block_is_used_to_its_end(void **state)
 {
     fpheap    *heap = test_heap_over(&provider);
     fph_state *s = heap->state;
-    uint64_t   begun, end = (FPHEAP_CHUNK - FPH_META_GUARD) / FPH_LINE;
-    char      *chunk = (char *)s;
-    uint32_t   ref;
+    uint64_t   begun, end = FPHEAP_PAGE / FPH_LINE;
+    uint32_t   first, ref;
     int        error;
 
     (void)state;
     assert_int_equal(fph_meta_units(1), 1);
     assert_int_equal(fph_meta_units(64), 1);
     assert_int_equal(fph_meta_units(65), 2);
-    s->meta_cursor.word = end - 3;
-    assert_int_equal(fph_meta_cut(s, 4 * FPH_LINE), 0);
-    ref = fph_meta_cut(s, 2 * FPH_LINE);
-    assert_int_equal(ref, end - 3);
-    assert_ptr_equal(fph_meta_at(s, ref),
-                     chunk + FPHEAP_CHUNK - 3 * FPH_LINE);
-    assert_int_equal((uintptr_t)chunk & FPH_CHUNK_MASK, 0);
-    assert_int_equal(fph_meta_cut(s, 1), end - 1);
-    assert_int_equal(fph_meta_cut(s, 1), 0);
-    /* The next block is got in a move, which ends. */
+    assert_int_equal(fph_meta_cut(s, 1), 0);       /* there is no block yet */
     begun = s->moves_begun;
-    assert_true(fph_meta_get(heap, 0, 1, &error) != 0);
+    first = fph_meta_get(heap, 0, 1, &error);
+    assert_int_equal(first, (uint32_t)1 << FPH_UNIT_BITS);
+    /* A block is got in a move, which ends. */
     assert_true(s->moves_begun > begun && s->moves_ended == s->moves_begun);
     assert_int_equal(fph_this.open_moves[heap->state->number], 0);
-    assert_int_equal(s->meta_blocks, 2);
+    assert_int_equal(s->meta_pages, 1);
+    assert_int_equal(s->meta_numbers, 2);
+    s->meta_cursor.word += end - 4;
+    assert_int_equal(fph_meta_cut(s, 4 * FPH_LINE), 0);
+    ref = fph_meta_cut(s, 2 * FPH_LINE);
+    assert_int_equal(ref, first + end - 3);
+    assert_ptr_equal(fph_meta_at(s, ref),
+                     (char *)fph_meta_at(s, first) + FPHEAP_PAGE
+                     - 3 * FPH_LINE);
+    assert_int_equal(fph_meta_cut(s, 1), first + end - 1);
+    assert_int_equal(fph_meta_cut(s, 1), 0);
+    assert_int_equal(fph_meta_get(heap, 0, 1, &error), 2 * first);
+    assert_int_equal(s->meta_numbers, 3);
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* Each as long as what it is for, on lines of its own, none over another. */
 static void
-a_regions_maps_fill_its_record(void **state)
+the_tables_lie_one_behind_the_other(void **state)
 {
-    static uint64_t room[4096];
     fpheap *heap = test_heap_over(&provider);
-    size_t  chunks, bytes;
+    size_t  chunks;
 
     (void)state;
     for (chunks = 1; chunks < 300; chunks++) {
-        fph_region *region;
-        unsigned    k;
-        size_t      words = chunks / 64 + (chunks % 64 != 0);
+        fph_layout   it = fph_layout_of(heap, chunks);
+        const size_t at[] = { 0, it.depots, it.empty, it.region, it.group,
+                              it.group_at, it.free, it.chunk, it.map,
+                              it.bytes };
+        const size_t bytes[] = {
+            sizeof(fph_state), heap->bins * sizeof(fph_depot),
+            heap->nodes * sizeof(fph_line), it.regions * sizeof(fph_region),
+            it.groups_max * sizeof(uint32_t), it.groups * sizeof(uint32_t),
+            chunks * sizeof(fph_word), chunks * sizeof(fph_chunk),
+            chunks * FPH_PAGES * sizeof(uint16_t)
+        };
+        size_t       i;
 
-        bytes = fph_region_record_bytes(chunks);
-        assert_true(bytes <= sizeof room);
-        memset(room, 0x5a, sizeof room);
-        region = fph_region_format(heap->state, room, 1, chunks);
-        assert_ptr_equal(region->fresh, region + 1);
-        assert_int_equal(region->words, words);
-        for (k = 0; k < FPH_FITS; k++)
-            assert_ptr_equal(region->fit[k], region->fresh + (k + 1) * words);
-        assert_ptr_equal(region->free, region->fresh + (FPH_FITS + 1) * words);
-        assert_ptr_equal(region->chunk, region->free + chunks);
-        assert_ptr_equal(region->tail, region->chunk + chunks);
-        assert_ptr_equal(region->tail + chunks, (char *)room + bytes);
-        assert_true(test_all_bytes(region + 1, bytes - sizeof *region, 0));
-        assert_int_equal(*((unsigned char *)room + bytes), 0x5a);
-    }
-    for (chunks = 1; chunks < 300; chunks++) {
-        size_t capacity = fph_region_capacity(chunks);
-
-        assert_int_equal(capacity & (capacity - 1), 0);
-        assert_true(capacity >= chunks && capacity / 2 < chunks);
+        for (i = 0; i < TEST_COUNT(bytes); i++) {
+            assert_int_equal(at[i] % FPH_LINE, 0);
+            assert_true(at[i] + bytes[i] <= at[i + 1]);
+            assert_true(at[i] + bytes[i] + FPH_LINE > at[i + 1]);
+        }
+        assert_int_equal(it.groups, (chunks + 63) / 64);
+        assert_true(it.groups_max >= it.groups);
     }
     TEST_DESTROY_OVER(heap, &provider);
 }
@@ -379,24 +380,21 @@ a_regions_maps_fill_its_record(void **state)
 static void
 regions_may_touch_and_not_overlap(void **state)
 {
-    fpheap        *heap = test_heap_over(&provider);
-    char          *base = fph_region_at(heap->state, 0)->base;
-    size_t         bytes = fph_region_at(heap->state, 0)->chunks * FPHEAP_CHUNK;
-    fpheap_region  raw;
-    int            one;
+    fpheap    *heap = test_heap_over(&provider);
+    fph_state *s = heap->state;
+    char      *base = (char *)s->region[0].raw.base;
+    size_t     pages = s->region[0].raw.bytes / FPHEAP_PAGE;
+    char      *end = base + pages * FPHEAP_PAGE;
+    unsigned   one, n;
 
     (void)state;
-    memset(&raw, 0, sizeof raw);
     for (one = 0; one < 2; one++) {
-        raw.base = base - FPHEAP_CHUNK;
-        raw.bytes = FPHEAP_CHUNK + (size_t)one;
-        assert_int_equal(fph_overlaps(heap, &raw), one);
-        raw.base = base + bytes - one;
-        raw.bytes = FPHEAP_CHUNK;
-        assert_int_equal(fph_overlaps(heap, &raw), one);
-        raw.base = base + one;
-        raw.bytes = 1;
-        assert_int_equal(fph_overlaps(heap, &raw), 1);
+        for (n = 1; n < 3 * FPH_PAGES; n += 5) {
+            assert_int_equal(fph_overlaps(s, base - n * FPHEAP_PAGE, n + one),
+                             one);
+            assert_int_equal(fph_overlaps(s, end - one * FPHEAP_PAGE, n), one);
+        }
+        assert_int_equal(fph_overlaps(s, base + one * FPHEAP_PAGE, 1), 1);
     }
     TEST_DESTROY_OVER(heap, &provider);
 }
@@ -479,18 +477,21 @@ a_provider_that_refuses_is_asked_for_half_and_half_again(void **state)
     fpheap_region   raw;
 
     (void)state;
-    assert_int_equal(fph_obtain(heap, 0, 3, 16, &raw), -ENOMEM);
+    assert_int_equal(fph_obtain(heap, 0, fph_need_of(heap, 3 * FPH_PAGES, 1),
+                                16, &raw), -ENOMEM);
     assert_int_equal(asks, 4);
     assert_memory_equal(asked, halves, sizeof halves);
     asks = 0;
-    assert_int_equal(fph_obtain(heap, 0, 3, 3, &raw), -ENOMEM);
+    assert_int_equal(fph_obtain(heap, 0, fph_need_of(heap, 3 * FPH_PAGES, 1),
+                                3, &raw), -ENOMEM);
     assert_int_equal(asks, 1);
     assert_int_equal(asked[0], 3);
     /* It says that it gave memory, and where is not to be used: with room to
      * align it is asked for in the end. */
     listen(heap, 0);
     heap->state->growth_cap[0] = 0;
-    assert_int_equal(fph_obtain(heap, 0, 3, 7, &raw), -EFAULT);
+    assert_int_equal(fph_obtain(heap, 0, fph_need_of(heap, 3 * FPH_PAGES, 1),
+                                7, &raw), -EFAULT);
     assert_int_equal(asks, 3);
     assert_memory_equal(asked, aligned, sizeof aligned);
     heap->provider = usual;
@@ -511,7 +512,8 @@ a_provider_that_writes_no_region_gave_none(void **state)
     memset(&raw, 0, sizeof raw);
     raw.base = map;
     raw.bytes = 4 * FPHEAP_CHUNK;
-    assert_int_equal(fph_obtain_bytes(heap, 0, 1, FPHEAP_CHUNK, &raw), -EFAULT);
+    assert_int_equal(fph_obtain_bytes(heap, 0, fph_need_of(heap, 1, 1), 1,
+                                      &raw), -EFAULT);
     assert_true(test_charged(heap) == charged);
     heap->provider = usual;
     assert_int_equal(test_unmap(map, 4 * FPHEAP_CHUNK), 0);
@@ -519,164 +521,81 @@ a_provider_that_writes_no_region_gave_none(void **state)
 }
 
 static void
-no_more_chunks_are_asked_for_than_a_region_can_have(void **state)
+no_more_chunks_are_asked_for_than_there_can_be(void **state)
 {
     fpheap         *heap = test_heap_over(&provider);
     fpheap_provider usual = listen(heap, -ENOMEM);
+    fph_need        need = fph_need_of(heap, 1, 1);
     fpheap_region   raw;
-    size_t          most = FPH_REGION_MAX;
+    size_t          most = SIZE_MAX / 2 / FPHEAP_CHUNK;
 
     (void)state;
-    assert_int_equal(fph_obtain_bytes(heap, 0, most + 1, FPHEAP_CHUNK, &raw),
-                     -ENOMEM);
+    assert_int_equal(fph_obtain_bytes(heap, 0, need, most + 1, &raw), -ENOMEM);
     assert_int_equal(asks, 0);
-    assert_int_equal(fph_obtain_bytes(heap, 0, most, FPHEAP_CHUNK, &raw),
-                     -ENOMEM);
+    assert_int_equal(fph_obtain_bytes(heap, 0, need, SIZE_MAX, &raw), -ENOMEM);
+    assert_int_equal(asks, 0);
+    assert_int_equal(fph_obtain_bytes(heap, 0, need, most / 2, &raw), -ENOMEM);
     assert_int_equal(asks, 1);
+    assert_int_equal(asked[0], most / 2);
     heap->provider = usual;
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* For records half as many chunks as there are blocks of them. */
+/* A quarter of what they have, a chunk at most, and what the record needs. */
 static void
 memory_for_records_grows_with_them(void **state)
 {
-    static const size_t blocks[] = { 1, 3, 4, 20, 21 };
-    fpheap         *heap = test_heap_over(&provider);
-    fpheap_provider usual = listen(heap, -ENOMEM);
-    uint64_t        had = heap->state->meta_blocks;
-    unsigned        i;
+    static const unsigned had[] = { 0, 1, 7, 8, 12, 4 * FPH_PAGES - 1,
+                                    4 * FPH_PAGES, 5 * FPH_PAGES, 1u << 30 };
+    fpheap   *heap = test_heap_over(&provider);
+    uint64_t  usual = heap->state->meta_pages;
+    unsigned  i, least;
 
     (void)state;
-    for (i = 0; i < TEST_COUNT(blocks); i++) {
-        asks = 0;
-        heap->state->meta_blocks = blocks[i];
-        heap->state->growth_cap[0] = 0;
-        assert_int_equal(fph_grow(heap, 0, 0, fph_meta_step(heap->state), 1,
-                                  UINT64_MAX), -ENOMEM);
-        assert_int_equal(asked[0], blocks[i] < 4 ? 1 : blocks[i] / 2);
+    for (i = 0; i < TEST_COUNT(had); i++) {
+        heap->state->meta_pages = had[i];
+        for (least = 1; least <= FPH_PAGES; least += 3) {
+            unsigned part = had[i] / 4 < FPH_PAGES ? had[i] / 4 : FPH_PAGES;
+            size_t   bytes = least * FPHEAP_PAGE;
+
+            if (part < least)
+                part = least;
+            assert_int_equal(fph_meta_step(heap->state, bytes), part);
+            assert_int_equal(fph_meta_step(heap->state,
+                                           bytes - FPHEAP_PAGE + 1), part);
+        }
     }
-    heap->state->meta_blocks = had;
-    heap->provider = usual;
+    heap->state->meta_pages = usual;
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* A region of 128 chunks, all maps of which are zero. */
-static fph_region *
-bare_region(fpheap *heap)
-{
-    void       *large = fpheap_alloc(heap, 100 * FPHEAP_CHUNK);
-    fph_region *region;
-    size_t      index;
-
-    assert_non_null(large);
-    region = fph_region_find(heap->state, large, &index);
-    assert_int_equal(region->capacity, 128);
-    fpheap_free(heap, large);
-    memset((void *)region->fresh, 0, 2 * sizeof(fph_word));
-    for (index = 0; index < FPH_FITS; index++)
-        memset((void *)region->fit[index], 0, 2 * sizeof(fph_word));
-    return region;
-}
-
-static int
-only_bit(const fph_word *map, size_t bit)
-{
-    return map[0] == (bit < 64 ? (uint64_t)1 << bit : 0)
-        && map[1] == (bit < 64 ? 0 : (uint64_t)1 << (bit - 64));
-}
-
+/* From the page's alignment on. */
 static void
-the_bits_of_a_chunk_are_its_own(void **state)
+a_region_that_is_not_aligned_serves(void **state)
 {
-    fpheap     *heap = test_heap_over(&provider);
-    fph_region *region = bare_region(heap);
-    size_t      i;
-    unsigned    k;
-
-    (void)state;
-    for (i = 0; i < 128; i++) {
-        fph_fit_raise(region, i, FPH_ALL_PAGES, 0);
-        for (k = 0; k < FPH_FITS; k++) {
-            assert_true(only_bit(region->fit[k], i));
-            region->fit[k][0] = region->fit[k][1] = ~(uint64_t)0;
-        }
-        for (k = 0; k < FPH_FITS; k++) {   /* it has no free page */
-            fph_fit_lower(region, i, k);
-            region->fit[k][0] = ~region->fit[k][0];
-            region->fit[k][1] = ~region->fit[k][1];
-            assert_true(only_bit(region->fit[k], i));
-            region->fit[k][i / 64] = 0;
-        }
-        fph_fit_raise(region, i, FPH_ALL_PAGES, 1);
-        for (k = 0; k < FPH_FITS; k++) {
-            assert_true(only_bit(region->fit[k], i));
-            region->fit[k][i / 64] = 0;
-        }
-        fph_fresh_give(region, i, 1);
-        assert_true(only_bit(region->fresh, i));
-        assert_int_equal(fph_fresh_claim(region, 1), i);
-        assert_int_equal(region->fresh[0] + region->fresh[1], 0);
-    }
-    fph_fresh_give(region, 0, region->chunks);
-    TEST_DESTROY_OVER(heap, &provider);
-}
-
-/* All of them, or none. */
-static void
-chunks_in_a_row_are_claimed_as_one(void **state)
-{
-    fpheap     *heap = test_heap_over(&provider);
-    fph_region *region = bare_region(heap);
-    size_t      first, n;
-
-    (void)state;
-    for (first = 0; first < 100; first += 7) {
-        for (n = 1; first + n < 104; n += 5) {
-            fph_fresh_give(region, first, n);
-            assert_int_equal(fph_popcount(region->fresh[0])
-                             + fph_popcount(region->fresh[1]), n);
-            assert_int_equal(fph_fresh_claim(region, n + 1), (size_t)-1);
-            assert_int_equal(fph_fresh_take(region, first, n + 1), 0);
-            assert_int_equal(fph_popcount(region->fresh[0])
-                             + fph_popcount(region->fresh[1]), n);
-            assert_int_equal(fph_fresh_claim(region, n), first);
-            assert_int_equal(region->fresh[0] + region->fresh[1], 0);
-        }
-    }
-    fph_fresh_give(region, 0, region->chunks);
-    TEST_DESTROY_OVER(heap, &provider);
-}
-
-/* Of a heap without a limit, of one with room for it, and of none that has
- * not. */
-static void
-a_first_region_that_is_not_aligned_is_asked_for_again(void **state)
-{
-    static const size_t limits[] = { 0, 3, 2 };
+    static const size_t offsets[] = { 0, 1, FPHEAP_PAGE - 1, FPHEAP_PAGE,
+                                      FPHEAP_CHUNK / 2, FPHEAP_CHUNK - 1 };
     fpheap_config config;
+    fpheap_stats  stats;
     unsigned      i;
 
     (void)state;
-    for (i = 0; i < TEST_COUNT(limits); i++) {
+    for (i = 0; i < TEST_COUNT(offsets); i++) {
         fpheap *heap;
 
         memset(&config, 0, sizeof config);
         test_provider_init(&provider);
-        provider.offset = FPHEAP_CHUNK / 2;
+        provider.offset = offsets[i];
         config.provider = &provider.calls;
-        config.limit = limits[i] * FPHEAP_CHUNK;
-        errno = 0;
+        config.limit = 2 * FPHEAP_CHUNK;
         heap = fpheap_create("unaligned", &config);
-        assert_int_equal(provider.gets, limits[i] == 2 ? 1 : 2);
-        if (limits[i] == 2) {
-            assert_null(heap);
-            assert_int_equal(errno, EFAULT);
-            assert_int_equal(provider.held, 0);
-        } else {
-            assert_non_null(heap);
-            TEST_DESTROY_OVER(heap, &provider);
-        }
+        assert_non_null(heap);
+        assert_int_equal(provider.gets, 1);
+        fpheap_stats_get(heap, &stats);
+        assert_int_equal(stats.page_free_bytes,
+                         2 * FPHEAP_CHUNK
+                         - (offsets[i] % FPHEAP_PAGE != 0) * FPHEAP_PAGE);
+        TEST_DESTROY_OVER(heap, &provider);
     }
 }
 
@@ -832,15 +751,18 @@ growth_that_has_happened_meanwhile_is_growth(void **state)
     uint64_t growths = heap->state->growths;
 
     (void)state;
-    assert_int_equal(fph_grow(heap, 0, 1, 2, 0, growths - 1), 0);
+    assert_int_equal(fph_grow(heap, 0, fph_need_of(heap, 1, 1), 2,
+                              growths - 1), 0);
     assert_int_equal(provider.gets, gets);
     assert_true(heap->state->growing == 0);
-    assert_int_equal(fph_grow(heap, 0, 1, 2, 0, growths), 0);
+    assert_int_equal(fph_grow(heap, 0, fph_need_of(heap, 1, 1), 2,
+                              growths), 0);
     assert_int_equal(provider.gets, gets + 1);
     assert_true(heap->state->growing == 0);
     assert_true(heap->state->growths == growths + 1);
     be_in(FPH_IN_PROVIDER, heap);
-    assert_int_equal(fph_grow(heap, 0, 1, 2, 0, growths + 1), -EDEADLK);
+    assert_int_equal(fph_grow(heap, 0, fph_need_of(heap, 1, 1), 2,
+                              growths + 1), -EDEADLK);
     be_in(0, NULL);
     TEST_DESTROY_OVER(heap, &provider);
 }
@@ -943,44 +865,26 @@ who_fails_looks_again_only_while_others_move(void **state)
 static void
 a_limit_has_room_for_what_goes_back_as_well(void **state)
 {
-    fpheap *heap = test_heap_over(&provider);
-    size_t  most = provider.held_bytes + 4 * FPHEAP_CHUNK;
-    size_t  fresh;
+    fpheap  *heap = test_heap_over(&provider);
+    void    *object = fpheap_alloc(heap, 64);  /* in the other region */
+    size_t   most = provider.held_bytes + 4 * FPHEAP_CHUNK;
+    fph_need four = fph_need_of(heap, 4 * FPH_PAGES, 1);
+    fph_need more = fph_need_of(heap, 4 * FPH_PAGES + 1, 1);
 
     (void)state;
-    heap->growth_max = 2 * FPHEAP_CHUNK;
-    assert_int_equal(fph_grow(heap, 0, 1, 2, 0, heap->state->growths), 0);
+    assert_int_equal(fph_grow(heap, 0, fph_need_of(heap, 1, 1), 2,
+                              heap->state->growths), 0);
     assert_int_equal(provider.held_bytes, most - 2 * FPHEAP_CHUNK);
-    fresh = fph_region_at(heap->state, 1)->chunks;
-    assert_int_equal(fresh, 2);
-    assert_true(fph_region_is_fresh(fph_region_at(heap->state, 1)));
-    fph_region_at(heap->state, 1)->fit[0][0] = 1;      /* another map */
-    assert_true(fph_region_is_fresh(fph_region_at(heap->state, 1)));
-    fph_region_at(heap->state, 1)->fit[0][0] = 0;
+    assert_int_equal(fph_regions_fresh(heap), 2 * FPHEAP_CHUNK);
     fpheap_set_limit(heap, most);
-    assert_true(fph_limit_fits(heap->state, 4));
-    assert_false(fph_limit_fits(heap->state, 5));
+    assert_true(fph_limit_fits(heap, four));
+    assert_false(fph_limit_fits(heap, more));
     fpheap_set_limit(heap, most - 1);
-    assert_false(fph_limit_fits(heap->state, 4));
+    assert_false(fph_limit_fits(heap, four));
+    fpheap_free(heap, object);
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* What fpheap_reserve has left open is closed for who needs chunks in a row;
- * one chunk is enough to look again. */
-static void
-a_search_for_chunks_closes_those_without_objects(void **state)
-{
-    fpheap *heap = test_heap_over(&provider);
-
-    (void)state;
-    assert_int_equal(fpheap_reserve(heap, FPHEAP_PAGE, 0), 0);
-    assert_int_equal(fph_climb_parked(heap, 0, 1), 0);
-    assert_int_equal(fph_climb_parked(heap, 0, 2), 1);
-    assert_int_equal(fph_climb_parked(heap, 0, 2), 0);
-    TEST_DESTROY_OVER(heap, &provider);
-}
-
-/* And so is the large object that this thread parks. */
 static void
 a_search_takes_the_parked_large_object_back(void **state)
 {
@@ -990,9 +894,9 @@ a_search_takes_the_parked_large_object_back(void **state)
     assert_int_equal(fpheap_reserve(heap, 20 * FPHEAP_CHUNK, 0), 0);
     fpheap_free(heap, fpheap_alloc(heap, FPHEAP_CHUNK / 2 + 1));
     assert_non_null(fph_cache_mine(heap)->large);
-    assert_int_equal(fph_climb_parked(heap, 0, 1), 1);
+    assert_int_equal(fph_climb_parked(heap, 0), 1);
     assert_null(fph_cache_mine(heap)->large);
-    assert_int_equal(fph_climb_parked(heap, 0, 1), 0);
+    assert_int_equal(fph_climb_parked(heap, 0), 0);
     TEST_DESTROY_OVER(heap, &provider);
 }
 
@@ -1114,7 +1018,7 @@ an_exchange_with_the_depot_does_not_call_the_provider(void **state)
     assert_int_equal(fpheap_alloc_bulk(heap, 16, objects, MANY), 0);
     fpheap_free_bulk(heap, objects, MANY);
     assert_true(in_depot(heap, 16) >= 10);
-    while (fph_meta_chunk(heap->state, 0, &index) != NULL)
+    while (fph_pages_find(heap, 0, 1, 1) != FPH_NO_PAGE)
         ;
     while (fph_meta_cut(heap->state, FPH_LINE) != 0)
         ;
@@ -1424,15 +1328,15 @@ one_object_needs_no_magazine(void **state)
     desc.size = 100;
     pool = fpheap_pool_create(heap, &desc);
     assert_non_null(pool);
-    fpheap_free(heap, fpheap_alloc(heap, 64));
-    fpheap_pool_put(pool, fpheap_pool_get(pool));
+    assert_non_null(fpheap_alloc(heap, 64)); /* keeps its slab */
+    assert_non_null(fpheap_pool_get(pool));
     fpheap_flush(heap);
     while (fph_stack_pop(heap->state, fph_empties(heap->state, 0)) != NULL)
         ;
     while (fph_meta_cut(heap->state, FPH_LINE) != 0)
         ;
     provider.limit_bytes = provider.held_bytes;
-    while (fpheap_alloc(heap, FPHEAP_CHUNK / 2 + 1) != NULL)
+    while (fph_pages_find(heap, 0, 1, 1) != FPH_NO_PAGE)
         ;
     objects[0] = fpheap_alloc(heap, 64);
     objects[1] = fpheap_alloc_on(heap, 64, 0);
@@ -1594,17 +1498,6 @@ a_large_object_is_parked_up_to_two_chunks_and_an_eighth(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-static void
-an_object_above_a_chunk_holds_a_page_in_front_at_most(void **state)
-{
-    unsigned pages;
-
-    (void)state;
-    for (pages = FPH_PAGES; pages < 5 * FPH_PAGES; pages++)
-        assert_int_equal(fph_huge_held(pages),
-                         pages % FPH_PAGES == 0 ? 1 : pages % FPH_PAGES);
-}
-
 /* --- hugepages ------------------------------------------------------------ */
 
 /* Reserved ones are asked for so often, and there are some; transparent ones so
@@ -1621,12 +1514,26 @@ static unsigned unmap_fails;   /* so many fail */
 static size_t   mapped_bytes;  /* and not unmapped */
 static size_t   mapped_most;   /* at one time */
 
+/* At a place of the heap's choice: there is something else, so that it is the
+ * kernel that chooses; and addresses that take no memory. */
+static void *
+note_fixed(void *at, size_t bytes, int access, int flags, int file,
+           off_t offset)
+{
+    if (access != PROT_NONE)
+        return MAP_FAILED;
+    mapped_bytes += bytes;
+    return mmap(at, bytes, access, flags, file, offset);
+}
+
 static void *
 note_mmap(void *at, size_t bytes, int access, int flags, int file, off_t offset)
 {
     int   huge = (flags & FPH_MAP_HUGETLB) != 0;
     char *map;
 
+    if (access == PROT_NONE || (flags & MAP_FIXED_NOREPLACE) != 0)
+        return note_fixed(at, bytes, access, flags, file, offset);
     reserved += (unsigned)huge;
     if (huge)
         reserved_log2 = (unsigned)flags >> 26;
@@ -1767,8 +1674,9 @@ reserved_hugepages_have_the_size_that_the_flag_names(void **state)
     assert_int_equal(region.bytes, FPHEAP_CHUNK);
     unmapped(&region);
     assert_int_equal(fph_map_huge(SIZE_MAX - 2 * TEST_MIB + 1, 21, &region), 0);
-    /* A region has too few chunks of this size for a page of that. */
-    assert_int_equal(fpheap_provider_mmap(&calls, FPHEAP_HUGETLB_1G), -EINVAL);
+    assert_int_equal(fpheap_provider_mmap(&calls, FPHEAP_HUGETLB_1G), 0);
+    assert_int_equal(fpheap_provider_mmap(&calls, FPHEAP_HUGETLB_1G << 1),
+                     -EINVAL);
 }
 
 /* A cgroup's limit, or a node that has no more. */
@@ -2433,68 +2341,19 @@ a_part_of_a_page_is_reserved_as_a_page(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* A pointer into it is to no memory of the heap. */
 static void
-a_chunk_that_is_closed_has_no_header(void **state)
+a_pointer_into_free_pages_is_into_no_object(void **state)
 {
     fpheap *heap = test_heap_over(&provider);
     char   *object = (char *)fpheap_alloc(heap, FPHEAP_CHUNK / 2 + 1);
 
     (void)state;
-    assert_non_null(fph_chunk_of(heap->state, object));
+    assert_ptr_equal(fpheap_base_of(heap, object + FPHEAP_PAGE), object);
     fpheap_free(heap, object);
     fpheap_flush(heap);
-    assert_null(fph_chunk_of(heap->state, object));
-    assert_int_equal(fpheap_usable_size(heap, object), 0);
-    TEST_DESTROY_OVER(heap, &provider);
-}
-
-/* A thread that stopped before it could tell of them hides them from nobody. */
-static void
-pages_that_were_not_told_of_are_found_by_a_pass(void **state)
-{
-    fpheap     *heap = test_heap_over(&provider);
-    void       *object = fpheap_alloc(heap, FPHEAP_CHUNK / 2 + 1);
-    fph_chunk  *chunk = fph_chunk_of(heap->state, object);
-    fph_region *region = chunk->region;
-    uint64_t    bit = (uint64_t)1 << chunk->index % 64;
-    unsigned    k;
-
-    (void)state;
-    for (k = 0; k < FPH_FITS; k++) {
-        region->fit[k][chunk->index / 64] &= ~bit;
-        heap->state->hints[0][k] = 9;
-    }
-    assert_non_null(fpheap_check(heap));
-    assert_int_equal(fph_node_close(heap->state, 0), 0);
-    assert_null(fpheap_check(heap));
-    for (k = 0; k < FPH_FITS; k++)
-        assert_int_equal((region->fit[k][chunk->index / 64] & bit) != 0,
-                         fph_fits(region->free[chunk->index], k));
-    fpheap_free(heap, object);
-    fpheap_flush(heap);
-    TEST_DESTROY_OVER(heap, &provider);
-}
-
-/* Where no region is fresh nobody looks twice. */
-static void
-a_look_for_fresh_chunks_begins_where_the_last_found_none(void **state)
-{
-    fpheap     *heap = test_heap_over(&provider);
-    fph_region *region = fph_region_at(heap->state, 0);
-    fph_word   *hint = &heap->state->hints[0][FPH_FRESH];
-    uint64_t    usual = region->fresh[0];
-
-    (void)state;
-    assert_true(fph_node_is_fresh(heap->state, 0));
-    assert_int_equal((uint32_t)*hint, 0);
-    region->fresh[0] = 0;
-    assert_false(fph_node_is_fresh(heap->state, 0));
-    assert_int_equal((uint32_t)*hint, 1);
-    region->fresh[0] = usual;
-    assert_false(fph_node_is_fresh(heap->state, 0));
-    fph_hint_lower(region, FPH_FRESH);
-    assert_true(fph_node_is_fresh(heap->state, 0));
+    assert_null(fpheap_base_of(heap, object));
+    assert_null(fpheap_base_of(heap, object + FPHEAP_PAGE));
+    assert_false(fpheap_owns(heap, object));
     TEST_DESTROY_OVER(heap, &provider);
 }
 
@@ -2502,26 +2361,40 @@ static void
 a_look_for_pages_begins_where_the_last_found_none(void **state)
 {
     fpheap    *heap = test_heap_over(&provider);
-    void      *object = fpheap_alloc(heap, 64);
-    fph_word  *hint = &heap->state->hints[0][1];
-    fph_word  *free;
-    fph_chunk *chunk = fph_chunk_of(heap->state, object);
-    uint64_t   usual;
-    unsigned   first;
+    fph_state *s = heap->state;
+    size_t     first = fph_page_of(s, s->region[0].raw.base);
+    size_t     page, taken = 0;
+    unsigned   k;
 
     (void)state;
-    free = &chunk->region->free[chunk->index];
-    usual = *free;
-    *free = 0;
-    assert_null(fph_node_pages(heap, 0, 1, 1, 1, &first));
-    assert_int_equal((uint32_t)*hint, 1);
-    fph_pages_put(chunk->region, chunk->index, usual);
-    assert_int_equal((uint32_t)*hint, 0);
-    assert_ptr_equal(fph_node_pages(heap, 0, 1, 1, 1, &first), chunk);
-    assert_int_equal((uint32_t)*hint, 0);
-    fph_pages_put(chunk->region, chunk->index, (uint64_t)1 << first);
-    fpheap_free(heap, object);
+    while (fph_pages_find(heap, 0, 1, 1) != FPH_NO_PAGE)
+        taken++;
+    assert_int_equal(taken, 2 * FPH_PAGES);
+    for (k = 1; k < FPH_LENGTHS - 1; k++)
+        assert_int_equal(fph_pages_find(heap, 0, (size_t)1 << k, 1),
+                         FPH_NO_PAGE);
+    for (k = 0; k < FPH_LENGTHS - 1; k++)
+        assert_int_equal(s->cursor[0][k], fph_positions(s));
+    /* What is given lowers those of all lengths that it can serve. */
+    fph_pages_give(s, first, 5);
+    for (k = 0; k < FPH_LENGTHS - 1; k++)
+        assert_int_equal(s->cursor[0][k],
+                         k <= 2 ? fph_position_of(s, first / FPH_PAGES)
+                                : fph_positions(s));
+    page = fph_pages_find(heap, 0, 5, 1);
+    assert_int_equal(page, first);
+    fph_pages_give(s, first, 2 * FPH_PAGES);
+    for (k = 0; k < FPH_LENGTHS; k++)
+        assert_true(s->cursor[0][k] <= fph_position_of(s, first / FPH_PAGES));
     TEST_DESTROY_OVER(heap, &provider);
+}
+
+static int
+count_region(void *count, const fpheap_region *region)
+{
+    (void)region;
+    ++*(size_t *)count;
+    return 0;
 }
 
 static int
@@ -2537,50 +2410,39 @@ nobody_looks_behind_the_last_region_and_cache(void **state)
 {
     fpheap       *heap = test_heap_over(&provider);
     fph_state    *s = heap->state;
-    fph_region  **behind;
     fpheap_cache **caches;
+    fph_region   *behind;
     fpheap_stats  stats;
-    uint64_t      hint = 0;
-    fpheap_region raw = { &hint, 1, NULL, FPHEAP_BACKING_UNKNOWN, 0 };
     fpheap_pool  *pool;
     fpheap_pool_stats numbers;
     void         *object = fpheap_alloc(heap, 64);
-    size_t        index, n;
-    unsigned      k;
+    size_t        shown = 0;
 
     (void)state;
     caches = s->cache;
     assert_true((char *)(caches + FPHEAP_MAX_THREADS + 1) <= (char *)(s + 1));
     caches[FPHEAP_MAX_THREADS] = (fpheap_cache *)8;
-    n = fph_region_count(s);
-    behind = &s->region[n];
-    *behind = (fph_region *)8;
+    behind = &s->region[fph_region_count(s)];
+    behind->shown = FPH_HERE;
+    behind->pinned = 1;
+    behind->raw = s->region[0].raw;
     assert_null(fpheap_check(heap));
     assert_int_equal(fpheap_walk(heap, visit_nothing, NULL), 0);
+    assert_int_equal(fpheap_region_walk(heap, count_region, &shown), 0);
+    assert_int_equal(shown, fph_region_count(s));
     fpheap_stats_get(heap, &stats);
-    assert_null(fph_region_find(s, &stats, &index));
-    assert_null(fph_region_reuse(s, 0, 1, 1));
-    assert_int_equal(fph_regions_release(heap, FPHEAP_ANY_NODE, 0), 0);
-    assert_int_equal(fph_node_close(s, 0), 0);
-    (void)fph_limit_fits(s, 1);
-    for (k = 0; k <= FPH_FITS; k++)        /* all is taken */
-        fph_hint_raise(s, 0, k, s->hints[0][k], n);
-    (void)fph_hint_read(s, 0, 0, &hint);
-    assert_false(fph_node_is_fresh(s, 0));
-    assert_null(fph_node_open(heap, 0));
-    assert_null(fph_huge_alloc(heap, 0, FPH_PAGES + 1));
-    assert_null(fph_node_pages(heap, 0, 1, 1, 1, &k));
-    for (k = 0; k <= FPH_FITS; k++)
-        fph_hint_lower(fph_region_at(s, 0), k);
-    fph_region_at(s, 0)->pinned = 0;
-    assert_null(fph_meta_chunk(s, 0, &index));
-    fph_region_at(s, 0)->pinned = 1;
-    (void)fph_node_touch(heap, 0, 1);
-    assert_false(fph_overlaps(heap, &raw));
+    assert_int_equal(fph_regions_fresh(heap), 0);
+    assert_int_equal(fph_regions_release(heap, FPHEAP_ANY_NODE, 0, SIZE_MAX),
+                     0);
+    s->region[0].pinned = 0;
+    assert_int_equal(fph_meta_beside(s, 1), FPH_NO_PAGE);
+    s->region[0].pinned = 1;
+    assert_int_equal(fpheap_trim(heap), 0);
     pool = named(heap, "pool", 0, NULL, NULL);
     fpheap_pool_put(pool, fpheap_pool_get(pool));
     fpheap_pool_stats_get(pool, &numbers);
     assert_int_equal(fpheap_pool_destroy(pool, NULL), 0);
+    assert_true(behind->shown == FPH_HERE);
     fpheap_free(heap, object);
     fpheap_flush(heap);
     TEST_DESTROY_OVER(heap, &provider);
@@ -2610,19 +2472,20 @@ the_longest_name_leaves_the_other_heaps_alone(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_deadline_is_the_time_and_the_wait),
     cmocka_unit_test(runs_of_pages_are_found_as_by_looking_at_each),
+    cmocka_unit_test(a_length_is_that_of_all_up_to_a_power_of_two),
     cmocka_unit_test(a_mask_has_the_bits_of_its_pages_and_objects),
     cmocka_unit_test(the_highest_bits_of_a_word_are_taken_as_many_as_asked),
     cmocka_unit_test(a_tag_goes_through_all_numbers),
     cmocka_unit_test(a_heap_is_quiet_when_no_move_is_open),
     cmocka_unit_test(
         a_record_takes_whole_lines_and_a_block_is_used_to_its_end),
-    cmocka_unit_test(a_regions_maps_fill_its_record),
+    cmocka_unit_test(the_tables_lie_one_behind_the_other),
     cmocka_unit_test(regions_may_touch_and_not_overlap),
     cmocka_unit_test(bytes_are_charged_up_to_the_limit_and_no_further),
     cmocka_unit_test(
         a_provider_that_refuses_is_asked_for_half_and_half_again),
     cmocka_unit_test(a_provider_that_writes_no_region_gave_none),
-    cmocka_unit_test(no_more_chunks_are_asked_for_than_a_region_can_have),
+    cmocka_unit_test(no_more_chunks_are_asked_for_than_there_can_be),
     cmocka_unit_test(memory_for_records_grows_with_them),
     cmocka_unit_test(the_longest_growth_is_timed),
     cmocka_unit_test(who_needs_memory_waits_for_the_one_that_grows),
@@ -2633,7 +2496,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_pass_pays_from_a_chunk_on),
     cmocka_unit_test(who_fails_looks_again_only_while_others_move),
     cmocka_unit_test(a_limit_has_room_for_what_goes_back_as_well),
-    cmocka_unit_test(a_search_for_chunks_closes_those_without_objects),
     cmocka_unit_test(a_search_takes_the_parked_large_object_back),
     cmocka_unit_test(
         a_call_waits_for_all_others_together_no_longer_than_for_one),
@@ -2669,19 +2531,14 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_pool_that_ends_waits_for_who_moves_its_objects),
     cmocka_unit_test(a_destructor_begins_no_pass_of_its_own),
     cmocka_unit_test(a_part_of_a_page_is_reserved_as_a_page),
-    cmocka_unit_test(a_chunk_that_is_closed_has_no_header),
-    cmocka_unit_test(pages_that_were_not_told_of_are_found_by_a_pass),
+    cmocka_unit_test(a_pointer_into_free_pages_is_into_no_object),
     cmocka_unit_test(what_was_freed_last_stays_with_the_thread),
     cmocka_unit_test(a_heap_that_another_thread_destroys_leaves_no_cache),
     cmocka_unit_test(a_pool_with_a_minimum_has_its_magazines_ready),
     cmocka_unit_test(a_trim_leaves_the_minimum_of_a_pool),
     cmocka_unit_test(only_the_pools_own_objects_are_shown),
     cmocka_unit_test(a_dump_has_the_longest_name_of_a_pool),
-    cmocka_unit_test(
-        a_look_for_fresh_chunks_begins_where_the_last_found_none),
     cmocka_unit_test(nobody_looks_behind_the_last_region_and_cache),
-    cmocka_unit_test(the_bits_of_a_chunk_are_its_own),
-    cmocka_unit_test(chunks_in_a_row_are_claimed_as_one),
     cmocka_unit_test(a_pool_that_ends_is_not_found),
     cmocka_unit_test(a_sized_free_goes_to_the_objects_own_node),
     cmocka_unit_test(an_aligned_object_of_no_bytes_is_a_small_one),
@@ -2690,9 +2547,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_private_area_serves_the_next_pool_if_it_is_large_enough),
     cmocka_unit_test(a_name_of_which_half_is_written_is_none),
     cmocka_unit_test(each_bit_of_a_word_is_a_pointer),
-    cmocka_unit_test(a_first_region_that_is_not_aligned_is_asked_for_again),
+    cmocka_unit_test(a_region_that_is_not_aligned_serves),
     cmocka_unit_test(a_magazine_is_small_against_the_pools_maximum),
-    cmocka_unit_test(an_object_above_a_chunk_holds_a_page_in_front_at_most),
     cmocka_unit_test(a_put_of_null_puts_nothing),
     cmocka_unit_test(the_longest_name_leaves_the_other_heaps_alone)
 };
@@ -2700,5 +2556,6 @@ static const struct CMUnitTest tests[] = {
 int
 main(void)
 {
+    fph_map_next = FPHEAP_CHUNK; /* the address to try: no look for one */
     return cmocka_run_group_tests_name("internals", tests, NULL, NULL);
 }

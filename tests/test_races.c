@@ -392,7 +392,7 @@ a_peak_is_never_below_what_there_is(void **state)
     end();
 }
 
-/* --- regions that leave ---------------------------------------------------- */
+/* --- regions that leave --------------------------------------------------- */
 
 /* A provider that takes parts.  Each region lies below the last one, and a
  * chunk that is nobody's between the two. */
@@ -527,6 +527,52 @@ a_region_that_a_walk_shows_does_not_leave(void **state)
     end_over_ground();
 }
 
+static void
+a_region_that_a_walk_shows_is_not_joined(void **state)
+{
+    fph_region   *region;
+    fpheap_region raw, next;
+
+    (void)state;
+    begin_over_ground();
+    region = free_region();
+    raw = next = region->raw;
+    next.base = (char *)raw.base + raw.bytes;
+    meanwhile(&region->shown, MEANWHILE_CHANGE, 1, keep_it, region);
+    assert_int_equal(fph_region_join(region, &next), 0);
+    assert_ptr_equal(theirs, region);
+    assert_int_equal(region->raw.bytes, raw.bytes);
+    fph_region_unkeep(region);
+    assert_int_equal(fph_region_join(region, &next), 1);
+    assert_int_equal(region->raw.bytes, 2 * raw.bytes);
+    assert_int_equal(region->shown, FPH_HERE);
+    region->raw = raw;
+    end_over_ground();
+}
+
+static void *
+take_a_slot(void *unused)
+{
+    (void)unused;
+    theirs = fph_region_slot(heap->state);
+    return NULL;
+}
+
+static void
+a_slot_has_one_region(void **state)
+{
+    fph_region *slot;
+
+    (void)state;
+    begin();
+    meanwhile(&heap->state->region[fph_region_count(heap->state)].used,
+              MEANWHILE_CHANGE, 0, take_a_slot, NULL);
+    slot = fph_region_slot(heap->state);
+    assert_true(slot != NULL && theirs != NULL && theirs != (void *)slot);
+    slot->used = ((fph_region *)theirs)->used = 0;
+    end();
+}
+
 /* --- pages ---------------------------------------------------------------- */
 
 static void *
@@ -567,7 +613,8 @@ of_a_run_that_another_is_in_nothing_is_claimed(void **state)
 static void
 a_run_is_found_behind_a_page_that_another_has_taken(void **state)
 {
-    fph_gap  gap = { 2 * FPH_PAGES, 1, FPHEAP_ANY_NODE, 0, 0, FPH_NO_PAGE, 0, 0 };
+    fph_gap  gap = { 2 * FPH_PAGES, 1, FPHEAP_ANY_NODE, 0, 0, FPH_NO_PAGE, 0,
+                     0 };
     void    *object;
     size_t   page, found;
 
@@ -816,6 +863,52 @@ a_chunk_stays_for_pages_that_come_while_others_leave(void **state)
     end();
 }
 
+/* A region's IOVAs have nothing to do with those of the next. */
+static void
+a_chunk_is_of_one_region_where_iovas_are(void **state)
+{
+    (void)state;
+    begin_with_half_a_chunk();
+    assert_false(heap->state->alone);
+    heap->state->alone = 1;
+    come_too(NULL);
+    assert_null(theirs);
+    assert_int_equal(shared->present, HALF);
+    fph_part_leave(heap->state, shared_base, HALF);
+    end();
+}
+
+static size_t
+shared_number(void)
+{
+    return (size_t)(shared - heap->state->chunks);
+}
+
+static void *
+come_with_records(void *unused)
+{
+    fph_wait_begin();
+    come_too(unused);
+    if (theirs != NULL && !fph_chunk_ready(heap, shared_number()))
+        abort();
+    return NULL;
+}
+
+/* Who takes the last pages out has the chunk until its records are out. */
+static void
+the_records_of_a_chunk_leave_before_others_come(void **state)
+{
+    (void)state;
+    begin_with_half_a_chunk();
+    assert_int_equal(fph_chunk_ready(heap, shared_number()), 1);
+    meanwhile(&shared->records, MEANWHILE_LOAD, 0, come_with_records, NULL);
+    fph_part_leave(heap->state, shared_base, HALF);
+    assert_null(theirs);
+    assert_null(shared->base);
+    assert_null(shared->records);
+    end();
+}
+
 static void *
 make_it_ready(void *chunk)
 {
@@ -1027,6 +1120,34 @@ pages_that_are_to_be_a_block_are_on_the_move(void **state)
               look_for_moves, &quiet);
     assert_true(fph_meta_get(heap, 0, FPH_LINE, &error) != 0);
     assert_false(quiet);
+    look_for_moves(&quiet);
+    assert_true(quiet);
+    end();
+}
+
+/* Until it is known whether all of it can be had. */
+static void
+pages_of_a_run_that_crosses_are_on_the_move(void **state)
+{
+    fph_gap gap   = { FPH_PAGES + 1, 1, FPHEAP_ANY_NODE, 0, 0, FPH_NO_PAGE, 0,
+                      0 };
+    int     quiet = 1;
+    void   *object;
+    size_t  chunk, page;
+
+    (void)state;
+    begin();
+    object = fpheap_alloc(heap, LARGE);
+    fpheap_free(heap, object);
+    fpheap_flush(heap);
+    chunk = chunk_number(object) + 1;
+    meanwhile(&heap->state->free[chunk], MEANWHILE_CHANGE, 0, look_for_moves,
+              &quiet);
+    page = fph_gap_cross(heap->state, &gap, chunk, heap->state->free[chunk],
+                         FPH_PAGES);
+    assert_int_equal(page, (chunk - 1) * FPH_PAGES);
+    assert_false(quiet);
+    fph_pages_give(heap->state, page, FPH_PAGES + 1);
     look_for_moves(&quiet);
     assert_true(quiet);
     end();
@@ -1882,6 +2003,8 @@ main(void)
         cmocka_unit_test(
             a_trim_gives_back_no_more_than_the_region_that_is_there),
         cmocka_unit_test(a_region_that_a_walk_shows_does_not_leave),
+        cmocka_unit_test(a_region_that_a_walk_shows_is_not_joined),
+        cmocka_unit_test(a_slot_has_one_region),
         cmocka_unit_test(of_a_run_that_another_is_in_nothing_is_claimed),
         cmocka_unit_test(a_run_is_found_behind_a_page_that_another_has_taken),
         cmocka_unit_test(pages_of_another_node_are_not_kept),
@@ -1891,6 +2014,8 @@ main(void)
         cmocka_unit_test(a_chunk_that_was_exchanged_takes_no_pages_in),
         cmocka_unit_test(pages_come_whoever_takes_the_chunks_last_ones_out),
         cmocka_unit_test(a_chunk_stays_for_pages_that_come_while_others_leave),
+        cmocka_unit_test(a_chunk_is_of_one_region_where_iovas_are),
+        cmocka_unit_test(the_records_of_a_chunk_leave_before_others_come),
         cmocka_unit_test(two_that_make_a_chunk_ready_agree_on_its_records),
         cmocka_unit_test(the_growth_of_another_serves_as_ones_own),
         cmocka_unit_test(who_has_waited_for_a_pass_looks_again),
@@ -1900,6 +2025,7 @@ main(void)
         cmocka_unit_test(a_record_that_is_cut_delays_a_block_only),
         cmocka_unit_test(a_block_that_another_makes_serves_both),
         cmocka_unit_test(pages_that_are_to_be_a_block_are_on_the_move),
+        cmocka_unit_test(pages_of_a_run_that_crosses_are_on_the_move),
         cmocka_unit_test(two_blocks_at_a_time_are_both_kept),
         cmocka_unit_test(a_page_that_another_claims_is_not_touched),
         cmocka_unit_test(two_runs_at_a_time_have_pages_of_their_own),

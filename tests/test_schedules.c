@@ -26,11 +26,11 @@
  *     e  destroy that pool          exits does
  *     E  destroy the pool        S  statistics: never more than there is
  *     D  destroy the heap        L  let it have two chunks more at most
- *     n  ask for a pool's name   w, v  make the newest a page larger, smaller
- *                                W, V  or a chunk
+ *     n  ask for a pool's name   w, v  make the newest a page larger, four
+ *                                      smaller; W, V  or a chunk
  *
- * Objects are pages, so a magazine has two and a slab five of them, and a third
- * of a chunk is a slab.
+ * Objects are pages, so a magazine has two and a slab eight of them, and half a
+ * chunk is a slab.
  *
  *     SCHEDULE=name:step.thread,...  runs one schedule, as a failure prints it
  *     SCHEDULE_TRACE=1               and prints its steps
@@ -59,7 +59,8 @@
 
 #define CHUNKS   24            /* of the provider's memory */
 #define UNIT     (FPHEAP_PAGE / 2)
-#define UNITS    (CHUNKS * FPHEAP_CHUNK / UNIT)
+#define ROOM     (CHUNKS + 1)  /* where regions begin in the middle of one */
+#define UNITS    (ROOM * FPHEAP_CHUNK / UNIT)
 #define OBJECTS  64            /* that one thread may have */
 #define POOL_MAX 6
 
@@ -100,22 +101,28 @@ static struct world {
     uint32_t     put[CHUNKS];    /* the step at which it came back */
     size_t       cursor;         /* the search for room begins here */
     uint8_t      barred[CHUNKS]; /* without access */
-    unsigned     regions;
     size_t       bytes;
     int          constructed;    /* objects of pools */
     int          ended;          /* the pool has ended */
     unsigned     failed;         /* calls, for lack of memory */
     size_t       limit;          /* of the heap, in bytes; 0: none */
     unsigned     named;          /* pools "same" at this moment */
+    int          parts;          /* its provider takes parts, and regions are
+                                    neighbours */
+    size_t       offset;         /* of regions from a chunk's start: they
+                                    share it with their neighbours */
 } world;
 
-static char arena[CHUNKS * FPHEAP_CHUNK]
-    __attribute__((aligned(1 << FPHEAP_CHUNK_SHIFT)));
+/* Chunks of two groups. */
+static char storage[(FPH_GROUP + ROOM) * FPHEAP_CHUNK]
+    __attribute__((aligned(FPH_GROUP << FPHEAP_CHUNK_SHIFT)));
+#define arena       (storage + (FPH_GROUP - 8) * FPHEAP_CHUNK)
+#define ARENA_BYTES (ROOM * FPHEAP_CHUNK)
 
 static size_t
 unit_of(const char *base)
 {
-    CHECK(base >= arena && base < arena + sizeof arena);
+    CHECK(base >= arena && base < arena + ARENA_BYTES);
     return (size_t)(base - arena) / UNIT;
 }
 
@@ -129,7 +136,7 @@ arena_access(size_t first, size_t chunks, int allowed)
     for (i = first; i < first + chunks; i++) {
         if (world.barred[i] == !allowed)
             continue;
-        if (mprotect(arena + i * FPHEAP_CHUNK, FPHEAP_CHUNK,
+        if (mprotect(arena + i * FPHEAP_CHUNK + world.offset, FPHEAP_CHUNK,
                      allowed ? PROT_READ | PROT_WRITE : PROT_NONE) != 0)
             abort();
         world.barred[i] = !allowed;
@@ -153,15 +160,15 @@ arena_take(void *ctx, size_t bytes, size_t align, int node,
             run = world.given[i] ? 0 : run + 1;
     if (run < n)
         return -ENOMEM;
-    world.cursor = i + 1;      /* a chunk between two that is nobody's */
+    /* Mostly there is a chunk between two that is nobody's. */
+    world.cursor = i + !(world.parts || world.offset != 0);
     memset(world.given + i - n, 1, n);
     world.bytes += bytes;
     CHECK(world.limit == 0 || world.bytes <= world.limit);
     arena_access(i - n, n, 1);
-    region->base = arena + (i - n) * FPHEAP_CHUNK;
+    region->base = arena + (i - n) * FPHEAP_CHUNK + world.offset;
     region->bytes = n * FPHEAP_CHUNK;
     memset(region->base, 0xa5, region->bytes);
-    world.regions++;
     schedule_point(__func__);
     return 0;
 }
@@ -197,7 +204,6 @@ arena_put(void *ctx, const fpheap_region *region)
         CHECK(world.owner[unit_of((char *)region->base) + i] == 0);
     if (schedule.on)
         arena_access(first, n, 0);
-    world.regions--;
     world.bytes -= region->bytes;
     schedule_point(__func__);
     schedule_show();
@@ -445,9 +451,9 @@ call_stats(void)
     schedule_show();
     fpheap_stats_get(world.heap, &stats);
     schedule_hide();
-    CHECK(stats.region_bytes <= sizeof arena);
+    CHECK(stats.region_bytes <= ARENA_BYTES);
     CHECK(stats.regions <= CHUNKS);
-    CHECK(stats.live_bytes + stats.parked_bytes <= 2 * sizeof arena);
+    CHECK(stats.live_bytes + stats.parked_bytes <= 2 * ARENA_BYTES);
 }
 
 /* Where an object is found there is memory of the heap, or was when the search
@@ -488,7 +494,7 @@ call_one(unsigned self, char letter)
     case 'G': call_alloc(self, 2 * 2 * FPH_PAGES); break;
     case 'H': call_alloc(self, 2 * 3 * FPH_PAGES); break;
     case 'w': call_realloc(self, 2); break;
-    case 'v': call_realloc(self, -2); break;
+    case 'v': call_realloc(self, -2 * 4); break;
     case 'W': call_realloc(self, 2 * FPH_PAGES); break;
     case 'V': call_realloc(self, -2 * FPH_PAGES); break;
     case ' ': break;
@@ -527,13 +533,19 @@ world_begin(void)
 {
     static const fpheap_provider provider = {.get = arena_get,
                                               .put = arena_put};
+    static const fpheap_provider parts    = {.get = arena_get,
+                                              .put = arena_put,
+                                              .flags = FPHEAP_PARTS};
     fpheap_config                config   = {.provider = &provider};
 
+    if (world.parts)
+        config.provider = &parts;
     memset(world.part, 0, sizeof world.part);
     memset(world.put, 0, sizeof world.put);
     world.cursor = 0;
     world.ended = 0;
     world.failed = 0;
+    world.bytes = 0;
     world.limit = 0;
     world.heap = fpheap_create("schedule", &config);
     if (world.heap == NULL)
@@ -563,6 +575,16 @@ world_work(unsigned self)
     calls(self, world.scene->during[self]);
 }
 
+/* Nobody shows a region, and each is there. */
+static void
+regions_are_shown(const fph_state *s)
+{
+    size_t i;
+
+    for (i = 0; i < fph_region_count(s); i++)
+        CHECK(s->region[i].shown == (s->region[i].used ? FPH_HERE : 0));
+}
+
 static void
 heap_is_sound(void)
 {
@@ -570,6 +592,8 @@ heap_is_sound(void)
 
     if (wrong != NULL)
         schedule_fail("%s", wrong);
+    if (world.heap != NULL)
+        regions_are_shown(world.heap->state);
 }
 
 static int
@@ -596,7 +620,7 @@ world_check(void)
         const fph_state *s = world.heap->state;
 
         fpheap_walk(world.heap, is_owned, &walked);
-        CHECK(s->limit - s->left == s->region_bytes);
+        CHECK(fph_limit_bytes(s->limit) - s->left == s->region_bytes);
     }
     CHECK(walked == owned);
 }
@@ -636,7 +660,7 @@ world_end(void)
     if (world.heap != NULL)
         heap_ends();
     CHECK(world.constructed == 0);
-    CHECK(world.regions == 0);
+    CHECK(world.bytes == 0);
 }
 
 static schedule_plan
@@ -649,7 +673,10 @@ plan_of(const scene *one)
     while (plan.threads < SCHEDULE_THREADS
            && one->during[plan.threads] != NULL)
         plan.threads++;
+    arena_access(0, CHUNKS, 1);
     world.scene = one;
+    world.parts = strncmp(one->name, "parts", 5) == 0;
+    world.offset = strncmp(one->name, "half", 4) == 0 ? FPHEAP_CHUNK / 2 : 0;
     return plan;
 }
 
@@ -692,10 +719,10 @@ static const struct operation {
 /* More than one operation each, in an order that matters. */
 static const scene scenes[] = {
     /* A slab leaves its stack and comes back without the one below. */
-    {"aba", {"U aaaaa aaaaa lf", "U"}, {"aaf", "a"}, 0, 0, 0},
+    {"aba", {"U aaaaaaaa aaaaaaaa lf", "U"}, {"aaf", "a"}, 0, 0, 0},
     /* All slabs are taken out, and come back with the same number of pushes, if
      * the tag begins again, and another one below. */
-    {"take", {"U aaaaa aaaaa aaaaa dl fT ffff f", "U"},
+    {"take", {"U aaaaaaaa aaaaaaaa aaaaaaaa dl fT fffffff f", "U"},
      {"lT", "a"}, 0, 0, 0},
     /* A region is given back, and another is in its record. */
     {"move", {"aG", ""}, {"lTH", "B"}, 0, 0, 0},
@@ -709,6 +736,26 @@ static const scene scenes[] = {
     {"shorter chunks", {"H", "gg"}, {"VWV", "gf"}, 0, 0, 0},
     {"shorter and look", {"H", ""}, {"VW", "B"}, 0, 0, 0},
     {"last pages", {"U cccccccc", "U cccccccc"}, {"ffffffffTc", "c"}, 0, 0, 0},
+    /* A slab's last object comes back while another slab is retired. */
+    {"last object", {"U aaaaaaaa aaaaaaa", "Ua"},
+     {"ffffffff fffffff Ta", "f"}, 0, 0, 0},
+    /* Runs that cross from chunk to chunk, beside pages that others claim. */
+    {"cross", {"UGf", "U"}, {"G", "g"}, 0, 0, 0},
+    {"cross two", {"U", "U"}, {"hhh", "hh"}, 0, 0, 0},
+    {"cross and free", {"hhh", "h"}, {"ffh", "fG"}, 0, 0, 0},
+    /* Parts of regions leave and come, and regions join. */
+    {"parts trim", {"UGf", "Ugf"}, {"T", "T"}, 0, 0, 0},
+    {"parts leave", {"UGf", "g"}, {"T", "gf"}, 0, 0, 0},
+    {"parts move", {"GGlf", ""}, {"T", "TG"}, 0, 0, 0},
+    {"two slots", {"U", "U"}, {"G", "G"}, 0, 0, 0},
+    {"parts join", {"", ""}, {"GfT", "G"}, 0, 0, 0},
+    {"parts and look", {"G", ""}, {"fTG", "B"}, 0, 0, 0},
+    {"parts and count", {"G", ""}, {"fTG", "SS"}, 0, 0, 0},
+    /* Regions that share a chunk. */
+    {"half leave", {"UgGl", ""}, {"T", "gg"}, 0, 0, 0},
+    {"half come", {"UgGl", "U"}, {"T", "H"}, 0, 0, 0},
+    {"half come two", {"g", "g"}, {"GfT", "GfT"}, 0, 0, 0},
+    {"half and look", {"gG", ""}, {"fTG", "B"}, 0, 0, 0},
     /* A thread leaves, or comes, while the heap ends. */
     {"destroy", {"", "aaaffqqfff"}, {"D", "X"}, 0, 0, 0},
     {"destroy two", {"af", "aaafff", "gfaf"}, {"D", "X", "X"}, 0, 0, 0},
@@ -726,6 +773,8 @@ static const scene scenes[] = {
     {"tight chunks", {"", ""}, {"gfgf", "gfgf"}, 3, 1, 0},
     {"tight classes", {"U", "U"}, {"afaf", "gfgf"}, 3, 1, 0},
     {"tight two", {"", "", ""}, {"gf", "gf", "r"}, 3, 1, 0},
+    {"tight cross", {"UGf", "U"}, {"Gf", "Gf"}, 8, 1, 0},
+    {"tight runs", {"UGf", "Ug"}, {"G", "ggg"}, 5, 1, 1},
 };
 #define SCENES (sizeof scenes / sizeof *scenes)
 

@@ -614,7 +614,7 @@ test_provider_drop(test_provider *provider)
 TEST_UNUSED static uint64_t
 test_charged(const fpheap *heap)
 {
-    return heap->state->limit - heap->state->left;
+    return fph_limit_bytes(heap->state->limit) - heap->state->left;
 }
 
 /* A heap over a fresh provider. */

@@ -282,7 +282,7 @@ ok() {
 }
 
 passes() {
-    [ "$wire" -eq 0 ] || { [ "$answers" -eq 25 ] && [ "$intact" -eq 1 ]; }
+    [ "$wire" -eq 0 ] || { [ "$answers" -ge 25 ] && [ "$intact" -eq 1 ]; }
 }
 
 measure() {

@@ -122,7 +122,8 @@ make_hosts() {
 }
 
 # With -w it goes on until so many answers have come, or for 10 s: without, it would
-# not wait for those that are later than two of the others.
+# not wait for those that are later than two of the others.  Where answers are
+# late it sends some more, and may count these too.
 ping_hosts() {
     on a ping -q -c "$1" -i 0.02 -w 10 10.0.0.2 2> /dev/null |
         sed -n 's/.* \([0-9]*\) received.*/\1/p'

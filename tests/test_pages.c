@@ -1,0 +1,1090 @@
+/* test_pages.c - the tables of pages, and the records
+ *
+ * A provider of the test's own says where each region lies.  So runs are looked
+ * for in chunks that came in any order, against a plain search; regions share
+ * chunks, are split and joined, and collide in a small window; records come and
+ * stay; free pages are decommitted.
+ */
+#ifndef _GNU_SOURCE
+#  define _GNU_SOURCE 1
+#endif
+#include <sys/resource.h>
+
+static int note_getrlimit(int what, struct rlimit *limit);
+#define getrlimit(what, limit) note_getrlimit((int)(what), limit)
+#define FPHEAP_CHUNK_SHIFT 16
+#define FPHEAP_MAX_NODES   2
+#define FPHEAP_IMPLEMENTATION
+#include "fpheap.h"
+#undef getrlimit
+#include "test_util.h"
+
+#define GROUPS 5
+#define CHUNKS ((size_t)GROUPS * FPH_GROUP)
+#define PAGES  (CHUNKS * FPH_PAGES)
+
+/* Bytes of addresses for which a window is so narrow that two regions a
+ * window's length apart lie in what the ground maps. */
+#define NARROW (64 * TEST_MIB)
+#define MAPPED (CHUNKS * FPHEAP_CHUNK + 320 * TEST_MIB)
+
+static uint64_t address_space; /* that the process may have; 0: any */
+
+static int
+note_getrlimit(int what, struct rlimit *limit)
+{
+    assert_int_equal(what, RLIMIT_AS);
+    limit->rlim_cur = address_space == 0 ? RLIM_INFINITY
+                                         : (rlim_t)address_space;
+    return 0;
+}
+
+/* A heap over pieces of memory that lies in a row, from a group's start on. */
+typedef struct ground {
+    fpheap         *heap;
+    fph_state      *state;
+    fpheap_provider calls;
+    char           *map;
+    char           *base;
+    size_t          first;     /* page of base */
+    fpheap_region   next;      /* to be given; NULL: nothing */
+    fpheap_region   back[64];  /* what was put */
+    unsigned        puts;
+} ground;
+
+static int
+ground_get(void *ctx, size_t bytes, size_t align, int node,
+           fpheap_region *region)
+{
+    ground *g = (ground *)ctx;
+
+    (void)bytes, (void)align, (void)node;
+    if (g->next.base == NULL)
+        return -ENOMEM;
+    *region = g->next;
+    g->next.base = NULL;
+    return 0;
+}
+
+static int
+ground_put(void *ctx, const fpheap_region *region)
+{
+    ground *g = (ground *)ctx;
+
+    assert_true(g->puts < TEST_COUNT(g->back));
+    g->back[g->puts++] = *region;
+    return 0;
+}
+
+/* Have these bytes given at the next call. */
+static void
+lay(ground *g, char *base, size_t bytes, fpheap_backing backing)
+{
+    memset(&g->next, 0, sizeof g->next);
+    g->next.base = base;
+    g->next.bytes = bytes;
+    g->next.backing = backing;
+}
+
+static char *
+at_page(const ground *g, size_t page)
+{
+    return g->base + page * FPHEAP_PAGE;
+}
+
+/* Grow by pages of the ground.  Returns as growth does. */
+static int
+give(ground *g, size_t page, size_t pages, int node)
+{
+    lay(g, at_page(g, page), pages * FPHEAP_PAGE, FPHEAP_BACKING_PAGES);
+    return fph_grow_now(g->heap, node, fph_need_of(g->heap, 1, 1), 1);
+}
+
+static void
+begin(ground *g, size_t page, size_t pages, unsigned nodes, unsigned flags)
+{
+    fpheap_config config;
+
+    memset(g, 0, sizeof *g);
+    memset(&config, 0, sizeof config);
+    g->map = test_map(MAPPED);
+    assert_non_null(g->map);
+    g->base = g->map + (-(uintptr_t)g->map & (FPH_GROUP * FPHEAP_CHUNK - 1));
+    g->calls.get = ground_get;
+    g->calls.put = ground_put;
+    g->calls.ctx = g;
+    g->calls.flags = flags;
+    config.provider = &g->calls;
+    config.nodes = nodes;
+    lay(g, at_page(g, page), pages * FPHEAP_PAGE, FPHEAP_BACKING_PAGES);
+    g->heap = fpheap_create("ground", &config);
+    assert_non_null(g->heap);
+    g->state = g->heap->state;
+    g->first = fph_page_of(g->state, g->base);
+    assert_int_equal(g->first % (FPH_GROUP * FPH_PAGES), 0);
+}
+
+/* Of memory that was given once, each byte has come back once. */
+static void
+end(ground *g, size_t bytes)
+{
+    unsigned i;
+
+    TEST_DESTROY(g->heap);
+    for (i = 0; i < g->puts; i++)
+        bytes -= g->back[i].bytes;
+    assert_int_equal(bytes, 0);
+    assert_int_equal(test_unmap(g->map, MAPPED), 0);
+}
+
+/* Regions that a walk shows, from the lowest on. */
+typedef struct shown {
+    fpheap_region region[16];
+    unsigned      n;
+} shown;
+
+static int
+note_region(void *shown_, const fpheap_region *region)
+{
+    shown   *s = (shown *)shown_;
+    unsigned i = s->n++;
+
+    assert_true(i < TEST_COUNT(s->region));
+    for (; i > 0 && (char *)s->region[i - 1].base > (char *)region->base; i--)
+        s->region[i] = s->region[i - 1];
+    s->region[i] = *region;
+    return 0;
+}
+
+static shown
+regions_of(const ground *g)
+{
+    shown s;
+
+    memset(&s, 0, sizeof s);
+    assert_int_equal(fpheap_region_walk(g->heap, note_region, &s), 0);
+    return s;
+}
+
+static void
+expect_region_at(const ground *g, unsigned i, size_t page, size_t pages,
+                 int line)
+{
+    shown s = regions_of(g);
+
+    if (i < s.n && (char *)s.region[i].base == at_page(g, page)
+        && s.region[i].bytes == pages * FPHEAP_PAGE)
+        return;
+    for (i = 0; i < s.n; i++)
+        print_error("page %zu, %zu pages\n",
+                    (size_t)((char *)s.region[i].base - g->base) / FPHEAP_PAGE,
+                    s.region[i].bytes / FPHEAP_PAGE);
+    _fail(__FILE__, line);
+}
+
+#define EXPECT_REGION(g, i, page, pages) \
+    expect_region_at(g, i, page, pages, __LINE__)
+
+/* --- sweeps --------------------------------------------------------------- */
+
+/* Groups in another order than their addresses; group 2 has every other chunk
+ * but the first half. */
+static void
+give_groups(ground *g)
+{
+    static const unsigned order[] = { 1, 4, 0 };
+    const size_t          all = FPH_GROUP * FPH_PAGES;
+    unsigned              i;
+
+    for (i = 0; i < TEST_COUNT(order); i++)
+        assert_int_equal(give(g, order[i] * all, all, 0), 0);
+    assert_int_equal(give(g, 2 * all + all / 2, all / 2, 0), 0);
+    for (i = 0; i < 4; i++)
+        assert_int_equal(give(g, 2 * all + 2 * i * FPH_PAGES, FPH_PAGES, 0),
+                         0);
+}
+
+static int
+is_free(const uint64_t *words, size_t page)
+{
+    return (int)(words[page / FPH_PAGES] >> page % FPH_PAGES & 1);
+}
+
+/* Whether these pages, of the ground, are free, and of the node. */
+static int
+run_is_free(const ground *g, const uint64_t *words, int node, size_t page,
+            size_t pages)
+{
+    size_t i;
+
+    for (i = page; i < page + pages; i++)
+        if (i >= PAGES || !is_free(words, i)
+            || fph_chunk_of_page(g->state, g->first + i)->node != node)
+            return 0;
+    return 1;
+}
+
+static int
+run_may_be(size_t page, size_t pages, unsigned align, int whole)
+{
+    return page % align == 0
+        && (!whole || pages > FPH_PAGES
+            || page / FPH_PAGES == (page + pages - 1) / FPH_PAGES);
+}
+
+static int
+plain_search(const ground *g, const uint64_t *words, int node, size_t pages,
+             unsigned align, int whole)
+{
+    size_t page;
+
+    for (page = 0; page < PAGES; page += align)
+        if (run_may_be(page, pages, align, whole)
+            && run_is_free(g, words, node, page, pages))
+            return 1;
+    return 0;
+}
+
+/* Free some of what is here: words of zeros, of ones, of both, and with the
+ * first page alone, or the last. */
+static void
+shuffle(ground *g, test_random *random, uint64_t *words, unsigned full)
+{
+    size_t i;
+
+    for (i = 0; i < CHUNKS; i++) {
+        fph_chunk *chunk = &g->state->chunks[g->first / FPH_PAGES + i];
+        uint64_t   word = test_next(random) | test_next(random);
+
+        if (test_below(random, 100) < full)
+            word = ~(uint64_t)0;
+        else
+            switch (test_below(random, full == 0 ? 4 : 6)) {
+            case 0:
+            case 1:
+                word = 0;
+                break;
+            case 2:
+                word = 1;
+                break;
+            case 3:
+                word = (uint64_t)1 << (FPH_PAGES - 1);
+                break;
+            default:
+                break;
+            }
+        words[i] = word & chunk->present;
+        chunk->node = test_below(random, 8) == 0;
+        g->state->free[g->first / FPH_PAGES + i] = words[i];
+    }
+}
+
+/* Any guess that another thread may have left. */
+static void
+guess(ground *g, test_random *random)
+{
+    size_t   positions = fph_positions(g->state);
+    unsigned k, node;
+
+    for (node = 0; node < 2; node++)
+        for (k = 0; k < FPH_LENGTHS; k++)
+            g->state->cursor[node][k] = test_below(random, 3) == 0
+                                      ? 0 : test_below(random, positions + 2);
+}
+
+static uint64_t
+no_iova(void *ctx, const void *chunk)
+{
+    (void)ctx, (void)chunk;
+    return FPHEAP_BAD_IOVA;
+}
+
+/* Returns 1 if there was one. */
+static int
+look_once(ground *g, test_random *random, const uint64_t *words, size_t most)
+{
+    int      node = (int)test_below(random, 2);
+    int      whole = (int)test_below(random, 2);
+    size_t   pages = 1 + test_below(random, most);
+    unsigned align = 1u << test_below(random, FPH_PAGE_BITS + 1);
+    size_t   page;
+
+    if (test_below(random, 4) == 0)
+        pages = FPH_PAGES - 1 + test_below(random, 3);
+    if (test_below(random, 2) == 0)
+        align = 1;
+    guess(g, random);
+    g->heap->provider.iova = whole ? no_iova : NULL;
+    page = fph_pages_find(g->heap, node, pages, align);
+    g->heap->provider.iova = NULL;
+    assert_true(g->state->moves_begun == g->state->moves_ended);
+    if (page == FPH_NO_PAGE) {
+        assert_false(plain_search(g, words, node, pages, align, whole));
+        return 0;
+    }
+    page -= g->first;
+    assert_true(page < PAGES);
+    assert_true(run_may_be(page, pages, align, whole));
+    assert_true(run_is_free(g, words, node, page, pages));
+    fph_pages_give(g->state, g->first + page, pages);
+    return 1;
+}
+
+/* Across chunks and groups, whatever the order of these and the guesses. */
+static void
+a_run_is_found_where_there_is_one(void **state)
+{
+    static uint64_t words[CHUNKS];
+    test_random     random = test_random_of(41);
+    ground          g;
+    unsigned        round, i, found = 0, missed = 0;
+    size_t          c;
+
+    (void)state;
+    begin(&g, 3 * FPH_GROUP * FPH_PAGES, FPH_GROUP * FPH_PAGES, 2, 0);
+    give_groups(&g);
+    for (round = 0; round < 60 * test_soak(); round++) {
+        shuffle(&g, &random, words, round % 8 * 12);
+        for (i = 0; i < 12; i++) {
+            unsigned one = (unsigned)look_once(
+                &g, &random, words, i % 3 == 0 ? 90 * FPH_PAGES
+                                    : i % 3 == 1 ? 2 * FPH_PAGES : 3);
+
+            found += one;
+            missed += 1 - one;
+            for (c = 0; c < CHUNKS; c++)
+                assert_true(g.state->free[g.first / FPH_PAGES + c]
+                            == words[c]);
+        }
+    }
+    assert_true(found > 100 && missed > 100);
+    for (c = g.first / FPH_PAGES; c < g.first / FPH_PAGES + CHUNKS; c++) {
+        g.state->free[c] = g.state->chunks[c].present;
+        g.state->chunks[c].node = 0;
+    }
+    end(&g, (4 * FPH_GROUP + FPH_GROUP / 2 + 4) * FPHEAP_CHUNK);
+}
+
+/* It begins in the last chunk of a group, and ends in one of the next, which
+ * came before, or after. */
+static void
+a_run_crosses_from_a_group_to_one_that_came_before(void **state)
+{
+    enum { MORE = 3 };
+    const size_t border = FPH_GROUP * FPH_PAGES;
+    ground       g;
+    size_t       pages, page;
+    unsigned     first;
+
+    (void)state;
+    for (first = 0; first < 2; first++) {
+        begin(&g, first ? border : border - FPH_PAGES,
+              first ? MORE * FPH_PAGES : FPH_PAGES, 1, 0);
+        assert_int_equal(give(&g, first ? border - FPH_PAGES : border,
+                              first ? FPH_PAGES : MORE * FPH_PAGES, 0), 0);
+        for (pages = MORE * FPH_PAGES + 1; pages <= (MORE + 1) * FPH_PAGES;
+             pages++) {
+            page = fph_pages_find(g.heap, 0, pages, 1);
+            assert_int_equal(page, g.first + border - FPH_PAGES);
+            fph_pages_give(g.state, page, pages);
+            assert_int_equal(fph_pages_find(g.heap, 0, pages, FPH_PAGES),
+                             page);
+            fph_pages_give(g.state, page, pages);
+        }
+        assert_int_equal(fph_pages_find(g.heap, 0, pages, 1), FPH_NO_PAGE);
+        assert_true(g.state->moves_begun > 0);
+        assert_true(g.state->moves_begun == g.state->moves_ended);
+        end(&g, (MORE + 1) * FPHEAP_CHUNK);
+    }
+}
+
+/* Be it in front of those with a gap, or behind. */
+static void
+a_chunk_that_is_free_as_a_whole_is_the_last_to_be_broken(void **state)
+{
+    ground   g;
+    unsigned whole, pages, i;
+
+    (void)state;
+    begin(&g, 0, 3 * FPH_PAGES, 1, 0);
+    for (whole = 0; whole < 3; whole++) {
+        for (pages = 1; pages < FPH_PAGES / 2; pages += 3) {
+            size_t free = g.first + whole * FPH_PAGES;
+
+            /* In the middle of the others half is free. */
+            for (i = 0; i < 3; i++)
+                if (i != whole)
+                    g.state->free[g.first / FPH_PAGES + i] =
+                        fph_page_mask(FPH_PAGES / 4, FPH_PAGES / 2);
+            for (i = 0; i < 2 * (FPH_PAGES / 2 / pages); i++)
+                assert_true(fph_pages_find(g.heap, 0, pages, 1) / FPH_PAGES
+                            != free / FPH_PAGES);
+            assert_true(g.state->free[free / FPH_PAGES] == FPH_ALL_PAGES);
+            for (i = 0; i < 3; i++)
+                g.state->free[g.first / FPH_PAGES + i] = FPH_ALL_PAGES;
+            memset((void *)g.state->cursor, 0, sizeof g.state->cursor);
+        }
+    }
+    end(&g, 3 * FPHEAP_CHUNK);
+}
+
+/* It ends in one that is free as a whole, as there is no room for it
+ * elsewhere. */
+static void
+a_run_goes_on_from_a_chunk_in_use(void **state)
+{
+    ground g;
+    size_t pages;
+
+    (void)state;
+    begin(&g, 0, 3 * FPH_PAGES, 1, 0);
+    assert_int_equal(fph_pages_take(g.state, g.first + FPH_PAGES,
+                                    FPH_PAGES - 5), 1);
+    for (pages = 6; pages <= FPH_PAGES; pages++) {
+        size_t page = fph_pages_find(g.heap, 0, pages, 1);
+
+        assert_int_equal(page, pages < FPH_PAGES
+                               ? g.first + 2 * FPH_PAGES - 5 : g.first);
+        fph_pages_give(g.state, page, pages);
+        memset((void *)g.state->cursor, 0, sizeof g.state->cursor);
+    }
+    fph_pages_give(g.state, g.first + FPH_PAGES, FPH_PAGES - 5);
+    end(&g, 3 * FPHEAP_CHUNK);
+}
+
+static void
+these_very_pages_are_claimed_or_none(void **state)
+{
+    ground g;
+    size_t from, n, i;
+
+    (void)state;
+    begin(&g, 0, 4 * FPH_PAGES, 1, 0);
+    for (from = 0; from < 3 * FPH_PAGES; from += 7) {
+        for (n = 1; from + n < 4 * FPH_PAGES; n += 9) {
+            assert_int_equal(fph_pages_take(g.state, g.first + from, n), 1);
+            for (i = 0; i < 4 * FPH_PAGES; i++)
+                assert_int_equal(fph_page_is_free(g.state, g.first + i),
+                                 i < from || i >= from + n);
+            /* One of them is taken: the first, one within, the last. */
+            assert_int_equal(fph_pages_take(g.state, g.first,
+                                            from + 1 + n / 2), 0);
+            assert_int_equal(fph_pages_take(g.state, g.first + from + n - 1,
+                                            FPH_PAGES / 2), 0);
+            for (i = 0; i < 4 * FPH_PAGES; i++)
+                assert_int_equal(fph_page_is_free(g.state, g.first + i),
+                                 i < from || i >= from + n);
+            fph_pages_give(g.state, g.first + from, n);
+        }
+    }
+    end(&g, 4 * FPHEAP_CHUNK);
+}
+
+/* --- regions -------------------------------------------------------------- */
+
+/* A chunk has the end of one and the start of another; objects cross from one
+ * to the other, and each goes back by itself. */
+static void
+regions_share_a_chunk(void **state)
+{
+    const size_t half = FPH_PAGES / 2, last = 3 * FPH_PAGES - 5;
+    ground       g;
+    fph_chunk   *chunk;
+    char        *object;
+
+    (void)state;
+    begin(&g, 4 * FPH_PAGES, 4 * FPH_PAGES, 1, 0);
+    fpheap_free(g.heap, fpheap_alloc(g.heap, 64)); /* with all its records */
+    assert_int_equal(give(&g, 0, FPH_PAGES + half, 0), 0);
+    assert_int_equal(give(&g, FPH_PAGES + half, last - FPH_PAGES - half, 0), 0);
+    chunk = fph_chunk_of(g.state, at_page(&g, FPH_PAGES));
+    assert_non_null(chunk);
+    assert_true(chunk->present == FPH_ALL_PAGES);
+    object = (char *)fpheap_alloc(g.heap, last * FPHEAP_PAGE);
+    assert_ptr_equal(object, g.base);
+    test_fill(object, last * FPHEAP_PAGE, 7);
+    assert_true(test_filled(object, last * FPHEAP_PAGE, 7));
+    TEST_CHECK_LIVE(g.heap, 1);
+    fpheap_free(g.heap, object);
+    /* The second one is in use, at its end. */
+    assert_int_equal(fph_pages_take(g.state, g.first + last - 1, 1), 1);
+    fpheap_trim(g.heap);
+    assert_int_equal(g.puts, 1);
+    assert_ptr_equal(g.back[0].base, g.base);
+    assert_true(chunk->base == at_page(&g, FPH_PAGES));
+    assert_true(chunk->present
+                == fph_page_mask((unsigned)half, FPH_PAGES - (unsigned)half));
+    assert_null(fph_chunk_of(g.state, g.base));
+    assert_int_equal(fph_page_is_free(g.state, g.first + FPH_PAGES), 0);
+    fph_pages_give(g.state, g.first + last - 1, 1);
+    fpheap_trim(g.heap);
+    assert_null(fph_chunk_of(g.state, at_page(&g, FPH_PAGES + half)));
+    end(&g, (last + 4 * FPH_PAGES) * FPHEAP_PAGE);
+}
+
+/* Its part of a chunk that has pages of another node serves nobody; the rest
+ * does. */
+static void
+a_chunk_is_of_one_node(void **state)
+{
+    const size_t half = FPH_PAGES / 2;
+    ground       g;
+    fpheap_stats stats;
+    size_t       taken = 0;
+
+    (void)state;
+    begin(&g, 0, FPH_PAGES + half, 2, 0);
+    assert_int_equal(give(&g, FPH_PAGES + half, FPH_PAGES, 1), 0);
+    TEST_CHECK(g.heap);
+    fpheap_stats_get(g.heap, &stats);
+    assert_int_equal(stats.region_bytes, (2 * FPH_PAGES + half) * FPHEAP_PAGE);
+    assert_int_equal(stats.page_free_bytes, 2 * FPH_PAGES * FPHEAP_PAGE);
+    while (fph_pages_find(g.heap, 1, 1, 1) != FPH_NO_PAGE)
+        taken++;
+    assert_int_equal(taken, half);
+    while (fph_pages_find(g.heap, 0, 1, 1) != FPH_NO_PAGE)
+        taken++;
+    assert_int_equal(taken, 2 * FPH_PAGES);
+    fph_pages_give(g.state, g.first, FPH_PAGES + half);
+    fph_pages_give(g.state, g.first + 2 * FPH_PAGES, half);
+    end(&g, (2 * FPH_PAGES + half) * FPHEAP_PAGE);
+}
+
+/* Chunks in the middle go back; they come again, and are one with it. */
+static void
+a_region_is_split_and_joined(void **state)
+{
+    const size_t last = 6 * FPH_PAGES - 3;
+    ground       g;
+
+    (void)state;
+    begin(&g, 2, last, 1, FPHEAP_PARTS);
+    assert_int_equal(fph_pages_take(g.state, g.first + 2, 1), 1);
+    assert_int_equal(fph_pages_take(g.state, g.first + last, 1), 1);
+    EXPECT_REGION(&g, 0, 2, last);
+    assert_int_equal(fpheap_trim(g.heap), 4 * FPHEAP_CHUNK);
+    assert_int_equal(g.puts, 1);
+    assert_ptr_equal(g.back[0].base, at_page(&g, FPH_PAGES));
+    assert_int_equal(g.back[0].bytes, 4 * FPHEAP_CHUNK);
+    assert_int_equal(regions_of(&g).n, 2);
+    EXPECT_REGION(&g, 0, 2, FPH_PAGES - 2);
+    EXPECT_REGION(&g, 1, 5 * FPH_PAGES, last + 2 - 5 * FPH_PAGES);
+    /* At its end, at its start, and what touches neither. */
+    assert_int_equal(give(&g, FPH_PAGES, FPH_PAGES, 0), 0);
+    assert_int_equal(regions_of(&g).n, 2);
+    EXPECT_REGION(&g, 0, 2, 2 * FPH_PAGES - 2);
+    assert_int_equal(give(&g, 4 * FPH_PAGES, FPH_PAGES, 0), 0);
+    assert_int_equal(regions_of(&g).n, 2);
+    EXPECT_REGION(&g, 1, 4 * FPH_PAGES, last + 2 - 4 * FPH_PAGES);
+    assert_int_equal(give(&g, 8 * FPH_PAGES, FPH_PAGES, 0), 0);
+    assert_int_equal(regions_of(&g).n, 3);
+    /* What is joined goes back as one again. */
+    assert_int_equal(fpheap_trim(g.heap), 3 * FPHEAP_CHUNK);
+    assert_int_equal(g.puts, 4);
+    EXPECT_REGION(&g, 0, 2, FPH_PAGES - 2);
+    EXPECT_REGION(&g, 1, 5 * FPH_PAGES, last + 2 - 5 * FPH_PAGES);
+    fph_pages_give(g.state, g.first + 2, 1);
+    fph_pages_give(g.state, g.first + last, 1);
+    end(&g, (last + 3 * FPH_PAGES) * FPHEAP_PAGE);
+}
+
+/* Of another cookie, or other pages behind it, it is another region. */
+static void
+a_neighbour_of_another_kind_is_not_joined(void **state)
+{
+    unsigned what;
+
+    (void)state;
+    for (what = 0; what < 3; what++) {
+        ground g;
+
+        begin(&g, 0, FPH_PAGES, 2, FPHEAP_PARTS);
+        lay(&g, at_page(&g, FPH_PAGES), FPHEAP_CHUNK,
+            what == 0 ? FPHEAP_BACKING_THP : FPHEAP_BACKING_PAGES);
+        g.next.cookie = what == 1 ? &g : NULL;
+        assert_int_equal(fph_grow_now(g.heap, what == 2,
+                                      fph_need_of(g.heap, 1, 1), 1), 0);
+        assert_int_equal(regions_of(&g).n, 2);
+        EXPECT_REGION(&g, 0, 0, FPH_PAGES);
+        EXPECT_REGION(&g, 1, FPH_PAGES, FPH_PAGES);
+        end(&g, 2 * FPHEAP_CHUNK);
+    }
+}
+
+/* --- records -------------------------------------------------------------- */
+
+static void
+records_stay_until_the_pages_leave_and_serve_again(void **state)
+{
+    ground       g;
+    fph_chunk   *chunk;
+    fph_records *records;
+    uint64_t     meta;
+    char        *object;
+    unsigned     i;
+
+    (void)state;
+    begin(&g, 0, 2 * FPH_PAGES, 1, 0);
+    assert_int_equal(give(&g, 4 * FPH_PAGES, 3 * FPH_PAGES, 0), 0);
+    object = (char *)fpheap_alloc(g.heap, 3 * FPHEAP_CHUNK);
+    assert_ptr_equal(object, at_page(&g, 4 * FPH_PAGES));
+    chunk = fph_chunk_of(g.state, object);
+    records = chunk->records;
+    assert_non_null(records);
+    assert_ptr_equal(fph_record_of(g.state, object), &records->slab[0]);
+    fpheap_free(g.heap, object);
+    fpheap_flush(g.heap);
+    assert_ptr_equal(chunk->records, records);
+    meta = g.state->meta_cursor.word;
+    for (i = 0; i < 3; i++) {
+        assert_int_equal(fpheap_trim(g.heap), 3 * FPHEAP_CHUNK);
+        assert_null(chunk->records);
+        assert_null(chunk->base);
+        assert_int_equal((uint32_t)g.state->records.word, records->link.self);
+        assert_int_equal(give(&g, (8 + 4 * i) * FPH_PAGES, 3 * FPH_PAGES, 0),
+                         0);
+        object = (char *)fpheap_alloc(g.heap, 3 * FPHEAP_CHUNK);
+        chunk = fph_chunk_of(g.state, object);
+        assert_ptr_equal(chunk->records, records);
+        assert_int_equal(records->slab[5].page,
+                         g.first + (8 + 4 * i) * FPH_PAGES + 5);
+        fpheap_free(g.heap, object);
+        fpheap_flush(g.heap);
+        assert_true(g.state->meta_cursor.word == meta);
+    }
+    end(&g, 14 * FPHEAP_CHUNK);
+}
+
+/* More pages than a step back has bits for. */
+static void
+every_page_of_a_long_object_leads_to_its_record(void **state)
+{
+    static test_provider provider;
+    static const size_t  at[] = { 0, 1, 31, 32, 33, 65534, 65535, 65536, 65537,
+                                  131069, 131070, 131071, 131072, 139999 };
+    const size_t         pages = 140000;
+    fpheap              *heap = test_heap_over(&provider);
+    char                *object = (char *)fpheap_alloc(heap,
+                                                       pages * FPHEAP_PAGE);
+    fph_slab            *record = fph_record_of(heap->state, object);
+    unsigned             i;
+
+    (void)state;
+    assert_non_null(object);
+    assert_int_equal(fph_info_count(record->info), pages);
+    for (i = 0; i < TEST_COUNT(at); i++) {
+        char *within = object + at[i] * FPHEAP_PAGE;
+
+        assert_ptr_equal(fph_record_of(heap->state, within), record);
+        assert_ptr_equal(fpheap_base_of(heap, within), object);
+        assert_ptr_equal(fpheap_base_of(heap, within + FPHEAP_PAGE - 1),
+                         object);
+    }
+    assert_null(fpheap_base_of(heap, object + pages * FPHEAP_PAGE));
+    TEST_CHECK_LIVE(heap, 1);
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Each block is a quarter of those before it, and a chunk at most. */
+static void
+blocks_of_records_grow_and_lie_beside_each_other(void **state)
+{
+    ground   g;
+    uint64_t had = 0;
+    size_t   page;
+    int      error;
+
+    (void)state;
+    begin(&g, 40 * FPH_PAGES, FPH_GROUP * FPH_PAGES, 1, 0);
+    assert_int_not_equal(fph_meta_get(g.heap, 0, 640, &error), 0);
+    had = g.state->meta_pages;
+    assert_int_equal(had, 1);
+    assert_int_equal(give(&g, 0, 20 * FPH_PAGES, 0), 0);
+    while (g.state->meta_pages < 10 * FPH_PAGES) {
+        unsigned step = fph_meta_step(g.state, 640);
+        uint32_t ref = fph_meta_get(g.heap, 0, 640, &error);
+        char    *record;
+
+        assert_int_not_equal(ref, 0);
+        record = (char *)fph_meta_at(g.state, ref);
+        memset(record, 0xa5, 640);
+        page = fph_page_of(g.state, record);
+        assert_true(fph_chunk_of_page(g.state, page)->meta >> page % FPH_PAGES
+                    & 1);
+        assert_true(page >= g.first + 20 * FPH_PAGES);
+        if (g.state->meta_pages == had)
+            continue;
+        assert_int_equal(g.state->meta_pages - had, step);
+        assert_int_equal(step, had / 4 < 1 ? 1 : had / 4 > FPH_PAGES
+                                                 ? FPH_PAGES : had / 4);
+        had = g.state->meta_pages;
+        TEST_CHECK_LIVE(g.heap, 0);
+    }
+    /* No other region is kept by records. */
+    assert_int_equal(fpheap_trim(g.heap), 20 * FPHEAP_CHUNK);
+    end(&g, (FPH_GROUP + 20) * FPHEAP_CHUNK);
+}
+
+/* In the last of its chunks too, where it begins within the first. */
+static void
+records_fill_a_region_that_has_some(void **state)
+{
+    const size_t half = FPH_PAGES / 2;
+    ground       g;
+    size_t       page;
+    unsigned     i;
+    int          error;
+
+    (void)state;
+    begin(&g, 8 * FPH_PAGES + half, FPH_PAGES, 1, 0);
+    assert_int_equal(give(&g, 0, half, 0), 0);
+    fph_region_pin(g.state, at_page(&g, 8 * FPH_PAGES + half));
+    for (i = 0; g.state->meta_pages < FPH_PAGES - 8; i++) {
+        uint32_t ref = fph_meta_get(g.heap, 0, FPHEAP_PAGE, &error);
+
+        assert_int_not_equal(ref, 0);
+        page = fph_page_of(g.state, fph_meta_at(g.state, ref));
+        assert_true(page - g.first - 8 * FPH_PAGES - half < FPH_PAGES);
+    }
+    end(&g, FPHEAP_CHUNK + half * FPHEAP_PAGE);
+}
+
+/* A block of the usual length finds no room; one for the record alone does. */
+static void
+a_record_fails_only_when_no_page_is_left(void **state)
+{
+    ground       g;
+    fpheap_stats stats;
+    size_t       page, pages;
+    int          error = 0;
+
+    (void)state;
+    begin(&g, 0, 2 * FPH_PAGES, 1, 0);
+    while (g.state->meta_pages < 12)
+        assert_int_not_equal(fph_meta_get(g.heap, 0, 640, &error), 0);
+    assert_true(fph_meta_step(g.state, 640) > 1);
+    for (page = g.first; page < g.first + 2 * FPH_PAGES; page += 2)
+        if (fph_page_is_free(g.state, page))
+            assert_int_equal(fph_pages_take(g.state, page, 1), 1);
+    for (pages = 0; fph_meta_get(g.heap, 0, FPHEAP_PAGE, &error) != 0; pages++)
+        ;
+    assert_int_equal(error, -ENOMEM);
+    assert_true(pages > FPH_PAGES / 2);
+    fpheap_stats_get(g.heap, &stats);
+    assert_int_equal(stats.page_free_bytes, 0);
+    assert_int_equal(stats.metadata_bytes, g.state->meta_pages * FPHEAP_PAGE);
+    assert_int_equal(fpheap_destroy_forced(g.heap), 0);
+    assert_int_equal(g.puts, 1);
+    assert_int_equal(test_unmap(g.map, MAPPED), 0);
+}
+
+/* --- the window ----------------------------------------------------------- */
+
+/* To ask overwrites it. */
+static int
+can_write(void *at_)
+{
+    char    *at = (char *)((uintptr_t)at_ & ~(uintptr_t)7);
+    uint64_t was;
+    int      can;
+
+    memcpy(&was, at, sizeof was);
+    can = fph_is_writable(at);
+    if (can)
+        memcpy(at, &was, sizeof was);
+    return can;
+}
+
+static void
+expect_tables(const fph_state *s, size_t page, int written)
+{
+    assert_int_equal(can_write((void *)&s->map[page]), written);
+    assert_int_equal(can_write((void *)&s->free[page / FPH_PAGES]), written);
+    assert_int_equal(can_write((void *)&s->chunks[page / FPH_PAGES]), written);
+}
+
+/* Elsewhere they read as zeros and take no memory. */
+static void
+tables_are_written_where_pages_come(void **state)
+{
+    ground     g;
+    fph_state *s;
+    size_t     far;
+
+    (void)state;
+    begin(&g, 0, 2 * FPH_PAGES, 1, 0);
+    s = g.state;
+    far = (g.first + s->mask / 2) & s->mask;
+    expect_tables(s, g.first, 1);
+    expect_tables(s, g.first + 2 * FPH_PAGES - 1, 1);
+    expect_tables(s, far, 0);
+    assert_int_equal(s->map[far], 0);
+    assert_null(fph_chunk_of_page(s, far)->base);
+    assert_null(fpheap_base_of(g.heap, (char *)(far * FPHEAP_PAGE)));
+    assert_int_equal(fph_tables_open(s, far, 3), 1);
+    expect_tables(s, far, 1);
+    expect_tables(s, far + 2, 1);
+    assert_int_equal(s->map[far], 0);
+    TEST_CHECK(g.heap);
+    end(&g, 2 * FPHEAP_CHUNK);
+}
+
+static void
+tables_are_written_around_the_windows_end(void **state)
+{
+    ground     g;
+    fph_state *s;
+
+    (void)state;
+    begin(&g, 0, 2 * FPH_PAGES, 1, 0);
+    s = g.state;
+    assert_int_equal(fph_tables_open(s, s->mask, 2), 1);
+    expect_tables(s, s->mask, 1);
+    expect_tables(s, 0, 1);
+    end(&g, 2 * FPHEAP_CHUNK);
+}
+
+/* Where the process may have so many bytes of addresses, and then again any. */
+static void
+begin_narrow(ground *g, uint64_t bytes, size_t page)
+{
+    address_space = bytes;
+    begin(g, page, 2 * FPH_PAGES, 1, 0);
+    address_space = 0;
+}
+
+static void
+a_window_takes_a_64th_of_the_address_space_at_most(void **state)
+{
+    uint64_t bytes;
+    size_t   before = 0;
+
+    (void)state;
+    for (bytes = (uint64_t)1 << 20; bytes < (uint64_t)1 << 46; bytes *= 4) {
+        ground g;
+        void  *objects[100];
+
+        begin_narrow(&g, bytes, 0);
+        assert_true(g.state->bytes <= bytes / 64
+                    || g.state->mask + 1 == 128 * FPH_PAGES);
+        assert_true(g.state->bytes <= FPH_TABLES_MAX);
+        assert_true(g.state->mask >= before);
+        assert_int_equal(g.state->mask & (g.state->mask + 1), 0);
+        before = g.state->mask;
+        assert_int_equal(fpheap_alloc_bulk(g.heap, 200, objects, 100), 0);
+        TEST_CHECK_LIVE(g.heap, 100);
+        fpheap_free_bulk(g.heap, objects, 100);
+        end(&g, 2 * FPHEAP_CHUNK);
+    }
+    assert_true(before > 1000000);
+}
+
+/* A window's length apart, they would have the same places.  The one that comes
+ * second goes back. */
+static void
+a_region_whose_place_is_taken_is_refused(void **state)
+{
+    ground g;
+    size_t window, i;
+    char  *object;
+
+    (void)state;
+    begin_narrow(&g, NARROW, 0);
+    window = g.state->mask + 1;
+    assert_true((window + 16 * FPH_PAGES) * FPHEAP_PAGE <= MAPPED);
+    object = (char *)fpheap_alloc(g.heap, 64);
+    for (i = 0; i < 4; i++) {
+        /* The last ones have places for some of their chunks. */
+        const size_t from[] = { window, window + FPH_PAGES,
+                                window - 2 * FPH_PAGES,
+                                window + FPH_PAGES };
+        const size_t n = (1 + i / 2 * 2) * FPH_PAGES;
+        uint64_t     lost = g.state->lost;
+
+        assert_int_equal(give(&g, from[i], n, 0), -ENOMEM);
+        assert_int_equal(g.puts, i + 1);
+        assert_ptr_equal(g.back[i].base, at_page(&g, from[i]));
+        assert_true(g.state->lost == lost);
+        assert_int_equal(regions_of(&g).n, 1);
+        assert_null(fph_chunk_of(g.state, at_page(&g, from[i])));
+        assert_null(fph_chunk_of(g.state, at_page(&g, from[i] + n - 1)));
+        TEST_CHECK_LIVE(g.heap, 1);
+    }
+    /* One behind it serves, and is no neighbour of what has the places. */
+    assert_int_equal(give(&g, window + 2 * FPH_PAGES, 2 * FPH_PAGES, 0), 0);
+    assert_int_equal(regions_of(&g).n, 2);
+    assert_int_equal(fph_pages_find(g.heap, 0, 3 * FPH_PAGES, 1), FPH_NO_PAGE);
+    TEST_CHECK_LIVE(g.heap, 1);
+    fpheap_free(g.heap, object);
+    end(&g, (2 + 1 + 1 + 3 + 3 + 2) * FPHEAP_CHUNK);
+}
+
+/* The pages behind it have their places at the start of the tables.  (So may
+ * the ground: its first region begins at chunk 8.) */
+static void
+a_region_serves_at_both_sides_of_the_windows_end(void **state)
+{
+    ground g;
+    size_t before, page;
+    char  *object;
+
+    (void)state;
+    begin_narrow(&g, NARROW, 8 * FPH_PAGES);
+    before = g.state->mask + 1 - g.first;
+    assert_true((before + 2 * FPH_PAGES) * FPHEAP_PAGE <= MAPPED);
+    object = (char *)fpheap_alloc(g.heap, 64);
+    while (fph_pages_find(g.heap, 0, 1, 1) != FPH_NO_PAGE)
+        ;
+    assert_int_equal(give(&g, before - 2 * FPH_PAGES, 4 * FPH_PAGES, 0), 0);
+    assert_int_equal(fph_pages_find(g.heap, 0, 2 * FPH_PAGES + 1, 1),
+                     FPH_NO_PAGE);
+    page = fph_pages_find(g.heap, 0, 2 * FPH_PAGES, 1);
+    assert_true(page == 0 || page == g.state->mask + 1 - 2 * FPH_PAGES);
+    assert_int_equal(page + fph_pages_find(g.heap, 0, 2 * FPH_PAGES, 1),
+                     g.state->mask + 1 - 2 * FPH_PAGES);
+    assert_ptr_equal(fph_page_address(g.state, 0), at_page(&g, before));
+    assert_ptr_equal(fph_page_address(g.state, g.state->mask),
+                     at_page(&g, before - 1));
+    fph_pages_give(g.state, 0, 2 * FPH_PAGES);
+    fph_pages_give(g.state, g.state->mask + 1 - 2 * FPH_PAGES, 2 * FPH_PAGES);
+    /* One fills a side, and does not grow into the other. */
+    object = (char *)fpheap_alloc(g.heap, 2 * FPHEAP_CHUNK);
+    assert_non_null(object);
+    assert_ptr_equal(fpheap_base_of(g.heap, object + FPHEAP_CHUNK), object);
+    assert_int_equal(fph_large_extend(g.state,
+                                      fph_record_of(g.state, object),
+                                      fph_record_of(g.state, object)->info, 2,
+                                      2), 0);
+    assert_int_equal(fpheap_destroy_forced(g.heap), 0);
+    assert_int_equal(g.puts, 2);
+    assert_int_equal(test_unmap(g.map, MAPPED), 0);
+}
+
+/* Of a chunk at its end, that is; the rest of the region serves. */
+static void
+a_part_whose_place_is_taken_is_left_out(void **state)
+{
+    const size_t half = FPH_PAGES / 2;
+    const size_t pages = FPH_PAGES + half;
+    ground       g;
+    fpheap_stats stats;
+    size_t       window, page, next;
+
+    (void)state;
+    begin_narrow(&g, NARROW, 0);
+    window = g.state->mask + 1;
+    assert_int_equal(give(&g, window + FPH_PAGES + half, pages, 0), 0);
+    TEST_CHECK(g.heap);
+    fpheap_stats_get(g.heap, &stats);
+    assert_int_equal(stats.page_free_bytes, 3 * FPHEAP_CHUNK);
+    assert_int_equal(stats.region_bytes, (2 * FPH_PAGES + pages) * FPHEAP_PAGE);
+    assert_null(fph_chunk_of(g.state, at_page(&g, window + FPH_PAGES + half)));
+    page = fph_pages_find(g.heap, 0, 2 * FPH_PAGES, 1);
+    assert_int_equal(page, g.first);
+    next = fph_pages_find(g.heap, 0, FPH_PAGES, 1);
+    assert_int_equal(next, (g.first + 2 * FPH_PAGES) & g.state->mask);
+    fph_pages_give(g.state, next, FPH_PAGES);
+    /* It goes back, and what has the place stays. */
+    assert_int_equal(fpheap_trim(g.heap), pages * FPHEAP_PAGE);
+    assert_int_equal(g.puts, 1);
+    assert_non_null(fph_chunk_of(g.state, at_page(&g, FPH_PAGES)));
+    fph_pages_give(g.state, page, 2 * FPH_PAGES);
+    TEST_CHECK(g.heap);
+    end(&g, (2 * FPH_PAGES + pages) * FPHEAP_PAGE);
+}
+
+/* --- decommit ------------------------------------------------------------- */
+
+static unsigned char decommitted[PAGES];
+static const ground *decommits;
+
+static void
+note_decommit(void *ctx, void *base, size_t bytes)
+{
+    size_t page = (size_t)((char *)base - decommits->base) / FPHEAP_PAGE;
+    size_t i;
+
+    (void)ctx;
+    assert_ptr_equal(base, at_page(decommits, page));
+    assert_int_equal(bytes % FPHEAP_PAGE, 0);
+    for (i = page; i < page + bytes / FPHEAP_PAGE; i++) {
+        assert_true(i < PAGES);
+        decommitted[i]++;
+        /* Nobody else may have it meanwhile. */
+        assert_false(fph_page_is_free(decommits->state, decommits->first + i));
+    }
+}
+
+/* Each of them once, and none of those that are used, or hugepages. */
+static void
+a_trim_decommits_free_pages(void **state)
+{
+    enum { MANY = 40 };
+    ground   g;
+    void    *objects[MANY];
+    size_t   page, some = 0;
+    unsigned i;
+
+    (void)state;
+    begin(&g, 3, 12 * FPH_PAGES, 1, 0);
+    lay(&g, at_page(&g, 20 * FPH_PAGES), 4 * FPHEAP_CHUNK, FPHEAP_BACKING_THP);
+    assert_int_equal(fph_grow_now(g.heap, 0, fph_need_of(g.heap, 1, 1), 1), 0);
+    assert_int_equal(fph_pages_take(g.state, g.first + 21 * FPH_PAGES, 1), 1);
+    g.heap->provider.decommit = note_decommit;
+    decommits = &g;
+    for (i = 0; i < MANY; i++)
+        assert_non_null(objects[i] = fpheap_alloc(g.heap,
+                                                  (9 - i % 2) * FPHEAP_PAGE));
+    for (i = 0; i < MANY; i += 3) {
+        fpheap_free(g.heap, objects[i]);
+        objects[i] = NULL;
+    }
+    memset(decommitted, 0, sizeof decommitted);
+    assert_int_equal(fpheap_trim(g.heap), 0);
+    for (page = 0; page < PAGES; page++) {
+        int free = page < 20 * FPH_PAGES
+                && fph_page_is_free(g.state, g.first + page);
+
+        assert_int_equal(decommitted[page], free);
+        some += (size_t)free;
+    }
+    assert_true(some > MANY);
+    fph_pages_give(g.state, g.first + 21 * FPH_PAGES, 1);
+    TEST_CHECK(g.heap);
+    fpheap_free_bulk(g.heap, objects, MANY);
+    fpheap_flush(g.heap);
+    g.heap->provider.decommit = NULL;
+    end(&g, 16 * FPHEAP_CHUNK);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_run_is_found_where_there_is_one),
+        cmocka_unit_test(a_run_crosses_from_a_group_to_one_that_came_before),
+        cmocka_unit_test(
+            a_chunk_that_is_free_as_a_whole_is_the_last_to_be_broken),
+        cmocka_unit_test(a_run_goes_on_from_a_chunk_in_use),
+        cmocka_unit_test(these_very_pages_are_claimed_or_none),
+        cmocka_unit_test(regions_share_a_chunk),
+        cmocka_unit_test(a_chunk_is_of_one_node),
+        cmocka_unit_test(a_region_is_split_and_joined),
+        cmocka_unit_test(a_neighbour_of_another_kind_is_not_joined),
+        cmocka_unit_test(records_stay_until_the_pages_leave_and_serve_again),
+        cmocka_unit_test(every_page_of_a_long_object_leads_to_its_record),
+        cmocka_unit_test(blocks_of_records_grow_and_lie_beside_each_other),
+        cmocka_unit_test(records_fill_a_region_that_has_some),
+        cmocka_unit_test(a_record_fails_only_when_no_page_is_left),
+        cmocka_unit_test(tables_are_written_where_pages_come),
+        cmocka_unit_test(tables_are_written_around_the_windows_end),
+        cmocka_unit_test(a_window_takes_a_64th_of_the_address_space_at_most),
+        cmocka_unit_test(a_region_whose_place_is_taken_is_refused),
+        cmocka_unit_test(a_region_serves_at_both_sides_of_the_windows_end),
+        cmocka_unit_test(a_part_whose_place_is_taken_is_left_out),
+        cmocka_unit_test(a_trim_decommits_free_pages)
+    };
+
+    return cmocka_run_group_tests_name("pages", tests, NULL, NULL);
+}
