@@ -4990,7 +4990,7 @@ fph_pages_come(fph_state *state, char *base, size_t pages, int node)
             taken += n;
         } else if (mask == FPH_ALL_PAGES) {
             fph_pages_leave(state, base, at);
-            return -ENOMEM;
+            return fph_chunk_of(state, from) != NULL ? -EFAULT : -ENOMEM;
         }
         at += n;
     }
@@ -5648,15 +5648,44 @@ fph_region_split(const fpheap_region *raw, const fpheap_region *part,
     rest->bytes = raw->bytes - front->bytes - part->bytes;
 }
 
-/* Have a slot stand for a piece of memory; for none, if that has no bytes. */
+/* Have a slot stand for memory that is here. */
 static void
-fph_region_set(fph_region *region, const fpheap_region *raw)
+fph_region_show(fph_region *region, const fpheap_region *raw, unsigned pinned)
 {
+    FPH_STORE(&region->pinned, pinned, RELAXED);
     region->raw = *raw;
-    if (raw->bytes != 0)
-        fph_store_release(&region->shown, FPH_HERE);                /* F16 */
-    else
-        fph_store_release(&region->used, 0);                        /* F13 */
+    fph_store_release(&region->shown, FPH_HERE);                    /* F16 */
+}
+
+/* Have a part of a region, which nobody shows, in a slot of its own, and show
+ * what is left: the slot keeps what is in front, if there is any.  Returns the
+ * part's slot; NULL: the table is full. */
+static fph_region *
+fph_region_cut(fph_state *state, fph_region *region, const fpheap_region *part)
+{
+    unsigned      pinned = FPH_LOAD(&region->pinned, RELAXED);
+    fph_region   *second = NULL;
+    fph_region   *own;
+    fpheap_region front, rest;
+
+    fph_region_split(&region->raw, part, &front, &rest);
+    if (front.bytes == 0 && rest.bytes == 0)
+        return region;
+    own = fph_region_slot(state);
+    if (own != NULL && front.bytes != 0 && rest.bytes != 0) {
+        second = fph_region_slot(state);
+        if (second == NULL) {
+            fph_store_release(&own->used, 0);                       /* F13 */
+            return NULL;
+        }
+        fph_region_show(second, &rest, pinned);
+    }
+    if (own != NULL) {
+        FPH_STORE(&own->pinned, 0u, RELAXED);
+        own->raw = *part;
+        fph_region_show(region, front.bytes != 0 ? &front : &rest, pinned);
+    }
+    return own;
 }
 
 /* Hand a part of a region back that the caller has claimed and that nobody
@@ -5682,40 +5711,32 @@ fph_part_send(fpheap *heap, const fpheap_region *part)
 static size_t
 fph_region_send(fpheap *heap, fph_region *region, const fpheap_region *part)
 {
-    fph_state    *state = heap->state;
-    fpheap_region front, rest;
-    fph_region   *second = NULL;
-    uint64_t      only   = FPH_HERE + 1;
-    char         *base   = NULL;
-    size_t        pages  = fph_whole_pages(part, &base);
-    int           left   = 0;
+    fph_state  *state = heap->state;
+    uint64_t    only  = FPH_HERE + 1;
+    char       *base  = NULL;
+    size_t      pages = fph_whole_pages(part, &base);
+    fph_region *own   = NULL;
+    int         left  = 0;
 
     if (!fph_cas_acquire(&region->shown, &only, 0)) {               /* F14 */
-        fph_pages_open(state, base, pages, 0 /* taken */);
         fph_region_unkeep(region);
-        return 0;
-    }
-    fph_region_split(&region->raw, part, &front, &rest);
-    if (front.bytes != 0 && rest.bytes != 0)
-        second = fph_region_slot(state);
-    if ((second != NULL || front.bytes == 0 || rest.bytes == 0)
-        && fph_watch(heap, part, 1 /* leaving */) == 0)
-        left = fph_part_send(heap, part);
-    if (left <= 0) {
-        if (second != NULL)
-            fph_store_release(&second->used, 0);                    /* F13 */
-        if (left == 0) {
+    } else {
+        own = fph_region_cut(state, region, part);
+        if (own == NULL)
             fph_store_release(&region->shown, FPH_HERE);            /* F16 */
-            fph_pages_open(state, base, pages, 0 /* taken */);
-        }
-        return 0;
+        else if (fph_watch(heap, part, 1 /* leaving */) == 0)
+            left = fph_part_send(heap, part);
     }
-    if (second != NULL) {
-        FPH_STORE(&second->pinned, FPH_LOAD(&region->pinned, RELAXED), RELAXED);
-        fph_region_set(second, &rest);
+    if (left > 0) {
+        fph_store_release(&own->used, 0);                           /* F13 */
+        return part->bytes;
     }
-    fph_region_set(region, front.bytes != 0 ? &front : &rest);
-    return part->bytes;
+    if (left == 0) {
+        if (own != NULL)
+            fph_store_release(&own->shown, FPH_HERE);               /* F16 */
+        fph_pages_open(state, base, pages, 0 /* taken */);
+    }
+    return 0;
 }
 
 /* Give back what is free as a whole, of a node or of all: chunks where the

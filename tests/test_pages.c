@@ -50,7 +50,38 @@ typedef struct ground {
     fpheap_region   next;      /* to be given; NULL: nothing */
     fpheap_region   back[64];  /* what was put */
     unsigned        puts;
+    int             refuses;   /* 1: put fails */
+    unsigned        shown;     /* regions that a walk shows while it does */
 } ground;
+
+/* Regions that a walk shows, from the lowest on. */
+typedef struct shown {
+    fpheap_region region[16];
+    unsigned      n;
+} shown;
+
+static int
+note_region(void *shown_, const fpheap_region *region)
+{
+    shown   *s = (shown *)shown_;
+    unsigned i = s->n++;
+
+    assert_true(i < TEST_COUNT(s->region));
+    for (; i > 0 && (char *)s->region[i - 1].base > (char *)region->base; i--)
+        s->region[i] = s->region[i - 1];
+    s->region[i] = *region;
+    return 0;
+}
+
+static shown
+regions_of(const ground *g)
+{
+    shown s;
+
+    memset(&s, 0, sizeof s);
+    assert_int_equal(fpheap_region_walk(g->heap, note_region, &s), 0);
+    return s;
+}
 
 static int
 ground_get(void *ctx, size_t bytes, size_t align, int node,
@@ -71,6 +102,10 @@ ground_put(void *ctx, const fpheap_region *region)
 {
     ground *g = (ground *)ctx;
 
+    if (g->refuses) {
+        g->shown = regions_of(g).n;
+        return -EIO;
+    }
     assert_true(g->puts < TEST_COUNT(g->back));
     g->back[g->puts++] = *region;
     return 0;
@@ -135,35 +170,6 @@ end(ground *g, size_t bytes)
         bytes -= g->back[i].bytes;
     assert_int_equal(bytes, 0);
     assert_int_equal(test_unmap(g->map, MAPPED), 0);
-}
-
-/* Regions that a walk shows, from the lowest on. */
-typedef struct shown {
-    fpheap_region region[16];
-    unsigned      n;
-} shown;
-
-static int
-note_region(void *shown_, const fpheap_region *region)
-{
-    shown   *s = (shown *)shown_;
-    unsigned i = s->n++;
-
-    assert_true(i < TEST_COUNT(s->region));
-    for (; i > 0 && (char *)s->region[i - 1].base > (char *)region->base; i--)
-        s->region[i] = s->region[i - 1];
-    s->region[i] = *region;
-    return 0;
-}
-
-static shown
-regions_of(const ground *g)
-{
-    shown s;
-
-    memset(&s, 0, sizeof s);
-    assert_int_equal(fpheap_region_walk(g->heap, note_region, &s), 0);
-    return s;
 }
 
 static void
@@ -588,6 +594,29 @@ a_region_is_split_and_joined(void **state)
     end(&g, (last + 3 * FPH_PAGES) * FPHEAP_PAGE);
 }
 
+static void
+what_is_left_of_a_region_is_shown_while_a_part_goes_back(void **state)
+{
+    const size_t pages = 6 * FPH_PAGES;
+    ground       g;
+
+    (void)state;
+    begin(&g, 0, pages, 1, FPHEAP_PARTS);
+    assert_int_equal(fph_pages_take(g.state, g.first, 1), 1);
+    assert_int_equal(fph_pages_take(g.state, g.first + pages - 1, 1), 1);
+    g.refuses = 1;
+    assert_int_equal(fpheap_trim(g.heap), 0);
+    assert_int_equal(g.shown, 2);
+    /* What has not gone is here again. */
+    EXPECT_REGION(&g, 0, 0, FPH_PAGES);
+    EXPECT_REGION(&g, 1, FPH_PAGES, 4 * FPH_PAGES);
+    EXPECT_REGION(&g, 2, 5 * FPH_PAGES, FPH_PAGES);
+    assert_int_equal(fph_pages_take(g.state, g.first + 1, pages - 2), 1);
+    fph_pages_give(g.state, g.first, pages);
+    g.refuses = 0;
+    end(&g, pages * FPHEAP_PAGE);
+}
+
 /* Of another cookie, or other pages behind it, it is another region. */
 static void
 a_neighbour_of_another_kind_is_not_joined(void **state)
@@ -936,17 +965,17 @@ a_region_serves_at_both_sides_of_the_windows_end(void **state)
     object = (char *)fpheap_alloc(g.heap, 64);
     while (fph_pages_find(g.heap, 0, 1, 1) != FPH_NO_PAGE)
         ;
-    assert_int_equal(give(&g, before - 2 * FPH_PAGES, 4 * FPH_PAGES, 0), 0);
-    assert_int_equal(fph_pages_find(g.heap, 0, 2 * FPH_PAGES + 1, 1),
-                     FPH_NO_PAGE);
-    page = fph_pages_find(g.heap, 0, 2 * FPH_PAGES, 1);
-    assert_true(page == 0 || page == g.state->mask + 1 - 2 * FPH_PAGES);
-    assert_int_equal(page + fph_pages_find(g.heap, 0, 2 * FPH_PAGES, 1),
-                     g.state->mask + 1 - 2 * FPH_PAGES);
+    /* (Page 0 serves nobody.) */
+    assert_int_equal(give(&g, before - 2 * FPH_PAGES, 5 * FPH_PAGES, 0), 0);
+    assert_int_equal(fph_pages_find(g.heap, 0, 3 * FPH_PAGES, 1), FPH_NO_PAGE);
+    page = fph_pages_find(g.heap, 0, 2 * FPH_PAGES, FPH_PAGES);
+    assert_true(page == FPH_PAGES || page == g.state->mask + 1 - 2 * FPH_PAGES);
+    assert_int_equal(page + fph_pages_find(g.heap, 0, 2 * FPH_PAGES, FPH_PAGES),
+                     g.state->mask + 1 - FPH_PAGES);
     assert_ptr_equal(fph_page_address(g.state, 0), at_page(&g, before));
     assert_ptr_equal(fph_page_address(g.state, g.state->mask),
                      at_page(&g, before - 1));
-    fph_pages_give(g.state, 0, 2 * FPH_PAGES);
+    fph_pages_give(g.state, FPH_PAGES, 2 * FPH_PAGES);
     fph_pages_give(g.state, g.state->mask + 1 - 2 * FPH_PAGES, 2 * FPH_PAGES);
     /* One fills a side, and does not grow into the other. */
     object = (char *)fpheap_alloc(g.heap, 2 * FPHEAP_CHUNK);
@@ -1071,6 +1100,8 @@ main(void)
         cmocka_unit_test(regions_share_a_chunk),
         cmocka_unit_test(a_chunk_is_of_one_node),
         cmocka_unit_test(a_region_is_split_and_joined),
+        cmocka_unit_test(
+            what_is_left_of_a_region_is_shown_while_a_part_goes_back),
         cmocka_unit_test(a_neighbour_of_another_kind_is_not_joined),
         cmocka_unit_test(records_stay_until_the_pages_leave_and_serve_again),
         cmocka_unit_test(every_page_of_a_long_object_leads_to_its_record),
