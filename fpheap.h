@@ -694,15 +694,15 @@ typedef struct fpheap_region {
  * growth_max, or for more if an object needs it.  The number of its regions is
  * limited, see FPHEAP_CHUNK_SHIFT. */
 typedef struct fpheap_provider {
-    /* Fill in *region, which is all zero (but see FPHEAP_PARTS), with at least `bytes` (a multiple of
-     * FPHEAP_CHUNK) of readable and writable memory on `node` (0 .. nodes - 1),
-     * aligned to `align` (FPHEAP_CHUNK) where that is possible.  What is in it
-     * does not matter.  Give more where that costs nothing, such as the rest of
-     * a hugepage: the heap uses every whole chunk, and counts all of it against
-     * its limit.  If that exceeds the limit, the heap hands the region back and
-     * asks once more.  A region that is not aligned is used where it is; if
-     * nothing useful remains, the heap hands it back and asks once more for
-     * FPHEAP_CHUNK bytes extra.
+    /* Fill in *region, which is all zero (but see FPHEAP_PARTS), with at least
+     * `bytes` (a multiple of FPHEAP_CHUNK) of readable and writable memory on
+     * `node` (0 .. nodes - 1), aligned to `align` (FPHEAP_CHUNK) where that is
+     * possible.  What is in it does not matter.  Give more where that costs
+     * nothing, such as the rest of a hugepage: the heap uses every whole page,
+     * and counts all of it against its limit.  If that exceeds the limit, the
+     * heap hands the region back and asks once more.  A region that is not
+     * aligned is used where it is; if it cannot serve the call, the heap hands
+     * it back and asks once more for FPHEAP_CHUNK bytes extra.
      *
      * Returns 0, or a negative errno.  Then the heap asks for half, and so on
      * down to what the call needs.  If all of that fails, it takes back what is
@@ -717,9 +717,11 @@ typedef struct fpheap_provider {
      * the region. */
     int (*put)(void *ctx, const fpheap_region *region);
 
-    /* The IOVA of the chunk at `chunk`, which needs to be contiguous only up to
-     * the chunk's end; asked when the heap begins to use it.  NULL if there is
-     * none; then fpheap_iova returns FPHEAP_BAD_IOVA. */
+    /* The IOVA of the memory at `chunk`, which is a chunk's start or the start
+     * of a region inside one.  IOVAs need to be contiguous only up to the
+     * chunk's end, so with this callback an object of up to a chunk lies in one.
+     * Asked by the first fpheap_iova in the chunk.  NULL if there is none; then
+     * fpheap_iova returns FPHEAP_BAD_IOVA. */
     uint64_t (*iova)(void *ctx, const void *chunk);
 
     void *ctx;                  /* passed to each call */
@@ -794,9 +796,9 @@ typedef struct fpheap_stats {
     size_t   parked_bytes;     /* objects in caches and depots */
     size_t   slab_free_bytes;  /* objects that are free in their slab */
     size_t   page_free_bytes;  /* pages and chunks in no slab */
-    size_t   waste_bytes;      /* ends of slabs, unaligned ends of regions,
-                                  pages that must stay empty, and those in
-                                  front of large objects with FPHEAP_HEADER */
+    size_t   waste_bytes;      /* ends of slabs, what of regions is no whole
+                                  page or cannot be used, and with FPHEAP_HEADER
+                                  the pages in front of large objects */
     size_t   metadata_bytes;   /* the heap's own, in whole pages */
     size_t   live_objects;
     size_t   parked_objects;
@@ -1239,7 +1241,7 @@ FPH_PUBLIC void fpheap_free(fpheap *heap, void *object);
  *         _alloc_bulk, _alloc_burst or the last fpheap_realloc; not for objects
  *         that fpheap_aligned_alloc made, nor for a pool's
  *
- * With one node it needs no look at the chunk. */
+ * With one node it needs no look at the page map. */
 FPH_PUBLIC void fpheap_free_sized(fpheap *heap, void *object, size_t size);
 
 /* fpheap_alloc_bulk - n objects of at least size bytes each, or none
@@ -1309,13 +1311,13 @@ FPHEAP_API void *fpheap_alloc_on(fpheap *heap, size_t size, int node);
  * size    bytes; 0 gives the smallest object and frees nothing
  *
  * An object stays in place while the size keeps its class; a pool's object,
- * while it fits.  One above 8 pages gets what it needs from the pages behind it
- * in its chunk, or above a chunk from the chunks behind it, where these are
- * free.  It moves if they are not, or if it would need at most half of what it
- * keeps.  One that grows, moved or not, gets an eighth and a page more than it
- * asks for if these are free (1 GiB at most; fpheap_usable_size tells), so that
- * small steps seldom copy it.  One that shrinks gives back what it does not
- * need, unless that is less than this extra, or above a chunk than a chunk.
+ * while it fits.  One above 8 pages takes the pages behind it if they are free,
+ * or if a provider with FPHEAP_PARTS has them.  It moves if not, or if it would
+ * need at most half of what it has.  One that grows, moved or not, gets an
+ * eighth and a page more than it asks for where that can be had (1 GiB at most;
+ * fpheap_usable_size tells), so that small steps seldom copy it.  One that
+ * shrinks gives back what it does not need, unless that is less than this
+ * extra.
  *
  * Returns  the object, moved or not, with the first min(old, new) bytes kept.
  * Errors   As fpheap_alloc; the old object is untouched.
@@ -1335,8 +1337,7 @@ FPHEAP_API size_t fpheap_usable_size(fpheap *heap, const void *object);
  * interior  any pointer at all
  *
  * Returns  the object's first byte, whether it is live or free in its slab;
- *          NULL if the pointer is not into an object of this heap.
- * Cost     O(regions). */
+ *          NULL if the pointer is not into an object of this heap. */
 FPHEAP_API void *fpheap_base_of(fpheap *heap, const void *interior);
 
 /* fpheap_owns - whether fpheap_base_of finds an object: 1 or 0 */
@@ -1344,11 +1345,12 @@ FPHEAP_API int fpheap_owns(fpheap *heap, const void *pointer);
 
 /* fpheap_iova - the IOVA of a byte of a live object
  *
- * object  its start; or any byte of it, if it has at most half a chunk and is
- *         not aligned to a chunk
+ * object  any byte of it; the IOVAs of an object above a chunk need not be
+ *         contiguous from chunk to chunk
  *
  * Returns  the IOVA, or FPHEAP_BAD_IOVA if the provider has none.
- * Cost     3 loads. */
+ * Blocks   The first time in a chunk, it calls the provider.
+ * Cost     4 loads. */
 FPHEAP_API uint64_t fpheap_iova(fpheap *heap, const void *object);
 
 /* fpheap_self - the calling thread's cache, for loops that want to keep it
@@ -1437,7 +1439,7 @@ FPH_PUBLIC void *fpheap_pool_get(fpheap_pool *pool);
  *
  * object  of this pool; NULL does nothing
  *
- * With one node, or FPHEAP_ON_NODE, it needs no look at the chunk. */
+ * With one node, or FPHEAP_ON_NODE, it needs no look at the page map. */
 FPH_PUBLIC void fpheap_pool_put(fpheap_pool *pool, void *object);
 
 /* n objects, or none, or as many as there are; as fpheap_alloc_bulk,
@@ -1586,8 +1588,7 @@ FPHEAP_API void fpheap_thread_leave(fpheap *heap);
 
 /* fpheap_reserve - have memory ready
  *
- * bytes   to be allocated on the node without the provider, in pages; one page
- *         of each chunk serves small objects only
+ * bytes   to be allocated on the node without the provider, in pages
  * node    0 .. nodes - 1, or FPHEAP_ANY_NODE for the calling thread's
  *
  * The memory is touched and its chunks are set up, so that nothing is left to
@@ -1603,11 +1604,11 @@ FPHEAP_API int fpheap_reserve(fpheap *heap, size_t bytes, int node);
 /* fpheap_trim - give free memory back to the provider
  *
  * Takes back what this thread and the depots park, turns empty slabs into free
- * pages, and gives back each region that is free as a whole, except those that
- * hold the heap's own records, that a walk shows, or that the watcher does not
- * let go.  So a live object keeps its whole region, and a few that are spread
- * over all regions keep everything.  Other threads give up what they park at
- * their next miss, for the next trim.
+ * pages, and gives back what is free as a whole: chunks if the provider takes
+ * parts and there is no watcher, else regions.  What holds records of the heap,
+ * what a walk shows, and what the watcher does not let go stays.  Then it
+ * decommits the free pages of other chunks, if the provider can.  Other threads
+ * give up what they park at their next miss, for the next trim.
  *
  * Returns  the bytes given back; 0 in the provider's callback or the watcher's
  * Blocks   Calls the provider's put; others go on meanwhile.
