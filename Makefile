@@ -218,6 +218,10 @@ vpath stress_%.c tests
 $(PROGRAMS): $(B)/%: %.c tests/filter.c tests/wraps.txt fpheap.h \
         $(wildcard tests/*.h) | $(B)
 	$(COMPILE) -I. $< -o $@ $(LDFLAGS) $(CMOCKA) -pthread
+# These are another program with other settings.
+$(B)/test_check2 $(B)/test_check_headers: tests/debug/test_check.c
+$(B)/test_small_no_os: tests/test_small.c
+$(B)/stress_check: tests/stress_owner.c
 
 $(FUZZERS): $(B)/%: tests/%.c tests/fuzz_util.h fpheap.h | $(B)
 	clang -std=gnu11 -O1 -g -I. -fsanitize=fuzzer,address,undefined \

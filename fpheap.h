@@ -51,7 +51,8 @@
  *     thread must not call the heap
  *   - not a hardened allocator: freeing what is not the heap's is undefined, a
  *     double free is found when it reaches the slab, not at once, and a write
- *     past an object can reach the next one, or the heap's records
+ *     past an object by more than a 2048th of a chunk (128 bytes at least) can
+ *     reach the heap's records
  *   - not a way to save the last byte: each thread parks up to two magazines
  *     per size it uses (a quarter of a chunk, or four objects if that is more)
  *     until its first miss after any thread's fpheap_trim
@@ -3129,6 +3130,10 @@ fph_numa_nodes(void)
 #endif
 #define FPH_LENGTHS    (FPH_PAGE_BITS + 2)     /* of runs, told apart */
 
+/* Unused bytes at both ends of a block, and of the state with its tables: what
+ * an object that overflows or underflows meets first. */
+#define FPH_GUARD      (FPHEAP_CHUNK >= (1u << 18) ? FPHEAP_CHUNK >> 11 : 128)
+
 /* First in every record that stands in a stack. */
 typedef struct fph_link {
     uint32_t next;             /* atomic */
@@ -3363,12 +3368,13 @@ fph_meta_install(fph_state *state, uint64_t full, char *memory, size_t room,
     block = fph_fetch_add_relaxed(&state->meta_numbers, 1);
     if (block >= FPH_TABLE_MAX)
         return 0;
-    FPH_STORE(&state->meta[block], memory, RELAXED);
+    FPH_STORE(&state->meta[block], memory + FPH_GUARD, RELAXED);
     do {
         if (cursor >> 40 != full)
             return 0;
     } while (!fph_cas_release(&state->meta_cursor.word, &cursor,    /* M2 */
-                              fph_meta_word(block, room / FPH_LINE,
+                              fph_meta_word(block,
+                                            (room - 2 * FPH_GUARD) / FPH_LINE,
                                             fph_meta_units(bytes))));
     return (uint32_t)(block << FPH_UNIT_BITS);
 }
@@ -4340,7 +4346,7 @@ fph_whole_pages(const fpheap_region *raw, char **base)
     return (raw->bytes - skip) >> FPHEAP_PAGE_SHIFT;
 }
 
-/* Where the tables lie, from the state on, for a window of `chunks` chunks. */
+/* Where the state and the tables lie, for a window of `chunks` chunks. */
 typedef struct fph_layout {
     size_t chunks, regions, groups, groups_max; /* how many */
     size_t depots, empty, region, group, group_at, free, chunk, map; /* where */
@@ -4367,6 +4373,7 @@ fph_layout_of(const fpheap *heap, size_t chunks)
     it.groups_max = it.groups < 65536 ? it.groups : 65536;
     it.regions = FPHEAP_NO_OS && chunks < FPH_TABLE_MAX ? chunks
                                                         : FPH_TABLE_MAX;
+    fph_layout_add(&it, 1, FPH_GUARD);
     fph_layout_add(&it, 1, sizeof(fph_state));
     it.depots = fph_layout_add(&it, heap->bins, sizeof(fph_depot));
     it.empty = fph_layout_add(&it, heap->nodes, sizeof(fph_line));
@@ -4376,6 +4383,7 @@ fph_layout_of(const fpheap *heap, size_t chunks)
     it.free = fph_layout_add(&it, chunks, sizeof(fph_word));
     it.chunk = fph_layout_add(&it, chunks, sizeof(fph_chunk));
     it.map = fph_layout_add(&it, chunks, FPH_PAGES * sizeof(uint16_t));
+    fph_layout_add(&it, 1, FPH_GUARD);
     return it;
 }
 
@@ -4401,11 +4409,11 @@ fph_tables_open(fph_state *state, size_t page, size_t pages)
                         (n << FPH_PAGE_BITS) * sizeof(uint16_t));
 }
 
-/* Set up a state of zeros, and the tables behind it. */
-static void
-fph_state_lay(fph_state *state, const fph_layout *it)
+/* Set up a state in memory of zeros, and the tables behind it. */
+static fph_state *
+fph_state_lay(char *base, const fph_layout *it)
 {
-    char *base = (char *)state;
+    fph_state *state = (fph_state *)(void *)(base + FPH_GUARD);
 
     state->bytes = it->bytes;
     state->mask = (it->chunks << FPH_PAGE_BITS) - 1;
@@ -4419,6 +4427,7 @@ fph_state_lay(fph_state *state, const fph_layout *it)
     state->free = (fph_word *)(void *)(base + it->free);
     state->chunks = (fph_chunk *)(void *)(base + it->chunk);
     state->map = (uint16_t *)(void *)(base + it->map);
+    return state;
 }
 
 #if !FPHEAP_NO_OS
@@ -4447,16 +4456,15 @@ fph_state_new(const fpheap *heap, const fpheap_region *raw)
         fph_map_end(base, it.bytes);
         return NULL;
     }
-    fph_state_lay((fph_state *)(void *)base, &it);
     (void)raw;
-    return (fph_state *)(void *)base;
+    return fph_state_lay(base, &it);
 }
 
 /* The state is needed no more. */
 static void
 fph_state_end(fph_state *state)
 {
-    fph_map_end(state, state->bytes);
+    fph_map_end((char *)state - FPH_GUARD, state->bytes);
 }
 #else
 /* A state in the region itself, with tables of a 32nd of it, or of what it
@@ -4480,8 +4488,7 @@ fph_state_new(const fpheap *heap, const fpheap_region *raw)
     if (raw->bytes < skip || raw->bytes - skip < it.bytes)
         return NULL;
     memset((char *)raw->base + skip, 0, it.bytes);
-    fph_state_lay((fph_state *)(void *)((char *)raw->base + skip), &it);
-    return (fph_state *)(void *)((char *)raw->base + skip);
+    return fph_state_lay((char *)raw->base + skip, &it);
 }
 
 #  define fph_state_end(state) ((void)(state))
@@ -4492,7 +4499,7 @@ static size_t
 fph_state_pages(const fph_state *state, const fpheap_region *raw)
 {
     char  *base = NULL;
-    char  *end  = (char *)(uintptr_t)state + state->bytes;
+    char  *end  = (char *)(uintptr_t)state - FPH_GUARD + state->bytes;
     size_t all  = fph_whole_pages(raw, &base);
     size_t n    = 0;
 
@@ -5362,12 +5369,20 @@ fph_meta_extend(fpheap *heap, int node, uint64_t full, unsigned pages,
     return ref;
 }
 
+/* Pages of a block that is for one record. */
+static unsigned
+fph_meta_least(size_t bytes)
+{
+    return (unsigned)((bytes + 2 * FPH_GUARD + FPHEAP_PAGE - 1)
+                      >> FPHEAP_PAGE_SHIFT);
+}
+
 /* Pages of the next block: a quarter of what there is, up to a chunk, and as
  * many as a record needs. */
 static unsigned
 fph_meta_step(const fph_state *state, size_t bytes)
 {
-    size_t least = (bytes + FPHEAP_PAGE - 1) >> FPHEAP_PAGE_SHIFT;
+    size_t least = fph_meta_least(bytes);
     size_t pages = (size_t)fph_load_relaxed(&state->meta_pages) / 4;
 
     if (pages > FPH_PAGES)
@@ -5382,8 +5397,7 @@ fph_meta_find(fpheap *heap, int node, size_t bytes)
 {
     fph_state *state = heap->state;
     unsigned   pages = fph_meta_step(state, bytes);
-    unsigned   least = (unsigned)((bytes + FPHEAP_PAGE - 1)
-                                  >> FPHEAP_PAGE_SHIFT);
+    unsigned   least = fph_meta_least(bytes);
 
     while (fph_load_relaxed(&state->meta_numbers) < FPH_TABLE_MAX) {
         uint64_t full = fph_meta_block(state);

@@ -30,6 +30,23 @@ check "and runs exactly what it built" \
 check "which is one program" [ "$(ls "$scratch/one" | grep -vc log)" -eq 1 ]
 check "make deps builds nothing" [ -z "$(compiled deps)" ]
 
+# built_again PROGRAM FILE - make would build it again if the file had changed,
+# and only then
+built_again() {
+    mkdir -p "$scratch/twins" && touch "$scratch/twins/$1" &&
+        make -q B="$scratch/twins" "$scratch/twins/$1" &&
+        ! make -q B="$scratch/twins" -W "$2" "$scratch/twins/$1"
+}
+twins=0
+while IFS=: read -r file included; do
+    twins=$((twins + 1))
+    name=$(basename "$file" .c)
+    check "$name is built again when $included changes" \
+        built_again "$name" "$(dirname "$file")/$included"
+done < <(grep -r --include='*.c' '^#include ".*\.c"' tests |
+             sed 's/#include "\(.*\)"/\1/')
+check "programs of other programs are found" [ $twins -ge 4 ]
+
 # An apt-get that notes whether its caller has said what it is going to do.
 mkdir "$scratch/bin"
 cat > "$scratch/bin/apt-get" << SH

@@ -328,7 +328,7 @@ present(const fpheap *heap)
     const fpheap_region *raw = &heap->state->region[0].raw;
 
     return present_in((char *)raw->base, raw->bytes)
-         + present_in((char *)heap->state, heap->state->bytes);
+         + present_in((char *)heap->state - FPH_GUARD, heap->state->bytes);
 }
 
 /* In a process of its own, for which these are the first three. */

@@ -311,7 +311,7 @@ a_record_takes_whole_lines_and_a_block_is_used_to_its_end(void **state)
 {
     fpheap    *heap = test_heap_over(&provider);
     fph_state *s = heap->state;
-    uint64_t   begun, end = FPHEAP_PAGE / FPH_LINE;
+    uint64_t   begun, end = (FPHEAP_PAGE - 2 * FPH_GUARD) / FPH_LINE;
     uint32_t   first, ref;
     int        error;
 
@@ -334,7 +334,10 @@ a_record_takes_whole_lines_and_a_block_is_used_to_its_end(void **state)
     assert_int_equal(ref, first + end - 3);
     assert_ptr_equal(fph_meta_at(s, ref),
                      (char *)fph_meta_at(s, first) + FPHEAP_PAGE
-                     - 3 * FPH_LINE);
+                     - 2 * FPH_GUARD - 3 * FPH_LINE);
+    /* It begins and ends with unused bytes. */
+    assert_int_equal(((uintptr_t)fph_meta_at(s, first) - FPH_GUARD)
+                     % FPHEAP_PAGE, 0);
     assert_int_equal(fph_meta_cut(s, 1), first + end - 1);
     assert_int_equal(fph_meta_cut(s, 1), 0);
     assert_int_equal(fph_meta_get(heap, 0, 1, &error), 2 * first);
@@ -352,11 +355,11 @@ the_tables_lie_one_behind_the_other(void **state)
     (void)state;
     for (chunks = 1; chunks < 300; chunks++) {
         fph_layout   it = fph_layout_of(heap, chunks);
-        const size_t at[] = { 0, it.depots, it.empty, it.region, it.group,
-                              it.group_at, it.free, it.chunk, it.map,
-                              it.bytes };
+        const size_t at[] = { 0, FPH_GUARD, it.depots, it.empty, it.region,
+                              it.group, it.group_at, it.free, it.chunk, it.map,
+                              it.bytes - FPH_GUARD };
         const size_t bytes[] = {
-            sizeof(fph_state), heap->bins * sizeof(fph_depot),
+            FPH_GUARD, sizeof(fph_state), heap->bins * sizeof(fph_depot),
             heap->nodes * sizeof(fph_line), it.regions * sizeof(fph_region),
             it.groups_max * sizeof(uint32_t), it.groups * sizeof(uint32_t),
             chunks * sizeof(fph_word), chunks * sizeof(fph_chunk),
@@ -556,7 +559,7 @@ memory_for_records_grows_with_them(void **state)
         heap->state->meta_pages = had[i];
         for (least = 1; least <= FPH_PAGES; least += 3) {
             unsigned part = had[i] / 4 < FPH_PAGES ? had[i] / 4 : FPH_PAGES;
-            size_t   bytes = least * FPHEAP_PAGE;
+            size_t   bytes = least * FPHEAP_PAGE - 2 * FPH_GUARD;
 
             if (part < least)
                 part = least;
@@ -1985,9 +1988,12 @@ a_private_area_serves_the_next_pool_if_it_is_large_enough(void **state)
     fpheap  *heap = test_heap_over(&provider);
     uint64_t lines;
     void    *first;
+    int      error;
 
     (void)state;
     assert_non_null(fpheap_self(heap));
+    heap->state->meta_pages += 4 * FPH_PAGES;      /* a block for all of them */
+    assert_int_not_equal(fph_meta_get(heap, 0, FPHEAP_PAGE, &error), 0);
     assert_null(private_of(heap, 0, &lines));
     assert_int_equal(lines, fph_meta_units(sizeof(fpheap_pool)));
     first = private_of(heap, 65, &lines);
