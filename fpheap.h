@@ -221,9 +221,8 @@
  * DEBUG, know these two moments; the floors below the bins know neither.
  *
  * The code stands in this order, from the bottom up: a function calls only what
- * is above it in the file.  FASTPATH's misses and the drop of a parked large
- * object are declared before they are defined.  A line belongs to the floor
- * whose words it uses.
+ * is above it in the file.  Only FASTPATH's misses are declared before they are
+ * defined.  A line belongs to the floor whose words it uses.
  */
 #ifndef FPHEAP_H
 #define FPHEAP_H
@@ -7955,7 +7954,33 @@ fph_magazine_return(fph_state *state, unsigned bin, fph_magazine *magazine)
         fph_magazine_drain(state, bin, magazine);
 }
 
-static int fph_large_drop(fpheap_cache *cache);
+/* Give back the pages of an object whose record is nobody else's any more. */
+static void
+fph_large_end(fph_state *state, fph_slab *record, uint64_t info)
+{
+    FPH_TOOL_ALLOW(record->base,
+                   (size_t)(fph_info_count(info) - fph_info_bin(info))
+                   << FPHEAP_PAGE_SHIFT);
+    fph_pages_give(state, record->page, fph_info_count(info));
+}
+
+/* Give back the large object that a cache parks.  Returns 0: there is none. */
+static int
+fph_large_drop(fpheap_cache *cache)
+{
+    fph_slab *record = cache->large;
+    uint64_t  info;
+
+    if (record == NULL)
+        return 0;
+    cache->large = NULL;
+    fph_moves_begin(cache->heap->state);
+    info = fph_load_relaxed(&record->info);
+    fph_store_relaxed(&record->info, 0);
+    fph_large_end(cache->heap->state, record, info);
+    fph_moves_end(cache->heap->state);
+    return 1;
+}
 
 /* Take all magazines out of a cache: full ones go to the depot, or, if `drain`
  * is set, all go into the slabs.  Also take out the parked large object. */
@@ -9208,34 +9233,6 @@ fph_large_alloc(fpheap *heap, int node, size_t size, size_t align, int look,
 }
 
 /* --- free ----------------------------------------------------------------- */
-
-/* Give back the pages of an object whose record is nobody else's any more. */
-static void
-fph_large_end(fph_state *state, fph_slab *record, uint64_t info)
-{
-    FPH_TOOL_ALLOW(record->base,
-                   (size_t)(fph_info_count(info) - fph_info_bin(info))
-                   << FPHEAP_PAGE_SHIFT);
-    fph_pages_give(state, record->page, fph_info_count(info));
-}
-
-/* Give back the large object that a cache parks.  Returns 0: there is none. */
-static int
-fph_large_drop(fpheap_cache *cache)
-{
-    fph_slab *record = cache->large;
-    uint64_t  info;
-
-    if (record == NULL)
-        return 0;
-    cache->large = NULL;
-    fph_moves_begin(cache->heap->state);
-    info = fph_load_relaxed(&record->info);
-    fph_store_relaxed(&record->info, 0);
-    fph_large_end(cache->heap->state, record, info);
-    fph_moves_end(cache->heap->state);
-    return 1;
-}
 
 /* The cache in which this thread may park a large object, or NULL.  What it
  * parks is at most two chunks and an eighth of the heap, as others may need

@@ -30,11 +30,7 @@ from collections import defaultdict
 HEADER = "fpheap.h"
 
 # (function, function of a later section): why.
-DROPPED = "a parked large object ends in a cache, which knows none"
 LATER = {
-    ("fph_cache_flush", "fph_large_drop"): DROPPED,
-    ("fph_cache_adopt", "fph_large_drop"): DROPPED,
-    ("fph_climb_parked", "fph_large_drop"): DROPPED,
 }
 
 # The section of a table: those that use its labels all the same.  FASTPATH has the
