@@ -1683,7 +1683,7 @@ FPHEAP_API const char *fpheap_check(fpheap *heap);
  * out     written to, not closed
  *
  * Blocks   In stdio.
- * Cost     That of fpheap_stats_get, twice. */
+ * Cost     That of fpheap_stats_get. */
 FPHEAP_API void fpheap_dump(fpheap *heap, FILE *out);
 #endif
 
@@ -4002,24 +4002,45 @@ fph_group_list(fph_state *state, size_t chunk)
     }
 }
 
-/* Call with each chunk that is here, until a call returns other than 0.
- * Returns that. */
-static int
-fph_each_chunk(const fph_state *state, int (*each)(void *arg, size_t chunk),
-               void *arg)
+/* The chunk at a position; NULL: the window has none there. */
+static fph_chunk *
+fph_chunk_at(const fph_state *state, size_t position)
 {
-    size_t position, chunks, i;
-    int    rc = 0;
+    size_t chunks;
+    size_t first = fph_group_chunks(state, position, &chunks);
 
-    for (position = 0; position < fph_positions(state);
-         position += FPH_GROUP) {
-        size_t first = fph_group_chunks(state, position, &chunks);
+    return position % FPH_GROUP < chunks
+         ? &state->chunks[first + position % FPH_GROUP] : NULL;
+}
 
-        for (i = 0; i < chunks && rc == 0; i++)
-            if (FPH_LOAD(&state->chunks[first + i].base, RELAXED) != NULL)
-                rc = each(arg, first + i);
+/* The next chunk that is here, from position *at on, which then is the one
+ * behind it.  NULL: there is none. */
+static fph_chunk *
+fph_chunk_next(const fph_state *state, size_t *at)
+{
+    while (*at < fph_positions(state)) {
+        fph_chunk *chunk = fph_chunk_at(state, (*at)++);
+
+        if (chunk != NULL && FPH_LOAD(&chunk->base, RELAXED) != NULL)
+            return chunk;
     }
-    return rc;
+    return NULL;
+}
+
+/* The same for the records of all chunks; *at counts pages. */
+static fph_slab *
+fph_record_next(const fph_state *state, size_t *at)
+{
+    while (*at < fph_positions(state) * FPH_PAGES) {
+        fph_chunk   *chunk   = fph_chunk_at(state, *at / FPH_PAGES);
+        fph_records *records = chunk == NULL ? NULL
+                             : FPH_LOAD(&chunk->records, ACQUIRE);  /* F9 */
+
+        if (records != NULL)
+            return &records->slab[(*at)++ % FPH_PAGES];
+        *at += FPH_PAGES - *at % FPH_PAGES;
+    }
+    return NULL;
 }
 
 /* --- free pages ----------------------------------------------------------- */
@@ -4660,6 +4681,20 @@ fph_region_unkeep(fph_region *region)
     fph_fetch_add_release(&region->shown, (uint64_t)0 - 1);         /* F15 */
 }
 
+/* The next region that is here, from slot *at on, which then is the one behind
+ * it; the caller keeps the region.  NULL: there is none. */
+static fph_region *
+fph_region_next(const fph_state *state, size_t *at)
+{
+    while (*at < fph_region_count(state)) {
+        fph_region *region = &state->region[(*at)++];
+
+        if (fph_region_keep(region))
+            return region;
+    }
+    return NULL;
+}
+
 /* What is asked for: pages in a row, at a multiple of `align` pages, in one
  * chunk if `whole` is set and they fit. */
 typedef struct fph_need {
@@ -5296,17 +5331,13 @@ fph_meta_beside(fph_state *state, unsigned pages)
 static void
 fph_region_pin(fph_state *state, const char *at)
 {
-    size_t i;
+    fph_region *region;
+    size_t      i = 0;
 
-    for (i = 0; i < fph_region_count(state); i++) {
-        fph_region *region = &state->region[i];
-
-        if (!fph_region_keep(region))
-            continue;
+    for (; (region = fph_region_next(state, &i)) != NULL;
+         fph_region_unkeep(region))
         if ((uintptr_t)at - (uintptr_t)region->raw.base < region->raw.bytes)
             FPH_STORE(&region->pinned, 1u, RELAXED);
-        fph_region_unkeep(region);
-    }
 }
 
 /* Claim pages for records: beside others, or else of the node, or of any. */
@@ -5811,18 +5842,12 @@ fph_region_fresh_bytes(const fpheap *heap, const fph_region *region)
 static size_t
 fph_regions_fresh(const fpheap *heap)
 {
-    fph_state *state = heap->state;
-    size_t     bytes = 0;
-    size_t     i;
+    fph_region *region;
+    size_t      bytes = 0, i = 0;
 
-    for (i = 0; i < fph_region_count(state); i++) {
-        fph_region *region = &state->region[i];
-
-        if (!fph_region_keep(region))
-            continue;
+    for (; (region = fph_region_next(heap->state, &i)) != NULL;
+         fph_region_unkeep(region))
         bytes += fph_region_fresh_bytes(heap, region);
-        fph_region_unkeep(region);
-    }
     return bytes;
 }
 
@@ -8710,6 +8735,22 @@ fph_find_memory(fpheap *heap, int node, fph_need need, fph_search *search)
 
 /* --- memory --------------------------------------------------------------- */
 
+/* Have records for a chunk, if there is memory for them. */
+static void
+fph_chunk_record(fpheap *heap, size_t chunk)
+{
+    fph_state *state = heap->state;
+    uint64_t   free;
+
+    if (FPH_LOAD(&state->chunks[chunk].records, RELAXED) != NULL)
+        return;
+    free = fph_fetch_and_acquire(&state->free[chunk], 0);           /* F6 */
+    if (free == 0)
+        return;
+    (void)fph_chunk_ready(heap, chunk);
+    fph_part_give(state, chunk, free);
+}
+
 /* Touch the free pages of a chunk while they are the caller's.  Returns how
  * many. */
 static size_t
@@ -8718,6 +8759,8 @@ fph_chunk_touch(fph_state *state, size_t chunk)
     uint64_t free = fph_fetch_and_acquire(&state->free[chunk], 0);  /* F6 */
     uint64_t left;
 
+    if (free == 0)
+        return 0;
     for (left = free; left != 0; left &= left - 1) {
         char *page = fph_page_address(state, chunk * FPH_PAGES
                                              + fph_lowest_bit(left));
@@ -8725,69 +8768,28 @@ fph_chunk_touch(fph_state *state, size_t chunk)
         fph_touch(page, page + FPHEAP_PAGE);
     }
     FPH_STORE(&state->chunks[chunk].reserved, 1u, RELAXED);
-    if (free != 0)
-        fph_part_give(state, chunk, free);
+    fph_part_give(state, chunk, free);
     return fph_popcount(free);
 }
 
-/* What fpheap_reserve has made ready. */
-typedef struct fph_ready {
-    fpheap *heap;
-    int     node;
-    size_t  pages;
-} fph_ready;
-
-/* Whether a chunk is of the node and has free pages. */
-static int
-fph_ready_has(const fph_ready *ready, size_t chunk)
-{
-    const fph_state *state = ready->heap->state;
-
-    return FPH_LOAD(&state->chunks[chunk].node, RELAXED) == ready->node
-        && fph_load_relaxed(&state->free[chunk]) != 0;
-}
-
-/* Have records for a chunk, as long as there is memory for them. */
-static int
-fph_ready_records(void *ready_, size_t chunk)
-{
-    fph_ready *ready = (fph_ready *)ready_;
-    fph_state *state = ready->heap->state;
-    uint64_t   free;
-
-    if (!fph_ready_has(ready, chunk)
-        || FPH_LOAD(&state->chunks[chunk].records, RELAXED) != NULL)
-        return 0;
-    free = fph_fetch_and_acquire(&state->free[chunk], 0);           /* F6 */
-    if (free == 0)
-        return 0;
-    (void)fph_chunk_ready(ready->heap, chunk);
-    fph_part_give(state, chunk, free);
-    return 0;
-}
-
-static int
-fph_ready_touch(void *ready_, size_t chunk)
-{
-    fph_ready *ready = (fph_ready *)ready_;
-
-    if (fph_ready_has(ready, chunk))
-        ready->pages += fph_chunk_touch(ready->heap->state, chunk);
-    return 0;
-}
-
-/* Have records for all chunks of a node, and touch all its free memory.
+/* Have records for all chunks of a node, and then touch all its free memory.
  * Returns how many pages are free. */
 static size_t
 fph_node_touch(fpheap *heap, int node)
 {
-    fph_ready ready = { heap, node, 0 };
+    fph_state *state = heap->state;
+    size_t     pages = 0, at;
+    fph_chunk *chunk;
 
-    fph_moves_begin(heap->state);
-    fph_each_chunk(heap->state, fph_ready_records, &ready);
-    fph_each_chunk(heap->state, fph_ready_touch, &ready);
-    fph_moves_end(heap->state);
-    return ready.pages;
+    fph_moves_begin(state);
+    for (at = 0; (chunk = fph_chunk_next(state, &at)) != NULL;)
+        if (FPH_LOAD(&chunk->node, RELAXED) == node)
+            fph_chunk_record(heap, (size_t)(chunk - state->chunks));
+    for (at = 0; (chunk = fph_chunk_next(state, &at)) != NULL;)
+        if (FPH_LOAD(&chunk->node, RELAXED) == node)
+            pages += fph_chunk_touch(state, (size_t)(chunk - state->chunks));
+    fph_moves_end(state);
+    return pages;
 }
 
 /* Grow until so many pages of a node are free and ready. */
@@ -8882,27 +8884,26 @@ fph_part_decommit(fpheap *heap, char *base, uint64_t mask)
 static void
 fph_decommit(fpheap *heap)
 {
-    fph_state *state = heap->state;
-    size_t     i;
+    fph_state  *state = heap->state;
+    fph_region *region;
+    size_t      i     = 0;
 
     if (heap->provider.decommit == NULL)
         return;
     fph_moves_begin(state);
-    for (i = 0; i < fph_region_count(state); i++) {
-        fph_region *region = &state->region[i];
-        char       *base   = NULL;
-        size_t      pages, n;
-        uint64_t    mask;
+    for (; (region = fph_region_next(state, &i)) != NULL;
+         fph_region_unkeep(region)) {
+        char    *base  = NULL;
+        size_t   pages = fph_whole_pages(&region->raw, &base);
+        size_t   n;
+        uint64_t mask;
 
-        if (!fph_region_keep(region))
+        if (region->raw.backing != FPHEAP_BACKING_PAGES)
             continue;
-        pages = region->raw.backing == FPHEAP_BACKING_PAGES
-              ? fph_whole_pages(&region->raw, &base) : 0;
         for (; pages > 0; pages -= n, base += n << FPHEAP_PAGE_SHIFT) {
             n = fph_part(fph_page_of(state, base), pages, &mask);
             fph_part_decommit(heap, base, mask);
         }
-        fph_region_unkeep(region);
     }
     fph_moves_end(state);
 }
@@ -10690,85 +10691,75 @@ fpheap_pool_stats_get(fpheap_pool *pool, fpheap_pool_stats *stats)
  * Counts of all that the heap has, and fpheap_dump.
  */
 
-/* Numbers per class, and bytes of what is in no class. */
+/* The statistics of a heap, and of its classes.  Class 0 has the large objects,
+ * whose bytes are counted one by one. */
 typedef struct fph_census {
-    size_t size[FPH_CLASSES];  /* 0: no slabs */
-    size_t slabs[FPH_CLASSES];
-    size_t capacity[FPH_CLASSES];
-    size_t free[FPH_CLASSES];
-    size_t parked[FPH_CLASSES];
-    size_t depot[FPH_CLASSES]; /* the part of parked that is in depots */
-    size_t large_objects;
-    size_t large_bytes;
-    size_t large_parked;       /* objects */
-    size_t large_parked_bytes;
-    size_t page_free_bytes;
-    size_t waste_bytes;
-    size_t here_bytes;         /* of regions, in whole pages */
-    size_t meta_bytes;
-    unsigned regions;
-    unsigned caches;
+    fpheap_stats       stats;
+    fpheap_class_stats classes[FPH_CLASSES];
+    size_t             objects[FPH_CLASSES]; /* live, parked and free */
 } fph_census;
 
 static void
 fph_census_record(const fph_state *state, fph_census *census,
                   const fph_slab *slab)
 {
-    uint64_t info  = fph_load_acquire(&slab->info);                 /* F19 */
-    size_t   count = fph_info_count(info);
-    unsigned k     = fph_info_bin(info) % FPH_CLASSES;
-    int64_t  free;
+    uint64_t            info  = fph_load_acquire(&slab->info);      /* F19 */
+    size_t              count = fph_info_count(info);
+    unsigned            k     = fph_info_bin(info) % FPH_CLASSES;
+    fpheap_class_stats *klass = &census->classes[k];
+    int64_t             free;
 
     switch (fph_info_kind(info)) {
     case FPH_SLAB:
         free = fph_slab_free_objects(fph_load_relaxed(&slab->state));
-        census->slabs[k]++;
-        census->capacity[k] += count;
-        census->free[k] += free < 0 ? 0 : (size_t)free < count ? (size_t)free
-                                                               : count;
-        census->size[k] = FPH_LOAD(&state->classes[k].size, RELAXED);
-        census->waste_bytes += (fph_info_pages(state, info)
-                                << FPHEAP_PAGE_SHIFT)
-                             - count * census->size[k];
+        klass->slabs++;
+        klass->free_objects += free < 0 ? 0 : (size_t)free < count
+                             ? (size_t)free : count;
+        klass->size = FPH_LOAD(&state->classes[k].size, RELAXED);
+        census->objects[k] += count;
+        census->stats.waste_bytes += (fph_info_pages(state, info)
+                                      << FPHEAP_PAGE_SHIFT)
+                                   - count * klass->size;
         break;
     case FPH_LARGE:
-        census->waste_bytes += fph_info_bin(info) * FPHEAP_PAGE;    /* L1 */
-        census->large_objects++;
-        census->large_bytes += fph_info_bytes(state, info);
+        census->objects[0]++;
+        census->stats.live_bytes += fph_info_bytes(state, info);
+        census->stats.waste_bytes += fph_info_bin(info) * FPHEAP_PAGE; /* L1 */
         break;
     case FPH_PARKED:
-        census->large_parked++;
-        census->large_parked_bytes += count << FPHEAP_PAGE_SHIFT;
+        census->objects[0]++;
+        census->classes[0].parked_objects++;
+        census->stats.parked_bytes += count << FPHEAP_PAGE_SHIFT;
         break;
     default:
         break;
     }
 }
 
-typedef struct fph_census_of {
-    const fph_state *state;
-    fph_census      *census;
-} fph_census_of;
-
-static int
-fph_census_chunk(void *of_, size_t number)
+/* Pages, and what they are used for. */
+static void
+fph_census_pages(const fph_state *state, fph_census *census)
 {
-    fph_census_of   *of     = (fph_census_of *)of_;
-    const fph_state *state  = of->state;
-    const fph_chunk *chunk  = &state->chunks[number];
-    fph_census      *census = of->census;
-    fph_records     *records = FPH_LOAD(&chunk->records, ACQUIRE);  /* F9 */
-    unsigned         page;
+    fpheap_stats    *stats = &census->stats;
+    size_t           here  = 0, at = 0, i;
+    const fph_chunk *chunk;
+    const fph_slab  *slab;
 
-    census->here_bytes += fph_popcount(fph_load_relaxed(&chunk->present))
-                        * FPHEAP_PAGE;
-    census->meta_bytes += fph_popcount(fph_load_relaxed(&chunk->meta))
-                        * FPHEAP_PAGE;
-    census->page_free_bytes += fph_popcount(fph_load_relaxed(
-        &state->free[number])) * FPHEAP_PAGE;
-    for (page = 0; records != NULL && page < FPH_PAGES; page++)
-        fph_census_record(state, census, &records->slab[page]);
-    return 0;
+    for (i = 0; i < fph_region_count(state); i++)
+        stats->regions += fph_load_relaxed(&state->region[i].used) != 0;
+    while ((chunk = fph_chunk_next(state, &at)) != NULL) {
+        uint64_t free = fph_load_relaxed(&state->free[chunk - state->chunks]);
+
+        here += fph_popcount(fph_load_relaxed(&chunk->present));
+        stats->page_free_bytes += fph_popcount(free) * FPHEAP_PAGE;
+        stats->metadata_bytes += fph_popcount(fph_load_relaxed(&chunk->meta))
+                               * FPHEAP_PAGE;
+    }
+    for (at = 0; (slab = fph_record_next(state, &at)) != NULL;)
+        fph_census_record(state, census, slab);
+    stats->region_bytes = (size_t)fph_load_relaxed(&state->region_bytes);
+    if (stats->region_bytes > here * FPHEAP_PAGE)
+        stats->waste_bytes += stats->region_bytes - here * FPHEAP_PAGE;
 }
 
 static void
@@ -10780,38 +10771,40 @@ fph_census_parked(const fpheap *heap, fph_census *census)
     const fpheap_cache *cache;
 
     for (bin = 0; bin < heap->bins; bin++) {
-        size_t parked = fph_depot_objects(state, bin);
+        fpheap_class_stats *klass  = &census->classes[bin % FPH_CLASSES];
+        size_t              parked = fph_depot_objects(state, bin);
 
-        census->depot[bin % FPH_CLASSES] += parked;
-        census->parked[bin % FPH_CLASSES] += parked;
+        klass->parked_objects += parked;
+        census->stats.depot_bytes += parked * klass->size;
     }
     while ((cache = fph_cache_next(state, &seat)) != NULL) {
         for (bin = 0; bin < heap->bins; bin++)
-            census->parked[bin % FPH_CLASSES] += fph_cache_objects(cache, bin);
-        census->caches += FPH_LOAD(&cache->entry, RELAXED) != NULL;
+            census->classes[bin % FPH_CLASSES].parked_objects
+                += fph_cache_objects(cache, bin);
+        census->stats.caches += FPH_LOAD(&cache->entry, RELAXED) != NULL;
     }
 }
 
+/* What is live, and the sums of the classes.  A class's objects, those that are
+ * free and those that are parked were read at different moments. */
 static void
-fph_census_take(const fpheap *heap, fph_census *census)
+fph_census_sum(fph_census *census)
 {
-    fph_census_of of = { heap->state, census };
-    size_t        i;
+    fpheap_stats *stats = &census->stats;
+    unsigned      k;
 
-    memset(census, 0, sizeof *census);
-    for (i = 0; i < fph_region_count(heap->state); i++)
-        census->regions += fph_load_relaxed(&heap->state->region[i].used) != 0;
-    fph_each_chunk(heap->state, fph_census_chunk, &of);
-    fph_census_parked(heap, census);
-}
+    for (k = 0; k < FPH_CLASSES; k++) {
+        fpheap_class_stats *klass = &census->classes[k];
+        size_t gone = klass->free_objects + klass->parked_objects;
 
-/* capacity - free - parked, which are read at different moments. */
-static size_t
-fph_census_live(const fph_census *census, unsigned k)
-{
-    size_t gone = census->free[k] + census->parked[k];
-
-    return census->capacity[k] > gone ? census->capacity[k] - gone : 0;
+        if (census->objects[k] > gone)
+            klass->live_objects = census->objects[k] - gone;
+        stats->live_objects += klass->live_objects;
+        stats->live_bytes += klass->live_objects * klass->size;
+        stats->parked_objects += klass->parked_objects;
+        stats->parked_bytes += klass->parked_objects * klass->size;
+        stats->slab_free_bytes += klass->free_objects * klass->size;
+    }
 }
 
 /* The bytes asked for, of all live objects; 0 without headers. */
@@ -10827,9 +10820,20 @@ fph_requested_bytes(const fpheap *heap)
     return bytes;
 }
 
+/* What the heap counts as it goes. */
 static void
-fph_stats_growth(const fph_state *state, fpheap_stats *stats)
+fph_census_growth(const fph_state *state, fpheap_stats *stats)
 {
+    unsigned i;
+
+    stats->limit = (size_t)fph_load_relaxed(&state->limit);
+    stats->peak_region_bytes = (size_t)fph_load_relaxed(
+        &state->peak_region_bytes);
+    if (stats->peak_region_bytes < stats->region_bytes)
+        stats->peak_region_bytes = stats->region_bytes; /* about to be raised */
+    for (i = 0; i < 4; i++)
+        stats->backing_bytes[i] = (size_t)fph_load_relaxed(
+            &state->backing_bytes[i]);
     stats->growths = fph_load_relaxed(&state->growths);
     stats->growth_failures = fph_load_relaxed(&state->growth_failures);
     stats->growth_max_ns = fph_load_relaxed(&state->growth_max_ns);
@@ -10837,51 +10841,28 @@ fph_stats_growth(const fph_state *state, fpheap_stats *stats)
     stats->reclaims = fph_load_relaxed(&state->reclaims);
 }
 
+static void
+fph_census_take(fpheap *heap, fph_census *census)
+{
+    (void)fph_orphans_adopt(heap);
+    memset(census, 0, sizeof *census);
+    fph_census_pages(heap->state, census);
+    fph_census_parked(heap, census);
+    fph_census_sum(census);
+    census->stats.requested_bytes = fph_requested_bytes(heap);
+    fph_census_growth(heap->state, &census->stats);
+}
+
 FPHEAP_API void
 fpheap_stats_get(fpheap *heap, fpheap_stats *stats)
 {
-    const fph_state *state;
-    fph_census       census;
-    unsigned         k;
+    fph_census census;
 
     memset(stats, 0, sizeof *stats);
     if (!fph_heap_good(heap))
         return;
-    (void)fph_orphans_adopt(heap);
-    state = heap->state;
     fph_census_take(heap, &census);
-    for (k = 1; k < FPH_CLASSES; k++) {
-        size_t size = census.size[k];
-
-        stats->live_objects += fph_census_live(&census, k);
-        stats->live_bytes += fph_census_live(&census, k) * size;
-        stats->parked_objects += census.parked[k];
-        stats->parked_bytes += census.parked[k] * size;
-        stats->depot_bytes += census.depot[k] * size;
-        stats->slab_free_bytes += census.free[k] * size;
-    }
-    stats->live_objects += census.large_objects;
-    stats->live_bytes += census.large_bytes;
-    stats->parked_objects += census.large_parked;
-    stats->parked_bytes += census.large_parked_bytes;
-    stats->requested_bytes = fph_requested_bytes(heap);
-    stats->page_free_bytes = census.page_free_bytes;
-    stats->region_bytes = (size_t)fph_load_relaxed(&state->region_bytes);
-    stats->limit = (size_t)fph_load_relaxed(&state->limit);
-    stats->waste_bytes = census.waste_bytes;
-    if (stats->region_bytes > census.here_bytes)
-        stats->waste_bytes += stats->region_bytes - census.here_bytes;
-    stats->metadata_bytes = census.meta_bytes;
-    stats->peak_region_bytes = (size_t)fph_load_relaxed(
-        &state->peak_region_bytes);
-    if (stats->peak_region_bytes < stats->region_bytes)
-        stats->peak_region_bytes = stats->region_bytes; /* about to be raised */
-    for (k = 0; k < 4; k++)
-        stats->backing_bytes[k] = (size_t)fph_load_relaxed(
-            &state->backing_bytes[k]);
-    stats->regions = census.regions;
-    stats->caches = census.caches;
-    fph_stats_growth(state, stats);
+    *stats = census.stats;
 }
 
 FPHEAP_API int
@@ -10892,14 +10873,11 @@ fpheap_class_stats_get(fpheap *heap, unsigned index, fpheap_class_stats *stats)
 
     if (!fph_heap_good(heap) || index >= FPH_SIZES - 1)
         return -EINVAL;
-    index++;                   /* there is no class 0 */
+    index++;                   /* class 0 is that of large objects */
     klass = &heap->state->classes[index];
     fph_census_take(heap, &census);
-    stats->size = klass->size;
-    stats->slabs = census.slabs[index];
-    stats->live_objects = fph_census_live(&census, index);
-    stats->parked_objects = census.parked[index];
-    stats->free_objects = census.free[index];
+    *stats = census.classes[index];
+    stats->size = klass->size; /* also if it has no slabs */
     stats->magazine = klass->magazine;
     return 0;
 }
@@ -10921,6 +10899,31 @@ fph_pool_name(const fpheap_pool *pool, char *name)
 }
 
 static void
+fph_dump_classes(const fph_state *state, const fph_census *census, FILE *out)
+{
+    unsigned k;
+
+    fprintf(out, "  %10s %8s %10s %10s %10s\n", "size", "slabs", "live",
+            "parked", "free");
+    for (k = 1; k < FPH_CLASSES; k++) {
+        const fpheap_class_stats *klass = &census->classes[k];
+        char name[FPHEAP_NAME_BYTES] = "";
+
+        if (klass->slabs == 0)
+            continue;
+        if (k >= FPH_SIZES)
+            fph_pool_name(state->pool[k - FPH_SIZES], name);
+        fprintf(out, "  %10zu %8zu %10zu %10zu %10zu  %s\n", klass->size,
+                klass->slabs, klass->live_objects, klass->parked_objects,
+                klass->free_objects, name);
+    }
+    if (census->objects[0] != 0)
+        fprintf(out, "  %10s %8s %10zu %10zu\n", "large", "",
+                census->classes[0].live_objects,
+                census->classes[0].parked_objects);
+}
+
+static void
 fph_dump_tags(const fpheap *heap, FILE *out)
 {
     unsigned tags = FPHEAP_HEADER ? FPHEAP_TAGS : 0;
@@ -10938,14 +10941,13 @@ fph_dump_tags(const fpheap *heap, FILE *out)
 FPHEAP_API void
 fpheap_dump(fpheap *heap, FILE *out)
 {
-    fpheap_stats s;
     fph_census   census;
-    unsigned     k;
+    fpheap_stats s;
 
     if (!fph_heap_good(heap))
         return;
-    fpheap_stats_get(heap, &s);
     fph_census_take(heap, &census);
+    s = census.stats;
     fprintf(out, "heap \"%s\": %zu bytes in %u regions, %u nodes, %u caches\n",
             heap->name, s.region_bytes, s.regions, heap->nodes, s.caches);
     fprintf(out, "  live      %14zu bytes  %zu objects\n", s.live_bytes,
@@ -10967,22 +10969,7 @@ fpheap_dump(fpheap *heap, FILE *out)
             (unsigned long long)s.growths,
             (unsigned long long)s.growth_failures,
             (unsigned long long)s.growth_max_ns);
-    fprintf(out, "  %10s %8s %10s %10s %10s\n", "size", "slabs", "live",
-            "parked", "free");
-    for (k = 1; k < FPH_CLASSES; k++) {
-        char name[FPHEAP_NAME_BYTES] = "";
-
-        if (census.slabs[k] == 0)
-            continue;
-        if (k >= FPH_SIZES)
-            fph_pool_name(heap->state->pool[k - FPH_SIZES], name);
-        fprintf(out, "  %10zu %8zu %10zu %10zu %10zu  %s\n", census.size[k],
-                census.slabs[k], fph_census_live(&census, k), census.parked[k],
-                census.free[k], name);
-    }
-    if (census.large_objects + census.large_parked != 0)
-        fprintf(out, "  %10s %8s %10zu %10zu\n", "large", "",
-                census.large_objects, census.large_parked);
+    fph_dump_classes(heap->state, &census, out);
     fph_dump_tags(heap, out);
     fph_sites_dump(heap, out);
 }
@@ -11300,106 +11287,73 @@ fph_check_record(const fpheap *heap, size_t page)
                                            : NULL;
 }
 
-/* What fpheap_check looks at, and has found. */
-typedef struct fph_found {
-    const fpheap *heap;
-    const char   *wrong;
-} fph_found;
-
-static int
-fph_check_chunk(void *found_, size_t number)
+static const char *
+fph_check_chunk(const fpheap *heap, const fph_chunk *chunk)
 {
-    fph_found       *found = (fph_found *)found_;
-    const fph_state *state = found->heap->state;
-    const fph_chunk *chunk = &state->chunks[number];
-    uint64_t         free  = fph_load_relaxed(&state->free[number]);
-    uint64_t         seen  = free | chunk->meta;
+    const fph_state *state  = heap->state;
+    size_t           number = (size_t)(chunk - state->chunks);
+    uint64_t         free   = state->free[number];
+    uint64_t         seen   = free | chunk->meta;
+    const char      *wrong  = NULL;
     unsigned         i;
 
+    if (chunk->base == NULL)
+        return (free | chunk->present) == 0 ? NULL
+             : "F3: a chunk that is not here has pages";
     if ((free & chunk->meta) != 0)
-        found->wrong = "F1: a free page is META's";
-    else if ((seen & ~chunk->present) != 0)
-        found->wrong = "F1: a page that is here is in no region";
-    for (i = 0; i < FPH_PAGES && found->wrong == NULL; i++) {
+        return "F1: a free page is META's";
+    if ((seen & ~chunk->present) != 0)
+        return "F1: a page that is here is in no region";
+    for (i = 0; i < FPH_PAGES && wrong == NULL; i++) {
         size_t   page = number * FPH_PAGES + i;
         uint64_t bit  = (uint64_t)1 << i;
         int      used = fph_page_is_covered(state, page);
 
         if (used != ((chunk->present & ~seen & bit) != 0))
-            found->wrong = used ? "F1: a page is in two places"
-                                : "F1: a page is in no place";
+            wrong = used ? "F1: a page is in two places"
+                         : "F1: a page is in no place";
         else if (!used && state->map[page] != 0)
-            found->wrong = "a page that is in no slab leads to a bin";
+            wrong = "a page that is in no slab leads to a bin";
         else
-            found->wrong = fph_check_record(found->heap, page);
+            wrong = fph_check_record(heap, page);
     }
-    return found->wrong != NULL;
-}
-
-/* Chunks that are not here. */
-static const char *
-fph_check_absent(const fph_state *state)
-{
-    size_t position, chunks, i;
-
-    for (position = 0; position < fph_positions(state);
-         position += FPH_GROUP) {
-        size_t first = fph_group_chunks(state, position, &chunks);
-
-        for (i = first; i < first + chunks; i++)
-            if (state->chunks[i].base == NULL
-                && (state->free[i] | state->chunks[i].present) != 0)
-                return "F3: a chunk that is not here has pages";
-    }
-    return NULL;
+    return wrong;
 }
 
 static const char *
 fph_check_chunks(const fpheap *heap)
 {
-    fph_found found = { heap, NULL };
+    const char *wrong = NULL;
+    size_t      at;
 
-    fph_each_chunk(heap->state, fph_check_chunk, &found);
-    return found.wrong != NULL ? found.wrong : fph_check_absent(heap->state);
-}
+    for (at = 0; wrong == NULL && at < fph_positions(heap->state); at++) {
+        const fph_chunk *chunk = fph_chunk_at(heap->state, at);
 
-typedef struct fph_listed {
-    const fph_state *state;
-    size_t           listed;
-} fph_listed;
-
-static int
-fph_count_listed(void *listed_, size_t number)
-{
-    fph_listed        *listed  = (fph_listed *)listed_;
-    const fph_records *records = listed->state->chunks[number].records;
-    unsigned           page;
-
-    for (page = 0; records != NULL && page < FPH_PAGES; page++)
-        if (fph_info_kind(records->slab[page].info) == FPH_SLAB)
-            listed->listed += records->slab[page].state & 1;
-    return 0;
+        if (chunk != NULL)
+            wrong = fph_check_chunk(heap, chunk);
+    }
+    return wrong;
 }
 
 /* The listed slabs must be those in the stacks, each in its bin's stack. */
 static const char *
 fph_check_lists(const fpheap *heap)
 {
-    const fph_state *state = heap->state;
-    fph_listed       counted = { state, 0 };
-    size_t           listed, found = 0;
+    const fph_state *state  = heap->state;
+    size_t           listed = 0, found = 0, at = 0;
+    const fph_slab  *slab;
     unsigned         bin;
 
-    fph_each_chunk(state, fph_count_listed, &counted);
-    listed = counted.listed;
+    while ((slab = fph_record_next(state, &at)) != NULL)
+        if (fph_info_kind(slab->info) == FPH_SLAB)
+            listed += slab->state & 1;
     for (bin = 0; bin < heap->bins; bin++) {
         uint32_t  ref  = (uint32_t)fph_load_acquire(                /* T3 */
             &state->depots[bin].partial);
         fph_link *link = ref == 0 ? NULL : (fph_link *)fph_meta_at(state, ref);
 
         for (; link != NULL; link = fph_stack_below(state, link)) {
-            const fph_slab *slab = (const fph_slab *)(void *)link;
-
+            slab = (const fph_slab *)(void *)link;
             if (fph_info_kind(slab->info) != FPH_SLAB
                 || fph_info_bin(slab->info) != bin || (slab->state & 1) == 0
                 || found++ > listed)
@@ -11410,10 +11364,11 @@ fph_check_lists(const fpheap *heap)
 }
 
 static const char *
-fph_check_pools(const fpheap *heap)
+fph_check_sums(fpheap *heap)
 {
     const fph_state *state = heap->state;
     fph_census       census;
+    fpheap_stats    *s     = &census.stats;
     unsigned         i;
 
     fph_census_take(heap, &census);
@@ -11427,20 +11382,22 @@ fph_check_pools(const fpheap *heap)
             objects = (size_t)pool->objects;
             claimed = (uint32_t)pool->quota;
         }
-        if (slabs != census.slabs[k] || objects != census.capacity[k])
+        if (slabs != census.classes[k].slabs || objects != census.objects[k])
             return "Q2: a pool's number of objects is not that of its slabs";
-        if (claimed != objects - census.free[k])
+        if (claimed != objects - census.classes[k].free_objects)
             return "Q1: a pool's quota is not what has left its slabs";
     }
-    return NULL;
+    return s->live_bytes + s->parked_bytes + s->slab_free_bytes
+           + s->page_free_bytes + s->waste_bytes + s->metadata_bytes
+           == s->region_bytes
+         ? NULL : "the bytes of the regions do not add up";
 }
 
 FPHEAP_API const char *
 fpheap_check(fpheap *heap)
 {
-    const char  *wrong;
-    fpheap_stats s;
-    int          good;
+    const char *wrong;
+    int         good;
 
     if (!fph_heap_good(heap))
         return "there is no heap";
@@ -11448,49 +11405,42 @@ fpheap_check(fpheap *heap)
     wrong = fph_check_lists(heap);
     if (wrong == NULL)
         wrong = fph_check_chunks(heap);
-    if (wrong == NULL)
-        wrong = fph_check_pools(heap);
     if (wrong != NULL)
         return wrong;
     good = fph_hide_parked(heap, 1);
     if (!fph_hide_parked(heap, 0) || !good)
         return "D1: a parked object is no object of its bin, parked twice, or "
                "free";
-    fpheap_stats_get(heap, &s);
-    if (s.live_bytes + s.parked_bytes + s.slab_free_bytes + s.page_free_bytes
-        + s.waste_bytes + s.metadata_bytes != s.region_bytes)
-        return "the bytes of the regions do not add up";
-    return NULL;
+    return fph_check_sums(heap);
 }
 
 /* --- walk ----------------------------------------------------------------- */
 
 typedef struct fph_walk {
-    const fph_state *state;
     int    (*visit)(void *arg, const fpheap_object *object);
     void    *arg;
-    int      node;
     unsigned k;                /* only this class; 0: all */
     int      all;              /* also what is parked or free */
 } fph_walk;
 
 static int
-fph_walk_visit(const fph_state *state, const fph_walk *walk, char *base,
-               size_t bytes)
+fph_walk_visit(const fph_state *state, const fph_walk *walk,
+               const fph_slab *slab, char *base, size_t bytes)
 {
     fpheap_object object;
 
     object.base = base;
     object.bytes = bytes - fph_slack_of(state, base);
-    object.node = walk->node;
+    object.node = fph_chunk_of_page(state, slab->page)->node;
     return walk->visit(walk->arg, &object);
 }
 
 static int
-fph_walk_record(const fph_state *state, const fph_slab *slab,
-                const fph_walk *walk)
+fph_walk_record(const fph_state *state, const fph_walk *walk,
+                const fph_slab *slab)
 {
     uint64_t info  = fph_load_relaxed(&slab->info);
+    size_t   bytes = fph_info_bytes(state, info);
     size_t   count = fph_info_count(info);
     size_t   i;
     int      rc    = 0;
@@ -11499,52 +11449,39 @@ fph_walk_record(const fph_state *state, const fph_slab *slab,
         || (walk->k != 0 && fph_info_bin(info) % FPH_CLASSES != walk->k))
         return 0;
     if (fph_info_kind(info) != FPH_SLAB)
-        return fph_walk_visit(state, walk, slab->base,
-                              fph_info_bytes(state, info));
+        return fph_walk_visit(state, walk, slab, slab->base, bytes);
     for (i = 0; i < count && rc == 0; i++) {
         if (walk->all || !(slab->bits[i / 64] >> i % 64 & 1))
-            rc = fph_walk_visit(state, walk, slab->base + i * slab->size,
-                                slab->size - FPH_HEAD);
+            rc = fph_walk_visit(state, walk, slab, slab->base + i * slab->size,
+                                bytes);
     }
     return rc;
 }
 
 static int
-fph_walk_chunk(void *walk_, size_t number)
+fph_walk_heap(fpheap *heap, const fph_walk *walk)
 {
-    fph_walk        *walk  = (fph_walk *)walk_;
-    const fph_chunk *chunk = &walk->state->chunks[number];
-    unsigned         page;
-    int              rc    = 0;
+    const fph_slab *slab;
+    size_t          at = 0;
+    int             rc = 0;
 
-    walk->node = chunk->node;
-    for (page = 0; chunk->records != NULL && page < FPH_PAGES && rc == 0;
-         page++)
-        rc = fph_walk_record(walk->state, &chunk->records->slab[page], walk);
+    (void)fph_orphans_adopt(heap);
+    if (!walk->all)
+        fph_hide_parked(heap, 1);
+    while (rc == 0 && (slab = fph_record_next(heap->state, &at)) != NULL)
+        rc = fph_walk_record(heap->state, walk, slab);
+    if (!walk->all)
+        fph_hide_parked(heap, 0);
     return rc;
-}
-
-static int
-fph_walk_heap(const fpheap *heap, fph_walk *walk)
-{
-    walk->state = heap->state;
-    return fph_each_chunk(heap->state, fph_walk_chunk, walk);
 }
 
 FPHEAP_API int
 fpheap_walk(fpheap *heap, int (*visit)(void *arg, const fpheap_object *object),
             void *arg)
 {
-    fph_walk walk = { NULL, visit, arg, 0, 0 /* every class */, 0 /* live */ };
-    int      rc;
+    fph_walk walk = { visit, arg, 0 /* every class */, 0 /* live */ };
 
-    if (!fph_heap_good(heap))
-        return -EINVAL;
-    (void)fph_orphans_adopt(heap);
-    fph_hide_parked(heap, 1);
-    rc = fph_walk_heap(heap, &walk);
-    fph_hide_parked(heap, 0);
-    return rc;
+    return fph_heap_good(heap) ? fph_walk_heap(heap, &walk) : -EINVAL;
 }
 
 FPHEAP_API int
@@ -11552,20 +11489,17 @@ fpheap_region_walk(fpheap *heap,
                    int (*visit)(void *arg, const fpheap_region *region),
                    void *arg)
 {
-    size_t i;
-    int    rc = 0;
+    fph_region   *region;
+    fpheap_region raw;
+    size_t        i  = 0;
+    int           rc = 0;
 
     if (!fph_heap_good(heap))
         return -EINVAL;
-    for (i = 0; i < fph_region_count(heap->state) && rc == 0; i++) {
-        fph_region   *region = &heap->state->region[i];
-        fpheap_region raw;
-
-        if (!fph_region_keep(region))
-            continue;
+    for (; rc == 0 && (region = fph_region_next(heap->state, &i)) != NULL;
+         fph_region_unkeep(region)) {
         raw = region->raw;
         rc = visit(arg, &raw);
-        fph_region_unkeep(region);
     }
     return rc;
 }
@@ -11582,8 +11516,7 @@ static void
 fph_verify_heap(fpheap *heap)
 {
     const char *wrong = fpheap_check(heap);
-    fph_walk    walk  = { heap->state, fph_verify_visit, heap, 0,
-                          0 /* every class */,
+    fph_walk    walk  = { fph_verify_visit, heap, 0 /* every class */,
                           1 /* all */ };
 
     if (wrong != NULL && heap->state->forked)
@@ -11613,16 +11546,10 @@ fpheap_pool_for_each(fpheap_pool *pool, fpheap_which which,
                      int (*visit)(void *arg, void *object), void *arg)
 {
     fph_round round = { visit, arg };
-    fph_walk  walk  = { pool->heap->state, fph_round_visit, &round, 0,
-                        FPH_SIZES + pool->number,
+    fph_walk  walk  = { fph_round_visit, &round, FPH_SIZES + pool->number,
                         which == FPHEAP_ALL };
-    int       rc;
 
-    (void)fph_orphans_adopt(pool->heap);
-    fph_hide_parked(pool->heap, 1);
-    rc = fph_walk_heap(pool->heap, &walk);
-    fph_hide_parked(pool->heap, 0);
-    return rc;
+    return fph_walk_heap(pool->heap, &walk);
 }
 
 /* [HEAP] ===================================================================
@@ -11770,14 +11697,14 @@ fph_destruct_visit(void *pool_, const fpheap_object *object)
 
 /* Destruct the objects of all pools, as the heap ends. */
 static void
-fph_pools_end(const fpheap *heap)
+fph_pools_end(fpheap *heap)
 {
     const fph_state *state = heap->state;
     unsigned         i;
 
     for (i = 0; i < FPHEAP_MAX_POOLS; i++) {
         fpheap_pool *pool = state->pool[i];
-        fph_walk     walk = { state, fph_destruct_visit, pool, 0, FPH_SIZES + i,
+        fph_walk     walk = { fph_destruct_visit, pool, FPH_SIZES + i,
                               1 /* all */ };
 
         if (fph_load_relaxed(&state->pool_is[i]) % 4 >= FPH_POOL_NAMED

@@ -191,19 +191,15 @@ free_word(const void *object)
     return &heap->state->free[chunk_number(object)];
 }
 
-static int
-count_free(void *sum, size_t chunk)
-{
-    *(unsigned *)sum += fph_popcount(heap->state->free[chunk]);
-    return 0;
-}
-
 static unsigned
 free_pages(void)
 {
-    unsigned sum = 0;
+    const fph_chunk *chunk;
+    unsigned         sum = 0;
+    size_t           at  = 0;
 
-    fph_each_chunk(heap->state, count_free, &sum);
+    while ((chunk = fph_chunk_next(heap->state, &at)) != NULL)
+        sum += fph_popcount(heap->state->free[chunk - heap->state->chunks]);
     return sum;
 }
 
