@@ -3854,14 +3854,42 @@ fph_first_of(const fph_state *state, size_t page)
     return page;
 }
 
+/* A chunk's records; NULL: it has none yet. */
+static inline fph_records *
+fph_chunk_records(const fph_chunk *chunk)
+{
+    return FPH_LOAD(&chunk->records, ACQUIRE);                      /* F9 */
+}
+
 /* The record of a page; NULL: its chunk has none. */
 static inline fph_slab *
 fph_record_at(const fph_state *state, size_t page)
 {
-    fph_records *records = FPH_LOAD(&fph_chunk_of_page(state, page)->records,
-                                    ACQUIRE);                       /* F9 */
+    fph_records *records = fph_chunk_records(fph_chunk_of_page(state, page));
 
     return records == NULL ? NULL : &records->slab[page % FPH_PAGES];
+}
+
+/* What a record covers; of no record, nothing. */
+static inline uint64_t
+fph_info_load(const fph_slab *record)
+{
+    if (record == NULL)
+        return FPH_NOTHING;
+    return fph_load_acquire(&record->info);                         /* F19 */
+}
+
+static inline void
+fph_info_store(fph_slab *record, uint64_t info)
+{
+    fph_store_release(&record->info, info);                         /* F18 */
+}
+
+/* Have a record cover something else.  Returns 0: it covers what *info says. */
+static inline int
+fph_info_change(fph_slab *record, uint64_t *info, uint64_t to)
+{
+    return fph_cas_acquire(&record->info, info, to);                /* F19 */
 }
 
 /* The record of what covers the start of a live object.  NULL: that cannot be
@@ -4034,7 +4062,7 @@ fph_record_next(const fph_state *state, size_t *at)
     while (*at < fph_positions(state) * FPH_PAGES) {
         fph_chunk   *chunk   = fph_chunk_at(state, *at / FPH_PAGES);
         fph_records *records = chunk == NULL ? NULL
-                             : FPH_LOAD(&chunk->records, ACQUIRE);  /* F9 */
+                                             : fph_chunk_records(chunk);
 
         if (records != NULL)
             return &records->slab[(*at)++ % FPH_PAGES];
@@ -4141,6 +4169,13 @@ fph_pages_take(fph_state *state, size_t page, size_t pages)
         left -= n;
     }
     return 1;
+}
+
+/* Claim those pages of one chunk that are free.  Returns their bits. */
+static uint64_t
+fph_part_take(fph_state *state, size_t chunk, uint64_t mask)
+{
+    return fph_fetch_and_acquire(&state->free[chunk], ~mask) & mask; /* F6 */
 }
 
 /* Claim pages of one chunk.  Returns the first, or FPH_NO_PAGE. */
@@ -4927,7 +4962,7 @@ fph_part_leave(fph_state *state, char *base, uint64_t mask)
         ;
     if ((had & ~mask) != 0)
         return;
-    records = FPH_LOAD(&chunk->records, ACQUIRE);                   /* F9 */
+    records = fph_chunk_records(chunk);
     FPH_STORE(&chunk->records, (fph_records *)NULL, RELAXED);
     if (records != NULL) {
         fph_records_free(records);
@@ -5537,7 +5572,7 @@ fph_chunk_ready(fpheap *heap, size_t number)
     fph_records *records;
     unsigned     page;
 
-    if (FPH_LOAD(&chunk->records, ACQUIRE) != NULL)                 /* F9 */
+    if (fph_chunk_records(chunk) != NULL)
         return 1;
     records = fph_records_make(heap, chunk->node);
     if (records == NULL)
@@ -5901,10 +5936,7 @@ fph_info_pages(const fph_state *state, uint64_t info)
 static uint64_t
 fph_info_of(const fph_state *state, const void *object)
 {
-    const fph_slab *record = fph_record_of(state, object);
-
-    return record == NULL ? FPH_NOTHING
-                          : fph_load_acquire(&record->info);        /* F19 */
+    return fph_info_load(fph_record_of(state, object));
 }
 
 static size_t
@@ -5956,8 +5988,7 @@ fph_base_of(const fph_state *state, const void *interior)
     page = fph_page_of(state, interior);
     first = fph_first_of(state, page);
     record = fph_record_at(state, first);
-    info = record == NULL ? FPH_NOTHING
-                          : fph_load_acquire(&record->info);        /* F19 */
+    info = fph_info_load(record);
     /* If the chunk still has these records, all that was read belongs
      * together. */
     if (page - first >= fph_info_pages(state, info)
@@ -6089,8 +6120,7 @@ static fph_life *
 fph_life_of(const fph_state *state, const void *at)
 {
     fph_chunk   *chunk   = fph_chunk_of(state, at);
-    fph_records *records = chunk == NULL
-                         ? NULL : FPH_LOAD(&chunk->records, ACQUIRE); /* F9 */
+    fph_records *records = chunk == NULL ? NULL : fph_chunk_records(chunk);
 
     return records == NULL ? NULL : &records->life;
 }
@@ -7159,7 +7189,7 @@ fph_slab_make(fph_state *state, size_t page, unsigned bin)
     fph_store_relaxed(&slab->state, fph_slab_state((int64_t)count, 1));
     fph_pages_lead(state, page, page, klass->pages);
     fph_slab_map(state, page, klass->pages, bin * (unsigned)FPH_BIN_STEP);
-    fph_store_release(&slab->info, fph_info(FPH_SLAB, bin, count)); /* F18 */
+    fph_info_store(slab, fph_info(FPH_SLAB, bin, count));
     fph_count_empty(state, fph_bin_pool(state, bin), 1);
     return slab;
 }
@@ -8744,7 +8774,7 @@ fph_chunk_record(fpheap *heap, size_t chunk)
 
     if (FPH_LOAD(&state->chunks[chunk].records, RELAXED) != NULL)
         return;
-    free = fph_fetch_and_acquire(&state->free[chunk], 0);           /* F6 */
+    free = fph_part_take(state, chunk, FPH_ALL_PAGES);
     if (free == 0)
         return;
     (void)fph_chunk_ready(heap, chunk);
@@ -8756,7 +8786,7 @@ fph_chunk_record(fpheap *heap, size_t chunk)
 static size_t
 fph_chunk_touch(fph_state *state, size_t chunk)
 {
-    uint64_t free = fph_fetch_and_acquire(&state->free[chunk], 0);  /* F6 */
+    uint64_t free = fph_part_take(state, chunk, FPH_ALL_PAGES);
     uint64_t left;
 
     if (free == 0)
@@ -8864,7 +8894,7 @@ fph_part_decommit(fpheap *heap, char *base, uint64_t mask)
 
     if (!fph_part_is_here(state, base, mask))
         return;
-    free = fph_fetch_and_acquire(&state->free[chunk], ~mask) & mask; /* F6 */
+    free = fph_part_take(state, chunk, mask);
     mask = free;
     while (mask != 0) {
         unsigned first = fph_lowest_bit(mask);
@@ -9176,8 +9206,7 @@ fph_run_alloc(fpheap *heap, int node, size_t pages, unsigned align)
     record->base = fph_page_address(state, first)
                  + ((size_t)front << FPHEAP_PAGE_SHIFT);
     fph_pages_lead(state, first, first, front + pages);
-    fph_store_release(&record->info, fph_info(FPH_LARGE, front,     /* F18 */
-                                              front + pages));
+    fph_info_store(record, fph_info(FPH_LARGE, front, front + pages));
     return record->base;
 }
 
@@ -9194,7 +9223,7 @@ fph_large_unpark(fpheap *heap, int node, uint64_t info, size_t align)
         || ((uintptr_t)record->base & (align - 1)) != 0)
         return NULL;
     cache->large = NULL;
-    fph_store_release(&record->info, info);                         /* F18 */
+    fph_info_store(record, info);
     return record->base;
 }
 
@@ -9253,12 +9282,11 @@ static void
 fph_large_free(fpheap *heap, void *object)
 {
     fph_slab     *record = fph_record_of(heap->state, object);
-    uint64_t      info   = record == NULL ? FPH_NOTHING
-                         : fph_load_acquire(&record->info);         /* F19 */
+    uint64_t      info   = fph_info_load(record);
     fpheap_cache *cache  = fph_large_cache(heap, fph_info_count(info));
 
     if (fph_info_kind(info) != FPH_LARGE || record->base != (char *)object
-        || !fph_cas_acquire(&record->info, &info,              /* L2, F19 */
+        || !fph_info_change(record, &info,                          /* L2 */
                             cache != NULL
                             ? info - FPH_LARGE + FPH_PARKED : 0)) {
         FPHEAP_PANIC(FPH_SAY_DEAD);
@@ -9293,7 +9321,7 @@ static void
 fph_large_set(fpheap *heap, fph_slab *record, uint64_t info, size_t have,
               size_t size)
 {
-    fph_store_release(&record->info, info);                         /* F18 */
+    fph_info_store(record, info);
     fph_resized(heap, record->base, have << FPHEAP_PAGE_SHIFT, size);
 }
 
@@ -10703,7 +10731,7 @@ static void
 fph_census_record(const fph_state *state, fph_census *census,
                   const fph_slab *slab)
 {
-    uint64_t            info  = fph_load_acquire(&slab->info);      /* F19 */
+    uint64_t            info  = fph_info_load(slab);
     size_t              count = fph_info_count(info);
     unsigned            k     = fph_info_bin(info) % FPH_CLASSES;
     fpheap_class_stats *klass = &census->classes[k];
