@@ -179,7 +179,8 @@
  *     ------ runs of pages ---------------------------------------------------
  *       | free pages, per node             |  PAGES: one bit per page; LARGE
  *     ------ regions ---------------------------------------------------------
- *       provider                              your callback, or PROVIDERS
+ *       | provider                         |  REGION; your callback, or
+ *                                             PROVIDERS
  *
  * An object is live, or parked in exactly one magazine, or free: then its bit
  * in its slab is set.  The heap writes nothing into objects (only FPHEAP_CHECK
@@ -194,9 +195,9 @@
  *
  * A miss that allocates, MISS: the spare magazine becomes the loaded one; or a
  * full one comes from the depot; or objects are claimed from a slab that has
- * free ones; or a new slab is cut from free pages, in a chunk that is free as
- * a whole if there are no others.  When none of these has anything, RECLAIM decides what is next:
- * take parked objects back, in this thread and by request in others; ask the
+ * free ones; or a new slab is cut from free pages, of a chunk in use if one has
+ * enough.  When none of these has anything, RECLAIM decides what is next: take
+ * parked objects back, in this thread and by request in others; ask the
  * provider; give back what is free and ask again.  Only then does the call
  * fail.
  *
