@@ -1056,12 +1056,13 @@ typedef struct fph_site_tally {
 
 /* The handle of a heap in this process. */
 struct fpheap {
-    unsigned        entry;     /* byte offset in fph_table; first with all
-                                  settings, as another copy may read it */
-    unsigned        bins;      /* nodes * FPH_CLASSES */
+    uint64_t        lookup;    /* mask of the pages' numbers : 32 | byte offset
+                                  in fph_table : 32; one word, since loads are
+                                  what a free costs; first with all settings,
+                                  as another copy may read it */
     const uint16_t *map;       /* PAGES: of each page of the window, the place
                                   of its slab's bin */
-    size_t          mask;      /* of the pages' numbers */
+    unsigned        bins;      /* nodes * FPH_CLASSES */
     size_t          sized_max; /* the largest size that has a class; 0 on a heap
                                   of several nodes */
     unsigned        nodes;
@@ -1881,12 +1882,19 @@ FPHEAP_API void  fph_live_begin_slow(fpheap *heap, void *object, size_t size,
 FPHEAP_API int   fph_live_end_slow(fpheap *heap, void *object, unsigned klass);
 #endif
 
+/* Where each thread has its bins of a heap: bytes into fph_table. */
+FPH_INLINE unsigned
+fph_entry_offset(const fpheap *heap)
+{
+    return (unsigned)(heap->lookup & 0xffffffff);
+}
+
 /* This thread's bins of a heap. */
 FPH_INLINE const fph_entry *
 fph_entry_of(const fpheap *heap)
 {
     return (const fph_entry *)(const void *)((const char *)fph_table
-                                             + heap->entry);
+                                             + fph_entry_offset(heap));
 }
 
 FPH_INLINE fph_bin *
@@ -1946,8 +1954,9 @@ fph_class_said(size_t size)
 FPH_INLINE unsigned
 fph_place_of(const fpheap *heap, const void *object)
 {
-    return FPH_LOAD(&heap->map[(size_t)((uintptr_t)object >> FPHEAP_PAGE_SHIFT)
-                               & heap->mask], RELAXED);
+    size_t page = (size_t)((uintptr_t)object >> FPHEAP_PAGE_SHIFT);
+
+    return FPH_LOAD(&heap->map[page & (size_t)(heap->lookup >> 32)], RELAXED);
 }
 
 /* The child of a fork finds other threads' caches as they were between two
@@ -4490,6 +4499,10 @@ fph_state_lay(char *base, const fph_layout *it)
 /* The tables take a 10,000th of the addresses that they cover, and never more
  * than this, or than a 64th of what the process may have. */
 #define FPH_TABLES_MAX ((uint64_t)1 << (sizeof(void *) == 8 ? 34 : 24))
+
+/* A page takes four bytes or more in them, and its number has 32 bits in
+ * fpheap.lookup. */
+FPH_STATIC_ASSERT(numbers_fit, FPH_TABLES_MAX / 4 <= (uint64_t)1 << 32);
 
 /* A state whose tables cover all addresses, or as many as the system lets them.
  * NULL: no memory. */
@@ -7892,7 +7905,7 @@ static fph_word fph_seats[FPHEAP_MAX_THREADS]; /* 1: taken */
 static inline fph_entry *
 fph_my_entry(const fpheap *heap)
 {
-    return (fph_entry *)(void *)((char *)fph_table + heap->entry);
+    return (fph_entry *)(void *)((char *)fph_table + fph_entry_offset(heap));
 }
 
 static inline fpheap_cache *
@@ -10330,8 +10343,9 @@ fph_pool_init(fpheap *heap, fpheap_pool *pool, const fpheap_pool_desc *desc)
 
     pool->node = on_node ? desc->node : FPHEAP_ANY_NODE;
     pool->one_bin = on_node || heap->nodes == 1;
-    pool->entry = heap->entry + (on_node ? offsetof(fph_entry, bins)
-                                         : offsetof(fph_entry, local));
+    pool->entry = fph_entry_offset(heap)
+                + (on_node ? offsetof(fph_entry, bins)
+                           : offsetof(fph_entry, local));
     pool->offset = sizeof(fph_bin)
                  * (k + (on_node ? (unsigned)desc->node * FPH_CLASSES : 0));
     pool->tag = desc->tag;
@@ -11602,12 +11616,23 @@ fph_config_error(const char *name, const fpheap_config *config)
     return 0;
 }
 
+/* Have frees of untold size look here. */
+static void
+fph_map_set(fpheap *heap, const uint16_t *map, size_t mask)
+{
+    size_t entry = (size_t)(heap - fph_heaps) * sizeof(fph_entry);
+
+    heap->map = map;
+    heap->lookup = (uint64_t)mask << 32 | entry;
+}
+
 static void
 fph_configure(fpheap *heap, const char *name, const fpheap_config *config)
 {
     unsigned nodes = config->nodes;
 
     memset(heap, 0, sizeof *heap);
+    fph_map_set(heap, fph_no_map, 0);
     if (nodes == 0 && config->thread_node == NULL)
         nodes = fph_numa_nodes();
     if (nodes > FPHEAP_MAX_NODES)
@@ -11615,7 +11640,6 @@ fph_configure(fpheap *heap, const char *name, const fpheap_config *config)
     heap->nodes = nodes == 0 ? 1 : nodes;
     heap->bins = heap->nodes * FPH_CLASSES;
     heap->sized_max = heap->nodes == 1 ? FPH_SIZED_MAX : 0;
-    heap->entry = (unsigned)((size_t)(heap - fph_heaps) * sizeof(fph_entry));
     heap->flags = config->flags;
     fph_known_init(heap);
     heap->growth_max = config->growth_max != 0 ? config->growth_max
@@ -11656,8 +11680,7 @@ fph_state_init(fpheap *heap, const fpheap_region *raw)
         fph_state_end(state);
         return rc;
     }
-    heap->map = state->map;
-    heap->mask = state->mask;
+    fph_map_set(heap, state->map, state->mask);
     heap->state = state;
     return 0;
 }
@@ -11771,8 +11794,7 @@ fph_regions_end(fpheap *heap)
                            fph_load_relaxed(&region->shown) != 0);
     }
     heap->state = NULL;
-    heap->map = fph_no_map;
-    heap->mask = 0;
+    fph_map_set(heap, fph_no_map, 0);
     fph_known_init(heap);
     fph_state_end(state);
     if (here)
