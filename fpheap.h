@@ -260,14 +260,14 @@
  *
  *          chunk     all objects up      regions
  *                     to a chunk
- *     16     64 KiB       215 MiB            128
+ *     16     64 KiB       212 MiB            128
  *     17    128 KiB       930 MiB            256
- *     18    256 KiB      7700 MiB            512
+ *     18    256 KiB      7600 MiB            512
  *     19    512 KiB        41 GiB           1024
  *     20   1024 KiB       200 GiB           2048
  *     21   2048 KiB       890 GiB           4096
  *     22   4096 KiB      3800 GiB           8192
- *     23   8192 KiB     15800 GiB          16384
+ *     23   8192 KiB     15700 GiB          16384
  *     24  16384 KiB     31900 GiB          16384
  *
  * Caches, magazines and pools take a few percent from the second column.  A
@@ -3139,9 +3139,12 @@ fph_numa_nodes(void)
 #endif
 #define FPH_LENGTHS    (FPH_PAGE_BITS + 2)     /* of runs, told apart */
 
-/* Unused bytes at both ends of a block, and of the state with its tables: what
- * an object that overflows or underflows meets first. */
+/* Unused bytes before a block, and before the state with its tables: what an
+ * object that is written past its end meets first; and behind them, for one that
+ * is written before its start. */
 #define FPH_GUARD      (FPHEAP_CHUNK >= (1u << 18) ? FPHEAP_CHUNK >> 11 : 128)
+#define FPH_GUARD_END  128u
+#define FPH_GUARDS     (FPH_GUARD + FPH_GUARD_END)
 
 /* First in every record that stands in a stack. */
 typedef struct fph_link {
@@ -3377,13 +3380,12 @@ fph_meta_install(fph_state *state, uint64_t full, char *memory, size_t room,
     block = fph_fetch_add_relaxed(&state->meta_numbers, 1);
     if (block >= FPH_TABLE_MAX)
         return 0;
-    FPH_STORE(&state->meta[block], memory + FPH_GUARD, RELAXED);
+    FPH_STORE(&state->meta[block], memory, RELAXED);
     do {
         if (cursor >> 40 != full)
             return 0;
     } while (!fph_cas_release(&state->meta_cursor.word, &cursor,    /* M2 */
-                              fph_meta_word(block,
-                                            (room - 2 * FPH_GUARD) / FPH_LINE,
+                              fph_meta_word(block, room / FPH_LINE,
                                             fph_meta_units(bytes))));
     return (uint32_t)(block << FPH_UNIT_BITS);
 }
@@ -4448,7 +4450,7 @@ fph_layout_of(const fpheap *heap, size_t chunks)
     it.free = fph_layout_add(&it, chunks, sizeof(fph_word));
     it.chunk = fph_layout_add(&it, chunks, sizeof(fph_chunk));
     it.map = fph_layout_add(&it, chunks, FPH_PAGES * sizeof(uint16_t));
-    fph_layout_add(&it, 1, FPH_GUARD);
+    fph_layout_add(&it, 1, FPH_GUARD_END);
     return it;
 }
 
@@ -5433,10 +5435,11 @@ fph_meta_extend(fpheap *heap, int node, uint64_t full, unsigned pages,
     page = fph_meta_pages(heap, node, pages);
     *found = page != FPH_NO_PAGE;
     if (page != FPH_NO_PAGE) {
-        char *memory = fph_page_address(state, page);
+        char *memory = fph_page_address(state, page) + FPH_GUARD;
 
         ref = fph_meta_install(state, full, memory,
-                               (size_t)pages << FPHEAP_PAGE_SHIFT, bytes);
+                               ((size_t)pages << FPHEAP_PAGE_SHIFT)
+                                   - FPH_GUARDS, bytes);
         if (ref == 0) {
             fph_pages_give(state, page, pages);
         } else {
@@ -5452,7 +5455,7 @@ fph_meta_extend(fpheap *heap, int node, uint64_t full, unsigned pages,
 static unsigned
 fph_meta_least(size_t bytes)
 {
-    return (unsigned)((bytes + 2 * FPH_GUARD + FPHEAP_PAGE - 1)
+    return (unsigned)((bytes + FPH_GUARDS + FPHEAP_PAGE - 1)
                       >> FPHEAP_PAGE_SHIFT);
 }
 
@@ -7898,7 +7901,7 @@ FPH_TLS fph_entry fph_table[FPHEAP_MAX_HEAPS] = FPH_ENTRIES(FPHEAP_MAX_HEAPS);
 #endif
 
 /* The map of a heap that is gone. */
-static const uint16_t fph_no_map[1];
+static const uint16_t fph_no_map[1] = { 0 };
 
 static fph_word fph_seats[FPHEAP_MAX_THREADS]; /* 1: taken */
 

@@ -32,7 +32,7 @@ int main(void)
         unsigned pages = fph_meta_step(&state, sizeof(fph_records));
 
         state.meta_pages += pages;
-        CHUNKS += ((uint64_t)pages << FPHEAP_PAGE_SHIFT)
+        CHUNKS += (((uint64_t)pages << FPHEAP_PAGE_SHIFT) - FPH_GUARDS)
                 / (fph_meta_units(sizeof(fph_records)) * FPH_LINE);
     }
     return !($3);

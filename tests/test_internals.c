@@ -311,7 +311,7 @@ a_record_takes_whole_lines_and_a_block_is_used_to_its_end(void **state)
 {
     fpheap    *heap = test_heap_over(&provider);
     fph_state *s = heap->state;
-    uint64_t   begun, end = (FPHEAP_PAGE - 2 * FPH_GUARD) / FPH_LINE;
+    uint64_t   begun, end = (FPHEAP_PAGE - FPH_GUARDS) / FPH_LINE;
     uint32_t   first, ref;
     int        error;
 
@@ -334,7 +334,7 @@ a_record_takes_whole_lines_and_a_block_is_used_to_its_end(void **state)
     assert_int_equal(ref, first + end - 3);
     assert_ptr_equal(fph_meta_at(s, ref),
                      (char *)fph_meta_at(s, first) + FPHEAP_PAGE
-                     - 2 * FPH_GUARD - 3 * FPH_LINE);
+                     - FPH_GUARDS - 3 * FPH_LINE);
     /* It begins and ends with unused bytes. */
     assert_int_equal(((uintptr_t)fph_meta_at(s, first) - FPH_GUARD)
                      % FPHEAP_PAGE, 0);
@@ -357,7 +357,7 @@ the_tables_lie_one_behind_the_other(void **state)
         fph_layout   it = fph_layout_of(heap, chunks);
         const size_t at[] = { 0, FPH_GUARD, it.depots, it.empty, it.region,
                               it.group, it.group_at, it.free, it.chunk, it.map,
-                              it.bytes - FPH_GUARD };
+                              it.bytes - FPH_GUARD_END };
         const size_t bytes[] = {
             FPH_GUARD, sizeof(fph_state), heap->bins * sizeof(fph_depot),
             heap->nodes * sizeof(fph_line), it.regions * sizeof(fph_region),
@@ -559,7 +559,7 @@ memory_for_records_grows_with_them(void **state)
         heap->state->meta_pages = had[i];
         for (least = 1; least <= FPH_PAGES; least += 3) {
             unsigned part = had[i] / 4 < FPH_PAGES ? had[i] / 4 : FPH_PAGES;
-            size_t   bytes = least * FPHEAP_PAGE - 2 * FPH_GUARD;
+            size_t   bytes = least * FPHEAP_PAGE - FPH_GUARDS;
 
             if (part < least)
                 part = least;

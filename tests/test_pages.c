@@ -797,7 +797,7 @@ a_record_fails_only_when_no_page_is_left(void **state)
         if (fph_page_is_free(g.state, page))
             assert_int_equal(fph_pages_take(g.state, page, 1), 1);
     for (pages = 0;
-         fph_meta_get(g.heap, 0, FPHEAP_PAGE - 2 * FPH_GUARD, &error) != 0;
+         fph_meta_get(g.heap, 0, FPHEAP_PAGE - FPH_GUARDS, &error) != 0;
          pages++)
         ;
     assert_int_equal(error, -ENOMEM);

@@ -510,7 +510,7 @@ an_object_may_be_as_long_as_what_the_provider_gives(void **state)
 #if !FPHEAP_NO_OS
 /* The table under FPHEAP_CHUNK_SHIFT. */
 static void
-objects_up_to_a_chunk_are_215_mib_less_a_few_percent(void **state)
+objects_up_to_a_chunk_are_212_mib_less_a_few_percent(void **state)
 {
     static test_provider provider;
     fpheap  *heap = test_heap_over(&provider);
@@ -641,7 +641,7 @@ main(void)
             a_region_longer_than_its_records_allow_is_used_in_part),
         cmocka_unit_test(an_object_may_be_as_long_as_what_the_provider_gives),
 #if !FPHEAP_NO_OS
-        cmocka_unit_test(objects_up_to_a_chunk_are_215_mib_less_a_few_percent),
+        cmocka_unit_test(objects_up_to_a_chunk_are_212_mib_less_a_few_percent),
 #endif
         cmocka_unit_test(
             of_a_buffer_of_64_kib_60_percent_are_objects_of_a_mib_88),
