@@ -787,8 +787,12 @@ typedef struct fpheap_config {
 /* Bytes and numbers of one heap.  While threads allocate, this is a snapshot in
  * which each figure is true of some moment; of a heap at rest it is exact:
  *
- *     region = live + parked + slab_free + page_free + waste + metadata     */
+ *     region = live + parked + slab_free + page_free + waste + metadata
+ *
+ * This and the other structs of statistics begin with their size, and get more
+ * members only at their end: see fpheap_stats_get_sized. */
 typedef struct fpheap_stats {
+    size_t   struct_bytes;     /* of this struct, that the heap has filled in */
     size_t   region_bytes;     /* obtained from the provider */
     size_t   live_bytes;       /* objects that the application holds, rounded
                                   up to their class or pages */
@@ -821,6 +825,7 @@ typedef struct fpheap_stats {
 
 /* Numbers of one class, all nodes together. */
 typedef struct fpheap_class_stats {
+    size_t   struct_bytes;     /* as fpheap_stats.struct_bytes */
     size_t   size;             /* bytes of an object */
     size_t   slabs;
     size_t   live_objects;
@@ -896,6 +901,7 @@ typedef struct fpheap_pool_desc {
  *
  *     objects = live + parked + free,  claimed = live + parked <= max   */
 typedef struct fpheap_pool_stats {
+    size_t   struct_bytes;     /* as fpheap_stats.struct_bytes */
     size_t   size;             /* bytes from one object to the next, its header
                                   included */
     size_t   max;
@@ -1488,12 +1494,13 @@ FPHEAP_API int fpheap_pool_set_max(fpheap_pool *pool, size_t max);
  * stats   written
  *
  * Cost     O(caches x nodes). */
-FPHEAP_API void fpheap_pool_stats_get(fpheap_pool *pool,
+FPH_PUBLIC void fpheap_pool_stats_get(fpheap_pool *pool,
                                       fpheap_pool_stats *stats);
 
 #if FPHEAP_HEADER
 /* Objects with one tag. */
 typedef struct fpheap_tag_stats {
+    size_t struct_bytes;       /* as fpheap_stats.struct_bytes */
     size_t objects;
     size_t bytes;              /* requested */
 } fpheap_tag_stats;
@@ -1520,7 +1527,7 @@ FPHEAP_API void *fpheap_alloc_tagged(fpheap *heap, size_t size, unsigned tag);
  *
  * Returns  0, or -EINVAL: no such tag, and nothing was written.
  * Cost     O(caches). */
-FPHEAP_API int fpheap_tag_stats_get(fpheap *heap, unsigned tag,
+FPH_PUBLIC int fpheap_tag_stats_get(fpheap *heap, unsigned tag,
                                     fpheap_tag_stats *stats);
 
 /* fpheap_destructor_register - a number for a destructor
@@ -1633,7 +1640,7 @@ FPHEAP_API void fpheap_set_limit(fpheap *heap, size_t bytes);
  * stats   written
  *
  * Cost     O(chunks x pages + caches x bins). */
-FPHEAP_API void fpheap_stats_get(fpheap *heap, fpheap_stats *stats);
+FPH_PUBLIC void fpheap_stats_get(fpheap *heap, fpheap_stats *stats);
 
 /* fpheap_class_stats_get - the numbers of one class
  *
@@ -1641,8 +1648,32 @@ FPHEAP_API void fpheap_stats_get(fpheap *heap, fpheap_stats *stats);
  *
  * Returns  0, or -EINVAL: no such class, and nothing was written.
  * Cost     As fpheap_stats_get. */
-FPHEAP_API int fpheap_class_stats_get(fpheap *heap, unsigned index,
+FPH_PUBLIC int fpheap_class_stats_get(fpheap *heap, unsigned index,
                                       fpheap_class_stats *stats);
+
+/* fpheap_..._stats_get_sized - statistics for a caller of any version
+ *
+ * bytes   of the struct as the caller knows it: nothing behind them is written
+ *
+ * For those who call a shared library's functions by name, FPHEAP_EXPORT, and
+ * have declared the struct as another version has it.  Of an older struct its
+ * own members are filled in.  A later one is zero from stats->struct_bytes on.
+ * In C and C++ the functions without _sized are inline and pass sizeof *stats;
+ * as symbols they fill in the members of version 0.1.0, whatever the
+ * library's. */
+FPHEAP_API void fpheap_stats_get_sized(fpheap *heap, fpheap_stats *stats,
+                                       size_t bytes);
+FPHEAP_API int  fpheap_class_stats_get_sized(fpheap *heap, unsigned index,
+                                             fpheap_class_stats *stats,
+                                             size_t bytes);
+FPHEAP_API void fpheap_pool_stats_get_sized(fpheap_pool *pool,
+                                            fpheap_pool_stats *stats,
+                                            size_t bytes);
+#if FPHEAP_HEADER
+FPHEAP_API int  fpheap_tag_stats_get_sized(fpheap *heap, unsigned tag,
+                                           fpheap_tag_stats *stats,
+                                           size_t bytes);
+#endif
 
 /* fpheap_walk - show every live object
  *
@@ -1753,14 +1784,15 @@ FPHEAP_API void fpheap_provider_buffer(fpheap_provider *provider,
 
 #if FPHEAP_HEADER
 #  define FPH_CALLED_HEADER(X)                                               \
-    X(fpheap_alloc_tagged) X(fpheap_tag_stats_get)                           \
+    X(fpheap_alloc_tagged) X(fpheap_tag_stats_get_sized)                     \
     X(fpheap_destructor_register) X(fpheap_set_destructor)                   \
     X(fpheap_requested) X(fpheap_tag) X(fpheap_flags) X(fpheap_set_flags)
-#  define FPH_INLINED_HEADER(X) \
-    X(fpheap_ref) X(fpheap_unref) X(fpheap_refs)
+#  define FPH_HIT_HEADER(X)  X(fpheap_ref) X(fpheap_unref) X(fpheap_refs)
+#  define FPH_TOLD_HEADER(X) X(fpheap_tag_stats_get)
 #else
 #  define FPH_CALLED_HEADER(X)
-#  define FPH_INLINED_HEADER(X)
+#  define FPH_HIT_HEADER(X)
+#  define FPH_TOLD_HEADER(X)
 #endif
 #if FPHEAP_NO_STDIO
 #  define FPH_CALLED_STDIO(X)
@@ -1773,7 +1805,8 @@ FPHEAP_API void fpheap_provider_buffer(fpheap_provider *provider,
 #  define FPH_CALLED_OS(X) X(fpheap_provider_mmap)
 #endif
 
-/* All functions above: those that are called, and those that are inlined. */
+/* All functions above: those that are called; and those that are inlined, as
+ * they hit, or as they tell the size of a struct. */
 #define FPH_CALLED(X)                                                        \
     X(fpheap_create) X(fpheap_destroy) X(fpheap_destroy_forced)              \
     X(fpheap_free_bulk) X(fpheap_alloc_burst) X(fpheap_zalloc)               \
@@ -1782,19 +1815,23 @@ FPHEAP_API void fpheap_provider_buffer(fpheap_provider *provider,
     X(fpheap_owns) X(fpheap_iova) X(fpheap_self) X(fpheap_pool_create)       \
     X(fpheap_pool_destroy) X(fpheap_pool_lookup) X(fpheap_pool_get_burst)    \
     X(fpheap_pool_for_each) X(fpheap_pool_private) X(fpheap_pool_set_max)    \
-    X(fpheap_pool_stats_get) X(fpheap_flush) X(fpheap_thread_leave)          \
+    X(fpheap_pool_stats_get_sized) X(fpheap_flush) X(fpheap_thread_leave)    \
     X(fpheap_reserve) X(fpheap_trim) X(fpheap_set_limit)                     \
-    X(fpheap_stats_get) X(fpheap_class_stats_get) X(fpheap_walk)             \
+    X(fpheap_stats_get_sized) X(fpheap_class_stats_get_sized) X(fpheap_walk) \
     X(fpheap_region_walk) X(fpheap_check) X(fpheap_config_string)            \
     X(fpheap_provider_buffer)                                                \
     FPH_CALLED_HEADER(X) FPH_CALLED_STDIO(X) FPH_CALLED_OS(X)
-#define FPH_INLINED(X)                                                       \
+#define FPH_HIT(X)                                                           \
     X(fpheap_alloc) X(fpheap_free) X(fpheap_free_sized)                      \
     X(fpheap_alloc_bulk) X(fpheap_free_bulk_sized) X(fpheap_cache_alloc)     \
     X(fpheap_cache_free) X(fpheap_cache_free_sized)                          \
     X(fpheap_cache_alloc_bulk) X(fpheap_cache_free_bulk_sized)               \
     X(fpheap_pool_get) X(fpheap_pool_put) X(fpheap_pool_get_bulk)            \
-    X(fpheap_pool_put_bulk) FPH_INLINED_HEADER(X)
+    X(fpheap_pool_put_bulk) FPH_HIT_HEADER(X)
+#define FPH_TOLD(X)                                                          \
+    X(fpheap_stats_get) X(fpheap_class_stats_get) X(fpheap_pool_stats_get)   \
+    FPH_TOLD_HEADER(X)
+#define FPH_INLINED(X) FPH_HIT(X) FPH_TOLD(X)
 
 /* The name of a function for the linker. */
 #define FPH_LINKED(f) \
@@ -2532,6 +2569,34 @@ fpheap_unref(fpheap *heap, void *object)
         fph_unref_last(heap, object);
     else
         fpheap_free(heap, object);
+}
+#endif
+
+/* --- statistics: the caller's compiler knows the size of its struct -------- */
+
+FPH_PUBLIC void
+fpheap_stats_get(fpheap *heap, fpheap_stats *stats)
+{
+    fpheap_stats_get_sized(heap, stats, sizeof *stats);
+}
+
+FPH_PUBLIC int
+fpheap_class_stats_get(fpheap *heap, unsigned index, fpheap_class_stats *stats)
+{
+    return fpheap_class_stats_get_sized(heap, index, stats, sizeof *stats);
+}
+
+FPH_PUBLIC void
+fpheap_pool_stats_get(fpheap_pool *pool, fpheap_pool_stats *stats)
+{
+    fpheap_pool_stats_get_sized(pool, stats, sizeof *stats);
+}
+
+#if FPHEAP_HEADER
+FPH_PUBLIC int
+fpheap_tag_stats_get(fpheap *heap, unsigned tag, fpheap_tag_stats *stats)
+{
+    return fpheap_tag_stats_get_sized(heap, tag, stats, sizeof *stats);
 }
 #endif
 #endif /* !FPHEAP_NO_INLINE */
@@ -6930,19 +6995,6 @@ fpheap_alloc_tagged(fpheap *heap, size_t size, unsigned tag)
     return object;
 }
 
-FPHEAP_API int
-fpheap_tag_stats_get(fpheap *heap, unsigned tag, fpheap_tag_stats *stats)
-{
-    fph_tally live;
-
-    if (!fph_heap_good(heap) || tag >= FPHEAP_TAGS)
-        return -EINVAL;
-    live = fph_tag_live(heap, tag);
-    stats->objects = live.objects;
-    stats->bytes = live.bytes;
-    return 0;
-}
-
 FPHEAP_API size_t
 fpheap_requested(const void *object)
 {
@@ -10711,30 +10763,9 @@ fpheap_pool_set_max(fpheap_pool *pool, size_t max)
     return 0;
 }
 
-FPHEAP_API void
-fpheap_pool_stats_get(fpheap_pool *pool, fpheap_pool_stats *stats)
-{
-    const fph_class *klass = &pool->heap->state->classes[FPH_SIZES
-                                                         + pool->number];
-    uint64_t         quota = fph_load_relaxed(&pool->quota);
-
-    stats->size = klass->size;
-    stats->max = (size_t)(quota >> 32);
-    stats->min = pool->min;
-    stats->objects = (size_t)fph_load_relaxed(&pool->objects);
-    stats->claimed_objects = (uint32_t)quota;
-    stats->parked_objects = fph_pool_parked(pool);
-    stats->live_objects = stats->claimed_objects > stats->parked_objects
-                        ? stats->claimed_objects - stats->parked_objects : 0;
-    stats->free_objects = stats->objects > stats->claimed_objects
-                        ? stats->objects - stats->claimed_objects : 0;
-    stats->slabs = (size_t)fph_load_relaxed(&pool->slabs);
-    stats->magazine = klass->magazine;
-}
-
 /* [STATS] ==================================================================
  *
- * Counts of all that the heap has, and fpheap_dump.
+ * Counts of all that the heap and its pools have, and fpheap_dump.
  */
 
 /* The statistics of a heap, and of its classes.  Class 0 has the large objects,
@@ -10899,34 +10930,92 @@ fph_census_take(fpheap *heap, fph_census *census)
     fph_census_growth(heap->state, &census->stats);
 }
 
+/* --- for programs of any version ------------------------------------------- */
+
+/* Fill in what a caller's struct of statistics has room for.  The first member
+ * says how much that is. */
+static void
+fph_stats_tell(void *to, size_t room, void *stats, size_t bytes)
+{
+    if (bytes > room)
+        bytes = room;
+    memcpy(stats, &bytes, sizeof bytes);
+    memcpy(to, stats, bytes);
+    memset((char *)to + bytes, 0, room - bytes);
+}
+
 FPHEAP_API void
-fpheap_stats_get(fpheap *heap, fpheap_stats *stats)
+fpheap_stats_get_sized(fpheap *heap, fpheap_stats *stats, size_t bytes)
 {
     fph_census census;
 
-    memset(stats, 0, sizeof *stats);
-    if (!fph_heap_good(heap))
-        return;
-    fph_census_take(heap, &census);
-    *stats = census.stats;
+    memset(&census.stats, 0, sizeof census.stats);
+    if (fph_heap_good(heap))
+        fph_census_take(heap, &census);
+    fph_stats_tell(stats, bytes, &census.stats, sizeof census.stats);
 }
 
 FPHEAP_API int
-fpheap_class_stats_get(fpheap *heap, unsigned index, fpheap_class_stats *stats)
+fpheap_class_stats_get_sized(fpheap *heap, unsigned index,
+                             fpheap_class_stats *stats, size_t bytes)
 {
-    const fph_class *klass;
-    fph_census       census;
+    unsigned            k = index + 1; /* class 0 is that of large objects */
+    fpheap_class_stats *told;
+    fph_census          census;
 
     if (!fph_heap_good(heap) || index >= FPH_SIZES - 1)
         return -EINVAL;
-    index++;                   /* class 0 is that of large objects */
-    klass = &heap->state->classes[index];
     fph_census_take(heap, &census);
-    *stats = census.classes[index];
-    stats->size = klass->size; /* also if it has no slabs */
-    stats->magazine = klass->magazine;
+    told = &census.classes[k];
+    told->size = heap->state->classes[k].size; /* also if it has no slabs */
+    told->magazine = heap->state->classes[k].magazine;
+    fph_stats_tell(stats, bytes, told, sizeof *told);
     return 0;
 }
+
+FPHEAP_API void
+fpheap_pool_stats_get_sized(fpheap_pool *pool, fpheap_pool_stats *stats,
+                            size_t bytes)
+{
+    const fph_class  *klass = &pool->heap->state->classes[FPH_SIZES
+                                                          + pool->number];
+    uint64_t          quota = fph_load_relaxed(&pool->quota);
+    fpheap_pool_stats told;
+
+    memset(&told, 0, sizeof told);
+    told.size = klass->size;
+    told.max = (size_t)(quota >> 32);
+    told.min = pool->min;
+    told.objects = (size_t)fph_load_relaxed(&pool->objects);
+    told.claimed_objects = (uint32_t)quota;
+    told.parked_objects = fph_pool_parked(pool);
+    if (told.claimed_objects > told.parked_objects)
+        told.live_objects = told.claimed_objects - told.parked_objects;
+    if (told.objects > told.claimed_objects)
+        told.free_objects = told.objects - told.claimed_objects;
+    told.slabs = (size_t)fph_load_relaxed(&pool->slabs);
+    told.magazine = klass->magazine;
+    fph_stats_tell(stats, bytes, &told, sizeof told);
+}
+
+#if FPHEAP_HEADER
+FPHEAP_API int
+fpheap_tag_stats_get_sized(fpheap *heap, unsigned tag, fpheap_tag_stats *stats,
+                           size_t bytes)
+{
+    fpheap_tag_stats told;
+    fph_tally        live;
+
+    if (!fph_heap_good(heap) || tag >= FPHEAP_TAGS)
+        return -EINVAL;
+    memset(&told, 0, sizeof told);
+    live = fph_tag_live(heap, tag);
+    told.objects = live.objects;
+    told.bytes = live.bytes;
+    fph_stats_tell(stats, bytes, &told, sizeof told);
+    return 0;
+}
+#endif
 
 /* --- for people ----------------------------------------------------------- */
 
@@ -11807,10 +11896,10 @@ fph_regions_end(fpheap *heap)
 static int
 fph_destroy(fpheap *heap, int forced)
 {
-    fph_frame    frame = { FPH_IN_PASS, heap, NULL, fph_this.frames };
-    fpheap_stats stats;
-    fph_word    *gate;
-    int          ends;
+    fph_frame  frame = { FPH_IN_PASS, heap, NULL, fph_this.frames };
+    fph_census census;
+    fph_word  *gate;
+    int        ends;
 
     if (!fph_heap_good(heap))
         return -EINVAL;
@@ -11822,8 +11911,8 @@ fph_destroy(fpheap *heap, int forced)
         fph_yield();
     if (FPHEAP_CHECK > 1)
         fph_verify_heap(heap);
-    fpheap_stats_get(heap, &stats);
-    ends = forced || stats.live_objects == 0;
+    fph_census_take(heap, &census);
+    ends = forced || census.stats.live_objects == 0;
     if (ends)
         fph_caches_end(heap->state);
     fph_store_release(gate, 0);                                     /* H9 */
@@ -11924,7 +12013,17 @@ FPH_TWIN(fpheap_pool_get_bulk, int,
 FPH_TWIN(fpheap_pool_put_bulk, void,
          (fpheap_pool *pool, void *const *objects, unsigned n), ,
          (pool, objects, n))
+FPH_TWIN(fpheap_stats_get, void, (fpheap *heap, fpheap_stats *stats), ,
+         (heap, stats))
+FPH_TWIN(fpheap_class_stats_get, int,
+         (fpheap *heap, unsigned index, fpheap_class_stats *stats), return,
+         (heap, index, stats))
+FPH_TWIN(fpheap_pool_stats_get, void,
+         (fpheap_pool *pool, fpheap_pool_stats *stats), , (pool, stats))
 #  if FPHEAP_HEADER
+FPH_TWIN(fpheap_tag_stats_get, int,
+         (fpheap *heap, unsigned tag, fpheap_tag_stats *stats), return,
+         (heap, tag, stats))
 FPH_TWIN(fpheap_ref, void, (void *object), , (object))
 FPH_TWIN(fpheap_unref, void, (fpheap *heap, void *object), , (heap, object))
 FPH_TWIN(fpheap_refs, unsigned, (const void *object), return, (object))
@@ -11938,7 +12037,32 @@ FPH_TWIN(fpheap_refs, unsigned, (const void *object), return, (object))
            __attribute__((visibility("default"),                           \
                           alias(FPH_TEXT(FPH_LAYOUT(f)))));
 FPH_CALLED(FPH_PLAIN)
-FPH_INLINED(FPH_PLAIN)
+FPH_HIT(FPH_PLAIN)
+
+/* Whoever calls these has the struct of version 0.1.0, which ended with `last`,
+ * or a later one. */
+#  define FPH_PLAIN_TOLD(f, type, last, result, parameters, how, arguments) \
+       extern __typeof__(f) fph_plain_##f __asm__(FPH_TEXT_(f))            \
+           __attribute__((visibility("default")));                         \
+       result fph_plain_##f parameters                                     \
+       {                                                                   \
+           size_t first = offsetof(type, last) + sizeof ((type *)0)->last; \
+           first += -first % sizeof(size_t);                               \
+           how f##_sized arguments;                                        \
+       }
+FPH_PLAIN_TOLD(fpheap_stats_get, fpheap_stats, reclaims, void,
+               (fpheap *heap, fpheap_stats *stats), , (heap, stats, first))
+FPH_PLAIN_TOLD(fpheap_class_stats_get, fpheap_class_stats, magazine, int,
+               (fpheap *heap, unsigned index, fpheap_class_stats *stats),
+               return, (heap, index, stats, first))
+FPH_PLAIN_TOLD(fpheap_pool_stats_get, fpheap_pool_stats, magazine, void,
+               (fpheap_pool *pool, fpheap_pool_stats *stats), ,
+               (pool, stats, first))
+#  if FPHEAP_HEADER
+FPH_PLAIN_TOLD(fpheap_tag_stats_get, fpheap_tag_stats, bytes, int,
+               (fpheap *heap, unsigned tag, fpheap_tag_stats *stats), return,
+               (heap, tag, stats, first))
+#  endif
 #endif
 
 #ifdef __cplusplus

@@ -172,9 +172,41 @@ other(fpheap *heap, void *object)
     fpheap_free(heap, object);
 }
 C
-cp "$scratch/one.c" "$scratch/one.cpp"
+cat > "$scratch/statistics.c" << 'C'
+#include <stdlib.h>
+#include "fpheap.h"
+#ifdef __cplusplus
+extern "C"
+#else
+void other(fpheap *heap, void *object);
+#endif
+void
+other(fpheap *heap, void *object)
+{
+    fpheap_pool_desc   desc = fpheap_pool_desc();
+    fpheap_pool       *pool;
+    fpheap_stats       all;
+    fpheap_class_stats one;
+    fpheap_pool_stats  its;
+
+    desc.name = "pool";
+    desc.size = 100;
+    pool = fpheap_pool_create(heap, &desc);
+    fpheap_stats_get(heap, &all);
+    fpheap_pool_stats_get(pool, &its);
+    if (fpheap_class_stats_get(heap, 6, &one) != 0 || one.size != 112
+        || one.live_objects != 1 || one.struct_bytes != sizeof one
+        || all.live_objects != 1 || all.struct_bytes != sizeof all
+        || its.live_objects != 0 || its.struct_bytes != sizeof its)
+        abort();
+    fpheap_free(heap, object);
+}
+C
+for file in one other statistics; do
+    cp "$scratch/$file.c" "$scratch/$file.cpp"
+done
 sed -i 's/^void other/extern "C" void other/' "$scratch/one.cpp"
-cp "$scratch/other.c" "$scratch/other.cpp"
+sed -i 's/= fpheap_pool_desc()/= { 0 }/' "$scratch/statistics.c"
 
 # together FILE FILE OPTIONS... - the two files as one program, which then runs;
 # the options are for the second
@@ -199,9 +231,12 @@ together() {
         "$scratch/program"
 }
 check "two C files" together one.c other.c
+check "statistics say their size in C" together one.c statistics.c
 if have "$CXX"; then
     check "implementation in C, use in C++" together one.c other.cpp
     check "implementation in C++, use in C" together one.cpp other.c
+    check "statistics say their size in C++" together one.c statistics.cpp
+    check "and in C, of an implementation in C++" together one.cpp statistics.c
 else
     skip "C and C++ together" "no C++ compiler"
 fi

@@ -30,7 +30,12 @@ from collections import defaultdict
 HEADER = "fpheap.h"
 
 # (function, function of a later section): why.
+TOLD = "it tells the size of the caller's struct"
 LATER = {
+    ("fpheap_stats_get", "fpheap_stats_get_sized"): TOLD,
+    ("fpheap_class_stats_get", "fpheap_class_stats_get_sized"): TOLD,
+    ("fpheap_pool_stats_get", "fpheap_pool_stats_get_sized"): TOLD,
+    ("fpheap_tag_stats_get", "fpheap_tag_stats_get_sized"): TOLD,
 }
 
 # The section of a table: those that use its labels all the same.  FASTPATH has the

@@ -113,6 +113,8 @@ pooled(void)
     CHECK(F(pool_set_max)(pool, 1000) == 0);
     F(pool_stats_get)(pool, &stats);
     CHECK(stats.max == 1000);
+    F(pool_stats_get_sized)(pool, &stats, sizeof stats);
+    CHECK(stats.max == 1000);
     CHECK(F(pool_destroy)(pool, &live) == 0 && live == 0);
 }
 
@@ -132,6 +134,8 @@ tagged(void)
 
     CHECK(p != NULL && F(requested)(p) == 100 && F(tag)(p) == 3);
     CHECK(F(tag_stats_get)(heap, 3, &stats) == 0 && stats.objects == 1);
+    CHECK(F(tag_stats_get_sized)(heap, 3, &stats, sizeof stats) == 0
+          && stats.objects == 1);
     F(set_flags)(p, 9);
     CHECK(F(flags)(p) == 9);
     CHECK(number > 0 && F(set_destructor)(p, (unsigned)number) == 0);
@@ -166,7 +170,11 @@ whole(void)
     F(set_limit)(heap, (size_t)1 << 30);
     F(stats_get)(heap, &stats);
     CHECK(stats.limit == (size_t)1 << 30);
+    F(stats_get_sized)(heap, &stats, sizeof stats);
+    CHECK(stats.limit == (size_t)1 << 30);
     CHECK(F(class_stats_get)(heap, 0, &class_stats) == 0);
+    CHECK(F(class_stats_get_sized)(heap, 0, &class_stats, sizeof class_stats)
+          == 0);
     CHECK(F(walk)(heap, visit, &n) == 0 && n == 0);
     CHECK(F(region_walk)(heap, visit_region, &n) == 0
           && (unsigned)n == stats.regions);

@@ -2,8 +2,9 @@
 # symbols.sh - every function of the API is a symbol
 #
 # A library built with FPHEAP_EXPORT has each function that the header declares
-# under its plain name: a C program and python3 call all of them.  Declarations
-# without inline functions (FPHEAP_NO_INLINE), and a C++20 module that exports them.
+# under its plain name: a C program and python3 call all of them.  Statistics of a
+# library of another version.  Declarations without inline functions
+# (FPHEAP_NO_INLINE), and a C++20 module that exports them.
 . "$(dirname "$0")/lib.sh"
 
 header=$top/fpheap.h
@@ -54,6 +55,40 @@ if have "$CXX"; then
 fi
 if have clang; then
     exports c clang -std=gnu11
+fi
+
+# --- statistics of another version ----------------------------------------------
+
+# A later version, whose structs of statistics have a member more.
+mkdir "$scratch/later"
+sed -E 's/^#define FPHEAP_VERSION  .*/#define FPHEAP_VERSION 101/
+        s/^\} fpheap_(class_|pool_|tag_|)stats;/    size_t later;\n&/' \
+    "$header" > "$scratch/later/fpheap.h"
+cp "$top/tests/versions.c" "$scratch/versions.cpp"
+cp "$top/tests/versions.c" "$scratch"
+
+# versions WHAT LIBRARY PROGRAM SIZED PLAIN - the header is in these directories
+versions() {
+    # shellcheck disable=SC2086
+    check "$1: $compiler: a library is built" $compiler ${flags/-I$top/-I$2} \
+        "$scratch/library.$language" -o "$scratch/library.so"
+    check "a program" $compiler -O1 -I"$3" -Wall -Wextra -Werror \
+        -DFPHEAP_EXPORT=1 -DFPHEAP_HEADER=1 -DFPHEAP_NO_INLINE=1 \
+        -DSIZED="$4" -DPLAIN="$5" "$scratch/versions.$language" \
+        -o "$scratch/versions" -ldl
+    check "it is told what both know" "$scratch/versions" "$scratch/library.so"
+}
+all_versions() {
+    local more='sizeof(size_t)'
+    compiler=$1
+    language=$2
+    versions "a later library" "$scratch/later" "$top" 0 0
+    versions "a later program" "$top" "$scratch/later" "$more" "$more"
+    versions "both later" "$scratch/later" "$scratch/later" 0 "$more"
+}
+all_versions "$CC -std=gnu11" c
+if have "$CXX"; then
+    all_versions "$CXX -std=c++11" cpp
 fi
 
 # --- without inline functions ---------------------------------------------------

@@ -361,6 +361,76 @@ a_class_that_is_none_is_einval_and_nothing_is_written(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+static fpheap      *asked;
+static fpheap_pool *asked_pool;
+
+static void
+tell_heap(void *stats, size_t bytes)
+{
+    fpheap_stats_get_sized(asked, (fpheap_stats *)stats, bytes);
+}
+
+static void
+tell_class(void *stats, size_t bytes)
+{
+    assert_int_equal(fpheap_class_stats_get_sized(
+        asked, 0, (fpheap_class_stats *)stats, bytes), 0);
+}
+
+static void
+tell_pool(void *stats, size_t bytes)
+{
+    fpheap_pool_stats_get_sized(asked_pool, (fpheap_pool_stats *)stats, bytes);
+}
+
+static void
+statistics_are_told_to_programs_of_any_version(void **state)
+{
+    fpheap_pool_desc desc = { .name = "asked", .size = 100, .min = 50 };
+    void            *object;
+    unsigned char    none[64];
+
+    (void)state;
+    asked = test_heap_over(&provider);
+    asked_pool = fpheap_pool_create(asked, &desc);
+    object = fpheap_alloc(asked, 1);
+    assert_true(asked_pool != NULL && object != NULL);
+    test_told(tell_heap, sizeof(fpheap_stats));
+    test_told(tell_class, sizeof(fpheap_class_stats));
+    test_told(tell_pool, sizeof(fpheap_pool_stats));
+    memset(none, 0xa5, sizeof(none));
+    assert_int_equal(fpheap_class_stats_get_sized(
+        asked, UINT_MAX, (fpheap_class_stats *)(void *)none, sizeof(none)),
+                     -EINVAL);
+    assert_true(test_all_bytes(none, sizeof(none), 0xa5));
+    fpheap_free(asked, object);
+    TEST_DESTROY_OVER(asked, &provider);
+}
+
+static void
+statistics_say_their_size(void **state)
+{
+    fpheap_pool_desc   desc = { .name = "sizes", .size = 100 };
+    fpheap            *heap = test_heap_over(&provider);
+    fpheap_pool       *pool = fpheap_pool_create(heap, &desc);
+    fpheap_stats       stats;
+    fpheap_class_stats class_stats;
+    fpheap_pool_stats  pool_stats;
+
+    (void)state;
+    assert_non_null(pool);
+    memset(&stats, 0xa5, sizeof(stats));
+    memset(&class_stats, 0xa5, sizeof(class_stats));
+    memset(&pool_stats, 0xa5, sizeof(pool_stats));
+    fpheap_stats_get(heap, &stats);
+    assert_int_equal(fpheap_class_stats_get(heap, 0, &class_stats), 0);
+    fpheap_pool_stats_get(pool, &pool_stats);
+    assert_int_equal(stats.struct_bytes, sizeof(stats));
+    assert_int_equal(class_stats.struct_bytes, sizeof(class_stats));
+    assert_int_equal(pool_stats.struct_bytes, sizeof(pool_stats));
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 static void
 a_walk_ends_when_the_visitor_says_so(void **state)
 {
@@ -1082,6 +1152,8 @@ main(void)
         cmocka_unit_test(a_heap_without_objects_has_a_small_and_constant_cost),
         cmocka_unit_test(the_peak_stays_when_the_regions_go),
         cmocka_unit_test(a_class_that_is_none_is_einval_and_nothing_is_written),
+        cmocka_unit_test(statistics_are_told_to_programs_of_any_version),
+        cmocka_unit_test(statistics_say_their_size),
         cmocka_unit_test(a_walk_ends_when_the_visitor_says_so),
         cmocka_unit_test(trim_gives_back_every_region_that_is_free),
         cmocka_unit_test(

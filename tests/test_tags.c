@@ -408,7 +408,7 @@ a_tag_that_is_none_is_einval(void **state)
     desc.name = "bad";
     desc.size = 100;
     for (i = 0; i < TEST_COUNT(bad); i++) {
-        fpheap_tag_stats stats = { 11, 12 };
+        fpheap_tag_stats stats = { .objects = 11, .bytes = 12 };
 
         errno = 0;
         assert_null(fpheap_alloc_tagged(heap, 100, bad[i]));
@@ -421,6 +421,30 @@ a_tag_that_is_none_is_einval(void **state)
         assert_int_equal(errno, EINVAL);
     }
     TEST_DESTROY_OVER(heap, &provider);
+    EXPECT_PANICS(0);
+}
+
+static fpheap *asked;
+
+static void
+tell_tag(void *stats, size_t bytes)
+{
+    assert_int_equal(fpheap_tag_stats_get_sized(
+        asked, 3, (fpheap_tag_stats *)stats, bytes), 0);
+}
+
+static void
+tags_are_told_to_programs_of_any_version(void **state)
+{
+    void *object;
+
+    (void)state;
+    asked = test_heap_over(&provider);
+    object = fpheap_alloc_tagged(asked, 100, 3);
+    assert_non_null(object);
+    test_told(tell_tag, sizeof(fpheap_tag_stats));
+    fpheap_free(asked, object);
+    TEST_DESTROY_OVER(asked, &provider);
     EXPECT_PANICS(0);
 }
 
@@ -507,6 +531,7 @@ main(void)
         cmocka_unit_test(a_dump_has_all_statistics_by_size_and_by_tag),
         cmocka_unit_test(a_sum_below_zero_is_zero),
         cmocka_unit_test(a_tag_that_is_none_is_einval),
+        cmocka_unit_test(tags_are_told_to_programs_of_any_version),
         cmocka_unit_test(what_could_not_be_had_is_not_counted),
         cmocka_unit_test(a_new_heap_begins_with_no_tags)
     };

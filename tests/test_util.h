@@ -217,6 +217,29 @@ test_adds_up(const fpheap_stats *s)
                               + s->waste_bytes + s->metadata_bytes;
 }
 
+/* Statistics that tell() fills in, `whole` bytes of them, for a struct of any
+ * size: an older one gets its part, a later one zeros behind the rest; both are
+ * told how much it is, and nothing else is written. */
+TEST_UNUSED static void
+test_told(void (*tell)(void *stats, size_t bytes), size_t whole)
+{
+    unsigned char all[512], some[512];
+    size_t        bytes, told, i;
+
+    assert_true(whole <= sizeof(all) / 2);
+    tell(all, whole);
+    memcpy(&told, all, sizeof(told));
+    assert_int_equal(told, whole);
+    for (bytes = 0; bytes <= sizeof(some) - 64; bytes++) {
+        told = bytes < whole ? bytes : whole;
+        memset(some, 0xa5, sizeof(some));
+        memcpy(all, &told, sizeof(told));
+        tell(some, bytes);
+        for (i = 0; i < sizeof(some); i++)
+            assert_int_equal(some[i], i < told ? all[i] : i < bytes ? 0 : 0xa5);
+    }
+}
+
 TEST_UNUSED static void
 test_print_stats(const fpheap_stats *s)
 {
