@@ -23,7 +23,7 @@
  *     documentation     [START]  [NOT]  [THREADS]  [ERRORS]  [WORDS]  [DESIGN]
  *     declarations      [CONFIG]  [TYPES]  [API]  [FASTPATH]
  *     implementation    [PLATFORM]  [META]  [PAGES]  [DEBUG]  [OBJECT]  [SLAB]
- *                       [DEPOT]  [CACHE]  [RECLAIM]  [MISS]  [LARGE]  [ALLOC]
+ *                       [DEPOT]  [CACHE]  [GROWTH]  [MISS]  [LARGE]  [ALLOC]
  *                       [QUERY]  [POOL]  [STATS]  [PROVIDERS]  [CHECK]
  *                       [HEAP]
  *     end of file       [HISTORY]  [LICENSE]
@@ -196,7 +196,7 @@
  * A miss that allocates, MISS: the spare magazine becomes the loaded one; or a
  * full one comes from the depot; or objects are claimed from a slab that has
  * free ones; or a new slab is cut from free pages, of a chunk in use if one has
- * enough.  When none of these has anything, RECLAIM decides what is next: take
+ * enough.  When none of these has anything, GROWTH decides what is next: take
  * parked objects back, in this thread and by request in others; ask the
  * provider; give back what is free and ask again.  Only then does the call
  * fail.
@@ -1132,7 +1132,7 @@ struct fpheap_cache {
     int      node;
     fph_entry *entry;          /* of its thread; NULL: it has none; atomic */
     uint64_t asked;            /* the state's, when it last followed that,
-                                  RECLAIM */
+                                  GROWTH */
     fph_slab *large;           /* of the large object parked here; or NULL */
     fph_magazine **spare;      /* per bin, behind bins; NULL: none */
     uint8_t *fills;            /* per bin, behind these: MISS, fph_bin_fill;
@@ -3284,7 +3284,7 @@ struct fph_state {
     fph_word   dry_ns[FPHEAP_MAX_NODES];   /* when it could not grow */
     fph_word   magazines;                  /* made so far */
     fph_word   empty_slabs;                /* slabs with all objects free */
-    fph_word   asked;                      /* RECLAIM: how often, and when */
+    fph_word   asked;                      /* GROWTH: how often, and when */
     fph_word   asked_ns;
     fph_word   limit;                      /* as it was set; 0: none */
     fph_word   left;                       /* of it, signed, by region_bytes and
@@ -3602,7 +3602,7 @@ typedef struct fph_thread {
     unsigned         nested;       /* constructors in one another */
     uint64_t         wait_end;     /* of the outermost call; 0: it has not
                                       waited yet */
-    uint64_t         moves;        /* begun, in all heaps */
+    uint32_t         moves[FPHEAP_MAX_HEAPS];      /* begun, by heap */
     uint32_t         open_moves[FPHEAP_MAX_HEAPS]; /* and not ended */
     unsigned         seat;         /* its number + 1; 0: it has none, CACHE */
     unsigned         patience;     /* misses until it tries again to have one,
@@ -3652,11 +3652,11 @@ fph_wait(void)
 /*
  * Moves.  A thread that holds free memory for a moment, to give it back, to
  * open or close a chunk, or in a pass that takes parked objects back, begins a
- * move before it takes anything and ends it when all is back.  Who finds
- * nothing meanwhile looks again, when no move was under way.  That saves
- * failures and growth; nothing else hangs on it.  A claim from a slab is no
- * move: who holds a slab lets it go at once.  Nor are pages whose objects the
- * constructor refuses: they were in use until then.
+ * move before it takes anything and ends it when all is back.  Whoever finds
+ * nothing looks again if a move was under way meanwhile.  That saves failures
+ * and growth; nothing else hangs on it.  A claim from a slab is no move: a
+ * holder lets its slab go at once.  Nor are pages whose objects the constructor
+ * refuses: they were in use until then.
  *
  *       where                     order    partner  what must be seen
  *   V1  moves_begun: fetch_add    seq_cst  V4       the looks that missed it
@@ -3667,7 +3667,8 @@ fph_wait(void)
  *                                                   more
  *
  * V1 and V4 change one word, so one comes first.  If V4 does, the look was over
- * before the move took anything; if V1 does, V4 counts the move.
+ * before the move took anything; if V1 does, V4 counts the move.  A move that V3
+ * counts had given all back before the look.
  *
  * Moves that somebody has waited for in vain are stuck: their threads may be
  * stopped for good.  Nobody waits for as many again, until fewer are under way.
@@ -3675,7 +3676,7 @@ fph_wait(void)
 static void
 fph_moves_begin(fph_state *state)
 {
-    fph_this.moves++;
+    fph_this.moves[state->number]++;
     fph_this.open_moves[state->number]++;
     fph_fetch_add_seq_cst(&state->moves_begun, 1);                  /* V1 */
 }
@@ -3687,33 +3688,65 @@ fph_moves_end(fph_state *state)
     fph_fetch_add_release(&state->moves_ended, 1);                  /* V2 */
 }
 
-/* Whether no move is under way but those that are stuck.  *others changes when
- * another thread begins one. */
-static int
-fph_moves_quiet(fph_state *state, uint64_t *others)
+/* Moves that are under way; a fork in a move leaves one too few. */
+static uint64_t
+fph_moves_open(const fph_state *state)
 {
     uint64_t ended = fph_load_acquire(&state->moves_ended);         /* V3 */
-    uint64_t begun = fph_fetch_add_seq_cst(&state->moves_begun, 0); /* V4 */
-    uint64_t stuck = fph_load_relaxed(&state->moves_stuck);         /* V5 */
-    int64_t  open  = (int64_t)(begun - ended); /* below 0: a fork in a move */
+    uint64_t begun = fph_load_relaxed(&state->moves_begun);
 
-    *others = begun - fph_this.moves;
-    if (open < 0)
-        open = 0;
-    if ((uint64_t)open < stuck)
-        fph_cas_relaxed(&state->moves_stuck, &stuck, (uint64_t)open); /* V5 */
-    return (uint64_t)open <= stuck;
+    return (int64_t)(begun - ended) > 0 ? begun - ended : 0;
 }
 
-/* Time is up: those that are under way are stuck. */
-static void
-fph_moves_forsake(fph_state *state)
+/* Whether none is, but for those that are stuck. */
+static int
+fph_moves_quiet(const fph_state *state)
 {
-    int64_t open = (int64_t)(fph_load_relaxed(&state->moves_begun)
-                             - fph_load_relaxed(&state->moves_ended));
+    return fph_moves_open(state) <= fph_load_relaxed(&state->moves_stuck);
+}
 
-    if (open > 0)
-        fph_max_relaxed(&state->moves_stuck, (uint64_t)open);       /* V5 */
+/* Before a look: what fph_moves_since is to know after it. */
+static uint32_t
+fph_moves_mark(const fph_state *state)
+{
+    return (uint32_t)fph_load_acquire(&state->moves_ended)          /* V3 */
+         - fph_this.moves[state->number];
+}
+
+/* Whether moves of other threads were under way at a mark, or are since, but
+ * for as many as are stuck. */
+static int
+fph_moves_since(fph_state *state, uint32_t mark)
+{
+    uint64_t open  = fph_moves_open(state);
+    uint64_t begun = fph_fetch_add_seq_cst(&state->moves_begun, 0); /* V4 */
+    uint64_t stuck = fph_load_relaxed(&state->moves_stuck);         /* V5 */
+
+    if (open < stuck) {
+        fph_cas_relaxed(&state->moves_stuck, &stuck, open);         /* V5 */
+        stuck = open;
+    }
+    return (int32_t)((uint32_t)begun - fph_this.moves[state->number] - mark)
+           > (int32_t)stuck;
+}
+
+/* Whether a call that has found nothing since a mark looks again, after others
+ * went on.  Not if nothing moved; not if the call has waited enough, as whoever
+ * moves may have lost its processor: those moves are stuck then; and not within
+ * the provider's callback, a pass or a move, for which others wait. */
+static int
+fph_moves_wait(const fpheap *heap, uint32_t mark)
+{
+    fph_state *state = heap->state;
+
+    if (fph_this.open_moves[state->number] != 0
+        || fph_is_in(FPH_IN_PROVIDER | FPH_IN_PASS, heap, NULL)
+        || !fph_moves_since(state, mark))
+        return 0;
+    if (fph_wait())
+        return 1;
+    fph_max_relaxed(&state->moves_stuck, fph_moves_open(state));    /* V5 */
+    return 0;
 }
 
 /* [PAGES] ==================================================================
@@ -5537,6 +5570,13 @@ fph_meta_step(const fph_state *state, size_t bytes)
     return (unsigned)(pages > least ? pages : least);
 }
 
+/* Whether there can be no more blocks. */
+static int
+fph_meta_full(const fph_state *state)
+{
+    return fph_load_relaxed(&state->meta_numbers) >= FPH_TABLE_MAX;
+}
+
 /* Cut a record from what there is, from a new block if need be.  Returns its
  * reference, or 0. */
 static uint32_t
@@ -5546,7 +5586,7 @@ fph_meta_find(fpheap *heap, int node, size_t bytes)
     unsigned   pages = fph_meta_step(state, bytes);
     unsigned   least = fph_meta_least(bytes);
 
-    while (fph_load_relaxed(&state->meta_numbers) < FPH_TABLE_MAX) {
+    while (!fph_meta_full(state)) {
         uint64_t full = fph_meta_block(state);
         uint32_t ref  = fph_meta_cut(state, bytes);
         int      found;
@@ -5577,7 +5617,7 @@ fph_meta_get(fpheap *heap, int node, size_t bytes, int *error)
     if (ref != 0 || error == NULL)
         return ref;
     *error = -ENOMEM;
-    if (fph_load_relaxed(&heap->state->meta_numbers) >= FPH_TABLE_MAX)
+    if (fph_meta_full(heap->state))
         return ref;            /* no growth would help */
     for (i = -1; ref == 0 && i < (int)heap->nodes; i++) {
         int on = i < 0 ? node : i;
@@ -7852,11 +7892,11 @@ fph_magazine_make(fph_state *state, uint32_t ref)
 /* An empty magazine: an unused one, or a new one, or a full one from a depot
  * after its objects went back to their slabs.  (Then the caller's can take its
  * place in a depot, where a thread that allocates what another frees finds it.)
- * Only an allocation may take a new block for it, so the records grow with what
- * is live and not with what is parked.  NULL: there is none, and *error says
- * why; a free passes NULL for error. */
+ * Only an allocation may take a new block for it, with `more`, and not of pages
+ * that a pass has made free: so the records grow with what is live and not with
+ * what is parked.  NULL: there is none without growth. */
 static fph_magazine *
-fph_empty_get(fpheap *heap, unsigned bin, int *error)
+fph_empty_get(fpheap *heap, unsigned bin, int more)
 {
     fph_state    *state    = heap->state;
     fph_magazine *magazine = (fph_magazine *)(void *)
@@ -7871,11 +7911,9 @@ fph_empty_get(fpheap *heap, unsigned bin, int *error)
         if (magazine != NULL)
             return magazine;
     }
-    if (ref == 0 && error != NULL)
-        ref = fph_meta_get(heap, fph_bin_node(bin), sizeof *magazine, error);
-    if (ref == 0)
-        return NULL;
-    return fph_magazine_make(state, ref);
+    if (ref == 0 && more)
+        ref = fph_meta_find(heap, fph_bin_node(bin), sizeof *magazine);
+    return ref == 0 ? NULL : fph_magazine_make(state, ref);
 }
 
 /* Give the objects of a magazine back to their slabs. */
@@ -8551,20 +8589,49 @@ fpheap_self(fpheap *heap)
     return cache;
 }
 
-/* The node of this thread. */
+/* The node of this thread, which has this cache or none. */
 static int
-fph_home(fpheap *heap)
+fph_home(const fpheap *heap, const fpheap_cache *cache)
 {
-    fpheap_cache *cache = fph_cache_here(heap, 1 /* grow */);
-
     return cache != NULL ? cache->node : fph_thread_node(heap);
 }
 
-/* [RECLAIM] ================================================================
+/* [GROWTH] =================================================================
  *
- * A pass takes back what a node's depots and this thread's cache park, and the
- * node's empty slabs.  Other threads follow at their next miss, with what their
- * caches park.  fph_find_memory says when there is one.
+ * How a call gets memory when the heap has none.  A pass takes back what a
+ * node's depots and this thread's cache park, and the node's empty slabs.  Other
+ * threads follow at their next miss, with what their caches park.
+ *
+ * The ladder.  What a call wants it looks for with a function of its own, which
+ * takes it from what the heap has, and neither grows nor waits.  Between two
+ * looks the ladder does what costs least and has not been done yet:
+ *
+ *     look
+ *     parked     take back what is parked, if that pays
+ *     look
+ *     grow       ask the provider, and look, until it gives no more; for a run
+ *                above a chunk, first give back what is free as a whole, which
+ *                is too short
+ *     all        take back all that is parked
+ *     look
+ *     exchange   give back all that is free as a whole, of other nodes too, and
+ *                grow again; FPH_TRIES times at most, as what comes may lack a
+ *                page for records
+ *     fail
+ *
+ *   R1  A step that has done nothing is not followed by a look.  So a call that
+ *       fails and for which nothing has been freed is one look, one call to the
+ *       provider, and for each bin a test that nothing is parked there.
+ *   R2  While a call climbs, others make memory appear in three ways.  They
+ *       grow: `growths` is read before each look, and growth after it counts as
+ *       the call's own.  They free: then the call came first.  They end a move,
+ *       after a look that missed what it moved, or with what it moved gone to
+ *       the provider after that had refused: then the mark, set before the first
+ *       look, tells (V4), and the call begins anew.
+ *   R3  It begins anew FPH_TRIES times at most, as the passes of calls that fail
+ *       are moves too, and not while a move is under way; else it only looks.
+ *       It fails with the first look during which nothing moved, or when it has
+ *       waited as long as it may.
  */
 
 /* Bytes that the depots of a node park. */
@@ -8613,19 +8680,21 @@ fph_pass_ask(fph_state *state, int always)
 }
 
 /* Drain this thread's cache; empty the depots of a node and retire its empty
- * slabs; and have other threads follow, always or now and then.  A destructor that this calls may use the heap, but starts no pass of
- * its own. */
-static void
+ * slabs; and have other threads follow, always or now and then.  A destructor
+ * that this calls may use the heap, but starts no pass of its own.  Returns 0:
+ * nothing was parked. */
+static int
 fph_reclaim(fpheap *heap, int node, int always)
 {
     fph_state    *state = heap->state;
     fph_frame     frame = { FPH_IN_PASS, heap, NULL, fph_this.frames };
     fpheap_cache *cache;
+    uint32_t      moves = fph_this.moves[state->number];
     unsigned      bin   = (unsigned)node * FPH_CLASSES;
     unsigned      i;
 
     if (fph_is_in(FPH_IN_PASS, heap, NULL))
-        return;
+        return 0;
     fph_this.frames = &frame;
     fph_fetch_add_relaxed(&state->reclaims, 1);
     fph_pass_ask(state, always);
@@ -8640,28 +8709,10 @@ fph_reclaim(fpheap *heap, int node, int always)
             fph_bin_retire(state, bin);
     }
     fph_this.frames = frame.outer;
+    return fph_this.moves[state->number] != moves;
 }
 
-/*
- * The ladder that a call climbs when it finds no memory, looking again after
- * each rung:
- *
- *     parked    take back what is parked, if that pays
- *     grow      ask the provider; for a run above a chunk, first give back what
- *               is free as a whole, which is too short
- *     all       take back all that is parked
- *     exchange  give back all that is free as a whole, of other nodes too, and
- *               ask the provider again; a few times only, as what comes may lack
- *               a page for records
- *     top       wait for the threads that move what is free, and begin anew,
- *               as what they moved may have gone to the provider; but
- *               FPH_RETRIES times at most, as other threads that fail move
- *               things too
- */
-enum { FPH_PARKED_RUNG, FPH_GROW_RUNG, FPH_ALL_RUNG, FPH_EXCHANGE_RUNG,
-       FPH_TOP_RUNG };
-
-#define FPH_RETRIES 2
+#define FPH_TRIES 3
 
 /* What to give back at most before the provider is asked for a need: as much
  * where it takes parts, else all. */
@@ -8672,49 +8723,32 @@ fph_need_exchange(const fpheap *heap, fph_need need)
          ? need.pages << FPHEAP_PAGE_SHIFT : SIZE_MAX;
 }
 
+/* A call on the ladder. */
 typedef struct fph_search {
-    unsigned rung;             /* the next one */
-    int      look;             /* 1: look at what there is, and no more */
-    int      refused;          /* a negative errno: memory would not help */
-    int      error;            /* 0 or a negative errno */
-    uint64_t growths;          /* before the last look */
-    unsigned retries;
-    unsigned exchanges;        /* of what is free for what serves */
-    int      quiet;            /* fph_moves_quiet before the last growth, or
-                                  look */
-    uint64_t others;
+    fpheap       *heap;
+    int           node;
+    unsigned      bin;
+    fph_need      need;
+    fpheap_cache *cache;       /* this thread's, if it serves the bin; or NULL */
+    int         (*look)(struct fph_search *search); /* 1: it has what is wanted;
+                                  0: no memory; or a negative errno: memory
+                                  would not help */
+    void         *found;       /* by the look, of one object */
+    size_t        n;           /* objects that a bulk wants, */
+    size_t        objects;     /* and has gathered, */
+    struct fph_magazine *first;    /* in a list of magazines */
+    int           grow;        /* 0: look, and no more */
+    int           tight;       /* 1: no page for records, see DEPOT */
+    int           error;       /* of the last growth */
+    uint64_t      growths;     /* before the last look */
 } fph_search;
 
-static fph_search
-fph_search_begin(const fpheap *heap, int look)
-{
-    fph_search search = { FPH_PARKED_RUNG, look, 0, 0, 0, 0, 0, 0, 0 };
-
-    search.growths = fph_load_acquire(&heap->state->growths);       /* G7 */
-    return search;
-}
-
-/* Whether to look once more before a call fails.  Not if no move was under way
- * during the last look; not if the call has waited enough, as whoever moves may
- * have lost its processor; and not within the provider's callback, a pass or a
- * move, for which others wait. */
 static int
-fph_search_again(const fpheap *heap, fph_search *search)
+fph_look(fph_search *search)
 {
-    fph_state *state = heap->state;
-    uint64_t   others;
-    int        quiet = fph_moves_quiet(state, &others);
-
-    if (fph_this.open_moves[state->number] != 0
-        || fph_is_in(FPH_IN_PROVIDER | FPH_IN_PASS, heap, NULL)
-        || (search->quiet && search->others == others))
-        return 0;
-    search->quiet = quiet;
-    search->others = others;
-    if (fph_wait())
-        return 1;
-    fph_moves_forsake(state);
-    return 0;
+    search->growths = fph_load_acquire(                             /* G7 */
+        &search->heap->state->growths);
+    return search->look(search);
 }
 
 /* Whether a chunk or more can be taken back.  A pass costs what is parked, and
@@ -8756,80 +8790,86 @@ fph_climb_parked(fpheap *heap, int node)
     return 1;
 }
 
-/* Grow.  Returns 1: look again, and if that is in vain grow again. */
+/* Give back what is free as a whole, if that is all that is in the way: it is
+ * too short, or of other nodes.  Returns 0: nothing was given back. */
 static int
-fph_climb_grow(fpheap *heap, int node, fph_need need, fph_search *search)
+fph_climb_exchange(const fph_search *search)
 {
-    search->error = fph_grow(heap, node, need, fph_growth_step(heap),
-                             search->growths);
-    if (search->error != 0)
-        return 0;
-    search->rung = FPH_GROW_RUNG;
-    return 1;
+    return (search->error != -ENOSPC
+            || fph_limit_fits(search->heap, search->need))
+        && fph_regions_release(search->heap, FPHEAP_ANY_NODE, 0 /* keep */,
+                               SIZE_MAX) != 0;
 }
 
-/* Exchange what is free as a whole for what serves a need, if all that is in
- * the way is that it is too short, or of other nodes.  Returns 1: look again. */
+/* Grow and look until there is what is wanted or, 0, the provider has no
+ * more. */
 static int
-fph_climb_exchange(fpheap *heap, int node, fph_need need, fph_search *search)
+fph_climb_grow(fph_search *search)
 {
-    if (search->exchanges > FPH_RETRIES
-        || (search->error == -ENOSPC && !fph_limit_fits(heap, need)))
-        return 0;
-    search->exchanges++;
-    return fph_regions_release(heap, FPHEAP_ANY_NODE, 0 /* keep */, SIZE_MAX)
-           != 0
-        && fph_climb_grow(heap, node, need, search);
+    int rc = 0;
+
+    while (rc == 0) {
+        search->error = fph_grow(search->heap, search->node, search->need,
+                                 fph_growth_step(search->heap),
+                                 search->growths);
+        search->tight = search->error != 0;
+        if (search->tight)
+            return 0;
+        rc = fph_look(search);
+    }
+    return rc;
 }
 
-/* Climb one rung.  Returns 1: look again. */
+/* Climb the ladder.  Returns what the last look did. */
 static int
-fph_climb(fpheap *heap, int node, fph_need need, fph_search *search)
+fph_climb(fph_search *search)
 {
-    switch (search->rung++) {
-    case FPH_PARKED_RUNG:
-        return fph_climb_parked(heap, node);
-    case FPH_GROW_RUNG:
-        /* What moves from here on may go to the provider, too late for it. */
-        search->quiet = fph_moves_quiet(heap->state, &search->others);
-        if (need.pages > FPH_PAGES && search->exchanges == 0) {
-            search->exchanges = 1;
-            fph_records_spare(heap, node);
-            fph_regions_release(heap, node, 1 /* keep */,
-                                fph_need_exchange(heap, need));
+    fpheap  *heap = search->heap;
+    int      node = search->node;
+    int      rc   = fph_look(search);
+    unsigned i;
+
+    if (rc != 0 || !search->grow)
+        return rc;
+    search->tight = fph_climb_parked(heap, node);
+    if (search->tight)
+        rc = fph_look(search);
+    if (rc == 0 && search->need.pages > FPH_PAGES) {
+        fph_records_spare(heap, node);
+        fph_regions_release(heap, node, 1 /* keep */,
+                            fph_need_exchange(heap, search->need));
+    }
+    if (rc == 0)
+        rc = fph_climb_grow(search);
+    if (rc == 0 && fph_reclaim(heap, node, 0 /* always */))
+        rc = fph_look(search);
+    for (i = 0; rc == 0 && i < FPH_TRIES && fph_climb_exchange(search); i++)
+        rc = fph_climb_grow(search);
+    return rc;
+}
+
+/* Find what a call wants.  Returns 0, or a negative errno. */
+static int
+fph_find(fph_search *search)
+{
+    fph_state *state = search->heap->state;
+    unsigned   tries = 0;
+    uint32_t   mark;
+    int        rc;
+
+    search->error = -ENOMEM;
+    if (search->need.pages == 0)
+        return -ENOMEM;        /* it is too large */
+    do {
+        mark = fph_moves_mark(state);
+        if (tries == 0 || (tries < FPH_TRIES && fph_moves_quiet(state))) {
+            tries++;
+            rc = fph_climb(search);
+        } else {
+            rc = fph_look(search);
         }
-        return fph_climb_grow(heap, node, need, search);
-    case FPH_ALL_RUNG:
-        fph_reclaim(heap, node, 0 /* always */);
-        return 1;
-    default:
-        return fph_climb_exchange(heap, node, need, search);
-    }
-}
-
-/* Find memory of a node that serves a need: the caller, who has just looked, has
- * found none.  Returns 1: look again; 0: search->error says why not. */
-static int
-fph_find_memory(fpheap *heap, int node, fph_need need, fph_search *search)
-{
-    uint64_t growths = fph_load_acquire(&heap->state->growths);     /* G7 */
-
-    if (search->refused != 0 || search->look) {
-        search->error = search->refused != 0 ? search->refused : -ENOMEM;
-        return 0;
-    }
-    if (search->growths != growths) {
-        search->growths = growths; /* another thread has grown the heap */
-        return 1;
-    }
-    while (search->rung < FPH_TOP_RUNG)
-        if (fph_climb(heap, node, need, search))
-            return 1;
-    if (!fph_search_again(heap, search))
-        return 0;
-    if (search->quiet && search->retries++ < FPH_RETRIES)
-        search->rung = FPH_PARKED_RUNG;
-    return 1;
+    } while (rc == 0 && search->grow && fph_moves_wait(search->heap, mark));
+    return rc > 0 ? 0 : rc < 0 ? rc : search->error;
 }
 
 /* --- memory --------------------------------------------------------------- */
@@ -8936,11 +8976,11 @@ fpheap_reserve(fpheap *heap, size_t bytes, int node)
 
     if (!fph_heap_good(heap))
         return -EINVAL;
-    fph_wait_begin();
     if (node == FPHEAP_ANY_NODE)
-        node = fph_home(heap);
+        node = fph_home(heap, fph_cache_here(heap, 1 /* grow */));
     if (node < 0 || (unsigned)node >= heap->nodes)
         return -EINVAL;
+    fph_wait_begin();
     rc = fph_ready_grow(heap, node, pages);
     if (rc != 0)
         return rc;
@@ -9100,66 +9140,62 @@ fph_bin_halve(fpheap_cache *cache, unsigned number, size_t n)
 }
 
 /* Claim objects for an empty bin: a 32nd of a magazine at first, then twice as
- * many each time, so that a size that a thread hardly uses parks little.
- * Returns 0 if there is no memory for them, or search->refused says why there
- * are none. */
+ * many each time, so that a size that a thread hardly uses parks little; and
+ * take one.  Without a magazine for them, claim that one only.  Returns 0: there
+ * is no memory for them, or *refused says why there are none. */
 static int
-fph_bin_fill(fpheap_cache *cache, unsigned number, fph_search *search)
+fph_bin_fill(fph_search *search, int *refused)
 {
-    fpheap       *heap     = cache->heap;
+    fpheap       *heap     = search->heap;
+    fpheap_cache *cache    = search->cache;
+    unsigned      number   = search->bin;
     size_t        n        = fph_bin_class(heap->state, number)->magazine
                              >> (5 - cache->fills[number]);
     fph_magazine *magazine = fph_bin_unload(cache, number);
-    int           error;
 
     if (magazine == NULL)
-        magazine = fph_empty_get(heap, number, search->look ? NULL : &error);
+        magazine = fph_empty_get(heap, number, !search->tight);
     if (magazine == NULL)
-        return 0;
+        return fph_bin_claim(heap, number, &search->found, 1, refused) != 0;
     fph_magazine_set_count(magazine, fph_bin_claim(heap, number, magazine->slot,
-                                                   n + (n == 0),
-                                                   &search->refused));
-    if (cache->fills[number] < 5)
-        cache->fills[number]++;
+                                                   n + (n == 0), refused));
     if (magazine->count == 0) {
         fph_empty_put(heap->state, number, magazine);
         return 0;
     }
+    if (cache->fills[number] < 5)
+        cache->fills[number]++;
     fph_bin_exchange(cache, number, magazine);
+    search->found = fph_take(&cache->bins[number]);
     return 1;
 }
 
-/* Get objects into a bin of this thread's cache.  Returns 0, or a negative
- * errno. */
+/* Take an object from a bin of this thread's cache, after getting some into it
+ * if there are none.  Returns as fph_bin_fill. */
 static int
-fph_bin_refill(fpheap_cache *cache, unsigned number, fph_search *search)
+fph_bin_refill(fph_search *search, int *refused)
 {
-    fpheap       *heap     = cache->heap;
-    size_t        capacity = fph_bin_class(heap->state, number)->magazine;
+    fph_state    *state    = search->heap->state;
+    fpheap_cache *cache    = search->cache;
+    unsigned      number   = search->bin;
+    fph_bin      *bin      = &cache->bins[number];
+    size_t        capacity = fph_bin_class(state, number)->magazine;
+    size_t        parked   = fph_spare_count(cache, number);
     fph_magazine *full;
-    size_t        parked;
 
-    do {
-        if (cache->bins[number].next != NULL)
-            return 0;
-        parked = fph_spare_count(cache, number);
-        if (parked == capacity)
-            fph_bin_halve(cache, number, (capacity + 1) / 2);
-        else if (parked != 0)
-            fph_bin_swap(cache, number);
-        if (cache->bins[number].next != NULL)
-            return 0;
-        full = fph_depot_get(heap->state, number);
-        if (full != NULL) {
-            fph_slots_fetch(full->slot, full->count);
-            fph_bin_exchange(cache, number, full);
-            return 0;
-        }
-        if (fph_bin_fill(cache, number, search))
-            return 0;
-    } while (fph_find_memory(heap, fph_bin_node(number),
-                             fph_bin_need(heap, number), search));
-    return search->error;
+    if (bin->next == NULL && parked == capacity)
+        fph_bin_halve(cache, number, (capacity + 1) / 2);
+    else if (bin->next == NULL && parked != 0)
+        fph_bin_swap(cache, number);
+    if (bin->next == NULL) {
+        full = fph_depot_get(state, number);
+        if (full == NULL)
+            return fph_bin_fill(search, refused);
+        fph_slots_fetch(full->slot, full->count);
+        fph_bin_exchange(cache, number, full);
+    }
+    search->found = fph_take(bin);
+    return 1;
 }
 
 /* Make room in a bin of this thread's cache.  A free does not grow the heap: if
@@ -9179,7 +9215,7 @@ fph_bin_make_room(fpheap_cache *cache, unsigned number)
         fph_bin_swap(cache, number);
     if (cache->bins[number].top != cache->bins[number].limit)
         return 1;
-    empty = fph_empty_get(heap, number, NULL);
+    empty = fph_empty_get(heap, number, 0 /* more */);
     if (empty == NULL) {
         empty = fph_bin_spare(cache, number, NULL);
         if (empty == NULL && (empty = fph_bin_unload(cache, number)) == NULL)
@@ -9193,39 +9229,32 @@ fph_bin_make_room(fpheap_cache *cache, unsigned number)
 }
 
 /* Take an object straight from the slabs, or from the depot if a pool may claim
- * no others.  Returns 0, or a negative errno. */
+ * no others.  Returns as fph_bin_fill. */
 static int
-fph_claim_one(fpheap *heap, unsigned number, void **object, fph_search *search)
+fph_claim_one(fph_search *search, int *refused)
 {
-    while (fph_bin_claim(heap, number, object, 1, &search->refused) == 0) {
-        if (search->refused != 0 && fph_depot_count(heap->state, number) != 0) {
-            fph_depot_drain(heap->state, number);
-            search->refused = 0;
-        } else if (!fph_find_memory(heap, fph_bin_node(number),
-                                    fph_bin_need(heap, number), search)) {
-            return search->error;
-        }
+    fph_state *state = search->heap->state;
+
+    while (fph_bin_claim(search->heap, search->bin, &search->found, 1,
+                         refused) == 0) {
+        if (*refused == 0 || fph_depot_count(state, search->bin) == 0)
+            return 0;
+        fph_depot_drain(state, search->bin);
+        *refused = 0;
     }
-    return 0;
+    return 1;
 }
 
-/* Allocate from a bin: from this thread's cache if it has one. */
+/* Look for an object of a bin, by way of this thread's cache if it has one. */
 static int
-fph_bin_alloc(fpheap *heap, unsigned number, int look, void **object)
+fph_bin_look(fph_search *search)
 {
-    fpheap_cache *cache  = fph_cache_here(heap, 1 /* grow */);
-    fph_search    search = fph_search_begin(heap, look);
-    int           rc;
+    int refused = 0;
+    int found   = search->cache != NULL ? fph_bin_refill(search, &refused)
+                                        : fph_claim_one(search, &refused);
 
-    if (cache == NULL)
-        return fph_claim_one(heap, number, object, &search);
-    rc = fph_bin_refill(cache, number, &search);
-    fph_verify_bin(cache, number);
-    if (rc == 0)
-        *object = fph_take(&cache->bins[number]);
-    else if (search.refused == 0)  /* it may only have lacked a magazine */
-        rc = fph_claim_one(heap, number, object, &search);
-    return rc;
+    fph_verify_bin(search->cache, search->bin);
+    return found ? 1 : refused;
 }
 
 /* Free an object of a bin. */
@@ -9261,12 +9290,33 @@ fph_bin_free(fpheap *heap, unsigned number, void *object)
  *       thread takes it out, to allocate it or to free its pages.
  */
 
+static size_t
+fph_large_pages(size_t size)
+{
+    return size == 0 ? 1 : (size + FPHEAP_PAGE - 1) >> FPHEAP_PAGE_SHIFT;
+}
+
+/* What an object needs, aligned to a multiple of a page up to a chunk; no pages
+ * if it is too large. */
+static fph_need
+fph_run_need(const fpheap *heap, size_t size, size_t align)
+{
+    unsigned step  = align <= FPHEAP_PAGE
+                   ? 1 : (unsigned)(align >> FPHEAP_PAGE_SHIFT);
+    size_t   pages = (FPHEAP_HEADER ? step : 0) + fph_large_pages(size);
+    int      fits  = size <= SIZE_MAX / 2 && pages <= heap->state->mask
+                  && pages <= UINT32_MAX;
+
+    return fph_need_of(heap, fits ? pages : 0, step);
+}
+
+/* Claim an object's pages. */
 static void *
-fph_run_alloc(fpheap *heap, int node, size_t pages, unsigned align)
+fph_run_alloc(fpheap *heap, int node, fph_need need)
 {
     fph_state *state = heap->state;
-    unsigned   front = FPHEAP_HEADER ? align : 0;
-    size_t     first = fph_pages_claim(heap, node, front + pages, align);
+    unsigned   front = FPHEAP_HEADER ? need.align : 0;
+    size_t     first = fph_pages_claim(heap, node, need.pages, need.align);
     fph_slab  *record;
 
     if (first == FPH_NO_PAGE)
@@ -9274,17 +9324,20 @@ fph_run_alloc(fpheap *heap, int node, size_t pages, unsigned align)
     record = fph_record_at(state, first);
     record->base = fph_page_address(state, first)
                  + ((size_t)front << FPHEAP_PAGE_SHIFT);
-    fph_pages_lead(state, first, first, front + pages);
-    fph_info_store(record, fph_info(FPH_LARGE, front, front + pages));
+    fph_pages_lead(state, first, first, need.pages);
+    fph_info_store(record, fph_info(FPH_LARGE, front, need.pages));
     return record->base;
 }
 
 /* What this thread parks if its record says just that, or NULL. */
 static void *
-fph_large_unpark(fpheap *heap, int node, uint64_t info, size_t align)
+fph_large_unpark(fpheap *heap, int node, fph_need need)
 {
     fpheap_cache *cache  = fph_cache_mine(heap);
     fph_slab     *record = cache == NULL ? NULL : cache->large;
+    uint64_t      info   = fph_info(FPH_LARGE, FPHEAP_HEADER ? need.align : 0,
+                                    need.pages);
+    size_t        align  = (size_t)need.align << FPHEAP_PAGE_SHIFT;
 
     if (record == NULL
         || fph_load_relaxed(&record->info) != info - FPH_LARGE + FPH_PARKED
@@ -9296,39 +9349,14 @@ fph_large_unpark(fpheap *heap, int node, uint64_t info, size_t align)
     return record->base;
 }
 
-static size_t
-fph_large_pages(size_t size)
-{
-    return size == 0 ? 1 : (size + FPHEAP_PAGE - 1) >> FPHEAP_PAGE_SHIFT;
-}
-
-/* An object of its own pages, aligned to a multiple of a page up to a chunk.
- * Returns 0, or a negative errno. */
+/* Look for an object of pages of its own. */
 static int
-fph_large_alloc(fpheap *heap, int node, size_t size, size_t align, int look,
-                void **object)
+fph_large_look(fph_search *search)
 {
-    fph_search search = fph_search_begin(heap, look);
-    unsigned   step   = align <= FPHEAP_PAGE
-                      ? 1 : (unsigned)(align >> FPHEAP_PAGE_SHIFT);
-    unsigned   front  = FPHEAP_HEADER ? step : 0;
-    size_t     pages  = fph_large_pages(size);
-
-    if (size > SIZE_MAX / 2 || front + pages > heap->state->mask
-        || front + pages > UINT32_MAX)
-        return -ENOMEM;
-    *object = fph_large_unpark(heap, node,
-                               fph_info(FPH_LARGE, front, front + pages),
-                               align);
-    while (*object == NULL) {
-        *object = fph_run_alloc(heap, node, pages, step);
-        if (*object == NULL
-            && !fph_find_memory(heap, node,
-                                fph_need_of(heap, front + pages, step),
-                                &search))
-            return search.error;
-    }
-    return 0;
+    search->found = fph_large_unpark(search->heap, search->node, search->need);
+    if (search->found == NULL)
+        search->found = fph_run_alloc(search->heap, search->node, search->need);
+    return search->found != NULL;
 }
 
 /* --- free ----------------------------------------------------------------- */
@@ -9495,15 +9523,17 @@ typedef struct fph_want {
     void   **objects;
     unsigned n;
     int      bulk;
-    int      look;             /* 1: from what the heap has, without growth */
+    int      node;             /* FPHEAP_ANY_NODE: the thread's */
     unsigned tag;
     unsigned destructor;
+    fpheap_cache *cache;       /* this thread's, or NULL */
 } fph_want;
 
 static fph_want
 fph_want_size(size_t size, void **objects, unsigned n, int bulk)
 {
-    fph_want want = { 0, size, FPHEAP_PAGE, objects, n, bulk, 0, 0, 0 };
+    fph_want want = { 0, size, FPHEAP_PAGE, objects, n, bulk, FPHEAP_ANY_NODE,
+                      0, 0, NULL };
 
     if (size == 0)
         want.k = fph_class_of(1);
@@ -9512,23 +9542,243 @@ fph_want_size(size_t size, void **objects, unsigned n, int bulk)
     return want;
 }
 
-static int fph_bulk_from(fpheap *heap, unsigned bin, const fph_want *want);
+/* --- bulk -----------------------------------------------------------------
+ *
+ * A bulk gathers all its objects, in magazines, before it writes the first one
+ * out.
+ */
 
-/* Serve from one node.  Returns 0, or a negative errno. */
-static int
-fph_serve_from(fpheap *heap, int node, const fph_want *want)
+static void
+fph_batch_push(fph_search *search, fph_magazine *magazine)
 {
-    unsigned    bin  = (unsigned)node * FPH_CLASSES + want->k;
-    const char *site = fph_site_get();
+    if (magazine == NULL)
+        return;
+    FPH_STORE(&magazine->link.next,
+              search->first == NULL ? 0 : search->first->link.self, RELAXED);
+    search->first = magazine;
+    search->objects += magazine->count;
+}
+
+static fph_magazine *
+fph_batch_pop(fph_search *search)
+{
+    fph_magazine *magazine = search->first;
+
+    if (magazine != NULL) {
+        search->first = (fph_magazine *)(void *)
+            fph_stack_below(search->heap->state, &magazine->link);
+        search->objects -= magazine->count;
+    }
+    return magazine;
+}
+
+/* Whether a bin's number stands for large objects. */
+static inline int
+fph_is_large(unsigned bin)
+{
+    return bin % FPH_CLASSES == 0;
+}
+
+/* A magazine for more objects: a gathered one that has room, or an empty one.
+ * NULL: there is none without growth. */
+static fph_magazine *
+fph_batch_room(fph_search *search)
+{
+    fph_magazine *magazine = search->first;
+
+    while (magazine != NULL && magazine->count == FPHEAP_MAGAZINE)
+        magazine = (fph_magazine *)(void *)
+            fph_stack_below(search->heap->state, &magazine->link);
+    if (magazine == NULL) {
+        magazine = fph_empty_get(search->heap, search->bin, !search->tight);
+        fph_batch_push(search, magazine);
+    }
+    return magazine;
+}
+
+/* Gather up to n objects more: a magazine of the depot, or what one has room
+ * for.  Returns as a look. */
+static int
+fph_batch_add(fph_search *search, size_t n)
+{
+    fpheap       *heap     = search->heap;
+    int           large    = fph_is_large(search->bin);
+    fph_magazine *magazine = large ? NULL : fph_depot_get(heap->state,
+                                                          search->bin);
+    int           refused  = 0;
+    size_t        got;
+
+    if (magazine != NULL) {
+        fph_batch_push(search, magazine);
+        return 1;
+    }
+    magazine = fph_batch_room(search);
+    if (magazine == NULL)
+        return fph_meta_full(heap->state) ? -ENOMEM : 0;
+    if (n > FPHEAP_MAGAZINE - magazine->count)
+        n = FPHEAP_MAGAZINE - magazine->count;
+    if (large)
+        got = (size_t)fph_large_look(search);
+    else
+        got = fph_bin_claim(heap, search->bin, magazine->slot + magazine->count,
+                            n, &refused);
+    if (large && got != 0)
+        magazine->slot[magazine->count] = search->found;
+    fph_magazine_set_count(magazine, magazine->count + got);
+    search->objects += got;
+    return got != 0 ? 1 : refused;
+}
+
+/* Look for all objects of a bulk; those in the cache count too. */
+static int
+fph_batch_look(fph_search *search)
+{
+    int rc = 1;
+
+    while (rc == 1) {
+        size_t have = search->objects;
+
+        if (search->cache != NULL)
+            have += fph_cache_objects(search->cache, search->bin);
+        if (have >= search->n)
+            break;
+        rc = fph_batch_add(search, search->n - have);
+    }
+    return rc;
+}
+
+/* Put what is left into the thread's bin or, without a cache, where others find
+ * it. */
+static void
+fph_batch_end(fph_search *search, fpheap_cache *cache)
+{
+    fpheap       *heap = search->heap;
+    fph_magazine *magazine;
+    size_t        i;
+
+    while ((magazine = fph_batch_pop(search)) != NULL) {
+        if (fph_is_large(search->bin)) {
+            for (i = 0; i < magazine->count; i++)
+                fph_large_free(heap, magazine->slot[i]);
+            fph_magazine_set_count(magazine, 0);
+            fph_empty_put(heap->state, search->bin, magazine);
+        } else if (cache != NULL
+                   && magazine->count <= fph_bin_class(heap->state,
+                                                       search->bin)->magazine) {
+            fph_bin_exchange(cache, search->bin, magazine);
+        } else {
+            fph_magazine_return(heap->state, search->bin, magazine);
+        }
+    }
+}
+
+/* Write out the first n objects. */
+static void
+fph_batch_take(fph_search *search, void **objects)
+{
+    size_t        n = search->n;
+    fph_magazine *magazine;
+
+    while (n > 0 && (magazine = fph_batch_pop(search)) != NULL) {
+        size_t take = n < magazine->count ? n : magazine->count;
+
+        fph_magazine_set_count(magazine, magazine->count - take);
+        memcpy(objects, magazine->slot + magazine->count,
+               take * sizeof *objects);
+        objects += take;
+        n -= take;
+        if (magazine->count != 0)
+            fph_batch_push(search, magazine);
+        else
+            fph_empty_put(search->heap->state, search->bin, magazine);
+    }
+}
+
+/* Serve a bulk from the loaded magazine and the spare; 0: they have fewer. */
+static int
+fph_bulk_from_two(fpheap_cache *cache, unsigned number, const fph_want *want)
+{
+    fph_bin      *bin    = &cache->bins[number];
+    size_t        loaded = (size_t)(bin->top - bin->base);
+    fph_magazine *spare  = fph_bin_spare(cache, number, NULL);
+
+    if (spare == NULL || loaded >= want->n
+        || loaded + spare->count < want->n) {
+        fph_bin_spare(cache, number, spare);
+        return 0;
+    }
+    fph_take_bulk(bin, want->objects, (unsigned)loaded);
+    fph_bin_spare(cache, number, fph_bin_unload(cache, number));
+    fph_bin_load(cache, number, spare);
+    return fph_take_bulk(bin, want->objects + loaded,
+                         (unsigned)(want->n - loaded));
+}
+
+/* Serve n objects, or none.  Returns 0, or a negative errno.  The cache's own
+ * objects are gathered last, so they are served first, and only in the last
+ * magazine is anything left. */
+static int
+fph_bulk_find(fph_search *search, const fph_want *want)
+{
+    fpheap_cache *cache = search->cache;
+    unsigned      bin   = search->bin;
+    int           rc;
+
+    if (cache != NULL && fph_bulk_from_two(cache, bin, want))
+        return 0;
+    search->n = want->n;
+    search->look = fph_batch_look;
+    rc = fph_find(search);
+    if (rc == 0 && cache != NULL) {
+        fph_batch_push(search, fph_bin_spare(cache, bin, NULL));
+        fph_batch_push(search, fph_bin_unload(cache, bin));
+    }
+    if (rc == 0)
+        fph_batch_take(search, want->objects);
+    fph_batch_end(search, rc == 0 ? cache : NULL);
+    return rc;
+}
+
+/* --- one ------------------------------------------------------------------ */
+
+/* What a call looks for on a node. */
+static fph_search
+fph_search_of(fpheap *heap, int node, const fph_want *want, int grow)
+{
+    fph_search search;
+
+    memset(&search, 0, sizeof search);
+    search.heap = heap;
+    search.node = node;
+    search.bin = (unsigned)node * FPH_CLASSES + want->k;
+    search.grow = grow;
+    if (want->k == 0) {
+        search.need = fph_run_need(heap, want->size, want->align);
+        search.look = fph_large_look;
+    } else {
+        search.need = fph_bin_need(heap, search.bin);
+        search.cache = want->cache;
+        search.look = fph_bin_look;
+    }
+    return search;
+}
+
+/* Serve from one node, by growth too or from what it has.  Returns 0, or a
+ * negative errno. */
+static int
+fph_serve_from(fpheap *heap, int node, const fph_want *want, int grow)
+{
+    fph_search  search = fph_search_of(heap, node, want, grow);
+    const char *site   = fph_site_get();
     int         rc;
 
-    if (want->bulk)
-        rc = fph_bulk_from(heap, bin, want);
-    else if (want->k == 0)
-        rc = fph_large_alloc(heap, node, want->size, want->align, want->look,
-                             want->objects);
-    else
-        rc = fph_bin_alloc(heap, bin, want->look, want->objects);
+    if (want->bulk) {
+        rc = fph_bulk_find(&search, want);
+    } else {
+        rc = fph_find(&search);
+        if (rc == 0)
+            want->objects[0] = search.found;
+    }
     fph_site_set(site);        /* a callback may have allocated */
     if (rc == 0)
         fph_born(heap, want->objects, want->n, want->size, want->k, want->tag,
@@ -9536,26 +9786,16 @@ fph_serve_from(fpheap *heap, int node, const fph_want *want)
     return rc;
 }
 
-/* Serve from a node: from what it has, or by growth too. */
-static int
-fph_serve_look(fpheap *heap, int node, const fph_want *want, int look)
-{
-    fph_want this_way = *want;
-
-    this_way.look = look;
-    return fph_serve_from(heap, node, &this_way);
-}
-
 /* Serve from the first node other than home that can. */
 static int
-fph_serve_others(fpheap *heap, int home, const fph_want *want, int look)
+fph_serve_others(fpheap *heap, int home, const fph_want *want, int grow)
 {
     int rc = -ENOMEM;
     int node;
 
     for (node = 0; rc != 0 && (unsigned)node < heap->nodes; node++)
         if (node != home)
-            rc = fph_serve_look(heap, node, want, look);
+            rc = fph_serve_from(heap, node, want, grow);
     return rc;
 }
 
@@ -9566,29 +9806,34 @@ static int
 fph_spill(fpheap *heap, int home, const fph_want *want)
 {
     fph_word *dry = &heap->state->dry_ns[home];
-    int       rc  = fph_serve_look(heap, home, want, 1 /* look */);
+    int       rc  = fph_serve_from(heap, home, want, 0 /* grow */);
 
     if (rc == 0)
         return 0;
     if (fph_just_done(dry, fph_now_ns())
-        && fph_serve_others(heap, home, want, 1 /* look */) == 0)
+        && fph_serve_others(heap, home, want, 0 /* grow */) == 0)
         return 0;
-    rc = fph_serve_from(heap, home, want);
+    rc = fph_serve_from(heap, home, want, 1 /* grow */);
     if (rc == 0)
         return 0;
     fph_store_relaxed(dry, fph_now_ns());
-    return fph_serve_others(heap, home, want, 0 /* look */) == 0 ? 0 : rc;
+    return fph_serve_others(heap, home, want, 1 /* grow */) == 0 ? 0 : rc;
 }
 
-/* Serve from this thread's node, or with FPHEAP_SPILL from another. */
+/* Serve from the node that is wanted, or with FPHEAP_SPILL from another than
+ * the thread's. */
 static int
-fph_serve(fpheap *heap, const fph_want *want)
+fph_serve(fpheap *heap, fph_want *want)
 {
-    int home = fph_home(heap);
+    int home;
 
-    if ((heap->flags & FPHEAP_SPILL) != 0 && heap->nodes > 1)
-        return fph_spill(heap, home, want);
-    return fph_serve_from(heap, home, want);
+    want->cache = fph_cache_here(heap, 1 /* grow */);
+    if (want->node != FPHEAP_ANY_NODE)
+        return fph_serve_from(heap, want->node, want, 1 /* grow */);
+    home = fph_home(heap, want->cache);
+    return (heap->flags & FPHEAP_SPILL) != 0 && heap->nodes > 1
+         ? fph_spill(heap, home, want)
+         : fph_serve_from(heap, home, want, 1 /* grow */);
 }
 
 static void *
@@ -9623,7 +9868,8 @@ fpheap_alloc_on(fpheap *heap, size_t size, int node)
         return fpheap_alloc(heap, size);
     if (node < 0 || (unsigned)node >= heap->nodes)
         return fph_result(-EINVAL, NULL);
-    rc = fph_serve_from(heap, node, &want);
+    want.node = node;
+    rc = fph_serve(heap, &want);
     return fph_result(rc, object);
 }
 
@@ -9649,196 +9895,6 @@ fph_free_miss(fpheap *heap, void *object)
         return;
     }
     fph_release(heap, object);
-}
-
-/* --- bulk ----------------------------------------------------------------- */
-
-/* Magazines that one thread holds, in a list.  A bulk gathers all its objects
- * here before it writes the first one out. */
-typedef struct fph_batch {
-    fph_magazine *first;
-    size_t        objects;
-    unsigned      bin;
-    size_t        size;        /* of large objects, bin is then class 0; or 0 */
-    int           look;        /* as in fph_want */
-} fph_batch;
-
-static void
-fph_batch_push(fph_batch *batch, fph_magazine *magazine)
-{
-    if (magazine == NULL)
-        return;
-    FPH_STORE(&magazine->link.next,
-              batch->first == NULL ? 0 : batch->first->link.self, RELAXED);
-    batch->first = magazine;
-    batch->objects += magazine->count;
-}
-
-static fph_magazine *
-fph_batch_pop(const fph_state *state, fph_batch *batch)
-{
-    fph_magazine *magazine = batch->first;
-
-    if (magazine != NULL) {
-        batch->first = (fph_magazine *)(void *)
-            fph_stack_below(state, &magazine->link);
-        batch->objects -= magazine->count;
-    }
-    return magazine;
-}
-
-/* Fill an empty magazine with at least one and at most n objects. */
-static int
-fph_batch_fill(fpheap *heap, const fph_batch *batch, fph_magazine *magazine,
-               size_t n)
-{
-    fph_search search = fph_search_begin(heap, batch->look);
-    int        node   = fph_bin_node(batch->bin);
-    int        rc     = 0;
-
-    if (batch->size == 0) {
-        size_t got;
-
-        while ((got = fph_bin_claim(heap, batch->bin, magazine->slot, n,
-                                    &search.refused)) == 0) {
-            if (!fph_find_memory(heap, node, fph_bin_need(heap, batch->bin),
-                                 &search))
-                return search.error;
-        }
-        fph_magazine_set_count(magazine, got);
-        return 0;
-    }
-    while (rc == 0 && magazine->count < n) {
-        rc = fph_large_alloc(heap, node, batch->size, FPHEAP_PAGE, batch->look,
-                             &magazine->slot[magazine->count]);
-        fph_magazine_set_count(magazine, magazine->count + (rc == 0));
-    }
-    return magazine->count != 0 ? 0 : rc;
-}
-
-/* Add one more magazine of objects.  Returns 0, or a negative errno. */
-static int
-fph_batch_add(fpheap *heap, fph_batch *batch, size_t n)
-{
-    unsigned      capacity = FPHEAP_MAGAZINE;
-    fph_magazine *magazine = NULL;
-    int           rc       = 0;
-
-    if (batch->size == 0) {
-        capacity = fph_bin_class(heap->state, batch->bin)->magazine;
-        magazine = fph_depot_get(heap->state, batch->bin);
-    }
-    if (magazine == NULL) {
-        rc = -ENOMEM;
-        magazine = fph_empty_get(heap, batch->bin, batch->look ? NULL : &rc);
-        if (magazine == NULL)
-            return rc;
-        rc = fph_batch_fill(heap, batch, magazine, n < capacity ? n : capacity);
-        if (rc != 0) {
-            fph_empty_put(heap->state, batch->bin, magazine);
-            return rc;
-        }
-    }
-    fph_batch_push(batch, magazine);
-    return 0;
-}
-
-/* Put what is left in a batch into the thread's bin or, without a cache, where
- * others find it. */
-static void
-fph_batch_end(fpheap *heap, fph_batch *batch, fpheap_cache *cache)
-{
-    fph_magazine *magazine;
-    size_t        i;
-
-    while ((magazine = fph_batch_pop(heap->state, batch)) != NULL) {
-        if (batch->size != 0) {
-            for (i = 0; i < magazine->count; i++)
-                fph_large_free(heap, magazine->slot[i]);
-            fph_magazine_set_count(magazine, 0);
-            fph_empty_put(heap->state, batch->bin, magazine);
-        } else if (cache != NULL) {
-            fph_bin_exchange(cache, batch->bin, magazine);
-        } else {
-            fph_magazine_return(heap->state, batch->bin, magazine);
-        }
-    }
-}
-
-/* Write out the first n objects of a batch. */
-static void
-fph_batch_take(fpheap *heap, fph_batch *batch, void **objects, size_t n)
-{
-    fph_magazine *magazine;
-
-    while (n > 0 && (magazine = fph_batch_pop(heap->state, batch)) != NULL) {
-        size_t take = n < magazine->count ? n : magazine->count;
-
-        fph_magazine_set_count(magazine, magazine->count - take);
-        memcpy(objects, magazine->slot + magazine->count,
-               take * sizeof *objects);
-        objects += take;
-        n -= take;
-        if (magazine->count != 0)
-            fph_batch_push(batch, magazine);
-        else
-            fph_empty_put(heap->state, batch->bin, magazine);
-    }
-}
-
-/* Serve a bulk from the loaded magazine and the spare; 0: they have fewer. */
-static int
-fph_bulk_from_two(fpheap_cache *cache, unsigned number, const fph_want *want)
-{
-    fph_bin      *bin    = &cache->bins[number];
-    size_t        loaded = (size_t)(bin->top - bin->base);
-    fph_magazine *spare  = fph_bin_spare(cache, number, NULL);
-
-    if (spare == NULL || loaded >= want->n
-        || loaded + spare->count < want->n) {
-        fph_bin_spare(cache, number, spare);
-        return 0;
-    }
-    fph_take_bulk(bin, want->objects, (unsigned)loaded);
-    fph_bin_spare(cache, number, fph_bin_unload(cache, number));
-    fph_bin_load(cache, number, spare);
-    return fph_take_bulk(bin, want->objects + loaded,
-                         (unsigned)(want->n - loaded));
-}
-
-/* The objects in a cache's magazines of a bin; the cache may be NULL. */
-static size_t
-fph_parked(const fpheap_cache *cache, unsigned bin)
-{
-    return cache == NULL ? 0 : fph_cache_objects(cache, bin);
-}
-
-/* Serve n objects from a bin, or none.  Returns 0, or a negative errno.  The
- * cache's own objects come last into the batch, so they are served first, and
- * only in the last magazine is anything left. */
-static int
-fph_bulk_from(fpheap *heap, unsigned bin, const fph_want *want)
-{
-    fpheap_cache *cache = fph_cache_here(heap, 1 /* grow */);
-    fph_batch     batch = { NULL, 0, bin, want->k == 0 ? want->size : 0,
-                            want->look };
-    int           rc    = 0;
-
-    if (batch.size != 0)
-        cache = NULL;
-    if (cache != NULL && fph_bulk_from_two(cache, bin, want))
-        return 0;
-    while (rc == 0 && batch.objects + fph_parked(cache, bin) < want->n)
-        rc = fph_batch_add(heap, &batch, want->n - batch.objects
-                                         - fph_parked(cache, bin));
-    if (rc == 0 && cache != NULL) {
-        fph_batch_push(&batch, fph_bin_spare(cache, bin, NULL));
-        fph_batch_push(&batch, fph_bin_unload(cache, bin));
-    }
-    if (rc == 0)
-        fph_batch_take(heap, &batch, want->objects, want->n);
-    fph_batch_end(heap, &batch, rc == 0 ? cache : NULL);
-    return rc;
 }
 
 FPH_NOINLINE FPHEAP_API int
@@ -10423,31 +10479,44 @@ fph_pool_init(fpheap *heap, fpheap_pool *pool, const fpheap_pool_desc *desc)
     fph_pool_shape(&heap->state->classes[k], desc);
 }
 
+/* Look for as many slabs as make min objects of a pool. */
+static int
+fph_pool_look(fph_search *search)
+{
+    fph_state         *state   = search->heap->state;
+    const fpheap_pool *pool    = fph_bin_pool(state, search->bin);
+    int                refused = 0;
+
+    while (fph_load_relaxed(&pool->objects) < pool->min) {
+        fph_slab *slab = fph_slab_carve(search->heap, search->bin, &refused);
+
+        if (slab == NULL)
+            return refused;
+        fph_slab_let_go(state, slab);
+    }
+    return 1;
+}
+
 /* Make objects ahead until there are min.  Returns 0, or a negative errno. */
 static int
 fph_pool_fill(fpheap *heap, const fpheap_pool *pool)
 {
-    unsigned         k      = FPH_SIZES + pool->number;
-    const fph_class *klass  = &heap->state->classes[k];
-    int              node   = pool->node == FPHEAP_ANY_NODE ? fph_home(heap)
-                                                            : pool->node;
-    fph_search       search = fph_search_begin(heap, 0 /* look */);
+    unsigned        k      = FPH_SIZES + pool->number;
+    const fph_class *klass = &heap->state->classes[k];
+    int             node   = pool->node != FPHEAP_ANY_NODE ? pool->node
+                           : fph_home(heap, fph_cache_mine(heap));
+    fph_want        want   = fph_want_size(pool->requested, NULL, 0, 0);
+    fph_search      search;
+    int             rc;
 
     if (pool->min == 0)
         return 0;
-    while (fph_load_relaxed(&pool->objects) < pool->min) {
-        fph_slab *slab = fph_slab_carve(heap, (unsigned)node * FPH_CLASSES + k,
-                                        &search.refused);
-
-        if (slab != NULL) {
-            fph_slab_let_go(heap->state, slab);
-            search.rung = FPH_PARKED_RUNG;
-        } else if (!fph_find_memory(heap, node, fph_bin_need(heap, k),
-                                    &search)) {
-            return search.error;
-        }
-    }
-    return fph_magazines_add(heap, node, pool->min / klass->magazine + 2);
+    want.k = k;
+    search = fph_search_of(heap, node, &want, 1 /* grow */);
+    search.look = fph_pool_look;
+    rc = fph_find(&search);
+    return rc != 0 ? rc
+         : fph_magazines_add(heap, node, pool->min / klass->magazine + 2);
 }
 
 static int fph_pool_empty(fpheap_pool *pool);
@@ -10496,7 +10565,7 @@ fpheap_pool_create(fpheap *heap, const fpheap_pool_desc *desc)
         rc = -EBUSY;
     if (rc != 0)
         return (fpheap_pool *)fph_result(rc, NULL);
-    fph_wait_begin();
+    (void)fph_cache_here(heap, 1 /* grow */);
     state = heap->state;
     number = fph_pool_number(state);
     if (number == FPHEAP_MAX_POOLS)
@@ -10559,19 +10628,13 @@ fph_pool_live(const fpheap_pool *pool)
 static size_t
 fph_pool_live_exact(const fpheap_pool *pool)
 {
-    fph_state *state = pool->heap->state;
-    uint64_t   before, after;
-    size_t     live;
-    int        quiet;
+    uint32_t mark;
+    size_t   live;
 
     do {
-        quiet = fph_moves_quiet(state, &before);
+        mark = fph_moves_mark(pool->heap->state);
         live = fph_pool_live(pool);
-        if (fph_this.open_moves[state->number] != 0
-            || (quiet && fph_moves_quiet(state, &after) && before == after))
-            return live;
-    } while (fph_wait());
-    fph_moves_forsake(state);
+    } while (fph_moves_wait(pool->heap, mark));
     return live;
 }
 
@@ -10691,22 +10754,19 @@ static fph_want
 fph_pool_want(const fpheap_pool *pool, void **objects, unsigned n, int bulk)
 {
     fph_want want = { FPH_SIZES + pool->number, pool->requested, 0, objects, n,
-                      bulk, 0 /* look */, pool->tag, pool->destructor };
+                      bulk, pool->node, pool->tag, pool->destructor, NULL };
 
     return want;
 }
 
-/* Serve from a pool: from its node, or from the thread's. */
 static int
-fph_pool_serve(const fpheap_pool *pool, const fph_want *want)
+fph_pool_serve(const fpheap_pool *pool, fph_want *want)
 {
     if (!fph_heap_good(pool->heap))
         return -EINVAL;
     if (pool->heap->state->ends)
         return -EBUSY;
-    if (pool->node == FPHEAP_ANY_NODE)
-        return fph_serve(pool->heap, want);
-    return fph_serve_from(pool->heap, pool->node, want);
+    return fph_serve(pool->heap, want);
 }
 
 FPH_NOINLINE FPHEAP_API void *

@@ -43,7 +43,7 @@ LATER = {
 ELSEWHERE = {
     "META": "DEPOT CHECK",
     "DEBUG": "FASTPATH",
-    "PAGES": "RECLAIM",
+    "PAGES": "GROWTH",
     "SLAB": "POOL",
     "CACHE": "OBJECT POOL STATS HEAP",
     "POOL": "PAGES SLAB STATS",

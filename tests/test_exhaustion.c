@@ -413,7 +413,7 @@ static void
 functions_are_right_at_the_ends_of_their_arguments(void **state)
 {
     fpheap       *heap = test_heap_over(&provider);
-    fph_batch     batch = { NULL, 0, 1, 0, 0 };
+    fph_search    search;
     fpheap_region raw;
     fph_class     klass;
     char         *map = test_map(3 * FPHEAP_CHUNK);
@@ -439,7 +439,10 @@ functions_are_right_at_the_ends_of_their_arguments(void **state)
     klass.skip = 2 * FPHEAP_PAGE;
     assert_int_equal(fph_shape_count(&klass, 1), 0);
     assert_int_equal(fph_shape_count(&klass, 3), FPHEAP_PAGE / 100);
-    fph_batch_take(heap, &batch, &object, 1);
+    memset(&search, 0, sizeof search);
+    search.heap = heap;
+    search.n = 1;
+    fph_batch_take(&search, &object);
     assert_ptr_equal(object, heap);
     TEST_DESTROY_OVER(heap, &provider);
 }
@@ -723,28 +726,46 @@ nobody_seems_to_grow_after_a_search_that_reclaims(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* Other threads were moving what is free whenever this one looked: it begins
- * again twice, and then looks once more only. */
+/* Other threads move what is free during the first so many looks. */
+static unsigned disturbed, looks;
+
+static int
+see_others_move(fph_search *search)
+{
+    looks++;
+    if (looks <= disturbed) {
+        search->heap->state->moves_begun++;
+        search->heap->state->moves_ended++;
+    }
+    return 0;
+}
+
+/* After that it looks only, until nobody has moved anything meanwhile. */
 static void
 a_search_that_others_disturb_begins_again_twice(void **state)
 {
     fpheap    *heap = test_heap_over(&provider);
-    fph_search search = fph_search_begin(heap, 0);
-    unsigned   i;
+    fph_search search;
+    unsigned   gets = provider.gets;
 
     (void)state;
-    for (i = 0; i < FPH_RETRIES + 1; i++) {
-        search.rung = FPH_TOP_RUNG;
-        search.quiet = 0;
+    memset(&search, 0, sizeof search);
+    search.heap = heap;
+    search.need = fph_need_of(heap, 1, 1);
+    search.look = see_others_move;
+    search.grow = 1;
+    provider.limit_bytes = provider.held_bytes;
+    heap->growth_max = FPHEAP_CHUNK;   /* so it is asked once each time */
+    heap->provider.put = NULL;         /* and nothing is exchanged */
+    for (disturbed = 0; disturbed < 6; disturbed++) {
+        looks = 0;
         fph_wait_begin();
-        assert_int_equal(fph_find_memory(heap, 0, fph_need_of(heap, 1, 1),
-                                         &search), 1);
-        assert_int_equal(search.rung, i < FPH_RETRIES ? FPH_PARKED_RUNG
-                                                      : FPH_TOP_RUNG);
-        assert_true(search.quiet);
+        assert_int_equal(fph_find(&search), -ENOMEM);
+        assert_int_equal(looks, disturbed + 1);
+        gets += disturbed + 1 < FPH_TRIES ? disturbed + 1 : FPH_TRIES;
+        assert_int_equal(provider.gets, gets);
     }
-    assert_int_equal(fph_find_memory(heap, 0, fph_need_of(heap, 1, 1),
-                                         &search), 0);
+    heap->provider.put = provider.calls.put;
     TEST_DESTROY_OVER(heap, &provider);
 }
 

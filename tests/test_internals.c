@@ -283,23 +283,28 @@ a_heap_is_quiet_when_no_move_is_open(void **state)
 {
     fpheap    *heap = test_heap_over(&provider);
     fph_state *s = heap->state;
-    uint64_t   others, before;
+    uint32_t   mark = fph_moves_mark(s);
 
     (void)state;
-    assert_true(fph_moves_quiet(s, &before));
+    assert_true(fph_moves_quiet(s));
     fph_moves_begin(s);
     assert_int_equal(fph_this.open_moves[s->number], 1);
-    assert_false(fph_moves_quiet(s, &others));
-    assert_true(others == before);
+    assert_false(fph_moves_quiet(s));
+    assert_false(fph_moves_since(s, mark));
     fph_moves_end(s);
     assert_int_equal(fph_this.open_moves[s->number], 0);
-    assert_true(fph_moves_quiet(s, &others));
-    assert_true(others == before);
+    assert_true(fph_moves_quiet(s));
+    assert_false(fph_moves_since(s, mark));
     s->moves_begun++;          /* another thread's */
-    assert_false(fph_moves_quiet(s, &others));
-    assert_true(others == before + 1);
-    s->moves_ended += 2;       /* and one from before a fork */
-    assert_true(fph_moves_quiet(s, &others));
+    assert_false(fph_moves_quiet(s));
+    assert_true(fph_moves_since(s, mark));
+    assert_true(fph_moves_since(s, fph_moves_mark(s)));
+    s->moves_ended++;
+    assert_true(fph_moves_quiet(s));
+    assert_true(fph_moves_since(s, mark));
+    assert_false(fph_moves_since(s, fph_moves_mark(s)));
+    s->moves_ended++;          /* one from before a fork */
+    assert_true(fph_moves_quiet(s));
     s->moves_ended--;
     TEST_DESTROY_OVER(heap, &provider);
 }
@@ -817,49 +822,47 @@ who_fails_looks_again_only_while_others_move(void **state)
 {
     fpheap    *heap = test_heap_over(&provider);
     fph_state *s = heap->state;
-    fph_search search = fph_search_begin(heap, 0);
-    uint64_t   others, began;
+    uint32_t   mark = fph_moves_mark(s);
+    uint64_t   began;
 
     (void)state;
-    assert_true(fph_moves_quiet(s, &others));
-    search.quiet = 1;
-    search.others = others;
     fph_wait_begin();
-    assert_int_equal(fph_search_again(heap, &search), 0);
+    assert_int_equal(fph_moves_wait(heap, mark), 0);
     assert_true(fph_this.wait_end == 0);
-    search.others = others - 1;            /* one has begun and ended */
+    s->moves_begun++;                      /* one has begun and ended */
+    s->moves_ended++;
     began = clock_ns;
     begin_waiting(NULL, NULL);
-    assert_int_equal(fph_search_again(heap, &search), 1);
+    assert_int_equal(fph_moves_wait(heap, mark), 1);
     assert_int_equal(waited(), 1);
-    assert_true(search.quiet && search.others == others);
+    mark = fph_moves_mark(s);
+    assert_int_equal(fph_moves_wait(heap, mark), 0);
     assert_true(fph_this.wait_end == began + WAIT_NS);
     s->moves_begun++;                      /* one is under way */
-    for (yields = 1; yields < WAIT_NS / STEP_NS;) {
-        assert_int_equal(fph_search_again(heap, &search), 1);
-        assert_false(search.quiet);
-    }
+    for (yields = 1; yields < WAIT_NS / STEP_NS;)
+        assert_int_equal(fph_moves_wait(heap, mark), 1);
     assert_true(fph_this.wait_end == began + WAIT_NS);
-    assert_int_equal(fph_search_again(heap, &search), 0);
+    assert_int_equal(fph_moves_wait(heap, mark), 0);
     /* Waited for in vain, it is waited for no more. */
     assert_int_equal(s->moves_stuck, 1);
-    assert_true(fph_moves_quiet(s, &others));
+    assert_true(fph_moves_quiet(s));
+    assert_false(fph_moves_since(s, mark));
     s->moves_begun++;                      /* another one is */
-    assert_false(fph_moves_quiet(s, &others));
+    assert_false(fph_moves_quiet(s));
+    assert_true(fph_moves_since(s, mark));
     fph_wait_begin();
     be_in(FPH_IN_PROVIDER, heap);
-    search = fph_search_begin(heap, 0);
-    assert_int_equal(fph_search_again(heap, &search), 0);
+    assert_int_equal(fph_moves_wait(heap, mark), 0);
     be_in(0, NULL);
     fph_this.open_moves[s->number] = 1;
-    assert_int_equal(fph_search_again(heap, &search), 0);
+    assert_int_equal(fph_moves_wait(heap, mark), 0);
     fph_this.open_moves[s->number] = 0;
     be_in(FPH_IN_PASS, heap);
-    assert_int_equal(fph_search_again(heap, &search), 0);
+    assert_int_equal(fph_moves_wait(heap, mark), 0);
     be_in(0, NULL);
-    assert_int_equal(fph_search_again(heap, &search), 1);
+    assert_int_equal(fph_moves_wait(heap, mark), 1);
     s->moves_begun -= 2;                   /* both have ended */
-    assert_true(fph_moves_quiet(s, &others));
+    assert_false(fph_moves_since(s, mark));
     assert_int_equal(s->moves_stuck, 0);
     TEST_DESTROY_OVER(heap, &provider);
 }
@@ -951,7 +954,6 @@ a_move_that_stays_is_waited_for_once(void **state)
     fpheap      *heap = test_heap_within(&provider, 4 * FPHEAP_CHUNK);
     unsigned     n = take_all_pages(heap, objects, TEST_COUNT(objects));
     fpheap_pool *pool;
-    uint64_t     others;
     size_t       live;
 
     (void)state;
@@ -967,7 +969,7 @@ a_move_that_stays_is_waited_for_once(void **state)
     assert_int_equal(waited(), 0);
     /* It has moved: the next one is waited for. */
     heap->state->moves_ended++;
-    assert_true(fph_moves_quiet(heap->state, &others));
+    assert_false(fph_moves_since(heap->state, fph_moves_mark(heap->state)));
     heap->state->moves_begun++;
     begin_waiting(NULL, NULL);
     assert_null(fpheap_alloc(heap, FPHEAP_PAGE));

@@ -987,38 +987,70 @@ who_has_waited_for_a_pass_looks_again(void **state)
 static void
 a_move_that_began_and_ended_is_noticed(void **state)
 {
-    fph_search search;
+    uint32_t mark;
 
     (void)state;
     begin();
     fph_wait_begin();
-    search = fph_search_begin(heap, 0);
-    search.quiet = fph_moves_quiet(heap->state, &search.others);
-    assert_int_equal(fph_search_again(heap, &search), 0);
-    search.others--;
-    assert_int_equal(fph_search_again(heap, &search), 1);
-    assert_int_equal(fph_search_again(heap, &search), 0);
+    mark = fph_moves_mark(heap->state);
+    assert_int_equal(fph_moves_wait(heap, mark), 0);
+    heap->state->moves_begun++;
+    heap->state->moves_ended++;
+    assert_int_equal(fph_moves_wait(heap, mark), 1);
+    mark = fph_moves_mark(heap->state);
+    assert_int_equal(fph_moves_wait(heap, mark), 0);
     end();
 }
 
-/* It may give back what is lacked: nothing is begun again before that. */
 static void
-while_another_moves_a_search_goes_on(void **state)
+end_their_move(void)
+{
+    heap->state->moves_ended++;
+}
+
+static void
+move_a_little_longer(void)
+{
+    at_yield = end_their_move;
+}
+
+static unsigned looks;
+
+static int
+see_nothing(fph_search *search)
+{
+    (void)search;
+    looks++;
+    return 0;
+}
+
+/* It may give back what is lacked, or hand it to the provider: that is asked
+ * again after it, and not before. */
+static void
+while_another_moves_a_call_only_looks(void **state)
 {
     fph_search search;
+    unsigned   gets;
 
     (void)state;
     begin();
+    memset(&search, 0, sizeof search);
+    search.heap = heap;
+    search.need = fph_need_of(heap, 1, 1);
+    search.look = see_nothing;
+    search.grow = 1;
+    provider.limit_bytes = provider.held_bytes;
+    heap->growth_max = FPHEAP_CHUNK;    /* so it is asked once each time */
+    heap->provider.put = NULL;          /* and nothing is exchanged */
+    gets = provider.gets;
+    looks = 0;
     heap->state->moves_begun++;
+    at_yield = move_a_little_longer;
     fph_wait_begin();
-    search = fph_search_begin(heap, 0);
-    search.rung = FPH_TOP_RUNG;
-    search.error = -ENOMEM;
-    assert_int_equal(fph_find_memory(heap, 0, fph_need_of(heap, 1, 1),
-                                     &search), 1);
-    assert_int_equal(search.error, -ENOMEM);
-    assert_int_equal(search.retries, 0);
-    heap->state->moves_ended++;
+    assert_int_equal(fph_find(&search), -ENOMEM);
+    assert_int_equal(looks, 3);
+    assert_int_equal(provider.gets, gets + 2);
+    heap->provider.put = provider.calls.put;
     end();
 }
 
@@ -1096,9 +1128,7 @@ a_block_that_another_makes_serves_both(void **state)
 static void *
 look_for_moves(void *quiet_)
 {
-    uint64_t others;
-
-    *(int *)quiet_ = fph_moves_quiet(heap->state, &others);
+    *(int *)quiet_ = fph_moves_quiet(heap->state);
     return NULL;
 }
 
@@ -1354,10 +1384,8 @@ put_among_the_empty(void *magazine)
 static void *
 have_an_empty(void *unused)
 {
-    int error;
-
     (void)unused;
-    theirs = fph_empty_get(heap, fph_class_of(100), &error);
+    theirs = fph_empty_get(heap, fph_class_of(100), 1 /* more */);
     return NULL;
 }
 
@@ -1367,17 +1395,16 @@ records_that_come_and_go_at_a_time_are_each_in_one_place(void **state)
     unsigned      bin = fph_class_of(100);
     const void   *empties;
     fph_magazine *one, *two;
-    int           error;
 
     (void)state;
     begin();
     empties = fph_empties(heap->state, bin);
-    one = fph_empty_get(heap, bin, &error);
-    two = fph_empty_get(heap, bin, &error);
+    one = fph_empty_get(heap, bin, 1);
+    two = fph_empty_get(heap, bin, 1);
     meanwhile(empties, MEANWHILE_CHANGE, 0, put_among_the_empty, two);
     fph_empty_put(heap->state, bin, one);
     meanwhile(empties, MEANWHILE_CHANGE, 0, have_an_empty, NULL);
-    assert_ptr_equal(fph_empty_get(heap, bin, &error), two);
+    assert_ptr_equal(fph_empty_get(heap, bin, 1), two);
     assert_ptr_equal(theirs, one);
     fph_empty_put(heap->state, bin, one);
     fph_empty_put(heap->state, bin, two);
@@ -2016,7 +2043,7 @@ main(void)
         cmocka_unit_test(the_growth_of_another_serves_as_ones_own),
         cmocka_unit_test(who_has_waited_for_a_pass_looks_again),
         cmocka_unit_test(a_move_that_began_and_ended_is_noticed),
-        cmocka_unit_test(while_another_moves_a_search_goes_on),
+        cmocka_unit_test(while_another_moves_a_call_only_looks),
         cmocka_unit_test(two_records_at_a_time_are_two),
         cmocka_unit_test(a_record_that_is_cut_delays_a_block_only),
         cmocka_unit_test(a_block_that_another_makes_serves_both),

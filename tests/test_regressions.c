@@ -488,15 +488,15 @@ static void
 free_objects_are_found_when_there_is_no_magazine_for_them(void **state)
 {
     fpheap    *heap = test_heap_within(&provider, 4 * FPHEAP_CHUNK);
-    fph_search search = fph_search_begin(heap, 0);
-    unsigned   number = fph_class_of(64);
+    fph_want   want = fph_want_size(64, NULL, 1, 0);
+    fph_search search = fph_search_of(heap, 0, &want, 1);
     unsigned   n = 0;
     unsigned   i;
 
     (void)state;
     assert_non_null(fpheap_self(heap));
-    while (n < MOST && fph_claim_one(heap, number, &objects[n], &search) == 0)
-        n++;
+    while (n < MOST && fph_find(&search) == 0)
+        objects[n++] = search.found;
     assert_true(n < MOST);
     fill_metadata(heap);
     /* Half of each slab, as a thread without a cache would free them. */
