@@ -3584,9 +3584,10 @@ fph_cache_next(const fph_state *state, size_t *seat)
  *     a move                      waits for no move
  *
  * On another heap it does all of that; but all calls in one another share the
- * time for which the outermost may wait.
+ * time for which the outermost may wait.  FPH_IN_CALL is a call made of others,
+ * which share it too.
  */
-enum { FPH_IN_PROVIDER = 1, FPH_IN_PASS = 2, FPH_IN_POOL = 4, FPH_IN_NODE = 8,
+enum { FPH_IN_CALL = 0, FPH_IN_PROVIDER = 1, FPH_IN_PASS = 2, FPH_IN_POOL = 4, FPH_IN_NODE = 8,
        FPH_IN_CALLBACK = FPH_IN_PROVIDER | FPH_IN_POOL | FPH_IN_NODE };
 
 /* One of these, on the stack of the call that is in it. */
@@ -9055,6 +9056,7 @@ fpheap_trim(fpheap *heap)
 
     if (!fph_heap_good(heap))
         return 0;
+    fph_wait_begin();
     for (node = 0; (unsigned)node < heap->nodes; node++)
         fph_reclaim(heap, node, 1 /* always */);
     bytes = fph_regions_release(heap, FPHEAP_ANY_NODE, 0 /* keep */, SIZE_MAX);
@@ -9908,13 +9910,16 @@ fph_alloc_bulk_miss(fpheap *heap, size_t size, void **objects, unsigned n)
 FPHEAP_API unsigned
 fpheap_alloc_burst(fpheap *heap, size_t size, void **objects, unsigned n)
 {
-    void    *object;
-    unsigned got = 0;
+    fph_frame frame = { FPH_IN_CALL, heap, NULL, fph_this.frames };
+    void     *object;
+    unsigned  got   = 0;
 
     if (fpheap_alloc_bulk(heap, size, objects, n) == 0)
         return n;
+    fph_this.frames = &frame;
     while (got < n && (object = fpheap_alloc(heap, size)) != NULL)
         objects[got++] = object;
+    fph_this.frames = frame.outer;
     return got;
 }
 
@@ -10123,9 +10128,10 @@ fph_alloc_moved(fpheap *heap, size_t size, const void *other, int grows)
 FPHEAP_API void *
 fpheap_realloc(fpheap *heap, void *object, size_t size)
 {
-    uint64_t info;
-    size_t   usable;
-    void    *moved;
+    fph_frame frame = { FPH_IN_CALL, heap, NULL, fph_this.frames };
+    uint64_t  info;
+    size_t    usable;
+    void     *moved;
 
     if (object == NULL)
         return fpheap_alloc(heap, size);
@@ -10133,19 +10139,22 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
         return fph_result(-EINVAL, NULL);
     info = fph_info_of(heap->state, object);
     usable = fph_info_bytes(heap->state, info);
-    if (fph_info_kind(info) != FPH_SLAB) {
-        if (fph_large_resize(heap, object, info, size))
-            return object;
-    } else if (fph_stays(info, usable, size)) {
+    if (fph_info_kind(info) == FPH_SLAB && fph_stays(info, usable, size)) {
         fph_resized(heap, object, usable, size);
         return object;
     }
+    fph_wait_begin();
+    if (fph_info_kind(info) != FPH_SLAB
+        && fph_large_resize(heap, object, info, size))
+        return object;
     if (fph_base_of(heap->state, object) != object) {
         FPHEAP_PANIC(FPH_SAY_REALLOC);
         return fph_result(-EINVAL, NULL);
     }
+    fph_this.frames = &frame;
     moved = fph_alloc_moved(heap, size, object,
                             fph_grows_large(info, usable, size));
+    fph_this.frames = frame.outer;
     if (moved == NULL)
         return NULL;
     usable -= fph_slack_of(heap->state, object);
@@ -10790,13 +10799,16 @@ fph_pool_bulk_miss(fpheap_pool *pool, void **objects, unsigned n)
 FPHEAP_API unsigned
 fpheap_pool_get_burst(fpheap_pool *pool, void **objects, unsigned n)
 {
-    void    *object;
-    unsigned got = 0;
+    fph_frame frame = { FPH_IN_CALL, pool->heap, NULL, fph_this.frames };
+    void     *object;
+    unsigned  got   = 0;
 
     if (fpheap_pool_get_bulk(pool, objects, n) == 0)
         return n;
+    fph_this.frames = &frame;
     while (got < n && (object = fpheap_pool_get(pool)) != NULL)
         objects[got++] = object;
+    fph_this.frames = frame.outer;
     return got;
 }
 

@@ -979,6 +979,59 @@ a_move_that_stays_is_waited_for_once(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+static fpheap *turning;
+
+static void
+another_takes_the_turn(test_provider *p)
+{
+    (void)p;
+    turning->state->growing = 99;
+}
+
+/* Of the threads that grow there is always one that has stopped, and one that
+ * moves what is free has: a call, and all those that it is made of, wait for
+ * them together. */
+static void
+one_deadline_holds_for_all_that_a_call_waits_for(void **state)
+{
+    static void *objects[256], *more[256];
+    fpheap      *heap = test_heap_within(&provider, 8 * FPHEAP_CHUNK);
+    void        *large = fpheap_alloc(heap, FPHEAP_CHUNK);
+    unsigned     n = take_all_pages(heap, objects, TEST_COUNT(objects));
+    unsigned     way;
+
+    (void)state;
+    turning = heap;
+    provider.inside_get = another_takes_the_turn;
+    for (way = 0; way < 5; way++) {
+        heap->state->growing = 99;
+        heap->state->moves_begun++;
+        begin_waiting(hand_the_ticket_on, (void *)&heap->state->growing);
+        errno = 0;
+        switch (way) {
+        case 0: assert_null(fpheap_alloc(heap, 3 * FPHEAP_CHUNK)); break;
+        case 1: assert_int_equal(fpheap_alloc_burst(heap, FPHEAP_PAGE, more,
+                                                    100), 0); break;
+        case 2: assert_null(fpheap_realloc(heap, large, 3 * FPHEAP_CHUNK));
+                break;
+        case 3: assert_int_equal(fpheap_reserve(heap, 3 * FPHEAP_CHUNK,
+                                                FPHEAP_ANY_NODE), -ENOMEM);
+                errno = ENOMEM; break;
+        default: assert_null(named(heap, "pool", 100000, NULL, NULL));
+        }
+        assert_int_equal(errno, ENOMEM);
+        assert_true(waited() <= WAIT_NS / STEP_NS);
+        heap->state->growing = 0;
+        heap->state->moves_ended++;
+        assert_false(fph_moves_since(heap->state,
+                                     fph_moves_mark(heap->state)));
+    }
+    provider.inside_get = NULL;
+    fpheap_free(heap, large);
+    fpheap_free_bulk(heap, objects, n);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* And asks other threads for what they park once a millisecond. */
 static void
 a_call_that_fails_again_asks_the_provider_once_and_waits_for_nobody(
@@ -2507,6 +2560,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_search_takes_the_parked_large_object_back),
     cmocka_unit_test(
         a_call_waits_for_all_others_together_no_longer_than_for_one),
+    cmocka_unit_test(one_deadline_holds_for_all_that_a_call_waits_for),
     cmocka_unit_test(a_move_that_stays_is_waited_for_once),
     cmocka_unit_test(
         a_call_that_fails_again_asks_the_provider_once_and_waits_for_nobody),
