@@ -363,11 +363,11 @@
 chunk's bytes"
 #endif
 
-/* FPHEAP_MAX_POOLS (LAYOUT) - pools per heap at one time.  1..512, fewer with a
- * chunk of 64 KiB; default 128, 16 with small chunks.  Together with the heap's
- * own classes, times FPHEAP_MAX_NODES, at most 16384.  Price of each: 41 bytes
- * in every cache and 64 in the heap, both per node of its configuration, and 40
- * more in the heap. */
+/* FPHEAP_MAX_POOLS (LAYOUT) - pools per heap at one time.  1..512; default 128,
+ * 16 with small chunks.  Together with the heap's own classes, times
+ * FPHEAP_MAX_NODES, at most 16384.  Price of each: 41 bytes in every cache and
+ * 64 in the heap, both per node of its configuration, and 40 more in the
+ * heap. */
 #ifndef FPHEAP_MAX_POOLS
 #  if FPHEAP_CHUNK_SHIFT >= 21
 #    define FPHEAP_MAX_POOLS 128
@@ -3423,7 +3423,8 @@ fph_meta_block(const fph_state *state)
 /*
  * Make memory the current block in place of the one numbered `full`, unless
  * another thread was first.  In the new block the first `bytes` are the
- * caller's.  Returns their reference, or 0: the caller keeps the memory, and if
+ * caller's, and others begin within a chunk, as references can say no more.
+ * Returns their reference, or 0: the caller keeps the memory, and if
  * there was another thread a record may now be cut from its block.
  *
  *       where                        order    partner  what must be seen
@@ -3442,6 +3443,8 @@ fph_meta_install(fph_state *state, uint64_t full, char *memory, size_t room,
 
     if (cursor >> 40 != full)
         return 0;
+    if (room > FPHEAP_CHUNK)
+        room = FPHEAP_CHUNK;
     block = fph_fetch_add_relaxed(&state->meta_numbers, 1);
     if (block >= FPH_TABLE_MAX)
         return 0;
@@ -5422,6 +5425,8 @@ fph_meta_beside(fph_state *state, unsigned pages)
     size_t i, n;
     char  *base = NULL;
 
+    if (pages > FPH_PAGES)
+        return page;
     for (i = 0; i < fph_region_count(state) && page == FPH_NO_PAGE; i++) {
         fph_region *region = &state->region[i];
 
@@ -8613,8 +8618,8 @@ fph_pass_ask(fph_state *state, int always)
 }
 
 /* Drain this thread's cache; empty the depots of a node and retire its empty
- * slabs; and have other threads follow, always or now and then.  A destructor that this calls may use the heap, but starts no pass of
- * its own. */
+ * slabs; and have other threads follow, always or now and then.  A destructor
+ * that this calls may use the heap, but starts no pass of its own. */
 static void
 fph_reclaim(fpheap *heap, int node, int always)
 {
