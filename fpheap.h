@@ -363,11 +363,11 @@
 chunk's bytes"
 #endif
 
-/* FPHEAP_MAX_POOLS (LAYOUT) - pools per heap at one time.  1..512, fewer with a
- * chunk of 64 KiB; default 128, 16 with small chunks.  Together with the heap's
- * own classes, times FPHEAP_MAX_NODES, at most 16384.  Price of each: 41 bytes
- * in every cache and 64 in the heap, both per node of its configuration, and 40
- * more in the heap. */
+/* FPHEAP_MAX_POOLS (LAYOUT) - pools per heap at one time.  1..512; default 128,
+ * 16 with small chunks.  Together with the heap's own classes, times
+ * FPHEAP_MAX_NODES, at most 16384.  Price of each: 41 bytes in every cache and
+ * 64 in the heap, both per node of its configuration, and 40 more in the
+ * heap. */
 #ifndef FPHEAP_MAX_POOLS
 #  if FPHEAP_CHUNK_SHIFT >= 21
 #    define FPHEAP_MAX_POOLS 128
@@ -3423,7 +3423,8 @@ fph_meta_block(const fph_state *state)
 /*
  * Make memory the current block in place of the one numbered `full`, unless
  * another thread was first.  In the new block the first `bytes` are the
- * caller's.  Returns their reference, or 0: the caller keeps the memory, and if
+ * caller's, and others begin within a chunk, as references can say no more.
+ * Returns their reference, or 0: the caller keeps the memory, and if
  * there was another thread a record may now be cut from its block.
  *
  *       where                        order    partner  what must be seen
@@ -3442,6 +3443,8 @@ fph_meta_install(fph_state *state, uint64_t full, char *memory, size_t room,
 
     if (cursor >> 40 != full)
         return 0;
+    if (room > FPHEAP_CHUNK)
+        room = FPHEAP_CHUNK;
     block = fph_fetch_add_relaxed(&state->meta_numbers, 1);
     if (block >= FPH_TABLE_MAX)
         return 0;
@@ -5456,6 +5459,8 @@ fph_meta_beside(fph_state *state, unsigned pages)
     size_t i, n;
     char  *base = NULL;
 
+    if (pages > FPH_PAGES)
+        return page;
     for (i = 0; i < fph_region_count(state) && page == FPH_NO_PAGE; i++) {
         fph_region *region = &state->region[i];
 
@@ -11477,8 +11482,7 @@ fph_check_record(const fpheap *heap, size_t page)
 {
     const fph_state *state  = heap->state;
     const fph_slab  *record = fph_record_at(state, page);
-    uint64_t         info   = record == NULL ? FPH_NOTHING
-                            : fph_load_relaxed(&record->info);
+    uint64_t         info   = fph_info_load(record);
     size_t           pages  = fph_info_pages(state, info);
     size_t           i;
 
@@ -11494,6 +11498,49 @@ fph_check_record(const fpheap *heap, size_t page)
                                            : NULL;
 }
 
+/* Whether an address is in a page of META's. */
+static int
+fph_is_meta(const fph_state *state, const void *at)
+{
+    const fph_chunk *chunk = fph_chunk_of(state, at);
+
+    return chunk != NULL
+        && (chunk->meta >> fph_page_of(state, at) % FPH_PAGES & 1) != 0;
+}
+
+/* The records that a chunk has. */
+static const char *
+fph_check_records(const fph_state *state, const fph_records *records)
+{
+    unsigned i;
+
+    if (!fph_is_meta(state, records))
+        return "F1: a chunk's records are in no page of META's";
+    if (fph_meta_at(state, records->link.self) != records)
+        return "a record's reference does not name it";
+    for (i = 0; i < FPH_PAGES; i++)
+        if (fph_meta_at(state, records->slab[i].link.self) != &records->slab[i])
+            return "a record's reference does not name it";
+    return NULL;
+}
+
+/* Where a chunk is. */
+static const char *
+fph_check_place(const fpheap *heap, const fph_chunk *chunk, uint64_t free)
+{
+    if (chunk->base == NULL)
+        return (free | chunk->present) == 0 && chunk->records == NULL ? NULL
+             : "F3: a chunk that is not here has pages or records";
+    if (chunk->present == 0)
+        return "F3: a chunk that is here has no pages";
+    if (fph_chunk_of(heap->state, chunk->base) != chunk)
+        return "a chunk is not in the place of its address";
+    if ((unsigned)chunk->node >= heap->nodes)
+        return "a chunk is of no node";
+    return chunk->records == NULL ? NULL
+         : fph_check_records(heap->state, chunk->records);
+}
+
 static const char *
 fph_check_chunk(const fpheap *heap, const fph_chunk *chunk)
 {
@@ -11501,12 +11548,11 @@ fph_check_chunk(const fpheap *heap, const fph_chunk *chunk)
     size_t           number = (size_t)(chunk - state->chunks);
     uint64_t         free   = state->free[number];
     uint64_t         seen   = free | chunk->meta;
-    const char      *wrong  = NULL;
+    const char      *wrong  = fph_check_place(heap, chunk, free);
     unsigned         i;
 
-    if (chunk->base == NULL)
-        return (free | chunk->present) == 0 ? NULL
-             : "F3: a chunk that is not here has pages";
+    if (wrong != NULL || chunk->base == NULL)
+        return wrong;
     if ((free & chunk->meta) != 0)
         return "F1: a free page is META's";
     if ((seen & ~chunk->present) != 0)
@@ -11542,6 +11588,86 @@ fph_check_chunks(const fpheap *heap)
     return wrong;
 }
 
+/* The groups that sweeps look at, each listed once. */
+static const char *
+fph_check_groups(const fph_state *state)
+{
+    size_t i;
+
+    for (i = 0; i < state->groups_used; i++)
+        if (state->groups[i] == 0
+            || state->group_at[state->groups[i] - 1] != i + 1)
+            return "F21: a group is listed twice, or not where it says";
+    return NULL;
+}
+
+/* The pages of a region: *here grows by those in the table. */
+static const char *
+fph_check_region(const fph_state *state, const fpheap_region *raw, size_t *here)
+{
+    char  *base  = NULL;
+    size_t pages = fph_whole_pages(raw, &base);
+
+    while (pages > 0) {
+        uint64_t mask;
+        size_t   page = fph_page_of(state, base);
+        unsigned n    = fph_part(page, pages, &mask);
+
+        if (fph_part_is_here(state, base, mask)) {
+            *here += fph_popcount(fph_chunk_of_page(state, page)->present
+                                  & mask);
+            if (state->group_at[(page >> FPH_PAGE_BITS) / FPH_GROUP] == 0)
+                return "F20: a chunk that is here is in no group";
+        }
+        base += (size_t)n << FPHEAP_PAGE_SHIFT;
+        pages -= n;
+    }
+    return NULL;
+}
+
+/* The regions have all pages that are here, each once. */
+static const char *
+fph_check_regions(const fph_state *state)
+{
+    const char *wrong = NULL;
+    size_t      here  = 0, i;
+
+    for (i = 0; wrong == NULL && i < fph_region_count(state); i++) {
+        const fph_region *region = &state->region[i];
+
+        if (region->shown != 0 && region->used == 0)
+            return "F12: a region is shown in an unused slot";
+        if (region->shown != 0)
+            wrong = fph_check_region(state, &region->raw, &here);
+    }
+    if (wrong != NULL)
+        return wrong;
+    for (i = 0; i < fph_positions(state); i++) {
+        const fph_chunk *chunk = fph_chunk_at(state, i);
+
+        here -= chunk == NULL ? 0 : fph_popcount(chunk->present);
+    }
+    return here == 0 ? NULL : "F1: a page is in no region, or in two";
+}
+
+/* Records that no chunk has. */
+static const char *
+fph_check_unused(const fph_state *state)
+{
+    uint32_t  ref  = (uint32_t)fph_load_acquire(                    /* T3 */
+        &state->records.word);
+    fph_link *link = ref == 0 ? NULL : (fph_link *)fph_meta_at(state, ref);
+
+    for (; link != NULL; link = fph_stack_below(state, link)) {
+        const fph_records *records = (const fph_records *)(void *)link;
+        size_t             page    = records->slab[0].page & state->mask;
+
+        if (fph_chunk_of_page(state, page)->records == records)
+            return "a chunk's records are in the stack of unused ones";
+    }
+    return NULL;
+}
+
 /* The listed slabs must be those in the stacks, each in its bin's stack. */
 static const char *
 fph_check_lists(const fpheap *heap)
@@ -11568,6 +11694,46 @@ fph_check_lists(const fpheap *heap)
         }
     }
     return listed == found ? NULL : "S1: a listed slab is in no stack";
+}
+
+/* All that PAGES and SLAB have; the groups first, which lead to the rest. */
+static const char *
+fph_check_floors(const fpheap *heap)
+{
+    const char *wrong = fph_check_groups(heap->state);
+
+    if (wrong == NULL)
+        wrong = fph_check_lists(heap);
+    if (wrong == NULL)
+        wrong = fph_check_chunks(heap);
+    if (wrong == NULL)
+        wrong = fph_check_regions(heap->state);
+    return wrong != NULL ? wrong : fph_check_unused(heap->state);
+}
+
+/* The bytes of all regions; by backing; and against the limit.  Those that are
+ * lost, or that the watcher forbids, are counted too. */
+static const char *
+fph_check_bytes(const fph_state *state)
+{
+    uint64_t bytes = 0, backed = 0, hidden = state->lost;
+    size_t   i;
+
+    for (i = 0; i < fph_region_count(state); i++) {
+        const fph_region *region = &state->region[i];
+
+        bytes += region->shown != 0 ? region->raw.bytes : 0;
+        hidden += region->used != 0 && region->shown == 0;
+    }
+    if (bytes > state->region_bytes
+        || (hidden == 0 && bytes != state->region_bytes))
+        return "the regions' bytes are not those that are counted";
+    for (i = 0; i < 4; i++)
+        backed += state->backing_bytes[i];
+    if (backed != state->region_bytes)
+        return "the bytes by backing do not add up";
+    return state->left == fph_limit_bytes(state->limit) - state->region_bytes
+         ? NULL : "G3: what is left of the limit is not what regions leave";
 }
 
 static const char *
@@ -11597,7 +11763,7 @@ fph_check_sums(fpheap *heap)
     return s->live_bytes + s->parked_bytes + s->slab_free_bytes
            + s->page_free_bytes + s->waste_bytes + s->metadata_bytes
            == s->region_bytes
-         ? NULL : "the bytes of the regions do not add up";
+         ? fph_check_bytes(state) : "the bytes of the regions do not add up";
 }
 
 FPHEAP_API const char *
@@ -11609,9 +11775,7 @@ fpheap_check(fpheap *heap)
     if (!fph_heap_good(heap))
         return "there is no heap";
     (void)fph_orphans_adopt(heap);
-    wrong = fph_check_lists(heap);
-    if (wrong == NULL)
-        wrong = fph_check_chunks(heap);
+    wrong = fph_check_floors(heap);
     if (wrong != NULL)
         return wrong;
     good = fph_hide_parked(heap, 1);

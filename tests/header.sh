@@ -40,6 +40,7 @@ string="$string|__stack_chk_fail|__mem(cpy|set|move)_chk"
 string="$string|__(popcount|ctz|clz)[sdt]i2" # the compiler's own library
 system="__errno_location|mmap|munmap|madvise|write|abort|clock_gettime"
 system="$system|sched_yield|syscall|open|read|close|prctl|strstr|getpid"
+system="$system|mprotect|munlock|sysconf|getrlimit"
 threads="pthread_(key_create|key_delete|setspecific|atfork)|__register_atfork"
 threads="$threads|__dso_handle" # which pthread_atfork passes on
 stdio="fprintf|fputs|fputc|fwrite|stderr"
@@ -325,9 +326,7 @@ refused STATIC API=extern
 refused EXPORT=2
 refused EXPORT=1 STATIC
 refused NO_INLINE=2
-# Whether the heap's state fits its first chunk is for the compiler to say.
-refuse "MAX_POOLS=512 CHUNK_SHIFT=16 is an error" \
-    FPHEAP_MAX_POOLS_or_MAX_THREADS_too_large \
+check "MAX_POOLS=512 CHUNK_SHIFT=16 is none" \
     build large -DFPHEAP_MAX_POOLS=512 -DFPHEAP_CHUNK_SHIFT=16
 
 echo '#define FPHEAP_MAGAZINE 40' > "$scratch/my_config.h"

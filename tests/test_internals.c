@@ -350,6 +350,32 @@ a_record_takes_whole_lines_and_a_block_is_used_to_its_end(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* As a cache is with many nodes and pools. */
+static void
+a_record_may_be_longer_than_a_chunk(void **state)
+{
+    fpheap        *heap = test_heap_over(&provider);
+    fph_state     *s = heap->state;
+    size_t         bytes = FPHEAP_CHUNK + 3 * FPHEAP_PAGE;
+    unsigned char *at[40];
+    unsigned       i;
+    int            error;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(at); i++) {
+        size_t   n = i % 8 == 1 ? bytes : 640;
+        uint32_t ref = fph_meta_get(heap, 0, n, &error);
+
+        assert_int_not_equal(ref, 0);
+        at[i] = (unsigned char *)fph_meta_at(s, ref);
+        memset(at[i], (int)i + 1, n);
+    }
+    for (i = 0; i < TEST_COUNT(at); i++)
+        assert_true(test_all_bytes(at[i], i % 8 == 1 ? bytes : 640,
+                                   (unsigned char)(i + 1)));
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* Each as long as what it is for, on lines of its own, none over another. */
 static void
 the_tables_lie_one_behind_the_other(void **state)
@@ -2540,6 +2566,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_heap_is_quiet_when_no_move_is_open),
     cmocka_unit_test(
         a_record_takes_whole_lines_and_a_block_is_used_to_its_end),
+    cmocka_unit_test(a_record_may_be_longer_than_a_chunk),
     cmocka_unit_test(the_tables_lie_one_behind_the_other),
     cmocka_unit_test(regions_may_touch_and_not_overlap),
     cmocka_unit_test(bytes_are_charged_up_to_the_limit_and_no_further),

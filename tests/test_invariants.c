@@ -304,6 +304,125 @@ a_free_page_that_is_not_only_free_is_found(void **state)
     tear_down(&f);
 }
 
+static void
+a_chunk_that_is_in_no_place_is_found(void **state)
+{
+    fixture      f;
+    fph_state   *s;
+    fph_chunk   *chunk;
+    fph_records *records;
+    uint32_t     group;
+
+    (void)state;
+    set_up(&f);
+    s = f.heap->state;
+    chunk = fph_chunk_of(s, f.full);
+    BREAKS(&f, "not in the place of its address", chunk->base,
+           chunk->base + FPHEAP_CHUNK);
+    BREAKS(&f, "a chunk is of no node", chunk->node, 2);
+    BREAKS(&f, "a chunk is of no node", chunk->node, -1);
+    group = s->groups[0];
+    BREAKS(&f, "F21", s->group_at[group - 1], 2);
+    BREAKS(&f, "F21", s->groups[0], 0);
+    /* One that is listed twice hides another. */
+    s->groups[s->groups_used++] = group;
+    EXPECT_FOUND(&f, "F21");
+    s->groups[--s->groups_used] = 0;
+    /* The second one of an object has none. */
+    records = chunk->records;
+    chunk = fph_chunk_of(s, f.huge) + 1;
+    memset(f.huge, 0, sizeof *records);
+    BREAKS(&f, "in no page of META's", chunk->records,
+           (fph_records *)f.huge);
+    BREAKS(&f, "does not name it", records->link.self,
+           records->slab[1].link.self);
+    BREAKS(&f, "does not name it", records->slab[FPH_PAGES - 1].link.self,
+           records->slab[1].link.self);
+    fph_stack_push(&s->records.word, &records->link);
+    EXPECT_FOUND(&f, "in the stack of unused ones");
+    assert_ptr_equal(fph_stack_pop(s, &s->records.word), &records->link);
+    tear_down(&f);
+}
+
+/* Where no slab shows it. */
+static void
+a_chunk_that_no_sweep_looks_at_is_found(void **state)
+{
+    fixture    f;
+    fph_state *s;
+    uint32_t   group;
+
+    (void)state;
+    f.heap = test_heap_over(&provider);
+    s = f.heap->state;
+    group = s->groups[0];
+    s->groups_used = 0;
+    s->group_at[group - 1] = 0;
+    EXPECT_FOUND(&f, "F20");
+    s->group_at[group - 1] = 1;
+    s->groups_used = 1;
+    TEST_DESTROY_OVER(f.heap, &provider);
+}
+
+/* A chunk that is here without pages, one that is not and has records. */
+static void
+a_chunk_that_is_half_here_is_found(void **state)
+{
+    fixture      f;
+    fph_chunk   *chunk;
+    fph_word    *free;
+    uint64_t     bit, word;
+    char        *base;
+
+    (void)state;
+    set_up(&f);
+    chunk = fph_chunk_of(f.heap->state, f.huge) + 1;
+    fpheap_free(f.heap, f.huge);
+    fpheap_flush(f.heap);
+    free = word_of(&f, (size_t)(chunk - f.heap->state->chunks) * FPH_PAGES,
+                   &bit);
+    word = *free;
+    assert_true(word == FPH_ALL_PAGES && chunk->present == FPH_ALL_PAGES);
+    *free = 0;
+    chunk->present = 0;
+    EXPECT_FOUND(&f, "F3: a chunk that is here has no pages");
+    base = chunk->base;
+    chunk->base = NULL;
+    assert_null(chunk->records);
+    chunk->records = fph_records_make(f.heap, 0);
+    assert_non_null(chunk->records);
+    EXPECT_FOUND(&f, "F3: a chunk that is not here has pages or records");
+    chunk->records = NULL;
+    chunk->base = base;
+    chunk->present = FPH_ALL_PAGES;
+    *free = word;
+    assert_null(fpheap_check(f.heap));
+    tear_down(&f);
+}
+
+static void
+a_region_that_is_wrong_is_found(void **state)
+{
+    const char *text = "F1: a page is in no region, or in two";
+    fixture     f;
+    fph_state  *s;
+    fph_region *region = NULL;
+    size_t      i;
+
+    (void)state;
+    set_up(&f);
+    s = f.heap->state;
+    assert_true(fph_region_count(s) > 1);
+    for (i = 0; i < fph_region_count(s); i++) {
+        region = &s->region[i];
+        BREAKS(&f, text, region->raw.bytes, region->raw.bytes - FPHEAP_PAGE);
+        BREAKS(&f, text, region->shown, 0);
+        BREAKS(&f, "F12", region->used, 0);
+    }
+    BREAKS(&f, text, region->raw.base, s->region[0].raw.base);
+    tear_down(&f);
+}
+
 /* A large object that is longer than its pages, and one that is shorter. */
 static void
 a_large_object_with_a_wrong_length_is_found(void **state)
@@ -356,6 +475,12 @@ bytes_that_do_not_add_up_are_found(void **state)
     set_up(&f);
     BREAKS(&f, "do not add up", f.heap->state->region_bytes,
            f.heap->state->region_bytes - 16);
+    BREAKS(&f, "not those that are counted", f.heap->state->region_bytes,
+           f.heap->state->region_bytes + 16);
+    BREAKS(&f, "by backing", f.heap->state->backing_bytes[0],
+           f.heap->state->backing_bytes[0] + 1);
+    BREAKS(&f, "G3", f.heap->state->left, f.heap->state->left - 1);
+    BREAKS(&f, "G3", f.heap->state->limit, 1000);
     tear_down(&f);
 }
 
@@ -536,6 +661,10 @@ main(void)
         cmocka_unit_test(a_page_that_leads_elsewhere_is_found),
         cmocka_unit_test(a_page_that_is_in_two_places_is_found),
         cmocka_unit_test(a_free_page_that_is_not_only_free_is_found),
+        cmocka_unit_test(a_chunk_that_is_in_no_place_is_found),
+        cmocka_unit_test(a_chunk_that_no_sweep_looks_at_is_found),
+        cmocka_unit_test(a_chunk_that_is_half_here_is_found),
+        cmocka_unit_test(a_region_that_is_wrong_is_found),
         cmocka_unit_test(a_large_object_with_a_wrong_length_is_found),
         cmocka_unit_test(a_pool_that_counts_wrongly_is_found),
         cmocka_unit_test(bytes_that_do_not_add_up_are_found),
