@@ -11026,9 +11026,11 @@ fpheap_stats_get_sized(fpheap *heap, fpheap_stats *stats, size_t bytes)
 {
     fph_census census;
 
-    memset(&census.stats, 0, sizeof census.stats);
-    if (fph_heap_good(heap))
-        fph_census_take(heap, &census);
+    if (!fph_heap_good(heap)) {
+        memset(stats, 0, bytes);
+        return;
+    }
+    fph_census_take(heap, &census);
     fph_stats_tell(stats, bytes, &census.stats, sizeof census.stats);
 }
 
