@@ -8663,13 +8663,16 @@ enum { FPH_PARKED_RUNG, FPH_GROW_RUNG, FPH_ALL_RUNG, FPH_EXCHANGE_RUNG,
 
 #define FPH_RETRIES 2
 
-/* What to give back at most before the provider is asked for a need: as much
- * where it takes parts, else all. */
+/* What to give back at most before the provider is asked for a need: as much as
+ * comes then where it takes parts, else all. */
 static size_t
 fph_need_exchange(const fpheap *heap, fph_need need)
 {
+    size_t chunks = fph_need_chunks(need);
+    size_t step   = fph_growth_step(heap);
+
     return (heap->provider.flags & FPHEAP_PARTS) != 0
-         ? need.pages << FPHEAP_PAGE_SHIFT : SIZE_MAX;
+         ? (chunks > step ? chunks : step) << FPHEAP_CHUNK_SHIFT : SIZE_MAX;
 }
 
 typedef struct fph_search {
@@ -9441,6 +9444,8 @@ fph_large_grow(fpheap *heap, const fph_slab *record, uint64_t info,
         return 0;
     need = fph_need_of(heap, least - free, 1 /* align */);
     need.at = end;
+    fph_regions_release(heap, node, 1 /* keep */,
+                        (most - free) << FPHEAP_PAGE_SHIFT);
     if (fph_grow(heap, node, need, (most - free + FPH_PAGES - 1) / FPH_PAGES,
                  UINT64_MAX) != 0)
         return 0;
