@@ -8720,14 +8720,41 @@ fph_search_again(const fpheap *heap, fph_search *search)
     return 0;
 }
 
+/* Bytes that this thread's cache parks, if the objects are a page or more: those
+ * are few, and of each a slab is held. */
+static size_t
+fph_cache_bytes(const fpheap_cache *cache, int node)
+{
+    const fph_state *state = cache->heap->state;
+    unsigned         bin   = (unsigned)node * FPH_CLASSES;
+    size_t           bytes = 0;
+    unsigned         i;
+
+    for (i = 0; i < FPH_CLASSES; i++, bin++) {
+        size_t size = FPH_LOAD(&fph_bin_class(state, bin)->size, RELAXED);
+
+        if (size >= FPHEAP_PAGE)
+            bytes += fph_cache_objects(cache, bin) * size;
+    }
+    return bytes;
+}
+
 /* Whether a chunk or more can be taken back.  A pass costs what is parked, and
  * saves a call to the provider and the first touch of a chunk. */
 static int
 fph_reclaim_pays(const fpheap *heap, int node)
 {
+    const fpheap_cache *cache = fph_cache_mine(heap);
+    int64_t             slabs = (int64_t)fph_load_relaxed(&heap->state
+                                                              ->empty_slabs);
+    size_t              bytes = fph_depot_bytes(heap, node);
+
     /* It may be below 0 while a slab is claimed that is just announced. */
-    return (int64_t)fph_load_relaxed(&heap->state->empty_slabs) >= FPH_PAGES
-        || fph_depot_bytes(heap, node) >= FPHEAP_CHUNK;
+    if (slabs > 0)
+        bytes += (size_t)slabs << FPHEAP_PAGE_SHIFT;
+    if (cache != NULL)
+        bytes += fph_cache_bytes(cache, node);
+    return bytes >= FPHEAP_CHUNK;
 }
 
 /* Whether the limit has room for a need in place of what is fresh as a whole,

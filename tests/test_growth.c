@@ -266,6 +266,25 @@ objects_that_change_their_sizes_do_not_add_up_to_the_longest_of_each(
     }
 }
 
+static void
+what_a_thread_parks_of_large_objects_serves_before_the_heap_grows(void **state)
+{
+    fpheap *heap = fpheap_create("growth", NULL);
+    void   *objects[4];
+    size_t  bytes;
+    size_t  i;
+
+    (void)state;
+    for (bytes = FPHEAP_PAGE; bytes <= 8 * FPHEAP_PAGE;
+         bytes += FPHEAP_PAGE / 2) {
+        for (i = 0; i < TEST_COUNT(objects); i++)
+            assert_non_null(objects[i] = fpheap_alloc(heap, bytes));
+        fpheap_free_bulk(heap, objects, TEST_COUNT(objects));
+    }
+    assert_true(region_bytes(heap) <= 5 * FPHEAP_CHUNK);
+    TEST_DESTROY(heap);
+}
+
 /* What was reserved waits for its users: only a call that would fail without it
  * may have it given back. */
 static void
@@ -633,6 +652,8 @@ main(void)
         cmocka_unit_test(
             objects_that_change_their_sizes_do_not_add_up_to_the_longest_of_each
             ),
+        cmocka_unit_test(
+            what_a_thread_parks_of_large_objects_serves_before_the_heap_grows),
         cmocka_unit_test(
             what_is_reserved_stays_while_large_objects_come_and_go),
         cmocka_unit_test(
