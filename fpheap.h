@@ -8720,13 +8720,16 @@ fph_reclaim(fpheap *heap, int node, int always)
 
 #define FPH_TRIES 3
 
-/* What to give back at most before the provider is asked for a need: as much
- * where it takes parts, else all. */
+/* What to give back at most before the provider is asked for a need: as much as
+ * comes then where it takes parts, else all. */
 static size_t
 fph_need_exchange(const fpheap *heap, fph_need need)
 {
+    size_t chunks = fph_need_chunks(need);
+    size_t step   = fph_growth_step(heap);
+
     return (heap->provider.flags & FPHEAP_PARTS) != 0
-         ? need.pages << FPHEAP_PAGE_SHIFT : SIZE_MAX;
+         ? (chunks > step ? chunks : step) << FPHEAP_CHUNK_SHIFT : SIZE_MAX;
 }
 
 /* A call on the ladder. */
@@ -8757,14 +8760,41 @@ fph_look(fph_search *search)
     return search->look(search);
 }
 
+/* Bytes that this thread's cache parks, if the objects are a page or more: those
+ * are few, and of each a slab is held. */
+static size_t
+fph_cache_bytes(const fpheap_cache *cache, int node)
+{
+    const fph_state *state = cache->heap->state;
+    unsigned         bin   = (unsigned)node * FPH_CLASSES;
+    size_t           bytes = 0;
+    unsigned         i;
+
+    for (i = 0; i < FPH_CLASSES; i++, bin++) {
+        size_t size = FPH_LOAD(&fph_bin_class(state, bin)->size, RELAXED);
+
+        if (size >= FPHEAP_PAGE)
+            bytes += fph_cache_objects(cache, bin) * size;
+    }
+    return bytes;
+}
+
 /* Whether a chunk or more can be taken back.  A pass costs what is parked, and
  * saves a call to the provider and the first touch of a chunk. */
 static int
 fph_reclaim_pays(const fpheap *heap, int node)
 {
+    const fpheap_cache *cache = fph_cache_mine(heap);
+    int64_t             slabs = (int64_t)fph_load_relaxed(&heap->state
+                                                              ->empty_slabs);
+    size_t              bytes = fph_depot_bytes(heap, node);
+
     /* It may be below 0 while a slab is claimed that is just announced. */
-    return (int64_t)fph_load_relaxed(&heap->state->empty_slabs) >= FPH_PAGES
-        || fph_depot_bytes(heap, node) >= FPHEAP_CHUNK;
+    if (slabs > 0)
+        bytes += (size_t)slabs << FPHEAP_PAGE_SHIFT;
+    if (cache != NULL)
+        bytes += fph_cache_bytes(cache, node);
+    return bytes >= FPHEAP_CHUNK;
 }
 
 /* Whether the limit has room for a need in place of what is fresh as a whole,
@@ -9476,6 +9506,8 @@ fph_large_grow(fpheap *heap, const fph_slab *record, uint64_t info,
         return 0;
     need = fph_need_of(heap, least - free, 1 /* align */);
     need.at = end;
+    fph_regions_release(heap, node, 1 /* keep */,
+                        (most - free) << FPHEAP_PAGE_SHIFT);
     if (fph_grow(heap, node, need, (most - free + FPH_PAGES - 1) / FPH_PAGES,
                  UINT64_MAX) != 0)
         return 0;

@@ -236,6 +236,55 @@ sizes_at_random_take_no_more_than_twice_the_most_live(void **state)
     }
 }
 
+/* Where the provider takes parts, an object grows into new memory behind it, but
+ * not while as much is free elsewhere. */
+static void
+objects_that_change_their_sizes_do_not_add_up_to_the_longest_of_each(
+    void **state)
+{
+    unsigned seed;
+
+    (void)state;
+    for (seed = 0; seed < 4 * test_soak(); seed++) {
+        test_random  random = test_random_of(seed);
+        fpheap_stats stats;
+        unsigned     i;
+        usage        u;
+
+        memset(&u, 0, sizeof u);
+        u.heap = fpheap_create("growth", NULL);
+        assert_non_null(u.heap);
+        for (i = 0; i < 1000; i++)
+            resize(&u, (unsigned)test_below(&random, 12),
+                   MIB / 16 + test_size(&random, 23));
+        fpheap_stats_get(u.heap, &stats);
+        if (stats.peak_region_bytes > u.most * 3 / 2 + 4 * MIB)
+            print_error("seed %u: %zu KiB for %zu KiB live at most\n", seed,
+                        stats.peak_region_bytes >> 10, u.most >> 10);
+        assert_true(stats.peak_region_bytes <= u.most * 3 / 2 + 4 * MIB);
+        end(&u);
+    }
+}
+
+static void
+what_a_thread_parks_of_large_objects_serves_before_the_heap_grows(void **state)
+{
+    fpheap *heap = fpheap_create("growth", NULL);
+    void   *objects[4];
+    size_t  bytes;
+    size_t  i;
+
+    (void)state;
+    for (bytes = FPHEAP_PAGE; bytes <= 8 * FPHEAP_PAGE;
+         bytes += FPHEAP_PAGE / 2) {
+        for (i = 0; i < TEST_COUNT(objects); i++)
+            assert_non_null(objects[i] = fpheap_alloc(heap, bytes));
+        fpheap_free_bulk(heap, objects, TEST_COUNT(objects));
+    }
+    assert_true(region_bytes(heap) <= 5 * FPHEAP_CHUNK);
+    TEST_DESTROY(heap);
+}
+
 /* What was reserved waits for its users: only a call that would fail without it
  * may have it given back. */
 static void
@@ -600,6 +649,11 @@ main(void)
             an_object_that_grows_leaves_no_more_than_itself_behind),
         cmocka_unit_test(objects_that_shrink_leave_no_more_than_they_were),
         cmocka_unit_test(sizes_at_random_take_no_more_than_twice_the_most_live),
+        cmocka_unit_test(
+            objects_that_change_their_sizes_do_not_add_up_to_the_longest_of_each
+            ),
+        cmocka_unit_test(
+            what_a_thread_parks_of_large_objects_serves_before_the_heap_grows),
         cmocka_unit_test(
             what_is_reserved_stays_while_large_objects_come_and_go),
         cmocka_unit_test(
