@@ -260,21 +260,21 @@
  *
  *          chunk     all objects up      regions
  *                     to a chunk
- *     16     64 KiB       212 MiB            128
- *     17    128 KiB       930 MiB            256
+ *     16     64 KiB       230 MiB            128
+ *     17    128 KiB       960 MiB            256
  *     18    256 KiB      7600 MiB            512
- *     19    512 KiB        41 GiB           1024
- *     20   1024 KiB       200 GiB           2048
- *     21   2048 KiB       890 GiB           4096
- *     22   4096 KiB      3800 GiB           8192
- *     23   8192 KiB     15700 GiB          16384
- *     24  16384 KiB     31900 GiB          16384
+ *     19    512 KiB        40 GiB           1024
+ *     20   1024 KiB       195 GiB           2048
+ *     21   2048 KiB       870 GiB           4096
+ *     22   4096 KiB      3700 GiB           8192
+ *     23   8192 KiB     15200 GiB          16384
+ *     24  16384 KiB     31000 GiB          16384
  *
  * Caches, magazines and pools take a few percent from the second column.  A
  * larger object counts there as one chunk, and may be as long as what the
  * provider gives.  This is with 64 bits and the other settings at their
  * defaults.  FPHEAP_CHECK 1 leaves at most half of the second column, 2 at most
- * a seventh (111 and 23 GiB of 890), and then each chunk of a larger object
+ * a seventh (108 and 23 GiB of 870), and then each chunk of a larger object
  * counts. */
 #ifndef FPHEAP_CHUNK_SHIFT
 #  define FPHEAP_CHUNK_SHIFT 21
@@ -800,11 +800,13 @@ typedef struct fpheap_stats {
                                   without FPHEAP_HEADER */
     size_t   parked_bytes;     /* objects in caches and depots */
     size_t   slab_free_bytes;  /* objects that are free in their slab */
-    size_t   page_free_bytes;  /* pages and chunks in no slab */
+    size_t   page_free_bytes;  /* pages in no slab; a chunk of them may be set
+                                  apart for records, until the heap cannot
+                                  grow */
     size_t   waste_bytes;      /* ends of slabs, what of regions is no whole
                                   page or cannot be used, and with FPHEAP_HEADER
                                   the pages in front of large objects */
-    size_t   metadata_bytes;   /* the heap's own, in whole pages */
+    size_t   metadata_bytes;   /* the heap's own records, in whole pages */
     size_t   live_objects;
     size_t   parked_objects;
     size_t   depot_bytes;      /* the part of parked_bytes that fpheap_trim and
@@ -3276,7 +3278,9 @@ struct fph_state {
     fph_line   meta_cursor;                /* block : 24 | end : 20 | unit of
                                               the next record : 20 */
     fph_word   meta_numbers;               /* of meta[] used up */
-    fph_word   meta_pages;                 /* in blocks */
+    fph_word   meta_tight;                 /* 1: the heap has not grown, or could
+                                              not the last time: a block is as
+                                              short as it can be */
     fph_word   regions;                    /* slots of region[] in use */
     fph_word   growing;                    /* PAGES */
     fph_word   growth_tickets;
@@ -3418,6 +3422,49 @@ static inline uint64_t
 fph_meta_block(const fph_state *state)
 {
     return fph_load_relaxed(&state->meta_cursor.word) >> 40;
+}
+
+/* Bytes of it that no record has. */
+static inline size_t
+fph_meta_room(const fph_state *state)
+{
+    uint64_t cursor = fph_load_relaxed(&state->meta_cursor.word);
+
+    return (size_t)((cursor >> 20 & FPH_META_FIELD) - (cursor & FPH_META_FIELD))
+         * FPH_LINE;
+}
+
+/* Pages at the block's end that no record has, and in *kept those before. */
+static size_t
+fph_meta_spare(uint64_t cursor, size_t *kept)
+{
+    size_t bytes = (size_t)(cursor >> 20 & FPH_META_FIELD) * FPH_LINE;
+    size_t used  = (size_t)(cursor & FPH_META_FIELD) * FPH_LINE;
+
+    *kept = (used + FPH_GUARDS + FPHEAP_PAGE - 1) >> FPHEAP_PAGE_SHIFT;
+    bytes += FPH_GUARDS;
+    return bytes % FPHEAP_PAGE != 0 ? 0
+         : (bytes >> FPHEAP_PAGE_SHIFT) - *kept;
+}
+
+/* Have the current block end behind its records.  Returns where the pages begin
+ * that it had behind them, and how many they are; NULL: none. */
+static char *
+fph_meta_shrink(fph_state *state, size_t *pages)
+{
+    uint64_t cursor = fph_load_acquire(&state->meta_cursor.word);   /* M1 */
+    uint64_t units;
+    size_t   kept;
+
+    do {
+        *pages = fph_meta_spare(cursor, &kept);
+        if (*pages == 0)
+            return NULL;
+        units = (uint64_t)*pages << FPHEAP_PAGE_SHIFT >> 6;
+    } while (!fph_cas_acquire(&state->meta_cursor.word, &cursor,    /* M1 */
+                              cursor - (units << 20)));
+    return FPH_LOAD(&state->meta[cursor >> 40], RELAXED) - FPH_GUARD
+         + (kept << FPHEAP_PAGE_SHIFT);
 }
 
 /*
@@ -5380,17 +5427,19 @@ fph_growth_clamp(const fpheap *heap, size_t chunks)
     return chunks < most ? chunks : most;
 }
 
-/* Chunks to ask for: two, or the 16th part of what there is.  So what is
- * obtained and not needed yet is little, and the regions stay few: 70 in a
- * gigabyte, 1,100 in a terabyte with the default growth_max. */
+/* Chunks to ask for: one while there are few, then two, or the 16th part of
+ * what there is.  So what is obtained and not needed yet is little, and the
+ * regions stay few: 80 in a gigabyte, 1,100 in a terabyte with the default
+ * growth_max. */
 static size_t
 fph_growth_step(const fpheap *heap)
 {
-    size_t bytes = (size_t)fph_load_relaxed(&heap->state->region_bytes) / 16;
+    size_t chunks = (size_t)(fph_load_relaxed(&heap->state->region_bytes)
+                             >> FPHEAP_CHUNK_SHIFT);
+    size_t least  = chunks < 8 ? 1 : 2;
 
-    if (bytes < 2 * FPHEAP_CHUNK)
-        bytes = 2 * FPHEAP_CHUNK;
-    return fph_growth_clamp(heap, bytes >> FPHEAP_CHUNK_SHIFT);
+    chunks /= 16;
+    return fph_growth_clamp(heap, chunks > least ? chunks : least);
 }
 
 /* Whether the table has a place for one more region. */
@@ -5442,6 +5491,8 @@ fph_grow(fpheap *heap, int node, fph_need need, size_t wish, uint64_t seen)
         return 0;
     }
     rc = fph_grow_now(heap, node, need, fph_growth_clamp(heap, wish));
+    if (rc == 0)
+        fph_store_relaxed(&state->meta_tight, 0);
     fph_fetch_add_release(rc == 0 ? &state->growths                 /* G6 */
                                   : &state->growth_failures, 1);
     fph_growth_leave(state, ticket);
@@ -5449,6 +5500,32 @@ fph_grow(fpheap *heap, int node, fph_need need, size_t wish, uint64_t seen)
 }
 
 /* --- records -------------------------------------------------------------- */
+
+/* Whether blocks are to be short, which a few may. */
+static int
+fph_meta_is_tight(const fph_state *state)
+{
+    return fph_load_relaxed(&state->meta_tight)
+        && fph_load_relaxed(&state->meta_numbers) < FPH_TABLE_MAX / 32;
+}
+
+/* Claim pages for records in the chunk of the last block, as many in a row as
+ * there are unless blocks are to be short; or return FPH_NO_PAGE. */
+static size_t
+fph_meta_behind(fph_state *state, unsigned least, unsigned *pages)
+{
+    const char *block = FPH_LOAD(&state->meta[fph_meta_block(state)], RELAXED);
+    size_t      page  = FPH_NO_PAGE;
+
+    *pages = fph_meta_is_tight(state) ? least : FPH_PAGES;
+    for (; block != NULL && *pages >= least; --*pages) {
+        page = fph_chunk_take(state, fph_page_of(state, block) >> FPH_PAGE_BITS,
+                              *pages, 1 /* align */);
+        if (page != FPH_NO_PAGE)
+            break;
+    }
+    return page;
+}
 
 /* Claim pages for records of a region that has some already; or return
  * FPH_NO_PAGE. */
@@ -5495,66 +5572,6 @@ fph_region_pin(fph_state *state, const char *at)
             FPH_STORE(&region->pinned, 1u, RELAXED);
 }
 
-/* Claim pages for records: beside others, or else of the node, or of any. */
-static size_t
-fph_meta_pages(const fpheap *heap, int node, unsigned pages)
-{
-    size_t page = fph_meta_beside(heap->state, pages);
-    int    i;
-
-    if (page == FPH_NO_PAGE)
-        page = fph_pages_find(heap, node, pages, 1 /* align */);
-    for (i = 0; page == FPH_NO_PAGE && (unsigned)i < heap->nodes; i++)
-        if (i != node)
-            page = fph_pages_find(heap, i, pages, 1 /* align */);
-    return page;
-}
-
-/* The caller's pages are META's from here on. */
-static void
-fph_meta_mark(fph_state *state, size_t page, size_t pages)
-{
-    fph_fetch_add_relaxed(&state->meta_pages, pages);
-    while (pages > 0) {
-        uint64_t mask;
-        unsigned n = fph_part(page, pages, &mask);
-
-        fph_fetch_or_relaxed(&fph_chunk_of_page(state, page)->meta, mask);
-        page += n;
-        pages -= n;
-    }
-}
-
-/* Cut a record from a new block of so many pages.  Returns its reference or 0;
- * *found tells whether there were free pages. */
-static uint32_t
-fph_meta_extend(fpheap *heap, int node, uint64_t full, unsigned pages,
-                size_t bytes, int *found)
-{
-    fph_state *state = heap->state;
-    uint32_t   ref   = 0;
-    size_t     page;
-
-    fph_moves_begin(state);
-    page = fph_meta_pages(heap, node, pages);
-    *found = page != FPH_NO_PAGE;
-    if (page != FPH_NO_PAGE) {
-        char *memory = fph_page_address(state, page) + FPH_GUARD;
-
-        ref = fph_meta_install(state, full, memory,
-                               ((size_t)pages << FPHEAP_PAGE_SHIFT)
-                                   - FPH_GUARDS, bytes);
-        if (ref == 0) {
-            fph_pages_give(state, page, pages);
-        } else {
-            fph_meta_mark(state, page, pages);
-            fph_region_pin(state, memory);
-        }
-    }
-    fph_moves_end(state);
-    return ref;
-}
-
 /* Pages of a block that is for one record. */
 static unsigned
 fph_meta_least(size_t bytes)
@@ -5563,17 +5580,106 @@ fph_meta_least(size_t bytes)
                       >> FPHEAP_PAGE_SHIFT);
 }
 
-/* Pages of the next block: a quarter of what there is, up to a chunk, and as
- * many as a record needs. */
-static unsigned
-fph_meta_step(const fph_state *state, size_t bytes)
+/* Claim pages for a block: what is free in the chunk of the last one, or a
+ * chunk, since what has a block stays, so that blocks should fill it; but as
+ * many as a record needs if memory is short.  Beside others, or else of the
+ * node, or of any. */
+static size_t
+fph_meta_pages(const fpheap *heap, int node, unsigned least, unsigned *pages)
 {
-    size_t least = fph_meta_least(bytes);
-    size_t pages = (size_t)fph_load_relaxed(&state->meta_pages) / 4;
+    fph_state *state = heap->state;
+    unsigned   align = (heap->provider.flags & FPHEAP_PARTS) != 0
+                     ? FPH_PAGES : 1;
+    size_t     page  = least > FPH_PAGES ? FPH_NO_PAGE
+                     : fph_meta_behind(state, least, pages);
+    int        i;
 
-    if (pages > FPH_PAGES)
-        pages = FPH_PAGES;
-    return (unsigned)(pages > least ? pages : least);
+    if (page != FPH_NO_PAGE)
+        return page;
+    if (least < FPH_PAGES && !fph_meta_is_tight(state)) {
+        *pages = FPH_PAGES;
+        page = fph_meta_beside(state, FPH_PAGES);
+        if (page == FPH_NO_PAGE)
+            page = fph_pages_find(heap, node, FPH_PAGES, align);
+        if (page != FPH_NO_PAGE)
+            return page;
+    }
+    *pages = least;
+    page = fph_meta_beside(state, least);
+    if (page == FPH_NO_PAGE)
+        page = fph_pages_find(heap, node, least, 1 /* align */);
+    for (i = 0; page == FPH_NO_PAGE && (unsigned)i < heap->nodes; i++)
+        if (i != node)
+            page = fph_pages_find(heap, i, least, 1 /* align */);
+    return page;
+}
+
+/* Pages are META's from here on, or no longer. */
+static void
+fph_meta_mark(fph_state *state, size_t page, size_t pages, int marked)
+{
+    while (pages > 0) {
+        uint64_t  mask;
+        unsigned  n    = fph_part(page, pages, &mask);
+        fph_word *meta = &fph_chunk_of_page(state, page)->meta;
+
+        if (marked)
+            fph_fetch_or_relaxed(meta, mask);
+        else
+            fph_fetch_and_relaxed(meta, ~mask);
+        page += n;
+        pages -= n;
+    }
+}
+
+/* Let objects have the pages of the current block that no record has: the heap
+ * cannot grow.  Returns 0: there are none. */
+static int
+fph_meta_yield(fph_state *state)
+{
+    size_t pages;
+    char  *at;
+
+    fph_store_relaxed(&state->meta_tight, 1);
+    fph_moves_begin(state);
+    at = fph_meta_shrink(state, &pages);
+    if (at != NULL) {
+        fph_meta_mark(state, fph_page_of(state, at), pages, 0 /* marked */);
+        fph_pages_give(state, fph_page_of(state, at), pages);
+    }
+    fph_moves_end(state);
+    return at != NULL;
+}
+
+/* Cut a record from a new block.  Returns its reference or 0; *found tells
+ * whether there were free pages. */
+static uint32_t
+fph_meta_extend(fpheap *heap, int node, uint64_t full, size_t bytes, int *found)
+{
+    fph_state *state = heap->state;
+    uint32_t   ref   = 0;
+    unsigned   pages;
+    size_t     page;
+
+    fph_moves_begin(state);
+    page = fph_meta_pages(heap, node, fph_meta_least(bytes), &pages);
+    *found = page != FPH_NO_PAGE;
+    if (page != FPH_NO_PAGE) {
+        char *memory = fph_page_address(state, page) + FPH_GUARD;
+
+        fph_meta_mark(state, page, pages, 1 /* marked */);
+        ref = fph_meta_install(state, full, memory,
+                               ((size_t)pages << FPHEAP_PAGE_SHIFT)
+                                   - FPH_GUARDS, bytes);
+        if (ref == 0) {
+            fph_meta_mark(state, page, pages, 0 /* marked */);
+            fph_pages_give(state, page, pages);
+        } else {
+            fph_region_pin(state, memory);
+        }
+    }
+    fph_moves_end(state);
+    return ref;
 }
 
 /* Whether there can be no more blocks. */
@@ -5589,23 +5695,16 @@ static uint32_t
 fph_meta_find(fpheap *heap, int node, size_t bytes)
 {
     fph_state *state = heap->state;
-    unsigned   pages = fph_meta_step(state, bytes);
-    unsigned   least = fph_meta_least(bytes);
+    int        found = 1;
 
-    while (!fph_meta_full(state)) {
+    while (found && !fph_meta_full(state)) {
         uint64_t full = fph_meta_block(state);
         uint32_t ref  = fph_meta_cut(state, bytes);
-        int      found;
 
         if (ref == 0)
-            ref = fph_meta_extend(heap, node, full, pages, bytes, &found);
+            ref = fph_meta_extend(heap, node, full, bytes, &found);
         if (ref != 0)
             return ref;
-        if (found)
-            continue;          /* another thread has made a block */
-        if (pages == least)
-            return 0;
-        pages = least;
     }
     return fph_meta_cut(state, bytes);
 }
@@ -5616,7 +5715,7 @@ fph_meta_find(fpheap *heap, int node, size_t bytes)
 static uint32_t
 fph_meta_get(fpheap *heap, int node, size_t bytes, int *error)
 {
-    fph_need need = fph_need_of(heap, fph_meta_step(heap->state, bytes), 1);
+    fph_need need = fph_need_of(heap, fph_meta_least(bytes), 1);
     uint32_t ref  = fph_meta_find(heap, node, bytes);
     int      i;
 
@@ -5671,6 +5770,59 @@ fph_records_make(fpheap *heap, int node)
         return records;
     ref = fph_meta_find(heap, node, sizeof *records);
     return ref == 0 ? NULL : fph_records_set(heap->state, ref);
+}
+
+/* Whether a region of so many chunks that comes would have to lend pages for
+ * their records, and could then not go back to its provider, which has not been
+ * short; and there is room for many more regions. */
+static int
+fph_records_lack(const fpheap *heap, int node, size_t chunks)
+{
+    const fph_state *state = heap->state;
+
+    return heap->provider.put != NULL
+        && (heap->provider.flags & FPHEAP_PARTS) == 0
+        && fph_growth_capped(state, node, chunks) == chunks
+        && fph_region_count(state) < state->regions_max / 2
+        && (uint32_t)fph_load_relaxed(&state->records.word) == 0
+        && fph_meta_room(state) < chunks * sizeof(fph_records);
+}
+
+/* Have unused records of what is left of the current block. */
+static void
+fph_records_carve(fph_state *state)
+{
+    uint32_t ref;
+
+    while ((ref = fph_meta_cut(state, sizeof(fph_records))) != 0)
+        fph_stack_push(&state->records.word,
+                       &fph_records_set(state, ref)->link);
+}
+
+/* Have records for the chunks of a region that is about to come, in a small
+ * region of their own. */
+static void
+fph_records_ahead(fpheap *heap, int node, size_t chunks)
+{
+    size_t   bytes = chunks * sizeof(fph_records);
+    size_t   all   = (bytes + FPHEAP_CHUNK - 1) >> FPHEAP_CHUNK_SHIFT;
+    fph_need need  = fph_need_of(heap, FPH_PAGES, 1 /* align */);
+    int      found;
+
+    if (!fph_records_lack(heap, node, chunks)
+        || fph_grow(heap, node, need, all, UINT64_MAX) != 0)
+        return;
+    for (; all > 0; all--) {
+        uint64_t full = fph_meta_block(heap->state);
+        uint32_t ref;
+
+        fph_records_carve(heap->state);
+        ref = fph_meta_extend(heap, node, full, sizeof(fph_records), &found);
+        if (ref == 0)
+            return;
+        fph_stack_push(&heap->state->records.word,
+                       &fph_records_set(heap->state, ref)->link);
+    }
 }
 
 /* Have unused records, if there is memory for them: a run may take all of the
@@ -8845,12 +8997,14 @@ fph_climb_grow(fph_search *search)
     int rc = 0;
 
     while (rc == 0) {
+        size_t step = fph_growth_step(search->heap);
+
+        fph_records_ahead(search->heap, search->node, step);
         search->error = fph_grow(search->heap, search->node, search->need,
-                                 fph_growth_step(search->heap),
-                                 search->growths);
+                                 step, search->growths);
         search->tight = search->error != 0;
         if (search->tight)
-            return 0;
+            return fph_meta_yield(search->heap->state) ? fph_look(search) : 0;
         rc = fph_look(search);
     }
     return rc;
@@ -8978,22 +9132,29 @@ fph_ready_grow(fpheap *heap, int node, size_t pages)
         int    rc     = fph_grow(heap, node, fph_need_of(heap, 1, 1), chunks,
                                  UINT64_MAX);
 
-        if (rc != 0)
+        if (rc != 0 && !fph_meta_yield(heap->state))
             return rc;
     }
     return 0;
 }
 
-/* Make n empty magazines.  Returns 0, or a negative errno. */
+/* Make n empty magazines, with `alone` in chunks that come for them.  Returns 0,
+ * or a negative errno. */
 static int
-fph_magazines_add(fpheap *heap, int node, size_t n)
+fph_magazines_add(fpheap *heap, int node, size_t n, int alone)
 {
     fph_state *state = heap->state;
-    int        error;
+    size_t     bytes = sizeof(fph_magazine);
+    int        error = 0;
 
     for (; n > 0; n--) {
-        uint32_t ref = fph_meta_get(heap, node, sizeof(fph_magazine), &error);
+        uint32_t ref = fph_meta_cut(state, bytes);
 
+        if (ref == 0 && alone)
+            error = fph_grow(heap, node, fph_need_of(heap, FPH_PAGES, 1),
+                             1 /* chunk */, UINT64_MAX);
+        if (ref == 0 && error == 0)
+            ref = fph_meta_get(heap, node, bytes, &error);
         if (ref == 0)
             return error;
         fph_stack_push(&state->empty[node].word,
@@ -9021,11 +9182,13 @@ fpheap_reserve(fpheap *heap, size_t bytes, int node)
     if (rc != 0)
         return rc;
     /* Magazines for what these pages can hold: of large objects one holds an
-     * eighth of a chunk.  They come late, as records stay until the end; where
-     * there is no memory left for them, the pages serve all the same. */
+     * eighth of a chunk.  They come late, as records stay until the end, and
+     * take nothing of the pages; where there is no memory left for them, the
+     * pages serve all the same. */
     have = (size_t)fph_load_relaxed(&heap->state->magazines);
     want = pages / (FPH_PAGES / 8);
-    (void)fph_magazines_add(heap, node, want > have ? want - have : 0);
+    (void)fph_magazines_add(heap, node, want > have ? want - have : 0,
+                            1 /* alone */);
     return fph_ready_grow(heap, node, pages);
 }
 
@@ -10562,7 +10725,8 @@ fph_pool_fill(fpheap *heap, const fpheap_pool *pool)
     search.look = fph_pool_look;
     rc = fph_find(&search);
     return rc != 0 ? rc
-         : fph_magazines_add(heap, node, pool->min / klass->magazine + 2);
+         : fph_magazines_add(heap, node, pool->min / klass->magazine + 2,
+                             0 /* alone */);
 }
 
 static int fph_pool_empty(fpheap_pool *pool);
@@ -10928,6 +11092,7 @@ fph_census_pages(const fph_state *state, fph_census *census)
 {
     fpheap_stats    *stats = &census->stats;
     size_t           here  = 0, at = 0, i;
+    size_t           spare, kept;
     const fph_chunk *chunk;
     const fph_slab  *slab;
 
@@ -10941,6 +11106,10 @@ fph_census_pages(const fph_state *state, fph_census *census)
         stats->metadata_bytes += fph_popcount(fph_load_relaxed(&chunk->meta))
                                * FPHEAP_PAGE;
     }
+    spare = fph_meta_spare(fph_load_relaxed(&state->meta_cursor.word), &kept)
+          * FPHEAP_PAGE;
+    stats->metadata_bytes -= spare;
+    stats->page_free_bytes += spare;
     for (at = 0; (slab = fph_record_next(state, &at)) != NULL;)
         fph_census_record(state, census, slab);
     stats->region_bytes = (size_t)fph_load_relaxed(&state->region_bytes);
@@ -12033,6 +12202,7 @@ fph_state_init(fpheap *heap, const fpheap_region *raw)
         return -ENOMEM;
     state->number = (unsigned)(heap - fph_heaps);
     state->meta_numbers = 1;
+    state->meta_tight = 1;
     state->growths = 1;
     state->alone = heap->provider.iova != NULL;
     state->left = fph_limit_bytes(0) - raw->bytes;
