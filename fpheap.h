@@ -732,7 +732,9 @@ typedef struct fpheap_provider {
     /* Free what is behind these whole pages of the heap's, and keep the
      * addresses: the next write finds memory there again, with any content.
      * Asked by fpheap_trim for pages that are free in chunks that are not, in
-     * regions with the backing FPHEAP_BACKING_PAGES.  NULL: none. */
+     * regions with the backing FPHEAP_BACKING_PAGES.  The heap's pages may be
+     * shorter than the system's, which then may be in use in part.  NULL:
+     * none. */
     void (*decommit)(void *ctx, void *base, size_t bytes);
 } fpheap_provider;
 
@@ -1037,12 +1039,12 @@ typedef uint16_t fph_mark;
 #  endif
 #  define FPH_FILLED (FPHEAP_CHECK > 1 ? (fph_mark)-1 : (fph_mark)0)
 
-/* The marks of an open chunk: for each 16 bytes what the settings need. */
+/* The marks of a chunk: for each 16 bytes what the settings need. */
 #  define FPH_MARKS(needed) ((needed) ? FPHEAP_CHUNK / 16 : 1)
 #  define FPH_KNOWN (FPHEAP_CHECK ? 4096 : 1) /* chunks that a look finds */
 
 typedef struct fph_life {
-    char    *base;             /* atomic; the chunk's; NULL: it is not open */
+    char    *base;             /* atomic; the chunk's; NULL: no chunk has it */
     fph_mark mark[FPH_MARKS(FPHEAP_CHECK)];      /* atomic */
     uint32_t slack[FPH_MARKS(FPHEAP_CHECK > 1)]; /* bytes behind a live
                                                     object's; or 0 */
@@ -3702,7 +3704,7 @@ fph_wait(void)
 
 /*
  * Moves.  A thread that holds free memory for a moment, to give it back, to
- * open or close a chunk, or in a pass that takes parked objects back, begins a
+ * decommit it, or in a pass that takes parked objects back, begins a
  * move before it takes anything and ends it when all is back.  Whoever finds
  * nothing looks again if a move was under way meanwhile.  That saves failures
  * and growth; nothing else hangs on it.  A claim from a slab is no move: a
@@ -4715,6 +4717,7 @@ fph_state_new(const fpheap *heap, const fpheap_region *raw)
 #endif
 
 /* Pages of the first region that the state takes. */
+#if FPHEAP_NO_OS
 static size_t
 fph_state_pages(const fph_state *state, const fpheap_region *raw)
 {
@@ -4723,11 +4726,14 @@ fph_state_pages(const fph_state *state, const fpheap_region *raw)
     size_t all  = fph_whole_pages(raw, &base);
     size_t n    = 0;
 
-    while (FPHEAP_NO_OS && n < all
+    while (n < all
            && (uintptr_t)(base + (n << FPHEAP_PAGE_SHIFT)) < (uintptr_t)end)
         n++;
     return n;
 }
+#else
+#  define fph_state_pages(state, raw) 0
+#endif
 
 /* --- limit ---------------------------------------------------------------- */
 
@@ -6285,7 +6291,8 @@ fph_base_of(const fph_state *state, const void *interior)
  * The messages about misuse, in every build, and all that FPHEAP_CHECK,
  * FPHEAP_SITES and FPHEAP_TOOL add.  The sections below use these by names that
  * are empty without the settings, most of them at the end of this one; FASTPATH
- * says which objects begin and cease to be live, CHUNK which chunks have any.
+ * says which objects begin and cease to be live, PAGES which chunks have
+ * records.
  *
  * With FPHEAP_CHECK each live object has a mark.  Whoever allocates sets it and
  * whoever frees clears it, both as the object's owner, so two threads write one
@@ -11488,11 +11495,18 @@ fph_mmap_put(void *ctx, const fpheap_region *region)
     return 0;
 }
 
+/* The system's whole pages in it: those at its ends may be longer than the
+ * heap's, and in use. */
 static void
 fph_mmap_decommit(void *ctx, void *base, size_t bytes)
 {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
+    uintptr_t from = ((uintptr_t)base + page) & ~page;
+    uintptr_t to   = ((uintptr_t)base + bytes) & ~page;
+
     (void)ctx;
-    madvise(base, bytes, MADV_DONTNEED);
+    if (from < to)
+        madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
 FPHEAP_API int

@@ -810,6 +810,36 @@ a_record_fails_only_when_no_page_is_left(void **state)
     assert_int_equal(test_unmap(g.map, MAPPED), 0);
 }
 
+/* Pages shorter than the system's, of which some are in use and some go. */
+static void
+a_trim_decommits_nothing_that_is_in_use(void **state)
+{
+    static unsigned char *objects[200];
+    fpheap       *heap = fpheap_create("short", NULL);
+    const size_t  size = FPH_CLASS_MAX + 1;
+    fpheap_stats  stats;
+    unsigned      i;
+
+    (void)state;
+    assert_true(FPHEAP_PAGE < (size_t)sysconf(_SC_PAGESIZE));
+    for (i = 0; i < TEST_COUNT(objects); i++) {
+        objects[i] = (unsigned char *)fpheap_alloc(heap, size);
+        assert_non_null(objects[i]);
+        test_fill(objects[i], size, i);
+    }
+    for (i = 0; i < TEST_COUNT(objects); i += 3)
+        fpheap_free(heap, objects[i]);
+    (void)fpheap_trim(heap);
+    TEST_CHECK(heap);
+    for (i = 0; i < TEST_COUNT(objects); i++)
+        assert_true(i % 3 == 0 || test_filled(objects[i], size, i));
+    fpheap_stats_get(heap, &stats);
+    assert_true(stats.page_free_bytes != 0);
+    for (i = 0; i < TEST_COUNT(objects); i++)
+        fpheap_free(heap, i % 3 == 0 ? NULL : objects[i]);
+    TEST_DESTROY(heap);
+}
+
 /* --- the window ----------------------------------------------------------- */
 
 /* To ask overwrites it. */
@@ -1110,6 +1140,7 @@ main(void)
         cmocka_unit_test(blocks_of_records_grow_and_lie_beside_each_other),
         cmocka_unit_test(records_fill_a_region_that_has_some),
         cmocka_unit_test(a_record_fails_only_when_no_page_is_left),
+        cmocka_unit_test(a_trim_decommits_nothing_that_is_in_use),
         cmocka_unit_test(tables_are_written_where_pages_come),
         cmocka_unit_test(tables_are_written_around_the_windows_end),
         cmocka_unit_test(a_window_takes_a_64th_of_the_address_space_at_most),
