@@ -7641,11 +7641,16 @@ fph_bin_need(const fpheap *heap, unsigned bin)
 static int
 fph_bin_has_empty(const fph_state *state, unsigned bin)
 {
-    const fpheap_pool *pool = fph_bin_pool(state, bin);
+    const fpheap_pool *pool  = fph_bin_pool(state, bin);
+    uint64_t           count = fph_bin_class(state, bin)->count;
+    uint64_t           objects;
 
-    if (fph_keeps_slabs(pool))
-        return fph_load_relaxed(&pool->objects) != 0;
-    return (int64_t)fph_load_relaxed(&state->empty_slabs) > 0;
+    if (!fph_keeps_slabs(pool))
+        return (int64_t)fph_load_relaxed(&state->empty_slabs) > 0;
+    objects = fph_load_relaxed(&pool->objects);
+    return (pool->flags & FPHEAP_TYPE_STABLE) == 0
+        && objects >= pool->min + count
+        && objects - (uint32_t)fph_load_relaxed(&pool->quota) >= count;
 }
 
 /* Retire the empty slabs of a bin. */
