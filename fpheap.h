@@ -1223,10 +1223,15 @@ FPHEAP_API int fpheap_destroy_forced(fpheap *heap);
  *          The first miss after another thread's pass: also that of
  *          fpheap_flush.  Above 8 pages: the object of that size that this
  *          thread freed last, or a search of the page maps, one word per 64
- *          chunks and one per chunk that may fit.  Failure: one call to the
- *          provider, unless the limit is reached, and a pass: O(bins + chunks +
- *          objects parked); it asks other threads for what they park once a
- *          millisecond at most. */
+ *          chunks and one per chunk that may fit.  Growth: that search, which
+ *          every slab takes too, one call to the provider, and first a pass
+ *          where a chunk or more is parked.  A pass: O(bins + slabs + objects
+ *          parked).  Failure: that of growth, a pass, and O(chunks) for what
+ *          could be given back; and again while others move free memory, three
+ *          times at most.  A call that fails again with nothing freed since:
+ *          O(bins + chunks), 3 us in a heap of 1 GiB, and the provider's call;
+ *          it asks other threads for what they park once a millisecond at
+ *          most. */
 FPH_PUBLIC void *fpheap_alloc(fpheap *heap, size_t size);
 
 /* fpheap_free - give an object back
@@ -1285,7 +1290,9 @@ FPHEAP_API void fpheap_free_bulk(fpheap *heap, void *const *objects,
 /* fpheap_alloc_burst - fpheap_alloc_bulk of as many as there are, n at most
  *
  * Returns  how many; objects[] is written that far.  If fewer than n, errno is
- *          set. */
+ *          set.
+ * Cost     If fewer than n, also n times that of fpheap_alloc, and two failures
+ *          instead of one.  All of it waits as one call does. */
 FPHEAP_API unsigned fpheap_alloc_burst(fpheap *heap, size_t size,
                                        void **objects, unsigned n);
 
@@ -1607,7 +1614,7 @@ FPHEAP_API void fpheap_thread_leave(fpheap *heap);
  * Errors   -EINVAL: no such node; else as fpheap_alloc, and what was obtained
  *          stays in the heap.
  * Blocks   As fpheap_alloc.
- * Cost     O(bytes + free bytes of the node), and that of growth. */
+ * Cost     O(bytes + free bytes of the node + chunks), and that of growth. */
 FPHEAP_API int fpheap_reserve(fpheap *heap, size_t bytes, int node);
 
 /* fpheap_trim - give free memory back to the provider
