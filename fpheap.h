@@ -8638,8 +8638,9 @@ fph_home(const fpheap *heap, const fpheap_cache *cache)
  *     fail
  *
  *   R1  A step that has done nothing is not followed by a look.  So a call that
- *       fails and for which nothing has been freed is one look, one call to the
- *       provider, and for each bin a test that nothing is parked there.
+ *       fails again with nothing freed since is one look, one call to the
+ *       provider, for each bin a test that nothing is parked there, and for each
+ *       region one that nothing can be given back.
  *   R2  While a call climbs, others make memory appear in three ways.  They
  *       grow: `growths` is read before each look, and growth after it counts as
  *       the call's own.  They free: then the call came first.  They end a move,
