@@ -3597,7 +3597,8 @@ fph_cache_next(const fph_state *state, size_t *seat)
  * time for which the outermost may wait.  FPH_IN_CALL is a call made of others,
  * which share it too.
  */
-enum { FPH_IN_CALL = 0, FPH_IN_PROVIDER = 1, FPH_IN_PASS = 2, FPH_IN_POOL = 4, FPH_IN_NODE = 8,
+enum { FPH_IN_CALL = 0, FPH_IN_PROVIDER = 1, FPH_IN_PASS = 2, FPH_IN_POOL = 4,
+       FPH_IN_NODE = 8,
        FPH_IN_CALLBACK = FPH_IN_PROVIDER | FPH_IN_POOL | FPH_IN_NODE };
 
 /* One of these, on the stack of the call that is in it. */
