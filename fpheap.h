@@ -1227,10 +1227,15 @@ FPHEAP_API int fpheap_destroy_forced(fpheap *heap);
  *          The first miss after another thread's pass: also that of
  *          fpheap_flush.  Above 8 pages: the object of that size that this
  *          thread freed last, or a search of the page maps, one word per 64
- *          chunks and one per chunk that may fit.  Failure: one call to the
- *          provider, unless the limit is reached, and a pass: O(bins + chunks +
- *          objects parked); it asks other threads for what they park once a
- *          millisecond at most. */
+ *          chunks and one per chunk that may fit.  Growth: that search, which
+ *          every slab takes too, one call to the provider, and first a pass
+ *          where a chunk or more is parked.  A pass: O(bins + slabs + objects
+ *          parked).  Failure: that of growth, a pass, and O(chunks) for what
+ *          could be given back; and again while others move free memory, three
+ *          times at most.  A call that fails again with nothing freed since:
+ *          O(bins + chunks), 3 us in a heap of 1 GiB, and the provider's call;
+ *          it asks other threads for what they park once a millisecond at
+ *          most. */
 FPH_PUBLIC void *fpheap_alloc(fpheap *heap, size_t size);
 
 /* fpheap_free - give an object back
@@ -1289,7 +1294,9 @@ FPHEAP_API void fpheap_free_bulk(fpheap *heap, void *const *objects,
 /* fpheap_alloc_burst - fpheap_alloc_bulk of as many as there are, n at most
  *
  * Returns  how many; objects[] is written that far.  If fewer than n, errno is
- *          set. */
+ *          set.
+ * Cost     If fewer than n, also n times that of fpheap_alloc, and two failures
+ *          instead of one.  All of it waits as one call does. */
 FPHEAP_API unsigned fpheap_alloc_burst(fpheap *heap, size_t size,
                                        void **objects, unsigned n);
 
@@ -1611,7 +1618,7 @@ FPHEAP_API void fpheap_thread_leave(fpheap *heap);
  * Errors   -EINVAL: no such node; else as fpheap_alloc, and what was obtained
  *          stays in the heap.
  * Blocks   As fpheap_alloc.
- * Cost     O(bytes + free bytes of the node), and that of growth. */
+ * Cost     O(bytes + free bytes of the node + chunks), and that of growth. */
 FPHEAP_API int fpheap_reserve(fpheap *heap, size_t bytes, int node);
 
 /* fpheap_trim - give free memory back to the provider
@@ -3639,7 +3646,8 @@ fph_cache_next(const fph_state *state, size_t *seat)
  * time for which the outermost may wait.  FPH_IN_CALL is a call made of others,
  * which share it too.
  */
-enum { FPH_IN_CALL = 0, FPH_IN_PROVIDER = 1, FPH_IN_PASS = 2, FPH_IN_POOL = 4, FPH_IN_NODE = 8,
+enum { FPH_IN_CALL = 0, FPH_IN_PROVIDER = 1, FPH_IN_PASS = 2, FPH_IN_POOL = 4,
+       FPH_IN_NODE = 8,
        FPH_IN_CALLBACK = FPH_IN_PROVIDER | FPH_IN_POOL | FPH_IN_NODE };
 
 /* One of these, on the stack of the call that is in it. */
@@ -7800,11 +7808,16 @@ fph_bin_need(const fpheap *heap, unsigned bin)
 static int
 fph_bin_has_empty(const fph_state *state, unsigned bin)
 {
-    const fpheap_pool *pool = fph_bin_pool(state, bin);
+    const fpheap_pool *pool  = fph_bin_pool(state, bin);
+    uint64_t           count = fph_bin_class(state, bin)->count;
+    uint64_t           objects;
 
-    if (fph_keeps_slabs(pool))
-        return fph_load_relaxed(&pool->objects) != 0;
-    return (int64_t)fph_load_relaxed(&state->empty_slabs) > 0;
+    if (!fph_keeps_slabs(pool))
+        return (int64_t)fph_load_relaxed(&state->empty_slabs) > 0;
+    objects = fph_load_relaxed(&pool->objects);
+    return (pool->flags & FPHEAP_TYPE_STABLE) == 0
+        && objects >= pool->min + count
+        && objects - (uint32_t)fph_load_relaxed(&pool->quota) >= count;
 }
 
 /* Retire the empty slabs of a bin. */
@@ -8785,8 +8798,9 @@ fph_home(const fpheap *heap, const fpheap_cache *cache)
  *     fail
  *
  *   R1  A step that has done nothing is not followed by a look.  So a call that
- *       fails and for which nothing has been freed is one look, one call to the
- *       provider, and for each bin a test that nothing is parked there.
+ *       fails again with nothing freed since is one look, one call to the
+ *       provider, for each bin a test that nothing is parked there, and for each
+ *       region one that nothing can be given back.
  *   R2  While a call climbs, others make memory appear in three ways.  They
  *       grow: `growths` is read before each look, and growth after it counts as
  *       the call's own.  They free: then the call came first.  They end a move,

@@ -123,6 +123,15 @@ fault "a record is cut with a load and a store" "" fph_meta_cut \
     's/cursor + units));/fph_store_relaxed(\&state->meta_cursor.word,/' \
     's/fph_store_relaxed(.*,$/& cursor + units);/'
 
+# The ladder.
+fault "who fails does not notice what moved meanwhile" "tight shrink" \
+    fph_moves_since 's/> (int32_t)stuck;/> INT32_MAX - 1;/'
+fault "who fails notices only what moves after its last look" "tight shrink" \
+    fph_find 's/fph_moves_wait(search->heap, mark))/WAIT/' \
+    's/WAIT/fph_moves_wait(search->heap, fph_moves_mark(state)))/'
+fault "who fails does not ask the provider after a move again" "tight shrink" \
+    fph_find 's/tries < FPH_TRIES/tries < 1/'
+
 # Pools and caches.
 fault "a magazine is taken out of a cache without a swap" "end" \
     fph_swap_slots \

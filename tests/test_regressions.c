@@ -729,6 +729,49 @@ a_call_that_fails_on_a_quiet_heap_fails_at_once(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* And without a look at each slab, of which there are thousands, each with free
+ * objects that are the pool's for good. */
+static void
+a_call_that_fails_again_costs_microseconds(void **state)
+{
+    size_t           sizes[] = { 64, RUN, 3 * FPHEAP_CHUNK };
+    fpheap          *heap = test_heap_within(&provider, 64 * TEST_MIB);
+    fpheap_pool_desc desc;
+    fpheap_pool     *pool;
+    void            *object, *kept = NULL;
+    uint64_t         full[TEST_COUNT(sizes)];
+    unsigned         i;
+
+    (void)state;
+    memset(&desc, 0, sizeof desc);
+    desc.name = "stable";
+    desc.size = FPHEAP_PAGE / 4;
+    desc.flags = FPHEAP_TYPE_STABLE;
+    pool = fpheap_pool_create(heap, &desc);
+    assert_non_null(pool);
+    for (i = 0; (object = fpheap_pool_get(pool)) != NULL; i++) {
+        *(void **)object = kept;
+        kept = object;
+    }
+    assert_true(i >= 4000);
+    (void)fill_up(heap, 64);
+    for (i = 0; i < TEST_COUNT(sizes); i++) {
+        full[i] = shortest_failure_ns(heap, sizes[i]);
+        assert_true(full[i] < 50000);
+    }
+    /* Half of each slab. */
+    for (i = 0; kept != NULL; kept = object) {
+        object = *(void **)kept;
+        if (((uintptr_t)kept / desc.size & 1) != 0)
+            fpheap_pool_put(pool, kept);
+    }
+    fpheap_flush(heap);
+    for (i = 0; i < TEST_COUNT(sizes); i++)
+        assert_true(shortest_failure_ns(heap, sizes[i]) < 2 * full[i] + 3000);
+    assert_int_equal(fpheap_destroy_forced(heap), 0);
+    test_provider_drop(&provider);
+}
+
 /* --- nodes ---------------------------------------------------------------- */
 
 /* Only what has a class looked at the other nodes before it failed. */
@@ -1004,6 +1047,7 @@ main(void)
         cmocka_unit_test(
             a_count_of_empty_slabs_below_zero_is_no_reason_to_reclaim),
         cmocka_unit_test(a_call_that_fails_on_a_quiet_heap_fails_at_once),
+        cmocka_unit_test(a_call_that_fails_again_costs_microseconds),
         cmocka_unit_test(an_aligned_object_spills_to_another_node_too)
     };
 
