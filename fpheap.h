@@ -7559,23 +7559,32 @@ fph_slab_give(fph_state *state, void *const *objects, size_t n)
     }
 }
 
+/* How many bits of a slab are set; SIZE_MAX: some are above its last object. */
+static size_t
+fph_slab_bits(const fph_slab *slab)
+{
+    size_t count = fph_info_count(fph_load_relaxed(&slab->info));
+    size_t set   = 0;
+    size_t w;
+
+    for (w = 0; w < FPH_SLAB_WORDS && w * 64 < count; w++) {
+        uint64_t bits = fph_load_relaxed(&slab->bits[w]);
+
+        if ((bits & ~fph_slab_mask(count, w)) != 0)
+            return SIZE_MAX;
+        set += fph_popcount(bits);
+    }
+    return set;
+}
+
 /* Whether the record of a slab that the caller holds is plausible, S2. */
 static int
 fph_slab_good(const fph_slab *slab)
 {
     uint64_t state = fph_load_acquire(&slab->state);                /* B5 */
-    size_t   count = fph_info_count(fph_load_relaxed(&slab->info));
-    int64_t  set   = 0;
-    int      above = 0;
-    size_t   w;
+    size_t   set   = fph_slab_bits(slab);
 
-    for (w = 0; w < FPH_SLAB_WORDS && w * 64 < count; w++) {
-        uint64_t bits = fph_load_relaxed(&slab->bits[w]);
-
-        above |= (bits & ~fph_slab_mask(count, w)) != 0;
-        set += fph_popcount(bits);
-    }
-    return !above && fph_slab_free_objects(state) <= set;
+    return set != SIZE_MAX && fph_slab_free_objects(state) <= (int64_t)set;
 }
 
 /* Claim up to n objects of a slab that the caller holds, as far as its pool's
@@ -7648,27 +7657,41 @@ fph_bin_has_empty(const fph_state *state, unsigned bin)
     return (int64_t)fph_load_relaxed(&state->empty_slabs) > 0;
 }
 
+/* Whether all objects of a slab that the caller holds are free and announced. */
+static int
+fph_slab_is_empty(const fph_slab *slab)
+{
+    uint64_t word = fph_load_acquire(&slab->state);                 /* B5 */
+
+    return fph_slab_free_objects(word)
+        == (int64_t)fph_info_count(fph_load_relaxed(&slab->info));
+}
+
+/* Let go of slabs that were taken from a stack; first retire those that are
+ * empty, if `retire` is set. */
+static void
+fph_slabs_let_go(fph_state *state, fph_link *link, int retire)
+{
+    while (link != NULL) {
+        fph_slab *slab = (fph_slab *)(void *)link;
+
+        link = fph_stack_below(state, link);
+        if (!retire || !fph_slab_is_empty(slab)
+            || !fph_slab_retire(state, slab))
+            fph_slab_let_go(state, slab);
+    }
+}
+
 /* Retire the empty slabs of a bin. */
 static void
 fph_bin_retire(fph_state *state, unsigned bin)
 {
-    fph_link *link;
+    fph_word *stack = &state->depots[bin].partial;
 
-    if ((uint32_t)fph_load_relaxed(&state->depots[bin].partial) == 0)
+    if ((uint32_t)fph_load_relaxed(stack) == 0)
         return;
     fph_moves_begin(state);
-    link = fph_stack_take(state, &state->depots[bin].partial);
-
-    while (link != NULL) {
-        fph_slab *slab = (fph_slab *)(void *)link;
-        uint64_t  info = fph_load_relaxed(&slab->info);
-        uint64_t  word = fph_load_acquire(&slab->state);            /* B5 */
-
-        link = fph_stack_below(state, link);
-        if (fph_slab_free_objects(word) != (int64_t)fph_info_count(info)
-            || !fph_slab_retire(state, slab))
-            fph_slab_let_go(state, slab);
-    }
+    fph_slabs_let_go(state, fph_stack_take(state, stack), 1 /* retire */);
     fph_moves_end(state);
 }
 
@@ -7847,6 +7870,14 @@ fph_depot_get(fph_state *state, unsigned bin)
         fph_stack_pop(state, &state->depots[bin].full);
 }
 
+/* Give the objects of a magazine back to their slabs. */
+static void
+fph_magazine_clear(fph_state *state, fph_magazine *magazine)
+{
+    fph_slab_give(state, magazine->slot, magazine->count);
+    fph_magazine_set_count(magazine, 0);
+}
+
 /* Take a full magazine from any depot of a bin's node and empty it into its
  * slabs.  The bin's own depot comes first if it has more than one, else last: a
  * thread that allocates is likely to need that one. */
@@ -7868,10 +7899,8 @@ fph_depot_rob(fph_state *state, unsigned bin)
         return NULL;
     fph_moves_begin(state);
     magazine = fph_depot_get(state, bin);
-    if (magazine != NULL) {
-        fph_slab_give(state, magazine->slot, magazine->count);
-        fph_magazine_set_count(magazine, 0);
-    }
+    if (magazine != NULL)
+        fph_magazine_clear(state, magazine);
     fph_moves_end(state);
     return magazine;
 }
@@ -7922,12 +7951,10 @@ fph_empty_get(fpheap *heap, unsigned bin, int more)
     return ref == 0 ? NULL : fph_magazine_make(state, ref);
 }
 
-/* Give the objects of a magazine back to their slabs. */
 static void
 fph_magazine_drain(fph_state *state, unsigned bin, fph_magazine *magazine)
 {
-    fph_slab_give(state, magazine->slot, magazine->count);
-    fph_magazine_set_count(magazine, 0);
+    fph_magazine_clear(state, magazine);
     fph_empty_put(state, bin, magazine);
 }
 
@@ -9257,8 +9284,7 @@ fph_bin_make_room(fpheap_cache *cache, unsigned number)
         empty = fph_bin_spare(cache, number, NULL);
         if (empty == NULL && (empty = fph_bin_unload(cache, number)) == NULL)
             return 0;
-        fph_slab_give(heap->state, empty->slot, empty->count);
-        fph_magazine_set_count(empty, 0);
+        fph_magazine_clear(heap->state, empty);
     }
     fph_slots_fetch(empty->slot, capacity);
     fph_bin_exchange(cache, number, empty);
@@ -10706,7 +10732,7 @@ fph_pool_unpark(fpheap_pool *pool)
 }
 
 /* Hold the slabs that are in a pool's stacks, by node.  Returns how many of
- * them have all objects free and announced. */
+ * them are empty. */
 static size_t
 fph_pool_hold(const fpheap_pool *pool, fph_link **held)
 {
@@ -10718,35 +10744,10 @@ fph_pool_hold(const fpheap_pool *pool, fph_link **held)
     for (; bin < pool->heap->bins; bin += FPH_CLASSES) {
         link = fph_stack_take(state, &state->depots[bin].partial);
         held[fph_bin_node(bin)] = link;
-        for (; link != NULL; link = fph_stack_below(state, link)) {
-            fph_slab *slab = (fph_slab *)(void *)link;
-            uint64_t  word = fph_load_acquire(&slab->state);        /* B5 */
-
-            empty += fph_slab_free_objects(word)
-                  == (int64_t)fph_info_count(fph_load_relaxed(&slab->info));
-        }
+        for (; link != NULL; link = fph_stack_below(state, link))
+            empty += fph_slab_is_empty((fph_slab *)(void *)link);
     }
     return empty;
-}
-
-/* Retire the slabs that are held, or let them go. */
-static void
-fph_pool_unhold(const fpheap_pool *pool, fph_link **held, int retire)
-{
-    fph_state *state = pool->heap->state;
-    unsigned   node;
-
-    for (node = 0; node < pool->heap->nodes; node++) {
-        fph_link *link = held[node];
-
-        while (link != NULL) {
-            fph_slab *slab = (fph_slab *)(void *)link;
-
-            link = fph_stack_below(state, link);
-            if (!retire || !fph_slab_retire(state, slab))
-                fph_slab_let_go(state, slab);
-        }
-    }
 }
 
 /* Retire all slabs of a pool, once all objects are in them and this thread
@@ -10757,6 +10758,7 @@ fph_pool_empty(fpheap_pool *pool)
 {
     fph_state *state = pool->heap->state;
     fph_link  *held[FPHEAP_MAX_NODES];
+    unsigned   node;
     int        all;
 
     do {
@@ -10765,7 +10767,8 @@ fph_pool_empty(fpheap_pool *pool)
         all = fph_pool_hold(pool, held)
               == fph_load_acquire(&pool->slabs);                    /* Q6 */
         fph_store_relaxed(&pool->ending, (uint64_t)all);            /* P12 */
-        fph_pool_unhold(pool, held, all);
+        for (node = 0; node < pool->heap->nodes; node++)
+            fph_slabs_let_go(state, held[node], all);
         fph_moves_end(state);
     } while (!all && fph_wait());
     fph_store_relaxed(&pool->ending, 0);                            /* P12 */
@@ -11475,19 +11478,16 @@ fph_check_slab(const fpheap *heap, const fph_slab *slab)
     uint64_t         word  = fph_load_relaxed(&slab->state);
     uint64_t         info  = fph_load_relaxed(&slab->info);
     const fph_class *klass = fph_bin_class(state, fph_info_bin(info));
-    size_t           count = fph_info_count(info);
-    size_t           set   = 0, w, page;
+    size_t           set   = fph_slab_bits(slab);
+    size_t           page;
 
     if (fph_info_bin(info) >= heap->bins || klass->size != slab->size
-        || count != klass->count
+        || fph_info_count(info) != klass->count
         || fph_bin_node(fph_info_bin(info))
            != fph_chunk_of_page(state, slab->page)->node)
         return "a slab's record is not that of its bin";
-    for (w = 0; w < FPH_SLAB_WORDS && w * 64 < count; w++) {
-        if ((slab->bits[w] & ~fph_slab_mask(count, w)) != 0)
-            return "a slab has bits above its last object";
-        set += fph_popcount(slab->bits[w]);
-    }
+    if (set == SIZE_MAX)
+        return "a slab has bits above its last object";
     if (fph_slab_free_objects(word) != (int64_t)set)
         return "S2: a slab's number of free objects is not that of its bits";
     if (set != 0 && (word & 1) == 0)
