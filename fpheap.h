@@ -3223,8 +3223,8 @@ typedef struct fph_line {
 } __attribute__((aligned(64))) fph_line;
 
 /* Geometry of a class.  Written by fpheap_create and, a pool's, when it begins;
- * read by who has a slab of it, and by statistics, which may meet a pool that
- * ends and the next: hence size, skip, pages and magazine are atomic. */
+ * read by whoever has a slab of it, and by statistics, which may meet a pool
+ * that ends and the next: hence size, skip, pages and magazine are atomic. */
 typedef struct fph_class {
     uint32_t size;
     uint32_t inverse;          /* 2^32 / size, rounded up */
@@ -3431,8 +3431,8 @@ fph_meta_block(const fph_state *state)
  *   M1  meta_cursor: load, CAS       acquire  M2       the block's address
  *   M2  meta_cursor: CAS to install  release  M1
  *
- * Who gets a reference from another thread gets it by an edge that comes after
- * M1.
+ * Whoever gets a reference from another thread gets it by an edge that comes
+ * after M1.
  */
 static uint32_t
 fph_meta_install(fph_state *state, uint64_t full, char *memory, size_t room,
@@ -3514,6 +3514,15 @@ fph_stack_pop(const fph_state *state, fph_word *stack)
     } while (!fph_cas_acquire(stack, &head,                         /* T5 */
                               fph_stack_next(head, next)));
     return record;
+}
+
+/* The top record of a quiet stack; NULL: it is empty. */
+static fph_link *
+fph_stack_top(const fph_state *state, const fph_word *stack)
+{
+    uint32_t top = (uint32_t)fph_load_acquire(stack);               /* T3 */
+
+    return top == 0 ? NULL : (fph_link *)fph_meta_at(state, top);
 }
 
 /* The record below one that is in the caller's hands or in a quiet stack. */
@@ -3810,7 +3819,8 @@ fph_moves_wait(const fpheap *heap, uint32_t mark)
  *   F18 info: store, when a record   release  F19      back[], map[], and all
  *       begins or gets pages                           of the record
  *   F19 info: load, CAS              acquire  F18      before these are read by
- *                                                      who has no object there
+ *                                                      a thread without an
+ *                                                      object there
  *   F20 groups_used, groups[]: load  relaxed  none     F7 comes later and F6
  *       in a sweep                                     finds what it gave; a
  *                                                      sweep that misses the
@@ -3841,7 +3851,7 @@ struct fph_slab {
     fph_word   state;          /* atomic, SLAB */
     size_t     page;           /* the first one; immutable while it is here */
     char      *base;           /* of the first object; written before any object
-                                  leaves, read by who holds one */
+                                  leaves, read by whoever holds one */
     uint32_t   size;           /* of an object; as base */
     uint32_t   inverse;        /* of size, see fph_class; as base */
     fph_word   bits[FPH_SLAB_WORDS];  /* atomic; 1: free */
@@ -5732,7 +5742,7 @@ fph_pages_claim(fpheap *heap, int node, size_t pages, unsigned align)
     for (; chunk <= last; chunk++) {
         if (fph_chunk_ready(heap, chunk))
             continue;
-        fph_moves_begin(state); /* who has missed these pages looks again */
+        fph_moves_begin(state); /* whoever missed these pages looks again */
         fph_pages_give(state, page, pages);
         fph_moves_end(state);
         return FPH_NO_PAGE;
@@ -7103,9 +7113,9 @@ fph_resized(fpheap *heap, void *object, size_t room, size_t size)
  *       slab that has no holder may be low, never high; with no giver between
  *       the two it is the number of set bits.
  *   S3  A giver's announcement is its last access to the slab, unless the giver
- *       sets `listed`: then it pushes the slab, which no other thread can hold
- *       before.  So a slab whose objects are all announced belongs to its
- *       holder alone, who may retire it.
+ *       sets `listed`: it then pushes the slab, which until then no other
+ *       thread can hold.  So a slab whose objects are all announced belongs to
+ *       its holder alone, which may retire it.
  *   S4  A holder drops a slab (clears `listed`) only while no free object is
  *       announced; the next announcement lists it again.  So no free object is
  *       lost.
@@ -7174,7 +7184,7 @@ fph_keeps_slabs(const fpheap_pool *pool)
     return pool != NULL && FPH_LOAD(&pool->keeps, RELAXED) != 0;
 }
 
-/* Change the number of slabs, all objects free, that a pass can make pages. */
+/* Change the number of empty slabs that a pass can turn into pages. */
 static void
 fph_count_empty(fph_state *state, const fpheap_pool *pool, int64_t change)
 {
@@ -7213,7 +7223,7 @@ fph_quota_give(fpheap_pool *pool, size_t n)
         fph_fetch_add_relaxed(&pool->quota, (uint64_t)0 - n);       /* Q3 */
 }
 
-#define FPH_NESTED 8           /* constructors at most, one inside another */
+#define FPH_NESTED 8           /* constructors inside one another, at most */
 
 /* Destruct n objects, the last one first. */
 static void
@@ -7711,10 +7721,10 @@ fph_shape_count(const fph_class *klass, unsigned pages)
                                                   : FPH_SLAB_WORDS * 64);
 }
 
-/* Pages of a slab: the fewest that make 8 objects of which less than a 64th of
- * the slab is left over; up to half a chunk, or as many as one object needs.  If
- * there are none: of those with the least left over the most, as a slab costs as
- * much as several claims. */
+/* Pages of a slab, up to half a chunk or as many as one object needs: the fewest
+ * that hold 8 objects and leave less than a 64th over.  If no number does, the
+ * one that leaves the least over per page; the largest of several, as a slab
+ * costs as much as several claims. */
 static unsigned
 fph_shape_pages(const fph_class *klass)
 {
@@ -7958,7 +7968,7 @@ fph_magazine_drain(fph_state *state, unsigned bin, fph_magazine *magazine)
     fph_empty_put(state, bin, magazine);
 }
 
-/* Empty a depot into its slabs: what it has at first, for others go on. */
+/* Empty a depot into its slabs: only what it has at first, as others go on. */
 static void
 fph_depot_drain(fph_state *state, unsigned bin)
 {
@@ -8308,8 +8318,8 @@ fph_orphans_adopt(fpheap *heap)
 /*
  *     gate    | process : 32 | destroy : 1 | threads that exit : 31 |
  *
- * The process is that of the last to enter: in the child of a fork the threads
- * that were in a gate do not exist, even if no fork handler has run.
+ * The process is the one of the last thread to enter: in the child of a fork the
+ * threads that were in a gate do not exist, even if no fork handler has run.
  */
 static fph_word fph_gates[FPHEAP_MAX_HEAPS];
 
@@ -8463,7 +8473,8 @@ fph_seat_take(void)
     return 0;
 }
 
-/* Whether to retry what has failed and probably will: each 1000th miss. */
+/* Whether to try again what has failed and probably will: at each 1000th
+ * miss. */
 static int
 fph_try_again(void)
 {
@@ -9342,8 +9353,8 @@ fph_bin_free(fpheap *heap, unsigned number, void *object)
  *   L1  With headers the pages before an object, as many as it is aligned to,
  *       are its own too, and its header is at their end; info has their number
  *       in the place of the bin.
- *   L2  info goes from FPH_LARGE to another kind by one CAS: who makes it
- *       frees.
+ *   L2  info goes from FPH_LARGE to another kind by one CAS: whoever
+ *       makes it frees.
  *   L3  Only a live object's owner changes its length, at its end.  To grow, it
  *       claims pages (F6), has back[] lead here, and then stores info.  To
  *       shrink, it stores info and then gives pages back (F7).  So what info
@@ -10491,7 +10502,7 @@ fph_pool_record(fpheap *heap, unsigned number, int *error)
     return pool;
 }
 
-/* A private area: that of the number's last pool if it is large enough.  Sizes
+/* A private area: the one of the number's last pool if it is large enough.  Sizes
  * are powers of two, so what is left unused is less than what is in use. */
 static int
 fph_pool_private(fpheap *heap, fpheap_pool *pool, size_t bytes)
@@ -11438,9 +11449,7 @@ fph_hide_bin(const fph_state *state, unsigned number,
 static int
 fph_hide_depot(const fph_state *state, unsigned bin, int set)
 {
-    uint32_t  ref  = (uint32_t)fph_load_acquire(                    /* T3 */
-        &state->depots[bin].full);
-    fph_link *link = ref == 0 ? NULL : (fph_link *)fph_meta_at(state, ref);
+    fph_link *link = fph_stack_top(state, &state->depots[bin].full);
     size_t    left = fph_depot_count(state, bin);
 
     for (; link != NULL; link = fph_stack_below(state, link), left--) {
@@ -11688,9 +11697,7 @@ fph_check_regions(const fph_state *state)
 static const char *
 fph_check_unused(const fph_state *state)
 {
-    uint32_t  ref  = (uint32_t)fph_load_acquire(                    /* T3 */
-        &state->records.word);
-    fph_link *link = ref == 0 ? NULL : (fph_link *)fph_meta_at(state, ref);
+    const fph_link *link = fph_stack_top(state, &state->records.word);
 
     for (; link != NULL; link = fph_stack_below(state, link)) {
         const fph_records *records = (const fph_records *)(void *)link;
@@ -11715,9 +11722,8 @@ fph_check_lists(const fpheap *heap)
         if (fph_info_kind(slab->info) == FPH_SLAB)
             listed += slab->state & 1;
     for (bin = 0; bin < heap->bins; bin++) {
-        uint32_t  ref  = (uint32_t)fph_load_acquire(                /* T3 */
-            &state->depots[bin].partial);
-        fph_link *link = ref == 0 ? NULL : (fph_link *)fph_meta_at(state, ref);
+        const fph_link *link = fph_stack_top(state,
+                                             &state->depots[bin].partial);
 
         for (; link != NULL; link = fph_stack_below(state, link)) {
             slab = (const fph_slab *)(void *)link;
@@ -12090,7 +12096,7 @@ fpheap_create(const char *name, const fpheap_config *config)
     return (fpheap *)fph_result(rc, heap);
 }
 
-/* Take from their threads the caches of a heap that ends, H1. */
+/* Take the caches of a heap that ends from their threads, H1. */
 static void
 fph_caches_end(const fph_state *state)
 {
