@@ -10756,7 +10756,7 @@ fph_pool_hold(const fpheap_pool *pool, fph_link **held)
         link = fph_stack_take(state, &state->depots[bin].partial);
         held[fph_bin_node(bin)] = link;
         for (; link != NULL; link = fph_stack_below(state, link))
-            empty += fph_slab_is_empty((fph_slab *)(void *)link);
+            empty += fph_slab_is_empty((fph_slab *)(void *)link) != 0;
     }
     return empty;
 }
