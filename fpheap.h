@@ -3234,8 +3234,8 @@ typedef struct fph_line {
 } __attribute__((aligned(64))) fph_line;
 
 /* Geometry of a class.  Written by fpheap_create and, a pool's, when it begins;
- * read by who has a slab of it, and by statistics, which may meet a pool that
- * ends and the next: hence size, skip, pages and magazine are atomic. */
+ * read by whoever has a slab of it, and by statistics, which may meet a pool
+ * that ends and the next: hence size, skip, pages and magazine are atomic. */
 typedef struct fph_class {
     uint32_t size;
     uint32_t inverse;          /* 2^32 / size, rounded up */
@@ -3487,8 +3487,8 @@ fph_meta_shrink(fph_state *state, size_t *pages)
  *   M1  meta_cursor: load, CAS       acquire  M2       the block's address
  *   M2  meta_cursor: CAS to install  release  M1
  *
- * Who gets a reference from another thread gets it by an edge that comes after
- * M1.
+ * Whoever gets a reference from another thread gets it by an edge that comes
+ * after M1.
  */
 static uint32_t
 fph_meta_install(fph_state *state, uint64_t full, char *memory, size_t room,
@@ -3570,6 +3570,15 @@ fph_stack_pop(const fph_state *state, fph_word *stack)
     } while (!fph_cas_acquire(stack, &head,                         /* T5 */
                               fph_stack_next(head, next)));
     return record;
+}
+
+/* The top record of a quiet stack; NULL: it is empty. */
+static fph_link *
+fph_stack_top(const fph_state *state, const fph_word *stack)
+{
+    uint32_t top = (uint32_t)fph_load_acquire(stack);               /* T3 */
+
+    return top == 0 ? NULL : (fph_link *)fph_meta_at(state, top);
 }
 
 /* The record below one that is in the caller's hands or in a quiet stack. */
@@ -3867,7 +3876,8 @@ fph_moves_wait(const fpheap *heap, uint32_t mark)
  *   F18 info: store, when a record   release  F19      back[], map[], and all
  *       begins or gets pages                           of the record
  *   F19 info: load, CAS              acquire  F18      before these are read by
- *                                                      who has no object there
+ *                                                      a thread without an
+ *                                                      object there
  *   F20 groups_used, groups[]: load  relaxed  none     F7 comes later and F6
  *       in a sweep                                     finds what it gave; a
  *                                                      sweep that misses the
@@ -3898,7 +3908,7 @@ struct fph_slab {
     fph_word   state;          /* atomic, SLAB */
     size_t     page;           /* the first one; immutable while it is here */
     char      *base;           /* of the first object; written before any object
-                                  leaves, read by who holds one */
+                                  leaves, read by whoever holds one */
     uint32_t   size;           /* of an object; as base */
     uint32_t   inverse;        /* of size, see fph_class; as base */
     fph_word   bits[FPH_SLAB_WORDS];  /* atomic; 1: free */
@@ -5898,7 +5908,7 @@ fph_pages_claim(fpheap *heap, int node, size_t pages, unsigned align)
     for (; chunk <= last; chunk++) {
         if (fph_chunk_ready(heap, chunk))
             continue;
-        fph_moves_begin(state); /* who has missed these pages looks again */
+        fph_moves_begin(state); /* whoever missed these pages looks again */
         fph_pages_give(state, page, pages);
         fph_moves_end(state);
         return FPH_NO_PAGE;
@@ -7270,9 +7280,9 @@ fph_resized(fpheap *heap, void *object, size_t room, size_t size)
  *       slab that has no holder may be low, never high; with no giver between
  *       the two it is the number of set bits.
  *   S3  A giver's announcement is its last access to the slab, unless the giver
- *       sets `listed`: then it pushes the slab, which no other thread can hold
- *       before.  So a slab whose objects are all announced belongs to its
- *       holder alone, who may retire it.
+ *       sets `listed`: it then pushes the slab, which until then no other
+ *       thread can hold.  So a slab whose objects are all announced belongs to
+ *       its holder alone, which may retire it.
  *   S4  A holder drops a slab (clears `listed`) only while no free object is
  *       announced; the next announcement lists it again.  So no free object is
  *       lost.
@@ -7341,7 +7351,7 @@ fph_keeps_slabs(const fpheap_pool *pool)
     return pool != NULL && FPH_LOAD(&pool->keeps, RELAXED) != 0;
 }
 
-/* Change the number of slabs, all objects free, that a pass can make pages. */
+/* Change the number of empty slabs that a pass can turn into pages. */
 static void
 fph_count_empty(fph_state *state, const fpheap_pool *pool, int64_t change)
 {
@@ -7380,7 +7390,7 @@ fph_quota_give(fpheap_pool *pool, size_t n)
         fph_fetch_add_relaxed(&pool->quota, (uint64_t)0 - n);       /* Q3 */
 }
 
-#define FPH_NESTED 8           /* constructors at most, one inside another */
+#define FPH_NESTED 8           /* constructors inside one another, at most */
 
 /* Destruct n objects, the last one first. */
 static void
@@ -7726,23 +7736,32 @@ fph_slab_give(fph_state *state, void *const *objects, size_t n)
     }
 }
 
+/* How many bits of a slab are set; SIZE_MAX: some are above its last object. */
+static size_t
+fph_slab_bits(const fph_slab *slab)
+{
+    size_t count = fph_info_count(fph_load_relaxed(&slab->info));
+    size_t set   = 0;
+    size_t w;
+
+    for (w = 0; w < FPH_SLAB_WORDS && w * 64 < count; w++) {
+        uint64_t bits = fph_load_relaxed(&slab->bits[w]);
+
+        if ((bits & ~fph_slab_mask(count, w)) != 0)
+            return SIZE_MAX;
+        set += fph_popcount(bits);
+    }
+    return set;
+}
+
 /* Whether the record of a slab that the caller holds is plausible, S2. */
 static int
 fph_slab_good(const fph_slab *slab)
 {
     uint64_t state = fph_load_acquire(&slab->state);                /* B5 */
-    size_t   count = fph_info_count(fph_load_relaxed(&slab->info));
-    int64_t  set   = 0;
-    int      above = 0;
-    size_t   w;
+    size_t   set   = fph_slab_bits(slab);
 
-    for (w = 0; w < FPH_SLAB_WORDS && w * 64 < count; w++) {
-        uint64_t bits = fph_load_relaxed(&slab->bits[w]);
-
-        above |= (bits & ~fph_slab_mask(count, w)) != 0;
-        set += fph_popcount(bits);
-    }
-    return !above && fph_slab_free_objects(state) <= set;
+    return set != SIZE_MAX && fph_slab_free_objects(state) <= (int64_t)set;
 }
 
 /* Claim up to n objects of a slab that the caller holds, as far as its pool's
@@ -7820,27 +7839,41 @@ fph_bin_has_empty(const fph_state *state, unsigned bin)
         && objects - (uint32_t)fph_load_relaxed(&pool->quota) >= count;
 }
 
+/* Whether all objects of a slab that the caller holds are free and announced. */
+static int
+fph_slab_is_empty(const fph_slab *slab)
+{
+    uint64_t word = fph_load_acquire(&slab->state);                 /* B5 */
+
+    return fph_slab_free_objects(word)
+        == (int64_t)fph_info_count(fph_load_relaxed(&slab->info));
+}
+
+/* Let go of slabs that were taken from a stack; first retire those that are
+ * empty, if `retire` is set. */
+static void
+fph_slabs_let_go(fph_state *state, fph_link *link, int retire)
+{
+    while (link != NULL) {
+        fph_slab *slab = (fph_slab *)(void *)link;
+
+        link = fph_stack_below(state, link);
+        if (!retire || !fph_slab_is_empty(slab)
+            || !fph_slab_retire(state, slab))
+            fph_slab_let_go(state, slab);
+    }
+}
+
 /* Retire the empty slabs of a bin. */
 static void
 fph_bin_retire(fph_state *state, unsigned bin)
 {
-    fph_link *link;
+    fph_word *stack = &state->depots[bin].partial;
 
-    if ((uint32_t)fph_load_relaxed(&state->depots[bin].partial) == 0)
+    if ((uint32_t)fph_load_relaxed(stack) == 0)
         return;
     fph_moves_begin(state);
-    link = fph_stack_take(state, &state->depots[bin].partial);
-
-    while (link != NULL) {
-        fph_slab *slab = (fph_slab *)(void *)link;
-        uint64_t  info = fph_load_relaxed(&slab->info);
-        uint64_t  word = fph_load_acquire(&slab->state);            /* B5 */
-
-        link = fph_stack_below(state, link);
-        if (fph_slab_free_objects(word) != (int64_t)fph_info_count(info)
-            || !fph_slab_retire(state, slab))
-            fph_slab_let_go(state, slab);
-    }
+    fph_slabs_let_go(state, fph_stack_take(state, stack), 1 /* retire */);
     fph_moves_end(state);
 }
 
@@ -7860,10 +7893,10 @@ fph_shape_count(const fph_class *klass, unsigned pages)
                                                   : FPH_SLAB_WORDS * 64);
 }
 
-/* Pages of a slab: the fewest that make 8 objects of which less than a 64th of
- * the slab is left over; up to half a chunk, or as many as one object needs.  If
- * there are none: of those with the least left over the most, as a slab costs as
- * much as several claims. */
+/* Pages of a slab, up to half a chunk or as many as one object needs: the fewest
+ * that hold 8 objects and leave less than a 64th over.  If no number does, the
+ * one that leaves the least over per page; the largest of several, as a slab
+ * costs as much as several claims. */
 static unsigned
 fph_shape_pages(const fph_class *klass)
 {
@@ -8019,6 +8052,14 @@ fph_depot_get(fph_state *state, unsigned bin)
         fph_stack_pop(state, &state->depots[bin].full);
 }
 
+/* Give the objects of a magazine back to their slabs. */
+static void
+fph_magazine_clear(fph_state *state, fph_magazine *magazine)
+{
+    fph_slab_give(state, magazine->slot, magazine->count);
+    fph_magazine_set_count(magazine, 0);
+}
+
 /* Take a full magazine from any depot of a bin's node and empty it into its
  * slabs.  The bin's own depot comes first if it has more than one, else last: a
  * thread that allocates is likely to need that one. */
@@ -8040,10 +8081,8 @@ fph_depot_rob(fph_state *state, unsigned bin)
         return NULL;
     fph_moves_begin(state);
     magazine = fph_depot_get(state, bin);
-    if (magazine != NULL) {
-        fph_slab_give(state, magazine->slot, magazine->count);
-        fph_magazine_set_count(magazine, 0);
-    }
+    if (magazine != NULL)
+        fph_magazine_clear(state, magazine);
     fph_moves_end(state);
     return magazine;
 }
@@ -8094,16 +8133,14 @@ fph_empty_get(fpheap *heap, unsigned bin, int more)
     return ref == 0 ? NULL : fph_magazine_make(state, ref);
 }
 
-/* Give the objects of a magazine back to their slabs. */
 static void
 fph_magazine_drain(fph_state *state, unsigned bin, fph_magazine *magazine)
 {
-    fph_slab_give(state, magazine->slot, magazine->count);
-    fph_magazine_set_count(magazine, 0);
+    fph_magazine_clear(state, magazine);
     fph_empty_put(state, bin, magazine);
 }
 
-/* Empty a depot into its slabs: what it has at first, for others go on. */
+/* Empty a depot into its slabs: only what it has at first, as others go on. */
 static void
 fph_depot_drain(fph_state *state, unsigned bin)
 {
@@ -8453,8 +8490,8 @@ fph_orphans_adopt(fpheap *heap)
 /*
  *     gate    | process : 32 | destroy : 1 | threads that exit : 31 |
  *
- * The process is that of the last to enter: in the child of a fork the threads
- * that were in a gate do not exist, even if no fork handler has run.
+ * The process is the one of the last thread to enter: in the child of a fork the
+ * threads that were in a gate do not exist, even if no fork handler has run.
  */
 static fph_word fph_gates[FPHEAP_MAX_HEAPS];
 
@@ -8608,7 +8645,8 @@ fph_seat_take(void)
     return 0;
 }
 
-/* Whether to retry what has failed and probably will: each 1000th miss. */
+/* Whether to try again what has failed and probably will: at each 1000th
+ * miss. */
 static int
 fph_try_again(void)
 {
@@ -9441,8 +9479,7 @@ fph_bin_make_room(fpheap_cache *cache, unsigned number)
         empty = fph_bin_spare(cache, number, NULL);
         if (empty == NULL && (empty = fph_bin_unload(cache, number)) == NULL)
             return 0;
-        fph_slab_give(heap->state, empty->slot, empty->count);
-        fph_magazine_set_count(empty, 0);
+        fph_magazine_clear(heap->state, empty);
     }
     fph_slots_fetch(empty->slot, capacity);
     fph_bin_exchange(cache, number, empty);
@@ -9500,8 +9537,8 @@ fph_bin_free(fpheap *heap, unsigned number, void *object)
  *   L1  With headers the pages before an object, as many as it is aligned to,
  *       are its own too, and its header is at their end; info has their number
  *       in the place of the bin.
- *   L2  info goes from FPH_LARGE to another kind by one CAS: who makes it
- *       frees.
+ *   L2  info goes from FPH_LARGE to another kind by one CAS: whoever
+ *       makes it frees.
  *   L3  Only a live object's owner changes its length, at its end.  To grow, it
  *       claims pages (F6), has back[] lead here, and then stores info.  To
  *       shrink, it stores info and then gives pages back (F7).  So what info
@@ -10649,7 +10686,7 @@ fph_pool_record(fpheap *heap, unsigned number, int *error)
     return pool;
 }
 
-/* A private area: that of the number's last pool if it is large enough.  Sizes
+/* A private area: the one of the number's last pool if it is large enough.  Sizes
  * are powers of two, so what is left unused is less than what is in use. */
 static int
 fph_pool_private(fpheap *heap, fpheap_pool *pool, size_t bytes)
@@ -10891,7 +10928,7 @@ fph_pool_unpark(fpheap_pool *pool)
 }
 
 /* Hold the slabs that are in a pool's stacks, by node.  Returns how many of
- * them have all objects free and announced. */
+ * them are empty. */
 static size_t
 fph_pool_hold(const fpheap_pool *pool, fph_link **held)
 {
@@ -10903,35 +10940,10 @@ fph_pool_hold(const fpheap_pool *pool, fph_link **held)
     for (; bin < pool->heap->bins; bin += FPH_CLASSES) {
         link = fph_stack_take(state, &state->depots[bin].partial);
         held[fph_bin_node(bin)] = link;
-        for (; link != NULL; link = fph_stack_below(state, link)) {
-            fph_slab *slab = (fph_slab *)(void *)link;
-            uint64_t  word = fph_load_acquire(&slab->state);        /* B5 */
-
-            empty += fph_slab_free_objects(word)
-                  == (int64_t)fph_info_count(fph_load_relaxed(&slab->info));
-        }
+        for (; link != NULL; link = fph_stack_below(state, link))
+            empty += fph_slab_is_empty((fph_slab *)(void *)link) != 0;
     }
     return empty;
-}
-
-/* Retire the slabs that are held, or let them go. */
-static void
-fph_pool_unhold(const fpheap_pool *pool, fph_link **held, int retire)
-{
-    fph_state *state = pool->heap->state;
-    unsigned   node;
-
-    for (node = 0; node < pool->heap->nodes; node++) {
-        fph_link *link = held[node];
-
-        while (link != NULL) {
-            fph_slab *slab = (fph_slab *)(void *)link;
-
-            link = fph_stack_below(state, link);
-            if (!retire || !fph_slab_retire(state, slab))
-                fph_slab_let_go(state, slab);
-        }
-    }
 }
 
 /* Retire all slabs of a pool, once all objects are in them and this thread
@@ -10942,6 +10954,7 @@ fph_pool_empty(fpheap_pool *pool)
 {
     fph_state *state = pool->heap->state;
     fph_link  *held[FPHEAP_MAX_NODES];
+    unsigned   node;
     int        all;
 
     do {
@@ -10950,7 +10963,8 @@ fph_pool_empty(fpheap_pool *pool)
         all = fph_pool_hold(pool, held)
               == fph_load_acquire(&pool->slabs);                    /* Q6 */
         fph_store_relaxed(&pool->ending, (uint64_t)all);            /* P12 */
-        fph_pool_unhold(pool, held, all);
+        for (node = 0; node < pool->heap->nodes; node++)
+            fph_slabs_let_go(state, held[node], all);
         fph_moves_end(state);
     } while (!all && fph_wait());
     fph_store_relaxed(&pool->ending, 0);                            /* P12 */
@@ -11632,9 +11646,7 @@ fph_hide_bin(const fph_state *state, unsigned number,
 static int
 fph_hide_depot(const fph_state *state, unsigned bin, int set)
 {
-    uint32_t  ref  = (uint32_t)fph_load_acquire(                    /* T3 */
-        &state->depots[bin].full);
-    fph_link *link = ref == 0 ? NULL : (fph_link *)fph_meta_at(state, ref);
+    fph_link *link = fph_stack_top(state, &state->depots[bin].full);
     size_t    left = fph_depot_count(state, bin);
 
     for (; link != NULL; link = fph_stack_below(state, link), left--) {
@@ -11672,19 +11684,16 @@ fph_check_slab(const fpheap *heap, const fph_slab *slab)
     uint64_t         word  = fph_load_relaxed(&slab->state);
     uint64_t         info  = fph_load_relaxed(&slab->info);
     const fph_class *klass = fph_bin_class(state, fph_info_bin(info));
-    size_t           count = fph_info_count(info);
-    size_t           set   = 0, w, page;
+    size_t           set   = fph_slab_bits(slab);
+    size_t           page;
 
     if (fph_info_bin(info) >= heap->bins || klass->size != slab->size
-        || count != klass->count
+        || fph_info_count(info) != klass->count
         || fph_bin_node(fph_info_bin(info))
            != fph_chunk_of_page(state, slab->page)->node)
         return "a slab's record is not that of its bin";
-    for (w = 0; w < FPH_SLAB_WORDS && w * 64 < count; w++) {
-        if ((slab->bits[w] & ~fph_slab_mask(count, w)) != 0)
-            return "a slab has bits above its last object";
-        set += fph_popcount(slab->bits[w]);
-    }
+    if (set == SIZE_MAX)
+        return "a slab has bits above its last object";
     if (fph_slab_free_objects(word) != (int64_t)set)
         return "S2: a slab's number of free objects is not that of its bits";
     if (set != 0 && (word & 1) == 0)
@@ -11885,9 +11894,7 @@ fph_check_regions(const fph_state *state)
 static const char *
 fph_check_unused(const fph_state *state)
 {
-    uint32_t  ref  = (uint32_t)fph_load_acquire(                    /* T3 */
-        &state->records.word);
-    fph_link *link = ref == 0 ? NULL : (fph_link *)fph_meta_at(state, ref);
+    const fph_link *link = fph_stack_top(state, &state->records.word);
 
     for (; link != NULL; link = fph_stack_below(state, link)) {
         const fph_records *records = (const fph_records *)(void *)link;
@@ -11912,9 +11919,8 @@ fph_check_lists(const fpheap *heap)
         if (fph_info_kind(slab->info) == FPH_SLAB)
             listed += slab->state & 1;
     for (bin = 0; bin < heap->bins; bin++) {
-        uint32_t  ref  = (uint32_t)fph_load_acquire(                /* T3 */
-            &state->depots[bin].partial);
-        fph_link *link = ref == 0 ? NULL : (fph_link *)fph_meta_at(state, ref);
+        const fph_link *link = fph_stack_top(state,
+                                             &state->depots[bin].partial);
 
         for (; link != NULL; link = fph_stack_below(state, link)) {
             slab = (const fph_slab *)(void *)link;
@@ -12288,7 +12294,7 @@ fpheap_create(const char *name, const fpheap_config *config)
     return (fpheap *)fph_result(rc, heap);
 }
 
-/* Take from their threads the caches of a heap that ends, H1. */
+/* Take the caches of a heap that ends from their threads, H1. */
 static void
 fph_caches_end(const fph_state *state)
 {

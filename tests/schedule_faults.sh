@@ -70,9 +70,9 @@ fault "a depot's depth is that of an older head" "" fph_depot_put \
 
 # Slabs.
 fault "retire counts the bits, which are set before they are announced" "last object" \
-    fph_bin_retire \
-    's/fph_slab_free_objects(word) !=/(int64_t)fph_popcount(*slab->bits) !=/' \
-    's/uint64_t  word = .*//'
+    fph_slab_is_empty \
+    's/fph_slab_free_objects(word)$/(int64_t)fph_popcount(*slab->bits)/' \
+    's/uint64_t word = .*//'
 fault "a slab is dropped without another look" "" fph_slab_let_go \
     's/} while (!fph_cas_release.*/} while (0);/' \
     's/word & ~(uint64_t)1));/fph_fetch_and_relaxed(\&slab->state, ~1ul);/'

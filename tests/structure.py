@@ -41,7 +41,7 @@ LATER = {
 # The section of a table: those that use its labels all the same.  FASTPATH has the
 # inline part of checking.
 ELSEWHERE = {
-    "META": "DEPOT CHECK",
+    "META": "DEPOT",
     "DEBUG": "FASTPATH",
     "PAGES": "GROWTH",
     "SLAB": "POOL",
