@@ -71,8 +71,8 @@ arena_put(void *ctx, const fpheap_region *region)
     return 0;
 }
 
-static const fpheap_provider arena_provider = { arena_get, arena_put, NULL,
-                                                NULL };
+static const fpheap_provider arena_provider = { .get = arena_get,
+                                                .put = arena_put };
 
 static int
 arena_make(void **state)

@@ -1016,7 +1016,8 @@ static void
 a_heap_can_be_the_provider_of_another(void **state)
 {
     fpheap         *outer = test_heap_over(&provider);
-    fpheap_provider calls = { get_from_heap, put_to_heap, NULL, outer };
+    fpheap_provider calls = { .get = get_from_heap, .put = put_to_heap,
+                              .ctx = outer };
     fpheap_config   config;
     fpheap         *inner;
     void           *objects[300];
