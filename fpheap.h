@@ -22,7 +22,8 @@
  *
  *     documentation     [START]  [NOT]  [THREADS]  [ERRORS]  [WORDS]  [DESIGN]
  *     declarations      [CONFIG]  [TYPES]  [API]  [FASTPATH]
- *     implementation    [PLATFORM]  [META]  [PAGES]  [DEBUG]  [OBJECT]  [SLAB]
+ *     implementation    [PLATFORM]  [META]  [CALL]  [PAGES]  [REGION]
+ *                       [RECORD]  [DEBUG]  [OBJECT]  [SLAB]
  *                       [DEPOT]  [CACHE]  [GROWTH]  [MISS]  [LARGE]  [ALLOC]
  *                       [QUERY]  [POOL]  [STATS]  [PROVIDERS]  [CHECK]
  *                       [HEAP]
@@ -214,7 +215,7 @@
  * Who calls back.  The provider, the watcher and constructors run inside a
  * miss; destructors run wherever a slab ends, which may be in any call that
  * needs memory.  All may use the heap, but while the provider or the watcher
- * runs it cannot grow.  META ends with a table of what such calls may do.
+ * runs it cannot grow.  CALL begins with a table of what such calls may do.
  *
  * What an object carries.  FASTPATH is the boundary: an object that leaves is
  * taken from its bin and is then born; one that comes back dies, if it may, and
@@ -3634,10 +3635,13 @@ fph_cache_next(const fph_state *state, size_t *seat)
     return cache;
 }
 
-/*
- * What a thread is in the middle of.  A callback runs inside a call and may
- * call the heap again.  What that inner call does not do, on the same heap, as
- * others may be waiting for this thread:
+/* [CALL] ===================================================================
+ *
+ * What a thread is in the middle of: callbacks that call the heap again, waits,
+ * and moves of free memory.
+ *
+ * A callback runs inside a call and may call the heap again.  What that inner
+ * call does not do, on the same heap, as others may be waiting for this thread:
  *
  *     inside of                   a call on the same heap
  *     the provider, the watcher   does not grow: EDEADLK; gives nothing back;
@@ -3821,62 +3825,41 @@ fph_moves_wait(const fpheap *heap, uint32_t mark)
 
 /* [PAGES] ==================================================================
  *
- * Memory from the provider, as pages.  Four tables cover a window of addresses,
- * of a power of two: all that a process may have where the system can reserve
- * so much, and less where it cannot.  An address has its place in a table by its
- * own bits, so nothing is searched, and neighbours in address are neighbours
- * there, whatever regions they came in.
+ * Which pages are free.  Four tables cover a window of addresses: all that the
+ * process may have, where the system can reserve tables for so many, else a
+ * smaller power of two.  An address's own bits are its index there, so nothing
+ * is searched for, and neighbours in address are neighbours in the tables,
+ * whatever regions they came in.
  *
  *     map[]     per page, the place of its slab's bin; 0: it is in no slab
- *     free[]    per chunk, a bit per page that is free
- *     chunks[]  per chunk, where it is and its records
- *     groups[]  which 64 chunks in a row have ever had memory: what a sweep
- *               looks at
+ *     free[]    per chunk, one bit per page; 1: the page is free
+ *     chunks[]  per chunk, where it is, and its records
+ *     groups[]  the groups of 64 chunks that have ever had memory: a sweep looks
+ *               at these
  *
- * A run is any number of free pages in a row.  It may begin and end anywhere
- * and cross from chunk to chunk; but where the provider has IOVAs, which need be
- * contiguous within a chunk only, a run up to a chunk does not.
+ * A run is any number of free pages in a row.  It may begin and end anywhere,
+ * and cross from chunk to chunk; but if the provider has IOVAs, which need to be
+ * contiguous within a chunk only, a run of up to a chunk stays in one.
  *
- *   F1  A page of a region is in exactly one place: its bit in free[] is set, or
- *       a thread that has cleared the bit owns it, or a record covers it, or it
- *       is META's.
- *   F2  A record covers the pages from its own on, as many as its info says,
- *       while that is not 0; back[] of each leads to it.  Behind the pages that
- *       are in use back[] may say anything.
- *   F3  A chunk is here while present is not 0.  Its pages leave only after one
- *       thread has claimed all of them that are its region's; whoever takes the
- *       last of them out keeps its base until it has the records, so nobody
- *       takes new ones in before.
- *   F4  cursor[node][k] is a guess: the chunks before it had no run of
- *       1 << k pages (the last k: of more than a chunk) of the node's.  So a
- *       search begins there; before it says that there is none it looks at all
- *       of free[] once.  Pages that are freed behind its back in that moment it
- *       may miss, unless a move tells (V1).
- *   F5  A region's raw changes, and it goes back, only while shown is 0; a walk
- *       shows it only while it has counted itself there.
+ *   F1  A page of a region is in exactly one state: its bit in free[] is set; or
+ *       it belongs to the thread that cleared the bit; or a record covers it,
+ *       RECORD; or it is META's.
+ *   F4  cursor[node][k] is a guess: no chunk before it had a run of 1 << k pages
+ *       of the node (the last k: of more than a chunk).  So a search begins
+ *       there, and looks at all of free[] once before it reports that there is
+ *       none.  Pages that are freed behind it at that moment it may miss, unless
+ *       a move tells (V1).
  *
  *       where                        order    partner  what must be seen
  *   F6  free: CAS, fetch_and, claim  acquire  F7       the pages' last owner is
  *                                                      done with them; the
  *                                                      chunk's base and node
  *   F7  free: fetch_or, give         release  F6
- *   F8  records: CAS, when made      release  F9       what they lead to
  *   F9  records: load                acquire  F8       before they are read
- *   F10 base: CAS from NULL          acq_rel  F10      the old region is gone,
- *                                                      its records too
- *       base: store NULL             release
- *   F11 present: store, CAS, load    release, F11      node, and what else is
- *                                    acquire           written before
- *   F12 used: CAS, to take a slot    acquire  F13      the old region is gone
- *   F13 used: store 0                release  F12
- *   F14 shown: CAS HERE -> 0         acquire  F15      no walk reads raw
- *   F15 shown: fetch_add -1          release  F14
- *   F16 shown: store HERE            release  F17      raw
- *   F17 shown: CAS + 1               acquire  F16      before raw is read
  *   F18 info: store, when a record   release  F19      back[], map[], and all
  *       begins or gets pages                           of the record
  *   F19 info: load, CAS              acquire  F18      before these are read by
- *                                                      a thread without an
+ *                                                      a thread that has no
  *                                                      object there
  *   F20 groups_used, groups[]: load  relaxed  none     F7 comes later and F6
  *       in a sweep                                     finds what it gave; a
@@ -3885,10 +3868,6 @@ fph_moves_wait(const fpheap *heap, uint32_t mark)
  *   F21 groups_used: CAS             release  F21      group_at[] of all before,
  *       load                         acquire           so that what is listed
  *                                                      is not listed again
- *
- *   F14 .. F17: all but F16 are read-modify-writes, so F17 reads from F16 or
- *   from what continues it, whatever other walks came between; and F14 finds no
- *   more than HERE only when the last of them has left.
  */
 #define FPH_ALL_PAGES (~(uint64_t)0 >> (64 - FPH_PAGES))
 #define FPH_NO_PAGE   ((size_t)-1)
@@ -4753,6 +4732,36 @@ fph_state_pages(const fph_state *state, const fpheap_region *raw)
 #  define fph_state_pages(state, raw) 0
 #endif
 
+/* [REGION] =================================================================
+ *
+ * Memory from the provider: how much is asked for, what comes, and what goes
+ * back.
+ *
+ *   F3  A chunk is here while `present` is not 0.  Pages leave only after one
+ *       thread has claimed all of them that are its region's.  Whoever takes the
+ *       last ones out of a chunk keeps base until it has the records, so nobody
+ *       brings new pages in before that.
+ *   F5  A region's raw changes, and the region goes back, only while shown is 0;
+ *       a walk shows it only while shown counts that walk.
+ *
+ *       where                        order    partner  what must be seen
+ *   F10 base: CAS from NULL          acq_rel  F10      the old region is gone,
+ *                                                      its records too
+ *       base: store NULL             release
+ *   F11 present: store, CAS, load    release, F11      node, and what else is
+ *                                    acquire           written before
+ *   F12 used: CAS, to take a slot    acquire  F13      the old region is gone
+ *   F13 used: store 0                release  F12
+ *   F14 shown: CAS HERE -> 0         acquire  F15      no walk reads raw
+ *   F15 shown: fetch_add -1          release  F14
+ *   F16 shown: store HERE            release  F17      raw
+ *   F17 shown: CAS + 1               acquire  F16      before raw is read
+ *
+ *   F14 .. F17: all but F16 are read-modify-writes, so F17 reads from F16 or
+ *   from what continues it, whatever other walks came between; and F14 finds no
+ *   more than HERE only when the last of them has left.
+ */
+
 /* --- limit ---------------------------------------------------------------- */
 
 /* What is left of the limit is one word, so a charge and a change of the limit
@@ -4765,6 +4774,16 @@ static inline uint64_t
 fph_limit_bytes(uint64_t limit)
 {
     return limit == 0 || limit > INT64_MAX ? INT64_MAX : limit;
+}
+
+static void
+fph_limit_set(fph_state *state, uint64_t limit)
+{
+    uint64_t old;
+
+    FPH_SWAP(&state->limit, &limit, &old);                          /* G4 */
+    fph_fetch_add_relaxed(&state->left,                             /* G3 */
+                          fph_limit_bytes(limit) - fph_limit_bytes(old));
 }
 
 static void
@@ -5437,6 +5456,13 @@ fph_growth_enter(const fpheap *heap, uint64_t *ticket)
     return 0;
 }
 
+/* How often the heap has grown. */
+static uint64_t
+fph_growths(const fph_state *state)
+{
+    return fph_load_acquire(&state->growths);                       /* G7 */
+}
+
 static void
 fph_growth_leave(fph_state *state, uint64_t ticket)
 {
@@ -5510,7 +5536,7 @@ fph_grow(fpheap *heap, int node, fph_need need, size_t wish, uint64_t seen)
         return -EDEADLK;
     if (!fph_growth_enter(heap, &ticket))
         return 0;
-    if (fph_load_acquire(&state->growths) > seen) {                 /* G7 */
+    if (fph_growths(state) > seen) {
         fph_growth_leave(state, ticket);
         return 0;
     }
@@ -5523,7 +5549,294 @@ fph_grow(fpheap *heap, int node, fph_need need, size_t wish, uint64_t seen)
     return rc;
 }
 
-/* --- records -------------------------------------------------------------- */
+/* --- a region goes -------------------------------------------------------- */
+
+/* Claim the free pages of a region from `base` on, as many as are asked for, if
+ * all are free.  Returns 0 if not. */
+static int
+fph_fresh_take(fph_state *state, char *base, size_t pages)
+{
+    size_t at = 0;
+
+    while (at < pages) {
+        uint64_t mask;
+        char    *from = base + (at << FPHEAP_PAGE_SHIFT);
+        size_t   page = fph_page_of(state, from);
+        unsigned n    = fph_part(page, pages - at, &mask);
+
+        if (fph_part_is_here(state, from, mask)
+            && !fph_pages_take(state, page, n)) {
+            fph_pages_open(state, base, at, 0 /* taken */);
+            return 0;
+        }
+        at += n;
+    }
+    return 1;
+}
+
+/* Whether pages of one chunk look free, and may go. */
+static int
+fph_part_may_go(const fph_state *state, const char *base, uint64_t mask,
+                int keep)
+{
+    size_t           page  = fph_page_of(state, base);
+    const fph_chunk *chunk = fph_chunk_of_page(state, page);
+
+    if (!fph_part_is_here(state, base, mask))
+        return 1;
+    return !(keep && FPH_LOAD(&chunk->reserved, RELAXED))
+        && (fph_load_relaxed(&state->free[page >> FPH_PAGE_BITS]) & mask)
+           == mask;
+}
+
+/* The pages of `bytes` bytes from `base` on that lie in the last chunk of these:
+ * where they begin, and their bits. */
+static char *
+fph_last_part(char *base, size_t bytes, uint64_t *mask)
+{
+    uintptr_t from = (uintptr_t)base;
+    uintptr_t last = from + bytes - 1;
+    uintptr_t page = (last & ~(uintptr_t)FPH_CHUNK_MASK) > from
+                   ? last & ~(uintptr_t)FPH_CHUNK_MASK : from;
+
+    fph_part((page >> FPHEAP_PAGE_SHIFT),
+             ((last - page) >> FPHEAP_PAGE_SHIFT) + 1, mask);
+    return (char *)page;
+}
+
+/* Claim the last chunks in a row below `end` that are free in a region of a
+ * provider that takes parts, or else the whole region.  *part is what may leave
+ * then.  Returns 0: there is nothing.  The caller keeps the region. */
+static int
+fph_region_fresh(const fpheap *heap, fph_region *region, char *end, int keep,
+                 fpheap_region *part)
+{
+    fph_state *state = heap->state;
+    int        parts = (heap->provider.flags & FPHEAP_PARTS) != 0;
+    char      *base  = NULL;
+    size_t     bytes = fph_whole_pages(&region->raw, &base)
+                     << FPHEAP_PAGE_SHIFT;
+    char      *first, *at;
+    uint64_t   mask;
+
+    *part = region->raw;
+    if (end == NULL || end > base + bytes) /* the slot has another by then */
+        end = base + bytes;
+    for (first = end; first > base; first = at) {
+        at = fph_last_part(base, (size_t)(first - base), &mask);
+        if (fph_part_may_go(state, at, mask, keep))
+            continue;
+        if (!parts)
+            return 0;
+        if (first != end)
+            break;
+        end = at;
+    }
+    if (first == end || !fph_fresh_take(state, first, (size_t)(end - first)
+                                                      >> FPHEAP_PAGE_SHIFT))
+        return 0;
+    if (parts) {
+        part->base = first;
+        part->bytes = (size_t)(end - first);
+    }
+    return 1;
+}
+
+/* The provider has taken memory back. */
+static void
+fph_region_gone(fph_state *state, const fpheap_region *raw)
+{
+    fph_uncharge(state, raw->bytes);
+    fph_fetch_add_relaxed(&state->region_bytes, (uint64_t)0 - raw->bytes);
+    fph_fetch_add_relaxed(&state->backing_bytes[raw->backing & 3],
+                          (uint64_t)0 - raw->bytes);
+    fph_fetch_add_relaxed(&state->releases, 1);
+}
+
+/* What is left of a region before and behind a part of it. */
+static void
+fph_region_split(const fpheap_region *raw, const fpheap_region *part,
+                 fpheap_region *front, fpheap_region *rest)
+{
+    *front = *raw;
+    *rest = *raw;
+    front->bytes = (size_t)((char *)part->base - (char *)raw->base);
+    rest->base = (char *)part->base + part->bytes;
+    rest->bytes = raw->bytes - front->bytes - part->bytes;
+}
+
+/* Have a slot stand for memory that is here. */
+static void
+fph_region_show(fph_region *region, const fpheap_region *raw, unsigned pinned)
+{
+    FPH_STORE(&region->pinned, pinned, RELAXED);
+    region->raw = *raw;
+    fph_store_release(&region->shown, FPH_HERE);                    /* F16 */
+}
+
+/* Have a part of a region, which nobody shows, in a slot of its own, and show
+ * what is left: the slot keeps what is in front, if there is any.  Returns the
+ * part's slot; NULL: the table is full. */
+static fph_region *
+fph_region_cut(fph_state *state, fph_region *region, const fpheap_region *part)
+{
+    unsigned      pinned = FPH_LOAD(&region->pinned, RELAXED);
+    fph_region   *second = NULL;
+    fph_region   *own;
+    fpheap_region front, rest;
+
+    fph_region_split(&region->raw, part, &front, &rest);
+    if (front.bytes == 0 && rest.bytes == 0)
+        return region;
+    own = fph_region_slot(state);
+    if (own != NULL && front.bytes != 0 && rest.bytes != 0) {
+        second = fph_region_slot(state);
+        if (second == NULL) {
+            fph_store_release(&own->used, 0);                       /* F13 */
+            return NULL;
+        }
+        fph_region_show(second, &rest, pinned);
+    }
+    if (own != NULL) {
+        FPH_STORE(&own->pinned, 0u, RELAXED);
+        own->raw = *part;
+        fph_region_show(region, front.bytes != 0 ? &front : &rest, pinned);
+    }
+    return own;
+}
+
+/* Hand a part of a region back that the caller has claimed and that nobody
+ * shows any more.  Returns 1: it is gone; 0: it is here again; -1: it is, but
+ * the watcher forbids its use, and the heap's end tries once more. */
+static int
+fph_part_send(fpheap *heap, const fpheap_region *part)
+{
+    char  *base  = NULL;
+    size_t pages = fph_whole_pages(part, &base);
+
+    fph_pages_leave(heap->state, base, pages);
+    if (fph_provider_put(heap, part) == 0) {
+        fph_region_gone(heap->state, part);
+        return 1;
+    }
+    return fph_watch(heap, part, 0 /* leaving */) != 0
+        || fph_pages_come(heap->state, base, pages, part->node) != 0 ? -1 : 0;
+}
+
+/* Hand a part of a region back that the caller has claimed; the region is the
+ * caller's to keep until here, and not afterwards.  Returns the bytes. */
+static size_t
+fph_region_send(fpheap *heap, fph_region *region, const fpheap_region *part)
+{
+    fph_state  *state = heap->state;
+    uint64_t    only  = FPH_HERE + 1;
+    char       *base  = NULL;
+    size_t      pages = fph_whole_pages(part, &base);
+    fph_region *own   = NULL;
+    int         left  = 0;
+
+    if (!fph_cas_acquire(&region->shown, &only, 0)) {               /* F14 */
+        fph_region_unkeep(region);
+    } else {
+        own = fph_region_cut(state, region, part);
+        if (own == NULL)
+            fph_store_release(&region->shown, FPH_HERE);            /* F16 */
+        else if (fph_watch(heap, part, 1 /* leaving */) == 0)
+            left = fph_part_send(heap, part);
+    }
+    if (left > 0) {
+        fph_store_release(&own->used, 0);                           /* F13 */
+        return part->bytes;
+    }
+    if (left == 0) {
+        if (own != NULL)
+            fph_store_release(&own->shown, FPH_HERE);               /* F16 */
+        fph_pages_open(state, base, pages, 0 /* taken */);
+    }
+    return 0;
+}
+
+/* Give back what is free as a whole, of a node or of all: chunks where the
+ * provider takes parts, else regions; but not what fpheap_reserve has made
+ * ready, if `keep` is set; until it is `most` bytes; and nothing while this
+ * thread is in the provider's callback.  Returns the bytes. */
+static size_t
+fph_regions_release(fpheap *heap, int node, int keep, size_t most)
+{
+    fph_state *state = heap->state;
+    size_t     bytes = 0;
+    size_t     i;
+
+    if (heap->provider.put == NULL || fph_is_in(FPH_IN_PROVIDER, heap, NULL))
+        return 0;
+    fph_moves_begin(state);
+    for (i = fph_region_count(state); i-- > 0 && bytes < most;) {
+        fph_region   *region = &state->region[i];
+        char         *end    = NULL;
+        fpheap_region part;
+
+        while (bytes < most && fph_region_keep(region)) {
+            if ((node != FPHEAP_ANY_NODE && region->raw.node != node)
+                || !fph_region_fresh(heap, region, end, keep, &part)) {
+                fph_region_unkeep(region);
+                break;
+            }
+            end = (char *)part.base;
+            bytes += fph_region_send(heap, region, &part);
+        }
+    }
+    fph_moves_end(state);
+    return bytes;
+}
+
+/* Bytes of a region that look free as a whole; the caller keeps it. */
+static size_t
+fph_region_fresh_bytes(const fpheap *heap, const fph_region *region)
+{
+    char    *base  = NULL;
+    size_t   bytes = fph_whole_pages(&region->raw, &base) << FPHEAP_PAGE_SHIFT;
+    char    *end   = base + bytes;
+    size_t   fresh = 0;
+    char    *at;
+    uint64_t mask;
+
+    for (; end > base; end = at) {
+        at = fph_last_part(base, (size_t)(end - base), &mask);
+        if (fph_part_may_go(heap->state, at, mask, 0 /* keep */))
+            fresh += (size_t)(end - at);
+        else if ((heap->provider.flags & FPHEAP_PARTS) == 0)
+            return 0;
+    }
+    return fresh == bytes ? region->raw.bytes : fresh;
+}
+
+/* Bytes that fph_regions_release could give back. */
+static size_t
+fph_regions_fresh(const fpheap *heap)
+{
+    fph_region *region;
+    size_t      bytes = 0, i = 0;
+
+    for (; (region = fph_region_next(heap->state, &i)) != NULL;
+         fph_region_unkeep(region))
+        bytes += fph_region_fresh_bytes(heap, region);
+    return bytes;
+}
+
+/* [RECORD] =================================================================
+ *
+ * What covers the pages that are not free.  Each chunk has a record per page,
+ * made when one is first needed; the record of a slab's or a large object's
+ * first page describes it.  Records are META's, and META's blocks are runs of
+ * pages.
+ *
+ *   F2  A record covers the pages from its own on, as many as its info says,
+ *       while that is not 0; back[] of each leads to it.  What back[] says of
+ *       other pages means nothing.
+ *
+ *       where                        order    partner  what must be seen
+ *   F8  records: CAS, when made      release  F9       what they lead to
+ */
 
 /* Whether blocks are to be short, which a few may. */
 static int
@@ -5914,280 +6227,6 @@ fph_pages_claim(fpheap *heap, int node, size_t pages, unsigned align)
         return FPH_NO_PAGE;
     }
     return page;
-}
-
-/* --- a region goes -------------------------------------------------------- */
-
-/* Claim the free pages of a region from `base` on, as many as are asked for, if
- * all are free.  Returns 0 if not. */
-static int
-fph_fresh_take(fph_state *state, char *base, size_t pages)
-{
-    size_t at = 0;
-
-    while (at < pages) {
-        uint64_t mask;
-        char    *from = base + (at << FPHEAP_PAGE_SHIFT);
-        size_t   page = fph_page_of(state, from);
-        unsigned n    = fph_part(page, pages - at, &mask);
-
-        if (fph_part_is_here(state, from, mask)
-            && !fph_pages_take(state, page, n)) {
-            fph_pages_open(state, base, at, 0 /* taken */);
-            return 0;
-        }
-        at += n;
-    }
-    return 1;
-}
-
-/* Whether pages of one chunk look free, and may go. */
-static int
-fph_part_may_go(const fph_state *state, const char *base, uint64_t mask,
-                int keep)
-{
-    size_t           page  = fph_page_of(state, base);
-    const fph_chunk *chunk = fph_chunk_of_page(state, page);
-
-    if (!fph_part_is_here(state, base, mask))
-        return 1;
-    return !(keep && FPH_LOAD(&chunk->reserved, RELAXED))
-        && (fph_load_relaxed(&state->free[page >> FPH_PAGE_BITS]) & mask)
-           == mask;
-}
-
-/* The pages of `bytes` bytes from `base` on that lie in the last chunk of these:
- * where they begin, and their bits. */
-static char *
-fph_last_part(char *base, size_t bytes, uint64_t *mask)
-{
-    uintptr_t from = (uintptr_t)base;
-    uintptr_t last = from + bytes - 1;
-    uintptr_t page = (last & ~(uintptr_t)FPH_CHUNK_MASK) > from
-                   ? last & ~(uintptr_t)FPH_CHUNK_MASK : from;
-
-    fph_part((page >> FPHEAP_PAGE_SHIFT),
-             ((last - page) >> FPHEAP_PAGE_SHIFT) + 1, mask);
-    return (char *)page;
-}
-
-/* Claim the last chunks in a row below `end` that are free in a region of a
- * provider that takes parts, or else the whole region.  *part is what may leave
- * then.  Returns 0: there is nothing.  The caller keeps the region. */
-static int
-fph_region_fresh(const fpheap *heap, fph_region *region, char *end, int keep,
-                 fpheap_region *part)
-{
-    fph_state *state = heap->state;
-    int        parts = (heap->provider.flags & FPHEAP_PARTS) != 0;
-    char      *base  = NULL;
-    size_t     bytes = fph_whole_pages(&region->raw, &base)
-                     << FPHEAP_PAGE_SHIFT;
-    char      *first, *at;
-    uint64_t   mask;
-
-    *part = region->raw;
-    if (end == NULL || end > base + bytes) /* the slot has another by then */
-        end = base + bytes;
-    for (first = end; first > base; first = at) {
-        at = fph_last_part(base, (size_t)(first - base), &mask);
-        if (fph_part_may_go(state, at, mask, keep))
-            continue;
-        if (!parts)
-            return 0;
-        if (first != end)
-            break;
-        end = at;
-    }
-    if (first == end || !fph_fresh_take(state, first, (size_t)(end - first)
-                                                      >> FPHEAP_PAGE_SHIFT))
-        return 0;
-    if (parts) {
-        part->base = first;
-        part->bytes = (size_t)(end - first);
-    }
-    return 1;
-}
-
-/* The provider has taken memory back. */
-static void
-fph_region_gone(fph_state *state, const fpheap_region *raw)
-{
-    fph_uncharge(state, raw->bytes);
-    fph_fetch_add_relaxed(&state->region_bytes, (uint64_t)0 - raw->bytes);
-    fph_fetch_add_relaxed(&state->backing_bytes[raw->backing & 3],
-                          (uint64_t)0 - raw->bytes);
-    fph_fetch_add_relaxed(&state->releases, 1);
-}
-
-/* What is left of a region before and behind a part of it. */
-static void
-fph_region_split(const fpheap_region *raw, const fpheap_region *part,
-                 fpheap_region *front, fpheap_region *rest)
-{
-    *front = *raw;
-    *rest = *raw;
-    front->bytes = (size_t)((char *)part->base - (char *)raw->base);
-    rest->base = (char *)part->base + part->bytes;
-    rest->bytes = raw->bytes - front->bytes - part->bytes;
-}
-
-/* Have a slot stand for memory that is here. */
-static void
-fph_region_show(fph_region *region, const fpheap_region *raw, unsigned pinned)
-{
-    FPH_STORE(&region->pinned, pinned, RELAXED);
-    region->raw = *raw;
-    fph_store_release(&region->shown, FPH_HERE);                    /* F16 */
-}
-
-/* Have a part of a region, which nobody shows, in a slot of its own, and show
- * what is left: the slot keeps what is in front, if there is any.  Returns the
- * part's slot; NULL: the table is full. */
-static fph_region *
-fph_region_cut(fph_state *state, fph_region *region, const fpheap_region *part)
-{
-    unsigned      pinned = FPH_LOAD(&region->pinned, RELAXED);
-    fph_region   *second = NULL;
-    fph_region   *own;
-    fpheap_region front, rest;
-
-    fph_region_split(&region->raw, part, &front, &rest);
-    if (front.bytes == 0 && rest.bytes == 0)
-        return region;
-    own = fph_region_slot(state);
-    if (own != NULL && front.bytes != 0 && rest.bytes != 0) {
-        second = fph_region_slot(state);
-        if (second == NULL) {
-            fph_store_release(&own->used, 0);                       /* F13 */
-            return NULL;
-        }
-        fph_region_show(second, &rest, pinned);
-    }
-    if (own != NULL) {
-        FPH_STORE(&own->pinned, 0u, RELAXED);
-        own->raw = *part;
-        fph_region_show(region, front.bytes != 0 ? &front : &rest, pinned);
-    }
-    return own;
-}
-
-/* Hand a part of a region back that the caller has claimed and that nobody
- * shows any more.  Returns 1: it is gone; 0: it is here again; -1: it is, but
- * the watcher forbids its use, and the heap's end tries once more. */
-static int
-fph_part_send(fpheap *heap, const fpheap_region *part)
-{
-    char  *base  = NULL;
-    size_t pages = fph_whole_pages(part, &base);
-
-    fph_pages_leave(heap->state, base, pages);
-    if (fph_provider_put(heap, part) == 0) {
-        fph_region_gone(heap->state, part);
-        return 1;
-    }
-    return fph_watch(heap, part, 0 /* leaving */) != 0
-        || fph_pages_come(heap->state, base, pages, part->node) != 0 ? -1 : 0;
-}
-
-/* Hand a part of a region back that the caller has claimed; the region is the
- * caller's to keep until here, and not afterwards.  Returns the bytes. */
-static size_t
-fph_region_send(fpheap *heap, fph_region *region, const fpheap_region *part)
-{
-    fph_state  *state = heap->state;
-    uint64_t    only  = FPH_HERE + 1;
-    char       *base  = NULL;
-    size_t      pages = fph_whole_pages(part, &base);
-    fph_region *own   = NULL;
-    int         left  = 0;
-
-    if (!fph_cas_acquire(&region->shown, &only, 0)) {               /* F14 */
-        fph_region_unkeep(region);
-    } else {
-        own = fph_region_cut(state, region, part);
-        if (own == NULL)
-            fph_store_release(&region->shown, FPH_HERE);            /* F16 */
-        else if (fph_watch(heap, part, 1 /* leaving */) == 0)
-            left = fph_part_send(heap, part);
-    }
-    if (left > 0) {
-        fph_store_release(&own->used, 0);                           /* F13 */
-        return part->bytes;
-    }
-    if (left == 0) {
-        if (own != NULL)
-            fph_store_release(&own->shown, FPH_HERE);               /* F16 */
-        fph_pages_open(state, base, pages, 0 /* taken */);
-    }
-    return 0;
-}
-
-/* Give back what is free as a whole, of a node or of all: chunks where the
- * provider takes parts, else regions; but not what fpheap_reserve has made
- * ready, if `keep` is set; until it is `most` bytes; and nothing while this
- * thread is in the provider's callback.  Returns the bytes. */
-static size_t
-fph_regions_release(fpheap *heap, int node, int keep, size_t most)
-{
-    fph_state *state = heap->state;
-    size_t     bytes = 0;
-    size_t     i;
-
-    if (heap->provider.put == NULL || fph_is_in(FPH_IN_PROVIDER, heap, NULL))
-        return 0;
-    fph_moves_begin(state);
-    for (i = fph_region_count(state); i-- > 0 && bytes < most;) {
-        fph_region   *region = &state->region[i];
-        char         *end    = NULL;
-        fpheap_region part;
-
-        while (bytes < most && fph_region_keep(region)) {
-            if ((node != FPHEAP_ANY_NODE && region->raw.node != node)
-                || !fph_region_fresh(heap, region, end, keep, &part)) {
-                fph_region_unkeep(region);
-                break;
-            }
-            end = (char *)part.base;
-            bytes += fph_region_send(heap, region, &part);
-        }
-    }
-    fph_moves_end(state);
-    return bytes;
-}
-
-/* Bytes of a region that look free as a whole; the caller keeps it. */
-static size_t
-fph_region_fresh_bytes(const fpheap *heap, const fph_region *region)
-{
-    char    *base  = NULL;
-    size_t   bytes = fph_whole_pages(&region->raw, &base) << FPHEAP_PAGE_SHIFT;
-    char    *end   = base + bytes;
-    size_t   fresh = 0;
-    char    *at;
-    uint64_t mask;
-
-    for (; end > base; end = at) {
-        at = fph_last_part(base, (size_t)(end - base), &mask);
-        if (fph_part_may_go(heap->state, at, mask, 0 /* keep */))
-            fresh += (size_t)(end - at);
-        else if ((heap->provider.flags & FPHEAP_PARTS) == 0)
-            return 0;
-    }
-    return fresh == bytes ? region->raw.bytes : fresh;
-}
-
-/* Bytes that fph_regions_release could give back. */
-static size_t
-fph_regions_fresh(const fpheap *heap)
-{
-    fph_region *region;
-    size_t      bytes = 0, i = 0;
-
-    for (; (region = fph_region_next(heap->state, &i)) != NULL;
-         fph_region_unkeep(region))
-        bytes += fph_region_fresh_bytes(heap, region);
-    return bytes;
 }
 
 /* --- what is at an address ------------------------------------------------ */
@@ -8966,8 +9005,7 @@ typedef struct fph_search {
 static int
 fph_look(fph_search *search)
 {
-    search->growths = fph_load_acquire(                             /* G7 */
-        &search->heap->state->growths);
+    search->growths = fph_growths(search->heap->state);
     return search->look(search);
 }
 
@@ -9324,14 +9362,8 @@ fpheap_trim(fpheap *heap)
 FPHEAP_API void
 fpheap_set_limit(fpheap *heap, size_t bytes)
 {
-    uint64_t now = bytes;
-    uint64_t old;
-
-    if (!fph_heap_good(heap))
-        return;
-    FPH_SWAP(&heap->state->limit, &now, &old);                      /* G4 */
-    fph_fetch_add_relaxed(&heap->state->left,                       /* G3 */
-                          fph_limit_bytes(bytes) - fph_limit_bytes(old));
+    if (fph_heap_good(heap))
+        fph_limit_set(heap->state, bytes);
 }
 
 /* [MISS] ===================================================================

@@ -43,10 +43,9 @@ LATER = {
 ELSEWHERE = {
     "META": "DEPOT",
     "DEBUG": "FASTPATH",
-    "PAGES": "GROWTH",
     "SLAB": "POOL",
     "CACHE": "OBJECT POOL STATS HEAP",
-    "POOL": "PAGES SLAB STATS",
+    "POOL": "REGION SLAB STATS",
 }
 
 # Functions whose operations need no label: why.
