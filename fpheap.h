@@ -1998,8 +1998,9 @@ fph_class_said(size_t size)
 #define FPH_BIN_STEP (sizeof(fph_bin) / 8)
 
 /* The place of the bin of the page that an object is in; 0, where no bin is,
- * for a large object, for NULL and for memory of others: the map covers all
- * addresses, or wraps, PAGES. */
+ * for a large object and for NULL.  (For memory of others too, if the heap has
+ * any within 64 chunks; elsewhere nobody may read the map, PAGES, and the
+ * process ends with a SIGSEGV here.) */
 FPH_INLINE unsigned
 fph_place_of(const fpheap *heap, const void *object)
 {
@@ -3022,9 +3023,9 @@ fph_address_space(void)
 #  define FPH_ADDRESS_BITS 48
 #endif
 
-/* Reserve addresses that read as zeros and take no memory: not locked with the
- * process's (hence no access at first), and in no core file.  NULL: there are
- * not so many. */
+/* Reserve addresses that take no memory, nor when a process locks all that it
+ * has (hence no access), and that are in no core file.  NULL: there are not so
+ * many. */
 static void *
 fph_map_reserve(size_t bytes)
 {
@@ -3040,14 +3041,11 @@ fph_map_reserve(size_t bytes)
 #ifdef MADV_NOHUGEPAGE
     madvise(base, bytes, MADV_NOHUGEPAGE);
 #endif
-    if (mprotect(base, bytes, PROT_READ) == 0)
-        return base;
-    munmap(base, bytes);
-    return NULL;
+    return base;
 }
 
-/* Have reserved addresses take memory where they are written.  Returns 0: there
- * is none. */
+/* Have reserved addresses read as zeros, and take memory where they are written.
+ * Returns 0: there is none. */
 static int
 fph_map_open(void *at, size_t bytes)
 {
@@ -3868,6 +3866,9 @@ fph_moves_wait(const fpheap *heap, uint32_t mark)
  *   F21 groups_used: CAS             release  F21      group_at[] of all before,
  *       load                         acquire           so that what is listed
  *                                                      is not listed again
+ *   F22 group_at: store              release  F23      the group's tables are
+ *                                                      open
+ *   F23 group_at: load               acquire  F22      before they are read
  */
 #define FPH_ALL_PAGES (~(uint64_t)0 >> (64 - FPH_PAGES))
 #define FPH_NO_PAGE   ((size_t)-1)
@@ -3988,13 +3989,24 @@ fph_page_address(const fph_state *state, size_t page)
          + (page % FPH_PAGES << FPHEAP_PAGE_SHIFT);
 }
 
+/* Whether there are tables for a chunk, as its group has had memory. */
+static inline int
+fph_is_open(const fph_state *state, size_t chunk)
+{
+    return FPH_LOAD(&state->group_at[chunk / FPH_GROUP], ACQUIRE) != 0; /* F23 */
+}
+
 /* The chunk that an address is in, or NULL: it is in none of the heap's. */
 static inline fph_chunk *
 fph_chunk_of(const fph_state *state, const void *at)
 {
-    fph_chunk  *chunk = fph_chunk_of_page(state, fph_page_of(state, at));
-    const char *base  = FPH_LOAD(&chunk->base, RELAXED);
+    size_t      page  = fph_page_of(state, at);
+    fph_chunk  *chunk = fph_chunk_of_page(state, page);
+    const char *base;
 
+    if (!fph_is_open(state, page >> FPH_PAGE_BITS))
+        return NULL;
+    base = FPH_LOAD(&chunk->base, RELAXED);
     return base != NULL
         && (uintptr_t)base == ((uintptr_t)at & ~(uintptr_t)FPH_CHUNK_MASK)
          ? chunk : NULL;
@@ -4185,7 +4197,8 @@ fph_group_list(fph_state *state, size_t chunk)
             return 0;
         if (FPH_CAS_PTR(&state->groups[at], &in, (uint32_t)(group + 1), RELAXED))
             in = (uint32_t)(group + 1);
-        FPH_STORE(&state->group_at[in - 1], (uint32_t)(at + 1), RELAXED);
+        FPH_STORE(&state->group_at[in - 1], (uint32_t)(at + 1),
+                  RELEASE);                                         /* F22 */
         fph_cas_release(&state->groups_used, &at, at + 1);          /* F21 */
     }
 }
@@ -4296,9 +4309,12 @@ fph_pages_give(fph_state *state, size_t page, size_t pages)
 static inline int
 fph_chunk_follows(const fph_state *state, size_t chunk)
 {
-    const char *base  = FPH_LOAD(&state->chunks[chunk].base, RELAXED);
     const char *other = FPH_LOAD(&state->chunks[chunk - 1].base, RELAXED);
+    const char *base;
 
+    if (!fph_is_open(state, chunk))
+        return 0;
+    base = FPH_LOAD(&state->chunks[chunk].base, RELAXED);
     return (uintptr_t)base - (uintptr_t)other == FPHEAP_CHUNK;
 }
 
@@ -4313,7 +4329,8 @@ fph_pages_take(fph_state *state, size_t page, size_t pages)
         uint64_t  mask;
         unsigned  n    = fph_part(at, left, &mask);
         fph_word *word = &state->free[at >> FPH_PAGE_BITS];
-        uint64_t  free = fph_load_relaxed(word);
+        uint64_t  free = fph_is_open(state, at >> FPH_PAGE_BITS)
+                       ? fph_load_relaxed(word) : 0;
 
         do {
             if ((free & mask) != mask) {
@@ -4509,7 +4526,7 @@ fph_sweep(fph_state *state, fph_gap *gap, size_t position)
 static inline int
 fph_page_is_free(const fph_state *state, size_t page)
 {
-    return page <= state->mask
+    return page <= state->mask && fph_is_open(state, page >> FPH_PAGE_BITS)
         && (fph_load_relaxed(&state->free[page >> FPH_PAGE_BITS])
             >> page % FPH_PAGES & 1);
 }
@@ -4602,12 +4619,14 @@ fph_layout_of(const fpheap *heap, size_t chunks)
     return it;
 }
 
-/* Have the tables ready for pages that come.  Returns 0: no memory. */
+/* Have the tables of whole groups ready for pages that come.  Returns 0: no
+ * memory. */
 static int
 fph_tables_open(fph_state *state, size_t page, size_t pages)
 {
-    size_t first = page >> FPH_PAGE_BITS;
-    size_t n     = ((page + pages - 1) >> FPH_PAGE_BITS) - first + 1;
+    size_t first = (page >> FPH_PAGE_BITS) / FPH_GROUP * FPH_GROUP;
+    size_t end   = (page + pages - 1) >> FPH_PAGE_BITS;
+    size_t n     = (end / FPH_GROUP + 1) * FPH_GROUP - first;
     size_t all   = (state->mask + 1) >> FPH_PAGE_BITS;
 
     if (FPHEAP_NO_OS)
@@ -4616,9 +4635,7 @@ fph_tables_open(fph_state *state, size_t page, size_t pages)
         first = 0;
         n = all;
     }
-    return fph_map_open(&state->group_at[first / FPH_GROUP],
-                        (n / FPH_GROUP + 2) * sizeof(uint32_t))
-        && fph_map_open(&state->free[first], n * sizeof(fph_word))
+    return fph_map_open(&state->free[first], n * sizeof(fph_word))
         && fph_map_open(&state->chunks[first], n * sizeof(fph_chunk))
         && fph_map_open(&state->map[first << FPH_PAGE_BITS],
                         (n << FPH_PAGE_BITS) * sizeof(uint16_t));
@@ -4671,7 +4688,7 @@ fph_state_new(const fpheap *heap, const fpheap_region *raw)
     }
     if (base == NULL)
         return NULL;
-    if (!fph_map_open(base, it.group_at)) {
+    if (!fph_map_open(base, it.free) || !fph_map_open(base + it.map, 1)) {
         fph_map_end(base, it.bytes);
         return NULL;
     }
@@ -11932,7 +11949,8 @@ fph_check_unused(const fph_state *state)
         const fph_records *records = (const fph_records *)(void *)link;
         size_t             page    = records->slab[0].page & state->mask;
 
-        if (fph_chunk_of_page(state, page)->records == records)
+        if (fph_is_open(state, page >> FPH_PAGE_BITS)
+            && fph_chunk_of_page(state, page)->records == records)
             return "a chunk's records are in the stack of unused ones";
     }
     return NULL;
