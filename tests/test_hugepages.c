@@ -371,6 +371,52 @@ two_heaps_begin_with_100_kib_each_and_the_third_with_hugepages(void **state)
     test_in_child(three_heaps);
 }
 
+/* Resident are then the program, the regions and what tables they need. */
+static int
+locks(int before)
+{
+    size_t  had, has;
+    fpheap *heap;
+
+    if (before && mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
+        return 0;              /* it may not */
+    had = test_number_in("/proc/self/status", "VmRSS:");
+    heap = fpheap_create("locked", NULL);
+    if (heap == NULL)
+        return 2;
+    fpheap_free(heap, fpheap_alloc(heap, 64));
+    if (!before && mlockall(MCL_CURRENT) != 0)
+        return 0;
+    has = test_number_in("/proc/self/status", "VmRSS:");
+    if (has > had + 128 * 1024)
+        return 3;
+    return fpheap_destroy(heap) == 0 ? 0 : 4;
+}
+
+static int
+locks_before(void)
+{
+    return locks(1);
+}
+
+static int
+locks_after(void)
+{
+    return locks(0);
+}
+
+static void
+a_process_that_locks_its_memory_locks_no_tables(void **state)
+{
+    (void)state;
+    if (test_number_in("/proc/self/status", "VmSize:") > (size_t)64 << 20) {
+        print_message("why: a sanitizer has more addresses than can be locked\n");
+        skip();
+    }
+    test_in_child(locks_before);
+    test_in_child(locks_after);
+}
+
 int
 main(void)
 {
@@ -382,7 +428,8 @@ main(void)
         cmocka_unit_test(region_bytes_are_what_hugepages_of_a_gigabyte_take),
         cmocka_unit_test(without_thp_in_the_process_its_backing_is_pages),
         cmocka_unit_test(
-            two_heaps_begin_with_100_kib_each_and_the_third_with_hugepages)
+            two_heaps_begin_with_100_kib_each_and_the_third_with_hugepages),
+        cmocka_unit_test(a_process_that_locks_its_memory_locks_no_tables)
     };
 
     return cmocka_run_group_tests(tests, reserve, give_back);
