@@ -1,7 +1,7 @@
 /* fpheap.h - v0.1.0 - a heap for the fast path of packet-processing programs
  * SPDX-License-Identifier: MIT OR Unlicense
  *
- * Objects of up to 64 GiB, allocated and freed one by one or in bulk, by any
+ * Objects of any size, allocated and freed one by one or in bulk, by any
  * thread, from memory that you provide: hugepages, a DPDK memzone, a static
  * buffer, plain mmap.  An allocation that hits its thread's cache takes no
  * lock, no atomic read-modify-write and no call.  A thread that allocates or
@@ -259,24 +259,26 @@
  * 21: 2 MiB, a hugepage.  Small chunks suit small static buffers; large ones let
  * larger objects share them.  The shift also decides how much a heap can have:
  *
- *          chunk     all objects up      regions
+ *          chunk     all objects up     one object      regions
  *                     to a chunk
- *     16     64 KiB       230 MiB            128
- *     17    128 KiB       960 MiB            256
- *     18    256 KiB      7600 MiB            512
- *     19    512 KiB        40 GiB           1024
- *     20   1024 KiB       195 GiB           2048
- *     21   2048 KiB       870 GiB           4096
- *     22   4096 KiB      3700 GiB           8192
- *     23   8192 KiB     15200 GiB          16384
- *     24  16384 KiB     31000 GiB          16384
+ *     16       64 KiB       230 MiB            4 TiB          128
+ *     17      128 KiB       960 MiB            8 TiB          256
+ *     18      256 KiB      7600 MiB           16 TiB          512
+ *     19      512 KiB        40 GiB           32 TiB         1024
+ *     20     1024 KiB       195 GiB           64 TiB         2048
+ *     21     2048 KiB       870 GiB          128 TiB         4096
+ *     22     4096 KiB      3700 GiB          128 TiB         8192
+ *     23     8192 KiB     15200 GiB          128 TiB        16384
+ *     24    16384 KiB     31000 GiB          128 TiB        16384
  *
  * Caches, magazines and pools take a few percent from the second column.  A
- * larger object counts there as one chunk, and may be as long as what the
- * provider gives.  This is with 64 bits and the other settings at their
- * defaults.  FPHEAP_CHECK 1 leaves at most half of the second column, 2 at most
- * a seventh (108 and 23 GiB of 870), and then each chunk of a larger object
- * counts. */
+ * larger object counts there as one chunk.  One object has at most a page less
+ * than the third column says, which is what the heap's tables cover, 1 << 26
+ * chunks or all addresses that the machine has (here 47 bits), and less where
+ * RLIMIT_AS is low or FPHEAP_NO_OS is set.  This is with 64 bits and the other
+ * settings at their defaults.  FPHEAP_CHECK 1 leaves at most half of the second
+ * column, 2 at most a seventh (108 and 23 GiB of 870), and then each chunk of a
+ * larger object counts. */
 #ifndef FPHEAP_CHUNK_SHIFT
 #  define FPHEAP_CHUNK_SHIFT 21
 #endif
