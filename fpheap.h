@@ -1,7 +1,7 @@
 /* fpheap.h - v0.1.0 - a heap for the fast path of packet-processing programs
  * SPDX-License-Identifier: MIT OR Unlicense
  *
- * Objects of up to 64 GiB, allocated and freed one by one or in bulk, by any
+ * Objects of any size, allocated and freed one by one or in bulk, by any
  * thread, from memory that you provide: hugepages, a DPDK memzone, a static
  * buffer, plain mmap.  An allocation that hits its thread's cache takes no
  * lock, no atomic read-modify-write and no call.  A thread that allocates or
@@ -256,27 +256,30 @@
 #endif
 
 /* FPHEAP_CHUNK_SHIFT (LAYOUT) - log2 of the bytes in a chunk.  16..24, default
- * 21: 2 MiB, a hugepage.  Small chunks suit small static buffers; large ones let
- * larger objects share them.  The shift also decides how much a heap can have:
+ * 21: 2 MiB, a hugepage.  Small chunks suit small static buffers; large ones
+ * let larger objects share them.  The shift also decides how much a heap can
+ * have:
  *
- *          chunk     all objects up      regions
+ *          chunk     all objects up     one object      regions
  *                     to a chunk
- *     16     64 KiB       230 MiB            128
- *     17    128 KiB       960 MiB            256
- *     18    256 KiB      7600 MiB            512
- *     19    512 KiB        40 GiB           1024
- *     20   1024 KiB       195 GiB           2048
- *     21   2048 KiB       870 GiB           4096
- *     22   4096 KiB      3700 GiB           8192
- *     23   8192 KiB     15200 GiB          16384
- *     24  16384 KiB     31000 GiB          16384
+ *     16       64 KiB       230 MiB            4 TiB          128
+ *     17      128 KiB       960 MiB            8 TiB          256
+ *     18      256 KiB      7600 MiB           16 TiB          512
+ *     19      512 KiB        40 GiB           32 TiB         1024
+ *     20     1024 KiB       195 GiB           64 TiB         2048
+ *     21     2048 KiB       870 GiB          128 TiB         4096
+ *     22     4096 KiB      3700 GiB          128 TiB         8192
+ *     23     8192 KiB     15200 GiB          128 TiB        16384
+ *     24    16384 KiB     31000 GiB          128 TiB        16384
  *
  * Caches, magazines and pools take a few percent from the second column.  A
- * larger object counts there as one chunk, and may be as long as what the
- * provider gives.  This is with 64 bits and the other settings at their
- * defaults.  FPHEAP_CHECK 1 leaves at most half of the second column, 2 at most
- * a seventh (108 and 23 GiB of 870), and then each chunk of a larger object
- * counts. */
+ * larger object counts there as one chunk.  One object has at most a page less
+ * than the third column says, which is what the heap's tables cover, 1 << 26
+ * chunks or all addresses that the machine has (here 47 bits), and less where
+ * RLIMIT_AS is low or FPHEAP_NO_OS is set.  This is with 64 bits and the other
+ * settings at their defaults.  FPHEAP_CHECK 1 leaves at most half of the second
+ * column, 2 at most a seventh (108 and 23 GiB of 870), and then each chunk of a
+ * larger object counts. */
 #ifndef FPHEAP_CHUNK_SHIFT
 #  define FPHEAP_CHUNK_SHIFT 21
 #endif
@@ -417,10 +420,11 @@ chunk's bytes"
  * needed.  FPHEAP_NOW_NS() may give the time in nanoseconds; else each look at
  * the clock counts as a microsecond, so a wait of FPHEAP_GROWTH_WAIT_MS is a
  * thousand calls of sched_yield per millisecond.  A provider must be given.
- * The heap's tables lie in its first region, and cover that and as many addresses
- * as a 32nd of it has entries for, a power of two; memory that comes later has
- * its place there by its address's lower bits, and is refused, ENOMEM, where
- * another chunk has it: so give most of it first, or what lies beside it.
+ * The heap's tables lie in its first region, and cover that and as many
+ * addresses as a 32nd of it has entries for, a power of two; memory that comes
+ * later has its place there by its address's lower bits, and is refused,
+ * ENOMEM, where another chunk has it: so give most of it first, or what lies
+ * beside it.
  * Default 0. */
 #ifndef FPHEAP_NO_OS
 #  define FPHEAP_NO_OS 0
@@ -721,9 +725,9 @@ typedef struct fpheap_provider {
 
     /* The IOVA of the memory at `chunk`, which is a chunk's start or the start
      * of a region inside one.  IOVAs need to be contiguous only up to the
-     * chunk's end, so with this callback an object of up to a chunk lies in one.
-     * Asked by the first fpheap_iova in the chunk.  NULL if there is none; then
-     * fpheap_iova returns FPHEAP_BAD_IOVA. */
+     * chunk's end, so with this callback an object of up to a chunk lies in
+     * one.  Asked by the first fpheap_iova in the chunk.  NULL if there is
+     * none; then fpheap_iova returns FPHEAP_BAD_IOVA. */
     uint64_t (*iova)(void *ctx, const void *chunk);
 
     void *ctx;                  /* passed to each call */
@@ -2585,7 +2589,7 @@ fpheap_unref(fpheap *heap, void *object)
 }
 #endif
 
-/* --- statistics: the caller's compiler knows the size of its struct -------- */
+/* --- statistics: the caller's compiler knows the size of its struct ------- */
 
 FPH_PUBLIC void
 fpheap_stats_get(fpheap *heap, fpheap_stats *stats)
@@ -2960,9 +2964,9 @@ fph_map(size_t bytes, int flags)
     return base == MAP_FAILED ? NULL : base;
 }
 
-/* Where what is mapped next is best, so that it follows what was mapped last: at
- * first the start of a large piece of addresses that nobody uses.  Relaxed, as a
- * place that is taken is refused. */
+/* Where what is mapped next is best, so that it follows what was mapped last:
+ * at first the start of a large piece of addresses that nobody uses.  Relaxed,
+ * as a place that is taken is refused. */
 static fph_word fph_map_next;
 
 /* Map memory at a place if it is free there.  Returns 0 if not. */
@@ -7895,7 +7899,8 @@ fph_bin_has_empty(const fph_state *state, unsigned bin)
         && objects - (uint32_t)fph_load_relaxed(&pool->quota) >= count;
 }
 
-/* Whether all objects of a slab that the caller holds are free and announced. */
+/* Whether all objects of a slab that the caller holds are free and
+ * announced. */
 static int
 fph_slab_is_empty(const fph_slab *slab)
 {
@@ -7949,10 +7954,10 @@ fph_shape_count(const fph_class *klass, unsigned pages)
                                                   : FPH_SLAB_WORDS * 64);
 }
 
-/* Pages of a slab, up to half a chunk or as many as one object needs: the fewest
- * that hold 8 objects and leave less than a 64th over.  If no number does, the
- * one that leaves the least over per page; the largest of several, as a slab
- * costs as much as several claims. */
+/* Pages of a slab, up to half a chunk or as many as one object needs: the
+ * fewest that hold 8 objects and leave less than a 64th over.  If no number
+ * does, the one that leaves the least over per page; the largest of several, as
+ * a slab costs as much as several claims. */
 static unsigned
 fph_shape_pages(const fph_class *klass)
 {
@@ -8546,8 +8551,9 @@ fph_orphans_adopt(fpheap *heap)
 /*
  *     gate    | process : 32 | destroy : 1 | threads that exit : 31 |
  *
- * The process is the one of the last thread to enter: in the child of a fork the
- * threads that were in a gate do not exist, even if no fork handler has run.
+ * The process is the one of the last thread to enter: in the child of a fork
+ * the threads that were in a gate do not exist, even if no fork handler has
+ * run.
  */
 static fph_word fph_gates[FPHEAP_MAX_HEAPS];
 
@@ -8871,8 +8877,8 @@ fph_home(const fpheap *heap, const fpheap_cache *cache)
 /* [GROWTH] =================================================================
  *
  * How a call gets memory when the heap has none.  A pass takes back what a
- * node's depots and this thread's cache park, and the node's empty slabs.  Other
- * threads follow at their next miss, with what their caches park.
+ * node's depots and this thread's cache park, and the node's empty slabs.
+ * Other threads follow at their next miss, with what their caches park.
  *
  * The ladder.  What a call wants it looks for with a function of its own, which
  * takes it from what the heap has, and neither grows nor waits.  Between two
@@ -8893,16 +8899,17 @@ fph_home(const fpheap *heap, const fpheap_cache *cache)
  *
  *   R1  A step that has done nothing is not followed by a look.  So a call that
  *       fails again with nothing freed since is one look, one call to the
- *       provider, for each bin a test that nothing is parked there, and for each
- *       region one that nothing can be given back.
+ *       provider, for each bin a test that nothing is parked there, and for
+ *       each region one that nothing can be given back.
  *   R2  While a call climbs, others make memory appear in three ways.  They
  *       grow: `growths` is read before each look, and growth after it counts as
  *       the call's own.  They free: then the call came first.  They end a move,
  *       after a look that missed what it moved, or with what it moved gone to
- *       the provider after that had refused: then the mark, set before the first
- *       look, tells (V4), and the call begins anew.
- *   R3  It begins anew FPH_TRIES times at most, as the passes of calls that fail
- *       are moves too, and not while a move is under way; else it only looks.
+ *       the provider after that had refused: then the mark, set before the
+ *       first look, tells (V4), and the call begins anew.
+ *   R3  It begins anew FPH_TRIES times at most, as the passes of calls that
+ *       fail are moves too, and not while a move is under way; else it only
+ *       looks.
  *       It fails with the first look during which nothing moved, or when it has
  *       waited as long as it may.
  */
@@ -9005,7 +9012,7 @@ typedef struct fph_search {
     int           node;
     unsigned      bin;
     fph_need      need;
-    fpheap_cache *cache;       /* this thread's, if it serves the bin; or NULL */
+    fpheap_cache *cache;       /* this thread's for the bin; or NULL */
     int         (*look)(struct fph_search *search); /* 1: it has what is wanted;
                                   0: no memory; or a negative errno: memory
                                   would not help */
@@ -9026,8 +9033,8 @@ fph_look(fph_search *search)
     return search->look(search);
 }
 
-/* Bytes that this thread's cache parks, if the objects are a page or more: those
- * are few, and of each a slab is held. */
+/* Bytes that this thread's cache parks, if the objects are a page or more:
+ * those are few, and of each a slab is held. */
 static size_t
 fph_cache_bytes(const fpheap_cache *cache, int node)
 {
@@ -9252,8 +9259,8 @@ fph_ready_grow(fpheap *heap, int node, size_t pages)
     return 0;
 }
 
-/* Make n empty magazines, with `alone` in chunks that come for them.  Returns 0,
- * or a negative errno. */
+/* Make n empty magazines, with `alone` in chunks that come for them.  Returns
+ * 0, or a negative errno. */
 static int
 fph_magazines_add(fpheap *heap, int node, size_t n, int alone)
 {
@@ -9449,8 +9456,8 @@ fph_bin_halve(fpheap_cache *cache, unsigned number, size_t n)
 
 /* Claim objects for an empty bin: a 32nd of a magazine at first, then twice as
  * many each time, so that a size that a thread hardly uses parks little; and
- * take one.  Without a magazine for them, claim that one only.  Returns 0: there
- * is no memory for them, or *refused says why there are none. */
+ * take one.  Without a magazine for them, claim that one only.  Returns 0:
+ * there is no memory for them, or *refused says why there are none. */
 static int
 fph_bin_fill(fph_search *search, int *refused)
 {
@@ -10735,8 +10742,9 @@ fph_pool_record(fpheap *heap, unsigned number, int *error)
     return pool;
 }
 
-/* A private area: the one of the number's last pool if it is large enough.  Sizes
- * are powers of two, so what is left unused is less than what is in use. */
+/* A private area: the one of the number's last pool if it is large enough.
+ * Sizes are powers of two, so what is left unused is less than what is in
+ * use. */
 static int
 fph_pool_private(fpheap *heap, fpheap_pool *pool, size_t bytes)
 {
@@ -11292,7 +11300,7 @@ fph_census_take(fpheap *heap, fph_census *census)
     fph_census_growth(heap->state, &census->stats);
 }
 
-/* --- for programs of any version ------------------------------------------- */
+/* --- for programs of any version ------------------------------------------ */
 
 /* Fill in what a caller's struct of statistics has room for.  The first member
  * says how much that is. */
@@ -12275,7 +12283,8 @@ fph_configure(fpheap *heap, const char *name, const fpheap_config *config)
            strlen(name == NULL ? "heap" : name) + 1);
 }
 
-/* Build the state, and use the first region.  Returns 0, or a negative errno. */
+/* Build the state, and use the first region.  Returns 0, or a negative
+ * errno. */
 static int
 fph_state_init(fpheap *heap, const fpheap_region *raw)
 {

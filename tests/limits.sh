@@ -1,6 +1,7 @@
 #!/bin/bash
 # limits.sh - the table under FPHEAP_CHUNK_SHIFT has the numbers that follow from
-# the header's own: the most in objects up to a chunk, regions
+# the header's own: the most in objects up to a chunk, the largest object, regions;
+# the largest object and the shortest buffer have two sides
 . "$(dirname "$0")/lib.sh"
 cd "$top" || exit 1
 
@@ -22,6 +23,40 @@ holds() {
 #define KiB  * ((uint64_t)1 << 10)
 #define MiB  * ((uint64_t)1 << 20)
 #define GiB  * ((uint64_t)1 << 30)
+#define TiB  * ((uint64_t)1 << 40)
+
+static fpheap_provider pages;
+static unsigned gets;
+
+static int
+get(void *ctx, size_t bytes, size_t align, int node, fpheap_region *region)
+{
+    return gets++ != 0 ? -EIO
+         : pages.get(pages.ctx, bytes, align, node, region);
+}
+
+/* Whether the provider is asked for an object of so many bytes. */
+static int asks(size_t bytes)
+{
+    fpheap_config config = { 0 };
+    fpheap_provider provider = { 0 };
+    fpheap *heap;
+    int asked;
+
+    fpheap_provider_mmap(&pages, 0);
+    provider.get = get;
+    provider.put = pages.put;
+    config.provider = &provider;
+    gets = 0;
+    heap = fpheap_create(NULL, &config);
+    asked = heap != NULL && fpheap_alloc(heap, bytes) == NULL
+         && errno == EIO && gets > 1;
+    if (!asked && (errno != ENOMEM || gets != 1))
+        abort();
+    fpheap_destroy(heap);
+    return asked;
+}
+
 int main(void)
 {
     static fph_state state;
@@ -43,13 +78,55 @@ int main(void)
 C
 }
 
+# serves SHIFT - whether a buffer of a chunk is enough for a heap and objects, and
+# one of a byte less for none
+serves() {
+    # shellcheck disable=SC2086
+    $CC -w -I. -DFPHEAP_CHUNK_SHIFT="$1" -DFPHEAP_NO_OS -DFPHEAP_NO_THREADS \
+        -x c - -o "$scratch/serves" << C && "$scratch/serves"
+#define FPHEAP_IMPLEMENTATION
+#include "fpheap.h"
+
+static char memory[FPHEAP_CHUNK] __attribute__((aligned(FPHEAP_CHUNK)));
+
+/* Percent of a buffer that are objects; -1: there is no heap. */
+static int used(size_t bytes)
+{
+    fpheap_config config = { 0 };
+    fpheap_provider provider;
+    fpheap_buffer buffer;
+    fpheap *heap;
+    size_t n = 0;
+
+    fpheap_provider_buffer(&provider, &buffer, memory, bytes);
+    config.provider = &provider;
+    heap = fpheap_create(NULL, &config);
+    if (heap == NULL)
+        return -1;
+    while (fpheap_alloc(heap, 64) != NULL)
+        n++;
+    fpheap_destroy_forced(heap);
+    return (int)(n * 6400 / bytes);
+}
+
+int main(void)
+{
+    return used(FPHEAP_CHUNK) < 60 || used(FPHEAP_CHUNK - 1) != -1;
+}
+C
+}
+
 rows=0
-while read -r shift chunk unit all unit2 regions; do
+while read -r shift chunk unit all unit2 object unit3 regions; do
     rows=$((rows + 1))
     check "row $shift" holds "$shift" 0 "FPHEAP_CHUNK == $chunk $unit \
         && CHUNKS * FPHEAP_CHUNK >= $all $unit2 \
         && CHUNKS * FPHEAP_CHUNK / 100 * 96 < $all $unit2 \
-        && FPH_TABLE_MAX == $regions"
+        && FPH_TABLE_MAX == $regions \
+        && asks($object $unit3 - FPHEAP_PAGE) \
+        && !asks($object $unit3 - FPHEAP_PAGE + 1)"
+    check "row $shift: a buffer of a chunk serves, one of a byte less does not" \
+        serves "$shift"
     check "row $shift with FPHEAP_CHECK 1: at most half" \
         holds "$shift" 1 "CHUNKS * FPHEAP_CHUNK * 2 <= $all $unit2"
     check "row $shift with FPHEAP_CHECK 2: at most a seventh" \

@@ -331,18 +331,29 @@ grows_to(fpheap *heap)
 static void
 an_object_grows_as_far_with_a_provider_that_ends_as_with_a_limit(void **state)
 {
-    source  s;
-    fpheap *heap = heap_over(&s, 0, 64 * MIB);
-    size_t  most = grows_to(heap);
+    /* Its regions are no neighbours, by chance or otherwise. */
+    static test_provider apart;
+    fpheap_config config;
+    fpheap       *heap;
+    size_t        most;
 
     (void)state;
+    memset(&config, 0, sizeof config);
+    config.provider = &apart.calls;
+    config.limit = 64 * MIB;
+    test_provider_init(&apart);
+    assert_non_null(heap = fpheap_create("limit", &config));
+    most = grows_to(heap);
     assert_int_equal(errno, ENOSPC);
-    TEST_DESTROY(heap);
-    heap = heap_over(&s, 64 * MIB, 0);
+    assert_true(most >= 28 * MIB);
+    TEST_DESTROY_OVER(heap, &apart);
+    config.limit = 0;
+    test_provider_init(&apart);
+    apart.limit_bytes = 64 * MIB;
+    assert_non_null(heap = fpheap_create("end", &config));
     assert_true(grows_to(heap) >= most);
     assert_int_equal(errno, ENOMEM);
-    assert_true(most >= 28 * MIB);
-    TEST_DESTROY(heap);
+    TEST_DESTROY_OVER(heap, &apart);
 }
 
 /* All memory was small objects; half of it serves as one large one. */
@@ -562,15 +573,20 @@ carve_ns(size_t chunks)
 static void
 a_slab_is_made_without_a_look_at_each_chunk(void **state)
 {
-    uint64_t few = carve_ns(16), many = carve_ns(2000);
+    uint64_t few = UINT64_MAX, many = UINT64_MAX;
+    unsigned i;
 
     (void)state;
-    if (many > 4 * few) {
-        print_message("a chunk is found by its longest run to a power of two: "
-                      "%u ns in 16 chunks, %u in 2000\n", (unsigned)few,
-                      (unsigned)many);
-        skip();
+    for (i = 0; i < 5; i++) {
+        uint64_t one = carve_ns(16), other = carve_ns(2000);
+
+        few = one < few ? one : few;
+        many = other < many ? other : many;
     }
+    if (many > 4 * few)
+        print_error("%u ns in 16 chunks, %u in 2000\n", (unsigned)few,
+                    (unsigned)many);
+    assert_true(many <= 4 * few);
 }
 
 /* --- nothing is forgotten ------------------------------------------------- */

@@ -618,29 +618,51 @@ an_object_of_many_chunks_is_one_piece_and_its_tail_is_apart(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* Its memory is addresses that are reserved and hardly touched. */
+/* Its memory is addresses that are reserved and hardly touched.  (limits.sh has
+ * both sides of the largest.) */
 static void
-the_largest_object_is_64_gib_less_a_page(void **state)
+an_object_of_65_gib_is_served(void **state)
 {
-    const uint64_t most = ((uint64_t)64 << 30) - FPHEAP_PAGE;
+    const uint64_t bytes = (uint64_t)65 << 30;
     fpheap        *heap = test_heap_over(&provider);
-    char          *object;
+    char          *object = NULL;
 
     (void)state;
-    object = most > SIZE_MAX ? NULL : (char *)fpheap_alloc(heap, (size_t)most);
-    if (object == NULL && (most > SIZE_MAX || provider.refused != 0)) {
+    if (bytes <= SIZE_MAX)
+        object = (char *)fpheap_alloc(heap, (size_t)bytes);
+    if (object == NULL && (bytes > SIZE_MAX || provider.refused != 0)) {
         print_message("why: so many addresses cannot be had\n");
         TEST_DESTROY_OVER(heap, &provider);
         skip();
     }
     assert_non_null(object);
-    assert_int_equal(fpheap_usable_size(heap, object), most);
-    object[0] = object[most - 1] = 1;
-    errno = 0;
-    assert_null(fpheap_alloc(heap, (size_t)most + 1));
-    assert_int_equal(errno, ENOMEM);
+    assert_int_equal(fpheap_usable_size(heap, object), bytes);
+    object[0] = object[bytes / 2] = object[bytes - 1] = 1;
+    assert_ptr_equal(fpheap_base_of(heap, object + bytes - 1), object);
     TEST_CHECK_LIVE(heap, 1);
     fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* The provider is asked for the one, and not for the other. */
+static void
+the_largest_object_is_what_the_tables_cover_less_a_page(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    size_t  most = heap->state->mask < SIZE_MAX / 2 / FPHEAP_PAGE
+                 ? heap->state->mask * FPHEAP_PAGE : SIZE_MAX / 2;
+
+    (void)state;
+    provider.fail_from = 2;
+    provider.fail_to = UINT_MAX;
+    provider.error = -EIO;
+    errno = 0;
+    assert_null(fpheap_alloc(heap, most + 1));
+    assert_int_equal(errno, ENOMEM);
+    assert_int_equal(provider.gets, 1);
+    assert_null(fpheap_alloc(heap, most));
+    assert_int_equal(errno, EIO);
+    assert_true(provider.max_asked >= most);
     TEST_DESTROY_OVER(heap, &provider);
 }
 
@@ -1334,7 +1356,9 @@ main(void)
         cmocka_unit_test(calloc_of_nothing_is_the_smallest_object),
         cmocka_unit_test(
             an_object_of_many_chunks_is_one_piece_and_its_tail_is_apart),
-        cmocka_unit_test(the_largest_object_is_64_gib_less_a_page),
+        cmocka_unit_test(an_object_of_65_gib_is_served),
+        cmocka_unit_test(
+            the_largest_object_is_what_the_tables_cover_less_a_page),
         cmocka_unit_test(zalloc_and_calloc_clear_every_usable_byte),
         cmocka_unit_test(realloc_keeps_the_contents_and_stays_where_it_should),
         cmocka_unit_test(a_large_object_that_grows_by_little_is_copied_seldom),
