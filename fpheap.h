@@ -9736,6 +9736,24 @@ fph_large_set(fpheap *heap, fph_slab *record, uint64_t info, size_t have,
     fph_resized(heap, record->base, have << FPHEAP_PAGE_SHIFT, size);
 }
 
+/* Claim these very pages behind an object, unless one is of another node, or they
+ * are no neighbours in address. */
+static int
+fph_large_take(fph_state *state, const fph_slab *record, size_t page,
+               size_t pages)
+{
+    fph_gap gap = { pages, 1, fph_chunk_of_page(state, record->page)->node,
+                    0, 0, FPH_NO_PAGE, 0, 0 };
+
+    if (!fph_pages_take(state, page, pages))
+        return 0;
+    if (page % FPH_PAGES != 0
+        || fph_chunk_follows(state, page >> FPH_PAGE_BITS))
+        return fph_gap_keep(state, &gap, page) != FPH_NO_PAGE;
+    fph_pages_give(state, page, pages);
+    return 0;
+}
+
 /* Claim pages behind an object, `most` or at least `least`.  Returns how many,
  * or 0. */
 static size_t
@@ -9749,9 +9767,9 @@ fph_large_extend(fph_state *state, const fph_slab *record, uint64_t info,
         || most > UINT32_MAX - fph_info_count(info))
         return 0;
     fph_moves_begin(state);
-    if (!fph_pages_take(state, next, n)) {
+    if (!fph_large_take(state, record, next, n)) {
         n = least;
-        if (!fph_pages_take(state, next, n))
+        if (!fph_large_take(state, record, next, n))
             n = 0;
     }
     fph_moves_end(state);

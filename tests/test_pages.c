@@ -981,6 +981,38 @@ a_region_whose_place_is_taken_is_refused(void **state)
     end(&g, (2 + 1 + 1 + 3 + 3 + 2) * FPHEAP_CHUNK);
 }
 
+/* Nor into pages that have their places behind its own and lie elsewhere. */
+static void
+an_object_does_not_grow_into_another_nodes_pages(void **state)
+{
+    ground          g;
+    char           *object;
+    const fph_slab *record;
+    fph_chunk      *behind;
+    char           *base;
+
+    (void)state;
+    begin(&g, 0, 2 * FPH_PAGES, 2, 0);
+    object = (char *)fpheap_alloc_on(g.heap, FPHEAP_CHUNK, 0);
+    assert_ptr_equal(object + FPHEAP_CHUNK, at_page(&g, 2 * FPH_PAGES));
+    assert_int_equal(give(&g, 2 * FPH_PAGES, 2 * FPH_PAGES, 1), 0);
+    record = fph_record_of(g.state, object);
+    behind = fph_chunk_of(g.state, object + FPHEAP_CHUNK);
+    assert_int_equal(fph_large_extend(g.state, record, record->info, 1, 40), 0);
+    TEST_CHECK_LIVE(g.heap, 1);
+    behind->node = 0;
+    base = behind->base;
+    behind->base = base + FPHEAP_CHUNK;
+    assert_int_equal(fph_large_extend(g.state, record, record->info, 1, 1), 0);
+    behind->base = base;
+    assert_int_equal(fph_large_extend(g.state, record, record->info, 1, 1), 1);
+    fph_pages_give(g.state, record->page + FPH_PAGES, 1);
+    behind->node = 1;
+    TEST_CHECK_LIVE(g.heap, 1);
+    fpheap_free(g.heap, object);
+    end(&g, 4 * FPHEAP_CHUNK);
+}
+
 /* The pages behind it have their places at the start of the tables.  (So may
  * the ground: its first region begins at chunk 8.) */
 static void
@@ -1145,6 +1177,7 @@ main(void)
         cmocka_unit_test(tables_are_written_around_the_windows_end),
         cmocka_unit_test(a_window_takes_a_64th_of_the_address_space_at_most),
         cmocka_unit_test(a_region_whose_place_is_taken_is_refused),
+        cmocka_unit_test(an_object_does_not_grow_into_another_nodes_pages),
         cmocka_unit_test(a_region_serves_at_both_sides_of_the_windows_end),
         cmocka_unit_test(a_part_whose_place_is_taken_is_left_out),
         cmocka_unit_test(a_trim_decommits_free_pages)
