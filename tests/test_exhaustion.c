@@ -388,7 +388,7 @@ a_slab_has_the_fewest_pages_that_will_do(void **state)
 }
 
 static void
-a_step_of_growth_is_two_chunks_or_a_sixteenth(void **state)
+a_step_of_growth_is_a_chunk_then_two_or_a_sixteenth(void **state)
 {
     fpheap  *heap = test_heap_over(&provider);
     uint64_t usual = heap->state->region_bytes;
@@ -396,10 +396,10 @@ a_step_of_growth_is_two_chunks_or_a_sixteenth(void **state)
     size_t   n;
 
     (void)state;
-    for (n = 1; n < 5000; n += 7) {
+    for (n = 1; n < 5000; n += n < 20 ? 1 : 7) {
         heap->state->region_bytes = n * FPHEAP_CHUNK;
         assert_int_equal(fph_growth_step(heap),
-                         n / 16 < 2 ? 2
+                         n < 8 ? 1 : n / 16 < 2 ? 2
                          : n / 16 < most ? n / 16 : most);
     }
     heap->growth_max = 5 * FPHEAP_CHUNK;
@@ -1219,7 +1219,7 @@ main(void)
         cmocka_unit_test(a_region_that_ends_before_a_page_begins_has_none),
         cmocka_unit_test(a_run_ends_where_the_addresses_do),
         cmocka_unit_test(a_slab_has_the_fewest_pages_that_will_do),
-        cmocka_unit_test(a_step_of_growth_is_two_chunks_or_a_sixteenth),
+        cmocka_unit_test(a_step_of_growth_is_a_chunk_then_two_or_a_sixteenth),
         cmocka_unit_test(functions_are_right_at_the_ends_of_their_arguments),
         cmocka_unit_test(
             what_a_magazine_holds_by_mistake_is_reported_at_the_slab),

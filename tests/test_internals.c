@@ -331,7 +331,7 @@ a_record_takes_whole_lines_and_a_block_is_used_to_its_end(void **state)
     /* A block is got in a move, which ends. */
     assert_true(s->moves_begun > begun && s->moves_ended == s->moves_begun);
     assert_int_equal(fph_this.open_moves[heap->state->number], 0);
-    assert_int_equal(s->meta_pages, 1);
+    assert_int_equal(test_meta_pages(heap), 1);
     assert_int_equal(s->meta_numbers, 2);
     s->meta_cursor.word += end - 4;
     assert_int_equal(fph_meta_cut(s, 4 * FPH_LINE), 0);
@@ -575,32 +575,57 @@ no_more_chunks_are_asked_for_than_there_can_be(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* A quarter of what they have, a chunk at most, and what the record needs. */
+/* Before the heap grows, and after it could not; but most of the blocks that the
+ * table has room for are long. */
 static void
-memory_for_records_grows_with_them(void **state)
+blocks_of_records_are_short_while_memory_is(void **state)
 {
-    static const unsigned had[] = { 0, 1, 7, 8, 12, 4 * FPH_PAGES - 1,
-                                    4 * FPH_PAGES, 5 * FPH_PAGES, 1u << 30 };
-    fpheap   *heap = test_heap_over(&provider);
-    uint64_t  usual = heap->state->meta_pages;
-    unsigned  i, least;
+    fpheap    *heap = test_heap_over(&provider);
+    fph_state *s = heap->state;
+    uint64_t   numbers;
 
     (void)state;
-    for (i = 0; i < TEST_COUNT(had); i++) {
-        heap->state->meta_pages = had[i];
-        for (least = 1; least <= FPH_PAGES; least += 3) {
-            unsigned part = had[i] / 4 < FPH_PAGES ? had[i] / 4 : FPH_PAGES;
-            size_t   bytes = least * FPHEAP_PAGE - FPH_GUARDS;
-
-            if (part < least)
-                part = least;
-            assert_int_equal(fph_meta_step(heap->state, bytes), part);
-            assert_int_equal(fph_meta_step(heap->state,
-                                           bytes - FPHEAP_PAGE + 1), part);
-        }
-    }
-    heap->state->meta_pages = usual;
+    assert_true(fph_meta_is_tight(s));
+    assert_int_equal(fph_grow(heap, 0, fph_need_of(heap, 1, 1), 1, UINT64_MAX),
+                     0);
+    assert_false(fph_meta_is_tight(s));
+    provider.fail_from = provider.gets + 1;
+    provider.fail_to = UINT_MAX;
+    assert_null(fpheap_alloc(heap, 64 * FPHEAP_CHUNK));
+    assert_true(fph_meta_is_tight(s));
+    numbers = s->meta_numbers;
+    s->meta_numbers = FPH_TABLE_MAX / 32 - 1;
+    assert_true(fph_meta_is_tight(s));
+    s->meta_numbers = FPH_TABLE_MAX / 32;
+    assert_false(fph_meta_is_tight(s));
+    s->meta_numbers = numbers;
+    provider.fail_from = 0;
+    assert_int_equal(fph_grow(heap, 0, fph_need_of(heap, 1, 1), 1, UINT64_MAX),
+                     0);
+    assert_false(fph_meta_is_tight(s));
     TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* The page that the last record ends in stays, with unused bytes behind it. */
+static void
+pages_behind_the_last_record_are_spare(void **state)
+{
+    const size_t end = (8 * FPHEAP_PAGE - FPH_GUARDS) / FPH_LINE;
+    size_t       unit, kept;
+
+    (void)state;
+    for (unit = 1; unit <= end; unit++) {
+        size_t pages = fph_meta_spare(fph_meta_word(3, end, unit), &kept);
+        size_t used = unit * FPH_LINE + FPH_GUARDS;
+
+        assert_int_equal(pages + kept, 8);
+        assert_true(kept * FPHEAP_PAGE >= used);
+        assert_true(kept * FPHEAP_PAGE < used + FPHEAP_PAGE);
+    }
+    assert_int_equal(fph_meta_spare(0, &kept), 0);
+    /* A block that is longer than references can say. */
+    assert_int_equal(fph_meta_spare(fph_meta_word(3, FPHEAP_CHUNK / FPH_LINE,
+                                                  1), &kept), 0);
 }
 
 /* From the page's alignment on. */
@@ -2073,7 +2098,7 @@ a_private_area_serves_the_next_pool_if_it_is_large_enough(void **state)
 
     (void)state;
     assert_non_null(fpheap_self(heap));
-    heap->state->meta_pages += 4 * FPH_PAGES;      /* a block for all of them */
+    heap->state->meta_tight = 0;       /* a block for all of them */
     assert_int_not_equal(fph_meta_get(heap, 0, FPHEAP_PAGE, &error), 0);
     assert_null(private_of(heap, 0, &lines));
     assert_int_equal(lines, fph_meta_units(sizeof(fpheap_pool)));
@@ -2574,7 +2599,8 @@ static const struct CMUnitTest tests[] = {
         a_provider_that_refuses_is_asked_for_half_and_half_again),
     cmocka_unit_test(a_provider_that_writes_no_region_gave_none),
     cmocka_unit_test(no_more_chunks_are_asked_for_than_there_can_be),
-    cmocka_unit_test(memory_for_records_grows_with_them),
+    cmocka_unit_test(blocks_of_records_are_short_while_memory_is),
+    cmocka_unit_test(pages_behind_the_last_record_are_spare),
     cmocka_unit_test(the_longest_growth_is_timed),
     cmocka_unit_test(who_needs_memory_waits_for_the_one_that_grows),
     cmocka_unit_test(what_a_thread_is_in_is_of_its_heap_and_its_pool),

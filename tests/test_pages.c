@@ -715,39 +715,84 @@ every_page_of_a_long_object_leads_to_its_record(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* Each block is a quarter of those before it, and a chunk at most. */
+/* The heap grows by pages of the ground. */
 static void
-blocks_of_records_grow_and_lie_beside_each_other(void **state)
+grow(ground *g, size_t page, size_t pages)
+{
+    lay(g, at_page(g, page), pages * FPHEAP_PAGE, FPHEAP_BACKING_PAGES);
+    assert_int_equal(fph_grow(g->heap, 0, fph_need_of(g->heap, 1, 1), 1,
+                              UINT64_MAX), 0);
+}
+
+/* Cut records until there is a new block for one.  Returns the block's pages,
+ * and in *page the first. */
+static unsigned
+next_block(const ground *g, size_t bytes, size_t *page)
+{
+    unsigned had = test_meta_pages(g->heap);
+    unsigned have;
+    int      error;
+
+    do {
+        uint32_t ref = fph_meta_get(g->heap, 0, bytes, &error);
+        void    *record = fph_meta_at(g->state, ref);
+
+        assert_int_not_equal(ref, 0);
+        memset(record, 0xa5, bytes);
+        *page = fph_page_of(g->state, record);
+        assert_true(fph_is_meta(g->state, record));
+        have = test_meta_pages(g->heap);
+    } while (have == had);
+    return have - had;
+}
+
+/* As long as its first record, if these are few; and behind the last one. */
+static void
+a_block_is_short_until_the_heap_has_grown(void **state)
 {
     ground   g;
-    uint64_t had = 0;
-    size_t   page;
-    int      error;
+    size_t   page, next = 0;
+    unsigned i;
+
+    (void)state;
+    begin(&g, 0, 4 * FPH_PAGES, 1, 0);
+    for (i = 1; i < FPH_TABLE_MAX / 32; i++) {
+        assert_int_equal(next_block(&g, i * FPHEAP_PAGE - FPH_GUARDS, &page),
+                         i);
+        assert_int_equal(page, g.first + next);
+        next += i;
+    }
+    assert_int_equal(next_block(&g, 640, &page), FPH_PAGES - next);
+    assert_int_equal(page, g.first + next);
+    assert_int_equal(next_block(&g, 640, &page), FPH_PAGES);
+    end(&g, 4 * FPHEAP_CHUNK);
+}
+
+/* Or what is free of the chunk of the last one. */
+static void
+a_block_is_a_chunk_once_the_heap_has_grown(void **state)
+{
+    ground   g;
+    size_t   page, first;
+    unsigned i;
 
     (void)state;
     begin(&g, 40 * FPH_PAGES, FPH_GROUP * FPH_PAGES, 1, 0);
-    assert_int_not_equal(fph_meta_get(g.heap, 0, 640, &error), 0);
-    had = g.state->meta_pages;
-    assert_int_equal(had, 1);
-    assert_int_equal(give(&g, 0, 20 * FPH_PAGES, 0), 0);
-    while (g.state->meta_pages < 10 * FPH_PAGES) {
-        unsigned step = fph_meta_step(g.state, 640);
-        uint32_t ref = fph_meta_get(g.heap, 0, 640, &error);
-        char    *record;
-
-        assert_int_not_equal(ref, 0);
-        record = (char *)fph_meta_at(g.state, ref);
-        memset(record, 0xa5, 640);
-        page = fph_page_of(g.state, record);
-        assert_true(fph_chunk_of_page(g.state, page)->meta >> page % FPH_PAGES
-                    & 1);
-        assert_true(page >= g.first + 20 * FPH_PAGES);
-        if (g.state->meta_pages == had)
-            continue;
-        assert_int_equal(g.state->meta_pages - had, step);
-        assert_int_equal(step, had / 4 < 1 ? 1 : had / 4 > FPH_PAGES
-                                                 ? FPH_PAGES : had / 4);
-        had = g.state->meta_pages;
+    first = g.first + 40 * FPH_PAGES;
+    assert_int_equal(next_block(&g, 640, &page), 1);
+    assert_int_equal(page, first);
+    assert_int_equal(fph_pages_take(g.state, first + 5, 1), 1);
+    grow(&g, 0, 20 * FPH_PAGES);
+    assert_int_equal(next_block(&g, 640, &page), FPH_PAGES - 6);
+    assert_int_equal(page, first + 6);
+    assert_int_equal(next_block(&g, 640, &page), 4);
+    assert_int_equal(page, first + 1);
+    fph_pages_give(g.state, first + 5, 1);
+    assert_int_equal(next_block(&g, 640, &page), 1);
+    for (i = 0; i < 10; i++) {
+        assert_int_equal(next_block(&g, 640, &page), FPH_PAGES);
+        assert_int_equal(page % FPH_PAGES, 0);
+        assert_true(page - first < FPH_GROUP * FPH_PAGES);
         TEST_CHECK_LIVE(g.heap, 0);
     }
     /* No other region is kept by records. */
@@ -762,18 +807,13 @@ records_fill_a_region_that_has_some(void **state)
     const size_t half = FPH_PAGES / 2;
     ground       g;
     size_t       page;
-    unsigned     i;
-    int          error;
 
     (void)state;
     begin(&g, 8 * FPH_PAGES + half, FPH_PAGES, 1, 0);
     assert_int_equal(give(&g, 0, half, 0), 0);
     fph_region_pin(g.state, at_page(&g, 8 * FPH_PAGES + half));
-    for (i = 0; g.state->meta_pages < FPH_PAGES - 8; i++) {
-        uint32_t ref = fph_meta_get(g.heap, 0, FPHEAP_PAGE, &error);
-
-        assert_int_not_equal(ref, 0);
-        page = fph_page_of(g.state, fph_meta_at(g.state, ref));
+    while (test_meta_pages(g.heap) < FPH_PAGES) {
+        (void)next_block(&g, FPHEAP_PAGE, &page);
         assert_true(page - g.first - 8 * FPH_PAGES - half < FPH_PAGES);
     }
     end(&g, FPHEAP_CHUNK + half * FPHEAP_PAGE);
@@ -789,25 +829,57 @@ a_record_fails_only_when_no_page_is_left(void **state)
     int          error = 0;
 
     (void)state;
-    begin(&g, 0, 2 * FPH_PAGES, 1, 0);
-    while (g.state->meta_pages < 12)
-        assert_int_not_equal(fph_meta_get(g.heap, 0, 640, &error), 0);
-    assert_true(fph_meta_step(g.state, 640) > 1);
+    begin(&g, 0, FPH_PAGES, 1, 0);
+    grow(&g, FPH_PAGES, FPH_PAGES);
     for (page = g.first; page < g.first + 2 * FPH_PAGES; page += 2)
-        if (fph_page_is_free(g.state, page))
-            assert_int_equal(fph_pages_take(g.state, page, 1), 1);
+        assert_int_equal(fph_pages_take(g.state, page, 1), 1);
     for (pages = 0;
          fph_meta_get(g.heap, 0, FPHEAP_PAGE - FPH_GUARDS, &error) != 0;
          pages++)
         ;
     assert_int_equal(error, -ENOMEM);
-    assert_true(pages > FPH_PAGES / 2);
+    assert_int_equal(pages, FPH_PAGES);
     fpheap_stats_get(g.heap, &stats);
     assert_int_equal(stats.page_free_bytes, 0);
-    assert_int_equal(stats.metadata_bytes, g.state->meta_pages * FPHEAP_PAGE);
+    assert_int_equal(stats.metadata_bytes, pages * FPHEAP_PAGE);
+    assert_int_equal(test_meta_pages(g.heap), pages);
     assert_int_equal(fpheap_destroy_forced(g.heap), 0);
-    assert_int_equal(g.puts, 1);
+    assert_int_equal(g.puts, 2);
     assert_int_equal(test_unmap(g.map, MAPPED), 0);
+}
+
+/* To the last page. */
+static void
+what_no_record_has_of_a_block_serves_objects_when_the_heap_cannot_grow(
+    void **state)
+{
+    ground       g;
+    fpheap_stats stats;
+    void        *last = NULL, *object;
+    size_t       page, n = 0;
+
+    (void)state;
+    begin(&g, 0, FPH_PAGES, 1, 0);
+    grow(&g, FPH_PAGES, 2 * FPH_PAGES);
+    assert_int_equal(next_block(&g, 640, &page), FPH_PAGES);
+    fpheap_stats_get(g.heap, &stats);
+    assert_int_equal(stats.metadata_bytes, FPHEAP_PAGE);
+    assert_int_equal(stats.page_free_bytes,
+                     3 * FPHEAP_CHUNK - FPHEAP_PAGE);
+    for (; (object = fpheap_alloc(g.heap, 64)) != NULL; last = object, n++)
+        memcpy(object, &last, sizeof last);
+    TEST_CHECK_LIVE(g.heap, n);
+    fpheap_stats_get(g.heap, &stats);
+    assert_int_equal(stats.page_free_bytes, 0);
+    assert_int_equal(stats.slab_free_bytes + stats.parked_bytes, 0);
+    assert_int_equal(stats.metadata_bytes,
+                     test_meta_pages(g.heap) * FPHEAP_PAGE);
+    assert_true(stats.metadata_bytes <= 16 * FPHEAP_PAGE);
+    for (; last != NULL; last = object) {
+        memcpy(&object, last, sizeof object);
+        fpheap_free(g.heap, last);
+    }
+    end(&g, 3 * FPHEAP_CHUNK);
 }
 
 /* Pages shorter than the system's, of which some are in use and some go. */
@@ -1169,9 +1241,13 @@ main(void)
         cmocka_unit_test(a_neighbour_of_another_kind_is_not_joined),
         cmocka_unit_test(records_stay_until_the_pages_leave_and_serve_again),
         cmocka_unit_test(every_page_of_a_long_object_leads_to_its_record),
-        cmocka_unit_test(blocks_of_records_grow_and_lie_beside_each_other),
+        cmocka_unit_test(a_block_is_short_until_the_heap_has_grown),
+        cmocka_unit_test(a_block_is_a_chunk_once_the_heap_has_grown),
         cmocka_unit_test(records_fill_a_region_that_has_some),
         cmocka_unit_test(a_record_fails_only_when_no_page_is_left),
+        cmocka_unit_test(
+            what_no_record_has_of_a_block_serves_objects_when_the_heap_cannot_grow
+            ),
         cmocka_unit_test(a_trim_decommits_nothing_that_is_in_use),
         cmocka_unit_test(tables_are_written_where_pages_come),
         cmocka_unit_test(tables_are_written_around_the_windows_end),

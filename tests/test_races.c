@@ -1114,12 +1114,12 @@ a_block_that_another_makes_serves_both(void **state)
     begin();
     fill_metadata();
     free = free_pages();
-    pages = (unsigned)heap->state->meta_pages;
+    pages = test_meta_pages(heap);
     meanwhile(&heap->state->meta_cursor.word, MEANWHILE_CHANGE, 0,
               have_a_record, NULL);
     ref = fph_meta_get(heap, 0, FPH_LINE, &error);
     expect_a_record_beside(ref);
-    pages = (unsigned)heap->state->meta_pages - pages;
+    pages = test_meta_pages(heap) - pages;
     assert_true(pages > 0);
     assert_int_equal(free_pages(), free - pages);
     end();
@@ -1148,6 +1148,68 @@ pages_that_are_to_be_a_block_are_on_the_move(void **state)
     assert_false(quiet);
     look_for_moves(&quiet);
     assert_true(quiet);
+    end();
+}
+
+/* Cut a record of three pages from the current block. */
+static void *
+cut_a_long_record(void *unused)
+{
+    static uint32_t ref;
+
+    (void)unused;
+    ref = fph_meta_cut(heap->state, 3 * FPHEAP_PAGE);
+    theirs = ref == 0 ? NULL : &ref;
+    return NULL;
+}
+
+/* It ends behind the record's last page, and what follows is free. */
+static void
+a_block_that_shrinks_while_another_cuts_a_record_keeps_it(void **state)
+{
+    unsigned free, pages;
+    size_t   last, kept;
+    char    *record;
+    int      error;
+
+    (void)state;
+    begin();
+    heap->state->meta_tight = 0;       /* the block is long */
+    fill_metadata();
+    assert_int_not_equal(fph_meta_get(heap, 0, FPH_LINE, &error), 0);
+    pages = fph_meta_spare(heap->state->meta_cursor.word, &kept);
+    assert_true(pages > 4);
+    free = free_pages();
+    meanwhile(&heap->state->meta_cursor.word, MEANWHILE_CHANGE, 0,
+              cut_a_long_record, NULL);
+    assert_true(fph_meta_yield(heap->state));
+    record = (char *)fph_meta_at(heap->state, their_ref());
+    last = fph_page_of(heap->state, record + 3 * FPHEAP_PAGE - 1);
+    assert_true(fph_is_meta(heap->state, record));
+    assert_true(fph_is_meta(heap->state, record + 3 * FPHEAP_PAGE - 1));
+    assert_false(fph_page_is_free(heap->state, last));
+    assert_true(fph_page_is_free(heap->state, last + 1));
+    assert_int_equal(free_pages(), free + pages - 3);
+    assert_false(fph_meta_yield(heap->state));
+    end();
+}
+
+/* Whoever fails meanwhile looks once more. */
+static void
+pages_that_a_block_gives_back_are_on_the_move(void **state)
+{
+    int quiet = 1;
+    int error;
+
+    (void)state;
+    begin();
+    heap->state->meta_tight = 0;
+    fill_metadata();
+    assert_int_not_equal(fph_meta_get(heap, 0, FPH_LINE, &error), 0);
+    meanwhile(&heap->state->meta_cursor.word, MEANWHILE_CHANGE, 0,
+              look_for_moves, &quiet);
+    assert_true(fph_meta_yield(heap->state));
+    assert_false(quiet);
     end();
 }
 
@@ -2045,6 +2107,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_record_that_is_cut_delays_a_block_only),
     cmocka_unit_test(a_block_that_another_makes_serves_both),
     cmocka_unit_test(pages_that_are_to_be_a_block_are_on_the_move),
+    cmocka_unit_test(
+        a_block_that_shrinks_while_another_cuts_a_record_keeps_it),
+    cmocka_unit_test(pages_that_a_block_gives_back_are_on_the_move),
     cmocka_unit_test(pages_of_a_run_that_crosses_are_on_the_move),
     cmocka_unit_test(two_blocks_at_a_time_are_both_kept),
     cmocka_unit_test(a_page_that_another_claims_is_not_touched),

@@ -290,6 +290,19 @@ test_region_bytes(fpheap *heap)
     return stats.region_bytes;
 }
 
+/* Pages that META has. */
+TEST_UNUSED static unsigned
+test_meta_pages(const fpheap *heap)
+{
+    const fph_chunk *chunk;
+    unsigned         sum = 0;
+    size_t           at  = 0;
+
+    while ((chunk = fph_chunk_next(heap->state, &at)) != NULL)
+        sum += fph_popcount(chunk->meta);
+    return sum;
+}
+
 /* Every invariant holds; every byte is counted once. */
 #define TEST_CHECK(heap) test_check_at(heap, __FILE__, __LINE__)
 
