@@ -914,6 +914,20 @@ a_trim_decommits_nothing_that_is_in_use(void **state)
 
 /* --- the window ----------------------------------------------------------- */
 
+/* Whether there is memory that can be read: the kernel is asked to copy it. */
+static int
+can_read(const void *at, void *to, size_t bytes)
+{
+    int pipes[2], can;
+
+    assert_int_equal(pipe(pipes), 0);
+    can = write(pipes[1], at, bytes) == (ssize_t)bytes
+       && read(pipes[0], to, bytes) == (ssize_t)bytes;
+    close(pipes[0]);
+    close(pipes[1]);
+    return can;
+}
+
 /* To ask overwrites it. */
 static int
 can_write(void *at_)
@@ -922,7 +936,8 @@ can_write(void *at_)
     uint64_t was;
     int      can;
 
-    memcpy(&was, at, sizeof was);
+    if (!can_read(at, &was, sizeof was))
+        return 0;
     can = fph_is_writable(at);
     if (can)
         memcpy(at, &was, sizeof was);
@@ -937,7 +952,7 @@ expect_tables(const fph_state *s, size_t page, int written)
     assert_int_equal(can_write((void *)&s->chunks[page / FPH_PAGES]), written);
 }
 
-/* Elsewhere they read as zeros and take no memory. */
+/* Elsewhere nobody reads them. */
 static void
 tables_are_written_where_pages_come(void **state)
 {
@@ -952,8 +967,6 @@ tables_are_written_where_pages_come(void **state)
     expect_tables(s, g.first, 1);
     expect_tables(s, g.first + 2 * FPH_PAGES - 1, 1);
     expect_tables(s, far, 0);
-    assert_int_equal(s->map[far], 0);
-    assert_null(fph_chunk_of_page(s, far)->base);
     assert_null(fpheap_base_of(g.heap, (char *)(far * FPHEAP_PAGE)));
     assert_int_equal(fph_tables_open(s, far, 3), 1);
     expect_tables(s, far, 1);
@@ -1065,7 +1078,7 @@ an_object_does_not_grow_into_another_nodes_pages(void **state)
 
     (void)state;
     begin(&g, 0, 2 * FPH_PAGES, 2, 0);
-    object = (char *)fpheap_alloc_on(g.heap, FPHEAP_CHUNK, 0);
+    object = (char *)fpheap_aligned_alloc(g.heap, FPHEAP_CHUNK, FPHEAP_CHUNK);
     assert_ptr_equal(object + FPHEAP_CHUNK, at_page(&g, 2 * FPH_PAGES));
     assert_int_equal(give(&g, 2 * FPH_PAGES, 2 * FPH_PAGES, 1), 0);
     record = fph_record_of(g.state, object);
@@ -1134,19 +1147,21 @@ a_part_whose_place_is_taken_is_left_out(void **state)
     const size_t pages = FPH_PAGES + half;
     ground       g;
     fpheap_stats stats;
-    size_t       window, page, next;
+    size_t       window, page, next, zero;
 
     (void)state;
     begin_narrow(&g, NARROW, 0);
     window = g.state->mask + 1;
+    zero = g.first == 0;       /* page 0 serves nobody */
     assert_int_equal(give(&g, window + FPH_PAGES + half, pages, 0), 0);
     TEST_CHECK(g.heap);
     fpheap_stats_get(g.heap, &stats);
-    assert_int_equal(stats.page_free_bytes, 3 * FPHEAP_CHUNK);
+    assert_int_equal(stats.page_free_bytes,
+                     3 * FPHEAP_CHUNK - zero * FPHEAP_PAGE);
     assert_int_equal(stats.region_bytes, (2 * FPH_PAGES + pages) * FPHEAP_PAGE);
     assert_null(fph_chunk_of(g.state, at_page(&g, window + FPH_PAGES + half)));
-    page = fph_pages_find(g.heap, 0, 2 * FPH_PAGES, 1);
-    assert_int_equal(page, g.first);
+    page = fph_pages_find(g.heap, 0, 2 * FPH_PAGES - zero, 1);
+    assert_int_equal(page, g.first + zero);
     next = fph_pages_find(g.heap, 0, FPH_PAGES, 1);
     assert_int_equal(next, (g.first + 2 * FPH_PAGES) & g.state->mask);
     fph_pages_give(g.state, next, FPH_PAGES);
@@ -1154,7 +1169,7 @@ a_part_whose_place_is_taken_is_left_out(void **state)
     assert_int_equal(fpheap_trim(g.heap), pages * FPHEAP_PAGE);
     assert_int_equal(g.puts, 1);
     assert_non_null(fph_chunk_of(g.state, at_page(&g, FPH_PAGES)));
-    fph_pages_give(g.state, page, 2 * FPH_PAGES);
+    fph_pages_give(g.state, page, 2 * FPH_PAGES - zero);
     TEST_CHECK(g.heap);
     end(&g, (2 * FPH_PAGES + pages) * FPHEAP_PAGE);
 }

@@ -9,7 +9,7 @@
 #include "races.h"
 
 #define FPHEAP_CHUNK_SHIFT    16
-#define FPHEAP_GROWTH_WAIT_MS 10   /* that who grows second waits */
+#define FPHEAP_GROWTH_WAIT_MS 50   /* that who grows second waits */
 
 /* What a process that runs out of memory hears of the C library. */
 static int   no_atfork, no_setspecific, keys;
