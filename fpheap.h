@@ -3048,8 +3048,8 @@ fph_map_reserve(size_t bytes)
     return base;
 }
 
-/* Have reserved addresses read as zeros, and take memory where they are written.
- * Returns 0: there is none. */
+/* Have reserved addresses read as zeros, and take memory where they are
+ * written.  Returns 0: there is none. */
 static int
 fph_map_open(void *at, size_t bytes)
 {
@@ -3218,9 +3218,9 @@ fph_numa_nodes(void)
 #endif
 #define FPH_LENGTHS    (FPH_PAGE_BITS + 2)     /* of runs, told apart */
 
-/* Unused bytes before a block, and before the state with its tables: what an
- * object that is written past its end meets first; and behind them, for one that
- * is written before its start. */
+/* Unused bytes before a block, and before the state with its tables: a write
+ * past an object's end meets these first.  And behind them, for a write before
+ * an object's start. */
 #define FPH_GUARD      (FPHEAP_CHUNK >= (1u << 18) ? FPHEAP_CHUNK >> 11 : 128)
 #define FPH_GUARD_END  128u
 #define FPH_GUARDS     (FPH_GUARD + FPH_GUARD_END)
@@ -3290,9 +3290,9 @@ struct fph_state {
     fph_line   meta_cursor;                /* block : 24 | end : 20 | unit of
                                               the next record : 20 */
     fph_word   meta_numbers;               /* of meta[] used up */
-    fph_word   meta_tight;                 /* 1: the heap has not grown, or could
-                                              not the last time: a block is as
-                                              short as it can be */
+    fph_word   meta_tight;                 /* 1: blocks are to be short: the
+                                              heap has not grown yet, or could
+                                              not when it had to */
     fph_word   regions;                    /* slots of region[] in use */
     fph_word   growing;                    /* PAGES */
     fph_word   growth_tickets;
@@ -3743,8 +3743,8 @@ fph_wait(void)
  *                                                   more
  *
  * V1 and V4 change one word, so one comes first.  If V4 does, the look was over
- * before the move took anything; if V1 does, V4 counts the move.  A move that V3
- * counts had given all back before the look.
+ * before the move took anything; if V1 does, V4 counts the move.  A move that
+ * V3 counts had given all back before the look.
  *
  * Moves that somebody has waited for in vain are stuck: their threads may be
  * stopped for good.  Nobody waits for as many again, until fewer are under way.
@@ -3836,21 +3836,22 @@ fph_moves_wait(const fpheap *heap, uint32_t mark)
  *     map[]     per page, the place of its slab's bin; 0: it is in no slab
  *     free[]    per chunk, one bit per page; 1: the page is free
  *     chunks[]  per chunk, where it is, and its records
- *     groups[]  the groups of 64 chunks that have ever had memory: a sweep looks
- *               at these
+ *     groups[]  the groups of 64 chunks that have ever had memory: a sweep
+ *               looks at these, and only their part of the other tables may be
+ *               read
  *
  * A run is any number of free pages in a row.  It may begin and end anywhere,
- * and cross from chunk to chunk; but if the provider has IOVAs, which need to be
+ * and cross from chunk to chunk; but if the provider has IOVAs, which need be
  * contiguous within a chunk only, a run of up to a chunk stays in one.
  *
- *   F1  A page of a region is in exactly one state: its bit in free[] is set; or
- *       it belongs to the thread that cleared the bit; or a record covers it,
- *       RECORD; or it is META's.
- *   F4  cursor[node][k] is a guess: no chunk before it had a run of 1 << k pages
- *       of the node (the last k: of more than a chunk).  So a search begins
- *       there, and looks at all of free[] once before it reports that there is
- *       none.  Pages that are freed behind it at that moment it may miss, unless
- *       a move tells (V1).
+ *   F1  A page of a region is in exactly one state: its bit in free[] is set;
+ *       or it belongs to the thread that cleared the bit; or a record covers
+ *       it, RECORD; or it is META's.
+ *   F4  cursor[node][k] is a guess: no chunk before it had a run of 1 << k
+ *       pages of the node (the last k: of more than a chunk).  So a search
+ *       begins there, and looks at all of free[] once before it reports that
+ *       there is none.  Pages that are freed behind it at that moment it may
+ *       miss, unless a move tells (V1).
  *
  *       where                        order    partner  what must be seen
  *   F6  free: CAS, fetch_and, claim  acquire  F7       the pages' last owner is
@@ -3867,9 +3868,10 @@ fph_moves_wait(const fpheap *heap, uint32_t mark)
  *       in a sweep                                     finds what it gave; a
  *                                                      sweep that misses the
  *                                                      group has missed F7
- *   F21 groups_used: CAS             release  F21      group_at[] of all before,
- *       load                         acquire           so that what is listed
- *                                                      is not listed again
+ *   F21 groups_used: CAS             release  F21      group_at[] of all
+ *       load                         acquire           before, so that what is
+ *                                                      listed is not listed
+ *                                                      again
  *   F22 group_at: store              release  F23      the group's tables are
  *                                                      open
  *   F23 group_at: load               acquire  F22      before they are read
@@ -3938,8 +3940,8 @@ struct fph_chunk {
 /* A region. */
 struct fph_region {
     fph_word      used;        /* 1 while the provider's memory is here */
-    fph_word      shown;       /* walks that show it, and FPH_HERE; 0: the memory
-                                  is not here, or about to leave */
+    fph_word      shown;       /* walks that show it, and FPH_HERE; 0: the
+                                  memory is not here, or about to leave */
     unsigned      pinned;      /* atomic; 1 once it has a meta block */
     fpheap_region raw;
 };
@@ -3997,7 +3999,8 @@ fph_page_address(const fph_state *state, size_t page)
 static inline int
 fph_is_open(const fph_state *state, size_t chunk)
 {
-    return FPH_LOAD(&state->group_at[chunk / FPH_GROUP], ACQUIRE) != 0; /* F23 */
+    return FPH_LOAD(&state->group_at[chunk / FPH_GROUP],
+                    ACQUIRE) != 0;                                  /* F23 */
 }
 
 /* The chunk that an address is in, or NULL: it is in none of the heap's. */
@@ -4160,7 +4163,8 @@ fph_positions(const fph_state *state)
     return (size_t)fph_load_relaxed(&state->groups_used) * FPH_GROUP; /* F20 */
 }
 
-/* The first chunk of the group at a position, and in *chunks how many it has. */
+/* The first chunk of the group at a position, and in *chunks how many it
+ * has. */
 static inline size_t
 fph_group_chunks(const fph_state *state, size_t position, size_t *chunks)
 {
@@ -4199,7 +4203,8 @@ fph_group_list(fph_state *state, size_t chunk)
             return 1;
         if (at == state->groups_max)
             return 0;
-        if (FPH_CAS_PTR(&state->groups[at], &in, (uint32_t)(group + 1), RELAXED))
+        if (FPH_CAS_PTR(&state->groups[at], &in, (uint32_t)(group + 1),
+                        RELAXED))
             in = (uint32_t)(group + 1);
         FPH_STORE(&state->group_at[in - 1], (uint32_t)(at + 1),
                   RELEASE);                                         /* F22 */
@@ -4463,8 +4468,8 @@ fph_gap_free(const fph_state *state, const fph_gap *gap, size_t chunk)
                             == gap->node) ? free : 0;
 }
 
-/* Claim a run that begins in a group, at whose end `tail` pages are free, and
- * ends beyond it, from `chunk` on, where the next one in groups[] is another. */
+/* Claim a run that begins at a group's end, where `tail` pages are free, and
+ * goes on in `chunk`, behind it, though another group is next in groups[]. */
 static size_t
 fph_gap_beyond(fph_state *state, fph_gap *gap, size_t chunk, size_t tail)
 {
@@ -4759,11 +4764,11 @@ fph_state_pages(const fph_state *state, const fpheap_region *raw)
  * back.
  *
  *   F3  A chunk is here while `present` is not 0.  Pages leave only after one
- *       thread has claimed all of them that are its region's.  Whoever takes the
- *       last ones out of a chunk keeps base until it has the records, so nobody
- *       brings new pages in before that.
- *   F5  A region's raw changes, and the region goes back, only while shown is 0;
- *       a walk shows it only while shown counts that walk.
+ *       thread has claimed all of them that are its region's.  Whoever takes
+ *       the last ones out of a chunk keeps base until it has the records, so
+ *       nobody brings new pages in before that.
+ *   F5  A region's raw changes, and the region goes back, only while shown is
+ *       0; a walk shows it only while shown counts that walk.
  *
  *       where                        order    partner  what must be seen
  *   F10 base: CAS from NULL          acq_rel  F10      the old region is gone,
@@ -5304,7 +5309,7 @@ fph_pages_come(fph_state *state, char *base, size_t pages, int node)
 }
 
 /* Let pages that have come serve, but for the first `taken`, which are META's,
- * and for the window's first, where a free of NULL looks: it counts as META's. */
+ * and the window's first, where a free of NULL looks: it counts as META's. */
 static void
 fph_pages_open(fph_state *state, char *base, size_t pages, size_t taken)
 {
@@ -5610,8 +5615,8 @@ fph_part_may_go(const fph_state *state, const char *base, uint64_t mask,
            == mask;
 }
 
-/* The pages of `bytes` bytes from `base` on that lie in the last chunk of these:
- * where they begin, and their bits. */
+/* Of the pages in `bytes` bytes from `base` on, those in the last chunk: where
+ * they begin, and their bits. */
 static char *
 fph_last_part(char *base, size_t bytes, uint64_t *mask)
 {
@@ -6393,20 +6398,22 @@ fph_base_of(const fph_state *state, const void *interior)
 /* The messages of every build; those of the checks name the object as well. */
 #define FPH_SAY_NULL      "fpheap: a call with NULL for a heap"
 #define FPH_SAY_DESTROYED "fpheap: a call with a heap that was destroyed"
-#define FPH_SAY_NO_HEAP   "fpheap: a call with what is no heap, or a copy of one, or is the " \
-                          "heap of another copy of fpheap.h"
+#define FPH_SAY_NO_HEAP   "fpheap: a call with what is no heap, or a copy " \
+                          "of one, or is the heap of another copy of fpheap.h"
 #define FPH_SAY_FOREIGN   "fpheap: free of a pointer that is not from this heap"
 #define FPH_SAY_NOWHERE   "fpheap: free of a pointer that is into no object"
-#define FPH_SAY_INSIDE    "fpheap: free of a pointer that is not the start of an object"
+#define FPH_SAY_INSIDE    "fpheap: free of a pointer that is not the start " \
+                          "of an object"
 #define FPH_SAY_DEAD      "fpheap: free of a pointer that is no live object"
 #define FPH_SAY_TWICE     "fpheap: double free"
 #define FPH_SAY_SHARED    "fpheap: free of an object with references"
 #define FPH_SAY_HEADER    "fpheap: the header of an object was overwritten"
 #define FPH_SAY_REALLOC   "fpheap: realloc of a pointer that is no live object"
 #define FPH_SAY_SLAB      "fpheap: the record of a slab was overwritten"
-#define FPH_SAY_MAGAZINE  "fpheap: a magazine was overwritten, or has an object twice"
-#define FPH_SAY_LIVE      "fpheap: an object was handed out that is live: its magazine or " \
-                          "slab was overwritten"
+#define FPH_SAY_MAGAZINE  "fpheap: a magazine was overwritten, or has an " \
+                          "object twice"
+#define FPH_SAY_LIVE      "fpheap: an object was handed out that is live: " \
+                          "its magazine or slab was overwritten"
 
 FPH_NOINLINE static void
 fph_blame_handle(const fpheap *heap)
@@ -9736,8 +9743,8 @@ fph_large_set(fpheap *heap, fph_slab *record, uint64_t info, size_t have,
     fph_resized(heap, record->base, have << FPHEAP_PAGE_SHIFT, size);
 }
 
-/* Claim these very pages behind an object, unless one is of another node, or they
- * are no neighbours in address. */
+/* Claim these very pages behind an object, unless one is of another node or
+ * they are no neighbours in address. */
 static int
 fph_large_take(fph_state *state, const fph_slab *record, size_t page,
                size_t pages)
