@@ -4269,6 +4269,20 @@ fph_part(size_t page, size_t pages, uint64_t *mask)
     return n;
 }
 
+/* Whether a chunk and the one before it are neighbours in address too, which
+ * they need not be in a window that is smaller than the addresses. */
+static inline int
+fph_chunk_follows(const fph_state *state, size_t chunk)
+{
+    const char *other = FPH_LOAD(&state->chunks[chunk - 1].base, RELAXED);
+    const char *base;
+
+    if (!fph_is_open(state, chunk))
+        return 0;
+    base = FPH_LOAD(&state->chunks[chunk].base, RELAXED);
+    return (uintptr_t)base - (uintptr_t)other == FPHEAP_CHUNK;
+}
+
 /* A chunk has a run of free pages from which a length can be served: have the
  * searches begin there. */
 static void
@@ -4290,13 +4304,34 @@ fph_cursors_lower(fph_state *state, size_t chunk, uint64_t free)
     }
 }
 
+/* The same for a run that crosses into the chunk from the one before it. */
+static void
+fph_cursors_cross(fph_state *state, size_t chunk)
+{
+    unsigned tail, head, run;
+
+    if (chunk == 0 || chunk > state->mask >> FPH_PAGE_BITS
+        || !fph_is_open(state, chunk - 1) || !fph_chunk_follows(state, chunk))
+        return;
+    tail = fph_run_tail(fph_load_relaxed(&state->free[chunk - 1]));
+    head = fph_run_head(fph_load_relaxed(&state->free[chunk]));
+    run = tail + head < FPH_PAGES ? tail + head : FPH_PAGES;
+    if (tail != 0 && head != 0)
+        fph_cursors_lower(state, chunk - 1, fph_page_mask(0, run));
+}
+
 /* Give pages of one chunk that the caller owns. */
 static void
 fph_part_give(fph_state *state, size_t chunk, uint64_t mask)
 {
     uint64_t free = fph_fetch_or_release(&state->free[chunk], mask); /* F7 */
 
-    fph_cursors_lower(state, chunk, free | mask);
+    free |= mask;
+    fph_cursors_lower(state, chunk, free);
+    if (free & 1)
+        fph_cursors_cross(state, chunk);
+    if (free >> (FPH_PAGES - 1))
+        fph_cursors_cross(state, chunk + 1);
 }
 
 /* Give pages that the caller owns. */
@@ -4311,20 +4346,6 @@ fph_pages_give(fph_state *state, size_t page, size_t pages)
         page += n;
         pages -= n;
     }
-}
-
-/* Whether a chunk and the one before it are neighbours in address too, which
- * they need not be in a window that is smaller than the addresses. */
-static inline int
-fph_chunk_follows(const fph_state *state, size_t chunk)
-{
-    const char *other = FPH_LOAD(&state->chunks[chunk - 1].base, RELAXED);
-    const char *base;
-
-    if (!fph_is_open(state, chunk))
-        return 0;
-    base = FPH_LOAD(&state->chunks[chunk].base, RELAXED);
-    return (uintptr_t)base - (uintptr_t)other == FPHEAP_CHUNK;
 }
 
 /* Claim these very pages, or none and return 0.  (Those that are claimed keep

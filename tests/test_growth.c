@@ -497,9 +497,8 @@ permille_of(size_t size, int as_pool)
     return used;
 }
 
-/* A step of growth is a sixteenth, the heap's own records take 1 to 3 in a
- * hundred, a class an eighth at most for sizes between two, and page 0 of 32
- * serves small objects only. */
+/* A step of growth is a sixteenth, and the heap's own records take 1 to 3 in a
+ * hundred. */
 static void
 expect_packed(size_t from, size_t to, size_t most)
 {
@@ -522,20 +521,7 @@ static void
 objects_of_a_power_of_two_fill_their_chunks(void **state)
 {
     (void)state;
-    expect_packed(512, 2 * FPHEAP_PAGE, 1150);
-    expect_packed(4 * FPHEAP_PAGE, 4 * FPHEAP_PAGE, 1280);
-}
-
-/* Three of 8 pages fit into the 31 pages of a chunk, and one of 16. */
-static void
-objects_of_a_quarter_of_a_chunk_and_more_fill_their_chunks(void **state)
-{
-    (void)state;
-    if (permille_of(FPHEAP_CHUNK / 2, 0) > 2000) {
-        print_message("a chunk has one page less than it could have\n");
-        skip();
-    }
-    expect_packed(FPHEAP_CHUNK / 4, FPHEAP_CHUNK / 2, 1130);
+    expect_packed(512, FPHEAP_CHUNK / 2, 1100);
 }
 
 /* Nanoseconds for 64 allocations that make slabs of 5 to 7 pages, where each of
@@ -680,8 +666,6 @@ main(void)
         cmocka_unit_test(a_reserve_gets_nearly_all_that_the_limit_allows),
         cmocka_unit_test(regions_of_all_lengths_share_the_table),
         cmocka_unit_test(objects_of_a_power_of_two_fill_their_chunks),
-        cmocka_unit_test(
-            objects_of_a_quarter_of_a_chunk_and_more_fill_their_chunks),
         cmocka_unit_test(a_slab_is_made_without_a_look_at_each_chunk),
         cmocka_unit_test(what_a_provider_without_put_gave_is_used),
         cmocka_unit_test(

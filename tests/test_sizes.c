@@ -886,22 +886,15 @@ a_large_object_that_grows_has_an_eighth_to_spare(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* The bytes of chunks that one of many objects of `bytes` takes at most.  A
- * chunk holds as many as fit above page 0, but for the ends of its slabs: one
- * object, or a sixteenth of them.  One above a chunk has all chunks that it is
- * in. */
+/* The bytes that one of many objects of `bytes` takes at most: a sixteenth
+ * more, for its part of the end of a slab, or the pages that it needs alone. */
 static size_t
-most_taken(size_t bytes, int as_pool)
+most_taken(size_t bytes)
 {
-    size_t room = FPHEAP_CHUNK - FPHEAP_PAGE;
-    size_t fit  = room / bytes;
-    size_t lost = fit / 16 + (fit % 16 != 0);
+    size_t shared = bytes + bytes / 16;
+    size_t alone  = (bytes + FPHEAP_PAGE - 1) & ~(size_t)(FPHEAP_PAGE - 1);
 
-    if (bytes > room)
-        return (bytes / FPHEAP_CHUNK + 1) * FPHEAP_CHUNK;
-    if ((bytes > FPH_CLASS_MAX && !as_pool) || fit == 1)
-        lost = 0;              /* runs have no ends */
-    return FPHEAP_CHUNK / (fit - lost);
+    return bytes > FPHEAP_PAGE && alone > shared ? alone : shared;
 }
 
 /* Beyond that a step of growth is a sixteenth, records take 3 in a hundred, and
@@ -910,7 +903,7 @@ static void
 expect_regions(fpheap *heap, size_t size, size_t n, size_t bytes, int as_pool)
 {
     fpheap_stats stats;
-    size_t       most = n * most_taken(bytes, as_pool);
+    size_t       most = n * most_taken(bytes);
 
     most += most / 16 + most / 32 + 4 * FPHEAP_CHUNK + 64 * FPHEAP_PAGE;
     fpheap_stats_get(heap, &stats);
@@ -925,7 +918,7 @@ expect_regions(fpheap *heap, size_t size, size_t n, size_t bytes, int as_pool)
 static void
 fill_with(size_t size, int as_pool)
 {
-    fpheap          *heap  = test_heap_over(&provider);
+    fpheap          *heap  = fpheap_create(NULL, NULL);
     fpheap_pool     *pool  = NULL;
     size_t           n     = 48 * TEST_MIB / size + 1;
     size_t           bytes = (size + 15) / 16 * 16;
@@ -951,8 +944,8 @@ fill_with(size_t size, int as_pool)
     assert_int_equal(fpheap_destroy_forced(heap), 0);
 }
 
-/* Sizes of a class and just above one, four in each doubling: the bytes of their
- * regions are those that their chunks need. */
+/* Sizes of a class and just above one, four in each doubling.  mmap's regions
+ * are neighbours, so that objects lie across their ends. */
 static void
 objects_of_every_size_fill_their_chunks(void **state)
 {
@@ -968,6 +961,28 @@ objects_of_every_size_fill_their_chunks(void **state)
                 if (size <= FPHEAP_POOL_SIZE_MAX)
                     fill_with(size, 1);
             }
+}
+
+/* A chunk has room for one such object and a part of the next. */
+static void
+objects_begin_in_the_chunk_before_the_one_that_came(void **state)
+{
+    fpheap      *heap  = fpheap_create(NULL, NULL);
+    size_t       bytes = 0;
+    fpheap_stats stats;
+    unsigned     i;
+
+    (void)state;
+    for (i = 0; i < 48; i++) {
+        void *object = fpheap_alloc(heap, FPHEAP_CHUNK / 2 + 1);
+
+        assert_non_null(object);
+        bytes += fpheap_usable_size(heap, object);
+    }
+    fpheap_stats_get(heap, &stats);
+    assert_in_range(stats.region_bytes, bytes,
+                    bytes + bytes / 8 + 3 * FPHEAP_CHUNK);
+    assert_int_equal(fpheap_destroy_forced(heap), 0);
 }
 
 /* Objects of 9 pages to 16 MiB side by side, each of another size again and
@@ -1369,6 +1384,7 @@ main(void)
         cmocka_unit_test(a_large_object_that_grows_has_an_eighth_to_spare),
         cmocka_unit_test(large_objects_change_their_size_beside_each_other),
         cmocka_unit_test(objects_of_every_size_fill_their_chunks),
+        cmocka_unit_test(objects_begin_in_the_chunk_before_the_one_that_came),
         cmocka_unit_test(
             a_large_object_grows_without_slack_where_memory_is_short),
         cmocka_unit_test(a_reallocated_object_can_be_freed_with_its_last_size),
