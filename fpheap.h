@@ -721,8 +721,9 @@ typedef struct fpheap_provider {
     /* The IOVA of the memory at `chunk`, which is a chunk's start or the start
      * of a region inside one.  IOVAs need to be contiguous only up to the
      * chunk's end, so with this callback an object of up to a chunk lies in one.
-     * Asked by the first fpheap_iova in the chunk.  NULL if there is none; then
-     * fpheap_iova returns FPHEAP_BAD_IOVA. */
+     * Asked once for each chunk of a region that get has filled in, before the
+     * heap uses any of it.  NULL if there is none; then fpheap_iova returns
+     * FPHEAP_BAD_IOVA. */
     uint64_t (*iova)(void *ctx, const void *chunk);
 
     void *ctx;                  /* passed to each call */
@@ -1368,8 +1369,7 @@ FPHEAP_API int fpheap_owns(fpheap *heap, const void *pointer);
  *         contiguous from chunk to chunk
  *
  * Returns  the IOVA, or FPHEAP_BAD_IOVA if the provider has none.
- * Blocks   The first time in a chunk, it calls the provider.
- * Cost     4 loads. */
+ * Cost     4 loads; the provider was asked when the region came. */
 FPHEAP_API uint64_t fpheap_iova(fpheap *heap, const void *object);
 
 /* fpheap_self - the calling thread's cache, for loops that want to keep it
@@ -3944,8 +3944,9 @@ struct fph_chunk {
     fph_records *records;      /* atomic; NULL: none yet */
     fph_word     present;      /* atomic; pages that its region has */
     fph_word     meta;         /* atomic; pages of meta blocks */
-    fph_word     iova;         /* atomic; 0: not asked yet */
-    int          node;         /* atomic; written before its pages are free */
+    fph_word     iova;         /* atomic; of its start, as if its region began
+                                  there; written before its pages are free */
+    int          node;         /* atomic; as iova */
     unsigned     reserved;     /* atomic; 1: fpheap_reserve has touched it */
     uint16_t     back[FPH_PAGES]; /* atomic; of each page, how many pages before
                                   it its record is; or one nearer to that */
@@ -4838,8 +4839,6 @@ fph_provider_iova(const fpheap *heap, const void *chunk)
     fph_frame frame = { FPH_IN_PROVIDER, heap, NULL, fph_this.frames };
     uint64_t iova;
 
-    if (heap->provider.iova == NULL)
-        return FPHEAP_BAD_IOVA;
     fph_this.frames = &frame;
     iova = heap->provider.iova(heap->provider.ctx, chunk);
     fph_this.frames = frame.outer;
@@ -5165,7 +5164,7 @@ static void
 fph_chunk_come(fph_chunk *chunk, uint64_t mask, int node)
 {
     fph_store_relaxed(&chunk->meta, 0);
-    fph_store_relaxed(&chunk->iova, 0);
+    fph_store_relaxed(&chunk->iova, FPHEAP_BAD_IOVA);
     FPH_STORE(&chunk->reserved, 0u, RELAXED);
     FPH_STORE(&chunk->node, node, RELAXED);
     fph_store_release(&chunk->present, mask);                       /* F11 */
@@ -5261,6 +5260,27 @@ fph_pages_come(fph_state *state, char *base, size_t pages, int node)
         at += n;
     }
     return taken != 0 ? 0 : -EFAULT;
+}
+
+/* Ask the provider for the IOVAs of pages that have come and are not free yet:
+ * a call on a packet's way must not wait for that. */
+static void
+fph_pages_ask(const fpheap *heap, fph_state *state, char *base, size_t pages)
+{
+    while (heap->provider.iova != NULL && pages > 0) {
+        uint64_t mask, iova;
+        size_t   page = fph_page_of(state, base);
+        unsigned n    = fph_part(page, pages, &mask);
+
+        if (fph_part_is_here(state, base, mask)) {
+            iova = fph_provider_iova(heap, base);
+            if (iova != FPHEAP_BAD_IOVA)
+                iova -= (uintptr_t)base & FPH_CHUNK_MASK;
+            fph_store_relaxed(&fph_chunk_of_page(state, page)->iova, iova);
+        }
+        base += (size_t)n << FPHEAP_PAGE_SHIFT;
+        pages -= n;
+    }
 }
 
 /* Let pages that have come serve, but for the first `taken`, which are META's,
@@ -5369,6 +5389,7 @@ fph_region_enter(const fpheap *heap, fph_state *state, const fpheap_region *raw,
         fph_store_release(&region->used, 0);                        /* F13 */
         return rc;
     }
+    fph_pages_ask(heap, state, base, pages);
     FPH_STORE(&region->pinned, taken != 0, RELAXED);
     region->raw = *raw;
     fph_count_region(state, raw);
@@ -6086,8 +6107,11 @@ fph_part_send(fpheap *heap, const fpheap_region *part)
         fph_region_gone(heap->state, part);
         return 1;
     }
-    return fph_watch(heap, part, 0 /* leaving */) != 0
-        || fph_pages_come(heap->state, base, pages, part->node) != 0 ? -1 : 0;
+    if (fph_watch(heap, part, 0 /* leaving */) != 0
+        || fph_pages_come(heap->state, base, pages, part->node) != 0)
+        return -1;
+    fph_pages_ask(heap, heap->state, base, pages);
+    return 0;
 }
 
 /* Hand a part of a region back that the caller has claimed; the region is the
@@ -10317,18 +10341,9 @@ fpheap_iova(fpheap *heap, const void *object)
     if (!fph_heap_good(heap))
         return FPHEAP_BAD_IOVA;
     chunk = fph_chunk_of(heap->state, object);
-    if (chunk == NULL || heap->provider.iova == NULL)
+    if (chunk == NULL)
         return FPHEAP_BAD_IOVA;
     iova = fph_load_relaxed(&chunk->iova);
-    if (iova == 0) {           /* of its first page that is here */
-        size_t skip = (size_t)fph_lowest_bit(fph_load_relaxed(&chunk->present))
-                    << FPHEAP_PAGE_SHIFT;
-
-        iova = fph_provider_iova(heap, chunk->base + skip);
-        if (iova != FPHEAP_BAD_IOVA)
-            iova -= skip;
-        fph_store_relaxed(&chunk->iova, iova);
-    }
     return iova == FPHEAP_BAD_IOVA
          ? iova : iova + ((uintptr_t)object & FPH_CHUNK_MASK);
 }

@@ -1213,7 +1213,6 @@ an_iova_is_that_of_the_chunk_plus_the_offset(void **state)
                         == iova_expected(o + last - 1));
         }
     }
-    /* Once per chunk; only an object at a chunk's start has none to look in. */
     calls = iova_calls;
     for (i = 0; i < TEST_COUNT(objects); i++) {
         if (((uintptr_t)objects[i] & (FPHEAP_CHUNK - 1)) != 0)
@@ -1224,6 +1223,63 @@ an_iova_is_that_of_the_chunk_plus_the_offset(void **state)
     for (i = 0; i < TEST_COUNT(objects); i++)
         fpheap_free(heap, objects[i]);
     TEST_DESTROY_OVER(heap, &provider);
+}
+
+static uint64_t
+iova_shifted(void *ctx, const void *base)
+{
+    (void)ctx;
+    iova_calls++;
+    return IOVA_SHIFT + (uintptr_t)base;
+}
+
+/* Five chunks whose IOVAs are there without a call. */
+static void
+check_iovas_of_five_chunks(fpheap *heap)
+{
+    char    *object = (char *)fpheap_alloc(heap, 5 * FPHEAP_CHUNK);
+    unsigned calls = iova_calls;
+    size_t   at;
+
+    assert_non_null(object);
+    for (at = 0; at < 5 * FPHEAP_CHUNK; at += FPHEAP_PAGE)
+        assert_true(fpheap_iova(heap, object + at)
+                    == IOVA_SHIFT + (uintptr_t)object + at);
+    assert_int_equal(iova_calls, calls);
+    fpheap_free(heap, object);
+}
+
+/* Not by the first fpheap_iova in a chunk, which may be on a packet's way; and
+ * again for a region that put has left here.  A region may begin anywhere in
+ * its first chunk. */
+static void
+iovas_are_asked_when_a_region_comes(void **state)
+{
+    size_t offsets[] = { 0, FPHEAP_PAGE, FPHEAP_CHUNK - FPHEAP_PAGE };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(offsets); i++) {
+        fpheap_config config;
+        fpheap       *heap;
+        unsigned      gets;
+
+        memset(&config, 0, sizeof(config));
+        test_provider_init(&provider);
+        provider.calls.iova = iova_shifted;
+        provider.offset = offsets[i];
+        config.provider = &provider.calls;
+        heap = fpheap_create("offset", &config);
+        assert_non_null(heap);
+        check_iovas_of_five_chunks(heap);
+        gets = provider.gets;
+        provider.put_error = -EBUSY;
+        (void)fpheap_trim(heap);
+        check_iovas_of_five_chunks(heap);
+        assert_int_equal(provider.gets, gets);
+        provider.put_error = 0;
+        TEST_DESTROY_OVER(heap, &provider);
+    }
 }
 
 static void
@@ -1646,6 +1702,7 @@ main(void)
         cmocka_unit_test(a_heap_can_be_the_provider_of_another),
         cmocka_unit_test(a_free_never_calls_the_provider),
         cmocka_unit_test(an_iova_is_that_of_the_chunk_plus_the_offset),
+        cmocka_unit_test(iovas_are_asked_when_a_region_comes),
         cmocka_unit_test(an_iova_is_found_at_the_start_of_any_object),
         cmocka_unit_test(an_iova_is_found_from_any_byte_of_up_to_half_a_chunk),
         cmocka_unit_test(without_an_iova_it_is_bad_iova),
