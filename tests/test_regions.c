@@ -629,6 +629,24 @@ the_watcher_may_use_the_memory_that_the_heap_has(void **state)
 
 /* --- walks ---------------------------------------------------------------- */
 
+/* What a trim left: the first region, and another that has records. */
+static void
+expect_records_left(fpheap *heap)
+{
+    unsigned i;
+
+    for (i = 0; i < the_book.n; i++) {
+        char  *base    = (char *)the_book.region[i].base;
+        size_t at      = 0;
+        int    records = 0;
+
+        for (; at < the_book.region[i].bytes; at += FPHEAP_CHUNK)
+            records |= fph_chunk_of(heap->state, base + at)->meta != 0;
+        assert_true(records);
+    }
+    assert_in_range(the_book.n, 1, 2);
+}
+
 static void
 a_walk_ends_where_its_visitor_says(void **state)
 {
@@ -641,7 +659,7 @@ a_walk_ends_where_its_visitor_says(void **state)
     assert_int_equal(s.n, 3);
     fpheap_free_bulk(heap, objects, n);
     assert_true(fpheap_trim(heap) > 0); /* what it showed last may go, too */
-    assert_int_equal(the_book.n, 1);
+    expect_records_left(heap);
     end(heap);
 }
 
@@ -675,7 +693,7 @@ the_region_that_is_shown_stays_while_it_is(void **state)
     assert_true(s.n >= 1);
     assert_true(s.trimmed > 0);
     fpheap_trim(heap);
-    assert_int_equal(the_book.n, 1);
+    expect_records_left(heap);
     check_book(heap);
     end(heap);
 }
@@ -698,7 +716,7 @@ walks_may_be_in_one_another(void **state)
     assert_int_equal(fpheap_region_walk(heap, walk_again, heap), 0);
     fpheap_free_bulk(heap, objects, n);
     assert_true(fpheap_trim(heap) > 0);
-    assert_int_equal(the_book.n, 1);
+    expect_records_left(heap);
     end(heap);
 }
 
