@@ -187,7 +187,7 @@ a_pointer_to_anywhere_is_refused(void **state)
     expect_refused(heap, pool, (void *)(UINTPTR_MAX - 7), "the top");
     expect_refused(heap, pool, heap, "the heap");
     expect_refused(heap, pool, chunk, "the start of a chunk");
-    expect_refused(heap, pool, chunk + 64, "the header of a chunk");
+    expect_refused(heap, pool, chunk + 64, "behind the start of a chunk");
     expect_refused(heap, pool, chunk + FPHEAP_CHUNK - 8, "the end of a chunk");
     free(heaps);
     (void)munmap(hole, 4 * FPHEAP_CHUNK);
