@@ -6180,20 +6180,19 @@ fph_records_make(fpheap *heap, int node)
     return ref == 0 ? NULL : fph_records_set(heap->state, ref);
 }
 
-/* Whether a region of so many chunks that comes would have to lend pages for
- * their records, and could then not go back to its provider, which has not been
- * short; and there is room for many more regions. */
+/* Whether chunks that come would have to lend pages for their records, and for
+ * magazines, and could then not go back to a provider that has not been short;
+ * and there is room for many more regions. */
 static int
 fph_records_lack(const fpheap *heap, int node, size_t chunks)
 {
     const fph_state *state = heap->state;
 
     return heap->provider.put != NULL
-        && (heap->provider.flags & FPHEAP_PARTS) == 0
         && fph_growth_capped(state, node, chunks) == chunks
         && fph_region_count(state) < state->regions_max / 2
         && (uint32_t)fph_load_relaxed(&state->records.word) == 0
-        && fph_meta_room(state) < chunks * sizeof(fph_records);
+        && fph_meta_room(state) < chunks * sizeof(fph_records) + FPHEAP_PAGE;
 }
 
 /* Have unused records of what is left of the current block. */
@@ -6207,8 +6206,7 @@ fph_records_carve(fph_state *state)
                        &fph_records_set(state, ref)->link);
 }
 
-/* Have records for the chunks of a region that is about to come, in a small
- * region of their own. */
+/* Have records for chunks that are about to come, in memory of their own. */
 static void
 fph_records_ahead(fpheap *heap, int node, size_t chunks)
 {

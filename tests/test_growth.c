@@ -285,6 +285,65 @@ what_a_thread_parks_of_large_objects_serves_before_the_heap_grows(void **state)
     TEST_DESTROY(heap);
 }
 
+/* Of chunks where the provider takes parts, else of regions. */
+static void
+records_keep_a_16th_of_what_is_freed_at_most(void **state)
+{
+    static void *objects[MANY];
+    unsigned     parts, i;
+    source       s;
+
+    (void)state;
+    for (parts = 0; parts < 2; parts++) {
+        fpheap *heap = parts ? fpheap_create("growth", NULL)
+                             : heap_over(&s, 0, 0);
+        size_t  had;
+
+        for (i = 0; i < MANY; i++)
+            assert_non_null(objects[i] = fpheap_alloc(heap, 2048));
+        had = region_bytes(heap);
+        fpheap_free_bulk(heap, objects, MANY);
+        fpheap_trim(heap);
+        print_message("figure: %zu of %zu KiB stay\n",
+                      region_bytes(heap) >> 10, had >> 10);
+        assert_true(region_bytes(heap) <= had / 16);
+        TEST_DESTROY(heap);
+    }
+}
+
+/* Beside which no object keeps a region, and which no object lies in; but for
+ * the first, which the heap began with. */
+static void
+records_come_ahead_in_regions_of_their_own_where_there_are_no_parts(
+    void **state)
+{
+    static void *objects[MANY];
+    source       s;
+    fpheap      *heap = heap_over(&s, 0, 0);
+    fph_state   *own  = heap->state;
+    unsigned     pinned = 0;
+    size_t       i, page, at;
+
+    (void)state;
+    for (i = 0; i < MANY; i++)
+        assert_non_null(objects[i] = fpheap_alloc(heap, 2048));
+    for (i = 1; i < fph_region_count(own); i++) {
+        char  *base = NULL;
+        size_t pages = fph_whole_pages(&own->region[i].raw, &base);
+
+        if (!own->region[i].used || !own->region[i].pinned)
+            continue;
+        pinned++;
+        at = fph_page_of(own, base);
+        for (page = at; page < at + pages; page++)
+            assert_true(fph_page_is_free(own, page)
+                        || fph_is_meta(own, fph_page_address(own, page)));
+    }
+    assert_true(pinned > 0);
+    fpheap_free_bulk(heap, objects, MANY);
+    TEST_DESTROY(heap);
+}
+
 /* What was reserved waits for its users: only a call that would fail without it
  * may have it given back. */
 static void
@@ -656,6 +715,9 @@ main(void)
             ),
         cmocka_unit_test(
             what_a_thread_parks_of_large_objects_serves_before_the_heap_grows),
+        cmocka_unit_test(records_keep_a_16th_of_what_is_freed_at_most),
+        cmocka_unit_test(
+            records_come_ahead_in_regions_of_their_own_where_there_are_no_parts),
         cmocka_unit_test(
             what_is_reserved_stays_while_large_objects_come_and_go),
         cmocka_unit_test(
