@@ -8930,16 +8930,16 @@ fph_home(const fpheap *heap, const fpheap_cache *cache)
  * node's depots and this thread's cache park, and the node's empty slabs.
  * Other threads follow at their next miss, with what their caches park.
  *
- * The ladder.  What a call wants it looks for with a function of its own, which
- * takes it from what the heap has, and neither grows nor waits.  Between two
- * looks the ladder does what costs least and has not been done yet:
+ * The ladder.  Each call looks for what it wants with a function of its own,
+ * which takes it from what the heap has, and neither grows nor waits.  Between
+ * two looks the ladder does what costs least and has not been done yet:
  *
  *     look
  *     parked     take back what is parked, if that pays
  *     look
- *     grow       ask the provider, and look, until it gives no more; for a run
- *                above a chunk, first give back what is free as a whole, which
- *                is too short
+ *     grow       ask the provider, and look, until it gives no more; then look
+ *                at what META yields.  For a run above a chunk, first give back
+ *                what is free as a whole, which is too short
  *     all        take back all that is parked
  *     look
  *     exchange   give back all that is free as a whole, of other nodes too, and
@@ -8959,9 +8959,8 @@ fph_home(const fpheap *heap, const fpheap_cache *cache)
  *       first look, tells (V4), and the call begins anew.
  *   R3  It begins anew FPH_TRIES times at most, as the passes of calls that
  *       fail are moves too, and not while a move is under way; else it only
- *       looks.
- *       It fails with the first look during which nothing moved, or when it has
- *       waited as long as it may.
+ *       looks.  It fails with the first look during which nothing moved, or
+ *       when it has waited as long as it may.
  */
 
 /* Bytes that the depots of a node park. */
