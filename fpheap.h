@@ -3200,11 +3200,13 @@ fph_numa_nodes(void)
 /* [META] ===================================================================
  *
  * The heap's own records: chunks' records, caches, magazines, pools.  They are
- * cut from meta blocks, which are runs of pages, and never given back while the
- * heap lives; each kind is recycled for its own kind.  So a thread may read a
- * record at any time, however long ago it found the way to it, and no grace
- * period is needed to give object memory back: objects are the only thing that
- * leaves.
+ * cut from blocks, which are runs of pages, RECORD, and stay until the heap
+ * ends; each is reused for its own kind.  So a thread may read a record at any
+ * time, however long ago it found the way to it, and memory of objects goes
+ * back without a grace period.
+ *
+ * A block is a chunk as a rule.  What no record has of it yet goes back to free
+ * pages when the heap cannot grow.
  *
  * Records are named by 32-bit references: block number and offset in units of
  * 64 bytes.  There is no block 0, so 0 means none.
