@@ -80,16 +80,17 @@
  * A thread that is stopped anywhere inside the heap delays no other thread that
  * allocates or frees, except in two cases:
  *
- *   - It is in the provider's callback or the watcher's, or takes parked
- *     objects back so that the provider need not be called.  Others that need
- *     new memory wait for it, and then go on as if it were not there.
- *   - It moves free objects.  Others that would fail for lack of memory wait
- *     and look again; once a thread has waited for a move in vain, no other
- *     waits for that move.  (What a bulk has gathered is not free, even if the
- *     bulk fails in the end.)
+ *   - It grows the heap, which includes the provider's callback and the
+ *     watcher's, or takes parked objects back so that this need not be.  Others
+ *     that need new memory wait for it, and then go on as if it were not there.
+ *   - It moves free memory or objects.  Others that would fail for lack of
+ *     memory wait and look again; once a thread has waited for a move in vain,
+ *     no other waits for that move.  (What a bulk has gathered is not free,
+ *     even if the bulk fails in the end.)
  *
  * A call waits FPHEAP_GROWTH_WAIT_MS at most, for all other threads together;
- * its own calls to the provider take as long as the provider does.
+ * its own calls to the provider take as long as the provider does.  What the
+ * stopped thread holds, or has charged to a limit, stays its own.
  *
  * Callbacks must return: no exception and no longjmp may leave them.
  *
@@ -163,6 +164,9 @@
  *     hit, miss  a call that the thread's own bin serves; any other
  *     growth     getting a region from the provider
  *     pass       taking parked objects back from depots and caches
+ *     move       a thread's holding free memory or objects for a moment
+ *     F1, S2     names of invariants and of edges of memory order; the tables
+ *                at the heads of sections say what each is
  *
  * [DESIGN] --------------------------------------------------------------------
  *
@@ -3296,7 +3300,7 @@ struct fph_state {
                                               heap has not grown yet, or could
                                               not when it had to */
     fph_word   regions;                    /* slots of region[] in use */
-    fph_word   growing;                    /* PAGES */
+    fph_word   growing;                    /* REGION */
     fph_word   growth_tickets;
     fph_word   growth_cap[FPHEAP_MAX_NODES]; /* chunks; 0: none */
     fph_word   dry_ns[FPHEAP_MAX_NODES];   /* when it could not grow */
@@ -5121,13 +5125,13 @@ fph_obtain_bytes(fpheap *heap, int node, fph_need need, size_t chunks,
     size_t     bytes = chunks << FPHEAP_CHUNK_SHIFT;
     int        rc;
 
+    memset(raw, 0, sizeof *raw);
     if (chunks > SIZE_MAX / 2 / FPHEAP_CHUNK)
         return -ENOMEM;
     if (state != NULL && fph_load_relaxed(&state->lost) >= FPH_LOST_MAX)
         return -EFAULT;
     if (!fph_charge(state, bytes))
         return -ENOSPC;
-    memset(raw, 0, sizeof *raw);
     if ((heap->provider.flags & FPHEAP_PARTS) != 0)
         raw->base = need.at != NULL || state == NULL
                   ? need.at : FPH_LOAD(&state->end, RELAXED);
@@ -5504,7 +5508,7 @@ fph_region_add(fpheap *heap, const fpheap_region *raw)
  *   G7  growths: load               acquire  G6
  *
  * Returns 1, and in *ticket what to give to fph_growth_leave, 0 for no ticket;
- * or 0: another thread's growth has ended.  A thread in a pass, or in the
+ * or 0: another thread's growth has ended, or has been overtaken.  A thread in a pass, or in the
  * provider's callback, gets no ticket and does not wait: those that wait may be
  * waiting for it.
  */
@@ -6119,32 +6123,43 @@ fph_meta_find(fpheap *heap, int node, size_t bytes)
     return fph_meta_cut(state, bytes);
 }
 
+/* Grow by a chunk on a node, and cut a record.  A growth that another thread has
+ * ended may have failed, or others may have all of it: hence once more. */
+static uint32_t
+fph_meta_grow(fpheap *heap, int node, size_t bytes, int *error)
+{
+    fph_need need = fph_need_of(heap, fph_meta_least(bytes), 1);
+    uint32_t ref  = 0;
+    int      tries;
+
+    for (tries = 0; tries < 2 && ref == 0; tries++) {
+        *error = fph_grow(heap, node, need, 1 /* chunk */, UINT64_MAX);
+        if (*error != 0)
+            return 0;
+        ref = fph_meta_find(heap, node, bytes);
+        *error = -ENOMEM;
+    }
+    return ref;
+}
+
 /* Cut a record, and grow for it if need be: on a node, or with FPHEAP_SPILL on
  * another.  Returns its reference, or 0 and in *error a negative errno; with
  * NULL for error the provider is not asked. */
 static uint32_t
 fph_meta_get(fpheap *heap, int node, size_t bytes, int *error)
 {
-    fph_need need = fph_need_of(heap, fph_meta_least(bytes), 1);
-    uint32_t ref  = fph_meta_find(heap, node, bytes);
-    int      i;
+    uint32_t ref = fph_meta_find(heap, node, bytes);
+    int      on;
 
     if (ref != 0 || error == NULL)
         return ref;
     *error = -ENOMEM;
     if (fph_meta_full(heap->state))
         return ref;            /* no growth would help */
-    for (i = -1; ref == 0 && i < (int)heap->nodes; i++) {
-        int on = i < 0 ? node : i;
-
-        if (i >= 0 && (i == node || (heap->flags & FPHEAP_SPILL) == 0))
-            continue;
-        *error = fph_grow(heap, on, need, 1 /* chunk */, UINT64_MAX);
-        if (*error != 0)
-            continue;
-        ref = fph_meta_find(heap, on, bytes);
-        *error = -ENOMEM;      /* if others have all of it */
-    }
+    ref = fph_meta_grow(heap, node, bytes, error);
+    for (on = 0; ref == 0 && on < (int)heap->nodes; on++)
+        if (on != node && (heap->flags & FPHEAP_SPILL) != 0)
+            ref = fph_meta_grow(heap, on, bytes, error);
     return ref;
 }
 
@@ -9072,7 +9087,7 @@ typedef struct fph_search {
     size_t        objects;     /* and has gathered, */
     struct fph_magazine *first;    /* in a list of magazines */
     int           grow;        /* 0: look, and no more */
-    int           tight;       /* 1: no page for records, see DEPOT */
+    int           tight;       /* 1: take no page for magazines */
     int           error;       /* of the last growth */
     uint64_t      growths;     /* before the last look */
 } fph_search;
