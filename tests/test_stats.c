@@ -780,6 +780,42 @@ what_is_reserved_is_allocated_without_the_provider(void **state)
     }
 }
 
+/* Free pages, of which META has none. */
+static size_t
+free_pages(const fpheap *heap)
+{
+    const fph_chunk *chunk;
+    size_t           at = 0, sum = 0;
+
+    while ((chunk = fph_chunk_next(heap->state, &at)) != NULL)
+        sum += fph_popcount(heap->state->free[chunk - heap->state->chunks]);
+    return sum;
+}
+
+/* However little the provider has beyond it, and what their records take. */
+static void
+a_reserve_is_never_eaten_by_its_magazines(void **state)
+{
+    size_t chunks, pages, less;
+
+    (void)state;
+    for (chunks = 2; chunks < 14; chunks += 3)
+        for (less = 0; less < 3; less++) {
+            fpheap *heap = test_heap_within(&provider, chunks * FPHEAP_CHUNK);
+
+            pages = chunks * FPH_PAGES - 2 - less * less
+                  - (chunks * sizeof(fph_records) + FPH_GUARDS) / FPHEAP_PAGE;
+            assert_int_equal(fpheap_reserve(heap, pages * FPHEAP_PAGE, 0), 0);
+            assert_true(free_pages(heap) >= pages);
+            TEST_DESTROY_OVER(heap, &provider);
+            heap = test_heap_over(&provider);
+            assert_int_equal(fpheap_reserve(heap, pages * FPHEAP_PAGE, 0), 0);
+            assert_true(free_pages(heap) >= pages);
+            assert_true(heap->state->magazines >= pages / (FPH_PAGES / 8));
+            TEST_DESTROY_OVER(heap, &provider);
+        }
+}
+
 static void
 what_is_free_already_counts_as_reserved(void **state)
 {
@@ -1241,6 +1277,7 @@ main(void)
         cmocka_unit_test(trim_and_growth_again_is_stable),
         cmocka_unit_test(regions_of_any_length_follow_each_other),
         cmocka_unit_test(what_is_reserved_is_allocated_without_the_provider),
+        cmocka_unit_test(a_reserve_is_never_eaten_by_its_magazines),
         cmocka_unit_test(what_is_free_already_counts_as_reserved),
         cmocka_unit_test(what_is_reserved_is_touched),
         cmocka_unit_test(what_is_reserved_in_chunks_in_use_is_touched_too),
