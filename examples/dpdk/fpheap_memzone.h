@@ -48,7 +48,7 @@ typedef struct fpheap_memzone {
     size_t   elsewhere;        /* bytes obtained from another socket */
     size_t   most;             /* bytes of a zone, unless more is asked for */
     size_t   page;             /* bytes, of the newest zone; 0: none yet */
-    void    *newest;           /* where it begins, until the heap uses it */
+    void    *newest;           /* where it begins, until the heap accepts it */
 } fpheap_memzone;
 
 /* One for the process (weak), so that no two heaps try the same names. */
@@ -174,7 +174,7 @@ fpheap_memzone_put(void *ctx, const fpheap_region *region)
     return 0;
 }
 
-/* Asked when the heap uses a chunk for the first time.  By memseg, as
+/* Asked for each chunk of a zone that the heap has accepted.  By memseg, as
  * rte_mem_virt2iova opens a file each time when IOVAs are physical; a chunk of
  * several pages has none then. */
 static inline uint64_t

@@ -143,14 +143,36 @@ fph_rte_leaf(uintptr_t chunk)
     return leaf;
 }
 
-/* Whole chunks only: at its ends a zone shares them with DPDK's objects. */
+/* Of a zone, the heap has the whole chunks only: those at its ends may have
+ * DPDK's own objects too. */
+static inline void
+fph_rte_trim(fpheap_region *region)
+{
+    uintptr_t base = RTE_ALIGN_CEIL((uintptr_t)region->base, FPHEAP_CHUNK);
+    uintptr_t end  = RTE_ALIGN_FLOOR((uintptr_t)region->base + region->bytes,
+                                     FPHEAP_CHUNK);
+
+    region->base  = (void *)base;
+    region->bytes = end > base ? end - base : 0;
+}
+
+/* Hand back the zone that a region was made of. */
+static inline int
+fph_rte_zone_put(fpheap_provider *memzones, const fpheap_region *region)
+{
+    const struct rte_memzone *zone = (const struct rte_memzone *)region->cookie;
+    fpheap_region             all  = *region;
+
+    all.base  = zone->addr;
+    all.bytes = zone->len;
+    return memzones->put(memzones->ctx, &all);
+}
+
 static inline int
 fph_rte_own(const fpheap_region *region, unsigned owner)
 {
-    uintptr_t at  = ((uintptr_t)region->base + FPHEAP_CHUNK - 1)
-                    >> FPHEAP_CHUNK_SHIFT;
-    uintptr_t end = ((uintptr_t)region->base + region->bytes)
-                    >> FPHEAP_CHUNK_SHIFT;
+    uintptr_t at  = (uintptr_t)region->base >> FPHEAP_CHUNK_SHIFT;
+    uintptr_t end = at + (region->bytes >> FPHEAP_CHUNK_SHIFT);
 
     for (; at < end; at++) {
         uint8_t *leaf = fph_rte_leaf(at);
@@ -171,12 +193,14 @@ fph_rte_get(void *ctx, size_t bytes, size_t align, int node,
     fpheap_provider *memzones = &fph_rte.memzones[socket];
     int              rc = memzones->get(memzones->ctx, bytes, align, node, region);
 
-    if (rc == 0 && fph_rte_own(region, socket + 1) != 0) {
-        fph_rte_own(region, 0);
-        memzones->put(memzones->ctx, region);
-        return -ENOMEM;
-    }
-    return rc;
+    if (rc != 0)
+        return rc;
+    fph_rte_trim(region);
+    if (fph_rte_own(region, socket + 1) == 0)
+        return 0;
+    fph_rte_own(region, 0);
+    fph_rte_zone_put(memzones, region);
+    return -ENOMEM;
 }
 
 static inline int
@@ -188,7 +212,7 @@ fph_rte_put(void *ctx, const fpheap_region *region)
 
     /* First, as the next owner of the memory may be another thread's. */
     fph_rte_own(region, 0);
-    rc = memzones->put(memzones->ctx, region);
+    rc = fph_rte_zone_put(memzones, region);
     if (rc != 0)
         fph_rte_own(region, socket + 1);
     return rc;
@@ -405,8 +429,8 @@ fph_rte_realloc(void *object, size_t size, unsigned align)
     return fph_rte_realloc_socket(object, size, align, SOCKET_ID_ANY);
 }
 
-/* Not fpheap_iova: an object above half a chunk may have another IOVA base in
- * each page, and the byte asked for may be in any of them. */
+/* Not fpheap_iova: where IOVAs are physical, a chunk of several pages has none,
+ * but each page has its own. */
 static inline rte_iova_t
 fph_rte_malloc_virt2iova(const void *address)
 {

@@ -110,7 +110,7 @@
 
 #include "fpheap_memzone.h"
 
-/* With a page less than half a chunk two slices fit beside a chunk's header. */
+/* Two fit in a chunk, and leave pages of it for the heap's records. */
 #define SLICE    (FPHEAP_CHUNK / 2 - FPHEAP_PAGE)
 #define SHELF    512u          /* objects; a cache of 256 flushes 384 at once */
 #define RETRY_MS 10            /* after a failure, before asking again */

@@ -91,6 +91,10 @@ check_iovas(unsigned flags)
     heap = heap_with(flags);
     have_objects(heap);
     fpheap_stats_get(heap, &stats);
+    assert_true(opened <= (!(flags & FPHEAP_HUGETLB_PA) ? 0
+                           : FPHEAP_HUGETLB_EXTMEM ? stats.regions
+                           : stats.region_bytes / FPHEAP_CHUNK));
+    assert_true(opened != 0 || !(flags & FPHEAP_HUGETLB_PA));
     for (i = 0; i < OBJECTS; i++) {
         uint64_t iova = fpheap_iova(heap, objects[i]);
         char    *end = (char *)objects[i] + SIZE - 1;
@@ -100,10 +104,6 @@ check_iovas(unsigned flags)
         assert_true(iova == iova_of(objects[i]));
         assert_true(iova + SIZE - 1 == iova_of(end));
     }
-    assert_true(opened <= (!(flags & FPHEAP_HUGETLB_PA) ? 0
-                           : FPHEAP_HUGETLB_EXTMEM ? stats.regions
-                           : stats.region_bytes / FPHEAP_CHUNK));
-    assert_true(opened != 0 || !(flags & FPHEAP_HUGETLB_PA));
     print_message("figure: %d objects, IOVA as %s\n", OBJECTS,
                   flags & FPHEAP_HUGETLB_PA ? "PA" : "VA");
     was = objects[0];
