@@ -5508,9 +5508,9 @@ fph_region_add(fpheap *heap, const fpheap_region *raw)
  *   G7  growths: load               acquire  G6
  *
  * Returns 1, and in *ticket what to give to fph_growth_leave, 0 for no ticket;
- * or 0: another thread's growth has ended, or has been overtaken.  A thread in a pass, or in the
- * provider's callback, gets no ticket and does not wait: those that wait may be
- * waiting for it.
+ * or 0: another thread's growth has ended, or has been overtaken.  A thread in a
+ * pass, or in the provider's callback, gets no ticket and does not wait: those
+ * that wait may be waiting for it.
  */
 static int
 fph_growth_enter(const fpheap *heap, uint64_t *ticket)
@@ -6123,8 +6123,8 @@ fph_meta_find(fpheap *heap, int node, size_t bytes)
     return fph_meta_cut(state, bytes);
 }
 
-/* Grow by a chunk on a node, and cut a record.  A growth that another thread has
- * ended may have failed, or others may have all of it: hence once more. */
+/* Grow by a chunk on a node, and cut a record.  A growth that another thread
+ * has ended may have failed, or others may have all of it: hence once more. */
 static uint32_t
 fph_meta_grow(fpheap *heap, int node, size_t bytes, int *error)
 {
