@@ -309,7 +309,7 @@ tour(fpheap *heap)
 
 /* Enough chunks for the heap's records under the largest settings, at an address
  * that is aligned to nothing. */
-#define BUFFER_BYTES ((FPHEAP_CHUNK_SHIFT < 20 ? 256 : 12) * FPHEAP_CHUNK)
+#define BUFFER_BYTES ((FPHEAP_CHUNK_SHIFT < 20 ? 256 : 16) * FPHEAP_CHUNK)
 
 static char buffer_memory[BUFFER_BYTES];
 
