@@ -753,7 +753,7 @@ static const scene scenes[] = {
     {"parts and count", {"G", ""}, {"fTG", "SS"}, 0, 0, 0},
     /* Regions that share a chunk. */
     {"half leave", {"UgGl", ""}, {"T", "gg"}, 0, 0, 0},
-    {"half come", {"UgGl", "U"}, {"T", "H"}, 0, 0, 0},
+    {"half come", {"UGgGfl", "U"}, {"T", "H"}, 0, 0, 0},
     {"half come two", {"g", "g"}, {"GfT", "GfT"}, 0, 0, 0},
     {"half and look", {"gG", ""}, {"fTG", "B"}, 0, 0, 0},
     /* A thread leaves, or comes, while the heap ends. */
