@@ -2006,9 +2006,9 @@ fph_class_said(size_t size)
 #define FPH_BIN_STEP (sizeof(fph_bin) / 8)
 
 /* The place of the bin of the page that an object is in; 0, where no bin is,
- * for a large object and for NULL.  (For memory of others too, if the heap has
- * any within 64 chunks; elsewhere nobody may read the map, PAGES, and the
- * process ends with a SIGSEGV here.) */
+ * for a large object and for NULL.  (For memory of others too if it lies near
+ * the heap's first region, FPH_NEAR_SHIFT; elsewhere nobody may read the map,
+ * and the process ends with a SIGSEGV here.) */
 FPH_INLINE unsigned
 fph_place_of(const fpheap *heap, const void *object)
 {
@@ -2999,7 +2999,7 @@ fph_map_at(char *at, size_t bytes, fpheap_region *region)
 static char *
 fph_map_room(size_t align)
 {
-    size_t    room = (size_t)1 << (sizeof(void *) == 8 ? 40 : 26);
+    size_t    room = (size_t)1 << (sizeof(void *) == 8 ? 36 : 26);
     uintptr_t next = (uintptr_t)fph_load_relaxed(&fph_map_next);
     void     *base;
 
@@ -3052,16 +3052,23 @@ fph_map_reserve(size_t bytes)
     return base;
 }
 
-/* Have reserved addresses read as zeros, and take memory where they are
- * written.  Returns 0: there is none. */
+/* Allow access to the system's pages in which reserved addresses lie. */
 static int
-fph_map_open(void *at, size_t bytes)
+fph_map_allow(void *at, size_t bytes, int access)
 {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
     uintptr_t from = (uintptr_t)at & ~page;
     uintptr_t to   = ((uintptr_t)at + bytes + page) & ~page;
 
-    return mprotect((void *)from, to - from, PROT_READ | PROT_WRITE) == 0;
+    return mprotect((void *)from, to - from, access) == 0;
+}
+
+/* Have reserved addresses read as zeros, and take memory where they are
+ * written.  Returns 0: there is none. */
+static int
+fph_map_open(void *at, size_t bytes)
+{
+    return fph_map_allow(at, bytes, PROT_READ | PROT_WRITE);
 }
 
 static void
@@ -4708,6 +4715,27 @@ fph_state_lay(char *base, const fph_layout *it)
  * fpheap.lookup. */
 FPH_STATIC_ASSERT(numbers_fit, FPH_TABLES_MAX / 4 <= (uint64_t)1 << 32);
 
+/* A free of what is not the heap's is to find no bin in the map, rather than
+ * end the process, in three pieces of so many bytes of addresses: the one that
+ * the first region is in, and its neighbours, as systems place memory together.
+ * Of the map that is 96 MiB with pages of 64 KiB, which a process may lock. */
+#define FPH_NEAR_SHIFT 40
+
+static void
+fph_map_show(const fph_state *state, const void *region)
+{
+    size_t all   = state->mask + 1;
+    size_t piece = (size_t)1 << (FPH_NEAR_SHIFT - FPHEAP_PAGE_SHIFT);
+    size_t first = fph_page_of(state, region) & ~(piece - 1);
+    size_t pages = all < 3 * piece ? all : 3 * piece;
+
+    first = first < piece ? 0 : first - piece;
+    if (first > all - pages)
+        first = all - pages;
+    (void)fph_map_allow(&state->map[first], pages * sizeof(uint16_t),
+                        PROT_READ);
+}
+
 /* A state whose tables cover all addresses, or as many as the system lets them.
  * NULL: no memory. */
 static fph_state *
@@ -4717,6 +4745,7 @@ fph_state_new(const fpheap *heap, const fpheap_region *raw)
     unsigned   bits = FPH_ADDRESS_BITS - FPHEAP_CHUNK_SHIFT;
     fph_layout it;
     char      *base = NULL;
+    fph_state *state;
 
     for (; bits > 6 && base == NULL; bits--) {
         it = fph_layout_of(heap, (size_t)1 << bits);
@@ -4725,12 +4754,16 @@ fph_state_new(const fpheap *heap, const fpheap_region *raw)
     }
     if (base == NULL)
         return NULL;
-    if (!fph_map_open(base, it.free) || !fph_map_open(base + it.map, 1)) {
+    if (!fph_map_open(base, it.free)) {
         fph_map_end(base, it.bytes);
         return NULL;
     }
-    (void)raw;
-    return fph_state_lay(base, &it);
+    state = fph_state_lay(base, &it);
+    fph_map_show(state, raw->base);
+    if (fph_map_open(state->map, 1)) /* where a free of NULL looks */
+        return state;
+    fph_map_end(base, it.bytes);
+    return NULL;
 }
 
 /* The state is needed no more. */
@@ -5508,9 +5541,9 @@ fph_region_add(fpheap *heap, const fpheap_region *raw)
  *   G7  growths: load               acquire  G6
  *
  * Returns 1, and in *ticket what to give to fph_growth_leave, 0 for no ticket;
- * or 0: another thread's growth has ended, or has been overtaken.  A thread in a
- * pass, or in the provider's callback, gets no ticket and does not wait: those
- * that wait may be waiting for it.
+ * or 0: another thread's growth has ended, or has been overtaken.  A thread in
+ * a pass, or in the provider's callback, gets no ticket and does not wait:
+ * those that wait may be waiting for it.
  */
 static int
 fph_growth_enter(const fpheap *heap, uint64_t *ticket)
@@ -11615,9 +11648,11 @@ fph_mmap_plain(size_t bytes, size_t align, int node, int thp,
                fpheap_region *region)
 {
     if (!fph_map_at((char *)region->base, bytes, region)
-        && !fph_map_at(fph_map_room(align), bytes, region)
-        && !fph_map_aligned(bytes, align, region))
-        return 0;
+        && !fph_map_at(fph_map_room(align), bytes, region)) {
+        fph_store_relaxed(&fph_map_next, 0); /* no more room there */
+        if (!fph_map_aligned(bytes, align, region))
+            return 0;
+    }
     fph_mmap_place(region, node);
     thp = thp && fph_load_relaxed(&fph_mapped) + bytes > FPH_THP_FROM;
     region->backing = fph_map_advise(region->base, region->bytes, thp);
