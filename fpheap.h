@@ -4212,8 +4212,9 @@ fph_group_list(fph_state *state, size_t chunk)
     for (;;) {
         uint64_t at = fph_load_acquire(&state->groups_used);        /* F21 */
         uint32_t in = 0;
+        uint32_t listed = FPH_LOAD(&state->group_at[group], RELAXED);
 
-        if (FPH_LOAD(&state->group_at[group], RELAXED) != 0)
+        if (listed != 0 && listed <= at)
             return 1;
         if (at == state->groups_max)
             return 0;
@@ -4624,7 +4625,7 @@ fph_whole_pages(const fpheap_region *raw, char **base)
 
 /* Where the state and the tables lie, for a window of `chunks` chunks. */
 typedef struct fph_layout {
-    size_t chunks, regions, groups, groups_max; /* how many */
+    size_t chunks, regions, groups; /* how many */
     size_t depots, empty, region, group, group_at, free, chunk, map; /* where */
     size_t bytes;
 } fph_layout;
@@ -4646,7 +4647,6 @@ fph_layout_of(const fpheap *heap, size_t chunks)
     memset(&it, 0, sizeof it);
     it.chunks = chunks;
     it.groups = (chunks + FPH_GROUP - 1) / FPH_GROUP;
-    it.groups_max = it.groups < 65536 ? it.groups : 65536;
     it.regions = FPHEAP_NO_OS && chunks < FPH_TABLE_MAX ? chunks
                                                         : FPH_TABLE_MAX;
     fph_layout_add(&it, 1, FPH_GUARD);
@@ -4654,7 +4654,7 @@ fph_layout_of(const fpheap *heap, size_t chunks)
     it.depots = fph_layout_add(&it, heap->bins, sizeof(fph_depot));
     it.empty = fph_layout_add(&it, heap->nodes, sizeof(fph_line));
     it.region = fph_layout_add(&it, it.regions, sizeof(fph_region));
-    it.group = fph_layout_add(&it, it.groups_max, sizeof(uint32_t));
+    it.group = fph_layout_add(&it, it.groups, sizeof(uint32_t));
     it.group_at = fph_layout_add(&it, it.groups, sizeof(uint32_t));
     it.free = fph_layout_add(&it, chunks, sizeof(fph_word));
     it.chunk = fph_layout_add(&it, chunks, sizeof(fph_chunk));
@@ -4694,7 +4694,7 @@ fph_state_lay(char *base, const fph_layout *it)
     state->bytes = it->bytes;
     state->mask = (it->chunks << FPH_PAGE_BITS) - 1;
     state->regions_max = it->regions;
-    state->groups_max = it->groups_max;
+    state->groups_max = it->groups;
     state->depots = (fph_depot *)(void *)(base + it->depots);
     state->empty = (fph_line *)(void *)(base + it->empty);
     state->region = (fph_region *)(void *)(base + it->region);
@@ -5068,16 +5068,17 @@ fph_serves(const char *base, size_t pages, fph_need need)
 static int
 fph_overlaps(const fph_state *state, const char *base, size_t pages)
 {
-    while (pages > 0) {
-        uint64_t         mask;
-        size_t           page  = fph_page_of(state, base);
-        unsigned         n     = fph_part(page, pages, &mask);
-        const fph_chunk *chunk = fph_chunk_of_page(state, page);
+    uintptr_t at = (uintptr_t)base; /* it may wrap at the end */
 
-        if (fph_chunk_of(state, base) == chunk
-            && (fph_load_relaxed(&chunk->present) & mask) != 0)
+    while (pages > 0) {
+        const fph_chunk *chunk = fph_chunk_of(state, (const void *)at);
+        uint64_t         mask;
+        unsigned         n     = fph_part(at >> FPHEAP_PAGE_SHIFT, pages,
+                                          &mask);
+
+        if (chunk != NULL && (fph_load_relaxed(&chunk->present) & mask) != 0)
             return 1;
-        base += (size_t)n << FPHEAP_PAGE_SHIFT;
+        at += (uintptr_t)n << FPHEAP_PAGE_SHIFT;
         pages -= n;
     }
     return 0;
@@ -5826,9 +5827,12 @@ fph_part_send(fpheap *heap, const fpheap_region *part)
         fph_region_gone(heap->state, part);
         return 1;
     }
-    if (fph_watch(heap, part, 0 /* leaving */) != 0
-        || fph_pages_come(heap->state, base, pages, part->node) != 0)
+    if (fph_watch(heap, part, 0 /* leaving */) != 0)
         return -1;
+    if (fph_pages_come(heap->state, base, pages, part->node) != 0) {
+        (void)fph_watch(heap, part, 1 /* leaving */);
+        return -1;
+    }
     fph_pages_ask(heap, heap->state, base, pages);
     return 0;
 }
@@ -6239,7 +6243,7 @@ fph_records_lack(const fpheap *heap, int node, size_t chunks)
     const fph_state *state = heap->state;
 
     return heap->provider.put != NULL
-        && fph_growth_capped(state, node, chunks) == chunks
+        && fph_growth_capped(state, node, chunks + 1) == chunks + 1
         && fph_region_count(state) < state->regions_max / 2
         && (uint32_t)fph_load_relaxed(&state->records.word) == 0
         && fph_meta_room(state) < chunks * sizeof(fph_records) + FPHEAP_PAGE;
@@ -6281,8 +6285,8 @@ fph_records_ahead(fpheap *heap, int node, size_t chunks)
     }
 }
 
-/* Have unused records, if there is memory for them: a run may take all of the
- * region that comes for it. */
+/* Have unused records, if there is memory for them: a run of a chunk or more
+ * may take all of the region that comes for it. */
 static void
 fph_records_spare(fpheap *heap, int node)
 {
@@ -9244,11 +9248,11 @@ fph_climb(fph_search *search)
     search->tight = fph_climb_parked(heap, node);
     if (search->tight)
         rc = fph_look(search);
-    if (rc == 0 && search->need.pages > FPH_PAGES) {
+    if (rc == 0 && search->need.pages + search->need.align > FPH_PAGES)
         fph_records_spare(heap, node);
+    if (rc == 0 && search->need.pages > FPH_PAGES)
         fph_regions_release(heap, node, 1 /* keep */,
                             fph_need_exchange(heap, search->need));
-    }
     if (rc == 0)
         rc = fph_climb_grow(search);
     if (rc == 0 && fph_reclaim(heap, node, 0 /* always */))
@@ -9835,8 +9839,17 @@ fph_large_set(fpheap *heap, fph_slab *record, uint64_t info, size_t have,
     fph_resized(heap, record->base, have << FPHEAP_PAGE_SHIFT, size);
 }
 
-/* Claim these very pages behind an object, unless one is of another node or
- * they are no neighbours in address. */
+/* Whether a run would be in two chunks that should be in one, as IOVAs are
+ * contiguous in a chunk. */
+static int
+fph_run_crosses(const fph_state *state, size_t page, size_t pages)
+{
+    return state->alone && pages <= FPH_PAGES
+        && page / FPH_PAGES != (page + pages - 1) / FPH_PAGES;
+}
+
+/* Claim these very pages behind an object, unless one is of another node, or
+ * they are no neighbours in address, or the object must not cross to them. */
 static int
 fph_large_take(fph_state *state, const fph_slab *record, size_t page,
                size_t pages)
@@ -9844,7 +9857,8 @@ fph_large_take(fph_state *state, const fph_slab *record, size_t page,
     fph_gap gap = { pages, 1, fph_chunk_of_page(state, record->page)->node,
                     0, 0, FPH_NO_PAGE, 0, 0 };
 
-    if (!fph_pages_take(state, page, pages))
+    if (fph_run_crosses(state, record->page, page + pages - record->page)
+        || !fph_pages_take(state, page, pages))
         return 0;
     if (page % FPH_PAGES != 0
         || fph_chunk_follows(state, page >> FPH_PAGE_BITS))
@@ -9876,6 +9890,19 @@ fph_large_extend(fph_state *state, const fph_slab *record, uint64_t info,
     return n;
 }
 
+/* Free pages behind an object, `most` at most. */
+static size_t
+fph_large_behind(const fph_state *state, const fph_slab *record, uint64_t info,
+                 size_t most)
+{
+    size_t next = record->page + fph_info_count(info);
+    size_t n    = 0;
+
+    while (n < most && fph_page_is_free(state, next + n))
+        n++;
+    return n;
+}
+
 /* The same, with new memory behind the object if there is none. */
 static size_t
 fph_large_grow(fpheap *heap, const fph_slab *record, uint64_t info,
@@ -9883,25 +9910,23 @@ fph_large_grow(fpheap *heap, const fph_slab *record, uint64_t info,
 {
     fph_state *state = heap->state;
     size_t     n     = fph_large_extend(state, record, info, least, most);
+    size_t     free  = fph_large_behind(state, record, info, least);
+    int        node  = fph_chunk_of_page(state, record->page)->node;
     char      *end   = record->base
                      + ((size_t)(fph_info_count(info) - fph_info_bin(info))
                         << FPHEAP_PAGE_SHIFT);
-    int        node  = fph_chunk_of_page(state, record->page)->node;
-    size_t     free  = 0;
     fph_need   need;
 
-    if (n != 0 || (heap->provider.flags & FPHEAP_PARTS) == 0)
+    if (n != 0 || (heap->provider.flags & FPHEAP_PARTS) == 0 || free >= least
+        || fph_chunk_of(state, end + (free << FPHEAP_PAGE_SHIFT)) != NULL)
         return n;
-    while (free < least && fph_page_is_free(state, record->page
-                                            + fph_info_count(info) + free))
-        free++;
-    end += free << FPHEAP_PAGE_SHIFT;
-    if (free >= least || fph_chunk_of(state, end) != NULL)
-        return 0;
-    need = fph_need_of(heap, least - free, 1 /* align */);
-    need.at = end;
     fph_regions_release(heap, node, 1 /* keep */,
                         (most - free) << FPHEAP_PAGE_SHIFT);
+    free = fph_large_behind(state, record, info, least);
+    if (free >= least)
+        return 0;
+    need = fph_need_of(heap, least - free, 1 /* align */);
+    need.at = end + (free << FPHEAP_PAGE_SHIFT);
     if (fph_grow(heap, node, need, (most - free + FPH_PAGES - 1) / FPH_PAGES,
                  UINT64_MAX) != 0)
         return 0;
@@ -9932,7 +9957,8 @@ fph_large_resize(fpheap *heap, void *object, uint64_t info, size_t size)
         return n != 0;
     }
     n = have > room ? have - need : 0;
-    if (need <= (have - n) / 2)
+    if (need <= (have - n) / 2
+        || fph_run_crosses(heap->state, record->page, fph_info_count(info) - n))
         return 0;
     info -= (uint64_t)n << 32;
     fph_large_set(heap, record, info, have, size);
@@ -11293,6 +11319,7 @@ fph_census_pages(const fph_state *state, fph_census *census)
     fpheap_stats    *stats = &census->stats;
     size_t           here  = 0, at = 0, i;
     size_t           spare, kept;
+    uint64_t         cursor = fph_load_relaxed(&state->meta_cursor.word);
     const fph_chunk *chunk;
     const fph_slab  *slab;
 
@@ -11306,10 +11333,11 @@ fph_census_pages(const fph_state *state, fph_census *census)
         stats->metadata_bytes += fph_popcount(fph_load_relaxed(&chunk->meta))
                                * FPHEAP_PAGE;
     }
-    spare = fph_meta_spare(fph_load_relaxed(&state->meta_cursor.word), &kept)
-          * FPHEAP_PAGE;
-    stats->metadata_bytes -= spare;
-    stats->page_free_bytes += spare;
+    spare = fph_meta_spare(cursor, &kept) * FPHEAP_PAGE;
+    if (fph_load_relaxed(&state->meta_cursor.word) == cursor) {
+        stats->metadata_bytes -= spare;
+        stats->page_free_bytes += spare;
+    }
     for (at = 0; (slab = fph_record_next(state, &at)) != NULL;)
         fph_census_record(state, census, slab);
     stats->region_bytes = (size_t)fph_load_relaxed(&state->region_bytes);
@@ -11648,11 +11676,9 @@ fph_mmap_plain(size_t bytes, size_t align, int node, int thp,
                fpheap_region *region)
 {
     if (!fph_map_at((char *)region->base, bytes, region)
-        && !fph_map_at(fph_map_room(align), bytes, region)) {
-        fph_store_relaxed(&fph_map_next, 0); /* no more room there */
-        if (!fph_map_aligned(bytes, align, region))
-            return 0;
-    }
+        && !fph_map_at(fph_map_room(align), bytes, region)
+        && !fph_map_aligned(bytes, align, region))
+        return 0;
     fph_mmap_place(region, node);
     thp = thp && fph_load_relaxed(&fph_mapped) + bytes > FPH_THP_FROM;
     region->backing = fph_map_advise(region->base, region->bytes, thp);
@@ -12023,7 +12049,8 @@ fph_check_region(const fph_state *state, const fpheap_region *raw, size_t *here)
         if (fph_part_is_here(state, base, mask)) {
             *here += fph_popcount(fph_chunk_of_page(state, page)->present
                                   & mask);
-            if (state->group_at[(page >> FPH_PAGE_BITS) / FPH_GROUP] == 0)
+            if (fph_position_of(state, page >> FPH_PAGE_BITS)
+                >= fph_positions(state))
                 return "F20: a chunk that is here is in no group";
         }
         base += (size_t)n << FPHEAP_PAGE_SHIFT;

@@ -9,6 +9,7 @@
 #include "races.h"
 
 #define FPHEAP_CHUNK_SHIFT    16
+#define FPHEAP_MAX_NODES 8
 #define FPHEAP_GROWTH_WAIT_MS 50   /* that who grows second waits */
 
 /* What a process that runs out of memory hears of the C library. */
