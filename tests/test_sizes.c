@@ -952,6 +952,7 @@ objects_of_every_size_fill_their_chunks(void **state)
     size_t power, part, more;
 
     (void)state;
+    test_needs_parts();
     for (power = 16; power <= 8 * TEST_MIB; power *= 2)
         for (part = 0; part < 4; part++)
             for (more = 0; more < 2; more++) {
@@ -967,12 +968,14 @@ objects_of_every_size_fill_their_chunks(void **state)
 static void
 objects_begin_in_the_chunk_before_the_one_that_came(void **state)
 {
-    fpheap      *heap  = fpheap_create(NULL, NULL);
+    fpheap      *heap;
     size_t       bytes = 0;
     fpheap_stats stats;
     unsigned     i;
 
     (void)state;
+    test_needs_parts();
+    heap = fpheap_create(NULL, NULL);
     for (i = 0; i < 48; i++) {
         void *object = fpheap_alloc(heap, FPHEAP_CHUNK / 2 + 1);
 

@@ -624,6 +624,7 @@ trim_leaves_chunks_with_live_objects_one_more_and_the_records(void **state)
     size_t       s, records;
 
     (void)state;
+    test_needs_parts();
     for (s = 0; s < TEST_COUNT(sizes) * TEST_COUNT(most); s++) {
         size_t  size = sizes[s % TEST_COUNT(sizes)];
         size_t  left = most[s / TEST_COUNT(sizes)] * TEST_MIB;

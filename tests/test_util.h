@@ -290,6 +290,21 @@ test_region_bytes(fpheap *heap)
     return stats.region_bytes;
 }
 
+/* Where memory comes from the default provider, the regions are neighbours, and
+ * any chunk goes back. */
+TEST_UNUSED static void
+test_needs_parts(void)
+{
+    fpheap  *heap  = fpheap_create(NULL, NULL);
+    unsigned parts = heap == NULL ? 0 : heap->provider.flags & FPHEAP_PARTS;
+
+    assert_int_equal(fpheap_destroy(heap), 0);
+    if (parts == 0) {
+        print_message("why: the provider takes no parts\n");
+        skip();
+    }
+}
+
 /* Pages that META has. */
 TEST_UNUSED static unsigned
 test_meta_pages(const fpheap *heap)
