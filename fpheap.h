@@ -1117,15 +1117,15 @@ struct fpheap_pool {
     fpheap  *heap;
     /* written by fpheap_pool_create */
     unsigned number;
-    unsigned flags;
+    unsigned flags;            /* atomic, as keeps */
     unsigned keeps;            /* empty slabs, as it is type-stable or has a
                                   min; atomic, as a thread may look when it has
-                                  lost its slab */
+                                  lost its slab, or in a pass */
     int      node;             /* or FPHEAP_ANY_NODE */
     int    (*construct)(void *arg, void *object);
     void   (*destruct)(void *arg, void *object);
     void    *arg;
-    size_t   min;
+    size_t   min;              /* atomic, as keeps */
     char    *private_area;
     size_t   private_bytes;
     size_t   private_room;     /* bytes that it has */
@@ -3250,8 +3250,8 @@ typedef struct fph_line {
 } __attribute__((aligned(64))) fph_line;
 
 /* Geometry of a class.  Written by fpheap_create and, a pool's, when it begins;
- * read by whoever has a slab of it, and by statistics, which may meet a pool
- * that ends and the next: hence size, skip, pages and magazine are atomic. */
+ * read by whoever has a slab of it, by statistics and by passes, which may meet
+ * a pool that ends and the next: hence all but inverse are atomic. */
 typedef struct fph_class {
     uint32_t size;
     uint32_t inverse;          /* 2^32 / size, rounded up */
@@ -7992,14 +7992,15 @@ static int
 fph_bin_has_empty(const fph_state *state, unsigned bin)
 {
     const fpheap_pool *pool  = fph_bin_pool(state, bin);
-    uint64_t           count = fph_bin_class(state, bin)->count;
+    uint64_t           count = FPH_LOAD(&fph_bin_class(state, bin)->count,
+                                        RELAXED);
     uint64_t           objects;
 
     if (!fph_keeps_slabs(pool))
         return (int64_t)fph_load_relaxed(&state->empty_slabs) > 0;
     objects = fph_load_relaxed(&pool->objects);
-    return (pool->flags & FPHEAP_TYPE_STABLE) == 0
-        && objects >= pool->min + count
+    return (FPH_LOAD(&pool->flags, RELAXED) & FPHEAP_TYPE_STABLE) == 0
+        && objects >= FPH_LOAD(&pool->min, RELAXED) + count
         && objects - (uint32_t)fph_load_relaxed(&pool->quota) >= count;
 }
 
@@ -10850,7 +10851,7 @@ fph_pool_shape(fph_class *klass, const fpheap_pool_desc *desc)
     FPH_STORE(&klass->pages, shape.pages, RELAXED);
     FPH_STORE(&klass->magazine, shape.magazine, RELAXED);
     klass->inverse = shape.inverse;
-    klass->count = shape.count;
+    FPH_STORE(&klass->count, shape.count, RELAXED);
 }
 
 /* --- begin ---------------------------------------------------------------- */
@@ -10920,13 +10921,13 @@ fph_pool_init(fpheap *heap, fpheap_pool *pool, const fpheap_pool_desc *desc)
     pool->tag = desc->tag;
     pool->destructor = desc->destructor;
     pool->requested = desc->size;
-    pool->flags = desc->flags;
+    FPH_STORE(&pool->flags, desc->flags, RELAXED);
     FPH_STORE(&pool->keeps, keeps, RELAXED);
     pool->construct = desc->construct;
     pool->construct_nth = desc->construct_nth;
     pool->destruct = desc->destruct;
     pool->arg = desc->arg;
-    pool->min = desc->min;
+    FPH_STORE(&pool->min, desc->min, RELAXED);
     fph_store_relaxed(&pool->ending, 0);
     fph_store_relaxed(&pool->objects, 0);
     fph_store_relaxed(&pool->nth, 0);
