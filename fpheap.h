@@ -9370,10 +9370,10 @@ fph_magazines_add(fpheap *heap, int node, size_t n, int alone)
 {
     fph_state *state = heap->state;
     size_t     bytes = sizeof(fph_magazine);
-    int        error = 0;
 
     for (; n > 0; n--) {
-        uint32_t ref = fph_meta_cut(state, bytes);
+        uint32_t ref   = fph_meta_cut(state, bytes);
+        int      error = 0;
 
         if (ref == 0 && alone)
             error = fph_grow(heap, node, fph_need_of(heap, FPH_PAGES, 1),

@@ -457,6 +457,24 @@ min_objects_are_made_ahead_and_kept(void **state)
     check_min(FPHEAP_POOL_SIZE_MAX, 3, 0);
 }
 
+/* More than the first block of records has room for. */
+static void
+a_pool_is_made_with_magazines_for_all_its_min(void **state)
+{
+    fpheap          *heap = fpheap_create("min", NULL);
+    fpheap_pool_desc desc;
+
+    (void)state;
+    memset(&desc, 0, sizeof(desc));
+    desc.name = "short";
+    desc.size = 200;
+    desc.min = 40 * FPHEAP_CHUNK / 2000;
+    desc.magazine = 2;
+    assert_non_null(fpheap_pool_create(heap, &desc));
+    assert_true(heap->state->magazines >= desc.min / 2);
+    TEST_DESTROY(heap);
+}
+
 /* --- looking -------------------------------------------------------------- */
 
 typedef struct visits {
@@ -1122,6 +1140,7 @@ main(void)
         cmocka_unit_test(
             other_memory_is_given_up_by_trim_and_serves_every_size),
         cmocka_unit_test(min_objects_are_made_ahead_and_kept),
+        cmocka_unit_test(a_pool_is_made_with_magazines_for_all_its_min),
         cmocka_unit_test(for_each_shows_all_objects_or_the_live_ones),
         cmocka_unit_test(the_private_area_is_zero_aligned_and_kept),
         cmocka_unit_test(a_pool_is_found_by_its_name_alone),
