@@ -290,21 +290,6 @@ test_region_bytes(fpheap *heap)
     return stats.region_bytes;
 }
 
-/* Where memory comes from the default provider, the regions are neighbours, and
- * any chunk goes back. */
-TEST_UNUSED static void
-test_needs_parts(void)
-{
-    fpheap  *heap  = fpheap_create(NULL, NULL);
-    unsigned parts = heap == NULL ? 0 : heap->provider.flags & FPHEAP_PARTS;
-
-    assert_int_equal(fpheap_destroy(heap), 0);
-    if (parts == 0) {
-        print_message("why: the provider takes no parts\n");
-        skip();
-    }
-}
-
 /* Pages that META has. */
 TEST_UNUSED static unsigned
 test_meta_pages(const fpheap *heap)
@@ -698,6 +683,21 @@ test_heap_within(test_provider *provider, size_t limit_bytes)
     heap = fpheap_create("limited", &config);
     assert_non_null(heap);
     return heap;
+}
+
+/* Where memory comes from the default provider, the regions are neighbours, and
+ * any chunk goes back. */
+TEST_UNUSED static void
+test_needs_parts(void)
+{
+    fpheap  *heap  = fpheap_create(NULL, NULL);
+    unsigned parts = heap == NULL ? 0 : heap->provider.flags & FPHEAP_PARTS;
+
+    assert_int_equal(fpheap_destroy(heap), 0);
+    if (parts == 0) {
+        print_message("why: the provider takes no parts\n");
+        skip();
+    }
 }
 
 /* Destroy a heap in which nothing is live; all of its regions must be back. */
