@@ -52,9 +52,9 @@
  *     thread must not call the heap
  *   - not a hardened allocator: freeing what is not the heap's is undefined (a
  *     message near the heap's memory, a SIGSEGV far from it, always a message
- *     with FPHEAP_CHECK), a double free is found when it reaches the slab, not at once, and a write
- *     past an object by more than a 2048th of a chunk (128 bytes at least) can
- *     reach the heap's records
+ *     with FPHEAP_CHECK), a double free is found when it reaches the slab, not
+ *     at once, and a write past an object by more than a 2048th of a chunk (128
+ *     bytes at least) can reach the heap's records
  *   - not a way to save the last byte: each thread parks up to two magazines
  *     per size it uses (a quarter of a chunk, or four objects if that is more)
  *     until its first miss after any thread's fpheap_trim
