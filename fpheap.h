@@ -813,13 +813,12 @@ typedef struct fpheap_stats {
                                   without FPHEAP_HEADER */
     size_t   parked_bytes;     /* objects in caches and depots */
     size_t   slab_free_bytes;  /* objects that are free in their slab */
-    size_t   page_free_bytes;  /* pages in no slab; a chunk of them may be set
-                                  apart for records, until the heap cannot
-                                  grow */
+    size_t   page_free_bytes;  /* pages in no slab */
     size_t   waste_bytes;      /* ends of slabs, what of regions is no whole
                                   page or cannot be used, and with FPHEAP_HEADER
                                   the pages in front of large objects */
-    size_t   metadata_bytes;   /* the heap's own records, in whole pages */
+    size_t   metadata_bytes;   /* the heap's own records, in whole pages, as
+                                  far as they are in regions */
     size_t   live_objects;
     size_t   parked_objects;
     size_t   depot_bytes;      /* the part of parked_bytes that fpheap_trim and
@@ -2951,8 +2950,12 @@ fph_touch(char *from, char *to)
         *(volatile char *)from = *(volatile char *)from;
 }
 
+#define FPH_LINE 64u           /* bytes that a processor moves at a time */
+
 #if FPHEAP_NO_OS
-#  define fph_map_open(at, bytes) 1
+#  define fph_map_open(at, bytes)   1
+#  define fph_map_apart(bytes)      NULL
+#  define fph_map_apart_end(memory) ((void)0)
 #else
 #ifdef MAP_HUGETLB
 #  define FPH_MAP_HUGETLB MAP_HUGETLB
@@ -3076,6 +3079,37 @@ static void
 fph_map_end(void *base, size_t bytes)
 {
     munmap(base, bytes);
+}
+
+/* No page of the system is longer. */
+#define FPH_MAP_BORDER ((size_t)1 << 16)
+
+/* Memory of zeros between pages that nobody may touch, for at least so many
+ * bytes.  NULL: there is none. */
+static void *
+fph_map_apart(size_t bytes)
+{
+    size_t all  = (bytes + FPH_LINE + 3 * FPH_MAP_BORDER - 1)
+                & ~(FPH_MAP_BORDER - 1);
+    char  *base = (char *)fph_map_reserve(all);
+    char  *from = base + FPH_MAP_BORDER;
+
+    if (base == NULL)
+        return NULL;
+    if (!fph_map_open(from, all - 2 * FPH_MAP_BORDER)) {
+        fph_map_end(base, all);
+        return NULL;
+    }
+    *(size_t *)(void *)from = all;
+    return from + FPH_LINE;
+}
+
+static void
+fph_map_apart_end(void *memory)
+{
+    char *from = (char *)memory - FPH_LINE;
+
+    fph_map_end(from - FPH_MAP_BORDER, *(size_t *)(void *)from);
 }
 
 /* Map an aligned region.  If the kernel's first choice is not aligned, map more
@@ -3212,18 +3246,13 @@ fph_numa_nodes(void)
 /* [META] ===================================================================
  *
  * The heap's own records: chunks' records, caches, magazines, pools.  They are
- * cut from blocks, which are runs of pages, RECORD, and stay until the heap
- * ends; each is reused for its own kind.  So a thread may read a record at any
- * time, however long ago it found the way to it, and memory of objects goes
- * back without a grace period.
- *
- * A block is a chunk as a rule.  What no record has of it yet goes back to free
- * pages when the heap cannot grow.
+ * cut from blocks, RECORD, and stay until the heap ends; each is reused for its
+ * own kind.  So a thread may read a record at any time, however long ago it
+ * found the way to it, and memory of objects goes back without a grace period.
  *
  * Records are named by 32-bit references: block number and offset in units of
  * 64 bytes.  There is no block 0, so 0 means none.
  */
-#define FPH_LINE       64u
 #define FPH_UNIT_BITS  (FPHEAP_CHUNK_SHIFT - 6)
 #if FPHEAP_CHUNK_SHIFT < 24
 #  define FPH_TABLE_MAX (FPHEAP_CHUNK >> 9)    /* meta blocks; also regions */
@@ -3304,9 +3333,6 @@ struct fph_state {
     fph_line   meta_cursor;                /* block : 24 | end : 20 | unit of
                                               the next record : 20 */
     fph_word   meta_numbers;               /* of meta[] used up */
-    fph_word   meta_tight;                 /* 1: blocks are to be short: the
-                                              heap has not grown yet, or could
-                                              not when it had to */
     fph_word   regions;                    /* slots of region[] in use */
     fph_word   growing;                    /* REGION */
     fph_word   growth_tickets;
@@ -3450,49 +3476,6 @@ fph_meta_block(const fph_state *state)
     return fph_load_relaxed(&state->meta_cursor.word) >> 40;
 }
 
-/* Bytes of it that no record has. */
-static inline size_t
-fph_meta_room(const fph_state *state)
-{
-    uint64_t cursor = fph_load_relaxed(&state->meta_cursor.word);
-
-    return (size_t)((cursor >> 20 & FPH_META_FIELD) - (cursor & FPH_META_FIELD))
-         * FPH_LINE;
-}
-
-/* Pages at the block's end that no record has, and in *kept those before. */
-static size_t
-fph_meta_spare(uint64_t cursor, size_t *kept)
-{
-    size_t bytes = (size_t)(cursor >> 20 & FPH_META_FIELD) * FPH_LINE;
-    size_t used  = (size_t)(cursor & FPH_META_FIELD) * FPH_LINE;
-
-    *kept = (used + FPH_GUARDS + FPHEAP_PAGE - 1) >> FPHEAP_PAGE_SHIFT;
-    bytes += FPH_GUARDS;
-    return bytes % FPHEAP_PAGE != 0 ? 0
-         : (bytes >> FPHEAP_PAGE_SHIFT) - *kept;
-}
-
-/* Have the current block end behind its records.  Returns where the pages begin
- * that it had behind them, and how many they are; NULL: none. */
-static char *
-fph_meta_shrink(fph_state *state, size_t *pages)
-{
-    uint64_t cursor = fph_load_acquire(&state->meta_cursor.word);   /* M1 */
-    uint64_t units;
-    size_t   kept;
-
-    do {
-        *pages = fph_meta_spare(cursor, &kept);
-        if (*pages == 0)
-            return NULL;
-        units = (uint64_t)*pages << FPHEAP_PAGE_SHIFT >> 6;
-    } while (!fph_cas_acquire(&state->meta_cursor.word, &cursor,    /* M1 */
-                              cursor - (units << 20)));
-    return FPH_LOAD(&state->meta[cursor >> 40], RELAXED) - FPH_GUARD
-         + (kept << FPHEAP_PAGE_SHIFT);
-}
-
 /*
  * Make memory the current block in place of the one numbered `full`, unless
  * another thread was first.  In the new block the first `bytes` are the
@@ -3523,8 +3506,10 @@ fph_meta_install(fph_state *state, uint64_t full, char *memory, size_t room,
         return 0;
     FPH_STORE(&state->meta[block], memory, RELAXED);
     do {
-        if (cursor >> 40 != full)
+        if (cursor >> 40 != full) {
+            FPH_STORE(&state->meta[block], (char *)NULL, RELAXED);
             return 0;
+        }
     } while (!fph_cas_release(&state->meta_cursor.word, &cursor,    /* M2 */
                               fph_meta_word(block, room / FPH_LINE,
                                             fph_meta_units(bytes))));
@@ -3957,7 +3942,6 @@ struct fph_region {
     fph_word      used;        /* 1 while the provider's memory is here */
     fph_word      shown;       /* walks that show it, and FPH_HERE; 0: the
                                   memory is not here, or about to leave */
-    unsigned      pinned;      /* atomic; 1 once it has a meta block */
     fpheap_region raw;
 };
 
@@ -5497,7 +5481,6 @@ fph_region_enter(const fpheap *heap, fph_state *state, const fpheap_region *raw,
         return rc;
     }
     fph_pages_ask(heap, state, base, pages);
-    FPH_STORE(&region->pinned, taken != 0, RELAXED);
     region->raw = *raw;
     fph_count_region(state, raw);
     if ((heap->provider.flags & FPHEAP_PARTS) != 0
@@ -5650,8 +5633,6 @@ fph_grow(fpheap *heap, int node, fph_need need, size_t wish, uint64_t seen)
         return 0;
     }
     rc = fph_grow_now(heap, node, need, fph_growth_clamp(heap, wish));
-    if (rc == 0)
-        fph_store_relaxed(&state->meta_tight, 0);
     fph_fetch_add_release(rc == 0 ? &state->growths                 /* G6 */
                                   : &state->growth_failures, 1);
     fph_growth_leave(state, ticket);
@@ -5776,9 +5757,8 @@ fph_region_split(const fpheap_region *raw, const fpheap_region *part,
 
 /* Have a slot stand for memory that is here. */
 static void
-fph_region_show(fph_region *region, const fpheap_region *raw, unsigned pinned)
+fph_region_show(fph_region *region, const fpheap_region *raw)
 {
-    FPH_STORE(&region->pinned, pinned, RELAXED);
     region->raw = *raw;
     fph_store_release(&region->shown, FPH_HERE);                    /* F16 */
 }
@@ -5789,7 +5769,6 @@ fph_region_show(fph_region *region, const fpheap_region *raw, unsigned pinned)
 static fph_region *
 fph_region_cut(fph_state *state, fph_region *region, const fpheap_region *part)
 {
-    unsigned      pinned = FPH_LOAD(&region->pinned, RELAXED);
     fph_region   *second = NULL;
     fph_region   *own;
     fpheap_region front, rest;
@@ -5804,12 +5783,11 @@ fph_region_cut(fph_state *state, fph_region *region, const fpheap_region *part)
             fph_store_release(&own->used, 0);                       /* F13 */
             return NULL;
         }
-        fph_region_show(second, &rest, pinned);
+        fph_region_show(second, &rest);
     }
     if (own != NULL) {
-        FPH_STORE(&own->pinned, 0u, RELAXED);
         own->raw = *part;
-        fph_region_show(region, front.bytes != 0 ? &front : &rest, pinned);
+        fph_region_show(region, front.bytes != 0 ? &front : &rest);
     }
     return own;
 }
@@ -5953,119 +5931,6 @@ fph_regions_fresh(const fpheap *heap)
  *   F8  records: CAS, when made      release  F9       what they lead to
  */
 
-/* Whether blocks are to be short, which a few may. */
-static int
-fph_meta_is_tight(const fph_state *state)
-{
-    return fph_load_relaxed(&state->meta_tight)
-        && fph_load_relaxed(&state->meta_numbers) < FPH_TABLE_MAX / 32;
-}
-
-/* Claim pages for records in the chunk of the last block, as many in a row as
- * there are unless blocks are to be short; or return FPH_NO_PAGE. */
-static size_t
-fph_meta_behind(fph_state *state, unsigned least, unsigned *pages)
-{
-    const char *block = FPH_LOAD(&state->meta[fph_meta_block(state)], RELAXED);
-    size_t      page  = FPH_NO_PAGE;
-
-    *pages = fph_meta_is_tight(state) ? least : FPH_PAGES;
-    for (; block != NULL && *pages >= least; --*pages) {
-        page = fph_chunk_take(state, fph_page_of(state, block) >> FPH_PAGE_BITS,
-                              *pages, 1 /* align */);
-        if (page != FPH_NO_PAGE)
-            break;
-    }
-    return page;
-}
-
-/* Claim pages for records of a region that has some already; or return
- * FPH_NO_PAGE. */
-static size_t
-fph_meta_beside(fph_state *state, unsigned pages)
-{
-    size_t page = FPH_NO_PAGE;
-    size_t i, n;
-    char  *base = NULL;
-
-    if (pages > FPH_PAGES)
-        return page;
-    for (i = 0; i < fph_region_count(state) && page == FPH_NO_PAGE; i++) {
-        fph_region *region = &state->region[i];
-
-        if (!FPH_LOAD(&region->pinned, RELAXED) || !fph_region_keep(region))
-            continue;
-        n = fph_whole_pages(&region->raw, &base);
-        while (n > 0 && page == FPH_NO_PAGE) {
-            size_t   from = fph_page_of(state, base);
-            uint64_t mask;
-            unsigned part = fph_part(from, n, &mask);
-
-            page = fph_chunk_take(state, from >> FPH_PAGE_BITS, pages,
-                                  1 /* align */);
-            base += (size_t)part << FPHEAP_PAGE_SHIFT;
-            n -= part;
-        }
-        fph_region_unkeep(region);
-    }
-    return page;
-}
-
-/* The region that an address is in has records from here on. */
-static void
-fph_region_pin(fph_state *state, const char *at)
-{
-    fph_region *region;
-    size_t      i = 0;
-
-    for (; (region = fph_region_next(state, &i)) != NULL;
-         fph_region_unkeep(region))
-        if ((uintptr_t)at - (uintptr_t)region->raw.base < region->raw.bytes)
-            FPH_STORE(&region->pinned, 1u, RELAXED);
-}
-
-/* Pages of a block that is for one record. */
-static unsigned
-fph_meta_least(size_t bytes)
-{
-    return (unsigned)((bytes + FPH_GUARDS + FPHEAP_PAGE - 1)
-                      >> FPHEAP_PAGE_SHIFT);
-}
-
-/* Claim pages for a block: what is free in the chunk of the last one, or a
- * chunk, since what has a block stays, so that blocks should fill it; but as
- * many as a record needs if memory is short.  Beside others, or else of the
- * node, or of any. */
-static size_t
-fph_meta_pages(const fpheap *heap, int node, unsigned least, unsigned *pages)
-{
-    fph_state *state = heap->state;
-    unsigned   align = (heap->provider.flags & FPHEAP_PARTS) != 0
-                     ? FPH_PAGES : 1;
-    size_t     page  = least > FPH_PAGES ? FPH_NO_PAGE
-                     : fph_meta_behind(state, least, pages);
-    int        i;
-
-    if (page != FPH_NO_PAGE)
-        return page;
-    if (least < FPH_PAGES && !fph_meta_is_tight(state)) {
-        *pages = FPH_PAGES;
-        page = fph_meta_beside(state, FPH_PAGES);
-        if (page == FPH_NO_PAGE)
-            page = fph_pages_find(heap, node, FPH_PAGES, align);
-        if (page != FPH_NO_PAGE)
-            return page;
-    }
-    *pages = least;
-    page = fph_meta_beside(state, least);
-    if (page == FPH_NO_PAGE)
-        page = fph_pages_find(heap, node, least, 1 /* align */);
-    for (i = 0; page == FPH_NO_PAGE && (unsigned)i < heap->nodes; i++)
-        if (i != node)
-            page = fph_pages_find(heap, i, least, 1 /* align */);
-    return page;
-}
-
 /* Pages are META's from here on, or no longer. */
 static void
 fph_meta_mark(fph_state *state, size_t page, size_t pages, int marked)
@@ -6084,52 +5949,101 @@ fph_meta_mark(fph_state *state, size_t page, size_t pages, int marked)
     }
 }
 
-/* Let objects have the pages of the current block that no record has: the heap
- * cannot grow.  Returns 0: there are none. */
-static int
-fph_meta_yield(fph_state *state)
+/* Pages of a block that is for one record. */
+static size_t
+fph_meta_least(size_t bytes)
 {
-    size_t pages;
-    char  *at;
+    return (bytes + FPH_GUARDS + FPHEAP_PAGE - 1) >> FPHEAP_PAGE_SHIFT;
+}
 
-    fph_store_relaxed(&state->meta_tight, 1);
-    fph_moves_begin(state);
-    at = fph_meta_shrink(state, &pages);
-    if (at != NULL) {
-        fph_meta_mark(state, fph_page_of(state, at), pages, 0 /* marked */);
-        fph_pages_give(state, fph_page_of(state, at), pages);
+/* Claim pages for a block in which a record is to have so many bytes: of the
+ * node, or of any; as few as do, but whole chunks once a part of the blocks
+ * that there can be is used up.  Returns the first, or FPH_NO_PAGE. */
+static size_t
+fph_block_pages(const fpheap *heap, int node, size_t bytes, size_t *pages)
+{
+    size_t   least = fph_meta_least(bytes);
+    size_t   page  = FPH_NO_PAGE;
+    unsigned i;
+
+    *pages = FPH_PAGES;
+    if (least < FPH_PAGES
+        && fph_load_relaxed(&heap->state->meta_numbers) > FPH_TABLE_MAX / 32)
+        page = fph_pages_find(heap, node, FPH_PAGES, 1 /* align */);
+    if (page != FPH_NO_PAGE)
+        return page;
+    *pages = least;
+    for (i = 0; page == FPH_NO_PAGE && i < heap->nodes; i++)
+        page = fph_pages_find(heap, (int)((unsigned)node + i) % (int)heap->nodes,
+                              least, 1 /* align */);
+    return page;
+}
+
+/* Memory for a block, *room bytes: the system's, which no write past an object
+ * reaches; or else free pages.  NULL: there are none. */
+static char *
+fph_block_new(const fpheap *heap, int node, size_t bytes, size_t *room)
+{
+    fph_state *state = heap->state;
+    char      *block;
+    size_t     page, pages;
+
+    *room = bytes > FPHEAP_CHUNK - FPH_LINE ? bytes : FPHEAP_CHUNK - FPH_LINE;
+    block = (char *)fph_map_apart(*room);
+    if (block != NULL)
+        return block;
+    page = fph_block_pages(heap, node, bytes, &pages);
+    if (page == FPH_NO_PAGE)
+        return NULL;
+    fph_meta_mark(state, page, pages, 1 /* marked */);
+    *room = (pages << FPHEAP_PAGE_SHIFT) - FPH_GUARDS;
+    return fph_page_address(state, page) + FPH_GUARD;
+}
+
+/* A block that was not installed. */
+static void
+fph_block_drop(fph_state *state, char *block, size_t room)
+{
+    size_t page  = fph_page_of(state, block);
+    size_t pages = (room + FPH_GUARDS) >> FPHEAP_PAGE_SHIFT;
+
+    if (fph_chunk_of(state, block) == NULL) {
+        fph_map_apart_end(block);
+        return;
     }
-    fph_moves_end(state);
-    return at != NULL;
+    fph_meta_mark(state, page, pages, 0 /* marked */);
+    fph_pages_give(state, page, pages);
+}
+
+/* The heap ends, but its regions are here. */
+static void
+fph_blocks_end(const fph_state *state)
+{
+    size_t i;
+
+    for (i = 1; i < FPH_TABLE_MAX; i++)
+        if (state->meta[i] != NULL
+            && fph_chunk_of(state, state->meta[i]) == NULL)
+            fph_map_apart_end(state->meta[i]);
 }
 
 /* Cut a record from a new block.  Returns its reference or 0; *found tells
- * whether there were free pages. */
+ * whether there was memory. */
 static uint32_t
 fph_meta_extend(fpheap *heap, int node, uint64_t full, size_t bytes, int *found)
 {
     fph_state *state = heap->state;
     uint32_t   ref   = 0;
-    unsigned   pages;
-    size_t     page;
+    size_t     room;
+    char      *block;
 
     fph_moves_begin(state);
-    page = fph_meta_pages(heap, node, fph_meta_least(bytes), &pages);
-    *found = page != FPH_NO_PAGE;
-    if (page != FPH_NO_PAGE) {
-        char *memory = fph_page_address(state, page) + FPH_GUARD;
-
-        fph_meta_mark(state, page, pages, 1 /* marked */);
-        ref = fph_meta_install(state, full, memory,
-                               ((size_t)pages << FPHEAP_PAGE_SHIFT)
-                                   - FPH_GUARDS, bytes);
-        if (ref == 0) {
-            fph_meta_mark(state, page, pages, 0 /* marked */);
-            fph_pages_give(state, page, pages);
-        } else {
-            fph_region_pin(state, memory);
-        }
-    }
+    block = fph_block_new(heap, node, bytes, &room);
+    *found = block != NULL;
+    if (block != NULL)
+        ref = fph_meta_install(state, full, block, room, bytes);
+    if (block != NULL && ref == 0)
+        fph_block_drop(state, block, room);
     fph_moves_end(state);
     return ref;
 }
@@ -6233,74 +6147,6 @@ fph_records_make(fpheap *heap, int node)
         return records;
     ref = fph_meta_find(heap, node, sizeof *records);
     return ref == 0 ? NULL : fph_records_set(heap->state, ref);
-}
-
-/* Whether chunks that come would have to lend pages for their records, and for
- * magazines, and could then not go back to a provider that has not been short;
- * and there is room for many more regions. */
-static int
-fph_records_lack(const fpheap *heap, int node, size_t chunks)
-{
-    const fph_state *state = heap->state;
-
-    return heap->provider.put != NULL
-        && fph_growth_capped(state, node, chunks + 1) == chunks + 1
-        && fph_region_count(state) < state->regions_max / 2
-        && (uint32_t)fph_load_relaxed(&state->records.word) == 0
-        && fph_meta_room(state) < chunks * sizeof(fph_records) + FPHEAP_PAGE;
-}
-
-/* Have unused records of what is left of the current block. */
-static void
-fph_records_carve(fph_state *state)
-{
-    uint32_t ref;
-
-    while ((ref = fph_meta_cut(state, sizeof(fph_records))) != 0)
-        fph_stack_push(&state->records.word,
-                       &fph_records_set(state, ref)->link);
-}
-
-/* Have records for chunks that are about to come, in memory of their own. */
-static void
-fph_records_ahead(fpheap *heap, int node, size_t chunks)
-{
-    size_t   bytes = chunks * sizeof(fph_records);
-    size_t   all   = (bytes + FPHEAP_CHUNK - 1) >> FPHEAP_CHUNK_SHIFT;
-    fph_need need  = fph_need_of(heap, FPH_PAGES, 1 /* align */);
-    int      found;
-
-    if (!fph_records_lack(heap, node, chunks)
-        || fph_grow(heap, node, need, all, UINT64_MAX) != 0)
-        return;
-    for (; all > 0; all--) {
-        uint64_t full = fph_meta_block(heap->state);
-        uint32_t ref;
-
-        fph_records_carve(heap->state);
-        ref = fph_meta_extend(heap, node, full, sizeof(fph_records), &found);
-        if (ref == 0)
-            return;
-        fph_stack_push(&heap->state->records.word,
-                       &fph_records_set(heap->state, ref)->link);
-    }
-}
-
-/* Have unused records, if there is memory for them: a run of a chunk or more
- * may take all of the region that comes for it. */
-static void
-fph_records_spare(fpheap *heap, int node)
-{
-    fph_state *state = heap->state;
-    uint32_t   ref;
-    int        error;
-
-    if ((uint32_t)fph_load_relaxed(&state->records.word) != 0)
-        return;
-    ref = fph_meta_get(heap, node, sizeof(fph_records), &error);
-    if (ref != 0)
-        fph_stack_push(&state->records.word,
-                       &fph_records_set(state, ref)->link);
 }
 
 /* Have records for a chunk in which the caller owns pages.  Returns 0: no
@@ -8993,9 +8839,9 @@ fph_home(const fpheap *heap, const fpheap_cache *cache)
  *     look
  *     parked     take back what is parked, if that pays
  *     look
- *     grow       ask the provider, and look, until it gives no more; then look
- *                at what META yields.  For a run above a chunk, first give back
- *                what is free as a whole, which is too short
+ *     grow       ask the provider, and look, until it gives no more.  For a run
+ *                above a chunk, first give back what is free as a whole, which
+ *                is too short
  *     all        take back all that is parked
  *     look
  *     exchange   give back all that is free as a whole, of other nodes too, and
@@ -9223,14 +9069,12 @@ fph_climb_grow(fph_search *search)
     int rc = 0;
 
     while (rc == 0) {
-        size_t step = fph_growth_step(search->heap);
-
-        fph_records_ahead(search->heap, search->node, step);
         search->error = fph_grow(search->heap, search->node, search->need,
-                                 step, search->growths);
+                                 fph_growth_step(search->heap),
+                                 search->growths);
         search->tight = search->error != 0;
         if (search->tight)
-            return fph_meta_yield(search->heap->state) ? fph_look(search) : 0;
+            return 0;
         rc = fph_look(search);
     }
     return rc;
@@ -9250,8 +9094,6 @@ fph_climb(fph_search *search)
     search->tight = fph_climb_parked(heap, node);
     if (search->tight)
         rc = fph_look(search);
-    if (rc == 0 && search->need.pages + search->need.align > FPH_PAGES)
-        fph_records_spare(heap, node);
     if (rc == 0 && search->need.pages > FPH_PAGES)
         fph_regions_release(heap, node, 1 /* keep */,
                             fph_need_exchange(heap, search->need));
@@ -9358,16 +9200,15 @@ fph_ready_grow(fpheap *heap, int node, size_t pages)
         int    rc     = fph_grow(heap, node, fph_need_of(heap, 1, 1), chunks,
                                  UINT64_MAX);
 
-        if (rc != 0 && !fph_meta_yield(heap->state))
+        if (rc != 0)
             return rc;
     }
     return 0;
 }
 
-/* Make n empty magazines, with `alone` in chunks that come for them.  Returns
- * 0, or a negative errno. */
+/* Make n empty magazines.  Returns 0, or a negative errno. */
 static int
-fph_magazines_add(fpheap *heap, int node, size_t n, int alone)
+fph_magazines_add(fpheap *heap, int node, size_t n)
 {
     fph_state *state = heap->state;
     size_t     bytes = sizeof(fph_magazine);
@@ -9376,10 +9217,7 @@ fph_magazines_add(fpheap *heap, int node, size_t n, int alone)
         uint32_t ref   = fph_meta_cut(state, bytes);
         int      error = 0;
 
-        if (ref == 0 && alone)
-            error = fph_grow(heap, node, fph_need_of(heap, FPH_PAGES, 1),
-                             1 /* chunk */, UINT64_MAX);
-        if (ref == 0 && error == 0)
+        if (ref == 0)
             ref = fph_meta_get(heap, node, bytes, &error);
         if (ref == 0)
             return error;
@@ -9408,13 +9246,11 @@ fpheap_reserve(fpheap *heap, size_t bytes, int node)
     if (rc != 0)
         return rc;
     /* Magazines for what these pages can hold: of large objects one holds an
-     * eighth of a chunk.  They come late, as records stay until the end, and
-     * take nothing of the pages; where there is no memory left for them, the
-     * pages serve all the same. */
+     * eighth of a chunk.  Where there is no memory for them, the pages serve
+     * all the same. */
     have = (size_t)fph_load_relaxed(&heap->state->magazines);
     want = pages / (FPH_PAGES / 8);
-    (void)fph_magazines_add(heap, node, want > have ? want - have : 0,
-                            1 /* alone */);
+    (void)fph_magazines_add(heap, node, want > have ? want - have : 0);
     return fph_ready_grow(heap, node, pages);
 }
 
@@ -10976,8 +10812,7 @@ fph_pool_fill(fpheap *heap, const fpheap_pool *pool)
     search.look = fph_pool_look;
     rc = fph_find(&search);
     return rc != 0 ? rc
-         : fph_magazines_add(heap, node, pool->min / klass->magazine + 2,
-                             0 /* alone */);
+         : fph_magazines_add(heap, node, pool->min / klass->magazine + 2);
 }
 
 static int fph_pool_empty(fpheap_pool *pool);
@@ -11320,8 +11155,6 @@ fph_census_pages(const fph_state *state, fph_census *census)
 {
     fpheap_stats    *stats = &census->stats;
     size_t           here  = 0, at = 0, i;
-    size_t           spare, kept;
-    uint64_t         cursor = fph_load_relaxed(&state->meta_cursor.word);
     const fph_chunk *chunk;
     const fph_slab  *slab;
 
@@ -11334,11 +11167,6 @@ fph_census_pages(const fph_state *state, fph_census *census)
         stats->page_free_bytes += fph_popcount(free) * FPHEAP_PAGE;
         stats->metadata_bytes += fph_popcount(fph_load_relaxed(&chunk->meta))
                                * FPHEAP_PAGE;
-    }
-    spare = fph_meta_spare(cursor, &kept) * FPHEAP_PAGE;
-    if (fph_load_relaxed(&state->meta_cursor.word) == cursor) {
-        stats->metadata_bytes -= spare;
-        stats->page_free_bytes += spare;
     }
     for (at = 0; (slab = fph_record_next(state, &at)) != NULL;)
         fph_census_record(state, census, slab);
@@ -11933,14 +11761,21 @@ fph_check_record(const fpheap *heap, size_t page)
                                            : NULL;
 }
 
-/* Whether an address is in a page of META's. */
+/* Whether an address is in a block: in a page of META's, or outside of all
+ * regions. */
 static int
 fph_is_meta(const fph_state *state, const void *at)
 {
     const fph_chunk *chunk = fph_chunk_of(state, at);
+    size_t           i;
 
-    return chunk != NULL
-        && (chunk->meta >> fph_page_of(state, at) % FPH_PAGES & 1) != 0;
+    if (chunk != NULL)
+        return (chunk->meta >> fph_page_of(state, at) % FPH_PAGES & 1) != 0;
+    for (i = 1; i < FPH_TABLE_MAX; i++)
+        if (state->meta[i] != NULL
+            && (uintptr_t)at - (uintptr_t)state->meta[i] < FPHEAP_CHUNK)
+            return 1;
+    return 0;
 }
 
 /* The records that a chunk has. */
@@ -11950,7 +11785,7 @@ fph_check_records(const fph_state *state, const fph_records *records)
     unsigned i;
 
     if (!fph_is_meta(state, records))
-        return "F1: a chunk's records are in no page of META's";
+        return "F1: a chunk's records are in no block";
     if (fph_meta_at(state, records->link.self) != records)
         return "a record's reference does not name it";
     for (i = 0; i < FPH_PAGES; i++)
@@ -12434,7 +12269,6 @@ fph_state_init(fpheap *heap, const fpheap_region *raw)
         return -ENOMEM;
     state->number = (unsigned)(heap - fph_heaps);
     state->meta_numbers = 1;
-    state->meta_tight = 1;
     state->growths = 1;
     state->alone = heap->provider.iova != NULL;
     state->left = fph_limit_bytes(0) - raw->bytes;
@@ -12550,6 +12384,7 @@ fph_regions_end(fpheap *heap)
     int           shown = fph_load_relaxed(&state->region[0].shown) != 0;
     size_t        i;
 
+    fph_blocks_end(state);
     for (i = fph_region_count(state); i-- > 1;) {
         fph_region *region = &state->region[i];
 
