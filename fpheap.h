@@ -3909,16 +3909,12 @@ typedef struct fph_records {
 } fph_records;
 
 #if FPH_WATCHED
-/* A chunk's records are made; they are those of the chunk at `at` from here on;
- * of none. */
-#  define fph_records_made(records) \
-    memset(&(records)->life, 0, sizeof (records)->life)
+/* A chunk's records are those of the chunk at `at` from here on; of none. */
 #  define fph_records_lent(records, at) \
     FPH_STORE(&(records)->life.base, at, RELAXED)
 #  define fph_records_free(records) \
     FPH_STORE(&(records)->life.base, (char *)NULL, RELAXED)
 #else
-#  define fph_records_made(records)     ((void)0)
 #  define fph_records_lent(records, at) ((void)0)
 #  define fph_records_free(records)     ((void)0)
 #endif
@@ -4046,6 +4042,20 @@ fph_record_at(const fph_state *state, size_t page)
     fph_records *records = fph_chunk_records(fph_chunk_of_page(state, page));
 
     return records == NULL ? NULL : &records->slab[page % FPH_PAGES];
+}
+
+/* The record of a page that the caller owns and that it is to cover. */
+static fph_slab *
+fph_record_begin(const fph_state *state, size_t page)
+{
+    fph_records *records = fph_chunk_records(fph_chunk_of_page(state, page));
+    fph_slab    *record  = &records->slab[page % FPH_PAGES];
+
+    record->link.self = records->link.self
+                      + (uint32_t)((size_t)((char *)record - (char *)records)
+                                   / FPH_LINE);
+    record->page = page;
+    return record;
 }
 
 /* What a record covers; of no record, nothing. */
@@ -5979,7 +5989,7 @@ fph_block_pages(const fpheap *heap, int node, size_t bytes, size_t *pages)
     return page;
 }
 
-/* Memory for a block, *room bytes: the system's, which no write past an object
+/* Memory of zeros for a block, *room bytes: the system's, which no write past an object
  * reaches; or else free pages.  NULL: there are none. */
 static char *
 fph_block_new(const fpheap *heap, int node, size_t bytes, size_t *room)
@@ -5997,7 +6007,9 @@ fph_block_new(const fpheap *heap, int node, size_t bytes, size_t *room)
         return NULL;
     fph_meta_mark(state, page, pages, 1 /* marked */);
     *room = (pages << FPHEAP_PAGE_SHIFT) - FPH_GUARDS;
-    return fph_page_address(state, page) + FPH_GUARD;
+    block = fph_page_address(state, page) + FPH_GUARD;
+    memset(block, 0, *room);
+    return block;
 }
 
 /* A block that was not installed. */
@@ -6115,26 +6127,6 @@ fph_meta_get(fpheap *heap, int node, size_t bytes, int *error)
     return ref;
 }
 
-/* Make records for a chunk of what was cut for them. */
-static fph_records *
-fph_records_set(fph_state *state, uint32_t ref)
-{
-    fph_records *records = (fph_records *)fph_meta_at(state, ref);
-    unsigned     page;
-
-    records->link.self = ref;
-    fph_records_made(records);
-    for (page = 0; page < FPH_PAGES; page++) {
-        fph_slab *slab = &records->slab[page];
-
-        slab->link.self = ref
-                        + (uint32_t)((size_t)((char *)slab - (char *)records)
-                                     / FPH_LINE);
-        fph_store_relaxed(&slab->info, 0);
-    }
-    return records;
-}
-
 /* Records for a chunk, unused or new; NULL: no memory for them. */
 static fph_records *
 fph_records_make(fpheap *heap, int node)
@@ -6146,7 +6138,11 @@ fph_records_make(fpheap *heap, int node)
     if (records != NULL)
         return records;
     ref = fph_meta_find(heap, node, sizeof *records);
-    return ref == 0 ? NULL : fph_records_set(heap->state, ref);
+    if (ref == 0)
+        return NULL;
+    records = (fph_records *)fph_meta_at(heap->state, ref);
+    records->link.self = ref;
+    return records;
 }
 
 /* Have records for a chunk in which the caller owns pages.  Returns 0: no
@@ -6157,15 +6153,12 @@ fph_chunk_ready(fpheap *heap, size_t number)
     fph_chunk   *chunk = &heap->state->chunks[number];
     fph_records *none  = NULL;
     fph_records *records;
-    unsigned     page;
 
     if (fph_chunk_records(chunk) != NULL)
         return 1;
     records = fph_records_make(heap, chunk->node);
     if (records == NULL)
         return 0;
-    for (page = 0; page < FPH_PAGES; page++)
-        records->slab[page].page = number * FPH_PAGES + page;
     fph_records_lent(records, chunk->base);
     if (!FPH_CAS_PTR(&chunk->records, &none, records, RELEASE)) {   /* F8 */
         fph_records_free(records);
@@ -7480,7 +7473,7 @@ static fph_slab *
 fph_slab_make(fph_state *state, size_t page, unsigned bin)
 {
     const fph_class *klass = fph_bin_class(state, bin);
-    fph_slab        *slab  = fph_record_at(state, page);
+    fph_slab        *slab  = fph_record_begin(state, page);
     size_t           count = klass->count;
     size_t           w;
 
@@ -9576,7 +9569,7 @@ fph_run_alloc(fpheap *heap, int node, fph_need need)
 
     if (first == FPH_NO_PAGE)
         return NULL;
-    record = fph_record_at(state, first);
+    record = fph_record_begin(state, first);
     record->base = fph_page_address(state, first)
                  + ((size_t)front << FPHEAP_PAGE_SHIFT);
     fph_pages_lead(state, first, first, need.pages);
@@ -11749,7 +11742,7 @@ fph_check_record(const fpheap *heap, size_t page)
     size_t           pages  = fph_info_pages(state, info);
     size_t           i;
 
-    if (record != NULL && record->page != page)
+    if (pages != 0 && record->page != page)
         return "a record is not that of its page";
     for (i = 0; i < pages; i++) {
         if (page + i > state->mask || fph_first_of(state, page + i) != page)
@@ -11788,9 +11781,13 @@ fph_check_records(const fph_state *state, const fph_records *records)
         return "F1: a chunk's records are in no block";
     if (fph_meta_at(state, records->link.self) != records)
         return "a record's reference does not name it";
-    for (i = 0; i < FPH_PAGES; i++)
-        if (fph_meta_at(state, records->slab[i].link.self) != &records->slab[i])
+    for (i = 0; i < FPH_PAGES; i++) {
+        const fph_slab *slab = &records->slab[i];
+
+        if (fph_info_load(slab) != FPH_NOTHING
+            && fph_meta_at(state, slab->link.self) != slab)
             return "a record's reference does not name it";
+    }
     return NULL;
 }
 
