@@ -4172,20 +4172,17 @@ fph_positions(const fph_state *state)
     return (size_t)fph_load_relaxed(&state->groups_used) * FPH_GROUP; /* F20 */
 }
 
-/* The first chunk of the group at a position, and in *chunks how many it
- * has. */
+/* The number of the chunk at a position, or FPH_NO_PAGE: the window has none
+ * there. */
 static inline size_t
-fph_group_chunks(const fph_state *state, size_t position, size_t *chunks)
+fph_chunk_number(const fph_state *state, size_t position)
 {
-    size_t group = FPH_LOAD(&state->groups[position / FPH_GROUP],
-                            RELAXED);                               /* F20 */
-    size_t all   = (state->mask + 1) / FPH_PAGES;
+    size_t group  = FPH_LOAD(&state->groups[position / FPH_GROUP],
+                             RELAXED);                              /* F20 */
+    size_t number = (group - 1) * FPH_GROUP + position % FPH_GROUP;
 
-    *chunks = 0;
-    if (group == 0)
-        return 0;
-    *chunks = all < FPH_GROUP ? all : FPH_GROUP;
-    return (group - 1) * FPH_GROUP;
+    return group != 0 && number <= state->mask >> FPH_PAGE_BITS ? number
+                                                                : FPH_NO_PAGE;
 }
 
 /* The position of a chunk. */
@@ -4226,11 +4223,9 @@ fph_group_list(fph_state *state, size_t chunk)
 static fph_chunk *
 fph_chunk_at(const fph_state *state, size_t position)
 {
-    size_t chunks;
-    size_t first = fph_group_chunks(state, position, &chunks);
+    size_t number = fph_chunk_number(state, position);
 
-    return position % FPH_GROUP < chunks
-         ? &state->chunks[first + position % FPH_GROUP] : NULL;
+    return number == FPH_NO_PAGE ? NULL : &state->chunks[number];
 }
 
 /* The next chunk that is here, from position *at on, which then is the one
@@ -4420,7 +4415,8 @@ typedef struct fph_gap {
     int      spare;            /* 1: break no chunk that is free as a whole */
     size_t   fresh;            /* the first of these that was met, or -1 */
     size_t   position;         /* where it was found */
-    int      lost;             /* 1: another thread has taken a part of it */
+    size_t   from, to;         /* chunks from, and before, which a run goes on
+                                  that is too short */
 } fph_gap;
 
 /* What was claimed, if it is of the node; else it is given back: a chunk has
@@ -4443,50 +4439,6 @@ fph_gap_keep(fph_state *state, const fph_gap *gap, size_t page)
     return page;
 }
 
-/* Claim a run that ends in this chunk and begins in one before it, behind which
- * `tail` pages are free; but not where the one before it is to be spared. */
-static size_t
-fph_gap_cross(fph_state *state, fph_gap *gap, size_t chunk, uint64_t free,
-              size_t tail)
-{
-    size_t border = chunk * FPH_PAGES;
-    size_t first  = (border - tail + gap->align - 1)
-                  & ~(size_t)(gap->align - 1);
-    int    taken;
-
-    if (first >= border || first + gap->pages > border + fph_run_head(free)
-        || (gap->whole && gap->pages <= FPH_PAGES)
-        || (gap->spare && gap->pages < FPH_PAGES && tail >= FPH_PAGES))
-        return FPH_NO_PAGE;
-    fph_moves_begin(state);
-    taken = fph_pages_take(state, first, gap->pages);
-    fph_moves_end(state);
-    gap->lost = !taken;
-    return taken ? fph_gap_keep(state, gap, first) : FPH_NO_PAGE;
-}
-
-/* Claim a run in a chunk of which these pages looked free, or one that crosses
- * into it. */
-static size_t
-fph_gap_try(fph_state *state, fph_gap *gap, size_t chunk, uint64_t free,
-            size_t tail)
-{
-    size_t page = FPH_NO_PAGE;
-
-    if (tail != 0)
-        page = fph_gap_cross(state, gap, chunk, free, tail);
-    if (page != FPH_NO_PAGE || gap->pages > FPH_PAGES)
-        return page;
-    if (gap->spare && free == FPH_ALL_PAGES && gap->pages < FPH_PAGES) {
-        if (gap->fresh == FPH_NO_PAGE)
-            gap->fresh = chunk;
-        return page;
-    }
-    return fph_gap_keep(state, gap,
-                        fph_chunk_take(state, chunk, (unsigned)gap->pages,
-                                       gap->align));
-}
-
 /* What a search may take of a chunk: its free pages, or 0 if it is of another
  * node. */
 static inline uint64_t
@@ -4499,23 +4451,64 @@ fph_gap_free(const fph_state *state, const fph_gap *gap, size_t chunk)
                             == gap->node) ? free : 0;
 }
 
-/* Claim a run that begins at a group's end, where `tail` pages are free, and
- * goes on in `chunk`, behind it, though another group is next in groups[]. */
+/* Where the free pages end that reach from a chunk into those that follow it,
+ * as far as it matters. */
 static size_t
-fph_gap_beyond(fph_state *state, fph_gap *gap, size_t chunk, size_t tail)
+fph_gap_end(const fph_state *state, fph_gap *gap, size_t chunk)
 {
-    size_t all = (state->mask + 1) / FPH_PAGES;
+    uint64_t free = FPH_ALL_PAGES;
+    size_t   end  = chunk + 1;
 
-    for (; chunk < all && fph_chunk_follows(state, chunk);
-         chunk++, tail += FPH_PAGES) {
-        uint64_t free = fph_gap_free(state, gap, chunk);
-        size_t   page = free == 0 ? FPH_NO_PAGE
-                      : fph_gap_cross(state, gap, chunk, free, tail);
-
-        if (page != FPH_NO_PAGE || free != FPH_ALL_PAGES)
-            return page;
+    while (free == FPH_ALL_PAGES && (end - chunk - 1) * FPH_PAGES < gap->pages
+           && end <= state->mask >> FPH_PAGE_BITS
+           && fph_chunk_follows(state, end)) {
+        free = fph_gap_free(state, gap, end);
+        end += free == FPH_ALL_PAGES;
     }
-    return FPH_NO_PAGE;
+    gap->from = chunk + 1;
+    gap->to = end;
+    return end * FPH_PAGES + (free == FPH_ALL_PAGES ? 0 : fph_run_head(free));
+}
+
+/* Claim a run that begins at a chunk's end and goes on in those that follow
+ * it. */
+static size_t
+fph_gap_cross(fph_state *state, fph_gap *gap, size_t chunk, uint64_t free)
+{
+    size_t border = (chunk + 1) * FPH_PAGES;
+    size_t first  = (border - fph_run_tail(free) + gap->align - 1)
+                  & ~(size_t)(gap->align - 1);
+    int    taken;
+
+    if (first >= border || (chunk >= gap->from && chunk < gap->to)
+        || (gap->whole && gap->pages <= FPH_PAGES)
+        || fph_gap_end(state, gap, chunk) < first + gap->pages)
+        return FPH_NO_PAGE;
+    gap->to = 0;               /* if the run is lost, a part of it may do */
+    fph_moves_begin(state);
+    taken = fph_pages_take(state, first, gap->pages);
+    fph_moves_end(state);
+    return taken ? fph_gap_keep(state, gap, first) : FPH_NO_PAGE;
+}
+
+/* Claim a run in a chunk of which these pages looked free, or one that begins
+ * there. */
+static size_t
+fph_gap_try(fph_state *state, fph_gap *gap, size_t chunk, uint64_t free)
+{
+    size_t page = FPH_NO_PAGE;
+
+    if (gap->spare && free == FPH_ALL_PAGES && gap->pages < FPH_PAGES) {
+        if (gap->fresh == FPH_NO_PAGE)
+            gap->fresh = chunk;
+        return page;
+    }
+    if (gap->pages <= FPH_PAGES)
+        page = fph_gap_keep(state, gap,
+                            fph_chunk_take(state, chunk, (unsigned)gap->pages,
+                                           gap->align));
+    return page != FPH_NO_PAGE ? page
+         : fph_gap_cross(state, gap, chunk, free);
 }
 
 /* Look for a run from a position on.  Returns the first page, claimed, or
@@ -4523,43 +4516,19 @@ fph_gap_beyond(fph_state *state, fph_gap *gap, size_t chunk, size_t tail)
 static size_t
 fph_sweep(fph_state *state, fph_gap *gap, size_t position)
 {
-    size_t page = FPH_NO_PAGE;
-    size_t next = 0;           /* chunk, before which `tail` pages are free */
-    size_t tail = 0;
-    size_t chunks, chunk;
+    for (; position < fph_positions(state); position++) {
+        size_t   chunk = fph_chunk_number(state, position);
+        uint64_t free  = chunk == FPH_NO_PAGE ? 0
+                       : fph_gap_free(state, gap, chunk);
+        size_t   page  = free == 0 ? FPH_NO_PAGE
+                       : fph_gap_try(state, gap, chunk, free);
 
-    for (; page == FPH_NO_PAGE && position < fph_positions(state);
-         position = (position / FPH_GROUP + 1) * FPH_GROUP) {
-        size_t first = fph_group_chunks(state, position, &chunks);
-
-        chunk = first + position % FPH_GROUP;
-        if (chunks == 0)
-            continue;
-        if (chunk != next) {
-            if (tail != 0)
-                page = fph_gap_beyond(state, gap, next, tail);
-            tail = 0;
+        if (page != FPH_NO_PAGE) {
+            gap->position = position;
+            return page;
         }
-        for (; chunk < first + chunks && page == FPH_NO_PAGE; chunk++) {
-            uint64_t free = fph_gap_free(state, gap, chunk);
-
-            if (tail != 0 && (free & 1) && !fph_chunk_follows(state, chunk))
-                tail = 0;
-            if (free != 0)
-                page = fph_gap_try(state, gap, chunk, free, tail);
-            if (gap->lost)
-                tail = 0;
-            gap->lost = 0;
-            tail = free == FPH_ALL_PAGES ? tail + FPH_PAGES
-                                         : fph_run_tail(free);
-        }
-        next = chunk;
     }
-    if (page == FPH_NO_PAGE && tail != 0)
-        page = fph_gap_beyond(state, gap, next, tail);
-    if (page != FPH_NO_PAGE)
-        gap->position = fph_position_of(state, page >> FPH_PAGE_BITS);
-    return page;
+    return FPH_NO_PAGE;
 }
 
 /* Whether a page looks free. */
@@ -4582,7 +4551,7 @@ fph_pages_find(const fpheap *heap, int node, size_t pages, unsigned align)
     fph_gap    gap    = { pages, align, heap->nodes > 1 ? node
                                                         : FPHEAP_ANY_NODE,
                           heap->provider.iova != NULL, 1 /* spare */,
-                          FPH_NO_PAGE, 0, 0 };
+                          FPH_NO_PAGE, 0, 0, 0 };
     size_t     page   = fph_sweep(state, &gap, from);
 
     if (page == FPH_NO_PAGE && gap.fresh != FPH_NO_PAGE) {
@@ -9686,7 +9655,7 @@ fph_large_take(fph_state *state, const fph_slab *record, size_t page,
                size_t pages)
 {
     fph_gap gap = { pages, 1, fph_chunk_of_page(state, record->page)->node,
-                    0, 0, FPH_NO_PAGE, 0, 0 };
+                    0, 0, FPH_NO_PAGE, 0, 0, 0 };
 
     if (fph_run_crosses(state, record->page, page + pages - record->page)
         || !fph_pages_take(state, page, pages))

@@ -610,7 +610,7 @@ of_a_run_that_another_is_in_nothing_is_claimed(void **state)
 static void
 a_run_is_found_behind_a_page_that_another_has_taken(void **state)
 {
-    fph_gap  gap = { 2 * FPH_PAGES, 1, FPHEAP_ANY_NODE, 0, 0, FPH_NO_PAGE, 0,
+    fph_gap  gap = { 2 * FPH_PAGES, 1, FPHEAP_ANY_NODE, 0, 0, FPH_NO_PAGE, 0, 0,
                      0 };
     void    *object;
     size_t   page, found;
@@ -643,7 +643,7 @@ move_to_node_7(void *chunk)
 static void
 pages_of_another_node_are_not_kept(void **state)
 {
-    fph_gap    gap = { 1, 1, 0, 0, 0, FPH_NO_PAGE, 0, 0 };
+    fph_gap    gap = { 1, 1, 0, 0, 0, FPH_NO_PAGE, 0, 0, 0 };
     fph_chunk *chunk;
     void      *object;
     unsigned   free;
@@ -656,7 +656,7 @@ pages_of_another_node_are_not_kept(void **state)
     free = free_pages();
     meanwhile(free_word(object), MEANWHILE_CHANGE, 0, move_to_node_7, chunk);
     page = fph_gap_try(heap->state, &gap, chunk_number(object),
-                       *free_word(object), 0);
+                       *free_word(object));
     chunk->node = 0;
     assert_true(page == FPH_NO_PAGE);
     assert_int_equal(free_pages(), free);
@@ -1218,7 +1218,7 @@ pages_that_a_block_gives_back_are_on_the_move(void **state)
 static void
 pages_of_a_run_that_crosses_are_on_the_move(void **state)
 {
-    fph_gap gap   = { FPH_PAGES + 1, 1, FPHEAP_ANY_NODE, 0, 0, FPH_NO_PAGE, 0,
+    fph_gap gap   = { FPH_PAGES + 1, 1, FPHEAP_ANY_NODE, 0, 0, FPH_NO_PAGE, 0, 0,
                       0 };
     int     quiet = 1;
     void   *object;
@@ -1232,8 +1232,8 @@ pages_of_a_run_that_crosses_are_on_the_move(void **state)
     chunk = chunk_number(object) + 1;
     meanwhile(&heap->state->free[chunk], MEANWHILE_CHANGE, 0, look_for_moves,
               &quiet);
-    page = fph_gap_cross(heap->state, &gap, chunk, heap->state->free[chunk],
-                         FPH_PAGES);
+    page = fph_gap_cross(heap->state, &gap, chunk - 1,
+                         heap->state->free[chunk - 1]);
     assert_int_equal(page, (chunk - 1) * FPH_PAGES);
     assert_false(quiet);
     fph_pages_give(heap->state, page, FPH_PAGES + 1);
