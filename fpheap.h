@@ -4260,18 +4260,41 @@ fph_record_next(const fph_state *state, size_t *at)
 
 /* --- free pages ----------------------------------------------------------- */
 
-/* Pages of the chunk that `page` is in, of the `pages` from there on; and in
- * *mask their bits. */
-static inline unsigned
-fph_part(size_t page, size_t pages, uint64_t *mask)
-{
-    unsigned first = (unsigned)(page % FPH_PAGES);
-    unsigned n     = FPH_PAGES - first;
+/* A run of pages, one chunk after the other: a part is what lies in one. */
+typedef struct fph_part {
+    uintptr_t at;              /* address, or what it is within the window */
+    size_t    page;
+    unsigned  pages;
+    uint64_t  mask;            /* their bits */
+    size_t    left;            /* pages from `at` on, to the run's end */
+} fph_part;
 
-    if (n > pages)
-        n = (unsigned)pages;
-    *mask = fph_page_mask(first, n);
-    return n;
+static inline fph_part
+fph_parts(uintptr_t at, size_t pages)
+{
+    fph_part part = { at, 0, 0, 0, pages };
+
+    return part;
+}
+
+/* Go on to the next part, at first to the first one.  Returns 0: there is
+ * none. */
+static inline int
+fph_part_next(const fph_state *state, fph_part *part)
+{
+    unsigned first;
+
+    part->at += (uintptr_t)part->pages << FPHEAP_PAGE_SHIFT;
+    part->left -= part->pages;
+    part->page = fph_page_of(state, (const void *)part->at);
+    first = (unsigned)(part->page % FPH_PAGES);
+    part->pages = FPH_PAGES - first;
+    if (part->pages > part->left)
+        part->pages = (unsigned)part->left;
+    if (part->pages == 0)
+        return 0;
+    part->mask = fph_page_mask(first, part->pages);
+    return 1;
 }
 
 /* Whether a chunk and the one before it are neighbours in address too, which
@@ -4343,14 +4366,10 @@ fph_part_give(fph_state *state, size_t chunk, uint64_t mask)
 static void
 fph_pages_give(fph_state *state, size_t page, size_t pages)
 {
-    while (pages > 0) {
-        uint64_t mask;
-        unsigned n = fph_part(page, pages, &mask);
+    fph_part part = fph_parts(page << FPHEAP_PAGE_SHIFT, pages);
 
-        fph_part_give(state, page >> FPH_PAGE_BITS, mask);
-        page += n;
-        pages -= n;
-    }
+    while (fph_part_next(state, &part))
+        fph_part_give(state, part.page >> FPH_PAGE_BITS, part.mask);
 }
 
 /* Claim these very pages, or none and return 0.  (Those that are claimed keep
@@ -4358,27 +4377,26 @@ fph_pages_give(fph_state *state, size_t page, size_t pages)
 static int
 fph_pages_take(fph_state *state, size_t page, size_t pages)
 {
-    size_t at = page, left = pages;
+    fph_part part = fph_parts(page << FPHEAP_PAGE_SHIFT, pages);
 
-    while (left > 0) {
-        uint64_t  mask;
-        unsigned  n    = fph_part(at, left, &mask);
-        fph_word *word = &state->free[at >> FPH_PAGE_BITS];
-        uint64_t  free = fph_is_open(state, at >> FPH_PAGE_BITS)
-                       ? fph_load_relaxed(word) : 0;
+    if (pages > state->mask + 1 - page)
+        return 0;
+    while (fph_part_next(state, &part)) {
+        size_t    chunk = part.page >> FPH_PAGE_BITS;
+        fph_word *word  = &state->free[chunk];
+        uint64_t  free  = fph_is_open(state, chunk) ? fph_load_relaxed(word)
+                                                    : 0;
 
         do {
-            if ((free & mask) != mask) {
-                fph_pages_give(state, page, at - page);
+            if ((free & part.mask) != part.mask) {
+                fph_pages_give(state, page, pages - part.left);
                 return 0;
             }
-        } while (!fph_cas_acquire(word, &free, free & ~mask));      /* F6 */
-        if (at != page && !fph_chunk_follows(state, at >> FPH_PAGE_BITS)) {
-            fph_pages_give(state, page, at + n - page);
+        } while (!fph_cas_acquire(word, &free, free & ~part.mask)); /* F6 */
+        if (part.page != page && !fph_chunk_follows(state, chunk)) {
+            fph_pages_give(state, page, pages - part.left + part.pages);
             return 0;
         }
-        at += n;
-        left -= n;
     }
     return 1;
 }
@@ -5027,24 +5045,26 @@ fph_serves(const char *base, size_t pages, fph_need need)
             && skip - (-first & (need.align - 1)) >= need.pages);
 }
 
+/* Whether a part is in the table. */
+static inline int
+fph_part_is_here(const fph_state *state, const fph_part *part)
+{
+    const fph_chunk *chunk = fph_chunk_of(state, (const void *)part->at);
+
+    return chunk != NULL
+        && (fph_load_relaxed(&chunk->present) & part->mask) != 0;
+}
+
 /* Whether memory overlaps the chunks of a region.  What another thread obtains
  * at the same moment is not here yet, and not seen. */
 static int
 fph_overlaps(const fph_state *state, const char *base, size_t pages)
 {
-    uintptr_t at = (uintptr_t)base; /* it may wrap at the end */
+    fph_part part = fph_parts((uintptr_t)base, pages);
 
-    while (pages > 0) {
-        const fph_chunk *chunk = fph_chunk_of(state, (const void *)at);
-        uint64_t         mask;
-        unsigned         n     = fph_part(at >> FPHEAP_PAGE_SHIFT, pages,
-                                          &mask);
-
-        if (chunk != NULL && (fph_load_relaxed(&chunk->present) & mask) != 0)
+    while (fph_part_next(state, &part))
+        if (fph_part_is_here(state, &part))
             return 1;
-        at += (uintptr_t)n << FPHEAP_PAGE_SHIFT;
-        pages -= n;
-    }
     return 0;
 }
 
@@ -5199,26 +5219,18 @@ fph_obtain(fpheap *heap, int node, fph_need need, size_t wish,
 
 /* --- a region comes ------------------------------------------------------- */
 
-/* Whether these pages, of one chunk, are in the table. */
-static inline int
-fph_part_is_here(const fph_state *state, const char *base, uint64_t mask)
-{
-    const fph_chunk *chunk = fph_chunk_of(state, base);
-
-    return chunk != NULL && (fph_load_relaxed(&chunk->present) & mask) != 0;
-}
-
 /* Take pages of one chunk, which the caller owns, out of the table. */
 static void
-fph_part_leave(fph_state *state, char *base, uint64_t mask)
+fph_part_leave(fph_state *state, const fph_part *part)
 {
-    fph_chunk   *chunk = fph_chunk_of_page(state, fph_page_of(state, base));
+    fph_chunk   *chunk = fph_chunk_of_page(state, part->page);
     uint64_t     had   = fph_load_relaxed(&chunk->present);
     fph_records *records;
 
-    while (!fph_cas_release(&chunk->present, &had, had & ~mask))    /* F11 */
+    while (!fph_cas_release(&chunk->present, &had,                  /* F11 */
+                            had & ~part->mask))
         ;
-    if ((had & ~mask) != 0)
+    if ((had & ~part->mask) != 0)
         return;
     records = fph_chunk_records(chunk);
     FPH_STORE(&chunk->records, (fph_records *)NULL, RELAXED);
@@ -5240,51 +5252,55 @@ fph_chunk_come(fph_chunk *chunk, uint64_t mask, int node)
     fph_store_release(&chunk->present, mask);                       /* F11 */
 }
 
-/* Have pages be in a chunk that has others.  Returns 0: they cannot be; *had is
- * what it has. */
+/* Whether a part's chunk is here, and of a node. */
 static int
-fph_chunk_share(fph_state *state, char *base, uint64_t mask, int node,
-                uint64_t *had)
+fph_chunk_suits(const fph_state *state, const fph_part *part, int node)
 {
-    fph_chunk *chunk = fph_chunk_of_page(state, fph_page_of(state, base));
+    const fph_chunk *chunk = fph_chunk_of(state, (const void *)part->at);
 
-    while (*had != 0 && (*had & mask) == 0 && !state->alone
-           && fph_chunk_of(state, base) == chunk
-           && FPH_LOAD(&chunk->node, RELAXED) == node) {
-        if (!fph_cas_acquire(&chunk->present, had, *had | mask))    /* F11 */
-            continue;
-        /* It stays now; it may have gone, and another have come, before. */
-        if (fph_chunk_of(state, base) == chunk
-            && FPH_LOAD(&chunk->node, RELAXED) == node)
-            return 1;
-        fph_part_leave(state, base, mask);
-        return 0;
-    }
+    return chunk != NULL && FPH_LOAD(&chunk->node, RELAXED) == node;
+}
+
+/* Have a part be in a chunk that has others.  Returns 0: it cannot be; *had is
+ * what the chunk has. */
+static int
+fph_chunk_share(fph_state *state, const fph_part *part, int node, uint64_t *had)
+{
+    fph_chunk *chunk = fph_chunk_of_page(state, part->page);
+
+    do {
+        if (*had == 0 || (*had & part->mask) != 0 || state->alone
+            || !fph_chunk_suits(state, part, node))
+            return 0;
+    } while (!fph_cas_acquire(&chunk->present, had,                 /* F11 */
+                              *had | part->mask));
+    /* It stays now; it may have gone, and another have come, before. */
+    if (fph_chunk_suits(state, part, node))
+        return 1;
+    fph_part_leave(state, part);
     return 0;
 }
 
-/* Take pages of one chunk into the table: the chunk is new, or has other pages
- * of the node.  Returns 0: it cannot be.  A thread that takes the chunk's last
+/* Take a part into the table: the chunk is new, or has other pages of the node.  Returns 0: it cannot be.  A thread that takes the chunk's last
  * pages out, or its first ones in, is waited for. */
 static int
-fph_part_come(fph_state *state, char *base, uint64_t mask, int node)
+fph_part_come(fph_state *state, const fph_part *part, int node)
 {
-    size_t     page  = fph_page_of(state, base);
-    fph_chunk *chunk = fph_chunk_of_page(state, page);
-    char      *start = (char *)((uintptr_t)base & ~(uintptr_t)FPH_CHUNK_MASK);
+    fph_chunk *chunk = fph_chunk_of_page(state, part->page);
+    char      *start = (char *)(part->at & ~(uintptr_t)FPH_CHUNK_MASK);
     char      *other = NULL;
     uint64_t   had;
 
-    if (!fph_group_list(state, page >> FPH_PAGE_BITS))
+    if (!fph_group_list(state, part->page >> FPH_PAGE_BITS))
         return 0;
     do {
         had = fph_load_acquire(&chunk->present);                    /* F11 */
-        if (fph_chunk_share(state, base, mask, node, &had))
+        if (fph_chunk_share(state, part, node, &had))
             return 1;
         other = NULL;
         if (had == 0
             && FPH_CAS_PTR(&chunk->base, &other, start, ACQ_REL)) { /* F10 */
-            fph_chunk_come(chunk, mask, node);
+            fph_chunk_come(chunk, part->mask, node);
             return 1;
         }
     } while (had == 0 && other == start && fph_wait());
@@ -5295,15 +5311,11 @@ fph_part_come(fph_state *state, char *base, uint64_t mask, int node)
 static void
 fph_pages_leave(fph_state *state, char *base, size_t pages)
 {
-    while (pages > 0) {
-        uint64_t mask;
-        unsigned n = fph_part(fph_page_of(state, base), pages, &mask);
+    fph_part part = fph_parts((uintptr_t)base, pages);
 
-        if (fph_part_is_here(state, base, mask))
-            fph_part_leave(state, base, mask);
-        base += (size_t)n << FPHEAP_PAGE_SHIFT;
-        pages -= n;
-    }
+    while (fph_part_next(state, &part))
+        if (fph_part_is_here(state, &part))
+            fph_part_leave(state, &part);
 }
 
 /* Take pages into the table, none free yet.  The part of a chunk at an end that
@@ -5311,25 +5323,37 @@ fph_pages_leave(fph_state *state, char *base, size_t pages)
 static int
 fph_pages_come(fph_state *state, char *base, size_t pages, int node)
 {
-    size_t at    = 0;
-    size_t taken = 0;
+    fph_part part  = fph_parts((uintptr_t)base, pages);
+    int      taken = 0;
 
     if (!fph_tables_open(state, fph_page_of(state, base), pages))
         return -ENOMEM;
-    while (at < pages) {
-        uint64_t mask;
-        char    *from = base + (at << FPHEAP_PAGE_SHIFT);
-        unsigned n    = fph_part(fph_page_of(state, from), pages - at, &mask);
-
-        if (fph_part_come(state, from, mask, node)) {
-            taken += n;
-        } else if (mask == FPH_ALL_PAGES) {
-            fph_pages_leave(state, base, at);
-            return fph_chunk_of(state, from) != NULL ? -EFAULT : -ENOMEM;
+    while (fph_part_next(state, &part)) {
+        if (fph_part_come(state, &part, node)) {
+            taken = 1;
+        } else if (part.pages == FPH_PAGES) {
+            fph_pages_leave(state, base, pages - part.left);
+            return fph_chunk_of(state, (void *)part.at) != NULL ? -EFAULT
+                                                                : -ENOMEM;
         }
-        at += n;
     }
-    return taken != 0 ? 0 : -EFAULT;
+    return taken ? 0 : -EFAULT;
+}
+
+/* Pages are META's from here on, or no longer. */
+static void
+fph_meta_mark(fph_state *state, char *base, size_t pages, int marked)
+{
+    fph_part part = fph_parts((uintptr_t)base, pages);
+
+    while (fph_part_next(state, &part)) {
+        fph_word *meta = &fph_chunk_of_page(state, part.page)->meta;
+
+        if (marked)
+            fph_fetch_or_relaxed(meta, part.mask);
+        else
+            fph_fetch_and_relaxed(meta, ~part.mask);
+    }
 }
 
 /* Ask the provider for the IOVAs of pages that have come and are not free yet:
@@ -5337,42 +5361,34 @@ fph_pages_come(fph_state *state, char *base, size_t pages, int node)
 static void
 fph_pages_ask(const fpheap *heap, fph_state *state, char *base, size_t pages)
 {
-    while (heap->provider.iova != NULL && pages > 0) {
-        uint64_t mask, iova;
-        size_t   page = fph_page_of(state, base);
-        unsigned n    = fph_part(page, pages, &mask);
+    fph_part part = fph_parts((uintptr_t)base, pages);
 
-        if (fph_part_is_here(state, base, mask)) {
-            iova = fph_provider_iova(heap, base);
-            if (iova != FPHEAP_BAD_IOVA)
-                iova -= (uintptr_t)base & FPH_CHUNK_MASK;
-            fph_store_relaxed(&fph_chunk_of_page(state, page)->iova, iova);
-        }
-        base += (size_t)n << FPHEAP_PAGE_SHIFT;
-        pages -= n;
+    while (heap->provider.iova != NULL && fph_part_next(state, &part)) {
+        uint64_t iova;
+
+        if (!fph_part_is_here(state, &part))
+            continue;
+        iova = fph_provider_iova(heap, (void *)part.at);
+        if (iova != FPHEAP_BAD_IOVA)
+            iova -= part.at & FPH_CHUNK_MASK;
+        fph_store_relaxed(&fph_chunk_of_page(state, part.page)->iova, iova);
     }
 }
 
-/* Let pages that have come serve, but for the first `taken`, which are META's,
- * and the window's first, where a free of NULL looks: it counts as META's. */
+/* Let pages that have come serve, but for the window's first, where a free of
+ * NULL looks: it counts as META's. */
 static void
-fph_pages_open(fph_state *state, char *base, size_t pages, size_t taken)
+fph_pages_open(fph_state *state, char *base, size_t pages)
 {
-    while (pages > 0) {
-        uint64_t mask, meta = 0;
-        size_t   page = fph_page_of(state, base);
-        unsigned n    = fph_part(page, pages, &mask);
+    fph_part part = fph_parts((uintptr_t)base, pages);
 
-        if (taken != 0)
-            taken -= fph_part(page, taken, &meta);
-        if (page == 0)
-            meta |= 1;
-        if (fph_part_is_here(state, base, mask)) {
-            fph_fetch_or_relaxed(&fph_chunk_of_page(state, page)->meta, meta);
-            fph_part_give(state, page >> FPH_PAGE_BITS, mask & ~meta);
-        }
-        base += (size_t)n << FPHEAP_PAGE_SHIFT;
-        pages -= n;
+    while (fph_part_next(state, &part)) {
+        uint64_t null = part.page == 0;
+
+        if (!fph_part_is_here(state, &part))
+            continue;
+        fph_fetch_or_relaxed(&fph_chunk_of_page(state, part.page)->meta, null);
+        fph_part_give(state, part.page >> FPH_PAGE_BITS, part.mask & ~null);
     }
 }
 
@@ -5401,6 +5417,14 @@ fph_count_region(fph_state *state, const fpheap_region *raw)
 
     fph_max_relaxed(&state->peak_region_bytes, bytes + raw->bytes);
     fph_fetch_add_relaxed(&state->backing_bytes[raw->backing & 3], raw->bytes);
+}
+
+/* Have a slot stand for memory that is here. */
+static void
+fph_region_show(fph_region *region, const fpheap_region *raw)
+{
+    region->raw = *raw;
+    fph_store_release(&region->shown, FPH_HERE);                    /* F16 */
 }
 
 /* Have a region that is a neighbour stand for a piece of memory too, unless a
@@ -5441,6 +5465,19 @@ fph_regions_join(fph_state *state, const fpheap_region *raw)
     return 0;
 }
 
+/* Have memory in the table of regions: in a slot, or joined to a neighbour where
+ * the provider takes parts. */
+static void
+fph_region_list(const fpheap *heap, fph_state *state, fph_region *slot,
+                const fpheap_region *raw)
+{
+    if ((heap->provider.flags & FPHEAP_PARTS) != 0
+        && fph_regions_join(state, raw))
+        fph_store_release(&slot->used, 0);                          /* F13 */
+    else
+        fph_region_show(slot, raw);
+}
+
 /* Use a region that fph_obtain has accepted; its first `taken` pages are
  * META's.  Returns 0, or a negative errno: nothing has changed. */
 static int
@@ -5460,18 +5497,11 @@ fph_region_enter(const fpheap *heap, fph_state *state, const fpheap_region *raw,
         return rc;
     }
     fph_pages_ask(heap, state, base, pages);
-    region->raw = *raw;
     fph_count_region(state, raw);
-    if ((heap->provider.flags & FPHEAP_PARTS) != 0
-        && fph_regions_join(state, raw)) {
-        FPH_STORE(&state->end, (char *)raw->base + raw->bytes, RELAXED);
-        fph_store_release(&region->used, 0);                        /* F13 */
-        fph_pages_open(state, base, pages, taken);
-        return 0;
-    }
     FPH_STORE(&state->end, (char *)raw->base + raw->bytes, RELAXED);
-    fph_store_release(&region->shown, FPH_HERE);                    /* F16 */
-    fph_pages_open(state, base, pages, taken);
+    fph_region_list(heap, state, region, raw);
+    fph_meta_mark(state, base, taken, 1 /* marked */);
+    fph_pages_open(state, base + (taken << FPHEAP_PAGE_SHIFT), pages - taken);
     return 0;
 }
 
@@ -5625,52 +5655,41 @@ fph_grow(fpheap *heap, int node, fph_need need, size_t wish, uint64_t seen)
 static int
 fph_fresh_take(fph_state *state, char *base, size_t pages)
 {
-    size_t at = 0;
+    fph_part part = fph_parts((uintptr_t)base, pages);
 
-    while (at < pages) {
-        uint64_t mask;
-        char    *from = base + (at << FPHEAP_PAGE_SHIFT);
-        size_t   page = fph_page_of(state, from);
-        unsigned n    = fph_part(page, pages - at, &mask);
-
-        if (fph_part_is_here(state, from, mask)
-            && !fph_pages_take(state, page, n)) {
-            fph_pages_open(state, base, at, 0 /* taken */);
+    while (fph_part_next(state, &part))
+        if (fph_part_is_here(state, &part)
+            && !fph_pages_take(state, part.page, part.pages)) {
+            fph_pages_open(state, base, pages - part.left);
             return 0;
         }
-        at += n;
-    }
     return 1;
 }
 
-/* Whether pages of one chunk look free, and may go. */
+/* Whether a part looks free, and may go. */
 static int
-fph_part_may_go(const fph_state *state, const char *base, uint64_t mask,
-                int keep)
+fph_part_may_go(const fph_state *state, const fph_part *part, int keep)
 {
-    size_t           page  = fph_page_of(state, base);
-    const fph_chunk *chunk = fph_chunk_of_page(state, page);
+    size_t chunk = part->page >> FPH_PAGE_BITS;
 
-    if (!fph_part_is_here(state, base, mask))
+    if (!fph_part_is_here(state, part))
         return 1;
-    return !(keep && FPH_LOAD(&chunk->reserved, RELAXED))
-        && (fph_load_relaxed(&state->free[page >> FPH_PAGE_BITS]) & mask)
-           == mask;
+    return !(keep && FPH_LOAD(&state->chunks[chunk].reserved, RELAXED))
+        && (fph_load_relaxed(&state->free[chunk]) & part->mask) == part->mask;
 }
 
-/* Of the pages in `bytes` bytes from `base` on, those in the last chunk: where
- * they begin, and their bits. */
-static char *
-fph_last_part(char *base, size_t bytes, uint64_t *mask)
+/* The last part of the pages from `base` to `end`. */
+static fph_part
+fph_last_part(const fph_state *state, const char *base, const char *end)
 {
-    uintptr_t from = (uintptr_t)base;
-    uintptr_t last = from + bytes - 1;
-    uintptr_t page = (last & ~(uintptr_t)FPH_CHUNK_MASK) > from
-                   ? last & ~(uintptr_t)FPH_CHUNK_MASK : from;
+    uintptr_t at   = ((uintptr_t)end - 1) & ~(uintptr_t)FPH_CHUNK_MASK;
+    fph_part  part;
 
-    fph_part((page >> FPHEAP_PAGE_SHIFT),
-             ((last - page) >> FPHEAP_PAGE_SHIFT) + 1, mask);
-    return (char *)page;
+    if (at < (uintptr_t)base)
+        at = (uintptr_t)base;
+    part = fph_parts(at, ((uintptr_t)end - at) >> FPHEAP_PAGE_SHIFT);
+    fph_part_next(state, &part);
+    return part;
 }
 
 /* Claim the last chunks in a row below `end` that are free in a region of a
@@ -5686,14 +5705,15 @@ fph_region_fresh(const fpheap *heap, fph_region *region, char *end, int keep,
     size_t     bytes = fph_whole_pages(&region->raw, &base)
                      << FPHEAP_PAGE_SHIFT;
     char      *first, *at;
-    uint64_t   mask;
 
     *part = region->raw;
     if (end == NULL || end > base + bytes) /* the slot has another by then */
         end = base + bytes;
     for (first = end; first > base; first = at) {
-        at = fph_last_part(base, (size_t)(first - base), &mask);
-        if (fph_part_may_go(state, at, mask, keep))
+        fph_part last = fph_last_part(state, base, first);
+
+        at = (char *)last.at;
+        if (fph_part_may_go(state, &last, keep))
             continue;
         if (!parts)
             return 0;
@@ -5732,14 +5752,6 @@ fph_region_split(const fpheap_region *raw, const fpheap_region *part,
     front->bytes = (size_t)((char *)part->base - (char *)raw->base);
     rest->base = (char *)part->base + part->bytes;
     rest->bytes = raw->bytes - front->bytes - part->bytes;
-}
-
-/* Have a slot stand for memory that is here. */
-static void
-fph_region_show(fph_region *region, const fpheap_region *raw)
-{
-    region->raw = *raw;
-    fph_store_release(&region->shown, FPH_HERE);                    /* F16 */
 }
 
 /* Have a part of a region, which nobody shows, in a slot of its own, and show
@@ -5822,8 +5834,8 @@ fph_region_send(fpheap *heap, fph_region *region, const fpheap_region *part)
     }
     if (left == 0) {
         if (own != NULL)
-            fph_store_release(&own->shown, FPH_HERE);               /* F16 */
-        fph_pages_open(state, base, pages, 0 /* taken */);
+            fph_region_list(heap, state, own, part);
+        fph_pages_open(state, base, pages);
     }
     return 0;
 }
@@ -5867,15 +5879,12 @@ fph_region_fresh_bytes(const fpheap *heap, const fph_region *region)
 {
     char    *base  = NULL;
     size_t   bytes = fph_whole_pages(&region->raw, &base) << FPHEAP_PAGE_SHIFT;
-    char    *end   = base + bytes;
     size_t   fresh = 0;
-    char    *at;
-    uint64_t mask;
+    fph_part part  = fph_parts((uintptr_t)base, bytes >> FPHEAP_PAGE_SHIFT);
 
-    for (; end > base; end = at) {
-        at = fph_last_part(base, (size_t)(end - base), &mask);
-        if (fph_part_may_go(heap->state, at, mask, 0 /* keep */))
-            fresh += (size_t)(end - at);
+    while (fph_part_next(heap->state, &part)) {
+        if (fph_part_may_go(heap->state, &part, 0 /* keep */))
+            fresh += (size_t)part.pages << FPHEAP_PAGE_SHIFT;
         else if ((heap->provider.flags & FPHEAP_PARTS) == 0)
             return 0;
     }
@@ -5909,24 +5918,6 @@ fph_regions_fresh(const fpheap *heap)
  *       where                        order    partner  what must be seen
  *   F8  records: CAS, when made      release  F9       what they lead to
  */
-
-/* Pages are META's from here on, or no longer. */
-static void
-fph_meta_mark(fph_state *state, size_t page, size_t pages, int marked)
-{
-    while (pages > 0) {
-        uint64_t  mask;
-        unsigned  n    = fph_part(page, pages, &mask);
-        fph_word *meta = &fph_chunk_of_page(state, page)->meta;
-
-        if (marked)
-            fph_fetch_or_relaxed(meta, mask);
-        else
-            fph_fetch_and_relaxed(meta, ~mask);
-        page += n;
-        pages -= n;
-    }
-}
 
 /* Pages of a block that is for one record. */
 static size_t
@@ -5974,11 +5965,11 @@ fph_block_new(const fpheap *heap, int node, size_t bytes, size_t *room)
     page = fph_block_pages(heap, node, bytes, &pages);
     if (page == FPH_NO_PAGE)
         return NULL;
-    fph_meta_mark(state, page, pages, 1 /* marked */);
     *room = (pages << FPHEAP_PAGE_SHIFT) - FPH_GUARDS;
-    block = fph_page_address(state, page) + FPH_GUARD;
-    memset(block, 0, *room);
-    return block;
+    block = fph_page_address(state, page);
+    fph_meta_mark(state, block, pages, 1 /* marked */);
+    memset(block, 0, *room + FPH_GUARDS);
+    return block + FPH_GUARD;
 }
 
 /* A block that was not installed. */
@@ -5992,7 +5983,7 @@ fph_block_drop(fph_state *state, char *block, size_t room)
         fph_map_apart_end(block);
         return;
     }
-    fph_meta_mark(state, page, pages, 0 /* marked */);
+    fph_meta_mark(state, block - FPH_GUARD, pages, 0 /* marked */);
     fph_pages_give(state, page, pages);
 }
 
@@ -9218,15 +9209,15 @@ fpheap_reserve(fpheap *heap, size_t bytes, int node)
 
 /* Free what is behind the free pages of one chunk. */
 static void
-fph_part_decommit(fpheap *heap, char *base, uint64_t mask)
+fph_part_decommit(fpheap *heap, const fph_part *part)
 {
     fph_state *state = heap->state;
-    size_t     chunk = fph_page_of(state, base) >> FPH_PAGE_BITS;
-    uint64_t   free;
+    size_t     chunk = part->page >> FPH_PAGE_BITS;
+    uint64_t   free, mask;
 
-    if (!fph_part_is_here(state, base, mask))
+    if (!fph_part_is_here(state, part))
         return;
-    free = fph_part_take(state, chunk, mask);
+    free = fph_part_take(state, chunk, part->mask);
     mask = free;
     while (mask != 0) {
         unsigned first = fph_lowest_bit(mask);
@@ -9257,15 +9248,12 @@ fph_decommit(fpheap *heap)
          fph_region_unkeep(region)) {
         char    *base  = NULL;
         size_t   pages = fph_whole_pages(&region->raw, &base);
-        size_t   n;
-        uint64_t mask;
+        fph_part part  = fph_parts((uintptr_t)base, pages);
 
         if (region->raw.backing != FPHEAP_BACKING_PAGES)
             continue;
-        for (; pages > 0; pages -= n, base += n << FPHEAP_PAGE_SHIFT) {
-            n = fph_part(fph_page_of(state, base), pages, &mask);
-            fph_part_decommit(heap, base, mask);
-        }
+        while (fph_part_next(state, &part))
+            fph_part_decommit(heap, &part);
     }
     fph_moves_end(state);
 }
@@ -11841,23 +11829,18 @@ fph_check_groups(const fph_state *state)
 static const char *
 fph_check_region(const fph_state *state, const fpheap_region *raw, size_t *here)
 {
-    char  *base  = NULL;
-    size_t pages = fph_whole_pages(raw, &base);
+    char    *base  = NULL;
+    size_t   pages = fph_whole_pages(raw, &base);
+    fph_part part  = fph_parts((uintptr_t)base, pages);
 
-    while (pages > 0) {
-        uint64_t mask;
-        size_t   page = fph_page_of(state, base);
-        unsigned n    = fph_part(page, pages, &mask);
+    while (fph_part_next(state, &part)) {
+        size_t chunk = part.page >> FPH_PAGE_BITS;
 
-        if (fph_part_is_here(state, base, mask)) {
-            *here += fph_popcount(fph_chunk_of_page(state, page)->present
-                                  & mask);
-            if (fph_position_of(state, page >> FPH_PAGE_BITS)
-                >= fph_positions(state))
-                return "F20: a chunk that is here is in no group";
-        }
-        base += (size_t)n << FPHEAP_PAGE_SHIFT;
-        pages -= n;
+        if (!fph_part_is_here(state, &part))
+            continue;
+        *here += fph_popcount(state->chunks[chunk].present & part.mask);
+        if (fph_position_of(state, chunk) >= fph_positions(state))
+            return "F20: a chunk that is here is in no group";
     }
     return NULL;
 }
@@ -12340,30 +12323,37 @@ fph_region_end(const fpheap *heap, const fpheap_region *raw, int watched)
         fph_provider_put(heap, raw);
 }
 
-/* Give all regions back, and the state, which may lie in the first one. */
+/* Give all regions back, last the one in which the state lies, if any does. */
 static void
 fph_regions_end(fpheap *heap)
 {
-    fph_state    *state = heap->state;
-    fpheap_region first = state->region[0].raw;
-    int           here  = fph_load_relaxed(&state->region[0].used) != 0;
-    int           shown = fph_load_relaxed(&state->region[0].shown) != 0;
+    fph_state    *state   = heap->state;
+    int           watched = -1;
+    fpheap_region last;
     size_t        i;
 
+    memset(&last, 0, sizeof last);
     fph_blocks_end(state);
-    for (i = fph_region_count(state); i-- > 1;) {
-        fph_region *region = &state->region[i];
+    for (i = fph_region_count(state); i-- > 0;) {
+        const fph_region *region = &state->region[i];
+        int               shown  = fph_load_relaxed(&region->shown) != 0;
 
-        if (fph_load_relaxed(&region->used))
-            fph_region_end(heap, &region->raw,
-                           fph_load_relaxed(&region->shown) != 0);
+        if (!fph_load_relaxed(&region->used))
+            continue;
+        if ((uintptr_t)state - (uintptr_t)region->raw.base
+            < region->raw.bytes) {
+            last = region->raw;
+            watched = shown;
+        } else {
+            fph_region_end(heap, &region->raw, shown);
+        }
     }
     heap->state = NULL;
     fph_map_set(heap, fph_no_map, 0);
     fph_known_init(heap);
     fph_state_end(state);
-    if (here)
-        fph_region_end(heap, &first, shown);
+    if (watched >= 0)
+        fph_region_end(heap, &last, watched);
 }
 
 static int
