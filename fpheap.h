@@ -5926,31 +5926,38 @@ fph_meta_least(size_t bytes)
     return (bytes + FPH_GUARDS + FPHEAP_PAGE - 1) >> FPHEAP_PAGE_SHIFT;
 }
 
+/* Pages of a block: few at first, for small heaps, and later a chunk, as there
+ * can be only so many blocks. */
+static size_t
+fph_block_wish(const fph_state *state, size_t least)
+{
+    size_t number = (size_t)fph_load_relaxed(&state->meta_numbers);
+    size_t pages  = number > FPH_TABLE_MAX / 4 ? FPH_PAGES : least + number / 4;
+
+    return pages < FPH_PAGES ? pages : FPH_PAGES;
+}
+
 /* Claim pages for a block in which a record is to have so many bytes: of the
- * node, or of any; as few as do, but whole chunks once a part of the blocks
- * that there can be is used up.  Returns the first, or FPH_NO_PAGE. */
+ * node, or of any, if need be no more than that takes.  Returns the first, or
+ * FPH_NO_PAGE. */
 static size_t
 fph_block_pages(const fpheap *heap, int node, size_t bytes, size_t *pages)
 {
     size_t   least = fph_meta_least(bytes);
+    size_t   wish  = fph_block_wish(heap->state, least);
     size_t   page  = FPH_NO_PAGE;
     unsigned i;
 
-    *pages = FPH_PAGES;
-    if (least < FPH_PAGES
-        && fph_load_relaxed(&heap->state->meta_numbers) > FPH_TABLE_MAX / 32)
-        page = fph_pages_find(heap, node, FPH_PAGES, 1 /* align */);
-    if (page != FPH_NO_PAGE)
-        return page;
-    *pages = least;
-    for (i = 0; page == FPH_NO_PAGE && i < heap->nodes; i++)
-        page = fph_pages_find(heap, (int)((unsigned)node + i) % (int)heap->nodes,
-                              least, 1 /* align */);
+    for (i = 0; page == FPH_NO_PAGE && i <= heap->nodes; i++) {
+        *pages = i == 0 && wish > least ? wish : least;
+        page = fph_pages_find(heap, (int)(((unsigned)node + i) % heap->nodes),
+                              *pages, 1 /* align */);
+    }
     return page;
 }
 
-/* Memory of zeros for a block, *room bytes: the system's, which no write past an object
- * reaches; or else free pages.  NULL: there are none. */
+/* Memory of zeros for a block, *room bytes: the system's, which no write past
+ * an object reaches; or else free pages.  NULL: there are none. */
 static char *
 fph_block_new(const fpheap *heap, int node, size_t bytes, size_t *room)
 {
