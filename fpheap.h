@@ -53,8 +53,10 @@
  *   - not a hardened allocator: freeing what is not the heap's is undefined (a
  *     message near the heap's memory, a SIGSEGV far from it, always a message
  *     with FPHEAP_CHECK), a double free is found when it reaches the slab, not
- *     at once, and a write past an object by more than a 2048th of a chunk (128
- *     bytes at least) can reach the heap's records
+ *     at once, and a write past an object reaches others.  The heap's records
+ *     lie apart, between pages that nobody may touch; but where the system has
+ *     no memory for them, as with FPHEAP_NO_OS, a write past an object by more
+ *     than a 2048th of a chunk (128 bytes at least) can reach them
  *   - not a way to save the last byte: each thread parks up to two magazines
  *     per size it uses (a quarter of a chunk, or four objects if that is more)
  *     until its first miss after any thread's fpheap_trim
@@ -191,8 +193,8 @@
  * An object is live, or parked in exactly one magazine, or free: then its bit
  * in its slab is set.  The heap writes nothing into objects (only FPHEAP_CHECK
  * 2 fills free ones), so no list runs through them, and a pool's objects stay
- * constructed.  The heap's own records lie in blocks of their own, META, and
- * stay until the heap ends.  So whoever holds a stale pointer or reference to a
+ * constructed.  The heap's own records lie apart, META, and stay until the heap
+ * ends.  So whoever holds a stale pointer or reference to a
  * record may look at it, and needs no hazard pointer.
  *
  * A hit.  The size gives the class, by a shift and a table; the bin's loaded
@@ -3261,12 +3263,17 @@ fph_numa_nodes(void)
 #endif
 #define FPH_LENGTHS    (FPH_PAGE_BITS + 2)     /* of runs, told apart */
 
-/* Unused bytes before a block, and before the state with its tables: a write
- * past an object's end meets these first.  And behind them, for a write before
- * an object's start. */
+/* Unused bytes before a block in pages, and before the state with its tables: a
+ * write past an object's end meets these first.  And behind them, for a write
+ * before an object's start. */
 #define FPH_GUARD      (FPHEAP_CHUNK >= (1u << 18) ? FPHEAP_CHUNK >> 11 : 128)
 #define FPH_GUARD_END  128u
 #define FPH_GUARDS     (FPH_GUARD + FPH_GUARD_END)
+#if FPHEAP_NO_OS
+#  define FPH_STATE_GUARD FPH_GUARD
+#else
+#  define FPH_STATE_GUARD FPH_MAP_BORDER /* which nobody may touch */
+#endif
 
 /* First in every record that stands in a stack. */
 typedef struct fph_link {
@@ -4631,7 +4638,7 @@ fph_layout_of(const fpheap *heap, size_t chunks)
     it.groups = (chunks + FPH_GROUP - 1) / FPH_GROUP;
     it.regions = FPHEAP_NO_OS && chunks < FPH_TABLE_MAX ? chunks
                                                         : FPH_TABLE_MAX;
-    fph_layout_add(&it, 1, FPH_GUARD);
+    fph_layout_add(&it, 1, FPH_STATE_GUARD);
     fph_layout_add(&it, 1, sizeof(fph_state));
     it.depots = fph_layout_add(&it, heap->bins, sizeof(fph_depot));
     it.empty = fph_layout_add(&it, heap->nodes, sizeof(fph_line));
@@ -4671,7 +4678,7 @@ fph_tables_open(fph_state *state, size_t page, size_t pages)
 static fph_state *
 fph_state_lay(char *base, const fph_layout *it)
 {
-    fph_state *state = (fph_state *)(void *)(base + FPH_GUARD);
+    fph_state *state = (fph_state *)(void *)(base + FPH_STATE_GUARD);
 
     state->bytes = it->bytes;
     state->mask = (it->chunks << FPH_PAGE_BITS) - 1;
@@ -4736,7 +4743,7 @@ fph_state_new(const fpheap *heap, const fpheap_region *raw)
     }
     if (base == NULL)
         return NULL;
-    if (!fph_map_open(base, it.free)) {
+    if (!fph_map_open(base + FPH_STATE_GUARD, it.free - FPH_STATE_GUARD)) {
         fph_map_end(base, it.bytes);
         return NULL;
     }
@@ -4752,7 +4759,7 @@ fph_state_new(const fpheap *heap, const fpheap_region *raw)
 static void
 fph_state_end(fph_state *state)
 {
-    fph_map_end((char *)state - FPH_GUARD, state->bytes);
+    fph_map_end((char *)state - FPH_STATE_GUARD, state->bytes);
 }
 #else
 /* A state in the region itself, with tables of a 32nd of it, or of what it
@@ -4788,7 +4795,7 @@ static size_t
 fph_state_pages(const fph_state *state, const fpheap_region *raw)
 {
     char  *base = NULL;
-    char  *end  = (char *)(uintptr_t)state - FPH_GUARD + state->bytes;
+    char  *end  = (char *)(uintptr_t)state - FPH_STATE_GUARD + state->bytes;
     size_t all  = fph_whole_pages(raw, &base);
     size_t n    = 0;
 
