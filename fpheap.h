@@ -4887,16 +4887,6 @@ fph_charge(fph_state *state, size_t bytes)
     return 1;
 }
 
-/* Charge what the provider gave in place of what was asked for. */
-static int
-fph_recharge(fph_state *state, size_t asked, size_t given)
-{
-    if (given > asked)
-        return fph_charge(state, given - asked);
-    fph_uncharge(state, asked - given);
-    return 1;
-}
-
 /* --- asking --------------------------------------------------------------- */
 
 /* The three calls to the provider, and that to the watcher. */
@@ -5107,36 +5097,35 @@ fph_lose(fph_state *state, size_t bytes, int error)
     return error;
 }
 
-/* Hand back what was charged with `bytes` and cannot be used, or goes beyond
- * the limit; what does and is not taken back is used.  Returns 0 then, or the
- * error. */
+/* Hand back what was charged with `bytes` and is not to be used.  Returns the
+ * error that is the reason. */
 static int
-fph_refuse(fpheap *heap, const fpheap_region *raw, size_t bytes, int error)
+fph_hand_back(const fpheap *heap, const fpheap_region *raw, size_t bytes,
+              int error)
 {
-    if (fph_provider_put(heap, raw) == 0) {
-        fph_uncharge(heap->state, bytes);
-        return error;
-    }
-    if (error != -ENOSPC)
+    if (fph_provider_put(heap, raw) != 0)
         return fph_lose(heap->state, bytes, error);
-    fph_fetch_add_relaxed(&heap->state->left,                       /* G3 */
-                          (uint64_t)bytes - raw->bytes);
-    return 0;
+    fph_uncharge(heap->state, bytes);
+    return error;
 }
 
-/* Tell of a region that can be used and is charged.  One that the watcher does
- * not accept is handed back.  Returns 0, or the watcher's error. */
+/* Charge what was given in place of what was asked for.  What goes beyond the
+ * limit is handed back; if it is not taken back, it is used.  Returns 0, or
+ * -ENOSPC. */
 static int
-fph_admit(fpheap *heap, const fpheap_region *raw)
+fph_recharge(const fpheap *heap, const fpheap_region *raw, size_t asked)
 {
-    int rc = fph_watch(heap, raw, 0 /* leaving */);
-
-    if (rc == 0)
-        return 0;
-    if (fph_provider_put(heap, raw) != 0)
-        return fph_lose(heap->state, raw->bytes, rc);
-    fph_uncharge(heap->state, raw->bytes);
-    return rc;
+    if (raw->bytes > asked && !fph_charge(heap->state, raw->bytes - asked)) {
+        if (fph_provider_put(heap, raw) == 0) {
+            fph_uncharge(heap->state, asked);
+            return -ENOSPC;
+        }
+        fph_fetch_add_relaxed(&heap->state->left,                   /* G3 */
+                              (uint64_t)asked - raw->bytes);
+    }
+    if (raw->bytes < asked)
+        fph_uncharge(heap->state, asked - raw->bytes);
+    return 0;
 }
 
 /* Ask for memory that serves a need, and charge it.  What cannot be used is
@@ -5167,10 +5156,12 @@ fph_obtain_bytes(fpheap *heap, int node, fph_need need, size_t chunks,
     }
     rc = fph_raw_error(heap, raw, need);
     if (rc != 0)
-        return fph_refuse(heap, raw, bytes, rc);
-    if (!fph_recharge(state, bytes, raw->bytes))
-        rc = fph_refuse(heap, raw, bytes, -ENOSPC);
-    return rc != 0 ? rc : fph_admit(heap, raw);
+        return fph_hand_back(heap, raw, bytes, rc);
+    rc = fph_recharge(heap, raw, bytes);
+    if (rc != 0)
+        return rc;
+    rc = fph_watch(heap, raw, 0 /* leaving */);
+    return rc == 0 ? 0 : fph_hand_back(heap, raw, raw->bytes, rc);
 }
 
 /* Chunks to ask for on a node: as many as the provider had, where it had less
@@ -5485,45 +5476,25 @@ fph_region_list(const fpheap *heap, fph_state *state, fph_region *slot,
         fph_region_show(slot, raw);
 }
 
-/* Use a region that fph_obtain has accepted; its first `taken` pages are
- * META's.  Returns 0, or a negative errno: nothing has changed. */
+/* Use a region that fph_obtain has accepted, in a slot; its first `taken` pages
+ * are META's.  Returns 0, or a negative errno: nothing has changed. */
 static int
-fph_region_enter(const fpheap *heap, fph_state *state, const fpheap_region *raw,
-                 size_t taken)
+fph_region_enter(const fpheap *heap, fph_state *state, fph_region *slot,
+                 const fpheap_region *raw, size_t taken)
 {
-    char       *base   = NULL;
-    size_t      pages  = fph_whole_pages(raw, &base);
-    fph_region *region = fph_region_slot(state);
-    int         rc;
+    char  *base  = NULL;
+    size_t pages = fph_whole_pages(raw, &base);
+    int    rc    = fph_pages_come(state, base, pages, raw->node);
 
-    if (region == NULL)
-        return -ENOMEM;
-    rc = fph_pages_come(state, base, pages, raw->node);
-    if (rc != 0) {
-        fph_store_release(&region->used, 0);                        /* F13 */
+    if (rc != 0)
         return rc;
-    }
     fph_pages_ask(heap, state, base, pages);
     fph_count_region(state, raw);
     FPH_STORE(&state->end, (char *)raw->base + raw->bytes, RELAXED);
-    fph_region_list(heap, state, region, raw);
+    fph_region_list(heap, state, slot, raw);
     fph_meta_mark(state, base, taken, 1 /* marked */);
     fph_pages_open(state, base + (taken << FPHEAP_PAGE_SHIFT), pages - taken);
     return 0;
-}
-
-/* Use a region, or hand it back. */
-static int
-fph_region_add(fpheap *heap, const fpheap_region *raw)
-{
-    int rc = fph_region_enter(heap, heap->state, raw, 0 /* taken */);
-
-    if (rc == 0)
-        return 0;
-    if (fph_part_with(heap, raw) != 0)
-        return fph_lose(heap->state, raw->bytes, rc);
-    fph_uncharge(heap->state, raw->bytes);
-    return rc;
 }
 
 /* --- growth --------------------------------------------------------------- */
@@ -5600,34 +5571,31 @@ fph_growth_step(const fpheap *heap)
     return fph_growth_clamp(heap, chunks > least ? chunks : least);
 }
 
-/* Whether the table has a place for one more region. */
-static int
-fph_table_has_room(const fph_state *state)
-{
-    size_t i;
-
-    for (i = 0; i < state->regions_max; i++)
-        if (fph_load_relaxed(&state->region[i].used) == 0)
-            return 1;
-    return 0;
-}
-
 /* Get a region of `wish` chunks, or fewer, but so many that it serves a need,
  * and use it. */
 static int
 fph_grow_now(fpheap *heap, int node, fph_need need, size_t wish)
 {
     fph_state    *state = heap->state;
+    fph_region   *slot  = fph_region_slot(state);
     uint64_t      began = fph_now_ns();
     fpheap_region raw;
     int           rc;
 
-    if (!fph_table_has_room(state))
+    if (slot == NULL)
         return -ENOMEM;
     rc = fph_obtain(heap, node, need, wish, &raw);
     if (!FPHEAP_NO_OS)
         fph_max_relaxed(&state->growth_max_ns, fph_now_ns() - began);
-    return rc != 0 ? rc : fph_region_add(heap, &raw);
+    if (rc == 0) {
+        rc = fph_region_enter(heap, state, slot, &raw, 0 /* taken */);
+        if (rc == 0)
+            return 0;
+        (void)fph_watch(heap, &raw, 1 /* leaving */);
+        fph_hand_back(heap, &raw, raw.bytes, rc);
+    }
+    fph_store_release(&slot->used, 0);                              /* F13 */
+    return rc;
 }
 
 /* Grow by a region that serves a need, of `wish` chunks if the provider has as
@@ -12236,7 +12204,8 @@ fph_state_init(fpheap *heap, const fpheap_region *raw)
     state->alone = heap->provider.iova != NULL;
     state->left = fph_limit_bytes(0) - raw->bytes;
     fph_classes_init(state);
-    rc = fph_region_enter(heap, state, raw, fph_state_pages(state, raw));
+    rc = fph_region_enter(heap, state, fph_region_slot(state), raw,
+                          fph_state_pages(state, raw));
     if (rc != 0) {
         fph_state_end(state);
         return rc;
