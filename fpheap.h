@@ -5883,8 +5883,8 @@ fph_regions_fresh(const fpheap *heap)
  *
  * What covers the pages that are not free.  Each chunk has a record per page,
  * made when one is first needed; the record of a slab's or a large object's
- * first page describes it.  Records are META's, and META's blocks are runs of
- * pages.
+ * first page describes it.  Records are META's, and META's blocks lie apart from
+ * pages, or are runs of them where the system has no memory.
  *
  *   F2  A record covers the pages from its own on, as many as its info says,
  *       while that is not 0; back[] of each leads to it.  What back[] says of
@@ -5954,6 +5954,18 @@ fph_block_new(const fpheap *heap, int node, size_t bytes, size_t *room)
     return block + FPH_GUARD;
 }
 
+/* Whether an address is in a page of META's.  A block that lies apart may have
+ * its address in a chunk of which a region has other pages. */
+static int
+fph_is_meta_page(const fph_state *state, const void *at)
+{
+    const fph_chunk *chunk = fph_chunk_of(state, at);
+
+    return chunk != NULL
+        && (fph_load_relaxed(&chunk->meta)
+            >> fph_page_of(state, at) % FPH_PAGES & 1) != 0;
+}
+
 /* A block that was not installed. */
 static void
 fph_block_drop(fph_state *state, char *block, size_t room)
@@ -5961,7 +5973,7 @@ fph_block_drop(fph_state *state, char *block, size_t room)
     size_t page  = fph_page_of(state, block);
     size_t pages = (room + FPH_GUARDS) >> FPHEAP_PAGE_SHIFT;
 
-    if (fph_chunk_of(state, block) == NULL) {
+    if (!fph_is_meta_page(state, block)) {
         fph_map_apart_end(block);
         return;
     }
@@ -5977,7 +5989,7 @@ fph_blocks_end(const fph_state *state)
 
     for (i = 1; i < FPH_TABLE_MAX; i++)
         if (state->meta[i] != NULL
-            && fph_chunk_of(state, state->meta[i]) == NULL)
+            && !fph_is_meta_page(state, state->meta[i]))
             fph_map_apart_end(state->meta[i]);
 }
 
@@ -11698,13 +11710,13 @@ fph_check_record(const fpheap *heap, size_t page)
 static int
 fph_is_meta(const fph_state *state, const void *at)
 {
-    const fph_chunk *chunk = fph_chunk_of(state, at);
-    size_t           i;
+    size_t i;
 
-    if (chunk != NULL)
-        return (chunk->meta >> fph_page_of(state, at) % FPH_PAGES & 1) != 0;
+    if (fph_is_meta_page(state, at))
+        return 1;
     for (i = 1; i < FPH_TABLE_MAX; i++)
         if (state->meta[i] != NULL
+            && !fph_is_meta_page(state, state->meta[i])
             && (uintptr_t)at - (uintptr_t)state->meta[i] < FPHEAP_CHUNK)
             return 1;
     return 0;

@@ -1,0 +1,38 @@
+/* system_memory.h - a system that has no memory for records, or has it where a
+ * test wants it
+ *
+ * mmap is a macro here.  Memory for records is asked for without access,
+ * as the state is when a heap is created; nothing else is.
+ *
+ * Include it before fpheap.h.
+ */
+#ifndef SYSTEM_MEMORY_H
+#define SYSTEM_MEMORY_H
+
+#ifndef _GNU_SOURCE
+#  define _GNU_SOURCE 1
+#endif
+#include <stddef.h>
+#include <sys/mman.h>
+
+static int   system_is_out;    /* 1: it has none */
+static char *system_place;     /* where the next piece lies; NULL: anywhere */
+
+static __attribute__((unused)) void *
+system_mmap(void *at, size_t bytes, int access, int flags, int file,
+            off_t offset)
+{
+    if (access == PROT_NONE && system_is_out)
+        return MAP_FAILED;
+    if (access == PROT_NONE && system_place != NULL) {
+        at = system_place;
+        flags |= MAP_FIXED;
+        system_place = NULL;
+    }
+    return mmap(at, bytes, access, flags, file, offset);
+}
+
+#define mmap(at, bytes, access, flags, file, offset) \
+    system_mmap(at, bytes, access, flags, file, offset)
+
+#endif

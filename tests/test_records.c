@@ -1,0 +1,445 @@
+/* test_records.c - the heap's own records
+ *
+ * They lie apart from objects, between pages that nobody may touch, and go back
+ * to the system when the heap ends.  Where the system has no memory for them
+ * they lie in free pages: the heap goes on, and nothing is lost.
+ */
+#include "system_memory.h"
+
+#define FPHEAP_IMPLEMENTATION
+#include "fpheap.h"
+#include "test_util.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#define MOST 40000
+
+static test_provider provider;
+static void         *objects[MOST];
+static unsigned      filled;
+
+/* --- what the process has ------------------------------------------------- */
+
+typedef struct mappings {
+    size_t n, bytes;
+} mappings;
+
+static mappings
+mappings_now(void)
+{
+    FILE    *in = fopen("/proc/self/maps", "r");
+    mappings m  = { 0, 0 };
+    char     line[512];
+
+    assert_non_null(in);
+    while (fgets(line, sizeof line, in) != NULL) {
+        char  *end;
+        size_t from = strtoul(line, &end, 16);
+
+        m.n++;
+        m.bytes += strtoul(end + 1, NULL, 16) - from;
+    }
+    (void)fclose(in);
+    return m;
+}
+
+static int
+is_mapped(const void *at)
+{
+    char *page = (char *)((uintptr_t)at & ~(uintptr_t)4095);
+
+    return msync(page, 4096, MS_ASYNC) == 0;
+}
+
+static char *volatile target;
+
+static int
+write_there(void)
+{
+    (void)signal(SIGSEGV, SIG_DFL);
+    (void)signal(SIGBUS, SIG_DFL);
+    *target = 1;
+    return 0;
+}
+
+/* Whether a write there ends the program. */
+static int
+is_out_of_reach(char *at)
+{
+    int   status = 0;
+    pid_t child;
+
+    target = at;
+    (void)fflush(NULL);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(write_there());
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status);
+}
+
+/* --- apart ---------------------------------------------------------------- */
+
+static fpheap *
+heap_with_records(void)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    unsigned i;
+
+    for (i = 0; i < 64; i++)
+        assert_non_null(objects[i] = fpheap_alloc(heap, FPHEAP_CHUNK / 2));
+    assert_int_equal(test_meta_pages(heap), 0);
+    return heap;
+}
+
+static void
+no_write_that_runs_on_reaches_a_record(void **state)
+{
+    fpheap    *heap = heap_with_records();
+    fph_state *s = heap->state;
+    size_t     i;
+    unsigned   blocks = 0;
+
+    (void)state;
+    for (i = 1; i < FPH_TABLE_MAX; i++) {
+        char *from = s->meta[i] == NULL ? NULL : s->meta[i] - FPH_LINE;
+
+        if (from == NULL)
+            continue;
+        blocks++;
+        assert_false(is_out_of_reach(from));
+        assert_false(is_out_of_reach(from + FPHEAP_CHUNK - 1));
+        assert_true(is_out_of_reach(from - 1));
+        assert_true(is_out_of_reach(from - FPH_MAP_BORDER));
+        assert_true(is_out_of_reach(from + FPHEAP_CHUNK));
+        assert_true(is_out_of_reach(from + FPHEAP_CHUNK + FPH_MAP_BORDER - 1));
+    }
+    assert_true(blocks >= 1);
+    assert_false(is_out_of_reach((char *)s));
+    assert_true(is_out_of_reach((char *)s - 1));
+    assert_true(is_out_of_reach((char *)s - FPH_MAP_BORDER));
+    fpheap_free_bulk(heap, objects, 64);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* A heap over the first part of what is mapped here, from a chunk on. */
+typedef struct near_heap {
+    char           *map;
+    char           *base;
+    size_t          bytes;
+    fpheap         *heap;
+    fpheap_buffer   buffer;
+    fpheap_provider calls;
+} near_heap;
+
+/* The records' first block is mapped so many bytes behind the base. */
+static void
+near_create(near_heap *near, size_t bytes, size_t place)
+{
+    fpheap_config config;
+
+    near->bytes = bytes + 8 * FPHEAP_CHUNK;
+    near->map = test_map(near->bytes);
+    assert_non_null(near->map);
+    near->base = near->map + (-(uintptr_t)near->map & FPH_CHUNK_MASK);
+    fpheap_provider_buffer(&near->calls, &near->buffer, near->base, bytes);
+    memset(&config, 0, sizeof config);
+    config.provider = &near->calls;
+    near->heap = fpheap_create("near", &config);
+    assert_non_null(near->heap);
+    system_place = near->base + place;
+    objects[0] = fpheap_alloc(near->heap, FPHEAP_PAGE);
+    assert_non_null(objects[0]);
+    assert_ptr_equal(near->heap->state->meta[1],
+                     near->base + place + FPH_MAP_BORDER + FPH_LINE);
+    TEST_CHECK_LIVE(near->heap, 1);
+}
+
+static void
+near_destroy(near_heap *near)
+{
+    char *block = near->heap->state->meta[1];
+
+    fpheap_free(near->heap, objects[0]);
+    TEST_DESTROY(near->heap);
+    assert_int_equal(near->buffer.taken, 0);
+    assert_false(is_mapped(block));
+    assert_int_equal(test_unmap(near->map, near->bytes), 0);
+}
+
+/* The block is the region's neighbour: there is nothing between them but what
+ * the block has around it. */
+static void
+a_write_past_the_last_object_of_a_region_meets_a_page_of_no_access(
+    void **state)
+{
+    near_heap near;
+
+    (void)state;
+    near_create(&near, 2 * FPHEAP_CHUNK, 2 * FPHEAP_CHUNK);
+    assert_false(is_out_of_reach(near.base + 2 * FPHEAP_CHUNK - 1));
+    assert_true(is_out_of_reach(near.base + 2 * FPHEAP_CHUNK));
+    near_destroy(&near);
+}
+
+/* --- what goes back ------------------------------------------------------- */
+
+static void *
+allocate_some(void *arg)
+{
+    fpheap *heap = (fpheap *)arg;
+
+    fpheap_free(heap, fpheap_alloc(heap, 100));
+    return NULL;
+}
+
+static void
+use_a_heap(unsigned round)
+{
+    fpheap   *heap = fpheap_create("one of many", NULL);
+    pthread_t thread;
+    unsigned  n = round % 50 + 1;
+    unsigned  i;
+
+    assert_non_null(heap);
+    for (i = 0; i < n; i++)
+        assert_non_null(objects[i] = fpheap_alloc(heap, 1000 * i));
+    if (round % 100 == 0) {
+        assert_int_equal(pthread_create(&thread, NULL, allocate_some, heap), 0);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+    }
+    if (round % 3 == 0) {
+        assert_int_equal(fpheap_destroy_forced(heap), 0);
+        return;
+    }
+    fpheap_free_bulk(heap, objects, n);
+    TEST_DESTROY(heap);
+}
+
+static void
+a_thousand_heaps_that_ended_leave_no_address(void **state)
+{
+    mappings before, after;
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < 101; i++)
+        use_a_heap(i);
+    before = mappings_now();
+    for (i = 0; i < 1000; i++)
+        use_a_heap(i);
+    after = mappings_now();
+    assert_int_equal(after.n, before.n);
+    assert_int_equal(after.bytes, before.bytes);
+}
+
+static void
+more_blocks_than_one_go_back(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    char    *block[8];
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(block); i++) {
+        while (fph_meta_cut(heap->state, FPH_LINE) != 0)
+            ;
+        assert_int_not_equal(fph_meta_get(heap, 0, FPH_LINE, NULL), 0);
+        block[i] = heap->state->meta[fph_meta_block(heap->state)];
+        assert_true(is_mapped(block[i]));
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+    for (i = 0; i < TEST_COUNT(block); i++)
+        assert_false(is_mapped(block[i]));
+}
+
+/* Both begin in the chunk in which the region ends; the second is one that
+ * another thread's made needless. */
+static void
+blocks_in_a_chunk_that_a_region_shares_go_back_too(void **state)
+{
+    const size_t part = FPHEAP_CHUNK / 4;
+    near_heap    near;
+    fph_state   *s;
+    size_t       chunk, room;
+    uint64_t     free;
+    char        *block;
+
+    (void)state;
+    near_create(&near, FPHEAP_CHUNK + part, FPHEAP_CHUNK + 3 * part);
+    s = near.heap->state;
+    chunk = fph_page_of(s, near.base) / FPH_PAGES + 1;
+    assert_ptr_equal(fph_chunk_of(s, s->meta[1]), &s->chunks[chunk]);
+    free = s->free[chunk];
+    near_destroy(&near);
+
+    near_create(&near, FPHEAP_CHUNK + part, 3 * FPHEAP_CHUNK);
+    s = near.heap->state;
+    system_place = near.base + FPHEAP_CHUNK + 3 * part;
+    block = fph_block_new(near.heap, 0, FPH_LINE, &room);
+    assert_ptr_equal(fph_chunk_of(s, block), &s->chunks[chunk]);
+    fph_block_drop(s, block, room);
+    assert_false(is_mapped(block));
+    assert_true(s->free[chunk] == free);
+    near_destroy(&near);
+}
+
+/* --- in pages ------------------------------------------------------------- */
+
+/* Allocate of a size until that fails.  Returns how many. */
+static unsigned
+fill_up(fpheap *heap, size_t size)
+{
+    for (filled = 0; filled < MOST; filled++) {
+        objects[filled] = fpheap_alloc(heap, size);
+        if (objects[filled] == NULL)
+            break;
+        test_fill(objects[filled], size, filled);
+    }
+    assert_true(filled > 0 && filled < MOST);
+    assert_int_equal(errno, ENOMEM);
+    TEST_CHECK_LIVE(heap, filled);
+    return filled;
+}
+
+static void
+free_all(fpheap *heap, size_t size)
+{
+    unsigned i;
+
+    for (i = 0; i < filled; i++) {
+        assert_true(test_filled(objects[i], size, i));
+        fpheap_free(heap, objects[i]);
+    }
+    TEST_CHECK_LIVE(heap, 0);
+}
+
+static void
+without_the_system_s_memory_records_lie_in_pages_and_nothing_is_lost(
+    void **state)
+{
+    static const size_t sizes[] = { 512, 3000, 70000, FPHEAP_CHUNK / 2,
+                                    3 * FPHEAP_CHUNK };
+    unsigned     count[TEST_COUNT(sizes)];
+    fpheap      *heap = test_heap_within(&provider, 8 * FPHEAP_CHUNK);
+    fpheap_stats stats;
+    unsigned     round, i;
+
+    (void)state;
+    system_is_out = 1;
+    for (round = 0; round < 4; round++) {
+        for (i = 0; i < TEST_COUNT(sizes); i++) {
+            (void)fpheap_trim(heap);
+            if (round == 0)
+                count[i] = fill_up(heap, sizes[i]);
+            else
+                assert_in_range(fill_up(heap, sizes[i]), count[i] * 9 / 10,
+                                MOST);
+            assert_true(filled * sizes[i]
+                        >= (sizes[i] > FPHEAP_CHUNK ? 3 : 6) * FPHEAP_CHUNK);
+            free_all(heap, sizes[i]);
+        }
+    }
+    fpheap_stats_get(heap, &stats);
+    assert_int_equal(stats.metadata_bytes,
+                     test_meta_pages(heap) * FPHEAP_PAGE);
+    assert_in_range(stats.metadata_bytes, FPHEAP_PAGE, FPHEAP_CHUNK / 2);
+    system_is_out = 0;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+what_no_record_is_in_goes_back_all_the_same(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_stats stats;
+
+    (void)state;
+    system_is_out = 1;
+    fpheap_free(heap, fpheap_alloc(heap, 100));
+    fpheap_free(heap, fpheap_alloc(heap, 40 * FPHEAP_CHUNK));
+    (void)fpheap_trim(heap);
+    fpheap_stats_get(heap, &stats);
+    assert_int_equal(stats.regions, 1);
+    assert_true(stats.metadata_bytes > 0);
+    TEST_CHECK_LIVE(heap, 0);
+    system_is_out = 0;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Blocks of both kinds, one after the other. */
+static void
+records_lie_apart_again_when_the_system_has_memory(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    unsigned i, pages = 0;
+
+    (void)state;
+    fpheap_free(heap, fpheap_alloc(heap, 100));
+    for (i = 0; i < 20; i++) {
+        const char *block;
+
+        system_is_out = i % 2 == 0;
+        while (fph_meta_cut(heap->state, FPH_LINE) != 0)
+            ;
+        assert_int_not_equal(fph_meta_get(heap, 0, FPH_LINE, NULL), 0);
+        block = heap->state->meta[fph_meta_block(heap->state)];
+        assert_int_equal(fph_is_meta(heap->state, block), 1);
+        assert_int_equal(fph_chunk_of(heap->state, block) != NULL, i % 2 == 0);
+        assert_int_equal(test_meta_pages(heap) > pages, i % 2 == 0);
+        pages = test_meta_pages(heap);
+        TEST_CHECK_LIVE(heap, 0);
+    }
+    system_is_out = 0;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* As many as a thread has: each makes a cache and magazines. */
+static void
+threads_come_and_go_without_the_system_s_memory(void **state)
+{
+    fpheap   *heap = test_heap_over(&provider);
+    pthread_t threads[16];
+    unsigned  pages = 0;
+    unsigned  round, i;
+
+    (void)state;
+    system_is_out = 1;
+    for (round = 0; round < 20; round++) {
+        for (i = 0; i < TEST_COUNT(threads); i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, allocate_some,
+                                            heap), 0);
+        for (i = 0; i < TEST_COUNT(threads); i++)
+            assert_int_equal(pthread_join(threads[i], NULL), 0);
+        TEST_CHECK_LIVE(heap, 0);
+        if (round == 10)
+            pages = test_meta_pages(heap);
+    }
+    assert_true(pages > 0);
+    assert_in_range(test_meta_pages(heap), pages, pages + 16);
+    system_is_out = 0;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_write_that_runs_on_reaches_a_record),
+        cmocka_unit_test(
+            a_write_past_the_last_object_of_a_region_meets_a_page_of_no_access),
+        cmocka_unit_test(a_thousand_heaps_that_ended_leave_no_address),
+        cmocka_unit_test(more_blocks_than_one_go_back),
+        cmocka_unit_test(blocks_in_a_chunk_that_a_region_shares_go_back_too),
+        cmocka_unit_test(
+            without_the_system_s_memory_records_lie_in_pages_and_nothing_is_lost
+            ),
+        cmocka_unit_test(what_no_record_is_in_goes_back_all_the_same),
+        cmocka_unit_test(records_lie_apart_again_when_the_system_has_memory),
+        cmocka_unit_test(threads_come_and_go_without_the_system_s_memory),
+    };
+
+    return cmocka_run_group_tests_name("records", tests, NULL, NULL);
+}
