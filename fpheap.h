@@ -3087,21 +3087,24 @@ fph_map_end(void *base, size_t bytes)
 #define FPH_MAP_BORDER ((size_t)1 << 16)
 
 /* Memory of zeros between pages that nobody may touch, for at least so many
- * bytes.  NULL: there is none. */
+ * bytes.  It is locked where the process locks all that it maps.  NULL: there
+ * is none. */
 static void *
 fph_map_apart(size_t bytes)
 {
     size_t all  = (bytes + FPH_LINE + 3 * FPH_MAP_BORDER - 1)
                 & ~(FPH_MAP_BORDER - 1);
-    char  *base = (char *)fph_map_reserve(all);
-    char  *from = base + FPH_MAP_BORDER;
+    char  *base = (char *)fph_map(all, 0);
+    char  *from;
 
     if (base == NULL)
         return NULL;
-    if (!fph_map_open(from, all - 2 * FPH_MAP_BORDER)) {
-        fph_map_end(base, all);
-        return NULL;
-    }
+    from = base + FPH_MAP_BORDER;
+    (void)fph_map_allow(base, FPH_MAP_BORDER, PROT_NONE);
+    (void)fph_map_allow(base + all - FPH_MAP_BORDER, FPH_MAP_BORDER, PROT_NONE);
+#ifdef MADV_NOHUGEPAGE
+    madvise(from, all - 2 * FPH_MAP_BORDER, MADV_NOHUGEPAGE);
+#endif
     *(size_t *)(void *)from = all;
     return from + FPH_LINE;
 }
