@@ -1,8 +1,8 @@
 /* system_memory.h - a system that has no memory for records, or has it where a
  * test wants it
  *
- * mmap is a macro here.  Memory for records is asked for without access,
- * as the state is when a heap is created; nothing else is.
+ * mmap is a macro here.  Memory for records is a chunk and what lies around it,
+ * and may be anywhere; nothing else that is asked for is so long.
  *
  * Include it before fpheap.h.
  */
@@ -15,6 +15,12 @@
 #include <stddef.h>
 #include <sys/mman.h>
 
+#ifdef FPHEAP_CHUNK_SHIFT
+#  define SYSTEM_RECORDS (((size_t)1 << FPHEAP_CHUNK_SHIFT) + (2 << 16))
+#else
+#  define SYSTEM_RECORDS (((size_t)1 << 21) + (2 << 16))
+#endif
+
 static int   system_is_out;    /* 1: it has none */
 static char *system_place;     /* where the next piece lies; NULL: anywhere */
 
@@ -22,9 +28,11 @@ static __attribute__((unused)) void *
 system_mmap(void *at, size_t bytes, int access, int flags, int file,
             off_t offset)
 {
-    if (access == PROT_NONE && system_is_out)
+    int records = at == NULL && bytes == SYSTEM_RECORDS;
+
+    if (records && system_is_out)
         return MAP_FAILED;
-    if (access == PROT_NONE && system_place != NULL) {
+    if (records && system_place != NULL) {
         at = system_place;
         flags |= MAP_FIXED;
         system_place = NULL;
