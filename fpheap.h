@@ -1177,8 +1177,9 @@ struct fpheap_cache {
  *         NULL is "heap".  Two heaps may have the same name.
  * config  copied; NULL or all zero for the defaults
  *
- * Takes a first region of two chunks from the provider, for the heap's own
- * records and the first objects.
+ * Takes a first region of two chunks from the provider.  The heap's tables and
+ * records lie apart, in the system's memory; with FPHEAP_NO_OS, and where the
+ * system has none, in regions.
  *
  * Returns  the heap, which the caller gives back to fpheap_destroy.
  * Errors   NULL and errno: EINVAL (nodes above FPHEAP_MAX_NODES, unknown flags,
@@ -1636,8 +1637,8 @@ FPHEAP_API int fpheap_reserve(fpheap *heap, size_t bytes, int node);
  *
  * Takes back what this thread and the depots park, turns empty slabs into free
  * pages, and gives back what is free as a whole: chunks if the provider takes
- * parts and there is no watcher, else regions.  What holds records of the heap,
- * what a walk shows, and what the watcher does not let go stays.  Then it
+ * parts and there is no watcher, else regions.  What a walk shows, what the
+ * watcher does not let go, and where records lie in regions, stays.  Then it
  * decommits the free pages of other chunks, if the provider can.  Other threads
  * give up what they park at their next miss, for the next trim.
  *
@@ -1648,8 +1649,7 @@ FPHEAP_API size_t fpheap_trim(fpheap *heap);
 
 /* fpheap_set_limit - change how much memory the heap may have
  *
- * bytes   that the provider may have given at one time, the heap's own records
- *         included; 0: no limit.  If the heap has more already, the limit only
+ * bytes   that the provider may have given at one time; 0: no limit.  If the heap has more already, the limit only
  *         keeps it from growing.
  *
  * Exact: the heap makes no call to the provider that could go beyond it, and
