@@ -1649,8 +1649,8 @@ FPHEAP_API size_t fpheap_trim(fpheap *heap);
 
 /* fpheap_set_limit - change how much memory the heap may have
  *
- * bytes   that the provider may have given at one time; 0: no limit.  If the heap has more already, the limit only
- *         keeps it from growing.
+ * bytes   that the provider may have given at one time; 0: no limit.  If the
+ *         heap has more already, the limit only keeps it from growing.
  *
  * Exact: the heap makes no call to the provider that could go beyond it, and
  * hands back a region that turns out too long, but uses it if the provider does
