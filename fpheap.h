@@ -11810,12 +11810,10 @@ fph_hide_magazine(const fph_state *state, unsigned bin, void *const *slot,
         fph_slab *slab = fph_record_of(state, slot[i]);
         uint64_t  bit;
 
-        if (slab == NULL || state->map[fph_page_of(state, slot[i])]
-                            != bin * FPH_BIN_STEP)
+        if (slab == NULL || fph_base_of(state, slot[i]) != slot[i]
+            || state->map[fph_page_of(state, slot[i])] != bin * FPH_BIN_STEP)
             return 0;
         number = (size_t)((char *)slot[i] - slab->base) / slab->size;
-        if (slab->base + number * slab->size != (char *)slot[i])
-            return 0;
         bit = (uint64_t)1 << number % 64;
         if (((slab->bits[number / 64] & bit) != 0) == set)
             return 0;
