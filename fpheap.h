@@ -11270,11 +11270,11 @@ fpheap_pool_set_max(fpheap_pool *pool, size_t max)
  */
 
 /* The statistics of a heap, and of its classes.  Class 0 has the large objects,
- * whose bytes are counted one by one. */
+ * whose bytes are counted one by one.  Until fph_census_sum all objects count
+ * as live. */
 typedef struct fph_census {
     fpheap_stats       stats;
     fpheap_class_stats classes[FPH_CLASSES];
-    size_t             objects[FPH_CLASSES]; /* live, parked and free */
 } fph_census;
 
 static void
@@ -11291,21 +11291,20 @@ fph_census_record(const fph_state *state, fph_census *census,
     case FPH_SLAB:
         free = fph_slab_free_objects(fph_load_relaxed(&slab->state));
         klass->slabs++;
-        klass->free_objects += free < 0 ? 0 : (size_t)free < count
-                             ? (size_t)free : count;
-        klass->size = FPH_LOAD(&state->classes[k].size, RELAXED);
-        census->objects[k] += count;
+        klass->live_objects += count;
+        if (free > 0)
+            klass->free_objects += (size_t)free < count ? (size_t)free : count;
         census->stats.waste_bytes += (fph_info_pages(state, info)
                                       << FPHEAP_PAGE_SHIFT)
                                    - count * klass->size;
         break;
     case FPH_LARGE:
-        census->objects[0]++;
+        census->classes[0].live_objects++;
         census->stats.live_bytes += fph_info_bytes(state, info);
         census->stats.waste_bytes += fph_info_bin(info) * FPHEAP_PAGE; /* L1 */
         break;
     case FPH_PARKED:
-        census->objects[0]++;
+        census->classes[0].live_objects++;
         census->classes[0].parked_objects++;
         census->stats.parked_bytes += count << FPHEAP_PAGE_SHIFT;
         break;
@@ -11382,8 +11381,8 @@ fph_census_sum(fph_census *census)
         fpheap_class_stats *klass = &census->classes[k];
         size_t gone = klass->free_objects + klass->parked_objects;
 
-        if (census->objects[k] > gone)
-            klass->live_objects = census->objects[k] - gone;
+        klass->live_objects -= gone < klass->live_objects
+                             ? gone : klass->live_objects;
         stats->live_objects += klass->live_objects;
         stats->live_bytes += klass->live_objects * klass->size;
         stats->parked_objects += klass->parked_objects;
@@ -11392,24 +11391,13 @@ fph_census_sum(fph_census *census)
     }
 }
 
-/* The bytes asked for, of all live objects; 0 without headers. */
-static size_t
-fph_requested_bytes(const fpheap *heap)
-{
-    unsigned tags  = FPHEAP_HEADER ? FPHEAP_TAGS : 0;
-    size_t   bytes = 0;
-    unsigned tag;
-
-    for (tag = 0; tag < tags; tag++)
-        bytes += fph_tag_live(heap, tag).bytes;
-    return bytes;
-}
-
-/* What the heap counts as it goes. */
+/* What the heap counts as it goes, and its threads by tag. */
 static void
-fph_census_growth(const fph_state *state, fpheap_stats *stats)
+fph_census_counts(const fpheap *heap, fpheap_stats *stats)
 {
-    unsigned i;
+    const fph_state *state = heap->state;
+    unsigned         tags  = FPH_TAGS;
+    unsigned         i;
 
     stats->limit = (size_t)fph_load_relaxed(&state->limit);
     stats->peak_region_bytes = (size_t)fph_load_relaxed(
@@ -11424,18 +11412,26 @@ fph_census_growth(const fph_state *state, fpheap_stats *stats)
     stats->growth_max_ns = fph_load_relaxed(&state->growth_max_ns);
     stats->releases = fph_load_relaxed(&state->releases);
     stats->reclaims = fph_load_relaxed(&state->reclaims);
+    for (i = 0; i < tags; i++)
+        stats->requested_bytes += fph_tag_live(heap, i).bytes;
 }
 
 static void
 fph_census_take(fpheap *heap, fph_census *census)
 {
+    const fph_class *klass = heap->state->classes;
+    unsigned         k;
+
     (void)fph_orphans_adopt(heap);
     memset(census, 0, sizeof *census);
+    for (k = 1; k < FPH_CLASSES; k++) {
+        census->classes[k].size = FPH_LOAD(&klass[k].size, RELAXED);
+        census->classes[k].magazine = FPH_LOAD(&klass[k].magazine, RELAXED);
+    }
     fph_census_pages(heap->state, census);
     fph_census_parked(heap, census);
     fph_census_sum(census);
-    census->stats.requested_bytes = fph_requested_bytes(heap);
-    fph_census_growth(heap->state, &census->stats);
+    fph_census_counts(heap, &census->stats);
 }
 
 /* --- for programs of any version ------------------------------------------ */
@@ -11469,16 +11465,13 @@ FPHEAP_API int
 fpheap_class_stats_get_sized(fpheap *heap, unsigned index,
                              fpheap_class_stats *stats, size_t bytes)
 {
-    unsigned            k = index + 1; /* class 0 is that of large objects */
     fpheap_class_stats *told;
     fph_census          census;
 
     if (!fph_heap_good(heap) || index >= FPH_SIZES - 1)
         return -EINVAL;
     fph_census_take(heap, &census);
-    told = &census.classes[k];
-    told->size = heap->state->classes[k].size; /* also if it has no slabs */
-    told->magazine = heap->state->classes[k].magazine;
+    told = &census.classes[index + 1]; /* class 0 is that of large objects */
     fph_stats_tell(stats, bytes, told, sizeof *told);
     return 0;
 }
@@ -11546,34 +11539,36 @@ fph_pool_name(const fpheap_pool *pool, char *name)
 static void
 fph_dump_classes(const fph_state *state, const fph_census *census, FILE *out)
 {
+    size_t   live   = census->classes[0].live_objects;
+    size_t   parked = census->classes[0].parked_objects;
     unsigned k;
 
-    fprintf(out, "  %10s %8s %10s %10s %10s\n", "size", "slabs", "live",
-            "parked", "free");
+    fprintf(out, "        size    slabs       live     parked       free\n");
     for (k = 1; k < FPH_CLASSES; k++) {
         const fpheap_class_stats *klass = &census->classes[k];
+        const fpheap_pool        *pool  = fph_bin_pool(state, k);
         char name[FPHEAP_NAME_BYTES] = "";
 
         if (klass->slabs == 0)
             continue;
-        if (k >= FPH_SIZES)
-            fph_pool_name(state->pool[k - FPH_SIZES], name);
+        if (pool != NULL)
+            fph_pool_name(pool, name);
         fprintf(out, "  %10zu %8zu %10zu %10zu %10zu  %s\n", klass->size,
                 klass->slabs, klass->live_objects, klass->parked_objects,
                 klass->free_objects, name);
     }
-    if (census->objects[0] != 0)
-        fprintf(out, "  %10s %8s %10zu %10zu\n", "large", "",
-                census->classes[0].live_objects,
-                census->classes[0].parked_objects);
+    if (live + parked != 0)
+        fprintf(out, "       large          %10zu %10zu\n", live, parked);
 }
 
 static void
-fph_dump_tags(const fpheap *heap, FILE *out)
+fph_dump_tags(const fpheap *heap, const fpheap_stats *stats, FILE *out)
 {
-    unsigned tags = FPHEAP_HEADER ? FPHEAP_TAGS : 0;
+    unsigned tags = FPH_TAGS;
     unsigned tag;
 
+    if (tags != 0)
+        fprintf(out, "  requested %14zu bytes\n", stats->requested_bytes);
     for (tag = 0; tag < tags; tag++) {
         fph_tally live = fph_tag_live(heap, tag);
 
@@ -11586,36 +11581,38 @@ fph_dump_tags(const fpheap *heap, FILE *out)
 FPHEAP_API void
 fpheap_dump(fpheap *heap, FILE *out)
 {
-    fph_census   census;
-    fpheap_stats s;
+    fph_census    census;
+    fpheap_stats *s = &census.stats;
 
     if (!fph_heap_good(heap))
         return;
     fph_census_take(heap, &census);
-    s = census.stats;
-    fprintf(out, "heap \"%s\": %zu bytes in %u regions, %u nodes, %u caches\n",
-            heap->name, s.region_bytes, s.regions, heap->nodes, s.caches);
-    fprintf(out, "  live      %14zu bytes  %zu objects\n", s.live_bytes,
-            s.live_objects);
-    if (FPHEAP_HEADER)
-        fprintf(out, "  requested %14zu bytes\n", s.requested_bytes);
-    fprintf(out, "  parked    %14zu bytes  %zu objects, %zu bytes in depots\n",
-            s.parked_bytes, s.parked_objects, s.depot_bytes);
-    fprintf(out, "  slab free %14zu bytes\n", s.slab_free_bytes);
-    fprintf(out, "  page free %14zu bytes\n", s.page_free_bytes);
-    fprintf(out, "  waste     %14zu bytes\n", s.waste_bytes);
-    fprintf(out, "  metadata  %14zu bytes\n", s.metadata_bytes);
-    fprintf(out, "  pages     %zu hugetlb, %zu thp, %zu base, %zu unknown\n",
-            s.backing_bytes[FPHEAP_BACKING_HUGETLB],
-            s.backing_bytes[FPHEAP_BACKING_THP],
-            s.backing_bytes[FPHEAP_BACKING_PAGES],
-            s.backing_bytes[FPHEAP_BACKING_UNKNOWN]);
-    fprintf(out, "  growth    %llu regions, %llu failures, longest %llu ns\n",
-            (unsigned long long)s.growths,
-            (unsigned long long)s.growth_failures,
-            (unsigned long long)s.growth_max_ns);
+    fprintf(out, "heap \"%s\": %zu bytes in %u regions, %u nodes, %u caches\n"
+                 "  live      %14zu bytes  %zu objects\n"
+                 "  parked    %14zu bytes  %zu objects, %zu bytes in depots\n"
+                 "  slab free %14zu bytes\n"
+                 "  page free %14zu bytes\n"
+                 "  waste     %14zu bytes\n"
+                 "  metadata  %14zu bytes\n"
+                 "  peak      %14zu bytes\n"
+                 "  limit     %14zu bytes\n",
+            heap->name, s->region_bytes, s->regions, heap->nodes, s->caches,
+            s->live_bytes, s->live_objects, s->parked_bytes, s->parked_objects,
+            s->depot_bytes, s->slab_free_bytes, s->page_free_bytes,
+            s->waste_bytes, s->metadata_bytes, s->peak_region_bytes, s->limit);
+    fprintf(out, "  pages     %zu hugetlb, %zu thp, %zu base, %zu unknown\n"
+                 "  growth    %llu regions, %llu failures, longest %llu ns\n"
+                 "  returned  %llu regions, %llu passes over parked objects\n",
+            s->backing_bytes[FPHEAP_BACKING_HUGETLB],
+            s->backing_bytes[FPHEAP_BACKING_THP],
+            s->backing_bytes[FPHEAP_BACKING_PAGES],
+            s->backing_bytes[FPHEAP_BACKING_UNKNOWN],
+            (unsigned long long)s->growths,
+            (unsigned long long)s->growth_failures,
+            (unsigned long long)s->growth_max_ns,
+            (unsigned long long)s->releases, (unsigned long long)s->reclaims);
     fph_dump_classes(heap->state, &census, out);
-    fph_dump_tags(heap, out);
+    fph_dump_tags(heap, s, out);
     fph_sites_dump(heap, out);
 }
 #endif
