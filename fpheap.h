@@ -1865,10 +1865,12 @@ FPHEAP_API void fpheap_provider_buffer(fpheap_provider *provider,
 FPH_CALLED(FPH_LINK)
 #  if defined(__cplusplus) || FPHEAP_NO_INLINE
 FPH_INLINED(FPH_LINK)
-#  elif FPHEAP_EXPORT
-/* Clang takes a plain name to be that of the inline function. */
-#    define FPH_UNLINK(f) \
-         static __typeof__(f) f __asm__("fph_inline_" FPH_TEXT_(f));
+#  else
+/* A name that leaves the plain one to FPHEAP_EXPORT. */
+#    define FPH_INLINE_NAME(f) "fph_inline_" FPH_TEXT_(f)
+#    define FPH_UNLINK(f)                                                    \
+         static __typeof__(f) f                                              \
+             __asm__(FPH_TEXT(__USER_LABEL_PREFIX__) FPH_INLINE_NAME(f));
 FPH_INLINED(FPH_UNLINK)
 #  endif
 #  pragma GCC diagnostic pop
@@ -12603,61 +12605,14 @@ fpheap_config_string(void)
 #ifndef FPHEAP_STATIC
 #  ifdef __cplusplus
 /* In C++ an inline function has its symbol wherever its address is taken. */
-#    define FPH_TWIN(f, type, parameters, how, arguments)                    \
+#    define FPH_TWIN(f)                                                      \
          __attribute__((used)) static __typeof__(f) *const fph_twin_##f = f;
 #  else
-#    define FPH_TWIN(f, type, parameters, how, arguments)                    \
-         FPHEAP_API type fph_twin_##f parameters FPH_LINKED(f);              \
-         FPHEAP_API type fph_twin_##f parameters { how f arguments; }
+#    define FPH_TWIN(f)                                                      \
+         FPHEAP_API __typeof__(f) fph_twin_##f FPH_LINKED(f)                 \
+             __attribute__((alias(FPH_INLINE_NAME(f))));
 #  endif
-FPH_TWIN(fpheap_alloc, void *, (fpheap *heap, size_t size), return,
-         (heap, size))
-FPH_TWIN(fpheap_free, void, (fpheap *heap, void *object), , (heap, object))
-FPH_TWIN(fpheap_free_sized, void, (fpheap *heap, void *object, size_t size), ,
-         (heap, object, size))
-FPH_TWIN(fpheap_alloc_bulk, int,
-         (fpheap *heap, size_t size, void **objects, unsigned n), return,
-         (heap, size, objects, n))
-FPH_TWIN(fpheap_free_bulk_sized, void,
-         (fpheap *heap, void *const *objects, unsigned n, size_t size), ,
-         (heap, objects, n, size))
-FPH_TWIN(fpheap_cache_alloc, void *, (fpheap_cache *cache, size_t size), return,
-         (cache, size))
-FPH_TWIN(fpheap_cache_free, void, (fpheap_cache *cache, void *object), ,
-         (cache, object))
-FPH_TWIN(fpheap_cache_free_sized, void,
-         (fpheap_cache *cache, void *object, size_t size), ,
-         (cache, object, size))
-FPH_TWIN(fpheap_cache_alloc_bulk, int,
-         (fpheap_cache *cache, size_t size, void **objects, unsigned n), return,
-         (cache, size, objects, n))
-FPH_TWIN(fpheap_cache_free_bulk_sized, void,
-         (fpheap_cache *cache, void *const *objects, unsigned n, size_t size), ,
-         (cache, objects, n, size))
-FPH_TWIN(fpheap_pool_get, void *, (fpheap_pool *pool), return, (pool))
-FPH_TWIN(fpheap_pool_put, void, (fpheap_pool *pool, void *object), ,
-         (pool, object))
-FPH_TWIN(fpheap_pool_get_bulk, int,
-         (fpheap_pool *pool, void **objects, unsigned n), return,
-         (pool, objects, n))
-FPH_TWIN(fpheap_pool_put_bulk, void,
-         (fpheap_pool *pool, void *const *objects, unsigned n), ,
-         (pool, objects, n))
-FPH_TWIN(fpheap_stats_get, void, (fpheap *heap, fpheap_stats *stats), ,
-         (heap, stats))
-FPH_TWIN(fpheap_class_stats_get, int,
-         (fpheap *heap, unsigned index, fpheap_class_stats *stats), return,
-         (heap, index, stats))
-FPH_TWIN(fpheap_pool_stats_get, void,
-         (fpheap_pool *pool, fpheap_pool_stats *stats), , (pool, stats))
-#  if FPHEAP_HEADER
-FPH_TWIN(fpheap_tag_stats_get, int,
-         (fpheap *heap, unsigned tag, fpheap_tag_stats *stats), return,
-         (heap, tag, stats))
-FPH_TWIN(fpheap_ref, void, (void *object), , (object))
-FPH_TWIN(fpheap_unref, void, (fpheap *heap, void *object), , (heap, object))
-FPH_TWIN(fpheap_refs, unsigned, (const void *object), return, (object))
-#  endif
+FPH_INLINED(FPH_TWIN)
 #endif
 
 /* The plain names, to which only dlsym and other languages refer. */
