@@ -288,19 +288,12 @@
 #ifndef FPHEAP_CHUNK_SHIFT
 #  define FPHEAP_CHUNK_SHIFT 21
 #endif
-#if FPHEAP_CHUNK_SHIFT < 16 || FPHEAP_CHUNK_SHIFT > 24
-#  error "fpheap: FPHEAP_CHUNK_SHIFT must be in 16..24"
-#endif
 
 /* FPHEAP_PAGE_SHIFT (LAYOUT) - log2 of the bytes in a page.  A chunk has 16 to
  * 64 pages: FPHEAP_CHUNK_SHIFT - 6 .. - 4, default - 5.  Smaller pages waste
  * less in rarely used classes but cost more trips to the page map. */
 #ifndef FPHEAP_PAGE_SHIFT
 #  define FPHEAP_PAGE_SHIFT (FPHEAP_CHUNK_SHIFT - 5)
-#endif
-#if FPHEAP_PAGE_SHIFT < FPHEAP_CHUNK_SHIFT - 6 || \
-    FPHEAP_PAGE_SHIFT > FPHEAP_CHUNK_SHIFT - 4
-#  error "fpheap: FPHEAP_PAGE_SHIFT must be FPHEAP_CHUNK_SHIFT - 6 .. - 4"
 #endif
 
 /* FPHEAP_CLASS_BITS (LAYOUT) - log2 of the classes per doubling of size.  2 or
@@ -309,9 +302,6 @@
  * has half the bins and half the bytes. */
 #ifndef FPHEAP_CLASS_BITS
 #  define FPHEAP_CLASS_BITS 3
-#endif
-#if FPHEAP_CLASS_BITS < 2 || FPHEAP_CLASS_BITS > 3
-#  error "fpheap: FPHEAP_CLASS_BITS must be 2 or 3"
 #endif
 
 /* FPHEAP_MAGAZINE (LAYOUT) - object pointers in a magazine.  A multiple of 8 in
@@ -325,9 +315,6 @@
 #    define FPHEAP_MAGAZINE 24
 #  endif
 #endif
-#if FPHEAP_MAGAZINE < 8 || FPHEAP_MAGAZINE > 1016 || FPHEAP_MAGAZINE % 8 != 0
-#  error "fpheap: FPHEAP_MAGAZINE must be a multiple of 8 in 8..1016"
-#endif
 
 /* FPHEAP_MAX_NODES (LAYOUT) - NUMA nodes that a heap can have.  1..64, default
  * 1, with FPHEAP_USE_LIBNUMA 8; 1 halves the cost of fpheap_free_sized.  A heap
@@ -339,18 +326,11 @@
 #    define FPHEAP_MAX_NODES 1
 #  endif
 #endif
-#if FPHEAP_MAX_NODES < 1 || FPHEAP_MAX_NODES > 64
-#  error "fpheap: FPHEAP_MAX_NODES must be in 1..64"
-#endif
 
 /* FPHEAP_MAX_HEAPS (LAYOUT) - heaps at one time.  A power of two in 1..64,
  * default 16.  Price: two pointers each in every thread. */
 #ifndef FPHEAP_MAX_HEAPS
 #  define FPHEAP_MAX_HEAPS 16
-#endif
-#if FPHEAP_MAX_HEAPS < 1 || FPHEAP_MAX_HEAPS > 64 || \
-    (FPHEAP_MAX_HEAPS & (FPHEAP_MAX_HEAPS - 1)) != 0
-#  error "fpheap: FPHEAP_MAX_HEAPS must be a power of two in 1..64"
 #endif
 
 /* FPHEAP_MAX_THREADS - threads that have caches at one time; 1..65536, but at
@@ -363,13 +343,6 @@
 #  else
 #    define FPHEAP_MAX_THREADS 1024
 #  endif
-#endif
-#if FPHEAP_MAX_THREADS < 1 || FPHEAP_MAX_THREADS > 65536
-#  error "fpheap: FPHEAP_MAX_THREADS must be in 1..65536"
-#endif
-#if FPHEAP_MAX_THREADS > (1 << FPHEAP_CHUNK_SHIFT) / 32
-#  error "fpheap: FPHEAP_MAX_THREADS must be at most a 32nd of the \
-chunk's bytes"
 #endif
 
 /* FPHEAP_MAX_POOLS (LAYOUT) - pools per heap at one time.  1..512; default 128,
@@ -384,24 +357,11 @@ chunk's bytes"
 #    define FPHEAP_MAX_POOLS 16
 #  endif
 #endif
-#if FPHEAP_MAX_POOLS < 1 || FPHEAP_MAX_POOLS > 512
-#  error "fpheap: FPHEAP_MAX_POOLS must be in 1..512"
-#endif
-
-/* A page's bin is a number of 14 bits. */
-#if FPHEAP_MAX_NODES                                                        \
-    * (1 + ((FPHEAP_PAGE_SHIFT - FPHEAP_CLASS_BITS) << FPHEAP_CLASS_BITS)   \
-       + FPHEAP_MAX_POOLS) > 16384
-#  error "fpheap: FPHEAP_MAX_NODES times FPHEAP_MAX_POOLS is too large"
-#endif
 
 /* FPHEAP_NO_THREADS (LAYOUT) - 1: one thread only, no thread-local storage, no
  * pthread, no atomic instruction.  Default 0. */
 #ifndef FPHEAP_NO_THREADS
 #  define FPHEAP_NO_THREADS 0
-#endif
-#if FPHEAP_NO_THREADS != 0 && FPHEAP_NO_THREADS != 1
-#  error "fpheap: FPHEAP_NO_THREADS must be 0 or 1"
 #endif
 
 /* FPHEAP_TLS_MODEL - how position-independent code finds its thread's data.  1:
@@ -415,9 +375,6 @@ chunk's bytes"
 #  else
 #    define FPHEAP_TLS_MODEL 0
 #  endif
-#endif
-#if FPHEAP_TLS_MODEL != 0 && FPHEAP_TLS_MODEL != 1
-#  error "fpheap: FPHEAP_TLS_MODEL must be 0 or 1"
 #endif
 
 /* FPHEAP_NO_OS - 1: no system call: no mmap provider, no clock, no fork
@@ -434,16 +391,10 @@ chunk's bytes"
 #ifndef FPHEAP_NO_OS
 #  define FPHEAP_NO_OS 0
 #endif
-#if FPHEAP_NO_OS != 0 && FPHEAP_NO_OS != 1
-#  error "fpheap: FPHEAP_NO_OS must be 0 or 1"
-#endif
 
 /* FPHEAP_NO_STDIO - 1: no fpheap_dump, no <stdio.h>.  Default 0. */
 #ifndef FPHEAP_NO_STDIO
 #  define FPHEAP_NO_STDIO 0
-#endif
-#if FPHEAP_NO_STDIO != 0 && FPHEAP_NO_STDIO != 1
-#  error "fpheap: FPHEAP_NO_STDIO must be 0 or 1"
 #endif
 
 /* FPHEAP_USE_LIBNUMA - 1: libnuma places the mmap provider's memory and tells
@@ -451,21 +402,12 @@ chunk's bytes"
 #ifndef FPHEAP_USE_LIBNUMA
 #  define FPHEAP_USE_LIBNUMA 0
 #endif
-#if FPHEAP_USE_LIBNUMA != 0 && FPHEAP_USE_LIBNUMA != 1
-#  error "fpheap: FPHEAP_USE_LIBNUMA must be 0 or 1"
-#endif
-#if FPHEAP_USE_LIBNUMA && FPHEAP_NO_OS
-#  error "fpheap: FPHEAP_USE_LIBNUMA and FPHEAP_NO_OS exclude each other"
-#endif
 
 /* FPHEAP_GROWTH_WAIT_MS - the most milliseconds that one call waits, in all,
  * for threads that are in the provider and for those that move free objects.
  * 0..10000, default 100. */
 #ifndef FPHEAP_GROWTH_WAIT_MS
 #  define FPHEAP_GROWTH_WAIT_MS 100
-#endif
-#if FPHEAP_GROWTH_WAIT_MS < 0 || FPHEAP_GROWTH_WAIT_MS > 10000
-#  error "fpheap: FPHEAP_GROWTH_WAIT_MS must be in 0..10000"
 #endif
 
 /* FPHEAP_HEADER (LAYOUT) - 1: 16 bytes in front of each object hold the number
@@ -475,17 +417,11 @@ chunk's bytes"
 #ifndef FPHEAP_HEADER
 #  define FPHEAP_HEADER 0
 #endif
-#if FPHEAP_HEADER != 0 && FPHEAP_HEADER != 1
-#  error "fpheap: FPHEAP_HEADER must be 0 or 1"
-#endif
 
 /* FPHEAP_TAGS (LAYOUT) - number of tags with FPHEAP_HEADER.  1..256, default
  * 32.  Price: 16 bytes each in every cache. */
 #ifndef FPHEAP_TAGS
 #  define FPHEAP_TAGS 32
-#endif
-#if FPHEAP_TAGS < 1 || FPHEAP_TAGS > 256
-#  error "fpheap: FPHEAP_TAGS must be in 1..256"
 #endif
 
 /* FPHEAP_CHECK (LAYOUT) - 1: each free verifies that the object is live, starts
@@ -508,9 +444,6 @@ chunk's bytes"
 #ifndef FPHEAP_CHECK
 #  define FPHEAP_CHECK 0
 #endif
-#if FPHEAP_CHECK < 0 || FPHEAP_CHECK > 2
-#  error "fpheap: FPHEAP_CHECK must be in 0..2"
-#endif
 
 /* FPHEAP_SITES (LAYOUT) - 1: the heap knows the site, file and line, that
  * allocated each live object.  The messages of FPHEAP_CHECK, which this needs,
@@ -520,12 +453,6 @@ chunk's bytes"
  * FPHEAP_MAX_HEAPS, and slow calls. */
 #ifndef FPHEAP_SITES
 #  define FPHEAP_SITES 0
-#endif
-#if FPHEAP_SITES != 0 && FPHEAP_SITES != 1
-#  error "fpheap: FPHEAP_SITES must be 0 or 1"
-#endif
-#if FPHEAP_SITES && !FPHEAP_CHECK
-#  error "fpheap: FPHEAP_SITES needs FPHEAP_CHECK 1 or 2"
 #endif
 
 /* FPHEAP_TOOL (LAYOUT) - the tool that the heap tells which objects are live,
@@ -547,9 +474,6 @@ chunk's bytes"
 #ifndef FPHEAP_TOOL
 #  define FPHEAP_TOOL 0
 #endif
-#if FPHEAP_TOOL < 0 || FPHEAP_TOOL > 3
-#  error "fpheap: FPHEAP_TOOL must be in 0..3"
-#endif
 
 /* FPHEAP_REPORT(line) - what to do with each line about objects that are live
  * when fpheap_destroy is called; default: to standard error. */
@@ -570,9 +494,6 @@ chunk's bytes"
 #ifndef FPHEAP_EXPORT
 #  define FPHEAP_EXPORT 0
 #endif
-#if FPHEAP_EXPORT != 0 && FPHEAP_EXPORT != 1
-#  error "fpheap: FPHEAP_EXPORT must be 0 or 1"
-#endif
 
 /* FPHEAP_NO_INLINE - 1: the fast path is declared but not defined, so its
  * functions are calls like all others; for tools that read only declarations,
@@ -581,9 +502,50 @@ chunk's bytes"
 #ifndef FPHEAP_NO_INLINE
 #  define FPHEAP_NO_INLINE 0
 #endif
-#if FPHEAP_NO_INLINE != 0 && FPHEAP_NO_INLINE != 1
-#  error "fpheap: FPHEAP_NO_INLINE must be 0 or 1"
+
+/* What the settings may be. */
+#ifdef __cplusplus
+#  define FPH_REQUIRE(condition, message) \
+      static_assert(condition, "fpheap: " message)
+#else
+#  define FPH_REQUIRE(condition, message) \
+      __extension__ _Static_assert(condition, "fpheap: " message)
 #endif
+#define FPH_RANGE(setting, least, most)                        \
+    FPH_REQUIRE((setting) >= (least) && (setting) <= (most),   \
+                #setting " must be in " #least " .. " #most)
+
+FPH_RANGE(FPHEAP_CHUNK_SHIFT, 16, 24);
+FPH_RANGE(FPHEAP_PAGE_SHIFT, FPHEAP_CHUNK_SHIFT - 6, FPHEAP_CHUNK_SHIFT - 4);
+FPH_RANGE(FPHEAP_CLASS_BITS, 2, 3);
+FPH_RANGE(FPHEAP_MAGAZINE, 8, 1016);
+FPH_REQUIRE(FPHEAP_MAGAZINE % 8 == 0,
+            "FPHEAP_MAGAZINE must be a multiple of 8");
+FPH_RANGE(FPHEAP_MAX_NODES, 1, 64);
+FPH_RANGE(FPHEAP_MAX_HEAPS, 1, 64);
+FPH_REQUIRE((FPHEAP_MAX_HEAPS & (FPHEAP_MAX_HEAPS - 1)) == 0,
+            "FPHEAP_MAX_HEAPS must be a power of two");
+FPH_RANGE(FPHEAP_MAX_THREADS, 1, 65536);
+FPH_REQUIRE(FPHEAP_MAX_THREADS <= (1 << FPHEAP_CHUNK_SHIFT) / 32,
+            "FPHEAP_MAX_THREADS must be at most a 32nd of the chunk's bytes");
+FPH_RANGE(FPHEAP_MAX_POOLS, 1, 512);
+FPH_RANGE(FPHEAP_NO_THREADS, 0, 1);
+FPH_RANGE(FPHEAP_TLS_MODEL, 0, 1);
+FPH_RANGE(FPHEAP_NO_OS, 0, 1);
+FPH_RANGE(FPHEAP_NO_STDIO, 0, 1);
+FPH_RANGE(FPHEAP_USE_LIBNUMA, 0, 1);
+FPH_REQUIRE(!FPHEAP_USE_LIBNUMA || !FPHEAP_NO_OS,
+            "FPHEAP_USE_LIBNUMA and FPHEAP_NO_OS exclude each other");
+FPH_RANGE(FPHEAP_GROWTH_WAIT_MS, 0, 10000);
+FPH_RANGE(FPHEAP_HEADER, 0, 1);
+FPH_RANGE(FPHEAP_TAGS, 1, 256);
+FPH_RANGE(FPHEAP_CHECK, 0, 2);
+FPH_RANGE(FPHEAP_SITES, 0, 1);
+FPH_REQUIRE(!FPHEAP_SITES || FPHEAP_CHECK,
+            "FPHEAP_SITES needs FPHEAP_CHECK 1 or 2");
+FPH_RANGE(FPHEAP_TOOL, 0, 3);
+FPH_RANGE(FPHEAP_EXPORT, 0, 1);
+FPH_RANGE(FPHEAP_NO_INLINE, 0, 1);
 
 /* FPHEAP_STATIC makes every function private to its file, which then needs
  * FPHEAP_IMPLEMENTATION as well; heaps made there are for that file alone.
@@ -951,6 +913,8 @@ typedef struct fpheap_object {
                                << FPHEAP_CLASS_BITS))
 #define FPH_CLASSES      (FPH_SIZES + FPHEAP_MAX_POOLS)
 #define FPH_BINS         (FPHEAP_MAX_NODES * FPH_CLASSES)
+FPH_REQUIRE(FPH_BINS <= 16384, /* a page's bin is a number of 14 bits */
+            "FPHEAP_MAX_NODES times FPHEAP_MAX_POOLS is too large");
 
 #define FPH_CHUNK_MASK   (FPHEAP_CHUNK - 1)
 #define FPH_PAGE_BITS    (FPHEAP_CHUNK_SHIFT - FPHEAP_PAGE_SHIFT)
