@@ -572,12 +572,6 @@ FPH_RANGE(FPHEAP_NO_INLINE, 0, 1);
 #  error "fpheap: FPHEAP_EXPORT needs ELF: declare FPHEAP_API instead"
 #endif
 
-/* The version and the LAYOUT settings are part of the symbols' names. */
-#define FPH_NAME_(f, v, c, p, k, m, n, h, q, t, g, x, s, w) \
-    f##_v##v##_chunk##c##_pages##p##_class##k##_mag##m##_nodes##n##_heaps##h\
-##_pools##q##_st##t##_tags##g##_check##x##_sites##s##_tool##w
-#define FPH_NAME(f, v, c, p, k, m, n, h, q, t, g, x, s, w) \
-    FPH_NAME_(f, v, c, p, k, m, n, h, q, t, g, x, s, w)
 #if FPHEAP_HEADER
 #  define FPH_TAGS FPHEAP_TAGS
 #else
@@ -591,31 +585,19 @@ FPH_RANGE(FPHEAP_NO_INLINE, 0, 1);
 #  define FPH_PAGES 64
 #endif
 #define FPH_WATCHED (FPHEAP_CHECK || FPHEAP_TOOL) /* no call goes unnoticed */
+
+/* The version and the LAYOUT settings are part of the symbols' names. */
 #define FPH_TEXT_(x) #x
 #define FPH_TEXT(x)  FPH_TEXT_(x)
-#define FPH_LAYOUT(f)                                                      \
-    FPH_NAME(f, FPHEAP_VERSION, FPHEAP_CHUNK_SHIFT, FPH_PAGES,             \
-             FPHEAP_CLASS_BITS, FPHEAP_MAGAZINE, FPHEAP_MAX_NODES,         \
-             FPHEAP_MAX_HEAPS, FPHEAP_MAX_POOLS, FPHEAP_NO_THREADS,        \
-             FPH_TAGS, FPHEAP_CHECK, FPHEAP_SITES, FPHEAP_TOOL)
-#define fph_table           FPH_LAYOUT(fph_table)
-#define fph_no_bins         FPH_LAYOUT(fph_no_bins)
-#define fph_alloc_miss      FPH_LAYOUT(fph_alloc_miss)
-#define fph_free_miss       FPH_LAYOUT(fph_free_miss)
-#define fph_alloc_bulk_miss FPH_LAYOUT(fph_alloc_bulk_miss)
-#define fph_free_bulk_miss  FPH_LAYOUT(fph_free_bulk_miss)
-#define fph_pool_get_miss   FPH_LAYOUT(fph_pool_get_miss)
-#define fph_pool_bulk_miss  FPH_LAYOUT(fph_pool_bulk_miss)
-#define fph_unref_last      FPH_LAYOUT(fph_unref_last)
-#define fph_tally_slow      FPH_LAYOUT(fph_tally_slow)
-#define fph_head_end_slow   FPH_LAYOUT(fph_head_end_slow)
-#if FPH_WATCHED
-#  define fph_live_begin_slow FPH_LAYOUT(fph_live_begin_slow)
-#  define fph_live_end_slow   FPH_LAYOUT(fph_live_end_slow)
-#endif
-#if FPHEAP_SITES
-#  define fph_site            FPH_LAYOUT(fph_site)
-#endif
+#define FPH_LAYOUT                                                           \
+    "_v" FPH_TEXT(FPHEAP_VERSION) "_chunk" FPH_TEXT(FPHEAP_CHUNK_SHIFT)      \
+    "_pages" FPH_TEXT(FPH_PAGES) "_class" FPH_TEXT(FPHEAP_CLASS_BITS)        \
+    "_mag" FPH_TEXT(FPHEAP_MAGAZINE) "_nodes" FPH_TEXT(FPHEAP_MAX_NODES)     \
+    "_heaps" FPH_TEXT(FPHEAP_MAX_HEAPS) "_pools" FPH_TEXT(FPHEAP_MAX_POOLS)  \
+    "_st" FPH_TEXT(FPHEAP_NO_THREADS) "_tags" FPH_TEXT(FPH_TAGS)             \
+    "_check" FPH_TEXT(FPHEAP_CHECK) "_sites" FPH_TEXT(FPHEAP_SITES)          \
+    "_tool" FPH_TEXT(FPHEAP_TOOL)
+#define FPH_LINKED(f) __asm__(FPH_TEXT(__USER_LABEL_PREFIX__) #f FPH_LAYOUT)
 
 #if !FPHEAP_NO_STDIO
 #  include <stdio.h>
@@ -1818,22 +1800,19 @@ FPHEAP_API void fpheap_provider_buffer(fpheap_provider *provider,
     FPH_TOLD_HEADER(X)
 #define FPH_INLINED(X) FPH_HIT(X) FPH_TOLD(X)
 
-/* The name of a function for the linker. */
-#define FPH_LINKED(f) \
-    __asm__(FPH_TEXT(__USER_LABEL_PREFIX__) FPH_TEXT(FPH_LAYOUT(f)))
-#define FPH_LINK(f) extern __typeof__(f) f FPH_LINKED(f);
-
 #ifndef FPHEAP_STATIC
 #  pragma GCC diagnostic push
 #  pragma GCC diagnostic ignored "-Wredundant-decls"
+#  define FPH_LINK(f) extern __typeof__(f) f FPH_LINKED(f);
 FPH_CALLED(FPH_LINK)
 #  if defined(__cplusplus) || FPHEAP_NO_INLINE
 FPH_INLINED(FPH_LINK)
-#  elif FPHEAP_EXPORT
-/* Clang takes a plain name to be that of the inline function. */
-#    define FPH_UNLINK(f) \
-         static __typeof__(f) f __asm__("fph_inline_" FPH_TEXT_(f));
-FPH_INLINED(FPH_UNLINK)
+#  else
+/* Each file has its own, so that the names are free for those of FPH_TWIN. */
+#    define FPH_OWN(f)                 \
+         static __typeof__(f) f        \
+             __asm__(FPH_TEXT(__USER_LABEL_PREFIX__) "fph_inline_" #f);
+FPH_INLINED(FPH_OWN)
 #  endif
 #  pragma GCC diagnostic pop
 #endif
@@ -1870,8 +1849,9 @@ static fph_bin fph_no_bins[FPH_BINS];
 static FPH_TLS fph_entry fph_table[FPHEAP_MAX_HEAPS] =
     FPH_ENTRIES(FPHEAP_MAX_HEAPS);
 #else
-FPHEAP_API fph_bin fph_no_bins[FPH_BINS];
-FPHEAP_API FPH_TLS fph_entry fph_table[FPHEAP_MAX_HEAPS];
+FPHEAP_API fph_bin fph_no_bins[FPH_BINS] FPH_LINKED(fph_no_bins);
+FPHEAP_API FPH_TLS fph_entry fph_table[FPHEAP_MAX_HEAPS]
+    FPH_LINKED(fph_table);
 #endif
 
 #if FPHEAP_SITES
@@ -1879,29 +1859,37 @@ FPHEAP_API FPH_TLS fph_entry fph_table[FPHEAP_MAX_HEAPS];
 #  ifdef FPHEAP_STATIC
 static FPH_TLS const char *fph_site FPH_UNUSED;
 #  else
-FPHEAP_API FPH_TLS const char *fph_site;
+FPHEAP_API FPH_TLS const char *fph_site FPH_LINKED(fph_site);
 #  endif
 #endif
 
-FPHEAP_API void *fph_alloc_miss(fpheap *heap, size_t size);
-FPHEAP_API void  fph_free_miss(fpheap *heap, void *object);
+FPHEAP_API void *fph_alloc_miss(fpheap *heap, size_t size)
+    FPH_LINKED(fph_alloc_miss);
+FPHEAP_API void  fph_free_miss(fpheap *heap, void *object)
+    FPH_LINKED(fph_free_miss);
 FPHEAP_API int   fph_alloc_bulk_miss(fpheap *heap, size_t size, void **objects,
-                                     unsigned n);
+                                     unsigned n)
+    FPH_LINKED(fph_alloc_bulk_miss);
 FPHEAP_API void  fph_free_bulk_miss(fpheap *heap, void *const *objects,
-                                    unsigned n);
-FPHEAP_API void *fph_pool_get_miss(fpheap_pool *pool);
+                                    unsigned n) FPH_LINKED(fph_free_bulk_miss);
+FPHEAP_API void *fph_pool_get_miss(fpheap_pool *pool)
+    FPH_LINKED(fph_pool_get_miss);
 FPHEAP_API int   fph_pool_bulk_miss(fpheap_pool *pool, void **objects,
-                                    unsigned n);
+                                    unsigned n) FPH_LINKED(fph_pool_bulk_miss);
 #if FPHEAP_HEADER
 FPHEAP_API void  fph_tally_slow(fpheap *heap, unsigned tag, size_t n,
-                                size_t bytes);
-FPHEAP_API int   fph_head_end_slow(fpheap *heap, const void *object);
-FPHEAP_API void  fph_unref_last(fpheap *heap, void *object);
+                                size_t bytes) FPH_LINKED(fph_tally_slow);
+FPHEAP_API int   fph_head_end_slow(fpheap *heap, const void *object)
+    FPH_LINKED(fph_head_end_slow);
+FPHEAP_API void  fph_unref_last(fpheap *heap, void *object)
+    FPH_LINKED(fph_unref_last);
 #endif
 #if FPH_WATCHED
 FPHEAP_API void  fph_live_begin_slow(fpheap *heap, void *object, size_t size,
-                                     unsigned klass);
-FPHEAP_API int   fph_live_end_slow(fpheap *heap, void *object, unsigned klass);
+                                     unsigned klass)
+    FPH_LINKED(fph_live_begin_slow);
+FPHEAP_API int   fph_live_end_slow(fpheap *heap, void *object, unsigned klass)
+    FPH_LINKED(fph_live_end_slow);
 #endif
 
 /* Where each thread has its bins of a heap: bytes into fph_table. */
@@ -12609,76 +12597,31 @@ fpheap_config_string(void)
 #ifndef FPHEAP_STATIC
 #  ifdef __cplusplus
 /* In C++ an inline function has its symbol wherever its address is taken. */
-#    define FPH_TWIN(f, type, parameters, how, arguments)                    \
+#    define FPH_TWIN(f)                                                     \
          __attribute__((used)) static __typeof__(f) *const fph_twin_##f = f;
+#  elif defined(__APPLE__)     /* has no aliases */
+#    define FPH_TWIN(f)
 #  else
-#    define FPH_TWIN(f, type, parameters, how, arguments)                    \
-         FPHEAP_API type fph_twin_##f parameters FPH_LINKED(f);              \
-         FPHEAP_API type fph_twin_##f parameters { how f arguments; }
+#    define FPH_TWIN(f)                                                     \
+         FPHEAP_API __typeof__(f) fph_twin_##f FPH_LINKED(f)                \
+             __attribute__((alias("fph_inline_" #f)));
 #  endif
-FPH_TWIN(fpheap_alloc, void *, (fpheap *heap, size_t size), return,
-         (heap, size))
-FPH_TWIN(fpheap_free, void, (fpheap *heap, void *object), , (heap, object))
-FPH_TWIN(fpheap_free_sized, void, (fpheap *heap, void *object, size_t size), ,
-         (heap, object, size))
-FPH_TWIN(fpheap_alloc_bulk, int,
-         (fpheap *heap, size_t size, void **objects, unsigned n), return,
-         (heap, size, objects, n))
-FPH_TWIN(fpheap_free_bulk_sized, void,
-         (fpheap *heap, void *const *objects, unsigned n, size_t size), ,
-         (heap, objects, n, size))
-FPH_TWIN(fpheap_cache_alloc, void *, (fpheap_cache *cache, size_t size), return,
-         (cache, size))
-FPH_TWIN(fpheap_cache_free, void, (fpheap_cache *cache, void *object), ,
-         (cache, object))
-FPH_TWIN(fpheap_cache_free_sized, void,
-         (fpheap_cache *cache, void *object, size_t size), ,
-         (cache, object, size))
-FPH_TWIN(fpheap_cache_alloc_bulk, int,
-         (fpheap_cache *cache, size_t size, void **objects, unsigned n), return,
-         (cache, size, objects, n))
-FPH_TWIN(fpheap_cache_free_bulk_sized, void,
-         (fpheap_cache *cache, void *const *objects, unsigned n, size_t size), ,
-         (cache, objects, n, size))
-FPH_TWIN(fpheap_pool_get, void *, (fpheap_pool *pool), return, (pool))
-FPH_TWIN(fpheap_pool_put, void, (fpheap_pool *pool, void *object), ,
-         (pool, object))
-FPH_TWIN(fpheap_pool_get_bulk, int,
-         (fpheap_pool *pool, void **objects, unsigned n), return,
-         (pool, objects, n))
-FPH_TWIN(fpheap_pool_put_bulk, void,
-         (fpheap_pool *pool, void *const *objects, unsigned n), ,
-         (pool, objects, n))
-FPH_TWIN(fpheap_stats_get, void, (fpheap *heap, fpheap_stats *stats), ,
-         (heap, stats))
-FPH_TWIN(fpheap_class_stats_get, int,
-         (fpheap *heap, unsigned index, fpheap_class_stats *stats), return,
-         (heap, index, stats))
-FPH_TWIN(fpheap_pool_stats_get, void,
-         (fpheap_pool *pool, fpheap_pool_stats *stats), , (pool, stats))
-#  if FPHEAP_HEADER
-FPH_TWIN(fpheap_tag_stats_get, int,
-         (fpheap *heap, unsigned tag, fpheap_tag_stats *stats), return,
-         (heap, tag, stats))
-FPH_TWIN(fpheap_ref, void, (void *object), , (object))
-FPH_TWIN(fpheap_unref, void, (fpheap *heap, void *object), , (heap, object))
-FPH_TWIN(fpheap_refs, unsigned, (const void *object), return, (object))
-#  endif
+FPH_INLINED(FPH_TWIN)
 #endif
 
 /* The plain names, to which only dlsym and other languages refer. */
 #if FPHEAP_EXPORT
 #  define FPH_PLAIN(f)                                                     \
-       extern __typeof__(f) fph_plain_##f __asm__(FPH_TEXT_(f))            \
+       extern __typeof__(f) fph_plain_##f __asm__(#f)                      \
            __attribute__((visibility("default"),                           \
-                          alias(FPH_TEXT(FPH_LAYOUT(f)))));
+                          alias(#f FPH_LAYOUT)));
 FPH_CALLED(FPH_PLAIN)
 FPH_HIT(FPH_PLAIN)
 
 /* Whoever calls these has the struct of version 0.1.0, which ended with `last`,
  * or a later one. */
 #  define FPH_PLAIN_TOLD(f, type, last, result, parameters, how, arguments) \
-       extern __typeof__(f) fph_plain_##f __asm__(FPH_TEXT_(f))            \
+       extern __typeof__(f) fph_plain_##f __asm__(#f)                      \
            __attribute__((visibility("default")));                         \
        result fph_plain_##f parameters                                     \
        {                                                                   \
