@@ -12613,7 +12613,7 @@ FPH_INLINED(FPH_TWIN)
 #if FPHEAP_EXPORT
 #  define FPH_PLAIN(f)                                                     \
        extern __typeof__(f) fph_plain_##f __asm__(#f)                      \
-           __attribute__((visibility("default"),                           \
+           __attribute__((visibility("default"), nothrow,                  \
                           alias(#f FPH_LAYOUT)));
 FPH_CALLED(FPH_PLAIN)
 FPH_HIT(FPH_PLAIN)
