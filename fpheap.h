@@ -1825,12 +1825,21 @@ FPH_INLINED(FPH_OWN)
  * test.
  */
 
+/* The child of a fork finds other threads' caches as they were between two
+ * instructions: a slot must be written before the top that counts it, and an
+ * object taken must be below no top before the caller can store it anywhere:
+ * FPH_KEEP_ORDER.  (A bulk's array has its objects earlier, but then its call
+ * was not over.) */
 #if FPHEAP_NO_THREADS
-#  define FPH_LOAD(p, order)     (*(p))
-#  define FPH_STORE(p, v, order) ((void)(*(p) = (v)))
+#  define FPH_LOAD(p, order)         (*(p))
+#  define FPH_STORE(p, v, order)     ((void)(*(p) = (v)))
+#  define FPH_FETCH_ADD(p, n, order) ((*(p) += (n)) - (n))
+#  define FPH_KEEP_ORDER()           ((void)0)
 #else
-#  define FPH_LOAD(p, order)     __atomic_load_n(p, __ATOMIC_##order)
-#  define FPH_STORE(p, v, order) __atomic_store_n(p, v, __ATOMIC_##order)
+#  define FPH_LOAD(p, order)         __atomic_load_n(p, __ATOMIC_##order)
+#  define FPH_STORE(p, v, order)     __atomic_store_n(p, v, __ATOMIC_##order)
+#  define FPH_FETCH_ADD(p, n, order) __atomic_fetch_add(p, n, __ATOMIC_##order)
+#  define FPH_KEEP_ORDER()           __atomic_signal_fence(__ATOMIC_SEQ_CST)
 #endif
 
 /* The bins of a thread without a cache: all empty, all full, never changed. */
@@ -1969,16 +1978,6 @@ fph_place_of(const fpheap *heap, const void *object)
 
     return FPH_LOAD(&heap->map[page & (size_t)(heap->lookup >> 32)], RELAXED);
 }
-
-/* The child of a fork finds other threads' caches as they were between two
- * instructions: a slot must be written before the top that counts it, and an
- * object taken must be below no top before the caller can store it anywhere.
- * (A bulk's array has its objects earlier, but then its call was not over.) */
-#if FPHEAP_NO_THREADS
-#  define FPH_KEEP_ORDER() ((void)0)
-#else
-#  define FPH_KEEP_ORDER() __atomic_signal_fence(__ATOMIC_SEQ_CST)
-#endif
 
 /* Take the top object of a bin; NULL if it is empty. */
 FPH_INLINE void *
@@ -2164,12 +2163,11 @@ fph_mark_place(size_t n)
 {
     return n % 64 * (FPHEAP_CHUNK / 1024) + n / 64;
 }
-#endif
 
-#if FPHEAP_CHECK == 1 && !FPHEAP_SITES && !FPHEAP_TOOL
-/* The mark of an address, if a look at heap->known[] finds it; NULL: look
- * slowly.  That the address is in the chunk and a multiple of 16 is one test:
- * the lowest bits of the offset are rotated to its top. */
+/* The mark of an address, if a look at heap->known[] finds it and there is no
+ * more to do than to change it; NULL: go the slow way.  That the address is in
+ * the chunk and a multiple of 16 is one test: the lowest bits of the offset are
+ * rotated to its top. */
 FPH_INLINE fph_mark *
 fph_mark_find(const fpheap *heap, const void *object)
 {
@@ -2177,7 +2175,8 @@ fph_mark_find(const fpheap *heap, const void *object)
     uintptr_t offset;
     fph_life *life;
 
-    if (FPH_UNLIKELY(heap == NULL))
+    if (FPHEAP_CHECK != 1 || FPHEAP_SITES != 0 || FPHEAP_TOOL != 0
+        || FPH_UNLIKELY(heap == NULL))
         return NULL;
     life = FPH_LOAD(&heap->known[(at >> FPHEAP_CHUNK_SHIFT) % FPH_KNOWN],
                     ACQUIRE);                                       /* K2 */
@@ -2186,11 +2185,7 @@ fph_mark_find(const fpheap *heap, const void *object)
     return FPH_LIKELY(offset < FPHEAP_CHUNK / 16)
          ? &life->mark[fph_mark_place(offset)] : NULL;
 }
-#else
-#  define fph_mark_find(heap, object) ((fph_mark *)NULL) /* there is more */
-#endif
 
-#if FPH_WATCHED
 /* n objects of a class begin to be live; size bytes of each were asked for. */
 FPH_INLINE void
 fph_live_begin(fpheap *heap, void *const *objects, unsigned n, size_t size,
@@ -2237,13 +2232,13 @@ fph_live_end(fpheap *heap, void *object, unsigned klass)
 /* --- the boundary --------------------------------------------------------- */
 
 /* n objects of a class leave the heap; `size` bytes of each were asked for. */
-#if FPHEAP_HEADER || FPH_WATCHED
 FPH_INLINE void
 fph_born(fpheap *heap, void *const *objects, unsigned n, size_t size,
          unsigned klass, unsigned tag, unsigned destructor)
 {
     fph_heads_begin(heap, objects, n, size, tag, destructor);
     fph_live_begin(heap, objects, n, size, klass);
+    (void)heap, (void)objects, (void)n, (void)size;
     (void)klass, (void)tag, (void)destructor;
 }
 
@@ -2253,13 +2248,13 @@ fph_born(fpheap *heap, void *const *objects, unsigned n, size_t size,
 FPH_INLINE unsigned
 fph_dies_bulk(fpheap *heap, void *const *objects, unsigned n, unsigned klass)
 {
-    unsigned died = 0;
+    unsigned died = FPHEAP_HEADER != 0 || FPH_WATCHED ? 0 : n;
 
     while (died < n && fph_live_end(heap, objects[died], klass)
            && fph_head_end(heap, objects[died]))
         died++;
     fph_heads_count(heap, objects, died);
-    (void)klass;
+    (void)heap, (void)objects, (void)klass;
     return died;
 }
 
@@ -2268,12 +2263,6 @@ fph_dies(fpheap *heap, void *object, unsigned klass)
 {
     return fph_dies_bulk(heap, &object, 1, klass) == 1;
 }
-#else
-#  define fph_born(heap, objects, n, size, klass, tag, destructor) \
-    ((void)(objects), (void)(n), (void)(klass))
-#  define fph_dies(heap, object, klass)            1
-#  define fph_dies_bulk(heap, objects, n, klass)   ((void)(klass), (n))
-#endif
 
 /* --- hits ----------------------------------------------------------------- */
 
@@ -2510,18 +2499,10 @@ fpheap_refs(const void *object)
     return FPH_LOAD(&fph_head_of(object)->refs, ACQUIRE);           /* E4 */
 }
 
-#if FPHEAP_NO_THREADS
-#  define FPH_REFS_ADD(object, n, order) \
-    ((fph_head_of(object)->refs += (n)) - (n))
-#else
-#  define FPH_REFS_ADD(object, n, order) \
-    __atomic_fetch_add(&fph_head_of(object)->refs, n, __ATOMIC_##order)
-#endif
-
 FPH_PUBLIC void
 fpheap_ref(void *object)
 {
-    (void)FPH_REFS_ADD(object, 1u, RELAXED);
+    (void)FPH_FETCH_ADD(&fph_head_of(object)->refs, 1u, RELAXED);
 }
 
 /* 1 means that this reference is the last: no other thread has one to copy, and
@@ -2529,17 +2510,18 @@ fpheap_ref(void *object)
 FPH_PUBLIC void
 fpheap_unref(fpheap *heap, void *object)
 {
-    unsigned refs;
+    fph_head *head = fph_head_of(object);
+    unsigned  refs;
 
     if (object == NULL)
         return;
     refs = fpheap_refs(object);
     if (refs > 1) {
-        if (FPH_REFS_ADD(object, -1u, ACQ_REL) != 1)                /* E3 */
+        if (FPH_FETCH_ADD(&head->refs, -1u, ACQ_REL) != 1)          /* E3 */
             return;
-        FPH_STORE(&fph_head_of(object)->refs, 1u, RELAXED);
+        FPH_STORE(&head->refs, 1u, RELAXED);
     }
-    if (refs != 0 && fph_head_of(object)->destructor != 0)
+    if (refs != 0 && head->destructor != 0)
         fph_unref_last(heap, object);
     else
         fpheap_free(heap, object);
