@@ -290,19 +290,12 @@
 #ifndef FPHEAP_CHUNK_SHIFT
 #  define FPHEAP_CHUNK_SHIFT 21
 #endif
-#if FPHEAP_CHUNK_SHIFT < 16 || FPHEAP_CHUNK_SHIFT > 24
-#  error "fpheap: FPHEAP_CHUNK_SHIFT must be in 16..24"
-#endif
 
 /* FPHEAP_PAGE_SHIFT (LAYOUT) - log2 of the bytes in a page.  A chunk has 16 to
  * 64 pages: FPHEAP_CHUNK_SHIFT - 6 .. - 4, default - 5.  Smaller pages waste
  * less in rarely used classes but cost more trips to the page map. */
 #ifndef FPHEAP_PAGE_SHIFT
 #  define FPHEAP_PAGE_SHIFT (FPHEAP_CHUNK_SHIFT - 5)
-#endif
-#if FPHEAP_PAGE_SHIFT < FPHEAP_CHUNK_SHIFT - 6 || \
-    FPHEAP_PAGE_SHIFT > FPHEAP_CHUNK_SHIFT - 4
-#  error "fpheap: FPHEAP_PAGE_SHIFT must be FPHEAP_CHUNK_SHIFT - 6 .. - 4"
 #endif
 
 /* FPHEAP_CLASS_BITS (LAYOUT) - log2 of the classes per doubling of size.  2 or
@@ -311,9 +304,6 @@
  * has half the bins and half the bytes. */
 #ifndef FPHEAP_CLASS_BITS
 #  define FPHEAP_CLASS_BITS 3
-#endif
-#if FPHEAP_CLASS_BITS < 2 || FPHEAP_CLASS_BITS > 3
-#  error "fpheap: FPHEAP_CLASS_BITS must be 2 or 3"
 #endif
 
 /* FPHEAP_MAGAZINE (LAYOUT) - object pointers in a magazine.  A multiple of 8 in
@@ -327,9 +317,6 @@
 #    define FPHEAP_MAGAZINE 24
 #  endif
 #endif
-#if FPHEAP_MAGAZINE < 8 || FPHEAP_MAGAZINE > 1016 || FPHEAP_MAGAZINE % 8 != 0
-#  error "fpheap: FPHEAP_MAGAZINE must be a multiple of 8 in 8..1016"
-#endif
 
 /* FPHEAP_MAX_NODES (LAYOUT) - NUMA nodes that a heap can have.  1..64, default
  * 1, with FPHEAP_USE_LIBNUMA 8; 1 halves the cost of fpheap_free_sized.  A heap
@@ -341,18 +328,11 @@
 #    define FPHEAP_MAX_NODES 1
 #  endif
 #endif
-#if FPHEAP_MAX_NODES < 1 || FPHEAP_MAX_NODES > 64
-#  error "fpheap: FPHEAP_MAX_NODES must be in 1..64"
-#endif
 
 /* FPHEAP_MAX_HEAPS (LAYOUT) - heaps at one time.  A power of two in 1..64,
  * default 16.  Price: two pointers each in every thread. */
 #ifndef FPHEAP_MAX_HEAPS
 #  define FPHEAP_MAX_HEAPS 16
-#endif
-#if FPHEAP_MAX_HEAPS < 1 || FPHEAP_MAX_HEAPS > 64 || \
-    (FPHEAP_MAX_HEAPS & (FPHEAP_MAX_HEAPS - 1)) != 0
-#  error "fpheap: FPHEAP_MAX_HEAPS must be a power of two in 1..64"
 #endif
 
 /* FPHEAP_MAX_THREADS - threads that have caches at one time; 1..65536, but at
@@ -365,13 +345,6 @@
 #  else
 #    define FPHEAP_MAX_THREADS 1024
 #  endif
-#endif
-#if FPHEAP_MAX_THREADS < 1 || FPHEAP_MAX_THREADS > 65536
-#  error "fpheap: FPHEAP_MAX_THREADS must be in 1..65536"
-#endif
-#if FPHEAP_MAX_THREADS > (1 << FPHEAP_CHUNK_SHIFT) / 32
-#  error "fpheap: FPHEAP_MAX_THREADS must be at most a 32nd of the \
-chunk's bytes"
 #endif
 
 /* FPHEAP_MAX_POOLS (LAYOUT) - pools per heap at one time.  1..512; default 128,
@@ -386,24 +359,11 @@ chunk's bytes"
 #    define FPHEAP_MAX_POOLS 16
 #  endif
 #endif
-#if FPHEAP_MAX_POOLS < 1 || FPHEAP_MAX_POOLS > 512
-#  error "fpheap: FPHEAP_MAX_POOLS must be in 1..512"
-#endif
-
-/* A page's bin is a number of 14 bits. */
-#if FPHEAP_MAX_NODES                                                        \
-    * (1 + ((FPHEAP_PAGE_SHIFT - FPHEAP_CLASS_BITS) << FPHEAP_CLASS_BITS)   \
-       + FPHEAP_MAX_POOLS) > 16384
-#  error "fpheap: FPHEAP_MAX_NODES times FPHEAP_MAX_POOLS is too large"
-#endif
 
 /* FPHEAP_NO_THREADS (LAYOUT) - 1: one thread only, no thread-local storage, no
  * pthread, no atomic instruction.  Default 0. */
 #ifndef FPHEAP_NO_THREADS
 #  define FPHEAP_NO_THREADS 0
-#endif
-#if FPHEAP_NO_THREADS != 0 && FPHEAP_NO_THREADS != 1
-#  error "fpheap: FPHEAP_NO_THREADS must be 0 or 1"
 #endif
 
 /* FPHEAP_TLS_MODEL - how position-independent code finds its thread's data.  1:
@@ -417,9 +377,6 @@ chunk's bytes"
 #  else
 #    define FPHEAP_TLS_MODEL 0
 #  endif
-#endif
-#if FPHEAP_TLS_MODEL != 0 && FPHEAP_TLS_MODEL != 1
-#  error "fpheap: FPHEAP_TLS_MODEL must be 0 or 1"
 #endif
 
 /* FPHEAP_NO_OS - 1: no system call: no mmap provider, no clock, no fork
@@ -436,16 +393,10 @@ chunk's bytes"
 #ifndef FPHEAP_NO_OS
 #  define FPHEAP_NO_OS 0
 #endif
-#if FPHEAP_NO_OS != 0 && FPHEAP_NO_OS != 1
-#  error "fpheap: FPHEAP_NO_OS must be 0 or 1"
-#endif
 
 /* FPHEAP_NO_STDIO - 1: no fpheap_dump, no <stdio.h>.  Default 0. */
 #ifndef FPHEAP_NO_STDIO
 #  define FPHEAP_NO_STDIO 0
-#endif
-#if FPHEAP_NO_STDIO != 0 && FPHEAP_NO_STDIO != 1
-#  error "fpheap: FPHEAP_NO_STDIO must be 0 or 1"
 #endif
 
 /* FPHEAP_USE_LIBNUMA - 1: libnuma places the mmap provider's memory and tells
@@ -453,21 +404,12 @@ chunk's bytes"
 #ifndef FPHEAP_USE_LIBNUMA
 #  define FPHEAP_USE_LIBNUMA 0
 #endif
-#if FPHEAP_USE_LIBNUMA != 0 && FPHEAP_USE_LIBNUMA != 1
-#  error "fpheap: FPHEAP_USE_LIBNUMA must be 0 or 1"
-#endif
-#if FPHEAP_USE_LIBNUMA && FPHEAP_NO_OS
-#  error "fpheap: FPHEAP_USE_LIBNUMA and FPHEAP_NO_OS exclude each other"
-#endif
 
 /* FPHEAP_GROWTH_WAIT_MS - the most milliseconds that one call waits, in all,
  * for threads that are in the provider and for those that move free objects.
  * 0..10000, default 100. */
 #ifndef FPHEAP_GROWTH_WAIT_MS
 #  define FPHEAP_GROWTH_WAIT_MS 100
-#endif
-#if FPHEAP_GROWTH_WAIT_MS < 0 || FPHEAP_GROWTH_WAIT_MS > 10000
-#  error "fpheap: FPHEAP_GROWTH_WAIT_MS must be in 0..10000"
 #endif
 
 /* FPHEAP_HEADER (LAYOUT) - 1: 16 bytes in front of each object hold the number
@@ -477,17 +419,11 @@ chunk's bytes"
 #ifndef FPHEAP_HEADER
 #  define FPHEAP_HEADER 0
 #endif
-#if FPHEAP_HEADER != 0 && FPHEAP_HEADER != 1
-#  error "fpheap: FPHEAP_HEADER must be 0 or 1"
-#endif
 
 /* FPHEAP_TAGS (LAYOUT) - number of tags with FPHEAP_HEADER.  1..256, default
  * 32.  Price: 16 bytes each in every cache. */
 #ifndef FPHEAP_TAGS
 #  define FPHEAP_TAGS 32
-#endif
-#if FPHEAP_TAGS < 1 || FPHEAP_TAGS > 256
-#  error "fpheap: FPHEAP_TAGS must be in 1..256"
 #endif
 
 /* FPHEAP_CHECK (LAYOUT) - 1: each free verifies that the object is live, starts
@@ -510,9 +446,6 @@ chunk's bytes"
 #ifndef FPHEAP_CHECK
 #  define FPHEAP_CHECK 0
 #endif
-#if FPHEAP_CHECK < 0 || FPHEAP_CHECK > 2
-#  error "fpheap: FPHEAP_CHECK must be in 0..2"
-#endif
 
 /* FPHEAP_SITES (LAYOUT) - 1: the heap knows the site, file and line, that
  * allocated each live object.  The messages of FPHEAP_CHECK, which this needs,
@@ -522,12 +455,6 @@ chunk's bytes"
  * FPHEAP_MAX_HEAPS, and slow calls. */
 #ifndef FPHEAP_SITES
 #  define FPHEAP_SITES 0
-#endif
-#if FPHEAP_SITES != 0 && FPHEAP_SITES != 1
-#  error "fpheap: FPHEAP_SITES must be 0 or 1"
-#endif
-#if FPHEAP_SITES && !FPHEAP_CHECK
-#  error "fpheap: FPHEAP_SITES needs FPHEAP_CHECK 1 or 2"
 #endif
 
 /* FPHEAP_TOOL (LAYOUT) - the tool that the heap tells which objects are live,
@@ -549,9 +476,6 @@ chunk's bytes"
 #ifndef FPHEAP_TOOL
 #  define FPHEAP_TOOL 0
 #endif
-#if FPHEAP_TOOL < 0 || FPHEAP_TOOL > 3
-#  error "fpheap: FPHEAP_TOOL must be in 0..3"
-#endif
 
 /* FPHEAP_REPORT(line) - what to do with each line about objects that are live
  * when fpheap_destroy is called; default: to standard error. */
@@ -572,9 +496,6 @@ chunk's bytes"
 #ifndef FPHEAP_EXPORT
 #  define FPHEAP_EXPORT 0
 #endif
-#if FPHEAP_EXPORT != 0 && FPHEAP_EXPORT != 1
-#  error "fpheap: FPHEAP_EXPORT must be 0 or 1"
-#endif
 
 /* FPHEAP_NO_INLINE - 1: the fast path is declared but not defined, so its
  * functions are calls like all others; for tools that read only declarations,
@@ -583,9 +504,50 @@ chunk's bytes"
 #ifndef FPHEAP_NO_INLINE
 #  define FPHEAP_NO_INLINE 0
 #endif
-#if FPHEAP_NO_INLINE != 0 && FPHEAP_NO_INLINE != 1
-#  error "fpheap: FPHEAP_NO_INLINE must be 0 or 1"
+
+/* What the settings may be. */
+#ifdef __cplusplus
+#  define FPH_REQUIRE(condition, message) \
+      static_assert(condition, "fpheap: " message)
+#else
+#  define FPH_REQUIRE(condition, message) \
+      __extension__ _Static_assert(condition, "fpheap: " message)
 #endif
+#define FPH_RANGE(setting, least, most)                        \
+    FPH_REQUIRE((setting) >= (least) && (setting) <= (most),   \
+                #setting " must be in " #least " .. " #most)
+
+FPH_RANGE(FPHEAP_CHUNK_SHIFT, 16, 24);
+FPH_RANGE(FPHEAP_PAGE_SHIFT, FPHEAP_CHUNK_SHIFT - 6, FPHEAP_CHUNK_SHIFT - 4);
+FPH_RANGE(FPHEAP_CLASS_BITS, 2, 3);
+FPH_RANGE(FPHEAP_MAGAZINE, 8, 1016);
+FPH_REQUIRE(FPHEAP_MAGAZINE % 8 == 0,
+            "FPHEAP_MAGAZINE must be a multiple of 8");
+FPH_RANGE(FPHEAP_MAX_NODES, 1, 64);
+FPH_RANGE(FPHEAP_MAX_HEAPS, 1, 64);
+FPH_REQUIRE((FPHEAP_MAX_HEAPS & (FPHEAP_MAX_HEAPS - 1)) == 0,
+            "FPHEAP_MAX_HEAPS must be a power of two");
+FPH_RANGE(FPHEAP_MAX_THREADS, 1, 65536);
+FPH_REQUIRE(FPHEAP_MAX_THREADS <= (1 << FPHEAP_CHUNK_SHIFT) / 32,
+            "FPHEAP_MAX_THREADS must be at most a 32nd of the chunk's bytes");
+FPH_RANGE(FPHEAP_MAX_POOLS, 1, 512);
+FPH_RANGE(FPHEAP_NO_THREADS, 0, 1);
+FPH_RANGE(FPHEAP_TLS_MODEL, 0, 1);
+FPH_RANGE(FPHEAP_NO_OS, 0, 1);
+FPH_RANGE(FPHEAP_NO_STDIO, 0, 1);
+FPH_RANGE(FPHEAP_USE_LIBNUMA, 0, 1);
+FPH_REQUIRE(!FPHEAP_USE_LIBNUMA || !FPHEAP_NO_OS,
+            "FPHEAP_USE_LIBNUMA and FPHEAP_NO_OS exclude each other");
+FPH_RANGE(FPHEAP_GROWTH_WAIT_MS, 0, 10000);
+FPH_RANGE(FPHEAP_HEADER, 0, 1);
+FPH_RANGE(FPHEAP_TAGS, 1, 256);
+FPH_RANGE(FPHEAP_CHECK, 0, 2);
+FPH_RANGE(FPHEAP_SITES, 0, 1);
+FPH_REQUIRE(!FPHEAP_SITES || FPHEAP_CHECK,
+            "FPHEAP_SITES needs FPHEAP_CHECK 1 or 2");
+FPH_RANGE(FPHEAP_TOOL, 0, 3);
+FPH_RANGE(FPHEAP_EXPORT, 0, 1);
+FPH_RANGE(FPHEAP_NO_INLINE, 0, 1);
 
 /* FPHEAP_STATIC makes every function private to its file, which then needs
  * FPHEAP_IMPLEMENTATION as well; heaps made there are for that file alone.
@@ -612,12 +574,6 @@ chunk's bytes"
 #  error "fpheap: FPHEAP_EXPORT needs ELF: declare FPHEAP_API instead"
 #endif
 
-/* The version and the LAYOUT settings are part of the symbols' names. */
-#define FPH_NAME_(f, v, c, p, k, m, n, h, q, t, g, x, s, w) \
-    f##_v##v##_chunk##c##_pages##p##_class##k##_mag##m##_nodes##n##_heaps##h\
-##_pools##q##_st##t##_tags##g##_check##x##_sites##s##_tool##w
-#define FPH_NAME(f, v, c, p, k, m, n, h, q, t, g, x, s, w) \
-    FPH_NAME_(f, v, c, p, k, m, n, h, q, t, g, x, s, w)
 #if FPHEAP_HEADER
 #  define FPH_TAGS FPHEAP_TAGS
 #else
@@ -631,31 +587,19 @@ chunk's bytes"
 #  define FPH_PAGES 64
 #endif
 #define FPH_WATCHED (FPHEAP_CHECK || FPHEAP_TOOL) /* no call goes unnoticed */
+
+/* The version and the LAYOUT settings are part of the symbols' names. */
 #define FPH_TEXT_(x) #x
 #define FPH_TEXT(x)  FPH_TEXT_(x)
-#define FPH_LAYOUT(f)                                                      \
-    FPH_NAME(f, FPHEAP_VERSION, FPHEAP_CHUNK_SHIFT, FPH_PAGES,             \
-             FPHEAP_CLASS_BITS, FPHEAP_MAGAZINE, FPHEAP_MAX_NODES,         \
-             FPHEAP_MAX_HEAPS, FPHEAP_MAX_POOLS, FPHEAP_NO_THREADS,        \
-             FPH_TAGS, FPHEAP_CHECK, FPHEAP_SITES, FPHEAP_TOOL)
-#define fph_table           FPH_LAYOUT(fph_table)
-#define fph_no_bins         FPH_LAYOUT(fph_no_bins)
-#define fph_alloc_miss      FPH_LAYOUT(fph_alloc_miss)
-#define fph_free_miss       FPH_LAYOUT(fph_free_miss)
-#define fph_alloc_bulk_miss FPH_LAYOUT(fph_alloc_bulk_miss)
-#define fph_free_bulk_miss  FPH_LAYOUT(fph_free_bulk_miss)
-#define fph_pool_get_miss   FPH_LAYOUT(fph_pool_get_miss)
-#define fph_pool_bulk_miss  FPH_LAYOUT(fph_pool_bulk_miss)
-#define fph_unref_last      FPH_LAYOUT(fph_unref_last)
-#define fph_tally_slow      FPH_LAYOUT(fph_tally_slow)
-#define fph_head_end_slow   FPH_LAYOUT(fph_head_end_slow)
-#if FPH_WATCHED
-#  define fph_live_begin_slow FPH_LAYOUT(fph_live_begin_slow)
-#  define fph_live_end_slow   FPH_LAYOUT(fph_live_end_slow)
-#endif
-#if FPHEAP_SITES
-#  define fph_site            FPH_LAYOUT(fph_site)
-#endif
+#define FPH_LAYOUT                                                           \
+    "_v" FPH_TEXT(FPHEAP_VERSION) "_chunk" FPH_TEXT(FPHEAP_CHUNK_SHIFT)      \
+    "_pages" FPH_TEXT(FPH_PAGES) "_class" FPH_TEXT(FPHEAP_CLASS_BITS)        \
+    "_mag" FPH_TEXT(FPHEAP_MAGAZINE) "_nodes" FPH_TEXT(FPHEAP_MAX_NODES)     \
+    "_heaps" FPH_TEXT(FPHEAP_MAX_HEAPS) "_pools" FPH_TEXT(FPHEAP_MAX_POOLS)  \
+    "_st" FPH_TEXT(FPHEAP_NO_THREADS) "_tags" FPH_TEXT(FPH_TAGS)             \
+    "_check" FPH_TEXT(FPHEAP_CHECK) "_sites" FPH_TEXT(FPHEAP_SITES)          \
+    "_tool" FPH_TEXT(FPHEAP_TOOL)
+#define FPH_LINKED(f) __asm__(FPH_TEXT(__USER_LABEL_PREFIX__) #f FPH_LAYOUT)
 
 #if !FPHEAP_NO_STDIO
 #  include <stdio.h>
@@ -952,6 +896,8 @@ typedef struct fpheap_object {
                                << FPHEAP_CLASS_BITS))
 #define FPH_CLASSES      (FPH_SIZES + FPHEAP_MAX_POOLS)
 #define FPH_BINS         (FPHEAP_MAX_NODES * FPH_CLASSES)
+FPH_REQUIRE(FPH_BINS <= 16384, /* a page's bin is a number of 14 bits */
+            "FPHEAP_MAX_NODES times FPHEAP_MAX_POOLS is too large");
 
 #define FPH_CHUNK_MASK   (FPHEAP_CHUNK - 1)
 #define FPH_PAGE_BITS    (FPHEAP_CHUNK_SHIFT - FPHEAP_PAGE_SHIFT)
@@ -1855,24 +1801,19 @@ FPHEAP_API void fpheap_provider_buffer(fpheap_provider *provider,
     FPH_TOLD_HEADER(X)
 #define FPH_INLINED(X) FPH_HIT(X) FPH_TOLD(X)
 
-/* The name of a function for the linker. */
-#define FPH_LINKED(f) \
-    __asm__(FPH_TEXT(__USER_LABEL_PREFIX__) FPH_TEXT(FPH_LAYOUT(f)))
-#define FPH_LINK(f) extern __typeof__(f) f FPH_LINKED(f);
-
 #ifndef FPHEAP_STATIC
 #  pragma GCC diagnostic push
 #  pragma GCC diagnostic ignored "-Wredundant-decls"
+#  define FPH_LINK(f) extern __typeof__(f) f FPH_LINKED(f);
 FPH_CALLED(FPH_LINK)
 #  if defined(__cplusplus) || FPHEAP_NO_INLINE
 FPH_INLINED(FPH_LINK)
 #  else
-/* A name that leaves the plain one to FPHEAP_EXPORT. */
-#    define FPH_INLINE_NAME(f) "fph_inline_" FPH_TEXT_(f)
-#    define FPH_UNLINK(f)                                                    \
-         static __typeof__(f) f                                              \
-             __asm__(FPH_TEXT(__USER_LABEL_PREFIX__) FPH_INLINE_NAME(f));
-FPH_INLINED(FPH_UNLINK)
+/* Each file has its own, so that the names are free for those of FPH_TWIN. */
+#    define FPH_OWN(f)                 \
+         static __typeof__(f) f        \
+             __asm__(FPH_TEXT(__USER_LABEL_PREFIX__) "fph_inline_" #f);
+FPH_INLINED(FPH_OWN)
 #  endif
 #  pragma GCC diagnostic pop
 #endif
@@ -1885,12 +1826,21 @@ FPH_INLINED(FPH_UNLINK)
  * test.
  */
 
+/* The child of a fork finds other threads' caches as they were between two
+ * instructions: a slot must be written before the top that counts it, and an
+ * object taken must be below no top before the caller can store it anywhere:
+ * FPH_KEEP_ORDER.  (A bulk's array has its objects earlier, but then its call
+ * was not over.) */
 #if FPHEAP_NO_THREADS
-#  define FPH_LOAD(p, order)     (*(p))
-#  define FPH_STORE(p, v, order) ((void)(*(p) = (v)))
+#  define FPH_LOAD(p, order)         (*(p))
+#  define FPH_STORE(p, v, order)     ((void)(*(p) = (v)))
+#  define FPH_FETCH_ADD(p, n, order) ((*(p) += (n)) - (n))
+#  define FPH_KEEP_ORDER()           ((void)0)
 #else
-#  define FPH_LOAD(p, order)     __atomic_load_n(p, __ATOMIC_##order)
-#  define FPH_STORE(p, v, order) __atomic_store_n(p, v, __ATOMIC_##order)
+#  define FPH_LOAD(p, order)         __atomic_load_n(p, __ATOMIC_##order)
+#  define FPH_STORE(p, v, order)     __atomic_store_n(p, v, __ATOMIC_##order)
+#  define FPH_FETCH_ADD(p, n, order) __atomic_fetch_add(p, n, __ATOMIC_##order)
+#  define FPH_KEEP_ORDER()           __atomic_signal_fence(__ATOMIC_SEQ_CST)
 #endif
 
 /* The bins of a thread without a cache: all empty, all full, never changed. */
@@ -1909,8 +1859,9 @@ static fph_bin fph_no_bins[FPH_BINS];
 static FPH_TLS fph_entry fph_table[FPHEAP_MAX_HEAPS] =
     FPH_ENTRIES(FPHEAP_MAX_HEAPS);
 #else
-FPHEAP_API fph_bin fph_no_bins[FPH_BINS];
-FPHEAP_API FPH_TLS fph_entry fph_table[FPHEAP_MAX_HEAPS];
+FPHEAP_API fph_bin fph_no_bins[FPH_BINS] FPH_LINKED(fph_no_bins);
+FPHEAP_API FPH_TLS fph_entry fph_table[FPHEAP_MAX_HEAPS]
+    FPH_LINKED(fph_table);
 #endif
 
 #if FPHEAP_SITES
@@ -1918,29 +1869,37 @@ FPHEAP_API FPH_TLS fph_entry fph_table[FPHEAP_MAX_HEAPS];
 #  ifdef FPHEAP_STATIC
 static FPH_TLS const char *fph_site FPH_UNUSED;
 #  else
-FPHEAP_API FPH_TLS const char *fph_site;
+FPHEAP_API FPH_TLS const char *fph_site FPH_LINKED(fph_site);
 #  endif
 #endif
 
-FPHEAP_API void *fph_alloc_miss(fpheap *heap, size_t size);
-FPHEAP_API void  fph_free_miss(fpheap *heap, void *object);
+FPHEAP_API void *fph_alloc_miss(fpheap *heap, size_t size)
+    FPH_LINKED(fph_alloc_miss);
+FPHEAP_API void  fph_free_miss(fpheap *heap, void *object)
+    FPH_LINKED(fph_free_miss);
 FPHEAP_API int   fph_alloc_bulk_miss(fpheap *heap, size_t size, void **objects,
-                                     unsigned n);
+                                     unsigned n)
+    FPH_LINKED(fph_alloc_bulk_miss);
 FPHEAP_API void  fph_free_bulk_miss(fpheap *heap, void *const *objects,
-                                    unsigned n);
-FPHEAP_API void *fph_pool_get_miss(fpheap_pool *pool);
+                                    unsigned n) FPH_LINKED(fph_free_bulk_miss);
+FPHEAP_API void *fph_pool_get_miss(fpheap_pool *pool)
+    FPH_LINKED(fph_pool_get_miss);
 FPHEAP_API int   fph_pool_bulk_miss(fpheap_pool *pool, void **objects,
-                                    unsigned n);
+                                    unsigned n) FPH_LINKED(fph_pool_bulk_miss);
 #if FPHEAP_HEADER
 FPHEAP_API void  fph_tally_slow(fpheap *heap, unsigned tag, size_t n,
-                                size_t bytes);
-FPHEAP_API int   fph_head_end_slow(fpheap *heap, const void *object);
-FPHEAP_API void  fph_unref_last(fpheap *heap, void *object);
+                                size_t bytes) FPH_LINKED(fph_tally_slow);
+FPHEAP_API int   fph_head_end_slow(fpheap *heap, const void *object)
+    FPH_LINKED(fph_head_end_slow);
+FPHEAP_API void  fph_unref_last(fpheap *heap, void *object)
+    FPH_LINKED(fph_unref_last);
 #endif
 #if FPH_WATCHED
 FPHEAP_API void  fph_live_begin_slow(fpheap *heap, void *object, size_t size,
-                                     unsigned klass);
-FPHEAP_API int   fph_live_end_slow(fpheap *heap, void *object, unsigned klass);
+                                     unsigned klass)
+    FPH_LINKED(fph_live_begin_slow);
+FPHEAP_API int   fph_live_end_slow(fpheap *heap, void *object, unsigned klass)
+    FPH_LINKED(fph_live_end_slow);
 #endif
 
 /* Where each thread has its bins of a heap: bytes into fph_table. */
@@ -2020,16 +1979,6 @@ fph_place_of(const fpheap *heap, const void *object)
 
     return FPH_LOAD(&heap->map[page & (size_t)(heap->lookup >> 32)], RELAXED);
 }
-
-/* The child of a fork finds other threads' caches as they were between two
- * instructions: a slot must be written before the top that counts it, and an
- * object taken must be below no top before the caller can store it anywhere.
- * (A bulk's array has its objects earlier, but then its call was not over.) */
-#if FPHEAP_NO_THREADS
-#  define FPH_KEEP_ORDER() ((void)0)
-#else
-#  define FPH_KEEP_ORDER() __atomic_signal_fence(__ATOMIC_SEQ_CST)
-#endif
 
 /* Take the top object of a bin; NULL if it is empty. */
 FPH_INLINE void *
@@ -2215,12 +2164,11 @@ fph_mark_place(size_t n)
 {
     return n % 64 * (FPHEAP_CHUNK / 1024) + n / 64;
 }
-#endif
 
-#if FPHEAP_CHECK == 1 && !FPHEAP_SITES && !FPHEAP_TOOL
-/* The mark of an address, if a look at heap->known[] finds it; NULL: look
- * slowly.  That the address is in the chunk and a multiple of 16 is one test:
- * the lowest bits of the offset are rotated to its top. */
+/* The mark of an address, if a look at heap->known[] finds it and there is no
+ * more to do than to change it; NULL: go the slow way.  That the address is in
+ * the chunk and a multiple of 16 is one test: the lowest bits of the offset are
+ * rotated to its top. */
 FPH_INLINE fph_mark *
 fph_mark_find(const fpheap *heap, const void *object)
 {
@@ -2228,7 +2176,8 @@ fph_mark_find(const fpheap *heap, const void *object)
     uintptr_t offset;
     fph_life *life;
 
-    if (FPH_UNLIKELY(heap == NULL))
+    if (FPHEAP_CHECK != 1 || FPHEAP_SITES != 0 || FPHEAP_TOOL != 0
+        || FPH_UNLIKELY(heap == NULL))
         return NULL;
     life = FPH_LOAD(&heap->known[(at >> FPHEAP_CHUNK_SHIFT) % FPH_KNOWN],
                     ACQUIRE);                                       /* K2 */
@@ -2237,11 +2186,7 @@ fph_mark_find(const fpheap *heap, const void *object)
     return FPH_LIKELY(offset < FPHEAP_CHUNK / 16)
          ? &life->mark[fph_mark_place(offset)] : NULL;
 }
-#else
-#  define fph_mark_find(heap, object) ((fph_mark *)NULL) /* there is more */
-#endif
 
-#if FPH_WATCHED
 /* n objects of a class begin to be live; size bytes of each were asked for. */
 FPH_INLINE void
 fph_live_begin(fpheap *heap, void *const *objects, unsigned n, size_t size,
@@ -2288,13 +2233,13 @@ fph_live_end(fpheap *heap, void *object, unsigned klass)
 /* --- the boundary --------------------------------------------------------- */
 
 /* n objects of a class leave the heap; `size` bytes of each were asked for. */
-#if FPHEAP_HEADER || FPH_WATCHED
 FPH_INLINE void
 fph_born(fpheap *heap, void *const *objects, unsigned n, size_t size,
          unsigned klass, unsigned tag, unsigned destructor)
 {
     fph_heads_begin(heap, objects, n, size, tag, destructor);
     fph_live_begin(heap, objects, n, size, klass);
+    (void)heap, (void)objects, (void)n, (void)size;
     (void)klass, (void)tag, (void)destructor;
 }
 
@@ -2304,13 +2249,13 @@ fph_born(fpheap *heap, void *const *objects, unsigned n, size_t size,
 FPH_INLINE unsigned
 fph_dies_bulk(fpheap *heap, void *const *objects, unsigned n, unsigned klass)
 {
-    unsigned died = 0;
+    unsigned died = FPHEAP_HEADER != 0 || FPH_WATCHED ? 0 : n;
 
     while (died < n && fph_live_end(heap, objects[died], klass)
            && fph_head_end(heap, objects[died]))
         died++;
     fph_heads_count(heap, objects, died);
-    (void)klass;
+    (void)heap, (void)objects, (void)klass;
     return died;
 }
 
@@ -2319,12 +2264,6 @@ fph_dies(fpheap *heap, void *object, unsigned klass)
 {
     return fph_dies_bulk(heap, &object, 1, klass) == 1;
 }
-#else
-#  define fph_born(heap, objects, n, size, klass, tag, destructor) \
-    ((void)(objects), (void)(n), (void)(klass))
-#  define fph_dies(heap, object, klass)            1
-#  define fph_dies_bulk(heap, objects, n, klass)   ((void)(klass), (n))
-#endif
 
 /* --- hits ----------------------------------------------------------------- */
 
@@ -2561,18 +2500,10 @@ fpheap_refs(const void *object)
     return FPH_LOAD(&fph_head_of(object)->refs, ACQUIRE);           /* E4 */
 }
 
-#if FPHEAP_NO_THREADS
-#  define FPH_REFS_ADD(object, n, order) \
-    ((fph_head_of(object)->refs += (n)) - (n))
-#else
-#  define FPH_REFS_ADD(object, n, order) \
-    __atomic_fetch_add(&fph_head_of(object)->refs, n, __ATOMIC_##order)
-#endif
-
 FPH_PUBLIC void
 fpheap_ref(void *object)
 {
-    (void)FPH_REFS_ADD(object, 1u, RELAXED);
+    (void)FPH_FETCH_ADD(&fph_head_of(object)->refs, 1u, RELAXED);
 }
 
 /* 1 means that this reference is the last: no other thread has one to copy, and
@@ -2580,17 +2511,18 @@ fpheap_ref(void *object)
 FPH_PUBLIC void
 fpheap_unref(fpheap *heap, void *object)
 {
-    unsigned refs;
+    fph_head *head = fph_head_of(object);
+    unsigned  refs;
 
     if (object == NULL)
         return;
     refs = fpheap_refs(object);
     if (refs > 1) {
-        if (FPH_REFS_ADD(object, -1u, ACQ_REL) != 1)                /* E3 */
+        if (FPH_FETCH_ADD(&head->refs, -1u, ACQ_REL) != 1)          /* E3 */
             return;
-        FPH_STORE(&fph_head_of(object)->refs, 1u, RELAXED);
+        FPH_STORE(&head->refs, 1u, RELAXED);
     }
-    if (refs != 0 && fph_head_of(object)->destructor != 0)
+    if (refs != 0 && head->destructor != 0)
         fph_unref_last(heap, object);
     else
         fpheap_free(heap, object);
@@ -12394,12 +12326,14 @@ fpheap_config_string(void)
 #ifndef FPHEAP_STATIC
 #  ifdef __cplusplus
 /* In C++ an inline function has its symbol wherever its address is taken. */
-#    define FPH_TWIN(f)                                                      \
+#    define FPH_TWIN(f)                                                     \
          __attribute__((used)) static __typeof__(f) *const fph_twin_##f = f;
+#  elif defined(__APPLE__)     /* has no aliases */
+#    define FPH_TWIN(f)
 #  else
-#    define FPH_TWIN(f)                                                      \
-         FPHEAP_API __typeof__(f) fph_twin_##f FPH_LINKED(f)                 \
-             __attribute__((alias(FPH_INLINE_NAME(f))));
+#    define FPH_TWIN(f)                                                     \
+         FPHEAP_API __typeof__(f) fph_twin_##f FPH_LINKED(f)                \
+             __attribute__((alias("fph_inline_" #f)));
 #  endif
 FPH_INLINED(FPH_TWIN)
 #endif
@@ -12407,16 +12341,16 @@ FPH_INLINED(FPH_TWIN)
 /* The plain names, to which only dlsym and other languages refer. */
 #if FPHEAP_EXPORT
 #  define FPH_PLAIN(f)                                                     \
-       extern __typeof__(f) fph_plain_##f __asm__(FPH_TEXT_(f))            \
-           __attribute__((visibility("default"),                           \
-                          alias(FPH_TEXT(FPH_LAYOUT(f)))));
+       extern __typeof__(f) fph_plain_##f __asm__(#f)                      \
+           __attribute__((visibility("default"), nothrow,                  \
+                          alias(#f FPH_LAYOUT)));
 FPH_CALLED(FPH_PLAIN)
 FPH_HIT(FPH_PLAIN)
 
 /* Whoever calls these has the struct of version 0.1.0, which ended with `last`,
  * or a later one. */
 #  define FPH_PLAIN_TOLD(f, type, last, result, parameters, how, arguments) \
-       extern __typeof__(f) fph_plain_##f __asm__(FPH_TEXT_(f))            \
+       extern __typeof__(f) fph_plain_##f __asm__(#f)                      \
            __attribute__((visibility("default")));                         \
        result fph_plain_##f parameters                                     \
        {                                                                   \

@@ -290,7 +290,7 @@ check "files that differ in FPHEAP_MAX_THREADS do" \
 refused() {
     local name=${1%%=*}
     # shellcheck disable=SC2086
-    refuse "$* is an error" "#error \"fpheap: .*$name" \
+    refuse "$* is an error" "error.*fpheap: .*$name" \
         $CC $flags "${@/#/-DFPHEAP_}" -c "$scratch/declarations.c" \
         -o "$scratch/refused.o"
 }

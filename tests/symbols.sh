@@ -17,8 +17,8 @@ cat > "$scratch/library.c" << 'C'
 #include "fpheap.h"
 C
 cp "$scratch/library.c" "$scratch/library.cpp"
-flags="-O1 -I$top -DFPHEAP_EXPORT=1 -DFPHEAP_HEADER=1 -fPIC -shared
-       -fvisibility=hidden -pthread"
+flags="-O1 -Wall -Wextra -Werror -I$top -DFPHEAP_EXPORT=1 -DFPHEAP_HEADER=1
+       -fPIC -shared -fvisibility=hidden -pthread"
 
 calls_all() {
     local function
@@ -34,7 +34,7 @@ exports() {
     local language=$1
     shift
     # shellcheck disable=SC2086
-    check "a library is built: $*" "$@" $flags "$scratch/library.$language" \
+    check "a library is built without a warning: $*" "$@" $flags "$scratch/library.$language" \
         -o "$scratch/library.so"
     check "dlsym finds every function: $*" "$scratch/program" \
         "$scratch/library.so"
