@@ -11648,7 +11648,8 @@ fph_page_info(const fph_state *state, size_t page)
     size_t   first = fph_first_of(state, page);
     uint64_t info  = fph_info_load(fph_record_at(state, first));
 
-    return page - first < fph_info_pages(state, info) ? info : FPH_NOTHING;
+    return page - first < fph_info_pages(state, info) ? info
+         : (uint64_t)FPH_NOTHING;
 }
 
 /* A page, which a record must cover, or none. */
