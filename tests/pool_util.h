@@ -90,6 +90,19 @@ described(const char *name, size_t size, size_t align)
     return desc;
 }
 
+/* A pool of 100 bytes, or NULL. */
+TEST_UNUSED static fpheap_pool *
+named(fpheap *heap, const char *name, size_t min,
+      int (*make)(void *, void *), void *arg)
+{
+    fpheap_pool_desc desc = described(name, 100, 0);
+
+    desc.min = min;
+    desc.construct = make;
+    desc.arg = arg;
+    return fpheap_pool_create(heap, &desc);
+}
+
 TEST_UNUSED static fpheap_pool_desc
 with_book(const char *name, size_t size, book *b)
 {

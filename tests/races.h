@@ -2,14 +2,16 @@
  *
  * The atomic builtins are macros here, which come to meanwhile_step first.  A
  * test names a word and what another thread does in front of one of this
- * thread's next accesses to it, from begin to end; then this one goes on.
+ * thread's next accesses to it, from begin to end; then this one goes on.  Or it
+ * names a function that is called when this thread waits.
  *
  * Include it before fpheap.h.
  */
-#ifndef MEANWHILE_H
-#define MEANWHILE_H
+#ifndef RACES_H
+#define RACES_H
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 
 enum { MEANWHILE_LOAD, MEANWHILE_CHANGE };
@@ -61,4 +63,19 @@ meanwhile_step(const volatile void *word, int kind)
 #define __atomic_fetch_and(p, v, order) \
     (meanwhile_step(p, MEANWHILE_CHANGE), __atomic_fetch_and(p, v, order))
 
-#endif /* MEANWHILE_H */
+/* Called once, when this thread waits. */
+static __thread void (*at_yield)(void);
+
+static void
+yielded(void)
+{
+    void (*act)(void) = at_yield;
+
+    at_yield = NULL;
+    if (act != NULL)
+        act();
+}
+
+#define sched_yield() (yielded(), sched_yield())
+
+#endif /* RACES_H */

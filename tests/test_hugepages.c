@@ -4,7 +4,7 @@
  * hugepages end, what a cgroup's limit does, and that all goes back.  The
  * program reserves 24 pages of 2 MiB while it runs, if it may; a case that
  * finds none, or that may not make a cgroup, is skipped and says why.  (What
- * kernels that are not there would do is in test_internals.)
+ * kernels that are not there would do is in test_mmap.)
  */
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"

@@ -1,0 +1,427 @@
+/* test_mmap.c - what the default provider asks of the system, and what it makes
+ * of the answers
+ *
+ * mmap, munmap, madvise, and the files that say what hugepages there are, are
+ * the test's own here, as is the clock: how hugepages are asked for, what serves
+ * when there are none or they cannot be written, and when they are tried again;
+ * how much is mapped for an aligned place; what cannot be unmapped.
+ */
+#ifndef _GNU_SOURCE
+#  define _GNU_SOURCE 1
+#endif
+#include "clock.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+static void *note_mmap(void *at, size_t bytes, int access, int flags, int file,
+                       off_t offset);
+static int note_munmap(void *at, size_t bytes);
+static int note_madvise(void *at, size_t bytes, int advice);
+static int note_open(const char *path, int flags);
+static int note_prctl(int what);
+#define mmap          note_mmap
+#define munmap        note_munmap
+#define madvise       note_madvise
+#define open          note_open
+#define prctl(what, a, b, c, d) note_prctl(what)
+#define FPHEAP_CHUNK_SHIFT 16
+#define FPHEAP_IMPLEMENTATION
+#include "fpheap.h"
+#undef mmap
+#undef munmap
+#undef madvise
+#undef open
+#undef prctl
+#include "test_util.h"
+
+/* --- what is asked for, and what the system answers ----------------------- */
+
+/* Reserved ones are asked for so often, and there are some; transparent ones so
+ * often, and the kernel takes the advice. */
+static unsigned reserved, advised;
+static unsigned reserved_log2; /* of the bytes of the last ones asked for */
+static unsigned reserved_lack; /* the last page of so many regions cannot be
+                                  written, as under a cgroup's limit */
+static unsigned reserved_none; /* so many times there are none */
+static unsigned odd_places;    /* so many regions are not aligned, and then */
+static int      odd_then_none; /* there are no more */
+static unsigned unmap_passes;  /* so many calls succeed before */
+static unsigned unmap_fails;   /* so many fail */
+static size_t   mapped_bytes;  /* and not unmapped */
+static size_t   mapped_most;   /* at one time */
+
+/* At a place of the heap's choice: there is something else, so that it is the
+ * kernel that chooses; and addresses that take no memory. */
+static void *
+note_fixed(void *at, size_t bytes, int access, int flags, int file,
+           off_t offset)
+{
+    if (access != PROT_NONE)
+        return MAP_FAILED;
+    mapped_bytes += bytes;
+    return mmap(at, bytes, access, flags, file, offset);
+}
+
+static void *
+note_mmap(void *at, size_t bytes, int access, int flags, int file, off_t offset)
+{
+    int   huge = (flags & FPH_MAP_HUGETLB) != 0;
+    char *map;
+
+    if (access == PROT_NONE || (flags & MAP_FIXED_NOREPLACE) != 0)
+        return note_fixed(at, bytes, access, flags, file, offset);
+    reserved += (unsigned)huge;
+    if (huge)
+        reserved_log2 = (unsigned)flags >> 26;
+    if ((huge && reserved_none > 0 && reserved_none-- > 0)
+        || (odd_then_none && odd_places == 0))
+        return MAP_FAILED;
+    map = (char *)mmap(at, bytes + 2 * FPHEAP_CHUNK, access,
+                       (flags & ~FPH_MAP_HUGETLB & ((1 << 26) - 1))
+                           | MAP_NORESERVE, file, offset);
+    if (map == MAP_FAILED)
+        return map;
+    at = (void *)(((uintptr_t)map + FPHEAP_CHUNK) & ~FPH_CHUNK_MASK);
+    if (odd_places > 0 && odd_places-- > 0)
+        at = (char *)at + 4096;
+    if (at != map)
+        munmap(map, (size_t)((char *)at - map));
+    munmap((char *)at + bytes, (size_t)(map + 2 * FPHEAP_CHUNK - (char *)at));
+    if (huge && reserved_lack > 0 && reserved_lack-- > 0)
+        assert_int_equal(mprotect((char *)at + bytes
+                                  - ((size_t)1 << reserved_log2), 4096,
+                                  PROT_READ), 0);
+    mapped_bytes += bytes;
+    if (mapped_most < mapped_bytes)
+        mapped_most = mapped_bytes;
+    return at;
+}
+
+static int
+note_munmap(void *at, size_t bytes)
+{
+    if (unmap_passes > 0) {
+        unmap_passes--;
+    } else if (unmap_fails > 0) {
+        unmap_fails--;
+        errno = ENOMEM;
+        return -1;
+    }
+    mapped_bytes -= bytes;
+    return munmap(at, bytes);
+}
+
+static int
+note_madvise(void *at, size_t bytes, int advice)
+{
+    (void)at, (void)bytes;
+    advised += advice == MADV_HUGEPAGE;
+    return 0;
+}
+
+/* --- hugepages ------------------------------------------------------------ */
+
+/* What mmap gives with these flags. */
+static fpheap_region
+mapped_with(unsigned flags, size_t bytes)
+{
+    fpheap_region region;
+
+    reserved = advised = 0;
+    mapped_most = mapped_bytes;
+    assert_int_equal(fph_mmap_get((void *)(uintptr_t)flags, bytes, FPHEAP_CHUNK,
+                                  0, &region), 0);
+    assert_non_null(region.base);
+    assert_true(region.bytes >= bytes);
+    return region;
+}
+
+static void
+unmapped(const fpheap_region *region)
+{
+    fpheap_provider calls;
+
+    assert_int_equal(fpheap_provider_mmap(&calls, 0), 0);
+    assert_int_equal(calls.put(calls.ctx, region), 0);
+}
+
+static void
+hugepages_are_asked_for_as_the_flags_say_and_after_8_mib(void **state)
+{
+    uint64_t      usual = fph_mapped;
+    fpheap_region first, second;
+
+    (void)state;
+    fph_mapped = 0;
+    mapped_bytes = 0;
+    first = mapped_with(0, 8 * TEST_MIB);
+    assert_int_equal(mapped_bytes, 8 * TEST_MIB);
+    assert_int_equal(reserved + advised, 0);
+    assert_int_equal(first.backing, FPHEAP_BACKING_PAGES);
+    assert_int_equal(first.bytes, 8 * TEST_MIB);
+    assert_int_equal(fph_mapped, 8 * TEST_MIB);
+    second = mapped_with(0, FPHEAP_CHUNK);
+    assert_int_equal(reserved, 0);
+    assert_int_equal(advised, 1);
+    assert_int_equal(second.backing, FPHEAP_BACKING_THP);
+    unmapped(&second);
+    second = mapped_with(FPHEAP_NO_THP, FPHEAP_CHUNK);
+    assert_int_equal(reserved + advised, 0);
+    assert_int_equal(second.backing, FPHEAP_BACKING_PAGES);
+    unmapped(&second);
+    second = mapped_with(FPHEAP_HUGETLB, 2 * TEST_MIB + 1);
+    assert_int_equal(reserved, 1);
+    assert_int_equal(advised, 0);
+    assert_int_equal(second.backing, FPHEAP_BACKING_HUGETLB);
+    assert_int_equal(second.bytes, 4 * TEST_MIB);
+    assert_int_equal(fph_mapped, 12 * TEST_MIB);
+    unmapped(&second);
+    second = mapped_with(FPHEAP_HUGETLB, 2 * TEST_MIB);
+    assert_int_equal(second.bytes, 2 * TEST_MIB);
+    unmapped(&second);
+    unmapped(&first);
+    assert_int_equal(fph_mapped, 0);
+    assert_int_equal(mapped_bytes, 0);
+    fph_mapped = usual;
+}
+
+static void
+reserved_hugepages_have_the_size_that_the_flag_names(void **state)
+{
+    fpheap_provider calls;
+    fpheap_region   region;
+
+    (void)state;
+    mapped_bytes = 0;
+    region = mapped_with(FPHEAP_HUGETLB, 4 * TEST_MIB + 1);
+    assert_int_equal(reserved_log2, 21);
+    assert_int_equal(region.bytes, 6 * TEST_MIB);
+    assert_int_equal(mapped_bytes, region.bytes);
+    unmapped(&region);
+    assert_int_equal(mapped_bytes, 0);
+    region = mapped_with(FPHEAP_HUGETLB_1G, FPHEAP_CHUNK);
+    assert_int_equal(reserved_log2, 30);
+    assert_int_equal(region.bytes, 1024 * TEST_MIB);
+    assert_int_equal(region.backing, FPHEAP_BACKING_HUGETLB);
+    assert_int_equal(mapped_bytes, region.bytes);
+    unmapped(&region);
+    assert_int_equal(mapped_bytes, 0);
+    reserved_none = 1;
+    region = mapped_with(FPHEAP_HUGETLB, FPHEAP_CHUNK);
+    assert_int_equal(reserved, 1);
+    assert_int_equal(region.bytes, FPHEAP_CHUNK);
+    unmapped(&region);
+    assert_int_equal(fph_map_huge(SIZE_MAX - 2 * TEST_MIB + 1, 21, &region), 0);
+    assert_int_equal(fpheap_provider_mmap(&calls, FPHEAP_HUGETLB_1G), 0);
+    assert_int_equal(fpheap_provider_mmap(&calls, FPHEAP_HUGETLB_1G << 1),
+                     -EINVAL);
+}
+
+/* A cgroup's limit, or a node that has no more. */
+static void
+where_a_hugepage_cannot_be_written_other_pages_serve_and_it_is_left(
+    void **state)
+{
+    fpheap_region region;
+
+    (void)state;
+    mapped_bytes = 0;
+    reserved_lack = 1;
+    region = mapped_with(FPHEAP_HUGETLB, 4 * TEST_MIB);
+    assert_int_equal(reserved, 1);
+    assert_int_not_equal(region.backing, FPHEAP_BACKING_HUGETLB);
+    assert_int_equal(region.bytes, 4 * TEST_MIB);
+    memset(region.base, 1, region.bytes);
+    assert_int_equal(mapped_bytes, region.bytes);
+    unmapped(&region);
+    /* It is not tried again at each growth, but it is. */
+    clock_ns += 900000000;
+    region = mapped_with(FPHEAP_HUGETLB, 4 * TEST_MIB);
+    assert_int_equal(reserved, 0);
+    unmapped(&region);
+    clock_ns += 100000000;
+    region = mapped_with(FPHEAP_HUGETLB, 4 * TEST_MIB);
+    assert_int_equal(reserved, 1);
+    assert_int_equal(region.backing, FPHEAP_BACKING_HUGETLB);
+    unmapped(&region);
+    assert_int_equal(mapped_bytes, 0);
+}
+
+static void
+without_hugepages_of_a_gigabyte_come_those_of_2_mib(void **state)
+{
+    fpheap_region region;
+
+    (void)state;
+    mapped_bytes = 0;
+    reserved_lack = 1;
+    region = mapped_with(FPHEAP_HUGETLB_1G | FPHEAP_HUGETLB, TEST_MIB);
+    assert_int_equal(reserved, 2);
+    assert_int_equal(region.bytes, 2 * TEST_MIB);
+    assert_int_equal(region.backing, FPHEAP_BACKING_HUGETLB);
+    unmapped(&region);
+    /* Both pause by themselves. */
+    reserved_lack = 1;
+    region = mapped_with(FPHEAP_HUGETLB_1G | FPHEAP_HUGETLB, TEST_MIB);
+    assert_int_equal(reserved, 1);
+    assert_int_not_equal(region.backing, FPHEAP_BACKING_HUGETLB);
+    unmapped(&region);
+    assert_int_equal(mapped_bytes, 0);
+    clock_ns += 2000000000;
+}
+
+static void
+where_mmap_gives_an_aligned_place_no_more_is_mapped(void **state)
+{
+    fpheap_region region;
+
+    (void)state;
+    mapped_bytes = 0;
+    odd_places = 1;
+    odd_then_none = 1;
+    assert_int_equal(fph_mmap_get(NULL, FPHEAP_CHUNK, FPHEAP_CHUNK, 0, &region),
+                     -ENOMEM);
+    odd_then_none = 0;
+    assert_int_equal(mapped_bytes, 0);
+    region = mapped_with(0, 3 * FPHEAP_CHUNK);
+    assert_int_equal(mapped_most, 3 * FPHEAP_CHUNK);
+    unmapped(&region);
+    odd_places = 1;
+    region = mapped_with(0, 3 * FPHEAP_CHUNK);
+    assert_int_equal(odd_places, 0);
+    assert_int_equal((uintptr_t)region.base & FPH_CHUNK_MASK, 0);
+    assert_int_equal(region.bytes, 3 * FPHEAP_CHUNK);
+    assert_int_equal(mapped_bytes, 3 * FPHEAP_CHUNK);
+    unmapped(&region);
+    assert_int_equal(mapped_bytes, 0);
+}
+
+/* After so many calls of munmap that succeed so many fail, as where the process
+ * has all the mappings it may have.  The first place is not aligned, nor is the
+ * larger one. */
+static void
+a_region_has(size_t bytes, unsigned passes, unsigned fails)
+{
+    fpheap_region region;
+
+    mapped_bytes = 0;
+    odd_places = 2;
+    unmap_passes = passes;
+    unmap_fails = fails;
+    region = mapped_with(0, 3 * FPHEAP_CHUNK);
+    assert_int_equal(unmap_fails, 0);
+    assert_int_equal(region.bytes, bytes);
+    assert_int_equal(mapped_bytes, bytes);
+    memset(region.base, 1, bytes);
+    odd_places = 0;
+    unmapped(&region);
+    assert_int_equal(mapped_bytes, 0);
+}
+
+static void
+what_cannot_be_unmapped_stays_in_the_region_and_goes_back_with_it(void **state)
+{
+    (void)state;
+    a_region_has(3 * FPHEAP_CHUNK, 0, 1);
+    a_region_has(3 * FPHEAP_CHUNK + 4096, 1, 1);
+    a_region_has(4 * FPHEAP_CHUNK - 4096, 2, 1);
+    a_region_has(4 * FPHEAP_CHUNK, 1, 2);
+}
+
+/* --- what the system says of transparent hugepages ------------------------ */
+
+static const char *says_2mib, *says_all; /* NULL: no such file; empty: one that
+                                            cannot be read */
+static unsigned    opened;
+static int         without_thp;          /* what the process has of them */
+
+static int
+note_open(const char *path, int flags)
+{
+    const char *text = strstr(path, "2048kB") != NULL ? says_2mib : says_all;
+    int         ends[2];
+
+    (void)flags;
+    opened++;
+    if (text == NULL)
+        return -1;
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], text, strlen(text)), strlen(text));
+    close(ends[text[0] != '\0']);
+    return ends[text[0] == '\0'];
+}
+
+static int
+note_prctl(int what)
+{
+    assert_int_equal(what, PR_GET_THP_DISABLE);
+    return without_thp;
+}
+
+static fpheap_backing
+backing_if(const char *all, const char *of_2mib, int without)
+{
+    fpheap_region region;
+
+    says_all = all;
+    says_2mib = of_2mib;
+    without_thp = without;
+    fph_thp_known = 0;
+    opened = 0;
+    region = mapped_with(0, 9 * TEST_MIB);
+    unmapped(&region);
+    region = mapped_with(0, 9 * TEST_MIB);
+    unmapped(&region);
+    assert_int_equal(advised, 1);
+    assert_true(opened <= 2);
+    fph_thp_known = 0;
+    return region.backing;
+}
+
+static void
+a_backing_is_thp_where_the_kernel_may_give_some_and_else_pages(void **state)
+{
+    const char *always = "[always] madvise never\n";
+    const char *asked = "always [madvise] never\n";
+    const char *never = "always madvise [never]\n";
+    const char *inherit = "always [inherit] madvise never\n";
+    const char *own_asked = "always inherit [madvise] never\n";
+    const char *own_never = "always inherit madvise [never]\n";
+
+    (void)state;
+    assert_int_equal(backing_if(always, NULL, 0), FPHEAP_BACKING_THP);
+    assert_int_equal(backing_if(asked, NULL, 0), FPHEAP_BACKING_THP);
+    assert_int_equal(backing_if(never, NULL, 0), FPHEAP_BACKING_PAGES);
+    assert_int_equal(backing_if(never, inherit, 0), FPHEAP_BACKING_PAGES);
+    assert_int_equal(backing_if(never, own_asked, 0), FPHEAP_BACKING_THP);
+    assert_int_equal(backing_if(asked, own_never, 0), FPHEAP_BACKING_PAGES);
+    assert_int_equal(backing_if(NULL, NULL, 0), FPHEAP_BACKING_THP);
+    assert_int_equal(backing_if("", "", 0), FPHEAP_BACKING_THP);
+    /* The process has none; or only where it asks; or the kernel is older. */
+    assert_int_equal(backing_if(always, NULL, 1), FPHEAP_BACKING_PAGES);
+    assert_int_equal(backing_if(always, NULL, 3), FPHEAP_BACKING_THP);
+    assert_int_equal(backing_if(always, NULL, -1), FPHEAP_BACKING_THP);
+    without_thp = 0;
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(hugepages_are_asked_for_as_the_flags_say_and_after_8_mib),
+    cmocka_unit_test(reserved_hugepages_have_the_size_that_the_flag_names),
+    cmocka_unit_test(
+        where_a_hugepage_cannot_be_written_other_pages_serve_and_it_is_left),
+    cmocka_unit_test(without_hugepages_of_a_gigabyte_come_those_of_2_mib),
+    cmocka_unit_test(where_mmap_gives_an_aligned_place_no_more_is_mapped),
+    cmocka_unit_test(
+        what_cannot_be_unmapped_stays_in_the_region_and_goes_back_with_it),
+    cmocka_unit_test(
+        a_backing_is_thp_where_the_kernel_may_give_some_and_else_pages)
+};
+
+int
+main(void)
+{
+    fph_map_next = FPHEAP_CHUNK; /* the address to try: no look for one */
+    return cmocka_run_group_tests_name("mmap", tests, NULL, NULL);
+}
