@@ -8,13 +8,13 @@
 #ifndef _GNU_SOURCE
 #  define _GNU_SOURCE 1
 #endif
+#define FPHEAP_CHUNK_SHIFT 16
 #include "system_memory.h"
 
 #include <sys/resource.h>
 
 static int note_getrlimit(int what, struct rlimit *limit);
 #define getrlimit(what, limit) note_getrlimit((int)(what), limit)
-#define FPHEAP_CHUNK_SHIFT 16
 #define FPHEAP_MAX_NODES   2
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
