@@ -4,7 +4,7 @@
  * mmap is a macro here.  Memory for records is a chunk and what lies around it,
  * and may be anywhere; nothing else that is asked for is so long.
  *
- * Include it before fpheap.h.
+ * Include it before fpheap.h, and FPHEAP_CHUNK_SHIFT before it.
  */
 #ifndef SYSTEM_MEMORY_H
 #define SYSTEM_MEMORY_H

@@ -8,11 +8,13 @@
 #ifndef _GNU_SOURCE
 #  define _GNU_SOURCE 1
 #endif
+#define FPHEAP_CHUNK_SHIFT 16
+#include "system_memory.h"
+
 #include <sys/resource.h>
 
 static int note_getrlimit(int what, struct rlimit *limit);
 #define getrlimit(what, limit) note_getrlimit((int)(what), limit)
-#define FPHEAP_CHUNK_SHIFT 16
 #define FPHEAP_MAX_NODES   2
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
@@ -497,10 +499,11 @@ regions_share_a_chunk(void **state)
     ground       g;
     fph_chunk   *chunk;
     char        *object;
+    void        *elsewhere;
 
     (void)state;
     begin(&g, 4 * FPH_PAGES, 4 * FPH_PAGES, 1, 0);
-    fpheap_free(g.heap, fpheap_alloc(g.heap, 64)); /* with all its records */
+    elsewhere = fpheap_alloc(g.heap, 64);
     assert_int_equal(give(&g, 0, FPH_PAGES + half, 0), 0);
     assert_int_equal(give(&g, FPH_PAGES + half, last - FPH_PAGES - half, 0), 0);
     chunk = fph_chunk_of(g.state, at_page(&g, FPH_PAGES));
@@ -510,7 +513,7 @@ regions_share_a_chunk(void **state)
     assert_ptr_equal(object, g.base);
     test_fill(object, last * FPHEAP_PAGE, 7);
     assert_true(test_filled(object, last * FPHEAP_PAGE, 7));
-    TEST_CHECK_LIVE(g.heap, 1);
+    TEST_CHECK_LIVE(g.heap, 2);
     fpheap_free(g.heap, object);
     /* The second one is in use, at its end. */
     assert_int_equal(fph_pages_take(g.state, g.first + last - 1, 1), 1);
@@ -525,6 +528,9 @@ regions_share_a_chunk(void **state)
     fph_pages_give(g.state, g.first + last - 1, 1);
     fpheap_trim(g.heap);
     assert_null(fph_chunk_of(g.state, at_page(&g, FPH_PAGES + half)));
+    fpheap_free(g.heap, elsewhere);
+    assert_int_equal(fpheap_trim(g.heap), 4 * FPHEAP_CHUNK);
+    assert_int_equal(regions_of(&g).n, 0);
     end(&g, (last + 4 * FPH_PAGES) * FPHEAP_PAGE);
 }
 
@@ -607,10 +613,10 @@ what_is_left_of_a_region_is_shown_while_a_part_goes_back(void **state)
     g.refuses = 1;
     assert_int_equal(fpheap_trim(g.heap), 0);
     assert_int_equal(g.shown, 2);
-    /* What has not gone is here again. */
+    /* What has not gone is here again, and joined to a neighbour. */
+    assert_int_equal(regions_of(&g).n, 2);
     EXPECT_REGION(&g, 0, 0, FPH_PAGES);
-    EXPECT_REGION(&g, 1, FPH_PAGES, 4 * FPH_PAGES);
-    EXPECT_REGION(&g, 2, 5 * FPH_PAGES, FPH_PAGES);
+    EXPECT_REGION(&g, 1, FPH_PAGES, 5 * FPH_PAGES);
     assert_int_equal(fph_pages_take(g.state, g.first + 1, pages - 2), 1);
     fph_pages_give(g.state, g.first, pages);
     g.refuses = 0;
@@ -666,7 +672,8 @@ records_stay_until_the_pages_leave_and_serve_again(void **state)
     assert_ptr_equal(chunk->records, records);
     meta = g.state->meta_cursor.word;
     for (i = 0; i < 3; i++) {
-        assert_int_equal(fpheap_trim(g.heap), 3 * FPHEAP_CHUNK);
+        assert_int_equal(fpheap_trim(g.heap),
+                         (i == 0 ? 5 : 3) * FPHEAP_CHUNK);
         assert_null(chunk->records);
         assert_null(chunk->base);
         assert_int_equal((uint32_t)g.state->records.word, records->link.self);
@@ -675,8 +682,9 @@ records_stay_until_the_pages_leave_and_serve_again(void **state)
         object = (char *)fpheap_alloc(g.heap, 3 * FPHEAP_CHUNK);
         chunk = fph_chunk_of(g.state, object);
         assert_ptr_equal(chunk->records, records);
-        assert_int_equal(records->slab[5].page,
-                         g.first + (8 + 4 * i) * FPH_PAGES + 5);
+        assert_int_equal(records->slab[0].page,
+                         g.first + (8 + 4 * i) * FPH_PAGES);
+        TEST_CHECK(g.heap);
         fpheap_free(g.heap, object);
         fpheap_flush(g.heap);
         assert_true(g.state->meta_cursor.word == meta);
@@ -746,80 +754,40 @@ next_block(const ground *g, size_t bytes, size_t *page)
     return have - had;
 }
 
-/* As long as its first record, if these are few; and behind the last one. */
+/* A page for each of the first, and a chunk in the end; no shorter than its
+ * first record. */
 static void
-a_block_is_short_until_the_heap_has_grown(void **state)
+short_blocks_in_pages_come_first_and_long_ones_later(void **state)
 {
     ground   g;
-    size_t   page, next = 0;
-    unsigned i;
+    size_t   page;
+    unsigned i, had, pages = 0;
 
     (void)state;
-    begin(&g, 0, 4 * FPH_PAGES, 1, 0);
-    for (i = 1; i < FPH_TABLE_MAX / 32; i++) {
-        assert_int_equal(next_block(&g, i * FPHEAP_PAGE - FPH_GUARDS, &page),
-                         i);
-        assert_int_equal(page, g.first + next);
-        next += i;
+    begin(&g, 0, FPH_GROUP * FPH_PAGES, 1, 0);
+    system_is_out = 1;
+    for (i = 0; pages < FPH_PAGES; i++) {
+        had = pages;
+        pages = next_block(&g, 640, &page);
+        assert_in_range(pages, had == 0 ? 1 : had, i < 3 ? 1 : i);
+        TEST_CHECK_LIVE(g.heap, 0);
     }
-    assert_int_equal(next_block(&g, 640, &page), FPH_PAGES - next);
-    assert_int_equal(page, g.first + next);
-    assert_int_equal(next_block(&g, 640, &page), FPH_PAGES);
+    assert_in_range(i, FPH_PAGES, FPH_TABLE_MAX - FPH_GROUP);
+    assert_int_equal(fpheap_destroy_forced(g.heap), 0);
+    assert_int_equal(test_unmap(g.map, MAPPED), 0);
+
+    system_is_out = 0;
+    begin(&g, 0, 4 * FPH_PAGES, 1, 0);
+    system_is_out = 1;
+    for (i = 1; i < 4; i++)
+        assert_in_range(next_block(&g, i * 8 * FPHEAP_PAGE - FPH_GUARDS, &page),
+                        8 * i, 8 * i + 1);
+    system_is_out = 0;
     end(&g, 4 * FPHEAP_CHUNK);
 }
 
-/* Or what is free of the chunk of the last one. */
-static void
-a_block_is_a_chunk_once_the_heap_has_grown(void **state)
-{
-    ground   g;
-    size_t   page, first;
-    unsigned i;
-
-    (void)state;
-    begin(&g, 40 * FPH_PAGES, FPH_GROUP * FPH_PAGES, 1, 0);
-    first = g.first + 40 * FPH_PAGES;
-    assert_int_equal(next_block(&g, 640, &page), 1);
-    assert_int_equal(page, first);
-    assert_int_equal(fph_pages_take(g.state, first + 5, 1), 1);
-    grow(&g, 0, 20 * FPH_PAGES);
-    assert_int_equal(next_block(&g, 640, &page), FPH_PAGES - 6);
-    assert_int_equal(page, first + 6);
-    assert_int_equal(next_block(&g, 640, &page), 4);
-    assert_int_equal(page, first + 1);
-    fph_pages_give(g.state, first + 5, 1);
-    assert_int_equal(next_block(&g, 640, &page), 1);
-    for (i = 0; i < 10; i++) {
-        assert_int_equal(next_block(&g, 640, &page), FPH_PAGES);
-        assert_int_equal(page % FPH_PAGES, 0);
-        assert_true(page - first < FPH_GROUP * FPH_PAGES);
-        TEST_CHECK_LIVE(g.heap, 0);
-    }
-    /* No other region is kept by records. */
-    assert_int_equal(fpheap_trim(g.heap), 20 * FPHEAP_CHUNK);
-    end(&g, (FPH_GROUP + 20) * FPHEAP_CHUNK);
-}
-
-/* In the last of its chunks too, where it begins within the first. */
-static void
-records_fill_a_region_that_has_some(void **state)
-{
-    const size_t half = FPH_PAGES / 2;
-    ground       g;
-    size_t       page;
-
-    (void)state;
-    begin(&g, 8 * FPH_PAGES + half, FPH_PAGES, 1, 0);
-    assert_int_equal(give(&g, 0, half, 0), 0);
-    fph_region_pin(g.state, at_page(&g, 8 * FPH_PAGES + half));
-    while (test_meta_pages(g.heap) < FPH_PAGES) {
-        (void)next_block(&g, FPHEAP_PAGE, &page);
-        assert_true(page - g.first - 8 * FPH_PAGES - half < FPH_PAGES);
-    }
-    end(&g, FPHEAP_CHUNK + half * FPHEAP_PAGE);
-}
-
-/* A block of the usual length finds no room; one for the record alone does. */
+/* The system has no memory.  A block of the usual length finds no room; one for
+ * the record alone does. */
 static void
 a_record_fails_only_when_no_page_is_left(void **state)
 {
@@ -831,6 +799,7 @@ a_record_fails_only_when_no_page_is_left(void **state)
     (void)state;
     begin(&g, 0, FPH_PAGES, 1, 0);
     grow(&g, FPH_PAGES, FPH_PAGES);
+    system_is_out = 1;
     for (page = g.first; page < g.first + 2 * FPH_PAGES; page += 2)
         assert_int_equal(fph_pages_take(g.state, page, 1), 1);
     for (pages = 0;
@@ -843,43 +812,44 @@ a_record_fails_only_when_no_page_is_left(void **state)
     assert_int_equal(stats.page_free_bytes, 0);
     assert_int_equal(stats.metadata_bytes, pages * FPHEAP_PAGE);
     assert_int_equal(test_meta_pages(g.heap), pages);
+    system_is_out = 0;
     assert_int_equal(fpheap_destroy_forced(g.heap), 0);
     assert_int_equal(g.puts, 2);
     assert_int_equal(test_unmap(g.map, MAPPED), 0);
 }
 
-/* To the last page. */
+/* Or all but a few for records, where the system has no memory for these. */
 static void
-what_no_record_has_of_a_block_serves_objects_when_the_heap_cannot_grow(
-    void **state)
+objects_have_all_pages_when_the_heap_cannot_grow(void **state)
 {
     ground       g;
     fpheap_stats stats;
     void        *last = NULL, *object;
-    size_t       page, n = 0;
+    size_t       n    = 0;
+    int          out;
 
     (void)state;
-    begin(&g, 0, FPH_PAGES, 1, 0);
-    grow(&g, FPH_PAGES, 2 * FPH_PAGES);
-    assert_int_equal(next_block(&g, 640, &page), FPH_PAGES);
-    fpheap_stats_get(g.heap, &stats);
-    assert_int_equal(stats.metadata_bytes, FPHEAP_PAGE);
-    assert_int_equal(stats.page_free_bytes,
-                     3 * FPHEAP_CHUNK - FPHEAP_PAGE);
-    for (; (object = fpheap_alloc(g.heap, 64)) != NULL; last = object, n++)
-        memcpy(object, &last, sizeof last);
-    TEST_CHECK_LIVE(g.heap, n);
-    fpheap_stats_get(g.heap, &stats);
-    assert_int_equal(stats.page_free_bytes, 0);
-    assert_int_equal(stats.slab_free_bytes + stats.parked_bytes, 0);
-    assert_int_equal(stats.metadata_bytes,
-                     test_meta_pages(g.heap) * FPHEAP_PAGE);
-    assert_true(stats.metadata_bytes <= 16 * FPHEAP_PAGE);
-    for (; last != NULL; last = object) {
-        memcpy(&object, last, sizeof object);
-        fpheap_free(g.heap, last);
+    for (out = 0; out < 2; out++) {
+        begin(&g, 0, FPH_PAGES, 1, 0);
+        grow(&g, FPH_PAGES, 2 * FPH_PAGES);
+        system_is_out = out;
+        for (; (object = fpheap_alloc(g.heap, 64)) != NULL; last = object, n++)
+            memcpy(object, &last, sizeof last);
+        TEST_CHECK_LIVE(g.heap, n);
+        fpheap_stats_get(g.heap, &stats);
+        assert_int_equal(stats.page_free_bytes, 0);
+        assert_int_equal(stats.slab_free_bytes + stats.parked_bytes, 0);
+        assert_int_equal(stats.metadata_bytes,
+                         test_meta_pages(g.heap) * FPHEAP_PAGE);
+        assert_in_range(stats.metadata_bytes, out,
+                        out * 16 * FPHEAP_PAGE);
+        for (; last != NULL; last = object, n--) {
+            memcpy(&object, last, sizeof object);
+            fpheap_free(g.heap, last);
+        }
+        system_is_out = 0;
+        end(&g, 3 * FPHEAP_CHUNK);
     }
-    end(&g, 3 * FPHEAP_CHUNK);
 }
 
 /* Pages shorter than the system's, of which some are in use and some go. */
@@ -1077,10 +1047,10 @@ an_object_does_not_grow_into_another_nodes_pages(void **state)
     char           *base;
 
     (void)state;
-    begin(&g, 0, 2 * FPH_PAGES, 2, 0);
-    object = (char *)fpheap_aligned_alloc(g.heap, FPHEAP_CHUNK, FPHEAP_CHUNK);
-    assert_ptr_equal(object + FPHEAP_CHUNK, at_page(&g, 2 * FPH_PAGES));
-    assert_int_equal(give(&g, 2 * FPH_PAGES, 2 * FPH_PAGES, 1), 0);
+    begin(&g, 0, FPH_PAGES, 2, 0);
+    object = (char *)fpheap_alloc(g.heap, FPHEAP_CHUNK);
+    assert_ptr_equal(object, g.base);
+    assert_int_equal(give(&g, FPH_PAGES, 2 * FPH_PAGES, 1), 0);
     record = fph_record_of(g.state, object);
     behind = fph_chunk_of(g.state, object + FPHEAP_CHUNK);
     assert_int_equal(fph_large_extend(g.state, record, record->info, 1, 40), 0);
@@ -1095,7 +1065,7 @@ an_object_does_not_grow_into_another_nodes_pages(void **state)
     behind->node = 1;
     TEST_CHECK_LIVE(g.heap, 1);
     fpheap_free(g.heap, object);
-    end(&g, 4 * FPHEAP_CHUNK);
+    end(&g, 3 * FPHEAP_CHUNK);
 }
 
 /* The pages behind it have their places at the start of the tables.  (So may
@@ -1256,13 +1226,9 @@ main(void)
         cmocka_unit_test(a_neighbour_of_another_kind_is_not_joined),
         cmocka_unit_test(records_stay_until_the_pages_leave_and_serve_again),
         cmocka_unit_test(every_page_of_a_long_object_leads_to_its_record),
-        cmocka_unit_test(a_block_is_short_until_the_heap_has_grown),
-        cmocka_unit_test(a_block_is_a_chunk_once_the_heap_has_grown),
-        cmocka_unit_test(records_fill_a_region_that_has_some),
+        cmocka_unit_test(short_blocks_in_pages_come_first_and_long_ones_later),
         cmocka_unit_test(a_record_fails_only_when_no_page_is_left),
-        cmocka_unit_test(
-            what_no_record_has_of_a_block_serves_objects_when_the_heap_cannot_grow
-            ),
+        cmocka_unit_test(objects_have_all_pages_when_the_heap_cannot_grow),
         cmocka_unit_test(a_trim_decommits_nothing_that_is_in_use),
         cmocka_unit_test(tables_are_written_where_pages_come),
         cmocka_unit_test(tables_are_written_around_the_windows_end),
