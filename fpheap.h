@@ -3395,20 +3395,26 @@ fph_meta_word(uint64_t block, size_t end, size_t unit)
     return block << 40 | (uint64_t)end << 20 | unit;
 }
 
+/* Whether the block at a cursor has room for a record. */
+static inline int
+fph_meta_fits(uint64_t cursor, size_t bytes)
+{
+    return (cursor & FPH_META_FIELD) + fph_meta_units(bytes)
+        <= (cursor >> 20 & FPH_META_FIELD);
+}
+
 /* Cut a record from the current block.  Returns its reference, or 0 when the
  * block has no room for it. */
 static uint32_t
 fph_meta_cut(fph_state *state, size_t bytes)
 {
-    uint64_t units  = fph_meta_units(bytes);
     uint64_t cursor = fph_load_acquire(&state->meta_cursor.word);   /* M1 */
 
     do {
-        if ((cursor & FPH_META_FIELD) + units
-            > (cursor >> 20 & FPH_META_FIELD))
+        if (!fph_meta_fits(cursor, bytes))
             return 0;
     } while (!fph_cas_acquire(&state->meta_cursor.word, &cursor,    /* M1 */
-                              cursor + units));
+                              cursor + fph_meta_units(bytes)));
     return (uint32_t)((cursor >> 40) << FPH_UNIT_BITS
                       | (cursor & FPH_META_FIELD));
 }
@@ -6034,6 +6040,16 @@ fph_records_make(fpheap *heap, int node)
     records = (fph_records *)fph_meta_at(heap->state, ref);
     records->link.self = ref;
     return records;
+}
+
+/* Whether a chunk that comes can have none, as there can be no more blocks. */
+static int
+fph_records_out(const fph_state *state)
+{
+    return fph_meta_full(state)
+        && (uint32_t)fph_load_relaxed(&state->records.word) == 0
+        && !fph_meta_fits(fph_load_relaxed(&state->meta_cursor.word),
+                          sizeof(fph_records));
 }
 
 /* Have records for a chunk in which the caller owns pages.  Returns 0: no
@@ -8952,7 +8968,8 @@ fph_climb_grow(fph_search *search)
 {
     int rc = 0;
 
-    while (rc == 0) {
+    search->error = -ENOMEM;   /* if what comes could not serve */
+    while (rc == 0 && !fph_records_out(search->heap->state)) {
         search->error = fph_grow(search->heap, search->node, search->need,
                                  fph_growth_step(search->heap),
                                  search->growths);

@@ -532,6 +532,28 @@ objects_up_to_a_chunk_are_230_mib_less_a_few_percent(void **state)
     fpheap_free_bulk(heap, objects, n);
     TEST_DESTROY_OVER(heap, &provider);
 }
+
+/* The system would have given more, for which there can be no records. */
+static void
+a_heap_that_can_have_no_more_records_does_not_grow(void **state)
+{
+    fpheap      *heap = fpheap_create("full", NULL);
+    unsigned     n = 0;
+    fpheap_stats stats;
+
+    (void)state;
+    assert_non_null(heap);
+    while (n < MOST
+           && (objects[n] = fpheap_alloc(heap, FPHEAP_CHUNK - FPHEAP_PAGE))
+              != NULL)
+        n++;
+    assert_int_equal(errno, ENOMEM);
+    fpheap_stats_get(heap, &stats);
+    assert_true(stats.region_bytes
+                <= n * FPHEAP_CHUNK + stats.region_bytes / 16 + FPHEAP_CHUNK);
+    fpheap_free_bulk(heap, objects, n);
+    TEST_DESTROY(heap);
+}
 #endif
 
 /* What objects of 64 bytes have of a buffer that begins so many bytes behind a
@@ -642,6 +664,7 @@ main(void)
         cmocka_unit_test(an_object_may_be_as_long_as_what_the_provider_gives),
 #if !FPHEAP_NO_OS
         cmocka_unit_test(objects_up_to_a_chunk_are_230_mib_less_a_few_percent),
+        cmocka_unit_test(a_heap_that_can_have_no_more_records_does_not_grow),
 #endif
         cmocka_unit_test(
             of_a_buffer_of_64_kib_60_percent_are_objects_of_a_mib_88),
