@@ -382,8 +382,10 @@ bytes_are_charged_up_to_the_limit_and_no_further(void **state)
     fpheap    *heap = test_heap_over(&provider);
     fph_state *s = heap->state;
     uint64_t   had = test_charged(heap);
+    fpheap_region raw;
 
     (void)state;
+    memset(&raw, 0, sizeof raw);
     fpheap_set_limit(heap, had + 1000);
     assert_int_equal(fph_charge(s, 1001), 0);
     assert_true(test_charged(heap) == had);
@@ -391,19 +393,25 @@ bytes_are_charged_up_to_the_limit_and_no_further(void **state)
     assert_true(test_charged(heap) == had + 1000);
     assert_int_equal(fph_charge(s, 1), 0);
     assert_int_equal(fph_charge(s, 0), 1);
-    assert_int_equal(fph_recharge(s, 1000, 1000), 1);
+    raw.bytes = 1000;
+    assert_int_equal(fph_recharge(heap, &raw, 1000), 0);
     assert_true(test_charged(heap) == had + 1000);
-    assert_int_equal(fph_recharge(s, 1000, 1001), 0);
-    assert_true(test_charged(heap) == had + 1000);
-    assert_int_equal(fph_recharge(s, 1000, 400), 1);
+    raw.bytes = 400;
+    assert_int_equal(fph_recharge(heap, &raw, 1000), 0);
     assert_true(test_charged(heap) == had + 400);
-    assert_int_equal(fph_recharge(s, 400, 900), 1);
+    raw.bytes = 900;
+    assert_int_equal(fph_recharge(heap, &raw, 400), 0);
     assert_true(test_charged(heap) == had + 900);
+    heap->provider.put = NULL;             /* it is used beyond the limit */
+    raw.bytes = 1001;
+    assert_int_equal(fph_recharge(heap, &raw, 900), 0);
+    assert_true(test_charged(heap) == had + 1001);
+    heap->provider.put = provider.calls.put;
     fpheap_set_limit(heap, had);           /* less than it has */
     assert_int_equal(fph_charge(s, 0), 0);
     fpheap_set_limit(heap, 0);
     assert_int_equal(fph_charge(s, SIZE_MAX / 4), 1);
-    fph_uncharge(s, SIZE_MAX / 4 + 900);
+    fph_uncharge(s, SIZE_MAX / 4 + 1001);
     assert_true(test_charged(heap) == had);
     assert_int_equal(fph_charge(NULL, SIZE_MAX), 1);
     TEST_DESTROY_OVER(heap, &provider);

@@ -596,6 +596,32 @@ static fph_chunk *shared;
 static char      *shared_base;
 #define HALF ((uint64_t)FPH_ALL_PAGES >> FPH_PAGES / 2)
 
+static fph_part
+part_of(char *base, uint64_t mask)
+{
+    fph_part part = fph_parts((uintptr_t)base, fph_popcount(mask));
+
+    (void)fph_part_next(heap->state, &part);
+    part.mask = mask;
+    return part;
+}
+
+static int
+part_come(char *base, uint64_t mask, int node)
+{
+    fph_part part = part_of(base, mask);
+
+    return fph_part_come(heap->state, &part, node);
+}
+
+static void
+part_leave(char *base, uint64_t mask)
+{
+    fph_part part = part_of(base, mask);
+
+    fph_part_leave(heap->state, &part);
+}
+
 static void
 begin_with_half_a_chunk(void)
 {
@@ -603,17 +629,16 @@ begin_with_half_a_chunk(void)
     shared_base = (char *)(unlisted_chunk() << FPHEAP_CHUNK_SHIFT);
     shared = fph_chunk_of_page(heap->state,
                                fph_page_of(heap->state, shared_base));
-    assert_int_equal(fph_part_come(heap->state, shared_base, HALF, 0), 1);
+    assert_int_equal(part_come(shared_base, HALF, 0), 1);
 }
 
 static void *
 leave_and_let_another_come(void *unused)
 {
     (void)unused;
-    fph_part_leave(heap->state, shared_base, HALF);
+    part_leave(shared_base, HALF);
     assert_null(shared->base);
-    assert_int_equal(fph_part_come(heap->state,
-                                   shared_base + ((heap->state->mask + 1)
+    assert_int_equal(part_come(shared_base + ((heap->state->mask + 1)
                                                   << FPHEAP_PAGE_SHIFT),
                                    HALF, 0), 1);
     return NULL;
@@ -627,13 +652,13 @@ a_chunk_that_was_exchanged_takes_no_pages_in(void **state)
     begin_with_half_a_chunk();
     meanwhile(&shared->present, MEANWHILE_CHANGE, 0, leave_and_let_another_come,
               NULL);
-    assert_int_equal(fph_part_come(heap->state, shared_base
+    assert_int_equal(part_come(shared_base
                                    + FPHEAP_CHUNK / 2, ~HALF & FPH_ALL_PAGES,
                                    0), 0);
     assert_int_equal(shared->present, HALF);
     assert_ptr_equal(shared->base, shared_base + ((heap->state->mask + 1)
                                                   << FPHEAP_PAGE_SHIFT));
-    fph_part_leave(heap->state, shared->base, HALF);
+    part_leave(shared->base, HALF);
     end();
 }
 
@@ -641,7 +666,7 @@ static void *
 leave_it(void *unused)
 {
     (void)unused;
-    fph_part_leave(heap->state, shared_base, HALF);
+    part_leave(shared_base, HALF);
     return NULL;
 }
 
@@ -662,14 +687,14 @@ pages_come_whoever_takes_the_chunks_last_ones_out(void **state)
     begin_with_half_a_chunk();
     from = shared_base + FPHEAP_CHUNK / 2;
     meanwhile(&shared->present, MEANWHILE_CHANGE, 0, leave_it, NULL);
-    assert_int_equal(fph_part_come(heap->state, from, others, 0), 1);
+    assert_int_equal(part_come(from, others, 0), 1);
     assert_int_equal(shared->present, others);
     shared->present = 0;
     at_yield = the_base_goes;
     fph_wait_begin();
-    assert_int_equal(fph_part_come(heap->state, from, others, 0), 1);
+    assert_int_equal(part_come(from, others, 0), 1);
     assert_ptr_equal(shared->base, shared_base);
-    fph_part_leave(heap->state, from, others);
+    part_leave(from, others);
     assert_null(shared->base);
     end();
 }
@@ -678,8 +703,8 @@ static void *
 come_too(void *unused)
 {
     (void)unused;
-    theirs = fph_part_come(heap->state, shared_base + FPHEAP_CHUNK / 2,
-                           ~HALF & FPH_ALL_PAGES, 0) ? shared : NULL;
+    theirs = part_come(shared_base + FPHEAP_CHUNK / 2, ~HALF & FPH_ALL_PAGES,
+                       0) ? shared : NULL;
     return NULL;
 }
 
@@ -689,11 +714,11 @@ a_chunk_stays_for_pages_that_come_while_others_leave(void **state)
     (void)state;
     begin_with_half_a_chunk();
     meanwhile(&shared->present, MEANWHILE_CHANGE, 0, come_too, NULL);
-    fph_part_leave(heap->state, shared_base, HALF);
+    part_leave(shared_base, HALF);
     assert_non_null(theirs);
     assert_ptr_equal(shared->base, shared_base);
     assert_int_equal(shared->present, ~HALF & FPH_ALL_PAGES);
-    fph_part_leave(heap->state, shared_base, ~HALF & FPH_ALL_PAGES);
+    part_leave(shared_base, ~HALF & FPH_ALL_PAGES);
     assert_null(shared->base);
     end();
 }
@@ -709,7 +734,7 @@ a_chunk_is_of_one_region_where_iovas_are(void **state)
     come_too(NULL);
     assert_null(theirs);
     assert_int_equal(shared->present, HALF);
-    fph_part_leave(heap->state, shared_base, HALF);
+    part_leave(shared_base, HALF);
     end();
 }
 
@@ -737,7 +762,7 @@ the_records_of_a_chunk_leave_before_others_come(void **state)
     begin_with_half_a_chunk();
     assert_int_equal(fph_chunk_ready(heap, shared_number()), 1);
     meanwhile(&shared->records, MEANWHILE_LOAD, 0, come_with_records, NULL);
-    fph_part_leave(heap->state, shared_base, HALF);
+    part_leave(shared_base, HALF);
     assert_null(theirs);
     assert_null(shared->base);
     assert_null(shared->records);
