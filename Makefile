@@ -224,11 +224,11 @@ $(B)/test_check2 $(B)/test_check_headers: tests/debug/test_check.c
 $(B)/test_small_no_os: tests/test_small.c
 $(B)/stress_check: tests/stress_owner.c
 
-$(FUZZERS): $(B)/%: tests/%.c tests/fuzz_util.h fpheap.h | $(B)
+$(FUZZERS): $(B)/%: tests/%.c $(wildcard tests/fuzz_*.h) fpheap.h | $(B)
 	clang -std=gnu11 -O1 -g -I. -fsanitize=fuzzer,address,undefined \
 	    -fno-sanitize-recover=all -DFUZZ_NO_MAIN $< -o $@ -pthread
 
-$(AFLS): $(B)/afl_%: tests/fuzz_%.c tests/fuzz_util.h fpheap.h | $(B)
+$(AFLS): $(B)/afl_%: tests/fuzz_%.c $(wildcard tests/fuzz_*.h) fpheap.h | $(B)
 	afl-clang-fast -std=gnu11 -O1 -g -I. -fsanitize=fuzzer \
 	    -DFUZZ_NO_MAIN $< -o $@ -pthread
 

@@ -215,8 +215,9 @@ class Coverage:
                 counts[0] += branch[4]
                 counts[1] += branch[5]
             for decision in function.get("mcdc_records", []):
-                self.add_decision(name, decision[:4], sorted(places),
-                                  decision[-1])
+                if decision[0] not in self.directives:
+                    self.add_decision(name, decision[:4], sorted(places),
+                                      decision[-1])
         ours = False
         for line in lcov.split("\n"):
             if line.startswith("SF:"):
@@ -242,6 +243,8 @@ class Coverage:
             conditions.append((name, place[0], place[1]))
             end = place[2:]
         conditions.pop()
+        if not any(conditions):
+            return             # all are macros with these settings
         if len(conditions) != len(alone):
             sys.exit(f"coverage: {name}: {self.text(at)}: {conditions}")
         for condition, one in zip(conditions, alone):

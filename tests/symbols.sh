@@ -65,7 +65,7 @@ sed -E 's/^#define FPHEAP_VERSION  .*/#define FPHEAP_VERSION 101/
         s/^\} fpheap_(class_|pool_|tag_|)stats;/    size_t later;\n&/' \
     "$header" > "$scratch/later/fpheap.h"
 cp "$top/tests/versions.c" "$scratch/versions.cpp"
-cp "$top/tests/versions.c" "$scratch"
+cp "$top/tests/versions.c" "$top/tests/library.h" "$scratch"
 
 # versions WHAT LIBRARY PROGRAM SIZED PLAIN - the header is in these directories
 versions() {

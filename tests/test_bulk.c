@@ -165,25 +165,11 @@ a_bulk_of_nothing_does_nothing(void **state)
 static unsigned
 capacity(fpheap *heap, size_t size)
 {
-    void   *list = NULL;
-    unsigned n = 0;
+    void    *list;
+    unsigned n = (unsigned)test_take_all(heap, size, &list);
 
-    for (;;) {
-        void *object = fpheap_alloc(heap, size);
-
-        if (object == NULL)
-            break;
-        memcpy(object, &list, sizeof(list));
-        list = object;
-        n++;
-    }
     assert_int_equal(errno, ENOMEM);
-    while (list != NULL) {
-        void *object = list;
-
-        memcpy(&list, object, sizeof(list));
-        fpheap_free(heap, object);
-    }
+    test_free_all(heap, list);
     return n;
 }
 

@@ -352,21 +352,17 @@ what_was_refused_is_given_when_the_provider_recovers(void **state)
                          FPHEAP_CHUNK, 5 * FPHEAP_CHUNK };
     void    *objects[100];
     unsigned i;
-    unsigned n;
+    size_t   n;
 
     (void)state;
     for (i = 0; i < TEST_COUNT(sizes); i++) {
         fpheap *heap = test_heap_over(&provider);
-        void   *list = NULL;
-        void   *object;
+        void   *list, *object;
 
         provider.fail_from = 2;
         provider.fail_to = UINT_MAX;
         provider.error = -ENODEV;
-        for (n = 0; (object = fpheap_alloc(heap, sizes[i])) != NULL; n++) {
-            memcpy(object, &list, sizeof(list));
-            list = object;
-        }
+        n = test_take_all(heap, sizes[i], &list);
         assert_int_equal(errno, ENODEV);
         assert_int_equal(fpheap_alloc_bulk(heap, sizes[i], objects, 100),
                          -ENODEV);
@@ -380,11 +376,7 @@ what_was_refused_is_given_when_the_provider_recovers(void **state)
         fpheap_free(heap, object);
         assert_int_equal(fpheap_alloc_bulk(heap, sizes[i], objects, 20), 0);
         fpheap_free_bulk(heap, objects, 20);
-        while (list != NULL) {
-            object = list;
-            memcpy(&list, object, sizeof(list));
-            fpheap_free(heap, object);
-        }
+        test_free_all(heap, list);
         TEST_DESTROY_OVER(heap, &provider);
     }
 }
@@ -447,18 +439,13 @@ bad_memory_later_is_efault_and_handed_back_once(void **state)
     for (fault = TEST_NO_BASE; fault < TEST_FAULTS; fault++) {
         for (i = 0; i < TEST_COUNT(sizes); i++) {
             fpheap *heap = test_heap_over(&provider);
-            void   *list = NULL;
-            void   *object;
-            size_t  n = 0;
+            void   *list, *object;
+            size_t  n;
 
             provider.fail_from = 2;
             provider.fail_to = UINT_MAX;
             provider.fault = (test_fault)fault;
-            while ((object = fpheap_alloc(heap, sizes[i])) != NULL) {
-                memcpy(object, &list, sizeof(list));
-                list = object;
-                n++;
-            }
+            n = test_take_all(heap, sizes[i], &list);
             assert_int_equal(errno, EFAULT);
             assert_true(provider.faults > 0);
             assert_int_equal(provider.puts, provider.faults);
@@ -473,11 +460,7 @@ bad_memory_later_is_efault_and_handed_back_once(void **state)
             object = fpheap_alloc(heap, sizes[i]);
             assert_non_null(object);
             fpheap_free(heap, object);
-            while (list != NULL) {
-                object = list;
-                memcpy(&list, object, sizeof(list));
-                fpheap_free(heap, object);
-            }
+            test_free_all(heap, list);
             TEST_DESTROY_OVER(heap, &provider);
         }
     }

@@ -225,22 +225,32 @@ give_to_the_slab(void *object)
     return NULL;
 }
 
+/* A slab with all of its objects, n of them, in this thread's hands. */
+static fph_slab *
+slab_in_hand(void **objects, size_t most, size_t *n)
+{
+    int       refused = 0;
+    fph_slab *slab = fph_slab_carve(heap, fph_class_of(FPHEAP_PAGE), &refused);
+
+    assert_non_null(slab);
+    *n = fph_slab_claim(heap->state, slab, objects, most);
+    assert_int_equal(*n, fph_info_count(slab->info));
+    assert_true(*n > 2);
+    return slab;
+}
+
 /* It was about to be dropped, as without free objects. */
 static void
 a_slab_to_which_one_comes_back_is_listed(void **state)
 {
     void     *objects[FPHEAP_PAGE];
     unsigned  bin = fph_class_of(FPHEAP_PAGE);
-    int       refused = 0;
     fph_slab *slab;
     size_t    n;
 
     (void)state;
     begin();
-    slab = fph_slab_carve(heap, bin, &refused);
-    assert_non_null(slab);
-    n = fph_slab_claim(heap->state, slab, objects, TEST_COUNT(objects));
-    assert_int_equal(n, fph_info_count(slab->info));
+    slab = slab_in_hand(objects, TEST_COUNT(objects), &n);
     meanwhile(&slab->state, MEANWHILE_CHANGE, 0, give_to_the_slab, objects[0]);
     fph_slab_let_go(heap->state, slab);
     hold_the_slab((void *)&heap->state->depots[bin].partial);
@@ -254,17 +264,12 @@ static void
 objects_given_at_a_time_are_counted_each(void **state)
 {
     void     *objects[FPHEAP_PAGE];
-    unsigned  bin = fph_class_of(FPHEAP_PAGE);
-    int       refused = 0;
     fph_slab *slab;
     size_t    n;
 
     (void)state;
     begin();
-    slab = fph_slab_carve(heap, bin, &refused);
-    assert_non_null(slab);
-    n = fph_slab_claim(heap->state, slab, objects, TEST_COUNT(objects));
-    assert_true(n > 2);
+    slab = slab_in_hand(objects, TEST_COUNT(objects), &n);
     fph_slab_let_go(heap->state, slab);
     meanwhile(&slab->state, MEANWHILE_CHANGE, 0, give_to_the_slab, objects[1]);
     fph_slab_give(heap->state, objects, 1);

@@ -1167,14 +1167,10 @@ a_realloc_to_less_without_memory_leaves_the_object(void **state)
     for (i = 0; i < TEST_COUNT(sizes); i++) {
         fpheap *heap = test_heap_within(&provider, 8 * FPHEAP_CHUNK);
         size_t  half = sizes[i] * 3 / 8;
-        void   *list = NULL;
-        void   *object;
         char   *first = (char *)fpheap_alloc(heap, sizes[i]);
+        void   *list;
 
-        while ((object = fpheap_alloc(heap, half)) != NULL) {
-            memcpy(object, &list, sizeof(list));
-            list = object;
-        }
+        test_take_all(heap, half, &list);
         test_fill(first, sizes[i], i);
         errno = 0;
         if (half > FPH_CLASS_MAX) {
@@ -1187,11 +1183,7 @@ a_realloc_to_less_without_memory_leaves_the_object(void **state)
             assert_true(test_filled(first, sizes[i], i));
             fpheap_free_sized(heap, first, sizes[i]);
         }
-        while (list != NULL) {
-            object = list;
-            memcpy(&list, object, sizeof(list));
-            fpheap_free(heap, object);
-        }
+        test_free_all(heap, list);
         TEST_DESTROY_OVER(heap, &provider);
     }
 }

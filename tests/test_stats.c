@@ -733,17 +733,11 @@ what_is_reserved_is_allocated_without_the_provider(void **state)
                 void *object = fpheap_alloc(heap, sizes[s]);
 
                 assert_non_null(object);
-                memcpy(object, &list, sizeof(list));
-                list = object;
+                test_push(&list, object);
                 taken += sizes[s];
             }
             assert_int_equal(provider.gets, gets);
-            while (list != NULL) {
-                void *object = list;
-
-                memcpy(&list, object, sizeof(list));
-                fpheap_free(heap, object);
-            }
+            test_free_all(heap, list);
             TEST_DESTROY_OVER(heap, &provider);
         }
     }
@@ -1016,25 +1010,17 @@ what_is_parked_elsewhere_is_taken_back_before_growth(void **state)
     fpheap      *heap = test_heap_within(&provider, 24 * FPHEAP_CHUNK);
     fpheap_stats stats;
     size_t       size;
-    void        *list = NULL;
-    void        *object;
+    void        *list;
 
     (void)state;
     for (size = 1024; size < 60000; size += 1000) {
-        while ((object = fpheap_alloc(heap, size)) != NULL) {
-            memcpy(object, &list, sizeof(list));
-            list = object;
-        }
+        test_take_all(heap, size, &list);
         /* Two of three bytes at least are there for every size in its turn;
          * the others are records, ends of slabs and gaps too short for one. */
         fpheap_stats_get(heap, &stats);
         assert_true(stats.live_bytes >= 16 * FPHEAP_CHUNK);
         assert_int_equal(stats.parked_bytes + stats.slab_free_bytes, 0);
-        while (list != NULL) {
-            object = list;
-            memcpy(&list, object, sizeof(list));
-            fpheap_free(heap, object);
-        }
+        test_free_all(heap, list);
     }
     fpheap_stats_get(heap, &stats);
     assert_true(stats.reclaims > 0);

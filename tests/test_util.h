@@ -685,6 +685,38 @@ test_heap_within(test_provider *provider, size_t limit_bytes)
     return heap;
 }
 
+/* A list through the first words of the objects that are in it. */
+TEST_UNUSED static void
+test_push(void **list, void *object)
+{
+    memcpy(object, list, sizeof(*list));
+    *list = object;
+}
+
+/* Allocate until there is no more.  Returns how many are in the list. */
+TEST_UNUSED static size_t
+test_take_all(fpheap *heap, size_t size, void **list)
+{
+    size_t n = 0;
+    void  *object;
+
+    for (*list = NULL; (object = fpheap_alloc(heap, size)) != NULL; n++)
+        test_push(list, object);
+    return n;
+}
+
+/* Free all that are in a list. */
+TEST_UNUSED static void
+test_free_all(fpheap *heap, void *list)
+{
+    while (list != NULL) {
+        void *object = list;
+
+        memcpy(&list, object, sizeof(list));
+        fpheap_free(heap, object);
+    }
+}
+
 /* Where memory comes from the default provider, the regions are neighbours, and
  * any chunk goes back. */
 TEST_UNUSED static void

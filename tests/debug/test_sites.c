@@ -428,9 +428,9 @@ static void
 realloc_in_place_counts_the_pages_of_a_large_object(void **state)
 {
     fpheap *heap = test_heap_over(&provider);
-    void   *object = fpheap_aligned_alloc(heap, FPHEAP_CHUNK, /* free behind */
-                                          10 * FPHEAP_PAGE);
-    int     site = __LINE__ - 2;
+    size_t  size = 10 * FPHEAP_PAGE;       /* with free pages behind */
+    void   *object = fpheap_aligned_alloc(heap, FPHEAP_CHUNK, size);
+    int     site = __LINE__ - 1;
 
     (void)state;
     assert_ptr_equal(fpheap_realloc(heap, object, 20 * FPHEAP_PAGE), object);
