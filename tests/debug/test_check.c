@@ -252,7 +252,7 @@ static void
 a_pointer_to_the_end_of_an_object_is_stopped(void **state)
 {
     fpheap  *heap = test_heap_over(&provider);
-    char    *run = (char *)fpheap_alloc(heap, (FPH_PAGES - 1 - FPHEAP_HEADER)
+    char    *run = (char *)fpheap_alloc(heap, (FPH_PAGES - FPHEAP_HEADER)
                                               * FPHEAP_PAGE);
     char    *volatile end = run + fpheap_usable_size(heap, run);
 
@@ -343,7 +343,8 @@ a_pointer_from_elsewhere_is_stopped_without_a_look_at_it(void **state)
     void *volatile wrong[] = { local, data, (char *)hole + FPHEAP_CHUNK + 64,
                             (void *)(uintptr_t)8,
                             (void *)(UINTPTR_MAX - 7),
-                            (void *)(UINTPTR_MAX / 2 - 63), heap };
+                            (void *)(UINTPTR_MAX / 2 - 63), heap,
+                            heap->state->meta[1] };
     unsigned    i;
 
     (void)state;
@@ -356,7 +357,7 @@ a_pointer_from_elsewhere_is_stopped_without_a_look_at_it(void **state)
         assert_null(fpheap_realloc(heap, wrong[i], 50));
         EXPECT_PANIC("it is not from this heap");
     }
-    fpheap_free(heap, chunk + 64);
+    fpheap_free(heap, chunk + FPHEAP_CHUNK - 64);
     EXPECT_PANIC("there is no object");
     fpheap_free(heap, NULL);
     fpheap_free_sized(heap, NULL, 100);
