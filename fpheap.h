@@ -11934,14 +11934,14 @@ fph_check_record(const fpheap *heap, const fph_slab *record, size_t page)
                                                    : NULL;
 }
 
-/* What covers a page: the record that it leads to, or nothing. */
+/* What covers a page, by the record that it leads to; 0: nothing. */
 static uint64_t
 fph_page_info(const fph_state *state, size_t page)
 {
     size_t   first = fph_first_of(state, page);
     uint64_t info  = fph_info_load(fph_record_at(state, first));
 
-    return page - first < fph_info_pages(state, info) ? info : FPH_NOTHING;
+    return page - first < fph_info_pages(state, info) ? info : 0;
 }
 
 /* A page, which a record must cover, or none. */
