@@ -1773,8 +1773,7 @@ FPHEAP_API const char *fpheap_config_string(void);
  * After a fork each reserved hugepage to which parent or child writes needs
  * another one: if none is free, the kernel ends the child.
  *
- * Returns  0, or -EINVAL: unknown flags, or FPHEAP_HUGETLB_1G with
- *          FPHEAP_CHUNK_SHIFT below 18, where no region has a gigabyte. */
+ * Returns  0, or -EINVAL: unknown flags. */
 FPHEAP_API int fpheap_provider_mmap(fpheap_provider *provider, unsigned flags);
 #endif
 
