@@ -6700,59 +6700,51 @@ fph_site_begin(fpheap *heap, const void *object)
     fph_site_count(heap, object, fph_usable(heap, object), 1);
 }
 
-/* The last site listed; the list goes from most bytes to least. */
-typedef struct fph_site_rank {
-    uint64_t bytes;
-    unsigned number;
-    unsigned lines;
-} fph_site_rank;
-
-#define FPH_SITE_RANK  { UINT64_MAX, 0, 0 }
-#define FPH_SITE_LINES 16
-
-/* Write the next site's line.  Returns 0: there is none, or enough were. */
+/* Write the line of the site that comes after *rank in a list from most bytes
+ * to least, and have *rank name it: the bytes, then the number.  Returns 0 if
+ * there is none. */
 static int
-fph_site_next(const fpheap *heap, fph_site_rank *rank, fph_text *text)
+fph_site_next(const fpheap *heap, uint64_t *rank, fph_text *text)
 {
-    fph_site_rank best = { 0, FPH_SITE_MAX, 0 };
-    unsigned      i;
+    uint64_t best = 0;
+    unsigned i;
 
     for (i = 0; i < FPH_SITE_MAX; i++) {
-        uint64_t bytes = fph_load_relaxed(&heap->sites[i].bytes);
+        uint64_t its = fph_load_relaxed(&heap->sites[i].bytes) * FPH_SITE_MAX
+                     + (FPH_SITE_MAX - 1 - i);
 
-        if (fph_load_relaxed(&heap->sites[i].objects) == 0
-            || bytes > rank->bytes
-            || (bytes == rank->bytes && i <= rank->number)
-            || (best.number != FPH_SITE_MAX && bytes <= best.bytes))
-            continue;
-        best.bytes = bytes;
-        best.number = i;
+        if (fph_load_relaxed(&heap->sites[i].objects) != 0 && its < *rank
+            && its > best)
+            best = its;
     }
-    if (best.number == FPH_SITE_MAX || rank->lines == FPH_SITE_LINES)
+    if (best == 0)
         return 0;
-    best.lines = rank->lines + 1;
     *rank = best;
+    i = FPH_SITE_MAX - 1 - (unsigned)(best % FPH_SITE_MAX);
     text->bytes = 0;
-    fph_text_number(text, best.bytes, 10);
+    fph_text_number(text, best / FPH_SITE_MAX, 10);
     fph_text_add(text, " bytes in ");
-    fph_text_number(text, fph_load_relaxed(&heap->sites[best.number].objects),
-                    10);
+    fph_text_number(text, fph_load_relaxed(&heap->sites[i].objects), 10);
     fph_text_add(text, " live objects");
-    fph_text_site(text, heap, best.number);
+    fph_text_site(text, heap, i);
     return 1;
 }
+
+#define FPH_SITE_LINES 16      /* of a list, at most */
 
 /* Report the objects that keep fpheap_destroy from ending the heap. */
 static void
 fph_sites_report(const fpheap *heap)
 {
-    fph_site_rank rank = FPH_SITE_RANK;
-    fph_text      text;
+    uint64_t rank = UINT64_MAX;
+    unsigned lines;
+    fph_text text;
 
     text.bytes = 0;
     fph_text_heap(&text, "fpheap: live objects in heap '", heap);
     FPHEAP_REPORT(text.at);
-    while (fph_site_next(heap, &rank, &text))
+    for (lines = 0; lines < FPH_SITE_LINES
+         && fph_site_next(heap, &rank, &text); lines++)
         FPHEAP_REPORT(text.at);
 }
 
@@ -6760,10 +6752,12 @@ fph_sites_report(const fpheap *heap)
 static void
 fph_sites_dump(const fpheap *heap, FILE *out)
 {
-    fph_site_rank rank = FPH_SITE_RANK;
-    fph_text      text;
+    uint64_t rank = UINT64_MAX;
+    unsigned lines;
+    fph_text text;
 
-    while (fph_site_next(heap, &rank, &text))
+    for (lines = 0; lines < FPH_SITE_LINES
+         && fph_site_next(heap, &rank, &text); lines++)
         fprintf(out, "  %s\n", text.at);
 }
 #endif
@@ -6805,23 +6799,23 @@ fph_blame_pointer(fpheap *heap, const void *object)
     fph_text_begin(&text, "free", heap, object);
     if (start == NULL) {
         fph_text_add(&text, "there is no object");
-    } else {
-        if (start == object) {
-            fph_text_add(&text, "double free: the object is free already, of ");
-        } else {
-            fph_text_number(&text, (uint64_t)((const char *)object - start),
-                            10);
-            fph_text_add(&text, fph_mark_is(*fph_mark_of(heap, start),
-                                            FPH_ANY_CLASS)
-                         ? " bytes into the live object at "
-                         : " bytes into the free object at ");
-            fph_text_number(&text, (uintptr_t)start, 16);
-            fph_text_add(&text, ", of ");
-        }
-        fph_text_number(&text, fph_usable(heap, start), 10);
-        fph_text_add(&text, " bytes");
-        fph_text_origin(&text, heap, start);
+        FPHEAP_PANIC(text.at);
+        return;
     }
+    if (start == object) {
+        fph_text_add(&text, "double free: the object is free already");
+    } else {
+        fph_text_number(&text, (uint64_t)((const char *)object - start), 10);
+        fph_text_add(&text, fph_mark_is(*fph_mark_of(heap, start),
+                                        FPH_ANY_CLASS)
+                     ? " bytes into the live object at "
+                     : " bytes into the free object at ");
+        fph_text_number(&text, (uintptr_t)start, 16);
+    }
+    fph_text_add(&text, ", of ");
+    fph_text_number(&text, fph_usable(heap, start), 10);
+    fph_text_add(&text, " bytes");
+    fph_text_origin(&text, heap, start);
     FPHEAP_PANIC(text.at);
 }
 
@@ -6910,17 +6904,11 @@ fph_fill_end(const char *object, size_t from, size_t to)
 {
     const uint64_t filled = UINT64_MAX / 255 * FPH_FILL;
 
-    for (; from < to; from++) {
-        uint64_t word;
-
-        for (; to - from >= sizeof word; from += sizeof word) {
-            memcpy(&word, object + from, sizeof word);
-            if (word != filled)
-                break;
-        }
-        if (from == to || (unsigned char)object[from] != FPH_FILL)
-            break;
-    }
+    while (to - from >= sizeof filled
+           && memcmp(object + from, &filled, sizeof filled) == 0)
+        from += sizeof filled;
+    while (from < to && (unsigned char)object[from] == FPH_FILL)
+        from++;
     return from;
 }
 
@@ -7028,11 +7016,9 @@ fph_mark_begin(fpheap *heap, void *object, size_t size, unsigned klass)
 
     if (fph_mark_is(FPH_LOAD(mark, RELAXED), FPH_ANY_CLASS))
         FPHEAP_PANIC(FPH_SAY_LIVE);
-    if (FPHEAP_CHECK > 1) {
-        fph_filled_verify(heap, mark, "allocation", object,
-                          fph_room_of(heap, object));
-        fph_slack_set(heap, object, size);
-    }
+    fph_filled_verify(heap, mark, "allocation", object,
+                      fph_room_of(heap, object));
+    fph_slack_set(heap, object, size);
     fph_site_begin(heap, object);
     FPH_STORE(mark, (fph_mark)(1 + klass), RELAXED);
 }
