@@ -2576,20 +2576,8 @@ fpheap_tag_stats_get(fpheap *heap, unsigned tag, fpheap_tag_stats *stats)
 #endif
 
 #if FPHEAP_SITES               /* here they are functions, see the end */
-#  undef fpheap_alloc
-#  undef fpheap_alloc_bulk
-#  undef fpheap_alloc_burst
-#  undef fpheap_zalloc
-#  undef fpheap_calloc
-#  undef fpheap_aligned_alloc
-#  undef fpheap_alloc_on
-#  undef fpheap_alloc_tagged
-#  undef fpheap_realloc
-#  undef fpheap_cache_alloc
-#  undef fpheap_cache_alloc_bulk
-#  undef fpheap_pool_get
-#  undef fpheap_pool_get_bulk
-#  undef fpheap_pool_get_burst
+#  undef FPH_SITED
+#  define FPH_SITED(f, ...) f(__VA_ARGS__)
 #endif
 
 /* [PLATFORM] ===============================================================
@@ -12620,24 +12608,26 @@ FPH_PLAIN_TOLD(fpheap_tag_stats_get, fpheap_tag_stats, bytes, int,
 #endif /* FPHEAP_IMPLEMENTATION */
 
 /* The functions that allocate record where they are called. */
-#if FPHEAP_SITES && !FPHEAP_NO_INLINE && !defined(fpheap_alloc)
-#  define FPH_SITED(call) (fph_site = __FILE__ ":" FPH_TEXT(__LINE__), call)
-#  define fpheap_alloc(...)         FPH_SITED(fpheap_alloc(__VA_ARGS__))
-#  define fpheap_alloc_bulk(...)    FPH_SITED(fpheap_alloc_bulk(__VA_ARGS__))
-#  define fpheap_alloc_burst(...)   FPH_SITED(fpheap_alloc_burst(__VA_ARGS__))
-#  define fpheap_zalloc(...)        FPH_SITED(fpheap_zalloc(__VA_ARGS__))
-#  define fpheap_calloc(...)        FPH_SITED(fpheap_calloc(__VA_ARGS__))
-#  define fpheap_aligned_alloc(...) FPH_SITED(fpheap_aligned_alloc(__VA_ARGS__))
-#  define fpheap_alloc_on(...)      FPH_SITED(fpheap_alloc_on(__VA_ARGS__))
-#  define fpheap_alloc_tagged(...)  FPH_SITED(fpheap_alloc_tagged(__VA_ARGS__))
-#  define fpheap_realloc(...)       FPH_SITED(fpheap_realloc(__VA_ARGS__))
-#  define fpheap_cache_alloc(...)   FPH_SITED(fpheap_cache_alloc(__VA_ARGS__))
+#if FPHEAP_SITES && !FPHEAP_NO_INLINE
+#  undef FPH_SITED
+#  define FPH_SITED(f, ...) \
+      (fph_site = __FILE__ ":" FPH_TEXT(__LINE__), f(__VA_ARGS__))
+#  define fpheap_alloc(...)         FPH_SITED(fpheap_alloc, __VA_ARGS__)
+#  define fpheap_alloc_bulk(...)    FPH_SITED(fpheap_alloc_bulk, __VA_ARGS__)
+#  define fpheap_alloc_burst(...)   FPH_SITED(fpheap_alloc_burst, __VA_ARGS__)
+#  define fpheap_zalloc(...)        FPH_SITED(fpheap_zalloc, __VA_ARGS__)
+#  define fpheap_calloc(...)        FPH_SITED(fpheap_calloc, __VA_ARGS__)
+#  define fpheap_aligned_alloc(...) FPH_SITED(fpheap_aligned_alloc, __VA_ARGS__)
+#  define fpheap_alloc_on(...)      FPH_SITED(fpheap_alloc_on, __VA_ARGS__)
+#  define fpheap_alloc_tagged(...)  FPH_SITED(fpheap_alloc_tagged, __VA_ARGS__)
+#  define fpheap_realloc(...)       FPH_SITED(fpheap_realloc, __VA_ARGS__)
+#  define fpheap_cache_alloc(...)   FPH_SITED(fpheap_cache_alloc, __VA_ARGS__)
 #  define fpheap_cache_alloc_bulk(...) \
-      FPH_SITED(fpheap_cache_alloc_bulk(__VA_ARGS__))
-#  define fpheap_pool_get(...)      FPH_SITED(fpheap_pool_get(__VA_ARGS__))
-#  define fpheap_pool_get_bulk(...) FPH_SITED(fpheap_pool_get_bulk(__VA_ARGS__))
+      FPH_SITED(fpheap_cache_alloc_bulk, __VA_ARGS__)
+#  define fpheap_pool_get(...)      FPH_SITED(fpheap_pool_get, __VA_ARGS__)
+#  define fpheap_pool_get_bulk(...) FPH_SITED(fpheap_pool_get_bulk, __VA_ARGS__)
 #  define fpheap_pool_get_burst(...) \
-      FPH_SITED(fpheap_pool_get_burst(__VA_ARGS__))
+      FPH_SITED(fpheap_pool_get_burst, __VA_ARGS__)
 #endif
 
 /* [HISTORY] ================================================================
