@@ -572,11 +572,6 @@ FPH_RANGE(FPHEAP_NO_INLINE, 0, 1);
 #  error "fpheap: FPHEAP_EXPORT needs ELF: declare FPHEAP_API instead"
 #endif
 
-#if FPHEAP_HEADER
-#  define FPH_TAGS FPHEAP_TAGS
-#else
-#  define FPH_TAGS 0           /* no headers */
-#endif
 #if FPHEAP_CHUNK_SHIFT - FPHEAP_PAGE_SHIFT == 4
 #  define FPH_PAGES 16
 #elif FPHEAP_CHUNK_SHIFT - FPHEAP_PAGE_SHIFT == 5
@@ -594,7 +589,8 @@ FPH_RANGE(FPHEAP_NO_INLINE, 0, 1);
     "_pages" FPH_TEXT(FPH_PAGES) "_class" FPH_TEXT(FPHEAP_CLASS_BITS)        \
     "_mag" FPH_TEXT(FPHEAP_MAGAZINE) "_nodes" FPH_TEXT(FPHEAP_MAX_NODES)     \
     "_heaps" FPH_TEXT(FPHEAP_MAX_HEAPS) "_pools" FPH_TEXT(FPHEAP_MAX_POOLS)  \
-    "_st" FPH_TEXT(FPHEAP_NO_THREADS) "_tags" FPH_TEXT(FPH_TAGS)             \
+    "_st" FPH_TEXT(FPHEAP_NO_THREADS) "_header" FPH_TEXT(FPHEAP_HEADER)      \
+    "_tags" FPH_TEXT(FPHEAP_TAGS)                                            \
     "_check" FPH_TEXT(FPHEAP_CHECK) "_sites" FPH_TEXT(FPHEAP_SITES)          \
     "_tool" FPH_TEXT(FPHEAP_TOOL)
 #define FPH_LINKED(f) __asm__(FPH_TEXT(__USER_LABEL_PREFIX__) #f FPH_LAYOUT)
@@ -1111,6 +1107,7 @@ struct fpheap_cache {
  * included.  Where a function is described as another with a difference, the
  * rest is as for that one.  Otherwise, where nothing is said:
  *
+ * Returns  0, of an int.
  * Threads  Any, at any time.
  * Blocks   Never: it waits for no thread, and does not call the provider.
  * Cost     O(1).
@@ -1223,9 +1220,8 @@ FPH_PUBLIC void fpheap_free_sized(fpheap *heap, void *object, size_t size);
  * objects  array of n pointers, written on success only
  * n        number of objects; 0 succeeds and does nothing
  *
- * Returns  0
- * Errors   a negative errno, as fpheap_alloc's.  Nothing was taken, but while
- *          the call ran, others could not have what it had gathered.
+ * Errors   As fpheap_alloc's.  Nothing was taken, but while the call ran,
+ *          others could not have what it had gathered.
  * Blocks   As fpheap_alloc.
  * Cost     Hit: n loads and stores.  Miss: whole magazines, then O(n).
  *          Failure: that, giving back what was gathered, and fpheap_alloc's. */
@@ -1427,15 +1423,9 @@ FPH_PUBLIC void     fpheap_pool_put_bulk(fpheap_pool *pool,
 FPHEAP_API unsigned fpheap_pool_get_burst(fpheap_pool *pool, void **objects,
                                           unsigned n);
 
-/* fpheap_pool_for_each - show the pool's objects
+/* fpheap_pool_for_each - fpheap_walk of the pool's objects
  *
- * which   FPHEAP_ALL: also those that are parked or free; FPHEAP_LIVE
- * visit   called for each; anything but 0 ends the round.  It must not call the
- *         heap.
- *
- * Returns  0, or what visit returned last.
- * Threads  No other call on this heap may run.
- * Cost     O(chunks x pages + objects). */
+ * which   FPHEAP_ALL: also those that are parked or free; FPHEAP_LIVE */
 FPHEAP_API int fpheap_pool_for_each(fpheap_pool *pool, fpheap_which which,
                                     int (*visit)(void *arg, void *object),
                                     void *arg);
@@ -1570,7 +1560,6 @@ FPHEAP_API void fpheap_thread_leave(fpheap *heap);
  * The memory is touched and its chunks are set up, so that nothing is left to
  * fault in.  Memory that the node already has free counts.
  *
- * Returns  0
  * Errors   -EINVAL: no such node; else as fpheap_alloc, and what was obtained
  *          stays in the heap.
  * Blocks   As fpheap_alloc.
@@ -1750,26 +1739,19 @@ FPHEAP_API void fpheap_provider_buffer(fpheap_provider *provider,
 /* --- names ---------------------------------------------------------------- */
 
 #if FPHEAP_HEADER
-#  define FPH_CALLED_HEADER(X)                                               \
-    X(fpheap_alloc_tagged) X(fpheap_tag_stats_get_sized)                     \
-    X(fpheap_destructor_register) X(fpheap_set_destructor)                   \
-    X(fpheap_requested) X(fpheap_tag) X(fpheap_flags) X(fpheap_set_flags)
-#  define FPH_HIT_HEADER(X)  X(fpheap_ref) X(fpheap_unref) X(fpheap_refs)
-#  define FPH_TOLD_HEADER(X) X(fpheap_tag_stats_get)
+#  define FPH_IF_HEADER(functions) functions
 #else
-#  define FPH_CALLED_HEADER(X)
-#  define FPH_HIT_HEADER(X)
-#  define FPH_TOLD_HEADER(X)
+#  define FPH_IF_HEADER(functions)
 #endif
 #if FPHEAP_NO_STDIO
-#  define FPH_CALLED_STDIO(X)
+#  define FPH_IF_STDIO(functions)
 #else
-#  define FPH_CALLED_STDIO(X) X(fpheap_dump)
+#  define FPH_IF_STDIO(functions) functions
 #endif
 #if FPHEAP_NO_OS
-#  define FPH_CALLED_OS(X)
+#  define FPH_IF_OS(functions)
 #else
-#  define FPH_CALLED_OS(X) X(fpheap_provider_mmap)
+#  define FPH_IF_OS(functions) functions
 #endif
 
 /* All functions above: those that are called; and those that are inlined, as
@@ -1787,17 +1769,22 @@ FPHEAP_API void fpheap_provider_buffer(fpheap_provider *provider,
     X(fpheap_stats_get_sized) X(fpheap_class_stats_get_sized) X(fpheap_walk) \
     X(fpheap_region_walk) X(fpheap_check) X(fpheap_config_string)            \
     X(fpheap_provider_buffer)                                                \
-    FPH_CALLED_HEADER(X) FPH_CALLED_STDIO(X) FPH_CALLED_OS(X)
+    FPH_IF_STDIO(X(fpheap_dump)) FPH_IF_OS(X(fpheap_provider_mmap))          \
+    FPH_IF_HEADER(X(fpheap_alloc_tagged) X(fpheap_tag_stats_get_sized)       \
+                  X(fpheap_destructor_register) X(fpheap_set_destructor)     \
+                  X(fpheap_requested) X(fpheap_tag) X(fpheap_flags)          \
+                  X(fpheap_set_flags))
 #define FPH_HIT(X)                                                           \
     X(fpheap_alloc) X(fpheap_free) X(fpheap_free_sized)                      \
     X(fpheap_alloc_bulk) X(fpheap_free_bulk_sized) X(fpheap_cache_alloc)     \
     X(fpheap_cache_free) X(fpheap_cache_free_sized)                          \
     X(fpheap_cache_alloc_bulk) X(fpheap_cache_free_bulk_sized)               \
     X(fpheap_pool_get) X(fpheap_pool_put) X(fpheap_pool_get_bulk)            \
-    X(fpheap_pool_put_bulk) FPH_HIT_HEADER(X)
+    X(fpheap_pool_put_bulk)                                                  \
+    FPH_IF_HEADER(X(fpheap_ref) X(fpheap_unref) X(fpheap_refs))
 #define FPH_TOLD(X)                                                          \
     X(fpheap_stats_get) X(fpheap_class_stats_get) X(fpheap_pool_stats_get)   \
-    FPH_TOLD_HEADER(X)
+    FPH_IF_HEADER(X(fpheap_tag_stats_get))
 #define FPH_INLINED(X) FPH_HIT(X) FPH_TOLD(X)
 
 #ifndef FPHEAP_STATIC
@@ -7011,24 +6998,19 @@ fph_mark_begin(fpheap *heap, void *object, size_t size, unsigned klass)
     FPH_STORE(mark, (fph_mark)(1 + klass), RELAXED);
 }
 
-static void
-fph_tool_begin(const fpheap *heap, void *object)
-{
-    size_t bytes = fph_usable(heap, object);
-
-    if (!fph_keeps_contents(heap, object))
-        FPH_TOOL_BEGIN(object, bytes);
-    FPH_TOOL_FORBID((char *)object + bytes,
-                    fph_slack_of(heap->state, object));
-}
-
 FPH_NOINLINE FPHEAP_API void
 fph_live_begin_slow(fpheap *heap, void *object, size_t size, unsigned klass)
 {
+    size_t bytes;
+
     if (FPHEAP_CHECK)
         fph_mark_begin(heap, object, size, klass);
-    if (FPHEAP_TOOL)
-        fph_tool_begin(heap, object);
+    if (FPHEAP_TOOL == 0)
+        return;
+    bytes = fph_usable(heap, object);
+    if (!fph_keeps_contents(heap, object))
+        FPH_TOOL_BEGIN(object, bytes);
+    FPH_TOOL_FORBID((char *)object + bytes, fph_slack_of(heap->state, object));
 }
 
 /* A live object that had room for `room` bytes gets another size, and perhaps
@@ -7083,25 +7065,18 @@ fph_mark_end(fpheap *heap, void *object, unsigned klass)
     return 1;
 }
 
-/* An object ends, if the pointer is to one that may be freed. */
-static void
-fph_tool_end(fpheap *heap, void *object)
-{
-    if (object == NULL || !fph_heap_good(heap)
-        || fph_base_of(heap->state, object) != object
-        || fph_head_is_shared(object) || fph_keeps_contents(heap, object))
-        return;
-    FPH_TOOL_END(object);
-    FPH_TOOL_FORBID(object, fph_room_of(heap, object));
-}
-
+/* A tool is told of the end if the pointer is to what may be freed. */
 FPH_NOINLINE FPHEAP_API int
 fph_live_end_slow(fpheap *heap, void *object, unsigned klass)
 {
     if (FPHEAP_CHECK && !fph_mark_end(heap, object, klass))
         return 0;
-    if (FPHEAP_TOOL)
-        fph_tool_end(heap, object);
+    if (FPHEAP_TOOL == 0 || object == NULL || !fph_heap_good(heap)
+        || fph_base_of(heap->state, object) != object
+        || fph_head_is_shared(object) || fph_keeps_contents(heap, object))
+        return 1;
+    FPH_TOOL_END(object);
+    FPH_TOOL_FORBID(object, fph_room_of(heap, object));
     return 1;
 }
 #else
