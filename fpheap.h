@@ -1840,23 +1840,14 @@ FPH_INLINED(FPH_OWN)
 #define FPH_ENTRIES_(n) { FPH_ENTRY_##n }
 #define FPH_ENTRIES(n)  FPH_ENTRIES_(n)
 
-#ifdef FPHEAP_STATIC
-static fph_bin fph_no_bins[FPH_BINS];
-static FPH_TLS fph_entry fph_table[FPHEAP_MAX_HEAPS] =
-    FPH_ENTRIES(FPHEAP_MAX_HEAPS);
-#else
 FPHEAP_API fph_bin fph_no_bins[FPH_BINS] FPH_LINKED(fph_no_bins);
-FPHEAP_API FPH_TLS fph_entry fph_table[FPHEAP_MAX_HEAPS]
-    FPH_LINKED(fph_table);
+FPHEAP_API FPH_TLS fph_entry fph_table[FPHEAP_MAX_HEAPS] FPH_LINKED(fph_table)
+#ifdef FPHEAP_STATIC
+    = FPH_ENTRIES(FPHEAP_MAX_HEAPS)
 #endif
-
+;
 #if FPHEAP_SITES
-/* The site of the call that this thread makes. */
-#  ifdef FPHEAP_STATIC
-static FPH_TLS const char *fph_site FPH_UNUSED;
-#  else
-FPHEAP_API FPH_TLS const char *fph_site FPH_LINKED(fph_site);
-#  endif
+FPHEAP_API FPH_TLS const char *fph_site FPH_LINKED(fph_site); /* of this call */
 #endif
 
 FPHEAP_API void *fph_alloc_miss(fpheap *heap, size_t size)
@@ -1909,22 +1900,16 @@ fph_bins_of(const fpheap *heap)
     return fph_entry_of(heap)->bins;
 }
 
-/* Bytes asked for and those behind them.  Adding its lowest bit moves a size
- * that fills its class to a larger one, of at least the same alignment; any
- * other size stays in its class. */
-#if FPHEAP_CHECK > 1
-#  define FPH_SLACKED(bytes) ((bytes) + ((bytes) & (~(bytes) + 1)))
-#else
-#  define FPH_SLACKED(bytes) (bytes)
-#endif
-
 /* The class of a size that has one, its header included.  Steps of 16 bytes up
  * to 1 << FPH_CLASS_BASE, then 1 << FPHEAP_CLASS_BITS steps per doubling; shift
- * is the log2 of the step. */
+ * is the log2 of the step.  For FPH_SLACK the lowest bit is added: that moves a
+ * size that fills its class to a larger one, of at least the same alignment;
+ * any other size stays in its class. */
 FPH_INLINE unsigned
 fph_class_of(size_t size)
 {
-    size_t   last  = FPH_SLACKED(size + FPH_HEAD) - 1;
+    size_t   bytes = size + FPH_HEAD;
+    size_t   last  = bytes + (FPH_SLACK ? bytes & (~bytes + 1) : 0) - 1;
     unsigned shift = (unsigned)(63 ^ __builtin_clzll(
         (unsigned long long)last >> FPHEAP_CLASS_BITS | 16));
 
