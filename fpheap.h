@@ -6489,18 +6489,6 @@ fph_life_of(const fph_state *state, const void *at)
     return records == NULL ? NULL : &records->life;
 }
 
-/* The same, and a look at heap->known[] finds them from here on. */
-static fph_life *
-fph_life_find(fpheap *heap, const void *at)
-{
-    fph_life *life = fph_life_of(heap->state, at);
-
-    if (life != NULL)
-        FPH_STORE(&heap->known[((uintptr_t)at >> FPHEAP_CHUNK_SHIFT)
-                               % FPH_KNOWN], life, RELEASE);        /* K1 */
-    return life;
-}
-
 /* The place of an object's mark. */
 static size_t
 fph_mark_index(const void *object)
@@ -6508,13 +6496,18 @@ fph_mark_index(const void *object)
     return fph_mark_place(((uintptr_t)object & FPH_CHUNK_MASK) / 16);
 }
 
-/* The mark of an address, or NULL: it is in no chunk that has objects. */
+/* The mark of an address, which a look at heap->known[] finds from here on, or
+ * NULL: it is in no chunk that has objects. */
 static fph_mark *
 fph_mark_of(fpheap *heap, const void *object)
 {
-    fph_life *life = fph_life_find(heap, object);
+    fph_life *life = fph_life_of(heap->state, object);
 
-    return life == NULL ? NULL : &life->mark[fph_mark_index(object)];
+    if (life == NULL)
+        return NULL;
+    FPH_STORE(&heap->known[((uintptr_t)object >> FPHEAP_CHUNK_SHIFT)
+                           % FPH_KNOWN], life, RELEASE);            /* K1 */
+    return &life->mark[fph_mark_index(object)];
 }
 
 static uint32_t *
@@ -6733,16 +6726,16 @@ fph_sites_dump(const fpheap *heap, FILE *out)
 static void
 fph_blame_foreign(const fpheap *heap, const void *object)
 {
-    fph_text    text;
-    unsigned    i;
+    fph_text text;
+    unsigned i;
 
     fph_text_begin(&text, "free", heap, object);
     fph_text_add(&text, "it is not from this heap");
     for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
-        fpheap *other = fph_handle_at(i);
+        const fpheap *other = fph_handle_at(i);
 
         if (other != NULL && other != heap && other->state != NULL
-            && fph_life_find(other, object) != NULL)
+            && fph_life_of(other->state, object) != NULL)
             fph_text_heap(&text, " but from heap '", other);
     }
     FPHEAP_PANIC(text.at);
