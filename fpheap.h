@@ -942,6 +942,7 @@ typedef struct fph_head {
 } fph_head;
 
 #define FPH_HEAD (FPHEAP_HEADER ? sizeof(fph_head) : 0)
+#define FPH_TAGS (FPHEAP_HEADER ? FPHEAP_TAGS : 0)
 
 /* Objects and bytes that a thread has allocated with a tag, less those that it
  * has freed: the sum over all threads is what is live. */
@@ -11131,11 +11132,11 @@ fpheap_pool_set_max(fpheap_pool *pool, size_t max)
  */
 
 /* The statistics of a heap, and of its classes.  Class 0 has the large objects,
- * whose bytes are counted one by one. */
+ * whose bytes are counted one by one.  Until fph_census_sum all objects count
+ * as live. */
 typedef struct fph_census {
     fpheap_stats       stats;
     fpheap_class_stats classes[FPH_CLASSES];
-    size_t             objects[FPH_CLASSES]; /* live, parked and free */
 } fph_census;
 
 static void
@@ -11152,21 +11153,20 @@ fph_census_record(const fph_state *state, fph_census *census,
     case FPH_SLAB:
         free = fph_slab_free_objects(fph_load_relaxed(&slab->state));
         klass->slabs++;
-        klass->free_objects += free < 0 ? 0 : (size_t)free < count
-                             ? (size_t)free : count;
-        klass->size = FPH_LOAD(&state->classes[k].size, RELAXED);
-        census->objects[k] += count;
+        klass->live_objects += count;
+        if (free > 0)
+            klass->free_objects += (size_t)free < count ? (size_t)free : count;
         census->stats.waste_bytes += (fph_info_pages(state, info)
                                       << FPHEAP_PAGE_SHIFT)
                                    - count * klass->size;
         break;
     case FPH_LARGE:
-        census->objects[0]++;
+        census->classes[0].live_objects++;
         census->stats.live_bytes += fph_info_bytes(state, info);
         census->stats.waste_bytes += fph_info_bin(info) * FPHEAP_PAGE; /* L1 */
         break;
     case FPH_PARKED:
-        census->objects[0]++;
+        census->classes[0].live_objects++;
         census->classes[0].parked_objects++;
         census->stats.parked_bytes += count << FPHEAP_PAGE_SHIFT;
         break;
@@ -11243,8 +11243,8 @@ fph_census_sum(fph_census *census)
         fpheap_class_stats *klass = &census->classes[k];
         size_t gone = klass->free_objects + klass->parked_objects;
 
-        if (census->objects[k] > gone)
-            klass->live_objects = census->objects[k] - gone;
+        klass->live_objects -= gone < klass->live_objects
+                             ? gone : klass->live_objects;
         stats->live_objects += klass->live_objects;
         stats->live_bytes += klass->live_objects * klass->size;
         stats->parked_objects += klass->parked_objects;
@@ -11253,24 +11253,13 @@ fph_census_sum(fph_census *census)
     }
 }
 
-/* The bytes asked for, of all live objects; 0 without headers. */
-static size_t
-fph_requested_bytes(const fpheap *heap)
-{
-    unsigned tags  = FPHEAP_HEADER ? FPHEAP_TAGS : 0;
-    size_t   bytes = 0;
-    unsigned tag;
-
-    for (tag = 0; tag < tags; tag++)
-        bytes += fph_tag_live(heap, tag).bytes;
-    return bytes;
-}
-
-/* What the heap counts as it goes. */
+/* What the heap counts as it goes, and its threads by tag. */
 static void
-fph_census_growth(const fph_state *state, fpheap_stats *stats)
+fph_census_counts(const fpheap *heap, fpheap_stats *stats)
 {
-    unsigned i;
+    const fph_state *state = heap->state;
+    unsigned         tags  = FPH_TAGS;
+    unsigned         i;
 
     stats->limit = (size_t)fph_load_relaxed(&state->limit);
     stats->peak_region_bytes = (size_t)fph_load_relaxed(
@@ -11285,18 +11274,26 @@ fph_census_growth(const fph_state *state, fpheap_stats *stats)
     stats->growth_max_ns = fph_load_relaxed(&state->growth_max_ns);
     stats->releases = fph_load_relaxed(&state->releases);
     stats->reclaims = fph_load_relaxed(&state->reclaims);
+    for (i = 0; i < tags; i++)
+        stats->requested_bytes += fph_tag_live(heap, i).bytes;
 }
 
 static void
 fph_census_take(fpheap *heap, fph_census *census)
 {
+    const fph_class *klass = heap->state->classes;
+    unsigned         k;
+
     (void)fph_orphans_adopt(heap);
     memset(census, 0, sizeof *census);
+    for (k = 1; k < FPH_CLASSES; k++) {
+        census->classes[k].size = FPH_LOAD(&klass[k].size, RELAXED);
+        census->classes[k].magazine = FPH_LOAD(&klass[k].magazine, RELAXED);
+    }
     fph_census_pages(heap->state, census);
     fph_census_parked(heap, census);
     fph_census_sum(census);
-    census->stats.requested_bytes = fph_requested_bytes(heap);
-    fph_census_growth(heap->state, &census->stats);
+    fph_census_counts(heap, &census->stats);
 }
 
 /* --- for programs of any version ------------------------------------------ */
@@ -11330,16 +11327,13 @@ FPHEAP_API int
 fpheap_class_stats_get_sized(fpheap *heap, unsigned index,
                              fpheap_class_stats *stats, size_t bytes)
 {
-    unsigned            k = index + 1; /* class 0 is that of large objects */
     fpheap_class_stats *told;
     fph_census          census;
 
     if (!fph_heap_good(heap) || index >= FPH_SIZES - 1)
         return -EINVAL;
     fph_census_take(heap, &census);
-    told = &census.classes[k];
-    told->size = heap->state->classes[k].size; /* also if it has no slabs */
-    told->magazine = heap->state->classes[k].magazine;
+    told = &census.classes[index + 1]; /* class 0 is that of large objects */
     fph_stats_tell(stats, bytes, told, sizeof *told);
     return 0;
 }
@@ -11407,34 +11401,36 @@ fph_pool_name(const fpheap_pool *pool, char *name)
 static void
 fph_dump_classes(const fph_state *state, const fph_census *census, FILE *out)
 {
+    size_t   live   = census->classes[0].live_objects;
+    size_t   parked = census->classes[0].parked_objects;
     unsigned k;
 
-    fprintf(out, "  %10s %8s %10s %10s %10s\n", "size", "slabs", "live",
-            "parked", "free");
+    fprintf(out, "        size    slabs       live     parked       free\n");
     for (k = 1; k < FPH_CLASSES; k++) {
         const fpheap_class_stats *klass = &census->classes[k];
+        const fpheap_pool        *pool  = fph_bin_pool(state, k);
         char name[FPHEAP_NAME_BYTES] = "";
 
         if (klass->slabs == 0)
             continue;
-        if (k >= FPH_SIZES)
-            fph_pool_name(state->pool[k - FPH_SIZES], name);
+        if (pool != NULL)
+            fph_pool_name(pool, name);
         fprintf(out, "  %10zu %8zu %10zu %10zu %10zu  %s\n", klass->size,
                 klass->slabs, klass->live_objects, klass->parked_objects,
                 klass->free_objects, name);
     }
-    if (census->objects[0] != 0)
-        fprintf(out, "  %10s %8s %10zu %10zu\n", "large", "",
-                census->classes[0].live_objects,
-                census->classes[0].parked_objects);
+    if (live + parked != 0)
+        fprintf(out, "       large          %10zu %10zu\n", live, parked);
 }
 
 static void
-fph_dump_tags(const fpheap *heap, FILE *out)
+fph_dump_tags(const fpheap *heap, const fpheap_stats *stats, FILE *out)
 {
-    unsigned tags = FPHEAP_HEADER ? FPHEAP_TAGS : 0;
+    unsigned tags = FPH_TAGS;
     unsigned tag;
 
+    if (tags != 0)
+        fprintf(out, "  requested %14zu bytes\n", stats->requested_bytes);
     for (tag = 0; tag < tags; tag++) {
         fph_tally live = fph_tag_live(heap, tag);
 
@@ -11447,36 +11443,38 @@ fph_dump_tags(const fpheap *heap, FILE *out)
 FPHEAP_API void
 fpheap_dump(fpheap *heap, FILE *out)
 {
-    fph_census   census;
-    fpheap_stats s;
+    fph_census    census;
+    fpheap_stats *s = &census.stats;
 
     if (!fph_heap_good(heap))
         return;
     fph_census_take(heap, &census);
-    s = census.stats;
-    fprintf(out, "heap \"%s\": %zu bytes in %u regions, %u nodes, %u caches\n",
-            heap->name, s.region_bytes, s.regions, heap->nodes, s.caches);
-    fprintf(out, "  live      %14zu bytes  %zu objects\n", s.live_bytes,
-            s.live_objects);
-    if (FPHEAP_HEADER)
-        fprintf(out, "  requested %14zu bytes\n", s.requested_bytes);
-    fprintf(out, "  parked    %14zu bytes  %zu objects, %zu bytes in depots\n",
-            s.parked_bytes, s.parked_objects, s.depot_bytes);
-    fprintf(out, "  slab free %14zu bytes\n", s.slab_free_bytes);
-    fprintf(out, "  page free %14zu bytes\n", s.page_free_bytes);
-    fprintf(out, "  waste     %14zu bytes\n", s.waste_bytes);
-    fprintf(out, "  metadata  %14zu bytes\n", s.metadata_bytes);
-    fprintf(out, "  pages     %zu hugetlb, %zu thp, %zu base, %zu unknown\n",
-            s.backing_bytes[FPHEAP_BACKING_HUGETLB],
-            s.backing_bytes[FPHEAP_BACKING_THP],
-            s.backing_bytes[FPHEAP_BACKING_PAGES],
-            s.backing_bytes[FPHEAP_BACKING_UNKNOWN]);
-    fprintf(out, "  growth    %llu regions, %llu failures, longest %llu ns\n",
-            (unsigned long long)s.growths,
-            (unsigned long long)s.growth_failures,
-            (unsigned long long)s.growth_max_ns);
+    fprintf(out, "heap \"%s\": %zu bytes in %u regions, %u nodes, %u caches\n"
+                 "  live      %14zu bytes  %zu objects\n"
+                 "  parked    %14zu bytes  %zu objects, %zu bytes in depots\n"
+                 "  slab free %14zu bytes\n"
+                 "  page free %14zu bytes\n"
+                 "  waste     %14zu bytes\n"
+                 "  metadata  %14zu bytes\n"
+                 "  peak      %14zu bytes\n"
+                 "  limit     %14zu bytes\n",
+            heap->name, s->region_bytes, s->regions, heap->nodes, s->caches,
+            s->live_bytes, s->live_objects, s->parked_bytes, s->parked_objects,
+            s->depot_bytes, s->slab_free_bytes, s->page_free_bytes,
+            s->waste_bytes, s->metadata_bytes, s->peak_region_bytes, s->limit);
+    fprintf(out, "  pages     %zu hugetlb, %zu thp, %zu base, %zu unknown\n"
+                 "  growth    %llu regions, %llu failures, longest %llu ns\n"
+                 "  returned  %llu regions, %llu passes over parked objects\n",
+            s->backing_bytes[FPHEAP_BACKING_HUGETLB],
+            s->backing_bytes[FPHEAP_BACKING_THP],
+            s->backing_bytes[FPHEAP_BACKING_PAGES],
+            s->backing_bytes[FPHEAP_BACKING_UNKNOWN],
+            (unsigned long long)s->growths,
+            (unsigned long long)s->growth_failures,
+            (unsigned long long)s->growth_max_ns,
+            (unsigned long long)s->releases, (unsigned long long)s->reclaims);
     fph_dump_classes(heap->state, &census, out);
-    fph_dump_tags(heap, out);
+    fph_dump_tags(heap, s, out);
     fph_sites_dump(heap, out);
 }
 #endif
@@ -11654,144 +11652,179 @@ fpheap_provider_buffer(fpheap_provider *provider, fpheap_buffer *buffer,
 /* [CHECK] ==================================================================
  *
  * The invariants of PAGES, SLAB and DEPOT as code, for a quiet heap.  A
- * walk has to tell live objects from parked ones: it hides the parked ones by
- * setting their bits for as long as it lasts, which also shows an object that
- * is parked twice, or parked and free.
+ * walk has to tell live objects from parked ones: it turns the bits of parked
+ * objects over, and back when it ends.  One that is parked twice, or parked and
+ * free, then has no bit.
  */
 
-/* Set the bits of a magazine's objects, or clear them again.  Returns 0 if one
- * is not an object of this bin, or its bit is already as it should become. */
-static int
-fph_hide_magazine(const fph_state *state, unsigned bin, void *const *slot,
-                  size_t count, int set)
+/* Turn over the bits of objects of a bin.  Returns how many are set now, of
+ * those that are such objects. */
+static size_t
+fph_flip_slots(const fph_state *state, unsigned bin, void *const *slot,
+               size_t count)
 {
-    size_t i, number;
+    size_t set = 0;
+    size_t i;
 
     for (i = 0; i < count; i++) {
         fph_slab *slab = fph_record_of(state, slot[i]);
-        uint64_t  bit;
+        fph_word *word;
+        size_t    number;
 
-        if (slab == NULL || state->map[fph_page_of(state, slot[i])]
-                            != bin * FPH_BIN_STEP)
-            return 0;
+        if (slab == NULL || fph_base_of(state, slot[i]) != slot[i]
+            || state->map[fph_page_of(state, slot[i])] != bin * FPH_BIN_STEP)
+            continue;
         number = (size_t)((char *)slot[i] - slab->base) / slab->size;
-        if (slab->base + number * slab->size != (char *)slot[i])
-            return 0;
-        bit = (uint64_t)1 << number % 64;
-        if (((slab->bits[number / 64] & bit) != 0) == set)
-            return 0;
-        slab->bits[number / 64] ^= bit;
+        word = &slab->bits[number / 64];
+        *word ^= (uint64_t)1 << number % 64;
+        set += *word >> number % 64 & 1;
     }
-    return 1;
+    return set;
 }
 
-/* The same for all objects parked in one bin of a cache. */
-static int
-fph_hide_bin(const fph_state *state, unsigned number,
-             const fpheap_cache *cache, int set)
+/* The same for all that is parked in slabs of their own heap. */
+static size_t
+fph_flip_parked(const fpheap *heap)
 {
-    const fph_bin      *bin   = &cache->bins[number];
-    const fph_magazine *spare = cache->spare[number];
+    const fph_state    *state = heap->state;
+    size_t              set   = 0, seat;
+    const fpheap_cache *cache;
+    const fph_link     *link;
+    uint64_t            left;
+    unsigned            bin;
 
-    return (spare == NULL || fph_hide_magazine(state, number, spare->slot,
-                                               spare->count, set))
-        && fph_hide_magazine(state, number, bin->base,
-                             (size_t)(bin->top - bin->base), set);
-}
+    for (bin = 0; bin < heap->bins; bin++) {
+        link = fph_stack_top(state, &state->depots[bin].full);
+        for (left = state->magazines; link != NULL && left > 0; left--) {
+            const fph_magazine *full = (const fph_magazine *)(const void *)link;
 
-static int
-fph_hide_depot(const fph_state *state, unsigned bin, int set)
-{
-    fph_link *link = fph_stack_top(state, &state->depots[bin].full);
-    size_t    left = fph_depot_count(state, bin);
+            set += fph_flip_slots(state, bin, full->slot, full->count);
+            link = fph_stack_below(state, link);
+        }
+        for (seat = 0; (cache = fph_cache_next(state, &seat)) != NULL;) {
+            const fph_magazine *spare = cache->spare[bin];
+            void              **base  = cache->bins[bin].base;
 
-    for (; link != NULL; link = fph_stack_below(state, link), left--) {
-        fph_magazine *full = (fph_magazine *)(void *)link;
-
-        if (left == 0
-            || full->count != fph_bin_class(state, bin)->magazine   /* D2 */
-            || !fph_hide_magazine(state, bin, full->slot, full->count, set))
-            return 0;
+            set += fph_flip_slots(state, bin, base,
+                                  (size_t)(cache->bins[bin].top - base));
+            if (spare != NULL)
+                set += fph_flip_slots(state, bin, spare->slot, spare->count);
+        }
     }
-    return left == 0;
+    return set;
 }
 
-static int
-fph_hide_parked(const fpheap *heap, int set)
+/* Each check returns NULL, or what is wrong. */
+
+/* The groups that sweeps look at, each listed once. */
+static const char *
+fph_check_groups(fpheap *heap)
 {
     const fph_state *state = heap->state;
-    size_t           seat  = 0;
-    int              good  = 1;
-    unsigned         bin;
-    fpheap_cache    *cache;
+    size_t           i;
 
-    for (bin = 0; bin < heap->bins; bin++)
-        good &= fph_hide_depot(state, bin, set);
-    while ((cache = fph_cache_next(state, &seat)) != NULL)
-        for (bin = 0; bin < heap->bins; bin++)
-            good &= fph_hide_bin(state, bin, cache, set);
-    return good;
+    for (i = 0; i < state->groups_used; i++)
+        if (state->groups[i] == 0
+            || state->group_at[state->groups[i] - 1] != i + 1)
+            return "F21: a group is listed twice, or not where it says";
+    return NULL;
+}
+
+/* The listed slabs must be those in the stacks, each in its bin's stack. */
+static const char *
+fph_check_lists(fpheap *heap)
+{
+    const fph_state *state  = heap->state;
+    size_t           listed = 0, found = 0, at = 0;
+    const fph_slab  *slab;
+    const fph_link  *link;
+    unsigned         bin;
+
+    while ((slab = fph_record_next(state, &at)) != NULL)
+        if (fph_info_kind(slab->info) == FPH_SLAB)
+            listed += slab->state & 1;
+    for (bin = 0; bin < heap->bins; bin++) {
+        link = fph_stack_top(state, &state->depots[bin].partial);
+        for (; link != NULL; link = fph_stack_below(state, link)) {
+            slab = (const fph_slab *)(const void *)link;
+            if (fph_info_kind(slab->info) != FPH_SLAB
+                || fph_info_bin(slab->info) != bin || (slab->state & 1) == 0
+                || found++ > listed)
+                return "S1: a stack has a slab that is not of its bin";
+        }
+    }
+    return listed == found ? NULL : "S1: a listed slab is in no stack";
 }
 
 static const char *
 fph_check_slab(const fpheap *heap, const fph_slab *slab)
 {
-    const fph_state *state = heap->state;
-    uint64_t         word  = fph_load_relaxed(&slab->state);
-    uint64_t         info  = fph_load_relaxed(&slab->info);
-    const fph_class *klass = fph_bin_class(state, fph_info_bin(info));
+    unsigned         bin   = fph_info_bin(slab->info);
+    const fph_class *klass = fph_bin_class(heap->state, bin);
     size_t           set   = fph_slab_bits(slab);
-    size_t           page;
 
-    if (fph_info_bin(info) >= heap->bins || klass->size != slab->size
-        || fph_info_count(info) != klass->count
-        || fph_bin_node(fph_info_bin(info))
-           != fph_chunk_of_page(state, slab->page)->node)
+    if (bin >= heap->bins || klass->size != slab->size
+        || fph_info_count(slab->info) != klass->count
+        || fph_bin_node(bin) != fph_chunk_of_page(heap->state,
+                                                  slab->page)->node)
         return "a slab's record is not that of its bin";
     if (set == SIZE_MAX)
         return "a slab has bits above its last object";
-    if (fph_slab_free_objects(word) != (int64_t)set)
+    if (fph_slab_free_objects(slab->state) != (int64_t)set)
         return "S2: a slab's number of free objects is not that of its bits";
-    if (set != 0 && (word & 1) == 0)
+    if (set != 0 && (slab->state & 1) == 0)
         return "S4: a slab with free objects is not listed";
-    for (page = slab->page; page < slab->page + klass->pages; page++)
-        if (state->map[page] != fph_info_bin(info) * FPH_BIN_STEP)
-            return "a page of a slab is not in the map";
     return NULL;
-}
-
-/* Whether the record that a page leads to covers it. */
-static int
-fph_page_is_covered(const fph_state *state, size_t page)
-{
-    size_t          first  = fph_first_of(state, page);
-    const fph_slab *record = fph_record_at(state, first);
-
-    return record != NULL
-        && page - first < fph_info_pages(state, fph_load_relaxed(
-                                                    &record->info));
 }
 
 /* The record of a page, and the pages that it covers. */
 static const char *
-fph_check_record(const fpheap *heap, size_t page)
+fph_check_record(const fpheap *heap, const fph_slab *record, size_t page)
+{
+    const fph_state *state = heap->state;
+    size_t           end   = page + fph_info_pages(state, record->info);
+    size_t           at;
+
+    if (record->page != page)
+        return "a record is not that of its page";
+    for (at = page; at < end; at++)
+        if (at > state->mask || fph_first_of(state, at) != page)
+            return "F2: a page does not lead to the record that covers it";
+    return fph_info_kind(record->info) == FPH_SLAB ? fph_check_slab(heap, record)
+                                                   : NULL;
+}
+
+/* What covers a page: the record that it leads to, or nothing. */
+static uint64_t
+fph_page_info(const fph_state *state, size_t page)
+{
+    size_t   first = fph_first_of(state, page);
+    uint64_t info  = fph_info_load(fph_record_at(state, first));
+
+    return page - first < fph_info_pages(state, info) ? info : FPH_NOTHING;
+}
+
+/* A page, which a record must cover, or none. */
+static const char *
+fph_check_page(const fpheap *heap, size_t page, int used)
 {
     const fph_state *state  = heap->state;
     const fph_slab  *record = fph_record_at(state, page);
-    uint64_t         info   = fph_info_load(record);
-    size_t           pages  = fph_info_pages(state, info);
-    size_t           i;
+    uint64_t         info   = fph_page_info(state, page);
+    unsigned         kind   = fph_info_kind(info);
+    const char      *wrong  = NULL;
 
-    if (record != NULL && record->page != page)
-        return "a record is not that of its page";
-    for (i = 0; i < pages; i++) {
-        if (page + i > state->mask || fph_first_of(state, page + i) != page)
-            return "F2: a page does not lead to the record that covers it";
-        if (fph_info_kind(info) != FPH_SLAB && state->map[page + i] != 0)
-            return "a page that is in no slab leads to a bin";
-    }
-    return fph_info_kind(info) == FPH_SLAB ? fph_check_slab(heap, record)
-                                           : NULL;
+    if (used != (kind != FPH_NOTHING))
+        return used ? "F1: a page is in no place"
+                    : "F1: a page is in two places";
+    if (record != NULL)
+        wrong = fph_check_record(heap, record, page);
+    if (wrong == NULL
+        && state->map[page] != (kind == FPH_SLAB ? fph_info_bin(info)
+                                                   * FPH_BIN_STEP : 0))
+        wrong = kind == FPH_SLAB ? "a page of a slab is not in the map"
+              : "a page that is in no slab leads to a bin";
+    return wrong;
 }
 
 /* Whether an address is in a page of META's. */
@@ -11820,81 +11853,49 @@ fph_check_records(const fph_state *state, const fph_records *records)
     return NULL;
 }
 
-/* Where a chunk is. */
 static const char *
-fph_check_place(const fpheap *heap, const fph_chunk *chunk, uint64_t free)
+fph_check_chunk(const fpheap *heap, const fph_chunk *chunk)
 {
+    const fph_state *state = heap->state;
+    size_t           page  = (size_t)(chunk - state->chunks) * FPH_PAGES;
+    uint64_t         free  = state->free[page / FPH_PAGES];
+    uint64_t         used  = chunk->present & ~(free | chunk->meta);
+    const char      *wrong = NULL;
+    unsigned         i;
+
     if (chunk->base == NULL)
         return (free | chunk->present) == 0 && chunk->records == NULL ? NULL
              : "F3: a chunk that is not here has pages or records";
     if (chunk->present == 0)
         return "F3: a chunk that is here has no pages";
-    if (fph_chunk_of(heap->state, chunk->base) != chunk)
+    if (fph_chunk_of(state, chunk->base) != chunk)
         return "a chunk is not in the place of its address";
     if ((unsigned)chunk->node >= heap->nodes)
         return "a chunk is of no node";
-    return chunk->records == NULL ? NULL
-         : fph_check_records(heap->state, chunk->records);
-}
-
-static const char *
-fph_check_chunk(const fpheap *heap, const fph_chunk *chunk)
-{
-    const fph_state *state  = heap->state;
-    size_t           number = (size_t)(chunk - state->chunks);
-    uint64_t         free   = state->free[number];
-    uint64_t         seen   = free | chunk->meta;
-    const char      *wrong  = fph_check_place(heap, chunk, free);
-    unsigned         i;
-
-    if (wrong != NULL || chunk->base == NULL)
-        return wrong;
     if ((free & chunk->meta) != 0)
         return "F1: a free page is META's";
-    if ((seen & ~chunk->present) != 0)
+    if (((free | chunk->meta) & ~chunk->present) != 0)
         return "F1: a page that is here is in no region";
-    for (i = 0; i < FPH_PAGES && wrong == NULL; i++) {
-        size_t   page = number * FPH_PAGES + i;
-        uint64_t bit  = (uint64_t)1 << i;
-        int      used = fph_page_is_covered(state, page);
-
-        if (used != ((chunk->present & ~seen & bit) != 0))
-            wrong = used ? "F1: a page is in two places"
-                         : "F1: a page is in no place";
-        else if (!used && state->map[page] != 0)
-            wrong = "a page that is in no slab leads to a bin";
-        else
-            wrong = fph_check_record(heap, page);
-    }
+    if (chunk->records != NULL)
+        wrong = fph_check_records(state, chunk->records);
+    for (i = 0; i < FPH_PAGES && wrong == NULL; i++)
+        wrong = fph_check_page(heap, page + i, (int)(used >> i & 1));
     return wrong;
 }
 
 static const char *
-fph_check_chunks(const fpheap *heap)
+fph_check_chunks(fpheap *heap)
 {
     const char *wrong = NULL;
     size_t      at;
 
-    for (at = 0; wrong == NULL && at < fph_positions(heap->state); at++) {
+    for (at = 0; at < fph_positions(heap->state) && wrong == NULL; at++) {
         const fph_chunk *chunk = fph_chunk_at(heap->state, at);
 
         if (chunk != NULL)
             wrong = fph_check_chunk(heap, chunk);
     }
     return wrong;
-}
-
-/* The groups that sweeps look at, each listed once. */
-static const char *
-fph_check_groups(const fph_state *state)
-{
-    size_t i;
-
-    for (i = 0; i < state->groups_used; i++)
-        if (state->groups[i] == 0
-            || state->group_at[state->groups[i] - 1] != i + 1)
-            return "F21: a group is listed twice, or not where it says";
-    return NULL;
 }
 
 /* The pages of a region: *here grows by those in the table. */
@@ -11922,39 +11923,48 @@ fph_check_region(const fph_state *state, const fpheap_region *raw, size_t *here)
     return NULL;
 }
 
-/* The regions have all pages that are here, each once. */
+/* The regions have all pages that are here, each once, and all bytes that are
+ * counted, but for those that are lost or that the watcher forbids. */
 static const char *
-fph_check_regions(const fph_state *state)
+fph_check_regions(fpheap *heap)
 {
-    const char *wrong = NULL;
-    size_t      here  = 0, i;
+    const fph_state *state = heap->state;
+    size_t           pages = 0, here = 0, at = 0, i;
+    uint64_t         bytes = 0, hidden = state->lost;
+    const char      *wrong = NULL;
+    const fph_chunk *chunk;
 
-    for (i = 0; wrong == NULL && i < fph_region_count(state); i++) {
+    for (i = 0; i < fph_region_count(state) && wrong == NULL; i++) {
         const fph_region *region = &state->region[i];
 
-        if (region->shown != 0 && region->used == 0)
+        if (region->shown == 0) {
+            hidden += region->used != 0;
+            continue;
+        }
+        if (region->used == 0)
             return "F12: a region is shown in an unused slot";
-        if (region->shown != 0)
-            wrong = fph_check_region(state, &region->raw, &here);
+        wrong = fph_check_region(state, &region->raw, &pages);
+        bytes += region->raw.bytes;
     }
-    if (wrong != NULL)
-        return wrong;
-    for (i = 0; i < fph_positions(state); i++) {
-        const fph_chunk *chunk = fph_chunk_at(state, i);
-
-        here -= chunk == NULL ? 0 : fph_popcount(chunk->present);
-    }
-    return here == 0 ? NULL : "F1: a page is in no region, or in two";
+    while ((chunk = fph_chunk_next(state, &at)) != NULL)
+        here += fph_popcount(chunk->present);
+    if (wrong == NULL && here != pages)
+        wrong = "F1: a page is in no region, or in two";
+    if (wrong == NULL && bytes != state->region_bytes
+        && (hidden == 0 || bytes > state->region_bytes))
+        wrong = "the regions' bytes are not those that are counted";
+    return wrong;
 }
 
 /* Records that no chunk has. */
 static const char *
-fph_check_unused(const fph_state *state)
+fph_check_unused(fpheap *heap)
 {
-    const fph_link *link = fph_stack_top(state, &state->records.word);
+    const fph_state *state = heap->state;
+    const fph_link  *link  = fph_stack_top(state, &state->records.word);
 
     for (; link != NULL; link = fph_stack_below(state, link)) {
-        const fph_records *records = (const fph_records *)(void *)link;
+        const fph_records *records = (const fph_records *)(const void *)link;
         size_t             page    = records->slab[0].page & state->mask;
 
         if (fph_is_open(state, page >> FPH_PAGE_BITS)
@@ -11964,65 +11974,48 @@ fph_check_unused(const fph_state *state)
     return NULL;
 }
 
-/* The listed slabs must be those in the stacks, each in its bin's stack. */
+/* What slabs and magazines have against what is counted. */
 static const char *
-fph_check_lists(const fpheap *heap)
+fph_check_sums(fpheap *heap)
+{
+    const fph_state    *state = heap->state;
+    size_t              parked = fph_flip_parked(heap);
+    fph_census          census;
+    const fpheap_stats *s     = &census.stats;
+    unsigned            i;
+
+    fph_flip_parked(heap);
+    fph_census_take(heap, &census);
+    if (parked != s->parked_objects - census.classes[0].parked_objects)
+        return "D1: a parked object is no object of its bin, parked twice, or "
+               "free";
+    for (i = 0; i < FPHEAP_MAX_POOLS; i++) {
+        const fpheap_pool        *pool    = state->pool[i];
+        const fpheap_class_stats *klass   = &census.classes[FPH_SIZES + i];
+        size_t                    claimed = klass->live_objects
+                                          + klass->parked_objects;
+        int is = state->pool_is[i] % 4 != FPH_POOL_FREE;
+
+        if (is ? pool->slabs != klass->slabs
+                 || pool->objects != claimed + klass->free_objects
+               : klass->slabs != 0)
+            return "Q2: a pool's number of objects is not that of its slabs";
+        if (is && (uint32_t)pool->quota != claimed)
+            return "Q1: a pool's quota is not what has left its slabs";
+    }
+    return s->live_bytes + s->parked_bytes + s->slab_free_bytes
+           + s->page_free_bytes + s->waste_bytes + s->metadata_bytes
+           == s->region_bytes ? NULL : "the bytes of the regions do not add up";
+}
+
+/* The bytes of all regions: by backing, and against the limit. */
+static const char *
+fph_check_bytes(fpheap *heap)
 {
     const fph_state *state  = heap->state;
-    size_t           listed = 0, found = 0, at = 0;
-    const fph_slab  *slab;
-    unsigned         bin;
+    uint64_t         backed = 0;
+    unsigned         i;
 
-    while ((slab = fph_record_next(state, &at)) != NULL)
-        if (fph_info_kind(slab->info) == FPH_SLAB)
-            listed += slab->state & 1;
-    for (bin = 0; bin < heap->bins; bin++) {
-        const fph_link *link = fph_stack_top(state,
-                                             &state->depots[bin].partial);
-
-        for (; link != NULL; link = fph_stack_below(state, link)) {
-            slab = (const fph_slab *)(void *)link;
-            if (fph_info_kind(slab->info) != FPH_SLAB
-                || fph_info_bin(slab->info) != bin || (slab->state & 1) == 0
-                || found++ > listed)
-                return "S1: a stack has a slab that is not of its bin";
-        }
-    }
-    return listed == found ? NULL : "S1: a listed slab is in no stack";
-}
-
-/* All that PAGES and SLAB have; the groups first, which lead to the rest. */
-static const char *
-fph_check_floors(const fpheap *heap)
-{
-    const char *wrong = fph_check_groups(heap->state);
-
-    if (wrong == NULL)
-        wrong = fph_check_lists(heap);
-    if (wrong == NULL)
-        wrong = fph_check_chunks(heap);
-    if (wrong == NULL)
-        wrong = fph_check_regions(heap->state);
-    return wrong != NULL ? wrong : fph_check_unused(heap->state);
-}
-
-/* The bytes of all regions; by backing; and against the limit.  Those that are
- * lost, or that the watcher forbids, are counted too. */
-static const char *
-fph_check_bytes(const fph_state *state)
-{
-    uint64_t bytes = 0, backed = 0, hidden = state->lost;
-    size_t   i;
-
-    for (i = 0; i < fph_region_count(state); i++) {
-        const fph_region *region = &state->region[i];
-
-        bytes += region->shown != 0 ? region->raw.bytes : 0;
-        hidden += region->used != 0 && region->shown == 0;
-    }
-    if (bytes > state->region_bytes
-        || (hidden == 0 && bytes != state->region_bytes))
-        return "the regions' bytes are not those that are counted";
     for (i = 0; i < 4; i++)
         backed += state->backing_bytes[i];
     if (backed != state->region_bytes)
@@ -12031,123 +12024,110 @@ fph_check_bytes(const fph_state *state)
          ? NULL : "G3: what is left of the limit is not what regions leave";
 }
 
-static const char *
-fph_check_sums(fpheap *heap)
-{
-    const fph_state *state = heap->state;
-    fph_census       census;
-    fpheap_stats    *s     = &census.stats;
-    unsigned         i;
-
-    fph_census_take(heap, &census);
-    for (i = 0; i < FPHEAP_MAX_POOLS; i++) {
-        const fpheap_pool *pool  = state->pool[i];
-        unsigned           k     = FPH_SIZES + i;
-        size_t             slabs = 0, objects = 0, claimed = 0;
-
-        if (state->pool_is[i] % 4 != FPH_POOL_FREE) {
-            slabs = (size_t)pool->slabs;
-            objects = (size_t)pool->objects;
-            claimed = (uint32_t)pool->quota;
-        }
-        if (slabs != census.classes[k].slabs || objects != census.objects[k])
-            return "Q2: a pool's number of objects is not that of its slabs";
-        if (claimed != objects - census.classes[k].free_objects)
-            return "Q1: a pool's quota is not what has left its slabs";
-    }
-    return s->live_bytes + s->parked_bytes + s->slab_free_bytes
-           + s->page_free_bytes + s->waste_bytes + s->metadata_bytes
-           == s->region_bytes
-         ? fph_check_bytes(state) : "the bytes of the regions do not add up";
-}
+/* From the bottom up: each needs what those before it have looked at. */
+static const char *(*const fph_checks[])(fpheap *heap) = {
+    fph_check_groups,  fph_check_lists, fph_check_chunks, fph_check_sums,
+    fph_check_regions, fph_check_bytes, fph_check_unused
+};
 
 FPHEAP_API const char *
 fpheap_check(fpheap *heap)
 {
-    const char *wrong;
-    int         good;
+    const char *wrong = NULL;
+    size_t      i;
 
     if (!fph_heap_good(heap))
         return "there is no heap";
     (void)fph_orphans_adopt(heap);
-    wrong = fph_check_floors(heap);
-    if (wrong != NULL)
-        return wrong;
-    good = fph_hide_parked(heap, 1);
-    if (!fph_hide_parked(heap, 0) || !good)
-        return "D1: a parked object is no object of its bin, parked twice, or "
-               "free";
-    return fph_check_sums(heap);
+    for (i = 0; i < sizeof fph_checks / sizeof *fph_checks && wrong == NULL;
+         i++)
+        wrong = fph_checks[i](heap);
+    return wrong;
 }
 
 /* --- walk ----------------------------------------------------------------- */
 
+/* A walk over objects, and where it is. */
 typedef struct fph_walk {
-    int    (*visit)(void *arg, const fpheap_object *object);
-    void    *arg;
-    unsigned k;                /* only this class; 0: all */
-    int      all;              /* also what is parked or free */
+    fpheap         *heap;
+    unsigned        k;         /* only this class; 0: all */
+    int             all;       /* also what is parked or free */
+    size_t          at;        /* of the next record */
+    const fph_slab *record;    /* NULL: before the first */
+    size_t          number;    /* of the next object in it */
 } fph_walk;
 
-static int
-fph_walk_visit(const fph_state *state, const fph_walk *walk,
-               const fph_slab *slab, char *base, size_t bytes)
+static fph_walk
+fph_walk_begin(fpheap *heap, unsigned k, int all)
 {
-    fpheap_object object;
-
-    object.base = base;
-    object.bytes = bytes - fph_slack_of(state, base);
-    object.node = fph_chunk_of_page(state, slab->page)->node;
-    return walk->visit(walk->arg, &object);
-}
-
-static int
-fph_walk_record(const fph_state *state, const fph_walk *walk,
-                const fph_slab *slab)
-{
-    uint64_t info  = fph_load_relaxed(&slab->info);
-    size_t   bytes = fph_info_bytes(state, info);
-    size_t   count = fph_info_count(info);
-    size_t   i;
-    int      rc    = 0;
-
-    if (fph_info_kind(info) == FPH_NOTHING || fph_info_kind(info) == FPH_PARKED
-        || (walk->k != 0 && fph_info_bin(info) % FPH_CLASSES != walk->k))
-        return 0;
-    if (fph_info_kind(info) != FPH_SLAB)
-        return fph_walk_visit(state, walk, slab, slab->base, bytes);
-    for (i = 0; i < count && rc == 0; i++) {
-        if (walk->all || !(slab->bits[i / 64] >> i % 64 & 1))
-            rc = fph_walk_visit(state, walk, slab, slab->base + i * slab->size,
-                                bytes);
-    }
-    return rc;
-}
-
-static int
-fph_walk_heap(fpheap *heap, const fph_walk *walk)
-{
-    const fph_slab *slab;
-    size_t          at = 0;
-    int             rc = 0;
+    fph_walk walk = { heap, k, all, 0, NULL, 0 };
 
     (void)fph_orphans_adopt(heap);
+    if (!all)
+        fph_flip_parked(heap);
+    return walk;
+}
+
+static void
+fph_walk_end(const fph_walk *walk)
+{
     if (!walk->all)
-        fph_hide_parked(heap, 1);
-    while (rc == 0 && (slab = fph_record_next(heap->state, &at)) != NULL)
-        rc = fph_walk_record(heap->state, walk, slab);
-    if (!walk->all)
-        fph_hide_parked(heap, 0);
-    return rc;
+        fph_flip_parked(walk->heap);
+}
+
+/* Whether an object of what covers its record's pages is one to show. */
+static int
+fph_walk_shows(const fph_walk *walk, uint64_t info, size_t number)
+{
+    if (fph_info_kind(info) == FPH_LARGE)
+        return walk->k == 0;
+    return (walk->k == 0 || walk->k == fph_info_bin(info) % FPH_CLASSES)
+        && (walk->all
+            || !(walk->record->bits[number / 64] >> number % 64 & 1));
+}
+
+/* The next object.  Returns 0: there is none. */
+static int
+fph_walk_next(fph_walk *walk, fpheap_object *object)
+{
+    const fph_state *state = walk->heap->state;
+
+    for (;;) {
+        uint64_t info  = fph_info_load(walk->record);
+        size_t   i     = walk->number++;
+        size_t   count = fph_info_kind(info) == FPH_SLAB ? fph_info_count(info)
+                       : fph_info_kind(info) == FPH_LARGE;
+
+        if (i >= count) {
+            walk->record = fph_record_next(state, &walk->at);
+            walk->number = 0;
+            if (walk->record == NULL)
+                return 0;
+        } else if (fph_walk_shows(walk, info, i)) {
+            object->base = walk->record->base + i * walk->record->size;
+            object->bytes = fph_info_bytes(state, info)
+                          - fph_slack_of(state, object->base);
+            object->node = fph_chunk_of_page(state, walk->record->page)->node;
+            return 1;
+        }
+    }
 }
 
 FPHEAP_API int
 fpheap_walk(fpheap *heap, int (*visit)(void *arg, const fpheap_object *object),
             void *arg)
 {
-    fph_walk walk = { visit, arg, 0 /* every class */, 0 /* live */ };
+    fpheap_object object;
+    fph_walk      walk;
+    int           rc = 0;
 
-    return fph_heap_good(heap) ? fph_walk_heap(heap, &walk) : -EINVAL;
+    if (!fph_heap_good(heap))
+        return -EINVAL;
+    walk = fph_walk_begin(heap, 0 /* every class */, 0 /* all */);
+    while (rc == 0 && fph_walk_next(&walk, &object))
+        rc = visit(arg, &object);
+    fph_walk_end(&walk);
+    return rc;
 }
 
 FPHEAP_API int
@@ -12170,52 +12150,35 @@ fpheap_region_walk(fpheap *heap,
     return rc;
 }
 
-static int
-fph_verify_visit(void *heap, const fpheap_object *object)
-{
-    fph_verify_free((fpheap *)heap, object->base, object->bytes);
-    return 0;
-}
-
 /* Verify a heap at rest, and its free objects that are filled. */
 static void
 fph_verify_heap(fpheap *heap)
 {
-    const char *wrong = fpheap_check(heap);
-    fph_walk    walk  = { fph_verify_visit, heap, 0 /* every class */,
-                          1 /* all */ };
+    const char   *wrong = fpheap_check(heap);
+    fph_walk      walk  = fph_walk_begin(heap, 0 /* every class */,
+                                         1 /* all */);
+    fpheap_object object;
 
-    if (wrong != NULL && heap->state->forked)
-        return;                /* threads that are gone may have left it so */
-    if (wrong != NULL)
+    /* Threads that are gone may have left it so. */
+    if (wrong != NULL && !heap->state->forked)
         FPHEAP_PANIC(wrong);
-    else
-        fph_walk_heap(heap, &walk);
-}
-
-/* What fpheap_pool_for_each was given. */
-typedef struct fph_round {
-    int  (*visit)(void *arg, void *object);
-    void  *arg;
-} fph_round;
-
-static int
-fph_round_visit(void *round_, const fpheap_object *object)
-{
-    const fph_round *round = (const fph_round *)round_;
-
-    return round->visit(round->arg, object->base);
+    while (wrong == NULL && fph_walk_next(&walk, &object))
+        fph_verify_free(heap, object.base, object.bytes);
 }
 
 FPHEAP_API int
 fpheap_pool_for_each(fpheap_pool *pool, fpheap_which which,
                      int (*visit)(void *arg, void *object), void *arg)
 {
-    fph_round round = { visit, arg };
-    fph_walk  walk  = { fph_round_visit, &round, FPH_SIZES + pool->number,
-                        which == FPHEAP_ALL };
+    fph_walk      walk = fph_walk_begin(pool->heap, FPH_SIZES + pool->number,
+                                        which == FPHEAP_ALL);
+    fpheap_object object;
+    int           rc   = 0;
 
-    return fph_walk_heap(pool->heap, &walk);
+    while (rc == 0 && fph_walk_next(&walk, &object))
+        rc = visit(arg, object.base);
+    fph_walk_end(&walk);
+    return rc;
 }
 
 /* [HEAP] ===================================================================
@@ -12365,28 +12328,24 @@ fph_caches_end(const fph_state *state)
             fph_entry_set(cache->entry, fph_no_bins, fph_no_bins);
 }
 
-static int
-fph_destruct_visit(void *pool_, const fpheap_object *object)
-{
-    fph_pool_destruct((const fpheap_pool *)pool_, (char *)object->base, 0, 1);
-    return 0;
-}
-
 /* Destruct the objects of all pools, as the heap ends. */
 static void
 fph_pools_end(fpheap *heap)
 {
     const fph_state *state = heap->state;
+    fpheap_object    object;
+    fph_walk         walk;
     unsigned         i;
 
     for (i = 0; i < FPHEAP_MAX_POOLS; i++) {
-        fpheap_pool *pool = state->pool[i];
-        fph_walk     walk = { fph_destruct_visit, pool, FPH_SIZES + i,
-                              1 /* all */ };
+        const fpheap_pool *pool = state->pool[i];
 
-        if (fph_load_relaxed(&state->pool_is[i]) % 4 >= FPH_POOL_NAMED
-            && pool->destruct != NULL)
-            fph_walk_heap(heap, &walk);
+        if (fph_load_relaxed(&state->pool_is[i]) % 4 < FPH_POOL_NAMED
+            || pool->destruct == NULL)
+            continue;
+        walk = fph_walk_begin(heap, FPH_SIZES + i, 1 /* all */);
+        while (fph_walk_next(&walk, &object))
+            fph_pool_destruct(pool, (char *)object.base, 0, 1);
     }
 }
 

@@ -520,9 +520,23 @@ free_object(const fixture *f)
                         * (size_t)slab->size;
 }
 
+/* In the slab of an object, where the one behind the last would be. */
+static void *
+behind(const fixture *f, const void *object)
+{
+    const fph_slab *slab = slab_of(f, object);
+    char           *end  = slab->base + fph_info_count(slab->info)
+                                        * (size_t)slab->size;
+
+    assert_true(end < fph_page_address(f->heap->state, slab->page)
+                      + (fph_info_pages(f->heap->state, slab->info)
+                         << FPHEAP_PAGE_SHIFT));
+    return end;
+}
+
 /* What must not be there.  After FREE the heap stays broken: what is free and
  * parked is taken for parked. */
-#define FREE 4
+#define FREE 5
 
 static void *
 intruder(const fixture *f, unsigned what, void **slot)
@@ -536,6 +550,8 @@ intruder(const fixture *f, unsigned what, void **slot)
         return f->large;                       /* of another class */
     case 3:
         return (char *)slot[0] + 8;            /* within an object */
+    case 4:
+        return behind(f, slot[0]);
     default:
         return free_object(f);
     }

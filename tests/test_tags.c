@@ -335,7 +335,11 @@ a_dump_has_all_statistics_by_size_and_by_tag(void **state)
     objects[3] = fpheap_alloc(heap, 5 * FPHEAP_CHUNK);
     objects[4] = fpheap_pool_get(pool);
     fpheap_free(heap, fpheap_alloc(heap, 50));
+    fpheap_free(heap, fpheap_alloc(heap, 9 * FPHEAP_CHUNK));
+    assert_true(fpheap_trim(heap) > 0);
+    fpheap_free(heap, fpheap_alloc(heap, 50));
     fpheap_free(heap, fpheap_alloc(heap, 9 * FPHEAP_PAGE));
+    fpheap_set_limit(heap, 99 * FPHEAP_CHUNK);
     fpheap_dump(heap, out);
     (void)fclose(out);
     fpheap_stats_get(heap, &s);
@@ -349,6 +353,13 @@ a_dump_has_all_statistics_by_size_and_by_tag(void **state)
     expect_line(text, " page free %14zu bytes\n", s.page_free_bytes);
     expect_line(text, " waste %18zu bytes\n", s.waste_bytes);
     expect_line(text, " metadata %15zu bytes\n", s.metadata_bytes);
+    assert_true(s.peak_region_bytes > s.region_bytes && s.releases > 0
+                && s.reclaims > 0);
+    expect_line(text, " peak %19zu bytes\n", s.peak_region_bytes);
+    expect_line(text, " limit %18zu bytes\n", 99 * FPHEAP_CHUNK);
+    expect_line(text, " returned  %llu regions, %llu passes over parked "
+                "objects\n", (unsigned long long)s.releases,
+                (unsigned long long)s.reclaims);
     expect_line(text, " pages     0 hugetlb, 0 thp, %zu base, 0 unknown\n",
                 s.region_bytes);
     expect_line(text, " growth    %llu regions, 0 failures, longest %llu ns\n",
