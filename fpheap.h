@@ -1709,8 +1709,7 @@ FPHEAP_API const char *fpheap_config_string(void);
  * After a fork each reserved hugepage to which parent or child writes needs
  * another one: if none is free, the kernel ends the child.
  *
- * Returns  0, or -EINVAL: unknown flags, or FPHEAP_HUGETLB_1G with
- *          FPHEAP_CHUNK_SHIFT below 18, where no region has a gigabyte. */
+ * Returns  0, or -EINVAL: unknown flags. */
 FPHEAP_API int fpheap_provider_mmap(fpheap_provider *provider, unsigned flags);
 #endif
 
@@ -11794,14 +11793,14 @@ fph_check_record(const fpheap *heap, const fph_slab *record, size_t page)
                                                    : NULL;
 }
 
-/* What covers a page: the record that it leads to, or nothing. */
+/* What covers a page, by the record that it leads to; 0: nothing. */
 static uint64_t
 fph_page_info(const fph_state *state, size_t page)
 {
     size_t   first = fph_first_of(state, page);
     uint64_t info  = fph_info_load(fph_record_at(state, first));
 
-    return page - first < fph_info_pages(state, info) ? info : FPH_NOTHING;
+    return page - first < fph_info_pages(state, info) ? info : 0;
 }
 
 /* A page, which a record must cover, or none. */
@@ -12190,7 +12189,7 @@ fpheap_pool_for_each(fpheap_pool *pool, fpheap_which which,
 static int
 fph_config_error(const char *name, const fpheap_config *config)
 {
-    if (name != NULL && strlen(name) >= FPHEAP_NAME_BYTES)
+    if (strlen(name) >= FPHEAP_NAME_BYTES)
         return -ENAMETOOLONG;
     if (config->nodes > FPHEAP_MAX_NODES
         || (config->flags & ~FPHEAP_SPILL) != 0
@@ -12242,14 +12241,13 @@ fph_configure(fpheap *heap, const char *name, const fpheap_config *config)
 #endif
     if (heap->watch != NULL)   /* it is told of what is to go as it came */
         heap->provider.flags &= ~FPHEAP_PARTS;
-    memcpy(heap->name, name == NULL ? "heap" : name,
-           strlen(name == NULL ? "heap" : name) + 1);
+    memcpy(heap->name, name, strlen(name) + 1);
 }
 
 /* Build the state, and use the first region.  Returns 0, or a negative
  * errno. */
 static int
-fph_state_init(fpheap *heap, const fpheap_region *raw)
+fph_state_init(fpheap *heap, const fpheap_region *raw, size_t limit)
 {
     fph_state *state = fph_state_new(heap, raw);
     int        rc;
@@ -12261,7 +12259,8 @@ fph_state_init(fpheap *heap, const fpheap_region *raw)
     state->meta_tight = 1;
     state->growths = 1;
     state->alone = heap->provider.iova != NULL;
-    state->left = fph_limit_bytes(0) - raw->bytes;
+    state->limit = limit;
+    state->left = fph_limit_bytes(limit) - raw->bytes;
     fph_classes_init(state);
     rc = fph_region_enter(heap, state, raw, fph_state_pages(state, raw));
     if (rc != 0) {
@@ -12273,20 +12272,29 @@ fph_state_init(fpheap *heap, const fpheap_region *raw)
     return 0;
 }
 
-/* Two chunks, or one, for a heap that has no state yet, and so no charge. */
+/* Get two chunks, or one, and make a heap of them.  Returns 0, or a negative
+ * errno: nothing is left. */
 static int
-fph_obtain_first(fpheap *heap, fpheap_region *raw)
+fph_heap_begin(fpheap *heap, size_t limit)
 {
-    fph_need need = { 1, 1, 0, NULL };
+    fph_need      need = { 1, 1, 0, NULL };
+    fpheap_region raw;
+    int           rc   = fph_obtain(heap, 0 /* node */, need, 2 /* chunks */,
+                                    &raw);
 
-    return fph_obtain(heap, 0 /* node */, need, 2 /* chunks */, raw);
+    if (rc != 0)
+        return rc;             /* without a state nothing was charged */
+    rc = limit != 0 && raw.bytes > limit ? -ENOSPC
+       : fph_state_init(heap, &raw, limit);
+    if (rc != 0)
+        fph_part_with(heap, &raw);
+    return rc;
 }
 
 FPHEAP_API fpheap *
 fpheap_create(const char *name, const fpheap_config *config)
 {
     fpheap_config defaults;
-    fpheap_region raw;
     fpheap       *heap;
     unsigned      index;
     int           rc;
@@ -12294,6 +12302,8 @@ fpheap_create(const char *name, const fpheap_config *config)
     memset(&defaults, 0, sizeof defaults);
     if (config == NULL)
         config = &defaults;
+    if (name == NULL)
+        name = "heap";
     rc = fph_config_error(name, config);
     if (rc != 0)
         return (fpheap *)fph_result(rc, NULL);
@@ -12302,15 +12312,7 @@ fpheap_create(const char *name, const fpheap_config *config)
         return (fpheap *)fph_result(-ENFILE, NULL);
     heap = &fph_heaps[index];
     fph_configure(heap, name, config);
-    rc = fph_obtain_first(heap, &raw);
-    if (rc == 0) {
-        rc = config->limit != 0 && raw.bytes > config->limit
-           ? -ENOSPC : fph_state_init(heap, &raw);
-        if (rc != 0)
-            fph_part_with(heap, &raw);
-        else
-            fpheap_set_limit(heap, config->limit);
-    }
+    rc = fph_heap_begin(heap, config->limit);
     if (rc != 0)
         fph_handle_give(heap);
     return (fpheap *)fph_result(rc, heap);
@@ -12349,40 +12351,30 @@ fph_pools_end(fpheap *heap)
     }
 }
 
-/* Give back a region at the heap's end. */
-static void
-fph_region_end(const fpheap *heap, const fpheap_region *raw, int watched)
-{
-    FPH_TOOL_ALLOW(raw->base, raw->bytes);
-    if (watched)
-        fph_part_with(heap, raw);
-    else
-        fph_provider_put(heap, raw);
-}
-
 /* Give all regions back, and the state, which may lie in the first one. */
 static void
 fph_regions_end(fpheap *heap)
 {
-    fph_state    *state = heap->state;
-    fpheap_region first = state->region[0].raw;
-    int           here  = fph_load_relaxed(&state->region[0].used) != 0;
-    int           shown = fph_load_relaxed(&state->region[0].shown) != 0;
-    size_t        i;
+    fph_state *state = heap->state;
+    size_t     i;
 
-    for (i = fph_region_count(state); i-- > 1;) {
-        fph_region *region = &state->region[i];
+    for (i = fph_region_count(state); i-- > 0;) {
+        fph_region region = state->region[i];
 
-        if (fph_load_relaxed(&region->used))
-            fph_region_end(heap, &region->raw,
-                           fph_load_relaxed(&region->shown) != 0);
+        if (i == 0) {
+            heap->state = NULL;
+            fph_map_set(heap, fph_no_map, 0);
+            fph_known_init(heap);
+            fph_state_end(state);
+        }
+        if (region.used == 0)
+            continue;
+        FPH_TOOL_ALLOW(region.raw.base, region.raw.bytes);
+        if (region.shown != 0)
+            fph_part_with(heap, &region.raw);
+        else
+            fph_provider_put(heap, &region.raw);
     }
-    heap->state = NULL;
-    fph_map_set(heap, fph_no_map, 0);
-    fph_known_init(heap);
-    fph_state_end(state);
-    if (here)
-        fph_region_end(heap, &first, shown);
 }
 
 static int
