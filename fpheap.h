@@ -574,11 +574,6 @@ FPH_RANGE(FPHEAP_NO_INLINE, 0, 1);
 #  error "fpheap: FPHEAP_EXPORT needs ELF: declare FPHEAP_API instead"
 #endif
 
-#if FPHEAP_HEADER
-#  define FPH_TAGS FPHEAP_TAGS
-#else
-#  define FPH_TAGS 0           /* no headers */
-#endif
 #if FPHEAP_CHUNK_SHIFT - FPHEAP_PAGE_SHIFT == 4
 #  define FPH_PAGES 16
 #elif FPHEAP_CHUNK_SHIFT - FPHEAP_PAGE_SHIFT == 5
@@ -596,7 +591,8 @@ FPH_RANGE(FPHEAP_NO_INLINE, 0, 1);
     "_pages" FPH_TEXT(FPH_PAGES) "_class" FPH_TEXT(FPHEAP_CLASS_BITS)        \
     "_mag" FPH_TEXT(FPHEAP_MAGAZINE) "_nodes" FPH_TEXT(FPHEAP_MAX_NODES)     \
     "_heaps" FPH_TEXT(FPHEAP_MAX_HEAPS) "_pools" FPH_TEXT(FPHEAP_MAX_POOLS)  \
-    "_st" FPH_TEXT(FPHEAP_NO_THREADS) "_tags" FPH_TEXT(FPH_TAGS)             \
+    "_st" FPH_TEXT(FPHEAP_NO_THREADS) "_header" FPH_TEXT(FPHEAP_HEADER)      \
+    "_tags" FPH_TEXT(FPHEAP_TAGS)                                            \
     "_check" FPH_TEXT(FPHEAP_CHECK) "_sites" FPH_TEXT(FPHEAP_SITES)          \
     "_tool" FPH_TEXT(FPHEAP_TOOL)
 #define FPH_LINKED(f) __asm__(FPH_TEXT(__USER_LABEL_PREFIX__) #f FPH_LAYOUT)
@@ -947,6 +943,7 @@ typedef struct fph_head {
 } fph_head;
 
 #define FPH_HEAD (FPHEAP_HEADER ? sizeof(fph_head) : 0)
+#define FPH_TAGS (FPHEAP_HEADER ? FPHEAP_TAGS : 0)
 
 /* Objects and bytes that a thread has allocated with a tag, less those that it
  * has freed: the sum over all threads is what is live. */
@@ -1112,6 +1109,7 @@ struct fpheap_cache {
  * included.  Where a function is described as another with a difference, the
  * rest is as for that one.  Otherwise, where nothing is said:
  *
+ * Returns  0, of an int.
  * Threads  Any, at any time.
  * Blocks   Never: it waits for no thread, and does not call the provider.
  * Cost     O(1).
@@ -1225,9 +1223,8 @@ FPH_PUBLIC void fpheap_free_sized(fpheap *heap, void *object, size_t size);
  * objects  array of n pointers, written on success only
  * n        number of objects; 0 succeeds and does nothing
  *
- * Returns  0
- * Errors   a negative errno, as fpheap_alloc's.  Nothing was taken, but while
- *          the call ran, others could not have what it had gathered.
+ * Errors   As fpheap_alloc's.  Nothing was taken, but while the call ran,
+ *          others could not have what it had gathered.
  * Blocks   As fpheap_alloc.
  * Cost     Hit: n loads and stores.  Miss: whole magazines, then O(n).
  *          Failure: that, giving back what was gathered, and fpheap_alloc's. */
@@ -1429,15 +1426,9 @@ FPH_PUBLIC void     fpheap_pool_put_bulk(fpheap_pool *pool,
 FPHEAP_API unsigned fpheap_pool_get_burst(fpheap_pool *pool, void **objects,
                                           unsigned n);
 
-/* fpheap_pool_for_each - show the pool's objects
+/* fpheap_pool_for_each - fpheap_walk of the pool's objects
  *
- * which   FPHEAP_ALL: also those that are parked or free; FPHEAP_LIVE
- * visit   called for each; anything but 0 ends the round.  It must not call the
- *         heap.
- *
- * Returns  0, or what visit returned last.
- * Threads  No other call on this heap may run.
- * Cost     O(chunks x pages + objects). */
+ * which   FPHEAP_ALL: also those that are parked or free; FPHEAP_LIVE */
 FPHEAP_API int fpheap_pool_for_each(fpheap_pool *pool, fpheap_which which,
                                     int (*visit)(void *arg, void *object),
                                     void *arg);
@@ -1572,7 +1563,6 @@ FPHEAP_API void fpheap_thread_leave(fpheap *heap);
  * The memory is touched and its chunks are set up, so that nothing is left to
  * fault in.  Memory that the node already has free counts.
  *
- * Returns  0
  * Errors   -EINVAL: no such node; else as fpheap_alloc, and what was obtained
  *          stays in the heap.
  * Blocks   As fpheap_alloc.
@@ -1750,26 +1740,19 @@ FPHEAP_API void fpheap_provider_buffer(fpheap_provider *provider,
 /* --- names ---------------------------------------------------------------- */
 
 #if FPHEAP_HEADER
-#  define FPH_CALLED_HEADER(X)                                               \
-    X(fpheap_alloc_tagged) X(fpheap_tag_stats_get_sized)                     \
-    X(fpheap_destructor_register) X(fpheap_set_destructor)                   \
-    X(fpheap_requested) X(fpheap_tag) X(fpheap_flags) X(fpheap_set_flags)
-#  define FPH_HIT_HEADER(X)  X(fpheap_ref) X(fpheap_unref) X(fpheap_refs)
-#  define FPH_TOLD_HEADER(X) X(fpheap_tag_stats_get)
+#  define FPH_IF_HEADER(functions) functions
 #else
-#  define FPH_CALLED_HEADER(X)
-#  define FPH_HIT_HEADER(X)
-#  define FPH_TOLD_HEADER(X)
+#  define FPH_IF_HEADER(functions)
 #endif
 #if FPHEAP_NO_STDIO
-#  define FPH_CALLED_STDIO(X)
+#  define FPH_IF_STDIO(functions)
 #else
-#  define FPH_CALLED_STDIO(X) X(fpheap_dump)
+#  define FPH_IF_STDIO(functions) functions
 #endif
 #if FPHEAP_NO_OS
-#  define FPH_CALLED_OS(X)
+#  define FPH_IF_OS(functions)
 #else
-#  define FPH_CALLED_OS(X) X(fpheap_provider_mmap)
+#  define FPH_IF_OS(functions) functions
 #endif
 
 /* All functions above: those that are called; and those that are inlined, as
@@ -1787,17 +1770,22 @@ FPHEAP_API void fpheap_provider_buffer(fpheap_provider *provider,
     X(fpheap_stats_get_sized) X(fpheap_class_stats_get_sized) X(fpheap_walk) \
     X(fpheap_region_walk) X(fpheap_check) X(fpheap_config_string)            \
     X(fpheap_provider_buffer)                                                \
-    FPH_CALLED_HEADER(X) FPH_CALLED_STDIO(X) FPH_CALLED_OS(X)
+    FPH_IF_STDIO(X(fpheap_dump)) FPH_IF_OS(X(fpheap_provider_mmap))          \
+    FPH_IF_HEADER(X(fpheap_alloc_tagged) X(fpheap_tag_stats_get_sized)       \
+                  X(fpheap_destructor_register) X(fpheap_set_destructor)     \
+                  X(fpheap_requested) X(fpheap_tag) X(fpheap_flags)          \
+                  X(fpheap_set_flags))
 #define FPH_HIT(X)                                                           \
     X(fpheap_alloc) X(fpheap_free) X(fpheap_free_sized)                      \
     X(fpheap_alloc_bulk) X(fpheap_free_bulk_sized) X(fpheap_cache_alloc)     \
     X(fpheap_cache_free) X(fpheap_cache_free_sized)                          \
     X(fpheap_cache_alloc_bulk) X(fpheap_cache_free_bulk_sized)               \
     X(fpheap_pool_get) X(fpheap_pool_put) X(fpheap_pool_get_bulk)            \
-    X(fpheap_pool_put_bulk) FPH_HIT_HEADER(X)
+    X(fpheap_pool_put_bulk)                                                  \
+    FPH_IF_HEADER(X(fpheap_ref) X(fpheap_unref) X(fpheap_refs))
 #define FPH_TOLD(X)                                                          \
     X(fpheap_stats_get) X(fpheap_class_stats_get) X(fpheap_pool_stats_get)   \
-    FPH_TOLD_HEADER(X)
+    FPH_IF_HEADER(X(fpheap_tag_stats_get))
 #define FPH_INLINED(X) FPH_HIT(X) FPH_TOLD(X)
 
 #ifndef FPHEAP_STATIC
@@ -1853,23 +1841,14 @@ FPH_INLINED(FPH_OWN)
 #define FPH_ENTRIES_(n) { FPH_ENTRY_##n }
 #define FPH_ENTRIES(n)  FPH_ENTRIES_(n)
 
-#ifdef FPHEAP_STATIC
-static fph_bin fph_no_bins[FPH_BINS];
-static FPH_TLS fph_entry fph_table[FPHEAP_MAX_HEAPS] =
-    FPH_ENTRIES(FPHEAP_MAX_HEAPS);
-#else
 FPHEAP_API fph_bin fph_no_bins[FPH_BINS] FPH_LINKED(fph_no_bins);
-FPHEAP_API FPH_TLS fph_entry fph_table[FPHEAP_MAX_HEAPS]
-    FPH_LINKED(fph_table);
+FPHEAP_API FPH_TLS fph_entry fph_table[FPHEAP_MAX_HEAPS] FPH_LINKED(fph_table)
+#ifdef FPHEAP_STATIC
+    = FPH_ENTRIES(FPHEAP_MAX_HEAPS)
 #endif
-
+;
 #if FPHEAP_SITES
-/* The site of the call that this thread makes. */
-#  ifdef FPHEAP_STATIC
-static FPH_TLS const char *fph_site FPH_UNUSED;
-#  else
-FPHEAP_API FPH_TLS const char *fph_site FPH_LINKED(fph_site);
-#  endif
+FPHEAP_API FPH_TLS const char *fph_site FPH_LINKED(fph_site); /* of this call */
 #endif
 
 FPHEAP_API void *fph_alloc_miss(fpheap *heap, size_t size)
@@ -1922,22 +1901,16 @@ fph_bins_of(const fpheap *heap)
     return fph_entry_of(heap)->bins;
 }
 
-/* Bytes asked for and those behind them.  Adding its lowest bit moves a size
- * that fills its class to a larger one, of at least the same alignment; any
- * other size stays in its class. */
-#if FPHEAP_CHECK > 1
-#  define FPH_SLACKED(bytes) ((bytes) + ((bytes) & (~(bytes) + 1)))
-#else
-#  define FPH_SLACKED(bytes) (bytes)
-#endif
-
 /* The class of a size that has one, its header included.  Steps of 16 bytes up
  * to 1 << FPH_CLASS_BASE, then 1 << FPHEAP_CLASS_BITS steps per doubling; shift
- * is the log2 of the step. */
+ * is the log2 of the step.  For FPH_SLACK the lowest bit is added: that moves a
+ * size that fills its class to a larger one, of at least the same alignment;
+ * any other size stays in its class. */
 FPH_INLINE unsigned
 fph_class_of(size_t size)
 {
-    size_t   last  = FPH_SLACKED(size + FPH_HEAD) - 1;
+    size_t   bytes = size + FPH_HEAD;
+    size_t   last  = bytes + (FPH_SLACK ? bytes & (~bytes + 1) : 0) - 1;
     unsigned shift = (unsigned)(63 ^ __builtin_clzll(
         (unsigned long long)last >> FPHEAP_CLASS_BITS | 16));
 
@@ -2576,20 +2549,8 @@ fpheap_tag_stats_get(fpheap *heap, unsigned tag, fpheap_tag_stats *stats)
 #endif
 
 #if FPHEAP_SITES               /* here they are functions, see the end */
-#  undef fpheap_alloc
-#  undef fpheap_alloc_bulk
-#  undef fpheap_alloc_burst
-#  undef fpheap_zalloc
-#  undef fpheap_calloc
-#  undef fpheap_aligned_alloc
-#  undef fpheap_alloc_on
-#  undef fpheap_alloc_tagged
-#  undef fpheap_realloc
-#  undef fpheap_cache_alloc
-#  undef fpheap_cache_alloc_bulk
-#  undef fpheap_pool_get
-#  undef fpheap_pool_get_bulk
-#  undef fpheap_pool_get_burst
+#  undef FPH_SITED
+#  define FPH_SITED(f, ...) f(__VA_ARGS__)
 #endif
 
 /* [PLATFORM] ===============================================================
@@ -6340,18 +6301,6 @@ fph_life_of(const fph_state *state, const void *at)
     return records == NULL ? NULL : &records->life;
 }
 
-/* The same, and a look at heap->known[] finds them from here on. */
-static fph_life *
-fph_life_find(fpheap *heap, const void *at)
-{
-    fph_life *life = fph_life_of(heap->state, at);
-
-    if (life != NULL)
-        FPH_STORE(&heap->known[((uintptr_t)at >> FPHEAP_CHUNK_SHIFT)
-                               % FPH_KNOWN], life, RELEASE);        /* K1 */
-    return life;
-}
-
 /* The place of an object's mark. */
 static size_t
 fph_mark_index(const void *object)
@@ -6359,13 +6308,18 @@ fph_mark_index(const void *object)
     return fph_mark_place(((uintptr_t)object & FPH_CHUNK_MASK) / 16);
 }
 
-/* The mark of an address, or NULL: it is in no chunk that has objects. */
+/* The mark of an address, which a look at heap->known[] finds from here on, or
+ * NULL: it is in no chunk that has objects. */
 static fph_mark *
 fph_mark_of(fpheap *heap, const void *object)
 {
-    fph_life *life = fph_life_find(heap, object);
+    fph_life *life = fph_life_of(heap->state, object);
 
-    return life == NULL ? NULL : &life->mark[fph_mark_index(object)];
+    if (life == NULL)
+        return NULL;
+    FPH_STORE(&heap->known[((uintptr_t)object >> FPHEAP_CHUNK_SHIFT)
+                           % FPH_KNOWN], life, RELEASE);            /* K1 */
+    return &life->mark[fph_mark_index(object)];
 }
 
 static uint32_t *
@@ -6511,59 +6465,51 @@ fph_site_begin(fpheap *heap, const void *object)
     fph_site_count(heap, object, fph_usable(heap, object), 1);
 }
 
-/* The last site listed; the list goes from most bytes to least. */
-typedef struct fph_site_rank {
-    uint64_t bytes;
-    unsigned number;
-    unsigned lines;
-} fph_site_rank;
-
-#define FPH_SITE_RANK  { UINT64_MAX, 0, 0 }
-#define FPH_SITE_LINES 16
-
-/* Write the next site's line.  Returns 0: there is none, or enough were. */
+/* Write the line of the site that comes after *rank in a list from most bytes
+ * to least, and have *rank name it: the bytes, then the number.  Returns 0 if
+ * there is none. */
 static int
-fph_site_next(const fpheap *heap, fph_site_rank *rank, fph_text *text)
+fph_site_next(const fpheap *heap, uint64_t *rank, fph_text *text)
 {
-    fph_site_rank best = { 0, FPH_SITE_MAX, 0 };
-    unsigned      i;
+    uint64_t best = 0;
+    unsigned i;
 
     for (i = 0; i < FPH_SITE_MAX; i++) {
-        uint64_t bytes = fph_load_relaxed(&heap->sites[i].bytes);
+        uint64_t its = fph_load_relaxed(&heap->sites[i].bytes) * FPH_SITE_MAX
+                     + (FPH_SITE_MAX - 1 - i);
 
-        if (fph_load_relaxed(&heap->sites[i].objects) == 0
-            || bytes > rank->bytes
-            || (bytes == rank->bytes && i <= rank->number)
-            || (best.number != FPH_SITE_MAX && bytes <= best.bytes))
-            continue;
-        best.bytes = bytes;
-        best.number = i;
+        if (fph_load_relaxed(&heap->sites[i].objects) != 0 && its < *rank
+            && its > best)
+            best = its;
     }
-    if (best.number == FPH_SITE_MAX || rank->lines == FPH_SITE_LINES)
+    if (best == 0)
         return 0;
-    best.lines = rank->lines + 1;
     *rank = best;
+    i = FPH_SITE_MAX - 1 - (unsigned)(best % FPH_SITE_MAX);
     text->bytes = 0;
-    fph_text_number(text, best.bytes, 10);
+    fph_text_number(text, best / FPH_SITE_MAX, 10);
     fph_text_add(text, " bytes in ");
-    fph_text_number(text, fph_load_relaxed(&heap->sites[best.number].objects),
-                    10);
+    fph_text_number(text, fph_load_relaxed(&heap->sites[i].objects), 10);
     fph_text_add(text, " live objects");
-    fph_text_site(text, heap, best.number);
+    fph_text_site(text, heap, i);
     return 1;
 }
+
+#define FPH_SITE_LINES 16      /* of a list, at most */
 
 /* Report the objects that keep fpheap_destroy from ending the heap. */
 static void
 fph_sites_report(const fpheap *heap)
 {
-    fph_site_rank rank = FPH_SITE_RANK;
-    fph_text      text;
+    uint64_t rank = UINT64_MAX;
+    unsigned lines;
+    fph_text text;
 
     text.bytes = 0;
     fph_text_heap(&text, "fpheap: live objects in heap '", heap);
     FPHEAP_REPORT(text.at);
-    while (fph_site_next(heap, &rank, &text))
+    for (lines = 0; lines < FPH_SITE_LINES
+         && fph_site_next(heap, &rank, &text); lines++)
         FPHEAP_REPORT(text.at);
 }
 
@@ -6571,10 +6517,12 @@ fph_sites_report(const fpheap *heap)
 static void
 fph_sites_dump(const fpheap *heap, FILE *out)
 {
-    fph_site_rank rank = FPH_SITE_RANK;
-    fph_text      text;
+    uint64_t rank = UINT64_MAX;
+    unsigned lines;
+    fph_text text;
 
-    while (fph_site_next(heap, &rank, &text))
+    for (lines = 0; lines < FPH_SITE_LINES
+         && fph_site_next(heap, &rank, &text); lines++)
         fprintf(out, "  %s\n", text.at);
 }
 #endif
@@ -6590,16 +6538,16 @@ fph_sites_dump(const fpheap *heap, FILE *out)
 static void
 fph_blame_foreign(const fpheap *heap, const void *object)
 {
-    fph_text    text;
-    unsigned    i;
+    fph_text text;
+    unsigned i;
 
     fph_text_begin(&text, "free", heap, object);
     fph_text_add(&text, "it is not from this heap");
     for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
-        fpheap *other = fph_handle_at(i);
+        const fpheap *other = fph_handle_at(i);
 
         if (other != NULL && other != heap && other->state != NULL
-            && fph_life_find(other, object) != NULL)
+            && fph_life_of(other->state, object) != NULL)
             fph_text_heap(&text, " but from heap '", other);
     }
     FPHEAP_PANIC(text.at);
@@ -6616,23 +6564,23 @@ fph_blame_pointer(fpheap *heap, const void *object)
     fph_text_begin(&text, "free", heap, object);
     if (start == NULL) {
         fph_text_add(&text, "there is no object");
-    } else {
-        if (start == object) {
-            fph_text_add(&text, "double free: the object is free already, of ");
-        } else {
-            fph_text_number(&text, (uint64_t)((const char *)object - start),
-                            10);
-            fph_text_add(&text, fph_mark_is(*fph_mark_of(heap, start),
-                                            FPH_ANY_CLASS)
-                         ? " bytes into the live object at "
-                         : " bytes into the free object at ");
-            fph_text_number(&text, (uintptr_t)start, 16);
-            fph_text_add(&text, ", of ");
-        }
-        fph_text_number(&text, fph_usable(heap, start), 10);
-        fph_text_add(&text, " bytes");
-        fph_text_origin(&text, heap, start);
+        FPHEAP_PANIC(text.at);
+        return;
     }
+    if (start == object) {
+        fph_text_add(&text, "double free: the object is free already");
+    } else {
+        fph_text_number(&text, (uint64_t)((const char *)object - start), 10);
+        fph_text_add(&text, fph_mark_is(*fph_mark_of(heap, start),
+                                        FPH_ANY_CLASS)
+                     ? " bytes into the live object at "
+                     : " bytes into the free object at ");
+        fph_text_number(&text, (uintptr_t)start, 16);
+    }
+    fph_text_add(&text, ", of ");
+    fph_text_number(&text, fph_usable(heap, start), 10);
+    fph_text_add(&text, " bytes");
+    fph_text_origin(&text, heap, start);
     FPHEAP_PANIC(text.at);
 }
 
@@ -6721,17 +6669,11 @@ fph_fill_end(const char *object, size_t from, size_t to)
 {
     const uint64_t filled = UINT64_MAX / 255 * FPH_FILL;
 
-    for (; from < to; from++) {
-        uint64_t word;
-
-        for (; to - from >= sizeof word; from += sizeof word) {
-            memcpy(&word, object + from, sizeof word);
-            if (word != filled)
-                break;
-        }
-        if (from == to || (unsigned char)object[from] != FPH_FILL)
-            break;
-    }
+    while (to - from >= sizeof filled
+           && memcmp(object + from, &filled, sizeof filled) == 0)
+        from += sizeof filled;
+    while (from < to && (unsigned char)object[from] == FPH_FILL)
+        from++;
     return from;
 }
 
@@ -6839,33 +6781,26 @@ fph_mark_begin(fpheap *heap, void *object, size_t size, unsigned klass)
 
     if (fph_mark_is(FPH_LOAD(mark, RELAXED), FPH_ANY_CLASS))
         FPHEAP_PANIC(FPH_SAY_LIVE);
-    if (FPHEAP_CHECK > 1) {
-        fph_filled_verify(heap, mark, "allocation", object,
-                          fph_room_of(heap, object));
-        fph_slack_set(heap, object, size);
-    }
+    fph_filled_verify(heap, mark, "allocation", object,
+                      fph_room_of(heap, object));
+    fph_slack_set(heap, object, size);
     fph_site_begin(heap, object);
     FPH_STORE(mark, (fph_mark)(1 + klass), RELAXED);
-}
-
-static void
-fph_tool_begin(const fpheap *heap, void *object)
-{
-    size_t bytes = fph_usable(heap, object);
-
-    if (!fph_keeps_contents(heap, object))
-        FPH_TOOL_BEGIN(object, bytes);
-    FPH_TOOL_FORBID((char *)object + bytes,
-                    fph_slack_of(heap->state, object));
 }
 
 FPH_NOINLINE FPHEAP_API void
 fph_live_begin_slow(fpheap *heap, void *object, size_t size, unsigned klass)
 {
+    size_t bytes;
+
     if (FPHEAP_CHECK)
         fph_mark_begin(heap, object, size, klass);
-    if (FPHEAP_TOOL)
-        fph_tool_begin(heap, object);
+    if (FPHEAP_TOOL == 0)
+        return;
+    bytes = fph_usable(heap, object);
+    if (!fph_keeps_contents(heap, object))
+        FPH_TOOL_BEGIN(object, bytes);
+    FPH_TOOL_FORBID((char *)object + bytes, fph_slack_of(heap->state, object));
 }
 
 /* A live object that had room for `room` bytes gets another size, and perhaps
@@ -6920,25 +6855,18 @@ fph_mark_end(fpheap *heap, void *object, unsigned klass)
     return 1;
 }
 
-/* An object ends, if the pointer is to one that may be freed. */
-static void
-fph_tool_end(fpheap *heap, void *object)
-{
-    if (object == NULL || !fph_heap_good(heap)
-        || fph_base_of(heap->state, object) != object
-        || fph_head_is_shared(object) || fph_keeps_contents(heap, object))
-        return;
-    FPH_TOOL_END(object);
-    FPH_TOOL_FORBID(object, fph_room_of(heap, object));
-}
-
+/* A tool is told of the end if the pointer is to what may be freed. */
 FPH_NOINLINE FPHEAP_API int
 fph_live_end_slow(fpheap *heap, void *object, unsigned klass)
 {
     if (FPHEAP_CHECK && !fph_mark_end(heap, object, klass))
         return 0;
-    if (FPHEAP_TOOL)
-        fph_tool_end(heap, object);
+    if (FPHEAP_TOOL == 0 || object == NULL || !fph_heap_good(heap)
+        || fph_base_of(heap->state, object) != object
+        || fph_head_is_shared(object) || fph_keeps_contents(heap, object))
+        return 1;
+    FPH_TOOL_END(object);
+    FPH_TOOL_FORBID(object, fph_room_of(heap, object));
     return 1;
 }
 #else
@@ -12395,24 +12323,26 @@ FPH_PLAIN_TOLD(fpheap_tag_stats_get, fpheap_tag_stats, bytes, int,
 #endif /* FPHEAP_IMPLEMENTATION */
 
 /* The functions that allocate record where they are called. */
-#if FPHEAP_SITES && !FPHEAP_NO_INLINE && !defined(fpheap_alloc)
-#  define FPH_SITED(call) (fph_site = __FILE__ ":" FPH_TEXT(__LINE__), call)
-#  define fpheap_alloc(...)         FPH_SITED(fpheap_alloc(__VA_ARGS__))
-#  define fpheap_alloc_bulk(...)    FPH_SITED(fpheap_alloc_bulk(__VA_ARGS__))
-#  define fpheap_alloc_burst(...)   FPH_SITED(fpheap_alloc_burst(__VA_ARGS__))
-#  define fpheap_zalloc(...)        FPH_SITED(fpheap_zalloc(__VA_ARGS__))
-#  define fpheap_calloc(...)        FPH_SITED(fpheap_calloc(__VA_ARGS__))
-#  define fpheap_aligned_alloc(...) FPH_SITED(fpheap_aligned_alloc(__VA_ARGS__))
-#  define fpheap_alloc_on(...)      FPH_SITED(fpheap_alloc_on(__VA_ARGS__))
-#  define fpheap_alloc_tagged(...)  FPH_SITED(fpheap_alloc_tagged(__VA_ARGS__))
-#  define fpheap_realloc(...)       FPH_SITED(fpheap_realloc(__VA_ARGS__))
-#  define fpheap_cache_alloc(...)   FPH_SITED(fpheap_cache_alloc(__VA_ARGS__))
+#if FPHEAP_SITES && !FPHEAP_NO_INLINE
+#  undef FPH_SITED
+#  define FPH_SITED(f, ...) \
+      (fph_site = __FILE__ ":" FPH_TEXT(__LINE__), f(__VA_ARGS__))
+#  define fpheap_alloc(...)         FPH_SITED(fpheap_alloc, __VA_ARGS__)
+#  define fpheap_alloc_bulk(...)    FPH_SITED(fpheap_alloc_bulk, __VA_ARGS__)
+#  define fpheap_alloc_burst(...)   FPH_SITED(fpheap_alloc_burst, __VA_ARGS__)
+#  define fpheap_zalloc(...)        FPH_SITED(fpheap_zalloc, __VA_ARGS__)
+#  define fpheap_calloc(...)        FPH_SITED(fpheap_calloc, __VA_ARGS__)
+#  define fpheap_aligned_alloc(...) FPH_SITED(fpheap_aligned_alloc, __VA_ARGS__)
+#  define fpheap_alloc_on(...)      FPH_SITED(fpheap_alloc_on, __VA_ARGS__)
+#  define fpheap_alloc_tagged(...)  FPH_SITED(fpheap_alloc_tagged, __VA_ARGS__)
+#  define fpheap_realloc(...)       FPH_SITED(fpheap_realloc, __VA_ARGS__)
+#  define fpheap_cache_alloc(...)   FPH_SITED(fpheap_cache_alloc, __VA_ARGS__)
 #  define fpheap_cache_alloc_bulk(...) \
-      FPH_SITED(fpheap_cache_alloc_bulk(__VA_ARGS__))
-#  define fpheap_pool_get(...)      FPH_SITED(fpheap_pool_get(__VA_ARGS__))
-#  define fpheap_pool_get_bulk(...) FPH_SITED(fpheap_pool_get_bulk(__VA_ARGS__))
+      FPH_SITED(fpheap_cache_alloc_bulk, __VA_ARGS__)
+#  define fpheap_pool_get(...)      FPH_SITED(fpheap_pool_get, __VA_ARGS__)
+#  define fpheap_pool_get_bulk(...) FPH_SITED(fpheap_pool_get_bulk, __VA_ARGS__)
 #  define fpheap_pool_get_burst(...) \
-      FPH_SITED(fpheap_pool_get_burst(__VA_ARGS__))
+      FPH_SITED(fpheap_pool_get_burst, __VA_ARGS__)
 #endif
 
 /* [HISTORY] ================================================================
