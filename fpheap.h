@@ -2782,45 +2782,17 @@ FPH_COMPARES(release, RELEASE, RELAXED)
 FPH_COMPARES(acq_rel, ACQ_REL, ACQUIRE)
 FPH_COMPARES(seq_cst, SEQ_CST, RELAXED)
 
-/* The same for pointers and for a flag, and an exchange of a pointer: of two
- * threads that exchange the same one, one gets it. */
+/* The same for other types, where the caller has seen that *p is *e; and an
+ * exchange of what is at p: of two threads one gets it. */
 #if FPHEAP_NO_THREADS
 #  define FPH_CAS_PTR(p, e, d, order) ((void)(e), *(p) = (d), 1)
 #  define FPH_SWAP(p, v, old)  ((void)(*(old) = *(p), *(p) = *(v)))
-#  define FPH_EXCHANGE(p, v)   fph_plain_exchange(p, v)
-static inline unsigned
-fph_plain_exchange(unsigned *p, unsigned v)
-{
-    unsigned old = *p;
-
-    *p = v;
-    return old;
-}
 #else
 #  define FPH_CAS_PTR(p, e, d, order)                                 \
     __atomic_compare_exchange_n(p, e, d, 0 /* strong */,              \
                                 __ATOMIC_##order, __ATOMIC_RELAXED)
 #  define FPH_SWAP(p, v, old)  __atomic_exchange(p, v, old, __ATOMIC_RELAXED)
-#  define FPH_EXCHANGE(p, v)   __atomic_exchange_n(p, v, __ATOMIC_ACQUIRE)
 #endif
-
-static inline void **
-fph_swap_slots(void ***p, void **v)
-{
-    void **old;
-
-    FPH_SWAP(p, &v, &old);
-    return old;
-}
-
-static inline fph_magazine *
-fph_swap_magazine(fph_magazine **p, fph_magazine *v)
-{
-    fph_magazine *old;
-
-    FPH_SWAP(p, &v, &old);
-    return old;
-}
 
 /* Raise *p to v if it is lower. */
 static inline void
@@ -8428,9 +8400,11 @@ static fph_magazine *
 fph_bin_unload(fpheap_cache *cache, unsigned number)
 {
     fph_bin      *bin  = &cache->bins[number];
-    void        **base = fph_swap_slots(&bin->base, NULL);
+    void        **none = NULL;
+    void        **base;
     fph_magazine *magazine;
 
+    FPH_SWAP(&bin->base, &none, &base);
     if (base == NULL)
         return NULL;
     magazine = fph_magazine_of(base);
@@ -8471,7 +8445,10 @@ fph_cache_objects(const fpheap_cache *cache, unsigned number)
 static fph_magazine *
 fph_bin_spare(fpheap_cache *cache, unsigned number, fph_magazine *magazine)
 {
-    return fph_swap_magazine(&cache->spare[number], magazine);
+    fph_magazine *old;
+
+    FPH_SWAP(&cache->spare[number], &magazine, &old);
+    return old;
 }
 
 /* Exchange the loaded magazine with the spare. */
@@ -8485,13 +8462,15 @@ fph_bin_swap(fpheap_cache *cache, unsigned number)
         fph_bin_load(cache, number, spare);
 }
 
-/* Put a magazine where other threads find what is in it. */
+/* Put a magazine where other threads find what is in it: a full one into the
+ * depot, unless `drain` is set, or else the objects into their slabs. */
 static void
-fph_magazine_return(fph_state *state, unsigned bin, fph_magazine *magazine)
+fph_magazine_return(fph_state *state, unsigned bin, fph_magazine *magazine,
+                    int drain)
 {
     if (magazine == NULL)
         return;
-    if (magazine->count != 0
+    if (!drain && magazine->count != 0
         && magazine->count == fph_bin_class(state, bin)->magazine)
         fph_depot_put(state, bin, magazine);
     else
@@ -8526,8 +8505,20 @@ fph_large_drop(fpheap_cache *cache)
     return 1;
 }
 
-/* Take all magazines out of a cache: full ones go to the depot, or, if `drain`
- * is set, all go into the slabs.  Also take out the parked large object. */
+/* Take both magazines of a bin out of a cache. */
+static void
+fph_bin_flush(fpheap_cache *cache, unsigned number, int drain)
+{
+    fph_state *state = cache->heap->state;
+
+    fph_magazine_return(state, number, fph_bin_spare(cache, number, NULL),
+                        drain);
+    fph_magazine_return(state, number, fph_bin_unload(cache, number), drain);
+    if (drain)                 /* memory is short: refill little by little */
+        FPH_STORE(&cache->fills[number], (uint8_t)0, RELAXED);
+}
+
+/* Take all magazines out of a cache, and the parked large object. */
 static void
 fph_cache_flush(fpheap_cache *cache, int drain)
 {
@@ -8536,27 +8527,12 @@ fph_cache_flush(fpheap_cache *cache, int drain)
 
     fph_large_drop(cache);
     for (i = 0; i < cache->heap->bins; i++) {
-        fph_magazine *two[2];
-        unsigned      k;
-        int           moves = fph_cache_objects(cache, i) != 0;
-
         if (FPH_LOAD(&cache->bins[i].base, RELAXED) == NULL
             && FPH_LOAD(&cache->spare[i], RELAXED) == NULL)
             continue;
-        if (moves)
-            fph_moves_begin(state);
-        two[0] = fph_bin_spare(cache, i, NULL);
-        two[1] = fph_bin_unload(cache, i);
-        if (drain)             /* memory is short: refill little by little */
-            FPH_STORE(&cache->fills[i], (uint8_t)0, RELAXED);
-        for (k = 0; k < 2; k++) {
-            if (two[k] != NULL && drain)
-                fph_magazine_drain(state, i, two[k]);
-            else
-                fph_magazine_return(state, i, two[k]);
-        }
-        if (moves)
-            fph_moves_end(state);
+        fph_moves_begin(state);
+        fph_bin_flush(cache, i, drain);
+        fph_moves_end(state);
     }
 }
 
@@ -8584,47 +8560,28 @@ fph_cache_leave(fpheap_cache *cache, fph_entry *entry)
  */
 #define FPH_ADOPTING UINT64_MAX
 
-/* A bin's magazine, with its count, as a thread that is gone left it. */
-static fph_magazine *
-fph_bin_adopt(fpheap_cache *cache, unsigned number)
+/* Have a bin that a thread which is gone left have all its pointers, or none. */
+static void
+fph_bin_mend(fpheap_cache *cache, unsigned number)
 {
-    fph_bin      *bin      = &cache->bins[number];
-    size_t        capacity = fph_bin_class(cache->heap->state,
-                                           number)->magazine;
-    void        **top      = bin->top;
-    void        **limit    = bin->limit;
-    void        **base     = fph_swap_slots(&bin->base, NULL);
-    fph_magazine *magazine = NULL;
+    fph_bin *bin      = &cache->bins[number];
+    size_t   capacity = fph_bin_class(cache->heap->state, number)->magazine;
 
-    if (base == NULL && limit != NULL)
-        base = limit - capacity;
-    if (base != NULL) {
-        magazine = fph_magazine_of(base);
-        if (top != NULL)
-            fph_magazine_set_count(magazine, (size_t)(top - base));
-    }
-    bin->next = NULL;
-    FPH_STORE(&bin->top, (void **)NULL, RELAXED);
-    FPH_STORE(&bin->limit, (void **)NULL, RELAXED);
-    return magazine;
+    if (bin->base == NULL && bin->limit != NULL)
+        FPH_STORE(&bin->base, bin->limit - capacity, RELAXED);
+    if (bin->base != NULL && bin->top == NULL)
+        FPH_STORE(&bin->top, bin->base + fph_magazine_of(bin->base)->count,
+                  RELAXED);
 }
 
 static void
 fph_cache_adopt(fpheap_cache *cache)
 {
-    fph_state *state = cache->heap->state;
-    unsigned   i, k;
+    unsigned i;
 
-    fph_large_drop(cache);
-    for (i = 0; i < cache->heap->bins; i++) {
-        fph_magazine *two[2];
-
-        two[0] = fph_bin_spare(cache, i, NULL);
-        two[1] = fph_bin_adopt(cache, i);
-        for (k = 0; k < 2; k++)
-            if (two[k] != NULL)
-                fph_magazine_drain(state, i, two[k]);
-    }
+    for (i = 0; i < cache->heap->bins; i++)
+        fph_bin_mend(cache, i);
+    fph_cache_flush(cache, 1 /* drain */);
     FPH_STORE(&cache->entry, (fph_entry *)NULL, RELAXED);           /* H7 */
 }
 
@@ -9525,7 +9482,8 @@ fph_bin_exchange(fpheap_cache *cache, unsigned number, fph_magazine *magazine)
 
     if (loaded != NULL)
         fph_magazine_return(cache->heap->state, number,
-                            fph_bin_spare(cache, number, loaded));
+                            fph_bin_spare(cache, number, loaded),
+                            0 /* drain */);
     fph_bin_load(cache, number, magazine);
 }
 
@@ -10128,7 +10086,8 @@ fph_batch_end(fph_search *search, fpheap_cache *cache)
                                                        search->bin)->magazine) {
             fph_bin_exchange(cache, search->bin, magazine);
         } else {
-            fph_magazine_return(heap->state, search->bin, magazine);
+            fph_magazine_return(heap->state, search->bin, magazine,
+                                0 /* drain */);
         }
     }
 }
@@ -11111,11 +11070,8 @@ fph_pool_unpark(fpheap_pool *pool)
     for (; bin < heap->bins; bin += FPH_CLASSES) {
         size_t seat = 0;
 
-        while ((cache = fph_cache_next(state, &seat)) != NULL) {
-            fph_magazine_return(state, bin, fph_bin_spare(cache, bin, NULL));
-            fph_magazine_return(state, bin, fph_bin_unload(cache, bin));
-            FPH_STORE(&cache->fills[bin], (uint8_t)0, RELAXED);
-        }
+        while ((cache = fph_cache_next(state, &seat)) != NULL)
+            fph_bin_flush(cache, bin, 1 /* drain */);
         fph_depot_drain(state, bin);
     }
 }
@@ -11750,7 +11706,7 @@ fpheap_provider_mmap(fpheap_provider *provider, unsigned flags)
 
 /*
  *       where                        order    partner  what must be seen
- *   A1  taken: exchange              acquire  A2       the last heap is gone
+ *   A1  taken: CAS                   acquire  A2       the last heap is gone
  *   A2  taken: store 0               release  A1
  */
 static int
@@ -11758,9 +11714,11 @@ fph_buffer_get(void *ctx, size_t bytes, size_t align, int node,
                fpheap_region *region)
 {
     fpheap_buffer *buffer = (fpheap_buffer *)ctx;
+    unsigned       taken  = FPH_LOAD(&buffer->taken, RELAXED);
 
     (void)align, (void)node;
-    if (buffer->bytes < bytes || FPH_EXCHANGE(&buffer->taken, 1u) != 0) /* A1 */
+    if (buffer->bytes < bytes || taken != 0
+        || !FPH_CAS_PTR(&buffer->taken, &taken, 1u, ACQUIRE))       /* A1 */
         return -ENOMEM;
     region->base = buffer->base;
     region->bytes = buffer->bytes;
