@@ -2931,12 +2931,17 @@ fph_touch(char *from, char *to)
 #else
 #  define FPH_MAP_HUGETLB 0
 #endif
+#ifdef MAP_FIXED_NOREPLACE
+#  define FPH_MAP_THERE MAP_FIXED_NOREPLACE
+#else
+#  define FPH_MAP_THERE 0      /* the place is a hint */
+#endif
 
 static void *
-fph_map(size_t bytes, int flags)
+fph_map(void *at, size_t bytes, int access, int flags)
 {
-    void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    void *base = mmap(at, bytes, access, MAP_PRIVATE | MAP_ANONYMOUS | flags,
+                      -1, 0);
 
     return base == MAP_FAILED ? NULL : base;
 }
@@ -2950,22 +2955,18 @@ static fph_word fph_map_next;
 static int
 fph_map_at(char *at, size_t bytes, fpheap_region *region)
 {
-#ifdef MAP_FIXED_NOREPLACE
-    void *base = at == NULL ? MAP_FAILED
-               : mmap(at, bytes, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    void *base = at == NULL ? NULL
+               : fph_map(at, bytes, PROT_READ | PROT_WRITE, FPH_MAP_THERE);
 
-    region->base = base == MAP_FAILED ? NULL : base;
+    region->base = base;
     region->bytes = bytes;
-    if (region->base == at && at != NULL) {
+    if (base == NULL)
+        return 0;
+    if (base == at) {
         fph_store_relaxed(&fph_map_next, (uintptr_t)at + bytes);
         return 1;
     }
-    if (region->base != NULL)
-        munmap(base, bytes);   /* an old kernel takes `at` for a hint */
-#else
-    (void)at, (void)bytes, (void)region;
-#endif
+    munmap(base, bytes);       /* an old kernel takes `at` for a hint */
     return 0;
 }
 
@@ -2974,16 +2975,14 @@ fph_map_room(size_t align)
 {
     size_t    room = (size_t)1 << (sizeof(void *) == 8 ? 36 : 26);
     uintptr_t next = (uintptr_t)fph_load_relaxed(&fph_map_next);
-    void     *base;
 
-    if (next != 0)
-        return (char *)((next + align - 1) & ~(uintptr_t)(align - 1));
-    base = mmap(NULL, room, PROT_NONE,
-                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (base == MAP_FAILED)
-        return NULL;
-    munmap(base, room);
-    return (char *)base + (-(uintptr_t)base & (align - 1));
+    if (next == 0) {
+        next = (uintptr_t)fph_map(NULL, room, PROT_NONE, MAP_NORESERVE);
+        if (next == 0)
+            return NULL;
+        munmap((void *)next, room);
+    }
+    return (char *)((next + align - 1) & ~(uintptr_t)(align - 1));
 }
 
 /* The most bytes of addresses that the process may have. */
@@ -3010,10 +3009,9 @@ fph_address_space(void)
 static void *
 fph_map_reserve(size_t bytes)
 {
-    void *base = mmap(NULL, bytes, PROT_NONE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *base = fph_map(NULL, bytes, PROT_NONE, MAP_NORESERVE);
 
-    if (base == MAP_FAILED)
+    if (base == NULL)
         return NULL;
     munlock(base, bytes);
 #ifdef MADV_DONTDUMP
@@ -3056,7 +3054,7 @@ fph_map_end(void *base, size_t bytes)
 static int
 fph_map_aligned(size_t bytes, size_t align, fpheap_region *region)
 {
-    char  *base = (char *)fph_map(bytes, 0);
+    char  *base = (char *)fph_map(NULL, bytes, PROT_READ | PROT_WRITE, 0);
     size_t skip;
 
     region->base = base;
@@ -3065,7 +3063,7 @@ fph_map_aligned(size_t bytes, size_t align, fpheap_region *region)
         return base != NULL;
     if (munmap(base, bytes) != 0)
         return 1;
-    base = (char *)fph_map(bytes + align, 0);
+    base = (char *)fph_map(NULL, bytes + align, PROT_READ | PROT_WRITE, 0);
     if (base == NULL)
         return 0;
     skip = (size_t)(-(uintptr_t)base & (align - 1));
@@ -3091,7 +3089,8 @@ fph_map_huge(size_t bytes, unsigned shift, fpheap_region *region)
     if (FPH_MAP_HUGETLB == 0 || bytes > SIZE_MAX - page)
         return 0;
     region->bytes = (bytes + page - 1) & ~(page - 1);
-    region->base = fph_map(region->bytes, FPH_MAP_HUGETLB | size);
+    region->base = fph_map(NULL, region->bytes, PROT_READ | PROT_WRITE,
+                           FPH_MAP_HUGETLB | size);
     return region->base != NULL;
 }
 
@@ -8729,46 +8728,25 @@ fph_unloaded(void)
 static int
 fph_exit_watch(void)
 {
-    static fph_word hooked;    /* 1: fph_forked is registered */
-    pthread_key_t   key;
-    uint64_t        made = fph_load_acquire(&fph_key_made);         /* H12 */
+    uint64_t      made = fph_load_acquire(&fph_key_made);           /* H12 */
+    pthread_key_t key;
 
     if (made == 0) {
-        if (fph_load_relaxed(&hooked) == 0 && !fph_at_fork(fph_forked))
-            return 0;
-        fph_store_relaxed(&hooked, 1);
         if (pthread_key_create(&key, fph_seat_leave) != 0)
             return 0;
-        if (fph_cas_acq_rel(&fph_key_made, &made,                   /* H11 */
-                            (uint64_t)key + 1))
+        if (fph_at_fork(fph_forked)
+            && fph_cas_acq_rel(&fph_key_made, &made,                /* H11 */
+                               (uint64_t)key + 1))
             made = (uint64_t)key + 1;
         else
             pthread_key_delete(key);
     }
-    return made != FPH_KEY_GONE
+    return made != 0 && made != FPH_KEY_GONE
         && pthread_setspecific((pthread_key_t)(made - 1), fph_table) == 0;
 }
 #else
 #  define fph_exit_watch() 1
 #endif
-
-/* A seat for this thread.  Returns its number + 1; 0: none is free, or it may
- * not have one. */
-static unsigned
-fph_seat_take(void)
-{
-    unsigned i;
-
-    if (!fph_exit_watch())
-        return 0;
-    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
-        uint64_t taken = fph_load_relaxed(&fph_seats[i]);
-
-        if (taken == 0 && fph_cas_acquire(&fph_seats[i], &taken, 1)) /* H5 */
-            return i + 1;
-    }
-    return 0;
-}
 
 /* Whether to try again what has failed and probably will: at each 1000th
  * miss. */
@@ -8784,17 +8762,29 @@ fph_try_again(void)
     return 0;
 }
 
-/* Whether this thread has a seat.  pthread_setspecific may allocate and, if the
- * heap serves malloc, come back here: that call has no seat yet. */
+/* Whether this thread has a seat, taken if need be.  pthread_setspecific may
+ * allocate and, if the heap serves malloc, come back here: that call has no
+ * seat yet. */
 static int
 fph_seated(void)
 {
-    if (fph_this.seat == 0 && fph_try_again()) {
-        fph_this.seat = fph_seat_take();
-        if (fph_this.seat != 0)
+    unsigned i;
+
+    if (fph_this.seat != 0)
+        return 1;
+    if (!fph_try_again() || !fph_exit_watch())
+        return 0;
+    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
+        uint64_t taken = fph_load_relaxed(&fph_seats[i]);
+
+        if (taken == 0
+            && fph_cas_acquire(&fph_seats[i], &taken, 1)) {         /* H5 */
+            fph_this.seat = i + 1;
             fph_this.patience = 0;
+            return 1;
+        }
     }
-    return fph_this.seat != 0;
+    return 0;
 }
 
 /* --- caches --------------------------------------------------------------- */
