@@ -3119,17 +3119,20 @@ fph_file_start(const char *path, char text[64])
         close(file);
 }
 
-/* 0: the system has not been asked yet; 1: it may give some; 2: it gives none.
+/* What the system's files say, which are read once per process: 1, it may give
+ * some; 2, none even where they are asked for; 0: they were not read yet.
  * Relaxed, as nothing else depends on it. */
 static fph_word fph_thp_known;
 
-/* Whether the system gives no transparent hugepages even where they are asked
- * for.  The files are read once per process. */
+/* Whether the kernel may give transparent hugepages that are asked for.  (The
+ * process's own setting: 1, none at all; 3, only those that it asks for.) */
 static int
-fph_thp_is_never(void)
+fph_thp_allowed(void)
 {
     char text[64];
 
+    if (prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == 1)
+        return 0;
     if (fph_load_relaxed(&fph_thp_known) == 0) {
         fph_file_start("/sys/kernel/mm/transparent_hugepage/hugepages-2048kB"
                        "/enabled", text);
@@ -3138,15 +3141,7 @@ fph_thp_is_never(void)
         fph_store_relaxed(&fph_thp_known,
                           strstr(text, "[never]") != NULL ? 2 : 1);
     }
-    return fph_load_relaxed(&fph_thp_known) == 2;
-}
-
-/* Whether the kernel may give transparent hugepages that are asked for.  (The
- * process's own setting: 1, none at all; 3, only those that it asks for.) */
-static int
-fph_thp_allowed(void)
-{
-    return prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) != 1 && !fph_thp_is_never();
+    return fph_load_relaxed(&fph_thp_known) == 1;
 }
 #else
 #  define fph_thp_allowed() 1
@@ -8840,26 +8835,15 @@ fph_cache_memory(fpheap *heap, int node, int grow)
     return cache;
 }
 
-/* After a pass each thread gives up what it parks, the other threads at their
- * next miss: a few objects in a magazine that is never used again may keep as
- * many slabs. */
-static void
-fph_cache_follow(fpheap_cache *cache)
-{
-    uint64_t asked = fph_load_relaxed(&cache->heap->state->asked);
-
-    if (FPH_LIKELY(cache->asked == asked))
-        return;
-    cache->asked = asked;
-    fph_cache_flush(cache, 1 /* drain */);
-}
-
 /* This thread's cache, made if need be; NULL: the thread does without.  Every
- * miss begins here, before it holds any object or magazine. */
+ * miss begins here, before it holds any object or magazine.  The first one after
+ * a pass gives up what the cache parks: a few objects in a magazine that is
+ * never used again may keep as many slabs. */
 static fpheap_cache *
 fph_cache_here(fpheap *heap, int grow)
 {
     fpheap_cache *cache = fph_cache_mine(heap);
+    uint64_t      asked = fph_load_relaxed(&heap->state->asked);
     unsigned      bin;
     int           node;
 
@@ -8868,7 +8852,10 @@ fph_cache_here(fpheap *heap, int grow)
         && cache == NULL)
         return NULL;
     if (FPH_LIKELY(cache != NULL)) {
-        fph_cache_follow(cache);
+        if (FPH_UNLIKELY(cache->asked != asked)) {
+            cache->asked = asked;
+            fph_cache_flush(cache, 1 /* drain */);
+        }
         return cache;
     }
     if (!fph_seated())
