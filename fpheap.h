@@ -3323,34 +3323,37 @@ FPH_STATIC_ASSERT(references_fit,
 FPH_STATIC_ASSERT(units_fit, FPH_UNIT_BITS < 20);
 
 /*
- * The handles of the process.
+ * Numbers that one has at a time: of the process's handles, of its threads'
+ * seats.
  *
  *       where                        order    partner  what must be seen
- *   M4  used: CAS, load              acquire  M5       the last heap is gone
- *   M5  used: store 0                release  M4
+ *   M4  taken: CAS, load             acquire  M5       the last heap is gone;
+ *                                                      the last thread's caches
+ *                                                      are empty
+ *   M5  taken: store 0               release  M4
  */
 static fpheap   fph_heaps[FPHEAP_MAX_HEAPS];
 static fph_word fph_heap_used[FPHEAP_MAX_HEAPS]; /* 1: it is */
 
-/* A number among the handles that no heap has, or FPHEAP_MAX_HEAPS. */
+/* One of the n numbers that nobody has, or n. */
 static unsigned
-fph_handle_take(void)
+fph_number_take(fph_word *taken, unsigned n)
 {
     unsigned i;
 
-    for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
-        uint64_t unused = 0;
+    for (i = 0; i < n; i++) {
+        uint64_t is = fph_load_relaxed(&taken[i]);
 
-        if (fph_cas_acquire(&fph_heap_used[i], &unused, 1))         /* M4 */
-            return i;
+        if (is == 0 && fph_cas_acquire(&taken[i], &is, 1))          /* M4 */
+            break;
     }
-    return FPHEAP_MAX_HEAPS;
+    return i;
 }
 
 static void
-fph_handle_give(const fpheap *heap)
+fph_number_give(fph_word *taken)
 {
-    fph_store_release(&fph_heap_used[heap - fph_heaps], 0);         /* M5 */
+    fph_store_release(taken, 0);                                    /* M5 */
 }
 
 static inline fpheap *
@@ -7542,16 +7545,14 @@ fph_pool_destruct(const fpheap_pool *pool, char *base, size_t size, size_t n)
 static int
 fph_pool_construct(fpheap_pool *pool, char *base, size_t size, size_t count)
 {
-    fph_frame frame = { FPH_IN_POOL, NULL, pool, fph_this.frames };
+    fph_frame frame = { FPH_IN_POOL, pool->heap, pool, fph_this.frames };
     size_t    nth, i;
     int       rc    = 0;
 
-    if (pool == NULL
-        || (pool->construct == NULL && pool->construct_nth == NULL))
+    if (pool->construct == NULL && pool->construct_nth == NULL)
         return 0;
     if (fph_this.nested == FPH_NESTED)
         return -EDEADLK;
-    frame.heap = pool->heap;
     nth = (size_t)fph_fetch_add_relaxed(&pool->nth, count);         /* Q7 */
     fph_this.nested++;
     fph_this.frames = &frame;
@@ -7630,15 +7631,14 @@ fph_slab_carve(fpheap *heap, unsigned bin, int *refused)
 
     if (page == FPH_NO_PAGE)
         return NULL;
-    *refused = fph_pool_construct(pool,
-                                  fph_slab_first(klass, fph_page_address(
-                                                            state, page)),
-                                  klass->size, klass->count);
-    if (*refused != 0) {
-        fph_pages_give(state, page, klass->pages);
-        return NULL;
-    }
     if (pool != NULL) {
+        char *first = fph_slab_first(klass, fph_page_address(state, page));
+
+        *refused = fph_pool_construct(pool, first, klass->size, klass->count);
+        if (*refused != 0) {
+            fph_pages_give(state, page, klass->pages);
+            return NULL;
+        }
         fph_fetch_add_relaxed(&pool->objects, klass->count);        /* Q4 */
         fph_fetch_add_relaxed(&pool->slabs, 1);
     }
@@ -8309,8 +8309,6 @@ fph_depot_drain(fph_state *state, unsigned bin)
  *       Calls that came before the destroy put into it what it has.
  *
  *       where                        order    partner  what must be seen
- *   H5  seat: CAS free -> taken      acquire  H6       its last thread is gone
- *   H6  seat: store free             release  H5       the caches are empty
  *   H7  entry: store, load           relaxed  none     H8, H9; and no call runs
  *                                                      beside a destroy
  *   H8  gate: load, CAS, to enter    acquire  H9       what those before have
@@ -8554,7 +8552,8 @@ fph_cache_leave(fpheap_cache *cache, fph_entry *entry)
  */
 #define FPH_ADOPTING UINT64_MAX
 
-/* Have a bin that a thread which is gone left have all its pointers, or none. */
+/* Have a bin, as a thread that is gone left it, lead to its magazine, or to
+ * none. */
 static void
 fph_bin_mend(fpheap_cache *cache, unsigned number)
 {
@@ -8652,7 +8651,7 @@ fph_seat_leave(void *table_)
         fph_fetch_add_release(&fph_gates[i], ~(uint64_t)0);         /* H9 */
     }
     if (seat != 0)
-        fph_store_release(&fph_seats[seat - 1], 0);                 /* H6 */
+        fph_number_give(&fph_seats[seat - 1]);
 }
 
 /* In the child of a fork: reset the words of a heap that threads which are gone
@@ -8763,23 +8762,18 @@ fph_try_again(void)
 static int
 fph_seated(void)
 {
-    unsigned i;
+    unsigned number;
 
     if (fph_this.seat != 0)
         return 1;
     if (!fph_try_again() || !fph_exit_watch())
         return 0;
-    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
-        uint64_t taken = fph_load_relaxed(&fph_seats[i]);
-
-        if (taken == 0
-            && fph_cas_acquire(&fph_seats[i], &taken, 1)) {         /* H5 */
-            fph_this.seat = i + 1;
-            fph_this.patience = 0;
-            return 1;
-        }
-    }
-    return 0;
+    number = fph_number_take(fph_seats, FPHEAP_MAX_THREADS);
+    if (number == FPHEAP_MAX_THREADS)
+        return 0;
+    fph_this.seat = number + 1;
+    fph_this.patience = 0;
+    return 1;
 }
 
 /* --- caches --------------------------------------------------------------- */
@@ -8836,9 +8830,9 @@ fph_cache_memory(fpheap *heap, int node, int grow)
 }
 
 /* This thread's cache, made if need be; NULL: the thread does without.  Every
- * miss begins here, before it holds any object or magazine.  The first one after
- * a pass gives up what the cache parks: a few objects in a magazine that is
- * never used again may keep as many slabs. */
+ * miss begins here, before it holds any object or magazine.  The first one
+ * after a pass gives up what the cache parks: a few objects in a magazine that
+ * is never used again may keep as many slabs. */
 static fpheap_cache *
 fph_cache_here(fpheap *heap, int grow)
 {
@@ -12408,7 +12402,7 @@ fpheap_create(const char *name, const fpheap_config *config)
     rc = fph_config_error(name, config);
     if (rc != 0)
         return (fpheap *)fph_result(rc, NULL);
-    index = fph_handle_take();
+    index = fph_number_take(fph_heap_used, FPHEAP_MAX_HEAPS);
     if (index == FPHEAP_MAX_HEAPS)
         return (fpheap *)fph_result(-ENFILE, NULL);
     heap = &fph_heaps[index];
@@ -12423,7 +12417,7 @@ fpheap_create(const char *name, const fpheap_config *config)
             fpheap_set_limit(heap, config->limit);
     }
     if (rc != 0)
-        fph_handle_give(heap);
+        fph_number_give(&fph_heap_used[index]);
     return (fpheap *)fph_result(rc, heap);
 }
 
@@ -12534,7 +12528,7 @@ fph_destroy(fpheap *heap, int forced)
     fph_pools_end(heap);
     fph_this.frames = frame.outer;
     fph_regions_end(heap);
-    fph_handle_give(heap);
+    fph_number_give(&fph_heap_used[heap - fph_heaps]);
     return 0;
 }
 
