@@ -2677,45 +2677,17 @@ FPH_COMPARES(release, RELEASE, RELAXED)
 FPH_COMPARES(acq_rel, ACQ_REL, ACQUIRE)
 FPH_COMPARES(seq_cst, SEQ_CST, RELAXED)
 
-/* The same for pointers and for a flag, and an exchange of a pointer: of two
- * threads that exchange the same one, one gets it. */
+/* The same for other types, where the caller has seen that *p is *e; and an
+ * exchange of what is at p: of two threads one gets it. */
 #if FPHEAP_NO_THREADS
 #  define FPH_CAS_PTR(p, e, d, order) ((void)(e), *(p) = (d), 1)
 #  define FPH_SWAP(p, v, old)  ((void)(*(old) = *(p), *(p) = *(v)))
-#  define FPH_EXCHANGE(p, v)   fph_plain_exchange(p, v)
-static inline unsigned
-fph_plain_exchange(unsigned *p, unsigned v)
-{
-    unsigned old = *p;
-
-    *p = v;
-    return old;
-}
 #else
 #  define FPH_CAS_PTR(p, e, d, order)                                 \
     __atomic_compare_exchange_n(p, e, d, 0 /* strong */,              \
                                 __ATOMIC_##order, __ATOMIC_RELAXED)
 #  define FPH_SWAP(p, v, old)  __atomic_exchange(p, v, old, __ATOMIC_RELAXED)
-#  define FPH_EXCHANGE(p, v)   __atomic_exchange_n(p, v, __ATOMIC_ACQUIRE)
 #endif
-
-static inline void **
-fph_swap_slots(void ***p, void **v)
-{
-    void **old;
-
-    FPH_SWAP(p, &v, &old);
-    return old;
-}
-
-static inline fph_magazine *
-fph_swap_magazine(fph_magazine **p, fph_magazine *v)
-{
-    fph_magazine *old;
-
-    FPH_SWAP(p, &v, &old);
-    return old;
-}
 
 /* Raise *p to v if it is lower. */
 static inline void
@@ -2858,12 +2830,17 @@ fph_touch(char *from, char *to)
 #else
 #  define FPH_MAP_HUGETLB 0
 #endif
+#ifdef MAP_FIXED_NOREPLACE
+#  define FPH_MAP_THERE MAP_FIXED_NOREPLACE
+#else
+#  define FPH_MAP_THERE 0      /* the place is a hint */
+#endif
 
 static void *
-fph_map(size_t bytes, int flags)
+fph_map(void *at, size_t bytes, int access, int flags)
 {
-    void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    void *base = mmap(at, bytes, access, MAP_PRIVATE | MAP_ANONYMOUS | flags,
+                      -1, 0);
 
     return base == MAP_FAILED ? NULL : base;
 }
@@ -2877,22 +2854,18 @@ static fph_word fph_map_next;
 static int
 fph_map_at(char *at, size_t bytes, fpheap_region *region)
 {
-#ifdef MAP_FIXED_NOREPLACE
-    void *base = at == NULL ? MAP_FAILED
-               : mmap(at, bytes, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    void *base = at == NULL ? NULL
+               : fph_map(at, bytes, PROT_READ | PROT_WRITE, FPH_MAP_THERE);
 
-    region->base = base == MAP_FAILED ? NULL : base;
+    region->base = base;
     region->bytes = bytes;
-    if (region->base == at && at != NULL) {
+    if (base == NULL)
+        return 0;
+    if (base == at) {
         fph_store_relaxed(&fph_map_next, (uintptr_t)at + bytes);
         return 1;
     }
-    if (region->base != NULL)
-        munmap(base, bytes);   /* an old kernel takes `at` for a hint */
-#else
-    (void)at, (void)bytes, (void)region;
-#endif
+    munmap(base, bytes);       /* an old kernel takes `at` for a hint */
     return 0;
 }
 
@@ -2901,16 +2874,14 @@ fph_map_room(size_t align)
 {
     size_t    room = (size_t)1 << (sizeof(void *) == 8 ? 36 : 26);
     uintptr_t next = (uintptr_t)fph_load_relaxed(&fph_map_next);
-    void     *base;
 
-    if (next != 0)
-        return (char *)((next + align - 1) & ~(uintptr_t)(align - 1));
-    base = mmap(NULL, room, PROT_NONE,
-                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (base == MAP_FAILED)
-        return NULL;
-    munmap(base, room);
-    return (char *)base + (-(uintptr_t)base & (align - 1));
+    if (next == 0) {
+        next = (uintptr_t)fph_map(NULL, room, PROT_NONE, MAP_NORESERVE);
+        if (next == 0)
+            return NULL;
+        munmap((void *)next, room);
+    }
+    return (char *)((next + align - 1) & ~(uintptr_t)(align - 1));
 }
 
 /* The most bytes of addresses that the process may have. */
@@ -2937,10 +2908,9 @@ fph_address_space(void)
 static void *
 fph_map_reserve(size_t bytes)
 {
-    void *base = mmap(NULL, bytes, PROT_NONE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *base = fph_map(NULL, bytes, PROT_NONE, MAP_NORESERVE);
 
-    if (base == MAP_FAILED)
+    if (base == NULL)
         return NULL;
     munlock(base, bytes);
 #ifdef MADV_DONTDUMP
@@ -3017,7 +2987,7 @@ fph_map_apart_end(void *memory)
 static int
 fph_map_aligned(size_t bytes, size_t align, fpheap_region *region)
 {
-    char  *base = (char *)fph_map(bytes, 0);
+    char  *base = (char *)fph_map(NULL, bytes, PROT_READ | PROT_WRITE, 0);
     size_t skip;
 
     region->base = base;
@@ -3026,7 +2996,7 @@ fph_map_aligned(size_t bytes, size_t align, fpheap_region *region)
         return base != NULL;
     if (munmap(base, bytes) != 0)
         return 1;
-    base = (char *)fph_map(bytes + align, 0);
+    base = (char *)fph_map(NULL, bytes + align, PROT_READ | PROT_WRITE, 0);
     if (base == NULL)
         return 0;
     skip = (size_t)(-(uintptr_t)base & (align - 1));
@@ -3052,7 +3022,8 @@ fph_map_huge(size_t bytes, unsigned shift, fpheap_region *region)
     if (FPH_MAP_HUGETLB == 0 || bytes > SIZE_MAX - page)
         return 0;
     region->bytes = (bytes + page - 1) & ~(page - 1);
-    region->base = fph_map(region->bytes, FPH_MAP_HUGETLB | size);
+    region->base = fph_map(NULL, region->bytes, PROT_READ | PROT_WRITE,
+                           FPH_MAP_HUGETLB | size);
     return region->base != NULL;
 }
 
@@ -3081,17 +3052,20 @@ fph_file_start(const char *path, char text[64])
         close(file);
 }
 
-/* 0: the system has not been asked yet; 1: it may give some; 2: it gives none.
+/* What the system's files say, which are read once per process: 1, it may give
+ * some; 2, none even where they are asked for; 0: they were not read yet.
  * Relaxed, as nothing else depends on it. */
 static fph_word fph_thp_known;
 
-/* Whether the system gives no transparent hugepages even where they are asked
- * for.  The files are read once per process. */
+/* Whether the kernel may give transparent hugepages that are asked for.  (The
+ * process's own setting: 1, none at all; 3, only those that it asks for.) */
 static int
-fph_thp_is_never(void)
+fph_thp_allowed(void)
 {
     char text[64];
 
+    if (prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == 1)
+        return 0;
     if (fph_load_relaxed(&fph_thp_known) == 0) {
         fph_file_start("/sys/kernel/mm/transparent_hugepage/hugepages-2048kB"
                        "/enabled", text);
@@ -3100,15 +3074,7 @@ fph_thp_is_never(void)
         fph_store_relaxed(&fph_thp_known,
                           strstr(text, "[never]") != NULL ? 2 : 1);
     }
-    return fph_load_relaxed(&fph_thp_known) == 2;
-}
-
-/* Whether the kernel may give transparent hugepages that are asked for.  (The
- * process's own setting: 1, none at all; 3, only those that it asks for.) */
-static int
-fph_thp_allowed(void)
-{
-    return prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) != 1 && !fph_thp_is_never();
+    return fph_load_relaxed(&fph_thp_known) == 1;
 }
 #else
 #  define fph_thp_allowed() 1
@@ -3287,34 +3253,37 @@ FPH_STATIC_ASSERT(references_fit,
 FPH_STATIC_ASSERT(units_fit, FPH_UNIT_BITS < 20);
 
 /*
- * The handles of the process.
+ * Numbers that one has at a time: of the process's handles, of its threads'
+ * seats.
  *
  *       where                        order    partner  what must be seen
- *   M4  used: CAS, load              acquire  M5       the last heap is gone
- *   M5  used: store 0                release  M4
+ *   M4  taken: CAS, load             acquire  M5       the last heap is gone;
+ *                                                      the last thread's caches
+ *                                                      are empty
+ *   M5  taken: store 0               release  M4
  */
 static fpheap   fph_heaps[FPHEAP_MAX_HEAPS];
 static fph_word fph_heap_used[FPHEAP_MAX_HEAPS]; /* 1: it is */
 
-/* A number among the handles that no heap has, or FPHEAP_MAX_HEAPS. */
+/* One of the n numbers that nobody has, or n. */
 static unsigned
-fph_handle_take(void)
+fph_number_take(fph_word *taken, unsigned n)
 {
     unsigned i;
 
-    for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
-        uint64_t unused = 0;
+    for (i = 0; i < n; i++) {
+        uint64_t is = fph_load_relaxed(&taken[i]);
 
-        if (fph_cas_acquire(&fph_heap_used[i], &unused, 1))         /* M4 */
-            return i;
+        if (is == 0 && fph_cas_acquire(&taken[i], &is, 1))          /* M4 */
+            break;
     }
-    return FPHEAP_MAX_HEAPS;
+    return i;
 }
 
 static void
-fph_handle_give(const fpheap *heap)
+fph_number_give(fph_word *taken)
 {
-    fph_store_release(&fph_heap_used[heap - fph_heaps], 0);         /* M5 */
+    fph_store_release(taken, 0);                                    /* M5 */
 }
 
 static inline fpheap *
@@ -7249,16 +7218,14 @@ fph_pool_destruct(const fpheap_pool *pool, char *base, size_t size, size_t n)
 static int
 fph_pool_construct(fpheap_pool *pool, char *base, size_t size, size_t count)
 {
-    fph_frame frame = { FPH_IN_POOL, NULL, pool, fph_this.frames };
+    fph_frame frame = { FPH_IN_POOL, pool->heap, pool, fph_this.frames };
     size_t    nth, i;
     int       rc    = 0;
 
-    if (pool == NULL
-        || (pool->construct == NULL && pool->construct_nth == NULL))
+    if (pool->construct == NULL && pool->construct_nth == NULL)
         return 0;
     if (fph_this.nested == FPH_NESTED)
         return -EDEADLK;
-    frame.heap = pool->heap;
     nth = (size_t)fph_fetch_add_relaxed(&pool->nth, count);         /* Q7 */
     fph_this.nested++;
     fph_this.frames = &frame;
@@ -7337,15 +7304,14 @@ fph_slab_carve(fpheap *heap, unsigned bin, int *refused)
 
     if (page == FPH_NO_PAGE)
         return NULL;
-    *refused = fph_pool_construct(pool,
-                                  fph_slab_first(klass, fph_page_address(
-                                                            state, page)),
-                                  klass->size, klass->count);
-    if (*refused != 0) {
-        fph_pages_give(state, page, klass->pages);
-        return NULL;
-    }
     if (pool != NULL) {
+        char *first = fph_slab_first(klass, fph_page_address(state, page));
+
+        *refused = fph_pool_construct(pool, first, klass->size, klass->count);
+        if (*refused != 0) {
+            fph_pages_give(state, page, klass->pages);
+            return NULL;
+        }
         fph_fetch_add_relaxed(&pool->objects, klass->count);        /* Q4 */
         fph_fetch_add_relaxed(&pool->slabs, 1);
     }
@@ -8016,8 +7982,6 @@ fph_depot_drain(fph_state *state, unsigned bin)
  *       Calls that came before the destroy put into it what it has.
  *
  *       where                        order    partner  what must be seen
- *   H5  seat: CAS free -> taken      acquire  H6       its last thread is gone
- *   H6  seat: store free             release  H5       the caches are empty
  *   H7  entry: store, load           relaxed  none     H8, H9; and no call runs
  *                                                      beside a destroy
  *   H8  gate: load, CAS, to enter    acquire  H9       what those before have
@@ -8101,9 +8065,11 @@ static fph_magazine *
 fph_bin_unload(fpheap_cache *cache, unsigned number)
 {
     fph_bin      *bin  = &cache->bins[number];
-    void        **base = fph_swap_slots(&bin->base, NULL);
+    void        **none = NULL;
+    void        **base;
     fph_magazine *magazine;
 
+    FPH_SWAP(&bin->base, &none, &base);
     if (base == NULL)
         return NULL;
     magazine = fph_magazine_of(base);
@@ -8144,7 +8110,10 @@ fph_cache_objects(const fpheap_cache *cache, unsigned number)
 static fph_magazine *
 fph_bin_spare(fpheap_cache *cache, unsigned number, fph_magazine *magazine)
 {
-    return fph_swap_magazine(&cache->spare[number], magazine);
+    fph_magazine *old;
+
+    FPH_SWAP(&cache->spare[number], &magazine, &old);
+    return old;
 }
 
 /* Exchange the loaded magazine with the spare. */
@@ -8158,13 +8127,15 @@ fph_bin_swap(fpheap_cache *cache, unsigned number)
         fph_bin_load(cache, number, spare);
 }
 
-/* Put a magazine where other threads find what is in it. */
+/* Put a magazine where other threads find what is in it: a full one into the
+ * depot, unless `drain` is set, or else the objects into their slabs. */
 static void
-fph_magazine_return(fph_state *state, unsigned bin, fph_magazine *magazine)
+fph_magazine_return(fph_state *state, unsigned bin, fph_magazine *magazine,
+                    int drain)
 {
     if (magazine == NULL)
         return;
-    if (magazine->count != 0
+    if (!drain && magazine->count != 0
         && magazine->count == fph_bin_class(state, bin)->magazine)
         fph_depot_put(state, bin, magazine);
     else
@@ -8199,8 +8170,20 @@ fph_large_drop(fpheap_cache *cache)
     return 1;
 }
 
-/* Take all magazines out of a cache: full ones go to the depot, or, if `drain`
- * is set, all go into the slabs.  Also take out the parked large object. */
+/* Take both magazines of a bin out of a cache. */
+static void
+fph_bin_flush(fpheap_cache *cache, unsigned number, int drain)
+{
+    fph_state *state = cache->heap->state;
+
+    fph_magazine_return(state, number, fph_bin_spare(cache, number, NULL),
+                        drain);
+    fph_magazine_return(state, number, fph_bin_unload(cache, number), drain);
+    if (drain)                 /* memory is short: refill little by little */
+        FPH_STORE(&cache->fills[number], (uint8_t)0, RELAXED);
+}
+
+/* Take all magazines out of a cache, and the parked large object. */
 static void
 fph_cache_flush(fpheap_cache *cache, int drain)
 {
@@ -8209,27 +8192,12 @@ fph_cache_flush(fpheap_cache *cache, int drain)
 
     fph_large_drop(cache);
     for (i = 0; i < cache->heap->bins; i++) {
-        fph_magazine *two[2];
-        unsigned      k;
-        int           moves = fph_cache_objects(cache, i) != 0;
-
         if (FPH_LOAD(&cache->bins[i].base, RELAXED) == NULL
             && FPH_LOAD(&cache->spare[i], RELAXED) == NULL)
             continue;
-        if (moves)
-            fph_moves_begin(state);
-        two[0] = fph_bin_spare(cache, i, NULL);
-        two[1] = fph_bin_unload(cache, i);
-        if (drain)             /* memory is short: refill little by little */
-            FPH_STORE(&cache->fills[i], (uint8_t)0, RELAXED);
-        for (k = 0; k < 2; k++) {
-            if (two[k] != NULL && drain)
-                fph_magazine_drain(state, i, two[k]);
-            else
-                fph_magazine_return(state, i, two[k]);
-        }
-        if (moves)
-            fph_moves_end(state);
+        fph_moves_begin(state);
+        fph_bin_flush(cache, i, drain);
+        fph_moves_end(state);
     }
 }
 
@@ -8257,47 +8225,29 @@ fph_cache_leave(fpheap_cache *cache, fph_entry *entry)
  */
 #define FPH_ADOPTING UINT64_MAX
 
-/* A bin's magazine, with its count, as a thread that is gone left it. */
-static fph_magazine *
-fph_bin_adopt(fpheap_cache *cache, unsigned number)
+/* Have a bin, as a thread that is gone left it, lead to its magazine, or to
+ * none. */
+static void
+fph_bin_mend(fpheap_cache *cache, unsigned number)
 {
-    fph_bin      *bin      = &cache->bins[number];
-    size_t        capacity = fph_bin_class(cache->heap->state,
-                                           number)->magazine;
-    void        **top      = bin->top;
-    void        **limit    = bin->limit;
-    void        **base     = fph_swap_slots(&bin->base, NULL);
-    fph_magazine *magazine = NULL;
+    fph_bin *bin      = &cache->bins[number];
+    size_t   capacity = fph_bin_class(cache->heap->state, number)->magazine;
 
-    if (base == NULL && limit != NULL)
-        base = limit - capacity;
-    if (base != NULL) {
-        magazine = fph_magazine_of(base);
-        if (top != NULL)
-            fph_magazine_set_count(magazine, (size_t)(top - base));
-    }
-    bin->next = NULL;
-    FPH_STORE(&bin->top, (void **)NULL, RELAXED);
-    FPH_STORE(&bin->limit, (void **)NULL, RELAXED);
-    return magazine;
+    if (bin->base == NULL && bin->limit != NULL)
+        FPH_STORE(&bin->base, bin->limit - capacity, RELAXED);
+    if (bin->base != NULL && bin->top == NULL)
+        FPH_STORE(&bin->top, bin->base + fph_magazine_of(bin->base)->count,
+                  RELAXED);
 }
 
 static void
 fph_cache_adopt(fpheap_cache *cache)
 {
-    fph_state *state = cache->heap->state;
-    unsigned   i, k;
+    unsigned i;
 
-    fph_large_drop(cache);
-    for (i = 0; i < cache->heap->bins; i++) {
-        fph_magazine *two[2];
-
-        two[0] = fph_bin_spare(cache, i, NULL);
-        two[1] = fph_bin_adopt(cache, i);
-        for (k = 0; k < 2; k++)
-            if (two[k] != NULL)
-                fph_magazine_drain(state, i, two[k]);
-    }
+    for (i = 0; i < cache->heap->bins; i++)
+        fph_bin_mend(cache, i);
+    fph_cache_flush(cache, 1 /* drain */);
     FPH_STORE(&cache->entry, (fph_entry *)NULL, RELAXED);           /* H7 */
 }
 
@@ -8374,7 +8324,7 @@ fph_seat_leave(void *table_)
         fph_fetch_add_release(&fph_gates[i], ~(uint64_t)0);         /* H9 */
     }
     if (seat != 0)
-        fph_store_release(&fph_seats[seat - 1], 0);                 /* H6 */
+        fph_number_give(&fph_seats[seat - 1]);
 }
 
 /* In the child of a fork: reset the words of a heap that threads which are gone
@@ -8445,46 +8395,25 @@ fph_unloaded(void)
 static int
 fph_exit_watch(void)
 {
-    static fph_word hooked;    /* 1: fph_forked is registered */
-    pthread_key_t   key;
-    uint64_t        made = fph_load_acquire(&fph_key_made);         /* H12 */
+    uint64_t      made = fph_load_acquire(&fph_key_made);           /* H12 */
+    pthread_key_t key;
 
     if (made == 0) {
-        if (fph_load_relaxed(&hooked) == 0 && !fph_at_fork(fph_forked))
-            return 0;
-        fph_store_relaxed(&hooked, 1);
         if (pthread_key_create(&key, fph_seat_leave) != 0)
             return 0;
-        if (fph_cas_acq_rel(&fph_key_made, &made,                   /* H11 */
-                            (uint64_t)key + 1))
+        if (fph_at_fork(fph_forked)
+            && fph_cas_acq_rel(&fph_key_made, &made,                /* H11 */
+                               (uint64_t)key + 1))
             made = (uint64_t)key + 1;
         else
             pthread_key_delete(key);
     }
-    return made != FPH_KEY_GONE
+    return made != 0 && made != FPH_KEY_GONE
         && pthread_setspecific((pthread_key_t)(made - 1), fph_table) == 0;
 }
 #else
 #  define fph_exit_watch() 1
 #endif
-
-/* A seat for this thread.  Returns its number + 1; 0: none is free, or it may
- * not have one. */
-static unsigned
-fph_seat_take(void)
-{
-    unsigned i;
-
-    if (!fph_exit_watch())
-        return 0;
-    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
-        uint64_t taken = fph_load_relaxed(&fph_seats[i]);
-
-        if (taken == 0 && fph_cas_acquire(&fph_seats[i], &taken, 1)) /* H5 */
-            return i + 1;
-    }
-    return 0;
-}
 
 /* Whether to try again what has failed and probably will: at each 1000th
  * miss. */
@@ -8500,17 +8429,24 @@ fph_try_again(void)
     return 0;
 }
 
-/* Whether this thread has a seat.  pthread_setspecific may allocate and, if the
- * heap serves malloc, come back here: that call has no seat yet. */
+/* Whether this thread has a seat, taken if need be.  pthread_setspecific may
+ * allocate and, if the heap serves malloc, come back here: that call has no
+ * seat yet. */
 static int
 fph_seated(void)
 {
-    if (fph_this.seat == 0 && fph_try_again()) {
-        fph_this.seat = fph_seat_take();
-        if (fph_this.seat != 0)
-            fph_this.patience = 0;
-    }
-    return fph_this.seat != 0;
+    unsigned number;
+
+    if (fph_this.seat != 0)
+        return 1;
+    if (!fph_try_again() || !fph_exit_watch())
+        return 0;
+    number = fph_number_take(fph_seats, FPHEAP_MAX_THREADS);
+    if (number == FPHEAP_MAX_THREADS)
+        return 0;
+    fph_this.seat = number + 1;
+    fph_this.patience = 0;
+    return 1;
 }
 
 /* --- caches --------------------------------------------------------------- */
@@ -8566,26 +8502,15 @@ fph_cache_memory(fpheap *heap, int node, int grow)
     return cache;
 }
 
-/* After a pass each thread gives up what it parks, the other threads at their
- * next miss: a few objects in a magazine that is never used again may keep as
- * many slabs. */
-static void
-fph_cache_follow(fpheap_cache *cache)
-{
-    uint64_t asked = fph_load_relaxed(&cache->heap->state->asked);
-
-    if (FPH_LIKELY(cache->asked == asked))
-        return;
-    cache->asked = asked;
-    fph_cache_flush(cache, 1 /* drain */);
-}
-
 /* This thread's cache, made if need be; NULL: the thread does without.  Every
- * miss begins here, before it holds any object or magazine. */
+ * miss begins here, before it holds any object or magazine.  The first one
+ * after a pass gives up what the cache parks: a few objects in a magazine that
+ * is never used again may keep as many slabs. */
 static fpheap_cache *
 fph_cache_here(fpheap *heap, int grow)
 {
     fpheap_cache *cache = fph_cache_mine(heap);
+    uint64_t      asked = fph_load_relaxed(&heap->state->asked);
     unsigned      bin;
     int           node;
 
@@ -8594,7 +8519,10 @@ fph_cache_here(fpheap *heap, int grow)
         && cache == NULL)
         return NULL;
     if (FPH_LIKELY(cache != NULL)) {
-        fph_cache_follow(cache);
+        if (FPH_UNLIKELY(cache->asked != asked)) {
+            cache->asked = asked;
+            fph_cache_flush(cache, 1 /* drain */);
+        }
         return cache;
     }
     if (!fph_seated())
@@ -9186,7 +9114,8 @@ fph_bin_exchange(fpheap_cache *cache, unsigned number, fph_magazine *magazine)
 
     if (loaded != NULL)
         fph_magazine_return(cache->heap->state, number,
-                            fph_bin_spare(cache, number, loaded));
+                            fph_bin_spare(cache, number, loaded),
+                            0 /* drain */);
     fph_bin_load(cache, number, magazine);
 }
 
@@ -9789,7 +9718,8 @@ fph_batch_end(fph_search *search, fpheap_cache *cache)
                                                        search->bin)->magazine) {
             fph_bin_exchange(cache, search->bin, magazine);
         } else {
-            fph_magazine_return(heap->state, search->bin, magazine);
+            fph_magazine_return(heap->state, search->bin, magazine,
+                                0 /* drain */);
         }
     }
 }
@@ -10771,11 +10701,8 @@ fph_pool_unpark(fpheap_pool *pool)
     for (; bin < heap->bins; bin += FPH_CLASSES) {
         size_t seat = 0;
 
-        while ((cache = fph_cache_next(state, &seat)) != NULL) {
-            fph_magazine_return(state, bin, fph_bin_spare(cache, bin, NULL));
-            fph_magazine_return(state, bin, fph_bin_unload(cache, bin));
-            FPH_STORE(&cache->fills[bin], (uint8_t)0, RELAXED);
-        }
+        while ((cache = fph_cache_next(state, &seat)) != NULL)
+            fph_bin_flush(cache, bin, 1 /* drain */);
         fph_depot_drain(state, bin);
     }
 }
@@ -11400,7 +11327,7 @@ fpheap_provider_mmap(fpheap_provider *provider, unsigned flags)
 
 /*
  *       where                        order    partner  what must be seen
- *   A1  taken: exchange              acquire  A2       the last heap is gone
+ *   A1  taken: CAS                   acquire  A2       the last heap is gone
  *   A2  taken: store 0               release  A1
  */
 static int
@@ -11408,9 +11335,11 @@ fph_buffer_get(void *ctx, size_t bytes, size_t align, int node,
                fpheap_region *region)
 {
     fpheap_buffer *buffer = (fpheap_buffer *)ctx;
+    unsigned       taken  = FPH_LOAD(&buffer->taken, RELAXED);
 
     (void)align, (void)node;
-    if (buffer->bytes < bytes || FPH_EXCHANGE(&buffer->taken, 1u) != 0) /* A1 */
+    if (buffer->bytes < bytes || taken != 0
+        || !FPH_CAS_PTR(&buffer->taken, &taken, 1u, ACQUIRE))       /* A1 */
         return -ENOMEM;
     region->base = buffer->base;
     region->bytes = buffer->bytes;
@@ -12105,14 +12034,14 @@ fpheap_create(const char *name, const fpheap_config *config)
     rc = fph_config_error(name, config);
     if (rc != 0)
         return (fpheap *)fph_result(rc, NULL);
-    index = fph_handle_take();
+    index = fph_number_take(fph_heap_used, FPHEAP_MAX_HEAPS);
     if (index == FPHEAP_MAX_HEAPS)
         return (fpheap *)fph_result(-ENFILE, NULL);
     heap = &fph_heaps[index];
     fph_configure(heap, name, config);
     rc = fph_heap_begin(heap, config->limit);
     if (rc != 0)
-        fph_handle_give(heap);
+        fph_number_give(&fph_heap_used[index]);
     return (fpheap *)fph_result(rc, heap);
 }
 
@@ -12222,7 +12151,7 @@ fph_destroy(fpheap *heap, int forced)
     fph_pools_end(heap);
     fph_this.frames = frame.outer;
     fph_regions_end(heap);
-    fph_handle_give(heap);
+    fph_number_give(&fph_heap_used[heap - fph_heaps]);
     return 0;
 }
 

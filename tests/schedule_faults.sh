@@ -134,8 +134,8 @@ fault "who fails does not ask the provider after a move again" "tight shrink" \
 
 # Pools and caches.
 fault "a magazine is taken out of a cache without a swap" "end" \
-    fph_swap_slots \
-    's/FPH_SWAP(p, &v, &old);/old = *p;\n    FPH_STORE(p, v, RELAXED);/'
+    fph_bin_unload \
+    's/FPH_SWAP(.*/base = bin->base;\n    FPH_STORE(\&bin->base, none, RELAXED);/'
 fault "bytes are charged with a load and a store" "tight shrink" fph_charge \
     's/while (!fph_cas_relaxed(&state->left, &left, left - bytes));/while (0);/' \
     's/^    return 1;/    fph_store_relaxed(\&state->left, left - bytes); &/'

@@ -71,8 +71,8 @@ LABEL = r"(?:[A-Z]{1,2}[0-9]{1,2}|[A-Z]{3,}\.[0-9]{1,2})"
 NOT_LABELS = ("C11", "C99", "C17")
 OPERATION = re.compile(
     rf"\b(?:fph_(?:load|store|cas|max|fetch_\w+)_(?P<name>{'|'.join(ORDERS)})"
-    r"|FPH_(?:LOAD|STORE|REFS_ADD|FETCH_\w+|CAS|CAS_PTR|EXCHANGE|SWAP))\(")
-FIXED = ("FPH_EXCHANGE", "FPH_SWAP")     # see their definitions
+    r"|FPH_(?:LOAD|STORE|REFS_ADD|FETCH_\w+|CAS|CAS_PTR|SWAP))\(")
+FIXED = ("FPH_SWAP",)   # see its definition
 
 
 def blank(match):
