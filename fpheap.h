@@ -2958,14 +2958,16 @@ fph_map_apart(size_t bytes)
 {
     size_t all  = (bytes + FPH_LINE + 3 * FPH_MAP_BORDER - 1)
                 & ~(FPH_MAP_BORDER - 1);
-    char  *base = (char *)fph_map(all, 0);
+    char  *base = (char *)fph_map(NULL, all, PROT_NONE, 0);
     char  *from;
 
     if (base == NULL)
         return NULL;
     from = base + FPH_MAP_BORDER;
-    (void)fph_map_allow(base, FPH_MAP_BORDER, PROT_NONE);
-    (void)fph_map_allow(base + all - FPH_MAP_BORDER, FPH_MAP_BORDER, PROT_NONE);
+    if (!fph_map_open(from, all - 2 * FPH_MAP_BORDER)) {
+        fph_map_end(base, all);
+        return NULL;
+    }
 #ifdef MADV_NOHUGEPAGE
     madvise(from, all - 2 * FPH_MAP_BORDER, MADV_NOHUGEPAGE);
 #endif
