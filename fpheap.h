@@ -777,6 +777,8 @@ typedef struct fpheap_stats {
     uint64_t releases;         /* regions given back */
     uint64_t reclaims;         /* passes that took back parked objects, by
                                   growth and by fpheap_trim */
+    size_t   record_bytes;     /* the heap's own records outside of regions, in
+                                  the system's memory */
 } fpheap_stats;
 
 /* Numbers of one class, all nodes together. */
@@ -5855,16 +5857,29 @@ fph_block_drop(fph_state *state, char *block, size_t room)
     fph_pages_give(state, page, pages);
 }
 
+/* The next block that lies apart, from number *at on, which then is the one
+ * behind it.  NULL: there is none. */
+static char *
+fph_block_next(const fph_state *state, size_t *at)
+{
+    while (*at < FPH_TABLE_MAX) {
+        char *block = FPH_LOAD(&state->meta[(*at)++], RELAXED);
+
+        if (block != NULL && !fph_is_meta_page(state, block))
+            return block;
+    }
+    return NULL;
+}
+
 /* The heap ends, but its regions are here. */
 static void
 fph_blocks_end(const fph_state *state)
 {
-    size_t i;
+    char  *block;
+    size_t at = 0;
 
-    for (i = 1; i < FPH_TABLE_MAX; i++)
-        if (state->meta[i] != NULL
-            && !fph_is_meta_page(state, state->meta[i]))
-            fph_map_apart_end(state->meta[i]);
+    while ((block = fph_block_next(state, &at)) != NULL)
+        fph_map_apart_end(block);
 }
 
 /* Cut a record from a new block.  Returns its reference or 0; *found tells
@@ -10928,6 +10943,20 @@ fph_census_pages(const fph_state *state, fph_census *census)
         stats->waste_bytes += stats->region_bytes - here * FPHEAP_PAGE;
 }
 
+/* Records that lie apart: all of the blocks before the current one, and of that
+ * what is used up. */
+static void
+fph_census_apart(const fph_state *state, fpheap_stats *stats)
+{
+    uint64_t cursor = fph_load_relaxed(&state->meta_cursor.word);
+    size_t   at     = 0;
+
+    while (fph_block_next(state, &at) != NULL)
+        stats->record_bytes += at - 1 == cursor >> 40
+                             ? (size_t)(cursor & FPH_META_FIELD) * FPH_LINE
+                             : FPHEAP_CHUNK;
+}
+
 static void
 fph_census_parked(const fpheap *heap, fph_census *census)
 {
@@ -11011,6 +11040,7 @@ fph_census_take(fpheap *heap, fph_census *census)
         census->classes[k].magazine = FPH_LOAD(&klass[k].magazine, RELAXED);
     }
     fph_census_pages(heap->state, census);
+    fph_census_apart(heap->state, &census->stats);
     fph_census_parked(heap, census);
     fph_census_sum(census);
     fph_census_counts(heap, &census->stats);
@@ -11175,13 +11205,14 @@ fpheap_dump(fpheap *heap, FILE *out)
                  "  slab free %14zu bytes\n"
                  "  page free %14zu bytes\n"
                  "  waste     %14zu bytes\n"
-                 "  metadata  %14zu bytes\n"
+                 "  metadata  %14zu bytes, and %zu apart\n"
                  "  peak      %14zu bytes\n"
                  "  limit     %14zu bytes\n",
             heap->name, s->region_bytes, s->regions, heap->nodes, s->caches,
             s->live_bytes, s->live_objects, s->parked_bytes, s->parked_objects,
             s->depot_bytes, s->slab_free_bytes, s->page_free_bytes,
-            s->waste_bytes, s->metadata_bytes, s->peak_region_bytes, s->limit);
+            s->waste_bytes, s->metadata_bytes, s->record_bytes,
+            s->peak_region_bytes, s->limit);
     fprintf(out, "  pages     %zu hugetlb, %zu thp, %zu base, %zu unknown\n"
                  "  growth    %llu regions, %llu failures, longest %llu ns\n"
                  "  returned  %llu regions, %llu passes over parked objects\n",
@@ -11554,16 +11585,13 @@ fph_check_page(const fpheap *heap, size_t page, int used)
 static int
 fph_is_meta(const fph_state *state, const void *at)
 {
-    size_t i;
+    int         is = fph_is_meta_page(state, at);
+    const char *block;
+    size_t      i  = 0;
 
-    if (fph_is_meta_page(state, at))
-        return 1;
-    for (i = 1; i < FPH_TABLE_MAX; i++)
-        if (state->meta[i] != NULL
-            && !fph_is_meta_page(state, state->meta[i])
-            && (uintptr_t)at - (uintptr_t)state->meta[i] < FPHEAP_CHUNK)
-            return 1;
-    return 0;
+    while (!is && (block = fph_block_next(state, &i)) != NULL)
+        is = (uintptr_t)at - (uintptr_t)block < FPHEAP_CHUNK;
+    return is;
 }
 
 /* The records that a chunk has. */

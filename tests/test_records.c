@@ -423,6 +423,41 @@ threads_come_and_go_without_the_system_s_memory(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+static void
+records_are_counted_wherever_they_lie(void **state)
+{
+    fpheap      *heap = heap_with_records();
+    size_t       bytes = sizeof(fph_records) + sizeof(fph_magazine);
+    fpheap_stats s, more;
+
+    (void)state;
+    fpheap_stats_get(heap, &s);
+    assert_true(s.metadata_bytes == 0 && s.record_bytes >= bytes);
+    assert_int_equal(s.record_bytes % FPH_LINE, 0);
+    assert_true(fph_meta_cut(heap->state, 100 * FPH_LINE) != 0);
+    fpheap_stats_get(heap, &more);
+    assert_int_equal(more.record_bytes, s.record_bytes + 100 * FPH_LINE);
+    while (fph_meta_cut(heap->state, FPH_LINE) != 0)
+        continue;
+    assert_true(fph_meta_find(heap, 0, FPH_LINE) != 0);    /* a second block */
+    fpheap_stats_get(heap, &more);
+    assert_int_equal(more.record_bytes, FPHEAP_CHUNK + FPH_LINE);
+    while (fph_meta_cut(heap->state, FPH_LINE) != 0)
+        continue;
+    fpheap_free(heap, objects[63]);
+    fpheap_flush(heap);
+    (void)fpheap_trim(heap);
+    system_is_out = 1;
+    assert_true(fph_meta_find(heap, 0, FPH_LINE) != 0);    /* a third, in pages */
+    system_is_out = 0;
+    fpheap_stats_get(heap, &more);
+    assert_int_equal(more.record_bytes, 2 * FPHEAP_CHUNK);
+    assert_int_equal(more.metadata_bytes, test_meta_pages(heap) * FPHEAP_PAGE);
+    assert_true(more.metadata_bytes != 0 && test_adds_up(&more));
+    fpheap_free_bulk(heap, objects, 63);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 int
 main(void)
 {
@@ -439,6 +474,7 @@ main(void)
         cmocka_unit_test(what_no_record_is_in_goes_back_all_the_same),
         cmocka_unit_test(records_lie_apart_again_when_the_system_has_memory),
         cmocka_unit_test(threads_come_and_go_without_the_system_s_memory),
+        cmocka_unit_test(records_are_counted_wherever_they_lie),
     };
 
     return cmocka_run_group_tests_name("records", tests, NULL, NULL);

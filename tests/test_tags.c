@@ -352,7 +352,8 @@ a_dump_has_all_statistics_by_size_and_by_tag(void **state)
     expect_line(text, " slab free %14zu bytes\n", s.slab_free_bytes);
     expect_line(text, " page free %14zu bytes\n", s.page_free_bytes);
     expect_line(text, " waste %18zu bytes\n", s.waste_bytes);
-    expect_line(text, " metadata %15zu bytes\n", s.metadata_bytes);
+    expect_line(text, " metadata %15zu bytes, and %zu apart\n",
+                s.metadata_bytes, s.record_bytes);
     assert_true(s.peak_region_bytes > s.region_bytes && s.releases > 0
                 && s.reclaims > 0);
     expect_line(text, " peak %19zu bytes\n", s.peak_region_bytes);

@@ -95,6 +95,7 @@ fpheap_telemetry_show(fpheap *heap, struct rte_tel_data *out)
     FPHEAP_TELEMETRY_SHOW(page_free_bytes);
     FPHEAP_TELEMETRY_SHOW(waste_bytes);
     FPHEAP_TELEMETRY_SHOW(metadata_bytes);
+    FPHEAP_TELEMETRY_SHOW(record_bytes);
     FPHEAP_TELEMETRY_SHOW(live_objects);
     FPHEAP_TELEMETRY_SHOW(parked_objects);
     FPHEAP_TELEMETRY_SHOW(depot_bytes);

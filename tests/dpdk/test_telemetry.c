@@ -97,6 +97,7 @@ stats_are_those_of_the_heap(void **state)
     assert_int_equal(number_of("region_bytes"), s.region_bytes);
     assert_int_equal(number_of("parked_bytes"), s.parked_bytes);
     assert_int_equal(number_of("metadata_bytes"), s.metadata_bytes);
+    assert_int_equal(number_of("record_bytes"), s.record_bytes);
     assert_int_equal(number_of("regions"), s.regions);
     assert_int_equal(number_of("pages_bytes") + number_of("hugetlb_bytes"),
                      s.region_bytes);
