@@ -269,15 +269,15 @@
  *
  *          chunk     all objects up     one object      regions
  *                     to a chunk
- *     16       64 KiB       230 MiB            4 TiB          128
- *     17      128 KiB       960 MiB            8 TiB          256
- *     18      256 KiB      7600 MiB           16 TiB          512
- *     19      512 KiB        40 GiB           32 TiB         1024
- *     20     1024 KiB       195 GiB           64 TiB         2048
- *     21     2048 KiB       870 GiB          128 TiB         4096
- *     22     4096 KiB      3700 GiB          128 TiB         8192
- *     23     8192 KiB     15200 GiB          128 TiB        16384
- *     24    16384 KiB     31000 GiB          128 TiB        16384
+ *     16       64 KiB       240 MiB            4 TiB          128
+ *     17      128 KiB       980 MiB            8 TiB          256
+ *     18      256 KiB      8000 MiB           16 TiB          512
+ *     19      512 KiB        41 GiB           32 TiB         1024
+ *     20     1024 KiB       200 GiB           64 TiB         2048
+ *     21     2048 KiB       900 GiB          128 TiB         4096
+ *     22     4096 KiB      3800 GiB          128 TiB         8192
+ *     23     8192 KiB     15800 GiB          128 TiB        16384
+ *     24    16384 KiB     31900 GiB          128 TiB        16384
  *
  * Caches, magazines and pools take a few percent from the second column.  A
  * larger object counts there as one chunk.  One object has at most a page less
@@ -285,7 +285,7 @@
  * chunks or all addresses that the machine has (here 47 bits), and less where
  * RLIMIT_AS is low or FPHEAP_NO_OS is set.  This is with 64 bits and the other
  * settings at their defaults.  FPHEAP_CHECK 1 leaves at most half of the second
- * column, 2 at most a seventh (108 and 23 GiB of 870), and then each chunk of a
+ * column, 2 at most a seventh (111 and 23 GiB of 900), and then each chunk of a
  * larger object counts. */
 #ifndef FPHEAP_CHUNK_SHIFT
 #  define FPHEAP_CHUNK_SHIFT 21
@@ -6036,6 +6036,19 @@ fph_records_make(fpheap *heap, int node)
     return records;
 }
 
+/* Whether a chunk that comes can have no records, so that it would serve
+ * nobody. */
+static int
+fph_records_end(const fph_state *state)
+{
+    uint64_t cursor = fph_load_relaxed(&state->meta_cursor.word);
+
+    return fph_meta_full(state)
+        && (uint32_t)fph_load_relaxed(&state->records.word) == 0
+        && (cursor >> 20 & FPH_META_FIELD) - (cursor & FPH_META_FIELD)
+           < fph_meta_units(sizeof(fph_records));
+}
+
 /* Have records for a chunk in which the caller owns pages.  Returns 0: no
  * memory for them. */
 static int
@@ -8953,7 +8966,8 @@ fph_climb_grow(fph_search *search)
     int rc = 0;
 
     while (rc == 0) {
-        search->error = fph_grow(search->heap, search->node, search->need,
+        search->error = fph_records_end(search->heap->state) ? -ENOMEM
+                      : fph_grow(search->heap, search->node, search->need,
                                  fph_growth_step(search->heap),
                                  search->growths);
         search->tight = search->error != 0;
