@@ -540,7 +540,7 @@ objects_up_to_a_chunk_are_240_mib_less_a_few_percent(void **state)
     assert_int_equal(provider.refused, 0);
     bytes = n * (FPHEAP_CHUNK - FPHEAP_PAGE);
     if (sizeof(void *) >= 8)
-        assert_true(bytes <= 250 * TEST_MIB);
+        assert_true(bytes <= 256 * TEST_MIB);
     assert_true(bytes >= 230 * TEST_MIB);
     TEST_CHECK_LIVE(heap, n);
     fpheap_free_bulk(heap, objects, n);
