@@ -10,6 +10,8 @@
 #include "races.h"
 
 #define FPHEAP_CHUNK_SHIFT 16
+#include "system_memory.h"
+
 #define FPHEAP_MAX_NODES   8
 #define FPHEAP_GROWTH_WAIT_MS 50   /* that who grows second waits */
 #define FPHEAP_IMPLEMENTATION
@@ -591,6 +593,33 @@ a_group_whose_thread_has_stopped_is_listed_by_others(void **state)
     end();
 }
 
+/* What is at an address: pages of its chunk, by their bits. */
+static fph_part
+part_of(const char *at, uint64_t mask)
+{
+    fph_part part = fph_parts((uintptr_t)at, fph_popcount(mask));
+
+    (void)fph_part_next(heap->state, &part);
+    part.mask = mask;
+    return part;
+}
+
+static int
+part_come(const char *at, uint64_t mask, int node)
+{
+    fph_part part = part_of(at, mask);
+
+    return fph_part_come(heap->state, &part, node);
+}
+
+static void
+part_leave(const char *at, uint64_t mask)
+{
+    fph_part part = part_of(at, mask);
+
+    fph_part_leave(heap->state, &part);
+}
+
 /* A chunk in the table with half of its pages, none of them free. */
 static fph_chunk *shared;
 static char      *shared_base;
@@ -603,17 +632,16 @@ begin_with_half_a_chunk(void)
     shared_base = (char *)(unlisted_chunk() << FPHEAP_CHUNK_SHIFT);
     shared = fph_chunk_of_page(heap->state,
                                fph_page_of(heap->state, shared_base));
-    assert_int_equal(fph_part_come(heap->state, shared_base, HALF, 0), 1);
+    assert_int_equal(part_come(shared_base, HALF, 0), 1);
 }
 
 static void *
 leave_and_let_another_come(void *unused)
 {
     (void)unused;
-    fph_part_leave(heap->state, shared_base, HALF);
+    part_leave(shared_base, HALF);
     assert_null(shared->base);
-    assert_int_equal(fph_part_come(heap->state,
-                                   shared_base + ((heap->state->mask + 1)
+    assert_int_equal(part_come(shared_base + ((heap->state->mask + 1)
                                                   << FPHEAP_PAGE_SHIFT),
                                    HALF, 0), 1);
     return NULL;
@@ -627,13 +655,13 @@ a_chunk_that_was_exchanged_takes_no_pages_in(void **state)
     begin_with_half_a_chunk();
     meanwhile(&shared->present, MEANWHILE_CHANGE, 0, leave_and_let_another_come,
               NULL);
-    assert_int_equal(fph_part_come(heap->state, shared_base
+    assert_int_equal(part_come(shared_base
                                    + FPHEAP_CHUNK / 2, ~HALF & FPH_ALL_PAGES,
                                    0), 0);
     assert_int_equal(shared->present, HALF);
     assert_ptr_equal(shared->base, shared_base + ((heap->state->mask + 1)
                                                   << FPHEAP_PAGE_SHIFT));
-    fph_part_leave(heap->state, shared->base, HALF);
+    part_leave(shared->base, HALF);
     end();
 }
 
@@ -641,7 +669,7 @@ static void *
 leave_it(void *unused)
 {
     (void)unused;
-    fph_part_leave(heap->state, shared_base, HALF);
+    part_leave(shared_base, HALF);
     return NULL;
 }
 
@@ -662,14 +690,14 @@ pages_come_whoever_takes_the_chunks_last_ones_out(void **state)
     begin_with_half_a_chunk();
     from = shared_base + FPHEAP_CHUNK / 2;
     meanwhile(&shared->present, MEANWHILE_CHANGE, 0, leave_it, NULL);
-    assert_int_equal(fph_part_come(heap->state, from, others, 0), 1);
+    assert_int_equal(part_come(from, others, 0), 1);
     assert_int_equal(shared->present, others);
     shared->present = 0;
     at_yield = the_base_goes;
     fph_wait_begin();
-    assert_int_equal(fph_part_come(heap->state, from, others, 0), 1);
+    assert_int_equal(part_come(from, others, 0), 1);
     assert_ptr_equal(shared->base, shared_base);
-    fph_part_leave(heap->state, from, others);
+    part_leave(from, others);
     assert_null(shared->base);
     end();
 }
@@ -678,7 +706,7 @@ static void *
 come_too(void *unused)
 {
     (void)unused;
-    theirs = fph_part_come(heap->state, shared_base + FPHEAP_CHUNK / 2,
+    theirs = part_come(shared_base + FPHEAP_CHUNK / 2,
                            ~HALF & FPH_ALL_PAGES, 0) ? shared : NULL;
     return NULL;
 }
@@ -689,11 +717,11 @@ a_chunk_stays_for_pages_that_come_while_others_leave(void **state)
     (void)state;
     begin_with_half_a_chunk();
     meanwhile(&shared->present, MEANWHILE_CHANGE, 0, come_too, NULL);
-    fph_part_leave(heap->state, shared_base, HALF);
+    part_leave(shared_base, HALF);
     assert_non_null(theirs);
     assert_ptr_equal(shared->base, shared_base);
     assert_int_equal(shared->present, ~HALF & FPH_ALL_PAGES);
-    fph_part_leave(heap->state, shared_base, ~HALF & FPH_ALL_PAGES);
+    part_leave(shared_base, ~HALF & FPH_ALL_PAGES);
     assert_null(shared->base);
     end();
 }
@@ -709,7 +737,7 @@ a_chunk_is_of_one_region_where_iovas_are(void **state)
     come_too(NULL);
     assert_null(theirs);
     assert_int_equal(shared->present, HALF);
-    fph_part_leave(heap->state, shared_base, HALF);
+    part_leave(shared_base, HALF);
     end();
 }
 
@@ -737,7 +765,7 @@ the_records_of_a_chunk_leave_before_others_come(void **state)
     begin_with_half_a_chunk();
     assert_int_equal(fph_chunk_ready(heap, shared_number()), 1);
     meanwhile(&shared->records, MEANWHILE_LOAD, 0, come_with_records, NULL);
-    fph_part_leave(heap->state, shared_base, HALF);
+    part_leave(shared_base, HALF);
     assert_null(theirs);
     assert_null(shared->base);
     assert_null(shared->records);
@@ -941,27 +969,45 @@ a_record_that_is_cut_delays_a_block_only(void **state)
     end();
 }
 
-/* The pages that were to be one are free again. */
+/* The memory that was to be one goes back, be it the system's or pages, and its
+ * number stands for nothing. */
 static void
 a_block_that_another_makes_serves_both(void **state)
 {
+    const size_t length = 4 * FPHEAP_CHUNK;
     unsigned free, pages;
     uint32_t ref;
-    int      error;
+    size_t   mine;
+    int      error, out;
 
     (void)state;
-    begin();
-    fill_metadata();
-    free = free_pages();
-    pages = test_meta_pages(heap);
-    meanwhile(&heap->state->meta_cursor.word, MEANWHILE_CHANGE, 0,
-              have_a_record, NULL);
-    ref = fph_meta_get(heap, 0, FPH_LINE, &error);
-    expect_a_record_beside(ref);
-    pages = test_meta_pages(heap) - pages;
-    assert_true(pages > 0);
-    assert_int_equal(free_pages(), free - pages);
-    end();
+    for (out = 0; out < 2; out++) {
+        char *place = test_map(length);
+
+        begin();
+        fill_metadata();
+        free = free_pages();
+        pages = test_meta_pages(heap);
+        mine = (size_t)heap->state->meta_numbers;
+        system_is_out = out;
+        system_place = out ? NULL : place;
+        meanwhile(&heap->state->meta_cursor.word, MEANWHILE_CHANGE, 0,
+                  have_a_record, NULL);
+        ref = fph_meta_get(heap, 0, FPH_LINE, &error);
+        expect_a_record_beside(ref);
+        assert_null(heap->state->meta[mine]);
+        assert_non_null(heap->state->meta[mine + 1]);
+        assert_int_equal(fph_is_meta_page(heap->state,
+                                          heap->state->meta[mine + 1]), out);
+        pages = test_meta_pages(heap) - pages;
+        assert_int_equal(pages > 0, out);
+        assert_int_equal(free_pages(), free - pages);
+        if (!out)
+            assert_int_equal(msync(place, 4096, MS_ASYNC), -1);
+        system_is_out = 0;
+        end();
+        assert_int_equal(test_unmap(place, length), 0);
+    }
 }
 
 static void *
@@ -987,68 +1033,6 @@ pages_that_are_to_be_a_block_are_on_the_move(void **state)
     assert_false(quiet);
     look_for_moves(&quiet);
     assert_true(quiet);
-    end();
-}
-
-/* Cut a record of three pages from the current block. */
-static void *
-cut_a_long_record(void *unused)
-{
-    static uint32_t ref;
-
-    (void)unused;
-    ref = fph_meta_cut(heap->state, 3 * FPHEAP_PAGE);
-    theirs = ref == 0 ? NULL : &ref;
-    return NULL;
-}
-
-/* It ends behind the record's last page, and what follows is free. */
-static void
-a_block_that_shrinks_while_another_cuts_a_record_keeps_it(void **state)
-{
-    unsigned free, pages;
-    size_t   last, kept;
-    char    *record;
-    int      error;
-
-    (void)state;
-    begin();
-    heap->state->meta_tight = 0;       /* the block is long */
-    fill_metadata();
-    assert_int_not_equal(fph_meta_get(heap, 0, FPH_LINE, &error), 0);
-    pages = fph_meta_spare(heap->state->meta_cursor.word, &kept);
-    assert_true(pages > 4);
-    free = free_pages();
-    meanwhile(&heap->state->meta_cursor.word, MEANWHILE_CHANGE, 0,
-              cut_a_long_record, NULL);
-    assert_true(fph_meta_yield(heap->state));
-    record = (char *)fph_meta_at(heap->state, their_ref());
-    last = fph_page_of(heap->state, record + 3 * FPHEAP_PAGE - 1);
-    assert_true(fph_is_meta(heap->state, record));
-    assert_true(fph_is_meta(heap->state, record + 3 * FPHEAP_PAGE - 1));
-    assert_false(fph_page_is_free(heap->state, last));
-    assert_true(fph_page_is_free(heap->state, last + 1));
-    assert_int_equal(free_pages(), free + pages - 3);
-    assert_false(fph_meta_yield(heap->state));
-    end();
-}
-
-/* Whoever fails meanwhile looks once more. */
-static void
-pages_that_a_block_gives_back_are_on_the_move(void **state)
-{
-    int quiet = 1;
-    int error;
-
-    (void)state;
-    begin();
-    heap->state->meta_tight = 0;
-    fill_metadata();
-    assert_int_not_equal(fph_meta_get(heap, 0, FPH_LINE, &error), 0);
-    meanwhile(&heap->state->meta_cursor.word, MEANWHILE_CHANGE, 0,
-              look_for_moves, &quiet);
-    assert_true(fph_meta_yield(heap->state));
-    assert_false(quiet);
     end();
 }
 
@@ -1131,8 +1115,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_record_that_is_cut_delays_a_block_only),
     cmocka_unit_test(a_block_that_another_makes_serves_both),
     cmocka_unit_test(pages_that_are_to_be_a_block_are_on_the_move),
-    cmocka_unit_test(a_block_that_shrinks_while_another_cuts_a_record_keeps_it),
-    cmocka_unit_test(pages_that_a_block_gives_back_are_on_the_move),
     cmocka_unit_test(pages_of_a_run_that_crosses_are_on_the_move),
     cmocka_unit_test(two_blocks_at_a_time_are_both_kept),
     cmocka_unit_test(a_page_that_another_claims_is_not_touched),
