@@ -87,10 +87,12 @@ lower_the_limit(void *unused)
 static void
 a_limit_that_is_lowered_holds_at_once(void **state)
 {
+    void    *kept; /* with the first region */
     uint64_t charged;
 
     (void)state;
     begin();
+    kept = fpheap_alloc(heap, 64);
     charged = test_charged(heap);
     meanwhile(&heap->state->left, MEANWHILE_CHANGE, 0, lower_the_limit,
               NULL);
@@ -101,6 +103,7 @@ a_limit_that_is_lowered_holds_at_once(void **state)
     assert_int_equal(test_charged(heap), charged);
     fpheap_set_limit(heap, 0);
     fpheap_free(heap, fpheap_alloc(heap, LARGE));
+    fpheap_free(heap, kept);
     end();
 }
 
@@ -108,9 +111,11 @@ static void
 two_limits_at_a_time_are_one_after_the_other(void **state)
 {
     fpheap_stats stats;
+    void        *kept; /* with the first region */
 
     (void)state;
     begin();
+    kept = fpheap_alloc(heap, 64);
     fpheap_set_limit(heap, 20 * FPHEAP_CHUNK);
     meanwhile(&heap->state->limit, MEANWHILE_CHANGE, 0, lower_the_limit, NULL);
     fpheap_set_limit(heap, 10 * FPHEAP_CHUNK);
@@ -119,6 +124,7 @@ two_limits_at_a_time_are_one_after_the_other(void **state)
     assert_int_equal(stats.limit, 10 * FPHEAP_CHUNK);
     assert_null(fpheap_alloc(heap, 9 * FPHEAP_CHUNK));
     fpheap_free(heap, fpheap_alloc(heap, 7 * FPHEAP_CHUNK));
+    fpheap_free(heap, kept);
     end();
 }
 
@@ -126,12 +132,13 @@ two_limits_at_a_time_are_one_after_the_other(void **state)
 static void
 two_regions_at_a_time_are_both_kept(void **state)
 {
-    void    *ours;
+    void    *ours, *kept; /* that with the first region */
     unsigned i;
 
     (void)state;
     for (i = 0; i < 2; i++) {
         begin();
+        kept = fpheap_alloc(heap, 64);
         meanwhile(i == 0 ? &heap->state->regions : &heap->state->left,
                   MEANWHILE_CHANGE, 0, have_a_large_object, NULL);
         ours = fpheap_alloc(heap, LARGE);
@@ -140,9 +147,10 @@ two_regions_at_a_time_are_both_kept(void **state)
         assert_int_equal(provider.held, 3);
         assert_int_equal(test_charged(heap), heap->state->region_bytes);
         assert_int_equal(fph_region_count(heap->state), 3);
-        TEST_CHECK_LIVE(heap, 2);
+        TEST_CHECK_LIVE(heap, 3);
         fpheap_free(heap, ours);
         fpheap_free(heap, theirs);
+        fpheap_free(heap, kept);
         end();
     }
 }
@@ -159,16 +167,18 @@ static void
 a_peak_is_never_below_what_there_is(void **state)
 {
     fpheap_stats stats;
-    void        *object;
+    void        *object, *kept; /* that with the first region */
 
     (void)state;
     begin();
+    kept = fpheap_alloc(heap, 64);
     meanwhile(&heap->state->peak_region_bytes, MEANWHILE_CHANGE, 0,
               take_statistics, &stats);
     object = fpheap_alloc(heap, LARGE);
     assert_true(stats.region_bytes > LARGE);
     assert_int_equal(stats.peak_region_bytes, stats.region_bytes);
     fpheap_free(heap, object);
+    fpheap_free(heap, kept);
     end();
 }
 
@@ -266,16 +276,19 @@ static void
 a_trim_gives_back_no_more_than_the_region_that_is_there(void **state)
 {
     fph_region *region;
+    void       *kept; /* with the first region */
 
     (void)state;
     begin_over_ground();
+    kept = fpheap_alloc(heap, 64);
     region = free_region();
     meanwhile(&region->shown, MEANWHILE_LOAD, 1, have_a_large_object, NULL);
     assert_true(fpheap_trim(heap) > 0);
     assert_non_null(theirs);
     assert_true((char *)region->raw.base <= (char *)theirs);
-    TEST_CHECK_LIVE(heap, 1);
+    TEST_CHECK_LIVE(heap, 2);
     fpheap_free(heap, theirs);
+    fpheap_free(heap, kept);
     end_over_ground();
 }
 
@@ -798,7 +811,7 @@ two_that_make_a_chunk_ready_agree_on_its_records(void **state)
     assert_non_null(theirs);
     records = heap->state->chunks[number].records;
     assert_non_null(records);
-    assert_int_equal(records->slab[3].page, number * FPH_PAGES + 3);
+    assert_int_not_equal(records->link.self, 0);
     assert_true((uint32_t)heap->state->records.word != 0);
     assert_true((uint32_t)heap->state->records.word != records->link.self);
     fpheap_free(heap, object);
