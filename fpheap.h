@@ -269,15 +269,15 @@
  *
  *          chunk     all objects up     one object      regions
  *                     to a chunk
- *     16       64 KiB       230 MiB            4 TiB          128
- *     17      128 KiB       960 MiB            8 TiB          256
- *     18      256 KiB      7600 MiB           16 TiB          512
- *     19      512 KiB        40 GiB           32 TiB         1024
- *     20     1024 KiB       195 GiB           64 TiB         2048
- *     21     2048 KiB       870 GiB          128 TiB         4096
- *     22     4096 KiB      3700 GiB          128 TiB         8192
- *     23     8192 KiB     15200 GiB          128 TiB        16384
- *     24    16384 KiB     31000 GiB          128 TiB        16384
+ *     16       64 KiB       240 MiB            4 TiB          128
+ *     17      128 KiB       980 MiB            8 TiB          256
+ *     18      256 KiB      8000 MiB           16 TiB          512
+ *     19      512 KiB        41 GiB           32 TiB         1024
+ *     20     1024 KiB       200 GiB           64 TiB         2048
+ *     21     2048 KiB       900 GiB          128 TiB         4096
+ *     22     4096 KiB      3800 GiB          128 TiB         8192
+ *     23     8192 KiB     15800 GiB          128 TiB        16384
+ *     24    16384 KiB     31900 GiB          128 TiB        16384
  *
  * Caches, magazines and pools take a few percent from the second column.  A
  * larger object counts there as one chunk.  One object has at most a page less
@@ -285,7 +285,7 @@
  * chunks or all addresses that the machine has (here 47 bits), and less where
  * RLIMIT_AS is low or FPHEAP_NO_OS is set.  This is with 64 bits and the other
  * settings at their defaults.  FPHEAP_CHECK 1 leaves at most half of the second
- * column, 2 at most a seventh (108 and 23 GiB of 870), and then each chunk of a
+ * column, 2 at most a seventh (111 and 23 GiB of 900), and then each chunk of a
  * larger object counts. */
 #ifndef FPHEAP_CHUNK_SHIFT
 #  define FPHEAP_CHUNK_SHIFT 21

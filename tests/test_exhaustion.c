@@ -154,6 +154,39 @@ tables_that_are_full_are_enomem(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* It would serve nobody. */
+static void
+a_chunk_that_could_have_no_records_is_not_asked_for(void **state)
+{
+    static void *objects[80000];
+    static const size_t sizes[] = { FPH_CLASS_MAX + 1, 64 };
+    fpheap       *heap = test_heap_over(&provider);
+    uint64_t      usual;
+    unsigned      n, i, gets;
+
+    (void)state;
+    fpheap_free(heap, fpheap_alloc(heap, 64));
+    usual = heap->state->meta_numbers;
+    heap->state->meta_numbers = FPH_TABLE_MAX;
+    for (i = 0; i < TEST_COUNT(sizes); i++) {
+        for (n = 0; n < TEST_COUNT(objects); n++)
+            if ((objects[n] = fpheap_alloc(heap, sizes[i])) == NULL)
+                break;
+        assert_int_equal(errno, ENOMEM);
+        assert_in_range(n, 10, TEST_COUNT(objects) - 1);
+        gets = provider.gets;
+        assert_null(fpheap_alloc(heap, sizes[i]));
+        assert_int_equal(errno, ENOMEM);
+        assert_int_equal(provider.gets, gets);
+        assert_in_range(provider.held_bytes, FPHEAP_CHUNK, 64 * FPHEAP_CHUNK);
+        TEST_CHECK_LIVE(heap, n);
+        fpheap_free_bulk(heap, objects, n);
+        (void)fpheap_trim(heap);
+    }
+    heap->state->meta_numbers = usual;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 static void *
 ask_for_a_cache(void *heap)
 {
@@ -1218,6 +1251,7 @@ main(void)
         cmocka_unit_test(without_keys_a_thread_works_without_a_cache),
         cmocka_unit_test(a_thread_without_a_cache_gets_what_the_depot_has),
         cmocka_unit_test(tables_that_are_full_are_enomem),
+        cmocka_unit_test(a_chunk_that_could_have_no_records_is_not_asked_for),
         cmocka_unit_test(a_cache_without_memory_is_enomem),
         cmocka_unit_test(a_free_without_a_third_magazine_empties_the_spare),
         cmocka_unit_test(mmap_that_gives_nothing_is_enomem),

@@ -8,6 +8,8 @@ static void note_store(const volatile void *word);
 #define __atomic_store_n(p, v, order) \
     (note_store(p), __atomic_store_n(p, v, order))
 #define FPHEAP_CHUNK_SHIFT 16
+#include "system_memory.h"
+
 #define FPHEAP_MAX_NODES   2
 #define FPHEAP_MAX_THREADS 61  /* that do not fill the state's last line */
 #define FPHEAP_IMPLEMENTATION
@@ -217,6 +219,7 @@ a_record_takes_whole_lines_and_a_block_is_used_to_its_end(void **state)
     assert_int_equal(fph_meta_units(65), 2);
     assert_int_equal(fph_meta_cut(s, 1), 0);       /* there is no block yet */
     begun = s->moves_begun;
+    system_is_out = 1;         /* so that it is of a page */
     first = fph_meta_get(heap, 0, 1, &error);
     assert_int_equal(first, (uint32_t)1 << FPH_UNIT_BITS);
     /* A block is got in a move, which ends. */
@@ -238,6 +241,7 @@ a_record_takes_whole_lines_and_a_block_is_used_to_its_end(void **state)
     assert_int_equal(fph_meta_cut(s, 1), 0);
     assert_int_equal(fph_meta_get(heap, 0, 1, &error), 2 * first);
     assert_int_equal(s->meta_numbers, 3);
+    system_is_out = 0;
     TEST_DESTROY_OVER(heap, &provider);
 }
 
@@ -277,11 +281,11 @@ the_tables_lie_one_behind_the_other(void **state)
     (void)state;
     for (chunks = 1; chunks < 300; chunks++) {
         fph_layout   it = fph_layout_of(heap, chunks);
-        const size_t at[] = { 0, FPH_GUARD, it.depots, it.empty, it.region,
+        const size_t at[] = { 0, FPH_STATE_GUARD, it.depots, it.empty, it.region,
                               it.group, it.group_at, it.free, it.chunk, it.map,
                               it.bytes - FPH_GUARD_END };
         const size_t bytes[] = {
-            FPH_GUARD, sizeof(fph_state), heap->bins * sizeof(fph_depot),
+            FPH_STATE_GUARD, sizeof(fph_state), heap->bins * sizeof(fph_depot),
             heap->nodes * sizeof(fph_line), it.regions * sizeof(fph_region),
             it.groups * sizeof(uint32_t), it.groups * sizeof(uint32_t),
             chunks * sizeof(fph_word), chunks * sizeof(fph_chunk),
@@ -297,59 +301,6 @@ the_tables_lie_one_behind_the_other(void **state)
         assert_int_equal(it.groups, (chunks + 63) / 64);
     }
     TEST_DESTROY_OVER(heap, &provider);
-}
-
-/* Before the heap grows, and after it could not; but most of the blocks that the
- * table has room for are long. */
-static void
-blocks_of_records_are_short_while_memory_is(void **state)
-{
-    fpheap    *heap = test_heap_over(&provider);
-    fph_state *s = heap->state;
-    uint64_t   numbers;
-
-    (void)state;
-    assert_true(fph_meta_is_tight(s));
-    assert_int_equal(fph_grow(heap, 0, fph_need_of(heap, 1, 1), 1, UINT64_MAX),
-                     0);
-    assert_false(fph_meta_is_tight(s));
-    provider.fail_from = provider.gets + 1;
-    provider.fail_to = UINT_MAX;
-    assert_null(fpheap_alloc(heap, 64 * FPHEAP_CHUNK));
-    assert_true(fph_meta_is_tight(s));
-    numbers = s->meta_numbers;
-    s->meta_numbers = FPH_TABLE_MAX / 32 - 1;
-    assert_true(fph_meta_is_tight(s));
-    s->meta_numbers = FPH_TABLE_MAX / 32;
-    assert_false(fph_meta_is_tight(s));
-    s->meta_numbers = numbers;
-    provider.fail_from = 0;
-    assert_int_equal(fph_grow(heap, 0, fph_need_of(heap, 1, 1), 1, UINT64_MAX),
-                     0);
-    assert_false(fph_meta_is_tight(s));
-    TEST_DESTROY_OVER(heap, &provider);
-}
-
-/* The page that the last record ends in stays, with unused bytes behind it. */
-static void
-pages_behind_the_last_record_are_spare(void **state)
-{
-    const size_t end = (8 * FPHEAP_PAGE - FPH_GUARDS) / FPH_LINE;
-    size_t       unit, kept;
-
-    (void)state;
-    for (unit = 1; unit <= end; unit++) {
-        size_t pages = fph_meta_spare(fph_meta_word(3, end, unit), &kept);
-        size_t used = unit * FPH_LINE + FPH_GUARDS;
-
-        assert_int_equal(pages + kept, 8);
-        assert_true(kept * FPHEAP_PAGE >= used);
-        assert_true(kept * FPHEAP_PAGE < used + FPHEAP_PAGE);
-    }
-    assert_int_equal(fph_meta_spare(0, &kept), 0);
-    /* A block that is longer than references can say. */
-    assert_int_equal(fph_meta_spare(fph_meta_word(3, FPHEAP_CHUNK / FPH_LINE,
-                                                  1), &kept), 0);
 }
 
 /* --- regions -------------------------------------------------------------- */
@@ -376,6 +327,24 @@ regions_may_touch_and_not_overlap(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+static int
+take_back(void *ctx, const fpheap_region *raw)
+{
+    (void)ctx, (void)raw;
+    return 0;
+}
+
+/* What is charged when so many bytes come where others were asked for. */
+static int
+recharge(const fpheap *heap, size_t asked, size_t bytes)
+{
+    fpheap_region raw;
+
+    memset(&raw, 0, sizeof raw);
+    raw.bytes = bytes;
+    return fph_recharge(heap, &raw, asked);
+}
+
 static void
 bytes_are_charged_up_to_the_limit_and_no_further(void **state)
 {
@@ -393,14 +362,16 @@ bytes_are_charged_up_to_the_limit_and_no_further(void **state)
     assert_true(test_charged(heap) == had + 1000);
     assert_int_equal(fph_charge(s, 1), 0);
     assert_int_equal(fph_charge(s, 0), 1);
-    raw.bytes = 1000;
-    assert_int_equal(fph_recharge(heap, &raw, 1000), 0);
+    assert_int_equal(recharge(heap, 1000, 1000), 0);
     assert_true(test_charged(heap) == had + 1000);
-    raw.bytes = 400;
-    assert_int_equal(fph_recharge(heap, &raw, 1000), 0);
+    heap->provider.put = take_back;
+    assert_int_equal(recharge(heap, 1000, 1001), -ENOSPC);
+    heap->provider.put = provider.calls.put;
+    assert_true(test_charged(heap) == had);
+    assert_int_equal(fph_charge(s, 1000), 1);
+    assert_int_equal(recharge(heap, 1000, 400), 0);
     assert_true(test_charged(heap) == had + 400);
-    raw.bytes = 900;
-    assert_int_equal(fph_recharge(heap, &raw, 400), 0);
+    assert_int_equal(recharge(heap, 400, 900), 0);
     assert_true(test_charged(heap) == had + 900);
     heap->provider.put = NULL;             /* it is used beyond the limit */
     raw.bytes = 1001;
@@ -692,7 +663,6 @@ a_private_area_serves_the_next_pool_if_it_is_large_enough(void **state)
 
     (void)state;
     assert_non_null(fpheap_self(heap));
-    heap->state->meta_tight = 0;       /* a block for all of them */
     assert_int_not_equal(fph_meta_get(heap, 0, FPHEAP_PAGE, &error), 0);
     assert_null(private_of(heap, 0, &lines));
     assert_int_equal(lines, fph_meta_units(sizeof(fpheap_pool)));
@@ -956,7 +926,6 @@ nobody_looks_behind_the_last_region_and_cache(void **state)
     caches[FPHEAP_MAX_THREADS] = (fpheap_cache *)8;
     behind = &s->region[fph_region_count(s)];
     behind->shown = FPH_HERE;
-    behind->pinned = 1;
     behind->raw = s->region[0].raw;
     assert_null(fpheap_check(heap));
     assert_int_equal(fpheap_walk(heap, visit_nothing, NULL), 0);
@@ -966,9 +935,6 @@ nobody_looks_behind_the_last_region_and_cache(void **state)
     assert_int_equal(fph_regions_fresh(heap), 0);
     assert_int_equal(fph_regions_release(heap, FPHEAP_ANY_NODE, 0, SIZE_MAX),
                      0);
-    s->region[0].pinned = 0;
-    assert_int_equal(fph_meta_beside(s, 1), FPH_NO_PAGE);
-    s->region[0].pinned = 1;
     assert_int_equal(fpheap_trim(heap), 0);
     pool = named(heap, "pool", 0, NULL, NULL);
     fpheap_pool_put(pool, fpheap_pool_get(pool));
@@ -1035,8 +1001,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_provider_that_refuses_is_asked_for_half_and_half_again),
     cmocka_unit_test(a_provider_that_writes_no_region_gave_none),
     cmocka_unit_test(no_more_chunks_are_asked_for_than_there_can_be),
-    cmocka_unit_test(blocks_of_records_are_short_while_memory_is),
-    cmocka_unit_test(pages_behind_the_last_record_are_spare),
     cmocka_unit_test(a_part_of_a_page_is_reserved_as_a_page),
     cmocka_unit_test(a_pointer_into_free_pages_is_into_no_object),
     cmocka_unit_test(a_pool_with_a_minimum_has_its_magazines_ready),

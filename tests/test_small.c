@@ -107,8 +107,20 @@ the_same_count_comes_again_for_every_size(void **state)
                     >= first * sizes[s]);
         free_all(heap, again, sizes[s], 0);
         for (round = 0; round < 5; round++) {
-            assert_int_equal(fill_up(heap, sizes[s], 0), again);
-            free_all(heap, again, sizes[s], round % 2);
+            unsigned n = fill_up(heap, sizes[s], 0);
+
+            /* A run may begin elsewhere, beside what is parked, and then fits
+             * a chunk worse. */
+            if (sizes[s] <= 16384)
+                assert_int_equal(n, again);
+            else
+                assert_in_range(n, first - 1, first);
+            free_all(heap, n, sizes[s], round % 2);
+        }
+        for (round = 0; round < 5; round++) {
+            (void)fpheap_trim(heap);
+            assert_int_equal(fill_up(heap, sizes[s], 0), first);
+            free_all(heap, first, sizes[s], round % 2);
         }
         TEST_DESTROY(heap);
         assert_int_equal(buffer.taken, 0);
@@ -417,6 +429,7 @@ bad_memory_is_efault_and_handed_back_once(void **state)
     memset(&config, 0, sizeof(config));
     for (i = 0; i < TEST_COUNT(faults); i++) {
         fpheap *heap = test_heap_over(&provider);
+        void   *object = fpheap_alloc(heap, 100); /* keeps the first region */
 
         provider.fail_from = 2;
         provider.fail_to = UINT_MAX;
@@ -426,7 +439,8 @@ bad_memory_is_efault_and_handed_back_once(void **state)
         assert_int_equal(errno, EFAULT);
         assert_true(provider.faults > 0);
         assert_int_equal(provider.puts, provider.faults);
-        TEST_CHECK_LIVE(heap, 0);
+        TEST_CHECK_LIVE(heap, 1);
+        fpheap_free(heap, object);
         TEST_DESTROY_OVER(heap, &provider);
         if (faults[i] >= TEST_SAME && faults[i] <= TEST_AROUND)
             continue;
@@ -510,7 +524,7 @@ an_object_may_be_as_long_as_what_the_provider_gives(void **state)
 #if !FPHEAP_NO_OS
 /* The table under FPHEAP_CHUNK_SHIFT. */
 static void
-objects_up_to_a_chunk_are_230_mib_less_a_few_percent(void **state)
+objects_up_to_a_chunk_are_240_mib_less_a_few_percent(void **state)
 {
     static test_provider provider;
     fpheap  *heap = test_heap_over(&provider);
@@ -526,8 +540,8 @@ objects_up_to_a_chunk_are_230_mib_less_a_few_percent(void **state)
     assert_int_equal(provider.refused, 0);
     bytes = n * (FPHEAP_CHUNK - FPHEAP_PAGE);
     if (sizeof(void *) >= 8)
-        assert_true(bytes <= 245 * TEST_MIB);
-    assert_true(bytes >= 220 * TEST_MIB);
+        assert_true(bytes <= 256 * TEST_MIB);
+    assert_true(bytes >= 230 * TEST_MIB);
     TEST_CHECK_LIVE(heap, n);
     fpheap_free_bulk(heap, objects, n);
     TEST_DESTROY_OVER(heap, &provider);
@@ -663,7 +677,7 @@ main(void)
             a_region_longer_than_its_records_allow_is_used_in_part),
         cmocka_unit_test(an_object_may_be_as_long_as_what_the_provider_gives),
 #if !FPHEAP_NO_OS
-        cmocka_unit_test(objects_up_to_a_chunk_are_230_mib_less_a_few_percent),
+        cmocka_unit_test(objects_up_to_a_chunk_are_240_mib_less_a_few_percent),
         cmocka_unit_test(a_heap_that_can_have_no_more_records_does_not_grow),
 #endif
         cmocka_unit_test(

@@ -395,7 +395,7 @@ static void
 a_call_that_fails_again_asks_the_provider_once_and_waits_for_nobody(
     void **state)
 {
-    static void *objects[4096];
+    static void *objects[4200];
     fpheap      *heap = test_heap_over(&provider);
     uint64_t     asked_others;
     unsigned     n, gets, i;
