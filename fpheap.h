@@ -4911,11 +4911,12 @@ fph_serves(const char *base, size_t pages, fph_need need)
     size_t align = need.whole && need.pages <= FPH_PAGES
                  ? FPH_PAGES : need.align;
     size_t skip  = -first & (align - 1);
+    size_t lead  = -first & (need.align - 1);
 
     /* (In one chunk: at its start, or in what there is of the first.) */
     return (pages >= skip && pages - skip >= need.pages)
         || (align != need.align
-            && skip - (-first & (need.align - 1)) >= need.pages);
+            && lead + need.pages <= (pages < skip ? pages : skip));
 }
 
 /* Whether a part is in the table. */

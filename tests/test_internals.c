@@ -345,6 +345,38 @@ recharge(const fpheap *heap, size_t asked, size_t bytes)
     return fph_recharge(heap, &raw, asked);
 }
 
+/* Whether one of the places in these pages will do, by looking at each. */
+static int
+some_place_serves(size_t first, size_t pages, fph_need need)
+{
+    size_t at;
+
+    for (at = first; at + need.pages <= first + pages; at++)
+        if (at % need.align == 0
+            && (!need.whole || need.pages > FPH_PAGES
+                || at / FPH_PAGES == (at + need.pages - 1) / FPH_PAGES))
+            return 1;
+    return 0;
+}
+
+static void
+memory_serves_if_there_is_a_place_in_it(void **state)
+{
+    fph_need need = { 0, 0, 0, NULL };
+    size_t   first, pages;
+
+    (void)state;
+    for (need.whole = 0; need.whole < 2; need.whole++)
+        for (need.align = 1; need.align <= FPH_PAGES; need.align *= 4)
+            for (need.pages = 1; need.pages < 2 * FPH_PAGES; need.pages += 3)
+                for (first = 1; first <= FPH_PAGES; first++)
+                    for (pages = 1; pages < 3 * FPH_PAGES; pages++)
+                        assert_int_equal(
+                            fph_serves((char *)(first << FPHEAP_PAGE_SHIFT),
+                                       pages, need),
+                            some_place_serves(first, pages, need));
+}
+
 static void
 bytes_are_charged_up_to_the_limit_and_no_further(void **state)
 {
@@ -997,6 +1029,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_record_may_be_longer_than_a_chunk),
     cmocka_unit_test(the_tables_lie_one_behind_the_other),
     cmocka_unit_test(regions_may_touch_and_not_overlap),
+    cmocka_unit_test(memory_serves_if_there_is_a_place_in_it),
     cmocka_unit_test(bytes_are_charged_up_to_the_limit_and_no_further),
     cmocka_unit_test(a_provider_that_refuses_is_asked_for_half_and_half_again),
     cmocka_unit_test(a_provider_that_writes_no_region_gave_none),

@@ -302,6 +302,35 @@ one_chunk_without_an_iova_does_not_matter_to_the_others(void **state)
     assert_true(without > 0);
 }
 
+/* Two pages within a chunk, whatever is asked for. */
+static int
+get_two_pages(void *ctx, size_t bytes, size_t align, int node,
+              fpheap_region *region)
+{
+    provider.offset = FPHEAP_PAGE;
+    provider.extra = 2 * FPHEAP_PAGE - bytes;
+    return test_provider_get(ctx, bytes, align, node, region);
+}
+
+static void
+memory_too_short_for_what_was_needed_is_efault_with_iovas_too(void **state)
+{
+    fpheap  *heap = heap_with_iova(0);
+    void    *objects[64];
+    unsigned n = 0;
+
+    (void)state;
+    heap->provider.get = get_two_pages;
+    while ((objects[n] = fpheap_alloc(heap, FPHEAP_CHUNK / 2)) != NULL)
+        assert_true(++n < TEST_COUNT(objects));
+    assert_int_equal(errno, EFAULT);
+    assert_true(provider.puts > 0);
+    assert_int_equal(provider.held, 1);
+    TEST_CHECK_LIVE(heap, n);
+    fpheap_free_bulk(heap, objects, n);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(an_iova_is_that_of_the_chunk_plus_the_offset),
     cmocka_unit_test(an_object_of_up_to_a_chunk_is_in_one_where_iovas_are),
@@ -309,6 +338,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(an_iova_is_found_at_the_start_of_any_object),
     cmocka_unit_test(an_iova_is_found_from_any_byte_of_up_to_half_a_chunk),
     cmocka_unit_test(without_an_iova_it_is_bad_iova),
+    cmocka_unit_test(
+        memory_too_short_for_what_was_needed_is_efault_with_iovas_too),
     cmocka_unit_test(one_chunk_without_an_iova_does_not_matter_to_the_others)
 };
 

@@ -14,16 +14,21 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 static void *note_mmap(void *at, size_t bytes, int access, int flags, int file,
                        off_t offset);
 static int note_munmap(void *at, size_t bytes);
 static int note_madvise(void *at, size_t bytes, int advice);
+static int note_mprotect(void *at, size_t bytes, int access);
+static int note_getrlimit(struct rlimit *limit);
 static int note_open(const char *path, int flags);
 static int note_prctl(int what);
 #define mmap          note_mmap
 #define munmap        note_munmap
 #define madvise       note_madvise
+#define mprotect      note_mprotect
+#define getrlimit(what, limit) note_getrlimit(limit)
 #define open          note_open
 #define prctl(what, a, b, c, d) note_prctl(what)
 #define FPHEAP_CHUNK_SHIFT 16
@@ -32,6 +37,8 @@ static int note_prctl(int what);
 #undef mmap
 #undef munmap
 #undef madvise
+#undef mprotect
+#undef getrlimit
 #undef open
 #undef prctl
 #include "test_util.h"
@@ -54,13 +61,45 @@ static size_t   mapped_most;   /* at one time */
 
 /* At a place of the heap's choice: there is something else, so that it is the
  * kernel that chooses; and addresses that take no memory. */
+static unsigned refuse_from = UINT_MAX, refuse_to; /* these calls of mmap and
+                                                      mprotect fail */
+static unsigned calls, refusals;
+static int      takes_hints;   /* as a kernel that does not know
+                                  MAP_FIXED_NOREPLACE */
+static int      no_limits;     /* can be read */
+
+static int
+is_refused(void)
+{
+    calls++;
+    if (calls < refuse_from || calls > refuse_to)
+        return 0;
+    refusals++;
+    errno = ENOMEM;
+    return 1;
+}
+
+static int
+note_mprotect(void *at, size_t bytes, int access)
+{
+    return is_refused() ? -1 : mprotect(at, bytes, access);
+}
+
+static int
+note_getrlimit(struct rlimit *limit)
+{
+    return no_limits ? -1 : getrlimit(RLIMIT_AS, limit);
+}
+
 static void *
 note_fixed(void *at, size_t bytes, int access, int flags, int file,
            off_t offset)
 {
-    if (access != PROT_NONE)
+    if (access != PROT_NONE && !takes_hints)
         return MAP_FAILED;
     mapped_bytes += bytes;
+    flags &= ~MAP_FIXED_NOREPLACE;
+    at = access != PROT_NONE ? NULL : at;
     return mmap(at, bytes, access, flags, file, offset);
 }
 
@@ -70,6 +109,8 @@ note_mmap(void *at, size_t bytes, int access, int flags, int file, off_t offset)
     int   huge = (flags & FPH_MAP_HUGETLB) != 0;
     char *map;
 
+    if (is_refused())
+        return MAP_FAILED;
     if (access == PROT_NONE || (flags & MAP_FIXED_NOREPLACE) != 0)
         return note_fixed(at, bytes, access, flags, file, offset);
     reserved += (unsigned)huge;
@@ -330,6 +371,84 @@ what_cannot_be_unmapped_stays_in_the_region_and_goes_back_with_it(void **state)
     a_region_has(4 * FPHEAP_CHUNK, 1, 2);
 }
 
+/* --- what the system refuses ---------------------------------------------- */
+
+/* What is refused is ENOMEM, and nothing else. */
+static void
+use_a_heap(void)
+{
+    fpheap  *heap = fpheap_create("refused", NULL);
+    void    *objects[30];
+    unsigned i, n = 0;
+
+    if (heap == NULL) {
+        assert_int_equal(errno, ENOMEM);
+        return;
+    }
+    for (i = 0; i < TEST_COUNT(objects); i++) {
+        size_t size = (size_t)1 << i % 15 << i / 5;
+
+        errno = 0;
+        objects[n] = fpheap_alloc(heap, size);
+        if (objects[n] == NULL)
+            assert_int_equal(errno, ENOMEM);
+        else
+            memset(objects[n++], 1, size);
+    }
+    TEST_CHECK_LIVE(heap, n);
+    fpheap_free_bulk(heap, objects, n);
+    (void)fpheap_trim(heap);
+    TEST_DESTROY(heap);
+}
+
+static void
+whichever_call_the_system_refuses_nothing_is_lost(void **state)
+{
+    uintptr_t usual = fph_map_next;
+    unsigned  for_ever;
+
+    (void)state;
+    for (for_ever = 0; for_ever < 2; for_ever++) {
+        refuse_from = 0;
+        do {
+            refuse_from++;
+            refuse_to = for_ever ? UINT_MAX : refuse_from;
+            calls = refusals = 0;
+            mapped_bytes = 0;
+            fph_map_next = 0;          /* it looks for a place as well */
+            use_a_heap();
+            assert_int_equal(mapped_bytes, 0);
+        } while (refusals > 0);
+        assert_true(refuse_from > 8);
+    }
+    refuse_from = UINT_MAX;
+    fph_map_next = usual;
+}
+
+static void
+a_place_that_is_taken_for_a_hint_does_not_stay_mapped(void **state)
+{
+    uintptr_t usual = fph_map_next;
+
+    (void)state;
+    takes_hints = 1;
+    mapped_bytes = 0;
+    use_a_heap();
+    assert_int_equal(mapped_bytes, 0);
+    takes_hints = 0;
+    fph_map_next = usual;
+}
+
+static void
+a_limit_that_cannot_be_read_is_none(void **state)
+{
+    (void)state;
+    no_limits = 1;
+    assert_true(fph_address_space() == UINT64_MAX);
+    use_a_heap();
+    no_limits = 0;
+}
+
 /* --- what the system says of transparent hugepages ------------------------ */
 
 static const char *says_2mib, *says_all; /* NULL: no such file; empty: one that
@@ -415,6 +534,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(where_mmap_gives_an_aligned_place_no_more_is_mapped),
     cmocka_unit_test(
         what_cannot_be_unmapped_stays_in_the_region_and_goes_back_with_it),
+    cmocka_unit_test(whichever_call_the_system_refuses_nothing_is_lost),
+    cmocka_unit_test(a_place_that_is_taken_for_a_hint_does_not_stay_mapped),
+    cmocka_unit_test(a_limit_that_cannot_be_read_is_none),
     cmocka_unit_test(
         a_backing_is_thp_where_the_kernel_may_give_some_and_else_pages)
 };

@@ -321,6 +321,23 @@ a_region_that_a_walk_shows_does_not_leave(void **state)
 }
 
 static void
+two_walks_show_a_region_at_a_time(void **state)
+{
+    fph_region *region;
+
+    (void)state;
+    begin_over_ground();
+    region = free_region();
+    meanwhile(&region->shown, MEANWHILE_CHANGE, 0, keep_it, region);
+    assert_int_equal(fph_region_keep(region), 1);
+    assert_ptr_equal(theirs, region);
+    assert_true(region->shown == FPH_HERE + 2);
+    fph_region_unkeep(region);
+    fph_region_unkeep(region);
+    end_over_ground();
+}
+
+static void
 a_region_that_a_walk_shows_is_not_joined(void **state)
 {
     fph_region   *region;
@@ -457,6 +474,32 @@ pages_of_another_node_are_not_kept(void **state)
     assert_true(page == FPH_NO_PAGE);
     assert_int_equal(free_pages(), free);
     fpheap_free(heap, object);
+    end();
+}
+
+/* It was free as a whole when the trim looked at it. */
+static void
+a_region_of_which_another_takes_a_page_stays(void **state)
+{
+    void    *object;
+    size_t   page;
+    unsigned free;
+
+    (void)state;
+    begin();
+    object = fpheap_alloc(heap, LARGE);
+    page = fph_page_of(heap->state, object) + FPH_PAGES;
+    fpheap_free(heap, object);
+    fpheap_flush(heap);
+    free = free_pages();
+    meanwhile(&heap->state->free[page / FPH_PAGES], MEANWHILE_CHANGE, 0,
+              claim_a_page, &page);
+    assert_int_equal(fpheap_trim(heap), 0);
+    assert_non_null(theirs);
+    assert_int_equal(provider.puts, 0);
+    assert_int_equal(free_pages(), free - 1);
+    fph_pages_give(heap->state, page, 1);
+    assert_true(fpheap_trim(heap) > 0);
     end();
 }
 
@@ -1030,6 +1073,37 @@ look_for_moves(void *quiet_)
     return NULL;
 }
 
+static void *
+give_the_rest_back(void *unused)
+{
+    (void)unused;
+    theirs = fph_meta_yield(heap->state) ? heap : NULL;
+    return NULL;
+}
+
+/* The pages that it gives back are not counted as its own. */
+static void
+statistics_beside_a_block_that_shrinks_are_those_after_it(void **state)
+{
+    fpheap_stats stats, after;
+    const void  *block;
+    int          error;
+
+    (void)state;
+    begin();
+    heap->state->meta_tight = 0;
+    fill_metadata();
+    assert_int_not_equal(fph_meta_get(heap, 0, FPH_LINE, &error), 0);
+    block = heap->state->meta[fph_meta_block(heap->state)];
+    meanwhile(free_word(block), MEANWHILE_LOAD, 0, give_the_rest_back, NULL);
+    fpheap_stats_get(heap, &stats);
+    assert_ptr_equal(theirs, heap);
+    fpheap_stats_get(heap, &after);
+    assert_int_equal(stats.metadata_bytes, after.metadata_bytes);
+    assert_int_equal(stats.page_free_bytes, after.page_free_bytes);
+    end();
+}
+
 /* They may become free again, so who finds no pages then looks once more. */
 static void
 pages_that_are_to_be_a_block_are_on_the_move(void **state)
@@ -1106,11 +1180,13 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_peak_is_never_below_what_there_is),
     cmocka_unit_test(a_trim_gives_back_no_more_than_the_region_that_is_there),
     cmocka_unit_test(a_region_that_a_walk_shows_does_not_leave),
+    cmocka_unit_test(two_walks_show_a_region_at_a_time),
     cmocka_unit_test(a_region_that_a_walk_shows_is_not_joined),
     cmocka_unit_test(a_slot_has_one_region),
     cmocka_unit_test(of_a_run_that_another_is_in_nothing_is_claimed),
     cmocka_unit_test(a_run_is_found_behind_a_page_that_another_has_taken),
     cmocka_unit_test(pages_of_another_node_are_not_kept),
+    cmocka_unit_test(a_region_of_which_another_takes_a_page_stays),
     cmocka_unit_test(a_cursor_is_lowered_whoever_moves_it),
     cmocka_unit_test(a_group_that_two_list_is_listed_once),
     cmocka_unit_test(a_group_whose_thread_has_stopped_is_listed_by_others),
@@ -1127,6 +1203,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(two_records_at_a_time_are_two),
     cmocka_unit_test(a_record_that_is_cut_delays_a_block_only),
     cmocka_unit_test(a_block_that_another_makes_serves_both),
+    cmocka_unit_test(
+        statistics_beside_a_block_that_shrinks_are_those_after_it),
     cmocka_unit_test(pages_that_are_to_be_a_block_are_on_the_move),
     cmocka_unit_test(pages_of_a_run_that_crosses_are_on_the_move),
     cmocka_unit_test(two_blocks_at_a_time_are_both_kept),

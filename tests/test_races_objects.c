@@ -528,6 +528,60 @@ a_seat_has_one_thread(void **state)
     end();
 }
 
+static void *
+empty_the_orphans_caches(void *unused)
+{
+    (void)unused;
+    theirs = fph_orphans_adopt(heap) ? heap : NULL;
+    return NULL;
+}
+
+static void
+the_caches_of_gone_threads_are_emptied_by_one(void **state)
+{
+    (void)state;
+    begin();
+    use_the_heap(NULL);
+    heap->state->orphans = fph_this.seat;
+    meanwhile(&heap->state->orphans, MEANWHILE_CHANGE, 0,
+              empty_the_orphans_caches, NULL);
+    assert_int_equal(fph_orphans_adopt(heap), 0);
+    assert_ptr_equal(theirs, heap);
+    assert_int_equal(fph_orphans_adopt(heap), 1);
+    end();
+}
+
+static void *
+go_without_a_cache(void *unused)
+{
+    (void)unused;
+    use_the_heap(NULL);
+    theirs = fph_cache_mine(heap) == NULL ? heap : NULL;
+    return NULL;
+}
+
+/* This thread has its own. */
+static void
+while_another_empties_them_new_threads_go_without_a_cache(void **state)
+{
+    fpheap_cache *mine;
+    pthread_t     thread;
+
+    (void)state;
+    begin();
+    mine = fpheap_self(heap);
+    heap->state->orphans = FPH_ADOPTING;
+    assert_int_equal(pthread_create(&thread, NULL, go_without_a_cache, NULL),
+                     0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_ptr_equal(theirs, heap);
+    assert_non_null(mine);
+    assert_ptr_equal(fpheap_self(heap), mine);
+    use_the_heap(NULL);
+    heap->state->orphans = 0;
+    end();
+}
+
 static fph_word *
 gate(void)
 {
@@ -627,6 +681,37 @@ a_destroy_waits_for_threads_that_leave_this_heap(void **state)
     at_yield = wait_once_more;
     TEST_DESTROY_OVER(heap, &provider);
     assert_int_equal(waits, 2);
+}
+
+static void *
+destroy_this_one(void *unused)
+{
+    (void)unused;
+    theirs = fpheap_destroy(heap) == 0 ? heap : NULL;
+    return NULL;
+}
+
+static void *
+end_after_a_destroy(void *unused)
+{
+    use_the_heap(unused);
+    meanwhile(gate(), MEANWHILE_CHANGE, 0, destroy_this_one, NULL);
+    return NULL;
+}
+
+static void
+a_thread_that_exits_as_its_heap_ends_leaves_nothing(void **state)
+{
+    pthread_t thread;
+
+    (void)state;
+    begin();
+    assert_int_equal(pthread_create(&thread, NULL, end_after_a_destroy, NULL),
+                     0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_ptr_equal(theirs, heap);
+    assert_int_equal(provider.held, 0);
+    assert_int_equal(panics, 0);
 }
 
 static int
@@ -792,6 +877,25 @@ of_two_that_want_a_name_one_gets_it(void **state)
     end_pool();
 }
 
+static void
+two_pools_at_a_time_are_two(void **state)
+{
+    char         other[] = "other";
+    fpheap_pool *one;
+
+    (void)state;
+    begin_pool(0, 0);
+    meanwhile(&heap->state->pool_is[pool->number + 1], MEANWHILE_CHANGE, 0,
+              name_one_so, other);
+    one = another_pool("one");
+    assert_non_null(one);
+    assert_non_null(theirs);
+    assert_ptr_not_equal(theirs, one);
+    assert_ptr_equal(fpheap_pool_lookup(heap, "one"), one);
+    assert_ptr_equal(fpheap_pool_lookup(heap, "other"), theirs);
+    end_pool();
+}
+
 static void *
 name_it_anew(void *unused)
 {
@@ -930,13 +1034,18 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_large_object_that_is_freed_twice_at_a_time_ends_once),
     cmocka_unit_test(a_magazine_that_is_taken_is_missed_by_nobody),
     cmocka_unit_test(a_seat_has_one_thread),
+    cmocka_unit_test(the_caches_of_gone_threads_are_emptied_by_one),
+    cmocka_unit_test(
+        while_another_empties_them_new_threads_go_without_a_cache),
     cmocka_unit_test(
         threads_that_exit_wait_for_a_destroy_and_not_for_each_other),
     cmocka_unit_test(a_destroy_waits_for_threads_that_leave_this_heap),
+    cmocka_unit_test(a_thread_that_exits_as_its_heap_ends_leaves_nothing),
     cmocka_unit_test(a_child_of_fork_waits_for_nobody_in_the_gate),
     cmocka_unit_test(live_objects_are_counted_again_after_a_move),
     cmocka_unit_test(a_pool_has_a_name_from_when_it_got_it),
     cmocka_unit_test(of_two_that_want_a_name_one_gets_it),
+    cmocka_unit_test(two_pools_at_a_time_are_two),
     cmocka_unit_test(a_name_that_is_half_of_one_pool_is_not_found),
     cmocka_unit_test(a_name_that_is_given_up_during_the_look_is_free)
 };

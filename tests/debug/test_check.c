@@ -672,6 +672,7 @@ expect_no_heap(fpheap *heap, void *object, const char *words)
     EXPECT_VALUE(fpheap_trim(heap), 0);
     EXPECT_VALUE(fpheap_class_stats_get(heap, 0, &class_stats), -EINVAL);
     EXPECT_VALUE(fpheap_walk(heap, NULL, NULL), -EINVAL);
+    EXPECT_VALUE(fpheap_region_walk(heap, NULL, NULL), -EINVAL);
     EXPECT_VALUE(fpheap_check(heap) == NULL, 0);
 #if FPHEAP_HEADER
     EXPECT_VALUE(fpheap_tag_stats_get(heap, 0, NULL), -EINVAL);
