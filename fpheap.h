@@ -11936,8 +11936,8 @@ fph_check_record(const fpheap *heap, const fph_slab *record, size_t page)
     for (at = page; at < end; at++)
         if (at > state->mask || fph_first_of(state, at) != page)
             return "F2: a page does not lead to the record that covers it";
-    return fph_info_kind(record->info) == FPH_SLAB ? fph_check_slab(heap, record)
-                                                   : NULL;
+    return fph_info_kind(record->info) != FPH_SLAB ? NULL
+         : fph_check_slab(heap, record);
 }
 
 /* What covers a page, by the record that it leads to; 0: nothing. */
