@@ -11441,15 +11441,15 @@ static size_t
 fph_flip_parked(const fpheap *heap)
 {
     const fph_state    *state = heap->state;
-    size_t              set   = 0, seat;
+    size_t              set   = 0, seat, left;
     const fpheap_cache *cache;
     const fph_link     *link;
-    uint64_t            left;
     unsigned            bin;
 
     for (bin = 0; bin < heap->bins; bin++) {
         link = fph_stack_top(state, &state->depots[bin].full);
-        for (left = state->magazines; link != NULL && left > 0; left--) {
+        left = fph_depot_count(state, bin);
+        for (; link != NULL && left > 0; left--) {
             const fph_magazine *full = (const fph_magazine *)(const void *)link;
 
             set += fph_flip_slots(state, bin, full->slot, full->count);
@@ -11484,12 +11484,13 @@ fph_check_groups(fpheap *heap)
     return NULL;
 }
 
-/* The listed slabs must be those in the stacks, each in its bin's stack. */
+/* The listed slabs must be those in the stacks, each in its bin's stack; and a
+ * depot as deep as it says. */
 static const char *
 fph_check_lists(fpheap *heap)
 {
     const fph_state *state  = heap->state;
-    size_t           listed = 0, found = 0, at = 0;
+    size_t           listed = 0, found = 0, at = 0, left;
     const fph_slab  *slab;
     const fph_link  *link;
     unsigned         bin;
@@ -11506,6 +11507,12 @@ fph_check_lists(fpheap *heap)
                 || found++ > listed)
                 return "S1: a stack has a slab that is not of its bin";
         }
+        left = fph_depot_count(state, bin);
+        link = fph_stack_top(state, &state->depots[bin].full);
+        for (; link != NULL && left > 0; left--)
+            link = fph_stack_below(state, link);
+        if (link != NULL || left != 0)
+            return "D2: a depot has other magazines than it says";
     }
     return listed == found ? NULL : "S1: a listed slab is in no stack";
 }
@@ -11544,8 +11551,8 @@ fph_check_record(const fpheap *heap, const fph_slab *record, size_t page)
     for (at = page; at < end; at++)
         if (at > state->mask || fph_first_of(state, at) != page)
             return "F2: a page does not lead to the record that covers it";
-    return fph_info_kind(record->info) == FPH_SLAB ? fph_check_slab(heap, record)
-                                                   : NULL;
+    return fph_info_kind(record->info) != FPH_SLAB ? NULL
+         : fph_check_slab(heap, record);
 }
 
 /* What covers a page, by the record that it leads to; 0: nothing. */

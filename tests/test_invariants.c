@@ -604,7 +604,7 @@ a_depot_that_counts_wrongly_is_found(void **state)
     unsigned what;
 
     (void)state;
-    for (what = 0; what < 3; what++) {
+    for (what = 0; what < 4; what++) {
         fixture       f;
         fph_magazine *top;
 
@@ -612,9 +612,11 @@ a_depot_that_counts_wrongly_is_found(void **state)
         top = fph_magazine_of(parked(&f, 2));
         if (what == 0)
             top->count--;
+        else if (what == 1)
+            top->link.next = top->link.self;
         else
-            top->depth += what == 1 ? 1u : ~0u;
-        EXPECT_FOUND(&f, "D1");
+            top->depth += what == 2 ? 1u : ~0u;
+        EXPECT_FOUND(&f, what == 0 ? "D1" : "D2");
         tear_down(&f);
     }
 }
