@@ -3332,7 +3332,7 @@ struct fph_state {
                                               others in the middle of a call */
     unsigned   ends;                       /* 1: its pools are being destructed,
                                               and no thread has a cache */
-    fph_word   named_last;                 /* POOL */
+    fph_word   names;                      /* POOL: how many were wanted */
     fph_word   pool_is[FPHEAP_MAX_POOLS];
     fpheap_pool *pool[FPHEAP_MAX_POOLS];   /* atomic; set once */
 
@@ -10618,17 +10618,19 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
  * Pools begin and end while the heap is in use.  A pool is a number, which
  * makes it a class, and a record that stays with the number.
  *
- *     pool_is  | version | free, taken, named, or ready : 2 |
+ *     pool_is  | version | free, taken, wants a name, named, or ready : 3 |
  *
- *     free -> taken -> named -> ready -> named -> free     taken -> free
+ *     free -> taken -> wants -> named -> ready -> named -> free
+ *                  <-       ->                     taken -> free
  *
- *   P1  A new pool takes a number, which then has a new version, and looks at
- *       the names of all pools that have one.  If its own is not there, it puts
- *       its pool_is and number into named_last by a CAS, which fails if another
- *       has been named since the look.  The next to look, or the pool's own
- *       thread, makes pool_is say named.
- *   P2  A number's name is written while the number is taken.  So what is read
- *       between two loads of the same version is one name.
+ *   P1  Of several that want a name at once the lowest number gets it.  Each
+ *       says that it wants one, P7, and then looks at all others: it gives way
+ *       to a pool that is named, and to a lower number that wants the name, and
+ *       makes a higher one that wants it taken again, which ends the other's
+ *       try.  Of two at least one sees the other.
+ *   P2  A number's name is written while the number is taken, which gives it a
+ *       new version.  So what is read between two loads of the same version is
+ *       one name.
  *   P3  The class of a pool is written while it has no slabs, magazines or
  *       pages anywhere.
  *   P4  A pool ends while named, when it has no slabs (Q6); then none of its
@@ -10637,10 +10639,10 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
  *       where                        order    partner  what must be seen
  *   P5  pool_is: CAS free -> taken   acquire  P6       the last pool is gone
  *   P6  pool_is: store free          release  P5
- *   P7  named_last: CAS              acq_rel  P7       the name; those before
- *       named_last: load             acquire  P7       are named
- *   P8  pool_is: CAS taken -> named, release  P9       the pool and its name
- *       store named, ready
+ *   P7  names: fetch_add             seq_cst  P7       of two that want names,
+ *                                                      the first, by the second
+ *   P8  pool_is: store wants, named, release  P9       the pool and its name
+ *       ready; CAS wants -> named
  *   P9  pool_is: load in a look      acquire  P8       before it reads them
  *   P10 name: store release, load acquire: P5, before the second load of P2
  *   P11 pool[]: store                release  M6       the record, all zero
@@ -10648,9 +10650,8 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
  *                                                      holds all slabs reads
  *                                                      a 1
  */
-enum { FPH_POOL_FREE, FPH_POOL_TAKEN, FPH_POOL_NAMED, FPH_POOL_READY };
-
-#define FPH_POOL_BITS 9        /* of a number */
+enum { FPH_POOL_FREE, FPH_POOL_TAKEN, FPH_POOL_WANTS, FPH_POOL_NAMED,
+       FPH_POOL_READY };
 
 /* A name as words, as a pool stores it. */
 typedef struct fph_name {
@@ -10676,60 +10677,54 @@ fph_pool_set_name(fpheap_pool *pool, const fph_name *name)
         fph_store_release(&pool->name[i], name->word[i]);           /* P10 */
 }
 
-/* Whether a pool that is named or ready has this name. */
-static int
-fph_pool_is_named(const fph_state *state, unsigned number, unsigned least,
-                  const fph_name *name)
+/* The pool_is of a number that has this name, or wants it; else 0. */
+static uint64_t
+fph_pool_named(const fph_state *state, unsigned number, const fph_name *name)
 {
     const fph_word    *word = &state->pool_is[number];
     uint64_t           is   = fph_load_acquire(word);               /* P9 */
     const fpheap_pool *pool = FPH_LOAD(&state->pool[number], RELAXED);
     unsigned           i;
 
-    if (is % 4 < least)
+    if (is % 8 < FPH_POOL_WANTS)
         return 0;
     for (i = 0; i < FPHEAP_NAME_BYTES / 8; i++)
         if (fph_load_acquire(&pool->name[i]) != name->word[i])      /* P10 */
             return 0;
-    return fph_load_relaxed(word) / 4 == is / 4;                    /* P2 */
+    return fph_load_relaxed(word) / 8 == is / 8 ? is : 0;           /* P2 */
 }
 
-static fpheap_pool *
-fph_pool_find(const fph_state *state, unsigned least, const fph_name *name)
-{
-    unsigned i;
-
-    for (i = 0; i < FPHEAP_MAX_POOLS; i++)
-        if (fph_pool_is_named(state, i, least, name))
-            return FPH_LOAD(&state->pool[i], RELAXED);
-    return NULL;
-}
-
-/* Make pool_is say named for the pool in named_last. */
+/* Say what the caller's pool is now. */
 static void
-fph_pool_show_name(fph_state *state, uint64_t last)
+fph_pool_set(fph_state *state, unsigned number, unsigned what)
 {
-    uint64_t taken = last >> FPH_POOL_BITS | FPH_POOL_TAKEN;
+    fph_word *is = &state->pool_is[number];
 
-    fph_cas_release(&state->pool_is[last % (1u << FPH_POOL_BITS)],  /* P8 */
-                    &taken, taken - FPH_POOL_TAKEN + FPH_POOL_NAMED);
+    fph_store_release(is, fph_load_relaxed(is) / 8 * 8 + what);     /* P6, P8 */
 }
 
-/* Get the name for a number that is taken.  Returns 0: another pool has it. */
+/* Get the name that was written for a number that is taken.  Returns 0: another
+ * pool has it. */
 static int
 fph_pool_get_name(fph_state *state, unsigned number, const fph_name *name)
 {
-    uint64_t last = fph_load_acquire(&state->named_last);           /* P7 */
-    uint64_t mine = fph_load_relaxed(&state->pool_is[number])
-                    << FPH_POOL_BITS | number;
+    uint64_t wants = fph_load_relaxed(&state->pool_is[number])
+                   - FPH_POOL_TAKEN + FPH_POOL_WANTS;
+    uint64_t is;
+    unsigned i;
 
-    do {
-        fph_pool_show_name(state, last);
-        if (fph_pool_find(state, FPH_POOL_NAMED, name) != NULL)
-            return 0;
-    } while (!fph_cas_acq_rel(&state->named_last, &last, mine));    /* P7 */
-    fph_pool_show_name(state, mine);
-    return 1;
+    fph_pool_set(state, number, FPH_POOL_WANTS);
+    fph_fetch_add_seq_cst(&state->names, 1);                        /* P7 */
+    for (i = 0; i < FPHEAP_MAX_POOLS; i++) {
+        while (i != number && (is = fph_pool_named(state, i, name)) != 0) {
+            if (i < number || is % 8 != FPH_POOL_WANTS)
+                return 0;
+            fph_cas_relaxed(&state->pool_is[i], &is,                /* P1 */
+                            is - FPH_POOL_WANTS + FPH_POOL_TAKEN);
+        }
+    }
+    return fph_cas_release(&state->pool_is[number], &wants,         /* P8 */
+                           wants - FPH_POOL_WANTS + FPH_POOL_NAMED);
 }
 
 /* Take a number.  FPHEAP_MAX_POOLS: all are taken. */
@@ -10741,21 +10736,12 @@ fph_pool_number(fph_state *state)
     for (i = 0; i < FPHEAP_MAX_POOLS; i++) {
         uint64_t is = fph_load_relaxed(&state->pool_is[i]);
 
-        if (is % 4 == FPH_POOL_FREE
+        if (is % 8 == FPH_POOL_FREE
             && fph_cas_acquire(&state->pool_is[i], &is,             /* P5 */
-                               is + 4 + FPH_POOL_TAKEN))
+                               is + 8 + FPH_POOL_TAKEN))
             break;
     }
     return i;
-}
-
-/* Say what the caller's pool is now. */
-static void
-fph_pool_set(fph_state *state, unsigned number, unsigned what)
-{
-    fph_word *is = &state->pool_is[number];
-
-    fph_store_release(is, fph_load_relaxed(is) / 4 * 4 + what);     /* P6, P8 */
 }
 
 /* --- geometry ------------------------------------------------------------- */
@@ -10936,7 +10922,7 @@ fph_pool_init(fpheap *heap, fpheap_pool *pool, const fpheap_pool_desc *desc)
     fph_store_relaxed(&pool->quota, (uint64_t)(desc->max == 0 ? UINT32_MAX
                                                               : desc->max)
                                     << 32);
-    fph_pool_shape(&heap->state->classes[k], desc);
+    fph_pool_shape(&heap->state->classes[k], desc);                 /* P3 */
 }
 
 /* Look for as many slabs as make min objects of a pool. */
@@ -11005,22 +10991,14 @@ fph_pool_make(fpheap *heap, unsigned number, const fpheap_pool_desc *desc)
     return rc;
 }
 
-/* Whether a pool that could not be made has no slab left.  If a stopped thread
- * holds one, the pool's number is lost to the heap. */
-static int
-fph_pool_is_nowhere(const fph_state *state, unsigned number)
-{
-    const fpheap_pool *pool = FPH_LOAD(&state->pool[number], RELAXED);
-
-    return pool == NULL || fph_load_acquire(&pool->slabs) == 0;     /* Q6 */
-}
-
 FPHEAP_API fpheap_pool *
 fpheap_pool_create(fpheap *heap, const fpheap_pool_desc *desc)
 {
-    fph_state *state;
-    int        rc = fph_heap_good(heap) ? fph_desc_error(heap, desc) : -EINVAL;
-    unsigned   number;
+    fph_state   *state;
+    int          rc = fph_heap_good(heap) ? fph_desc_error(heap, desc)
+                                          : -EINVAL;
+    unsigned     number;
+    fpheap_pool *pool;
 
     if (rc == 0 && heap->state->ends)
         rc = -EBUSY;
@@ -11032,26 +11010,31 @@ fpheap_pool_create(fpheap *heap, const fpheap_pool_desc *desc)
     if (number == FPHEAP_MAX_POOLS)
         return (fpheap_pool *)fph_result(-ENFILE, NULL);
     rc = fph_pool_make(heap, number, desc);
+    pool = FPH_LOAD(&state->pool[number], RELAXED);
+    /* If a stopped thread holds a slab of a pool that could not be made, the
+     * number is lost to the heap. */
     if (rc == 0)
         fph_pool_set(state, number, FPH_POOL_READY);
-    else if (fph_pool_is_nowhere(state, number))
+    else if (pool == NULL || fph_load_acquire(&pool->slabs) == 0)   /* Q6 */
         fph_pool_set(state, number, FPH_POOL_FREE);
-    return (fpheap_pool *)fph_result(rc, rc == 0 ? state->pool[number] : NULL);
+    return (fpheap_pool *)fph_result(rc, pool);
 }
 
 FPHEAP_API fpheap_pool *
 fpheap_pool_lookup(fpheap *heap, const char *name)
 {
-    fpheap_pool *pool = NULL;
-    fph_name     words;
+    fph_name words;
+    unsigned i;
 
     if (!fph_heap_good(heap))
         return (fpheap_pool *)fph_result(-EINVAL, NULL);
-    if (name != NULL && strlen(name) < FPHEAP_NAME_BYTES) {
-        words = fph_name_of(name);
-        pool = fph_pool_find(heap->state, FPH_POOL_READY, &words);
-    }
-    return (fpheap_pool *)fph_result(pool == NULL ? -ENOENT : 0, pool);
+    if (name == NULL || strlen(name) >= FPHEAP_NAME_BYTES)
+        return (fpheap_pool *)fph_result(-ENOENT, NULL);
+    words = fph_name_of(name);
+    for (i = 0; i < FPHEAP_MAX_POOLS; i++)
+        if (fph_pool_named(heap->state, i, &words) % 8 == FPH_POOL_READY)
+            return FPH_LOAD(&heap->state->pool[i], RELAXED);
+    return (fpheap_pool *)fph_result(-ENOENT, NULL);
 }
 
 /* --- end ------------------------------------------------------------------ */
@@ -11178,7 +11161,7 @@ fpheap_pool_destroy(fpheap_pool *pool, size_t *live)
         *live = objects;
     if (objects == 0 && !state->ends
         && !fph_is_in(FPH_IN_POOL, pool->heap, pool)) {
-        fph_pool_set(state, pool->number, FPH_POOL_NAMED);
+        fph_pool_set(state, pool->number, FPH_POOL_NAMED);          /* P4 */
         rc = fph_pool_empty(pool);
         fph_pool_set(state, pool->number, rc == 0 ? FPH_POOL_FREE
                                                   : FPH_POOL_READY);
@@ -12184,7 +12167,7 @@ fph_check_sums(fpheap *heap)
         unsigned           k     = FPH_SIZES + i;
         size_t             slabs = 0, objects = 0, claimed = 0;
 
-        if (state->pool_is[i] % 4 != FPH_POOL_FREE) {
+        if (state->pool_is[i] % 8 != FPH_POOL_FREE) {
             slabs = (size_t)pool->slabs;
             objects = (size_t)pool->objects;
             claimed = (uint32_t)pool->quota;
@@ -12523,7 +12506,7 @@ fph_pools_end(fpheap *heap)
         fph_walk     walk = { fph_destruct_visit, pool, FPH_SIZES + i,
                               1 /* all */ };
 
-        if (fph_load_relaxed(&state->pool_is[i]) % 4 >= FPH_POOL_NAMED
+        if (fph_load_relaxed(&state->pool_is[i]) % 8 >= FPH_POOL_NAMED
             && pool->destruct != NULL)
             fph_walk_heap(heap, &walk);
     }
