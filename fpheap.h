@@ -12167,7 +12167,7 @@ fph_check_sums(fpheap *heap)
         unsigned           k     = FPH_SIZES + i;
         size_t             slabs = 0, objects = 0, claimed = 0;
 
-        if (state->pool_is[i] % 8 != FPH_POOL_FREE) {
+        if (pool != NULL && state->pool_is[i] % 8 != FPH_POOL_FREE) {
             slabs = (size_t)pool->slabs;
             objects = (size_t)pool->objects;
             claimed = (uint32_t)pool->quota;
