@@ -9019,21 +9019,23 @@ fph_home(const fpheap *heap, const fpheap_cache *cache)
  *       when it has waited as long as it may.
  */
 
-/* Bytes that the depots of a node park. */
+/* Bytes that the depots of a node park, and a cache, if it is not NULL: of that
+ * only objects of a page or more, which are few, and of each a slab is held. */
 static size_t
-fph_depot_bytes(const fpheap *heap, int node)
+fph_parked_bytes(const fpheap *heap, int node, const fpheap_cache *cache)
 {
-    unsigned bin   = (unsigned)node * FPH_CLASSES;
-    size_t   bytes = 0;
-    unsigned i;
+    const fph_state *state = heap->state;
+    unsigned         bin   = (unsigned)node * FPH_CLASSES;
+    size_t           bytes = 0;
+    unsigned         i;
 
     for (i = 0; i < FPH_CLASSES; i++, bin++) {
-        size_t             count = fph_depot_objects(heap->state, bin);
-        const fpheap_pool *pool  = fph_bin_pool(heap->state, bin);
+        size_t size = FPH_LOAD(&fph_bin_class(state, bin)->size, RELAXED);
 
-        if (count != 0 && !fph_keeps_slabs(pool))
-            bytes += count * FPH_LOAD(&fph_bin_class(heap->state, bin)->size,
-                                      RELAXED);
+        if (!fph_keeps_slabs(fph_bin_pool(state, bin)))
+            bytes += fph_depot_objects(state, bin) * size;
+        if (cache != NULL && size >= FPHEAP_PAGE)
+            bytes += fph_cache_objects(cache, bin) * size;
     }
     return bytes;
 }
@@ -9134,27 +9136,8 @@ typedef struct fph_search {
 static int
 fph_look(fph_search *search)
 {
-    search->growths = fph_growths(search->heap->state);
+    search->growths = fph_growths(search->heap->state);             /* R2 */
     return search->look(search);
-}
-
-/* Bytes that this thread's cache parks, if the objects are a page or more:
- * those are few, and of each a slab is held. */
-static size_t
-fph_cache_bytes(const fpheap_cache *cache, int node)
-{
-    const fph_state *state = cache->heap->state;
-    unsigned         bin   = (unsigned)node * FPH_CLASSES;
-    size_t           bytes = 0;
-    unsigned         i;
-
-    for (i = 0; i < FPH_CLASSES; i++, bin++) {
-        size_t size = FPH_LOAD(&fph_bin_class(state, bin)->size, RELAXED);
-
-        if (size >= FPHEAP_PAGE)
-            bytes += fph_cache_objects(cache, bin) * size;
-    }
-    return bytes;
 }
 
 /* Whether a chunk or more can be taken back.  A pass costs what is parked, and
@@ -9162,16 +9145,12 @@ fph_cache_bytes(const fpheap_cache *cache, int node)
 static int
 fph_reclaim_pays(const fpheap *heap, int node)
 {
-    const fpheap_cache *cache = fph_cache_mine(heap);
-    int64_t             slabs = (int64_t)fph_load_relaxed(&heap->state
-                                                              ->empty_slabs);
-    size_t              bytes = fph_depot_bytes(heap, node);
+    int64_t slabs = (int64_t)fph_load_relaxed(&heap->state->empty_slabs);
+    size_t  bytes = fph_parked_bytes(heap, node, fph_cache_mine(heap));
 
     /* It may be below 0 while a slab is claimed that is just announced. */
     if (slabs > 0)
         bytes += (size_t)slabs << FPHEAP_PAGE_SHIFT;
-    if (cache != NULL)
-        bytes += fph_cache_bytes(cache, node);
     return bytes >= FPHEAP_CHUNK;
 }
 
@@ -9248,7 +9227,7 @@ fph_climb(fph_search *search)
     if (rc != 0 || !search->grow)
         return rc;
     search->tight = fph_climb_parked(heap, node);
-    if (search->tight)
+    if (search->tight)                                              /* R1 */
         rc = fph_look(search);
     if (rc == 0 && search->need.pages + search->need.align > FPH_PAGES)
         fph_records_spare(heap, node);
@@ -9257,7 +9236,7 @@ fph_climb(fph_search *search)
                             fph_need_exchange(heap, search->need));
     if (rc == 0)
         rc = fph_climb_grow(search);
-    if (rc == 0 && fph_reclaim(heap, node, 0 /* always */))
+    if (rc == 0 && fph_reclaim(heap, node, 0 /* always */))         /* R1 */
         rc = fph_look(search);
     for (i = 0; rc == 0 && i < FPH_TRIES && fph_climb_exchange(search); i++)
         rc = fph_climb_grow(search);
@@ -9277,9 +9256,9 @@ fph_find(fph_search *search)
     if (search->need.pages == 0)
         return -ENOMEM;        /* it is too large */
     do {
-        mark = fph_moves_mark(state);
+        mark = fph_moves_mark(state);                               /* R2 */
         if (tries == 0 || (tries < FPH_TRIES && fph_moves_quiet(state))) {
-            tries++;
+            tries++;                                                /* R3 */
             rc = fph_climb(search);
         } else {
             rc = fph_look(search);
@@ -9764,7 +9743,7 @@ fph_large_unpark(fpheap *heap, int node, fph_need need)
         || ((uintptr_t)record->base & (align - 1)) != 0)
         return NULL;
     cache->large = NULL;
-    fph_info_store(record, info);
+    fph_info_store(record, info);                                   /* L4 */
     return record->base;
 }
 
@@ -9803,7 +9782,7 @@ fph_large_free(fpheap *heap, void *object)
 
     if (fph_info_kind(info) != FPH_LARGE || record->base != (char *)object
         || !fph_info_change(record, &info,                          /* L2 */
-                            cache != NULL
+                            cache != NULL                           /* L4 */
                             ? info - FPH_LARGE + FPH_PARKED : 0)) {
         FPHEAP_PANIC(FPH_SAY_DEAD);
         return;
@@ -9829,16 +9808,6 @@ fph_large_room(size_t size)
 
     return size > SIZE_MAX / 2 ? size
          : size + (more < FPH_ROOM_MAX ? more : FPH_ROOM_MAX);
-}
-
-/* A live object of `size` bytes has as many pages as info says from here on,
- * L3; it had `have`. */
-static void
-fph_large_set(fpheap *heap, fph_slab *record, uint64_t info, size_t have,
-              size_t size)
-{
-    fph_info_store(record, info);
-    fph_resized(heap, record->base, have << FPHEAP_PAGE_SHIFT, size);
 }
 
 /* Whether a run would be in two chunks that should be in one, as IOVAs are
@@ -9943,7 +9912,7 @@ fph_large_resize(fpheap *heap, void *object, uint64_t info, size_t size)
     size_t    have = fph_info_count(info) - fph_info_bin(info);     /* L1 */
     size_t    need = fph_large_pages(size);
     size_t    room = fph_large_pages(fph_large_room(size));
-    size_t    n;
+    size_t    more = 0, less = 0;
     fph_slab *record;
 
     if (fph_info_kind(info) != FPH_LARGE || size > SIZE_MAX / 2
@@ -9953,19 +9922,22 @@ fph_large_resize(fpheap *heap, void *object, uint64_t info, size_t size)
     if (record->base != (char *)object)
         return 0;
     if (need > have) {
-        n = fph_large_grow(heap, record, info, need - have, room - have);
-        if (n != 0)
-            fph_large_set(heap, record, info + ((uint64_t)n << 32), have, size);
-        return n != 0;
+        more = fph_large_grow(heap, record, info, need - have, room - have);
+        if (more == 0)
+            return 0;
+    } else {
+        less = have > room ? have - need : 0;
+        if (need <= (have - less) / 2
+            || fph_run_crosses(heap->state, record->page,
+                               fph_info_count(info) - less))
+            return 0;
     }
-    n = have > room ? have - need : 0;
-    if (need <= (have - n) / 2
-        || fph_run_crosses(heap->state, record->page, fph_info_count(info) - n))
-        return 0;
-    info -= (uint64_t)n << 32;
-    fph_large_set(heap, record, info, have, size);
-    if (n != 0)
-        fph_pages_give(heap->state, record->page + fph_info_count(info), n);
+    info += (uint64_t)more << 32;
+    info -= (uint64_t)less << 32;
+    fph_info_store(record, info);                                   /* L3 */
+    fph_resized(heap, object, have << FPHEAP_PAGE_SHIFT, size);
+    if (less != 0)
+        fph_pages_give(heap->state, record->page + fph_info_count(info), less);
     return 1;
 }
 
@@ -9976,14 +9948,13 @@ fph_large_resize(fpheap *heap, void *object, uint64_t info, size_t size)
  */
 
 /* What a call wants: objects of a class, or of `size` bytes above all classes.
- * One object goes to objects[0]; a bulk is n objects, or none. */
+ * n objects, or none. */
 typedef struct fph_want {
     unsigned k;                /* the class; 0: by size */
     size_t   size;
     size_t   align;            /* of objects without a class */
     void   **objects;
     unsigned n;
-    int      bulk;
     int      node;             /* FPHEAP_ANY_NODE: the thread's */
     unsigned tag;
     unsigned destructor;
@@ -9991,10 +9962,10 @@ typedef struct fph_want {
 } fph_want;
 
 static fph_want
-fph_want_size(size_t size, void **objects, unsigned n, int bulk)
+fph_want_size(size_t size, void **objects, unsigned n)
 {
-    fph_want want = { 0, size, FPHEAP_PAGE, objects, n, bulk, FPHEAP_ANY_NODE,
-                      0, 0, NULL };
+    fph_want want = { 0, size, FPHEAP_PAGE, objects, n, FPHEAP_ANY_NODE, 0, 0,
+                      NULL };
 
     if (size == 0)
         want.k = fph_class_of(1);
@@ -10227,13 +10198,13 @@ fph_search_of(fpheap *heap, int node, const fph_want *want, int grow)
 /* Serve from one node, by growth too or from what it has.  Returns 0, or a
  * negative errno. */
 static int
-fph_serve_from(fpheap *heap, int node, const fph_want *want, int grow)
+fph_serve_on_node(fpheap *heap, int node, const fph_want *want, int grow)
 {
     fph_search  search = fph_search_of(heap, node, want, grow);
     const char *site   = fph_site_get();
     int         rc;
 
-    if (want->bulk) {
+    if (want->n > 1) {
         rc = fph_bulk_find(&search, want);
     } else {
         rc = fph_find(&search);
@@ -10249,14 +10220,14 @@ fph_serve_from(fpheap *heap, int node, const fph_want *want, int grow)
 
 /* Serve from the first node other than home that can. */
 static int
-fph_serve_others(fpheap *heap, int home, const fph_want *want, int grow)
+fph_serve_on_others(fpheap *heap, int home, const fph_want *want, int grow)
 {
     int rc = -ENOMEM;
     int node;
 
     for (node = 0; rc != 0 && (unsigned)node < heap->nodes; node++)
         if (node != home)
-            rc = fph_serve_from(heap, node, want, grow);
+            rc = fph_serve_on_node(heap, node, want, grow);
     return rc;
 }
 
@@ -10267,34 +10238,38 @@ static int
 fph_spill(fpheap *heap, int home, const fph_want *want)
 {
     fph_word *dry = &heap->state->dry_ns[home];
-    int       rc  = fph_serve_from(heap, home, want, 0 /* grow */);
+    int       rc  = fph_serve_on_node(heap, home, want, 0 /* grow */);
 
     if (rc == 0)
         return 0;
     if (fph_just_done(dry, fph_now_ns())
-        && fph_serve_others(heap, home, want, 0 /* grow */) == 0)
+        && fph_serve_on_others(heap, home, want, 0 /* grow */) == 0)
         return 0;
-    rc = fph_serve_from(heap, home, want, 1 /* grow */);
+    rc = fph_serve_on_node(heap, home, want, 1 /* grow */);
     if (rc == 0)
         return 0;
     fph_store_relaxed(dry, fph_now_ns());
-    return fph_serve_others(heap, home, want, 1 /* grow */) == 0 ? 0 : rc;
+    return fph_serve_on_others(heap, home, want, 1 /* grow */) == 0 ? 0 : rc;
 }
 
 /* Serve from the node that is wanted, or with FPHEAP_SPILL from another than
  * the thread's. */
 static int
-fph_serve(fpheap *heap, fph_want *want)
+fph_serve_want(fpheap *heap, fph_want *want)
 {
     int home;
 
+    if (!fph_heap_good(heap))
+        return -EINVAL;
+    if (want->k >= FPH_SIZES && heap->state->ends)
+        return -EBUSY;         /* a pool's */
     want->cache = fph_cache_here(heap, 1 /* grow */);
     if (want->node != FPHEAP_ANY_NODE)
-        return fph_serve_from(heap, want->node, want, 1 /* grow */);
+        return fph_serve_on_node(heap, want->node, want, 1 /* grow */);
     home = fph_home(heap, want->cache);
     return (heap->flags & FPHEAP_SPILL) != 0 && heap->nodes > 1
          ? fph_spill(heap, home, want)
-         : fph_serve_from(heap, home, want, 1 /* grow */);
+         : fph_serve_on_node(heap, home, want, 1 /* grow */);
 }
 
 static void *
@@ -10306,22 +10281,29 @@ fph_result(int rc, void *object)
     return NULL;
 }
 
+static void *
+fph_serve_one(fpheap *heap, fph_want *want)
+{
+    void *object = NULL;
+    int   rc;
+
+    want->objects = &object;
+    rc = fph_serve_want(heap, want);
+    return fph_result(rc, object);
+}
+
 FPH_NOINLINE FPHEAP_API void *
 fph_alloc_miss(fpheap *heap, size_t size)
 {
-    void    *object = NULL;
-    fph_want want   = fph_want_size(size, &object, 1, 0 /* bulk */);
-    int      rc     = fph_heap_good(heap) ? fph_serve(heap, &want) : -EINVAL;
+    fph_want want = fph_want_size(size, NULL, 1);
 
-    return fph_result(rc, object);
+    return fph_serve_one(heap, &want);
 }
 
 FPHEAP_API void *
 fpheap_alloc_on(fpheap *heap, size_t size, int node)
 {
-    void    *object = NULL;
-    fph_want want   = fph_want_size(size, &object, 1, 0 /* bulk */);
-    int      rc;
+    fph_want want = fph_want_size(size, NULL, 1);
 
     if (!fph_heap_good(heap))
         return fph_result(-EINVAL, NULL);
@@ -10330,40 +10312,33 @@ fpheap_alloc_on(fpheap *heap, size_t size, int node)
     if (node < 0 || (unsigned)node >= heap->nodes)
         return fph_result(-EINVAL, NULL);
     want.node = node;
-    rc = fph_serve(heap, &want);
-    return fph_result(rc, object);
-}
-
-/* Give an object back to its bin or pages. */
-static void
-fph_release(fpheap *heap, void *object)
-{
-    unsigned bin = fph_place_of(heap, object) / (unsigned)FPH_BIN_STEP;
-
-    if (bin == 0)
-        fph_large_free(heap, object);
-    else
-        fph_bin_free(heap, bin, object);
+    return fph_serve_one(heap, &want);
 }
 
 FPH_NOINLINE FPHEAP_API void
 fph_free_miss(fpheap *heap, void *object)
 {
+    unsigned bin;
+
     if (object == NULL || !fph_heap_good(heap))
         return;
     if (fph_chunk_of(heap->state, object) == NULL) {
         FPHEAP_PANIC(FPH_SAY_FOREIGN);
         return;
     }
-    fph_release(heap, object);
+    bin = fph_place_of(heap, object) / (unsigned)FPH_BIN_STEP;
+    if (bin == 0)
+        fph_large_free(heap, object);
+    else
+        fph_bin_free(heap, bin, object);
 }
 
 FPH_NOINLINE FPHEAP_API int
 fph_alloc_bulk_miss(fpheap *heap, size_t size, void **objects, unsigned n)
 {
-    fph_want want = fph_want_size(size, objects, n, 1 /* bulk */);
+    fph_want want = fph_want_size(size, objects, n);
 
-    return n == 0 ? 0 : fph_heap_good(heap) ? fph_serve(heap, &want) : -EINVAL;
+    return n == 0 ? 0 : fph_serve_want(heap, &want);
 }
 
 FPHEAP_API unsigned
@@ -10455,10 +10430,9 @@ fpheap_calloc(fpheap *heap, size_t n, size_t size)
 FPHEAP_API void *
 fpheap_aligned_alloc(fpheap *heap, size_t align, size_t size)
 {
-    void    *object = NULL;
-    fph_want want   = fph_want_size(size, &object, 1, 0 /* bulk */);
+    fph_want want = fph_want_size(size, NULL, 1);
+    void    *object;
     unsigned k;
-    int      rc;
 
     if (!fph_heap_good(heap))
         return fph_result(-EINVAL, NULL);
@@ -10480,8 +10454,7 @@ fpheap_aligned_alloc(fpheap *heap, size_t align, size_t size)
     }
     want.k = 0;
     want.align = align;
-    rc = fph_serve(heap, &want);
-    return fph_result(rc, object);
+    return fph_serve_one(heap, &want);
 }
 
 /* [QUERY] ==================================================================
@@ -10550,28 +10523,22 @@ fph_grows_large(uint64_t info, size_t usable, size_t size)
     return size > usable && size > FPH_SIZED_MAX;
 }
 
-/* An object with the tag, the flags and the destructor of another. */
-static void *
-fph_alloc_like(fpheap *heap, size_t size, const void *other)
-{
-    void *moved = fpheap_alloc(heap, size);
-
-    if (moved != NULL)
-        fph_head_copy(heap, moved, other);
-    return moved;
-}
-
-/* The object to which another moves, with room to grow if there is memory. */
+/* The object to which another moves, with its tag, flags and destructor, and
+ * with room to grow if there is memory. */
 static void *
 fph_alloc_moved(fpheap *heap, size_t size, const void *other, int grows)
 {
     void *moved = NULL;
 
     if (grows)
-        moved = fph_alloc_like(heap, fph_large_room(size), other);
+        moved = fpheap_alloc(heap, fph_large_room(size));
     if (moved == NULL)
-        return fph_alloc_like(heap, size, other);
-    fph_resized(heap, moved, fph_room_of(heap, moved), size);
+        moved = fpheap_alloc(heap, size);
+    if (moved == NULL)
+        return NULL;
+    fph_head_copy(heap, moved, other);
+    if (grows)
+        fph_resized(heap, moved, fph_room_of(heap, moved), size);
     return moved;
 }
 
@@ -10951,7 +10918,7 @@ fph_pool_fill(fpheap *heap, const fpheap_pool *pool)
     const fph_class *klass = &heap->state->classes[k];
     int             node   = pool->node != FPHEAP_ANY_NODE ? pool->node
                            : fph_home(heap, fph_cache_mine(heap));
-    fph_want        want   = fph_want_size(pool->requested, NULL, 0, 0);
+    fph_want        want   = fph_want_size(pool->requested, NULL, 0);
     fph_search      search;
     int             rc;
 
@@ -11058,28 +11025,20 @@ fph_pool_parked(const fpheap_pool *pool)
     return parked;
 }
 
-static size_t
-fph_pool_live(const fpheap_pool *pool)
-{
-    size_t claimed = (uint32_t)fph_load_relaxed(&pool->quota);
-    size_t parked  = fph_pool_parked(pool);
-
-    return claimed > parked ? claimed - parked : 0;
-}
-
 /* The live objects, counted while no thread moves parked ones, or once this
  * call has waited as long as it may. */
 static size_t
 fph_pool_live_exact(const fpheap_pool *pool)
 {
+    size_t   claimed, parked;
     uint32_t mark;
-    size_t   live;
 
     do {
         mark = fph_moves_mark(pool->heap->state);
-        live = fph_pool_live(pool);
+        claimed = (uint32_t)fph_load_relaxed(&pool->quota);
+        parked = fph_pool_parked(pool);
     } while (fph_moves_wait(pool->heap, mark));
-    return live;
+    return claimed > parked ? claimed - parked : 0;
 }
 
 /* Move a pool's objects from caches and depots into its slabs. */
@@ -11172,40 +11131,28 @@ fpheap_pool_destroy(fpheap_pool *pool, size_t *live)
 /* --- objects -------------------------------------------------------------- */
 
 static fph_want
-fph_pool_want(const fpheap_pool *pool, void **objects, unsigned n, int bulk)
+fph_pool_want(const fpheap_pool *pool, void **objects, unsigned n)
 {
     fph_want want = { FPH_SIZES + pool->number, pool->requested, 0, objects, n,
-                      bulk, pool->node, pool->tag, pool->destructor, NULL };
+                      pool->node, pool->tag, pool->destructor, NULL };
 
     return want;
-}
-
-static int
-fph_pool_serve(const fpheap_pool *pool, fph_want *want)
-{
-    if (!fph_heap_good(pool->heap))
-        return -EINVAL;
-    if (pool->heap->state->ends)
-        return -EBUSY;
-    return fph_serve(pool->heap, want);
 }
 
 FPH_NOINLINE FPHEAP_API void *
 fph_pool_get_miss(fpheap_pool *pool)
 {
-    void    *object = NULL;
-    fph_want want   = fph_pool_want(pool, &object, 1, 0 /* bulk */);
-    int      rc     = fph_pool_serve(pool, &want);
+    fph_want want = fph_pool_want(pool, NULL, 1);
 
-    return fph_result(rc, object);
+    return fph_serve_one(pool->heap, &want);
 }
 
 FPH_NOINLINE FPHEAP_API int
 fph_pool_bulk_miss(fpheap_pool *pool, void **objects, unsigned n)
 {
-    fph_want want = fph_pool_want(pool, objects, n, 1 /* bulk */);
+    fph_want want = fph_pool_want(pool, objects, n);
 
-    return n == 0 ? 0 : fph_pool_serve(pool, &want);
+    return n == 0 ? 0 : fph_serve_want(pool->heap, &want);
 }
 
 FPHEAP_API unsigned
