@@ -9947,8 +9947,8 @@ fph_large_resize(fpheap *heap, void *object, uint64_t info, size_t size)
  * ways to allocate.
  */
 
-/* What a call wants: n objects, or none, of a class or of `size` bytes above all
- * classes. */
+/* What a call wants: n objects, or none, of a class or, above all classes, of
+ * `size` bytes. */
 typedef struct fph_want {
     unsigned k;                /* the class; 0: by size */
     size_t   size;
