@@ -3232,7 +3232,7 @@ struct fph_state {
                                               others in the middle of a call */
     unsigned   ends;                       /* 1: its pools are being destructed,
                                               and no thread has a cache */
-    fph_word   named_last;                 /* POOL */
+    fph_word   names;                      /* POOL: how many were wanted */
     fph_word   pool_is[FPHEAP_MAX_POOLS];
     fpheap_pool *pool[FPHEAP_MAX_POOLS];   /* atomic; set once */
 
@@ -8638,21 +8638,23 @@ fph_home(const fpheap *heap, const fpheap_cache *cache)
  *       when it has waited as long as it may.
  */
 
-/* Bytes that the depots of a node park. */
+/* Bytes that the depots of a node park, and a cache, if it is not NULL: of that
+ * only objects of a page or more, which are few, and of each a slab is held. */
 static size_t
-fph_depot_bytes(const fpheap *heap, int node)
+fph_parked_bytes(const fpheap *heap, int node, const fpheap_cache *cache)
 {
-    unsigned bin   = (unsigned)node * FPH_CLASSES;
-    size_t   bytes = 0;
-    unsigned i;
+    const fph_state *state = heap->state;
+    unsigned         bin   = (unsigned)node * FPH_CLASSES;
+    size_t           bytes = 0;
+    unsigned         i;
 
     for (i = 0; i < FPH_CLASSES; i++, bin++) {
-        size_t             count = fph_depot_objects(heap->state, bin);
-        const fpheap_pool *pool  = fph_bin_pool(heap->state, bin);
+        size_t size = FPH_LOAD(&fph_bin_class(state, bin)->size, RELAXED);
 
-        if (count != 0 && !fph_keeps_slabs(pool))
-            bytes += count * FPH_LOAD(&fph_bin_class(heap->state, bin)->size,
-                                      RELAXED);
+        if (!fph_keeps_slabs(fph_bin_pool(state, bin)))
+            bytes += fph_depot_objects(state, bin) * size;
+        if (cache != NULL && size >= FPHEAP_PAGE)
+            bytes += fph_cache_objects(cache, bin) * size;
     }
     return bytes;
 }
@@ -8753,27 +8755,8 @@ typedef struct fph_search {
 static int
 fph_look(fph_search *search)
 {
-    search->growths = fph_growths(search->heap->state);
+    search->growths = fph_growths(search->heap->state);             /* R2 */
     return search->look(search);
-}
-
-/* Bytes that this thread's cache parks, if the objects are a page or more:
- * those are few, and of each a slab is held. */
-static size_t
-fph_cache_bytes(const fpheap_cache *cache, int node)
-{
-    const fph_state *state = cache->heap->state;
-    unsigned         bin   = (unsigned)node * FPH_CLASSES;
-    size_t           bytes = 0;
-    unsigned         i;
-
-    for (i = 0; i < FPH_CLASSES; i++, bin++) {
-        size_t size = FPH_LOAD(&fph_bin_class(state, bin)->size, RELAXED);
-
-        if (size >= FPHEAP_PAGE)
-            bytes += fph_cache_objects(cache, bin) * size;
-    }
-    return bytes;
 }
 
 /* Whether a chunk or more can be taken back.  A pass costs what is parked, and
@@ -8781,16 +8764,12 @@ fph_cache_bytes(const fpheap_cache *cache, int node)
 static int
 fph_reclaim_pays(const fpheap *heap, int node)
 {
-    const fpheap_cache *cache = fph_cache_mine(heap);
-    int64_t             slabs = (int64_t)fph_load_relaxed(&heap->state
-                                                              ->empty_slabs);
-    size_t              bytes = fph_depot_bytes(heap, node);
+    int64_t slabs = (int64_t)fph_load_relaxed(&heap->state->empty_slabs);
+    size_t  bytes = fph_parked_bytes(heap, node, fph_cache_mine(heap));
 
     /* It may be below 0 while a slab is claimed that is just announced. */
     if (slabs > 0)
         bytes += (size_t)slabs << FPHEAP_PAGE_SHIFT;
-    if (cache != NULL)
-        bytes += fph_cache_bytes(cache, node);
     return bytes >= FPHEAP_CHUNK;
 }
 
@@ -8866,14 +8845,14 @@ fph_climb(fph_search *search)
     if (rc != 0 || !search->grow)
         return rc;
     search->tight = fph_climb_parked(heap, node);
-    if (search->tight)
+    if (search->tight)                                              /* R1 */
         rc = fph_look(search);
     if (rc == 0 && search->need.pages > FPH_PAGES)
         fph_regions_release(heap, node, 1 /* keep */,
                             fph_need_exchange(heap, search->need));
     if (rc == 0)
         rc = fph_climb_grow(search);
-    if (rc == 0 && fph_reclaim(heap, node, 0 /* always */))
+    if (rc == 0 && fph_reclaim(heap, node, 0 /* always */))         /* R1 */
         rc = fph_look(search);
     for (i = 0; rc == 0 && i < FPH_TRIES && fph_climb_exchange(search); i++)
         rc = fph_climb_grow(search);
@@ -8893,9 +8872,9 @@ fph_find(fph_search *search)
     if (search->need.pages == 0)
         return -ENOMEM;        /* it is too large */
     do {
-        mark = fph_moves_mark(state);
+        mark = fph_moves_mark(state);                               /* R2 */
         if (tries == 0 || (tries < FPH_TRIES && fph_moves_quiet(state))) {
-            tries++;
+            tries++;                                                /* R3 */
             rc = fph_climb(search);
         } else {
             rc = fph_look(search);
@@ -9372,7 +9351,7 @@ fph_large_unpark(fpheap *heap, int node, fph_need need)
         || ((uintptr_t)record->base & (align - 1)) != 0)
         return NULL;
     cache->large = NULL;
-    fph_info_store(record, info);
+    fph_info_store(record, info);                                   /* L4 */
     return record->base;
 }
 
@@ -9411,7 +9390,7 @@ fph_large_free(fpheap *heap, void *object)
 
     if (fph_info_kind(info) != FPH_LARGE || record->base != (char *)object
         || !fph_info_change(record, &info,                          /* L2 */
-                            cache != NULL
+                            cache != NULL                           /* L4 */
                             ? info - FPH_LARGE + FPH_PARKED : 0)) {
         FPHEAP_PANIC(FPH_SAY_DEAD);
         return;
@@ -9437,16 +9416,6 @@ fph_large_room(size_t size)
 
     return size > SIZE_MAX / 2 ? size
          : size + (more < FPH_ROOM_MAX ? more : FPH_ROOM_MAX);
-}
-
-/* A live object of `size` bytes has as many pages as info says from here on,
- * L3; it had `have`. */
-static void
-fph_large_set(fpheap *heap, fph_slab *record, uint64_t info, size_t have,
-              size_t size)
-{
-    fph_info_store(record, info);
-    fph_resized(heap, record->base, have << FPHEAP_PAGE_SHIFT, size);
 }
 
 /* Whether a run would be in two chunks that should be in one, as IOVAs are
@@ -9551,7 +9520,7 @@ fph_large_resize(fpheap *heap, void *object, uint64_t info, size_t size)
     size_t    have = fph_info_count(info) - fph_info_bin(info);     /* L1 */
     size_t    need = fph_large_pages(size);
     size_t    room = fph_large_pages(fph_large_room(size));
-    size_t    n;
+    size_t    more = 0, less = 0;
     fph_slab *record;
 
     if (fph_info_kind(info) != FPH_LARGE || size > SIZE_MAX / 2
@@ -9561,19 +9530,22 @@ fph_large_resize(fpheap *heap, void *object, uint64_t info, size_t size)
     if (record->base != (char *)object)
         return 0;
     if (need > have) {
-        n = fph_large_grow(heap, record, info, need - have, room - have);
-        if (n != 0)
-            fph_large_set(heap, record, info + ((uint64_t)n << 32), have, size);
-        return n != 0;
+        more = fph_large_grow(heap, record, info, need - have, room - have);
+        if (more == 0)
+            return 0;
+    } else {
+        less = have > room ? have - need : 0;
+        if (need <= (have - less) / 2
+            || fph_run_crosses(heap->state, record->page,
+                               fph_info_count(info) - less))
+            return 0;
     }
-    n = have > room ? have - need : 0;
-    if (need <= (have - n) / 2
-        || fph_run_crosses(heap->state, record->page, fph_info_count(info) - n))
-        return 0;
-    info -= (uint64_t)n << 32;
-    fph_large_set(heap, record, info, have, size);
-    if (n != 0)
-        fph_pages_give(heap->state, record->page + fph_info_count(info), n);
+    info += (uint64_t)more << 32;
+    info -= (uint64_t)less << 32;
+    fph_info_store(record, info);                                   /* L3 */
+    fph_resized(heap, object, have << FPHEAP_PAGE_SHIFT, size);
+    if (less != 0)
+        fph_pages_give(heap->state, record->page + fph_info_count(info), less);
     return 1;
 }
 
@@ -9583,15 +9555,14 @@ fph_large_resize(fpheap *heap, void *object, uint64_t info, size_t size)
  * ways to allocate.
  */
 
-/* What a call wants: objects of a class, or of `size` bytes above all classes.
- * One object goes to objects[0]; a bulk is n objects, or none. */
+/* What a call wants: n objects, or none, of a class or, above all classes, of
+ * `size` bytes. */
 typedef struct fph_want {
     unsigned k;                /* the class; 0: by size */
     size_t   size;
     size_t   align;            /* of objects without a class */
     void   **objects;
     unsigned n;
-    int      bulk;
     int      node;             /* FPHEAP_ANY_NODE: the thread's */
     unsigned tag;
     unsigned destructor;
@@ -9599,10 +9570,10 @@ typedef struct fph_want {
 } fph_want;
 
 static fph_want
-fph_want_size(size_t size, void **objects, unsigned n, int bulk)
+fph_want_size(size_t size, void **objects, unsigned n)
 {
-    fph_want want = { 0, size, FPHEAP_PAGE, objects, n, bulk, FPHEAP_ANY_NODE,
-                      0, 0, NULL };
+    fph_want want = { 0, size, FPHEAP_PAGE, objects, n, FPHEAP_ANY_NODE, 0, 0,
+                      NULL };
 
     if (size == 0)
         want.k = fph_class_of(1);
@@ -9836,13 +9807,13 @@ fph_search_of(fpheap *heap, int node, const fph_want *want, int grow)
 /* Serve from one node, by growth too or from what it has.  Returns 0, or a
  * negative errno. */
 static int
-fph_serve_from(fpheap *heap, int node, const fph_want *want, int grow)
+fph_serve_on_node(fpheap *heap, int node, const fph_want *want, int grow)
 {
     fph_search  search = fph_search_of(heap, node, want, grow);
     const char *site   = fph_site_get();
     int         rc;
 
-    if (want->bulk) {
+    if (want->n > 1) {
         rc = fph_bulk_find(&search, want);
     } else {
         rc = fph_find(&search);
@@ -9858,14 +9829,14 @@ fph_serve_from(fpheap *heap, int node, const fph_want *want, int grow)
 
 /* Serve from the first node other than home that can. */
 static int
-fph_serve_others(fpheap *heap, int home, const fph_want *want, int grow)
+fph_serve_on_others(fpheap *heap, int home, const fph_want *want, int grow)
 {
     int rc = -ENOMEM;
     int node;
 
     for (node = 0; rc != 0 && (unsigned)node < heap->nodes; node++)
         if (node != home)
-            rc = fph_serve_from(heap, node, want, grow);
+            rc = fph_serve_on_node(heap, node, want, grow);
     return rc;
 }
 
@@ -9876,34 +9847,38 @@ static int
 fph_spill(fpheap *heap, int home, const fph_want *want)
 {
     fph_word *dry = &heap->state->dry_ns[home];
-    int       rc  = fph_serve_from(heap, home, want, 0 /* grow */);
+    int       rc  = fph_serve_on_node(heap, home, want, 0 /* grow */);
 
     if (rc == 0)
         return 0;
     if (fph_just_done(dry, fph_now_ns())
-        && fph_serve_others(heap, home, want, 0 /* grow */) == 0)
+        && fph_serve_on_others(heap, home, want, 0 /* grow */) == 0)
         return 0;
-    rc = fph_serve_from(heap, home, want, 1 /* grow */);
+    rc = fph_serve_on_node(heap, home, want, 1 /* grow */);
     if (rc == 0)
         return 0;
     fph_store_relaxed(dry, fph_now_ns());
-    return fph_serve_others(heap, home, want, 1 /* grow */) == 0 ? 0 : rc;
+    return fph_serve_on_others(heap, home, want, 1 /* grow */) == 0 ? 0 : rc;
 }
 
 /* Serve from the node that is wanted, or with FPHEAP_SPILL from another than
  * the thread's. */
 static int
-fph_serve(fpheap *heap, fph_want *want)
+fph_serve_want(fpheap *heap, fph_want *want)
 {
     int home;
 
+    if (!fph_heap_good(heap))
+        return -EINVAL;
+    if (want->k >= FPH_SIZES && heap->state->ends)
+        return -EBUSY;         /* a pool's */
     want->cache = fph_cache_here(heap, 1 /* grow */);
     if (want->node != FPHEAP_ANY_NODE)
-        return fph_serve_from(heap, want->node, want, 1 /* grow */);
+        return fph_serve_on_node(heap, want->node, want, 1 /* grow */);
     home = fph_home(heap, want->cache);
     return (heap->flags & FPHEAP_SPILL) != 0 && heap->nodes > 1
          ? fph_spill(heap, home, want)
-         : fph_serve_from(heap, home, want, 1 /* grow */);
+         : fph_serve_on_node(heap, home, want, 1 /* grow */);
 }
 
 static void *
@@ -9915,22 +9890,29 @@ fph_result(int rc, void *object)
     return NULL;
 }
 
+static void *
+fph_serve_one(fpheap *heap, fph_want *want)
+{
+    void *object = NULL;
+    int   rc;
+
+    want->objects = &object;
+    rc = fph_serve_want(heap, want);
+    return fph_result(rc, object);
+}
+
 FPH_NOINLINE FPHEAP_API void *
 fph_alloc_miss(fpheap *heap, size_t size)
 {
-    void    *object = NULL;
-    fph_want want   = fph_want_size(size, &object, 1, 0 /* bulk */);
-    int      rc     = fph_heap_good(heap) ? fph_serve(heap, &want) : -EINVAL;
+    fph_want want = fph_want_size(size, NULL, 1);
 
-    return fph_result(rc, object);
+    return fph_serve_one(heap, &want);
 }
 
 FPHEAP_API void *
 fpheap_alloc_on(fpheap *heap, size_t size, int node)
 {
-    void    *object = NULL;
-    fph_want want   = fph_want_size(size, &object, 1, 0 /* bulk */);
-    int      rc;
+    fph_want want = fph_want_size(size, NULL, 1);
 
     if (!fph_heap_good(heap))
         return fph_result(-EINVAL, NULL);
@@ -9939,40 +9921,33 @@ fpheap_alloc_on(fpheap *heap, size_t size, int node)
     if (node < 0 || (unsigned)node >= heap->nodes)
         return fph_result(-EINVAL, NULL);
     want.node = node;
-    rc = fph_serve(heap, &want);
-    return fph_result(rc, object);
-}
-
-/* Give an object back to its bin or pages. */
-static void
-fph_release(fpheap *heap, void *object)
-{
-    unsigned bin = fph_place_of(heap, object) / (unsigned)FPH_BIN_STEP;
-
-    if (bin == 0)
-        fph_large_free(heap, object);
-    else
-        fph_bin_free(heap, bin, object);
+    return fph_serve_one(heap, &want);
 }
 
 FPH_NOINLINE FPHEAP_API void
 fph_free_miss(fpheap *heap, void *object)
 {
+    unsigned bin;
+
     if (object == NULL || !fph_heap_good(heap))
         return;
     if (fph_chunk_of(heap->state, object) == NULL) {
         FPHEAP_PANIC(FPH_SAY_FOREIGN);
         return;
     }
-    fph_release(heap, object);
+    bin = fph_place_of(heap, object) / (unsigned)FPH_BIN_STEP;
+    if (bin == 0)
+        fph_large_free(heap, object);
+    else
+        fph_bin_free(heap, bin, object);
 }
 
 FPH_NOINLINE FPHEAP_API int
 fph_alloc_bulk_miss(fpheap *heap, size_t size, void **objects, unsigned n)
 {
-    fph_want want = fph_want_size(size, objects, n, 1 /* bulk */);
+    fph_want want = fph_want_size(size, objects, n);
 
-    return n == 0 ? 0 : fph_heap_good(heap) ? fph_serve(heap, &want) : -EINVAL;
+    return n == 0 ? 0 : fph_serve_want(heap, &want);
 }
 
 FPHEAP_API unsigned
@@ -10064,10 +10039,9 @@ fpheap_calloc(fpheap *heap, size_t n, size_t size)
 FPHEAP_API void *
 fpheap_aligned_alloc(fpheap *heap, size_t align, size_t size)
 {
-    void    *object = NULL;
-    fph_want want   = fph_want_size(size, &object, 1, 0 /* bulk */);
+    fph_want want = fph_want_size(size, NULL, 1);
+    void    *object;
     unsigned k;
-    int      rc;
 
     if (!fph_heap_good(heap))
         return fph_result(-EINVAL, NULL);
@@ -10089,8 +10063,7 @@ fpheap_aligned_alloc(fpheap *heap, size_t align, size_t size)
     }
     want.k = 0;
     want.align = align;
-    rc = fph_serve(heap, &want);
-    return fph_result(rc, object);
+    return fph_serve_one(heap, &want);
 }
 
 /* [QUERY] ==================================================================
@@ -10159,28 +10132,22 @@ fph_grows_large(uint64_t info, size_t usable, size_t size)
     return size > usable && size > FPH_SIZED_MAX;
 }
 
-/* An object with the tag, the flags and the destructor of another. */
-static void *
-fph_alloc_like(fpheap *heap, size_t size, const void *other)
-{
-    void *moved = fpheap_alloc(heap, size);
-
-    if (moved != NULL)
-        fph_head_copy(heap, moved, other);
-    return moved;
-}
-
-/* The object to which another moves, with room to grow if there is memory. */
+/* The object to which another moves, with its tag, flags and destructor, and
+ * with room to grow if there is memory. */
 static void *
 fph_alloc_moved(fpheap *heap, size_t size, const void *other, int grows)
 {
     void *moved = NULL;
 
     if (grows)
-        moved = fph_alloc_like(heap, fph_large_room(size), other);
+        moved = fpheap_alloc(heap, fph_large_room(size));
     if (moved == NULL)
-        return fph_alloc_like(heap, size, other);
-    fph_resized(heap, moved, fph_room_of(heap, moved), size);
+        moved = fpheap_alloc(heap, size);
+    if (moved == NULL)
+        return NULL;
+    fph_head_copy(heap, moved, other);
+    if (grows)
+        fph_resized(heap, moved, fph_room_of(heap, moved), size);
     return moved;
 }
 
@@ -10227,17 +10194,19 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
  * Pools begin and end while the heap is in use.  A pool is a number, which
  * makes it a class, and a record that stays with the number.
  *
- *     pool_is  | version | free, taken, named, or ready : 2 |
+ *     pool_is  | version | free, taken, wants a name, named, or ready : 3 |
  *
- *     free -> taken -> named -> ready -> named -> free     taken -> free
+ *     free -> taken -> wants -> named -> ready -> named -> free
+ *                  <-       ->                     taken -> free
  *
- *   P1  A new pool takes a number, which then has a new version, and looks at
- *       the names of all pools that have one.  If its own is not there, it puts
- *       its pool_is and number into named_last by a CAS, which fails if another
- *       has been named since the look.  The next to look, or the pool's own
- *       thread, makes pool_is say named.
- *   P2  A number's name is written while the number is taken.  So what is read
- *       between two loads of the same version is one name.
+ *   P1  Of several that want a name at once the lowest number gets it.  Each
+ *       says that it wants one, P7, and then looks at all others: it gives way
+ *       to a pool that is named, and to a lower number that wants the name, and
+ *       makes a higher one that wants it taken again, which ends the other's
+ *       try.  Of two at least one sees the other.
+ *   P2  A number's name is written while the number is taken, which gives it a
+ *       new version.  So what is read between two loads of the same version is
+ *       one name.
  *   P3  The class of a pool is written while it has no slabs, magazines or
  *       pages anywhere.
  *   P4  A pool ends while named, when it has no slabs (Q6); then none of its
@@ -10246,10 +10215,10 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
  *       where                        order    partner  what must be seen
  *   P5  pool_is: CAS free -> taken   acquire  P6       the last pool is gone
  *   P6  pool_is: store free          release  P5
- *   P7  named_last: CAS              acq_rel  P7       the name; those before
- *       named_last: load             acquire  P7       are named
- *   P8  pool_is: CAS taken -> named, release  P9       the pool and its name
- *       store named, ready
+ *   P7  names: fetch_add             seq_cst  P7       of two that want names,
+ *                                                      the first, by the second
+ *   P8  pool_is: store wants, named, release  P9       the pool and its name
+ *       ready; CAS wants -> named
  *   P9  pool_is: load in a look      acquire  P8       before it reads them
  *   P10 name: store release, load acquire: P5, before the second load of P2
  *   P11 pool[]: store                release  M6       the record, all zero
@@ -10257,9 +10226,8 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
  *                                                      holds all slabs reads
  *                                                      a 1
  */
-enum { FPH_POOL_FREE, FPH_POOL_TAKEN, FPH_POOL_NAMED, FPH_POOL_READY };
-
-#define FPH_POOL_BITS 9        /* of a number */
+enum { FPH_POOL_FREE, FPH_POOL_TAKEN, FPH_POOL_WANTS, FPH_POOL_NAMED,
+       FPH_POOL_READY };
 
 /* A name as words, as a pool stores it. */
 typedef struct fph_name {
@@ -10285,60 +10253,54 @@ fph_pool_set_name(fpheap_pool *pool, const fph_name *name)
         fph_store_release(&pool->name[i], name->word[i]);           /* P10 */
 }
 
-/* Whether a pool that is named or ready has this name. */
-static int
-fph_pool_is_named(const fph_state *state, unsigned number, unsigned least,
-                  const fph_name *name)
+/* The pool_is of a number that has this name, or wants it; else 0. */
+static uint64_t
+fph_pool_named(const fph_state *state, unsigned number, const fph_name *name)
 {
     const fph_word    *word = &state->pool_is[number];
     uint64_t           is   = fph_load_acquire(word);               /* P9 */
     const fpheap_pool *pool = FPH_LOAD(&state->pool[number], RELAXED);
     unsigned           i;
 
-    if (is % 4 < least)
+    if (is % 8 < FPH_POOL_WANTS)
         return 0;
     for (i = 0; i < FPHEAP_NAME_BYTES / 8; i++)
         if (fph_load_acquire(&pool->name[i]) != name->word[i])      /* P10 */
             return 0;
-    return fph_load_relaxed(word) / 4 == is / 4;                    /* P2 */
+    return fph_load_relaxed(word) / 8 == is / 8 ? is : 0;           /* P2 */
 }
 
-static fpheap_pool *
-fph_pool_find(const fph_state *state, unsigned least, const fph_name *name)
-{
-    unsigned i;
-
-    for (i = 0; i < FPHEAP_MAX_POOLS; i++)
-        if (fph_pool_is_named(state, i, least, name))
-            return FPH_LOAD(&state->pool[i], RELAXED);
-    return NULL;
-}
-
-/* Make pool_is say named for the pool in named_last. */
+/* Say what the caller's pool is now. */
 static void
-fph_pool_show_name(fph_state *state, uint64_t last)
+fph_pool_set(fph_state *state, unsigned number, unsigned what)
 {
-    uint64_t taken = last >> FPH_POOL_BITS | FPH_POOL_TAKEN;
+    fph_word *is = &state->pool_is[number];
 
-    fph_cas_release(&state->pool_is[last % (1u << FPH_POOL_BITS)],  /* P8 */
-                    &taken, taken - FPH_POOL_TAKEN + FPH_POOL_NAMED);
+    fph_store_release(is, fph_load_relaxed(is) / 8 * 8 + what);     /* P6, P8 */
 }
 
-/* Get the name for a number that is taken.  Returns 0: another pool has it. */
+/* Get the name that was written for a number that is taken.  Returns 0: another
+ * pool has it. */
 static int
 fph_pool_get_name(fph_state *state, unsigned number, const fph_name *name)
 {
-    uint64_t last = fph_load_acquire(&state->named_last);           /* P7 */
-    uint64_t mine = fph_load_relaxed(&state->pool_is[number])
-                    << FPH_POOL_BITS | number;
+    uint64_t wants = fph_load_relaxed(&state->pool_is[number])
+                   - FPH_POOL_TAKEN + FPH_POOL_WANTS;
+    uint64_t is;
+    unsigned i;
 
-    do {
-        fph_pool_show_name(state, last);
-        if (fph_pool_find(state, FPH_POOL_NAMED, name) != NULL)
-            return 0;
-    } while (!fph_cas_acq_rel(&state->named_last, &last, mine));    /* P7 */
-    fph_pool_show_name(state, mine);
-    return 1;
+    fph_pool_set(state, number, FPH_POOL_WANTS);
+    fph_fetch_add_seq_cst(&state->names, 1);                        /* P7 */
+    for (i = 0; i < FPHEAP_MAX_POOLS; i++) {
+        while (i != number && (is = fph_pool_named(state, i, name)) != 0) {
+            if (i < number || is % 8 != FPH_POOL_WANTS)
+                return 0;
+            fph_cas_relaxed(&state->pool_is[i], &is,                /* P1 */
+                            is - FPH_POOL_WANTS + FPH_POOL_TAKEN);
+        }
+    }
+    return fph_cas_release(&state->pool_is[number], &wants,         /* P8 */
+                           wants - FPH_POOL_WANTS + FPH_POOL_NAMED);
 }
 
 /* Take a number.  FPHEAP_MAX_POOLS: all are taken. */
@@ -10350,21 +10312,12 @@ fph_pool_number(fph_state *state)
     for (i = 0; i < FPHEAP_MAX_POOLS; i++) {
         uint64_t is = fph_load_relaxed(&state->pool_is[i]);
 
-        if (is % 4 == FPH_POOL_FREE
+        if (is % 8 == FPH_POOL_FREE
             && fph_cas_acquire(&state->pool_is[i], &is,             /* P5 */
-                               is + 4 + FPH_POOL_TAKEN))
+                               is + 8 + FPH_POOL_TAKEN))
             break;
     }
     return i;
-}
-
-/* Say what the caller's pool is now. */
-static void
-fph_pool_set(fph_state *state, unsigned number, unsigned what)
-{
-    fph_word *is = &state->pool_is[number];
-
-    fph_store_release(is, fph_load_relaxed(is) / 4 * 4 + what);     /* P6, P8 */
 }
 
 /* --- geometry ------------------------------------------------------------- */
@@ -10545,7 +10498,7 @@ fph_pool_init(fpheap *heap, fpheap_pool *pool, const fpheap_pool_desc *desc)
     fph_store_relaxed(&pool->quota, (uint64_t)(desc->max == 0 ? UINT32_MAX
                                                               : desc->max)
                                     << 32);
-    fph_pool_shape(&heap->state->classes[k], desc);
+    fph_pool_shape(&heap->state->classes[k], desc);                 /* P3 */
 }
 
 /* Look for as many slabs as make min objects of a pool. */
@@ -10574,7 +10527,7 @@ fph_pool_fill(fpheap *heap, const fpheap_pool *pool)
     const fph_class *klass = &heap->state->classes[k];
     int             node   = pool->node != FPHEAP_ANY_NODE ? pool->node
                            : fph_home(heap, fph_cache_mine(heap));
-    fph_want        want   = fph_want_size(pool->requested, NULL, 0, 0);
+    fph_want        want   = fph_want_size(pool->requested, NULL, 0);
     fph_search      search;
     int             rc;
 
@@ -10613,22 +10566,14 @@ fph_pool_make(fpheap *heap, unsigned number, const fpheap_pool_desc *desc)
     return rc;
 }
 
-/* Whether a pool that could not be made has no slab left.  If a stopped thread
- * holds one, the pool's number is lost to the heap. */
-static int
-fph_pool_is_nowhere(const fph_state *state, unsigned number)
-{
-    const fpheap_pool *pool = FPH_LOAD(&state->pool[number], RELAXED);
-
-    return pool == NULL || fph_load_acquire(&pool->slabs) == 0;     /* Q6 */
-}
-
 FPHEAP_API fpheap_pool *
 fpheap_pool_create(fpheap *heap, const fpheap_pool_desc *desc)
 {
-    fph_state *state;
-    int        rc = fph_heap_good(heap) ? fph_desc_error(heap, desc) : -EINVAL;
-    unsigned   number;
+    fph_state   *state;
+    int          rc = fph_heap_good(heap) ? fph_desc_error(heap, desc)
+                                          : -EINVAL;
+    unsigned     number;
+    fpheap_pool *pool;
 
     if (rc == 0 && heap->state->ends)
         rc = -EBUSY;
@@ -10640,26 +10585,31 @@ fpheap_pool_create(fpheap *heap, const fpheap_pool_desc *desc)
     if (number == FPHEAP_MAX_POOLS)
         return (fpheap_pool *)fph_result(-ENFILE, NULL);
     rc = fph_pool_make(heap, number, desc);
+    pool = FPH_LOAD(&state->pool[number], RELAXED);
+    /* If a stopped thread holds a slab of a pool that could not be made, the
+     * number is lost to the heap. */
     if (rc == 0)
         fph_pool_set(state, number, FPH_POOL_READY);
-    else if (fph_pool_is_nowhere(state, number))
+    else if (pool == NULL || fph_load_acquire(&pool->slabs) == 0)   /* Q6 */
         fph_pool_set(state, number, FPH_POOL_FREE);
-    return (fpheap_pool *)fph_result(rc, rc == 0 ? state->pool[number] : NULL);
+    return (fpheap_pool *)fph_result(rc, pool);
 }
 
 FPHEAP_API fpheap_pool *
 fpheap_pool_lookup(fpheap *heap, const char *name)
 {
-    fpheap_pool *pool = NULL;
-    fph_name     words;
+    fph_name words;
+    unsigned i;
 
     if (!fph_heap_good(heap))
         return (fpheap_pool *)fph_result(-EINVAL, NULL);
-    if (name != NULL && strlen(name) < FPHEAP_NAME_BYTES) {
-        words = fph_name_of(name);
-        pool = fph_pool_find(heap->state, FPH_POOL_READY, &words);
-    }
-    return (fpheap_pool *)fph_result(pool == NULL ? -ENOENT : 0, pool);
+    if (name == NULL || strlen(name) >= FPHEAP_NAME_BYTES)
+        return (fpheap_pool *)fph_result(-ENOENT, NULL);
+    words = fph_name_of(name);
+    for (i = 0; i < FPHEAP_MAX_POOLS; i++)
+        if (fph_pool_named(heap->state, i, &words) % 8 == FPH_POOL_READY)
+            return FPH_LOAD(&heap->state->pool[i], RELAXED);
+    return (fpheap_pool *)fph_result(-ENOENT, NULL);
 }
 
 /* --- end ------------------------------------------------------------------ */
@@ -10683,28 +10633,20 @@ fph_pool_parked(const fpheap_pool *pool)
     return parked;
 }
 
-static size_t
-fph_pool_live(const fpheap_pool *pool)
-{
-    size_t claimed = (uint32_t)fph_load_relaxed(&pool->quota);
-    size_t parked  = fph_pool_parked(pool);
-
-    return claimed > parked ? claimed - parked : 0;
-}
-
 /* The live objects, counted while no thread moves parked ones, or once this
  * call has waited as long as it may. */
 static size_t
 fph_pool_live_exact(const fpheap_pool *pool)
 {
+    size_t   claimed, parked;
     uint32_t mark;
-    size_t   live;
 
     do {
         mark = fph_moves_mark(pool->heap->state);
-        live = fph_pool_live(pool);
+        claimed = (uint32_t)fph_load_relaxed(&pool->quota);
+        parked = fph_pool_parked(pool);
     } while (fph_moves_wait(pool->heap, mark));
-    return live;
+    return claimed > parked ? claimed - parked : 0;
 }
 
 /* Move a pool's objects from caches and depots into its slabs. */
@@ -10783,7 +10725,7 @@ fpheap_pool_destroy(fpheap_pool *pool, size_t *live)
         *live = objects;
     if (objects == 0 && !state->ends
         && !fph_is_in(FPH_IN_POOL, pool->heap, pool)) {
-        fph_pool_set(state, pool->number, FPH_POOL_NAMED);
+        fph_pool_set(state, pool->number, FPH_POOL_NAMED);          /* P4 */
         rc = fph_pool_empty(pool);
         fph_pool_set(state, pool->number, rc == 0 ? FPH_POOL_FREE
                                                   : FPH_POOL_READY);
@@ -10794,40 +10736,28 @@ fpheap_pool_destroy(fpheap_pool *pool, size_t *live)
 /* --- objects -------------------------------------------------------------- */
 
 static fph_want
-fph_pool_want(const fpheap_pool *pool, void **objects, unsigned n, int bulk)
+fph_pool_want(const fpheap_pool *pool, void **objects, unsigned n)
 {
     fph_want want = { FPH_SIZES + pool->number, pool->requested, 0, objects, n,
-                      bulk, pool->node, pool->tag, pool->destructor, NULL };
+                      pool->node, pool->tag, pool->destructor, NULL };
 
     return want;
-}
-
-static int
-fph_pool_serve(const fpheap_pool *pool, fph_want *want)
-{
-    if (!fph_heap_good(pool->heap))
-        return -EINVAL;
-    if (pool->heap->state->ends)
-        return -EBUSY;
-    return fph_serve(pool->heap, want);
 }
 
 FPH_NOINLINE FPHEAP_API void *
 fph_pool_get_miss(fpheap_pool *pool)
 {
-    void    *object = NULL;
-    fph_want want   = fph_pool_want(pool, &object, 1, 0 /* bulk */);
-    int      rc     = fph_pool_serve(pool, &want);
+    fph_want want = fph_pool_want(pool, NULL, 1);
 
-    return fph_result(rc, object);
+    return fph_serve_one(pool->heap, &want);
 }
 
 FPH_NOINLINE FPHEAP_API int
 fph_pool_bulk_miss(fpheap_pool *pool, void **objects, unsigned n)
 {
-    fph_want want = fph_pool_want(pool, objects, n, 1 /* bulk */);
+    fph_want want = fph_pool_want(pool, objects, n);
 
-    return n == 0 ? 0 : fph_pool_serve(pool, &want);
+    return n == 0 ? 0 : fph_serve_want(pool->heap, &want);
 }
 
 FPHEAP_API unsigned
@@ -11758,7 +11688,8 @@ fph_check_sums(fpheap *heap)
         const fpheap_class_stats *klass   = &census.classes[FPH_SIZES + i];
         size_t                    claimed = klass->live_objects
                                           + klass->parked_objects;
-        int is = state->pool_is[i] % 4 != FPH_POOL_FREE;
+        int is = pool != NULL
+               && state->pool_is[i] % 8 != FPH_POOL_FREE;
 
         if (is ? pool->slabs != klass->slabs
                  || pool->objects != claimed + klass->free_objects
@@ -12107,7 +12038,7 @@ fph_pools_end(fpheap *heap)
     for (i = 0; i < FPHEAP_MAX_POOLS; i++) {
         const fpheap_pool *pool = state->pool[i];
 
-        if (fph_load_relaxed(&state->pool_is[i]) % 4 < FPH_POOL_NAMED
+        if (fph_load_relaxed(&state->pool_is[i]) % 8 < FPH_POOL_NAMED
             || pool->destruct == NULL)
             continue;
         walk = fph_walk_begin(heap, FPH_SIZES + i, 1 /* all */);

@@ -142,11 +142,9 @@ fault "bytes are charged with a load and a store" "tight shrink" fph_charge \
 fault "a quota is taken with a load and a store" "pget+pget" fph_quota_take \
     's/while (n != 0/while (0);/' \
     's/&& !fph_cas_relaxed(.*/fph_store_relaxed(\&pool->quota, quota + n);/'
-fault "a pool gets a name as it was seen" "name+name" fph_pool_get_name \
-    's/while (!fph_cas_acq_rel(&state->named_last, &last, mine));/while (0);/' \
-    's/fph_pool_show_name(state, mine)/state->named_last = mine; &/'
-fault "who has got a name is not seen before it says so" "name+name" \
-    fph_pool_get_name '/^        fph_pool_show_name/d'
+fault "who wants a name looks before it says so" "name+name" \
+    fph_pool_get_name '/^    fph_pool_set/d' \
+    's/^    return fph_cas_/    fph_pool_set(state, number, FPH_POOL_WANTS);&/'
 fault "a pool ends while a slab of it is being given up" "end and trim" \
     fph_pool_empty \
     's/== fph_load_acquire(&pool->slabs); .*/!= SIZE_MAX;/'

@@ -618,11 +618,25 @@ a_pool_that_fails_while_a_thread_holds_its_slab_is_gone(void **state)
     assert_null(fpheap_pool_create(heap, &desc));
     assert_int_equal(errno, EIO);
     assert_non_null(stolen);
-    assert_int_equal(heap->state->pool_is[0] % 4, FPH_POOL_NAMED);
+    assert_int_equal(heap->state->pool_is[0] % 8, FPH_POOL_NAMED);
     assert_null(fpheap_pool_lookup(heap, "failed"));
     fph_slab_let_go(heap->state, stolen);
     TEST_CHECK_LIVE(heap, 0);
     assert_non_null(pool_of(heap, "next", NULL, 500));
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Its thread has stopped before it could make the record. */
+static void
+a_number_without_a_record_is_checked(void **state)
+{
+    fpheap   *heap = test_heap_over(&provider);
+    unsigned  number = fph_pool_number(heap->state);
+
+    (void)state;
+    assert_null(heap->state->pool[number]);
+    TEST_CHECK_LIVE(heap, 0);
+    fph_pool_set(heap->state, number, FPH_POOL_FREE);
     TEST_DESTROY_OVER(heap, &provider);
 }
 
@@ -1267,6 +1281,7 @@ main(void)
         cmocka_unit_test(a_pool_whose_slab_a_thread_holds_is_ebusy),
         cmocka_unit_test(
             a_pool_that_fails_while_a_thread_holds_its_slab_is_gone),
+        cmocka_unit_test(a_number_without_a_record_is_checked),
         cmocka_unit_test(
             a_name_that_a_stopped_thread_has_just_got_is_taken),
         cmocka_unit_test(a_quota_that_is_used_up_gives_nothing),

@@ -581,7 +581,7 @@ is_the_first(const char *text)
 {
     fph_name name = fph_name_of(text);
 
-    return fph_pool_is_named(renamed, 0, FPH_POOL_NAMED, &name);
+    return fph_pool_named(renamed, 0, &name) != 0;
 }
 
 static void

@@ -48,11 +48,11 @@ what_all_depots_of_a_node_park_counts(void **state)
         assert_non_null(pools[i]);
     }
     for (i = 0; i < FPHEAP_MAX_POOLS; i++) {
-        bytes = fph_depot_bytes(heap, 0);
+        bytes = fph_parked_bytes(heap, 0, NULL);
         assert_int_equal(fpheap_pool_get_bulk(pools[i], objects, 4), 0);
         fpheap_pool_put_bulk(pools[i], objects, 4);
         fpheap_flush(heap);
-        assert_true(fph_depot_bytes(heap, 0) > bytes);
+        assert_true(fph_parked_bytes(heap, 0, NULL) > bytes);
     }
     for (k = 1; k < FPH_SIZES; k++) {
         size_t size = heap->state->classes[k].size;
@@ -62,7 +62,7 @@ what_all_depots_of_a_node_park_counts(void **state)
         fpheap_flush(heap);
         assert_true(fph_depot_count(heap->state, k) > 0);
         fpheap_stats_get(heap, &stats);
-        assert_int_equal(fph_depot_bytes(heap, 0), stats.depot_bytes);
+        assert_int_equal(fph_parked_bytes(heap, 0, NULL), stats.depot_bytes);
     }
     TEST_DESTROY_OVER(heap, &provider);
 }
@@ -93,7 +93,7 @@ what_a_pool_keeps_does_not_count_as_worth_a_pass(void **state)
         assert_int_equal(fpheap_pool_get_bulk(pool, objects, 4), 0);
         fpheap_pool_put_bulk(pool, objects, 4);
         fpheap_flush(heap);
-        assert_int_equal(fph_depot_bytes(heap, 0),
+        assert_int_equal(fph_parked_bytes(heap, 0, NULL),
                          kind == 0 ? 4 * desc.size : 0);
         fph_depot_drain(heap->state, FPH_SIZES + pool->number);
         assert_int_equal(heap->state->empty_slabs, empty + (kind == 0));

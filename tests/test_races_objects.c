@@ -815,36 +815,52 @@ has_name(const char *name)
     return 0;
 }
 
-/* Its thread has stopped before it could say so, or after; or has only written
- * the name down. */
+/* Its thread has stopped once it had said that it wants one, or before. */
 static void
-a_pool_has_a_name_from_when_it_got_it(void **state)
+a_pool_has_a_name_from_when_it_wants_it(void **state)
 {
-    fph_word *is, *last;
-    uint64_t  ready, got;
+    fph_word *is;
+    uint64_t  ready;
 
     (void)state;
     begin_pool(0, 0);
     is = &heap->state->pool_is[pool->number];
-    last = &heap->state->named_last;
     ready = *is;
-    got = *last;
     at_yield = wait_in_vain;
-    *is = ready - FPH_POOL_READY + FPH_POOL_TAKEN;
+    *is = ready - FPH_POOL_READY + FPH_POOL_WANTS;
     assert_true(has_name("pool"));
-    assert_int_equal(*is % 4, FPH_POOL_NAMED);
     assert_null(fpheap_pool_lookup(heap, "pool"));
-    *is = ready - FPH_POOL_READY + FPH_POOL_TAKEN;
     assert_false(has_name("another"));
     assert_true(has_name("pool"));
-    *last = 0;
     *is = ready - FPH_POOL_READY + FPH_POOL_TAKEN;
     assert_false(has_name("pool"));
-    *last = got;
     *is = ready;
     assert_true(has_name("pool"));
     assert_true(at_yield == wait_in_vain);
     at_yield = NULL;
+    end_pool();
+}
+
+/* The other's thread has stopped; it ends its try if it goes on. */
+static void
+a_name_that_a_higher_number_wants_is_got(void **state)
+{
+    fpheap_pool *high;
+    fph_word    *is;
+
+    (void)state;
+    begin_pool(0, 0);
+    high = another_pool("same");
+    assert_non_null(high);
+    assert_true(high->number > pool->number);
+    is = &heap->state->pool_is[high->number];
+    assert_int_equal(fpheap_pool_destroy(pool, NULL), 0);
+    *is -= FPH_POOL_READY - FPH_POOL_WANTS;
+    pool = another_pool("same");
+    assert_non_null(pool);
+    assert_true(pool->number < high->number);
+    assert_int_equal(*is % 8, FPH_POOL_TAKEN);
+    *is -= FPH_POOL_TAKEN - FPH_POOL_FREE;
     end_pool();
 }
 
@@ -858,22 +874,26 @@ name_one_so(void *name)
 static void
 of_two_that_want_a_name_one_gets_it(void **state)
 {
-    char         same[] = "same", other[] = "other";
+    char         same[] = "same", other[] = "other", again[] = "again";
     fpheap_pool *one;
 
     (void)state;
     begin_pool(0, 0);
-    meanwhile(&heap->state->named_last, MEANWHILE_CHANGE, 0, name_one_so, same);
+    meanwhile(&heap->state->pool_is[pool->number + 1], MEANWHILE_CHANGE, 0,
+              name_one_so, same);
     errno = 0;
     assert_null(another_pool("same"));
     assert_int_equal(errno, EEXIST);
     assert_non_null(theirs);
-    meanwhile(&heap->state->named_last, MEANWHILE_CHANGE, 0, name_one_so,
+    meanwhile(&heap->state->names, MEANWHILE_CHANGE, 0, name_one_so,
               other);
     one = another_pool("one");
     assert_non_null(one);
     assert_ptr_equal(fpheap_pool_lookup(heap, "one"), one);
     assert_ptr_equal(fpheap_pool_lookup(heap, "other"), theirs);
+    meanwhile(&heap->state->names, MEANWHILE_CHANGE, 0, name_one_so, again);
+    assert_non_null(another_pool("again"));
+    assert_null(theirs);
     end_pool();
 }
 
@@ -1043,7 +1063,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_thread_that_exits_as_its_heap_ends_leaves_nothing),
     cmocka_unit_test(a_child_of_fork_waits_for_nobody_in_the_gate),
     cmocka_unit_test(live_objects_are_counted_again_after_a_move),
-    cmocka_unit_test(a_pool_has_a_name_from_when_it_got_it),
+    cmocka_unit_test(a_pool_has_a_name_from_when_it_wants_it),
+    cmocka_unit_test(a_name_that_a_higher_number_wants_is_got),
     cmocka_unit_test(of_two_that_want_a_name_one_gets_it),
     cmocka_unit_test(two_pools_at_a_time_are_two),
     cmocka_unit_test(a_name_that_is_half_of_one_pool_is_not_found),

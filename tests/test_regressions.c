@@ -492,7 +492,7 @@ static void
 free_objects_are_found_when_there_is_no_magazine_for_them(void **state)
 {
     fpheap    *heap = test_heap_within(&provider, 4 * FPHEAP_CHUNK);
-    fph_want   want = fph_want_size(64, NULL, 1, 0);
+    fph_want   want = fph_want_size(64, NULL, 1);
     fph_search search = fph_search_of(heap, 0, &want, 1);
     unsigned   n = 0;
     unsigned   i;
