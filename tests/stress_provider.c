@@ -259,7 +259,7 @@ bad_finish(bad *b, fpheap *heap)
 /* --- growth at the same moment -------------------------------------------- */
 
 #define LARGE (FPH_CLASS_MAX + FPHEAP_PAGE)     /* no magazine has these */
-#define FULL  8192
+#define FULL  65536
 
 typedef struct needy {
     fpheap            *heap;
