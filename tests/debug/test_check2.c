@@ -202,6 +202,31 @@ realloc_finds_it_and_moves_what_is_behind(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* A large object at a chunk's start, with free pages behind it up to `to`
+ * bytes.  Where groups meet there may be fewer: what lies there is freed in the
+ * end. */
+static char *
+with_room_behind(fpheap *heap, size_t from, size_t to)
+{
+    size_t pages = to / FPHEAP_PAGE + 2, n = 0;
+    void  *unfit = NULL;
+    char  *object;
+
+    for (;;) {
+        object = (char *)fpheap_aligned_alloc(heap, FPHEAP_CHUNK, from);
+        assert_non_null(object);
+        for (n = from / FPHEAP_PAGE + 1; n < pages
+             && fph_page_is_free(heap->state,
+                                 fph_page_of(heap->state, object) + n); n++)
+            ;
+        if (n == pages)
+            break;
+        test_push(&unfit, object);
+    }
+    test_free_all(heap, unfit);
+    return object;
+}
+
 /* In pages and in chunks, into those it gets and those it has already.  At a
  * chunk's start nothing is behind it. */
 static void
@@ -217,8 +242,7 @@ realloc_in_place_moves_what_is_behind_a_large_object(void **state)
     (void)state;
     fpheap_free(heap, fpheap_alloc(heap, 12 * FPHEAP_CHUNK));
     for (i = 0; i < TEST_COUNT(from); i++) {
-        char *object = (char *)fpheap_aligned_alloc(heap, FPHEAP_CHUNK,
-                                                    from[i]);
+        char *object = with_room_behind(heap, from[i], to[i]);
 
         memset(object, 1, from[i]);
         assert_ptr_equal(fpheap_realloc(heap, object, to[i]), object);
