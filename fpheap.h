@@ -5156,8 +5156,9 @@ fph_chunk_share(fph_state *state, const fph_part *part, int node, uint64_t *had)
     return 0;
 }
 
-/* Take a part into the table: the chunk is new, or has other pages of the node.  Returns 0: it cannot be.  A thread that takes the chunk's last
- * pages out, or its first ones in, is waited for. */
+/* Take a part into the table: the chunk is new, or has other pages of the node.
+ * Returns 0: it cannot be.  A thread that takes the chunk's last pages out, or
+ * its first ones in, is waited for. */
 static int
 fph_part_come(fph_state *state, const fph_part *part, int node)
 {
@@ -5340,8 +5341,8 @@ fph_regions_join(fph_state *state, const fpheap_region *raw)
     return 0;
 }
 
-/* Have memory in the table of regions: in a slot, or joined to a neighbour where
- * the provider takes parts. */
+/* Have memory in the table of regions: in a slot, or joined to a neighbour
+ * where the provider takes parts. */
 static void
 fph_region_list(const fpheap *heap, fph_state *state, fph_region *slot,
                 const fpheap_region *raw)
@@ -5760,8 +5761,8 @@ fph_regions_fresh(const fpheap *heap)
  *
  * What covers the pages that are not free.  Each chunk has a record per page,
  * made when one is first needed; the record of a slab's or a large object's
- * first page describes it.  Records are META's, and META's blocks lie apart from
- * pages, or are runs of them where the system has no memory.
+ * first page describes it.  Records are META's, whose blocks lie apart, or are
+ * runs of pages where the system has no memory.
  *
  *   F2  A record covers the pages from its own on, as many as its info says,
  *       while that is not 0; back[] of each leads to it.  What back[] says of
@@ -5801,9 +5802,11 @@ fph_block_pages(const fpheap *heap, int node, size_t bytes, size_t *pages)
     unsigned i;
 
     for (i = 0; page == FPH_NO_PAGE && i <= heap->nodes; i++) {
-        *pages = i == 0 && wish > least ? wish : least;
-        page = fph_pages_find(heap, (int)(((unsigned)node + i) % heap->nodes),
-                              *pages, 1 /* align */);
+        unsigned on = (unsigned)node + i - (i != 0);
+
+        *pages = i == 0 ? wish : least;
+        page = fph_pages_find(heap, (int)(on % heap->nodes), *pages,
+                              1 /* align */);
     }
     return page;
 }

@@ -91,25 +91,30 @@ fault "pages are claimed with a load and a store" "" fph_chunk_take \
     's/THEN/fph_store_relaxed(\&state->free[chunk], free);/'
 fault "a run that crosses chunks is claimed with a load and a store" "cross" \
     fph_pages_take \
-    's/while (!fph_cas_acquire(word, &free, free & ~mask)); .*/while (0);THEN/' \
-    's/THEN/fph_store_relaxed(word, free \& ~mask);/'
+    's/while (!fph_cas_acquire(word, &free, free & ~part.*/while (0);THEN/' \
+    's/THEN/fph_store_relaxed(word, free \& ~part.mask);/'
 fault "of a run that is lost the part before stays claimed" "cross" \
-    fph_pages_take 's/fph_pages_give(state, page, at - page);/;/'
+    fph_pages_take 's/fph_pages_give(state, page, pages - part.left);/;/'
 fault "of a run that is lost too much is given back" "cross" \
-    fph_pages_take 's/fph_pages_give(state, page, at - page);/GIVE/' \
-    's/GIVE/fph_pages_give(state, page, at + n - page);/'
+    fph_pages_take \
+    's/fph_pages_give(state, page, pages - part.left);/GIVE + part.pages);/' \
+    's/GIVE/fph_pages_give(state, page, pages - part.left/'
 fault "an object grows into pages that it saw free before" "widen" \
-    fph_large_extend \
-    's/if (!fph_pages_take(state, next, n))/if (fph_pages_take(state, next, n) \&\& 0)/'
+    fph_large_take \
+    's/!fph_pages_take(state, page, pages))/(TAKE \&\& 0))/' \
+    's/TAKE/fph_pages_take(state, page, pages)/'
 fault "chunks leave after a look, without a claim" "parts leave" fph_fresh_take \
-    's/!fph_pages_take(state, page, n)/(!fph_page_is_free(state, page) || TAKE)/' \
-    's/TAKE/(fph_fetch_and_acquire(\&state->free[page \/ FPH_PAGES], ~mask), 0)/'
+    's/!fph_pages_take(state, part.page, part.pages)/(LOOK || (TAKE, 0))/' \
+    's/LOOK/!fph_page_is_free(state, part.page)/' \
+    's/TAKE/fph_part_take(state, part.page \/ FPH_PAGES, part.mask)/'
 fault "pages come into a chunk with a load and a store" "half come" fph_chunk_share \
-    's/if (!fph_cas_acquire(&chunk->present, had, .*/FIRST/' \
-    's/FIRST/fph_store_relaxed(\&chunk->present, *had | mask); if (0)/'
+    's/while (!fph_cas_acquire(&chunk->present, had, .*/while (0);/' \
+    's/^ *\*had | part->mask));/    fph_store_relaxed(\&chunk->present, THEN/' \
+    's/THEN/*had | part->mask);/'
 fault "pages leave a chunk with a load and a store" "half" fph_part_leave \
-    's/while (!fph_cas_release(&chunk->present, &had, .*/THEN/' \
-    's/THEN/fph_store_relaxed(\&chunk->present, had \& ~mask); if (0)/'
+    's/while (!fph_cas_release(&chunk->present, &had, .*/PUT/' \
+    's/PUT/fph_store_relaxed(\&chunk->present,/' \
+    's/had & ~part->mask))$/had \& ~part->mask)/'
 fault "a chunk's records are set with a load and a store" "" fph_chunk_ready \
     's/!FPH_CAS_PTR(&chunk->records, &none, records, RELEASE)/THEN/' \
     's/THEN/none != (chunk->records = records, NULL)/'
@@ -120,8 +125,8 @@ fault "a region is changed while another shows it" "parts" fph_region_send \
     's/THEN/(fph_store_relaxed(\&region->shown, 0), only == 0)/'
 fault "a record is cut with a load and a store" "" fph_meta_cut \
     's/while (!fph_cas_acquire(&state->meta_cursor.word, &cursor,/while (0);/' \
-    's/cursor + units));/fph_store_relaxed(\&state->meta_cursor.word,/' \
-    's/fph_store_relaxed(.*,$/& cursor + units);/'
+    's/cursor + fph_meta_units(bytes)));/STORE cursor + fph_meta_units(bytes));/' \
+    's/STORE/fph_store_relaxed(\&state->meta_cursor.word,/'
 
 # The ladder.
 fault "who fails does not notice what moved meanwhile" "tight shrink" \
