@@ -160,7 +160,7 @@ the_callback_may_ask_and_flush(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* Memory may be taken in put as well, even memory that must come from get. */
+/* put may allocate as well, even what needs new memory from get. */
 static void
 put_may_make_the_heap_grow(void **state)
 {
@@ -202,8 +202,8 @@ free_victims(test_provider *p)
         fpheap_free(h->heap, h->victims[--h->nvictims]);
 }
 
-/* As many more at the end of the list.  One that is there twice loses its first
- * number. */
+/* Add as many at the end of the list.  One that is in it twice loses its
+ * first number. */
 static void
 herd_join(herd *h, unsigned given)
 {
@@ -211,7 +211,7 @@ herd_join(herd *h, unsigned given)
         test_fill(h->objects[h->n], 16, h->n);
 }
 
-/* Allocate in one of four ways until the heap has grown, and ten times more. */
+/* Allocate in one of four ways until the heap has grown, and then ten times. */
 static void
 herd_grow(herd *h, unsigned way)
 {
@@ -239,7 +239,8 @@ herd_grow(herd *h, unsigned way)
     }
 }
 
-/* The bin is empty when the heap asks for memory, and not when it has it. */
+/* The bin is empty when the heap asks for memory, but no longer when it gets
+ * it. */
 static void
 what_the_callback_frees_of_the_very_class_is_not_lost(void **state)
 {

@@ -117,8 +117,8 @@ fill_depot(fpheap *heap, size_t size, unsigned n)
     assert_int_equal(fph_depot_count(heap->state, fph_class_of(size)), n);
 }
 
-/* Its own depot's, if that has more than one; else another's; else the last of
- * its own. */
+/* It comes from its own depot if that has more than one, else from another,
+ * else it is the last of its own. */
 static void
 a_magazine_is_taken_where_it_is_missed_least(void **state)
 {
@@ -155,7 +155,7 @@ a_magazine_is_taken_where_it_is_missed_least(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* So that it need not empty one of its own. */
+/* So it need not empty one of its own. */
 static void
 a_free_without_memory_takes_a_magazine_of_a_depot(void **state)
 {
@@ -223,7 +223,7 @@ after_a_pass_of_another_thread_a_cache_goes_to_the_slabs(void **state)
     assert_int_equal(in_depot(heap, 64), 0);
     fpheap_stats_get(heap, &stats);
     assert_int_equal(stats.parked_objects, 0);
-    /* Once: the next miss leaves what is parked where it is. */
+    /* It does so once: the next miss leaves what is parked where it is. */
     fpheap_free(heap, fpheap_alloc(heap, 64));
     fpheap_stats_get(heap, &stats);
     assert_true(stats.parked_objects > 0);
@@ -233,7 +233,7 @@ after_a_pass_of_another_thread_a_cache_goes_to_the_slabs(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* Others would wait for it. */
+/* If it were, others would wait for it. */
 static void
 a_flush_of_nothing_is_no_move(void **state)
 {
@@ -365,8 +365,8 @@ one_object_needs_no_magazine(void **state)
     assert_int_equal(provider.held, 0);
 }
 
-/* In a heap whose first block has no room for it; before a pool of a node's own
- * is served nothing else makes one. */
+/* The heap's first block has no room for a cache, and nothing else makes one
+ * before a pool on a node of its own is served. */
 static void *
 get_a_bulk(void *pool_)
 {
@@ -427,7 +427,7 @@ destroy_it(void *heap)
     return fpheap_destroy((fpheap *)heap) == 0 ? heap : NULL;
 }
 
-/* This thread sits on the first seat, and was not told. */
+/* This thread has the first seat, and nobody told it. */
 static void
 a_heap_that_another_thread_destroys_leaves_no_cache(void **state)
 {
