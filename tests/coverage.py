@@ -48,6 +48,10 @@ FUZZERS = [("fuzz_api",), ("fuzz_config",),
            ("fuzz_api_pages", "-DFPHEAP_CHUNK_SHIFT=18",
             "-DFPHEAP_PAGE_SHIFT=14")]
 
+# With what tells Valgrind, which says nothing where that is not at work.
+MEMCHECK = "/usr/include/valgrind/memcheck.h"
+TOOLED = [("test_check_tool", "tests/debug/test_check.c"),
+          ("test_references_tool", "tests/test_references.c")]
 
 # A child that ends without exit() writes what it reached too.
 AT_EXIT = """
@@ -100,6 +104,9 @@ def programs(words):
                        + glob.glob("tests/stress_*.c")):
         found.append((os.path.basename(path)[:-2],
                       [path, "tests/filter.c", "-lcmocka"], []))
+    for name, path in TOOLED if os.path.exists(MEMCHECK) else []:
+        found.append((name, ["-DFPHEAP_TOOL=3", path, "tests/filter.c",
+                             "-lcmocka"], []))
     for name, *flags in FUZZERS:
         target = name.split("_")[1]
         found.append((name, [*flags, f"tests/fuzz_{target}.c"],

@@ -129,7 +129,7 @@ fault "a record is cut with a load and a store" "" fph_meta_cut \
     's/STORE/fph_store_relaxed(\&state->meta_cursor.word,/'
 
 # The ladder.
-fault "who fails does not notice what moved meanwhile" "tight shrink" \
+fault "who fails does not notice what moved meanwhile" "tight" \
     fph_moves_since 's/> (int32_t)stuck;/> INT32_MAX - 1;/'
 fault "who fails notices only what moves after its last look" "tight shrink" \
     fph_find 's/fph_moves_wait(search->heap, mark))/WAIT/' \

@@ -160,7 +160,7 @@ the_callback_may_ask_and_flush(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* Memory may be taken in put as well, even memory that must come from get. */
+/* put may allocate as well, even what needs new memory from get. */
 static void
 put_may_make_the_heap_grow(void **state)
 {
@@ -202,8 +202,8 @@ free_victims(test_provider *p)
         fpheap_free(h->heap, h->victims[--h->nvictims]);
 }
 
-/* As many more at the end of the list.  One that is there twice loses its first
- * number. */
+/* Add as many at the end of the list.  One that is in it twice loses its
+ * first number. */
 static void
 herd_join(herd *h, unsigned given)
 {
@@ -211,7 +211,7 @@ herd_join(herd *h, unsigned given)
         test_fill(h->objects[h->n], 16, h->n);
 }
 
-/* Allocate in one of four ways until the heap has grown, and ten times more. */
+/* Allocate in one of four ways until the heap has grown, and then ten times. */
 static void
 herd_grow(herd *h, unsigned way)
 {
@@ -239,7 +239,8 @@ herd_grow(herd *h, unsigned way)
     }
 }
 
-/* The bin is empty when the heap asks for memory, and not when it has it. */
+/* The bin is empty when the heap asks for memory, but no longer when it gets
+ * it. */
 static void
 what_the_callback_frees_of_the_very_class_is_not_lost(void **state)
 {
@@ -401,6 +402,38 @@ a_destructor_begins_no_pass_of_its_own(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+static void
+end_it_in_a_destructor(void *another, void *object)
+{
+    (void)object;
+    destructed++;
+    assert_int_equal(fpheap_pool_destroy((fpheap_pool *)another, NULL), -EBUSY);
+}
+
+/* It ends with the heap. */
+static void
+a_destructor_ends_no_pool_of_a_heap_that_ends(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool_desc desc;
+    fpheap_pool     *pool, *another;
+
+    (void)state;
+    memset(&desc, 0, sizeof desc);
+    desc.name = "another";
+    desc.size = 100;
+    another = fpheap_pool_create(heap, &desc);
+    assert_non_null(another);
+    desc.name = "pool";
+    desc.destruct = end_it_in_a_destructor;
+    desc.arg = another;
+    pool = fpheap_pool_create(heap, &desc);
+    fpheap_pool_put(pool, fpheap_pool_get(pool));
+    destructed = 0;
+    TEST_DESTROY_OVER(heap, &provider);
+    assert_true(destructed > 0);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_callback_may_use_memory_that_the_heap_has),
     cmocka_unit_test(a_callback_that_needs_new_memory_gets_edeadlk),
@@ -410,7 +443,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_heap_can_be_the_provider_of_another),
     cmocka_unit_test(what_a_thread_is_in_is_of_its_heap_and_its_pool),
     cmocka_unit_test(thread_node_does_not_end_its_heap),
-    cmocka_unit_test(a_destructor_begins_no_pass_of_its_own)
+    cmocka_unit_test(a_destructor_begins_no_pass_of_its_own),
+    cmocka_unit_test(a_destructor_ends_no_pool_of_a_heap_that_ends)
 };
 
 int

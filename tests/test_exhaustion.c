@@ -344,8 +344,8 @@ chunk_at(uintptr_t place)
     return (uintptr_t)base == place ? base : NULL;
 }
 
-/* Two chunks that are neighbours in a window, but not in the addresses that it
- * is smaller than. */
+/* Two chunks that are neighbours in a window, but far apart in the address
+ * space, which is larger. */
 static void
 a_run_ends_where_the_addresses_do(void **state)
 {
@@ -399,7 +399,7 @@ used_of_a_page(const fph_class *klass, unsigned pages)
     return pages * FPHEAP_PAGE / klass->size * klass->size / pages;
 }
 
-/* Or, if none will do, the least left over. */
+/* If none will do, the least is left over. */
 static void
 a_slab_has_the_fewest_pages_that_will_do(void **state)
 {
@@ -447,7 +447,8 @@ a_step_of_growth_is_a_chunk_then_two_or_a_sixteenth(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* What no caller asks for: the functions say what is right all the same. */
+/* No caller asks for this, but the functions give the right answer all the
+ * same. */
 static void
 functions_are_right_at_the_ends_of_their_arguments(void **state)
 {
@@ -526,7 +527,7 @@ what_a_magazine_holds_by_mistake_is_reported_at_the_slab(void **state)
     assert_int_equal(panics, 0);
 }
 
-/* Whatever the memory says in which it lies. */
+/* Whatever was in the memory in which it lies. */
 static void
 a_foreign_pointer_in_a_bulk_is_reported(void **state)
 {
@@ -560,7 +561,8 @@ take_a_slab(fpheap_pool *pool)
         state, &state->depots[FPH_SIZES + pool->number].partial);
 }
 
-/* It has one in its hands: the pool ends later, and is as before till then. */
+/* It holds one of the slabs: the pool ends later, and until then is as
+ * before. */
 static void
 a_pool_whose_slab_a_thread_holds_is_ebusy(void **state)
 {
@@ -753,7 +755,7 @@ there_are_a_thousand_channels_and_ranks_at_most(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* Who waits for one that reclaims would wait in vain. */
+/* It would be in vain to wait for a thread that reclaims. */
 static void
 nobody_seems_to_grow_after_a_search_that_reclaims(void **state)
 {
@@ -779,7 +781,7 @@ nobody_seems_to_grow_after_a_search_that_reclaims(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* Other threads move what is free during the first so many looks. */
+/* During this many looks other threads move what is free. */
 static unsigned disturbed, looks;
 
 static int
@@ -793,7 +795,7 @@ see_others_move(fph_search *search)
     return 0;
 }
 
-/* After that it looks only, until nobody has moved anything meanwhile. */
+/* After that it only looks, until nobody has moved anything during a look. */
 static void
 a_search_that_others_disturb_begins_again_twice(void **state)
 {
@@ -861,7 +863,7 @@ expect_parked(fpheap *heap, size_t objects)
     assert_int_equal(stats.parked_objects, objects);
 }
 
-/* Its pointers are of two magazines then. */
+/* Its pointers are then those of two magazines. */
 static void
 a_magazine_that_is_just_being_exchanged_counts_as_none(void **state)
 {
@@ -891,7 +893,7 @@ a_magazine_that_is_just_being_exchanged_counts_as_none(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* Less are announced than are claimed, for a moment. */
+/* For a moment fewer are announced than are claimed. */
 static void
 free_objects_below_zero_count_as_none(void **state)
 {
@@ -941,7 +943,8 @@ use_them_in_a_child(void *heaps_)
          ? heaps : NULL;
 }
 
-/* Another one is in the provider and moves what is free meanwhile, in both. */
+/* Meanwhile another thread is in the provider and moves what is free, in
+ * both heaps. */
 static void
 a_thread_that_has_no_seat_may_fork(void **state)
 {

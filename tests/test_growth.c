@@ -133,8 +133,8 @@ resize(usage *u, unsigned i, size_t bytes)
     u->bytes[i] = bytes;
 }
 
-/* An object that is freed parks up to two chunks, small ones magazines, and the
- * records are one part in fifty. */
+/* A freed object parks up to two chunks, small ones fill magazines, and
+ * records are a fiftieth. */
 static void
 expect_bounded(usage *u, const char *what, unsigned number)
 {
@@ -308,8 +308,8 @@ all_that_is_freed_goes_back(void **state)
     }
 }
 
-/* What was reserved waits for its users: only a call that would fail without it
- * may have it given back. */
+/* What was reserved is kept for its users: it goes back only if a call would
+ * fail otherwise. */
 static void
 what_is_reserved_stays_while_large_objects_come_and_go(void **state)
 {
@@ -337,7 +337,7 @@ what_is_reserved_stays_while_large_objects_come_and_go(void **state)
 
 /* --- no failure while free memory would do -------------------------------- */
 
-/* The size at which an object that grows cannot any more. */
+/* The size at which a growing object can grow no further. */
 static size_t
 grows_to(fpheap *heap)
 {
@@ -354,7 +354,7 @@ grows_to(fpheap *heap)
 static void
 an_object_grows_as_far_with_a_provider_that_ends_as_with_a_limit(void **state)
 {
-    /* Its regions are no neighbours, by chance or otherwise. */
+    /* No two of its regions are neighbours, not even by chance. */
     static test_provider apart;
     fpheap_config config;
     fpheap       *heap;
@@ -480,7 +480,8 @@ a_reserve_gets_all_that_the_limit_allows(void **state)
     TEST_DESTROY(heap);
 }
 
-/* Each length had its own places in the table of regions, for good. */
+/* The fault: each length had places of its own in the table of regions, for
+ * good. */
 static void
 regions_of_all_lengths_share_the_table(void **state)
 {
@@ -560,8 +561,8 @@ objects_of_a_power_of_two_fill_their_chunks(void **state)
     expect_packed(512, FPHEAP_CHUNK / 2, 1100);
 }
 
-/* Nanoseconds for 64 allocations that make slabs of 5 to 7 pages, where each of
- * so many chunks has 4 pages in a row. */
+/* Nanoseconds for 64 allocations that need slabs of 5 to 7 pages, while each
+ * of this many chunks has only 4 free pages in a row. */
 static uint64_t
 carve_ns(size_t chunks)
 {

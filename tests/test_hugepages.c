@@ -93,7 +93,7 @@ give_back(void **state)
     return 0;
 }
 
-/* Pages of 2 MiB that nobody has, and none is promised. */
+/* Pages of 2 MiB that are neither used nor promised to anybody. */
 static size_t
 free_pages(void)
 {
@@ -103,7 +103,8 @@ free_pages(void)
          - test_number_in("/proc/meminfo", "HugePages_Rsvd:");
 }
 
-/* A heap that grows by a chunk, with all objects, each written to. */
+/* A heap that grows by a chunk at a time, full of objects, all of them
+ * written to. */
 static fpheap *
 filled_heap(unsigned flags, fpheap_stats *stats)
 {
@@ -331,7 +332,7 @@ present(const fpheap *heap)
          + present_in((char *)heap->state - FPH_GUARD, heap->state->bytes);
 }
 
-/* In a process of its own, for which these are the first three. */
+/* In a process of its own, whose first three heaps these are. */
 static int
 three_heaps(void)
 {
@@ -371,7 +372,7 @@ two_heaps_begin_with_100_kib_each_and_the_third_with_hugepages(void **state)
     test_in_child(three_heaps);
 }
 
-/* Resident are then the program, the regions and what tables they need. */
+/* The program, the regions and the tables that they need are resident then. */
 static int
 locks(int before)
 {

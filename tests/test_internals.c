@@ -66,7 +66,7 @@ runs_of_pages_are_found_as_by_looking_at_each(void **state)
     }
 }
 
-/* The last is that of all that are longer than a chunk. */
+/* All runs longer than a chunk share the last. */
 static void
 a_length_is_that_of_all_up_to_a_power_of_two(void **state)
 {
@@ -131,7 +131,7 @@ the_highest_bits_of_a_word_are_taken_as_many_as_asked(void **state)
     }
 }
 
-/* The highest first; a word in which all are set goes another way. */
+/* The highest comes first; a word in which all are set takes another path. */
 static void
 each_bit_of_a_word_is_a_pointer(void **state)
 {
@@ -159,7 +159,7 @@ each_bit_of_a_word_is_a_pointer(void **state)
     }
 }
 
-/* It comes again after 2^32 changes of its stack and no sooner. */
+/* It recurs after 2^32 changes of its stack, and no sooner. */
 static void
 a_tag_goes_through_all_numbers(void **state)
 {
@@ -271,7 +271,7 @@ a_record_may_be_longer_than_a_chunk(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* Each as long as what it is for, on lines of its own, none over another. */
+/* Each is as long as its contents and has lines of its own; no two overlap. */
 static void
 the_tables_lie_one_behind_the_other(void **state)
 {
@@ -442,7 +442,8 @@ note_put(void *ctx, const fpheap_region *region)
     return 0;
 }
 
-/* Let the provider answer so until listen_no_more. */
+/* Note what is asked for, and answer so, until the caller puts the provider
+ * that this returns back. */
 static fpheap_provider
 listen(fpheap *heap, int rc)
 {
@@ -474,8 +475,8 @@ a_provider_that_refuses_is_asked_for_half_and_half_again(void **state)
                                 3, &raw), -ENOMEM);
     assert_int_equal(asks, 1);
     assert_int_equal(asked[0], 3);
-    /* It says that it gave memory, and where is not to be used: with room to
-     * align it is asked for in the end. */
+    /* It claims to have given memory at an address that cannot be used, so
+     * in the end it is asked for more, with room to align it. */
     listen(heap, 0);
     heap->state->growth_cap[0] = 0;
     assert_int_equal(fph_obtain(heap, 0, fph_need_of(heap, 3 * FPH_PAGES, 1),
@@ -486,7 +487,8 @@ a_provider_that_refuses_is_asked_for_half_and_half_again(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* Bytes that a provider does not write are none that it gave. */
+/* What the provider has not written into the region is not taken for memory
+ * that it gave. */
 static void
 a_provider_that_writes_no_region_gave_none(void **state)
 {
@@ -529,7 +531,7 @@ no_more_chunks_are_asked_for_than_there_can_be(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* From the page's alignment on. */
+/* Any base will do; parts of pages are waste. */
 static void
 a_region_that_is_not_aligned_serves(void **state)
 {
@@ -614,7 +616,7 @@ a_name_of_which_half_is_written_is_none(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* A 16th of what may be claimed, two at least. */
+/* It holds a 16th of what may be claimed, but at least two. */
 static void
 a_magazine_is_small_against_the_pools_maximum(void **state)
 {
@@ -660,8 +662,8 @@ a_put_of_null_puts_nothing(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* The private area of a pool that lives for a moment, and the lines of records
- * that it takes. */
+/* Create a pool with a private area and destroy it.  Returns the area;
+ * *lines is how many lines of records the pool took. */
 static void *
 private_of(fpheap *heap, size_t bytes, uint64_t *lines)
 {
@@ -711,8 +713,8 @@ a_private_area_serves_the_next_pool_if_it_is_large_enough(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* Two of them for each that the minimum fills, and one more each for what is
- * loaded and spare. */
+/* One for each that the minimum fills, and two more: the loaded one and the
+ * spare. */
 static void
 a_pool_with_a_minimum_has_its_magazines_ready(void **state)
 {
@@ -850,7 +852,7 @@ a_pool_that_ends_is_not_found(void **state)
 
 /* --- pages, and what lies behind the last --------------------------------- */
 
-/* Bytes are pages, the last one too if it is not all asked for. */
+/* Bytes are rounded up to pages. */
 static void
 a_part_of_a_page_is_reserved_as_a_page(void **state)
 {
@@ -909,7 +911,8 @@ a_look_for_pages_begins_where_the_last_found_none(void **state)
                          FPH_NO_PAGE);
     for (k = 0; k < FPH_LENGTHS - 1; k++)
         assert_int_equal(s->cursor[0][k], fph_positions(s));
-    /* What is given lowers those of all lengths that it can serve. */
+    /* Pages that come back lower the cursors of all lengths that they can
+     * serve. */
     fph_pages_give(s, first, 5);
     for (k = 0; k < FPH_LENGTHS - 1; k++)
         assert_int_equal(s->cursor[0][k],
@@ -938,7 +941,8 @@ visit_nothing(void *arg, const fpheap_object *object)
     return 0;
 }
 
-/* Where the next region will be known, and the next thread's cache. */
+/* What stands where the next region and the next thread's cache will be
+ * entered. */
 static void
 nobody_looks_behind_the_last_region_and_cache(void **state)
 {

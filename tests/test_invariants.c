@@ -224,6 +224,11 @@ a_page_that_is_mapped_wrongly_is_found(void **state)
     map = &f.heap->state->map[slab_of(&f, f.run)->page];
     BREAKS(&f, "leads to a bin", map[0], (uint16_t)(3 * FPH_BIN_STEP));
     BREAKS(&f, "leads to a bin", map[8], (uint16_t)(3 * FPH_BIN_STEP));
+    for (page = slab_of(&f, f.huge)->page;
+         !fph_page_is_free(f.heap->state, page); page++)
+        ;
+    map = &f.heap->state->map[page];
+    BREAKS(&f, "leads to a bin", map[0], (uint16_t)(3 * FPH_BIN_STEP));
     tear_down(&f);
 }
 

@@ -119,8 +119,8 @@ fill_depot(fpheap *heap, size_t size, unsigned n)
     assert_int_equal(fph_depot_count(heap->state, fph_class_of(size)), n);
 }
 
-/* Its own depot's, if that has more than one; else another's; else the last of
- * its own. */
+/* It comes from its own depot if that has more than one, else from another,
+ * else it is the last of its own. */
 static void
 a_magazine_is_taken_where_it_is_missed_least(void **state)
 {
@@ -157,7 +157,7 @@ a_magazine_is_taken_where_it_is_missed_least(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* So that it need not empty one of its own. */
+/* So it need not empty one of its own. */
 static void
 a_free_without_memory_takes_a_magazine_of_a_depot(void **state)
 {
@@ -225,7 +225,7 @@ after_a_pass_of_another_thread_a_cache_goes_to_the_slabs(void **state)
     assert_int_equal(in_depot(heap, 64), 0);
     fpheap_stats_get(heap, &stats);
     assert_int_equal(stats.parked_objects, 0);
-    /* Once: the next miss leaves what is parked where it is. */
+    /* It does so once: the next miss leaves what is parked where it is. */
     fpheap_free(heap, fpheap_alloc(heap, 64));
     fpheap_stats_get(heap, &stats);
     assert_true(stats.parked_objects > 0);
@@ -235,7 +235,7 @@ after_a_pass_of_another_thread_a_cache_goes_to_the_slabs(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* Others would wait for it. */
+/* If it were, others would wait for it. */
 static void
 a_flush_of_nothing_is_no_move(void **state)
 {
@@ -329,6 +329,29 @@ what_was_freed_last_stays_with_the_thread(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+static void
+what_a_bulk_leaves_of_its_last_magazine_stays_with_the_thread(void **state)
+{
+    enum { FULL = FPHEAP_MAGAZINE };
+    fpheap  *heap = test_heap_over(&provider);
+    void    *objects[3 * FULL];
+    unsigned i, n = 2 * FULL + 10;
+
+    (void)state;
+    for (i = 0; i < 3 * FULL; i++)
+        assert_non_null(objects[i] = fpheap_alloc(heap, 64));
+    fpheap_flush(heap);
+    fpheap_free_bulk(heap, objects, 3 * FULL);
+    fpheap_flush(heap);
+    assert_int_equal(in_depot(heap, 64), 3);
+    assert_int_equal(fpheap_alloc_bulk(heap, 64, objects, n), 0);
+    assert_int_equal(fph_cache_objects(fph_cache_mine(heap), fph_class_of(64)),
+                     3 * FULL - n);
+    assert_int_equal(in_depot(heap, 64), 0);
+    fpheap_free_bulk(heap, objects, n);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* In a heap that cannot grow, and has no room for records. */
 static void
 one_object_needs_no_magazine(void **state)
@@ -369,8 +392,8 @@ one_object_needs_no_magazine(void **state)
     assert_int_equal(provider.held, 0);
 }
 
-/* In a heap whose first block has no room for it; before a pool of a node's own
- * is served nothing else makes one. */
+/* The heap's first block has no room for a cache, and nothing else makes one
+ * before a pool on a node of its own is served. */
 static void *
 get_a_bulk(void *pool_)
 {
@@ -431,7 +454,7 @@ destroy_it(void *heap)
     return fpheap_destroy((fpheap *)heap) == 0 ? heap : NULL;
 }
 
-/* This thread sits on the first seat, and was not told. */
+/* This thread has the first seat, and nobody told it. */
 static void
 a_heap_that_another_thread_destroys_leaves_no_cache(void **state)
 {
@@ -498,6 +521,33 @@ a_large_object_is_parked_up_to_two_chunks_and_an_eighth(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+static void
+the_parked_large_object_serves_the_next_call_that_it_fits(void **state)
+{
+    const size_t size = FPHEAP_CHUNK / 2 + 1;
+    fpheap      *heap = test_heap_over(&provider);
+    void        *objects[4];
+    unsigned     i;
+
+    (void)state;
+    assert_int_equal(fpheap_reserve(heap, 40 * FPHEAP_CHUNK, 0), 0);
+    for (i = 0; i < 3; i++)
+        assert_non_null(objects[i] = fpheap_alloc(heap, size));
+    for (i = 0; ((uintptr_t)objects[i] & FPH_CHUNK_MASK) == 0; i++)
+        assert_true(i < 2);
+    fpheap_free(heap, objects[i]);
+    assert_non_null(fph_cache_mine(heap)->large);
+    /* It is not aligned to a chunk. */
+    objects[3] = fpheap_aligned_alloc(heap, FPHEAP_CHUNK, size);
+    assert_int_equal((uintptr_t)objects[3] & FPH_CHUNK_MASK, 0);
+    assert_non_null(fph_cache_mine(heap)->large);
+    assert_ptr_equal(fpheap_alloc(heap, size), objects[i]);
+    assert_null(fph_cache_mine(heap)->large);
+    fpheap_free_bulk(heap, objects, 4);
+    fpheap_flush(heap);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(an_exchange_with_the_depot_does_not_call_the_provider),
     cmocka_unit_test(what_all_depots_of_a_node_park_counts),
@@ -509,7 +559,11 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(half_of_a_full_magazine_is_loaded),
     cmocka_unit_test(memory_for_a_cache_is_got_by_who_allocates),
     cmocka_unit_test(a_large_object_is_parked_up_to_two_chunks_and_an_eighth),
+    cmocka_unit_test(
+        the_parked_large_object_serves_the_next_call_that_it_fits),
     cmocka_unit_test(what_was_freed_last_stays_with_the_thread),
+    cmocka_unit_test(
+        what_a_bulk_leaves_of_its_last_magazine_stays_with_the_thread),
     cmocka_unit_test(a_heap_that_another_thread_destroys_leaves_no_cache),
     cmocka_unit_test(a_sized_free_goes_to_the_objects_own_node),
     cmocka_unit_test(one_object_needs_no_magazine)

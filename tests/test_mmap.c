@@ -59,8 +59,8 @@ static unsigned unmap_fails;   /* so many fail */
 static size_t   mapped_bytes;  /* and not unmapped */
 static size_t   mapped_most;   /* at one time */
 
-/* At a place of the heap's choice: there is something else, so that it is the
- * kernel that chooses; and addresses that take no memory. */
+/* What the heap wants at a place of its choice, where something else is, so
+ * that the kernel must choose; and addresses that take no memory. */
 static unsigned refuse_from = UINT_MAX, refuse_to; /* these calls of mmap and
                                                       mprotect fail */
 static unsigned calls, refusals;
@@ -277,7 +277,7 @@ where_a_hugepage_cannot_be_written_other_pages_serve_and_it_is_left(
     memset(region.base, 1, region.bytes);
     assert_int_equal(mapped_bytes, region.bytes);
     unmapped(&region);
-    /* It is not tried again at each growth, but it is. */
+    /* It is tried again, but not at each growth. */
     clock_ns += 900000000;
     region = mapped_with(FPHEAP_HUGETLB, 4 * TEST_MIB);
     assert_int_equal(reserved, 0);
@@ -303,7 +303,7 @@ without_hugepages_of_a_gigabyte_come_those_of_2_mib(void **state)
     assert_int_equal(region.bytes, 2 * TEST_MIB);
     assert_int_equal(region.backing, FPHEAP_BACKING_HUGETLB);
     unmapped(&region);
-    /* Both pause by themselves. */
+    /* Each pauses on its own. */
     reserved_lack = 1;
     region = mapped_with(FPHEAP_HUGETLB_1G | FPHEAP_HUGETLB, TEST_MIB);
     assert_int_equal(reserved, 1);
@@ -339,9 +339,9 @@ where_mmap_gives_an_aligned_place_no_more_is_mapped(void **state)
     assert_int_equal(mapped_bytes, 0);
 }
 
-/* After so many calls of munmap that succeed so many fail, as where the process
- * has all the mappings it may have.  The first place is not aligned, nor is the
- * larger one. */
+/* `passes` calls of munmap succeed and then `fails` fail, as when the
+ * process has as many mappings as it may.  Neither the first place nor the
+ * larger one is aligned. */
 static void
 a_region_has(size_t bytes, unsigned passes, unsigned fails)
 {
@@ -518,7 +518,8 @@ a_backing_is_thp_where_the_kernel_may_give_some_and_else_pages(void **state)
     assert_int_equal(backing_if(asked, own_never, 0), FPHEAP_BACKING_PAGES);
     assert_int_equal(backing_if(NULL, NULL, 0), FPHEAP_BACKING_THP);
     assert_int_equal(backing_if("", "", 0), FPHEAP_BACKING_THP);
-    /* The process has none; or only where it asks; or the kernel is older. */
+    /* The process gets none, or only where it asks for them, or the kernel
+     * is too old to say. */
     assert_int_equal(backing_if(always, NULL, 1), FPHEAP_BACKING_PAGES);
     assert_int_equal(backing_if(always, NULL, 3), FPHEAP_BACKING_THP);
     assert_int_equal(backing_if(always, NULL, -1), FPHEAP_BACKING_THP);

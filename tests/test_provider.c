@@ -257,8 +257,8 @@ static const named_scene scenes[] = {
     { "nodes", scene_on_nodes, 3, FPHEAP_CHUNK }
 };
 
-/* Run one scenario with the calls from `from` to `to` failing.  Returns 0 once
- * the run is over before it comes to them. */
+/* Run one scenario in which the calls from `from` to `to` fail.  Returns 0
+ * if the run ends before it reaches them. */
 static int
 run_scene(const named_scene *named, unsigned from, unsigned to, int error,
           test_fault fault, size_t offset)
@@ -288,7 +288,7 @@ run_scene(const named_scene *named, unsigned from, unsigned to, int error,
         return 1;
     }
     named->run(s);
-    /* Whatever failed, what comes after the provider is well again succeeds. */
+    /* Whatever failed, every call succeeds once the provider has recovered. */
     provider.fail_from = 0;
     TEST_CHECK_LIVE(s->heap, s->n);
     keep(s, fpheap_alloc(s->heap, FPHEAP_CHUNK));
@@ -487,7 +487,8 @@ bad_memory_is_survived_everywhere(void **state)
     }
 }
 
-/* What is handed back once more than it was given would be counted here. */
+/* Memory that is handed back more often than it was given would be counted
+ * here. */
 static void
 bad_memory_that_cannot_be_handed_back_is_forgotten(void **state)
 {
@@ -573,8 +574,8 @@ give_no_more(test_provider *p)
     p->extra = 0;
 }
 
-/* As memzones do: what goes beyond the limit comes back, and then exactly what
- * is asked for is given. */
+/* As memzones do: the region goes beyond the limit and is handed back, and
+ * the next one is exactly as long as asked. */
 static void
 what_is_too_long_for_the_limit_is_asked_for_once_more(void **state)
 {
@@ -603,7 +604,7 @@ what_is_too_long_for_the_limit_is_asked_for_once_more(void **state)
     fpheap_free_bulk(heap, objects, n);
     assert_int_equal(fpheap_trim(heap), config.limit);
 
-    /* It asks once more, and not for ever. */
+    /* It asks once more, but not for ever. */
     provider.inside_put = NULL;
     provider.extra = FPHEAP_CHUNK;
     provider.puts = 0;
@@ -779,8 +780,8 @@ heap_that_is_full(freers *f)
     return f->heap;
 }
 
-/* Not even for a thread's first one, when its cache finds no room: it goes
- * without. */
+/* Not even a thread's first one does: if there is no room for its cache, it
+ * goes without. */
 static void
 a_free_never_calls_the_provider(void **state)
 {
@@ -925,8 +926,8 @@ mapped_bytes(void)
     return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* Let the process map so many bytes more than it has.  Returns 0 where the
- * system does not keep to it, as an emulator may not. */
+/* Let the process map this many bytes more than it has.  Returns 0 where the
+ * limit has no effect, as under an emulator. */
 static int
 allow_more(size_t bytes, struct rlimit *was)
 {
@@ -969,7 +970,7 @@ what_the_process_may_not_map_is_enomem_until_it_may(void **state)
     assert_int_equal(fpheap_reserve(heap, 64 * TEST_MIB, 0), -ENOMEM);
     assert_null(fpheap_alloc(heap, 64 * TEST_MIB));
     TEST_CHECK_LIVE(heap, n);
-    /* What is there goes round, all of it. */
+    /* All that is there can be freed and allocated again. */
     for (i = 0; i < n; i++)
         memset(objects[i], (int)i, 100000);
     fpheap_free_bulk(heap, objects, n / 2);

@@ -1073,37 +1073,6 @@ look_for_moves(void *quiet_)
     return NULL;
 }
 
-static void *
-give_the_rest_back(void *unused)
-{
-    (void)unused;
-    theirs = fph_meta_yield(heap->state) ? heap : NULL;
-    return NULL;
-}
-
-/* The pages that it gives back are not counted as its own. */
-static void
-statistics_beside_a_block_that_shrinks_are_those_after_it(void **state)
-{
-    fpheap_stats stats, after;
-    const void  *block;
-    int          error;
-
-    (void)state;
-    begin();
-    heap->state->meta_tight = 0;
-    fill_metadata();
-    assert_int_not_equal(fph_meta_get(heap, 0, FPH_LINE, &error), 0);
-    block = heap->state->meta[fph_meta_block(heap->state)];
-    meanwhile(free_word(block), MEANWHILE_LOAD, 0, give_the_rest_back, NULL);
-    fpheap_stats_get(heap, &stats);
-    assert_ptr_equal(theirs, heap);
-    fpheap_stats_get(heap, &after);
-    assert_int_equal(stats.metadata_bytes, after.metadata_bytes);
-    assert_int_equal(stats.page_free_bytes, after.page_free_bytes);
-    end();
-}
-
 /* They may become free again, so who finds no pages then looks once more. */
 static void
 pages_that_are_to_be_a_block_are_on_the_move(void **state)
@@ -1203,8 +1172,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(two_records_at_a_time_are_two),
     cmocka_unit_test(a_record_that_is_cut_delays_a_block_only),
     cmocka_unit_test(a_block_that_another_makes_serves_both),
-    cmocka_unit_test(
-        statistics_beside_a_block_that_shrinks_are_those_after_it),
     cmocka_unit_test(pages_that_are_to_be_a_block_are_on_the_move),
     cmocka_unit_test(pages_of_a_run_that_crosses_are_on_the_move),
     cmocka_unit_test(two_blocks_at_a_time_are_both_kept),

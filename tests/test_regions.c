@@ -465,6 +465,25 @@ a_region_that_is_refused_is_asked_for_in_less(void **state)
     end(heap);
 }
 
+/* One that is too long for the limit is, for the provider may know better. */
+static void
+a_region_as_long_as_asked_is_not_asked_for_again(void **state)
+{
+    fpheap       *heap = fresh();
+    fpheap_region raw;
+    unsigned      gets = provider.gets;
+
+    (void)state;
+    the_book.error = -ENOSPC;
+    the_book.refuse_from = the_book.came + 1;
+    the_book.refuse_to = UINT_MAX;
+    assert_int_equal(fph_obtain(heap, 0, fph_need_of(heap, 3 * FPH_PAGES, 1),
+                                3, &raw), -ENOSPC);
+    assert_int_equal(provider.gets, gets + 1);
+    check_book(heap);
+    end(heap);
+}
+
 /* Neither may it stay beyond the limit, where a region that came within it
  * would. */
 static void
@@ -767,6 +786,7 @@ main(void)
         cmocka_unit_test(what_was_refused_counts_no_more_against_the_limit),
         cmocka_unit_test(refused_at_create_there_is_no_heap),
         cmocka_unit_test(a_region_that_is_refused_is_asked_for_in_less),
+        cmocka_unit_test(a_region_as_long_as_asked_is_not_asked_for_again),
         cmocka_unit_test(what_is_refused_and_not_taken_back_is_waste),
         cmocka_unit_test(a_region_that_the_watcher_does_not_let_go_serves_on),
         cmocka_unit_test(what_the_provider_does_not_take_comes_again),

@@ -206,7 +206,7 @@ first_use(void *arg)
     return NULL;
 }
 
-/* To serve the node it asked that node, and so on. */
+/* The fault: to serve the node it asked for that node, and so on. */
 static void
 thread_node_may_use_the_heap(void **state)
 {
@@ -378,7 +378,7 @@ pool_that_ends_with(fpheap *heap, const char *name, unsigned flags,
     return fpheap_pool_create(heap, &desc);
 }
 
-/* Its objects would be destructed too early, or never. */
+/* If it could, its objects would be destructed too early, or never. */
 static void
 while_a_heap_is_destroyed_its_pools_serve_nobody(void **state)
 {
@@ -486,8 +486,8 @@ a_callback_cannot_take_away_what_its_call_needs(void **state)
 
 /* --- records -------------------------------------------------------------- */
 
-/* A thread without a cache got them, one with a cache got ENOMEM; at the heap's
- * limit, or with another error of the provider's, it got that. */
+/* The fault: a thread without a cache got them, but one with a cache got
+ * ENOMEM, or the error of the limit or of the provider. */
 static void
 free_objects_are_found_when_there_is_no_magazine_for_them(void **state)
 {
@@ -588,7 +588,7 @@ a_reserve_beyond_growth_max_grows_more_than_once(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* A quarter of the regions was waste. */
+/* The fault: a quarter of the regions was waste. */
 static void
 a_large_heap_asks_for_no_more_than_a_region_can_use(void **state)
 {
@@ -628,7 +628,7 @@ one_free_run(fpheap *heap)
     return n - 1;
 }
 
-/* As behind the back of a search that has found nothing. */
+/* As another thread may, after a search has found nothing. */
 static void
 raise_cursors(fpheap *heap)
 {
@@ -734,8 +734,8 @@ a_call_that_fails_on_a_quiet_heap_fails_at_once(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* And without a look at each slab, of which there are thousands, each with free
- * objects that are the pool's for good. */
+/* It must not look at each slab: there are thousands, and their free objects
+ * are the pool's for good. */
 static void
 a_call_that_fails_again_costs_microseconds(void **state)
 {
@@ -780,7 +780,8 @@ a_call_that_fails_again_costs_microseconds(void **state)
 
 /* --- nodes ---------------------------------------------------------------- */
 
-/* Only what has a class looked at the other nodes before it failed. */
+/* The fault: only sizes that have a class looked at the other nodes before
+ * they failed. */
 static void
 an_aligned_object_spills_to_another_node_too(void **state)
 {
@@ -815,9 +816,9 @@ free_one(void *object)
     return NULL;
 }
 
-/* A thread that only frees does not ask the provider for a cache's memory, and
- * without one it gives each object to its slab by itself: a pipeline at a tenth
- * of its speed. */
+/* A thread that only frees does not ask the provider for memory for a cache.
+ * The fault: without one it returned each object to its slab singly, and a
+ * pipeline ran at a tenth of its speed. */
 static void
 a_thread_that_only_frees_has_a_cache_as_soon_as_memory_is_free(void **state)
 {
@@ -847,7 +848,7 @@ a_thread_that_only_frees_has_a_cache_as_soon_as_memory_is_free(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* It grew and gave back for ever. */
+/* The fault: it grew and gave back for ever. */
 static void
 a_run_as_long_as_what_comes_for_it_needs_no_page_for_its_record(void **state)
 {
@@ -866,8 +867,9 @@ a_run_as_long_as_what_comes_for_it_needs_no_page_for_its_record(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* Two objects more and two fewer, for ever, at each number of objects held: the
- * magazines are exchanged as often as it takes to move their objects. */
+/* Two objects more and two fewer, again and again, at each number of objects
+ * held: magazines are exchanged no more often than moving the objects
+ * requires. */
 static void
 a_thread_at_the_edge_of_a_magazine_does_not_exchange_it_again_and_again(
     void **state)
@@ -1000,7 +1002,8 @@ a_first_region_of_bad_memory_is_no_reason_to_ask_beyond_the_limit(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* It made the magazines for what was asked first, and they stay. */
+/* The fault: it made the magazines for what was asked for first, and those
+ * stay. */
 static void
 a_reserve_that_fails_leaves_room_for_objects(void **state)
 {

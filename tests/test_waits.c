@@ -83,7 +83,7 @@ who_needs_memory_waits_for_the_one_that_grows(void **state)
     assert_int_equal(fph_growth_enter(heap, &ticket), 0);
     assert_int_equal(waited(), 1);
     assert_true(s->growing == 0);
-    /* It is not, in time. */
+    /* It does not finish in time. */
     s->growing = 99;
     fph_wait_begin();
     begin_waiting(NULL, NULL);
@@ -97,7 +97,7 @@ who_needs_memory_waits_for_the_one_that_grows(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* As if this thread were in one of these, of a heap; or with 0 in none. */
+/* As if this thread were inside one of these for a heap; with 0, in none. */
 static void
 be_in(unsigned what, const fpheap *heap)
 {
@@ -174,7 +174,7 @@ a_pass_pays_from_a_chunk_on(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* A look without a move of others is the last one. */
+/* A look during which no other thread moved anything is the last one. */
 static void
 who_fails_looks_again_only_while_others_move(void **state)
 {
@@ -201,7 +201,7 @@ who_fails_looks_again_only_while_others_move(void **state)
         assert_int_equal(fph_moves_wait(heap, mark), 1);
     assert_true(fph_this.wait_end == began + WAIT_NS);
     assert_int_equal(fph_moves_wait(heap, mark), 0);
-    /* Waited for in vain, it is waited for no more. */
+    /* After one wait in vain nobody waits for it again. */
     assert_int_equal(s->moves_stuck, 1);
     assert_true(fph_moves_quiet(s));
     assert_false(fph_moves_since(s, mark));
@@ -225,7 +225,7 @@ who_fails_looks_again_only_while_others_move(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* Two chunks are fresh as a whole: four fit in their place and two more. */
+/* Two chunks are free as a whole: four fit into their place and two more. */
 static void
 a_limit_has_room_for_what_goes_back_as_well(void **state)
 {
@@ -325,7 +325,7 @@ a_move_that_stays_is_waited_for_once(void **state)
     assert_non_null(pool);
     assert_int_equal(fpheap_pool_destroy(pool, &live), 0);
     assert_int_equal(waited(), 0);
-    /* It has moved: the next one is waited for. */
+    /* That thread has gone on, so the next move is waited for. */
     heap->state->moves_ended++;
     assert_false(fph_moves_since(heap->state, fph_moves_mark(heap->state)));
     heap->state->moves_begun++;
@@ -346,9 +346,9 @@ another_takes_the_turn(test_provider *p)
     turning->state->growing = 99;
 }
 
-/* Of the threads that grow there is always one that has stopped, and one that
- * moves what is free has: a call, and all those that it is made of, wait for
- * them together. */
+/* At any time a thread that grows the heap has stopped, and so has one that
+ * moves what is free: a call, with all the calls that it consists of, waits
+ * for them together. */
 static void
 one_deadline_holds_for_all_that_a_call_waits_for(void **state)
 {
@@ -390,7 +390,7 @@ one_deadline_holds_for_all_that_a_call_waits_for(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* And asks other threads for what they park once a millisecond. */
+/* Once a millisecond it asks other threads for what they park. */
 static void
 a_call_that_fails_again_asks_the_provider_once_and_waits_for_nobody(
     void **state)
@@ -423,8 +423,8 @@ a_call_that_fails_again_asks_the_provider_once_and_waits_for_nobody(
 
 /* --- pools ---------------------------------------------------------------- */
 
-/* A pool of the same name is asked for, with a lower number, while this one
- * makes its objects: it is known to have the name. */
+/* While this pool makes its objects, another of the same name and a lower
+ * number is asked for; but this one is known to have the name. */
 static int
 ask_for_the_name(void *low_, void *object)
 {
@@ -533,7 +533,7 @@ end_a_move(void *heap)
     ((fpheap *)heap)->state->moves_ended++;
 }
 
-/* While another thread moves parked objects they may be counted as live. */
+/* Parked objects that another thread is moving may be counted as live. */
 static void
 a_pool_that_ends_waits_for_who_moves_its_objects(void **state)
 {

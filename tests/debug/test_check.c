@@ -712,12 +712,14 @@ expect_no_free(fpheap *heap, void *object, const char *words)
 static void
 a_call_without_a_heap_is_stopped(void **state)
 {
-    fpheap *heap = test_heap_over(&provider);
-    void   *object = fpheap_alloc(heap, 100);
+    fpheap            *heap = test_heap_over(&provider);
+    void              *object = fpheap_alloc(heap, 100);
+    fpheap_class_stats class_stats;
 
     (void)state;
     expect_no_heap(NULL, object, "a call with NULL for a heap");
     expect_no_free(NULL, object, "a call with NULL for a heap");
+    assert_int_equal(fpheap_class_stats_get(heap, 0, &class_stats), 0);
     fpheap_free(heap, object);
     expect_silence();
     TEST_DESTROY_OVER(heap, &provider);
