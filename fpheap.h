@@ -169,7 +169,10 @@
  *     pass       taking parked objects back from depots and caches
  *     move       a thread's holding free memory or objects for a moment
  *     F1, S2     names of invariants and of edges of memory order; the tables
- *                at the heads of sections say what each is
+ *                at the heads of sections say what each is.  The letter tells
+ *                the section: I FASTPATH, M T META, V CALL, F PAGES, G REGION,
+ *                N RECORD, K DEBUG, E OBJECT, B Q S SLAB, D DEPOT, H CACHE,
+ *                R GROWTH, L LARGE, P POOL, A PROVIDERS
  *
  * [DESIGN] --------------------------------------------------------------------
  *
@@ -2463,15 +2466,15 @@ fpheap_pool_put_bulk(fpheap_pool *pool, void *const *objects, unsigned n)
 /* --- references ------------------------------------------------------------
  *
  *       where                        order    partner  what must be seen
- *   E3  refs: fetch_add -1           acq_rel  E3, E4   release: what was done
+ *   I1  refs: fetch_add -1           acq_rel  I1, I2   release: what was done
  *                                                      with the object
- *   E4  refs: load                   acquire  E3       that others are done
+ *   I2  refs: load                   acquire  I1       that others are done
  */
 
 FPH_PUBLIC unsigned
 fpheap_refs(const void *object)
 {
-    return FPH_LOAD(&fph_head_of(object)->refs, ACQUIRE);           /* E4 */
+    return FPH_LOAD(&fph_head_of(object)->refs, ACQUIRE);           /* I2 */
 }
 
 FPH_PUBLIC void
@@ -2481,7 +2484,7 @@ fpheap_ref(void *object)
 }
 
 /* 1 means that this reference is the last: no other thread has one to copy, and
- * what the others did before they dropped theirs is seen (E4). */
+ * what the others did before they dropped theirs is seen (I2). */
 FPH_PUBLIC void
 fpheap_unref(fpheap *heap, void *object)
 {
@@ -2492,7 +2495,7 @@ fpheap_unref(fpheap *heap, void *object)
         return;
     refs = fpheap_refs(object);
     if (refs > 1) {
-        if (FPH_FETCH_ADD(&head->refs, -1u, ACQ_REL) != 1)          /* E3 */
+        if (FPH_FETCH_ADD(&head->refs, -1u, ACQ_REL) != 1)          /* I1 */
             return;
         FPH_STORE(&head->refs, 1u, RELAXED);
     }
@@ -3261,10 +3264,10 @@ FPH_STATIC_ASSERT(units_fit, FPH_UNIT_BITS < 20);
  * seats.
  *
  *       where                        order    partner  what must be seen
- *   M4  taken: CAS, load             acquire  M5       the last heap is gone;
+ *   M3  taken: CAS, load             acquire  M4       the last heap is gone;
  *                                                      the last thread's caches
  *                                                      are empty
- *   M5  taken: store 0               release  M4
+ *   M4  taken: store 0               release  M3
  */
 static fpheap   fph_heaps[FPHEAP_MAX_HEAPS];
 static fph_word fph_heap_used[FPHEAP_MAX_HEAPS]; /* 1: it is */
@@ -3278,7 +3281,7 @@ fph_number_take(fph_word *taken, unsigned n)
     for (i = 0; i < n; i++) {
         uint64_t is = fph_load_relaxed(&taken[i]);
 
-        if (is == 0 && fph_cas_acquire(&taken[i], &is, 1))          /* M4 */
+        if (is == 0 && fph_cas_acquire(&taken[i], &is, 1))          /* M3 */
             break;
     }
     return i;
@@ -3287,13 +3290,13 @@ fph_number_take(fph_word *taken, unsigned n)
 static void
 fph_number_give(fph_word *taken)
 {
-    fph_store_release(taken, 0);                                    /* M5 */
+    fph_store_release(taken, 0);                                    /* M4 */
 }
 
 static inline fpheap *
 fph_handle_at(unsigned number)
 {
-    return fph_load_acquire(&fph_heap_used[number]) == 1            /* M4 */
+    return fph_load_acquire(&fph_heap_used[number]) == 1            /* M3 */
          ? &fph_heaps[number] : NULL;
 }
 
@@ -3493,7 +3496,7 @@ fph_stack_take(const fph_state *state, fph_word *stack)
  * Records that others find: caches by seat, pools by number.  Each is set once.
  *
  *       where                        order    partner   what must be seen
- *   M6  cache[], pool[]: load        acquire  H10, P11  before it is read
+ *   M5  cache[], pool[]: load        acquire  H8, P11   before it is read
  *
  * The pool that a bin is of; NULL: its class is the heap's own, or no pool has
  * ever had that number.
@@ -3504,7 +3507,7 @@ fph_bin_pool(const fph_state *state, unsigned bin)
     unsigned k = bin % FPH_CLASSES;
 
     return k < FPH_SIZES ? NULL
-         : FPH_LOAD(&state->pool[k - FPH_SIZES], ACQUIRE);          /* M6 */
+         : FPH_LOAD(&state->pool[k - FPH_SIZES], ACQUIRE);          /* M5 */
 }
 
 /* The next cache, from that of seat *seat on, which then is the seat behind it.
@@ -3515,7 +3518,7 @@ fph_cache_next(const fph_state *state, size_t *seat)
     fpheap_cache *cache = NULL;
 
     for (; cache == NULL && *seat < FPHEAP_MAX_THREADS; ++*seat)
-        cache = FPH_LOAD(&state->cache[*seat], ACQUIRE);            /* M6 */
+        cache = FPH_LOAD(&state->cache[*seat], ACQUIRE);            /* M5 */
     return cache;
 }
 
@@ -3729,34 +3732,34 @@ fph_moves_wait(const fpheap *heap, uint32_t mark)
  *   F1  A page of a region is in exactly one state: its bit in free[] is set;
  *       or it belongs to the thread that cleared the bit; or a record covers
  *       it, RECORD; or it is META's.
- *   F4  cursor[node][k] is a guess: no chunk before it had a run of 1 << k
+ *   F2  cursor[node][k] is a guess: no chunk before it had a run of 1 << k
  *       pages of the node (the last k: of more than a chunk).  So a search
  *       begins there, and looks at all of free[] once before it reports that
  *       there is none.  Pages that are freed behind it at that moment it may
  *       miss, unless a move tells (V1).
  *
  *       where                        order    partner  what must be seen
- *   F6  free: CAS, fetch_and, claim  acquire  F7       the pages' last owner is
+ *   F3  free: CAS, fetch_and, claim  acquire  F4       the pages' last owner is
  *                                                      done with them; the
  *                                                      chunk's base and node
- *   F7  free: fetch_or, give         release  F6
- *   F9  records: load                acquire  F8       before they are read
- *   F18 info: store, when a record   release  F19      back[], map[], and all
+ *   F4  free: fetch_or, give         release  F3
+ *   F5  records: load                acquire  N2       before they are read
+ *   F6  info: store, when a record   release  F7       back[], map[], and all
  *       begins or gets pages                           of the record
- *   F19 info: load, CAS              acquire  F18      before these are read by
+ *   F7  info: load, CAS              acquire  F6       before these are read by
  *                                                      a thread that has no
  *                                                      object there
- *   F20 groups_used, groups[]: load  relaxed  none     F7 comes later and F6
+ *   F8  groups_used, groups[]: load  relaxed  none     F4 comes later and F3
  *       in a sweep                                     finds what it gave; a
  *                                                      sweep that misses the
- *                                                      group has missed F7
- *   F21 groups_used: CAS             release  F21      group_at[] of all
+ *                                                      group has missed F4
+ *   F9  groups_used: CAS             release  F9       group_at[] of all
  *       load                         acquire           before, so that what is
  *                                                      listed is not listed
  *                                                      again
- *   F22 group_at: store              release  F23      the group's tables are
+ *   F10 group_at: store              release  F11      the group's tables are
  *                                                      open
- *   F23 group_at: load               acquire  F22      before they are read
+ *   F11 group_at: load               acquire  F10      before they are read
  */
 #define FPH_ALL_PAGES (~(uint64_t)0 >> (64 - FPH_PAGES))
 #define FPH_NO_PAGE   ((size_t)-1)
@@ -3878,7 +3881,7 @@ static inline int
 fph_is_open(const fph_state *state, size_t chunk)
 {
     return FPH_LOAD(&state->group_at[chunk / FPH_GROUP],
-                    ACQUIRE) != 0;                                  /* F23 */
+                    ACQUIRE) != 0;                                  /* F11 */
 }
 
 /* The chunk that an address is in, or NULL: it is in none of the heap's. */
@@ -3915,7 +3918,7 @@ fph_first_of(const fph_state *state, size_t page)
 static inline fph_records *
 fph_chunk_records(const fph_chunk *chunk)
 {
-    return FPH_LOAD(&chunk->records, ACQUIRE);                      /* F9 */
+    return FPH_LOAD(&chunk->records, ACQUIRE);                      /* F5 */
 }
 
 /* The record of a page; NULL: its chunk has none. */
@@ -3947,20 +3950,20 @@ fph_info_load(const fph_slab *record)
 {
     if (record == NULL)
         return FPH_NOTHING;
-    return fph_load_acquire(&record->info);                         /* F19 */
+    return fph_load_acquire(&record->info);                         /* F7 */
 }
 
 static inline void
 fph_info_store(fph_slab *record, uint64_t info)
 {
-    fph_store_release(&record->info, info);                         /* F18 */
+    fph_store_release(&record->info, info);                         /* F6 */
 }
 
 /* Have a record cover something else.  Returns 0: it covers what *info says. */
 static inline int
 fph_info_change(fph_slab *record, uint64_t *info, uint64_t to)
 {
-    return fph_cas_acquire(&record->info, info, to);                /* F19 */
+    return fph_cas_acquire(&record->info, info, to);                /* F7 */
 }
 
 /* The record of what covers the start of a live object.  NULL: that cannot be
@@ -4052,7 +4055,7 @@ fph_length(size_t pages)
 static inline size_t
 fph_positions(const fph_state *state)
 {
-    return (size_t)fph_load_relaxed(&state->groups_used) * FPH_GROUP; /* F20 */
+    return (size_t)fph_load_relaxed(&state->groups_used) * FPH_GROUP; /* F8 */
 }
 
 /* The number of the chunk at a position, or FPH_NO_PAGE: the window has none
@@ -4061,7 +4064,7 @@ static inline size_t
 fph_chunk_number(const fph_state *state, size_t position)
 {
     size_t group  = FPH_LOAD(&state->groups[position / FPH_GROUP],
-                             RELAXED);                              /* F20 */
+                             RELAXED);                              /* F8 */
     size_t number = (group - 1) * FPH_GROUP + position % FPH_GROUP;
 
     return group != 0 && number <= state->mask >> FPH_PAGE_BITS ? number
@@ -4085,7 +4088,7 @@ fph_group_list(fph_state *state, size_t chunk)
     size_t group = chunk / FPH_GROUP;
 
     for (;;) {
-        uint64_t at = fph_load_acquire(&state->groups_used);        /* F21 */
+        uint64_t at = fph_load_acquire(&state->groups_used);        /* F9 */
         uint32_t in = 0;
         uint32_t listed = FPH_LOAD(&state->group_at[group], RELAXED);
 
@@ -4097,8 +4100,8 @@ fph_group_list(fph_state *state, size_t chunk)
                         RELAXED))
             in = (uint32_t)(group + 1);
         FPH_STORE(&state->group_at[in - 1], (uint32_t)(at + 1),
-                  RELEASE);                                         /* F22 */
-        fph_cas_release(&state->groups_used, &at, at + 1);          /* F21 */
+                  RELEASE);                                         /* F10 */
+        fph_cas_release(&state->groups_used, &at, at + 1);          /* F9 */
     }
 }
 
@@ -4235,7 +4238,7 @@ fph_cursors_cross(fph_state *state, size_t chunk)
 static void
 fph_part_give(fph_state *state, size_t chunk, uint64_t mask)
 {
-    uint64_t free = fph_fetch_or_release(&state->free[chunk], mask); /* F7 */
+    uint64_t free = fph_fetch_or_release(&state->free[chunk], mask); /* F4 */
 
     free |= mask;
     fph_cursors_lower(state, chunk, free);
@@ -4275,7 +4278,7 @@ fph_pages_take(fph_state *state, size_t page, size_t pages)
                 fph_pages_give(state, page, pages - part.left);
                 return 0;
             }
-        } while (!fph_cas_acquire(word, &free, free & ~part.mask)); /* F6 */
+        } while (!fph_cas_acquire(word, &free, free & ~part.mask)); /* F3 */
         if (part.page != page && !fph_chunk_follows(state, chunk)) {
             fph_pages_give(state, page, pages - part.left + part.pages);
             return 0;
@@ -4288,7 +4291,7 @@ fph_pages_take(fph_state *state, size_t page, size_t pages)
 static uint64_t
 fph_part_take(fph_state *state, size_t chunk, uint64_t mask)
 {
-    return fph_fetch_and_acquire(&state->free[chunk], ~mask) & mask; /* F6 */
+    return fph_fetch_and_acquire(&state->free[chunk], ~mask) & mask; /* F3 */
 }
 
 /* Claim pages of one chunk.  Returns the first, or FPH_NO_PAGE. */
@@ -4302,7 +4305,7 @@ fph_chunk_take(fph_state *state, size_t chunk, unsigned pages, unsigned align)
         first = fph_run_find(free, pages, align);
         if (first == FPH_PAGES)
             return FPH_NO_PAGE;
-    } while (!fph_cas_acquire(&state->free[chunk], &free,           /* F6 */
+    } while (!fph_cas_acquire(&state->free[chunk], &free,           /* F3 */
                               free & ~fph_page_mask(first, pages)));
     return chunk * FPH_PAGES + first;
 }
@@ -4689,28 +4692,28 @@ fph_state_pages(const fph_state *state, const fpheap_region *raw)
  * Memory from the provider: how much is asked for, what comes, and what goes
  * back.
  *
- *   F3  A chunk is here while `present` is not 0.  Pages leave only after one
+ *   G1  A chunk is here while `present` is not 0.  Pages leave only after one
  *       thread has claimed all of them that are its region's.  Whoever takes
  *       the last ones out of a chunk keeps base until it has the records, so
  *       nobody brings new pages in before that.
- *   F5  A region's raw changes, and the region goes back, only while shown is
+ *   G2  A region's raw changes, and the region goes back, only while shown is
  *       0; a walk shows it only while shown counts that walk.
  *
  *       where                        order    partner  what must be seen
- *   F10 base: CAS from NULL          acq_rel  F10      the old region is gone,
+ *   G3  base: CAS from NULL          acq_rel  G3       the old region is gone,
  *                                                      its records too
  *       base: store NULL             release
- *   F11 present: store, CAS, load    release, F11      node, and what else is
+ *   G4  present: store, CAS, load    release, G4       node, and what else is
  *                                    acquire           written before
- *   F12 used: CAS, to take a slot    acquire  F13      the old region is gone
- *   F13 used: store 0                release  F12
- *   F14 shown: CAS HERE -> 0         acquire  F15      no walk reads raw
- *   F15 shown: fetch_add -1          release  F14
- *   F16 shown: store HERE            release  F17      raw
- *   F17 shown: CAS + 1               acquire  F16      before raw is read
+ *   G5  used: CAS, to take a slot    acquire  G6       the old region is gone
+ *   G6  used: store 0                release  G5
+ *   G7  shown: CAS HERE -> 0         acquire  G8       no walk reads raw
+ *   G8  shown: fetch_add -1          release  G7
+ *   G9  shown: store HERE            release  G10      raw
+ *   G10 shown: CAS + 1               acquire  G9       before raw is read
  *
- *   F14 .. F17: all but F16 are read-modify-writes, so F17 reads from F16 or
- *   from what continues it, whatever other walks came between; and F14 finds no
+ *   G7 .. G10: all but G9 are read-modify-writes, so G10 reads from G9 or
+ *   from what continues it, whatever other walks came between; and G7 finds no
  *   more than HERE only when the last of them has left.
  */
 
@@ -4719,8 +4722,8 @@ fph_state_pages(const fph_state *state, const fpheap_region *raw)
 /* What is left of the limit is one word, so a charge and a change of the limit
  * are one after the other.
  *
- *   G3  left: CAS, fetch_add        relaxed  none     a number, nothing else
- *   G4  limit: exchange             relaxed  none     the same
+ *   G13 left: CAS, fetch_add        relaxed  none     a number, nothing else
+ *   G14 limit: exchange             relaxed  none     the same
  */
 static inline uint64_t
 fph_limit_bytes(uint64_t limit)
@@ -4733,8 +4736,8 @@ fph_limit_set(fph_state *state, uint64_t limit)
 {
     uint64_t old;
 
-    FPH_SWAP(&state->limit, &limit, &old);                          /* G4 */
-    fph_fetch_add_relaxed(&state->left,                             /* G3 */
+    FPH_SWAP(&state->limit, &limit, &old);                          /* G14 */
+    fph_fetch_add_relaxed(&state->left,                             /* G13 */
                           fph_limit_bytes(limit) - fph_limit_bytes(old));
 }
 
@@ -4742,7 +4745,7 @@ static void
 fph_uncharge(fph_state *state, size_t bytes)
 {
     if (state != NULL)
-        fph_fetch_add_relaxed(&state->left, bytes);                 /* G3 */
+        fph_fetch_add_relaxed(&state->left, bytes);                 /* G13 */
 }
 
 /* Charge bytes to the heap's limit before the provider is asked.  Returns 0:
@@ -4759,7 +4762,7 @@ fph_charge(fph_state *state, size_t bytes)
     do {
         if ((int64_t)left < 0 || bytes > left)
             return 0;
-    } while (!fph_cas_relaxed(&state->left, &left, left - bytes));  /* G3 */
+    } while (!fph_cas_relaxed(&state->left, &left, left - bytes));  /* G13 */
     return 1;
 }
 
@@ -4854,14 +4857,14 @@ fph_region_keep(fph_region *region)
     do {
         if (shown == 0)
             return 0;
-    } while (!fph_cas_acquire(&region->shown, &shown, shown + 1));  /* F17 */
+    } while (!fph_cas_acquire(&region->shown, &shown, shown + 1));  /* G10 */
     return 1;
 }
 
 static void
 fph_region_unkeep(fph_region *region)
 {
-    fph_fetch_add_release(&region->shown, (uint64_t)0 - 1);         /* F15 */
+    fph_fetch_add_release(&region->shown, (uint64_t)0 - 1);         /* G8 */
 }
 
 /* The next region that is here, from slot *at on, which then is the one behind
@@ -4997,7 +5000,7 @@ fph_recharge(const fpheap *heap, const fpheap_region *raw, size_t asked)
             fph_uncharge(heap->state, asked);
             return -ENOSPC;
         }
-        fph_fetch_add_relaxed(&heap->state->left,                   /* G3 */
+        fph_fetch_add_relaxed(&heap->state->left,                   /* G13 */
                               (uint64_t)asked - raw->bytes);
     }
     if (raw->bytes < asked)
@@ -5102,7 +5105,7 @@ fph_part_leave(fph_state *state, const fph_part *part)
     uint64_t     had   = fph_load_relaxed(&chunk->present);
     fph_records *records;
 
-    while (!fph_cas_release(&chunk->present, &had,                  /* F11 */
+    while (!fph_cas_release(&chunk->present, &had,                  /* G4 */
                             had & ~part->mask))
         ;
     if ((had & ~part->mask) != 0)
@@ -5113,7 +5116,7 @@ fph_part_leave(fph_state *state, const fph_part *part)
         fph_records_free(records);
         fph_stack_push(&state->records.word, &records->link);
     }
-    FPH_STORE(&chunk->base, (char *)NULL, RELEASE);                 /* F10 */
+    FPH_STORE(&chunk->base, (char *)NULL, RELEASE);                 /* G3 */
 }
 
 /* Have a chunk that is new in the table. */
@@ -5124,7 +5127,7 @@ fph_chunk_come(fph_chunk *chunk, uint64_t mask, int node)
     fph_store_relaxed(&chunk->iova, FPHEAP_BAD_IOVA);
     FPH_STORE(&chunk->reserved, 0u, RELAXED);
     FPH_STORE(&chunk->node, node, RELAXED);
-    fph_store_release(&chunk->present, mask);                       /* F11 */
+    fph_store_release(&chunk->present, mask);                       /* G4 */
 }
 
 /* Whether a part's chunk is here, and of a node. */
@@ -5147,7 +5150,7 @@ fph_chunk_share(fph_state *state, const fph_part *part, int node, uint64_t *had)
         if (*had == 0 || (*had & part->mask) != 0 || state->alone
             || !fph_chunk_suits(state, part, node))
             return 0;
-    } while (!fph_cas_acquire(&chunk->present, had,                 /* F11 */
+    } while (!fph_cas_acquire(&chunk->present, had,                 /* G4 */
                               *had | part->mask));
     /* It stays now; it may have gone, and another have come, before. */
     if (fph_chunk_suits(state, part, node))
@@ -5170,12 +5173,12 @@ fph_part_come(fph_state *state, const fph_part *part, int node)
     if (!fph_group_list(state, part->page >> FPH_PAGE_BITS))
         return 0;
     do {
-        had = fph_load_acquire(&chunk->present);                    /* F11 */
+        had = fph_load_acquire(&chunk->present);                    /* G4 */
         if (fph_chunk_share(state, part, node, &had))
             return 1;
         other = NULL;
         if (had == 0
-            && FPH_CAS_PTR(&chunk->base, &other, start, ACQ_REL)) { /* F10 */
+            && FPH_CAS_PTR(&chunk->base, &other, start, ACQ_REL)) { /* G3 */
             fph_chunk_come(chunk, part->mask, node);
             return 1;
         }
@@ -5278,7 +5281,7 @@ fph_region_slot(fph_state *state)
         uint64_t unused = 0;
 
         if (fph_load_relaxed(&state->region[i].used) == 0
-            && fph_cas_acquire(&state->region[i].used, &unused, 1)) { /* F12 */
+            && fph_cas_acquire(&state->region[i].used, &unused, 1)) { /* G5 */
             fph_max_relaxed(&state->regions, i + 1);
             return &state->region[i];
         }
@@ -5300,7 +5303,7 @@ static void
 fph_region_show(fph_region *region, const fpheap_region *raw)
 {
     region->raw = *raw;
-    fph_store_release(&region->shown, FPH_HERE);                    /* F16 */
+    fph_store_release(&region->shown, FPH_HERE);                    /* G9 */
 }
 
 /* Have a region that is a neighbour stand for a piece of memory too, unless a
@@ -5318,14 +5321,14 @@ fph_region_join(fph_region *region, const fpheap_region *raw)
          && to->cookie == raw->cookie
          && ((char *)to->base + to->bytes == (char *)raw->base
              || (char *)raw->base + raw->bytes == (char *)to->base);
-    if (!joins || !fph_cas_acquire(&region->shown, &only, 0)) {     /* F14 */
+    if (!joins || !fph_cas_acquire(&region->shown, &only, 0)) {     /* G7 */
         fph_region_unkeep(region);
         return 0;
     }
     if ((char *)raw->base < (char *)to->base)
         to->base = raw->base;
     to->bytes += raw->bytes;
-    fph_store_release(&region->shown, FPH_HERE);                    /* F16 */
+    fph_store_release(&region->shown, FPH_HERE);                    /* G9 */
     return 1;
 }
 
@@ -5349,7 +5352,7 @@ fph_region_list(const fpheap *heap, fph_state *state, fph_region *slot,
 {
     if ((heap->provider.flags & FPHEAP_PARTS) != 0
         && fph_regions_join(state, raw))
-        fph_store_release(&slot->used, 0);                          /* F13 */
+        fph_store_release(&slot->used, 0);                          /* G6 */
     else
         fph_region_show(slot, raw);
 }
@@ -5385,10 +5388,10 @@ fph_region_enter(const fpheap *heap, fph_state *state, fph_region *slot,
  * reclaim without a ticket after a failure and in fpheap_trim.
  *
  *       where                       order    partner  what must be seen
- *   G1  growing: CAS, load          acquire  G2       what the first obtained
- *   G2  growing: CAS, leave         release  G1
- *   G6  growths: fetch_add          release  G7       the region, before a look
- *   G7  growths: load               acquire  G6
+ *   G11 growing: CAS, load          acquire  G12      what the first obtained
+ *   G12 growing: CAS, leave         release  G11
+ *   G15 growths: fetch_add          release  G16      the region, before a look
+ *   G16 growths: load               acquire  G15
  *
  * Returns 1, and in *ticket what to give to fph_growth_leave, 0 for no ticket;
  * or 0: another thread's growth has ended, or has been overtaken.  A thread in
@@ -5405,11 +5408,11 @@ fph_growth_enter(const fpheap *heap, uint64_t *ticket)
     if (fph_is_in(FPH_IN_PROVIDER | FPH_IN_PASS, heap, NULL))
         return 1;
     *ticket = fph_fetch_add_relaxed(&state->growth_tickets, 1) + 1;
-    if (fph_cas_acquire(&state->growing, &other, *ticket))          /* G1 */
+    if (fph_cas_acquire(&state->growing, &other, *ticket))          /* G11 */
         return 1;
-    while (fph_load_acquire(&state->growing) == other)              /* G1 */
+    while (fph_load_acquire(&state->growing) == other)              /* G11 */
         if (!fph_wait())
-            return fph_cas_acquire(&state->growing, &other, *ticket); /* G1 */
+            return fph_cas_acquire(&state->growing, &other, *ticket); /* G11 */
     return 0;
 }
 
@@ -5417,13 +5420,13 @@ fph_growth_enter(const fpheap *heap, uint64_t *ticket)
 static uint64_t
 fph_growths(const fph_state *state)
 {
-    return fph_load_acquire(&state->growths);                       /* G7 */
+    return fph_load_acquire(&state->growths);                       /* G16 */
 }
 
 static void
 fph_growth_leave(fph_state *state, uint64_t ticket)
 {
-    fph_cas_release(&state->growing, &ticket, 0);                   /* G2 */
+    fph_cas_release(&state->growing, &ticket, 0);                   /* G12 */
 }
 
 static size_t
@@ -5472,7 +5475,7 @@ fph_grow_now(fpheap *heap, int node, fph_need need, size_t wish)
         (void)fph_watch(heap, &raw, 1 /* leaving */);
         fph_hand_back(heap, &raw, raw.bytes, rc);
     }
-    fph_store_release(&slot->used, 0);                              /* F13 */
+    fph_store_release(&slot->used, 0);                              /* G6 */
     return rc;
 }
 
@@ -5495,7 +5498,7 @@ fph_grow(fpheap *heap, int node, fph_need need, size_t wish, uint64_t seen)
         return 0;
     }
     rc = fph_grow_now(heap, node, need, fph_growth_clamp(heap, wish));
-    fph_fetch_add_release(rc == 0 ? &state->growths                 /* G6 */
+    fph_fetch_add_release(rc == 0 ? &state->growths                 /* G15 */
                                   : &state->growth_failures, 1);
     fph_growth_leave(state, ticket);
     return rc;
@@ -5624,7 +5627,7 @@ fph_region_cut(fph_state *state, fph_region *region, const fpheap_region *part)
     if (own != NULL && front.bytes != 0 && rest.bytes != 0) {
         second = fph_region_slot(state);
         if (second == NULL) {
-            fph_store_release(&own->used, 0);                       /* F13 */
+            fph_store_release(&own->used, 0);                       /* G6 */
             return NULL;
         }
         fph_region_show(second, &rest);
@@ -5672,17 +5675,17 @@ fph_region_send(fpheap *heap, fph_region *region, const fpheap_region *part)
     fph_region *own   = NULL;
     int         left  = 0;
 
-    if (!fph_cas_acquire(&region->shown, &only, 0)) {               /* F14 */
+    if (!fph_cas_acquire(&region->shown, &only, 0)) {               /* G7 */
         fph_region_unkeep(region);
     } else {
         own = fph_region_cut(state, region, part);
         if (own == NULL)
-            fph_store_release(&region->shown, FPH_HERE);            /* F16 */
+            fph_store_release(&region->shown, FPH_HERE);            /* G9 */
         else if (fph_watch(heap, part, 1 /* leaving */) == 0)
             left = fph_part_send(heap, part);
     }
     if (left > 0) {
-        fph_store_release(&own->used, 0);                           /* F13 */
+        fph_store_release(&own->used, 0);                           /* G6 */
         return part->bytes;
     }
     if (left == 0) {
@@ -5764,12 +5767,12 @@ fph_regions_fresh(const fpheap *heap)
  * first page describes it.  Records are META's, whose blocks lie apart, or are
  * runs of pages where the system has no memory.
  *
- *   F2  A record covers the pages from its own on, as many as its info says,
+ *   N1  A record covers the pages from its own on, as many as its info says,
  *       while that is not 0; back[] of each leads to it.  What back[] says of
  *       other pages means nothing.
  *
  *       where                        order    partner  what must be seen
- *   F8  records: CAS, when made      release  F9       what they lead to
+ *   N2  records: CAS, when made      release  F5       what they lead to
  */
 
 /* Pages of a block that is for one record. */
@@ -6017,7 +6020,7 @@ fph_chunk_ready(fpheap *heap, size_t number)
     if (records == NULL)
         return 0;
     fph_records_lent(records, chunk->base);
-    if (!FPH_CAS_PTR(&chunk->records, &none, records, RELEASE)) {   /* F8 */
+    if (!FPH_CAS_PTR(&chunk->records, &none, records, RELEASE)) {   /* N2 */
         fph_records_free(records);
         fph_stack_push(&heap->state->records.word, &records->link);
     }
@@ -8003,22 +8006,22 @@ fph_depot_drain(fph_state *state, unsigned bin)
  *       Calls that came before the destroy put into it what it has.
  *
  *       where                        order    partner  what must be seen
- *   H7  entry: store, load           relaxed  none     H8, H9; and no call runs
+ *   H5  entry: store, load           relaxed  none     H6, H7; and no call runs
  *                                                      beside a destroy
- *   H8  gate: load, CAS, to enter    acquire  H9       what those before have
+ *   H6  gate: load, CAS, to enter    acquire  H7       what those before have
  *                                                      done: threads that exit
  *                                                      continue each other's
  *                                                      release sequences
- *   H9  gate: fetch_add -1, store 0, release  H8       the cache is empty; or
+ *   H7  gate: fetch_add -1, store 0, release  H6       the cache is empty; or
  *       to leave                                       the entries are reset
- *   H10 cache[]: store               release  M6       the cache is set up
- *   H11 made: CAS                    acq_rel  H11, H12 the key, and the fork
+ *   H8  cache[]: store               release  M5       the cache is set up
+ *   H9  made: CAS                    acq_rel  H9, H10 the key, and the fork
  *                                                      handler
- *   H12 made: load                   acquire  H11      the same; also before
+ *   H10 made: load                   acquire  H9       the same; also before
  *                                                      the key is deleted
- *   H15 orphans: load                acquire  H16      the caches are empty
- *   H16 orphans: store 0             release  H15
- *   H17 orphans: CAS, to adopt       relaxed  none     the child's threads come
+ *   H11 orphans: load                acquire  H12      the caches are empty
+ *   H12 orphans: store 0             release  H11
+ *   H13 orphans: CAS, to adopt       relaxed  none     the child's threads come
  *                                                      after the fork
  *
  * A thread whose destructor has run, one without a seat, and one that finds no
@@ -8228,7 +8231,7 @@ fph_cache_leave(fpheap_cache *cache, fph_entry *entry)
 {
     fph_entry_set(entry, fph_no_bins, fph_no_bins);
     fph_cache_flush(cache, 0 /* drain */);
-    FPH_STORE(&cache->entry, (fph_entry *)NULL, RELAXED);           /* H7 */
+    FPH_STORE(&cache->entry, (fph_entry *)NULL, RELAXED);           /* H5 */
 }
 
 /*
@@ -8269,7 +8272,7 @@ fph_cache_adopt(fpheap_cache *cache)
     for (i = 0; i < cache->heap->bins; i++)
         fph_bin_mend(cache, i);
     fph_cache_flush(cache, 1 /* drain */);
-    FPH_STORE(&cache->entry, (fph_entry *)NULL, RELAXED);           /* H7 */
+    FPH_STORE(&cache->entry, (fph_entry *)NULL, RELAXED);           /* H5 */
 }
 
 /* Empty the caches of gone threads.  Returns 0: another thread is doing so. */
@@ -8277,14 +8280,14 @@ static int
 fph_orphans_adopt(fpheap *heap)
 {
     fph_state    *state   = heap->state;
-    uint64_t      orphans = fph_load_acquire(&state->orphans);      /* H15 */
+    uint64_t      orphans = fph_load_acquire(&state->orphans);      /* H11 */
     size_t        seat    = 0;
     fpheap_cache *cache;
 
     if (FPH_LIKELY(orphans == 0))
         return 1;
     if (orphans == FPH_ADOPTING
-        || !fph_cas_relaxed(&state->orphans, &orphans,              /* H17 */
+        || !fph_cas_relaxed(&state->orphans, &orphans,              /* H13 */
                             FPH_ADOPTING))
         return 0;
     fph_moves_begin(state);
@@ -8292,7 +8295,7 @@ fph_orphans_adopt(fpheap *heap)
         if (seat != orphans)
             fph_cache_adopt(cache);
     fph_moves_end(state);
-    fph_store_release(&state->orphans, 0);                          /* H16 */
+    fph_store_release(&state->orphans, 0);                          /* H12 */
     return 1;
 }
 
@@ -8315,12 +8318,12 @@ static int
 fph_gate_enter(fph_word *gate, uint32_t how)
 {
     uint64_t process = fph_process();
-    uint64_t old     = fph_load_acquire(gate);                      /* H8 */
+    uint64_t old     = fph_load_acquire(gate);                      /* H6 */
     uint32_t inside  = old >> 32 == process ? (uint32_t)old : 0;
 
     if (inside != 0 && (inside == FPH_DESTROY || how == FPH_DESTROY))
         return 0;
-    return fph_cas_acquire(gate, &old,                              /* H8 */
+    return fph_cas_acquire(gate, &old,                              /* H6 */
                            process << 32 | (inside + how));
 }
 
@@ -8342,7 +8345,7 @@ fph_seat_leave(void *table_)
             fph_yield();
         if (table[i].bins != fph_no_bins)
             fph_cache_leave(fph_cache_of(table[i].bins), &table[i]);
-        fph_fetch_add_release(&fph_gates[i], ~(uint64_t)0);         /* H9 */
+        fph_fetch_add_release(&fph_gates[i], ~(uint64_t)0);         /* H7 */
     }
     if (seat != 0)
         fph_number_give(&fph_seats[seat - 1]);
@@ -8403,7 +8406,7 @@ static fph_word fph_key_made; /* the key + 1; 0: not yet; or FPH_KEY_GONE */
 __attribute__((destructor)) static void
 fph_unloaded(void)
 {
-    uint64_t made = fph_load_acquire(&fph_key_made);                /* H12 */
+    uint64_t made = fph_load_acquire(&fph_key_made);                /* H10 */
 
     fph_store_relaxed(&fph_key_made, FPH_KEY_GONE);
     if (made != 0)
@@ -8416,14 +8419,14 @@ fph_unloaded(void)
 static int
 fph_exit_watch(void)
 {
-    uint64_t      made = fph_load_acquire(&fph_key_made);           /* H12 */
+    uint64_t      made = fph_load_acquire(&fph_key_made);           /* H10 */
     pthread_key_t key;
 
     if (made == 0) {
         if (pthread_key_create(&key, fph_seat_leave) != 0)
             return 0;
         if (fph_at_fork(fph_forked)
-            && fph_cas_acq_rel(&fph_key_made, &made,                /* H11 */
+            && fph_cas_acq_rel(&fph_key_made, &made,                /* H9 */
                                (uint64_t)key + 1))
             made = (uint64_t)key + 1;
         else
@@ -8519,7 +8522,7 @@ fph_cache_memory(fpheap *heap, int node, int grow)
     cache->heap = heap;
     cache->spare = (fph_magazine **)(void *)(cache->bins + heap->bins);
     cache->fills = (uint8_t *)(cache->spare + heap->bins);
-    FPH_STORE(slot, cache, RELEASE);                                /* H10 */
+    FPH_STORE(slot, cache, RELEASE);                                /* H8 */
     return cache;
 }
 
@@ -8556,7 +8559,7 @@ fph_cache_here(fpheap *heap, int grow)
     cache->local = cache->bins + (unsigned)node * FPH_CLASSES;
     for (bin = 0; bin < heap->bins; bin++)
         FPH_STORE(&cache->fills[bin], (uint8_t)0, RELAXED);
-    FPH_STORE(&cache->entry, fph_my_entry(heap), RELAXED);          /* H7 */
+    FPH_STORE(&cache->entry, fph_my_entry(heap), RELAXED);          /* H5 */
     fph_entry_set(cache->entry, cache->bins, cache->local);
     return cache;
 }
@@ -9291,8 +9294,8 @@ fph_bin_free(fpheap *heap, unsigned number, void *object)
  *   L2  info goes from FPH_LARGE to another kind by one CAS: whoever
  *       makes it frees.
  *   L3  Only a live object's owner changes its length, at its end.  To grow, it
- *       claims pages (F6), has back[] lead here, and then stores info.  To
- *       shrink, it stores info and then gives pages back (F7).  So what info
+ *       claims pages (F3), has back[] lead here, and then stores info.  To
+ *       shrink, it stores info and then gives pages back (F4).  So what info
  *       covers is the object's.
  *   L4  The last one that a thread freed is parked in its cache, as FPH_PARKED,
  *       since to claim its pages again costs ten times as much.  Only that
@@ -10224,7 +10227,7 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
  *       ready; CAS wants -> named
  *   P9  pool_is: load in a look      acquire  P8       before it reads them
  *   P10 name: store release, load acquire: P5, before the second load of P2
- *   P11 pool[]: store                release  M6       the record, all zero
+ *   P11 pool[]: store                release  M5       the record, all zero
  *   P12 ending: store, load          relaxed  none     only the thread that
  *                                                      holds all slabs reads
  *                                                      a 1
@@ -11413,7 +11416,7 @@ fph_check_groups(fpheap *heap)
     for (i = 0; i < state->groups_used; i++)
         if (state->groups[i] == 0
             || state->group_at[state->groups[i] - 1] != i + 1)
-            return "F21: a group is listed twice, or not where it says";
+            return "F9: a group is listed twice, or not where it says";
     return NULL;
 }
 
@@ -11483,7 +11486,7 @@ fph_check_record(const fpheap *heap, const fph_slab *record, size_t page)
         return "a record is not that of its page";
     for (at = page; at < end; at++)
         if (at > state->mask || fph_first_of(state, at) != page)
-            return "F2: a page does not lead to the record that covers it";
+            return "N1: a page does not lead to the record that covers it";
     return fph_info_kind(record->info) != FPH_SLAB ? NULL
          : fph_check_slab(heap, record);
 }
@@ -11567,9 +11570,9 @@ fph_check_chunk(const fpheap *heap, const fph_chunk *chunk)
 
     if (chunk->base == NULL)
         return (free | chunk->present) == 0 && chunk->records == NULL ? NULL
-             : "F3: a chunk that is not here has pages or records";
+             : "G1: a chunk that is not here has pages or records";
     if (chunk->present == 0)
-        return "F3: a chunk that is here has no pages";
+        return "G1: a chunk that is here has no pages";
     if (fph_chunk_of(state, chunk->base) != chunk)
         return "a chunk is not in the place of its address";
     if ((unsigned)chunk->node >= heap->nodes)
@@ -11615,7 +11618,7 @@ fph_check_region(const fph_state *state, const fpheap_region *raw, size_t *here)
             continue;
         *here += fph_popcount(state->chunks[chunk].present & part.mask);
         if (fph_position_of(state, chunk) >= fph_positions(state))
-            return "F20: a chunk that is here is in no group";
+            return "F8: a chunk that is here is in no group";
     }
     return NULL;
 }
@@ -11639,7 +11642,7 @@ fph_check_regions(fpheap *heap)
             continue;
         }
         if (region->used == 0)
-            return "F12: a region is shown in an unused slot";
+            return "G5: a region is shown in an unused slot";
         wrong = fph_check_region(state, &region->raw, &pages);
         bytes += region->raw.bytes;
     }
@@ -11719,7 +11722,7 @@ fph_check_bytes(fpheap *heap)
     if (backed != state->region_bytes)
         return "the bytes by backing do not add up";
     return state->left == fph_limit_bytes(state->limit) - state->region_bytes
-         ? NULL : "G3: what is left of the limit is not what regions leave";
+         ? NULL : "G13: what is left of the limit is not what regions leave";
 }
 
 /* From the bottom up: each needs what those before it have looked at. */
@@ -12025,7 +12028,7 @@ fph_caches_end(const fph_state *state)
     size_t        seat = 0;
 
     while ((cache = fph_cache_next(state, &seat)) != NULL)
-        if (cache->entry != NULL)                                   /* H7 */
+        if (cache->entry != NULL)                                   /* H5 */
             fph_entry_set(cache->entry, fph_no_bins, fph_no_bins);
 }
 
@@ -12111,7 +12114,7 @@ fph_destroy(fpheap *heap, int forced)
     ends = forced || census.stats.live_objects == 0;
     if (ends)
         fph_caches_end(heap->state);
-    fph_store_release(gate, 0);                                     /* H9 */
+    fph_store_release(gate, 0);                                     /* H7 */
     if (!ends) {
         fph_sites_report(heap);
         return -EBUSY;

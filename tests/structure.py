@@ -12,7 +12,7 @@ labels   Each atomic operation that is not relaxed carries a label.  A label
          stands in one table, with the operation's order, in a comment of the
          section that uses it, and no other section uses it; ELSEWHERE has the
          exceptions.  Each label of a table of orders is used.  A label that a
-         sentence or a message names exists.
+         sentence or a message names exists.  A letter is that of one section.
 
 limits   The counts below are within LIMITS.
 
@@ -276,8 +276,11 @@ def check_mentions(header, table):
 
 def check_labels(header):
     table, at = rows(header), labels_at(header)
-    used = set()
+    used, letters = set(), {}
     for label, found in table.items():
+        home = letters.setdefault(label[0], found[0].section)
+        if home != found[0].section:
+            yield f"{found[0].line}: {label} has a letter of {home}"
         for row in found[1:]:
             yield f"{row.line}: {label} is there already"
         row = found[0]

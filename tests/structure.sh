@@ -104,6 +104,9 @@ add CACHE <<< "$table
 ${uses/word, 1/word, 2}
 $table"
 refused labels "and a label of two tables" 'Y1 is there already'
+add CACHE <<< "${table//Y/P9}
+${uses//Y/P9}"
+refused labels "and a letter of two sections" 'has a letter of DEPOT'
 add HISTORY <<< "$uses"
 add CACHE "$copy" <<< "$table"
 refused labels "and one that another section uses" 'Y1 of DEPOT is used in'

@@ -243,10 +243,10 @@ a_page_that_leads_elsewhere_is_found(void **state)
     (void)state;
     set_up(&f);
     page = slab_of(&f, f.full)->page;
-    BREAKS(&f, "F2", *back_of(&f, page + 7), 0);
+    BREAKS(&f, "N1", *back_of(&f, page + 7), 0);
     page = slab_of(&f, f.huge)->page;
     for (i = 1; i <= 4 * FPH_PAGES; i += 7)
-        BREAKS(&f, "F2", *back_of(&f, page + i), 0);
+        BREAKS(&f, "N1", *back_of(&f, page + i), 0);
     /* Nearer to its record, it leads there all the same. */
     *back_of(&f, page + 9) = 2;
     assert_null(fpheap_check(f.heap));
@@ -305,7 +305,7 @@ a_free_page_that_is_not_only_free_is_found(void **state)
     BREAKS(&f, "META's", chunk->meta, bit);
     BREAKS(&f, "F1: a page is in no place", *free, *free & ~bit);
     BREAKS(&f, "in no region", chunk->present, chunk->present & ~bit);
-    BREAKS(&f, "F3", chunk->base, NULL);
+    BREAKS(&f, "G1", chunk->base, NULL);
     tear_down(&f);
 }
 
@@ -328,11 +328,11 @@ a_chunk_that_is_in_no_place_is_found(void **state)
     BREAKS(&f, "a chunk is of no node", chunk->node, 2);
     BREAKS(&f, "a chunk is of no node", chunk->node, -1);
     group = s->groups[0];
-    BREAKS(&f, "F21", s->group_at[group - 1], 2);
-    BREAKS(&f, "F21", s->groups[0], 0);
+    BREAKS(&f, "F9", s->group_at[group - 1], 2);
+    BREAKS(&f, "F9", s->groups[0], 0);
     /* One that is listed twice hides another. */
     s->groups[s->groups_used++] = group;
-    EXPECT_FOUND(&f, "F21");
+    EXPECT_FOUND(&f, "F9");
     s->groups[--s->groups_used] = 0;
     /* The second one of an object has none. */
     records = chunk->records;
@@ -361,7 +361,7 @@ a_chunk_that_no_sweep_looks_at_is_found(void **state)
     f.heap = test_heap_over(&provider);
     s = f.heap->state;
     s->groups_used = 0;
-    EXPECT_FOUND(&f, "F20");
+    EXPECT_FOUND(&f, "F8");
     s->groups_used = 1;
     TEST_DESTROY_OVER(f.heap, &provider);
 }
@@ -387,13 +387,13 @@ a_chunk_that_is_half_here_is_found(void **state)
     assert_true(word == FPH_ALL_PAGES && chunk->present == FPH_ALL_PAGES);
     *free = 0;
     chunk->present = 0;
-    EXPECT_FOUND(&f, "F3: a chunk that is here has no pages");
+    EXPECT_FOUND(&f, "G1: a chunk that is here has no pages");
     base = chunk->base;
     chunk->base = NULL;
     assert_null(chunk->records);
     chunk->records = fph_records_make(f.heap, 0);
     assert_non_null(chunk->records);
-    EXPECT_FOUND(&f, "F3: a chunk that is not here has pages or records");
+    EXPECT_FOUND(&f, "G1: a chunk that is not here has pages or records");
     chunk->records = NULL;
     chunk->base = base;
     chunk->present = FPH_ALL_PAGES;
@@ -419,7 +419,7 @@ a_region_that_is_wrong_is_found(void **state)
         region = &s->region[i];
         BREAKS(&f, text, region->raw.bytes, region->raw.bytes - FPHEAP_PAGE);
         BREAKS(&f, text, region->shown, 0);
-        BREAKS(&f, "F12", region->used, 0);
+        BREAKS(&f, "G5", region->used, 0);
     }
     BREAKS(&f, text, region->raw.base, s->region[0].raw.base);
     tear_down(&f);
@@ -481,8 +481,8 @@ bytes_that_do_not_add_up_are_found(void **state)
            f.heap->state->region_bytes + 16);
     BREAKS(&f, "by backing", f.heap->state->backing_bytes[0],
            f.heap->state->backing_bytes[0] + 1);
-    BREAKS(&f, "G3", f.heap->state->left, f.heap->state->left - 1);
-    BREAKS(&f, "G3", f.heap->state->limit, 1000);
+    BREAKS(&f, "G13", f.heap->state->left, f.heap->state->left - 1);
+    BREAKS(&f, "G13", f.heap->state->limit, 1000);
     tear_down(&f);
 }
 
