@@ -54,12 +54,13 @@ UNLABELLED = {
 
 # What is counted: at most.  All that has a limit is a line of "counts".
 LIMITS = {
+    "lines": 12400,
     "lines of a function, median": 7,
-    "lines of a function, most": 47,
+    "lines of a function, most": 37,
     "#if in functions but of PLATFORM, DEBUG": 4,
 }
 # At least.
-SHARE = ("lines with a comment, %", 22)
+SHARE = ("lines with a comment, %", 23)
 
 ALLOCATION = "fph_alloc_miss"   # where an allocation that may grow begins
 CORE = ("FASTPATH", "ALLOC")    # from one to the other, and HEAP
