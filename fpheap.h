@@ -51,11 +51,12 @@
  *   - not for signal handlers: a handler that interrupts a call on the same
  *     thread must not call the heap
  *   - not a hardened allocator: freeing what is not the heap's is undefined (a
- *     message near the heap's memory, a SIGSEGV far from it, always a message
- *     with FPHEAP_CHECK), a double free is found when it reaches the slab, not
- *     at once, and a write past an object reaches others.  The heap's records
- *     lie apart, between pages that nobody may touch; but where the system has
- *     no memory for them, as with FPHEAP_NO_OS, a write past an object by more
+ *     message near the heap's memory, a SIGSEGV far from it, or where nothing
+ *     stands in front of it that FPHEAP_HEADER can read; always a message with
+ *     FPHEAP_CHECK), a double free is found when it reaches the slab, not at
+ *     once, and a write past an object reaches others.  The heap's records lie
+ *     apart, between pages that nobody may touch; but where the system has no
+ *     memory for them, as with FPHEAP_NO_OS, a write past an object by more
  *     than a 2048th of a chunk (128 bytes at least) can reach them
  *   - not a way to save the last byte: each thread parks up to two magazines
  *     per size it uses (a quarter of a chunk, or four objects if that is more)
