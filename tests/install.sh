@@ -200,7 +200,7 @@ check "fpheap-run tells its options" "$run" -h
 check "a program for fpheap-run" $CC -O1 "$scratch/user.c" -o "$scratch/user"
 check "fpheap-run runs it" "$run" -s "$scratch/served" "$scratch/user"
 check "with its malloc replaced" grep "^user\[" "$scratch/served"
-between "-l 64M: 63 MiB at most" 16 63 "$run" -l 64M "$scratch/user" limit
+between "-l 64M: all of it at most" 16 64 "$run" -l 64M "$scratch/user" limit
 between "no -l: no limit" 1000 1000 "$run" "$scratch/user" limit
 between "-p: objects that are hardly touched cost little" 1 50 \
     "$run" -p "$scratch/user"
