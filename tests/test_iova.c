@@ -266,6 +266,7 @@ without_an_iova_it_is_bad_iova(void **state)
     assert_true(fpheap_iova(heap, object) == FPHEAP_BAD_IOVA);
     assert_true(fpheap_iova(heap, object + 99) == FPHEAP_BAD_IOVA);
     assert_true(fpheap_iova(heap, aligned) == FPHEAP_BAD_IOVA);
+    assert_true(fpheap_iova(heap, &provider) == FPHEAP_BAD_IOVA);
     fpheap_free(heap, object);
     fpheap_free(heap, aligned);
     TEST_DESTROY_OVER(heap, &provider);

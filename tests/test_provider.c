@@ -1,9 +1,8 @@
 /* test_provider.c - whatever the provider does, the heap survives it: it fails
  * at its first, second, third ... call, once or for ever, under every function;
- * it hands over memory that cannot be used; it takes nothing back; it calls the
- * heap that called it.  Each time the caller gets the documented error, nothing
- * is lost, what is refused goes back exactly once, and later calls succeed.  A
- * free never calls the provider.
+ * it hands over memory that cannot be used; it takes nothing back.  Each time
+ * the caller gets the documented error, nothing is lost, what is refused goes
+ * back exactly once, and later calls succeed.  A free never calls the provider.
  */
 #include "system_memory.h"
 
