@@ -1803,9 +1803,9 @@ FPH_CALLED(FPH_LINK)
 FPH_INLINED(FPH_LINK)
 #  else
 /* Each file has its own, so that the names are free for those of FPH_TWIN. */
-#    define FPH_OWN(f)                 \
-         static __typeof__(f) f        \
-             __asm__(FPH_TEXT(__USER_LABEL_PREFIX__) "fph_inline_" #f);
+#    define FPH_OWNED(f) \
+         __asm__(FPH_TEXT(__USER_LABEL_PREFIX__) "fph_inline_" #f)
+#    define FPH_OWN(f) static __typeof__(f) f FPH_OWNED(f);
 FPH_INLINED(FPH_OWN)
 #  endif
 #  pragma GCC diagnostic pop
@@ -2229,9 +2229,9 @@ fph_dies_bulk(fpheap *heap, void *const *objects, unsigned n, unsigned klass)
 {
     unsigned died = FPHEAP_HEADER != 0 || FPH_WATCHED ? 0 : n;
 
-    while (died < n && fph_live_end(heap, objects[died], klass)
-           && fph_head_end(heap, objects[died]))
-        died++;
+    for (; died < n && fph_live_end(heap, objects[died], klass); died++)
+        if (!fph_head_end(heap, objects[died]))
+            break;
     fph_heads_count(heap, objects, died);
     (void)heap, (void)objects, (void)klass;
     return died;
@@ -9898,13 +9898,13 @@ fph_result(int rc, void *object)
 }
 
 static void *
-fph_serve_one(fpheap *heap, fph_want *want)
+fph_serve_one(fpheap *heap, fph_want want)
 {
     void *object = NULL;
     int   rc;
 
-    want->objects = &object;
-    rc = fph_serve_want(heap, want);
+    want.objects = &object;
+    rc = fph_serve_want(heap, &want);
     return fph_result(rc, object);
 }
 
@@ -9913,7 +9913,7 @@ fph_alloc_miss(fpheap *heap, size_t size)
 {
     fph_want want = fph_want_size(size, NULL, 1);
 
-    return fph_serve_one(heap, &want);
+    return fph_serve_one(heap, want);
 }
 
 FPHEAP_API void *
@@ -9928,7 +9928,7 @@ fpheap_alloc_on(fpheap *heap, size_t size, int node)
     if (node < 0 || (unsigned)node >= heap->nodes)
         return fph_result(-EINVAL, NULL);
     want.node = node;
-    return fph_serve_one(heap, &want);
+    return fph_serve_one(heap, want);
 }
 
 FPH_NOINLINE FPHEAP_API void
@@ -10070,7 +10070,7 @@ fpheap_aligned_alloc(fpheap *heap, size_t align, size_t size)
     }
     want.k = 0;
     want.align = align;
-    return fph_serve_one(heap, &want);
+    return fph_serve_one(heap, want);
 }
 
 /* [QUERY] ==================================================================
@@ -10756,7 +10756,7 @@ fph_pool_get_miss(fpheap_pool *pool)
 {
     fph_want want = fph_pool_want(pool, NULL, 1);
 
-    return fph_serve_one(pool->heap, &want);
+    return fph_serve_one(pool->heap, want);
 }
 
 FPH_NOINLINE FPHEAP_API int

@@ -315,6 +315,34 @@ expect_line(const char *text, const char *format, ...)
 }
 
 static void
+expect_statistics(const char *text, const fpheap_stats *s)
+{
+    expect_line(text, "heap \"test\": %zu bytes in %u regions, 1 nodes, "
+                "1 caches\n", s->region_bytes, s->regions);
+    expect_line(text, " live %19zu bytes  5 objects\n", s->live_bytes);
+    expect_line(text, " requested %14zu bytes\n", s->requested_bytes);
+    expect_line(text, " parked %17zu bytes  %zu objects, %zu bytes in depots\n",
+                s->parked_bytes, s->parked_objects, s->depot_bytes);
+    expect_line(text, " slab free %14zu bytes\n", s->slab_free_bytes);
+    expect_line(text, " page free %14zu bytes\n", s->page_free_bytes);
+    expect_line(text, " waste %18zu bytes\n", s->waste_bytes);
+    expect_line(text, " metadata %15zu bytes, and %zu apart\n",
+                s->metadata_bytes, s->record_bytes);
+    assert_true(s->peak_region_bytes > s->region_bytes && s->releases > 0
+                && s->reclaims > 0);
+    expect_line(text, " peak %19zu bytes\n", s->peak_region_bytes);
+    expect_line(text, " limit %18zu bytes\n", 99 * FPHEAP_CHUNK);
+    expect_line(text, " returned  %llu regions, %llu passes over parked "
+                "objects\n", (unsigned long long)s->releases,
+                (unsigned long long)s->reclaims);
+    expect_line(text, " pages     0 hugetlb, 0 thp, %zu base, 0 unknown\n",
+                s->region_bytes);
+    expect_line(text, " growth    %llu regions, 0 failures, longest %llu ns\n",
+                (unsigned long long)s->growths,
+                (unsigned long long)s->growth_max_ns);
+}
+
+static void
 a_dump_has_all_statistics_by_size_and_by_tag(void **state)
 {
     fpheap            *heap = test_heap_over(&provider);
@@ -343,29 +371,7 @@ a_dump_has_all_statistics_by_size_and_by_tag(void **state)
     fpheap_dump(heap, out);
     (void)fclose(out);
     fpheap_stats_get(heap, &s);
-    expect_line(text, "heap \"test\": %zu bytes in %u regions, 1 nodes, "
-                "1 caches\n", s.region_bytes, s.regions);
-    expect_line(text, " live %19zu bytes  5 objects\n", s.live_bytes);
-    expect_line(text, " requested %14zu bytes\n", s.requested_bytes);
-    expect_line(text, " parked %17zu bytes  %zu objects, %zu bytes in depots\n",
-                s.parked_bytes, s.parked_objects, s.depot_bytes);
-    expect_line(text, " slab free %14zu bytes\n", s.slab_free_bytes);
-    expect_line(text, " page free %14zu bytes\n", s.page_free_bytes);
-    expect_line(text, " waste %18zu bytes\n", s.waste_bytes);
-    expect_line(text, " metadata %15zu bytes, and %zu apart\n",
-                s.metadata_bytes, s.record_bytes);
-    assert_true(s.peak_region_bytes > s.region_bytes && s.releases > 0
-                && s.reclaims > 0);
-    expect_line(text, " peak %19zu bytes\n", s.peak_region_bytes);
-    expect_line(text, " limit %18zu bytes\n", 99 * FPHEAP_CHUNK);
-    expect_line(text, " returned  %llu regions, %llu passes over parked "
-                "objects\n", (unsigned long long)s.releases,
-                (unsigned long long)s.reclaims);
-    expect_line(text, " pages     0 hugetlb, 0 thp, %zu base, 0 unknown\n",
-                s.region_bytes);
-    expect_line(text, " growth    %llu regions, 0 failures, longest %llu ns\n",
-                (unsigned long long)s.growths,
-                (unsigned long long)s.growth_max_ns);
+    expect_statistics(text, &s);
     expect_line(text, "       size    slabs       live     parked       free\n");
     for (k = 0; fpheap_class_stats_get(heap, k, &c) == 0; k++)
         if (c.slabs != 0)

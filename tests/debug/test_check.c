@@ -625,19 +625,37 @@ right_calls_go_by_without_a_word(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* The same for those that return nothing. */
+static void
+expect_no_heap_to_do(fpheap *heap, const char *words)
+{
+    static const char untouched[sizeof(fpheap_stats)];
+    fpheap_stats      stats;
+
+    memset(&stats, 0, sizeof(stats));
+#define EXPECT_NOTHING(call)  \
+    do {                      \
+        call;                 \
+        EXPECT_PANIC(words);  \
+    } while (0)
+    EXPECT_NOTHING(fpheap_set_limit(heap, 0));
+    EXPECT_NOTHING(fpheap_flush(heap));
+    EXPECT_NOTHING(fpheap_thread_leave(heap));
+    EXPECT_NOTHING(fpheap_dump(heap, stdout));
+    EXPECT_NOTHING(fpheap_stats_get(heap, &stats));
+    assert_memory_equal(&stats, untouched, sizeof(stats));
+}
+
 /* Each function that takes a heap, with what is not a heap: `words` say so, and
  * it returns an error and writes nothing. */
 static void
 expect_no_heap(fpheap *heap, void *object, const char *words)
 {
-    static const char untouched[sizeof(fpheap_stats)];
     fpheap_pool_desc   desc;
-    fpheap_stats       stats;
     fpheap_class_stats class_stats;
     void              *one[1] = { NULL };
 
     memset(&desc, 0, sizeof(desc));
-    memset(&stats, 0, sizeof(stats));
     desc.name = "none";
     desc.size = 64;
 #define EXPECT_ERROR(call)            \
@@ -679,17 +697,7 @@ expect_no_heap(fpheap *heap, void *object, const char *words)
 #endif
     EXPECT_VALUE(fpheap_destroy(heap), -EINVAL);
     EXPECT_VALUE(fpheap_destroy_forced(heap), -EINVAL);
-#define EXPECT_NOTHING(call)  \
-    do {                      \
-        call;                 \
-        EXPECT_PANIC(words);  \
-    } while (0)
-    EXPECT_NOTHING(fpheap_set_limit(heap, 0));
-    EXPECT_NOTHING(fpheap_flush(heap));
-    EXPECT_NOTHING(fpheap_thread_leave(heap));
-    EXPECT_NOTHING(fpheap_dump(heap, stdout));
-    EXPECT_NOTHING(fpheap_stats_get(heap, &stats));
-    assert_memory_equal(&stats, untouched, sizeof(stats));
+    expect_no_heap_to_do(heap, words);
     assert_null(one[0]);
 }
 
