@@ -5871,8 +5871,9 @@ static char *
 fph_block_next(const fph_state *state, size_t *at)
 {
     while (*at < FPH_TABLE_MAX) {
-        char *block = FPH_LOAD(&state->meta[(*at)++], RELAXED);
+        char *block = FPH_LOAD(&state->meta[*at], RELAXED);
 
+        ++*at;
         if (block != NULL && !fph_is_meta_page(state, block))
             return block;
     }
@@ -12205,7 +12206,7 @@ FPH_HIT(FPH_PLAIN)
            first += -first % sizeof(size_t);                               \
            how f##_sized arguments;                                        \
        }
-FPH_PLAIN_TOLD(fpheap_stats_get, fpheap_stats, reclaims, void,
+FPH_PLAIN_TOLD(fpheap_stats_get, fpheap_stats, record_bytes, void,
                (fpheap *heap, fpheap_stats *stats), , (heap, stats, first))
 FPH_PLAIN_TOLD(fpheap_class_stats_get, fpheap_class_stats, magazine, int,
                (fpheap *heap, unsigned index, fpheap_class_stats *stats),

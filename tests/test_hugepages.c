@@ -329,7 +329,8 @@ present(const fpheap *heap)
     const fpheap_region *raw = &heap->state->region[0].raw;
 
     return present_in((char *)raw->base, raw->bytes)
-         + present_in((char *)heap->state - FPH_GUARD, heap->state->bytes);
+         + present_in((char *)heap->state, heap->state->bytes
+                                                    - FPH_STATE_GUARD);
 }
 
 /* In a process of its own, whose first three heaps these are. */
@@ -353,7 +354,7 @@ three_heaps(void)
             return 3;
     /* None is there if the kernel has no free one. */
     if (test_number_in("/proc/self/smaps", "AnonHugePages:") >= 4096
-        && made[2] < 4 * TEST_MIB)
+        && used[2] < 2 * TEST_MIB)
         return 4;
     for (i = 0; i < 3; i++)
         if (fpheap_destroy(heap[i]) != 0)
