@@ -239,6 +239,12 @@ misuse_all(int objects)
         /* With headers, what stands in front of it is read. */
         before = other->large();
         object = other->large();
+        if ((char *)object < (char *)before) {
+            void *lower = object;
+
+            object = before;
+            before = lower;
+        }
         said = c->misuse(c->heap(), object);
         if (said == NULL || strstr(said, "not from this heap") == NULL)
             fail(said == NULL ? "no word of another copy's object" : said);
