@@ -788,6 +788,7 @@ static int
 see_others_move(fph_search *search)
 {
     looks++;
+    fph_this.wait_end = UINT64_MAX;    /* however busy the machine is */
     if (looks <= disturbed) {
         search->heap->state->moves_begun++;
         search->heap->state->moves_ended++;

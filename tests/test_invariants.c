@@ -435,12 +435,12 @@ a_large_object_with_a_wrong_length_is_found(void **state)
     (void)state;
     set_up(&f);
     record = slab_of(&f, f.huge);
-    BREAKS(&f, "F", record->info, record->info + ((uint64_t)1 << 32));
+    BREAKS(&f, ": a page", record->info, record->info + ((uint64_t)1 << 32));
     BREAKS(&f, "F1: a page is in no place", record->info,
            record->info - ((uint64_t)1 << 32));
     record = slab_of(&f, f.run);
     BREAKS(&f, "F1: a page is in no place", record->info, 0);
-    BREAKS(&f, "F", record->info, record->info + ((uint64_t)UINT32_MAX << 32));
+    BREAKS(&f, ": a page", record->info, record->info + ((uint64_t)UINT32_MAX << 32));
     tear_down(&f);
 }
 
