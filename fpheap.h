@@ -3789,6 +3789,7 @@ struct fph_slab {
 /* The records of a chunk. */
 typedef struct fph_records {
     fph_link link;             /* in state->records */
+    size_t   chunk;            /* that has them, or had */
     fph_slab slab[FPH_PAGES];
 #if FPH_WATCHED
     fph_life life;
@@ -6021,6 +6022,7 @@ fph_chunk_ready(fpheap *heap, size_t number)
     records = fph_records_make(heap, chunk->node);
     if (records == NULL)
         return 0;
+    records->chunk = number;
     fph_records_lent(records, chunk->base);
     if (!FPH_CAS_PTR(&chunk->records, &none, records, RELEASE)) {   /* N2 */
         fph_records_free(records);
@@ -11667,10 +11669,10 @@ fph_check_unused(fpheap *heap)
 
     for (; link != NULL; link = fph_stack_below(state, link)) {
         const fph_records *records = (const fph_records *)(const void *)link;
-        size_t             page    = records->slab[0].page & state->mask;
+        size_t             chunk   = records->chunk;
 
-        if (fph_is_open(state, page >> FPH_PAGE_BITS)
-            && fph_chunk_of_page(state, page)->records == records)
+        if (chunk <= state->mask >> FPH_PAGE_BITS && fph_is_open(state, chunk)
+            && state->chunks[chunk].records == records)
             return "a chunk's records are in the stack of unused ones";
     }
     return NULL;
