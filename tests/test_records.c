@@ -104,7 +104,7 @@ no_write_that_runs_on_reaches_a_record(void **state)
 
     (void)state;
     for (i = 1; i < FPH_TABLE_MAX; i++) {
-        char *from = s->meta[i] == NULL ? NULL : s->meta[i] - FPH_LINE;
+        char *from = s->meta[i] == NULL ? NULL : s->meta[i] - FPH_MAP_SKIP;
 
         if (from == NULL)
             continue;
@@ -153,7 +153,7 @@ near_create(near_heap *near, size_t bytes, size_t place)
     objects[0] = fpheap_alloc(near->heap, FPHEAP_PAGE);
     assert_non_null(objects[0]);
     assert_ptr_equal(near->heap->state->meta[1],
-                     near->base + place + FPH_MAP_BORDER + FPH_LINE);
+                     near->base + place + FPH_MAP_BORDER + FPH_MAP_SKIP);
     TEST_CHECK_LIVE(near->heap, 1);
 }
 
