@@ -1138,7 +1138,7 @@ struct fpheap_cache {
  *          the limit), ENOMEM (nodes times pools are too many for the chunk's
  *          size), or what the provider returned.
  * Blocks   Calls the provider.
- * Cost     One provider call and a first touch of about 100 KiB, and of 50 more
+ * Cost     One provider call and a first touch of about 40 KiB, and of 30 more
  *          at the first allocation.  Hugepages are touched as a whole: 4 MiB,
  *          with the mmap provider from the third heap on. */
 FPHEAP_API fpheap *fpheap_create(const char *name, const fpheap_config *config);
@@ -3154,7 +3154,7 @@ fph_numa_nodes(void)
 /* First in every record that stands in a stack. */
 typedef struct fph_link {
     uint32_t next;             /* atomic */
-    uint32_t self;             /* immutable */
+    uint32_t self;             /* written before it first stands in one */
 } fph_link;
 
 /* A stack's head, or another word that many threads write, in its own line. */
