@@ -1208,11 +1208,13 @@ FPH_PUBLIC void *fpheap_alloc(fpheap *heap, size_t size);
  * Errors   None.  FPHEAP_PANIC where a slow path finds that it is not a live
  *          object.
  * Cost     Hit: 6 loads, 3 stores, 3 branches; the object is not touched.
- *          Exchange: one magazine for another.  With no magazine left: its
- *          objects go back to their slabs, one atomic for each that is not a
- *          neighbour of the last.  The first miss after another thread's pass:
- *          also that of fpheap_flush.  Above 8 pages: one atomic, and what this
- *          thread freed before goes back to its pages' map. */
+ *          Exchange: one magazine for another, or a new one, for whose block
+ *          the system is asked while all take less than a 32nd of the heap's
+ *          memory.  With no magazine left: its objects go back to their slabs,
+ *          one atomic for each that is not a neighbour of the last.  The first
+ *          miss after another thread's pass: also that of fpheap_flush.  Above 8
+ *          pages: one atomic, and what this thread freed before goes back to its
+ *          pages' map. */
 FPH_PUBLIC void fpheap_free(fpheap *heap, void *object);
 
 /* fpheap_free_sized - fpheap_free, told the size
@@ -5822,7 +5824,10 @@ fph_block_pages(const fpheap *heap, int node, size_t bytes, size_t *pages)
 }
 
 /* Memory of zeros for a block, *room bytes: the system's, which no write past
- * an object reaches; or else free pages.  NULL: there are none. */
+ * an object reaches; or else free pages, unless the node is FPH_NO_NODE.  NULL:
+ * there are none. */
+#define FPH_NO_NODE (-1)
+
 static char *
 fph_block_new(const fpheap *heap, int node, size_t bytes, size_t *room)
 {
@@ -5834,7 +5839,7 @@ fph_block_new(const fpheap *heap, int node, size_t bytes, size_t *room)
     if (*room < bytes)
         *room = bytes;
     block = (char *)fph_map_apart(*room);
-    if (block != NULL)
+    if (block != NULL || node == FPH_NO_NODE)
         return block;
     page = fph_block_pages(heap, node, bytes, &pages);
     if (page == FPH_NO_PAGE)
@@ -7947,12 +7952,23 @@ fph_magazine_make(fph_state *state, uint32_t ref)
     return magazine;
 }
 
+/* Whether all magazines take less than a 32nd of the heap's memory.  Then even
+ * a free may make one, as objects that go back to their slabs one by one cost
+ * more than those that wait in a depot. */
+static int
+fph_magazines_few(const fph_state *state)
+{
+    return fph_load_relaxed(&state->magazines) * sizeof(fph_magazine)
+         < fph_load_relaxed(&state->region_bytes) / 32;
+}
+
 /* An empty magazine: an unused one, or a new one, or a full one from a depot
  * after its objects went back to their slabs.  (Then the caller's can take its
  * place in a depot, where a thread that allocates what another frees finds it.)
- * Only an allocation may take a new block for it, with `more`, and not of pages
- * that a pass has made free: so the records grow with what is live and not with
- * what is parked.  NULL: there is none without growth. */
+ * A block of pages is taken for it only with `more`, for an allocation, and not
+ * if a pass has made them free; and before a depot is robbed, one that lies
+ * apart, while there are few.  So the records grow with what is live, and
+ * little with what is parked.  NULL: there is none without growth. */
 static fph_magazine *
 fph_empty_get(fpheap *heap, unsigned bin, int more)
 {
@@ -7964,6 +7980,8 @@ fph_empty_get(fpheap *heap, unsigned bin, int more)
     if (magazine != NULL)
         return magazine;
     ref = fph_meta_cut(state, sizeof *magazine);
+    if (ref == 0 && fph_magazines_few(state))
+        ref = fph_meta_find(heap, FPH_NO_NODE, sizeof *magazine);
     if (ref == 0) {
         magazine = fph_depot_rob(state, bin);
         if (magazine != NULL)
@@ -9666,6 +9684,7 @@ fph_batch_add(fph_search *search, size_t n)
     size_t        got;
 
     if (magazine != NULL) {
+        fph_slots_fetch(magazine->slot, magazine->count);
         fph_batch_push(search, magazine);
         return 1;
     }
@@ -9784,7 +9803,6 @@ fph_bulk_find(fph_search *search, const fph_want *want)
 
     if (cache != NULL && fph_bulk_from_two(cache, bin, want))
         return 0;
-    search->n = want->n;
     search->look = fph_batch_look;
     rc = fph_find(search);
     if (rc == 0 && cache != NULL) {
@@ -9799,26 +9817,25 @@ fph_bulk_find(fph_search *search, const fph_want *want)
 
 /* --- one ------------------------------------------------------------------ */
 
-/* What a call looks for on a node. */
-static fph_search
-fph_search_of(fpheap *heap, int node, const fph_want *want, int grow)
+/* Begin to look for what a call wants, on a node.  (It is set member by member:
+ * a copy would load what was just stored, in pieces of other lengths, and so
+ * wait for all the caller's stores, some to lines that other threads have.) */
+static void
+fph_search_begin(fph_search *search, fpheap *heap, int node,
+                 const fph_want *want, int grow)
 {
-    fph_search search;
-
-    memset(&search, 0, sizeof search);
-    search.heap = heap;
-    search.node = node;
-    search.bin = (unsigned)node * FPH_CLASSES + want->k;
-    search.grow = grow;
-    if (want->k == 0) {
-        search.need = fph_run_need(heap, want->size, want->align);
-        search.look = fph_large_look;
-    } else {
-        search.need = fph_bin_need(heap, search.bin);
-        search.cache = want->cache;
-        search.look = fph_bin_look;
-    }
-    return search;
+    search->heap = heap;
+    search->node = node;
+    search->bin = (unsigned)node * FPH_CLASSES + want->k;
+    search->cache = want->k == 0 ? NULL : want->cache;
+    search->look = want->k == 0 ? fph_large_look : fph_bin_look;
+    search->need = want->k == 0 ? fph_run_need(heap, want->size, want->align)
+                                : fph_bin_need(heap, search->bin);
+    search->n = want->n;
+    search->objects = 0;
+    search->first = NULL;
+    search->grow = grow;
+    search->tight = 0;
 }
 
 /* Serve from one node, by growth too or from what it has.  Returns 0, or a
@@ -9826,10 +9843,11 @@ fph_search_of(fpheap *heap, int node, const fph_want *want, int grow)
 static int
 fph_serve_on_node(fpheap *heap, int node, const fph_want *want, int grow)
 {
-    fph_search  search = fph_search_of(heap, node, want, grow);
-    const char *site   = fph_site_get();
+    const char *site = fph_site_get();
+    fph_search  search;
     int         rc;
 
+    fph_search_begin(&search, heap, node, want, grow);
     if (want->n > 1) {
         rc = fph_bulk_find(&search, want);
     } else {
@@ -10551,7 +10569,7 @@ fph_pool_fill(fpheap *heap, const fpheap_pool *pool)
     if (pool->min == 0)
         return 0;
     want.k = k;
-    search = fph_search_of(heap, node, &want, 1 /* grow */);
+    fph_search_begin(&search, heap, node, &want, 1 /* grow */);
     search.look = fph_pool_look;
     rc = fph_find(&search);
     return rc != 0 ? rc

@@ -172,10 +172,40 @@ a_free_without_memory_takes_a_magazine_of_a_depot(void **state)
         ;
     while (fph_meta_cut(heap->state, FPH_LINE) != 0)
         ;
+    system_is_out = 1;
     fpheap_free(heap, object);
+    system_is_out = 0;
     assert_int_equal(in_depot(heap, 64), 0);
     assert_ptr_equal(fph_cache_mine(heap)->bins[fph_class_of(500)].next,
                      object);
+    TEST_CHECK_LIVE(heap, 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* What is freed waits in depots, in magazines that the frees make, as far as
+ * all of them take a 32nd of the memory. */
+static void
+frees_make_magazines_up_to_a_32nd_of_the_memory(void **state)
+{
+    enum { MANY = 64 * FPHEAP_CHUNK / 64 };
+    static void *objects[MANY];
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_stats stats;
+    size_t       most, index;
+    unsigned     gets;
+
+    (void)state;
+    for (index = 0; index < MANY; index++)
+        assert_non_null(objects[index] = fpheap_alloc(heap, 64));
+    fpheap_stats_get(heap, &stats);
+    gets = provider.gets;
+    most = stats.region_bytes / 32 / sizeof(fph_magazine) + 1;
+    for (index = 0; index < MANY; index++)
+        fpheap_free(heap, objects[index]);
+    assert_int_equal(provider.gets, gets);
+    assert_in_range(heap->state->magazines, most - 1,
+                    most + (FPHEAP_CHUNK - FPH_MAP_SKIP) / sizeof(fph_magazine));
+    assert_true(in_depot(heap, 64) > most / 2);
     TEST_CHECK_LIVE(heap, 0);
     TEST_DESTROY_OVER(heap, &provider);
 }
@@ -549,6 +579,7 @@ the_parked_large_object_serves_the_next_call_that_it_fits(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(frees_make_magazines_up_to_a_32nd_of_the_memory),
     cmocka_unit_test(an_exchange_with_the_depot_does_not_call_the_provider),
     cmocka_unit_test(what_all_depots_of_a_node_park_counts),
     cmocka_unit_test(what_a_pool_keeps_does_not_count_as_worth_a_pass),

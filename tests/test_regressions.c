@@ -493,12 +493,13 @@ free_objects_are_found_when_there_is_no_magazine_for_them(void **state)
 {
     fpheap    *heap = test_heap_within(&provider, 4 * FPHEAP_CHUNK);
     fph_want   want = fph_want_size(64, NULL, 1);
-    fph_search search = fph_search_of(heap, 0, &want, 1);
+    fph_search search;
     unsigned   n = 0;
     unsigned   i;
 
     (void)state;
     assert_non_null(fpheap_self(heap));
+    fph_search_begin(&search, heap, 0, &want, 1);
     while (n < MOST && fph_find(&search) == 0)
         objects[n++] = search.found;
     assert_true(n < MOST);
