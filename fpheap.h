@@ -626,11 +626,19 @@ typedef struct fpheap       fpheap;
 typedef struct fpheap_cache fpheap_cache;
 typedef struct fpheap_pool  fpheap_pool;
 
+/* What a provider is asked for of a chunk, see fpheap_provider.huge. */
+typedef enum fpheap_huge {
+    FPHEAP_HUGE_NONE = 0,       /* some of it is about to be decommitted */
+    FPHEAP_HUGE_IF_FULL,        /* hugepages, if nearly all of it has memory */
+    FPHEAP_HUGE_NOW             /* hugepages, as it is about to be written to */
+} fpheap_huge;
+
 /* What kind of pages a region has, as far as its provider knows. */
 typedef enum fpheap_backing {
     FPHEAP_BACKING_UNKNOWN = 0,
     FPHEAP_BACKING_PAGES,       /* the system's base pages */
-    FPHEAP_BACKING_THP,         /* hugepages asked for, the kernel decides */
+    FPHEAP_BACKING_THP,         /* hugepages asked for, the kernel decides; of
+                                   regions, or of chunks by .huge */
     FPHEAP_BACKING_HUGETLB      /* reserved hugepages */
 } fpheap_backing;
 
@@ -693,6 +701,14 @@ typedef struct fpheap_provider {
      * shorter than the system's, which then may be in use in part.  NULL:
      * none. */
     void (*decommit)(void *ctx, void *base, size_t bytes);
+
+    /* Have hugepages behind a chunk of the heap's, or no longer.  Asked from
+     * slow paths: for reserved memory at once; for a chunk that has filled when
+     * the heap grows; for each new one of small objects in a large heap; and
+     * before a part of it is decommitted.  Only in regions with the backing
+     * FPHEAP_BACKING_PAGES.  Returns 1: hugepages are asked for, or 0.  NULL:
+     * none. */
+    int (*huge)(void *ctx, void *chunk, size_t bytes, fpheap_huge what);
 } fpheap_provider;
 
 /* fpheap_provider.flags: put takes any part of what get gave that is whole
@@ -1701,11 +1717,13 @@ FPHEAP_API const char *fpheap_config_string(void);
  *
  * provider  written
  * flags     FPHEAP_HUGETLB, FPHEAP_HUGETLB_1G, FPHEAP_NO_THP, or 0 for
- *           transparent hugepages where the kernel allows them, once the
- *           process has 8 MiB from this provider
+ *           transparent hugepages where the kernel allows them and they cost
+ *           little memory: behind what is reserved; in a heap of 32 MiB, behind
+ *           chunks that have filled; in one of 256 MiB, behind new chunks of
+ *           small objects too
  *
  * Regions are aligned to a chunk, reserved hugepages to their own size.
- * fpheap_stats.backing_bytes counts memory for which transparent hugepages were
+ * fpheap_stats.backing_bytes counts chunks for which transparent hugepages were
  * asked as FPHEAP_BACKING_THP, unless the system or the process has them
  * switched off.
  *
@@ -3095,17 +3113,51 @@ fph_thp_allowed(void)
 #  define fph_thp_allowed() 1
 #endif
 
-/* Ask for transparent hugepages, even where there are none: they may be
- * switched on later. */
-static fpheap_backing
-fph_map_advise(void *base, size_t bytes, int thp)
+/* Whether at least 7 of 8 of the system's pages there have memory. */
+static int
+fph_map_is_full(char *base, size_t bytes)
+{
+    size_t        page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t        most = bytes / page / 8; /* that may have none */
+    size_t        at, i;
+    unsigned char in[512];
+
+    for (at = 0; at < bytes; at += sizeof in * page) {
+        size_t n = (bytes - at) / page;
+
+        n = n < sizeof in ? n : sizeof in;
+        if (mincore(base + at, n * page, in) != 0)
+            return 0;
+        for (i = 0; i < n; i++)
+            if ((in[i] & 1) == 0 && most-- == 0)
+                return 0;
+    }
+    return 1;
+}
+
+#ifndef MADV_COLLAPSE
+#  define MADV_COLLAPSE 25     /* Linux 6.1; before, it fails */
+#endif
+
+/* Whether transparent hugepages are asked for from now on.  What is full is
+ * made so at once if the kernel can, else it does so some day. */
+static int
+fph_map_advise(void *base, size_t bytes, fpheap_huge what)
 {
 #ifdef MADV_HUGEPAGE
-    if (thp && madvise(base, bytes, MADV_HUGEPAGE) == 0 && fph_thp_allowed())
-        return FPHEAP_BACKING_THP;
+    if (what == FPHEAP_HUGE_NONE)
+        madvise(base, bytes, MADV_NOHUGEPAGE);
+    else if (fph_thp_allowed()
+             && (what == FPHEAP_HUGE_NOW
+                 || fph_map_is_full((char *)base, bytes))
+             && madvise(base, bytes, MADV_HUGEPAGE) == 0) {
+        if (what == FPHEAP_HUGE_IF_FULL)
+            madvise(base, bytes, MADV_COLLAPSE);
+        return 1;
+    }
 #endif
-    (void)base, (void)bytes, (void)thp;
-    return FPHEAP_BACKING_PAGES;
+    (void)base, (void)bytes, (void)what;
+    return 0;
 }
 #endif
 
@@ -3223,6 +3275,9 @@ struct fph_state {
     fph_word   growth_tickets;
     fph_word   growth_cap[FPHEAP_MAX_NODES]; /* chunks; 0: none */
     fph_word   dry_ns[FPHEAP_MAX_NODES];   /* when it could not grow */
+    char      *huge_next;                  /* atomic; REGION: where the next
+                                              look at full chunks begins */
+    fph_word   huge;                       /* chunks that have hugepages */
     fph_word   magazines;                  /* made so far */
     fph_word   empty_slabs;                /* slabs with all objects free */
     fph_word   asked;                      /* GROWTH: how often, and when */
@@ -3824,6 +3879,8 @@ struct fph_chunk {
                                   there; written before its pages are free */
     int          node;         /* atomic; as iova */
     unsigned     reserved;     /* atomic; 1: fpheap_reserve has touched it */
+    unsigned     huge;         /* atomic; 1: the provider has asked for
+                                  hugepages behind it */
     uint16_t     back[FPH_PAGES]; /* atomic; of each page, how many pages before
                                   it its record is; or one nearer to that */
 };
@@ -4777,7 +4834,7 @@ fph_charge(fph_state *state, size_t bytes)
 
 /* --- asking --------------------------------------------------------------- */
 
-/* The three calls to the provider, and that to the watcher. */
+/* The calls to the provider, and that to the watcher. */
 static int
 fph_provider_get(const fpheap *heap, size_t bytes, int node, fpheap_region *raw)
 {
@@ -4825,6 +4882,18 @@ fph_provider_decommit(const fpheap *heap, void *base, size_t bytes)
     fph_this.frames = &frame;
     heap->provider.decommit(heap->provider.ctx, base, bytes);
     fph_this.frames = frame.outer;
+}
+
+static int
+fph_provider_huge(const fpheap *heap, void *chunk, fpheap_huge what)
+{
+    fph_frame frame = { FPH_IN_PROVIDER, heap, NULL, fph_this.frames };
+    int       is;
+
+    fph_this.frames = &frame;
+    is = heap->provider.huge(heap->provider.ctx, chunk, FPHEAP_CHUNK, what);
+    fph_this.frames = frame.outer;
+    return is;
 }
 
 static int
@@ -5104,6 +5173,96 @@ fph_obtain(fpheap *heap, int node, fph_need need, size_t wish,
     return rc;
 }
 
+/* --- hugepages ------------------------------------------------------------ */
+
+/* From so many bytes on a heap has them behind chunks that have filled, and
+ * behind new ones: there what they take too much of is little beside it. */
+#define FPH_HUGE_FULL_FROM ((uint64_t)32 << 20)
+#define FPH_HUGE_NEW_FROM  ((uint64_t)256 << 20)
+
+/* Chunks that a growth looks at: to make a full one a hugepage costs as much as
+ * to touch it. */
+#define FPH_HUGE_LOOKS 16
+
+static void
+fph_huge_set(fph_state *state, fph_chunk *chunk, unsigned is)
+{
+    unsigned was = !is;
+
+    if (FPH_LOAD(&chunk->huge, RELAXED) == was
+        && FPH_CAS_PTR(&chunk->huge, &was, is, RELAXED))
+        fph_fetch_add_relaxed(&state->huge, (uint64_t)is - !is);
+}
+
+/* Have hugepages behind a chunk of the table, or none.  The caller owns pages
+ * in it or keeps its region, so it stays. */
+static void
+fph_chunk_huge(const fpheap *heap, size_t number, fpheap_huge what)
+{
+    fph_chunk *chunk = &heap->state->chunks[number];
+    unsigned   is    = FPH_LOAD(&chunk->huge, RELAXED);
+
+    if (heap->provider.huge != NULL && is == (what == FPHEAP_HUGE_NONE)
+        && fph_load_relaxed(&chunk->present) == FPH_ALL_PAGES)
+        fph_huge_set(heap->state, chunk,
+                     fph_provider_huge(heap, FPH_LOAD(&chunk->base, RELAXED),
+                                       what) > 0);
+}
+
+/* Whether a part is a chunk that has filled and has no hugepage yet. */
+static int
+fph_part_is_full(const fph_state *state, const fph_part *part)
+{
+    size_t chunk = part->page >> FPH_PAGE_BITS;
+
+    return part->pages == FPH_PAGES && fph_part_is_here(state, part)
+        && fph_load_relaxed(&state->free[chunk]) == 0
+        && FPH_LOAD(&state->chunks[chunk].huge, RELAXED) == 0;
+}
+
+/* Look at chunks of a region that the caller keeps, from an address on.
+ * Returns where to go on, or NULL: at the next region. */
+static char *
+fph_region_huge(const fpheap *heap, const fph_region *region, const char *from,
+                unsigned *looks)
+{
+    char    *base  = NULL;
+    size_t   pages = fph_whole_pages(&region->raw, &base);
+    fph_part part  = fph_parts((uintptr_t)base, pages);
+
+    while (fph_part_next(heap->state, &part)) {
+        if ((char *)part.at < from || !fph_part_is_full(heap->state, &part))
+            continue;
+        if (*looks == FPH_HUGE_LOOKS)
+            return (char *)part.at;
+        ++*looks;
+        fph_chunk_huge(heap, part.page >> FPH_PAGE_BITS, FPHEAP_HUGE_IF_FULL);
+    }
+    return NULL;
+}
+
+/* The heap has grown, so most of its chunks have filled: look at some. */
+static void
+fph_huge_look(const fpheap *heap)
+{
+    fph_state  *state = heap->state;
+    const char *from  = FPH_LOAD(&state->huge_next, RELAXED);
+    char       *next  = NULL;
+    unsigned    looks = 0;
+    size_t      i     = 0;
+    fph_region *region;
+
+    if (heap->provider.huge == NULL
+        || fph_load_relaxed(&state->region_bytes) < FPH_HUGE_FULL_FROM)
+        return;
+    while (next == NULL && (region = fph_region_next(state, &i)) != NULL) {
+        if (region->raw.backing == FPHEAP_BACKING_PAGES)
+            next = fph_region_huge(heap, region, from, &looks);
+        fph_region_unkeep(region);
+    }
+    FPH_STORE(&state->huge_next, next, RELAXED);
+}
+
 /* --- a region comes ------------------------------------------------------- */
 
 /* Take pages of one chunk, which the caller owns, out of the table. */
@@ -5114,6 +5273,7 @@ fph_part_leave(fph_state *state, const fph_part *part)
     uint64_t     had   = fph_load_relaxed(&chunk->present);
     fph_records *records;
 
+    fph_huge_set(state, chunk, 0);
     while (!fph_cas_release(&chunk->present, &had,                  /* G4 */
                             had & ~part->mask))
         ;
@@ -5479,8 +5639,10 @@ fph_grow_now(fpheap *heap, int node, fph_need need, size_t wish)
         fph_max_relaxed(&state->growth_max_ns, fph_now_ns() - began);
     if (rc == 0) {
         rc = fph_region_enter(heap, state, slot, &raw, 0 /* taken */);
-        if (rc == 0)
+        if (rc == 0) {
+            fph_huge_look(heap);
             return 0;
+        }
         (void)fph_watch(heap, &raw, 1 /* leaving */);
         fph_hand_back(heap, &raw, raw.bytes, rc);
     }
@@ -6043,6 +6205,21 @@ fph_chunk_ready(fpheap *heap, size_t number)
     return 1;
 }
 
+/* A few pages were claimed: of a chunk that was free as a whole, a large heap's
+ * others follow. */
+static void
+fph_huge_new(const fpheap *heap, size_t page, size_t pages)
+{
+    const fph_state *state = heap->state;
+    size_t           chunk = page >> FPH_PAGE_BITS;
+
+    if (pages <= FPH_PAGES / 4
+        && fph_popcount(fph_load_relaxed(&state->free[chunk]))
+           == FPH_PAGES - pages
+        && fph_load_relaxed(&state->region_bytes) >= FPH_HUGE_NEW_FROM)
+        fph_chunk_huge(heap, chunk, FPHEAP_HUGE_NOW);
+}
+
 /* Claim `pages` pages of a node in a row, at a multiple of `align` pages, the
  * first of which has a record; with FPHEAP_CHECK all chunks have.  Returns the
  * first, or FPH_NO_PAGE: no memory without growth. */
@@ -6056,6 +6233,7 @@ fph_pages_claim(fpheap *heap, int node, size_t pages, unsigned align)
     if (page == FPH_NO_PAGE)
         return page;
     chunk = page >> FPH_PAGE_BITS;
+    fph_huge_new(heap, page, pages);
     last = FPHEAP_CHECK ? (page + pages - 1) >> FPH_PAGE_BITS : chunk;
     for (; chunk <= last; chunk++) {
         if (fph_chunk_ready(heap, chunk))
@@ -8939,13 +9117,15 @@ fph_chunk_record(fpheap *heap, size_t chunk)
 /* Touch the free pages of a chunk while they are the caller's.  Returns how
  * many. */
 static size_t
-fph_chunk_touch(fph_state *state, size_t chunk)
+fph_chunk_touch(const fpheap *heap, size_t chunk)
 {
-    uint64_t free = fph_part_take(state, chunk, FPH_ALL_PAGES);
-    uint64_t left;
+    fph_state *state = heap->state;
+    uint64_t   free  = fph_part_take(state, chunk, FPH_ALL_PAGES);
+    uint64_t   left;
 
     if (free == 0)
         return 0;
+    fph_chunk_huge(heap, chunk, FPHEAP_HUGE_NOW);
     for (left = free; left != 0; left &= left - 1) {
         char *page = fph_page_address(state, chunk * FPH_PAGES
                                              + fph_lowest_bit(left));
@@ -8972,7 +9152,7 @@ fph_node_touch(fpheap *heap, int node)
             fph_chunk_record(heap, (size_t)(chunk - state->chunks));
     for (at = 0; (chunk = fph_chunk_next(state, &at)) != NULL;)
         if (FPH_LOAD(&chunk->node, RELAXED) == node)
-            pages += fph_chunk_touch(state, (size_t)(chunk - state->chunks));
+            pages += fph_chunk_touch(heap, (size_t)(chunk - state->chunks));
     fph_moves_end(state);
     return pages;
 }
@@ -9054,6 +9234,8 @@ fph_part_decommit(fpheap *heap, const fph_part *part)
         return;
     free = fph_part_take(state, chunk, part->mask);
     mask = free;
+    if (free != 0)
+        fph_chunk_huge(heap, chunk, FPHEAP_HUGE_NONE);
     while (mask != 0) {
         unsigned first = fph_lowest_bit(mask);
         unsigned pages = fph_run_head(mask >> first);
@@ -9068,7 +9250,7 @@ fph_part_decommit(fpheap *heap, const fph_part *part)
         fph_part_give(state, chunk, free);
 }
 
-/* Free what is behind free pages, where it is no hugepage. */
+/* Free what is behind free pages, where it is no reserved hugepage. */
 static void
 fph_decommit(fpheap *heap)
 {
@@ -10974,6 +11156,7 @@ fph_census_counts(const fpheap *heap, fpheap_stats *stats)
 {
     const fph_state *state = heap->state;
     unsigned         tags  = FPH_TAGS;
+    size_t           huge;
     unsigned         i;
 
     stats->limit = (size_t)fph_load_relaxed(&state->limit);
@@ -10984,6 +11167,9 @@ fph_census_counts(const fpheap *heap, fpheap_stats *stats)
     for (i = 0; i < 4; i++)
         stats->backing_bytes[i] = (size_t)fph_load_relaxed(
             &state->backing_bytes[i]);
+    huge = (size_t)fph_load_relaxed(&state->huge) << FPHEAP_CHUNK_SHIFT;
+    stats->backing_bytes[FPHEAP_BACKING_PAGES] -= huge;
+    stats->backing_bytes[FPHEAP_BACKING_THP] += huge;
     stats->growths = fph_load_relaxed(&state->growths);
     stats->growth_failures = fph_load_relaxed(&state->growth_failures);
     stats->growth_max_ns = fph_load_relaxed(&state->growth_max_ns);
@@ -11202,14 +11388,8 @@ fpheap_dump(fpheap *heap, FILE *out)
  */
 #if !FPHEAP_NO_OS
 
-/* Bytes that the process gets from here before transparent hugepages are asked
- * for: a program that needs less would fill few of them. */
-#define FPH_THP_FROM ((size_t)8 << 20)
-
 #define FPH_2MIB_SHIFT 21
 #define FPH_GIB_SHIFT  30
-
-static fph_word fph_mapped;    /* bytes */
 
 /* The times (fph_now_ns) until which reserved hugepages of 2 MiB, and of 1 GiB,
  * are not asked for.  Relaxed, as nothing else depends on these words. */
@@ -11250,16 +11430,14 @@ fph_mmap_huge(size_t bytes, unsigned shift, int node, fpheap_region *region)
 }
 
 static int
-fph_mmap_plain(size_t bytes, size_t align, int node, int thp,
-               fpheap_region *region)
+fph_mmap_plain(size_t bytes, size_t align, int node, fpheap_region *region)
 {
     if (!fph_map_at((char *)region->base, bytes, region)
         && !fph_map_at(fph_map_room(align), bytes, region)
         && !fph_map_aligned(bytes, align, region))
         return 0;
     fph_mmap_place(region, node);
-    thp = thp && fph_load_relaxed(&fph_mapped) + bytes > FPH_THP_FROM;
-    region->backing = fph_map_advise(region->base, region->bytes, thp);
+    region->backing = FPHEAP_BACKING_PAGES;
     return 1;
 }
 
@@ -11276,11 +11454,10 @@ fph_mmap_get(void *ctx, size_t bytes, size_t align, int node,
          && fph_mmap_huge(bytes, FPH_GIB_SHIFT, node, region);
     if (!found && (flags & FPHEAP_HUGETLB) != 0)
         found = fph_mmap_huge(bytes, FPH_2MIB_SHIFT, node, region);
-    if (!found
-        && !fph_mmap_plain(bytes, align, node, (flags & FPHEAP_NO_THP) == 0,
-                           region))
+    if (!found && !fph_mmap_plain(bytes, align, node, region))
         return -ENOMEM;
-    fph_fetch_add_relaxed(&fph_mapped, region->bytes);
+    if (!found && (flags & FPHEAP_NO_THP) == 0) /* until the heap asks */
+        (void)fph_map_advise(region->base, region->bytes, FPHEAP_HUGE_NONE);
     return 0;
 }
 
@@ -11288,10 +11465,7 @@ static int
 fph_mmap_put(void *ctx, const fpheap_region *region)
 {
     (void)ctx;
-    if (munmap(region->base, region->bytes) != 0)
-        return -errno;
-    fph_fetch_add_relaxed(&fph_mapped, 0 - (uint64_t)region->bytes);
-    return 0;
+    return munmap(region->base, region->bytes) == 0 ? 0 : -errno;
 }
 
 /* The system's whole pages in it: those at its ends may be longer than the
@@ -11308,6 +11482,13 @@ fph_mmap_decommit(void *ctx, void *base, size_t bytes)
         madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
+static int
+fph_mmap_advise(void *ctx, void *chunk, size_t bytes, fpheap_huge what)
+{
+    (void)ctx;
+    return fph_map_advise(chunk, bytes, what);
+}
+
 FPHEAP_API int
 fpheap_provider_mmap(fpheap_provider *provider, unsigned flags)
 {
@@ -11320,6 +11501,8 @@ fpheap_provider_mmap(fpheap_provider *provider, unsigned flags)
     provider->flags = (flags & (FPHEAP_HUGETLB | FPHEAP_HUGETLB_1G)) == 0
                     ? FPHEAP_PARTS : 0;
     provider->decommit = fph_mmap_decommit;
+    if ((flags & FPHEAP_NO_THP) == 0)
+        provider->huge = fph_mmap_advise;
     return 0;
 }
 #endif

@@ -46,8 +46,8 @@ static int note_prctl(int what);
 /* --- what is asked for, and what the system answers ----------------------- */
 
 /* Reserved ones are asked for so often, and there are some; transparent ones so
- * often, and the kernel takes the advice. */
-static unsigned reserved, advised;
+ * often, and so often none is wanted, and the kernel takes the advice. */
+static unsigned reserved, advised, declined;
 static unsigned reserved_log2; /* of the bytes of the last ones asked for */
 static unsigned reserved_lack; /* the last page of so many regions cannot be
                                   written, as under a cgroup's limit */
@@ -159,6 +159,7 @@ note_madvise(void *at, size_t bytes, int advice)
 {
     (void)at, (void)bytes;
     advised += advice == MADV_HUGEPAGE;
+    declined += advice == MADV_NOHUGEPAGE;
     return 0;
 }
 
@@ -170,7 +171,7 @@ mapped_with(unsigned flags, size_t bytes)
 {
     fpheap_region region;
 
-    reserved = advised = 0;
+    reserved = advised = declined = 0;
     mapped_most = mapped_bytes;
     assert_int_equal(fph_mmap_get((void *)(uintptr_t)flags, bytes, FPHEAP_CHUNK,
                                   0, &region), 0);
@@ -189,43 +190,34 @@ unmapped(const fpheap_region *region)
 }
 
 static void
-hugepages_are_asked_for_as_the_flags_say_and_after_8_mib(void **state)
+hugepages_are_asked_for_as_the_flags_say_and_transparent_ones_later(
+    void **state)
 {
-    uint64_t      usual = fph_mapped;
-    fpheap_region first, second;
+    fpheap_region region;
 
     (void)state;
-    fph_mapped = 0;
     mapped_bytes = 0;
-    first = mapped_with(0, 8 * TEST_MIB);
-    assert_int_equal(mapped_bytes, 8 * TEST_MIB);
+    region = mapped_with(0, 9 * TEST_MIB);
+    assert_int_equal(mapped_bytes, 9 * TEST_MIB);
     assert_int_equal(reserved + advised, 0);
-    assert_int_equal(first.backing, FPHEAP_BACKING_PAGES);
-    assert_int_equal(first.bytes, 8 * TEST_MIB);
-    assert_int_equal(fph_mapped, 8 * TEST_MIB);
-    second = mapped_with(0, FPHEAP_CHUNK);
-    assert_int_equal(reserved, 0);
-    assert_int_equal(advised, 1);
-    assert_int_equal(second.backing, FPHEAP_BACKING_THP);
-    unmapped(&second);
-    second = mapped_with(FPHEAP_NO_THP, FPHEAP_CHUNK);
-    assert_int_equal(reserved + advised, 0);
-    assert_int_equal(second.backing, FPHEAP_BACKING_PAGES);
-    unmapped(&second);
-    second = mapped_with(FPHEAP_HUGETLB, 2 * TEST_MIB + 1);
+    assert_int_equal(declined, 1);
+    assert_int_equal(region.backing, FPHEAP_BACKING_PAGES);
+    assert_int_equal(region.bytes, 9 * TEST_MIB);
+    unmapped(&region);
+    region = mapped_with(FPHEAP_NO_THP, FPHEAP_CHUNK);
+    assert_int_equal(reserved + advised + declined, 0);
+    assert_int_equal(region.backing, FPHEAP_BACKING_PAGES);
+    unmapped(&region);
+    region = mapped_with(FPHEAP_HUGETLB, 2 * TEST_MIB + 1);
     assert_int_equal(reserved, 1);
-    assert_int_equal(advised, 0);
-    assert_int_equal(second.backing, FPHEAP_BACKING_HUGETLB);
-    assert_int_equal(second.bytes, 4 * TEST_MIB);
-    assert_int_equal(fph_mapped, 12 * TEST_MIB);
-    unmapped(&second);
-    second = mapped_with(FPHEAP_HUGETLB, 2 * TEST_MIB);
-    assert_int_equal(second.bytes, 2 * TEST_MIB);
-    unmapped(&second);
-    unmapped(&first);
-    assert_int_equal(fph_mapped, 0);
+    assert_int_equal(advised + declined, 0);
+    assert_int_equal(region.backing, FPHEAP_BACKING_HUGETLB);
+    assert_int_equal(region.bytes, 4 * TEST_MIB);
+    unmapped(&region);
+    region = mapped_with(FPHEAP_HUGETLB, 2 * TEST_MIB);
+    assert_int_equal(region.bytes, 2 * TEST_MIB);
+    unmapped(&region);
     assert_int_equal(mapped_bytes, 0);
-    fph_mapped = usual;
 }
 
 static void
@@ -479,28 +471,30 @@ note_prctl(int what)
     return without_thp;
 }
 
-static fpheap_backing
-backing_if(const char *all, const char *of_2mib, int without)
+/* Whether transparent hugepages are asked for, twice. */
+static int
+asked_if(const char *all, const char *of_2mib, int without)
 {
-    fpheap_region region;
+    fpheap_region region = mapped_with(0, 2 * TEST_MIB);
+    int           asked;
 
     says_all = all;
     says_2mib = of_2mib;
     without_thp = without;
     fph_thp_known = 0;
     opened = 0;
-    region = mapped_with(0, 9 * TEST_MIB);
-    unmapped(&region);
-    region = mapped_with(0, 9 * TEST_MIB);
-    unmapped(&region);
-    assert_int_equal(advised, 1);
+    asked = fph_mmap_advise(NULL, region.base, region.bytes, FPHEAP_HUGE_NOW);
+    assert_int_equal(fph_mmap_advise(NULL, region.base, region.bytes,
+                                     FPHEAP_HUGE_NOW), asked);
+    assert_int_equal(advised, 2 * asked);
     assert_true(opened <= 2);
     fph_thp_known = 0;
-    return region.backing;
+    unmapped(&region);
+    return asked;
 }
 
 static void
-a_backing_is_thp_where_the_kernel_may_give_some_and_else_pages(void **state)
+transparent_hugepages_are_asked_for_where_the_kernel_may_give_some(void **state)
 {
     const char *always = "[always] madvise never\n";
     const char *asked = "always [madvise] never\n";
@@ -510,24 +504,49 @@ a_backing_is_thp_where_the_kernel_may_give_some_and_else_pages(void **state)
     const char *own_never = "always inherit madvise [never]\n";
 
     (void)state;
-    assert_int_equal(backing_if(always, NULL, 0), FPHEAP_BACKING_THP);
-    assert_int_equal(backing_if(asked, NULL, 0), FPHEAP_BACKING_THP);
-    assert_int_equal(backing_if(never, NULL, 0), FPHEAP_BACKING_PAGES);
-    assert_int_equal(backing_if(never, inherit, 0), FPHEAP_BACKING_PAGES);
-    assert_int_equal(backing_if(never, own_asked, 0), FPHEAP_BACKING_THP);
-    assert_int_equal(backing_if(asked, own_never, 0), FPHEAP_BACKING_PAGES);
-    assert_int_equal(backing_if(NULL, NULL, 0), FPHEAP_BACKING_THP);
-    assert_int_equal(backing_if("", "", 0), FPHEAP_BACKING_THP);
+    assert_int_equal(asked_if(always, NULL, 0), 1);
+    assert_int_equal(asked_if(asked, NULL, 0), 1);
+    assert_int_equal(asked_if(never, NULL, 0), 0);
+    assert_int_equal(asked_if(never, inherit, 0), 0);
+    assert_int_equal(asked_if(never, own_asked, 0), 1);
+    assert_int_equal(asked_if(asked, own_never, 0), 0);
+    assert_int_equal(asked_if(NULL, NULL, 0), 1);
+    assert_int_equal(asked_if("", "", 0), 1);
     /* The process gets none, or only where it asks for them, or the kernel
      * is too old to say. */
-    assert_int_equal(backing_if(always, NULL, 1), FPHEAP_BACKING_PAGES);
-    assert_int_equal(backing_if(always, NULL, 3), FPHEAP_BACKING_THP);
-    assert_int_equal(backing_if(always, NULL, -1), FPHEAP_BACKING_THP);
+    assert_int_equal(asked_if(always, NULL, 1), 0);
+    assert_int_equal(asked_if(always, NULL, 3), 1);
+    assert_int_equal(asked_if(always, NULL, -1), 1);
     without_thp = 0;
 }
 
+/* Pages that are not there are an eighth at most. */
+static void
+what_has_filled_gets_hugepages_and_what_has_not_gets_none(void **state)
+{
+    fpheap_region region = mapped_with(0, 2 * TEST_MIB);
+    size_t        page   = (size_t)sysconf(_SC_PAGESIZE);
+    size_t        at;
+
+    (void)state;
+    for (at = 0; at < region.bytes; at += page)
+        if (at / page % 8 != 0)
+            *((volatile char *)region.base + at) = 1;
+    assert_int_equal(fph_mmap_advise(NULL, region.base, region.bytes,
+                                     FPHEAP_HUGE_IF_FULL), 1);
+    madvise((char *)region.base + page, page, MADV_DONTNEED);
+    assert_int_equal(fph_mmap_advise(NULL, region.base, region.bytes,
+                                     FPHEAP_HUGE_IF_FULL), 0);
+    assert_int_equal(fph_mmap_advise(NULL, region.base, region.bytes,
+                                     FPHEAP_HUGE_NONE), 0);
+    assert_int_equal(advised, 1);
+    assert_int_equal(declined, 2);
+    unmapped(&region);
+}
+
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(hugepages_are_asked_for_as_the_flags_say_and_after_8_mib),
+    cmocka_unit_test(
+        hugepages_are_asked_for_as_the_flags_say_and_transparent_ones_later),
     cmocka_unit_test(reserved_hugepages_have_the_size_that_the_flag_names),
     cmocka_unit_test(
         where_a_hugepage_cannot_be_written_other_pages_serve_and_it_is_left),
@@ -539,7 +558,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_place_that_is_taken_for_a_hint_does_not_stay_mapped),
     cmocka_unit_test(a_limit_that_cannot_be_read_is_none),
     cmocka_unit_test(
-        a_backing_is_thp_where_the_kernel_may_give_some_and_else_pages)
+        transparent_hugepages_are_asked_for_where_the_kernel_may_give_some),
+    cmocka_unit_test(what_has_filled_gets_hugepages_and_what_has_not_gets_none)
 };
 
 int

@@ -1,0 +1,251 @@
+/* test_thp.c - transparent hugepages, chunk by chunk
+ *
+ * For which chunks the heap asks its provider, when, and when no longer; what
+ * the statistics say of it; and how much memory objects take that are hardly
+ * touched.  The provider is the mmap one, whose answers are the kernel's, or
+ * always yes.
+ */
+#define FPHEAP_IMPLEMENTATION
+#include "fpheap.h"
+#include "test_util.h"
+
+static fpheap_provider pages;  /* the mmap provider */
+static unsigned        asked[3];
+static void           *last_none, *decommitted;
+static void           *objects[4096];
+
+static int
+get(void *ctx, size_t bytes, size_t align, int node, fpheap_region *region)
+{
+    return pages.get(ctx, bytes, align, node, region);
+}
+
+static int
+put(void *ctx, const fpheap_region *region)
+{
+    return pages.put(ctx, region);
+}
+
+static void
+decommit(void *ctx, void *base, size_t bytes)
+{
+    decommitted = base;
+    pages.decommit(ctx, base, bytes);
+}
+
+static int
+huge(void *ctx, void *chunk, size_t bytes, fpheap_huge what)
+{
+    (void)ctx;
+    assert_int_equal(bytes, FPHEAP_CHUNK);
+    assert_int_equal((uintptr_t)chunk % FPHEAP_CHUNK, 0);
+    asked[what]++;
+    if (what == FPHEAP_HUGE_NONE)
+        last_none = chunk;
+    return what != FPHEAP_HUGE_NONE;
+}
+
+static fpheap *
+made(void)
+{
+    fpheap_config   config;
+    fpheap_provider provider;
+
+    memset(&config, 0, sizeof config);
+    memset(asked, 0, sizeof asked);
+    last_none = decommitted = NULL;
+    assert_int_equal(fpheap_provider_mmap(&pages, 0), 0);
+    provider = pages;
+    provider.get = get;
+    provider.put = put;
+    provider.decommit = decommit;
+    provider.huge = huge;
+    config.provider = &provider;
+    return fpheap_create("thp", &config);
+}
+
+static size_t
+thp_bytes(fpheap *heap)
+{
+    fpheap_stats s;
+
+    fpheap_stats_get(heap, &s);
+    assert_int_equal(s.backing_bytes[FPHEAP_BACKING_PAGES]
+                     + s.backing_bytes[FPHEAP_BACKING_THP], s.region_bytes);
+    return s.backing_bytes[FPHEAP_BACKING_THP];
+}
+
+/* Allocate n objects. */
+static void
+fill(fpheap *heap, unsigned n, size_t size)
+{
+    unsigned i;
+
+    for (i = 0; i < n; i++)
+        assert_non_null(objects[i] = fpheap_alloc(heap, size));
+}
+
+static void
+ended(fpheap *heap)
+{
+    TEST_CHECK(heap);
+    assert_int_equal(fpheap_destroy(heap), 0);
+}
+
+/* --- when ----------------------------------------------------------------- */
+
+static void
+reserved_memory_has_hugepages_at_once(void **state)
+{
+    fpheap *heap = made();
+
+    (void)state;
+    assert_int_equal(fpheap_reserve(heap, 10 * FPHEAP_CHUNK, 0), 0);
+    assert_true(asked[FPHEAP_HUGE_NOW] >= 10);
+    assert_int_equal(thp_bytes(heap), test_region_bytes(heap));
+    ended(heap);
+}
+
+static void
+a_heap_of_less_than_32_mib_asks_for_none(void **state)
+{
+    fpheap *heap = made();
+
+    (void)state;
+    fill(heap, 28, TEST_MIB);
+    assert_true(test_region_bytes(heap) < FPH_HUGE_FULL_FROM);
+    assert_int_equal(asked[FPHEAP_HUGE_NOW] + asked[FPHEAP_HUGE_IF_FULL], 0);
+    assert_int_equal(thp_bytes(heap), 0);
+    fpheap_free_bulk(heap, objects, 28);
+    ended(heap);
+}
+
+/* Each growth looks at a few, so that none takes long, and all have their
+ * turn. */
+static void
+chunks_that_have_filled_get_hugepages_as_the_heap_grows(void **state)
+{
+    enum { MANY = 200 };
+    fpheap  *heap = made();
+    unsigned before = 0;
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < MANY; i++) {
+        assert_non_null(objects[i] = fpheap_alloc(heap, TEST_MIB));
+        assert_true(asked[FPHEAP_HUGE_IF_FULL] - before <= FPH_HUGE_LOOKS);
+        before = asked[FPHEAP_HUGE_IF_FULL];
+    }
+    assert_int_equal(asked[FPHEAP_HUGE_NOW], 0);
+    assert_true(thp_bytes(heap) >= MANY * TEST_MIB / 8 * 7);
+    assert_true(thp_bytes(heap) <= MANY * TEST_MIB);
+    fpheap_free_bulk(heap, objects, MANY);
+    ended(heap);
+}
+
+static void
+a_heap_of_256_mib_has_hugepages_behind_new_chunks_of_small_objects(void **state)
+{
+    fpheap  *heap = made();
+    unsigned i;
+
+    (void)state;
+    fill(heap, 300, TEST_MIB);
+    assert_true(test_region_bytes(heap) >= FPH_HUGE_NEW_FROM);
+    assert_int_equal(asked[FPHEAP_HUGE_NOW], 0);
+    for (i = 300; i < 4096; i++)
+        assert_non_null(objects[i] = fpheap_alloc(heap, 4096));
+    /* 15 MiB, in part in chunks that had room. */
+    assert_in_range(asked[FPHEAP_HUGE_NOW], 5, 8);
+    fpheap_free_bulk(heap, objects, 4096);
+    ended(heap);
+}
+
+/* --- when no longer ------------------------------------------------------- */
+
+static void
+a_chunk_of_which_a_part_is_decommitted_has_none(void **state)
+{
+    fpheap *heap = made();
+    char   *first;
+
+    (void)state;
+    assert_int_equal(fpheap_reserve(heap, 4 * FPHEAP_CHUNK, 0), 0);
+    first = fpheap_alloc(heap, 64);
+    assert_non_null(first);
+    fpheap_trim(heap);
+    assert_non_null(decommitted);
+    assert_int_equal((uintptr_t)decommitted / FPHEAP_CHUNK,
+                     (uintptr_t)last_none / FPHEAP_CHUNK);
+    assert_int_equal(thp_bytes(heap), 0);
+    fpheap_free(heap, first);
+    ended(heap);
+}
+
+static void
+a_chunk_that_comes_again_begins_without(void **state)
+{
+    fpheap *heap = made();
+
+    (void)state;
+    assert_int_equal(fpheap_reserve(heap, 20 * FPHEAP_CHUNK, 0), 0);
+    assert_true(thp_bytes(heap) >= 20 * FPHEAP_CHUNK);
+    fpheap_trim(heap);
+    assert_int_equal(thp_bytes(heap), 0);
+    fill(heap, 30, TEST_MIB / 2);
+    assert_int_equal(thp_bytes(heap), 0);
+    fpheap_free_bulk(heap, objects, 30);
+    ended(heap);
+}
+
+/* --- what is resident ----------------------------------------------------- */
+
+static size_t
+resident(void)
+{
+    return test_number_in("/proc/self/status", "VmRSS:") * TEST_KIB;
+}
+
+static int
+touch_little(void)
+{
+    fpheap *heap = fpheap_create("little", NULL);
+    size_t  before = resident();
+    int     i;
+
+    for (i = 0; i < 400; i++) {
+        objects[i] = fpheap_alloc(heap, FPHEAP_CHUNK);
+        if (objects[i] == NULL)
+            return 2;
+        *(char *)objects[i] = 1;
+    }
+    return resident() - before <= 8 * TEST_MIB ? 0 : 3;
+}
+
+static void
+large_objects_take_what_of_them_is_touched(void **state)
+{
+    (void)state;
+    if (FPHEAP_CHECK >= 2 || sysconf(_SC_PAGESIZE) != 4096) {
+        print_message("why: objects are filled, or pages are not of 4 KiB\n");
+        skip();
+    }
+    test_in_child(touch_little);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(reserved_memory_has_hugepages_at_once),
+    cmocka_unit_test(a_heap_of_less_than_32_mib_asks_for_none),
+    cmocka_unit_test(chunks_that_have_filled_get_hugepages_as_the_heap_grows),
+    cmocka_unit_test(
+        a_heap_of_256_mib_has_hugepages_behind_new_chunks_of_small_objects),
+    cmocka_unit_test(a_chunk_of_which_a_part_is_decommitted_has_none),
+    cmocka_unit_test(a_chunk_that_comes_again_begins_without),
+    cmocka_unit_test(large_objects_take_what_of_them_is_touched)
+};
+
+int
+main(void)
+{
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
