@@ -1155,8 +1155,8 @@ struct fpheap_cache {
  *          size), or what the provider returned.
  * Blocks   Calls the provider.
  * Cost     One provider call and a first touch of about 40 KiB, and of 30 more
- *          at the first allocation.  Hugepages are touched as a whole: 4 MiB,
- *          with the mmap provider from the third heap on. */
+ *          at the first allocation.  Reserved hugepages are touched as a
+ *          whole. */
 FPHEAP_API fpheap *fpheap_create(const char *name, const fpheap_config *config);
 
 /* fpheap_destroy - give everything back to the provider

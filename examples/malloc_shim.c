@@ -11,8 +11,8 @@
  *
  *     FPHEAP_SHIM_LIMIT=BYTES   what the heap has from the system at one time,
  *                               with K, M or G; at least 4M.  Beyond: ENOMEM
- *     FPHEAP_SHIM_NO_THP=1      no transparent hugepages: less memory where
- *                               large objects are hardly touched
+ *     FPHEAP_SHIM_NO_THP=1      no transparent hugepages, not even behind what
+ *                               has filled in a heap of 32 MiB or more
  *     FPHEAP_SHIM_TRIM_MS=MS    give memory back when the heap has not grown
  *                               for so long.  There is no thread for it: each
  *                               64th free of a thread looks at a clock
