@@ -694,12 +694,12 @@ typedef struct fpheap_provider {
 
     unsigned flags;             /* FPHEAP_PARTS or 0 */
 
-    /* Free what is behind these whole pages of the heap's, and keep the
-     * addresses: the next write finds memory there again, with any content.
-     * Asked by fpheap_trim for pages that are free in chunks that are not, in
-     * regions with the backing FPHEAP_BACKING_PAGES.  The heap's pages may be
-     * shorter than the system's, which then may be in use in part.  NULL:
-     * none. */
+    /* Free what is behind this memory of the heap's, and keep the addresses:
+     * the next write finds memory there again, with any content.  Asked by
+     * fpheap_trim for pages that are free in chunks that are not, and for free
+     * objects of 16 KiB and more, in regions with the backing
+     * FPHEAP_BACKING_PAGES.  The system's pages may be longer, and in use in
+     * part.  NULL: none. */
     void (*decommit)(void *ctx, void *base, size_t bytes);
 
     /* Have hugepages behind a chunk of the heap's, or no longer.  Asked from
@@ -1228,9 +1228,9 @@ FPH_PUBLIC void *fpheap_alloc(fpheap *heap, size_t size);
  *          the system is asked while all take less than a 32nd of the heap's
  *          memory.  With no magazine left: its objects go back to their slabs,
  *          one atomic for each that is not a neighbour of the last.  The first
- *          miss after another thread's pass: also that of fpheap_flush.  Above 8
- *          pages: one atomic, and what this thread freed before goes back to its
- *          pages' map. */
+ *          miss after another thread's pass: also that of fpheap_flush.  Above
+ *          8 pages: one atomic, and what this thread freed before goes back to
+ *          its pages' map. */
 FPH_PUBLIC void fpheap_free(fpheap *heap, void *object);
 
 /* fpheap_free_sized - fpheap_free, told the size
@@ -1599,8 +1599,9 @@ FPHEAP_API int fpheap_reserve(fpheap *heap, size_t bytes, int node);
  * pages, and gives back what is free as a whole: chunks if the provider takes
  * parts and there is no watcher, else regions.  What a walk shows, what the
  * watcher does not let go, and where records lie in regions, stays.  Then it
- * decommits the free pages of other chunks, if the provider can.  Other threads
- * give up what they park at their next miss, for the next trim.
+ * decommits the free pages of other chunks, and free objects of 16 KiB and more
+ * beside live ones, if the provider can.  Other threads give up what they park
+ * at their next miss, for the next trim.
  *
  * Returns  the bytes given back; 0 in the provider's callback or the watcher's
  * Blocks   Calls the provider's put; others go on meanwhile.
@@ -3879,6 +3880,8 @@ struct fph_chunk {
                                   there; written before its pages are free */
     int          node;         /* atomic; as iova */
     unsigned     reserved;     /* atomic; 1: fpheap_reserve has touched it */
+    unsigned     plain;        /* atomic; 1: its regions have the backing
+                                  FPHEAP_BACKING_PAGES */
     unsigned     huge;         /* atomic; 1: the provider has asked for
                                   hugepages behind it */
     uint16_t     back[FPH_PAGES]; /* atomic; of each page, how many pages before
@@ -5203,6 +5206,7 @@ fph_chunk_huge(const fpheap *heap, size_t number, fpheap_huge what)
     unsigned   is    = FPH_LOAD(&chunk->huge, RELAXED);
 
     if (heap->provider.huge != NULL && is == (what == FPHEAP_HUGE_NONE)
+        && FPH_LOAD(&chunk->plain, RELAXED)
         && fph_load_relaxed(&chunk->present) == FPH_ALL_PAGES)
         fph_huge_set(heap->state, chunk,
                      fph_provider_huge(heap, FPH_LOAD(&chunk->base, RELAXED),
@@ -5217,6 +5221,7 @@ fph_part_is_full(const fph_state *state, const fph_part *part)
 
     return part->pages == FPH_PAGES && fph_part_is_here(state, part)
         && fph_load_relaxed(&state->free[chunk]) == 0
+        && FPH_LOAD(&state->chunks[chunk].plain, RELAXED)
         && FPH_LOAD(&state->chunks[chunk].huge, RELAXED) == 0;
 }
 
@@ -5256,8 +5261,7 @@ fph_huge_look(const fpheap *heap)
         || fph_load_relaxed(&state->region_bytes) < FPH_HUGE_FULL_FROM)
         return;
     while (next == NULL && (region = fph_region_next(state, &i)) != NULL) {
-        if (region->raw.backing == FPHEAP_BACKING_PAGES)
-            next = fph_region_huge(heap, region, from, &looks);
+        next = fph_region_huge(heap, region, from, &looks);
         fph_region_unkeep(region);
     }
     FPH_STORE(&state->huge_next, next, RELAXED);
@@ -5290,12 +5294,14 @@ fph_part_leave(fph_state *state, const fph_part *part)
 
 /* Have a chunk that is new in the table. */
 static void
-fph_chunk_come(fph_chunk *chunk, uint64_t mask, int node)
+fph_chunk_come(fph_chunk *chunk, uint64_t mask, const fpheap_region *raw)
 {
     fph_store_relaxed(&chunk->meta, 0);
     fph_store_relaxed(&chunk->iova, FPHEAP_BAD_IOVA);
     FPH_STORE(&chunk->reserved, 0u, RELAXED);
-    FPH_STORE(&chunk->node, node, RELAXED);
+    FPH_STORE(&chunk->node, raw->node, RELAXED);
+    FPH_STORE(&chunk->plain, 0u + (raw->backing == FPHEAP_BACKING_PAGES),
+              RELAXED);
     fph_store_release(&chunk->present, mask);                       /* G4 */
 }
 
@@ -5311,19 +5317,23 @@ fph_chunk_suits(const fph_state *state, const fph_part *part, int node)
 /* Have a part be in a chunk that has others.  Returns 0: it cannot be; *had is
  * what the chunk has. */
 static int
-fph_chunk_share(fph_state *state, const fph_part *part, int node, uint64_t *had)
+fph_chunk_share(fph_state *state, const fph_part *part,
+                const fpheap_region *raw, uint64_t *had)
 {
     fph_chunk *chunk = fph_chunk_of_page(state, part->page);
 
     do {
         if (*had == 0 || (*had & part->mask) != 0 || state->alone
-            || !fph_chunk_suits(state, part, node))
+            || !fph_chunk_suits(state, part, raw->node))
             return 0;
     } while (!fph_cas_acquire(&chunk->present, had,                 /* G4 */
                               *had | part->mask));
     /* It stays now; it may have gone, and another have come, before. */
-    if (fph_chunk_suits(state, part, node))
+    if (fph_chunk_suits(state, part, raw->node)) {
+        if (raw->backing != FPHEAP_BACKING_PAGES)
+            FPH_STORE(&chunk->plain, 0u, RELAXED);
         return 1;
+    }
     fph_part_leave(state, part);
     return 0;
 }
@@ -5332,7 +5342,7 @@ fph_chunk_share(fph_state *state, const fph_part *part, int node, uint64_t *had)
  * Returns 0: it cannot be.  A thread that takes the chunk's last pages out, or
  * its first ones in, is waited for. */
 static int
-fph_part_come(fph_state *state, const fph_part *part, int node)
+fph_part_come(fph_state *state, const fph_part *part, const fpheap_region *raw)
 {
     fph_chunk *chunk = fph_chunk_of_page(state, part->page);
     char      *start = (char *)(part->at & ~(uintptr_t)FPH_CHUNK_MASK);
@@ -5343,12 +5353,12 @@ fph_part_come(fph_state *state, const fph_part *part, int node)
         return 0;
     do {
         had = fph_load_acquire(&chunk->present);                    /* G4 */
-        if (fph_chunk_share(state, part, node, &had))
+        if (fph_chunk_share(state, part, raw, &had))
             return 1;
         other = NULL;
         if (had == 0
             && FPH_CAS_PTR(&chunk->base, &other, start, ACQ_REL)) { /* G3 */
-            fph_chunk_come(chunk, part->mask, node);
+            fph_chunk_come(chunk, part->mask, raw);
             return 1;
         }
     } while (had == 0 && other == start && fph_wait());
@@ -5369,7 +5379,8 @@ fph_pages_leave(fph_state *state, char *base, size_t pages)
 /* Take pages into the table, none free yet.  The part of a chunk at an end that
  * cannot be taken is left out.  Returns 0, or a negative errno. */
 static int
-fph_pages_come(fph_state *state, char *base, size_t pages, int node)
+fph_pages_come(fph_state *state, char *base, size_t pages,
+               const fpheap_region *raw)
 {
     fph_part part  = fph_parts((uintptr_t)base, pages);
     int      taken = 0;
@@ -5377,7 +5388,7 @@ fph_pages_come(fph_state *state, char *base, size_t pages, int node)
     if (!fph_tables_open(state, fph_page_of(state, base), pages))
         return -ENOMEM;
     while (fph_part_next(state, &part)) {
-        if (fph_part_come(state, &part, node)) {
+        if (fph_part_come(state, &part, raw)) {
             taken = 1;
         } else if (part.pages == FPH_PAGES) {
             fph_pages_leave(state, base, pages - part.left);
@@ -5534,7 +5545,7 @@ fph_region_enter(const fpheap *heap, fph_state *state, fph_region *slot,
 {
     char  *base  = NULL;
     size_t pages = fph_whole_pages(raw, &base);
-    int    rc    = fph_pages_come(state, base, pages, raw->node);
+    int    rc    = fph_pages_come(state, base, pages, raw);
 
     if (rc != 0)
         return rc;
@@ -5826,7 +5837,7 @@ fph_part_send(fpheap *heap, const fpheap_region *part)
     }
     if (fph_watch(heap, part, 0 /* leaving */) != 0)
         return -1;
-    if (fph_pages_come(heap->state, base, pages, part->node) != 0) {
+    if (fph_pages_come(heap->state, base, pages, part) != 0) {
         (void)fph_watch(heap, part, 1 /* leaving */);
         return -1;
     }
@@ -8130,14 +8141,17 @@ fph_magazine_make(fph_state *state, uint32_t ref)
     return magazine;
 }
 
-/* Whether all magazines take less than a 32nd of the heap's memory.  Then even
- * a free may make one, as objects that go back to their slabs one by one cost
- * more than those that wait in a depot. */
+/* Whether a bin may have more magazines, as all of them take less than a 32nd
+ * of the heap's memory.  Then even a free may make one, as objects that go back
+ * to their slabs one by one cost more than those that wait in a depot; but not
+ * of a size of which one holds few. */
 static int
-fph_magazines_few(const fph_state *state)
+fph_magazines_few(const fph_state *state, unsigned bin)
 {
     return fph_load_relaxed(&state->magazines) * sizeof(fph_magazine)
-         < fph_load_relaxed(&state->region_bytes) / 32;
+           < fph_load_relaxed(&state->region_bytes) / 32
+        && FPH_LOAD(&fph_bin_class(state, bin)->magazine, RELAXED)
+           >= FPHEAP_MAGAZINE / 16;
 }
 
 /* An empty magazine: an unused one, or a new one, or a full one from a depot
@@ -8158,7 +8172,7 @@ fph_empty_get(fpheap *heap, unsigned bin, int more)
     if (magazine != NULL)
         return magazine;
     ref = fph_meta_cut(state, sizeof *magazine);
-    if (ref == 0 && fph_magazines_few(state))
+    if (ref == 0 && fph_magazines_few(state, bin))
         ref = fph_meta_find(heap, FPH_NO_NODE, sizeof *magazine);
     if (ref == 0) {
         magazine = fph_depot_rob(state, bin);
@@ -9250,17 +9264,14 @@ fph_part_decommit(fpheap *heap, const fph_part *part)
         fph_part_give(state, chunk, free);
 }
 
-/* Free what is behind free pages, where it is no reserved hugepage. */
+/* Free what is behind free pages. */
 static void
-fph_decommit(fpheap *heap)
+fph_pages_decommit(fpheap *heap)
 {
     fph_state  *state = heap->state;
     fph_region *region;
     size_t      i     = 0;
 
-    if (heap->provider.decommit == NULL)
-        return;
-    fph_moves_begin(state);
     for (; (region = fph_region_next(state, &i)) != NULL;
          fph_region_unkeep(region)) {
         char    *base  = NULL;
@@ -9272,7 +9283,56 @@ fph_decommit(fpheap *heap)
         while (fph_part_next(state, &part))
             fph_part_decommit(heap, &part);
     }
-    fph_moves_end(state);
+}
+
+/* Free objects of so many bytes hold memory that is worth a call to the
+ * provider. */
+#define FPH_DECOMMIT_FROM 16384u
+
+/* Free what is behind the free objects of a slab that the caller holds and lets
+ * go. */
+static void
+fph_slab_decommit(fpheap *heap, fph_slab *slab)
+{
+    fph_state *state = heap->state;
+    size_t     chunk = slab->page >> FPH_PAGE_BITS;
+    size_t     size  = slab->size;
+    void      *objects[64];
+    size_t     n     = 0;
+    size_t     i;
+
+    if (FPH_LOAD(&state->chunks[chunk].plain, RELAXED))
+        n = fph_slab_claim(state, slab, objects, 64);
+    fph_slab_let_go(state, slab);
+    if (n != 0)
+        fph_chunk_huge(heap, chunk, FPHEAP_HUGE_NONE);
+    for (i = 0; i < n; i++)
+        fph_provider_decommit(heap, objects[i], size);
+    fph_slab_give(state, objects, n);
+}
+
+/* The same for all free objects that are large, but for those of pools, which
+ * stay constructed, and those that are filled. */
+static void
+fph_objects_decommit(fpheap *heap)
+{
+    fph_state *state = heap->state;
+    unsigned   bin;
+
+    for (bin = 0; bin < heap->bins && FPHEAP_CHECK < 2; bin++) {
+        fph_link *link;
+
+        if (fph_bin_class(state, bin)->size < FPH_DECOMMIT_FROM
+            || bin % FPH_CLASSES >= FPH_SIZES)
+            continue;
+        link = fph_stack_take(state, &state->depots[bin].partial);
+        while (link != NULL) {
+            fph_slab *slab = (fph_slab *)(void *)link;
+
+            link = fph_stack_below(state, link);
+            fph_slab_decommit(heap, slab);
+        }
+    }
 }
 
 FPHEAP_API size_t
@@ -9287,7 +9347,12 @@ fpheap_trim(fpheap *heap)
     for (node = 0; (unsigned)node < heap->nodes; node++)
         fph_reclaim(heap, node, 1 /* always */);
     bytes = fph_regions_release(heap, FPHEAP_ANY_NODE, 0 /* keep */, SIZE_MAX);
-    fph_decommit(heap);
+    if (heap->provider.decommit != NULL) {
+        fph_moves_begin(heap->state);
+        fph_pages_decommit(heap);
+        fph_objects_decommit(heap);
+        fph_moves_end(heap->state);
+    }
     return bytes;
 }
 

@@ -1185,7 +1185,7 @@ a_trim_decommits_free_pages(void **state)
     decommits = &g;
     for (i = 0; i < MANY; i++)
         assert_non_null(objects[i] = fpheap_alloc(g.heap,
-                                                  (9 - i % 2) * FPHEAP_PAGE));
+                                                  (9 + i % 2) * FPHEAP_PAGE));
     for (i = 0; i < MANY; i += 3) {
         fpheap_free(g.heap, objects[i]);
         objects[i] = NULL;

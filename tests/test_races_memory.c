@@ -665,9 +665,12 @@ part_of(const char *at, uint64_t mask)
 static int
 part_come(const char *at, uint64_t mask, int node)
 {
-    fph_part part = part_of(at, mask);
+    fph_part      part = part_of(at, mask);
+    fpheap_region raw;
 
-    return fph_part_come(heap->state, &part, node);
+    memset(&raw, 0, sizeof raw);
+    raw.node = node;
+    return fph_part_come(heap->state, &part, &raw);
 }
 
 static void

@@ -1,9 +1,9 @@
 /* test_thp.c - transparent hugepages, chunk by chunk
  *
  * For which chunks the heap asks its provider, when, and when no longer; what
- * the statistics say of it; and how much memory objects take that are hardly
- * touched.  The provider is the mmap one, whose answers are the kernel's, or
- * always yes.
+ * the statistics say of it; how much memory objects take that are hardly
+ * touched, and what a trim gives back between live ones.  The provider is the
+ * mmap one, whose answers are the kernel's, or always yes.
  */
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
@@ -233,6 +233,83 @@ large_objects_take_what_of_them_is_touched(void **state)
     test_in_child(touch_little);
 }
 
+/* --- what a trim gives back ----------------------------------------------- */
+
+/* One of 33 stays. */
+static int
+keep_few(void)
+{
+    fpheap *heap = fpheap_create("few", NULL);
+    size_t  before = resident();
+    int     i;
+
+    for (i = 0; i < 2000; i++) {
+        objects[i] = fpheap_alloc(heap, 100000);
+        if (objects[i] == NULL)
+            return 2;
+        memset(objects[i], 1, 100000);
+    }
+    for (i = 0; i < 2000; i++)
+        if (i % 33 != 0)
+            fpheap_free(heap, objects[i]);
+    fpheap_trim(heap);
+    if (resident() - before > 10 * TEST_MIB)
+        return 3;
+    for (i = 0; i < 2000; i += 33)
+        if (!test_all_bytes(objects[i], 100000, 1))
+            return 4;
+    return 0;
+}
+
+static void
+a_trim_frees_what_is_behind_free_objects_beside_live_ones(void **state)
+{
+    (void)state;
+    if (FPHEAP_CHECK >= 2 || sysconf(_SC_PAGESIZE) != 4096) {
+        print_message("why: objects are filled, or pages are not of 4 KiB\n");
+        skip();
+    }
+    test_in_child(keep_few);
+}
+
+static int
+construct(void *arg, void *object)
+{
+    (void)arg;
+    memset(object, 7, 32768);
+    return 0;
+}
+
+static void
+objects_of_pools_stay_constructed_through_a_trim(void **state)
+{
+    fpheap          *heap = made();
+    fpheap_pool_desc desc;
+    fpheap_pool     *pool;
+    unsigned         i;
+
+    (void)state;
+    memset(&desc, 0, sizeof desc);
+    desc.name = "large";
+    desc.size = 32768;
+    desc.construct = construct;
+    pool = fpheap_pool_create(heap, &desc);
+    assert_non_null(pool);
+    for (i = 0; i < 100; i++)
+        assert_non_null(objects[i] = fpheap_pool_get(pool));
+    for (i = 1; i < 100; i++)
+        fpheap_pool_put(pool, objects[i]);
+    fpheap_trim(heap);
+    for (i = 1; i < 100; i++) {
+        assert_non_null(objects[i] = fpheap_pool_get(pool));
+        assert_true(test_all_bytes(objects[i], 32768, 7));
+    }
+    for (i = 0; i < 100; i++)
+        fpheap_pool_put(pool, objects[i]);
+    assert_int_equal(fpheap_pool_destroy(pool, NULL), 0);
+    ended(heap);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(reserved_memory_has_hugepages_at_once),
     cmocka_unit_test(a_heap_of_less_than_32_mib_asks_for_none),
@@ -241,7 +318,9 @@ static const struct CMUnitTest tests[] = {
         a_heap_of_256_mib_has_hugepages_behind_new_chunks_of_small_objects),
     cmocka_unit_test(a_chunk_of_which_a_part_is_decommitted_has_none),
     cmocka_unit_test(a_chunk_that_comes_again_begins_without),
-    cmocka_unit_test(large_objects_take_what_of_them_is_touched)
+    cmocka_unit_test(large_objects_take_what_of_them_is_touched),
+    cmocka_unit_test(a_trim_frees_what_is_behind_free_objects_beside_live_ones),
+    cmocka_unit_test(objects_of_pools_stay_constructed_through_a_trim)
 };
 
 int
