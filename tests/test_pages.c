@@ -613,14 +613,65 @@ what_is_left_of_a_region_is_shown_while_a_part_goes_back(void **state)
     g.refuses = 1;
     assert_int_equal(fpheap_trim(g.heap), 0);
     assert_int_equal(g.shown, 2);
-    /* What has not gone is here again, and joined to a neighbour. */
-    assert_int_equal(regions_of(&g).n, 2);
-    EXPECT_REGION(&g, 0, 0, FPH_PAGES);
-    EXPECT_REGION(&g, 1, FPH_PAGES, 5 * FPH_PAGES);
     assert_int_equal(fph_pages_take(g.state, g.first + 1, pages - 2), 1);
     fph_pages_give(g.state, g.first, pages);
     g.refuses = 0;
     end(&g, pages * FPHEAP_PAGE);
+}
+
+/* It was the region's middle, its start, its end, or all of it. */
+static void
+a_part_that_is_refused_is_one_with_what_is_left_on_both_sides(void **state)
+{
+    static const struct {
+        size_t pinned[2];      /* pages */
+        unsigned shown;        /* regions, meanwhile */
+    } cases[] = { { { 0, 6 * FPH_PAGES - 1 }, 2 },
+                  { { 3 * FPH_PAGES, 6 * FPH_PAGES - 1 }, 1 },
+                  { { 0, 3 * FPH_PAGES }, 1 } };
+    const size_t pages = 6 * FPH_PAGES;
+    ground       g;
+    size_t       i, j;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(cases); i++) {
+        begin(&g, 0, pages, 1, FPHEAP_PARTS);
+        for (j = 0; j < 2; j++)
+            assert_int_equal(fph_pages_take(g.state,
+                                            g.first + cases[i].pinned[j], 1),
+                             1);
+        g.refuses = 1;
+        assert_int_equal(fpheap_trim(g.heap), 0);
+        assert_in_range(g.shown, cases[i].shown, 2);
+        assert_int_equal(regions_of(&g).n, 1);
+        EXPECT_REGION(&g, 0, 0, pages);
+        for (j = 0; j < 2; j++)
+            fph_pages_give(g.state, g.first + cases[i].pinned[j], 1);
+        assert_int_equal(fpheap_trim(g.heap), 0);
+        assert_int_equal(regions_of(&g).n, 1);
+        assert_int_equal(fph_pages_take(g.state, g.first, pages), 1);
+        fph_pages_give(g.state, g.first, pages);
+        g.refuses = 0;
+        end(&g, pages * FPHEAP_PAGE);
+    }
+}
+
+/* And so is memory that comes between two regions. */
+static void
+a_region_between_two_others_is_one_with_both(void **state)
+{
+    ground g;
+
+    (void)state;
+    begin(&g, 0, FPH_PAGES, 1, FPHEAP_PARTS);
+    assert_int_equal(give(&g, 2 * FPH_PAGES, FPH_PAGES, 0), 0);
+    assert_int_equal(regions_of(&g).n, 2);
+    assert_int_equal(give(&g, FPH_PAGES, FPH_PAGES, 0), 0);
+    assert_int_equal(regions_of(&g).n, 1);
+    EXPECT_REGION(&g, 0, 0, 3 * FPH_PAGES);
+    assert_int_equal(fpheap_trim(g.heap), 3 * FPHEAP_CHUNK);
+    assert_int_equal(g.puts, 1);
+    end(&g, 3 * FPHEAP_CHUNK);
 }
 
 /* Of another cookie, or other pages behind it, it is another region. */
@@ -1224,6 +1275,9 @@ main(void)
         cmocka_unit_test(a_region_is_split_and_joined),
         cmocka_unit_test(
             what_is_left_of_a_region_is_shown_while_a_part_goes_back),
+        cmocka_unit_test(
+            a_part_that_is_refused_is_one_with_what_is_left_on_both_sides),
+        cmocka_unit_test(a_region_between_two_others_is_one_with_both),
         cmocka_unit_test(a_neighbour_of_another_kind_is_not_joined),
         cmocka_unit_test(records_stay_until_the_pages_leave_and_serve_again),
         cmocka_unit_test(every_page_of_a_long_object_leads_to_its_record),
