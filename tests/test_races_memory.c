@@ -1338,7 +1338,86 @@ two_blocks_at_a_time_are_both_kept(void **state)
     end();
 }
 
+/* --- at other moments ----------------------------------------------------- */
+
+static fpheap_buffer   a_buffer;
+static fpheap_provider buffer_calls;
+
+static void *
+have_the_buffer(void *region)
+{
+    theirs = buffer_calls.get(buffer_calls.ctx, FPHEAP_CHUNK, FPHEAP_CHUNK, 0,
+                              (fpheap_region *)region) == 0 ? region : NULL;
+    return NULL;
+}
+
+static void
+a_buffer_that_two_ask_for_goes_to_one(void **state)
+{
+    fpheap_region region, other;
+
+    (void)state;
+    fpheap_provider_buffer(&buffer_calls, &a_buffer, &a_buffer, FPHEAP_CHUNK);
+    meanwhile(&a_buffer.taken, MEANWHILE_CHANGE, 0, have_the_buffer, &other);
+    assert_int_equal(buffer_calls.get(buffer_calls.ctx, FPHEAP_CHUNK,
+                                      FPHEAP_CHUNK, 0, &region), -ENOMEM);
+    assert_ptr_equal(theirs, &other);
+    assert_null(meanwhile_moment.word);
+}
+
+static void *
+exchange_its_records(void *chunk_)
+{
+    fph_chunk *chunk = (fph_chunk *)chunk_;
+
+    theirs = chunk->records;
+    chunk->records = NULL;
+    return NULL;
+}
+
+static void
+a_pointer_into_a_chunk_whose_records_change_is_into_no_object(void **state)
+{
+    fph_chunk *chunk;
+    void      *object;
+
+    (void)state;
+    begin();
+    object = fpheap_alloc(heap, 1000);
+    chunk = fph_chunk_of(heap->state, object);
+    meanwhile(&chunk->records, MEANWHILE_LOAD, 1, exchange_its_records, chunk);
+    assert_null(fpheap_base_of(heap, object));
+    chunk->records = (fph_records *)theirs;
+    assert_ptr_equal(fpheap_base_of(heap, object), object);
+    fpheap_free(heap, object);
+    end();
+}
+
+/* It is about to have its first pages, and lies a window further on. */
+static void
+pages_do_not_wait_for_a_chunk_of_another_address(void **state)
+{
+    char *usual;
+
+    (void)state;
+    begin_with_half_a_chunk();
+    usual = shared->base;
+    shared->present = 0;
+    shared->base = usual + ((heap->state->mask + 1) << FPHEAP_PAGE_SHIFT);
+    fph_wait_begin();
+    assert_int_equal(part_come(shared_base, HALF, 0), 0);
+    assert_true(fph_this.wait_end == 0);
+    shared->base = usual;
+    shared->present = HALF;
+    part_leave(shared_base, HALF);
+    end();
+}
+
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_buffer_that_two_ask_for_goes_to_one),
+    cmocka_unit_test(
+        a_pointer_into_a_chunk_whose_records_change_is_into_no_object),
+    cmocka_unit_test(pages_do_not_wait_for_a_chunk_of_another_address),
     cmocka_unit_test(a_limit_that_is_lowered_holds_at_once),
     cmocka_unit_test(two_limits_at_a_time_are_one_after_the_other),
     cmocka_unit_test(two_regions_at_a_time_are_both_kept),
