@@ -594,11 +594,13 @@ without_spill_records_are_not_spilled(void **state)
 static void
 a_bulk_that_is_spilled_is_of_one_node_and_its_own_keeps_the_rest(void **state)
 {
-    size_t   few[] = { 2048, FPH_CLASS_MAX + 1, FPHEAP_CHUNK };
-    size_t   s;
-    unsigned i;
+    static void *many[20000];
+    size_t       few[] = { 2048, FPH_CLASS_MAX + 1, FPHEAP_CHUNK };
+    size_t       s;
+    unsigned     i;
 
     (void)state;
+    memset(many, 0, sizeof many);
     for (s = 0; s < TEST_COUNT(few); s++) {
         fpheap  *heap = heap_of_nodes(FPHEAP_SPILL);
         unsigned n = 0, first, live;
@@ -620,12 +622,10 @@ a_bulk_that_is_spilled_is_of_one_node_and_its_own_keeps_the_rest(void **state)
         /* Where no node has them, nothing is taken. */
         provider.fail_from = provider.gets + 1;
         provider.fail_to = UINT_MAX;
-        objects[n] = NULL;
         for (i = 0; i < 2; i++)
-            assert_int_equal(fpheap_alloc_bulk(heap, few[s], &objects[n],
-                                               TEST_COUNT(objects) - n),
-                             -ENOMEM);
-        assert_null(objects[n]);
+            assert_int_equal(fpheap_alloc_bulk(heap, few[s], many,
+                                               TEST_COUNT(many)), -ENOMEM);
+        assert_true(test_all_bytes(many, sizeof many, 0));
         TEST_CHECK_LIVE(heap, n);
         provider.fail_from = 0;
         fpheap_free_bulk(heap, objects, n);

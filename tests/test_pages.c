@@ -1390,6 +1390,7 @@ an_object_that_may_not_cross_moves(void **state)
                                       (pages + 4) * FPHEAP_PAGE), 0);
     assert_int_equal(g.puts, 0);
     fpheap_free(g.heap, object);
+    fpheap_flush(g.heap);
     /* It is longer than a chunk, and is to be shorter. */
     object = (char *)fpheap_alloc(g.heap, 2 * skip * FPHEAP_PAGE);
     assert_ptr_equal(object, at_page(&g, skip));
