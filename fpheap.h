@@ -100,8 +100,8 @@
  *
  * After fork() the child has one thread, which may go on using the heap.  At
  * its first miss it takes back what the other threads had parked; what they
- * were moving, a magazine, a slab or a few pages each, is lost to the child,
- * and fpheap_check may report it there.
+ * were moving, a magazine, a slab, a few pages or a region each, is lost to the
+ * child, and fpheap_check may report it there.
  *
  * [ERRORS] --------------------------------------------------------------------
  *
@@ -3625,6 +3625,7 @@ typedef struct fph_frame {
 typedef struct fph_thread {
     const fph_frame *frames;       /* innermost first */
     unsigned         nested;       /* constructors in one another */
+    unsigned         walks;        /* of regions, in one another */
     uint64_t         wait_end;     /* of the outermost call; 0: it has not
                                       waited yet */
     uint32_t         moves[FPHEAP_MAX_HEAPS];      /* begun, by heap */
@@ -3890,13 +3891,15 @@ struct fph_chunk {
 
 /* A region. */
 struct fph_region {
-    fph_word      used;        /* 1 while the provider's memory is here */
+    fph_word      used;        /* 1: the slot is taken; FPH_BARRED: by memory
+                                  that only the heap's end hands back */
     fph_word      shown;       /* walks that show it, and FPH_HERE; 0: the
                                   memory is not here, or about to leave */
     fpheap_region raw;
 };
 
-#define FPH_HERE ((uint64_t)1 << 63)
+#define FPH_HERE   ((uint64_t)1 << 63)
+#define FPH_BARRED 2u
 
 FPH_STATIC_ASSERT(places_fit, FPH_BINS * FPH_BIN_STEP <= 65536);
 
@@ -4766,7 +4769,9 @@ fph_state_pages(const fph_state *state, const fpheap_region *raw)
  *       the last ones out of a chunk keeps base until it has the records, so
  *       nobody brings new pages in before that.
  *   G2  A region's raw changes, and the region goes back, only while shown is
- *       0; a walk shows it only while shown counts that walk.
+ *       0; a walk shows it only while shown counts that walk.  A slot that is
+ *       used and not shown is in a thread's hands, and what its raw says may be
+ *       in another slot or gone; but not if it is barred.
  *
  *       where                        order    partner  what must be seen
  *   G3  base: CAS from NULL          acq_rel  G3       the old region is gone,
@@ -4775,7 +4780,7 @@ fph_state_pages(const fph_state *state, const fpheap_region *raw)
  *   G4  present: store, CAS, load    release, G4       node, and what else is
  *                                    acquire           written before
  *   G5  used: CAS, to take a slot    acquire  G6       the old region is gone
- *   G6  used: store 0                release  G5
+ *   G6  used: store                  release  G5
  *   G7  shown: CAS HERE -> 0         acquire  G8       no walk reads raw
  *   G8  shown: fetch_add -1          release  G7
  *   G9  shown: store HERE            release  G10      raw
@@ -5486,55 +5491,71 @@ fph_region_show(fph_region *region, const fpheap_region *raw)
     fph_store_release(&region->shown, FPH_HERE);                    /* G9 */
 }
 
-/* Have a region that is a neighbour stand for a piece of memory too, unless a
- * walk shows it.  Returns 0: there is none. */
+/* Take a region that the caller keeps, unless a walk shows it.  The caller
+ * keeps it no more.  Returns 0: it stays. */
 static int
-fph_region_join(fph_region *region, const fpheap_region *raw)
+fph_region_hide(fph_region *region)
 {
-    fpheap_region *to   = &region->raw;
-    uint64_t       only = FPH_HERE + 1;
-    int            joins;
+    uint64_t only = FPH_HERE + 1;
+
+    if (fph_cas_acquire(&region->shown, &only, 0))                  /* G7 */
+        return 1;
+    fph_region_unkeep(region);
+    return 0;
+}
+
+/* Add a region to a piece of memory if it is a neighbour of the same kind, and
+ * no walk shows it.  Returns 0: it is not. */
+static int
+fph_region_join(fph_region *region, fpheap_region *to)
+{
+    const fpheap_region *raw = &region->raw;
 
     if (!fph_region_keep(region))
         return 0;
-    joins = to->node == raw->node && to->backing == raw->backing
-         && to->cookie == raw->cookie
-         && ((char *)to->base + to->bytes == (char *)raw->base
-             || (char *)raw->base + raw->bytes == (char *)to->base);
-    if (!joins || !fph_cas_acquire(&region->shown, &only, 0)) {     /* G7 */
+    if (to->node != raw->node || to->backing != raw->backing
+        || to->cookie != raw->cookie
+        || ((char *)to->base + to->bytes != (char *)raw->base
+            && (char *)raw->base + raw->bytes != (char *)to->base)) {
         fph_region_unkeep(region);
         return 0;
     }
+    if (!fph_region_hide(region))
+        return 0;
     if ((char *)raw->base < (char *)to->base)
         to->base = raw->base;
     to->bytes += raw->bytes;
-    fph_store_release(&region->shown, FPH_HERE);                    /* G9 */
     return 1;
 }
 
-/* Whether one of the regions is a neighbour that has joined. */
-static int
-fph_regions_join(fph_state *state, const fpheap_region *raw)
+/* The region that has joined a piece of memory, and is the caller's; NULL:
+ * there is no neighbour. */
+static fph_region *
+fph_regions_join(fph_state *state, fpheap_region *to)
 {
     size_t i;
 
     for (i = fph_region_count(state); i-- > 0;)
-        if (fph_region_join(&state->region[i], raw))
-            return 1;
-    return 0;
+        if (fph_region_join(&state->region[i], to))
+            return &state->region[i];
+    return NULL;
 }
 
-/* Have memory in the table of regions: in a slot, or joined to a neighbour
- * where the provider takes parts. */
+/* Have memory in the table of regions: in a slot; or, where the provider takes
+ * parts, together with its neighbours on both sides, in the slot of one. */
 static void
 fph_region_list(const fpheap *heap, fph_state *state, fph_region *slot,
                 const fpheap_region *raw)
 {
-    if ((heap->provider.flags & FPHEAP_PARTS) != 0
-        && fph_regions_join(state, raw))
+    fpheap_region whole = *raw;
+    fph_region   *other;
+
+    while ((heap->provider.flags & FPHEAP_PARTS) != 0
+           && (other = fph_regions_join(state, &whole)) != NULL) {
         fph_store_release(&slot->used, 0);                          /* G6 */
-    else
-        fph_region_show(slot, raw);
+        slot = other;
+    }
+    fph_region_show(slot, &whole);
 }
 
 /* Use a region that fph_obtain has accepted, in a slot; its first `taken` pages
@@ -5814,10 +5835,8 @@ fph_region_cut(fph_state *state, fph_region *region, const fpheap_region *part)
         }
         fph_region_show(second, &rest);
     }
-    if (own != NULL) {
-        own->raw = *part;
+    if (own != NULL)
         fph_region_show(region, front.bytes != 0 ? &front : &rest);
-    }
     return own;
 }
 
@@ -5851,15 +5870,12 @@ static size_t
 fph_region_send(fpheap *heap, fph_region *region, const fpheap_region *part)
 {
     fph_state  *state = heap->state;
-    uint64_t    only  = FPH_HERE + 1;
     char       *base  = NULL;
     size_t      pages = fph_whole_pages(part, &base);
     fph_region *own   = NULL;
     int         left  = 0;
 
-    if (!fph_cas_acquire(&region->shown, &only, 0)) {               /* G7 */
-        fph_region_unkeep(region);
-    } else {
+    if (fph_region_hide(region)) {
         own = fph_region_cut(state, region, part);
         if (own == NULL)
             fph_store_release(&region->shown, FPH_HERE);            /* G9 */
@@ -5870,11 +5886,14 @@ fph_region_send(fpheap *heap, fph_region *region, const fpheap_region *part)
         fph_store_release(&own->used, 0);                           /* G6 */
         return part->bytes;
     }
-    if (left == 0) {
-        if (own != NULL)
-            fph_region_list(heap, state, own, part);
-        fph_pages_open(state, base, pages);
+    if (left < 0) {
+        own->raw = *part;
+        fph_store_release(&own->used, FPH_BARRED);                  /* G6 */
+        return 0;
     }
+    if (own != NULL)
+        fph_region_list(heap, state, own, part);
+    fph_pages_open(state, base, pages);
     return 0;
 }
 
@@ -8572,6 +8591,39 @@ fph_seat_leave(void *table_)
         fph_number_give(&fph_seats[seat - 1]);
 }
 
+/* In the child of a fork: of threads that are gone none shows a region, and
+ * none will put one into a slot. */
+static void
+fph_forked_regions(fph_state *state)
+{
+    size_t i;
+
+    for (i = 0; i < fph_region_count(state); i++) {
+        fph_region *region = &state->region[i];
+
+        if (fph_load_relaxed(&region->shown) != 0)
+            fph_store_relaxed(&region->shown, FPH_HERE);
+        else if (fph_load_relaxed(&region->used) != FPH_BARRED)
+            fph_store_relaxed(&region->used, 0);
+    }
+}
+
+/* In the child of a fork: a chunk without pages is not here.  A thread that is
+ * gone has just taken its last ones out, or was about to bring its first in. */
+static void
+fph_forked_chunks(const fph_state *state)
+{
+    fph_chunk *chunk;
+    size_t     at = 0;
+
+    while ((chunk = fph_chunk_next(state, &at)) != NULL) {
+        if (fph_load_relaxed(&chunk->present) != 0)
+            continue;
+        FPH_STORE(&chunk->records, (fph_records *)NULL, RELAXED);
+        FPH_STORE(&chunk->base, (char *)NULL, RELAXED);
+    }
+}
+
 /* In the child of a fork: reset the words of a heap that threads which are gone
  * would have changed back. */
 static void
@@ -8584,10 +8636,14 @@ fph_forked_heap(fpheap *heap)
     fph_store_relaxed(&state->moves_ended,
                       fph_load_relaxed(&state->moves_begun));
     fph_store_relaxed(&state->moves_stuck, 0);
-    if (!fph_is_in(FPH_IN_PROVIDER, heap, NULL))
+    if (!fph_is_in(FPH_IN_PROVIDER, heap, NULL)) {
         fph_store_relaxed(&state->left,
                           fph_limit_bytes(fph_load_relaxed(&state->limit))
                           - fph_load_relaxed(&state->region_bytes));
+        if (fph_this.walks == 0)
+            fph_forked_regions(state);
+    }
+    fph_forked_chunks(state);
     fph_store_relaxed(&state->orphans, mine ? fph_this.seat
                                             : 1 + FPHEAP_MAX_THREADS);
     state->forked = 1;
@@ -11649,35 +11705,52 @@ fph_flip_slots(const fph_state *state, unsigned bin, void *const *slot,
     return set;
 }
 
-/* The same for all that is parked in slabs of their own heap. */
+/* The same for what a depot parks in slabs of its own heap. */
+static size_t
+fph_flip_depot(const fph_state *state, unsigned bin)
+{
+    const fph_link *link = fph_stack_top(state, &state->depots[bin].full);
+    size_t          left = fph_depot_count(state, bin);
+    size_t          set  = 0;
+
+    for (; link != NULL && left > 0; left--) {
+        const fph_magazine *full = (const fph_magazine *)(const void *)link;
+
+        set += fph_flip_slots(state, bin, full->slot, full->count);
+        link = fph_stack_below(state, link);
+    }
+    return set;
+}
+
+/* The same for a bin of a cache. */
+static size_t
+fph_flip_bin(const fph_state *state, const fpheap_cache *cache, unsigned bin)
+{
+    const fph_magazine *spare = cache->spare[bin];
+    void              **base  = cache->bins[bin].base;
+    size_t              set;
+
+    set = fph_flip_slots(state, bin, base,
+                         (size_t)(cache->bins[bin].top - base));
+    if (spare != NULL)
+        set += fph_flip_slots(state, bin, spare->slot, spare->count);
+    return set;
+}
+
+/* The same for all that is parked. */
 static size_t
 fph_flip_parked(const fpheap *heap)
 {
     const fph_state    *state = heap->state;
-    size_t              set   = 0, seat, left;
+    size_t              set   = 0, seat = 0;
     const fpheap_cache *cache;
-    const fph_link     *link;
     unsigned            bin;
 
-    for (bin = 0; bin < heap->bins; bin++) {
-        link = fph_stack_top(state, &state->depots[bin].full);
-        left = fph_depot_count(state, bin);
-        for (; link != NULL && left > 0; left--) {
-            const fph_magazine *full = (const fph_magazine *)(const void *)link;
-
-            set += fph_flip_slots(state, bin, full->slot, full->count);
-            link = fph_stack_below(state, link);
-        }
-        for (seat = 0; (cache = fph_cache_next(state, &seat)) != NULL;) {
-            const fph_magazine *spare = cache->spare[bin];
-            void              **base  = cache->bins[bin].base;
-
-            set += fph_flip_slots(state, bin, base,
-                                  (size_t)(cache->bins[bin].top - base));
-            if (spare != NULL)
-                set += fph_flip_slots(state, bin, spare->slot, spare->count);
-        }
-    }
+    for (bin = 0; bin < heap->bins; bin++)
+        set += fph_flip_depot(state, bin);
+    while ((cache = fph_cache_next(state, &seat)) != NULL)
+        for (bin = 0; bin < heap->bins; bin++)
+            set += fph_flip_bin(state, cache, bin);
     return set;
 }
 
@@ -12120,11 +12193,13 @@ fpheap_region_walk(fpheap *heap,
 
     if (!fph_heap_good(heap))
         return -EINVAL;
+    fph_this.walks++;
     for (; rc == 0 && (region = fph_region_next(heap->state, &i)) != NULL;
          fph_region_unkeep(region)) {
         raw = region->raw;
         rc = visit(arg, &raw);
     }
+    fph_this.walks--;
     return rc;
 }
 
@@ -12354,8 +12429,8 @@ fph_regions_end(fpheap *heap)
     for (i = 0; i < fph_region_count(state); i++) {
         const fph_region *region = &state->region[i];
 
-        if (region->used == 0)
-            continue;
+        if (region->shown == 0 && region->used != FPH_BARRED)
+            continue;          /* unused, or lost by a fork, G2 */
         if ((uintptr_t)state - (uintptr_t)region->raw.base < region->raw.bytes)
             last = *region;
         else

@@ -245,8 +245,9 @@ class Coverage:
             other = " ".join(self.between(*end, *place[:2]))
             while other != (less := ARGUMENTS.sub("", other)):
                 other = less
-            if re.search(r"\w", other):
-                conditions.append(None)
+            operators = len(re.findall(r"&&|\|\|", other))
+            between = any(conditions) and place[:2] != list(last)
+            conditions += [None] * (operators - between)
             conditions.append((name, place[0], place[1]))
             end = place[2:]
         conditions.pop()

@@ -1,9 +1,9 @@
 /* races.h - what another thread does between two steps of this one
  *
  * The atomic builtins are macros here, which come to meanwhile_step first.  A
- * test names a word and what another thread does in front of one of this
- * thread's next accesses to it, from begin to end; then this one goes on.  Or it
- * names a function that is called when this thread waits.
+ * test names a word, or any, and what another thread does in front of one of
+ * this thread's next accesses to it, from begin to end; then this one goes on.
+ * Or it names a function that is called when this thread waits.
  *
  * Include it before fpheap.h.
  */
@@ -14,7 +14,7 @@
 #include <sched.h>
 #include <stdlib.h>
 
-enum { MEANWHILE_LOAD, MEANWHILE_CHANGE };
+enum { MEANWHILE_LOAD, MEANWHILE_CHANGE, MEANWHILE_STORE };
 
 static __thread struct {
     const volatile void *word; /* NULL: none, or it has come */
@@ -36,13 +36,18 @@ meanwhile(const volatile void *word, int kind, unsigned skip,
     meanwhile_moment.arg = arg;
 }
 
+/* Any access of this thread, to any word. */
+static char meanwhile_any;
+
 static __attribute__((noinline)) void
 meanwhile_step(const volatile void *word, int kind)
 {
     pthread_t thread;
 
-    if (word != meanwhile_moment.word || kind != meanwhile_moment.kind
-        || meanwhile_moment.skip-- != 0)
+    if (meanwhile_moment.word != &meanwhile_any
+        && (word != meanwhile_moment.word || kind != meanwhile_moment.kind))
+        return;
+    if (meanwhile_moment.skip-- != 0)
         return;
     meanwhile_moment.word = NULL;
     if (pthread_create(&thread, NULL, meanwhile_moment.work,
@@ -53,6 +58,8 @@ meanwhile_step(const volatile void *word, int kind)
 
 #define __atomic_load_n(p, order) \
     (meanwhile_step(p, MEANWHILE_LOAD), __atomic_load_n(p, order))
+#define __atomic_store_n(p, v, order) \
+    (meanwhile_step(p, MEANWHILE_STORE), __atomic_store_n(p, v, order))
 #define __atomic_compare_exchange_n(p, expected, v, weak, order, failure)  \
     (meanwhile_step(p, MEANWHILE_CHANGE),                                  \
      __atomic_compare_exchange_n(p, expected, v, weak, order, failure))
@@ -60,6 +67,8 @@ meanwhile_step(const volatile void *word, int kind)
     (meanwhile_step(p, MEANWHILE_CHANGE), __atomic_exchange(p, v, old, order))
 #define __atomic_fetch_add(p, v, order) \
     (meanwhile_step(p, MEANWHILE_CHANGE), __atomic_fetch_add(p, v, order))
+#define __atomic_fetch_or(p, v, order) \
+    (meanwhile_step(p, MEANWHILE_STORE), __atomic_fetch_or(p, v, order))
 #define __atomic_fetch_and(p, v, order) \
     (meanwhile_step(p, MEANWHILE_CHANGE), __atomic_fetch_and(p, v, order))
 

@@ -409,10 +409,64 @@ bulks_and_single_objects_mix(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* The bulk failed, and then there was memory. */
+static void
+a_burst_is_whole_when_the_provider_recovers(void **state)
+{
+    fpheap  *heap = test_heap_within(&provider, 0);
+    unsigned n = 0, i;
+
+    (void)state;
+    for (i = 0; i < 4; i++)
+        objects[n++] = fpheap_alloc(heap, FPHEAP_CHUNK);
+    provider.fail_from = provider.fail_to = provider.gets + 1;
+    assert_int_equal(fpheap_alloc_burst(heap, FPHEAP_CHUNK, &objects[n], 4), 4);
+    assert_int_equal(provider.refused, 1);
+    TEST_CHECK_LIVE(heap, n + 4);
+    fpheap_free_bulk(heap, objects, n + 4);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void *theirs[8];
+
+static void
+free_eight(test_provider *p)
+{
+    p->inside_get = NULL;
+    fpheap_free_bulk((fpheap *)p->arg, theirs, 8);
+}
+
+/* They are served first then, and what was gathered for them is left over, more
+ * than a magazine of that size holds. */
+static void
+what_the_provider_frees_during_a_bulk_is_not_lost(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    const size_t size = FPHEAP_CHUNK / 32;
+    unsigned     round;
+
+    (void)state;
+    assert_int_equal(heap->state->classes[fph_class_of(size)].magazine, 4);
+    for (round = 0; round < 4; round++) {
+        assert_int_equal(fpheap_alloc_bulk(heap, size, theirs, 8), 0);
+        fpheap_flush(heap);
+        provider.arg = heap;
+        provider.inside_get = free_eight;
+        assert_int_equal(fpheap_alloc_bulk(heap, size, objects, 400), 0);
+        assert_null(provider.inside_get);
+        TEST_CHECK_LIVE(heap, 400);
+        fpheap_free_bulk(heap, objects, 400);
+        (void)fpheap_trim(heap);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_burst_is_whole_when_the_provider_recovers),
+        cmocka_unit_test(what_the_provider_frees_during_a_bulk_is_not_lost),
         cmocka_unit_test(every_count_of_every_size_is_given_and_taken_back),
         cmocka_unit_test(a_bulk_of_nothing_does_nothing),
         cmocka_unit_test(a_bulk_that_cannot_be_served_takes_nothing),

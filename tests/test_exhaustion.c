@@ -1263,11 +1263,260 @@ a_thread_without_a_cache_gets_what_the_depot_has(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* --- at the ends ---------------------------------------------------------- */
+
+static void
+pages_beyond_the_tables_are_not_there(void **state)
+{
+    fpheap    *heap = test_heap_over(&provider);
+    fph_state *s = heap->state;
+    uint64_t   usual = s->groups_used;
+    size_t     last = s->mask;
+
+    (void)state;
+    assert_int_equal(fph_pages_take(s, last, 2), 0);
+    assert_int_equal(fph_page_is_free(s, last + 1), 0);
+    fph_cursors_cross(s, 0);
+    /* A group that is counted, and not seen yet. */
+    s->groups_used++;
+    assert_true(fph_chunk_number(s, usual * FPH_GROUP) == FPH_NO_PAGE);
+    s->groups_used = usual;
+    assert_true(fph_large_room((size_t)3 << 30) > (size_t)3 << 30);
+    if (sizeof(size_t) > 4)
+        assert_true(fph_large_room(SIZE_MAX / 4)
+                    == SIZE_MAX / 4 + FPH_ROOM_MAX);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* The loaded magazine is full, and the only one. */
+static void
+a_free_without_a_second_magazine_empties_the_first(void **state)
+{
+    enum { MANY = 6 * FPHEAP_MAGAZINE };
+    fpheap  *heap = test_heap_over(&provider);
+    void    *objects[MANY];
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < MANY; i++)
+        assert_non_null(objects[i] = fpheap_alloc(heap, 100));
+    for (i = 0; heap->state->magazines < 1; i++)
+        fpheap_free(heap, objects[i]);
+    fill_metadata(heap);
+    system_is_out = 1;
+    for (; i < MANY; i++)
+        fpheap_free(heap, objects[i]);
+    system_is_out = 0;
+    TEST_CHECK_LIVE(heap, 0);
+    assert_int_equal(heap->state->magazines, 1);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void *
+free_three(void *objects_)
+{
+    void  **objects = (void **)objects_;
+    fpheap *heap = (fpheap *)objects[3];
+    int     i;
+
+    for (i = 0; i < 3; i++)
+        fpheap_free(heap, objects[i]);
+    return fph_cache_mine(heap) == NULL ? objects : NULL;
+}
+
+/* It asks at the first miss, and then at each 1000th. */
+static void
+a_thread_that_frees_without_memory_for_a_cache_does_without(void **state)
+{
+    fpheap   *heap = test_heap_within(&provider, 4 * FPHEAP_CHUNK);
+    void     *objects[4];
+    pthread_t thread;
+    void     *end = NULL;
+    unsigned  i;
+
+    (void)state;
+    for (i = 0; i < 3; i++)
+        assert_non_null(objects[i] = fpheap_alloc(heap, 100));
+    objects[3] = heap;
+    memset(heap->state->cache + fph_this.seat, 0,
+           (FPHEAP_MAX_THREADS - fph_this.seat) * sizeof heap->state->cache[0]);
+    fill_metadata(heap);
+    system_is_out = 1;
+    i = (unsigned)heap->state->meta_numbers;
+    heap->state->meta_numbers = FPH_TABLE_MAX;
+    assert_int_equal(pthread_create(&thread, NULL, free_three, objects), 0);
+    assert_int_equal(pthread_join(thread, &end), 0);
+    assert_ptr_equal(end, objects);
+    heap->state->meta_numbers = i;
+    system_is_out = 0;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static int
+see_none(fph_search *search)
+{
+    (void)search;
+    return 0;
+}
+
+/* Whatever comes does not serve. */
+static void
+a_search_gives_back_and_grows_again_three_times_at_most(void **state)
+{
+    fpheap    *heap = test_heap_over(&provider);
+    void      *kept = fpheap_alloc(heap, 100);
+    fph_search search;
+    unsigned   puts;
+
+    (void)state;
+    fpheap_free(heap, fpheap_alloc(heap, 3 * FPHEAP_CHUNK));
+    fpheap_flush(heap);
+    puts = provider.puts;
+    memset(&search, 0, sizeof search);
+    search.heap = heap;
+    search.need = fph_need_of(heap, 1, 1);
+    search.look = see_none;
+    search.grow = 1;
+    provider.limit_bytes = provider.held_bytes;
+    fph_wait_begin();
+    assert_int_equal(fph_find(&search), -ENOMEM);
+    assert_in_range(provider.puts - puts, FPH_TRIES, 10 * FPH_TRIES);
+    assert_int_equal(search.error, -ENOMEM);
+    fpheap_free(heap, kept);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_reserve_without_memory_for_magazines_has_its_pages(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    uint64_t usual;
+
+    (void)state;
+    assert_int_equal(fpheap_reserve(heap, 1, 0), 0);
+    usual = heap->state->meta_numbers;
+    fill_metadata(heap);
+    heap->state->meta_numbers = FPH_TABLE_MAX;
+    assert_int_equal(fpheap_reserve(heap, 20 * FPHEAP_CHUNK, 0), 0);
+    assert_true(provider.held_bytes >= 20 * FPHEAP_CHUNK);
+    heap->state->meta_numbers = usual;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* It has none in its bin, nor can one be made: of a class, above all classes. */
+static void
+a_bulk_without_a_magazine_fails_and_takes_nothing(void **state)
+{
+    static const size_t sizes[] = { 100, FPH_CLASS_MAX + 1 };
+    unsigned i, full;
+
+    (void)state;
+    for (i = 0; i < 2 * TEST_COUNT(sizes); i++) {
+        fpheap  *heap = test_heap_over(&provider);
+        size_t   size = sizes[i / 2];
+        void    *objects[3] = { heap, heap, heap };
+        void    *kept = fpheap_alloc(heap, 100);
+        uint64_t usual = heap->state->meta_numbers;
+
+        full = i % 2;
+        fpheap_flush(heap);
+        while (fph_stack_pop(heap->state, &heap->state->empty[0].word) != NULL)
+            ;
+        fill_metadata(heap);
+        system_is_out = 1;
+        provider.limit_bytes = provider.held_bytes;
+        if (full)
+            heap->state->meta_numbers = FPH_TABLE_MAX;
+        else
+            while (fph_pages_find(heap, 0, 1, 1) != FPH_NO_PAGE)
+                ;
+        assert_int_equal(fpheap_alloc_bulk(heap, size, objects, 3), -ENOMEM);
+        assert_true(objects[0] == heap && objects[1] == heap
+                    && objects[2] == heap);
+        heap->state->meta_numbers = usual;
+        system_is_out = 0;
+        provider.limit_bytes = 0;
+        assert_int_equal(fpheap_alloc_bulk(heap, size, objects, 3), 0);
+        fpheap_free_bulk(heap, objects, 3);
+        fpheap_free(heap, kept);
+        assert_int_equal(fpheap_destroy_forced(heap), 0);
+        assert_int_equal(provider.held, 0);
+    }
+}
+
+static void
+a_pool_without_memory_for_its_area_is_enomem(void **state)
+{
+    fpheap_pool_desc desc = { .name = "area", .size = 100 };
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool     *pool = fpheap_pool_create(heap, &desc);
+    uint64_t         usual;
+
+    (void)state;
+    assert_non_null(pool);
+    assert_int_equal(fpheap_pool_destroy(pool, NULL), 0); /* has a record now */
+    usual = heap->state->meta_numbers;
+    fill_metadata(heap);
+    heap->state->meta_numbers = FPH_TABLE_MAX;
+    desc.private_bytes = 1000;
+    errno = 0;
+    assert_null(fpheap_pool_create(heap, &desc));
+    assert_int_equal(errno, ENOMEM);
+    assert_null(fpheap_pool_lookup(heap, "area"));
+    heap->state->meta_numbers = usual;
+    assert_non_null(fpheap_pool_create(heap, &desc));
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static pid_t child_of_get;
+static int   status_of_child;
+
+static void
+fork_in_get(test_provider *p)
+{
+    p->inside_get = NULL;
+    child_of_get = fork();
+    status_of_child = child_of_get < 0;
+    if (child_of_get > 0
+        && waitpid(child_of_get, &status_of_child, 0) != child_of_get)
+        status_of_child = 1;
+}
+
+/* The call goes on in both. */
+static void
+a_provider_may_fork(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    void   *object;
+
+    (void)state;
+    fpheap_free(heap, fpheap_alloc(heap, 100));
+    provider.inside_get = fork_in_get;
+    object = fpheap_alloc(heap, 20 * FPHEAP_CHUNK);
+    if (child_of_get == 0)
+        _exit(object == NULL || fpheap_check(heap) != NULL
+              || fpheap_destroy_forced(heap) != 0 || provider.held != 0
+              || provider.wrong != 0);
+    assert_int_equal(status_of_child, 0);
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_keys_a_thread_works_without_a_cache),
+        cmocka_unit_test(a_provider_may_fork),
+        cmocka_unit_test(pages_beyond_the_tables_are_not_there),
+        cmocka_unit_test(a_free_without_a_second_magazine_empties_the_first),
+        cmocka_unit_test(
+            a_thread_that_frees_without_memory_for_a_cache_does_without),
+        cmocka_unit_test(
+            a_search_gives_back_and_grows_again_three_times_at_most),
+        cmocka_unit_test(a_reserve_without_memory_for_magazines_has_its_pages),
+        cmocka_unit_test(a_bulk_without_a_magazine_fails_and_takes_nothing),
+        cmocka_unit_test(a_pool_without_memory_for_its_area_is_enomem),
         cmocka_unit_test(a_thread_without_a_cache_gets_what_the_depot_has),
         cmocka_unit_test(tables_that_are_full_are_enomem),
         cmocka_unit_test(a_chunk_that_could_have_no_records_is_not_asked_for),

@@ -590,10 +590,26 @@ every_byte_leads_to_its_object_and_its_iova(void **state)
     EXPECT_PANICS(0);
 }
 
+static void
+what_is_before_a_slabs_first_object_is_in_no_object(void **state)
+{
+    static test_provider ours;
+    fpheap         *heap = test_heap_over(&ours);
+    char           *object = (char *)fpheap_alloc(heap, 1000);
+    const fph_slab *slab = fph_record_of(heap->state, object);
+
+    (void)state;
+    assert_null(fpheap_base_of(heap, slab->base - 1));
+    assert_ptr_equal(fpheap_base_of(heap, object + 1), object);
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &ours);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_before_a_slabs_first_object_is_in_no_object),
         cmocka_unit_test(every_size_is_aligned_as_it_is_without_headers),
         cmocka_unit_test(large_sizes_are_aligned_as_they_are_without_headers),
         cmocka_unit_test(every_alignment_up_to_a_chunk_can_be_had),

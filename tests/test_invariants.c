@@ -670,10 +670,52 @@ a_region_that_is_not_known_yet_is_in_nobodys_way(void **state)
     tear_down(&f);
 }
 
+static void
+sums_of_regions_are_looked_at_to_the_first_that_is_wrong(void **state)
+{
+    fixture   f;
+    fph_state *s;
+    uint64_t  usual;
+    fph_link *link;
+    size_t    chunk;
+    char     *object;
+
+    (void)state;
+    set_up(&f);
+    s = f.heap->state;
+    assert_true(fph_region_count(s) > 1);
+    usual = s->groups_used;
+    s->groups_used = 0;
+    assert_non_null(strstr(fph_check_regions(f.heap), "F8"));
+    s->groups_used = usual;
+    s->lost++;
+    s->region_bytes -= FPHEAP_PAGE;
+    assert_non_null(strstr(fph_check_regions(f.heap), "bytes"));
+    s->region_bytes += FPHEAP_PAGE;
+    s->lost--;
+    /* Unused records may have been those of any chunk. */
+    object = (char *)fpheap_alloc(f.heap, 40 * FPHEAP_CHUNK);
+    assert_non_null(object);
+    fpheap_free(f.heap, object);
+    fpheap_flush(f.heap);
+    assert_true(fpheap_trim(f.heap) > 0);
+    link = fph_stack_top(s, &s->records.word);
+    assert_non_null(link);
+    chunk = ((fph_records *)(void *)link)->chunk;
+    ((fph_records *)(void *)link)->chunk = SIZE_MAX;
+    assert_null(fph_check_unused(f.heap));
+    ((fph_records *)(void *)link)->chunk = 0;
+    assert_null(fph_check_unused(f.heap));
+    ((fph_records *)(void *)link)->chunk = chunk;
+    tear_down(&f);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(
+            sums_of_regions_are_looked_at_to_the_first_that_is_wrong),
         cmocka_unit_test(a_slab_that_is_not_of_its_bin_is_found),
         cmocka_unit_test(a_slab_with_wrong_bits_is_found),
         cmocka_unit_test(a_slab_that_is_listed_wrongly_is_found),

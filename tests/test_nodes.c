@@ -562,10 +562,117 @@ any_history_over_nodes_is_exact(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+static void
+without_spill_records_are_not_spilled(void **state)
+{
+    fpheap  *heap = heap_of_nodes(0);
+    unsigned n = 0, held;
+
+    (void)state;
+    move_to(heap, 2);
+    exhaust(heap, 2, 2048, &n);
+    fpheap_thread_leave(heap);
+    memset(heap->state->cache, 0, sizeof heap->state->cache);
+    while (fph_pages_find(heap, 2, 1, 1) != FPH_NO_PAGE)
+        ;
+    while (fph_pages_find(heap, 0, 1, 1) != FPH_NO_PAGE)
+        ;
+    while (fph_meta_cut(heap->state, FPH_LINE) != 0)
+        ;
+    held = provider.held;
+    system_is_out = 1;
+    errno = 0;
+    assert_null(fpheap_self(heap));
+    assert_int_equal(errno, ENOMEM);
+    assert_int_equal(provider.held, held);
+    system_is_out = 0;
+    assert_int_equal(fpheap_destroy_forced(heap), 0);
+    test_provider_drop(&provider);
+}
+
+/* Also above the largest class.  What its own node had of it goes back there. */
+static void
+a_bulk_that_is_spilled_is_of_one_node_and_its_own_keeps_the_rest(void **state)
+{
+    static void *many[20000];
+    size_t       few[] = { 2048, FPH_CLASS_MAX + 1, FPHEAP_CHUNK };
+    size_t       s;
+    unsigned     i;
+
+    (void)state;
+    memset(many, 0, sizeof many);
+    for (s = 0; s < TEST_COUNT(few); s++) {
+        fpheap  *heap = heap_of_nodes(FPHEAP_SPILL);
+        unsigned n = 0, first, live;
+
+        move_to(heap, 2);
+        assert_int_equal(fpheap_reserve(heap, 3 * FPHEAP_CHUNK, 2), 0);
+        exhaust(heap, 2, few[s], &n);
+        assert_true(n > 0);
+        fpheap_free(heap, objects[--n]); /* one is left for the bulk's first */
+        first = n;
+        live = first + 12;
+        assert_int_equal(fpheap_alloc_bulk(heap, few[s], &objects[n], 12), 0);
+        for (; n < live; n++)
+            assert_int_equal(node_of(objects[n]), node_of(objects[first]));
+        assert_int_not_equal(node_of(objects[first]), 2);
+        TEST_CHECK_LIVE(heap, live);
+        assert_non_null(objects[n++] = fpheap_alloc_on(heap, few[s], 2));
+        assert_int_equal(node_of(objects[n - 1]), 2);
+        /* Where no node has them, nothing is taken. */
+        provider.fail_from = provider.gets + 1;
+        provider.fail_to = UINT_MAX;
+        for (i = 0; i < 2; i++)
+            assert_int_equal(fpheap_alloc_bulk(heap, few[s], many,
+                                               TEST_COUNT(many)), -ENOMEM);
+        assert_true(test_all_bytes(many, sizeof many, 0));
+        TEST_CHECK_LIVE(heap, n);
+        provider.fail_from = 0;
+        fpheap_free_bulk(heap, objects, n);
+        TEST_DESTROY_OVER(heap, &provider);
+    }
+}
+
+static void
+a_large_object_or_a_bulk_that_is_spilled_costs_its_node_no_call(void **state)
+{
+    size_t   few[] = { 2048, FPH_CLASS_MAX + 1, FPHEAP_CHUNK / 2 + 1 };
+    unsigned bulk, rounds, calls;
+    size_t   s;
+
+    (void)state;
+    for (s = 0; s < TEST_COUNT(few); s++)
+        for (bulk = 1; bulk <= 8; bulk += 7) {
+            fpheap  *heap = heap_of_nodes(FPHEAP_SPILL);
+            unsigned n = 0;
+
+            move_to(heap, 2);
+            exhaust(heap, 2, few[s], &n);
+            assert_int_equal(fpheap_reserve(heap, 8 * TEST_MIB, 1), 0);
+            calls = provider.gets;
+            for (rounds = 0; rounds < 100; rounds++) {
+                void *some[8];
+
+                assert_int_equal(fpheap_alloc_bulk(heap, few[s], some, bulk),
+                                 0);
+                assert_int_not_equal(node_of(some[0]), 2);
+                fpheap_free_bulk(heap, some, bulk);
+            }
+            assert_true(provider.gets < calls + 50);
+            fpheap_free_bulk(heap, objects, n);
+            TEST_DESTROY_OVER(heap, &provider);
+        }
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_spill_records_are_not_spilled),
+        cmocka_unit_test(
+            a_bulk_that_is_spilled_is_of_one_node_and_its_own_keeps_the_rest),
+        cmocka_unit_test(
+            a_large_object_or_a_bulk_that_is_spilled_costs_its_node_no_call),
         cmocka_unit_test(an_object_comes_from_the_node_that_was_asked_for),
         cmocka_unit_test(an_object_comes_from_the_node_of_its_thread),
         cmocka_unit_test(the_hook_is_asked_once_per_cache),

@@ -613,14 +613,65 @@ what_is_left_of_a_region_is_shown_while_a_part_goes_back(void **state)
     g.refuses = 1;
     assert_int_equal(fpheap_trim(g.heap), 0);
     assert_int_equal(g.shown, 2);
-    /* What has not gone is here again, and joined to a neighbour. */
-    assert_int_equal(regions_of(&g).n, 2);
-    EXPECT_REGION(&g, 0, 0, FPH_PAGES);
-    EXPECT_REGION(&g, 1, FPH_PAGES, 5 * FPH_PAGES);
     assert_int_equal(fph_pages_take(g.state, g.first + 1, pages - 2), 1);
     fph_pages_give(g.state, g.first, pages);
     g.refuses = 0;
     end(&g, pages * FPHEAP_PAGE);
+}
+
+/* It was the region's middle, its start, its end, or all of it. */
+static void
+a_part_that_is_refused_is_one_with_what_is_left_on_both_sides(void **state)
+{
+    static const struct {
+        size_t pinned[2];      /* pages */
+        unsigned shown;        /* regions, meanwhile */
+    } cases[] = { { { 0, 6 * FPH_PAGES - 1 }, 2 },
+                  { { 3 * FPH_PAGES, 6 * FPH_PAGES - 1 }, 1 },
+                  { { 0, 3 * FPH_PAGES }, 1 } };
+    const size_t pages = 6 * FPH_PAGES;
+    ground       g;
+    size_t       i, j;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(cases); i++) {
+        begin(&g, 0, pages, 1, FPHEAP_PARTS);
+        for (j = 0; j < 2; j++)
+            assert_int_equal(fph_pages_take(g.state,
+                                            g.first + cases[i].pinned[j], 1),
+                             1);
+        g.refuses = 1;
+        assert_int_equal(fpheap_trim(g.heap), 0);
+        assert_in_range(g.shown, cases[i].shown, 2);
+        assert_int_equal(regions_of(&g).n, 1);
+        EXPECT_REGION(&g, 0, 0, pages);
+        for (j = 0; j < 2; j++)
+            fph_pages_give(g.state, g.first + cases[i].pinned[j], 1);
+        assert_int_equal(fpheap_trim(g.heap), 0);
+        assert_int_equal(regions_of(&g).n, 1);
+        assert_int_equal(fph_pages_take(g.state, g.first, pages), 1);
+        fph_pages_give(g.state, g.first, pages);
+        g.refuses = 0;
+        end(&g, pages * FPHEAP_PAGE);
+    }
+}
+
+/* And so is memory that comes between two regions. */
+static void
+a_region_between_two_others_is_one_with_both(void **state)
+{
+    ground g;
+
+    (void)state;
+    begin(&g, 0, FPH_PAGES, 1, FPHEAP_PARTS);
+    assert_int_equal(give(&g, 2 * FPH_PAGES, FPH_PAGES, 0), 0);
+    assert_int_equal(regions_of(&g).n, 2);
+    assert_int_equal(give(&g, FPH_PAGES, FPH_PAGES, 0), 0);
+    assert_int_equal(regions_of(&g).n, 1);
+    EXPECT_REGION(&g, 0, 0, 3 * FPH_PAGES);
+    assert_int_equal(fpheap_trim(g.heap), 3 * FPHEAP_CHUNK);
+    assert_int_equal(g.puts, 1);
+    end(&g, 3 * FPHEAP_CHUNK);
 }
 
 /* Of another cookie, or other pages behind it, it is another region. */
@@ -1209,10 +1260,180 @@ a_trim_decommits_free_pages(void **state)
     end(&g, 16 * FPHEAP_CHUNK - 2 * FPHEAP_PAGE);
 }
 
+/* --- where something is in the way ---------------------------------------- */
+
+/* A part of a region needs a slot of its own, and what is behind it another. */
+static void
+a_part_for_which_there_is_no_slot_stays(void **state)
+{
+    const size_t pages = 6 * FPH_PAGES;
+    ground       g;
+    size_t       left, i;
+
+    (void)state;
+    for (left = 0; left < 2; left++) {
+        begin(&g, 0, pages, 1, FPHEAP_PARTS);
+        assert_int_equal(fph_pages_take(g.state, g.first, 1), 1);
+        assert_int_equal(fph_pages_take(g.state, g.first + pages - 1, 1), 1);
+        for (i = 1; i < g.state->regions_max - left; i++)
+            g.state->region[i].used = 1;
+        assert_int_equal(fpheap_trim(g.heap), 0);
+        assert_int_equal(g.puts, 0);
+        for (i = 1; i < g.state->regions_max - left; i++)
+            g.state->region[i].used = 0;
+        EXPECT_REGION(&g, 0, 0, pages);
+        fph_pages_give(g.state, g.first, 1);
+        fph_pages_give(g.state, g.first + pages - 1, 1);
+        end(&g, pages * FPHEAP_PAGE);
+    }
+}
+
+static ground *taken_ground;
+
+/* What another thread's region does to the place of one that is away. */
+static int
+take_its_place(void *ctx, const fpheap_region *region)
+{
+    fph_chunk *chunk = fph_chunk_of_page(taken_ground->state,
+                                         fph_page_of(taken_ground->state,
+                                                     region->base));
+
+    (void)ctx;
+    chunk->base = (char *)region->base + FPHEAP_CHUNK;
+    return -EIO;
+}
+
+static void
+a_part_whose_place_is_taken_when_it_is_refused_goes_at_the_end(void **state)
+{
+    ground     g;
+    fph_chunk *chunk;
+
+    (void)state;
+    begin(&g, 0, 3 * FPH_PAGES, 1, FPHEAP_PARTS);
+    taken_ground = &g;
+    chunk = fph_chunk_of_page(g.state, g.first + FPH_PAGES);
+    assert_int_equal(fph_pages_take(g.state, g.first, 1), 1);
+    g.heap->provider.put = take_its_place;
+    assert_int_equal(fpheap_trim(g.heap), 0);
+    g.heap->provider.put = ground_put;
+    chunk->base = NULL;
+    assert_int_equal(regions_of(&g).n, 1);
+    EXPECT_REGION(&g, 0, 0, FPH_PAGES);
+    assert_null(fph_chunk_of(g.state, at_page(&g, FPH_PAGES)));
+    assert_int_equal(g.state->region[1].used, FPH_BARRED);
+    fph_pages_give(g.state, g.first, 1);
+    end(&g, 3 * FPHEAP_CHUNK);
+}
+
+static void
+pages_that_are_here_do_not_come_again(void **state)
+{
+    ground   g;
+    fph_part part;
+    char    *nowhere;
+
+    (void)state;
+    begin(&g, 0, 2 * FPH_PAGES, 1, 0);
+    assert_int_equal(fph_pages_come(g.state, g.base, FPH_PAGES, 0), -EFAULT);
+    assert_int_equal(fph_pages_come(g.state, g.base, 1, 0), -EFAULT);
+    TEST_CHECK(g.heap);
+    /* Nor is anything done to those that are not. */
+    nowhere = at_page(&g, 3 * FPH_PAGES);
+    g.heap->provider.iova = no_iova;
+    fph_pages_ask(g.heap, g.state, nowhere, 1);
+    g.heap->provider.iova = NULL;
+    part = fph_parts((uintptr_t)nowhere, 1);
+    assert_int_equal(fph_part_next(g.state, &part), 1);
+    fph_part_decommit(g.heap, &part);
+    assert_null(fph_chunk_of(g.state, nowhere));
+    end(&g, 2 * FPHEAP_CHUNK);
+}
+
+/* Another chunk is there, from a place that is the same in the window. */
+static void
+a_run_into_a_chunk_that_is_elsewhere_is_not_claimed(void **state)
+{
+    ground     g;
+    fph_chunk *chunk;
+    char      *base;
+
+    (void)state;
+    begin(&g, 0, 2 * FPH_PAGES, 1, 0);
+    chunk = fph_chunk_of_page(g.state, g.first + FPH_PAGES);
+    base = chunk->base;
+    chunk->base = base + 64 * FPHEAP_CHUNK;
+    assert_int_equal(fph_pages_take(g.state, g.first, 2 * FPH_PAGES), 0);
+    chunk->base = base;
+    assert_int_equal(fph_pages_take(g.state, g.first, 2 * FPH_PAGES), 1);
+    fph_pages_give(g.state, g.first, 2 * FPH_PAGES);
+    end(&g, 2 * FPHEAP_CHUNK);
+}
+
+/* As its IOVAs are contiguous within a chunk only; the free pages are behind
+ * it, so the provider is not asked for others. */
+static void
+an_object_that_may_not_cross_moves(void **state)
+{
+    const size_t skip = 20, pages = 10;
+    ground       g;
+    char        *object, *other;
+
+    (void)state;
+    begin(&g, 0, 6 * FPH_PAGES, 1, FPHEAP_PARTS);
+    g.state->alone = 1;
+    assert_int_equal(fph_pages_take(g.state, g.first, skip), 1);
+    object = (char *)fpheap_alloc(g.heap, pages * FPHEAP_PAGE);
+    assert_ptr_equal(object, at_page(&g, skip));
+    assert_int_equal(fph_large_resize(g.heap, object,
+                                      fph_info_of(g.state, object),
+                                      (pages + 4) * FPHEAP_PAGE), 0);
+    assert_int_equal(g.puts, 0);
+    fpheap_free(g.heap, object);
+    fpheap_flush(g.heap);
+    /* It is longer than a chunk, and is to be shorter. */
+    object = (char *)fpheap_alloc(g.heap, 2 * skip * FPHEAP_PAGE);
+    assert_ptr_equal(object, at_page(&g, skip));
+    other = (char *)fpheap_realloc(g.heap, object, (pages + 4) * FPHEAP_PAGE + 1);
+    assert_non_null(other);
+    assert_ptr_not_equal(other, object);
+    fpheap_free(g.heap, other);
+    fpheap_flush(g.heap);
+    fph_pages_give(g.state, g.first, skip);
+    g.state->alone = 0;
+    end(&g, 6 * FPHEAP_CHUNK);
+}
+
+/* Behind the region, where the provider gives nothing. */
+static void
+an_object_grows_no_further_than_the_provider_gives(void **state)
+{
+    ground g;
+    char  *object;
+
+    (void)state;
+    begin(&g, 0, 2 * FPH_PAGES, 1, FPHEAP_PARTS);
+    object = (char *)fpheap_alloc(g.heap, 2 * FPHEAP_CHUNK);
+    assert_ptr_equal(object, g.base);
+    errno = 0;
+    assert_null(fpheap_realloc(g.heap, object, 3 * FPHEAP_CHUNK));
+    assert_int_equal(errno, ENOMEM);
+    TEST_CHECK_LIVE(g.heap, 1);
+    fpheap_free(g.heap, object);
+    end(&g, 2 * FPHEAP_CHUNK);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_part_for_which_there_is_no_slot_stays),
+        cmocka_unit_test(
+            a_part_whose_place_is_taken_when_it_is_refused_goes_at_the_end),
+        cmocka_unit_test(pages_that_are_here_do_not_come_again),
+        cmocka_unit_test(a_run_into_a_chunk_that_is_elsewhere_is_not_claimed),
+        cmocka_unit_test(an_object_that_may_not_cross_moves),
+        cmocka_unit_test(an_object_grows_no_further_than_the_provider_gives),
         cmocka_unit_test(a_run_is_found_where_there_is_one),
         cmocka_unit_test(a_run_crosses_from_a_group_to_one_that_came_before),
         cmocka_unit_test(
@@ -1224,6 +1445,9 @@ main(void)
         cmocka_unit_test(a_region_is_split_and_joined),
         cmocka_unit_test(
             what_is_left_of_a_region_is_shown_while_a_part_goes_back),
+        cmocka_unit_test(
+            a_part_that_is_refused_is_one_with_what_is_left_on_both_sides),
+        cmocka_unit_test(a_region_between_two_others_is_one_with_both),
         cmocka_unit_test(a_neighbour_of_another_kind_is_not_joined),
         cmocka_unit_test(records_stay_until_the_pages_leave_and_serve_again),
         cmocka_unit_test(every_page_of_a_long_object_leads_to_its_record),

@@ -192,6 +192,8 @@ static struct {
     char         *base;
     size_t        top;
     unsigned char given[GROUND];
+    unsigned      wrong;       /* chunks that came back and were not given */
+    int           refuses;     /* 1: put takes nothing */
 } ground;
 
 static int
@@ -217,9 +219,13 @@ ground_put(void *unused, const fpheap_region *region)
     size_t i;
 
     (void)unused;
+    if (ground.refuses)
+        return -EBUSY;
     for (i = first; i < first + region->bytes / FPHEAP_CHUNK; i++) {
-        assert_true(i < GROUND && ground.given[i]);
-        ground.given[i] = 0;
+        if (i >= GROUND || !ground.given[i])
+            ground.wrong++;
+        else
+            ground.given[i] = 0;
     }
     return 0;
 }
@@ -252,6 +258,7 @@ end_over_ground(void)
 
     assert_null(meanwhile_moment.word);
     TEST_DESTROY(heap);
+    assert_int_equal(ground.wrong, 0);
     for (i = 0; i < GROUND; i++)
         assert_false(ground.given[i]);
 }
@@ -351,12 +358,199 @@ a_region_that_a_walk_shows_is_not_joined(void **state)
     meanwhile(&region->shown, MEANWHILE_CHANGE, 1, keep_it, region);
     assert_int_equal(fph_region_join(region, &next), 0);
     assert_ptr_equal(theirs, region);
-    assert_int_equal(region->raw.bytes, raw.bytes);
+    assert_int_equal(next.bytes, raw.bytes);
     fph_region_unkeep(region);
     assert_int_equal(fph_region_join(region, &next), 1);
-    assert_int_equal(region->raw.bytes, 2 * raw.bytes);
-    assert_int_equal(region->shown, FPH_HERE);
-    region->raw = raw;
+    assert_ptr_equal(next.base, raw.base);
+    assert_int_equal(next.bytes, 2 * raw.bytes);
+    assert_int_equal(region->shown, 0);
+    fph_region_show(region, &raw);
+    end_over_ground();
+}
+
+/* --- forks ---------------------------------------------------------------- */
+
+/* What fpheap_check may say after a fork: pages, or a region, were in the hands
+ * of a thread that is gone. */
+static int
+is_lost_in_a_fork(const char *wrong)
+{
+    static const char *const lost[] = {
+        "F1: a page is in no place", "F1: a page is in no region, or in two",
+        "the regions' bytes are not those that are counted",
+        "the bytes by backing do not add up"
+    };
+    size_t i;
+
+    for (i = 0; i < TEST_COUNT(lost); i++)
+        if (strcmp(wrong, lost[i]) == 0)
+            return 1;
+    return 0;
+}
+
+/* Use the heap as a child of fork: 0, or what is not as it should be. */
+static int
+live_as_child(void)
+{
+    size_t      top   = ground.top;
+    void       *large = fpheap_alloc(heap, 10 * FPHEAP_CHUNK);
+    const char *wrong;
+
+    if (large == NULL || ground.top == top)
+        return 2;              /* it did not grow */
+    memset(large, 1, 10 * FPHEAP_CHUNK);
+    use_the_heap(NULL);
+    fpheap_free(heap, large);
+    fpheap_flush(heap);
+    ground.refuses = 0;
+    if (fpheap_trim(heap) < 10 * FPHEAP_CHUNK)
+        return 3;
+    wrong = fpheap_check(heap);
+    if (wrong != NULL && !is_lost_in_a_fork(wrong)) {
+        print_error("fpheap_check: %s\n", wrong);
+        return 4;
+    }
+    use_the_heap(NULL);
+    if (fpheap_destroy_forced(heap) != 0)
+        return 5;
+    return ground.wrong != 0 ? 6 : panics != 0 ? 7 : 0;
+}
+
+/* *status becomes what the child ends with. */
+static void *
+fork_and_wait(void *status)
+{
+    pid_t child = fork();
+
+    if (child == 0)
+        _exit(live_as_child());
+    if (child < 0 || waitpid(child, (int *)status, 0) != child)
+        *(int *)status = -1;
+    return NULL;
+}
+
+enum { ROW = 6 };              /* chunks in a region */
+
+/* A region of live objects, a chunk each, of which those in `freed` are freed. */
+static void
+begin_with_a_row(void **row, unsigned freed)
+{
+    unsigned i;
+
+    begin_over_ground();
+    assert_int_equal(fpheap_reserve(heap, ROW * FPHEAP_CHUNK, 0), 0);
+    for (i = 0; i < ROW; i++)
+        assert_non_null(row[i] = fpheap_alloc(heap, FPHEAP_CHUNK));
+    for (i = 0; i < ROW; i++)
+        if (freed >> i & 1) {
+            fpheap_free(heap, row[i]);
+            row[i] = NULL;
+        }
+    fpheap_flush(heap);
+}
+
+/* Fork in front of that access of a release.  Returns 0: it has fewer. */
+static int
+fork_in_a_release(unsigned freed, int refuses, unsigned step)
+{
+    void *row[ROW];
+    int   status = 0;
+    int   reached;
+
+    begin_with_a_row(row, freed);
+    ground.refuses = refuses;
+    meanwhile(&meanwhile_any, MEANWHILE_LOAD, step, fork_and_wait, &status);
+    fph_regions_release(heap, FPHEAP_ANY_NODE, 0, SIZE_MAX);
+    reached = meanwhile_moment.word == NULL;
+    meanwhile_moment.word = NULL;
+    ground.refuses = 0;
+    if (status != 0)
+        print_error("freed %x, step %u: status %x\n", freed, step,
+                    (unsigned)status);
+    assert_int_equal(status, 0);
+    fpheap_free_bulk(heap, row, ROW);
+    end_over_ground();
+    return reached;
+}
+
+/* The whole region leaves, its end, its start, or its middle; or the provider
+ * does not take it, and it is joined again. */
+static void
+a_fork_while_another_thread_cuts_a_region_leaves_a_child_that_works(
+    void **state)
+{
+    static const unsigned freed[] = { 0x3f, 0x38, 0x03, 0x0c, 0x2d };
+    unsigned i, step, steps = 0;
+
+    (void)state;
+    for (i = 0; i < 2 * TEST_COUNT(freed); i++) {
+        for (step = i; fork_in_a_release(freed[i / 2], i % 2, step); step += 7)
+            continue;
+        assert_true(step > 20);
+        steps += (step - i) / 7;
+    }
+    print_message("%u forks\n", steps);
+}
+
+static void *
+trim_in_a_child(void *status)
+{
+    pid_t child = fork();
+
+    if (child == 0)
+        _exit(fpheap_trim(heap) < LARGE || fpheap_check(heap) != NULL
+              || fpheap_destroy(heap) != 0 || ground.wrong != 0);
+    if (child < 0 || waitpid(child, (int *)status, 0) != child)
+        *(int *)status = -1;
+    return NULL;
+}
+
+/* Its trim, or its walk, was looking at it. */
+static void
+a_region_that_a_thread_shows_at_a_fork_goes_back_in_the_child(void **state)
+{
+    fph_region *region;
+    pthread_t   thread;
+    int         status = 0;
+
+    (void)state;
+    begin_over_ground();
+    region = free_region();
+    assert_int_equal(fph_region_keep(region), 1);
+    assert_int_equal(pthread_create(&thread, NULL, trim_in_a_child, &status),
+                     0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(status, 0);
+    fph_region_unkeep(region);
+    end_over_ground();
+}
+
+static int
+fork_in_a_visit(void *status, const fpheap_region *region)
+{
+    pid_t child = *(pid_t *)status < 0 ? fork() : 0;
+
+    (void)region;
+    if (child > 0 && waitpid(child, (int *)status, 0) != child)
+        return -1;
+    if (child > 0)
+        return 1;              /* the walk goes on in the child */
+    *(pid_t *)status = 0;
+    return 0;
+}
+
+static void
+a_walk_whose_visitor_forks_goes_on_in_the_child(void **state)
+{
+    int status = -1;
+
+    (void)state;
+    begin_over_ground();
+    (void)free_region();
+    if (fpheap_region_walk(heap, fork_in_a_visit, &status) == 0)
+        _exit(fpheap_trim(heap) < LARGE || fpheap_destroy(heap) != 0
+              || ground.wrong != 0);
+    assert_int_equal(status, 0);
     end_over_ground();
 }
 
@@ -1147,7 +1341,86 @@ two_blocks_at_a_time_are_both_kept(void **state)
     end();
 }
 
+/* --- at other moments ----------------------------------------------------- */
+
+static fpheap_buffer   a_buffer;
+static fpheap_provider buffer_calls;
+
+static void *
+have_the_buffer(void *region)
+{
+    theirs = buffer_calls.get(buffer_calls.ctx, FPHEAP_CHUNK, FPHEAP_CHUNK, 0,
+                              (fpheap_region *)region) == 0 ? region : NULL;
+    return NULL;
+}
+
+static void
+a_buffer_that_two_ask_for_goes_to_one(void **state)
+{
+    fpheap_region region, other;
+
+    (void)state;
+    fpheap_provider_buffer(&buffer_calls, &a_buffer, &a_buffer, FPHEAP_CHUNK);
+    meanwhile(&a_buffer.taken, MEANWHILE_CHANGE, 0, have_the_buffer, &other);
+    assert_int_equal(buffer_calls.get(buffer_calls.ctx, FPHEAP_CHUNK,
+                                      FPHEAP_CHUNK, 0, &region), -ENOMEM);
+    assert_ptr_equal(theirs, &other);
+    assert_null(meanwhile_moment.word);
+}
+
+static void *
+exchange_its_records(void *chunk_)
+{
+    fph_chunk *chunk = (fph_chunk *)chunk_;
+
+    theirs = chunk->records;
+    chunk->records = NULL;
+    return NULL;
+}
+
+static void
+a_pointer_into_a_chunk_whose_records_change_is_into_no_object(void **state)
+{
+    fph_chunk *chunk;
+    void      *object;
+
+    (void)state;
+    begin();
+    object = fpheap_alloc(heap, 1000);
+    chunk = fph_chunk_of(heap->state, object);
+    meanwhile(&chunk->records, MEANWHILE_LOAD, 1, exchange_its_records, chunk);
+    assert_null(fpheap_base_of(heap, object));
+    chunk->records = (fph_records *)theirs;
+    assert_ptr_equal(fpheap_base_of(heap, object), object);
+    fpheap_free(heap, object);
+    end();
+}
+
+/* It is about to have its first pages, and lies a window further on. */
+static void
+pages_do_not_wait_for_a_chunk_of_another_address(void **state)
+{
+    char *usual;
+
+    (void)state;
+    begin_with_half_a_chunk();
+    usual = shared->base;
+    shared->present = 0;
+    shared->base = usual + ((heap->state->mask + 1) << FPHEAP_PAGE_SHIFT);
+    fph_wait_begin();
+    assert_int_equal(part_come(shared_base, HALF, 0), 0);
+    assert_true(fph_this.wait_end == 0);
+    shared->base = usual;
+    shared->present = HALF;
+    part_leave(shared_base, HALF);
+    end();
+}
+
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_buffer_that_two_ask_for_goes_to_one),
+    cmocka_unit_test(
+        a_pointer_into_a_chunk_whose_records_change_is_into_no_object),
+    cmocka_unit_test(pages_do_not_wait_for_a_chunk_of_another_address),
     cmocka_unit_test(a_limit_that_is_lowered_holds_at_once),
     cmocka_unit_test(two_limits_at_a_time_are_one_after_the_other),
     cmocka_unit_test(two_regions_at_a_time_are_both_kept),
@@ -1156,6 +1429,11 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_region_that_a_walk_shows_does_not_leave),
     cmocka_unit_test(two_walks_show_a_region_at_a_time),
     cmocka_unit_test(a_region_that_a_walk_shows_is_not_joined),
+    cmocka_unit_test(
+        a_fork_while_another_thread_cuts_a_region_leaves_a_child_that_works),
+    cmocka_unit_test(
+        a_region_that_a_thread_shows_at_a_fork_goes_back_in_the_child),
+    cmocka_unit_test(a_walk_whose_visitor_forks_goes_on_in_the_child),
     cmocka_unit_test(a_slot_has_one_region),
     cmocka_unit_test(of_a_run_that_another_is_in_nothing_is_claimed),
     cmocka_unit_test(a_run_is_found_behind_a_page_that_another_has_taken),

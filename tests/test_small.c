@@ -612,6 +612,22 @@ of_a_buffer_of_64_kib_60_percent_are_objects_of_a_mib_88(void **state)
 }
 
 #if FPHEAP_NO_OS
+/* However little that is. */
+static int
+give_what_there_is(void *ctx, size_t bytes, size_t align, int node,
+                   fpheap_region *region)
+{
+    const fpheap_buffer *b = (const fpheap_buffer *)ctx;
+
+    (void)bytes, (void)align, (void)node;
+    if (b->taken)
+        return -ENOMEM;
+    ((fpheap_buffer *)ctx)->taken = 1;
+    region->base = b->base;
+    region->bytes = b->bytes;
+    return 0;
+}
+
 static void
 without_a_system_no_time_passes(void **state)
 {
@@ -640,6 +656,157 @@ without_a_system_misuse_that_is_found_ends_in_a_trap(void **state)
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFSIGNALED(status));
     TEST_DESTROY(heap);
+}
+
+/* The shortest that makes a heap is filled by the state with its tables. */
+static void
+without_a_system_a_buffer_too_short_for_the_tables_is_enomem(void **state)
+{
+    fpheap_config config;
+    fpheap       *heap = NULL;
+    size_t        bytes;
+
+    (void)state;
+    memset(&config, 0, sizeof config);
+    config.provider = &calls;
+    for (bytes = FPHEAP_PAGE; heap == NULL; bytes += 64) {
+        assert_true(bytes < sizeof memory / 4);
+        fpheap_provider_buffer(&calls, &buffer, memory, bytes);
+        calls.get = give_what_there_is;
+        errno = 0;
+        heap = fpheap_create("short", &config);
+        assert_true(heap != NULL || errno == ENOMEM);
+    }
+    assert_true(bytes > 2 * FPHEAP_PAGE);
+    assert_null(fpheap_alloc(heap, 1));
+    TEST_DESTROY(heap);
+}
+
+/* Memory of which a heap has the upper half first, with the state, and then the
+ * lower one. */
+static unsigned halves;
+
+static int
+give_a_half(void *ctx, size_t bytes, size_t align, int node,
+            fpheap_region *region)
+{
+    size_t at = *(size_t *)ctx;
+
+    (void)align, (void)node;
+    if (halves == 2 || bytes > sizeof memory / 2)
+        return -ENOMEM;
+    region->base = halves == 0 ? memory + at : memory;
+    region->bytes = halves == 0 ? sizeof memory - at : at;
+    halves++;
+    return 0;
+}
+
+static void
+write_beyond(char *from, char *to)
+{
+    while (from < to)
+        *from++ = (char)0xa5;
+}
+
+static int
+is_an_objects(fpheap *heap, const void *at)
+{
+    return fpheap_base_of(heap, at) != NULL;
+}
+
+/* Where a block's records end, at most: before the bytes that are unused behind
+ * it, if it is an older one. */
+static char *
+block_end(const fph_state *s, unsigned block)
+{
+    char *at = s->meta[block];
+
+    if (block == fph_meta_block(s))
+        return at + (s->meta_cursor.word >> 20 & FPH_META_FIELD) * FPH_LINE;
+    for (at -= (uintptr_t)at & (FPHEAP_PAGE - 1); fph_is_meta_page(s, at);)
+        at += FPHEAP_PAGE;
+    return at - 128;
+}
+
+static unsigned char copy[sizeof memory];
+
+static int
+is_as_before(const char *from, const char *to)
+{
+    return memcmp(from, copy + (from - (char *)memory), (size_t)(to - from))
+        == 0;
+}
+
+/* Damage what is around each object that is no object, and compare all that the
+ * heap knows.  Returns at how many places. */
+static unsigned
+damage_all(fpheap *heap, unsigned n)
+{
+    const size_t most = FPHEAP_CHUNK / 2048 > 128 ? FPHEAP_CHUNK / 2048 : 128;
+    fph_state   *s = heap->state;
+    unsigned     i, b, places = 0;
+
+    memcpy(copy, memory, sizeof memory);
+    for (i = 0; i < n; i++) {
+        char *start = (char *)objects[i];
+        char *end = start + fpheap_usable_size(heap, start);
+
+        if (start > (char *)memory && !is_an_objects(heap, start - 1)) {
+            write_beyond(start - most, start);
+            places++;
+        }
+        if (end < (char *)memory + sizeof memory
+            && !is_an_objects(heap, end)) {
+            write_beyond(end, end + most);
+            places++;
+        }
+        assert_true(is_as_before((char *)s, (char *)(s->map + s->mask + 1)));
+        for (b = 1; b <= fph_meta_block(s); b++)
+            assert_true(is_as_before(s->meta[b], block_end(s, b)));
+    }
+    return places;
+}
+
+/* The state lies behind one region's end and before its own objects; a block
+ * between two objects' pages. */
+static void
+without_a_system_a_write_a_guard_past_an_object_leaves_the_records_whole(
+    void **state)
+{
+    size_t        offset, shift, at = 2 * FPHEAP_CHUNK;
+    fpheap_config config;
+    unsigned      n, places;
+
+    (void)state;
+    memset(&calls, 0, sizeof calls);
+    memset(&config, 0, sizeof config);
+    calls.get = give_a_half;
+    calls.ctx = &at;
+    config.provider = &calls;
+    for (offset = 0, shift = 0; offset < 2; offset++) {
+        fpheap *heap;
+
+        halves = 0;
+        at = 2 * FPHEAP_CHUNK - (offset == 0 ? 0 : FPHEAP_PAGE) + shift;
+        heap = fpheap_create("guards", &config);
+        assert_non_null(heap);
+        /* So that the tables end where a page begins. */
+        shift = -(uintptr_t)((char *)(heap->state->map + heap->state->mask + 1)
+                             + 128) & (FPHEAP_PAGE - 1);
+        for (n = 0; n < MOST; n++)
+            if ((objects[n] = fpheap_alloc(heap, FPH_CLASS_MAX + 1)) == NULL)
+                break;
+        for (; n < MOST; n++)
+            if ((objects[n] = fpheap_alloc(heap, FPHEAP_PAGE)) == NULL)
+                break;
+        assert_int_equal(halves, 2);
+        TEST_CHECK_LIVE(heap, n);
+        places = damage_all(heap, n);
+        assert_true(places >= 3);
+        TEST_CHECK_LIVE(heap, n);
+        fpheap_free_bulk(heap, objects, n);
+        TEST_DESTROY(heap);
+    }
 }
 
 static void
@@ -686,6 +853,11 @@ main(void)
         cmocka_unit_test(without_a_system_no_time_passes),
         cmocka_unit_test(without_a_system_misuse_that_is_found_ends_in_a_trap),
         cmocka_unit_test(without_a_system_a_provider_must_be_given),
+        cmocka_unit_test(
+            without_a_system_a_buffer_too_short_for_the_tables_is_enomem),
+        cmocka_unit_test(
+            without_a_system_a_write_a_guard_past_an_object_leaves_the_records_whole
+            ),
 #endif
     };
 
