@@ -3571,6 +3571,10 @@ typedef struct fph_thread {
     unsigned         nested;       /* constructors in one another */
     uint64_t         wait_end;     /* of the outermost call; 0: it has not
                                       waited yet */
+    int              beside;       /* 1: it asks the provider while another
+                                      thread does, whose memory may be here and
+                                      not be counted: it looks once more before
+                                      it fails */
     uint32_t         moves[FPHEAP_MAX_HEAPS];      /* begun, by heap */
     uint32_t         open_moves[FPHEAP_MAX_HEAPS]; /* and not ended */
     unsigned         seat;         /* its number + 1; 0: it has none, CACHE */
@@ -3602,8 +3606,10 @@ fph_is_in(unsigned what, const fpheap *heap, const fpheap_pool *pool)
 static inline void
 fph_wait_begin(void)
 {
-    if (fph_this.frames == NULL)
-        fph_this.wait_end = 0;
+    if (fph_this.frames != NULL)
+        return;
+    fph_this.wait_end = 0;
+    fph_this.beside = 0;
 }
 
 /* Let others go on.  Returns 0: this call has waited enough. */
@@ -3830,13 +3836,18 @@ struct fph_chunk {
 
 /* A region. */
 struct fph_region {
-    fph_word      used;        /* 1 while the provider's memory is here */
+    fph_word      used;        /* FPH_SLOT_... */
     fph_word      shown;       /* walks that show it, and FPH_HERE; 0: the
                                   memory is not here, or about to leave */
     fpheap_region raw;
 };
 
 #define FPH_HERE ((uint64_t)1 << 63)
+
+/* A slot that a thread has taken says nothing yet of the memory in raw; or no
+ * longer, if that is leaving. */
+enum { FPH_SLOT_FREE, FPH_SLOT_TAKEN, FPH_SLOT_FILLED,
+       FPH_SLOT_BARRED };      /* by the watcher: the heap's end gives it back */
 
 FPH_STATIC_ASSERT(places_fit, FPH_BINS * FPH_BIN_STEP <= 65536);
 
@@ -5290,7 +5301,8 @@ fph_region_slot(fph_state *state)
         uint64_t unused = 0;
 
         if (fph_load_relaxed(&state->region[i].used) == 0
-            && fph_cas_acquire(&state->region[i].used, &unused, 1)) { /* G5 */
+            && fph_cas_acquire(&state->region[i].used, &unused,     /* G5 */
+                               FPH_SLOT_TAKEN)) {
             fph_max_relaxed(&state->regions, i + 1);
             return &state->region[i];
         }
@@ -5312,6 +5324,7 @@ static void
 fph_region_show(fph_region *region, const fpheap_region *raw)
 {
     region->raw = *raw;
+    fph_store_relaxed(&region->used, FPH_SLOT_FILLED);
     fph_store_release(&region->shown, FPH_HERE);                    /* G9 */
 }
 
@@ -5414,14 +5427,18 @@ fph_growth_enter(const fpheap *heap, uint64_t *ticket)
     uint64_t   other = 0;
 
     *ticket = 0;
-    if (fph_is_in(FPH_IN_PROVIDER | FPH_IN_PASS, heap, NULL))
+    if (fph_is_in(FPH_IN_PROVIDER | FPH_IN_PASS, heap, NULL)) {
+        fph_this.beside = 1;
         return 1;
+    }
     *ticket = fph_fetch_add_relaxed(&state->growth_tickets, 1) + 1;
     if (fph_cas_acquire(&state->growing, &other, *ticket))          /* G11 */
         return 1;
     while (fph_load_acquire(&state->growing) == other)              /* G11 */
-        if (!fph_wait())
+        if (!fph_wait()) {
+            fph_this.beside = 1;
             return fph_cas_acquire(&state->growing, &other, *ticket); /* G11 */
+        }
     return 0;
 }
 
@@ -5701,6 +5718,8 @@ fph_region_send(fpheap *heap, fph_region *region, const fpheap_region *part)
         if (own != NULL)
             fph_region_list(heap, state, own, part);
         fph_pages_open(state, base, pages);
+    } else {
+        fph_store_relaxed(&own->used, FPH_SLOT_BARRED);
     }
     return 0;
 }
@@ -5964,7 +5983,7 @@ fph_meta_grow(fpheap *heap, int node, size_t bytes, int *error)
     for (tries = 0; tries < 2 && ref == 0; tries++) {
         *error = fph_grow(heap, node, need, 1 /* chunk */, UINT64_MAX);
         if (*error != 0)
-            return 0;
+            return fph_this.beside ? fph_meta_find(heap, node, bytes) : 0;
         ref = fph_meta_find(heap, node, bytes);
         *error = -ENOMEM;
     }
@@ -8861,9 +8880,11 @@ fph_climb_grow(fph_search *search)
                                  fph_growth_step(search->heap),
                                  search->growths);
         search->tight = search->error != 0;
-        if (search->tight)
+        if (search->error != 0 && !fph_this.beside)
             return 0;
         rc = fph_look(search);
+        if (search->error != 0)
+            break;
     }
     return rc;
 }
@@ -8989,7 +9010,8 @@ fph_ready_grow(fpheap *heap, int node, size_t pages)
                                  UINT64_MAX);
 
         if (rc != 0)
-            return rc;
+            return fph_this.beside && fph_node_touch(heap, node) >= pages
+                 ? 0 : rc;
     }
     return 0;
 }
@@ -10893,7 +10915,8 @@ fph_census_pages(const fph_state *state, fph_census *census)
     const fph_slab  *slab;
 
     for (i = 0; i < fph_region_count(state); i++)
-        stats->regions += fph_load_relaxed(&state->region[i].used) != 0;
+        stats->regions += fph_load_relaxed(&state->region[i].used)
+                       >= FPH_SLOT_FILLED;
     while ((chunk = fph_chunk_next(state, &at)) != NULL) {
         uint64_t free = fph_load_relaxed(&state->free[chunk - state->chunks]);
 
@@ -12082,10 +12105,13 @@ fph_pools_end(fpheap *heap)
     }
 }
 
-/* Give back a region at the heap's end. */
+/* Give back a region at the heap's end; not one that a thread which a fork has
+ * not copied was bringing, changing or giving back. */
 static void
 fph_region_end(const fpheap *heap, const fph_region *region)
 {
+    if (region->shown == 0 && region->used != FPH_SLOT_BARRED)
+        return;
     FPH_TOOL_ALLOW(region->raw.base, region->raw.bytes);
     if (region->shown != 0)
         fph_part_with(heap, &region->raw);
