@@ -3628,6 +3628,10 @@ typedef struct fph_thread {
     unsigned         walks;        /* of regions, in one another */
     uint64_t         wait_end;     /* of the outermost call; 0: it has not
                                       waited yet */
+    int              beside;       /* 1: it asks the provider while another
+                                      thread does, whose memory may be here and
+                                      not be counted: it looks once more before
+                                      it fails */
     uint32_t         moves[FPHEAP_MAX_HEAPS];      /* begun, by heap */
     uint32_t         open_moves[FPHEAP_MAX_HEAPS]; /* and not ended */
     unsigned         seat;         /* its number + 1; 0: it has none, CACHE */
@@ -3659,8 +3663,10 @@ fph_is_in(unsigned what, const fpheap *heap, const fpheap_pool *pool)
 static inline void
 fph_wait_begin(void)
 {
-    if (fph_this.frames == NULL)
-        fph_this.wait_end = 0;
+    if (fph_this.frames != NULL)
+        return;
+    fph_this.wait_end = 0;
+    fph_this.beside = 0;
 }
 
 /* Let others go on.  Returns 0: this call has waited enough. */
@@ -5606,14 +5612,18 @@ fph_growth_enter(const fpheap *heap, uint64_t *ticket)
     uint64_t   other = 0;
 
     *ticket = 0;
-    if (fph_is_in(FPH_IN_PROVIDER | FPH_IN_PASS, heap, NULL))
+    if (fph_is_in(FPH_IN_PROVIDER | FPH_IN_PASS, heap, NULL)) {
+        fph_this.beside = 1;
         return 1;
+    }
     *ticket = fph_fetch_add_relaxed(&state->growth_tickets, 1) + 1;
     if (fph_cas_acquire(&state->growing, &other, *ticket))          /* G11 */
         return 1;
     while (fph_load_acquire(&state->growing) == other)              /* G11 */
-        if (!fph_wait())
+        if (!fph_wait()) {
+            fph_this.beside = 1;
             return fph_cas_acquire(&state->growing, &other, *ticket); /* G11 */
+        }
     return 0;
 }
 
@@ -6156,7 +6166,7 @@ fph_meta_grow(fpheap *heap, int node, size_t bytes, int *error)
     for (tries = 0; tries < 2 && ref == 0; tries++) {
         *error = fph_grow(heap, node, need, 1 /* chunk */, UINT64_MAX);
         if (*error != 0)
-            return 0;
+            return fph_this.beside ? fph_meta_find(heap, node, bytes) : 0;
         ref = fph_meta_find(heap, node, bytes);
         *error = -ENOMEM;
     }
@@ -9109,9 +9119,11 @@ fph_climb_grow(fph_search *search)
                                  fph_growth_step(search->heap),
                                  search->growths);
         search->tight = search->error != 0;
-        if (search->tight)
+        if (search->error != 0 && !fph_this.beside)
             return 0;
         rc = fph_look(search);
+        if (search->error != 0)
+            break;
     }
     return rc;
 }
@@ -9239,7 +9251,8 @@ fph_ready_grow(fpheap *heap, int node, size_t pages)
                                  UINT64_MAX);
 
         if (rc != 0)
-            return rc;
+            return fph_this.beside && fph_node_touch(heap, node) >= pages
+                 ? 0 : rc;
     }
     return 0;
 }
@@ -11196,7 +11209,9 @@ fph_census_pages(const fph_state *state, fph_census *census)
     const fph_slab  *slab;
 
     for (i = 0; i < fph_region_count(state); i++)
-        stats->regions += fph_load_relaxed(&state->region[i].used) != 0;
+        stats->regions += fph_load_relaxed(&state->region[i].shown) != 0
+                       || fph_load_relaxed(&state->region[i].used)
+                          == FPH_BARRED;
     while ((chunk = fph_chunk_next(state, &at)) != NULL) {
         uint64_t free = fph_load_relaxed(&state->free[chunk - state->chunks]);
 

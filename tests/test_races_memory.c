@@ -182,6 +182,82 @@ a_peak_is_never_below_what_there_is(void **state)
     end();
 }
 
+/* --- a thread that stops when its region's pages are free ------------------ */
+
+/* It has not counted the growth, and the provider has no more. */
+static void
+open_a_region_and_stop(void)
+{
+    assert_int_equal(fph_grow_now(heap, 0, fph_need_of(heap, 4 * FPH_PAGES, 1),
+                                  4), 0);
+    provider.limit_bytes = provider.held_bytes;
+}
+
+static void
+begin_behind_a_growth(void)
+{
+    begin();
+    heap->provider.put = NULL; /* nothing is exchanged for its region */
+    heap->state->growing = 99;
+    at_yield = open_a_region_and_stop;
+}
+
+static void
+end_behind_a_growth(void)
+{
+    heap->state->growths++;
+    heap->provider.put = provider.calls.put;
+    end();
+}
+
+static void
+who_overtakes_a_growth_finds_the_region_that_it_has_left(void **state)
+{
+    void *object;
+
+    (void)state;
+    begin_behind_a_growth();
+    object = fpheap_alloc(heap, LARGE);
+    assert_non_null(object);
+    assert_int_equal(provider.refused, 1);
+    fpheap_free(heap, object);
+    end_behind_a_growth();
+}
+
+static void
+so_does_who_reserves(void **state)
+{
+    (void)state;
+    begin_behind_a_growth();
+    assert_int_equal(fpheap_reserve(heap, LARGE, 0), 0);
+    assert_int_equal(provider.refused, 1);
+    end_behind_a_growth();
+}
+
+static void
+so_does_who_needs_a_record(void **state)
+{
+    void    *object;
+    uint32_t ref;
+    int      error = 0;
+
+    (void)state;
+    begin_behind_a_growth();
+    fill_metadata();
+    object = fpheap_alloc(heap, free_pages() * FPHEAP_PAGE);
+    assert_non_null(object);
+    assert_int_equal(free_pages(), 0);
+    system_is_out = 1;
+    fill_metadata();
+    fph_wait_begin();
+    ref = fph_meta_get(heap, 0, FPH_LINE, &error);
+    system_is_out = 0;
+    assert_int_not_equal(ref, 0);
+    assert_int_equal(provider.refused, 1);
+    fpheap_free(heap, object);
+    end_behind_a_growth();
+}
+
 /* --- regions that leave --------------------------------------------------- */
 
 /* A provider that takes parts.  Each region lies below the last one, and a
@@ -1425,6 +1501,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(two_limits_at_a_time_are_one_after_the_other),
     cmocka_unit_test(two_regions_at_a_time_are_both_kept),
     cmocka_unit_test(a_peak_is_never_below_what_there_is),
+    cmocka_unit_test(who_overtakes_a_growth_finds_the_region_that_it_has_left),
+    cmocka_unit_test(so_does_who_reserves),
+    cmocka_unit_test(so_does_who_needs_a_record),
     cmocka_unit_test(a_trim_gives_back_no_more_than_the_region_that_is_there),
     cmocka_unit_test(a_region_that_a_walk_shows_does_not_leave),
     cmocka_unit_test(two_walks_show_a_region_at_a_time),

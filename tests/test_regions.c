@@ -770,6 +770,73 @@ a_child_is_told_of_its_own_and_is_shown_what_it_inherits(void **state)
     end(parents);
 }
 
+/* Give all back that is there, but for one region. */
+static int
+end_but_for_one(void)
+{
+    provider.inside_put = NULL;
+    fph_this.frames = NULL;    /* the call is another thread's */
+    return fpheap_destroy_forced(parents) == 0 && provider.wrong == 0
+        && provider.held == 1 ? 0 : 1;
+}
+
+static int
+end_all(void)
+{
+    return fpheap_destroy_forced(parents) == 0 && provider.wrong == 0
+        && provider.held == 0 ? 0 : 1;
+}
+
+/* Two threads of the parent are asking for regions, one in a slot that a region
+ * has left. */
+static void
+a_child_gives_back_nothing_for_a_region_that_another_asks_for(void **state)
+{
+    fph_region  *left, *unused;
+    unsigned     n;
+    fpheap_stats stats;
+
+    (void)state;
+    parents = fresh();
+    n = take(parents, FPHEAP_CHUNK, 20);
+    fpheap_free_bulk(parents, objects, n);
+    assert_true(fpheap_trim(parents) > 0);
+    left = fph_region_slot(parents->state);
+    assert_non_null(left->raw.base);
+    while ((unused = fph_region_slot(parents->state))->raw.base != NULL)
+        ;
+    fpheap_stats_get(parents, &stats);
+    assert_int_equal(stats.regions, provider.held);
+    test_in_child(end_all);
+    for (; unused >= parents->state->region; unused--)
+        if (unused->shown == 0)
+            unused->used = 0;
+    end(parents);
+}
+
+static void
+see_a_child_end_the_heap(test_provider *unused)
+{
+    (void)unused;
+    provider.inside_put = NULL;
+    test_in_child(end_but_for_one);
+}
+
+static void
+a_child_does_not_give_back_again_what_another_gives_back(void **state)
+{
+    unsigned n;
+
+    (void)state;
+    parents = fresh();
+    n = take(parents, FPHEAP_CHUNK, 20);
+    fpheap_free_bulk(parents, objects, n);
+    provider.inside_put = see_a_child_end_the_heap;
+    assert_true(fpheap_trim(parents) > 0);
+    assert_null(provider.inside_put);
+    end(parents);
+}
+
 int
 main(void)
 {
@@ -796,7 +863,11 @@ main(void)
         cmocka_unit_test(the_region_that_is_shown_stays_while_it_is),
         cmocka_unit_test(walks_may_be_in_one_another),
         cmocka_unit_test(
-            a_child_is_told_of_its_own_and_is_shown_what_it_inherits)
+            a_child_is_told_of_its_own_and_is_shown_what_it_inherits),
+        cmocka_unit_test(
+            a_child_gives_back_nothing_for_a_region_that_another_asks_for),
+        cmocka_unit_test(
+            a_child_does_not_give_back_again_what_another_gives_back)
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
