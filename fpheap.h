@@ -3278,7 +3278,6 @@ struct fph_state {
     fph_word   dry_ns[FPHEAP_MAX_NODES];   /* when it could not grow */
     char      *huge_next;                  /* atomic; REGION: where the next
                                               look at full chunks begins */
-    fph_word   huge;                       /* chunks that have hugepages */
     fph_word   magazines;                  /* made so far */
     fph_word   empty_slabs;                /* slabs with all objects free */
     fph_word   asked;                      /* GROWTH: how often, and when */
@@ -3886,10 +3885,10 @@ struct fph_chunk {
     fph_word     iova;         /* atomic; of its start, as if its region began
                                   there; written before its pages are free */
     int          node;         /* atomic; as iova */
-    unsigned     reserved;     /* atomic; 1: fpheap_reserve has touched it */
-    unsigned     plain;        /* atomic; 1: its regions have the backing
+    uint8_t      reserved;     /* atomic; 1: fpheap_reserve has touched it */
+    uint8_t      plain;        /* atomic; 1: its regions have the backing
                                   FPHEAP_BACKING_PAGES */
-    unsigned     huge;         /* atomic; 1: the provider has asked for
+    uint8_t      huge;         /* atomic; 1: the provider has asked for
                                   hugepages behind it */
     uint16_t     back[FPH_PAGES]; /* atomic; of each page, how many pages before
                                   it its record is; or one nearer to that */
@@ -5198,30 +5197,20 @@ fph_obtain(fpheap *heap, int node, fph_need need, size_t wish,
  * to touch it. */
 #define FPH_HUGE_LOOKS 16
 
-static void
-fph_huge_set(fph_state *state, fph_chunk *chunk, unsigned is)
-{
-    unsigned was = !is;
-
-    if (FPH_LOAD(&chunk->huge, RELAXED) == was
-        && FPH_CAS_PTR(&chunk->huge, &was, is, RELAXED))
-        fph_fetch_add_relaxed(&state->huge, (uint64_t)is - !is);
-}
-
 /* Have hugepages behind a chunk of the table, or none.  The caller owns pages
  * in it or keeps its region, so it stays. */
 static void
 fph_chunk_huge(const fpheap *heap, size_t number, fpheap_huge what)
 {
     fph_chunk *chunk = &heap->state->chunks[number];
-    unsigned   is    = FPH_LOAD(&chunk->huge, RELAXED);
+    int        is    = FPH_LOAD(&chunk->huge, RELAXED);
 
     if (heap->provider.huge != NULL && is == (what == FPHEAP_HUGE_NONE)
         && FPH_LOAD(&chunk->plain, RELAXED)
-        && fph_load_relaxed(&chunk->present) == FPH_ALL_PAGES)
-        fph_huge_set(heap->state, chunk,
-                     fph_provider_huge(heap, FPH_LOAD(&chunk->base, RELAXED),
-                                       what) > 0);
+        && fph_load_relaxed(&chunk->present) == FPH_ALL_PAGES) {
+        is = fph_provider_huge(heap, FPH_LOAD(&chunk->base, RELAXED), what);
+        FPH_STORE(&chunk->huge, (uint8_t)(is > 0), RELAXED);
+    }
 }
 
 /* Whether a part is a chunk that has filled and has no hugepage yet. */
@@ -5288,7 +5277,7 @@ fph_part_leave(fph_state *state, const fph_part *part)
     uint64_t     had   = fph_load_relaxed(&chunk->present);
     fph_records *records;
 
-    fph_huge_set(state, chunk, 0);
+    FPH_STORE(&chunk->huge, (uint8_t)0, RELAXED);
     while (!fph_cas_release(&chunk->present, &had,                  /* G4 */
                             had & ~part->mask))
         ;
@@ -5309,9 +5298,9 @@ fph_chunk_come(fph_chunk *chunk, uint64_t mask, const fpheap_region *raw)
 {
     fph_store_relaxed(&chunk->meta, 0);
     fph_store_relaxed(&chunk->iova, FPHEAP_BAD_IOVA);
-    FPH_STORE(&chunk->reserved, 0u, RELAXED);
+    FPH_STORE(&chunk->reserved, (uint8_t)0, RELAXED);
     FPH_STORE(&chunk->node, raw->node, RELAXED);
-    FPH_STORE(&chunk->plain, 0u + (raw->backing == FPHEAP_BACKING_PAGES),
+    FPH_STORE(&chunk->plain, (uint8_t)(raw->backing == FPHEAP_BACKING_PAGES),
               RELAXED);
     fph_store_release(&chunk->present, mask);                       /* G4 */
 }
@@ -5342,7 +5331,7 @@ fph_chunk_share(fph_state *state, const fph_part *part,
     /* It stays now; it may have gone, and another have come, before. */
     if (fph_chunk_suits(state, part, raw->node)) {
         if (raw->backing != FPHEAP_BACKING_PAGES)
-            FPH_STORE(&chunk->plain, 0u, RELAXED);
+            FPH_STORE(&chunk->plain, (uint8_t)0, RELAXED);
         return 1;
     }
     fph_part_leave(state, part);
@@ -9214,7 +9203,7 @@ fph_chunk_touch(const fpheap *heap, size_t chunk)
 
         fph_touch(page, page + FPHEAP_PAGE);
     }
-    FPH_STORE(&state->chunks[chunk].reserved, 1u, RELAXED);
+    FPH_STORE(&state->chunks[chunk].reserved, (uint8_t)1, RELAXED);
     fph_part_give(state, chunk, free);
     return fph_popcount(free);
 }
@@ -11161,6 +11150,7 @@ fpheap_pool_set_max(fpheap_pool *pool, size_t max)
 typedef struct fph_census {
     fpheap_stats       stats;
     fpheap_class_stats classes[FPH_CLASSES];
+    size_t             huge;   /* bytes of chunks that have hugepages */
 } fph_census;
 
 static void
@@ -11219,6 +11209,8 @@ fph_census_pages(const fph_state *state, fph_census *census)
         stats->page_free_bytes += fph_popcount(free) * FPHEAP_PAGE;
         stats->metadata_bytes += fph_popcount(fph_load_relaxed(&chunk->meta))
                                * FPHEAP_PAGE;
+        if (FPH_LOAD(&chunk->huge, RELAXED))
+            census->huge += FPHEAP_CHUNK;
     }
     for (at = 0; (slab = fph_record_next(state, &at)) != NULL;)
         fph_census_record(state, census, slab);
@@ -11288,11 +11280,11 @@ fph_census_sum(fph_census *census)
 
 /* What the heap counts as it goes, and its threads by tag. */
 static void
-fph_census_counts(const fpheap *heap, fpheap_stats *stats)
+fph_census_counts(const fpheap *heap, fph_census *census)
 {
+    fpheap_stats    *stats = &census->stats;
     const fph_state *state = heap->state;
     unsigned         tags  = FPH_TAGS;
-    size_t           huge;
     unsigned         i;
 
     stats->limit = (size_t)fph_load_relaxed(&state->limit);
@@ -11303,9 +11295,10 @@ fph_census_counts(const fpheap *heap, fpheap_stats *stats)
     for (i = 0; i < 4; i++)
         stats->backing_bytes[i] = (size_t)fph_load_relaxed(
             &state->backing_bytes[i]);
-    huge = (size_t)fph_load_relaxed(&state->huge) << FPHEAP_CHUNK_SHIFT;
-    stats->backing_bytes[FPHEAP_BACKING_PAGES] -= huge;
-    stats->backing_bytes[FPHEAP_BACKING_THP] += huge;
+    if (census->huge > stats->backing_bytes[FPHEAP_BACKING_PAGES])
+        census->huge = stats->backing_bytes[FPHEAP_BACKING_PAGES];
+    stats->backing_bytes[FPHEAP_BACKING_PAGES] -= census->huge;
+    stats->backing_bytes[FPHEAP_BACKING_THP] += census->huge;
     stats->growths = fph_load_relaxed(&state->growths);
     stats->growth_failures = fph_load_relaxed(&state->growth_failures);
     stats->growth_max_ns = fph_load_relaxed(&state->growth_max_ns);
@@ -11331,7 +11324,7 @@ fph_census_take(fpheap *heap, fph_census *census)
     fph_census_apart(heap->state, &census->stats);
     fph_census_parked(heap, census);
     fph_census_sum(census);
-    fph_census_counts(heap, &census->stats);
+    fph_census_counts(heap, census);
 }
 
 /* --- for programs of any version ------------------------------------------ */

@@ -120,9 +120,9 @@ fault "a chunk's records are set with a load and a store" "" fph_chunk_ready \
     's/THEN/none != (chunk->records = records, NULL)/'
 
 # Regions and records.
-fault "a region is changed while another shows it" "parts" fph_region_send \
-    's/!fph_cas_acquire(&region->shown, &only, 0)/THEN/' \
-    's/THEN/(fph_store_relaxed(\&region->shown, 0), only == 0)/'
+fault "a region is changed while another shows it" "parts" fph_region_hide \
+    's/fph_cas_acquire(&region->shown, &only, 0)/THEN/' \
+    's/THEN/(fph_store_relaxed(\&region->shown, 0), only != 0)/'
 fault "a record is cut with a load and a store" "" fph_meta_cut \
     's/while (!fph_cas_acquire(&state->meta_cursor.word, &cursor,/while (0);/' \
     's/cursor + fph_meta_units(bytes)));/STORE cursor + fph_meta_units(bytes));/' \
