@@ -9354,7 +9354,7 @@ fph_slab_decommit(fpheap *heap, fph_slab *slab)
 {
     fph_state *state = heap->state;
     size_t     chunk = slab->page >> FPH_PAGE_BITS;
-    size_t     size  = slab->size;
+    size_t     size  = slab->size - FPH_HEAD; /* the next one's is behind it */
     void      *objects[64];
     size_t     n     = 0;
     size_t     i;
