@@ -433,6 +433,26 @@ records_are_spilled_too(void **state)
 }
 
 static void
+records_come_from_their_own_node_first(void **state)
+{
+    fpheap *heap = heap_of_nodes(0);
+    int     node;
+
+    (void)state;
+    for (node = 0; node < NODES; node++)
+        assert_int_equal(fpheap_reserve(heap, FPHEAP_CHUNK / 2, node), 0);
+    for (node = 0; node < NODES; node++) {
+        size_t pages;
+        size_t page = fph_block_pages(heap, node, FPH_LINE, &pages);
+
+        assert_true(page != FPH_NO_PAGE);
+        assert_int_equal(node_of(fph_page_address(heap->state, page)), node);
+        fph_pages_give(heap->state, page, pages);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
 reserve_gets_memory_on_its_node(void **state)
 {
     fpheap  *heap = heap_of_nodes(0);
@@ -685,6 +705,7 @@ main(void)
         cmocka_unit_test(
             an_object_that_is_spilled_costs_its_node_no_pass_and_no_call),
         cmocka_unit_test(records_are_spilled_too),
+        cmocka_unit_test(records_come_from_their_own_node_first),
         cmocka_unit_test(reserve_gets_memory_on_its_node),
         cmocka_unit_test(a_walk_shows_the_node_of_each_object),
         cmocka_unit_test(realloc_moves_to_the_node_of_the_thread),

@@ -1049,6 +1049,36 @@ objects_come_from_the_node_of_their_thread_or_of_the_pool(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* So the next get is a hit. */
+static void
+a_put_fills_the_bin_that_a_get_looks_at(void **state)
+{
+    fpheap *heap = heap_of_nodes();
+    int     node;
+    int     i;
+
+    (void)state;
+    for (node = 0; node < NODES; node++) {
+        move_to(heap, node);
+        for (i = 0; i <= NODES; i++) {
+            fpheap_pool_desc desc = { .name = "p", .size = 100 };
+            fpheap_pool     *pool;
+            void            *object;
+
+            desc.flags = i < NODES ? FPHEAP_ON_NODE : 0;
+            desc.node = i < NODES ? i : 0;
+            pool = CREATE(heap, &desc);
+            object = fpheap_pool_get(pool);
+            assert_non_null(object);
+            fpheap_pool_put(pool, object);
+            assert_true(fph_pool_bin(pool)->top > fph_pool_bin(pool)->base);
+            assert_ptr_equal(fph_pool_bin(pool)->top[-1], object);
+            END(pool);
+        }
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 static void
 put_one_way(fpheap *heap, fpheap_pool *pool, unsigned n, unsigned way)
 {
@@ -1152,6 +1182,7 @@ main(void)
         cmocka_unit_test(what_no_memory_can_hold_is_enomem),
         cmocka_unit_test(
             objects_come_from_the_node_of_their_thread_or_of_the_pool),
+        cmocka_unit_test(a_put_fills_the_bin_that_a_get_looks_at),
         cmocka_unit_test(put_on_another_node_an_object_goes_home),
         cmocka_unit_test(max_is_of_all_nodes_together)
     };

@@ -766,7 +766,7 @@ static const scene scenes[] = {
     {"tight flush", {"aaaaaaaaffffffffF", "aX"}, {"T", "fg"}, 2, 1, 0},
     {"tight reserve", {"", ""}, {"r", "g"}, 2, 1, 0},
     /* What one thread gives back to the provider, or opens, another lacks. */
-    {"tight shrink", {"Gf", ""}, {"T", "G"}, 5, 1, 0},
+    {"tight shrink", {"Gf", ""}, {"T", "G"}, 3, 1, 0},
     {"tight open", {"g", "Gf"}, {"r", "G"}, 5, 1, 0},
     {"tight retire", {"aaaaaaaaffffffffF", ""}, {"T", "aaaaaaaa"}, 2, 1, 0},
     {"tight bulk", {"aaaaaaaaffffffffF", ""}, {"T", "bb"}, 2, 1, 0},
