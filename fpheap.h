@@ -3136,8 +3136,10 @@ fph_map_is_full(char *base, size_t bytes)
     return 1;
 }
 
-#ifndef MADV_COLLAPSE
-#  define MADV_COLLAPSE 25     /* Linux 6.1; before, it fails */
+#ifdef MADV_COLLAPSE           /* Linux 6.1 */
+#  define FPH_COLLAPSE MADV_COLLAPSE
+#else
+#  define FPH_COLLAPSE 25
 #endif
 
 /* Whether transparent hugepages are asked for from now on.  What is full is
@@ -3153,7 +3155,7 @@ fph_map_advise(void *base, size_t bytes, fpheap_huge what)
                  || fph_map_is_full((char *)base, bytes))
              && madvise(base, bytes, MADV_HUGEPAGE) == 0) {
         if (what == FPHEAP_HUGE_IF_FULL)
-            madvise(base, bytes, MADV_COLLAPSE);
+            madvise(base, bytes, FPH_COLLAPSE);
         return 1;
     }
 #endif

@@ -38,7 +38,7 @@ only() {
 string="memcpy|memset|memcmp|memmove|strlen|_GLOBAL_OFFSET_TABLE_"
 string="$string|__stack_chk_fail|__mem(cpy|set|move)_chk"
 string="$string|__(popcount|ctz|clz)[sdt]i2" # the compiler's own library
-system="__errno_location|mmap|munmap|madvise|write|abort|clock_gettime"
+system="__errno_location|mmap|munmap|madvise|mincore|write|abort|clock_gettime"
 system="$system|sched_yield|syscall|open|read|close|prctl|strstr|getpid"
 system="$system|mprotect|munlock|sysconf|getrlimit"
 threads="pthread_(key_create|key_delete|setspecific|atfork)|__register_atfork"
