@@ -9139,9 +9139,9 @@ fpheap_set_limit(fpheap *heap, size_t bytes)
 
 /* [MISS] ===================================================================
  *
- * What a miss does in a bin; ALLOC calls it.  It exchanges whole magazines: loaded with
- * spare, then spare with the depot; only when the depot has none are objects
- * claimed from slabs.
+ * What a miss does in a bin; ALLOC calls it.  It exchanges whole magazines:
+ * loaded with spare, then spare with the depot; only when the depot has none
+ * are objects claimed from slabs.
  *
  * While a call fills a magazine or makes room, it holds the magazine itself,
  * and then looks at the bin again: the provider's callback or a constructor may
