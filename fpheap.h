@@ -79,7 +79,7 @@
  *
  * Only the cache's own thread calls fpheap_cache_*.  fpheap_pool_destroy is
  * like [1], but no other thread may use its pool meanwhile.  Thread exit is
- * like [1], but may run beside a destroy: the two wait for each other.
+ * like [1], but may run beside a destroy: the later one waits for the other.
  *
  * A thread that is stopped anywhere inside the heap delays no other thread that
  * allocates or frees, except in two cases:
@@ -100,8 +100,8 @@
  *
  * After fork() the child has one thread, which may go on using the heap.  At
  * its first miss it takes back what the other threads had parked; what they
- * were moving, a magazine, a slab, a few pages or a region each, is lost to the
- * child, and fpheap_check may report it there.
+ * were moving (a magazine, a bin's slabs, a region) is lost to the child,
+ * and fpheap_check may report it there.
  *
  * [ERRORS] --------------------------------------------------------------------
  *
@@ -655,7 +655,7 @@ typedef struct fpheap_region {
 /* The application's callbacks.  They may be called by several threads at once,
  * and may use the heap they serve as long as that needs no new memory.
  *
- * A heap asks for two chunks first, and later for a 16th of what it has, within
+ * A heap asks for two chunks first, and later for one or two, or a 16th, within
  * growth_max, or for more if an object needs it.  The number of its regions is
  * limited, see FPHEAP_CHUNK_SHIFT. */
 typedef struct fpheap_provider {
@@ -2965,7 +2965,7 @@ fph_map_allow(void *at, size_t bytes, int access)
     return mprotect((void *)from, to - from, access) == 0;
 }
 
-/* Have reserved addresses read as zeros, and take memory where they are
+/* Let reserved addresses read as zeros, and take memory where they are
  * written.  Returns 0: there is none. */
 static int
 fph_map_open(void *at, size_t bytes)
@@ -3273,7 +3273,7 @@ struct fph_state {
     fph_line   meta_cursor;                /* block : 24 | end : 20 | unit of
                                               the next record : 20 */
     fph_word   meta_numbers;               /* of meta[] used up */
-    fph_word   regions;                    /* slots of region[] in use */
+    fph_word   regions;                    /* slots of region[] ever used */
     fph_word   growing;                    /* REGION */
     fph_word   growth_tickets;
     fph_word   growth_cap[FPHEAP_MAX_NODES]; /* chunks; 0: none */
@@ -3784,7 +3784,7 @@ fph_moves_wait(const fpheap *heap, uint32_t mark)
 
 /* [PAGES] ==================================================================
  *
- * Which pages are free.  Four tables cover a window of addresses: all that the
+ * Which pages are free.  These tables cover a window of addresses: all that the
  * process may have, where the system can reserve tables for so many, else a
  * smaller power of two.  An address's own bits are its index there, so nothing
  * is searched for, and neighbours in address are neighbours in the tables,
@@ -4849,7 +4849,7 @@ fph_charge(fph_state *state, size_t bytes)
 
 /* --- asking --------------------------------------------------------------- */
 
-/* The calls to the provider, and that to the watcher. */
+/* The calls to the provider, and the one to the watcher. */
 static int
 fph_provider_get(const fpheap *heap, size_t bytes, int node, fpheap_region *raw)
 {
@@ -5294,7 +5294,7 @@ fph_part_leave(fph_state *state, const fph_part *part)
     FPH_STORE(&chunk->base, (char *)NULL, RELEASE);                 /* G3 */
 }
 
-/* Have a chunk that is new in the table. */
+/* Enter a new chunk in the table. */
 static void
 fph_chunk_come(fph_chunk *chunk, uint64_t mask, const fpheap_region *raw)
 {
@@ -5316,7 +5316,7 @@ fph_chunk_suits(const fph_state *state, const fph_part *part, int node)
     return chunk != NULL && FPH_LOAD(&chunk->node, RELAXED) == node;
 }
 
-/* Have a part be in a chunk that has others.  Returns 0: it cannot be; *had is
+/* Add a part to a chunk that has others.  Returns 0: it cannot be; *had is
  * what the chunk has. */
 static int
 fph_chunk_share(fph_state *state, const fph_part *part,
@@ -5480,7 +5480,7 @@ fph_count_region(fph_state *state, const fpheap_region *raw)
     fph_fetch_add_relaxed(&state->backing_bytes[raw->backing & 3], raw->bytes);
 }
 
-/* Have a slot stand for memory that is here. */
+/* Fill a slot with memory that is here. */
 static void
 fph_region_show(fph_region *region, const fpheap_region *raw)
 {
@@ -5618,7 +5618,6 @@ fph_growth_enter(const fpheap *heap, uint64_t *ticket)
     return 0;
 }
 
-/* How often the heap has grown. */
 static uint64_t
 fph_growths(const fph_state *state)
 {
@@ -7510,7 +7509,7 @@ fph_pool_spares(fpheap_pool *pool, size_t count)
 
 /* --- slabs ---------------------------------------------------------------- */
 
-/* Have the pages of a slab lead to a bin's place; 0: to none. */
+/* Lead the pages of a slab to a bin's place; 0: to none. */
 static void
 fph_slab_map(fph_state *state, size_t page, unsigned pages, unsigned place)
 {
@@ -8142,7 +8141,7 @@ fph_depot_rob(fph_state *state, unsigned bin)
     return magazine;
 }
 
-/* A magazine in the stack of empty ones has count 0. */
+/* The caller has set the magazine's count to 0. */
 static void
 fph_empty_put(fph_state *state, unsigned bin, fph_magazine *magazine)
 {
@@ -8957,7 +8956,7 @@ fph_just_done(const fph_word *when, uint64_t now)
     return then != 0 && now - then < FPH_PAUSE_NS;
 }
 
-/* Have the others follow at their next miss. */
+/* Ask the others to follow at their next miss. */
 static void
 fph_pass_ask(fph_state *state, int always)
 {
@@ -9087,7 +9086,7 @@ fph_climb_parked(fpheap *heap, int node)
 }
 
 /* Give back what is free as a whole, if that is all that is in the way: it is
- * too short, or of other nodes.  Returns 0: nothing was given back. */
+ * too short, or of other nodes.  Returns 0: it is not, or is none. */
 static int
 fph_climb_exchange(const fph_search *search)
 {
@@ -9171,7 +9170,7 @@ fph_find(fph_search *search)
 
 /* --- memory --------------------------------------------------------------- */
 
-/* Have records for a chunk, if there is memory for them. */
+/* Make a chunk's records, if there is memory for them. */
 static void
 fph_chunk_record(fpheap *heap, size_t chunk)
 {
@@ -9425,9 +9424,9 @@ fpheap_set_limit(fpheap *heap, size_t bytes)
 
 /* [MISS] ===================================================================
  *
- * What the fast path calls.  A miss exchanges whole magazines: loaded with
- * spare, then spare with the depot; only when the depot has none are objects
- * claimed from slabs.
+ * What a miss does in a bin; ALLOC calls it.  It exchanges whole magazines:
+ * loaded with spare, then spare with the depot; only when the depot has none
+ * are objects claimed from slabs.
  *
  * While a call fills a magazine or makes room, it holds the magazine itself,
  * and then looks at the bin again: the provider's callback or a constructor may
@@ -9605,7 +9604,6 @@ fph_bin_look(fph_search *search)
     return found ? 1 : refused;
 }
 
-/* Free an object of a bin. */
 static void
 fph_bin_free(fpheap *heap, unsigned number, void *object)
 {
@@ -9658,7 +9656,6 @@ fph_run_need(const fpheap *heap, size_t size, size_t align)
     return fph_need_of(heap, fits ? pages : 0, step);
 }
 
-/* Claim an object's pages. */
 static void *
 fph_run_alloc(fpheap *heap, int node, fph_need need)
 {
@@ -12085,7 +12082,7 @@ fph_check_bytes(fpheap *heap)
          ? NULL : "G13: what is left of the limit is not what regions leave";
 }
 
-/* From the bottom up: each needs what those before it have looked at. */
+/* Each needs what those before it have looked at. */
 static const char *(*const fph_checks[])(fpheap *heap) = {
     fph_check_groups,  fph_check_lists, fph_check_chunks, fph_check_sums,
     fph_check_regions, fph_check_bytes, fph_check_unused
@@ -12265,7 +12262,7 @@ fph_config_error(const char *name, const fpheap_config *config)
     return 0;
 }
 
-/* Have frees of untold size look here. */
+/* Let frees of untold size look here. */
 static void
 fph_map_set(fpheap *heap, const uint16_t *map, size_t mask)
 {
