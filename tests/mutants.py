@@ -492,6 +492,8 @@ PROGRAMS = [
     Program("test_headers"), Program("test_tags"), Program("test_references"),
     Program("test_stats"), Program("test_sizes"),
     Program("test_contents"), Program("test_provider"),
+    Program("test_growth"), Program("test_hugepages"),
+    Program("test_regions"), Program("test_records"),
     Program("test_callbacks"), Program("test_iova"), Program("fuzz_api"),
     Program("fuzz_api+headers", "-DFPHEAP_HEADER=1"), Program("fuzz_config"),
     Program("test_schedules"), Program("stress_regressions"),
