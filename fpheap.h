@@ -164,6 +164,11 @@
  *     live       of objects: the application has it
  *     parked     neither live nor free in its slab: in a cache or a depot
  *     claimed    out of its slab: live or parked
+ *     listed     of a slab: in the stack of its bin, or held by a thread that
+ *                has taken it from there
+ *     announced  of free objects: counted in their slab, so that it is listed
+ *     seat       a thread's number, by which its caches are found
+ *     spill      to serve a node from the others
  *     born, dies of objects: leaves the heap, comes back
  *     hit, miss  a call that the thread's own bin serves; any other
  *     growth     getting a region from the provider
@@ -194,12 +199,32 @@
  *       | provider                         |  REGION; your callback, or
  *                                             PROVIDERS
  *
- * An object is live, or parked in exactly one magazine, or free: then its bit
- * in its slab is set.  The heap writes nothing into objects (only FPHEAP_CHECK
- * 2 fills free ones), so no list runs through them, and a pool's objects stay
- * constructed.  The heap's own records lie apart, META, and stay until the heap
- * ends.  So whoever holds a stale pointer or reference to a
+ * An object of a class is live, or parked in exactly one magazine, or free:
+ * then its bit in its slab is set; or for a moment in one thread's hands, on
+ * its way between these.  A large object is live, or parked in a cache as
+ * itself, or its pages are free.  The heap writes nothing into objects (only
+ * FPHEAP_CHECK 2 fills free ones), so no list runs through them, and a pool's
+ * objects stay constructed.  The heap's own records lie apart, META, and stay
+ * until the heap ends.  So whoever holds a stale pointer or reference to a
  * record may look at it, and needs no hazard pointer.
+ *
+ *     from                 to                   by                       label
+ *     live                 this thread's cache  fph_put                  I
+ *     full magazine        depot                fph_depot_put            T2
+ *     depot                a thread's cache     fph_depot_get            T5
+ *     magazine, no cache   free in its slab     fph_slab_set_bits        B3
+ *     free, not announced  announced, listed    fph_slab_announce        B4
+ *     listed slab          held by one thread   fph_stack_pop            T5
+ *     free in its slab     a thread's hands     fph_slab_claim           B1
+ *     slab, all free       free pages           fph_part_give            F4
+ *     free pages           a slab or an object  fph_chunk_take           F3
+ *     live large object    parked in the cache  fph_large_free           L2
+ *     free chunk, region   provider             fph_region_send          G7
+ *     provider             free pages           fph_region_enter         G9
+ *
+ * An object that one thread freed serves another from T5 on, or from B3 on; its
+ * memory serves another size from F4 on.  Only full magazines enter a depot;
+ * what is in others goes to slabs.
  *
  * A hit.  The size gives the class, by a shift and a table; the bin's loaded
  * magazine gives or takes a pointer.  A free that is not told the size reads
@@ -219,9 +244,11 @@
  * whole: chunks where the provider takes parts, else regions.
  *
  * Who waits for whom.  All of this is lock-free: atomic stacks and words, each
- * with its table of orders in its section.  A thread that allocates or frees
- * waits only when the heap needs new memory, and for a bounded time: for others
- * that ask the provider, and for objects that others hold between two floors.
+ * with its table of orders in its section.  A thread that allocates waits only
+ * when the heap needs new memory, and for a bounded time: for others that ask
+ * the provider, and for objects that others hold between two floors.  (Thread
+ * exit and the ends of heaps and pools wait for each other.)  A thread that is
+ * stopped keeps what it has in its hands, its cache, and what it has charged.
  *
  * Who calls back.  The provider, the watcher and constructors run inside a
  * miss; destructors run wherever a slab ends, which may be in any call that
@@ -3304,12 +3331,14 @@ struct fph_state {
     fph_word   pool_is[FPHEAP_MAX_POOLS];
     fpheap_pool *pool[FPHEAP_MAX_POOLS];   /* atomic; set once */
 
+    fph_word   region_bytes;               /* REGION; its steps, and META's, go
+                                              by it */
+    fph_word   lost;                       /* regions, see fph_lose */
+    fph_word   growths;                    /* G15 */
+
     /* statistics */
-    fph_word   region_bytes;
     fph_word   peak_region_bytes;
     fph_word   backing_bytes[4];
-    fph_word   lost;                       /* regions, see fph_lose */
-    fph_word   growths;
     fph_word   growth_failures;
     fph_word   growth_max_ns;
     fph_word   releases;
@@ -5683,8 +5712,9 @@ fph_grow_now(fpheap *heap, int node, fph_need need, size_t wish)
 }
 
 /* Grow by a region that serves a need, of `wish` chunks if the provider has as
- * many, unless there were more growths than `seen` meanwhile.  Returns 0 when
- * somebody has got one, or a negative errno. */
+ * many, unless there were more growths than `seen` meanwhile.  Returns 0: there
+ * is a new region, or another thread has tried, perhaps in vain; or a negative
+ * errno. */
 static int
 fph_grow(fpheap *heap, int node, fph_need need, size_t wish, uint64_t seen)
 {
@@ -8909,12 +8939,14 @@ fph_home(const fpheap *heap, const fpheap_cache *cache)
  *       fails again with nothing freed since is one look, one call to the
  *       provider, for each bin a test that nothing is parked there, and for
  *       each region one that nothing can be given back.
- *   R2  While a call climbs, others make memory appear in three ways.  They
- *       grow: `growths` is read before each look, and growth after it counts as
- *       the call's own.  They free: then the call came first.  They end a move,
- *       after a look that missed what it moved, or with what it moved gone to
- *       the provider after that had refused: then the mark, set before the
- *       first look, tells (V4), and the call begins anew.
+ *   R2  What another thread makes available while a call climbs is not missed:
+ *       - by growth: `growths` is read before each look, and what was added
+ *         after it counts as the call's own growth.  If the call asks while the
+ *         other has not added yet, and is refused, it looks once more (beside);
+ *       - by the end of a move, which the look did not see, or whose memory
+ *         went to the provider after that had refused the call: the mark, set
+ *         before the first look, tells (V4), and the call begins anew;
+ *       - by a free: that came after the call's last look.
  *   R3  It begins anew FPH_TRIES times at most, as the passes of calls that
  *       fail are moves too, and not while a move is under way; else it only
  *       looks.  It fails with the first look during which nothing moved, or
@@ -11681,7 +11713,7 @@ fpheap_provider_buffer(fpheap_provider *provider, fpheap_buffer *buffer,
 
 /* [CHECK] ==================================================================
  *
- * The invariants of PAGES, SLAB and DEPOT as code, for a quiet heap.  A
+ * The invariants of the sections above as code, for a quiet heap.  A
  * walk has to tell live objects from parked ones: it turns the bits of parked
  * objects over, and back when it ends.  One that is parked twice, or parked and
  * free, then has no bit.
