@@ -85,8 +85,8 @@
  * allocates or frees, except in two cases:
  *
  *   - It grows the heap, which includes the provider's callback and the
- *     watcher's, or takes parked objects back so that this need not be.  Others
- *     that need new memory wait for it, and then go on as if it were not there.
+ *     watcher's, or takes parked objects back to avoid growing.  Others that
+ *     need new memory wait for it, and then go on as if it were not there.
  *   - It moves free memory or objects.  Others that would fail for lack of
  *     memory wait and look again; once a thread has waited for a move in vain,
  *     no other waits for that move.  (What a bulk has gathered is not free,
@@ -173,7 +173,8 @@
  *     hit, miss  a call that the thread's own bin serves; any other
  *     growth     getting a region from the provider
  *     pass       taking parked objects back from depots and caches
- *     move       a thread's holding free memory or objects for a moment
+ *     move       the moment in which a thread has free memory or objects in
+ *                its hands
  *     F1, S2     names of invariants and of edges of memory order; the tables
  *                at the heads of sections say what each is.  The letter tells
  *                the section: I FASTPATH, M T META, V CALL, F PAGES, G REGION,
@@ -262,7 +263,7 @@
  *
  * The code stands in this order, from the bottom up: a function calls only what
  * is above it in the file.  Only FASTPATH's misses are declared before they are
- * defined.  A line belongs to the floor whose words it uses.
+ * defined.  Code belongs to the section of the things that it handles.
  */
 #ifndef FPHEAP_H
 #define FPHEAP_H
@@ -729,12 +730,12 @@ typedef struct fpheap_provider {
      * part.  NULL: none. */
     void (*decommit)(void *ctx, void *base, size_t bytes);
 
-    /* Have hugepages behind a chunk of the heap's, or no longer.  Asked from
-     * slow paths: for reserved memory at once; for a chunk that has filled when
-     * the heap grows; for each new one of small objects in a large heap; and
-     * before a part of it is decommitted.  Only in regions with the backing
-     * FPHEAP_BACKING_PAGES.  Returns 1: hugepages are asked for, or 0.  NULL:
-     * none. */
+    /* Put hugepages behind a chunk of the heap's, or take them away.  Asked
+     * from slow paths: for memory that is being reserved; when the heap grows,
+     * for chunks that have filled; in a large heap, for each new chunk of small
+     * objects; and before a part of a chunk is decommitted.  Only in regions
+     * with the backing FPHEAP_BACKING_PAGES.  Returns 1 if the chunk has or
+     * will have hugepages, else 0.  NULL: none. */
     int (*huge)(void *ctx, void *chunk, size_t bytes, fpheap_huge what);
 } fpheap_provider;
 
@@ -2961,7 +2962,7 @@ fph_address_space(void)
 #  define FPH_ADDRESS_BITS 48
 #endif
 
-/* Reserve addresses that take no memory, nor when a process locks all that it
+/* Reserve addresses that take no memory, even if the process locks all that it
  * has (hence no access), and that are in no core file.  NULL: there are not so
  * many. */
 static void *
@@ -3717,8 +3718,8 @@ fph_wait(void)
  * move before it takes anything and ends it when all is back.  Whoever finds
  * nothing looks again if a move was under way meanwhile.  That saves failures
  * and growth; nothing else hangs on it.  A claim from a slab is no move: a
- * holder lets its slab go at once.  Nor are pages whose objects the constructor
- * refuses: they were in use until then.
+ * holder lets its slab go at once.  Pages that go back because a constructor
+ * has failed are no move either: they counted as in use.
  *
  *       where                     order    partner  what must be seen
  *   V1  moves_begun: fetch_add    seq_cst  V4       the looks that missed it
@@ -3750,7 +3751,8 @@ fph_moves_end(fph_state *state)
     fph_fetch_add_release(&state->moves_ended, 1);                  /* V2 */
 }
 
-/* Moves that are under way; a fork in a move leaves one too few. */
+/* Moves that are under way; in a child that was forked in a move, one too
+ * few. */
 static uint64_t
 fph_moves_open(const fph_state *state)
 {
@@ -4067,7 +4069,8 @@ fph_info_store(fph_slab *record, uint64_t info)
     fph_store_release(&record->info, info);                         /* F6 */
 }
 
-/* Have a record cover something else.  Returns 0: it covers what *info says. */
+/* Change what a record covers.  Returns 0 if it has changed meanwhile: *info
+ * says to what. */
 static inline int
 fph_info_change(fph_slab *record, uint64_t *info, uint64_t to)
 {
@@ -4085,7 +4088,7 @@ fph_record_of(const fph_state *state, const void *object)
                                              fph_page_of(state, object)));
 }
 
-/* Have the pages behind the first lead to it. */
+/* Make the pages behind the first one lead to it. */
 static void
 fph_pages_lead(const fph_state *state, size_t first, size_t from, size_t pages)
 {
@@ -4188,8 +4191,8 @@ fph_position_of(const fph_state *state, size_t chunk)
     return (at - 1) * FPH_GROUP + chunk % FPH_GROUP;
 }
 
-/* Have the group of a chunk looked at, after any that another thread is about
- * to add.  Returns 0: there are too many. */
+/* Add a chunk's group to groups[], after finishing an addition that another
+ * thread has begun.  Returns 0: there are too many. */
 static int
 fph_group_list(fph_state *state, size_t chunk)
 {
@@ -4463,8 +4466,8 @@ fph_gap_free(const fph_state *state, const fph_gap *gap, size_t chunk)
                             == gap->node) ? free : 0;
 }
 
-/* Where the free pages end that reach from a chunk into those that follow it,
- * as far as it matters. */
+/* The end of the free pages that reach from a chunk's end into those that
+ * follow it.  It looks no farther than the need. */
 static size_t
 fph_gap_end(const fph_state *state, fph_gap *gap, size_t chunk)
 {
@@ -4639,8 +4642,7 @@ fph_layout_of(const fpheap *heap, size_t chunks)
     return it;
 }
 
-/* Have the tables of whole groups ready for pages that come.  Returns 0: no
- * memory. */
+/* Open the tables of the groups of new pages.  Returns 0: no memory. */
 static int
 fph_tables_open(fph_state *state, size_t page, size_t pages)
 {
@@ -5228,8 +5230,8 @@ fph_obtain(fpheap *heap, int node, fph_need need, size_t wish,
  * to touch it. */
 #define FPH_HUGE_LOOKS 16
 
-/* Have hugepages behind a chunk of the table, or none.  The caller owns pages
- * in it or keeps its region, so it stays. */
+/* Ask the provider for hugepages behind a chunk, or for none.  The caller owns
+ * pages in it or keeps its region, so it stays. */
 static void
 fph_chunk_huge(const fpheap *heap, size_t number, fpheap_huge what)
 {
@@ -5465,8 +5467,8 @@ fph_pages_ask(const fpheap *heap, fph_state *state, char *base, size_t pages)
     }
 }
 
-/* Let pages that have come serve, but for the window's first, where a free of
- * NULL looks: it counts as META's. */
+/* Make new pages available, except the window's first, where a free of NULL
+ * looks: it counts as META's. */
 static void
 fph_pages_open(fph_state *state, char *base, size_t pages)
 {
@@ -5567,8 +5569,8 @@ fph_regions_join(fph_state *state, fpheap_region *to)
     return NULL;
 }
 
-/* Have memory in the table of regions: in a slot; or, where the provider takes
- * parts, together with its neighbours on both sides, in the slot of one. */
+/* Enter memory in the table of regions: in a slot of its own; or, where the
+ * provider takes parts, joined with its neighbours, in the slot of one. */
 static void
 fph_region_list(const fpheap *heap, fph_state *state, fph_region *slot,
                 const fpheap_region *raw)
@@ -5843,7 +5845,7 @@ fph_region_split(const fpheap_region *raw, const fpheap_region *part,
     rest->bytes = raw->bytes - front->bytes - part->bytes;
 }
 
-/* Have a part of a region, which nobody shows, in a slot of its own, and show
+/* Move a part of a region, which nobody shows, to a slot of its own, and show
  * what is left: the slot keeps what is in front, if there is any.  Returns the
  * part's slot; NULL: the table is full. */
 static fph_region *
@@ -6232,7 +6234,7 @@ fph_records_make(fpheap *heap, int node)
     return records;
 }
 
-/* Whether a chunk that comes can have none, as there can be no more blocks. */
+/* Whether a new chunk could get no records, as there can be no more blocks. */
 static int
 fph_records_out(const fph_state *state)
 {
@@ -6242,8 +6244,8 @@ fph_records_out(const fph_state *state)
                           sizeof(fph_records));
 }
 
-/* Have records for a chunk in which the caller owns pages.  Returns 0: no
- * memory for them. */
+/* Make sure that a chunk has records; the caller owns pages in it.  Returns 0:
+ * no memory for them. */
 static int
 fph_chunk_ready(fpheap *heap, size_t number)
 {
@@ -8519,8 +8521,7 @@ fph_cache_leave(fpheap_cache *cache, fph_entry *entry)
  */
 #define FPH_ADOPTING UINT64_MAX
 
-/* Have a bin, as a thread that is gone left it, lead to its magazine, or to
- * none. */
+/* Repair a bin that a thread which is gone may have left half changed. */
 static void
 fph_bin_mend(fpheap_cache *cache, unsigned number)
 {
@@ -8720,9 +8721,9 @@ fph_unloaded(void)
         pthread_key_delete((pthread_key_t)(made - 1));
 }
 
-/* Have fph_seat_leave called when this thread exits.  Threads that come first
- * at the same time each make a key, and all but one delete theirs; a fork may
- * call fph_forked more than once.  Returns 0: there will be no call. */
+/* Arrange a call of fph_seat_leave for this thread's exit.  Threads that come
+ * first at the same time each make a key, and all but one delete theirs; a fork
+ * may call fph_forked more than once.  Returns 0: there will be no call. */
 static int
 fph_exit_watch(void)
 {
@@ -8953,8 +8954,8 @@ fph_home(const fpheap *heap, const fpheap_cache *cache)
  *       when it has waited as long as it may.
  */
 
-/* Bytes that the depots of a node park, and a cache, if it is not NULL: of that
- * only objects of a page or more, which are few, and of each a slab is held. */
+/* Bytes parked in a node's depots and, if `cache` is not NULL, in objects of a
+ * page or more in that.  (They are few, and each holds a slab.) */
 static size_t
 fph_parked_bytes(const fpheap *heap, int node, const fpheap_cache *cache)
 {
@@ -8974,9 +8975,8 @@ fph_parked_bytes(const fpheap *heap, int node, const fpheap_cache *cache)
     return bytes;
 }
 
-/* What failing calls would repeat in vain they do once a millisecond: have
- * other threads drain their caches, and ask the provider for a node that
- * spills. */
+/* Calls that keep failing do this at most once a millisecond: ask other threads
+ * to drain their caches, and ask the provider for a node that spills. */
 #define FPH_PAUSE_NS 1000000u
 
 /* Whether that was done a moment ago; 0: it never was, or there is no clock. */
@@ -9035,8 +9035,8 @@ fph_reclaim(fpheap *heap, int node, int always)
 
 #define FPH_TRIES 3
 
-/* What to give back at most before the provider is asked for a need: as much as
- * comes then where it takes parts, else all. */
+/* The most to give back before the provider is asked for a need: where it takes
+ * parts, what will be asked for; else everything. */
 static size_t
 fph_need_exchange(const fpheap *heap, fph_need need)
 {
@@ -9241,7 +9241,7 @@ fph_chunk_touch(const fpheap *heap, size_t chunk)
     return fph_popcount(free);
 }
 
-/* Have records for all chunks of a node, and then touch all its free memory.
+/* Make records for all chunks of a node, and then touch all its free memory.
  * Returns how many pages are free. */
 static size_t
 fph_node_touch(fpheap *heap, int node)
@@ -9883,8 +9883,8 @@ fph_large_grow(fpheap *heap, const fph_slab *record, uint64_t info,
     return fph_large_extend(state, record, info, least, most);
 }
 
-/* Have a live large object serve for another size where it is.  Returns 0: it
- * cannot, or is no such object, and nothing has changed. */
+/* Give a live large object another size where it is.  Returns 0: that cannot
+ * be, or it is no such object, and nothing has changed. */
 static int
 fph_large_resize(fpheap *heap, void *object, uint64_t info, size_t size)
 {
@@ -12332,7 +12332,7 @@ fph_configure(fpheap *heap, const char *name, const fpheap_config *config)
     else
         fpheap_provider_mmap(&heap->provider, 0);
 #endif
-    if (heap->watch != NULL)   /* it is told of what is to go as it came */
+    if (heap->watch != NULL)   /* it sees regions leave whole, as they came */
         heap->provider.flags &= ~FPHEAP_PARTS;
     memcpy(heap->name, name, strlen(name) + 1);
 }
