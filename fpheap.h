@@ -4769,7 +4769,7 @@ fph_state_new(const fpheap *heap, const fpheap_region *raw)
            - fph_layout_of(heap, 0).bytes <= raw->bytes / 32)
         chunks *= 2;
     it = fph_layout_of(heap, chunks);
-    if (raw->bytes < skip || raw->bytes - skip < it.bytes)
+    if (raw->bytes - skip < it.bytes) /* (it has a whole page) */
         return NULL;
     memset((char *)raw->base + skip, 0, it.bytes);
     return fph_state_lay((char *)raw->base + skip, &it);
