@@ -3164,11 +3164,7 @@ fph_map_is_full(char *base, size_t bytes)
     return 1;
 }
 
-#ifdef MADV_COLLAPSE           /* Linux 6.1 */
-#  define FPH_COLLAPSE MADV_COLLAPSE
-#else
-#  define FPH_COLLAPSE 25
-#endif
+#define FPH_COLLAPSE 25        /* MADV_COLLAPSE of Linux 6.1 */
 
 /* Whether transparent hugepages are asked for from now on.  What is full is
  * made so at once if the kernel can, else it does so some day. */
@@ -10338,12 +10334,18 @@ fpheap_alloc_burst(fpheap *heap, size_t size, void **objects, unsigned n)
 }
 
 /* How many of n objects, from the first on, belong to the bin at place by the
- * map. */
+ * map: four at a time, so that the loads do not wait for each other. */
 static unsigned
 fph_run_of(const fpheap *heap, void *const *objects, unsigned n, unsigned place)
 {
     unsigned run = 0;
 
+    while (n - run >= 4
+           && ((fph_place_of(heap, objects[run]) ^ place)
+               | (fph_place_of(heap, objects[run + 1]) ^ place)
+               | (fph_place_of(heap, objects[run + 2]) ^ place)
+               | (fph_place_of(heap, objects[run + 3]) ^ place)) == 0)
+        run += 4;
     while (run < n && fph_place_of(heap, objects[run]) == place)
         run++;
     return run;
