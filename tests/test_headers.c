@@ -605,6 +605,37 @@ what_is_before_a_slabs_first_object_is_in_no_object(void **state)
     TEST_DESTROY_OVER(heap, &ours);
 }
 
+/* Objects that begin at a page of the system's, so that the header of the next
+ * ends a page that a trim may free. */
+static void
+a_trim_leaves_the_headers_of_live_objects_beside_free_ones(void **state)
+{
+    enum { MANY = 40 };
+    size_t   size = 5 * 4096 - FPH_HEAD;
+    fpheap  *heap = fpheap_create("trim", NULL);
+    void    *objects[MANY];
+    unsigned i;
+
+    (void)state;
+    assert_non_null(heap);
+    for (i = 0; i < MANY; i++) {
+        objects[i] = fpheap_alloc_tagged(heap, size, i % FPHEAP_TAGS);
+        assert_non_null(objects[i]);
+        assert_int_equal((uintptr_t)objects[i] % 4096, 0);
+        memset(objects[i], (int)i, size);
+    }
+    for (i = 0; i < MANY; i += 2)
+        fpheap_free(heap, objects[i]);
+    fpheap_trim(heap);
+    for (i = 1; i < MANY; i += 2) {
+        assert_int_equal(fpheap_tag(objects[i]), i % FPHEAP_TAGS);
+        assert_true(test_all_bytes(objects[i], size, (unsigned char)i));
+        fpheap_free(heap, objects[i]);
+    }
+    TEST_CHECK_LIVE(heap, 0);
+    assert_int_equal(fpheap_destroy(heap), 0);
+}
+
 int
 main(void)
 {
@@ -623,7 +654,9 @@ main(void)
         cmocka_unit_test(flags_tags_and_references_are_not_in_the_object),
         cmocka_unit_test(a_slab_has_as_many_objects_as_fit),
         cmocka_unit_test(a_walk_shows_what_the_application_has),
-        cmocka_unit_test(every_byte_leads_to_its_object_and_its_iova)
+        cmocka_unit_test(every_byte_leads_to_its_object_and_its_iova),
+        cmocka_unit_test(
+            a_trim_leaves_the_headers_of_live_objects_beside_free_ones)
     };
 
     return cmocka_run_group_tests_name("headers", tests, NULL, NULL);
