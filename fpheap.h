@@ -220,8 +220,8 @@
  *     slab, all free       free pages           fph_part_give            F4
  *     free pages           a slab or an object  fph_chunk_take           F3
  *     live large object    parked in the cache  fph_large_free           L2
- *     free chunk, region   provider             fph_region_send          G7
- *     provider             free pages           fph_region_enter         G9
+ *     free chunk, region   provider             fph_region_hide          G7
+ *     provider             free pages           fph_pages_open           F4
  *
  * An object that one thread freed serves another from T5 on, or from B3 on; its
  * memory serves another size from F4 on.  Only full magazines enter a depot;
@@ -5698,10 +5698,8 @@ fph_grow_now(fpheap *heap, int node, fph_need need, size_t wish)
         fph_max_relaxed(&state->growth_max_ns, fph_now_ns() - began);
     if (rc == 0) {
         rc = fph_region_enter(heap, state, slot, &raw, 0 /* taken */);
-        if (rc == 0) {
-            fph_huge_look(heap);
+        if (rc == 0)
             return 0;
-        }
         (void)fph_watch(heap, &raw, 1 /* leaving */);
         fph_hand_back(heap, &raw, raw.bytes, rc);
     }
@@ -5732,6 +5730,8 @@ fph_grow(fpheap *heap, int node, fph_need need, size_t wish, uint64_t seen)
     fph_fetch_add_release(rc == 0 ? &state->growths                 /* G15 */
                                   : &state->growth_failures, 1);
     fph_growth_leave(state, ticket);
+    if (rc == 0)
+        fph_huge_look(heap);   /* nobody waits for that */
     return rc;
 }
 
@@ -9372,29 +9372,31 @@ fph_pages_decommit(fpheap *heap)
     }
 }
 
-/* Free objects of so many bytes hold memory that is worth a call to the
- * provider. */
+/* Free objects of so many bytes are worth a call to the provider. */
 #define FPH_DECOMMIT_FROM 16384u
 
 /* Free what is behind the free objects of a slab that the caller holds and lets
- * go. */
+ * go.  A slab lies in two chunks at most. */
 static void
 fph_slab_decommit(fpheap *heap, fph_slab *slab)
 {
     fph_state *state = heap->state;
-    size_t     chunk = slab->page >> FPH_PAGE_BITS;
     size_t     size  = slab->size - FPH_HEAD; /* the next one's is behind it */
+    size_t     first = slab->page >> FPH_PAGE_BITS;
+    size_t     last  = (slab->page - 1 + fph_info_pages(state,
+                        fph_load_relaxed(&slab->info))) >> FPH_PAGE_BITS;
     void      *objects[64];
-    size_t     n     = 0;
-    size_t     i;
+    size_t     n     = 0, i;
 
-    if (FPH_LOAD(&state->chunks[chunk].plain, RELAXED))
+    if (FPH_LOAD(&state->chunks[first].plain, RELAXED)
+        && FPH_LOAD(&state->chunks[last].plain, RELAXED))
         n = fph_slab_claim(state, slab, objects, 64);
     fph_slab_let_go(state, slab);
-    if (n != 0)
-        fph_chunk_huge(heap, chunk, FPHEAP_HUGE_NONE);
-    for (i = 0; i < n; i++)
+    for (i = 0; i < n; i++) {
+        fph_chunk_huge(heap, first, FPHEAP_HUGE_NONE);
+        fph_chunk_huge(heap, last, FPHEAP_HUGE_NONE);
         fph_provider_decommit(heap, objects[i], size);
+    }
     fph_slab_give(state, objects, n);
 }
 
@@ -9404,11 +9406,10 @@ static void
 fph_objects_decommit(fpheap *heap)
 {
     fph_state *state = heap->state;
+    fph_link  *link;
     unsigned   bin;
 
     for (bin = 0; bin < heap->bins && FPHEAP_CHECK < 2; bin++) {
-        fph_link *link;
-
         if (fph_bin_class(state, bin)->size < FPH_DECOMMIT_FROM
             || bin % FPH_CLASSES >= FPH_SIZES)
             continue;

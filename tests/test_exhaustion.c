@@ -224,19 +224,18 @@ a_cache_without_memory_is_enomem(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* The loaded magazine and the spare are full, and there is no other. */
+/* All magazines are full, and there is no other. */
 static void
-a_free_without_a_third_magazine_empties_the_spare(void **state)
+free_with_magazines(unsigned n)
 {
     enum { MANY = 6 * FPHEAP_MAGAZINE };
     fpheap  *heap = test_heap_over(&provider);
     void    *objects[MANY];
     unsigned i;
 
-    (void)state;
     for (i = 0; i < MANY; i++)
         assert_non_null(objects[i] = fpheap_alloc(heap, 100));
-    for (i = 0; heap->state->magazines < 2; i++)
+    for (i = 0; heap->state->magazines < n; i++)
         fpheap_free(heap, objects[i]);
     fill_metadata(heap);
     system_is_out = 1;
@@ -244,9 +243,23 @@ a_free_without_a_third_magazine_empties_the_spare(void **state)
         fpheap_free(heap, objects[i]);
     system_is_out = 0;
     TEST_CHECK_LIVE(heap, 0);
-    assert_int_equal(heap->state->magazines, 2);
+    assert_int_equal(heap->state->magazines, n);
     assert_int_equal(fph_depot_count(heap->state, fph_class_of(100)), 0);
     TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_free_without_a_third_magazine_empties_the_spare(void **state)
+{
+    (void)state;
+    free_with_magazines(2);
+}
+
+static void
+a_free_without_a_second_magazine_empties_the_first(void **state)
+{
+    (void)state;
+    free_with_magazines(1);
 }
 
 static void
@@ -1285,30 +1298,6 @@ pages_beyond_the_tables_are_not_there(void **state)
     if (sizeof(size_t) > 4)
         assert_true(fph_large_room(SIZE_MAX / 4)
                     == SIZE_MAX / 4 + FPH_ROOM_MAX);
-    TEST_DESTROY_OVER(heap, &provider);
-}
-
-/* The loaded magazine is full, and the only one. */
-static void
-a_free_without_a_second_magazine_empties_the_first(void **state)
-{
-    enum { MANY = 6 * FPHEAP_MAGAZINE };
-    fpheap  *heap = test_heap_over(&provider);
-    void    *objects[MANY];
-    unsigned i;
-
-    (void)state;
-    for (i = 0; i < MANY; i++)
-        assert_non_null(objects[i] = fpheap_alloc(heap, 100));
-    for (i = 0; heap->state->magazines < 1; i++)
-        fpheap_free(heap, objects[i]);
-    fill_metadata(heap);
-    system_is_out = 1;
-    for (; i < MANY; i++)
-        fpheap_free(heap, objects[i]);
-    system_is_out = 0;
-    TEST_CHECK_LIVE(heap, 0);
-    assert_int_equal(heap->state->magazines, 1);
     TEST_DESTROY_OVER(heap, &provider);
 }
 

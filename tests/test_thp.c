@@ -11,6 +11,9 @@
 
 static fpheap_provider pages;  /* the mmap provider */
 static unsigned        asked[3];
+static unsigned        turns;     /* times that a full chunk was asked for while
+                                     others had to wait for this thread */
+static fpheap         *the_heap;
 static void           *last_none, *decommitted;
 static void           *objects[4096];
 
@@ -40,6 +43,8 @@ huge(void *ctx, void *chunk, size_t bytes, fpheap_huge what)
     assert_int_equal(bytes, FPHEAP_CHUNK);
     assert_int_equal((uintptr_t)chunk % FPHEAP_CHUNK, 0);
     asked[what]++;
+    if (what == FPHEAP_HUGE_IF_FULL)
+        turns += fph_load_relaxed(&the_heap->state->growing) != 0;
     if (what == FPHEAP_HUGE_NONE)
         last_none = chunk;
     return what != FPHEAP_HUGE_NONE;
@@ -61,7 +66,9 @@ made(void)
     provider.decommit = decommit;
     provider.huge = huge;
     config.provider = &provider;
-    return fpheap_create("thp", &config);
+    turns = 0;
+    the_heap = fpheap_create("thp", &config);
+    return the_heap;
 }
 
 static size_t
@@ -120,8 +127,8 @@ a_heap_of_less_than_32_mib_asks_for_none(void **state)
     ended(heap);
 }
 
-/* Each growth looks at a few, so that none takes long, and all have their
- * turn. */
+/* Each growth looks at a few, so that none takes long, and all have their turn;
+ * and no other thread waits for that. */
 static void
 chunks_that_have_filled_get_hugepages_as_the_heap_grows(void **state)
 {
@@ -137,6 +144,7 @@ chunks_that_have_filled_get_hugepages_as_the_heap_grows(void **state)
         before = asked[FPHEAP_HUGE_IF_FULL];
     }
     assert_int_equal(asked[FPHEAP_HUGE_NOW], 0);
+    assert_int_equal(turns, 0);
     assert_true(thp_bytes(heap) >= MANY * TEST_MIB / 8 * 7);
     assert_true(thp_bytes(heap) <= MANY * TEST_MIB);
     fpheap_free_bulk(heap, objects, MANY);
