@@ -60,7 +60,8 @@
  *     than a 2048th of a chunk (128 bytes at least) can reach them
  *   - not a way to save the last byte: each thread parks up to two magazines
  *     per size it uses (a quarter of a chunk, or four objects if that is more)
- *     until its first miss after any thread's fpheap_trim
+ *     until it has claimed others for a while, or its first miss after any
+ *     thread's fpheap_trim
  *   - not shared between processes
  *   - not for a library that is unloaded while a thread is inside the heap, is
  *     exiting, or will use a heap again; heaps that the library has not
@@ -1146,6 +1147,7 @@ struct fpheap_cache {
     fph_magazine **spare;      /* per bin, behind bins; NULL: none */
     uint8_t *fills;            /* per bin, behind these: MISS, fph_bin_fill;
                                   fpheap_pool_destroy stores 0 as well, H4 */
+    unsigned looked;           /* the class at which fph_idle_flush did last */
 #if FPHEAP_HEADER
     fph_tally tallies[FPHEAP_TAGS];
 #endif
@@ -3305,7 +3307,9 @@ struct fph_state {
     char      *huge_next;                  /* atomic; REGION: where the next
                                               look at full chunks begins */
     fph_word   magazines;                  /* made so far */
-    fph_word   empty_slabs;                /* slabs with all objects free */
+    fph_word   empty_pages;                /* of slabs with all objects free,
+                                              which a pass can turn into free
+                                              pages */
     fph_word   asked;                      /* GROWTH: how often, and when */
     fph_word   asked_ns;
     fph_word   limit;                      /* as it was set; 0: none */
@@ -7434,12 +7438,14 @@ fph_keeps_slabs(const fpheap_pool *pool)
     return pool != NULL && FPH_LOAD(&pool->keeps, RELAXED) != 0;
 }
 
-/* Change the number of empty slabs that a pass can turn into pages. */
+/* Count the pages of a slab that is empty, 1, or -1 no longer. */
 static void
-fph_count_empty(fph_state *state, const fpheap_pool *pool, int64_t change)
+fph_count_empty(fph_state *state, unsigned bin, int slabs)
 {
-    if (!fph_keeps_slabs(pool))
-        fph_fetch_add_relaxed(&state->empty_slabs, (uint64_t)change);
+    int64_t pages = FPH_LOAD(&fph_bin_class(state, bin)->pages, RELAXED);
+
+    if (!fph_keeps_slabs(fph_bin_pool(state, bin)))
+        fph_fetch_add_relaxed(&state->empty_pages, (uint64_t)(slabs * pages));
 }
 
 static inline size_t
@@ -7563,7 +7569,7 @@ fph_slab_make(fph_state *state, size_t page, unsigned bin)
     fph_pages_lead(state, page, page, klass->pages);
     fph_slab_map(state, page, klass->pages, bin * (unsigned)FPH_BIN_STEP);
     fph_info_store(slab, fph_info(FPH_SLAB, bin, count));
-    fph_count_empty(state, fph_bin_pool(state, bin), 1);
+    fph_count_empty(state, bin, 1);
     return slab;
 }
 
@@ -7613,7 +7619,7 @@ fph_slab_retire(fph_state *state, fph_slab *slab)
     fph_slab_retired(state, slab);
     fph_store_relaxed(&slab->info, 0);
     fph_slab_map(state, slab->page, pages, 0);
-    fph_count_empty(state, pool, -1);
+    fph_count_empty(state, bin, -1);
     fph_pages_give(state, slab->page, pages);
     if (pool != NULL)
         fph_fetch_add_release(&pool->slabs, ~(uint64_t)0);          /* Q5 */
@@ -7680,7 +7686,7 @@ fph_slab_claim(fph_state *state, fph_slab *slab, void **objects, size_t n)
     old = fph_fetch_add_relaxed(&slab->state,                       /* B7 */
                                 fph_slab_state(-(int64_t)got, 0));
     if (got != 0 && fph_slab_free_objects(old) == (int64_t)count)
-        fph_count_empty(state, fph_bin_pool(state, fph_info_bin(info)), -1);
+        fph_count_empty(state, fph_info_bin(info), -1);
     return got;
 }
 
@@ -7709,15 +7715,17 @@ fph_slab_announce(fph_state *state, fph_slab *slab, size_t n)
     uint64_t     info  = fph_load_relaxed(&slab->info);
     uint64_t     word  = fph_load_relaxed(&slab->state);
     fpheap_pool *pool  = fph_bin_pool(state, fph_info_bin(info));
-    int          keeps = fph_keeps_slabs(pool);
+    uint64_t     pages = fph_keeps_slabs(pool) ? 0
+                                               : fph_info_pages(state, info);
     uint64_t     told;
 
     fph_quota_give(pool, n);
     do
         told = (word + fph_slab_state((int64_t)n, 0)) | 1;
     while (!fph_cas_acq_rel(&slab->state, &word, told));            /* B4 */
-    if (!keeps && fph_slab_free_objects(told) == (int64_t)fph_info_count(info))
-        fph_fetch_add_relaxed(&state->empty_slabs, 1);
+    if (pages != 0
+        && fph_slab_free_objects(told) == (int64_t)fph_info_count(info))
+        fph_fetch_add_relaxed(&state->empty_pages, pages);
     if ((word & 1) == 0)
         fph_stack_push(&state->depots[fph_info_bin(info)].partial, &slab->link);
 }
@@ -7913,7 +7921,7 @@ fph_bin_has_empty(const fph_state *state, unsigned bin)
     uint64_t           objects;
 
     if (!fph_keeps_slabs(pool))
-        return (int64_t)fph_load_relaxed(&state->empty_slabs) > 0;
+        return (int64_t)fph_load_relaxed(&state->empty_pages) > 0;
     objects = fph_load_relaxed(&pool->objects);
     return (FPH_LOAD(&pool->flags, RELAXED) & FPHEAP_TYPE_STABLE) == 0
         && objects >= FPH_LOAD(&pool->min, RELAXED) + count
@@ -7956,6 +7964,21 @@ fph_bin_retire(fph_state *state, unsigned bin)
         return;
     fph_moves_begin(state);
     fph_slabs_let_go(state, fph_stack_take(state, stack), 1 /* retire */);
+    fph_moves_end(state);
+}
+
+/* The same for the slab that was listed last, of a bin that is no pool's. */
+static void
+fph_bin_retire_last(fph_state *state, unsigned bin)
+{
+    fph_slab *slab;
+
+    fph_moves_begin(state);
+    slab = (fph_slab *)(void *)fph_stack_pop(state,
+                                             &state->depots[bin].partial);
+    if (slab != NULL
+        && !(fph_slab_is_empty(slab) && fph_slab_retire(state, slab)))
+        fph_slab_let_go(state, slab);
     fph_moves_end(state);
 }
 
@@ -8500,6 +8523,31 @@ fph_cache_leave(fpheap_cache *cache, fph_entry *entry)
     fph_entry_set(entry, fph_no_bins, fph_no_bins);
     fph_cache_flush(cache, 0 /* drain */);
     FPH_STORE(&cache->entry, (fph_entry *)NULL, RELAXED);           /* H5 */
+}
+
+/* Look at the next of this thread's classes.  The loaded magazine becomes the
+ * spare, which costs the next call of that size an exchange; if it is still
+ * there at the next look, no call came, and its objects go back to their slabs.
+ * Each claim looks at one class, so what a thread no longer uses is parked while
+ * it claims twice as often as there are classes. */
+static void
+fph_idle_flush(fpheap_cache *cache)
+{
+    fph_state    *state = cache->heap->state;
+    unsigned      k     = cache->looked + 1 < FPH_SIZES ? cache->looked + 1 : 1;
+    unsigned      bin   = (unsigned)(cache->local - cache->bins) + k;
+    fph_magazine *loaded, *spare;
+
+    cache->looked = k;
+    fph_moves_begin(state);
+    loaded = fph_bin_unload(cache, bin);
+    spare = fph_bin_spare(cache, bin, loaded);
+    fph_magazine_return(state, bin, spare, loaded == NULL /* drain */);
+    fph_moves_end(state);
+    if (loaded != NULL || spare == NULL)
+        return;
+    FPH_STORE(&cache->fills[bin], (uint8_t)0, RELAXED);
+    fph_bin_retire_last(state, bin);
 }
 
 /*
@@ -9075,12 +9123,12 @@ fph_look(fph_search *search)
 static int
 fph_reclaim_pays(const fpheap *heap, int node)
 {
-    int64_t slabs = (int64_t)fph_load_relaxed(&heap->state->empty_slabs);
+    int64_t pages = (int64_t)fph_load_relaxed(&heap->state->empty_pages);
     size_t  bytes = fph_parked_bytes(heap, node, fph_cache_mine(heap));
 
     /* It may be below 0 while a slab is claimed that is just announced. */
-    if (slabs > 0)
-        bytes += (size_t)slabs << FPHEAP_PAGE_SHIFT;
+    if (pages > 0)
+        bytes += (size_t)pages << FPHEAP_PAGE_SHIFT;
     return bytes >= FPHEAP_CHUNK;
 }
 
@@ -9516,34 +9564,49 @@ fph_bin_halve(fpheap_cache *cache, unsigned number, size_t n)
     fph_bin_load(cache, number, empty);
 }
 
-/* Claim objects for an empty bin: a 32nd of a magazine at first, then twice as
- * many each time, so that a size that a thread hardly uses parks little; and
- * take one.  Without a magazine for them, claim that one only.  Returns 0:
- * there is no memory for them, or *refused says why there are none. */
+/* Claims of a bin by one thread that take one object, and no magazine. */
+#define FPH_COLD 4
+
+/* How many objects to claim for an empty bin: one while it is cold, then twice
+ * as many each time, up to a magazine, so that a size that a thread hardly uses
+ * parks nothing. */
+static size_t
+fph_bin_claims(fpheap_cache *cache, unsigned number)
+{
+    size_t   most  = fph_bin_class(cache->heap->state, number)->magazine;
+    unsigned fills = cache->fills[number];
+    size_t   n     = fills < FPH_COLD ? 1 : (size_t)2 << (fills - FPH_COLD);
+
+    if (n >= most)
+        return most;
+    FPH_STORE(&cache->fills[number], (uint8_t)(fills + 1), RELAXED);
+    return n;
+}
+
+/* Claim objects for an empty bin, and take one.  Returns 0: there is no memory
+ * for them, or *refused says why there are none. */
 static int
 fph_bin_fill(fph_search *search, int *refused)
 {
     fpheap       *heap     = search->heap;
     fpheap_cache *cache    = search->cache;
     unsigned      number   = search->bin;
-    size_t        n        = fph_bin_class(heap->state, number)->magazine
-                             >> (5 - cache->fills[number]);
+    size_t        n        = fph_bin_claims(cache, number);
     fph_magazine *magazine = fph_bin_unload(cache, number);
 
-    if (magazine == NULL)
+    if (magazine == NULL && n > 1)
         magazine = fph_empty_get(heap, number, !search->tight);
     if (magazine == NULL)
         return fph_bin_claim(heap, number, &search->found, 1, refused) != 0;
     fph_magazine_set_count(magazine, fph_bin_claim(heap, number, magazine->slot,
-                                                   n + (n == 0), refused));
+                                                   n, refused));
     if (magazine->count == 0) {
         fph_empty_put(heap->state, number, magazine);
         return 0;
     }
-    if (cache->fills[number] < 5)
-        cache->fills[number]++;
     fph_bin_exchange(cache, number, magazine);
     search->found = fph_take(&cache->bins[number]);
+    fph_idle_flush(cache);
     return 1;
 }
 

@@ -704,11 +704,11 @@ a_quota_that_is_used_up_gives_nothing(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* A size that a thread hardly uses parks little. */
+/* A size that a thread hardly uses parks nothing, and takes no magazine. */
 static void
-each_claim_of_a_size_is_twice_the_last(void **state)
+four_claims_of_a_size_are_one_object_and_each_other_twice_the_last(void **state)
 {
-    static const size_t sizes[] = { 1, 1, 3, 6, 12, 24, 24 };
+    static const size_t sizes[] = { 1, 1, 1, 1, 2, 4, 8, 16, 24, 24 };
     fpheap  *heap = test_heap_over(&provider);
     fph_bin *bin;
     size_t   i, n;
@@ -719,6 +719,7 @@ each_claim_of_a_size_is_twice_the_last(void **state)
         assert_non_null(fpheap_alloc(heap, 16));
         bin = &fph_cache_mine(heap)->bins[fph_class_of(16)];
         assert_int_equal(bin->top - bin->base, sizes[i] - 1);
+        assert_int_equal(bin->base != NULL, sizes[i] > 1);
         for (n = 1; n < sizes[i]; n++)
             assert_non_null(fpheap_alloc(heap, 16));
     }
@@ -1528,7 +1529,8 @@ main(void)
         cmocka_unit_test(
             a_name_that_a_stopped_thread_has_just_got_is_taken),
         cmocka_unit_test(a_quota_that_is_used_up_gives_nothing),
-        cmocka_unit_test(each_claim_of_a_size_is_twice_the_last),
+        cmocka_unit_test(
+            four_claims_of_a_size_are_one_object_and_each_other_twice_the_last),
         cmocka_unit_test(a_bulk_that_fails_loses_no_magazine),
         cmocka_unit_test(there_are_a_thousand_channels_and_ranks_at_most),
         cmocka_unit_test(nobody_seems_to_grow_after_a_search_that_reclaims),

@@ -286,6 +286,34 @@ what_a_thread_parks_of_large_objects_serves_before_the_heap_grows(void **state)
 }
 
 /* With a provider that takes parts, and with one that does not. */
+/* Each counts with all its pages. */
+static void
+slabs_that_are_empty_serve_before_the_heap_grows(void **state)
+{
+    test_provider provider;
+    fpheap       *heap = test_heap_over(&provider);
+    void         *objects[64];
+    fpheap_stats  stats;
+    unsigned      k;
+
+    (void)state;
+    for (k = 1; k < FPH_SIZES; k++) {
+        const fph_class *klass = &heap->state->classes[k];
+
+        if (klass->size < FPHEAP_PAGE)
+            continue;
+        assert_in_range(klass->count, 1, TEST_COUNT(objects));
+        assert_int_equal(fpheap_alloc_bulk(heap, klass->size, objects,
+                                           klass->count), 0);
+        fpheap_free_bulk(heap, objects, klass->count);
+        fpheap_flush(heap);
+        fph_depot_drain(heap->state, k);
+    }
+    fpheap_stats_get(heap, &stats);
+    assert_true(stats.region_bytes <= 3 * FPHEAP_CHUNK);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 static void
 all_that_is_freed_goes_back(void **state)
 {
@@ -693,6 +721,7 @@ main(void)
             ),
         cmocka_unit_test(
             what_a_thread_parks_of_large_objects_serves_before_the_heap_grows),
+        cmocka_unit_test(slabs_that_are_empty_serve_before_the_heap_grows),
         cmocka_unit_test(all_that_is_freed_goes_back),
         cmocka_unit_test(
             what_is_reserved_stays_while_large_objects_come_and_go),

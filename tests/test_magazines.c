@@ -79,7 +79,7 @@ what_a_pool_keeps_does_not_count_as_worth_a_pass(void **state)
         fpheap_pool_desc desc;
         fpheap_pool     *pool;
         void            *objects[4];
-        uint64_t         empty = heap->state->empty_slabs;
+        uint64_t         empty = heap->state->empty_pages, pages;
 
         memset(&desc, 0, sizeof desc);
         desc.name = "kept";
@@ -90,17 +90,115 @@ what_a_pool_keeps_does_not_count_as_worth_a_pass(void **state)
         pool = fpheap_pool_create(heap, &desc);
         assert_non_null(pool);
         assert_int_equal(fph_keeps_slabs(pool), kind != 0);
+        pages = heap->state->classes[FPH_SIZES + pool->number].pages;
         assert_int_equal(fpheap_pool_get_bulk(pool, objects, 4), 0);
         fpheap_pool_put_bulk(pool, objects, 4);
         fpheap_flush(heap);
         assert_int_equal(fph_parked_bytes(heap, 0, NULL),
                          kind == 0 ? 4 * desc.size : 0);
         fph_depot_drain(heap->state, FPH_SIZES + pool->number);
-        assert_int_equal(heap->state->empty_slabs, empty + (kind == 0));
+        assert_int_equal(heap->state->empty_pages,
+                         empty + (kind == 0 ? pages : 0));
         assert_int_equal(fpheap_pool_destroy(pool, NULL), 0);
-        assert_int_equal(heap->state->empty_slabs, empty);
+        assert_int_equal(heap->state->empty_pages, empty);
     }
     TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* --- what a thread no longer uses ------------------------------------------ */
+
+/* Claim objects of 16 bytes, which stay live, until each class was looked at n
+ * times, and call use(), if any, after each claim. */
+static void
+claim_others(fpheap *heap, unsigned n, void (*use)(fpheap *heap))
+{
+    fpheap_cache *cache = fpheap_self(heap);
+    unsigned      looks = 0, looked = cache->looked;
+
+    while (looks < n * FPH_SIZES) {
+        assert_non_null(fpheap_alloc(heap, 16));
+        if (cache->looked == looked)
+            continue;
+        looked = cache->looked;
+        looks++;
+        if (use != NULL)
+            use(heap);
+    }
+}
+
+static size_t
+parked(fpheap *heap, size_t size)
+{
+    return fph_cache_objects(fpheap_self(heap), fph_class_of(size));
+}
+
+static void
+park(fpheap *heap, size_t size, unsigned n)
+{
+    void *objects[2 * FPHEAP_MAGAZINE];
+
+    assert_int_equal(fpheap_alloc_bulk(heap, size, objects, n), 0);
+    fpheap_free_bulk(heap, objects, n);
+    assert_true(parked(heap, size) >= n);
+}
+
+/* Its pages too, but for a slab with a live object. */
+static void
+what_a_thread_no_longer_uses_goes_back(void **state)
+{
+    unsigned live;
+
+    (void)state;
+    for (live = 0; live < 2; live++) {
+        fpheap            *heap = test_heap_over(&provider);
+        unsigned           k    = fph_class_of(8192);
+        fpheap_class_stats stats;
+
+        if (live)
+            assert_non_null(fpheap_alloc(heap, 8192));
+        park(heap, 8192, 2);
+        claim_others(heap, 2, NULL);
+        assert_int_equal(parked(heap, 8192), 0);
+        assert_int_equal(fpheap_class_stats_get(heap, k - 1, &stats), 0);
+        assert_int_equal(stats.live_objects, live);
+        assert_int_equal(stats.slabs, live);
+        assert_int_equal(fpheap_destroy_forced(heap), 0);
+    }
+}
+
+static void
+use_in_pairs(fpheap *heap)
+{
+    fpheap_free(heap, fpheap_alloc(heap, 8192));
+}
+
+static void
+what_it_uses_in_pairs_stays(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+
+    (void)state;
+    park(heap, 8192, 2);
+    claim_others(heap, 3, use_in_pairs);
+    assert_int_equal(parked(heap, 8192), 2);
+    assert_int_equal(fpheap_destroy_forced(heap), 0);
+}
+
+/* Not by the objects of a bin that has been used, as it may be again. */
+static void
+two_magazines_of_a_size_go_one_after_the_other(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    unsigned full = heap->state->classes[fph_class_of(100)].magazine;
+
+    (void)state;
+    park(heap, 100, 2 * full);
+    claim_others(heap, 1, NULL);
+    assert_int_equal(parked(heap, 100), full);
+    assert_int_equal(in_depot(heap, 100), 1);
+    claim_others(heap, 1, NULL);
+    assert_int_equal(parked(heap, 100), 0);
+    assert_int_equal(fpheap_destroy_forced(heap), 0);
 }
 
 /* Have n full magazines in the depot of a class, and no others. */
@@ -587,6 +685,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_free_without_memory_takes_a_magazine_of_a_depot),
     cmocka_unit_test(after_a_pass_of_another_thread_a_cache_goes_to_the_slabs),
     cmocka_unit_test(a_flush_of_nothing_is_no_move),
+    cmocka_unit_test(what_a_thread_no_longer_uses_goes_back),
+    cmocka_unit_test(what_it_uses_in_pairs_stays),
+    cmocka_unit_test(two_magazines_of_a_size_go_one_after_the_other),
     cmocka_unit_test(half_of_a_full_magazine_is_loaded),
     cmocka_unit_test(memory_for_a_cache_is_got_by_who_allocates),
     cmocka_unit_test(a_large_object_is_parked_up_to_two_chunks_and_an_eighth),

@@ -688,14 +688,14 @@ a_child_finds_pages_that_a_thread_of_its_parent_was_announcing(void **state)
 
 /* A thread that claims a slab as it is announced counts it before the other. */
 static void
-a_count_of_empty_slabs_below_zero_is_no_reason_to_reclaim(void **state)
+a_count_of_empty_pages_below_zero_is_no_reason_to_reclaim(void **state)
 {
     fpheap *heap = test_heap_over(&provider);
 
     (void)state;
-    heap->state->empty_slabs -= 1;
+    heap->state->empty_pages -= 1;
     assert_false(fph_reclaim_pays(heap, 0));
-    heap->state->empty_slabs += 1;
+    heap->state->empty_pages += 1;
     TEST_DESTROY_OVER(heap, &provider);
 }
 
@@ -1055,7 +1055,7 @@ main(void)
         cmocka_unit_test(
             a_child_finds_pages_that_a_thread_of_its_parent_was_announcing),
         cmocka_unit_test(
-            a_count_of_empty_slabs_below_zero_is_no_reason_to_reclaim),
+            a_count_of_empty_pages_below_zero_is_no_reason_to_reclaim),
         cmocka_unit_test(a_call_that_fails_on_a_quiet_heap_fails_at_once),
         cmocka_unit_test(a_call_that_fails_again_costs_microseconds),
         cmocka_unit_test(an_aligned_object_spills_to_another_node_too)

@@ -161,16 +161,16 @@ a_pass_pays_from_a_chunk_on(void **state)
 {
     fpheap    *heap = test_heap_over(&provider);
     fph_state *s = heap->state;
-    uint64_t   usual = s->empty_slabs;
+    uint64_t   usual = s->empty_pages;
 
     (void)state;
-    s->empty_slabs = FPH_PAGES - 1;
+    s->empty_pages = FPH_PAGES - 1;
     assert_false(fph_reclaim_pays(heap, 0));
-    s->empty_slabs = FPH_PAGES;
+    s->empty_pages = FPH_PAGES;
     assert_true(fph_reclaim_pays(heap, 0));
-    s->empty_slabs = (uint64_t)-1;
+    s->empty_pages = (uint64_t)-1;
     assert_false(fph_reclaim_pays(heap, 0));
-    s->empty_slabs = usual;
+    s->empty_pages = usual;
     TEST_DESTROY_OVER(heap, &provider);
 }
 
