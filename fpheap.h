@@ -59,9 +59,9 @@
  *     memory for them, as with FPHEAP_NO_OS, a write past an object by more
  *     than a 2048th of a chunk (128 bytes at least) can reach them
  *   - not a way to save the last byte: each thread parks up to two magazines
- *     per size it uses (a quarter of a chunk, or four objects if that is more)
- *     until it has claimed others for a while, or its first miss after any
- *     thread's fpheap_trim
+ *     per size it uses (a quarter of a chunk, or four objects if that is more,
+ *     or 512 if that is a chunk at most) until it has claimed others for a
+ *     while, or its first miss after any thread's fpheap_trim
  *   - not shared between processes
  *   - not for a library that is unloaded while a thread is inside the heap, is
  *     exiting, or will use a heap again; heaps that the library has not
@@ -8025,6 +8025,10 @@ fph_shape_pages(const fph_class *klass)
     return best;
 }
 
+/* The largest bulk that programs take and give often; VPP's vectors are so
+ * long.  A magazine has room for one if that is no more than half a chunk. */
+#define FPH_BURST ((size_t)256)
+
 /* The geometry of a class, given the bytes from one object to the next and
  * their alignment, up to a page. */
 static void
@@ -8032,6 +8036,8 @@ fph_shape(fph_class *klass, size_t size, size_t align)
 {
     size_t fill = FPHEAP_CHUNK / 8 / size;
 
+    if (fill < FPH_BURST && FPH_BURST * size <= FPHEAP_CHUNK / 2)
+        fill = FPH_BURST;
     memset(klass, 0, sizeof *klass);
     klass->size = (uint32_t)size;
     if (FPHEAP_HEADER)

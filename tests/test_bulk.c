@@ -137,6 +137,33 @@ every_count_of_every_size_is_given_and_taken_back(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* Of sizes up to 4 KiB: neither a slab nor the depot is asked. */
+static void
+a_burst_of_256_that_came_back_is_taken_from_the_thread(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    size_t  size;
+
+    (void)state;
+    for (size = 16; size <= 4096; size = size * 17 / 16 + 1) {
+        fph_state         *s = heap->state;
+        unsigned           k = fph_class_of(size);
+        fpheap_class_stats before, after;
+        uint64_t           full;
+
+        assert_int_equal(fpheap_alloc_bulk(heap, size, objects, 256), 0);
+        fpheap_free_bulk(heap, objects, 256);
+        full = fph_load_relaxed(&s->depots[k].full);
+        assert_int_equal(fpheap_class_stats_get(heap, k - 1, &before), 0);
+        assert_int_equal(fpheap_alloc_bulk(heap, size, objects, 256), 0);
+        assert_int_equal(fpheap_class_stats_get(heap, k - 1, &after), 0);
+        assert_int_equal(after.free_objects, before.free_objects);
+        assert_int_equal(fph_load_relaxed(&s->depots[k].full), full);
+        fpheap_free_bulk(heap, objects, 256);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 static void
 a_bulk_of_nothing_does_nothing(void **state)
 {
@@ -468,6 +495,7 @@ main(void)
         cmocka_unit_test(a_burst_is_whole_when_the_provider_recovers),
         cmocka_unit_test(what_the_provider_frees_during_a_bulk_is_not_lost),
         cmocka_unit_test(every_count_of_every_size_is_given_and_taken_back),
+        cmocka_unit_test(a_burst_of_256_that_came_back_is_taken_from_the_thread),
         cmocka_unit_test(a_bulk_of_nothing_does_nothing),
         cmocka_unit_test(a_bulk_that_cannot_be_served_takes_nothing),
         cmocka_unit_test(a_bulk_above_anything_is_refused_without_a_write),

@@ -456,7 +456,7 @@ a_walk_ends_when_the_visitor_says_so(void **state)
 }
 
 static void
-a_thread_parks_a_quarter_of_a_chunk_of_a_size_or_four_objects(void **state)
+a_thread_parks_two_magazines_of_a_size(void **state)
 {
     static void *many[2048];
     unsigned     k, reached = 0;
@@ -472,6 +472,8 @@ a_thread_parks_a_quarter_of_a_chunk_of_a_size_or_four_objects(void **state)
 
         if (most < 4 * size)
             most = 4 * size;
+        if (most < 512 * size && size <= FPHEAP_CHUNK / 512)
+            most = 512 * size;
         assert_int_equal(fpheap_alloc_bulk(heap, size, many, n), 0);
         fpheap_free_bulk(heap, many, n);
         fpheap_stats_get(heap, &stats);
@@ -1224,7 +1226,7 @@ main(void)
         cmocka_unit_test(a_walk_ends_when_the_visitor_says_so),
         cmocka_unit_test(trim_gives_back_every_region_that_is_free),
         cmocka_unit_test(
-            a_thread_parks_a_quarter_of_a_chunk_of_a_size_or_four_objects),
+            a_thread_parks_two_magazines_of_a_size),
         cmocka_unit_test(a_live_object_keeps_its_whole_region_and_no_other),
         cmocka_unit_test(
             trim_leaves_chunks_with_live_objects_and_no_other),
