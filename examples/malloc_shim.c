@@ -13,8 +13,9 @@
  *                               with K, M or G; at least 4M.  Beyond: ENOMEM
  *     FPHEAP_SHIM_NO_THP=1      no transparent hugepages, not even behind what
  *                               has filled in a heap of 32 MiB or more
- *     FPHEAP_SHIM_TRIM_MS=MS    give memory back when the heap has not grown
- *                               for so long.  There is no thread for it: each
+ *     FPHEAP_SHIM_TRIM_MS=MS    give memory back when a thread ends, and when
+ *                               the heap has not grown for so long; 0: never.
+ *                               Default 1000.  There is no thread for it: each
  *                               64th free of a thread looks at a clock
  *     FPHEAP_SHIM_STATS=FILE    append a line to FILE when the process exits
  *
@@ -47,6 +48,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,6 +100,7 @@ static int     making;          /* 1: some thread is making it */
 
 static fpheap_provider pages;       /* where the heap's memory comes from */
 static unsigned        trim_ms;     /* FPHEAP_SHIM_TRIM_MS; 0: never */
+static pthread_key_t   ends;        /* of a thread that frees */
 static char            stats_path[PATH_MAX];  /* FPHEAP_SHIM_STATS, or "" */
 static uint64_t        grown_ms;    /* when the heap grew or was trimmed last */
 
@@ -116,6 +119,37 @@ get_pages(void *ctx, size_t bytes, size_t align, int node,
 {
     __atomic_store_n(&grown_ms, now_ms(), __ATOMIC_RELAXED);
     return pages.get(ctx, bytes, align, node, region);
+}
+
+/* Trim if nobody has grown or trimmed the heap for so long, and if 8 MiB and
+ * half of what is live are not live.  Relaxed: the time decides only which
+ * thread does so, and when. */
+static void
+trim_after(uint64_t ms)
+{
+    uint64_t     now  = now_ms();
+    uint64_t     last = __atomic_load_n(&grown_ms, __ATOMIC_RELAXED);
+    fpheap_stats stats;
+
+    if (now - last < ms || now < last
+        || !__atomic_compare_exchange_n(&grown_ms, &last, now, 0,
+                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        return;
+    fpheap_stats_get(the_heap, &stats);
+    if (stats.region_bytes - stats.live_bytes
+        < ((size_t)8 << 20) + stats.live_bytes / 2)
+        return;
+    fpheap_flush(the_heap);
+    fpheap_trim(the_heap);
+}
+
+/* A thread ends, maybe after its cache is gone: what it has freed may be most of
+ * the heap, and those that go on may free nothing. */
+static void
+trim_at_end(void *heap)
+{
+    fpheap_flush((fpheap *)heap);
+    trim_after(1);
 }
 
 /* The power of two that a letter stands for; -1 for none of these. */
@@ -149,22 +183,24 @@ number(const char *text, int units, uint64_t *value)
     return __builtin_mul_overflow(*value, (uint64_t)1 << shift, value) ? -1 : 0;
 }
 
-/* The setting `name`, in least .. most; what it was if there is none. */
+/* The setting `name`: 0, or a number in least .. most; `usual` if there is
+ * none. */
 static uint64_t
-setting(const char *name, int units, uint64_t least, uint64_t most)
+setting(const char *name, int units, uint64_t least, uint64_t most,
+        uint64_t usual)
 {
     const char *text = secure_getenv(name);
     uint64_t    value;
 
     if (text == NULL || *text == '\0')
-        return 0;
+        return usual;
     if (number(text, units, &value) == 0
         && (value == 0 || (value >= least && value <= most)))
         return value;
     dprintf(2, "malloc_shim: %s=%s is ignored: a number%s, %llu to %llu, is"
             " expected\n", name, text, units ? ", K, M or G after it" : "",
             (unsigned long long)least, (unsigned long long)most);
-    return 0;
+    return usual;
 }
 
 /* At the end of a program its environment may be gone: PHP frees its own. */
@@ -184,7 +220,7 @@ make_as_set(void)
     fpheap_config   config;
     unsigned        flags = 0;
 
-    if (setting("FPHEAP_SHIM_NO_THP", 0, 1, 1) != 0)
+    if (setting("FPHEAP_SHIM_NO_THP", 0, 1, 1, 0) != 0)
         flags = FPHEAP_NO_THP;
     if (fpheap_provider_mmap(&pages, flags) != 0)
         return NULL;
@@ -193,9 +229,11 @@ make_as_set(void)
     memset(&config, 0, sizeof config);
     config.provider = &provider;
     config.limit = (size_t)setting("FPHEAP_SHIM_LIMIT", 1, 2 * FPHEAP_CHUNK,
-                                   SIZE_MAX);
+                                   SIZE_MAX, 0);
     keep_stats_path();
-    trim_ms = (unsigned)setting("FPHEAP_SHIM_TRIM_MS", 0, 1, UINT_MAX);
+    trim_ms = (unsigned)setting("FPHEAP_SHIM_TRIM_MS", 0, 1, UINT_MAX, 1000);
+    if (trim_ms != 0 && pthread_key_create(&ends, trim_at_end) != 0)
+        trim_ms = 0;
     return fpheap_create("malloc", &config);
 }
 
@@ -258,23 +296,16 @@ malloc(size_t size)
                                   : spare_alloc(ALIGN, size));
 }
 
-/* At each 64th free, if the heap trims itself: one thread does it.  Relaxed:
- * the time decides only which thread calls, and when. */
-static COLD void
-trim_if_idle(void)
-{
-    uint64_t now  = now_ms();
-    uint64_t last = __atomic_load_n(&grown_ms, __ATOMIC_RELAXED);
-
-    if (now - last < trim_ms || now < last
-        || !__atomic_compare_exchange_n(&grown_ms, &last, now, 0,
-                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-        return;
-    fpheap_flush(the_heap);
-    fpheap_trim(the_heap);
-}
-
 static __thread unsigned frees;     /* of this thread, if the heap trims */
+
+/* At each 64th free.  The first sees to it that the thread's end is noticed. */
+static COLD void
+trim_now_and_then(void)
+{
+    if (frees == 64)
+        pthread_setspecific(ends, the_heap);
+    trim_after(trim_ms);
+}
 
 /* Error paths free first and look at errno later, so free keeps it. */
 EXPORT void
@@ -286,7 +317,7 @@ free(void *object)
         return;
     fpheap_free(the_heap, whole_of(object));
     if (__builtin_expect(trim_ms != 0, 0) && ++frees % 64 == 0)
-        trim_if_idle();
+        trim_now_and_then();
     errno = saved;
 }
 

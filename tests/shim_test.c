@@ -493,6 +493,55 @@ malloc_trim_gives_memory_back(void)
     CHECK(resident() < before + (64 << 20));
 }
 
+static void *
+take_and_free_40_mib(void *unused)
+{
+    enum { MANY_SMALL = 40000 };
+    void **object = taken(malloc(size(MANY_SMALL * sizeof(void *))));
+    size_t i;
+
+    for (i = 0; i < MANY_SMALL; i++)
+        fill(object[i] = taken(malloc(size(1000))), 1000, 1);
+    for (i = 0; i < MANY_SMALL; i++)
+        free(object[i]);
+    free(object);
+    return unused;
+}
+
+/* Nobody calls malloc_trim. */
+static void
+threads_that_end_leave_little_behind(void)
+{
+    pthread_t thread[4];
+    size_t    before;
+    unsigned  i;
+
+    malloc_trim(0);
+    before = resident();
+    for (i = 0; i < 4; i++)
+        CHECK(pthread_create(&thread[i], NULL, take_and_free_40_mib, NULL)
+              == 0);
+    for (i = 0; i < 4; i++)
+        CHECK(pthread_join(thread[i], NULL) == 0);
+    CHECK(resident() < before + (64 << 20) || !preloaded());
+}
+
+static void
+what_lies_idle_for_a_second_goes_back(void)
+{
+    size_t   before;
+    unsigned i;
+
+    malloc_trim(0);
+    before = resident();
+    take_and_free_40_mib(NULL);
+    CHECK(resident() > before + (30 << 20) || !preloaded());
+    usleep(1100000);
+    for (i = 0; i < 64; i++)
+        free(taken(malloc(size(100))));
+    CHECK(resident() < before + (16 << 20) || !preloaded());
+}
+
 static void
 mallopt_and_malloc_info_answer(void)
 {
@@ -977,6 +1026,8 @@ main(void)
         TEST(alignment_that_is_none),
         TEST(mallinfo_counts_what_lives),
         TEST(malloc_trim_gives_memory_back),
+        TEST(threads_that_end_leave_little_behind),
+        TEST(what_lies_idle_for_a_second_goes_back),
         TEST(mallopt_and_malloc_info_answer),
         TEST(no_function_is_anothers),
         TEST(library_functions_use_it),
