@@ -8531,13 +8531,14 @@ fph_cache_leave(fpheap_cache *cache, fph_entry *entry)
     FPH_STORE(&cache->entry, (fph_entry *)NULL, RELAXED);           /* H5 */
 }
 
-/* Look at the next of this thread's classes.  The loaded magazine becomes the
- * spare, which costs the next call of that size an exchange; if it is still
- * there at the next look, no call came, and its objects go back to their slabs.
- * Each claim looks at one class, so what a thread no longer uses is parked while
- * it claims twice as often as there are classes. */
+/* Look at this thread's next class, but for the bin that is about to be filled.
+ * The loaded magazine becomes the spare, which costs the next call of that size
+ * an exchange; if it is still there at the next look, no call came, and its
+ * objects go back to their slabs.  Each claim looks at one class, so what a
+ * thread no longer uses is parked while it claims twice as often as there are
+ * classes. */
 static void
-fph_idle_flush(fpheap_cache *cache)
+fph_idle_flush(fpheap_cache *cache, unsigned filled)
 {
     fph_state    *state = cache->heap->state;
     unsigned      k     = cache->looked + 1 < FPH_SIZES ? cache->looked + 1 : 1;
@@ -8545,6 +8546,8 @@ fph_idle_flush(fpheap_cache *cache)
     fph_magazine *loaded, *spare;
 
     cache->looked = k;
+    if (bin == filled)
+        return;
     fph_moves_begin(state);
     loaded = fph_bin_unload(cache, bin);
     spare = fph_bin_spare(cache, bin, loaded);
@@ -9598,8 +9601,10 @@ fph_bin_fill(fph_search *search, int *refused)
     fpheap_cache *cache    = search->cache;
     unsigned      number   = search->bin;
     size_t        n        = fph_bin_claims(cache, number);
-    fph_magazine *magazine = fph_bin_unload(cache, number);
+    fph_magazine *magazine;
 
+    fph_idle_flush(cache, number);  /* first, as what it frees may serve */
+    magazine = fph_bin_unload(cache, number);
     if (magazine == NULL && n > 1)
         magazine = fph_empty_get(heap, number, !search->tight);
     if (magazine == NULL)
@@ -9612,7 +9617,6 @@ fph_bin_fill(fph_search *search, int *refused)
     }
     fph_bin_exchange(cache, number, magazine);
     search->found = fph_take(&cache->bins[number]);
-    fph_idle_flush(cache);
     return 1;
 }
 

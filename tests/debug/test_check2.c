@@ -119,11 +119,15 @@ so_are_bytes_before_an_object(void **state)
 
     (void)state;
     for (l = 0; l < TEST_COUNT(lengths); l++) {
-        size_t n     = lengths[l];
-        char  *first = (char *)fpheap_alloc(heap, 200);
-        size_t room  = fph_room_of(heap, first);
-        char  *next  = (char *)fpheap_alloc(heap, 200);
+        size_t n = lengths[l];
+        size_t room;
+        void  *two[2];
+        char  *first, *next;
 
+        assert_int_equal(fpheap_alloc_bulk(heap, 200, two, 2), 0);
+        first = (char *)(two[0] < two[1] ? two[0] : two[1]);
+        next = (char *)(two[0] < two[1] ? two[1] : two[0]);
+        room = fph_room_of(heap, first);
         assert_ptr_equal(next, first + room + FPH_HEAD);
         memset(next - FPH_HEAD - n, 1, n);
         fpheap_free(heap, next);
