@@ -7104,10 +7104,10 @@ fph_mark_end(fpheap *heap, void *object, unsigned klass)
 FPH_NOINLINE FPHEAP_API int
 fph_live_end_slow(fpheap *heap, void *object, unsigned klass)
 {
-    if (FPHEAP_CHECK && !fph_mark_end(heap, object, klass))
+    if (FPHEAP_CHECK ? !fph_mark_end(heap, object, klass)
+                     : object == NULL || !fph_heap_good(heap))
         return 0;
-    if (FPHEAP_TOOL == 0 || object == NULL || !fph_heap_good(heap)
-        || fph_base_of(heap->state, object) != object
+    if (FPHEAP_TOOL == 0 || fph_base_of(heap->state, object) != object
         || fph_head_is_shared(object) || fph_keeps_contents(heap, object))
         return 1;
     FPH_TOOL_END(object);
