@@ -9870,13 +9870,13 @@ fph_large_grow(fpheap *heap, const fph_slab *record, uint64_t info,
     fph_regions_release(heap, node, 1 /* keep */,
                         (most - free) << FPHEAP_PAGE_SHIFT);
     free = fph_large_behind(state, record, info, least);
-    if (free >= least)
-        return 0;
-    need = fph_need_of(heap, least - free, 1 /* align */);
-    need.at = end + (free << FPHEAP_PAGE_SHIFT);
-    if (fph_grow(heap, node, need, (most - free + FPH_PAGES - 1) / FPH_PAGES,
-                 UINT64_MAX) != 0)
-        return 0;
+    if (free < least) {        /* else another thread's memory has come there */
+        need = fph_need_of(heap, least - free, 1 /* align */);
+        need.at = end + (free << FPHEAP_PAGE_SHIFT);
+        if (fph_grow(heap, node, need,
+                     (most - free + FPH_PAGES - 1) / FPH_PAGES, UINT64_MAX))
+            return 0;
+    }
     return fph_large_extend(state, record, info, least, most);
 }
 
