@@ -1195,8 +1195,7 @@ a_part_whose_place_is_taken_is_left_out(void **state)
     end(&g, (2 * FPH_PAGES + pages) * FPHEAP_PAGE);
 }
 
-/* Both parts of a chunk, of two regions that are joined: what has the place is
- * no chunk of theirs that has filled. */
+/* By both regions that had a part of it, and are one: another chunk is there. */
 static void
 a_chunk_that_was_left_out_is_not_full(void **state)
 {
