@@ -242,7 +242,8 @@ lines_of_sites(FILE *out)
 
     rewind(out);
     while (fgets(line, sizeof(line), out) != NULL)
-        lines += strstr(line, " live objects") != NULL && first_number(line) != 0;
+        lines += strstr(line, " live objects") != NULL
+              && first_number(line) != 0;
     return lines;
 }
 
