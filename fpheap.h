@@ -5235,8 +5235,8 @@ fph_chunk_huge(const fpheap *heap, size_t number, fpheap_huge what)
     int        is    = FPH_LOAD(&chunk->huge, RELAXED);
 
     if (heap->provider.huge != NULL && is == (what == FPHEAP_HUGE_NONE)
-        && FPH_LOAD(&chunk->plain, RELAXED)
-        && fph_load_relaxed(&chunk->present) == FPH_ALL_PAGES) {
+        && fph_load_relaxed(&chunk->present) == FPH_ALL_PAGES
+        && FPH_LOAD(&chunk->plain, RELAXED)) {
         is = fph_provider_huge(heap, FPH_LOAD(&chunk->base, RELAXED), what);
         FPH_STORE(&chunk->huge, (uint8_t)(is > 0), RELAXED);
     }

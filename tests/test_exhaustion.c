@@ -642,6 +642,28 @@ a_bulk_that_fails_loses_no_magazine(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+static void
+there_are_a_thousand_channels_and_ranks_at_most(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool_desc desc;
+
+    (void)state;
+    memset(&desc, 0, sizeof desc);
+    desc.name = "channels";
+    desc.size = 100;
+    desc.channels = 1025;
+    assert_null(fpheap_pool_create(heap, &desc));
+    assert_int_equal(errno, EINVAL);
+    desc.channels = 1024;
+    desc.ranks = 1025;
+    assert_null(fpheap_pool_create(heap, &desc));
+    assert_int_equal(errno, EINVAL);
+    desc.ranks = 1024;
+    assert_non_null(fpheap_pool_create(heap, &desc));
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* It would be in vain to wait for a thread that reclaims. */
 static void
 nobody_seems_to_grow_after_a_search_that_reclaims(void **state)
@@ -1400,6 +1422,7 @@ main(void)
         cmocka_unit_test(a_quota_that_is_used_up_gives_nothing),
         cmocka_unit_test(each_claim_of_a_size_is_twice_the_last),
         cmocka_unit_test(a_bulk_that_fails_loses_no_magazine),
+        cmocka_unit_test(there_are_a_thousand_channels_and_ranks_at_most),
         cmocka_unit_test(nobody_seems_to_grow_after_a_search_that_reclaims),
         cmocka_unit_test(a_search_that_others_disturb_begins_again_twice),
         cmocka_unit_test(

@@ -1129,28 +1129,6 @@ functions_are_right_at_the_ends_of_their_arguments(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-static void
-there_are_a_thousand_channels_and_ranks_at_most(void **state)
-{
-    fpheap          *heap = test_heap_over(&provider);
-    fpheap_pool_desc desc;
-
-    (void)state;
-    memset(&desc, 0, sizeof desc);
-    desc.name = "channels";
-    desc.size = 100;
-    desc.channels = 1025;
-    assert_null(fpheap_pool_create(heap, &desc));
-    assert_int_equal(errno, EINVAL);
-    desc.channels = 1024;
-    desc.ranks = 1025;
-    assert_null(fpheap_pool_create(heap, &desc));
-    assert_int_equal(errno, EINVAL);
-    desc.ranks = 1024;
-    assert_non_null(fpheap_pool_create(heap, &desc));
-    TEST_DESTROY_OVER(heap, &provider);
-}
-
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(runs_of_pages_are_found_as_by_looking_at_each),
     cmocka_unit_test(a_length_is_that_of_all_up_to_a_power_of_two),
@@ -1186,8 +1164,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_longest_name_leaves_the_other_heaps_alone),
     cmocka_unit_test(a_slab_has_the_fewest_pages_that_will_do),
     cmocka_unit_test(a_step_of_growth_is_a_chunk_then_two_or_a_sixteenth),
-    cmocka_unit_test(functions_are_right_at_the_ends_of_their_arguments),
-    cmocka_unit_test(there_are_a_thousand_channels_and_ranks_at_most)
+    cmocka_unit_test(functions_are_right_at_the_ends_of_their_arguments)
 };
 
 int
