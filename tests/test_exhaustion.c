@@ -1184,6 +1184,7 @@ pages_beyond_the_tables_are_not_there(void **state)
     (void)state;
     assert_int_equal(fph_pages_take(s, last, 2), 0);
     assert_int_equal(fph_page_is_free(s, last + 1), 0);
+    assert_int_equal(fph_page_is_free(s, unlisted_chunk(s) * FPH_PAGES), 0);
     fph_cursors_cross(s, 0);
     /* A group that is counted, and not seen yet. */
     s->groups_used++;
