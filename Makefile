@@ -138,10 +138,11 @@ LIB32     = $(patsubst %/,%,$(dir $(realpath $(shell \
 sanitizers: ## of the three what takes two minutes
 	@$(MAKE) --no-print-directory -j2 B=build/sanitizers sanitized \
 	    CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all' \
-	    WHICH='tests/debug/test_check2.c $(patsubst %,tests/test_%.c, callbacks \
-	        exhaustion headers internals invariants iova magazines mmap \
-	        pool_constructors pool_limits pools provider races_memory \
-	        races_objects references regressions tags waits)'
+	    WHICH='tests/debug/test_check2.c tests/debug/test_misuse.c \
+	        $(patsubst %,tests/test_%.c, callbacks exhaustion headers \
+	        internals invariants iova magazines mmap pool_constructors \
+	        pool_limits pools provider races_memory races_objects \
+	        races_regions references regressions tags waits)'
 	@$(MAKE) --no-print-directory -j2 B=build/tsan sanitized \
 	    CFLAGS='-O1 -g -fsanitize=thread' \
 	    WHICH='$(patsubst %,tests/stress_%.c,pools refs regressions threads)'

@@ -5239,8 +5239,8 @@ fph_chunk_huge(const fpheap *heap, size_t number, fpheap_huge what)
     int        is    = FPH_LOAD(&chunk->huge, RELAXED);
 
     if (heap->provider.huge != NULL && is == (what == FPHEAP_HUGE_NONE)
-        && FPH_LOAD(&chunk->plain, RELAXED)
-        && fph_load_relaxed(&chunk->present) == FPH_ALL_PAGES) {
+        && fph_load_relaxed(&chunk->present) == FPH_ALL_PAGES
+        && FPH_LOAD(&chunk->plain, RELAXED)) {
         is = fph_provider_huge(heap, FPH_LOAD(&chunk->base, RELAXED), what);
         FPH_STORE(&chunk->huge, (uint8_t)(is > 0), RELAXED);
     }
@@ -7108,10 +7108,10 @@ fph_mark_end(fpheap *heap, void *object, unsigned klass)
 FPH_NOINLINE FPHEAP_API int
 fph_live_end_slow(fpheap *heap, void *object, unsigned klass)
 {
-    if (FPHEAP_CHECK && !fph_mark_end(heap, object, klass))
+    if (FPHEAP_CHECK ? !fph_mark_end(heap, object, klass)
+                     : object == NULL || !fph_heap_good(heap))
         return 0;
-    if (FPHEAP_TOOL == 0 || object == NULL || !fph_heap_good(heap)
-        || fph_base_of(heap->state, object) != object
+    if (FPHEAP_TOOL == 0 || fph_base_of(heap->state, object) != object
         || fph_head_is_shared(object) || fph_keeps_contents(heap, object))
         return 1;
     FPH_TOOL_END(object);
@@ -9943,13 +9943,13 @@ fph_large_grow(fpheap *heap, const fph_slab *record, uint64_t info,
     fph_regions_release(heap, node, 1 /* keep */,
                         (most - free) << FPHEAP_PAGE_SHIFT);
     free = fph_large_behind(state, record, info, least);
-    if (free >= least)
-        return 0;
-    need = fph_need_of(heap, least - free, 1 /* align */);
-    need.at = end + (free << FPHEAP_PAGE_SHIFT);
-    if (fph_grow(heap, node, need, (most - free + FPH_PAGES - 1) / FPH_PAGES,
-                 UINT64_MAX) != 0)
-        return 0;
+    if (free < least) {        /* else another thread's memory has come there */
+        need = fph_need_of(heap, least - free, 1 /* align */);
+        need.at = end + (free << FPHEAP_PAGE_SHIFT);
+        if (fph_grow(heap, node, need,
+                     (most - free + FPH_PAGES - 1) / FPH_PAGES, UINT64_MAX))
+            return 0;
+    }
     return fph_large_extend(state, record, info, least, most);
 }
 

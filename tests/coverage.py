@@ -51,6 +51,7 @@ FUZZERS = [("fuzz_api",), ("fuzz_config",),
 # With what tells Valgrind, which says nothing where that is not at work.
 MEMCHECK = "/usr/include/valgrind/memcheck.h"
 TOOLED = [("test_check_tool", "tests/debug/test_check.c"),
+          ("test_misuse_tool", "tests/debug/test_misuse.c"),
           ("test_references_tool", "tests/test_references.c")]
 
 # A child that ends without exit() writes what it reached too.

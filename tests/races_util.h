@@ -70,4 +70,16 @@ free_it(void *object)
     return NULL;
 }
 
+TEST_UNUSED static unsigned
+free_pages(void)
+{
+    const fph_chunk *chunk;
+    unsigned         sum = 0;
+    size_t           at  = 0;
+
+    while ((chunk = fph_chunk_next(heap->state, &at)) != NULL)
+        sum += fph_popcount(heap->state->free[chunk - heap->state->chunks]);
+    return sum;
+}
+
 #endif /* RACES_UTIL_H */

@@ -318,6 +318,65 @@ a_heap_can_be_the_provider_of_another(void **state)
     TEST_DESTROY_OVER(outer, &provider);
 }
 
+/* A pool, of which objects go to this thread's cache inside the next get. */
+typedef struct returned {
+    fpheap_pool *pool;
+    void        *objects[8];
+} returned;
+
+static void
+put_them(test_provider *p)
+{
+    returned *r = (returned *)p->arg;
+
+    p->inside_get = NULL;
+    fpheap_pool_put_bulk(r->pool, r->objects, 8);
+}
+
+/* The bulk lacks one when the provider is asked, and has seven too many then;
+ * a magazine of the pool has four. */
+static void
+what_a_bulk_has_too_much_of_goes_where_there_is_room(void **state)
+{
+    static void      *objects[5000];
+    fpheap           *heap = test_heap_over(&provider);
+    fpheap_pool_desc  desc;
+    fpheap_pool_stats s;
+    returned          r;
+    unsigned          n = 0, wanted;
+
+    (void)state;
+    memset(&desc, 0, sizeof desc);
+    desc.name = "returned";
+    desc.size = 4000;
+    desc.magazine = 4;
+    desc.flags = FPHEAP_TYPE_STABLE;
+    r.pool = fpheap_pool_create(heap, &desc);
+    assert_non_null(r.pool);
+    provider.limit_bytes = provider.held_bytes;
+    while (n < TEST_COUNT(objects)
+           && (objects[n] = fpheap_pool_get(r.pool)) != NULL)
+        n++;
+    assert_true(n > 100 && n < TEST_COUNT(objects));
+    provider.limit_bytes = 0;
+    memcpy(r.objects, objects, sizeof r.objects);
+    fpheap_pool_put_bulk(r.pool, objects + 8, n - 8);
+    fpheap_trim(heap);         /* all are in their slabs */
+    provider.arg = &r;
+    provider.inside_get = put_them;
+    wanted = n - 8 + 1;
+    assert_int_equal(fpheap_pool_get_bulk(r.pool, objects, wanted), 0);
+    assert_true(provider.inside_get == NULL);
+    fpheap_pool_stats_get(r.pool, &s);
+    assert_int_equal(s.magazine, 4);
+    assert_int_equal(s.live_objects, wanted);
+    assert_true(s.parked_objects <= s.magazine);
+    TEST_CHECK_LIVE(heap, wanted);
+    fpheap_pool_put_bulk(r.pool, objects, wanted);
+    assert_int_equal(fpheap_pool_destroy(r.pool, NULL), 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* --- thread_node, and destructors ----------------------------------------- */
 
 static void
@@ -440,6 +499,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_callback_may_ask_and_flush),
     cmocka_unit_test(put_may_make_the_heap_grow),
     cmocka_unit_test(what_the_callback_frees_of_the_very_class_is_not_lost),
+    cmocka_unit_test(what_a_bulk_has_too_much_of_goes_where_there_is_room),
     cmocka_unit_test(a_heap_can_be_the_provider_of_another),
     cmocka_unit_test(what_a_thread_is_in_is_of_its_heap_and_its_pool),
     cmocka_unit_test(thread_node_does_not_end_its_heap),

@@ -396,111 +396,6 @@ a_run_ends_where_the_addresses_do(void **state)
     assert_int_equal(test_unmap(map, 4 * FPHEAP_CHUNK), 0);
 }
 
-/* Whether a slab of that many pages has 8 objects, and less than a 64th of it
- * is left over. */
-static int
-will_do(const fph_class *klass, unsigned pages)
-{
-    size_t bytes = pages * FPHEAP_PAGE;
-    size_t count = bytes / klass->size;
-
-    return count >= 8 && bytes - count * klass->size < bytes / 64;
-}
-
-static size_t
-used_of_a_page(const fph_class *klass, unsigned pages)
-{
-    return pages * FPHEAP_PAGE / klass->size * klass->size / pages;
-}
-
-/* If none will do, the least is left over. */
-static void
-a_slab_has_the_fewest_pages_that_will_do(void **state)
-{
-    fpheap  *heap = test_heap_over(&provider);
-    unsigned k, pages, good = 0;
-
-    (void)state;
-    for (k = 1; k < FPH_SIZES; k++) {
-        const fph_class *klass = &heap->state->classes[k];
-        int              does  = will_do(klass, klass->pages);
-
-        assert_int_equal(klass->count, klass->pages * FPHEAP_PAGE
-                                       / klass->size);
-        for (pages = 1; pages < klass->pages; pages++)
-            assert_false(will_do(klass, pages));
-        for (pages = 1; !does && pages <= FPH_PAGES / 2; pages++) {
-            assert_false(will_do(klass, pages));
-            assert_true(used_of_a_page(klass, pages)
-                        <= used_of_a_page(klass, klass->pages));
-        }
-        good += does != 0;
-    }
-    assert_true(good > FPH_SIZES / 2);
-    TEST_DESTROY_OVER(heap, &provider);
-}
-
-static void
-a_step_of_growth_is_a_chunk_then_two_or_a_sixteenth(void **state)
-{
-    fpheap  *heap = test_heap_over(&provider);
-    uint64_t usual = heap->state->region_bytes;
-    size_t   most  = heap->growth_max / FPHEAP_CHUNK;
-    size_t   n;
-
-    (void)state;
-    for (n = 1; n < 5000; n += n < 20 ? 1 : 7) {
-        heap->state->region_bytes = n * FPHEAP_CHUNK;
-        assert_int_equal(fph_growth_step(heap),
-                         n < 8 ? 1 : n / 16 < 2 ? 2
-                         : n / 16 < most ? n / 16 : most);
-    }
-    heap->growth_max = 5 * FPHEAP_CHUNK;
-    assert_int_equal(fph_growth_step(heap), 5);
-    heap->state->region_bytes = usual;
-    TEST_DESTROY_OVER(heap, &provider);
-}
-
-/* No caller asks for this, but the functions give the right answer all the
- * same. */
-static void
-functions_are_right_at_the_ends_of_their_arguments(void **state)
-{
-    fpheap       *heap = test_heap_over(&provider);
-    fph_search    search;
-    fpheap_region raw;
-    fph_class     klass;
-    char         *map = test_map(3 * FPHEAP_CHUNK);
-    void         *object = heap;
-
-    (void)state;
-    assert_non_null(map);
-    assert_true(fph_slab_mask(64, 0) == UINT64_MAX);
-    assert_int_equal(fph_slab_mask(64, 1), 0);
-    assert_int_equal(fph_slab_mask(65, 1), 1);
-    assert_int_equal(fph_run_find(UINT64_MAX, 1, 64), 0);
-    assert_int_equal(fph_run_find(UINT64_MAX - 1, 1, 64), FPH_PAGES);
-    assert_int_equal(fph_run_find(UINT64_MAX - 1, 1, 16), 16);
-    assert_int_equal(fph_quota_take(NULL, 5), 5);
-    memset(&raw, 0, sizeof raw);
-    raw.base = map + 64;
-    raw.bytes = 2 * FPHEAP_PAGE - 128;
-    assert_int_equal(fph_raw_error(heap, &raw, fph_need_of(heap, 1, 1)),
-                     -EFAULT);
-    assert_int_equal(test_unmap(map, 3 * FPHEAP_CHUNK), 0);
-    memset(&klass, 0, sizeof klass);
-    klass.size = 100;
-    klass.skip = 2 * FPHEAP_PAGE;
-    assert_int_equal(fph_shape_count(&klass, 1), 0);
-    assert_int_equal(fph_shape_count(&klass, 3), FPHEAP_PAGE / 100);
-    memset(&search, 0, sizeof search);
-    search.heap = heap;
-    search.n = 1;
-    fph_batch_take(&search, &object);
-    assert_ptr_equal(object, heap);
-    TEST_DESTROY_OVER(heap, &provider);
-}
-
 /* --- what should not be there --------------------------------------------- */
 
 static void
@@ -1290,6 +1185,7 @@ pages_beyond_the_tables_are_not_there(void **state)
     (void)state;
     assert_int_equal(fph_pages_take(s, last, 2), 0);
     assert_int_equal(fph_page_is_free(s, last + 1), 0);
+    assert_int_equal(fph_page_is_free(s, unlisted_chunk(s) * FPH_PAGES), 0);
     fph_cursors_cross(s, 0);
     /* A group that is counted, and not seen yet. */
     s->groups_used++;
@@ -1516,9 +1412,6 @@ main(void)
         cmocka_unit_test(reserved_hugepages_are_taken_whole),
         cmocka_unit_test(a_region_that_ends_before_a_page_begins_has_none),
         cmocka_unit_test(a_run_ends_where_the_addresses_do),
-        cmocka_unit_test(a_slab_has_the_fewest_pages_that_will_do),
-        cmocka_unit_test(a_step_of_growth_is_a_chunk_then_two_or_a_sixteenth),
-        cmocka_unit_test(functions_are_right_at_the_ends_of_their_arguments),
         cmocka_unit_test(
             what_a_magazine_holds_by_mistake_is_reported_at_the_slab),
         cmocka_unit_test(a_foreign_pointer_in_a_bulk_is_reported),

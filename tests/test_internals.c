@@ -1022,6 +1022,113 @@ the_longest_name_leaves_the_other_heaps_alone(void **state)
     TEST_DESTROY_OVER(next, &other_provider);
 }
 
+/* --- shapes and bounds ---------------------------------------------------- */
+
+/* Whether a slab of that many pages has 8 objects, and less than a 64th of it
+ * is left over. */
+static int
+will_do(const fph_class *klass, unsigned pages)
+{
+    size_t bytes = pages * FPHEAP_PAGE;
+    size_t count = bytes / klass->size;
+
+    return count >= 8 && bytes - count * klass->size < bytes / 64;
+}
+
+static size_t
+used_of_a_page(const fph_class *klass, unsigned pages)
+{
+    return pages * FPHEAP_PAGE / klass->size * klass->size / pages;
+}
+
+/* If none will do, the least is left over. */
+static void
+a_slab_has_the_fewest_pages_that_will_do(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    unsigned k, pages, good = 0;
+
+    (void)state;
+    for (k = 1; k < FPH_SIZES; k++) {
+        const fph_class *klass = &heap->state->classes[k];
+        int              does  = will_do(klass, klass->pages);
+
+        assert_int_equal(klass->count, klass->pages * FPHEAP_PAGE
+                                       / klass->size);
+        for (pages = 1; pages < klass->pages; pages++)
+            assert_false(will_do(klass, pages));
+        for (pages = 1; !does && pages <= FPH_PAGES / 2; pages++) {
+            assert_false(will_do(klass, pages));
+            assert_true(used_of_a_page(klass, pages)
+                        <= used_of_a_page(klass, klass->pages));
+        }
+        good += does != 0;
+    }
+    assert_true(good > FPH_SIZES / 2);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_step_of_growth_is_a_chunk_then_two_or_a_sixteenth(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    uint64_t usual = heap->state->region_bytes;
+    size_t   most  = heap->growth_max / FPHEAP_CHUNK;
+    size_t   n;
+
+    (void)state;
+    for (n = 1; n < 5000; n += n < 20 ? 1 : 7) {
+        heap->state->region_bytes = n * FPHEAP_CHUNK;
+        assert_int_equal(fph_growth_step(heap),
+                         n < 8 ? 1 : n / 16 < 2 ? 2
+                         : n / 16 < most ? n / 16 : most);
+    }
+    heap->growth_max = 5 * FPHEAP_CHUNK;
+    assert_int_equal(fph_growth_step(heap), 5);
+    heap->state->region_bytes = usual;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* No caller asks for this, but the functions give the right answer all the
+ * same. */
+static void
+functions_are_right_at_the_ends_of_their_arguments(void **state)
+{
+    fpheap       *heap = test_heap_over(&provider);
+    fph_search    search;
+    fpheap_region raw;
+    fph_class     klass;
+    char         *map = test_map(3 * FPHEAP_CHUNK);
+    void         *object = heap;
+
+    (void)state;
+    assert_non_null(map);
+    assert_true(fph_slab_mask(64, 0) == UINT64_MAX);
+    assert_int_equal(fph_slab_mask(64, 1), 0);
+    assert_int_equal(fph_slab_mask(65, 1), 1);
+    assert_int_equal(fph_run_find(UINT64_MAX, 1, 64), 0);
+    assert_int_equal(fph_run_find(UINT64_MAX - 1, 1, 64), FPH_PAGES);
+    assert_int_equal(fph_run_find(UINT64_MAX - 1, 1, 16), 16);
+    assert_int_equal(fph_quota_take(NULL, 5), 5);
+    memset(&raw, 0, sizeof raw);
+    raw.base = map + 64;
+    raw.bytes = 2 * FPHEAP_PAGE - 128;
+    assert_int_equal(fph_raw_error(heap, &raw, fph_need_of(heap, 1, 1)),
+                     -EFAULT);
+    assert_int_equal(test_unmap(map, 3 * FPHEAP_CHUNK), 0);
+    memset(&klass, 0, sizeof klass);
+    klass.size = 100;
+    klass.skip = 2 * FPHEAP_PAGE;
+    assert_int_equal(fph_shape_count(&klass, 1), 0);
+    assert_int_equal(fph_shape_count(&klass, 3), FPHEAP_PAGE / 100);
+    memset(&search, 0, sizeof search);
+    search.heap = heap;
+    search.n = 1;
+    fph_batch_take(&search, &object);
+    assert_ptr_equal(object, heap);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(runs_of_pages_are_found_as_by_looking_at_each),
     cmocka_unit_test(a_length_is_that_of_all_up_to_a_power_of_two),
@@ -1054,7 +1161,10 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_region_that_is_not_aligned_serves),
     cmocka_unit_test(a_magazine_is_small_against_the_pools_maximum),
     cmocka_unit_test(a_put_of_null_puts_nothing),
-    cmocka_unit_test(the_longest_name_leaves_the_other_heaps_alone)
+    cmocka_unit_test(the_longest_name_leaves_the_other_heaps_alone),
+    cmocka_unit_test(a_slab_has_the_fewest_pages_that_will_do),
+    cmocka_unit_test(a_step_of_growth_is_a_chunk_then_two_or_a_sixteenth),
+    cmocka_unit_test(functions_are_right_at_the_ends_of_their_arguments)
 };
 
 int

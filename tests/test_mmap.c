@@ -20,6 +20,7 @@ static void *note_mmap(void *at, size_t bytes, int access, int flags, int file,
                        off_t offset);
 static int note_munmap(void *at, size_t bytes);
 static int note_madvise(void *at, size_t bytes, int advice);
+static int note_mincore(void *at, size_t bytes, unsigned char *in);
 static int note_mprotect(void *at, size_t bytes, int access);
 static int note_getrlimit(struct rlimit *limit);
 static int note_open(const char *path, int flags);
@@ -27,6 +28,7 @@ static int note_prctl(int what);
 #define mmap          note_mmap
 #define munmap        note_munmap
 #define madvise       note_madvise
+#define mincore       note_mincore
 #define mprotect      note_mprotect
 #define getrlimit(what, limit) note_getrlimit(limit)
 #define open          note_open
@@ -37,6 +39,7 @@ static int note_prctl(int what);
 #undef mmap
 #undef munmap
 #undef madvise
+#undef mincore
 #undef mprotect
 #undef getrlimit
 #undef open
@@ -67,6 +70,7 @@ static unsigned calls, refusals;
 static int      takes_hints;   /* as a kernel that does not know
                                   MAP_FIXED_NOREPLACE */
 static int      no_limits;     /* can be read */
+static int      tells_nothing; /* as a filter that lets mincore not through */
 
 static int
 is_refused(void)
@@ -83,6 +87,14 @@ static int
 note_mprotect(void *at, size_t bytes, int access)
 {
     return is_refused() ? -1 : mprotect(at, bytes, access);
+}
+
+static int
+note_mincore(void *at, size_t bytes, unsigned char *in)
+{
+    int rc = mincore(at, bytes, in);
+
+    return tells_nothing ? -1 : rc;
 }
 
 static int
@@ -544,6 +556,24 @@ what_has_filled_gets_hugepages_and_what_has_not_gets_none(void **state)
     unmapped(&region);
 }
 
+/* As under a filter of system calls. */
+static void
+what_the_kernel_says_nothing_of_counts_as_not_filled(void **state)
+{
+    fpheap_region region = mapped_with(0, 2 * TEST_MIB);
+
+    (void)state;
+    memset(region.base, 1, region.bytes);
+    tells_nothing = 1;
+    assert_int_equal(fph_mmap_advise(NULL, region.base, region.bytes,
+                                     FPHEAP_HUGE_IF_FULL), 0);
+    assert_int_equal(advised, 0);
+    tells_nothing = 0;
+    assert_int_equal(fph_mmap_advise(NULL, region.base, region.bytes,
+                                     FPHEAP_HUGE_IF_FULL), 1);
+    unmapped(&region);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(
         hugepages_are_asked_for_as_the_flags_say_and_transparent_ones_later),
@@ -559,7 +589,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_limit_that_cannot_be_read_is_none),
     cmocka_unit_test(
         transparent_hugepages_are_asked_for_where_the_kernel_may_give_some),
-    cmocka_unit_test(what_has_filled_gets_hugepages_and_what_has_not_gets_none)
+    cmocka_unit_test(what_has_filled_gets_hugepages_and_what_has_not_gets_none),
+    cmocka_unit_test(what_the_kernel_says_nothing_of_counts_as_not_filled)
 };
 
 int

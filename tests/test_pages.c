@@ -1195,6 +1195,36 @@ a_part_whose_place_is_taken_is_left_out(void **state)
     end(&g, (2 * FPH_PAGES + pages) * FPHEAP_PAGE);
 }
 
+/* By both regions that had a part of it, and are one: another chunk is there. */
+static void
+a_chunk_that_was_left_out_is_not_full(void **state)
+{
+    const size_t half = FPH_PAGES / 2, pages = FPH_PAGES + half;
+    const size_t at = 5 * FPH_PAGES;
+    ground       g;
+    fph_part     part;
+    size_t       window;
+
+    (void)state;
+    begin_narrow(&g, NARROW, 0);
+    g.heap->provider.flags = FPHEAP_PARTS;
+    window = g.state->mask + 1;
+    assert_int_equal(give(&g, at, FPH_PAGES, 0), 0);
+    assert_int_equal(give(&g, window + at - FPH_PAGES, pages, 0), 0);
+    assert_int_equal(give(&g, window + at + half, pages, 0), 0);
+    EXPECT_REGION(&g, 2, window + at - FPH_PAGES, 2 * pages);
+    assert_int_equal(fph_pages_take(g.state, (g.first + at) & g.state->mask,
+                                    FPH_PAGES), 1);
+    part = fph_parts((uintptr_t)at_page(&g, at), FPH_PAGES);
+    assert_true(fph_part_next(g.state, &part));
+    assert_true(fph_part_is_full(g.state, &part));
+    part = fph_parts((uintptr_t)at_page(&g, window + at), FPH_PAGES);
+    assert_true(fph_part_next(g.state, &part));
+    assert_false(fph_part_is_full(g.state, &part));
+    fph_pages_give(g.state, (g.first + at) & g.state->mask, FPH_PAGES);
+    end(&g, (3 * FPH_PAGES + 2 * pages) * FPHEAP_PAGE);
+}
+
 /* --- decommit ------------------------------------------------------------- */
 
 static unsigned char decommitted[PAGES];
@@ -1462,6 +1492,7 @@ main(void)
         cmocka_unit_test(an_object_does_not_grow_into_another_nodes_pages),
         cmocka_unit_test(a_region_serves_at_both_sides_of_the_windows_end),
         cmocka_unit_test(a_part_whose_place_is_taken_is_left_out),
+        cmocka_unit_test(a_chunk_that_was_left_out_is_not_full),
         cmocka_unit_test(a_trim_decommits_free_pages)
     };
 

@@ -428,6 +428,34 @@ bad_memory_at_create_is_efault_and_handed_back_once(void **state)
     }
 }
 
+/* There is no heap to which it could be charged. */
+static void
+bad_memory_at_create_that_cannot_be_handed_back_is_forgotten(void **state)
+{
+    fpheap_config config;
+    unsigned      fault;
+
+    (void)state;
+    memset(&config, 0, sizeof(config));
+    config.provider = &provider.calls;
+    for (fault = TEST_NO_BASE; fault < TEST_FAULTS; fault++) {
+        if (!is_refused_at_create((test_fault)fault))
+            continue;
+        test_provider_init(&provider);
+        provider.fail_from = 1;
+        provider.fail_to = UINT_MAX;
+        provider.fault = (test_fault)fault;
+        provider.put_error = -EIO;
+        errno = 0;
+        assert_null(fpheap_create("bad", &config));
+        assert_int_equal(errno, EFAULT);
+        assert_true(provider.faults >= 1);
+        assert_int_equal(provider.puts, provider.faults);
+        assert_int_equal(provider.wrong, 0);
+        test_provider_drop(&provider);
+    }
+}
+
 static void
 bad_memory_later_is_efault_and_handed_back_once(void **state)
 {
@@ -1104,6 +1132,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(failures_are_survived_over_unaligned_regions),
     cmocka_unit_test(what_was_refused_is_given_when_the_provider_recovers),
     cmocka_unit_test(bad_memory_at_create_is_efault_and_handed_back_once),
+    cmocka_unit_test(
+        bad_memory_at_create_that_cannot_be_handed_back_is_forgotten),
     cmocka_unit_test(bad_memory_later_is_efault_and_handed_back_once),
     cmocka_unit_test(bad_memory_is_survived_everywhere),
     cmocka_unit_test(bad_memory_that_cannot_be_handed_back_is_forgotten),

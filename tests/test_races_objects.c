@@ -964,6 +964,47 @@ a_name_that_is_given_up_during_the_look_is_free(void **state)
     end_pool();
 }
 
+static void *
+have_a_type_stable_pool(void *unused)
+{
+    fpheap_pool_desc desc;
+
+    (void)unused;
+    if (fpheap_pool_destroy(pool, NULL) != 0)
+        return NULL;
+    memset(&desc, 0, sizeof desc);
+    desc.name = "stable";
+    desc.size = 500;
+    desc.flags = FPHEAP_TYPE_STABLE;
+    theirs = fpheap_pool_create(heap, &desc);
+    fpheap_pool_put((fpheap_pool *)theirs,
+                    fpheap_pool_get((fpheap_pool *)theirs));
+    fpheap_flush(heap);
+    return NULL;
+}
+
+/* A trim goes to the slabs of another that had the number. */
+static void
+the_memory_of_a_pool_that_has_just_begun_stays_its_own(void **state)
+{
+    fph_word *slabs;
+    size_t    objects;
+
+    (void)state;
+    begin_pool(0, 0);
+    fpheap_pool_put(pool, fpheap_pool_get(pool));
+    fpheap_flush(heap);
+    objects = (size_t)pool->objects;
+    assert_true(objects > 0);
+    slabs = &heap->state->depots[FPH_SIZES + pool->number].partial;
+    assert_true((uint32_t)*slabs != 0);
+    meanwhile(slabs, MEANWHILE_LOAD, 0, have_a_type_stable_pool, NULL);
+    fpheap_trim(heap);
+    assert_ptr_equal(theirs, pool);
+    assert_int_equal(pool->objects, objects);
+    end_pool();
+}
+
 /* --- the first thread of a process ---------------------------------------- */
 
 static int another_is_first;
@@ -1069,7 +1110,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(of_two_that_want_a_name_one_gets_it),
     cmocka_unit_test(two_pools_at_a_time_are_two),
     cmocka_unit_test(a_name_that_is_half_of_one_pool_is_not_found),
-    cmocka_unit_test(a_name_that_is_given_up_during_the_look_is_free)
+    cmocka_unit_test(a_name_that_is_given_up_during_the_look_is_free),
+    cmocka_unit_test(the_memory_of_a_pool_that_has_just_begun_stays_its_own)
 };
 
 int

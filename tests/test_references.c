@@ -414,6 +414,63 @@ a_double_free_is_reported_at_once(void **state)
     EXPECT_PANICS(0);
 }
 
+/* Of such an object the header is looked at before the heap is. */
+static void
+a_free_of_a_shared_object_with_no_heap_is_reported_as_that(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    void   *object = fpheap_alloc(heap, 100);
+
+    (void)state;
+    fpheap_ref(object);
+    fpheap_free(NULL, object);
+    EXPECT_PANIC("NULL for a heap");
+    fpheap_free_sized(NULL, object, 100);
+    EXPECT_PANIC("NULL for a heap");
+    assert_int_equal(fpheap_refs(object), 2);
+    fpheap_unref(heap, object);
+    fpheap_unref(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+    EXPECT_PANICS(0);
+}
+
+static void
+null_has_no_header(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    void   *object = fpheap_alloc(heap, 100);
+
+    (void)state;
+    fpheap_free(heap, NULL);
+    fpheap_free_sized(heap, NULL, 100);
+    fpheap_cache_free(fpheap_self(heap), NULL);
+    TEST_CHECK_LIVE(heap, 1);
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+    EXPECT_PANICS(0);
+}
+
+/* What lies before it looks like the header of an object that is free, or that
+ * has references. */
+static void
+a_free_of_what_is_not_from_the_heap_is_reported_as_that(void **state)
+{
+    static uint64_t foreign[100];
+    fpheap         *heap = test_heap_over(&provider);
+    fph_head       *head = fph_head_of(foreign + 8);
+    unsigned        refs;
+
+    (void)state;
+    for (refs = 0; refs <= 2; refs += 2) {
+        head->refs = refs;
+        fpheap_free(heap, foreign + 8);
+        EXPECT_PANIC("not from this heap");
+        TEST_CHECK_LIVE(heap, 0);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+    EXPECT_PANICS(0);
+}
+
 static void
 one_bad_object_in_a_bulk_does_not_stop_the_others(void **state)
 {
@@ -841,6 +898,11 @@ main(void)
         cmocka_unit_test(a_destructor_may_use_the_heap),
         cmocka_unit_test(a_free_of_a_shared_object_is_reported_and_leaves_it),
         cmocka_unit_test(a_double_free_is_reported_at_once),
+        cmocka_unit_test(
+            a_free_of_a_shared_object_with_no_heap_is_reported_as_that),
+        cmocka_unit_test(null_has_no_header),
+        cmocka_unit_test(
+            a_free_of_what_is_not_from_the_heap_is_reported_as_that),
         cmocka_unit_test(one_bad_object_in_a_bulk_does_not_stop_the_others),
         cmocka_unit_test(a_reference_dropped_once_too_often_is_reported),
         cmocka_unit_test(

@@ -814,6 +814,28 @@ a_child_gives_back_nothing_for_a_region_that_another_asks_for(void **state)
     end(parents);
 }
 
+/* It came back, and the watcher refused it. */
+static void
+a_child_gives_back_what_serves_no_more(void **state)
+{
+    unsigned n;
+
+    (void)state;
+    parents = fresh();
+    n = take(parents, FPHEAP_CHUNK, 20);
+    fpheap_free_bulk(parents, objects, n);
+    provider.put_error = -EBUSY;
+    the_book.error = -EPERM;
+    the_book.refuse_from = the_book.came + 1;
+    the_book.refuse_to = UINT_MAX;
+    assert_int_equal(fpheap_trim(parents), 0);
+    assert_true(the_book.refused > 0);
+    provider.put_error = 0;
+    the_book.refuse_from = 0;
+    test_in_child(end_all);
+    end(parents);
+}
+
 static void
 see_a_child_end_the_heap(test_provider *unused)
 {
@@ -866,6 +888,7 @@ main(void)
             a_child_is_told_of_its_own_and_is_shown_what_it_inherits),
         cmocka_unit_test(
             a_child_gives_back_nothing_for_a_region_that_another_asks_for),
+        cmocka_unit_test(a_child_gives_back_what_serves_no_more),
         cmocka_unit_test(
             a_child_does_not_give_back_again_what_another_gives_back)
     };

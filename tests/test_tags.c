@@ -540,6 +540,20 @@ a_new_heap_begins_with_no_tags(void **state)
     EXPECT_PANICS(0);
 }
 
+/* And a tag that is one. */
+static void
+tags_of_a_heap_that_was_destroyed_are_einval(void **state)
+{
+    fpheap_tag_stats stats = { .objects = 11, .bytes = 12 };
+    fpheap          *heap  = test_heap_over(&provider);
+
+    (void)state;
+    TEST_DESTROY_OVER(heap, &provider);
+    assert_int_equal(fpheap_tag_stats_get(heap, 0, &stats), -EINVAL);
+    EXPECT_PANIC("a heap that was destroyed");
+    assert_true(stats.objects == 11 && stats.bytes == 12);
+}
+
 int
 main(void)
 {
@@ -549,6 +563,7 @@ main(void)
         cmocka_unit_test(a_dump_has_all_statistics_by_size_and_by_tag),
         cmocka_unit_test(a_sum_below_zero_is_zero),
         cmocka_unit_test(a_tag_that_is_none_is_einval),
+        cmocka_unit_test(tags_of_a_heap_that_was_destroyed_are_einval),
         cmocka_unit_test(tags_are_told_to_programs_of_any_version),
         cmocka_unit_test(what_could_not_be_had_is_not_counted),
         cmocka_unit_test(a_new_heap_begins_with_no_tags)

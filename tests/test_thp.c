@@ -169,6 +169,104 @@ a_heap_of_256_mib_has_hugepages_behind_new_chunks_of_small_objects(void **state)
     ended(heap);
 }
 
+/* Regions that begin and end in the middle of chunks, one behind the other. */
+#define SHARED 200
+
+static struct {
+    char         *base;
+    size_t        bytes;       /* given */
+    fpheap_region region[SHARED];
+    unsigned      regions;
+    unsigned      asked;       /* times, for a chunk, */
+    unsigned      partly;      /* of which not all was given */
+    unsigned      split;       /* or, full, is of two regions */
+} shared;
+
+static int
+shared_get(void *ctx, size_t bytes, size_t align, int node,
+           fpheap_region *region)
+{
+    (void)ctx, (void)align, (void)node;
+    if (shared.regions == SHARED
+        || bytes > (SHARED - 1) * FPHEAP_CHUNK - shared.bytes)
+        return -ENOMEM;
+    region->base = shared.base + shared.bytes;
+    region->bytes = bytes;
+    region->backing = FPHEAP_BACKING_PAGES;
+    shared.bytes += bytes;
+    shared.region[shared.regions++] = *region;
+    return 0;
+}
+
+static int
+shared_huge(void *ctx, void *chunk, size_t bytes, fpheap_huge what)
+{
+    size_t   at = (size_t)((char *)chunk - shared.base);
+    unsigned i;
+
+    (void)ctx;
+    shared.asked++;
+    shared.partly += at > shared.bytes || shared.bytes - at < bytes;
+    for (i = 0; i < shared.regions; i++) {
+        size_t first = (size_t)((char *)shared.region[i].base - shared.base);
+        size_t end   = first + shared.region[i].bytes;
+
+        shared.split += what == FPHEAP_HUGE_IF_FULL && at < end
+                     && at + bytes > end;
+    }
+    return 1;
+}
+
+static fpheap *
+made_of_shared_chunks(void)
+{
+    fpheap_provider provider;
+    fpheap_config   config;
+    fpheap         *heap;
+
+    memset(&config, 0, sizeof config);
+    memset(&provider, 0, sizeof provider);
+    memset(&shared, 0, sizeof shared);
+    shared.base = test_map((SHARED + 1) * FPHEAP_CHUNK);
+    assert_non_null(shared.base);
+    shared.base += (-(uintptr_t)shared.base & FPH_CHUNK_MASK)
+                 + FPHEAP_CHUNK / 2;
+    provider.get = shared_get;
+    provider.huge = shared_huge;
+    config.provider = &provider;
+    heap = fpheap_create("shared", &config);
+    assert_non_null(heap);
+    return heap;
+}
+
+/* The rest is another's. */
+static void
+a_chunk_of_which_the_heap_has_a_part_gets_none(void **state)
+{
+    fpheap *heap = made_of_shared_chunks();
+
+    (void)state;
+    assert_int_equal(fpheap_reserve(heap, 10 * FPHEAP_CHUNK, 0), 0);
+    assert_true(shared.asked >= 9);
+    assert_int_equal(shared.partly, 0);
+    ended(heap);
+}
+
+/* As one of the two may leave meanwhile. */
+static void
+a_full_chunk_that_two_regions_share_gets_none(void **state)
+{
+    enum { MANY = 250 };
+    fpheap *heap = made_of_shared_chunks();
+
+    (void)state;
+    fill(heap, MANY, TEST_MIB);
+    assert_true(shared.regions > 10 && shared.asked > 10);
+    assert_int_equal(shared.split, 0);
+    fpheap_free_bulk(heap, objects, MANY);
+    ended(heap);
+}
+
 /* --- when no longer ------------------------------------------------------- */
 
 static void
@@ -324,6 +422,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(chunks_that_have_filled_get_hugepages_as_the_heap_grows),
     cmocka_unit_test(
         a_heap_of_256_mib_has_hugepages_behind_new_chunks_of_small_objects),
+    cmocka_unit_test(a_chunk_of_which_the_heap_has_a_part_gets_none),
+    cmocka_unit_test(a_full_chunk_that_two_regions_share_gets_none),
     cmocka_unit_test(a_chunk_of_which_a_part_is_decommitted_has_none),
     cmocka_unit_test(a_chunk_that_comes_again_begins_without),
     cmocka_unit_test(large_objects_take_what_of_them_is_touched),

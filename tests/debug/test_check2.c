@@ -639,6 +639,33 @@ destroy_verifies_the_whole_heap(void **state)
     EXPECT_PANIC("F1: a page is in no place");
 }
 
+static fpheap *inherited;
+
+static int
+end_what_is_inherited(void)
+{
+    return fpheap_check(inherited) == NULL ? 1
+         : fpheap_destroy(inherited) != 0 ? 2
+         : panics != 0 ? 3 : 0;
+}
+
+/* A page is in the hands of a thread that the child does not have. */
+static void
+what_was_on_its_way_at_a_fork_is_no_damage_in_the_child(void **state)
+{
+    size_t page;
+
+    (void)state;
+    inherited = test_heap_over(&provider);
+    fpheap_free(inherited, fpheap_alloc(inherited, 100));
+    page = fph_pages_find(inherited, 0, 1, 1);
+    assert_true(page != FPH_NO_PAGE);
+    test_in_child(end_what_is_inherited);
+    fph_pages_give(inherited->state, page, 1);
+    TEST_DESTROY_OVER(inherited, &provider);
+    expect_silence();
+}
+
 int
 main(void)
 {
@@ -663,7 +690,9 @@ main(void)
         cmocka_unit_test(a_second_heaps_state_leads_to_it),
         cmocka_unit_test(
             an_aligned_object_that_cannot_be_had_has_no_bytes_behind_it),
-        cmocka_unit_test(destroy_verifies_the_whole_heap)
+        cmocka_unit_test(destroy_verifies_the_whole_heap),
+        cmocka_unit_test(
+            what_was_on_its_way_at_a_fork_is_no_damage_in_the_child)
     };
     int failed = level_1();
 

@@ -617,6 +617,8 @@ free_inside_a_small_object(size_t offset)
     for (i = 0; i < 10; i++)
         objects[i] = (char *)fpheap_alloc(heap, 1000);
     fpheap_free(heap, objects[5] + offset);
+    for (i = 0; i < 10; i++)
+        memset(objects[i], 1, 1000);   /* they are live */
     fpheap_flush(heap);
     (void)fpheap_trim(heap);
     return panic_says("object");

@@ -233,6 +233,20 @@ first_number(const char *text)
     return (size_t)strtoull(text, NULL, 10);
 }
 
+/* Lines of a dump that are about sites. */
+static unsigned
+lines_of_sites(FILE *out)
+{
+    char     line[512];
+    unsigned lines = 0;
+
+    rewind(out);
+    while (fgets(line, sizeof(line), out) != NULL)
+        lines += strstr(line, " live objects") != NULL
+              && first_number(line) != 0;
+    return lines;
+}
+
 /* More sites than lines, and more than there is room for; a site is told by the
  * address of its name. */
 static void
@@ -242,8 +256,10 @@ the_sites_with_most_bytes_come_first_and_there_are_sixteen(void **state)
     static void *objects[2 * FPH_SITE_MAX];
     fpheap  *heap = test_heap_over(&provider);
     unsigned n, i;
+    FILE    *out  = tmpfile();
 
     (void)state;
+    assert_non_null(out);
     for (n = 20; n <= TEST_COUNT(names); n *= n == 20 ? TEST_COUNT(names) / 20
                                                        : 2) {
         for (i = 0; i < n; i++) {
@@ -257,9 +273,13 @@ the_sites_with_most_bytes_come_first_and_there_are_sixteen(void **state)
         for (i = 2; i < 17; i++)
             assert_true(first_number(notes[i]) <= first_number(notes[i - 1]));
         noted = 0;
+        assert_int_equal(ftruncate(fileno(out), 0), 0);
+        fpheap_dump(heap, out);
+        assert_int_equal(lines_of_sites(out), 16);
         for (i = 0; i < n; i++)
             fpheap_free(heap, objects[i]);
     }
+    (void)fclose(out);
     fph_site = NULL;
     objects[0] = (fpheap_alloc)(heap, 100);
     assert_int_equal(fpheap_destroy(heap), -EBUSY);

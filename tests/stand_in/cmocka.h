@@ -101,6 +101,9 @@ stand_in_equal(uintmax_t a, uintmax_t b, int wanted, const char *what,
     STAND_IN_EQUAL((uintptr_t)(a), (uintptr_t)(b), 1)
 #define assert_ptr_not_equal(a, b) \
     STAND_IN_EQUAL((uintptr_t)(a), (uintptr_t)(b), 0)
+#define assert_in_range(value, from, to)                               \
+    STAND_IN_CHECK((uintmax_t)(value) - (from) <= (uintmax_t)(to) - (from), \
+                   #value " in " #from " .. " #to)
 #define assert_memory_equal(a, b, bytes) \
     STAND_IN_CHECK(memcmp(a, b, bytes) == 0, #a " like " #b)
 #define assert_string_equal(a, b) \
