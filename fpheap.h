@@ -220,6 +220,7 @@
  *     free in its slab     a thread's hands     fph_slab_claim           B1
  *     slab, all free       free pages           fph_part_give            F4
  *     free pages           a slab or an object  fph_chunk_take           F3
+ *     idle magazine        free in its slab     fph_idle_flush           B3
  *     live large object    parked in the cache  fph_large_free           L2
  *     free chunk, region   provider             fph_region_hide          G7
  *     provider             free pages           fph_pages_open           F4
@@ -235,7 +236,8 @@
  * A miss that allocates, MISS: the spare magazine becomes the loaded one; or a
  * full one comes from the depot; or objects are claimed from a slab that has
  * free ones; or a new slab is cut from free pages, of a chunk in use if one has
- * enough.  When none of these has anything, GROWTH decides what is next: take
+ * enough.  At each claim the thread also looks whether it has stopped using one
+ * of its other sizes, and gives that up.  When none of these has anything, GROWTH decides what is next: take
  * parked objects back, in this thread and by request in others; ask the
  * provider; give back what is free and ask again.  Only then does the call
  * fail.
@@ -1232,7 +1234,9 @@ FPHEAP_API int fpheap_destroy_forced(fpheap *heap);
  * Blocks   When it needs new memory, it calls the provider, and may wait for
  *          another thread: see THREADS.  A hit or an exchange never does.
  * Cost     Hit: 5 loads, 2 stores, 2 branches.  Exchange: one magazine for
- *          another.  Claim: one atomic per 64 objects, and up to five per slab.
+ *          another.  Claim: one atomic per 64 objects, and up to five per slab;
+ *          and one for each object of a magazine of another size, which this
+ *          thread no longer uses.
  *          The first miss after another thread's pass: also that of
  *          fpheap_flush.  Above 8 pages: the object of that size that this
  *          thread freed last, or a search of the page maps, one word per 64
