@@ -64,9 +64,18 @@ static size_t   mapped_most;   /* at one time */
 static unsigned refuse_from = UINT_MAX, refuse_to; /* these calls of mmap and
                                                       mprotect fail */
 static unsigned calls, refusals;
+static unsigned too_wide;      /* so many reservations of addresses are */
 static int      takes_hints;   /* as a kernel that does not know
                                   MAP_FIXED_NOREPLACE */
 static int      no_limits;     /* can be read */
+
+/* Where the last call did so. */
+typedef struct place {
+    char  *at;
+    size_t bytes;
+} place;
+
+static place allowed, kept_plain; /* access; no hugepages */
 
 static int
 is_refused(void)
@@ -82,7 +91,11 @@ is_refused(void)
 static int
 note_mprotect(void *at, size_t bytes, int access)
 {
-    return is_refused() ? -1 : mprotect(at, bytes, access);
+    if (is_refused())
+        return -1;
+    allowed.at = (char *)at;
+    allowed.bytes = bytes;
+    return mprotect(at, bytes, access);
 }
 
 static int
@@ -109,8 +122,10 @@ note_mmap(void *at, size_t bytes, int access, int flags, int file, off_t offset)
     int   huge = (flags & FPH_MAP_HUGETLB) != 0;
     char *map;
 
-    if (is_refused())
+    if (is_refused()
+        || (access == PROT_NONE && too_wide > 0 && too_wide-- > 0))
         return MAP_FAILED;
+    assert_int_equal(flags & MAP_TYPE, MAP_PRIVATE);
     if (access == PROT_NONE || (flags & MAP_FIXED_NOREPLACE) != 0)
         return note_fixed(at, bytes, access, flags, file, offset);
     reserved += (unsigned)huge;
@@ -157,9 +172,12 @@ note_munmap(void *at, size_t bytes)
 static int
 note_madvise(void *at, size_t bytes, int advice)
 {
-    (void)at, (void)bytes;
     advised += advice == MADV_HUGEPAGE;
     declined += advice == MADV_NOHUGEPAGE;
+    if (advice == MADV_NOHUGEPAGE) {
+        kept_plain.at = (char *)at;
+        kept_plain.bytes = bytes;
+    }
     return 0;
 }
 
@@ -441,6 +459,61 @@ a_limit_that_cannot_be_read_is_none(void **state)
     no_limits = 0;
 }
 
+/* --- the heap's own ------------------------------------------------------- */
+
+static void
+memory_apart_is_open_just_between_its_borders(void **state)
+{
+    const size_t border = FPH_MAP_BORDER, skip = FPH_MAP_SKIP;
+    const size_t bytes[] = { 1, border - skip - 1, border - skip,
+                             border - skip + 1, 2 * border - skip,
+                             2 * border - skip + 1 };
+    size_t       i;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(bytes); i++) {
+        size_t open = (bytes[i] + skip + border - 1) / border * border;
+        char  *memory;
+
+        mapped_bytes = 0;
+        memory = (char *)fph_map_apart(bytes[i]);
+        assert_non_null(memory);
+        assert_int_equal(mapped_bytes, open + 2 * border);
+        assert_ptr_equal(allowed.at, memory - skip);
+        assert_int_equal(allowed.bytes, open);
+        assert_ptr_equal(kept_plain.at, memory - skip);
+        assert_int_equal(kept_plain.bytes, open);
+        memset(memory, 1, open - skip);
+        fph_map_apart_end(memory);
+        assert_int_equal(mapped_bytes, 0);
+    }
+}
+
+/* Each is half of the one before; the last has 128 chunks. */
+static void
+a_window_is_as_wide_as_the_system_lets_it(void **state)
+{
+    fpheap  *heap = fpheap_create("window", NULL);
+    uint64_t pages;
+    unsigned halves = 0;
+
+    (void)state;
+    assert_non_null(heap);
+    pages = heap->state->mask + 1;
+    TEST_DESTROY(heap);
+    while (pages > 128 * FPH_PAGES) {
+        pages /= 2;
+        too_wide = ++halves;
+        heap = fpheap_create("window", NULL);
+        assert_non_null(heap);
+        assert_true(heap->state->mask + 1 == pages);
+        TEST_DESTROY(heap);
+    }
+    too_wide = halves + 1;
+    assert_null(fpheap_create("window", NULL));
+    assert_int_equal(too_wide, 0);
+}
+
 /* --- what the system says of transparent hugepages ------------------------ */
 
 static const char *says_2mib, *says_all; /* NULL: no such file; empty: one that
@@ -557,6 +630,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(whichever_call_the_system_refuses_nothing_is_lost),
     cmocka_unit_test(a_place_that_is_taken_for_a_hint_does_not_stay_mapped),
     cmocka_unit_test(a_limit_that_cannot_be_read_is_none),
+    cmocka_unit_test(memory_apart_is_open_just_between_its_borders),
+    cmocka_unit_test(a_window_is_as_wide_as_the_system_lets_it),
     cmocka_unit_test(
         transparent_hugepages_are_asked_for_where_the_kernel_may_give_some),
     cmocka_unit_test(what_has_filled_gets_hugepages_and_what_has_not_gets_none)

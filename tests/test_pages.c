@@ -562,6 +562,52 @@ a_chunk_is_of_one_node(void **state)
     end(&g, (2 * FPH_PAGES + half) * FPHEAP_PAGE);
 }
 
+/* As its IOVAs are contiguous, and these of another region are not. */
+static void
+a_chunk_with_iovas_is_of_one_region(void **state)
+{
+    const size_t half = FPH_PAGES / 2;
+    ground       g;
+    fpheap_stats stats;
+
+    (void)state;
+    begin(&g, 0, FPH_PAGES + half, 1, 0);
+    g.state->alone = 1;
+    assert_int_equal(give(&g, FPH_PAGES + half, FPH_PAGES, 0), 0);
+    TEST_CHECK(g.heap);
+    fpheap_stats_get(g.heap, &stats);
+    assert_int_equal(stats.region_bytes, (2 * FPH_PAGES + half) * FPHEAP_PAGE);
+    assert_int_equal(stats.page_free_bytes, 2 * FPH_PAGES * FPHEAP_PAGE);
+    assert_true(fph_chunk_of(g.state, at_page(&g, FPH_PAGES))->present
+                == fph_page_mask(0, (unsigned)half));
+    g.state->alone = 0;
+    end(&g, (2 * FPH_PAGES + half) * FPHEAP_PAGE);
+}
+
+/* What has all its pages taken out belongs to who does that, or who takes its
+ * first ones in, until the base says so. */
+static void
+a_chunk_that_just_comes_or_leaves_is_not_shared(void **state)
+{
+    const fpheap_region raw = { NULL, 0, NULL, FPHEAP_BACKING_PAGES, 0 };
+    ground     g;
+    fph_part   part;
+    fph_chunk *chunk;
+    uint64_t   had = 0;
+
+    (void)state;
+    begin(&g, 0, 2 * FPH_PAGES, 1, 0);
+    part = fph_parts((uintptr_t)at_page(&g, 2 * FPH_PAGES), 1);
+    assert_int_equal(fph_part_next(g.state, &part), 1);
+    chunk = fph_chunk_of_page(g.state, part.page);
+    chunk->base = at_page(&g, 2 * FPH_PAGES);
+    chunk->node = 0;
+    assert_int_equal(fph_chunk_share(g.state, &part, &raw, &had), 0);
+    assert_true(chunk->present == 0);
+    chunk->base = NULL;
+    end(&g, 2 * FPHEAP_CHUNK);
+}
+
 /* Chunks in the middle go back; they come again, and are one with it. */
 static void
 a_region_is_split_and_joined(void **state)
@@ -1047,6 +1093,29 @@ a_window_takes_a_64th_of_the_address_space_at_most(void **state)
     assert_true(before > 1000000);
 }
 
+/* To the byte: with one less it is half as wide. */
+static void
+a_window_of_just_a_64th_of_the_address_space_is_taken(void **state)
+{
+    size_t   chunks;
+    unsigned less;
+
+    (void)state;
+    for (chunks = 1024; chunks <= 65536; chunks *= 8) {
+        for (less = 0; less < 2; less++) {
+            ground   g;
+            uint64_t bytes;
+
+            begin_narrow(&g, NARROW, 0);
+            bytes = fph_layout_of(g.heap, chunks).bytes;
+            end(&g, 2 * FPHEAP_CHUNK);
+            begin_narrow(&g, bytes * 64 - less, 0);
+            assert_int_equal(g.state->mask + 1, (chunks >> less) * FPH_PAGES);
+            end(&g, 2 * FPHEAP_CHUNK);
+        }
+    }
+}
+
 /* A window's length apart, they would have the same places.  The one that comes
  * second goes back. */
 static void
@@ -1442,6 +1511,8 @@ main(void)
         cmocka_unit_test(these_very_pages_are_claimed_or_none),
         cmocka_unit_test(regions_share_a_chunk),
         cmocka_unit_test(a_chunk_is_of_one_node),
+        cmocka_unit_test(a_chunk_with_iovas_is_of_one_region),
+        cmocka_unit_test(a_chunk_that_just_comes_or_leaves_is_not_shared),
         cmocka_unit_test(a_region_is_split_and_joined),
         cmocka_unit_test(
             what_is_left_of_a_region_is_shown_while_a_part_goes_back),
@@ -1458,6 +1529,7 @@ main(void)
         cmocka_unit_test(tables_are_written_where_pages_come),
         cmocka_unit_test(tables_are_written_around_the_windows_end),
         cmocka_unit_test(a_window_takes_a_64th_of_the_address_space_at_most),
+        cmocka_unit_test(a_window_of_just_a_64th_of_the_address_space_is_taken),
         cmocka_unit_test(a_region_whose_place_is_taken_is_refused),
         cmocka_unit_test(an_object_does_not_grow_into_another_nodes_pages),
         cmocka_unit_test(a_region_serves_at_both_sides_of_the_windows_end),
