@@ -616,6 +616,34 @@ a_name_of_which_half_is_written_is_none(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* Each word of it counts, and that the pool has one. */
+static void
+names_that_differ_in_any_byte_are_two(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    char     text[FPHEAP_NAME_BYTES] = "0123456789012345678901234567890";
+    unsigned i, what;
+
+    (void)state;
+    renamed = heap->state;
+    assert_non_null(named(heap, text, 0, NULL, NULL));
+    assert_true(is_the_first(text));
+    for (i = 0; i < FPHEAP_NAME_BYTES - 1; i++) {
+        text[i]++;
+        assert_false(is_the_first(text));
+        text[i]--;
+    }
+    for (what = FPH_POOL_FREE; what <= FPH_POOL_READY; what++) {
+        fph_name name = fph_name_of(text);
+        uint64_t is   = (uint64_t)8 * 1000 + what;
+
+        renamed->pool_is[0] = is;
+        assert_true(fph_pool_named(renamed, 0, &name)
+                    == (what < FPH_POOL_WANTS ? 0 : is));
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* It holds a 16th of what may be claimed, but at least two. */
 static void
 a_magazine_is_small_against_the_pools_maximum(void **state)
@@ -1050,6 +1078,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_look_for_pages_begins_where_the_last_found_none),
     cmocka_unit_test(a_private_area_serves_the_next_pool_if_it_is_large_enough),
     cmocka_unit_test(a_name_of_which_half_is_written_is_none),
+    cmocka_unit_test(names_that_differ_in_any_byte_are_two),
     cmocka_unit_test(each_bit_of_a_word_is_a_pointer),
     cmocka_unit_test(a_region_that_is_not_aligned_serves),
     cmocka_unit_test(a_magazine_is_small_against_the_pools_maximum),

@@ -75,7 +75,9 @@ typedef struct place {
     size_t bytes;
 } place;
 
-static place allowed, kept_plain; /* access; no hugepages */
+static place    allowed, kept_plain, emptied; /* access; no hugepages; memory
+                                                 is not needed */
+static unsigned empties;       /* calls */
 
 static int
 is_refused(void)
@@ -177,6 +179,11 @@ note_madvise(void *at, size_t bytes, int advice)
     if (advice == MADV_NOHUGEPAGE) {
         kept_plain.at = (char *)at;
         kept_plain.bytes = bytes;
+    }
+    if (advice == MADV_DONTNEED) {
+        emptied.at = (char *)at;
+        emptied.bytes = bytes;
+        empties++;
     }
     return 0;
 }
@@ -459,6 +466,37 @@ a_limit_that_cannot_be_read_is_none(void **state)
     no_limits = 0;
 }
 
+/* Of a piece that begins and ends anywhere. */
+static void
+of_what_is_decommitted_the_systems_whole_pages_go(void **state)
+{
+    fpheap_region region = mapped_with(0, 2 * TEST_MIB);
+    char         *base   = (char *)region.base;
+    size_t        page   = (size_t)sysconf(_SC_PAGESIZE);
+    size_t        from, bytes;
+
+    (void)state;
+    for (from = page - 2; from <= page + 2; from++) {
+        for (bytes = 2 * page - 1; bytes <= 3 * page + 1; bytes++) {
+            size_t first = (from + page - 1) / page;
+            size_t end   = (from + bytes) / page;
+
+            empties = 0;
+            fph_mmap_decommit(NULL, base + from, bytes);
+            assert_int_equal(empties, 1);
+            assert_ptr_equal(emptied.at, base + first * page);
+            assert_int_equal(emptied.bytes, (end - first) * page);
+        }
+    }
+    empties = 0;
+    fph_mmap_decommit(NULL, base + 1, page - 1);
+    fph_mmap_decommit(NULL, base + 1, page - 2);
+    fph_mmap_decommit(NULL, base + 1, 2 * page - 2);
+    fph_mmap_decommit(NULL, base, page - 1);
+    assert_int_equal(empties, 0);
+    unmapped(&region);
+}
+
 /* --- the heap's own ------------------------------------------------------- */
 
 static void
@@ -630,6 +668,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(whichever_call_the_system_refuses_nothing_is_lost),
     cmocka_unit_test(a_place_that_is_taken_for_a_hint_does_not_stay_mapped),
     cmocka_unit_test(a_limit_that_cannot_be_read_is_none),
+    cmocka_unit_test(of_what_is_decommitted_the_systems_whole_pages_go),
     cmocka_unit_test(memory_apart_is_open_just_between_its_borders),
     cmocka_unit_test(a_window_is_as_wide_as_the_system_lets_it),
     cmocka_unit_test(
