@@ -5411,21 +5411,21 @@ static int
 fph_pages_come(fph_state *state, char *base, size_t pages,
                const fpheap_region *raw)
 {
-    fph_part part  = fph_parts((uintptr_t)base, pages);
-    int      taken = 0;
+    fph_part part = fph_parts((uintptr_t)base, pages);
+    int      rc   = -EFAULT;
 
     if (!fph_tables_open(state, fph_page_of(state, base), pages))
         return -ENOMEM;
     while (fph_part_next(state, &part)) {
         if (fph_part_come(state, &part, raw)) {
-            taken = 1;
+            rc = 0;
         } else if (part.pages == FPH_PAGES) {
             fph_pages_leave(state, base, pages - part.left);
             return fph_chunk_of(state, (void *)part.at) != NULL ? -EFAULT
                                                                 : -ENOMEM;
         }
     }
-    return taken ? 0 : -EFAULT;
+    return rc;
 }
 
 /* Pages are META's from here on, or no longer. */

@@ -73,6 +73,7 @@ static int      no_limits;     /* can be read */
 typedef struct place {
     char  *at;
     size_t bytes;
+    int    access;
 } place;
 
 static place    allowed, kept_plain, emptied; /* access; no hugepages; memory
@@ -97,6 +98,7 @@ note_mprotect(void *at, size_t bytes, int access)
         return -1;
     allowed.at = (char *)at;
     allowed.bytes = bytes;
+    allowed.access = access;
     return mprotect(at, bytes, access);
 }
 
@@ -552,6 +554,43 @@ a_window_is_as_wide_as_the_system_lets_it(void **state)
     assert_int_equal(too_wide, 0);
 }
 
+/* The state is written, and of the tables what a free of a wrong pointer may
+ * look at is read; what cannot be is not left behind. */
+static void
+of_a_window_only_the_state_is_open(void **state)
+{
+    fpheap       *heap = fpheap_create("state", NULL);
+    fpheap_region raw;
+    fph_layout    it;
+    unsigned      passes;
+
+    (void)state;
+    assert_non_null(heap);
+    raw = heap->state->region[0].raw;
+    it = fph_layout_of(heap, (heap->state->mask + 1) >> FPH_PAGE_BITS);
+    mapped_bytes = 0;
+    for (passes = 1; passes < 4; passes++) {
+        calls = 0;
+        refuse_from = 1 + passes;
+        refuse_to = UINT_MAX;
+        allowed.access = -1;
+        assert_null(fph_state_new(heap, &raw));
+        assert_int_equal(mapped_bytes, 0);
+        if (passes == 1) {
+            assert_int_equal(allowed.access, -1);
+        } else if (passes == 2) {
+            assert_int_equal(allowed.access, PROT_READ | PROT_WRITE);
+            assert_int_equal(allowed.bytes,
+                             (it.free - FPH_STATE_GUARD + 4095) & ~4095ul);
+        } else {
+            assert_int_equal(allowed.access, PROT_READ);
+        }
+    }
+    refuse_from = UINT_MAX;
+    mapped_bytes = 0;
+    TEST_DESTROY(heap);
+}
+
 /* --- what the system says of transparent hugepages ------------------------ */
 
 static const char *says_2mib, *says_all; /* NULL: no such file; empty: one that
@@ -671,6 +710,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(of_what_is_decommitted_the_systems_whole_pages_go),
     cmocka_unit_test(memory_apart_is_open_just_between_its_borders),
     cmocka_unit_test(a_window_is_as_wide_as_the_system_lets_it),
+    cmocka_unit_test(of_a_window_only_the_state_is_open),
     cmocka_unit_test(
         transparent_hugepages_are_asked_for_where_the_kernel_may_give_some),
     cmocka_unit_test(what_has_filled_gets_hugepages_and_what_has_not_gets_none)

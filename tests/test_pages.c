@@ -584,6 +584,30 @@ a_chunk_with_iovas_is_of_one_region(void **state)
     end(&g, (2 * FPH_PAGES + half) * FPHEAP_PAGE);
 }
 
+/* In other memory there may be hugepages already, or none can be. */
+static void
+a_chunk_that_is_partly_of_other_memory_is_asked_no_hugepage_for(void **state)
+{
+    const size_t half = FPH_PAGES / 2;
+    ground       g;
+    fph_chunk   *chunk;
+    unsigned     kind;
+
+    (void)state;
+    for (kind = FPHEAP_BACKING_UNKNOWN; kind <= FPHEAP_BACKING_HUGETLB;
+         kind++) {
+        begin(&g, 0, half, 1, 0);
+        chunk = fph_chunk_of(g.state, g.base);
+        assert_int_equal(chunk->plain, 1);
+        lay(&g, at_page(&g, half), half * FPHEAP_PAGE, (fpheap_backing)kind);
+        assert_int_equal(fph_grow_now(g.heap, 0, fph_need_of(g.heap, 1, 1), 1),
+                         0);
+        assert_true(chunk->present == FPH_ALL_PAGES);
+        assert_int_equal(chunk->plain, kind == FPHEAP_BACKING_PAGES);
+        end(&g, FPHEAP_CHUNK);
+    }
+}
+
 /* What has all its pages taken out belongs to who does that, or who takes its
  * first ones in, until the base says so. */
 static void
@@ -774,6 +798,9 @@ records_stay_until_the_pages_leave_and_serve_again(void **state)
         assert_null(chunk->records);
         assert_null(chunk->base);
         assert_int_equal((uint32_t)g.state->records.word, records->link.self);
+        /* What they say of a chunk is nothing now, be there one or not. */
+        records->chunk = g.state->mask;
+        TEST_CHECK(g.heap);
         assert_int_equal(give(&g, (8 + 4 * i) * FPH_PAGES, 3 * FPH_PAGES, 0),
                          0);
         object = (char *)fpheap_alloc(g.heap, 3 * FPHEAP_CHUNK);
@@ -1512,6 +1539,8 @@ main(void)
         cmocka_unit_test(regions_share_a_chunk),
         cmocka_unit_test(a_chunk_is_of_one_node),
         cmocka_unit_test(a_chunk_with_iovas_is_of_one_region),
+        cmocka_unit_test(
+            a_chunk_that_is_partly_of_other_memory_is_asked_no_hugepage_for),
         cmocka_unit_test(a_chunk_that_just_comes_or_leaves_is_not_shared),
         cmocka_unit_test(a_region_is_split_and_joined),
         cmocka_unit_test(
