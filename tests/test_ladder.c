@@ -300,6 +300,194 @@ a_reserve_that_went_beside_another_growth_looks_once_more(void **state)
     }
 }
 
+/* --- where a large object grows to ---------------------------------------- */
+
+#define PLACES (16 * FPHEAP_CHUNK)
+
+/* Memory that is given where the heap wants it, or else from the front. */
+typedef struct places {
+    fpheap_provider calls;
+    fpheap         *heap;
+    char           *map, *base;
+    char           *next;      /* to be given without a wish */
+    char           *wish;      /* of the last call */
+    size_t          asked;     /* by it, bytes */
+    size_t          most;      /* that are given */
+    size_t          back;      /* bytes */
+    unsigned        gets;
+} places;
+
+static int
+places_get(void *ctx, size_t bytes, size_t align, int node,
+           fpheap_region *region)
+{
+    places *p = (places *)ctx;
+
+    (void)align, (void)node;
+    p->gets++;
+    p->wish = (char *)region->base;
+    p->asked = bytes;
+    if (bytes > p->most)
+        return -ENOMEM;
+    if (p->wish < p->base || p->wish >= p->base + PLACES)
+        region->base = p->next;
+    region->bytes = bytes;
+    region->backing = FPHEAP_BACKING_PAGES;
+    return 0;
+}
+
+static int
+places_put(void *ctx, const fpheap_region *region)
+{
+    ((places *)ctx)->back += region->bytes;
+    return 0;
+}
+
+/* An object fills the first two chunks but for some pages.  Its record. */
+static fph_slab *
+begin_places(places *p, size_t left)
+{
+    fpheap_config config;
+    char         *object;
+
+    memset(p, 0, sizeof *p);
+    memset(&config, 0, sizeof config);
+    p->map = test_map(PLACES + FPHEAP_CHUNK);
+    assert_non_null(p->map);
+    p->base = p->map + (-(uintptr_t)p->map & FPH_CHUNK_MASK);
+    p->next = p->base;
+    p->most = PLACES;
+    p->calls.get = places_get;
+    p->calls.put = places_put;
+    p->calls.ctx = p;
+    p->calls.flags = FPHEAP_PARTS;
+    config.provider = &p->calls;
+    p->heap = fpheap_create("places", &config);
+    assert_non_null(p->heap);
+    object = (char *)fpheap_alloc(p->heap,
+                                  2 * FPHEAP_CHUNK - left * FPHEAP_PAGE);
+    assert_ptr_equal(object, p->base);
+    p->gets = 0;
+    return fph_record_of(p->heap->state, object);
+}
+
+static void
+end_places(places *p)
+{
+    assert_int_equal(fpheap_destroy_forced(p->heap), 0);
+    assert_int_equal(test_unmap(p->map, PLACES + FPHEAP_CHUNK), 0);
+}
+
+static size_t
+grows(const places *p, fph_slab *record, size_t least, size_t most)
+{
+    size_t n = fph_large_grow(p->heap, record, record->info, least, most);
+
+    fph_info_store(record, record->info + ((uint64_t)n << 32));
+    return n;
+}
+
+/* The free pages behind it serve first, and the rest is new. */
+static void
+an_object_grows_into_new_memory_behind_it(void **state)
+{
+    size_t left, i;
+
+    (void)state;
+    for (left = 0; left <= 3; left += 3) {
+        const size_t more[] = { 1, FPH_PAGES, FPH_PAGES + 1, 3 * FPH_PAGES };
+
+        for (i = 0; i < TEST_COUNT(more); i++) {
+            size_t    chunks = (more[i] + FPH_PAGES - 1) / FPH_PAGES;
+            size_t    most   = left + more[i];
+            places    p;
+            fph_slab *record = begin_places(&p, left);
+
+            assert_int_equal(grows(&p, record, left + 1, most), most);
+            assert_int_equal(p.gets, 1);
+            assert_ptr_equal(p.wish, p.base + 2 * FPHEAP_CHUNK);
+            assert_int_equal(p.asked, chunks << FPHEAP_CHUNK_SHIFT);
+            assert_int_equal(p.back, 0);
+            TEST_CHECK(p.heap);
+            /* What has come serves without a call. */
+            most = 2 * FPH_PAGES - left + most;
+            most = chunks * FPH_PAGES + 2 * FPH_PAGES - most;
+            assert_int_equal(grows(&p, record, most, most), most);
+            assert_int_equal(p.gets, 1);
+            end_places(&p);
+        }
+    }
+}
+
+/* As much as it needs, if there is no more. */
+static void
+an_object_grows_by_the_least_if_the_provider_has_no_more(void **state)
+{
+    places    p;
+    fph_slab *record = begin_places(&p, 3);
+
+    (void)state;
+    p.most = FPHEAP_CHUNK;
+    assert_int_equal(grows(&p, record, 3 + FPH_PAGES, 3 + 4 * FPH_PAGES),
+                     3 + FPH_PAGES);
+    assert_int_equal(p.asked, FPHEAP_CHUNK);
+    p.most = 0;
+    assert_int_equal(grows(&p, record, 1, 1), 0);
+    TEST_CHECK(p.heap);
+    end_places(&p);
+}
+
+/* Nor if the provider takes no parts. */
+static void
+an_object_with_a_neighbour_asks_for_no_memory_behind_it(void **state)
+{
+    places     p;
+    fph_slab  *record = begin_places(&p, 3);
+    fph_state *s      = p.heap->state;
+
+    (void)state;
+    assert_int_equal(fph_pages_take(s, record->page + 2 * FPH_PAGES - 1, 1), 1);
+    assert_int_equal(grows(&p, record, 3, 9), 0);
+    assert_int_equal(p.gets, 0);
+    end_places(&p);
+    record = begin_places(&p, 0);
+    p.heap->provider.flags = 0;
+    assert_int_equal(grows(&p, record, 3, 9), 0);
+    assert_int_equal(p.gets, 0);
+    end_places(&p);
+}
+
+/* For the new memory: as much as that, and nothing that is reserved.  There are
+ * two regions of two chunks, each with a gap before it. */
+static void
+an_object_that_grows_gives_back_free_memory_elsewhere(void **state)
+{
+    unsigned reserved, i;
+
+    (void)state;
+    for (reserved = 0; reserved < 2; reserved++) {
+        places    p;
+        fph_slab *record = begin_places(&p, 3);
+
+        for (i = 0; i < 2; i++) {
+            fph_chunk *chunk;
+
+            p.heap->state->end = NULL;
+            p.next = p.base + (6 + 4 * i) * FPHEAP_CHUNK;
+            assert_int_equal(fph_grow_now(p.heap, 0,
+                                          fph_need_of(p.heap, 1, 1), 2), 0);
+            chunk = fph_chunk_of(p.heap->state, p.next);
+            chunk[0].reserved = chunk[1].reserved = (uint8_t)reserved;
+        }
+        assert_int_equal(grows(&p, record, 4, 3 + 2 * FPH_PAGES),
+                         3 + 2 * FPH_PAGES);
+        assert_ptr_equal(p.wish, p.base + 2 * FPHEAP_CHUNK);
+        assert_int_equal(p.back, reserved ? 0 : 2 * FPHEAP_CHUNK);
+        TEST_CHECK(p.heap);
+        end_places(&p);
+    }
+}
+
 int
 main(void)
 {
@@ -310,7 +498,13 @@ main(void)
         cmocka_unit_test(a_reserve_asks_for_the_chunks_that_it_lacks),
         cmocka_unit_test(a_reserve_is_content_with_single_pages),
         cmocka_unit_test(
-            a_reserve_that_went_beside_another_growth_looks_once_more)
+            a_reserve_that_went_beside_another_growth_looks_once_more),
+        cmocka_unit_test(an_object_grows_into_new_memory_behind_it),
+        cmocka_unit_test(
+            an_object_grows_by_the_least_if_the_provider_has_no_more),
+        cmocka_unit_test(
+            an_object_with_a_neighbour_asks_for_no_memory_behind_it),
+        cmocka_unit_test(an_object_that_grows_gives_back_free_memory_elsewhere)
     };
 
     return cmocka_run_group_tests_name("ladder", tests, NULL, NULL);
