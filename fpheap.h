@@ -9863,7 +9863,7 @@ fph_large_grow(fpheap *heap, const fph_slab *record, uint64_t info,
                         << FPHEAP_PAGE_SHIFT);
     fph_need   need;
 
-    if (n != 0 || (heap->provider.flags & FPHEAP_PARTS) == 0 || free >= least
+    if (n != 0 || (heap->provider.flags & FPHEAP_PARTS) == 0
         || fph_chunk_of(state, end + (free << FPHEAP_PAGE_SHIFT)) != NULL)
         return n;
     fph_regions_release(heap, node, 1 /* keep */,

@@ -315,6 +315,7 @@ typedef struct places {
     size_t          most;      /* that are given */
     size_t          back;      /* bytes */
     unsigned        gets;
+    int             comes;     /* 1: in put a chunk comes behind the object */
 } places;
 
 static int
@@ -339,7 +340,15 @@ places_get(void *ctx, size_t bytes, size_t align, int node,
 static int
 places_put(void *ctx, const fpheap_region *region)
 {
-    ((places *)ctx)->back += region->bytes;
+    places *p = (places *)ctx;
+
+    p->back += region->bytes;
+    if (p->comes) {
+        p->comes = 0;
+        p->heap->state->end = p->base + 2 * FPHEAP_CHUNK;
+        assert_int_equal(fph_grow_now(p->heap, 0, fph_need_of(p->heap, 1, 1),
+                                      1), 0);
+    }
     return 0;
 }
 
@@ -488,6 +497,27 @@ an_object_that_grows_gives_back_free_memory_elsewhere(void **state)
     }
 }
 
+/* The object moves then, or grows at its next try. */
+static void
+an_object_behind_which_memory_has_come_meanwhile_asks_for_none(void **state)
+{
+    places    p;
+    fph_slab *record = begin_places(&p, 3);
+
+    (void)state;
+    p.heap->state->end = NULL;
+    p.next = p.base + 8 * FPHEAP_CHUNK;
+    assert_int_equal(fph_grow_now(p.heap, 0, fph_need_of(p.heap, 1, 1), 1), 0);
+    p.gets = 0;
+    p.comes = 1;
+    assert_int_equal(grows(&p, record, 9, 3 + FPH_PAGES), 0);
+    assert_int_equal(p.comes, 0);
+    assert_int_equal(p.gets, 1);
+    assert_int_equal(grows(&p, record, 9, 3 + FPH_PAGES), 3 + FPH_PAGES);
+    TEST_CHECK(p.heap);
+    end_places(&p);
+}
+
 int
 main(void)
 {
@@ -504,7 +534,9 @@ main(void)
             an_object_grows_by_the_least_if_the_provider_has_no_more),
         cmocka_unit_test(
             an_object_with_a_neighbour_asks_for_no_memory_behind_it),
-        cmocka_unit_test(an_object_that_grows_gives_back_free_memory_elsewhere)
+        cmocka_unit_test(an_object_that_grows_gives_back_free_memory_elsewhere),
+        cmocka_unit_test(
+            an_object_behind_which_memory_has_come_meanwhile_asks_for_none)
     };
 
     return cmocka_run_group_tests_name("ladder", tests, NULL, NULL);
