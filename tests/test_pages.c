@@ -406,6 +406,41 @@ a_run_crosses_from_a_group_to_one_that_came_before(void **state)
     }
 }
 
+/* A search for a run that has become free across a border begins at the chunk
+ * before it, and one for a longer run where it did. */
+static void
+what_is_free_across_a_border_is_looked_for(void **state)
+{
+    const uint64_t far = 1000;
+    ground   g;
+    unsigned tail, head, k;
+    size_t   chunk, place;
+
+    (void)state;
+    begin(&g, 0, 2 * FPH_PAGES, 1, 0);
+    chunk = g.first / FPH_PAGES + 1;
+    place = fph_position_of(g.state, chunk - 1);
+    for (tail = 0; tail < FPH_PAGES; tail++) {
+        for (head = 0; head < FPH_PAGES; head++) {
+            unsigned run = tail != 0 && head != 0 ? tail + head : 0;
+
+            g.state->free[chunk - 1] = tail == 0 ? 0
+                                     : fph_page_mask(FPH_PAGES - tail, tail);
+            g.state->free[chunk] = head == 0 ? 0 : fph_page_mask(0, head);
+            for (k = 0; k < FPH_LENGTHS; k++)
+                g.state->cursor[0][k] = far;
+            fph_cursors_cross(g.state, chunk);
+            for (k = 0; k < FPH_LENGTHS; k++)
+                assert_true(g.state->cursor[0][k]
+                            == (run >= (k < FPH_LENGTHS - 1 ? 1u << k
+                                                            : FPH_PAGES)
+                                ? place : far));
+        }
+    }
+    g.state->free[chunk - 1] = g.state->free[chunk] = FPH_ALL_PAGES;
+    end(&g, 2 * FPHEAP_CHUNK);
+}
+
 /* Be it in front of those with a gap, or behind. */
 static void
 a_chunk_that_is_free_as_a_whole_is_the_last_to_be_broken(void **state)
@@ -1532,6 +1567,7 @@ main(void)
         cmocka_unit_test(an_object_grows_no_further_than_the_provider_gives),
         cmocka_unit_test(a_run_is_found_where_there_is_one),
         cmocka_unit_test(a_run_crosses_from_a_group_to_one_that_came_before),
+        cmocka_unit_test(what_is_free_across_a_border_is_looked_for),
         cmocka_unit_test(
             a_chunk_that_is_free_as_a_whole_is_the_last_to_be_broken),
         cmocka_unit_test(a_run_goes_on_from_a_chunk_in_use),
