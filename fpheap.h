@@ -9971,11 +9971,9 @@ fph_batch_pop(fph_search *search)
 {
     fph_magazine *magazine = search->first;
 
-    if (magazine != NULL) {
+    if (magazine != NULL)
         search->first = (fph_magazine *)(void *)
             fph_stack_below(search->heap->state, &magazine->link);
-        search->objects -= magazine->count;
-    }
     return magazine;
 }
 

@@ -878,6 +878,24 @@ a_pool_that_ends_is_not_found(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* In the child of a fork they may have parked the pool's objects; this thread's
+ * are left to it. */
+static void
+a_pool_that_ends_has_the_caches_of_gone_threads_emptied(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_pool *pool = named(heap, "forked", 0, NULL, NULL);
+    size_t       live = 9;
+
+    (void)state;
+    fpheap_pool_put(pool, fpheap_pool_get(pool));
+    heap->state->orphans = fph_this.seat;
+    assert_int_equal(fpheap_pool_destroy(pool, &live), 0);
+    assert_int_equal(live, 0);
+    assert_int_equal(heap->state->orphans, 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* Of a pool with a minimum, when it has that without a slab, and a slab's
  * objects are in no thread's reach. */
 static void
@@ -1148,6 +1166,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_look_for_pages_begins_where_the_last_found_none),
     cmocka_unit_test(a_private_area_serves_the_next_pool_if_it_is_large_enough),
     cmocka_unit_test(a_name_of_which_half_is_written_is_none),
+    cmocka_unit_test(a_pool_that_ends_has_the_caches_of_gone_threads_emptied),
     cmocka_unit_test(a_pool_looks_for_empty_slabs_when_it_can_spare_one),
     cmocka_unit_test(objects_of_any_node_go_to_the_bins_of_their_own),
     cmocka_unit_test(names_that_differ_in_any_byte_are_two),

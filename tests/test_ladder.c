@@ -1,8 +1,8 @@
 /* test_ladder.c - the steps by which a call gets memory, one by one
  *
- * How much is parked, and what is given back for a need; what a growth asks the
- * provider for; which pages are made ready; what a bulk gathers; where a large
- * object grows to.
+ * How much is parked, and what is given back for a need; which pages are made
+ * ready, and what is asked for them; what a bulk gathers; where a large object
+ * grows to.
  */
 #ifndef _GNU_SOURCE
 #  define _GNU_SOURCE 1
@@ -300,6 +300,90 @@ a_reserve_that_went_beside_another_growth_looks_once_more(void **state)
     }
 }
 
+/* --- what a bulk gathers -------------------------------------------------- */
+
+static void
+bulk_and_back(fpheap *heap, size_t size, unsigned n)
+{
+    assert_int_equal(fpheap_alloc_bulk(heap, size, objects, n), 0);
+    fpheap_free_bulk(heap, objects, n);
+}
+
+/* What the cache has counts, and no magazine is gathered beyond. */
+static void
+a_bulk_takes_what_it_lacks_and_no_more(void **state)
+{
+    fpheap   *heap = test_heap_over(&provider);
+    unsigned  bin  = fph_class_of(64), n;
+    size_t    left;
+
+    (void)state;
+    for (n = FPHEAP_MAGAZINE + 1; n < 4 * FPHEAP_MAGAZINE; n += 5) {
+        const fpheap_cache *cache;
+
+        bulk_and_back(heap, 64, 10);
+        fpheap_flush(heap);
+        (void)fph_reclaim(heap, 0, 1);
+        cache = fph_cache_mine(heap);
+        assert_int_equal(fpheap_alloc_bulk(heap, 64, objects, n), 0);
+        assert_int_equal(fph_cache_objects(cache, bin)
+                         + fph_depot_objects(heap->state, bin), 0);
+        fpheap_free_bulk(heap, objects + 7, n - 7);
+        left = fph_cache_objects(cache, bin);
+        assert_true(left != 0 && left < MOST / 2);
+        fph_depot_drain(heap->state, bin);
+        assert_int_equal(fpheap_alloc_bulk(heap, 64, others,
+                                           (unsigned)left + 9), 0);
+        assert_int_equal(fph_cache_objects(cache, bin), 0);
+        fpheap_free_bulk(heap, objects, 7);
+        fpheap_free_bulk(heap, others, (unsigned)left + 9);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Of a magazine from the depot. */
+static void
+what_a_bulk_leaves_is_the_threads(void **state)
+{
+    fpheap             *heap = test_heap_over(&provider);
+    unsigned            bin  = fph_class_of(64);
+    const fpheap_cache *cache;
+
+    (void)state;
+    bulk_and_back(heap, 64, 8 * FPHEAP_MAGAZINE);
+    fpheap_flush(heap);
+    cache = fph_cache_mine(heap);
+    assert_int_equal(fph_cache_objects(cache, bin), 0);
+    assert_true(fph_depot_objects(heap->state, bin) >= FPHEAP_MAGAZINE);
+    assert_int_equal(fpheap_alloc_bulk(heap, 64, objects, 10), 0);
+    assert_true(fph_cache_objects(cache, bin) > 0);
+    assert_int_equal((fph_cache_objects(cache, bin) + 10) % FPHEAP_MAGAZINE, 0);
+    fpheap_free_bulk(heap, objects, 10);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Be it served or not, and whatever its objects are. */
+static void
+bulks_take_no_magazine_for_good(void **state)
+{
+    fpheap  *heap = test_heap_within(&provider, 6 * FPHEAP_CHUNK);
+    uint64_t had  = 0;
+    unsigned round;
+
+    (void)state;
+    for (round = 0; round < 200; round++) {
+        bulk_and_back(heap, 64, 40);
+        bulk_and_back(heap, 64, FPHEAP_MAGAZINE + 7);
+        bulk_and_back(heap, FPH_CLASS_MAX + 1, 3);
+        assert_int_equal(fpheap_alloc_bulk(heap, FPHEAP_CHUNK, objects, 9),
+                         -ENOMEM);
+        if (round == 20)
+            had = heap->state->magazines;
+    }
+    assert_true(heap->state->magazines == had);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* --- where a large object grows to ---------------------------------------- */
 
 #define PLACES (16 * FPHEAP_CHUNK)
@@ -529,6 +613,9 @@ main(void)
         cmocka_unit_test(a_reserve_is_content_with_single_pages),
         cmocka_unit_test(
             a_reserve_that_went_beside_another_growth_looks_once_more),
+        cmocka_unit_test(a_bulk_takes_what_it_lacks_and_no_more),
+        cmocka_unit_test(what_a_bulk_leaves_is_the_threads),
+        cmocka_unit_test(bulks_take_no_magazine_for_good),
         cmocka_unit_test(an_object_grows_into_new_memory_behind_it),
         cmocka_unit_test(
             an_object_grows_by_the_least_if_the_provider_has_no_more),
