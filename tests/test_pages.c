@@ -1434,6 +1434,19 @@ take_its_place(void *ctx, const fpheap_region *region)
     return -EIO;
 }
 
+static char   told[8];          /* '-': a region leaves; '+': it comes */
+static size_t tells;
+
+static int
+note_watch(void *ctx, const fpheap_region *region, int leaving)
+{
+    (void)ctx, (void)region;
+    assert_true(tells < sizeof told - 1);
+    assert_true(leaving == 0 || leaving == 1);
+    told[tells++] = leaving ? '-' : '+';
+    return 0;
+}
+
 static void
 a_part_whose_place_is_taken_when_it_is_refused_goes_at_the_end(void **state)
 {
@@ -1446,7 +1459,12 @@ a_part_whose_place_is_taken_when_it_is_refused_goes_at_the_end(void **state)
     chunk = fph_chunk_of_page(g.state, g.first + FPH_PAGES);
     assert_int_equal(fph_pages_take(g.state, g.first, 1), 1);
     g.heap->provider.put = take_its_place;
+    g.heap->watch = note_watch;
+    tells = 0;
+    memset(told, 0, sizeof told);
     assert_int_equal(fpheap_trim(g.heap), 0);
+    assert_string_equal(told, "-+-");
+    g.heap->watch = NULL;
     g.heap->provider.put = ground_put;
     chunk->base = NULL;
     assert_int_equal(regions_of(&g).n, 1);
