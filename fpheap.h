@@ -4441,17 +4441,17 @@ typedef struct fph_gap {
 /* What was claimed, if it is of the node; else it is given back: a chunk has
  * gone since the look at it, and another is here. */
 static size_t
-fph_gap_keep(fph_state *state, const fph_gap *gap, size_t page)
+fph_pages_keep(fph_state *state, size_t page, size_t pages, int node)
 {
     size_t chunk = page >> FPH_PAGE_BITS;
 
-    if (page == FPH_NO_PAGE || gap->node == FPHEAP_ANY_NODE)
+    if (page == FPH_NO_PAGE || node == FPHEAP_ANY_NODE)
         return page;
-    for (; chunk <= (page + gap->pages - 1) >> FPH_PAGE_BITS; chunk++) {
-        if (FPH_LOAD(&state->chunks[chunk].node, RELAXED) == gap->node)
+    for (; chunk <= (page + pages - 1) >> FPH_PAGE_BITS; chunk++) {
+        if (FPH_LOAD(&state->chunks[chunk].node, RELAXED) == node)
             continue;
         fph_moves_begin(state);
-        fph_pages_give(state, page, gap->pages);
+        fph_pages_give(state, page, pages);
         fph_moves_end(state);
         return FPH_NO_PAGE;
     }
@@ -4497,7 +4497,6 @@ fph_gap_cross(fph_state *state, fph_gap *gap, size_t chunk, uint64_t free)
     size_t border = (chunk + 1) * FPH_PAGES;
     size_t first  = (border - fph_run_tail(free) + gap->align - 1)
                   & ~(size_t)(gap->align - 1);
-    int    taken;
 
     if (first >= border || (chunk >= gap->from && chunk < gap->to)
         || (gap->whole && gap->pages <= FPH_PAGES)
@@ -4505,9 +4504,9 @@ fph_gap_cross(fph_state *state, fph_gap *gap, size_t chunk, uint64_t free)
         return FPH_NO_PAGE;
     gap->to = 0;               /* if the run is lost, a part of it may do */
     fph_moves_begin(state);
-    taken = fph_pages_take(state, first, gap->pages);
+    first = fph_pages_take(state, first, gap->pages) ? first : FPH_NO_PAGE;
     fph_moves_end(state);
-    return taken ? fph_gap_keep(state, gap, first) : FPH_NO_PAGE;
+    return fph_pages_keep(state, first, gap->pages, gap->node);
 }
 
 /* Claim a run in a chunk of which these pages looked free, or one that begins
@@ -4523,9 +4522,10 @@ fph_gap_try(fph_state *state, fph_gap *gap, size_t chunk, uint64_t free)
         return page;
     }
     if (gap->pages <= FPH_PAGES)
-        page = fph_gap_keep(state, gap,
-                            fph_chunk_take(state, chunk, (unsigned)gap->pages,
-                                           gap->align));
+        page = fph_pages_keep(state, fph_chunk_take(state, chunk,
+                                                    (unsigned)gap->pages,
+                                                    gap->align),
+                              gap->pages, gap->node);
     return page != FPH_NO_PAGE ? page
          : fph_gap_cross(state, gap, chunk, free);
 }
@@ -4574,9 +4574,9 @@ fph_pages_find(const fpheap *heap, int node, size_t pages, unsigned align)
     size_t     page   = fph_sweep(state, &gap, from);
 
     if (page == FPH_NO_PAGE && gap.fresh != FPH_NO_PAGE) {
-        page = fph_gap_keep(state, &gap,
-                            fph_chunk_take(state, gap.fresh, (unsigned)pages,
-                                           align));
+        page = fph_pages_keep(state, fph_chunk_take(state, gap.fresh,
+                                                    (unsigned)pages, align),
+                              pages, gap.node);
         gap.position = fph_position_of(state, gap.fresh);
     }
     if (page == FPH_NO_PAGE) {
@@ -4742,7 +4742,7 @@ fph_state_new(const fpheap *heap, const fpheap_region *raw)
     }
     state = fph_state_lay(base, &it);
     fph_map_show(state, raw->base);
-    if (fph_map_open(state->map, 1)) /* where a free of NULL looks */
+    if (fph_map_open(state->map, sizeof *state->map)) /* a free of NULL looks */
         return state;
     fph_map_end(base, it.bytes);
     return NULL;
@@ -5419,21 +5419,21 @@ static int
 fph_pages_come(fph_state *state, char *base, size_t pages,
                const fpheap_region *raw)
 {
-    fph_part part  = fph_parts((uintptr_t)base, pages);
-    int      taken = 0;
+    fph_part part = fph_parts((uintptr_t)base, pages);
+    int      rc   = -EFAULT;
 
     if (!fph_tables_open(state, fph_page_of(state, base), pages))
         return -ENOMEM;
     while (fph_part_next(state, &part)) {
         if (fph_part_come(state, &part, raw)) {
-            taken = 1;
+            rc = 0;
         } else if (part.pages == FPH_PAGES) {
             fph_pages_leave(state, base, pages - part.left);
             return fph_chunk_of(state, (void *)part.at) != NULL ? -EFAULT
                                                                 : -ENOMEM;
         }
     }
-    return taken ? 0 : -EFAULT;
+    return rc;
 }
 
 /* Pages are META's from here on, or no longer. */
@@ -9878,15 +9878,14 @@ static int
 fph_large_take(fph_state *state, const fph_slab *record, size_t page,
                size_t pages)
 {
-    fph_gap gap = { pages, 1, fph_chunk_of_page(state, record->page)->node,
-                    0, 0, FPH_NO_PAGE, 0, 0, 0 };
+    int node = fph_chunk_of_page(state, record->page)->node;
 
     if (fph_run_crosses(state, record->page, page + pages - record->page)
         || !fph_pages_take(state, page, pages))
         return 0;
     if (page % FPH_PAGES != 0
         || fph_chunk_follows(state, page >> FPH_PAGE_BITS))
-        return fph_gap_keep(state, &gap, page) != FPH_NO_PAGE;
+        return fph_pages_keep(state, page, pages, node) != FPH_NO_PAGE;
     fph_pages_give(state, page, pages);
     return 0;
 }
@@ -9941,7 +9940,7 @@ fph_large_grow(fpheap *heap, const fph_slab *record, uint64_t info,
                         << FPHEAP_PAGE_SHIFT);
     fph_need   need;
 
-    if (n != 0 || (heap->provider.flags & FPHEAP_PARTS) == 0 || free >= least
+    if (n != 0 || (heap->provider.flags & FPHEAP_PARTS) == 0
         || fph_chunk_of(state, end + (free << FPHEAP_PAGE_SHIFT)) != NULL)
         return n;
     fph_regions_release(heap, node, 1 /* keep */,
@@ -10049,11 +10048,9 @@ fph_batch_pop(fph_search *search)
 {
     fph_magazine *magazine = search->first;
 
-    if (magazine != NULL) {
+    if (magazine != NULL)
         search->first = (fph_magazine *)(void *)
             fph_stack_below(search->heap->state, &magazine->link);
-        search->objects -= magazine->count;
-    }
     return magazine;
 }
 
@@ -10103,13 +10100,13 @@ fph_batch_add(fph_search *search, size_t n)
         return fph_meta_full(heap->state) ? -ENOMEM : 0;
     if (n > FPHEAP_MAGAZINE - magazine->count)
         n = FPHEAP_MAGAZINE - magazine->count;
-    if (large)
+    if (large) {
         got = (size_t)fph_large_look(search);
-    else
+        magazine->slot[magazine->count] = search->found;
+    } else {
         got = fph_bin_claim(heap, search->bin, magazine->slot + magazine->count,
                             n, &refused);
-    if (large && got != 0)
-        magazine->slot[magazine->count] = search->found;
+    }
     fph_magazine_set_count(magazine, magazine->count + got);
     search->objects += got;
     return got != 0 ? 1 : refused;

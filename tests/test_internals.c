@@ -616,6 +616,34 @@ a_name_of_which_half_is_written_is_none(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* Each word of it counts, and that the pool has one. */
+static void
+names_that_differ_in_any_byte_are_two(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    char     text[FPHEAP_NAME_BYTES] = "0123456789012345678901234567890";
+    unsigned i, what;
+
+    (void)state;
+    renamed = heap->state;
+    assert_non_null(named(heap, text, 0, NULL, NULL));
+    assert_true(is_the_first(text));
+    for (i = 0; i < FPHEAP_NAME_BYTES - 1; i++) {
+        text[i]++;
+        assert_false(is_the_first(text));
+        text[i]--;
+    }
+    for (what = FPH_POOL_FREE; what <= FPH_POOL_READY; what++) {
+        fph_name name = fph_name_of(text);
+        uint64_t is   = (uint64_t)8 * 1000 + what;
+
+        renamed->pool_is[0] = is;
+        assert_true(fph_pool_named(renamed, 0, &name)
+                    == (what < FPH_POOL_WANTS ? 0 : is));
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* It holds a 16th of what may be claimed, but at least two. */
 static void
 a_magazine_is_small_against_the_pools_maximum(void **state)
@@ -847,6 +875,94 @@ a_pool_that_ends_is_not_found(void **state)
     destructed = 0;
     assert_int_equal(fpheap_pool_destroy(pool, NULL), 0);
     assert_true(destructed > 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* In the child of a fork they may have parked the pool's objects; this thread's
+ * are left to it. */
+static void
+a_pool_that_ends_has_the_caches_of_gone_threads_emptied(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_pool *pool = named(heap, "forked", 0, NULL, NULL);
+    size_t       live = 9;
+
+    (void)state;
+    fpheap_pool_put(pool, fpheap_pool_get(pool));
+    heap->state->orphans = fph_this.seat;
+    assert_int_equal(fpheap_pool_destroy(pool, &live), 0);
+    assert_int_equal(live, 0);
+    assert_int_equal(heap->state->orphans, 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Of a pool with a minimum, when it has that without a slab, and a slab's
+ * objects are in no thread's reach. */
+static void
+a_pool_looks_for_empty_slabs_when_it_can_spare_one(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool_desc desc;
+    fpheap_pool     *pool;
+    unsigned         bin, more;
+    size_t           count, objects;
+    uint64_t         quota;
+
+    (void)state;
+    memset(&desc, 0, sizeof desc);
+    desc.name = "spare";
+    desc.size = 3000;
+    desc.min = 5;
+    pool = fpheap_pool_create(heap, &desc);
+    assert_non_null(pool);
+    bin = FPH_SIZES + pool->number;
+    count = fph_bin_class(heap->state, bin)->count;
+    objects = pool->objects;
+    quota = pool->quota;
+    for (more = 0; more < 4; more++) {
+        size_t spare = more < 2 ? more + count - 1 : 3 * count;
+        size_t none  = more < 2 ? spare : more - 2 + count - 1;
+
+        pool->objects = desc.min + spare;
+        pool->quota = pool->objects - none;
+        assert_int_equal(fph_bin_has_empty(heap->state, bin), more % 2);
+    }
+    pool->objects = objects;
+    pool->quota = quota;
+    assert_int_equal(fpheap_pool_destroy(pool, NULL), 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Whatever the pool before it was that had its number. */
+static void
+objects_of_any_node_go_to_the_bins_of_their_own(void **state)
+{
+    fpheap_config config;
+    fpheap       *heap;
+    unsigned      round;
+
+    (void)state;
+    memset(&config, 0, sizeof config);
+    test_provider_init(&provider);
+    config.provider = &provider.calls;
+    config.nodes = 2;
+    heap = fpheap_create("nodes", &config);
+    assert_non_null(heap);
+    for (round = 0; round < 4; round++) {
+        fpheap_pool_desc desc = described("any", 100, 0);
+        fpheap_pool     *pool;
+
+        desc.flags = round % 2 ? FPHEAP_ON_NODE : 0;
+        desc.node = 1;
+        pool = fpheap_pool_create(heap, &desc);
+        assert_non_null(pool);
+        assert_int_equal(pool->number, 0);
+        assert_int_equal(pool->one_bin, round % 2);
+        assert_int_equal(fpheap_pool_destroy(pool, NULL), 0);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+    heap = test_heap_over(&provider);
+    assert_int_equal(named(heap, "one", 0, NULL, NULL)->one_bin, 1);
     TEST_DESTROY_OVER(heap, &provider);
 }
 
@@ -1157,6 +1273,10 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_look_for_pages_begins_where_the_last_found_none),
     cmocka_unit_test(a_private_area_serves_the_next_pool_if_it_is_large_enough),
     cmocka_unit_test(a_name_of_which_half_is_written_is_none),
+    cmocka_unit_test(a_pool_that_ends_has_the_caches_of_gone_threads_emptied),
+    cmocka_unit_test(a_pool_looks_for_empty_slabs_when_it_can_spare_one),
+    cmocka_unit_test(objects_of_any_node_go_to_the_bins_of_their_own),
+    cmocka_unit_test(names_that_differ_in_any_byte_are_two),
     cmocka_unit_test(each_bit_of_a_word_is_a_pointer),
     cmocka_unit_test(a_region_that_is_not_aligned_serves),
     cmocka_unit_test(a_magazine_is_small_against_the_pools_maximum),

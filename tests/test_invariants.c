@@ -587,6 +587,32 @@ a_parked_object_that_is_none_is_found(void **state)
     }
 }
 
+/* Once each; a second look puts the bits back. */
+static void
+all_that_is_parked_is_marked(void **state)
+{
+    static void        *objects[8 * FPHEAP_MAGAZINE];
+    fixture             f;
+    const fpheap_cache *cache;
+    size_t              parked = 0;
+    unsigned            bin;
+
+    (void)state;
+    set_up(&f);
+    for (bin = 0; bin < TEST_COUNT(objects); bin++)
+        assert_non_null(objects[bin] = fpheap_alloc_on(f.heap, 16, 1));
+    fpheap_free_bulk(f.heap, objects, TEST_COUNT(objects));
+    cache = fph_cache_mine(f.heap);
+    for (bin = 0; bin < f.heap->bins; bin++)
+        parked += fph_depot_objects(f.heap->state, bin)
+                + fph_cache_objects(cache, bin);
+    assert_true(parked > 10 * FPHEAP_MAGAZINE);
+    assert_int_equal(fph_flip_parked(f.heap), parked);
+    assert_int_equal(fph_flip_parked(f.heap), 0);
+    assert_null(fpheap_check(f.heap));
+    tear_down(&f);
+}
+
 /* The look that takes the marks off again finds nothing wrong there. */
 static void
 a_free_object_on_top_of_a_magazine_is_found(void **state)
@@ -731,6 +757,7 @@ main(void)
         cmocka_unit_test(a_pool_that_counts_wrongly_is_found),
         cmocka_unit_test(bytes_that_do_not_add_up_are_found),
         cmocka_unit_test(a_parked_object_that_is_none_is_found),
+        cmocka_unit_test(all_that_is_parked_is_marked),
         cmocka_unit_test(a_free_object_on_top_of_a_magazine_is_found),
         cmocka_unit_test(a_depot_that_counts_wrongly_is_found),
         cmocka_unit_test(a_region_that_is_not_known_yet_is_in_nobodys_way)

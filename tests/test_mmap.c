@@ -67,10 +67,22 @@ static size_t   mapped_most;   /* at one time */
 static unsigned refuse_from = UINT_MAX, refuse_to; /* these calls of mmap and
                                                       mprotect fail */
 static unsigned calls, refusals;
+static unsigned too_wide;      /* so many reservations of addresses are */
 static int      takes_hints;   /* as a kernel that does not know
                                   MAP_FIXED_NOREPLACE */
 static int      no_limits;     /* can be read */
 static int      tells_nothing; /* as a filter that lets mincore not through */
+
+/* Where the last call did so. */
+typedef struct place {
+    char  *at;
+    size_t bytes;
+    int    access;
+} place;
+
+static place    allowed, kept_plain, emptied; /* access; no hugepages; memory
+                                                 is not needed */
+static unsigned empties;       /* calls */
 
 static int
 is_refused(void)
@@ -86,7 +98,12 @@ is_refused(void)
 static int
 note_mprotect(void *at, size_t bytes, int access)
 {
-    return is_refused() ? -1 : mprotect(at, bytes, access);
+    if (is_refused())
+        return -1;
+    allowed.at = (char *)at;
+    allowed.bytes = bytes;
+    allowed.access = access;
+    return mprotect(at, bytes, access);
 }
 
 static int
@@ -121,8 +138,10 @@ note_mmap(void *at, size_t bytes, int access, int flags, int file, off_t offset)
     int   huge = (flags & FPH_MAP_HUGETLB) != 0;
     char *map;
 
-    if (is_refused())
+    if (is_refused()
+        || (access == PROT_NONE && too_wide > 0 && too_wide-- > 0))
         return MAP_FAILED;
+    assert_int_equal(flags & MAP_TYPE, MAP_PRIVATE);
     if (access == PROT_NONE || (flags & MAP_FIXED_NOREPLACE) != 0)
         return note_fixed(at, bytes, access, flags, file, offset);
     reserved += (unsigned)huge;
@@ -169,9 +188,17 @@ note_munmap(void *at, size_t bytes)
 static int
 note_madvise(void *at, size_t bytes, int advice)
 {
-    (void)at, (void)bytes;
     advised += advice == MADV_HUGEPAGE;
     declined += advice == MADV_NOHUGEPAGE;
+    if (advice == MADV_NOHUGEPAGE) {
+        kept_plain.at = (char *)at;
+        kept_plain.bytes = bytes;
+    }
+    if (advice == MADV_DONTNEED) {
+        emptied.at = (char *)at;
+        emptied.bytes = bytes;
+        empties++;
+    }
     return 0;
 }
 
@@ -453,6 +480,129 @@ a_limit_that_cannot_be_read_is_none(void **state)
     no_limits = 0;
 }
 
+/* Of a piece that begins and ends anywhere. */
+static void
+of_what_is_decommitted_the_systems_whole_pages_go(void **state)
+{
+    fpheap_region region = mapped_with(0, 2 * TEST_MIB);
+    char         *base   = (char *)region.base;
+    size_t        page   = (size_t)sysconf(_SC_PAGESIZE);
+    size_t        from, bytes;
+
+    (void)state;
+    for (from = page - 2; from <= page + 2; from++) {
+        for (bytes = 2 * page - 1; bytes <= 3 * page + 1; bytes++) {
+            size_t first = (from + page - 1) / page;
+            size_t end   = (from + bytes) / page;
+
+            empties = 0;
+            fph_mmap_decommit(NULL, base + from, bytes);
+            assert_int_equal(empties, 1);
+            assert_ptr_equal(emptied.at, base + first * page);
+            assert_int_equal(emptied.bytes, (end - first) * page);
+        }
+    }
+    empties = 0;
+    fph_mmap_decommit(NULL, base + 1, page - 1);
+    fph_mmap_decommit(NULL, base + 1, page - 2);
+    fph_mmap_decommit(NULL, base + 1, 2 * page - 2);
+    fph_mmap_decommit(NULL, base, page - 1);
+    assert_int_equal(empties, 0);
+    unmapped(&region);
+}
+
+/* --- the heap's own ------------------------------------------------------- */
+
+static void
+memory_apart_is_open_just_between_its_borders(void **state)
+{
+    const size_t border = FPH_MAP_BORDER, skip = FPH_MAP_SKIP;
+    const size_t bytes[] = { 1, border - skip - 1, border - skip,
+                             border - skip + 1, 2 * border - skip,
+                             2 * border - skip + 1 };
+    size_t       i;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(bytes); i++) {
+        size_t open = (bytes[i] + skip + border - 1) / border * border;
+        char  *memory;
+
+        mapped_bytes = 0;
+        memory = (char *)fph_map_apart(bytes[i]);
+        assert_non_null(memory);
+        assert_int_equal(mapped_bytes, open + 2 * border);
+        assert_ptr_equal(allowed.at, memory - skip);
+        assert_int_equal(allowed.bytes, open);
+        assert_ptr_equal(kept_plain.at, memory - skip);
+        assert_int_equal(kept_plain.bytes, open);
+        memset(memory, 1, open - skip);
+        fph_map_apart_end(memory);
+        assert_int_equal(mapped_bytes, 0);
+    }
+}
+
+/* Each is half of the one before; the last has 128 chunks. */
+static void
+a_window_is_as_wide_as_the_system_lets_it(void **state)
+{
+    fpheap  *heap = fpheap_create("window", NULL);
+    uint64_t pages;
+    unsigned halves = 0;
+
+    (void)state;
+    assert_non_null(heap);
+    pages = heap->state->mask + 1;
+    TEST_DESTROY(heap);
+    while (pages > 128 * FPH_PAGES) {
+        pages /= 2;
+        too_wide = ++halves;
+        heap = fpheap_create("window", NULL);
+        assert_non_null(heap);
+        assert_true(heap->state->mask + 1 == pages);
+        TEST_DESTROY(heap);
+    }
+    too_wide = halves + 1;
+    assert_null(fpheap_create("window", NULL));
+    assert_int_equal(too_wide, 0);
+}
+
+/* The state is written, and of the tables what a free of a wrong pointer may
+ * look at is read; what cannot be is not left behind. */
+static void
+of_a_window_only_the_state_is_open(void **state)
+{
+    fpheap       *heap = fpheap_create("state", NULL);
+    fpheap_region raw;
+    fph_layout    it;
+    unsigned      passes;
+
+    (void)state;
+    assert_non_null(heap);
+    raw = heap->state->region[0].raw;
+    it = fph_layout_of(heap, (heap->state->mask + 1) >> FPH_PAGE_BITS);
+    mapped_bytes = 0;
+    for (passes = 1; passes < 4; passes++) {
+        calls = 0;
+        refuse_from = 1 + passes;
+        refuse_to = UINT_MAX;
+        allowed.access = -1;
+        assert_null(fph_state_new(heap, &raw));
+        assert_int_equal(mapped_bytes, 0);
+        if (passes == 1) {
+            assert_int_equal(allowed.access, -1);
+        } else if (passes == 2) {
+            assert_int_equal(allowed.access, PROT_READ | PROT_WRITE);
+            assert_int_equal(allowed.bytes,
+                             (it.free - FPH_STATE_GUARD + 4095) & ~4095ul);
+        } else {
+            assert_int_equal(allowed.access, PROT_READ);
+        }
+    }
+    refuse_from = UINT_MAX;
+    mapped_bytes = 0;
+    TEST_DESTROY(heap);
+}
+
 /* --- what the system says of transparent hugepages ------------------------ */
 
 static const char *says_2mib, *says_all; /* NULL: no such file; empty: one that
@@ -587,6 +737,10 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(whichever_call_the_system_refuses_nothing_is_lost),
     cmocka_unit_test(a_place_that_is_taken_for_a_hint_does_not_stay_mapped),
     cmocka_unit_test(a_limit_that_cannot_be_read_is_none),
+    cmocka_unit_test(of_what_is_decommitted_the_systems_whole_pages_go),
+    cmocka_unit_test(memory_apart_is_open_just_between_its_borders),
+    cmocka_unit_test(a_window_is_as_wide_as_the_system_lets_it),
+    cmocka_unit_test(of_a_window_only_the_state_is_open),
     cmocka_unit_test(
         transparent_hugepages_are_asked_for_where_the_kernel_may_give_some),
     cmocka_unit_test(what_has_filled_gets_hugepages_and_what_has_not_gets_none),

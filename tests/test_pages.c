@@ -406,6 +406,41 @@ a_run_crosses_from_a_group_to_one_that_came_before(void **state)
     }
 }
 
+/* A search for a run that has become free across a border begins at the chunk
+ * before it, and one for a longer run where it did. */
+static void
+what_is_free_across_a_border_is_looked_for(void **state)
+{
+    const uint64_t far = 1000;
+    ground   g;
+    unsigned tail, head, k;
+    size_t   chunk, place;
+
+    (void)state;
+    begin(&g, 0, 2 * FPH_PAGES, 1, 0);
+    chunk = g.first / FPH_PAGES + 1;
+    place = fph_position_of(g.state, chunk - 1);
+    for (tail = 0; tail < FPH_PAGES; tail++) {
+        for (head = 0; head < FPH_PAGES; head++) {
+            unsigned run = tail != 0 && head != 0 ? tail + head : 0;
+
+            g.state->free[chunk - 1] = tail == 0 ? 0
+                                     : fph_page_mask(FPH_PAGES - tail, tail);
+            g.state->free[chunk] = head == 0 ? 0 : fph_page_mask(0, head);
+            for (k = 0; k < FPH_LENGTHS; k++)
+                g.state->cursor[0][k] = far;
+            fph_cursors_cross(g.state, chunk);
+            for (k = 0; k < FPH_LENGTHS; k++)
+                assert_true(g.state->cursor[0][k]
+                            == (run >= (k < FPH_LENGTHS - 1 ? 1u << k
+                                                            : FPH_PAGES)
+                                ? place : far));
+        }
+    }
+    g.state->free[chunk - 1] = g.state->free[chunk] = FPH_ALL_PAGES;
+    end(&g, 2 * FPHEAP_CHUNK);
+}
+
 /* Be it in front of those with a gap, or behind. */
 static void
 a_chunk_that_is_free_as_a_whole_is_the_last_to_be_broken(void **state)
@@ -560,6 +595,76 @@ a_chunk_is_of_one_node(void **state)
     fph_pages_give(g.state, g.first, FPH_PAGES + half);
     fph_pages_give(g.state, g.first + 2 * FPH_PAGES, half);
     end(&g, (2 * FPH_PAGES + half) * FPHEAP_PAGE);
+}
+
+/* As its IOVAs are contiguous, and these of another region are not. */
+static void
+a_chunk_with_iovas_is_of_one_region(void **state)
+{
+    const size_t half = FPH_PAGES / 2;
+    ground       g;
+    fpheap_stats stats;
+
+    (void)state;
+    begin(&g, 0, FPH_PAGES + half, 1, 0);
+    g.state->alone = 1;
+    assert_int_equal(give(&g, FPH_PAGES + half, FPH_PAGES, 0), 0);
+    TEST_CHECK(g.heap);
+    fpheap_stats_get(g.heap, &stats);
+    assert_int_equal(stats.region_bytes, (2 * FPH_PAGES + half) * FPHEAP_PAGE);
+    assert_int_equal(stats.page_free_bytes, 2 * FPH_PAGES * FPHEAP_PAGE);
+    assert_true(fph_chunk_of(g.state, at_page(&g, FPH_PAGES))->present
+                == fph_page_mask(0, (unsigned)half));
+    g.state->alone = 0;
+    end(&g, (2 * FPH_PAGES + half) * FPHEAP_PAGE);
+}
+
+/* In other memory there may be hugepages already, or none can be. */
+static void
+a_chunk_that_is_partly_of_other_memory_is_asked_no_hugepage_for(void **state)
+{
+    const size_t half = FPH_PAGES / 2;
+    ground       g;
+    fph_chunk   *chunk;
+    unsigned     kind;
+
+    (void)state;
+    for (kind = FPHEAP_BACKING_UNKNOWN; kind <= FPHEAP_BACKING_HUGETLB;
+         kind++) {
+        begin(&g, 0, half, 1, 0);
+        chunk = fph_chunk_of(g.state, g.base);
+        assert_int_equal(chunk->plain, 1);
+        lay(&g, at_page(&g, half), half * FPHEAP_PAGE, (fpheap_backing)kind);
+        assert_int_equal(fph_grow_now(g.heap, 0, fph_need_of(g.heap, 1, 1), 1),
+                         0);
+        assert_true(chunk->present == FPH_ALL_PAGES);
+        assert_int_equal(chunk->plain, kind == FPHEAP_BACKING_PAGES);
+        end(&g, FPHEAP_CHUNK);
+    }
+}
+
+/* What has all its pages taken out belongs to who does that, or who takes its
+ * first ones in, until the base says so. */
+static void
+a_chunk_that_just_comes_or_leaves_is_not_shared(void **state)
+{
+    const fpheap_region raw = { NULL, 0, NULL, FPHEAP_BACKING_PAGES, 0 };
+    ground     g;
+    fph_part   part;
+    fph_chunk *chunk;
+    uint64_t   had = 0;
+
+    (void)state;
+    begin(&g, 0, 2 * FPH_PAGES, 1, 0);
+    part = fph_parts((uintptr_t)at_page(&g, 2 * FPH_PAGES), 1);
+    assert_int_equal(fph_part_next(g.state, &part), 1);
+    chunk = fph_chunk_of_page(g.state, part.page);
+    chunk->base = at_page(&g, 2 * FPH_PAGES);
+    chunk->node = 0;
+    assert_int_equal(fph_chunk_share(g.state, &part, &raw, &had), 0);
+    assert_true(chunk->present == 0);
+    chunk->base = NULL;
+    end(&g, 2 * FPHEAP_CHUNK);
 }
 
 /* Chunks in the middle go back; they come again, and are one with it. */
@@ -728,6 +833,9 @@ records_stay_until_the_pages_leave_and_serve_again(void **state)
         assert_null(chunk->records);
         assert_null(chunk->base);
         assert_int_equal((uint32_t)g.state->records.word, records->link.self);
+        /* What they say of a chunk is nothing now, be there one or not. */
+        records->chunk = g.state->mask;
+        TEST_CHECK(g.heap);
         assert_int_equal(give(&g, (8 + 4 * i) * FPH_PAGES, 3 * FPH_PAGES, 0),
                          0);
         object = (char *)fpheap_alloc(g.heap, 3 * FPHEAP_CHUNK);
@@ -1047,6 +1155,29 @@ a_window_takes_a_64th_of_the_address_space_at_most(void **state)
     assert_true(before > 1000000);
 }
 
+/* To the byte: with one less it is half as wide. */
+static void
+a_window_of_just_a_64th_of_the_address_space_is_taken(void **state)
+{
+    size_t   chunks;
+    unsigned less;
+
+    (void)state;
+    for (chunks = 1024; chunks <= 65536; chunks *= 8) {
+        for (less = 0; less < 2; less++) {
+            ground   g;
+            uint64_t bytes;
+
+            begin_narrow(&g, NARROW, 0);
+            bytes = fph_layout_of(g.heap, chunks).bytes;
+            end(&g, 2 * FPHEAP_CHUNK);
+            begin_narrow(&g, bytes * 64 - less, 0);
+            assert_int_equal(g.state->mask + 1, (chunks >> less) * FPH_PAGES);
+            end(&g, 2 * FPHEAP_CHUNK);
+        }
+    }
+}
+
 /* A window's length apart, they would have the same places.  The one that comes
  * second goes back. */
 static void
@@ -1333,6 +1464,19 @@ take_its_place(void *ctx, const fpheap_region *region)
     return -EIO;
 }
 
+static char   told[8];          /* '-': a region leaves; '+': it comes */
+static size_t tells;
+
+static int
+note_watch(void *ctx, const fpheap_region *region, int leaving)
+{
+    (void)ctx, (void)region;
+    assert_true(tells < sizeof told - 1);
+    assert_true(leaving == 0 || leaving == 1);
+    told[tells++] = leaving ? '-' : '+';
+    return 0;
+}
+
 static void
 a_part_whose_place_is_taken_when_it_is_refused_goes_at_the_end(void **state)
 {
@@ -1345,7 +1489,12 @@ a_part_whose_place_is_taken_when_it_is_refused_goes_at_the_end(void **state)
     chunk = fph_chunk_of_page(g.state, g.first + FPH_PAGES);
     assert_int_equal(fph_pages_take(g.state, g.first, 1), 1);
     g.heap->provider.put = take_its_place;
+    g.heap->watch = note_watch;
+    tells = 0;
+    memset(told, 0, sizeof told);
     assert_int_equal(fpheap_trim(g.heap), 0);
+    assert_string_equal(told, "-+-");
+    g.heap->watch = NULL;
     g.heap->provider.put = ground_put;
     chunk->base = NULL;
     assert_int_equal(regions_of(&g).n, 1);
@@ -1466,12 +1615,17 @@ main(void)
         cmocka_unit_test(an_object_grows_no_further_than_the_provider_gives),
         cmocka_unit_test(a_run_is_found_where_there_is_one),
         cmocka_unit_test(a_run_crosses_from_a_group_to_one_that_came_before),
+        cmocka_unit_test(what_is_free_across_a_border_is_looked_for),
         cmocka_unit_test(
             a_chunk_that_is_free_as_a_whole_is_the_last_to_be_broken),
         cmocka_unit_test(a_run_goes_on_from_a_chunk_in_use),
         cmocka_unit_test(these_very_pages_are_claimed_or_none),
         cmocka_unit_test(regions_share_a_chunk),
         cmocka_unit_test(a_chunk_is_of_one_node),
+        cmocka_unit_test(a_chunk_with_iovas_is_of_one_region),
+        cmocka_unit_test(
+            a_chunk_that_is_partly_of_other_memory_is_asked_no_hugepage_for),
+        cmocka_unit_test(a_chunk_that_just_comes_or_leaves_is_not_shared),
         cmocka_unit_test(a_region_is_split_and_joined),
         cmocka_unit_test(
             what_is_left_of_a_region_is_shown_while_a_part_goes_back),
@@ -1488,6 +1642,7 @@ main(void)
         cmocka_unit_test(tables_are_written_where_pages_come),
         cmocka_unit_test(tables_are_written_around_the_windows_end),
         cmocka_unit_test(a_window_takes_a_64th_of_the_address_space_at_most),
+        cmocka_unit_test(a_window_of_just_a_64th_of_the_address_space_is_taken),
         cmocka_unit_test(a_region_whose_place_is_taken_is_refused),
         cmocka_unit_test(an_object_does_not_grow_into_another_nodes_pages),
         cmocka_unit_test(a_region_serves_at_both_sides_of_the_windows_end),

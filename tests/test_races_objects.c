@@ -941,6 +941,22 @@ a_name_that_is_half_of_one_pool_is_not_found(void **state)
     end_pool();
 }
 
+static void
+a_name_that_is_half_of_one_pool_is_free(void **state)
+{
+    enum { LAST = FPHEAP_NAME_BYTES / 8 - 1 };
+    fpheap_pool *one;
+
+    (void)state;
+    begin_pool(0, 0);
+    meanwhile(&pool->name[LAST], MEANWHILE_LOAD, 0, name_it_anew, NULL);
+    one = another_pool("pool");
+    assert_non_null(one);
+    assert_ptr_equal(theirs, pool);
+    assert_ptr_equal(fpheap_pool_lookup(heap, "pool"), one);
+    end_pool();
+}
+
 static void *
 end_the_pool(void *rc)
 {
@@ -1111,7 +1127,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(two_pools_at_a_time_are_two),
     cmocka_unit_test(a_name_that_is_half_of_one_pool_is_not_found),
     cmocka_unit_test(a_name_that_is_given_up_during_the_look_is_free),
-    cmocka_unit_test(the_memory_of_a_pool_that_has_just_begun_stays_its_own)
+    cmocka_unit_test(the_memory_of_a_pool_that_has_just_begun_stays_its_own),
+    cmocka_unit_test(a_name_that_is_half_of_one_pool_is_free)
 };
 
 int

@@ -85,7 +85,7 @@ book_watch(void *ctx, const fpheap_region *region, int leaving)
     book    *b  = (book *)ctx;
     unsigned at = book_find(b, region->base);
 
-    b->wrong += !is_held(region);
+    b->wrong += !is_held(region) || (leaving != 0 && leaving != 1);
     if (b->inside != NULL)
         b->inside(leaving);
     if (!leaving)

@@ -682,6 +682,87 @@ without_a_system_a_buffer_too_short_for_the_tables_is_enomem(void **state)
     TEST_DESTROY(heap);
 }
 
+/* Chunks that the tables of a heap cover whose first region this is; 0: it is
+ * too short.  They are zeros, and nothing else is written. */
+static size_t
+covered(const fpheap *heap, unsigned char *base, size_t bytes)
+{
+    const fpheap_region raw   = { base, bytes, NULL, FPHEAP_BACKING_UNKNOWN,
+                                  0 };
+    size_t              skip  = (FPH_LINE - (size_t)base % FPH_LINE) % FPH_LINE;
+    const fph_state    *state;
+    size_t              chunks;
+
+    memset(memory, 0xff, sizeof memory);
+    state = fph_state_new(heap, &raw);
+    if (state == NULL)
+        return 0;
+    chunks = (state->mask + 1) >> FPH_PAGE_BITS;
+    assert_ptr_equal(state, base + skip + FPH_STATE_GUARD);
+    assert_int_equal(state->bytes, fph_layout_of(heap, chunks).bytes);
+    assert_int_equal(state->map[0] | state->map[state->mask], 0);
+    assert_int_equal(base[skip], 0);
+    assert_int_equal(base[skip + state->bytes - 1], 0);
+    assert_int_equal(base[skip + state->bytes], 0xff);
+    assert_true(base == memory || base[-1] == 0xff);
+    assert_true(skip == 0 || base[skip - 1] == 0xff);
+    return chunks;
+}
+
+/* Where that is more than it spans; see FPHEAP_NO_OS. */
+static void
+without_a_system_tables_cover_the_region_and_what_a_32nd_of_it_covers(
+    void **state)
+{
+    static unsigned char own[96 * 1024] __attribute__((aligned(65536)));
+    fpheap        *heap = small_heap(own, sizeof own);
+    size_t         none = fph_layout_of(heap, 0).bytes;
+    size_t         one  = fph_layout_of(heap, 1).bytes;
+    size_t         two  = fph_layout_of(heap, 2).bytes;
+    unsigned char *end  = memory + FPHEAP_CHUNK;
+    size_t         chunks;
+
+    (void)state;
+    assert_true((two - none) * 32 > two);
+    assert_int_equal(covered(heap, end - two, two), 1);
+    assert_int_equal(covered(heap, end - two, two + 1), 2);
+    assert_int_equal(covered(heap, end - 64, two), 2);
+    assert_int_equal(covered(heap, end - 64, two - 1), 0);
+    assert_int_equal(covered(heap, memory, one), 1);
+    assert_int_equal(covered(heap, memory, one - 1), 0);
+    assert_int_equal(covered(heap, memory + 1, one + 63), 1);
+    assert_int_equal(covered(heap, memory + 1, one + 62), 0);
+    for (chunks = 2; chunks <= 32; chunks *= 2) {
+        size_t bytes = 32 * (fph_layout_of(heap, chunks).bytes - none);
+
+        assert_int_equal(covered(heap, memory, bytes), chunks);
+        assert_int_equal(covered(heap, memory, bytes - 1), chunks / 2);
+    }
+    TEST_DESTROY(heap);
+}
+
+/* Of the region's whole pages, the last of which may end before it does. */
+static void
+without_a_system_pages_in_which_the_tables_lie_serve_nobody(void **state)
+{
+    const size_t        skip  = 3 * 64;
+    const size_t        pages = 20;
+    const fpheap_region raw   = { memory + FPHEAP_PAGE - skip,
+                                  skip + pages * FPHEAP_PAGE + 100, NULL,
+                                  FPHEAP_BACKING_UNKNOWN, 0 };
+    fph_state          *it    = (fph_state *)(void *)
+                                ((char *)raw.base + FPH_STATE_GUARD);
+    size_t              n;
+
+    (void)state;
+    for (n = 0; n <= pages; n++) {
+        it->bytes = skip + n * FPHEAP_PAGE;
+        assert_int_equal(fph_state_pages(it, &raw), n);
+        it->bytes++;
+        assert_int_equal(fph_state_pages(it, &raw), n < pages ? n + 1 : n);
+    }
+}
+
 /* Memory of which a heap has the upper half first, with the state, and then the
  * lower one. */
 static unsigned halves;
@@ -855,6 +936,11 @@ main(void)
         cmocka_unit_test(without_a_system_a_provider_must_be_given),
         cmocka_unit_test(
             without_a_system_a_buffer_too_short_for_the_tables_is_enomem),
+        cmocka_unit_test(
+            without_a_system_tables_cover_the_region_and_what_a_32nd_of_it_covers
+            ),
+        cmocka_unit_test(
+            without_a_system_pages_in_which_the_tables_lie_serve_nobody),
         cmocka_unit_test(
             without_a_system_a_write_a_guard_past_an_object_leaves_the_records_whole
             ),

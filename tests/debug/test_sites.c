@@ -461,6 +461,50 @@ realloc_in_place_counts_the_pages_of_a_large_object(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* A site that has its place at the end, where another is, goes to the start. */
+static void
+the_places_of_sites_go_round(void **state)
+{
+    fpheap         *heap   = test_heap_over(&provider);
+    fpheap_provider behind = heap->provider;
+    uintptr_t       last   = (uintptr_t)2 * (FPH_SITE_MAX - 2);
+    unsigned        i;
+
+    (void)state;
+    memset(&heap->provider, 0, sizeof behind); /* as if places were there */
+    for (i = 0; i < 4; i++) {
+        unsigned number = i < 2 ? FPH_SITE_MAX - 1 : i - 1;
+
+        if (i >= 2)
+            last += (uintptr_t)2 * (FPH_SITE_MAX - 1);
+        assert_int_equal(fph_site_number(heap, (const char *)last), number);
+    }
+    heap->sites[FPH_SITE_MAX - 1].at = 0;
+    heap->sites[1].at = heap->sites[2].at = 0;
+    heap->provider = behind;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* It has the same handle. */
+static void
+a_heap_has_no_sites_of_one_that_ended_by_force(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    fpheap  *next;
+    unsigned i;
+
+    (void)state;
+    assert_non_null(fpheap_alloc(heap, 100));
+    assert_int_equal(fpheap_destroy_forced(heap), 0);
+    noted = 0;
+    next = test_heap_over(&provider);
+    assert_ptr_equal(next, heap);
+    for (i = 0; i < FPH_SITE_MAX; i++)
+        assert_true(next->sites[i].at == 0);
+    TEST_DESTROY_OVER(next, &provider);
+    EXPECT_NOTES(0);
+}
+
 int
 main(void)
 {
@@ -474,7 +518,9 @@ main(void)
         cmocka_unit_test(sums_are_exact_whoever_frees),
         cmocka_unit_test(sites_of_as_many_bytes_are_listed_each),
         cmocka_unit_test(realloc_in_place_counts_the_other_bytes),
-        cmocka_unit_test(realloc_in_place_counts_the_pages_of_a_large_object)
+        cmocka_unit_test(realloc_in_place_counts_the_pages_of_a_large_object),
+        cmocka_unit_test(the_places_of_sites_go_round),
+        cmocka_unit_test(a_heap_has_no_sites_of_one_that_ended_by_force)
     };
 
     return cmocka_run_group_tests_name("sites", tests, NULL, NULL);
