@@ -7435,6 +7435,13 @@ fph_slab_mask(size_t count, size_t w)
  *   Q7  nth: fetch_add              relaxed  none     a number, nothing else
  */
 
+/* The pages in which the objects of a slab lie. */
+static inline size_t
+fph_slab_pages(size_t size, size_t count)
+{
+    return (size * count + FPHEAP_PAGE - 1) >> FPHEAP_PAGE_SHIFT;
+}
+
 /* Whether empty slabs of a pool may stay as they are. */
 static inline int
 fph_keeps_slabs(const fpheap_pool *pool)
@@ -7442,13 +7449,15 @@ fph_keeps_slabs(const fpheap_pool *pool)
     return pool != NULL && FPH_LOAD(&pool->keeps, RELAXED) != 0;
 }
 
-/* Count the pages of a slab that is empty, 1, or -1 no longer. */
+/* Count the pages of a slab that the caller holds and that is empty, 1, or -1 no
+ * longer. */
 static void
-fph_count_empty(fph_state *state, unsigned bin, int slabs)
+fph_count_empty(fph_state *state, const fph_slab *slab, int slabs)
 {
-    int64_t pages = FPH_LOAD(&fph_bin_class(state, bin)->pages, RELAXED);
+    uint64_t info  = fph_load_relaxed(&slab->info);
+    int64_t  pages = (int64_t)fph_slab_pages(slab->size, fph_info_count(info));
 
-    if (!fph_keeps_slabs(fph_bin_pool(state, bin)))
+    if (!fph_keeps_slabs(fph_bin_pool(state, fph_info_bin(info))))
         fph_fetch_add_relaxed(&state->empty_pages, (uint64_t)(slabs * pages));
 }
 
@@ -7573,7 +7582,7 @@ fph_slab_make(fph_state *state, size_t page, unsigned bin)
     fph_pages_lead(state, page, page, klass->pages);
     fph_slab_map(state, page, klass->pages, bin * (unsigned)FPH_BIN_STEP);
     fph_info_store(slab, fph_info(FPH_SLAB, bin, count));
-    fph_count_empty(state, bin, 1);
+    fph_count_empty(state, slab, 1);
     return slab;
 }
 
@@ -7621,9 +7630,9 @@ fph_slab_retire(fph_state *state, fph_slab *slab)
         fph_pool_destruct(pool, slab->base, slab->size, fph_info_count(info));
     }
     fph_slab_retired(state, slab);
+    fph_count_empty(state, slab, -1);
     fph_store_relaxed(&slab->info, 0);
     fph_slab_map(state, slab->page, pages, 0);
-    fph_count_empty(state, bin, -1);
     fph_pages_give(state, slab->page, pages);
     if (pool != NULL)
         fph_fetch_add_release(&pool->slabs, ~(uint64_t)0);          /* Q5 */
@@ -7690,7 +7699,7 @@ fph_slab_claim(fph_state *state, fph_slab *slab, void **objects, size_t n)
     old = fph_fetch_add_relaxed(&slab->state,                       /* B7 */
                                 fph_slab_state(-(int64_t)got, 0));
     if (got != 0 && fph_slab_free_objects(old) == (int64_t)count)
-        fph_count_empty(state, fph_info_bin(info), -1);
+        fph_count_empty(state, slab, -1);
     return got;
 }
 
@@ -7719,17 +7728,17 @@ fph_slab_announce(fph_state *state, fph_slab *slab, size_t n)
     uint64_t     info  = fph_load_relaxed(&slab->info);
     uint64_t     word  = fph_load_relaxed(&slab->state);
     fpheap_pool *pool  = fph_bin_pool(state, fph_info_bin(info));
-    uint64_t     pages = fph_keeps_slabs(pool) ? 0
-                                               : fph_info_pages(state, info);
+    int          keeps = fph_keeps_slabs(pool);
+    size_t       size  = slab->size;
     uint64_t     told;
 
     fph_quota_give(pool, n);
     do
         told = (word + fph_slab_state((int64_t)n, 0)) | 1;
     while (!fph_cas_acq_rel(&slab->state, &word, told));            /* B4 */
-    if (pages != 0
-        && fph_slab_free_objects(told) == (int64_t)fph_info_count(info))
-        fph_fetch_add_relaxed(&state->empty_pages, pages);
+    if (!keeps && fph_slab_free_objects(told) == (int64_t)fph_info_count(info))
+        fph_fetch_add_relaxed(&state->empty_pages,
+                              fph_slab_pages(size, fph_info_count(info)));
     if ((word & 1) == 0)
         fph_stack_push(&state->depots[fph_info_bin(info)].partial, &slab->link);
 }
@@ -8550,14 +8559,16 @@ fph_idle_flush(fpheap_cache *cache, unsigned filled)
     fph_magazine *loaded, *spare;
 
     cache->looked = k;
-    if (bin == filled)
+    if (bin == filled
+        || (FPH_LOAD(&cache->bins[bin].base, RELAXED) == NULL
+            && FPH_LOAD(&cache->spare[bin], RELAXED) == NULL))
         return;
     fph_moves_begin(state);
     loaded = fph_bin_unload(cache, bin);
     spare = fph_bin_spare(cache, bin, loaded);
     fph_magazine_return(state, bin, spare, loaded == NULL /* drain */);
     fph_moves_end(state);
-    if (loaded != NULL || spare == NULL)
+    if (loaded != NULL)
         return;
     FPH_STORE(&cache->fills[bin], (uint8_t)0, RELAXED);
     fph_bin_retire_last(state, bin);
