@@ -7989,8 +7989,9 @@ fph_bin_retire_last(fph_state *state, unsigned bin)
     fph_moves_begin(state);
     slab = (fph_slab *)(void *)fph_stack_pop(state,
                                              &state->depots[bin].partial);
-    if (slab != NULL
-        && !(fph_slab_is_empty(slab) && fph_slab_retire(state, slab)))
+    if (slab != NULL && fph_slab_is_empty(slab))
+        (void)fph_slab_retire(state, slab);
+    else if (slab != NULL)
         fph_slab_let_go(state, slab);
     fph_moves_end(state);
 }

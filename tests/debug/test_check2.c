@@ -542,6 +542,7 @@ whatever_was_overwritten_in_a_magazine_is_told(void **state)
     fpheap       *heap = test_heap_over(&provider);
     void         *live = fpheap_alloc(heap, 100);
     void         *other = fpheap_alloc(heap, 200);
+    void         *parked[3];
     unsigned      k = fph_class_of(100);
     fpheap_cache *cache = fpheap_self(heap);
     fph_bin      *bin = &cache->bins[k];
@@ -550,7 +551,8 @@ whatever_was_overwritten_in_a_magazine_is_told(void **state)
 
     (void)state;
     fpheap_free(heap, other);
-    fpheap_free(heap, fpheap_alloc(heap, 100));
+    assert_int_equal(fpheap_alloc_bulk(heap, 100, parked, 3), 0);
+    fpheap_free_bulk(heap, parked, 3);
     usual = *bin;
     for (what = 0; what < 6; what++) {
         void *slot = usual.base[0];
