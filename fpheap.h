@@ -237,10 +237,10 @@
  * full one comes from the depot; or objects are claimed from a slab that has
  * free ones; or a new slab is cut from free pages, of a chunk in use if one has
  * enough.  At each claim the thread also looks whether it has stopped using one
- * of its other sizes, and gives that up.  When none of these has anything, GROWTH decides what is next: take
- * parked objects back, in this thread and by request in others; ask the
- * provider; give back what is free and ask again.  Only then does the call
- * fail.
+ * of its other sizes, and gives that up.  When none of these has anything,
+ * GROWTH decides what is next: take parked objects back, in this thread and by
+ * request in others; ask the provider; give back what is free and ask again.
+ * Only then does the call fail.
  *
  * A miss that frees: both magazines are full, so one goes to the depot.  What
  * a depot need not keep goes back to its slabs, bit by bit.  A slab whose bits
