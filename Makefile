@@ -142,7 +142,7 @@ sanitizers: ## of the three what takes two minutes
 	        $(patsubst %,tests/test_%.c, callbacks exhaustion headers \
 	        internals invariants iova magazines mmap pool_constructors \
 	        pool_limits pools provider races_memory races_objects \
-	        races_regions references regressions tags waits)'
+	        races_regions references regressions tags waits window)'
 	@$(MAKE) --no-print-directory -j2 B=build/tsan sanitized \
 	    CFLAGS='-O1 -g -fsanitize=thread' \
 	    WHICH='$(patsubst %,tests/stress_%.c,pools refs regressions threads)'

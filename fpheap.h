@@ -2370,8 +2370,9 @@ fph_free_bulk(fpheap *heap, int one, fph_bin *bin, void *const *objects,
         if (!FPH_LIKELY(one && fph_put_bulk(bin, objects, died)))
             fph_free_bulk_miss(heap, objects, died);
         died += died < n;
-        objects += died;
         n -= died;
+        if (n > 0)               /* objects may be NULL for 0 of them */
+            objects += died;
     } while (n > 0);
 }
 
@@ -9757,7 +9758,7 @@ fph_bin_free(fpheap *heap, unsigned number, void *object)
 static size_t
 fph_large_pages(size_t size)
 {
-    return size == 0 ? 1 : (size + FPHEAP_PAGE - 1) >> FPHEAP_PAGE_SHIFT;
+    return size == 0 ? 1 : ((size - 1) >> FPHEAP_PAGE_SHIFT) + 1;
 }
 
 /* What an object needs, aligned to a multiple of a page up to a chunk; no pages

@@ -485,6 +485,7 @@ PROGRAMS = [
     Program("test_check_headers"), Program("test_exhaustion"),
     Program("test_internals"), Program("test_magazines"),
     Program("test_waits"), Program("test_mmap"), Program("test_pages"),
+    Program("test_window"),
     Program("test_races_memory"), Program("test_races_regions"),
     Program("test_races_objects"),
     Program("test_panic"),

@@ -366,7 +366,8 @@ a_run_ends_where_the_addresses_do(void **state)
     static const fpheap_provider calls = {.get = place_get};
     fpheap_config config;
     fpheap       *heap;
-    uintptr_t     place, window;
+    uintptr_t     place;
+    uint64_t      window;      /* bytes */
     void         *object;
     char         *map = test_map(4 * FPHEAP_CHUNK);
 
@@ -379,9 +380,9 @@ a_run_ends_where_the_addresses_do(void **state)
     places_given = 0;
     heap = fpheap_create("first", &config);
     assert_non_null(heap);
-    window = (uintptr_t)(heap->state->mask + 1) << FPHEAP_PAGE_SHIFT;
-    if (window <= ((uintptr_t)1 << FPH_ADDRESS_BITS) / 4) {
-        places[1] = chunk_at((place ^ window) + FPHEAP_CHUNK);
+    window = ((uint64_t)heap->state->mask + 1) << FPHEAP_PAGE_SHIFT;
+    if (window <= ((uint64_t)1 << FPH_ADDRESS_BITS) / 4) {
+        places[1] = chunk_at((place ^ (uintptr_t)window) + FPHEAP_CHUNK);
         assert_non_null(places[1]);
         object = fpheap_alloc(heap, FPHEAP_CHUNK);
         assert_non_null(object);
@@ -1191,7 +1192,8 @@ pages_beyond_the_tables_are_not_there(void **state)
     s->groups_used++;
     assert_true(fph_chunk_number(s, usual * FPH_GROUP) == FPH_NO_PAGE);
     s->groups_used = usual;
-    assert_true(fph_large_room((size_t)3 << 30) > (size_t)3 << 30);
+    assert_true(fph_large_room((size_t)1 << 30) > (size_t)1 << 30);
+    assert_true(fph_large_room(SIZE_MAX) == SIZE_MAX);
     if (sizeof(size_t) > 4)
         assert_true(fph_large_room(SIZE_MAX / 4)
                     == SIZE_MAX / 4 + FPH_ROOM_MAX);

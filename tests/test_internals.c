@@ -79,7 +79,7 @@ a_length_is_that_of_all_up_to_a_power_of_two(void **state)
         assert_int_equal(fph_length(pages), k);
     }
     assert_int_equal(fph_length(FPH_PAGES + 1), FPH_LENGTHS - 1);
-    assert_int_equal(fph_length((size_t)1 << 40), FPH_LENGTHS - 1);
+    assert_int_equal(fph_length(SIZE_MAX / 2 + 1), FPH_LENGTHS - 1);
     assert_int_equal(fph_length(FPH_PAGES), FPH_LENGTHS - 2);
 }
 
