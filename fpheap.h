@@ -1142,6 +1142,7 @@ struct fpheap_cache {
     fpheap  *heap;
     fph_bin *local;            /* bins + node * FPH_CLASSES */
     int      node;
+    unsigned looked;           /* the class at which fph_idle_flush did last */
     fph_entry *entry;          /* of its thread; NULL: it has none; atomic */
     uint64_t asked;            /* the state's, when it last followed that,
                                   GROWTH */
@@ -1149,7 +1150,6 @@ struct fpheap_cache {
     fph_magazine **spare;      /* per bin, behind bins; NULL: none */
     uint8_t *fills;            /* per bin, behind these: MISS, fph_bin_fill;
                                   fpheap_pool_destroy stores 0 as well, H4 */
-    unsigned looked;           /* the class at which fph_idle_flush did last */
 #if FPHEAP_HEADER
     fph_tally tallies[FPHEAP_TAGS];
 #endif
