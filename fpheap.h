@@ -723,7 +723,7 @@ typedef struct fpheap_provider {
 
     void *ctx;                  /* passed to each call */
 
-    unsigned flags;             /* FPHEAP_PARTS or 0 */
+    unsigned flags;             /* FPHEAP_PARTS, FPHEAP_ZEROES, or 0 */
 
     /* Free what is behind this memory of the heap's, and keep the addresses:
      * the next write finds memory there again, with any content.  Asked by
@@ -746,6 +746,10 @@ typedef struct fpheap_provider {
  * chunks, and region->base tells get where memory would be best, or is NULL.
  * The heap joins regions that are neighbours and differ in nothing else. */
 #define FPHEAP_PARTS 1u
+
+/* fpheap_provider.flags: what get gave and decommit freed is zero when the
+ * system first puts memory behind it, so fpheap_zalloc need not write it. */
+#define FPHEAP_ZEROES 2u
 
 #define FPHEAP_BAD_IOVA UINT64_MAX
 
@@ -1317,7 +1321,8 @@ FPHEAP_API unsigned fpheap_alloc_burst(fpheap *heap, size_t size,
 /* fpheap_zalloc, fpheap_calloc - fpheap_alloc with all usable bytes zeroed
  *
  * Errors   Also ENOMEM when n * size overflows.
- * Cost     That of fpheap_alloc and of memset. */
+ * Cost     That of fpheap_alloc and of memset.  What has no memory of the
+ *          system's yet is not written, in objects above 8 pages. */
 FPHEAP_API void *fpheap_zalloc(fpheap *heap, size_t size);
 FPHEAP_API void *fpheap_calloc(fpheap *heap, size_t n, size_t size);
 
@@ -3149,12 +3154,13 @@ fph_thp_allowed(void)
 #  define fph_thp_allowed() 1
 #endif
 
-/* Whether at least 7 of 8 of the system's pages there have memory. */
-static int
-fph_map_is_full(char *base, size_t bytes)
+/* How many bytes there have memory of the system's, in its pages; SIZE_MAX: it
+ * does not tell. */
+static size_t
+fph_map_present(char *base, size_t bytes)
 {
-    size_t        page = (size_t)sysconf(_SC_PAGESIZE);
-    size_t        most = bytes / page / 8; /* that may have none */
+    size_t        page    = (size_t)sysconf(_SC_PAGESIZE);
+    size_t        present = 0;
     size_t        at, i;
     unsigned char in[512];
 
@@ -3163,12 +3169,20 @@ fph_map_is_full(char *base, size_t bytes)
 
         n = n < sizeof in ? n : sizeof in;
         if (mincore(base + at, n * page, in) != 0)
-            return 0;
+            return SIZE_MAX;
         for (i = 0; i < n; i++)
-            if ((in[i] & 1) == 0 && most-- == 0)
-                return 0;
+            present += in[i] & 1 ? page : 0;
     }
-    return 1;
+    return present;
+}
+
+/* Whether 7 of 8 bytes at least have memory. */
+static int
+fph_map_is_full(char *base, size_t bytes)
+{
+    size_t present = fph_map_present(base, bytes);
+
+    return present != SIZE_MAX && present >= bytes - bytes / 8;
 }
 
 #define FPH_COLLAPSE 25        /* MADV_COLLAPSE of Linux 6.1 */
@@ -10478,13 +10492,51 @@ fpheap_free_bulk(fpheap *heap, void *const *objects, unsigned n)
 
 /* --- other ways to allocate ----------------------------------------------- */
 
+#if FPHEAP_NO_OS
+#  define fph_is_untouched(heap, base, bytes) 0
+#else
+/* Whether memory is as the provider gave it, and zero: whole pages of which the
+ * system has none yet.  It may have swapped some out; hence the decommit. */
+static int
+fph_is_untouched(const fpheap *heap, char *base, size_t bytes)
+{
+    const fph_chunk *first = fph_chunk_of(heap->state, base);
+    const fph_chunk *last  = fph_chunk_of(heap->state, base + bytes - 1);
+
+    if (FPHEAP_TOOL || (heap->provider.flags & FPHEAP_ZEROES) == 0
+        || heap->provider.decommit == NULL
+        || !FPH_LOAD(&first->plain, RELAXED) || !FPH_LOAD(&last->plain, RELAXED)
+        || ((uintptr_t)base | bytes) % (size_t)sysconf(_SC_PAGESIZE) != 0
+        || fph_map_present(base, bytes) != 0)
+        return 0;
+    fph_provider_decommit(heap, base, bytes);
+    return 1;
+}
+#endif
+
+/* Zero an object: a large one in steps, as it may be fresh in part. */
+static void
+fph_zero(fpheap *heap, char *object)
+{
+    size_t bytes = fph_usable(heap, object);
+    size_t most  = bytes > FPH_CLASS_MAX ? FPHEAP_CHUNK / 8 : 0;
+    size_t step;
+
+    for (; bytes > 0; bytes -= step, object += step) {
+        step = most == 0 || bytes < most ? bytes : most;
+        if (most == 0 || !fph_is_untouched(heap, object, step))
+            memset(object, 0, step);
+    }
+}
+
 FPHEAP_API void *
 fpheap_zalloc(fpheap *heap, size_t size)
 {
     void *object = fpheap_alloc(heap, size);
 
-    return object == NULL ? NULL
-         : memset(object, 0, fph_usable(heap, object));
+    if (object != NULL)
+        fph_zero(heap, (char *)object);
+    return object;
 }
 
 FPHEAP_API void *
@@ -11749,7 +11801,7 @@ fpheap_provider_mmap(fpheap_provider *provider, unsigned flags)
     provider->put = fph_mmap_put;
     provider->ctx = (void *)(uintptr_t)flags;
     provider->flags = (flags & (FPHEAP_HUGETLB | FPHEAP_HUGETLB_1G)) == 0
-                    ? FPHEAP_PARTS : 0;
+                    ? FPHEAP_PARTS | FPHEAP_ZEROES : 0;
     provider->decommit = fph_mmap_decommit;
     if ((flags & FPHEAP_NO_THP) == 0)
         provider->huge = fph_mmap_advise;

@@ -19,8 +19,8 @@
  *                               64th free of a thread looks at a clock
  *     FPHEAP_SHIM_STATS=FILE    append a line to FILE when the process exits
  *
- * The price, against a malloc made for everybody: a small
- * program has two chunks of 2 MiB, and calloc writes every byte it returns.
+ * The price, against a malloc made for everybody: a small program has two chunks
+ * of 2 MiB, and calloc writes all that it returns, up to half a MiB.
  *
  * What a malloc meets that other code does not:
  *

@@ -724,6 +724,102 @@ what_the_kernel_says_nothing_of_counts_as_not_filled(void **state)
     unmapped(&region);
 }
 
+/* --- zeroes ---------------------------------------------------------------- */
+
+#define STEP  (FPHEAP_CHUNK / 8)
+#define STEPS ((size_t)24)
+
+/* Whether any of a step has memory. */
+static int
+is_present(char *step)
+{
+    size_t        page = (size_t)sysconf(_SC_PAGESIZE);
+    unsigned char in;
+    size_t        at;
+
+    for (at = 0; at < STEP; at += page) {
+        assert_int_equal(mincore(step + at, page, &in), 0);
+        if (in & 1)
+            return 1;
+    }
+    return 0;
+}
+
+/* A large object of which every second step was written by its last owner. */
+static char *
+zeroed(fpheap *heap)
+{
+    char  *object = (char *)fpheap_alloc(heap, STEPS * STEP);
+    char  *again;
+    size_t i;
+
+    assert_non_null(object);
+    for (i = 0; i < STEPS; i += 2)
+        memset(object + i * STEP, 0x5a, STEP);
+    fpheap_free(heap, object);
+    again = (char *)fpheap_zalloc(heap, STEPS * STEP);
+    assert_ptr_equal(again, object);
+    return again;
+}
+
+static void
+drop_zeroed(fpheap *heap, char *object)
+{
+    size_t i;
+
+    for (i = 0; i < STEPS * STEP; i++)
+        assert_int_equal(object[i], 0);
+    fpheap_free(heap, object);
+    TEST_DESTROY(heap);
+}
+
+static void
+zalloc_writes_what_has_memory_and_no_more(void **state)
+{
+    fpheap *heap = fpheap_create("zero", NULL);
+    char   *object = zeroed(heap);
+    size_t  i;
+
+    (void)state;
+    for (i = 0; i < STEPS - 1; i++) /* a growth looks at a region's last byte */
+        assert_int_equal(is_present(object + i * STEP), i % 2 == 0);
+    drop_zeroed(heap, object);
+}
+
+/* The system does not say, the provider does not promise, or cannot free what
+ * is swapped out. */
+static void
+zalloc_writes_all_that_may_not_be_zero(void **state)
+{
+    unsigned why;
+
+    (void)state;
+    for (why = 0; why < 3; why++) {
+        fpheap_provider provider;
+        fpheap_config   config;
+        fpheap         *heap;
+        char           *object;
+        size_t          i;
+
+        memset(&config, 0, sizeof config);
+        assert_int_equal(fpheap_provider_mmap(&provider, 0), 0);
+        assert_int_not_equal(provider.flags & FPHEAP_ZEROES, 0);
+        tells_nothing = why == 0;
+        if (why == 1)
+            provider.flags &= ~FPHEAP_ZEROES;
+        if (why == 2)
+            provider.decommit = NULL;
+        config.provider = &provider;
+        heap = fpheap_create("zero", &config);
+        assert_non_null(heap);
+        object = zeroed(heap);
+        for (i = 0; i < STEPS; i++)
+            assert_true(is_present(object + i * STEP));
+        tells_nothing = 0;
+        drop_zeroed(heap, object);
+    }
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(
         hugepages_are_asked_for_as_the_flags_say_and_transparent_ones_later),
@@ -744,7 +840,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(
         transparent_hugepages_are_asked_for_where_the_kernel_may_give_some),
     cmocka_unit_test(what_has_filled_gets_hugepages_and_what_has_not_gets_none),
-    cmocka_unit_test(what_the_kernel_says_nothing_of_counts_as_not_filled)
+    cmocka_unit_test(what_the_kernel_says_nothing_of_counts_as_not_filled),
+    cmocka_unit_test(zalloc_writes_what_has_memory_and_no_more),
+    cmocka_unit_test(zalloc_writes_all_that_may_not_be_zero)
 };
 
 int
