@@ -3453,8 +3453,8 @@ fph_meta_fits(uint64_t cursor, size_t bytes)
         <= (cursor >> 20 & FPH_META_FIELD);
 }
 
-/* Cut a record from the current block.  Returns its reference, or 0 when the
- * block has no room for it. */
+/* Cut a record of zeros from the current block.  Returns its reference, or 0
+ * when the block has no room for it. */
 static uint32_t
 fph_meta_cut(fph_state *state, size_t bytes)
 {
@@ -8239,9 +8239,7 @@ fph_magazine_make(fph_state *state, uint32_t ref)
 {
     fph_magazine *magazine = (fph_magazine *)fph_meta_at(state, ref);
 
-    memset(magazine->none, 0, sizeof magazine->none);
     magazine->link.self = ref;
-    fph_magazine_set_count(magazine, 0);
     fph_fetch_add_relaxed(&state->magazines, 1);
     return magazine;
 }
@@ -8910,7 +8908,6 @@ fph_cache_memory(fpheap *heap, int node, int grow)
         return *slot;          /* the provider's callback may have made it */
     fph_this.patience = 0;
     cache = (fpheap_cache *)fph_meta_at(heap->state, ref);
-    memset(cache, 0, bytes);
     cache->heap = heap;
     cache->spare = (fph_magazine **)(void *)(cache->bins + heap->bins);
     cache->fills = (uint8_t *)(cache->spare + heap->bins);
@@ -10946,7 +10943,6 @@ fph_pool_record(fpheap *heap, unsigned number, int *error)
     if (ref == 0)
         return NULL;
     pool = (fpheap_pool *)fph_meta_at(heap->state, ref);
-    memset(pool, 0, sizeof *pool);
     pool->heap = heap;
     pool->number = number;
     FPH_STORE(slot, pool, RELEASE);                                 /* P11 */

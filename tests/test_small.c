@@ -22,12 +22,14 @@ static fpheap_provider calls;
 static void           *objects[MOST];
 static test_object     sorted[MOST];
 
+/* What a provider gives may hold anything. */
 static fpheap *
 small_heap(void *base, size_t bytes)
 {
     fpheap_config config;
     fpheap       *heap;
 
+    memset(base, 0xa5, bytes);
     memset(&config, 0, sizeof(config));
     fpheap_provider_buffer(&calls, &buffer, base, bytes);
     config.provider = &calls;
