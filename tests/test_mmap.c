@@ -820,6 +820,31 @@ zalloc_writes_all_that_may_not_be_zero(void **state)
     }
 }
 
+/* On both sides of a chunk's border. */
+static void
+memory_that_another_kind_may_be_behind_is_written(void **state)
+{
+    fpheap    *heap = fpheap_create("zero", NULL);
+    char      *object = (char *)fpheap_alloc(heap, 3 * FPHEAP_CHUNK);
+    uintptr_t  border = ((uintptr_t)object + 2 * FPHEAP_CHUNK)
+                        & ~(uintptr_t)(FPHEAP_CHUNK - 1);
+    char      *step = object + (border - (uintptr_t)object) - STEP / 2;
+    fph_chunk *before = fph_chunk_of(heap->state, step);
+    fph_chunk *behind = fph_chunk_of(heap->state, step + STEP - 1);
+
+    (void)state;
+    assert_ptr_equal(before + 1, behind);
+    assert_int_equal(fph_is_untouched(heap, step, STEP), 1);
+    before->plain = 0;
+    assert_int_equal(fph_is_untouched(heap, step, STEP), 0);
+    before->plain = 1;
+    behind->plain = 0;
+    assert_int_equal(fph_is_untouched(heap, step, STEP), 0);
+    behind->plain = 1;
+    fpheap_free(heap, object);
+    TEST_DESTROY(heap);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(
         hugepages_are_asked_for_as_the_flags_say_and_transparent_ones_later),
@@ -842,7 +867,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(what_has_filled_gets_hugepages_and_what_has_not_gets_none),
     cmocka_unit_test(what_the_kernel_says_nothing_of_counts_as_not_filled),
     cmocka_unit_test(zalloc_writes_what_has_memory_and_no_more),
-    cmocka_unit_test(zalloc_writes_all_that_may_not_be_zero)
+    cmocka_unit_test(zalloc_writes_all_that_may_not_be_zero),
+    cmocka_unit_test(memory_that_another_kind_may_be_behind_is_written)
 };
 
 int
