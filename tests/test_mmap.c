@@ -773,6 +773,7 @@ drop_zeroed(fpheap *heap, char *object)
     TEST_DESTROY(heap);
 }
 
+/* But for a tool, which is to know that all of it has been written. */
 static void
 zalloc_writes_what_has_memory_and_no_more(void **state)
 {
@@ -782,7 +783,8 @@ zalloc_writes_what_has_memory_and_no_more(void **state)
 
     (void)state;
     for (i = 0; i < STEPS - 1; i++) /* a growth looks at a region's last byte */
-        assert_int_equal(is_present(object + i * STEP), i % 2 == 0);
+        assert_int_equal(is_present(object + i * STEP),
+                         i % 2 == 0 || FPHEAP_TOOL != 0);
     drop_zeroed(heap, object);
 }
 
@@ -834,7 +836,7 @@ memory_that_another_kind_may_be_behind_is_written(void **state)
 
     (void)state;
     assert_ptr_equal(before + 1, behind);
-    assert_int_equal(fph_is_untouched(heap, step, STEP), 1);
+    assert_int_equal(fph_is_untouched(heap, step, STEP), FPHEAP_TOOL == 0);
     before->plain = 0;
     assert_int_equal(fph_is_untouched(heap, step, STEP), 0);
     before->plain = 1;
