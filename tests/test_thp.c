@@ -15,6 +15,9 @@ static unsigned        turns;     /* times that a full chunk was asked for while
                                      others had to wait for this thread */
 static fpheap         *the_heap;
 static void           *last_none, *decommitted;
+static char           *watched;   /* memory, so many bytes */
+static size_t          watched_bytes;
+static unsigned        watched_decommits;
 static void           *objects[4096];
 
 static int
@@ -33,6 +36,7 @@ static void
 decommit(void *ctx, void *base, size_t bytes)
 {
     decommitted = base;
+    watched_decommits += (size_t)((char *)base - watched) < watched_bytes;
     pages.decommit(ctx, base, bytes);
 }
 
@@ -59,6 +63,7 @@ made(void)
     memset(&config, 0, sizeof config);
     memset(asked, 0, sizeof asked);
     last_none = decommitted = NULL;
+    watched_bytes = watched_decommits = 0;
     assert_int_equal(fpheap_provider_mmap(&pages, 0), 0);
     provider = pages;
     provider.get = get;
@@ -416,6 +421,61 @@ objects_of_pools_stay_constructed_through_a_trim(void **state)
     ended(heap);
 }
 
+/* A slab over two chunks, by an object of it: all its others are free. */
+static fph_slab *
+slab_over_two_chunks(fpheap *heap, void **object)
+{
+    const size_t size = 100000;
+    unsigned     n;
+
+    for (n = 0; n < TEST_COUNT(objects); n++) {
+        fph_slab *slab;
+
+        *object = objects[n] = fpheap_alloc(heap, size);
+        assert_non_null(objects[n]);
+        slab = fph_record_of(heap->state, objects[n]);
+        if (slab->page % FPH_PAGES
+            + heap->state->classes[fph_class_of(size)].pages > FPH_PAGES) {
+            fpheap_free_bulk(heap, objects, n);
+            return slab;
+        }
+    }
+    return NULL;
+}
+
+/* Its free objects are decommitted if both are of base pages, and then neither
+ * has hugepages. */
+static void
+both_chunks_of_a_slab_are_looked_at(void **state)
+{
+    unsigned which;
+
+    (void)state;
+    for (which = 0; which < 3; which++) {
+        fpheap    *heap = made();
+        void      *object = NULL;
+        fph_slab  *slab = slab_over_two_chunks(heap, &object);
+        fph_chunk *first;
+
+        assert_non_null(slab);
+        first = fph_chunk_of_page(heap->state, slab->page);
+        first[0].huge = first[1].huge = 1;
+        first[0].plain = which != 1;
+        first[1].plain = which != 2;
+        watched = slab->base;
+        watched_bytes = (size_t)slab->size * fph_info_count(slab->info);
+        fpheap_flush(heap);
+        fph_depot_drain(heap->state, fph_info_bin(slab->info));
+        fph_objects_decommit(heap);
+        assert_int_equal(watched_decommits != 0, which == 0);
+        if (which == 0)
+            assert_int_equal(first[0].huge | first[1].huge, 0);
+        first[0].plain = first[1].plain = 1;
+        fpheap_free(heap, object);
+        TEST_DESTROY(heap);
+    }
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(reserved_memory_has_hugepages_at_once),
     cmocka_unit_test(a_heap_of_less_than_32_mib_asks_for_none),
@@ -425,6 +485,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_chunk_of_which_the_heap_has_a_part_gets_none),
     cmocka_unit_test(a_full_chunk_that_two_regions_share_gets_none),
     cmocka_unit_test(a_chunk_of_which_a_part_is_decommitted_has_none),
+    cmocka_unit_test(both_chunks_of_a_slab_are_looked_at),
     cmocka_unit_test(a_chunk_that_comes_again_begins_without),
     cmocka_unit_test(large_objects_take_what_of_them_is_touched),
     cmocka_unit_test(a_trim_frees_what_is_behind_free_objects_beside_live_ones),
