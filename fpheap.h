@@ -9602,22 +9602,21 @@ fph_bin_halve(fpheap_cache *cache, unsigned number, size_t n)
 }
 
 /* Claims of a bin by one thread that take one object, and no magazine. */
-#define FPH_COLD 4
+#define FPH_COLD 2
 
-/* How many objects to claim for an empty bin: one while it is cold, then twice
- * as many each time, up to a magazine, so that a size that a thread hardly uses
- * parks nothing. */
+/* How many objects to claim for an empty bin: one while it is cold, then a 32nd
+ * of a magazine, and twice as many each time, so that a size that a thread hardly
+ * uses parks nothing. */
 static size_t
 fph_bin_claims(fpheap_cache *cache, unsigned number)
 {
     size_t   most  = fph_bin_class(cache->heap->state, number)->magazine;
     unsigned fills = cache->fills[number];
-    size_t   n     = fills < FPH_COLD ? 1 : (size_t)2 << (fills - FPH_COLD);
+    size_t   n     = fills < FPH_COLD ? 1 : most >> (FPH_COLD + 5 - fills);
 
-    if (n >= most)
-        return most;
-    FPH_STORE(&cache->fills[number], (uint8_t)(fills + 1), RELAXED);
-    return n;
+    if (fills < FPH_COLD + 5)
+        FPH_STORE(&cache->fills[number], (uint8_t)(fills + 1), RELAXED);
+    return n + (n == 0);
 }
 
 /* Claim objects for an empty bin, and take one.  Returns 0: there is no memory

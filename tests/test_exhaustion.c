@@ -602,9 +602,9 @@ a_quota_that_is_used_up_gives_nothing(void **state)
 
 /* A size that a thread hardly uses parks nothing, and takes no magazine. */
 static void
-four_claims_of_a_size_are_one_object_and_each_other_twice_the_last(void **state)
+claims_of_a_size_are_one_object_at_first_and_then_each_twice_the_last(void **state)
 {
-    static const size_t sizes[] = { 1, 1, 1, 1, 2, 4, 8, 16, 24, 24 };
+    static const size_t sizes[] = { 1, 1, 1, 1, 3, 6, 12, 24, 24 };
     fpheap  *heap = test_heap_over(&provider);
     fph_bin *bin;
     size_t   i, n;
@@ -1425,7 +1425,7 @@ main(void)
             a_name_that_a_stopped_thread_has_just_got_is_taken),
         cmocka_unit_test(a_quota_that_is_used_up_gives_nothing),
         cmocka_unit_test(
-            four_claims_of_a_size_are_one_object_and_each_other_twice_the_last),
+            claims_of_a_size_are_one_object_at_first_and_then_each_twice_the_last),
         cmocka_unit_test(a_bulk_that_fails_loses_no_magazine),
         cmocka_unit_test(there_are_a_thousand_channels_and_ranks_at_most),
         cmocka_unit_test(nobody_seems_to_grow_after_a_search_that_reclaims),
