@@ -2011,11 +2011,17 @@ fph_class_said(size_t size)
  * the heap's first region, FPH_NEAR_SHIFT; elsewhere nobody may read the map,
  * and the process ends with a SIGSEGV here.) */
 FPH_INLINE unsigned
-fph_place_of(const fpheap *heap, const void *object)
+fph_place_in(const uint16_t *map, size_t mask, const void *object)
 {
     size_t page = (size_t)((uintptr_t)object >> FPHEAP_PAGE_SHIFT);
 
-    return FPH_LOAD(&heap->map[page & (size_t)(heap->lookup >> 32)], RELAXED);
+    return FPH_LOAD(&map[page & mask], RELAXED);
+}
+
+FPH_INLINE unsigned
+fph_place_of(const fpheap *heap, const void *object)
+{
+    return fph_place_in(heap->map, (size_t)(heap->lookup >> 32), object);
 }
 
 /* Take the top object of a bin; NULL if it is empty. */
@@ -10431,22 +10437,36 @@ fpheap_alloc_burst(fpheap *heap, size_t size, void **objects, unsigned n)
     return got;
 }
 
-/* How many of n objects, from the first on, belong to the bin at place by the
- * map: four at a time, so that the loads do not wait for each other. */
-static unsigned
-fph_run_of(const fpheap *heap, void *const *objects, unsigned n, unsigned place)
+/* Put n objects, for which there is room, on top of the bin at place, up to the
+ * first that is another bin's by the map: four at a time, so that the loads do
+ * not wait for each other.  Returns how many. */
+FPH_INLINE unsigned
+fph_put_run(const fpheap *heap, fph_bin *bin, void *const *objects, unsigned n,
+            unsigned place)
 {
-    unsigned run = 0;
+    const uint16_t *map  = heap->map;
+    size_t          mask = (size_t)(heap->lookup >> 32);
+    void *const    *from = objects, *const *end = objects + n;
+    void          **top  = bin->top;
 
-    while (n - run >= 4
-           && ((fph_place_of(heap, objects[run]) ^ place)
-               | (fph_place_of(heap, objects[run + 1]) ^ place)
-               | (fph_place_of(heap, objects[run + 2]) ^ place)
-               | (fph_place_of(heap, objects[run + 3]) ^ place)) == 0)
-        run += 4;
-    while (run < n && fph_place_of(heap, objects[run]) == place)
-        run++;
-    return run;
+    for (; end - from >= 4; from += 4, top += 4) {
+        void *a = from[0], *b = from[1], *c = from[2], *d = from[3];
+
+        if (((fph_place_in(map, mask, a) ^ place)
+             | (fph_place_in(map, mask, b) ^ place)
+             | (fph_place_in(map, mask, c) ^ place)
+             | (fph_place_in(map, mask, d) ^ place)) != 0)
+            break;
+        top[0] = a, top[1] = b, top[2] = c, top[3] = d;
+    }
+    for (; from < end && fph_place_in(map, mask, *from) == place; from++)
+        *top++ = *from;
+    if (from == objects)
+        return 0;
+    bin->next = top[-1];
+    FPH_KEEP_ORDER();
+    FPH_STORE(&bin->top, top, RELAXED);
+    return (unsigned)(from - objects);
 }
 
 /* Free the first of n objects, and together with it as many of those after it
@@ -10458,13 +10478,14 @@ fph_free_run(fpheap *heap, void *const *objects, unsigned n)
     unsigned place = fph_place_of(heap, objects[0]);
     fph_bin *bin   = fph_bin_at(bins, place);
     size_t   room  = (size_t)(bin->limit - bin->top);
-    unsigned run   = fph_run_of(heap, objects, n < room ? n : (unsigned)room,
-                                place);
+    unsigned run   = fph_put_run(heap, bin, objects,
+                                 n < room ? n : (unsigned)room, place);
 
-    if (fph_put_bulk(bin, objects, run))
-        return run;
-    fph_free(heap, bins, objects[0]);
-    return 1;
+    if (run == 0) {
+        fph_free(heap, bins, objects[0]);
+        run = 1;
+    }
+    return run;
 }
 
 FPH_NOINLINE FPHEAP_API void

@@ -12,6 +12,8 @@
  *     PEER_SIZED           peer_free_sized
  *     PEER_BULK            peer_alloc_bulk, not 0 if it failed, and
  *                          peer_free_bulk, all of one size
+ *     PEER_BULK_UNSIZED    peer_free_bulk_unsized, to which the size means
+ *                          nothing; without it the size is told
  *     PEER_POOL            pools of objects of one size: peer_pool, what each
  *                          call gets; peer_pool_prepare, once per thread, all
  *                          of which get the same pool; peer_pool_get and
@@ -126,6 +128,10 @@ peer_free_bulk(peer p, void **objects, unsigned n, size_t size)
     for (i = 0; i < n; i++)
         peer_free(p, objects[i], size);
 }
+#endif
+
+#ifndef PEER_BULK_UNSIZED
+#  define peer_free_bulk_unsized peer_free_bulk
 #endif
 
 /* A peer with objects of one size is a pool. */
