@@ -1322,7 +1322,8 @@ FPHEAP_API unsigned fpheap_alloc_burst(fpheap *heap, size_t size,
  *
  * Errors   Also ENOMEM when n * size overflows.
  * Cost     That of fpheap_alloc and of memset.  What has no memory of the
- *          system's yet is not written, in objects above 8 pages. */
+ *          system's yet is not written, in objects of FPHEAP_CHUNK / 16 and
+ *          more. */
 FPHEAP_API void *fpheap_zalloc(fpheap *heap, size_t size);
 FPHEAP_API void *fpheap_calloc(fpheap *heap, size_t n, size_t size);
 
@@ -10531,17 +10532,19 @@ fph_is_untouched(const fpheap *heap, char *base, size_t bytes)
 }
 #endif
 
-/* Zero an object: a large one in steps, as it may be fresh in part. */
+/* To look whether so much must be zeroed costs a tenth of zeroing it. */
+#define FPH_ZERO_STEP (FPHEAP_CHUNK / 16)
+
+/* Zero an object, in steps if it is larger, as it may be fresh in part. */
 static void
 fph_zero(fpheap *heap, char *object)
 {
     size_t bytes = fph_usable(heap, object);
-    size_t most  = bytes > FPH_CLASS_MAX ? FPHEAP_CHUNK / 8 : 0;
     size_t step;
 
     for (; bytes > 0; bytes -= step, object += step) {
-        step = most == 0 || bytes < most ? bytes : most;
-        if (most == 0 || !fph_is_untouched(heap, object, step))
+        step = bytes < FPH_ZERO_STEP ? bytes : FPH_ZERO_STEP;
+        if (step < FPH_ZERO_STEP || !fph_is_untouched(heap, object, step))
             memset(object, 0, step);
     }
 }

@@ -729,16 +729,16 @@ what_the_kernel_says_nothing_of_counts_as_not_filled(void **state)
 #define STEP  (FPHEAP_CHUNK / 8)
 #define STEPS ((size_t)24)
 
-/* Whether any of a step has memory. */
+/* Whether any of `bytes` from memory on has memory behind it. */
 static int
-is_present(char *step)
+is_present(char *memory, size_t bytes)
 {
     size_t        page = (size_t)sysconf(_SC_PAGESIZE);
     unsigned char in;
     size_t        at;
 
-    for (at = 0; at < STEP; at += page) {
-        assert_int_equal(mincore(step + at, page, &in), 0);
+    for (at = 0; at < bytes; at += page) {
+        assert_int_equal(mincore(memory + at, page, &in), 0);
         if (in & 1)
             return 1;
     }
@@ -783,9 +783,54 @@ zalloc_writes_what_has_memory_and_no_more(void **state)
 
     (void)state;
     for (i = 0; i < STEPS - 1; i++) /* a growth looks at a region's last byte */
-        assert_int_equal(is_present(object + i * STEP),
+        assert_int_equal(is_present(object + i * STEP, STEP),
                          i % 2 == 0 || FPHEAP_TOOL != 0);
     drop_zeroed(heap, object);
+}
+
+/* Not the first and the last object of a chunk: a growth looks whether a region
+ * can be written at both ends. */
+static int
+is_inside_chunk(const char *object, size_t size)
+{
+    size_t at = (uintptr_t)object & (FPHEAP_CHUNK - 1);
+
+    return at != 0 && at + size != FPHEAP_CHUNK;
+}
+
+static void
+zalloc_leaves_fresh_objects_of_slabs_without_memory(void **state)
+{
+    size_t size;
+
+    (void)state;
+    for (size = FPHEAP_CHUNK / 16; size <= FPHEAP_CHUNK / 4; size *= 2) {
+        fpheap *heap = fpheap_create("zero", NULL);
+        char   *live = (char *)fpheap_alloc(heap, size);
+        char   *ends[2], *fresh, *used;
+        size_t  n = 0, i;
+
+        memset(live, 0x5a, size);
+        while (fresh = (char *)fpheap_zalloc(heap, size),
+               !is_inside_chunk(fresh, size)) {
+            assert_true(n < 2);
+            ends[n++] = fresh;
+        }
+        assert_int_equal(is_present(fresh, size), FPHEAP_TOOL != 0);
+        memset(fresh, 0x5a, size);
+        fpheap_free(heap, fresh);
+        used = (char *)fpheap_zalloc(heap, size);
+        assert_ptr_equal(used, fresh);
+        for (i = 0; i < size; i++) {
+            assert_int_equal(live[i], 0x5a);
+            assert_int_equal(used[i], 0);
+        }
+        while (n > 0)
+            fpheap_free(heap, ends[--n]);
+        fpheap_free(heap, live);
+        fpheap_free(heap, used);
+        TEST_DESTROY(heap);
+    }
 }
 
 /* The system does not say, the provider does not promise, or cannot free what
@@ -816,7 +861,7 @@ zalloc_writes_all_that_may_not_be_zero(void **state)
         assert_non_null(heap);
         object = zeroed(heap);
         for (i = 0; i < STEPS; i++)
-            assert_true(is_present(object + i * STEP));
+            assert_true(is_present(object + i * STEP, STEP));
         tells_nothing = 0;
         drop_zeroed(heap, object);
     }
@@ -869,6 +914,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(what_has_filled_gets_hugepages_and_what_has_not_gets_none),
     cmocka_unit_test(what_the_kernel_says_nothing_of_counts_as_not_filled),
     cmocka_unit_test(zalloc_writes_what_has_memory_and_no_more),
+    cmocka_unit_test(zalloc_leaves_fresh_objects_of_slabs_without_memory),
     cmocka_unit_test(zalloc_writes_all_that_may_not_be_zero),
     cmocka_unit_test(memory_that_another_kind_may_be_behind_is_written)
 };
