@@ -158,7 +158,7 @@
  *     magazine   an array of object pointers, the unit that moves between
  *                threads
  *     cache      what one thread parks of one heap: a loaded and a spare
- *                magazine per bin, and one large object
+ *                magazine per bin, at first a short one, and one large object
  *     depot      per bin, the full magazines that no thread holds
  *     node       a NUMA node
  *     object     what an allocation returns
@@ -1152,6 +1152,8 @@ struct fpheap_cache {
                                   GROWTH */
     fph_slab *large;           /* of the large object parked here; or NULL */
     fph_magazine **spare;      /* per bin, behind bins; NULL: none */
+    uint32_t *small;           /* per bin, behind these: the reference of its
+                                  short magazine, H14; 0: none yet */
     uint8_t *fills;            /* per bin, behind these: MISS, fph_bin_fill;
                                   fpheap_pool_destroy stores 0 as well, H4 */
 #if FPHEAP_HEADER
@@ -8128,6 +8130,18 @@ struct fph_magazine {
 
 FPH_STATIC_ASSERT(slots_begin_a_line, offsetof(fph_magazine, slot) == FPH_LINE);
 
+/* The slots of a short magazine, which ends behind them.  It is no stack's, so
+ * it has no reference to itself. */
+#define FPH_SHORT 16u
+#define FPH_SHORT_BYTES (offsetof(fph_magazine, slot) \
+                         + FPH_SHORT * sizeof(void *))
+
+static inline int
+fph_is_short(const fph_magazine *magazine)
+{
+    return magazine->link.self == 0;
+}
+
 static inline fph_magazine *
 fph_magazine_of(void **base)
 {
@@ -8234,11 +8248,12 @@ fph_depot_rob(fph_state *state, unsigned bin)
     return magazine;
 }
 
-/* The caller has set the magazine's count to 0. */
+/* The caller has set the magazine's count to 0.  A short one stays its bin's. */
 static void
 fph_empty_put(fph_state *state, unsigned bin, fph_magazine *magazine)
 {
-    fph_stack_push(fph_empties(state, bin), &magazine->link);
+    if (!fph_is_short(magazine))
+        fph_stack_push(fph_empties(state, bin), &magazine->link);
 }
 
 static fph_magazine *
@@ -8335,6 +8350,10 @@ fph_depot_drain(fph_state *state, unsigned bin)
  *       or frees an object of that bin.  Taking one out is a swap: of the
  *       owner's flush and an fpheap_pool_destroy beside it only one gets it.
  *       Calls that came before the destroy put into it what it has.
+ *   H14 A bin begins with a short magazine, which saves a page of memory for a
+ *       size that a thread hardly uses.  It is the bin's for ever: in no stack,
+ *       first of a list or in none, and loaded or empty.  While it is loaded
+ *       there is no spare.
  *
  *       where                        order    partner  what must be seen
  *   H5  entry: store, load           relaxed  none     H6, H7; and no call runs
@@ -8408,8 +8427,8 @@ fph_bin_load(fpheap_cache *cache, unsigned number, fph_magazine *magazine)
     size_t   count = magazine->count;
 
     FPH_STORE(&bin->base, slot, RELAXED);
-    FPH_STORE(&bin->limit, slot
-              + fph_bin_class(cache->heap->state, number)->magazine, RELAXED);
+    FPH_STORE(&bin->limit, slot + (fph_is_short(magazine) ? FPH_SHORT
+              : fph_bin_class(cache->heap->state, number)->magazine), RELAXED);
     FPH_STORE(&bin->top, slot + count, RELAXED);
     bin->next = count == 0 ? NULL : slot[count - 1];
 }
@@ -8469,6 +8488,26 @@ fph_bin_spare(fpheap_cache *cache, unsigned number, fph_magazine *magazine)
 
     FPH_SWAP(&cache->spare[number], &magazine, &old);
     return old;
+}
+
+/* The short magazine of a bin that has no other, empty; NULL: the bin does
+ * without. */
+static fph_magazine *
+fph_bin_short(fpheap_cache *cache, unsigned number)
+{
+    fph_state    *state = cache->heap->state;
+    fph_magazine *magazine;
+
+    if (FPH_LOAD(&cache->spare[number], RELAXED) != NULL
+        || fph_bin_class(state, number)->magazine < 2 * FPH_SHORT)
+        return NULL;
+    if (cache->small[number] == 0)
+        cache->small[number] = fph_meta_cut(state, FPH_SHORT_BYTES);
+    if (cache->small[number] == 0)
+        return NULL;
+    magazine = (fph_magazine *)fph_meta_at(state, cache->small[number]);
+    fph_magazine_set_count(magazine, 0); /* a thread that is gone had it, H13 */
+    return magazine;
 }
 
 /* Exchange the loaded magazine with the spare. */
@@ -8586,7 +8625,12 @@ fph_idle_flush(fpheap_cache *cache, unsigned filled)
         return;
     fph_moves_begin(state);
     loaded = fph_bin_unload(cache, bin);
-    spare = fph_bin_spare(cache, bin, loaded);
+    if (loaded != NULL && fph_is_short(loaded)) {
+        spare = loaded;
+        loaded = NULL;
+    } else {
+        spare = fph_bin_spare(cache, bin, loaded);
+    }
     fph_magazine_return(state, bin, spare, loaded == NULL /* drain */);
     fph_moves_end(state);
     if (loaded != NULL)
@@ -8610,15 +8654,30 @@ fph_idle_flush(fpheap_cache *cache, unsigned filled)
  */
 #define FPH_ADOPTING UINT64_MAX
 
+/* The slots of the magazine that ends at a bin's limit. */
+static size_t
+fph_bin_slots(const fpheap_cache *cache, unsigned number)
+{
+    const fph_state    *state = cache->heap->state;
+    const fph_magazine *small;
+
+    if (cache->small[number] != 0) {
+        small = (fph_magazine *)fph_meta_at(state, cache->small[number]);
+        if (cache->bins[number].limit == small->slot + FPH_SHORT)
+            return FPH_SHORT;
+    }
+    return fph_bin_class(state, number)->magazine;
+}
+
 /* Repair a bin that a thread which is gone may have left half changed. */
 static void
 fph_bin_mend(fpheap_cache *cache, unsigned number)
 {
-    fph_bin *bin      = &cache->bins[number];
-    size_t   capacity = fph_bin_class(cache->heap->state, number)->magazine;
+    fph_bin *bin = &cache->bins[number];
 
     if (bin->base == NULL && bin->limit != NULL)
-        FPH_STORE(&bin->base, bin->limit - capacity, RELAXED);
+        FPH_STORE(&bin->base, bin->limit - fph_bin_slots(cache, number),
+                  RELAXED);
     if (bin->base != NULL && bin->top == NULL)
         FPH_STORE(&bin->top, bin->base + fph_magazine_of(bin->base)->count,
                   RELAXED);
@@ -8901,7 +8960,8 @@ fph_cache_memory(fpheap *heap, int node, int grow)
     fpheap_cache **slot  = &heap->state->cache[fph_this.seat - 1];
     size_t         bytes = offsetof(fpheap_cache, bins)
                          + heap->bins * (sizeof(fph_bin)
-                                         + sizeof(fph_magazine *) + 1);
+                                         + sizeof(fph_magazine *)
+                                         + sizeof(uint32_t) + 1);
     fpheap_cache  *cache;
     uint32_t       ref;
     int            error;
@@ -8917,7 +8977,8 @@ fph_cache_memory(fpheap *heap, int node, int grow)
     cache = (fpheap_cache *)fph_meta_at(heap->state, ref);
     cache->heap = heap;
     cache->spare = (fph_magazine **)(void *)(cache->bins + heap->bins);
-    cache->fills = (uint8_t *)(cache->spare + heap->bins);
+    cache->small = (uint32_t *)(void *)(cache->spare + heap->bins);
+    cache->fills = (uint8_t *)(cache->small + heap->bins);
     FPH_STORE(slot, cache, RELEASE);                                /* H8 */
     return cache;
 }
@@ -9565,13 +9626,32 @@ fph_slots_fetch(void *const *slot, size_t n)
         __builtin_prefetch(&slot[i], 1 /* to write */);
 }
 
+/* Empty a short magazine into another if that has room, or into the slabs. */
+static void
+fph_short_empty(fph_state *state, unsigned bin, fph_magazine *from,
+                fph_magazine *to)
+{
+    size_t count = to->count + from->count;
+
+    if (count <= fph_bin_class(state, bin)->magazine) {
+        memcpy(to->slot + to->count, from->slot,
+               from->count * sizeof *from->slot);
+        fph_magazine_set_count(to, count);
+        fph_magazine_set_count(from, 0);
+    } else {
+        fph_magazine_clear(state, from);
+    }
+}
+
 /* Load a magazine; the one that was loaded becomes the spare. */
 static void
 fph_bin_exchange(fpheap_cache *cache, unsigned number, fph_magazine *magazine)
 {
     fph_magazine *loaded = fph_bin_unload(cache, number);
 
-    if (loaded != NULL)
+    if (loaded != NULL && fph_is_short(loaded))
+        fph_short_empty(cache->heap->state, number, loaded, magazine);
+    else if (loaded != NULL)
         fph_magazine_return(cache->heap->state, number,
                             fph_bin_spare(cache, number, loaded),
                             0 /* drain */);
@@ -9626,8 +9706,35 @@ fph_bin_claims(fpheap_cache *cache, unsigned number)
     return n + (n == 0);
 }
 
-/* Claim objects for an empty bin, and take one.  Returns 0: there is no memory
- * for them, or *refused says why there are none. */
+/* Claim up to n objects, of which a short magazine has room for all, and take
+ * one.  They wait here, since a constructor may use the bin.  Returns 0: there is
+ * no memory for them, or *refused says why there are none. */
+static int
+fph_bin_fill_few(fph_search *search, size_t n, int *refused)
+{
+    fpheap_cache *cache = search->cache;
+    fph_bin      *bin   = &cache->bins[search->bin];
+    fph_magazine *magazine;
+    void         *few[FPH_SHORT];
+
+    n = fph_bin_claim(search->heap, search->bin, few, n, refused);
+    if (n == 0)
+        return 0;
+    search->found = few[--n];
+    if (n > 0 && bin->base == NULL) {
+        magazine = fph_bin_short(cache, search->bin);
+        if (magazine == NULL)
+            magazine = fph_empty_get(search->heap, search->bin, !search->tight);
+        if (magazine != NULL)
+            fph_bin_exchange(cache, search->bin, magazine);
+    }
+    while (n > 0 && fph_put(bin, few[n - 1]))
+        n--;
+    fph_slab_give(search->heap->state, few, n);
+    return 1;
+}
+
+/* The same for an empty bin and as many as it claims at a time. */
 static int
 fph_bin_fill(fph_search *search, int *refused)
 {
@@ -9638,11 +9745,13 @@ fph_bin_fill(fph_search *search, int *refused)
     fph_magazine *magazine;
 
     fph_idle_flush(cache, number);  /* first, as what it frees may serve */
+    if (n <= FPH_SHORT)
+        return fph_bin_fill_few(search, n, refused);
     magazine = fph_bin_unload(cache, number);
-    if (magazine == NULL && n > 1)
+    if (magazine == NULL || fph_is_short(magazine))
         magazine = fph_empty_get(heap, number, !search->tight);
     if (magazine == NULL)
-        return fph_bin_claim(heap, number, &search->found, 1, refused) != 0;
+        return fph_bin_fill_few(search, 1, refused);
     fph_magazine_set_count(magazine, fph_bin_claim(heap, number, magazine->slot,
                                                    n, refused));
     if (magazine->count == 0) {
@@ -9691,7 +9800,7 @@ fph_bin_make_room(fpheap_cache *cache, unsigned number)
     fpheap       *heap     = cache->heap;
     size_t        capacity = fph_bin_class(heap->state, number)->magazine;
     size_t        parked   = fph_spare_count(cache, number);
-    fph_magazine *empty;
+    fph_magazine *empty    = NULL;
 
     if (parked == 0 && cache->spare[number] != NULL)
         fph_bin_halve(cache, number, capacity / 2);
@@ -9699,14 +9808,18 @@ fph_bin_make_room(fpheap_cache *cache, unsigned number)
         fph_bin_swap(cache, number);
     if (cache->bins[number].top != cache->bins[number].limit)
         return 1;
-    empty = fph_empty_get(heap, number, 0 /* more */);
+    if (cache->bins[number].base == NULL)
+        empty = fph_bin_short(cache, number);
+    if (empty == NULL)
+        empty = fph_empty_get(heap, number, 0 /* more */);
     if (empty == NULL) {
         empty = fph_bin_spare(cache, number, NULL);
         if (empty == NULL && (empty = fph_bin_unload(cache, number)) == NULL)
             return 0;
         fph_magazine_clear(heap->state, empty);
     }
-    fph_slots_fetch(empty->slot, capacity);
+    if (!fph_is_short(empty))
+        fph_slots_fetch(empty->slot, capacity);
     fph_bin_exchange(cache, number, empty);
     return 1;
 }
@@ -10244,7 +10357,7 @@ fph_bulk_find(fph_search *search, const fph_want *want)
     rc = fph_find(search);
     if (rc == 0 && cache != NULL) {
         fph_batch_push(search, fph_bin_spare(cache, bin, NULL));
-        fph_batch_push(search, fph_bin_unload(cache, bin));
+        fph_batch_push(search, fph_bin_unload(cache, bin)); /* last, H14 */
     }
     if (rc == 0)
         fph_batch_take(search, want->objects);
