@@ -41,10 +41,14 @@ $(B)/bench_mempool_nostv: PEER_CFLAGS += -mno-stv
 $(B)/bench: bench/run.sh | $(B)
 	ln -sf ../bench/run.sh $@
 
-# What records real programs for the rows trace_*, and what shows a trace.
+# What records real programs for the rows trace_*, what measures those of the rows
+# resident_*, fpheap as malloc, and what shows a trace.
 RECORDER = $(B)/libtrace_record.so
 
-bench bench-quick: $(RECORDER)
+bench bench-quick: $(RECORDER) $(B)/peak $(SHIM)
+
+$(B)/peak: bench/peak.c | $(B)
+	$(COMPILE) $< -o $@ $(LDFLAGS)
 
 $(RECORDER): bench/trace_record.c bench/trace.h | $(B)
 	$(COMPILE) -O2 $(SHARED) $< -o $@ $(LDFLAGS) -ldl

@@ -20,6 +20,8 @@
  *                          peer_pool_put; peer_pool_get_bulk, not 0 if it
  *                          failed, and peer_pool_put_bulk
  *     PEER_MEMORY          peer_memory: bytes obtained and bytes in use
+ *     PEER_TRIM            peer_trim: gives back to the system what is free; 0
+ *                          if it cannot
  *     PEER_STATISTICS      peer_statistics: bytes in use as the allocator
  *                          counts them; 0 if it cannot say
  *
@@ -143,6 +145,10 @@ typedef peer peer_pool;
 #  define peer_pool_put(pool, object)       peer_free(pool, object, 0)
 #  define peer_pool_get_bulk(pool, list, n) peer_alloc_bulk(pool, 0, list, n)
 #  define peer_pool_put_bulk(pool, list, n) peer_free_bulk(pool, list, n, 0)
+#endif
+
+#ifndef PEER_TRIM
+#  define peer_trim(p) ((void)(p), 0)
 #endif
 
 #ifndef PEER_MEMORY

@@ -28,9 +28,10 @@ rounds=${ROUNDS:-3}
 repeats=${REPEATS:-5}
 events=${EVENTS:-5000000} # in a trace
 budget=${BUDGET:-0}
+export PEAK="$dir/peak" # for resident.sh
 started=$(date +%s)
 only_list=false
-first="floor least self fpheap header glibc"
+first="floor least self fpheap header shim glibc"
 mallocs="jemalloc mimalloc tcmalloc" # preloaded, if installed: see library
 dpdk="rte_malloc mp_ring mp_stack mp_lf"
 nostv=mp_ring_nostv
@@ -40,12 +41,13 @@ only_tables=false
 key="pair_sized pair_unsized bulk_32 pool_pair pool_bulk_32 lifo_4096 fifo_4096
      random_4096 mixed size_1k percpu_64_alloc percpu_64_free pipeline_1
      pipeline_32 threads_pair threads_mixed larson_2 xmalloc latency_p50
-     latency_p99.9 hammered_2304_p99.9 pool_hammered_p99.9 memory_resident"
+     latency_p99.9 hammered_2304_p99.9 pool_hammered_p99.9 memory_resident
+     memory_spike_end"
 
 while getopts lqt option; do
     case $option in
     q) rounds=1 repeats=2 events=1000000 budget=105
-       first="floor fpheap glibc" dpdk=mp_ring nostv= ;; # one of each kind
+       first="floor fpheap shim glibc" dpdk=mp_ring nostv= ;; # one of each kind
     l) only_list=true ;;
     t) only_tables=true ;;
     *) exit 2 ;;
@@ -55,7 +57,8 @@ shift $((OPTIND - 1))
 
 scratch=$(mktemp -d)
 . "$here/hugepages.sh"
-trap 'hugepages_end; rm -rf "$scratch"' EXIT
+. "$here/cgroup.sh"
+trap 'hugepages_end; cgroup_end; rm -rf "$scratch"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
@@ -78,6 +81,8 @@ library() {
     jemalloc) soname=libjemalloc.so.2 ;;
     mimalloc) soname=libmimalloc.so.2 ;;
     tcmalloc) soname=libtcmalloc_minimal.so.4 ;;
+    shim) ls "$(readlink -f "$dir")/libfpheap_malloc.so" 2> /dev/null || true
+          return ;;
     *) return ;;
     esac
     PATH=$PATH:/sbin:/usr/sbin ldconfig -p | grep -F "$soname (" |
@@ -85,7 +90,7 @@ library() {
 }
 
 # run NAME ARGUMENT... - the program of an allocator, in hugepages unless the last
-# argument is a row about memory itself
+# argument is a row about memory itself; a real one for the rows resident_*
 run() {
     name=$1
     shift
@@ -97,6 +102,7 @@ run() {
     esac
     program=$name
     settings=
+    path=
     case $name in
     glibc) program=malloc ;;
     mp_ring | mp_ring_nostv) settings=BENCH_OPS=ring_mp_mc ;;
@@ -112,6 +118,11 @@ run() {
     case $name in
     mp_*_nostv) program=mempool_nostv ;;
     mp_*) program=mempool ;;
+    esac
+    case $last in
+    resident_*)
+        timeout 600 "$here/resident.sh" "$last" ${path:+"$path"}
+        return ;;
     esac
     # shellcheck disable=SC2086
     env $set_huge $settings "$dir/bench_$program" -r "$repeats" "$@"
@@ -148,14 +159,42 @@ fails() {
     sed 's/^/    /' "$scratch/err" >&2
 }
 
+# whole_programs NAME - the rows resident_* of a malloc that can be preloaded
+whole_programs() {
+    if [ "$1" = glibc ] || [ -n "$(library "$1")" ]; then
+        sed "s/^/$1 /" "$scratch/resident"
+    fi
+}
+
+# needs_rows - $scratch/resident: the rows of real programs; $scratch/without: rows
+# that cannot be run here
+needs_rows() {
+    : > "$scratch/resident"
+    if [ -x "$PEAK" ]; then
+        "$here/resident.sh" -l > "$scratch/resident"
+    else
+        say "resident_* are left out: there is no $PEAK"
+    fi
+    : > "$scratch/without"
+    if ! cgroup_begin; then
+        say "memory_limited is left out: no cgroup can be made"
+        echo memory_limited > "$scratch/without"
+    fi
+    cgroup_end
+}
+
 # list_pairs - $scratch/pairs: lines "allocator row"; $scratch/rows: the rows, in
 # the order of fpheap's list, for it has every row
 list_pairs() {
+    needs_rows
     for name in $ALLOCATORS; do
         status=0
         run "$name" -l > "$scratch/list" 2> "$scratch/err" || status=$?
         if [ "$status" -eq 0 ]; then
-            sed "s/^/$name /" "$scratch/list"
+            [ "$name" = shim ] && only=^memory || only=.
+            grep "$only" "$scratch/list" | grep -vxF -f "$scratch/without" |
+                sed "s/^/$name /"
+            whole_programs "$name"
         elif [ "$status" -eq 127 ]; then
             die "there is no allocator $name, or its program is not built"
         else
@@ -261,13 +300,28 @@ progress() {
         "$round" "$rounds" "$1" "$2" >&2
 }
 
+# run_row NAME ROW - in a cgroup of its own, if the row is about one
+run_row() {
+    if [ "$2" != memory_limited ]; then
+        run "$1" -x "$2"
+        return
+    fi
+    cgroup_begin
+    export BENCH_CGROUP="$cgroup"
+    status=0
+    run "$1" -x "$2" || status=$?
+    unset BENCH_CGROUP
+    cgroup_end
+    return $status
+}
+
 # measure NAME ROW - append "allocator row unit value started-row" to raw.txt;
 # nothing of a program that fails
 measure() {
     if grep -qxF "$1 $2" "$scratch/failed"; then
         return
     fi
-    if run "$1" -x "$2" < /dev/null > "$scratch/out" 2> "$scratch/err"; then
+    if run_row "$1" "$2" < /dev/null > "$scratch/out" 2> "$scratch/err"; then
         sed "s/^/$1 /; s/\$/ $2/" "$scratch/out" >> "$out/raw.txt"
         if [ -s "$scratch/err" ]; then
             say "$1, $2: $(cat "$scratch/err")"

@@ -83,7 +83,7 @@ function statistic(key, which,    median)
 # Not what fpheap is measured against, nor another way to call it.
 function is_other(name)
 {
-    return !index(" floor least self fpheap header ", " " name " ")
+    return !index(" floor least self fpheap header shim ", " " name " ")
 }
 
 function better(a, b)
@@ -96,11 +96,12 @@ function better(a, b)
 function compares()
 {
     return row != "pingpong" && \
-           !(unit[row] == "times" && value["fpheap"] >= 1.95)
+           !(unit[row] == "times" && value[ours] >= 1.95)
 }
 
 # look_at ROW WHICH - value[] of all allocators; best, the best of the others;
-# first, its name; behind, whether it is better than fpheap
+# first, its name; ours, the column that it is compared with, fpheap as malloc
+# where fpheap itself has no figure; behind, whether it is better
 function look_at(name, which,    i, v)
 {
     row = name
@@ -112,8 +113,9 @@ function look_at(name, which,    i, v)
             first = names[i]
         }
     }
-    behind = best != "" && value["fpheap"] != "" && compares() && \
-             better(best, value["fpheap"])
+    ours = value["fpheap"] == "" ? "shim" : "fpheap"
+    behind = best != "" && value[ours] != "" && compares() && \
+             better(best, value[ours])
 }
 
 # --- text ---------------------------------------------------------------------
@@ -149,8 +151,8 @@ function table(title, which,    r, i)
         for (i = 1; i <= n_names; i++)
             printf " %*s", column(names[i]), cell(value[names[i]], which)
         if (which != "spread")
-            printf " %8s %8s", ratio(value["fpheap"], value["floor"]),
-                ratio(value["fpheap"], best)
+            printf " %8s %8s", ratio(value[ours], value["floor"]),
+                ratio(value[ours], best)
         if (which != "spread" && behind) {
             printf "  <-- %s is first", first
             n_behind[which]++
@@ -197,15 +199,15 @@ function md_row(which,    i, name, text, wins)
     for (i = 1; i <= n_names; i++) {
         name = names[i]
         text = cell(value[name], which)
-        wins = behind ? name == first : name == "fpheap"
+        wins = behind ? name == first : name == ours
         printf which != "spread" && wins && text != "-" ? " **%s** |" : " %s |",
             text > md
     }
     if (which == "spread")
         printf "\n" > md
     else
-        printf " %s | %s |\n", ratio(value["fpheap"], value["floor"]),
-            ratio(value["fpheap"], best) > md
+        printf " %s | %s |\n", ratio(value[ours], value["floor"]),
+            ratio(value[ours], best) > md
 }
 
 function md_table(title, which, n, list,    r, i)

@@ -18,8 +18,8 @@ raw() {
 {
     echo "# compiler  12.2.0"
     echo "# cpu       a made-up one"
-    echo "# allocators floor fpheap glibc mimalloc"
-    echo "# rows pair_sized latency threads_mixed fifo_1 fifo_64 fifo_4k"
+    echo "# allocators floor fpheap shim glibc mimalloc"
+    echo "# rows pair_sized latency threads_mixed fifo_1 fifo_64 fifo_4k resident_x"
     echo "# key latency_p99"
     raw glibc latency_p99 tsc latency 800
     raw fpheap latency_p99 tsc latency 200
@@ -34,6 +34,9 @@ raw() {
         raw fpheap fifo_$n ns fifo_$n 1.5
         raw glibc fifo_$n ns fifo_$n 150
     done
+    raw shim resident_x MiB resident_x 6 7 6
+    raw mimalloc resident_x MiB resident_x 5
+    raw shim resident_x_ratio x resident_x 1.2
     echo "# failed mimalloc latency"
 } > "$results/raw.txt"
 
@@ -58,32 +61,34 @@ csv=$results/bench.csv
 md=$results/bench.md
 
 has "the best of each, and what is faster than fpheap" "$table" \
-    "pair_sized ns 1.00 2.00 8.00 1.90 2.00 1.05 <-- mimalloc is first"
+    "pair_sized ns 1.00 2.00 - 8.00 1.90 2.00 1.05 <-- mimalloc is first"
 has "medians, and no mark where fpheap is first" "$table" \
-    "pair_sized ns 1.00 2.30 10.00 4.00 2.30 0.57"
+    "pair_sized ns 1.00 2.30 - 10.00 4.00 2.30 0.57"
 has "the spread: quartiles over median" "$table" \
-    "pair_sized % 0.0 17.4 40.0 77.5"
+    "pair_sized % 0.0 17.4 - 40.0 77.5"
 has "times are better when larger" "$table" \
-    "threads_mixed times - 1.70 1.80 - - 0.94 <-- glibc is first"
+    "threads_mixed times - 1.70 - 1.80 - - 0.94 <-- glibc is first"
+has "fpheap as malloc is compared where fpheap has no figure" "$table" \
+    "resident_x MiB - - 6.00 - 5.00 - 1.20 <-- mimalloc is first"
 has "rows that others lead are counted" "$table" \
-    "rows in which an allocator other than fpheap is first: 2 by minimum, 0 by median"
+    "rows in which an allocator other than fpheap is first: 3 by minimum, 1 by median"
 has "what failed is said" "$table" "failed: mimalloc latency"
 has "what it was compiled with is said" "$table" "compiler 12.2.0"
 awk '/^medians/ { on = 1 } !NF { on = 0 } on { print $1 }' "$table" |
     paste -s -d ' ' > "$scratch/rows"
 has "the order of rows is that of the list, not of the run" "$scratch/rows" \
-    "medians row pair_sized latency_p99 threads_mixed fifo_1 fifo_64 fifo_4k"
+    "medians row pair_sized latency_p99 threads_mixed fifo_1 fifo_64 fifo_4k resident_x resident_x_ratio"
 
 has "CSV: columns" "$csv" "allocator,row,unit,n,min,median,q1,q3,max"
 has "CSV: figures" "$csv" "fpheap,pair_sized,ns,8,2.0,2.3,2.1,2.5,10"
 has "CSV: a single figure" "$csv" "glibc,latency_p99,tsc,1,800,800,800,800,800"
 check "CSV: one line for each allocator and row" \
-    test "$(wc -l < "$csv")" -eq 18
+    test "$(wc -l < "$csv")" -eq 21
 
 has "Markdown: the best is bold" "$md" \
-    "| pair_sized | ns | 1.00 | 2.00 | 8.00 | **1.90** | 2.00 | 1.05 |"
+    "| pair_sized | ns | 1.00 | 2.00 | - | 8.00 | **1.90** | 2.00 | 1.05 |"
 has "Markdown: fpheap's is, if it is the best" "$md" \
-    "| latency_p99 | tsc | - | **200** | 800 | - | - | 0.25 |"
+    "| latency_p99 | tsc | - | **200** | - | 800 | - | - | 0.25 |"
 awk '/^## / { title = $0 } /^\| latency/ { print title; exit }' "$md" \
     > "$scratch/title"
 has "Markdown: key rows first" "$scratch/title" "## Key rows, medians"
@@ -161,4 +166,36 @@ refuse "a row that nobody has" "no row has 'nonsense' in its name" \
 refuse "an allocator that fails is an error" "floor fails in bad" suite 2
 has "but the others go on" "$scratch/bin/results/bench.csv" \
     "floor,mixed,ns,4,1,1,1,2,2"
+
+# --- resident.sh --------------------------------------------------------------
+
+# whole SCRIPT - the row of python3 where SCRIPT is python3 and a library without
+# anything in it is fpheap's malloc
+mkdir "$scratch/programs"
+whole() {
+    printf '#!/bin/sh\n%s\n' "$1" > "$scratch/programs/python3"
+    chmod +x "$scratch/programs/python3"
+    PATH=$scratch/programs:$PATH BENCH_DIR=$scratch/bin ALLOCATORS="shim glibc" \
+        ROUNDS=1 OUT=$scratch/bin/results sh "$top/bench/run.sh" resident_python3
+}
+
+program malloc
+check "peak.c compiles" $CC "$top/bench/peak.c" -o "$scratch/bin/peak"
+echo 'int nothing;' | $CC -x c -fPIC -shared - -o "$scratch/bin/libfpheap_malloc.so"
+check "a program runs under each malloc" whole 'echo said'
+for name in shim glibc; do
+    check "its memory under $name" \
+        grep -Eq "^$name resident_python3 MiB [1-9]" "$scratch/bin/results/raw.txt"
+done
+refuse "a program that says something else" "shim fails in resident_python3" \
+    whole 'echo "${LD_PRELOAD##*/}"'
+has "it has failed there" "$scratch/bin/results/raw.txt" \
+    "# failed shim resident_python3"
+check "and has a figure under the other" \
+    grep -q '^glibc resident_python3 MiB' "$scratch/bin/results/raw.txt"
+refuse "a program that crashes" "shim fails in resident_python3" \
+    whole 'case $LD_PRELOAD in *fpheap*) kill -SEGV $$ ;; esac'
+echo nothing > "$scratch/bin/libfpheap_malloc.so"
+refuse "a library that is not loaded" "cannot be preloaded" whole 'echo said'
+
 finish
