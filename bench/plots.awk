@@ -7,6 +7,10 @@
 BEGIN {
     FS = ","
     set_colours()
+    # Side by side, whichever is met first.
+    n_columns = split("floor least self fpheap header shim", columns, " ")
+    for (i = 1; i <= n_columns; i++)
+        met[columns[i]] = 1
 }
 
 NR > 1 && !($1 in met) {
@@ -28,11 +32,14 @@ NR > 1 && $2 ~ rows && $3 == wanted_unit && \
         place[label] = kind == "lines" ? x : n_places
     }
     value[$1, label] = $6
+    quartiles[$1, label] = $7 " " $8
     repeats = $4 > repeats ? $4 : repeats
     if (!n_values++)
         least = most = $6 + 0
-    least = $6 + 0 < least ? $6 + 0 : least
-    most = $6 + 0 > most ? $6 + 0 : most
+    low = kind == "bars" ? $7 + 0 : $6 + 0
+    high = kind == "bars" ? $8 + 0 : $6 + 0
+    least = low < least ? low : least
+    most = high > most ? high : most
 }
 
 # 4096, 4k and 1m; nothing if it is not a number
@@ -58,6 +65,7 @@ function set_colours()
     colour["fpheap"] = "#d00000"
     colour["self"] = "#ff8fa3"
     colour["header"] = "#7f1d1d"
+    colour["shim"] = "#e8590c"
     colour["glibc"] = "#1f77b4"
     colour["jemalloc"] = "#2ca02c"
     colour["mimalloc"] = "#9467bd"
@@ -125,12 +133,12 @@ function y_axis(    is_log, low, high, v, text, power, m, sparse)
     is_log = least > 0 && most > (kind == "bars" ? 20 : 3) * least
     printf "set ylabel \"%s%s\"\n", y_label, is_log ? " (log scale)" : ""
     if (!is_log) {
-        printf "set yrange [0:%g]\n", most * (kind == "bars" ? 1.12 : 1.05)
+        printf "set yrange [0:%g]\n", most * (kind == "bars" ? 1.16 : 1.05)
         return
     }
     print "set logscale y"
     low = round_number(least * (kind == "bars" ? 0.7 : 0.95), 0)
-    high = round_number(most * (kind == "bars" ? 2 : 1.05), 1)
+    high = round_number(most * (kind == "bars" ? 2.5 : 1.05), 1)
     printf "set yrange [%g:%g]\n", low * 0.995, high * 1.005
     sparse = high > 20000 * low
     for (power = power_of_ten(low); power <= high; power *= 10)
@@ -163,7 +171,7 @@ function x_axis(    i, text, every, wide)
                                 place[labels[i]])
     printf "set xtics (%s)", text
     if (kind != "lines" && n_places * (wide + 1) * 8 > width - 260)
-        printf " rotate by -25\nset bmargin at screen 0.26"
+        printf " rotate by -25\nset bmargin at screen 0.28"
     print ""
     printf "set xlabel \"%s\"\n", x_label
 }
@@ -186,11 +194,12 @@ function head()
            "background \"#ffffff\"\n", width
     printf "set output \"%s\"\n", out
     printf "set label 1 \"%s\" at screen 0.015,0.955 font \"sans,17\"\n", title
-    printf "set label 2 \"median of %d repeat%s%s\" at screen 0.015,0.025 " \
-           "font \"sans,10\" textcolor rgb \"#666666\"\n", repeats,
+    printf "set label 2 \"median%s of %d repeat%s%s\" at screen 0.015,0.05 " \
+           "font \"sans,10\" textcolor rgb \"#666666\"\n",
+           kind == "bars" ? " and quartiles" : "", repeats,
            repeats == 1 ? "" : "s", footer == "" ? "" : "; " footer
     print "set tmargin at screen 0.89"
-    printf "set bmargin at screen %s\n", x_label == "" ? "0.14" : "0.17"
+    printf "set bmargin at screen %s\n", x_label == "" ? "0.16" : "0.2"
     print "set key outside right top reverse Left samplen 2 spacing 1.15"
     print "set border 3 linecolor rgb \"#888888\""
     print "set tics nomirror out textcolor rgb \"#222222\""
@@ -209,9 +218,9 @@ function data(    s, i, x, name)
             x = place[labels[i]]
             if (kind == "bars")
                 x += ((s - 0.5) / n_series - 0.5) * 0.84
-            printf "%g %s %s\n", x, value[name, labels[i]],
+            printf "%g %s %s %s\n", x, value[name, labels[i]],
                 sprintf(value[name, labels[i]] < 100 ? "%.3g" : "%.0f",
-                        value[name, labels[i]])
+                        value[name, labels[i]]), quartiles[name, labels[i]]
         }
         print "END"
     }
@@ -230,17 +239,22 @@ function style(s,    name, c)
                    name == "floor" ? 6 : 7, c)
 }
 
-# fpheap last, over the others' lines; its place in the legend stays.
+# fpheap last, over the others' lines; its place in the legend stays.  The number
+# of a bar stands above its whisker.
 function plot(    s)
 {
     printf "plot "
     for (s = 1; s <= n_series; s++)
         printf "%s$series%d using 1:2:(%g) %s title \"%s\"",
-            (s == 1 ? "" : ", "), s, 0.84 / n_series * 0.92, style(s), series[s]
+            (s == 1 ? "" : ", "), s, 0.84 / n_series * 0.92, style(s),
+            series[s] == "shim" ? "fpheap as malloc" : series[s]
     for (s = 1; s <= n_series; s++) {
+        if (kind == "bars")
+            printf ", $series%d using 1:4:(0):($5-$4) with vectors heads " \
+                   "size screen 0.003,90 linecolor rgb \"#444444\" notitle", s
         if (kind == "bars" && n_series * n_places <= 140)
-            printf ", $series%d using 1:2:3 with labels rotate by 90 left " \
-                   "offset 0,0.3 font \"sans,9\" notitle", s
+            printf ", $series%d using 1:5:3 with labels rotate by 90 left " \
+                   "offset 0,0.4 font \"sans,11\" notitle", s
         if (kind != "bars" && series[s] == "fpheap")
             printf ", $series%d using 1:2 %s notitle", s, style(s)
     }
@@ -253,6 +267,8 @@ END {
             series[++n_series] = columns[i]
     if (!n_places || kind != "bars" && n_places < 2)
         exit
+    if (!("fpheap" in drawn))
+        colour["shim"] = colour["fpheap"]
     width = 240 + 17 * n_series * n_places
     width = kind != "bars" || width < 960 ? 960 : width > 1800 ? 1800 : width
     head()

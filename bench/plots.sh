@@ -29,8 +29,9 @@ said() {
     sed -n "s/^# $1 *//p" "$dir/raw.txt" 2> /dev/null | head -n 1 | tr -d '"\\'
 }
 
+# Two lines; awk takes one of the backslashes.
 footer="$(said cpu), $(said cpus) cpus; $(said kernel); compiler $(said compiler)"
-footer="$footer; $(said date)"
+footer="$footer; load $(said load)\\\\n$(said versions); $(said date)"
 [ -n "$(said cpu)" ] || footer=
 
 # chart NAME KIND UNIT ROWS LABEL X Y TITLE - one chart of the rows that match the
@@ -143,6 +144,11 @@ done
 bars memory x '^memory_(resident|grow|shrink|shift_.*|flow_peak)$' \
     '^memory_' '' 'resident memory, in times the bytes requested' \
     'How much memory is used for the bytes requested?'
+bars memory_spike MiB '^memory_spike_' '^memory_spike_' \
+    'at the peak of 400 MiB, 2 s after the end, after a call to trim' \
+    'resident memory in MiB' 'What stays of a moment of eight threads?'
+bars memory_limited MiB '^memory_limited$' '^memory_' '' 'MiB of the cgroup' \
+    'How much memory does a cgroup need in which 40 MiB of shifting sizes live?'
 bars memory_flow x '^memory_flow$' '^memory_' '' \
     'the most memory at the end, in times that at the beginning' \
     'Does a heap grow while one thread allocates and another frees?'
@@ -164,6 +170,20 @@ trace traces_peak x peak \
 trace traces_memory x frag \
     'resident memory over time, in times the live bytes' \
     'How much memory do real programs take, over time?'
+
+bars resident MiB '^resident_' '^resident_' 'program' \
+    'peak of its resident memory, in MiB' \
+    'How much memory do real programs take?'
+
+# Two for a reader who looks at no other, without what is no malloc.
+leave_out="floor least self header $(said allocators | tr ' ' '\n' |
+    grep -e ^mp_ -e ^rte_ | paste -s -d ' ')"
+bars overview_speed ns \
+    '^(pair_sized|bulk_32|fifo_4096|random_4096|mixed|mixed_imix|pipeline_32|larson_2|xmalloc)$' \
+    '^$' '' "$each" 'What does one object cost?'
+bars overview_memory x '^resident_.*_ratio$' '^resident_|_ratio$' 'program' \
+    'peak of its resident memory, in times that of glibc' \
+    'How much memory do real programs take, compared with glibc?'
 
 if [ -s "$scratch/all" ]; then
     gnuplot "$scratch/all"

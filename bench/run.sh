@@ -241,6 +241,20 @@ in_order() {
         { print rank[$2], $0 }' | sort -s -n -k 1,1 | cut -d ' ' -f 2-
 }
 
+# versions - of what is compared
+versions() {
+    echo "fpheap $(sed -n '1s/.* v\([0-9.]*\) .*/\1/p' "$here/../fpheap.h")"
+    for name in $ALLOCATORS; do
+        case $name in
+        glibc) getconf GNU_LIBC_VERSION ;;
+        rte_malloc | mp_ring) echo "DPDK $(pkg-config --modversion libdpdk)" ;;
+        jemalloc | mimalloc | tcmalloc)
+            echo "$name $(dpkg-query -S "*/$(basename "$(library $name)")" |
+                sed 's/: .*//' | xargs dpkg-query -W -f '${Version}')" ;;
+        esac
+    done 2> /dev/null | sort -u
+}
+
 # machine - lines "key value": what the figures were measured on
 machine() {
     # shellcheck disable=SC2086
@@ -257,6 +271,7 @@ machine() {
             printf "hugepages %d of %s reserved, transparent ones: %s\n",
                 n, size, transparent
         }' /proc/meminfo
+    echo "versions  $(versions | paste -s -d , | sed "s/,/, /g")"
     echo "load      $(cut -d ' ' -f 1 /proc/loadavg) when it began"
     echo "date      $(date -u '+%Y-%m-%d %H:%M UTC')"
     echo "samples   $rounds rounds of $repeats repeats"

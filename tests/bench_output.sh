@@ -18,6 +18,7 @@ raw() {
 {
     echo "# compiler  12.2.0"
     echo "# cpu       a made-up one"
+    echo "# load      7.25 when it began"
     echo "# allocators floor fpheap shim glibc mimalloc"
     echo "# rows pair_sized latency threads_mixed fifo_1 fifo_64 fifo_4k resident_x"
     echo "# key latency_p99"
@@ -100,7 +101,7 @@ refuse "plots.sh needs a run" "make bench writes it" \
 if have gnuplot; then
     touch "$results/bulk.svg"
     check "plots.sh makes charts" sh "$top/bench/plots.sh" "$results"
-    for chart in pair fifo threads; do
+    for chart in pair fifo threads resident overview_speed overview_memory; do
         check "there is a chart $chart" test -s "$results/$chart.svg"
         if have xmllint; then
             check "$chart is well-formed" xmllint --noout "$results/$chart.svg"
@@ -111,6 +112,9 @@ if have gnuplot; then
     check "its title is the question" \
         grep -q "What does one object cost when N are outstanding" \
         "$results/fifo.svg"
+    check "bars have whiskers" grep -q "rgb( 68,  68,  68)" "$results/pair.svg"
+    check "the load is under a chart" \
+        grep -q "load 7.25 when it began" "$results/pair.svg"
     check "sizes like 4k are numbers" grep -q '>4k<' "$results/fifo.svg"
     check "no chart is left of rows that were not run" \
         test ! -e "$results/bulk.svg"
