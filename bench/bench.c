@@ -6,6 +6,7 @@
  *     bench_fpheap -l               the names of the rows that it can do
  *     bench_fpheap -a               compiler, flags, processor
  *     bench_fpheap -r 7 mixed       seven repeats of each row
+ *     bench_fpheap -f mixed         in a heap that is littered first
  *     bench_fpheap -1               one object, for the row startup_process
  *
  * One source, one program for each allocator: the macro PEER names the file that
@@ -91,12 +92,17 @@ can_do(const row *r)
     static const char *const at_start[] = {
         "memory", "trace", "startup", "first_touch", NULL
     };
+    static const char *const fresh[] = { /* pages of their own, and new heaps */
+        "pool_", "startup", "first_touch", "memory_limited", NULL
+    };
 
     return r->run != NULL
         && (!PEER_ONE_SIZE || begins_with_any(r->name, one_size))
         && (PEER_POOL || !begins_with_any(r->name, pools))
-        && (STEPS >= 1u << 20 || repeats >= 5 || !begins_with_any(r->name, many))
-        && (!PEER_READY || !begins_with_any(r->name, at_start));
+        && (STEPS >= 1u << 20 || (repeats >= 5 && !littered)
+            || !begins_with_any(r->name, many))
+        && (!PEER_READY || !begins_with_any(r->name, at_start))
+        && (!littered || (!PEER_ONE_SIZE && !begins_with_any(r->name, fresh)));
 }
 
 #define LONGEST 600 /* seconds after which a row counts as hung */
@@ -169,13 +175,15 @@ main(int argc, char **argv)
     int         exactly = 0;
     int         option;
 
-    while ((option = getopt(argc, argv, "1alr:x")) != -1) {
+    while ((option = getopt(argc, argv, "1aflr:x")) != -1) {
         if (option == '1') {
             first_object();
             return 0;
         } else if (option == 'a') {
             about();
             return 0;
+        } else if (option == 'f') {
+            littered = 1;
         } else if (option == 'l') {
             for (i = 0; i < ROWS; i++)
                 if (can_do(&rows[i]))

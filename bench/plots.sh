@@ -32,6 +32,7 @@ said() {
 # Two lines; awk takes one of the backslashes.
 footer="$(said cpu), $(said cpus) cpus; $(said kernel); compiler $(said compiler)"
 footer="$footer; load $(said load)\\\\n$(said versions); $(said date)"
+[ -z "$(said littered)" ] || footer="$footer; littered: $(said littered)"
 [ -n "$(said cpu)" ] || footer=
 
 # chart NAME KIND UNIT ROWS LABEL X Y TITLE - one chart of the rows that match the

@@ -1,11 +1,12 @@
 #!/bin/sh
 # run.sh - run every row on every allocator and put the figures in tables
 #
-#     run.sh [-q] [ROW...]
+#     run.sh [-fq] [ROW...]
 #     run.sh -l | -t
 #
 #     -q    quick: one round of two repeats in less than two minutes; figures to
 #           look at, not to quote
+#     -f    every row in a heap that is littered first, see litter.inc
 #     -l    list the rows and stop
 #     -t    no run: the tables again, from raw.txt
 #     ROW   only rows whose names contain one of these words
@@ -36,6 +37,7 @@ mallocs="jemalloc mimalloc tcmalloc" # preloaded, if installed: see library
 dpdk="rte_malloc mp_ring mp_stack mp_lf"
 nostv=mp_ring_nostv
 only_tables=false
+litter= # -f
 
 # What a reader looks at first; where time is short they are also run first.
 key="pair_sized pair_unsized bulk_32 pool_pair pool_bulk_32 lifo_4096 fifo_4096
@@ -44,8 +46,9 @@ key="pair_sized pair_unsized bulk_32 pool_pair pool_bulk_32 lifo_4096 fifo_4096
      latency_p99.9 hammered_2304_p99.9 pool_hammered_p99.9 memory_resident
      memory_spike_end"
 
-while getopts lqt option; do
+while getopts flqt option; do
     case $option in
+    f) litter=-f ;;
     q) rounds=1 repeats=2 events=1000000 budget=105
        first="floor fpheap shim glibc" dpdk=mp_ring nostv= ;; # one of each kind
     l) only_list=true ;;
@@ -125,7 +128,7 @@ run() {
         return ;;
     esac
     # shellcheck disable=SC2086
-    env $set_huge $settings "$dir/bench_$program" -r "$repeats" "$@"
+    env $set_huge $settings "$dir/bench_$program" $litter -r "$repeats" "$@"
 }
 
 if [ -z "${ALLOCATORS:-}" ]; then
@@ -170,7 +173,9 @@ whole_programs() {
 # that cannot be run here
 needs_rows() {
     : > "$scratch/resident"
-    if [ -x "$PEAK" ]; then
+    if [ -n "$litter" ]; then
+        : # the heaps of these programs are their own
+    elif [ -x "$PEAK" ]; then
         "$here/resident.sh" -l > "$scratch/resident"
     else
         say "resident_* are left out: there is no $PEAK"
@@ -201,6 +206,8 @@ list_pairs() {
             fails "$name" "every_row"
         fi
     done > "$scratch/pairs"
+    [ -z "$litter" ] || # those of one size have no row
+        ALLOCATORS=$(awk '!seen[$1]++ { print $1 }' "$scratch/pairs" | paste -s -d ' ')
     { grep '^fpheap ' "$scratch/pairs" || true; cat "$scratch/pairs"; } |
         awk '!seen[$2]++ { print $2 }' > "$scratch/rows"
 }
@@ -275,6 +282,7 @@ machine() {
     echo "load      $(cut -d ' ' -f 1 /proc/loadavg) when it began"
     echo "date      $(date -u '+%Y-%m-%d %H:%M UTC')"
     echo "samples   $rounds rounds of $repeats repeats"
+    [ -z "$litter" ] || echo "littered  each heap, before its row began"
 }
 
 # raw.txt begins with what the tables need to know.

@@ -1,8 +1,9 @@
 #!/bin/bash
 # bench_output.sh - what the benchmark makes of its figures
 #
-# Tables, CSV and charts from a raw file made up here; and what run.sh does with
-# programs made up here, one of which fails.  Nothing is measured.
+# Tables, CSV and charts from a raw file made up here; what run.sh does with
+# programs made up here, one of which fails; and what the rows do with an allocator
+# that counts.  Nothing is measured.
 . "$(dirname "$0")/lib.sh"
 
 results=$scratch/results
@@ -19,6 +20,7 @@ raw() {
     echo "# compiler  12.2.0"
     echo "# cpu       a made-up one"
     echo "# load      7.25 when it began"
+    echo "# littered  each heap"
     echo "# allocators floor fpheap shim glibc mimalloc"
     echo "# rows pair_sized latency threads_mixed fifo_1 fifo_64 fifo_4k resident_x"
     echo "# key latency_p99"
@@ -75,6 +77,7 @@ has "rows that others lead are counted" "$table" \
     "rows in which an allocator other than fpheap is first: 3 by minimum, 1 by median"
 has "what failed is said" "$table" "failed: mimalloc latency"
 has "what it was compiled with is said" "$table" "compiler 12.2.0"
+has "that it was littered is said" "$table" "littered each heap"
 awk '/^medians/ { on = 1 } !NF { on = 0 } on { print $1 }' "$table" |
     paste -s -d ' ' > "$scratch/rows"
 has "the order of rows is that of the list, not of the run" "$scratch/rows" \
@@ -115,6 +118,7 @@ if have gnuplot; then
     check "bars have whiskers" grep -q "rgb( 68,  68,  68)" "$results/pair.svg"
     check "the load is under a chart" \
         grep -q "load 7.25 when it began" "$results/pair.svg"
+    check "and that it was littered" grep -q "littered: each heap" "$results/pair.svg"
     check "sizes like 4k are numbers" grep -q '>4k<' "$results/fifo.svg"
     check "no chart is left of rows that were not run" \
         test ! -e "$results/bulk.svg"
@@ -124,16 +128,19 @@ fi
 
 # --- run.sh -------------------------------------------------------------------
 
-# A program of this name fails in the row "bad", and says what it was asked.
+# A program of this name fails in the row "bad", says what it was asked, and has a
+# row of its own in littered heaps.
 mkdir "$scratch/bin"
 program() {
     cat > "$scratch/bin/bench_$1" << 'SHELL'
 #!/bin/sh
 repeats=1
-while getopts alr:x option; do
+rows="pair mixed bad"
+while getopts aflr:x option; do
     case $option in
     a) echo "compiler  none"; exit ;;
-    l) printf '%s\n' pair mixed bad; exit ;;
+    f) rows="pair in_litter" ;;
+    l) printf '%s\n' $rows; exit ;;
     r) repeats=$OPTARG ;;
     esac
 done
@@ -171,6 +178,15 @@ refuse "an allocator that fails is an error" "floor fails in bad" suite 2
 has "but the others go on" "$scratch/bin/results/bench.csv" \
     "floor,mixed,ns,4,1,1,1,2,2"
 
+check "run.sh -f passes it on" suite 1 -f in_litter
+has "in_litter is a row" "$scratch/bin/results/bench.csv" \
+    "fpheap,in_litter,ns,2,1,1,1,2,2"
+has "the figures say that they are of littered heaps" \
+    "$scratch/bin/results/raw.txt" "# littered each heap, before its row began"
+check "others do not" suite 1 pair
+check "they do not say so" \
+    sh -c "! grep littered '$scratch/bin/results/raw.txt'"
+
 # --- resident.sh --------------------------------------------------------------
 
 # whole SCRIPT - the row of python3 where SCRIPT is python3 and a library without
@@ -202,4 +218,52 @@ refuse "a program that crashes" "shim fails in resident_python3" \
 echo nothing > "$scratch/bin/libfpheap_malloc.so"
 refuse "a library that is not loaded" "cannot be preloaded" whole 'echo said'
 
+# --- litter -------------------------------------------------------------------
+
+# malloc, whose bytes in use are those asked for, and whose bytes obtained are
+# those that were freed, and one
+cat > "$scratch/peer_count.inc" << 'C'
+#include <stdlib.h>
+typedef int peer;
+#define PEER_MEMORY 1
+static memory_use counted = { 1, 0 };
+static memory_use peer_memory(void) { return counted; }
+static peer peer_prepare(const stock *s) { (void)s; return 0; }
+BENCH_INLINE void *
+peer_alloc(peer p, size_t size)
+{
+    size_t *object = malloc(size + 16);
+
+    (void)p;
+    *object = size;
+    counted.in_use += size;
+    return object + 2;
+}
+BENCH_INLINE void
+peer_free(peer p, void *object, size_t size)
+{
+    size_t *begin = (size_t *)object - 2;
+
+    (void)p; (void)size;
+    counted.in_use -= *begin;
+    counted.obtained += *begin;
+    free(begin);
+}
+C
+check "the rows compile with a peer that counts" $CC -std=gnu11 -O1 \
+    -I"$scratch" -DPEER='"peer_count.inc"' "$top/bench/bench.c" \
+    -o "$scratch/count" -pthread
+"$scratch/count" -x memory > "$scratch/fresh"
+"$scratch/count" -f -x memory > "$scratch/littered"
+has "nothing is freed in a fresh heap" "$scratch/fresh" "memory_obtained x 0.0000"
+check "a tenth of a GiB is in a littered one" \
+    awk '$1 == "memory_obtained" { freed = $3 } END { exit !(freed > 0.1) }' \
+    "$scratch/littered"
+for heap in fresh littered; do
+    has "what is live is what was asked for, in a $heap heap" "$scratch/$heap" \
+        "memory_in_use x 1.0000"
+done
+"$scratch/count" -f -l > "$scratch/rows"
+check "rows of new heaps are not in littered ones" \
+    sh -c "grep -qx memory '$scratch/rows' && ! grep startup '$scratch/rows'"
 finish
