@@ -57,6 +57,7 @@ while getopts flqt option; do
     esac
 done
 shift $((OPTIND - 1))
+[ -z "$litter" ] || dpdk= nostv= # has pools, and a malloc that takes hours
 
 scratch=$(mktemp -d)
 . "$here/hugepages.sh"
@@ -206,8 +207,6 @@ list_pairs() {
             fails "$name" "every_row"
         fi
     done > "$scratch/pairs"
-    [ -z "$litter" ] || # those of one size have no row
-        ALLOCATORS=$(awk '!seen[$1]++ { print $1 }' "$scratch/pairs" | paste -s -d ' ')
     { grep '^fpheap ' "$scratch/pairs" || true; cat "$scratch/pairs"; } |
         awk '!seen[$2]++ { print $2 }' > "$scratch/rows"
 }
