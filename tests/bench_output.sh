@@ -135,7 +135,7 @@ program() {
     cat > "$scratch/bin/bench_$1" << 'SHELL'
 #!/bin/sh
 repeats=1
-rows="pair mixed bad"
+rows="pair mixed bad memory_limited"
 while getopts aflr:x option; do
     case $option in
     a) echo "compiler  none"; exit ;;
@@ -177,6 +177,16 @@ refuse "a row that nobody has" "no row has 'nonsense' in its name" \
 refuse "an allocator that fails is an error" "floor fails in bad" suite 2
 has "but the others go on" "$scratch/bin/results/bench.csv" \
     "floor,mixed,ns,4,1,1,1,2,2"
+
+mkdir "$scratch/forbidden"
+cat > "$scratch/forbidden/mkdir" << SHELL
+#!/bin/sh
+case \$1 in */fpheap-bench-*) exit 1 ;; esac
+exec $(command -v mkdir) "\$@"
+SHELL
+chmod +x "$scratch/forbidden/mkdir"
+PATH=$scratch/forbidden:$PATH refuse "a row that needs a cgroup, where none can be made" \
+    "memory_limited is left out" suite 1 memory_limited
 
 check "run.sh -f passes it on" suite 1 -f in_litter
 has "in_litter is a row" "$scratch/bin/results/bench.csv" \
