@@ -1277,7 +1277,7 @@ FPH_PUBLIC void fpheap_free(fpheap *heap, void *object);
  *
  * size    as given to fpheap_alloc, _zalloc, _calloc (the product), _alloc_on,
  *         _alloc_bulk, _alloc_burst or the last fpheap_realloc; not for objects
- *         that fpheap_aligned_alloc made, nor for a pool's
+ *         that fpheap_aligned_alloc or _aligned_realloc made, nor for a pool's
  *
  * With one node it needs no look at the page map. */
 FPH_PUBLIC void fpheap_free_sized(fpheap *heap, void *object, size_t size);
@@ -1365,6 +1365,18 @@ FPHEAP_API void *fpheap_alloc_on(fpheap *heap, size_t size, int node);
  * Blocks, Cost  If it moves, as fpheap_alloc, fpheap_base_of, a copy and
  *          fpheap_free. */
 FPHEAP_API void *fpheap_realloc(fpheap *heap, void *object, size_t size);
+
+/* fpheap_aligned_realloc - fpheap_realloc with a stronger alignment
+ *
+ * object  aligned to anything
+ * align   of what is returned, a power of two, 1 .. FPHEAP_CHUNK
+ *
+ * An object moves, too, if it is not aligned so.  Its class is the one that
+ * fpheap_aligned_alloc would choose.
+ *
+ * Errors   Also EINVAL: align is out of range; the old object is untouched. */
+FPHEAP_API void *fpheap_aligned_realloc(fpheap *heap, void *object,
+                                        size_t align, size_t size);
 
 /* fpheap_usable_size - how many bytes of an object may be used
  *
@@ -1830,7 +1842,8 @@ FPHEAP_API void fpheap_provider_buffer(fpheap_provider *provider,
     X(fpheap_create) X(fpheap_destroy) X(fpheap_destroy_forced)              \
     X(fpheap_free_bulk) X(fpheap_alloc_burst) X(fpheap_zalloc)               \
     X(fpheap_calloc) X(fpheap_aligned_alloc) X(fpheap_alloc_on)              \
-    X(fpheap_realloc) X(fpheap_usable_size) X(fpheap_base_of)                \
+    X(fpheap_realloc) X(fpheap_aligned_realloc)                              \
+    X(fpheap_usable_size) X(fpheap_base_of)                                  \
     X(fpheap_owns) X(fpheap_iova) X(fpheap_self) X(fpheap_pool_create)       \
     X(fpheap_pool_destroy) X(fpheap_pool_lookup) X(fpheap_pool_get_burst)    \
     X(fpheap_pool_for_each) X(fpheap_pool_private) X(fpheap_pool_set_max)    \
@@ -10110,8 +10123,7 @@ fph_large_resize(fpheap *heap, void *object, uint64_t info, size_t size)
     size_t    more = 0, less = 0;
     fph_slab *record;
 
-    if (fph_info_kind(info) != FPH_LARGE || size > SIZE_MAX / 2
-        || size == 0 || fph_has_class(size))
+    if (fph_info_kind(info) != FPH_LARGE || size > SIZE_MAX / 2)
         return 0;
     record = fph_record_of(heap->state, object);
     if (record->base != (char *)object)
@@ -10159,13 +10171,9 @@ typedef struct fph_want {
 static fph_want
 fph_want_size(size_t size, void **objects, unsigned n)
 {
-    fph_want want = { 0, size, FPHEAP_PAGE, objects, n, FPHEAP_ANY_NODE, 0, 0,
-                      NULL };
+    fph_want want = { fph_class_said(size), size, FPHEAP_PAGE, objects, n,
+                      FPHEAP_ANY_NODE, 0, 0, NULL };
 
-    if (size == 0)
-        want.k = fph_class_of(1);
-    else if (fph_has_class(size))
-        want.k = fph_class_of(size);
     return want;
 }
 
@@ -10682,34 +10690,42 @@ fpheap_calloc(fpheap *heap, size_t n, size_t size)
     return fpheap_zalloc(heap, bytes);
 }
 
+static int
+fph_is_align(size_t align)
+{
+    return align != 0 && (align & (align - 1)) == 0 && align <= FPHEAP_CHUNK;
+}
+
+/* The smallest class for a size whose objects are aligned so, or 0: pages of
+ * its own.  The largest class is aligned to a page. */
+static unsigned
+fph_aligned_class(const fpheap *heap, size_t align, size_t size)
+{
+    unsigned k = align > FPHEAP_PAGE ? 0 : fph_class_said(size);
+
+    while (k != 0 && (heap->state->classes[k].size & (align - 1)) != 0)
+        k++;
+    return k;
+}
+
 FPHEAP_API void *
 fpheap_aligned_alloc(fpheap *heap, size_t align, size_t size)
 {
     fph_want want = fph_want_size(size, NULL, 1);
+    size_t   stride;
     void    *object;
-    unsigned k;
 
-    if (!fph_heap_good(heap))
+    if (!fph_heap_good(heap) || !fph_is_align(align))
         return fph_result(-EINVAL, NULL);
-    if (align == 0 || (align & (align - 1)) != 0 || align > FPHEAP_CHUNK)
-        return fph_result(-EINVAL, NULL);
-    if (size < align)
-        size = align;
-    if (align <= FPHEAP_PAGE && fph_has_class(size)) {
-        for (k = fph_class_of(size); k < FPH_SIZES; k++) {
-            size_t stride = heap->state->classes[k].size;
-
-            if (stride % align != 0)
-                continue;
-            object = fpheap_alloc(heap, stride - FPH_HEAD - FPH_SLACK);
-            if (object != NULL)
-                fph_resized(heap, object, stride - FPH_HEAD, want.size);
-            return object;
-        }
-    }
-    want.k = 0;
+    want.k = fph_aligned_class(heap, align, size);
     want.align = align;
-    return fph_serve_one(heap, want);
+    if (want.k == 0)
+        return fph_serve_one(heap, want);
+    stride = heap->state->classes[want.k].size;
+    object = fpheap_alloc(heap, stride - FPH_HEAD - FPH_SLACK);
+    if (object != NULL)
+        fph_resized(heap, object, stride - FPH_HEAD, size);
+    return object;
 }
 
 /* [QUERY] ==================================================================
@@ -10755,17 +10771,20 @@ fpheap_iova(fpheap *heap, const void *object)
 
 /* --- another size --------------------------------------------------------- */
 
-/* Whether an object of a slab can stay for `size`: see fpheap_realloc. */
+/* Give a live object another size where it is; k is its class then.  Returns 0:
+ * it has to move. */
 static int
-fph_stays(uint64_t info, size_t usable, size_t size)
+fph_resize(fpheap *heap, void *object, uint64_t info, unsigned k, size_t size)
 {
-    unsigned k = fph_info_bin(info) % FPH_CLASSES;
+    size_t   usable = fph_info_bytes(heap->state, info);
+    unsigned own    = fph_info_bin(info) % FPH_CLASSES;
 
-    if (size == 0)
-        size = 1;
-    if (k >= FPH_SIZES)
-        return size <= usable;
-    return fph_has_class(size) && fph_class_of(size) == k;
+    if (fph_info_kind(info) != FPH_SLAB)
+        return k == 0 && fph_large_resize(heap, object, info, size);
+    if (own >= FPH_SIZES ? size > usable : own != k)
+        return 0;
+    fph_resized(heap, object, usable, size);
+    return 1;
 }
 
 /* Whether a large object grows, or a smaller one grows to be large. */
@@ -10781,14 +10800,15 @@ fph_grows_large(uint64_t info, size_t usable, size_t size)
 /* The object to which another moves, with its tag, flags and destructor, and
  * with room to grow if there is memory. */
 static void *
-fph_alloc_moved(fpheap *heap, size_t size, const void *other, int grows)
+fph_alloc_moved(fpheap *heap, size_t align, size_t size, const void *other,
+                int grows)
 {
     void *moved = NULL;
 
     if (grows)
-        moved = fpheap_alloc(heap, fph_large_room(size));
+        moved = fpheap_aligned_alloc(heap, align, fph_large_room(size));
     if (moved == NULL)
-        moved = fpheap_alloc(heap, size);
+        moved = fpheap_aligned_alloc(heap, align, size);
     if (moved == NULL)
         return NULL;
     fph_head_copy(heap, moved, other);
@@ -10797,34 +10817,26 @@ fph_alloc_moved(fpheap *heap, size_t size, const void *other, int grows)
     return moved;
 }
 
-FPHEAP_API void *
-fpheap_realloc(fpheap *heap, void *object, size_t size)
+static void *
+fph_realloc(fpheap *heap, void *object, size_t align, size_t size)
 {
     fph_frame frame = { FPH_IN_CALL, heap, NULL, fph_this.frames };
-    uint64_t  info;
+    uint64_t  info  = fph_info_of(heap->state, object);
+    unsigned  k     = fph_aligned_class(heap, align, size);
     size_t    usable;
     void     *moved;
 
-    if (object == NULL)
-        return fpheap_alloc(heap, size);
-    if (!fph_heap_good(heap) || !fph_live_check(heap, object))
-        return fph_result(-EINVAL, NULL);
-    info = fph_info_of(heap->state, object);
-    usable = fph_info_bytes(heap->state, info);
-    if (fph_info_kind(info) == FPH_SLAB && fph_stays(info, usable, size)) {
-        fph_resized(heap, object, usable, size);
-        return object;
-    }
     fph_wait_begin();
-    if (fph_info_kind(info) != FPH_SLAB
-        && fph_large_resize(heap, object, info, size))
+    if (((uintptr_t)object & (align - 1)) == 0
+        && fph_resize(heap, object, info, k, size))
         return object;
     if (fph_base_of(heap->state, object) != object) {
         FPHEAP_PANIC(FPH_SAY_REALLOC);
         return fph_result(-EINVAL, NULL);
     }
+    usable = fph_info_bytes(heap->state, info);
     fph_this.frames = &frame;
-    moved = fph_alloc_moved(heap, size, object,
+    moved = fph_alloc_moved(heap, align, size, object,
                             fph_grows_large(info, usable, size));
     fph_this.frames = frame.outer;
     if (moved == NULL)
@@ -10833,6 +10845,27 @@ fpheap_realloc(fpheap *heap, void *object, size_t size)
     memcpy(moved, object, size < usable ? size : usable);
     fpheap_free(heap, object);
     return moved;
+}
+
+FPHEAP_API void *
+fpheap_realloc(fpheap *heap, void *object, size_t size)
+{
+    if (object == NULL)
+        return fpheap_alloc(heap, size);
+    if (!fph_heap_good(heap) || !fph_live_check(heap, object))
+        return fph_result(-EINVAL, NULL);
+    return fph_realloc(heap, object, 1 /* align */, size);
+}
+
+FPHEAP_API void *
+fpheap_aligned_realloc(fpheap *heap, void *object, size_t align, size_t size)
+{
+    if (object == NULL)
+        return fpheap_aligned_alloc(heap, align, size);
+    if (!fph_heap_good(heap) || !fph_is_align(align)
+        || !fph_live_check(heap, object))
+        return fph_result(-EINVAL, NULL);
+    return fph_realloc(heap, object, align, size);
 }
 
 /* [POOL] ===================================================================
@@ -12905,6 +12938,8 @@ FPH_PLAIN_TOLD(fpheap_tag_stats_get, fpheap_tag_stats, bytes, int,
 #  define fpheap_alloc_on(...)      FPH_SITED(fpheap_alloc_on, __VA_ARGS__)
 #  define fpheap_alloc_tagged(...)  FPH_SITED(fpheap_alloc_tagged, __VA_ARGS__)
 #  define fpheap_realloc(...)       FPH_SITED(fpheap_realloc, __VA_ARGS__)
+#  define fpheap_aligned_realloc(...) \
+      FPH_SITED(fpheap_aligned_realloc, __VA_ARGS__)
 #  define fpheap_cache_alloc(...)   FPH_SITED(fpheap_cache_alloc, __VA_ARGS__)
 #  define fpheap_cache_alloc_bulk(...) \
       FPH_SITED(fpheap_cache_alloc_bulk, __VA_ARGS__)

@@ -63,26 +63,50 @@ op_alloc_on(void)
     FUZZ_CHECK(base == NULL || node < (int)m.nodes);
 }
 
+static size_t
+fuzz_align(void)
+{
+    unsigned how = fuzz_u8();
+
+    return how < 250 ? (size_t)1 << how % 18 : (size_t)(how - 250) * 24;
+}
+
+static int
+is_align(size_t align)
+{
+    return align != 0 && (align & (align - 1)) == 0 && align <= FPHEAP_CHUNK;
+}
+
 static void
 op_aligned(void)
 {
-    unsigned how   = fuzz_u8();
-    size_t   align = how < 250 ? (size_t)1 << how % 18
-                               : (size_t)(how - 250) * 24;
-    size_t   size  = fuzz_size();
-    int      valid = align != 0 && (align & (align - 1)) == 0
-                  && align <= FPHEAP_CHUNK;
-    void    *base;
+    size_t align = fuzz_align();
+    size_t size  = fuzz_size();
+    void  *base;
 
     if (m.n == OBJECTS)
         return;
     base = fpheap_aligned_alloc(m.heap, align, size);
-    if (!valid)
+    if (!is_align(align))
         FUZZ_CHECK(base == NULL && errno == EINVAL);
     else if (base == NULL)
         reason(errno, NULL, 0, chunks_of(size < align ? align : size, align));
     else
         keep(base, size, align, -1, -1)->sized = 0;
+}
+
+/* The object i has moved, or stayed, and is size bytes. */
+static object
+changed(unsigned i, const char *base, size_t size)
+{
+    object old  = m.objects[i];
+    size_t kept = least(old.usable, size);
+
+    FUZZ_CHECK(fuzz_filled(base, 0, old.filled, kept, old.number)
+               && "realloc keeps the contents");
+    memset(live_bytes + arena_offset(old.base), 0, old.usable);
+    m.objects[i] = m.objects[--m.n];
+    return old;
 }
 
 static void
@@ -92,21 +116,15 @@ op_realloc(void)
     size_t   size = fuzz_size();
     object   old;
     char    *base;
-    size_t   kept;
 
     if (m.n == OBJECTS || i == OBJECTS)
         return;
-    old = m.objects[i];
-    base = (char *)fpheap_realloc(m.heap, old.base, size);
+    base = (char *)fpheap_realloc(m.heap, m.objects[i].base, size);
     if (base == NULL) {
         reason(errno, NULL, 0, chunks_of(size, 1));
         return;
     }
-    kept = least(old.usable, size);
-    FUZZ_CHECK(fuzz_filled(base, 0, old.filled, kept, old.number)
-               && "realloc keeps the contents");
-    memset(live_bytes + arena_offset(old.base), 0, old.usable);
-    m.objects[i] = m.objects[--m.n];
+    old = changed(i, base, size);
     if (base == old.base)
         keep(base, size, 1, -1, (int)fuzz_grant_of(&m.provider, base)->node)
             ->sized = old.sized;
@@ -114,6 +132,29 @@ op_realloc(void)
         keep_grown(base, size);
     else
         keep_plain(base, size, -1);
+}
+
+static void
+op_aligned_realloc(void)
+{
+    size_t   align = fuzz_align();
+    unsigned i     = choose(NO_POOL);
+    size_t   size  = fuzz_size();
+    char    *base;
+
+    if (m.n == OBJECTS || i == OBJECTS)
+        return;
+    base = (char *)fpheap_aligned_realloc(m.heap, m.objects[i].base, align,
+                                          size);
+    if (!is_align(align))
+        FUZZ_CHECK(base == NULL && errno == EINVAL);
+    else if (base == NULL)
+        reason(errno, NULL, 0, chunks_of(size, align));
+    else if (changed(i, base, size).base == base)
+        keep(base, size, align, -1, (int)fuzz_grant_of(&m.provider, base)->node)
+            ->sized = 0;
+    else
+        keep(base, size, align, -1, -1)->sized = 0;
 }
 
 static void
@@ -1056,8 +1097,8 @@ op_free_most(void)
 /* --- a run ---------------------------------------------------------------- */
 
 static void (*const ops[])(void) = {
-    op_alloc, op_alloc, op_alloc, op_alloc_on, op_aligned, op_realloc,
-    op_alloc_bulk, op_alloc_burst, op_free, op_free, op_free_sized,
+    op_alloc, op_alloc, op_aligned_realloc, op_alloc_on, op_aligned,
+    op_realloc, op_alloc_bulk, op_alloc_burst, op_free, op_free, op_free_sized,
     op_free_bulk, op_free_bulk_sized, op_cache, op_pool_create,
     op_pool_destroy, op_pool_get, op_pool_get, op_pool_get_bulk,
     op_pool_get_burst, op_pool_put, op_pool_put, op_pool_put_bulk,

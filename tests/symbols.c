@@ -16,6 +16,8 @@ one_by_one(void)
     CHECK(F(iova)(heap, p) == FPHEAP_BAD_IOVA);
     p = F(realloc)(heap, p, 200000);
     CHECK(p != NULL);
+    p = F(aligned_realloc)(heap, p, 4096, 100);
+    CHECK(p != NULL && (uintptr_t)p % 4096 == 0);
     F(free)(heap, p);
     p = F(alloc)(heap, 300);
     F(free_sized)(heap, p, 300);

@@ -51,6 +51,8 @@ check(f("base_of", P, [P, P], heap, p + 50) == p)
 check(f("owns", I, [P, P], heap, p) == 1)
 check(f("iova", c.c_uint64, [P, P], heap, p) == 2**64 - 1)
 p = f("realloc", P, [P, P, Z], heap, p, 200000)
+p = f("aligned_realloc", P, [P, P, Z, Z], heap, p, 4096, 100)
+check(p and p % 4096 == 0)
 f("free", N, [P, P], heap, p)
 f("free_sized", N, [P, P, Z], heap, f("alloc", P, [P, Z], heap, 300), 300)
 for p in (f("zalloc", P, [P, Z], heap, 100),

@@ -267,11 +267,18 @@ reallocate(test_random *random, test_object *o)
 {
     test_object old = *o;
     size_t      size = random_size(random);
+    size_t      align;
     char       *moved;
     size_t      kept;
 
     check_live(o->base, o->bytes, o->number);
-    moved = (char *)fpheap_realloc(heap, o->base, size);
+    align = (size_t)1 << test_below(random, FPHEAP_CHUNK_SHIFT + 1);
+    if (test_below(random, 4) != 0)
+        align = 1;
+    moved = (char *)(align == 1
+                     ? fpheap_realloc(heap, o->base, size)
+                     : fpheap_aligned_realloc(heap, o->base, align, size));
+    assert_int_equal((uintptr_t)moved & (align - 1), 0);
     if (moved == NULL) {
         check_live(o->base, o->bytes, o->number);
         return;

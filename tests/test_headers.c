@@ -333,7 +333,7 @@ realloc_keeps_all_but_the_size(void **state)
     test_random random = test_random_of(2);
     void       *beside = fpheap_alloc(heap, 1000);
     char       *object = (char *)fpheap_alloc_tagged(heap, 10, 7);
-    size_t      size = 10;
+    size_t      size = 10, align;
     books       b;
     unsigned    step;
 
@@ -348,8 +348,12 @@ realloc_keeps_all_but_the_size(void **state)
 
         if (step % 97 == 0)
             next = kept = 0;
-        object = (char *)fpheap_realloc(heap, object, next);
+        align = (size_t)1 << test_below(&random, FPHEAP_CHUNK_SHIFT + 1);
+        object = (char *)(step % 2 == 0
+                          ? fpheap_realloc(heap, object, next)
+                          : fpheap_aligned_realloc(heap, object, align, next));
         assert_non_null(object);
+        assert_true(step % 2 == 0 || ((uintptr_t)object & (align - 1)) == 0);
         EXPECT_HEADER(object, next, 7, 0x5a);
         assert_true(fpheap_usable_size(heap, object) >= next);
         assert_true(test_filled_at(object, origin, kept, 3));

@@ -152,7 +152,10 @@ scene_realloc(scene *s)
     test_fill(object, 16, 16);
     for (size = 64; size < 9 * FPHEAP_CHUNK; size *= 3) {
         size_t old = fpheap_usable_size(s->heap, object);
-        char  *moved = (char *)fpheap_realloc(s->heap, object, size);
+        char  *moved = (char *)(size % 2 != 0
+                                ? fpheap_realloc(s->heap, object, size)
+                                : fpheap_aligned_realloc(s->heap, object, 4096,
+                                                         size));
 
         if (moved == NULL) {
             s->n++;            /* object is live, but not in the list */

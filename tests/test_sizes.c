@@ -289,23 +289,35 @@ an_alignment_out_of_range_is_einval(void **state)
                       FPHEAP_CHUNK * 3, SIZE_MAX, SIZE_MAX - 1, SIZE_MAX / 2,
                       SIZE_MAX / 2 + 2 };
     size_t  sizes[] = { 0, 1, 4096, FPHEAP_CHUNK, SIZE_MAX };
+    char   *object = (char *)fpheap_alloc(heap, 100);
     size_t  align;
     size_t  i;
     size_t  k;
 
     (void)state;
+    test_fill(object, 100, 1);
     for (k = 0; k < TEST_COUNT(sizes); k++) {
         for (i = 0; i < TEST_COUNT(bad); i++) {
             errno = 0;
             assert_null(fpheap_aligned_alloc(heap, bad[i], sizes[k]));
+            assert_int_equal(errno, EINVAL);
+            errno = 0;
+            assert_null(fpheap_aligned_realloc(heap, object, bad[i],
+                                               sizes[k]));
             assert_int_equal(errno, EINVAL);
         }
         for (align = FPHEAP_CHUNK * 2; align != 0; align *= 2) {
             errno = 0;
             assert_null(fpheap_aligned_alloc(heap, align, sizes[k]));
             assert_int_equal(errno, EINVAL);
+            errno = 0;
+            assert_null(fpheap_aligned_realloc(heap, object, align, sizes[k]));
+            assert_int_equal(errno, EINVAL);
         }
     }
+    assert_true(test_filled(object, 100, 1));
+    TEST_CHECK_LIVE(heap, 1);
+    fpheap_free(heap, object);
     assert_int_equal(provider.gets, 1);
     TEST_DESTROY_OVER(heap, &provider);
 }
@@ -739,6 +751,106 @@ realloc_keeps_the_contents_and_stays_where_it_should(void **state)
     TEST_DESTROY(heap);
 }
 
+static size_t
+lower(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* From one size and alignment to another. */
+static void
+realign(fpheap *heap, size_t from, size_t old_align, size_t to, size_t align)
+{
+    char  *old = (char *)fpheap_aligned_alloc(heap, old_align, from);
+    char  *fresh = (char *)fpheap_aligned_alloc(heap, align, to);
+    size_t had = fpheap_usable_size(heap, old);
+    size_t need = fpheap_usable_size(heap, fresh);
+    int    small = had <= FPH_CLASS_MAX && old_align <= FPHEAP_PAGE;
+    int    is = ((uintptr_t)old & (align - 1)) == 0;
+    char  *new;
+
+    fpheap_free(heap, fresh);
+    test_fill(old, had, from ^ to);
+    new = (char *)fpheap_aligned_realloc(heap, old, align, to);
+    check_object(heap, new, to, align < 16 ? 16 : align);
+    assert_true(test_filled_at(new, (uintptr_t)old, lower(from, to),
+                               from ^ to));
+    assert_true(fpheap_usable_size(heap, new) < 2 * need);
+    if (small != (need <= FPH_CLASS_MAX && align <= FPHEAP_PAGE))
+        assert_ptr_not_equal(new, old);
+    else if (small)
+        assert_int_equal(new == old, is && need == had);
+    else if (to <= had && need > had / 2)
+        assert_int_equal(new == old, is);
+    fpheap_free(heap, new);
+}
+
+static void
+aligned_realloc_keeps_the_contents_and_stays_where_it_should(void **state)
+{
+    static const size_t sizes[] = {
+        0, 1, 100, 1000, 5000, 64 * TEST_KIB, 100000, 512 * TEST_KIB,
+        512 * TEST_KIB + 1, TEST_MIB + 1, 2 * TEST_MIB + 1
+    };
+    static const size_t aligns[] = {
+        1, 64, 4096, FPHEAP_PAGE, 2 * FPHEAP_PAGE, FPHEAP_CHUNK
+    };
+    unsigned count = TEST_COUNT(aligns);
+    fpheap  *heap = fpheap_create(NULL, NULL);
+    unsigned i, k, a;
+    char    *object;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(sizes); i++)
+        for (k = 0; k < TEST_COUNT(sizes); k++)
+            for (a = 0; a < count * count; a++)
+                realign(heap, sizes[i], aligns[a / count], sizes[k],
+                        aligns[a % count]);
+    object = (char *)fpheap_aligned_realloc(heap, NULL, 4096, 100);
+    check_object(heap, object, 100, 4096);
+    fpheap_free(heap, object);
+    TEST_DESTROY(heap);
+}
+
+/* Aligned as asked, and not. */
+static void
+a_pools_object_stays_while_it_fits_and_is_aligned(void **state)
+{
+    fpheap_pool_desc desc;
+    fpheap          *heap = fpheap_create(NULL, NULL);
+    fpheap_pool     *pool;
+    char            *object, *other, *moved;
+
+    (void)state;
+    memset(&desc, 0, sizeof(desc));
+    desc.name = "p";
+    desc.size = 960;
+    desc.align = 64;
+    pool = fpheap_pool_create(heap, &desc);
+    object = (char *)fpheap_pool_get(pool);
+    other = (char *)fpheap_pool_get(pool);
+    if (((uintptr_t)object & 4095) == 0) {
+        moved = object;
+        object = other;
+        other = moved;
+    }
+    test_fill(object, 960, 1);
+    assert_ptr_equal(fpheap_aligned_realloc(heap, object, 64, 1), object);
+    assert_ptr_equal(fpheap_aligned_realloc(heap, object, 16, 960), object);
+    moved = (char *)fpheap_aligned_realloc(heap, object, 4096, 960);
+    assert_ptr_not_equal(moved, object);
+    check_object(heap, moved, 960, 4096);
+    assert_true(test_filled_at(moved, (uintptr_t)object, 960, 1));
+    fpheap_free(heap, moved);
+    moved = (char *)fpheap_aligned_realloc(heap, other, 64, 961);
+    assert_ptr_not_equal(moved, other);
+    check_object(heap, moved, 961, 64);
+    fpheap_free(heap, moved);
+    TEST_CHECK_LIVE(heap, 0);
+    assert_int_equal(fpheap_pool_destroy(pool, NULL), 0);
+    TEST_DESTROY(heap);
+}
+
 /* By 64 KiB each time to 64 MiB, alone and with a neighbour that is live: the
  * bytes that are copied are a small multiple of the last size. */
 static void
@@ -802,6 +914,8 @@ a_large_object_grows_where_it_is_if_the_memory_behind_is_free(void **state)
         assert_true(test_filled(object, from[i], i));
         test_fill(object, fpheap_usable_size(heap, object), i);
         assert_ptr_equal(fpheap_base_of(heap, object + to[i] - 1), object);
+        assert_ptr_equal(fpheap_aligned_realloc(heap, object, FPHEAP_PAGE,
+                                                to[i] + TEST_MIB), object);
         TEST_CHECK_LIVE(heap, 1);
         fpheap_stats_get(heap, &stats);
         assert_int_equal(stats.live_bytes, fpheap_usable_size(heap, object));
@@ -1146,6 +1260,10 @@ a_realloc_that_cannot_be_served_leaves_the_object(void **state)
         errno = 0;
         assert_null(fpheap_realloc(heap, object, SIZE_MAX));
         assert_int_equal(errno, ENOMEM);
+        errno = 0;
+        assert_null(fpheap_aligned_realloc(heap, object, FPHEAP_CHUNK,
+                                           8 * FPHEAP_CHUNK));
+        assert_int_equal(errno, ENOMEM);
         assert_int_equal(fpheap_usable_size(heap, object), usable);
         assert_true(test_filled(object, usable, i));
         TEST_CHECK_LIVE(heap, 1);
@@ -1371,6 +1489,9 @@ main(void)
             the_largest_object_is_what_the_tables_cover_less_a_page),
         cmocka_unit_test(zalloc_and_calloc_clear_every_usable_byte),
         cmocka_unit_test(realloc_keeps_the_contents_and_stays_where_it_should),
+        cmocka_unit_test(
+            aligned_realloc_keeps_the_contents_and_stays_where_it_should),
+        cmocka_unit_test(a_pools_object_stays_while_it_fits_and_is_aligned),
         cmocka_unit_test(a_large_object_that_grows_by_little_is_copied_seldom),
         cmocka_unit_test(
             a_large_object_grows_where_it_is_if_the_memory_behind_is_free),

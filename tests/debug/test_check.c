@@ -674,6 +674,7 @@ expect_no_heap(fpheap *heap, void *object, const char *words)
     EXPECT_ERROR(fpheap_alloc_on(heap, 40000, 0));
     EXPECT_ERROR(fpheap_aligned_alloc(heap, 64, 100));
     EXPECT_ERROR(fpheap_realloc(heap, object, 100));
+    EXPECT_ERROR(fpheap_aligned_realloc(heap, object, 64, 100));
     EXPECT_ERROR(fpheap_self(heap));
     EXPECT_ERROR(fpheap_pool_create(heap, &desc));
     EXPECT_ERROR(fpheap_pool_lookup(heap, "none"));

@@ -201,8 +201,14 @@ realloc_finds_it_and_moves_what_is_behind(void **state)
     expect_silence();
     assert_true(test_all_bytes(object, 1007, 1));
     object[3000] = 1;
-    fpheap_free(heap, object);
+    object = (char *)fpheap_aligned_realloc(heap, object, 4096, 5000);
     EXPECT_PANIC(overrun(3000, 3000));
+    assert_int_equal(fpheap_usable_size(heap, object), 5000);
+    assert_ptr_equal(fpheap_aligned_realloc(heap, object, 4096, 4990), object);
+    expect_silence();
+    object[4990] = 1;
+    fpheap_free(heap, object);
+    EXPECT_PANIC(overrun(4990, 4990));
     TEST_DESTROY_OVER(heap, &provider);
 }
 

@@ -169,6 +169,8 @@ each_function_that_allocates_has_its_site(void **state)
     ONE(fpheap_alloc_on(heap, 100, 0));
     ONE(fpheap_realloc(heap, NULL, 100));
     ONE(fpheap_realloc(heap, (fpheap_alloc)(heap, 100), 1000));
+    ONE(fpheap_aligned_realloc(heap, NULL, 64, 100));
+    ONE(fpheap_aligned_realloc(heap, (fpheap_alloc)(heap, 100), 64, 1000));
     ONE(fpheap_cache_alloc(fpheap_self(heap), 100));
     ONE(fpheap_pool_get(pool));
     assert_int_equal(fpheap_alloc_bulk(heap, 100, many, 3), 0);
