@@ -62,6 +62,9 @@
  *     per size it uses (a quarter of a chunk, or four objects if that is more,
  *     or 512 if that is a chunk at most) until it has claimed others for a
  *     while, or its first miss after any thread's fpheap_trim
+ *   - not the fastest realloc of arrays of many MiB: one that finds no memory
+ *     behind it is copied, to memory that the system first has to put there,
+ *     where the C library has the system move its pages
  *   - not shared between processes
  *   - not for a library that is unloaded while a thread is inside the heap, is
  *     exiting, or will use a heap again; heaps that the library has not
@@ -10817,6 +10820,9 @@ fph_alloc_moved(fpheap *heap, size_t align, size_t size, const void *other,
     return moved;
 }
 
+/* (It copies.  Pages that the system moves, by mremap, would leave memory that a
+ * device or mlock knows, and up to two mappings more each time; and where both
+ * places have memory they cost more than a copy.) */
 static void *
 fph_realloc(fpheap *heap, void *object, size_t align, size_t size)
 {

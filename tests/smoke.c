@@ -115,6 +115,9 @@ other_ways(fpheap *heap)
     for (align = 1; align <= FPHEAP_PAGE; align *= 4) {
         p = (unsigned char *)fpheap_aligned_alloc(heap, align, 100);
         CHECK(p != NULL && ((uintptr_t)p & (align - 1)) == 0);
+        p[99] = 9;
+        p = (unsigned char *)fpheap_aligned_realloc(heap, p, align, 700);
+        CHECK(p != NULL && ((uintptr_t)p & (align - 1)) == 0 && p[99] == 9);
         fpheap_free(heap, p);
     }
     CHECK(fpheap_aligned_alloc(heap, 3, 100) == NULL);

@@ -160,12 +160,16 @@ move_slot(worker *w)
 {
     void   **slot = &w->slot[stress_below(&w->random, SLOTS)];
     size_t   size = random_size(&w->random, w->scene->where);
+    unsigned shift = stress_below(&w->random, 2 * FPHEAP_PAGE_SHIFT);
+    size_t   align = (size_t)1 << (shift > FPHEAP_PAGE_SHIFT + 1 ? 0 : shift);
 
     if (*slot == NULL)
         return;
     stress_disown(w->heap, *slot, stress_stamp_of(w->heap, *slot));
-    *slot = fpheap_realloc(w->heap, *slot, size);
-    CHECK(*slot != NULL);
+    *slot = align == 1
+          ? fpheap_realloc(w->heap, *slot, size)
+          : fpheap_aligned_realloc(w->heap, *slot, align, size);
+    CHECK(*slot != NULL && ((uintptr_t)*slot & (align - 1)) == 0);
     /* An object from fpheap_aligned_alloc may have stayed where it was. */
     stress_own(w->heap, *slot, stress_stamp(w->owner, size | STRESS_ALIGNED));
     w->done += 2;
