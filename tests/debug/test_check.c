@@ -356,6 +356,8 @@ a_pointer_from_elsewhere_is_stopped_without_a_look_at_it(void **state)
         EXPECT_PANIC("it is not from this heap");
         assert_null(fpheap_realloc(heap, wrong[i], 50));
         EXPECT_PANIC("it is not from this heap");
+        assert_null(fpheap_aligned_realloc(heap, wrong[i], 64, 50));
+        EXPECT_PANIC("it is not from this heap");
     }
     fpheap_free(heap, chunk + FPHEAP_CHUNK - 64);
     EXPECT_PANIC("there is no object");
