@@ -788,10 +788,11 @@ typedef struct fpheap_config {
      * returned that errno.  A region that it does not let go stays and serves;
      * when the heap ends, the answer does not matter.
      *
-     * A region that it has accepted leaves once, even if the heap had no place
-     * for it in its tables.  If the provider then does not take it, it comes
-     * again; if it is refused then, nothing uses it.  It is not called for
-     * memory that the heap cannot use, nor for what a forked child inherits.
+     * Of a region that it has accepted nothing is decommitted.  The region
+     * leaves once, even if the heap had no place for it in its tables.  If the
+     * provider then does not take it, it comes again; if it is refused then,
+     * nothing uses it.  It is not called for memory that the heap cannot use,
+     * nor for what a forked child inherits.
      * NULL: none. */
     int  (*watch)(void *ctx, const fpheap_region *region, int leaving);
     void  *watch_ctx;
@@ -1657,8 +1658,8 @@ FPHEAP_API int fpheap_reserve(fpheap *heap, size_t bytes, int node);
  * parts and there is no watcher, else regions.  What a walk shows, what the
  * watcher does not let go, and where records lie in regions, stays.  Then it
  * decommits the free pages of other chunks, and free objects of 16 KiB and more
- * beside live ones, if the provider can.  Other threads give up what they park
- * at their next miss, for the next trim.
+ * beside live ones, if the provider can and there is no watcher.  Other threads
+ * give up what they park at their next miss, for the next trim.
  *
  * Returns  the bytes given back; 0 in the provider's callback or the watcher's
  * Blocks   Calls the provider's put; others go on meanwhile.
@@ -12645,8 +12646,11 @@ fph_configure(fpheap *heap, const char *name, const fpheap_config *config)
     else
         fpheap_provider_mmap(&heap->provider, 0);
 #endif
-    if (heap->watch != NULL)   /* it sees regions leave whole, as they came */
+    if (heap->watch != NULL) { /* it sees regions leave whole, as they came, and
+                                  a device uses the very pages that it saw */
         heap->provider.flags &= ~FPHEAP_PARTS;
+        heap->provider.decommit = NULL;
+    }
     memcpy(heap->name, name, strlen(name) + 1);
 }
 

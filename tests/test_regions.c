@@ -522,6 +522,46 @@ what_is_refused_and_not_taken_back_is_waste(void **state)
 
 /* --- regions that stay ---------------------------------------------------- */
 
+static unsigned decommits;
+
+static void
+count_decommit(void *ctx, void *base, size_t bytes)
+{
+    (void)ctx, (void)base, (void)bytes;
+    decommits++;
+}
+
+/* A device goes on using the pages that it has pinned. */
+static void
+what_is_behind_memory_that_a_watcher_has_seen_stays(void **state)
+{
+    int watch;
+
+    (void)state;
+    for (watch = 0; watch < 2; watch++) {
+        fpheap_config config;
+        fpheap       *heap;
+        void         *live;
+
+        memset(&the_book, 0, sizeof the_book);
+        memset(&config, 0, sizeof config);
+        test_provider_init(&provider);
+        provider.calls.decommit = count_decommit;
+        config.provider = &provider.calls;
+        config.watch = watch ? book_watch : NULL;
+        config.watch_ctx = &the_book;
+        heap = fpheap_create("pinned", &config);
+        assert_non_null(heap);
+        live = fpheap_alloc(heap, 64);
+        fpheap_free(heap, fpheap_alloc(heap, FPHEAP_CHUNK / 2));
+        decommits = 0;
+        (void)fpheap_trim(heap);
+        assert_int_equal(decommits != 0, !watch);
+        fpheap_free(heap, live);
+        TEST_DESTROY_OVER(heap, &provider);
+    }
+}
+
 static void
 a_region_that_the_watcher_does_not_let_go_serves_on(void **state)
 {
@@ -877,6 +917,7 @@ main(void)
         cmocka_unit_test(a_region_that_is_refused_is_asked_for_in_less),
         cmocka_unit_test(a_region_as_long_as_asked_is_not_asked_for_again),
         cmocka_unit_test(what_is_refused_and_not_taken_back_is_waste),
+        cmocka_unit_test(what_is_behind_memory_that_a_watcher_has_seen_stays),
         cmocka_unit_test(a_region_that_the_watcher_does_not_let_go_serves_on),
         cmocka_unit_test(what_the_provider_does_not_take_comes_again),
         cmocka_unit_test(refused_then_it_serves_no_more_and_goes_at_the_end),
