@@ -27,12 +27,20 @@ OTHERS   = $(patsubst tests/%.c,$(B)/%,$(wildcard tests/shim_test.c))
 FUZZERS  = $(patsubst tests/%.c,$(B)/%,$(wildcard tests/fuzz_*.c))
 AFLS     = $(patsubst tests/fuzz_%.c,$(B)/afl_%,$(wildcard tests/fuzz_*.c))
 LINT     = $(addprefix tests/,lint.sh structure.sh compile_matrix.sh header.sh)
-SCRIPTS  = $(filter-out $(LINT) $(addprefix tests/,install_deps.sh lib.sh run.sh \
-                   schedule_faults.sh fuzz_afl.sh fuzz_corpus.sh), \
+SCRIPTS  = $(filter-out $(LINT) $(addprefix tests/,debian.sh install_deps.sh lib.sh \
+                   run.sh schedule_faults.sh fuzz_afl.sh fuzz_corpus.sh), \
                $(wildcard tests/*.sh))
 DPDK     = $(patsubst examples/dpdk/%.c,$(B)/%, \
                $(filter-out %/mempool_fpheap.c,$(wildcard examples/dpdk/*.c)))
 DRIVERS  = $(addprefix $(B)/librte_mempool_fpheap,.so _grow.so)
+
+# All in a chroot of another Debian, as make test DEBIAN=trixie, and none of it here.
+ifdef DEBIAN
+.PHONY: $(MAKECMDGOALS)
+$(or $(MAKECMDGOALS),help):
+	@FOR=$(if $(filter bench%,$@),bench) tests/debian.sh '$(DEBIAN)' \
+	    make --no-print-directory DEBIAN= B='build/$(DEBIAN)' $@
+else
 
 .DELETE_ON_ERROR:
 .PHONY: help deps demo test list all chosen lint asm examples bench bench-quick bench-cost \
@@ -51,7 +59,7 @@ test lint soak schedules fuzz afl corpus mutants tsan asan ubsan sanitizers plat
     test-dpdk: deps
 afl: FOR = afl
 platforms: FOR = platforms
-test-dpdk: FOR = $(if $(DEBIAN),debian,dpdk)
+test-dpdk: FOR = dpdk
 
 demo: $(B)/quickstart $(B)/pipeline ## two small programs and what they print
 	@echo "--- quickstart"; $(B)/quickstart
@@ -173,9 +181,8 @@ has-dpdk:
 	@pkg-config --exists libdpdk || { echo "make: DPDK is not installed:" \
 	    "pkg-config finds no libdpdk (Debian has it in libdpdk-dev)"; exit 1; }
 
-test-dpdk: ## the tests that need DPDK; they reserve hugepages while they run. DEBIAN=trixie: in a chroot of that
-	@B=$(B) T='$(T)' CC='$(CC)' DIR='$(DIR)' \
-	    tests/dpdk/$(if $(DEBIAN),debian.sh '$(DEBIAN)',run.sh)
+test-dpdk: ## the tests that need DPDK; they reserve hugepages while they run
+	@B=$(B) T='$(T)' CC='$(CC)' tests/dpdk/run.sh
 
 install: $(SHIM) ## fpheap.h, its pkg-config and CMake files, fpheap-run and its library: PREFIX, DESTDIR
 	install -d $(DESTDIR)$(PREFIX)/include \
@@ -235,3 +242,5 @@ $(AFLS): $(B)/afl_%: tests/fuzz_%.c $(wildcard tests/fuzz_*.h) fpheap.h | $(B)
 
 $(OTHERS): $(B)/%: tests/%.c | $(B)
 	$(COMPILE) -I. $< -o $@ $(LDFLAGS) -pthread -ldl
+
+endif

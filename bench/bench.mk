@@ -39,7 +39,7 @@ $(DPDK_PEERS): PEER_LIBS = $(LIBS_DPDK)
 $(B)/bench_mempool_nostv: PEER_CFLAGS += -mno-stv
 
 $(B)/bench: bench/run.sh | $(B)
-	ln -sf ../bench/run.sh $@
+	ln -srf $< $@
 
 # What records real programs for the rows trace_*, what measures those of the rows
 # resident_*, fpheap as malloc, and what shows a trace.

@@ -12,7 +12,8 @@
 #     ROW   only rows whose names contain one of these words
 #
 # Environment:  ROUNDS (3), REPEATS (5) per round, BUDGET in seconds (0: none),
-# ALLOCATORS (all that are there), BENCH_DIR (where the programs are, ../build),
+# ALLOCATORS (all that are there), BENCH_DIR (where the programs are and, as
+# "bench", a link to this),
 # OUT (where raw.txt, bench.csv and bench.md go, BENCH_DIR/bench-results),
 # BENCH_TRACES (where the row trace finds *.trace; if not set, record.sh records
 # real programs first, into BENCH_DIR/traces).
@@ -23,7 +24,7 @@
 set -eu
 
 here=$(dirname "$(readlink -f "$0")")
-dir=${BENCH_DIR:-$here/../build}
+dir=${BENCH_DIR:-$(dirname "$0")}
 out=${OUT:-$dir/bench-results}
 rounds=${ROUNDS:-3}
 repeats=${REPEATS:-5}

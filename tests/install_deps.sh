@@ -5,8 +5,9 @@
 # said which packages these are.  Elsewhere, and with DEPS=no, it only names them:
 # cmocka is needed, what needs another one is skipped.
 # FOR=platforms and FOR=afl add what these targets of make use; FOR=dpdk is only what
-# test-dpdk uses, and FOR=debian what it makes a chroot with.  make runs it before all
-# targets that use any of these; "make deps" does nothing else.
+# test-dpdk uses, FOR=bench what the benchmark does, and FOR=debian what debian.sh
+# makes a chroot with.  make runs it before all targets that use any of these, but for
+# the benchmark outside of a chroot; "make deps" does nothing else.
 set -u
 
 : "${CC:=cc}"
@@ -28,6 +29,7 @@ compiles() {
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 has() { command -v "$1"; }
+finds() { PATH=$PATH:/sbin:/usr/sbin ldconfig -p | grep -F "$1"; }
 
 # What clang's sanitizers and libFuzzer link with.
 fuzzes() {
@@ -103,7 +105,22 @@ need_dpdk() {
     need python3 has python3
 }
 
+# A package of headers needs the library, whose own package is named by its version.
+need_bench() {
+    need libjemalloc2 finds libjemalloc.so.2
+    need libmimalloc-dev finds libmimalloc.so
+    need libtcmalloc-minimal4 finds libtcmalloc_minimal.so.4
+    need libdpdk-dev pkg-config --exists libdpdk
+    need gnuplot-nox has gnuplot
+    need valgrind has valgrind
+    need python3 has python3
+    need sqlite3 has sqlite3
+    need redis-server has redis-server
+    need redis-tools has redis-benchmark
+}
+
 case ${FOR:-} in
+bench) need_compiler && need_bench ;;
 debian) need debootstrap has debootstrap ;;
 dpdk) need_compiler && need_dpdk ;;
 *) need_compiler && need_tests ;;

@@ -44,7 +44,7 @@ add_others() {
     local script
     for script in tests/dpdk/*.sh; do
         case ${script##*/} in
-        run.sh | lib.sh | hosts.sh | debian.sh) continue ;;
+        run.sh | lib.sh | hosts.sh) continue ;;
         fast_tests.sh) [ -n "${T:-}" ] || continue ;;
         esac
         [[ ${script##*/} != *"${T:-}"* ]] || add "$script"

@@ -1,11 +1,14 @@
 #!/bin/bash
-# debian.sh - the tests of this directory in a chroot of another Debian, with the
-# DPDK, the applications and the compiler that it has
+# debian.sh - run a command in a chroot of another Debian, with the compiler, the
+# DPDK, the applications and the allocators that it has
 #
-#     tests/dpdk/debian.sh trixie        DIR=build/debian/trixie MIRROR= T=word
+#     tests/debian.sh trixie COMMAND...  DIR=build/debian/trixie MIRROR= FOR=
 #
-# debootstrap makes the chroot in DIR, in two minutes, where none is there yet; what
-# the tests use is installed into it as on any Debian.  All mounts are in a mount
+# This directory is /fpheap there, and the one that the command starts in.  "make
+# TARGET DEBIAN=trixie" does so, and builds in build/trixie.
+#
+# debootstrap makes the chroot in DIR, in two minutes, where none is there yet; with
+# FOR, install_deps.sh first installs that into it.  All mounts are in a mount
 # namespace of this process: they end with it, however it ends, and a directory that
 # others remove has nothing mounted in it.
 # shellcheck disable=SC1091,SC2154
@@ -14,18 +17,17 @@ if [ "${FPHEAP_UNSHARED:-}" != $$ ] && unshare -m true 2> /dev/null; then
     FPHEAP_UNSHARED=$$ exec unshare -m "$0" "$@"
 fi
 # shellcheck source=tests/lib.sh
-. "$(dirname "$0")/../lib.sh"
-top=$(cd "$(dirname "$0")/../.." && pwd)
+. "$(dirname "$0")/lib.sh"
 cd "$top" || exit 1
 dir=$(realpath -m "${DIR:-build/debian/$suite}")
-if ! [[ $suite =~ ^[a-z-]+$ ]] || [ "$dir" = / ]; then
-    echo "usage: tests/dpdk/debian.sh SUITE, such as trixie or sid; DIR is a" \
-        "directory of its own" >&2
+if ! [[ $suite =~ ^[a-z-]+$ ]] || [ $# -lt 2 ] || [ "$dir" = / ]; then
+    echo "usage: tests/debian.sh SUITE COMMAND..., SUITE such as trixie or sid;" \
+        "DIR is a directory of its own" >&2
     exit 2
 fi
 
 leave() {
-    skip "DPDK of $suite" "$1"
+    skip "in a chroot of $suite" "$1"
     finish
 }
 
@@ -60,6 +62,7 @@ mount_into() {
 [ "$(id -u)" -eq 0 ] || leave "not root"
 [ "${FPHEAP_UNSHARED:-}" = $$ ] || leave "no mount namespace may be made"
 if ! is_made; then
+    FOR=debian tests/install_deps.sh
     have debootstrap || leave "no debootstrap"
     if ! [ -e "/usr/share/debootstrap/scripts/$suite" ]; then
         echo "debian.sh: debootstrap knows no Debian of the name $suite" >&2
@@ -75,5 +78,6 @@ chmod 755 "$dir/usr/sbin/policy-rc.d"
 rm -rf "$scratch"
 exec env -u CC -u CXX -u TMPDIR -u DIR -u FPHEAP_UNSHARED -u LD_LIBRARY_PATH \
     -u PKG_CONFIG_PATH PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
-    B="build/$suite" chroot "$dir" sh -c \
-    'cd /fpheap && FOR=dpdk tests/install_deps.sh && exec tests/dpdk/run.sh'
+    chroot "$dir" sh -c \
+    'cd /fpheap && { [ -z "${FOR:-}" ] || tests/install_deps.sh; } && exec "$@"' \
+    sh "${@:2}"
