@@ -4,7 +4,7 @@
 # enough.  What was added is taken away at the end, also where somebody else has
 # changed the number meanwhile.
 
-huge_mb=1792             # the largest row, and what a fork may copy
+huge_mb=2048             # the largest row, and what a fork may copy
 huge_count=/proc/sys/vm/nr_hugepages
 huge_added=0
 huge_mount=
@@ -56,7 +56,11 @@ with_hugepages() {
     echo BENCH_HUGE=1
     case $1 in
     glibc) echo GLIBC_TUNABLES=glibc.malloc.hugetlb=2 ;;
-    mimalloc) echo MIMALLOC_LARGE_OS_PAGES=1 ;;
+    mimalloc) # 2.0 knows the one name; 3.0 only takes what is reserved at its start
+        case $(realpath "$(library mimalloc)") in
+        *.so.3.0*) echo MIMALLOC_RESERVE_HUGE_OS_PAGES=1 ;;
+        *) echo MIMALLOC_LARGE_OS_PAGES=1 MIMALLOC_ALLOW_LARGE_OS_PAGES=1 ;;
+        esac ;;
     jemalloc) echo MALLOC_CONF=thp:always ;;
     tcmalloc)
         [ -z "$huge_mount" ] ||

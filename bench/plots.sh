@@ -31,7 +31,7 @@ said() {
 
 # Two lines; awk takes one of the backslashes.
 footer="$(said cpu), $(said cpus) cpus; $(said kernel); compiler $(said compiler)"
-footer="$footer; load $(said load)\\\\n$(said versions); $(said date)"
+footer="$footer; load $(said load)\\\\n$(said peers); $(said date)"
 [ -z "$(said littered)" ] || footer="$footer; littered: $(said littered)"
 [ -n "$(said cpu)" ] || footer=
 

@@ -80,17 +80,18 @@ die() {
     exit 2
 }
 
-# library NAME - the shared library that NAME stands for, if it is installed
+# library NAME - the shared library that NAME stands for, if it is installed; of
+# several the newest, which ldconfig names first
 library() {
     case $1 in
-    jemalloc) soname=libjemalloc.so.2 ;;
-    mimalloc) soname=libmimalloc.so.2 ;;
-    tcmalloc) soname=libtcmalloc_minimal.so.4 ;;
+    jemalloc) soname='libjemalloc\.so\.2' ;;
+    mimalloc) soname='libmimalloc\.so\.[23]' ;;
+    tcmalloc) soname='libtcmalloc_minimal\.so\.4' ;;
     shim) ls "$(readlink -f "$dir")/libfpheap_malloc.so" 2> /dev/null || true
           return ;;
     *) return ;;
     esac
-    PATH=$PATH:/sbin:/usr/sbin ldconfig -p | grep -F "$soname (" |
+    PATH=$PATH:/sbin:/usr/sbin ldconfig -p | grep "$soname (" |
         sed -n '1s/.* => //p'
 }
 
@@ -248,18 +249,29 @@ in_order() {
         { print rank[$2], $0 }' | sort -s -n -k 1,1 | cut -d ' ' -f 2-
 }
 
-# versions - of what is compared
-versions() {
-    echo "fpheap $(sed -n '1s/.* v\([0-9.]*\) .*/\1/p' "$here/../fpheap.h")"
+# version FILE - of a library: its package's, or else what the file's name has
+version() {
+    file=$(realpath "$1")
+    package=$(dpkg-query -S "$file" 2> /dev/null | sed 's/: .*//') || true
+    if [ -n "$package" ]; then
+        dpkg-query -W -f '${Version}' "$package"
+    else
+        basename "$file"
+    fi
+}
+
+# peers - the versions of those that are not of this repository
+peers() {
     for name in $ALLOCATORS; do
         case $name in
         glibc) getconf GNU_LIBC_VERSION ;;
-        rte_malloc | mp_ring) echo "DPDK $(pkg-config --modversion libdpdk)" ;;
-        jemalloc | mimalloc | tcmalloc)
-            echo "$name $(dpkg-query -S "*/$(basename "$(library $name)")" |
-                sed 's/: .*//' | xargs dpkg-query -W -f '${Version}')" ;;
+        rte_malloc | mp_*) echo "DPDK $(pkg-config --modversion libdpdk)" ;;
+        shim) ;;
+        *)
+            path=$(library "$name")
+            [ -z "$path" ] || echo "$name $(version "$path")" ;;
         esac
-    done 2> /dev/null | sort -u
+    done | uniq | paste -s -d , | sed 's/,/, /g'
 }
 
 # machine - lines "key value": what the figures were measured on
@@ -268,7 +280,8 @@ machine() {
     set -- $ALLOCATORS
     huge=/sys/kernel/mm/transparent_hugepage/enabled
     transparent=$(sed 's/.*\[\(.*\)\].*/\1/' $huge 2> /dev/null || echo no)
-    run "$1" -a || true
+    run "$1" -a | sed 's/^\(compiler  *\)\([0-9]\)/\1gcc \2/' || true
+    echo "peers     $(peers)"
     echo "cpus      $(nproc)"
     echo "kernel    $(uname -srm)"
     awk -v transparent="$transparent" '
@@ -278,7 +291,6 @@ machine() {
             printf "hugepages %d of %s reserved, transparent ones: %s\n",
                 n, size, transparent
         }' /proc/meminfo
-    echo "versions  $(versions | paste -s -d , | sed "s/,/, /g")"
     echo "load      $(cut -d ' ' -f 1 /proc/loadavg) when it began"
     echo "date      $(date -u '+%Y-%m-%d %H:%M UTC')"
     echo "samples   $rounds rounds of $repeats repeats"
