@@ -46,9 +46,10 @@ start() {
     esac
 }
 
-# of_cmocka LOG WORD - the number in the lines "[  WORD  ] N test(s)"
+# of_cmocka LOG WORD - the number in the lines "[  WORD  ] N test(s)"; cmocka 2 has
+# the name of the group before it
 of_cmocka() {
-    sed -n "s/^\[  *$2  *\] \([0-9][0-9]*\) test(s).*/\1/p" "$1" |
+    sed -n "s/^\[  *$2  *\] \(.*: \)*\([0-9][0-9]*\) test(s).*/\2/p" "$1" |
         awk '{ n += $1 } END { print n + 0 }'
 }
 
@@ -56,7 +57,7 @@ of_cmocka() {
 tally() {
     local passed=0 failed=0 skipped=0
 
-    if grep -q '^\[=*\] [0-9]* test(s) run' "$1"; then
+    if grep -q '^\[=*\] .*[0-9] test(s) run' "$1"; then
         passed=$(of_cmocka "$1" PASSED)
         failed=$(of_cmocka "$1" FAILED)
         skipped=$(of_cmocka "$1" SKIPPED)
@@ -131,7 +132,7 @@ for item in "${beside[@]}" "${alone[@]}"; do
         echo "--- $name"
         tail -n 100 "$logs/$name.log"
     elif [ "$s" -ne 0 ]; then
-        grep -E '^skip |SKIPPED \] [a-z]' "$logs/$name.log" |
+        grep -E '^skip |SKIPPED \] [a-z0-9_]*$' "$logs/$name.log" |
             sort -u | sed "s/^/$name: /"
     fi
 done
