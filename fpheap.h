@@ -3169,10 +3169,10 @@ fph_thp_allowed(void)
     if (fph_load_relaxed(&fph_thp_known) == 0) {
         fph_file_start("/sys/kernel/mm/transparent_hugepage/hugepages-2048kB"
                        "/enabled", text);
-        if (text[0] == '\0' || strstr(text, "[inherit]") != NULL)
+        if (text[0] == '\0' || (strstr)(text, "[inherit]") != NULL)
             fph_file_start("/sys/kernel/mm/transparent_hugepage/enabled", text);
         fph_store_relaxed(&fph_thp_known,
-                          strstr(text, "[never]") != NULL ? 2 : 1);
+                          (strstr)(text, "[never]") != NULL ? 2 : 1);
     }
     return fph_load_relaxed(&fph_thp_known) == 1;
 }
