@@ -155,18 +155,34 @@ SHELL
 }
 program floor
 program fpheap
+program malloc
+
+# A machine with two mimallocs, of which no package is known.
+mkdir "$scratch/path"
+touch "$scratch/libmimalloc.so.3.6"
+{
+    echo '#!/bin/sh'
+    for n in 3.6 2.0; do
+        echo "echo '	libmimalloc.so.${n%.*} (libc6) => $scratch/libmimalloc.so.$n'"
+    done
+} > "$scratch/path/ldconfig"
+chmod +x "$scratch/path/ldconfig"
 
 # suite ROUNDS ROW... - run.sh with these programs
 suite() {
     local rounds=$1
     shift
-    BENCH_DIR=$scratch/bin ALLOCATORS="floor fpheap" ROUNDS=$rounds REPEATS=2 \
+    PATH=$scratch/path:$PATH BENCH_DIR=$scratch/bin ROUNDS=$rounds REPEATS=2 \
+        ALLOCATORS="floor fpheap glibc mimalloc" \
         OUT=$scratch/bin/results sh "$top/bench/run.sh" "$@"
 }
 
 check "run.sh runs" suite 3 pair mixed
 has "each round counts" "$scratch/bin/results/bench.csv" \
     "fpheap,mixed,ns,6,1,1,1,2,2"
+has "the versions of peers are said, and the newest one is taken" \
+    "$scratch/bin/results/raw.txt" \
+    "# peers $(getconf GNU_LIBC_VERSION), mimalloc libmimalloc.so.3.6"
 check "quick" suite 3 -q pair
 has "quick is one round of two" "$scratch/bin/results/bench.csv" \
     "floor,pair,ns,2,1,1,1,2,2"

@@ -71,6 +71,18 @@ says_only() {
 }
 check "with DEPS=no it only says what is missing" says_only
 
+# in_chroot TARGET SETTING... - all that make does is to make it there, so set
+in_chroot() {
+    make -n DEBIAN=trixie "$@" > "$scratch/said" && cat "$scratch/said" &&
+        [ "$(grep -cv '^ ' "$scratch/said")" -eq 1 ] &&
+        grep "tests/debian.sh 'trixie'" "$scratch/said" &&
+        grep "make .*DEBIAN= B='build/trixie' $1\$" "$scratch/said"
+}
+check "with DEBIAN=trixie a target is made in a chroot" in_chroot test
+check "and so is one that would be a file" in_chroot build/trixie/test_bulk
+check "and the benchmark, with its peers" in_chroot bench
+check "which are installed before" grep "^FOR=bench " "$scratch/said"
+
 refuse "make dpdk without DPDK says so" "DPDK is not installed" \
     env PKG_CONFIG_LIBDIR=/nonexistent PKG_CONFIG_PATH= \
     make -s B="$scratch/none" CC="$CC" dpdk
