@@ -11,7 +11,7 @@
 # FOR, install_deps.sh first installs that into it.  All mounts are in a mount
 # namespace of this process: they end with it, however it ends, and a directory that
 # others remove has nothing mounted in it.
-# shellcheck disable=SC1091,SC2154
+# shellcheck disable=SC1091,SC2016,SC2154
 suite=${1:-}
 if [ "${FPHEAP_UNSHARED:-}" != $$ ] && unshare -m true 2> /dev/null; then
     FPHEAP_UNSHARED=$$ exec unshare -m "$0" "$@"
