@@ -323,7 +323,7 @@
  * chunks or all addresses that the machine has (here 47 bits), and less where
  * RLIMIT_AS is low or FPHEAP_NO_OS is set.  This is with 64 bits and the other
  * settings at their defaults.  FPHEAP_CHECK 1 leaves at most half of the second
- * column, 2 at most a seventh (111 and 23 GiB of 900), and then each chunk of a
+ * column, 2 at most a seventh (103 and 23 GiB of 900), and then each chunk of a
  * larger object counts. */
 #ifndef FPHEAP_CHUNK_SHIFT
 #  define FPHEAP_CHUNK_SHIFT 21
@@ -1056,7 +1056,10 @@ typedef uint16_t fph_mark;
 #  define FPH_FILLED (FPHEAP_CHECK > 1 ? (fph_mark)-1 : (fph_mark)0)
 
 /* The marks of a chunk: for each 16 bytes what the settings need. */
-#  define FPH_MARKS(needed) ((needed) ? FPHEAP_CHUNK / 16 : 1)
+/* in 64 rows of an odd number of lines, as rows that are a power of two apart
+ * would push each other out of a cache. */
+#  define FPH_MARK_ROW (FPHEAP_CHUNK / 1024 | 64 / sizeof(fph_mark))
+#  define FPH_MARKS(needed) ((needed) ? 64 * FPH_MARK_ROW : 1)
 #  define FPH_KNOWN (FPHEAP_CHECK ? 4096 : 1) /* chunks that a look finds */
 
 typedef struct fph_life {
@@ -2079,8 +2082,10 @@ fph_put(fph_bin *bin, void *object)
  * bench", rows bulk_32 to bulk_256.  Clang does so by itself. */
 #if defined(__clang__)
 #  define FPH_UNROLL
+#  define FPH_ROLLED
 #else
 #  define FPH_UNROLL _Pragma("GCC unroll 8")
+#  define FPH_ROLLED _Pragma("GCC unroll 1") /* else it makes no vectors */
 #endif
 
 /* Take the n top objects of a bin.  Returns 0, with none taken, if it has fewer
@@ -2221,51 +2226,47 @@ fph_head_is_shared(const void *object)
 /* --- who is live ---------------------------------------------------------- */
 
 #if FPH_WATCHED
-/* The place of the mark of a chunk's n-th 16 bytes: beside the mark of the
- * n + 64th, so that a line has the marks of many objects of any size. */
+/* The place of the mark of an offset into a chunk: beside that of the offset
+ * 1024 bytes on, so that a line has the marks of many objects of any size. */
 FPH_INLINE size_t
-fph_mark_place(size_t n)
+fph_mark_place(size_t offset)
 {
-    return n % 64 * (FPHEAP_CHUNK / 1024) + n / 64;
+    return (offset & 1008) * (FPH_MARK_ROW / 16) + offset / 1024;
 }
 
-/* The mark of an address, if a look at heap->known[] finds it and there is no
- * more to do than to change it; NULL: go the slow way.  That the address is in
- * the chunk and a multiple of 16 is one test: the lowest bits of the offset are
- * rotated to its top. */
-FPH_INLINE fph_mark *
-fph_mark_find(const fpheap *heap, const void *object)
+/* Objects of a bulk whose marks are looked for together. */
+#define FPH_BLOCK 8
+
+/* Find the marks of n objects, 1 or FPH_BLOCK, by one look at heap->known[], whose
+ * places are counted in bytes as that is a step less with GCC.  Returns 0: the
+ * objects are not all in one chunk and multiples of 16, or there is more to do
+ * than to change a mark. */
+FPH_INLINE int
+fph_marks_find(const fpheap *heap, void *const *objects, unsigned n,
+               uintptr_t *mark)
 {
-    uintptr_t at = (uintptr_t)object;
-    uintptr_t offset;
-    fph_life *life;
+    uintptr_t   chunk = (uintptr_t)objects[0] >> FPHEAP_CHUNK_SHIFT;
+    uintptr_t   bits  = 0;
+    uintptr_t   base;
+    const char *known;
+    fph_life   *life;
+    unsigned    i;
 
     if (FPHEAP_CHECK != 1 || FPHEAP_SITES != 0 || FPHEAP_TOOL != 0
         || FPH_UNLIKELY(heap == NULL))
-        return NULL;
-    life = FPH_LOAD(&heap->known[(at >> FPHEAP_CHUNK_SHIFT) % FPH_KNOWN],
-                    ACQUIRE);                                       /* K2 */
-    offset = at - (uintptr_t)FPH_LOAD(&life->base, RELAXED);
-    offset = offset >> 4 | offset << (sizeof offset * 8 - 4);
-    return FPH_LIKELY(offset < FPHEAP_CHUNK / 16)
-         ? &life->mark[fph_mark_place(offset)] : NULL;
-}
-
-/* n objects of a class begin to be live; size bytes of each were asked for. */
-FPH_INLINE void
-fph_live_begin(fpheap *heap, void *const *objects, unsigned n, size_t size,
-               unsigned klass)
-{
-    unsigned i;
-
+        return 0;
+    known = (const char *)heap->known + chunk % FPH_KNOWN * sizeof life;
+    life = FPH_LOAD((fph_life *const *)(const void *)known, ACQUIRE); /* K2 */
+    base = (uintptr_t)FPH_LOAD(&life->base, RELAXED);
+    FPH_ROLLED
     for (i = 0; i < n; i++) {
-        fph_mark *mark = fph_mark_find(heap, objects[i]);
+        uintptr_t offset = (uintptr_t)objects[i] - base;
 
-        if (FPH_LIKELY(mark != NULL && FPH_LOAD(mark, RELAXED) == 0))
-            FPH_STORE(mark, (fph_mark)(1 + klass), RELAXED);
-        else
-            fph_live_begin_slow(heap, objects[i], size, klass);
+        bits |= offset;
+        mark[i] = (uintptr_t)life->mark
+                + fph_mark_place(offset) * sizeof(fph_mark);
     }
+    return (bits & ~(uintptr_t)(FPHEAP_CHUNK - 16)) == 0;
 }
 
 /* Whether a mark is a live object's, of a class or FPH_ANY_CLASS. */
@@ -2276,22 +2277,66 @@ fph_mark_is(unsigned mark, unsigned klass)
                                   : mark == 1 + klass;
 }
 
-/* An object ceases to be live.  0: it is not to be freed. */
+/* An object begins to be live, of a class and with size bytes that were asked
+ * for, or ceases to be.  0: it is not to be freed. */
 FPH_INLINE int
-fph_live_end(fpheap *heap, void *object, unsigned klass)
+fph_live_one(fpheap *heap, int found, uintptr_t at, void *object, size_t size,
+             unsigned klass, int begins)
 {
-    fph_mark *mark = fph_mark_find(heap, object);
+    fph_mark *mark = (fph_mark *)at;
 
-    if (!FPH_LIKELY(mark != NULL
-                    && fph_mark_is(FPH_LOAD(mark, RELAXED), klass)
-                    && !fph_head_is_shared(object)))
-        return fph_live_end_slow(heap, object, klass);
-    FPH_STORE(mark, (fph_mark)0, RELAXED);
-    return 1;
+    if (begins && FPH_LIKELY(found && FPH_LOAD(mark, RELAXED) == 0))
+        FPH_STORE(mark, (fph_mark)(1 + klass), RELAXED);
+    else if (begins)
+        fph_live_begin_slow(heap, object, size, klass);
+    else if (FPH_LIKELY(found && fph_mark_is(FPH_LOAD(mark, RELAXED), klass)
+                        && !fph_head_is_shared(object)))
+        FPH_STORE(mark, (fph_mark)0, RELAXED);
+    else if (!fph_live_end_slow(heap, object, klass))
+        return 0;
+    return begins || fph_head_end(heap, object);
+}
+
+/* The same for n objects.  Returns how many, up to the first that is not to be
+ * freed.  From the first block on that lies in several chunks each object is
+ * looked for. */
+FPH_INLINE unsigned
+fph_live(fpheap *heap, void *const *objects, unsigned n, size_t size,
+         unsigned klass, int begins)
+{
+    uintptr_t mark[FPH_BLOCK];
+    unsigned  done, i;
+    int       found;
+
+    for (done = 0; n - done >= FPH_BLOCK; done += FPH_BLOCK) {
+        if (!fph_marks_find(heap, objects + done, FPH_BLOCK, mark))
+            break;
+        FPH_UNROLL
+        for (i = 0; i < FPH_BLOCK; i++)
+            if (!fph_live_one(heap, 1 /* found */, mark[i], objects[done + i],
+                              size, klass, begins))
+                return done + i;
+    }
+    for (; done < n; done++) {
+        found = fph_marks_find(heap, objects + done, 1, mark);
+        if (!fph_live_one(heap, found, mark[0], objects[done], size, klass,
+                          begins))
+            break;
+    }
+    return done;
 }
 #else
-#  define fph_live_begin(heap, objects, n, size, klass) ((void)0)
-#  define fph_live_end(heap, object, klass) 1
+FPH_INLINE unsigned
+fph_live(fpheap *heap, void *const *objects, unsigned n, size_t size,
+         unsigned klass, int begins)
+{
+    unsigned done = FPHEAP_HEADER == 0 || begins ? n : 0;
+
+    while (done < n && fph_head_end(heap, objects[done]))
+        done++;
+    (void)heap, (void)objects, (void)size, (void)klass;
+    return done;
+}
 #endif
 
 /* --- the boundary --------------------------------------------------------- */
@@ -2302,9 +2347,8 @@ fph_born(fpheap *heap, void *const *objects, unsigned n, size_t size,
          unsigned klass, unsigned tag, unsigned destructor)
 {
     fph_heads_begin(heap, objects, n, size, tag, destructor);
-    fph_live_begin(heap, objects, n, size, klass);
-    (void)heap, (void)objects, (void)n, (void)size;
-    (void)klass, (void)tag, (void)destructor;
+    fph_live(heap, objects, n, size, klass, 1 /* begins */);
+    (void)tag, (void)destructor;
 }
 
 /* n objects come back.  Returns how many of them, from the first on, are to be
@@ -2313,13 +2357,9 @@ fph_born(fpheap *heap, void *const *objects, unsigned n, size_t size,
 FPH_INLINE unsigned
 fph_dies_bulk(fpheap *heap, void *const *objects, unsigned n, unsigned klass)
 {
-    unsigned died = FPHEAP_HEADER != 0 || FPH_WATCHED ? 0 : n;
+    unsigned died = fph_live(heap, objects, n, 0, klass, 0 /* begins */);
 
-    for (; died < n && fph_live_end(heap, objects[died], klass); died++)
-        if (!fph_head_end(heap, objects[died]))
-            break;
     fph_heads_count(heap, objects, died);
-    (void)heap, (void)objects, (void)klass;
     return died;
 }
 
@@ -6480,8 +6520,8 @@ fph_base_of(const fph_state *state, const void *interior)
  * at the same time only if one of them is mistaken.  No look for it touches the
  * object's memory, which may not be there: heap->known[] leads from a chunk's
  * number to its marks; of the chunks that share a place there, the last one
- * used has it.  Each object of a bulk is looked at, and a bad pointer does not
- * keep the others from being freed.
+ * used has it.  Each mark of a bulk is changed before the next one is read, so that
+ * a pointer that is there twice is told; the others are freed.
  *
  *       where                        order    partner  what must be seen
  *   K1  known[]: store               release  K2       life.base
@@ -6599,7 +6639,7 @@ fph_life_of(const fph_state *state, const void *at)
 static size_t
 fph_mark_index(const void *object)
 {
-    return fph_mark_place(((uintptr_t)object & FPH_CHUNK_MASK) / 16);
+    return fph_mark_place((size_t)((uintptr_t)object & FPH_CHUNK_MASK));
 }
 
 /* The mark of an address, which a look at heap->known[] finds from here on, or

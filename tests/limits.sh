@@ -127,8 +127,8 @@ if [ $rows -eq 9 ]; then
 else
     fail "there is a row for each shift: $rows"
 fi
-check "111 GiB with FPHEAP_CHECK 1" \
-    holds 21 1 "CHUNKS * FPHEAP_CHUNK / (1 GiB) == 111"
+check "103 GiB with FPHEAP_CHECK 1" \
+    holds 21 1 "CHUNKS * FPHEAP_CHUNK / (1 GiB) == 103"
 check "23 GiB with FPHEAP_CHECK 2" \
     holds 21 2 "CHUNKS * FPHEAP_CHUNK / (1 GiB) == 23"
 if holds 21 0 "FPH_TABLE_MAX == 4097"; then

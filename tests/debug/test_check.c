@@ -178,6 +178,107 @@ twice_in_a_bulk(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+#define BULK 21                /* blocks, and some behind them */
+
+/* Free all of a bulk of objects of 200 bytes. */
+static void
+free_bulk(fpheap *heap, void *const *bulk, unsigned n, int sized)
+{
+    if (sized)
+        fpheap_free_bulk_sized(heap, bulk, n, 200);
+    else
+        fpheap_free_bulk(heap, bulk, n);
+}
+
+/* The pointer that is `kind` of what may not be freed together with bulk[]. */
+static void *
+wrong_pointer(fpheap *heap, unsigned kind, void *const *bulk, unsigned place)
+{
+    static char elsewhere[16];
+    void       *dead;
+
+    switch (kind) {
+    case 0: return bulk[(place + 1) % BULK];
+    case 1: return bulk[(place + 11) % BULK];
+    case 2: return elsewhere;
+    case 3: return (char *)bulk[place] + 16;
+    case 4: return (char *)bulk[place] + 1;
+    case 5: return (void *)(UINTPTR_MAX - 15);
+    default:
+        dead = fpheap_alloc(heap, 200);
+        fpheap_free(heap, dead);
+        return dead;
+    }
+}
+
+static void
+any_mistake_at_any_place_of_a_bulk_is_told_once(void **state)
+{
+    static const char *const words[] = {
+        "double free", "double free", "it is not from this heap",
+        "16 bytes into the live object", "1 bytes into the live object",
+        "it is not from this heap", "double free"
+    };
+    fpheap  *heap = test_heap_over(&provider);
+    void    *bulk[BULK];
+    void    *right;
+    unsigned i, kind, place;
+
+    (void)state;
+    for (i = 0; i < 2 * BULK * TEST_COUNT(words); i++) {
+        place = i / 2 % BULK;
+        kind = i / 2 / BULK;
+        assert_int_equal(fpheap_alloc_bulk(heap, 200, bulk, BULK), 0);
+        right = bulk[place];
+        bulk[place] = wrong_pointer(heap, kind, bulk, place);
+        free_bulk(heap, bulk, BULK, i % 2);
+        EXPECT_PANIC(words[kind]);
+        TEST_CHECK_LIVE(heap, 1);
+        bulk[place] = right;
+        free_bulk(heap, &bulk[place], 1, i % 2);
+        expect_silence();
+        TEST_CHECK_LIVE(heap, 0);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Neighbours in the bulk are of two chunks, whose marks no one look finds. */
+static void
+a_bulk_from_several_chunks_is_verified_as_well(void **state)
+{
+    static void *all[2 * FPHEAP_CHUNK / FPHEAP_PAGE * 8];
+    fpheap      *heap = test_heap_over(&provider);
+    unsigned     n = TEST_COUNT(all);
+    void        *bulk[BULK];
+    unsigned     i, k;
+
+    (void)state;
+    for (i = 0; i < n; i++)
+        assert_non_null(all[i] = fpheap_alloc(heap, FPHEAP_PAGE / 8 - 64));
+    for (i = 0; i + BULK / 2 <= n / 2; i += BULK / 2) {
+        for (k = 0; k < BULK - 1; k++) {
+            void **from = &all[i + k / 2 + k % 2 * (n / 2)];
+
+            bulk[k] = *from;
+            *from = NULL;
+        }
+        bulk[BULK - 1] = bulk[i % (BULK - 1)];
+        fpheap_free_bulk(heap, bulk, BULK);
+        EXPECT_PANIC("double free");
+    }
+    assert_int_equal(fpheap_alloc_bulk(heap, FPHEAP_PAGE / 8 - 64, bulk, BULK),
+                     0);
+    for (i = 0; i < BULK; i++) {
+        fpheap_free(heap, bulk[i]);
+        expect_silence();
+        fpheap_free(heap, bulk[i]);
+        EXPECT_PANIC("double free");
+    }
+    fpheap_free_bulk(heap, all, n);
+    expect_silence();
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 static void
 a_pointer_into_an_object_is_stopped_with_its_offset(void **state)
 {
@@ -485,6 +586,66 @@ a_live_object_in_a_magazine_is_told_when_it_is_handed_out(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* Once as it is live, and once as the bulk has it twice. */
+static void
+a_live_object_that_a_bulk_hands_out_is_told_at_any_place(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    fph_bin *bin;
+    void    *bulk[BULK + 2];
+    void    *object;
+    unsigned place, i;
+
+    (void)state;
+    assert_int_equal(fpheap_alloc_bulk(heap, 200, bulk, BULK), 0);
+    for (place = 0; place < BULK; place++) {
+        bin = &fph_cache_mine(heap)->bins[fph_class_of(200)];
+        object = bulk[place];
+        for (i = 0; i < BULK; i++)
+            if (i != place)
+                fpheap_free(heap, bulk[i]);
+        fpheap_flush(heap);
+        for (i = 0; i < BULK - 1; i++)
+            bulk[i] = fpheap_alloc(heap, 200);
+        for (i = 0; i < BULK - 1; i++) {
+            if (i == place)
+                assert_true(fph_put(bin, object));
+            fpheap_free(heap, bulk[i]);
+        }
+        if (i == place)
+            assert_true(fph_put(bin, object));
+        expect_silence();
+        assert_int_equal(fpheap_alloc_bulk(heap, 200, bulk, BULK), 0);
+        EXPECT_PANIC("an object was handed out that is live");
+    }
+    fpheap_free_bulk(heap, bulk, BULK);
+    expect_silence();
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Nor do those of objects one after the other push each other out of a cache that
+ * has as few as 64 lines of one way. */
+static void
+no_two_places_of_a_chunk_have_the_same_mark(void **state)
+{
+    static char seen[FPH_MARKS(1)];
+    size_t      offset;
+    uint64_t    sets = 0;
+
+    (void)state;
+    for (offset = 0; offset < FPHEAP_CHUNK; offset += 16) {
+        size_t place = fph_mark_place(offset);
+
+        assert_true(place < TEST_COUNT(seen));
+        assert_int_equal(seen[place], 0);
+        seen[place] = 1;
+    }
+    for (offset = 0; offset < 1024; offset += 16)
+        sets |= (uint64_t)1 << fph_mark_place(offset) * sizeof(fph_mark) / 64
+                               % 64;
+    assert_true(sets == UINT64_MAX);
+}
+
 static void
 a_wrong_size_is_stopped_with_both(void **state)
 {
@@ -777,6 +938,8 @@ main(void)
         cmocka_unit_test(whoever_frees_it),
         cmocka_unit_test(whatever_function_frees_it),
         cmocka_unit_test(twice_in_a_bulk),
+        cmocka_unit_test(any_mistake_at_any_place_of_a_bulk_is_told_once),
+        cmocka_unit_test(a_bulk_from_several_chunks_is_verified_as_well),
         cmocka_unit_test(a_pointer_into_an_object_is_stopped_with_its_offset),
         cmocka_unit_test(a_pointer_into_a_page_without_objects_is_stopped),
         cmocka_unit_test(a_pointer_to_the_end_of_an_object_is_stopped),
@@ -791,6 +954,9 @@ main(void)
         cmocka_unit_test(a_heap_that_is_being_made_is_not_named),
         cmocka_unit_test(
             a_live_object_in_a_magazine_is_told_when_it_is_handed_out),
+        cmocka_unit_test(
+            a_live_object_that_a_bulk_hands_out_is_told_at_any_place),
+        cmocka_unit_test(no_two_places_of_a_chunk_have_the_same_mark),
         cmocka_unit_test(a_wrong_size_is_stopped_with_both),
         cmocka_unit_test(an_object_of_a_pool_is_called_so),
 #if FPHEAP_HEADER
