@@ -1055,9 +1055,9 @@ typedef uint16_t fph_mark;
 #  endif
 #  define FPH_FILLED (FPHEAP_CHECK > 1 ? (fph_mark)-1 : (fph_mark)0)
 
-/* The marks of a chunk: for each 16 bytes what the settings need. */
-/* in 64 rows of an odd number of lines, as rows that are a power of two apart
- * would push each other out of a cache. */
+/* The marks of a chunk: for each 16 bytes what the settings need, in 64 rows of
+ * an odd number of lines, as rows that are a power of two apart would push each
+ * other out of a cache. */
 #  define FPH_MARK_ROW (FPHEAP_CHUNK / 1024 | 64 / sizeof(fph_mark))
 #  define FPH_MARKS(needed) ((needed) ? 64 * FPH_MARK_ROW : 1)
 #  define FPH_KNOWN (FPHEAP_CHECK ? 4096 : 1) /* chunks that a look finds */
