@@ -1159,9 +1159,7 @@ struct fpheap_cache {
                                   GROWTH */
     fph_slab *large;           /* of the large object parked here; or NULL */
     fph_magazine **spare;      /* per bin, behind bins; NULL: none */
-    uint32_t *small;           /* per bin, behind these: the reference of its
-                                  short magazine, H14; 0: none yet */
-    uint8_t *fills;            /* per bin, behind these: MISS, fph_bin_fill;
+    uint8_t *fills;            /* per bin, behind fph_bin_small's: fph_bin_fill;
                                   fpheap_pool_destroy stores 0 as well, H4 */
 #if FPHEAP_HEADER
     fph_tally tallies[FPHEAP_TAGS];
@@ -8547,22 +8545,30 @@ fph_bin_spare(fpheap_cache *cache, unsigned number, fph_magazine *magazine)
     return old;
 }
 
+/* The reference of a bin's short magazine; 0: it has none yet. */
+static inline uint32_t *
+fph_bin_small(const fpheap_cache *cache, unsigned number)
+{
+    return (uint32_t *)(void *)(cache->spare + cache->heap->bins) + number;
+}
+
 /* The short magazine of a bin that has no other, empty; NULL: the bin does
  * without. */
 static fph_magazine *
 fph_bin_short(fpheap_cache *cache, unsigned number)
 {
     fph_state    *state = cache->heap->state;
+    uint32_t     *ref   = fph_bin_small(cache, number);
     fph_magazine *magazine;
 
     if (FPH_LOAD(&cache->spare[number], RELAXED) != NULL
         || fph_bin_class(state, number)->magazine < 2 * FPH_SHORT)
         return NULL;
-    if (cache->small[number] == 0)
-        cache->small[number] = fph_meta_cut(state, FPH_SHORT_BYTES);
-    if (cache->small[number] == 0)
+    if (*ref == 0)
+        *ref = fph_meta_cut(state, FPH_SHORT_BYTES);
+    if (*ref == 0)
         return NULL;
-    magazine = (fph_magazine *)fph_meta_at(state, cache->small[number]);
+    magazine = (fph_magazine *)fph_meta_at(state, *ref);
     fph_magazine_set_count(magazine, 0); /* a thread that is gone had it, H13 */
     return magazine;
 }
@@ -8716,10 +8722,11 @@ static size_t
 fph_bin_slots(const fpheap_cache *cache, unsigned number)
 {
     const fph_state    *state = cache->heap->state;
+    const uint32_t     *ref   = fph_bin_small(cache, number);
     const fph_magazine *small;
 
-    if (cache->small[number] != 0) {
-        small = (fph_magazine *)fph_meta_at(state, cache->small[number]);
+    if (*ref != 0) {
+        small = (fph_magazine *)fph_meta_at(state, *ref);
         if (cache->bins[number].limit == small->slot + FPH_SHORT)
             return FPH_SHORT;
     }
@@ -9034,8 +9041,7 @@ fph_cache_memory(fpheap *heap, int node, int grow)
     cache = (fpheap_cache *)fph_meta_at(heap->state, ref);
     cache->heap = heap;
     cache->spare = (fph_magazine **)(void *)(cache->bins + heap->bins);
-    cache->small = (uint32_t *)(void *)(cache->spare + heap->bins);
-    cache->fills = (uint8_t *)(cache->small + heap->bins);
+    cache->fills = (uint8_t *)fph_bin_small(cache, heap->bins);
     FPH_STORE(slot, cache, RELEASE);                                /* H8 */
     return cache;
 }

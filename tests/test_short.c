@@ -85,7 +85,8 @@ a_bin_of_small_magazines_has_no_short_one(void **state)
     get_singly(pool, &object, 1);
     fpheap_pool_put(pool, object);
     assert_int_equal(pool_parks(pool), 1);
-    assert_int_equal(fpheap_self(heap)->small[FPH_SIZES + pool->number], 0);
+    assert_int_equal(*fph_bin_small(fpheap_self(heap), FPH_SIZES + pool->number),
+                     0);
     assert_int_equal(fpheap_pool_destroy(pool, NULL), 0);
     TEST_DESTROY_OVER(heap, &provider);
 }
