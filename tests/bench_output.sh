@@ -241,6 +241,10 @@ check "and has a figure under the other" \
     grep -q '^glibc resident_python3 MiB' "$scratch/bin/results/raw.txt"
 refuse "a program that crashes" "shim fails in resident_python3" \
     whole 'case $LD_PRELOAD in *fpheap*) kill -SEGV $$ ;; esac'
+check "a program that does not run on the C library's malloc has no row" \
+    whole 'case $LD_PRELOAD in *libc.so.6) exit 1 ;; esac'
+check "and has not failed" \
+    sh -c "! grep -q '# failed' $scratch/bin/results/raw.txt"
 echo nothing > "$scratch/bin/libfpheap_malloc.so"
 refuse "a library that is not loaded" "cannot be preloaded" whole 'echo said'
 
