@@ -239,8 +239,8 @@
  * A miss that allocates, MISS: the spare magazine becomes the loaded one; or a
  * full one comes from the depot; or objects are claimed from a slab that has
  * free ones; or a new slab is cut from free pages, of a chunk in use if one has
- * enough.  At each claim the thread also looks whether it has stopped using one
- * of its other sizes, and gives that up.  When none of these has anything,
+ * enough.  A thread that claims many at a time also looks whether it has stopped
+ * using one of its other sizes, and gives that up.  When none of these has anything,
  * GROWTH decides what is next: take parked objects back, in this thread and by
  * request in others; ask the provider; give back what is free and ask again.
  * Only then does the call fail.
@@ -347,7 +347,7 @@
 /* FPHEAP_MAGAZINE (LAYOUT) - object pointers in a magazine.  A multiple of 8 in
  * 8..1016; default 512, less with small chunks.  A larger one makes exchanges
  * rarer and lets larger bulks hit.  Price: pointer size x this, twice per bin
- * that a thread uses. */
+ * that a thread uses, but for one that never parks more than 16 objects. */
 #ifndef FPHEAP_MAGAZINE
 #  if FPHEAP_CHUNK_SHIFT >= 21
 #    define FPHEAP_MAGAZINE 512
@@ -731,8 +731,8 @@ typedef struct fpheap_provider {
     /* Free what is behind this memory of the heap's, and keep the addresses:
      * the next write finds memory there again, with any content.  Asked by
      * fpheap_trim for pages that are free in chunks that are not, and for free
-     * objects of 16 KiB and more, in regions with the backing
-     * FPHEAP_BACKING_PAGES.  The system's pages may be longer, and in use in
+     * objects of 16 KiB and more, and by fpheap_zalloc for parts of an object
+     * that have no memory, in regions with the backing FPHEAP_BACKING_PAGES.  The system's pages may be longer, and in use in
      * part.  NULL: none. */
     void (*decommit)(void *ctx, void *base, size_t bytes);
 
@@ -788,8 +788,8 @@ typedef struct fpheap_config {
      * returned that errno.  A region that it does not let go stays and serves;
      * when the heap ends, the answer does not matter.
      *
-     * Of a region that it has accepted nothing is decommitted.  The region
-     * leaves once, even if the heap had no place for it in its tables.  If the
+     * Of a region that it has accepted nothing is decommitted or replaced by
+     * hugepages.  The region leaves once, even if the heap had no place for it in its tables.  If the
      * provider then does not take it, it comes again; if it is refused then,
      * nothing uses it.  It is not called for memory that the heap cannot use,
      * nor for what a forked child inherits.
@@ -1330,7 +1330,8 @@ FPHEAP_API unsigned fpheap_alloc_burst(fpheap *heap, size_t size,
  * Errors   Also ENOMEM when n * size overflows.
  * Cost     That of fpheap_alloc and of memset.  What has no memory of the
  *          system's yet is not written, in objects of FPHEAP_CHUNK / 16 and
- *          more. */
+ *          more, if the provider has decommit and FPHEAP_ZEROES and there is
+ *          no watcher. */
 FPHEAP_API void *fpheap_zalloc(fpheap *heap, size_t size);
 FPHEAP_API void *fpheap_calloc(fpheap *heap, size_t n, size_t size);
 
@@ -2083,7 +2084,7 @@ fph_put(fph_bin *bin, void *object)
 #  define FPH_ROLLED
 #else
 #  define FPH_UNROLL _Pragma("GCC unroll 8")
-#  define FPH_ROLLED _Pragma("GCC unroll 1") /* else it makes no vectors */
+#  define FPH_ROLLED _Pragma("GCC unroll 1") /* or GCC makes no vectors of it */
 #endif
 
 /* Take the n top objects of a bin.  Returns 0, with none taken, if it has fewer
@@ -2235,10 +2236,9 @@ fph_mark_place(size_t offset)
 /* Objects of a bulk whose marks are looked for together. */
 #define FPH_BLOCK 8
 
-/* Find the marks of n objects, 1 or FPH_BLOCK, by one look at heap->known[], whose
- * places are counted in bytes as that is a step less with GCC.  Returns 0: the
- * objects are not all in one chunk and multiples of 16, or there is more to do
- * than to change a mark. */
+/* Find the marks of n objects, 1 or FPH_BLOCK, by one look at heap->known[].
+ * Returns 0: the objects are not all in one chunk and multiples of 16, or there
+ * is more to do than to change a mark. */
 FPH_INLINE int
 fph_marks_find(const fpheap *heap, void *const *objects, unsigned n,
                uintptr_t *mark)
@@ -2253,6 +2253,7 @@ fph_marks_find(const fpheap *heap, void *const *objects, unsigned n,
     if (FPHEAP_CHECK != 1 || FPHEAP_SITES != 0 || FPHEAP_TOOL != 0
         || FPH_UNLIKELY(heap == NULL))
         return 0;
+    /* By bytes: an index takes GCC a step more. */
     known = (const char *)heap->known + chunk % FPH_KNOWN * sizeof life;
     life = FPH_LOAD((fph_life *const *)(const void *)known, ACQUIRE); /* K2 */
     base = (uintptr_t)FPH_LOAD(&life->base, RELAXED);
@@ -8406,9 +8407,10 @@ fph_depot_drain(fph_state *state, unsigned bin)
  *       owner's flush and an fpheap_pool_destroy beside it only one gets it.
  *       Calls that came before the destroy put into it what it has.
  *   H14 A bin begins with a short magazine, which saves a page of memory for a
- *       size that a thread hardly uses.  It is the bin's for ever: in no stack,
- *       first of a list or in none, and loaded or empty.  While it is loaded
- *       there is no spare.
+ *       size that a thread hardly uses.  It is the bin's for ever, and in no
+ *       stack; in a bulk's list it comes first, as it has no reference by which
+ *       another could lead to it.  After a call it is loaded, and there is no
+ *       spare, or it is empty.
  *
  *       where                        order    partner  what must be seen
  *   H5  entry: store, load           relaxed  none     H6, H7; and no call runs
@@ -8519,7 +8521,8 @@ fph_spare_count(const fpheap_cache *cache, unsigned number)
 }
 
 /* Objects in the magazines of a bin, as another thread sees them: between two
- * of the owner's stores the pointers may belong to different magazines. */
+ * of the owner's stores the pointers may belong to different magazines, which
+ * shows as more slots than one has. */
 static size_t
 fph_cache_objects(const fpheap_cache *cache, unsigned number)
 {
@@ -8527,10 +8530,11 @@ fph_cache_objects(const fpheap_cache *cache, unsigned number)
     void         **base  = FPH_LOAD(&bin->base, RELAXED);
     void         **limit = FPH_LOAD(&bin->limit, RELAXED);
     void         **top   = FPH_LOAD(&bin->top, RELAXED);
+    size_t         most  = FPH_LOAD(&fph_bin_class(cache->heap->state,
+                                                   number)->magazine, RELAXED);
 
     return (base != NULL && base <= top && top <= limit
-            && (size_t)(top - base) <= FPHEAP_MAGAZINE ? (size_t)(top - base)
-                                                       : 0)
+            && (size_t)(limit - base) <= most ? (size_t)(top - base) : 0)
          + fph_spare_count(cache, number);
 }
 
@@ -8569,7 +8573,7 @@ fph_bin_short(fpheap_cache *cache, unsigned number)
     if (*ref == 0)
         return NULL;
     magazine = (fph_magazine *)fph_meta_at(state, *ref);
-    fph_magazine_set_count(magazine, 0); /* a thread that is gone had it, H13 */
+    fph_magazine_set_count(magazine, 0); /* an orphan's thread had it in hand */
     return magazine;
 }
 
@@ -8670,9 +8674,10 @@ fph_cache_leave(fpheap_cache *cache, fph_entry *entry)
 /* Look at this thread's next class, but for the bin that is about to be filled.
  * The loaded magazine becomes the spare, which costs the next call of that size
  * an exchange; if it is still there at the next look, no call came, and its
- * objects go back to their slabs.  Each claim looks at one class, so what a
- * thread no longer uses is parked while it claims twice as often as there are
- * classes. */
+ * objects go back to their slabs.  What a short one has goes back at once.  Each
+ * claim at the full rate looks at one class, so what a thread no longer uses is
+ * parked while it claims twice as often as there are classes.  (If claims of few
+ * looked too, each would empty a bin whose next call claims few.) */
 static void
 fph_idle_flush(fpheap_cache *cache, unsigned filled)
 {
@@ -9673,8 +9678,8 @@ fpheap_set_limit(fpheap *heap, size_t bytes)
  * loaded with spare, then spare with the depot; only when the depot has none
  * are objects claimed from slabs.
  *
- * While a call fills a magazine or makes room, it holds the magazine itself,
- * and then looks at the bin again: the provider's callback or a constructor may
+ * While a call fills a magazine or makes room, it holds the magazine itself, or
+ * a few objects, and then looks at the bin again: the provider's callback or a constructor may
  * have used the bin meanwhile.
  */
 
@@ -9797,7 +9802,8 @@ fph_bin_fill_few(fph_search *search, size_t n, int *refused)
     return 1;
 }
 
-/* The same for an empty bin and as many as it claims at a time. */
+/* Claim as many objects as an empty bin claims at a time, and take one.  Returns
+ * the same. */
 static int
 fph_bin_fill(fph_search *search, int *refused)
 {
@@ -9807,7 +9813,8 @@ fph_bin_fill(fph_search *search, int *refused)
     size_t        n        = fph_bin_claims(cache, number);
     fph_magazine *magazine;
 
-    fph_idle_flush(cache, number);  /* first, as what it frees may serve */
+    if (cache->fills[number] == FPH_COLD + 5)
+        fph_idle_flush(cache, number); /* first, as what it frees may serve */
     if (n <= FPH_SHORT)
         return fph_bin_fill_few(search, n, refused);
     magazine = fph_bin_unload(cache, number);
@@ -10612,7 +10619,7 @@ fpheap_alloc_burst(fpheap *heap, size_t size, void **objects, unsigned n)
 /* Put n objects, for which there is room, on top of the bin at place, up to the
  * first that is another bin's by the map: four at a time, so that the loads do
  * not wait for each other.  Returns how many. */
-FPH_INLINE unsigned
+static unsigned
 fph_put_run(const fpheap *heap, fph_bin *bin, void *const *objects, unsigned n,
             unsigned place)
 {
@@ -12696,6 +12703,7 @@ fph_configure(fpheap *heap, const char *name, const fpheap_config *config)
                                   a device uses the very pages that it saw */
         heap->provider.flags &= ~FPHEAP_PARTS;
         heap->provider.decommit = NULL;
+        heap->provider.huge = NULL;
     }
     memcpy(heap->name, name, strlen(name) + 1);
 }

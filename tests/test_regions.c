@@ -522,13 +522,21 @@ what_is_refused_and_not_taken_back_is_waste(void **state)
 
 /* --- regions that stay ---------------------------------------------------- */
 
-static unsigned decommits;
+static unsigned decommits, huge_asked;
 
 static void
 count_decommit(void *ctx, void *base, size_t bytes)
 {
     (void)ctx, (void)base, (void)bytes;
     decommits++;
+}
+
+static int
+count_huge(void *ctx, void *chunk, size_t bytes, fpheap_huge what)
+{
+    (void)ctx, (void)chunk, (void)bytes, (void)what;
+    huge_asked++;
+    return 0;
 }
 
 /* A device goes on using the pages that it has pinned. */
@@ -547,6 +555,7 @@ what_is_behind_memory_that_a_watcher_has_seen_stays(void **state)
         memset(&config, 0, sizeof config);
         test_provider_init(&provider);
         provider.calls.decommit = count_decommit;
+        provider.calls.huge = count_huge;
         config.provider = &provider.calls;
         config.watch = watch ? book_watch : NULL;
         config.watch_ctx = &the_book;
@@ -554,9 +563,11 @@ what_is_behind_memory_that_a_watcher_has_seen_stays(void **state)
         assert_non_null(heap);
         live = fpheap_alloc(heap, 64);
         fpheap_free(heap, fpheap_alloc(heap, FPHEAP_CHUNK / 2));
-        decommits = 0;
+        decommits = huge_asked = 0;
         (void)fpheap_trim(heap);
         assert_int_equal(decommits != 0, !watch);
+        assert_int_equal(fpheap_reserve(heap, FPHEAP_CHUNK, FPHEAP_ANY_NODE), 0);
+        assert_int_equal(huge_asked != 0, !watch);
         fpheap_free(heap, live);
         TEST_DESTROY_OVER(heap, &provider);
     }

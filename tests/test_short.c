@@ -193,13 +193,72 @@ what_a_short_magazine_has_idle_goes_back_at_once(void **state)
     fpheap_cache *cache = fpheap_self(heap);
 
     (void)state;
+    while (cache->fills[fph_class_of(16)] < FPH_COLD + 5)
+        assert_non_null(fpheap_alloc(heap, 16));
+    while (fph_cache_objects(cache, fph_class_of(16)) != 0)
+        assert_non_null(fpheap_alloc(heap, 16));
     fpheap_free(heap, fpheap_alloc(heap, 32));
     assert_int_equal(fph_cache_objects(cache, k), 1);
     cache->looked = k - 1;
-    assert_non_null(fpheap_alloc(heap, 16)); /* claims, so it looks */
+    assert_non_null(fpheap_alloc(heap, 16)); /* claims many, so it looks */
     assert_int_equal(fph_cache_objects(cache, k), 0);
     assert_null(cache->spare[k]);
     assert_int_equal(fpheap_destroy_forced(heap), 0);
+}
+
+/* Else each look would empty a bin whose next call would look. */
+static void
+sizes_of_which_a_thread_uses_two_at_a_time_stay(void **state)
+{
+    fpheap       *heap = test_heap_over(&provider);
+    fpheap_cache *cache = fpheap_self(heap);
+    unsigned      looked = 0, round, k;
+
+    (void)state;
+    for (round = 0; round < 400; round++) {
+        if (round == 200)
+            looked = cache->looked;
+        for (k = 1; k < FPH_SIZES; k++) {
+            const fph_class *klass = &heap->state->classes[k];
+            size_t           size = klass->size - FPH_HEAD;
+            void            *two[2];
+
+            if (klass->magazine < 2 * FPH_SHORT)
+                continue;
+            two[0] = fpheap_alloc(heap, size);
+            two[1] = fpheap_alloc(heap, size);
+            fpheap_free(heap, two[0]);
+            fpheap_free(heap, two[1]);
+        }
+    }
+    assert_int_equal(cache->looked, looked);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* As another thread may see it: the short one's base, and what follows it. */
+static void
+slots_of_two_magazines_are_no_objects(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_pool *pool = pool_of(heap, 2 * FPH_SHORT);
+    unsigned     bin = FPH_SIZES + pool->number;
+    fph_bin     *seen = &fpheap_self(heap)->bins[bin];
+    void        *objects[FPH_SHORT + 1];
+    void       **small, **base;
+
+    (void)state;
+    get_singly(pool, objects, FPH_SHORT + 1);
+    put_singly(pool, objects, FPH_SHORT);
+    small = seen->base;
+    fpheap_pool_put(pool, objects[FPH_SHORT]);
+    base = seen->base;
+    assert_true(base > small && seen->top - small < FPHEAP_MAGAZINE);
+    seen->base = small;
+    assert_int_equal(pool_parks(pool), 0);
+    seen->base = base;
+    assert_int_equal(pool_parks(pool), FPH_SHORT + 1);
+    assert_int_equal(fpheap_pool_destroy(pool, NULL), 0);
+    TEST_DESTROY_OVER(heap, &provider);
 }
 
 /* Of a thread that a fork stopped while it took one out or put one in. */
@@ -239,6 +298,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(beside_a_spare_it_is_not_loaded),
     cmocka_unit_test(what_a_larger_magazine_has_no_room_for_goes_to_the_slabs),
     cmocka_unit_test(what_a_short_magazine_has_idle_goes_back_at_once),
+    cmocka_unit_test(sizes_of_which_a_thread_uses_two_at_a_time_stay),
+    cmocka_unit_test(slots_of_two_magazines_are_no_objects),
     cmocka_unit_test(a_short_magazine_in_passage_is_mended)
 };
 
