@@ -239,11 +239,11 @@
  * A miss that allocates, MISS: the spare magazine becomes the loaded one; or a
  * full one comes from the depot; or objects are claimed from a slab that has
  * free ones; or a new slab is cut from free pages, of a chunk in use if one has
- * enough.  A thread that claims many at a time also looks whether it has stopped
- * using one of its other sizes, and gives that up.  When none of these has anything,
- * GROWTH decides what is next: take parked objects back, in this thread and by
- * request in others; ask the provider; give back what is free and ask again.
- * Only then does the call fail.
+ * enough.  A thread that claims many at a time also looks whether it has
+ * stopped using one of its other sizes, and gives that up.  When none of these
+ * has anything, GROWTH decides what is next: take parked objects back, in this
+ * thread and by request in others; ask the provider; give back what is free and
+ * ask again.  Only then does the call fail.
  *
  * A miss that frees: both magazines are full, so one goes to the depot.  What
  * a depot need not keep goes back to its slabs, bit by bit.  A slab whose bits
@@ -732,8 +732,8 @@ typedef struct fpheap_provider {
      * the next write finds memory there again, with any content.  Asked by
      * fpheap_trim for pages that are free in chunks that are not, and for free
      * objects of 16 KiB and more, and by fpheap_zalloc for parts of an object
-     * that have no memory, in regions with the backing FPHEAP_BACKING_PAGES.  The system's pages may be longer, and in use in
-     * part.  NULL: none. */
+     * that have no memory, in regions with the backing FPHEAP_BACKING_PAGES.
+     * The system's pages may be longer, and in use in part.  NULL: none. */
     void (*decommit)(void *ctx, void *base, size_t bytes);
 
     /* Put hugepages behind a chunk of the heap's, or take them away.  Asked
@@ -789,11 +789,10 @@ typedef struct fpheap_config {
      * when the heap ends, the answer does not matter.
      *
      * Of a region that it has accepted nothing is decommitted or replaced by
-     * hugepages.  The region leaves once, even if the heap had no place for it in its tables.  If the
-     * provider then does not take it, it comes again; if it is refused then,
-     * nothing uses it.  It is not called for memory that the heap cannot use,
-     * nor for what a forked child inherits.
-     * NULL: none. */
+     * hugepages.  The region leaves once, even if the heap had no place for it
+     * in its tables.  If the provider then does not take it, it comes again; if
+     * it is refused then, nothing uses it.  It is not called for memory that the
+     * heap cannot use, nor for what a forked child inherits.  NULL: none. */
     int  (*watch)(void *ctx, const fpheap_region *region, int leaving);
     void  *watch_ctx;
 } fpheap_config;
@@ -6519,8 +6518,8 @@ fph_base_of(const fph_state *state, const void *interior)
  * at the same time only if one of them is mistaken.  No look for it touches the
  * object's memory, which may not be there: heap->known[] leads from a chunk's
  * number to its marks; of the chunks that share a place there, the last one
- * used has it.  Each mark of a bulk is changed before the next one is read, so that
- * a pointer that is there twice is told; the others are freed.
+ * used has it.  Each mark of a bulk is changed before the next one is read, so
+ * that a pointer that is there twice is told; the others are freed.
  *
  *       where                        order    partner  what must be seen
  *   K1  known[]: store               release  K2       life.base
@@ -8304,7 +8303,8 @@ fph_depot_rob(fph_state *state, unsigned bin)
     return magazine;
 }
 
-/* The caller has set the magazine's count to 0.  A short one stays its bin's. */
+/* The caller has set the magazine's count to 0.  A short one stays with its
+ * bin. */
 static void
 fph_empty_put(fph_state *state, unsigned bin, fph_magazine *magazine)
 {
@@ -8674,10 +8674,11 @@ fph_cache_leave(fpheap_cache *cache, fph_entry *entry)
 /* Look at this thread's next class, but for the bin that is about to be filled.
  * The loaded magazine becomes the spare, which costs the next call of that size
  * an exchange; if it is still there at the next look, no call came, and its
- * objects go back to their slabs.  What a short one has goes back at once.  Each
- * claim at the full rate looks at one class, so what a thread no longer uses is
- * parked while it claims twice as often as there are classes.  (If claims of few
- * looked too, each would empty a bin whose next call claims few.) */
+ * objects go back to their slabs.  What a short one has goes back at once.
+ * Each claim at the full rate looks at one class, so what a thread no longer
+ * uses is parked while it claims twice as often as there are classes.  (If
+ * claims of few looked too, each would empty a bin whose next call claims
+ * few.) */
 static void
 fph_idle_flush(fpheap_cache *cache, unsigned filled)
 {
@@ -9679,8 +9680,8 @@ fpheap_set_limit(fpheap *heap, size_t bytes)
  * are objects claimed from slabs.
  *
  * While a call fills a magazine or makes room, it holds the magazine itself, or
- * a few objects, and then looks at the bin again: the provider's callback or a constructor may
- * have used the bin meanwhile.
+ * a few objects, and then looks at the bin again: the provider's callback or a
+ * constructor may have used the bin meanwhile.
  */
 
 /* Prefetch n slots of a magazine: most likely another thread wrote them last,
@@ -9760,8 +9761,8 @@ fph_bin_halve(fpheap_cache *cache, unsigned number, size_t n)
 #define FPH_COLD 2
 
 /* How many objects to claim for an empty bin: one while it is cold, then a 32nd
- * of a magazine, and twice as many each time, so that a size that a thread hardly
- * uses parks nothing. */
+ * of a magazine, and twice as many each time, so that a size that a thread
+ * hardly uses parks nothing. */
 static size_t
 fph_bin_claims(fpheap_cache *cache, unsigned number)
 {
@@ -9775,8 +9776,8 @@ fph_bin_claims(fpheap_cache *cache, unsigned number)
 }
 
 /* Claim up to n objects, of which a short magazine has room for all, and take
- * one.  They wait here, since a constructor may use the bin.  Returns 0: there is
- * no memory for them, or *refused says why there are none. */
+ * one.  They wait here, since a constructor may use the bin.  Returns 0: there
+ * is no memory for them, or *refused says why there are none. */
 static int
 fph_bin_fill_few(fph_search *search, size_t n, int *refused)
 {
@@ -9802,8 +9803,8 @@ fph_bin_fill_few(fph_search *search, size_t n, int *refused)
     return 1;
 }
 
-/* Claim as many objects as an empty bin claims at a time, and take one.  Returns
- * the same. */
+/* Claim as many objects as an empty bin claims at a time, and take one.
+ * Returns the same. */
 static int
 fph_bin_fill(fph_search *search, int *refused)
 {
@@ -10874,9 +10875,9 @@ fph_alloc_moved(fpheap *heap, size_t align, size_t size, const void *other,
     return moved;
 }
 
-/* (It copies.  Pages that the system moves, by mremap, would leave memory that a
- * device or mlock knows, and up to two mappings more each time; and where both
- * places have memory they cost more than a copy.) */
+/* (It copies.  Pages that the system moves, by mremap, would leave memory that
+ * a device or mlock knows, and up to two mappings more each time; and where
+ * both places have memory they cost more than a copy.) */
 static void *
 fph_realloc(fpheap *heap, void *object, size_t align, size_t size)
 {
