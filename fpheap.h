@@ -8556,6 +8556,13 @@ fph_bin_small(const fpheap_cache *cache, unsigned number)
     return (uint32_t *)(void *)(cache->spare + cache->heap->bins) + number;
 }
 
+/* Not if others are hardly longer. */
+static inline int
+fph_bin_begins_short(const fph_state *state, unsigned number)
+{
+    return fph_bin_class(state, number)->magazine >= 2 * FPH_SHORT;
+}
+
 /* The short magazine of a bin that has no other, empty; NULL: the bin does
  * without. */
 static fph_magazine *
@@ -8566,7 +8573,7 @@ fph_bin_short(fpheap_cache *cache, unsigned number)
     fph_magazine *magazine;
 
     if (FPH_LOAD(&cache->spare[number], RELAXED) != NULL
-        || fph_bin_class(state, number)->magazine < 2 * FPH_SHORT)
+        || !fph_bin_begins_short(state, number))
         return NULL;
     if (*ref == 0)
         *ref = fph_meta_cut(state, FPH_SHORT_BYTES);
@@ -8675,9 +8682,9 @@ fph_cache_leave(fpheap_cache *cache, fph_entry *entry)
  * The loaded magazine becomes the spare, which costs the next call of that size
  * an exchange; if it is still there at the next look, no call came, and its
  * objects go back to their slabs.  What a short one has goes back at once.
- * Each claim at the full rate looks at one class, so what a thread no longer
- * uses is parked while it claims twice as often as there are classes.  (If
- * claims of few looked too, each would empty a bin whose next call claims
+ * Each claim looks at one class, so what a thread no longer uses is parked
+ * while it claims twice as often as there are classes.  (Not a claim that a
+ * short magazine has room for: each would empty one whose next call claims as
  * few.) */
 static void
 fph_idle_flush(fpheap_cache *cache, unsigned filled)
@@ -9814,7 +9821,7 @@ fph_bin_fill(fph_search *search, int *refused)
     size_t        n        = fph_bin_claims(cache, number);
     fph_magazine *magazine;
 
-    if (cache->fills[number] == FPH_COLD + 5)
+    if (n > FPH_SHORT || !fph_bin_begins_short(heap->state, number))
         fph_idle_flush(cache, number); /* first, as what it frees may serve */
     if (n <= FPH_SHORT)
         return fph_bin_fill_few(search, n, refused);

@@ -54,7 +54,7 @@ UNLABELLED = {
 
 # What is counted: at most.  All that has a limit is a line of "counts".
 LIMITS = {
-    "lines": 13072,
+    "lines": 13078,
     "lines of a function, median": 7,
     "lines of a function, most": 37,
     "#if in functions but of PLATFORM, DEBUG": 4,
