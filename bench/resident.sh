@@ -162,7 +162,7 @@ name=${1#resident_}
 export LC_ALL=C
 work=$(mktemp -d)
 server=
-trap '[ -z "$server" ] || kill "$server"; rm -rf "$work"' EXIT
+trap '[ -z "$server" ] || kill "$server" 2> /dev/null || true; rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 cd "$work"
 if ! once "$plain" > plain.out; then
