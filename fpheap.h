@@ -587,6 +587,19 @@ FPH_RANGE(FPHEAP_TOOL, 0, 3);
 FPH_RANGE(FPHEAP_EXPORT, 0, 1);
 FPH_RANGE(FPHEAP_NO_INLINE, 0, 1);
 
+/* FPHEAP_SHARED - 1: heaps that several processes share, fpheap_open.  Default 1
+ * on Linux with threads, else 0. */
+#ifndef FPHEAP_SHARED
+#  if defined(__linux__) && !FPHEAP_NO_OS && !FPHEAP_NO_THREADS
+#    define FPHEAP_SHARED 1
+#  else
+#    define FPHEAP_SHARED 0
+#  endif
+#endif
+FPH_RANGE(FPHEAP_SHARED, 0, 1);
+FPH_REQUIRE(!FPHEAP_SHARED || (!FPHEAP_NO_OS && !FPHEAP_NO_THREADS),
+            "FPHEAP_SHARED needs a system and threads");
+
 /* FPHEAP_STATIC makes every function private to its file, which then needs
  * FPHEAP_IMPLEMENTATION as well; heaps made there are for that file alone.
  * Otherwise FPHEAP_API, if defined, decorates the functions in place of the
@@ -632,7 +645,7 @@ FPH_RANGE(FPHEAP_NO_INLINE, 0, 1);
     "_st" FPH_TEXT(FPHEAP_NO_THREADS) "_header" FPH_TEXT(FPHEAP_HEADER)      \
     "_tags" FPH_TEXT(FPHEAP_TAGS)                                            \
     "_check" FPH_TEXT(FPHEAP_CHECK) "_sites" FPH_TEXT(FPHEAP_SITES)          \
-    "_tool" FPH_TEXT(FPHEAP_TOOL)
+    "_tool" FPH_TEXT(FPHEAP_TOOL) "_shared" FPH_TEXT(FPHEAP_SHARED)
 #define FPH_LINKED(f) __asm__(FPH_TEXT(__USER_LABEL_PREFIX__) #f FPH_LAYOUT)
 
 #if !FPHEAP_NO_STDIO
@@ -983,9 +996,10 @@ FPH_REQUIRE(FPH_BINS <= 16384, /* a page's bin is a number of 14 bits */
 #  define FPH_PUBLIC FPH_INLINE
 #endif
 
-typedef struct fph_magazine fph_magazine;
-typedef struct fph_slab     fph_slab;
-typedef struct fph_state    fph_state;
+typedef struct fph_magazine  fph_magazine;
+typedef struct fph_slab      fph_slab;
+typedef struct fph_state     fph_state;
+typedef struct fph_partition fph_partition;
 
 /* 64-bit words are atomic only where they are aligned, which i386 does not
  * ensure by itself. */
@@ -1096,6 +1110,14 @@ struct fpheap {
     unsigned        nodes;
     unsigned        flags;
     fph_state      *state;     /* NULL: no heap */
+#if FPHEAP_SHARED
+    fph_partition  *partition; /* NULL: the heap is this process's alone */
+    int             file;      /* of the partition */
+    unsigned        member;    /* the process's number among its members */
+    unsigned        rights;    /* FPHEAP_READ_ONLY or 0 */
+    int           (*recover)(fpheap *heap);
+    fpheap_pool    *pools;     /* the process's handles, by number */
+#endif
 #if FPH_WATCHED
     fph_life       *known[FPH_KNOWN]; /* atomic; by the number of the chunk */
 #endif
@@ -1124,6 +1146,8 @@ struct fpheap_pool {
     size_t   requested;        /* bytes, as desc.size */
     fpheap  *heap;
     /* written by fpheap_pool_create */
+    fpheap_pool *record;       /* what counts for all processes: itself, but of a
+                                  heap that several share */
     unsigned number;
     unsigned flags;            /* atomic, as keeps */
     unsigned keeps;            /* empty slabs, as it is type-stable or has a
@@ -1146,6 +1170,10 @@ struct fpheap_pool {
     int    (*construct_nth)(fpheap_pool *pool, void *arg, void *object,
                             size_t nth);
     fph_word nth;              /* the next object's */
+    unsigned constructs;       /* 1: a slab is made only where the pool's */
+    unsigned destructs;        /* constructor is known, and ends only where its
+                                  destructor is; a record's */
+    uint64_t version;          /* of pool_is, whose handle it is */
 };
 
 struct fpheap_cache {
@@ -1800,6 +1828,180 @@ FPHEAP_API const char *fpheap_config_string(void);
 FPHEAP_API int fpheap_provider_mmap(fpheap_provider *provider, unsigned flags);
 #endif
 
+#if FPHEAP_SHARED
+/* --- heaps that several processes share ----------------------------------- */
+
+/* fpheap_open, flags */
+#define FPHEAP_CREATE    1u    /* make the partition if there is none */
+#define FPHEAP_EXCLUSIVE 2u    /* and fail if there is one */
+#define FPHEAP_READ_ONLY 4u
+
+/* fpheap_partition.flags, with FPHEAP_ON_NODE */
+#define FPHEAP_DESCRIPTOR 2u   /* the file is that of .descriptor */
+#define FPHEAP_FIXED      4u   /* it has its memory, and keeps it */
+#define FPHEAP_ANY_OWNER  8u   /* another user's file will do */
+
+#define FPHEAP_PARTITION_MAX ((size_t)((uint64_t)(sizeof(void *) > 4 ? 64 : 1) \
+                                       << (30 - (sizeof(void *) == 4))))
+
+/* What a partition is.  Zero in a field selects its default. */
+typedef struct fpheap_partition {
+    size_t      bytes;         /* of all of it, up to FPHEAP_PARTITION_MAX, rounded
+                                  up to chunks; it takes memory as it is used.
+                                  Needed to make one; for one that exists 0, or
+                                  what it has */
+    const char *directory;     /* of the file; NULL: /dev/shm.  One of hugetlbfs
+                                  gives hugepages */
+    int         descriptor;    /* with FPHEAP_DESCRIPTOR: a file that came in
+                                  another way, as a memfd; it is opened anew, and
+                                  stays the caller's */
+    size_t      offset;        /* in that file, a multiple of a chunk */
+    size_t      page_bytes;    /* that the file must have; 0: any */
+    void       *address;       /* where every process maps it, a multiple of a
+                                  chunk; NULL: whoever makes it chooses */
+    unsigned    mode;          /* who may open it, as chmod; 0: 0600 */
+    int         node;          /* with FPHEAP_ON_NODE and FPHEAP_USE_LIBNUMA: of
+                                  its memory */
+    unsigned    flags;         /* FPHEAP_ON_NODE ... */
+} fpheap_partition;
+
+/* A process that has a partition open, as fpheap_members shows it. */
+typedef struct fpheap_member {
+    unsigned number;           /* its place */
+    int      process;          /* its number, in its own namespace */
+    int      alive;            /* 0: it has died, and is not recovered yet */
+    int      read_only;
+    size_t   live_bytes;       /* that it has allocated, less those it has freed,
+                                  as if negative 0 */
+    size_t   parked_bytes;     /* in its threads' caches */
+} fpheap_member;
+
+/* fpheap_open - a heap that several processes share, by its name
+ *
+ * name    of the file, 1 .. FPHEAP_NAME_BYTES - 1 characters without '/'; with
+ *         FPHEAP_DESCRIPTOR for people to read, or NULL
+ * desc    NULL: the defaults
+ * flags   FPHEAP_CREATE, FPHEAP_EXCLUSIVE, FPHEAP_READ_ONLY, or 0
+ *
+ * Every process maps the partition at the same address, so pointers to its
+ * objects mean the same in all.  All functions work as on a heap that
+ * fpheap_create has made, in any thread of any process that has it open for
+ * writing, with the same costs; but callbacks (pools' constructors) are those of
+ * the process that calls, fpheap_pool_open.  Members that may write trust each
+ * other.
+ *
+ * A process that is killed, wherever it is, stops no other: see fpheap_recover,
+ * which fpheap_open does as well.  The child of a fork has no part in it until
+ * it opens it itself: there the handle and the memory are gone.
+ *
+ * Returns  the heap, which the caller gives back to fpheap_close.
+ * Errors   NULL and errno: EINVAL, ENAMETOOLONG, ENFILE (512 members are alive,
+ *          or this process has FPHEAP_MAX_HEAPS heaps), ENOENT, EEXIST, EACCES
+ *          (no right to the file, a symbolic link, no regular file, another
+ *          user's, or one with two names), EADDRINUSE (something else is at its
+ *          address), EPROTO (it has other settings), ESTALE (no heap is in it,
+ *          or a damaged one), ENOMEM (also: the file system is full), ENOTSUP
+ *          with FPHEAP_SITES, or what the system says.  FPHEAP_REPORT gets a
+ *          line that says what of several causes it was, and the name of the
+ *          setting.
+ * Threads  Any, but not twice at once for one partition.
+ * Blocks   In the system, and while another process cleans up.
+ * Cost     To make one, a first touch of its tables.  To open one, a few system
+ *          calls; up to 512 members are looked at. */
+FPHEAP_API fpheap *fpheap_open(const char *name, const fpheap_partition *desc,
+                               unsigned flags);
+
+/* fpheap_close - leave a partition
+ *
+ * What this process's threads park goes back; its live objects stay.  The
+ * partition stays, with its name and for other members.
+ *
+ * Returns  0, or -EBUSY in a callback of the heap.
+ * Threads  No other call on this heap may run in this process.  Thread exit
+ *          may.
+ * Cost     That of fpheap_flush for each thread. */
+FPHEAP_API int fpheap_close(fpheap *heap);
+
+/* fpheap_unlink - take a partition's name away
+ *
+ * desc    of which only the directory is read
+ *
+ * Its members keep it; the memory is free when the last of them has left.
+ *
+ * Returns  0, -EINVAL, or what the system says. */
+FPHEAP_API int fpheap_unlink(const char *name, const fpheap_partition *desc);
+
+/* fpheap_recover - clean up after members that have died
+ *
+ * flags   0
+ *
+ * What they parked, and had in their hands, is free again.  Without
+ * FPHEAP_HEADER, of each thread that was in the middle of a call as many objects
+ * may be lost as a magazine has.  What the application had live stays live.
+ *
+ * Returns  how many they were; -EBUSY: a thread of a member that is alive, but
+ *          stopped, is in a call, or this one is; nothing has changed.
+ * Blocks   Waits until calls of other threads end, FPHEAP_GROWTH_WAIT_MS at
+ *          most.  Calls on the heap that begin meanwhile, hits excepted, wait.
+ * Cost     O(members); if one has died, O(chunks x pages + magazines). */
+FPHEAP_API int fpheap_recover(fpheap *heap, unsigned flags);
+
+/* fpheap_members - show the processes that have a partition open
+ *
+ * visit   called for each; anything but 0 ends the walk.  It may use the heap.
+ *
+ * Returns  0, or what visit returned last; -EINVAL: no such heap.
+ * Cost     O(members x caches x bins), and a system call per member. */
+FPHEAP_API int fpheap_members(fpheap *heap,
+                              int (*visit)(void *arg,
+                                           const fpheap_member *member),
+                              void *arg);
+
+/* fpheap_handle - an object as a number of 32 bits, the same in all processes
+ *
+ * object  of the heap, aligned to 16 as all objects are but those of pools with
+ *         a smaller alignment
+ *
+ * Returns  the number; 0: it is not in the heap's memory. */
+FPHEAP_API uint32_t fpheap_handle(fpheap *heap, const void *object);
+
+/* fpheap_object - the object of such a number, void *
+ *
+ * handle  any number
+ *
+ * It is a macro, as a type has that name; the function is fpheap_object_at.
+ *
+ * Returns  the object; NULL: none begins there, or it is free.  (Without
+ *          FPHEAP_HEADER an object that was freed counts as live while a cache
+ *          or a depot parks it.) */
+FPHEAP_API void *fpheap_object_at(fpheap *heap, uint32_t handle);
+#define fpheap_object(heap, handle) fpheap_object_at(heap, handle)
+
+/* fpheap_set_root, fpheap_root - the object from which others are found
+ *
+ * object  of the heap, or NULL
+ *
+ * What a process has written into it before it became the root, others see.
+ *
+ * Returns  0 or -EINVAL; the object, or NULL: there is none, or it is free. */
+FPHEAP_API int   fpheap_set_root(fpheap *heap, const void *object);
+FPHEAP_API void *fpheap_root(fpheap *heap);
+
+/* fpheap_pool_open - a pool of a heap that may have it already
+ *
+ * desc    as for fpheap_pool_create.  If there is a pool of that name, its size
+ *         and alignment must be those; of the rest only the callbacks count, for
+ *         what this process makes and ends.
+ *
+ * A process that has a pool from fpheap_pool_lookup has no callbacks for it: an
+ * allocation that needs a constructor fails with ENOTSUP, and slabs whose
+ * objects need a destructor stay.
+ *
+ * Errors   as fpheap_pool_create, and EPROTO: it has another size. */
+FPHEAP_API fpheap_pool *fpheap_pool_open(fpheap *heap,
+                                         const fpheap_pool_desc *desc);
+#endif
+
 /* The application's buffer, handed out as a whole, to one heap at a time. */
 typedef struct fpheap_buffer {
     void    *base;
@@ -1830,6 +2032,11 @@ FPHEAP_API void fpheap_provider_buffer(fpheap_provider *provider,
 #else
 #  define FPH_IF_HEADER(functions)
 #endif
+#if FPHEAP_SHARED
+#  define FPH_IF_SHARED(functions) functions
+#else
+#  define FPH_IF_SHARED(functions)
+#endif
 #if FPHEAP_NO_STDIO
 #  define FPH_IF_STDIO(functions)
 #else
@@ -1858,6 +2065,10 @@ FPHEAP_API void fpheap_provider_buffer(fpheap_provider *provider,
     X(fpheap_region_walk) X(fpheap_check) X(fpheap_config_string)            \
     X(fpheap_provider_buffer)                                                \
     FPH_IF_STDIO(X(fpheap_dump)) FPH_IF_OS(X(fpheap_provider_mmap))          \
+    FPH_IF_SHARED(X(fpheap_open) X(fpheap_close) X(fpheap_unlink)            \
+                  X(fpheap_recover) X(fpheap_members) X(fpheap_handle)       \
+                  X(fpheap_object_at) X(fpheap_set_root) X(fpheap_root)         \
+                  X(fpheap_pool_open))                                       \
     FPH_IF_HEADER(X(fpheap_alloc_tagged) X(fpheap_tag_stats_get_sized)       \
                   X(fpheap_destructor_register) X(fpheap_set_destructor)     \
                   X(fpheap_requested) X(fpheap_tag) X(fpheap_flags)          \
@@ -2710,7 +2921,9 @@ fpheap_tag_stats_get(fpheap *heap, unsigned tag, fpheap_tag_stats *stats)
 #  ifdef __linux__
 #    include <fcntl.h>
 #    include <sys/prctl.h>
+#    include <sys/stat.h>
 #    include <sys/syscall.h>
+#    include <sys/vfs.h>
 #  endif
 #endif
 #if !FPHEAP_NO_THREADS
@@ -2774,6 +2987,9 @@ FPH_FETCHES(or, |, release, RELEASE)
 FPH_FETCHES(or, |, relaxed, RELAXED)
 FPH_FETCHES(and, &, relaxed, RELAXED)
 FPH_FETCHES(and, &, acquire, ACQUIRE)
+#if FPHEAP_SHARED
+FPH_FETCHES(and, &, release, RELEASE)
+#endif
 FPH_FETCHES(add, +, relaxed, RELAXED)
 FPH_FETCHES(add, +, release, RELEASE)
 FPH_FETCHES(add, +, seq_cst, SEQ_CST)
@@ -3354,7 +3570,8 @@ struct fph_state {
     fph_class  classes[FPH_CLASSES];
 
     /* written at create only */
-    unsigned   number;                     /* of the heap's handle */
+    unsigned   number;                     /* of the heap's handle, or
+                                              FPH_SHARED */
     fph_depot *depots;                     /* one per bin */
     fph_line  *empty;                      /* per node, stack of magazines */
 
@@ -3429,6 +3646,9 @@ struct fph_state {
     fph_word   reclaims;
 
     char          *meta[FPH_TABLE_MAX];    /* blocks; written before use */
+    uint8_t        meta_pages[FPH_TABLE_MAX]; /* that they take of chunks */
+    fph_word       made[2];                /* stacks of all chunks' records, and
+                                              of all magazines, ever made */
     fpheap_cache  *cache[FPHEAP_MAX_THREADS]; /* by seat; atomic; set once */
 };
 
@@ -3478,6 +3698,22 @@ fph_handle_at(unsigned number)
          ? &fph_heaps[number] : NULL;
 }
 
+/* The number of a heap's handle in this process, given the state, which several
+ * may share: FPH_SHARED. */
+#define FPH_SHARED FPHEAP_MAX_HEAPS
+
+static inline unsigned
+fph_number_of(const fph_state *state)
+{
+    unsigned i = state->number;
+
+    if (FPHEAP_SHARED && i == FPH_SHARED)
+        for (i = 0; i + 1 < FPHEAP_MAX_HEAPS
+                    && FPH_LOAD(&fph_heaps[i].state, RELAXED) != state;)
+            i++;
+    return i;
+}
+
 /* Whether a pointer is to a handle, used or not. */
 static inline int
 fph_is_handle(const fpheap *heap)
@@ -3485,6 +3721,18 @@ fph_is_handle(const fpheap *heap)
     uintptr_t at = (uintptr_t)heap - (uintptr_t)fph_heaps;
 
     return at < sizeof fph_heaps && at % sizeof *heap == 0;
+}
+
+/* Whether other processes have the heap too. */
+static inline int
+fph_is_shared(const fpheap *heap)
+{
+#if FPHEAP_SHARED
+    return heap->partition != NULL;
+#else
+    (void)heap;
+    return 0;
+#endif
 }
 
 static inline void *
@@ -3569,6 +3817,8 @@ fph_meta_install(fph_state *state, uint64_t full, char *memory, size_t room,
     if (block >= FPH_TABLE_MAX)
         return 0;
     FPH_STORE(&state->meta[block], memory, RELAXED);
+    state->meta_pages[block] = (uint8_t)((room + FPH_GUARDS)
+                                         >> FPHEAP_PAGE_SHIFT);
     do {
         if (cursor >> 40 != full) {
             FPH_STORE(&state->meta[block], (char *)NULL, RELAXED);
@@ -3748,6 +3998,10 @@ typedef struct fph_thread {
                                       it fails */
     uint32_t         moves[FPHEAP_MAX_HEAPS];      /* begun, by heap */
     uint32_t         open_moves[FPHEAP_MAX_HEAPS]; /* and not ended */
+#if FPHEAP_SHARED
+    uint32_t         depth[FPHEAP_MAX_HEAPS]; /* of calls on a shared heap, */
+    fph_word        *calls[FPHEAP_MAX_HEAPS]; /* and where they are counted */
+#endif
     unsigned         seat;         /* its number + 1; 0: it has none, CACHE */
     unsigned         patience;     /* misses until it tries again to have one,
                                       or a cache; or FPH_NEVER: it exits */
@@ -3769,6 +4023,127 @@ fph_is_in(unsigned what, const fpheap *heap, const fpheap_pool *pool)
         at = at->outer;
     return at != NULL;
 }
+
+#if FPHEAP_SHARED
+/*
+ * Partitions.  The file of a heap that several processes share begins with what
+ * they know of each other, SHARED.  A thread that is inside a call on such a
+ * heap is counted: with its cache, or with its process.  Whoever cleans up after
+ * a process that has died says so, lets all calls end, and keeps others out.
+ *
+ *       where                        order    partner  what must be seen
+ *   V6  calls: fetch_add 1           seq_cst  V8, V9   of a call and a cleaner
+ *       cleaner: load, after it      seq_cst  V10      one sees the other
+ *   V7  calls: fetch_add -1          release  V9       what the call has done
+ *   V8  cleaner: CAS from 0          seq_cst  V6
+ *   V9  calls: load, until it is 0   seq_cst  V6, V7
+ *   V10 cleaner: store 0             release  V6       what the cleaner has done
+ *
+ * What a process did that has died is seen by whoever gets its lock.
+ */
+#define FPH_MEMBERS 512u
+
+/* A process that has a partition open.  Who has the lock of the byte of this
+ * number in the file writes it. */
+typedef struct fph_member {
+    fph_word is;               /* 0: none; else when it came, from 1 on */
+    fph_word process;          /* its number, for people */
+    fph_word calls;            /* threads without a cache that are in a call */
+    uint32_t objects;          /* by bin, that it has taken from slabs and depots
+                                  less those that it has given back */
+    uint32_t unused;
+    char     name[FPHEAP_NAME_BYTES];
+} __attribute__((aligned(64))) fph_member;
+
+/* In front of a cache of a shared heap: whose it is. */
+typedef struct fph_slot {
+    fph_word owner;            /* member + 1; 0: none */
+    fph_word calls;            /* 1: its thread is in a call */
+} __attribute__((aligned(64))) fph_slot;
+
+struct fph_partition {
+    fph_word   magic;          /* written last */
+    char       settings[512];  /* that all processes must have */
+    size_t     bytes;          /* of the file */
+    char      *base;           /* where every process has it */
+    size_t     head;           /* bytes before the state */
+    fph_state *state;
+    unsigned   nodes;
+    unsigned   flags;          /* of the heap */
+    unsigned   fixed;          /* 1: the file neither grows nor shrinks */
+    unsigned   unit;           /* chunks of which it gives and takes memory */
+    size_t     growth_max;
+    fph_word   root;           /* atomic */
+    fph_word   came;           /* members so far */
+    fph_word   cleaner;        /* 1 + the member that cleans up; 0: none */
+    fph_word   round;          /* how often that was */
+    fph_word   recovered;      /* members that were cleaned up after */
+    fph_word   lost;           /* objects that these had in their hands */
+    fph_member member[FPH_MEMBERS];
+    fph_word   taken[1];       /* a bit per chunk: a region has it; as many words
+                                  as there must be */
+};
+
+static inline fph_slot *
+fph_slot_of(fpheap_cache *cache)
+{
+    return (fph_slot *)(void *)cache - 1;
+}
+
+/* Where calls of this thread are counted. */
+static fph_word *
+fph_calls_at(const fpheap *heap)
+{
+    fph_bin *bins = fph_bins_of(heap);
+
+    return bins == fph_no_bins
+         ? &heap->partition->member[heap->member].calls
+         : &fph_slot_of((fpheap_cache *)(void *)((char *)bins
+                        - offsetof(fpheap_cache, bins)))->calls;
+}
+
+/* Begin a call on a heap.  Returns the heap if it is shared. */
+static fpheap *
+fph_enter(fpheap *heap)
+{
+    size_t    number = (size_t)(heap - fph_heaps);
+    fph_word *calls;
+
+    if (FPH_LIKELY(heap->partition == NULL))
+        return NULL;
+    if (fph_this.depth[number]++ != 0)
+        return heap;
+    for (;;) {
+        calls = fph_calls_at(heap);
+        fph_fetch_add_seq_cst(calls, 1);                            /* V6 */
+        if (fph_load_seq_cst(&heap->partition->cleaner) == 0)       /* V6 */
+            break;
+        fph_fetch_add_release(calls, ~(uint64_t)0);                 /* V7 */
+        heap->recover(heap);
+    }
+    fph_this.calls[number] = calls;
+    return heap;
+}
+
+static void
+fph_leave(fpheap *const *inside)
+{
+    size_t    number = (size_t)(*inside - fph_heaps);
+    fph_word *calls;
+
+    if (*inside == NULL || --fph_this.depth[number] != 0)
+        return;
+    calls = fph_this.calls[number];
+    fph_this.calls[number] = NULL;
+    fph_fetch_add_release(calls, ~(uint64_t)0);                     /* V7 */
+}
+
+/* The caller is in a call on a heap until its function ends. */
+#define FPH_INSIDE(heap)                                              \
+    fpheap *fph_inside __attribute__((cleanup(fph_leave), unused)) = fph_enter(heap)
+#else
+#define FPH_INSIDE(heap) ((void)(heap))
+#endif
 
 /*
  * Waiting.  A call waits FPHEAP_GROWTH_WAIT_MS at most, for all that it waits
@@ -3822,15 +4197,15 @@ fph_wait(void)
 static void
 fph_moves_begin(fph_state *state)
 {
-    fph_this.moves[state->number]++;
-    fph_this.open_moves[state->number]++;
+    fph_this.moves[fph_number_of(state)]++;
+    fph_this.open_moves[fph_number_of(state)]++;
     fph_fetch_add_seq_cst(&state->moves_begun, 1);                  /* V1 */
 }
 
 static void
 fph_moves_end(fph_state *state)
 {
-    fph_this.open_moves[state->number]--;
+    fph_this.open_moves[fph_number_of(state)]--;
     fph_fetch_add_release(&state->moves_ended, 1);                  /* V2 */
 }
 
@@ -3857,7 +4232,7 @@ static uint32_t
 fph_moves_mark(const fph_state *state)
 {
     return (uint32_t)fph_load_acquire(&state->moves_ended)          /* V3 */
-         - fph_this.moves[state->number];
+         - fph_this.moves[fph_number_of(state)];
 }
 
 /* Whether moves of other threads were under way at a mark, or are since, but
@@ -3873,7 +4248,7 @@ fph_moves_since(fph_state *state, uint32_t mark)
         fph_cas_relaxed(&state->moves_stuck, &stuck, open);         /* V5 */
         stuck = open;
     }
-    return (int32_t)((uint32_t)begun - fph_this.moves[state->number] - mark)
+    return (int32_t)((uint32_t)begun - fph_this.moves[fph_number_of(state)] - mark)
            > (int32_t)stuck;
 }
 
@@ -3886,7 +4261,7 @@ fph_moves_wait(const fpheap *heap, uint32_t mark)
 {
     fph_state *state = heap->state;
 
-    if (fph_this.open_moves[state->number] != 0
+    if (fph_this.open_moves[fph_number_of(state)] != 0
         || fph_is_in(FPH_IN_PROVIDER | FPH_IN_PASS, heap, NULL)
         || !fph_moves_since(state, mark))
         return 0;
@@ -3975,6 +4350,7 @@ struct fph_slab {
 typedef struct fph_records {
     fph_link link;             /* in state->records */
     size_t   chunk;            /* that has them, or had */
+    fph_link made;             /* in state->made[0] */
     fph_slab slab[FPH_PAGES];
 #if FPH_WATCHED
     fph_life life;
@@ -4701,6 +5077,26 @@ fph_layout_add(fph_layout *layout, size_t n, size_t bytes)
     return at;
 }
 
+/* Whether a heap's state and tables lie in its first region. */
+static inline int
+fph_is_inside(const fpheap *heap)
+{
+    return FPHEAP_NO_OS || fph_is_shared(heap);
+}
+
+/* The bytes of a first region that are in front of the state. */
+static inline size_t
+fph_inside_head(const fpheap *heap, const fpheap_region *raw)
+{
+#if FPHEAP_SHARED
+    (void)raw;
+    return heap->partition->head;
+#else
+    (void)heap;
+    return (size_t)(-(uintptr_t)raw->base & (FPH_LINE - 1));
+#endif
+}
+
 static fph_layout
 fph_layout_of(const fpheap *heap, size_t chunks)
 {
@@ -4709,8 +5105,8 @@ fph_layout_of(const fpheap *heap, size_t chunks)
     memset(&it, 0, sizeof it);
     it.chunks = chunks;
     it.groups = (chunks + FPH_GROUP - 1) / FPH_GROUP;
-    it.regions = FPHEAP_NO_OS && chunks < FPH_TABLE_MAX ? chunks
-                                                        : FPH_TABLE_MAX;
+    it.regions = fph_is_inside(heap) && chunks < FPH_TABLE_MAX
+               ? chunks : FPH_TABLE_MAX;
     fph_layout_add(&it, 1, FPH_STATE_GUARD);
     fph_layout_add(&it, 1, sizeof(fph_state));
     it.depots = fph_layout_add(&it, heap->bins, sizeof(fph_depot));
@@ -4734,7 +5130,7 @@ fph_tables_open(fph_state *state, size_t page, size_t pages)
     size_t n     = (end / FPH_GROUP + 1) * FPH_GROUP - first;
     size_t all   = (state->mask + 1) >> FPH_PAGE_BITS;
 
-    if (FPHEAP_NO_OS)
+    if (FPHEAP_NO_OS || state->number == FPH_SHARED)
         return 1;
     if (n > all - first) {     /* around the window's end */
         first = 0;
@@ -4800,7 +5196,7 @@ fph_map_show(const fph_state *state, const void *region)
 /* A state whose tables cover all addresses, or as many as the system lets them.
  * NULL: no memory. */
 static fph_state *
-fph_state_new(const fpheap *heap, const fpheap_region *raw)
+fph_state_apart(const fpheap *heap, const fpheap_region *raw)
 {
     uint64_t   most = fph_address_space() / 64;
     unsigned   bits = FPH_ADDRESS_BITS - FPHEAP_CHUNK_SHIFT;
@@ -4831,54 +5227,70 @@ fph_state_new(const fpheap *heap, const fpheap_region *raw)
 static void
 fph_state_end(fph_state *state)
 {
-    fph_map_end((char *)state - FPH_STATE_GUARD, state->bytes);
+    if (state->number != FPH_SHARED)
+        fph_map_end((char *)state - FPH_STATE_GUARD, state->bytes);
 }
 #else
+#  define fph_state_end(state) ((void)(state))
+#endif
+
+#if FPHEAP_NO_OS || FPHEAP_SHARED
 /* A state in the region itself, with tables of a 32nd of it, or of what it
  * spans.  NULL: it is too short. */
 static fph_state *
-fph_state_new(const fpheap *heap, const fpheap_region *raw)
+fph_state_inside(const fpheap *heap, const fpheap_region *raw, size_t bytes)
 {
     uintptr_t  from   = (uintptr_t)raw->base;
-    size_t     skip   = (size_t)(-from & (FPH_LINE - 1));
-    size_t     spans  = ((from + raw->bytes - 1) >> FPHEAP_CHUNK_SHIFT)
+    size_t     head   = fph_inside_head(heap, raw);
+    size_t     spans  = ((from + bytes - 1) >> FPHEAP_CHUNK_SHIFT)
                       - (from >> FPHEAP_CHUNK_SHIFT) + 1;
     size_t     chunks = 1;
     fph_layout it;
 
     while (chunks < spans)
         chunks *= 2;
-    while (fph_layout_of(heap, 2 * chunks).bytes
-           - fph_layout_of(heap, 0).bytes <= raw->bytes / 32)
+    while (FPHEAP_NO_OS && fph_layout_of(heap, 2 * chunks).bytes
+                           - fph_layout_of(heap, 0).bytes <= bytes / 32)
         chunks *= 2;
     it = fph_layout_of(heap, chunks);
-    if (raw->bytes - skip < it.bytes) /* (it has a whole page) */
+    if (raw->bytes < it.bytes || raw->bytes - it.bytes < head) /* (it has a
+                                                                  whole page) */
         return NULL;
-    memset((char *)raw->base + skip, 0, it.bytes);
-    return fph_state_lay((char *)raw->base + skip, &it);
+    memset((char *)raw->base + head, 0, it.bytes);
+    return fph_state_lay((char *)raw->base + head, &it);
 }
 
-#  define fph_state_end(state) ((void)(state))
 #endif
 
-/* Pages of the first region that the state takes. */
+static fph_state *
+fph_state_new(const fpheap *heap, const fpheap_region *raw)
+{
 #if FPHEAP_NO_OS
+    return fph_state_inside(heap, raw, raw->bytes);
+#elif FPHEAP_SHARED
+    if (heap->partition != NULL)
+        return fph_state_inside(heap, raw, heap->partition->bytes);
+    return fph_state_apart(heap, raw);
+#else
+    return fph_state_apart(heap, raw);
+#endif
+}
+
+/* Pages of the first region that the state takes. */
 static size_t
-fph_state_pages(const fph_state *state, const fpheap_region *raw)
+fph_state_pages(const fpheap *heap, const fph_state *state,
+                const fpheap_region *raw)
 {
     char  *base = NULL;
     char  *end  = (char *)(uintptr_t)state - FPH_STATE_GUARD + state->bytes;
     size_t all  = fph_whole_pages(raw, &base);
     size_t n    = 0;
 
-    while (n < all
+    while (fph_is_inside(heap) && n < all
            && (uintptr_t)(base + (n << FPHEAP_PAGE_SHIFT)) < (uintptr_t)end)
         n++;
     return n;
 }
-#else
-#  define fph_state_pages(state, raw) 0
-#endif
 
 /* [REGION] =================================================================
  *
@@ -6145,7 +6557,7 @@ fph_block_new(const fpheap *heap, int node, size_t bytes, size_t *room)
     *room = FPHEAP_CHUNK - FPH_MAP_SKIP;
     if (*room < bytes)
         *room = bytes;
-    block = (char *)fph_map_apart(*room);
+    block = state->number == FPH_SHARED ? NULL : (char *)fph_map_apart(*room);
     if (block != NULL || node == FPH_NO_NODE)
         return block;
     page = fph_block_pages(heap, node, bytes, &pages);
@@ -6314,6 +6726,8 @@ fph_records_make(fpheap *heap, int node)
         return NULL;
     records = (fph_records *)fph_meta_at(heap->state, ref);
     records->link.self = ref;
+    records->made.self = ref;
+    fph_stack_push(&heap->state->made[0], &records->made);
     return records;
 }
 
@@ -6608,6 +7022,36 @@ fph_heap_good(const fpheap *heap)
 #  define FPH_TOOL_END(at)                ((void)0)
 #endif
 
+#if FPH_WATCHED || FPHEAP_SHARED
+typedef struct fph_text {
+    char   at[FPHEAP_NAME_BYTES + 384];
+    size_t bytes;
+} fph_text;
+
+static void
+fph_text_add(fph_text *text, const char *word)
+{
+    while (*word != '\0' && text->bytes + 1 < sizeof text->at)
+        text->at[text->bytes++] = *word++;
+    text->at[text->bytes] = '\0';
+}
+
+static void
+fph_text_number(fph_text *text, uint64_t number, unsigned radix)
+{
+    char  digits[24];
+    char *at = digits + sizeof digits - 1;
+
+    *at = '\0';
+    do
+        *--at = "0123456789abcdef"[number % radix];
+    while ((number /= radix) != 0);
+    fph_text_add(text, radix == 16 ? "0x" : "");
+    fph_text_add(text, at);
+}
+
+#endif
+
 #if FPH_WATCHED
 /* --- marks ---------------------------------------------------------------- */
 
@@ -6674,33 +7118,6 @@ fph_usable(const fpheap *heap, const void *object)
 }
 
 /* --- messages ------------------------------------------------------------- */
-
-typedef struct fph_text {
-    char   at[FPHEAP_NAME_BYTES + 384];
-    size_t bytes;
-} fph_text;
-
-static void
-fph_text_add(fph_text *text, const char *word)
-{
-    while (*word != '\0' && text->bytes + 1 < sizeof text->at)
-        text->at[text->bytes++] = *word++;
-    text->at[text->bytes] = '\0';
-}
-
-static void
-fph_text_number(fph_text *text, uint64_t number, unsigned radix)
-{
-    char  digits[24];
-    char *at = digits + sizeof digits - 1;
-
-    *at = '\0';
-    do
-        *--at = "0123456789abcdef"[number % radix];
-    while ((number /= radix) != 0);
-    fph_text_add(text, radix == 16 ? "0x" : "");
-    fph_text_add(text, at);
-}
 
 static void
 fph_text_heap(fph_text *text, const char *before, const fpheap *heap)
@@ -7068,7 +7485,7 @@ static void
 fph_slab_retired(const fph_state *state, const fph_slab *slab)
 {
     size_t        count = fph_info_count(fph_load_relaxed(&slab->info));
-    const fpheap *heap  = fph_handle_at(state->number);
+    const fpheap *heap  = fph_handle_at(fph_number_of(state));
     size_t        i;
 
     for (i = 0; FPHEAP_CHECK > 1 && i < count; i++) {
@@ -7573,6 +7990,25 @@ fph_quota_give(fpheap_pool *pool, size_t n)
 
 #define FPH_NESTED 8           /* constructors inside one another, at most */
 
+/* This process's handle of a pool, with its callbacks; NULL: it has none. */
+static fpheap_pool *
+fph_pool_here(const fph_state *state, fpheap_pool *record)
+{
+#if FPHEAP_SHARED
+    if (record != NULL && state->number == FPH_SHARED) {
+        fpheap_pool *pool = fph_heaps[fph_number_of(state)].pools
+                          + record->number;
+
+        return pool->record == record
+            && pool->version == fph_load_relaxed(
+                                    &state->pool_is[record->number]) / 8
+             ? pool : NULL;
+    }
+#endif
+    (void)state;
+    return record;
+}
+
 /* Destruct n objects, the last one first. */
 static void
 fph_pool_destruct(const fpheap_pool *pool, char *base, size_t size, size_t n)
@@ -7590,17 +8026,23 @@ fph_pool_destruct(const fpheap_pool *pool, char *base, size_t size, size_t n)
 /* Construct the objects of a new slab.  Returns 0, or a negative errno after
  * destructing those that were constructed. */
 static int
-fph_pool_construct(fpheap_pool *pool, char *base, size_t size, size_t count)
+fph_pool_construct(const fph_state *state, fpheap_pool *record, char *base,
+                   size_t size, size_t count)
 {
-    fph_frame frame = { FPH_IN_POOL, pool->heap, pool, fph_this.frames };
-    size_t    nth, i;
-    int       rc    = 0;
+    fpheap_pool *pool  = fph_pool_here(state, record);
+    fph_frame    frame = { FPH_IN_POOL, NULL, pool, fph_this.frames };
+    size_t       nth, i;
+    int          rc    = 0;
 
-    if (pool->construct == NULL && pool->construct_nth == NULL)
+    if (!record->constructs)
         return 0;
+    if (pool == NULL || (pool->construct == NULL
+                         && pool->construct_nth == NULL))
+        return -ENOTSUP;
+    frame.heap = pool->heap;
     if (fph_this.nested == FPH_NESTED)
         return -EDEADLK;
-    nth = (size_t)fph_fetch_add_relaxed(&pool->nth, count);         /* Q7 */
+    nth = (size_t)fph_fetch_add_relaxed(&record->nth, count);       /* Q7 */
     fph_this.nested++;
     fph_this.frames = &frame;
     for (i = 0; i < count && rc == 0; i++)
@@ -7681,7 +8123,8 @@ fph_slab_carve(fpheap *heap, unsigned bin, int *refused)
     if (pool != NULL) {
         char *first = fph_slab_first(klass, fph_page_address(state, page));
 
-        *refused = fph_pool_construct(pool, first, klass->size, klass->count);
+        *refused = fph_pool_construct(state, pool, first, klass->size,
+                                      klass->count);
         if (*refused != 0) {
             fph_pages_give(state, page, klass->pages);
             return NULL;
@@ -7704,9 +8147,14 @@ fph_slab_retire(fph_state *state, fph_slab *slab)
     fpheap_pool *pool  = fph_bin_pool(state, bin);
 
     if (pool != NULL) {
-        if (!fph_pool_spares(pool, fph_info_count(info)))
+        const fpheap_pool *here = fph_pool_here(state, pool);
+
+        if ((pool->destructs && (here == NULL || here->destruct == NULL))
+            || !fph_pool_spares(pool, fph_info_count(info)))
             return 0;
-        fph_pool_destruct(pool, slab->base, slab->size, fph_info_count(info));
+        if (here != NULL)
+            fph_pool_destruct(here, slab->base, slab->size,
+                              fph_info_count(info));
     }
     fph_slab_retired(state, slab);
     fph_count_empty(state, slab, -1);
@@ -8178,7 +8626,10 @@ struct fph_magazine {
     uint32_t count;            /* atomic; objects, while it is not loaded */
     uint32_t depth;            /* atomic; magazines in the depot, this one
                                   included */
-    void    *none[48 / sizeof(void *)]; /* NULL: the last one is what fph_take
+    fph_link made;             /* in state->made[1] */
+    uint32_t round;            /* of the cleaner that has met it last */
+    uint32_t unused;
+    void    *none[32 / sizeof(void *)]; /* NULL: the last one is what fph_take
                                            finds below the first slot */
     void    *slot[FPHEAP_MAGAZINE];
 };
@@ -8268,12 +8719,16 @@ fph_depot_get(fph_state *state, unsigned bin)
         fph_stack_pop(state, &state->depots[bin].full);
 }
 
-/* Give the objects of a magazine back to their slabs. */
+/* Give the objects of a magazine back to their slabs.  They leave it first, so
+ * that where this thread ends in between none is given twice. */
 static void
 fph_magazine_clear(fph_state *state, fph_magazine *magazine)
 {
-    fph_slab_give(state, magazine->slot, magazine->count);
+    size_t count = magazine->count;
+
     fph_magazine_set_count(magazine, 0);
+    FPH_KEEP_ORDER();
+    fph_slab_give(state, magazine->slot, count);
 }
 
 /* Take a full magazine from any depot of a bin's node and empty it into its
@@ -8318,6 +8773,8 @@ fph_magazine_make(fph_state *state, uint32_t ref)
     fph_magazine *magazine = (fph_magazine *)fph_meta_at(state, ref);
 
     magazine->link.self = ref;
+    magazine->made.self = ref;
+    fph_stack_push(&state->made[1], &magazine->made);
     fph_fetch_add_relaxed(&state->magazines, 1);
     return magazine;
 }
@@ -8430,6 +8887,8 @@ fph_depot_drain(fph_state *state, unsigned bin)
  *   H12 orphans: store 0             release  H11
  *   H13 orphans: CAS, to adopt       relaxed  none     the child's threads come
  *                                                      after the fork
+ *   H15 owner: CAS                   acquire  H16      the cache is empty
+ *   H16 owner: store 0               release  H15
  *
  * A thread whose destructor has run, one without a seat, and one that finds no
  * memory for a cache work without a cache: they claim from slabs and give back
@@ -8442,6 +8901,16 @@ FPH_TLS fph_entry fph_table[FPHEAP_MAX_HEAPS] = FPH_ENTRIES(FPHEAP_MAX_HEAPS);
 
 /* The map of a heap that is gone. */
 static const uint16_t fph_no_map[1] = { 0 };
+
+/* Let frees of untold size look here. */
+static void
+fph_map_set(fpheap *heap, const uint16_t *map, size_t mask)
+{
+    size_t entry = (size_t)(heap - fph_heaps) * sizeof(fph_entry);
+
+    heap->map = map;
+    heap->lookup = (uint64_t)mask << 32 | entry;
+}
 
 static fph_word fph_seats[FPHEAP_MAX_THREADS]; /* 1: taken */
 
@@ -8524,14 +8993,15 @@ fph_spare_count(const fpheap_cache *cache, unsigned number)
  * of the owner's stores the pointers may belong to different magazines, which
  * shows as more slots than one has. */
 static size_t
-fph_cache_objects(const fpheap_cache *cache, unsigned number)
+fph_cache_objects(const fph_state *state, const fpheap_cache *cache,
+                  unsigned number)
 {
     const fph_bin *bin   = &cache->bins[number];
     void         **base  = FPH_LOAD(&bin->base, RELAXED);
     void         **limit = FPH_LOAD(&bin->limit, RELAXED);
     void         **top   = FPH_LOAD(&bin->top, RELAXED);
-    size_t         most  = FPH_LOAD(&fph_bin_class(cache->heap->state,
-                                                   number)->magazine, RELAXED);
+    size_t         most  = FPH_LOAD(&fph_bin_class(state, number)->magazine,
+                                    RELAXED);
 
     return (base != NULL && base <= top && top <= limit
             && (size_t)(limit - base) <= most ? (size_t)(top - base) : 0)
@@ -8640,10 +9110,8 @@ fph_large_drop(fpheap_cache *cache)
 
 /* Take both magazines of a bin out of a cache. */
 static void
-fph_bin_flush(fpheap_cache *cache, unsigned number, int drain)
+fph_bin_flush(fph_state *state, fpheap_cache *cache, unsigned number, int drain)
 {
-    fph_state *state = cache->heap->state;
-
     fph_magazine_return(state, number, fph_bin_spare(cache, number, NULL),
                         drain);
     fph_magazine_return(state, number, fph_bin_unload(cache, number), drain);
@@ -8664,10 +9132,63 @@ fph_cache_flush(fpheap_cache *cache, int drain)
             && FPH_LOAD(&cache->spare[i], RELAXED) == NULL)
             continue;
         fph_moves_begin(state);
-        fph_bin_flush(cache, i, drain);
+        fph_bin_flush(state, cache, i, drain);
         fph_moves_end(state);
     }
 }
+
+#if FPHEAP_SHARED
+/* Give up a cache's slot.  The call that this thread is in counts for its
+ * process from here on. */
+static void
+fph_slot_leave(fpheap_cache *cache)
+{
+    fpheap    *heap   = cache->heap;
+    fph_slot  *slot   = fph_slot_of(cache);
+    fph_word **calls  = &fph_this.calls[heap - fph_heaps];
+
+    if (*calls == &slot->calls) {
+        *calls = &heap->partition->member[heap->member].calls;
+        fph_fetch_add_seq_cst(*calls, 1);                           /* V6 */
+        fph_fetch_add_release(&slot->calls, ~(uint64_t)0);          /* V7 */
+    }
+    fph_store_release(&slot->owner, 0);                             /* H16 */
+}
+
+/* Take a slot that no thread has, with its cache; NULL: all that were made have
+ * threads. */
+static fpheap_cache *
+fph_slot_take(const fpheap *heap)
+{
+    fpheap_cache *cache;
+    size_t        seat = 0;
+
+    while ((cache = fph_cache_next(heap->state, &seat)) != NULL) {
+        fph_word *owner = &fph_slot_of(cache)->owner;
+        uint64_t  none  = fph_load_relaxed(owner);
+
+        if (none == 0
+            && fph_cas_acquire(owner, &none, heap->member + 1))     /* H15 */
+            return cache;
+    }
+    return NULL;
+}
+
+/* Find a place for a cache that was made.  Returns 0: there are too many. */
+static int
+fph_slot_show(fph_state *state, fpheap_cache *cache)
+{
+    size_t i;
+
+    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
+        fpheap_cache *none = NULL;
+
+        if (FPH_CAS_PTR(&state->cache[i], &none, cache, RELEASE))   /* H8 */
+            return 1;
+    }
+    return 0;
+}
+#endif
 
 /* Flush a cache and take it from its thread. */
 static void
@@ -8676,6 +9197,10 @@ fph_cache_leave(fpheap_cache *cache, fph_entry *entry)
     fph_entry_set(entry, fph_no_bins, fph_no_bins);
     fph_cache_flush(cache, 0 /* drain */);
     FPH_STORE(&cache->entry, (fph_entry *)NULL, RELAXED);           /* H5 */
+#if FPHEAP_SHARED
+    if (cache->heap->partition != NULL)
+        fph_slot_leave(cache);
+#endif
 }
 
 /* Look at this thread's next class, but for the bin that is about to be filled.
@@ -8824,6 +9349,15 @@ fph_gate_enter(fph_word *gate, uint32_t how)
 }
 
 #if !FPHEAP_NO_THREADS
+static void
+fph_seat_leave_heap(fph_entry *entry)
+{
+    fpheap_cache *cache = fph_cache_of(entry->bins);
+
+    FPH_INSIDE(cache->heap);
+    fph_cache_leave(cache, entry);
+}
+
 /* Thread exit: leave the caches and give up the seat. */
 static void
 fph_seat_leave(void *table_)
@@ -8840,7 +9374,7 @@ fph_seat_leave(void *table_)
         while (!fph_gate_enter(&fph_gates[i], FPH_EXIT))
             fph_yield();
         if (table[i].bins != fph_no_bins)
-            fph_cache_leave(fph_cache_of(table[i].bins), &table[i]);
+            fph_seat_leave_heap(&table[i]);
         fph_fetch_add_release(&fph_gates[i], ~(uint64_t)0);         /* H7 */
     }
     if (seat != 0)
@@ -8905,6 +9439,24 @@ fph_forked_heap(fpheap *heap)
     state->forked = 1;
 }
 
+#if FPHEAP_SHARED
+/* In the child of a fork: it has no partition that its parent has. */
+static void
+fph_forked_partition(fpheap *heap)
+{
+    size_t number = (size_t)(heap - fph_heaps);
+
+    fph_entry_set(fph_my_entry(heap), fph_no_bins, fph_no_bins);
+    fph_this.depth[number] = 0;
+    fph_this.calls[number] = NULL;
+    close(heap->file);         /* which keeps the parent's lock */
+    heap->partition = NULL;
+    FPH_STORE(&heap->state, (fph_state *)NULL, RELAXED);
+    fph_map_set(heap, fph_no_map, 0);
+    fph_number_give(&fph_heap_used[number]);
+}
+#endif
+
 /* In the child of a fork: all seats but this thread's are free. */
 static void
 fph_forked(void)
@@ -8914,9 +9466,16 @@ fph_forked(void)
     for (i = 0; i < FPHEAP_MAX_THREADS; i++)
         if (i + 1 != fph_this.seat && fph_load_relaxed(&fph_seats[i]) != 0)
             fph_store_relaxed(&fph_seats[i], 0);
-    for (i = 0; i < FPHEAP_MAX_HEAPS; i++)
+    for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
+#if FPHEAP_SHARED
+        if (fph_heaps[i].partition != NULL) {
+            fph_forked_partition(&fph_heaps[i]);
+            continue;
+        }
+#endif
         if (fph_heaps[i].state != NULL)
             fph_forked_heap(&fph_heaps[i]);
+    }
 }
 
 /* Register a function to run in a fork's child.  Returns 0: no memory. */
@@ -9029,34 +9588,74 @@ fph_thread_node(const fpheap *heap)
     return node >= 0 && (unsigned)node < heap->nodes ? node : 0;
 }
 
-/* The memory of this seat's cache in a heap, or NULL.  For a thread that frees,
- * it comes from what the heap has. */
+/* Memory for a cache, `front` bytes behind a record's start; NULL: there is
+ * none.  For a thread that frees, it comes from what the heap has. */
 static fpheap_cache *
-fph_cache_memory(fpheap *heap, int node, int grow)
+fph_cache_make(fpheap *heap, int node, int grow, size_t front)
 {
-    fpheap_cache **slot  = &heap->state->cache[fph_this.seat - 1];
-    size_t         bytes = offsetof(fpheap_cache, bins)
-                         + heap->bins * (sizeof(fph_bin)
-                                         + sizeof(fph_magazine *)
-                                         + sizeof(uint32_t) + 1);
-    fpheap_cache  *cache;
-    uint32_t       ref;
-    int            error;
+    size_t        bytes = front + offsetof(fpheap_cache, bins)
+                        + heap->bins * (sizeof(fph_bin)
+                                        + sizeof(fph_magazine *)
+                                        + sizeof(uint32_t) + 1);
+    uint32_t      ref   = fph_meta_cut(heap->state, bytes);
+    fpheap_cache *cache;
+    int           error;
 
-    if (*slot != NULL)
-        return *slot;
-    ref = fph_meta_cut(heap->state, bytes);
     if (ref == 0 && (grow || fph_try_again()))
         ref = fph_meta_get(heap, node, bytes, grow ? &error : NULL);
-    if (ref == 0 || *slot != NULL)
-        return *slot;          /* the provider's callback may have made it */
+    if (ref == 0)
+        return NULL;
     fph_this.patience = 0;
-    cache = (fpheap_cache *)fph_meta_at(heap->state, ref);
+    cache = (fpheap_cache *)(void *)((char *)fph_meta_at(heap->state, ref)
+                                     + front);
     cache->heap = heap;
     cache->spare = (fph_magazine **)(void *)(cache->bins + heap->bins);
     cache->fills = (uint8_t *)fph_bin_small(cache, heap->bins);
+    return cache;
+}
+
+/* The cache of this seat in a heap, or NULL. */
+static fpheap_cache *
+fph_cache_of_seat(fpheap *heap, int node, int grow)
+{
+    fpheap_cache **slot  = &heap->state->cache[fph_this.seat - 1];
+    fpheap_cache  *cache = *slot;
+
+    if (cache != NULL)
+        return cache;
+    cache = fph_cache_make(heap, node, grow, 0 /* front */);
+    if (cache == NULL || *slot != NULL)
+        return *slot;          /* the provider's callback may have made it */
     FPH_STORE(slot, cache, RELEASE);                                /* H8 */
     return cache;
+}
+
+/* A cache for this thread, or NULL. */
+static fpheap_cache *
+fph_cache_memory(fpheap *heap, int node, int grow)
+{
+#if FPHEAP_SHARED
+    fpheap_cache *cache;
+
+    if (heap->partition == NULL)
+        return fph_cache_of_seat(heap, node, grow);
+    cache = fph_slot_take(heap);
+    if (cache == NULL) {
+        if (FPH_LOAD(&heap->state->cache[FPHEAP_MAX_THREADS - 1],
+                     RELAXED) != NULL)
+            return NULL;
+        cache = fph_cache_make(heap, node, grow, sizeof(fph_slot));
+        if (cache == NULL)
+            return NULL;
+        fph_slot_of(cache)->owner = heap->member + 1;
+        if (!fph_slot_show(heap->state, cache))
+            return NULL;
+    }
+    cache->heap = heap;
+    return cache;
+#else
+    return fph_cache_of_seat(heap, node, grow);
+#endif
 }
 
 /* This thread's cache, made if need be; NULL: the thread does without.  Every
@@ -9102,8 +9701,10 @@ fpheap_flush(fpheap *heap)
 {
     fpheap_cache *cache = fph_heap_good(heap) ? fph_cache_mine(heap) : NULL;
 
-    if (cache != NULL)
-        fph_cache_flush(cache, 0 /* drain */);
+    if (cache == NULL)
+        return;
+    FPH_INSIDE(heap);
+    fph_cache_flush(cache, 0 /* drain */);
 }
 
 FPHEAP_API void
@@ -9113,6 +9714,7 @@ fpheap_thread_leave(fpheap *heap)
 
     if (cache == NULL)
         return;
+    FPH_INSIDE(heap);
     if (fph_is_in(FPH_IN_CALLBACK, heap, NULL)) /* a call goes on with it */
         fph_cache_flush(cache, 0 /* drain */);
     else
@@ -9122,12 +9724,16 @@ fpheap_thread_leave(fpheap *heap)
 FPHEAP_API fpheap_cache *
 fpheap_self(fpheap *heap)
 {
-    int           good  = fph_heap_good(heap);
-    fpheap_cache *cache = good ? fph_cache_here(heap, 1 /* grow */) : NULL;
+    fpheap_cache *cache;
 
+    if (!fph_heap_good(heap)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    FPH_INSIDE(heap);
+    cache = fph_cache_here(heap, 1 /* grow */);
     if (cache == NULL)
-        errno = !good ? EINVAL
-              : fph_this.seat != 0 ? ENOMEM : EAGAIN;
+        errno = fph_this.seat != 0 ? ENOMEM : EAGAIN;
     return cache;
 }
 
@@ -9195,7 +9801,7 @@ fph_parked_bytes(const fpheap *heap, int node, const fpheap_cache *cache)
         if (!fph_keeps_slabs(fph_bin_pool(state, bin)))
             bytes += fph_depot_objects(state, bin) * size;
         if (cache != NULL && size >= FPHEAP_PAGE)
-            bytes += fph_cache_objects(cache, bin) * size;
+            bytes += fph_cache_objects(state, cache, bin) * size;
     }
     return bytes;
 }
@@ -9235,7 +9841,7 @@ fph_reclaim(fpheap *heap, int node, int always)
     fph_state    *state = heap->state;
     fph_frame     frame = { FPH_IN_PASS, heap, NULL, fph_this.frames };
     fpheap_cache *cache;
-    uint32_t      moves = fph_this.moves[state->number];
+    uint32_t      moves = fph_this.moves[fph_number_of(state)];
     unsigned      bin   = (unsigned)node * FPH_CLASSES;
     unsigned      i;
 
@@ -9255,7 +9861,7 @@ fph_reclaim(fpheap *heap, int node, int always)
             fph_bin_retire(state, bin);
     }
     fph_this.frames = frame.outer;
-    return fph_this.moves[state->number] != moves;
+    return fph_this.moves[fph_number_of(state)] != moves;
 }
 
 #define FPH_TRIES 3
@@ -9535,6 +10141,7 @@ fpheap_reserve(fpheap *heap, size_t bytes, int node)
 
     if (!fph_heap_good(heap))
         return -EINVAL;
+    FPH_INSIDE(heap);
     if (node == FPHEAP_ANY_NODE)
         node = fph_home(heap, fph_cache_here(heap, 1 /* grow */));
     if (node < 0 || (unsigned)node >= heap->nodes)
@@ -9660,6 +10267,7 @@ fpheap_trim(fpheap *heap)
 
     if (!fph_heap_good(heap))
         return 0;
+    FPH_INSIDE(heap);
     fph_wait_begin();
     for (node = 0; (unsigned)node < heap->nodes; node++)
         fph_reclaim(heap, node, 1 /* always */);
@@ -9712,8 +10320,9 @@ fph_short_empty(fph_state *state, unsigned bin, fph_magazine *from,
     if (count <= fph_bin_class(state, bin)->magazine) {
         memcpy(to->slot + to->count, from->slot,
                from->count * sizeof *from->slot);
-        fph_magazine_set_count(to, count);
         fph_magazine_set_count(from, 0);
+        FPH_KEEP_ORDER();      /* no object is in both, D1 */
+        fph_magazine_set_count(to, count);
     } else {
         fph_magazine_clear(state, from);
     }
@@ -9759,6 +10368,7 @@ fph_bin_halve(fpheap_cache *cache, unsigned number, size_t n)
     }
     fph_magazine_set_count(full, full->count - n);
     memcpy(empty->slot, full->slot + full->count, n * sizeof *full->slot);
+    FPH_KEEP_ORDER();
     fph_magazine_set_count(empty, n);
     fph_bin_spare(cache, number, full);
     fph_bin_load(cache, number, empty);
@@ -10338,7 +10948,8 @@ fph_batch_look(fph_search *search)
         size_t have = search->objects;
 
         if (search->cache != NULL)
-            have += fph_cache_objects(search->cache, search->bin);
+            have += fph_cache_objects(search->heap->state, search->cache,
+                                      search->bin);
         if (have >= search->n)
             break;
         rc = fph_batch_add(search, search->n - have);
@@ -10530,6 +11141,7 @@ fph_serve_want(fpheap *heap, fph_want *want)
         return -EINVAL;
     if (want->k >= FPH_SIZES && heap->state->ends)
         return -EBUSY;         /* a pool's */
+    FPH_INSIDE(heap);
     want->cache = fph_cache_here(heap, 1 /* grow */);
     if (want->node != FPHEAP_ANY_NODE)
         return fph_serve_on_node(heap, want->node, want, 1 /* grow */);
@@ -10589,6 +11201,7 @@ fph_free_miss(fpheap *heap, void *object)
 
     if (object == NULL || !fph_heap_good(heap))
         return;
+    FPH_INSIDE(heap);
     if (fph_chunk_of(heap->state, object) == NULL) {
         FPHEAP_PANIC(FPH_SAY_FOREIGN);
         return;
@@ -10682,6 +11295,7 @@ fph_free_bulk_miss(fpheap *heap, void *const *objects, unsigned n)
 
     if (n == 0 || !fph_heap_good(heap))
         return;
+    FPH_INSIDE(heap);
     for (; n > 0; n -= run, objects += run)
         run = fph_free_run(heap, objects, n);
 }
@@ -10894,6 +11508,7 @@ fph_realloc(fpheap *heap, void *object, size_t align, size_t size)
     size_t    usable;
     void     *moved;
 
+    FPH_INSIDE(heap);
     fph_wait_begin();
     if (((uintptr_t)object & (align - 1)) == 0
         && fph_resize(heap, object, info, k, size))
@@ -11180,6 +11795,7 @@ fph_pool_record(fpheap *heap, unsigned number, int *error)
     if (ref == 0)
         return NULL;
     pool = (fpheap_pool *)fph_meta_at(heap->state, ref);
+    pool->record = pool;
     pool->heap = heap;
     pool->number = number;
     FPH_STORE(slot, pool, RELEASE);                                 /* P11 */
@@ -11211,15 +11827,14 @@ fph_pool_private(fpheap *heap, fpheap_pool *pool, size_t bytes)
     return 0;
 }
 
-/* Fill in the record of a pool that has no objects yet. */
+/* Fill in what this process reads of a pool, and calls. */
 static void
-fph_pool_init(fpheap *heap, fpheap_pool *pool, const fpheap_pool_desc *desc)
+fph_pool_handle(fpheap *heap, fpheap_pool *pool, const fpheap_pool_desc *desc)
 {
     unsigned k       = FPH_SIZES + pool->number;
     int      on_node = (desc->flags & FPHEAP_ON_NODE) != 0;
-    unsigned keeps   = (desc->flags & FPHEAP_TYPE_STABLE) != 0
-                    || desc->min != 0;
 
+    pool->heap = heap;
     pool->node = on_node ? desc->node : FPHEAP_ANY_NODE;
     pool->one_bin = on_node || heap->nodes == 1;
     pool->entry = fph_entry_offset(heap)
@@ -11230,12 +11845,24 @@ fph_pool_init(fpheap *heap, fpheap_pool *pool, const fpheap_pool_desc *desc)
     pool->tag = desc->tag;
     pool->destructor = desc->destructor;
     pool->requested = desc->size;
-    FPH_STORE(&pool->flags, desc->flags, RELAXED);
-    FPH_STORE(&pool->keeps, keeps, RELAXED);
     pool->construct = desc->construct;
     pool->construct_nth = desc->construct_nth;
     pool->destruct = desc->destruct;
     pool->arg = desc->arg;
+}
+
+/* Fill in the record of a pool that has no objects yet. */
+static void
+fph_pool_init(fpheap *heap, fpheap_pool *pool, const fpheap_pool_desc *desc)
+{
+    unsigned k     = FPH_SIZES + pool->number;
+    unsigned keeps = (desc->flags & FPHEAP_TYPE_STABLE) != 0 || desc->min != 0;
+
+    fph_pool_handle(heap, pool, desc);
+    pool->constructs = desc->construct != NULL || desc->construct_nth != NULL;
+    pool->destructs = desc->destruct != NULL;
+    FPH_STORE(&pool->flags, desc->flags, RELAXED);
+    FPH_STORE(&pool->keeps, keeps, RELAXED);
     FPH_STORE(&pool->min, desc->min, RELAXED);
     fph_store_relaxed(&pool->ending, 0);
     fph_store_relaxed(&pool->objects, 0);
@@ -11277,14 +11904,66 @@ fph_pool_fill(fpheap *heap, const fpheap_pool *pool)
     fph_search      search;
     int             rc;
 
-    if (pool->min == 0)
+    if (pool->record->min == 0)
         return 0;
     want.k = k;
     fph_search_begin(&search, heap, node, &want, 1 /* grow */);
     search.look = fph_pool_look;
     rc = fph_find(&search);
     return rc != 0 ? rc
-         : fph_magazines_add(heap, node, pool->min / klass->magazine + 2);
+         : fph_magazines_add(heap, node, pool->record->min / klass->magazine + 2);
+}
+
+/* This process's handle of a pool, without callbacks. */
+static fpheap_pool *
+fph_pool_own(fpheap *heap, fpheap_pool *record)
+{
+#if FPHEAP_SHARED
+    fpheap_pool *pool = &heap->pools[record->number];
+
+    if (heap->partition == NULL)
+        return record;
+    if (fph_pool_here(heap->state, record) == pool)
+        return pool;
+    memset(pool, 0, sizeof *pool);
+    pool->entry = fph_entry_offset(heap)
+                + (record->node != FPHEAP_ANY_NODE ? offsetof(fph_entry, bins)
+                                                   : offsetof(fph_entry, local));
+    pool->offset = record->offset;
+    pool->one_bin = record->one_bin;
+    pool->tag = record->tag;
+    pool->destructor = record->destructor;
+    pool->requested = record->requested;
+    pool->node = record->node;
+    pool->number = record->number;
+    pool->heap = heap;
+    pool->record = record;
+    pool->version = fph_load_relaxed(&heap->state->pool_is[record->number]) / 8;
+    return pool;
+#else
+    (void)heap;
+    return record;
+#endif
+}
+
+/* Give this process's handle of a pool its callbacks.  Those of a pool that
+ * several processes share are nowhere else. */
+static fpheap_pool *
+fph_pool_adopt(fpheap *heap, fpheap_pool *record, const fpheap_pool_desc *desc)
+{
+    fpheap_pool *pool = fph_pool_own(heap, record);
+
+    if (pool == record)
+        return pool;
+    pool->construct = desc->construct;
+    pool->construct_nth = desc->construct_nth;
+    pool->destruct = desc->destruct;
+    pool->arg = desc->arg;
+    record->construct = NULL;
+    record->construct_nth = NULL;
+    record->destruct = NULL;
+    record->arg = NULL;
+    return pool;
 }
 
 static int fph_pool_empty(fpheap_pool *pool);
@@ -11306,6 +11985,7 @@ fph_pool_make(fpheap *heap, unsigned number, const fpheap_pool_desc *desc)
     if (rc != 0)
         return rc;
     fph_pool_init(heap, pool, desc);
+    pool = fph_pool_adopt(heap, pool, desc);
     rc = fph_pool_fill(heap, pool);
     if (rc != 0)
         fph_pool_empty(pool);
@@ -11325,6 +12005,7 @@ fpheap_pool_create(fpheap *heap, const fpheap_pool_desc *desc)
         rc = -EBUSY;
     if (rc != 0)
         return (fpheap_pool *)fph_result(rc, NULL);
+    FPH_INSIDE(heap);
     (void)fph_cache_here(heap, 1 /* grow */);
     state = heap->state;
     number = fph_pool_number(state);
@@ -11334,10 +12015,13 @@ fpheap_pool_create(fpheap *heap, const fpheap_pool_desc *desc)
     pool = FPH_LOAD(&state->pool[number], RELAXED);
     /* If a stopped thread holds a slab of a pool that could not be made, the
      * number is lost to the heap. */
-    if (rc == 0)
+    if (rc == 0) {
+        pool = fph_pool_own(heap, pool);
         fph_pool_set(state, number, FPH_POOL_READY);
-    else if (pool == NULL || fph_load_acquire(&pool->slabs) == 0)   /* Q6 */
+    } else if (pool == NULL
+               || fph_load_acquire(&pool->slabs) == 0) {            /* Q6 */
         fph_pool_set(state, number, FPH_POOL_FREE);
+    }
     return (fpheap_pool *)fph_result(rc, pool);
 }
 
@@ -11354,9 +12038,34 @@ fpheap_pool_lookup(fpheap *heap, const char *name)
     words = fph_name_of(name);
     for (i = 0; i < FPHEAP_MAX_POOLS; i++)
         if (fph_pool_named(heap->state, i, &words) % 8 == FPH_POOL_READY)
-            return FPH_LOAD(&heap->state->pool[i], RELAXED);
+            return fph_pool_own(heap, FPH_LOAD(&heap->state->pool[i],
+                                               RELAXED));
     return (fpheap_pool *)fph_result(-ENOENT, NULL);
 }
+
+#if FPHEAP_SHARED
+FPHEAP_API fpheap_pool *
+fpheap_pool_open(fpheap *heap, const fpheap_pool_desc *desc)
+{
+    int          error;
+    fpheap_pool *pool;
+    fph_class    shape;
+
+    do {
+        pool = fpheap_pool_create(heap, desc);
+        error = errno;
+        if (pool != NULL || error != EEXIST)
+            return pool;
+        pool = fpheap_pool_lookup(heap, desc->name);
+    } while (pool == NULL);    /* it is being made, or has just ended */
+    memset(&shape, 0, sizeof shape);
+    fph_pool_shape(&shape, desc);
+    if (shape.size != heap->state->classes[FPH_SIZES + pool->number].size
+        || pool->requested != desc->size)
+        return (fpheap_pool *)fph_result(-EPROTO, NULL);
+    return fph_pool_adopt(heap, pool->record, desc);
+}
+#endif
 
 /* --- end ------------------------------------------------------------------ */
 
@@ -11374,7 +12083,7 @@ fph_pool_parked(const fpheap_pool *pool)
 
         parked += fph_depot_objects(state, bin);
         while ((cache = fph_cache_next(state, &seat)) != NULL)
-            parked += fph_cache_objects(cache, bin);
+            parked += fph_cache_objects(state, cache, bin);
     }
     return parked;
 }
@@ -11389,7 +12098,7 @@ fph_pool_live_exact(const fpheap_pool *pool)
 
     do {
         mark = fph_moves_mark(pool->heap->state);
-        claimed = (uint32_t)fph_load_relaxed(&pool->quota);
+        claimed = (uint32_t)fph_load_relaxed(&pool->record->quota);
         parked = fph_pool_parked(pool);
     } while (fph_moves_wait(pool->heap, mark));
     return claimed > parked ? claimed - parked : 0;
@@ -11408,7 +12117,7 @@ fph_pool_unpark(fpheap_pool *pool)
         size_t seat = 0;
 
         while ((cache = fph_cache_next(state, &seat)) != NULL)
-            fph_bin_flush(cache, bin, 1 /* drain */);
+            fph_bin_flush(state, cache, bin, 1 /* drain */);
         fph_depot_drain(state, bin);
     }
 }
@@ -11447,13 +12156,13 @@ fph_pool_empty(fpheap_pool *pool)
         fph_pool_unpark(pool);
         fph_moves_begin(state);
         all = fph_pool_hold(pool, held)
-              == fph_load_acquire(&pool->slabs);                    /* Q6 */
-        fph_store_relaxed(&pool->ending, (uint64_t)all);            /* P12 */
+              == fph_load_acquire(&pool->record->slabs);            /* Q6 */
+        fph_store_relaxed(&pool->record->ending, (uint64_t)all);    /* P12 */
         for (node = 0; node < pool->heap->nodes; node++)
             fph_slabs_let_go(state, held[node], all);
         fph_moves_end(state);
     } while (!all && fph_wait());
-    fph_store_relaxed(&pool->ending, 0);                            /* P12 */
+    fph_store_relaxed(&pool->record->ending, 0);                    /* P12 */
     return all ? 0 : -EBUSY;
 }
 
@@ -11464,6 +12173,7 @@ fpheap_pool_destroy(fpheap_pool *pool, size_t *live)
     size_t     objects;
     int        rc = -EBUSY;
 
+    FPH_INSIDE(pool->heap);
     fph_wait_begin();
     (void)fph_orphans_adopt(pool->heap);
     objects = fph_pool_live_exact(pool);
@@ -11527,19 +12237,22 @@ fpheap_pool_get_burst(fpheap_pool *pool, void **objects, unsigned n)
 FPHEAP_API void *
 fpheap_pool_private(fpheap_pool *pool)
 {
-    return pool->private_bytes == 0 ? NULL : pool->private_area;
+    const fpheap_pool *record = pool->record;
+
+    return record->private_bytes == 0 ? NULL : record->private_area;
 }
 
 FPHEAP_API int
 fpheap_pool_set_max(fpheap_pool *pool, size_t max)
 {
-    uint64_t quota = fph_load_relaxed(&pool->quota);
+    fph_word *word  = &pool->record->quota;
+    uint64_t  quota = fph_load_relaxed(word);
 
     if (max == 0)
         max = UINT32_MAX;
-    if (max > UINT32_MAX || max < pool->min)
+    if (max > UINT32_MAX || max < pool->record->min)
         return -EINVAL;
-    while (!fph_cas_relaxed(&pool->quota, &quota,                   /* Q3 */
+    while (!fph_cas_relaxed(word, &quota,                   /* Q3 */
                             (uint64_t)max << 32 | (uint32_t)quota))
         ;
     return 0;
@@ -11657,7 +12370,7 @@ fph_census_parked(const fpheap *heap, fph_census *census)
     while ((cache = fph_cache_next(state, &seat)) != NULL) {
         for (bin = 0; bin < heap->bins; bin++)
             census->classes[bin % FPH_CLASSES].parked_objects
-                += fph_cache_objects(cache, bin);
+                += fph_cache_objects(state, cache, bin);
         census->stats.caches += FPH_LOAD(&cache->entry, RELAXED) != NULL;
     }
 }
@@ -11720,6 +12433,7 @@ fph_census_take(fpheap *heap, fph_census *census)
     const fph_class *klass = heap->state->classes;
     unsigned         k;
 
+    FPH_INSIDE(heap);
     (void)fph_orphans_adopt(heap);
     memset(census, 0, sizeof *census);
     for (k = 1; k < FPH_CLASSES; k++) {
@@ -11779,23 +12493,24 @@ FPHEAP_API void
 fpheap_pool_stats_get_sized(fpheap_pool *pool, fpheap_pool_stats *stats,
                             size_t bytes)
 {
-    const fph_class  *klass = &pool->heap->state->classes[FPH_SIZES
-                                                          + pool->number];
-    uint64_t          quota = fph_load_relaxed(&pool->quota);
-    fpheap_pool_stats told;
+    const fph_class   *klass  = &pool->heap->state->classes[FPH_SIZES
+                                                            + pool->number];
+    const fpheap_pool *record = pool->record;
+    uint64_t           quota  = fph_load_relaxed(&record->quota);
+    fpheap_pool_stats  told;
 
     memset(&told, 0, sizeof told);
     told.size = klass->size;
     told.max = (size_t)(quota >> 32);
-    told.min = pool->min;
-    told.objects = (size_t)fph_load_relaxed(&pool->objects);
+    told.min = record->min;
+    told.objects = (size_t)fph_load_relaxed(&record->objects);
     told.claimed_objects = (uint32_t)quota;
     told.parked_objects = fph_pool_parked(pool);
     if (told.claimed_objects > told.parked_objects)
         told.live_objects = told.claimed_objects - told.parked_objects;
     if (told.objects > told.claimed_objects)
         told.free_objects = told.objects - told.claimed_objects;
-    told.slabs = (size_t)fph_load_relaxed(&pool->slabs);
+    told.slabs = (size_t)fph_load_relaxed(&record->slabs);
     told.magazine = klass->magazine;
     fph_stats_tell(stats, bytes, &told, sizeof told);
 }
@@ -12503,6 +13218,7 @@ fpheap_check(fpheap *heap)
 
     if (!fph_heap_good(heap))
         return "there is no heap";
+    FPH_INSIDE(heap);
     (void)fph_orphans_adopt(heap);
     for (i = 0; i < sizeof fph_checks / sizeof *fph_checks && wrong == NULL;
          i++)
@@ -12588,6 +13304,7 @@ fpheap_walk(fpheap *heap, int (*visit)(void *arg, const fpheap_object *object),
 
     if (!fph_heap_good(heap))
         return -EINVAL;
+    FPH_INSIDE(heap);
     walk = fph_walk_begin(heap, 0 /* every class */, 0 /* all */);
     while (rc == 0 && fph_walk_next(&walk, &object))
         rc = visit(arg, &object);
@@ -12607,6 +13324,7 @@ fpheap_region_walk(fpheap *heap,
 
     if (!fph_heap_good(heap))
         return -EINVAL;
+    FPH_INSIDE(heap);
     fph_this.walks++;
     for (; rc == 0 && (region = fph_region_next(heap->state, &i)) != NULL;
          fph_region_unkeep(region)) {
@@ -12637,11 +13355,13 @@ FPHEAP_API int
 fpheap_pool_for_each(fpheap_pool *pool, fpheap_which which,
                      int (*visit)(void *arg, void *object), void *arg)
 {
-    fph_walk      walk = fph_walk_begin(pool->heap, FPH_SIZES + pool->number,
-                                        which == FPHEAP_ALL);
     fpheap_object object;
+    fph_walk      walk;
     int           rc   = 0;
 
+    FPH_INSIDE(pool->heap);
+    walk = fph_walk_begin(pool->heap, FPH_SIZES + pool->number,
+                          which == FPHEAP_ALL);
     while (rc == 0 && fph_walk_next(&walk, &object))
         rc = visit(arg, object.base);
     fph_walk_end(&walk);
@@ -12667,16 +13387,6 @@ fph_config_error(const char *name, const fpheap_config *config)
         || (config->provider == NULL && FPHEAP_NO_OS))
         return -EINVAL;
     return 0;
-}
-
-/* Let frees of untold size look here. */
-static void
-fph_map_set(fpheap *heap, const uint16_t *map, size_t mask)
-{
-    size_t entry = (size_t)(heap - fph_heaps) * sizeof(fph_entry);
-
-    heap->map = map;
-    heap->lookup = (uint64_t)mask << 32 | entry;
 }
 
 static void
@@ -12727,6 +13437,10 @@ fph_state_init(fpheap *heap, const fpheap_region *raw, size_t limit)
     if (state == NULL)
         return -ENOMEM;
     state->number = (unsigned)(heap - fph_heaps);
+#if FPHEAP_SHARED
+    if (heap->partition != NULL)
+        state->number = FPH_SHARED;
+#endif
     state->meta_numbers = 1;
     state->growths = 1;
     state->alone = heap->provider.iova != NULL;
@@ -12734,13 +13448,13 @@ fph_state_init(fpheap *heap, const fpheap_region *raw, size_t limit)
     state->left = fph_limit_bytes(limit) - raw->bytes;
     fph_classes_init(state);
     rc = fph_region_enter(heap, state, fph_region_slot(state), raw,
-                          fph_state_pages(state, raw));
+                          fph_state_pages(heap, state, raw));
     if (rc != 0) {
         fph_state_end(state);
         return rc;
     }
     fph_map_set(heap, state->map, state->mask);
-    heap->state = state;
+    FPH_STORE(&heap->state, state, RELAXED);
     return 0;
 }
 
@@ -12854,7 +13568,7 @@ fph_regions_end(fpheap *heap)
         else
             fph_region_end(heap, region);
     }
-    heap->state = NULL;
+    FPH_STORE(&heap->state, (fph_state *)NULL, RELAXED);
     fph_map_set(heap, fph_no_map, 0);
     fph_known_init(heap);
     fph_state_end(state);
@@ -12872,6 +13586,8 @@ fph_destroy(fpheap *heap, int forced)
 
     if (!fph_heap_good(heap))
         return -EINVAL;
+    if (fph_is_shared(heap))
+        return -EINVAL;        /* fpheap_close, fpheap_unlink */
     if (heap->state->ends || fph_is_in(FPH_IN_CALLBACK, heap, NULL))
         return -EBUSY;
     (void)fph_orphans_adopt(heap);
@@ -12934,8 +13650,1543 @@ fpheap_config_string(void)
            " FPHEAP_SITES=" FPH_TEXT(FPHEAP_SITES)
            " FPHEAP_TOOL=" FPH_TEXT(FPHEAP_TOOL)
            " FPHEAP_TLS_MODEL=" FPH_TEXT(FPHEAP_TLS_MODEL)
+           " FPHEAP_SHARED=" FPH_TEXT(FPHEAP_SHARED)
            " FPHEAP_EXPORT=" FPH_TEXT(FPHEAP_EXPORT);
 }
+
+/* [SHARED] =================================================================
+ *
+ * Heaps that several processes share.  A partition is a file that each process
+ * maps at the same address, so pointers in it mean the same to all; the handle,
+ * the provider and pools' callbacks are each process's own.
+ *
+ *     | what members know of each other, CALL | state, tables | chunks ... |
+ *
+ *   W1  The file has its name only when all of this is made, so whoever finds
+ *       the name finds a heap that works.
+ *   W2  A chunk has memory from before a region gets it until after it has left
+ *       all regions.  So no access ends in SIGBUS, however full the file system
+ *       is.
+ *   W3  A process is alive while it has the lock of its byte in the file.  The
+ *       system gives the lock up when the process ends, however it does.
+ *   W4  One member at a time cleans up: the one that `cleaner` names.  From
+ *       FPH_REBUILDING on no thread is inside a call, and none begins one until
+ *       all is done: if the cleaner dies, whoever waits for it does it all
+ *       again.  Each step can be repeated.
+ *   W5  What the dead have left is not looked at step by step: what is certain
+ *       (which chunks have pages, what records cover, which objects are free,
+ *       what the living hold) decides all else anew.
+ *
+ *       where                        order    partner  what must be seen
+ *   W6  taken: CAS, to claim         acquire  W7       the memory is gone
+ *   W7  taken: fetch_and, to drop    release  W6
+ *   W8  magic: store                 release  W9       all of the head
+ *   W9  magic: load                  acquire  W8
+ *   W10 is: store                    release  W11      the member's name
+ *   W11 is: load                     acquire  W10
+ *   W12 root: store                  release  W13      what is in the object
+ *   W13 root: load                   acquire  W12
+ */
+#if FPHEAP_SHARED
+#define FPH_MAGIC       0x7031706165687066u    /* "fpheap1p" */
+#define FPH_REBUILDING  ((uint64_t)1 << 32)
+#define FPH_MEMBER_BITS (FPH_MEMBERS / 64)
+
+/* --- its memory ----------------------------------------------------------- */
+
+static inline size_t
+fph_partition_chunks(const fph_partition *partition)
+{
+    return partition->bytes >> FPHEAP_CHUNK_SHIFT;
+}
+
+/* The part of a run of chunks that one word of bits has. */
+static uint64_t
+fph_taken_mask(size_t at, size_t end, size_t *next)
+{
+    size_t n = 64 - at % 64;
+
+    if (n > end - at)
+        n = end - at;
+    *next = at + n;
+    return fph_page_mask((unsigned)(at % 64), (unsigned)n);
+}
+
+static void
+fph_taken_drop(fph_partition *partition, size_t first, size_t end)
+{
+    size_t at, next;
+
+    for (at = first; at < end; at = next)
+        fph_fetch_and_release(&partition->taken[at / 64],           /* W7 */
+                              ~fph_taken_mask(at, end, &next));
+}
+
+/* Claim chunks.  Returns 0: one of them is taken. */
+static int
+fph_taken_claim(fph_partition *partition, size_t first, size_t end)
+{
+    size_t at, next;
+
+    for (at = first; at < end; at = next) {
+        fph_word *word = &partition->taken[at / 64];
+        uint64_t  mask = fph_taken_mask(at, end, &next);
+        uint64_t  old  = fph_load_relaxed(word);
+
+        do {
+            if ((old & mask) != 0) {
+                fph_taken_drop(partition, first, at);
+                return 0;
+            }
+        } while (!fph_cas_acquire(word, &old, old | mask));         /* W6 */
+    }
+    return 1;
+}
+
+/* Claim n chunks in a row, where `at` is if possible.  Returns the first, or
+ * SIZE_MAX. */
+static size_t
+fph_taken_find(fph_partition *partition, const char *at, size_t n)
+{
+    size_t all  = fph_partition_chunks(partition);
+    size_t wish = (size_t)(at - partition->base) >> FPHEAP_CHUNK_SHIFT;
+    size_t run  = 0;
+    size_t i;
+
+    if (at >= partition->base && wish < all && n <= all - wish
+        && fph_taken_claim(partition, wish, wish + n))
+        return wish;
+    for (i = 0; i < all; i++) {
+        run = fph_load_relaxed(&partition->taken[i / 64]) >> i % 64 & 1
+            ? 0 : run + 1;
+        if (run == n && fph_taken_claim(partition, i + 1 - n, i + 1))
+            return i + 1 - n;
+    }
+    return SIZE_MAX;
+}
+
+/* Allocate memory of the file, or free it.  Returns 0, or a negative errno. */
+static int
+fph_file_change(const fpheap *heap, size_t first, size_t n, int mode)
+{
+    int rc;
+
+    if (heap->partition->fixed)
+        return 0;
+    do
+        rc = fallocate(heap->file, mode, (off_t)(first << FPHEAP_CHUNK_SHIFT),
+                       (off_t)(n << FPHEAP_CHUNK_SHIFT));
+    while (rc != 0 && errno == EINTR);
+    return rc == 0 ? 0 : errno == ENOSPC || errno == EDQUOT ? -ENOMEM : -errno;
+}
+
+#define FPH_PUNCH (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
+
+static int
+fph_partition_get(void *ctx, size_t bytes, size_t align, int node,
+                  fpheap_region *region)
+{
+    const fpheap  *heap      = (const fpheap *)ctx;
+    fph_partition *partition = heap->partition;
+    size_t         n         = bytes >> FPHEAP_CHUNK_SHIFT;
+    size_t         first     = fph_taken_find(partition,
+                                              (char *)region->base, n);
+    int            rc;
+
+    (void)align, (void)node;
+    if (first == SIZE_MAX)
+        return -ENOMEM;
+    rc = fph_file_change(heap, first, n, 0);
+    if (rc != 0) {             /* it may have got a part of it */
+        (void)fph_file_change(heap, first, n, FPH_PUNCH);
+        fph_taken_drop(partition, first, first + n);
+        return rc;
+    }
+    region->base = partition->base + (first << FPHEAP_CHUNK_SHIFT);
+    region->bytes = bytes;
+    region->backing = FPHEAP_BACKING_UNKNOWN;
+    return 0;
+}
+
+/* Free what is behind chunks.  Where the file has longer pages, as soon as all
+ * chunks of one are free. */
+static void
+fph_partition_free(const fpheap *heap, size_t first, size_t n)
+{
+    fph_partition *partition = heap->partition;
+    size_t         unit      = partition->unit;
+    size_t         at;
+
+    if (unit == 1) {
+        (void)fph_file_change(heap, first, n, FPH_PUNCH);
+        fph_taken_drop(partition, first, first + n);
+        return;
+    }
+    fph_taken_drop(partition, first, first + n);
+    for (at = first / unit * unit; at < first + n; at += unit) {
+        if (!fph_taken_claim(partition, at, at + unit))
+            continue;
+        (void)fph_file_change(heap, at, unit, FPH_PUNCH);
+        fph_taken_drop(partition, at, at + unit);
+    }
+}
+
+static int
+fph_partition_put(void *ctx, const fpheap_region *region)
+{
+    const fpheap *heap = (const fpheap *)ctx;
+
+    fph_partition_free(heap, (size_t)((char *)region->base
+                                      - heap->partition->base)
+                             >> FPHEAP_CHUNK_SHIFT,
+                       region->bytes >> FPHEAP_CHUNK_SHIFT);
+    return 0;
+}
+
+/* --- members -------------------------------------------------------------- */
+
+static int
+fph_lock(int file, unsigned member, int what, short type)
+{
+    struct flock lock;
+
+    memset(&lock, 0, sizeof lock);
+    lock.l_type = type;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = (off_t)member;
+    lock.l_len = 1;
+    if (fcntl(file, what, &lock) != 0)
+        return 0;
+    return what != F_OFD_GETLK || lock.l_type == F_UNLCK;
+}
+
+/* Whether no process has a member's lock, W3. */
+static int
+fph_is_dead(const fpheap *heap, unsigned member)
+{
+    return member != heap->member
+        && fph_lock(heap->file, member, F_OFD_GETLK, F_WRLCK);
+}
+
+static inline int
+fph_in_set(const uint64_t *set, uint64_t member)
+{
+    return (int)(set[member / 64] >> member % 64 & 1);
+}
+
+/* Get the locks of all members that have died.  Returns how many. */
+static int
+fph_dead_hold(const fpheap *heap, uint64_t *dead)
+{
+    fph_partition *partition = heap->partition;
+    unsigned       i;
+    int            n         = 0;
+
+    memset(dead, 0, FPH_MEMBER_BITS * sizeof *dead);
+    for (i = 0; i < FPH_MEMBERS; i++) {
+        if (fph_load_acquire(&partition->member[i].is) == 0         /* W11 */
+            || !fph_is_dead(heap, i)
+            || !fph_lock(heap->file, i, F_OFD_SETLK, F_WRLCK))
+            continue;
+        dead[i / 64] |= (uint64_t)1 << i % 64;
+        n++;
+    }
+    return n;
+}
+
+/* Let the dead's places go; if they are clean, for others. */
+static void
+fph_dead_release(const fpheap *heap, const uint64_t *dead, int clean)
+{
+    fph_partition *partition = heap->partition;
+    unsigned       i;
+
+    for (i = 0; i < FPH_MEMBERS; i++) {
+        if (!fph_in_set(dead, i))
+            continue;
+        if (clean) {
+            fph_store_relaxed(&partition->member[i].calls, 0);
+            fph_store_release(&partition->member[i].is, 0);         /* W10 */
+            fph_fetch_add_relaxed(&partition->recovered, 1);
+        }
+        fph_lock(heap->file, i, F_OFD_SETLK, F_UNLCK);
+    }
+}
+
+/* Wait until no living thread is in a call.  Returns 0: one of them is, and may
+ * be stopped. */
+static int
+fph_calls_end(const fpheap *heap, const uint64_t *dead)
+{
+    fph_partition *partition = heap->partition;
+    uint64_t       until     = fph_deadline();
+    size_t         seat      = 0;
+    unsigned       i         = 0;
+
+    while (i < FPH_MEMBERS || seat < FPHEAP_MAX_THREADS) {
+        const fph_word *calls = NULL;
+
+        if (i < FPH_MEMBERS) {
+            if (!fph_in_set(dead, i))
+                calls = &partition->member[i].calls;
+            i++;
+        } else {
+            fpheap_cache *cache = fph_cache_next(heap->state, &seat);
+            uint64_t      owner = cache == NULL ? 0
+                : fph_load_relaxed(&fph_slot_of(cache)->owner);
+
+            if (owner != 0 && !fph_in_set(dead, owner - 1))
+                calls = &fph_slot_of(cache)->calls;
+        }
+        while (calls != NULL && fph_load_seq_cst(calls) != 0) {     /* V9 */
+            if (fph_now_ns() >= until)
+                return 0;
+            fph_yield();
+        }
+    }
+    return 1;
+}
+
+/* --- all anew ------------------------------------------------------------- */
+
+/* What a pass over a partition without calls needs to know. */
+typedef struct fph_rebuild {
+    fpheap         *heap;
+    fph_state      *state;
+    const uint64_t *dead;
+} fph_rebuild;
+
+static int
+fph_cache_is_dead(const fph_rebuild *it, fpheap_cache *cache)
+{
+    uint64_t owner = fph_load_relaxed(&fph_slot_of(cache)->owner);
+
+    return owner != 0 && fph_in_set(it->dead, owner - 1);
+}
+
+/* The magazines of the dead are in no cache from here on, and say how many
+ * objects they have. */
+static void
+fph_rebuild_caches(const fph_rebuild *it)
+{
+    fpheap_cache *cache;
+    size_t        seat = 0;
+    unsigned      i;
+
+    while ((cache = fph_cache_next(it->state, &seat)) != NULL) {
+        if (!fph_cache_is_dead(it, cache))
+            continue;
+        cache->heap = it->heap;
+        for (i = 0; i < it->heap->bins; i++) {
+            fph_bin_mend(cache, i);
+            (void)fph_bin_unload(cache, i);
+            (void)fph_bin_spare(cache, i, NULL);
+        }
+        cache->large = NULL;
+        FPH_STORE(&cache->entry, (fph_entry *)NULL, RELAXED);       /* H5 */
+    }
+}
+
+/* Whether a chunk is here; one that was coming or going is not. */
+static int
+fph_rebuild_chunk(const fph_state *state, size_t number)
+{
+    fph_chunk *chunk = &state->chunks[number];
+
+    if (chunk->base != NULL && fph_load_relaxed(&chunk->present) != 0)
+        return 1;
+    FPH_STORE(&chunk->records, (fph_records *)NULL, RELAXED);
+    FPH_STORE(&chunk->base, (char *)NULL, RELAXED);
+    fph_store_relaxed(&state->free[number], 0);
+    return 0;
+}
+
+/* The regions are the chunks that are here; and nothing else has memory. */
+static void
+fph_rebuild_regions(const fph_rebuild *it)
+{
+    fph_partition *partition = it->heap->partition;
+    fph_state     *state     = it->state;
+    size_t         all       = fph_partition_chunks(partition);
+    size_t         first     = fph_page_of(state, partition->base)
+                             >> FPH_PAGE_BITS;
+    size_t         mask      = state->mask >> FPH_PAGE_BITS;
+    fpheap_region  raw;
+    size_t         at, end, n = 0, bytes = 0;
+
+    for (at = 0; at < state->regions_max; at++) {
+        fph_store_relaxed(&state->region[at].shown, 0);
+        fph_store_relaxed(&state->region[at].used, 0);
+    }
+    for (at = 0; at < all; at = end + 1) {
+        for (end = at; end < all
+                       && fph_rebuild_chunk(state, (first + end) & mask);)
+            end++;
+        memset(&raw, 0, sizeof raw);
+        raw.base = partition->base + (at << FPHEAP_CHUNK_SHIFT);
+        raw.bytes = (end - at) << FPHEAP_CHUNK_SHIFT;
+        bytes += raw.bytes;
+        if (end > at) {
+            fph_store_relaxed(&state->region[n].used, 1);
+            fph_region_show(&state->region[n++], &raw);
+        }
+        if (end < all && (fph_load_relaxed(&partition->taken[end / 64])
+                          >> end % 64 & 1))
+            fph_partition_free(it->heap, end, 1);
+    }
+    fph_store_relaxed(&state->regions, n);
+    fph_store_relaxed(&state->region_bytes, bytes);
+    memset(state->backing_bytes, 0, sizeof state->backing_bytes);
+    fph_store_relaxed(&state->backing_bytes[FPHEAP_BACKING_UNKNOWN], bytes);
+    fph_store_relaxed(&state->left,
+                      fph_limit_bytes(fph_load_relaxed(&state->limit)) - bytes);
+    fph_store_relaxed(&state->lost, 0);
+}
+
+/* Objects that the dead had in their hands are free. */
+static void
+fph_rebuild_free(const fph_rebuild *it, void *const *objects, size_t n)
+{
+    for (; n > 0; n--, objects++) {
+        fph_slab *slab = fph_record_of(it->state, *objects);
+        uint64_t  info = fph_info_load(slab);
+        size_t    number;
+
+        if (fph_info_kind(info) == FPH_SLAB) {
+            number = (size_t)((char *)*objects - slab->base) / slab->size;
+            fph_fetch_or_relaxed(&slab->bits[number / 64],
+                                 (uint64_t)1 << number % 64);
+        } else if (fph_info_kind(info) != FPH_NOTHING) {
+            fph_store_relaxed(&slab->info, 0);
+        }
+    }
+}
+
+/* What a magazine has is free; it has nothing then. */
+static void
+fph_rebuild_empty(const fph_rebuild *it, fph_magazine *magazine)
+{
+    fph_rebuild_free(it, magazine->slot, magazine->count);
+    fph_magazine_set_count(magazine, 0);
+}
+
+/* The magazines of a stack are where they belong. */
+static void
+fph_rebuild_meet(const fph_rebuild *it, const fph_word *stack, uint32_t round)
+{
+    fph_link *link = fph_stack_top(it->state, stack);
+
+    for (; link != NULL; link = fph_stack_below(it->state, link))
+        ((fph_magazine *)(void *)link)->round = round;
+}
+
+/* So are those of a cache, unless its thread is dead: then its short magazines
+ * are emptied, of which no other place knows. */
+static void
+fph_rebuild_cache(const fph_rebuild *it, fpheap_cache *cache, uint32_t round)
+{
+    unsigned i;
+
+    for (i = 0; i < it->heap->bins; i++) {
+        fph_magazine *spare = FPH_LOAD(&cache->spare[i], RELAXED);
+        void        **base  = FPH_LOAD(&cache->bins[i].base, RELAXED);
+        uint32_t      ref;
+
+        if (spare != NULL)
+            spare->round = round;
+        if (base != NULL)
+            fph_magazine_of(base)->round = round;
+        ref = ((uint32_t *)(void *)(cache->spare + it->heap->bins))[i];
+        if (ref != 0 && fph_cache_is_dead(it, cache))
+            fph_rebuild_empty(it, (fph_magazine *)fph_meta_at(it->state, ref));
+    }
+}
+
+/* Magazines that are in no place were in the hands of the dead. */
+static void
+fph_rebuild_magazines(const fph_rebuild *it)
+{
+    fph_state    *state = it->state;
+    uint32_t      round = (uint32_t)fph_fetch_add_relaxed(
+                              &it->heap->partition->round, 1) + 1;
+    uint32_t      ref   = (uint32_t)fph_load_relaxed(&state->made[1]);
+    fpheap_cache *cache;
+    size_t        seat  = 0;
+    unsigned      i;
+
+    for (i = 0; i < it->heap->bins; i++)
+        fph_rebuild_meet(it, &state->depots[i].full, round);
+    for (i = 0; i < it->heap->nodes; i++)
+        fph_rebuild_meet(it, &state->empty[i].word, round);
+    while ((cache = fph_cache_next(state, &seat)) != NULL)
+        fph_rebuild_cache(it, cache, round);
+    while (ref != 0) {
+        fph_magazine *magazine = (fph_magazine *)fph_meta_at(state, ref);
+
+        ref = magazine->made.next;
+        if (magazine->round == round)
+            continue;
+        fph_rebuild_empty(it, magazine);
+        fph_stack_push(&state->empty[0].word, &magazine->link);
+    }
+}
+
+/* The large objects that the living park are theirs; those of the dead are
+ * free. */
+static void
+fph_rebuild_large(const fph_rebuild *it)
+{
+    const fpheap_cache *cache;
+    fph_slab           *record;
+    size_t              at = 0, seat;
+
+    while ((record = fph_record_next(it->state, &at)) != NULL) {
+        if (fph_info_kind(fph_load_relaxed(&record->info)) != FPH_PARKED)
+            continue;
+        seat = 0;
+        do
+            cache = fph_cache_next(it->state, &seat);
+        while (cache != NULL && cache->large != record);
+        if (cache == NULL)
+            fph_store_relaxed(&record->info, 0);
+    }
+}
+
+/* The pages of blocks are META's, and of the first region those with the
+ * tables. */
+static void
+fph_rebuild_meta(const fph_rebuild *it)
+{
+    fph_state *state   = it->state;
+    uint64_t   current = fph_meta_block(state);
+    uint64_t   all     = fph_load_relaxed(&state->meta_numbers);
+    fph_chunk *chunk;
+    size_t     at      = 0, i;
+
+    while ((chunk = fph_chunk_next(state, &at)) != NULL)
+        fph_store_relaxed(&chunk->meta, chunk == state->chunks);
+    fph_meta_mark(state, it->heap->partition->base,
+                  fph_state_pages(it->heap, state, &state->region[0].raw), 1);
+    for (i = 1; i < all && i < FPH_TABLE_MAX; i++) {
+        if (i > current)       /* it was not installed yet */
+            FPH_STORE(&state->meta[i], (char *)NULL, RELAXED);
+        if (state->meta[i] != NULL)
+            fph_meta_mark(state, state->meta[i] - FPH_GUARD,
+                          state->meta_pages[i], 1 /* marked */);
+    }
+}
+
+/* A page is free if it is neither META's nor covered by a record.  (The living
+ * read the map for objects that they have: it does not change for those.) */
+static void
+fph_rebuild_pages(const fph_rebuild *it)
+{
+    fph_state *state = it->state;
+    fph_chunk *chunk;
+    size_t     at    = 0;
+
+    while ((chunk = fph_chunk_next(state, &at)) != NULL) {
+        size_t   number = (size_t)(chunk - state->chunks);
+        size_t   page   = number * FPH_PAGES;
+        uint64_t free   = ~fph_load_relaxed(&chunk->meta) & FPH_ALL_PAGES;
+        unsigned i;
+
+        for (i = 0; i < FPH_PAGES; i++) {
+            uint64_t info  = fph_page_info(state, page + i);
+            unsigned place = fph_info_kind(info) != FPH_SLAB ? 0
+                           : fph_info_bin(info) * (unsigned)FPH_BIN_STEP;
+
+            if (info != FPH_NOTHING)
+                free &= ~((uint64_t)1 << i);
+            if (state->map[page + i] != place)
+                fph_slab_map(state, page + i, 1, place);
+        }
+        fph_store_relaxed(&state->free[number], free);
+    }
+    memset(state->cursor, 0, sizeof state->cursor);
+}
+
+/* Take all from a stack, and forget what it was. */
+static void
+fph_rebuild_stack(fph_word *stack)
+{
+    fph_store_relaxed(stack, fph_stack_next(fph_load_relaxed(stack), 0));
+}
+
+/* Chunks' records that no chunk has are unused. */
+static void
+fph_rebuild_records(const fph_rebuild *it)
+{
+    fph_state *state = it->state;
+    uint32_t   ref   = (uint32_t)fph_load_relaxed(&state->made[0]);
+
+    fph_rebuild_stack(&state->records.word);
+    while (ref != 0) {
+        fph_records *records = (fph_records *)fph_meta_at(state, ref);
+
+        ref = records->made.next;
+        if (records->chunk <= state->mask >> FPH_PAGE_BITS
+            && state->chunks[records->chunk].records == records)
+            continue;
+        fph_records_free(records);
+        fph_stack_push(&state->records.word, &records->link);
+    }
+}
+
+/* What slabs have of each pool. */
+typedef struct fph_pool_sum {
+    uint64_t slabs, objects, claimed;
+} fph_pool_sum;
+
+/* A slab has the objects whose bits say so, and is listed if there are any. */
+static void
+fph_rebuild_slabs(const fph_rebuild *it, fph_pool_sum *sums)
+{
+    fph_state *state = it->state;
+    fph_slab  *slab;
+    size_t     at    = 0;
+    unsigned   i;
+
+    for (i = 0; i < it->heap->bins; i++)
+        fph_rebuild_stack(&state->depots[i].partial);
+    fph_store_relaxed(&state->empty_pages, 0);
+    while ((slab = fph_record_next(state, &at)) != NULL) {
+        uint64_t      info  = fph_load_relaxed(&slab->info);
+        unsigned      bin   = fph_info_bin(info);
+        uint64_t      count = fph_info_count(info);
+        size_t        set   = 0;
+        fph_pool_sum *sum;
+
+        if (fph_info_kind(info) != FPH_SLAB)
+            continue;
+        set = fph_slab_bits(slab);
+        fph_store_relaxed(&slab->state,
+                          fph_slab_state((int64_t)set, set != 0));
+        if (set != 0)
+            fph_stack_push(&state->depots[bin].partial, &slab->link);
+        if (set == count)
+            fph_count_empty(state, slab, 1);
+        if (bin % FPH_CLASSES < FPH_SIZES)
+            continue;
+        sum = &sums[bin % FPH_CLASSES - FPH_SIZES];
+        sum->slabs++;
+        sum->objects += count;
+        sum->claimed += count - set;
+    }
+}
+
+/* A pool has what its slabs have.  One that was being made or destroyed is gone
+ * if it has none. */
+static void
+fph_rebuild_pools(const fph_rebuild *it, const fph_pool_sum *sums)
+{
+    fph_state *state = it->state;
+    unsigned   i;
+
+    for (i = 0; i < FPHEAP_MAX_POOLS; i++) {
+        fpheap_pool *pool  = state->pool[i];
+        uint64_t     is    = fph_load_relaxed(&state->pool_is[i]) % 8;
+        uint64_t     quota;
+
+        if (pool == NULL) {
+            if (is != FPH_POOL_FREE)
+                fph_pool_set(state, i, FPH_POOL_FREE);
+            continue;
+        }
+        quota = fph_load_relaxed(&pool->quota) >> 32 << 32;
+        fph_store_relaxed(&pool->slabs, sums[i].slabs);
+        fph_store_relaxed(&pool->objects, sums[i].objects);
+        fph_store_relaxed(&pool->quota, quota | sums[i].claimed);
+        fph_store_relaxed(&pool->ending, 0);                        /* P12 */
+        if (is != FPH_POOL_FREE && is != FPH_POOL_READY)
+            fph_pool_set(state, i, sums[i].slabs != 0 ? FPH_POOL_READY
+                                                      : FPH_POOL_FREE);
+    }
+}
+
+/* The caches of the dead are for others. */
+static void
+fph_rebuild_slots(const fph_rebuild *it)
+{
+    fpheap_cache *cache;
+    size_t        seat = 0;
+
+    while ((cache = fph_cache_next(it->state, &seat)) != NULL) {
+        if (!fph_cache_is_dead(it, cache))
+            continue;
+        fph_store_relaxed(&fph_slot_of(cache)->calls, 0);
+        fph_store_release(&fph_slot_of(cache)->owner, 0);           /* H16 */
+    }
+}
+
+static void
+fph_rebuild_all(fpheap *heap, const uint64_t *dead)
+{
+    fph_rebuild  it = { heap, heap->state, dead };
+    fph_pool_sum sums[FPHEAP_MAX_POOLS];
+
+    memset(sums, 0, sizeof sums);
+    fph_store_relaxed(&it.state->growing, 0);
+    fph_store_relaxed(&it.state->moves_ended,
+                      fph_load_relaxed(&it.state->moves_begun));
+    fph_store_relaxed(&it.state->moves_stuck, 0);
+    fph_rebuild_caches(&it);
+    fph_rebuild_regions(&it);
+    fph_rebuild_magazines(&it);
+    fph_rebuild_large(&it);
+    fph_rebuild_meta(&it);
+    fph_rebuild_pages(&it);
+    fph_rebuild_records(&it);
+    fph_rebuild_slabs(&it, sums);
+    fph_rebuild_pools(&it, sums);
+    fph_rebuild_slots(&it);
+}
+
+/* --- cleaning up ---------------------------------------------------------- */
+
+/* Become the cleaner.  Returns 0: a living member is. */
+static int
+fph_cleaner_enter(const fpheap *heap, uint64_t *cleaner)
+{
+    fph_word *word = &heap->partition->cleaner;
+
+    *cleaner = fph_load_seq_cst(word);
+    if (*cleaner != 0
+        && !fph_is_dead(heap, (unsigned)(*cleaner % FPH_REBUILDING) - 1))
+        return 0;
+    return fph_cas_seq_cst(word, cleaner,                           /* V8 */
+                           (*cleaner & FPH_REBUILDING)
+                           | (heap->member + 1));
+}
+
+/* Clean up after the dead.  Returns how many they were; -EBUSY: a living thread
+ * is in a call and does not end it; -EAGAIN: another member cleans up. */
+static int
+fph_clean(fpheap *heap)
+{
+    fph_word *word = &heap->partition->cleaner;
+    uint64_t  dead[FPH_MEMBER_BITS];
+    uint64_t  cleaner;
+    int       n;
+
+    if (!fph_cleaner_enter(heap, &cleaner))
+        return -EAGAIN;
+    n = fph_dead_hold(heap, dead);
+    if ((cleaner & FPH_REBUILDING) == 0) {
+        if (n != 0 && !fph_calls_end(heap, dead)) {
+            fph_dead_release(heap, dead, 0 /* clean */);
+            n = -EBUSY;
+        }
+        if (n <= 0) {
+            fph_store_release(word, 0);                             /* V10 */
+            return n;
+        }
+        fph_store_relaxed(word, FPH_REBUILDING | (heap->member + 1));
+    }
+    fph_rebuild_all(heap, dead);
+    fph_dead_release(heap, dead, 1 /* clean */);
+    fph_store_release(word, 0);                                     /* V10 */
+    return n;
+}
+
+/* A call begins while another member cleans up: wait for it, or do it instead.
+ * (The cleaner's own process waits too: its threads are alive.) */
+static int
+fph_clean_wait(fpheap *heap)
+{
+    while (fph_load_seq_cst(&heap->partition->cleaner) != 0) {      /* V6 */
+        if (fph_clean(heap) == -EAGAIN)
+            fph_yield();
+    }
+    return 0;
+}
+
+FPHEAP_API int
+fpheap_recover(fpheap *heap, unsigned flags)
+{
+    int rc;
+
+    if (!fph_heap_good(heap) || heap->partition == NULL || flags != 0)
+        return -EINVAL;
+    if (fph_this.depth[heap - fph_heaps] != 0)
+        return -EBUSY;
+    while ((rc = fph_clean(heap)) == -EAGAIN)
+        fph_yield();
+    return rc;
+}
+
+/* --- open ----------------------------------------------------------------- */
+
+/* Settings that all processes must have alike, as "NAME=number" words. */
+static const char *
+fph_shared_settings(void)
+{
+    return "FPHEAP_VERSION=" FPH_TEXT(FPHEAP_VERSION)
+           " pointer=" FPH_TEXT(__SIZEOF_POINTER__)
+           " FPHEAP_CHUNK_SHIFT=" FPH_TEXT(FPHEAP_CHUNK_SHIFT)
+           " pages=" FPH_TEXT(FPH_PAGES)
+           " FPHEAP_CLASS_BITS=" FPH_TEXT(FPHEAP_CLASS_BITS)
+           " FPHEAP_MAGAZINE=" FPH_TEXT(FPHEAP_MAGAZINE)
+           " FPHEAP_MAX_NODES=" FPH_TEXT(FPHEAP_MAX_NODES)
+           " FPHEAP_MAX_POOLS=" FPH_TEXT(FPHEAP_MAX_POOLS)
+           " FPHEAP_MAX_THREADS=" FPH_TEXT(FPHEAP_MAX_THREADS)
+           " FPHEAP_HEADER=" FPH_TEXT(FPHEAP_HEADER)
+           " FPHEAP_TAGS=" FPH_TEXT(FPHEAP_TAGS)
+           " FPHEAP_CHECK=" FPH_TEXT(FPHEAP_CHECK)
+           " FPHEAP_SITES=" FPH_TEXT(FPHEAP_SITES);
+}
+
+/* What an open is about. */
+typedef struct fph_opening {
+    const char             *name;
+    const fpheap_partition *desc;
+    unsigned                flags;
+    int                     directory; /* -1: the file came by descriptor */
+    int                     file;      /* or -1 */
+    size_t                  start;     /* of the partition in the file */
+    size_t                  bytes;
+} fph_opening;
+
+/* Say why an open fails.  Returns the error. */
+static int
+fph_open_says(const fph_opening *it, int error, const char *why)
+{
+    fph_text text;
+
+    text.bytes = 0;
+    fph_text_add(&text, "fpheap: open of '");
+    fph_text_add(&text, it->name);
+    fph_text_add(&text, "': ");
+    fph_text_add(&text, why);
+    FPHEAP_REPORT(text.at);
+    return error;
+}
+
+/* Compare settings word by word, and name the first that differs.  (The file
+ * may say anything.) */
+static int
+fph_settings_check(const fph_opening *it, const char *theirs, size_t room)
+{
+    const char *ours = fph_shared_settings();
+    char        word[64];
+    size_t      at   = 0, n, end;
+
+    while (at < room && ours[at] == theirs[at]) {
+        if (ours[at] == '\0')
+            return 0;
+        at++;
+    }
+    while (at > 0 && ours[at - 1] != ' ')
+        at--;
+    for (n = 0; n + 1 < sizeof word && ours[at + n] != '\0'
+                && ours[at + n] != '='; n++)
+        word[n] = ours[at + n];
+    word[n] = '\0';
+    for (end = 0; end < n && at + end < room && theirs[at + end] == word[end];)
+        end++;
+    return fph_open_says(it, end < n ? -ESTALE : -EPROTO,
+                         end < n ? "the heap in it is damaged, or of another "
+                                   "version" : word);
+}
+
+/* Whether a file may be used, as far as the system knows it. */
+static int
+fph_file_check(fph_opening *it)
+{
+    unsigned    kind = it->desc->flags;
+    struct stat is;
+
+    if (fstat(it->file, &is) != 0)
+        return -errno;
+    if (!S_ISREG(is.st_mode)
+        && ((kind & FPHEAP_FIXED) == 0 || !S_ISCHR(is.st_mode)))
+        return fph_open_says(it, -EACCES, "it is no regular file");
+    if ((kind & FPHEAP_ANY_OWNER) == 0 && is.st_uid != geteuid()
+        && is.st_uid != 0)
+        return fph_open_says(it, -EACCES, "another user owns it");
+    if (it->directory >= 0 && is.st_nlink > 1)
+        return fph_open_says(it, -EACCES, "the file has another name too");
+    if (S_ISREG(is.st_mode)
+        && ((uint64_t)is.st_size < it->start
+            || (uint64_t)is.st_size - it->start < it->bytes))
+        return fph_open_says(it, -ESTALE, "the file is too short");
+    if (S_ISREG(is.st_mode) && it->bytes == 0)
+        it->bytes = (size_t)is.st_size - it->start;
+    return 0;
+}
+
+/* The bytes of a page of the file, in chunks; and whether they are those that
+ * the caller wants. */
+static int
+fph_file_unit(const fph_opening *it, unsigned *unit)
+{
+    struct statfs fs;
+    size_t        page;
+
+    if (fstatfs(it->file, &fs) != 0)
+        return -errno;
+    page = (size_t)fs.f_bsize;
+    *unit = page <= FPHEAP_CHUNK ? 1u : (unsigned)(page >> FPHEAP_CHUNK_SHIFT);
+    return it->desc->page_bytes == 0 || it->desc->page_bytes == page ? 0
+         : fph_open_says(it, -EPROTO, "page_bytes");
+}
+
+/* Read the beginning of a partition, and see whether this process can have it.
+ * Nothing in it is trusted. */
+static int
+fph_head_read(const fph_opening *it, fph_partition *head)
+{
+    const size_t room  = offsetof(fph_partition, member);
+    ssize_t      n     = pread(it->file, head, room, (off_t)it->start);
+    size_t       bytes = head->bytes;
+    uintptr_t    base  = (uintptr_t)head->base;
+    uintptr_t    state = (uintptr_t)head->state;
+
+    if (n != (ssize_t)room || head->magic != FPH_MAGIC)
+        return fph_open_says(it, -ESTALE, "there is no heap in it");
+    n = fph_settings_check(it, head->settings, sizeof head->settings);
+    if (n != 0)
+        return (int)n;
+    if (bytes == 0 || (bytes & FPH_CHUNK_MASK) != 0
+        || (base & FPH_CHUNK_MASK) != 0 || base == 0
+        || bytes > UINTPTR_MAX - base || (it->bytes != 0 && bytes > it->bytes)
+        || head->head < room || head->head > bytes
+        || state - base != head->head + FPH_STATE_GUARD
+        || bytes - head->head < FPH_STATE_GUARD + sizeof(fph_state)
+        || head->nodes == 0 || head->nodes > FPHEAP_MAX_NODES)
+        return fph_open_says(it, -ESTALE, "the heap in it is damaged");
+    if (it->desc->bytes != 0 && it->desc->bytes != bytes)
+        return fph_open_says(it, -EPROTO, "bytes");
+    if (it->desc->address != NULL && it->desc->address != head->base)
+        return fph_open_says(it, -EPROTO, "address");
+    return 0;
+}
+
+/* Map a partition at its place, in this process alone: a child of a fork has to
+ * open it itself.  Returns 0, or a negative errno. */
+static int
+fph_partition_map(const fph_opening *it, void *base, size_t bytes, int access)
+{
+    void *at = mmap(base, bytes, access, MAP_SHARED | FPH_MAP_THERE, it->file,
+                    (off_t)it->start);
+
+    if (at == MAP_FAILED)
+        return errno == EEXIST ? -EADDRINUSE : -errno;
+    if (at != base) {
+        munmap(at, bytes);
+        return -EADDRINUSE;
+    }
+    madvise(at, bytes, MADV_DONTFORK);
+    madvise(at, bytes, MADV_DONTDUMP);
+    return 0;
+}
+
+/* Where new partitions lie, so that other processes have nothing there: from
+ * 32 TiB on, or 128 GiB where addresses have 39 bits, in steps of 64 GiB by the
+ * name; with 32 bits, and where that fails, where the system places them. */
+static char *
+fph_partition_place(const fph_opening *it, size_t bytes)
+{
+    size_t      align = FPHEAP_CHUNK;
+    uint64_t    hash  = 14695981039346656037u; /* FNV-1a */
+    const char *c;
+    unsigned    i;
+    char       *base;
+
+    while (align < bytes)
+        align *= 2;
+    for (c = it->name; *c != '\0'; c++)
+        hash = (hash ^ (unsigned char)*c) * 1099511628211u;
+    for (i = 0; sizeof(void *) == 8 && i < 64; i++, hash++) {
+        uint64_t step = (uint64_t)1 << 36;
+        uint64_t at   = i % 2 == 0 ? ((uint64_t)1 << 45) + hash % 128 * step
+                                   : ((uint64_t)2 + hash % 4) * step / 2;
+
+        at = (at + align - 1) & ~((uint64_t)align - 1);
+        base = (char *)fph_map((void *)(uintptr_t)at, bytes, PROT_NONE,
+                               MAP_NORESERVE | FPH_MAP_THERE);
+        if (base == (char *)(uintptr_t)at) {
+            munmap(base, bytes);
+            return base;
+        }
+        if (base != NULL)
+            munmap(base, bytes);
+    }
+    base = (char *)fph_map(NULL, bytes + align, PROT_NONE, MAP_NORESERVE);
+    if (base == NULL)
+        return NULL;
+    munmap(base, bytes + align);
+    return (char *)(((uintptr_t)base + align - 1) & ~(uintptr_t)(align - 1));
+}
+
+/* --- a member comes, and goes --------------------------------------------- */
+
+/* The handle of a partition that is mapped. */
+static int
+fph_handle_make(fpheap *heap, const fph_opening *it, fph_partition *partition)
+{
+    fpheap_provider provider;
+    fpheap_config   config;
+
+    memset(&provider, 0, sizeof provider);
+    memset(&config, 0, sizeof config);
+    provider.get = fph_partition_get;
+    provider.put = fph_partition_put;
+    provider.ctx = heap;
+    provider.flags = FPHEAP_PARTS;
+    config.provider = &provider;
+    config.nodes = partition->nodes;
+    config.flags = partition->flags;
+    fph_configure(heap, it->name, &config);
+    heap->partition = partition;
+    heap->file = it->file;
+    heap->member = FPH_MEMBERS;
+    heap->recover = fph_clean_wait;
+    heap->pools = (fpheap_pool *)fph_map(NULL,
+                                         FPHEAP_MAX_POOLS * sizeof(fpheap_pool),
+                                         PROT_READ | PROT_WRITE, 0);
+    return heap->pools != NULL && fph_exit_watch() ? 0 : -ENOMEM;
+}
+
+/* Leave the file, and the addresses. */
+static void
+fph_handle_end(fpheap *heap)
+{
+    fph_partition *partition = heap->partition;
+
+    FPH_STORE(&heap->state, (fph_state *)NULL, RELAXED);
+    fph_map_set(heap, fph_no_map, 0);
+    munmap(partition, partition->bytes);
+    if (heap->pools != NULL)
+        munmap(heap->pools, FPHEAP_MAX_POOLS * sizeof(fpheap_pool));
+    close(heap->file);         /* and the locks are gone */
+    heap->partition = NULL;
+}
+
+/* Take a place among the members.  Returns 0: all are taken. */
+static int
+fph_member_come(fpheap *heap)
+{
+    fph_partition *partition = heap->partition;
+    fph_member    *member;
+    unsigned       i;
+
+    for (i = 0; i < FPH_MEMBERS; i++) {
+        member = &partition->member[i];
+        if (fph_load_acquire(&member->is) != 0                      /* W11 */
+            || !fph_lock(heap->file, i, F_OFD_SETLK, F_WRLCK))
+            continue;
+        if (fph_load_acquire(&member->is) == 0)                     /* W11 */
+            break;
+        fph_lock(heap->file, i, F_OFD_SETLK, F_UNLCK);
+    }
+    if (i == FPH_MEMBERS)
+        return 0;
+    fph_store_relaxed(&member->process, fph_process());
+    fph_store_relaxed(&member->calls, 0);
+    fph_store_release(&member->is,                                  /* W10 */
+                      fph_fetch_add_relaxed(&partition->came, 1) + 1);
+    heap->member = i;
+    return 1;
+}
+
+/* The same, after the dead's places were made free if need be.  Whoever cleans
+ * up without a place has the lock behind all places. */
+static int
+fph_join(fpheap *heap)
+{
+    int rc;
+
+    if (fph_member_come(heap)) {
+        (void)fph_clean(heap);
+        return 0;
+    }
+    while (!fph_lock(heap->file, FPH_MEMBERS, F_OFD_SETLK, F_WRLCK))
+        fph_yield();
+    rc = fph_clean(heap);
+    fph_lock(heap->file, FPH_MEMBERS, F_OFD_SETLK, F_UNLCK);
+    return fph_member_come(heap) ? 0 : rc < 0 ? rc : -ENFILE;
+}
+
+/* --- make one ------------------------------------------------------------- */
+
+/* Lay the head of a partition in its first chunk, which has memory. */
+static fph_partition *
+fph_partition_lay(const fph_opening *it, char *base, unsigned unit)
+{
+    fph_partition *partition = (fph_partition *)(void *)base;
+    size_t         words     = ((it->bytes >> FPHEAP_CHUNK_SHIFT) + 63) / 64;
+
+    memcpy(partition->settings, fph_shared_settings(),
+           strlen(fph_shared_settings()) + 1);
+    partition->bytes = it->bytes;
+    partition->base = base;
+    partition->head = (offsetof(fph_partition, taken)
+                       + words * sizeof(fph_word) + FPH_LINE - 1)
+                    & ~(size_t)(FPH_LINE - 1);
+    partition->nodes = 1;
+    partition->fixed = (it->desc->flags & FPHEAP_FIXED) != 0;
+    partition->unit = unit;
+    partition->growth_max = (size_t)1 << 30;
+    return partition;
+}
+
+/* Begin a heap in a partition that has a head. */
+static int
+fph_partition_begin(fpheap *heap)
+{
+    fph_partition *partition = heap->partition;
+    size_t         chunks    = 1;
+    fph_need       need      = { 0, 1, 0, NULL };
+    fpheap_region  raw;
+    int            rc;
+
+    while (chunks < fph_partition_chunks(partition))
+        chunks *= 2;
+    need.pages = (partition->head + fph_layout_of(heap, chunks).bytes
+                  + 2 * FPHEAP_PAGE) >> FPHEAP_PAGE_SHIFT;
+    need.at = partition->base;
+    rc = fph_obtain(heap, 0 /* node */, need, fph_need_chunks(need), &raw);
+    if (rc == 0)
+        rc = fph_state_init(heap, &raw, 0 /* limit */);
+    if (rc == 0)
+        partition->state = heap->state;
+    return rc;
+}
+
+/* Make a heap in an empty file. */
+static int
+fph_partition_make(fpheap *heap, fph_opening *it)
+{
+    char    *base = it->desc->address != NULL
+                  ? (char *)it->desc->address
+                  : fph_partition_place(it, it->bytes);
+    unsigned unit = 1;
+    int      rc   = fph_file_unit(it, &unit);
+
+    if (rc == 0 && base == NULL)
+        rc = -ENOMEM;
+    if (rc == 0 && (it->desc->flags & FPHEAP_FIXED) == 0
+        && (ftruncate(it->file, (off_t)(it->start + it->bytes)) != 0
+            || fallocate(it->file, 0, (off_t)it->start,
+                         (off_t)(unit << FPHEAP_CHUNK_SHIFT)) != 0))
+        rc = errno == ENOSPC ? -ENOMEM : -errno;
+    if (rc == 0)
+        rc = fph_partition_map(it, base, it->bytes, PROT_READ | PROT_WRITE);
+    if (rc != 0) {
+        close(it->file);
+        return rc;
+    }
+    rc = fph_handle_make(heap, it, fph_partition_lay(it, base, unit));
+    if (rc == 0)
+        rc = fph_partition_begin(heap);
+    if (rc == 0)
+        rc = fph_join(heap);
+    if (rc == 0)
+        fph_store_release(&heap->partition->magic, FPH_MAGIC);      /* W8 */
+    else
+        fph_handle_end(heap);
+    return rc;
+}
+
+/* Use the heap in a file that has one. */
+static int
+fph_partition_use(fpheap *heap, fph_opening *it)
+{
+    fph_partition head;
+    unsigned      unit;
+    int           rc = fph_file_check(it);
+
+    if (rc == 0)
+        rc = fph_head_read(it, &head);
+    if (rc == 0)
+        rc = fph_file_unit(it, &unit);
+    if (rc == 0)
+        rc = fph_partition_map(it, head.base, head.bytes,
+                               PROT_READ | PROT_WRITE);
+    if (rc == -EADDRINUSE)
+        fph_open_says(it, rc, "this process has something else at its "
+                              "address, or the partition already");
+    if (rc != 0) {
+        close(it->file);
+        return rc;
+    }
+    rc = fph_handle_make(heap, it, (fph_partition *)(void *)head.base);
+    if (rc == 0)
+        rc = fph_join(heap);
+    if (rc != 0) {
+        fph_handle_end(heap);
+        return rc;
+    }
+    fph_map_set(heap, head.state->map, head.state->mask);
+    FPH_STORE(&heap->state, head.state, RELAXED);
+    return 0;
+}
+
+/* --- by name, or by descriptor -------------------------------------------- */
+
+/* "/proc/self/fd/N" */
+static void
+fph_fd_path(char path[32], int file)
+{
+    fph_text text;
+
+    text.bytes = 0;
+    fph_text_add(&text, "/proc/self/fd/");
+    fph_text_number(&text, (uint64_t)file, 10);
+    memcpy(path, text.at, text.bytes + 1);
+}
+
+/* A new file without a name. */
+static int
+fph_file_new(fph_opening *it)
+{
+    mode_t mode = it->desc->mode != 0 ? (mode_t)it->desc->mode : 0600;
+
+    it->file = openat(it->directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
+    if (it->file < 0)
+        return -errno;
+    return fchmod(it->file, mode) == 0 ? 0 : -errno;
+}
+
+/* Make a partition, and give the file its name when all is there, W1. */
+static int
+fph_named_make(fpheap *heap, fph_opening *it)
+{
+    char path[32];
+    int  rc = fph_file_new(it);
+
+    it->bytes = (it->desc->bytes + FPH_CHUNK_MASK) & ~FPH_CHUNK_MASK;
+    if (rc == 0)
+        rc = fph_partition_make(heap, it);
+    else if (it->file >= 0)
+        close(it->file);
+    if (rc != 0)
+        return rc;
+    fph_fd_path(path, it->file);
+    if (linkat(AT_FDCWD, path, it->directory, it->name,
+               AT_SYMLINK_FOLLOW) == 0)
+        return 0;
+    rc = -errno;
+    fph_handle_end(heap);
+    return rc;
+}
+
+static int
+fph_named_open(fpheap *heap, fph_opening *it)
+{
+    it->file = openat(it->directory, it->name,
+                      O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    if (it->file < 0)
+        return errno == ELOOP ? fph_open_says(it, -EACCES,
+                                              "the name is a symbolic link")
+                              : -errno;
+    it->bytes = 0;
+    return fph_partition_use(heap, it);
+}
+
+/* Open a partition by its name, or make it. */
+static int
+fph_by_name(fpheap *heap, fph_opening *it)
+{
+    int create = (it->flags & FPHEAP_CREATE) != 0;
+    int rc     = -ENOENT;
+
+    do {
+        if ((it->flags & FPHEAP_EXCLUSIVE) == 0)
+            rc = fph_named_open(heap, it);
+        if (rc != -ENOENT || !create)
+            return rc;
+        rc = fph_named_make(heap, it);
+    } while (rc == -EEXIST && (it->flags & FPHEAP_EXCLUSIVE) == 0);
+    return rc;
+}
+
+/* Open the partition in a file that came by descriptor, or make one there if it
+ * has none.  (Opened anew, as locks are shared by those who share a
+ * descriptor.) */
+static int
+fph_by_descriptor(fpheap *heap, fph_opening *it)
+{
+    uint64_t magic = 0;
+    char     path[32];
+    ssize_t  n;
+    int      rc;
+
+    fph_fd_path(path, it->desc->descriptor);
+    it->start = it->desc->offset;
+    it->file = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (it->file < 0)
+        return -errno;
+    while (!fph_lock(it->file, FPH_MEMBERS + 1, F_OFD_SETLK, F_WRLCK))
+        fph_yield();           /* another process makes it */
+    n = pread(it->file, &magic, sizeof magic, (off_t)it->start);
+    it->bytes = (it->desc->bytes + FPH_CHUNK_MASK) & ~FPH_CHUNK_MASK;
+    if (n < 0 || magic != 0 || (it->flags & FPHEAP_CREATE) == 0) {
+        it->bytes = 0;
+        rc = fph_partition_use(heap, it);
+    } else {
+        rc = fph_partition_make(heap, it);
+    }
+    if (rc == 0)
+        fph_lock(it->file, FPH_MEMBERS + 1, F_OFD_SETLK, F_UNLCK);
+    return rc;
+}
+
+/* 0, or why nothing can be opened so. */
+static int
+fph_open_error(const fph_opening *it)
+{
+    const unsigned flags = FPHEAP_CREATE | FPHEAP_EXCLUSIVE;
+    const unsigned kinds = FPHEAP_ON_NODE | FPHEAP_DESCRIPTOR | FPHEAP_FIXED
+                         | FPHEAP_ANY_OWNER;
+    const char    *c     = it->name;
+
+    if ((it->flags & ~flags) != 0 || (it->desc->flags & ~kinds) != 0
+        || ((it->flags & FPHEAP_EXCLUSIVE) != 0
+            && (it->flags & FPHEAP_CREATE) == 0)
+        || ((it->flags & FPHEAP_CREATE) != 0 && it->desc->bytes == 0)
+        || it->desc->bytes > FPHEAP_PARTITION_MAX
+        || (((uintptr_t)it->desc->address | it->desc->offset)
+            & FPH_CHUNK_MASK) != 0
+        || (it->desc->mode & ~07777u) != 0)
+        return -EINVAL;
+    if (FPHEAP_SITES)
+        return -ENOTSUP;
+    if (strlen(c) >= FPHEAP_NAME_BYTES)
+        return -ENAMETOOLONG;
+    for (; *c != '\0'; c++)
+        if (*c == '/')
+            return -EINVAL;
+    c = it->name;
+    return *c == '\0' || (c[0] == '.' && (c[1] == '\0' || (c[1] == '.'
+                                                           && c[2] == '\0')))
+         ? -EINVAL : 0;
+}
+
+/* Open the directory of names.  Returns 0, or a negative errno. */
+static int
+fph_directory_open(fph_opening *it)
+{
+    const char *path = it->desc->directory != NULL ? it->desc->directory
+                                                   : "/dev/shm";
+
+    it->directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return it->directory < 0 ? -errno : 0;
+}
+
+static int
+fph_open(fpheap *heap, fph_opening *it)
+{
+    int rc;
+
+    if ((it->desc->flags & FPHEAP_DESCRIPTOR) != 0)
+        return fph_by_descriptor(heap, it);
+    rc = fph_directory_open(it);
+    if (rc != 0)
+        return rc;
+    rc = fph_by_name(heap, it);
+    close(it->directory);
+    return rc;
+}
+
+static fph_opening
+fph_opening_of(const char *name, const fpheap_partition *desc, unsigned flags)
+{
+    static const fpheap_partition none = { 0, NULL, 0, 0, 0, NULL, 0, 0, 0 };
+    fph_opening it = { name, desc != NULL ? desc : &none, flags, -1, -1, 0, 0 };
+
+    if (name == NULL)
+        it.name = (it.desc->flags & FPHEAP_DESCRIPTOR) != 0 ? "partition" : "";
+    return it;
+}
+
+FPHEAP_API fpheap *
+fpheap_open(const char *name, const fpheap_partition *desc, unsigned flags)
+{
+    fph_opening it = fph_opening_of(name, desc, flags);
+    int         rc = fph_open_error(&it);
+    unsigned    index;
+
+    if (rc != 0)
+        return (fpheap *)fph_result(rc, NULL);
+    index = fph_number_take(fph_heap_used, FPHEAP_MAX_HEAPS);
+    if (index == FPHEAP_MAX_HEAPS)
+        return (fpheap *)fph_result(-ENFILE, NULL);
+    rc = fph_open(&fph_heaps[index], &it);
+    if (rc != 0)
+        fph_number_give(&fph_heap_used[index]);
+    return (fpheap *)fph_result(rc, &fph_heaps[index]);
+}
+
+/* Leave the caches that threads of this process have. */
+static void
+fph_caches_leave(fpheap *heap)
+{
+    fpheap_cache *cache;
+    size_t        seat = 0;
+
+    FPH_INSIDE(heap);
+    while ((cache = fph_cache_next(heap->state, &seat)) != NULL)
+        if (fph_load_relaxed(&fph_slot_of(cache)->owner) == heap->member + 1)
+            fph_cache_leave(cache, cache->entry);
+}
+
+FPHEAP_API int
+fpheap_close(fpheap *heap)
+{
+    fph_member *member;
+    fph_word   *gate;
+
+    if (!fph_heap_good(heap) || heap->partition == NULL)
+        return -EINVAL;
+    if (fph_this.depth[heap - fph_heaps] != 0)
+        return -EBUSY;
+    gate = &fph_gates[heap - fph_heaps];
+    while (!fph_gate_enter(gate, FPH_DESTROY))
+        fph_yield();
+    fph_caches_leave(heap);
+    fph_store_release(gate, 0);                                     /* H7 */
+    member = &heap->partition->member[heap->member];
+    fph_store_release(&member->is, 0);                              /* W10 */
+    fph_handle_end(heap);
+    fph_number_give(&fph_heap_used[heap - fph_heaps]);
+    return 0;
+}
+
+FPHEAP_API int
+fpheap_unlink(const char *name, const fpheap_partition *desc)
+{
+    fph_opening it = fph_opening_of(name, desc, 0);
+    int         rc = fph_open_error(&it);
+
+    if (rc == 0)
+        rc = fph_directory_open(&it);
+    if (rc != 0)
+        return rc;
+    if (unlinkat(it.directory, name, 0) != 0)
+        rc = -errno;
+    close(it.directory);
+    return rc;
+}
+
+/* --- who has what --------------------------------------------------------- */
+
+/* Bytes that the caches of a member park. */
+static size_t
+fph_member_parked(const fpheap *heap, unsigned member)
+{
+    const fph_state *state = heap->state;
+    fpheap_cache    *cache;
+    size_t           seat  = 0, bytes = 0;
+    unsigned         i;
+
+    while ((cache = fph_cache_next(state, &seat)) != NULL) {
+        if (fph_load_relaxed(&fph_slot_of(cache)->owner) != member + 1)
+            continue;
+        for (i = 0; i < heap->bins; i++)
+            bytes += fph_cache_objects(state, cache, i)
+                   * FPH_LOAD(&fph_bin_class(state, i)->size, RELAXED);
+    }
+    return bytes;
+}
+
+FPHEAP_API int
+fpheap_members(fpheap *heap,
+               int (*visit)(void *arg, const fpheap_member *member), void *arg)
+{
+    fph_partition *partition;
+    fpheap_member  told;
+    unsigned       i;
+    int            rc = 0;
+
+    if (!fph_heap_good(heap) || heap->partition == NULL)
+        return -EINVAL;
+    partition = heap->partition;
+    for (i = 0; rc == 0 && i < FPH_MEMBERS; i++) {
+        const fph_member *member = &partition->member[i];
+
+        if (fph_load_acquire(&member->is) == 0)                     /* W11 */
+            continue;
+        memset(&told, 0, sizeof told);
+        told.number = i;
+        told.process = (int)fph_load_relaxed(&member->process);
+        told.alive = !fph_is_dead(heap, i);
+        told.parked_bytes = fph_member_parked(heap, i);
+        rc = visit(arg, &told);
+    }
+    return rc;
+}
+
+/* --- handles -------------------------------------------------------------- */
+
+#define FPH_HANDLE_SHIFT 4     /* objects are aligned to 16 */
+
+FPHEAP_API uint32_t
+fpheap_handle(fpheap *heap, const void *object)
+{
+    size_t offset;
+
+    if (!fph_heap_good(heap) || heap->partition == NULL)
+        return 0;
+    offset = (size_t)((uintptr_t)object - (uintptr_t)heap->partition);
+    if (offset >= heap->partition->bytes || offset % 16 != 0)
+        return 0;
+    return (uint32_t)(offset >> FPH_HANDLE_SHIFT);
+}
+
+/* Whether an object that is in a heap is free, as far as it shows. */
+static int
+fph_looks_free(const fph_state *state, const void *object)
+{
+    const fph_slab *slab = fph_record_of(state, object);
+    uint64_t        info = fph_info_load(slab);
+    size_t          number;
+
+    if (FPHEAP_HEADER)
+        return FPH_LOAD(&fph_head_of(object)->refs, RELAXED) == 0;
+    if (fph_info_kind(info) != FPH_SLAB)
+        return fph_info_kind(info) != FPH_LARGE;
+    number = (size_t)((const char *)object - slab->base) / slab->size;
+    return (int)(fph_load_relaxed(&slab->bits[number / 64])
+                 >> number % 64 & 1);
+}
+
+FPHEAP_API void *
+fpheap_object_at(fpheap *heap, uint32_t handle)
+{
+    size_t offset = (size_t)handle << FPH_HANDLE_SHIFT;
+    char  *object;
+
+    if (handle == 0 || !fph_heap_good(heap) || heap->partition == NULL
+        || offset >= heap->partition->bytes)
+        return NULL;
+    object = heap->partition->base + offset;
+    return fph_base_of(heap->state, object) == object
+        && !fph_looks_free(heap->state, object) ? object : NULL;
+}
+
+FPHEAP_API int
+fpheap_set_root(fpheap *heap, const void *object)
+{
+    uint32_t handle = fpheap_handle(heap, object);
+
+    if (!fph_heap_good(heap) || heap->partition == NULL
+        || (object != NULL && handle == 0))
+        return -EINVAL;
+    fph_store_release(&heap->partition->root, handle);              /* W12 */
+    return 0;
+}
+
+FPHEAP_API void *
+fpheap_root(fpheap *heap)
+{
+    if (!fph_heap_good(heap) || heap->partition == NULL)
+        return NULL;
+    return fpheap_object_at(heap, (uint32_t)fph_load_acquire(
+                                      &heap->partition->root));     /* W13 */
+}
+#endif /* FPHEAP_SHARED */
 
 /* --- the fast path's functions as symbols --------------------------------- */
 

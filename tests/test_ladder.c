@@ -326,15 +326,15 @@ a_bulk_takes_what_it_lacks_and_no_more(void **state)
         (void)fph_reclaim(heap, 0, 1);
         cache = fph_cache_mine(heap);
         assert_int_equal(fpheap_alloc_bulk(heap, 64, objects, n), 0);
-        assert_int_equal(fph_cache_objects(cache, bin)
+        assert_int_equal(fph_cache_objects(heap->state, cache, bin)
                          + fph_depot_objects(heap->state, bin), 0);
         fpheap_free_bulk(heap, objects + 7, n - 7);
-        left = fph_cache_objects(cache, bin);
+        left = fph_cache_objects(heap->state, cache, bin);
         assert_true(left != 0 && left < MOST / 2);
         fph_depot_drain(heap->state, bin);
         assert_int_equal(fpheap_alloc_bulk(heap, 64, others,
                                            (unsigned)left + 9), 0);
-        assert_int_equal(fph_cache_objects(cache, bin), 0);
+        assert_int_equal(fph_cache_objects(heap->state, cache, bin), 0);
         fpheap_free_bulk(heap, objects, 7);
         fpheap_free_bulk(heap, others, (unsigned)left + 9);
     }
@@ -353,11 +353,11 @@ what_a_bulk_leaves_is_the_threads(void **state)
     bulk_and_back(heap, 64, 8 * FPHEAP_MAGAZINE);
     fpheap_flush(heap);
     cache = fph_cache_mine(heap);
-    assert_int_equal(fph_cache_objects(cache, bin), 0);
+    assert_int_equal(fph_cache_objects(heap->state, cache, bin), 0);
     assert_true(fph_depot_objects(heap->state, bin) >= FPHEAP_MAGAZINE);
     assert_int_equal(fpheap_alloc_bulk(heap, 64, objects, 10), 0);
-    assert_true(fph_cache_objects(cache, bin) > 0);
-    assert_int_equal((fph_cache_objects(cache, bin) + 10) % FPHEAP_MAGAZINE, 0);
+    assert_true(fph_cache_objects(heap->state, cache, bin) > 0);
+    assert_int_equal((fph_cache_objects(heap->state, cache, bin) + 10) % FPHEAP_MAGAZINE, 0);
     fpheap_free_bulk(heap, objects, 10);
     TEST_DESTROY_OVER(heap, &provider);
 }

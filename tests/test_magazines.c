@@ -129,7 +129,7 @@ claim_others(fpheap *heap, unsigned n, void (*use)(fpheap *heap))
 static size_t
 parked(fpheap *heap, size_t size)
 {
-    return fph_cache_objects(fpheap_self(heap), fph_class_of(size));
+    return fph_cache_objects(heap->state, fpheap_self(heap), fph_class_of(size));
 }
 
 static void
@@ -346,7 +346,7 @@ after_a_pass_of_another_thread_a_cache_goes_to_the_slabs(void **state)
     assert_int_equal(fpheap_alloc_bulk(heap, 64, objects, FPHEAP_MAGAZINE), 0);
     fpheap_flush(heap);
     fpheap_free_bulk(heap, objects, FPHEAP_MAGAZINE);
-    assert_int_equal(fph_cache_objects(fph_cache_mine(heap), fph_class_of(64)),
+    assert_int_equal(fph_cache_objects(heap->state, fph_cache_mine(heap), fph_class_of(64)),
                      FPHEAP_MAGAZINE);
     heap->state->asked++;
     assert_ptr_equal(fpheap_self(heap), fph_cache_mine(heap));
@@ -473,7 +473,7 @@ what_a_bulk_leaves_of_its_last_magazine_stays_with_the_thread(void **state)
     fpheap_flush(heap);
     assert_int_equal(in_depot(heap, 64), 3);
     assert_int_equal(fpheap_alloc_bulk(heap, 64, objects, n), 0);
-    assert_int_equal(fph_cache_objects(fph_cache_mine(heap), fph_class_of(64)),
+    assert_int_equal(fph_cache_objects(heap->state, fph_cache_mine(heap), fph_class_of(64)),
                      3 * FULL - n);
     assert_int_equal(in_depot(heap, 64), 0);
     fpheap_free_bulk(heap, objects, n);

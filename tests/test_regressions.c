@@ -77,7 +77,7 @@ empty_metadata(fpheap *heap)
 static size_t
 loaded(fpheap *heap, size_t size)
 {
-    return fph_cache_objects(fph_cache_mine(heap), fph_class_of(size));
+    return fph_cache_objects(heap->state, fph_cache_mine(heap), fph_class_of(size));
 }
 
 static void
@@ -325,7 +325,7 @@ what_a_gone_thread_had_parked_is_taken_back_wherever_it_was_stopped(
         do
             usleep(1000);
         while (heap->state->cache[seat] == NULL
-               || fph_cache_objects(heap->state->cache[seat], number) != 16);
+               || fph_cache_objects(heap->state, heap->state->cache[seat], number) != 16);
         tear(heap->state->cache[seat], number, how);
         heap->state->orphans = fph_this.seat;
         assert_null(fpheap_check(heap));

@@ -49,7 +49,7 @@ pool_of(fpheap *heap, unsigned magazine)
 static size_t
 pool_parks(const fpheap_pool *pool)
 {
-    return fph_cache_objects(fpheap_self(pool->heap),
+    return fph_cache_objects(pool->heap->state, fpheap_self(pool->heap),
                              FPH_SIZES + pool->number);
 }
 
@@ -195,13 +195,13 @@ what_a_short_magazine_has_idle_goes_back_at_once(void **state)
     (void)state;
     while (cache->fills[fph_class_of(16)] < FPH_COLD + 5)
         assert_non_null(fpheap_alloc(heap, 16));
-    while (fph_cache_objects(cache, fph_class_of(16)) != 0)
+    while (fph_cache_objects(heap->state, cache, fph_class_of(16)) != 0)
         assert_non_null(fpheap_alloc(heap, 16));
     fpheap_free(heap, fpheap_alloc(heap, 32));
-    assert_int_equal(fph_cache_objects(cache, k), 1);
+    assert_int_equal(fph_cache_objects(heap->state, cache, k), 1);
     cache->looked = k - 1;
     assert_non_null(fpheap_alloc(heap, 16)); /* claims many, so it looks */
-    assert_int_equal(fph_cache_objects(cache, k), 0);
+    assert_int_equal(fph_cache_objects(heap->state, cache, k), 0);
     assert_null(cache->spare[k]);
     assert_int_equal(fpheap_destroy_forced(heap), 0);
 }
@@ -286,7 +286,7 @@ a_short_magazine_in_passage_is_mended(void **state)
     fpheap_flush(heap);
     fph_magazine_of(base)->count = 3; /* what it was about to give back */
     fpheap_free(heap, object);
-    assert_int_equal(fph_cache_objects(cache, k), 1);
+    assert_int_equal(fph_cache_objects(heap->state, cache, k), 1);
     TEST_DESTROY_OVER(heap, &provider);
 }
 
