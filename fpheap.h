@@ -1112,10 +1112,14 @@ struct fpheap {
     fph_state      *state;     /* NULL: no heap */
 #if FPHEAP_SHARED
     fph_partition  *partition; /* NULL: the heap is this process's alone */
-    int             file;      /* of the partition */
+    int             file;      /* of the partition, */
+    size_t          start;     /* and where in it that begins */
     unsigned        member;    /* the process's number among its members */
     unsigned        rights;    /* FPHEAP_READ_ONLY or 0 */
+    int             mapped;    /* 1: its memory is not the heap's to unmap */
     int           (*recover)(fpheap *heap);
+    uint64_t      (*iova)(void *ctx, const void *chunk);
+    void           *iova_ctx;
     fpheap_pool    *pools;     /* the process's handles, by number */
 #endif
 #if FPH_WATCHED
@@ -1840,6 +1844,9 @@ FPHEAP_API int fpheap_provider_mmap(fpheap_provider *provider, unsigned flags);
 #define FPHEAP_DESCRIPTOR 2u   /* the file is that of .descriptor */
 #define FPHEAP_FIXED      4u   /* it has its memory, and keeps it */
 #define FPHEAP_ANY_OWNER  8u   /* another user's file will do */
+#define FPHEAP_MAPPED     16u  /* the memory is at .address in every process
+                                  already, as a DPDK memzone is, .bytes of it,
+                                  and zero at first; the file has only locks */
 
 #define FPHEAP_PARTITION_MAX ((size_t)((uint64_t)(sizeof(void *) > 4 ? 64 : 1) \
                                        << (30 - (sizeof(void *) == 4))))
@@ -1863,6 +1870,9 @@ typedef struct fpheap_partition {
     int         node;          /* with FPHEAP_ON_NODE and FPHEAP_USE_LIBNUMA: of
                                   its memory */
     unsigned    flags;         /* FPHEAP_ON_NODE ... */
+    uint64_t  (*iova)(void *ctx, const void *chunk); /* as a provider's; in all
+                                  processes or in none */
+    void       *ctx;
 } fpheap_partition;
 
 /* A process that has a partition open, as fpheap_members shows it. */
@@ -13774,7 +13784,8 @@ fph_file_change(const fpheap *heap, size_t first, size_t n, int mode)
     if (heap->partition->fixed)
         return 0;
     do
-        rc = fallocate(heap->file, mode, (off_t)(first << FPHEAP_CHUNK_SHIFT),
+        rc = fallocate(heap->file, mode,
+                       (off_t)(heap->start + (first << FPHEAP_CHUNK_SHIFT)),
                        (off_t)(n << FPHEAP_CHUNK_SHIFT));
     while (rc != 0 && errno == EINTR);
     return rc == 0 ? 0 : errno == ENOSPC || errno == EDQUOT ? -ENOMEM : -errno;
@@ -13831,6 +13842,14 @@ fph_partition_free(const fpheap *heap, size_t first, size_t n)
     }
 }
 
+static uint64_t
+fph_partition_iova(void *ctx, const void *chunk)
+{
+    const fpheap *heap = (const fpheap *)ctx;
+
+    return heap->iova(heap->iova_ctx, chunk);
+}
+
 static int
 fph_partition_put(void *ctx, const fpheap_region *region)
 {
@@ -13846,14 +13865,14 @@ fph_partition_put(void *ctx, const fpheap_region *region)
 /* --- members -------------------------------------------------------------- */
 
 static int
-fph_lock(int file, unsigned member, int what, short type)
+fph_lock(int file, size_t at, int what, short type)
 {
     struct flock lock;
 
     memset(&lock, 0, sizeof lock);
     lock.l_type = type;
     lock.l_whence = SEEK_SET;
-    lock.l_start = (off_t)member;
+    lock.l_start = (off_t)at;
     lock.l_len = 1;
     if (fcntl(file, what, &lock) != 0)
         return 0;
@@ -13865,7 +13884,7 @@ static int
 fph_is_dead(const fpheap *heap, unsigned member)
 {
     return member != heap->member
-        && fph_lock(heap->file, member, F_OFD_GETLK, F_WRLCK);
+        && fph_lock(heap->file, heap->start + member, F_OFD_GETLK, F_WRLCK);
 }
 
 static inline int
@@ -13886,7 +13905,7 @@ fph_dead_hold(const fpheap *heap, uint64_t *dead)
     for (i = 0; i < FPH_MEMBERS; i++) {
         if (fph_load_acquire(&partition->member[i].is) == 0         /* W11 */
             || !fph_is_dead(heap, i)
-            || !fph_lock(heap->file, i, F_OFD_SETLK, F_WRLCK))
+            || !fph_lock(heap->file, heap->start + i, F_OFD_SETLK, F_WRLCK))
             continue;
         dead[i / 64] |= (uint64_t)1 << i % 64;
         n++;
@@ -13909,7 +13928,7 @@ fph_dead_release(const fpheap *heap, const uint64_t *dead, int clean)
             fph_store_release(&partition->member[i].is, 0);         /* W10 */
             fph_fetch_add_relaxed(&partition->recovered, 1);
         }
-        fph_lock(heap->file, i, F_OFD_SETLK, F_UNLCK);
+        fph_lock(heap->file, heap->start + i, F_OFD_SETLK, F_UNLCK);
     }
 }
 
@@ -14447,6 +14466,12 @@ typedef struct fph_opening {
     size_t                  bytes;
 } fph_opening;
 
+static inline size_t
+fph_chunks_bytes(size_t bytes)
+{
+    return (bytes + FPH_CHUNK_MASK) & ~FPH_CHUNK_MASK;
+}
+
 /* Say why an open fails.  Returns the error. */
 static int
 fph_open_says(const fph_opening *it, int error, const char *why)
@@ -14523,6 +14548,9 @@ fph_file_unit(const fph_opening *it, unsigned *unit)
     struct statfs fs;
     size_t        page;
 
+    *unit = 1;
+    if ((it->desc->flags & FPHEAP_MAPPED) != 0)
+        return 0;
     if (fstatfs(it->file, &fs) != 0)
         return -errno;
     page = (size_t)fs.f_bsize;
@@ -14531,13 +14559,23 @@ fph_file_unit(const fph_opening *it, unsigned *unit)
          : fph_open_says(it, -EPROTO, "page_bytes");
 }
 
+/* Read the beginning of a partition. */
+static ssize_t
+fph_file_read(const fph_opening *it, void *to, size_t bytes)
+{
+    if ((it->desc->flags & FPHEAP_MAPPED) == 0)
+        return pread(it->file, to, bytes, (off_t)it->start);
+    memcpy(to, it->desc->address, bytes);
+    return (ssize_t)bytes;
+}
+
 /* Read the beginning of a partition, and see whether this process can have it.
  * Nothing in it is trusted. */
 static int
 fph_head_read(const fph_opening *it, fph_partition *head)
 {
     const size_t room  = offsetof(fph_partition, member);
-    ssize_t      n     = pread(it->file, head, room, (off_t)it->start);
+    ssize_t      n     = fph_file_read(it, head, room);
     size_t       bytes = head->bytes;
     uintptr_t    base  = (uintptr_t)head->base;
     uintptr_t    state = (uintptr_t)head->state;
@@ -14555,7 +14593,7 @@ fph_head_read(const fph_opening *it, fph_partition *head)
         || bytes - head->head < FPH_STATE_GUARD + sizeof(fph_state)
         || head->nodes == 0 || head->nodes > FPHEAP_MAX_NODES)
         return fph_open_says(it, -ESTALE, "the heap in it is damaged");
-    if (it->desc->bytes != 0 && it->desc->bytes != bytes)
+    if (it->desc->bytes != 0 && fph_chunks_bytes(it->desc->bytes) != bytes)
         return fph_open_says(it, -EPROTO, "bytes");
     if (it->desc->address != NULL && it->desc->address != head->base)
         return fph_open_says(it, -EPROTO, "address");
@@ -14567,9 +14605,12 @@ fph_head_read(const fph_opening *it, fph_partition *head)
 static int
 fph_partition_map(const fph_opening *it, void *base, size_t bytes, int access)
 {
-    void *at = mmap(base, bytes, access, MAP_SHARED | FPH_MAP_THERE, it->file,
-                    (off_t)it->start);
+    void *at;
 
+    if ((it->desc->flags & FPHEAP_MAPPED) != 0)
+        return 0;
+    at = mmap(base, bytes, access, MAP_SHARED | FPH_MAP_THERE, it->file,
+              (off_t)it->start);
     if (at == MAP_FAILED)
         return errno == EEXIST ? -EADDRINUSE : -errno;
     if (at != base) {
@@ -14632,6 +14673,7 @@ fph_handle_make(fpheap *heap, const fph_opening *it, fph_partition *partition)
     memset(&config, 0, sizeof config);
     provider.get = fph_partition_get;
     provider.put = fph_partition_put;
+    provider.iova = it->desc->iova == NULL ? NULL : fph_partition_iova;
     provider.ctx = heap;
     provider.flags = FPHEAP_PARTS;
     config.provider = &provider;
@@ -14640,8 +14682,12 @@ fph_handle_make(fpheap *heap, const fph_opening *it, fph_partition *partition)
     fph_configure(heap, it->name, &config);
     heap->partition = partition;
     heap->file = it->file;
+    heap->start = it->start;
     heap->member = FPH_MEMBERS;
     heap->recover = fph_clean_wait;
+    heap->iova = it->desc->iova;
+    heap->iova_ctx = it->desc->ctx;
+    heap->mapped = (it->desc->flags & FPHEAP_MAPPED) != 0;
     heap->pools = (fpheap_pool *)fph_map(NULL,
                                          FPHEAP_MAX_POOLS * sizeof(fpheap_pool),
                                          PROT_READ | PROT_WRITE, 0);
@@ -14656,7 +14702,8 @@ fph_handle_end(fpheap *heap)
 
     FPH_STORE(&heap->state, (fph_state *)NULL, RELAXED);
     fph_map_set(heap, fph_no_map, 0);
-    munmap(partition, partition->bytes);
+    if (!heap->mapped)
+        munmap(partition, partition->bytes);
     if (heap->pools != NULL)
         munmap(heap->pools, FPHEAP_MAX_POOLS * sizeof(fpheap_pool));
     close(heap->file);         /* and the locks are gone */
@@ -14674,11 +14721,11 @@ fph_member_come(fpheap *heap)
     for (i = 0; i < FPH_MEMBERS; i++) {
         member = &partition->member[i];
         if (fph_load_acquire(&member->is) != 0                      /* W11 */
-            || !fph_lock(heap->file, i, F_OFD_SETLK, F_WRLCK))
+            || !fph_lock(heap->file, heap->start + i, F_OFD_SETLK, F_WRLCK))
             continue;
         if (fph_load_acquire(&member->is) == 0)                     /* W11 */
             break;
-        fph_lock(heap->file, i, F_OFD_SETLK, F_UNLCK);
+        fph_lock(heap->file, heap->start + i, F_OFD_SETLK, F_UNLCK);
     }
     if (i == FPH_MEMBERS)
         return 0;
@@ -14701,31 +14748,57 @@ fph_join(fpheap *heap)
         (void)fph_clean(heap);
         return 0;
     }
-    while (!fph_lock(heap->file, FPH_MEMBERS, F_OFD_SETLK, F_WRLCK))
+    while (!fph_lock(heap->file, heap->start + FPH_MEMBERS, F_OFD_SETLK, F_WRLCK))
         fph_yield();
     rc = fph_clean(heap);
-    fph_lock(heap->file, FPH_MEMBERS, F_OFD_SETLK, F_UNLCK);
+    fph_lock(heap->file, heap->start + FPH_MEMBERS, F_OFD_SETLK, F_UNLCK);
     return fph_member_come(heap) ? 0 : rc < 0 ? rc : -ENFILE;
 }
 
 /* --- make one ------------------------------------------------------------- */
 
-/* Lay the head of a partition in its first chunk, which has memory. */
+static int
+fph_is_fixed(const fph_opening *it)
+{
+    return (it->desc->flags & (FPHEAP_FIXED | FPHEAP_MAPPED)) != 0;
+}
+
+/* The bytes of the head. */
+static size_t
+fph_head_bytes(const fph_opening *it)
+{
+    size_t words = ((it->bytes >> FPHEAP_CHUNK_SHIFT) + 63) / 64;
+
+    return (offsetof(fph_partition, taken) + words * sizeof(fph_word)
+            + FPH_LINE - 1) & ~(size_t)(FPH_LINE - 1);
+}
+
+/* Give a file its length, and memory to its head.  Returns 0, or a negative
+ * errno. */
+static int
+fph_file_begin(const fph_opening *it)
+{
+    if (fph_is_fixed(it)
+        || (ftruncate(it->file, (off_t)(it->start + it->bytes)) == 0
+            && fallocate(it->file, 0, (off_t)it->start,
+                         (off_t)fph_head_bytes(it)) == 0))
+        return 0;
+    return errno == ENOSPC ? -ENOMEM : -errno;
+}
+
+/* Lay the head of a partition. */
 static fph_partition *
 fph_partition_lay(const fph_opening *it, char *base, unsigned unit)
 {
     fph_partition *partition = (fph_partition *)(void *)base;
-    size_t         words     = ((it->bytes >> FPHEAP_CHUNK_SHIFT) + 63) / 64;
 
     memcpy(partition->settings, fph_shared_settings(),
            strlen(fph_shared_settings()) + 1);
     partition->bytes = it->bytes;
     partition->base = base;
-    partition->head = (offsetof(fph_partition, taken)
-                       + words * sizeof(fph_word) + FPH_LINE - 1)
-                    & ~(size_t)(FPH_LINE - 1);
+    partition->head = fph_head_bytes(it);
     partition->nodes = 1;
-    partition->fixed = (it->desc->flags & FPHEAP_FIXED) != 0;
+    partition->fixed = (unsigned)fph_is_fixed(it);
     partition->unit = unit;
     partition->growth_max = (size_t)1 << 30;
     return partition;
@@ -14766,11 +14839,8 @@ fph_partition_make(fpheap *heap, fph_opening *it)
 
     if (rc == 0 && base == NULL)
         rc = -ENOMEM;
-    if (rc == 0 && (it->desc->flags & FPHEAP_FIXED) == 0
-        && (ftruncate(it->file, (off_t)(it->start + it->bytes)) != 0
-            || fallocate(it->file, 0, (off_t)it->start,
-                         (off_t)(unit << FPHEAP_CHUNK_SHIFT)) != 0))
-        rc = errno == ENOSPC ? -ENOMEM : -errno;
+    if (rc == 0)
+        rc = fph_file_begin(it);
     if (rc == 0)
         rc = fph_partition_map(it, base, it->bytes, PROT_READ | PROT_WRITE);
     if (rc != 0) {
@@ -14856,7 +14926,7 @@ fph_named_make(fpheap *heap, fph_opening *it)
     char path[32];
     int  rc = fph_file_new(it);
 
-    it->bytes = (it->desc->bytes + FPH_CHUNK_MASK) & ~FPH_CHUNK_MASK;
+    it->bytes = fph_chunks_bytes(it->desc->bytes);
     if (rc == 0)
         rc = fph_partition_make(heap, it);
     else if (it->file >= 0)
@@ -14902,34 +14972,52 @@ fph_by_name(fpheap *heap, fph_opening *it)
     return rc;
 }
 
-/* Open the partition in a file that came by descriptor, or make one there if it
- * has none.  (Opened anew, as locks are shared by those who share a
- * descriptor.) */
+/* The file that came by descriptor, opened anew, as locks are shared by those
+ * who share a descriptor; or that of locks for memory that is mapped. */
 static int
-fph_by_descriptor(fpheap *heap, fph_opening *it)
+fph_file_open(fph_opening *it)
+{
+    const int flags = O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    char      path[32];
+
+    if ((it->desc->flags & FPHEAP_DESCRIPTOR) != 0) {
+        fph_fd_path(path, it->desc->descriptor);
+        it->file = open(path, flags);
+    } else {
+        it->file = openat(it->directory, it->name,
+                          flags | O_NOFOLLOW
+                          | ((it->flags & FPHEAP_CREATE) != 0 ? O_CREAT : 0),
+                          it->desc->mode != 0 ? it->desc->mode : 0600);
+    }
+    return it->file < 0 ? -errno : 0;
+}
+
+/* Open the partition in a file that exists, or make one there if it has none,
+ * while no other process does so. */
+static int
+fph_in_place(fpheap *heap, fph_opening *it)
 {
     uint64_t magic = 0;
-    char     path[32];
-    ssize_t  n;
-    int      rc;
+    int      rc    = fph_file_open(it);
 
-    fph_fd_path(path, it->desc->descriptor);
     it->start = it->desc->offset;
-    it->file = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (it->file < 0)
-        return -errno;
-    while (!fph_lock(it->file, FPH_MEMBERS + 1, F_OFD_SETLK, F_WRLCK))
-        fph_yield();           /* another process makes it */
-    n = pread(it->file, &magic, sizeof magic, (off_t)it->start);
-    it->bytes = (it->desc->bytes + FPH_CHUNK_MASK) & ~FPH_CHUNK_MASK;
-    if (n < 0 || magic != 0 || (it->flags & FPHEAP_CREATE) == 0) {
-        it->bytes = 0;
-        rc = fph_partition_use(heap, it);
-    } else {
+    if (rc != 0)
+        return rc;
+    while (!fph_lock(it->file, it->start + FPH_MEMBERS + 1, F_OFD_SETLK, F_WRLCK))
+        fph_yield();
+    if (fph_file_read(it, &magic, sizeof magic) < 0)
+        magic = 1;
+    if (magic == 0 && (it->flags & FPHEAP_CREATE) != 0) {
+        it->bytes = fph_chunks_bytes(it->desc->bytes);
         rc = fph_partition_make(heap, it);
+    } else if ((it->flags & FPHEAP_EXCLUSIVE) != 0) {
+        close(it->file);
+        rc = -EEXIST;
+    } else {
+        rc = fph_partition_use(heap, it);
     }
     if (rc == 0)
-        fph_lock(it->file, FPH_MEMBERS + 1, F_OFD_SETLK, F_UNLCK);
+        fph_lock(it->file, it->start + FPH_MEMBERS + 1, F_OFD_SETLK, F_UNLCK);
     return rc;
 }
 
@@ -14939,7 +15027,7 @@ fph_open_error(const fph_opening *it)
 {
     const unsigned flags = FPHEAP_CREATE | FPHEAP_EXCLUSIVE;
     const unsigned kinds = FPHEAP_ON_NODE | FPHEAP_DESCRIPTOR | FPHEAP_FIXED
-                         | FPHEAP_ANY_OWNER;
+                         | FPHEAP_ANY_OWNER | FPHEAP_MAPPED;
     const char    *c     = it->name;
 
     if ((it->flags & ~flags) != 0 || (it->desc->flags & ~kinds) != 0
@@ -14947,6 +15035,8 @@ fph_open_error(const fph_opening *it)
             && (it->flags & FPHEAP_CREATE) == 0)
         || ((it->flags & FPHEAP_CREATE) != 0 && it->desc->bytes == 0)
         || it->desc->bytes > FPHEAP_PARTITION_MAX
+        || ((it->desc->flags & FPHEAP_MAPPED) != 0
+            && (it->desc->address == NULL || it->desc->bytes == 0))
         || (((uintptr_t)it->desc->address | it->desc->offset)
             & FPH_CHUNK_MASK) != 0
         || (it->desc->mode & ~07777u) != 0)
@@ -14981,11 +15071,12 @@ fph_open(fpheap *heap, fph_opening *it)
     int rc;
 
     if ((it->desc->flags & FPHEAP_DESCRIPTOR) != 0)
-        return fph_by_descriptor(heap, it);
+        return fph_in_place(heap, it);
     rc = fph_directory_open(it);
     if (rc != 0)
         return rc;
-    rc = fph_by_name(heap, it);
+    rc = (it->desc->flags & FPHEAP_MAPPED) != 0 ? fph_in_place(heap, it)
+                                                : fph_by_name(heap, it);
     close(it->directory);
     return rc;
 }
@@ -14993,7 +15084,7 @@ fph_open(fpheap *heap, fph_opening *it)
 static fph_opening
 fph_opening_of(const char *name, const fpheap_partition *desc, unsigned flags)
 {
-    static const fpheap_partition none = { 0, NULL, 0, 0, 0, NULL, 0, 0, 0 };
+    static const fpheap_partition none = { 0, NULL, 0, 0, 0, NULL, 0, 0, 0, NULL, NULL };
     fph_opening it = { name, desc != NULL ? desc : &none, flags, -1, -1, 0, 0 };
 
     if (name == NULL)
