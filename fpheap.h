@@ -645,7 +645,7 @@ FPH_REQUIRE(!FPHEAP_SHARED || (!FPHEAP_NO_OS && !FPHEAP_NO_THREADS),
     "_st" FPH_TEXT(FPHEAP_NO_THREADS) "_header" FPH_TEXT(FPHEAP_HEADER)      \
     "_tags" FPH_TEXT(FPHEAP_TAGS)                                            \
     "_check" FPH_TEXT(FPHEAP_CHECK) "_sites" FPH_TEXT(FPHEAP_SITES)          \
-    "_tool" FPH_TEXT(FPHEAP_TOOL) "_shared" FPH_TEXT(FPHEAP_SHARED)
+    "_tool" FPH_TEXT(FPHEAP_TOOL)
 #define FPH_LINKED(f) __asm__(FPH_TEXT(__USER_LABEL_PREFIX__) #f FPH_LAYOUT)
 
 #if !FPHEAP_NO_STDIO
@@ -3496,6 +3496,38 @@ fph_map_advise(void *base, size_t bytes, fpheap_huge what)
 #endif
     (void)base, (void)bytes, (void)what;
     return 0;
+}
+#endif
+
+#if FPHEAP_SHARED
+/* What <fcntl.h> hides without _GNU_SOURCE. */
+#  ifndef F_OFD_GETLK
+#    define F_OFD_GETLK 36
+#    define F_OFD_SETLK 37
+#  endif
+#  ifndef O_TMPFILE
+#    define O_TMPFILE __O_TMPFILE
+#  endif
+#  define FPH_PUNCH 3          /* FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE */
+
+/* fallocate, which is hidden too.  Returns 0, or a negative errno. */
+static int
+fph_file_allocate(int file, int mode, uint64_t at, uint64_t bytes)
+{
+    long rc;
+
+    do {
+#  if __SIZEOF_POINTER__ == 8
+        rc = syscall(SYS_fallocate, file, mode, at, bytes);
+#  elif __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+        rc = syscall(SYS_fallocate, file, mode, (long)at, (long)(at >> 32),
+                     (long)bytes, (long)(bytes >> 32));
+#  else
+        rc = syscall(SYS_fallocate, file, mode, (long)(at >> 32), (long)at,
+                     (long)(bytes >> 32), (long)bytes);
+#  endif
+    } while (rc != 0 && errno == EINTR);
+    return rc == 0 ? 0 : errno == ENOSPC || errno == EDQUOT ? -ENOMEM : -errno;
 }
 #endif
 
@@ -13779,19 +13811,12 @@ fph_taken_find(fph_partition *partition, const char *at, size_t n)
 static int
 fph_file_change(const fpheap *heap, size_t first, size_t n, int mode)
 {
-    int rc;
-
-    if (heap->partition->fixed)
-        return 0;
-    do
-        rc = fallocate(heap->file, mode,
-                       (off_t)(heap->start + (first << FPHEAP_CHUNK_SHIFT)),
-                       (off_t)(n << FPHEAP_CHUNK_SHIFT));
-    while (rc != 0 && errno == EINTR);
-    return rc == 0 ? 0 : errno == ENOSPC || errno == EDQUOT ? -ENOMEM : -errno;
+    return heap->partition->fixed ? 0
+         : fph_file_allocate(heap->file, mode,
+                             heap->start + ((uint64_t)first
+                                            << FPHEAP_CHUNK_SHIFT),
+                             (uint64_t)n << FPHEAP_CHUNK_SHIFT);
 }
-
-#define FPH_PUNCH (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 
 static int
 fph_partition_get(void *ctx, size_t bytes, size_t align, int node,
@@ -14778,12 +14803,11 @@ fph_head_bytes(const fph_opening *it)
 static int
 fph_file_begin(const fph_opening *it)
 {
-    if (fph_is_fixed(it)
-        || (ftruncate(it->file, (off_t)(it->start + it->bytes)) == 0
-            && fallocate(it->file, 0, (off_t)it->start,
-                         (off_t)fph_head_bytes(it)) == 0))
+    if (fph_is_fixed(it))
         return 0;
-    return errno == ENOSPC ? -ENOMEM : -errno;
+    if (ftruncate(it->file, (off_t)(it->start + it->bytes)) != 0)
+        return -errno;
+    return fph_file_allocate(it->file, 0, it->start, fph_head_bytes(it));
 }
 
 /* Lay the head of a partition. */
