@@ -14906,15 +14906,14 @@ fph_partition_use(fpheap *heap, fph_opening *it)
         return rc;
     }
     rc = fph_handle_make(heap, it, (fph_partition *)(void *)head.base);
-    if (rc == 0)
+    if (rc == 0) {
+        fph_map_set(heap, head.state->map, head.state->mask);
+        FPH_STORE(&heap->state, head.state, RELAXED);
         rc = fph_join(heap);
-    if (rc != 0) {
-        fph_handle_end(heap);
-        return rc;
     }
-    fph_map_set(heap, head.state->map, head.state->mask);
-    FPH_STORE(&heap->state, head.state, RELAXED);
-    return 0;
+    if (rc != 0)
+        fph_handle_end(heap);
+    return rc;
 }
 
 /* --- by name, or by descriptor -------------------------------------------- */

@@ -605,7 +605,7 @@ all_that_is_parked_is_marked(void **state)
     cache = fph_cache_mine(f.heap);
     for (bin = 0; bin < f.heap->bins; bin++)
         parked += fph_depot_objects(f.heap->state, bin)
-                + fph_cache_objects(heap->state, cache, bin);
+                + fph_cache_objects(f.heap->state, cache, bin);
     assert_true(parked > 10 * FPHEAP_MAGAZINE);
     assert_int_equal(fph_flip_parked(f.heap), parked);
     assert_int_equal(fph_flip_parked(f.heap), 0);

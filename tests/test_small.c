@@ -759,9 +759,9 @@ without_a_system_pages_in_which_the_tables_lie_serve_nobody(void **state)
     (void)state;
     for (n = 0; n <= pages; n++) {
         it->bytes = skip + n * FPHEAP_PAGE;
-        assert_int_equal(fph_state_pages(it, &raw), n);
+        assert_int_equal(fph_state_pages(NULL, it, &raw), n);
         it->bytes++;
-        assert_int_equal(fph_state_pages(it, &raw), n < pages ? n + 1 : n);
+        assert_int_equal(fph_state_pages(NULL, it, &raw), n < pages ? n + 1 : n);
     }
 }
 
