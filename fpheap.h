@@ -1000,6 +1000,7 @@ typedef struct fph_magazine  fph_magazine;
 typedef struct fph_slab      fph_slab;
 typedef struct fph_state     fph_state;
 typedef struct fph_partition fph_partition;
+typedef struct fph_view      fph_view;
 
 /* 64-bit words are atomic only where they are aligned, which i386 does not
  * ensure by itself. */
@@ -1114,8 +1115,9 @@ struct fpheap {
     fph_partition  *partition; /* NULL: the heap is this process's alone */
     int             file;      /* of the partition, */
     size_t          start;     /* and where in it that begins */
+    size_t          bytes;
     unsigned        member;    /* the process's number among its members */
-    unsigned        rights;    /* FPHEAP_READ_ONLY or 0 */
+    fph_view       *view;      /* NULL: it may write */
     int             mapped;    /* 1: its memory is not the heap's to unmap */
     int           (*recover)(fpheap *heap);
     uint64_t      (*iova)(void *ctx, const void *chunk);
@@ -7026,6 +7028,10 @@ fph_heap_good(const fpheap *heap)
 {
     if (FPH_LIKELY(fph_is_handle(heap) && heap->state != NULL))
         return 1;
+#if FPHEAP_SHARED
+    if (fph_is_handle(heap) && heap->view != NULL)
+        return 0;              /* it may only be read */
+#endif
     fph_blame_handle(heap);
     return 0;
 }
@@ -9493,6 +9499,7 @@ fph_forked_partition(fpheap *heap)
     fph_this.calls[number] = NULL;
     close(heap->file);         /* which keeps the parent's lock */
     heap->partition = NULL;
+    heap->view = NULL;
     FPH_STORE(&heap->state, (fph_state *)NULL, RELAXED);
     fph_map_set(heap, fph_no_map, 0);
     fph_number_give(&fph_heap_used[number]);
@@ -9784,6 +9791,545 @@ static int
 fph_home(const fpheap *heap, const fpheap_cache *cache)
 {
     return cache != NULL ? cache->node : fph_thread_node(heap);
+}
+
+/* [VIEW] ===================================================================
+ *
+ * Partitions that this process may only read.  Whoever writes them may be
+ * changing them at this moment, may have been killed in the middle, or may mean
+ * harm.  So nothing in them is trusted: each piece is copied first, by a system
+ * call that cannot fault, then checked, and only the copy is used; a loop ends
+ * when it has taken more steps than the partition has room for.  A view of a
+ * partition at rest is exact.
+ */
+#if FPHEAP_SHARED
+struct fph_view {
+    char        *base;         /* of the partition, as fpheap_open has checked */
+    size_t       bytes;
+    size_t       mask;         /* of pages' numbers */
+    unsigned     bins;
+    const char  *state;        /* in the partition, as the next two */
+    const char  *chunks;
+    const char  *depots;
+    const char  *free;
+};
+
+/* Whether bytes from an address on are in the partition. */
+static int
+fph_view_has(const fph_view *view, const void *at, size_t bytes)
+{
+    uintptr_t offset = (uintptr_t)at - (uintptr_t)view->base;
+
+    return offset < view->bytes && bytes <= view->bytes - offset;
+}
+
+/* Copy what is at an address of the partition.  Returns 0: it is not there. */
+static int
+fph_peek(const fpheap *heap, void *to, const void *at, size_t bytes)
+{
+    const fph_view *view   = heap->view;
+    size_t          offset = (size_t)((const char *)at - view->base);
+
+    if (!fph_view_has(view, at, bytes))
+        return 0;
+    if (heap->mapped) {
+        memcpy(to, at, bytes);
+        return 1;
+    }
+    return pread(heap->file, to, bytes, (off_t)(heap->start + offset))
+        == (ssize_t)bytes;
+}
+
+#define FPH_PEEK(heap, to, base, type, member) \
+    fph_peek(heap, to, (base) + offsetof(type, member), sizeof *(to))
+
+/* Look at the head and the state of a partition that was mapped, and remember
+ * where the tables are.  Returns 0: it is damaged. */
+static int
+fph_view_begin(fpheap *heap, const fph_partition *head)
+{
+    fph_view   *view = heap->view;
+    fph_chunk  *chunks;
+    fph_depot  *depots;
+    fph_word   *free;
+    size_t      n;
+
+    view->base = head->base;
+    view->bytes = head->bytes;
+    view->bins = head->nodes * FPH_CLASSES;
+    view->state = (const char *)head->state;
+    if (!FPH_PEEK(heap, &view->mask, view->state, fph_state, mask)
+        || !FPH_PEEK(heap, &chunks, view->state, fph_state, chunks)
+        || !FPH_PEEK(heap, &depots, view->state, fph_state, depots)
+        || !FPH_PEEK(heap, &free, view->state, fph_state, free))
+        return 0;
+    view->chunks = (const char *)chunks;
+    view->depots = (const char *)depots;
+    view->free = (const char *)free;
+    n = (view->mask >> FPH_PAGE_BITS) + 1;
+    return (view->mask & (view->mask + 1)) == 0
+        && view->mask >= FPH_PAGES - 1
+        && n >= view->bytes >> FPHEAP_CHUNK_SHIFT
+        && n <= view->bytes / sizeof(fph_chunk)
+        && fph_view_has(view, chunks, n * sizeof *chunks)
+        && fph_view_has(view, depots, view->bins * sizeof *depots);
+}
+
+/* The chunk that an address is in.  Returns 0: it is not here. */
+static int
+fph_view_chunk(const fpheap *heap, const void *at, fph_chunk *chunk)
+{
+    const fph_view *view  = heap->view;
+    uintptr_t       start = (uintptr_t)at & ~(uintptr_t)FPH_CHUNK_MASK;
+    size_t          page  = (size_t)((uintptr_t)at >> FPHEAP_PAGE_SHIFT)
+                          & view->mask;
+
+    return fph_view_has(view, (const void *)start, FPHEAP_CHUNK)
+        && fph_peek(heap, chunk,
+                    view->chunks + (page >> FPH_PAGE_BITS) * sizeof *chunk,
+                    sizeof *chunk)
+        && (uintptr_t)chunk->base == start && chunk->present != 0;
+}
+
+/* The class of a bin.  Returns 0: there is none. */
+static int
+fph_view_class(const fpheap *heap, unsigned bin, fph_class *klass)
+{
+    return bin < heap->view->bins
+        && fph_peek(heap, klass,
+                    heap->view->state + offsetof(fph_state, classes)
+                    + bin % FPH_CLASSES * sizeof *klass, sizeof *klass)
+        && klass->size >= 16 && klass->size <= 2 * FPHEAP_CHUNK
+        && klass->pages != 0 && klass->pages <= FPH_PAGES;
+}
+
+/* What a record says, and whether that can be. */
+typedef struct fph_viewed {
+    fph_slab record;
+    char    *start;            /* of its first page */
+    unsigned kind;
+    size_t   size;             /* from one object to the next */
+    size_t   count;
+    size_t   pages;
+    char    *first;            /* object */
+} fph_viewed;
+
+/* Fill in what a slab or a large object is.  Returns 0: it is none. */
+static int
+fph_view_shape(const fpheap *heap, fph_viewed *it)
+{
+    uint64_t  info = it->record.info;
+    fph_class klass;
+
+    it->kind = fph_info_kind(info);
+    it->count = fph_info_count(info);
+    if (it->kind == FPH_SLAB) {
+        if (!fph_view_class(heap, fph_info_bin(info), &klass)
+            || it->count == 0 || it->count > FPH_SLAB_WORDS * 64
+            || it->count * klass.size > ((size_t)klass.pages
+                                         << FPHEAP_PAGE_SHIFT)
+            || klass.skip > FPHEAP_PAGE)
+            return 0;
+        it->size = klass.size;
+        it->pages = klass.pages;
+        it->first = it->start + klass.skip;
+    } else {
+        if ((it->kind != FPH_LARGE && it->kind != FPH_PARKED)
+            || it->count <= fph_info_bin(info)
+            || it->count > heap->view->bytes >> FPHEAP_PAGE_SHIFT)
+            return 0;
+        it->pages = it->count;
+        it->first = it->start + ((size_t)fph_info_bin(info)
+                                 << FPHEAP_PAGE_SHIFT);
+        it->size = (it->pages - fph_info_bin(info)) << FPHEAP_PAGE_SHIFT;
+        it->count = 1;
+    }
+    return fph_view_has(heap->view, it->start, it->pages << FPHEAP_PAGE_SHIFT);
+}
+
+/* The record of the page that begins at an address, of a chunk that was looked
+ * at.  Returns 0: it covers nothing. */
+static int
+fph_view_record(const fpheap *heap, const fph_chunk *chunk, char *start,
+                fph_viewed *it)
+{
+    size_t      page = (size_t)((uintptr_t)start >> FPHEAP_PAGE_SHIFT)
+                     & heap->view->mask;
+    const char *at   = (const char *)chunk->records
+                     + offsetof(fph_records, slab)
+                     + page % FPH_PAGES * sizeof it->record;
+
+    it->start = start;
+    return chunk->records != NULL
+        && fph_peek(heap, &it->record, at, sizeof it->record)
+        && it->record.page == page && fph_view_shape(heap, it);
+}
+
+/* What covers an address.  Returns 0: nothing does. */
+static int
+fph_view_cover(const fpheap *heap, const void *object, fph_viewed *it)
+{
+    char     *at    = (char *)(uintptr_t)object
+                    - ((uintptr_t)object & (FPHEAP_PAGE - 1));
+    char     *start = at;
+    size_t    steps = heap->view->bytes >> FPHEAP_PAGE_SHIFT;
+    fph_chunk chunk;
+    size_t    back;
+
+    do {
+        size_t page = (size_t)((uintptr_t)start >> FPHEAP_PAGE_SHIFT);
+
+        if (steps-- == 0 || !fph_view_chunk(heap, start, &chunk))
+            return 0;
+        back = chunk.back[page % FPH_PAGES];
+        if (back << FPHEAP_PAGE_SHIFT > (size_t)(start - heap->view->base))
+            return 0;
+        start -= back << FPHEAP_PAGE_SHIFT;
+    } while (back != 0);
+    return fph_view_record(heap, &chunk, start, it)
+        && (size_t)(at - start) < it->pages << FPHEAP_PAGE_SHIFT;
+}
+
+/* The start of the object that an address is in, and its usable bytes; NULL:
+ * none.  *number is its place in its slab. */
+static char *
+fph_view_object(const fpheap *heap, const void *at, fph_viewed *it,
+                size_t *number, size_t *bytes)
+{
+    size_t offset;
+
+    if (!fph_view_cover(heap, at, it) || it->kind == FPH_PARKED
+        || (const char *)at < it->first)
+        return NULL;
+    offset = (size_t)((const char *)at - it->first);
+    *number = offset / it->size;
+    *bytes = it->kind == FPH_SLAB ? it->size - FPH_HEAD : it->size;
+    return *number < it->count && offset - *number * it->size < *bytes
+         ? it->first + *number * it->size : NULL;
+}
+
+static void *
+fph_view_base(const fpheap *heap, const void *at)
+{
+    fph_viewed it;
+    size_t     number, bytes;
+
+    return fph_view_object(heap, at, &it, &number, &bytes);
+}
+
+static size_t
+fph_view_usable(const fpheap *heap, const void *object)
+{
+    fph_viewed it;
+    size_t     number, bytes;
+
+    return fph_view_object(heap, object, &it, &number, &bytes) == object
+         ? bytes : 0;
+}
+
+/* Whether an object is free, as far as it shows. */
+static int
+fph_view_free(const fpheap *heap, const fph_viewed *it, size_t number)
+{
+    uint32_t refs = 1;
+
+    if (it->kind == FPH_SLAB
+        && (it->record.bits[number / 64] >> number % 64 & 1) != 0)
+        return 1;
+    return FPHEAP_HEADER
+        && (!fph_peek(heap, &refs, it->first + number * it->size
+                                   - sizeof(fph_head)
+                                   + offsetof(fph_head, refs), sizeof refs)
+            || refs == 0);
+}
+
+/* --- what is parked ------------------------------------------------------- */
+
+/* A bit for each 16 bytes of the partition, in this process's memory. */
+typedef struct fph_parked {
+    const fpheap *heap;
+    uint64_t     *bits;
+    size_t        room;        /* bytes */
+    size_t        steps;       /* left: no list is longer than the partition */
+} fph_parked;
+
+static int
+fph_parked_begin(fph_parked *parked, const fpheap *heap)
+{
+    parked->heap = heap;
+    parked->steps = heap->view->bytes / 64;
+    parked->room = heap->view->bytes / 128 + 64;
+    parked->bits = (uint64_t *)fph_map(NULL, parked->room,
+                                       PROT_READ | PROT_WRITE, MAP_NORESERVE);
+    return parked->bits != NULL;
+}
+
+static int
+fph_is_parked(const fph_parked *parked, const void *object)
+{
+    size_t unit = (size_t)((const char *)object - parked->heap->view->base)
+                / 16;
+
+    return (int)(parked->bits[unit / 64] >> unit % 64 & 1);
+}
+
+/* Note the objects of a magazine's slots. */
+static void
+fph_parked_slots(fph_parked *parked, void *const *slot, size_t count)
+{
+    const fph_view *view = parked->heap->view;
+    void           *objects[FPHEAP_MAGAZINE];
+    size_t          i;
+
+    if (count > FPHEAP_MAGAZINE
+        || !fph_peek(parked->heap, objects, slot, count * sizeof *slot))
+        return;
+    for (i = 0; i < count; i++) {
+        size_t unit = (size_t)((char *)objects[i] - view->base) / 16;
+
+        if (fph_view_has(view, objects[i], 16))
+            parked->bits[unit / 64] |= (uint64_t)1 << unit % 64;
+    }
+}
+
+/* The record that a reference names; NULL: none. */
+static const char *
+fph_view_meta(const fpheap *heap, uint32_t ref)
+{
+    const char *block;
+
+    if (ref == 0
+        || !fph_peek(heap, &block,
+                     heap->view->state + offsetof(fph_state, meta)
+                     + (ref >> FPH_UNIT_BITS) * sizeof block, sizeof block))
+        return NULL;
+    block += (size_t)(ref & ((1u << FPH_UNIT_BITS) - 1)) * FPH_LINE;
+    return fph_view_has(heap->view, block, FPH_LINE) ? block : NULL;
+}
+/* Note those of a magazine.  Returns the reference of the one below it; 0: there
+ * is none. */
+static uint32_t
+fph_parked_magazine(fph_parked *parked, const fph_magazine *magazine)
+{
+    uint32_t head[4];          /* next, self, count, depth */
+
+    if (parked->steps == 0
+        || !fph_peek(parked->heap, head, magazine, sizeof head))
+        return 0;
+    parked->steps--;
+    fph_parked_slots(parked, magazine->slot, head[2]);
+    return head[0];
+}
+
+/* Note those of a depot. */
+static void
+fph_parked_depot(fph_parked *parked, unsigned bin)
+{
+    const fpheap *heap = parked->heap;
+    uint64_t      head = 0;
+    uint32_t      ref;
+
+    (void)fph_peek(heap, &head, heap->view->depots + bin * sizeof(fph_depot)
+                                + offsetof(fph_depot, full), sizeof head);
+    for (ref = (uint32_t)head; ref != 0;) {
+        const char *magazine = fph_view_meta(heap, ref);
+
+        ref = magazine == NULL ? 0
+            : fph_parked_magazine(parked, (const fph_magazine *)
+                                          (const void *)magazine);
+    }
+}
+
+/* Note those of a cache: below the top of what is loaded, and the spare's; and
+ * the large one. */
+static void
+fph_parked_cache(fph_parked *parked, const fpheap_cache *cache)
+{
+    const fpheap       *heap = parked->heap;
+    fph_magazine *const *spare;
+    const fph_magazine *magazine;
+    fph_bin             bin;
+    unsigned            i;
+
+    if (!fph_peek(heap, &spare, &cache->spare, sizeof spare))
+        return;
+    for (i = 0; i < heap->view->bins; i++) {
+        if (fph_peek(heap, &bin, &cache->bins[i], sizeof bin)
+            && bin.base != NULL && bin.top > bin.base
+            && (size_t)(bin.top - bin.base) <= FPHEAP_MAGAZINE)
+            fph_parked_slots(parked, bin.base, (size_t)(bin.top - bin.base));
+        if (fph_peek(heap, &magazine, spare + i, sizeof magazine)
+            && magazine != NULL)
+            (void)fph_parked_magazine(parked, magazine);
+    }
+}
+
+/* Note all that is parked.  Returns 0: no memory. */
+static int
+fph_parked_all(fph_parked *parked, const fpheap *heap)
+{
+    const fpheap_cache *cache;
+    unsigned            i;
+
+    if (!fph_parked_begin(parked, heap))
+        return 0;
+    for (i = 0; i < heap->view->bins; i++)
+        fph_parked_depot(parked, i);
+    for (i = 0; i < FPHEAP_MAX_THREADS; i++)
+        if (fph_peek(heap, &cache,
+                     heap->view->state + offsetof(fph_state, cache)
+                     + i * sizeof cache, sizeof cache) && cache != NULL)
+            fph_parked_cache(parked, cache);
+    return 1;
+}
+
+/* --- all that is there ---------------------------------------------------- */
+
+/* Call visit for each record that covers something, until it returns another
+ * number than 0, which this returns then. */
+static int
+fph_view_records(const fpheap *heap,
+                 int (*visit)(void *arg, const fph_viewed *it), void *arg)
+{
+    char      *at  = heap->view->base;
+    char      *end = at + heap->view->bytes;
+    fph_chunk  chunk;
+    fph_viewed it;
+    unsigned   i;
+    int        rc  = 0;
+
+    for (; at < end; at += FPHEAP_CHUNK) {
+        if (!fph_view_chunk(heap, at, &chunk))
+            continue;
+        for (i = 0; rc == 0 && i < FPH_PAGES; i++)
+            if (fph_view_record(heap, &chunk, at + ((size_t)i
+                                                    << FPHEAP_PAGE_SHIFT), &it))
+                rc = visit(arg, &it);
+    }
+    return rc;
+}
+
+typedef struct fph_view_walk {
+    fph_parked parked;
+    int      (*visit)(void *arg, const fpheap_object *object);
+    void      *arg;
+} fph_view_walk;
+
+static int
+fph_view_show(void *arg, const fph_viewed *it)
+{
+    fph_view_walk *walk = (fph_view_walk *)arg;
+    fpheap_object  object;
+    size_t         i;
+    int            rc   = 0;
+
+    if (it->kind == FPH_PARKED)
+        return 0;
+    for (i = 0; rc == 0 && i < it->count; i++) {
+        object.base = it->first + i * it->size;
+        object.bytes = it->kind == FPH_SLAB ? it->size - FPH_HEAD : it->size;
+        object.node = 0;
+        if (!fph_view_free(walk->parked.heap, it, i)
+            && !fph_is_parked(&walk->parked, object.base))
+            rc = walk->visit(walk->arg, &object);
+    }
+    return rc;
+}
+
+static int
+fph_view_objects(const fpheap *heap,
+                 int (*visit)(void *arg, const fpheap_object *object),
+                 void *arg)
+{
+    fph_view_walk walk;
+    int           rc;
+
+    walk.visit = visit;
+    walk.arg = arg;
+    if (!fph_parked_all(&walk.parked, heap))
+        return -ENOMEM;
+    rc = fph_view_records(heap, fph_view_show, &walk);
+    fph_map_end(walk.parked.bits, walk.parked.room);
+    return rc;
+}
+
+typedef struct fph_view_sum {
+    fph_parked    parked;
+    fpheap_stats *stats;
+} fph_view_sum;
+
+static int
+fph_view_count(void *arg, const fph_viewed *it)
+{
+    fph_view_sum *sum   = (fph_view_sum *)arg;
+    fpheap_stats *stats = sum->stats;
+    size_t        i;
+
+    stats->waste_bytes += (it->pages << FPHEAP_PAGE_SHIFT)
+                        - it->count * it->size;
+    for (i = 0; i < it->count; i++) {
+        if (it->kind == FPH_PARKED
+            || fph_is_parked(&sum->parked, it->first + i * it->size)) {
+            stats->parked_objects++;
+            stats->parked_bytes += it->size;
+        } else if (it->kind == FPH_SLAB
+                   && (it->record.bits[i / 64] >> i % 64 & 1) != 0) {
+            stats->slab_free_bytes += it->size;
+        } else {
+            stats->live_objects++;
+            stats->live_bytes += it->size;
+        }
+    }
+    return 0;
+}
+
+/* The statistics that records and chunks tell. */
+static void
+fph_view_stats(const fpheap *heap, fpheap_stats *stats)
+{
+    char        *at  = heap->view->base;
+    char        *end = at + heap->view->bytes;
+    fph_view_sum sum;
+    fph_chunk    chunk;
+    uint64_t     free;
+
+    memset(stats, 0, sizeof *stats);
+    sum.stats = stats;
+    if (!fph_parked_all(&sum.parked, heap))
+        return;
+    fph_view_records(heap, fph_view_count, &sum);
+    fph_map_end(sum.parked.bits, sum.parked.room);
+    for (; at < end; at += FPHEAP_CHUNK) {
+        const char *word = (const char *)heap->view->free
+            + (((uintptr_t)at >> FPHEAP_PAGE_SHIFT & heap->view->mask)
+               >> FPH_PAGE_BITS) * sizeof free;
+
+        if (!fph_view_chunk(heap, at, &chunk)
+            || !fph_peek(heap, &free, word, sizeof free))
+            continue;
+        stats->region_bytes += fph_popcount(chunk.present) * FPHEAP_PAGE;
+        stats->page_free_bytes += fph_popcount(free & ~chunk.meta
+                                               & FPH_ALL_PAGES) * FPHEAP_PAGE;
+        stats->metadata_bytes += fph_popcount(chunk.meta) * FPHEAP_PAGE;
+    }
+}
+#else
+/* No heap is one that this process may only read. */
+#  define fph_view_objects(heap, visit, arg) 0
+#  define fph_view_base(heap, at)            NULL
+#  define fph_view_usable(heap, object)      (size_t)0
+#  define fph_view_stats(heap, stats)        ((void)(stats))
+#endif
+
+static inline int
+fph_is_view(const fpheap *heap)
+{
+#if FPHEAP_SHARED
+    return fph_is_handle(heap) && heap->view != NULL;
+#else
+    (void)heap;
+    return 0;
+#endif
 }
 
 /* [GROWTH] =================================================================
@@ -11457,14 +12003,18 @@ fpheap_aligned_alloc(fpheap *heap, size_t align, size_t size)
 FPHEAP_API size_t
 fpheap_usable_size(fpheap *heap, const void *object)
 {
-    if (object == NULL || !fph_heap_good(heap))
+    if (object == NULL)
         return 0;
-    return fph_usable(heap, object);
+    if (fph_is_view(heap))
+        return fph_view_usable(heap, object);
+    return fph_heap_good(heap) ? fph_usable(heap, object) : 0;
 }
 
 FPHEAP_API void *
 fpheap_base_of(fpheap *heap, const void *interior)
 {
+    if (fph_is_view(heap))
+        return fph_view_base(heap, interior);
     return fph_heap_good(heap) ? fph_base_of(heap->state, interior) : NULL;
 }
 
@@ -12508,11 +13058,14 @@ fpheap_stats_get_sized(fpheap *heap, fpheap_stats *stats, size_t bytes)
 {
     fph_census census;
 
-    if (!fph_heap_good(heap)) {
+    if (fph_is_view(heap)) {
+        fph_view_stats(heap, &census.stats);
+    } else if (fph_heap_good(heap)) {
+        fph_census_take(heap, &census);
+    } else {
         memset(stats, 0, bytes);
         return;
     }
-    fph_census_take(heap, &census);
     fph_stats_tell(stats, bytes, &census.stats, sizeof census.stats);
 }
 
@@ -13344,6 +13897,8 @@ fpheap_walk(fpheap *heap, int (*visit)(void *arg, const fpheap_object *object),
     fph_walk      walk;
     int           rc = 0;
 
+    if (fph_is_view(heap))
+        return fph_view_objects(heap, visit, arg);
     if (!fph_heap_good(heap))
         return -EINVAL;
     FPH_INSIDE(heap);
@@ -14491,6 +15046,12 @@ typedef struct fph_opening {
     size_t                  bytes;
 } fph_opening;
 
+static inline int
+fph_reads_only(const fph_opening *it)
+{
+    return (it->flags & FPHEAP_READ_ONLY) != 0;
+}
+
 static inline size_t
 fph_chunks_bytes(size_t bytes)
 {
@@ -14689,7 +15250,8 @@ fph_partition_place(const fph_opening *it, size_t bytes)
 
 /* The handle of a partition that is mapped. */
 static int
-fph_handle_make(fpheap *heap, const fph_opening *it, fph_partition *partition)
+fph_handle_make(fpheap *heap, const fph_opening *it, fph_partition *partition,
+                const fph_partition *head)
 {
     fpheap_provider provider;
     fpheap_config   config;
@@ -14702,14 +15264,15 @@ fph_handle_make(fpheap *heap, const fph_opening *it, fph_partition *partition)
     provider.ctx = heap;
     provider.flags = FPHEAP_PARTS;
     config.provider = &provider;
-    config.nodes = partition->nodes;
-    config.flags = partition->flags;
+    config.nodes = head->nodes;
+    config.flags = head->flags;
     fph_configure(heap, it->name, &config);
     heap->partition = partition;
     heap->file = it->file;
     heap->start = it->start;
     heap->member = FPH_MEMBERS;
     heap->recover = fph_clean_wait;
+    heap->bytes = head->bytes;
     heap->iova = it->desc->iova;
     heap->iova_ctx = it->desc->ctx;
     heap->mapped = (it->desc->flags & FPHEAP_MAPPED) != 0;
@@ -14728,9 +15291,12 @@ fph_handle_end(fpheap *heap)
     FPH_STORE(&heap->state, (fph_state *)NULL, RELAXED);
     fph_map_set(heap, fph_no_map, 0);
     if (!heap->mapped)
-        munmap(partition, partition->bytes);
+        munmap(partition, heap->bytes);
     if (heap->pools != NULL)
         munmap(heap->pools, FPHEAP_MAX_POOLS * sizeof(fpheap_pool));
+    if (heap->view != NULL)
+        munmap(heap->view, sizeof *heap->view);
+    heap->view = NULL;
     close(heap->file);         /* and the locks are gone */
     heap->partition = NULL;
 }
@@ -14778,6 +15344,43 @@ fph_join(fpheap *heap)
     rc = fph_clean(heap);
     fph_lock(heap->file, heap->start + FPH_MEMBERS, F_OFD_SETLK, F_UNLCK);
     return fph_member_come(heap) ? 0 : rc < 0 ? rc : -ENFILE;
+}
+
+/* A process that only reads has a lock of its own too, behind the others', so
+ * that it is seen.  A place is its own if no other process has the lock. */
+#define FPH_READERS (FPH_MEMBERS + 64)
+
+static int
+fph_reader_lock(fpheap *heap)
+{
+    unsigned i;
+
+    for (i = 0; i < FPH_MEMBERS; i++) {
+        size_t at = heap->start + FPH_READERS + i;
+
+        if (!fph_lock(heap->file, at, F_OFD_GETLK, F_WRLCK)
+            || !fph_lock(heap->file, at, F_OFD_SETLK, F_RDLCK))
+            continue;
+        if (fph_lock(heap->file, at, F_OFD_GETLK, F_WRLCK)) {
+            heap->member = FPH_READERS + i;
+            return 0;
+        }
+        fph_lock(heap->file, at, F_OFD_SETLK, F_UNLCK);
+    }
+    return -ENFILE;
+}
+
+/* A process comes that only reads. */
+static int
+fph_reader_come(fpheap *heap, const fph_opening *it, const fph_partition *head)
+{
+    heap->view = (fph_view *)fph_map(NULL, sizeof *heap->view,
+                                     PROT_READ | PROT_WRITE, 0);
+    if (heap->view == NULL)
+        return -ENOMEM;
+    if (!fph_view_begin(heap, head))
+        return fph_open_says(it, -ESTALE, "the heap in it is damaged");
+    return fph_reader_lock(heap);
 }
 
 /* --- make one ------------------------------------------------------------- */
@@ -14860,6 +15463,7 @@ fph_partition_make(fpheap *heap, fph_opening *it)
                   : fph_partition_place(it, it->bytes);
     unsigned unit = 1;
     int      rc   = fph_file_unit(it, &unit);
+    fph_partition *partition;
 
     if (rc == 0 && base == NULL)
         rc = -ENOMEM;
@@ -14871,7 +15475,8 @@ fph_partition_make(fpheap *heap, fph_opening *it)
         close(it->file);
         return rc;
     }
-    rc = fph_handle_make(heap, it, fph_partition_lay(it, base, unit));
+    partition = fph_partition_lay(it, base, unit);
+    rc = fph_handle_make(heap, it, partition, partition);
     if (rc == 0)
         rc = fph_partition_begin(heap);
     if (rc == 0)
@@ -14897,7 +15502,8 @@ fph_partition_use(fpheap *heap, fph_opening *it)
         rc = fph_file_unit(it, &unit);
     if (rc == 0)
         rc = fph_partition_map(it, head.base, head.bytes,
-                               PROT_READ | PROT_WRITE);
+                               fph_reads_only(it) ? PROT_READ
+                                                  : PROT_READ | PROT_WRITE);
     if (rc == -EADDRINUSE)
         fph_open_says(it, rc, "this process has something else at its "
                               "address, or the partition already");
@@ -14905,8 +15511,10 @@ fph_partition_use(fpheap *heap, fph_opening *it)
         close(it->file);
         return rc;
     }
-    rc = fph_handle_make(heap, it, (fph_partition *)(void *)head.base);
-    if (rc == 0) {
+    rc = fph_handle_make(heap, it, (fph_partition *)(void *)head.base, &head);
+    if (rc == 0 && fph_reads_only(it)) {
+        rc = fph_reader_come(heap, it, &head);
+    } else if (rc == 0) {
         fph_map_set(heap, head.state->map, head.state->mask);
         FPH_STORE(&heap->state, head.state, RELAXED);
         rc = fph_join(heap);
@@ -14969,7 +15577,8 @@ static int
 fph_named_open(fpheap *heap, fph_opening *it)
 {
     it->file = openat(it->directory, it->name,
-                      O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+                      (fph_reads_only(it) ? O_RDONLY : O_RDWR) | O_CLOEXEC
+                      | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     if (it->file < 0)
         return errno == ELOOP ? fph_open_says(it, -EACCES,
                                               "the name is a symbolic link")
@@ -15000,7 +15609,8 @@ fph_by_name(fpheap *heap, fph_opening *it)
 static int
 fph_file_open(fph_opening *it)
 {
-    const int flags = O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    const int flags = (fph_reads_only(it) ? O_RDONLY : O_RDWR) | O_CLOEXEC
+                    | O_NONBLOCK | O_NOCTTY;
     char      path[32];
 
     if ((it->desc->flags & FPHEAP_DESCRIPTOR) != 0) {
@@ -15026,7 +15636,9 @@ fph_in_place(fpheap *heap, fph_opening *it)
     it->start = it->desc->offset;
     if (rc != 0)
         return rc;
-    while (!fph_lock(it->file, it->start + FPH_MEMBERS + 1, F_OFD_SETLK, F_WRLCK))
+    while (!fph_reads_only(it)
+           && !fph_lock(it->file, it->start + FPH_MEMBERS + 1, F_OFD_SETLK,
+                        F_WRLCK))
         fph_yield();
     if (fph_file_read(it, &magic, sizeof magic) < 0)
         magic = 1;
@@ -15048,7 +15660,7 @@ fph_in_place(fpheap *heap, fph_opening *it)
 static int
 fph_open_error(const fph_opening *it)
 {
-    const unsigned flags = FPHEAP_CREATE | FPHEAP_EXCLUSIVE;
+    const unsigned flags = FPHEAP_CREATE | FPHEAP_EXCLUSIVE | FPHEAP_READ_ONLY;
     const unsigned kinds = FPHEAP_ON_NODE | FPHEAP_DESCRIPTOR | FPHEAP_FIXED
                          | FPHEAP_ANY_OWNER | FPHEAP_MAPPED;
     const char    *c     = it->name;
@@ -15056,7 +15668,8 @@ fph_open_error(const fph_opening *it)
     if ((it->flags & ~flags) != 0 || (it->desc->flags & ~kinds) != 0
         || ((it->flags & FPHEAP_EXCLUSIVE) != 0
             && (it->flags & FPHEAP_CREATE) == 0)
-        || ((it->flags & FPHEAP_CREATE) != 0 && it->desc->bytes == 0)
+        || ((it->flags & FPHEAP_CREATE) != 0
+            && (it->desc->bytes == 0 || fph_reads_only(it)))
         || it->desc->bytes > FPHEAP_PARTITION_MAX
         || ((it->desc->flags & FPHEAP_MAPPED) != 0
             && (it->desc->address == NULL || it->desc->bytes == 0))
@@ -15152,6 +15765,11 @@ fpheap_close(fpheap *heap)
     fph_member *member;
     fph_word   *gate;
 
+    if (fph_is_view(heap)) {
+        fph_handle_end(heap);
+        fph_number_give(&fph_heap_used[heap - fph_heaps]);
+        return 0;
+    }
     if (!fph_heap_good(heap) || heap->partition == NULL)
         return -EINVAL;
     if (fph_this.depth[heap - fph_heaps] != 0)
@@ -15205,30 +15823,69 @@ fph_member_parked(const fpheap *heap, unsigned member)
     return bytes;
 }
 
+/* Fill in what a member shows.  Returns 0: there is none. */
+static int
+fph_member_look(const fpheap *heap, unsigned number, fpheap_member *told)
+{
+    const char *at = (const char *)heap->partition
+                   + offsetof(fph_partition, member)
+                   + number * sizeof(fph_member);
+    fph_member  member;
+
+    memset(told, 0, sizeof *told);
+    if (fph_is_view(heap)) {
+        if (!fph_peek(heap, &member, at, sizeof member))
+            return 0;
+    } else {
+        member.is = fph_load_acquire(                               /* W11 */
+            &heap->partition->member[number].is);
+        member.process = fph_load_relaxed(
+            &heap->partition->member[number].process);
+    }
+    told->number = number;
+    told->process = (int)member.process;
+    told->alive = !fph_is_dead(heap, number);
+    if (member.is != 0 && !fph_is_view(heap))
+        told->parked_bytes = fph_member_parked(heap, number);
+    return member.is != 0;
+}
+
+/* The same for a process that only reads. */
+static int
+fph_reader_look(const fpheap *heap, unsigned number, fpheap_member *told)
+{
+    memset(told, 0, sizeof *told);
+    told->number = number;
+    told->alive = 1;
+    told->read_only = 1;
+    return heap->member == FPH_READERS + number
+        || !fph_lock(heap->file, heap->start + FPH_READERS + number,
+                     F_OFD_GETLK, F_WRLCK);
+}
+
+static int
+fph_has_partition(const fpheap *heap)
+{
+    return (fph_is_view(heap) || fph_heap_good(heap))
+        && heap->partition != NULL;
+}
+
 FPHEAP_API int
 fpheap_members(fpheap *heap,
                int (*visit)(void *arg, const fpheap_member *member), void *arg)
 {
-    fph_partition *partition;
-    fpheap_member  told;
-    unsigned       i;
-    int            rc = 0;
+    fpheap_member told;
+    unsigned      i;
+    int           rc = 0;
 
-    if (!fph_heap_good(heap) || heap->partition == NULL)
+    if (!fph_has_partition(heap))
         return -EINVAL;
-    partition = heap->partition;
-    for (i = 0; rc == 0 && i < FPH_MEMBERS; i++) {
-        const fph_member *member = &partition->member[i];
-
-        if (fph_load_acquire(&member->is) == 0)                     /* W11 */
-            continue;
-        memset(&told, 0, sizeof told);
-        told.number = i;
-        told.process = (int)fph_load_relaxed(&member->process);
-        told.alive = !fph_is_dead(heap, i);
-        told.parked_bytes = fph_member_parked(heap, i);
-        rc = visit(arg, &told);
-    }
+    for (i = 0; rc == 0 && i < FPH_MEMBERS; i++)
+        if (fph_member_look(heap, i, &told))
+            rc = visit(arg, &told);
+    for (i = 0; rc == 0 && i < FPH_MEMBERS; i++)
+        if (fph_reader_look(heap, i, &told))
+            rc = visit(arg, &told);
     return rc;
 }
 
@@ -15241,10 +15898,10 @@ fpheap_handle(fpheap *heap, const void *object)
 {
     size_t offset;
 
-    if (!fph_heap_good(heap) || heap->partition == NULL)
+    if (!fph_has_partition(heap))
         return 0;
     offset = (size_t)((uintptr_t)object - (uintptr_t)heap->partition);
-    if (offset >= heap->partition->bytes || offset % 16 != 0)
+    if (offset >= heap->bytes || offset % 16 != 0)
         return 0;
     return (uint32_t)(offset >> FPH_HANDLE_SHIFT);
 }
@@ -15269,13 +15926,17 @@ fph_looks_free(const fph_state *state, const void *object)
 FPHEAP_API void *
 fpheap_object_at(fpheap *heap, uint32_t handle)
 {
-    size_t offset = (size_t)handle << FPH_HANDLE_SHIFT;
-    char  *object;
+    size_t     offset = (size_t)handle << FPH_HANDLE_SHIFT;
+    fph_viewed it;
+    char      *object;
+    size_t     number, bytes;
 
-    if (handle == 0 || !fph_heap_good(heap) || heap->partition == NULL
-        || offset >= heap->partition->bytes)
+    if (handle == 0 || !fph_has_partition(heap) || offset >= heap->bytes)
         return NULL;
-    object = heap->partition->base + offset;
+    object = (char *)heap->partition + offset;
+    if (fph_is_view(heap))
+        return fph_view_object(heap, object, &it, &number, &bytes) == object
+            && !fph_view_free(heap, &it, number) ? object : NULL;
     return fph_base_of(heap->state, object) == object
         && !fph_looks_free(heap->state, object) ? object : NULL;
 }
@@ -15295,8 +15956,14 @@ fpheap_set_root(fpheap *heap, const void *object)
 FPHEAP_API void *
 fpheap_root(fpheap *heap)
 {
-    if (!fph_heap_good(heap) || heap->partition == NULL)
+    uint64_t root = 0;
+
+    if (!fph_has_partition(heap))
         return NULL;
+    if (fph_is_view(heap)) {
+        (void)FPH_PEEK(heap, &root, heap->view->base, fph_partition, root);
+        return fpheap_object_at(heap, (uint32_t)root);
+    }
     return fpheap_object_at(heap, (uint32_t)fph_load_acquire(
                                       &heap->partition->root));     /* W13 */
 }

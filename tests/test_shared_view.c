@@ -1,0 +1,485 @@
+/* test_shared_view.c - a process that only reads a shared heap
+ * SPDX-License-Identifier: MIT OR Unlicense
+ *
+ * It sees what is live, by walk, statistics, handles and sizes; it can write
+ * nothing; and whatever is in the file, it neither faults nor runs for ever.
+ */
+#ifndef FPHEAP_CHUNK_SHIFT
+#  define FPHEAP_CHUNK_SHIFT 16
+#endif
+#ifndef FPHEAP_PAGE_SHIFT
+#  define FPHEAP_PAGE_SHIFT 12
+#endif
+#ifndef FPHEAP_MAGAZINE
+#  define FPHEAP_MAGAZINE 16
+#endif
+static unsigned reports;       /* lines that would go to standard error */
+#define FPHEAP_REPORT(line) ((void)(line), reports++)
+#define FPHEAP_IMPLEMENTATION
+#include "fpheap.h"
+#include "stress_util.h"
+
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#define BYTES (4u << 20)
+
+static char name[FPHEAP_NAME_BYTES];
+
+static fpheap *
+create(void)
+{
+    fpheap_partition desc;
+    fpheap          *heap;
+
+    snprintf(name, sizeof name, "view-%d", (int)getpid());
+    fpheap_unlink(name, NULL);
+    memset(&desc, 0, sizeof desc);
+    desc.bytes = BYTES;
+    heap = fpheap_open(name, &desc, FPHEAP_CREATE | FPHEAP_EXCLUSIVE);
+    CHECK(heap != NULL);
+    return heap;
+}
+
+static void
+end(fpheap *heap)
+{
+    CHECK_EQ(fpheap_close(heap), 0);
+    CHECK_EQ(fpheap_unlink(name, NULL), 0);
+}
+
+/* Objects of all kinds, some of them free, parked in a cache, in a depot. */
+static void
+fill(fpheap *heap)
+{
+    uint64_t         state = stress_state(5);
+    void            *objects[600];
+    fpheap_pool_desc desc;
+    fpheap_pool     *pool;
+    size_t           i;
+
+    memset(&desc, 0, sizeof desc);
+    desc.name = "pool";
+    desc.size = 200;
+    pool = fpheap_pool_create(heap, &desc);
+    CHECK(pool != NULL);
+    for (i = 0; i < STRESS_LEN(objects); i++) {
+        objects[i] = i % 10 == 0 ? fpheap_pool_get(pool)
+                   : fpheap_alloc(heap, 1 + stress_below(&state, 3000));
+        CHECK(objects[i] != NULL);
+    }
+    CHECK(fpheap_alloc(heap, 300000) != NULL);
+    fpheap_free(heap, fpheap_alloc(heap, 100000));
+    for (i = 0; i < STRESS_LEN(objects); i++)
+        if (stress_below(&state, 3) == 0)
+            fpheap_free(heap, objects[i]);
+        else
+            fpheap_set_root(heap, objects[i]);
+}
+
+/* --- what it sees ------------------------------------------------------------ */
+
+typedef struct seen {
+    size_t   objects;
+    size_t   bytes;
+    uint64_t sum;               /* of addresses, in any order */
+} seen;
+
+static int
+see(void *arg, const fpheap_object *object)
+{
+    seen *s = (seen *)arg;
+
+    s->objects++;
+    s->bytes += object->bytes;
+    s->sum += (uintptr_t)object->base * 31 + object->bytes;
+    return 0;
+}
+
+/* What the reader tells the writer. */
+typedef struct report {
+    seen         walk;
+    fpheap_stats stats;
+    uint32_t     root;
+    size_t       root_bytes;
+    int          alive;
+} report;
+
+static int
+count_alive(void *arg, const fpheap_member *member)
+{
+    *(int *)arg += member->alive + 100 * member->read_only;
+    return 0;
+}
+
+static void
+read_all(report *r)
+{
+    fpheap *heap = fpheap_open(name, NULL, FPHEAP_READ_ONLY);
+    void   *root;
+
+    CHECK(heap != NULL);
+    CHECK_EQ(fpheap_walk(heap, see, &r->walk), 0);
+    fpheap_stats_get(heap, &r->stats);
+    root = fpheap_root(heap);
+    r->root = fpheap_handle(heap, root);
+    CHECK(fpheap_object(heap, r->root) == root);
+    CHECK(fpheap_base_of(heap, (char *)root + 1) == root);
+    CHECK(fpheap_owns(heap, root));
+    CHECK(!fpheap_owns(heap, &root));
+    r->root_bytes = fpheap_usable_size(heap, root);
+    CHECK_EQ(fpheap_members(heap, count_alive, &r->alive), 0);
+    CHECK_EQ(fpheap_close(heap), 0);
+}
+
+static void
+test_a_reader_sees_what_is_live(void **unused)
+{
+    report      *r = (report *)mmap(NULL, sizeof *r, PROT_READ | PROT_WRITE,
+                                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    fpheap      *heap = create();
+    fpheap_stats stats;
+    seen         own;
+    pid_t        pid;
+    int          status;
+
+    (void)unused;
+    fill(heap);
+    memset(&own, 0, sizeof own);
+    CHECK_EQ(fpheap_walk(heap, see, &own), 0);
+    fpheap_stats_get(heap, &stats);
+    pid = fork();
+    if (pid == 0) {
+        read_all(r);
+        _exit(0);
+    }
+    waitpid(pid, &status, 0);
+    CHECK_EQ(status, 0);
+    CHECK_EQ(r->walk.objects, own.objects);
+    CHECK_EQ(r->walk.bytes, own.bytes);
+    CHECK_EQ(r->walk.sum, own.sum);
+    CHECK_EQ(r->root, fpheap_handle(heap, fpheap_root(heap)));
+    CHECK_EQ(r->root_bytes, fpheap_usable_size(heap, fpheap_root(heap)));
+    CHECK_EQ(r->stats.live_objects, stats.live_objects);
+    CHECK_EQ(r->stats.live_bytes, stats.live_bytes);
+    CHECK_EQ(r->stats.parked_bytes, stats.parked_bytes);
+    CHECK_EQ(r->stats.parked_objects, stats.parked_objects);
+    CHECK_EQ(r->stats.slab_free_bytes, stats.slab_free_bytes);
+    CHECK_EQ(r->stats.page_free_bytes, stats.page_free_bytes);
+    CHECK_EQ(r->stats.metadata_bytes, stats.metadata_bytes);
+    CHECK_EQ(r->stats.region_bytes, stats.region_bytes);
+    CHECK_EQ(r->alive, 1 + 1 + 100);
+    end(heap);
+}
+
+/* --- what it cannot ------------------------------------------------------------ */
+
+static void
+test_a_write_of_a_reader_faults(void **unused)
+{
+    fpheap *heap = create();
+    pid_t   pid;
+    int     status;
+
+    (void)unused;
+    fill(heap);
+    pid = fork();
+    if (pid == 0) {
+        fpheap *reader = fpheap_open(name, NULL, FPHEAP_READ_ONLY);
+
+        signal(SIGSEGV, SIG_DFL);
+        CHECK(reader != NULL);
+        *(volatile char *)fpheap_root(reader) = 1;
+        _exit(0);
+    }
+    waitpid(pid, &status, 0);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+    end(heap);
+}
+
+static void
+test_a_reader_gets_errors_from_what_would_write(void **unused)
+{
+    fpheap          *heap = create();
+    fpheap_pool_desc desc;
+    pid_t            pid;
+    int              status;
+
+    (void)unused;
+    fill(heap);
+    pid = fork();
+    if (pid == 0) {
+        fpheap *reader = fpheap_open(name, NULL, FPHEAP_READ_ONLY);
+        void   *object;
+
+        CHECK(reader != NULL);
+        CHECK(fpheap_alloc(reader, 10) == NULL);
+        CHECK(fpheap_alloc(reader, 1000000) == NULL);
+        CHECK(fpheap_zalloc(reader, 10) == NULL);
+        CHECK(fpheap_alloc_bulk(reader, 10, &object, 1) < 0);
+        CHECK(fpheap_realloc(reader, fpheap_root(reader), 1000) == NULL);
+        fpheap_free(reader, fpheap_root(reader));
+        fpheap_flush(reader);
+        CHECK(fpheap_self(reader) == NULL);
+        CHECK_EQ(fpheap_trim(reader), 0);
+        CHECK(fpheap_reserve(reader, 100, 0) < 0);
+        CHECK(fpheap_recover(reader, 0) < 0);
+        CHECK(fpheap_set_root(reader, NULL) < 0);
+        memset(&desc, 0, sizeof desc);
+        desc.name = "x";
+        desc.size = 10;
+        CHECK(fpheap_pool_create(reader, &desc) == NULL);
+        CHECK(fpheap_pool_lookup(reader, "pool") == NULL);
+        CHECK(fpheap_destroy(reader) < 0);
+        CHECK(fpheap_root(reader) != NULL);
+        _exit(0);
+    }
+    waitpid(pid, &status, 0);
+    CHECK_EQ(status, 0);
+    CHECK(fpheap_check(heap) == NULL);
+    end(heap);
+}
+
+/* --- images that are damaged --------------------------------------------------- */
+
+static char  *image;
+static size_t image_bytes;
+
+/* A partition's file as it was, under the same name and at the same address. */
+static int
+image_file(void)
+{
+    char path[64];
+    int  file;
+
+    snprintf(path, sizeof path, "/dev/shm/%s", name);
+    file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    CHECK(file >= 0);
+    return file;
+}
+
+static void
+image_take(void)
+{
+    int file = image_file();
+
+    image_bytes = BYTES;
+    image = (char *)mmap(NULL, image_bytes, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK_EQ(pread(file, image, image_bytes, 0), image_bytes);
+    close(file);
+}
+
+/* A word that may be wrong in an interesting way. */
+static uint64_t
+bad_word(uint64_t *state, uint64_t good)
+{
+    uint64_t any = stress_random(state);
+
+    switch (stress_below(state, 8)) {
+    case 0:  return 0;
+    case 1:  return UINT64_MAX;
+    case 2:  return any;
+    case 3:  return good ^ (uint64_t)1 << any % 64;
+    case 4:  return good + any % 129 - 64;
+    case 5:  return any & 0xffff;
+    case 6:  return ((const fph_partition *)(const void *)image)->base
+                    - (char *)NULL + any % (2 * BYTES);
+    default: return *(const uint64_t *)(const void *)
+                    (image + any % (image_bytes / 8) * 8);
+    }
+}
+
+static int
+look_no_more(void *arg, const fpheap_object *object)
+{
+    const fpheap *heap = (const fpheap *)arg;
+
+    /* It is in the partition, to its end. */
+    CHECK(fph_view_has(heap->view, object->base, object->bytes));
+    return 0;
+}
+
+static int
+see_member(void *arg, const fpheap_member *member)
+{
+    (void)arg, (void)member;
+    return 0;
+}
+
+/* All that a reader can do.  Returns 0: it could not open the image. */
+static int
+read_damaged(uint64_t *state)
+{
+    fpheap      *heap = fpheap_open(name, NULL, FPHEAP_READ_ONLY);
+    fpheap_stats stats;
+    unsigned     i;
+
+    if (heap == NULL) {
+        CHECK(errno == ESTALE || errno == EPROTO || errno == EADDRINUSE
+              || errno == EINVAL || errno == ENOMEM);
+        return 0;
+    }
+    CHECK_EQ(fpheap_walk(heap, look_no_more, heap), 0);
+    fpheap_stats_get(heap, &stats);
+    for (i = 0; i < 50; i++) {
+        void *object = fpheap_object(heap, (uint32_t)stress_random(state)
+                                           % (BYTES / 8));
+
+        if (object != NULL)
+            CHECK(fph_view_has(heap->view, object,
+                               fpheap_usable_size(heap, object)));
+    }
+    (void)fpheap_root(heap);
+    if (stress_below(state, 50) == 0)
+        CHECK_EQ(fpheap_members(heap, see_member, NULL), 0);
+    CHECK_EQ(fpheap_close(heap), 0);
+    return 1;
+}
+
+/* Where to write: anywhere, or in the head, the state, the tables, a block. */
+static size_t
+bad_place(uint64_t *state)
+{
+    const fph_partition *p = (const fph_partition *)(const void *)image;
+    const char   *base  = p->base;
+    size_t        at    = (size_t)((const char *)p->state - base);
+    const fph_state *s  = (const fph_state *)(const void *)(image + at);
+    size_t        span  = 4096;
+
+    switch (stress_below(state, 7)) {
+    case 0:  at = 0; span = 1024; break;
+    case 1:  span = sizeof *s; break;
+    case 2:  at = (size_t)((const char *)s->chunks - base);
+             span = 64 * sizeof(fph_chunk); break;
+    case 3:  at = (size_t)((const char *)s->depots - base);
+             span = 200 * sizeof(fph_depot); break;
+    case 4:
+    case 5:  at = (size_t)((char *)s->meta[1 + stress_below(state, 8)] - base);
+             span = 4 * FPHEAP_PAGE; break;
+    default: at = 0; span = image_bytes; break;
+    }
+    at += stress_below(state, span / 8) * 8;
+    return at + 8 <= image_bytes ? at : 0;
+}
+
+static void
+test_a_damaged_image_is_an_error_or_right_data(void **unused)
+{
+    uint64_t state = stress_state(9);
+    uint64_t tries = stress_work(3000), opened = 0, n;
+    int      file;
+
+    (void)unused;
+    stress_test();
+    fill(create());
+    image_take();
+    /* (The heap is in use here, so it is read in another process.) */
+    if (fork() == 0) {
+        fpheap_unlink(name, NULL);
+        file = image_file();
+        CHECK_EQ(ftruncate(file, (off_t)image_bytes), 0);
+        CHECK_EQ(pwrite(file, image, image_bytes, 0), image_bytes);
+        CHECK(read_damaged(&state) == 1);
+        for (n = 0; n < tries; n++) {
+            unsigned changes = 1 + stress_below(&state, 4), i;
+            size_t   at[4];
+
+            for (i = 0; i < changes; i++) {
+                uint64_t word;
+
+                at[i] = bad_place(&state);
+                word = bad_word(&state, *(uint64_t *)(void *)(image + at[i]));
+                CHECK_EQ(pwrite(file, &word, 8, (off_t)at[i]), 8);
+            }
+            opened += (uint64_t)read_damaged(&state);
+            for (i = 0; i < changes; i++)
+                CHECK_EQ(pwrite(file, image + at[i], 8, (off_t)at[i]), 8);
+        }
+        CHECK(read_damaged(&state) == 1);
+        printf("%llu of %llu damaged images were opened\n",
+               (unsigned long long)opened, (unsigned long long)tries);
+        fflush(stdout);
+        _exit(opened < tries / 10 || opened == tries);
+    } else {
+        int status;
+
+        CHECK(wait(&status) > 0);
+        CHECK_EQ(status, 0);
+    }
+    fpheap_unlink(name, NULL);
+    for (n = 0; n < FPHEAP_MAX_HEAPS; n++)
+        if (fph_heaps[n].state != NULL)
+            CHECK_EQ(fpheap_close(&fph_heaps[n]), 0);
+}
+
+/* --- beside a writer ----------------------------------------------------------- */
+
+static void __attribute__((noreturn))
+write_without_end(void)
+{
+    fpheap  *heap  = fpheap_open(name, NULL, 0);
+    uint64_t state = stress_state((uint64_t)getpid());
+    void    *objects[100] = {NULL};
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    CHECK(heap != NULL);
+    for (;;) {
+        unsigned i = stress_below(&state, STRESS_LEN(objects));
+
+        fpheap_free(heap, objects[i]);
+        objects[i] = fpheap_alloc(heap, 1 + stress_below(&state, 20000));
+        if (i == 0)
+            fpheap_trim(heap);
+    }
+}
+
+static void
+test_a_reader_is_safe_beside_writers_that_are_killed(void **unused)
+{
+    uint64_t state = stress_state(11);
+    uint64_t kills = stress_work(30), n;
+    fpheap  *heap  = create();
+    pid_t    reader, writer;
+    int      status;
+
+    (void)unused;
+    stress_test();
+    fill(heap);
+    reader = fork();
+    if (reader == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;)
+            CHECK(read_damaged(&state) == 1);
+    }
+    for (n = 0; n < kills; n++) {
+        writer = fork();
+        if (writer == 0)
+            write_without_end();
+        stress_sleep_us(stress_below(&state, 20000));
+        kill(writer, SIGKILL);
+        CHECK_EQ(waitpid(writer, &status, 0), writer);
+        CHECK(fpheap_recover(heap, 0) >= 0);
+        CHECK_EQ(waitpid(reader, &status, WNOHANG), 0);
+    }
+    kill(reader, SIGKILL);
+    CHECK_EQ(waitpid(reader, &status, 0), reader);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    CHECK(fpheap_check(heap) == NULL);
+    end(heap);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_reader_sees_what_is_live),
+        cmocka_unit_test(test_a_write_of_a_reader_faults),
+        cmocka_unit_test(test_a_reader_gets_errors_from_what_would_write),
+        cmocka_unit_test(test_a_damaged_image_is_an_error_or_right_data),
+        cmocka_unit_test(test_a_reader_is_safe_beside_writers_that_are_killed),
+    };
+
+    stress_program("test_shared_view");
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
