@@ -3690,10 +3690,12 @@ struct fph_state {
     fph_word   reclaims;
 
     char          *meta[FPH_TABLE_MAX];    /* blocks; written before use */
-    uint8_t        meta_pages[FPH_TABLE_MAX]; /* that they take of chunks */
+    fpheap_cache  *cache[FPHEAP_MAX_THREADS]; /* by seat; atomic; set once */
+#if FPHEAP_SHARED
     fph_word       made[2];                /* stacks of all chunks' records, and
                                               of all magazines, ever made */
-    fpheap_cache  *cache[FPHEAP_MAX_THREADS]; /* by seat; atomic; set once */
+    uint8_t        meta_pages[FPH_TABLE_MAX]; /* that blocks take of chunks */
+#endif
 };
 
 FPH_STATIC_ASSERT(references_fit,
@@ -3767,17 +3769,24 @@ fph_is_handle(const fpheap *heap)
     return at < sizeof fph_heaps && at % sizeof *heap == 0;
 }
 
+#if FPHEAP_SHARED
 /* Whether other processes have the heap too. */
 static inline int
 fph_is_shared(const fpheap *heap)
 {
-#if FPHEAP_SHARED
     return heap->partition != NULL;
-#else
-    (void)heap;
-    return 0;
-#endif
 }
+
+/* Whether this process may only read it. */
+static inline int
+fph_is_view(const fpheap *heap)
+{
+    return fph_is_handle(heap) && heap->view != NULL;
+}
+#else
+#  define fph_is_shared(heap) ((void)(heap), 0)
+#  define fph_is_view(heap)   ((void)(heap), 0)
+#endif
 
 static inline void *
 fph_meta_at(const fph_state *state, uint32_t ref)
@@ -3832,6 +3841,22 @@ fph_meta_block(const fph_state *state)
     return fph_load_relaxed(&state->meta_cursor.word) >> 40;
 }
 
+#if FPHEAP_SHARED
+/* What a cleaner needs to know, SHARED: the pages of a block, and all records
+ * of a kind. */
+static void
+fph_meta_note(fph_state *state, uint64_t block, size_t room)
+{
+    state->meta_pages[block] = (uint8_t)((room + FPH_GUARDS)
+                                         >> FPHEAP_PAGE_SHIFT);
+}
+
+#  define fph_made(state, kind, link) fph_stack_push(&(state)->made[kind], link)
+#else
+#  define fph_meta_note(state, block, room) ((void)0)
+#  define fph_made(state, kind, link)       ((void)0)
+#endif
+
 /*
  * Make memory the current block in place of the one numbered `full`, unless
  * another thread was first.  In the new block the first `bytes` are the
@@ -3861,8 +3886,7 @@ fph_meta_install(fph_state *state, uint64_t full, char *memory, size_t room,
     if (block >= FPH_TABLE_MAX)
         return 0;
     FPH_STORE(&state->meta[block], memory, RELAXED);
-    state->meta_pages[block] = (uint8_t)((room + FPH_GUARDS)
-                                         >> FPHEAP_PAGE_SHIFT);
+    fph_meta_note(state, block, room);
     do {
         if (cursor >> 40 != full) {
             FPH_STORE(&state->meta[block], (char *)NULL, RELAXED);
@@ -5128,18 +5152,16 @@ fph_is_inside(const fpheap *heap)
     return FPHEAP_NO_OS || fph_is_shared(heap);
 }
 
-/* The bytes of a first region that are in front of the state. */
-static inline size_t
-fph_inside_head(const fpheap *heap, const fpheap_region *raw)
-{
+/* The bytes of a first region that are in front of the state, and those that
+ * the heap will ever have, as far as that is known. */
 #if FPHEAP_SHARED
-    (void)raw;
-    return heap->partition->head;
+#  define fph_inside_head(heap, raw)  (heap)->partition->head
+#  define fph_inside_bytes(heap, raw) (heap)->bytes
 #else
-    (void)heap;
-    return (size_t)(-(uintptr_t)raw->base & (FPH_LINE - 1));
+#  define fph_inside_head(heap, raw) \
+    (size_t)(-(uintptr_t)(raw)->base & (FPH_LINE - 1))
+#  define fph_inside_bytes(heap, raw) (raw)->bytes
 #endif
-}
 
 static fph_layout
 fph_layout_of(const fpheap *heap, size_t chunks)
@@ -5275,16 +5297,17 @@ fph_state_end(fph_state *state)
         fph_map_end((char *)state - FPH_STATE_GUARD, state->bytes);
 }
 #else
-#  define fph_state_end(state) ((void)(state))
+#  define fph_state_end(state)         ((void)(state))
+#  define fph_state_apart(heap, raw)   NULL
 #endif
 
-#if FPHEAP_NO_OS || FPHEAP_SHARED
 /* A state in the region itself, with tables of a 32nd of it, or of what it
  * spans.  NULL: it is too short. */
 static fph_state *
-fph_state_inside(const fpheap *heap, const fpheap_region *raw, size_t bytes)
+fph_state_inside(const fpheap *heap, const fpheap_region *raw)
 {
     uintptr_t  from   = (uintptr_t)raw->base;
+    size_t     bytes  = fph_inside_bytes(heap, raw);
     size_t     head   = fph_inside_head(heap, raw);
     size_t     spans  = ((from + bytes - 1) >> FPHEAP_CHUNK_SHIFT)
                       - (from >> FPHEAP_CHUNK_SHIFT) + 1;
@@ -5304,20 +5327,11 @@ fph_state_inside(const fpheap *heap, const fpheap_region *raw, size_t bytes)
     return fph_state_lay((char *)raw->base + head, &it);
 }
 
-#endif
-
 static fph_state *
 fph_state_new(const fpheap *heap, const fpheap_region *raw)
 {
-#if FPHEAP_NO_OS
-    return fph_state_inside(heap, raw, raw->bytes);
-#elif FPHEAP_SHARED
-    if (heap->partition != NULL)
-        return fph_state_inside(heap, raw, heap->partition->bytes);
-    return fph_state_apart(heap, raw);
-#else
-    return fph_state_apart(heap, raw);
-#endif
+    return fph_is_inside(heap) ? fph_state_inside(heap, raw)
+                               : fph_state_apart(heap, raw);
 }
 
 /* Pages of the first region that the state takes. */
@@ -6771,7 +6785,7 @@ fph_records_make(fpheap *heap, int node)
     records = (fph_records *)fph_meta_at(heap->state, ref);
     records->link.self = ref;
     records->made.self = ref;
-    fph_stack_push(&heap->state->made[0], &records->made);
+    fph_made(heap->state, 0, &records->made);
     return records;
 }
 
@@ -7028,11 +7042,8 @@ fph_heap_good(const fpheap *heap)
 {
     if (FPH_LIKELY(fph_is_handle(heap) && heap->state != NULL))
         return 1;
-#if FPHEAP_SHARED
-    if (fph_is_handle(heap) && heap->view != NULL)
-        return 0;              /* it may only be read */
-#endif
-    fph_blame_handle(heap);
+    if (!fph_is_view(heap))
+        fph_blame_handle(heap);
     return 0;
 }
 
@@ -8038,24 +8049,24 @@ fph_quota_give(fpheap_pool *pool, size_t n)
 
 #define FPH_NESTED 8           /* constructors inside one another, at most */
 
+#if FPHEAP_SHARED
 /* This process's handle of a pool, with its callbacks; NULL: it has none. */
 static fpheap_pool *
 fph_pool_here(const fph_state *state, fpheap_pool *record)
 {
-#if FPHEAP_SHARED
-    if (record != NULL && state->number == FPH_SHARED) {
-        fpheap_pool *pool = fph_heaps[fph_number_of(state)].pools
-                          + record->number;
+    fpheap_pool *pool;
 
-        return pool->record == record
-            && pool->version == fph_load_relaxed(
-                                    &state->pool_is[record->number]) / 8
-             ? pool : NULL;
-    }
-#endif
-    (void)state;
-    return record;
+    if (state->number != FPH_SHARED)
+        return record;
+    pool = fph_heaps[fph_number_of(state)].pools + record->number;
+    return pool->record == record
+        && pool->version == fph_load_relaxed(
+                                &state->pool_is[record->number]) / 8
+         ? pool : NULL;
 }
+#else
+#  define fph_pool_here(state, record) ((void)(state), (record))
+#endif
 
 /* Destruct n objects, the last one first. */
 static void
@@ -8822,7 +8833,7 @@ fph_magazine_make(fph_state *state, uint32_t ref)
 
     magazine->link.self = ref;
     magazine->made.self = ref;
-    fph_stack_push(&state->made[1], &magazine->made);
+    fph_made(state, 1, &magazine->made);
     fph_fetch_add_relaxed(&state->magazines, 1);
     return magazine;
 }
@@ -9195,6 +9206,8 @@ fph_slot_leave(fpheap_cache *cache)
     fph_slot  *slot   = fph_slot_of(cache);
     fph_word **calls  = &fph_this.calls[heap - fph_heaps];
 
+    if (heap->partition == NULL)
+        return;
     if (*calls == &slot->calls) {
         *calls = &heap->partition->member[heap->member].calls;
         fph_fetch_add_seq_cst(*calls, 1);                           /* V6 */
@@ -9236,6 +9249,8 @@ fph_slot_show(fph_state *state, fpheap_cache *cache)
     }
     return 0;
 }
+#else
+#  define fph_slot_leave(cache) ((void)0)
 #endif
 
 /* Flush a cache and take it from its thread. */
@@ -9245,10 +9260,7 @@ fph_cache_leave(fpheap_cache *cache, fph_entry *entry)
     fph_entry_set(entry, fph_no_bins, fph_no_bins);
     fph_cache_flush(cache, 0 /* drain */);
     FPH_STORE(&cache->entry, (fph_entry *)NULL, RELAXED);           /* H5 */
-#if FPHEAP_SHARED
-    if (cache->heap->partition != NULL)
-        fph_slot_leave(cache);
-#endif
+    fph_slot_leave(cache);
 }
 
 /* Look at this thread's next class, but for the bin that is about to be filled.
@@ -9488,12 +9500,15 @@ fph_forked_heap(fpheap *heap)
 }
 
 #if FPHEAP_SHARED
-/* In the child of a fork: it has no partition that its parent has. */
-static void
+/* In the child of a fork: it has no partition that its parent has.  Returns 0:
+ * the heap is none. */
+static int
 fph_forked_partition(fpheap *heap)
 {
     size_t number = (size_t)(heap - fph_heaps);
 
+    if (heap->partition == NULL)
+        return 0;
     fph_entry_set(fph_my_entry(heap), fph_no_bins, fph_no_bins);
     fph_this.depth[number] = 0;
     fph_this.calls[number] = NULL;
@@ -9503,7 +9518,10 @@ fph_forked_partition(fpheap *heap)
     FPH_STORE(&heap->state, (fph_state *)NULL, RELAXED);
     fph_map_set(heap, fph_no_map, 0);
     fph_number_give(&fph_heap_used[number]);
+    return 1;
 }
+#else
+#  define fph_forked_partition(heap) 0
 #endif
 
 /* In the child of a fork: all seats but this thread's are free. */
@@ -9515,16 +9533,9 @@ fph_forked(void)
     for (i = 0; i < FPHEAP_MAX_THREADS; i++)
         if (i + 1 != fph_this.seat && fph_load_relaxed(&fph_seats[i]) != 0)
             fph_store_relaxed(&fph_seats[i], 0);
-    for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
-#if FPHEAP_SHARED
-        if (fph_heaps[i].partition != NULL) {
-            fph_forked_partition(&fph_heaps[i]);
-            continue;
-        }
-#endif
-        if (fph_heaps[i].state != NULL)
+    for (i = 0; i < FPHEAP_MAX_HEAPS; i++)
+        if (!fph_forked_partition(&fph_heaps[i]) && fph_heaps[i].state != NULL)
             fph_forked_heap(&fph_heaps[i]);
-    }
 }
 
 /* Register a function to run in a fork's child.  Returns 0: no memory. */
@@ -9679,11 +9690,11 @@ fph_cache_of_seat(fpheap *heap, int node, int grow)
     return cache;
 }
 
+#if FPHEAP_SHARED
 /* A cache for this thread, or NULL. */
 static fpheap_cache *
 fph_cache_memory(fpheap *heap, int node, int grow)
 {
-#if FPHEAP_SHARED
     fpheap_cache *cache;
 
     if (heap->partition == NULL)
@@ -9702,10 +9713,10 @@ fph_cache_memory(fpheap *heap, int node, int grow)
     }
     cache->heap = heap;
     return cache;
-#else
-    return fph_cache_of_seat(heap, node, grow);
-#endif
 }
+#else
+#  define fph_cache_memory(heap, node, grow) fph_cache_of_seat(heap, node, grow)
+#endif
 
 /* This thread's cache, made if need be; NULL: the thread does without.  Every
  * miss begins here, before it holds any object or magazine.  The first one
@@ -10320,17 +10331,6 @@ fph_view_stats(const fpheap *heap, fpheap_stats *stats)
 #  define fph_view_usable(heap, object)      (size_t)0
 #  define fph_view_stats(heap, stats)        ((void)(stats))
 #endif
-
-static inline int
-fph_is_view(const fpheap *heap)
-{
-#if FPHEAP_SHARED
-    return fph_is_handle(heap) && heap->view != NULL;
-#else
-    (void)heap;
-    return 0;
-#endif
-}
 
 /* [GROWTH] =================================================================
  *
@@ -12506,11 +12506,11 @@ fph_pool_fill(fpheap *heap, const fpheap_pool *pool)
          : fph_magazines_add(heap, node, pool->record->min / klass->magazine + 2);
 }
 
+#if FPHEAP_SHARED
 /* This process's handle of a pool, without callbacks. */
 static fpheap_pool *
 fph_pool_own(fpheap *heap, fpheap_pool *record)
 {
-#if FPHEAP_SHARED
     fpheap_pool *pool = &heap->pools[record->number];
 
     if (heap->partition == NULL)
@@ -12532,11 +12532,10 @@ fph_pool_own(fpheap *heap, fpheap_pool *record)
     pool->record = record;
     pool->version = fph_load_relaxed(&heap->state->pool_is[record->number]) / 8;
     return pool;
-#else
-    (void)heap;
-    return record;
-#endif
 }
+#else
+#  define fph_pool_own(heap, record) ((void)(heap), (record))
+#endif
 
 /* Give this process's handle of a pool its callbacks.  Those of a pool that
  * several processes share are nowhere else. */
@@ -14033,11 +14032,8 @@ fph_state_init(fpheap *heap, const fpheap_region *raw, size_t limit)
 
     if (state == NULL)
         return -ENOMEM;
-    state->number = (unsigned)(heap - fph_heaps);
-#if FPHEAP_SHARED
-    if (heap->partition != NULL)
-        state->number = FPH_SHARED;
-#endif
+    state->number = fph_is_shared(heap) ? FPH_SHARED
+                                        : (unsigned)(heap - fph_heaps);
     state->meta_numbers = 1;
     state->growths = 1;
     state->alone = heap->provider.iova != NULL;
@@ -14277,12 +14273,12 @@ fpheap_config_string(void)
  *       where                        order    partner  what must be seen
  *   W6  taken: CAS, to claim         acquire  W7       the memory is gone
  *   W7  taken: fetch_and, to drop    release  W6
- *   W8  magic: store                 release  W9       all of the head
- *   W9  magic: load                  acquire  W8
- *   W10 is: store                    release  W11      the member's name
- *   W11 is: load                     acquire  W10
- *   W12 root: store                  release  W13      what is in the object
- *   W13 root: load                   acquire  W12
+ *   W8  magic: store                 release  none     all of the head, by who
+ *                                                      reads the file
+ *   W9  is: store                    release  W10      what the member wrote
+ *   W10 is: load                     acquire  W9
+ *   W11 root: store                  release  W12      what is in the object
+ *   W12 root: load                   acquire  W11
  */
 #if FPHEAP_SHARED
 #define FPH_MAGIC       0x7031706165687066u    /* "fpheap1p" */
@@ -14483,7 +14479,7 @@ fph_dead_hold(const fpheap *heap, uint64_t *dead)
 
     memset(dead, 0, FPH_MEMBER_BITS * sizeof *dead);
     for (i = 0; i < FPH_MEMBERS; i++) {
-        if (fph_load_acquire(&partition->member[i].is) == 0         /* W11 */
+        if (fph_load_acquire(&partition->member[i].is) == 0         /* W10 */
             || !fph_is_dead(heap, i)
             || !fph_lock(heap->file, heap->start + i, F_OFD_SETLK, F_WRLCK))
             continue;
@@ -14505,7 +14501,7 @@ fph_dead_release(const fpheap *heap, const uint64_t *dead, int clean)
             continue;
         if (clean) {
             fph_store_relaxed(&partition->member[i].calls, 0);
-            fph_store_release(&partition->member[i].is, 0);         /* W10 */
+            fph_store_release(&partition->member[i].is, 0);         /* W9 */
             fph_fetch_add_relaxed(&partition->recovered, 1);
         }
         fph_lock(heap->file, heap->start + i, F_OFD_SETLK, F_UNLCK);
@@ -14949,7 +14945,7 @@ fph_cleaner_enter(const fpheap *heap, uint64_t *cleaner)
 {
     fph_word *word = &heap->partition->cleaner;
 
-    *cleaner = fph_load_seq_cst(word);
+    *cleaner = fph_load_seq_cst(word);                              /* V6 */
     if (*cleaner != 0
         && !fph_is_dead(heap, (unsigned)(*cleaner % FPH_REBUILDING) - 1))
         return 0;
@@ -15311,10 +15307,10 @@ fph_member_come(fpheap *heap)
 
     for (i = 0; i < FPH_MEMBERS; i++) {
         member = &partition->member[i];
-        if (fph_load_acquire(&member->is) != 0                      /* W11 */
+        if (fph_load_acquire(&member->is) != 0                      /* W10 */
             || !fph_lock(heap->file, heap->start + i, F_OFD_SETLK, F_WRLCK))
             continue;
-        if (fph_load_acquire(&member->is) == 0)                     /* W11 */
+        if (fph_load_acquire(&member->is) == 0)                     /* W10 */
             break;
         fph_lock(heap->file, heap->start + i, F_OFD_SETLK, F_UNLCK);
     }
@@ -15322,7 +15318,7 @@ fph_member_come(fpheap *heap)
         return 0;
     fph_store_relaxed(&member->process, fph_process());
     fph_store_relaxed(&member->calls, 0);
-    fph_store_release(&member->is,                                  /* W10 */
+    fph_store_release(&member->is,                                  /* W9 */
                       fph_fetch_add_relaxed(&partition->came, 1) + 1);
     heap->member = i;
     return 1;
@@ -15780,7 +15776,7 @@ fpheap_close(fpheap *heap)
     fph_caches_leave(heap);
     fph_store_release(gate, 0);                                     /* H7 */
     member = &heap->partition->member[heap->member];
-    fph_store_release(&member->is, 0);                              /* W10 */
+    fph_store_release(&member->is, 0);                              /* W9 */
     fph_handle_end(heap);
     fph_number_give(&fph_heap_used[heap - fph_heaps]);
     return 0;
@@ -15837,7 +15833,7 @@ fph_member_look(const fpheap *heap, unsigned number, fpheap_member *told)
         if (!fph_peek(heap, &member, at, sizeof member))
             return 0;
     } else {
-        member.is = fph_load_acquire(                               /* W11 */
+        member.is = fph_load_acquire(                               /* W10 */
             &heap->partition->member[number].is);
         member.process = fph_load_relaxed(
             &heap->partition->member[number].process);
@@ -15949,7 +15945,7 @@ fpheap_set_root(fpheap *heap, const void *object)
     if (!fph_heap_good(heap) || heap->partition == NULL
         || (object != NULL && handle == 0))
         return -EINVAL;
-    fph_store_release(&heap->partition->root, handle);              /* W12 */
+    fph_store_release(&heap->partition->root, handle);              /* W11 */
     return 0;
 }
 
@@ -15965,7 +15961,7 @@ fpheap_root(fpheap *heap)
         return fpheap_object_at(heap, (uint32_t)root);
     }
     return fpheap_object_at(heap, (uint32_t)fph_load_acquire(
-                                      &heap->partition->root));     /* W13 */
+                                      &heap->partition->root));     /* W12 */
 }
 #endif /* FPHEAP_SHARED */
 

@@ -36,6 +36,9 @@ LATER = {
     ("fpheap_class_stats_get", "fpheap_class_stats_get_sized"): TOLD,
     ("fpheap_pool_stats_get", "fpheap_pool_stats_get_sized"): TOLD,
     ("fpheap_tag_stats_get", "fpheap_tag_stats_get_sized"): TOLD,
+    **{(f, "fpheap_object_at"): "the type of the macro's name" for f in (
+        "fph_view_show", "fpheap_walk", "fph_verify_heap",
+        "fpheap_pool_for_each", "fph_pools_end")},
 }
 
 # The section of a table: those that use its labels all the same.  FASTPATH has the
@@ -44,8 +47,9 @@ ELSEWHERE = {
     "META": "DEPOT",
     "DEBUG": "FASTPATH",
     "SLAB": "POOL",
-    "CACHE": "OBJECT POOL STATS HEAP",
-    "POOL": "REGION SLAB STATS",
+    "CALL": "CACHE SHARED",
+    "CACHE": "OBJECT POOL STATS HEAP SHARED",
+    "POOL": "REGION SLAB STATS SHARED",
 }
 
 # Functions whose operations need no label: why.
