@@ -24,9 +24,9 @@
  *     declarations      [CONFIG]  [TYPES]  [API]  [FASTPATH]
  *     implementation    [PLATFORM]  [META]  [CALL]  [PAGES]  [REGION]
  *                       [RECORD]  [DEBUG]  [OBJECT]  [SLAB]
- *                       [DEPOT]  [CACHE]  [GROWTH]  [MISS]  [LARGE]  [ALLOC]
- *                       [QUERY]  [POOL]  [STATS]  [PROVIDERS]  [CHECK]
- *                       [HEAP]
+ *                       [DEPOT]  [CACHE]  [VIEW]  [GROWTH]  [MISS]  [LARGE]
+ *                       [ALLOC]  [QUERY]  [POOL]  [STATS]  [PROVIDERS]
+ *                       [CHECK]  [HEAP]  [SHARED]  [SYMBOLS]
  *     end of file       [HISTORY]  [LICENSE]
  *
  * [START] ---------------------------------------------------------------------
@@ -65,7 +65,8 @@
  *   - not the fastest realloc of arrays of many MiB: one that finds no memory
  *     behind it is copied, to memory that the system first has to put there,
  *     where the C library has the system move its pages
- *   - not shared between processes
+ *   - not a wall between processes that write the same heap, fpheap_open: they
+ *     trust each other.  (Those that only read it need not.)
  *   - not for a library that is unloaded while a thread is inside the heap, is
  *     exiting, or will use a heap again; heaps that the library has not
  *     destroyed by then are lost.  Nor for a thread that first uses a heap in
@@ -105,7 +106,12 @@
  * After fork() the child has one thread, which may go on using the heap.  At
  * its first miss it takes back what the other threads had parked; what they
  * were moving (a magazine, a bin's slabs, a region) is lost to the child,
- * and fpheap_check may report it there.
+ * and fpheap_check may report it there.  Of a heap that several processes share
+ * it has nothing until it opens it itself.
+ *
+ * A process that is killed anywhere inside a shared heap is like a thread that
+ * is stopped there, until another cleans up after it: then calls that begin,
+ * hits excepted, wait until that is done.
  *
  * [ERRORS] --------------------------------------------------------------------
  *
@@ -137,6 +143,10 @@
  *     ENOENT         the heap has no pool of that name
  *     ENAMETOOLONG   a name of FPHEAP_NAME_BYTES characters or more
  *     EAGAIN         the thread cannot have a cache now
+ *     EACCES, EADDRINUSE, EPROTO, ESTALE
+ *                    a partition cannot be opened: see fpheap_open
+ *     ENOTSUP        a pool's constructor is another process's, or a partition
+ *                    with FPHEAP_SITES
  *
  * and whatever else the provider, the watcher or a constructor returns.  Misuse
  * that a slow path finds (a bit that is already set, a pointer into no object)
@@ -179,11 +189,16 @@
  *     pass       taking parked objects back from depots and caches
  *     move       the moment in which a thread has free memory or objects in
  *                its hands
+ *     partition  a file with a heap that several processes map
+ *     member     a process that has a partition open
+ *     slot       a member's number for a thread's cache, in place of a seat
+ *     call       of a thread on a shared heap: one that is no hit
+ *     cleaner    the member that cleans up after those that have died
  *     F1, S2     names of invariants and of edges of memory order; the tables
  *                at the heads of sections say what each is.  The letter tells
  *                the section: I FASTPATH, M T META, V CALL, F PAGES, G REGION,
  *                N RECORD, K DEBUG, E OBJECT, B Q S SLAB, D DEPOT, H CACHE,
- *                R GROWTH, L LARGE, P POOL, A PROVIDERS
+ *                R GROWTH, L LARGE, P POOL, A PROVIDERS, W SHARED
  *
  * [DESIGN] --------------------------------------------------------------------
  *
@@ -266,6 +281,17 @@
  * taken from its bin and is then born; one that comes back dies, if it may, and
  * is then put into its bin.  Headers, OBJECT, and the marks of the checks,
  * DEBUG, know these two moments; the floors below the bins know neither.
+ *
+ * Several processes.  A shared heap is the same heap in a file that each maps
+ * at the same address: its state, tables and records lie in the file, in front
+ * of the objects and between them, and nothing there is an address of one
+ * process.  Handles, the provider, pools' callbacks and threads' ways to their
+ * caches are each process's own.  All words above are lock-free, so a process
+ * that is killed stops nobody.  What it had in its hands is found by whoever
+ * cleans up, SHARED: while no thread is inside a call, it computes anew from
+ * what is certain, as the records of pages and the bits of slabs, all that hangs
+ * on it: free pages, regions, stacks, counts.  Whoever only reads, VIEW, copies
+ * and checks each piece.
  *
  * The code stands in this order, from the bottom up: a function calls only what
  * is above it in the file.  Only FASTPATH's misses are declared before they are
@@ -15965,7 +15991,10 @@ fpheap_root(fpheap *heap)
 }
 #endif /* FPHEAP_SHARED */
 
-/* --- the fast path's functions as symbols --------------------------------- */
+/* [SYMBOLS] ================================================================
+ *
+ * The fast path's functions as symbols.
+ */
 
 #ifndef FPHEAP_STATIC
 #  ifdef __cplusplus
