@@ -1149,6 +1149,9 @@ struct fpheap {
     uint64_t      (*iova)(void *ctx, const void *chunk);
     void           *iova_ctx;
     fpheap_pool    *pools;     /* the process's handles, by number */
+    fph_word       *taken;     /* by bin, the objects that it has taken from slabs
+                                  and depots less those that it has given back;
+                                  in place of the first, pages of large ones */
 #endif
 #if FPH_WATCHED
     fph_life       *known[FPH_KNOWN]; /* atomic; by the number of the chunk */
@@ -3809,9 +3812,22 @@ fph_is_view(const fpheap *heap)
 {
     return fph_is_handle(heap) && heap->view != NULL;
 }
+/* Count objects that this process takes from what it shares with others, after
+ * it has them; or, negative, gives back, before that.  So what it has in its
+ * hands when it dies is not counted as the application's. */
+static inline void
+fph_take_count(const fph_state *state, unsigned bin, size_t n)
+{
+    fph_word *taken = state->number != FPH_SHARED ? NULL
+                    : fph_heaps[fph_number_of(state)].taken;
+
+    if (taken != NULL)
+        fph_fetch_add_relaxed(&taken[bin], n);
+}
 #else
-#  define fph_is_shared(heap) ((void)(heap), 0)
-#  define fph_is_view(heap)   ((void)(heap), 0)
+#  define fph_is_shared(heap)             ((void)(heap), 0)
+#  define fph_is_view(heap)               ((void)(heap), 0)
+#  define fph_take_count(state, bin, n)   ((void)(bin))
 #endif
 
 static inline void *
@@ -4143,10 +4159,7 @@ typedef struct fph_member {
     fph_word is;               /* 0: none; else when it came, from 1 on */
     fph_word process;          /* its number, for people */
     fph_word calls;            /* threads without a cache that are in a call */
-    uint32_t objects;          /* by bin, that it has taken from slabs and depots
-                                  less those that it has given back */
-    uint32_t unused;
-    char     name[FPHEAP_NAME_BYTES];
+    uint32_t taken;            /* the record with heap->taken, or 0 */
 } __attribute__((aligned(64))) fph_member;
 
 /* In front of a cache of a shared heap: whose it is. */
@@ -8310,6 +8323,7 @@ fph_slab_claim(fph_state *state, fph_slab *slab, void **objects, size_t n)
     got = (size_t)(out - objects);
     old = fph_fetch_add_relaxed(&slab->state,                       /* B7 */
                                 fph_slab_state(-(int64_t)got, 0));
+    fph_take_count(state, fph_info_bin(info), got);
     if (got != 0 && fph_slab_free_objects(old) == (int64_t)count)
         fph_count_empty(state, slab, -1);
     return got;
@@ -8423,8 +8437,11 @@ fph_slab_give_run(fph_state *state, fph_slab *slab, void *const *objects,
         bits |= bit;
     }
     given += fph_slab_set_bits(slab, word, bits);
-    if (given != 0)
+    if (given != 0) {
+        fph_take_count(state, fph_info_bin(fph_load_relaxed(&slab->info)),
+                       (size_t)0 - given);
         fph_slab_announce(state, slab, given);
+    }
     return i;
 }
 
@@ -8790,6 +8807,7 @@ fph_depot_put(fph_state *state, unsigned bin, fph_magazine *full)
     fph_word *stack = &state->depots[bin].full;
     uint64_t  head  = fph_load_acquire(stack);                      /* T3 */
 
+    fph_take_count(state, bin, (size_t)0 - full->count);
     do {
         FPH_STORE(&full->depth, fph_depth(state, head) + 1, RELAXED);
         FPH_STORE(&full->link.next, (uint32_t)head, RELAXED);       /* T4 */
@@ -8800,8 +8818,12 @@ fph_depot_put(fph_state *state, unsigned bin, fph_magazine *full)
 static fph_magazine *
 fph_depot_get(fph_state *state, unsigned bin)
 {
-    return (fph_magazine *)(void *)
+    fph_magazine *full = (fph_magazine *)(void *)
         fph_stack_pop(state, &state->depots[bin].full);
+
+    if (full != NULL)
+        fph_take_count(state, bin, full->count);
+    return full;
 }
 
 /* Give the objects of a magazine back to their slabs.  They leave it first, so
@@ -9172,6 +9194,7 @@ fph_large_end(fph_state *state, fph_slab *record, uint64_t info)
     FPH_TOOL_ALLOW(record->base,
                    (size_t)(fph_info_count(info) - fph_info_bin(info))
                    << FPHEAP_PAGE_SHIFT);
+    fph_take_count(state, 0, (size_t)0 - fph_info_count(info));
     fph_pages_give(state, record->page, fph_info_count(info));
 }
 
@@ -11222,6 +11245,7 @@ fph_run_alloc(fpheap *heap, int node, fph_need need)
                  + ((size_t)front << FPHEAP_PAGE_SHIFT);
     fph_pages_lead(state, first, first, need.pages);
     fph_info_store(record, fph_info(FPH_LARGE, front, need.pages));
+    fph_take_count(state, 0, need.pages);
     return record->base;
 }
 
@@ -11431,6 +11455,7 @@ fph_large_resize(fpheap *heap, void *object, uint64_t info, size_t size)
     info += (uint64_t)more << 32;
     info -= (uint64_t)less << 32;
     fph_info_store(record, info);                                   /* L3 */
+    fph_take_count(heap->state, 0, more - less);
     fph_resized(heap, object, have << FPHEAP_PAGE_SHIFT, size);
     if (less != 0)
         fph_pages_give(heap->state, record->page + fph_info_count(info), less);
@@ -15350,6 +15375,24 @@ fph_member_come(fpheap *heap)
     return 1;
 }
 
+/* Count from here on what this process takes. */
+static int
+fph_taken_begin(fpheap *heap)
+{
+    uint32_t *ref   = &heap->partition->member[heap->member].taken;
+    size_t    bytes = heap->bins * sizeof(fph_word);
+    int       error = 0;
+
+    FPH_INSIDE(heap);
+    if (*ref == 0)
+        *ref = fph_meta_get(heap, 0 /* node */, bytes, &error);
+    if (*ref == 0)
+        return error;
+    heap->taken = (fph_word *)fph_meta_at(heap->state, *ref);
+    memset(heap->taken, 0, bytes);
+    return 0;
+}
+
 /* The same, after the dead's places were made free if need be.  Whoever cleans
  * up without a place has the lock behind all places. */
 static int
@@ -15359,13 +15402,14 @@ fph_join(fpheap *heap)
 
     if (fph_member_come(heap)) {
         (void)fph_clean(heap);
-        return 0;
+        return fph_taken_begin(heap);
     }
     while (!fph_lock(heap->file, heap->start + FPH_MEMBERS, F_OFD_SETLK, F_WRLCK))
         fph_yield();
     rc = fph_clean(heap);
     fph_lock(heap->file, heap->start + FPH_MEMBERS, F_OFD_SETLK, F_UNLCK);
-    return fph_member_come(heap) ? 0 : rc < 0 ? rc : -ENFILE;
+    return fph_member_come(heap) ? fph_taken_begin(heap)
+         : rc < 0 ? rc : -ENFILE;
 }
 
 /* A process that only reads has a lock of its own too, behind the others', so
@@ -15826,50 +15870,128 @@ fpheap_unlink(const char *name, const fpheap_partition *desc)
 
 /* --- who has what --------------------------------------------------------- */
 
+/* Copy what is in a partition: for a process that only reads, as VIEW does. */
+static int
+fph_copy(const fpheap *heap, void *to, const void *at, size_t bytes)
+{
+    if (fph_is_view(heap))
+        return fph_peek(heap, to, at, bytes);
+    memcpy(to, at, bytes);
+    return 1;
+}
+
+/* Bytes of an object of a bin. */
+static size_t
+fph_member_size(const fpheap *heap, unsigned bin)
+{
+    fph_class klass;
+
+    if (fph_is_view(heap))
+        return fph_view_class(heap, bin, &klass) ? klass.size : 0;
+    return FPH_LOAD(&fph_bin_class(heap->state, bin)->size, RELAXED);
+}
+
+/* Objects that a bin of a cache parks. */
+static size_t
+fph_member_objects(const fpheap *heap, const fpheap_cache *at, unsigned i)
+{
+    fph_magazine *const *spares;
+    fph_magazine *spare;
+    fph_bin       bin;
+    uint32_t      count;
+    size_t        n = 0;
+
+    if (!fph_is_view(heap))
+        return fph_cache_objects(heap->state, at, i);
+    if (fph_peek(heap, &bin, &at->bins[i], sizeof bin) && bin.base != NULL
+        && bin.top > bin.base && bin.top - bin.base <= FPHEAP_MAGAZINE)
+        n = (size_t)(bin.top - bin.base);
+    if (fph_peek(heap, &spares, &at->spare, sizeof spares)
+        && fph_peek(heap, &spare, spares + i, sizeof spare) && spare != NULL
+        && fph_peek(heap, &count, &spare->count, sizeof count)
+        && count <= FPHEAP_MAGAZINE)
+        n += count;
+    return n;
+}
+
+/* Bytes that a cache parks. */
+static size_t
+fph_member_cache(const fpheap *heap, const fpheap_cache *at)
+{
+    fph_slab *large;
+    uint64_t  info;
+    size_t    bytes = 0, n;
+    unsigned  i;
+
+    for (i = 0; i < heap->bins; i++) {
+        n = fph_member_objects(heap, at, i);
+        if (n != 0)
+            bytes += n * fph_member_size(heap, i);
+    }
+    if (fph_copy(heap, &large, &at->large, sizeof large) && large != NULL
+        && fph_copy(heap, &info, &large->info, sizeof info))
+        bytes += (size_t)fph_info_count(info) << FPHEAP_PAGE_SHIFT;
+    return bytes;
+}
+
 /* Bytes that the caches of a member park. */
 static size_t
 fph_member_parked(const fpheap *heap, unsigned member)
 {
-    const fph_state *state = heap->state;
+    const fph_state *state = fph_is_view(heap)
+                           ? (const fph_state *)(const void *)heap->view->state
+                           : heap->state;
     fpheap_cache    *cache;
-    size_t           seat  = 0, bytes = 0;
+    fph_slot         slot;
+    size_t           bytes = 0;
     unsigned         i;
 
-    while ((cache = fph_cache_next(state, &seat)) != NULL) {
-        if (fph_load_relaxed(&fph_slot_of(cache)->owner) != member + 1)
-            continue;
-        for (i = 0; i < heap->bins; i++)
-            bytes += fph_cache_objects(state, cache, i)
-                   * FPH_LOAD(&fph_bin_class(state, i)->size, RELAXED);
-    }
+    for (i = 0; i < FPHEAP_MAX_THREADS; i++)
+        if (fph_copy(heap, &cache, &state->cache[i], sizeof cache)
+            && cache != NULL
+            && fph_copy(heap, &slot, fph_slot_of(cache), sizeof slot)
+            && slot.owner == member + 1)
+            bytes += fph_member_cache(heap, cache);
     return bytes;
+}
+
+/* Bytes that a member has taken, less those that it has given back. */
+static size_t
+fph_member_taken(const fpheap *heap, const fph_member *member)
+{
+    const char *at    = fph_is_view(heap)
+                      ? fph_view_meta(heap, member->taken)
+                      : (const char *)fph_meta_at(heap->state, member->taken);
+    int64_t     bytes = 0;
+    uint64_t    n;
+    unsigned    i;
+
+    for (i = 0; at != NULL && member->taken != 0 && i < heap->bins; i++)
+        if (fph_copy(heap, &n, at + i * sizeof n, sizeof n) && n != 0)
+            bytes += (int64_t)n * (int64_t)(i == 0 ? FPHEAP_PAGE
+                                            : fph_member_size(heap, i));
+    return bytes < 0 ? 0 : (size_t)bytes;
 }
 
 /* Fill in what a member shows.  Returns 0: there is none. */
 static int
 fph_member_look(const fpheap *heap, unsigned number, fpheap_member *told)
 {
-    const char *at = (const char *)heap->partition
-                   + offsetof(fph_partition, member)
-                   + number * sizeof(fph_member);
-    fph_member  member;
+    fph_member member;
+    size_t     taken;
 
     memset(told, 0, sizeof *told);
-    if (fph_is_view(heap)) {
-        if (!fph_peek(heap, &member, at, sizeof member))
-            return 0;
-    } else {
-        member.is = fph_load_acquire(                               /* W10 */
-            &heap->partition->member[number].is);
-        member.process = fph_load_relaxed(
-            &heap->partition->member[number].process);
-    }
+    if (!fph_copy(heap, &member, &heap->partition->member[number],
+                  sizeof member) || member.is == 0)
+        return 0;
     told->number = number;
     told->process = (int)member.process;
     told->alive = !fph_is_dead(heap, number);
-    if (member.is != 0 && !fph_is_view(heap))
-        told->parked_bytes = fph_member_parked(heap, number);
-    return member.is != 0;
+    told->parked_bytes = fph_member_parked(heap, number);
+    taken = fph_member_taken(heap, &member);
+    if (taken > told->parked_bytes)
+        told->live_bytes = taken - told->parked_bytes;
+    return 1;
 }
 
 /* The same for a process that only reads. */

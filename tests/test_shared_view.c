@@ -172,6 +172,97 @@ test_a_reader_sees_what_is_live(void **unused)
     end(heap);
 }
 
+/* --- who has it ---------------------------------------------------------------- */
+
+typedef struct holding {
+    size_t live[3];             /* of members in their order */
+    size_t parked[3];
+    int    alive;
+} holding;
+
+static int
+see_holding(void *arg, const fpheap_member *member)
+{
+    holding *h = (holding *)arg;
+
+    if (member->read_only)
+        return 0;
+    CHECK(member->number < 3);
+    h->live[member->number] = member->live_bytes;
+    h->parked[member->number] = member->parked_bytes;
+    h->alive += member->alive;
+    return 0;
+}
+
+static holding
+holding_of(fpheap *heap)
+{
+    holding h;
+
+    memset(&h, 0, sizeof h);
+    CHECK_EQ(fpheap_members(heap, see_holding, &h), 0);
+    return h;
+}
+
+/* What each member has, alive or dead, as a writer and a reader see it. */
+static void
+test_live_and_parked_bytes_of_each_member_show(void **unused)
+{
+    holding     *told = (holding *)mmap(NULL, sizeof *told,
+                                        PROT_READ | PROT_WRITE,
+                                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    fpheap      *heap = create();
+    fpheap_stats before, after;
+    holding      h;
+    pid_t        pid;
+    int          status;
+
+    (void)unused;
+    fill(heap);
+    fpheap_stats_get(heap, &before);
+    h = holding_of(heap);
+    CHECK_EQ(h.live[0], before.live_bytes);
+    CHECK_EQ(h.parked[0], before.parked_bytes - before.depot_bytes);
+    pid = fork();
+    if (pid == 0) {
+        fpheap *own = fpheap_open(name, NULL, 0);
+        void   *object[100];
+        int     i;
+
+        CHECK(own != NULL);
+        for (i = 0; i < 100; i++)
+            CHECK((object[i] = fpheap_alloc(own, 1000)) != NULL);
+        CHECK(fpheap_alloc(own, 200000) != NULL);
+        for (i = 0; i < 30; i++)
+            fpheap_free(own, object[i]);
+        *told = holding_of(own);
+        kill(getpid(), SIGKILL);
+    }
+    waitpid(pid, &status, 0);
+    CHECK_EQ(told->live[1], 70 * 1024 + (200000 / FPHEAP_PAGE + 1) * FPHEAP_PAGE);
+    h = holding_of(heap);
+    CHECK_EQ(h.alive, 1);
+    CHECK_EQ(h.live[1], told->live[1]);
+    CHECK_EQ(h.parked[1], told->parked[1]);
+    fpheap_stats_get(heap, &after);
+    CHECK_EQ(after.live_bytes, h.live[0] + h.live[1]);
+    CHECK_EQ(after.parked_bytes - after.depot_bytes, h.parked[0] + h.parked[1]);
+    pid = fork();
+    if (pid == 0) {
+        fpheap *reader = fpheap_open(name, NULL, FPHEAP_READ_ONLY);
+
+        CHECK(reader != NULL);
+        *told = holding_of(reader);
+        _exit(0);
+    }
+    waitpid(pid, &status, 0);
+    CHECK_EQ(status, 0);
+    CHECK_EQ(memcmp(told, &h, sizeof h), 0);
+    CHECK_EQ(fpheap_recover(heap, 0), 1);
+    CHECK_EQ(holding_of(heap).live[0], h.live[0]);
+    end(heap);
+}
+
 /* --- what it cannot ------------------------------------------------------------ */
 
 static void
@@ -474,6 +565,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_reader_sees_what_is_live),
+        cmocka_unit_test(test_live_and_parked_bytes_of_each_member_show),
         cmocka_unit_test(test_a_write_of_a_reader_faults),
         cmocka_unit_test(test_a_reader_gets_errors_from_what_would_write),
         cmocka_unit_test(test_a_damaged_image_is_an_error_or_right_data),
