@@ -1884,7 +1884,7 @@ FPHEAP_API int fpheap_provider_mmap(fpheap_provider *provider, unsigned flags);
 
 /* What a partition is.  Zero in a field selects its default. */
 typedef struct fpheap_partition {
-    size_t      bytes;         /* of all of it, up to FPHEAP_PARTITION_MAX, rounded
+    size_t      bytes;         /* of it all, up to FPHEAP_PARTITION_MAX, rounded
                                   up to chunks; it takes memory as it is used.
                                   Needed to make one; for one that exists 0, or
                                   what it has */
@@ -4209,6 +4209,8 @@ fph_calls_at(const fpheap *heap)
                         - offsetof(fpheap_cache, bins)))->calls;
 }
 
+typedef fpheap *fph_held;      /* by a call; NULL: the heap is not shared */
+
 /* Begin a call on a heap.  Returns the heap if it is shared. */
 static fpheap *
 fph_enter(fpheap *heap)
@@ -4246,8 +4248,9 @@ fph_leave(fpheap *const *inside)
 }
 
 /* The caller is in a call on a heap until its function ends. */
-#define FPH_INSIDE(heap)                                              \
-    fpheap *fph_inside __attribute__((cleanup(fph_leave), unused)) = fph_enter(heap)
+#define FPH_INSIDE(heap)                                             \
+    fph_held fph_inside __attribute__((cleanup(fph_leave), unused))  \
+        = fph_enter(heap)
 #else
 #define FPH_INSIDE(heap) ((void)(heap))
 #endif
@@ -4355,8 +4358,8 @@ fph_moves_since(fph_state *state, uint32_t mark)
         fph_cas_relaxed(&state->moves_stuck, &stuck, open);         /* V5 */
         stuck = open;
     }
-    return (int32_t)((uint32_t)begun - fph_this.moves[fph_number_of(state)] - mark)
-           > (int32_t)stuck;
+    begun -= fph_this.moves[fph_number_of(state)] + mark;
+    return (int32_t)(uint32_t)begun > (int32_t)stuck;
 }
 
 /* Whether a call that has found nothing since a mark looks again, after others
@@ -5194,12 +5197,12 @@ fph_is_inside(const fpheap *heap)
 /* The bytes of a first region that are in front of the state, and those that
  * the heap will ever have, as far as that is known. */
 #if FPHEAP_SHARED
-#  define fph_inside_head(heap, raw)  (heap)->partition->head
-#  define fph_inside_bytes(heap, raw) (heap)->bytes
+#  define fph_inside_head(heap, raw)  ((heap)->partition->head)
+#  define fph_inside_bytes(heap, raw) ((heap)->bytes)
 #else
 #  define fph_inside_head(heap, raw) \
-    (size_t)(-(uintptr_t)(raw)->base & (FPH_LINE - 1))
-#  define fph_inside_bytes(heap, raw) (raw)->bytes
+    ((size_t)(-(uintptr_t)(raw)->base & (FPH_LINE - 1)))
+#  define fph_inside_bytes(heap, raw) ((raw)->bytes)
 #endif
 
 static fph_layout
@@ -9900,39 +9903,40 @@ fph_peek(const fpheap *heap, void *to, const void *at, size_t bytes)
         == (ssize_t)bytes;
 }
 
-#define FPH_PEEK(heap, to, base, type, member) \
-    fph_peek(heap, to, (base) + offsetof(type, member), sizeof *(to))
+/* The pointer that is there; NULL: none is. */
+static const void *
+fph_peek_pointer(const fpheap *heap, const void *at)
+{
+    const char *pointer;
+
+    return fph_peek(heap, &pointer, at, sizeof pointer) ? pointer : NULL;
+}
 
 /* Look at the head and the state of a partition that was mapped, and remember
  * where the tables are.  Returns 0: it is damaged. */
 static int
 fph_view_begin(fpheap *heap, const fph_partition *head)
 {
-    fph_view   *view = heap->view;
-    fph_chunk  *chunks;
-    fph_depot  *depots;
-    fph_word   *free;
-    size_t      n;
+    fph_view        *view  = heap->view;
+    const fph_state *state = head->state;
+    size_t           n;
 
     view->base = head->base;
     view->bytes = head->bytes;
     view->bins = head->nodes * FPH_CLASSES;
-    view->state = (const char *)head->state;
-    if (!FPH_PEEK(heap, &view->mask, view->state, fph_state, mask)
-        || !FPH_PEEK(heap, &chunks, view->state, fph_state, chunks)
-        || !FPH_PEEK(heap, &depots, view->state, fph_state, depots)
-        || !FPH_PEEK(heap, &free, view->state, fph_state, free))
+    view->state = (const char *)state;
+    if (!fph_peek(heap, &view->mask, &state->mask, sizeof view->mask))
         return 0;
-    view->chunks = (const char *)chunks;
-    view->depots = (const char *)depots;
-    view->free = (const char *)free;
+    view->chunks = (const char *)fph_peek_pointer(heap, &state->chunks);
+    view->depots = (const char *)fph_peek_pointer(heap, &state->depots);
+    view->free = (const char *)fph_peek_pointer(heap, &state->free);
     n = (view->mask >> FPH_PAGE_BITS) + 1;
     return (view->mask & (view->mask + 1)) == 0
         && view->mask >= FPH_PAGES - 1
         && n >= view->bytes >> FPHEAP_CHUNK_SHIFT
         && n <= view->bytes / sizeof(fph_chunk)
-        && fph_view_has(view, chunks, n * sizeof *chunks)
-        && fph_view_has(view, depots, view->bins * sizeof *depots);
+        && fph_view_has(view, view->chunks, n * sizeof(fph_chunk))
+        && fph_view_has(view, view->depots, view->bins * sizeof(fph_depot));
 }
 
 /* The chunk that an address is in.  Returns 0: it is not here. */
@@ -10156,12 +10160,11 @@ fph_parked_slots(fph_parked *parked, void *const *slot, size_t count)
 static const char *
 fph_view_meta(const fpheap *heap, uint32_t ref)
 {
-    const char *block;
+    const char *block = ref == 0 ? NULL : (const char *)fph_peek_pointer(
+        heap, heap->view->state + offsetof(fph_state, meta)
+              + (ref >> FPH_UNIT_BITS) * sizeof(char *));
 
-    if (ref == 0
-        || !fph_peek(heap, &block,
-                     heap->view->state + offsetof(fph_state, meta)
-                     + (ref >> FPH_UNIT_BITS) * sizeof block, sizeof block))
+    if (block == NULL)
         return NULL;
     block += (size_t)(ref & ((1u << FPH_UNIT_BITS) - 1)) * FPH_LINE;
     return fph_view_has(heap->view, block, FPH_LINE) ? block : NULL;
@@ -10205,21 +10208,21 @@ fph_parked_depot(fph_parked *parked, unsigned bin)
 static void
 fph_parked_cache(fph_parked *parked, const fpheap_cache *cache)
 {
-    const fpheap       *heap = parked->heap;
-    fph_magazine *const *spare;
+    const fpheap       *heap  = parked->heap;
+    const char         *spare = (const char *)fph_peek_pointer(heap,
+                                                               &cache->spare);
     const fph_magazine *magazine;
     fph_bin             bin;
     unsigned            i;
 
-    if (!fph_peek(heap, &spare, &cache->spare, sizeof spare))
-        return;
     for (i = 0; i < heap->view->bins; i++) {
         if (fph_peek(heap, &bin, &cache->bins[i], sizeof bin)
             && bin.base != NULL && bin.top > bin.base
             && (size_t)(bin.top - bin.base) <= FPHEAP_MAGAZINE)
             fph_parked_slots(parked, bin.base, (size_t)(bin.top - bin.base));
-        if (fph_peek(heap, &magazine, spare + i, sizeof magazine)
-            && magazine != NULL)
+        magazine = (const fph_magazine *)fph_peek_pointer(
+            heap, spare + i * sizeof(char *));
+        if (magazine != NULL)
             (void)fph_parked_magazine(parked, magazine);
     }
 }
@@ -10235,11 +10238,13 @@ fph_parked_all(fph_parked *parked, const fpheap *heap)
         return 0;
     for (i = 0; i < heap->view->bins; i++)
         fph_parked_depot(parked, i);
-    for (i = 0; i < FPHEAP_MAX_THREADS; i++)
-        if (fph_peek(heap, &cache,
-                     heap->view->state + offsetof(fph_state, cache)
-                     + i * sizeof cache, sizeof cache) && cache != NULL)
+    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
+        cache = (const fpheap_cache *)fph_peek_pointer(
+            heap, heap->view->state + offsetof(fph_state, cache)
+                  + i * sizeof(char *));
+        if (cache != NULL)
             fph_parked_cache(parked, cache);
+    }
     return 1;
 }
 
@@ -12554,7 +12559,8 @@ fph_pool_fill(fpheap *heap, const fpheap_pool *pool)
     search.look = fph_pool_look;
     rc = fph_find(&search);
     return rc != 0 ? rc
-         : fph_magazines_add(heap, node, pool->record->min / klass->magazine + 2);
+         : fph_magazines_add(heap, node,
+                             pool->record->min / klass->magazine + 2);
 }
 
 #if FPHEAP_SHARED
@@ -14593,7 +14599,36 @@ fph_calls_end(const fpheap *heap, const uint64_t *dead)
     return 1;
 }
 
-/* --- all anew ------------------------------------------------------------- */
+/* --- all anew -------------------------------------------------------------
+ *
+ * What is certain when no thread is in a call, wherever the dead were stopped:
+ *
+ *     present             a chunk is here from its store on, and no longer from
+ *                         when it is 0; a chunk's pages are its region's as a
+ *                         whole, since the provider gives whole chunks
+ *     info                a record covers its pages from its store on, after
+ *                         map, back and bits were written, until it is 0
+ *     bits                an object is free when its bit is set
+ *     a stack             has what it had before a CAS or what it has after it
+ *     a magazine's count  its objects are in no other place: whoever gives or
+ *                         copies them lowers the count first
+ *     a living cache      its thread is in no call, so it is whole
+ *
+ * What follows from that, in the order in which it is computed:
+ *
+ *     regions, taken      the chunks that are here, each run of them one
+ *     magazines           one that is in no stack and no living cache was in
+ *                         the hands of the dead: its objects are free, and so
+ *                         are large ones that no living cache parks
+ *     meta, free, map     pages of blocks; pages that no record covers
+ *     records             those that no chunk has are unused
+ *     state, partial      objects that are free, slabs that have some
+ *     pools               sums of their slabs
+ *
+ * An object that was neither in a magazine nor in its slab, but in a register or
+ * an array of a call, counts as live for ever: a magazine's worth at most for
+ * each thread.
+ */
 
 /* What a pass over a partition without calls needs to know. */
 typedef struct fph_rebuild {
@@ -15035,8 +15070,10 @@ fph_clean(fpheap *heap)
     return n;
 }
 
-/* A call begins while another member cleans up: wait for it, or do it instead.
- * (The cleaner's own process waits too: its threads are alive.) */
+/* A call begins while another member cleans up: wait for it, or do it instead if
+ * it dies.  (Threads of the cleaner's own process wait too.)  There is no limit
+ * to this wait, and none is needed: a cleaner waits for nobody once it rebuilds,
+ * and before that FPHEAP_GROWTH_WAIT_MS at most. */
 static int
 fph_clean_wait(fpheap *heap)
 {
@@ -15404,7 +15441,8 @@ fph_join(fpheap *heap)
         (void)fph_clean(heap);
         return fph_taken_begin(heap);
     }
-    while (!fph_lock(heap->file, heap->start + FPH_MEMBERS, F_OFD_SETLK, F_WRLCK))
+    while (!fph_lock(heap->file, heap->start + FPH_MEMBERS, F_OFD_SETLK,
+                     F_WRLCK))
         fph_yield();
     rc = fph_clean(heap);
     fph_lock(heap->file, heap->start + FPH_MEMBERS, F_OFD_SETLK, F_UNLCK);
@@ -15786,7 +15824,8 @@ fph_open(fpheap *heap, fph_opening *it)
 static fph_opening
 fph_opening_of(const char *name, const fpheap_partition *desc, unsigned flags)
 {
-    static const fpheap_partition none = { 0, NULL, 0, 0, 0, NULL, 0, 0, 0, NULL, NULL };
+    static const fpheap_partition none = { 0, NULL, 0, 0, 0, NULL, 0, 0, 0,
+                                           NULL, NULL };
     fph_opening it = { name, desc != NULL ? desc : &none, flags, -1, -1, 0, 0 };
 
     if (name == NULL)
@@ -15895,20 +15934,21 @@ fph_member_size(const fpheap *heap, unsigned bin)
 static size_t
 fph_member_objects(const fpheap *heap, const fpheap_cache *at, unsigned i)
 {
-    fph_magazine *const *spares;
-    fph_magazine *spare;
-    fph_bin       bin;
-    uint32_t      count;
-    size_t        n = 0;
+    const char *spares, *spare;
+    fph_bin     bin;
+    uint32_t    count;
+    size_t      n = 0;
 
     if (!fph_is_view(heap))
         return fph_cache_objects(heap->state, at, i);
     if (fph_peek(heap, &bin, &at->bins[i], sizeof bin) && bin.base != NULL
         && bin.top > bin.base && bin.top - bin.base <= FPHEAP_MAGAZINE)
         n = (size_t)(bin.top - bin.base);
-    if (fph_peek(heap, &spares, &at->spare, sizeof spares)
-        && fph_peek(heap, &spare, spares + i, sizeof spare) && spare != NULL
-        && fph_peek(heap, &count, &spare->count, sizeof count)
+    spares = (const char *)fph_peek_pointer(heap, &at->spare);
+    spare = (const char *)fph_peek_pointer(heap, spares + i * sizeof spare);
+    if (spare != NULL
+        && fph_peek(heap, &count, spare + offsetof(fph_magazine, count),
+                    sizeof count)
         && count <= FPHEAP_MAGAZINE)
         n += count;
     return n;
@@ -15918,10 +15958,10 @@ fph_member_objects(const fpheap *heap, const fpheap_cache *at, unsigned i)
 static size_t
 fph_member_cache(const fpheap *heap, const fpheap_cache *at)
 {
-    fph_slab *large;
-    uint64_t  info;
-    size_t    bytes = 0, n;
-    unsigned  i;
+    const char *large;
+    uint64_t    info;
+    size_t      bytes = 0, n;
+    unsigned    i;
 
     for (i = 0; i < heap->bins; i++) {
         n = fph_member_objects(heap, at, i);
@@ -15929,7 +15969,8 @@ fph_member_cache(const fpheap *heap, const fpheap_cache *at)
             bytes += n * fph_member_size(heap, i);
     }
     if (fph_copy(heap, &large, &at->large, sizeof large) && large != NULL
-        && fph_copy(heap, &info, &large->info, sizeof info))
+        && fph_copy(heap, &info, large + offsetof(fph_slab, info),
+                    sizeof info))
         bytes += (size_t)fph_info_count(info) << FPHEAP_PAGE_SHIFT;
     return bytes;
 }
@@ -15941,7 +15982,7 @@ fph_member_parked(const fpheap *heap, unsigned member)
     const fph_state *state = fph_is_view(heap)
                            ? (const fph_state *)(const void *)heap->view->state
                            : heap->state;
-    fpheap_cache    *cache;
+    const char      *cache;
     fph_slot         slot;
     size_t           bytes = 0;
     unsigned         i;
@@ -15949,9 +15990,10 @@ fph_member_parked(const fpheap *heap, unsigned member)
     for (i = 0; i < FPHEAP_MAX_THREADS; i++)
         if (fph_copy(heap, &cache, &state->cache[i], sizeof cache)
             && cache != NULL
-            && fph_copy(heap, &slot, fph_slot_of(cache), sizeof slot)
+            && fph_copy(heap, &slot, cache - sizeof slot, sizeof slot)
             && slot.owner == member + 1)
-            bytes += fph_member_cache(heap, cache);
+            bytes += fph_member_cache(heap, (const fpheap_cache *)
+                                            (const void *)cache);
     return bytes;
 }
 
@@ -16105,7 +16147,7 @@ fpheap_root(fpheap *heap)
     if (!fph_has_partition(heap))
         return NULL;
     if (fph_is_view(heap)) {
-        (void)FPH_PEEK(heap, &root, heap->view->base, fph_partition, root);
+        (void)fph_peek(heap, &root, &heap->partition->root, sizeof root);
         return fpheap_object_at(heap, (uint32_t)root);
     }
     return fpheap_object_at(heap, (uint32_t)fph_load_acquire(

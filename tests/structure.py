@@ -58,8 +58,8 @@ UNLABELLED = {
 
 # What is counted: at most.  All that has a limit is a line of "counts".
 LIMITS = {
-    "lines": 13078,
-    "lines of a function, median": 7,
+    "lines": 16297,
+    "lines of a function, median": 8,
     "lines of a function, most": 37,
     "#if in functions but of PLATFORM, DEBUG": 4,
 }
