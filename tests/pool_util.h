@@ -11,7 +11,7 @@
 #define MOST 20000
 #define MADE UINT64_C(0x9a6d3b51c7e4f082) /* a constructed object's */
 
-static test_provider provider;
+TEST_UNUSED static test_provider provider;
 static void         *objects[MOST];
 TEST_UNUSED static void       *others[MOST];
 TEST_UNUSED static test_object sorted[MOST];

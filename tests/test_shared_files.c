@@ -1,0 +1,1687 @@
+/* test_shared_files.c - how a heap that several processes share is found, made,
+ * refused and left
+ *
+ * What can be wrong with arguments, names and files ends in the documented error
+ * and creates nothing; a file system without memory ends in ENOMEM; a process
+ * that is killed, or that forks, takes nothing from the others.
+ */
+#ifndef _GNU_SOURCE
+#  define _GNU_SOURCE 1
+#endif
+#include "reports.h"
+
+#define FPHEAP_IMPLEMENTATION
+#include "fpheap.h"
+#include "shared_util.h"
+
+#include <dirent.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/statvfs.h>
+#include <sys/un.h>
+
+#define NOBODY 65534           /* a user who owns nothing */
+#define OTHER  65533
+
+/* --- files ---------------------------------------------------------------- */
+
+/* A path below /dev/shm; valid until the second next call. */
+static const char *
+path_of(const char *file)
+{
+    static char     paths[2][128];
+    static unsigned next;
+    char           *path = paths[next++ % 2];
+
+    (void)snprintf(path, sizeof paths[0], "/dev/shm/%s", file);
+    return path;
+}
+
+static unsigned
+open_files(void)
+{
+    DIR     *dir = opendir("/proc/self/fd");
+    unsigned n   = 0;
+
+    NEED(dir != NULL);
+    while (readdir(dir) != NULL)
+        n++;
+    (void)closedir(dir);
+    return n;
+}
+
+/* Whether a name is there, whatever it is. */
+static int
+exists(const char *file)
+{
+    struct stat is;
+
+    return lstat(path_of(file), &is) == 0;
+}
+
+static int
+edit(void)
+{
+    int file = open(path_of(name), O_RDWR | O_CLOEXEC);
+
+    NEED(file >= 0);
+    return file;
+}
+
+/* Make a file with these bytes, whatever it was. */
+static void
+write_file(const void *bytes, size_t n)
+{
+    int file = open(path_of(name), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    NEED(file >= 0);
+    NEED(write(file, bytes, n) == (ssize_t)n);
+    close(file);
+}
+
+/* The heap cannot be opened, for this reason, and nothing of the try stays. */
+static void
+refused_at(const char *called, const fpheap_partition *desc, unsigned flags,
+           int error, const char *file, int line)
+{
+    unsigned before = open_files();
+
+    errno = 0;
+    if (fpheap_open(called, desc, flags) != NULL || errno != error)
+        need_failed(file, line, strerror(error));
+    if (open_files() != before)
+        need_failed(file, line, "a file is open");
+}
+
+#define REFUSES(called, desc, flags, error) \
+    refused_at(called, desc, flags, error, __FILE__, __LINE__)
+
+/* The report of the last open has this word. */
+#define REPORTED(word) NEED(strstr(last_report, word) != NULL)
+
+/* A heap serves, and is sound. */
+static void
+use(fpheap *heap)
+{
+    void *small = fpheap_alloc(heap, 100);
+    void *large = fpheap_alloc(heap, 3 * TEST_MIB);
+
+    NEED(small != NULL && large != NULL);
+    memset(small, 1, 100);
+    memset(large, 1, 3 * TEST_MIB);
+    fpheap_free(heap, small);
+    fpheap_free(heap, large);
+    NEED_SOUND(heap);
+}
+
+static void
+make_and_close(void)
+{
+    fpheap *heap = create();
+
+    use(heap);
+    NEED(fpheap_close(heap) == 0);
+}
+
+/* --- arguments ------------------------------------------------------------ */
+
+static void
+arguments_out_of_range_are_refused(void **state)
+{
+    static const unsigned    flags[] = { FPHEAP_EXCLUSIVE, 1u << 31, 1u << 8 };
+    fpheap_partition         desc    = partition_of(PARTITION);
+    size_t                   i;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(flags); i++)
+        REFUSES(name, &desc, flags[i], EINVAL);
+    desc.flags = 1u << 31;
+    REFUSES(name, &desc, FPHEAP_CREATE, EINVAL);
+    desc = partition_of(0);
+    REFUSES(name, &desc, FPHEAP_CREATE, EINVAL);
+    REFUSES(name, NULL, FPHEAP_CREATE, EINVAL);
+    desc = partition_of(FPHEAP_PARTITION_MAX + 1);
+    REFUSES(name, &desc, FPHEAP_CREATE, EINVAL);
+    desc = partition_of(SIZE_MAX);
+    REFUSES(name, &desc, FPHEAP_CREATE, EINVAL);
+    desc = partition_of(PARTITION);
+    desc.address = (char *)(uintptr_t)(64 * FPHEAP_CHUNK + 4096);
+    REFUSES(name, &desc, FPHEAP_CREATE, EINVAL);
+    desc = partition_of(PARTITION);
+    desc.offset = 4096;
+    REFUSES(name, &desc, FPHEAP_CREATE, EINVAL);
+    desc = partition_of(PARTITION);
+    desc.mode = 010000;
+    REFUSES(name, &desc, FPHEAP_CREATE, EINVAL);
+    assert_false(exists(name));
+}
+
+static void
+names_that_lead_elsewhere_are_refused(void **state)
+{
+    static const char *const names[] = {
+        "", ".", "..", "/", "a/b", "../fpheap-test", "/dev/shm/fpheap-test",
+        "fpheap-test/", "./fpheap-test", "fpheap-test/../fpheap-test"
+    };
+    fpheap_partition desc = partition_of(PARTITION);
+    size_t           i;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(names); i++) {
+        REFUSES(names[i], &desc, FPHEAP_CREATE, EINVAL);
+        REFUSES(names[i], NULL, 0, EINVAL);
+        assert_int_equal(fpheap_unlink(names[i], NULL), -EINVAL);
+    }
+    REFUSES(NULL, &desc, FPHEAP_CREATE, EINVAL);
+    assert_int_equal(fpheap_unlink(NULL, NULL), -EINVAL);
+    assert_false(exists("fpheap-test"));
+    assert_int_not_equal(access("/dev/fpheap-test", F_OK), 0);
+}
+
+static void
+a_name_of_31_characters_is_the_longest(void **state)
+{
+    fpheap_partition desc = partition_of(PARTITION);
+    char             longest[33];
+    fpheap          *heap;
+
+    (void)state;
+    memset(longest, 'x', sizeof longest - 1);
+    longest[sizeof longest - 1] = '\0';
+    memcpy(longest, name, strlen(name));
+    REFUSES(longest, &desc, FPHEAP_CREATE, ENAMETOOLONG);
+    assert_int_equal(fpheap_unlink(longest, NULL), -ENAMETOOLONG);
+    longest[31] = '\0';
+    heap = fpheap_open(longest, &desc, FPHEAP_CREATE);
+    assert_non_null(heap);
+    use(heap);
+    assert_int_equal(fpheap_close(heap), 0);
+    assert_int_equal(fpheap_unlink(longest, NULL), 0);
+}
+
+static void
+what_is_not_there_is_not_opened(void **state)
+{
+    fpheap_partition desc = partition_of(PARTITION);
+
+    (void)state;
+    REFUSES(name, NULL, 0, ENOENT);
+    REFUSES(name, &desc, 0, ENOENT);
+    assert_int_equal(fpheap_unlink(name, NULL), -ENOENT);
+    desc.directory = "/dev/shm/fpheap-test-no-directory";
+    REFUSES(name, &desc, FPHEAP_CREATE, ENOENT);
+    assert_int_equal(fpheap_unlink(name, &desc), -ENOENT);
+    desc.directory = "/dev/null";
+    REFUSES(name, &desc, FPHEAP_CREATE, ENOTDIR);
+}
+
+static void
+exclusive_fails_where_the_name_exists(void **state)
+{
+    fpheap_partition desc = partition_of(PARTITION);
+    fpheap          *heap;
+
+    (void)state;
+    make_and_close();
+    REFUSES(name, &desc, FPHEAP_CREATE | FPHEAP_EXCLUSIVE, EEXIST);
+    heap = fpheap_open(name, &desc, FPHEAP_CREATE);
+    assert_non_null(heap);
+    REFUSES(name, &desc, FPHEAP_CREATE | FPHEAP_EXCLUSIVE, EEXIST);
+    use(heap);
+    assert_int_equal(fpheap_close(heap), 0);
+}
+
+static void
+functions_for_shared_heaps_refuse_others(void **state)
+{
+    fpheap *heap = fpheap_create("private", NULL);
+    fpheap *ours = create();
+    void   *object;
+    census  sum;
+
+    (void)state;
+    assert_non_null(heap);
+    object = fpheap_alloc(heap, 100);
+    assert_int_equal(fpheap_close(heap), -EINVAL);
+    assert_int_equal(fpheap_recover(heap, 0), -EINVAL);
+    assert_int_equal(fpheap_recover(ours, 1), -EINVAL);
+    assert_int_equal(fpheap_members(heap, count_member, &sum), -EINVAL);
+    assert_int_equal(fpheap_handle(heap, object), 0);
+    assert_int_equal(fpheap_handle(ours, object), 0);
+    assert_null(fpheap_object(heap, 1));
+    assert_int_equal(fpheap_set_root(heap, object), -EINVAL);
+    assert_int_equal(fpheap_set_root(ours, object), -EINVAL);
+    assert_null(fpheap_root(heap));
+    assert_int_equal(fpheap_destroy(ours), -EINVAL);
+    assert_int_equal(fpheap_destroy_forced(ours), -EINVAL);
+    fpheap_free(heap, object);
+    assert_int_equal(fpheap_destroy(heap), 0);
+    use(ours);
+    close_empty(ours);
+}
+
+static void
+a_process_with_all_its_heaps_opens_no_other(void **state)
+{
+    fpheap_partition desc = partition_of(PARTITION);
+    fpheap          *heaps[FPHEAP_MAX_HEAPS];
+    unsigned         i;
+
+    (void)state;
+    for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
+        heaps[i] = fpheap_create("private", NULL);
+        assert_non_null(heaps[i]);
+    }
+    REFUSES(name, &desc, FPHEAP_CREATE, ENFILE);
+    assert_false(exists(name));
+    for (i = 0; i < FPHEAP_MAX_HEAPS; i++)
+        assert_int_equal(fpheap_destroy(heaps[i]), 0);
+    for (i = 0; i < 2 * FPHEAP_MAX_HEAPS; i++)
+        REFUSES(name, NULL, 0, ENOENT);
+    make_and_close();
+}
+
+/* --- what a partition has ------------------------------------------------- */
+
+static void
+a_description_opens_again_what_it_has_made(void **state)
+{
+    fpheap_partition desc = partition_of(100 * TEST_MIB + 1);
+    unsigned         i;
+
+    (void)state;
+    desc.page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+    for (i = 0; i < 2; i++) {
+        fpheap *heap = fpheap_open(name, &desc, FPHEAP_CREATE);
+
+        assert_non_null(heap);
+        assert_int_equal(heap->partition->bytes, 102 * TEST_MIB);
+        use(heap);
+        assert_int_equal(fpheap_close(heap), 0);
+    }
+}
+
+static void
+a_partition_with_something_else_is_named(void **state)
+{
+    fpheap_partition desc = partition_of(PARTITION + FPHEAP_CHUNK);
+
+    (void)state;
+    make_and_close();
+    REFUSES(name, &desc, 0, EPROTO);
+    REPORTED("bytes");
+    desc = partition_of(PARTITION);
+    desc.address = (char *)(uintptr_t)((uint64_t)3 << 40);
+    REFUSES(name, &desc, 0, EPROTO);
+    REPORTED("address");
+    desc = partition_of(PARTITION);
+    desc.page_bytes = 2 * TEST_MIB;
+    REFUSES(name, &desc, 0, EPROTO);
+    REPORTED("page_bytes");
+    REPORTED(name);
+    desc.page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+    assert_int_equal(fpheap_close(fpheap_open(name, &desc, 0)), 0);
+}
+
+static void
+each_setting_that_differs_is_named(void **state)
+{
+    const size_t at = offsetof(fph_partition, settings);
+    char         text[512], word[64];
+    unsigned     n  = 0;
+    size_t       i, from;
+    int          file;
+
+    (void)state;
+    make_and_close();
+    file = edit();
+    assert_int_equal(pread(file, text, sizeof text, (off_t)at), sizeof text);
+    for (i = 0, from = 0; text[i] != '\0'; i++) {
+        if (text[i] == ' ')
+            from = i + 1;
+        if (text[i] != '=')
+            continue;
+        assert_int_equal(pwrite(file, "~", 1, (off_t)(at + i + 1)), 1);
+        REFUSES(name, NULL, 0, EPROTO);
+        (void)snprintf(word, sizeof word, ": %.*s", (int)(i - from),
+                       text + from);
+        REPORTED(word);
+        assert_int_equal(pwrite(file, text, sizeof text, (off_t)at),
+                         sizeof text);
+        n++;
+    }
+    assert_true(n >= 13);
+    memset(text, '=', sizeof text);
+    assert_int_equal(pwrite(file, text, sizeof text, (off_t)at), sizeof text);
+    REFUSES(name, NULL, 0, ESTALE);
+    close(file);
+}
+
+static void
+a_file_without_a_heap_is_refused_and_left_alone(void **state)
+{
+    static char      bytes[4 << 20];
+    fpheap_partition desc   = partition_of(PARTITION);
+    test_random      random = test_random_of(5);
+    const size_t     sizes[] = { 0, 1, 100, 4096, sizeof bytes };
+    struct stat      is;
+    size_t           i;
+
+    (void)state;
+    for (i = 0; i < sizeof bytes; i++)
+        bytes[i] = (char)test_next(&random);
+    for (i = 0; i < TEST_COUNT(sizes); i++) {
+        write_file(bytes, sizes[i]);
+        REFUSES(name, NULL, 0, ESTALE);
+        REFUSES(name, &desc, FPHEAP_CREATE, ESTALE);
+        assert_int_equal(stat(path_of(name), &is), 0);
+        assert_int_equal(is.st_size, sizes[i]);
+    }
+    memset(bytes, 0, sizeof bytes);
+    write_file(bytes, sizeof bytes);
+    REFUSES(name, NULL, 0, ESTALE);
+}
+
+static void
+a_file_that_is_too_short_is_refused(void **state)
+{
+    static const size_t sizes[] = { PARTITION - 1, PARTITION - FPHEAP_CHUNK,
+                                    FPHEAP_CHUNK, 4096, 100, 0 };
+    size_t              i;
+
+    (void)state;
+    make_and_close();
+    for (i = 0; i < TEST_COUNT(sizes); i++) {
+        assert_int_equal(truncate(path_of(name), (off_t)sizes[i]), 0);
+        REFUSES(name, NULL, 0, ESTALE);
+    }
+}
+
+/* The word of a head at an offset has another value: then it is refused. */
+static void
+damage(int file, size_t at, const uint64_t *values, size_t n)
+{
+    uint64_t was = 0;
+    size_t   i;
+
+    NEED(pread(file, &was, 8, (off_t)at) == 8);
+    for (i = 0; i < n; i++) {
+        NEED(pwrite(file, &values[i], 8, (off_t)at) == 8);
+        REFUSES(name, NULL, 0, ESTALE);
+    }
+    NEED(pwrite(file, &was, 8, (off_t)at) == 8);
+}
+
+static void
+a_damaged_head_is_refused(void **state)
+{
+    static const uint64_t bad[] = { 0, 1, 12345, UINT64_C(1) << 62, UINT64_MAX,
+                                    UINT64_MAX - FPHEAP_CHUNK + 1 };
+    static const size_t   at[]  = {
+        offsetof(fph_partition, magic), offsetof(fph_partition, bytes),
+        offsetof(fph_partition, base), offsetof(fph_partition, head),
+        offsetof(fph_partition, state)
+    };
+    uint64_t nodes[2] = { 0, 1000 };
+    size_t   i;
+    int      file;
+
+    (void)state;
+    make_and_close();
+    file = edit();
+    for (i = 0; i < TEST_COUNT(at); i++)
+        damage(file, at[i], bad, TEST_COUNT(bad));
+    damage(file, offsetof(fph_partition, nodes), nodes, 2);
+    close(file);
+    assert_int_equal(fpheap_close(open_it()), 0);
+}
+
+static void
+a_partition_is_opened_once_in_a_process(void **state)
+{
+    fpheap *heap = create();
+
+    (void)state;
+    REFUSES(name, NULL, 0, EADDRINUSE);
+    REPORTED("address");
+    use(heap);
+    assert_int_equal(members_of(heap).members, 1);
+    close_empty(heap);
+    assert_int_equal(fpheap_close(open_it()), 0);
+}
+
+static void
+nothing_is_mapped_over_what_a_process_has_there(void **state)
+{
+    fpheap *heap = create();
+    char   *base = heap->partition->base;
+    char   *mine;
+
+    (void)state;
+    assert_int_equal(fpheap_close(heap), 0);
+    base += PARTITION - 4096;
+    mine = (char *)mmap(base, 4096, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    assert_ptr_equal(mine, base);
+    memset(mine, 0x5a, 4096);
+    REFUSES(name, NULL, 0, EADDRINUSE);
+    assert_true(test_all_bytes(mine, 4096, 0x5a));
+    assert_int_equal(munmap(mine, 4096), 0);
+    assert_int_equal(fpheap_close(open_it()), 0);
+}
+
+static int
+open_where(peer *p, void *arg)
+{
+    fpheap *heap = open_it();
+
+    (void)p;
+    NEED((void *)heap->partition == arg);
+    use(heap);
+    NEED(fpheap_close(heap) == 0);
+    return 0;
+}
+
+static void
+an_address_that_is_asked_for_is_that_of_all(void **state)
+{
+    fpheap_partition desc = partition_of(PARTITION);
+    fpheap          *heap;
+    peer             p;
+
+    (void)state;
+    desc.address = (char *)(uintptr_t)((uint64_t)(sizeof(void *) > 4 ? 3 : 0)
+                                       << 40) + 1024 * FPHEAP_CHUNK / 4;
+    heap = fpheap_open(name, &desc, FPHEAP_CREATE);
+    assert_non_null(heap);
+    assert_ptr_equal(heap->partition, desc.address);
+    peer_begin(&p, open_where, desc.address);
+    peer_end(&p);
+    close_empty(heap);
+}
+
+/* --- who may open it ------------------------------------------------------ */
+
+static int
+open_as_nobody(peer *p, void *arg)
+{
+    fpheap_partition desc = partition_of(0);
+
+    (void)p;
+    desc.flags = (unsigned)(uintptr_t)arg;
+    NEED(setresgid(NOBODY, NOBODY, NOBODY) == 0);
+    NEED(setresuid(NOBODY, NOBODY, NOBODY) == 0);
+    errno = 0;
+    return fpheap_open(name, &desc, 0) != NULL ? 0 : errno;
+}
+
+static int
+error_of_nobody(unsigned flags)
+{
+    int  status;
+    peer p;
+
+    peer_begin(&p, open_as_nobody, (void *)(uintptr_t)flags);
+    status = peer_status(&p);
+    NEED(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void
+the_mode_says_who_may_open_it(void **state)
+{
+    fpheap_partition desc = partition_of(PARTITION);
+    struct stat      is;
+    fpheap          *heap;
+
+    (void)state;
+    make_and_close();
+    assert_int_equal(stat(path_of(name), &is), 0);
+    assert_int_equal(is.st_mode & 07777, 0600);
+    if (geteuid() == 0)
+        assert_int_equal(error_of_nobody(0), EACCES);
+    assert_int_equal(fpheap_unlink(name, NULL), 0);
+    desc.mode = 0666;
+    heap = fpheap_open(name, &desc, FPHEAP_CREATE);
+    assert_non_null(heap);
+    assert_int_equal(stat(path_of(name), &is), 0);
+    assert_int_equal(is.st_mode & 07777, 0666);
+    if (geteuid() == 0)
+        assert_int_equal(error_of_nobody(0), 0);
+    assert_int_equal(fpheap_recover(heap, 0), geteuid() == 0);
+    close_empty(heap);
+}
+
+static void
+another_users_file_is_refused_unless_asked_for(void **state)
+{
+    fpheap_partition desc = partition_of(PARTITION);
+    fpheap          *heap;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    desc.mode = 0666;
+    assert_int_equal(fpheap_close(fpheap_open(name, &desc, FPHEAP_CREATE)), 0);
+    assert_int_equal(chown(path_of(name), OTHER, OTHER), 0);
+    assert_int_equal(error_of_nobody(0), EACCES);
+    assert_int_equal(error_of_nobody(FPHEAP_ANY_OWNER), 0);
+    REFUSES(name, NULL, 0, EACCES);
+    REPORTED("another user");
+    desc.flags = FPHEAP_ANY_OWNER;
+    heap = fpheap_open(name, &desc, 0);
+    assert_non_null(heap);
+    use(heap);
+    assert_int_equal(fpheap_close(heap), 0);
+}
+
+/* What is at the name is refused, and stays. */
+static void
+expect_no_partition(const char *word)
+{
+    fpheap_partition desc = partition_of(PARTITION);
+    struct stat      before, after;
+
+    NEED(lstat(path_of(name), &before) == 0);
+    last_report[0] = '\0';
+    REFUSES(name, NULL, 0, EACCES);
+    REPORTED(word);
+    REFUSES(name, &desc, FPHEAP_CREATE, EACCES);
+    REFUSES(name, &desc, FPHEAP_CREATE | FPHEAP_EXCLUSIVE, EEXIST);
+    NEED(lstat(path_of(name), &after) == 0);
+    NEED(before.st_ino == after.st_ino && before.st_size == after.st_size);
+}
+
+static void
+a_name_that_is_a_link_is_refused(void **state)
+{
+    char target[64];
+
+    (void)state;
+    (void)snprintf(target, sizeof target, "%s-target", name);
+    assert_int_equal(symlink(target, path_of(name)), 0);
+    expect_no_partition("symbolic link");
+    assert_false(exists(target));
+    assert_int_equal(unlink(path_of(name)), 0);
+
+    make_and_close();
+    assert_int_equal(link(path_of(name), path_of(target)), 0);
+    expect_no_partition("another name");
+    assert_int_equal(unlink(path_of(name)), 0);
+    assert_int_equal(symlink(target, path_of(name)), 0);
+    expect_no_partition("symbolic link");
+    assert_int_equal(unlink(path_of(target)), 0);
+}
+
+static void
+a_name_that_is_no_regular_file_is_refused(void **state)
+{
+    struct sockaddr_un at;
+    int                file;
+
+    (void)state;
+    assert_int_equal(mkfifo(path_of(name), 0600), 0);
+    expect_no_partition("no regular file");
+    assert_int_equal(unlink(path_of(name)), 0);
+
+    assert_int_equal(mkdir(path_of(name), 0700), 0);
+    expect_no_partition("no regular file");
+    assert_int_not_equal(fpheap_unlink(name, NULL), 0);
+    assert_int_equal(rmdir(path_of(name)), 0);
+
+    memset(&at, 0, sizeof at);
+    at.sun_family = AF_UNIX;
+    (void)snprintf(at.sun_path, sizeof at.sun_path, "%s", path_of(name));
+    file = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(file, (struct sockaddr *)&at, sizeof at), 0);
+    expect_no_partition("no regular file");
+    close(file);
+    assert_int_equal(unlink(path_of(name)), 0);
+
+    if (geteuid() == 0 && mknod(path_of(name), S_IFCHR | 0600, 0x103) == 0)
+        expect_no_partition("no regular file");
+}
+
+/* --- a file system without memory ----------------------------------------- */
+
+static char small[] = "/tmp/fpheap-test-XXXXXX"; /* a tmpfs of 64 MiB */
+
+static fpheap_partition
+in_small(void)
+{
+    fpheap_partition desc = partition_of(PARTITION);
+
+    desc.directory = small;
+    return desc;
+}
+
+/* Bytes that the small file system has left. */
+static size_t
+left_in_small(void)
+{
+    struct statvfs fs;
+
+    NEED(statvfs(small, &fs) == 0);
+    return (size_t)fs.f_bsize * fs.f_bavail;
+}
+
+/* A file that takes all but so many bytes.  Returns its path. */
+static const char *
+fill_small(size_t but)
+{
+    static char path[64];
+    int         file;
+
+    (void)snprintf(path, sizeof path, "%s/foreign", small);
+    file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    NEED(file >= 0);
+    NEED(left_in_small() <= but
+         || fallocate(file, 0, 0, (off_t)(left_in_small() - but)) == 0);
+    close(file);
+    return path;
+}
+
+/* Allocate objects of a size in objects[], and write them, until there is no
+ * memory.  Returns how many. */
+static unsigned
+fill_heap(fpheap *heap, size_t size)
+{
+    unsigned n = 0;
+
+    errno = 0;
+    while (n < MOST && (objects[n] = fpheap_alloc(heap, size)) != NULL)
+        memset(objects[n++], 0x5a, size);
+    NEED(n < MOST && errno == ENOMEM);
+    return n;
+}
+
+static void
+free_filled(fpheap *heap, unsigned n, size_t size)
+{
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        NEED(test_all_bytes(objects[i], size, 0x5a));
+        memset(objects[i], 0xa5, size);
+    }
+    fpheap_free_bulk(heap, objects, n);
+    fpheap_flush(heap);
+}
+
+/* Run work in a mount namespace of its own that has the small file system.
+ * Returns 0: the process may not have that. */
+static int
+with_small(int (*work)(peer *p, void *arg))
+{
+    int  status;
+    peer p;
+
+    if (geteuid() != 0 || mkdtemp(small) == NULL)
+        return 0;
+    peer_begin(&p, work, NULL);
+    status = peer_status(&p);
+    NEED(rmdir(small) == 0);
+    (void)memcpy(small + sizeof small - 7, "XXXXXX", 6);
+    NEED(WIFEXITED(status));
+    NEED(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 77);
+    return WEXITSTATUS(status) == 0;
+}
+
+/* Mount it, in the process of a test. */
+static void
+mount_small(void)
+{
+    if (unshare(CLONE_NEWNS) != 0
+        || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0
+        || mount("tmpfs", small, "tmpfs", 0, "size=64m") != 0)
+        _exit(77);
+}
+
+static int
+use_small(peer *p, void *arg)
+{
+    fpheap_partition desc;
+    fpheap          *heap;
+    unsigned         n;
+
+    (void)p;
+    (void)arg;
+    mount_small();
+    desc = in_small();
+    heap = fpheap_open(name, &desc, FPHEAP_CREATE);
+    NEED(heap != NULL);
+    n = fill_heap(heap, TEST_MIB);
+    NEED(n >= 40);
+    NEED(fpheap_zalloc(heap, 4 * TEST_MIB) == NULL && errno == ENOMEM);
+    NEED(fpheap_reserve(heap, 64 * TEST_MIB, 0) == -ENOMEM);
+    NEED_SOUND(heap);
+    free_filled(heap, n, TEST_MIB);
+    NEED(fill_heap(heap, TEST_MIB) == n);
+    free_filled(heap, n, TEST_MIB);
+    NEED(fpheap_trim(heap) >= 32 * TEST_MIB);
+    NEED_SOUND(heap);
+    NEED(fpheap_close(heap) == 0);
+    return 0;
+}
+
+static void
+a_partition_may_be_larger_than_its_file_system(void **state)
+{
+    (void)state;
+    if (!with_small(use_small))
+        skip();
+}
+
+static int
+use_filled(peer *p, void *arg)
+{
+    static const size_t sizes[] = { 16, 1000, 40000, 1 << 20 };
+    fpheap_partition    desc;
+    const char         *foreign;
+    fpheap             *heap;
+    unsigned            n, i;
+
+    (void)p;
+    (void)arg;
+    mount_small();
+    desc = in_small();
+    heap = fpheap_open(name, &desc, FPHEAP_CREATE);
+    NEED(heap != NULL);
+    for (i = 0; i < TEST_COUNT(sizes); i++) {
+        foreign = fill_small(i * 4096 + 3 * TEST_MIB * (i % 2));
+        errno = 0;
+        NEED(fpheap_alloc(heap, 16 * TEST_MIB) == NULL && errno == ENOMEM);
+        for (n = 0; n < MOST / 2; n++) {
+            objects[n] = fpheap_alloc(heap, sizes[i]);
+            if (objects[n] == NULL)
+                break;
+            memset(objects[n], 0x5a, sizes[i]);
+        }
+        NEED(objects[n] == NULL ? errno == ENOMEM : n == MOST / 2);
+        (void)fpheap_trim(heap);
+        (void)fill_small(0);
+        NEED_SOUND(heap);
+        free_filled(heap, n, sizes[i]);
+        NEED(unlink(foreign) == 0);
+        use(heap);
+        NEED(fpheap_alloc(heap, 16 * TEST_MIB) != NULL);
+        NEED(free_all(heap) == 1);
+        (void)fpheap_trim(heap);
+    }
+    NEED(fpheap_close(heap) == 0);
+    return 0;
+}
+
+static void
+a_full_file_system_ends_in_enomem_and_never_in_a_signal(void **state)
+{
+    (void)state;
+    if (!with_small(use_filled))
+        skip();
+}
+
+static int
+make_in_full(peer *p, void *arg)
+{
+    fpheap_partition desc;
+    const char      *foreign;
+    size_t           room;
+    fpheap          *heap = NULL;
+
+    (void)p;
+    (void)arg;
+    mount_small();
+    desc = in_small();
+    for (room = 0; heap == NULL; room += 64 * TEST_KIB) {
+        foreign = fill_small(room);
+        NEED(room <= 16 * TEST_MIB);
+        heap = fpheap_open(name, &desc, FPHEAP_CREATE);
+        NEED(unlink(foreign) == 0);
+        if (heap != NULL)
+            break;
+        NEED(errno == ENOMEM);
+        NEED(left_in_small() >= 64 * TEST_MIB - 4096);
+        NEED(fpheap_unlink(name, &desc) == -ENOENT);
+    }
+    NEED(room >= FPHEAP_CHUNK);
+    use(heap);
+    NEED(fpheap_close(heap) == 0);
+    return 0;
+}
+
+static void
+without_memory_no_partition_is_made(void **state)
+{
+    (void)state;
+    if (!with_small(make_in_full))
+        skip();
+}
+
+static int
+unlink_in_small(peer *p, void *arg)
+{
+    fpheap_partition desc;
+    fpheap          *heap;
+    size_t           before;
+
+    (void)p;
+    (void)arg;
+    mount_small();
+    desc = in_small();
+    before = left_in_small();
+    heap = fpheap_open(name, &desc, FPHEAP_CREATE);
+    NEED(heap != NULL && fpheap_alloc(heap, 16 * TEST_MIB) != NULL);
+    NEED(fpheap_unlink(name, &desc) == 0);
+    NEED(left_in_small() <= before - 16 * TEST_MIB);
+    NEED(fpheap_close(heap) == 0);
+    NEED(left_in_small() == before);
+    heap = fpheap_open(name, &desc, FPHEAP_CREATE);
+    NEED(heap != NULL && fpheap_alloc(heap, 16 * TEST_MIB) != NULL);
+    NEED(fpheap_close(heap) == 0);
+    NEED(left_in_small() <= before - 16 * TEST_MIB);
+    NEED(fpheap_unlink(name, &desc) == 0);
+    NEED(left_in_small() == before);
+    return 0;
+}
+
+static void
+memory_without_name_and_member_is_free(void **state)
+{
+    (void)state;
+    if (!with_small(unlink_in_small))
+        skip();
+}
+
+/* --- members -------------------------------------------------------------- */
+
+/* Open the heap, say so, and stay until killed. */
+static int
+open_and_stay(peer *p, void *arg)
+{
+    fpheap *heap;
+
+    (void)arg;
+    (void)hear(p);
+    heap = fpheap_open(name, NULL, 0);
+    say(p, heap != NULL ? 0 : (uint64_t)errno);
+    while (pause() != 0)
+        ;
+    return 0;
+}
+
+static void
+there_are_512_members_and_the_dead_take_no_place(void **state)
+{
+    static peer peers[FPH_MEMBERS];
+    fpheap     *heap = create();
+    unsigned    i, refusals = 0;
+
+    (void)state;
+    peers_begin(peers, FPH_MEMBERS, open_and_stay);
+    for (i = 0; i < FPH_MEMBERS; i++) {
+        uint64_t error;
+
+        say(&peers[i], 0);
+        error = hear(&peers[i]);
+        assert_true(error == 0 || error == ENFILE);
+        refusals += error == ENFILE;
+    }
+    assert_int_equal(refusals, 1);
+    assert_int_equal(members_of(heap).members, FPH_MEMBERS);
+    assert_int_equal(members_of(heap).dead, 0);
+    for (i = 0; i < FPH_MEMBERS; i++)
+        peer_kill(&peers[i]);
+    assert_int_equal(members_of(heap).dead, FPH_MEMBERS - 1);
+    peers_begin(peers, 20, open_and_stay);
+    for (i = 0; i < 20; i++) {
+        say(&peers[i], 0);
+        assert_int_equal(hear(&peers[i]), 0);
+    }
+    assert_int_equal(members_of(heap).members, 21);
+    assert_int_equal(members_of(heap).dead, 0);
+    for (i = 0; i < 20; i++)
+        peer_kill(&peers[i]);
+    assert_int_equal(fpheap_recover(heap, 0), 20);
+    assert_int_equal(fpheap_recover(heap, 0), 0);
+    assert_int_equal(members_of(heap).members, 1);
+    close_empty(heap);
+}
+
+/* Hold an object and park others, until killed. */
+static int
+park_and_stay(peer *p, void *arg)
+{
+    fpheap  *heap = open_it();
+    void    *own[100];
+    unsigned i;
+
+    (void)arg;
+    NEED(fpheap_alloc_bulk(heap, 1000, own, 100) == 0);
+    for (i = 1; i < 100; i++)
+        fpheap_free(heap, own[i]);
+    say_object(p, own[0]);
+    while (pause() != 0)
+        ;
+    return 0;
+}
+
+static void
+what_the_dead_parked_is_free_and_what_they_had_is_live(void **state)
+{
+    fpheap *heap = create();
+    void   *object;
+    peer    p;
+
+    (void)state;
+    peer_begin(&p, park_and_stay, NULL);
+    object = hear_object(&p);
+    assert_true(members_of(heap).parked > 0);
+    assert_int_equal(fpheap_recover(heap, 0), 0);
+    peer_kill(&p);
+    assert_int_equal(members_of(heap).dead, 1);
+    assert_int_equal(fpheap_recover(heap, 0), 1);
+    assert_int_equal(members_of(heap).members, 1);
+    assert_int_equal(members_of(heap).parked, 0);
+    TEST_CHECK_LIVE(heap, 1);
+    assert_ptr_equal(fpheap_object(heap, fpheap_handle(heap, object)), object);
+    fpheap_free(heap, object);
+    close_empty(heap);
+}
+
+/* --- made at any moment --------------------------------------------------- */
+
+static void
+sleep_us(size_t us)
+{
+    struct timespec time = { 0, (long)us * 1000 };
+
+    nanosleep(&time, NULL);
+}
+
+static int
+make_and_stay(peer *p, void *arg)
+{
+    fpheap_partition desc = partition_of(PARTITION);
+
+    (void)arg;
+    say(p, 0);
+    NEED(fpheap_open(name, &desc, FPHEAP_CREATE) != NULL);
+    while (pause() != 0)
+        ;
+    return 0;
+}
+
+static void
+a_creator_killed_at_any_moment_leaves_no_name_or_a_heap(void **state)
+{
+    test_random random = test_random_of(11);
+    unsigned    i, n = 200 * test_soak();
+    fpheap     *heap;
+    peer        p;
+
+    (void)state;
+    for (i = 0; i < n; i++) {
+        peer_begin(&p, make_and_stay, NULL);
+        (void)hear(&p);
+        sleep_us(test_below(&random, 1500));
+        peer_kill(&p);
+        errno = 0;
+        heap = fpheap_open(name, NULL, 0);
+        assert_true(heap != NULL || errno == ENOENT);
+        if (heap == NULL)
+            continue;
+        use(heap);
+        assert_int_equal(members_of(heap).members, 1);
+        close_empty(heap);
+        assert_int_equal(fpheap_unlink(name, NULL), 0);
+    }
+}
+
+/* Open, or make, with others, and leave an object. */
+static int
+open_with_others(peer *p, void *arg)
+{
+    fpheap_partition desc = partition_of(PARTITION);
+    int              file = (int)(intptr_t)arg;
+    fpheap          *heap;
+
+    (void)hear(p);
+    if (file >= 0) {
+        desc.flags = FPHEAP_DESCRIPTOR;
+        desc.descriptor = file;
+    }
+    heap = fpheap_open(file >= 0 ? NULL : name, &desc, FPHEAP_CREATE);
+    NEED(heap != NULL);
+    NEED(fpheap_alloc(heap, 100) != NULL);
+    pass_on(p);
+    NEED(fpheap_close(heap) == 0);
+    return 0;
+}
+
+/* Four processes at once open a partition that none has made. */
+static void
+open_at_once(int file)
+{
+    peer     p[4];
+    unsigned i;
+
+    for (i = 0; i < 4; i++)
+        peer_begin(&p[i], open_with_others, (void *)(intptr_t)file);
+    for (i = 0; i < 4; i++)
+        say(&p[i], 0);
+    for (i = 0; i < 4; i++)
+        (void)hear(&p[i]);
+    for (i = 0; i < 4; i++)
+        say(&p[i], 0);
+    peers_end(p, 4);
+}
+
+static void
+processes_that_make_a_partition_at_once_share_it(void **state)
+{
+    fpheap  *heap;
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < 50; i++) {
+        open_at_once(-1);
+        heap = open_it();
+        TEST_CHECK_LIVE(heap, 4);
+        assert_int_equal(free_all(heap), 4);
+        close_empty(heap);
+        assert_int_equal(fpheap_unlink(name, NULL), 0);
+    }
+}
+
+/* --- by descriptor -------------------------------------------------------- */
+
+static fpheap_partition
+by_descriptor(int file, size_t offset)
+{
+    fpheap_partition desc = partition_of(PARTITION);
+
+    desc.flags = FPHEAP_DESCRIPTOR;
+    desc.descriptor = file;
+    desc.offset = offset;
+    return desc;
+}
+
+static int
+memory_file(void)
+{
+    int file = memfd_create("fpheap-test", MFD_CLOEXEC);
+
+    NEED(file >= 0);
+    return file;
+}
+
+static void
+processes_that_make_one_in_a_file_at_once_share_it(void **state)
+{
+    fpheap_partition desc;
+    fpheap          *heap;
+    unsigned         i;
+    int              file;
+
+    (void)state;
+    for (i = 0; i < 50; i++) {
+        file = memory_file();
+        open_at_once(file);
+        desc = by_descriptor(file, 0);
+        heap = fpheap_open(NULL, &desc, 0);
+        assert_non_null(heap);
+        TEST_CHECK_LIVE(heap, 4);
+        assert_int_equal(free_all(heap), 4);
+        close_empty(heap);
+        close(file);
+    }
+}
+
+/* What sendmsg and recvmsg carry a descriptor in. */
+typedef struct parcel {
+    struct msghdr message;
+    struct iovec  part;
+    char          byte;
+    union {
+        struct cmsghdr align;
+        char           room[CMSG_SPACE(sizeof(int))];
+    } control;
+} parcel;
+
+static void
+parcel_init(parcel *it)
+{
+    memset(it, 0, sizeof *it);
+    it->part.iov_base = &it->byte;
+    it->part.iov_len = 1;
+    it->message.msg_iov = &it->part;
+    it->message.msg_iovlen = 1;
+    it->message.msg_control = it->control.room;
+    it->message.msg_controllen = sizeof it->control.room;
+}
+
+static void
+send_file(int to, int file)
+{
+    struct cmsghdr *head;
+    parcel          it;
+
+    parcel_init(&it);
+    head = CMSG_FIRSTHDR(&it.message);
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(sizeof file);
+    memcpy(CMSG_DATA(head), &file, sizeof file);
+    NEED(sendmsg(to, &it.message, 0) == 1);
+}
+
+static int
+receive_file(int from)
+{
+    parcel it;
+    int    file;
+
+    parcel_init(&it);
+    NEED(recvmsg(from, &it.message, 0) == 1);
+    memcpy(&file, CMSG_DATA(CMSG_FIRSTHDR(&it.message)), sizeof file);
+    return file;
+}
+
+#define OFFSET (4 * FPHEAP_CHUNK)
+
+static int
+open_received(peer *p, void *arg)
+{
+    int              file = receive_file((int)(intptr_t)arg);
+    fpheap_partition desc = by_descriptor(file, OFFSET);
+    fpheap          *heap;
+
+    desc.bytes = 0;
+    heap = fpheap_open("received", &desc, 0);
+    NEED(heap != NULL);
+    close(file);               /* which is the caller's */
+    say_object(p, fpheap_root(heap));
+    NEED(test_all_bytes(fpheap_root(heap), 100, 0x5a));
+    use(heap);
+    fpheap_free(heap, fpheap_root(heap));
+    NEED(fpheap_close(heap) == 0);
+    return 0;
+}
+
+static void
+a_memory_file_that_a_socket_brings_is_a_partition(void **state)
+{
+    static char      before[OFFSET];
+    fpheap_partition desc;
+    fpheap          *heap;
+    char            *root;
+    int              sockets[2], file;
+    peer             p;
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
+    peer_begin(&p, open_received, (void *)(intptr_t)sockets[1]);
+    file = memory_file();
+    desc = by_descriptor(file, OFFSET);
+    REFUSES(NULL, &desc, 0, ESTALE);
+    memset(before, 0x5a, sizeof before);
+    assert_int_equal(write(file, before, sizeof before), sizeof before);
+    REFUSES(NULL, &desc, 0, ESTALE);
+    heap = fpheap_open(NULL, &desc, FPHEAP_CREATE);
+    assert_non_null(heap);
+    root = (char *)fpheap_alloc(heap, 100);
+    memset(root, 0x5a, 100);
+    assert_int_equal(fpheap_set_root(heap, root), 0);
+    send_file(sockets[0], file);
+    assert_ptr_equal(hear_object(&p), root);
+    peer_end(&p);
+    assert_int_equal(pread(file, before, sizeof before, 0), sizeof before);
+    assert_true(test_all_bytes(before, sizeof before, 0x5a));
+    close_empty(heap);
+    assert_int_not_equal(fcntl(file, F_GETFD), -1);
+    close(file);
+    close(sockets[0]);
+    close(sockets[1]);
+}
+
+static int
+make_in_file_and_stay(peer *p, void *arg)
+{
+    fpheap_partition desc = by_descriptor((int)(intptr_t)arg, 0);
+
+    say(p, 0);
+    NEED(fpheap_open(NULL, &desc, FPHEAP_CREATE) != NULL);
+    while (pause() != 0)
+        ;
+    return 0;
+}
+
+static void
+a_file_whose_creator_was_killed_at_any_moment_is_made_again(void **state)
+{
+    test_random      random = test_random_of(12);
+    unsigned         i, n = 100 * test_soak();
+    fpheap_partition desc;
+    fpheap          *heap;
+    int              file;
+    peer             p;
+
+    (void)state;
+    for (i = 0; i < n; i++) {
+        file = memory_file();
+        desc = by_descriptor(file, 0);
+        peer_begin(&p, make_in_file_and_stay, (void *)(intptr_t)file);
+        (void)hear(&p);
+        sleep_us(test_below(&random, 1500));
+        peer_kill(&p);
+        heap = fpheap_open(NULL, &desc, FPHEAP_CREATE);
+        assert_non_null(heap);
+        use(heap);
+        assert_int_equal(members_of(heap).members, 1);
+        close_empty(heap);
+        close(file);
+    }
+}
+
+static void
+a_file_that_is_not_opened_or_none_is_refused(void **state)
+{
+    fpheap_partition desc = by_descriptor(-1, 0);
+    int              pipes[2];
+
+    (void)state;
+    errno = 0;
+    assert_null(fpheap_open(NULL, &desc, FPHEAP_CREATE));
+    assert_int_not_equal(errno, 0);
+    assert_int_equal(pipe(pipes), 0);
+    desc.descriptor = pipes[0];
+    REFUSES(NULL, &desc, 0, EACCES);
+    REFUSES(NULL, &desc, FPHEAP_CREATE, EACCES);
+    close(pipes[0]);
+    close(pipes[1]);
+}
+
+/* Make a heap in a file of so many bytes that has its memory.  Returns the error,
+ * or 0. */
+static int
+make_fixed(peer *p, void *arg)
+{
+    int              file = memory_file();
+    fpheap_partition desc = by_descriptor(file, 0);
+    struct stat      is;
+    size_t           bytes = (size_t)(uintptr_t)arg;
+    fpheap          *heap;
+
+    (void)p;
+    desc.bytes = 64 * TEST_MIB;
+    desc.flags |= FPHEAP_FIXED;
+    NEED(bytes == 0 || fallocate(file, 0, 0, (off_t)bytes) == 0);
+    errno = 0;
+    heap = fpheap_open(NULL, &desc, FPHEAP_CREATE);
+    if (heap == NULL)
+        return errno;
+    use(heap);
+    fpheap_free_bulk(heap, objects, fill_heap(heap, TEST_MIB));
+    (void)fpheap_trim(heap);
+    use(heap);
+    NEED(fstat(file, &is) == 0);
+    NEED((size_t)is.st_blocks * 512 == bytes && (size_t)is.st_size == bytes);
+    NEED(fpheap_close(heap) == 0);
+    return 0;
+}
+
+static void
+a_fixed_file_keeps_its_memory_and_must_have_it(void **state)
+{
+    static const size_t sizes[] = { 0, 4096, 32 * TEST_MIB, 64 * TEST_MIB };
+    size_t              i;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(sizes); i++) {
+        int  status;
+        peer p;
+
+        peer_begin(&p, make_fixed, (void *)(uintptr_t)sizes[i]);
+        status = peer_status(&p);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status),
+                         sizes[i] < 64 * TEST_MIB ? ESTALE : 0);
+    }
+}
+
+/* --- fork ----------------------------------------------------------------- */
+
+/* Whether there is memory. */
+static int
+is_mapped(void *at)
+{
+    unsigned char page;
+    uintptr_t     size = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+    return mincore((void *)((uintptr_t)at & ~(size - 1)), 1, &page) == 0;
+}
+
+/* In a child of fork: the heap that its parent has is not there. */
+static int
+find_nothing(peer *p, void *arg)
+{
+    fpheap *heap = (fpheap *)arg;
+    void   *object;
+
+    object = hear_object(p);
+    NEED(!is_mapped(object));
+    NEED(heap->state == NULL);
+    heap = open_it();
+    NEED(fpheap_root(heap) == object);
+    NEED(test_all_bytes(object, 100, 0x5a));
+    NEED(members_of(heap).members == 2);
+    fpheap_free(heap, object);
+    use(heap);
+    NEED(fpheap_close(heap) == 0);
+    return 0;
+}
+
+static void
+the_child_of_a_fork_has_the_heap_only_if_it_opens_it(void **state)
+{
+    fpheap *heap = create();
+    void   *root = fpheap_alloc(heap, 100);
+    peer    p;
+
+    (void)state;
+    memset(root, 0x5a, 100);
+    assert_int_equal(fpheap_set_root(heap, root), 0);
+    peer_begin(&p, find_nothing, heap);
+    say_object(&p, root);
+    peer_end(&p);
+    assert_int_equal(members_of(heap).members, 1);
+    assert_int_equal(members_of(heap).dead, 0);
+    use(heap);
+    close_empty(heap);
+}
+
+static int
+stay(peer *p, void *arg)
+{
+    (void)p;
+    (void)arg;
+    while (pause() != 0)
+        ;
+    return 0;
+}
+
+/* Open the heap, and fork a child that stays. */
+static int
+open_and_fork(peer *p, void *arg)
+{
+    fpheap *heap = open_it();
+    peer    child;
+
+    (void)arg;
+    use(heap);
+    peer_begin(&child, stay, NULL);
+    (void)prctl(PR_SET_PDEATHSIG, 0);
+    say(p, (uint64_t)child.process);
+    while (pause() != 0)
+        ;
+    return 0;
+}
+
+static void
+a_process_is_dead_though_a_child_of_its_lives(void **state)
+{
+    fpheap *heap = create();
+    pid_t   child;
+    peer    p;
+
+    (void)state;
+    NEED(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
+    peer_begin(&p, open_and_fork, NULL);
+    child = (pid_t)hear(&p);
+    assert_int_equal(members_of(heap).members, 2);
+    assert_int_equal(members_of(heap).dead, 0);
+    peer_kill(&p);
+    assert_int_equal(members_of(heap).dead, 1);
+    assert_int_equal(fpheap_recover(heap, 0), 1);
+    (void)kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    NEED(prctl(PR_SET_CHILD_SUBREAPER, 0) == 0);
+    close_empty(heap);
+}
+
+static int
+open_twice_and_leave(peer *p, void *arg)
+{
+    fpheap *heap = open_it();
+
+    (void)arg;
+    NEED(fpheap_close(heap) == 0);
+    pass_on(p);
+    heap = open_it();
+    use(heap);
+    say(p, 0);
+    return 0;
+}
+
+static void
+a_process_that_exits_without_a_close_is_dead(void **state)
+{
+    fpheap *heap = create();
+    peer    p;
+
+    (void)state;
+    peer_begin(&p, open_twice_and_leave, NULL);
+    (void)hear(&p);
+    assert_int_equal(fpheap_recover(heap, 0), 0);
+    assert_int_equal(members_of(heap).members, 1);
+    say(&p, 0);
+    (void)hear(&p);
+    peer_end(&p);
+    assert_int_equal(members_of(heap).dead, 1);
+    assert_int_equal(fpheap_recover(heap, 0), 1);
+    close_empty(heap);
+}
+
+/* --- unlink and close ----------------------------------------------------- */
+
+static int
+stay_beyond_unlink(peer *p, void *arg)
+{
+    fpheap *heap = open_it();
+    void   *root;
+
+    (void)arg;
+    pass_on(p);
+    use(heap);
+    root = fpheap_root(heap);
+    NEED(root != NULL);
+    fpheap_free(heap, root);
+    NEED(fpheap_close(heap) == 0);
+    return 0;
+}
+
+static void
+members_keep_a_partition_whose_name_another_has(void **state)
+{
+    fpheap *heap = create(), *second;
+    void   *root = fpheap_alloc(heap, 100);
+    peer    p;
+
+    (void)state;
+    assert_int_equal(fpheap_set_root(heap, root), 0);
+    peer_begin(&p, stay_beyond_unlink, NULL);
+    (void)hear(&p);
+    assert_int_equal(fpheap_unlink(name, NULL), 0);
+    assert_int_equal(fpheap_unlink(name, NULL), -ENOENT);
+    REFUSES(name, NULL, 0, ENOENT);
+    second = create();
+    assert_null(fpheap_root(second));
+    assert_int_equal(members_of(second).members, 1);
+    use(second);
+    say(&p, 0);
+    peer_end(&p);
+    assert_int_equal(members_of(heap).members, 1);
+    close_empty(heap);
+    use(second);
+    close_empty(second);
+}
+
+static int
+close_inside(void *arg, void *object)
+{
+    fpheap *heap = (fpheap *)arg;
+
+    (void)object;
+    NEED(fpheap_close(heap) == -EBUSY);
+    NEED(fpheap_recover(heap, 0) == -EBUSY);
+    return 0;
+}
+
+static void
+a_callback_of_the_heap_cannot_close_it(void **state)
+{
+    fpheap          *heap = create();
+    fpheap_pool_desc desc = described("things", 100, 0);
+    fpheap_pool     *pool;
+
+    (void)state;
+    desc.construct = close_inside;
+    desc.arg = heap;
+    pool = fpheap_pool_create(heap, &desc);
+    assert_non_null(pool);
+    fpheap_pool_put(pool, fpheap_pool_get(pool));
+    assert_true(STATS(pool).objects > 0);
+    END(pool);
+    close_empty(heap);
+}
+
+static void *
+use_and_exit(void *arg)
+{
+    fpheap *heap  = (fpheap *)arg;
+    void   *small = fpheap_alloc(heap, 100);
+    void   *large = fpheap_alloc(heap, 3 * TEST_MIB);
+
+    NEED(small != NULL && large != NULL);
+    fpheap_free(heap, small);
+    fpheap_free(heap, large);
+    return NULL;
+}
+
+static void
+threads_exit_while_the_heap_is_closed(void **state)
+{
+    pthread_t threads[2];
+    fpheap   *heap;
+    unsigned  i, j;
+
+    (void)state;
+    make_and_close();
+    for (i = 0; i < 200; i++) {
+        heap = open_it();
+        for (j = 0; j < 2; j++)
+            NEED(pthread_create(&threads[j], NULL, use_and_exit, heap) == 0);
+        NEED(pthread_join(threads[0], NULL) == 0);
+        NEED(pthread_join(threads[1], NULL) == 0);
+        NEED(fpheap_close(heap) == 0);
+    }
+}
+
+/* A thread that uses whatever heap there is, when told. */
+typedef struct user {
+    pthread_barrier_t turn;
+    fpheap           *heap;
+} user;
+
+static void *
+use_each_heap(void *arg)
+{
+    user *it = (user *)arg;
+
+    for (;;) {
+        pthread_barrier_wait(&it->turn);
+        if (it->heap == NULL)
+            return NULL;
+        use(it->heap);
+        pthread_barrier_wait(&it->turn);
+    }
+}
+
+static void
+threads_with_caches_use_the_heap_that_comes_after_a_close(void **state)
+{
+    pthread_t thread;
+    unsigned  i;
+    user      it;
+
+    (void)state;
+    NEED(pthread_barrier_init(&it.turn, NULL, 2) == 0);
+    NEED(pthread_create(&thread, NULL, use_each_heap, &it) == 0);
+    for (i = 0; i < 20; i++) {
+        it.heap = i % 3 == 2 ? fpheap_create("private", NULL) : create();
+        assert_non_null(it.heap);
+        pthread_barrier_wait(&it.turn);
+        pthread_barrier_wait(&it.turn);
+        use(it.heap);
+        TEST_CHECK_LIVE(it.heap, 0);
+        if (i % 3 == 2) {
+            assert_int_equal(fpheap_destroy(it.heap), 0);
+        } else {
+            assert_int_equal(fpheap_close(it.heap), 0);
+            assert_int_equal(fpheap_unlink(name, NULL), 0);
+        }
+    }
+    it.heap = NULL;
+    pthread_barrier_wait(&it.turn);
+    NEED(pthread_join(thread, NULL) == 0);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SHARED_TEST(arguments_out_of_range_are_refused),
+        SHARED_TEST(names_that_lead_elsewhere_are_refused),
+        SHARED_TEST(a_name_of_31_characters_is_the_longest),
+        SHARED_TEST(what_is_not_there_is_not_opened),
+        SHARED_TEST(exclusive_fails_where_the_name_exists),
+        SHARED_TEST(functions_for_shared_heaps_refuse_others),
+        SHARED_TEST(a_process_with_all_its_heaps_opens_no_other),
+        SHARED_TEST(a_description_opens_again_what_it_has_made),
+        SHARED_TEST(a_partition_with_something_else_is_named),
+        SHARED_TEST(each_setting_that_differs_is_named),
+        SHARED_TEST(a_file_without_a_heap_is_refused_and_left_alone),
+        SHARED_TEST(a_file_that_is_too_short_is_refused),
+        SHARED_TEST(a_damaged_head_is_refused),
+        SHARED_TEST(a_partition_is_opened_once_in_a_process),
+        SHARED_TEST(nothing_is_mapped_over_what_a_process_has_there),
+        SHARED_TEST(an_address_that_is_asked_for_is_that_of_all),
+        SHARED_TEST(the_mode_says_who_may_open_it),
+        SHARED_TEST(another_users_file_is_refused_unless_asked_for),
+        SHARED_TEST(a_name_that_is_a_link_is_refused),
+        SHARED_TEST(a_name_that_is_no_regular_file_is_refused),
+        SHARED_TEST(a_partition_may_be_larger_than_its_file_system),
+        SHARED_TEST(a_full_file_system_ends_in_enomem_and_never_in_a_signal),
+        SHARED_TEST(without_memory_no_partition_is_made),
+        SHARED_TEST(memory_without_name_and_member_is_free),
+        SHARED_TEST(there_are_512_members_and_the_dead_take_no_place),
+        SHARED_TEST(what_the_dead_parked_is_free_and_what_they_had_is_live),
+        SHARED_TEST(a_creator_killed_at_any_moment_leaves_no_name_or_a_heap),
+        SHARED_TEST(processes_that_make_a_partition_at_once_share_it),
+        SHARED_TEST(processes_that_make_one_in_a_file_at_once_share_it),
+        SHARED_TEST(a_memory_file_that_a_socket_brings_is_a_partition),
+        SHARED_TEST(a_file_whose_creator_was_killed_at_any_moment_is_made_again),
+        SHARED_TEST(a_file_that_is_not_opened_or_none_is_refused),
+        SHARED_TEST(a_fixed_file_keeps_its_memory_and_must_have_it),
+        SHARED_TEST(the_child_of_a_fork_has_the_heap_only_if_it_opens_it),
+        SHARED_TEST(a_process_is_dead_though_a_child_of_its_lives),
+        SHARED_TEST(a_process_that_exits_without_a_close_is_dead),
+        SHARED_TEST(members_keep_a_partition_whose_name_another_has),
+        SHARED_TEST(a_callback_of_the_heap_cannot_close_it),
+        SHARED_TEST(threads_exit_while_the_heap_is_closed),
+        SHARED_TEST(threads_with_caches_use_the_heap_that_comes_after_a_close)
+    };
+
+    return cmocka_run_group_tests_name("shared_files", tests, NULL, NULL);
+}
