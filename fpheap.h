@@ -2020,8 +2020,8 @@ FPHEAP_API uint32_t fpheap_handle(fpheap *heap, const void *object);
  * Returns  the object; NULL: none begins there, or it is free.  (Without
  *          FPHEAP_HEADER an object that was freed counts as live while a cache
  *          or a depot parks it.) */
-FPHEAP_API void *fpheap_object_at(fpheap *heap, uint32_t handle);
 #define fpheap_object(heap, handle) fpheap_object_at(heap, handle)
+FPHEAP_API void *fpheap_object_at(fpheap *heap, uint32_t handle);
 
 /* fpheap_set_root, fpheap_root - the object from which others are found
  *

@@ -4,6 +4,8 @@
  */
 #include "library.h"
 
+#include <unistd.h>
+
 static fpheap *heap;
 
 static void
@@ -166,6 +168,36 @@ whole(void)
     F(thread_leave)(heap);
 }
 
+static int
+visit_member(void *arg, const fpheap_member *member)
+{
+    CHECK(member->alive);
+    return count(arg, arg);
+}
+
+static void
+shared(void)
+{
+    fpheap_partition desc      = { .bytes = (size_t)64 << 20 };
+    fpheap_pool_desc pool_desc = { .name = "pool", .size = 100 };
+    char             name[32];
+    int              n         = 0;
+    fpheap          *main_heap;
+    void            *p;
+
+    snprintf(name, sizeof name, "symbols-%d", (int)getpid());
+    main_heap = F(open)(name, &desc, FPHEAP_CREATE);
+    CHECK(main_heap != NULL);
+    p = F(alloc)(main_heap, 100);
+    CHECK(F(object_at)(main_heap, F(handle)(main_heap, p)) == p);
+    CHECK(F(set_root)(main_heap, p) == 0 && F(root)(main_heap) == p);
+    CHECK(F(members)(main_heap, visit_member, &n) == 0 && n == 1);
+    CHECK(F(recover)(main_heap, 0) == 0);
+    CHECK(F(pool_open)(main_heap, &pool_desc) != NULL);
+    CHECK(F(close)(main_heap) == 0);
+    CHECK(F(unlink)(name, NULL) == 0);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -188,6 +220,7 @@ main(int argc, char **argv)
     cached();
     pooled();
     tagged();
+    shared();
     whole();
     CHECK(F(destroy)(heap) == 0);
     return 0;

@@ -6,6 +6,7 @@
 NAME... are the functions that the header declares: each must have been called.
 """
 import ctypes as c
+import os
 import sys
 
 library = c.CDLL(sys.argv[1])
@@ -128,6 +129,29 @@ f("flush", N, [P], heap)
 f("trim", Z, [P], heap)
 f("thread_leave", N, [P], heap)
 check(f("destroy", I, [P], heap) == 0)
+
+
+
+class Partition(c.Structure):
+    _fields_ = [("bytes", Z), ("directory", c.c_char_p), ("descriptor", I),
+                ("offset", Z), ("page_bytes", Z), ("address", P), ("mode", U),
+                ("node", I), ("flags", U), ("iova", P), ("ctx", P)]
+
+
+name = b"symbols-%d" % os.getpid()
+heap = f("open", P, [c.c_char_p, P, U], name, c.byref(Partition(64 << 20)), 1)
+check(heap)
+p = f("alloc", P, [P, Z], heap, 100)
+check(f("object_at", P, [P, c.c_uint32], heap,
+        f("handle", c.c_uint32, [P, P], heap, p)) == p)
+check(f("set_root", I, [P, P], heap, p) == 0)
+check(f("root", P, [P], heap) == p)
+check(f("members", I, [P, type(visit), P], heap, visit, None) == 0)
+check(f("recover", I, [P, U], heap, 0) == 0)
+check(f("pool_open", P, [P, P], heap,
+        c.byref(PoolDesc(name=b"pool", size=100))))
+check(f("close", I, [P], heap) == 0)
+check(f("unlink", I, [c.c_char_p, P], name, None) == 0)
 
 missed = set(sys.argv[2:]) ^ called
 if missed:
