@@ -525,7 +525,8 @@
  * whatever the memory: 1 AddressSanitizer, 2 MemorySanitizer, 3 Valgrind, whose
  * headers this needs; 0 none.  Default: the sanitizer that the file is compiled
  * for, or 0.  A pool's free objects keep their contents and may be used, unless
- * the pool has FPHEAP_SCRATCH.  Price: slow calls. */
+ * the pool has FPHEAP_SCRATCH; of shared heaps no tool is told.  Price: slow
+ * calls. */
 #ifndef FPHEAP_TOOL
 #  if defined(__SANITIZE_ADDRESS__)
 #    define FPHEAP_TOOL 1
@@ -7525,6 +7526,14 @@ fph_keeps_contents(const fpheap *heap, const void *object)
     return pool != NULL && (pool->flags & FPHEAP_SCRATCH) == 0;
 }
 
+/* Whether a tool is told of an object: not of one that other processes allocate
+ * and free too, which it does not see. */
+static int
+fph_is_told(const fpheap *heap, const void *object)
+{
+    return !fph_is_shared(heap) && !fph_keeps_contents(heap, object);
+}
+
 static void
 fph_fill(void *object, size_t from, size_t to)
 {
@@ -7667,9 +7676,11 @@ fph_live_begin_slow(fpheap *heap, void *object, size_t size, unsigned klass)
     if (FPHEAP_TOOL == 0)
         return;
     bytes = fph_usable(heap, object);
-    if (!fph_keeps_contents(heap, object))
+    if (fph_is_told(heap, object))
         FPH_TOOL_BEGIN(object, bytes);
-    FPH_TOOL_FORBID((char *)object + bytes, fph_slack_of(heap->state, object));
+    if (!fph_is_shared(heap))
+        FPH_TOOL_FORBID((char *)object + bytes,
+                        fph_slack_of(heap->state, object));
 }
 
 /* A live object that had room for `room` bytes gets another size, and perhaps
@@ -7685,10 +7696,11 @@ fph_live_resize(fpheap *heap, void *object, size_t room, size_t size)
     fph_slack_set(heap, object, size);
     bytes = fph_usable(heap, object);
     fph_site_count(heap, object, bytes, 1);
-    if (!fph_keeps_contents(heap, object))
+    if (fph_is_told(heap, object))
         FPH_TOOL_RESIZE(object, old, bytes);
-    FPH_TOOL_FORBID((char *)object + bytes,
-                    fph_slack_of(heap->state, object));
+    if (!fph_is_shared(heap))
+        FPH_TOOL_FORBID((char *)object + bytes,
+                        fph_slack_of(heap->state, object));
 }
 
 /* The mark that an object has when it is freed. */
@@ -7732,7 +7744,7 @@ fph_live_end_slow(fpheap *heap, void *object, unsigned klass)
                      : object == NULL || !fph_heap_good(heap))
         return 0;
     if (FPHEAP_TOOL == 0 || fph_base_of(heap->state, object) != object
-        || fph_head_is_shared(object) || fph_keeps_contents(heap, object))
+        || fph_head_is_shared(object) || !fph_is_told(heap, object))
         return 1;
     FPH_TOOL_END(object);
     FPH_TOOL_FORBID(object, fph_room_of(heap, object));
@@ -15413,6 +15425,18 @@ fph_partition_map(const fph_opening *it, void *base, size_t bytes, int access)
     return 0;
 }
 
+/* ThreadSanitizer lets nobody map what lies above 512 GiB. */
+#if defined(__SANITIZE_THREAD__)
+#  define FPH_PLACES 32
+#elif defined(__has_feature)
+#  if __has_feature(thread_sanitizer)
+#    define FPH_PLACES 32
+#  endif
+#endif
+#ifndef FPH_PLACES
+#  define FPH_PLACES 0
+#endif
+
 /* Where new partitions lie, so that other processes have nothing there: from
  * 32 TiB on, or 128 GiB where addresses have 39 bits, in steps of 64 GiB by the
  * name; with 32 bits, and where that fails, where the system places them. */
@@ -15429,10 +15453,10 @@ fph_partition_place(const fph_opening *it, size_t bytes)
         align *= 2;
     for (c = it->name; *c != '\0'; c++)
         hash = (hash ^ (unsigned char)*c) * 1099511628211u;
-    for (i = 0; sizeof(void *) == 8 && i < 64; i++, hash++) {
+    for (i = FPH_PLACES; sizeof(void *) == 8 && i < 64; i++, hash++) {
         uint64_t step = (uint64_t)1 << 36;
-        uint64_t at   = i % 2 == 0 ? ((uint64_t)1 << 45) + hash % 128 * step
-                                   : ((uint64_t)2 + hash % 4) * step / 2;
+        uint64_t at   = i < 32 ? ((uint64_t)1 << 45) + hash % 128 * step
+                               : ((uint64_t)2 + hash % 4) * step / 2;
 
         at = (at + align - 1) & ~((uint64_t)align - 1);
         base = (char *)fph_map((void *)(uintptr_t)at, bytes, PROT_NONE,
