@@ -15883,6 +15883,8 @@ fph_file_open(fph_opening *it)
     char      path[32];
 
     if ((it->desc->flags & FPHEAP_DESCRIPTOR) != 0) {
+        if (fcntl(it->desc->descriptor, F_GETFD) < 0)
+            return -errno;
         fph_fd_path(path, it->desc->descriptor);
         it->file = open(path, flags);
     } else {

@@ -491,8 +491,10 @@ an_address_that_is_asked_for_is_that_of_all(void **state)
     peer             p;
 
     (void)state;
-    desc.address = (char *)(uintptr_t)((uint64_t)(sizeof(void *) > 4 ? 3 : 0)
-                                       << 40) + 1024 * FPHEAP_CHUNK / 4;
+    heap = create();           /* which shows an address that is free */
+    desc.address = heap->partition->base + FPHEAP_CHUNK;
+    assert_int_equal(fpheap_close(heap), 0);
+    assert_int_equal(fpheap_unlink(name, NULL), 0);
     heap = fpheap_open(name, &desc, FPHEAP_CREATE);
     assert_non_null(heap);
     assert_ptr_equal(heap->partition, desc.address);
@@ -1276,7 +1278,7 @@ a_file_whose_creator_was_killed_at_any_moment_is_made_again(void **state)
         sleep_us(test_below(&random, 1500));
         peer_kill(&p);
         heap = fpheap_open(NULL, &desc, FPHEAP_CREATE);
-        assert_non_null(heap);
+        NEED(heap != NULL);
         use(heap);
         assert_int_equal(members_of(heap).members, 1);
         close_empty(heap);
@@ -1291,9 +1293,9 @@ a_file_that_is_not_opened_or_none_is_refused(void **state)
     int              pipes[2];
 
     (void)state;
-    errno = 0;
-    assert_null(fpheap_open(NULL, &desc, FPHEAP_CREATE));
-    assert_int_not_equal(errno, 0);
+    REFUSES(NULL, &desc, FPHEAP_CREATE, EBADF);
+    desc.descriptor = INT_MIN;
+    REFUSES(NULL, &desc, FPHEAP_CREATE, EBADF);
     assert_int_equal(pipe(pipes), 0);
     desc.descriptor = pipes[0];
     REFUSES(NULL, &desc, 0, EACCES);
@@ -1404,8 +1406,8 @@ the_child_of_a_fork_has_the_heap_only_if_it_opens_it(void **state)
 static int
 stay(peer *p, void *arg)
 {
-    (void)p;
     (void)arg;
+    say(p, 0);
     while (pause() != 0)
         ;
     return 0;
@@ -1421,6 +1423,7 @@ open_and_fork(peer *p, void *arg)
     (void)arg;
     use(heap);
     peer_begin(&child, stay, NULL);
+    (void)hear(&child);        /* it has left the heap */
     (void)prctl(PR_SET_PDEATHSIG, 0);
     say(p, (uint64_t)child.process);
     while (pause() != 0)
@@ -1556,36 +1559,52 @@ a_callback_of_the_heap_cannot_close_it(void **state)
     close_empty(heap);
 }
 
+/* A thread that uses the heap, says so, and exits. */
+typedef struct leaver {
+    fpheap   *heap;
+    unsigned  used;
+    pthread_t thread;
+} leaver;
+
 static void *
 use_and_exit(void *arg)
 {
-    fpheap *heap  = (fpheap *)arg;
-    void   *small = fpheap_alloc(heap, 100);
-    void   *large = fpheap_alloc(heap, 3 * TEST_MIB);
+    leaver *it    = (leaver *)arg;
+    void   *small = fpheap_alloc(it->heap, 100);
+    void   *large = fpheap_alloc(it->heap, 3 * TEST_MIB);
 
     NEED(small != NULL && large != NULL);
-    fpheap_free(heap, small);
-    fpheap_free(heap, large);
+    fpheap_free(it->heap, small);
+    fpheap_free(it->heap, large);
+    __atomic_store_n(&it->used, 1, __ATOMIC_RELEASE);
     return NULL;
 }
 
 static void
 threads_exit_while_the_heap_is_closed(void **state)
 {
-    pthread_t threads[2];
-    fpheap   *heap;
-    unsigned  i, j;
+    leaver   it[2];
+    fpheap  *heap;
+    unsigned i, j;
 
     (void)state;
     make_and_close();
     for (i = 0; i < 200; i++) {
         heap = open_it();
+        for (j = 0; j < 2; j++) {
+            it[j].heap = heap;
+            it[j].used = 0;
+            NEED(pthread_create(&it[j].thread, NULL, use_and_exit, &it[j])
+                 == 0);
+        }
         for (j = 0; j < 2; j++)
-            NEED(pthread_create(&threads[j], NULL, use_and_exit, heap) == 0);
-        NEED(pthread_join(threads[0], NULL) == 0);
-        NEED(pthread_join(threads[1], NULL) == 0);
-        NEED(fpheap_close(heap) == 0);
+            while (!__atomic_load_n(&it[j].used, __ATOMIC_ACQUIRE))
+                sched_yield();
+        NEED(fpheap_close(heap) == 0); /* their exits are under way */
+        for (j = 0; j < 2; j++)
+            NEED(pthread_join(it[j].thread, NULL) == 0);
     }
+    close_empty(open_it());
 }
 
 /* A thread that uses whatever heap there is, when told. */

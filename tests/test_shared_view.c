@@ -331,6 +331,66 @@ test_a_reader_gets_errors_from_what_would_write(void **unused)
     end(heap);
 }
 
+/* --- memory that is mapped already --------------------------------------------- */
+
+static uint64_t
+iova_of(void *ctx, const void *chunk)
+{
+    return (uint64_t)((const char *)chunk - (const char *)ctx) + (1u << 30);
+}
+
+/* As processes of DPDK have memzones: at the same address, with IOVAs. */
+static void
+test_memory_that_is_mapped_already_serves_with_a_file_for_locks(void **unused)
+{
+    char            *memory = (char *)mmap(NULL, BYTES + FPHEAP_CHUNK,
+                                           PROT_READ | PROT_WRITE,
+                                           MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    fpheap_partition desc;
+    fpheap          *heap;
+    void            *object;
+    pid_t            pid;
+    int              status;
+
+    (void)unused;
+    snprintf(name, sizeof name, "mapped-%d", (int)getpid());
+    memset(&desc, 0, sizeof desc);
+    desc.bytes = BYTES;
+    desc.address = memory + (-(uintptr_t)memory & (FPHEAP_CHUNK - 1));
+    desc.flags = FPHEAP_MAPPED;
+    desc.iova = iova_of;
+    desc.ctx = desc.address;
+    CHECK(fpheap_open(name, &desc, 0) == NULL && errno == ENOENT);
+    heap = fpheap_open(name, &desc, FPHEAP_CREATE);
+    CHECK(heap != NULL);
+    fill(heap);
+    object = fpheap_root(heap);
+    pid = fork();
+    if (pid == 0) {
+        fpheap *other = fpheap_open(name, &desc, 0);
+        void   *own;
+
+        CHECK(other != NULL && fpheap_root(other) == object);
+        fpheap_free(other, object);
+        own = fpheap_alloc(other, 300000);
+        CHECK(own != NULL);
+        CHECK_EQ(fpheap_iova(other, own), iova_of(desc.address, own));
+        fpheap_set_root(other, own);
+        kill(getpid(), SIGKILL);
+    }
+    CHECK_EQ(waitpid(pid, &status, 0), pid);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    CHECK_EQ(fpheap_recover(heap, 0), 1);
+    CHECK(fpheap_check(heap) == NULL);
+    object = fpheap_root(heap);
+    CHECK_EQ(fpheap_iova(heap, object), iova_of(desc.address, object));
+    fpheap_free(heap, object);
+    CHECK_EQ(fpheap_close(heap), 0);
+    CHECK_EQ(fpheap_unlink(name, NULL), 0);
+    *(volatile char *)desc.address = 1; /* the memory is the caller's */
+    munmap(memory, BYTES + FPHEAP_CHUNK);
+}
+
 /* --- images that are damaged --------------------------------------------------- */
 
 static char  *image;
@@ -568,6 +628,8 @@ main(void)
         cmocka_unit_test(test_live_and_parked_bytes_of_each_member_show),
         cmocka_unit_test(test_a_write_of_a_reader_faults),
         cmocka_unit_test(test_a_reader_gets_errors_from_what_would_write),
+        cmocka_unit_test(
+            test_memory_that_is_mapped_already_serves_with_a_file_for_locks),
         cmocka_unit_test(test_a_damaged_image_is_an_error_or_right_data),
         cmocka_unit_test(test_a_reader_is_safe_beside_writers_that_are_killed),
     };
