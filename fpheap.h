@@ -15397,7 +15397,8 @@ fph_head_read(const fph_opening *it, fph_partition *head)
         || head->head < room || head->head > bytes
         || state - base != head->head + FPH_STATE_GUARD
         || bytes - head->head < FPH_STATE_GUARD + sizeof(fph_state)
-        || head->nodes == 0 || head->nodes > FPHEAP_MAX_NODES)
+        || head->nodes == 0 || head->nodes > FPHEAP_MAX_NODES
+        || head->unit == 0)
         return fph_open_says(it, -ESTALE, "the heap in it is damaged");
     if (it->desc->bytes != 0 && fph_chunks_bytes(it->desc->bytes) != bytes)
         return fph_open_says(it, -EPROTO, "bytes");
