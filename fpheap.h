@@ -1912,8 +1912,10 @@ typedef struct fpheap_partition {
 
 /* A process that has a partition open, as fpheap_members shows it. */
 typedef struct fpheap_member {
-    unsigned number;           /* its place */
-    int      process;          /* its number, in its own namespace */
+    unsigned number;           /* its place, among those that write or, counted
+                                  apart, those that only read */
+    int      process;          /* its number, in its own namespace; 0: it only
+                                  reads, and nobody knows */
     int      alive;            /* 0: it has died, and is not recovered yet */
     int      read_only;
     size_t   live_bytes;       /* that it has allocated, less those it has freed,
@@ -1942,7 +1944,8 @@ typedef struct fpheap_member {
  *
  * A process that is killed, wherever it is, stops no other: see fpheap_recover,
  * which fpheap_open does as well.  The child of a fork has no part in it until
- * it opens it itself: there the handle and the memory are gone.
+ * it opens it itself: there the memory is gone, and the handle is that of a heap
+ * that was destroyed, which no call may have.
  *
  * Returns  the heap, which the caller gives back to fpheap_close.
  * Errors   NULL and errno: EINVAL, ENAMETOOLONG, ENFILE (512 members are alive,
@@ -2001,7 +2004,7 @@ FPHEAP_API int fpheap_recover(fpheap *heap, unsigned flags);
  * visit   called for each; anything but 0 ends the walk.  It may use the heap.
  *
  * Returns  0, or what visit returned last; -EINVAL: no such heap.
- * Cost     O(members x caches x bins), and a system call per member. */
+ * Cost     O(members x caches x bins), and 1024 system calls. */
 FPHEAP_API int fpheap_members(fpheap *heap,
                               int (*visit)(void *arg,
                                            const fpheap_member *member),
@@ -15408,7 +15411,8 @@ fph_head_read(const fph_opening *it, fph_partition *head)
 }
 
 /* Map a partition at its place, in this process alone: a child of a fork has to
- * open it itself.  Returns 0, or a negative errno. */
+ * open it itself.  Nothing is set aside for it, W2.  Returns 0, or a negative
+ * errno. */
 static int
 fph_partition_map(const fph_opening *it, void *base, size_t bytes, int access)
 {
@@ -15416,7 +15420,8 @@ fph_partition_map(const fph_opening *it, void *base, size_t bytes, int access)
 
     if ((it->desc->flags & FPHEAP_MAPPED) != 0)
         return 0;
-    at = mmap(base, bytes, access, MAP_SHARED | FPH_MAP_THERE, it->file,
+    at = mmap(base, bytes, access,
+              MAP_SHARED | MAP_NORESERVE | FPH_MAP_THERE, it->file,
               (off_t)it->start);
     if (at == MAP_FAILED)
         return errno == EEXIST ? -EADDRINUSE : -errno;
@@ -15730,6 +15735,7 @@ fph_partition_make(fpheap *heap, fph_opening *it)
     unsigned unit = 1;
     int      rc   = fph_file_unit(it, &unit);
     fph_partition *partition;
+    fpheap_region  whole;
 
     if (rc == 0 && base == NULL)
         rc = -ENOMEM;
@@ -15740,6 +15746,12 @@ fph_partition_make(fpheap *heap, fph_opening *it)
     if (rc != 0) {
         close(it->file);
         return rc;
+    }
+    if ((it->desc->flags & FPHEAP_ON_NODE) != 0) {
+        memset(&whole, 0, sizeof whole);
+        whole.base = base;
+        whole.bytes = it->bytes;
+        fph_mmap_place(&whole, it->desc->node);
     }
     partition = fph_partition_lay(it, base, unit);
     rc = fph_handle_make(heap, it, partition, partition);

@@ -403,6 +403,48 @@ locks_after(void)
     return locks(0);
 }
 
+/* A partition that is longer than all reserved hugepages: it takes them as it
+ * needs them, and gives them back. */
+static void
+a_partition_of_hugepages_takes_those_that_it_uses(void **state)
+{
+    size_t           left = free_pages();
+    fpheap_partition desc;
+    fpheap_stats     stats;
+    fpheap          *heap;
+    unsigned         n;
+    int              file = memfd_create("huge", MFD_CLOEXEC | MFD_HUGETLB);
+
+    (void)state;
+    if (left < 4 || file < 0) {
+        print_message("why: fewer than 4 hugepages of 2 MiB are free\n");
+        skip();
+    }
+    memset(&desc, 0, sizeof desc);
+    desc.bytes = 1024 * TEST_MIB;
+    desc.page_bytes = 2 * TEST_MIB;
+    desc.descriptor = file;
+    desc.flags = FPHEAP_DESCRIPTOR;
+    heap = fpheap_open(NULL, &desc, FPHEAP_CREATE);
+    assert_non_null(heap);
+    for (n = 0; n < OBJECTS; n++) {
+        objects[n] = fpheap_alloc(heap, TEST_MIB);
+        if (objects[n] == NULL)
+            break;
+        memset(objects[n], 1, TEST_MIB);
+    }
+    assert_true(n >= left && (n == OBJECTS || errno == ENOMEM));
+    fpheap_free_bulk(heap, objects, n);
+    fpheap_trim(heap);
+    assert_null(fpheap_check(heap));
+    fpheap_stats_get(heap, &stats);
+    assert_true(stats.region_bytes < left * TEST_MIB); /* half of it is back */
+    assert_int_equal(free_pages(), left - stats.region_bytes / (2 * TEST_MIB));
+    assert_int_equal(fpheap_close(heap), 0);
+    assert_int_equal(close(file), 0);
+    assert_int_equal(free_pages(), left);
+}
+
 static void
 a_process_that_locks_its_memory_locks_no_tables(void **state)
 {
@@ -423,6 +465,7 @@ main(void)
             where_hugepages_end_base_pages_follow_and_all_can_be_written),
         cmocka_unit_test(
             under_a_cgroups_limit_other_pages_serve_and_all_can_be_written),
+        cmocka_unit_test(a_partition_of_hugepages_takes_those_that_it_uses),
         cmocka_unit_test(region_bytes_are_what_hugepages_of_a_gigabyte_take),
         cmocka_unit_test(without_thp_in_the_process_its_backing_is_pages),
         cmocka_unit_test(

@@ -647,7 +647,7 @@ a_name_that_is_no_regular_file_is_refused(void **state)
 
 /* --- a file system without memory ----------------------------------------- */
 
-static char small[] = "/tmp/fpheap-test-XXXXXX"; /* a tmpfs of 64 MiB */
+static char small[] = "/dev/shm/fpheap-test-XXXXXX"; /* a tmpfs of 64 MiB */
 
 static fpheap_partition
 in_small(void)
