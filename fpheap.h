@@ -880,6 +880,11 @@ typedef struct fpheap_stats {
                                   growth and by fpheap_trim */
     size_t   record_bytes;     /* the heap's own records outside of regions, in
                                   the system's memory */
+    uint64_t recovered_members; /* of a shared heap, that had died */
+    uint64_t recovered_threads; /* of these; each may have lost a magazine of
+                                  objects if there is no FPHEAP_HEADER */
+    uint64_t recovered_objects; /* with FPHEAP_HEADER: that these had in their
+                                  hands, or live and not to keep */
 } fpheap_stats;
 
 /* Numbers of one class, all nodes together. */
@@ -1039,13 +1044,21 @@ typedef uint64_t fph_word __attribute__((aligned(8)));
 /* What is in front of each object with FPHEAP_HEADER.  Whoever allocates writes
  * it, whoever has a reference reads it; refs is 0 in an object not live. */
 typedef struct fph_head {
-    uint64_t requested;        /* bytes */
-    uint32_t refs;             /* atomic */
-    uint8_t  tag;
-    uint8_t  flags;            /* the application's */
-    uint8_t  destructor;       /* number; 0: none */
-    uint8_t  unused;
+    uint64_t about;            /* tag : 8 | destructor : 8 | flags : 8 | bytes
+                                  requested : 40; one word, as a free reads both
+                                  ends of it */
+    union {
+        uint32_t refs;         /* atomic */
+        uint32_t half[2];      /* refs, and the owner in a shared heap, SHARED */
+        fph_word both;
+    };
 } fph_head;
+
+/* Where they are in `about`; objects are shorter than FPH_HEAD_MAX. */
+#define FPH_HEAD_MAX        ((uint64_t)1 << 40)
+#define FPH_HEAD_FLAGS      40 /* the application's */
+#define FPH_HEAD_DESTRUCTOR 48 /* its number; 0: none */
+#define FPH_HEAD_TAG        56
 
 #define FPH_HEAD (FPHEAP_HEADER ? sizeof(fph_head) : 0)
 #define FPH_TAGS (FPHEAP_HEADER ? FPHEAP_TAGS : 0)
@@ -1141,6 +1154,9 @@ struct fpheap {
     unsigned        nodes;
     unsigned        flags;
     fph_state      *state;     /* NULL: no heap */
+#if FPHEAP_HEADER
+    fph_word        mine;      /* fph_head.both of what this process frees */
+#endif
 #if FPHEAP_SHARED
     fph_partition  *partition; /* NULL: the heap is this process's alone */
     int             file;      /* of the partition, */
@@ -1875,6 +1891,10 @@ FPHEAP_API int fpheap_provider_mmap(fpheap_provider *provider, unsigned flags);
 #define FPHEAP_EXCLUSIVE 2u    /* and fail if there is one */
 #define FPHEAP_READ_ONLY 4u
 
+/* fpheap_partition.flags of whoever makes it, and fpheap_recover's: what a member
+ * has live when it dies is freed; needs FPHEAP_HEADER */
+#define FPHEAP_FREE_DEAD  32u
+
 /* fpheap_partition.flags, with FPHEAP_ON_NODE */
 #define FPHEAP_DESCRIPTOR 2u   /* the file is that of .descriptor */
 #define FPHEAP_FIXED      4u   /* it has its memory, and keeps it */
@@ -1921,6 +1941,7 @@ typedef struct fpheap_member {
     size_t   live_bytes;       /* that it has allocated, less those it has freed,
                                   as if negative 0 */
     size_t   parked_bytes;     /* in its threads' caches */
+    uint32_t owner;            /* what fpheap_owner says of its objects */
 } fpheap_member;
 
 /* fpheap_open - a heap that several processes share, by its name
@@ -1954,7 +1975,8 @@ typedef struct fpheap_member {
  *          user's, or one with two names), EADDRINUSE (something else is at its
  *          address), EPROTO (it has other settings), ESTALE (no heap is in it,
  *          or a damaged one), ENOMEM (also: the file system is full), ENOTSUP
- *          with FPHEAP_SITES, or what the system says.  FPHEAP_REPORT gets a
+ *          (FPHEAP_SITES, or FPHEAP_FREE_DEAD without FPHEAP_HEADER), or what
+ *          the system says.  FPHEAP_REPORT gets a
  *          line that says what of several causes it was, and the name of the
  *          setting.
  * Threads  Any, but not twice at once for one partition.
@@ -1986,18 +2008,45 @@ FPHEAP_API int fpheap_unlink(const char *name, const fpheap_partition *desc);
 
 /* fpheap_recover - clean up after members that have died
  *
- * flags   0
+ * flags   0, or FPHEAP_FREE_DEAD
  *
  * What they parked, and had in their hands, is free again.  Without
  * FPHEAP_HEADER, of each thread that was in the middle of a call as many objects
- * may be lost as a magazine has.  What the application had live stays live.
+ * may be lost as a magazine has.  What the application had live stays live:
+ * fpheap_walk shows it, and with FPHEAP_HEADER fpheap_owner whose it is.
+ *
+ * With FPHEAP_FREE_DEAD what the dead owned is free too, without destructors; it
+ * must have no other references, or have got another owner by fpheap_own.
+ * Objects of pools with a constructor or destructor stay live.  It is about
+ * those that this call finds dead; other members clean up too, when they open
+ * the partition or meet a dead cleaner, so a partition can be made with it.
  *
  * Returns  how many they were; -EBUSY: a thread of a member that is alive, but
- *          stopped, is in a call, or this one is; nothing has changed.
+ *          stopped, is in a call, or this one is; -ENOTSUP: FPHEAP_FREE_DEAD
+ *          without FPHEAP_HEADER; nothing has changed.
  * Blocks   Waits until calls of other threads end, FPHEAP_GROWTH_WAIT_MS at
  *          most.  Calls on the heap that begin meanwhile, hits excepted, wait.
- * Cost     O(members); if one has died, O(chunks x pages + magazines). */
+ * Cost     O(members); if one has died, O(chunks x pages + magazines), and with
+ *          FPHEAP_HEADER O(objects). */
 FPHEAP_API int fpheap_recover(fpheap *heap, unsigned flags);
+
+#if FPHEAP_HEADER
+/* fpheap_owner - whose an object of a shared heap is
+ *
+ * object  live
+ *
+ * Returns  what fpheap_member.owner is of the member that allocated it, or that
+ *          called fpheap_own last.  Another member has this number only after
+ *          eight million others came. */
+FPHEAP_API uint32_t fpheap_owner(const void *object);
+
+/* fpheap_own - the object is this process's from here on
+ *
+ * object  live; no other thread uses it meanwhile
+ *
+ * For whoever gets it from another process. */
+FPHEAP_API void fpheap_own(fpheap *heap, void *object);
+#endif
 
 /* fpheap_members - show the processes that have a partition open
  *
@@ -2120,8 +2169,9 @@ FPHEAP_API void fpheap_provider_buffer(fpheap_provider *provider,
     FPH_IF_STDIO(X(fpheap_dump)) FPH_IF_OS(X(fpheap_provider_mmap))          \
     FPH_IF_SHARED(X(fpheap_open) X(fpheap_close) X(fpheap_unlink)            \
                   X(fpheap_recover) X(fpheap_members) X(fpheap_handle)       \
-                  X(fpheap_object_at) X(fpheap_set_root) X(fpheap_root)         \
-                  X(fpheap_pool_open))                                       \
+                  X(fpheap_object_at) X(fpheap_set_root) X(fpheap_root)      \
+                  X(fpheap_pool_open)                                        \
+                  FPH_IF_HEADER(X(fpheap_owner) X(fpheap_own)))              \
     FPH_IF_HEADER(X(fpheap_alloc_tagged) X(fpheap_tag_stats_get_sized)       \
                   X(fpheap_destructor_register) X(fpheap_set_destructor)     \
                   X(fpheap_requested) X(fpheap_tag) X(fpheap_flags)          \
@@ -2173,11 +2223,15 @@ FPH_INLINED(FPH_OWN)
 #  define FPH_LOAD(p, order)         (*(p))
 #  define FPH_STORE(p, v, order)     ((void)(*(p) = (v)))
 #  define FPH_FETCH_ADD(p, n, order) ((*(p) += (n)) - (n))
+#  define FPH_CAS(p, e, d, yes, no)  ((void)(e), *(p) = (d), 1)
 #  define FPH_KEEP_ORDER()           ((void)0)
 #else
 #  define FPH_LOAD(p, order)         __atomic_load_n(p, __ATOMIC_##order)
 #  define FPH_STORE(p, v, order)     __atomic_store_n(p, v, __ATOMIC_##order)
 #  define FPH_FETCH_ADD(p, n, order) __atomic_fetch_add(p, n, __ATOMIC_##order)
+#  define FPH_CAS(p, e, d, yes, no)                                    \
+    __atomic_compare_exchange_n(p, e, d, 0 /* strong */,               \
+                                __ATOMIC_##yes, __ATOMIC_##no)
 #  define FPH_KEEP_ORDER()           __atomic_signal_fence(__ATOMIC_SEQ_CST)
 #endif
 
@@ -2403,6 +2457,18 @@ fph_head_of(const void *object)
 }
 
 #if FPHEAP_HEADER
+FPH_INLINE size_t
+fph_head_requested(const fph_head *head)
+{
+    return (size_t)(head->about & (FPH_HEAD_MAX - 1));
+}
+
+FPH_INLINE unsigned
+fph_head_tag(const fph_head *head)
+{
+    return (unsigned)(head->about >> FPH_HEAD_TAG);
+}
+
 /* Count n objects of a tag, and their bytes, that begin in this thread; if both
  * are negative, they end. */
 FPH_INLINE void
@@ -2430,11 +2496,8 @@ fph_heads_begin(fpheap *heap, void *const *objects, unsigned n, size_t size,
     for (i = 0; i < n; i++) {
         fph_head *head = fph_head_of(objects[i]);
 
-        head->requested = size;
-        head->tag = (uint8_t)tag;
-        head->flags = 0;
-        head->destructor = (uint8_t)destructor;
-        head->unused = 0;      /* so that all are one store */
+        head->about = (uint64_t)tag << FPH_HEAD_TAG
+                    | (uint64_t)destructor << FPH_HEAD_DESTRUCTOR | size;
         FPH_STORE(&head->refs, 1u, RELAXED);
     }
     fph_tally_add(heap, tag, n, n * size);
@@ -2448,9 +2511,9 @@ fph_head_end(fpheap *heap, void *object)
     fph_head *head = fph_head_of(object);
 
     if (FPH_UNLIKELY(object == NULL || FPH_LOAD(&head->refs, RELAXED) != 1
-                     || head->tag >= FPHEAP_TAGS))
+                     || fph_head_tag(head) >= FPHEAP_TAGS))
         return fph_head_end_slow(heap, object);
-    FPH_STORE(&head->refs, 0u, RELAXED);
+    FPH_STORE(&head->both, heap->mine, RELAXED);
     return 1;
 }
 
@@ -2462,12 +2525,12 @@ fph_heads_count(fpheap *heap, void *const *objects, unsigned n)
     unsigned i = 0;
 
     while (i < n) {
-        unsigned tag   = fph_head_of(objects[i])->tag;
+        unsigned tag   = fph_head_tag(fph_head_of(objects[i]));
         unsigned first = i;
         size_t   bytes = 0;
 
-        for (; i < n && fph_head_of(objects[i])->tag == tag; i++)
-            bytes += (size_t)fph_head_of(objects[i])->requested;
+        for (; i < n && fph_head_tag(fph_head_of(objects[i])) == tag; i++)
+            bytes += fph_head_requested(fph_head_of(objects[i]));
         fph_tally_add(heap, tag, (size_t)first - i, (size_t)0 - bytes);
     }
 }
@@ -2856,9 +2919,12 @@ fpheap_pool_put_bulk(fpheap_pool *pool, void *const *objects, unsigned n)
 /* --- references ------------------------------------------------------------
  *
  *       where                        order    partner  what must be seen
- *   I1  refs: fetch_add -1           acq_rel  I1, I2   release: what was done
- *                                                      with the object
- *   I2  refs: load                   acquire  I1       that others are done
+ *   I1  refs: CAS, to one less       release  I2       what was done with the
+ *                                                      object
+ *   I2  refs: load, also a failed    acquire  I1       that others are done
+ *       CAS's
+ *
+ * refs never goes from 1 to 0 but by whoever frees the object.
  */
 
 FPH_PUBLIC unsigned
@@ -2884,12 +2950,10 @@ fpheap_unref(fpheap *heap, void *object)
     if (object == NULL)
         return;
     refs = fpheap_refs(object);
-    if (refs > 1) {
-        if (FPH_FETCH_ADD(&head->refs, -1u, ACQ_REL) != 1)          /* I1 */
+    while (refs > 1)
+        if (FPH_CAS(&head->refs, &refs, refs - 1, RELEASE, ACQUIRE)) /* I1 */
             return;
-        FPH_STORE(&head->refs, 1u, RELAXED);
-    }
-    if (refs != 0 && head->destructor != 0)
+    if (refs != 0 && (head->about >> FPH_HEAD_DESTRUCTOR & 0xff) != 0)
         fph_unref_last(heap, object);
     else
         fpheap_free(heap, object);
@@ -3842,6 +3906,39 @@ fph_take_count(const fph_state *state, unsigned bin, size_t n)
 #  define fph_take_count(state, bin, n)   ((void)(bin))
 #endif
 
+#if FPHEAP_SHARED && FPHEAP_HEADER
+/* Objects that are not live come into this process's hands, or leave them to be
+ * nobody's, SHARED. */
+static inline void
+fph_heads_own(const fph_state *state, void *const *objects, size_t n, int mine)
+{
+    uint64_t both = 0;
+    size_t   i;
+
+    if (state->number != FPH_SHARED)
+        return;
+    if (mine)
+        both = fph_heaps[fph_number_of(state)].mine;
+    for (i = 0; i < n; i++)
+        fph_store_relaxed(&fph_head_of(objects[i])->both, both);
+}
+
+/* None of the objects of a new slab is anybody's. */
+static inline void
+fph_heads_clear(const fph_state *state, char *base, size_t size, size_t count)
+{
+    void *object;
+
+    for (; state->number == FPH_SHARED && count > 0; count--, base += size) {
+        object = base;
+        fph_heads_own(state, &object, 1, 0);
+    }
+}
+#else
+#  define fph_heads_own(state, objects, n, mine)    ((void)(objects))
+#  define fph_heads_clear(state, base, size, count) ((void)0)
+#endif
+
 static inline void *
 fph_meta_at(const fph_state *state, uint32_t ref)
 {
@@ -4208,12 +4305,25 @@ struct fph_partition {
     fph_word   came;           /* members so far */
     fph_word   cleaner;        /* 1 + the member that cleans up; 0: none */
     fph_word   round;          /* how often that was */
-    fph_word   recovered;      /* members that were cleaned up after */
-    fph_word   lost;           /* objects that these had in their hands */
+    unsigned   frees;          /* FPHEAP_FREE_DEAD, or 0 */
+    fph_word   recovered;      /* members that were cleaned up after, */
+    fph_word   threads;        /* their threads, */
+    fph_word   objects;        /* and the objects that became free */
     fph_member member[FPH_MEMBERS];
     fph_word   taken[1];       /* a bit per chunk: a region has it; as many words
                                   as there must be */
 };
+
+/* The statistics that only a shared heap has. */
+static void
+fph_recovered_add(const fph_partition *partition, fpheap_stats *stats)
+{
+    if (partition == NULL)
+        return;
+    stats->recovered_members = fph_load_relaxed(&partition->recovered);
+    stats->recovered_threads = fph_load_relaxed(&partition->threads);
+    stats->recovered_objects = fph_load_relaxed(&partition->objects);
+}
 
 /* The slot of a shared heap's cache. */
 static inline fph_slot *
@@ -4279,6 +4389,7 @@ fph_leave(fpheap *const *inside)
         = fph_enter(heap)
 #else
 #define FPH_INSIDE(heap) ((void)(heap))
+#define fph_recovered_add(partition, stats) ((void)0)
 #endif
 
 /*
@@ -7803,6 +7914,20 @@ fph_destructor_fn(unsigned number)
     return FPH_LOAD(&fph_destructors[number].fn, ACQUIRE);          /* E2 */
 }
 
+/* A byte of what a header says. */
+static unsigned
+fph_head_get(const fph_head *head, unsigned at)
+{
+    return (unsigned)(head->about >> at & 0xff);
+}
+
+static void
+fph_head_set(fph_head *head, unsigned at, unsigned byte)
+{
+    head->about = (head->about & ~((uint64_t)0xff << at))
+                | (uint64_t)(byte & 0xff) << at;
+}
+
 static int
 fph_destructor_known(unsigned number)
 {
@@ -7830,14 +7955,15 @@ fpheap_set_destructor(void *object, unsigned number)
 {
     if (!fph_destructor_known(number))
         return -EINVAL;
-    fph_head_of(object)->destructor = (uint8_t)number;
+    fph_head_set(fph_head_of(object), FPH_HEAD_DESTRUCTOR, number);
     return 0;
 }
 
 FPH_NOINLINE FPHEAP_API void
 fph_unref_last(fpheap *heap, void *object)
 {
-    unsigned          number = fph_head_of(object)->destructor;
+    unsigned          number = fph_head_get(fph_head_of(object),
+                                            FPH_HEAD_DESTRUCTOR);
     fpheap_destructor fn     = fph_destructor_fn(number);
 
     if (fn(fph_destructors[number].arg, object) != FPHEAP_KEPT)
@@ -7876,13 +8002,13 @@ fph_head_end_slow(fpheap *heap, const void *object)
 static void
 fph_head_set_tag(fpheap *heap, fph_head *head, unsigned tag)
 {
-    size_t bytes = (size_t)head->requested;
+    size_t bytes = fph_head_requested(head);
 
-    if (tag == head->tag)
+    if (tag == fph_head_tag(head))
         return;
-    fph_tally_add(heap, head->tag, (size_t)-1, (size_t)0 - bytes);
+    fph_tally_add(heap, fph_head_tag(head), (size_t)-1, (size_t)0 - bytes);
     fph_tally_add(heap, tag, 1, bytes);
-    head->tag = (uint8_t)tag;
+    fph_head_set(head, FPH_HEAD_TAG, tag);
 }
 
 static void
@@ -7890,8 +8016,8 @@ fph_head_resize(fpheap *heap, void *object, size_t size)
 {
     fph_head *head = fph_head_of(object);
 
-    fph_tally_add(heap, head->tag, 0, size - (size_t)head->requested);
-    head->requested = size;
+    fph_tally_add(heap, fph_head_tag(head), 0, size - fph_head_requested(head));
+    head->about = (head->about & ~(FPH_HEAD_MAX - 1)) | size;
 }
 
 /* Give an object the tag, the flags and the destructor of another. */
@@ -7901,9 +8027,9 @@ fph_head_copy(fpheap *heap, void *object, const void *other)
     const fph_head *from = fph_head_of(other);
     fph_head       *head = fph_head_of(object);
 
-    fph_head_set_tag(heap, head, from->tag);
-    head->flags = from->flags;
-    head->destructor = from->destructor;
+    fph_head_set_tag(heap, head, fph_head_tag(from));
+    head->about = (from->about & ~(FPH_HEAD_MAX - 1))
+                | fph_head_requested(head);
 }
 
 /* What is live of a tag.  A sum of counts read one by one may be below 0. */
@@ -7946,25 +8072,25 @@ fpheap_alloc_tagged(fpheap *heap, size_t size, unsigned tag)
 FPHEAP_API size_t
 fpheap_requested(const void *object)
 {
-    return (size_t)fph_head_of(object)->requested;
+    return fph_head_requested(fph_head_of(object));
 }
 
 FPHEAP_API unsigned
 fpheap_tag(const void *object)
 {
-    return fph_head_of(object)->tag;
+    return fph_head_tag(fph_head_of(object));
 }
 
 FPHEAP_API unsigned
 fpheap_flags(const void *object)
 {
-    return fph_head_of(object)->flags;
+    return fph_head_get(fph_head_of(object), FPH_HEAD_FLAGS);
 }
 
 FPHEAP_API void
 fpheap_set_flags(void *object, unsigned flags)
 {
-    fph_head_of(object)->flags = (uint8_t)flags;
+    fph_head_set(fph_head_of(object), FPH_HEAD_FLAGS, flags);
 }
 #else
 #  define fph_destructor_known(number)        1
@@ -8240,6 +8366,7 @@ fph_slab_make(fph_state *state, size_t page, unsigned bin)
     fph_store_relaxed(&slab->state, fph_slab_state((int64_t)count, 1));
     fph_pages_lead(state, page, page, klass->pages);
     fph_slab_map(state, page, klass->pages, bin * (unsigned)FPH_BIN_STEP);
+    fph_heads_clear(state, slab->base, slab->size, count);
     fph_info_store(slab, fph_info(FPH_SLAB, bin, count));
     fph_count_empty(state, slab, 1);
     return slab;
@@ -8361,6 +8488,7 @@ fph_slab_claim(fph_state *state, fph_slab *slab, void **objects, size_t n)
         out = fph_slab_pointers(slab, w, take, out);
     }
     got = (size_t)(out - objects);
+    fph_heads_own(state, objects, got, 1 /* mine */);
     old = fph_fetch_add_relaxed(&slab->state,                       /* B7 */
                                 fph_slab_state(-(int64_t)got, 0));
     fph_take_count(state, fph_info_bin(info), got);
@@ -8475,6 +8603,7 @@ fph_slab_give_run(fph_state *state, fph_slab *slab, void *const *objects,
         if (bits & bit)
             FPHEAP_PANIC(FPH_SAY_TWICE);
         bits |= bit;
+        fph_heads_own(state, &objects[i], 1, 0 /* mine */);
     }
     given += fph_slab_set_bits(slab, word, bits);
     if (given != 0) {
@@ -8861,8 +8990,10 @@ fph_depot_get(fph_state *state, unsigned bin)
     fph_magazine *full = (fph_magazine *)(void *)
         fph_stack_pop(state, &state->depots[bin].full);
 
-    if (full != NULL)
+    if (full != NULL) {
+        fph_heads_own(state, full->slot, full->count, 1 /* mine */);
         fph_take_count(state, bin, full->count);
+    }
     return full;
 }
 
@@ -10152,7 +10283,7 @@ fph_view_free(const fpheap *heap, const fph_viewed *it, size_t number)
     return FPHEAP_HEADER
         && (!fph_peek(heap, &refs, it->first + number * it->size
                                    - sizeof(fph_head)
-                                   + offsetof(fph_head, refs), sizeof refs)
+                                   + offsetof(fph_head, both), sizeof refs)
             || refs == 0);
 }
 
@@ -10407,13 +10538,16 @@ fph_view_count(void *arg, const fph_viewed *it)
 static void
 fph_view_stats(const fpheap *heap, fpheap_stats *stats)
 {
-    char        *at  = heap->view->base;
-    char        *end = at + heap->view->bytes;
-    fph_view_sum sum;
-    fph_chunk    chunk;
-    uint64_t     free;
+    char         *at  = heap->view->base;
+    char         *end = at + heap->view->bytes;
+    fph_partition head;
+    fph_view_sum  sum;
+    fph_chunk     chunk;
+    uint64_t      free;
 
     memset(stats, 0, sizeof *stats);
+    if (fph_peek(heap, &head, heap->partition, sizeof head))
+        fph_recovered_add(&head, stats);
     sum.stats = stats;
     if (!fph_parked_all(&sum.parked, heap))
         return;
@@ -11285,7 +11419,8 @@ fph_run_need(const fpheap *heap, size_t size, size_t align)
                    ? 1 : (unsigned)(align >> FPHEAP_PAGE_SHIFT);
     size_t   pages = (FPHEAP_HEADER ? step : 0) + fph_large_pages(size);
     int      fits  = size <= SIZE_MAX / 2 && pages <= heap->state->mask
-                  && pages <= UINT32_MAX;
+                  && pages <= UINT32_MAX
+                  && (!FPHEAP_HEADER || size < FPH_HEAD_MAX);
 
     return fph_need_of(heap, fits ? pages : 0, step);
 }
@@ -11297,16 +11432,19 @@ fph_run_alloc(fpheap *heap, int node, fph_need need)
     unsigned   front = FPHEAP_HEADER ? need.align : 0;
     size_t     first = fph_pages_claim(heap, node, need.pages, need.align);
     fph_slab  *record;
+    void      *object;
 
     if (first == FPH_NO_PAGE)
         return NULL;
     record = fph_record_begin(state, first);
     record->base = fph_page_address(state, first)
                  + ((size_t)front << FPHEAP_PAGE_SHIFT);
+    object = record->base;
+    fph_heads_own(state, &object, 1, 1 /* mine */);
     fph_pages_lead(state, first, first, need.pages);
     fph_info_store(record, fph_info(FPH_LARGE, front, need.pages));
     fph_take_count(state, 0, need.pages);
-    return record->base;
+    return object;
 }
 
 /* What this thread parks if its record says just that, or NULL. */
@@ -13127,6 +13265,7 @@ fph_census_counts(const fpheap *heap, fph_census *census)
     stats->growth_max_ns = fph_load_relaxed(&state->growth_max_ns);
     stats->releases = fph_load_relaxed(&state->releases);
     stats->reclaims = fph_load_relaxed(&state->reclaims);
+    fph_recovered_add(heap->partition, stats);
     for (i = 0; i < tags; i++)
         stats->requested_bytes += fph_tag_live(heap, i).bytes;
 }
@@ -14644,6 +14783,18 @@ fph_in_set(const uint64_t *set, uint64_t member)
     return (int)(set[member / 64] >> member % 64 & 1);
 }
 
+/* How headers call a member: by when it came and its place, and no two are alike
+ * while 2^23 come.  0: there is none. */
+static uint32_t
+fph_owner_number(const fph_member *member, unsigned place)
+{
+    uint64_t is = fph_load_relaxed(&member->is);
+
+    return is == 0 ? 0
+         : (uint32_t)(is % (UINT32_MAX / FPH_MEMBERS - 1) + 1) * FPH_MEMBERS
+           + place;
+}
+
 /* Get the locks of all members that have died.  Returns how many. */
 static int
 fph_dead_hold(const fpheap *heap, uint64_t *dead)
@@ -14758,6 +14909,18 @@ fph_calls_end(const fpheap *heap, const uint64_t *dead)
  * An object that was neither in a magazine nor in its slab, but in a register or
  * an array of a call, counts as live for ever: a magazine's worth at most for
  * each thread.
+ *
+ * With FPHEAP_HEADER it is found, as headers say in whose hands an object is:
+ *
+ *     a free              stores that it has no references and is its process's
+ *                         in one (fph_head_end)
+ *     from slab or depot  it is its process's before the call ends
+ *     to a slab           it is nobody's before its bit is set
+ *
+ * So what a living thread allocates or frees in a hit, which goes on meanwhile,
+ * is its process's or has references, at any moment; and calls are over.  Any
+ * other object without references that is in no slab and no magazine is lost,
+ * and free.  (Those in depots are whoever's they were; they get a mark first.)
  */
 
 /* What a pass over a partition without calls needs to know. */
@@ -14765,6 +14928,7 @@ typedef struct fph_rebuild {
     fpheap         *heap;
     fph_state      *state;
     const uint64_t *dead;
+    unsigned        frees;     /* not 0: what the dead had live */
 } fph_rebuild;
 
 /* Whether a cache's thread is gone, with its process. */
@@ -14964,6 +15128,98 @@ fph_rebuild_large(const fph_rebuild *it)
     }
 }
 
+#if FPHEAP_HEADER
+/* Whose objects in depots are. */
+#define FPH_IN_DEPOT UINT32_MAX
+
+/* Mark objects that are in a depot. */
+static void
+fph_rebuild_mark(const fph_rebuild *it, const fph_word *stack)
+{
+    const fph_link *link = fph_stack_top(it->state, stack);
+    fph_head        mark;
+    uint32_t        i;
+
+    mark.half[0] = 0;
+    mark.half[1] = FPH_IN_DEPOT;
+    for (; link != NULL; link = fph_stack_below(it->state, link)) {
+        const fph_magazine *full = (const fph_magazine *)(const void *)link;
+
+        for (i = 0; i < full->count; i++)
+            fph_store_relaxed(&fph_head_of(full->slot[i])->both, mark.both);
+    }
+}
+
+/* Whether an object that is in no slab's bits is to be free. */
+static int
+fph_is_lost(const fph_rebuild *it, const void *object, unsigned frees)
+{
+    const fph_member *member;
+    fph_head          head;
+    unsigned          place;
+    int               comes;
+
+    head.both = fph_load_relaxed(&fph_head_of(object)->both);
+    if (head.half[1] == FPH_IN_DEPOT)
+        return 0;
+    place = head.half[1] % FPH_MEMBERS;
+    member = &it->heap->partition->member[place];
+    comes = head.half[1] != 0
+         && head.half[1] == fph_owner_number(member, place);
+    if (head.half[0] == 0)
+        return !comes || fph_in_set(it->dead, place);
+    return frees != 0 && comes && fph_in_set(it->dead, place);
+}
+
+/* Free an object if it is lost. */
+static void
+fph_rebuild_one(const fph_rebuild *it, void *object, unsigned frees)
+{
+    const fph_head *head = fph_head_of(object);
+
+    if (!fph_is_lost(it, object, frees))
+        return;
+    if (head->refs != 0)
+        fph_tally_slow(it->heap, fph_head_tag(head), (size_t)-1,
+                       (size_t)0 - fph_head_requested(head));
+    fph_heads_own(it->state, &object, 1, 0 /* mine */);
+    fph_rebuild_free(it, &object, 1);
+    fph_fetch_add_relaxed(&it->heap->partition->objects, 1);
+}
+
+/* Objects that the dead had in their hands are free, and on request those that
+ * they had live, but for pools that know what is in them. */
+static void
+fph_rebuild_lost(const fph_rebuild *it)
+{
+    fph_state *state = it->state;
+    fph_slab  *slab;
+    size_t     at    = 0;
+    unsigned   i;
+
+    for (i = 0; i < it->heap->bins; i++)
+        fph_rebuild_mark(it, &state->depots[i].full);
+    while ((slab = fph_record_next(state, &at)) != NULL) {
+        uint64_t           info = fph_load_relaxed(&slab->info);
+        const fpheap_pool *pool;
+
+        if (fph_info_kind(info) == FPH_LARGE)
+            fph_rebuild_one(it, slab->base, it->frees);
+        if (fph_info_kind(info) != FPH_SLAB)
+            continue;
+        pool = fph_bin_pool(state, fph_info_bin(info));
+        for (i = 0; i < fph_info_count(info); i++)
+            if (!(fph_load_relaxed(&slab->bits[i / 64]) >> i % 64 & 1))
+                fph_rebuild_one(it, slab->base + (size_t)i * slab->size,
+                                pool != NULL && (pool->constructs
+                                                 || pool->destructs)
+                                ? 0 : it->frees);
+    }
+}
+#else
+#  define fph_rebuild_lost(it) ((void)(it))
+#endif
+
 /* The pages of blocks are META's, and of the first region those with the
  * tables. */
 static void
@@ -15129,15 +15385,16 @@ fph_rebuild_slots(const fph_rebuild *it)
             continue;
         fph_store_relaxed(&fph_slot_of(cache)->calls, 0);
         fph_store_release(&fph_slot_of(cache)->owner, 0);           /* H16 */
+        fph_fetch_add_relaxed(&it->heap->partition->threads, 1);
     }
 }
 
 /* Rebuild what hangs on what is certain.  Each step needs those before it, and
  * leaves what it reads as it was, so all of it can be done again. */
 static void
-fph_rebuild_all(fpheap *heap, const uint64_t *dead)
+fph_rebuild_all(fpheap *heap, const uint64_t *dead, unsigned frees)
 {
-    fph_rebuild  it = { heap, heap->state, dead };
+    fph_rebuild  it = { heap, heap->state, dead, frees };
     fph_pool_sum sums[FPHEAP_MAX_POOLS];
 
     memset(sums, 0, sizeof sums);
@@ -15149,6 +15406,7 @@ fph_rebuild_all(fpheap *heap, const uint64_t *dead)
     fph_rebuild_regions(&it);
     fph_rebuild_magazines(&it);
     fph_rebuild_large(&it);
+    fph_rebuild_lost(&it);
     fph_rebuild_meta(&it);
     fph_rebuild_pages(&it);
     fph_rebuild_records(&it);
@@ -15181,7 +15439,7 @@ fph_cleaner_enter(const fpheap *heap, uint64_t *cleaner)
 /* Clean up after the dead.  Returns how many they were; -EBUSY: a living thread
  * is in a call and does not end it; -EAGAIN: another member cleans up. */
 static int
-fph_clean(fpheap *heap)
+fph_clean(fpheap *heap, unsigned frees)
 {
     fph_word *word = &heap->partition->cleaner;
     uint64_t  dead[FPH_MEMBER_BITS];
@@ -15202,7 +15460,7 @@ fph_clean(fpheap *heap)
         }
         fph_store_relaxed(word, FPH_REBUILDING | (heap->member + 1));
     }
-    fph_rebuild_all(heap, dead);
+    fph_rebuild_all(heap, dead, frees | heap->partition->frees);
     fph_dead_release(heap, dead, 1 /* clean */);
     fph_store_release(word, 0);                                     /* V10 */
     return n;
@@ -15216,7 +15474,7 @@ static int
 fph_clean_wait(fpheap *heap)
 {
     while (fph_load_seq_cst(&heap->partition->cleaner) != 0) {      /* V6 */
-        if (fph_clean(heap) == -EAGAIN)
+        if (fph_clean(heap, 0 /* frees */) == -EAGAIN)
             fph_yield();
     }
     return 0;
@@ -15227,14 +15485,34 @@ fpheap_recover(fpheap *heap, unsigned flags)
 {
     int rc;
 
-    if (!fph_heap_good(heap) || heap->partition == NULL || flags != 0)
+    if (!fph_heap_good(heap) || heap->partition == NULL
+        || (flags & ~FPHEAP_FREE_DEAD) != 0)
         return -EINVAL;
+    if (flags != 0 && !FPHEAP_HEADER)
+        return -ENOTSUP;
     if (fph_this.depth[heap - fph_heaps] != 0)
         return -EBUSY;
-    while ((rc = fph_clean(heap)) == -EAGAIN)
+    while ((rc = fph_clean(heap, flags)) == -EAGAIN)
         fph_yield();
     return rc;
 }
+
+#if FPHEAP_HEADER
+FPHEAP_API uint32_t
+fpheap_owner(const void *object)
+{
+    return fph_head_of(object)->half[1];
+}
+
+FPHEAP_API void
+fpheap_own(fpheap *heap, void *object)
+{
+    fph_head mine;
+
+    mine.both = heap->mine;
+    FPH_STORE(&fph_head_of(object)->half[1], mine.half[1], RELAXED);
+}
+#endif
 
 /* --- open ----------------------------------------------------------------- */
 
@@ -15546,6 +15824,21 @@ fph_handle_end(fpheap *heap)
     heap->partition = NULL;
 }
 
+#if FPHEAP_HEADER
+/* What this process has in its hands is its own from here on. */
+static void
+fph_owner_begin(fpheap *heap, uint32_t owner)
+{
+    fph_head mine;
+
+    mine.half[0] = 0;
+    mine.half[1] = owner;
+    heap->mine = mine.both;
+}
+#else
+#  define fph_owner_begin(heap, owner) ((void)(owner))
+#endif
+
 /* Take a place among the members.  Returns 0: all are taken. */
 static int
 fph_member_come(fpheap *heap)
@@ -15570,6 +15863,7 @@ fph_member_come(fpheap *heap)
     fph_store_release(&member->is,                                  /* W9 */
                       fph_fetch_add_relaxed(&partition->came, 1) + 1);
     heap->member = i;
+    fph_owner_begin(heap, fph_owner_number(member, i));
     return 1;
 }
 
@@ -15599,13 +15893,13 @@ fph_join(fpheap *heap)
     int rc;
 
     if (fph_member_come(heap)) {
-        (void)fph_clean(heap);
+        (void)fph_clean(heap, 0 /* frees */);
         return fph_taken_begin(heap);
     }
     while (!fph_lock(heap->file, heap->start + FPH_MEMBERS, F_OFD_SETLK,
                      F_WRLCK))
         fph_yield();
-    rc = fph_clean(heap);
+    rc = fph_clean(heap, 0 /* frees */);
     fph_lock(heap->file, heap->start + FPH_MEMBERS, F_OFD_SETLK, F_UNLCK);
     return fph_member_come(heap) ? fph_taken_begin(heap)
          : rc < 0 ? rc : -ENFILE;
@@ -15698,6 +15992,7 @@ fph_partition_lay(const fph_opening *it, char *base, unsigned unit)
     partition->nodes = 1;
     partition->fixed = (unsigned)fph_is_fixed(it);
     partition->unit = unit;
+    partition->frees = it->desc->flags & FPHEAP_FREE_DEAD;
     partition->growth_max = (size_t)1 << 30;
     return partition;
 }
@@ -15946,7 +16241,8 @@ fph_open_error(const fph_opening *it)
 {
     const unsigned flags = FPHEAP_CREATE | FPHEAP_EXCLUSIVE | FPHEAP_READ_ONLY;
     const unsigned kinds = FPHEAP_ON_NODE | FPHEAP_DESCRIPTOR | FPHEAP_FIXED
-                         | FPHEAP_ANY_OWNER | FPHEAP_MAPPED;
+                         | FPHEAP_ANY_OWNER | FPHEAP_MAPPED
+                         | FPHEAP_FREE_DEAD;
     const char    *c     = it->name;
 
     if ((it->flags & ~flags) != 0 || (it->desc->flags & ~kinds) != 0
@@ -15961,7 +16257,8 @@ fph_open_error(const fph_opening *it)
             & FPH_CHUNK_MASK) != 0
         || (it->desc->mode & ~07777u) != 0)
         return -EINVAL;
-    if (FPHEAP_SITES)
+    if (FPHEAP_SITES
+        || ((it->desc->flags & FPHEAP_FREE_DEAD) != 0 && !FPHEAP_HEADER))
         return -ENOTSUP;
     if (strlen(c) >= FPHEAP_NAME_BYTES)
         return -ENAMETOOLONG;
@@ -16216,6 +16513,7 @@ fph_member_look(const fpheap *heap, unsigned number, fpheap_member *told)
         return 0;
     told->number = number;
     told->process = (int)member.process;
+    told->owner = fph_owner_number(&member, number);
     told->alive = !fph_is_dead(heap, number);
     told->parked_bytes = fph_member_parked(heap, number);
     taken = fph_member_taken(heap, &member);

@@ -40,7 +40,7 @@ need_failed(const char *file, int line, const char *what)
     ((condition) ? (void)0 : need_failed(__FILE__, __LINE__, #condition))
 
 /* Every invariant holds, every byte is counted once. */
-static void
+TEST_UNUSED static void
 need_sound_at(fpheap *heap, const char *file, int line)
 {
     const char  *wrong = fpheap_check(heap);
@@ -261,6 +261,19 @@ now_ms(void)
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* --- pools --------------------------------------------------------------- */
+
+/* The pool of this name, with the caller's callbacks, made if need be. */
+TEST_UNUSED static fpheap_pool *
+pool_with(fpheap *heap, const char *called, book *b)
+{
+    fpheap_pool_desc desc = with_book(called, 104, b);
+    fpheap_pool     *pool = fpheap_pool_open(heap, &desc);
+
+    NEED(pool != NULL);
+    return pool;
 }
 
 /* --- members -------------------------------------------------------------- */

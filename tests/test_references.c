@@ -564,7 +564,7 @@ a_header_with_a_tag_that_there_is_not_is_reported_and_counts_nothing(
         objects[0] = fpheap_alloc_tagged(heap, 500, 2);
         objects[1] = object;
         book(&b, 3, 500);
-        fph_head_of(object)->tag = (uint8_t)tag;
+        fph_head_set(fph_head_of(object), FPH_HEAD_TAG, (unsigned)tag);
         if (tag % 2 == 0) {
             fpheap_free(heap, object);
             EXPECT_PANICS(1);
@@ -573,7 +573,7 @@ a_header_with_a_tag_that_there_is_not_is_reported_and_counts_nothing(
             fpheap_free_bulk_sized(heap, objects, 2, 500);
             EXPECT_PANICS(1);
         }
-        fph_head_of(object)->tag = 3;
+        fph_head_set(fph_head_of(object), FPH_HEAD_TAG, 3);
         CHECK_BOOKS(heap, &b);
         unbook(&b, 3, 500);
     }

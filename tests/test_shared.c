@@ -621,17 +621,6 @@ no_object_of_many_processes_and_threads_has_two_owners(void **state)
 
 #define POOL 1000              /* objects that a test takes */
 
-/* The pool of this name, with the caller's callbacks, made if need be. */
-static fpheap_pool *
-pool_with(fpheap *heap, const char *called, book *b)
-{
-    fpheap_pool_desc desc = with_book(called, 104, b);
-    fpheap_pool     *pool = fpheap_pool_open(heap, &desc);
-
-    NEED(pool != NULL);
-    return pool;
-}
-
 static fpheap_pool *
 pool_without(fpheap *heap, const char *called)
 {

@@ -154,6 +154,9 @@ arguments_out_of_range_are_refused(void **state)
     desc = partition_of(PARTITION);
     desc.mode = 010000;
     REFUSES(name, &desc, FPHEAP_CREATE, EINVAL);
+    desc = partition_of(PARTITION);
+    desc.flags = FPHEAP_FREE_DEAD; /* nobody knows what the dead have had */
+    REFUSES(name, &desc, FPHEAP_CREATE, ENOTSUP);
     assert_false(exists(name));
 }
 
@@ -246,6 +249,7 @@ functions_for_shared_heaps_refuse_others(void **state)
     assert_int_equal(fpheap_close(heap), -EINVAL);
     assert_int_equal(fpheap_recover(heap, 0), -EINVAL);
     assert_int_equal(fpheap_recover(ours, 1), -EINVAL);
+    assert_int_equal(fpheap_recover(ours, FPHEAP_FREE_DEAD), -ENOTSUP);
     assert_int_equal(fpheap_members(heap, count_member, &sum), -EINVAL);
     assert_int_equal(fpheap_handle(heap, object), 0);
     assert_int_equal(fpheap_handle(ours, object), 0);
