@@ -29,6 +29,7 @@
 #include "rows_mixed.inc"
 #include "rows_statistics.inc"
 #include "rows_cores.inc"
+#include "rows_shared.inc"
 #include "rows_latency.inc"
 #include "rows_classic.inc"
 #include "rows_percpu.inc"
@@ -49,6 +50,7 @@ static const row rows[] = {
     ROWS_LATENCY,
     ROWS_STATISTICS,
     ROWS_CORES,
+    ROWS_SHARED,
     ROWS_CLASSIC,
     ROWS_PERCPU,
     ROWS_MEMORY,
@@ -93,10 +95,12 @@ can_do(const row *r)
         "memory", "trace", "startup", "first_touch", NULL
     };
     static const char *const fresh[] = { /* pages of their own, and new heaps */
-        "pool_", "startup", "first_touch", "memory_limited", NULL
+        "pool_", "startup", "first_touch", "memory_limited", "shared_", NULL
     };
+    static const char *const shared[] = { "shared_", NULL };
 
     return r->run != NULL
+        && (begins_with_any(r->name, shared) ? PEER_SHARED : !PEER_PROCESSES)
         && (!PEER_ONE_SIZE || begins_with_any(r->name, one_size))
         && (PEER_POOL || !begins_with_any(r->name, pools))
         && (STEPS >= 1u << 20 || (repeats >= 5 && !littered)

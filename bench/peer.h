@@ -24,6 +24,13 @@
  *                          if it cannot
  *     PEER_STATISTICS      peer_statistics: bytes in use as the allocator
  *                          counts them; 0 if it cannot say
+ *     PEER_SHARED          the rows shared_*
+ *     PEER_PROCESSES       what those rows ask of a second thread is done by a
+ *                          second process, forked after the first
+ *                          peer_prepare: peer_forked, called there before it
+ *                          calls peer_prepare itself; peer_open and
+ *                          peer_close, one more handle of what is shared, for
+ *                          a process that has none.  It has no other rows
  *
  * What it is, if it is not like others:
  *
@@ -145,6 +152,17 @@ typedef peer peer_pool;
 #  define peer_pool_put(pool, object)       peer_free(pool, object, 0)
 #  define peer_pool_get_bulk(pool, list, n) peer_alloc_bulk(pool, 0, list, n)
 #  define peer_pool_put_bulk(pool, list, n) peer_free_bulk(pool, list, n, 0)
+#endif
+
+#ifndef PEER_SHARED
+#  define PEER_SHARED 0
+#endif
+
+#ifndef PEER_PROCESSES
+#  define PEER_PROCESSES       0
+#  define peer_forked()        ((void)0)
+#  define peer_open(read_only) peer_prepare(NULL)
+#  define peer_close(p)        ((void)(p))
 #endif
 
 #ifndef PEER_TRIM

@@ -8,7 +8,7 @@ BEGIN {
     FS = ","
     set_colours()
     # Side by side, whichever is met first.
-    n_columns = split("floor least self fpheap header shim", columns, " ")
+    n_columns = split("floor least self fpheap shared header shim", columns, " ")
     for (i = 1; i <= n_columns; i++)
         met[columns[i]] = 1
 }
@@ -64,6 +64,7 @@ function set_colours()
     colour["least"] = "#8d8d8d"
     colour["fpheap"] = "#d00000"
     colour["self"] = "#ff8fa3"
+    colour["shared"] = "#6d597a"
     colour["header"] = "#7f1d1d"
     colour["shim"] = "#e8590c"
     colour["glibc"] = "#1f77b4"

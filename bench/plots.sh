@@ -95,6 +95,8 @@ bars threads times '^threads_' '^threads_' 'what the threads do' \
     'How much more do two or more threads do than one?'
 bars threads_shared ns '^threads_.*shared' '^threads_' '' "$one" \
     'What does one object cost if any of eight threads may free it?'
+bars shared ns '^shared_' '^shared_' 'what the two do' "$each" \
+    'What does one object cost two threads of a heap, and two processes?'
 bars classic ns \
     '^(larson|xmalloc|cache_scratch|cache_thrash|threadtest|mstress)' '^$' '' \
     'ns per operation' \

@@ -33,7 +33,7 @@ budget=${BUDGET:-0}
 export PEAK="$dir/peak" # for resident.sh
 started=$(date +%s)
 only_list=false
-first="floor least self fpheap header shim glibc"
+first="floor least self fpheap shared header shim glibc"
 mallocs="jemalloc mimalloc tcmalloc" # preloaded, if installed: see library
 dpdk="rte_malloc mp_ring mp_stack mp_lf"
 nostv=mp_ring_nostv
@@ -51,7 +51,7 @@ while getopts flqt option; do
     case $option in
     f) litter=-f ;;
     q) rounds=1 repeats=2 events=1000000 budget=105
-       first="floor fpheap shim glibc" dpdk=mp_ring nostv= ;; # one of each kind
+       first="floor fpheap shared shim glibc" dpdk=mp_ring nostv= ;; # one of each kind
     l) only_list=true ;;
     t) only_tables=true ;;
     *) exit 2 ;;

@@ -83,7 +83,7 @@ function statistic(key, which,    median)
 # Not what fpheap is measured against, nor another way to call it.
 function is_other(name)
 {
-    return !index(" floor least self fpheap header shim ", " " name " ")
+    return !index(" floor least self fpheap shared header shim ", " " name " ")
 }
 
 function better(a, b)

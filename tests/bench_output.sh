@@ -296,4 +296,62 @@ done
 "$scratch/count" -f -l > "$scratch/rows"
 check "rows of new heaps are not in littered ones" \
     sh -c "grep -qx memory '$scratch/rows' && ! grep startup '$scratch/rows'"
+
+# --- two processes ------------------------------------------------------------
+
+# malloc, each process having its own; it says which processes have prepared
+cat > "$scratch/peer_two.inc" << 'C'
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+typedef int peer;
+#define PEER_SHARED 1
+#define PEER_PROCESSES 1
+static peer peer_prepare(const stock *s)
+{
+    (void)s;
+    fprintf(stderr, "process %d\n", (int)getpid());
+    return 0;
+}
+static void *peer_alloc(peer p, size_t size) { (void)p; return malloc(size); }
+static void peer_free(peer p, void *object, size_t size)
+{
+    (void)p; (void)size;
+    free(object);
+}
+static void peer_forked(void)
+{
+    if (getenv("DIES") != NULL)
+        _exit(1);
+}
+static peer peer_open(int read_only)
+{
+    usleep(read_only ? 300 : 100);
+    return 0;
+}
+static void peer_close(peer p) { (void)p; usleep(1000); }
+C
+check "the rows compile with a peer of two processes" $CC -std=gnu11 -O1 \
+    -I"$scratch" -DPEER='"peer_two.inc"' "$top/bench/bench.c" \
+    -o "$scratch/two" -pthread
+"$scratch/two" -l > "$scratch/rows"
+check "it has the rows of shared heaps" grep -qx shared_open "$scratch/rows"
+check "and no other" sh -c "! grep -v '^shared_' '$scratch/rows'"
+if [ "$(nproc)" -gt 1 ]; then
+    "$scratch/two" -x shared_pair > "$scratch/pair" 2> "$scratch/said"
+    check "a row has its figures" test "$(wc -l < "$scratch/pair")" -eq 7
+    check "two processes do it" \
+        test "$(sort -u "$scratch/said" | wc -l)" -eq 2
+    DIES=1 refuse "a row ends if its second process dies" "status 256" \
+        timeout 60 "$scratch/two" -x shared_pair
+    "$scratch/two" -x shared_open > "$scratch/open" 2> "$scratch/said"
+    for row in 'shared_open_write 100' 'shared_open_read 300'; do
+        check "${row% *} is the time to open it, in microseconds" \
+            awk -v row="${row% *}" -v us="${row#* }" '
+                $1 == row && $3 >= us { n++; quick += $3 < 1000 }
+                END { exit n != 7 || quick == 0 }' "$scratch/open"
+    done
+else
+    skip "rows of two processes" "one processor"
+fi
 finish
