@@ -1913,7 +1913,9 @@ typedef struct fpheap_partition {
                                   Needed to make one; for one that exists 0, or
                                   what it has */
     const char *directory;     /* of the file; NULL: /dev/shm.  One of hugetlbfs
-                                  gives hugepages */
+                                  gives hugepages, and a tmpfs does if its huge=
+                                  is advise; a memfd, if the system's
+                                  shmem_enabled is */
     int         descriptor;    /* with FPHEAP_DESCRIPTOR: a file that came in
                                   another way, as a memfd; it is opened anew, and
                                   stays the caller's */
@@ -3615,7 +3617,8 @@ fph_map_advise(void *base, size_t bytes, fpheap_huge what)
 #  ifndef O_TMPFILE
 #    define O_TMPFILE __O_TMPFILE
 #  endif
-#  define FPH_PUNCH 3          /* FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE */
+#  define FPH_PUNCH    3       /* FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE */
+#  define FPH_POPULATE 23      /* MADV_POPULATE_WRITE of Linux 5.14 */
 
 /* fallocate, which is hidden too.  Returns 0, or a negative errno. */
 static int
@@ -14677,6 +14680,21 @@ fph_file_change(const fpheap *heap, size_t first, size_t n, int mode)
                              (uint64_t)n << FPHEAP_CHUNK_SHIFT);
 }
 
+/* Put memory behind chunks.  Where the system gives hugepages to whoever asks
+ * for them, a first write gets one and fallocate does not; where that fails, so
+ * does fallocate, which says why. */
+static int
+fph_partition_fill(const fpheap *heap, size_t first, size_t n)
+{
+    char *at  = heap->partition->base + (first << FPHEAP_CHUNK_SHIFT);
+    char *end = at + (n << FPHEAP_CHUNK_SHIFT);
+
+    for (; at < end && !heap->partition->fixed;
+         at += (size_t)1 << FPH_2MIB_SHIFT)
+        (void)madvise(at, 1, FPH_POPULATE);
+    return fph_file_change(heap, first, n, 0);
+}
+
 /* The provider of a partition: chunks that no region has, with memory behind
  * them before the heap sees them, W2. */
 static int
@@ -14693,7 +14711,7 @@ fph_partition_get(void *ctx, size_t bytes, size_t align, int node,
     (void)align, (void)node;
     if (first == SIZE_MAX)
         return -ENOMEM;
-    rc = fph_file_change(heap, first, n, 0);
+    rc = fph_partition_fill(heap, first, n);
     if (rc != 0) {             /* it may have got a part of it */
         (void)fph_file_change(heap, first, n, FPH_PUNCH);
         fph_taken_drop(partition, first, first + n);
@@ -15709,6 +15727,10 @@ fph_partition_map(const fph_opening *it, void *base, size_t bytes, int access)
     }
     madvise(at, bytes, MADV_DONTFORK);
     madvise(at, bytes, MADV_DONTDUMP);
+#ifdef MADV_HUGEPAGE
+    if (FPHEAP_CHUNK_SHIFT >= FPH_2MIB_SHIFT) /* all of one is used */
+        madvise(at, bytes, MADV_HUGEPAGE);
+#endif
     return 0;
 }
 

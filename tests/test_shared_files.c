@@ -736,12 +736,18 @@ with_small(int (*work)(peer *p, void *arg))
 
 /* Mount it, in the process of a test. */
 static void
-mount_small(void)
+mount_small_as(const char *options)
 {
     if (unshare(CLONE_NEWNS) != 0
         || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0
-        || mount("tmpfs", small, "tmpfs", 0, "size=64m") != 0)
+        || mount("tmpfs", small, "tmpfs", 0, options) != 0)
         _exit(77);
+}
+
+static void
+mount_small(void)
+{
+    mount_small_as("size=64m");
 }
 
 static int
@@ -824,6 +830,49 @@ a_full_file_system_ends_in_enomem_and_never_in_a_signal(void **state)
 {
     (void)state;
     if (!with_small(use_filled))
+        skip();
+}
+
+/* Linux 5.14 can write to memory so that a failure is no signal. */
+static int
+has_populate(void)
+{
+    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int   has  = page != MAP_FAILED
+              && madvise(page, 4096, 23 /* MADV_POPULATE_WRITE */) == 0;
+
+    NEED(page != MAP_FAILED && munmap(page, 4096) == 0);
+    return has;
+}
+
+static int
+use_huge(peer *p, void *arg)
+{
+    fpheap_partition desc;
+    fpheap          *heap;
+
+    (void)p;
+    (void)arg;
+    mount_small_as("size=64m,huge=advise");
+    if (FPHEAP_CHUNK_SHIFT < 21 || !has_populate()
+        || prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) != 0)
+        return 77;
+    desc = in_small();
+    heap = fpheap_open(name, &desc, FPHEAP_CREATE);
+    NEED(heap != NULL);
+    NEED(fpheap_reserve(heap, 24 * TEST_MIB, 0) == 0);
+    NEED(test_number_in("/proc/self/smaps", "ShmemPmdMapped:") >= 2048);
+    use(heap);
+    NEED(fpheap_close(heap) == 0);
+    return 0;
+}
+
+static void
+hugepages_come_where_the_file_system_gives_them_to_whoever_asks(void **state)
+{
+    (void)state;
+    if (!with_small(use_huge))
         skip();
 }
 
@@ -1686,6 +1735,8 @@ main(void)
         SHARED_TEST(a_name_that_is_no_regular_file_is_refused),
         SHARED_TEST(a_partition_may_be_larger_than_its_file_system),
         SHARED_TEST(a_full_file_system_ends_in_enomem_and_never_in_a_signal),
+        SHARED_TEST(
+            hugepages_come_where_the_file_system_gives_them_to_whoever_asks),
         SHARED_TEST(without_memory_no_partition_is_made),
         SHARED_TEST(memory_without_name_and_member_is_free),
         SHARED_TEST(there_are_512_members_and_the_dead_take_no_place),
