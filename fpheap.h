@@ -3972,6 +3972,14 @@ fph_meta_fits(uint64_t cursor, size_t bytes)
         <= (cursor >> 20 & FPH_META_FIELD);
 }
 
+/* Bytes that the current block has left. */
+static inline size_t
+fph_meta_room(uint64_t cursor)
+{
+    return (size_t)((cursor >> 20 & FPH_META_FIELD) - (cursor & FPH_META_FIELD))
+         * FPH_LINE;
+}
+
 /* Cut a record of zeros from the current block.  Returns its reference, or 0
  * when the block has no room for it. */
 static uint32_t
@@ -6782,6 +6790,25 @@ fph_block_pages(const fpheap *heap, int node, size_t bytes, size_t *pages)
     return page;
 }
 
+/* Pages of a block that a shared heap takes ahead.  None of its records lie
+ * apart; so that a free finds magazines all the same, a 64th of the heap is for
+ * them, in few blocks, as no chunk goes back that has one.  0: it has them. */
+static size_t
+fph_block_ahead(const fph_state *state)
+{
+    uint64_t cursor = fph_load_relaxed(&state->meta_cursor.word);
+    size_t   want   = (size_t)fph_load_relaxed(&state->region_bytes) / 64;
+    size_t   step   = want < 2 * FPHEAP_CHUNK ? want / 2 : FPHEAP_CHUNK;
+    size_t   have   = (size_t)fph_load_relaxed(&state->magazines)
+                      * FPHEAP_MAGAZINE * sizeof(void *) + fph_meta_room(cursor);
+
+    if (state->number != FPH_SHARED || have + step > want
+        || want < FPHEAP_CHUNK / 8)
+        return 0;
+    return (want - have < FPHEAP_CHUNK ? want - have : FPHEAP_CHUNK)
+           >> FPHEAP_PAGE_SHIFT;
+}
+
 /* Memory of zeros for a block, *room bytes: the system's, which no write past
  * an object reaches; or else free pages, unless the node is FPH_NO_NODE.  NULL:
  * there are none. */
@@ -6798,9 +6825,11 @@ fph_block_new(const fpheap *heap, int node, size_t bytes, size_t *room)
     if (*room < bytes)
         *room = bytes;
     block = state->number == FPH_SHARED ? NULL : (char *)fph_map_apart(*room);
-    if (block != NULL || node == FPH_NO_NODE)
+    pages = block == NULL && node == FPH_NO_NODE ? fph_block_ahead(state) : 0;
+    if (block != NULL || (node == FPH_NO_NODE && pages == 0))
         return block;
-    page = fph_block_pages(heap, node, bytes, &pages);
+    page = pages != 0 ? fph_pages_find(heap, 0 /* node */, pages, 1 /* align */)
+                      : fph_block_pages(heap, node, bytes, &pages);
     if (page == FPH_NO_PAGE)
         return NULL;
     *room = (pages << FPHEAP_PAGE_SHIFT) - FPH_GUARDS;
@@ -10793,6 +10822,28 @@ fph_climb_exchange(const fph_search *search)
                                SIZE_MAX) != 0;
 }
 
+/* Have room for the magazines of a heap that has grown.  What a block has left
+ * when the next one comes are magazines too. */
+static void
+fph_magazines_ahead(fpheap *heap)
+{
+    fph_state *state = heap->state;
+    size_t     bytes = sizeof(fph_magazine);
+    uint32_t   ref;
+    int        found;
+
+    if (fph_block_ahead(state) == 0)
+        return;
+    while ((ref = fph_meta_cut(state, bytes)) != 0)
+        fph_stack_push(&state->empty[0].word,
+                       &fph_magazine_make(state, ref)->link);
+    ref = fph_meta_extend(heap, FPH_NO_NODE, fph_meta_block(state), bytes,
+                          &found);
+    if (ref != 0)
+        fph_stack_push(&state->empty[0].word,
+                       &fph_magazine_make(state, ref)->link);
+}
+
 /* Grow and look until there is what is wanted or, 0, the provider has no
  * more. */
 static int
@@ -10811,6 +10862,7 @@ fph_climb_grow(fph_search *search)
         rc = fph_look(search);
         if (search->error != 0)
             break;
+        fph_magazines_ahead(search->heap);
     }
     return rc;
 }
@@ -15727,10 +15779,8 @@ fph_partition_map(const fph_opening *it, void *base, size_t bytes, int access)
     }
     madvise(at, bytes, MADV_DONTFORK);
     madvise(at, bytes, MADV_DONTDUMP);
-#ifdef MADV_HUGEPAGE
     if (FPHEAP_CHUNK_SHIFT >= FPH_2MIB_SHIFT) /* all of one is used */
         madvise(at, bytes, MADV_HUGEPAGE);
-#endif
     return 0;
 }
 

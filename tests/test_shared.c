@@ -267,6 +267,28 @@ a_trim_frees_what_another_process_had(void **state)
     close_empty(heap);
 }
 
+/* A free makes no magazine where no records lie apart: they are there. */
+static void
+what_is_freed_is_parked_and_not_given_back_one_by_one(void **state)
+{
+    fpheap      *heap = create();
+    fpheap_stats s;
+    unsigned     i;
+
+    (void)state;
+    for (i = 0; i < MOST; i++)
+        objects[i] = fpheap_alloc(heap, 4000);
+    assert_non_null(objects[MOST - 1]);
+    for (i = 0; i < MOST; i++)
+        fpheap_free(heap, objects[(uint64_t)i * 7919 % MOST]);
+    fpheap_stats_get(heap, &s);
+    assert_int_equal(s.live_objects, 0);
+    assert_true(s.parked_objects >= MOST / 2);
+    if (FPHEAP_CHUNK >= 2 * TEST_MIB && !FPHEAP_CHECK)
+        assert_true(s.metadata_bytes <= s.region_bytes / 16);
+    close_empty(heap);
+}
+
 static int
 take_and_free(peer *p, void *arg)
 {
@@ -1258,6 +1280,7 @@ main(void)
         SHARED_TEST(an_object_of_another_process_can_be_resized_and_aligned),
         SHARED_TEST(bulks_of_one_process_are_freed_by_another),
         SHARED_TEST(a_trim_frees_what_another_process_had),
+        SHARED_TEST(what_is_freed_is_parked_and_not_given_back_one_by_one),
         SHARED_TEST(trims_go_on_while_other_processes_allocate),
         SHARED_TEST(a_limit_that_one_process_sets_holds_for_all),
         SHARED_TEST(what_a_process_leaves_live_another_frees),
