@@ -249,6 +249,14 @@ under_a_cgroups_limit_other_pages_serve_and_all_can_be_written(void **state)
     assert_int_equal(status, 0);
 }
 
+/* Free hugepages of a gigabyte. */
+static size_t
+free_gigabytes(void)
+{
+    return strtoul(content("/sys/kernel/mm/hugepages/hugepages-1048576kB/",
+                           "free_hugepages"), NULL, 10);
+}
+
 static void
 region_bytes_are_what_hugepages_of_a_gigabyte_take(void **state)
 {
@@ -257,8 +265,7 @@ region_bytes_are_what_hugepages_of_a_gigabyte_take(void **state)
     fpheap_stats s;
 
     (void)state;
-    if (strtol(content("/sys/kernel/mm/hugepages/hugepages-1048576kB/",
-                       "free_hugepages"), NULL, 10) == 0) {
+    if (free_gigabytes() == 0) {
         print_message("why: no hugepage of 1 GiB is free\n");
         skip();
     }
@@ -446,6 +453,46 @@ a_partition_of_hugepages_takes_those_that_it_uses(void **state)
 }
 
 static void
+a_partition_of_gigabyte_pages_takes_those_that_it_uses(void **state)
+{
+    size_t           left = free_gigabytes();
+    fpheap_partition desc;
+    fpheap          *heap;
+    void            *half[3];
+    unsigned         i;
+    int              file = memfd_create("huge", MFD_CLOEXEC | MFD_HUGETLB
+                                                 | 30u << 26); /* 1 GiB */
+
+    (void)state;
+    if (left < 2 || file < 0) {
+        print_message("why: fewer than 2 hugepages of 1 GiB are free\n");
+        skip();
+    }
+    memset(&desc, 0, sizeof desc);
+    desc.bytes = 8192 * TEST_MIB;
+    desc.page_bytes = 1024 * TEST_MIB;
+    desc.descriptor = file;
+    desc.flags = FPHEAP_DESCRIPTOR;
+    heap = fpheap_open(NULL, &desc, FPHEAP_CREATE);
+    assert_non_null(heap);
+    assert_int_equal(free_gigabytes(), left - 1);
+    for (i = 0; i < 3; i++) {
+        half[i] = fpheap_alloc(heap, 500 * TEST_MIB);
+        assert_non_null(half[i]);
+        memset(half[i], 1, 500 * TEST_MIB);
+    }
+    assert_int_equal(free_gigabytes(), left - 2);
+    for (i = 0; i < 3; i++)
+        fpheap_free(heap, half[i]);
+    fpheap_trim(heap);         /* where records lie, pages stay */
+    assert_null(fpheap_check(heap));
+    assert_in_range(free_gigabytes(), left - 2, left - 1);
+    assert_int_equal(fpheap_close(heap), 0);
+    assert_int_equal(close(file), 0);
+    assert_int_equal(free_gigabytes(), left);
+}
+
+static void
 a_process_that_locks_its_memory_locks_no_tables(void **state)
 {
     (void)state;
@@ -466,6 +513,8 @@ main(void)
         cmocka_unit_test(
             under_a_cgroups_limit_other_pages_serve_and_all_can_be_written),
         cmocka_unit_test(a_partition_of_hugepages_takes_those_that_it_uses),
+        cmocka_unit_test(
+            a_partition_of_gigabyte_pages_takes_those_that_it_uses),
         cmocka_unit_test(region_bytes_are_what_hugepages_of_a_gigabyte_take),
         cmocka_unit_test(without_thp_in_the_process_its_backing_is_pages),
         cmocka_unit_test(
