@@ -207,6 +207,7 @@ $(B):
 
 $(EXAMPLES): $(B)/%: examples/%.c fpheap.h | $(B)
 	$(COMPILE) $< -o $@ $(LDFLAGS) -pthread
+$(B)/partitions_tool: $(wildcard examples/partitions_*.h)
 
 $(SHIM): examples/malloc_shim.c fpheap.h | $(B)
 	$(COMPILE) -O2 $(SHARED) $< -o $@ $(LDFLAGS) -pthread
