@@ -215,8 +215,8 @@ svg_bar(const char *marks, int y)
         int         tenths = mark == NULL ? marks[x] - '0' + 1 : 10;
 
         printf("<rect x='%d' y='%d' width='9' height='14' fill='%s' "
-               "opacity='%d%%'/>\n", 10 * x, y,
-               colours[mark == NULL ? 0 : mark - known], 10 * tenths);
+               "opacity='%.1f'/>\n", 10 * x, y,
+               colours[mark == NULL ? 0 : mark - known], tenths / 10.0);
     }
 }
 

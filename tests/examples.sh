@@ -50,7 +50,8 @@ bad_line 'a bytes=4M page=3M' 'page=3M: pages are of'
 bad_line 'a bytes=5M page=2M' 'a: bytes= is not a number of whole pages'
 bad_line "a bytes=4M page=2M directory=$shm" 'a: its directory has pages of'
 bad_line 'a bytes=4M node=x' 'node=x: needs a number'
-bad_line 'a bytes=4M mode=0680' 'mode=0680: needs octal'
+bad_line 'a bytes=4M node=' 'node=: needs a number'
+bad_line 'a bytes=4M mode=660w' 'mode=660w: needs octal'
 bad_line 'a bytes=4M mode=0444' 'mode=0444: needs octal'
 bad_line 'a bytes=4M mode=10600' 'mode=10600: needs octal'
 bad_line 'a bytes=4M local mode=0600' 'a: local and mode= exclude'
@@ -185,6 +186,7 @@ sha256sum "$shm/main" > "$scratch/sum"
 check "and counts them" shows '^main .* 0 alive, 1 dead, 0 reading' list "$shm"
 check "draw: chunks by tenths" shows '^|[0-9.]*[1-9][0-9.]*|$' draw "$shm/main"
 check "draw: the dead's share" shows '^|#####*++*  *|$' draw "$shm/main"
+check "draw: nothing else is live" shows 'that have left: 0.000 live' draw "$shm/main"
 check "draw --svg: as a picture" shows "^<rect .*fill='#27a'" draw "$shm/main" --svg
 if have python3; then
     "$tool" draw "$shm/main" --svg > "$scratch/main.svg"
