@@ -3853,8 +3853,8 @@ fph_handle_at(unsigned number)
 }
 
 /* The number of a heap's handle in this process, given the state, which several
- * may share: FPH_SHARED. */
-#define FPH_SHARED FPHEAP_MAX_HEAPS
+ * may share, whatever their FPHEAP_MAX_HEAPS: FPH_SHARED, no handle's number. */
+#define FPH_SHARED 64u
 
 static inline unsigned
 fph_number_of(const fph_state *state)
