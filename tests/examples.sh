@@ -29,7 +29,8 @@ says refcount '^300000 packets out of 2 ports, recycled 300000 times, 1000 alloc
 
 # The tool for partitions, in a directory of its own: first what it refuses.
 shm=$(mktemp -d -p /dev/shm)
-trap 'rm -rf "$scratch" "$shm"' EXIT
+plain=fpheap-tool-$$           # another, where they are by default
+trap 'rm -rf "$scratch" "$shm" "/dev/shm/$plain"' EXIT
 tool=$B/partitions_tool
 
 # bad_line LINE TEXT - it is named by its number and by TEXT
@@ -259,7 +260,6 @@ refuse "a seventeenth" 'all:17: x: a file has FPHEAP_MAX_HEAPS partitions' \
     "$tool" create "$scratch/all"
 
 # Without a directory it is /dev/shm; one that is open goes by force.
-plain=fpheap-tool-$$
 echo "$plain bytes=4M" > "$scratch/plain"
 check "a partition in /dev/shm" "$tool" create "$scratch/plain"
 lists_plain() {
