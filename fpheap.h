@@ -1897,7 +1897,7 @@ FPHEAP_API int fpheap_provider_mmap(fpheap_provider *provider, unsigned flags);
 
 /* fpheap_partition.flags, with FPHEAP_ON_NODE */
 #define FPHEAP_DESCRIPTOR 2u   /* the file is that of .descriptor */
-#define FPHEAP_FIXED      4u   /* it has its memory, and keeps it */
+#define FPHEAP_FIXED      4u   /* that file has its memory, and keeps it */
 #define FPHEAP_ANY_OWNER  8u   /* another user's file will do */
 #define FPHEAP_MAPPED     16u  /* the memory is at .address in every process
                                   already, as a DPDK memzone is, .bytes of it,
@@ -15796,28 +15796,39 @@ fph_partition_map(const fph_opening *it, void *base, size_t bytes, int access)
 #  define FPH_PLACES 0
 #endif
 
-/* Where new partitions lie, so that other processes have nothing there: from
- * 32 TiB on, or 128 GiB where addresses have 39 bits, in steps of 64 GiB by the
- * name; with 32 bits, and where that fails, where the system places them. */
+/* A number that partitions are not likely to share; those of one name that are
+ * made one after the other do not. */
+static uint64_t
+fph_partition_hash(const fph_opening *it)
+{
+    uint64_t    hash = 14695981039346656037u; /* FNV-1a */
+    const char *c;
+    struct stat is;
+
+    for (c = it->name; *c != '\0'; c++)
+        hash = (hash ^ (unsigned char)*c) * 1099511628211u;
+    return fstat(it->file, &is) == 0 ? hash + (uint64_t)is.st_ino : hash;
+}
+
+/* Where new partitions lie, so that other processes have nothing there: between
+ * 32 and 64 TiB, or 64 and 192 GiB where addresses have 39 bits; with 32 bits,
+ * and where that fails, where the system places them.  One of 1 GiB has 32,768
+ * such places. */
 static char *
 fph_partition_place(const fph_opening *it, size_t bytes)
 {
-    size_t      align = FPHEAP_CHUNK;
-    uint64_t    hash  = 14695981039346656037u; /* FNV-1a */
-    const char *c;
-    unsigned    i;
-    char       *base;
+    size_t   align = FPHEAP_CHUNK;
+    uint64_t hash  = fph_partition_hash(it);
+    unsigned i;
+    char    *base;
 
     while (align < bytes)
         align *= 2;
-    for (c = it->name; *c != '\0'; c++)
-        hash = (hash ^ (unsigned char)*c) * 1099511628211u;
     for (i = FPH_PLACES; sizeof(void *) == 8 && i < 64; i++, hash++) {
-        uint64_t step = (uint64_t)1 << 36;
-        uint64_t at   = i < 32 ? ((uint64_t)1 << 45) + hash % 128 * step
-                               : ((uint64_t)2 + hash % 4) * step / 2;
+        uint64_t from = (uint64_t)1 << (i < 32 ? 45 : 36);
+        uint64_t span = (uint64_t)1 << (i < 32 ? 45 : 37);
+        uint64_t at   = from + hash % (span / align) * align;
 
-        at = (at + align - 1) & ~((uint64_t)align - 1);
         base = (char *)fph_map((void *)(uintptr_t)at, bytes, PROT_NONE,
                                MAP_NORESERVE | FPH_MAP_THERE);
         if (base == (char *)(uintptr_t)at) {
@@ -16325,6 +16336,8 @@ fph_open_error(const fph_opening *it)
         || it->desc->bytes > FPHEAP_PARTITION_MAX
         || ((it->desc->flags & FPHEAP_MAPPED) != 0
             && (it->desc->address == NULL || it->desc->bytes == 0))
+        || (it->desc->flags & (FPHEAP_FIXED | FPHEAP_DESCRIPTOR))
+           == FPHEAP_FIXED
         || (((uintptr_t)it->desc->address | it->desc->offset)
             & FPH_CHUNK_MASK) != 0
         || (it->desc->mode & ~07777u) != 0)

@@ -155,9 +155,42 @@ arguments_out_of_range_are_refused(void **state)
     desc.mode = 010000;
     REFUSES(name, &desc, FPHEAP_CREATE, EINVAL);
     desc = partition_of(PARTITION);
+    desc.flags = FPHEAP_FIXED; /* a new file has no memory */
+    REFUSES(name, &desc, FPHEAP_CREATE, EINVAL);
     desc.flags = FPHEAP_FREE_DEAD; /* nobody knows what the dead have had */
     REFUSES(name, &desc, FPHEAP_CREATE, ENOTSUP);
     assert_false(exists(name));
+}
+
+/* Partitions of one name, as all that came by a descriptor without one have,
+ * lie apart: one process can have them all. */
+static void
+many_partitions_are_open_at_once(void **state)
+{
+    fpheap_partition desc = partition_of(PARTITION);
+    fpheap          *heaps[FPHEAP_MAX_HEAPS - 1];
+    int              files[FPHEAP_MAX_HEAPS - 1];
+    size_t           i;
+
+    (void)state;
+    desc.flags = FPHEAP_DESCRIPTOR;
+    for (i = 0; i < TEST_COUNT(heaps); i++) { /* each while no other is open */
+        files[i] = memfd_create("many", MFD_CLOEXEC);
+        desc.descriptor = files[i];
+        heaps[i] = fpheap_open(NULL, &desc, FPHEAP_CREATE);
+        NEED(heaps[i] != NULL);
+        NEED(fpheap_close(heaps[i]) == 0);
+    }
+    for (i = 0; i < TEST_COUNT(heaps); i++) {
+        desc.descriptor = files[i];
+        heaps[i] = fpheap_open(NULL, &desc, 0);
+        NEED(heaps[i] != NULL);
+        use(heaps[i]);
+    }
+    for (i = 0; i < TEST_COUNT(heaps); i++) {
+        NEED(fpheap_close(heaps[i]) == 0);
+        close(files[i]);
+    }
 }
 
 static void
@@ -1714,6 +1747,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         SHARED_TEST(arguments_out_of_range_are_refused),
+        SHARED_TEST(many_partitions_are_open_at_once),
         SHARED_TEST(names_that_lead_elsewhere_are_refused),
         SHARED_TEST(a_name_of_31_characters_is_the_longest),
         SHARED_TEST(what_is_not_there_is_not_opened),
