@@ -1968,7 +1968,9 @@ typedef struct fpheap_member {
  * A process that is killed, wherever it is, stops no other: see fpheap_recover,
  * which fpheap_open does as well.  The child of a fork has no part in it until
  * it opens it itself: there the memory is gone, and the handle is that of a heap
- * that was destroyed, which no call may have.
+ * that was destroyed, which no call may have.  (A child for which the system
+ * calls no handlers of forks, as of clone, is taken for its parent alive until
+ * it ends or executes another program.)
  *
  * Returns  the heap, which the caller gives back to fpheap_close.
  * Errors   NULL and errno: EINVAL, ENAMETOOLONG, ENFILE (512 members are alive,
@@ -14974,7 +14976,8 @@ fph_calls_end(const fpheap *heap, const uint64_t *dead)
  * to find out whether it had happened, while others go on with the same words.
  * That would cost each exchange and take a proof for each.  This costs two
  * atomic additions for each call, none for a hit, and a pause when a process
- * has died: some 0.4 ms in a heap of 740 MiB.
+ * has died: some 0.4 ms in a heap of 740 MiB, and with FPHEAP_HEADER 30 ns more
+ * for each live object.
  *
  * An object that was neither in a magazine nor in its slab, but in a register or
  * an array of a call, counts as live for ever: a magazine's worth at most for
