@@ -12858,6 +12858,7 @@ fph_pool_adopt(fpheap *heap, fpheap_pool *record, const fpheap_pool_desc *desc)
     pool->construct_nth = desc->construct_nth;
     pool->destruct = desc->destruct;
     pool->arg = desc->arg;
+    record->heap = NULL;
     record->construct = NULL;
     record->construct_nth = NULL;
     record->destruct = NULL;
