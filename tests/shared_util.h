@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -313,6 +314,131 @@ file_bytes(void)
     (void)snprintf(path, sizeof path, "/dev/shm/%s", name);
     NEED(stat(path, &is) == 0);
     return (size_t)is.st_blocks * 512;
+}
+
+/* --- use, and stay -------------------------------------------------------- */
+
+/* A heap serves, and is sound. */
+TEST_UNUSED static void
+use(fpheap *heap)
+{
+    void *small = fpheap_alloc(heap, 100);
+    void *large = fpheap_alloc(heap, 3 * TEST_MIB);
+
+    NEED(small != NULL && large != NULL);
+    memset(small, 1, 100);
+    memset(large, 1, 3 * TEST_MIB);
+    fpheap_free(heap, small);
+    fpheap_free(heap, large);
+    NEED_SOUND(heap);
+}
+
+/* Allocate objects of a size in objects[], and write them, until there is no
+ * memory.  Returns how many. */
+TEST_UNUSED static unsigned
+fill_heap(fpheap *heap, size_t size)
+{
+    unsigned n = 0;
+
+    errno = 0;
+    while (n < MOST && (objects[n] = fpheap_alloc(heap, size)) != NULL)
+        memset(objects[n++], 0x5a, size);
+    NEED(n < MOST && errno == ENOMEM);
+    return n;
+}
+
+/* Open the heap, say so, and stay until killed. */
+TEST_UNUSED static int
+open_and_stay(peer *p, void *arg)
+{
+    fpheap *heap;
+
+    (void)arg;
+    (void)hear(p);
+    heap = fpheap_open(name, NULL, 0);
+    say(p, heap != NULL ? 0 : (uint64_t)errno);
+    while (pause() != 0)
+        ;
+    return 0;
+}
+
+TEST_UNUSED static void
+sleep_us(size_t us)
+{
+    struct timespec time = { 0, (long)us * 1000 };
+
+    nanosleep(&time, NULL);
+}
+
+/* --- by descriptor -------------------------------------------------------- */
+
+TEST_UNUSED static fpheap_partition
+by_descriptor(int file, size_t offset)
+{
+    fpheap_partition desc = partition_of(PARTITION);
+
+    desc.flags = FPHEAP_DESCRIPTOR;
+    desc.descriptor = file;
+    desc.offset = offset;
+    return desc;
+}
+
+TEST_UNUSED static int
+memory_file(void)
+{
+    int file = memfd_create("fpheap-test", MFD_CLOEXEC);
+
+    NEED(file >= 0);
+    return file;
+}
+
+/* --- a file system without memory ----------------------------------------- */
+
+/* A tmpfs of 64 MiB. */
+TEST_UNUSED static char small[] = "/dev/shm/fpheap-test-XXXXXX";
+
+TEST_UNUSED static fpheap_partition
+in_small(void)
+{
+    fpheap_partition desc = partition_of(PARTITION);
+
+    desc.directory = small;
+    return desc;
+}
+
+/* Run work in a mount namespace of its own that has the small file system.
+ * Returns 0: the process may not have that. */
+TEST_UNUSED static int
+with_small(int (*work)(peer *p, void *arg))
+{
+    int  status;
+    peer p;
+
+    if (geteuid() != 0 || mkdtemp(small) == NULL)
+        return 0;
+    peer_begin(&p, work, NULL);
+    status = peer_status(&p);
+    NEED(rmdir(small) == 0);
+    (void)memcpy(small + sizeof small - 7, "XXXXXX", 6);
+    NEED(WIFEXITED(status));
+    NEED(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 77);
+    return WEXITSTATUS(status) == 0;
+}
+
+/* Mount it, in the process of a test. */
+TEST_UNUSED static void
+mount_small_as(const char *options)
+{
+    if (unshare(CLONE_NEWNS) != 0
+        || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0
+        || mount("tmpfs", small, "tmpfs", 0, options) != 0)
+        _exit(77);
+}
+
+TEST_UNUSED static void
+mount_small(void)
+{
+    mount_small_as("size=64m");
 }
 
 #endif /* SHARED_UTIL_H */

@@ -15,8 +15,6 @@
 #include "shared_util.h"
 
 #include <dirent.h>
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/statvfs.h>
 #include <sys/un.h>
@@ -99,21 +97,6 @@ refused_at(const char *called, const fpheap_partition *desc, unsigned flags,
 
 /* The report of the last open has this word. */
 #define REPORTED(word) NEED(strstr(last_report, word) != NULL)
-
-/* A heap serves, and is sound. */
-static void
-use(fpheap *heap)
-{
-    void *small = fpheap_alloc(heap, 100);
-    void *large = fpheap_alloc(heap, 3 * TEST_MIB);
-
-    NEED(small != NULL && large != NULL);
-    memset(small, 1, 100);
-    memset(large, 1, 3 * TEST_MIB);
-    fpheap_free(heap, small);
-    fpheap_free(heap, large);
-    NEED_SOUND(heap);
-}
 
 static void
 make_and_close(void)
@@ -684,17 +667,6 @@ a_name_that_is_no_regular_file_is_refused(void **state)
 
 /* --- a file system without memory ----------------------------------------- */
 
-static char small[] = "/dev/shm/fpheap-test-XXXXXX"; /* a tmpfs of 64 MiB */
-
-static fpheap_partition
-in_small(void)
-{
-    fpheap_partition desc = partition_of(PARTITION);
-
-    desc.directory = small;
-    return desc;
-}
-
 /* Bytes that the small file system has left. */
 static size_t
 left_in_small(void)
@@ -721,20 +693,6 @@ fill_small(size_t but)
     return path;
 }
 
-/* Allocate objects of a size in objects[], and write them, until there is no
- * memory.  Returns how many. */
-static unsigned
-fill_heap(fpheap *heap, size_t size)
-{
-    unsigned n = 0;
-
-    errno = 0;
-    while (n < MOST && (objects[n] = fpheap_alloc(heap, size)) != NULL)
-        memset(objects[n++], 0x5a, size);
-    NEED(n < MOST && errno == ENOMEM);
-    return n;
-}
-
 static void
 free_filled(fpheap *heap, unsigned n, size_t size)
 {
@@ -746,41 +704,6 @@ free_filled(fpheap *heap, unsigned n, size_t size)
     }
     fpheap_free_bulk(heap, objects, n);
     fpheap_flush(heap);
-}
-
-/* Run work in a mount namespace of its own that has the small file system.
- * Returns 0: the process may not have that. */
-static int
-with_small(int (*work)(peer *p, void *arg))
-{
-    int  status;
-    peer p;
-
-    if (geteuid() != 0 || mkdtemp(small) == NULL)
-        return 0;
-    peer_begin(&p, work, NULL);
-    status = peer_status(&p);
-    NEED(rmdir(small) == 0);
-    (void)memcpy(small + sizeof small - 7, "XXXXXX", 6);
-    NEED(WIFEXITED(status));
-    NEED(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 77);
-    return WEXITSTATUS(status) == 0;
-}
-
-/* Mount it, in the process of a test. */
-static void
-mount_small_as(const char *options)
-{
-    if (unshare(CLONE_NEWNS) != 0
-        || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0
-        || mount("tmpfs", small, "tmpfs", 0, options) != 0)
-        _exit(77);
-}
-
-static void
-mount_small(void)
-{
-    mount_small_as("size=64m");
 }
 
 static int
@@ -983,21 +906,6 @@ memory_without_name_and_member_is_free(void **state)
 
 /* --- members -------------------------------------------------------------- */
 
-/* Open the heap, say so, and stay until killed. */
-static int
-open_and_stay(peer *p, void *arg)
-{
-    fpheap *heap;
-
-    (void)arg;
-    (void)hear(p);
-    heap = fpheap_open(name, NULL, 0);
-    say(p, heap != NULL ? 0 : (uint64_t)errno);
-    while (pause() != 0)
-        ;
-    return 0;
-}
-
 static void
 there_are_512_members_and_the_dead_take_no_place(void **state)
 {
@@ -1078,14 +986,6 @@ what_the_dead_parked_is_free_and_what_they_had_is_live(void **state)
 }
 
 /* --- made at any moment --------------------------------------------------- */
-
-static void
-sleep_us(size_t us)
-{
-    struct timespec time = { 0, (long)us * 1000 };
-
-    nanosleep(&time, NULL);
-}
 
 static int
 make_and_stay(peer *p, void *arg)
@@ -1183,26 +1083,6 @@ processes_that_make_a_partition_at_once_share_it(void **state)
 }
 
 /* --- by descriptor -------------------------------------------------------- */
-
-static fpheap_partition
-by_descriptor(int file, size_t offset)
-{
-    fpheap_partition desc = partition_of(PARTITION);
-
-    desc.flags = FPHEAP_DESCRIPTOR;
-    desc.descriptor = file;
-    desc.offset = offset;
-    return desc;
-}
-
-static int
-memory_file(void)
-{
-    int file = memfd_create("fpheap-test", MFD_CLOEXEC);
-
-    NEED(file >= 0);
-    return file;
-}
 
 static void
 processes_that_make_one_in_a_file_at_once_share_it(void **state)
