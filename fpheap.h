@@ -14882,6 +14882,10 @@ fph_dead_hold(const fpheap *heap, uint64_t *dead)
             || !fph_is_dead(heap, i)
             || !fph_lock(heap->file, heap->start + i, F_OFD_SETLK, F_WRLCK))
             continue;
+        if (fph_load_acquire(&partition->member[i].is) == 0) {      /* W10 */
+            fph_lock(heap->file, heap->start + i, F_OFD_SETLK, F_UNLCK);
+            continue;          /* it has just left */
+        }
         dead[i / 64] |= (uint64_t)1 << i % 64;
         n++;
     }
