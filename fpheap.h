@@ -14911,8 +14911,10 @@ fph_dead_release(const fpheap *heap, const uint64_t *dead, int clean)
     }
 }
 
-/* Wait until no living thread is in a call.  Returns 0: one of them is, and may
- * be stopped. */
+/* Wait until no living thread is in a call.  Caches come first: a thread that
+ * gives its cache up is counted with its process from then on, before it is no
+ * longer counted there.  Returns 0: one of them is in a call, and may be
+ * stopped. */
 static int
 fph_calls_end(const fpheap *heap, const uint64_t *dead)
 {
@@ -14921,20 +14923,20 @@ fph_calls_end(const fpheap *heap, const uint64_t *dead)
     size_t         seat      = 0;
     unsigned       i         = 0;
 
-    while (i < FPH_MEMBERS || seat < FPHEAP_MAX_THREADS) {
+    while (seat < FPHEAP_MAX_THREADS || i < FPH_MEMBERS) {
         const fph_word *calls = NULL;
 
-        if (i < FPH_MEMBERS) {
-            if (!fph_in_set(dead, i))
-                calls = &partition->member[i].calls;
-            i++;
-        } else {
+        if (seat < FPHEAP_MAX_THREADS) {
             fpheap_cache *cache = fph_cache_next(heap->state, &seat);
             uint64_t      owner = cache == NULL ? 0
                 : fph_load_relaxed(&fph_slot_of(cache)->owner);
 
             if (owner != 0 && !fph_in_set(dead, owner - 1))
                 calls = &fph_slot_of(cache)->calls;
+        } else {
+            if (!fph_in_set(dead, i))
+                calls = &partition->member[i].calls;
+            i++;
         }
         while (calls != NULL && fph_load_seq_cst(calls) != 0) {     /* V9 */
             if (fph_now_ns() >= until)
