@@ -88,8 +88,9 @@ soak: ## the tests with SOAK=100 times the work, SEED=1
 	    tests/run.sh $(PROGRAMS)
 
 schedules: ## schedules of slow operations for SECONDS=300, then planted faults
-	@$(MAKE) --no-print-directory $(B)/test_schedules
+	@$(MAKE) --no-print-directory $(B)/test_schedules $(B)/test_schedules_shared
 	@SCHEDULE_SECONDS=$(or $(SECONDS),300) $(B)/test_schedules
+	@SCHEDULE_SECONDS=$(or $(SECONDS),300) $(B)/test_schedules_shared
 	@B=$(B) CC='$(CC)' tests/schedule_faults.sh
 
 fuzz: ## clang's libFuzzer on tests/fuzz_*.c for SECONDS=60 each

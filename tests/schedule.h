@@ -16,6 +16,11 @@
  *                                               the same: the
  *                                               time is up         1
  *     a thread's end       the lowest thread    another            0
+ *     an access of a       it lives             it dies: number 9  1
+ *     thread that may die
+ *
+ * A thread dies as one does whose process is killed: it makes no other access,
+ * and what a process has is taken from it (the plan's `died`).
  *
  * Steps are counted over all threads, so a list replays exactly.  schedule_all
  * tries all lists up to a cost, those of cost 0 first; schedule_random draws
@@ -45,6 +50,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -56,10 +62,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SCHEDULE_THREADS  3
+#ifndef SCHEDULE_THREADS
+#  define SCHEDULE_THREADS 3
+#endif
+#define SCHEDULE_DEATH    9         /* in place of a thread: this one dies */
 #define SCHEDULE_SWITCHES 16        /* departures in a list */
 #define SCHEDULE_STEPS    200000u   /* a run that takes more does not end */
 #define SCHEDULE_WORDS    32768     /* addresses told apart, a power of two */
+#define SCHEDULE_PLACES   4096      /* steps that are not dull */
 #define SCHEDULE_WAIT_NS  6000000u  /* a 17th of FPHEAP_GROWTH_WAIT_MS */
 
 /* A departure: at this step the baton goes to this thread. */
@@ -102,6 +112,11 @@ typedef struct schedule_plan {
     void      (*check)(void);
     void      (*clean)(unsigned thread);    /* one after the other */
     void      (*end)(void);
+    unsigned    mortal;        /* threads that may die, a bit each */
+    void      (*died)(unsigned thread);     /* scheduled, in place of the rest
+                                               of its work */
+    int       (*dull)(void);   /* now little depends on the order: schedule_all
+                                  has no departures there, schedule_random few */
 } schedule_plan;
 
 static struct schedule {
@@ -113,6 +128,9 @@ static struct schedule {
     uint32_t      step;
     unsigned      current;
     unsigned      ended;       /* threads, a bit each */
+    unsigned      dead;        /* of these, and of those about to end */
+    uint32_t      steps[SCHEDULE_THREADS];   /* of each */
+    uint32_t      dies_at[SCHEDULE_THREADS]; /* step of its own; 0: not so */
     unsigned      next;        /* of given */
     schedule_list given;
     schedule_list taken;       /* those of given that made a difference */
@@ -123,6 +141,8 @@ static struct schedule {
     schedule_stack pending;
     schedule_stack later;      /* of one cost more */
     schedule_word  word[SCHEDULE_WORDS];
+    uint32_t       place[SCHEDULE_PLACES]; /* of the last run */
+    unsigned       places;
     uint64_t       runs;       /* of the process */
     int            trace;
     int            quiet;      /* a failure was reported */
@@ -130,6 +150,7 @@ static struct schedule {
 } schedule;
 
 static __thread unsigned schedule_self = SCHEDULE_THREADS; /* the main thread */
+static __thread jmp_buf  schedule_grave;
 
 /* --- what ThreadSanitizer sees -------------------------------------------- */
 
@@ -304,14 +325,18 @@ schedule_learn(unsigned thread, unsigned cost)
     schedule_push(cost == 0 ? &schedule.pending : &schedule.later, &list);
 }
 
-/* Where a choice is. */
+/* Where a choice is, and which departures are worth a try there. */
 enum { SCHEDULE_ACCESS, SCHEDULE_WAIT, SCHEDULE_END };
+enum { SCHEDULE_NONE, SCHEDULE_DEATHS, SCHEDULE_ANY };
 
 /* Whether a thread can run after a choice that does not fall on it by
  * default. */
 static int
 schedule_may(unsigned thread, int kind)
 {
+    if (thread == SCHEDULE_DEATH)
+        return kind == SCHEDULE_ACCESS
+            && (schedule.plan->mortal & ~schedule.dead) >> schedule_self & 1;
     return schedule_can_run(thread)
         && !(kind == SCHEDULE_WAIT && thread == schedule_self
              && schedule.plan->patient);
@@ -319,7 +344,7 @@ schedule_may(unsigned thread, int kind)
 
 /* Who runs on after this step: as given, or `otherwise`. */
 static unsigned
-schedule_choose(unsigned otherwise, int kind, int learns)
+schedule_choose(unsigned otherwise, int kind, int worth)
 {
     unsigned next = otherwise;
     unsigned i;
@@ -330,13 +355,18 @@ schedule_choose(unsigned otherwise, int kind, int learns)
     if (schedule.next < schedule.given.n) {
         if (schedule.given.at[schedule.next].step == schedule.step)
             next = schedule.given.at[schedule.next++].thread;
-    } else if (schedule.learns && learns) {
-        for (i = 0; i < schedule.plan->threads; i++)
+    } else if (schedule.learns) {
+        if (worth != SCHEDULE_NONE && schedule_may(SCHEDULE_DEATH, kind))
+            schedule_learn(SCHEDULE_DEATH, 1);
+        for (i = 0; i < schedule.plan->threads && worth == SCHEDULE_ANY; i++)
             if (i != otherwise && schedule_may(i, kind))
                 schedule_learn(i, kind == SCHEDULE_ACCESS
                                   || (kind == SCHEDULE_WAIT
                                       && i == schedule_self));
     }
+    if (schedule_self < SCHEDULE_THREADS && schedule.dies_at[schedule_self] != 0
+        && schedule.dies_at[schedule_self] == schedule.steps[schedule_self])
+        next = SCHEDULE_DEATH;
     if (next == otherwise || !schedule_may(next, kind))
         return otherwise;
     if (schedule.taken.n < SCHEDULE_SWITCHES) {
@@ -350,6 +380,8 @@ schedule_choose(unsigned otherwise, int kind, int learns)
 static void
 schedule_count_step(void)
 {
+    if (schedule_self < SCHEDULE_THREADS)
+        schedule.steps[schedule_self]++;
     if (++schedule.step > SCHEDULE_STEPS)
         schedule_fail("the threads do not come to an end");
 }
@@ -380,6 +412,31 @@ schedule_use(const volatile void *at, int writes)
     return word->shared;
 }
 
+/* Go on as chosen: here, in another thread, or nowhere. */
+static void
+schedule_go(unsigned next)
+{
+    if (next == SCHEDULE_DEATH) {
+        schedule.dead |= 1u << schedule_self;
+        longjmp(schedule_grave, 1);
+    }
+    schedule_pass(next);
+}
+
+/* Which departures are worth a try in front of an access.  A plan that has dull
+ * parts has its other steps noted. */
+static int
+schedule_worth(int shared)
+{
+    if (schedule.plan->dull == NULL)
+        return SCHEDULE_DEATHS + shared;
+    if (schedule.plan->dull())
+        return SCHEDULE_NONE;
+    if (shared && schedule.places < SCHEDULE_PLACES)
+        schedule.place[schedule.places++] = schedule.step;
+    return SCHEDULE_DEATHS + shared;
+}
+
 /* Before each atomic access. */
 static __attribute__((noinline)) void
 schedule_step(const volatile void *at, int writes, const char *where)
@@ -395,7 +452,8 @@ schedule_step(const volatile void *at, int writes, const char *where)
         fprintf(stderr, "%6u  thread %u  %-22s %p%s\n", schedule.step,
                 schedule_self, where, (void *)(uintptr_t)at,
                 shared ? "" : "  its own");
-    schedule_pass(schedule_choose(schedule_self, SCHEDULE_ACCESS, shared));
+    schedule_go(schedule_choose(schedule_self, SCHEDULE_ACCESS,
+                                schedule_worth(shared)));
     schedule_show();
 }
 
@@ -409,7 +467,7 @@ schedule_point(const char *where)
     if (schedule.trace)
         fprintf(stderr, "%6u  thread %u  %s\n", schedule.step, schedule_self,
                 where);
-    schedule_pass(schedule_choose(schedule_self, SCHEDULE_ACCESS, 1));
+    schedule_go(schedule_choose(schedule_self, SCHEDULE_ACCESS, SCHEDULE_ANY));
 }
 
 /* A wait of the heap.  For whom others can run it takes no time if the plan is
@@ -419,8 +477,10 @@ schedule_yield(void)
 {
     unsigned usual, next;
 
-    if (schedule_self == SCHEDULE_THREADS || !schedule.on)
+    if (schedule_self == SCHEDULE_THREADS || !schedule.on) {
+        schedule.now_ns += SCHEDULE_WAIT_NS;
         return 0;
+    }
     schedule_hide();
     schedule_count_step();
     if (schedule.trace)
@@ -429,7 +489,7 @@ schedule_yield(void)
     usual = schedule_next(schedule_self);
     if (usual == schedule_self || !schedule.plan->patient)
         schedule.now_ns += SCHEDULE_WAIT_NS;
-    next = schedule_choose(usual, SCHEDULE_WAIT, 1);
+    next = schedule_choose(usual, SCHEDULE_WAIT, SCHEDULE_ANY);
     if (next != usual && next == schedule_self)
         schedule.now_ns += 17 * (uint64_t)SCHEDULE_WAIT_NS;
     schedule_pass(next);
@@ -469,7 +529,7 @@ schedule_end_thread(void)
         return;
     }
     schedule_hand_on(schedule_choose(schedule_next(schedule_self),
-                                     SCHEDULE_END, 1));
+                                     SCHEDULE_END, SCHEDULE_ANY));
 }
 
 /* The first choice is made by the last thread that prepares. */
@@ -479,7 +539,17 @@ schedule_start(void)
     schedule.on = 1;
     schedule_count_step();
     schedule_before(&schedule.on);
-    schedule_hand_on(schedule_choose(0, SCHEDULE_END, 1));
+    schedule_hand_on(schedule_choose(0, SCHEDULE_END, SCHEDULE_ANY));
+}
+
+/* A thread's part, or what of it there is before it dies. */
+static void
+schedule_work(unsigned self)
+{
+    if (setjmp(schedule_grave) == 0)
+        schedule.plan->work(self);
+    else
+        schedule.plan->died(self);
 }
 
 static void *
@@ -501,7 +571,7 @@ schedule_thread(void *number)
         schedule_wait(self);
         schedule_after(&schedule.on);
         schedule_hide();
-        schedule.plan->work(self);
+        schedule_work(self);
         schedule_show();
         schedule_before(&schedule.ended);
         schedule_hide();
@@ -524,7 +594,10 @@ schedule_run(const schedule_plan *plan, const schedule_list *list, int learns)
     schedule.learns = learns;
     schedule.step = 0;
     schedule.ended = 0;
+    schedule.dead = 0;
+    memset(schedule.steps, 0, sizeof schedule.steps);
     schedule.next = 0;
+    schedule.places = 0;
     schedule.given = *list;
     schedule.taken.n = 0;
     schedule.now_ns = 1000000000u;
@@ -569,6 +642,29 @@ schedule_earlier(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+/* Let threads that may die do so in a run, most of them, at any of as many steps
+ * as they have alone. */
+static void
+schedule_draw_deaths(const schedule_plan *plan, uint64_t *seed,
+                     const uint32_t *steps)
+{
+    unsigned i;
+
+    for (i = 0; i < plan->threads; i++)
+        if ((plan->mortal >> i & 1) && schedule_draw(seed) % 4 != 0)
+            schedule.dies_at[i] = 1 + (uint32_t)(schedule_draw(seed)
+                                                 % steps[i]);
+}
+
+/* Any step, but few of those that are dull. */
+static uint32_t
+schedule_draw_step(uint64_t *seed, uint32_t steps)
+{
+    if (schedule.places != 0 && schedule_draw(seed) % 4 != 0)
+        return schedule.place[schedule_draw(seed) % schedule.places];
+    return 1 + (uint32_t)(schedule_draw(seed) % steps);
+}
+
 /* Run lists of two to twelve departures at any steps until time is up, but not
  * more than `most`.  Returns how many. */
 static uint64_t
@@ -578,20 +674,24 @@ schedule_random(const schedule_plan *plan, uint64_t *seed, uint64_t most,
     double        until = schedule_seconds() + seconds;
     schedule_list list  = {0, 0, {{0, 0}}};
     uint64_t      runs  = 1;
+    uint32_t      alone[SCHEDULE_THREADS];
     uint32_t      steps;
     unsigned      i;
 
     schedule_run(plan, &list, 0 /* learns */);
+    memcpy(alone, schedule.steps, sizeof alone);
     for (steps = schedule.step; runs < most && schedule_seconds() < until;
          runs++) {
         list.n = 2 + (unsigned)(schedule_draw(seed) % 11);
         for (i = 0; i < list.n; i++) {
-            list.at[i].step = 1 + (uint32_t)(schedule_draw(seed) % steps);
+            list.at[i].step = schedule_draw_step(seed, steps);
             list.at[i].thread = (uint32_t)(schedule_draw(seed)
                                            % plan->threads);
         }
         qsort(list.at, list.n, sizeof list.at[0], schedule_earlier);
+        schedule_draw_deaths(plan, seed, alone);
         schedule_run(plan, &list, 0 /* learns */);
+        memset(schedule.dies_at, 0, sizeof schedule.dies_at);
         if (schedule.step > steps)
             steps = schedule.step;
     }

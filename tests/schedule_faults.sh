@@ -1,5 +1,5 @@
 #!/bin/bash
-# schedule_faults.sh - what test_schedules finds
+# schedule_faults.sh - what test_schedules and test_schedules_shared find
 #
 #     tests/schedule_faults.sh [WORD]     those with the word in their names
 #
@@ -9,6 +9,7 @@
 . "$(dirname "$0")/lib.sh"
 
 each=${SECONDS_EACH:-120}
+program=test_schedules
 only=${1:-}
 cd "$top" || exit 1
 
@@ -23,7 +24,7 @@ plant() {
     done > "$scratch/sed"
     sed -f "$scratch/sed" fpheap.h > "$scratch/fpheap.h"
     ! cmp -s fpheap.h "$scratch/fpheap.h" &&
-        "$CC" -std=gnu11 -O1 -I"$scratch" -I. tests/test_schedules.c \
+        "$CC" -std=gnu11 -O1 -I"$scratch" -I. "tests/$program.c" \
             tests/filter.c -o "$scratch/test" -lcmocka -pthread
 }
 
@@ -157,4 +158,22 @@ fault "destroy does not wait for a thread that exits" "destroy" \
     fph_gate_enter 's/inside == FPH_DESTROY || how == FPH_DESTROY/how == 0/'
 fault "a thread exits beside a destroy" "destroy" \
     fph_gate_enter 's/inside == FPH_DESTROY || how/how/'
+
+# Several processes.
+program=test_schedules_shared
+fault "a cleaner waits for no call" "" fph_calls_end \
+    's/fph_load_seq_cst(calls) != 0/0/'
+fault "a call looks for a cleaner before it is counted" "work" fph_enter \
+    's/fph_fetch_add_seq_cst(calls, 1);/LOOK;\n    &/' \
+    's/LOOK/uint64_t cleaner = fph_load_seq_cst(\&heap->partition->cleaner)/' \
+    's/if (fph_load_seq_cst(.*/if (cleaner == 0)/'
+fault "a cleaner looks at processes first, then at caches" "close" \
+    fph_calls_end 's/if (seat < FPHEAP_MAX_THREADS)/if (i >= FPH_MEMBERS)/'
+fault "a cleaner that has died is not followed" "dies" fph_cleaner_enter \
+    's/&& !fph_is_dead(.*/)/'
+fault "who has just left is taken for dead" "close" fph_dead_hold \
+    's/if (fph_load_acquire(.*is) == 0) {/if (0) {/'
+fault "who closes has left before its caches are empty" "close" fpheap_close \
+    's/fph_caches_leave(heap);/fph_store_release(IS, 0);\n    &/' \
+    's/IS/\&heap->partition->member[heap->member].is/'
 finish

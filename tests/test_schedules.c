@@ -668,7 +668,7 @@ plan_of(const scene *one)
 {
     schedule_plan plan = {one->name, 0, one->patient, world_begin,
                           world_prepare, world_work, world_check,
-                          world_clean, world_end};
+                          world_clean, world_end, 0, NULL, NULL};
 
     while (plan.threads < SCHEDULE_THREADS
            && one->during[plan.threads] != NULL)
