@@ -858,16 +858,6 @@ become_stranger(peer *p, void *arg)
     return 1;
 }
 
-static fpheap_pool *
-pool_with(fpheap *heap, book *b)
-{
-    fpheap_pool_desc desc = with_book("made", 104, b);
-    fpheap_pool     *pool = fpheap_pool_open(heap, &desc);
-
-    NEED(pool != NULL);
-    return pool;
-}
-
 /* Get objects from a pool: some that exist, and some that this process makes. */
 static void
 get_made(fpheap_pool *pool, unsigned n)
@@ -898,7 +888,7 @@ be_stranger(char *const *arguments)
     NEED((uintptr_t)heap->partition == hear(&p));
     NEED(fpheap_object(heap, (uint32_t)hear(&p)) == fpheap_root(heap));
     NEED(test_filled(fpheap_root(heap), 100, 7));
-    pool = pool_with(heap, &b);
+    pool = pool_with(heap, "made", &b);
     get_made(pool, 2000);      /* in memory that only this process has used */
     use(heap);
     NEED(b.constructed > 0 && b.wrong == 0);
@@ -922,7 +912,7 @@ no_half_of_a_shared_state_is_local_to_a_process(void **state)
     peer         p;
 
     (void)state;
-    pool = pool_with(heap, &b);
+    pool = pool_with(heap, "made", &b);
     get_made(pool, 500);
     put_all(pool, 500);
     fpheap_flush(heap);
@@ -1013,7 +1003,7 @@ no_word_of_a_partition_is_an_address_of_a_process(void **state)
     pthread_t       thread;
 
     (void)state;
-    get_made(pool_with(heap, &b), 100);
+    get_made(pool_with(heap, "made", &b), 100);
     put_all(fpheap_pool_lookup(heap, "made"), 100);
     NEED(pthread_create(&thread, NULL, park_all, heap) == 0);
     NEED(pthread_join(thread, NULL) == 0);
