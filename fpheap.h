@@ -4315,8 +4315,9 @@ struct fph_partition {
     unsigned   unit;           /* chunks of which it gives and takes memory */
     size_t     growth_max;
     fph_word   root;           /* atomic */
-    fph_word   came;           /* members so far */
-    fph_word   cleaner;        /* 1 + the member that cleans up; 0: none */
+    fph_word   came;           /* members and cleaners so far */
+    fph_word   cleaner;        /* 1 + the member that cleans up, and above it when
+                                  it came; 0: none */
     fph_word   round;          /* how often that was */
     unsigned   frees;          /* FPHEAP_FREE_DEAD, or 0 */
     fph_word   recovered;      /* members that were cleaned up after, */
@@ -14641,7 +14642,8 @@ fpheap_config_string(void)
  * begun to rebuild: until it is done, or another instead of it, all that calls
  * rely on may be half changed. */
 #define FPH_MAGIC       0x7031706165687066u    /* "fpheap1p" */
-#define FPH_REBUILDING  ((uint64_t)1 << 32)
+#define FPH_REBUILDING  ((uint64_t)1 << 63)
+#define FPH_CLEANER     1024u /* more than any member + 1 */
 #define FPH_MEMBER_BITS (FPH_MEMBERS / 64)
 
 /* --- its memory -----------------------------------------------------------
@@ -15501,18 +15503,22 @@ fph_rebuild_all(fpheap *heap, const uint64_t *dead, unsigned frees)
  */
 
 /* Become the cleaner.  Returns 0: a living member is.  Of one that has died the
- * place is taken over, and with it how far it was. */
+ * place is taken over, and with it how far it was; the word is no other's, so
+ * only if no other has done so, even if a new member of that number cleans
+ * up. */
 static int
 fph_cleaner_enter(const fpheap *heap, uint64_t *cleaner)
 {
     fph_word *word = &heap->partition->cleaner;
+    uint64_t  came;
 
     *cleaner = fph_load_seq_cst(word);                              /* V6 */
     if (*cleaner != 0
-        && !fph_is_dead(heap, (unsigned)(*cleaner % FPH_REBUILDING) - 1))
+        && !fph_is_dead(heap, (unsigned)(*cleaner % FPH_CLEANER) - 1))
         return 0;
+    came = fph_fetch_add_relaxed(&heap->partition->came, 1) + 1;
     return fph_cas_seq_cst(word, cleaner,                           /* V8 */
-                           (*cleaner & FPH_REBUILDING)
+                           (*cleaner & FPH_REBUILDING) | came * FPH_CLEANER
                            | (heap->member + 1));
 }
 
@@ -15538,7 +15544,7 @@ fph_clean(fpheap *heap, unsigned frees)
             fph_store_release(word, 0);                             /* V10 */
             return n;
         }
-        fph_store_relaxed(word, FPH_REBUILDING | (heap->member + 1));
+        fph_fetch_or_relaxed(word, FPH_REBUILDING);
     }
     fph_rebuild_all(heap, dead, frees | heap->partition->frees);
     fph_dead_release(heap, dead, 1 /* clean */);
