@@ -16785,7 +16785,7 @@ FPH_HIT(FPH_PLAIN)
            first += -first % sizeof(size_t);                               \
            how f##_sized arguments;                                        \
        }
-FPH_PLAIN_TOLD(fpheap_stats_get, fpheap_stats, record_bytes, void,
+FPH_PLAIN_TOLD(fpheap_stats_get, fpheap_stats, recovered_objects, void,
                (fpheap *heap, fpheap_stats *stats), , (heap, stats, first))
 FPH_PLAIN_TOLD(fpheap_class_stats_get, fpheap_class_stats, magazine, int,
                (fpheap *heap, unsigned index, fpheap_class_stats *stats),

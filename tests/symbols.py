@@ -146,6 +146,8 @@ check(f("object_at", P, [P, c.c_uint32], heap,
         f("handle", c.c_uint32, [P, P], heap, p)) == p)
 check(f("set_root", I, [P, P], heap, p) == 0)
 check(f("root", P, [P], heap) == p)
+f("own", N, [P, P], heap, p)
+check(f("owner", c.c_uint32, [P], p) != 0)
 check(f("members", I, [P, type(visit), P], heap, visit, None) == 0)
 check(f("recover", I, [P, U], heap, 0) == 0)
 check(f("pool_open", P, [P, P], heap,
