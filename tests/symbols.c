@@ -191,6 +191,8 @@ shared(void)
     p = F(alloc)(main_heap, 100);
     CHECK(F(object_at)(main_heap, F(handle)(main_heap, p)) == p);
     CHECK(F(set_root)(main_heap, p) == 0 && F(root)(main_heap) == p);
+    F(own)(main_heap, p);
+    CHECK(F(owner)(p) != 0);
     CHECK(F(members)(main_heap, visit_member, &n) == 0 && n == 1);
     CHECK(F(recover)(main_heap, 0) == 0);
     CHECK(F(pool_open)(main_heap, &pool_desc) != NULL);
