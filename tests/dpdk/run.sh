@@ -248,6 +248,7 @@ cat > "$scratch/all.c" << C
 #define FPHEAP_HUGETLB_EXTMEM 1
 #include "fpheap.h"
 #include "examples/dpdk/fpheap_memzone.h"
+#include "examples/dpdk/fpheap_multiprocess.h"
 #include "examples/dpdk/fpheap_hugetlb.h"
 #include "examples/dpdk/fpheap_telemetry.h"
 C
@@ -260,9 +261,9 @@ for how in "$CC -std=c11 -pedantic" "clang -std=gnu11" "g++ -x c++ -std=c++11" \
     "g++ -x c++ -std=c++20"; do
     if have "${how%% *}"; then
         # shellcheck disable=SC2086
-        check "the three headers compile: $how" compiles $how
+        check "the four headers compile: $how" compiles $how
     else
-        skip "the three headers compile: $how" "not installed"
+        skip "the four headers compile: $how" "not installed"
     fi
 done
 
