@@ -10,11 +10,11 @@
  *     fpheap_close(heap);                  // in each, before rte_eal_cleanup
  *     fpheap_multiprocess_remove("flows"); // once all have closed it
  *
- * Copy it and include it after fpheap.h.  The heap is one memzone, which the EAL
- * has mapped at the same address in all its processes.  A secondary that has it
- * open allocates and frees as the primary does, in any thread, whether the EAL
- * knows it or not; nobody asks the primary for anything.  It takes its memory
- * when it is made and does not grow: ENOMEM is the end of the zone.
+ * Copy it and include it after fpheap.h.  The heap is one memzone, which the
+ * EAL has mapped at the same address in all its processes.  A secondary that has
+ * it open allocates and frees as the primary does, in any thread, whether the
+ * EAL knows it or not; nobody asks the primary for anything.  It takes its
+ * memory when it is made and does not grow: ENOMEM is the end of the zone.
  *
  * The processes' locks, by which the heap knows who is alive, are bytes of a
  * file in the EAL's runtime directory, fpheap_ and the zone's name.
@@ -61,6 +61,13 @@ fpheap_multiprocess_file_of(const char *name)
 
     snprintf(file.name, sizeof file.name, "fpheap_%s", name);
     return file;
+}
+
+static inline fpheap *
+fpheap_multiprocess_call(const char *name, const fpheap_partition *desc,
+                         unsigned flags)
+{
+    return fpheap_open(fpheap_multiprocess_file_of(name).name, desc, flags);
 }
 
 /* What fpheap_open is told of a zone. */
@@ -123,8 +130,8 @@ fpheap_multiprocess_remove(const char *name)
  * fpheap_open says.
  *
  * A file of that name is an earlier primary's.  The zone is cleared, since the
- * EAL may have had it from files that it found, and fpheap_open creates the file
- * then: before, no secondary takes it for a heap. */
+ * EAL may have found it in old files: what an earlier heap has left there must
+ * not be taken for this one. */
 static inline fpheap *
 fpheap_multiprocess_create(const char *name, size_t bytes, int socket)
 {
@@ -141,7 +148,7 @@ fpheap_multiprocess_create(const char *name, size_t bytes, int socket)
     desc = fpheap_multiprocess_partition(zone);
     fpheap_unlink(fpheap_multiprocess_file_of(name).name, &desc);
     memset(zone->addr, 0, zone->len);
-    heap = fpheap_open(fpheap_multiprocess_file_of(name).name, &desc, FPHEAP_CREATE);
+    heap = fpheap_multiprocess_call(name, &desc, FPHEAP_CREATE);
     if (heap == NULL) {
         error = errno;
         fpheap_multiprocess_remove(name);
@@ -150,23 +157,31 @@ fpheap_multiprocess_create(const char *name, size_t bytes, int socket)
     return heap;
 }
 
+/* Open the heap in a zone that has one. */
+static inline fpheap *
+fpheap_multiprocess_use(const struct rte_memzone *zone)
+{
+    fpheap_partition desc = fpheap_multiprocess_partition(zone);
+    const uint64_t  *word = (const uint64_t *)desc.address;
+
+    if (__atomic_load_n(word, __ATOMIC_ACQUIRE) == 0) { /* no heap yet */
+        errno = ENOENT;
+        return NULL;
+    }
+    return fpheap_multiprocess_call(zone->name, &desc, 0);
+}
+
 /* In a secondary, or a second time in a primary that has closed it.  NULL and
  * errno: ENOENT, also while the primary makes it, or what fpheap_open says. */
 static inline fpheap *
 fpheap_multiprocess_open(const char *name)
 {
     const struct rte_memzone *zone = rte_memzone_lookup(name);
-    fpheap_partition          desc;
 
     if (zone == NULL) {
         errno = ENOENT;
         return NULL;
     }
-    desc = fpheap_multiprocess_partition(zone);
-    if (__atomic_load_n((const uint64_t *)desc.address, __ATOMIC_ACQUIRE) == 0) {
-        errno = ENOENT;
-        return NULL;
-    }
-    return fpheap_open(fpheap_multiprocess_file_of(name).name, &desc, 0);
+    return fpheap_multiprocess_use(zone);
 }
 #endif /* FPHEAP_MULTIPROCESS_H */

@@ -8,9 +8,9 @@
  *
  * Each allocates OBJECTS of 16 to 2,015 bytes (2,000,000) and hands them to the
  * other through a ring, which checks and frees them: first both processes' main
- * lcores, then a thread of each that the EAL does not know.  All that they share
- * is in the heap, and found by its root.  If one is killed, the other cleans up
- * after it, says how many objects are live, and ends with status 1.
+ * lcores, then a thread of each that the EAL does not know.  All that they
+ * share is in the heap, and found by its root.  If one is killed, the other
+ * cleans up after it, says how many objects are live, and ends with status 1.
  */
 #define FPHEAP_IMPLEMENTATION
 #include "../../fpheap.h"
