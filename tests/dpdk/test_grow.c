@@ -1142,12 +1142,14 @@ put_listed(unsigned i, list *l)
     }
 }
 
-/* Use all pools, again and again; at first they grow. */
+/* When both are there use all pools, again and again; at first they grow. */
 static void
 use_pools(list *lists, const unsigned *stop)
 {
     unsigned i;
 
+    while (!__atomic_load_n(&book->there, __ATOMIC_ACQUIRE))
+        ;
     while (!__atomic_load_n(stop, __ATOMIC_ACQUIRE))
         for (i = 0; i < POOLS; i++) {
             get_listed(i, &lists[i], EACH);
@@ -1326,13 +1328,13 @@ use_in_secondary(void)
     return 0;
 }
 
-/* Kill it after a while; the pools may have grown by then, or not. */
+/* Kill it while the pools grow, or when they have grown. */
 static void *
 kill_soon(void *pid)
 {
     while (!__atomic_load_n(&book->there, __ATOMIC_ACQUIRE))
         usleep(10);
-    usleep((useconds_t)(random() % 20000));
+    usleep((useconds_t)(random() % (random() % 2 == 0 ? 2000 : 20000)));
     kill((pid_t)(intptr_t)pid, SIGKILL);
     __atomic_store_n(&book->stop, 1, __ATOMIC_RELEASE);
     return NULL;
