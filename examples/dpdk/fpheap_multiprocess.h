@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: MIT OR Unlicense OR BSD-3-Clause
  *
  *     // in the primary, after rte_eal_init
- *     heap = fpheap_multiprocess_create("flows", 64 << 20, SOCKET_ID_ANY);
+ *     heap = fpheap_multiprocess_create("flows", 64 << 20, SOCKET_ID_ANY, 0);
  *
  *     // in a secondary, after rte_eal_init; ENOENT: not there yet
  *     heap = fpheap_multiprocess_open("flows");
@@ -88,24 +88,20 @@ fpheap_multiprocess_partition(const struct rte_memzone *zone)
     return desc;
 }
 
-/* Contiguous for devices as a whole if that can be had; if not, as where IOVAs
- * are physical, each chunk is.  DPDK aligns to a hugepage at most: of larger
- * chunks there is room inside then. */
+/* DPDK aligns to a hugepage at most: of larger chunks there is room inside
+ * then. */
 static inline const struct rte_memzone *
-fpheap_multiprocess_zone(const char *name, size_t bytes, int socket)
+fpheap_multiprocess_zone(const char *name, size_t bytes, int socket,
+                         unsigned flags)
 {
-    static const unsigned flags[] = { RTE_MEMZONE_IOVA_CONTIG, 0, 0 };
-    const struct rte_memzone *zone = NULL;
-    unsigned i;
+    const struct rte_memzone *zone;
 
     bytes = (bytes + FPHEAP_CHUNK - 1) & ~(size_t)(FPHEAP_CHUNK - 1);
-    for (i = 0; zone == NULL && i < 3; i++) {
-        zone = rte_memzone_reserve_aligned(name, bytes + (i / 2) * FPHEAP_CHUNK,
-                                           socket, flags[i],
-                                           i < 2 ? FPHEAP_CHUNK : 64);
-        if (zone == NULL && rte_errno == EEXIST)
-            break;
-    }
+    zone = rte_memzone_reserve_aligned(name, bytes, socket, flags,
+                                       (unsigned)FPHEAP_CHUNK);
+    if (zone == NULL && rte_errno == ENOMEM)
+        zone = rte_memzone_reserve_aligned(name, bytes + FPHEAP_CHUNK, socket,
+                                           flags, 64);
     return zone;
 }
 
@@ -125,18 +121,21 @@ fpheap_multiprocess_remove(const char *name)
     return rte_memzone_free(zone);
 }
 
-/* name: 24 characters.  bytes: of the zone, of which the
- * heap's tables take some 250 KiB.  NULL and errno: EEXIST, ENOMEM, or what
- * fpheap_open says.
+/* name: 24 characters.  bytes: of the zone, of which the heap's tables take some
+ * 250 KiB.  flags: RTE_MEMZONE_2MB ...; with RTE_MEMZONE_IOVA_CONTIG objects of
+ * several chunks are contiguous for devices, too, but where IOVAs are physical
+ * that can hardly be had; what is in one chunk always is.  NULL and errno:
+ * EEXIST, ENOMEM, or what fpheap_open says.
  *
  * A file of that name is an earlier primary's.  The zone is cleared, since the
  * EAL may have found it in old files: what an earlier heap has left there must
  * not be taken for this one. */
 static inline fpheap *
-fpheap_multiprocess_create(const char *name, size_t bytes, int socket)
+fpheap_multiprocess_create(const char *name, size_t bytes, int socket,
+                           unsigned flags)
 {
     const struct rte_memzone *zone = fpheap_multiprocess_zone(name, bytes,
-                                                              socket);
+                                                              socket, flags);
     fpheap_partition          desc;
     fpheap                   *heap;
     int                       error;

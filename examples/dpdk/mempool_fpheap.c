@@ -803,7 +803,7 @@ add_arena(int socket, size_t bytes, bool kept)
     for (; heap == NULL && bytes >= FPHEAP_CHUNK; bytes /= 2) {
         snprintf(name, sizeof name, "mempool_%x",
                  __atomic_fetch_add(&all->number, 1, __ATOMIC_RELAXED));
-        heap = fpheap_multiprocess_create(name, bytes, socket);
+        heap = fpheap_multiprocess_create(name, bytes, socket, 0);
     }
     if (heap != NULL) {
         fpheap_close(heap);

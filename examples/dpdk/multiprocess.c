@@ -245,7 +245,10 @@ make_shared(uint64_t objects)
 {
     unsigned i;
 
-    heap = fpheap_multiprocess_create(HEAP, 64 * MIB, SOCKET_ID_ANY);
+    heap = fpheap_multiprocess_create(HEAP, 64 * MIB, SOCKET_ID_ANY,
+                                      RTE_MEMZONE_IOVA_CONTIG);
+    if (heap == NULL && errno == ENOMEM)    /* IOVAs are physical */
+        heap = fpheap_multiprocess_create(HEAP, 64 * MIB, SOCKET_ID_ANY, 0);
     all = heap == NULL ? NULL : fpheap_zalloc(heap, sizeof *all);
     if (all == NULL)
         rte_exit(1, "no heap: %s\n", strerror(errno));
