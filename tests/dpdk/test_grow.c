@@ -1446,6 +1446,27 @@ a_killed_primary_loses_a_bulk_at_most_and_the_secondary_goes_on(void **state)
     free(options);
 }
 
+/* What a process is that start_again() has started. */
+static int
+be_another(const char *word)
+{
+    static const struct {
+        const char *word;
+        int       (*run)(void);
+    } again[] = {
+        { "end", end_with_pool }, { "drain", drain_in_secondary },
+        { "starve", starve_in_secondary }, { "free", free_in_secondary },
+        { "grow", grow_in_secondary }, { "exchange", exchange_in_secondary },
+        { "use", use_in_secondary }, { "lead", lead }, { "follow", follow },
+    };
+    unsigned i;
+
+    for (i = 0; i < RTE_DIM(again); i++)
+        if (strcmp(word, again[i].word) == 0)
+            return again[i].run();
+    return 2;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -1483,24 +1504,13 @@ main(int argc, char **argv)
         cmocka_unit_test(
             a_killed_primary_loses_a_bulk_at_most_and_the_secondary_goes_on),
     };
-    static const struct {
-        const char *word;
-        int       (*run)(void);
-    } again[] = {
-        { "end", end_with_pool }, { "drain", drain_in_secondary },
-        { "starve", starve_in_secondary }, { "free", free_in_secondary },
-        { "grow", grow_in_secondary }, { "exchange", exchange_in_secondary },
-        { "use", use_in_secondary }, { "lead", lead }, { "follow", follow },
-    };
 
-    size_t   before;
-    int      failed;
-    unsigned i;
+    size_t before;
+    int    failed;
 
     program = argv[0];
-    for (i = 0; argc > 1 && i < RTE_DIM(again); i++)
-        if (strcmp(argv[1], again[i].word) == 0)
-            return again[i].run();
+    if (argc > 1)
+        return be_another(argv[1]);
     eal_start("");
     before = heap_bytes();
     failed = cmocka_run_group_tests(tests, NULL, NULL);
