@@ -14870,6 +14870,24 @@ fph_owner_number(const fph_member *member, unsigned place)
            + place;
 }
 
+/* Whether a member has died, and its place is as it was. */
+static int
+fph_is_corpse(const fpheap *heap, unsigned member)
+{
+    return fph_load_acquire(&heap->partition->member[member].is) != 0 /* W10 */
+        && fph_is_dead(heap, member);
+}
+
+static int
+fph_any_corpse(const fpheap *heap)
+{
+    unsigned i = 0;
+
+    while (i < FPH_MEMBERS && !fph_is_corpse(heap, i))
+        i++;
+    return i < FPH_MEMBERS;
+}
+
 /* Get the locks of all members that have died.  Returns how many. */
 static int
 fph_dead_hold(const fpheap *heap, uint64_t *dead)
@@ -14880,8 +14898,7 @@ fph_dead_hold(const fpheap *heap, uint64_t *dead)
 
     memset(dead, 0, FPH_MEMBER_BITS * sizeof *dead);
     for (i = 0; i < FPH_MEMBERS; i++) {
-        if (fph_load_acquire(&partition->member[i].is) == 0         /* W10 */
-            || !fph_is_dead(heap, i)
+        if (!fph_is_corpse(heap, i)
             || !fph_lock(heap->file, heap->start + i, F_OFD_SETLK, F_WRLCK))
             continue;
         if (fph_load_acquire(&partition->member[i].is) == 0) {      /* W10 */
@@ -15532,6 +15549,8 @@ fph_clean(fpheap *heap, unsigned frees)
     uint64_t  cleaner;
     int       n;
 
+    if (fph_load_relaxed(word) == 0 && !fph_any_corpse(heap))
+        return 0;              /* and nobody has had to wait */
     if (!fph_cleaner_enter(heap, &cleaner))
         return -EAGAIN;
     n = fph_dead_hold(heap, dead);
@@ -16303,23 +16322,34 @@ fph_file_open(fph_opening *it)
     return it->file < 0 ? -errno : 0;
 }
 
+/* What a file begins with: 0 where nothing was made yet, 1 where that cannot be
+ * read. */
+static uint64_t
+fph_magic_read(const fph_opening *it)
+{
+    uint64_t magic = 0;
+
+    return fph_file_read(it, &magic, sizeof magic) < 0 ? 1 : magic;
+}
+
 /* Open the partition in a file that exists, or make one there if it has none,
  * while no other process does so. */
 static int
 fph_in_place(fpheap *heap, fph_opening *it)
 {
-    uint64_t magic = 0;
-    int      rc    = fph_file_open(it);
+    uint64_t magic;
+    int      rc = fph_file_open(it);
 
     it->start = it->desc->offset;
     if (rc != 0)
         return rc;
-    while (!fph_reads_only(it)
-           && !fph_lock(it->file, it->start + FPH_MEMBERS + 1, F_OFD_SETLK,
-                        F_WRLCK))
-        fph_yield();
-    if (fph_file_read(it, &magic, sizeof magic) < 0)
-        magic = 1;
+    magic = fph_magic_read(it);
+    if (magic != FPH_MAGIC && !fph_reads_only(it)) {
+        while (!fph_lock(it->file, it->start + FPH_MEMBERS + 1, F_OFD_SETLK,
+                         F_WRLCK))
+            fph_yield();
+        magic = fph_magic_read(it);
+    }
     if (magic == 0 && (it->flags & FPHEAP_CREATE) != 0) {
         it->bytes = fph_chunks_bytes(it->desc->bytes);
         rc = fph_partition_make(heap, it);

@@ -1062,6 +1062,78 @@ an_attach_at_another_address_is_an_error_with_its_reason(void **state)
     close_empty(heap);
 }
 
+/* --- a process that is stopped -------------------------------------------- */
+
+static char *mapped;           /* NULL: the partition is found by name */
+
+static fpheap *
+open_either(unsigned flags)
+{
+    fpheap_partition desc = partition_of(64 * TEST_MIB);
+    fpheap          *heap;
+
+    if (mapped != NULL) {
+        desc.address = mapped;
+        desc.flags = FPHEAP_MAPPED;
+    }
+    heap = fpheap_open(name, &desc, flags);
+    NEED(heap != NULL);
+    return heap;
+}
+
+static int
+open_and_close(peer *p, void *arg)
+{
+    (void)p;
+    do
+        NEED(fpheap_close(open_either(0)) == 0);
+    while (arg == NULL);
+    return 0;
+}
+
+/* Stop a process that opens and closes without end, at any moment.  Another
+ * opens too, and the runner allocates what needs the partition's slabs. */
+static void
+stop_an_opener(fpheap *heap)
+{
+    peer     opener, other;
+    unsigned i;
+
+    peer_begin(&opener, open_and_close, NULL);
+    for (i = 0; i < 60; i++) {
+        uint64_t began;
+
+        (void)usleep(500 + i * 37 % 400);
+        NEED(kill(opener.process, SIGSTOP) == 0);
+        began = now_ms();
+        peer_begin(&other, open_and_close, &mapped);
+        peer_end(&other);
+        fpheap_free(heap, fpheap_alloc(heap, 100000 + i * 1000));
+        fpheap_flush(heap);
+        NEED(now_ms() - began < 1000);
+        NEED(kill(opener.process, SIGCONT) == 0);
+    }
+    peer_kill(&opener);
+    NEED(fpheap_recover(heap, 0) >= 0);
+    close_empty(heap);
+}
+
+static void
+who_is_stopped_in_an_open_keeps_nobody_out(void **state)
+{
+    (void)state;
+    mapped = NULL;
+    stop_an_opener(open_either(FPHEAP_CREATE));
+    assert_int_equal(fpheap_unlink(name, NULL), 0);
+    mapped = (char *)mmap((void *)((uintptr_t)1 << 44), 64 * TEST_MIB,
+                          PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                          -1, 0);
+    assert_true(mapped != (char *)MAP_FAILED);
+    if (((uintptr_t)mapped & (FPHEAP_CHUNK - 1)) != 0)
+        skip();
+    stop_an_opener(open_either(FPHEAP_CREATE));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -1081,7 +1153,8 @@ main(int argc, char **argv)
         SHARED_TEST(leaks_that_no_sanitizer_sees_show_by_process),
         SHARED_TEST(reader_slots_of_the_dead_fill_no_table),
         SHARED_TEST(an_attach_at_another_address_is_an_error_with_its_reason),
-        SHARED_TEST(a_crashed_primary_takes_nobody_down)
+        SHARED_TEST(a_crashed_primary_takes_nobody_down),
+        SHARED_TEST(who_is_stopped_in_an_open_keeps_nobody_out)
     };
 
     if (argc == 4)
