@@ -25,6 +25,19 @@ says pipeline '^fpheap_destroy: done' 1
 says mbuf_template 'buffers received and dropped'
 says mbuf_template '^20000 live: 2304 bytes each'
 says partitions '20000 packets; 0 objects live in Main, 0 in Local'
+says shown '^reader: sees "packet 50", nothing behind it, and cannot write$'
+says shown '^reader: sees "packet 50, changed"$'
+says shown '^reader: gets SIGBUS, and the file has no memory$'
+says shown '^owner: goes on with "packet 50, changed and hidden"$'
+says shown 'where no packet is a file$'
+says shown '^owner: all is freed, and 0 descriptors are left$'
+# A slab of 16 that lacks a descriptor is not made, and nothing of it stays.
+few_descriptors() {
+    (ulimit -n 62 && "$B/shown") > "$scratch/few.log" || return 1
+    grep '^owner: has [1-9][0-9]* packets: Too many open files$' "$scratch/few.log" &&
+        grep '^owner: all is freed, and 0 descriptors are left$' "$scratch/few.log"
+}
+check "shown, with descriptors for few packets" few_descriptors
 says refcount '^300000 packets out of 2 ports, recycled 300000 times, 1000 alloc'
 
 # The tool for partitions, in a directory of its own: first what it refuses.
