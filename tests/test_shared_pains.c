@@ -362,6 +362,48 @@ a_checker_that_asserts_holds_no_lock(void **state)
     close_empty(heap);
 }
 
+static int
+die_in_walk(void *arg, const fpheap_object *object)
+{
+    (void)arg, (void)object;
+    return kill(getpid(), SIGKILL);
+}
+
+static int
+walk_and_die(peer *p, void *arg)
+{
+    (void)p, (void)arg;
+    return fpheap_walk(open_it(), die_in_walk, NULL);
+}
+
+/* A walk leaves out what is parked, and may not show that to others. */
+static void
+a_checker_that_dies_in_its_walk_changes_nothing(void **state)
+{
+    fpheap  *heap = create_with_pool();
+    void    *live = fpheap_alloc(heap, 64);
+    unsigned i;
+    int      status;
+    peer     p;
+
+    (void)state;
+    (void)park_all(heap);
+    peer_begin(&p, walk_and_die, NULL);
+    status = peer_status(&p);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    for (i = 0; i < 1000; i++) {
+        objects[i] = fpheap_alloc(heap, 64);
+        assert_non_null(objects[i]);
+        assert_ptr_not_equal(objects[i], live);
+    }
+    check_disjoint(heap, 1000);
+    assert_int_equal(fpheap_recover(heap, 0), 1);
+    fpheap_free_bulk(heap, objects, 1000);
+    fpheap_free(heap, live);
+    use(heap);
+    close_empty(heap);
+}
+
 /* What clone3 is told, up to set_tid. */
 struct clone_request {
     uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack,
@@ -1143,6 +1185,7 @@ main(int argc, char **argv)
         SHARED_TEST(two_survivors_clean_the_same_corpse_while_a_third_opens),
         SHARED_TEST(no_record_is_forgotten_in_the_clean_up),
         SHARED_TEST(a_checker_that_asserts_holds_no_lock),
+        SHARED_TEST(a_checker_that_dies_in_its_walk_changes_nothing),
         SHARED_TEST(a_walk_of_a_stale_image_does_not_fault),
         SHARED_TEST(a_killed_reader_blocks_no_writer),
         SHARED_TEST(who_leaves_unlinks_nothing_that_others_use),
