@@ -13711,46 +13711,99 @@ fpheap_provider_buffer(fpheap_provider *provider, fpheap_buffer *buffer,
  * The invariants of the sections above as code, for a quiet heap.  A
  * walk has to tell live objects from parked ones: it turns the bits of parked
  * objects over, and back when it ends.  One that is parked twice, or parked and
- * free, then has no bit.
+ * free, then has no bit.  In a shared heap, where others would take them for
+ * free if this process died meanwhile, bits of its own stand for those that are
+ * turned over.
  */
+typedef struct fph_flips {
+    const fph_state *state;
+    fph_word        *own;      /* NULL: the slabs' bits are turned over */
+    size_t           first;    /* the page of own[0] */
+    size_t           bytes;    /* of own */
+} fph_flips;
+
+#if FPHEAP_SHARED
+static int
+fph_flips_apart(fph_flips *flips, const fpheap *heap)
+{
+    flips->first = fph_page_of(heap->state, heap->partition->base);
+    flips->bytes = (heap->bytes >> FPHEAP_PAGE_SHIFT) * FPH_SLAB_WORDS
+                 * sizeof(fph_word);
+    flips->own = (fph_word *)fph_map(NULL, flips->bytes, PROT_READ | PROT_WRITE,
+                                     MAP_NORESERVE);
+    return flips->own != NULL;
+}
+#else
+#  define fph_flips_apart(flips, heap) 1
+#endif
+
+/* Returns 0: there is no memory for them. */
+static int
+fph_flips_begin(fph_flips *flips, const fpheap *heap)
+{
+    memset(flips, 0, sizeof *flips);
+    flips->state = heap->state;
+    return !fph_is_shared(heap) || fph_flips_apart(flips, heap);
+}
+
+/* The word that is turned over for an object of a slab. */
+static fph_word *
+fph_flips_word(const fph_flips *flips, fph_slab *slab, size_t number)
+{
+    size_t page = (slab->page - flips->first) & flips->state->mask;
+
+    return flips->own == NULL ? &slab->bits[number / 64]
+         : &flips->own[page * FPH_SLAB_WORDS + number / 64];
+}
+
+/* Whether an object's bit is set, turned over or not. */
+static int
+fph_flips_bit(const fph_flips *flips, fph_slab *slab, size_t number)
+{
+    uint64_t word = slab->bits[number / 64];
+
+    if (flips->own != NULL)
+        word ^= *fph_flips_word(flips, slab, number);
+    return (int)(word >> number % 64 & 1);
+}
 
 /* Turn over the bits of objects of a bin.  Returns how many are set now, of
  * those that are such objects. */
 static size_t
-fph_flip_slots(const fph_state *state, unsigned bin, void *const *slot,
+fph_flip_slots(const fph_flips *flips, unsigned bin, void *const *slot,
                size_t count)
 {
-    size_t set = 0;
-    size_t i;
+    const fph_state *state = flips->state;
+    size_t           set   = 0;
+    size_t           i;
 
     for (i = 0; i < count; i++) {
         fph_slab *slab = fph_record_of(state, slot[i]);
-        fph_word *word;
         size_t    number;
 
         if (slab == NULL || fph_base_of(state, slot[i]) != slot[i]
             || state->map[fph_page_of(state, slot[i])] != bin * FPH_BIN_STEP)
             continue;
         number = (size_t)((char *)slot[i] - slab->base) / slab->size;
-        word = &slab->bits[number / 64];
-        *word ^= (uint64_t)1 << number % 64;
-        set += *word >> number % 64 & 1;
+        *fph_flips_word(flips, slab, number) ^= (uint64_t)1 << number % 64;
+        set += (size_t)fph_flips_bit(flips, slab, number);
     }
     return set;
 }
 
 /* The same for what a depot parks in slabs of its own heap. */
 static size_t
-fph_flip_depot(const fph_state *state, unsigned bin)
+fph_flip_depot(const fph_flips *flips, unsigned bin)
 {
-    const fph_link *link = fph_stack_top(state, &state->depots[bin].full);
-    size_t          left = fph_depot_count(state, bin);
-    size_t          set  = 0;
+    const fph_state *state = flips->state;
+    const fph_link  *link  = fph_stack_top(state, &state->depots[bin].full);
+    size_t           left  = fph_depot_count(state, bin);
+    size_t           set   = 0;
 
     for (; link != NULL && left > 0; left--) {
         const fph_magazine *full = (const fph_magazine *)(const void *)link;
 
-        set += fph_flip_slots(state, bin, full->slot, full->count);
+        set += fph_flip_slots(flips, bin, full->slot, full->count);
         link = fph_stack_below(state, link);
     }
     return set;
@@ -13758,34 +13811,43 @@ fph_flip_depot(const fph_state *state, unsigned bin)
 
 /* The same for a bin of a cache. */
 static size_t
-fph_flip_bin(const fph_state *state, const fpheap_cache *cache, unsigned bin)
+fph_flip_bin(const fph_flips *flips, const fpheap_cache *cache, unsigned bin)
 {
     const fph_magazine *spare = cache->spare[bin];
     void              **base  = cache->bins[bin].base;
     size_t              set;
 
-    set = fph_flip_slots(state, bin, base,
+    set = fph_flip_slots(flips, bin, base,
                          (size_t)(cache->bins[bin].top - base));
     if (spare != NULL)
-        set += fph_flip_slots(state, bin, spare->slot, spare->count);
+        set += fph_flip_slots(flips, bin, spare->slot, spare->count);
     return set;
 }
 
 /* The same for all that is parked. */
 static size_t
-fph_flip_parked(const fpheap *heap)
+fph_flip_parked(const fph_flips *flips, unsigned bins)
 {
-    const fph_state    *state = heap->state;
-    size_t              set   = 0, seat = 0;
+    size_t              set = 0, seat = 0;
     const fpheap_cache *cache;
     unsigned            bin;
 
-    for (bin = 0; bin < heap->bins; bin++)
-        set += fph_flip_depot(state, bin);
-    while ((cache = fph_cache_next(state, &seat)) != NULL)
-        for (bin = 0; bin < heap->bins; bin++)
-            set += fph_flip_bin(state, cache, bin);
+    for (bin = 0; bin < bins; bin++)
+        set += fph_flip_depot(flips, bin);
+    while ((cache = fph_cache_next(flips->state, &seat)) != NULL)
+        for (bin = 0; bin < bins; bin++)
+            set += fph_flip_bin(flips, cache, bin);
     return set;
+}
+
+/* Turn all back. */
+static void
+fph_flips_end(const fph_flips *flips, unsigned bins)
+{
+    if (flips->own == NULL)
+        fph_flip_parked(flips, bins);
+    else
+        fph_map_end(flips->own, flips->bytes);
 }
 
 /* Each check returns NULL, or what is wrong. */
@@ -14063,12 +14125,16 @@ static const char *
 fph_check_sums(fpheap *heap)
 {
     const fph_state    *state = heap->state;
-    size_t              parked = fph_flip_parked(heap);
     fph_census          census;
     const fpheap_stats *s     = &census.stats;
+    fph_flips           flips;
+    size_t              parked;
     unsigned            i;
 
-    fph_flip_parked(heap);
+    if (!fph_flips_begin(&flips, heap))
+        return "there is no memory for a look at what is parked";
+    parked = fph_flip_parked(&flips, heap->bins);
+    fph_flips_end(&flips, heap->bins);
     fph_census_take(heap, &census);
     if (parked != s->parked_objects - census.classes[0].parked_objects)
         return "D1: a parked object is no object of its bin, parked twice, or "
@@ -14135,30 +14201,37 @@ fpheap_check(fpheap *heap)
 
 /* A walk over objects, and where it is. */
 typedef struct fph_walk {
-    fpheap         *heap;
-    unsigned        k;         /* only this class; 0: all */
-    int             all;       /* also what is parked or free */
-    size_t          at;        /* of the next record */
-    const fph_slab *record;    /* NULL: before the first */
-    size_t          number;    /* of the next object in it */
+    fpheap   *heap;
+    unsigned  k;               /* only this class; 0: all */
+    int       all;             /* also what is parked or free */
+    size_t    at;              /* of the next record */
+    fph_slab *record;          /* NULL: before the first */
+    size_t    number;          /* of the next object in it */
+    fph_flips flips;           /* if not all are shown */
 } fph_walk;
 
-static fph_walk
-fph_walk_begin(fpheap *heap, unsigned k, int all)
+/* Returns 0, or -ENOMEM, which one that shows all never does. */
+static int
+fph_walk_begin(fph_walk *walk, fpheap *heap, unsigned k, int all)
 {
-    fph_walk walk = { heap, k, all, 0, NULL, 0 };
-
+    memset(walk, 0, sizeof *walk);
+    walk->heap = heap;
+    walk->k = k;
+    walk->all = all;
     (void)fph_orphans_adopt(heap);
-    if (!all)
-        fph_flip_parked(heap);
-    return walk;
+    if (all)
+        return 0;
+    if (!fph_flips_begin(&walk->flips, heap))
+        return -ENOMEM;
+    (void)fph_flip_parked(&walk->flips, heap->bins);
+    return 0;
 }
 
 static void
 fph_walk_end(const fph_walk *walk)
 {
     if (!walk->all)
-        fph_flip_parked(walk->heap);
+        fph_flips_end(&walk->flips, walk->heap->bins);
 }
 
 /* Whether an object of what covers its record's pages is one to show. */
@@ -14169,7 +14242,7 @@ fph_walk_shows(const fph_walk *walk, uint64_t info, size_t number)
         return walk->k == 0;
     return (walk->k == 0 || walk->k == fph_info_bin(info) % FPH_CLASSES)
         && (walk->all
-            || !(walk->record->bits[number / 64] >> number % 64 & 1));
+            || !fph_flips_bit(&walk->flips, walk->record, number));
 }
 
 /* The next object.  Returns 0: there is none. */
@@ -14205,14 +14278,16 @@ fpheap_walk(fpheap *heap, int (*visit)(void *arg, const fpheap_object *object),
 {
     fpheap_object object;
     fph_walk      walk;
-    int           rc = 0;
+    int           rc;
 
     if (fph_is_view(heap))
         return fph_view_objects(heap, visit, arg);
     if (!fph_heap_good(heap))
         return -EINVAL;
     FPH_INSIDE(heap);
-    walk = fph_walk_begin(heap, 0 /* every class */, 0 /* all */);
+    rc = fph_walk_begin(&walk, heap, 0 /* every class */, 0 /* all */);
+    if (rc != 0)
+        return rc;
     while (rc == 0 && fph_walk_next(&walk, &object))
         rc = visit(arg, &object);
     fph_walk_end(&walk);
@@ -14247,10 +14322,10 @@ static void
 fph_verify_heap(fpheap *heap)
 {
     const char   *wrong = fpheap_check(heap);
-    fph_walk      walk  = fph_walk_begin(heap, 0 /* every class */,
-                                         1 /* all */);
+    fph_walk      walk;
     fpheap_object object;
 
+    (void)fph_walk_begin(&walk, heap, 0 /* every class */, 1 /* all */);
     /* Threads that are gone may have left it so. */
     if (wrong != NULL && !heap->state->forked)
         FPHEAP_PANIC(wrong);
@@ -14264,11 +14339,13 @@ fpheap_pool_for_each(fpheap_pool *pool, fpheap_which which,
 {
     fpheap_object object;
     fph_walk      walk;
-    int           rc   = 0;
+    int           rc;
 
     FPH_INSIDE(pool->heap);
-    walk = fph_walk_begin(pool->heap, FPH_SIZES + pool->number,
-                          which == FPHEAP_ALL);
+    rc = fph_walk_begin(&walk, pool->heap, FPH_SIZES + pool->number,
+                        which == FPHEAP_ALL);
+    if (rc != 0)
+        return rc;
     while (rc == 0 && fph_walk_next(&walk, &object))
         rc = visit(arg, object.base);
     fph_walk_end(&walk);
@@ -14435,7 +14512,7 @@ fph_pools_end(fpheap *heap)
         if (fph_load_relaxed(&state->pool_is[i]) % 8 < FPH_POOL_NAMED
             || pool->destruct == NULL)
             continue;
-        walk = fph_walk_begin(heap, FPH_SIZES + i, 1 /* all */);
+        (void)fph_walk_begin(&walk, heap, FPH_SIZES + i, 1 /* all */);
         while (fph_walk_next(&walk, &object))
             fph_pool_destruct(pool, (char *)object.base, 0, 1);
     }

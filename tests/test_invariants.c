@@ -594,6 +594,7 @@ all_that_is_parked_is_marked(void **state)
     static void        *objects[8 * FPHEAP_MAGAZINE];
     fixture             f;
     const fpheap_cache *cache;
+    fph_flips           flips;
     size_t              parked = 0;
     unsigned            bin;
 
@@ -607,8 +608,9 @@ all_that_is_parked_is_marked(void **state)
         parked += fph_depot_objects(f.heap->state, bin)
                 + fph_cache_objects(f.heap->state, cache, bin);
     assert_true(parked > 10 * FPHEAP_MAGAZINE);
-    assert_int_equal(fph_flip_parked(f.heap), parked);
-    assert_int_equal(fph_flip_parked(f.heap), 0);
+    assert_true(fph_flips_begin(&flips, f.heap));
+    assert_int_equal(fph_flip_parked(&flips, f.heap->bins), parked);
+    assert_int_equal(fph_flip_parked(&flips, f.heap->bins), 0);
     assert_null(fpheap_check(f.heap));
     tear_down(&f);
 }
