@@ -13733,8 +13733,10 @@ fph_flips_apart(fph_flips *flips, const fpheap *heap)
                                      MAP_NORESERVE);
     return flips->own != NULL;
 }
+#  define fph_flips_apart_end(flips)   fph_map_end((flips)->own, (flips)->bytes)
 #else
 #  define fph_flips_apart(flips, heap) 1
+#  define fph_flips_apart_end(flips)   ((void)0)
 #endif
 
 /* Returns 0: there is no memory for them. */
@@ -13847,7 +13849,7 @@ fph_flips_end(const fph_flips *flips, unsigned bins)
     if (flips->own == NULL)
         fph_flip_parked(flips, bins);
     else
-        fph_map_end(flips->own, flips->bytes);
+        fph_flips_apart_end(flips);
 }
 
 /* Each check returns NULL, or what is wrong. */
