@@ -15009,40 +15009,61 @@ fph_dead_release(const fpheap *heap, const uint64_t *dead, int clean)
     }
 }
 
-/* Wait until no living thread is in a call.  Caches come first: a thread that
- * gives its cache up is counted with its process from then on, before it is no
- * longer counted there.  Returns 0: one of them is in a call, and may be
- * stopped. */
+/* Wait until a count of calls is 0.  Returns 0: it was not so in time. */
+static int
+fph_calls_wait(const fph_word *calls, uint64_t until)
+{
+    while (fph_load_seq_cst(calls) != 0) {                          /* V9 */
+        if (fph_now_ns() >= until)
+            return 0;
+        fph_yield();
+    }
+    return 1;
+}
+
+/* The same for those that the living count with their process, */
+static int
+fph_member_calls_end(const fpheap *heap, const uint64_t *dead, uint64_t until)
+{
+    const fph_member *member = heap->partition->member;
+    unsigned          i;
+
+    for (i = 0; i < FPH_MEMBERS; i++)
+        if (!fph_in_set(dead, i) && !fph_calls_wait(&member[i].calls, until))
+            return 0;
+    return 1;
+}
+
+/* and for those that they count with their caches. */
+static int
+fph_cache_calls_end(const fpheap *heap, const uint64_t *dead, uint64_t until)
+{
+    fpheap_cache *cache;
+    size_t        seat = 0;
+
+    while ((cache = fph_cache_next(heap->state, &seat)) != NULL) {
+        uint64_t owner = fph_load_relaxed(&fph_slot_of(cache)->owner);
+
+        if (owner != 0 && !fph_in_set(dead, owner - 1)
+            && !fph_calls_wait(&fph_slot_of(cache)->calls, until))
+            return 0;
+    }
+    return 1;
+}
+
+/* Wait until no living thread is in a call.  Returns 0: one of them is, and may
+ * be stopped.  A thread gets its cache in a call that is counted with its
+ * process; who sees that this call is over (V7, V9) finds the cache, so members
+ * come first.  And it may give the cache up in a call, which its process counts
+ * from then on, before the cache no longer does; so members come again. */
 static int
 fph_calls_end(const fpheap *heap, const uint64_t *dead)
 {
-    fph_partition *partition = heap->partition;
-    uint64_t       until     = fph_deadline();
-    size_t         seat      = 0;
-    unsigned       i         = 0;
+    uint64_t until = fph_deadline();
 
-    while (seat < FPHEAP_MAX_THREADS || i < FPH_MEMBERS) {
-        const fph_word *calls = NULL;
-
-        if (seat < FPHEAP_MAX_THREADS) {
-            fpheap_cache *cache = fph_cache_next(heap->state, &seat);
-            uint64_t      owner = cache == NULL ? 0
-                : fph_load_relaxed(&fph_slot_of(cache)->owner);
-
-            if (owner != 0 && !fph_in_set(dead, owner - 1))
-                calls = &fph_slot_of(cache)->calls;
-        } else {
-            if (!fph_in_set(dead, i))
-                calls = &partition->member[i].calls;
-            i++;
-        }
-        while (calls != NULL && fph_load_seq_cst(calls) != 0) {     /* V9 */
-            if (fph_now_ns() >= until)
-                return 0;
-            fph_yield();
-        }
-    }
-    return 1;
+    return fph_member_calls_end(heap, dead, until)
+        && fph_cache_calls_end(heap, dead, until)
+        && fph_member_calls_end(heap, dead, until);
 }
 
 /* --- all anew -------------------------------------------------------------

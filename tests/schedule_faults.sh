@@ -161,14 +161,14 @@ fault "a thread exits beside a destroy" "destroy" \
 
 # Several processes.
 program=test_schedules_shared
-fault "a cleaner waits for no call" "" fph_calls_end \
+fault "a cleaner waits for no call" "" fph_calls_wait \
     's/fph_load_seq_cst(calls) != 0/0/'
 fault "a call looks for a cleaner before it is counted" "work" fph_enter \
     's/fph_fetch_add_seq_cst(calls, 1);/LOOK;\n    &/' \
     's/LOOK/uint64_t cleaner = fph_load_seq_cst(\&heap->partition->cleaner)/' \
     's/if (fph_load_seq_cst(.*/if (cleaner == 0)/'
 fault "a cleaner looks at processes first, then at caches" "close" \
-    fph_calls_end 's/if (seat < FPHEAP_MAX_THREADS)/if (i >= FPH_MEMBERS)/'
+    fph_calls_end 's/&& fph_member_calls_end(.*/;/'
 fault "a cleaner that has died is not followed" "dies" fph_cleaner_enter \
     's/&& !fph_is_dead(.*/)/'
 fault "who has just left is taken for dead" "close" fph_dead_hold \
