@@ -171,6 +171,8 @@ fault "a cleaner looks at processes first, then at caches" "close" \
     fph_calls_end 's/&& fph_member_calls_end(.*/;/'
 fault "a cleaner that has died is not followed" "dies" fph_cleaner_enter \
     's/&& !fph_is_dead(.*/)/'
+fault "a dead cleaner's place is taken twice" "enter" fph_cleaner_enter \
+    's/came \* FPH_CLEANER/0 * came/'
 fault "who has just left is taken for dead" "close" fph_dead_hold \
     's/if (fph_load_acquire(.*is) == 0) {/if (0) {/'
 fault "who closes has left before its caches are empty" "close" fpheap_close \

@@ -19,6 +19,7 @@
  *     O  open        a  allocate a page      f  free the oldest    R  recover
  *     C  close       c  half                 F  flush              X  leave
  *     D  die         g  eleven pages         T  trim
+ *     E  become the cleaner for a moment, if nobody is; K  and die so
  *     N  another thread of the process has had this cache, and this one that
  *        thread's
  *
@@ -82,6 +83,7 @@ typedef struct process {
     int       file;            /* -1: none */
     object    object[OBJECTS];
     unsigned  n;
+    int       cleans;
     fph_entry other;           /* another thread's */
 } process;
 
@@ -156,6 +158,7 @@ process_dies(unsigned self)
         close(mine->file);
     mine->file = -1;
     mine->heap = NULL;
+    mine->cleans = 0;
     schedule_point(__func__);
 }
 
@@ -239,6 +242,34 @@ call_recover(process *mine)
 }
 
 static void
+call_die(unsigned self)
+{
+    schedule.dead |= 1u << self;
+    process_dies(self);
+}
+
+/* Of those that live one at a time cleans up. */
+static void
+call_enter(process *mine, int dies)
+{
+    uint64_t cleaner;
+    unsigned i;
+
+    if (!fph_cleaner_enter(mine->heap, &cleaner))
+        return;
+    for (i = 0; i < SCHEDULE_THREADS; i++)
+        CHECK(!world.process[i].cleans);
+    mine->cleans = 1;
+    schedule_point(__func__);
+    if (dies) {
+        call_die(schedule_self);
+        return;
+    }
+    mine->cleans = 0;
+    fph_store_release(&world.heap->partition->cleaner, 0);
+}
+
+static void
 call_close(process *mine)
 {
     fpheap *heap = mine->heap;
@@ -276,7 +307,9 @@ call_one(unsigned self, char letter)
     switch (letter) {
     case 'O': mine->heap = partition_open(0); break;
     case 'C': call_close(mine); break;
-    case 'D': schedule.dead |= 1u << self; process_dies(self); break;
+    case 'E': call_enter(mine, 0); break;
+    case 'K': call_enter(mine, 1); break;
+    case 'D': call_die(self); break;
     case 'N': call_swap(mine); break;
     case 'a': call_alloc(mine, 2); break;
     case 'c': call_alloc(mine, 1); break;
@@ -494,6 +527,7 @@ static const scene scenes[] = {
     {"leave", {"Oaaf", "Oaf", "Oaaf N aaf N"}, {"D", "R", "Xa"}, 0},
     {"close", {"Oaaf", "Oaf", "Oaaf N aaf N"}, {"D", "R", "C"}, 0},
     {"close and come", {"Oaaf", "Oaf", ""}, {"C", "R", "Oaf"}, 0},
+    {"enter", {"O", "O", "O", ""}, {"K", "E", "R", "OE"}, 0},
     {"grow", {"Oaaf", "Oaf", "Oaf"}, {"D", "R", "gfT"}, 0},
 };
 #define SCENES (sizeof scenes / sizeof *scenes)
@@ -553,20 +587,24 @@ clean_ups_beside_one_or_two(void **unused)
 
     (void)unused;
     begin_case(3.0);
-    printf("  %-24s %8s %8s %8s %8s  %s\n", "preemptions, deaths:", "0", "1",
-           "2", "3", "all below");
+    printf("  %-24s %8s %8s %8s %8s  %s %8s\n", "preemptions, deaths:", "0",
+           "1", "2", "3", "all below", "random");
     for (i = 0; i < SCENES; i++) {
         schedule_plan    plan = plan_of(&scenes[i]);
         schedule_figures figures;
+        double           seconds;
         unsigned         cost;
 
         if (!is_wanted(plan.name))
             continue;
-        figures = schedule_all(&plan, is_long ? 3 : 2, slice(SCENES - i));
+        seconds = slice(SCENES - i) / 2;
+        figures = schedule_all(&plan, is_long ? 3 : 2, seconds);
         printf("  %-24s", plan.name);
         for (cost = 0; cost < 4; cost++)
             printf(" %8llu", (unsigned long long)figures.runs[cost]);
-        printf("  %u\n", figures.complete);
+        printf("  %9u %8llu\n", figures.complete,
+               (unsigned long long)schedule_random(&plan, &seed, UINT64_MAX,
+                                                   seconds));
     }
 }
 
