@@ -4,11 +4,11 @@
 #     tests/schedule_faults.sh [WORD]     those with the word in their names
 #
 # Each fault below is planted into a copy of the header.  The test must find it,
-# in SECONDS_EACH (120), and the schedule that it prints must lead to the same
+# in SECONDS_EACH (300), and the schedule that it prints must lead to the same
 # failure again.  The line below a fault is that schedule.
 . "$(dirname "$0")/lib.sh"
 
-each=${SECONDS_EACH:-120}
+each=${SECONDS_EACH:-300}
 program=test_schedules
 only=${1:-}
 cd "$top" || exit 1
@@ -44,7 +44,7 @@ fault() {
         fail "$name: cannot be planted in this header" "$scratch/log"
         return
     fi
-    SCHEDULE_SECONDS=$each FPHEAP_SEED=1 SCHEDULE_ONLY=$scenes timeout 240 \
+    SCHEDULE_SECONDS=$each FPHEAP_SEED=1 SCHEDULE_ONLY=$scenes timeout 600 \
         "$scratch/test" > /dev/null 2> "$scratch/found"
     schedule=$(sed -n 's/^ *\(SCHEDULE=.*\)/\1/p' "$scratch/found")
     if [ -z "$schedule" ]; then
