@@ -1051,7 +1051,7 @@ typedef struct fph_head {
         uint32_t refs;         /* atomic */
         uint32_t half[2];      /* refs, and the owner in a shared heap, SHARED */
         fph_word both;
-    };
+    } hold;
 } fph_head;
 
 /* Where they are in `about`; objects are shorter than FPH_HEAD_MAX. */
@@ -1155,7 +1155,7 @@ struct fpheap {
     unsigned        flags;
     fph_state      *state;     /* NULL: no heap */
 #if FPHEAP_HEADER
-    fph_word        mine;      /* fph_head.both of what this process frees */
+    fph_word        mine;      /* fph_head.hold.both of what this process frees */
 #endif
 #if FPHEAP_SHARED
     fph_partition  *partition; /* NULL: the heap is this process's alone */
@@ -2502,7 +2502,7 @@ fph_heads_begin(fpheap *heap, void *const *objects, unsigned n, size_t size,
 
         head->about = (uint64_t)tag << FPH_HEAD_TAG
                     | (uint64_t)destructor << FPH_HEAD_DESTRUCTOR | size;
-        FPH_STORE(&head->refs, 1u, RELAXED);
+        FPH_STORE(&head->hold.refs, 1u, RELAXED);
     }
     fph_tally_add(heap, tag, n, n * size);
 }
@@ -2514,10 +2514,10 @@ fph_head_end(fpheap *heap, void *object)
 {
     fph_head *head = fph_head_of(object);
 
-    if (FPH_UNLIKELY(object == NULL || FPH_LOAD(&head->refs, RELAXED) != 1
+    if (FPH_UNLIKELY(object == NULL || FPH_LOAD(&head->hold.refs, RELAXED) != 1
                      || fph_head_tag(head) >= FPHEAP_TAGS))
         return fph_head_end_slow(heap, object);
-    FPH_STORE(&head->both, heap->mine, RELAXED);
+    FPH_STORE(&head->hold.both, heap->mine, RELAXED);
     return 1;
 }
 
@@ -2543,7 +2543,7 @@ fph_heads_count(fpheap *heap, void *const *objects, unsigned n)
 FPH_INLINE int
 fph_head_is_shared(const void *object)
 {
-    return FPH_LOAD(&fph_head_of(object)->refs, RELAXED) != 1;
+    return FPH_LOAD(&fph_head_of(object)->hold.refs, RELAXED) != 1;
 }
 #else
 #  define fph_heads_begin(heap, objects, n, size, tag, destructor) ((void)0)
@@ -2934,13 +2934,13 @@ fpheap_pool_put_bulk(fpheap_pool *pool, void *const *objects, unsigned n)
 FPH_PUBLIC unsigned
 fpheap_refs(const void *object)
 {
-    return FPH_LOAD(&fph_head_of(object)->refs, ACQUIRE);           /* I2 */
+    return FPH_LOAD(&fph_head_of(object)->hold.refs, ACQUIRE);           /* I2 */
 }
 
 FPH_PUBLIC void
 fpheap_ref(void *object)
 {
-    (void)FPH_FETCH_ADD(&fph_head_of(object)->refs, 1u, RELAXED);
+    (void)FPH_FETCH_ADD(&fph_head_of(object)->hold.refs, 1u, RELAXED);
 }
 
 /* 1 means that this reference is the last: no other thread has one to copy, and
@@ -2955,7 +2955,7 @@ fpheap_unref(fpheap *heap, void *object)
         return;
     refs = fpheap_refs(object);
     while (refs > 1)
-        if (FPH_CAS(&head->refs, &refs, refs - 1, RELEASE, ACQUIRE)) /* I1 */
+        if (FPH_CAS(&head->hold.refs, &refs, refs - 1, RELEASE, ACQUIRE)) /* I1 */
             return;
     if (refs != 0 && (head->about >> FPH_HEAD_DESTRUCTOR & 0xff) != 0)
         fph_unref_last(heap, object);
@@ -3925,7 +3925,7 @@ fph_heads_own(const fph_state *state, void *const *objects, size_t n, int mine)
     if (mine)
         both = fph_heaps[fph_number_of(state)].mine;
     for (i = 0; i < n; i++)
-        fph_store_relaxed(&fph_head_of(objects[i])->both, both);
+        fph_store_relaxed(&fph_head_of(objects[i])->hold.both, both);
 }
 
 /* None of the objects of a new slab is anybody's. */
@@ -9272,6 +9272,15 @@ fph_bin_load(fpheap_cache *cache, unsigned number, fph_magazine *magazine)
     bin->next = count == 0 ? NULL : slot[count - 1];
 }
 
+/* A bin that has no base has nothing. */
+static void
+fph_bin_clear(fph_bin *bin)
+{
+    bin->next = NULL;
+    FPH_STORE(&bin->top, (void **)NULL, RELAXED);
+    FPH_STORE(&bin->limit, (void **)NULL, RELAXED);
+}
+
 /* Take the loaded magazine out; NULL if there is none.  It is a swap because
  * fpheap_pool_destroy does this to the caches of other threads, H4. */
 static fph_magazine *
@@ -9287,9 +9296,7 @@ fph_bin_unload(fpheap_cache *cache, unsigned number)
         return NULL;
     magazine = fph_magazine_of(base);
     fph_magazine_set_count(magazine, (size_t)(bin->top - base));
-    bin->next = NULL;
-    FPH_STORE(&bin->top, (void **)NULL, RELAXED);
-    FPH_STORE(&bin->limit, (void **)NULL, RELAXED);
+    fph_bin_clear(bin);
     return magazine;
 }
 
@@ -10318,7 +10325,7 @@ fph_view_free(const fpheap *heap, const fph_viewed *it, size_t number)
     return FPHEAP_HEADER
         && (!fph_peek(heap, &refs, it->first + number * it->size
                                    - sizeof(fph_head)
-                                   + offsetof(fph_head, both), sizeof refs)
+                                   + offsetof(fph_head, hold), sizeof refs)
             || refs == 0);
 }
 
@@ -11478,7 +11485,7 @@ fph_run_need(const fpheap *heap, size_t size, size_t align)
     size_t   pages = (FPHEAP_HEADER ? step : 0) + fph_large_pages(size);
     int      fits  = size <= SIZE_MAX / 2 && pages <= heap->state->mask
                   && pages <= UINT32_MAX
-                  && (!FPHEAP_HEADER || size < FPH_HEAD_MAX);
+                  && (!FPHEAP_HEADER || (uint64_t)size >> FPH_HEAD_FLAGS == 0);
 
     return fph_need_of(heap, fits ? pages : 0, step);
 }
@@ -15140,7 +15147,8 @@ fph_cache_is_dead(const fph_rebuild *it, fpheap_cache *cache)
 }
 
 /* The magazines of the dead are in no cache from here on, and say how many
- * objects they have. */
+ * objects they have.  (Of a bin that a thread was loading when it died, and a
+ * cleaner was unloading when that died, there may be but the top.) */
 static void
 fph_rebuild_caches(const fph_rebuild *it)
 {
@@ -15155,6 +15163,7 @@ fph_rebuild_caches(const fph_rebuild *it)
         for (i = 0; i < it->heap->bins; i++) {
             fph_bin_mend(cache, i);
             (void)fph_bin_unload(cache, i);
+            fph_bin_clear(&cache->bins[i]);
             (void)fph_bin_spare(cache, i, NULL);
         }
         cache->large = NULL;
@@ -15339,13 +15348,13 @@ fph_rebuild_mark(const fph_rebuild *it, const fph_word *stack)
     fph_head        mark;
     uint32_t        i;
 
-    mark.half[0] = 0;
-    mark.half[1] = FPH_IN_DEPOT;
+    mark.hold.half[0] = 0;
+    mark.hold.half[1] = FPH_IN_DEPOT;
     for (; link != NULL; link = fph_stack_below(it->state, link)) {
         const fph_magazine *full = (const fph_magazine *)(const void *)link;
 
         for (i = 0; i < full->count; i++)
-            fph_store_relaxed(&fph_head_of(full->slot[i])->both, mark.both);
+            fph_store_relaxed(&fph_head_of(full->slot[i])->hold.both, mark.hold.both);
     }
 }
 
@@ -15358,14 +15367,14 @@ fph_is_lost(const fph_rebuild *it, const void *object, unsigned frees)
     unsigned          place;
     int               comes;
 
-    head.both = fph_load_relaxed(&fph_head_of(object)->both);
-    if (head.half[1] == FPH_IN_DEPOT)
+    head.hold.both = fph_load_relaxed(&fph_head_of(object)->hold.both);
+    if (head.hold.half[1] == FPH_IN_DEPOT)
         return 0;
-    place = head.half[1] % FPH_MEMBERS;
+    place = head.hold.half[1] % FPH_MEMBERS;
     member = &it->heap->partition->member[place];
-    comes = head.half[1] != 0
-         && head.half[1] == fph_owner_number(member, place);
-    if (head.half[0] == 0)
+    comes = head.hold.half[1] != 0
+         && head.hold.half[1] == fph_owner_number(member, place);
+    if (head.hold.half[0] == 0)
         return !comes || fph_in_set(it->dead, place);
     return frees != 0 && comes && fph_in_set(it->dead, place);
 }
@@ -15378,7 +15387,7 @@ fph_rebuild_one(const fph_rebuild *it, void *object, unsigned frees)
 
     if (!fph_is_lost(it, object, frees))
         return;
-    if (head->refs != 0)
+    if (head->hold.refs != 0)
         fph_tally_slow(it->heap, fph_head_tag(head), (size_t)-1,
                        (size_t)0 - fph_head_requested(head));
     fph_heads_own(it->state, &object, 1, 0 /* mine */);
@@ -15706,7 +15715,7 @@ fpheap_recover(fpheap *heap, unsigned flags)
 FPHEAP_API uint32_t
 fpheap_owner(const void *object)
 {
-    return fph_head_of(object)->half[1];
+    return fph_head_of(object)->hold.half[1];
 }
 
 FPHEAP_API void
@@ -15714,8 +15723,8 @@ fpheap_own(fpheap *heap, void *object)
 {
     fph_head mine;
 
-    mine.both = heap->mine;
-    FPH_STORE(&fph_head_of(object)->half[1], mine.half[1], RELAXED);
+    mine.hold.both = heap->mine;
+    FPH_STORE(&fph_head_of(object)->hold.half[1], mine.hold.half[1], RELAXED);
 }
 #endif
 
@@ -16049,9 +16058,9 @@ fph_owner_begin(fpheap *heap, uint32_t owner)
 {
     fph_head mine;
 
-    mine.half[0] = 0;
-    mine.half[1] = owner;
-    heap->mine = mine.both;
+    mine.hold.half[0] = 0;
+    mine.hold.half[1] = owner;
+    heap->mine = mine.hold.both;
 }
 #else
 #  define fph_owner_begin(heap, owner) ((void)(owner))
@@ -16821,7 +16830,7 @@ fph_looks_free(const fph_state *state, const void *object)
     size_t          number;
 
     if (FPHEAP_HEADER)
-        return FPH_LOAD(&fph_head_of(object)->refs, RELAXED) == 0;
+        return FPH_LOAD(&fph_head_of(object)->hold.refs, RELAXED) == 0;
     if (fph_info_kind(info) != FPH_SLAB)
         return fph_info_kind(info) != FPH_LARGE;
     number = (size_t)((const char *)object - slab->base) / slab->size;

@@ -121,7 +121,7 @@ the_last_two_references_dropped_at_a_time_call_it_once(void **state)
     (void)state;
     dropped_from = heap;
     fpheap_ref(object);
-    meanwhile(&fph_head_of(object)->refs, MEANWHILE_CHANGE, 0,
+    meanwhile(&fph_head_of(object)->hold.refs, MEANWHILE_CHANGE, 0,
               drop_a_reference, object);
     fpheap_unref(heap, object);
     assert_null(meanwhile_moment.word);
@@ -462,7 +462,7 @@ a_free_of_what_is_not_from_the_heap_is_reported_as_that(void **state)
 
     (void)state;
     for (refs = 0; refs <= 2; refs += 2) {
-        head->refs = refs;
+        head->hold.refs = refs;
         fpheap_free(heap, foreign + 8);
         EXPECT_PANIC("not from this heap");
         TEST_CHECK_LIVE(heap, 0);

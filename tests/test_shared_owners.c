@@ -199,6 +199,23 @@ hold_half_of_an_old_slab(fpheap *heap)
     hold_half(slab);
 }
 
+/* A magazine, in a bin of which only the top is left: its thread was loading it
+ * when it died, and a cleaner unloading it when that died. */
+static void
+hold_the_top_of_a_bin(fpheap *heap)
+{
+    fpheap_cache *cache = fpheap_self(heap);
+    fph_bin      *bin   = &cache->bins[fph_class_of(64)];
+
+    NEED(fpheap_alloc_bulk(heap, 64, objects, FPHEAP_MAGAZINE) == 0);
+    fpheap_free_bulk(heap, objects, FPHEAP_MAGAZINE);
+    NEED(bin->base != NULL && !fph_is_short(fph_magazine_of(bin->base)));
+    fph_magazine_set_count(fph_magazine_of(bin->base),
+                           (size_t)(bin->top - bin->base));
+    bin->base = NULL;
+    bin->limit = NULL;
+}
+
 /* Nothing: it has freed all, into a depot. */
 static void
 hold_nothing(fpheap *heap)
@@ -251,6 +268,7 @@ static const struct {
     { hold_of_a_depot, 10, 0 },
     { hold_of_a_free, SOME, 1 },
     { hold_a_large_one, 1, 0 },
+    { hold_the_top_of_a_bin, 0, 1 },
     { hold_nothing, 0, 1 },
 };
 
