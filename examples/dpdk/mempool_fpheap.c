@@ -32,12 +32,6 @@
  *   FPHEAP_MEMPOOL_AHEAD=N  objects that a control thread keeps ready, so that
  *                           gets wait neither for a slice, some 20 us, nor for
  *                           the heap, which takes milliseconds to grow.
- *   FPHEAP_MEMPOOL_RESERVE=N
- *                           MiB of hugepages that the heap of a socket's pools
- *                           has from the first pool to the last; secondaries
- *                           take slices there without the primary.  Only from
- *                           the environment, and only where there may be
- *                           secondaries.
  *
  * What the application does to the objects of a new pool.  Open vSwitch, for
  * one, initializes its private area of each by rte_mempool_obj_iter().  So the
@@ -64,13 +58,10 @@
  *       moves between them under the stack's lock.
  *   S2  A call that fails has looked everywhere under the stack's lock: at
  *       that time fewer than n were free.
- *   S3  Locks are taken in this order: pools_lock, growing, arena_lock, stack,
- *       shelf.
+ *   S3  Locks are taken in this order: pools_lock, growing, stack, shelf.
  *   S4  The stack has room for all objects, so a put never fails.
- *   S5  All of this is in memory that processes share.  Where there may be
- *       secondaries, so are the heaps that slices come from: arenas, each a
- *       memzone that the primary has made.  Any process takes a slice and links
- *       it; a secondary asks for an arena when none has room.
+ *   S5  All of this is in memory that processes share.  The primary's heap
+ *       makes the slices; a secondary asks for one and links it itself.
  *   S6  Nobody waits for another's growth longer than WAIT_MS: whoever grows
  *       may wait for a lock of the EAL whose holder is in a get.  But each
  *       waits for the first get, which waits for nothing.
@@ -78,21 +69,6 @@
  *       struct rte_mempool, which rte_mempool_free() takes apart without a word
  *       to its driver.  It sleeps unless a get rang, so it rests when the EAL
  *       is cleaned up.
- *
- * When a process is killed.  Its locks name it, and each is taken over by
- * whoever waits for it and finds that its owner has died:
- *
- *   S8  A process is alive while it has the lock of its place in a file, which
- *       the system gives up when it ends.
- *   S9  What one count says is whole at any time: an object is written below a
- *       count before that covers it, and read before it does no longer.  What
- *       takes two counts is in the journal first, and done again.
- *   S10 So it is with slices that are linked.
- *   S11 Only what the dead had got, or was about to put, is lost with it.  A
- *       slice's memory that it had not linked is lost until the pools of the
- *       socket end.  A process that is killed within rte_malloc(), as when an
- *       lcore's shelf is made, leaves the EAL's lock to nobody: no driver mends
- *       that.
  */
 #ifndef FPHEAP_MEMPOOL_GROWS
 #define FPHEAP_MEMPOOL_GROWS 0
@@ -110,7 +86,6 @@
 #include "fpheap.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -128,14 +103,12 @@
 #include <rte_mbuf.h>
 #include <rte_memcpy.h>
 #include <rte_mempool.h>
-#include <rte_memzone.h>
-#include <rte_pause.h>
+#include <rte_spinlock.h>
 #include <rte_telemetry.h>
 #include <rte_thread.h>
 #include <rte_version.h>
 
 #include "fpheap_memzone.h"
-#include "fpheap_multiprocess.h"
 
 /* Two fit in a chunk, and leave pages of it for the heap's records. */
 #define SLICE    (FPHEAP_CHUNK / 2 - FPHEAP_PAGE)
@@ -145,36 +118,19 @@
 #define QUIET_S  10            /* between two messages of one pool */
 #define TOKEN    RTE_CACHE_LINE_SIZE /* less than an object with its header */
 #define HEAPS    (RTE_MAX_NUMA_NODES + 1) /* the last: SOCKET_ID_ANY */
-#define CHANNEL  DRIVER "_mempool" /* of secondaries to the primary */
-#define COMMON   DRIVER "_common"  /* a memzone, and a file of locks */
-#define PLACES   255u          /* of processes */
-#define NOWHERE  255u          /* the place of one that has none */
-#define LOOK     1024u         /* pauses until a lock's owner is looked at */
-#define ARENAS   128u
-#define ARENA_LEAST ((size_t)8 << 20)
-#define ARENA_MOST  ((size_t)1 << 30)
+#define CHANNEL  "fpheap_mempool" /* of secondaries to the primary */
 
-static const char KIND[] = "fpheap3"; /* the number of struct pool's layout */
+static const char KIND[] = "fpheap2"; /* the number of struct pool's layout */
 
 RTE_LOG_REGISTER(log_type, mempool.fpheap, INFO)
 #define SAY(level, ...) rte_log(RTE_LOG_##level, (uint32_t)log_type, \
                                 "fpheap: " __VA_ARGS__)
 
 typedef struct shelf {
-    uint32_t       lock;
+    rte_spinlock_t lock;
     unsigned       count;
     void          *objects[SHELF];
 } __rte_cache_aligned shelf;
-
-/* What a thread with the stack's lock is about to change: see commit(). */
-typedef struct journal {
-    bool     active;           /* atomic, and the last to be written */
-    shelf   *from;             /* or NULL */
-    unsigned shift;            /* objects that leave the shelf's lower end */
-    unsigned left;             /* objects on the shelf after that */
-    unsigned count;            /* and on the stack */
-    uint32_t made;
-} journal;
 
 /* A process that loaded other drivers takes the pool for one of theirs.  What
  * is behind kind is an empty ring or stack then, without capacity. */
@@ -191,15 +147,12 @@ typedef struct pool {
     struct rte_mempool *mp;
     char           name[RTE_MEMPOOL_NAMESIZE];
     struct pool   *next;       /* of pools, in the primary */
-    bool           grows;      /* or else it is a full pool */
-    fpheap        *heap;       /* the primary's; NULL: it has arenas */
+    fpheap        *heap;       /* the primary's; NULL: a full pool */
     unsigned       heap_index;
-    int            socket;
     uint32_t       header;     /* bytes before each object, and */
     uint32_t       bytes;      /* of it */
     uint32_t       least;      /* objects made with the pool */
     uint32_t       ahead;      /* objects that the control thread keeps ready */
-    uint32_t       reserve;    /* MiB that the arenas of its socket have */
     bool           open;       /* it may grow; atomic, as the next three are */
     bool           seen;       /* the application's objects were looked at */
     bool           failing;    /* the last time that it should grow */
@@ -217,17 +170,12 @@ typedef struct pool {
     void          *template;   /* the first bytes of each object */
     uint32_t       template_bytes;
     struct rte_mempool_memhdr *ready; /* slices laid out, the oldest first */
-    struct rte_mempool_memhdr *spare; /* mempool's records of slices to come */
-    struct rte_mempool_memhdr *linking; /* on its way to mempool's lists */
-    uint32_t       link_made;  /* objects in them before it, and */
-    uint32_t       link_chunks; /* chunks */
     void          *slices;     /* all of the heap; each begins with the next */
-    uint32_t       growing;
+    rte_spinlock_t growing;
 
     shelf         *shelves[RTE_MAX_LCORE]; /* made when first used */
-    uint32_t       lock __rte_cache_aligned;
+    rte_spinlock_t lock __rte_cache_aligned;
     unsigned       count;
-    journal        journal;
     void          *stack[];
 } __rte_cache_aligned pool;
 
@@ -242,30 +190,6 @@ static struct {
 
 static sem_t bell;             /* what the control thread sleeps on */
 static bool  has_thread;
-
-/* A memzone with a heap that processes share. */
-typedef struct arena {
-    const struct rte_memzone *zone;
-    int      socket;           /* of the pools that it is for */
-    int      users;            /* processes in it; 0 - UNUSED, or CLOSED */
-    bool     full;             /* it had no slice; atomic, as users is */
-    bool     kept;             /* until the last pool ends */
-} arena;
-
-enum { CLOSED = -1, UNUSED = -2 }; /* arenas that nobody may enter */
-
-/* What all processes have of this driver. */
-typedef struct common {
-    uint32_t number;           /* of the next arena's name; the primary's */
-    uint32_t times[PLACES];    /* that a process took this place; atomic */
-    arena    arenas[ARENAS];
-} common;
-
-static common         *all;        /* NULL: this process is alone */
-static uint32_t        me;         /* times << 8 | place, or 0; atomic */
-static int             lock_file = -1;
-static pthread_mutex_t join_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_mutex_t arena_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static bool
 is_ours(const struct rte_mempool *mp)
@@ -288,161 +212,20 @@ refuse(const struct rte_mempool *mp)
     return -EINVAL;
 }
 
-/* --- processes ------------------------------------------------------------ */
-
-static inline bool
-is_primary(void)
-{
-    return rte_eal_process_type() == RTE_PROC_PRIMARY;
-}
-
-/* Ask for the lock of a place, or whether it could be had. */
-static bool
-lock_place(unsigned place, int what)
-{
-    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET,
-                          .l_start = place, .l_len = 1 };
-
-    return fcntl(lock_file, what, &lock) == 0
-        && (what != F_OFD_GETLK || lock.l_type == F_UNLCK);
-}
-
-/* S8.  Of a process without a place nobody knows. */
-static bool
-is_dead(uint32_t owner)
-{
-    unsigned place = owner % 256;
-
-    return owner != me && place != NOWHERE && all != NULL
-        && (__atomic_load_n(&all->times[place], __ATOMIC_RELAXED) != owner >> 8
-            || lock_place(place, F_OFD_GETLK));
-}
-
-/* Runs in the EAL's thread for messages, which must not wait for growth: that
- * waits for answers which this thread receives. */
-static int
-hear_secondary(const struct rte_mp_msg *message, const void *peer)
-{
-    (void)message;
-    (void)peer;
-    return sem_post(&bell);
-}
-
-/* What the processes share.  NULL: there are no others. */
-static common *
-find_common(void)
-{
-    const struct rte_memzone *zone;
-    common  *c;
-    unsigned i;
-
-    if (!is_primary()) {
-        zone = rte_memzone_lookup(COMMON);
-        return zone == NULL ? NULL : zone->addr;
-    }
-    if (sem_init(&bell, 0, 0) != 0      /* before it can be rung */
-        || (rte_mp_action_register(CHANNEL, hear_secondary) != 0
-            && rte_errno != EEXIST)
-        || !rte_eal_has_hugepages())
-        return NULL;
-    zone = rte_memzone_reserve(COMMON, sizeof *c, SOCKET_ID_ANY, 0);
-    if (zone == NULL)
-        return NULL;
-    c = memset(zone->addr, 0, sizeof *c);
-    for (i = 0; i < ARENAS; i++)
-        c->arenas[i].users = UNUSED;
-    return c;
-}
-
-/* The file of an earlier primary is not this one's. */
-static int
-open_locks(void)
-{
-    int  flags = O_RDWR | O_CLOEXEC;
-    char path[PATH_MAX];
-
-    snprintf(path, sizeof path, "%s/%s", rte_eal_get_runtime_dir(), COMMON);
-    if (is_primary()) {
-        unlink(path);
-        flags |= O_CREAT | O_EXCL;
-    }
-    return open(path, flags, 0600);
-}
-
-/* A place whose lock no process has.  Its number of times says who has it now,
- * so what an earlier one holds of locks is a dead one's. */
-static uint32_t
-take_place(void)
-{
-    unsigned place;
-
-    lock_file = open_locks();
-    for (place = 0; lock_file >= 0 && place < PLACES; place++)
-        if (lock_place(place, F_OFD_SETLK))
-            return ((__atomic_add_fetch(&all->times[place], 1, __ATOMIC_RELAXED)
-                     << 8) | place);
-    SAY(ERR, "no place: if this process is killed, others may wait for it\n");
-    return 1u << 8 | NOWHERE;
-}
-
-/* Before this process takes the first lock. */
-static __rte_noinline void
-join(void)
-{
-    pthread_mutex_lock(&join_lock);
-    if (me == 0) {
-        all = find_common();
-        __atomic_store_n(&me, all == NULL ? 1u << 8 | NOWHERE : take_place(),
-                         __ATOMIC_RELEASE);
-    }
-    pthread_mutex_unlock(&join_lock);
-}
-
-/* --- locks ---------------------------------------------------------------- */
-
-static inline bool
-take(uint32_t *lock, uint32_t from)
-{
-    return __atomic_compare_exchange_n(lock, &from, me, false /* strong */,
-                                       __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
-}
-
-/* Returns 0: this thread has it; or the owner, which has died. */
-static __rte_noinline uint32_t
-lock_wait(uint32_t *lock)
-{
-    uint32_t owner, n;
-
-    for (n = 1; ; n++) {
-        owner = __atomic_load_n(lock, __ATOMIC_RELAXED);
-        if (owner == 0 && take(lock, 0))
-            return 0;
-        if (n % LOOK == 0 && owner != 0 && is_dead(owner))
-            return owner;
-        rte_pause();
-    }
-}
-
-static inline uint32_t
-lock_alive(uint32_t *lock)
-{
-    return likely(take(lock, 0)) ? 0 : lock_wait(lock);
-}
-
-static inline void
-unlock(uint32_t *lock)
-{
-    __atomic_store_n(lock, 0, __ATOMIC_RELEASE);
-}
-
 /* --- free objects --------------------------------------------------------- */
 
-/* Counts are read without the lock, too; and what is below one is there even if
- * this process is killed at once. */
+/* rte_spinlock_unlock() on x86 is an exchange, as dear as the lock. */
+static inline void
+unlock(rte_spinlock_t *lock)
+{
+    __atomic_store_n(&lock->locked, 0, __ATOMIC_RELEASE);
+}
+
+/* Counts are read without the lock, too. */
 static inline void
 set(unsigned *count, unsigned n)
 {
-    __atomic_store_n(count, n, __ATOMIC_RELEASE);
+    __atomic_store_n(count, n, __ATOMIC_RELAXED);
 }
 
 /* Put and got one by one without a cache of mempool's, objects come as one. */
@@ -466,65 +249,6 @@ my_shelf(const pool *p)
 
     return likely(lcore < RTE_MAX_LCORE)
          ? __atomic_load_n(&p->shelves[lcore], __ATOMIC_ACQUIRE) : NULL;
-}
-
-/* S9.  What the journal says; again, if whoever began it was killed.  (At most
- * half of a shelf stays, so the two halves do not overlap.) */
-static void
-commit(pool *p)
-{
-    journal *j = &p->journal;
-    shelf   *s = j->from;
-
-    if (s != NULL && j->shift != 0)
-        memcpy(s->objects, s->objects + j->shift, j->left * sizeof *s->objects);
-    if (s != NULL)
-        set(&s->count, j->left);
-    set(&p->count, j->count);
-    __atomic_store_n(&p->made, j->made, __ATOMIC_RELEASE);
-    __atomic_store_n(&j->active, false, __ATOMIC_RELEASE);
-}
-
-/* Objects go from a shelf to the stack, or back, or are new there: the caller
- * has both locks, and has written those that a count does not cover yet. */
-static void
-transfer(pool *p, shelf *s, unsigned shift, unsigned left, unsigned count,
-         uint32_t made)
-{
-    p->journal.from  = s;
-    p->journal.shift = shift;
-    p->journal.left  = left;
-    p->journal.count = count;
-    p->journal.made  = made;
-    __atomic_store_n(&p->journal.active, true, __ATOMIC_RELEASE);
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    commit(p);
-}
-
-static void
-lock_stack(pool *p)
-{
-    uint32_t dead;
-
-    do {
-        dead = lock_alive(&p->lock);
-        if (dead == 0)
-            return;
-    } while (!take(&p->lock, dead));
-    if (__atomic_load_n(&p->journal.active, __ATOMIC_ACQUIRE))
-        commit(p);
-}
-
-/* The caller has the stack's lock, so no journal is half done, and the shelf of
- * one that has died is as whole as any. */
-static void
-lock_shelf(shelf *s)
-{
-    uint32_t dead;
-
-    do
-        dead = lock_alive(&s->lock);
-    while (dead != 0 && !take(&s->lock, dead));
 }
 
 /* The caller has the stack's lock.  Without memory there is no shelf, and
@@ -554,20 +278,21 @@ collect(pool *p, void **objects, unsigned n)
 
     for (i = 0; i < RTE_MAX_LCORE && p->count < n; i++) {
         shelf   *s = p->shelves[i];
-        unsigned some;
+        unsigned take;
 
         if (s == NULL)
             continue;
-        lock_shelf(s);
-        some = RTE_MIN(n - p->count, s->count);
-        move(p->stack + p->count, s->objects + s->count - some, some);
-        transfer(p, s, 0, s->count - some, p->count + some, p->made);
+        rte_spinlock_lock(&s->lock);
+        take = RTE_MIN(n - p->count, s->count);
+        set(&s->count, s->count - take);
+        move(p->stack + p->count, s->objects + s->count, take);
         unlock(&s->lock);
+        set(&p->count, p->count + take);
     }
     if (p->count < n)
         return false;
-    move(objects, p->stack + p->count - n, n);
     set(&p->count, p->count - n);
+    move(objects, p->stack + p->count, n);
     return true;
 }
 
@@ -579,10 +304,11 @@ refill(pool *p, shelf *s)
 
     if (s == NULL || p->count == 0)
         return;
-    lock_shelf(s);
+    rte_spinlock_lock(&s->lock);
     n = s->count < SHELF / 2 ? RTE_MIN(p->count, SHELF / 2 - s->count) : 0;
-    move(s->objects + s->count, p->stack + p->count - n, n);
-    transfer(p, s, 0, s->count + n, p->count - n, p->made);
+    set(&p->count, p->count - n);
+    move(s->objects + s->count, p->stack + p->count, n);
+    set(&s->count, s->count + n);
     unlock(&s->lock);
 }
 
@@ -594,14 +320,17 @@ put_slow(pool *p, void *const *objects, unsigned n)
     shelf   *s;
     unsigned half, kept;
 
-    lock_stack(p);
+    rte_spinlock_lock(&p->lock);
     s = make_shelf(p);
     if (s != NULL) {
-        lock_shelf(s);
+        rte_spinlock_lock(&s->lock);
         half = RTE_MIN(s->count, SHELF / 2);
         if (half + n <= p->size - p->count) {
             move(p->stack + p->count, s->objects, half);
-            transfer(p, s, half, s->count - half, p->count + half, p->made);
+            set(&p->count, p->count + half);
+            set(&s->count, s->count - half);
+            memmove(s->objects, s->objects + half,
+                    s->count * sizeof *s->objects);
         }
         kept = n <= SHELF - s->count ? n : 0;
         move(s->objects + s->count, objects, kept);
@@ -627,10 +356,9 @@ ops_put(struct rte_mempool *mp, void *const *objects, unsigned n)
 
     if (unlikely(!is_ours(mp)))
         return refuse(mp);
-    if (unlikely(me == 0))
-        join();
     s = my_shelf(p);
-    if (likely(s != NULL && lock_alive(&s->lock) == 0)) {
+    if (likely(s != NULL)) {
+        rte_spinlock_lock(&s->lock);
         if (likely(n <= SHELF - s->count)) {
             move(s->objects + s->count, objects, n);
             set(&s->count, s->count + n);
@@ -656,296 +384,6 @@ count_free(const pool *p)
     return n;
 }
 
-/* --- arenas ---------------------------------------------------------------
- *
- * The memory of a socket's growing pools where there may be secondaries: zones,
- * each with a heap that processes share.  Whoever needs a slice opens one that
- * has room, and closes it again, so none is open when the primary removes it.
- * The primary makes them: a secondary that did so would ask the primary for the
- * hugepages, in the EAL, and for longer.
- */
-
-/* Nobody removes it until leave_arena().  Who dies in it keeps it for good. */
-static bool
-enter_arena(arena *a)
-{
-    int users = __atomic_load_n(&a->users, __ATOMIC_RELAXED);
-
-    while (users >= 0)
-        if (__atomic_compare_exchange_n(&a->users, &users, users + 1, true,
-                                        __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-            return true;
-    return false;
-}
-
-static void
-leave_arena(arena *a)
-{
-    __atomic_fetch_sub(&a->users, 1, __ATOMIC_RELEASE);
-}
-
-static uint64_t
-wait_end(void)
-{
-    return rte_rdtsc() + rte_get_tsc_hz() / 1000 * WAIT_MS;
-}
-
-/* A process opens one at a time.  S6. */
-static bool
-begin_arena(void)
-{
-    uint64_t end = wait_end();
-
-    while (pthread_mutex_trylock(&arena_lock) != 0) {
-        if (rte_rdtsc() > end)
-            return false;
-        sched_yield();
-    }
-    return true;
-}
-
-/* The same memory, if it has an IOVA. */
-static void *
-with_iova(fpheap *heap, void *memory, rte_iova_t *iova)
-{
-    *iova = memory == NULL ? RTE_BAD_IOVA : fpheap_iova(heap, memory);
-    if (memory != NULL && *iova == RTE_BAD_IOVA) {
-        fpheap_free(heap, memory);
-        memory = NULL;
-    }
-    return memory;
-}
-
-/* NULL: it is full, or cannot be opened now. */
-static void *
-alloc_in_arena(arena *a, size_t bytes, rte_iova_t *iova)
-{
-    fpheap *heap   = fpheap_multiprocess_use(a->zone);
-    void   *memory = heap == NULL ? NULL
-                   : fpheap_aligned_alloc(heap, RTE_MEMPOOL_ALIGN, bytes);
-
-    if (heap == NULL)
-        return NULL;
-    if (memory == NULL)
-        __atomic_store_n(&a->full, true, __ATOMIC_RELAXED);
-    memory = with_iova(heap, memory, iova);
-    fpheap_close(heap);
-    return memory;
-}
-
-static void *
-alloc_in_arenas(const pool *p, size_t bytes, rte_iova_t *iova)
-{
-    void    *memory = NULL;
-    unsigned i;
-
-    if (all == NULL || !begin_arena())
-        return NULL;
-    for (i = 0; i < ARENAS && memory == NULL; i++) {
-        arena *a = &all->arenas[i];
-
-        if (__atomic_load_n(&a->full, __ATOMIC_RELAXED) || !enter_arena(a))
-            continue;
-        if (a->socket == p->socket)
-            memory = alloc_in_arena(a, bytes, iova);
-        leave_arena(a);
-    }
-    pthread_mutex_unlock(&arena_lock);
-    return memory;
-}
-
-/* What arenas of a socket there are. */
-static size_t
-arena_bytes(int socket)
-{
-    size_t   bytes = 0;
-    unsigned i;
-
-    for (i = 0; i < ARENAS; i++) {
-        arena *a = &all->arenas[i];
-
-        if (!enter_arena(a))
-            continue;
-        if (a->socket == socket)
-            bytes += a->zone->len;
-        leave_arena(a);
-    }
-    return bytes;
-}
-
-static arena *
-unused_arena(void)
-{
-    unsigned i;
-
-    for (i = 0; i < ARENAS; i++) {
-        int unused = UNUSED;
-
-        if (__atomic_compare_exchange_n(&all->arenas[i].users, &unused, CLOSED,
-                                        false, __ATOMIC_ACQUIRE,
-                                        __ATOMIC_RELAXED))
-            return &all->arenas[i];
-    }
-    return NULL;
-}
-
-/* In the primary: one of so many bytes, or of half, and so on, which the caller
- * is in.  NULL: no memory, or too many arenas. */
-static arena *
-add_arena(int socket, size_t bytes, bool kept)
-{
-    arena  *a    = unused_arena();
-    fpheap *heap = NULL;
-    char    name[RTE_MEMZONE_NAMESIZE];
-
-    if (a == NULL)
-        return NULL;
-    for (; heap == NULL && bytes >= FPHEAP_CHUNK; bytes /= 2) {
-        snprintf(name, sizeof name, "mempool_%x",
-                 __atomic_fetch_add(&all->number, 1, __ATOMIC_RELAXED));
-        heap = fpheap_multiprocess_create(name, bytes, socket, 0);
-    }
-    if (heap != NULL) {
-        fpheap_close(heap);
-        a->zone = rte_memzone_lookup(name);
-        a->socket = socket;
-        a->kept = kept;
-        __atomic_store_n(&a->full, false, __ATOMIC_RELAXED);
-    }
-    __atomic_store_n(&a->users, heap != NULL ? 1 : UNUSED, __ATOMIC_RELEASE);
-    return heap != NULL ? a : NULL;
-}
-
-/* In a new one, of a quarter of what there is. */
-static void *
-alloc_in_new_arena(const pool *p, size_t bytes, rte_iova_t *iova)
-{
-    size_t quarter = RTE_MAX(arena_bytes(p->socket) / 4, ARENA_LEAST);
-    arena *a       = add_arena(p->socket, RTE_MIN(quarter, ARENA_MOST), false);
-    void  *memory  = NULL;
-
-    if (a == NULL)
-        return NULL;
-    if (begin_arena()) {
-        memory = alloc_in_arena(a, bytes, iova);
-        pthread_mutex_unlock(&arena_lock);
-    }
-    leave_arena(a);
-    return memory;
-}
-
-static int
-reserve_arenas(int socket, size_t bytes)
-{
-    size_t had;
-    arena *a;
-
-    while ((had = arena_bytes(socket)) < bytes) {
-        a = add_arena(socket, RTE_MIN(bytes - had, ARENA_MOST), true);
-        if (a == NULL)
-            return -ENOMEM;
-        leave_arena(a);
-    }
-    return 0;
-}
-
-static void
-remove_arena(arena *a)
-{
-    char name[RTE_MEMZONE_NAMESIZE];
-
-    snprintf(name, sizeof name, "%s", a->zone->name);
-    fpheap_multiprocess_remove(name);
-    __atomic_store_n(&a->users, UNUSED, __ATOMIC_RELEASE);
-}
-
-static bool
-is_empty(const arena *a)
-{
-    fpheap      *heap = fpheap_multiprocess_use(a->zone);
-    fpheap_stats s;
-
-    if (heap == NULL)
-        return false;
-    fpheap_stats_get(heap, &s);
-    fpheap_close(heap);
-    return s.live_objects == 0;
-}
-
-/* If nobody is in it and nothing is live. */
-static void
-remove_if_empty(arena *a)
-{
-    int none = 0;
-
-    if (a->kept
-        || !__atomic_compare_exchange_n(&a->users, &none, CLOSED, false,
-                                        __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-        return;
-    if (is_empty(a))
-        remove_arena(a);
-    else
-        __atomic_store_n(&a->users, 0, __ATOMIC_RELEASE);
-}
-
-/* In the primary, with pools_lock: what a socket's pools need no longer, or
- * without pools all, though somebody may have died in one. */
-static void
-remove_arenas(int socket, bool whatever)
-{
-    unsigned i;
-
-    pthread_mutex_lock(&arena_lock);
-    for (i = 0; i < ARENAS; i++) {
-        arena *a = &all->arenas[i];
-
-        if (__atomic_load_n(&a->users, __ATOMIC_ACQUIRE) < 0
-            || a->socket != socket)
-            continue;
-        if (whatever)
-            remove_arena(a);
-        else
-            remove_if_empty(a);
-    }
-    pthread_mutex_unlock(&arena_lock);
-}
-
-/* Those of a pool's slices that are in an arena. */
-static void
-free_in_arena(pool *p, arena *a)
-{
-    fpheap *heap = NULL;
-    void  **link = &p->slices, *memory;
-
-    while ((memory = *link) != NULL) {
-        if ((uintptr_t)memory - a->zone->addr_64 >= a->zone->len) {
-            link = memory;
-            continue;
-        }
-        if (heap == NULL && (heap = fpheap_multiprocess_use(a->zone)) == NULL)
-            return;
-        *link = *(void **)memory;
-        fpheap_free(heap, memory);
-        __atomic_store_n(&a->full, false, __ATOMIC_RELAXED);
-    }
-    if (heap != NULL)
-        fpheap_close(heap);
-}
-
-static void
-free_in_arenas(pool *p)
-{
-    unsigned i;
-
-    pthread_mutex_lock(&arena_lock);
-    for (i = 0; i < ARENAS; i++)
-        if (enter_arena(&all->arenas[i])) {
-            free_in_arena(p, &all->arenas[i]);
-            leave_arena(&all->arenas[i]);
-        }
-    pthread_mutex_unlock(&arena_lock);
-}
-
 /* --- slices --------------------------------------------------------------- */
 
 static inline uint32_t
@@ -964,6 +402,12 @@ static inline bool
 is_open(const pool *p)
 {
     return __atomic_load_n(&p->open, __ATOMIC_ACQUIRE);
+}
+
+static inline bool
+is_primary(void)
+{
+    return rte_eal_process_type() == RTE_PROC_PRIMARY;
 }
 
 static inline void *
@@ -1017,89 +461,22 @@ lay_objects(const pool *p, const struct rte_mempool_memhdr *slice)
     }
 }
 
-/* Memory that the pool has until it ends; NULL: no more, or not for this
- * process. */
-static char *
-get_memory(pool *p, size_t bytes, rte_iova_t *iova)
-{
-    char *memory = NULL;
-
-    if (p->heap == NULL) {
-        memory = alloc_in_arenas(p, bytes, iova);
-        if (memory == NULL && is_primary() && all != NULL)
-            memory = alloc_in_new_arena(p, bytes, iova);
-    } else if (is_primary()) {
-        memory = with_iova(p->heap,
-                           fpheap_aligned_alloc(p->heap, RTE_MEMPOOL_ALIGN,
-                                                bytes), iova);
-        fpheap_thread_leave(p->heap);   /* a cache is no use for slices */
-    }
-    if (memory != NULL) {
-        *(void **)memory = p->slices;
-        p->slices = memory;
-    }
-    return memory;
-}
-
-static uint32_t
-objects_in_slice(const pool *p)
-{
-    return (uint32_t)((SLICE - TOKEN) / p->stride);
-}
-
-/* Mempool frees them, so they come from its heap: beforehand, as a process that
- * is killed there would have the EAL's lock for ever. */
-static struct rte_mempool_memhdr *
-take_spare(pool *p)
-{
-    struct rte_mempool_memhdr *slice = p->spare;
-
-    if (slice == NULL)
-        return rte_zmalloc("fpheap_slice", sizeof *slice, 0);
-    p->spare = STAILQ_NEXT(slice, next);
-    STAILQ_NEXT(slice, next) = NULL;
-    return slice;
-}
-
-static void
-give_spare(pool *p, struct rte_mempool_memhdr *slice)
-{
-    STAILQ_NEXT(slice, next) = p->spare;
-    p->spare = slice;
-}
-
-static int
-make_spares(pool *p)
-{
-    uint32_t n = (p->size + objects_in_slice(p) - 1) / objects_in_slice(p), i;
-
-    for (i = 0; i < n; i++) {
-        struct rte_mempool_memhdr *slice =
-            rte_zmalloc("fpheap_slice", sizeof *slice, 0);
-
-        if (slice == NULL)
-            return -ENOMEM;
-        give_spare(p, slice);
-    }
-    return 0;
-}
-
 /* A slice's memory and mempool's record of it.  The memory is zero as long as
  * the application initializes objects, so that what it wrote can be told. */
 static int
 get_slice(pool *p, uint32_t n, struct rte_mempool_memhdr **slice)
 {
     size_t      bytes  = (size_t)n * p->stride;
-    rte_iova_t  iova   = RTE_BAD_IOVA;
-    char       *memory;
+    char       *memory = fpheap_aligned_alloc(p->heap, RTE_MEMPOOL_ALIGN,
+                                              TOKEN + bytes);
+    rte_iova_t  iova   = memory == NULL ? RTE_BAD_IOVA
+                                        : fpheap_iova(p->heap, memory);
 
-    *slice = take_spare(p);
-    if (*slice == NULL)
-        return -ENOMEM;
-    memory = get_memory(p, TOKEN + bytes, &iova);
-    if (memory == NULL) {
-        give_spare(p, *slice);
-        return -ENOMEM;
+    *slice = rte_zmalloc("fpheap_slice", sizeof **slice, 0);
+    if (memory == NULL || *slice == NULL || iova == RTE_BAD_IOVA) {
+        fpheap_free(p->heap, memory);
+        rte_free(*slice);
+        return memory != NULL && iova == RTE_BAD_IOVA ? -EFAULT : -ENOMEM;
     }
     (*slice)->mp   = p->mp;
     (*slice)->addr = memory + TOKEN;
@@ -1107,18 +484,22 @@ get_slice(pool *p, uint32_t n, struct rte_mempool_memhdr **slice)
     (*slice)->len  = bytes;
     if (!p->seen)
         memset((*slice)->addr, 0, bytes);
+    *(void **)memory = p->slices;
+    p->slices = memory;
     return 0;
 }
 
 /* One more, at the end of p->ready.  Returns 0, or a negative errno; the caller
- * has growing. */
+ * has growing and is the primary. */
 static int
 lay_slice(pool *p)
 {
-    uint32_t n = RTE_MIN(p->size - p->laid, objects_in_slice(p));
+    uint32_t n = RTE_MIN(p->size - p->laid,
+                         (uint32_t)((SLICE - TOKEN) / p->stride));
     struct rte_mempool_memhdr *slice, **end;
     int      rc = get_slice(p, n, &slice);
 
+    fpheap_thread_leave(p->heap);       /* a cache is no use for slices */
     if (rc != 0)
         return rc;
     lay_objects(p, slice);
@@ -1129,8 +510,7 @@ lay_slice(pool *p)
     return 0;
 }
 
-/* The same unless it failed a moment ago.  Where a secondary finds nothing the
- * primary may find something. */
+/* The same unless it failed a moment ago. */
 static bool
 try_to_lay(pool *p)
 {
@@ -1139,8 +519,6 @@ try_to_lay(pool *p)
     if (p->laid == p->size || rte_rdtsc() < p->retry)
         return false;
     rc = lay_slice(p);
-    if (rc != 0 && !is_primary())
-        return false;
     __atomic_store_n(&p->failing, rc != 0, __ATOMIC_RELAXED);
     if (rc == 0)
         return true;
@@ -1166,23 +544,16 @@ free_slices(pool *p)
         p->ready = STAILQ_NEXT(slice, next);
         rte_free(slice);
     }
-    if (p->heap == NULL && p->slices != NULL)
-        free_in_arenas(p);
-    while (p->heap != NULL && p->slices != NULL) {
+    while (p->slices != NULL) {
         void *memory = p->slices;
 
         p->slices = *(void **)memory;
         fpheap_free(p->heap, memory);
     }
-    p->slices = NULL;
     p->laid = 0;
 }
 
-/* --- linking slices -------------------------------------------------------
- *
- * S10.  Each step can be repeated: what was there before is in p->link_made and
- * p->link_chunks, and a list whose end is the slice's has it.
- */
+/* --- linking slices ------------------------------------------------------- */
 
 /* Whoever walks the list meanwhile sees the slice's objects whole, or none. */
 static void
@@ -1193,23 +564,22 @@ link_objects(struct rte_mempool *mp, const pool *p,
     struct rte_mempool_objhdr *last =
         rte_mempool_get_header(object_of(p, slice, n - 1));
 
-    if (mp->elt_list.stqh_last != &STAILQ_NEXT(last, next))
-        __atomic_store_n(mp->elt_list.stqh_last,
-                         rte_mempool_get_header(object_of(p, slice, 0)),
-                         __ATOMIC_RELEASE);
+    __atomic_store_n(mp->elt_list.stqh_last,
+                     rte_mempool_get_header(object_of(p, slice, 0)),
+                     __ATOMIC_RELEASE);
     mp->elt_list.stqh_last = &STAILQ_NEXT(last, next);
-    __atomic_store_n(&mp->populated_size, p->link_made + n, __ATOMIC_RELAXED);
+    __atomic_store_n(&mp->populated_size, mp->populated_size + n,
+                     __ATOMIC_RELAXED);
 }
 
 static void
-link_chunk(struct rte_mempool *mp, const pool *p,
-           struct rte_mempool_memhdr *slice)
+link_chunk(struct rte_mempool *mp, struct rte_mempool_memhdr *slice)
 {
     STAILQ_NEXT(slice, next) = NULL;
-    if (mp->mem_list.stqh_last != &STAILQ_NEXT(slice, next))
-        __atomic_store_n(mp->mem_list.stqh_last, slice, __ATOMIC_RELEASE);
+    __atomic_store_n(mp->mem_list.stqh_last, slice, __ATOMIC_RELEASE);
     mp->mem_list.stqh_last = &STAILQ_NEXT(slice, next);
-    __atomic_store_n(&mp->nb_mem_chunks, p->link_chunks + 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&mp->nb_mem_chunks, mp->nb_mem_chunks + 1,
+                     __ATOMIC_RELAXED);
 }
 
 static void
@@ -1217,65 +587,36 @@ push_objects(pool *p, const struct rte_mempool_memhdr *slice)
 {
     uint32_t n = objects_in(p, slice), i;
 
-    lock_stack(p);
-    if (p->made == p->link_made) {
-        for (i = 0; i < n; i++)
-            p->stack[p->count + i] = object_of(p, slice, i);
-        transfer(p, NULL, 0, 0, p->count + n, p->made + n);
-    }
+    rte_spinlock_lock(&p->lock);
+    for (i = 0; i < n; i++)
+        p->stack[p->count + i] = object_of(p, slice, i);
+    set(&p->count, p->count + n);
     unlock(&p->lock);
+    __atomic_store_n(&p->made, p->made + n, __ATOMIC_RELEASE);
 }
 
-/* The oldest slice that is ready; NULL: none is. */
 static struct rte_mempool_memhdr *
-take_ready(const struct rte_mempool *mp, pool *p)
+take_ready(pool *p)
 {
     struct rte_mempool_memhdr *slice = p->ready;
 
-    if (slice == NULL)
-        return NULL;
-    p->link_made = p->made;
-    p->link_chunks = mp->nb_mem_chunks;
-    __atomic_store_n(&p->linking, slice, __ATOMIC_RELEASE);
-    __atomic_store_n(&p->ready, STAILQ_NEXT(slice, next), __ATOMIC_RELEASE);
+    if (slice != NULL)
+        p->ready = STAILQ_NEXT(slice, next);
     return slice;
 }
 
-static void
-link_taken(struct rte_mempool *mp, pool *p, struct rte_mempool_memhdr *slice)
-{
-    link_objects(mp, p, slice);
-    link_chunk(mp, p, slice);
-    push_objects(p, slice);
-    __atomic_store_n(&p->linking, NULL, __ATOMIC_RELEASE);
-}
-
-/* The caller has growing. */
+/* The oldest slice that is ready.  The caller has growing. */
 static bool
 link_slice(struct rte_mempool *mp, pool *p)
 {
-    struct rte_mempool_memhdr *slice = take_ready(mp, p);
+    struct rte_mempool_memhdr *slice = take_ready(p);
 
-    if (slice != NULL)
-        link_taken(mp, p, slice);
-    return slice != NULL;
-}
-
-/* Whoever had growing has died: go on where it was. */
-static void
-mend_growth(struct rte_mempool *mp, pool *p)
-{
-    struct rte_mempool_memhdr *slice = p->linking;
-    uint32_t laid = 0;
-
-    if (slice != NULL) {
-        if (p->ready == slice)
-            p->ready = STAILQ_NEXT(slice, next);
-        link_taken(mp, p, slice);
-    }
-    for (slice = p->ready; slice != NULL; slice = STAILQ_NEXT(slice, next))
-        laid += objects_in(p, slice);
-    __atomic_store_n(&p->laid, p->made + laid, __ATOMIC_RELEASE);
+    if (slice == NULL)
+        return false;
+    link_objects(mp, p, slice);
+    link_chunk(mp, slice);
+    push_objects(p, slice);
+    return true;
 }
 
 /* A slice that the pool begins with, by mempool's own function.  Returns
@@ -1284,7 +625,7 @@ static bool
 link_first(struct rte_mempool *mp, pool *p, rte_mempool_populate_obj_cb_t *add,
            void *arg)
 {
-    struct rte_mempool_memhdr *slice = take_ready(mp, p);
+    struct rte_mempool_memhdr *slice = take_ready(p);
     uint32_t n = objects_in(p, slice), i;
     bool     same = true;
 
@@ -1298,9 +639,8 @@ link_first(struct rte_mempool *mp, pool *p, rte_mempool_populate_obj_cb_t *add,
         same = same && mp->elt_list.stqh_last == &STAILQ_NEXT(hdr, next)
             && hdr->mp == mp && hdr->iova == iova;
     }
-    link_chunk(mp, p, slice);
+    link_chunk(mp, slice);
     push_objects(p, slice);
-    p->linking = NULL;
     return same && mp->populated_size == p->made;
 }
 
@@ -1349,24 +689,13 @@ see_objects(pool *p)
 
 /* --- growing -------------------------------------------------------------- */
 
-/* S6.  Whoever has it may share this processor.  Without a mempool, S7, nothing
- * can be mended that a dead one has left. */
+/* S6.  Whoever has it may share this processor. */
 static bool
-begin_growth(struct rte_mempool *mp, pool *p)
+begin_growth(pool *p)
 {
-    uint64_t end = wait_end();
+    uint64_t end = rte_rdtsc() + rte_get_tsc_hz() / 1000 * WAIT_MS;
 
-    while (!take(&p->growing, 0)) {
-        uint32_t owner = __atomic_load_n(&p->growing, __ATOMIC_RELAXED);
-
-        if (owner != 0 && is_dead(owner)) {
-            if (mp == NULL)
-                return false;
-            if (take(&p->growing, owner)) {
-                mend_growth(mp, p);
-                return true;
-            }
-        }
+    while (!rte_spinlock_trylock(&p->growing)) {
         if (rte_rdtsc() > end)
             return false;
         sched_yield();
@@ -1393,16 +722,13 @@ ring(pool *p)
 static bool
 ask_primary(pool *p, uint32_t made)
 {
-    uint64_t end = wait_end();
+    uint64_t end = rte_rdtsc() + rte_get_tsc_hz() / 1000 * WAIT_MS;
     uint32_t failures = __atomic_load_n(&p->failures, __ATOMIC_ACQUIRE);
 
     if (rte_rdtsc() < __atomic_load_n(&p->retry, __ATOMIC_RELAXED)
         || rte_rdtsc() < __atomic_load_n(&p->deaf, __ATOMIC_RELAXED))
         return false;
-    if (rte_eal_primary_proc_alive(NULL))
-        ring(p);
-    else
-        end = 0;
+    ring(p);
     while (laid_of(p) == made && made_of(p) == made) {
         if (failures != __atomic_load_n(&p->failures, __ATOMIC_ACQUIRE))
             return false;
@@ -1424,11 +750,11 @@ grow(struct rte_mempool *mp, pool *p, uint32_t made)
 {
     bool more, ask = false;
 
-    if (!is_open(p) || !begin_growth(mp, p))
+    if (!is_open(p) || !begin_growth(p))
         return false;
     more = p->made != made;
     if (!more && p->made < p->size && mp->populated_size == p->made) {
-        if (p->ready == NULL && try_to_lay(p))
+        if (p->ready == NULL && is_primary() && try_to_lay(p))
             p->by_gets++;
         more = link_slice(mp, p);
         ask = !more && !is_primary();
@@ -1450,10 +776,10 @@ is_low(const pool *p)
 
 /* S6.  Until then whoever has growing does nothing but compare. */
 static void
-see_first(struct rte_mempool *mp, pool *p)
+see_first(pool *p)
 {
     while (is_open(p) && !__atomic_load_n(&p->seen, __ATOMIC_ACQUIRE)) {
-        if (!begin_growth(mp, p))
+        if (!begin_growth(p))
             continue;
         if (!p->seen && is_open(p))
             see_objects(p);
@@ -1469,10 +795,10 @@ get_slow(struct rte_mempool *mp, pool *p, void **objects, unsigned n)
 
     if (n > p->size)
         return -ENOBUFS;
-    see_first(mp, p);
+    see_first(p);
     do {
         made = made_of(p);
-        lock_stack(p);
+        rte_spinlock_lock(&p->lock);
         got = collect(p, objects, n);
         if (got)
             refill(p, make_shelf(p));
@@ -1491,13 +817,12 @@ ops_get(struct rte_mempool *mp, void **objects, unsigned n)
 
     if (unlikely(!is_ours(mp)))
         return refuse(mp);
-    if (unlikely(me == 0))
-        join();
     s = my_shelf(p);
-    if (likely(s != NULL && lock_alive(&s->lock) == 0)) {
+    if (likely(s != NULL)) {
+        rte_spinlock_lock(&s->lock);
         if (likely(n <= s->count)) {
-            move(objects, s->objects + s->count - n, n);
             set(&s->count, s->count - n);
+            move(objects, s->objects + s->count, n);
             unlock(&s->lock);
             return 0;
         }
@@ -1546,52 +871,34 @@ heap_index(const struct rte_mempool *mp)
          ? (unsigned)mp->socket_id : RTE_MAX_NUMA_NODES;
 }
 
-/* This process's heap of the pool's socket; the first pool makes it. */
-static int
-make_heap(unsigned i, int socket)
+/* The heap of the pool's socket; the first pool makes it.  NULL: errno.  The
+ * caller has pools_lock, as for put_heap. */
+static fpheap *
+get_heap(const struct rte_mempool *mp)
 {
+    unsigned        i = heap_index(mp);
     fpheap_provider provider;
     fpheap_config   config = { .provider = &provider, .nodes = 1 };
     char            name[sizeof heaps[i].zones.prefix];
 
     if (heaps[i].heap == NULL) {
-        snprintf(name, sizeof name, "mempool_%d", socket);
+        snprintf(name, sizeof name, "mempool_%d", mp->socket_id);
         fpheap_memzone_provider(&provider, &heaps[i].zones, name, 1);
-        heaps[i].zones.socket[0] = socket;
+        heaps[i].zones.socket[0] = mp->socket_id;
         heaps[i].heap = fpheap_create(name, &config);
     }
-    return heaps[i].heap != NULL ? 0 : -errno;
-}
-
-/* The heap of the pool's socket, or its arenas.  The caller has pools_lock, as
- * for put_heap. */
-static int
-get_heap(pool *p)
-{
-    unsigned i  = p->heap_index;
-    int      rc = all == NULL ? make_heap(i, p->socket)
-                : reserve_arenas(p->socket, (size_t)p->reserve << 20);
-
-    if (rc == 0) {
-        p->heap = heaps[i].heap;
+    if (heaps[i].heap != NULL)
         heaps[i].users++;
-    } else if (all != NULL && heaps[i].users == 0) {
-        remove_arenas(p->socket, true);
-    }
-    return rc;
+    return heaps[i].heap;
 }
 
 /* The last pool ends the heap, another gives its regions back. */
 static void
-put_heap(const pool *p)
+put_heap(unsigned i)
 {
-    unsigned i = p->heap_index;
-    int      rc;
+    int rc;
 
-    --heaps[i].users;
-    if (all != NULL) {
-        remove_arenas(p->socket, heaps[i].users == 0);
-    } else if (heaps[i].users != 0) {
+    if (--heaps[i].users != 0) {
         fpheap_trim(heaps[i].heap);
         fpheap_thread_leave(heaps[i].heap);
     } else if ((rc = fpheap_destroy(heaps[i].heap)) == 0) {
@@ -1610,8 +917,6 @@ free_pool(pool *p)
 
     for (i = 0; i < RTE_MAX_LCORE; i++)
         rte_free(p->shelves[i]);
-    while (p->spare != NULL)
-        rte_free(take_spare(p));
     rte_free(p->template);
     rte_free(p);
 }
@@ -1627,7 +932,7 @@ end_pool(pool *p)
     if (*link != NULL)
         *link = p->next;
     free_slices(p);
-    put_heap(p);
+    put_heap(p->heap_index);
     free_pool(p);
 }
 
@@ -1654,7 +959,7 @@ keep_ready(pool *p)
 
     if (!__atomic_load_n(&p->seen, __ATOMIC_ACQUIRE) || !is_open(p)
         || !((asked && laid_of(p) == made_of(p)) || is_low(p))
-        || !begin_growth(NULL, p))
+        || !begin_growth(p))
         return false;
     laid = try_to_lay(p);
     unlock(&p->growing);
@@ -1696,6 +1001,16 @@ attend(void *unused)
     return 0;
 }
 
+/* Runs in the EAL's thread for messages, which must not wait for growth: that
+ * waits for answers which this thread receives. */
+static int
+hear_secondary(const struct rte_mp_msg *message, const void *peer)
+{
+    (void)message;
+    (void)peer;
+    return sem_post(&bell);
+}
+
 /* For the first pool that needs the control thread: one with objects ahead, or
  * any if there may be secondaries.  The caller has pools_lock. */
 static int
@@ -1704,7 +1019,12 @@ need_thread(const pool *p)
     thread_id thread;
     int       rc;
 
-    if (has_thread || (all == NULL && p->ahead == 0))
+    if (has_thread)
+        return 0;
+    if (sem_init(&bell, 0, 0) != 0)     /* before it can be rung */
+        return -errno;
+    if (rte_mp_action_register(CHANNEL, hear_secondary) != 0 && p->ahead == 0
+        && rte_errno != EEXIST)
         return 0;
     rc = CREATE_THREAD(&thread, attend);
     has_thread = rc == 0;
@@ -1728,7 +1048,7 @@ set_option(const char *name, const char *text, uint32_t *value)
     n = strtoul(text, &end, 10);
     if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0
         || n > UINT32_MAX) {
-        SAY(ERR, "%s=%s is not a number\n", name, text);
+        SAY(ERR, "%s=%s is not a number of objects\n", name, text);
         return -EINVAL;
     }
     *value = (uint32_t)n;
@@ -1769,9 +1089,6 @@ set_options(const struct rte_mempool *mp, pool *p)
                         &p->ahead);
     if (rc == 0 && mp->pool_config != NULL)
         rc = set_from_text(mp->pool_config, p);
-    if (rc == 0)
-        rc = set_option("FPHEAP_MEMPOOL_RESERVE",
-                        getenv("FPHEAP_MEMPOOL_RESERVE"), &p->reserve);
     p->least = RTE_MIN(RTE_MAX(p->least, 1u), p->size);
     return rc;
 }
@@ -1826,17 +1143,13 @@ begin_pool(struct rte_mempool *mp, pool *p)
     p->template = rte_zmalloc("fpheap_template", mp->elt_size, 0);
     if (p->template == NULL)
         return -ENOMEM;
-    rc = make_spares(p);
-    if (rc != 0)
-        return rc;
     p->heap_index = heap_index(mp);
-    p->socket = mp->socket_id;
-    rc = get_heap(p);
-    if (rc != 0) {
+    p->heap = get_heap(mp);
+    if (p->heap == NULL) {
+        rc = -errno;
         SAY(ERR, "no heap for pool %s: %s\n", mp->name, rte_strerror(-rc));
         return rc;
     }
-    p->grows  = true;
     p->mp     = mp;
     p->header = mp->header_size;
     p->bytes  = mp->elt_size;
@@ -1869,7 +1182,6 @@ ops_alloc(struct rte_mempool *mp)
 
     if (p == NULL)
         return -ENOMEM;
-    join();
     if (can_grow(mp, p)) {
         pthread_mutex_lock(&pools_lock);
         end_pools();
@@ -1892,7 +1204,7 @@ ops_free(struct rte_mempool *mp)
     if (p == NULL || !is_ours(mp))
         return;
     mp->pool_data = NULL;
-    if (!p->grows) {
+    if (p->heap == NULL) {
         free_pool(p);
     } else if (is_primary()) {
         pthread_mutex_lock(&pools_lock);
@@ -1910,7 +1222,7 @@ ops_size(const struct rte_mempool *mp, uint32_t n, uint32_t page_shift,
 {
     pool *p = mp->pool_data;
 
-    if (p == NULL || !p->grows)
+    if (p == NULL || p->heap == NULL)
         return rte_mempool_op_calc_mem_size_default(mp, n, page_shift, least,
                                                     align);
     p->sized = true;
@@ -1958,7 +1270,7 @@ ops_populate(struct rte_mempool *mp, unsigned max, void *at, rte_iova_t iova,
         return rte_mempool_op_populate_default(mp, max, at, iova, bytes, add,
                                                arg);
     p->sized = false;
-    (void)take(&p->growing, 0);  /* nobody else knows it yet */
+    rte_spinlock_lock(&p->growing);
     rc = make_first(mp, p, add, arg);
     unlock(&p->growing);
     if (rc == 0)
