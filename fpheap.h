@@ -1805,7 +1805,7 @@ FPHEAP_API int  fpheap_tag_stats_get_sized(fpheap *heap, unsigned tag,
  * visit   called for each; anything but 0 ends the walk.  It must not call the
  *         heap.
  *
- * Returns  0, or what visit returned last.
+ * Returns  0, or what visit returned last; -ENOMEM, of a shared heap only.
  * Threads  No other call on this heap may run.
  * Cost     O(chunks x pages + objects). */
 FPHEAP_API int fpheap_walk(fpheap *heap,

@@ -277,6 +277,18 @@ pool_with(fpheap *heap, const char *called, book *b)
     return pool;
 }
 
+/* Get constructed objects: some that exist, and some that this process makes. */
+TEST_UNUSED static void
+get_made(fpheap_pool *pool, unsigned n)
+{
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        objects[i] = fpheap_pool_get(pool);
+        NEED(objects[i] != NULL && word_of(objects[i]) == made(objects[i]));
+    }
+}
+
 /* --- members -------------------------------------------------------------- */
 
 typedef struct census {

@@ -652,18 +652,6 @@ pool_without(fpheap *heap, const char *called)
     return pool;
 }
 
-/* Get constructed objects. */
-static void
-get_made(fpheap_pool *pool, unsigned n)
-{
-    unsigned i;
-
-    for (i = 0; i < n; i++) {
-        objects[i] = fpheap_pool_get(pool);
-        NEED(objects[i] != NULL && word_of(objects[i]) == made(objects[i]));
-    }
-}
-
 static size_t
 objects_of(fpheap_pool *pool)
 {

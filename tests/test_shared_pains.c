@@ -900,18 +900,6 @@ become_stranger(peer *p, void *arg)
     return 1;
 }
 
-/* Get objects from a pool: some that exist, and some that this process makes. */
-static void
-get_made(fpheap_pool *pool, unsigned n)
-{
-    unsigned i;
-
-    for (i = 0; i < n; i++) {
-        objects[i] = fpheap_pool_get(pool);
-        NEED(objects[i] != NULL && word_of(objects[i]) == made(objects[i]));
-    }
-}
-
 /* The heap in another program: all that one of them changes holds for both. */
 static int
 be_stranger(char *const *arguments)
