@@ -204,8 +204,15 @@ af_xdp_case() {
     ip link del loop0
 }
 
+# Neither polls its ports any more when the other closes its own: memif unmaps the
+# rings of a peer that has gone, whoever polls them.
 pair_case() {
+    local name
     two "$1" "$2" && use_wire && go_round 1 p q
+    for name in p q; do
+        say "$name" stop
+        shows "$name" 1 'Accumulated\|not started'
+    done
     finish_testpmd q        # first whoever connected
     finish_testpmd p
 }
