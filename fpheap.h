@@ -393,8 +393,9 @@
 #  endif
 #endif
 
-/* FPHEAP_MAX_HEAPS (LAYOUT) - heaps at one time.  A power of two in 1..64,
- * default 16.  Price: two pointers each in every thread. */
+/* FPHEAP_MAX_HEAPS (LAYOUT) - heaps at one time, children included.  A power of
+ * two in 1..1024, default 16.  Price: 20 bytes and two pointers each in every
+ * thread. */
 #ifndef FPHEAP_MAX_HEAPS
 #  define FPHEAP_MAX_HEAPS 16
 #endif
@@ -589,7 +590,7 @@ FPH_RANGE(FPHEAP_MAGAZINE, 8, 1016);
 FPH_REQUIRE(FPHEAP_MAGAZINE % 8 == 0,
             "FPHEAP_MAGAZINE must be a multiple of 8");
 FPH_RANGE(FPHEAP_MAX_NODES, 1, 64);
-FPH_RANGE(FPHEAP_MAX_HEAPS, 1, 64);
+FPH_RANGE(FPHEAP_MAX_HEAPS, 1, 1024);
 FPH_REQUIRE((FPHEAP_MAX_HEAPS & (FPHEAP_MAX_HEAPS - 1)) == 0,
             "FPHEAP_MAX_HEAPS must be a power of two");
 FPH_RANGE(FPHEAP_MAX_THREADS, 1, 65536);
@@ -838,6 +839,21 @@ typedef struct fpheap_config {
      * heap cannot use, nor for what a forked child inherits.  NULL: none. */
     int  (*watch)(void *ctx, const fpheap_region *region, int leaving);
     void  *watch_ctx;
+    /* The heap is a child: its memory comes from the parent, in eighths of a
+     * chunk and more, is live there, and goes back with the child's end.  It
+     * counts as one of FPHEAP_MAX_HEAPS.  Not with provider; limit is two
+     * eighths of a chunk at least; nodes are the parent's first ones; and the
+     * parent is no heap of several processes.  A call on the parent that is
+     * given an object of a child finds the child, but for those that are told
+     * the size or the cache.  NULL: none. */
+    fpheap *parent;
+    size_t  reserve;           /* bytes of the calling thread's node that the
+                                  heap gets at once, touched, and keeps until
+                                  its end */
+    size_t  emergency;         /* bytes of objects that only fpheap_alloc_critical
+                                  and its kin may have; the heap gets an eighth
+                                  and a chunk more for them at once, as a child
+                                  named "emergency", and keeps them */
 } fpheap_config;
 
 /* Bytes and numbers of one heap.  While threads allocate, this is a snapshot in
@@ -885,6 +901,10 @@ typedef struct fpheap_stats {
                                   objects if there is no FPHEAP_HEADER */
     uint64_t recovered_objects; /* with FPHEAP_HEADER: that these had in their
                                   hands, or live and not to keep */
+    size_t   child_bytes;      /* the part of live_bytes that children have; they
+                                  are no objects */
+    unsigned children;         /* emergency included */
+    size_t   emergency_bytes;  /* that fpheap_alloc_critical may have now */
 } fpheap_stats;
 
 /* Numbers of one class, all nodes together. */
@@ -897,6 +917,23 @@ typedef struct fpheap_class_stats {
     size_t   free_objects;
     unsigned magazine;         /* objects in a full magazine */
 } fpheap_class_stats;
+
+/* One that has memory of the heap, see fpheap_holders. */
+typedef enum fpheap_holder_kind {
+    FPHEAP_HOLDER_SIZE,        /* objects of one size */
+    FPHEAP_HOLDER_POOL,
+    FPHEAP_HOLDER_TAG,
+    FPHEAP_HOLDER_CHILD
+} fpheap_holder_kind;
+
+typedef struct fpheap_holder {
+    fpheap_holder_kind kind;
+    char   name[FPHEAP_NAME_BYTES]; /* of the pool or child; or empty */
+    size_t size;               /* bytes of an object, 0: above 8 pages; or the
+                                  tag */
+    size_t objects;            /* of a child 0 */
+    size_t bytes;
+} fpheap_holder;
 
 /* fpheap_pool_desc.flags */
 #define FPHEAP_ON_NODE       1u /* all objects from `node`; else each from the
@@ -1186,6 +1223,13 @@ struct fpheap {
     char            name[FPHEAP_NAME_BYTES];
     int           (*watch)(void *ctx, const fpheap_region *region, int leaving);
     void           *watch_ctx;
+    unsigned        unit;      /* pages that it asks its provider for, or a
+                                  multiple */
+    fpheap         *parent;    /* NULL: it is no child */
+    size_t          reserve;   /* bytes that stay */
+    fpheap         *emergency; /* the child for critical objects, or NULL */
+    int             critical;  /* 1: it is one: no thread has a cache of it */
+    fph_word        critical_left; /* bytes; atomic */
 };
 
 /* A pool: the class FPH_SIZES + its number.  When it ends, its record stays for
@@ -1229,6 +1273,9 @@ struct fpheap_pool {
     unsigned destructs;        /* constructor is known, and ends only where its
                                   destructor is; a record's */
     uint64_t version;          /* of pool_is, whose handle it is */
+    fpheap_pool *emergency;    /* the pool of heap->emergency that has its
+                                  critical objects, or NULL */
+    fpheap_pool *front;        /* of such a pool, whose objects it has */
 };
 
 struct fpheap_cache {
@@ -1406,6 +1453,23 @@ FPHEAP_API void fpheap_free_bulk(fpheap *heap, void *const *objects,
  *          instead of one.  All of it waits as one call does. */
 FPHEAP_API unsigned fpheap_alloc_burst(fpheap *heap, size_t size,
                                        void **objects, unsigned n);
+
+/* fpheap_alloc_critical, fpheap_alloc_critical_bulk - fpheap_alloc and _bulk that
+ * may take what config.emergency has set aside, when all else is refused
+ *
+ * Any thread gets all of it: emergency bytes of objects, each counted as its
+ * class or pages, of up to 16 sizes of at most 4 KiB; of more, or larger, it may
+ * be less.  A critical object that is freed serves the next such call, and no
+ * other.  It is freed with the same heap, but not with fpheap_free_sized or
+ * _bulk_sized; fpheap_realloc makes it one like others.
+ *
+ * Errors   As fpheap_alloc of a heap without emergency; else ENOMEM: that is
+ *          used up.
+ * Cost     Critical, that of a failure and of a claim from a slab.  To free it,
+ *          an atomic or two. */
+FPHEAP_API void *fpheap_alloc_critical(fpheap *heap, size_t size);
+FPHEAP_API int   fpheap_alloc_critical_bulk(fpheap *heap, size_t size,
+                                            void **objects, unsigned n);
 
 /* fpheap_zalloc, fpheap_calloc - fpheap_alloc with all usable bytes zeroed
  *
@@ -1592,6 +1656,13 @@ FPH_PUBLIC void     fpheap_pool_put_bulk(fpheap_pool *pool,
 FPHEAP_API unsigned fpheap_pool_get_burst(fpheap_pool *pool, void **objects,
                                           unsigned n);
 
+/* fpheap_pool_get_critical - fpheap_pool_get that may take from
+ * config.emergency, as fpheap_alloc_critical
+ *
+ * Such an object is constructed when it is first needed, is beyond the pool's
+ * max, and is not in the pool's statistics. */
+FPHEAP_API void *fpheap_pool_get_critical(fpheap_pool *pool);
+
 /* fpheap_pool_for_each - fpheap_walk of the pool's objects
  *
  * which   FPHEAP_ALL: also those that are parked or free; FPHEAP_LIVE */
@@ -1766,6 +1837,19 @@ FPHEAP_API void fpheap_set_limit(fpheap *heap, size_t bytes);
  *
  * Cost     O(chunks x pages + caches x bins). */
 FPH_PUBLIC void fpheap_stats_get(fpheap *heap, fpheap_stats *stats);
+
+/* fpheap_holders - who has most
+ *
+ * holders  written, n at most, whoever has most bytes first: live objects of a
+ *          size or pool, and what children have; and with FPHEAP_HEADER, once
+ *          more, of a tag but 0
+ *
+ * It allocates nothing, and may be called after a call has failed.
+ *
+ * Returns  how many were written.
+ * Cost     As fpheap_stats_get. */
+FPHEAP_API unsigned fpheap_holders(fpheap *heap, fpheap_holder *holders,
+                                   unsigned n);
 
 /* fpheap_class_stats_get - the numbers of one class
  *
@@ -2159,6 +2243,8 @@ FPHEAP_API void fpheap_provider_buffer(fpheap_provider *provider,
 #define FPH_CALLED(X)                                                        \
     X(fpheap_create) X(fpheap_destroy) X(fpheap_destroy_forced)              \
     X(fpheap_free_bulk) X(fpheap_alloc_burst) X(fpheap_zalloc)               \
+    X(fpheap_alloc_critical) X(fpheap_alloc_critical_bulk)                   \
+    X(fpheap_pool_get_critical) X(fpheap_holders)                            \
     X(fpheap_calloc) X(fpheap_aligned_alloc) X(fpheap_alloc_on)              \
     X(fpheap_realloc) X(fpheap_aligned_realloc)                              \
     X(fpheap_usable_size) X(fpheap_base_of)                                  \
@@ -2247,6 +2333,10 @@ FPH_INLINED(FPH_OWN)
 #define FPH_ENTRY_16 FPH_ENTRY_8, FPH_ENTRY_8
 #define FPH_ENTRY_32 FPH_ENTRY_16, FPH_ENTRY_16
 #define FPH_ENTRY_64 FPH_ENTRY_32, FPH_ENTRY_32
+#define FPH_ENTRY_128 FPH_ENTRY_64, FPH_ENTRY_64
+#define FPH_ENTRY_256 FPH_ENTRY_128, FPH_ENTRY_128
+#define FPH_ENTRY_512 FPH_ENTRY_256, FPH_ENTRY_256
+#define FPH_ENTRY_1024 FPH_ENTRY_512, FPH_ENTRY_512
 #define FPH_ENTRIES_(n) { FPH_ENTRY_##n }
 #define FPH_ENTRIES(n)  FPH_ENTRIES_(n)
 
@@ -2539,6 +2629,15 @@ fph_heads_count(fpheap *heap, void *const *objects, unsigned n)
     }
 }
 
+/* An object's end, which one heap has counted, is another's. */
+FPH_INLINE void
+fph_head_moves(fpheap *from, fpheap *to, void *object)
+{
+    fph_tally_add(from, fph_head_tag(fph_head_of(object)), 1,
+                  fph_head_requested(fph_head_of(object)));
+    fph_heads_count(to, &object, 1);
+}
+
 /* Whether a live object has other references. */
 FPH_INLINE int
 fph_head_is_shared(const void *object)
@@ -2549,6 +2648,7 @@ fph_head_is_shared(const void *object)
 #  define fph_heads_begin(heap, objects, n, size, tag, destructor) ((void)0)
 #  define fph_head_end(heap, object)         1
 #  define fph_heads_count(heap, objects, n)  ((void)0)
+#  define fph_head_moves(from, to, object)   ((void)0)
 #  define fph_head_is_shared(object)         0
 #endif
 
@@ -3742,7 +3842,9 @@ struct fph_state {
     uint32_t  *group_at;                   /* by group, where; + 1; atomic */
     size_t     groups_max;
     int        alone;                      /* 1: a chunk is of one region, as
-                                              IOVAs are contiguous in it */
+                                              IOVAs are contiguous in it; 2:
+                                              objects are in one chunk, but
+                                              regions may share it */
 
     /* written in slow paths */
     char      *end;                        /* atomic; of the last region that
@@ -3756,7 +3858,7 @@ struct fph_state {
     fph_word   regions;                    /* slots of region[] ever used */
     fph_word   growing;                    /* REGION */
     fph_word   growth_tickets;
-    fph_word   growth_cap[FPHEAP_MAX_NODES]; /* chunks; 0: none */
+    fph_word   growth_cap[FPHEAP_MAX_NODES]; /* units; 0: none */
     fph_word   dry_ns[FPHEAP_MAX_NODES];   /* when it could not grow */
     char      *huge_next;                  /* atomic; REGION: where the next
                                               look at full chunks begins */
@@ -3825,6 +3927,9 @@ FPH_STATIC_ASSERT(units_fit, FPH_UNIT_BITS < 20);
  */
 static fpheap   fph_heaps[FPHEAP_MAX_HEAPS];
 static fph_word fph_heap_used[FPHEAP_MAX_HEAPS]; /* 1: it is */
+static fph_word fph_heap_name[FPHEAP_MAX_HEAPS][FPHEAP_NAME_BYTES / 8]; /* the
+                              same as in the handle; relaxed, for whoever has but
+                              the number */
 
 /* One of the n numbers that nobody has, or n. */
 static unsigned
@@ -3856,7 +3961,7 @@ fph_handle_at(unsigned number)
 
 /* The number of a heap's handle in this process, given the state, which several
  * may share, whatever their FPHEAP_MAX_HEAPS: FPH_SHARED, no handle's number. */
-#define FPH_SHARED 64u
+#define FPH_SHARED 0xffffu
 
 static inline unsigned
 fph_number_of(const fph_state *state)
@@ -4591,8 +4696,9 @@ fph_moves_wait(const fpheap *heap, uint32_t mark)
 #define FPH_SLAB_WORDS ((FPHEAP_PAGE / 16 + 63) / 64)
 
 /* What a record covers: kind : 8 | bin : 16 << 8 | count : 32 << 32.  A large
- * object that a cache parks is FPH_PARKED more than its kind. */
-enum { FPH_NOTHING, FPH_SLAB, FPH_LARGE, FPH_PARKED };
+ * object that a cache parks is FPH_PARKED; what a child has is FPH_CHILD, with
+ * the child's number in the place of the bin. */
+enum { FPH_NOTHING, FPH_SLAB, FPH_LARGE, FPH_PARKED, FPH_CHILD };
 
 /* A slab or a large object, SLAB and LARGE; in the place of its first page. */
 struct fph_slab {
@@ -5769,11 +5875,18 @@ fph_need_of(const fpheap *heap, size_t pages, unsigned align)
     return need;
 }
 
-/* Chunks to ask for. */
+/* What a heap asks its provider for is so many units, of bytes: chunks, or, of
+ * a child, eighths of one. */
 static inline size_t
-fph_need_chunks(fph_need need)
+fph_unit_bytes(const fpheap *heap)
 {
-    return (need.pages + FPH_PAGES - 1) / FPH_PAGES;
+    return (size_t)heap->unit << FPHEAP_PAGE_SHIFT;
+}
+
+static inline size_t
+fph_units(const fpheap *heap, size_t pages)
+{
+    return (pages + heap->unit - 1) / heap->unit;
 }
 
 /* Whether memory of `pages` pages from `base` on serves a need. */
@@ -5882,15 +5995,15 @@ fph_recharge(const fpheap *heap, const fpheap_region *raw, size_t asked)
  * handed back.  Returns 0, -EFAULT, -ENOSPC, or the provider's error, or the
  * watcher's. */
 static int
-fph_obtain_bytes(fpheap *heap, int node, fph_need need, size_t chunks,
+fph_obtain_bytes(fpheap *heap, int node, fph_need need, size_t units,
                  fpheap_region *raw)
 {
     fph_state *state = heap->state;
-    size_t     bytes = chunks << FPHEAP_CHUNK_SHIFT;
+    size_t     bytes = units * fph_unit_bytes(heap);
     int        rc;
 
     memset(raw, 0, sizeof *raw);
-    if (chunks > SIZE_MAX / 2 / FPHEAP_CHUNK)
+    if (units > SIZE_MAX / 2 / FPHEAP_CHUNK)
         return -ENOMEM;
     if (state != NULL && fph_load_relaxed(&state->lost) >= FPH_LOST_MAX)
         return -EFAULT;
@@ -5914,7 +6027,7 @@ fph_obtain_bytes(fpheap *heap, int node, fph_need need, size_t chunks,
     return rc == 0 ? 0 : fph_hand_back(heap, raw, raw->bytes, rc);
 }
 
-/* Chunks to ask for on a node: as many as the provider had, where it had less
+/* Units to ask for on a node: as many as the provider had, where it had less
  * than was asked for, and then twice as many each time. */
 static size_t
 fph_growth_capped(const fph_state *state, int node, size_t wish)
@@ -5925,7 +6038,7 @@ fph_growth_capped(const fph_state *state, int node, size_t wish)
     return cap != 0 && cap < wish ? cap : wish;
 }
 
-/* Of the `wish` chunks that were asked for first, `got` were given. */
+/* Of the `wish` units that were asked for first, `got` were given. */
 static void
 fph_growth_learn(fph_state *state, int node, size_t wish, size_t got)
 {
@@ -5937,13 +6050,13 @@ fph_growth_learn(fph_state *state, int node, size_t wish, size_t got)
         fph_store_relaxed(&state->growth_cap[node], 2 * got);
 }
 
-/* Ask for `wish` chunks, then for less, and in the end for what is needed, the
+/* Ask for `wish` units, then for less, and in the end for what is needed, the
  * last time with room to align it. */
 static int
 fph_obtain(fpheap *heap, int node, fph_need need, size_t wish,
            fpheap_region *raw)
 {
-    size_t least = fph_need_chunks(need);
+    size_t least = fph_units(heap, need.pages);
     size_t asked;
     int    rc;
 
@@ -5957,11 +6070,12 @@ fph_obtain(fpheap *heap, int node, fph_need need, size_t wish,
     }
     /* What went beyond the limit was longer than asked for; now the provider
      * has it back, and may know better. */
-    if (rc == -ENOSPC && raw->bytes > asked << FPHEAP_CHUNK_SHIFT)
+    if (rc == -ENOSPC && raw->bytes > asked * fph_unit_bytes(heap))
         rc = fph_obtain_bytes(heap, node, need, least, raw);
     fph_growth_learn(heap->state, node, wish, rc == 0 ? asked : 0);
     if (rc == -EFAULT)
-        rc = fph_obtain_bytes(heap, node, need, least + 1, raw);
+        rc = fph_obtain_bytes(heap, node, need,
+                              least + fph_units(heap, FPH_PAGES), raw);
     return rc;
 }
 
@@ -6102,7 +6216,7 @@ fph_chunk_share(fph_state *state, const fph_part *part,
     fph_chunk *chunk = fph_chunk_of_page(state, part->page);
 
     do {
-        if (*had == 0 || (*had & part->mask) != 0 || state->alone
+        if (*had == 0 || (*had & part->mask) != 0 || state->alone == 1
             || !fph_chunk_suits(state, part, raw->node))
             return 0;
     } while (!fph_cas_acquire(&chunk->present, had,                 /* G4 */
@@ -6408,29 +6522,29 @@ fph_growth_leave(fph_state *state, uint64_t ticket)
 }
 
 static size_t
-fph_growth_clamp(const fpheap *heap, size_t chunks)
+fph_growth_clamp(const fpheap *heap, size_t units)
 {
-    size_t most = heap->growth_max >> FPHEAP_CHUNK_SHIFT;
+    size_t most = heap->growth_max / fph_unit_bytes(heap);
 
-    return chunks < most ? chunks : most;
+    return units < most ? units : most;
 }
 
-/* Chunks to ask for: one while there are few, then two, or the 16th part of
+/* Units to ask for: one while there are few, then two, or the 16th part of
  * what there is.  So what is obtained and not needed yet is little, and the
  * regions stay few: 80 in a gigabyte, 1,100 in a terabyte with the default
  * growth_max. */
 static size_t
 fph_growth_step(const fpheap *heap)
 {
-    size_t chunks = (size_t)(fph_load_relaxed(&heap->state->region_bytes)
-                             >> FPHEAP_CHUNK_SHIFT);
-    size_t least  = chunks < 8 ? 1 : 2;
+    size_t units = (size_t)fph_load_relaxed(&heap->state->region_bytes)
+                 / fph_unit_bytes(heap);
+    size_t least = units < 8 ? 1 : 2;
 
-    chunks /= 16;
-    return fph_growth_clamp(heap, chunks > least ? chunks : least);
+    units /= 16;
+    return fph_growth_clamp(heap, units > least ? units : least);
 }
 
-/* Get a region of `wish` chunks, or fewer, but so many that it serves a need,
+/* Get a region of `wish` units, or fewer, but so many that it serves a need,
  * and use it. */
 static int
 fph_grow_now(fpheap *heap, int node, fph_need need, size_t wish)
@@ -6457,7 +6571,7 @@ fph_grow_now(fpheap *heap, int node, fph_need need, size_t wish)
     return rc;
 }
 
-/* Grow by a region that serves a need, of `wish` chunks if the provider has as
+/* Grow by a region that serves a need, of `wish` units if the provider has as
  * many, unless there were more growths than `seen` meanwhile.  Returns 0: there
  * is a new region, or another thread has tried, perhaps in vain; or a negative
  * errno. */
@@ -6529,6 +6643,15 @@ fph_last_part(const fph_state *state, const char *base, const char *end)
     return part;
 }
 
+/* Bytes that a heap has beyond what is to stay. */
+static size_t
+fph_region_spare(const fpheap *heap)
+{
+    uint64_t have = fph_load_relaxed(&heap->state->region_bytes);
+
+    return have < heap->reserve ? 0 : (size_t)(have - heap->reserve);
+}
+
 /* Claim the last chunks in a row below `end` that are free in a region of a
  * provider that takes parts, or else the whole region.  *part is what may leave
  * then.  Returns 0: there is nothing.  The caller keeps the region. */
@@ -6541,6 +6664,7 @@ fph_region_fresh(const fpheap *heap, fph_region *region, char *end, int keep,
     char      *base  = NULL;
     size_t     bytes = fph_whole_pages(&region->raw, &base)
                      << FPHEAP_PAGE_SHIFT;
+    size_t     spare = fph_region_spare(heap);
     char      *first, *at;
 
     *part = region->raw;
@@ -6550,7 +6674,7 @@ fph_region_fresh(const fpheap *heap, fph_region *region, char *end, int keep,
         fph_part last = fph_last_part(state, base, first);
 
         at = (char *)last.at;
-        if (fph_part_may_go(state, &last, keep))
+        if ((size_t)(end - at) <= spare && fph_part_may_go(state, &last, keep))
             continue;
         if (!parts)
             return 0;
@@ -6568,12 +6692,26 @@ fph_region_fresh(const fpheap *heap, fph_region *region, char *end, int keep,
     return 1;
 }
 
+/* Count memory that is about to leave.  Returns 0: the heap has no more than
+ * what is to stay. */
+static int
+fph_region_may_leave(const fpheap *heap, size_t bytes)
+{
+    fph_word *all  = &heap->state->region_bytes;
+    uint64_t  have = fph_load_relaxed(all);
+
+    do {
+        if (have < heap->reserve + bytes)
+            return 0;
+    } while (!fph_cas_relaxed(all, &have, have - bytes));
+    return 1;
+}
+
 /* The provider has taken memory back. */
 static void
 fph_region_gone(fph_state *state, const fpheap_region *raw)
 {
     fph_uncharge(state, raw->bytes);
-    fph_fetch_add_relaxed(&state->region_bytes, (uint64_t)0 - raw->bytes);
     fph_fetch_add_relaxed(&state->backing_bytes[raw->backing & 3],
                           (uint64_t)0 - raw->bytes);
     fph_fetch_add_relaxed(&state->releases, 1);
@@ -6657,8 +6795,12 @@ fph_region_send(fpheap *heap, fph_region *region, const fpheap_region *part)
         own = fph_region_cut(state, region, part);
         if (own == NULL)
             fph_store_release(&region->shown, FPH_HERE);            /* G9 */
-        else if (fph_watch(heap, part, 1 /* leaving */) == 0)
-            left = fph_part_send(heap, part);
+        else if (fph_region_may_leave(heap, part->bytes)) {
+            if (fph_watch(heap, part, 1 /* leaving */) == 0)
+                left = fph_part_send(heap, part);
+            if (left <= 0)
+                fph_fetch_add_relaxed(&state->region_bytes, part->bytes);
+        }
     }
     if (left > 0) {
         fph_store_release(&own->used, 0);                           /* G6 */
@@ -6953,7 +7095,7 @@ fph_meta_grow(fpheap *heap, int node, size_t bytes, int *error)
     int      tries;
 
     for (tries = 0; tries < 2 && ref == 0; tries++) {
-        *error = fph_grow(heap, node, need, 1 /* chunk */, UINT64_MAX);
+        *error = fph_grow(heap, node, need, 1 /* unit */, UINT64_MAX);
         if (*error != 0)
             return fph_this.beside ? fph_meta_find(heap, node, bytes) : 0;
         ref = fph_meta_find(heap, node, bytes);
@@ -7163,6 +7305,23 @@ fph_object_base(const fph_state *state, char *start, uint64_t info,
     default:
         return NULL;
     }
+}
+
+/* The heap that an object is from: this one, or a child of its children. */
+static fpheap *
+fph_heap_of(fpheap *heap, const void *object)
+{
+    while (fph_chunk_of(heap->state, object) != NULL) {
+        size_t   page  = fph_page_of(heap->state, object);
+        size_t   first = fph_first_of(heap->state, page);
+        uint64_t info  = fph_info_load(fph_record_at(heap->state, first));
+
+        if (fph_info_kind(info) != FPH_CHILD
+            || page - first >= fph_info_count(info))
+            break;
+        heap = &fph_heaps[fph_info_bin(info)];
+    }
+    return heap;
 }
 
 /* The start of the object that a pointer is into; NULL: none. */
@@ -7892,6 +8051,13 @@ fph_mark_end(fpheap *heap, void *object, unsigned klass)
 FPH_NOINLINE FPHEAP_API int
 fph_live_end_slow(fpheap *heap, void *object, unsigned klass)
 {
+    fpheap *own = object == NULL || !fph_heap_good(heap)
+                ? heap : fph_heap_of(heap, object);
+
+    if (own != heap) {
+        fpheap_free(own, object);
+        return 0;
+    }
     if (FPHEAP_CHECK ? !fph_mark_end(heap, object, klass)
                      : object == NULL || !fph_heap_good(heap))
         return 0;
@@ -8316,6 +8482,10 @@ fph_pool_destruct(const fpheap_pool *pool, char *base, size_t size, size_t n)
 
     if (pool->destruct == NULL)
         return;
+    if (pool->front != NULL) {
+        frame.pool = pool->front;
+        frame.heap = pool->front->heap;
+    }
     fph_this.frames = &frame;
     while (n-- > 0)
         pool->destruct(pool->arg, base + n * size);
@@ -8335,6 +8505,8 @@ fph_pool_construct(const fph_state *state, fpheap_pool *record, char *base,
 
     if (!record->constructs)
         return 0;
+    if (record->front != NULL)
+        frame.pool = record = pool = record->front;
     if (pool == NULL || (pool->construct == NULL
                          && pool->construct_nth == NULL))
         return -ENOTSUP;
@@ -10003,7 +10175,7 @@ fph_cache_here(fpheap *heap, int grow)
         }
         return cache;
     }
-    if (!fph_seated())
+    if (heap->critical || !fph_seated())
         return NULL;
     node = fph_thread_node(heap);
     cache = fph_cache_memory(heap, node, grow);
@@ -10744,11 +10916,11 @@ fph_reclaim(fpheap *heap, int node, int always)
 static size_t
 fph_need_exchange(const fpheap *heap, fph_need need)
 {
-    size_t chunks = fph_need_chunks(need);
-    size_t step   = fph_growth_step(heap);
+    size_t units = fph_units(heap, need.pages);
+    size_t step  = fph_growth_step(heap);
 
     return (heap->provider.flags & FPHEAP_PARTS) != 0
-         ? (chunks > step ? chunks : step) << FPHEAP_CHUNK_SHIFT : SIZE_MAX;
+         ? (units > step ? units : step) * fph_unit_bytes(heap) : SIZE_MAX;
 }
 
 /* A call on the ladder. */
@@ -10767,6 +10939,7 @@ typedef struct fph_search {
     struct fph_magazine *first;    /* in a list of magazines */
     int           grow;        /* 0: look, and no more */
     int           tight;       /* 1: take no page for magazines */
+    const struct fpheap *child; /* for which pages are wanted */
     int           error;       /* of the last growth */
     uint64_t      growths;     /* before the last look */
 } fph_search;
@@ -10798,7 +10971,7 @@ static int
 fph_limit_fits(const fpheap *heap, fph_need need)
 {
     int64_t left  = (int64_t)fph_load_relaxed(&heap->state->left);
-    size_t  bytes = fph_need_chunks(need) << FPHEAP_CHUNK_SHIFT;
+    size_t  bytes = fph_units(heap, need.pages) * fph_unit_bytes(heap);
 
     return left + (int64_t)fph_regions_fresh(heap) >= (int64_t)bytes;
 }
@@ -10995,9 +11168,8 @@ fph_ready_grow(fpheap *heap, int node, size_t pages)
     size_t ready;
 
     while ((ready = fph_node_touch(heap, node)) < pages) {
-        size_t chunks = (pages - ready + FPH_PAGES - 1) / FPH_PAGES;
-        int    rc     = fph_grow(heap, node, fph_need_of(heap, 1, 1), chunks,
-                                 UINT64_MAX);
+        int rc = fph_grow(heap, node, fph_need_of(heap, 1, 1),
+                          fph_units(heap, pages - ready), UINT64_MAX);
 
         if (rc != 0)
             return fph_this.beside && fph_node_touch(heap, node) >= pages
@@ -11580,6 +11752,61 @@ fph_large_free(fpheap *heap, void *object)
     cache->large = record;
 }
 
+/* --- memory of children --------------------------------------------------- */
+
+static int
+fph_span_look(fph_search *search)
+{
+    fph_state *state = search->heap->state;
+    size_t     first = fph_pages_claim(search->heap, search->node,
+                                       search->need.pages, 1 /* align */);
+    fph_slab  *record;
+
+    if (first == FPH_NO_PAGE)
+        return 0;
+    record = fph_record_begin(state, first);
+    record->base = fph_page_address(state, first);
+    fph_pages_lead(state, first, first, search->need.pages);
+    fph_info_store(record, fph_info(FPH_CHILD,
+                                    (unsigned)(search->child - fph_heaps),
+                                    search->need.pages));
+    search->found = record->base;
+    return 1;
+}
+
+/* Pages for a child.  Returns 0, or a negative errno. */
+static int
+fph_span_get(const fpheap *child, int node, size_t pages, void **base)
+{
+    fpheap    *heap = child->parent;
+    fph_search search;
+    int        rc;
+
+    memset(&search, 0, sizeof search);
+    search.heap = heap;
+    search.node = node;
+    search.bin = (unsigned)node * FPH_CLASSES;
+    search.look = fph_span_look;
+    search.need = fph_need_of(heap, pages <= heap->state->mask ? pages : 0, 1);
+    search.child = child;
+    search.grow = 1;
+    fph_wait_begin();
+    rc = fph_find(&search);
+    *base = search.found;
+    return rc;
+}
+
+/* Take them back. */
+static void
+fph_span_put(fpheap *heap, void *base)
+{
+    fph_slab *record = fph_record_of(heap->state, base);
+    size_t    pages  = fph_info_count(fph_info_load(record));
+
+    fph_info_store(record, 0);
+    fph_pages_give(heap->state, record->page, pages);
+}
+
 /* --- another size --------------------------------------------------------- */
 
 #define FPH_ROOM_MAX ((size_t)1 << 30)
@@ -11682,7 +11909,7 @@ fph_large_grow(fpheap *heap, const fph_slab *record, uint64_t info,
         need = fph_need_of(heap, least - free, 1 /* align */);
         need.at = end + (free << FPHEAP_PAGE_SHIFT);
         if (fph_grow(heap, node, need,
-                     (most - free + FPH_PAGES - 1) / FPH_PAGES, UINT64_MAX))
+                     fph_units(heap, most - free), UINT64_MAX))
             return 0;
     }
     return fph_large_extend(state, record, info, least, most);
@@ -12096,9 +12323,100 @@ fpheap_alloc_on(fpheap *heap, size_t size, int node)
     return fph_serve_one(heap, want);
 }
 
+/* What an object counts in critical_left: all that it takes. */
+static size_t
+fph_critical_bytes(const fpheap *heap, const void *object)
+{
+    const fph_slab *record = fph_record_of(heap->state, object);
+    uint64_t        info   = fph_info_load(record);
+
+    return fph_info_kind(info) == FPH_SLAB
+         ? record->size : (size_t)fph_info_count(info) << FPHEAP_PAGE_SHIFT;
+}
+
+/* Take bytes of critical_left.  Returns 0: there are too few. */
+static int
+fph_critical_charge(fpheap *heap, size_t bytes)
+{
+    uint64_t left = fph_load_relaxed(&heap->critical_left);
+
+    do {
+        if (left < bytes)
+            return 0;
+    } while (!fph_cas_relaxed(&heap->critical_left, &left, left - bytes));
+    return 1;
+}
+
+/* Serve from what a heap has for critical objects, when all else has failed
+ * with `error`. */
+static int
+fph_serve_critical(const fpheap *heap, fph_want want, int error)
+{
+    fpheap *from  = heap->emergency;
+    size_t  bytes;
+
+    if (from == NULL)
+        return error;
+    bytes = want.k != 0
+          ? FPH_LOAD(&from->state->classes[want.k].size, RELAXED)
+          : fph_run_need(from, want.size, want.align).pages
+            << FPHEAP_PAGE_SHIFT;
+    if (__builtin_mul_overflow(bytes, want.n, &bytes)
+        || !fph_critical_charge(from, bytes))
+        return -ENOMEM;
+    error = fph_serve_want(from, &want);
+    if (error != 0)
+        fph_fetch_add_relaxed(&from->critical_left, bytes);
+    return error;
+}
+
+FPHEAP_API void *
+fpheap_alloc_critical(fpheap *heap, size_t size)
+{
+    void *object = fpheap_alloc(heap, size);
+    int   rc     = 0;
+
+    if (object == NULL && fph_heap_good(heap))
+        rc = fph_serve_critical(heap, fph_want_size(size, &object, 1), -errno);
+    return fph_result(rc, object);
+}
+
+FPHEAP_API int
+fpheap_alloc_critical_bulk(fpheap *heap, size_t size, void **objects,
+                           unsigned n)
+{
+    int rc = fpheap_alloc_bulk(heap, size, objects, n);
+
+    return rc == 0 || !fph_heap_good(heap)
+         ? rc : fph_serve_critical(heap, fph_want_size(size, objects, n), rc);
+}
+
+/* Free an object of a child through its parent, which has counted its end. */
+static void
+fph_child_free(fpheap *heap, fpheap *own, void *object)
+{
+    (void)heap;
+    fph_head_moves(heap, own, object);
+    fph_free(own, fph_bins_of(own), object);
+}
+
+/* Free what is critical: it serves the next such object at once. */
+static void
+fph_critical_free(fpheap *heap, unsigned bin, void *object)
+{
+    size_t bytes = fph_critical_bytes(heap, object);
+
+    if (bin == 0)
+        fph_large_free(heap, object);
+    else
+        fph_slab_give(heap->state, &object, 1);
+    fph_fetch_add_relaxed(&heap->critical_left, bytes);
+}
+
 FPH_NOINLINE FPHEAP_API void
 fph_free_miss(fpheap *heap, void *object)
 {
+    fpheap  *own;
     unsigned bin;
 
     if (object == NULL || !fph_heap_good(heap))
@@ -12109,7 +12427,12 @@ fph_free_miss(fpheap *heap, void *object)
         return;
     }
     bin = fph_place_of(heap, object) / (unsigned)FPH_BIN_STEP;
-    if (bin == 0)
+    own = bin == 0 ? fph_heap_of(heap, object) : heap;
+    if (own != heap)
+        fph_child_free(heap, own, object);
+    else if (heap->critical)
+        fph_critical_free(heap, bin, object);
+    else if (bin == 0)
         fph_large_free(heap, object);
     else
         fph_bin_free(heap, bin, object);
@@ -12321,7 +12644,8 @@ fpheap_usable_size(fpheap *heap, const void *object)
         return 0;
     if (fph_is_view(heap))
         return fph_view_usable(heap, object);
-    return fph_heap_good(heap) ? fph_usable(heap, object) : 0;
+    return fph_heap_good(heap) ? fph_usable(fph_heap_of(heap, object), object)
+                               : 0;
 }
 
 FPHEAP_API void *
@@ -12329,7 +12653,8 @@ fpheap_base_of(fpheap *heap, const void *interior)
 {
     if (fph_is_view(heap))
         return fph_view_base(heap, interior);
-    return fph_heap_good(heap) ? fph_base_of(heap->state, interior) : NULL;
+    return fph_heap_good(heap)
+         ? fph_base_of(fph_heap_of(heap, interior)->state, interior) : NULL;
 }
 
 FPHEAP_API int
@@ -12436,14 +12761,33 @@ fph_realloc(fpheap *heap, void *object, size_t align, size_t size)
     return moved;
 }
 
+/* The same of an object that may be a child's, or critical: that one becomes an
+ * object like others. */
+static void *
+fph_realloc_any(fpheap *heap, void *object, size_t align, size_t size)
+{
+    fpheap *own = fph_heap_good(heap) ? fph_heap_of(heap, object) : NULL;
+    size_t  usable;
+    void   *moved;
+
+    if (own == NULL || !fph_live_check(own, object))
+        return fph_result(-EINVAL, NULL);
+    if (!own->critical)
+        return fph_realloc(own, object, align, size);
+    usable = fph_usable(own, object);
+    moved = fph_alloc_moved(own->parent, align, size, object, 0 /* grows */);
+    if (moved == NULL)
+        return NULL;
+    memcpy(moved, object, size < usable ? size : usable);
+    fpheap_free(own, object);
+    return moved;
+}
+
 FPHEAP_API void *
 fpheap_realloc(fpheap *heap, void *object, size_t size)
 {
-    if (object == NULL)
-        return fpheap_alloc(heap, size);
-    if (!fph_heap_good(heap) || !fph_live_check(heap, object))
-        return fph_result(-EINVAL, NULL);
-    return fph_realloc(heap, object, 1 /* align */, size);
+    return object == NULL ? fpheap_alloc(heap, size)
+         : fph_realloc_any(heap, object, 1 /* align */, size);
 }
 
 FPHEAP_API void *
@@ -12451,10 +12795,8 @@ fpheap_aligned_realloc(fpheap *heap, void *object, size_t align, size_t size)
 {
     if (object == NULL)
         return fpheap_aligned_alloc(heap, align, size);
-    if (!fph_heap_good(heap) || !fph_is_align(align)
-        || !fph_live_check(heap, object))
-        return fph_result(-EINVAL, NULL);
-    return fph_realloc(heap, object, align, size);
+    return !fph_is_align(align) ? fph_result(-EINVAL, NULL)
+         : fph_realloc_any(heap, object, align, size);
 }
 
 /* [POOL] ===================================================================
@@ -12742,7 +13084,7 @@ fph_pool_handle(fpheap *heap, fpheap_pool *pool, const fpheap_pool_desc *desc)
 
     pool->heap = heap;
     pool->node = on_node ? desc->node : FPHEAP_ANY_NODE;
-    pool->one_bin = on_node || heap->nodes == 1;
+    pool->one_bin = (on_node || heap->nodes == 1) && heap->emergency == NULL;
     pool->entry = fph_entry_offset(heap)
                 + (on_node ? offsetof(fph_entry, bins)
                            : offsetof(fph_entry, local));
@@ -12755,6 +13097,8 @@ fph_pool_handle(fpheap *heap, fpheap_pool *pool, const fpheap_pool_desc *desc)
     pool->construct_nth = desc->construct_nth;
     pool->destruct = desc->destruct;
     pool->arg = desc->arg;
+    pool->emergency = NULL;
+    pool->front = NULL;
 }
 
 /* Fill in the record of a pool that has no objects yet. */
@@ -12900,8 +13244,9 @@ fph_pool_make(fpheap *heap, unsigned number, const fpheap_pool_desc *desc)
     return rc;
 }
 
-FPHEAP_API fpheap_pool *
-fpheap_pool_create(fpheap *heap, const fpheap_pool_desc *desc)
+/* Make a pool, whose critical objects `emergency` has, if there is one. */
+static fpheap_pool *
+fph_pool_new(fpheap *heap, const fpheap_pool_desc *desc, fpheap_pool *emergency)
 {
     fph_state   *state;
     int          rc = fph_heap_good(heap) ? fph_desc_error(heap, desc)
@@ -12925,12 +13270,49 @@ fpheap_pool_create(fpheap *heap, const fpheap_pool_desc *desc)
      * number is lost to the heap. */
     if (rc == 0) {
         pool = fph_pool_own(heap, pool);
+        pool->emergency = emergency;
+        if (emergency != NULL)
+            emergency->front = pool;
         fph_pool_set(state, number, FPH_POOL_READY);
     } else if (pool == NULL
                || fph_load_acquire(&pool->slabs) == 0) {            /* Q6 */
         fph_pool_set(state, number, FPH_POOL_FREE);
     }
     return (fpheap_pool *)fph_result(rc, pool);
+}
+
+/* The pool of a heap's critical objects that stands for one that is made. */
+static fpheap_pool *
+fph_pool_critical(fpheap *from, const fpheap_pool_desc *desc)
+{
+    fpheap_pool_desc own = *desc;
+
+    own.max = own.min = own.private_bytes = 0;
+    own.magazine = 0;
+    own.node = 0;
+    own.flags &= ~FPHEAP_ON_NODE;
+    return fph_pool_new(from, &own, NULL);
+}
+
+FPHEAP_API fpheap_pool *
+fpheap_pool_create(fpheap *heap, const fpheap_pool_desc *desc)
+{
+    fpheap_pool *emergency = NULL;
+    fpheap_pool *pool;
+    int          error;
+
+    if (fph_heap_good(heap) && heap->emergency != NULL) {
+        emergency = fph_pool_critical(heap->emergency, desc);
+        if (emergency == NULL)
+            return NULL;
+    }
+    pool = fph_pool_new(heap, desc, emergency);
+    if (pool == NULL && emergency != NULL) {
+        error = errno;
+        (void)fpheap_pool_destroy(emergency, NULL);
+        errno = error;
+    }
+    return pool;
 }
 
 FPHEAP_API fpheap_pool *
@@ -13077,20 +13459,25 @@ fph_pool_empty(fpheap_pool *pool)
 FPHEAP_API int
 fpheap_pool_destroy(fpheap_pool *pool, size_t *live)
 {
-    fph_state *state = pool->heap->state;
-    size_t     objects;
-    int        rc = -EBUSY;
+    fph_state   *state     = pool->heap->state;
+    fpheap_pool *emergency = pool->emergency;
+    size_t       objects;
+    int          rc        = -EBUSY;
 
     FPH_INSIDE(pool->heap);
     fph_wait_begin();
     (void)fph_orphans_adopt(pool->heap);
     objects = fph_pool_live_exact(pool);
+    if (emergency != NULL)
+        objects += fph_pool_live_exact(emergency);
     if (live != NULL)
         *live = objects;
     if (objects == 0 && !state->ends
         && !fph_is_in(FPH_IN_POOL, pool->heap, pool)) {
         fph_pool_set(state, pool->number, FPH_POOL_NAMED);          /* P4 */
         rc = fph_pool_empty(pool);
+        if (rc == 0 && emergency != NULL)
+            (void)fpheap_pool_destroy(emergency, NULL);
         fph_pool_set(state, pool->number, rc == 0 ? FPH_POOL_FREE
                                                   : FPH_POOL_READY);
     }
@@ -13122,6 +13509,19 @@ fph_pool_bulk_miss(fpheap_pool *pool, void **objects, unsigned n)
     fph_want want = fph_pool_want(pool, objects, n);
 
     return n == 0 ? 0 : fph_serve_want(pool->heap, &want);
+}
+
+FPHEAP_API void *
+fpheap_pool_get_critical(fpheap_pool *pool)
+{
+    void *object = fpheap_pool_get(pool);
+    int   rc     = 0;
+
+    if (object == NULL && pool->emergency != NULL)
+        rc = fph_serve_critical(pool->heap,
+                                fph_pool_want(pool->emergency, &object, 1),
+                                -errno);
+    return fph_result(rc, object);
 }
 
 FPHEAP_API unsigned
@@ -13178,6 +13578,7 @@ typedef struct fph_census {
     fpheap_stats       stats;
     fpheap_class_stats classes[FPH_CLASSES];
     size_t             huge;   /* bytes of chunks that have hugepages */
+    size_t             child[FPHEAP_MAX_HEAPS]; /* bytes, by number */
 } fph_census;
 
 static void
@@ -13210,6 +13611,11 @@ fph_census_record(const fph_state *state, fph_census *census,
         census->classes[0].live_objects++;
         census->classes[0].parked_objects++;
         census->stats.parked_bytes += count << FPHEAP_PAGE_SHIFT;
+        break;
+    case FPH_CHILD:
+        census->child[fph_info_bin(info)] += count << FPHEAP_PAGE_SHIFT;
+        census->stats.child_bytes += count << FPHEAP_PAGE_SHIFT;
+        census->stats.live_bytes += count << FPHEAP_PAGE_SHIFT;
         break;
     default:
         break;
@@ -13314,6 +13720,11 @@ fph_census_counts(const fpheap *heap, fph_census *census)
     unsigned         tags  = FPH_TAGS;
     unsigned         i;
 
+    for (i = 0; i < FPHEAP_MAX_HEAPS; i++)
+        stats->children += census->child[i] != 0;
+    if (heap->emergency != NULL)
+        stats->emergency_bytes = (size_t)fph_load_relaxed(
+            &heap->emergency->critical_left);
     stats->limit = (size_t)fph_load_relaxed(&state->limit);
     stats->peak_region_bytes = (size_t)fph_load_relaxed(
         &state->peak_region_bytes);
@@ -13354,6 +13765,94 @@ fph_census_take(fpheap *heap, fph_census *census)
     fph_census_parked(heap, census);
     fph_census_sum(census);
     fph_census_counts(heap, census);
+}
+
+/* --- who has most --------------------------------------------------------- */
+
+/* Enter a holder among the first n by bytes, of which there are `have`.  Returns
+ * how many there are then. */
+static unsigned
+fph_rank(fpheap_holder *holders, unsigned n, unsigned have,
+         const fpheap_holder *holder)
+{
+    unsigned at = have;
+
+    while (at > 0 && holders[at - 1].bytes < holder->bytes)
+        at--;
+    if (at == n || holder->bytes == 0)
+        return have;
+    have += have < n;
+    memmove(&holders[at + 1], &holders[at], (have - at - 1) * sizeof *holders);
+    holders[at] = *holder;
+    return have;
+}
+
+/* Give a holder a name that is words. */
+static void
+fph_holder_name(fpheap_holder *holder, const fph_word *name)
+{
+    fph_name words;
+    unsigned i;
+
+    for (i = 0; i < FPHEAP_NAME_BYTES / 8; i++)
+        words.word[i] = fph_load_relaxed(&name[i]);
+    memcpy(holder->name, &words, sizeof words);
+}
+
+/* A class's objects, of class 0 `large` bytes. */
+static fpheap_holder
+fph_holder_class(const fpheap *heap, const fph_census *census, unsigned k,
+                 size_t large)
+{
+    const fpheap_class_stats *klass = &census->classes[k];
+    fpheap_holder             holder;
+
+    memset(&holder, 0, sizeof holder);
+    holder.size = klass->size;
+    holder.objects = klass->live_objects;
+    holder.bytes = k == 0 ? large : klass->live_objects * klass->size;
+    if (k >= FPH_SIZES && holder.bytes != 0) {
+        holder.kind = FPHEAP_HOLDER_POOL;
+        fph_holder_name(&holder, heap->state->pool[k - FPH_SIZES]->name);
+    }
+    return holder;
+}
+
+FPHEAP_API unsigned
+fpheap_holders(fpheap *heap, fpheap_holder *holders, unsigned n)
+{
+    fph_census    census;
+    fpheap_holder holder;
+    size_t        large;
+    unsigned      have = 0, tags = FPH_TAGS, k;
+
+    if (!fph_heap_good(heap))
+        return 0;
+    fph_census_take(heap, &census);
+    large = census.stats.live_bytes - census.stats.child_bytes;
+    for (k = FPH_CLASSES; k-- > 0;) {
+        holder = fph_holder_class(heap, &census, k, large);
+        large -= holder.bytes;
+        have = fph_rank(holders, n, have, &holder);
+    }
+    memset(&holder, 0, sizeof holder);
+    holder.kind = FPHEAP_HOLDER_CHILD;
+    for (k = 0; k < FPHEAP_MAX_HEAPS; k++) {
+        fph_holder_name(&holder, fph_heap_name[k]);
+        holder.bytes = census.child[k];
+        have = fph_rank(holders, n, have, &holder);
+    }
+    memset(&holder, 0, sizeof holder);
+    holder.kind = FPHEAP_HOLDER_TAG;
+    for (k = 1; k < tags; k++) {
+        fph_tally live = fph_tag_live(heap, k);
+
+        holder.size = k;
+        holder.objects = live.objects;
+        holder.bytes = live.bytes;
+        have = fph_rank(holders, n, have, &holder);
+    }
+    return have;
 }
 
 /* --- for programs of any version ------------------------------------------ */
@@ -13546,7 +14045,8 @@ fpheap_dump(fpheap *heap, FILE *out)
 
 /* [PROVIDERS] ==============================================================
  *
- * The two that come with the header: mmap, and a buffer of the application.
+ * Those that come with the header: mmap, a buffer of the application, and a
+ * child's parent.
  */
 #if !FPHEAP_NO_OS
 
@@ -13711,6 +14211,42 @@ fpheap_provider_buffer(fpheap_provider *provider, fpheap_buffer *buffer,
     provider->get = fph_buffer_get;
     provider->put = fph_buffer_put;
     provider->ctx = buffer;
+}
+
+/* --- a child's: its parent ------------------------------------------------ */
+
+static int
+fph_child_get(void *ctx, size_t bytes, size_t align, int node,
+              fpheap_region *region)
+{
+    (void)align;
+    region->bytes = bytes;
+    return fph_span_get((const fpheap *)ctx, node, bytes >> FPHEAP_PAGE_SHIFT,
+                        &region->base);
+}
+
+static int
+fph_child_put(void *ctx, const fpheap_region *region)
+{
+    fph_span_put(((const fpheap *)ctx)->parent, region->base);
+    return 0;
+}
+
+static uint64_t
+fph_child_iova(void *ctx, const void *chunk)
+{
+    return fpheap_iova(((const fpheap *)ctx)->parent, chunk);
+}
+
+static void
+fph_provider_child(fpheap *heap)
+{
+    memset(&heap->provider, 0, sizeof heap->provider);
+    heap->provider.get = fph_child_get;
+    heap->provider.put = fph_child_put;
+    if (heap->parent->provider.iova != NULL)
+        heap->provider.iova = fph_child_iova;
+    heap->provider.ctx = heap;
 }
 
 /* [CHECK] ==================================================================
@@ -14366,26 +14902,38 @@ fpheap_pool_for_each(fpheap_pool *pool, fpheap_which which,
  * How a heap begins and ends.
  */
 
+/* What a child asks its parent for.  (Without a system its state is in its first
+ * region.) */
+#define FPH_CHILD_UNIT (FPHEAP_NO_OS ? FPH_PAGES : FPH_PAGES / 8)
+
 /* 0, or why this configuration cannot work. */
 static int
 fph_config_error(const char *name, const fpheap_config *config)
 {
+    size_t least = (size_t)(config->parent != NULL ? FPH_CHILD_UNIT : FPH_PAGES)
+                 << FPHEAP_PAGE_SHIFT;
+
     if (strlen(name) >= FPHEAP_NAME_BYTES)
         return -ENAMETOOLONG;
     if (config->nodes > FPHEAP_MAX_NODES
         || (config->flags & ~FPHEAP_SPILL) != 0
-        || (config->growth_max != 0 && config->growth_max < FPHEAP_CHUNK)
-        || (config->limit != 0 && config->limit < 2 * FPHEAP_CHUNK)
+        || (config->growth_max != 0 && config->growth_max < least)
+        || (config->limit != 0 && config->limit < 2 * least)
         || (config->provider != NULL && config->provider->get == NULL)
-        || (config->provider == NULL && FPHEAP_NO_OS))
+        || (config->provider != NULL && config->parent != NULL)
+        || (config->provider == NULL && config->parent == NULL && FPHEAP_NO_OS))
         return -EINVAL;
-    return 0;
+    return config->parent != NULL
+        && (!fph_heap_good(config->parent) || fph_is_shared(config->parent)
+            || config->nodes > config->parent->nodes) ? -EINVAL : 0;
 }
 
 static void
 fph_configure(fpheap *heap, const char *name, const fpheap_config *config)
 {
     unsigned nodes = config->nodes;
+    fph_name words;
+    unsigned i;
 
     memset(heap, 0, sizeof *heap);
     fph_map_set(heap, fph_no_map, 0);
@@ -14393,6 +14941,13 @@ fph_configure(fpheap *heap, const char *name, const fpheap_config *config)
         nodes = fph_numa_nodes();
     if (nodes > FPHEAP_MAX_NODES)
         nodes = FPHEAP_MAX_NODES;
+    heap->parent = config->parent;
+    heap->unit = FPH_PAGES;
+    if (heap->parent != NULL) {
+        heap->unit = FPH_CHILD_UNIT;
+        if (nodes > heap->parent->nodes)
+            nodes = heap->parent->nodes;
+    }
     heap->nodes = nodes == 0 ? 1 : nodes;
     heap->bins = heap->nodes * FPH_CLASSES;
     heap->sized_max = heap->nodes == 1 ? FPH_SIZED_MAX : 0;
@@ -14404,7 +14959,9 @@ fph_configure(fpheap *heap, const char *name, const fpheap_config *config)
     heap->thread_node_ctx = config->thread_node_ctx;
     heap->watch = config->watch;
     heap->watch_ctx = config->watch_ctx;
-    if (config->provider != NULL)
+    if (config->parent != NULL)
+        fph_provider_child(heap);
+    else if (config->provider != NULL)
         heap->provider = *config->provider;
 #if !FPHEAP_NO_OS
     else
@@ -14417,6 +14974,9 @@ fph_configure(fpheap *heap, const char *name, const fpheap_config *config)
         heap->provider.huge = NULL;
     }
     memcpy(heap->name, name, strlen(name) + 1);
+    words = fph_name_of(name);
+    for (i = 0; i < FPHEAP_NAME_BYTES / 8; i++)
+        fph_store_relaxed(&fph_heap_name[heap - fph_heaps][i], words.word[i]);
 }
 
 /* Build the state, and use the first region.  Returns 0, or a negative
@@ -14433,7 +14993,8 @@ fph_state_init(fpheap *heap, const fpheap_region *raw, size_t limit)
                                         : (unsigned)(heap - fph_heaps);
     state->meta_numbers = 1;
     state->growths = 1;
-    state->alone = heap->provider.iova != NULL;
+    if (heap->provider.iova != NULL)
+        state->alone = heap->parent == NULL ? 1 : 2; /* its chunk's are one */
     state->limit = limit;
     state->left = fph_limit_bytes(limit) - raw->bytes;
     fph_classes_init(state);
@@ -14448,14 +15009,14 @@ fph_state_init(fpheap *heap, const fpheap_region *raw, size_t limit)
     return 0;
 }
 
-/* Get two chunks, or one, and make a heap of them.  Returns 0, or a negative
+/* Get two units, or one, and make a heap of them.  Returns 0, or a negative
  * errno: nothing is left. */
 static int
 fph_heap_begin(fpheap *heap, size_t limit)
 {
     fph_need      need = { 1, 1, 0, NULL };
     fpheap_region raw;
-    int           rc   = fph_obtain(heap, 0 /* node */, need, 2 /* chunks */,
+    int           rc   = fph_obtain(heap, 0 /* node */, need, 2 /* units */,
                                     &raw);
 
     if (rc != 0)
@@ -14465,33 +15026,6 @@ fph_heap_begin(fpheap *heap, size_t limit)
     if (rc != 0)
         fph_part_with(heap, &raw);
     return rc;
-}
-
-FPHEAP_API fpheap *
-fpheap_create(const char *name, const fpheap_config *config)
-{
-    fpheap_config defaults;
-    fpheap       *heap;
-    unsigned      index;
-    int           rc;
-
-    memset(&defaults, 0, sizeof defaults);
-    if (config == NULL)
-        config = &defaults;
-    if (name == NULL)
-        name = "heap";
-    rc = fph_config_error(name, config);
-    if (rc != 0)
-        return (fpheap *)fph_result(rc, NULL);
-    index = fph_number_take(fph_heap_used, FPHEAP_MAX_HEAPS);
-    if (index == FPHEAP_MAX_HEAPS)
-        return (fpheap *)fph_result(-ENFILE, NULL);
-    heap = &fph_heaps[index];
-    fph_configure(heap, name, config);
-    rc = fph_heap_begin(heap, config->limit);
-    if (rc != 0)
-        fph_number_give(&fph_heap_used[index]);
-    return (fpheap *)fph_result(rc, heap);
 }
 
 /* Take the caches of a heap that ends from their threads, H1. */
@@ -14566,19 +15100,68 @@ fph_regions_end(fpheap *heap)
         fph_region_end(heap, &last);
 }
 
+/* A child of a heap, from record *at on, which then is the one behind that in
+ * which it was found.  NULL: there is none. */
+static fpheap *
+fph_child_next(const fpheap *heap, size_t *at)
+{
+    const fph_slab *record;
+
+    while ((record = fph_record_next(heap->state, at)) != NULL)
+        if (fph_info_kind(fph_info_load(record)) == FPH_CHILD)
+            return &fph_heaps[fph_info_bin(fph_info_load(record))];
+    return NULL;
+}
+
+/* Whether objects of a heap are live, or it has children of the
+ * application's. */
+static int
+fph_heap_lives(fpheap *heap)
+{
+    fph_census    census;
+    const fpheap *child;
+    size_t        at = 0;
+
+    while ((child = fph_child_next(heap, &at)) != NULL)
+        if (child != heap->emergency)
+            return 1;
+    fph_census_take(heap, &census);
+    return census.stats.live_objects != 0
+        || (heap->emergency != NULL && fph_heap_lives(heap->emergency));
+}
+
+/* Whether this thread is in a callback of a heap, or of a child of its
+ * children. */
+static int
+fph_calls_back(const fpheap *heap)
+{
+    const fph_frame *at = fph_this.frames;
+
+    for (; at != NULL; at = at->outer) {
+        const fpheap *of = (at->what & FPH_IN_CALLBACK) != 0 ? at->heap : NULL;
+
+        while (of != NULL && of != heap)
+            of = of->parent;
+        if (of != NULL)
+            return 1;
+    }
+    return 0;
+}
+
 static int
 fph_destroy(fpheap *heap, int forced)
 {
-    fph_frame  frame = { FPH_IN_PASS, heap, NULL, fph_this.frames };
-    fph_census census;
-    fph_word  *gate;
-    int        ends;
+    fph_frame frame = { FPH_IN_PASS, heap, NULL, fph_this.frames };
+    fph_word *gate;
+    fpheap   *child;
+    size_t    at    = 0;
+    int       ends;
 
     if (!fph_heap_good(heap))
         return -EINVAL;
     if (fph_is_shared(heap))
         return -EINVAL;        /* fpheap_close, fpheap_unlink */
-    if (heap->state->ends || fph_is_in(FPH_IN_CALLBACK, heap, NULL))
+    if (heap->state->ends || fph_calls_back(heap))
         return -EBUSY;
     (void)fph_orphans_adopt(heap);
     gate = &fph_gates[heap->state->number];
@@ -14586,8 +15169,7 @@ fph_destroy(fpheap *heap, int forced)
         fph_yield();
     if (FPHEAP_CHECK > 1)
         fph_verify_heap(heap);
-    fph_census_take(heap, &census);
-    ends = forced || census.stats.live_objects == 0;
+    ends = forced || !fph_heap_lives(heap);
     if (ends)
         fph_caches_end(heap->state);
     fph_store_release(gate, 0);                                     /* H7 */
@@ -14597,6 +15179,8 @@ fph_destroy(fpheap *heap, int forced)
     }
     /* Outside the gate, as a destructor may wait for a thread that exits, or
      * destroy another heap. */
+    while ((child = fph_child_next(heap, &at)) != NULL)
+        (void)fph_destroy(child, 1 /* forced */);
     heap->state->ends = 1;
     fph_this.frames = &frame;  /* no pass destructs what ends here */
     fph_pools_end(heap);
@@ -14616,6 +15200,67 @@ FPHEAP_API int
 fpheap_destroy_forced(fpheap *heap)
 {
     return fph_destroy(heap, 1);
+}
+
+/* --- create ---------------------------------------------------------------- */
+
+/* Give a heap what it is to have from the beginning.  Returns 0, or a negative
+ * errno. */
+static int
+fph_heap_ahead(fpheap *heap, const fpheap_config *config)
+{
+    size_t        bytes = config->emergency;
+    fpheap_config child;
+    int           rc    = 0;
+
+    if (config->reserve != 0)
+        rc = fpheap_reserve(heap, config->reserve, fph_thread_node(heap));
+    heap->reserve = config->reserve;
+    if (rc != 0 || bytes == 0)
+        return rc;
+    memset(&child, 0, sizeof child);
+    child.parent = heap;
+    child.reserve = bytes + bytes / 8 + FPHEAP_CHUNK;
+    heap->emergency = fpheap_create("emergency", &child);
+    if (heap->emergency == NULL)
+        return -errno;
+    heap->emergency->critical = 1;
+    heap->emergency->critical_left = bytes;
+    fph_limit_set(heap->emergency->state,
+                  fph_load_relaxed(&heap->emergency->state->region_bytes));
+    return 0;
+}
+
+FPHEAP_API fpheap *
+fpheap_create(const char *name, const fpheap_config *config)
+{
+    fpheap_config defaults;
+    fpheap       *heap;
+    unsigned      index;
+    int           rc;
+
+    memset(&defaults, 0, sizeof defaults);
+    if (config == NULL)
+        config = &defaults;
+    if (name == NULL)
+        name = "heap";
+    rc = fph_config_error(name, config);
+    if (rc != 0)
+        return (fpheap *)fph_result(rc, NULL);
+    index = fph_number_take(fph_heap_used, FPHEAP_MAX_HEAPS);
+    if (index == FPHEAP_MAX_HEAPS)
+        return (fpheap *)fph_result(-ENFILE, NULL);
+    heap = &fph_heaps[index];
+    fph_configure(heap, name, config);
+    rc = fph_heap_begin(heap, config->limit);
+    if (rc != 0) {
+        fph_number_give(&fph_heap_used[index]);
+        return (fpheap *)fph_result(rc, NULL);
+    }
+    rc = fph_heap_ahead(heap, config);
+    if (rc != 0)
+        (void)fpheap_destroy_forced(heap);
+    return (fpheap *)fph_result(rc, heap);
 }
 
 FPHEAP_API const char *
@@ -16239,7 +16884,8 @@ fph_partition_begin(fpheap *heap)
     need.pages = (partition->head + fph_layout_of(heap, chunks).bytes
                   + 2 * FPHEAP_PAGE) >> FPHEAP_PAGE_SHIFT;
     need.at = partition->base;
-    rc = fph_obtain(heap, 0 /* node */, need, fph_need_chunks(need), &raw);
+    rc = fph_obtain(heap, 0 /* node */, need,
+                    fph_units(heap, need.pages), &raw);
     if (rc == 0)
         rc = fph_state_init(heap, &raw, 0 /* limit */);
     if (rc == 0)
@@ -16924,7 +17570,7 @@ FPH_HIT(FPH_PLAIN)
            first += -first % sizeof(size_t);                               \
            how f##_sized arguments;                                        \
        }
-FPH_PLAIN_TOLD(fpheap_stats_get, fpheap_stats, recovered_objects, void,
+FPH_PLAIN_TOLD(fpheap_stats_get, fpheap_stats, emergency_bytes, void,
                (fpheap *heap, fpheap_stats *stats), , (heap, stats, first))
 FPH_PLAIN_TOLD(fpheap_class_stats_get, fpheap_class_stats, magazine, int,
                (fpheap *heap, unsigned index, fpheap_class_stats *stats),
@@ -16954,6 +17600,10 @@ FPH_PLAIN_TOLD(fpheap_tag_stats_get, fpheap_tag_stats, bytes, int,
 #  define fpheap_alloc(...)         FPH_SITED(fpheap_alloc, __VA_ARGS__)
 #  define fpheap_alloc_bulk(...)    FPH_SITED(fpheap_alloc_bulk, __VA_ARGS__)
 #  define fpheap_alloc_burst(...)   FPH_SITED(fpheap_alloc_burst, __VA_ARGS__)
+#  define fpheap_alloc_critical(...) \
+      FPH_SITED(fpheap_alloc_critical, __VA_ARGS__)
+#  define fpheap_alloc_critical_bulk(...) \
+      FPH_SITED(fpheap_alloc_critical_bulk, __VA_ARGS__)
 #  define fpheap_zalloc(...)        FPH_SITED(fpheap_zalloc, __VA_ARGS__)
 #  define fpheap_calloc(...)        FPH_SITED(fpheap_calloc, __VA_ARGS__)
 #  define fpheap_aligned_alloc(...) FPH_SITED(fpheap_aligned_alloc, __VA_ARGS__)
@@ -16967,6 +17617,8 @@ FPH_PLAIN_TOLD(fpheap_tag_stats_get, fpheap_tag_stats, bytes, int,
       FPH_SITED(fpheap_cache_alloc_bulk, __VA_ARGS__)
 #  define fpheap_pool_get(...)      FPH_SITED(fpheap_pool_get, __VA_ARGS__)
 #  define fpheap_pool_get_bulk(...) FPH_SITED(fpheap_pool_get_bulk, __VA_ARGS__)
+#  define fpheap_pool_get_critical(...) \
+      FPH_SITED(fpheap_pool_get_critical, __VA_ARGS__)
 #  define fpheap_pool_get_burst(...) \
       FPH_SITED(fpheap_pool_get_burst, __VA_ARGS__)
 #endif
