@@ -189,6 +189,8 @@
  *     pass       taking parked objects back from depots and caches
  *     move       the moment in which a thread has free memory or objects in
  *                its hands
+ *     child      a heap whose memory is another's, its parent's
+ *     critical   of objects: from what config.emergency has set aside
  *     partition  a file with a heap that several processes map
  *     member     a process that has a partition open
  *     slot       a member's number for a thread's cache, in place of a seat
@@ -281,6 +283,14 @@
  * taken from its bin and is then born; one that comes back dies, if it may, and
  * is then put into its bin.  Headers, OBJECT, and the marks of the checks,
  * DEBUG, know these two moments; the floors below the bins know neither.
+ *
+ * Heaps in heaps.  A child is a heap like any other, whose provider is its
+ * parent: a region of the child is a run of the parent's pages, and the run's
+ * record has the child's number.  So a hit knows nothing of children; the end
+ * of one gives its runs back, whatever is live in them; and a miss that frees
+ * what is no object of the heap finds the child to which it belongs.  What is set
+ * aside for critical objects is a child too, of which no thread has a cache: all
+ * that is free in it is there for every thread.
  *
  * Several processes.  A shared heap is the same heap in a file that each maps
  * at the same address: its state, tables and records lie in the file, in front
@@ -1321,19 +1331,22 @@ struct fpheap_cache {
  *
  * Returns  the heap, which the caller gives back to fpheap_destroy.
  * Errors   NULL and errno: EINVAL (nodes above FPHEAP_MAX_NODES, unknown flags,
- *          growth_max below a chunk, limit below two, a provider without get),
+ *          growth_max below a chunk, limit below two, a provider without get, or
+ *          what config.parent cannot have),
  *          ENAMETOOLONG, ENFILE, EFAULT, ENOSPC (the provider gave more than
  *          the limit), ENOMEM (nodes times pools are too many for the chunk's
  *          size), or what the provider returned.
  * Blocks   Calls the provider.
  * Cost     One provider call and a first touch of about 40 KiB, and of 30 more
- *          at the first allocation.  Reserved hugepages are touched as a
+ *          at the first allocation; of a child, too, for which the parent gives a
+ *          quarter of a chunk.  Reserved hugepages are touched as a
  *          whole. */
 FPHEAP_API fpheap *fpheap_create(const char *name, const fpheap_config *config);
 
 /* fpheap_destroy - give everything back to the provider
  *
- * Objects parked in caches, this thread's or others', are not live.  Pools end
+ * Objects parked in caches, this thread's or others', are not live; children are.
+ * The end of a child gives its memory back to its parent.  Pools end
  * with the heap, and their destructors are called; but what their constructors
  * took from the heap is live, so destroy such pools first.  A region that the
  * provider does not take is forgotten.
@@ -1352,9 +1365,11 @@ FPHEAP_API fpheap *fpheap_create(const char *name, const fpheap_config *config);
  *          pools' destructors, and a provider call per region. */
 FPHEAP_API int fpheap_destroy(fpheap *heap);
 
-/* fpheap_destroy_forced - fpheap_destroy that ends live objects with the heap
+/* fpheap_destroy_forced - fpheap_destroy that ends live objects with the heap, and
+ * its children
  *
- * Returns  0, or -EBUSY in a callback of the heap. */
+ * Returns  0, or -EBUSY in a callback of the heap or of a child.
+ * Cost     Live objects cost nothing, but for the pools' destructors. */
 FPHEAP_API int fpheap_destroy_forced(fpheap *heap);
 
 /* fpheap_alloc - an object of at least size bytes
@@ -1393,7 +1408,8 @@ FPH_PUBLIC void *fpheap_alloc(fpheap *heap, size_t size);
 
 /* fpheap_free - give an object back
  *
- * object  from any thread and any function of this heap; NULL does nothing
+ * object  from any thread and any function of this heap, or of its children, for
+ *         which it takes longer; NULL does nothing
  *
  * Errors   None.  FPHEAP_PANIC where a slow path finds that it is not a live
  *          object.
@@ -1411,7 +1427,8 @@ FPH_PUBLIC void fpheap_free(fpheap *heap, void *object);
  *
  * size    as given to fpheap_alloc, _zalloc, _calloc (the product), _alloc_on,
  *         _alloc_bulk, _alloc_burst or the last fpheap_realloc; not for objects
- *         that fpheap_aligned_alloc or _aligned_realloc made, nor for a pool's
+ *         that fpheap_aligned_alloc or _aligned_realloc made, nor for a pool's,
+ *         a child's or critical ones
  *
  * With one node it needs no look at the page map. */
 FPH_PUBLIC void fpheap_free_sized(fpheap *heap, void *object, size_t size);
@@ -14928,35 +14945,14 @@ fph_config_error(const char *name, const fpheap_config *config)
             || config->nodes > config->parent->nodes) ? -EINVAL : 0;
 }
 
+/* Where a heap's memory comes from. */
 static void
-fph_configure(fpheap *heap, const char *name, const fpheap_config *config)
+fph_configure_memory(fpheap *heap, const fpheap_config *config)
 {
-    unsigned nodes = config->nodes;
-    fph_name words;
-    unsigned i;
-
-    memset(heap, 0, sizeof *heap);
-    fph_map_set(heap, fph_no_map, 0);
-    if (nodes == 0 && config->thread_node == NULL)
-        nodes = fph_numa_nodes();
-    if (nodes > FPHEAP_MAX_NODES)
-        nodes = FPHEAP_MAX_NODES;
     heap->parent = config->parent;
-    heap->unit = FPH_PAGES;
-    if (heap->parent != NULL) {
-        heap->unit = FPH_CHILD_UNIT;
-        if (nodes > heap->parent->nodes)
-            nodes = heap->parent->nodes;
-    }
-    heap->nodes = nodes == 0 ? 1 : nodes;
-    heap->bins = heap->nodes * FPH_CLASSES;
-    heap->sized_max = heap->nodes == 1 ? FPH_SIZED_MAX : 0;
-    heap->flags = config->flags;
-    fph_known_init(heap);
+    heap->unit = config->parent != NULL ? FPH_CHILD_UNIT : FPH_PAGES;
     heap->growth_max = config->growth_max != 0 ? config->growth_max
                                                : (size_t)1 << 30;
-    heap->thread_node = config->thread_node;
-    heap->thread_node_ctx = config->thread_node_ctx;
     heap->watch = config->watch;
     heap->watch_ctx = config->watch_ctx;
     if (config->parent != NULL)
@@ -14973,8 +14969,32 @@ fph_configure(fpheap *heap, const char *name, const fpheap_config *config)
         heap->provider.decommit = NULL;
         heap->provider.huge = NULL;
     }
-    memcpy(heap->name, name, strlen(name) + 1);
-    words = fph_name_of(name);
+}
+
+static void
+fph_configure(fpheap *heap, const char *name, const fpheap_config *config)
+{
+    unsigned most  = config->parent != NULL ? config->parent->nodes
+                                            : FPHEAP_MAX_NODES;
+    unsigned nodes = config->nodes;
+    fph_name words = fph_name_of(name);
+    unsigned i;
+
+    memset(heap, 0, sizeof *heap);
+    fph_map_set(heap, fph_no_map, 0);
+    if (nodes == 0 && config->thread_node == NULL)
+        nodes = fph_numa_nodes();
+    if (nodes > most)
+        nodes = most;
+    heap->nodes = nodes == 0 ? 1 : nodes;
+    heap->bins = heap->nodes * FPH_CLASSES;
+    heap->sized_max = heap->nodes == 1 ? FPH_SIZED_MAX : 0;
+    heap->flags = config->flags;
+    fph_known_init(heap);
+    heap->thread_node = config->thread_node;
+    heap->thread_node_ctx = config->thread_node_ctx;
+    fph_configure_memory(heap, config);
+    memcpy(heap->name, &words, sizeof words);
     for (i = 0; i < FPHEAP_NAME_BYTES / 8; i++)
         fph_store_relaxed(&fph_heap_name[heap - fph_heaps][i], words.word[i]);
 }

@@ -46,6 +46,9 @@ many(void)
     F(free_bulk)(heap, p, 8);
     CHECK(F(alloc_burst)(heap, 100, p, 8) == 8);
     F(free_bulk_sized)(heap, p, 8, 100);
+    p[0] = F(alloc_critical)(heap, 100);
+    CHECK(p[0] != NULL && F(alloc_critical_bulk)(heap, 100, p + 1, 7) == 0);
+    F(free_bulk)(heap, p, 8);
 }
 
 static void
@@ -85,6 +88,9 @@ pooled(void)
     p[0] = F(pool_get)(pool);
     CHECK(p[0] != NULL);
     CHECK(F(pool_for_each)(pool, FPHEAP_LIVE, count, &n) == 0 && n == 1);
+    F(pool_put)(pool, p[0]);
+    p[0] = F(pool_get_critical)(pool);
+    CHECK(p[0] != NULL);
     F(pool_put)(pool, p[0]);
     CHECK(F(pool_get_bulk)(pool, p, 8) == 0);
     F(pool_put_bulk)(pool, p, 8);
@@ -144,6 +150,7 @@ whole(void)
 {
     fpheap_stats       stats;
     fpheap_class_stats class_stats;
+    fpheap_holder      holder;
     int                n = 0;
     FILE              *out = fopen("/dev/null", "w");
 
@@ -159,6 +166,7 @@ whole(void)
     CHECK(F(walk)(heap, visit, &n) == 0 && n == 0);
     CHECK(F(region_walk)(heap, visit_region, &n) == 0
           && (unsigned)n == stats.regions);
+    CHECK(F(holders)(heap, &holder, 1) <= 1);
     CHECK(F(check)(heap) == NULL);
     F(dump)(heap, out);
     fclose(out);
