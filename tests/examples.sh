@@ -38,6 +38,8 @@ few_descriptors() {
         grep '^owner: all is freed, and 0 descriptors are left$' "$scratch/few.log"
 }
 check "shown, with descriptors for few packets" few_descriptors
+says tenants '^bulk has [1-9][0-9]* packets, then: No space left on device$'
+says tenants '^voice still has room, and a control message gets through$'
 says refcount '^300000 packets out of 2 ports, recycled 300000 times, 1000 alloc'
 
 # The tool for partitions, in a directory of its own: first what it refuses.
