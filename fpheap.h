@@ -25,8 +25,8 @@
  *     implementation    [PLATFORM]  [META]  [CALL]  [PAGES]  [REGION]
  *                       [RECORD]  [DEBUG]  [OBJECT]  [SLAB]
  *                       [DEPOT]  [CACHE]  [VIEW]  [GROWTH]  [MISS]  [LARGE]
- *                       [ALLOC]  [QUERY]  [POOL]  [STATS]  [PROVIDERS]
- *                       [CHECK]  [HEAP]  [SHARED]  [SYMBOLS]
+ *                       [ALLOC]  [QUERY]  [POOL]  [GROUP]  [STATS]
+ *                       [PROVIDERS]  [CHECK]  [HEAP]  [SHARED]  [SYMBOLS]
  *     end of file       [HISTORY]  [LICENSE]
  *
  * [START] ---------------------------------------------------------------------
@@ -168,6 +168,9 @@
  *     class      a size of objects: one of the heap's own, or a pool's
  *     bin        a (node, class) pair
  *     pool       a named type of object with its own class, constructor, limit
+ *     group      objects that end together, cut from its pieces, which are
+ *                objects of the heap
+ *     ending     an adopted object or a cleanup, which ends with a group
  *     magazine   an array of object pointers, the unit that moves between
  *                threads
  *     cache      what one thread parks of one heap: a loaded and a spare
@@ -291,6 +294,9 @@
  * what is no object of the heap finds the child to which it belongs.  What is set
  * aside for critical objects is a child too, of which no thread has a cache: all
  * that is free in it is there for every thread.
+ *
+ * A group, GROUP, is an application of the heap: the floors know only its
+ * pieces, as objects.
  *
  * Several processes.  A shared heap is the same heap in a file that each maps
  * at the same address: its state, tables and records lie in the file, in front
@@ -713,6 +719,7 @@ extern "C" {
 typedef struct fpheap       fpheap;
 typedef struct fpheap_cache fpheap_cache;
 typedef struct fpheap_pool  fpheap_pool;
+typedef struct fpheap_group fpheap_group;
 
 /* What a provider is asked for of a chunk, see fpheap_provider.huge. */
 typedef enum fpheap_huge {
@@ -1029,6 +1036,15 @@ typedef struct fpheap_pool_stats {
 /* Which objects fpheap_pool_for_each shows. */
 typedef enum fpheap_which { FPHEAP_ALL, FPHEAP_LIVE } fpheap_which;
 
+/* A moment in a group's life, fpheap_group_mark; not to be looked into. */
+typedef struct fpheap_mark {
+    const fpheap_group *group;
+    char               *at;
+    char               *end;
+    struct fph_piece   *pieces;
+    struct fph_ending  *endings;
+} fpheap_mark;
+
 /* One live object, as fpheap_walk shows it. */
 typedef struct fpheap_object {
     void  *base;
@@ -1287,6 +1303,19 @@ struct fpheap_pool {
                                   critical objects, or NULL */
     fpheap_pool *front;        /* of such a pool, whose objects it has */
 };
+
+/* A group is the head of its first piece. */
+struct fpheap_group {
+    char              *at;     /* of the piece in use: the first byte not cut, */
+    char              *end;    /* and the end; multiples of 16 */
+    fpheap            *heap;
+    struct fph_piece  *pieces; /* but the first; the newest first */
+    struct fph_ending *endings; /* the newest first */
+    fpheap_group      *self;   /* with FPHEAP_CHECK, until it ends */
+} __attribute__((aligned(16)));
+
+#define FPH_PIECE_FIRST ((size_t)2048)
+#define FPH_PIECE(n)    ((n) - FPH_HEAD - FPH_SLACK) /* of a piece of n bytes */
 
 struct fpheap_cache {
     fpheap  *heap;
@@ -1795,6 +1824,77 @@ FPH_PUBLIC void fpheap_unref(fpheap *heap, void *object);
 FPH_PUBLIC unsigned fpheap_refs(const void *object);
 #endif
 
+/* fpheap_group_begin - a group: objects that end together, at once
+ *
+ * They are cut, one behind the other, from pieces that are objects of the heap:
+ * of 2 KiB, with 48 bytes for the group itself, then of 4, 8, 16 and 32 KiB as
+ * far as there are classes.  An object that does not fit, and is above a quarter
+ * of the next piece, gets one of its own.  A group belongs to no thread: whoever
+ * has the pointer may use and end it; but of a shared heap, to the process that
+ * began it.
+ *
+ * Returns  the group, which the caller gives to fpheap_group_end.
+ * Errors, Blocks, Cost  As fpheap_alloc. */
+FPH_PUBLIC fpheap_group *fpheap_group_begin(fpheap *heap);
+
+/* fpheap_group_alloc - an object of at least size bytes that ends with the group
+ *
+ * size    bytes; 0 gives the smallest object
+ *
+ * Aligned to 16.  It cannot be freed or resized alone, and has no header; the
+ * heap's other functions take it for a part of its piece.
+ *
+ * Returns  the object.
+ * Errors, Blocks  As fpheap_alloc, if it needs a piece.
+ * Threads  One at a time for each group, here and below.
+ * Cost     Hit: 2 loads, 1 store, 1 branch.  Else that of fpheap_alloc. */
+FPH_PUBLIC void *fpheap_group_alloc(fpheap_group *group, size_t size);
+
+/* fpheap_group_aligned - fpheap_group_alloc with a stronger alignment
+ *
+ * align   a power of two, 1 .. FPHEAP_CHUNK, by which a piece of its own is
+ *         longer
+ *
+ * Errors   Also EINVAL: align is out of range. */
+FPHEAP_API void *fpheap_group_aligned(fpheap_group *group, size_t align,
+                                      size_t size);
+
+/* fpheap_group_adopt - an object of the heap ends with the group
+ *
+ * object  live, of any size or pool, not NULL; with FPHEAP_HEADER the caller's
+ *         reference becomes the group's, and is dropped as by fpheap_unref
+ *
+ * Errors   -EINVAL: no object; else as fpheap_group_alloc.  Then the object is
+ *          the caller's still. */
+FPHEAP_API int fpheap_group_adopt(fpheap_group *group, void *object);
+
+/* fpheap_group_cleanup - call fn(arg) when the group ends
+ *
+ * Cleanups are called and adopted objects freed, the last first, by the thread
+ * that ends or rewinds the group, while all that was cut from pieces is there.
+ * A cleanup may use the heap and the group, but not end or rewind that.
+ *
+ * Errors   -EINVAL: no function; else as fpheap_group_alloc. */
+FPHEAP_API int fpheap_group_cleanup(fpheap_group *group, void (*fn)(void *arg),
+                                    void *arg);
+
+/* fpheap_group_mark, fpheap_group_rewind - end what came after a moment
+ *
+ * mark    of this group, which was not rewound to an earlier one since
+ *
+ * Errors   None.  FPHEAP_PANIC where it is found that the mark is not good; then
+ *          nothing has changed.
+ * Cost     As fpheap_group_end for what ends; and O(pieces, endings) then. */
+FPH_PUBLIC fpheap_mark fpheap_group_mark(const fpheap_group *group);
+FPH_PUBLIC void        fpheap_group_rewind(fpheap_group *group,
+                                           fpheap_mark mark);
+
+/* fpheap_group_end - end a group with all that is in it; NULL does nothing
+ *
+ * Cost     That of fpheap_free for each piece, and of the endings: objects are
+ *          not visited. */
+FPH_PUBLIC void fpheap_group_end(fpheap_group *group);
+
 /* fpheap_flush - put what this thread has parked where others can use it
  *
  * Full magazines go to the depot, the rest to the slabs and page maps.
@@ -2268,7 +2368,9 @@ FPHEAP_API void fpheap_provider_buffer(fpheap_provider *provider,
     X(fpheap_owns) X(fpheap_iova) X(fpheap_self) X(fpheap_pool_create)       \
     X(fpheap_pool_destroy) X(fpheap_pool_lookup) X(fpheap_pool_get_burst)    \
     X(fpheap_pool_for_each) X(fpheap_pool_private) X(fpheap_pool_set_max)    \
-    X(fpheap_pool_stats_get_sized) X(fpheap_flush) X(fpheap_thread_leave)    \
+    X(fpheap_pool_stats_get_sized) X(fpheap_group_aligned)                   \
+    X(fpheap_group_adopt) X(fpheap_group_cleanup)                            \
+    X(fpheap_flush) X(fpheap_thread_leave)                                   \
     X(fpheap_reserve) X(fpheap_trim) X(fpheap_set_limit)                     \
     X(fpheap_stats_get_sized) X(fpheap_class_stats_get_sized) X(fpheap_walk) \
     X(fpheap_region_walk) X(fpheap_check) X(fpheap_config_string)            \
@@ -2289,7 +2391,8 @@ FPHEAP_API void fpheap_provider_buffer(fpheap_provider *provider,
     X(fpheap_cache_free) X(fpheap_cache_free_sized)                          \
     X(fpheap_cache_alloc_bulk) X(fpheap_cache_free_bulk_sized)               \
     X(fpheap_pool_get) X(fpheap_pool_put) X(fpheap_pool_get_bulk)            \
-    X(fpheap_pool_put_bulk)                                                  \
+    X(fpheap_pool_put_bulk) X(fpheap_group_begin) X(fpheap_group_alloc)      \
+    X(fpheap_group_mark) X(fpheap_group_rewind) X(fpheap_group_end)          \
     FPH_IF_HEADER(X(fpheap_ref) X(fpheap_unref) X(fpheap_refs))
 #define FPH_TOLD(X)                                                          \
     X(fpheap_stats_get) X(fpheap_class_stats_get) X(fpheap_pool_stats_get)   \
@@ -2380,6 +2483,12 @@ FPHEAP_API void *fph_pool_get_miss(fpheap_pool *pool)
     FPH_LINKED(fph_pool_get_miss);
 FPHEAP_API int   fph_pool_bulk_miss(fpheap_pool *pool, void **objects,
                                     unsigned n) FPH_LINKED(fph_pool_bulk_miss);
+FPHEAP_API void *fph_group_miss(fpheap_group *group, size_t align, size_t size)
+    FPH_LINKED(fph_group_miss);
+FPHEAP_API void  fph_rewind_miss(fpheap_group *group, const fpheap_mark *mark)
+    FPH_LINKED(fph_rewind_miss);
+FPHEAP_API void  fph_group_end_miss(fpheap_group *group)
+    FPH_LINKED(fph_group_end_miss);
 #if FPHEAP_HEADER
 FPHEAP_API void  fph_tally_slow(fpheap *heap, unsigned tag, size_t n,
                                 size_t bytes) FPH_LINKED(fph_tally_slow);
@@ -3034,6 +3143,70 @@ fpheap_pool_put_bulk(fpheap_pool *pool, void *const *objects, unsigned n)
 {
     fph_free_bulk(pool->heap, (int)pool->one_bin, fph_pool_bin(pool), objects,
                   n, FPH_SIZES + pool->number);
+}
+
+/* --- groups --------------------------------------------------------------- */
+
+FPH_PUBLIC fpheap_group *
+fpheap_group_begin(fpheap *heap)
+{
+    size_t        bytes = FPH_PIECE(FPH_PIECE_FIRST);
+    fpheap_group *group = (fpheap_group *)fpheap_alloc(heap, bytes);
+
+    if (FPH_UNLIKELY(group == NULL))
+        return NULL;
+    group->at = (char *)(group + 1);
+    group->end = (char *)group + bytes / 16 * 16;
+    group->heap = heap;
+    group->pieces = NULL;
+    group->endings = NULL;
+    if (FPHEAP_CHECK)
+        group->self = group;
+    return group;
+}
+
+/* 0 wraps to the top, and is a miss like a size that would. */
+FPH_PUBLIC void *
+fpheap_group_alloc(fpheap_group *group, size_t size)
+{
+    char *object = group->at;
+
+    if (FPH_WATCHED || FPH_UNLIKELY(size - 1 >= (size_t)(group->end - object)))
+        return fph_group_miss(group, 16, size);
+    group->at = object + ((size + 15) & ~(size_t)15);
+    return object;
+}
+
+FPH_PUBLIC fpheap_mark
+fpheap_group_mark(const fpheap_group *group)
+{
+    fpheap_mark mark = { group, group->at, group->end, group->pieces,
+                         group->endings };
+
+    return mark;
+}
+
+FPH_PUBLIC void
+fpheap_group_rewind(fpheap_group *group, fpheap_mark mark)
+{
+    if (FPH_WATCHED
+        || FPH_UNLIKELY(mark.group != group || mark.pieces != group->pieces
+                        || mark.endings != group->endings))
+        fph_rewind_miss(group, &mark);
+    else
+        group->at = mark.at;
+}
+
+FPH_PUBLIC void
+fpheap_group_end(fpheap_group *group)
+{
+    if (group == NULL)
+        return;
+    if (FPH_WATCHED || FPH_UNLIKELY(((uintptr_t)group->pieces
+                                     | (uintptr_t)group->endings) != 0))
+        fph_group_end_miss(group);
+    else
+        fpheap_free_sized(group->heap, group, FPH_PIECE(FPH_PIECE_FIRST));
 }
 
 #if FPHEAP_HEADER
@@ -7410,6 +7583,10 @@ fph_base_of(const fph_state *state, const void *interior)
 #define FPH_SAY_SLAB      "fpheap: the record of a slab was overwritten"
 #define FPH_SAY_MAGAZINE  "fpheap: a magazine was overwritten, or has an " \
                           "object twice"
+#define FPH_SAY_GROUP     "fpheap: a call with what is no group, or one that " \
+                          "has ended"
+#define FPH_SAY_MARK      "fpheap: rewind to a mark of another group, or of " \
+                          "a later moment"
 #define FPH_SAY_LIVE      "fpheap: an object was handed out that is live: " \
                           "its magazine or slab was overwritten"
 
@@ -13583,6 +13760,221 @@ fpheap_pool_set_max(fpheap_pool *pool, size_t max)
     return 0;
 }
 
+/* [GROUP] ==================================================================
+ *
+ * What of groups is no hit.  A group is the head of its first piece; the others
+ * are a list.  So one pointer is all of it.
+ *
+ *     | group | objects and endings | at ...  end |
+ *         `-> | fph_piece | objects and endings | `-> | fph_piece | one object |
+ *
+ * at and end are of the newest piece that is not one object's own.  Pieces go
+ * after the endings, which lie in them.
+ */
+typedef struct fph_piece {
+    struct fph_piece *next;    /* the one before */
+    size_t            step;    /* bytes of the next one that is no object's own */
+} __attribute__((aligned(16))) fph_piece;
+
+typedef struct fph_ending {
+    struct fph_ending *next;   /* the one before */
+    void             (*fn)(void *arg); /* NULL: an adopted object */
+    void              *arg;
+} fph_ending;
+
+#define FPH_PIECE_LARGEST (FPH_CLASS_MAX < 32768 ? FPH_CLASS_MAX : 32768)
+#if FPHEAP_HEADER
+#  define fph_adopted_end fpheap_unref
+#else
+#  define fph_adopted_end fpheap_free
+#endif
+
+/* Whether a group has not ended, as far as is known. */
+static int
+fph_group_good(const fpheap_group *group)
+{
+    if (!FPHEAP_CHECK || group->self == group)
+        return 1;
+    FPHEAP_PANIC(FPH_SAY_GROUP);
+    return 0;
+}
+
+/* Tell a tool that what is not cut from the piece in use may not be used, and an
+ * object may. */
+static void
+fph_group_tell(const fpheap_group *group, void *object, size_t size)
+{
+    if (FPHEAP_TOOL == 0 || fph_is_shared(group->heap))
+        return;
+    FPH_TOOL_FORBID(group->at, (size_t)(group->end - group->at));
+    if (FPHEAP_TOOL != 2 && object != NULL) /* its bytes have no values yet */
+        FPH_TOOL_ALLOW(object, size);
+    (void)size;
+}
+
+/* The bytes from here to where it is aligned so. */
+static size_t
+fph_align_skip(const char *at, size_t align)
+{
+    return (0 - (uintptr_t)at) & (align - 1);
+}
+
+/* Cut an object from the piece in use; NULL: it does not fit. */
+static void *
+fph_group_cut(fpheap_group *group, size_t align, size_t size)
+{
+    size_t room   = (size_t)(group->end - group->at);
+    size_t skip   = fph_align_skip(group->at, align);
+    char  *object;
+
+    if (skip > room || size > room - skip)
+        return NULL;
+    object = group->at + skip;
+    group->at = object + ((size + 15) & ~(size_t)15);
+    return object;
+}
+
+/* Cut an object from a new piece. */
+static void *
+fph_group_grow(fpheap_group *group, size_t align, size_t size)
+{
+    size_t     most = SIZE_MAX / 2;
+    size_t     need = sizeof(fph_piece) + align + (size < most ? size : most);
+    size_t     step = group->pieces == NULL ? 2 * FPH_PIECE_FIRST
+                                            : group->pieces->step;
+    int        own  = need > step / 4;
+    fph_piece *piece;
+    char      *at;
+
+    piece = (fph_piece *)fpheap_alloc(group->heap,
+                                      own ? need - 16 : FPH_PIECE(step));
+    if (piece == NULL)
+        return NULL;
+    piece->next = group->pieces;
+    piece->step = own || step >= FPH_PIECE_LARGEST ? step : 2 * step;
+    group->pieces = piece;
+    at = (char *)(piece + 1);
+    if (own)
+        return at + fph_align_skip(at, align);
+    group->at = at;
+    group->end = (char *)piece + FPH_PIECE(step) / 16 * 16;
+    return fph_group_cut(group, align, size);
+}
+
+FPH_NOINLINE FPHEAP_API void *
+fph_group_miss(fpheap_group *group, size_t align, size_t size)
+{
+    void *object;
+
+    if (!fph_group_good(group))
+        return fph_result(-EINVAL, NULL);
+    size += size == 0;
+    object = fph_group_cut(group, align, size);
+    if (object == NULL)
+        object = fph_group_grow(group, align, size);
+    fph_group_tell(group, object, size);
+    return object;
+}
+
+FPHEAP_API void *
+fpheap_group_aligned(fpheap_group *group, size_t align, size_t size)
+{
+    if (!fph_is_align(align))
+        return fph_result(-EINVAL, NULL);
+    return fph_group_miss(group, align < 16 ? 16 : align, size);
+}
+
+static int
+fph_ending_add(fpheap_group *group, void (*fn)(void *arg), void *arg)
+{
+    fph_ending *ending = (fph_ending *)fpheap_group_alloc(group, sizeof *ending);
+
+    if (ending == NULL)
+        return -errno;
+    ending->next = group->endings;
+    ending->fn = fn;
+    ending->arg = arg;
+    group->endings = ending;
+    return 0;
+}
+
+FPHEAP_API int
+fpheap_group_adopt(fpheap_group *group, void *object)
+{
+    if (object == NULL || !fph_group_good(group)
+        || !fph_live_check(group->heap, object))
+        return -EINVAL;
+    return fph_ending_add(group, NULL, object);
+}
+
+FPHEAP_API int
+fpheap_group_cleanup(fpheap_group *group, void (*fn)(void *arg), void *arg)
+{
+    return fn == NULL ? -EINVAL : fph_ending_add(group, fn, arg);
+}
+
+/* End what came after these.  A cleanup that is called may add others. */
+static void
+fph_group_unwind(fpheap_group *group, const fph_piece *pieces,
+                 const fph_ending *endings)
+{
+    const fph_ending *ending;
+    fph_piece        *piece;
+
+    while ((ending = group->endings) != endings) {
+        group->endings = ending->next;
+        if (ending->fn != NULL)
+            ending->fn(ending->arg);
+        else
+            fph_adopted_end(group->heap, ending->arg);
+    }
+    while ((piece = group->pieces) != pieces) {
+        group->pieces = piece->next;
+        fpheap_free(group->heap, piece);
+    }
+}
+
+FPH_NOINLINE FPHEAP_API void
+fph_group_end_miss(fpheap_group *group)
+{
+    if (!fph_group_good(group))
+        return;
+    fph_group_unwind(group, NULL, NULL);
+    group->self = NULL;
+    fpheap_free_sized(group->heap, group, FPH_PIECE(FPH_PIECE_FIRST));
+}
+
+/* Whether a mark is of the group's past, as far as can be seen. */
+static int
+fph_mark_is_past(const fpheap_group *group, const fpheap_mark *mark)
+{
+    const fph_piece  *piece  = group->pieces;
+    const fph_ending *ending = group->endings;
+
+    while (piece != NULL && piece != mark->pieces)
+        piece = piece->next;
+    while (ending != NULL && ending != mark->endings)
+        ending = ending->next;
+    return mark->group == group && piece == mark->pieces
+        && ending == mark->endings
+        && (mark->end != group->end || mark->at <= group->at);
+}
+
+FPH_NOINLINE FPHEAP_API void
+fph_rewind_miss(fpheap_group *group, const fpheap_mark *mark)
+{
+    if (!fph_group_good(group))
+        return;
+    if (!fph_mark_is_past(group, mark)) {
+        FPHEAP_PANIC(FPH_SAY_MARK);
+        return;
+    }
+    fph_group_unwind(group, mark->pieces, mark->endings);
+    group->at = mark->at;
+    group->end = mark->end;
+    fph_group_tell(group, NULL, 0);
+}
+
 /* [STATS] ==================================================================
  *
  * Counts of all that the heap and its pools have, and fpheap_dump.
@@ -17641,6 +18033,11 @@ FPH_PLAIN_TOLD(fpheap_tag_stats_get, fpheap_tag_stats, bytes, int,
       FPH_SITED(fpheap_pool_get_critical, __VA_ARGS__)
 #  define fpheap_pool_get_burst(...) \
       FPH_SITED(fpheap_pool_get_burst, __VA_ARGS__)
+#  define fpheap_group_begin(...)   FPH_SITED(fpheap_group_begin, __VA_ARGS__)
+#  define fpheap_group_alloc(...)   FPH_SITED(fpheap_group_alloc, __VA_ARGS__)
+#  define fpheap_group_aligned(...) FPH_SITED(fpheap_group_aligned, __VA_ARGS__)
+#  define fpheap_group_adopt(...)   FPH_SITED(fpheap_group_adopt, __VA_ARGS__)
+#  define fpheap_group_cleanup(...) FPH_SITED(fpheap_group_cleanup, __VA_ARGS__)
 #endif
 
 /* [HISTORY] ================================================================

@@ -105,6 +105,29 @@ pooled(void)
     CHECK(F(pool_destroy)(pool, &live) == 0 && live == 0);
 }
 
+static void
+add_one(void *arg)
+{
+    ++*(int *)arg;
+}
+
+static void
+grouped(void)
+{
+    fpheap_group *group = F(group_begin)(heap);
+    fpheap_mark   mark;
+    int           n     = 0;
+
+    CHECK(group != NULL && F(group_alloc)(group, 100) != NULL);
+    CHECK((uintptr_t)F(group_aligned)(group, 4096, 100) % 4096 == 0);
+    mark = F(group_mark)(group);
+    CHECK(F(group_cleanup)(group, add_one, &n) == 0);
+    F(group_rewind)(group, mark);
+    CHECK(n == 1);
+    CHECK(F(group_adopt)(group, F(alloc)(heap, 100)) == 0);
+    F(group_end)(group);
+}
+
 static fpheap_fate
 end(void *arg, void *object)
 {
@@ -229,6 +252,7 @@ main(int argc, char **argv)
     many();
     cached();
     pooled();
+    grouped();
     tagged();
     shared();
     whole();

@@ -101,6 +101,25 @@ f("pool_stats_get", N, [P, P], pool, room)
 f("pool_stats_get_sized", N, [P, P, Z], pool, room, len(room))
 check(f("pool_destroy", I, [P, P], pool, None) == 0)
 
+
+
+class Mark(c.Structure):
+    _fields_ = [("group", P), ("at", P), ("end", P), ("pieces", P),
+                ("endings", P)]
+
+
+cleaned = []
+clean = c.CFUNCTYPE(N, P)(cleaned.append)
+group = f("group_begin", P, [P], heap)
+check(group and f("group_alloc", P, [P, Z], group, 100))
+check(f("group_aligned", P, [P, Z, Z], group, 4096, 100) % 4096 == 0)
+mark = f("group_mark", Mark, [P], group)
+check(f("group_cleanup", I, [P, type(clean), P], group, clean, 7) == 0)
+f("group_rewind", N, [P, Mark], group, mark)
+check(cleaned == [7])
+check(f("group_adopt", I, [P, P], group, f("alloc", P, [P, Z], heap, 100)) == 0)
+f("group_end", N, [P], group)
+
 ended = []
 end = c.CFUNCTYPE(I, P, P)(lambda arg, what: ended.append(what) or 0)
 p = f("alloc_tagged", P, [P, Z, U], heap, 100, 3)
