@@ -28,6 +28,9 @@ void *hit_cache_alloc(fpheap_cache *cache, size_t size);
 void *hit_cache_alloc_256(fpheap_cache *cache);
 void  hit_cache_free(fpheap_cache *cache, void *object);
 void  hit_cache_free_sized_256(fpheap_cache *cache, void *object);
+fpheap_group *hit_group_begin(fpheap *heap);
+void *hit_group_alloc(fpheap_group *group, size_t size);
+void  hit_group_end(fpheap_group *group);
 
 #define HIT __attribute__((noinline, noclone, section(".text.hits")))
 #if defined(__clang__)
@@ -89,6 +92,24 @@ hit_cache_free_sized_256(fpheap_cache *cache, void *object)
     fpheap_cache_free_sized(cache, object, 256);
 }
 
+HIT fpheap_group *
+hit_group_begin(fpheap *heap)
+{
+    return fpheap_group_begin(heap);
+}
+
+HIT void *
+hit_group_alloc(fpheap_group *group, size_t size)
+{
+    return fpheap_group_alloc(group, size);
+}
+
+HIT void
+hit_group_end(fpheap_group *group)
+{
+    fpheap_group_end(group);
+}
+
 /* In the order in which the child calls them. */
 static const struct {
     const char *name;
@@ -105,6 +126,9 @@ static const struct {
     { "fpheap_cache_free(cache, object)", (void (*)(void))hit_cache_free },
     { "fpheap_cache_free_sized(cache, object, 256)",
       (void (*)(void))hit_cache_free_sized_256 },
+    { "fpheap_group_begin(heap)", (void (*)(void))hit_group_begin },
+    { "fpheap_group_alloc(group, size)", (void (*)(void))hit_group_alloc },
+    { "fpheap_group_end(group)", (void (*)(void))hit_group_end },
 };
 
 #define HITS (sizeof hits / sizeof hits[0])
@@ -114,6 +138,7 @@ be_stepped(void)
 {
     fpheap       *heap = fpheap_create("hits", NULL);
     fpheap_cache *cache = heap == NULL ? NULL : fpheap_self(heap);
+    fpheap_group *groups[3];
     void         *objects[16];
     void         *got[4];
     unsigned      i;
@@ -122,6 +147,10 @@ be_stepped(void)
         _exit(2);
     for (i = 8; i < 16; i++) /* neither empty nor full */
         fpheap_free(heap, objects[i]);
+    for (i = 0; i < 3; i++)
+        groups[i] = fpheap_group_begin(heap);
+    for (i = 0; i < 3; i++)
+        fpheap_group_end(groups[i]);
     if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
         _exit(SKIPPED);
     raise(SIGSTOP);
@@ -134,6 +163,9 @@ be_stepped(void)
     got[3] = hit_cache_alloc_256(cache);
     hit_cache_free(cache, got[2]);
     hit_cache_free_sized_256(cache, got[3]);
+    groups[0] = hit_group_begin(heap);
+    hit_group_alloc(groups[0], 256);
+    hit_group_end(groups[0]);
     _exit(0);
 }
 
