@@ -430,7 +430,7 @@
 
 /* FPHEAP_MAX_POOLS (LAYOUT) - pools per heap at one time.  1..512; default 128,
  * 16 with small chunks.  Together with the heap's own classes, times
- * FPHEAP_MAX_NODES, at most 16384.  Price of each: 41 bytes in every cache and
+ * FPHEAP_MAX_NODES, at most 16384.  Price of each: 47 bytes in every cache and
  * 64 in the heap, both per node of its configuration, and 40 more in the
  * heap. */
 #ifndef FPHEAP_MAX_POOLS
@@ -1094,6 +1094,17 @@ FPH_REQUIRE(FPH_BINS <= 16384, /* a page's bin is a number of 14 bits */
 #  define FPH_PUBLIC FPH_INLINE
 #endif
 
+/* What clang, where it has -Wfunction-effects, is told of functions that can
+ * hit: those that are marked so may call them.  Only a miss does not keep to
+ * it, as it may wait or call the provider; after fpheap_prefill there is
+ * none. */
+#if __has_attribute(nonblocking)
+#  define FPHEAP_NONBLOCKING __attribute__((nonblocking, nothrow))
+#else
+#  define FPHEAP_NONBLOCKING
+#endif
+#define FPH_NOWAIT FPH_PUBLIC FPHEAP_NONBLOCKING
+
 typedef struct fph_magazine  fph_magazine;
 typedef struct fph_slab      fph_slab;
 typedef struct fph_state     fph_state;
@@ -1327,7 +1338,8 @@ struct fpheap_cache {
                                   GROWTH */
     fph_slab *large;           /* of the large object parked here; or NULL */
     fph_magazine **spare;      /* per bin, behind bins; NULL: none */
-    uint8_t *fills;            /* per bin, behind fph_bin_small's: fph_bin_fill;
+    uint16_t *kept;            /* per bin, behind fph_bin_small's: H17; and */
+    uint8_t *fills;            /* behind that: fph_bin_fill.  Of both
                                   fpheap_pool_destroy stores 0 as well, H4 */
 #if FPHEAP_HEADER
     fph_tally tallies[FPHEAP_TAGS];
@@ -1433,7 +1445,7 @@ FPHEAP_API int fpheap_destroy_forced(fpheap *heap);
  *          O(bins + chunks), 3 us in a heap of 1 GiB, and the provider's call;
  *          it asks other threads for what they park once a millisecond at
  *          most. */
-FPH_PUBLIC void *fpheap_alloc(fpheap *heap, size_t size);
+FPH_NOWAIT void *fpheap_alloc(fpheap *heap, size_t size);
 
 /* fpheap_free - give an object back
  *
@@ -1450,7 +1462,7 @@ FPH_PUBLIC void *fpheap_alloc(fpheap *heap, size_t size);
  *          miss after another thread's pass: also that of fpheap_flush.  Above
  *          8 pages: one atomic, and what this thread freed before goes back to
  *          its pages' map. */
-FPH_PUBLIC void fpheap_free(fpheap *heap, void *object);
+FPH_NOWAIT void fpheap_free(fpheap *heap, void *object);
 
 /* fpheap_free_sized - fpheap_free, told the size
  *
@@ -1460,7 +1472,7 @@ FPH_PUBLIC void fpheap_free(fpheap *heap, void *object);
  *         a child's or critical ones
  *
  * With one node it needs no look at the page map. */
-FPH_PUBLIC void fpheap_free_sized(fpheap *heap, void *object, size_t size);
+FPH_NOWAIT void fpheap_free_sized(fpheap *heap, void *object, size_t size);
 
 /* fpheap_alloc_bulk - n objects of at least size bytes each, or none
  *
@@ -1472,7 +1484,7 @@ FPH_PUBLIC void fpheap_free_sized(fpheap *heap, void *object, size_t size);
  * Blocks   As fpheap_alloc.
  * Cost     Hit: n loads and stores.  Miss: whole magazines, then O(n).
  *          Failure: that, giving back what was gathered, and fpheap_alloc's. */
-FPH_PUBLIC int fpheap_alloc_bulk(fpheap *heap, size_t size, void **objects,
+FPH_NOWAIT int fpheap_alloc_bulk(fpheap *heap, size_t size, void **objects,
                                  unsigned n);
 
 /* fpheap_free_bulk_sized - fpheap_free_sized of n objects of one size
@@ -1480,7 +1492,7 @@ FPH_PUBLIC int fpheap_alloc_bulk(fpheap *heap, size_t size, void **objects,
  * objects  n pointers; NULLs are skipped
  *
  * Cost     Hit: n loads and stores.  Else n times that of fpheap_free. */
-FPH_PUBLIC void fpheap_free_bulk_sized(fpheap *heap, void *const *objects,
+FPH_NOWAIT void fpheap_free_bulk_sized(fpheap *heap, void *const *objects,
                                        unsigned n, size_t size);
 
 /* fpheap_free_bulk - fpheap_free of n objects of any sizes
@@ -1617,13 +1629,13 @@ FPHEAP_API uint64_t fpheap_iova(fpheap *heap, const void *object);
  * Cost     O(1); the first time O(bins); failure, as fpheap_alloc. */
 FPHEAP_API fpheap_cache *fpheap_self(fpheap *heap);
 
-FPH_PUBLIC void *fpheap_cache_alloc(fpheap_cache *cache, size_t size);
-FPH_PUBLIC void  fpheap_cache_free(fpheap_cache *cache, void *object);
-FPH_PUBLIC void  fpheap_cache_free_sized(fpheap_cache *cache, void *object,
+FPH_NOWAIT void *fpheap_cache_alloc(fpheap_cache *cache, size_t size);
+FPH_NOWAIT void  fpheap_cache_free(fpheap_cache *cache, void *object);
+FPH_NOWAIT void  fpheap_cache_free_sized(fpheap_cache *cache, void *object,
                                          size_t size);
-FPH_PUBLIC int   fpheap_cache_alloc_bulk(fpheap_cache *cache, size_t size,
+FPH_NOWAIT int   fpheap_cache_alloc_bulk(fpheap_cache *cache, size_t size,
                                          void **objects, unsigned n);
-FPH_PUBLIC void  fpheap_cache_free_bulk_sized(fpheap_cache *cache,
+FPH_NOWAIT void  fpheap_cache_free_bulk_sized(fpheap_cache *cache,
                                               void *const *objects, unsigned n,
                                               size_t size);
 
@@ -1683,21 +1695,21 @@ FPHEAP_API fpheap_pool *fpheap_pool_lookup(fpheap *heap, const char *name);
  * Errors   NULL and errno: ENOSPC (the pool's max is claimed, or the heap's
  *          limit is reached), ENOMEM and the others of fpheap_alloc, or what
  *          the constructor returned. */
-FPH_PUBLIC void *fpheap_pool_get(fpheap_pool *pool);
+FPH_NOWAIT void *fpheap_pool_get(fpheap_pool *pool);
 
 /* fpheap_pool_put - fpheap_free of an object of the pool
  *
  * object  of this pool; NULL does nothing
  *
  * With one node, or FPHEAP_ON_NODE, it needs no look at the page map. */
-FPH_PUBLIC void fpheap_pool_put(fpheap_pool *pool, void *object);
+FPH_NOWAIT void fpheap_pool_put(fpheap_pool *pool, void *object);
 
 /* n objects, or none, or as many as there are; as fpheap_alloc_bulk,
  * fpheap_free_bulk and fpheap_alloc_burst, with the errors of
  * fpheap_pool_get. */
-FPH_PUBLIC int      fpheap_pool_get_bulk(fpheap_pool *pool, void **objects,
+FPH_NOWAIT int      fpheap_pool_get_bulk(fpheap_pool *pool, void **objects,
                                          unsigned n);
-FPH_PUBLIC void     fpheap_pool_put_bulk(fpheap_pool *pool,
+FPH_NOWAIT void     fpheap_pool_put_bulk(fpheap_pool *pool,
                                          void *const *objects, unsigned n);
 FPHEAP_API unsigned fpheap_pool_get_burst(fpheap_pool *pool, void **objects,
                                           unsigned n);
@@ -1803,7 +1815,7 @@ FPHEAP_API void     fpheap_set_flags(void *object, unsigned flags);
  * object  live; the caller has a reference
  *
  * Cost     One atomic. */
-FPH_PUBLIC void fpheap_ref(void *object);
+FPH_NOWAIT void fpheap_ref(void *object);
 
 /* fpheap_unref - drop a reference
  *
@@ -1816,12 +1828,12 @@ FPH_PUBLIC void fpheap_ref(void *object);
  *
  * Cost     One atomic.  For the last one: the destructor and fpheap_free, and
  *          no atomic unless another thread drops one at the same time. */
-FPH_PUBLIC void fpheap_unref(fpheap *heap, void *object);
+FPH_NOWAIT void fpheap_unref(fpheap *heap, void *object);
 
 /* The number of references.  1: the caller's is the only one, and it sees what
  * others did before they dropped theirs.  A larger number may be out of date at
  * once.  Threads: whoever has a reference. */
-FPH_PUBLIC unsigned fpheap_refs(const void *object);
+FPH_NOWAIT unsigned fpheap_refs(const void *object);
 #endif
 
 /* fpheap_group_begin - a group: objects that end together, at once
@@ -1922,6 +1934,33 @@ FPHEAP_API void fpheap_thread_leave(fpheap *heap);
  * Blocks   As fpheap_alloc.
  * Cost     O(bytes + free bytes of the node + chunks), and that of growth. */
 FPHEAP_API int fpheap_reserve(fpheap *heap, size_t bytes, int node);
+
+/* fpheap_prefill, fpheap_pool_prefill - n allocations that do not fail
+ *
+ * size    as for fpheap_alloc, up to 8 pages
+ * n       at most what a magazine of the class holds, .magazine of its
+ *         statistics; 0: no longer any
+ *
+ * This thread's next n allocations of the size's class (n gets of the pool),
+ * one by one or in bulks, by functions that can hit, are hits: they take what
+ * this call has put into the loaded magazine, so they neither fail nor wait nor
+ * loop, whatever the provider and other threads do.  What the thread frees or
+ * allocates otherwise takes none of it, nor does a pass or fpheap_trim.
+ *
+ * That lasts for n allocations, and is kept up by frees, until an allocation of
+ * the class is no hit; until this thread calls fpheap_flush or
+ * fpheap_thread_leave, exits, or calls this again for the class, even in vain;
+ * or until the pool's destroy is tried.  The memory need not have been touched:
+ * see fpheap_reserve.  (With FPHEAP_CHECK 2 an object's bytes are verified.)
+ *
+ * Errors   -EINVAL: n or size is too large, or there is no heap; -EAGAIN, as
+ *          fpheap_self; else as fpheap_alloc_bulk's, but without FPHEAP_SPILL.
+ * Blocks   As fpheap_alloc.
+ * Cost     That of fpheap_alloc_bulk, and of freeing what the thread parks of
+ *          the class.  Then, of a free that is no hit, also n copies; and if n
+ *          is all that a magazine holds, the object goes to its slab. */
+FPHEAP_API int fpheap_prefill(fpheap *heap, size_t size, unsigned n);
+FPHEAP_API int fpheap_pool_prefill(fpheap_pool *pool, unsigned n);
 
 /* fpheap_trim - give free memory back to the provider
  *
@@ -2371,7 +2410,8 @@ FPHEAP_API void fpheap_provider_buffer(fpheap_provider *provider,
     X(fpheap_pool_stats_get_sized) X(fpheap_group_aligned)                   \
     X(fpheap_group_adopt) X(fpheap_group_cleanup)                            \
     X(fpheap_flush) X(fpheap_thread_leave)                                   \
-    X(fpheap_reserve) X(fpheap_trim) X(fpheap_set_limit)                     \
+    X(fpheap_reserve) X(fpheap_prefill) X(fpheap_pool_prefill)               \
+    X(fpheap_trim) X(fpheap_set_limit)                                       \
     X(fpheap_stats_get_sized) X(fpheap_class_stats_get_sized) X(fpheap_walk) \
     X(fpheap_region_walk) X(fpheap_check) X(fpheap_config_string)            \
     X(fpheap_provider_buffer)                                                \
@@ -2423,6 +2463,10 @@ FPH_INLINED(FPH_OWN)
  * largest class, and NULL like an object of no bin, so each pair has one
  * test.
  */
+#if __has_attribute(nonblocking) /* but for misses, and thread-local data */
+#  pragma clang diagnostic push
+#  pragma clang diagnostic ignored "-Wfunction-effects"
+#endif
 
 /* The child of a fork finds other threads' caches as they were between two
  * instructions: a slot must be written before the top that counts it, and an
@@ -3012,7 +3056,7 @@ fph_free_bulk_sized(fpheap *heap, fph_bin *bins, void *const *objects,
 
 /* --- this thread's cache -------------------------------------------------- */
 
-FPH_PUBLIC void *
+FPH_NOWAIT void *
 fpheap_alloc(fpheap *heap, size_t size)
 {
     if (FPHEAP_CHECK && FPH_UNLIKELY(heap == NULL))
@@ -3020,21 +3064,21 @@ fpheap_alloc(fpheap *heap, size_t size)
     return fph_alloc(heap, fph_entry_of(heap)->local, size);
 }
 
-FPH_PUBLIC void
+FPH_NOWAIT void
 fpheap_free(fpheap *heap, void *object)
 {
     if (fph_dies(heap, object, FPH_ANY_CLASS))
         fph_free(heap, fph_bins_of(heap), object);
 }
 
-FPH_PUBLIC void
+FPH_NOWAIT void
 fpheap_free_sized(fpheap *heap, void *object, size_t size)
 {
     if (fph_dies(heap, object, fph_class_said(size)))
         fph_free_sized(heap, fph_bins_of(heap), object, size);
 }
 
-FPH_PUBLIC int
+FPH_NOWAIT int
 fpheap_alloc_bulk(fpheap *heap, size_t size, void **objects, unsigned n)
 {
     if (FPHEAP_CHECK && FPH_UNLIKELY(heap == NULL))
@@ -3042,7 +3086,7 @@ fpheap_alloc_bulk(fpheap *heap, size_t size, void **objects, unsigned n)
     return fph_alloc_bulk(heap, fph_entry_of(heap)->local, size, objects, n);
 }
 
-FPH_PUBLIC void
+FPH_NOWAIT void
 fpheap_free_bulk_sized(fpheap *heap, void *const *objects, unsigned n,
                        size_t size)
 {
@@ -3054,34 +3098,34 @@ fpheap_free_bulk_sized(fpheap *heap, void *const *objects, unsigned n,
 
 /* --- a cache that the caller keeps ---------------------------------------- */
 
-FPH_PUBLIC void *
+FPH_NOWAIT void *
 fpheap_cache_alloc(fpheap_cache *cache, size_t size)
 {
     return fph_alloc(cache->heap, cache->local, size);
 }
 
-FPH_PUBLIC void
+FPH_NOWAIT void
 fpheap_cache_free(fpheap_cache *cache, void *object)
 {
     if (fph_dies(cache->heap, object, FPH_ANY_CLASS))
         fph_free(cache->heap, cache->bins, object);
 }
 
-FPH_PUBLIC void
+FPH_NOWAIT void
 fpheap_cache_free_sized(fpheap_cache *cache, void *object, size_t size)
 {
     if (fph_dies(cache->heap, object, fph_class_said(size)))
         fph_free_sized(cache->heap, cache->bins, object, size);
 }
 
-FPH_PUBLIC int
+FPH_NOWAIT int
 fpheap_cache_alloc_bulk(fpheap_cache *cache, size_t size, void **objects,
                         unsigned n)
 {
     return fph_alloc_bulk(cache->heap, cache->local, size, objects, n);
 }
 
-FPH_PUBLIC void
+FPH_NOWAIT void
 fpheap_cache_free_bulk_sized(fpheap_cache *cache, void *const *objects,
                              unsigned n, size_t size)
 {
@@ -3106,7 +3150,7 @@ fph_pool_born(const fpheap_pool *pool, void *const *objects, unsigned n)
              pool->tag, pool->destructor);
 }
 
-FPH_PUBLIC void *
+FPH_NOWAIT void *
 fpheap_pool_get(fpheap_pool *pool)
 {
     void *object = fph_take(fph_pool_bin(pool));
@@ -3117,7 +3161,7 @@ fpheap_pool_get(fpheap_pool *pool)
     return object;
 }
 
-FPH_PUBLIC void
+FPH_NOWAIT void
 fpheap_pool_put(fpheap_pool *pool, void *object)
 {
     if (!fph_dies(pool->heap, object, FPH_SIZES + pool->number))
@@ -3129,7 +3173,7 @@ fpheap_pool_put(fpheap_pool *pool, void *object)
         fph_free_miss(pool->heap, object);
 }
 
-FPH_PUBLIC int
+FPH_NOWAIT int
 fpheap_pool_get_bulk(fpheap_pool *pool, void **objects, unsigned n)
 {
     if (!FPH_LIKELY(fph_take_bulk(fph_pool_bin(pool), objects, n)))
@@ -3138,7 +3182,7 @@ fpheap_pool_get_bulk(fpheap_pool *pool, void **objects, unsigned n)
     return 0;
 }
 
-FPH_PUBLIC void
+FPH_NOWAIT void
 fpheap_pool_put_bulk(fpheap_pool *pool, void *const *objects, unsigned n)
 {
     fph_free_bulk(pool->heap, (int)pool->one_bin, fph_pool_bin(pool), objects,
@@ -3221,13 +3265,13 @@ fpheap_group_end(fpheap_group *group)
  * refs never goes from 1 to 0 but by whoever frees the object.
  */
 
-FPH_PUBLIC unsigned
+FPH_NOWAIT unsigned
 fpheap_refs(const void *object)
 {
     return FPH_LOAD(&fph_head_of(object)->hold.refs, ACQUIRE);           /* I2 */
 }
 
-FPH_PUBLIC void
+FPH_NOWAIT void
 fpheap_ref(void *object)
 {
     (void)FPH_FETCH_ADD(&fph_head_of(object)->hold.refs, 1u, RELAXED);
@@ -3235,7 +3279,7 @@ fpheap_ref(void *object)
 
 /* 1 means that this reference is the last: no other thread has one to copy, and
  * what the others did before they dropped theirs is seen (I2). */
-FPH_PUBLIC void
+FPH_NOWAIT void
 fpheap_unref(fpheap *heap, void *object)
 {
     fph_head *head = fph_head_of(object);
@@ -3280,6 +3324,10 @@ fpheap_tag_stats_get(fpheap *heap, unsigned tag, fpheap_tag_stats *stats)
 {
     return fpheap_tag_stats_get_sized(heap, tag, stats, sizeof *stats);
 }
+#endif
+
+#if __has_attribute(nonblocking)
+#  pragma clang diagnostic pop
 #endif
 #endif /* !FPHEAP_NO_INLINE */
 
@@ -9547,6 +9595,11 @@ fph_depot_drain(fph_state *state, unsigned bin)
  *       stack; in a bulk's list it comes first, as it has no reference by which
  *       another could lead to it.  After a call it is loaded, and there is no
  *       spare, or it is empty.
+ *   H17 What is loaded in a bin that fpheap_prefill has filled has at least
+ *       kept[] objects, less those allocated since.  So a free that finds it
+ *       full leaves as many in what it loads, and others' requests and idleness
+ *       take the spare at most.  An allocation that misses there has had them
+ *       all, and ends it, as does any other flush: kept[] is 0 then.
  *
  *       where                        order    partner  what must be seen
  *   H5  entry: store, load           relaxed  none     H6, H7; and no call runs
@@ -9802,11 +9855,20 @@ fph_bin_flush(fph_state *state, fpheap_cache *cache, unsigned number, int drain)
     fph_magazine_return(state, number, fph_bin_spare(cache, number, NULL),
                         drain);
     fph_magazine_return(state, number, fph_bin_unload(cache, number), drain);
+    FPH_STORE(&cache->kept[number], (uint16_t)0, RELAXED);
     if (drain)                 /* memory is short: refill little by little */
         FPH_STORE(&cache->fills[number], (uint8_t)0, RELAXED);
 }
 
-/* Take all magazines out of a cache, and the parked large object. */
+/* Whether what a bin has loaded is to stay there, H17. */
+static inline int
+fph_bin_is_kept(const fpheap_cache *cache, unsigned number)
+{
+    return FPH_LOAD(&cache->kept[number], RELAXED) != 0;
+}
+
+/* Take all magazines out of a cache, and the parked large object; to drain it,
+ * as others ask for that, not what is kept. */
 static void
 fph_cache_flush(fpheap_cache *cache, int drain)
 {
@@ -9815,11 +9877,16 @@ fph_cache_flush(fpheap_cache *cache, int drain)
 
     fph_large_drop(cache);
     for (i = 0; i < cache->heap->bins; i++) {
-        if (FPH_LOAD(&cache->bins[i].base, RELAXED) == NULL
+        int kept = drain && fph_bin_is_kept(cache, i);
+
+        if ((kept || FPH_LOAD(&cache->bins[i].base, RELAXED) == NULL)
             && FPH_LOAD(&cache->spare[i], RELAXED) == NULL)
             continue;
         fph_moves_begin(state);
-        fph_bin_flush(state, cache, i, drain);
+        if (kept)
+            fph_magazine_return(state, i, fph_bin_spare(cache, i, NULL), drain);
+        else
+            fph_bin_flush(state, cache, i, drain);
         fph_moves_end(state);
     }
 }
@@ -9908,7 +9975,7 @@ fph_idle_flush(fpheap_cache *cache, unsigned filled)
     fph_magazine *loaded, *spare;
 
     cache->looked = k;
-    if (bin == filled
+    if (bin == filled || fph_bin_is_kept(cache, bin)
         || (FPH_LOAD(&cache->bins[bin].base, RELAXED) == NULL
             && FPH_LOAD(&cache->spare[bin], RELAXED) == NULL))
         return;
@@ -9978,8 +10045,10 @@ fph_cache_adopt(fpheap_cache *cache)
 {
     unsigned i;
 
-    for (i = 0; i < cache->heap->bins; i++)
+    for (i = 0; i < cache->heap->bins; i++) {
         fph_bin_mend(cache, i);
+        FPH_STORE(&cache->kept[i], (uint16_t)0, RELAXED);
+    }
     fph_cache_flush(cache, 1 /* drain */);
     FPH_STORE(&cache->entry, (fph_entry *)NULL, RELAXED);           /* H5 */
 }
@@ -10284,7 +10353,8 @@ fph_cache_make(fpheap *heap, int node, int grow, size_t front)
     size_t        bytes = front + offsetof(fpheap_cache, bins)
                         + heap->bins * (sizeof(fph_bin)
                                         + sizeof(fph_magazine *)
-                                        + sizeof(uint32_t) + 1);
+                                        + sizeof(uint32_t)
+                                        + sizeof(uint16_t) + 1);
     uint32_t      ref   = fph_meta_cut(heap->state, bytes);
     fpheap_cache *cache;
     int           error;
@@ -10298,7 +10368,8 @@ fph_cache_make(fpheap *heap, int node, int grow, size_t front)
                                      + front);
     cache->heap = heap;
     cache->spare = (fph_magazine **)(void *)(cache->bins + heap->bins);
-    cache->fills = (uint8_t *)fph_bin_small(cache, heap->bins);
+    cache->kept = (uint16_t *)(void *)fph_bin_small(cache, heap->bins);
+    cache->fills = (uint8_t *)(cache->kept + heap->bins);
     return cache;
 }
 
@@ -10377,8 +10448,10 @@ fph_cache_here(fpheap *heap, int grow)
         return NULL;
     cache->node = node;
     cache->local = cache->bins + (unsigned)node * FPH_CLASSES;
-    for (bin = 0; bin < heap->bins; bin++)
+    for (bin = 0; bin < heap->bins; bin++) {
+        FPH_STORE(&cache->kept[bin], (uint16_t)0, RELAXED);
         FPH_STORE(&cache->fills[bin], (uint8_t)0, RELAXED);
+    }
     FPH_STORE(&cache->entry, fph_my_entry(heap), RELAXED);          /* H5 */
     fph_entry_set(cache->entry, cache->bins, cache->local);
     return cache;
@@ -11039,7 +11112,7 @@ fph_parked_bytes(const fpheap *heap, int node, const fpheap_cache *cache)
 
         if (!fph_keeps_slabs(fph_bin_pool(state, bin)))
             bytes += fph_depot_objects(state, bin) * size;
-        if (cache != NULL && size >= FPHEAP_PAGE)
+        if (cache != NULL && size >= FPHEAP_PAGE && !fph_bin_is_kept(cache, bin))
             bytes += fph_cache_objects(state, cache, bin) * size;
     }
     return bytes;
@@ -11726,6 +11799,8 @@ fph_bin_refill(fph_search *search, int *refused)
     size_t        parked   = fph_spare_count(cache, number);
     fph_magazine *full;
 
+    if (bin->next == NULL)
+        FPH_STORE(&cache->kept[number], (uint16_t)0, RELAXED);      /* H17 */
     if (bin->next == NULL && parked == capacity)
         fph_bin_halve(cache, number, (capacity + 1) / 2);
     else if (bin->next == NULL && parked != 0)
@@ -11741,20 +11816,23 @@ fph_bin_refill(fph_search *search, int *refused)
     return 1;
 }
 
-/* Make room in a bin of this thread's cache.  A free does not grow the heap: if
- * no other magazine can be had, one at hand is emptied into the slabs.  Returns
- * 0: there is none at hand. */
+/* Make room in a bin of this thread's cache, and keep what it has to keep
+ * loaded.  A free does not grow the heap: if no other magazine can be had, one
+ * at hand is emptied into the slabs.  Returns 0: there is none at hand. */
 static int
 fph_bin_make_room(fpheap_cache *cache, unsigned number)
 {
     fpheap       *heap     = cache->heap;
     size_t        capacity = fph_bin_class(heap->state, number)->magazine;
     size_t        parked   = fph_spare_count(cache, number);
+    size_t        kept     = cache->kept[number];
     fph_magazine *empty    = NULL;
 
+    if (kept == capacity)
+        return 0;
     if (parked == 0 && cache->spare[number] != NULL)
-        fph_bin_halve(cache, number, capacity / 2);
-    else if (parked != 0 && parked < capacity)
+        fph_bin_halve(cache, number, kept > capacity / 2 ? kept : capacity / 2);
+    else if (parked != 0 && parked >= kept && parked < capacity)
         fph_bin_swap(cache, number);
     if (cache->bins[number].top != cache->bins[number].limit)
         return 1;
@@ -11764,13 +11842,17 @@ fph_bin_make_room(fpheap_cache *cache, unsigned number)
         empty = fph_empty_get(heap, number, 0 /* more */);
     if (empty == NULL) {
         empty = fph_bin_spare(cache, number, NULL);
-        if (empty == NULL && (empty = fph_bin_unload(cache, number)) == NULL)
+        if (empty == NULL && kept == 0)
+            empty = fph_bin_unload(cache, number);
+        if (empty == NULL)
             return 0;
         fph_magazine_clear(heap->state, empty);
     }
     if (!fph_is_short(empty))
         fph_slots_fetch(empty->slot, capacity);
     fph_bin_exchange(cache, number, empty);
+    if (kept != 0)
+        fph_bin_halve(cache, number, kept);
     return 1;
 }
 
@@ -12358,6 +12440,8 @@ fph_bulk_find(fph_search *search, const fph_want *want)
     unsigned      bin   = search->bin;
     int           rc;
 
+    if (cache != NULL)
+        FPH_STORE(&cache->kept[bin], (uint16_t)0, RELAXED);         /* H17 */
     if (cache != NULL && fph_bulk_from_two(cache, bin, want))
         return 0;
     search->look = fph_batch_look;
@@ -12786,6 +12870,64 @@ fpheap_calloc(fpheap *heap, size_t n, size_t size)
     if (__builtin_mul_overflow(n, size, &bytes))
         return fph_result(-ENOMEM, NULL);
     return fpheap_zalloc(heap, bytes);
+}
+
+/* Fill a bin for the next n calls.  What was gathered last is one magazine of
+ * them: the depot's are full, and one that is filled here has room for all.
+ * (What the cache parks went to where a bulk gathers from.)  Returns 0, or a
+ * negative errno. */
+static int
+fph_prefill_bin(fpheap *heap, int node, const fph_want *want)
+{
+    fpheap_cache *cache = want->cache;
+    fph_search    search;
+    int           rc;
+
+    fph_search_begin(&search, heap, node, want, 1 /* grow */);
+    search.look = fph_batch_look;
+    search.cache = NULL;
+    fph_moves_begin(heap->state);
+    fph_bin_flush(heap->state, cache, search.bin, 0 /* drain */);
+    fph_moves_end(heap->state);
+    rc = fph_find(&search);
+    if (rc == 0) {
+        fph_bin_exchange(cache, search.bin, fph_batch_pop(&search));
+        FPH_STORE(&cache->kept[search.bin], (uint16_t)want->n, RELAXED);
+    }
+    fph_batch_end(&search, NULL /* cache */);
+    fph_verify_bin(cache, search.bin);
+    return rc;
+}
+
+static int
+fph_prefill(fpheap *heap, fph_want want)
+{
+    const fph_bin *bin;
+    int            node;
+
+    if (!fph_heap_good(heap))
+        return fph_is_view(heap) ? -EROFS : -EINVAL;
+    if (want.k == 0 || want.n > heap->state->classes[want.k].magazine)
+        return -EINVAL;
+    if (want.k >= FPH_SIZES && heap->state->ends)
+        return -EBUSY;
+    FPH_INSIDE(heap);
+    want.cache = fph_cache_here(heap, 1 /* grow */);
+    if (want.cache == NULL)
+        return fph_this.seat != 0 ? -ENOMEM : -EAGAIN;
+    node = want.node != FPHEAP_ANY_NODE ? want.node : want.cache->node;
+    bin = &want.cache->bins[(unsigned)node * FPH_CLASSES + want.k];
+    if ((size_t)(bin->top - bin->base) < want.n)
+        return fph_prefill_bin(heap, node, &want);
+    FPH_STORE(&want.cache->kept[bin - want.cache->bins], (uint16_t)want.n,
+              RELAXED);
+    return 0;
+}
+
+FPHEAP_API int
+fpheap_prefill(fpheap *heap, size_t size, unsigned n)
+{
+    return fph_prefill(heap, fph_want_size(size, NULL, n));
 }
 
 static int
@@ -13716,6 +13858,12 @@ fpheap_pool_get_critical(fpheap_pool *pool)
                                 fph_pool_want(pool->emergency, &object, 1),
                                 -errno);
     return fph_result(rc, object);
+}
+
+FPHEAP_API int
+fpheap_pool_prefill(fpheap_pool *pool, unsigned n)
+{
+    return fph_prefill(pool->heap, fph_pool_want(pool, NULL, n));
 }
 
 FPHEAP_API unsigned
