@@ -136,8 +136,9 @@
  *     EDEADLK        the provider's callback or the watcher's needed the heap
  *                    to grow, or a pool's constructor was nested eight deep
  *     EBUSY          objects are live, or another thread is moving a pool's;
- *                    or a callback tried to end its own heap or pool, or to use
- *                    a pool of the heap that is being destroyed
+ *                    or a callback tried to end its own heap or pool, to
+ *                    prefill, or to use a pool of the heap that is being
+ *                    destroyed
  *     ENFILE         FPHEAP_MAX_HEAPS heaps exist, or FPHEAP_MAX_POOLS pools
  *     EEXIST         the heap has a pool of that name
  *     ENOENT         the heap has no pool of that name
@@ -430,7 +431,7 @@
 
 /* FPHEAP_MAX_POOLS (LAYOUT) - pools per heap at one time.  1..512; default 128,
  * 16 with small chunks.  Together with the heap's own classes, times
- * FPHEAP_MAX_NODES, at most 16384.  Price of each: 47 bytes in every cache and
+ * FPHEAP_MAX_NODES, at most 16384.  Price of each: 45 bytes in every cache and
  * 64 in the heap, both per node of its configuration, and 40 more in the
  * heap. */
 #ifndef FPHEAP_MAX_POOLS
@@ -1338,8 +1339,8 @@ struct fpheap_cache {
                                   GROWTH */
     fph_slab *large;           /* of the large object parked here; or NULL */
     fph_magazine **spare;      /* per bin, behind bins; NULL: none */
-    uint16_t *kept;            /* per bin, behind fph_bin_small's: H17; and */
-    uint8_t *fills;            /* behind that: fph_bin_fill.  Of both
+    uint8_t *fills;            /* per bin, behind fph_bin_small's: fph_bin_fill,
+                                  or what it keeps, H17; atomic, as
                                   fpheap_pool_destroy stores 0 as well, H4 */
 #if FPHEAP_HEADER
     fph_tally tallies[FPHEAP_TAGS];
@@ -1953,12 +1954,13 @@ FPHEAP_API int fpheap_reserve(fpheap *heap, size_t bytes, int node);
  * or until the pool's destroy is tried.  The memory need not have been touched:
  * see fpheap_reserve.  (With FPHEAP_CHECK 2 an object's bytes are verified.)
  *
- * Errors   -EINVAL: n or size is too large, or there is no heap; -EAGAIN, as
- *          fpheap_self; else as fpheap_alloc_bulk's, but without FPHEAP_SPILL.
+ * Errors   -EINVAL: n or size is too large, or there is no heap; -EBUSY in a
+ *          callback of the heap; -EAGAIN, as fpheap_self; else as
+ *          fpheap_alloc_bulk's, but without FPHEAP_SPILL.
  * Blocks   As fpheap_alloc.
  * Cost     That of fpheap_alloc_bulk, and of freeing what the thread parks of
  *          the class.  Then, of a free that is no hit, also n copies; and if n
- *          is all that a magazine holds, the object goes to its slab. */
+ *          is nearly all that a magazine holds, the object goes to its slab. */
 FPHEAP_API int fpheap_prefill(fpheap *heap, size_t size, unsigned n);
 FPHEAP_API int fpheap_pool_prefill(fpheap_pool *pool, unsigned n);
 
@@ -9595,11 +9597,11 @@ fph_depot_drain(fph_state *state, unsigned bin)
  *       stack; in a bulk's list it comes first, as it has no reference by which
  *       another could lead to it.  After a call it is loaded, and there is no
  *       spare, or it is empty.
- *   H17 What is loaded in a bin that fpheap_prefill has filled has at least
- *       kept[] objects, less those allocated since.  So a free that finds it
- *       full leaves as many in what it loads, and others' requests and idleness
- *       take the spare at most.  An allocation that misses there has had them
- *       all, and ends it, as does any other flush: kept[] is 0 then.
+ *   H17 What is loaded in a bin that fpheap_prefill has filled has at least as
+ *       many objects as fills[] says, less those allocated since.  So a free
+ *       that finds it full leaves as many in what it loads, and others'
+ *       requests and idleness take the spare at most.  An allocation that
+ *       misses there has had them all, and ends it, as does any other flush.
  *
  *       where                        order    partner  what must be seen
  *   H5  entry: store, load           relaxed  none     H6, H7; and no call runs
@@ -9848,6 +9850,41 @@ fph_large_drop(fpheap_cache *cache)
     return 1;
 }
 
+/* A bin keeps this less FPH_KEPT, in 16ths of a magazine, rounded up. */
+#define FPH_KEPT 32u
+
+static inline int
+fph_bin_is_kept(const fpheap_cache *cache, unsigned number)
+{
+    return FPH_LOAD(&cache->fills[number], RELAXED) > FPH_KEPT;
+}
+
+/* The objects that a bin keeps loaded, H17; 0: none. */
+static size_t
+fph_bin_kept(const fpheap_cache *cache, unsigned number)
+{
+    size_t most = fph_bin_class(cache->heap->state, number)->magazine;
+
+    return !fph_bin_is_kept(cache, number) ? 0
+         : ((cache->fills[number] - FPH_KEPT) * most + 15) / 16;
+}
+
+static void
+fph_bin_keep(fpheap_cache *cache, unsigned number, size_t n)
+{
+    size_t most = fph_bin_class(cache->heap->state, number)->magazine;
+
+    FPH_STORE(&cache->fills[number],
+              (uint8_t)(FPH_KEPT + (n * 16 + most - 1) / most), RELAXED);
+}
+
+static void
+fph_bin_keep_none(fpheap_cache *cache, unsigned number)
+{
+    if (fph_bin_is_kept(cache, number))
+        FPH_STORE(&cache->fills[number], (uint8_t)0, RELAXED);
+}
+
 /* Take both magazines of a bin out of a cache. */
 static void
 fph_bin_flush(fph_state *state, fpheap_cache *cache, unsigned number, int drain)
@@ -9855,16 +9892,9 @@ fph_bin_flush(fph_state *state, fpheap_cache *cache, unsigned number, int drain)
     fph_magazine_return(state, number, fph_bin_spare(cache, number, NULL),
                         drain);
     fph_magazine_return(state, number, fph_bin_unload(cache, number), drain);
-    FPH_STORE(&cache->kept[number], (uint16_t)0, RELAXED);
+    fph_bin_keep_none(cache, number);
     if (drain)                 /* memory is short: refill little by little */
         FPH_STORE(&cache->fills[number], (uint8_t)0, RELAXED);
-}
-
-/* Whether what a bin has loaded is to stay there, H17. */
-static inline int
-fph_bin_is_kept(const fpheap_cache *cache, unsigned number)
-{
-    return FPH_LOAD(&cache->kept[number], RELAXED) != 0;
 }
 
 /* Take all magazines out of a cache, and the parked large object; to drain it,
@@ -10047,7 +10077,7 @@ fph_cache_adopt(fpheap_cache *cache)
 
     for (i = 0; i < cache->heap->bins; i++) {
         fph_bin_mend(cache, i);
-        FPH_STORE(&cache->kept[i], (uint16_t)0, RELAXED);
+        FPH_STORE(&cache->fills[i], (uint8_t)0, RELAXED);
     }
     fph_cache_flush(cache, 1 /* drain */);
     FPH_STORE(&cache->entry, (fph_entry *)NULL, RELAXED);           /* H5 */
@@ -10353,8 +10383,7 @@ fph_cache_make(fpheap *heap, int node, int grow, size_t front)
     size_t        bytes = front + offsetof(fpheap_cache, bins)
                         + heap->bins * (sizeof(fph_bin)
                                         + sizeof(fph_magazine *)
-                                        + sizeof(uint32_t)
-                                        + sizeof(uint16_t) + 1);
+                                        + sizeof(uint32_t) + 1);
     uint32_t      ref   = fph_meta_cut(heap->state, bytes);
     fpheap_cache *cache;
     int           error;
@@ -10368,8 +10397,7 @@ fph_cache_make(fpheap *heap, int node, int grow, size_t front)
                                      + front);
     cache->heap = heap;
     cache->spare = (fph_magazine **)(void *)(cache->bins + heap->bins);
-    cache->kept = (uint16_t *)(void *)fph_bin_small(cache, heap->bins);
-    cache->fills = (uint8_t *)(cache->kept + heap->bins);
+    cache->fills = (uint8_t *)fph_bin_small(cache, heap->bins);
     return cache;
 }
 
@@ -10448,10 +10476,8 @@ fph_cache_here(fpheap *heap, int grow)
         return NULL;
     cache->node = node;
     cache->local = cache->bins + (unsigned)node * FPH_CLASSES;
-    for (bin = 0; bin < heap->bins; bin++) {
-        FPH_STORE(&cache->kept[bin], (uint16_t)0, RELAXED);
+    for (bin = 0; bin < heap->bins; bin++)
         FPH_STORE(&cache->fills[bin], (uint8_t)0, RELAXED);
-    }
     FPH_STORE(&cache->entry, fph_my_entry(heap), RELAXED);          /* H5 */
     fph_entry_set(cache->entry, cache->bins, cache->local);
     return cache;
@@ -11800,7 +11826,7 @@ fph_bin_refill(fph_search *search, int *refused)
     fph_magazine *full;
 
     if (bin->next == NULL)
-        FPH_STORE(&cache->kept[number], (uint16_t)0, RELAXED);      /* H17 */
+        fph_bin_keep_none(cache, number);
     if (bin->next == NULL && parked == capacity)
         fph_bin_halve(cache, number, (capacity + 1) / 2);
     else if (bin->next == NULL && parked != 0)
@@ -11825,7 +11851,7 @@ fph_bin_make_room(fpheap_cache *cache, unsigned number)
     fpheap       *heap     = cache->heap;
     size_t        capacity = fph_bin_class(heap->state, number)->magazine;
     size_t        parked   = fph_spare_count(cache, number);
-    size_t        kept     = cache->kept[number];
+    size_t        kept     = fph_bin_kept(cache, number);
     fph_magazine *empty    = NULL;
 
     if (kept == capacity)
@@ -12441,7 +12467,7 @@ fph_bulk_find(fph_search *search, const fph_want *want)
     int           rc;
 
     if (cache != NULL)
-        FPH_STORE(&cache->kept[bin], (uint16_t)0, RELAXED);         /* H17 */
+        fph_bin_keep_none(cache, bin);
     if (cache != NULL && fph_bulk_from_two(cache, bin, want))
         return 0;
     search->look = fph_batch_look;
@@ -12892,7 +12918,7 @@ fph_prefill_bin(fpheap *heap, int node, const fph_want *want)
     rc = fph_find(&search);
     if (rc == 0) {
         fph_bin_exchange(cache, search.bin, fph_batch_pop(&search));
-        FPH_STORE(&cache->kept[search.bin], (uint16_t)want->n, RELAXED);
+        fph_bin_keep(cache, search.bin, want->n);
     }
     fph_batch_end(&search, NULL /* cache */);
     fph_verify_bin(cache, search.bin);
@@ -12903,24 +12929,27 @@ static int
 fph_prefill(fpheap *heap, fph_want want)
 {
     const fph_bin *bin;
+    unsigned       number;
     int            node;
 
     if (!fph_heap_good(heap))
         return fph_is_view(heap) ? -EROFS : -EINVAL;
     if (want.k == 0 || want.n > heap->state->classes[want.k].magazine)
         return -EINVAL;
-    if (want.k >= FPH_SIZES && heap->state->ends)
-        return -EBUSY;
+    if (fph_is_in(FPH_IN_CALLBACK | FPH_IN_PASS, heap, NULL))
+        return -EBUSY;         /* a call goes on with the cache */
     FPH_INSIDE(heap);
     want.cache = fph_cache_here(heap, 1 /* grow */);
     if (want.cache == NULL)
         return fph_this.seat != 0 ? -ENOMEM : -EAGAIN;
     node = want.node != FPHEAP_ANY_NODE ? want.node : want.cache->node;
-    bin = &want.cache->bins[(unsigned)node * FPH_CLASSES + want.k];
+    number = (unsigned)node * FPH_CLASSES + want.k;
+    bin = &want.cache->bins[number];
+    fph_bin_keep_none(want.cache, number);
     if ((size_t)(bin->top - bin->base) < want.n)
         return fph_prefill_bin(heap, node, &want);
-    FPH_STORE(&want.cache->kept[bin - want.cache->bins], (uint16_t)want.n,
-              RELAXED);
+    if (want.n != 0)
+        fph_bin_keep(want.cache, number, want.n);
     return 0;
 }
 
