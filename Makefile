@@ -150,7 +150,7 @@ sanitizers: ## of the three what takes two minutes
 	    WHICH='tests/debug/test_check2.c tests/debug/test_misuse.c \
 	        $(patsubst %,tests/test_%.c, callbacks exhaustion headers \
 	        internals invariants iova magazines mmap pool_constructors \
-	        pool_limits pools provider races_memory races_objects \
+	        pool_limits pools prefill provider races_memory races_objects \
 	        races_regions references regressions tags waits window)'
 	@$(MAKE) --no-print-directory -j2 B=build/tsan sanitized \
 	    CFLAGS='-O1 -g -fsanitize=thread' \

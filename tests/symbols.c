@@ -98,6 +98,7 @@ pooled(void)
     F(pool_put_bulk)(pool, p, 8);
     CHECK(F(pool_private)(pool) != NULL);
     CHECK(F(pool_set_max)(pool, 1000) == 0);
+    CHECK(F(pool_prefill)(pool, 2) == 0);
     F(pool_stats_get)(pool, &stats);
     CHECK(stats.max == 1000);
     F(pool_stats_get_sized)(pool, &stats, sizeof stats);
@@ -178,6 +179,7 @@ whole(void)
     FILE              *out = fopen("/dev/null", "w");
 
     CHECK(F(reserve)(heap, 100000, 0) == 0);
+    CHECK(F(prefill)(heap, 100, 8) == 0);
     F(set_limit)(heap, (size_t)1 << 30);
     F(stats_get)(heap, &stats);
     CHECK(stats.limit == (size_t)1 << 30);

@@ -9,7 +9,7 @@
 
 header=$top/fpheap.h
 functions=$(sed -n '/^\/\* \[API\] =/,/^\/\* --- names --/p' "$header" |
-    grep -A1 -E '^(FPHEAP_API|FPH_PUBLIC) ' |
+    grep -A1 -E '^(FPHEAP_API|FPH_PUBLIC|FPH_NOWAIT) ' |
     grep -oE 'fpheap_[a-z_]+\(' | tr -d '(' | sort -u)
 
 cat > "$scratch/library.c" << 'C'

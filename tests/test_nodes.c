@@ -86,6 +86,36 @@ static const size_t sizes[] = { 1, 64, 2048, 30000, FPHEAP_PAGE, FPH_CLASS_MAX,
                                 2 * FPHEAP_CHUNK + 1 };
 
 static void
+what_is_prefilled_is_of_the_nodes_that_serve_the_calls(void **state)
+{
+    fpheap          *heap = heap_of_nodes(FPHEAP_SPILL);
+    fpheap_pool_desc desc = { .name = "on 3", .size = 100, .node = 3,
+                              .flags = FPHEAP_ON_NODE };
+    fpheap_pool     *pool = fpheap_pool_create(heap, &desc);
+    int              i;
+
+    (void)state;
+    move_to(heap, 2);
+    assert_int_equal(fpheap_prefill(heap, 2048, 30), 0);
+    assert_int_equal(fpheap_pool_prefill(pool, 30), 0);
+    provider.fail_from = 1;
+    provider.fail_to = UINT_MAX;
+    (void)fpheap_cache_alloc(fpheap_self(heap), 100000); /* a pass, too */
+    for (i = 0; i < 30; i++) {
+        assert_non_null(objects[i] = fpheap_alloc(heap, 2048));
+        assert_int_equal(node_of(objects[i]), 2);
+        assert_non_null(objects[30 + i] = fpheap_pool_get(pool));
+        assert_int_equal(node_of(objects[30 + i]), 3);
+    }
+    while (fpheap_alloc_on(heap, FPH_CLASS_MAX, 2) != NULL)
+        ;
+    assert_int_equal(fpheap_prefill(heap, FPH_CLASS_MAX, 1), -ENOMEM);
+    assert_non_null(fpheap_alloc(heap, FPH_CLASS_MAX));
+    assert_int_equal(fpheap_destroy_forced(heap), 0);
+    assert_int_equal(provider.held, 0);
+}
+
+static void
 an_object_comes_from_the_node_that_was_asked_for(void **state)
 {
     fpheap  *heap = heap_of_nodes(0);
@@ -694,6 +724,8 @@ main(void)
             a_bulk_that_is_spilled_is_of_one_node_and_its_own_keeps_the_rest),
         cmocka_unit_test(
             a_large_object_or_a_bulk_that_is_spilled_costs_its_node_no_call),
+        cmocka_unit_test(
+            what_is_prefilled_is_of_the_nodes_that_serve_the_calls),
         cmocka_unit_test(an_object_comes_from_the_node_that_was_asked_for),
         cmocka_unit_test(an_object_comes_from_the_node_of_its_thread),
         cmocka_unit_test(the_hook_is_asked_once_per_cache),
