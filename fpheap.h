@@ -24,8 +24,8 @@
  *     declarations      [CONFIG]  [TYPES]  [API]  [FASTPATH]
  *     implementation    [PLATFORM]  [META]  [CALL]  [PAGES]  [REGION]
  *                       [RECORD]  [DEBUG]  [OBJECT]  [SLAB]
- *                       [DEPOT]  [CACHE]  [VIEW]  [GROWTH]  [MISS]  [LARGE]
- *                       [ALLOC]  [QUERY]  [POOL]  [GROUP]  [STATS]
+ *                       [DEPOT]  [WATER]  [CACHE]  [VIEW]  [GROWTH]  [MISS]
+ *                       [LARGE]  [ALLOC]  [QUERY]  [POOL]  [GROUP]  [STATS]
  *                       [PROVIDERS]  [CHECK]  [HEAP]  [SHARED]  [SYMBOLS]
  *     end of file       [HISTORY]  [LICENSE]
  *
@@ -147,7 +147,7 @@
  *     EACCES, EADDRINUSE, EPROTO, ESTALE
  *                    a partition cannot be opened: see fpheap_open
  *     ENOTSUP        a pool's constructor is another process's, or a partition
- *                    with FPHEAP_SITES
+ *                    with FPHEAP_SITES, or with a pool's marks
  *
  * and whatever else the provider, the watcher or a constructor returns.  Misuse
  * that a slow path finds (a bit that is already set, a pointer into no object)
@@ -195,6 +195,9 @@
  *                its hands
  *     child      a heap whose memory is another's, its parent's
  *     critical   of objects: from what config.emergency has set aside
+ *     room       what a heap's limit or a pool's max leaves to be claimed
+ *     marks      low and high water, of room: fpheap_water
+ *     crossing   the moment in which room passes one of them, or a call fails
  *     partition  a file with a heap that several processes map
  *     member     a process that has a partition open
  *     slot       a member's number for a thread's cache, in place of a seat
@@ -203,8 +206,8 @@
  *     F1, S2     names of invariants and of edges of memory order; the tables
  *                at the heads of sections say what each is.  The letter tells
  *                the section: I FASTPATH, M T META, V CALL, F PAGES, G REGION,
- *                N RECORD, K DEBUG, E OBJECT, B Q S SLAB, D DEPOT, H CACHE,
- *                R GROWTH, L LARGE, P POOL, A PROVIDERS, W SHARED
+ *                N RECORD, K DEBUG, E OBJECT, B Q S SLAB, D DEPOT, U WATER,
+ *                H CACHE, R GROWTH, L LARGE, P POOL, A PROVIDERS, W SHARED
  *
  * [DESIGN] --------------------------------------------------------------------
  *
@@ -281,7 +284,9 @@
  * Who calls back.  The provider, the watcher and constructors run inside a
  * miss; destructors run wherever a slab ends, which may be in any call that
  * needs memory.  All may use the heap, but while the provider or the watcher
- * runs it cannot grow.  CALL begins with a table of what such calls may do.
+ * runs it cannot grow.  CALL begins with a table of what such calls may do.  Who
+ * waits for room is told at the end of a call, WATER, and may do all that a
+ * thread may outside of it, but end what has called.
  *
  * What an object carries.  FASTPATH is the boundary: an object that leaves is
  * taken from its bin and is then born; one that comes back dies, if it may, and
@@ -821,6 +826,37 @@ typedef struct fpheap_provider {
 /* fpheap_config.flags */
 #define FPHEAP_SPILL 1u /* a node without memory is served from the others */
 
+/* Low and high water of a heap or a pool, for requests that wait for room.  Room
+ * is what is left to be claimed: bytes of the heap's limit, less those of objects
+ * that are live or parked (slabs and records take some beside); objects of the
+ * pool's max.
+ *
+ * crossed is called with room 0 when `low` or less is left, or a call fails
+ * though more is; and after that with 1 when a call, any thread's, has freed
+ * something and `high` or more is left: what failed may be tried again.  So 0 and
+ * 1 alternate, from 0 on.  It is called once for each crossing, by one thread at
+ * a time, in the order of crossings: as the last act of a call that was no hit,
+ * one of those that made it, mostly the last.  It may use the heap, but ends
+ * neither it nor the pool: EBUSY.  What crosses meanwhile is told when it has
+ * returned.  It must not wait for a lock under which any thread calls the heap.
+ *
+ * Hits are not seen.  While little is left, threads put what they free into the
+ * slabs at once, and what they park at their next miss.  So a free counts at the
+ * latest when its thread has freed a magazine more, or calls fpheap_flush or
+ * exits; and what all threads may hide, two magazines each, is to be less than
+ * what `high` leaves of the limit or max.
+ *
+ * Cost: of a hit, nothing; of another call on a heap that has marks, one atomic,
+ * and one per claim where they are the heap's, on words that all threads share,
+ * and a look at each pool that has some; while little is left, each is a miss. */
+typedef struct fpheap_water {
+    size_t low;                /* below high */
+    size_t high;               /* up to the limit or max, which there must be */
+    void (*crossed)(void *arg, fpheap *heap, fpheap_pool *pool, int room);
+                               /* pool: NULL, of a heap.  NULL: no marks */
+    void  *arg;
+} fpheap_water;
+
 /* What fpheap_create makes.  Zero in a field selects its default. */
 typedef struct fpheap_config {
     const fpheap_provider *provider;   /* copied; NULL: mmap */
@@ -872,6 +908,7 @@ typedef struct fpheap_config {
                                   and its kin may have; the heap gets an eighth
                                   and a chunk more for them at once, as a child
                                   named "emergency", and keeps them */
+    fpheap_water water;        /* of `limit` */
 } fpheap_config;
 
 /* Bytes and numbers of one heap.  While threads allocate, this is a snapshot in
@@ -991,7 +1028,8 @@ typedef struct fpheap_pool_desc {
     size_t      min;           /* objects made ahead and kept until destroy */
     unsigned    magazine;      /* objects in a magazine, 2 .. FPHEAP_MAGAZINE; a
                                   thread parks two at most.  0: chosen by size,
-                                  and at most a 16th of max, but 2 at least */
+                                  and at most a 16th of max, or of what is
+                                  between its marks, but 2 at least */
     unsigned    channels;      /* of memory, 0 .. 1024: objects begin on
                                   different channels; 0: unknown */
     unsigned    ranks;         /* per channel, 0 .. 1024; 0: 1 */
@@ -1010,6 +1048,8 @@ typedef struct fpheap_pool_desc {
      * failures, are all below fpheap_pool_stats.objects. */
     int       (*construct_nth)(fpheap_pool *pool, void *arg, void *object,
                                size_t nth);
+    fpheap_water water;        /* of `max`; not of a pool that several processes
+                                  share */
 } fpheap_pool_desc;
 
 /* The largest object of a pool. */
@@ -1268,6 +1308,8 @@ struct fpheap {
     fpheap         *emergency; /* the child for critical objects, or NULL */
     int             critical;  /* 1: it is one: no thread has a cache of it */
     fph_word        critical_left; /* bytes; atomic */
+    unsigned        counted;   /* atomic; 1: calls begin and end, CALL, as the
+                                  heap is shared or has marks */
 };
 
 /* A pool: the class FPH_SIZES + its number.  When it ends, its record stays for
@@ -1373,9 +1415,9 @@ struct fpheap_cache {
  *
  * Returns  the heap, which the caller gives back to fpheap_destroy.
  * Errors   NULL and errno: EINVAL (nodes above FPHEAP_MAX_NODES, unknown flags,
- *          growth_max below a chunk, limit below two, a provider without get, or
- *          what config.parent cannot have),
- *          ENAMETOOLONG, ENFILE, EFAULT, ENOSPC (the provider gave more than
+ *          growth_max below a chunk, limit below two, a provider without get,
+ *          marks without a limit or out of range, or what config.parent cannot
+ *          have), ENAMETOOLONG, ENFILE, EFAULT, ENOSPC (the provider gave more than
  *          the limit), ENOMEM (nodes times pools are too many for the chunk's
  *          size), or what the provider returned.
  * Blocks   Calls the provider.
@@ -1658,7 +1700,7 @@ FPH_NOWAIT void  fpheap_cache_free_bulk_sized(fpheap_cache *cache,
  * Errors   NULL and errno: EINVAL (size, align, channels, ranks, max, min,
  *          magazine, node, private_bytes or flags out of range; min above max;
  *          channels with an alignment above 64, or that make the object too
- *          large; FPHEAP_SCRATCH with a constructor or destructor; two
+ *          large; marks without a max or out of range; FPHEAP_SCRATCH with a constructor or destructor; two
  *          constructors; no name; with FPHEAP_HEADER no such tag or
  *          destructor), ENAMETOOLONG, EEXIST (a pool has the name), ENFILE
  *          (FPHEAP_MAX_POOLS pools), ENOSPC (the heap's limit), or as
@@ -4060,6 +4102,12 @@ typedef struct fph_depot {
 typedef struct fph_chunk  fph_chunk;
 typedef struct fph_region fph_region;
 
+/* The marks of a heap or a pool, WATER. */
+typedef struct fph_water {
+    fpheap_water marks;
+    fph_word     is;           /* atomic */
+} fph_water;
+
 struct fph_state {
     fph_class  classes[FPH_CLASSES];
 
@@ -4106,6 +4154,10 @@ struct fph_state {
     fph_word   empty_pages;                /* of slabs with all objects free,
                                               which a pass can turn into free
                                               pages */
+    fph_word   marked;                     /* WATER: of water[], that may have
+                                              marks; 0: none */
+    fph_word   turn;
+    fph_word   claimed;                    /* bytes, if the heap has marks */
     fph_word   asked;                      /* GROWTH: how often, and when */
     fph_word   asked_ns;
     fph_word   limit;                      /* as it was set; 0: none */
@@ -4143,6 +4195,7 @@ struct fph_state {
 
     char          *meta[FPH_TABLE_MAX];    /* blocks; written before use */
     fpheap_cache  *cache[FPHEAP_MAX_THREADS]; /* by seat; atomic; set once */
+    fph_water      water[1 + FPHEAP_MAX_POOLS]; /* WATER */
 #if FPHEAP_SHARED
     fph_word       made[2];                /* stacks of all chunks' records, and
                                               of all magazines, ever made */
@@ -4541,8 +4594,9 @@ fph_cache_next(const fph_state *state, size_t *seat)
  *     a pass, the heap's end      begins no pass; waits for nobody
  *     a constructor, destructor   does not end the pool: EBUSY; a constructor
  *                                 is not called in FPH_NESTED others: EDEADLK
- *     any of these callbacks      does not end the heap: EBUSY; the call around
- *                                 keeps its cache
+ *     `crossed`, of a pool        does not end the pool: EBUSY
+ *     any of these callbacks,     does not end the heap: EBUSY; the call around
+ *     and `crossed`, WATER        keeps its cache
  *     thread_node                 does not end the heap; is served by node 0
  *     pthread_setspecific         has no cache, if malloc is made of the heap
  *     a move                      waits for no move
@@ -4552,14 +4606,15 @@ fph_cache_next(const fph_state *state, size_t *seat)
  * which share it too.
  */
 enum { FPH_IN_CALL = 0, FPH_IN_PROVIDER = 1, FPH_IN_PASS = 2, FPH_IN_POOL = 4,
-       FPH_IN_NODE = 8,
-       FPH_IN_CALLBACK = FPH_IN_PROVIDER | FPH_IN_POOL | FPH_IN_NODE };
+       FPH_IN_NODE = 8, FPH_IN_WATER = 16,
+       FPH_IN_CALLBACK = FPH_IN_PROVIDER | FPH_IN_POOL | FPH_IN_NODE
+                       | FPH_IN_WATER };
 
 /* One of these, on the stack of the call that is in it. */
 typedef struct fph_frame {
     unsigned                what;
     const fpheap           *heap;
-    const fpheap_pool      *pool;  /* with FPH_IN_POOL, else NULL */
+    const fpheap_pool      *pool;  /* with FPH_IN_POOL, or _WATER of a pool */
     const struct fph_frame *outer;
 } fph_frame;
 
@@ -4575,9 +4630,11 @@ typedef struct fph_thread {
                                       it fails */
     uint32_t         moves[FPHEAP_MAX_HEAPS];      /* begun, by heap */
     uint32_t         open_moves[FPHEAP_MAX_HEAPS]; /* and not ended */
+    uint32_t         depth[FPHEAP_MAX_HEAPS]; /* of calls, if heap->counted */
+    uint32_t         did[FPHEAP_MAX_HEAPS];   /* what such a call has, WATER */
 #if FPHEAP_SHARED
-    uint32_t         depth[FPHEAP_MAX_HEAPS]; /* of calls on a shared heap, */
-    fph_word        *calls[FPHEAP_MAX_HEAPS]; /* and where they are counted */
+    fph_word        *calls[FPHEAP_MAX_HEAPS]; /* where those on a shared heap
+                                                 are counted */
 #endif
     unsigned         seat;         /* its number + 1; 0: it has none, CACHE */
     unsigned         patience;     /* misses until it tries again to have one,
@@ -4703,19 +4760,12 @@ fph_calls_at(const fpheap *heap)
                         - offsetof(fpheap_cache, bins)))->calls;
 }
 
-typedef fpheap *fph_held;      /* by a call; NULL: the heap is not shared */
-
-/* Begin a call on a heap.  Returns the heap if it is shared. */
-static fpheap *
-fph_enter(fpheap *heap)
+/* Begin a call on a shared heap. */
+static void
+fph_call_begin(fpheap *heap, size_t number)
 {
-    size_t    number = (size_t)(heap - fph_heaps);
     fph_word *calls;
 
-    if (FPH_LIKELY(heap->partition == NULL))
-        return NULL;
-    if (fph_this.depth[number]++ != 0)
-        return heap;
     for (;;) {
         calls = fph_calls_at(heap);
         fph_fetch_add_seq_cst(calls, 1);                            /* V6 */
@@ -4725,31 +4775,38 @@ fph_enter(fpheap *heap)
         heap->recover(heap);
     }
     fph_this.calls[number] = calls;
-    return heap;
 }
 
-/* End it.  (The compiler calls this wherever the function ends.) */
+/* End it, if it is one. */
 static void
-fph_leave(fpheap *const *inside)
+fph_call_end(size_t number)
 {
-    size_t    number = (size_t)(*inside - fph_heaps);
-    fph_word *calls;
+    fph_word *calls = fph_this.calls[number];
 
-    if (*inside == NULL || --fph_this.depth[number] != 0)
-        return;
-    calls = fph_this.calls[number];
     fph_this.calls[number] = NULL;
-    fph_fetch_add_release(calls, ~(uint64_t)0);                     /* V7 */
+    if (calls != NULL)
+        fph_fetch_add_release(calls, ~(uint64_t)0);                 /* V7 */
 }
-
-/* The caller is in a call on a heap until its function ends. */
-#define FPH_INSIDE(heap)                                             \
-    fph_held fph_inside __attribute__((cleanup(fph_leave), unused))  \
-        = fph_enter(heap)
 #else
-#define FPH_INSIDE(heap) ((void)(heap))
+#define fph_call_begin(heap, number) ((void)0)
+#define fph_call_end(number)         ((void)0)
 #define fph_recovered_add(partition, stats) ((void)0)
 #endif
+
+typedef fpheap *fph_held;      /* by a call; NULL: it is not counted */
+
+/* Begin a call on a heap; it ends in fph_leave, WATER. */
+static fpheap *
+fph_enter(fpheap *heap)
+{
+    size_t number = (size_t)(heap - fph_heaps);
+
+    if (FPH_LIKELY(!FPH_LOAD(&heap->counted, RELAXED)))
+        return NULL;
+    if (fph_this.depth[number]++ == 0 && fph_is_shared(heap))
+        fph_call_begin(heap, number);
+    return heap;
+}
 
 /*
  * Waiting.  A call waits FPHEAP_GROWTH_WAIT_MS at most, for all that it waits
@@ -8638,6 +8695,7 @@ fph_slab_mask(size_t count, size_t w)
  *   Q5  slabs: fetch_add -1         release  Q6       the destructors are done
  *   Q6  slabs: load                 acquire  Q5       before the pool ends
  *   Q7  nth: fetch_add              relaxed  none     a number, nothing else
+ *   Q8  claimed: fetch_add          relaxed  none     the same
  */
 
 /* The pages in which the objects of a slab lie. */
@@ -8695,6 +8753,21 @@ fph_quota_give(fpheap_pool *pool, size_t n)
 {
     if (pool != NULL)
         fph_fetch_add_relaxed(&pool->quota, (uint64_t)0 - n);       /* Q3 */
+}
+
+/* What a call on a heap that has marks has done, WATER. */
+enum { FPH_TOOK = 1, FPH_GAVE = 2, FPH_STOWED = 4, FPH_FAILED = 8 };
+
+/* It has: with claimed or given bytes, or a magazine into a depot. */
+static inline void
+fph_did(fph_state *state, size_t bytes, unsigned what)
+{
+    if (FPH_LIKELY(fph_load_relaxed(&state->marked) == 0))
+        return;
+    if (state->water[0].marks.crossed != NULL)
+        fph_fetch_add_relaxed(&state->claimed,                      /* Q8 */
+                              what == FPH_GAVE ? (size_t)0 - bytes : bytes);
+    fph_this.did[fph_number_of(state)] |= what;
 }
 
 #define FPH_NESTED 8           /* constructors inside one another, at most */
@@ -8942,6 +9015,7 @@ fph_slab_claim(fph_state *state, fph_slab *slab, void **objects, size_t n)
     fph_heads_own(state, objects, got, 1 /* mine */);
     old = fph_fetch_add_relaxed(&slab->state,                       /* B7 */
                                 fph_slab_state(-(int64_t)got, 0));
+    fph_did(state, got * slab->size, FPH_TOOK);
     fph_take_count(state, fph_info_bin(info), got);
     if (got != 0 && fph_slab_free_objects(old) == (int64_t)count)
         fph_count_empty(state, slab, -1);
@@ -8986,6 +9060,7 @@ fph_slab_announce(fph_state *state, fph_slab *slab, size_t n)
                               fph_slab_pages(size, fph_info_count(info)));
     if ((word & 1) == 0)
         fph_stack_push(&state->depots[fph_info_bin(info)].partial, &slab->link);
+    fph_did(state, n * size, FPH_GAVE);
 }
 
 /* The slab that an object of this heap is in, or NULL after an FPHEAP_PANIC
@@ -9573,6 +9648,261 @@ fph_depot_drain(fph_state *state, unsigned bin)
     fph_moves_end(state);
 }
 
+/* [WATER] ==================================================================
+ *
+ * The marks of heaps and pools: state->water[], of the heap, then of each pool.
+ * A call that has taken or given anything looks at them when it ends, and then
+ * tells what has been crossed.
+ *
+ *     is    | crossings : 32 | not yet told : 30 | open : 1 | telling : 1 |
+ *     turn  | calls that failed : 32 | calls that gave something : 32 |
+ *
+ *   U1  After an odd number of crossings little is left.  That ends with a look
+ *       after a call has given something, if `high` is there.
+ *   U2  So what a call that fails has given itself counts before it says that it
+ *       fails.  What a bulk had in its hands, and gives back, counts only if
+ *       others failed meanwhile: it would do again.
+ *   U3  While little is left, nothing goes to a depot, and a bin has no magazine
+ *       after its thread's next miss: so each call is seen.
+ *   U4  Whoever has set `telling` tells all, also what others note meanwhile.
+ *
+ *       where                      order    partner  what must be seen
+ *   U5  turn: fetch_add            seq_cst  U5       all that was claimed, given,
+ *                                                    put into a depot, or noted
+ *                                                    before an earlier turn
+ *   U6  is: load, CAS              acq_rel  U6, U7   what was told before
+ *   U7  is: store, to open         release  U6       the marks
+ *
+ * U5: a call changes what it changes, takes its turn, and looks; if it then notes
+ * a crossing, it takes a turn again and looks once more.  Each turn reads what
+ * the last one wrote, so whoever has the last one sees all that the others did,
+ * and after its look nothing changes: what is there in the end is not overlooked.
+ * No other order is needed, on any machine.
+ */
+#define FPH_TELLING  ((uint64_t)1)
+#define FPH_OPEN     ((uint64_t)2)
+#define FPH_UNTOLD   ((uint64_t)4)
+#define FPH_CROSSING ((uint64_t)1 << 32)
+#define FPH_FAILURE  ((uint64_t)1 << 32) /* in turn */
+
+/* Where the marks of a bin's pool are; 0, the heap's, if it is no pool's. */
+static inline unsigned
+fph_water_of_bin(unsigned bin)
+{
+    unsigned k = bin % FPH_CLASSES;
+
+    return k < FPH_SIZES ? 0 : 1 + k - FPH_SIZES;
+}
+
+/* Whether little is left for a bin. */
+static inline int
+fph_bin_is_low(const fph_state *state, unsigned bin)
+{
+    return FPH_UNLIKELY(fph_load_relaxed(&state->marked) != 0)
+        && ((fph_load_relaxed(&state->water[0].is)
+             | fph_load_relaxed(&state->water[fph_water_of_bin(bin)].is))
+            & FPH_CROSSING) != 0;
+}
+
+static uint64_t
+fph_water_room(const fph_state *state, unsigned i)
+{
+    uint64_t limit   = fph_limit_bytes(fph_load_relaxed(&state->limit));
+    uint64_t claimed = fph_load_relaxed(&state->claimed);
+
+    if (i != 0)
+        return fph_quota_left(fph_load_relaxed(&state->pool[i - 1]->quota));
+    return limit > claimed ? limit - claimed : 0;
+}
+
+/* Empty the depots of a pool, or of the heap. */
+static void
+fph_water_drain(fpheap *heap, unsigned i)
+{
+    unsigned bin = i != 0 ? FPH_SIZES - 1 + i : 0;
+
+    for (; bin < heap->bins; bin += i != 0 ? FPH_CLASSES : 1)
+        fph_depot_drain(heap->state, bin);
+}
+
+/* Look at marks, after what a call has done, and note what has been crossed. */
+static void
+fph_water_look(fpheap *heap, unsigned i, unsigned did)
+{
+    fph_state *state = heap->state;
+    fph_water *water = &state->water[i];
+    uint64_t   is    = fph_load_acquire(&water->is);                /* U6 */
+
+    while ((is & FPH_OPEN) != 0) {
+        uint64_t room = fph_water_room(state, i);
+        uint64_t next;
+
+        if ((is & FPH_CROSSING) != 0
+            ? (did & FPH_GAVE) == 0 || room < water->marks.high
+            : (did & FPH_FAILED) == 0 && room > water->marks.low)
+            break;
+        next = is + FPH_CROSSING
+             + (water->marks.crossed != NULL ? FPH_UNTOLD : 0);
+        if (!fph_cas_acq_rel(&water->is, &is, next))                /* U6 */
+            continue;
+        is = next;
+        fph_fetch_add_relaxed(&state->asked, (is & FPH_CROSSING) != 0);
+        if ((did & FPH_FAILED) != 0)
+            return;
+        did = FPH_GAVE | FPH_STOWED; /* others may have, before this turn */
+        fph_fetch_add_seq_cst(&state->turn, 0);                     /* U5 */
+    }
+    if ((is & FPH_CROSSING) != 0 && (did & FPH_STOWED) != 0)
+        fph_water_drain(heap, i);                                   /* U3 */
+}
+
+static void
+fph_water_look_all(fpheap *heap, unsigned did)
+{
+    unsigned i;
+
+    for (i = 0; i < fph_load_relaxed(&heap->state->marked); i++)
+        fph_water_look(heap, i, did);
+}
+
+/* A call that wanted n objects of a bin fails; `turn` was when it began. */
+static void
+fph_water_failed(fpheap *heap, unsigned bin, unsigned n, uint64_t turn)
+{
+    fph_state *state = heap->state;
+    unsigned   i     = fph_water_of_bin(bin);
+    uint32_t  *did   = &fph_this.did[fph_number_of(state)];
+    uint32_t   gave;
+    uint64_t   now;
+
+    if (i != 0)
+        fph_water_drain(heap, i);
+    gave = (*did & FPH_GAVE) != 0;
+    now = fph_fetch_add_seq_cst(&state->turn, gave | (n > 1));      /* U5 */
+    if (gave || (n > 1 && (now ^ turn) >= FPH_FAILURE))
+        fph_water_look_all(heap, FPH_GAVE);                         /* U2 */
+    *did = FPH_TOOK | FPH_STOWED;
+    if (i == 0 || fph_water_room(state, i) >= n)
+        fph_water_look(heap, 0, FPH_FAILED);
+    if (i != 0)
+        fph_water_look(heap, i, FPH_FAILED);
+    now = fph_fetch_add_seq_cst(&state->turn, FPH_FAILURE);         /* U5 */
+    if ((uint32_t)(now - turn) != (gave | (n > 1)))
+        fph_water_look_all(heap, FPH_GAVE); /* others have, meanwhile */
+}
+
+/* Tell what has been crossed, unless another thread does.  Returns 1: it
+ * did. */
+static int
+fph_water_tell(fpheap *heap, unsigned i)
+{
+    fpheap_pool *pool  = i != 0 ? heap->state->pool[i - 1] : NULL;
+    fph_frame    frame = { FPH_IN_WATER, heap, pool, fph_this.frames };
+    fph_water   *water = &heap->state->water[i];
+    uint64_t     is    = fph_load_acquire(&water->is);              /* U6 */
+    uint64_t     next;
+
+    do
+        if ((is & (FPH_OPEN | FPH_TELLING)) != FPH_OPEN
+            || (uint32_t)is < FPH_UNTOLD)
+            return 0;
+    while (!fph_cas_acq_rel(&water->is, &is, is | FPH_TELLING));    /* U6 */
+    fph_this.frames = &frame;
+    do {
+        fph_this.wait_end = 0;
+        water->marks.crossed(water->marks.arg, heap, pool,
+                             ((is / FPH_CROSSING ^ is / FPH_UNTOLD) & 1) != 0);
+        do
+            next = (uint32_t)(is - FPH_UNTOLD) < FPH_UNTOLD
+                 ? is - FPH_UNTOLD - FPH_TELLING : is - FPH_UNTOLD;
+        while (!fph_cas_acq_rel(&water->is, &is, next));            /* U6 */
+        is = next;
+    } while ((is & FPH_TELLING) != 0);                              /* U4 */
+    fph_this.frames = frame.outer;
+    return 1;
+}
+
+/* A thread's outermost call ends that has done something.  (One in `crossed` is
+ * within another, which tells.) */
+static void
+fph_water_end(fpheap *heap, uint32_t *did)
+{
+    int      error = errno;
+    int      told;
+    unsigned was, i;
+
+    do {
+        while ((was = *did) != 0) {
+            *did = 0;
+            fph_fetch_add_seq_cst(&heap->state->turn,               /* U5 */
+                                  (was & FPH_GAVE) != 0);
+            fph_water_look_all(heap, was);
+        }
+        told = 0;
+        if (!fph_is_in(FPH_IN_WATER, heap, NULL))
+            for (i = 0; i < fph_load_relaxed(&heap->state->marked); i++)
+                told |= fph_water_tell(heap, i);
+    } while (told);
+    errno = error;
+}
+
+/* End a call.  (The compiler calls this wherever its function ends.) */
+static void
+fph_leave(fpheap *const *inside)
+{
+    size_t number = (size_t)(*inside - fph_heaps);
+
+    if (*inside == NULL || --fph_this.depth[number] != 0)
+        return;
+    fph_call_end(number);
+    if (fph_this.did[number] != 0 && !(*inside)->state->ends)
+        fph_water_end(*inside, &fph_this.did[number]);
+}
+
+/* The caller is in a call on a heap until its function ends. */
+#define FPH_INSIDE(heap)                                             \
+    fph_held fph_inside __attribute__((cleanup(fph_leave), unused))  \
+        = fph_enter(heap)
+
+/* Whether there are no marks, or they can be of so much. */
+static int
+fph_water_good(const fpheap_water *marks, size_t most)
+{
+    return marks->crossed == NULL
+        || (marks->low < marks->high && marks->high <= most);
+}
+
+/* Open the marks of a heap or a pool if there are some. */
+static void
+fph_water_open(fpheap *heap, unsigned i, const fpheap_water *marks)
+{
+    fph_state *state = heap->state;
+
+    if (marks->crossed == NULL)
+        return;
+    fph_fetch_or_relaxed(&state->water[0].is, FPH_OPEN);
+    state->water[i].marks = *marks;
+    fph_store_release(&state->water[i].is, FPH_OPEN);               /* U7 */
+    FPH_STORE(&heap->counted, 1u, RELAXED);
+    fph_max_relaxed(&state->marked, i + 1);
+}
+
+/* Close those of a pool that is to end.  Returns 0: another thread tells what
+ * was crossed, and time is up. */
+static int
+fph_water_close(fph_word *word)
+{
+    uint64_t is = fph_load_acquire(word);                           /* U6 */
+
+    while ((is & FPH_TELLING) != 0
+           || !fph_cas_acq_rel(word, &is, is & ~FPH_OPEN)) {        /* U6 */
+        if ((is & FPH_TELLING) != 0 && !fph_wait())
+            return 0;
+        is = fph_load_acquire(word);                                /* U6 */
+    }
+    return 1;
+}
+
 /* [CACHE] ==================================================================
  *
  * A thread that misses for the first time takes a seat, one for all heaps, and
@@ -9815,10 +10145,13 @@ fph_magazine_return(fph_state *state, unsigned bin, fph_magazine *magazine,
     if (magazine == NULL)
         return;
     if (!drain && magazine->count != 0
-        && magazine->count == fph_bin_class(state, bin)->magazine)
+        && magazine->count == fph_bin_class(state, bin)->magazine
+        && !fph_bin_is_low(state, bin)) {
         fph_depot_put(state, bin, magazine);
-    else
+        fph_did(state, 0, FPH_STOWED);                          /* U3 */
+    } else {
         fph_magazine_drain(state, bin, magazine);
+    }
 }
 
 /* Give back the pages of an object whose record is nobody else's any more. */
@@ -9830,6 +10163,8 @@ fph_large_end(fph_state *state, fph_slab *record, uint64_t info)
                    << FPHEAP_PAGE_SHIFT);
     fph_take_count(state, 0, (size_t)0 - fph_info_count(info));
     fph_pages_give(state, record->page, fph_info_count(info));
+    fph_did(state, (size_t)(fph_info_count(info) - fph_info_bin(info))
+                       << FPHEAP_PAGE_SHIFT, FPH_GAVE);
 }
 
 /* Give back the large object that a cache parks.  Returns 0: there is none. */
@@ -10208,11 +10543,15 @@ fph_forked_heap(fpheap *heap)
 {
     fph_state *state = heap->state;
     int        mine  = fph_cache_mine(heap) != NULL;
+    unsigned   i;
 
     fph_store_relaxed(&state->growing, 0);
     fph_store_relaxed(&state->moves_ended,
                       fph_load_relaxed(&state->moves_begun));
     fph_store_relaxed(&state->moves_stuck, 0);
+    for (i = 0; i < fph_load_relaxed(&state->marked); i++)
+        if (!fph_is_in(FPH_IN_WATER, heap, NULL))
+            fph_fetch_and_relaxed(&state->water[i].is, ~FPH_TELLING);
     if (!fph_is_in(FPH_IN_PROVIDER, heap, NULL)) {
         fph_store_relaxed(&state->left,
                           fph_limit_bytes(fph_load_relaxed(&state->limit))
@@ -11645,8 +11984,11 @@ fpheap_trim(fpheap *heap)
 FPHEAP_API void
 fpheap_set_limit(fpheap *heap, size_t bytes)
 {
-    if (fph_heap_good(heap))
-        fph_limit_set(heap->state, bytes);
+    if (!fph_heap_good(heap))
+        return;
+    FPH_INSIDE(heap);
+    fph_limit_set(heap->state, bytes);
+    fph_did(heap->state, 0, FPH_GAVE);
 }
 
 /* [MISS] ===================================================================
@@ -11748,6 +12090,8 @@ fph_bin_claims(fpheap_cache *cache, unsigned number)
     unsigned fills = cache->fills[number];
     size_t   n     = fills < FPH_COLD ? 1 : most >> (FPH_COLD + 5 - fills);
 
+    if (fph_bin_is_low(cache->heap->state, number))
+        return 1;                                                   /* U3 */
     if (fills < FPH_COLD + 5)
         FPH_STORE(&cache->fills[number], (uint8_t)(fills + 1), RELAXED);
     return n + (n == 0);
@@ -11916,7 +12260,7 @@ fph_bin_free(fpheap *heap, unsigned number, void *object)
 {
     fpheap_cache *cache = fph_cache_here(heap, 0 /* grow */);
 
-    if (cache == NULL
+    if (cache == NULL || fph_bin_is_low(heap->state, number)        /* U3 */
         || (cache->bins[number].top == cache->bins[number].limit
             && !fph_bin_make_room(cache, number)))
         fph_slab_give(heap->state, &object, 1);
@@ -11982,6 +12326,7 @@ fph_run_alloc(fpheap *heap, int node, fph_need need)
     fph_heads_own(state, &object, 1, 1 /* mine */);
     fph_pages_lead(state, first, first, need.pages);
     fph_info_store(record, fph_info(FPH_LARGE, front, need.pages));
+    fph_did(state, (need.pages - front) << FPHEAP_PAGE_SHIFT, FPH_TOOK);
     fph_take_count(state, 0, need.pages);
     return object;
 }
@@ -12024,7 +12369,7 @@ fph_large_look(fph_search *search)
 static fpheap_cache *
 fph_large_cache(const fpheap *heap, uint64_t pages)
 {
-    if (pages > 2 * FPH_PAGES
+    if (pages > 2 * FPH_PAGES || fph_bin_is_low(heap->state, 0)     /* U3 */
         || pages << (FPHEAP_PAGE_SHIFT + 3)
            > fph_load_relaxed(&heap->state->region_bytes))
         return NULL;
@@ -12248,6 +12593,8 @@ fph_large_resize(fpheap *heap, void *object, uint64_t info, size_t size)
     info -= (uint64_t)less << 32;
     fph_info_store(record, info);                                   /* L3 */
     fph_take_count(heap->state, 0, more - less);
+    fph_did(heap->state, (more != 0 ? more : less) << FPHEAP_PAGE_SHIFT,
+                more != 0 ? FPH_TOOK : FPH_GAVE);
     fph_resized(heap, object, have << FPHEAP_PAGE_SHIFT, size);
     if (less != 0)
         fph_pages_give(heap->state, record->page + fph_info_count(info), less);
@@ -12404,6 +12751,7 @@ fph_batch_end(fph_search *search, fpheap_cache *cache)
             fph_magazine_set_count(magazine, 0);
             fph_empty_put(heap->state, search->bin, magazine);
         } else if (cache != NULL
+                   && !fph_bin_is_low(heap->state, search->bin)     /* U3 */
                    && magazine->count <= fph_bin_class(heap->state,
                                                        search->bin)->magazine) {
             fph_bin_exchange(cache, search->bin, magazine);
@@ -12464,6 +12812,8 @@ fph_bulk_find(fph_search *search, const fph_want *want)
 {
     fpheap_cache *cache = search->cache;
     unsigned      bin   = search->bin;
+    uint32_t     *did   = &fph_this.did[fph_number_of(search->heap->state)];
+    uint32_t      was;
     int           rc;
 
     if (cache != NULL)
@@ -12478,7 +12828,10 @@ fph_bulk_find(fph_search *search, const fph_want *want)
     }
     if (rc == 0)
         fph_batch_take(search, want->objects);
+    was = *did;
     fph_batch_end(search, rc == 0 ? cache : NULL);
+    if (rc != 0)
+        *did = was;                                                 /* U2 */
     return rc;
 }
 
@@ -12566,15 +12919,10 @@ fph_spill(fpheap *heap, int home, const fph_want *want)
 /* Serve from the node that is wanted, or with FPHEAP_SPILL from another than
  * the thread's. */
 static int
-fph_serve_want(fpheap *heap, fph_want *want)
+fph_serve_inside(fpheap *heap, fph_want *want)
 {
     int home;
 
-    if (!fph_heap_good(heap))
-        return fph_is_view(heap) ? -EROFS : -EINVAL;
-    if (want->k >= FPH_SIZES && heap->state->ends)
-        return -EBUSY;         /* a pool's */
-    FPH_INSIDE(heap);
     want->cache = fph_cache_here(heap, 1 /* grow */);
     if (want->node != FPHEAP_ANY_NODE)
         return fph_serve_on_node(heap, want->node, want, 1 /* grow */);
@@ -12582,6 +12930,24 @@ fph_serve_want(fpheap *heap, fph_want *want)
     return (heap->flags & FPHEAP_SPILL) != 0 && heap->nodes > 1
          ? fph_spill(heap, home, want)
          : fph_serve_on_node(heap, home, want, 1 /* grow */);
+}
+
+static int
+fph_serve_want(fpheap *heap, fph_want *want)
+{
+    uint64_t turn;
+    int      rc;
+
+    if (!fph_heap_good(heap))
+        return fph_is_view(heap) ? -EROFS : -EINVAL;
+    if (want->k >= FPH_SIZES && heap->state->ends)
+        return -EBUSY;         /* a pool's */
+    FPH_INSIDE(heap);
+    turn = fph_load_relaxed(&heap->state->turn);
+    rc = fph_serve_inside(heap, want);
+    if (FPH_UNLIKELY(rc != 0) && fph_load_relaxed(&heap->state->marked) != 0)
+        fph_water_failed(heap, want->k, want->n, turn);
+    return rc;
 }
 
 static void *
@@ -13356,8 +13722,11 @@ fph_desc_error(const fpheap *heap, const fpheap_pool_desc *desc)
     if (desc->max > UINT32_MAX || desc->min > UINT32_MAX
         || (desc->max != 0 && desc->min > desc->max)
         || desc->magazine == 1 || desc->magazine > FPHEAP_MAGAZINE
-        || desc->private_bytes > FPHEAP_CHUNK / 2)
+        || desc->private_bytes > FPHEAP_CHUNK / 2
+        || !fph_water_good(&desc->water, desc->max))
         return -EINVAL;
+    if (desc->water.crossed != NULL && fph_is_shared(heap))
+        return -ENOTSUP;
     if (FPHEAP_HEADER && (desc->tag >= FPHEAP_TAGS
                           || !fph_destructor_known(desc->destructor)))
         return -EINVAL;
@@ -13375,8 +13744,10 @@ fph_pool_shape(fph_class *klass, const fpheap_pool_desc *desc)
                     : FPHEAP_CHECK && desc->align < 16 ? 16
                     : FPHEAP_HEADER && desc->align < 8 ? 8
                                                        : desc->align;
-    size_t    fill  = desc->max == 0 || desc->max > 16 * (size_t)FPHEAP_MAGAZINE
-                    ? FPHEAP_MAGAZINE : desc->max / 16;
+    size_t    most  = desc->water.crossed == NULL ? desc->max
+                    : desc->water.high - desc->water.low;
+    size_t    fill  = most == 0 || most > 16 * (size_t)FPHEAP_MAGAZINE
+                    ? FPHEAP_MAGAZINE : most / 16;
     fph_class shape;
 
     fph_shape(&shape, fph_pool_stride(desc, align), align);
@@ -13606,6 +13977,8 @@ fph_pool_make(fpheap *heap, unsigned number, const fpheap_pool_desc *desc)
     rc = fph_pool_fill(heap, pool);
     if (rc != 0)
         fph_pool_empty(pool);
+    else
+        fph_water_open(heap, 1 + number, &desc->water);
     return rc;
 }
 
@@ -13826,6 +14199,8 @@ fpheap_pool_destroy(fpheap_pool *pool, size_t *live)
 {
     fph_state   *state     = pool->heap->state;
     fpheap_pool *emergency = pool->emergency;
+    fph_word    *water     = &state->water[1 + pool->number].is;
+    uint64_t     open      = fph_load_relaxed(water) & FPH_OPEN;
     size_t       objects;
     int          rc        = -EBUSY;
 
@@ -13838,11 +14213,14 @@ fpheap_pool_destroy(fpheap_pool *pool, size_t *live)
     if (live != NULL)
         *live = objects;
     if (objects == 0 && !state->ends
-        && !fph_is_in(FPH_IN_POOL, pool->heap, pool)) {
+        && !fph_is_in(FPH_IN_POOL | FPH_IN_WATER, pool->heap, pool)
+        && fph_water_close(water)) {
         fph_pool_set(state, pool->number, FPH_POOL_NAMED);          /* P4 */
         rc = fph_pool_empty(pool);
         if (rc == 0 && emergency != NULL)
             (void)fpheap_pool_destroy(emergency, NULL);
+        if (rc != 0)
+            fph_fetch_or_relaxed(water, open);
         fph_pool_set(state, pool->number, rc == 0 ? FPH_POOL_FREE
                                                   : FPH_POOL_READY);
     }
@@ -13931,9 +14309,11 @@ fpheap_pool_set_max(fpheap_pool *pool, size_t max)
         max = UINT32_MAX;
     if (max > UINT32_MAX || max < pool->record->min)
         return -EINVAL;
+    FPH_INSIDE(pool->heap);
     while (!fph_cas_relaxed(word, &quota,                   /* Q3 */
                             (uint64_t)max << 32 | (uint32_t)quota))
         ;
+    fph_did(pool->heap->state, 0, FPH_GAVE);
     return 0;
 }
 
@@ -15505,6 +15885,7 @@ fph_config_error(const char *name, const fpheap_config *config)
         || (config->flags & ~FPHEAP_SPILL) != 0
         || (config->growth_max != 0 && config->growth_max < least)
         || (config->limit != 0 && config->limit < 2 * least)
+        || !fph_water_good(&config->water, config->limit)
         || (config->provider != NULL && config->provider->get == NULL)
         || (config->provider != NULL && config->parent != NULL)
         || (config->provider == NULL && config->parent == NULL && FPHEAP_NO_OS))
@@ -15847,7 +16228,9 @@ fpheap_create(const char *name, const fpheap_config *config)
         return (fpheap *)fph_result(rc, NULL);
     }
     rc = fph_heap_ahead(heap, config);
-    if (rc != 0)
+    if (rc == 0)
+        fph_water_open(heap, 0, &config->water);
+    else
         (void)fpheap_destroy_forced(heap);
     return (fpheap *)fph_result(rc, heap);
 }
@@ -17251,6 +17634,7 @@ fph_handle_make(fpheap *heap, const fph_opening *it, fph_partition *partition,
     config.flags = head->flags;
     fph_configure(heap, it->name, &config);
     heap->partition = partition;
+    heap->counted = 1;
     heap->file = it->file;
     heap->start = it->start;
     heap->member = FPH_MEMBERS;

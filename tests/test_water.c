@@ -1,0 +1,619 @@
+/* test_water.c - who waits for room is told: low and high of a heap and a pool,
+ * once for each crossing, in order, at the end of a call and never in the middle
+ * of one, and after a call has failed as soon as another has freed something.
+ */
+#define FPHEAP_IMPLEMENTATION
+#include "fpheap.h"
+#include "pool_util.h"
+
+#include <pthread.h>
+
+/* What crossed() was told, and what it does then. */
+typedef struct told {
+    unsigned     n;
+    unsigned     wrong;        /* not 0, 1, 0, 1 ...; or within itself */
+    unsigned     inside;
+    int          room;         /* the last */
+    fpheap      *heap;
+    fpheap_pool *pool;
+    pthread_t    by;
+    void       (*then)(struct told *t);
+    void        *kept[64];
+    unsigned     keeps;
+} told;
+
+static void
+crossed(void *arg, fpheap *heap, fpheap_pool *pool, int room)
+{
+    told *t = (told *)arg;
+
+    t->wrong += t->inside != 0 || room != (int)(t->n % 2);
+    t->wrong += fpheap_check(heap) != NULL;
+    t->inside = 1;
+    t->n++;
+    t->room = room;
+    t->heap = heap;
+    t->pool = pool;
+    t->by = pthread_self();
+    if (t->then != NULL)
+        t->then(t);
+    t->inside = 0;
+}
+
+static fpheap_water
+marks(told *t, size_t low, size_t high)
+{
+    fpheap_water water = { low, high, crossed, t };
+
+    memset(t, 0, sizeof *t);
+    return water;
+}
+
+static fpheap_pool *
+marked(fpheap *heap, told *t, size_t max, size_t low, size_t high)
+{
+    fpheap_pool_desc desc = described("marked", 200, 0);
+
+    desc.max = max;
+    desc.water = marks(t, low, high);
+    return CREATE(heap, &desc);
+}
+
+static fpheap *
+marked_heap(told *t, size_t limit, size_t low, size_t high)
+{
+    fpheap_config config;
+
+    memset(&config, 0, sizeof config);
+    test_provider_init(&provider);
+    config.provider = &provider.calls;
+    config.growth_max = FPHEAP_CHUNK;
+    config.limit = limit;
+    config.water = marks(t, low, high);
+    return fpheap_create("marked", &config);
+}
+
+/* Run work(arg) in a thread of its own. */
+static void
+elsewhere(void *(*work)(void *), void *arg)
+{
+    pthread_t thread;
+
+    assert_int_equal(pthread_create(&thread, NULL, work, arg), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+#define TOLD(t, times)                     \
+    do {                                   \
+        assert_int_equal((t).wrong, 0);    \
+        assert_int_equal((t).n, times);    \
+    } while (0)
+
+/* --- crossings ------------------------------------------------------------ */
+
+static void
+a_pools_crossings_are_told_once_each_and_between_its_marks_none(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    told         t;
+    fpheap_pool *pool = marked(heap, &t, 100, 10, 60);
+    unsigned     n    = 0;
+    unsigned     round;
+
+    (void)state;
+    for (round = 0; round < 3; round++) {
+        for (; t.n == 2 * round; n++)
+            objects[n] = fpheap_pool_get(pool);
+        assert_ptr_equal(t.heap, heap);
+        assert_ptr_equal(t.pool, pool);
+        assert_true(100 - n <= 10 + 2 * STATS(pool).magazine);
+        for (; n < 95; n++)
+            assert_non_null(objects[n] = fpheap_pool_get(pool));
+        TOLD(t, 2 * round + 1);
+        while (n > 41)
+            fpheap_pool_put(pool, objects[--n]);
+        TOLD(t, 2 * round + 1);
+        for (; n < 60; n++)
+            assert_non_null(objects[n] = fpheap_pool_get(pool));
+        while (n > 41)
+            fpheap_pool_put(pool, objects[--n]);
+        TOLD(t, 2 * round + 1);
+        fpheap_pool_put(pool, objects[--n]);
+        TOLD(t, 2 * round + 2);
+    }
+    put_all(pool, n);
+    TOLD(t, 2 * round);
+    END(pool);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_heaps_crossings_are_told_in_bytes_of_small_and_large_objects(void **state)
+{
+    static const size_t sizes[] = { 3000, 20000, 150000, FPHEAP_CHUNK };
+    told     t;
+    size_t   limit = 16 * FPHEAP_CHUNK;
+    fpheap  *heap  = marked_heap(&t, limit, 4 * FPHEAP_CHUNK, 8 * FPHEAP_CHUNK);
+    unsigned n, round = 0;
+
+    (void)state;
+    while (round < TEST_COUNT(sizes)) {
+        size_t size = sizes[round];
+        size_t step;
+
+        for (n = 0; t.n == 2 * round; n++)
+            assert_non_null(objects[n] = fpheap_alloc(heap, size));
+        step = fpheap_usable_size(heap, objects[0]) + 2 * FPHEAP_PAGE;
+        assert_true((n + 1) * step + FPHEAP_CHUNK / 2 > limit - 4 * FPHEAP_CHUNK);
+        assert_true(n * size <= limit - 4 * FPHEAP_CHUNK + step);
+        assert_null(t.pool);
+        while (t.n == 2 * round + 1 && n > 0)
+            fpheap_free(heap, objects[--n]);
+        TOLD(t, 2 * round + 2);
+        assert_true(n * size <= limit - 8 * FPHEAP_CHUNK);
+        assert_true((n + 2) * step > limit - 8 * FPHEAP_CHUNK);
+        while (n > 0)
+            fpheap_free(heap, objects[--n]);
+        fpheap_trim(heap);
+        TOLD(t, 2 * ++round);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+what_an_object_grows_or_shrinks_by_counts(void **state)
+{
+    told    t;
+    fpheap *heap   = marked_heap(&t, 64 * FPHEAP_CHUNK, 44 * FPHEAP_CHUNK,
+                                 52 * FPHEAP_CHUNK);
+    void   *object = fpheap_alloc(heap, FPHEAP_CHUNK);
+    size_t  halves;
+
+    (void)state;
+    for (halves = 3; t.n == 0; halves++)
+        assert_non_null(object = fpheap_realloc(heap, object,
+                                                halves * FPHEAP_CHUNK / 2));
+    assert_in_range(halves, 20, 40);
+    while (halves > 30)
+        assert_non_null(object = fpheap_realloc(heap, object,
+                                                --halves * FPHEAP_CHUNK / 2));
+    TOLD(t, 1);
+    assert_non_null(object = fpheap_realloc(heap, object, 10 * FPHEAP_CHUNK));
+    TOLD(t, 2);
+    fpheap_free(heap, object);
+    TEST_CHECK(heap);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_limit_or_max_that_changes_crosses(void **state)
+{
+    told         t, h;
+    fpheap      *heap = marked_heap(&h, 16 * FPHEAP_CHUNK, FPHEAP_CHUNK,
+                                    8 * FPHEAP_CHUNK);
+    fpheap_pool *pool = marked(heap, &t, 100, 10, 50);
+
+    (void)state;
+    get_all(pool, 40);
+    TOLD(t, 0);
+    assert_int_equal(fpheap_pool_set_max(pool, 45), 0);
+    TOLD(t, 1);
+    assert_int_equal(fpheap_pool_set_max(pool, 89), 0);
+    TOLD(t, 1);
+    assert_int_equal(fpheap_pool_set_max(pool, 0), 0);
+    TOLD(t, 2);
+    TOLD(h, 0);
+    fpheap_set_limit(heap, FPHEAP_CHUNK);
+    TOLD(h, 1);
+    fpheap_set_limit(heap, 0);
+    TOLD(h, 2);
+    TOLD(t, 2);
+    put_all(pool, 40);
+    END(pool);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+marks_out_of_range_or_without_a_limit_are_einval(void **state)
+{
+    static const struct { size_t most, low, high; } wrong[] = {
+        { 0, 1, 2 }, { 100, 50, 50 }, { 100, 60, 50 }, { 100, 50, 101 }
+    };
+    fpheap  *heap = test_heap_over(&provider);
+    told     t;
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(wrong); i++) {
+        fpheap_pool_desc desc = described("wrong", 200, 0);
+
+        desc.max = wrong[i].most;
+        desc.water = marks(&t, wrong[i].low, wrong[i].high);
+        REFUSED(heap, &desc, EINVAL);
+        desc.water.crossed = NULL;
+        END(CREATE(heap, &desc));
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+    for (i = 0; i < TEST_COUNT(wrong); i++) {
+        errno = 0;
+        assert_null(marked_heap(&t, wrong[i].most * FPHEAP_CHUNK,
+                                wrong[i].low * FPHEAP_CHUNK,
+                                wrong[i].high * FPHEAP_CHUNK));
+        assert_int_equal(errno, EINVAL);
+    }
+}
+
+/* --- calls that fail ------------------------------------------------------ */
+
+static void
+put_one(told *t)
+{
+    fpheap_pool_put(t->pool, t->kept[--t->keeps]);
+}
+
+static void *
+put_elsewhere(void *arg)
+{
+    put_one((told *)arg);
+    return NULL;
+}
+
+static void
+a_get_that_failed_is_told_of_the_next_put_of_any_thread(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    told         t;
+    fpheap_pool *pool = marked(heap, &t, 50, 0, 1);
+    unsigned     n    = get_until(pool, ENOSPC);
+    unsigned     round;
+
+    (void)state;
+    assert_int_equal(n, 50);
+    TOLD(t, 1);
+    for (round = 0; round < 5; round++) {
+        t.kept[t.keeps++] = objects[--n];
+        elsewhere(put_elsewhere, &t);
+        TOLD(t, 2 * round + 2);
+        assert_int_equal(t.room, 1);
+        assert_false(pthread_equal(t.by, pthread_self()));
+        assert_non_null(objects[n] = fpheap_pool_get(pool));
+        n++;
+        assert_null(fpheap_pool_get(pool));
+        TOLD(t, 2 * round + 3);
+    }
+    put_all(pool, n);
+    END(pool);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_bulk_that_failed_is_told_of_what_others_free_and_not_of_its_own(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    told         t;
+    fpheap_pool *pool = marked(heap, &t, 1000, 2, 20);
+    unsigned     i;
+
+    (void)state;
+    get_all(pool, 900);
+    TOLD(t, 0);
+    for (i = 1; i < 4; i++) {
+        assert_int_equal(fpheap_pool_get_bulk(pool, others, 150), -ENOSPC);
+        TOLD(t, 1);            /* 100 are left, and it had them */
+    }
+    t.kept[t.keeps++] = objects[899];
+    elsewhere(put_elsewhere, &t);
+    TOLD(t, 2);
+    put_all(pool, 899);
+    TOLD(t, 2);
+    END(pool);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+for_want_of_memory_a_pool_is_told_of_any_free_of_the_heap(void **state)
+{
+    fpheap      *heap = test_heap_within(&provider, 4 * FPHEAP_CHUNK);
+    told         t;
+    fpheap_pool *pool = marked(heap, &t, 1000000, 10, 20);
+    void        *one  = fpheap_alloc(heap, FPHEAP_CHUNK / 2);
+    unsigned     n;
+
+    (void)state;
+    provider.error = -ENOMEM;
+    n = fill_with_others(heap, 20000);
+    assert_non_null(one);
+    while (fpheap_pool_get(pool) != NULL)
+        ;
+    assert_int_equal(errno, ENOMEM);
+    TOLD(t, 1);
+    assert_int_equal(t.room, 0);
+    fpheap_free(heap, one);
+    TOLD(t, 2);
+    assert_non_null(fpheap_pool_get(pool));
+    TOLD(t, 2);
+    fpheap_free_bulk(heap, others, n);
+    fpheap_destroy_forced(heap);
+}
+
+/* --- within crossed() ----------------------------------------------------- */
+
+static void
+use_everything(told *t)
+{
+    fpheap_stats stats;
+    void        *bulk[40];
+
+    if (fpheap_pool_get_bulk(t->pool, bulk, 40) == 0)
+        fpheap_pool_put_bulk(t->pool, bulk, 40);
+    if (fpheap_alloc_bulk(t->heap, 500, bulk, 40) == 0)
+        fpheap_free_bulk(t->heap, bulk, 40);
+    fpheap_free(t->heap, fpheap_alloc(t->heap, 3 * FPHEAP_CHUNK));
+    fpheap_stats_get(t->heap, &stats);
+    fpheap_trim(t->heap);
+    fpheap_thread_leave(t->heap);
+    t->wrong += fpheap_destroy(t->heap) != -EBUSY;
+    t->wrong += fpheap_destroy_forced(t->heap) != -EBUSY;
+    t->wrong += fpheap_pool_destroy(t->pool, NULL) != -EBUSY;
+    errno = EDOM;
+}
+
+static void
+it_may_use_the_heap_but_not_end_it_and_errno_stays(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    told         t;
+    fpheap_pool *pool = marked(heap, &t, 100, 10, 60);
+    unsigned     n;
+
+    (void)state;
+    t.then = use_everything;
+    n = get_until(pool, ENOSPC);
+    assert_int_equal(n, 100);
+    assert_true(t.n >= 1);
+    errno = 7;
+    put_all(pool, n);
+    assert_int_equal(errno, 7);
+    assert_int_equal(t.wrong, 0);
+    assert_int_equal(t.n % 2, 0);
+    END(pool);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Take what there is at 1, and give it back at 0, so that each crossing makes
+ * the next. */
+static void
+cross_again(told *t)
+{
+    if (t->n >= 100)
+        t->then = NULL;
+    else if (t->room)
+        while ((t->kept[t->keeps] = fpheap_pool_get(t->pool)) != NULL)
+            t->keeps++;
+    else
+        while (t->keeps > 0)
+            fpheap_pool_put(t->pool, t->kept[--t->keeps]);
+}
+
+static void
+what_it_crosses_itself_is_told_when_it_has_returned(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    told         t;
+    fpheap_pool *pool = marked(heap, &t, 50, 5, 30);
+
+    (void)state;
+    get_all(pool, 10);
+    t.then = cross_again;
+    while (t.n == 0) {
+        void *object = fpheap_pool_get(pool); /* which may change t */
+
+        assert_non_null(object);
+        t.kept[t.keeps++] = object;
+    }
+    assert_in_range(t.n, 100, 102);
+    assert_int_equal(t.wrong, 0);
+    while (t.keeps > 0)
+        fpheap_pool_put(pool, t.kept[--t.keeps]);
+    put_all(pool, 10);
+    END(pool);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* A constructor that crosses a pool's mark: the call around it is not over. */
+static told *inner;
+static fpheap_pool *pool_of_inner;
+
+static int
+take_inner(void *arg, void *object)
+{
+    (void)arg, (void)object;
+    inner->kept[inner->keeps++] = fpheap_pool_get(pool_of_inner);
+    return inner->n == 0 ? 0 : -EIO;
+}
+
+static void
+it_is_told_after_the_outermost_call(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool_desc desc = described("outer", 100000, 0);
+    told             t;
+    fpheap_pool     *pool = marked(heap, &t, 20, 18, 19);
+    fpheap_pool     *outer;
+
+    (void)state;
+    inner = &t;
+    pool_of_inner = pool;
+    desc.construct = take_inner;
+    outer = CREATE(heap, &desc);
+    assert_non_null(objects[0] = fpheap_pool_get(outer));
+    assert_true(t.keeps >= 2);
+    TOLD(t, 1);
+    fpheap_pool_put(outer, objects[0]);
+    while (t.keeps > 0)
+        fpheap_pool_put(pool, t.kept[--t.keeps]);
+    TOLD(t, 2);
+    END(outer);
+    END(pool);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* --- what is parked ------------------------------------------------------- */
+
+static pthread_barrier_t barrier;
+
+/* A thread that has parked objects, and later frees one: by a hit, as many as
+ * its magazine takes. */
+static void *
+park_then_free(void *arg)
+{
+    told    *t = (told *)arg;
+    unsigned i;
+
+    for (i = 0; i < 30; i++)
+        t->kept[i] = fpheap_pool_get(t->pool);
+    for (i = 20; i < 30; i++)
+        fpheap_pool_put(t->pool, t->kept[i]);
+    pthread_barrier_wait(&barrier);    /* the other takes the rest */
+    pthread_barrier_wait(&barrier);
+    for (i = 0; i < 20 && t->n == 1; i++)
+        fpheap_pool_put(t->pool, t->kept[i]);
+    t->keeps = i;
+    pthread_barrier_wait(&barrier);
+    pthread_barrier_wait(&barrier);
+    for (; i < 20; i++)
+        fpheap_pool_put(t->pool, t->kept[i]);
+    return NULL;
+}
+
+static void
+a_free_is_seen_when_its_thread_has_freed_a_magazine_more(void **state)
+{
+    static const unsigned magazines[] = { 0, 2, 8, 16 };
+    unsigned              m;
+
+    (void)state;
+    for (m = 0; m < TEST_COUNT(magazines); m++) {
+        fpheap          *heap = test_heap_over(&provider);
+        fpheap_pool_desc desc = described("parks", 200, 0);
+        told             t;
+        fpheap_pool     *pool;
+        pthread_t        thread;
+        unsigned         n;
+
+        desc.max = 200;
+        desc.magazine = magazines[m];
+        desc.water = marks(&t, 0, 1);
+        t.pool = pool = CREATE(heap, &desc);
+        assert_int_equal(pthread_barrier_init(&barrier, NULL, 2), 0);
+        assert_int_equal(pthread_create(&thread, NULL, park_then_free, &t), 0);
+        pthread_barrier_wait(&barrier);
+        n = get_until(pool, ENOSPC);
+        TOLD(t, 1);
+        pthread_barrier_wait(&barrier);
+        pthread_barrier_wait(&barrier);
+        TOLD(t, 2);
+        assert_true(t.keeps <= STATS(pool).magazine + 1);
+        assert_non_null(objects[n++] = fpheap_pool_get(pool));
+        pthread_barrier_wait(&barrier);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_int_equal(pthread_barrier_destroy(&barrier), 0);
+        put_all(pool, n);
+        END(pool);
+        TEST_DESTROY_OVER(heap, &provider);
+    }
+}
+
+/* What lies in a depot, or is put there while little is left. */
+static void
+no_object_waits_in_a_depot_while_little_is_left(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool_desc desc = described("depot", 200, 0);
+    told             t;
+    fpheap_pool     *pool;
+
+    (void)state;
+    desc.max = 400;
+    desc.magazine = 64;
+    desc.water = marks(&t, 50, 300);
+    pool = CREATE(heap, &desc);
+    get_all(pool, 300);
+    put_all(pool, 300);        /* 64 and 64 are parked here, the rest there */
+    assert_true(STATS(pool).parked_objects >= 192);
+    get_all(pool, 20);
+    assert_int_equal(fpheap_pool_set_max(pool, 100), 0);
+    TOLD(t, 1);
+    fpheap_flush(heap);
+    assert_int_equal(STATS(pool).parked_objects, 0);
+    assert_int_equal(fpheap_pool_set_max(pool, 0), 0);
+    TOLD(t, 2);
+    put_all(pool, 20);
+    END(pool);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void *
+leave_at_exit(void *arg)
+{
+    told *t = (told *)arg;
+
+    while (t->keeps > 0)
+        put_one(t);
+    return NULL;
+}
+
+static void
+what_a_thread_frees_last_is_seen_when_it_exits(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool_desc desc = described("exits", 200, 0);
+    told             t;
+    fpheap_pool     *pool;
+    unsigned         n;
+
+    (void)state;
+    desc.max = 100;
+    desc.magazine = 64;
+    desc.water = marks(&t, 60, 100);
+    t.pool = pool = CREATE(heap, &desc);
+    get_all(pool, n = 50);
+    while (t.keeps < 50)
+        t.kept[t.keeps++] = objects[--n];
+    fpheap_flush(heap);
+    t.n = t.n & 1;
+    elsewhere(leave_at_exit, &t);
+    TOLD(t, 2);
+    assert_false(pthread_equal(t.by, pthread_self()));
+    END(pool);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(
+            a_pools_crossings_are_told_once_each_and_between_its_marks_none),
+        cmocka_unit_test(
+            a_heaps_crossings_are_told_in_bytes_of_small_and_large_objects),
+        cmocka_unit_test(what_an_object_grows_or_shrinks_by_counts),
+        cmocka_unit_test(a_limit_or_max_that_changes_crosses),
+        cmocka_unit_test(marks_out_of_range_or_without_a_limit_are_einval),
+        cmocka_unit_test(
+            a_get_that_failed_is_told_of_the_next_put_of_any_thread),
+        cmocka_unit_test(
+            a_bulk_that_failed_is_told_of_what_others_free_and_not_of_its_own),
+        cmocka_unit_test(
+            for_want_of_memory_a_pool_is_told_of_any_free_of_the_heap),
+        cmocka_unit_test(it_may_use_the_heap_but_not_end_it_and_errno_stays),
+        cmocka_unit_test(what_it_crosses_itself_is_told_when_it_has_returned),
+        cmocka_unit_test(it_is_told_after_the_outermost_call),
+        cmocka_unit_test(
+            a_free_is_seen_when_its_thread_has_freed_a_magazine_more),
+        cmocka_unit_test(no_object_waits_in_a_depot_while_little_is_left),
+        cmocka_unit_test(what_a_thread_frees_last_is_seen_when_it_exits)
+    };
+
+    return cmocka_run_group_tests_name("water", tests, NULL, NULL);
+}
