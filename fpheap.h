@@ -827,34 +827,30 @@ typedef struct fpheap_provider {
 #define FPHEAP_SPILL 1u /* a node without memory is served from the others */
 
 /* Low and high water of a heap or a pool, for requests that wait for room.  Room
- * is what is left to be claimed: bytes of the heap's limit, less those of objects
- * that are live or parked (slabs and records take some beside); objects of the
- * pool's max.
+ * is what may still be claimed: of the heap's limit, less the bytes of objects
+ * live or parked (slabs and records take some beside); of the pool's max.
  *
- * crossed is called with room 0 when `low` or less is left, or a call fails
- * though more is; and after that with 1 when a call, any thread's, has freed
- * something and `high` or more is left: what failed may be tried again.  So 0 and
- * 1 alternate, from 0 on.  It is called once for each crossing, by one thread at
- * a time, in the order of crossings: as the last act of a call that was no hit,
- * one of those that made it, mostly the last.  It may use the heap, but ends
- * neither it nor the pool: EBUSY.  What crosses meanwhile is told when it has
+ * crossed is called with room 0 when it comes to `low` or less, or a call fails
+ * though there is more; and then with 1 when `high` or more is there after some
+ * thread has freed something: what failed may be tried again.  So 0 and 1
+ * alternate, each crossing is told once, one after the other, as the last act of
+ * a call, no hit, of a thread that made one.  It may use the heap, but end
+ * neither it nor the pool: EBUSY.  What crosses meanwhile is told after it has
  * returned.  It must not wait for a lock under which any thread calls the heap.
  *
- * Hits are not seen.  While little is left, threads put what they free into the
- * slabs at once, and what they park at their next miss.  So a free counts at the
- * latest when its thread has freed a magazine more, or calls fpheap_flush or
- * exits; and what all threads may hide, two magazines each, is to be less than
- * what `high` leaves of the limit or max.
+ * Hits are not seen.  While little is left, threads give back what they park at
+ * their next miss, and then what they free at once.  So a free counts at the
+ * latest when its thread has freed a magazine more, calls fpheap_flush or exits;
+ * let `high` leave as much of the limit or max as idle threads may park.
  *
- * Cost: of a hit, nothing; of another call on a heap that has marks, one atomic,
- * and one per claim where they are the heap's, on words that all threads share,
- * and a look at each pool that has some; while little is left, each is a miss. */
+ * Cost: a hit, none; other calls on a heap with marks, one atomic and a look at
+ * each pool that has some, and with the heap's own one more for each claim, all
+ * on words that threads share; while little is left no call is a hit. */
 typedef struct fpheap_water {
     size_t low;                /* below high */
     size_t high;               /* up to the limit or max, which there must be */
     void (*crossed)(void *arg, fpheap *heap, fpheap_pool *pool, int room);
-                               /* pool: NULL, of a heap.  NULL: no marks */
-    void  *arg;
+    void  *arg;                /* crossed NULL: no marks; pool NULL: the heap's */
 } fpheap_water;
 
 /* What fpheap_create makes.  Zero in a field selects its default. */
@@ -1700,11 +1696,12 @@ FPH_NOWAIT void  fpheap_cache_free_bulk_sized(fpheap_cache *cache,
  * Errors   NULL and errno: EINVAL (size, align, channels, ranks, max, min,
  *          magazine, node, private_bytes or flags out of range; min above max;
  *          channels with an alignment above 64, or that make the object too
- *          large; marks without a max or out of range; FPHEAP_SCRATCH with a constructor or destructor; two
- *          constructors; no name; with FPHEAP_HEADER no such tag or
- *          destructor), ENAMETOOLONG, EEXIST (a pool has the name), ENFILE
- *          (FPHEAP_MAX_POOLS pools), ENOSPC (the heap's limit), or as
- *          fpheap_alloc for min objects, or what the constructor returned.
+ *          large; marks without a max or out of range; FPHEAP_SCRATCH with a
+ *          constructor or destructor; two constructors; no name; with
+ *          FPHEAP_HEADER no such tag or destructor), ENOTSUP, ENAMETOOLONG,
+ *          EEXIST (a pool has the name), ENFILE (FPHEAP_MAX_POOLS pools),
+ *          ENOSPC (the heap's limit), or as fpheap_alloc for min objects, or
+ *          what the constructor returned.
  * Blocks   As fpheap_alloc.
  * Cost     O(FPHEAP_MAX_POOLS) and that of min objects; failure, also that of
  *          giving them back. */
@@ -9650,34 +9647,32 @@ fph_depot_drain(fph_state *state, unsigned bin)
 
 /* [WATER] ==================================================================
  *
- * The marks of heaps and pools: state->water[], of the heap, then of each pool.
- * A call that has taken or given anything looks at them when it ends, and then
- * tells what has been crossed.
+ * Marks of a heap and its pools: water[0] and those behind it.  A call that has
+ * taken or given something looks at them when it ends, notes what is crossed,
+ * and tells it.
  *
  *     is    | crossings : 32 | not yet told : 30 | open : 1 | telling : 1 |
  *     turn  | calls that failed : 32 | calls that gave something : 32 |
  *
- *   U1  After an odd number of crossings little is left.  That ends with a look
- *       after a call has given something, if `high` is there.
- *   U2  So what a call that fails has given itself counts before it says that it
- *       fails.  What a bulk had in its hands, and gives back, counts only if
- *       others failed meanwhile: it would do again.
- *   U3  While little is left, nothing goes to a depot, and a bin has no magazine
- *       after its thread's next miss: so each call is seen.
- *   U4  Whoever has set `telling` tells all, also what others note meanwhile.
+ *   U1  After an odd number of crossings little is left, until something is given
+ *       and `high` is there.  What a call that fails gives itself counts before
+ *       it says that it fails, and what a bulk only had in its hands counts if
+ *       others failed meanwhile: else what is told would try again for ever.
+ *   U2  While little is left, nothing stays in a depot, and a bin has no magazine
+ *       after its thread's next miss, so calls are no hits.
+ *   U3  Whoever makes `telling` 1 tells all, also what others note meanwhile.
  *
- *       where                      order    partner  what must be seen
- *   U5  turn: fetch_add            seq_cst  U5       all that was claimed, given,
- *                                                    put into a depot, or noted
- *                                                    before an earlier turn
- *   U6  is: load, CAS              acq_rel  U6, U7   what was told before
- *   U7  is: store, to open         release  U6       the marks
+ *       where                  order    partner  what must be seen
+ *   U4  turn: fetch_add        seq_cst  U4       all that was done and noted before
+ *                                                an earlier turn
+ *   U5  is: load, CAS,         acq_rel  U5, U6   what was told before
+ *       fetch_and, to close    acquire
+ *   U6  is: store, to open     release  U5       the marks
  *
- * U5: a call changes what it changes, takes its turn, and looks; if it then notes
- * a crossing, it takes a turn again and looks once more.  Each turn reads what
- * the last one wrote, so whoever has the last one sees all that the others did,
- * and after its look nothing changes: what is there in the end is not overlooked.
- * No other order is needed, on any machine.
+ * U4: a call does what it does, takes its turn, and looks; if it notes a crossing,
+ * it takes another turn and looks again.  Each turn reads what the last one wrote,
+ * so the last of all sees what all did, and nothing is done or noted after its
+ * look: room that is there in the end is not overlooked, on any machine.
  */
 #define FPH_TELLING  ((uint64_t)1)
 #define FPH_OPEN     ((uint64_t)2)
@@ -9685,34 +9680,31 @@ fph_depot_drain(fph_state *state, unsigned bin)
 #define FPH_CROSSING ((uint64_t)1 << 32)
 #define FPH_FAILURE  ((uint64_t)1 << 32) /* in turn */
 
-/* Where the marks of a bin's pool are; 0, the heap's, if it is no pool's. */
+/* Which marks a bin's pool has; 0, the heap's: it is no pool's. */
 static inline unsigned
-fph_water_of_bin(unsigned bin)
+fph_water_of(unsigned bin)
 {
-    unsigned k = bin % FPH_CLASSES;
-
-    return k < FPH_SIZES ? 0 : 1 + k - FPH_SIZES;
+    return bin % FPH_CLASSES < FPH_SIZES ? 0 : bin % FPH_CLASSES - FPH_SIZES + 1;
 }
 
 /* Whether little is left for a bin. */
 static inline int
-fph_bin_is_low(const fph_state *state, unsigned bin)
+fph_is_low(const fph_state *state, unsigned bin)
 {
     return FPH_UNLIKELY(fph_load_relaxed(&state->marked) != 0)
         && ((fph_load_relaxed(&state->water[0].is)
-             | fph_load_relaxed(&state->water[fph_water_of_bin(bin)].is))
+             | fph_load_relaxed(&state->water[fph_water_of(bin)].is))
             & FPH_CROSSING) != 0;
 }
 
 static uint64_t
-fph_water_room(const fph_state *state, unsigned i)
+fph_room(const fph_state *state, unsigned i)
 {
     uint64_t limit   = fph_limit_bytes(fph_load_relaxed(&state->limit));
     uint64_t claimed = fph_load_relaxed(&state->claimed);
 
-    if (i != 0)
-        return fph_quota_left(fph_load_relaxed(&state->pool[i - 1]->quota));
-    return limit > claimed ? limit - claimed : 0;
+    return i != 0 ? fph_quota_left(fph_load_relaxed(&state->pool[i - 1]->quota))
+         : limit > claimed ? limit - claimed : 0;
 }
 
 /* Empty the depots of a pool, or of the heap. */
@@ -9725,35 +9717,34 @@ fph_water_drain(fpheap *heap, unsigned i)
         fph_depot_drain(heap->state, bin);
 }
 
-/* Look at marks, after what a call has done, and note what has been crossed. */
+/* Look at marks after what a call has done, and note what is crossed. */
 static void
 fph_water_look(fpheap *heap, unsigned i, unsigned did)
 {
     fph_state *state = heap->state;
     fph_water *water = &state->water[i];
-    uint64_t   is    = fph_load_acquire(&water->is);                /* U6 */
+    uint64_t   is    = fph_load_acquire(&water->is);                /* U5 */
 
     while ((is & FPH_OPEN) != 0) {
-        uint64_t room = fph_water_room(state, i);
-        uint64_t next;
+        uint64_t room = fph_room(state, i);
+        uint64_t next = is + FPH_CROSSING
+                      + (water->marks.crossed != NULL ? FPH_UNTOLD : 0);
 
         if ((is & FPH_CROSSING) != 0
             ? (did & FPH_GAVE) == 0 || room < water->marks.high
             : (did & FPH_FAILED) == 0 && room > water->marks.low)
             break;
-        next = is + FPH_CROSSING
-             + (water->marks.crossed != NULL ? FPH_UNTOLD : 0);
-        if (!fph_cas_acq_rel(&water->is, &is, next))                /* U6 */
+        if (!fph_cas_acq_rel(&water->is, &is, next))                /* U5 */
             continue;
         is = next;
         fph_fetch_add_relaxed(&state->asked, (is & FPH_CROSSING) != 0);
         if ((did & FPH_FAILED) != 0)
             return;
         did = FPH_GAVE | FPH_STOWED; /* others may have, before this turn */
-        fph_fetch_add_seq_cst(&state->turn, 0);                     /* U5 */
+        fph_fetch_add_seq_cst(&state->turn, 0);                     /* U4 */
     }
     if ((is & FPH_CROSSING) != 0 && (did & FPH_STOWED) != 0)
-        fph_water_drain(heap, i);                                   /* U3 */
+        fph_water_drain(heap, i);                                   /* U2 */
 }
 
 static void
@@ -9765,12 +9756,12 @@ fph_water_look_all(fpheap *heap, unsigned did)
         fph_water_look(heap, i, did);
 }
 
-/* A call that wanted n objects of a bin fails; `turn` was when it began. */
+/* A call fails that wanted n objects of a bin; `turn` was when it began. */
 static void
 fph_water_failed(fpheap *heap, unsigned bin, unsigned n, uint64_t turn)
 {
     fph_state *state = heap->state;
-    unsigned   i     = fph_water_of_bin(bin);
+    unsigned   i     = fph_water_of(bin);
     uint32_t  *did   = &fph_this.did[fph_number_of(state)];
     uint32_t   gave;
     uint64_t   now;
@@ -9778,70 +9769,68 @@ fph_water_failed(fpheap *heap, unsigned bin, unsigned n, uint64_t turn)
     if (i != 0)
         fph_water_drain(heap, i);
     gave = (*did & FPH_GAVE) != 0;
-    now = fph_fetch_add_seq_cst(&state->turn, gave | (n > 1));      /* U5 */
+    now = fph_fetch_add_seq_cst(&state->turn, gave | (n > 1));      /* U4 */
     if (gave || (n > 1 && (now ^ turn) >= FPH_FAILURE))
-        fph_water_look_all(heap, FPH_GAVE);                         /* U2 */
+        fph_water_look_all(heap, FPH_GAVE);                         /* U1 */
     *did = FPH_TOOK | FPH_STOWED;
-    if (i == 0 || fph_water_room(state, i) >= n)
+    if (i == 0 || fph_room(state, i) >= n)
         fph_water_look(heap, 0, FPH_FAILED);
     if (i != 0)
         fph_water_look(heap, i, FPH_FAILED);
-    now = fph_fetch_add_seq_cst(&state->turn, FPH_FAILURE);         /* U5 */
+    now = fph_fetch_add_seq_cst(&state->turn, FPH_FAILURE);         /* U4 */
     if ((uint32_t)(now - turn) != (gave | (n > 1)))
         fph_water_look_all(heap, FPH_GAVE); /* others have, meanwhile */
 }
 
-/* Tell what has been crossed, unless another thread does.  Returns 1: it
- * did. */
+/* Tell what is crossed, unless another thread does.  Returns 1: it did. */
 static int
 fph_water_tell(fpheap *heap, unsigned i)
 {
     fpheap_pool *pool  = i != 0 ? heap->state->pool[i - 1] : NULL;
     fph_frame    frame = { FPH_IN_WATER, heap, pool, fph_this.frames };
     fph_water   *water = &heap->state->water[i];
-    uint64_t     is    = fph_load_acquire(&water->is);              /* U6 */
+    uint64_t     is    = fph_load_acquire(&water->is);              /* U5 */
     uint64_t     next;
 
     do
         if ((is & (FPH_OPEN | FPH_TELLING)) != FPH_OPEN
             || (uint32_t)is < FPH_UNTOLD)
             return 0;
-    while (!fph_cas_acq_rel(&water->is, &is, is | FPH_TELLING));    /* U6 */
+    while (!fph_cas_acq_rel(&water->is, &is, is | FPH_TELLING));    /* U5 */
     fph_this.frames = &frame;
     do {
         fph_this.wait_end = 0;
         water->marks.crossed(water->marks.arg, heap, pool,
                              ((is / FPH_CROSSING ^ is / FPH_UNTOLD) & 1) != 0);
-        do
-            next = (uint32_t)(is - FPH_UNTOLD) < FPH_UNTOLD
-                 ? is - FPH_UNTOLD - FPH_TELLING : is - FPH_UNTOLD;
-        while (!fph_cas_acq_rel(&water->is, &is, next));            /* U6 */
+        do {
+            next = is - FPH_UNTOLD;
+            next -= (uint32_t)next < FPH_UNTOLD ? FPH_TELLING : 0;
+        } while (!fph_cas_acq_rel(&water->is, &is, next));          /* U5 */
         is = next;
-    } while ((is & FPH_TELLING) != 0);                              /* U4 */
+    } while ((is & FPH_TELLING) != 0);                              /* U3 */
     fph_this.frames = frame.outer;
     return 1;
 }
 
-/* A thread's outermost call ends that has done something.  (One in `crossed` is
- * within another, which tells.) */
+/* A thread's outermost call on a heap ends and has done something.  (A call in
+ * `crossed` only looks.) */
 static void
 fph_water_end(fpheap *heap, uint32_t *did)
 {
     int      error = errno;
-    int      told;
-    unsigned was, i;
+    unsigned was, i, told;
 
     do {
         while ((was = *did) != 0) {
             *did = 0;
-            fph_fetch_add_seq_cst(&heap->state->turn,               /* U5 */
+            fph_fetch_add_seq_cst(&heap->state->turn,               /* U4 */
                                   (was & FPH_GAVE) != 0);
             fph_water_look_all(heap, was);
         }
         told = 0;
-        if (!fph_is_in(FPH_IN_WATER, heap, NULL))
-            for (i = 0; i < fph_load_relaxed(&heap->state->marked); i++)
-                told |= fph_water_tell(heap, i);
+        for (i = 0; !fph_is_in(FPH_IN_WATER, heap, NULL)
+                    && i < fph_load_relaxed(&heap->state->marked); i++)
+            told |= (unsigned)fph_water_tell(heap, i);
     } while (told);
     errno = error;
 }
@@ -9864,7 +9853,7 @@ fph_leave(fpheap *const *inside)
     fph_held fph_inside __attribute__((cleanup(fph_leave), unused))  \
         = fph_enter(heap)
 
-/* Whether there are no marks, or they can be of so much. */
+/* Whether marks are none, or can be of so much. */
 static int
 fph_water_good(const fpheap_water *marks, size_t most)
 {
@@ -9872,7 +9861,8 @@ fph_water_good(const fpheap_water *marks, size_t most)
         || (marks->low < marks->high && marks->high <= most);
 }
 
-/* Open the marks of a heap or a pool if there are some. */
+/* Open marks.  The heap's are always open, and then may be told to nobody: its
+ * calls that fail count for pools. */
 static void
 fph_water_open(fpheap *heap, unsigned i, const fpheap_water *marks)
 {
@@ -9882,24 +9872,19 @@ fph_water_open(fpheap *heap, unsigned i, const fpheap_water *marks)
         return;
     fph_fetch_or_relaxed(&state->water[0].is, FPH_OPEN);
     state->water[i].marks = *marks;
-    fph_store_release(&state->water[i].is, FPH_OPEN);               /* U7 */
+    fph_store_release(&state->water[i].is, FPH_OPEN);               /* U6 */
     FPH_STORE(&heap->counted, 1u, RELAXED);
     fph_max_relaxed(&state->marked, i + 1);
 }
 
-/* Close those of a pool that is to end.  Returns 0: another thread tells what
- * was crossed, and time is up. */
+/* Close a pool's marks, as it is to end.  Returns 0: another thread tells what
+ * is crossed, and time is up. */
 static int
-fph_water_close(fph_word *word)
+fph_water_close(fph_word *is)
 {
-    uint64_t is = fph_load_acquire(word);                           /* U6 */
-
-    while ((is & FPH_TELLING) != 0
-           || !fph_cas_acq_rel(word, &is, is & ~FPH_OPEN)) {        /* U6 */
-        if ((is & FPH_TELLING) != 0 && !fph_wait())
+    while ((fph_fetch_and_acquire(is, ~FPH_OPEN) & FPH_TELLING) != 0) /* U5 */
+        if (!fph_wait())
             return 0;
-        is = fph_load_acquire(word);                                /* U6 */
-    }
     return 1;
 }
 
@@ -10146,9 +10131,9 @@ fph_magazine_return(fph_state *state, unsigned bin, fph_magazine *magazine,
         return;
     if (!drain && magazine->count != 0
         && magazine->count == fph_bin_class(state, bin)->magazine
-        && !fph_bin_is_low(state, bin)) {
+        && !fph_is_low(state, bin)) {
         fph_depot_put(state, bin, magazine);
-        fph_did(state, 0, FPH_STOWED);                          /* U3 */
+        fph_did(state, 0, FPH_STOWED);
     } else {
         fph_magazine_drain(state, bin, magazine);
     }
@@ -12090,8 +12075,8 @@ fph_bin_claims(fpheap_cache *cache, unsigned number)
     unsigned fills = cache->fills[number];
     size_t   n     = fills < FPH_COLD ? 1 : most >> (FPH_COLD + 5 - fills);
 
-    if (fph_bin_is_low(cache->heap->state, number))
-        return 1;                                                   /* U3 */
+    if (fph_is_low(cache->heap->state, number))
+        return 1;
     if (fills < FPH_COLD + 5)
         FPH_STORE(&cache->fills[number], (uint8_t)(fills + 1), RELAXED);
     return n + (n == 0);
@@ -12260,7 +12245,7 @@ fph_bin_free(fpheap *heap, unsigned number, void *object)
 {
     fpheap_cache *cache = fph_cache_here(heap, 0 /* grow */);
 
-    if (cache == NULL || fph_bin_is_low(heap->state, number)        /* U3 */
+    if (cache == NULL || fph_is_low(heap->state, number)
         || (cache->bins[number].top == cache->bins[number].limit
             && !fph_bin_make_room(cache, number)))
         fph_slab_give(heap->state, &object, 1);
@@ -12369,7 +12354,7 @@ fph_large_look(fph_search *search)
 static fpheap_cache *
 fph_large_cache(const fpheap *heap, uint64_t pages)
 {
-    if (pages > 2 * FPH_PAGES || fph_bin_is_low(heap->state, 0)     /* U3 */
+    if (pages > 2 * FPH_PAGES || fph_is_low(heap->state, 0)
         || pages << (FPHEAP_PAGE_SHIFT + 3)
            > fph_load_relaxed(&heap->state->region_bytes))
         return NULL;
@@ -12751,7 +12736,7 @@ fph_batch_end(fph_search *search, fpheap_cache *cache)
             fph_magazine_set_count(magazine, 0);
             fph_empty_put(heap->state, search->bin, magazine);
         } else if (cache != NULL
-                   && !fph_bin_is_low(heap->state, search->bin)     /* U3 */
+                   && !fph_is_low(heap->state, search->bin)
                    && magazine->count <= fph_bin_class(heap->state,
                                                        search->bin)->magazine) {
             fph_bin_exchange(cache, search->bin, magazine);
@@ -12831,7 +12816,7 @@ fph_bulk_find(fph_search *search, const fph_want *want)
     was = *did;
     fph_batch_end(search, rc == 0 ? cache : NULL);
     if (rc != 0)
-        *did = was;                                                 /* U2 */
+        *did = was;
     return rc;
 }
 
@@ -14202,27 +14187,32 @@ fpheap_pool_destroy(fpheap_pool *pool, size_t *live)
     fph_word    *water     = &state->water[1 + pool->number].is;
     uint64_t     open      = fph_load_relaxed(water) & FPH_OPEN;
     size_t       objects;
+    int          may;
     int          rc        = -EBUSY;
 
     FPH_INSIDE(pool->heap);
     fph_wait_begin();
     (void)fph_orphans_adopt(pool->heap);
+    may = !fph_is_in(FPH_IN_POOL | FPH_IN_WATER, pool->heap, pool)
+       && fph_water_close(water);
     objects = fph_pool_live_exact(pool);
     if (emergency != NULL)
         objects += fph_pool_live_exact(emergency);
     if (live != NULL)
         *live = objects;
-    if (objects == 0 && !state->ends
-        && !fph_is_in(FPH_IN_POOL | FPH_IN_WATER, pool->heap, pool)
-        && fph_water_close(water)) {
+    if (may && objects == 0 && !state->ends) {
         fph_pool_set(state, pool->number, FPH_POOL_NAMED);          /* P4 */
         rc = fph_pool_empty(pool);
         if (rc == 0 && emergency != NULL)
             (void)fpheap_pool_destroy(emergency, NULL);
-        if (rc != 0)
-            fph_fetch_or_relaxed(water, open);
+        if (rc == 0)
+            fph_store_relaxed(water, 0);
         fph_pool_set(state, pool->number, rc == 0 ? FPH_POOL_FREE
                                                   : FPH_POOL_READY);
+    }
+    if (rc != 0 && open != 0) {
+        fph_fetch_or_relaxed(water, open);
+        fph_did(state, 0, FPH_GAVE);
     }
     return rc;
 }
@@ -15665,6 +15655,9 @@ fph_check_sums(fpheap *heap)
         if (is && (uint32_t)pool->quota != claimed)
             return "Q1: a pool's quota is not what has left its slabs";
     }
+    if (state->water[0].marks.crossed != NULL
+        && state->claimed != s->live_bytes + s->parked_bytes)
+        return "U4: what is claimed is not what is live or parked";
     return s->live_bytes + s->parked_bytes + s->slab_free_bytes
            + s->page_free_bytes + s->waste_bytes + s->metadata_bytes
            == s->region_bytes ? NULL : "the bytes of the regions do not add up";
