@@ -148,13 +148,13 @@ sanitizers: ## of the three what takes two minutes
 	@$(MAKE) --no-print-directory -j2 B=build/sanitizers sanitized \
 	    CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all' \
 	    WHICH='tests/debug/test_check2.c tests/debug/test_misuse.c \
-	        $(patsubst %,tests/test_%.c, callbacks exhaustion headers \
+	        $(patsubst %,tests/test_%.c, callbacks children exhaustion headers \
 	        internals invariants iova magazines mmap pool_constructors \
 	        pool_limits pools prefill provider races_memory races_objects \
-	        races_regions references regressions tags waits window)'
+	        races_regions references regressions tags waits water window)'
 	@$(MAKE) --no-print-directory -j2 B=build/tsan sanitized \
 	    CFLAGS='-O1 -g -fsanitize=thread' \
-	    WHICH='$(patsubst %,tests/stress_%.c,pools refs regressions threads)'
+	    WHICH='$(patsubst %,tests/stress_%.c,pools refs regressions threads water)'
 
 WHICH     = $(TESTS) tests/stress_*.c
 SANITIZED = $(patsubst %.c,$(B)/%,$(notdir $(wildcard $(WHICH))))

@@ -24,6 +24,7 @@ says quickstart '^32 objects live'
 says pipeline '^fpheap_destroy: done' 1
 says mbuf_template 'buffers received and dropped'
 says mbuf_template '^20000 live: 2304 bytes each'
+says wait_queue '^200000 requests served with 64 buffers; [1-9][0-9]* gets failed, room again [1-9]'
 says partitions '20000 packets; 0 objects live in Main, 0 in Local'
 says shown '^reader: sees "packet 50", nothing behind it, and cannot write$'
 says shown '^reader: sees "packet 50, changed"$'

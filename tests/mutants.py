@@ -498,6 +498,7 @@ PROGRAMS = [
     Program("test_growth"), Program("test_hugepages"),
     Program("test_regions"), Program("test_records"),
     Program("test_callbacks"), Program("test_iova"), Program("test_ladder"),
+    Program("test_water"),
     Program("fuzz_api"),
     Program("fuzz_api+headers", "-DFPHEAP_HEADER=1"), Program("fuzz_config"),
     Program("test_schedules"), Program("stress_regressions"),
