@@ -50,7 +50,7 @@ named 'fph_slab_free_objects((uintptr_t)heap) != 0'
 accepted order "a function may call one above it"
 named 'fpheap_check(heap) == NULL'
 refused order "a call of a later section is noticed" \
-    'fph_added of DEPOT names fpheap_check of CHECK'
+    'fph_added of WATER names fpheap_check of CHECK'
 named 'fph_later(fpheap_check, heap)'
 refused order "so is an address" 'fph_added of .* names fpheap_check'
 add CACHE << C
@@ -106,10 +106,10 @@ $table"
 refused labels "and a label of two tables" 'Y1 is there already'
 add CACHE <<< "${table//Y/P9}
 ${uses//Y/P9}"
-refused labels "and a letter of two sections" 'has a letter of DEPOT'
+refused labels "and a letter of two sections" 'has a letter of WATER'
 add HISTORY <<< "$uses"
 add CACHE "$copy" <<< "$table"
-refused labels "and one that another section uses" 'Y1 of DEPOT is used in'
+refused labels "and one that another section uses" 'Y1 of WATER is used in'
 add CACHE <<< "/* As in Y7. */"
 refused labels "and a sentence that names a label that is none" \
     'Y7 stands in no table'
