@@ -16693,7 +16693,7 @@ fph_calls_end(const fpheap *heap, const uint64_t *dead)
  *     info                a record covers its pages from its store on, after
  *                         map, back and bits were written, until it is 0
  *     bits                an object is free when its bit is set
- *     a stack             has what it had before a CAS or what it has after it
+ *     made                has what it had before a CAS or what it has after it
  *     a magazine's count  its objects are in no other place: whoever gives or
  *                         copies them lowers the count first
  *     a living cache      its thread is in no call, so it is whole
@@ -16701,13 +16701,13 @@ fph_calls_end(const fpheap *heap, const uint64_t *dead)
  * What follows from that, in the order in which it is computed:
  *
  *     regions, taken      the chunks that are here, each run of them one
- *     magazines           one that is in no stack and no living cache was in
- *                         the hands of the dead: its objects are free, and so
- *                         are large ones that no living cache parks
+ *     magazines           what is in no magazine of a living cache is free: it
+ *                         was in a depot, or in the hands of the dead
+ *     state, partial      objects that are free, slabs that have some; large
+ *                         ones that no living cache parks are free too
+ *     pools               sums of their slabs
  *     meta, free, map     pages of blocks; pages that no record covers
  *     records             those that no chunk has are unused
- *     state, partial      objects that are free, slabs that have some
- *     pools               sums of their slabs
  *
  * Hits go on meanwhile.  They read and write the loaded magazines of their own
  * threads, which stay as they are; read the map, where no word of a page that
@@ -16719,8 +16719,8 @@ fph_calls_end(const fpheap *heap, const uint64_t *dead)
  * to find out whether it had happened, while others go on with the same words.
  * That would cost each exchange and take a proof for each.  This costs two
  * atomic additions for each call, none for a hit, and a pause when a process
- * has died: some 0.4 ms in a heap of 740 MiB, and with FPHEAP_HEADER 30 ns more
- * for each live object.
+ * has died: some 0.4 ms in a heap of 740 MiB, 10 ns more for each object that
+ * depots park, and with FPHEAP_HEADER 30 ns more for each live object.
  *
  * An object that was neither in a magazine nor in its slab, but in a register or
  * an array of a call, counts as live for ever: a magazine's worth at most for
@@ -16735,8 +16735,7 @@ fph_calls_end(const fpheap *heap, const uint64_t *dead)
  *
  * So what a living thread allocates or frees in a hit, which goes on meanwhile,
  * is its process's or has references, at any moment; and calls are over.  Any
- * other object without references that is in no slab and no magazine is lost,
- * and free.  (Those in depots are whoever's they were; they get a mark first.)
+ * other object without references that is in no slab is lost, and free.
  */
 
 /* What a pass over a partition without calls needs to know. */
@@ -16745,41 +16744,8 @@ typedef struct fph_rebuild {
     fph_state      *state;
     const uint64_t *dead;
     unsigned        frees;     /* not 0: what the dead had live */
+    uint32_t        round;     /* of magazines that this cleaner has met */
 } fph_rebuild;
-
-/* Whether a cache's thread is gone, with its process. */
-static int
-fph_cache_is_dead(const fph_rebuild *it, fpheap_cache *cache)
-{
-    uint64_t owner = fph_load_relaxed(&fph_slot_of(cache)->owner);
-
-    return owner != 0 && fph_in_set(it->dead, owner - 1);
-}
-
-/* The magazines of the dead are in no cache from here on, and say how many
- * objects they have.  (Of a bin that a thread was loading when it died, and a
- * cleaner was unloading when that died, there may be but the top.) */
-static void
-fph_rebuild_caches(const fph_rebuild *it)
-{
-    fpheap_cache *cache;
-    size_t        seat = 0;
-    unsigned      i;
-
-    while ((cache = fph_cache_next(it->state, &seat)) != NULL) {
-        if (!fph_cache_is_dead(it, cache))
-            continue;
-        cache->heap = it->heap;
-        for (i = 0; i < it->heap->bins; i++) {
-            fph_bin_mend(cache, i);
-            (void)fph_bin_unload(cache, i);
-            fph_bin_clear(&cache->bins[i]);
-            (void)fph_bin_spare(cache, i, NULL);
-        }
-        cache->large = NULL;
-        FPH_STORE(&cache->entry, (fph_entry *)NULL, RELAXED);       /* H5 */
-    }
-}
 
 /* Whether a chunk is here; one that was coming or going is not. */
 static int
@@ -16837,10 +16803,11 @@ fph_rebuild_regions(const fph_rebuild *it)
     fph_store_relaxed(&state->lost, 0);
 }
 
-/* Objects that the dead had in their hands are free. */
+/* Objects are free, and nobody's. */
 static void
 fph_rebuild_free(const fph_rebuild *it, void *const *objects, size_t n)
 {
+    fph_heads_own(it->state, objects, n, 0 /* mine */);
     for (; n > 0; n--, objects++) {
         fph_slab *slab = fph_record_of(it->state, *objects);
         uint64_t  info = fph_info_load(slab);
@@ -16864,110 +16831,95 @@ fph_rebuild_empty(const fph_rebuild *it, fph_magazine *magazine)
     fph_magazine_set_count(magazine, 0);
 }
 
-/* The magazines of a stack are where they belong. */
-static void
-fph_rebuild_meet(const fph_rebuild *it, const fph_word *stack, uint32_t round)
+/* Whether a cache's thread is gone, with its process. */
+static int
+fph_cache_is_dead(const fph_rebuild *it, fpheap_cache *cache)
 {
-    fph_link *link = fph_stack_top(it->state, stack);
+    uint64_t owner = fph_load_relaxed(&fph_slot_of(cache)->owner);
 
-    for (; link != NULL; link = fph_stack_below(it->state, link))
-        ((fph_magazine *)(void *)link)->round = round;
+    return owner != 0 && fph_in_set(it->dead, owner - 1);
 }
 
-/* So are those of a cache, unless its thread is dead: then its short magazines
- * are emptied, of which no other place knows. */
+/* The magazines of a living cache are where they belong. */
 static void
-fph_rebuild_cache(const fph_rebuild *it, fpheap_cache *cache, uint32_t round)
+fph_rebuild_living(const fph_rebuild *it, const fpheap_cache *cache)
 {
     unsigned i;
 
     for (i = 0; i < it->heap->bins; i++) {
         fph_magazine *spare = FPH_LOAD(&cache->spare[i], RELAXED);
         void        **base  = FPH_LOAD(&cache->bins[i].base, RELAXED);
-        uint32_t      ref;
 
         if (spare != NULL)
-            spare->round = round;
+            spare->round = it->round;
         if (base != NULL)
-            fph_magazine_of(base)->round = round;
-        ref = ((uint32_t *)(void *)(cache->spare + it->heap->bins))[i];
-        if (ref != 0 && fph_cache_is_dead(it, cache))
-            fph_rebuild_empty(it, (fph_magazine *)fph_meta_at(it->state, ref));
+            fph_magazine_of(base)->round = it->round;
     }
 }
 
-/* Magazines that are in no place were in the hands of the dead. */
+/* Those of the dead are in no cache from here on, and say how many objects they
+ * have; of short ones no other place knows.  (Of a bin that a thread was loading
+ * when it died, and a cleaner was unloading when that died, there may be but the
+ * top.) */
+static void
+fph_rebuild_dead(const fph_rebuild *it, fpheap_cache *cache)
+{
+    unsigned i;
+
+    cache->heap = it->heap;
+    for (i = 0; i < it->heap->bins; i++) {
+        uint32_t small = *fph_bin_small(cache, i);
+
+        fph_bin_mend(cache, i);
+        (void)fph_bin_unload(cache, i);
+        fph_bin_clear(&cache->bins[i]);
+        (void)fph_bin_spare(cache, i, NULL);
+        if (small != 0)
+            fph_rebuild_empty(it, (fph_magazine *)fph_meta_at(it->state,
+                                                              small));
+    }
+    cache->large = NULL;
+    FPH_STORE(&cache->entry, (fph_entry *)NULL, RELAXED);           /* H5 */
+}
+
+/* Take all from a stack, and forget what it was. */
+static void
+fph_rebuild_stack(fph_word *stack)
+{
+    fph_store_relaxed(stack, fph_stack_next(fph_load_relaxed(stack), 0));
+}
+
+/* All magazines but those of living caches are empty. */
 static void
 fph_rebuild_magazines(const fph_rebuild *it)
 {
     fph_state    *state = it->state;
-    uint32_t      round = (uint32_t)fph_fetch_add_relaxed(
-                              &it->heap->partition->round, 1) + 1;
     uint32_t      ref   = (uint32_t)fph_load_relaxed(&state->made[1]);
     fpheap_cache *cache;
     size_t        seat  = 0;
     unsigned      i;
 
-    for (i = 0; i < it->heap->bins; i++)
-        fph_rebuild_meet(it, &state->depots[i].full, round);
-    for (i = 0; i < it->heap->nodes; i++)
-        fph_rebuild_meet(it, &state->empty[i].word, round);
     while ((cache = fph_cache_next(state, &seat)) != NULL)
-        fph_rebuild_cache(it, cache, round);
+        if (fph_cache_is_dead(it, cache))
+            fph_rebuild_dead(it, cache);
+        else
+            fph_rebuild_living(it, cache);
+    for (i = 0; i < it->heap->bins; i++)
+        fph_rebuild_stack(&state->depots[i].full);
+    for (i = 0; i < it->heap->nodes; i++)
+        fph_rebuild_stack(&state->empty[i].word);
     while (ref != 0) {
         fph_magazine *magazine = (fph_magazine *)fph_meta_at(state, ref);
 
         ref = magazine->made.next;
-        if (magazine->round == round)
+        if (magazine->round == it->round)
             continue;
         fph_rebuild_empty(it, magazine);
         fph_stack_push(&state->empty[0].word, &magazine->link);
     }
 }
 
-/* The large objects that the living park are theirs; those of the dead are
- * free. */
-static void
-fph_rebuild_large(const fph_rebuild *it)
-{
-    const fpheap_cache *cache;
-    fph_slab           *record;
-    size_t              at = 0, seat;
-
-    while ((record = fph_record_next(it->state, &at)) != NULL) {
-        if (fph_info_kind(fph_load_relaxed(&record->info)) != FPH_PARKED)
-            continue;
-        seat = 0;
-        do
-            cache = fph_cache_next(it->state, &seat);
-        while (cache != NULL && cache->large != record);
-        if (cache == NULL)
-            fph_store_relaxed(&record->info, 0);
-    }
-}
-
 #if FPHEAP_HEADER
-/* Whose objects in depots are. */
-#define FPH_IN_DEPOT UINT32_MAX
-
-/* Mark objects that are in a depot. */
-static void
-fph_rebuild_mark(const fph_rebuild *it, const fph_word *stack)
-{
-    const fph_link *link = fph_stack_top(it->state, stack);
-    fph_head        mark;
-    uint32_t        i;
-
-    mark.hold.half[0] = 0;
-    mark.hold.half[1] = FPH_IN_DEPOT;
-    for (; link != NULL; link = fph_stack_below(it->state, link)) {
-        const fph_magazine *full = (const fph_magazine *)(const void *)link;
-
-        for (i = 0; i < full->count; i++)
-            fph_store_relaxed(&fph_head_of(full->slot[i])->hold.both, mark.hold.both);
-    }
-}
-
 /* Whether an object that is in no slab's bits is to be free. */
 static int
 fph_is_lost(const fph_rebuild *it, const void *object, unsigned frees)
@@ -16978,8 +16930,6 @@ fph_is_lost(const fph_rebuild *it, const void *object, unsigned frees)
     int               comes;
 
     head.hold.both = fph_load_relaxed(&fph_head_of(object)->hold.both);
-    if (head.hold.half[1] == FPH_IN_DEPOT)
-        return 0;
     place = head.hold.half[1] % FPH_MEMBERS;
     member = &it->heap->partition->member[place];
     comes = head.hold.half[1] != 0
@@ -17000,43 +16950,129 @@ fph_rebuild_one(const fph_rebuild *it, void *object, unsigned frees)
     if (head->hold.refs != 0)
         fph_tally_slow(it->heap, fph_head_tag(head), (size_t)-1,
                        (size_t)0 - fph_head_requested(head));
-    fph_heads_own(it->state, &object, 1, 0 /* mine */);
     fph_rebuild_free(it, &object, 1);
     fph_fetch_add_relaxed(&it->heap->partition->objects, 1);
 }
 
-/* Objects that the dead had in their hands are free, and on request those that
- * they had live, but for pools that know what is in them. */
+/* Objects of a slab that the dead had in their hands are free, and on request
+ * those that they had live, but for pools that know what is in them. */
 static void
-fph_rebuild_lost(const fph_rebuild *it)
+fph_rebuild_lost(const fph_rebuild *it, const fph_slab *slab,
+                 const fpheap_pool *pool)
 {
-    fph_state *state = it->state;
-    fph_slab  *slab;
-    size_t     at    = 0;
-    unsigned   i;
+    int      knows = pool != NULL && (pool->constructs || pool->destructs);
+    size_t   count = fph_info_count(fph_load_relaxed(&slab->info));
+    size_t   i;
 
-    for (i = 0; i < it->heap->bins; i++)
-        fph_rebuild_mark(it, &state->depots[i].full);
-    while ((slab = fph_record_next(state, &at)) != NULL) {
-        uint64_t           info = fph_load_relaxed(&slab->info);
-        const fpheap_pool *pool;
-
-        if (fph_info_kind(info) == FPH_LARGE)
-            fph_rebuild_one(it, slab->base, it->frees);
-        if (fph_info_kind(info) != FPH_SLAB)
-            continue;
-        pool = fph_bin_pool(state, fph_info_bin(info));
-        for (i = 0; i < fph_info_count(info); i++)
-            if (!(fph_load_relaxed(&slab->bits[i / 64]) >> i % 64 & 1))
-                fph_rebuild_one(it, slab->base + (size_t)i * slab->size,
-                                pool != NULL && (pool->constructs
-                                                 || pool->destructs)
-                                ? 0 : it->frees);
-    }
+    for (i = 0; i < count; i++)
+        if (!(fph_load_relaxed(&slab->bits[i / 64]) >> i % 64 & 1))
+            fph_rebuild_one(it, slab->base + i * slab->size,
+                            knows ? 0 : it->frees);
 }
 #else
-#  define fph_rebuild_lost(it) ((void)(it))
+#  define fph_rebuild_one(it, object, frees) ((void)(it))
+#  define fph_rebuild_lost(it, slab, pool)   ((void)(it))
 #endif
+
+/* A pool has what its slabs have, which are counted anew. */
+static void
+fph_rebuild_pools(const fph_rebuild *it)
+{
+    fpheap_pool *pool;
+    unsigned     i;
+
+    for (i = 0; i < FPHEAP_MAX_POOLS; i++) {
+        pool = it->state->pool[i];
+        if (pool == NULL)
+            continue;
+        fph_store_relaxed(&pool->slabs, 0);
+        fph_store_relaxed(&pool->objects, 0);
+        fph_store_relaxed(&pool->quota,
+                          fph_load_relaxed(&pool->quota) >> 32 << 32);
+        fph_store_relaxed(&pool->ending, 0);                        /* P12 */
+    }
+}
+
+/* A slab has the objects whose bits say so, and is listed if there are any. */
+static void
+fph_rebuild_slab(const fph_rebuild *it, fph_slab *slab)
+{
+    fph_state   *state = it->state;
+    uint64_t     info  = fph_load_relaxed(&slab->info);
+    unsigned     bin   = fph_info_bin(info);
+    size_t       count = fph_info_count(info);
+    fpheap_pool *pool  = fph_bin_pool(state, bin);
+    size_t       set;
+
+    fph_rebuild_lost(it, slab, pool);
+    set = fph_slab_bits(slab);
+    fph_store_relaxed(&slab->state, fph_slab_state((int64_t)set, set != 0));
+    if (set != 0)
+        fph_stack_push(&state->depots[bin].partial, &slab->link);
+    if (set == count)
+        fph_count_empty(state, slab, 1);
+    if (pool == NULL)
+        return;
+    fph_fetch_add_relaxed(&pool->slabs, 1);
+    fph_fetch_add_relaxed(&pool->objects, count);
+    fph_fetch_add_relaxed(&pool->quota, count - set);
+}
+
+/* Whether a living thread parks a large object; those of the dead are free. */
+static int
+fph_is_kept(const fph_rebuild *it, const fph_slab *record)
+{
+    const fpheap_cache *cache;
+    size_t              seat = 0;
+
+    do
+        cache = fph_cache_next(it->state, &seat);
+    while (cache != NULL && cache->large != record);
+    return cache != NULL;
+}
+
+/* All that records cover. */
+static void
+fph_rebuild_records(const fph_rebuild *it)
+{
+    fph_slab *record;
+    size_t    at = 0;
+    unsigned  i;
+
+    for (i = 0; i < it->heap->bins; i++)
+        fph_rebuild_stack(&it->state->depots[i].partial);
+    fph_store_relaxed(&it->state->empty_pages, 0);
+    fph_rebuild_pools(it);
+    while ((record = fph_record_next(it->state, &at)) != NULL) {
+        unsigned kind = fph_info_kind(fph_load_relaxed(&record->info));
+
+        if (kind == FPH_SLAB)
+            fph_rebuild_slab(it, record);
+        else if (kind == FPH_LARGE)
+            fph_rebuild_one(it, record->base, it->frees);
+        else if (kind == FPH_PARKED && !fph_is_kept(it, record))
+            fph_store_relaxed(&record->info, 0);
+    }
+}
+
+/* A pool that was being made or destroyed is gone if it has no slabs. */
+static void
+fph_rebuild_names(const fph_rebuild *it)
+{
+    fph_state         *state = it->state;
+    const fpheap_pool *pool;
+    unsigned           i;
+
+    for (i = 0; i < FPHEAP_MAX_POOLS; i++) {
+        uint64_t is = fph_load_relaxed(&state->pool_is[i]) % 8;
+
+        pool = state->pool[i];
+        if (is != FPH_POOL_FREE && is != FPH_POOL_READY)
+            fph_pool_set(state, i,
+                         pool != NULL && fph_load_relaxed(&pool->slabs) != 0
+                         ? FPH_POOL_READY : FPH_POOL_FREE);
+    }
+}
 
 /* The pages of blocks are META's, and of the first region those with the
  * tables. */
@@ -17092,16 +17128,9 @@ fph_rebuild_pages(const fph_rebuild *it)
     memset(state->cursor, 0, sizeof state->cursor);
 }
 
-/* Take all from a stack, and forget what it was. */
-static void
-fph_rebuild_stack(fph_word *stack)
-{
-    fph_store_relaxed(stack, fph_stack_next(fph_load_relaxed(stack), 0));
-}
-
 /* Chunks' records that no chunk has are unused. */
 static void
-fph_rebuild_records(const fph_rebuild *it)
+fph_rebuild_unused(const fph_rebuild *it)
 {
     fph_state *state = it->state;
     uint32_t   ref   = (uint32_t)fph_load_relaxed(&state->made[0]);
@@ -17116,77 +17145,6 @@ fph_rebuild_records(const fph_rebuild *it)
             continue;
         fph_records_free(records);
         fph_stack_push(&state->records.word, &records->link);
-    }
-}
-
-/* What slabs have of each pool. */
-typedef struct fph_pool_sum {
-    uint64_t slabs, objects, claimed;
-} fph_pool_sum;
-
-/* A slab has the objects whose bits say so, and is listed if there are any. */
-static void
-fph_rebuild_slabs(const fph_rebuild *it, fph_pool_sum *sums)
-{
-    fph_state *state = it->state;
-    fph_slab  *slab;
-    size_t     at    = 0;
-    unsigned   i;
-
-    for (i = 0; i < it->heap->bins; i++)
-        fph_rebuild_stack(&state->depots[i].partial);
-    fph_store_relaxed(&state->empty_pages, 0);
-    while ((slab = fph_record_next(state, &at)) != NULL) {
-        uint64_t      info  = fph_load_relaxed(&slab->info);
-        unsigned      bin   = fph_info_bin(info);
-        uint64_t      count = fph_info_count(info);
-        size_t        set   = 0;
-        fph_pool_sum *sum;
-
-        if (fph_info_kind(info) != FPH_SLAB)
-            continue;
-        set = fph_slab_bits(slab);
-        fph_store_relaxed(&slab->state,
-                          fph_slab_state((int64_t)set, set != 0));
-        if (set != 0)
-            fph_stack_push(&state->depots[bin].partial, &slab->link);
-        if (set == count)
-            fph_count_empty(state, slab, 1);
-        if (bin % FPH_CLASSES < FPH_SIZES)
-            continue;
-        sum = &sums[bin % FPH_CLASSES - FPH_SIZES];
-        sum->slabs++;
-        sum->objects += count;
-        sum->claimed += count - set;
-    }
-}
-
-/* A pool has what its slabs have.  One that was being made or destroyed is gone
- * if it has none. */
-static void
-fph_rebuild_pools(const fph_rebuild *it, const fph_pool_sum *sums)
-{
-    fph_state *state = it->state;
-    unsigned   i;
-
-    for (i = 0; i < FPHEAP_MAX_POOLS; i++) {
-        fpheap_pool *pool  = state->pool[i];
-        uint64_t     is    = fph_load_relaxed(&state->pool_is[i]) % 8;
-        uint64_t     quota;
-
-        if (pool == NULL) {
-            if (is != FPH_POOL_FREE)
-                fph_pool_set(state, i, FPH_POOL_FREE);
-            continue;
-        }
-        quota = fph_load_relaxed(&pool->quota) >> 32 << 32;
-        fph_store_relaxed(&pool->slabs, sums[i].slabs);
-        fph_store_relaxed(&pool->objects, sums[i].objects);
-        fph_store_relaxed(&pool->quota, quota | sums[i].claimed);
-        fph_store_relaxed(&pool->ending, 0);                        /* P12 */
-        if (is != FPH_POOL_FREE && is != FPH_POOL_READY)
-            fph_pool_set(state, i, sums[i].slabs != 0 ? FPH_POOL_READY
-                                                      : FPH_POOL_FREE);
     }
 }
 
@@ -17212,24 +17170,21 @@ fph_rebuild_slots(const fph_rebuild *it)
 static void
 fph_rebuild_all(fpheap *heap, const uint64_t *dead, unsigned frees)
 {
-    fph_rebuild  it = { heap, heap->state, dead, frees };
-    fph_pool_sum sums[FPHEAP_MAX_POOLS];
+    fph_rebuild it = { heap, heap->state, dead, frees,
+                       (uint32_t)fph_fetch_add_relaxed(&heap->partition->round,
+                                                       1) + 1 };
 
-    memset(sums, 0, sizeof sums);
     fph_store_relaxed(&it.state->growing, 0);
     fph_store_relaxed(&it.state->moves_ended,
                       fph_load_relaxed(&it.state->moves_begun));
     fph_store_relaxed(&it.state->moves_stuck, 0);
-    fph_rebuild_caches(&it);
     fph_rebuild_regions(&it);
     fph_rebuild_magazines(&it);
-    fph_rebuild_large(&it);
-    fph_rebuild_lost(&it);
+    fph_rebuild_records(&it);
+    fph_rebuild_names(&it);
     fph_rebuild_meta(&it);
     fph_rebuild_pages(&it);
-    fph_rebuild_records(&it);
-    fph_rebuild_slabs(&it, sums);
-    fph_rebuild_pools(&it, sums);
+    fph_rebuild_unused(&it);
     fph_rebuild_slots(&it);
 }
 
