@@ -3487,9 +3487,6 @@ FPH_FETCHES(or, |, release, RELEASE)
 FPH_FETCHES(or, |, relaxed, RELAXED)
 FPH_FETCHES(and, &, relaxed, RELAXED)
 FPH_FETCHES(and, &, acquire, ACQUIRE)
-#if FPHEAP_SHARED
-FPH_FETCHES(and, &, release, RELEASE)
-#endif
 FPH_FETCHES(add, +, relaxed, RELAXED)
 FPH_FETCHES(add, +, release, RELEASE)
 FPH_FETCHES(add, +, seq_cst, SEQ_CST)
@@ -4723,8 +4720,7 @@ struct fph_partition {
     fph_word   threads;        /* their threads, */
     fph_word   objects;        /* and the objects that became free */
     fph_member member[FPH_MEMBERS];
-    fph_word   taken[1];       /* a bit per chunk: a region has it; as many words
-                                  as there must be */
+    uint8_t    taken[1];       /* by chunk, atomic; 1: a region has it */
 };
 
 /* The statistics that only a shared heap has. */
@@ -16317,7 +16313,7 @@ fpheap_config_string(void)
  *
  *       where                        order    partner  what must be seen
  *   W6  taken: CAS, to claim         acquire  W7       the memory is gone
- *   W7  taken: fetch_and, to drop    release  W6
+ *   W7  taken: store 0, to drop      release  W6
  *   W8  magic: store                 release  none     all of the head, by who
  *                                                      reads the file
  *   W9  is: store                    release  W10      what the member wrote
@@ -16344,10 +16340,10 @@ fpheap_config_string(void)
 
 /* --- its memory -----------------------------------------------------------
  *
- * The provider of a partition hands out chunks of the file, one bit for each.
- * It is as lock-free as the rest: of two members that claim a run one gets it,
+ * The provider of a partition hands out chunks of the file, each for itself.  It
+ * is as lock-free as the rest: of two members that claim a run one gets it,
  * and the other gives back what it had of it and looks on.  A member that dies
- * in between leaves bits without a region, which a cleaner finds.
+ * in between leaves chunks without a region, which a cleaner finds.
  */
 
 static inline size_t
@@ -16356,46 +16352,28 @@ fph_partition_chunks(const fph_partition *partition)
     return partition->bytes >> FPHEAP_CHUNK_SHIFT;
 }
 
-/* The part of a run of chunks that one word of bits has. */
-static uint64_t
-fph_taken_mask(size_t at, size_t end, size_t *next)
-{
-    size_t n = 64 - at % 64;
-
-    if (n > end - at)
-        n = end - at;
-    *next = at + n;
-    return fph_page_mask((unsigned)(at % 64), (unsigned)n);
-}
-
 /* Other members may have these chunks: nobody uses what is behind them. */
 static void
 fph_taken_drop(fph_partition *partition, size_t first, size_t end)
 {
-    size_t at, next;
-
-    for (at = first; at < end; at = next)
-        fph_fetch_and_release(&partition->taken[at / 64],           /* W7 */
-                              ~fph_taken_mask(at, end, &next));
+    for (; first < end; first++)
+        FPH_STORE(&partition->taken[first], (uint8_t)0, RELEASE);   /* W7 */
 }
 
 /* Claim chunks.  Returns 0: one of them is taken. */
 static int
 fph_taken_claim(fph_partition *partition, size_t first, size_t end)
 {
-    size_t at, next;
+    size_t at;
 
-    for (at = first; at < end; at = next) {
-        fph_word *word = &partition->taken[at / 64];
-        uint64_t  mask = fph_taken_mask(at, end, &next);
-        uint64_t  old  = fph_load_relaxed(word);
+    for (at = first; at < end; at++) {
+        uint8_t none = 0;
 
-        do {
-            if ((old & mask) != 0) {
-                fph_taken_drop(partition, first, at);
-                return 0;
-            }
-        } while (!fph_cas_acquire(word, &old, old | mask));         /* W6 */
+        if (!FPH_CAS_PTR(&partition->taken[at], &none, (uint8_t)1,
+                         ACQUIRE)) {                                /* W6 */
+            fph_taken_drop(partition, first, at);
+            return 0;
+        }
     }
     return 1;
 }
@@ -16414,8 +16392,7 @@ fph_taken_find(fph_partition *partition, const char *at, size_t n)
         && fph_taken_claim(partition, wish, wish + n))
         return wish;
     for (i = 0; i < all; i++) {
-        run = fph_load_relaxed(&partition->taken[i / 64]) >> i % 64 & 1
-            ? 0 : run + 1;
+        run = FPH_LOAD(&partition->taken[i], RELAXED) ? 0 : run + 1;
         if (run == n && fph_taken_claim(partition, i + 1 - n, i + 1))
             return i + 1 - n;
     }
@@ -16448,34 +16425,6 @@ fph_partition_fill(const fpheap *heap, size_t first, size_t n)
     return fph_file_change(heap, first, n, 0);
 }
 
-/* The provider of a partition: chunks that no region has, with memory behind
- * them before the heap sees them, W2. */
-static int
-fph_partition_get(void *ctx, size_t bytes, size_t align, int node,
-                  fpheap_region *region)
-{
-    const fpheap  *heap      = (const fpheap *)ctx;
-    fph_partition *partition = heap->partition;
-    size_t         n         = bytes >> FPHEAP_CHUNK_SHIFT;
-    size_t         first     = fph_taken_find(partition,
-                                              (char *)region->base, n);
-    int            rc;
-
-    (void)align, (void)node;
-    if (first == SIZE_MAX)
-        return -ENOMEM;
-    rc = fph_partition_fill(heap, first, n);
-    if (rc != 0) {             /* it may have got a part of it */
-        (void)fph_file_change(heap, first, n, FPH_PUNCH);
-        fph_taken_drop(partition, first, first + n);
-        return rc;
-    }
-    region->base = partition->base + (first << FPHEAP_CHUNK_SHIFT);
-    region->bytes = bytes;
-    region->backing = FPHEAP_BACKING_UNKNOWN;
-    return 0;
-}
-
 /* Free what is behind chunks.  Where the file has longer pages, as soon as all
  * chunks of one are free. */
 static void
@@ -16497,6 +16446,33 @@ fph_partition_free(const fpheap *heap, size_t first, size_t n)
         (void)fph_file_change(heap, at, unit, FPH_PUNCH);
         fph_taken_drop(partition, at, at + unit);
     }
+}
+
+/* The provider of a partition: chunks that no region has, with memory behind
+ * them before the heap sees them, W2. */
+static int
+fph_partition_get(void *ctx, size_t bytes, size_t align, int node,
+                  fpheap_region *region)
+{
+    const fpheap  *heap      = (const fpheap *)ctx;
+    fph_partition *partition = heap->partition;
+    size_t         n         = bytes >> FPHEAP_CHUNK_SHIFT;
+    size_t         first     = fph_taken_find(partition,
+                                              (char *)region->base, n);
+    int            rc;
+
+    (void)align, (void)node;
+    if (first == SIZE_MAX)
+        return -ENOMEM;
+    rc = fph_partition_fill(heap, first, n);
+    if (rc != 0) {             /* it may have got a part of it */
+        fph_partition_free(heap, first, n);
+        return rc;
+    }
+    region->base = partition->base + (first << FPHEAP_CHUNK_SHIFT);
+    region->bytes = bytes;
+    region->backing = FPHEAP_BACKING_UNKNOWN;
+    return 0;
 }
 
 /* The callback of the process that gets the chunk; others read what it said. */
@@ -16790,8 +16766,7 @@ fph_rebuild_regions(const fph_rebuild *it)
             fph_store_relaxed(&state->region[n].used, 1);
             fph_region_show(&state->region[n++], &raw);
         }
-        if (end < all && (fph_load_relaxed(&partition->taken[end / 64])
-                          >> end % 64 & 1))
+        if (end < all && FPH_LOAD(&partition->taken[end], RELAXED))
             fph_partition_free(it->heap, end, 1);
     }
     fph_store_relaxed(&state->regions, n);
@@ -17749,9 +17724,7 @@ fph_is_fixed(const fph_opening *it)
 static size_t
 fph_head_bytes(const fph_opening *it)
 {
-    size_t words = ((it->bytes >> FPHEAP_CHUNK_SHIFT) + 63) / 64;
-
-    return (offsetof(fph_partition, taken) + words * sizeof(fph_word)
+    return (offsetof(fph_partition, taken) + (it->bytes >> FPHEAP_CHUNK_SHIFT)
             + FPH_LINE - 1) & ~(size_t)(FPH_LINE - 1);
 }
 
