@@ -1274,7 +1274,7 @@ struct fpheap {
     size_t          start;     /* and where in it that begins */
     size_t          bytes;
     unsigned        member;    /* the process's number among its members */
-    fph_view       *view;      /* NULL: it may write */
+    fph_view       *view;      /* of the partition */
     int             mapped;    /* 1: its memory is not the heap's to unmap */
     int           (*recover)(fpheap *heap);
     uint64_t      (*iova)(void *ctx, const void *chunk);
@@ -4283,8 +4283,9 @@ fph_is_shared(const fpheap *heap)
 static inline int
 fph_is_view(const fpheap *heap)
 {
-    return fph_is_handle(heap) && heap->view != NULL;
+    return fph_is_handle(heap) && heap->state == NULL && heap->view != NULL;
 }
+
 /* Count objects that this process takes from what it shares with others, after
  * it has them; or, negative, gives back, before that.  So what it has in its
  * hands when it dies is not counted as the application's. */
@@ -10853,12 +10854,12 @@ fph_home(const fpheap *heap, const fpheap_cache *cache)
 
 /* [VIEW] ===================================================================
  *
- * Partitions that this process may only read.  Whoever writes them may be
- * changing them at this moment, may have been killed in the middle, or may mean
- * harm.  So nothing in them is trusted: each piece is copied first, by a system
- * call that cannot fault, then checked, and only the copy is used; a loop ends
- * when it has taken more steps than the partition has room for.  A view of a
- * partition at rest is exact.
+ * Partitions that this process may only read, and what each member of one has.
+ * Whoever writes them may be changing them at this moment, may have been killed
+ * in the middle, or may mean harm.  So nothing in them is trusted: each piece is
+ * copied first, by a system call that cannot fault, then checked, and only the
+ * copy is used; a loop ends when it has taken more steps than the partition has
+ * room for.  A view of a partition at rest is exact.
  *
  *     of                 is checked                         else
  *     any pointer        that all bytes are in the file     nothing is there
@@ -10883,6 +10884,8 @@ struct fph_view {
     const char  *free;
 };
 
+static fph_view fph_views[FPHEAP_MAX_HEAPS];
+
 /* Whether bytes from an address on are in the partition. */
 static int
 fph_view_has(const fph_view *view, const void *at, size_t bytes)
@@ -10892,7 +10895,8 @@ fph_view_has(const fph_view *view, const void *at, size_t bytes)
     return offset < view->bytes && bytes <= view->bytes - offset;
 }
 
-/* Copy what is at an address of the partition.  Returns 0: it is not there. */
+/* Copy what is at an address of the partition.  Returns 0: it is not there.  (Who
+ * may write trusts the others, and needs no system call.) */
 static int
 fph_peek(const fpheap *heap, void *to, const void *at, size_t bytes)
 {
@@ -10901,7 +10905,7 @@ fph_peek(const fpheap *heap, void *to, const void *at, size_t bytes)
 
     if (!fph_view_has(view, at, bytes))
         return 0;
-    if (heap->mapped) {
+    if (heap->mapped || !fph_is_view(heap)) {
         memcpy(to, at, bytes);
         return 1;
     }
@@ -10923,10 +10927,11 @@ fph_peek_pointer(const fpheap *heap, const void *at)
 static int
 fph_view_begin(fpheap *heap, const fph_partition *head)
 {
-    fph_view        *view  = heap->view;
+    fph_view        *view  = &fph_views[heap - fph_heaps];
     const fph_state *state = head->state;
     size_t           n;
 
+    heap->view = view;
     view->base = head->base;
     view->bytes = head->bytes;
     view->bins = head->nodes * FPH_CLASSES;
@@ -10973,12 +10978,37 @@ fph_view_class(const fpheap *heap, unsigned bin, fph_class *klass)
         && klass->pages != 0 && klass->pages <= FPH_PAGES;
 }
 
+/* Bytes of an object of a bin, or for the first of a page of large ones. */
+static size_t
+fph_view_size(const fpheap *heap, unsigned bin)
+{
+    fph_class klass;
+
+    return bin == 0 ? FPHEAP_PAGE
+         : fph_view_class(heap, bin, &klass) ? klass.size : 0;
+}
+
+/* The record that a reference names; NULL: none. */
+static const char *
+fph_view_meta(const fpheap *heap, uint32_t ref)
+{
+    const char *block = ref == 0 ? NULL : (const char *)fph_peek_pointer(
+        heap, heap->view->state + offsetof(fph_state, meta)
+              + (ref >> FPH_UNIT_BITS) * sizeof(char *));
+
+    if (block == NULL)
+        return NULL;
+    block += (size_t)(ref & ((1u << FPH_UNIT_BITS) - 1)) * FPH_LINE;
+    return fph_view_has(heap->view, block, FPH_LINE) ? block : NULL;
+}
+
 /* What a record says, and whether that can be. */
 typedef struct fph_viewed {
     fph_slab record;
     char    *start;            /* of its first page */
     unsigned kind;
-    size_t   size;             /* from one object to the next */
+    size_t   size;             /* from one object to the next, */
+    size_t   bytes;            /* and what is usable of that */
     size_t   count;
     size_t   pages;
     char    *first;            /* object */
@@ -11001,6 +11031,7 @@ fph_view_shape(const fpheap *heap, fph_viewed *it)
             || klass.skip > FPHEAP_PAGE)
             return 0;
         it->size = klass.size;
+        it->bytes = it->size - FPH_HEAD;
         it->pages = klass.pages;
         it->first = it->start + klass.skip;
     } else {
@@ -11012,6 +11043,7 @@ fph_view_shape(const fpheap *heap, fph_viewed *it)
         it->first = it->start + ((size_t)fph_info_bin(info)
                                  << FPHEAP_PAGE_SHIFT);
         it->size = (it->pages - fph_info_bin(info)) << FPHEAP_PAGE_SHIFT;
+        it->bytes = it->size;
         it->count = 1;
     }
     return fph_view_has(heap->view, it->start, it->pages << FPHEAP_PAGE_SHIFT);
@@ -11060,11 +11092,9 @@ fph_view_cover(const fpheap *heap, const void *object, fph_viewed *it)
         && (size_t)(at - start) < it->pages << FPHEAP_PAGE_SHIFT;
 }
 
-/* The start of the object that an address is in, and its usable bytes; NULL:
- * none.  *number is its place in its slab. */
+/* The start of the object that an address is in; NULL: none. */
 static char *
-fph_view_object(const fpheap *heap, const void *at, fph_viewed *it,
-                size_t *number, size_t *bytes)
+fph_view_object(const fpheap *heap, const void *at, fph_viewed *it)
 {
     size_t offset;
 
@@ -11072,10 +11102,8 @@ fph_view_object(const fpheap *heap, const void *at, fph_viewed *it,
         || (const char *)at < it->first)
         return NULL;
     offset = (size_t)((const char *)at - it->first);
-    *number = offset / it->size;
-    *bytes = it->kind == FPH_SLAB ? it->size - FPH_HEAD : it->size;
-    return *number < it->count && offset - *number * it->size < *bytes
-         ? it->first + *number * it->size : NULL;
+    return offset / it->size < it->count && offset % it->size < it->bytes
+         ? it->first + offset / it->size * it->size : NULL;
 }
 
 /* fpheap_base_of, and fpheap_usable_size, for whoever only reads. */
@@ -11083,45 +11111,50 @@ static void *
 fph_view_base(const fpheap *heap, const void *at)
 {
     fph_viewed it;
-    size_t     number, bytes;
 
-    return fph_view_object(heap, at, &it, &number, &bytes);
+    return fph_view_object(heap, at, &it);
 }
 
 static size_t
 fph_view_usable(const fpheap *heap, const void *object)
 {
     fph_viewed it;
-    size_t     number, bytes;
 
-    return fph_view_object(heap, object, &it, &number, &bytes) == object
-         ? bytes : 0;
+    return fph_view_object(heap, object, &it) == object ? it.bytes : 0;
 }
 
-/* Whether an object is free, as far as it shows. */
+/* Whether an object is in its slab; whether it is free, as far as it shows. */
+static inline int
+fph_view_in_slab(const fph_viewed *it, size_t number)
+{
+    return it->kind == FPH_SLAB
+        && (it->record.bits[number / 64] >> number % 64 & 1) != 0;
+}
+
 static int
-fph_view_free(const fpheap *heap, const fph_viewed *it, size_t number)
+fph_view_free(const fpheap *heap, const fph_viewed *it, const void *object)
 {
     uint32_t refs = 1;
 
-    if (it->kind == FPH_SLAB
-        && (it->record.bits[number / 64] >> number % 64 & 1) != 0)
+    if (fph_view_in_slab(it, (size_t)((const char *)object - it->first)
+                             / it->size))
         return 1;
     return FPHEAP_HEADER
-        && (!fph_peek(heap, &refs, it->first + number * it->size
-                                   - sizeof(fph_head)
+        && (!fph_peek(heap, &refs, (const char *)object - sizeof(fph_head)
                                    + offsetof(fph_head, hold), sizeof refs)
             || refs == 0);
 }
 
 /* --- what is parked ------------------------------------------------------- */
 
-/* A bit for each 16 bytes of the partition, in this process's memory. */
+/* Objects in magazines, in this process's memory. */
 typedef struct fph_parked {
     const fpheap *heap;
-    uint64_t     *bits;
-    size_t        room;        /* bytes */
+    uint64_t     *bits;        /* for each 16 bytes of the partition; NULL: it is
+                                  only about the sum */
+    size_t        room;        /* bytes that they take */
     size_t        steps;       /* left: no list is longer than the partition */
+    size_t        bytes;       /* the sum of objects' */
 } fph_parked;
 
 /* Returns 0: no memory.  It is touched only where something is parked. */
@@ -11148,14 +11181,20 @@ fph_is_parked(const fph_parked *parked, const void *object)
 
 /* Note the objects of a magazine's slots. */
 static void
-fph_parked_slots(fph_parked *parked, void *const *slot, size_t count)
+fph_parked_slots(fph_parked *parked, unsigned bin, void *const *slot,
+                 size_t count)
 {
     const fph_view *view = parked->heap->view;
     void           *objects[FPHEAP_MAGAZINE];
     size_t          i;
 
-    if (count > FPHEAP_MAGAZINE
-        || !fph_peek(parked->heap, objects, slot, count * sizeof *slot))
+    if (count > FPHEAP_MAGAZINE)
+        return;
+    if (parked->bits == NULL) {
+        parked->bytes += count * fph_view_size(parked->heap, bin);
+        return;
+    }
+    if (!fph_peek(parked->heap, objects, slot, count * sizeof *slot))
         return;
     for (i = 0; i < count; i++) {
         size_t unit = (size_t)((char *)objects[i] - view->base) / 16;
@@ -11165,31 +11204,18 @@ fph_parked_slots(fph_parked *parked, void *const *slot, size_t count)
     }
 }
 
-/* The record that a reference names; NULL: none. */
-static const char *
-fph_view_meta(const fpheap *heap, uint32_t ref)
-{
-    const char *block = ref == 0 ? NULL : (const char *)fph_peek_pointer(
-        heap, heap->view->state + offsetof(fph_state, meta)
-              + (ref >> FPH_UNIT_BITS) * sizeof(char *));
-
-    if (block == NULL)
-        return NULL;
-    block += (size_t)(ref & ((1u << FPH_UNIT_BITS) - 1)) * FPH_LINE;
-    return fph_view_has(heap->view, block, FPH_LINE) ? block : NULL;
-}
 /* Note those of a magazine.  Returns the reference of the one below it; 0: there
  * is none. */
 static uint32_t
-fph_parked_magazine(fph_parked *parked, const fph_magazine *magazine)
+fph_parked_magazine(fph_parked *parked, unsigned bin, const void *at)
 {
-    uint32_t head[4];          /* next, self, count, depth */
+    const fph_magazine *magazine = (const fph_magazine *)at;
+    uint32_t            head[4]; /* next, self, count, depth */
 
-    if (parked->steps == 0
+    if (magazine == NULL
         || !fph_peek(parked->heap, head, magazine, sizeof head))
         return 0;
-    parked->steps--;
-    fph_parked_slots(parked, magazine->slot, head[2]);
+    fph_parked_slots(parked, bin, magazine->slot, head[2]);
     return head[0];
 }
 
@@ -11203,36 +11229,58 @@ fph_parked_depot(fph_parked *parked, unsigned bin)
 
     (void)fph_peek(heap, &head, heap->view->depots + bin * sizeof(fph_depot)
                                 + offsetof(fph_depot, full), sizeof head);
-    for (ref = (uint32_t)head; ref != 0;) {
-        const char *magazine = fph_view_meta(heap, ref);
-
-        ref = magazine == NULL ? 0
-            : fph_parked_magazine(parked, (const fph_magazine *)
-                                          (const void *)magazine);
-    }
+    for (ref = (uint32_t)head; ref != 0 && parked->steps != 0;
+         parked->steps--)
+        ref = fph_parked_magazine(parked, bin, fph_view_meta(heap, ref));
 }
 
 /* Note those of a cache: below the top of what is loaded, and the spare's; and
- * the large one. */
+ * the bytes of the large one, whose record says that it is parked. */
 static void
 fph_parked_cache(fph_parked *parked, const fpheap_cache *cache)
 {
-    const fpheap       *heap  = parked->heap;
-    const char         *spare = (const char *)fph_peek_pointer(heap,
-                                                               &cache->spare);
-    const fph_magazine *magazine;
-    fph_bin             bin;
-    unsigned            i;
+    const fpheap *heap  = parked->heap;
+    const char   *spare = (const char *)fph_peek_pointer(heap, &cache->spare);
+    const char   *large = (const char *)fph_peek_pointer(heap, &cache->large);
+    uint64_t      info;
+    fph_bin       bin;
+    unsigned      i;
 
     for (i = 0; i < heap->view->bins; i++) {
         if (fph_peek(heap, &bin, &cache->bins[i], sizeof bin)
-            && bin.base != NULL && bin.top > bin.base
-            && (size_t)(bin.top - bin.base) <= FPHEAP_MAGAZINE)
-            fph_parked_slots(parked, bin.base, (size_t)(bin.top - bin.base));
-        magazine = (const fph_magazine *)fph_peek_pointer(
-            heap, spare + i * sizeof(char *));
-        if (magazine != NULL)
-            (void)fph_parked_magazine(parked, magazine);
+            && bin.base != NULL && bin.top > bin.base)
+            fph_parked_slots(parked, i, bin.base,
+                             (size_t)(bin.top - bin.base));
+        (void)fph_parked_magazine(parked, i, fph_peek_pointer(
+                                                 heap, spare + i
+                                                       * sizeof(char *)));
+    }
+    if (large != NULL
+        && fph_peek(heap, &info, large + offsetof(fph_slab, info), sizeof info))
+        parked->bytes += fph_info_count(info) * fph_view_size(heap, 0);
+}
+
+/* Note those of the caches of a member; FPH_MEMBERS: of all.  Caches have the
+ * first places. */
+static void
+fph_parked_caches(fph_parked *parked, unsigned member)
+{
+    const fpheap *heap = parked->heap;
+    const char   *cache;
+    fph_slot      slot;
+    unsigned      i;
+
+    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
+        cache = (const char *)fph_peek_pointer(
+            heap, heap->view->state + offsetof(fph_state, cache)
+                  + i * sizeof cache);
+        if (cache == NULL)
+            return;
+        if (member == FPH_MEMBERS
+            || (fph_peek(heap, &slot, cache - sizeof slot, sizeof slot)
+                && slot.owner == member + 1))
+            fph_parked_cache(parked, (const fpheap_cache *)
+                                     (const void *)cache);
     }
 }
 
@@ -11240,20 +11288,13 @@ fph_parked_cache(fph_parked *parked, const fpheap_cache *cache)
 static int
 fph_parked_all(fph_parked *parked, const fpheap *heap)
 {
-    const fpheap_cache *cache;
-    unsigned            i;
+    unsigned i;
 
     if (!fph_parked_begin(parked, heap))
         return 0;
     for (i = 0; i < heap->view->bins; i++)
         fph_parked_depot(parked, i);
-    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
-        cache = (const fpheap_cache *)fph_peek_pointer(
-            heap, heap->view->state + offsetof(fph_state, cache)
-                  + i * sizeof(char *));
-        if (cache != NULL)
-            fph_parked_cache(parked, cache);
-    }
+    fph_parked_caches(parked, FPH_MEMBERS);
     return 1;
 }
 
@@ -11302,9 +11343,9 @@ fph_view_show(void *arg, const fph_viewed *it)
         return 0;
     for (i = 0; rc == 0 && i < it->count; i++) {
         object.base = it->first + i * it->size;
-        object.bytes = it->kind == FPH_SLAB ? it->size - FPH_HEAD : it->size;
+        object.bytes = it->bytes;
         object.node = 0;
-        if (!fph_view_free(walk->parked.heap, it, i)
+        if (!fph_view_free(walk->parked.heap, it, object.base)
             && !fph_is_parked(&walk->parked, object.base))
             rc = walk->visit(walk->arg, &object);
     }
@@ -11350,8 +11391,7 @@ fph_view_count(void *arg, const fph_viewed *it)
             || fph_is_parked(&sum->parked, it->first + i * it->size)) {
             stats->parked_objects++;
             stats->parked_bytes += it->size;
-        } else if (it->kind == FPH_SLAB
-                   && (it->record.bits[i / 64] >> i % 64 & 1) != 0) {
+        } else if (fph_view_in_slab(it, i)) {
             stats->slab_free_bytes += it->size;
         } else {
             stats->live_objects++;
@@ -17585,8 +17625,6 @@ fph_handle_end(fpheap *heap)
         munmap(partition, heap->bytes);
     if (heap->pools != NULL)
         munmap(heap->pools, FPHEAP_MAX_POOLS * sizeof(fpheap_pool));
-    if (heap->view != NULL)
-        munmap(heap->view, sizeof *heap->view);
     heap->view = NULL;
     close(heap->file);         /* and the locks are gone */
     heap->partition = NULL;
@@ -17660,6 +17698,7 @@ fph_join(fpheap *heap)
 {
     int rc;
 
+    (void)fph_view_begin(heap, heap->partition);
     if (fph_member_come(heap)) {
         (void)fph_clean(heap, 0 /* frees */);
         return fph_taken_begin(heap);
@@ -17702,10 +17741,6 @@ fph_reader_lock(fpheap *heap)
 static int
 fph_reader_come(fpheap *heap, const fph_opening *it, const fph_partition *head)
 {
-    heap->view = (fph_view *)fph_map(NULL, sizeof *heap->view,
-                                     PROT_READ | PROT_WRITE, 0);
-    if (heap->view == NULL)
-        return -ENOMEM;
     if (!fph_view_begin(heap, head))
         return fph_open_says(it, -ESTALE, "the heap in it is damaged");
     return fph_reader_lock(heap);
@@ -18174,109 +18209,30 @@ fpheap_unlink(const char *name, const fpheap_partition *desc)
  * the first, and against the second.
  */
 
-/* Copy what is in a partition: for a process that only reads, as VIEW does. */
-static int
-fph_copy(const fpheap *heap, void *to, const void *at, size_t bytes)
-{
-    if (fph_is_view(heap))
-        return fph_peek(heap, to, at, bytes);
-    memcpy(to, at, bytes);
-    return 1;
-}
-
-/* Bytes of an object of a bin. */
-static size_t
-fph_member_size(const fpheap *heap, unsigned bin)
-{
-    fph_class klass;
-
-    if (fph_is_view(heap))
-        return fph_view_class(heap, bin, &klass) ? klass.size : 0;
-    return FPH_LOAD(&fph_bin_class(heap->state, bin)->size, RELAXED);
-}
-
-/* Objects that a bin of a cache parks. */
-static size_t
-fph_member_objects(const fpheap *heap, const fpheap_cache *at, unsigned i)
-{
-    const char *spares, *spare;
-    fph_bin     bin;
-    uint32_t    count;
-    size_t      n = 0;
-
-    if (!fph_is_view(heap))
-        return fph_cache_objects(heap->state, at, i);
-    if (fph_peek(heap, &bin, &at->bins[i], sizeof bin) && bin.base != NULL
-        && bin.top > bin.base && bin.top - bin.base <= FPHEAP_MAGAZINE)
-        n = (size_t)(bin.top - bin.base);
-    spares = (const char *)fph_peek_pointer(heap, &at->spare);
-    spare = (const char *)fph_peek_pointer(heap, spares + i * sizeof spare);
-    if (spare != NULL
-        && fph_peek(heap, &count, spare + offsetof(fph_magazine, count),
-                    sizeof count)
-        && count <= FPHEAP_MAGAZINE)
-        n += count;
-    return n;
-}
-
-/* Bytes that a cache parks. */
-static size_t
-fph_member_cache(const fpheap *heap, const fpheap_cache *at)
-{
-    const char *large;
-    uint64_t    info;
-    size_t      bytes = 0, n;
-    unsigned    i;
-
-    for (i = 0; i < heap->bins; i++) {
-        n = fph_member_objects(heap, at, i);
-        if (n != 0)
-            bytes += n * fph_member_size(heap, i);
-    }
-    if (fph_copy(heap, &large, &at->large, sizeof large) && large != NULL
-        && fph_copy(heap, &info, large + offsetof(fph_slab, info),
-                    sizeof info))
-        bytes += (size_t)fph_info_count(info) << FPHEAP_PAGE_SHIFT;
-    return bytes;
-}
-
 /* Bytes that the caches of a member park. */
 static size_t
 fph_member_parked(const fpheap *heap, unsigned member)
 {
-    const fph_state *state = fph_is_view(heap)
-                           ? (const fph_state *)(const void *)heap->view->state
-                           : heap->state;
-    const char      *cache;
-    fph_slot         slot;
-    size_t           bytes = 0;
-    unsigned         i;
+    fph_parked parked;
 
-    for (i = 0; i < FPHEAP_MAX_THREADS; i++)
-        if (fph_copy(heap, &cache, &state->cache[i], sizeof cache)
-            && cache != NULL
-            && fph_copy(heap, &slot, cache - sizeof slot, sizeof slot)
-            && slot.owner == member + 1)
-            bytes += fph_member_cache(heap, (const fpheap_cache *)
-                                            (const void *)cache);
-    return bytes;
+    memset(&parked, 0, sizeof parked);
+    parked.heap = heap;
+    fph_parked_caches(&parked, member);
+    return parked.bytes;
 }
 
 /* Bytes that a member has taken, less those that it has given back. */
 static size_t
 fph_member_taken(const fpheap *heap, const fph_member *member)
 {
-    const char *at    = fph_is_view(heap)
-                      ? fph_view_meta(heap, member->taken)
-                      : (const char *)fph_meta_at(heap->state, member->taken);
+    const char *at    = fph_view_meta(heap, member->taken);
     int64_t     bytes = 0;
     uint64_t    n;
     unsigned    i;
 
-    for (i = 0; at != NULL && member->taken != 0 && i < heap->bins; i++)
-        if (fph_copy(heap, &n, at + i * sizeof n, sizeof n) && n != 0)
-            bytes += (int64_t)n * (int64_t)(i == 0 ? FPHEAP_PAGE
-                                            : fph_member_size(heap, i));
+    for (i = 0; at != NULL && i < heap->bins; i++)
+        if (fph_peek(heap, &n, at + i * sizeof n, sizeof n) && n != 0)
+            bytes += (int64_t)n * (int64_t)fph_view_size(heap, i);
     return bytes < 0 ? 0 : (size_t)bytes;
 }
 
@@ -18288,7 +18244,7 @@ fph_member_look(const fpheap *heap, unsigned number, fpheap_member *told)
     size_t     taken;
 
     memset(told, 0, sizeof *told);
-    if (!fph_copy(heap, &member, &heap->partition->member[number],
+    if (!fph_peek(heap, &member, &heap->partition->member[number],
                   sizeof member) || member.is == 0)
         return 0;
     told->number = number;
@@ -18384,14 +18340,13 @@ fpheap_object_at(fpheap *heap, uint32_t handle)
     size_t     offset = (size_t)handle << FPH_HANDLE_SHIFT;
     fph_viewed it;
     char      *object;
-    size_t     number, bytes;
 
     if (handle == 0 || !fph_has_partition(heap) || offset >= heap->bytes)
         return NULL;
     object = (char *)heap->partition + offset;
     if (fph_is_view(heap))
-        return fph_view_object(heap, object, &it, &number, &bytes) == object
-            && !fph_view_free(heap, &it, number) ? object : NULL;
+        return fph_view_object(heap, object, &it) == object
+            && !fph_view_free(heap, &it, object) ? object : NULL;
     return fph_base_of(heap->state, object) == object
         && !fph_looks_free(heap->state, object) ? object : NULL;
 }
