@@ -4706,11 +4706,9 @@ struct fph_partition {
     char      *base;           /* where every process has it */
     size_t     head;           /* bytes before the state */
     fph_state *state;
-    unsigned   nodes;
-    unsigned   flags;          /* of the heap */
+    unsigned   nodes;          /* 1 */
     unsigned   fixed;          /* 1: the file neither grows nor shrinks */
     unsigned   unit;           /* chunks of which it gives and takes memory */
-    size_t     growth_max;
     fph_word   root;           /* atomic */
     fph_word   came;           /* members and cleaners so far */
     fph_word   cleaner;        /* 1 + the member that cleans up, and above it when
@@ -10548,8 +10546,25 @@ fph_forked_heap(fpheap *heap)
 }
 
 #if FPHEAP_SHARED
-/* In the child of a fork: it has no partition that its parent has.  Returns 0:
- * the heap is none. */
+#define FPH_POOLS_BYTES (FPHEAP_MAX_POOLS * sizeof(fpheap_pool))
+
+/* The handle of a partition is that of no heap any more. */
+static void
+fph_handle_end(fpheap *heap)
+{
+    FPH_STORE(&heap->state, (fph_state *)NULL, RELAXED);
+    fph_map_set(heap, fph_no_map, 0);
+    heap->partition = NULL;
+    heap->view = NULL;
+    if (heap->pools != NULL)
+        fph_map_end(heap->pools, FPH_POOLS_BYTES);
+    if (heap->file >= 0)
+        close(heap->file);     /* and this process's locks are gone */
+    fph_number_give(&fph_heap_used[heap - fph_heaps]);
+}
+
+/* In the child of a fork: it has no partition that its parent has, whose locks
+ * stay.  Returns 0: the heap is none. */
 static int
 fph_forked_partition(fpheap *heap)
 {
@@ -10560,12 +10575,7 @@ fph_forked_partition(fpheap *heap)
     fph_entry_set(fph_my_entry(heap), fph_no_bins, fph_no_bins);
     fph_this.depth[number] = 0;
     fph_this.calls[number] = NULL;
-    close(heap->file);         /* which keeps the parent's lock */
-    heap->partition = NULL;
-    heap->view = NULL;
-    FPH_STORE(&heap->state, (fph_state *)NULL, RELAXED);
-    fph_map_set(heap, fph_no_map, 0);
-    fph_number_give(&fph_heap_used[number]);
+    fph_handle_end(heap);
     return 1;
 }
 #else
@@ -16542,16 +16552,16 @@ fph_partition_put(void *ctx, const fpheap_region *region)
 /* Ask for the lock of a byte, or whether it could be had.  Returns 0: another
  * process has it. */
 static int
-fph_lock(int file, size_t at, int what, short type)
+fph_lock(const fpheap *heap, size_t byte, int what, short type)
 {
     struct flock lock;
 
     memset(&lock, 0, sizeof lock);
     lock.l_type = type;
     lock.l_whence = SEEK_SET;
-    lock.l_start = (off_t)at;
+    lock.l_start = (off_t)(heap->start + byte);
     lock.l_len = 1;
-    if (fcntl(file, what, &lock) != 0)
+    if (fcntl(heap->file, what, &lock) != 0)
         return 0;
     return what != F_OFD_GETLK || lock.l_type == F_UNLCK;
 }
@@ -16561,7 +16571,7 @@ static int
 fph_is_dead(const fpheap *heap, unsigned member)
 {
     return member != heap->member
-        && fph_lock(heap->file, heap->start + member, F_OFD_GETLK, F_WRLCK);
+        && fph_lock(heap, member, F_OFD_GETLK, F_WRLCK);
 }
 
 static inline int
@@ -16611,10 +16621,10 @@ fph_dead_hold(const fpheap *heap, uint64_t *dead)
     memset(dead, 0, FPH_MEMBER_BITS * sizeof *dead);
     for (i = 0; i < FPH_MEMBERS; i++) {
         if (!fph_is_corpse(heap, i)
-            || !fph_lock(heap->file, heap->start + i, F_OFD_SETLK, F_WRLCK))
+            || !fph_lock(heap, i, F_OFD_SETLK, F_WRLCK))
             continue;
         if (fph_load_acquire(&partition->member[i].is) == 0) {      /* W10 */
-            fph_lock(heap->file, heap->start + i, F_OFD_SETLK, F_UNLCK);
+            fph_lock(heap, i, F_OFD_SETLK, F_UNLCK);
             continue;          /* it has just left */
         }
         dead[i / 64] |= (uint64_t)1 << i % 64;
@@ -16638,7 +16648,7 @@ fph_dead_release(const fpheap *heap, const uint64_t *dead, int clean)
             fph_store_release(&partition->member[i].is, 0);         /* W9 */
             fph_fetch_add_relaxed(&partition->recovered, 1);
         }
-        fph_lock(heap->file, heap->start + i, F_OFD_SETLK, F_UNLCK);
+        fph_lock(heap, i, F_OFD_SETLK, F_UNLCK);
     }
 }
 
@@ -16921,8 +16931,7 @@ fph_rebuild_magazines(const fph_rebuild *it)
             fph_rebuild_living(it, cache);
     for (i = 0; i < it->heap->bins; i++)
         fph_rebuild_stack(&state->depots[i].full);
-    for (i = 0; i < it->heap->nodes; i++)
-        fph_rebuild_stack(&state->empty[i].word);
+    fph_rebuild_stack(&state->empty[0].word);
     while (ref != 0) {
         fph_magazine *magazine = (fph_magazine *)fph_meta_at(state, ref);
 
@@ -17335,8 +17344,6 @@ typedef struct fph_opening {
     const fpheap_partition *desc;
     unsigned                flags;
     int                     directory; /* -1: the file came by descriptor */
-    int                     file;      /* or -1 */
-    size_t                  start;     /* of the partition in the file */
     size_t                  bytes;
 } fph_opening;
 
@@ -17368,41 +17375,38 @@ fph_open_says(const fph_opening *it, int error, const char *why)
     return error;
 }
 
-/* Compare settings word by word, and name the first that differs.  (The file
- * may say anything.) */
+/* Compare settings, and name the first that differs.  (The file may say
+ * anything.) */
 static int
 fph_settings_check(const fph_opening *it, const char *theirs, size_t room)
 {
     const char *ours = fph_shared_settings();
-    char        word[64];
-    size_t      at   = 0, n, end;
+    char        name[64];
+    size_t      at, word = 0, length;
 
-    while (at < room && ours[at] == theirs[at]) {
+    for (at = 0; at < room && ours[at] == theirs[at]; at++) {
         if (ours[at] == '\0')
             return 0;
-        at++;
+        if (ours[at] == ' ')
+            word = at + 1;
     }
-    while (at > 0 && ours[at - 1] != ' ')
-        at--;
-    for (n = 0; n + 1 < sizeof word && ours[at + n] != '\0'
-                && ours[at + n] != '='; n++)
-        word[n] = ours[at + n];
-    word[n] = '\0';
-    for (end = 0; end < n && at + end < room && theirs[at + end] == word[end];)
-        end++;
-    return fph_open_says(it, end < n ? -ESTALE : -EPROTO,
-                         end < n ? "the heap in it is damaged, or of another "
-                                   "version" : word);
+    length = strcspn(ours + word, "=");
+    if (at < word + length)
+        return fph_open_says(it, -ESTALE, "the heap in it is damaged, or of "
+                                          "another version");
+    memcpy(name, ours + word, length);
+    name[length] = '\0';
+    return fph_open_says(it, -EPROTO, name);
 }
 
 /* Whether a file may be used, as far as the system knows it. */
 static int
-fph_file_check(fph_opening *it)
+fph_file_check(const fpheap *heap, fph_opening *it)
 {
     unsigned    kind = it->desc->flags;
     struct stat is;
 
-    if (fstat(it->file, &is) != 0)
+    if (fstat(heap->file, &is) != 0)
         return -errno;
     if (!S_ISREG(is.st_mode)
         && ((kind & FPHEAP_FIXED) == 0 || !S_ISCHR(is.st_mode)))
@@ -17413,26 +17417,26 @@ fph_file_check(fph_opening *it)
     if (it->directory >= 0 && is.st_nlink > 1)
         return fph_open_says(it, -EACCES, "the file has another name too");
     if (S_ISREG(is.st_mode)
-        && ((uint64_t)is.st_size < it->start
-            || (uint64_t)is.st_size - it->start < it->bytes))
+        && ((uint64_t)is.st_size < heap->start
+            || (uint64_t)is.st_size - heap->start < it->bytes))
         return fph_open_says(it, -ESTALE, "the file is too short");
     if (S_ISREG(is.st_mode) && it->bytes == 0)
-        it->bytes = (size_t)is.st_size - it->start;
+        it->bytes = (size_t)is.st_size - heap->start;
     return 0;
 }
 
 /* The bytes of a page of the file, in chunks; and whether they are those that
  * the caller wants. */
 static int
-fph_file_unit(const fph_opening *it, unsigned *unit)
+fph_file_unit(const fpheap *heap, const fph_opening *it, unsigned *unit)
 {
     struct statfs fs;
     size_t        page;
 
     *unit = 1;
-    if ((it->desc->flags & FPHEAP_MAPPED) != 0)
+    if (heap->mapped)
         return 0;
-    if (fstatfs(it->file, &fs) != 0)
+    if (fstatfs(heap->file, &fs) != 0)
         return -errno;
     page = (size_t)fs.f_bsize;
     *unit = page <= FPHEAP_CHUNK ? 1u : (unsigned)(page >> FPHEAP_CHUNK_SHIFT);
@@ -17442,10 +17446,11 @@ fph_file_unit(const fph_opening *it, unsigned *unit)
 
 /* Read the beginning of a partition. */
 static ssize_t
-fph_file_read(const fph_opening *it, void *to, size_t bytes)
+fph_file_read(const fpheap *heap, const fph_opening *it, void *to,
+              size_t bytes)
 {
-    if ((it->desc->flags & FPHEAP_MAPPED) == 0)
-        return pread(it->file, to, bytes, (off_t)it->start);
+    if (!heap->mapped)
+        return pread(heap->file, to, bytes, (off_t)heap->start);
     memcpy(to, it->desc->address, bytes);
     return (ssize_t)bytes;
 }
@@ -17453,10 +17458,10 @@ fph_file_read(const fph_opening *it, void *to, size_t bytes)
 /* Read the beginning of a partition, and see whether this process can have it.
  * Nothing in it is trusted. */
 static int
-fph_head_read(const fph_opening *it, fph_partition *head)
+fph_head_read(const fpheap *heap, const fph_opening *it, fph_partition *head)
 {
     const size_t room  = offsetof(fph_partition, member);
-    ssize_t      n     = fph_file_read(it, head, room);
+    ssize_t      n     = fph_file_read(heap, it, head, room);
     size_t       bytes = head->bytes;
     uintptr_t    base  = (uintptr_t)head->base;
     uintptr_t    state = (uintptr_t)head->state;
@@ -17472,8 +17477,7 @@ fph_head_read(const fph_opening *it, fph_partition *head)
         || head->head < room || head->head > bytes
         || state - base != head->head + FPH_STATE_GUARD
         || bytes - head->head < FPH_STATE_GUARD + sizeof(fph_state)
-        || head->nodes == 0 || head->nodes > FPHEAP_MAX_NODES
-        || head->unit == 0)
+        || head->nodes != 1 || head->unit == 0)
         return fph_open_says(it, -ESTALE, "the heap in it is damaged");
     if (it->desc->bytes != 0 && fph_chunks_bytes(it->desc->bytes) != bytes)
         return fph_open_says(it, -EPROTO, "bytes");
@@ -17486,21 +17490,28 @@ fph_head_read(const fph_opening *it, fph_partition *head)
  * open it itself.  Nothing is set aside for it, W2.  Returns 0, or a negative
  * errno. */
 static int
-fph_partition_map(const fph_opening *it, void *base, size_t bytes, int access)
+fph_partition_map(fpheap *heap, const fph_opening *it, char *base,
+                  size_t bytes, int access)
 {
-    void *at;
+    void *at = base;
 
-    if ((it->desc->flags & FPHEAP_MAPPED) != 0)
-        return 0;
-    at = mmap(base, bytes, access,
-              MAP_SHARED | MAP_NORESERVE | FPH_MAP_THERE, it->file,
-              (off_t)it->start);
-    if (at == MAP_FAILED)
-        return errno == EEXIST ? -EADDRINUSE : -errno;
+    if (!heap->mapped)
+        at = mmap(base, bytes, access,
+                  MAP_SHARED | MAP_NORESERVE | FPH_MAP_THERE, heap->file,
+                  (off_t)heap->start);
+    if (at == MAP_FAILED && errno != EEXIST)
+        return -errno;
     if (at != base) {
-        munmap(at, bytes);
-        return -EADDRINUSE;
+        if (at != MAP_FAILED)
+            munmap(at, bytes);
+        return fph_open_says(it, -EADDRINUSE,
+                             "this process has something else at its address, "
+                             "or the partition already");
     }
+    heap->partition = (fph_partition *)(void *)base;
+    heap->bytes = bytes;
+    if (heap->mapped)
+        return 0;
     madvise(at, bytes, MADV_DONTFORK);
     madvise(at, bytes, MADV_DONTDUMP);
     if (FPHEAP_CHUNK_SHIFT >= FPH_2MIB_SHIFT) /* all of one is used */
@@ -17520,32 +17531,24 @@ fph_partition_map(const fph_opening *it, void *base, size_t bytes, int access)
 #  define FPH_PLACES 0
 #endif
 
-/* A number that partitions are not likely to share; those of one name that are
- * made one after the other do not. */
-static uint64_t
-fph_partition_hash(const fph_opening *it)
-{
-    uint64_t    hash = 14695981039346656037u; /* FNV-1a */
-    const char *c;
-    struct stat is;
-
-    for (c = it->name; *c != '\0'; c++)
-        hash = (hash ^ (unsigned char)*c) * 1099511628211u;
-    return fstat(it->file, &is) == 0 ? hash + (uint64_t)is.st_ino : hash;
-}
-
 /* Where new partitions lie, so that other processes have nothing there: between
  * 32 and 64 TiB, or 64 and 192 GiB where addresses have 39 bits; with 32 bits,
  * and where that fails, where the system places them.  One of 1 GiB has 32,768
- * such places. */
-static char *
-fph_partition_place(const fph_opening *it, size_t bytes)
-{
-    size_t   align = FPHEAP_CHUNK;
-    uint64_t hash  = fph_partition_hash(it);
-    unsigned i;
-    char    *base;
+ * such places.  Files that are made one after the other have places one after
+ * the other; those of another file system begin far from there. */
+#define FPH_FAR 14695981039346656037u
 
+static char *
+fph_partition_place(const fpheap *heap, size_t bytes)
+{
+    size_t      align = FPHEAP_CHUNK;
+    uint64_t    hash  = 0;
+    unsigned    i;
+    char       *base;
+    struct stat is;
+
+    if (fstat(heap->file, &is) == 0)
+        hash = (uint64_t)is.st_dev * FPH_FAR + (uint64_t)is.st_ino;
     while (align < bytes)
         align *= 2;
     for (i = FPH_PLACES; sizeof(void *) == 8 && i < 64; i++, hash++) {
@@ -17577,10 +17580,9 @@ fph_partition_place(const fph_opening *it, size_t bytes)
  * live objects.
  */
 
-/* The handle of a partition that is mapped. */
+/* The handle of a heap that is being opened: it has neither file nor memory. */
 static int
-fph_handle_make(fpheap *heap, const fph_opening *it, fph_partition *partition,
-                const fph_partition *head)
+fph_handle_begin(fpheap *heap, const fph_opening *it)
 {
     fpheap_provider provider;
     fpheap_config   config;
@@ -17593,41 +17595,28 @@ fph_handle_make(fpheap *heap, const fph_opening *it, fph_partition *partition,
     provider.ctx = heap;
     provider.flags = FPHEAP_PARTS;
     config.provider = &provider;
-    config.nodes = head->nodes;
-    config.flags = head->flags;
+    config.nodes = 1;
     fph_configure(heap, it->name, &config);
-    heap->partition = partition;
     heap->counted = 1;
-    heap->file = it->file;
-    heap->start = it->start;
+    heap->file = -1;
     heap->member = FPH_MEMBERS;
     heap->recover = fph_clean_wait;
-    heap->bytes = head->bytes;
     heap->iova = it->desc->iova;
     heap->iova_ctx = it->desc->ctx;
     heap->mapped = (it->desc->flags & FPHEAP_MAPPED) != 0;
-    heap->pools = (fpheap_pool *)fph_map(NULL,
-                                         FPHEAP_MAX_POOLS * sizeof(fpheap_pool),
+    heap->pools = (fpheap_pool *)fph_map(NULL, FPH_POOLS_BYTES,
                                          PROT_READ | PROT_WRITE, 0);
     return heap->pools != NULL && fph_exit_watch() ? 0 : -ENOMEM;
 }
 
-/* Leave the file, and the addresses.  What this process has live stays, and
- * its place is free if it said so before. */
+/* Leave the addresses, the file, and this process's handles.  What it has live
+ * stays, and its place is free if it said so before. */
 static void
-fph_handle_end(fpheap *heap)
+fph_partition_end(fpheap *heap)
 {
-    fph_partition *partition = heap->partition;
-
-    FPH_STORE(&heap->state, (fph_state *)NULL, RELAXED);
-    fph_map_set(heap, fph_no_map, 0);
-    if (!heap->mapped)
-        munmap(partition, heap->bytes);
-    if (heap->pools != NULL)
-        munmap(heap->pools, FPHEAP_MAX_POOLS * sizeof(fpheap_pool));
-    heap->view = NULL;
-    close(heap->file);         /* and the locks are gone */
-    heap->partition = NULL;
+    if (heap->partition != NULL && !heap->mapped)
+        munmap(heap->partition, heap->bytes);
+    fph_handle_end(heap);
 }
 
 #if FPHEAP_HEADER
@@ -17656,11 +17645,11 @@ fph_member_come(fpheap *heap)
     for (i = 0; i < FPH_MEMBERS; i++) {
         member = &partition->member[i];
         if (fph_load_acquire(&member->is) != 0                      /* W10 */
-            || !fph_lock(heap->file, heap->start + i, F_OFD_SETLK, F_WRLCK))
+            || !fph_lock(heap, i, F_OFD_SETLK, F_WRLCK))
             continue;
         if (fph_load_acquire(&member->is) == 0)                     /* W10 */
             break;
-        fph_lock(heap->file, heap->start + i, F_OFD_SETLK, F_UNLCK);
+        fph_lock(heap, i, F_OFD_SETLK, F_UNLCK);
     }
     if (i == FPH_MEMBERS)
         return 0;
@@ -17703,11 +17692,10 @@ fph_join(fpheap *heap)
         (void)fph_clean(heap, 0 /* frees */);
         return fph_taken_begin(heap);
     }
-    while (!fph_lock(heap->file, heap->start + FPH_MEMBERS, F_OFD_SETLK,
-                     F_WRLCK))
+    while (!fph_lock(heap, FPH_MEMBERS, F_OFD_SETLK, F_WRLCK))
         fph_yield();
     rc = fph_clean(heap, 0 /* frees */);
-    fph_lock(heap->file, heap->start + FPH_MEMBERS, F_OFD_SETLK, F_UNLCK);
+    fph_lock(heap, FPH_MEMBERS, F_OFD_SETLK, F_UNLCK);
     return fph_member_come(heap) ? fph_taken_begin(heap)
          : rc < 0 ? rc : -ENFILE;
 }
@@ -17723,16 +17711,16 @@ fph_reader_lock(fpheap *heap)
     unsigned i;
 
     for (i = 0; i < FPH_MEMBERS; i++) {
-        size_t at = heap->start + FPH_READERS + i;
+        unsigned at = FPH_READERS + i;
 
-        if (!fph_lock(heap->file, at, F_OFD_GETLK, F_WRLCK)
-            || !fph_lock(heap->file, at, F_OFD_SETLK, F_RDLCK))
+        if (!fph_lock(heap, at, F_OFD_GETLK, F_WRLCK)
+            || !fph_lock(heap, at, F_OFD_SETLK, F_RDLCK))
             continue;
-        if (fph_lock(heap->file, at, F_OFD_GETLK, F_WRLCK)) {
-            heap->member = FPH_READERS + i;
+        if (fph_lock(heap, at, F_OFD_GETLK, F_WRLCK)) {
+            heap->member = at;
             return 0;
         }
-        fph_lock(heap->file, at, F_OFD_SETLK, F_UNLCK);
+        fph_lock(heap, at, F_OFD_SETLK, F_UNLCK);
     }
     return -ENFILE;
 }
@@ -17766,36 +17754,34 @@ fph_head_bytes(const fph_opening *it)
 /* Give a file its length, nothing but zeros behind `start`, and memory to its
  * head; or see that it has as much.  Returns 0, or a negative errno. */
 static int
-fph_file_begin(fph_opening *it)
+fph_file_begin(const fpheap *heap, fph_opening *it)
 {
-    if ((it->desc->flags & FPHEAP_MAPPED) != 0)
+    if (heap->mapped)
         return 0;
     if (fph_is_fixed(it))
-        return fph_file_check(it);
-    if (ftruncate(it->file, (off_t)it->start) != 0
-        || ftruncate(it->file, (off_t)(it->start + it->bytes)) != 0)
+        return fph_file_check(heap, it);
+    if (ftruncate(heap->file, (off_t)heap->start) != 0
+        || ftruncate(heap->file, (off_t)(heap->start + it->bytes)) != 0)
         return -errno;
-    return fph_file_allocate(it->file, 0, it->start, fph_head_bytes(it));
+    return fph_file_allocate(heap->file, 0, heap->start, fph_head_bytes(it));
 }
 
 /* Lay the head of a partition. */
-static fph_partition *
-fph_partition_lay(const fph_opening *it, char *base, unsigned unit)
+static void
+fph_partition_lay(const fph_opening *it, fph_partition *partition,
+                  unsigned unit)
 {
-    fph_partition *partition = (fph_partition *)(void *)base;
-
-    memset(base, 0, fph_head_bytes(it)); /* another creator may have died */
+    /* another creator may have died */
+    memset(partition, 0, fph_head_bytes(it));
     memcpy(partition->settings, fph_shared_settings(),
            strlen(fph_shared_settings()) + 1);
     partition->bytes = it->bytes;
-    partition->base = base;
+    partition->base = (char *)partition;
     partition->head = fph_head_bytes(it);
     partition->nodes = 1;
     partition->fixed = (unsigned)fph_is_fixed(it);
     partition->unit = unit;
     partition->frees = it->desc->flags & FPHEAP_FREE_DEAD;
-    partition->growth_max = (size_t)1 << 30;
-    return partition;
 }
 
 /* Begin a heap in a partition that has a head. */
@@ -17826,40 +17812,35 @@ fph_partition_begin(fpheap *heap)
 static int
 fph_partition_make(fpheap *heap, fph_opening *it)
 {
-    char    *base = it->desc->address != NULL
-                  ? (char *)it->desc->address
-                  : fph_partition_place(it, it->bytes);
-    unsigned unit = 1;
-    int      rc   = fph_file_unit(it, &unit);
-    fph_partition *partition;
-    fpheap_region  whole;
+    char         *base = (char *)it->desc->address;
+    unsigned      unit = 1;
+    fpheap_region whole;
+    int           rc   = fph_file_unit(heap, it, &unit);
 
+    it->bytes = fph_chunks_bytes(it->desc->bytes);
+    if (rc == 0 && base == NULL)
+        base = fph_partition_place(heap, it->bytes);
     if (rc == 0 && base == NULL)
         rc = -ENOMEM;
     if (rc == 0)
-        rc = fph_file_begin(it);
+        rc = fph_file_begin(heap, it);
     if (rc == 0)
-        rc = fph_partition_map(it, base, it->bytes, PROT_READ | PROT_WRITE);
-    if (rc != 0) {
-        close(it->file);
+        rc = fph_partition_map(heap, it, base, it->bytes,
+                               PROT_READ | PROT_WRITE);
+    if (rc != 0)
         return rc;
-    }
     if ((it->desc->flags & FPHEAP_ON_NODE) != 0) {
         memset(&whole, 0, sizeof whole);
         whole.base = base;
         whole.bytes = it->bytes;
         fph_mmap_place(&whole, it->desc->node);
     }
-    partition = fph_partition_lay(it, base, unit);
-    rc = fph_handle_make(heap, it, partition, partition);
-    if (rc == 0)
-        rc = fph_partition_begin(heap);
+    fph_partition_lay(it, heap->partition, unit);
+    rc = fph_partition_begin(heap);
     if (rc == 0)
         rc = fph_join(heap);
     if (rc == 0)
         fph_store_release(&heap->partition->magic, FPH_MAGIC);      /* W8 */
-    else
-        fph_handle_end(heap);
     return rc;
 }
 
@@ -17869,34 +17850,23 @@ fph_partition_use(fpheap *heap, fph_opening *it)
 {
     fph_partition head;
     unsigned      unit;
-    int           rc = fph_file_check(it);
+    int           access = fph_reads_only(it) ? PROT_READ
+                                              : PROT_READ | PROT_WRITE;
+    int           rc     = fph_file_check(heap, it);
 
     if (rc == 0)
-        rc = fph_head_read(it, &head);
+        rc = fph_head_read(heap, it, &head);
     if (rc == 0)
-        rc = fph_file_unit(it, &unit);
+        rc = fph_file_unit(heap, it, &unit);
     if (rc == 0)
-        rc = fph_partition_map(it, head.base, head.bytes,
-                               fph_reads_only(it) ? PROT_READ
-                                                  : PROT_READ | PROT_WRITE);
-    if (rc == -EADDRINUSE)
-        fph_open_says(it, rc, "this process has something else at its "
-                              "address, or the partition already");
-    if (rc != 0) {
-        close(it->file);
-        return rc;
-    }
-    rc = fph_handle_make(heap, it, (fph_partition *)(void *)head.base, &head);
-    if (rc == 0 && fph_reads_only(it)) {
-        rc = fph_reader_come(heap, it, &head);
-    } else if (rc == 0) {
-        fph_map_set(heap, head.state->map, head.state->mask);
-        FPH_STORE(&heap->state, head.state, RELAXED);
-        rc = fph_join(heap);
-    }
+        rc = fph_partition_map(heap, it, head.base, head.bytes, access);
     if (rc != 0)
-        fph_handle_end(heap);
-    return rc;
+        return rc;
+    if (fph_reads_only(it))
+        return fph_reader_come(heap, it, &head);
+    fph_map_set(heap, head.state->map, head.state->mask);
+    FPH_STORE(&heap->state, head.state, RELAXED);
+    return fph_join(heap);
 }
 
 /* --- by name, or by descriptor -------------------------------------------- */
@@ -17913,107 +17883,80 @@ fph_fd_path(char path[32], int file)
     memcpy(path, text.at, text.bytes + 1);
 }
 
-/* A new file without a name. */
-static int
-fph_file_new(fph_opening *it)
-{
-    mode_t mode = it->desc->mode != 0 ? (mode_t)it->desc->mode : 0600;
-
-    it->file = openat(it->directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
-    if (it->file < 0)
-        return -errno;
-    return fchmod(it->file, mode) == 0 ? 0 : -errno;
-}
-
-/* Make a partition, and give the file its name when all is there, W1. */
+/* Make a partition in a file without a name, which it gets when all is there,
+ * W1. */
 static int
 fph_named_make(fpheap *heap, fph_opening *it)
 {
-    char path[32];
-    int  rc = fph_file_new(it);
+    mode_t mode = it->desc->mode != 0 ? (mode_t)it->desc->mode : 0600;
+    char   path[32];
+    int    rc;
 
-    it->bytes = fph_chunks_bytes(it->desc->bytes);
-    if (rc == 0)
-        rc = fph_partition_make(heap, it);
-    else if (it->file >= 0)
-        close(it->file);
+    heap->file = openat(it->directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC,
+                        mode);
+    if (heap->file < 0 || fchmod(heap->file, mode) != 0)
+        return -errno;
+    rc = fph_partition_make(heap, it);
     if (rc != 0)
         return rc;
-    fph_fd_path(path, it->file);
-    if (linkat(AT_FDCWD, path, it->directory, it->name,
-               AT_SYMLINK_FOLLOW) == 0)
-        return 0;
-    rc = -errno;
-    fph_handle_end(heap);
-    return rc;
+    fph_fd_path(path, heap->file);
+    return linkat(AT_FDCWD, path, it->directory, it->name,
+                  AT_SYMLINK_FOLLOW) == 0 ? 0 : -errno;
 }
 
-/* Open a file by its name, but through no link, and without waiting for the
- * other end of a pipe. */
+/* Open a file: by its name, but through no link, and without waiting for the
+ * other end of a pipe; or the one that came by descriptor, anew, as locks are
+ * shared by those who share a descriptor.  For memory that is mapped it is made
+ * if need be. */
 static int
-fph_named_open(fpheap *heap, fph_opening *it)
+fph_file_open(fpheap *heap, const fph_opening *it)
 {
-    it->file = openat(it->directory, it->name,
-                      (fph_reads_only(it) ? O_RDONLY : O_RDWR) | O_CLOEXEC
-                      | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-    if (it->file < 0 && errno == ELOOP)
+    unsigned kind  = it->desc->flags;
+    int      flags = (fph_reads_only(it) ? O_RDONLY : O_RDWR) | O_CLOEXEC
+                   | O_NONBLOCK | O_NOCTTY;
+    char     path[32];
+
+    if ((kind & FPHEAP_DESCRIPTOR) != 0) {
+        if (fcntl(it->desc->descriptor, F_GETFD) < 0)
+            return -errno;
+        fph_fd_path(path, it->desc->descriptor);
+        heap->file = open(path, flags);
+    } else {
+        if (heap->mapped && (it->flags & FPHEAP_CREATE) != 0)
+            flags |= O_CREAT;
+        heap->file = openat(it->directory, it->name, flags | O_NOFOLLOW,
+                            it->desc->mode != 0 ? it->desc->mode : 0600);
+    }
+    if (heap->file >= 0)
+        return 0;
+    if (errno == ELOOP)
         return fph_open_says(it, -EACCES, "the name is a symbolic link");
-    if (it->file < 0 && (errno == EISDIR || errno == ENXIO || errno == ENODEV))
+    if (errno == EISDIR || errno == ENXIO || errno == ENODEV)
         return fph_open_says(it, -EACCES, "it is no regular file");
-    if (it->file < 0)
-        return -errno;
-    it->bytes = 0;
-    return fph_partition_use(heap, it);
+    return -errno;
 }
 
 /* Open a partition by its name, or make it. */
 static int
 fph_by_name(fpheap *heap, fph_opening *it)
 {
-    int create = (it->flags & FPHEAP_CREATE) != 0;
-    int rc     = -ENOENT;
+    int rc = (it->flags & FPHEAP_EXCLUSIVE) != 0 ? -ENOENT
+           : fph_file_open(heap, it);
 
-    do {
-        if ((it->flags & FPHEAP_EXCLUSIVE) == 0)
-            rc = fph_named_open(heap, it);
-        if (rc != -ENOENT || !create)
-            return rc;
-        rc = fph_named_make(heap, it);
-    } while (rc == -EEXIST && (it->flags & FPHEAP_EXCLUSIVE) == 0);
-    return rc;
-}
-
-/* The file that came by descriptor, opened anew, as locks are shared by those
- * who share a descriptor; or that of locks for memory that is mapped. */
-static int
-fph_file_open(fph_opening *it)
-{
-    const int flags = (fph_reads_only(it) ? O_RDONLY : O_RDWR) | O_CLOEXEC
-                    | O_NONBLOCK | O_NOCTTY;
-    char      path[32];
-
-    if ((it->desc->flags & FPHEAP_DESCRIPTOR) != 0) {
-        if (fcntl(it->desc->descriptor, F_GETFD) < 0)
-            return -errno;
-        fph_fd_path(path, it->desc->descriptor);
-        it->file = open(path, flags);
-    } else {
-        it->file = openat(it->directory, it->name,
-                          flags | O_NOFOLLOW
-                          | ((it->flags & FPHEAP_CREATE) != 0 ? O_CREAT : 0),
-                          it->desc->mode != 0 ? it->desc->mode : 0600);
-    }
-    return it->file < 0 ? -errno : 0;
+    if (rc == 0)
+        return fph_partition_use(heap, it);
+    return rc == -ENOENT && (it->flags & FPHEAP_CREATE) != 0
+         ? fph_named_make(heap, it) : rc;
 }
 
 /* What a file begins with: 0 where nothing was made yet, 1 where that cannot be
  * read. */
 static uint64_t
-fph_magic_read(const fph_opening *it)
+fph_magic_read(const fpheap *heap, const fph_opening *it)
 {
     uint64_t magic = 0;
 
-    return fph_file_read(it, &magic, sizeof magic) < 0 ? 1 : magic;
+    return fph_file_read(heap, it, &magic, sizeof magic) < 0 ? 1 : magic;
 }
 
 /* Open the partition in a file that exists, or make one there if it has none,
@@ -18022,29 +17965,25 @@ static int
 fph_in_place(fpheap *heap, fph_opening *it)
 {
     uint64_t magic;
-    int      rc = fph_file_open(it);
+    int      rc = fph_file_open(heap, it);
 
-    it->start = it->desc->offset;
     if (rc != 0)
         return rc;
-    magic = fph_magic_read(it);
+    heap->start = it->desc->offset;
+    magic = fph_magic_read(heap, it);
     if (magic != FPH_MAGIC && !fph_reads_only(it)) {
-        while (!fph_lock(it->file, it->start + FPH_MEMBERS + 1, F_OFD_SETLK,
-                         F_WRLCK))
+        while (!fph_lock(heap, FPH_MEMBERS + 1, F_OFD_SETLK, F_WRLCK))
             fph_yield();
-        magic = fph_magic_read(it);
+        magic = fph_magic_read(heap, it);
     }
-    if (magic == 0 && (it->flags & FPHEAP_CREATE) != 0) {
-        it->bytes = fph_chunks_bytes(it->desc->bytes);
+    if (magic == 0 && (it->flags & FPHEAP_CREATE) != 0)
         rc = fph_partition_make(heap, it);
-    } else if ((it->flags & FPHEAP_EXCLUSIVE) != 0) {
-        close(it->file);
+    else if ((it->flags & FPHEAP_EXCLUSIVE) != 0)
         rc = -EEXIST;
-    } else {
+    else
         rc = fph_partition_use(heap, it);
-    }
     if (rc == 0)
-        fph_lock(it->file, it->start + FPH_MEMBERS + 1, F_OFD_SETLK, F_UNLCK);
+        fph_lock(heap, FPH_MEMBERS + 1, F_OFD_SETLK, F_UNLCK);
     return rc;
 }
 
@@ -18101,15 +18040,16 @@ fph_directory_open(fph_opening *it)
 static int
 fph_open(fpheap *heap, fph_opening *it)
 {
-    int rc;
+    unsigned kind = it->desc->flags;
+    int      rc   = fph_handle_begin(heap, it);
 
-    if ((it->desc->flags & FPHEAP_DESCRIPTOR) != 0)
+    if (rc == 0 && (kind & FPHEAP_DESCRIPTOR) != 0)
         return fph_in_place(heap, it);
-    rc = fph_directory_open(it);
+    if (rc == 0)
+        rc = fph_directory_open(it);
     if (rc != 0)
         return rc;
-    rc = (it->desc->flags & FPHEAP_MAPPED) != 0 ? fph_in_place(heap, it)
-                                                : fph_by_name(heap, it);
+    rc = heap->mapped ? fph_in_place(heap, it) : fph_by_name(heap, it);
     close(it->directory);
     return rc;
 }
@@ -18120,7 +18060,7 @@ fph_opening_of(const char *name, const fpheap_partition *desc, unsigned flags)
 {
     static const fpheap_partition none = { 0, NULL, 0, 0, 0, NULL, 0, 0, 0,
                                            NULL, NULL };
-    fph_opening it = { name, desc != NULL ? desc : &none, flags, -1, -1, 0, 0 };
+    fph_opening it = { name, desc != NULL ? desc : &none, flags, -1, 0 };
 
     if (name == NULL)
         it.name = (it.desc->flags & FPHEAP_DESCRIPTOR) != 0 ? "partition" : "";
@@ -18136,12 +18076,15 @@ fpheap_open(const char *name, const fpheap_partition *desc, unsigned flags)
 
     if (rc != 0)
         return (fpheap *)fph_result(rc, NULL);
-    index = fph_number_take(fph_heap_used, FPHEAP_MAX_HEAPS);
-    if (index == FPHEAP_MAX_HEAPS)
-        return (fpheap *)fph_result(-ENFILE, NULL);
-    rc = fph_open(&fph_heaps[index], &it);
-    if (rc != 0)
-        fph_number_give(&fph_heap_used[index]);
+    do {                       /* again where another process made it meanwhile */
+        index = fph_number_take(fph_heap_used, FPHEAP_MAX_HEAPS);
+        if (index == FPHEAP_MAX_HEAPS)
+            return (fpheap *)fph_result(-ENFILE, NULL);
+        it.bytes = 0;
+        rc = fph_open(&fph_heaps[index], &it);
+        if (rc != 0)
+            fph_partition_end(&fph_heaps[index]);
+    } while (rc == -EEXIST && (flags & FPHEAP_EXCLUSIVE) == 0);
     return (fpheap *)fph_result(rc, &fph_heaps[index]);
 }
 
@@ -18165,8 +18108,7 @@ fpheap_close(fpheap *heap)
     fph_word   *gate;
 
     if (fph_is_view(heap)) {
-        fph_handle_end(heap);
-        fph_number_give(&fph_heap_used[heap - fph_heaps]);
+        fph_partition_end(heap);
         return 0;
     }
     if (!fph_heap_good(heap) || heap->partition == NULL)
@@ -18180,8 +18122,7 @@ fpheap_close(fpheap *heap)
     fph_store_release(gate, 0);                                     /* H7 */
     member = &heap->partition->member[heap->member];
     fph_store_release(&member->is, 0);                              /* W9 */
-    fph_handle_end(heap);
-    fph_number_give(&fph_heap_used[heap - fph_heaps]);
+    fph_partition_end(heap);
     return 0;
 }
 
@@ -18267,8 +18208,7 @@ fph_reader_look(const fpheap *heap, unsigned number, fpheap_member *told)
     told->alive = 1;
     told->read_only = 1;
     return heap->member == FPH_READERS + number
-        || !fph_lock(heap->file, heap->start + FPH_READERS + number,
-                     F_OFD_GETLK, F_WRLCK);
+        || !fph_lock(heap, FPH_READERS + number, F_OFD_GETLK, F_WRLCK);
 }
 
 /* Whether a handle is that of a partition, to write or to read. */
