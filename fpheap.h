@@ -11310,44 +11310,37 @@ fph_parked_all(fph_parked *parked, const fpheap *heap)
 
 /* --- all that is there ---------------------------------------------------- */
 
-/* Call visit for each record that covers something, until it returns another
- * number than 0, which this returns then. */
+/* The next record that covers something, from the page at *at on, which then is
+ * the one behind it.  Returns 0: there is none.  *chunk is the one that it is
+ * in. */
 static int
-fph_view_records(const fpheap *heap,
-                 int (*visit)(void *arg, const fph_viewed *it), void *arg)
+fph_view_next(const fpheap *heap, char **at, fph_chunk *chunk, fph_viewed *it)
 {
-    char      *at  = heap->view->base;
-    char      *end = at + heap->view->bytes;
-    fph_chunk  chunk;
-    fph_viewed it;
-    unsigned   i;
-    int        rc  = 0;
+    const char *end = heap->view->base + heap->view->bytes;
 
-    for (; at < end; at += FPHEAP_CHUNK) {
-        if (!fph_view_chunk(heap, at, &chunk))
+    while (*at < end) {
+        char *start = *at;
+
+        if (((uintptr_t)start & FPH_CHUNK_MASK) == 0
+            && !fph_view_chunk(heap, start, chunk)) {
+            *at += FPHEAP_CHUNK;
             continue;
-        for (i = 0; rc == 0 && i < FPH_PAGES; i++)
-            if (fph_view_record(heap, &chunk, at + ((size_t)i
-                                                    << FPHEAP_PAGE_SHIFT), &it))
-                rc = visit(arg, &it);
+        }
+        *at += FPHEAP_PAGE;
+        if (fph_view_record(heap, chunk, start, it))
+            return 1;
     }
-    return rc;
+    return 0;
 }
-
-typedef struct fph_view_walk {
-    fph_parked parked;
-    int      (*visit)(void *arg, const fpheap_object *object);
-    void      *arg;
-} fph_view_walk;
 
 /* Show the live objects of a record. */
 static int
-fph_view_show(void *arg, const fph_viewed *it)
+fph_view_show(const fph_parked *parked, const fph_viewed *it,
+              int (*visit)(void *arg, const fpheap_object *object), void *arg)
 {
-    fph_view_walk *walk = (fph_view_walk *)arg;
-    fpheap_object  object;
-    size_t         i;
-    int            rc   = 0;
+    fpheap_object object;
+    size_t        i;
+    int           rc = 0;
 
     if (it->kind == FPH_PARKED)
         return 0;
@@ -11355,9 +11348,9 @@ fph_view_show(void *arg, const fph_viewed *it)
         object.base = it->first + i * it->size;
         object.bytes = it->bytes;
         object.node = 0;
-        if (!fph_view_free(walk->parked.heap, it, object.base)
-            && !fph_is_parked(&walk->parked, object.base))
-            rc = walk->visit(walk->arg, &object);
+        if (!fph_view_free(parked->heap, it, object.base)
+            && !fph_is_parked(parked, object.base))
+            rc = visit(arg, &object);
     }
     return rc;
 }
@@ -11369,36 +11362,32 @@ fph_view_objects(const fpheap *heap,
                  int (*visit)(void *arg, const fpheap_object *object),
                  void *arg)
 {
-    fph_view_walk walk;
-    int           rc;
+    char      *at = heap->view->base;
+    fph_parked parked;
+    fph_chunk  chunk;
+    fph_viewed it;
+    int        rc = 0;
 
-    walk.visit = visit;
-    walk.arg = arg;
-    if (!fph_parked_all(&walk.parked, heap))
+    if (!fph_parked_all(&parked, heap))
         return -ENOMEM;
-    rc = fph_view_records(heap, fph_view_show, &walk);
-    fph_map_end(walk.parked.bits, walk.parked.room);
+    while (rc == 0 && fph_view_next(heap, &at, &chunk, &it))
+        rc = fph_view_show(&parked, &it, visit, arg);
+    fph_map_end(parked.bits, parked.room);
     return rc;
 }
 
-typedef struct fph_view_sum {
-    fph_parked    parked;
-    fpheap_stats *stats;
-} fph_view_sum;
-
 /* Count the objects of a record. */
-static int
-fph_view_count(void *arg, const fph_viewed *it)
+static void
+fph_view_count(const fph_parked *parked, const fph_viewed *it,
+               fpheap_stats *stats)
 {
-    fph_view_sum *sum   = (fph_view_sum *)arg;
-    fpheap_stats *stats = sum->stats;
-    size_t        i;
+    size_t i;
 
     stats->waste_bytes += (it->pages << FPHEAP_PAGE_SHIFT)
                         - it->count * it->size;
     for (i = 0; i < it->count; i++) {
         if (it->kind == FPH_PARKED
-            || fph_is_parked(&sum->parked, it->first + i * it->size)) {
+            || fph_is_parked(parked, it->first + i * it->size)) {
             stats->parked_objects++;
             stats->parked_bytes += it->size;
         } else if (fph_view_in_slab(it, i)) {
@@ -11408,7 +11397,6 @@ fph_view_count(void *arg, const fph_viewed *it)
             stats->live_bytes += it->size;
         }
     }
-    return 0;
 }
 
 /* The statistics that records and chunks tell. */
@@ -11418,19 +11406,20 @@ fph_view_stats(const fpheap *heap, fpheap_stats *stats)
     char         *at  = heap->view->base;
     char         *end = at + heap->view->bytes;
     fph_partition head;
-    fph_view_sum  sum;
+    fph_parked    parked;
+    fph_viewed    it;
     fph_chunk     chunk;
     uint64_t      free;
 
     memset(stats, 0, sizeof *stats);
     if (fph_peek(heap, &head, heap->partition, sizeof head))
         fph_recovered_add(&head, stats);
-    sum.stats = stats;
-    if (!fph_parked_all(&sum.parked, heap))
+    if (!fph_parked_all(&parked, heap))
         return;
-    fph_view_records(heap, fph_view_count, &sum);
-    fph_map_end(sum.parked.bits, sum.parked.room);
-    for (; at < end; at += FPHEAP_CHUNK) {
+    while (fph_view_next(heap, &at, &chunk, &it))
+        fph_view_count(&parked, &it, stats);
+    fph_map_end(parked.bits, parked.room);
+    for (at = heap->view->base; at < end; at += FPHEAP_CHUNK) {
         const char *word = (const char *)heap->view->free
             + (((uintptr_t)at >> FPHEAP_PAGE_SHIFT & heap->view->mask)
                >> FPH_PAGE_BITS) * sizeof free;
@@ -16592,44 +16581,47 @@ fph_owner_number(const fph_member *member, unsigned place)
            + place;
 }
 
-/* Whether a member has died, and its place is as it was. */
-static int
-fph_is_corpse(const fpheap *heap, unsigned member)
-{
-    return fph_load_acquire(&heap->partition->member[member].is) != 0 /* W10 */
-        && fph_is_dead(heap, member);
-}
-
 static int
 fph_any_corpse(const fpheap *heap)
 {
     unsigned i = 0;
 
-    while (i < FPH_MEMBERS && !fph_is_corpse(heap, i))
+    while (i < FPH_MEMBERS
+           && (fph_load_acquire(&heap->partition->member[i].is) == 0 /* W10 */
+               || !fph_is_dead(heap, i)))
         i++;
     return i < FPH_MEMBERS;
+}
+
+/* Get the lock of a place, which has a member or, to come, has none.  Returns 0:
+ * another process has the lock, or the place is otherwise. */
+static int
+fph_place_hold(const fpheap *heap, unsigned place, int member)
+{
+    const fph_word *is = &heap->partition->member[place].is;
+
+    if ((fph_load_acquire(is) != 0) != member || place == heap->member /* W10 */
+        || !fph_lock(heap, place, F_OFD_SETLK, F_WRLCK))
+        return 0;
+    if ((fph_load_acquire(is) != 0) == member)                      /* W10 */
+        return 1;
+    fph_lock(heap, place, F_OFD_SETLK, F_UNLCK); /* it has just changed */
+    return 0;
 }
 
 /* Get the locks of all members that have died.  Returns how many. */
 static int
 fph_dead_hold(const fpheap *heap, uint64_t *dead)
 {
-    fph_partition *partition = heap->partition;
-    unsigned       i;
-    int            n         = 0;
+    unsigned i;
+    int      n = 0;
 
     memset(dead, 0, FPH_MEMBER_BITS * sizeof *dead);
-    for (i = 0; i < FPH_MEMBERS; i++) {
-        if (!fph_is_corpse(heap, i)
-            || !fph_lock(heap, i, F_OFD_SETLK, F_WRLCK))
-            continue;
-        if (fph_load_acquire(&partition->member[i].is) == 0) {      /* W10 */
-            fph_lock(heap, i, F_OFD_SETLK, F_UNLCK);
-            continue;          /* it has just left */
+    for (i = 0; i < FPH_MEMBERS; i++)
+        if (fph_place_hold(heap, i, 1 /* member */)) {
+            dead[i / 64] |= (uint64_t)1 << i % 64;
+            n++;
         }
-        dead[i / 64] |= (uint64_t)1 << i % 64;
-        n++;
-    }
     return n;
 }
 
@@ -16856,15 +16848,6 @@ fph_rebuild_empty(const fph_rebuild *it, fph_magazine *magazine)
     fph_magazine_set_count(magazine, 0);
 }
 
-/* Whether a cache's thread is gone, with its process. */
-static int
-fph_cache_is_dead(const fph_rebuild *it, fpheap_cache *cache)
-{
-    uint64_t owner = fph_load_relaxed(&fph_slot_of(cache)->owner);
-
-    return owner != 0 && fph_in_set(it->dead, owner - 1);
-}
-
 /* The magazines of a living cache are where they belong. */
 static void
 fph_rebuild_living(const fph_rebuild *it, const fpheap_cache *cache)
@@ -16885,7 +16868,8 @@ fph_rebuild_living(const fph_rebuild *it, const fpheap_cache *cache)
 /* Those of the dead are in no cache from here on, and say how many objects they
  * have; of short ones no other place knows.  (Of a bin that a thread was loading
  * when it died, and a cleaner was unloading when that died, there may be but the
- * top.) */
+ * top.)  Then the cache is for others; its tags' counts stay, as what they have
+ * counted is still live. */
 static void
 fph_rebuild_dead(const fph_rebuild *it, fpheap_cache *cache)
 {
@@ -16905,6 +16889,9 @@ fph_rebuild_dead(const fph_rebuild *it, fpheap_cache *cache)
     }
     cache->large = NULL;
     FPH_STORE(&cache->entry, (fph_entry *)NULL, RELAXED);           /* H5 */
+    fph_store_relaxed(&fph_slot_of(cache)->calls, 0);
+    fph_store_release(&fph_slot_of(cache)->owner, 0);               /* H16 */
+    fph_fetch_add_relaxed(&it->heap->partition->threads, 1);
 }
 
 /* Take all from a stack, and forget what it was. */
@@ -16924,11 +16911,14 @@ fph_rebuild_magazines(const fph_rebuild *it)
     size_t        seat  = 0;
     unsigned      i;
 
-    while ((cache = fph_cache_next(state, &seat)) != NULL)
-        if (fph_cache_is_dead(it, cache))
+    while ((cache = fph_cache_next(state, &seat)) != NULL) {
+        uint64_t owner = fph_load_relaxed(&fph_slot_of(cache)->owner);
+
+        if (owner != 0 && fph_in_set(it->dead, owner - 1))
             fph_rebuild_dead(it, cache);
         else
             fph_rebuild_living(it, cache);
+    }
     for (i = 0; i < it->heap->bins; i++)
         fph_rebuild_stack(&state->depots[i].full);
     fph_rebuild_stack(&state->empty[0].word);
@@ -16998,15 +16988,19 @@ fph_rebuild_lost(const fph_rebuild *it, const fph_slab *slab,
 #  define fph_rebuild_lost(it, slab, pool)   ((void)(it))
 #endif
 
-/* A pool has what its slabs have, which are counted anew. */
+/* A pool has what its slabs have, which are counted anew.  One that was being
+ * made or destroyed is gone unless there are some. */
 static void
 fph_rebuild_pools(const fph_rebuild *it)
 {
+    fph_state   *state = it->state;
     fpheap_pool *pool;
     unsigned     i;
 
     for (i = 0; i < FPHEAP_MAX_POOLS; i++) {
-        pool = it->state->pool[i];
+        if (fph_load_relaxed(&state->pool_is[i]) % 8 != FPH_POOL_READY)
+            fph_pool_set(state, i, FPH_POOL_FREE);
+        pool = state->pool[i];
         if (pool == NULL)
             continue;
         fph_store_relaxed(&pool->slabs, 0);
@@ -17037,6 +17031,7 @@ fph_rebuild_slab(const fph_rebuild *it, fph_slab *slab)
         fph_count_empty(state, slab, 1);
     if (pool == NULL)
         return;
+    fph_pool_set(state, pool->number, FPH_POOL_READY);
     fph_fetch_add_relaxed(&pool->slabs, 1);
     fph_fetch_add_relaxed(&pool->objects, count);
     fph_fetch_add_relaxed(&pool->quota, count - set);
@@ -17076,25 +17071,6 @@ fph_rebuild_records(const fph_rebuild *it)
             fph_rebuild_one(it, record->base, it->frees);
         else if (kind == FPH_PARKED && !fph_is_kept(it, record))
             fph_store_relaxed(&record->info, 0);
-    }
-}
-
-/* A pool that was being made or destroyed is gone if it has no slabs. */
-static void
-fph_rebuild_names(const fph_rebuild *it)
-{
-    fph_state         *state = it->state;
-    const fpheap_pool *pool;
-    unsigned           i;
-
-    for (i = 0; i < FPHEAP_MAX_POOLS; i++) {
-        uint64_t is = fph_load_relaxed(&state->pool_is[i]) % 8;
-
-        pool = state->pool[i];
-        if (is != FPH_POOL_FREE && is != FPH_POOL_READY)
-            fph_pool_set(state, i,
-                         pool != NULL && fph_load_relaxed(&pool->slabs) != 0
-                         ? FPH_POOL_READY : FPH_POOL_FREE);
     }
 }
 
@@ -17172,23 +17148,6 @@ fph_rebuild_unused(const fph_rebuild *it)
     }
 }
 
-/* The caches of the dead are for others: empty, not in a call, and their tags'
- * counts stay, as what they have counted is still live. */
-static void
-fph_rebuild_slots(const fph_rebuild *it)
-{
-    fpheap_cache *cache;
-    size_t        seat = 0;
-
-    while ((cache = fph_cache_next(it->state, &seat)) != NULL) {
-        if (!fph_cache_is_dead(it, cache))
-            continue;
-        fph_store_relaxed(&fph_slot_of(cache)->calls, 0);
-        fph_store_release(&fph_slot_of(cache)->owner, 0);           /* H16 */
-        fph_fetch_add_relaxed(&it->heap->partition->threads, 1);
-    }
-}
-
 /* Rebuild what hangs on what is certain.  Each step needs those before it, and
  * leaves what it reads as it was, so all of it can be done again. */
 static void
@@ -17205,11 +17164,9 @@ fph_rebuild_all(fpheap *heap, const uint64_t *dead, unsigned frees)
     fph_rebuild_regions(&it);
     fph_rebuild_magazines(&it);
     fph_rebuild_records(&it);
-    fph_rebuild_names(&it);
     fph_rebuild_meta(&it);
     fph_rebuild_pages(&it);
     fph_rebuild_unused(&it);
-    fph_rebuild_slots(&it);
 }
 
 /* --- cleaning up ----------------------------------------------------------
@@ -17519,18 +17476,6 @@ fph_partition_map(fpheap *heap, const fph_opening *it, char *base,
     return 0;
 }
 
-/* ThreadSanitizer lets nobody map what lies above 512 GiB. */
-#if defined(__SANITIZE_THREAD__)
-#  define FPH_PLACES 32
-#elif defined(__has_feature)
-#  if __has_feature(thread_sanitizer)
-#    define FPH_PLACES 32
-#  endif
-#endif
-#ifndef FPH_PLACES
-#  define FPH_PLACES 0
-#endif
-
 /* Where new partitions lie, so that other processes have nothing there: between
  * 32 and 64 TiB, or 64 and 192 GiB where addresses have 39 bits; with 32 bits,
  * and where that fails, where the system places them.  One of 1 GiB has 32,768
@@ -17551,13 +17496,13 @@ fph_partition_place(const fpheap *heap, size_t bytes)
         hash = (uint64_t)is.st_dev * FPH_FAR + (uint64_t)is.st_ino;
     while (align < bytes)
         align *= 2;
-    for (i = FPH_PLACES; sizeof(void *) == 8 && i < 64; i++, hash++) {
+    for (i = 0; sizeof(void *) == 8 && i < 64; i++, hash++) {
         uint64_t from = (uint64_t)1 << (i < 32 ? 45 : 36);
         uint64_t span = (uint64_t)1 << (i < 32 ? 45 : 37);
         uint64_t at   = from + hash % (span / align) * align;
 
         base = (char *)fph_map((void *)(uintptr_t)at, bytes, PROT_NONE,
-                               MAP_NORESERVE | FPH_MAP_THERE);
+                               MAP_NORESERVE);
         if (base == (char *)(uintptr_t)at) {
             munmap(base, bytes);
             return base;
@@ -17640,19 +17585,13 @@ fph_member_come(fpheap *heap)
 {
     fph_partition *partition = heap->partition;
     fph_member    *member;
-    unsigned       i;
+    unsigned       i         = 0;
 
-    for (i = 0; i < FPH_MEMBERS; i++) {
-        member = &partition->member[i];
-        if (fph_load_acquire(&member->is) != 0                      /* W10 */
-            || !fph_lock(heap, i, F_OFD_SETLK, F_WRLCK))
-            continue;
-        if (fph_load_acquire(&member->is) == 0)                     /* W10 */
-            break;
-        fph_lock(heap, i, F_OFD_SETLK, F_UNLCK);
-    }
+    while (i < FPH_MEMBERS && !fph_place_hold(heap, i, 0 /* member */))
+        i++;
     if (i == FPH_MEMBERS)
         return 0;
+    member = &partition->member[i];
     fph_store_relaxed(&member->process, fph_process());
     fph_store_relaxed(&member->calls, 0);
     fph_store_release(&member->is,                                  /* W9 */
@@ -18310,12 +18249,11 @@ fpheap_root(fpheap *heap)
 
     if (!fph_has_partition(heap))
         return NULL;
-    if (fph_is_view(heap)) {
+    if (fph_is_view(heap))
         (void)fph_peek(heap, &root, &heap->partition->root, sizeof root);
-        return fpheap_object_at(heap, (uint32_t)root);
-    }
-    return fpheap_object_at(heap, (uint32_t)fph_load_acquire(
-                                      &heap->partition->root));     /* W12 */
+    else
+        root = fph_load_acquire(&heap->partition->root);            /* W12 */
+    return fpheap_object_at(heap, (uint32_t)root);
 }
 #endif /* FPHEAP_SHARED */
 

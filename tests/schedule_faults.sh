@@ -173,8 +173,8 @@ fault "a cleaner that has died is not followed" "dies" fph_cleaner_enter \
     's/&& !fph_is_dead(.*/)/'
 fault "a dead cleaner's place is taken twice" "enter" fph_cleaner_enter \
     's/came \* FPH_CLEANER/0 * came/'
-fault "who has just left is taken for dead" "close" fph_dead_hold \
-    's/if (fph_load_acquire(.*is) == 0) {/if (0) {/'
+fault "who has just left is taken for dead" "close" fph_place_hold \
+    's/if ((fph_load_acquire(is) != 0) == member)/if (1)/'
 fault "who closes has left before its caches are empty" "close" fpheap_close \
     's/fph_caches_leave(heap);/fph_store_release(IS, 0);\n    &/' \
     's/IS/\&heap->partition->member[heap->member].is/'
