@@ -10891,7 +10891,6 @@ struct fph_view {
     const char  *state;        /* in the partition, as the next two */
     const char  *chunks;
     const char  *depots;
-    const char  *free;
 };
 
 static fph_view fph_views[FPHEAP_MAX_HEAPS];
@@ -10950,7 +10949,6 @@ fph_view_begin(fpheap *heap, const fph_partition *head)
         return 0;
     view->chunks = (const char *)fph_peek_pointer(heap, &state->chunks);
     view->depots = (const char *)fph_peek_pointer(heap, &state->depots);
-    view->free = (const char *)fph_peek_pointer(heap, &state->free);
     n = (view->mask >> FPH_PAGE_BITS) + 1;
     return (view->mask & (view->mask + 1)) == 0
         && view->mask >= FPH_PAGES - 1
@@ -11133,21 +11131,15 @@ fph_view_usable(const fpheap *heap, const void *object)
     return fph_view_object(heap, object, &it) == object ? it.bytes : 0;
 }
 
-/* Whether an object is in its slab; whether it is free, as far as it shows. */
-static inline int
-fph_view_in_slab(const fph_viewed *it, size_t number)
-{
-    return it->kind == FPH_SLAB
-        && (it->record.bits[number / 64] >> number % 64 & 1) != 0;
-}
-
+/* Whether an object is free, as far as it shows. */
 static int
 fph_view_free(const fpheap *heap, const fph_viewed *it, const void *object)
 {
-    uint32_t refs = 1;
+    size_t   number = (size_t)((const char *)object - it->first) / it->size;
+    uint32_t refs   = 1;
 
-    if (fph_view_in_slab(it, (size_t)((const char *)object - it->first)
-                             / it->size))
+    if (it->kind == FPH_SLAB
+        && (it->record.bits[number / 64] >> number % 64 & 1) != 0)
         return 1;
     return FPHEAP_HEADER
         && (!fph_peek(heap, &refs, (const char *)object - sizeof(fph_head)
@@ -11157,26 +11149,22 @@ fph_view_free(const fpheap *heap, const fph_viewed *it, const void *object)
 
 /* --- what is parked ------------------------------------------------------- */
 
-/* Objects in magazines, in this process's memory. */
+/* What magazines and caches park, as far as it was looked at. */
 typedef struct fph_parked {
     const fpheap *heap;
-    uint64_t     *bits;        /* for each 16 bytes of the partition; NULL: it is
-                                  only about the sum */
-    size_t        room;        /* bytes that they take */
     size_t        steps;       /* left: no list is longer than the partition */
-    size_t        bytes;       /* the sum of objects' */
+    size_t        objects;
+    size_t        bytes;
+    uint64_t     *bits;        /* of each 16 bytes of the partition, whether an
+                                  object is there; NULL: only sums are wanted */
 } fph_parked;
 
-/* Returns 0: no memory.  It is touched only where something is parked. */
-static int
-fph_parked_begin(fph_parked *parked, const fpheap *heap)
+static fph_parked
+fph_parked_none(const fpheap *heap)
 {
-    parked->heap = heap;
-    parked->steps = heap->view->bytes / 64;
-    parked->room = heap->view->bytes / 128 + 64;
-    parked->bits = (uint64_t *)fph_map(NULL, parked->room,
-                                       PROT_READ | PROT_WRITE, MAP_NORESERVE);
-    return parked->bits != NULL;
+    fph_parked parked = { heap, heap->view->bytes / 64, 0, 0, NULL };
+
+    return parked;
 }
 
 /* Whether an object was noted. */
@@ -11200,6 +11188,7 @@ fph_parked_slots(fph_parked *parked, unsigned bin, void *const *slot,
 
     if (count > FPHEAP_MAGAZINE)
         return;
+    parked->objects += count;
     if (parked->bits == NULL) {
         parked->bytes += count * fph_view_size(parked->heap, bin);
         return;
@@ -11244,8 +11233,8 @@ fph_parked_depot(fph_parked *parked, unsigned bin)
         ref = fph_parked_magazine(parked, bin, fph_view_meta(heap, ref));
 }
 
-/* Note those of a cache: below the top of what is loaded, and the spare's; and
- * the bytes of the large one, whose record says that it is parked. */
+/* Note those of a cache: below the top of what is loaded, the spare's, and the
+ * large one. */
 static void
 fph_parked_cache(fph_parked *parked, const fpheap_cache *cache)
 {
@@ -11265,9 +11254,12 @@ fph_parked_cache(fph_parked *parked, const fpheap_cache *cache)
                                                  heap, spare + i
                                                        * sizeof(char *)));
     }
-    if (large != NULL
-        && fph_peek(heap, &info, large + offsetof(fph_slab, info), sizeof info))
-        parked->bytes += fph_info_count(info) * fph_view_size(heap, 0);
+    if (large == NULL
+        || !fph_peek(heap, &info, large + offsetof(fph_slab, info),
+                     sizeof info))
+        return;
+    parked->objects++;
+    parked->bytes += fph_info_count(info) * fph_view_size(heap, 0);
 }
 
 /* Note those of the caches of a member; FPH_MEMBERS: of all.  Caches have the
@@ -11294,18 +11286,14 @@ fph_parked_caches(fph_parked *parked, unsigned member)
     }
 }
 
-/* Note all that is parked.  Returns 0: no memory. */
-static int
-fph_parked_all(fph_parked *parked, const fpheap *heap)
+static void
+fph_parked_all(fph_parked *parked)
 {
     unsigned i;
 
-    if (!fph_parked_begin(parked, heap))
-        return 0;
-    for (i = 0; i < heap->view->bins; i++)
+    for (i = 0; i < parked->heap->view->bins; i++)
         fph_parked_depot(parked, i);
     fph_parked_caches(parked, FPH_MEMBERS);
-    return 1;
 }
 
 /* --- all that is there ---------------------------------------------------- */
@@ -11362,76 +11350,75 @@ fph_view_objects(const fpheap *heap,
                  int (*visit)(void *arg, const fpheap_object *object),
                  void *arg)
 {
-    char      *at = heap->view->base;
-    fph_parked parked;
+    char      *at     = heap->view->base;
+    size_t     room   = heap->view->bytes / 128 + 64;
+    fph_parked parked = fph_parked_none(heap);
     fph_chunk  chunk;
     fph_viewed it;
-    int        rc = 0;
+    int        rc     = 0;
 
-    if (!fph_parked_all(&parked, heap))
+    parked.bits = (uint64_t *)fph_map(NULL, room, PROT_READ | PROT_WRITE,
+                                      MAP_NORESERVE);
+    if (parked.bits == NULL)
         return -ENOMEM;
+    fph_parked_all(&parked);
     while (rc == 0 && fph_view_next(heap, &at, &chunk, &it))
         rc = fph_view_show(&parked, &it, visit, arg);
-    fph_map_end(parked.bits, parked.room);
+    fph_map_end(parked.bits, room);
     return rc;
 }
 
-/* Count the objects of a record. */
+/* Count the objects of a record; those that are parked count as live. */
 static void
-fph_view_count(const fph_parked *parked, const fph_viewed *it,
-               fpheap_stats *stats)
+fph_view_count(const fph_viewed *it, fpheap_stats *stats)
 {
-    size_t i;
+    size_t free = it->kind == FPH_SLAB ? fph_slab_bits(&it->record) : 0;
 
+    if (free > it->count)
+        free = it->count;
+    stats->live_objects += it->count - free;
+    stats->live_bytes += (it->count - free) * it->size;
+    stats->slab_free_bytes += free * it->size;
     stats->waste_bytes += (it->pages << FPHEAP_PAGE_SHIFT)
                         - it->count * it->size;
-    for (i = 0; i < it->count; i++) {
-        if (it->kind == FPH_PARKED
-            || fph_is_parked(parked, it->first + i * it->size)) {
-            stats->parked_objects++;
-            stats->parked_bytes += it->size;
-        } else if (fph_view_in_slab(it, i)) {
-            stats->slab_free_bytes += it->size;
-        } else {
-            stats->live_objects++;
-            stats->live_bytes += it->size;
-        }
-    }
+}
+
+/* What is left of a number; 0 where the image is damaged. */
+static size_t
+fph_view_rest(size_t all, size_t part)
+{
+    return all > part ? all - part : 0;
 }
 
 /* The statistics that records and chunks tell. */
 static void
 fph_view_stats(const fpheap *heap, fpheap_stats *stats)
 {
-    char         *at  = heap->view->base;
-    char         *end = at + heap->view->bytes;
+    char         *at     = heap->view->base;
+    char         *end    = at + heap->view->bytes;
+    fph_parked    parked = fph_parked_none(heap);
     fph_partition head;
-    fph_parked    parked;
     fph_viewed    it;
     fph_chunk     chunk;
-    uint64_t      free;
 
     memset(stats, 0, sizeof *stats);
     if (fph_peek(heap, &head, heap->partition, sizeof head))
         fph_recovered_add(&head, stats);
-    if (!fph_parked_all(&parked, heap))
-        return;
     while (fph_view_next(heap, &at, &chunk, &it))
-        fph_view_count(&parked, &it, stats);
-    fph_map_end(parked.bits, parked.room);
-    for (at = heap->view->base; at < end; at += FPHEAP_CHUNK) {
-        const char *word = (const char *)heap->view->free
-            + (((uintptr_t)at >> FPHEAP_PAGE_SHIFT & heap->view->mask)
-               >> FPH_PAGE_BITS) * sizeof free;
-
-        if (!fph_view_chunk(heap, at, &chunk)
-            || !fph_peek(heap, &free, word, sizeof free))
-            continue;
-        stats->region_bytes += fph_popcount(chunk.present) * FPHEAP_PAGE;
-        stats->page_free_bytes += fph_popcount(free & ~chunk.meta
-                                               & FPH_ALL_PAGES) * FPHEAP_PAGE;
-        stats->metadata_bytes += fph_popcount(chunk.meta) * FPHEAP_PAGE;
-    }
+        fph_view_count(&it, stats);
+    for (at = heap->view->base; at < end; at += FPHEAP_CHUNK)
+        if (fph_view_chunk(heap, at, &chunk)) {
+            stats->region_bytes += fph_popcount(chunk.present) * FPHEAP_PAGE;
+            stats->metadata_bytes += fph_popcount(chunk.meta) * FPHEAP_PAGE;
+        }
+    stats->page_free_bytes = fph_view_rest(
+        stats->region_bytes, stats->metadata_bytes + stats->live_bytes
+                             + stats->slab_free_bytes + stats->waste_bytes);
+    fph_parked_all(&parked);
+    stats->parked_objects = parked.objects;
+    stats->parked_bytes = parked.bytes;
+    stats->live_objects = fph_view_rest(stats->live_objects, parked.objects);
+    stats->live_bytes = fph_view_rest(stats->live_bytes, parked.bytes);
 }
 #else
 /* No heap is one that this process may only read. */
@@ -16375,7 +16362,6 @@ fpheap_config_string(void)
 #define FPH_MAGIC       0x7031706165687066u    /* "fpheap1p" */
 #define FPH_REBUILDING  ((uint64_t)1 << 63)
 #define FPH_CLEANER     1024u /* more than any member + 1 */
-#define FPH_MEMBER_BITS (FPH_MEMBERS / 64)
 
 /* --- its memory -----------------------------------------------------------
  *
@@ -16563,12 +16549,6 @@ fph_is_dead(const fpheap *heap, unsigned member)
         && fph_lock(heap, member, F_OFD_GETLK, F_WRLCK);
 }
 
-static inline int
-fph_in_set(const uint64_t *set, uint64_t member)
-{
-    return (int)(set[member / 64] >> member % 64 & 1);
-}
-
 /* How headers call a member: by when it came and its place, and no two are alike
  * while 2^23 come.  0: there is none. */
 static uint32_t
@@ -16611,29 +16591,27 @@ fph_place_hold(const fpheap *heap, unsigned place, int member)
 
 /* Get the locks of all members that have died.  Returns how many. */
 static int
-fph_dead_hold(const fpheap *heap, uint64_t *dead)
+fph_dead_hold(const fpheap *heap, uint8_t *dead)
 {
     unsigned i;
     int      n = 0;
 
-    memset(dead, 0, FPH_MEMBER_BITS * sizeof *dead);
-    for (i = 0; i < FPH_MEMBERS; i++)
-        if (fph_place_hold(heap, i, 1 /* member */)) {
-            dead[i / 64] |= (uint64_t)1 << i % 64;
-            n++;
-        }
+    for (i = 0; i < FPH_MEMBERS; i++) {
+        dead[i] = (uint8_t)fph_place_hold(heap, i, 1 /* member */);
+        n += dead[i];
+    }
     return n;
 }
 
 /* Let the dead's places go; if they are clean, for others. */
 static void
-fph_dead_release(const fpheap *heap, const uint64_t *dead, int clean)
+fph_dead_release(const fpheap *heap, const uint8_t *dead, int clean)
 {
     fph_partition *partition = heap->partition;
     unsigned       i;
 
     for (i = 0; i < FPH_MEMBERS; i++) {
-        if (!fph_in_set(dead, i))
+        if (!dead[i])
             continue;
         if (clean) {
             fph_store_relaxed(&partition->member[i].calls, 0);
@@ -16658,20 +16636,20 @@ fph_calls_wait(const fph_word *calls, uint64_t until)
 
 /* The same for those that the living count with their process, */
 static int
-fph_member_calls_end(const fpheap *heap, const uint64_t *dead, uint64_t until)
+fph_member_calls_end(const fpheap *heap, const uint8_t *dead, uint64_t until)
 {
     const fph_member *member = heap->partition->member;
     unsigned          i;
 
     for (i = 0; i < FPH_MEMBERS; i++)
-        if (!fph_in_set(dead, i) && !fph_calls_wait(&member[i].calls, until))
+        if (!dead[i] && !fph_calls_wait(&member[i].calls, until))
             return 0;
     return 1;
 }
 
 /* and for those that they count with their caches. */
 static int
-fph_cache_calls_end(const fpheap *heap, const uint64_t *dead, uint64_t until)
+fph_cache_calls_end(const fpheap *heap, const uint8_t *dead, uint64_t until)
 {
     fpheap_cache *cache;
     size_t        seat = 0;
@@ -16679,7 +16657,7 @@ fph_cache_calls_end(const fpheap *heap, const uint64_t *dead, uint64_t until)
     while ((cache = fph_cache_next(heap->state, &seat)) != NULL) {
         uint64_t owner = fph_load_relaxed(&fph_slot_of(cache)->owner);
 
-        if (owner != 0 && !fph_in_set(dead, owner - 1)
+        if (owner != 0 && !dead[owner - 1]
             && !fph_calls_wait(&fph_slot_of(cache)->calls, until))
             return 0;
     }
@@ -16692,7 +16670,7 @@ fph_cache_calls_end(const fpheap *heap, const uint64_t *dead, uint64_t until)
  * come first.  And it may give the cache up in a call, which its process counts
  * from then on, before the cache no longer does; so members come again. */
 static int
-fph_calls_end(const fpheap *heap, const uint64_t *dead)
+fph_calls_end(const fpheap *heap, const uint8_t *dead)
 {
     uint64_t until = fph_deadline();
 
@@ -16760,16 +16738,18 @@ fph_calls_end(const fpheap *heap, const uint64_t *dead)
 typedef struct fph_rebuild {
     fpheap         *heap;
     fph_state      *state;
-    const uint64_t *dead;
+    const uint8_t *dead;
     unsigned        frees;     /* not 0: what the dead had live */
     uint32_t        round;     /* of magazines that this cleaner has met */
 } fph_rebuild;
 
-/* Whether a chunk is here; one that was coming or going is not. */
+/* Whether the chunk at an address is here; one that was coming or going is
+ * not. */
 static int
-fph_rebuild_chunk(const fph_state *state, size_t number)
+fph_rebuild_chunk(const fph_state *state, const char *at)
 {
-    fph_chunk *chunk = &state->chunks[number];
+    size_t     number = fph_page_of(state, at) >> FPH_PAGE_BITS;
+    fph_chunk *chunk  = &state->chunks[number];
 
     if (chunk->base != NULL && fph_load_relaxed(&chunk->present) != 0)
         return 1;
@@ -16786,37 +16766,35 @@ fph_rebuild_regions(const fph_rebuild *it)
     fph_partition *partition = it->heap->partition;
     fph_state     *state     = it->state;
     size_t         all       = fph_partition_chunks(partition);
-    size_t         first     = fph_page_of(state, partition->base)
-                             >> FPH_PAGE_BITS;
-    size_t         mask      = state->mask >> FPH_PAGE_BITS;
     fpheap_region  raw;
-    size_t         at, end, n = 0, bytes = 0;
+    size_t         at, end, n = 0;
 
     for (at = 0; at < state->regions_max; at++) {
         fph_store_relaxed(&state->region[at].shown, 0);
         fph_store_relaxed(&state->region[at].used, 0);
     }
+    fph_store_relaxed(&state->region_bytes, 0);
+    memset(state->backing_bytes, 0, sizeof state->backing_bytes);
+    memset(&raw, 0, sizeof raw);
     for (at = 0; at < all; at = end + 1) {
-        for (end = at; end < all
-                       && fph_rebuild_chunk(state, (first + end) & mask);)
-            end++;
-        memset(&raw, 0, sizeof raw);
         raw.base = partition->base + (at << FPHEAP_CHUNK_SHIFT);
+        for (end = at; end < all; end++)
+            if (!fph_rebuild_chunk(state, partition->base
+                                          + (end << FPHEAP_CHUNK_SHIFT)))
+                break;
         raw.bytes = (end - at) << FPHEAP_CHUNK_SHIFT;
-        bytes += raw.bytes;
         if (end > at) {
             fph_store_relaxed(&state->region[n].used, 1);
             fph_region_show(&state->region[n++], &raw);
+            fph_count_region(state, &raw);
         }
         if (end < all && FPH_LOAD(&partition->taken[end], RELAXED))
             fph_partition_free(it->heap, end, 1);
     }
     fph_store_relaxed(&state->regions, n);
-    fph_store_relaxed(&state->region_bytes, bytes);
-    memset(state->backing_bytes, 0, sizeof state->backing_bytes);
-    fph_store_relaxed(&state->backing_bytes[FPHEAP_BACKING_UNKNOWN], bytes);
     fph_store_relaxed(&state->left,
-                      fph_limit_bytes(fph_load_relaxed(&state->limit)) - bytes);
+                      fph_limit_bytes(fph_load_relaxed(&state->limit))
+                      - fph_load_relaxed(&state->region_bytes));
     fph_store_relaxed(&state->lost, 0);
 }
 
@@ -16914,7 +16892,7 @@ fph_rebuild_magazines(const fph_rebuild *it)
     while ((cache = fph_cache_next(state, &seat)) != NULL) {
         uint64_t owner = fph_load_relaxed(&fph_slot_of(cache)->owner);
 
-        if (owner != 0 && fph_in_set(it->dead, owner - 1))
+        if (owner != 0 && it->dead[owner - 1])
             fph_rebuild_dead(it, cache);
         else
             fph_rebuild_living(it, cache);
@@ -16941,16 +16919,15 @@ fph_is_lost(const fph_rebuild *it, const void *object, unsigned frees)
     const fph_member *member;
     fph_head          head;
     unsigned          place;
-    int               comes;
+    int               has, dead;
 
     head.hold.both = fph_load_relaxed(&fph_head_of(object)->hold.both);
     place = head.hold.half[1] % FPH_MEMBERS;
     member = &it->heap->partition->member[place];
-    comes = head.hold.half[1] != 0
-         && head.hold.half[1] == fph_owner_number(member, place);
-    if (head.hold.half[0] == 0)
-        return !comes || fph_in_set(it->dead, place);
-    return frees != 0 && comes && fph_in_set(it->dead, place);
+    has = head.hold.half[1] != 0
+       && head.hold.half[1] == fph_owner_number(member, place);
+    dead = has && it->dead[place];
+    return head.hold.half[0] == 0 ? !has || dead : frees != 0 && dead;
 }
 
 /* Free an object if it is lost. */
@@ -17151,7 +17128,7 @@ fph_rebuild_unused(const fph_rebuild *it)
 /* Rebuild what hangs on what is certain.  Each step needs those before it, and
  * leaves what it reads as it was, so all of it can be done again. */
 static void
-fph_rebuild_all(fpheap *heap, const uint64_t *dead, unsigned frees)
+fph_rebuild_all(fpheap *heap, const uint8_t *dead, unsigned frees)
 {
     fph_rebuild it = { heap, heap->state, dead, frees,
                        (uint32_t)fph_fetch_add_relaxed(&heap->partition->round,
@@ -17200,7 +17177,7 @@ static int
 fph_clean(fpheap *heap, unsigned frees)
 {
     fph_word *word = &heap->partition->cleaner;
-    uint64_t  dead[FPH_MEMBER_BITS];
+    uint8_t   dead[FPH_MEMBERS];
     uint64_t  cleaner;
     int       n;
 
@@ -17503,12 +17480,10 @@ fph_partition_place(const fpheap *heap, size_t bytes)
 
         base = (char *)fph_map((void *)(uintptr_t)at, bytes, PROT_NONE,
                                MAP_NORESERVE);
-        if (base == (char *)(uintptr_t)at) {
-            munmap(base, bytes);
-            return base;
-        }
         if (base != NULL)
             munmap(base, bytes);
+        if (base == (char *)(uintptr_t)at)
+            return base;
     }
     base = (char *)fph_map(NULL, bytes + align, PROT_NONE, MAP_NORESERVE);
     if (base == NULL)
@@ -18093,10 +18068,8 @@ fpheap_unlink(const char *name, const fpheap_partition *desc)
 static size_t
 fph_member_parked(const fpheap *heap, unsigned member)
 {
-    fph_parked parked;
+    fph_parked parked = fph_parked_none(heap);
 
-    memset(&parked, 0, sizeof parked);
-    parked.heap = heap;
     fph_parked_caches(&parked, member);
     return parked.bytes;
 }
