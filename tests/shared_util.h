@@ -8,6 +8,7 @@
 
 #include "pool_util.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -316,17 +317,59 @@ members_of(fpheap *heap)
     return sum;
 }
 
+/* --- files ---------------------------------------------------------------- */
+
+/* A path below /dev/shm; valid until the second next call. */
+TEST_UNUSED static const char *
+path_of(const char *file)
+{
+    static char     paths[2][128];
+    static unsigned next;
+    char           *path = paths[next++ % 2];
+
+    (void)snprintf(path, sizeof paths[0], "/dev/shm/%s", file);
+    return path;
+}
+
 /* Bytes that the file of this test's partition has. */
 TEST_UNUSED static size_t
 file_bytes(void)
 {
-    char        path[64];
     struct stat is;
 
-    (void)snprintf(path, sizeof path, "/dev/shm/%s", name);
-    NEED(stat(path, &is) == 0);
+    NEED(stat(path_of(name), &is) == 0);
     return (size_t)is.st_blocks * 512;
 }
+
+TEST_UNUSED static unsigned
+open_files(void)
+{
+    DIR     *dir = opendir("/proc/self/fd");
+    unsigned n   = 0;
+
+    NEED(dir != NULL);
+    while (readdir(dir) != NULL)
+        n++;
+    (void)closedir(dir);
+    return n;
+}
+
+/* The heap cannot be opened, for this reason, and nothing of the try stays. */
+TEST_UNUSED static void
+refused_at(const char *called, const fpheap_partition *desc, unsigned flags,
+           int error, const char *file, int line)
+{
+    unsigned before = open_files();
+
+    errno = 0;
+    if (fpheap_open(called, desc, flags) != NULL || errno != error)
+        need_failed(file, line, strerror(error));
+    if (open_files() != before)
+        need_failed(file, line, "a file is open");
+}
+
+#define REFUSES(called, desc, flags, error) \
+    refused_at(called, desc, flags, error, __FILE__, __LINE__)
 
 /* --- use, and stay -------------------------------------------------------- */
 
@@ -343,6 +386,15 @@ use(fpheap *heap)
     fpheap_free(heap, small);
     fpheap_free(heap, large);
     NEED_SOUND(heap);
+}
+
+TEST_UNUSED static void
+make_and_close(void)
+{
+    fpheap *heap = create();
+
+    use(heap);
+    NEED(fpheap_close(heap) == 0);
 }
 
 /* Allocate objects of a size in objects[], and write them, until there is no

@@ -7,7 +7,8 @@
  * fork that opens the heap itself.
  *
  * test_shared_small.c, test_shared_header.c and test_shared_check.c are the same
- * with other settings; test_shared_files.c is about names, files and members.
+ * with other settings; test_shared_files.c is about names and files, and
+ * test_shared_members.c about who has opened it.
  */
 #ifndef _GNU_SOURCE
 #  define _GNU_SOURCE 1

@@ -1,9 +1,9 @@
 /* test_shared_files.c - how a heap that several processes share is found, made,
- * refused and left
+ * and refused
  *
  * What can be wrong with arguments, names and files ends in the documented error
- * and creates nothing; a file system without memory ends in ENOMEM; a process
- * that is killed, or that forks, takes nothing from the others.
+ * and creates nothing; a file system without memory ends in ENOMEM.
+ * test_shared_members.c is about the processes that open it.
  */
 #ifndef _GNU_SOURCE
 #  define _GNU_SOURCE 1
@@ -14,7 +14,6 @@
 #include "fpheap.h"
 #include "shared_util.h"
 
-#include <dirent.h>
 #include <sys/socket.h>
 #include <sys/statvfs.h>
 #include <sys/un.h>
@@ -23,31 +22,6 @@
 #define OTHER  65533
 
 /* --- files ---------------------------------------------------------------- */
-
-/* A path below /dev/shm; valid until the second next call. */
-static const char *
-path_of(const char *file)
-{
-    static char     paths[2][128];
-    static unsigned next;
-    char           *path = paths[next++ % 2];
-
-    (void)snprintf(path, sizeof paths[0], "/dev/shm/%s", file);
-    return path;
-}
-
-static unsigned
-open_files(void)
-{
-    DIR     *dir = opendir("/proc/self/fd");
-    unsigned n   = 0;
-
-    NEED(dir != NULL);
-    while (readdir(dir) != NULL)
-        n++;
-    (void)closedir(dir);
-    return n;
-}
 
 /* Whether a name is there, whatever it is. */
 static int
@@ -78,34 +52,8 @@ write_file(const void *bytes, size_t n)
     close(file);
 }
 
-/* The heap cannot be opened, for this reason, and nothing of the try stays. */
-static void
-refused_at(const char *called, const fpheap_partition *desc, unsigned flags,
-           int error, const char *file, int line)
-{
-    unsigned before = open_files();
-
-    errno = 0;
-    if (fpheap_open(called, desc, flags) != NULL || errno != error)
-        need_failed(file, line, strerror(error));
-    if (open_files() != before)
-        need_failed(file, line, "a file is open");
-}
-
-#define REFUSES(called, desc, flags, error) \
-    refused_at(called, desc, flags, error, __FILE__, __LINE__)
-
 /* The report of the last open has this word. */
 #define REPORTED(word) NEED(strstr(last_report, word) != NULL)
-
-static void
-make_and_close(void)
-{
-    fpheap *heap = create();
-
-    use(heap);
-    NEED(fpheap_close(heap) == 0);
-}
 
 /* --- arguments ------------------------------------------------------------ */
 
@@ -523,6 +471,72 @@ an_address_that_is_asked_for_is_that_of_all(void **state)
     close_empty(heap);
 }
 
+static void
+a_file_that_is_not_opened_or_none_is_refused(void **state)
+{
+    fpheap_partition desc = by_descriptor(-1, 0);
+    int              pipes[2];
+
+    (void)state;
+    REFUSES(NULL, &desc, FPHEAP_CREATE, EBADF);
+    desc.descriptor = INT_MIN;
+    REFUSES(NULL, &desc, FPHEAP_CREATE, EBADF);
+    assert_int_equal(pipe(pipes), 0);
+    desc.descriptor = pipes[0];
+    REFUSES(NULL, &desc, 0, EACCES);
+    REFUSES(NULL, &desc, FPHEAP_CREATE, EACCES);
+    close(pipes[0]);
+    close(pipes[1]);
+}
+
+/* Make a heap in a file of so many bytes that has its memory.  Returns the error,
+ * or 0. */
+static int
+make_fixed(peer *p, void *arg)
+{
+    int              file = memory_file();
+    fpheap_partition desc = by_descriptor(file, 0);
+    struct stat      is;
+    size_t           bytes = (size_t)(uintptr_t)arg;
+    fpheap          *heap;
+
+    (void)p;
+    desc.bytes = 64 * TEST_MIB;
+    desc.flags |= FPHEAP_FIXED;
+    NEED(bytes == 0 || fallocate(file, 0, 0, (off_t)bytes) == 0);
+    errno = 0;
+    heap = fpheap_open(NULL, &desc, FPHEAP_CREATE);
+    if (heap == NULL)
+        return errno;
+    use(heap);
+    fpheap_free_bulk(heap, objects, fill_heap(heap, TEST_MIB));
+    (void)fpheap_trim(heap);
+    use(heap);
+    NEED(fstat(file, &is) == 0);
+    NEED((size_t)is.st_blocks * 512 == bytes && (size_t)is.st_size == bytes);
+    NEED(fpheap_close(heap) == 0);
+    return 0;
+}
+
+static void
+a_fixed_file_keeps_its_memory_and_must_have_it(void **state)
+{
+    static const size_t sizes[] = { 0, 4096, 32 * TEST_MIB, 64 * TEST_MIB };
+    size_t              i;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(sizes); i++) {
+        int  status;
+        peer p;
+
+        peer_begin(&p, make_fixed, (void *)(uintptr_t)sizes[i]);
+        status = peer_status(&p);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status),
+                         sizes[i] < 64 * TEST_MIB ? ESTALE : 0);
+    }
+}
+
 /* --- who may open it ------------------------------------------------------ */
 
 static int
@@ -904,724 +918,6 @@ memory_without_name_and_member_is_free(void **state)
         skip();
 }
 
-/* --- members -------------------------------------------------------------- */
-
-static void
-there_are_512_members_and_the_dead_take_no_place(void **state)
-{
-    static peer peers[FPH_MEMBERS];
-    fpheap     *heap = create();
-    unsigned    i, refusals = 0;
-
-    (void)state;
-    peers_begin(peers, FPH_MEMBERS, open_and_stay);
-    for (i = 0; i < FPH_MEMBERS; i++) {
-        uint64_t error;
-
-        say(&peers[i], 0);
-        error = hear(&peers[i]);
-        assert_true(error == 0 || error == ENFILE);
-        refusals += error == ENFILE;
-    }
-    assert_int_equal(refusals, 1);
-    assert_int_equal(members_of(heap).members, FPH_MEMBERS);
-    assert_int_equal(members_of(heap).dead, 0);
-    for (i = 0; i < FPH_MEMBERS; i++)
-        peer_kill(&peers[i]);
-    assert_int_equal(members_of(heap).dead, FPH_MEMBERS - 1);
-    peers_begin(peers, 20, open_and_stay);
-    for (i = 0; i < 20; i++) {
-        say(&peers[i], 0);
-        assert_int_equal(hear(&peers[i]), 0);
-    }
-    assert_int_equal(members_of(heap).members, 21);
-    assert_int_equal(members_of(heap).dead, 0);
-    for (i = 0; i < 20; i++)
-        peer_kill(&peers[i]);
-    assert_int_equal(fpheap_recover(heap, 0), 20);
-    assert_int_equal(fpheap_recover(heap, 0), 0);
-    assert_int_equal(members_of(heap).members, 1);
-    close_empty(heap);
-}
-
-/* Hold an object and park others, until killed. */
-static int
-park_and_stay(peer *p, void *arg)
-{
-    fpheap  *heap = open_it();
-    void    *own[100];
-    unsigned i;
-
-    (void)arg;
-    NEED(fpheap_alloc_bulk(heap, 1000, own, 100) == 0);
-    for (i = 1; i < 100; i++)
-        fpheap_free(heap, own[i]);
-    say_object(p, own[0]);
-    while (pause() != 0)
-        ;
-    return 0;
-}
-
-static void
-what_the_dead_parked_is_free_and_what_they_had_is_live(void **state)
-{
-    fpheap *heap = create();
-    void   *object;
-    peer    p;
-
-    (void)state;
-    peer_begin(&p, park_and_stay, NULL);
-    object = hear_object(&p);
-    assert_true(members_of(heap).parked > 0);
-    assert_int_equal(fpheap_recover(heap, 0), 0);
-    peer_kill(&p);
-    assert_int_equal(members_of(heap).dead, 1);
-    assert_int_equal(fpheap_recover(heap, 0), 1);
-    assert_int_equal(members_of(heap).members, 1);
-    assert_int_equal(members_of(heap).parked, 0);
-    TEST_CHECK_LIVE(heap, 1);
-    assert_ptr_equal(fpheap_object(heap, fpheap_handle(heap, object)), object);
-    fpheap_free(heap, object);
-    close_empty(heap);
-}
-
-/* --- made at any moment --------------------------------------------------- */
-
-static int
-make_and_stay(peer *p, void *arg)
-{
-    fpheap_partition desc = partition_of(PARTITION);
-
-    (void)arg;
-    say(p, 0);
-    NEED(fpheap_open(name, &desc, FPHEAP_CREATE) != NULL);
-    while (pause() != 0)
-        ;
-    return 0;
-}
-
-static void
-a_creator_killed_at_any_moment_leaves_no_name_or_a_heap(void **state)
-{
-    test_random random = test_random_of(11);
-    unsigned    i, n = 200 * test_soak();
-    fpheap     *heap;
-    peer        p;
-
-    (void)state;
-    for (i = 0; i < n; i++) {
-        peer_begin(&p, make_and_stay, NULL);
-        (void)hear(&p);
-        sleep_us(test_below(&random, 1500));
-        peer_kill(&p);
-        errno = 0;
-        heap = fpheap_open(name, NULL, 0);
-        assert_true(heap != NULL || errno == ENOENT);
-        if (heap == NULL)
-            continue;
-        use(heap);
-        assert_int_equal(members_of(heap).members, 1);
-        close_empty(heap);
-        assert_int_equal(fpheap_unlink(name, NULL), 0);
-    }
-}
-
-/* Open, or make, with others, and leave an object. */
-static int
-open_with_others(peer *p, void *arg)
-{
-    fpheap_partition desc = partition_of(PARTITION);
-    int              file = (int)(intptr_t)arg;
-    fpheap          *heap;
-
-    (void)hear(p);
-    if (file >= 0) {
-        desc.flags = FPHEAP_DESCRIPTOR;
-        desc.descriptor = file;
-    }
-    heap = fpheap_open(file >= 0 ? NULL : name, &desc, FPHEAP_CREATE);
-    NEED(heap != NULL);
-    NEED(fpheap_alloc(heap, 100) != NULL);
-    pass_on(p);
-    NEED(fpheap_close(heap) == 0);
-    return 0;
-}
-
-/* Four processes at once open a partition that none has made. */
-static void
-open_at_once(int file)
-{
-    peer     p[4];
-    unsigned i;
-
-    for (i = 0; i < 4; i++)
-        peer_begin(&p[i], open_with_others, (void *)(intptr_t)file);
-    for (i = 0; i < 4; i++)
-        say(&p[i], 0);
-    for (i = 0; i < 4; i++)
-        (void)hear(&p[i]);
-    for (i = 0; i < 4; i++)
-        say(&p[i], 0);
-    peers_end(p, 4);
-}
-
-static void
-processes_that_make_a_partition_at_once_share_it(void **state)
-{
-    fpheap  *heap;
-    unsigned i;
-
-    (void)state;
-    for (i = 0; i < 50; i++) {
-        open_at_once(-1);
-        heap = open_it();
-        TEST_CHECK_LIVE(heap, 4);
-        assert_int_equal(free_all(heap), 4);
-        close_empty(heap);
-        assert_int_equal(fpheap_unlink(name, NULL), 0);
-    }
-}
-
-/* --- by descriptor -------------------------------------------------------- */
-
-static void
-processes_that_make_one_in_a_file_at_once_share_it(void **state)
-{
-    fpheap_partition desc;
-    fpheap          *heap;
-    unsigned         i;
-    int              file;
-
-    (void)state;
-    for (i = 0; i < 50; i++) {
-        file = memory_file();
-        open_at_once(file);
-        desc = by_descriptor(file, 0);
-        heap = fpheap_open(NULL, &desc, 0);
-        assert_non_null(heap);
-        TEST_CHECK_LIVE(heap, 4);
-        assert_int_equal(free_all(heap), 4);
-        close_empty(heap);
-        close(file);
-    }
-}
-
-/* What sendmsg and recvmsg carry a descriptor in. */
-typedef struct parcel {
-    struct msghdr message;
-    struct iovec  part;
-    char          byte;
-    union {
-        struct cmsghdr align;
-        char           room[CMSG_SPACE(sizeof(int))];
-    } control;
-} parcel;
-
-static void
-parcel_init(parcel *it)
-{
-    memset(it, 0, sizeof *it);
-    it->part.iov_base = &it->byte;
-    it->part.iov_len = 1;
-    it->message.msg_iov = &it->part;
-    it->message.msg_iovlen = 1;
-    it->message.msg_control = it->control.room;
-    it->message.msg_controllen = sizeof it->control.room;
-}
-
-static void
-send_file(int to, int file)
-{
-    struct cmsghdr *head;
-    parcel          it;
-
-    parcel_init(&it);
-    head = CMSG_FIRSTHDR(&it.message);
-    head->cmsg_level = SOL_SOCKET;
-    head->cmsg_type = SCM_RIGHTS;
-    head->cmsg_len = CMSG_LEN(sizeof file);
-    memcpy(CMSG_DATA(head), &file, sizeof file);
-    NEED(sendmsg(to, &it.message, 0) == 1);
-}
-
-static int
-receive_file(int from)
-{
-    parcel it;
-    int    file;
-
-    parcel_init(&it);
-    NEED(recvmsg(from, &it.message, 0) == 1);
-    memcpy(&file, CMSG_DATA(CMSG_FIRSTHDR(&it.message)), sizeof file);
-    return file;
-}
-
-#define OFFSET (4 * FPHEAP_CHUNK)
-
-static int
-open_received(peer *p, void *arg)
-{
-    int              file = receive_file((int)(intptr_t)arg);
-    fpheap_partition desc = by_descriptor(file, OFFSET);
-    fpheap          *heap;
-
-    desc.bytes = 0;
-    heap = fpheap_open("received", &desc, 0);
-    NEED(heap != NULL);
-    close(file);               /* which is the caller's */
-    say_object(p, fpheap_root(heap));
-    NEED(test_all_bytes(fpheap_root(heap), 100, 0x5a));
-    use(heap);
-    fpheap_free(heap, fpheap_root(heap));
-    NEED(fpheap_close(heap) == 0);
-    return 0;
-}
-
-static void
-a_memory_file_that_a_socket_brings_is_a_partition(void **state)
-{
-    static char      before[OFFSET];
-    fpheap_partition desc;
-    fpheap          *heap;
-    char            *root;
-    int              sockets[2], file;
-    peer             p;
-
-    (void)state;
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
-    peer_begin(&p, open_received, (void *)(intptr_t)sockets[1]);
-    file = memory_file();
-    desc = by_descriptor(file, OFFSET);
-    REFUSES(NULL, &desc, 0, ESTALE);
-    memset(before, 0x5a, sizeof before);
-    assert_int_equal(write(file, before, sizeof before), sizeof before);
-    REFUSES(NULL, &desc, 0, ESTALE);
-    heap = fpheap_open(NULL, &desc, FPHEAP_CREATE);
-    assert_non_null(heap);
-    root = (char *)fpheap_alloc(heap, 100);
-    memset(root, 0x5a, 100);
-    assert_int_equal(fpheap_set_root(heap, root), 0);
-    send_file(sockets[0], file);
-    assert_ptr_equal(hear_object(&p), root);
-    peer_end(&p);
-    assert_int_equal(pread(file, before, sizeof before, 0), sizeof before);
-    assert_true(test_all_bytes(before, sizeof before, 0x5a));
-    close_empty(heap);
-    assert_int_not_equal(fcntl(file, F_GETFD), -1);
-    close(file);
-    close(sockets[0]);
-    close(sockets[1]);
-}
-
-static int
-make_in_file_and_stay(peer *p, void *arg)
-{
-    fpheap_partition desc = by_descriptor((int)(intptr_t)arg, 0);
-
-    say(p, 0);
-    NEED(fpheap_open(NULL, &desc, FPHEAP_CREATE) != NULL);
-    while (pause() != 0)
-        ;
-    return 0;
-}
-
-static void
-a_file_whose_creator_was_killed_at_any_moment_is_made_again(void **state)
-{
-    test_random      random = test_random_of(12);
-    unsigned         i, n = 100 * test_soak();
-    fpheap_partition desc;
-    fpheap          *heap;
-    int              file;
-    peer             p;
-
-    (void)state;
-    for (i = 0; i < n; i++) {
-        file = memory_file();
-        desc = by_descriptor(file, 0);
-        peer_begin(&p, make_in_file_and_stay, (void *)(intptr_t)file);
-        (void)hear(&p);
-        sleep_us(test_below(&random, 1500));
-        peer_kill(&p);
-        heap = fpheap_open(NULL, &desc, FPHEAP_CREATE);
-        NEED(heap != NULL);
-        use(heap);
-        assert_int_equal(members_of(heap).members, 1);
-        close_empty(heap);
-        close(file);
-    }
-}
-
-static void
-a_file_that_is_not_opened_or_none_is_refused(void **state)
-{
-    fpheap_partition desc = by_descriptor(-1, 0);
-    int              pipes[2];
-
-    (void)state;
-    REFUSES(NULL, &desc, FPHEAP_CREATE, EBADF);
-    desc.descriptor = INT_MIN;
-    REFUSES(NULL, &desc, FPHEAP_CREATE, EBADF);
-    assert_int_equal(pipe(pipes), 0);
-    desc.descriptor = pipes[0];
-    REFUSES(NULL, &desc, 0, EACCES);
-    REFUSES(NULL, &desc, FPHEAP_CREATE, EACCES);
-    close(pipes[0]);
-    close(pipes[1]);
-}
-
-/* Make a heap in a file of so many bytes that has its memory.  Returns the error,
- * or 0. */
-static int
-make_fixed(peer *p, void *arg)
-{
-    int              file = memory_file();
-    fpheap_partition desc = by_descriptor(file, 0);
-    struct stat      is;
-    size_t           bytes = (size_t)(uintptr_t)arg;
-    fpheap          *heap;
-
-    (void)p;
-    desc.bytes = 64 * TEST_MIB;
-    desc.flags |= FPHEAP_FIXED;
-    NEED(bytes == 0 || fallocate(file, 0, 0, (off_t)bytes) == 0);
-    errno = 0;
-    heap = fpheap_open(NULL, &desc, FPHEAP_CREATE);
-    if (heap == NULL)
-        return errno;
-    use(heap);
-    fpheap_free_bulk(heap, objects, fill_heap(heap, TEST_MIB));
-    (void)fpheap_trim(heap);
-    use(heap);
-    NEED(fstat(file, &is) == 0);
-    NEED((size_t)is.st_blocks * 512 == bytes && (size_t)is.st_size == bytes);
-    NEED(fpheap_close(heap) == 0);
-    return 0;
-}
-
-static void
-a_fixed_file_keeps_its_memory_and_must_have_it(void **state)
-{
-    static const size_t sizes[] = { 0, 4096, 32 * TEST_MIB, 64 * TEST_MIB };
-    size_t              i;
-
-    (void)state;
-    for (i = 0; i < TEST_COUNT(sizes); i++) {
-        int  status;
-        peer p;
-
-        peer_begin(&p, make_fixed, (void *)(uintptr_t)sizes[i]);
-        status = peer_status(&p);
-        assert_true(WIFEXITED(status));
-        assert_int_equal(WEXITSTATUS(status),
-                         sizes[i] < 64 * TEST_MIB ? ESTALE : 0);
-    }
-}
-
-/* --- fork ----------------------------------------------------------------- */
-
-/* Whether there is memory. */
-static int
-is_mapped(void *at)
-{
-    unsigned char page;
-    uintptr_t     size = (uintptr_t)sysconf(_SC_PAGESIZE);
-
-    return mincore((void *)((uintptr_t)at & ~(size - 1)), 1, &page) == 0;
-}
-
-/* In a child of fork: the heap that its parent has is not there. */
-static int
-find_nothing(peer *p, void *arg)
-{
-    fpheap *heap = (fpheap *)arg;
-    void   *object;
-
-    object = hear_object(p);
-    NEED(!is_mapped(object));
-    NEED(heap->state == NULL);
-    heap = open_it();
-    NEED(fpheap_root(heap) == object);
-    NEED(test_all_bytes(object, 100, 0x5a));
-    NEED(members_of(heap).members == 2);
-    fpheap_free(heap, object);
-    use(heap);
-    NEED(fpheap_close(heap) == 0);
-    return 0;
-}
-
-static void
-the_child_of_a_fork_has_the_heap_only_if_it_opens_it(void **state)
-{
-    fpheap *heap = create();
-    void   *root = fpheap_alloc(heap, 100);
-    peer    p;
-
-    (void)state;
-    memset(root, 0x5a, 100);
-    assert_int_equal(fpheap_set_root(heap, root), 0);
-    peer_begin(&p, find_nothing, heap);
-    say_object(&p, root);
-    peer_end(&p);
-    assert_int_equal(members_of(heap).members, 1);
-    assert_int_equal(members_of(heap).dead, 0);
-    use(heap);
-    close_empty(heap);
-}
-
-static int
-stay(peer *p, void *arg)
-{
-    (void)arg;
-    say(p, 0);
-    while (pause() != 0)
-        ;
-    return 0;
-}
-
-/* Open the heap, and fork a child that stays. */
-static int
-open_and_fork(peer *p, void *arg)
-{
-    fpheap *heap = open_it();
-    peer    child;
-
-    (void)arg;
-    use(heap);
-    peer_begin(&child, stay, NULL);
-    (void)hear(&child);        /* it has left the heap */
-    (void)prctl(PR_SET_PDEATHSIG, 0);
-    say(p, (uint64_t)child.process);
-    while (pause() != 0)
-        ;
-    return 0;
-}
-
-static void
-a_process_is_dead_though_a_child_of_its_lives(void **state)
-{
-    fpheap *heap = create();
-    pid_t   child;
-    peer    p;
-
-    (void)state;
-    NEED(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
-    peer_begin(&p, open_and_fork, NULL);
-    child = (pid_t)hear(&p);
-    assert_int_equal(members_of(heap).members, 2);
-    assert_int_equal(members_of(heap).dead, 0);
-    peer_kill(&p);
-    assert_int_equal(members_of(heap).dead, 1);
-    assert_int_equal(fpheap_recover(heap, 0), 1);
-    (void)kill(child, SIGKILL);
-    assert_int_equal(waitpid(child, NULL, 0), child);
-    NEED(prctl(PR_SET_CHILD_SUBREAPER, 0) == 0);
-    close_empty(heap);
-}
-
-static int
-open_twice_and_leave(peer *p, void *arg)
-{
-    fpheap *heap = open_it();
-
-    (void)arg;
-    NEED(fpheap_close(heap) == 0);
-    pass_on(p);
-    heap = open_it();
-    use(heap);
-    say(p, 0);
-    return 0;
-}
-
-static void
-a_process_that_exits_without_a_close_is_dead(void **state)
-{
-    fpheap *heap = create();
-    peer    p;
-
-    (void)state;
-    peer_begin(&p, open_twice_and_leave, NULL);
-    (void)hear(&p);
-    assert_int_equal(fpheap_recover(heap, 0), 0);
-    assert_int_equal(members_of(heap).members, 1);
-    say(&p, 0);
-    (void)hear(&p);
-    peer_end(&p);
-    assert_int_equal(members_of(heap).dead, 1);
-    assert_int_equal(fpheap_recover(heap, 0), 1);
-    close_empty(heap);
-}
-
-/* --- unlink and close ----------------------------------------------------- */
-
-static int
-stay_beyond_unlink(peer *p, void *arg)
-{
-    fpheap *heap = open_it();
-    void   *root;
-
-    (void)arg;
-    pass_on(p);
-    use(heap);
-    root = fpheap_root(heap);
-    NEED(root != NULL);
-    fpheap_free(heap, root);
-    NEED(fpheap_close(heap) == 0);
-    return 0;
-}
-
-static void
-members_keep_a_partition_whose_name_another_has(void **state)
-{
-    fpheap *heap = create(), *second;
-    void   *root = fpheap_alloc(heap, 100);
-    peer    p;
-
-    (void)state;
-    assert_int_equal(fpheap_set_root(heap, root), 0);
-    peer_begin(&p, stay_beyond_unlink, NULL);
-    (void)hear(&p);
-    assert_int_equal(fpheap_unlink(name, NULL), 0);
-    assert_int_equal(fpheap_unlink(name, NULL), -ENOENT);
-    REFUSES(name, NULL, 0, ENOENT);
-    second = create();
-    assert_null(fpheap_root(second));
-    assert_int_equal(members_of(second).members, 1);
-    use(second);
-    say(&p, 0);
-    peer_end(&p);
-    assert_int_equal(members_of(heap).members, 1);
-    close_empty(heap);
-    use(second);
-    close_empty(second);
-}
-
-static int
-close_inside(void *arg, void *object)
-{
-    fpheap *heap = (fpheap *)arg;
-
-    (void)object;
-    NEED(fpheap_close(heap) == -EBUSY);
-    NEED(fpheap_recover(heap, 0) == -EBUSY);
-    return 0;
-}
-
-static void
-a_callback_of_the_heap_cannot_close_it(void **state)
-{
-    fpheap          *heap = create();
-    fpheap_pool_desc desc = described("things", 100, 0);
-    fpheap_pool     *pool;
-
-    (void)state;
-    desc.construct = close_inside;
-    desc.arg = heap;
-    pool = fpheap_pool_create(heap, &desc);
-    assert_non_null(pool);
-    fpheap_pool_put(pool, fpheap_pool_get(pool));
-    assert_true(STATS(pool).objects > 0);
-    END(pool);
-    close_empty(heap);
-}
-
-/* A thread that uses the heap, says so, and exits. */
-typedef struct leaver {
-    fpheap   *heap;
-    unsigned  used;
-    pthread_t thread;
-} leaver;
-
-static void *
-use_and_exit(void *arg)
-{
-    leaver *it    = (leaver *)arg;
-    void   *small = fpheap_alloc(it->heap, 100);
-    void   *large = fpheap_alloc(it->heap, 3 * TEST_MIB);
-
-    NEED(small != NULL && large != NULL);
-    fpheap_free(it->heap, small);
-    fpheap_free(it->heap, large);
-    __atomic_store_n(&it->used, 1, __ATOMIC_RELEASE);
-    return NULL;
-}
-
-static void
-threads_exit_while_the_heap_is_closed(void **state)
-{
-    leaver   it[2];
-    fpheap  *heap;
-    unsigned i, j;
-
-    (void)state;
-    make_and_close();
-    for (i = 0; i < 200; i++) {
-        heap = open_it();
-        for (j = 0; j < 2; j++) {
-            it[j].heap = heap;
-            it[j].used = 0;
-            NEED(pthread_create(&it[j].thread, NULL, use_and_exit, &it[j])
-                 == 0);
-        }
-        for (j = 0; j < 2; j++)
-            while (!__atomic_load_n(&it[j].used, __ATOMIC_ACQUIRE))
-                sched_yield();
-        NEED(fpheap_close(heap) == 0); /* their exits are under way */
-        for (j = 0; j < 2; j++)
-            NEED(pthread_join(it[j].thread, NULL) == 0);
-    }
-    close_empty(open_it());
-}
-
-/* A thread that uses whatever heap there is, when told. */
-typedef struct user {
-    pthread_barrier_t turn;
-    fpheap           *heap;
-} user;
-
-static void *
-use_each_heap(void *arg)
-{
-    user *it = (user *)arg;
-
-    for (;;) {
-        pthread_barrier_wait(&it->turn);
-        if (it->heap == NULL)
-            return NULL;
-        use(it->heap);
-        pthread_barrier_wait(&it->turn);
-    }
-}
-
-static void
-threads_with_caches_use_the_heap_that_comes_after_a_close(void **state)
-{
-    pthread_t thread;
-    unsigned  i;
-    user      it;
-
-    (void)state;
-    NEED(pthread_barrier_init(&it.turn, NULL, 2) == 0);
-    NEED(pthread_create(&thread, NULL, use_each_heap, &it) == 0);
-    for (i = 0; i < 20; i++) {
-        it.heap = i % 3 == 2 ? fpheap_create("private", NULL) : create();
-        assert_non_null(it.heap);
-        pthread_barrier_wait(&it.turn);
-        pthread_barrier_wait(&it.turn);
-        use(it.heap);
-        TEST_CHECK_LIVE(it.heap, 0);
-        if (i % 3 == 2) {
-            assert_int_equal(fpheap_destroy(it.heap), 0);
-        } else {
-            assert_int_equal(fpheap_close(it.heap), 0);
-            assert_int_equal(fpheap_unlink(name, NULL), 0);
-        }
-    }
-    it.heap = NULL;
-    pthread_barrier_wait(&it.turn);
-    NEED(pthread_join(thread, NULL) == 0);
-}
-
 int
 main(void)
 {
@@ -1653,22 +949,8 @@ main(void)
             hugepages_come_where_the_file_system_gives_them_to_whoever_asks),
         SHARED_TEST(without_memory_no_partition_is_made),
         SHARED_TEST(memory_without_name_and_member_is_free),
-        SHARED_TEST(there_are_512_members_and_the_dead_take_no_place),
-        SHARED_TEST(what_the_dead_parked_is_free_and_what_they_had_is_live),
-        SHARED_TEST(a_creator_killed_at_any_moment_leaves_no_name_or_a_heap),
-        SHARED_TEST(processes_that_make_a_partition_at_once_share_it),
-        SHARED_TEST(processes_that_make_one_in_a_file_at_once_share_it),
-        SHARED_TEST(a_memory_file_that_a_socket_brings_is_a_partition),
-        SHARED_TEST(a_file_whose_creator_was_killed_at_any_moment_is_made_again),
         SHARED_TEST(a_file_that_is_not_opened_or_none_is_refused),
-        SHARED_TEST(a_fixed_file_keeps_its_memory_and_must_have_it),
-        SHARED_TEST(the_child_of_a_fork_has_the_heap_only_if_it_opens_it),
-        SHARED_TEST(a_process_is_dead_though_a_child_of_its_lives),
-        SHARED_TEST(a_process_that_exits_without_a_close_is_dead),
-        SHARED_TEST(members_keep_a_partition_whose_name_another_has),
-        SHARED_TEST(a_callback_of_the_heap_cannot_close_it),
-        SHARED_TEST(threads_exit_while_the_heap_is_closed),
-        SHARED_TEST(threads_with_caches_use_the_heap_that_comes_after_a_close)
+        SHARED_TEST(a_fixed_file_keeps_its_memory_and_must_have_it)
     };
 
     return cmocka_run_group_tests_name("shared_files", tests, NULL, NULL);
