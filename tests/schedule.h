@@ -37,6 +37,15 @@
  * objects, but neither the baton nor the rest: what orders the threads is the
  * heap's atomics alone.  (schedule_hide and schedule_show say which.)
  *
+ * A program has scenes, a plan each, and cases that run some for as long as they
+ * may:
+ *
+ *     SCHEDULE=name:step.thread,...  runs one schedule, as a failure prints it
+ *     SCHEDULE_TRACE=1               and prints its steps
+ *     SCHEDULE_SECONDS=n             runs for n seconds
+ *     SCHEDULE_ONLY=word             only what has the word in its name
+ *     FPHEAP_SEED=n                  draws the same random schedules again
+ *
  * Include this file in front of fpheap.h.
  */
 #ifndef SCHEDULE_H
@@ -238,6 +247,9 @@ schedule_fail(const char *format, ...)
     fprintf(stderr, "\n");
     _exit(1);
 }
+
+#define CHECK(condition) \
+    ((condition) ? (void)0 : schedule_fail("line %d: %s", __LINE__, #condition))
 
 static void
 schedule_crash(int signal)
@@ -798,6 +810,127 @@ schedule_init(void)
                            (void *)(uintptr_t)i) != 0)
             abort();
     }
+}
+
+/* --- a program --------------------------------------------------------------- */
+
+static struct schedule_program {
+    int         is_long;       /* SCHEDULE_SECONDS says how long */
+    double      share;         /* by which a case's usual seconds are multiplied */
+    double      until;         /* of this case */
+    const char *only;          /* SCHEDULE_ONLY */
+    uint64_t    seed;          /* FPHEAP_SEED */
+} schedule_program;
+
+/* How many threads have something to do. */
+static unsigned
+schedule_threads(const char *const during[SCHEDULE_THREADS])
+{
+    unsigned n = 0;
+
+    while (n < SCHEDULE_THREADS && during[n] != NULL)
+        n++;
+    return n;
+}
+
+static void
+schedule_begin_case(double seconds)
+{
+    schedule_catch();
+    schedule_program.until = schedule_seconds()
+                           + seconds * schedule_program.share;
+}
+
+/* Seconds for one of what is left. */
+static double
+schedule_slice(size_t left)
+{
+    double now   = schedule_seconds();
+    double until = schedule_program.until;
+
+    if (schedule_program.only != NULL)
+        left = 1;
+    return now < until ? (until - now) / (double)left : 0;
+}
+
+static int
+schedule_is_wanted(const char *name)
+{
+    return schedule_program.only == NULL
+        || strstr(name, schedule_program.only) != NULL;
+}
+
+/* The line above those of schedule_print_all. */
+static void
+schedule_print_titles(const char *costs, const char *more)
+{
+    printf("  %-24s %8s %8s %8s %8s  %s%s\n", costs, "0", "1", "2", "3",
+           "all below", more);
+}
+
+/* Run all of a plan, and say how many schedules of each cost that was. */
+static void
+schedule_print_all(const schedule_plan *plan, unsigned bound, double seconds)
+{
+    schedule_figures figures = schedule_all(plan, bound, seconds);
+    unsigned         cost;
+
+    printf("  %-24s", plan->name);
+    for (cost = 0; cost < 4; cost++)
+        printf(" %8llu", (unsigned long long)figures.runs[cost]);
+    printf("  %9u", figures.complete);
+}
+
+/* Run what SCHEDULE says, if it is of this plan, and end. */
+static void
+schedule_replay(const schedule_plan *plan, const char *text)
+{
+    schedule_list list;
+
+    if (!schedule_parse(text, plan->name, &list))
+        return;
+    schedule_catch();
+    schedule.trace = getenv("SCHEDULE_TRACE") != NULL;
+    schedule_run(plan, &list, 0 /* learns */);
+    printf("%s: %u steps, nothing wrong\n", text, schedule.step);
+    exit(0);
+}
+
+/* Whether the same list makes the same run, of as many steps. */
+static int
+schedule_repeats(const schedule_plan *plan, const schedule_list *list)
+{
+    uint32_t steps;
+
+    schedule_run(plan, list, 0 /* learns */);
+    steps = schedule.step;
+    schedule_run(plan, list, 0 /* learns */);
+    return schedule.step == steps;
+}
+
+/* Prepare for cases of so many seconds together, or, with SCHEDULE, replay that,
+ * for which the program offers each of its plans to schedule_replay. */
+static void
+schedule_begin(const char *program, double seconds,
+               void (*replay)(const char *text))
+{
+    const char *asked = getenv("SCHEDULE_SECONDS");
+    const char *text  = getenv("FPHEAP_SEED");
+    const char *only  = getenv("SCHEDULE_ONLY");
+
+    if (getenv("SCHEDULE") != NULL) {
+        replay(getenv("SCHEDULE"));
+        fprintf(stderr, "there is no scene of that name\n");
+        exit(1);
+    }
+    schedule_program.only = only != NULL && *only != 0 ? only : NULL;
+    schedule_program.is_long = asked != NULL && atof(asked) > 0;
+    schedule_program.share = schedule_program.is_long ? atof(asked) / seconds
+                                                      : 1;
+    schedule_program.seed = text != NULL ? strtoull(text, NULL, 0)
+        : (uint64_t)time(NULL) << 20 ^ (uint64_t)getpid();
+    printf("%s: FPHEAP_SEED=%llu\n", program,
+           (unsigned long long)schedule_program.seed);
 }
 
 /* --- the builtins ------------------------------------------------------------

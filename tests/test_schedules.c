@@ -32,11 +32,7 @@
  * Objects are pages, so a magazine has two and a slab eight of them, and half a
  * chunk is a slab.
  *
- *     SCHEDULE=name:step.thread,...  runs one schedule, as a failure prints it
- *     SCHEDULE_TRACE=1               and prints its steps
- *     SCHEDULE_SECONDS=n             runs for n seconds, with three preemptions
- *     SCHEDULE_ONLY=word             only what has the word in its name
- *     FPHEAP_SEED=n                  draws the same random schedules again
+ * With SCHEDULE_SECONDS there are up to three preemptions.
  */
 #include "schedule.h"
 
@@ -63,9 +59,6 @@
 #define UNITS    (ROOM * FPHEAP_CHUNK / UNIT)
 #define OBJECTS  64            /* that one thread may have */
 #define POOL_MAX 6
-
-#define CHECK(condition) \
-    ((condition) ? (void)0 : schedule_fail("line %d: %s", __LINE__, #condition))
 
 /* --- the world ------------------------------------------------------------ */
 
@@ -666,13 +659,11 @@ world_end(void)
 static schedule_plan
 plan_of(const scene *one)
 {
-    schedule_plan plan = {one->name, 0, one->patient, world_begin,
-                          world_prepare, world_work, world_check,
-                          world_clean, world_end, 0, NULL, NULL};
+    schedule_plan plan = {one->name, schedule_threads(one->during),
+                          one->patient, world_begin, world_prepare,
+                          world_work, world_check, world_clean, world_end,
+                          0, NULL, NULL};
 
-    while (plan.threads < SCHEDULE_THREADS
-           && one->during[plan.threads] != NULL)
-        plan.threads++;
     arena_access(0, CHUNKS, 1);
     world.scene = one;
     world.parts = strncmp(one->name, "parts", 5) == 0;
@@ -778,42 +769,15 @@ static const scene scenes[] = {
 };
 #define SCENES (sizeof scenes / sizeof *scenes)
 
-static double   until;         /* of this case, in seconds */
-static double   share;         /* of the scenes, in SCHEDULE_SECONDS or so */
-static int      is_long;
-static const char *only;       /* SCHEDULE_ONLY */
-static uint64_t seed;
-
-/* Seconds for one of the scenes that are left. */
-static double
-slice(size_t left)
-{
-    double now = schedule_seconds();
-
-    if (only != NULL)
-        left = 1;
-    return now < until ? (until - now) / (double)left : 0;
-}
-
-static int
-is_wanted(const char *name)
-{
-    return only == NULL || strstr(name, only) != NULL;
-}
-
 static void
 run_scene(const scene *one, unsigned bound, double seconds)
 {
-    schedule_plan    plan = plan_of(one);
-    schedule_figures figures;
+    schedule_plan plan = plan_of(one);
 
-    if (!is_wanted(one->name))
+    if (!schedule_is_wanted(one->name))
         return;
-    figures = schedule_all(&plan, bound, seconds);
-    printf("  %-24s", one->name);
-    for (bound = 0; bound < 4; bound++)
-        printf(" %8llu", (unsigned long long)figures.runs[bound]);
-    printf("  %u\n", figures.complete);
+    schedule_print_all(&plan, bound, seconds);
+    printf("\n");
 }
 
 /* The operations i, j and, if it is one, k. */
@@ -836,10 +800,15 @@ scene_of(scene *one, char *name, size_t i, size_t j, size_t k)
 static void
 begin_case(double seconds)
 {
-    schedule_catch();
-    until = schedule_seconds() + seconds * share;
-    printf("  %-24s %8s %8s %8s %8s  %s\n", "preemptions:", "0", "1", "2", "3",
-           "all below");
+    schedule_begin_case(seconds);
+    schedule_print_titles("preemptions:", "");
+}
+
+/* More than that are for SCHEDULE_SECONDS. */
+static unsigned
+bound_of(unsigned usual)
+{
+    return usual + (unsigned)schedule_program.is_long;
 }
 
 static void
@@ -856,7 +825,7 @@ every_pair_of_operations(void **unused)
             scene one;
 
             scene_of(&one, name, i, j, OPERATIONS);
-            run_scene(&one, is_long ? 3 : 2, slice(left--));
+            run_scene(&one, bound_of(2), schedule_slice(left--));
         }
     }
 }
@@ -869,13 +838,14 @@ orders_that_matter(void **unused)
     (void)unused;
     begin_case(1.0);
     for (i = 0; i < SCENES; i++)
-        run_scene(&scenes[i], is_long ? 3 : 2, slice(SCENES - i));
+        run_scene(&scenes[i], bound_of(2), schedule_slice(SCENES - i));
 }
 
 /* Triples are many: the short run draws some. */
 static void
 triples_of_operations(void **unused)
 {
+    int    is_long = schedule_program.is_long;
     size_t left = is_long ? OPERATIONS * (OPERATIONS - 1)
                             * (OPERATIONS - 2) / 6 : 20;
     size_t i, j, k;
@@ -889,9 +859,9 @@ triples_of_operations(void **unused)
                 scene one;
 
                 scene_of(&one, name, i, j, k);
-                if (is_long || schedule_draw(&seed) % 64 == 0)
-                    run_scene(&one, is_long ? 2 : 1,
-                              slice(left > 1 ? left-- : 1));
+                if (is_long || schedule_draw(&schedule_program.seed) % 64 == 0)
+                    run_scene(&one, bound_of(1),
+                              schedule_slice(left > 1 ? left-- : 1));
             }
         }
     }
@@ -901,20 +871,21 @@ triples_of_operations(void **unused)
 static void
 draw_scene(scene *one, char *name)
 {
-    size_t i = (size_t)(schedule_draw(&seed) % (SCENES * 3));
-    size_t j = (size_t)(schedule_draw(&seed) % OPERATIONS);
-    size_t k = (size_t)(schedule_draw(&seed) % (OPERATIONS + 1));
+    uint64_t *seed = &schedule_program.seed;
+    size_t    i    = (size_t)(schedule_draw(seed) % (SCENES * 3));
+    size_t    j    = (size_t)(schedule_draw(seed) % OPERATIONS);
+    size_t    k    = (size_t)(schedule_draw(seed) % (OPERATIONS + 1));
 
     if (i < SCENES)
         *one = scenes[i];
     else
-        scene_of(one, name, (size_t)(schedule_draw(&seed) % OPERATIONS), j, k);
+        scene_of(one, name, (size_t)(schedule_draw(seed) % OPERATIONS), j, k);
 }
 
 static void
 schedules_at_random(void **unused)
 {
-    unsigned left = is_long ? 1000 : 40;
+    unsigned left = schedule_program.is_long ? 1000 : 40;
     uint64_t runs = 0;
 
     (void)unused;
@@ -926,8 +897,9 @@ schedules_at_random(void **unused)
 
         draw_scene(&one, name);
         plan = plan_of(&one);
-        if (is_wanted(one.name))
-            runs += schedule_random(&plan, &seed, UINT64_MAX, slice(left));
+        if (schedule_is_wanted(one.name))
+            runs += schedule_random(&plan, &schedule_program.seed, UINT64_MAX,
+                                    schedule_slice(left));
     }
     printf("  %llu\n", (unsigned long long)runs);
 }
@@ -938,23 +910,15 @@ static void
 replay_scene(const scene *one, const char *text)
 {
     schedule_plan plan = plan_of(one);
-    schedule_list list;
 
-    if (!schedule_parse(text, one->name, &list))
-        return;
-    schedule.trace = getenv("SCHEDULE_TRACE") != NULL;
-    schedule_run(&plan, &list, 0 /* learns */);
-    printf("%s: %u steps, nothing wrong\n", text, schedule.step);
-    exit(0);
+    schedule_replay(&plan, text);
 }
 
-/* Run the schedule that a failure has printed. */
-static int
+static void
 replay(const char *text)
 {
     size_t i, j, k;
 
-    schedule_catch();
     for (i = 0; i < SCENES; i++)
         replay_scene(&scenes[i], text);
     for (i = 0; i < OPERATIONS; i++) {
@@ -968,11 +932,8 @@ replay(const char *text)
             }
         }
     }
-    fprintf(stderr, "there is no scene of that name\n");
-    return 1;
 }
 
-/* The same list makes the same run, of as many steps. */
 static void
 a_schedule_replays(void **unused)
 {
@@ -985,14 +946,10 @@ a_schedule_replays(void **unused)
         char          name[64];
         scene         one;
         schedule_plan plan;
-        uint32_t      steps;
 
         scene_of(&one, name, i, (i + 1) % OPERATIONS, OPERATIONS);
         plan = plan_of(&one);
-        schedule_run(&plan, &list, 0 /* learns */);
-        steps = schedule.step;
-        schedule_run(&plan, &list, 0 /* learns */);
-        assert_int_equal(schedule.step, steps);
+        assert_true(schedule_repeats(&plan, &list));
     }
 }
 
@@ -1006,21 +963,10 @@ main(void)
         cmocka_unit_test(triples_of_operations),
         cmocka_unit_test(schedules_at_random),
     };
-    const char *seconds = getenv("SCHEDULE_SECONDS");
-    const char *text    = getenv("FPHEAP_SEED");
-    int         failed;
+    int failed;
 
     schedule_init();
-    if (getenv("SCHEDULE") != NULL)
-        return replay(getenv("SCHEDULE"));
-    only = getenv("SCHEDULE_ONLY");
-    if (only != NULL && *only == 0)
-        only = NULL;
-    is_long = seconds != NULL && atof(seconds) > 0;
-    share = is_long ? atof(seconds) / 7 : 1;
-    seed = text != NULL ? strtoull(text, NULL, 0)
-                        : (uint64_t)time(NULL) << 20 ^ (uint64_t)getpid();
-    printf("test_schedules: FPHEAP_SEED=%llu\n", (unsigned long long)seed);
+    schedule_begin("test_schedules", 7 /* seconds */, replay);
     failed = cmocka_run_group_tests(tests, NULL, NULL);
     arena_access(0, CHUNKS, 1); /* LeakSanitizer reads it at the end */
     printf("%llu schedules\n", (unsigned long long)schedule.runs);

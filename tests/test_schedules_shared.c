@@ -22,12 +22,6 @@
  *     E  become the cleaner for a moment, if nobody is; K  and die so
  *     N  another thread of the process has had this cache, and this one that
  *        thread's
- *
- *     SCHEDULE=name:step.thread,...  runs one schedule, as a failure prints it
- *     SCHEDULE_TRACE=1               and prints its steps
- *     SCHEDULE_SECONDS=n             runs for n seconds
- *     SCHEDULE_ONLY=word             only what has the word in its name
- *     FPHEAP_SEED=n                  draws the same random schedules again
  */
 #define SCHEDULE_THREADS 5
 #include "schedule.h"
@@ -66,9 +60,6 @@ static int system_lock(int file, int what, void *lock);
 #define UNIT    (FPHEAP_PAGE / 2)
 #define UNITS   (BYTES / UNIT)
 #define OBJECTS 64             /* that one thread may have */
-
-#define CHECK(condition) \
-    ((condition) ? (void)0 : schedule_fail("line %d: %s", __LINE__, #condition))
 
 /* --- the world ------------------------------------------------------------ */
 
@@ -501,14 +492,11 @@ nothing_else_goes_on(void)
 static schedule_plan
 plan_of(const scene *one)
 {
-    schedule_plan plan = {one->name, 0, 0 /* patient */, world_begin,
-                          world_prepare, world_work, world_check, world_clean,
-                          world_end, one->mortal, process_dies,
-                          nothing_else_goes_on};
+    schedule_plan plan = {one->name, schedule_threads(one->during),
+                          0 /* patient */, world_begin, world_prepare,
+                          world_work, world_check, world_clean, world_end,
+                          one->mortal, process_dies, nothing_else_goes_on};
 
-    while (plan.threads < SCHEDULE_THREADS
-           && one->during[plan.threads] != NULL)
-        plan.threads++;
     world.scene = one;
     return plan;
 }
@@ -550,34 +538,10 @@ static const struct operation {
 };
 #define OPERATIONS (sizeof operations / sizeof *operations)
 
-static double      until;      /* of this case, in seconds */
-static double      share = 1;  /* of SCHEDULE_SECONDS, or of some */
-static int         is_long;
-static const char *only;       /* SCHEDULE_ONLY */
-static uint64_t    seed;
-
-/* Seconds for one of what is left. */
-static double
-slice(size_t left)
+static uint64_t
+run_at_random(const schedule_plan *plan, double seconds)
 {
-    double now = schedule_seconds();
-
-    if (only != NULL)
-        left = 1;
-    return now < until ? (until - now) / (double)left : 0;
-}
-
-static int
-is_wanted(const char *name)
-{
-    return only == NULL || strstr(name, only) != NULL;
-}
-
-static void
-begin_case(double seconds)
-{
-    schedule_catch();
-    until = schedule_seconds() + seconds * share;
+    return schedule_random(plan, &schedule_program.seed, UINT64_MAX, seconds);
 }
 
 static void
@@ -586,25 +550,16 @@ clean_ups_beside_one_or_two(void **unused)
     size_t i;
 
     (void)unused;
-    begin_case(3.0);
-    printf("  %-24s %8s %8s %8s %8s  %s %8s\n", "preemptions, deaths:", "0",
-           "1", "2", "3", "all below", "random");
+    schedule_begin_case(3.0);
+    schedule_print_titles("preemptions, deaths:", "   random");
     for (i = 0; i < SCENES; i++) {
-        schedule_plan    plan = plan_of(&scenes[i]);
-        schedule_figures figures;
-        double           seconds;
-        unsigned         cost;
+        schedule_plan plan    = plan_of(&scenes[i]);
+        double        seconds = schedule_slice(SCENES - i) / 2;
 
-        if (!is_wanted(plan.name))
+        if (!schedule_is_wanted(plan.name))
             continue;
-        seconds = slice(SCENES - i) / 2;
-        figures = schedule_all(&plan, is_long ? 3 : 2, seconds);
-        printf("  %-24s", plan.name);
-        for (cost = 0; cost < 4; cost++)
-            printf(" %8llu", (unsigned long long)figures.runs[cost]);
-        printf("  %9u %8llu\n", figures.complete,
-               (unsigned long long)schedule_random(&plan, &seed, UINT64_MAX,
-                                                   seconds));
+        schedule_print_all(&plan, schedule_program.is_long ? 3 : 2, seconds);
+        printf(" %8llu\n", (unsigned long long)run_at_random(&plan, seconds));
     }
 }
 
@@ -632,7 +587,7 @@ clean_ups_beside_all(void **unused)
     size_t i;
 
     (void)unused;
-    begin_case(5.0);
+    schedule_begin_case(5.0);
     for (i = 0; i < 2 * OPERATIONS; i++) {
         char          name[32];
         scene         one;
@@ -640,10 +595,10 @@ clean_ups_beside_all(void **unused)
 
         scene_of(&one, name, &operations[i / 2], i % 2);
         plan = plan_of(&one);
-        if (is_wanted(name))
+        if (schedule_is_wanted(name))
             printf("  %-24s %8llu\n", name,
-                   (unsigned long long)schedule_random(
-                       &plan, &seed, UINT64_MAX, slice(2 * OPERATIONS - i)));
+                   (unsigned long long)run_at_random(
+                       &plan, schedule_slice(2 * OPERATIONS - i)));
     }
 }
 
@@ -653,36 +608,25 @@ static void
 replay_scene(const scene *one, const char *text)
 {
     schedule_plan plan = plan_of(one);
-    schedule_list list;
 
-    if (!schedule_parse(text, one->name, &list))
-        return;
-    schedule.trace = getenv("SCHEDULE_TRACE") != NULL;
-    schedule_run(&plan, &list, 0 /* learns */);
-    printf("%s: %u steps, nothing wrong\n", text, schedule.step);
-    exit(0);
+    schedule_replay(&plan, text);
 }
 
-/* Run the schedule that a failure has printed. */
-static int
+static void
 replay(const char *text)
 {
     size_t i;
     char   name[32];
     scene  one;
 
-    schedule_catch();
     for (i = 0; i < SCENES; i++)
         replay_scene(&scenes[i], text);
     for (i = 0; i < 2 * OPERATIONS; i++) {
         scene_of(&one, name, &operations[i / 2], i % 2);
         replay_scene(&one, text);
     }
-    fprintf(stderr, "there is no scene of that name\n");
-    return 1;
 }
 
-/* The same list makes the same run, of as many steps, deaths included. */
 static void
 a_schedule_with_deaths_replays(void **unused)
 {
@@ -695,15 +639,11 @@ a_schedule_with_deaths_replays(void **unused)
         char          name[32];
         scene         one;
         schedule_plan plan;
-        uint32_t      steps;
 
         scene_of(&one, name, &operations[i / 2], i % 2);
         plan = plan_of(&one);
-        schedule_run(&plan, &list, 0 /* learns */);
-        steps = schedule.step;
+        assert_true(schedule_repeats(&plan, &list));
         assert_int_equal(schedule.dead, 1);
-        schedule_run(&plan, &list, 0 /* learns */);
-        assert_int_equal(schedule.step, steps);
     }
 }
 
@@ -715,23 +655,11 @@ main(void)
         cmocka_unit_test(clean_ups_beside_one_or_two),
         cmocka_unit_test(clean_ups_beside_all),
     };
-    const char *seconds = getenv("SCHEDULE_SECONDS");
-    const char *text    = getenv("FPHEAP_SEED");
-    int         failed;
+    int failed;
 
     schedule_init();
     world.file = memfd_create("locks", MFD_CLOEXEC);
-    if (getenv("SCHEDULE") != NULL)
-        return replay(getenv("SCHEDULE"));
-    only = getenv("SCHEDULE_ONLY");
-    if (only != NULL && *only == 0)
-        only = NULL;
-    is_long = seconds != NULL && atof(seconds) > 0;
-    share = is_long ? atof(seconds) / 8 : 1;
-    seed = text != NULL ? strtoull(text, NULL, 0)
-                        : (uint64_t)time(NULL) << 20 ^ (uint64_t)getpid();
-    printf("test_schedules_shared: FPHEAP_SEED=%llu\n",
-           (unsigned long long)seed);
+    schedule_begin("test_schedules_shared", 8 /* seconds */, replay);
     failed = cmocka_run_group_tests(tests, NULL, NULL);
     printf("%llu schedules\n", (unsigned long long)schedule.runs);
     return failed;
