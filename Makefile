@@ -121,7 +121,7 @@ mutants: ## N=200 mutants of fpheap.h, of SEED=1, in SECONDS=600: whether the te
 tsan: ## the stress programs, and schedules, under ThreadSanitizer
 	@$(MAKE) --no-print-directory B=build/tsan sanitized \
 	    CFLAGS='-O1 -g -fsanitize=thread' \
-	    WHICH='$(wildcard tests/stress_*.c) tests/test_schedules.c'
+	    WHICH='$(wildcard tests/stress_*.c tests/test_schedules*.c)'
 
 asan: ## the tests under AddressSanitizer
 	@$(MAKE) --no-print-directory B=build/asan sanitized \

@@ -17389,18 +17389,19 @@ fph_file_read(const fpheap *heap, const fph_opening *it, void *to,
     return (ssize_t)bytes;
 }
 
-/* Read the beginning of a partition, and see whether this process can have it.
- * Nothing in it is trusted. */
+/* Read the beginning of a partition, as far as it stays as it was made, and see
+ * whether this process can have it.  Nothing in it is trusted. */
 static int
 fph_head_read(const fpheap *heap, const fph_opening *it, fph_partition *head)
 {
     const size_t room  = offsetof(fph_partition, member);
-    ssize_t      n     = fph_file_read(heap, it, head, room);
+    const size_t made  = offsetof(fph_partition, root);
+    ssize_t      n     = fph_file_read(heap, it, head, made);
     size_t       bytes = head->bytes;
     uintptr_t    base  = (uintptr_t)head->base;
     uintptr_t    state = (uintptr_t)head->state;
 
-    if (n != (ssize_t)room || head->magic != FPH_MAGIC)
+    if (n != (ssize_t)made || head->magic != FPH_MAGIC)
         return fph_open_says(it, -ESTALE, "there is no heap in it");
     n = fph_settings_check(it, head->settings, sizeof head->settings);
     if (n != 0)

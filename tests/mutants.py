@@ -26,7 +26,8 @@ FUNCTION: * for all of a function.  The script fails if one is not argued.
     tests/mutants.py --list           all mutants there are
     tests/mutants.py --only TEXT...   those of which the line in --list has one
 
-With PROGRAMS=WORD only programs with WORD in their names are used.
+With PROGRAMS=WORD only programs with WORD in their names are used, and with
+TAG="SHARED VIEW" only mutants of these sections of the header.
 """
 import bisect
 import glob
@@ -114,8 +115,8 @@ SEQ_CST = {"load": "acquire", "store": "release", "cas": "acq_rel"}
 class Mutant:
     """One change: source[start:end] becomes text."""
 
-    def __init__(self, code, line, function, start, end, text, kind):
-        self.line, self.function = line, function
+    def __init__(self, code, line, function, start, end, text, kind, tag):
+        self.line, self.function, self.tag = line, function, tag
         self.start, self.end, self.text, self.kind = start, end, text, kind
         first = code.rfind("\n", 0, start) + 1
         last = code.find("\n", end)
@@ -213,17 +214,24 @@ def weakened(code):
         yield match.start(1), match.end(1), "RELAXED", "order"
 
 
+def tag_of(source, at):
+    """The section in which a place is."""
+    start = source.rindex("\n/* [", 0, at) + 5
+    return source[start:source.index("]", start)]
+
+
 def mutants_of(source):
     text = without_comments(source)
     code = masked(text)
     ends = [match.end() for match in re.finditer("\n", source)]
     found = []
     for function, start, end in bodies(code):
+        tag = tag_of(source, start)
         for way in (replaced, dropped, weakened):
             for first, last, change, kind in way(code[start:end]):
                 line = bisect.bisect(ends, start + first) + 1
                 found.append(Mutant(text, line, function, start + first,
-                                    start + last, change, kind))
+                                    start + last, change, kind, tag))
     return found
 
 
@@ -349,13 +357,13 @@ def write(name, text):
 def bound(seconds):
     """A mutant may ask for all there is, or run for ever."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 30, 1 << 30))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 31, 1 << 31))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
 
 
 def run(command, limit=600, cpu=600, settings=None):
     """Exit status and output.  What runs longer than the limit, or takes more
-    seconds of the processor, is killed."""
+    seconds of the processor, is killed, and its partitions are removed."""
     with tempfile.TemporaryFile() as output:
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output,
                               stderr=subprocess.STDOUT, env=settings,
@@ -369,6 +377,9 @@ def run(command, limit=600, cpu=600, settings=None):
                 os.killpg(child.pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
+        for left in glob.glob(f"/dev/shm/*-{child.pid}") \
+                + glob.glob(f"/dev/shm/*-{child.pid}-*"):
+            os.unlink(left)
         output.seek(0)
         return status, output.read().decode(errors="replace")
 
@@ -499,9 +510,13 @@ PROGRAMS = [
     Program("test_regions"), Program("test_records"),
     Program("test_callbacks"), Program("test_iova"), Program("test_ladder"),
     Program("test_water"),
+    Program("test_shared"), Program("test_shared_files"),
+    Program("test_shared_members"), Program("test_shared_view"),
+    Program("test_shared_owners"), Program("test_shared_pains"),
     Program("fuzz_api"),
     Program("fuzz_api+headers", "-DFPHEAP_HEADER=1"), Program("fuzz_config"),
-    Program("test_schedules"), Program("stress_regressions"),
+    Program("test_schedules"), Program("test_schedules_shared"),
+    Program("stress_regressions"),
     Program("test_exhaustion+ubsan", *UBSAN),
     Program("test_headers+ubsan", *UBSAN), Program("test_tags+ubsan", *UBSAN),
     Program("test_references+ubsan", *UBSAN),
@@ -512,6 +527,7 @@ PROGRAMS = [
     Program("test_check+asan", "-fsanitize=address", "-DFPHEAP_TOOL=0"),
     Program("tools+asan", *ASAN), Program("tools+check", *ASAN, CHECK_2),
     Program("test_schedules+tsan", *TSAN, kinds=["order"]),
+    Program("test_schedules_shared+tsan", *TSAN, kinds=["order"]),
     Program("stress_refs+tsan", *TSAN, kinds=["order"], cases="argument"),
     Program("stress_owner+tsan", *TSAN, kinds=["order"], cases="trim"),
     Program("stress_pools+tsan", *TSAN, kinds=["order"], cases="one_name"),
@@ -619,9 +635,12 @@ def argued():
 
 
 def chosen(mutants):
-    """Those that the arguments name, in the order of the seed, which depends on
-    no other mutant."""
+    """Those that the arguments and TAG name, in the order of the seed, which
+    depends on no other mutant."""
     arguments = sys.argv[1:]
+    tags = os.environ.get("TAG", "").split()
+    if tags:
+        mutants = [m for m in mutants if m.tag in tags]
     if arguments[:1] == ["--only"]:
         return [m for m in mutants
                 if any(text in str(m) for text in arguments[1:])]

@@ -196,13 +196,22 @@ schedule_show(void)
     AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
     AnnotateIgnoreSyncEnd(__FILE__, __LINE__);
 }
+
+/* Hidden, from wherever it was. */
+static void
+schedule_bury(void)
+{
+    schedule_hide();
+    schedule_depth = 1;
+}
 #  define schedule_before(at) AnnotateHappensBefore(__FILE__, __LINE__, at)
 #  define schedule_after(at)  AnnotateHappensAfter(__FILE__, __LINE__, at)
 #else
 #  define schedule_hide()     ((void)0)
 #  define schedule_show()     ((void)0)
-#  define schedule_before(at) ((void)0)
-#  define schedule_after(at)  ((void)0)
+#  define schedule_bury()     ((void)0)
+#  define schedule_before(at) ((void)(at))
+#  define schedule_after(at)  ((void)(at))
 #endif
 
 /* A call of the heap's, or an access to its objects. */
@@ -558,10 +567,12 @@ schedule_start(void)
 static void
 schedule_work(unsigned self)
 {
-    if (setjmp(schedule_grave) == 0)
+    if (setjmp(schedule_grave) == 0) {
         schedule.plan->work(self);
-    else
+    } else {
+        schedule_bury();
         schedule.plan->died(self);
+    }
 }
 
 static void *

@@ -153,7 +153,7 @@ fault "who wants a name looks before it says so" "name+name" \
     's/^    return fph_cas_/    fph_pool_set(state, number, FPH_POOL_WANTS);&/'
 fault "a pool ends while a slab of it is being given up" "end and trim" \
     fph_pool_empty \
-    's/== fph_load_acquire(&pool->slabs); .*/!= SIZE_MAX;/'
+    's/== fph_load_acquire(&pool->record->slabs); .*/!= SIZE_MAX;/'
 fault "destroy does not wait for a thread that exits" "destroy" \
     fph_gate_enter 's/inside == FPH_DESTROY || how == FPH_DESTROY/how == 0/'
 fault "a thread exits beside a destroy" "destroy" \

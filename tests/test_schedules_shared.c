@@ -14,6 +14,9 @@
  *   - of what nobody has, no more is live than a magazine for each of the dead
  *   - when all is freed nothing is parked and no cache has an owner
  *
+ * ThreadSanitizer sees what the heap's atomics order, and what the system does:
+ * whoever gets a lock comes after the one that had it, though that one has died.
+ *
  * What a thread does is written as a word, a letter for a call:
  *
  *     O  open        a  allocate a page      f  free the oldest    R  recover
@@ -60,6 +63,7 @@ static int system_lock(int file, int what, void *lock);
 #define UNIT    (FPHEAP_PAGE / 2)
 #define UNITS   (BYTES / UNIT)
 #define OBJECTS 64             /* that one thread may have */
+#define LOCKS   (FPH_MEMBERS + 2) /* those of members, and two more */
 
 /* --- the world ------------------------------------------------------------ */
 
@@ -72,6 +76,7 @@ typedef struct object {
 typedef struct process {
     fpheap   *heap;            /* NULL: not open */
     int       file;            /* -1: none */
+    char      locked[LOCKS];   /* bytes of which it has the lock */
     object    object[OBJECTS];
     unsigned  n;
     int       cleans;
@@ -107,16 +112,37 @@ this_process(void)
 /* --- the system ----------------------------------------------------------- */
 
 static char the_locks;         /* a word for the scheduler */
+static char lock_of[LOCKS];    /* what orders those who have a byte's lock one
+                                  after the other, for ThreadSanitizer */
 
 static int
 system_open(const char *path, int flags)
 {
-    int      file = open(path, flags);
     process *mine = this_process();
+    int      file;
 
+    schedule_hide();
+    file = open(path, flags);
     if (mine != NULL && mine->file < 0)
         mine->file = file;
+    schedule_show();
     return file;
+}
+
+/* The system drops all locks that a process has by its file. */
+static void
+close_file(process *mine)
+{
+    unsigned i;
+
+    for (i = 0; i < LOCKS; i++)
+        if (mine->locked[i])
+            schedule_before(&lock_of[i]);
+    schedule_hide();
+    memset(mine->locked, 0, sizeof mine->locked);
+    close(mine->file);
+    mine->file = -1;
+    schedule_show();
 }
 
 static int
@@ -125,16 +151,39 @@ system_close(int file)
     process *mine = this_process();
 
     schedule_step(&the_locks, 1, __func__);
-    if (mine != NULL && mine->file == file)
-        mine->file = -1;
-    return close(file);
+    if (mine != NULL && mine->file == file) {
+        close_file(mine);
+        return 0;
+    }
+    schedule_hide();
+    close(file);
+    schedule_show();
+    return 0;
 }
 
+/* Whoever gets a lock, or sees that it could be had, comes after whoever had it
+ * before. */
 static int
-system_lock(int file, int what, void *lock)
+system_lock(int file, int what, void *arg)
 {
+    struct flock *lock = (struct flock *)arg;
+    process      *mine = this_process();
+    size_t        at   = what == F_GETFD ? 0 : (size_t)lock->l_start;
+    int           rc;
+
     schedule_step(&the_locks, 1, __func__);
-    return fcntl(file, what, lock);
+    CHECK(at < LOCKS);
+    if (what == F_OFD_SETLK && lock->l_type == F_UNLCK)
+        schedule_before(&lock_of[at]);
+    schedule_hide();
+    rc = fcntl(file, what, lock);
+    if (mine != NULL && rc == 0 && what == F_OFD_SETLK)
+        mine->locked[at] = lock->l_type != F_UNLCK;
+    schedule_show();
+    if (rc == 0 && (what == F_OFD_SETLK
+                    || (what == F_OFD_GETLK && lock->l_type == F_UNLCK)))
+        schedule_after(&lock_of[at]);
+    return rc;
 }
 
 /* A process is no more: its thread has stopped for good, and some time later its
@@ -145,9 +194,10 @@ process_dies(unsigned self)
     process *mine = &world.process[self];
 
     schedule_point(__func__);
+    schedule_show();
     if (mine->file >= 0)
-        close(mine->file);
-    mine->file = -1;
+        close_file(mine);
+    schedule_hide();
     mine->heap = NULL;
     mine->cleans = 0;
     schedule_point(__func__);
@@ -175,9 +225,9 @@ set_owner(const object *one, unsigned from, unsigned to)
         if (*owner != from)
             schedule_fail("memory of process %u is process %u's too",
                           schedule_self, *owner - 1u);
-        CHECK(from == 0 || *stamp == from);
+        CHECK(from == 0 || SCHEDULE_SHOWN(*stamp) == from);
         *owner = (uint8_t)to;
-        *stamp = to;
+        (void)SCHEDULE_SHOWN(*stamp = to);
     }
 }
 
@@ -187,7 +237,8 @@ call_alloc(process *mine, unsigned units)
     object *one = &mine->object[mine->n];
 
     CHECK(mine->n < OBJECTS);
-    one->base = (char *)fpheap_alloc(mine->heap, units * UNIT);
+    one->base = (char *)SCHEDULE_SHOWN(
+        fpheap_alloc(mine->heap, units * UNIT));
     one->units = units;
     CHECK(one->base != NULL);
     set_owner(one, 0, schedule_self + 1);
@@ -205,7 +256,9 @@ call_free(process *mine)
     mine->n--;
     memmove(mine->object, mine->object + 1, mine->n * sizeof one);
     set_owner(&one, (unsigned)(mine - world.process) + 1, 0);
+    schedule_show();
     fpheap_free(mine->heap, one.base);
+    schedule_hide();
 }
 
 /* --- calls ---------------------------------------------------------------- */
@@ -216,7 +269,7 @@ partition_open(unsigned flags)
     fpheap_partition desc = {.bytes = BYTES, .address = arena,
                              .descriptor = world.file,
                              .flags = FPHEAP_DESCRIPTOR | FPHEAP_MAPPED};
-    fpheap          *heap = fpheap_open(NULL, &desc, flags);
+    fpheap          *heap = SCHEDULE_SHOWN(fpheap_open(NULL, &desc, flags));
 
     if (heap == NULL)
         schedule_fail("no heap: %s", strerror(errno));
@@ -227,7 +280,7 @@ partition_open(unsigned flags)
 static void
 call_recover(process *mine)
 {
-    int rc = fpheap_recover(mine->heap, 0);
+    int rc = SCHEDULE_SHOWN(fpheap_recover(mine->heap, 0));
 
     CHECK(rc >= 0 || rc == -EBUSY);
 }
@@ -246,7 +299,7 @@ call_enter(process *mine, int dies)
     uint64_t cleaner;
     unsigned i;
 
-    if (!fph_cleaner_enter(mine->heap, &cleaner))
+    if (!SCHEDULE_SHOWN(fph_cleaner_enter(mine->heap, &cleaner)))
         return;
     for (i = 0; i < SCHEDULE_THREADS; i++)
         CHECK(!world.process[i].cleans);
@@ -257,7 +310,9 @@ call_enter(process *mine, int dies)
         return;
     }
     mine->cleans = 0;
+    schedule_show();
     fph_store_release(&world.heap->partition->cleaner, 0);
+    schedule_hide();
 }
 
 static void
@@ -265,7 +320,7 @@ call_close(process *mine)
 {
     fpheap *heap = mine->heap;
 
-    CHECK(fpheap_close(heap) == 0);
+    CHECK(SCHEDULE_SHOWN(fpheap_close(heap)) == 0);
     mine->heap = NULL;
 }
 
@@ -284,10 +339,12 @@ call_swap(process *mine)
     fph_entry *entry = fph_my_entry(mine->heap);
     fph_entry  other = mine->other;
 
+    schedule_show();
     mine->other = *entry;
     fph_entry_set(entry, other.bins, other.local);
     entry_moved(&mine->other);
     entry_moved(entry);
+    schedule_hide();
 }
 
 static void
@@ -306,9 +363,13 @@ call_one(unsigned self, char letter)
     case 'c': call_alloc(mine, 1); break;
     case 'g': call_alloc(mine, 2 * 11); break;
     case 'f': call_free(mine); break;
-    case 'F': fpheap_flush(mine->heap); break;
-    case 'X': fpheap_thread_leave(mine->heap); break;
-    case 'T': (void)fpheap_trim(mine->heap); break;
+    case 'F': schedule_show();
+              fpheap_flush(mine->heap);
+              schedule_hide(); break;
+    case 'X': schedule_show();
+              fpheap_thread_leave(mine->heap);
+              schedule_hide(); break;
+    case 'T': (void)SCHEDULE_SHOWN(fpheap_trim(mine->heap)); break;
     case 'R': call_recover(mine); break;
     case ' ': break;
     default:  abort();
