@@ -23,6 +23,9 @@ outcome is the one that does not occur.  A condition of which an outcome does
 not occur cannot decide alone, so the one entry is for both.  The script fails
 if a branch or a condition is not argued, or if what is argued is not in the
 header any more.
+
+With TAG="SHARED VIEW" in the environment it is about these sections of the
+header only, and their lines that nothing runs are printed too.
 """
 import glob
 import json
@@ -38,6 +41,7 @@ HEADER = "fpheap.h"
 ARGUED = "tests/coverage.txt"
 IN_DECISION = 6                 # CounterMappingRegion::MCDCBranchRegion
 OUTCOMES = ("true", "false", "alone")
+TAGS = os.environ.get("TAG", "").split()
 BY_CHANCE = ("stress_", "test_schedules")
 LIMIT = 600                     # seconds that a program may take
 
@@ -166,12 +170,26 @@ class Coverage:
     def __init__(self):
         with open(HEADER, encoding="utf-8") as file:
             self.source = file.read().split("\n")
+        self.tags = self.find_tags()
         self.directives = self.find_directives()
         self.lines = defaultdict(int)
         self.branches = defaultdict(lambda: [0, 0])
         self.texts = {}                 # of the branches
         self.decisions = {}             # of the conditions
         self.alone = defaultdict(bool)  # condition: seen to decide alone
+
+    def is_wanted(self, number):
+        """Whether a line is in a section that TAG names, if it names any."""
+        return not TAGS or self.tags[number - 1] in TAGS
+
+    def find_tags(self):
+        """The section of each line."""
+        tags, tag = [], ""
+        for line in self.source:
+            match = re.match(r"/\* \[([A-Z]+)\] =", line)
+            tag = match.group(1) if match else tag
+            tags.append(tag)
+        return tags
 
     def find_directives(self):
         """The numbers of lines of macros: what is in them is no branch, as a
@@ -213,7 +231,8 @@ class Coverage:
             places = []
             for branch in function["branches"]:
                 if not function["filenames"][branch[6]].endswith("/" + HEADER) \
-                        or branch[0] in self.directives:
+                        or branch[0] in self.directives \
+                        or not self.is_wanted(branch[0]):
                     continue           # in a macro
                 if branch[8] == IN_DECISION:
                     places.append(branch[:4])
@@ -223,7 +242,8 @@ class Coverage:
                 counts[0] += branch[4]
                 counts[1] += branch[5]
             for decision in function.get("mcdc_records", []):
-                if decision[0] not in self.directives:
+                if decision[0] not in self.directives \
+                        and self.is_wanted(decision[0]):
                     self.add_decision(name, decision[:4], sorted(places),
                                       decision[-1])
         ours = False
@@ -232,7 +252,7 @@ class Coverage:
                 ours = line.endswith("/" + HEADER)
             elif ours and line.startswith("DA:"):
                 number, count = map(int, line[3:].split(",")[:2])
-                if self.source[number - 1]:
+                if self.source[number - 1] and self.is_wanted(number):
                     self.lines[number] += count
 
     def add_decision(self, name, at, places, alone):
@@ -311,6 +331,10 @@ def report(coverage, programs_run, whole):
     for what, part, all_ in coverage.sums():
         if all_:
             print(f"{what}: {part} of {all_}, {100 * part / all_:.2f} %")
+    for number in sorted(coverage.lines) if TAGS else []:
+        if coverage.lines[number] == 0:
+            print(f"{HEADER}:{number}: not run: "
+                  + coverage.source[number - 1].strip())
     entries = argued()
     missing = coverage.missing()
     alone = coverage.never_alone()
@@ -358,7 +382,7 @@ def main():
                    stderr=subprocess.DEVNULL)
     for program in chosen:
         coverage.add(*export(program[0], profile, tools[2], where))
-    if not report(coverage, len(chosen), not words):
+    if not report(coverage, len(chosen), not words and not TAGS):
         sys.exit(1)
 
 
