@@ -75,7 +75,7 @@ unit() {
     local name="$1: ${3##*/}" emulator=$2 source=$3 log=$scratch/unit.log n
     shift 3
     build "$name" "$source" "$@" -I"$tests/stand_in" \
-        -DSTRESS_SLOWDOWN=20 || return
+        -DSTRESS_SLOWDOWN=20 ${emulator:+-DEMULATED=1} || return
     # shellcheck disable=SC2086
     if SCHEDULE_SECONDS=35 timeout 1800 $emulator "$scratch/program.out" \
             > "$log" 2>&1; then
@@ -99,7 +99,7 @@ all_units() {
         return
     fi
     for source in "$tests"/{,debug/}test_*.c \
-            "$tests"/stress_{owner,refs,threads}.c; do
+            "$tests"/stress_{owner,refs,threads,killed}.c; do
         program=$(basename "$source" .c)
         case " $UNITS " in
         "  " | *" ${program#*_} "*)

@@ -6,6 +6,7 @@
 #ifndef SHARED_UTIL_H
 #define SHARED_UTIL_H
 
+#include "fork_util.h"
 #include "pool_util.h"
 
 #include <dirent.h>
@@ -157,7 +158,7 @@ peer_begin(peer *p, int (*work)(peer *runner, void *arg), void *arg)
 
     NEED(pipe(there) == 0 && pipe(back) == 0);
     (void)fflush(NULL);
-    p->process = fork();
+    p->process = fork_without();
     NEED(p->process >= 0);
     p->in = p->process == 0 ? there[0] : back[0];
     p->out = p->process == 0 ? back[1] : there[1];

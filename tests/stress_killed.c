@@ -63,6 +63,7 @@ step(void)
 
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
+#include "fork_util.h"
 #include "stress_util.h"
 
 #include <sys/prctl.h>
@@ -349,7 +350,7 @@ victim_run(const operation *op, uint64_t last, int how)
 static int
 victim_killed(const operation *op, uint64_t last, int how)
 {
-    pid_t pid = fork();
+    pid_t pid = fork_without();
     int   status;
 
     CHECK(pid >= 0);
@@ -565,7 +566,7 @@ worker_run(int survives)
 static pid_t
 worker_new(int survives)
 {
-    pid_t pid = fork();
+    pid_t pid = fork_without();
 
     CHECK(pid >= 0);
     if (pid == 0)

@@ -934,14 +934,18 @@ be_stranger(char *const *arguments)
 static void
 no_half_of_a_shared_state_is_local_to_a_process(void **state)
 {
-    fpheap      *heap = create();
-    char        *root = (char *)fpheap_alloc(heap, 100);
+    fpheap      *heap;
+    char        *root;
     fpheap_pool *pool;
     size_t       theirs;
     book         b;
     peer         p;
 
     (void)state;
+    if (EMULATED)
+        skip();                /* what it can execute again is qemu */
+    heap = create();
+    root = (char *)fpheap_alloc(heap, 100);
     pool = pool_with(heap, "made", &b);
     get_made(pool, 500);
     put_all(pool, 500);
@@ -1025,14 +1029,18 @@ static void
 no_word_of_a_partition_is_an_address_of_a_process(void **state)
 {
     static range    ranges[1000];
-    fpheap         *heap = create_with_pool();
-    const fph_word *word = (const fph_word *)(const void *)heap->partition;
+    fpheap         *heap;
+    const fph_word *word;
     unsigned        n, caches = 0;
     size_t          at, words;
     book            b;
     pthread_t       thread;
 
     (void)state;
+    if ((uint64_t)(uintptr_t)ranges >> 32 == 0)
+        skip();                /* addresses are like other numbers there */
+    heap = create_with_pool();
+    word = (const fph_word *)(const void *)heap->partition;
     get_made(pool_with(heap, "made", &b), 100);
     put_all(fpheap_pool_lookup(heap, "made"), 100);
     NEED(pthread_create(&thread, NULL, park_all, heap) == 0);
@@ -1140,7 +1148,7 @@ stop_an_opener(fpheap *heap)
         peer_end(&other);
         fpheap_free(heap, fpheap_alloc(heap, 100000 + i * 1000));
         fpheap_flush(heap);
-        NEED(now_ms() - began < 1000);
+        NEED(now_ms() - began < SOON_MS);
         NEED(kill(opener.process, SIGCONT) == 0);
     }
     peer_kill(&opener);

@@ -17,6 +17,7 @@ static unsigned reports;       /* lines that would go to standard error */
 #define FPHEAP_REPORT(line) ((void)(line), reports++)
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
+#include "fork_util.h"
 #include "stress_util.h"
 
 #include <sys/prctl.h>
@@ -148,7 +149,7 @@ test_a_reader_sees_what_is_live(void **unused)
     memset(&own, 0, sizeof own);
     CHECK_EQ(fpheap_walk(heap, see, &own), 0);
     fpheap_stats_get(heap, &stats);
-    pid = fork();
+    pid = fork_without();
     if (pid == 0) {
         read_all(r);
         _exit(0);
@@ -223,7 +224,7 @@ test_live_and_parked_bytes_of_each_member_show(void **unused)
     h = holding_of(heap);
     CHECK_EQ(h.live[0], before.live_bytes);
     CHECK_EQ(h.parked[0], before.parked_bytes - before.depot_bytes);
-    pid = fork();
+    pid = fork_without();
     if (pid == 0) {
         fpheap *own = fpheap_open(name, NULL, 0);
         void   *object[100];
@@ -247,7 +248,7 @@ test_live_and_parked_bytes_of_each_member_show(void **unused)
     fpheap_stats_get(heap, &after);
     CHECK_EQ(after.live_bytes, h.live[0] + h.live[1]);
     CHECK_EQ(after.parked_bytes - after.depot_bytes, h.parked[0] + h.parked[1]);
-    pid = fork();
+    pid = fork_without();
     if (pid == 0) {
         fpheap *reader = fpheap_open(name, NULL, FPHEAP_READ_ONLY);
 
@@ -274,7 +275,7 @@ test_a_write_of_a_reader_faults(void **unused)
 
     (void)unused;
     fill(heap);
-    pid = fork();
+    pid = fork_without();
     if (pid == 0) {
         fpheap *reader = fpheap_open(name, NULL, FPHEAP_READ_ONLY);
 
@@ -298,7 +299,7 @@ test_a_reader_gets_errors_from_what_would_write(void **unused)
 
     (void)unused;
     fill(heap);
-    pid = fork();
+    pid = fork_without();
     if (pid == 0) {
         fpheap *reader = fpheap_open(name, NULL, FPHEAP_READ_ONLY);
         void   *object;
@@ -365,7 +366,7 @@ test_memory_that_is_mapped_already_serves_with_a_file_for_locks(void **unused)
     CHECK(heap != NULL);
     fill(heap);
     object = fpheap_root(heap);
-    pid = fork();
+    pid = fork_without();
     if (pid == 0) {
         fpheap *other = fpheap_open(name, &desc, 0);
         void   *own;
@@ -526,7 +527,7 @@ test_a_damaged_image_is_an_error_or_right_data(void **unused)
     fill(create());
     image_take();
     /* (The heap is in use here, so it is read in another process.) */
-    if (fork() == 0) {
+    if (fork_without() == 0) {
         fpheap_unlink(name, NULL);
         file = image_file();
         CHECK_EQ(ftruncate(file, (off_t)image_bytes), 0);
@@ -597,14 +598,14 @@ test_a_reader_is_safe_beside_writers_that_are_killed(void **unused)
     (void)unused;
     stress_test();
     fill(heap);
-    reader = fork();
+    reader = fork_without();
     if (reader == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         for (;;)
             CHECK(read_damaged(&state) == 1);
     }
     for (n = 0; n < kills; n++) {
-        writer = fork();
+        writer = fork_without();
         if (writer == 0)
             write_without_end();
         stress_sleep_us(stress_below(&state, 20000));

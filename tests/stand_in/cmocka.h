@@ -19,10 +19,12 @@
 #define STAND_IN __attribute__((unused)) static
 
 typedef void (*stand_in_case)(void **state);
+typedef int (*stand_in_around)(void **state);
 
 struct CMUnitTest {
-    const char   *name;
-    stand_in_case run;
+    const char     *name;
+    stand_in_case   run;
+    stand_in_around setup, teardown; /* or NULL */
 };
 
 /* How a case ends. */
@@ -112,7 +114,9 @@ stand_in_equal(uintmax_t a, uintmax_t b, int wanted, const char *what,
 #define fail_msg(...) (print_error(__VA_ARGS__), print_error("\n"), fail())
 #define skip() stand_in_leave(STAND_IN_SKIPPED)
 
-#define cmocka_unit_test(f) { #f, f }
+#define cmocka_unit_test(f) { #f, f, NULL, NULL }
+#define cmocka_unit_test_setup_teardown(f, setup, teardown) \
+    { #f, f, setup, teardown }
 
 /* Returns how it ended. */
 STAND_IN int
@@ -125,10 +129,14 @@ stand_in_run(const struct CMUnitTest *test, void **state)
     printf("[ RUN      ] %s\n", test->name);
     how = setjmp(stand_in_end);
     if (how == STAND_IN_OK) {
+        if (test->setup != NULL && test->setup(state) != 0)
+            fail();
         test->run(state);
         stand_in_leave(STAND_IN_ENDS);
     }
     how %= STAND_IN_ENDS;
+    if (test->teardown != NULL && test->teardown(state) != 0)
+        how = STAND_IN_FAILED;
     printf("[%s] %s\n", words[how], test->name);
     return how;
 }
