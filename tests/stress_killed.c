@@ -7,13 +7,20 @@
  * own, and no more objects are lost than a magazine has; with FPHEAP_HEADER
  * none, and what the victim had live can be freed or listed.
  *
- *   - by access: the victim kills itself before its n-th atomic access; n goes
- *     up in steps drawn so that a run meets all parts of the operation, and with
- *     FPHEAP_SOAK=100 each access.
- *   - by instruction: the same for its n-th instruction, under the trap flag.
- *     x86-64, no sanitizer.
+ *   - by access: the victim kills itself before its n-th atomic access or system
+ *     call; n goes up in steps drawn so that a run meets all parts of the
+ *     operation, and with FPHEAP_SOAK=100 each.  A victim finds what those before
+ *     it have left.
+ *   - by write: the same for its n-th write to the partition, whatever
+ *     instruction makes it; with FPHEAP_SOAK=100 for each.  What a death leaves
+ *     differs only by these and by system calls, so that is a death at every
+ *     instruction.  x86-64, no sanitizer.
  *   - by chance: several victims with two threads each work without end and are
  *     killed at random times, while three survivors work.
+ *
+ *     OPERATION=name    by access and by write: only this one
+ *     PASS=n PLACE=n    by write: only in this heap, and there, as a failure says;
+ *                       with its FPHEAP_SEED
  *
  * Chunks and magazines are small, so that most instructions are in exchanges,
  * claims, page maps and growth.
@@ -36,22 +43,214 @@
 
 #define _GNU_SOURCE 1
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
-/* Where a victim ends: at the step of this number, if steps are counted. */
-static volatile int      counts;
-static volatile uint64_t steps;
-static volatile uint64_t last_step;
-static uint64_t         *told;      /* by a victim that has not been killed */
+#define BYTES  (16u << 20)
+#define PLACES 100000u
 
-static inline void
+/* Where a victim ends: at a write or system call, counted from 1, among those
+ * after an access.  Access 0 is the beginning of the operation.  (Accesses cost
+ * nothing to count, and after each there are few writes.) */
+typedef struct place {
+    uint32_t access;
+    uint32_t write;             /* 0: before the access; if that is 0 too,
+                                   nowhere, and it books all places */
+} place;
+
+typedef struct tale {
+    place    end;               /* where the last victim has died */
+    uint32_t accesses;          /* of a victim that has not been killed, */
+    uint32_t n;                 /* and the places that it has booked */
+    place    at[PLACES];
+} tale;
+
+static volatile int counts;     /* this is a victim in its operation; */
+static place        here;       /* it is here */
+static place        end;        /* and dies here */
+static int          books;
+static tale        *told;
+static char        *where;      /* every partition is */
+
+static inline int
+is_nowhere(place to)
+{
+    return to.access == 0 && to.write == 0;
+}
+
+static void
+die(void)
+{
+    told->end = here;
+    kill(getpid(), SIGKILL);
+}
+
+/* --- writes ------------------------------------------------------------------
+ *
+ * A victim may only read the partition.  A write faults, is counted, and is done
+ * alone: under the trap flag, while the partition may be written.  (What repeats
+ * itself, as rep stosb, counts once: it fills what nobody has yet.)
+ */
+#if defined(__x86_64__) && defined(REG_EFL)
+#define TRAP_FLAG 0x100
+
+static volatile int watches;
+static greg_t       writer;     /* the instruction that is done alone */
+
+static void
+watch(int access)
+{
+    int error = errno;
+
+    mprotect(where, BYTES, access); /* if it is mapped */
+    errno = error;
+}
+
+static void
+place_next(void)
+{
+    here.write++;
+    if (books && told->n == PLACES)
+        abort();
+    if (books)
+        told->at[told->n++] = here;
+    else if (here.access > end.access || here.write >= end.write)
+        die();
+}
+
+static void
+on_fault(int number, siginfo_t *info, void *context)
+{
+    ucontext_t *interrupted = (ucontext_t *)context;
+
+    if ((uintptr_t)info->si_addr - (uintptr_t)where >= BYTES || !watches) {
+        signal(number, SIG_DFL);
+        return;
+    }
+    place_next();
+    watch(PROT_READ | PROT_WRITE);
+    interrupted->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG;
+    writer = interrupted->uc_mcontext.gregs[REG_RIP];
+}
+
+static void
+on_trap(int number, siginfo_t *info, void *context)
+{
+    ucontext_t *interrupted = (ucontext_t *)context;
+
+    (void)number, (void)info;
+    if (interrupted->uc_mcontext.gregs[REG_RIP] == writer)
+        return;
+    interrupted->uc_mcontext.gregs[REG_EFL] &= ~TRAP_FLAG;
+    watch(PROT_READ);
+}
+
+static void
+watch_begin(void)
+{
+    struct sigaction action;
+
+    memset(&action, 0, sizeof action);
+    action.sa_flags = SA_SIGINFO;
+    action.sa_sigaction = on_trap;
+    sigaction(SIGTRAP, &action, NULL);
+    action.sa_sigaction = on_fault;
+    sigaction(SIGSEGV, &action, NULL);
+    watches = 1;
+    watch(PROT_READ);
+}
+
+static void
+watch_end(void)
+{
+    if (watches)
+        watch(PROT_READ | PROT_WRITE);
+    watches = 0;
+}
+
+/* A system call may write to the partition, and may map it. */
+static void
+call_begins(void)
+{
+    if (!watches)
+        return;
+    place_next();
+    watch(PROT_READ | PROT_WRITE);
+}
+
+static intptr_t
+call_ends(intptr_t result)
+{
+    if (watches)
+        watch(PROT_READ);
+    return result;
+}
+#else
+#  define watch_begin()     ((void)0)
+#  define watch_end()       ((void)0)
+#  define call_begins()     ((void)0)
+#  define call_ends(result) (result)
+#endif
+
+/* An access comes next, or a system call, which is a place too. */
+static void
 step(void)
 {
-    if (counts && ++steps >= last_step)
-        kill(getpid(), SIGKILL);
+    if (!counts)
+        return;
+    here.access++;
+    here.write = 0;
+    if (books || here.access < end.access)
+        return;
+    if (end.write == 0)
+        die();
+    else if (here.access == end.access)
+        watch_begin();
 }
+
+/* With `looks` a look at the clock takes a microsecond, and nothing else takes
+ * any time, so that times that are kept are the same each time. */
+static uint64_t looks;
+
+static int
+clock_look(clockid_t id, struct timespec *now)
+{
+    int rc = clock_gettime(id, now);
+
+    if (looks == 0)
+        return rc;
+    looks++;
+    now->tv_sec = (time_t)(looks / 1000000);
+    now->tv_nsec = (long)(looks % 1000000) * 1000;
+    return 0;
+}
+
+#define clock_gettime(id, now) clock_look(id, now)
+
+#define CALL(call) (step(), call_begins(), call_ends(call))
+
+#define close(...)     (int)CALL(close(__VA_ARGS__))
+#define fchmod(...)    (int)CALL(fchmod(__VA_ARGS__))
+#define fcntl(...)     (int)CALL(fcntl(__VA_ARGS__))
+#define ftruncate(...) (int)CALL(ftruncate(__VA_ARGS__))
+#define linkat(...)    (int)CALL(linkat(__VA_ARGS__))
+#define madvise(...)   (int)CALL(madvise(__VA_ARGS__))
+#define mmap(...)      (void *)CALL((intptr_t)mmap(__VA_ARGS__))
+#define open(...)      (int)CALL(open(__VA_ARGS__))
+#define openat(...)    (int)CALL(openat(__VA_ARGS__))
+#define syscall(...)   CALL(syscall(__VA_ARGS__))
+#define unlinkat(...)  (int)CALL(unlinkat(__VA_ARGS__))
 
 #define __atomic_store_n(p, v, o)     (step(), __atomic_store_n(p, v, o))
 #define __atomic_exchange(p, v, r, o) (step(), __atomic_exchange(p, v, r, o))
@@ -63,23 +262,33 @@ step(void)
 
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
+#undef clock_gettime
+#undef close
+#undef fchmod
+#undef fcntl
+#undef ftruncate
+#undef linkat
+#undef madvise
+#undef mmap
+#undef open
+#undef openat
+#undef syscall
+#undef unlinkat
 #include "fork_util.h"
 #include "stress_util.h"
 
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <ucontext.h>
 
-#if defined(__x86_64__) && defined(REG_EFL) && !STRESS_TSAN && !STRESS_ASAN
-#  define CAN_STEP 1
+#if defined(TRAP_FLAG) && !STRESS_TSAN && !STRESS_ASAN
+#  define CAN_WATCH 1
 #else
-#  define CAN_STEP 0
+#  define CAN_WATCH 0
 #endif
 
-#define BYTES     (16u << 20)
-#define KEPT      24
-#define LARGE     (100u * 1024)
-#define SAFE      400           /* victims of one partition */
+#define KEPT  24
+#define LARGE (100u * 1024)
+#define SAFE  400               /* victims of one partition */
 
 static const size_t sizes[] = {16, 64, 200, 1000, 5000, 30000};
 
@@ -94,6 +303,7 @@ partition_open(unsigned flags)
 
     memset(&desc, 0, sizeof desc);
     desc.bytes = BYTES;
+    desc.address = where;
     if (FPHEAP_HEADER && frees)
         desc.flags = FPHEAP_FREE_DEAD;
     heap = fpheap_open(name, &desc, flags);
@@ -278,56 +488,33 @@ static const operation operations[] = {
     {"recover", do_recover, 1, 0, 1, 0},
 };
 
-/* --- by access, by instruction ---------------------------------------------- */
+/* --- by access, by write ----------------------------------------------------- */
 
-enum { BY_ACCESS, BY_INSTRUCTION };
+static int victim_killed(const operation *op, place to, unsigned before);
 
-#if CAN_STEP
-#define TRAP_FLAG 0x100ull
-
+/* A victim that dies with objects and a cache, and unless the operation is over
+ * before that, in a call. */
 static void
-on_step(int number)
+victim_before(unsigned number)
 {
-    (void)number;
-    if (++steps >= last_step)
-        kill(getpid(), SIGKILL);
+    static const operation before[] = {
+        {"", do_alloc, 1, 1, 0, 0}, {"", do_free, 1, 1, 0, 0},
+        {"", do_growth, 1, 1, 0, 0}, {"", do_bulk, 1, 1, 0, 0},
+        {"", do_large, 1, 1, 0, 0}, {"", do_trim, 1, 1, 0, 0},
+    };
+    const place to = {1 + number * 37 % 300, 0};
+
+    (void)victim_killed(&before[number % STRESS_LEN(before)], to, 0);
 }
 
-static void
-trap(int on)
-{
-    unsigned long long flags = __builtin_ia32_readeflags_u64();
-
-    __builtin_ia32_writeeflags_u64(on ? flags | TRAP_FLAG : flags & ~TRAP_FLAG);
-}
-#else
-#  define on_step SIG_DFL
-#  define trap(on) ((void)(on))
-#endif
-
-static int victim_killed(const operation *op, uint64_t last, int how);
-
-/* A victim that dies with objects, a cache and a call, elsewhere each time. */
-static void
-victim_before(uint64_t last)
-{
-    static const operation before = {"before", do_alloc, 1, 1, 0, 0};
-
-    CHECK(victim_killed(&before, 1 + last * 37 % 300, BY_ACCESS));
-}
-
-/* A victim: ends at a step of the operation; or exits with 1, as it was over
- * before that. */
+/* A victim: ends in the operation; or exits with 1, as it was over before
+ * that. */
 static void __attribute__((noreturn))
-victim_run(const operation *op, uint64_t last, int how)
+victim_run(const operation *op, place to, unsigned before)
 {
-    struct sigaction action;
-    static victim    v;
+    static victim v;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    memset(&action, 0, sizeof action);
-    action.sa_handler = on_step;
-    sigaction(SIGTRAP, &action, NULL);
     if (op->opened) {
         v.heap = partition_open(0);
         v.pool = pool_open(v.heap);
@@ -335,27 +522,29 @@ victim_run(const operation *op, uint64_t last, int how)
     if (op->opened && op->holds)
         some(&v);
     if (op->dead)
-        victim_before(last);
-    last_step = last;
-    counts = how == BY_ACCESS;
-    trap(how == BY_INSTRUCTION);
+        victim_before(before);
+    end = to;
+    books = is_nowhere(to);
+    counts = 1;
+    if (end.access == 0)
+        watch_begin();
     op->run(&v);
-    trap(0);
     counts = 0;
-    *told = steps;
+    watch_end();
+    told->accesses = here.access;
     _exit(1);
 }
 
 /* Returns 0: it was over before. */
 static int
-victim_killed(const operation *op, uint64_t last, int how)
+victim_killed(const operation *op, place to, unsigned before)
 {
     pid_t pid = fork_without();
     int   status;
 
     CHECK(pid >= 0);
     if (pid == 0)
-        victim_run(op, last, how);
+        victim_run(op, to, before);
     CHECK_EQ(waitpid(pid, &status, 0), pid);
     if (WIFSIGNALED(status))
         CHECK_EQ(WTERMSIG(status), SIGKILL);
@@ -390,67 +579,85 @@ live_objects(fpheap *heap)
     return stats.live_objects;
 }
 
+/* Say where a victim died. */
 static void
-survive(fpheap *heap, fpheap_pool *pool, const operation *op, uint64_t last,
-        int how)
+died(const operation *op, place to)
 {
-    uint64_t before = live_objects(heap);
-    double   began;
-    int      dead, rc;
+    fprintf(stderr, "%s, access %u, write %u: ", op->what, (unsigned)to.access,
+            (unsigned)to.write);
+}
 
-    (void)victim_killed(op, last, how);
-    began = stress_seconds();
+static void
+sound(fpheap *heap, const operation *op, place to)
+{
+    const char *broken = fpheap_check(heap);
+
+    if (broken == NULL)
+        return;
+    died(op, to);
+    fprintf(stderr, "%s\n", broken);
+    CHECK(0);
+}
+
+/* Returns 0: the operation was over before. */
+static int
+survive(fpheap *heap, fpheap_pool *pool, const operation *op, place to,
+        unsigned before)
+{
+    uint64_t live   = live_objects(heap);
+    int      killed = victim_killed(op, to, before);
+    double   began  = stress_seconds();
+    int      rc;
+
+    looks = 0;
     survivor_works(heap, pool);
     rc = fpheap_recover(heap, 0);
-    dead = 1 + op->dead;
-    if (rc < 0 || rc > dead) {
-        fprintf(stderr, "%s, step %llu: recovered %d\n", op->what,
-                (unsigned long long)last, rc);
+    if (rc < 0 || rc > 1 + op->dead) {
+        died(op, to);
+        fprintf(stderr, "recovered %d\n", rc);
         CHECK(0);
     }
-    if (fpheap_check(heap) != NULL) {
-        fprintf(stderr, "%s, step %llu: %s\n", op->what,
-                (unsigned long long)last, fpheap_check(heap));
-        CHECK(0);
-    }
+    sound(heap, op, to);
     survivor_works(heap, pool);
-    CHECK(fpheap_check(heap) == NULL);
+    sound(heap, op, to);
     CHECK(stress_seconds() - began < 5);
-    CHECK(live_objects(heap) >= before);
+    CHECK(live_objects(heap) >= live);
     if (FPHEAP_HEADER)          /* who has closed leaves what it had live */
-        CHECK_LE(live_objects(heap) - before, op->run == do_close ? KEPT : 0);
-    CHECK_LE(live_objects(heap) - before,
+        CHECK_LE(live_objects(heap) - live, op->run == do_close ? KEPT : 0);
+    CHECK_LE(live_objects(heap) - live,
              op->lost + (unsigned)FPHEAP_MAGAZINE * 2 + (op->dead ? KEPT * 2 : 0));
+    return killed;
 }
 
-/* How many steps an operation has. */
-static uint64_t
-operation_steps(const operation *op, int how)
+/* How many accesses and system calls an operation has. */
+static uint32_t
+operation_accesses(const operation *op)
 {
-    CHECK(!victim_killed(op, UINT64_MAX, how));
-    return *told;
+    const place never = {UINT32_MAX, 0};
+
+    CHECK(!victim_killed(op, never, 0));
+    return told->accesses;
 }
 
 static void
-killed_at(const operation *op, uint64_t tries, uint64_t budget, int how)
+killed_by_access(const operation *op)
 {
     uint64_t     state = stress_state((uint64_t)(op - operations));
+    uint64_t     tries = stress_work(150), n = 0, all;
+    place        to    = {0, 0};
     fpheap      *heap;
     fpheap_pool *pool;
-    uint64_t     all, at = 0, n = 0;
 
     partition_new(op->what);
     heap = partition_open(FPHEAP_CREATE);
     pool = pool_open(heap);
-    all = operation_steps(op, how);
-    if (tries > 1 + budget / all)
-        tries = 1 + budget / all;
+    all = operation_accesses(op);
     fpheap_recover(heap, 0);
     for (;;) {
         uint64_t more = all / tries;
 
-        at += 1 + (more < 2 ? 0 : stress_below(&state, 2 * more - 1));
-        if (at > all)
+        to.access += 1 + (more < 2 ? 0 : stress_below(&state, 2 * more - 1));
+        if (to.access > all)
             break;
         if (++n % SAFE == 0) {
             fpheap_close(heap);
@@ -458,44 +665,167 @@ killed_at(const operation *op, uint64_t tries, uint64_t budget, int how)
             heap = partition_open(FPHEAP_CREATE);
             pool = pool_open(heap);
         }
-        survive(heap, pool, op, at, how);
+        survive(heap, pool, op, to, to.access);
     }
-    printf("%s: killed at %llu of %llu %s\n", op->what, (unsigned long long)n,
-           (unsigned long long)all,
-           how == BY_ACCESS ? "accesses" : "instructions");
+    printf("%s: killed at %llu of %llu accesses\n", op->what,
+           (unsigned long long)n, (unsigned long long)all);
     CHECK_EQ(fpheap_close(heap), 0);
     CHECK_EQ(fpheap_unlink(name, NULL), 0);
 }
 
-static void
-killed_in_all(int how, uint64_t tries, uint64_t budget)
+/* Operations that OPERATION asks for, in turn.  Returns NULL: there are no
+ * more. */
+static const operation *
+operation_next(const operation *op)
 {
     const char *only = getenv("OPERATION");
-    size_t      i;
 
+    for (op = op == NULL ? operations : op + 1;
+         op < operations + STRESS_LEN(operations); op++)
+        if (only == NULL || strcmp(only, op->what) == 0)
+            return op;
+    return NULL;
+}
+
+static void
+tale_begin(void)
+{
     stress_test();
-    told = (uint64_t *)mmap(NULL, sizeof *told, PROT_READ | PROT_WRITE,
-                            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (told != NULL)
+        return;
+    told = (tale *)mmap(NULL, sizeof *told, PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     CHECK(told != MAP_FAILED);
-    for (i = 0; i < STRESS_LEN(operations); i++)
-        if (only == NULL || strcmp(only, operations[i].what) == 0)
-            killed_at(&operations[i], tries, budget, how);
 }
 
 static void
 test_killed_before_any_access(void **unused)
 {
+    const operation *op = NULL;
+
     (void)unused;
-    killed_in_all(BY_ACCESS, stress_work(150), UINT64_MAX);
+    tale_begin();
+    while ((op = operation_next(op)) != NULL)
+        killed_by_access(op);
+}
+
+/* What a pass begins with: objects of all sizes, live, parked and free. */
+static void
+survivor_begins(fpheap *heap, unsigned pass)
+{
+    uint64_t state = stress_state(pass);
+    void    *objects[100];
+    unsigned i;
+
+    for (i = 0; i < STRESS_LEN(objects); i++)
+        objects[i] = fpheap_alloc(heap, sizes[stress_below(&state,
+                                                    STRESS_LEN(sizes))]);
+    for (i = 0; i < STRESS_LEN(objects); i++)
+        if (stress_below(&state, 3) != 0)
+            fpheap_free(heap, objects[i]);
+    if (pass % 2 != 0)
+        fpheap_flush(heap);
+}
+
+/* A survivor and its victim, in a heap of their own. */
+static void __attribute__((noreturn))
+world_run(const operation *op, unsigned pass, place to)
+{
+    fpheap      *heap;
+    fpheap_pool *pool;
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    alarm(60);
+    looks = 1;
+    heap = partition_open(FPHEAP_CREATE | FPHEAP_EXCLUSIVE);
+    pool = pool_open(heap);
+    survivor_begins(heap, pass);
+    CHECK_EQ(survive(heap, pool, op, to, (unsigned)stress_seed + pass),
+             !is_nowhere(to));
+    CHECK_EQ(fpheap_close(heap), 0);
+    CHECK_EQ(fpheap_unlink(name, NULL), 0);
+    _exit(0);
+}
+
+/* The same in a process of its own, so that all of a pass are alike up to where
+ * the victim dies. */
+static void
+world(const operation *op, unsigned pass, unsigned number)
+{
+    const place to  = told->at[number];
+    pid_t       pid = fork();
+    int         status;
+
+    CHECK(pid >= 0);
+    if (pid == 0)
+        world_run(op, pass, to);
+    CHECK_EQ(waitpid(pid, &status, 0), pid);
+    if (status == 0
+        && (is_nowhere(to) || memcmp(&to, &told->end, sizeof to) == 0))
+        return;
+    fpheap_unlink(name, NULL);
+    died(op, told->end);
+    fprintf(stderr, "status %x, OPERATION='%s' PASS=%u PLACE=%u\n",
+            (unsigned)status, op->what, pass, number);
+    CHECK(0);
+}
+
+/* Whether a failure said to do this again, or nothing was said. */
+static int
+is_asked_for(const char *what, unsigned number)
+{
+    const char *only = getenv(what);
+
+    return only == NULL || strtoul(only, NULL, 0) == number;
+}
+
+/* Kill at as many places of an operation as there is time for, one in each of as
+ * many equal parts. */
+static void
+killed_by_write(const operation *op, unsigned pass)
+{
+    uint64_t state = stress_state((uint64_t)(op - operations) * 1000 + pass);
+    uint64_t tries = stress_work(50), all, i;
+
+    partition_new(op->what);
+    memset(told, 0, sizeof *told);
+    world(op, pass, 0);
+    all = told->n;
+    if (tries > all)
+        tries = all;
+    for (i = 0; i < tries; i++) {
+        unsigned from = (unsigned)(i * all / tries);
+        unsigned part = (unsigned)((i + 1) * all / tries) - from;
+
+        from += stress_below(&state, part);
+        if (is_asked_for("PLACE", from))
+            world(op, pass, from);
+    }
+    printf("%s, pass %u: killed at %llu of %llu writes and system calls\n",
+           op->what, pass, (unsigned long long)tries, (unsigned long long)all);
 }
 
 static void
-test_killed_at_any_instruction(void **unused)
+test_killed_before_any_write(void **unused)
 {
+    const operation *op = NULL;
+    fpheap          *heap;
+    unsigned         pass;
+
     (void)unused;
-    if (!CAN_STEP)
+    if (!CAN_WATCH)
         skip();
-    killed_in_all(BY_INSTRUCTION, stress_work(100), stress_work(50000));
+    tale_begin();
+    partition_new("where");
+    heap = partition_open(FPHEAP_CREATE);
+    where = (char *)heap->partition;
+    fpheap_close(heap);
+    fpheap_unlink(name, NULL);
+    while ((op = operation_next(op)) != NULL)
+        for (pass = 0; pass < 1 + stress_soak / 25; pass++)
+            if (is_asked_for("PASS", pass))
+                killed_by_write(op, pass);
+    where = NULL;
 }
 
 /* --- by chance --------------------------------------------------------------- */
@@ -673,7 +1003,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_killed_before_any_access),
-        cmocka_unit_test(test_killed_at_any_instruction),
+        cmocka_unit_test(test_killed_before_any_write),
         cmocka_unit_test(test_killed_at_random_beside_survivors),
     };
 
