@@ -894,8 +894,8 @@ typedef struct fpheap_config {
      * counts as one of FPHEAP_MAX_HEAPS.  Not with provider; limit is two
      * eighths of a chunk at least; nodes are the parent's first ones; and the
      * parent is no heap of several processes.  A call on the parent that is
-     * given an object of a child finds the child, but for those that are told
-     * the size or the cache.  NULL: none. */
+     * given a live object of a child finds the child, but for those that are
+     * told the size or the cache.  NULL: none. */
     fpheap *parent;
     size_t  reserve;           /* bytes of the calling thread's node that the
                                   heap gets at once, touched, and keeps until
@@ -1639,7 +1639,8 @@ FPHEAP_API size_t fpheap_usable_size(fpheap *heap, const void *object);
  * interior  any pointer at all
  *
  * Returns  the object's first byte, whether it is live or free in its slab;
- *          NULL if the pointer is not into an object of this heap. */
+ *          NULL if the pointer is not into an object of this heap, as one of a
+ *          child is not. */
 FPHEAP_API void *fpheap_base_of(fpheap *heap, const void *interior);
 
 /* fpheap_owns - whether fpheap_base_of finds an object: 1 or 0 */
@@ -7596,7 +7597,8 @@ fph_object_base(const fph_state *state, char *start, uint64_t info,
     }
 }
 
-/* The heap that an object is from: this one, or a child of its children. */
+/* The heap that a live object is from: this one, or a child of its children.
+ * (Into one that may end meanwhile nobody may look.) */
 static fpheap *
 fph_heap_of(fpheap *heap, const void *object)
 {
@@ -13389,10 +13391,15 @@ fpheap_usable_size(fpheap *heap, const void *object)
 FPHEAP_API void *
 fpheap_base_of(fpheap *heap, const void *interior)
 {
+    void *base;
+
     if (fph_is_view(heap))
         return fph_view_base(heap, interior);
-    return fph_heap_good(heap)
-         ? fph_base_of(fph_heap_of(heap, interior)->state, interior) : NULL;
+    if (!fph_heap_good(heap))
+        return NULL;
+    base = fph_base_of(heap->state, interior);
+    return base == NULL && heap->emergency != NULL
+         ? fph_base_of(heap->emergency->state, interior) : base;
 }
 
 FPHEAP_API int

@@ -118,7 +118,8 @@ children_have_children(void **state)
     for (i = 0; i < TEST_COUNT(heap); i++) {
         void *object = fpheap_alloc(heap[i], 1000);
 
-        assert_ptr_equal(fpheap_base_of(parent, object), object);
+        assert_int_equal(fpheap_usable_size(parent, object),
+                         fpheap_usable_size(heap[i], object));
         fpheap_free(parent, object);
         TEST_CHECK(heap[i]);
     }
@@ -411,6 +412,46 @@ a_reserve_serves_when_the_process_can_map_nothing(void **state)
     test_in_child(works_in_its_reserve);
 }
 
+/* Three children have all that they may, and wait; the fourth and the critical
+ * never fail. */
+static void
+consumers_that_wait_starve_nobody(void **state)
+{
+    enum { LIVE = 1000 };
+    static void *object[LIVE];
+    size_t       share  = 4 * TEST_MIB;
+    fpheap      *parent = parent_with(32 * TEST_MIB, TEST_MIB);
+    fpheap      *blocked[3], *fourth;
+    void        *list[3], *critical;
+    test_random  random = test_random_of(4);
+    unsigned     i, operations = 20000 * test_soak();
+
+    (void)state;
+    for (i = 0; i < 3; i++)
+        blocked[i] = child_of(parent, "blocked", share, 0);
+    fourth = child_of(parent, "fourth", 2 * share, share);
+    assert_non_null(fourth);
+    for (i = 0; i < 3; i++)
+        (void)test_take_all(blocked[i], 500 + 500 * i, &list[i]);
+    while (fpheap_alloc(parent, 1000) != NULL) {
+    }
+    for (i = 0; i < operations; i++) {
+        size_t slot = test_below(&random, LIVE);
+
+        fpheap_free(fourth, object[slot]);
+        object[slot] = fpheap_alloc(fourth, test_size(&random, 11));
+        assert_non_null(object[slot]);
+        critical = fpheap_alloc_critical(parent, 1 + slot);
+        assert_non_null(critical);
+        fpheap_free(parent, critical);
+        has_no_more(blocked[i % 3], 1500, ENOSPC);
+        assert_true(test_charged(blocked[i % 3]) <= share);
+    }
+    assert_int_equal(stats_of(parent).emergency_bytes, TEST_MIB);
+    assert_int_equal(fpheap_destroy_forced(parent), 0);
+    assert_int_equal(provider.held, 0);
+}
+
 /* --- whose an object is ---------------------------------------------------- */
 
 static void
@@ -426,10 +467,11 @@ a_parent_finds_the_child_of_an_object(void **state)
     for (i = 0; i < TEST_COUNT(sizes); i++) {
         char *object = (char *)fpheap_alloc(child, sizes[i]);
 
-        assert_ptr_equal(fpheap_base_of(parent, object + sizes[i] / 2), object);
+        assert_null(fpheap_base_of(parent, object + sizes[i] / 2));
+        assert_ptr_equal(fpheap_base_of(child, object + sizes[i] / 2), object);
         assert_int_equal(fpheap_usable_size(parent, object),
                          fpheap_usable_size(child, object));
-        assert_true(fpheap_owns(parent, object));
+        assert_false(fpheap_owns(parent, object));
         assert_true(fpheap_owns(child, object));
         many[i] = object;
     }
@@ -641,6 +683,8 @@ critical_objects_have_the_emergencys_bytes_and_no_others_do(void **state)
             has_no_more(heap, SIZE, ENOSPC);
             critical[i] = fpheap_alloc_critical(heap, SIZE);
             assert_non_null(critical[i]);
+            assert_ptr_equal(fpheap_base_of(heap, (char *)critical[i] + 9),
+                             critical[i]);
             memset(critical[i], (int)i, SIZE);
         }
         errno = 0;
@@ -885,6 +929,7 @@ main(void)
         cmocka_unit_test(a_reserve_is_the_childs_whatever_others_take),
         cmocka_unit_test(what_a_heap_reserves_stays_through_a_trim),
         cmocka_unit_test(a_reserve_serves_when_the_process_can_map_nothing),
+        cmocka_unit_test(consumers_that_wait_starve_nobody),
         cmocka_unit_test(a_parent_finds_the_child_of_an_object),
         cmocka_unit_test(an_object_of_a_child_has_the_parents_iova),
         cmocka_unit_test(the_holders_are_named_the_largest_first),

@@ -27,7 +27,9 @@
  *     E  destroy the pool        S  statistics: never more than there is
  *     D  destroy the heap        L  let it have two chunks more at most
  *     n  ask for a pool's name   w, v  make the newest a page larger, four
- *                                      smaller; W, V  or a chunk
+ *     K  a child of its own            smaller; W, V  or a chunk
+ *     i  allocate a page of it
+ *     j  end it, whatever is live
  *
  * Objects are pages, so a magazine has two and a slab eight of them, and half a
  * chunk is a slab.
@@ -41,7 +43,7 @@
 #define FPHEAP_CLASS_BITS  2
 #define FPHEAP_MAGAZINE    8
 #define FPHEAP_MAX_NODES   1
-#define FPHEAP_MAX_HEAPS   1
+#define FPHEAP_MAX_HEAPS   4     /* one, and a child of each thread */
 #define FPHEAP_MAX_THREADS 4
 #define FPHEAP_MAX_POOLS   4     /* one of all threads, one of each */
 #define FPHEAP_PANIC(message) schedule_fail("%s", message)
@@ -66,12 +68,14 @@ typedef struct object {
     char    *base;
     unsigned units;
     int      from_pool;
+    int      from_child;
 } object;
 
 typedef struct part {
     object       object[OBJECTS];
     unsigned     n;
     fpheap_pool *pool;         /* its own */
+    fpheap      *child;        /* the same */
 } part;
 
 /* What each thread does before the schedule and in it, NULL for no thread. */
@@ -230,6 +234,7 @@ own(unsigned self, char *base, unsigned units, int from_pool)
     mine->object[mine->n].base = base;
     mine->object[mine->n].units = units;
     mine->object[mine->n].from_pool = from_pool;
+    mine->object[mine->n].from_child = 0;
     mine->n++;
 }
 
@@ -316,6 +321,50 @@ call_bulk(unsigned self)
           == 0);
     for (i = 0; i < 3; i++)
         own(self, (char *)objects[i], 2, 0);
+}
+
+/* It may be freed with the parent's handle, or end with the child. */
+static void
+call_child_alloc(unsigned self)
+{
+    part *mine = &world.part[self];
+    char *base = (char *)SCHEDULE_SHOWN(
+        fpheap_alloc(mine->child, FPHEAP_PAGE));
+
+    CHECK(base != NULL);
+    own(self, base, 2, 0);
+    mine->object[mine->n - 1].from_child = 1;
+}
+
+static void
+call_child(unsigned self)
+{
+    fpheap_config config = {.parent = world.heap};
+
+    world.part[self].child = SCHEDULE_SHOWN(fpheap_create("child", &config));
+    CHECK(world.part[self].child != NULL);
+}
+
+static void
+call_end_child(unsigned self)
+{
+    part    *mine = &world.part[self];
+    unsigned i, k, n = 0;
+
+    for (i = 0; i < mine->n; i++) {
+        object *one = &mine->object[i];
+
+        if (!one->from_child) {
+            mine->object[n++] = *one;
+            continue;
+        }
+        stamps_hold(self, one);
+        for (k = 0; k < one->units; k++)
+            world.owner[unit_of(one->base) + k] = 0;
+    }
+    mine->n = n;
+    CHECK(SCHEDULE_SHOWN(fpheap_destroy_forced(mine->child)) == 0);
+    mine->child = NULL;
 }
 
 /* With max objects claimed a get may fail: with ENOSPC and nothing else. */
@@ -515,6 +564,9 @@ call_one(unsigned self, char letter)
     case 'U': call_exit(); fph_this.patience = FPH_NEVER; break;
     case 'S': call_stats(); break;
     case 'B': call_base_of(self); break;
+    case 'K': call_child(self); break;
+    case 'i': call_child_alloc(self); break;
+    case 'j': call_end_child(self); break;
     default:  abort();
     }
 }
@@ -605,9 +657,12 @@ world_check(void)
 
     heap_is_sound();
     for (t = 0; t < schedule.plan->threads; t++) {
-        owned += world.part[t].n;
-        for (i = 0; i < world.part[t].n; i++)
+        for (i = 0; i < world.part[t].n; i++) {
+            owned += !world.part[t].object[i].from_child;
             stamps_hold(t, &world.part[t].object[i]);
+        }
+        if (world.part[t].child != NULL)
+            CHECK(fpheap_check(world.part[t].child) == NULL);
     }
     if (world.heap != NULL) {
         const fph_state *s = world.heap->state;
@@ -626,6 +681,8 @@ world_clean(unsigned self)
         give_up(self, 0);
     if (world.part[self].pool != NULL)
         CHECK(fpheap_pool_destroy(world.part[self].pool, NULL) == 0);
+    if (world.part[self].child != NULL)
+        CHECK(fpheap_destroy(world.part[self].child) == 0);
     call_exit();
 }
 
@@ -704,6 +761,8 @@ static const struct operation {
     {"name",    "",                 "ke"},
     {"look",    "a",                "B"},
     {"count",   "a",                "S"},
+    {"child",   "Ki",               "iij"},    /* runs come and go at once */
+    {"through", "Kiii",             "fffi"},   /* the parent finds the child */
 };
 #define OPERATIONS (sizeof operations / sizeof *operations)
 
@@ -747,6 +806,11 @@ static const scene scenes[] = {
     {"half come", {"UGgGfl", "U"}, {"T", "H"}, 0, 0, 0},
     {"half come two", {"g", "g"}, {"GfT", "GfT"}, 0, 0, 0},
     {"half and look", {"gG", ""}, {"fTG", "B"}, 0, 0, 0},
+    /* A child ends beside calls on its parent, and another's end. */
+    {"child and trim", {"KiiU", "UGf"}, {"j", "Tg"}, 0, 0, 0},
+    {"child and look", {"Kii", ""}, {"j", "BS"}, 0, 0, 0},
+    {"two children", {"Kii", "Ki"}, {"j", "ij"}, 0, 0, 0},
+    {"tight child", {"Ki", ""}, {"iij", "g"}, 3, 1, 1},
     /* A thread leaves, or comes, while the heap ends. */
     {"destroy", {"", "aaaffqqfff"}, {"D", "X"}, 0, 0, 0},
     {"destroy two", {"af", "aaafff", "gfaf"}, {"D", "X", "X"}, 0, 0, 0},
