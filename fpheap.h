@@ -15022,6 +15022,10 @@ fpheap_dump(fpheap *heap, FILE *out)
             (unsigned long long)s->growth_failures,
             (unsigned long long)s->growth_max_ns,
             (unsigned long long)s->releases, (unsigned long long)s->reclaims);
+    if (s->children != 0)
+        fprintf(out, "  children  %14zu bytes  %u heaps, %zu bytes left for "
+                     "critical objects\n",
+                s->child_bytes, s->children, s->emergency_bytes);
     fph_dump_classes(heap->state, &census, out);
     fph_dump_tags(heap, s, out);
     fph_sites_dump(heap, out);

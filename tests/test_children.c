@@ -643,6 +643,63 @@ children_come_and_go_in_eight_threads(void **state)
     TEST_DESTROY(parent);
 }
 
+static fpheap *before_fork[2];
+
+static int
+works_after_a_fork(void)
+{
+    fpheap *parent = before_fork[0], *child = before_fork[1];
+    void   *object = fpheap_alloc(child, 3000), *critical;
+
+    if (object == NULL || fpheap_check(parent) != NULL
+        || fpheap_check(child) != NULL)
+        return 1;
+    fpheap_free(parent, object);
+    critical = fpheap_alloc_critical(parent, 100);
+    fpheap_free(parent, critical);
+    if (fpheap_destroy(parent) != -EBUSY)
+        return 2;
+    return fpheap_destroy_forced(child) != 0 || critical == NULL
+        || fpheap_destroy(parent) != 0;
+}
+
+static void
+the_child_of_a_fork_has_the_children_too(void **state)
+{
+    fpheap *parent = parent_with(0, TEST_MIB);
+    fpheap *child  = child_of(parent, "child", 0, 0);
+    void   *object = fpheap_alloc(child, 100);
+
+    (void)state;
+    before_fork[0] = parent;
+    before_fork[1] = child;
+    test_in_child(works_after_a_fork);
+    fpheap_free(parent, object);
+    TEST_DESTROY(child);
+    assert_int_equal(fpheap_destroy(parent), 0);
+    assert_int_equal(provider.held, 0);
+}
+
+static void
+a_dump_shows_children(void **state)
+{
+    fpheap *parent = parent_with(0, TEST_MIB);
+    FILE   *out    = tmpfile();
+    char    text[4096];
+    size_t  n;
+
+    (void)state;
+    assert_non_null(out);
+    assert_non_null(child_of(parent, "child", 0, 0));
+    fpheap_dump(parent, out);
+    rewind(out);
+    n = fread(text, 1, sizeof text - 1, out);
+    text[n] = '\0';
+    (void)fclose(out);
+    assert_non_null(strstr(text, " 2 heaps, 1048576 bytes left for critical"));
+    assert_int_equal(fpheap_destroy_forced(parent), 0);
+}
+
 /* --- critical -------------------------------------------------------------- */
 
 #define SIZE (1024 - FPH_HEAD - FPH_SLACK) /* so that its class is 1 KiB */
@@ -935,6 +992,8 @@ main(void)
         cmocka_unit_test(the_holders_are_named_the_largest_first),
         cmocka_unit_test(a_thousand_children_live_at_a_time),
         cmocka_unit_test(children_come_and_go_in_eight_threads),
+        cmocka_unit_test(the_child_of_a_fork_has_the_children_too),
+        cmocka_unit_test(a_dump_shows_children),
         cmocka_unit_test(
             critical_objects_have_the_emergencys_bytes_and_no_others_do),
         cmocka_unit_test(critical_objects_may_be_of_many_sizes),
