@@ -345,6 +345,76 @@ check "settings may stand in a file of their own" \
     $CC $flags '-DFPHEAP_CONFIG_HEADER="my_config.h"' -I"$scratch" \
     -c "$scratch/configured.c" -o "$scratch/configured.o"
 
+# --- functions that do not block ----------------------------------------------
+
+# Clang 20 and later can tell.  Names of functions that can hit, used in each way.
+cat > "$scratch/prompt.c" << 'C'
+#include "fpheap.h"
+#ifdef __cplusplus
+extern "C"
+#endif
+FPHEAP_NONBLOCKING void prompt(fpheap *heap, fpheap_cache *cache, fpheap_pool *pool,
+                               void **objects);
+#ifdef __cplusplus
+extern "C"
+#endif
+FPHEAP_NONBLOCKING void
+prompt(fpheap *heap, fpheap_cache *cache, fpheap_pool *pool, void **objects)
+{
+    fpheap_free(heap, fpheap_alloc(heap, 100));
+    fpheap_free_sized(heap, fpheap_alloc(heap, 100), 100);
+    (void)fpheap_alloc_bulk(heap, 100, objects, 8);
+    fpheap_free_bulk_sized(heap, objects, 8, 100);
+    fpheap_cache_free(cache, fpheap_cache_alloc(cache, 100));
+    fpheap_cache_free_sized(cache, fpheap_cache_alloc(cache, 100), 100);
+    (void)fpheap_cache_alloc_bulk(cache, 100, objects, 8);
+    fpheap_cache_free_bulk_sized(cache, objects, 8, 100);
+    fpheap_pool_put(pool, fpheap_pool_get(pool));
+    (void)fpheap_pool_get_bulk(pool, objects, 8);
+    fpheap_pool_put_bulk(pool, objects, 8);
+#if FPHEAP_HEADER
+    fpheap_ref(objects[0]);
+    if (fpheap_refs(objects[0]) > 1)
+        fpheap_unref(heap, objects[0]);
+#endif
+#ifdef SLOW
+    SLOW;
+#endif
+}
+C
+cp "$scratch/prompt.c" "$scratch/prompt.cpp"
+effects="-Wall -Wextra -Wfunction-effects -Wperf-constraint-implies-noexcept -Werror"
+# promptly COMPILER FILE OPTIONS...
+promptly() {
+    # shellcheck disable=SC2086
+    $1 -O1 -I"$top" $effects -c "$scratch/$2" -o "$scratch/prompt.o" "${@:3}"
+}
+knows_effects() {
+    have "$1" && echo 'int known[__has_attribute(nonblocking) ? 1 : -1];' |
+        "$1" -x c - -fsyntax-only 2> /dev/null
+}
+clang=
+for name in clang clang-20 clang-21 clang-22; do
+    [ -n "$clang" ] || ! knows_effects $name || clang=$name
+done
+if [ -n "$clang" ]; then
+    for file in prompt.c prompt.cpp; do
+        for options in "" -DFPHEAP_HEADER=1 -DFPHEAP_CHECK=1 -DFPHEAP_NO_INLINE=1 \
+            -DFPHEAP_IMPLEMENTATION; do
+            # shellcheck disable=SC2086
+            check "$clang lets a nonblocking function hit: $file $options" \
+                promptly $clang $file $options
+        done
+        for slow in 'fpheap_prefill(heap, 1, 1)' 'fpheap_free_bulk(heap, objects, 1)'
+        do
+            refuse "but not call what is no hit: $file, ${slow%%(*}" nonblocking \
+                promptly $clang $file "-DSLOW=(void)$slow"
+        done
+    done
+else
+    skip "functions that hit are nonblocking" "no clang that knows -Wfunction-effects"
+fi
+
 # --- no library at all --------------------------------------------------------
 
 cat > "$scratch/bare.c" << 'C'
