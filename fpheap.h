@@ -9657,14 +9657,15 @@ fph_depot_drain(fph_state *state, unsigned bin)
  *       others failed meanwhile: else what is told would try again for ever.
  *   U2  While little is left, nothing stays in a depot, and a bin has no magazine
  *       after its thread's next miss, so calls are no hits.
- *   U3  Whoever makes `telling` 1 tells all, also what others note meanwhile.
+ *   U3  Whoever has told a crossing looks for others, which found it telling.
  *
  *       where                  order    partner  what must be seen
  *   U4  turn: fetch_add        seq_cst  U4       all that was done and noted before
  *                                                an earlier turn
  *   U5  is: load, CAS,         acq_rel  U5, U6   what was told before
  *       fetch_and, to close    acquire
- *   U6  is: store, to open     release  U5       the marks
+ *   U6  is: store, to open;    release  U5       the marks; what was told
+ *       fetch_add, when told
  *
  * U4: a call does what it does, takes its turn, and looks; if it notes a crossing,
  * it takes another turn and looks again.  Each turn reads what the last one wrote,
@@ -9779,7 +9780,8 @@ fph_water_failed(fpheap *heap, unsigned bin, unsigned n, uint64_t turn)
         fph_water_look_all(heap, FPH_GAVE); /* others have, meanwhile */
 }
 
-/* Tell what is crossed, unless another thread does.  Returns 1: it did. */
+/* Tell one crossing, unless another thread does.  Returns 1: there may be
+ * others. */
 static int
 fph_water_tell(fpheap *heap, unsigned i)
 {
@@ -9787,7 +9789,6 @@ fph_water_tell(fpheap *heap, unsigned i)
     fph_frame    frame = { FPH_IN_WATER, heap, pool, fph_this.frames };
     fph_water   *water = &heap->state->water[i];
     uint64_t     is    = fph_load_acquire(&water->is);              /* U5 */
-    uint64_t     next;
 
     do
         if ((is & (FPH_OPEN | FPH_TELLING)) != FPH_OPEN
@@ -9795,17 +9796,11 @@ fph_water_tell(fpheap *heap, unsigned i)
             return 0;
     while (!fph_cas_acq_rel(&water->is, &is, is | FPH_TELLING));    /* U5 */
     fph_this.frames = &frame;
-    do {
-        fph_this.wait_end = 0;
-        water->marks.crossed(water->marks.arg, heap, pool,
-                             ((is / FPH_CROSSING ^ is / FPH_UNTOLD) & 1) != 0);
-        do {
-            next = is - FPH_UNTOLD;
-            next -= (uint32_t)next < FPH_UNTOLD ? FPH_TELLING : 0;
-        } while (!fph_cas_acq_rel(&water->is, &is, next));          /* U5 */
-        is = next;
-    } while ((is & FPH_TELLING) != 0);                              /* U3 */
+    fph_this.wait_end = 0;
+    water->marks.crossed(water->marks.arg, heap, pool,
+                         ((is / FPH_CROSSING ^ is / FPH_UNTOLD) & 1) != 0);
     fph_this.frames = frame.outer;
+    fph_fetch_add_release(&water->is, 0 - FPH_UNTOLD - FPH_TELLING); /* U6 */
     return 1;
 }
 
@@ -10127,8 +10122,7 @@ fph_magazine_return(fph_state *state, unsigned bin, fph_magazine *magazine,
     if (magazine == NULL)
         return;
     if (!drain && magazine->count != 0
-        && magazine->count == fph_bin_class(state, bin)->magazine
-        && !fph_is_low(state, bin)) {
+        && magazine->count == fph_bin_class(state, bin)->magazine) {
         fph_depot_put(state, bin, magazine);
         fph_did(state, 0, FPH_STOWED);
     } else {
@@ -12760,7 +12754,6 @@ fph_batch_end(fph_search *search, fpheap_cache *cache)
             fph_magazine_set_count(magazine, 0);
             fph_empty_put(heap->state, search->bin, magazine);
         } else if (cache != NULL
-                   && !fph_is_low(heap->state, search->bin)
                    && magazine->count <= fph_bin_class(heap->state,
                                                        search->bin)->magazine) {
             fph_bin_exchange(cache, search->bin, magazine);

@@ -11,6 +11,8 @@
  *   - all objects can be freed, and then nothing is parked, no slab is left,
  *     and the provider gets all its memory back, each piece once
  *   - no thread touches memory that was given back: it has no access then
+ *   - where the pool has marks, room was told as 0, 1, 0 ..., and no get that
+ *     found it empty waits while it is not
  *
  * What a thread does is written as a word, a letter for a call:
  *
@@ -22,6 +24,7 @@
  *     b  allocate three at once  F  flush
  *     p  get from the pool       T  trim
  *     q  get or find it empty    X  thread exit
+ *     m  the same of three
  *     k  a pool of its own       U  go on without a cache, as a thread that
  *     e  destroy that pool          exits does
  *     E  destroy the pool        S  statistics: never more than there is
@@ -104,6 +107,11 @@ static struct world {
     unsigned     failed;         /* calls, for lack of memory */
     size_t       limit;          /* of the heap, in bytes; 0: none */
     unsigned     named;          /* pools "same" at this moment */
+    int          marks;          /* the pool has some */
+    unsigned     told;           /* crossings of them */
+    int          telling;
+    unsigned     waits;          /* a bit per thread: its get found the pool
+                                    empty, and it was not told of room since */
     int          parts;          /* its provider takes parts, and regions are
                                     neighbours */
     size_t       offset;         /* of regions from a chunk's start: they
@@ -371,12 +379,42 @@ call_end_child(unsigned self)
 static void
 call_get(unsigned self, int must)
 {
-    char *base = (char *)SCHEDULE_SHOWN(fpheap_pool_get(world.pool));
+    char *base;
 
-    if (base != NULL)
-        own(self, base, 2, 1);
-    else
+    world.waits |= 1u << self;
+    base = (char *)SCHEDULE_SHOWN(fpheap_pool_get(world.pool));
+    if (base == NULL) {
         CHECK(errno == ENOSPC && !must);
+        return;
+    }
+    world.waits &= ~(1u << self);
+    own(self, base, 2, 1);
+}
+
+static void
+call_get_three(unsigned self)
+{
+    void    *base[3];
+    unsigned i;
+
+    if (SCHEDULE_SHOWN(fpheap_pool_get_bulk(world.pool, base, 3)) == 0)
+        for (i = 0; i < 3; i++)
+            own(self, (char *)base[i], 2, 1);
+}
+
+static void
+crossed(void *arg, fpheap *heap, fpheap_pool *pool, int room)
+{
+    (void)arg, (void)heap, (void)pool;
+    schedule_hide();
+    CHECK(!world.telling && room == (int)(world.told % 2));
+    world.telling = 1;
+    schedule_point(__func__);
+    world.told++;
+    if (room)
+        world.waits = 0;
+    world.telling = 0;
+    schedule_show();
 }
 
 static int
@@ -409,6 +447,8 @@ make_pool(const char *name, int *ended)
                              .magazine = 2, .construct = construct,
                              .destruct = destruct, .arg = ended};
 
+    if (world.marks && ended != NULL)
+        desc.water = (fpheap_water){.low = 0, .high = 1, .crossed = crossed};
     return SCHEDULE_SHOWN(fpheap_pool_create(world.heap, &desc));
 }
 
@@ -545,6 +585,7 @@ call_one(unsigned self, char letter)
     case 'l': give_up(self, world.part[self].n - 1); break;
     case 'p': call_get(self, 1); break;
     case 'q': call_get(self, 0); break;
+    case 'm': call_get_three(self); break;
     case 'k': call_own_pool(self); break;
     case 'e': call_end_own_pool(self); break;
     case 'E': call_end_pool(); break;
@@ -592,6 +633,8 @@ world_begin(void)
     world.failed = 0;
     world.bytes = 0;
     world.limit = 0;
+    world.told = world.waits = 0;
+    world.telling = 0;
     world.heap = fpheap_create("schedule", &config);
     if (world.heap == NULL)
         abort();
@@ -671,6 +714,8 @@ world_check(void)
         CHECK(fph_limit_bytes(s->limit) - s->left == s->region_bytes);
     }
     CHECK(walked == owned);
+    if (world.marks)
+        CHECK(world.waits == 0 || fph_room(world.heap->state, 1) == 0);
 }
 
 /* Free all in the order in which it came, and leave. */
@@ -724,6 +769,7 @@ plan_of(const scene *one)
     arena_access(0, CHUNKS, 1);
     world.scene = one;
     world.parts = strncmp(one->name, "parts", 5) == 0;
+    world.marks = strncmp(one->name, "marks", 5) == 0;
     world.offset = strncmp(one->name, "half", 4) == 0 ? FPHEAP_CHUNK / 2 : 0;
     return plan;
 }
@@ -811,6 +857,15 @@ static const scene scenes[] = {
     {"child and look", {"Kii", ""}, {"j", "BS"}, 0, 0, 0},
     {"two children", {"Kii", "Ki"}, {"j", "ij"}, 0, 0, 0},
     {"tight child", {"Ki", ""}, {"iij", "g"}, 3, 1, 1},
+    /* A get finds the pool empty while others put, or had all in their hands. */
+    {"marks put", {"U pppppp", "U"}, {"f", "q"}, 0, 0, 0},
+    {"marks put two", {"U pppppp", "U"}, {"ff", "qfq"}, 0, 0, 0},
+    {"marks two gets", {"U pppp", "U pp"}, {"fq", "qf"}, 0, 0, 0},
+    {"marks three", {"U pppppp", "U", "U"}, {"f", "q", "q"}, 0, 0, 0},
+    {"marks cached", {"pppppp", ""}, {"ffff", "qq"}, 0, 0, 0},
+    {"marks exit", {"pppppp", "U"}, {"fX", "qq"}, 0, 0, 0},
+    {"marks bulk", {"U pppp", "U"}, {"m", "q"}, 0, 0, 0},
+    {"marks two bulks", {"U pppp", "U"}, {"m", "m"}, 0, 0, 0},
     /* A thread leaves, or comes, while the heap ends. */
     {"destroy", {"", "aaaffqqfff"}, {"D", "X"}, 0, 0, 0},
     {"destroy two", {"af", "aaafff", "gfaf"}, {"D", "X", "X"}, 0, 0, 0},
