@@ -1364,7 +1364,7 @@ struct fpheap_group {
     fpheap_group      *self;   /* with FPHEAP_CHECK, until it ends */
 } __attribute__((aligned(16)));
 
-#define FPH_PIECE_FIRST ((size_t)2048)
+#define FPH_PIECE_FIRST ((size_t)4096)
 #define FPH_PIECE(n)    ((n) - FPH_HEAD - FPH_SLACK) /* of a piece of n bytes */
 
 struct fpheap_cache {
@@ -1880,7 +1880,7 @@ FPH_NOWAIT unsigned fpheap_refs(const void *object);
 /* fpheap_group_begin - a group: objects that end together, at once
  *
  * They are cut, one behind the other, from pieces that are objects of the heap:
- * of 2 KiB, with 48 bytes for the group itself, then of 4, 8, 16 and 32 KiB as
+ * of 4 KiB, with 48 bytes for the group itself, then of 4, 8, 16 and 32 KiB as
  * far as there are classes.  An object that does not fit, and is above a quarter
  * of the next piece, gets one of its own.  A group belongs to no thread: whoever
  * has the pointer may use and end it; but of a shared heap, to the process that
@@ -14409,7 +14409,7 @@ fph_group_grow(fpheap_group *group, size_t align, size_t size)
 {
     size_t     most = SIZE_MAX / 2;
     size_t     need = sizeof(fph_piece) + align + (size < most ? size : most);
-    size_t     step = group->pieces == NULL ? 2 * FPH_PIECE_FIRST
+    size_t     step = group->pieces == NULL ? FPH_PIECE_FIRST
                                             : group->pieces->step;
     int        own  = need > step / 4;
     fph_piece *piece;

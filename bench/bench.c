@@ -33,6 +33,7 @@
 #include "rows_latency.inc"
 #include "rows_classic.inc"
 #include "rows_percpu.inc"
+#include "rows_groups.inc"
 #include "rows_memory.inc"
 #include "rows_start.inc"
 #include "rows_trace.inc"
@@ -53,6 +54,7 @@ static const row rows[] = {
     ROWS_SHARED,
     ROWS_CLASSIC,
     ROWS_PERCPU,
+    ROWS_GROUPS,
     ROWS_MEMORY,
     ROWS_START,
     ROWS_TRACE
@@ -98,11 +100,13 @@ can_do(const row *r)
         "pool_", "startup", "first_touch", "memory_limited", "shared_", NULL
     };
     static const char *const shared[] = { "shared_", NULL };
+    static const char *const groups[] = { "grouped_", NULL };
 
     return r->run != NULL
         && (begins_with_any(r->name, shared) ? PEER_SHARED : !PEER_PROCESSES)
         && (!PEER_ONE_SIZE || begins_with_any(r->name, one_size))
         && (PEER_POOL || !begins_with_any(r->name, pools))
+        && (begins_with_any(r->name, groups) ? PEER_GROUP : !PEER_ONLY_GROUPS)
         && (STEPS >= 1u << 20 || (repeats >= 5 && !littered)
             || !begins_with_any(r->name, many))
         && (!PEER_READY || !begins_with_any(r->name, at_start))

@@ -8,7 +8,9 @@ BRANCHES = $(shell flag=-Wa,-mbranches-within-32B-boundaries; echo 'int x;' | \
                $(CC) $$flag -x c -c - -o /dev/null 2> /dev/null && echo $$flag)
 
 PEERS    = $(patsubst bench/peer_%.inc,$(B)/bench_%, \
-               $(filter-out $(NO_DPDK),$(wildcard bench/peer_*.inc)))
+               $(filter-out $(NO_DPDK) $(NO_APR),$(wildcard bench/peer_*.inc)))
+NO_APR   = $(shell pkg-config --exists apr-1 2> /dev/null || \
+               echo bench/peer_apr.inc)
 # Those that cannot be built: DPDK's without it, and one by gcc only.
 NO_DPDK  = $(shell pkg-config --exists libdpdk 2> /dev/null || \
                echo bench/peer_mempool.inc bench/peer_rte_malloc.inc) \
@@ -37,6 +39,9 @@ $(PEERS): $(B)/bench_%: bench/peer_%.inc bench/bench.c fpheap.h \
 $(DPDK_PEERS): PEER_CFLAGS = $(shell pkg-config --cflags libdpdk)
 $(DPDK_PEERS): PEER_LIBS = $(LIBS_DPDK)
 $(B)/bench_mempool_nostv: PEER_CFLAGS += -mno-stv
+
+$(B)/bench_apr: PEER_CFLAGS = $(shell pkg-config --cflags apr-1)
+$(B)/bench_apr: PEER_LIBS = $(shell pkg-config --libs apr-1)
 
 $(B)/bench: bench/run.sh | $(B)
 	ln -srf $< $@

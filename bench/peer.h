@@ -24,6 +24,11 @@
  *                          if it cannot
  *     PEER_STATISTICS      peer_statistics: bytes in use as the allocator
  *                          counts them; 0 if it cannot say
+ *     PEER_GROUP           peer_group, a pointer to objects that end together;
+ *                          peer_group_begin, peer_group_alloc and
+ *                          peer_group_end; peer_group_stays: not 0 if a group
+ *                          must end in its thread, and is so large that there
+ *                          cannot be many
  *     PEER_SHARED          the rows shared_*
  *     PEER_PROCESSES       what those rows ask of a second thread is done by a
  *                          second process, forked after the first
@@ -40,6 +45,7 @@
  *     PEER_ONE_SIZE        1: it is a pool, so that it has the rows of one size
  *                          and of pools only; the number of its objects is
  *                          known beforehand (see stock)
+ *     PEER_ONLY_GROUPS     1: it has the rows grouped_* only
  *     PEER_READY           1: its memory is obtained when it starts, which takes
  *                          long: no rows about memory and start-up
  *     PEER_STEPS           operations in one repeat, for a slow peer; a power
@@ -152,6 +158,19 @@ typedef peer peer_pool;
 #  define peer_pool_put(pool, object)       peer_free(pool, object, 0)
 #  define peer_pool_get_bulk(pool, list, n) peer_alloc_bulk(pool, 0, list, n)
 #  define peer_pool_put_bulk(pool, list, n) peer_free_bulk(pool, list, n, 0)
+#endif
+
+#ifndef PEER_ONLY_GROUPS
+#  define PEER_ONLY_GROUPS 0
+#endif
+
+#ifndef PEER_GROUP
+#  define PEER_GROUP 0
+typedef void *peer_group;
+#  define peer_group_begin(p)           ((void)(p), (void *)NULL)
+#  define peer_group_alloc(group, size) ((void)(group), (void)(size), (void *)NULL)
+#  define peer_group_end(group)         ((void)(group))
+#  define peer_group_stays()            0
 #endif
 
 #ifndef PEER_SHARED

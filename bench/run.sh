@@ -143,6 +143,11 @@ if [ -z "${ALLOCATORS:-}" ]; then
             echo "bench: $name is not installed" >&2
         fi
     done
+    if [ -x "$dir/bench_apr" ]; then
+        ALLOCATORS="$ALLOCATORS apr"
+    else
+        echo "bench: apr (libapr1-dev) is not installed" >&2
+    fi
     if [ -x "$dir/bench_mempool" ]; then
         ALLOCATORS="$ALLOCATORS $dpdk"
     else
@@ -265,6 +270,7 @@ peers() {
     for name in $ALLOCATORS; do
         case $name in
         glibc) getconf GNU_LIBC_VERSION ;;
+        apr) echo "apr $(pkg-config --modversion apr-1)" ;;
         rte_malloc | mp_*) echo "DPDK $(pkg-config --modversion libdpdk)" ;;
         shim) ;;
         *)

@@ -110,6 +110,7 @@ need_bench() {
     need libjemalloc2 finds libjemalloc.so.2
     need libmimalloc-dev finds libmimalloc.so
     need libtcmalloc-minimal4 finds libtcmalloc_minimal.so.4
+    need libapr1-dev pkg-config --exists apr-1
     need libdpdk-dev pkg-config --exists libdpdk
     need gnuplot-nox has gnuplot
     need valgrind has valgrind

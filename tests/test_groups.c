@@ -10,7 +10,7 @@
 
 #include <pthread.h>
 
-#define GROUP_BYTES 48         /* of a piece of 2 KiB, the group's own */
+#define GROUP_BYTES 48         /* of the first piece, the group's own */
 #define OBJECTS     600
 #define NOTES       64
 #define POOL_BYTES  300
@@ -149,7 +149,7 @@ size_0_gives_distinct_objects(void **state)
 static size_t
 first_room(void)
 {
-    return (2048 - FPH_HEAD - FPH_SLACK) / 16 * 16 - GROUP_BYTES;
+    return (4096 - FPH_HEAD - FPH_SLACK) / 16 * 16 - GROUP_BYTES;
 }
 
 static void
@@ -167,7 +167,7 @@ a_group_is_one_object_until_its_first_piece_is_full(void **state)
         assert_non_null(fpheap_group_alloc(group, first_room() - used));
     TEST_CHECK_LIVE(heap, 1);
     fpheap_stats_get(heap, &stats);
-    assert_int_equal(stats.live_bytes, 2048);
+    assert_int_equal(stats.live_bytes, 4096);
     assert_non_null(fpheap_group_alloc(group, 1));
     TEST_CHECK_LIVE(heap, 2);
     fpheap_group_end(group);
@@ -182,22 +182,22 @@ a_group_is_one_object_until_its_first_piece_is_full(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* Each piece is twice the one before, up to 32 KiB: so n bytes in small objects
- * take few pieces, and little more than n bytes. */
+/* Each piece but the second is twice the one before, up to 32 KiB: so n bytes in
+ * small objects take few pieces, and little more than n bytes. */
 static void
 pieces_double_up_to_32_kib(void **state)
 {
     fpheap       *heap  = test_heap_over(&provider);
     fpheap_group *group = fpheap_group_begin(heap);
-    size_t        piece = 2048, bytes = 2048, n;
+    size_t        piece = 4096, bytes = 4096, n;
     fpheap_stats  stats;
 
     (void)state;
     for (n = 1; n <= 10; n++) {
         while (live_objects(heap) == n)
             assert_non_null(fpheap_group_alloc(group, 48));
-        piece = 2 * piece < 32768 ? 2 * piece : 32768;
         bytes += piece;
+        piece = 2 * piece < 32768 ? 2 * piece : 32768;
         fpheap_stats_get(heap, &stats);
         assert_int_equal(stats.live_bytes, bytes);
     }
@@ -327,7 +327,7 @@ a_cleanup_sees_all_objects_of_the_group(void **state)
         late          l     = { NULL, sizes[i], 0 };
 
         assert_int_equal(fpheap_group_cleanup(group, look_at_late, &l), 0);
-        assert_non_null(fpheap_group_alloc(group, 1900));
+        assert_non_null(fpheap_group_alloc(group, 3900));
         l.bytes = (char *)fpheap_group_alloc(group, sizes[i]);
         assert_non_null(l.bytes);
         test_fill(l.bytes, sizes[i], 7);
@@ -482,7 +482,7 @@ the_reference_that_was_adopted_is_dropped(void **state)
 static void
 add_some(fpheap *heap, fpheap_group *group, int n)
 {
-    static const size_t sizes[] = { 16, 700, 3000, 0, 100000, 40 };
+    static const size_t sizes[] = { 16, 900, 3000, 0, 100000, 40 };
     unsigned i;
 
     assert_int_equal(fpheap_group_adopt(group, fpheap_alloc(heap, 300)), 0);

@@ -51,7 +51,7 @@ static void
 an_object_that_is_no_group_is_named(void **state)
 {
     fpheap *heap   = test_heap_over(&provider);
-    void   *object = fpheap_zalloc(heap, 2048);
+    void   *object = fpheap_zalloc(heap, 4096);
 
     (void)state;
     assert_null(fpheap_group_alloc((fpheap_group *)object, 10));
@@ -125,7 +125,7 @@ a_free_of_what_a_group_has_cut_is_named(void **state)
     (void)state;
     fpheap_free(heap, fpheap_group_alloc(group, 100));
     EXPECT_PANIC("48 bytes into the live object at ");
-    fpheap_free(heap, fpheap_group_alloc(group, 3000));
+    fpheap_free(heap, fpheap_group_alloc(group, 5000));
     EXPECT_PANIC("16 bytes into the live object at ");
     fpheap_free(heap, fpheap_group_alloc(group, FPHEAP_CHUNK));
     EXPECT_PANIC("16 bytes into the live object at ");
