@@ -43,6 +43,9 @@ says tenants '^bulk has [1-9][0-9]* packets, then: No space left on device$'
 says tenants '^voice still has room, and a control message gets through$'
 says refcount '^300000 packets out of 2 ports, recycled 300000 times, 1000 alloc'
 
+says packet_groups '^200000 packets, 600000 headers, .* 12500 had broken ones'
+says packet_groups '^0 packets in flight, 0 objects live'
+
 # The tool for partitions, in a directory of its own: first what it refuses.
 shm=$(mktemp -d -p /dev/shm)
 plain=fpheap-tool-$$           # another, where they are by default
