@@ -4714,7 +4714,6 @@ struct fph_partition {
     fph_word   came;           /* members and cleaners so far */
     fph_word   cleaner;        /* 1 + the member that cleans up, and above it when
                                   it came; 0: none */
-    fph_word   round;          /* how often that was */
     unsigned   frees;          /* FPHEAP_FREE_DEAD, or 0 */
     fph_word   recovered;      /* members that were cleaned up after, */
     fph_word   threads;        /* their threads, */
@@ -10884,7 +10883,7 @@ struct fph_view {
     size_t       bytes;
     size_t       mask;         /* of pages' numbers */
     unsigned     bins;
-    const char  *state;        /* in the partition, as the next two */
+    const fph_state *state;    /* in the partition, as the next two */
     const char  *chunks;
     const char  *depots;
 };
@@ -10940,7 +10939,7 @@ fph_view_begin(fpheap *heap, const fph_partition *head)
     view->base = head->base;
     view->bytes = head->bytes;
     view->bins = head->nodes * FPH_CLASSES;
-    view->state = (const char *)state;
+    view->state = state;
     if (!fph_peek(heap, &view->mask, &state->mask, sizeof view->mask))
         return 0;
     view->chunks = (const char *)fph_peek_pointer(heap, &state->chunks);
@@ -10975,11 +10974,11 @@ static int
 fph_view_class(const fpheap *heap, unsigned bin, fph_class *klass)
 {
     return bin < heap->view->bins
-        && fph_peek(heap, klass,
-                    heap->view->state + offsetof(fph_state, classes)
-                    + bin % FPH_CLASSES * sizeof *klass, sizeof *klass)
+        && fph_peek(heap, klass, &heap->view->state->classes[bin % FPH_CLASSES],
+                    sizeof *klass)
         && klass->size >= 16 && klass->size <= 2 * FPHEAP_CHUNK
-        && klass->pages != 0 && klass->pages <= FPH_PAGES;
+        && klass->pages != 0 && klass->pages <= FPH_PAGES
+        && klass->skip <= FPHEAP_PAGE;
 }
 
 /* Bytes of an object of a bin, or for the first of a page of large ones. */
@@ -10996,9 +10995,10 @@ fph_view_size(const fpheap *heap, unsigned bin)
 static const char *
 fph_view_meta(const fpheap *heap, uint32_t ref)
 {
-    const char *block = ref == 0 ? NULL : (const char *)fph_peek_pointer(
-        heap, heap->view->state + offsetof(fph_state, meta)
-              + (ref >> FPH_UNIT_BITS) * sizeof(char *));
+    uint32_t    number = ref >> FPH_UNIT_BITS;
+    const char *block  = number == 0 || number >= FPH_TABLE_MAX ? NULL
+                       : (const char *)fph_peek_pointer(
+                             heap, &heap->view->state->meta[number]);
 
     if (block == NULL)
         return NULL;
@@ -11023,34 +11023,31 @@ static int
 fph_view_shape(const fpheap *heap, fph_viewed *it)
 {
     uint64_t  info = it->record.info;
+    size_t    skip = (size_t)fph_info_bin(info) << FPHEAP_PAGE_SHIFT;
     fph_class klass;
 
     it->kind = fph_info_kind(info);
-    it->count = fph_info_count(info);
+    it->count = 1;
+    it->pages = fph_info_count(info);
+    it->size = (it->pages << FPHEAP_PAGE_SHIFT) - skip;
+    it->bytes = it->size;
     if (it->kind == FPH_SLAB) {
-        if (!fph_view_class(heap, fph_info_bin(info), &klass)
-            || it->count == 0 || it->count > FPH_SLAB_WORDS * 64
-            || it->count * klass.size > ((size_t)klass.pages
-                                         << FPHEAP_PAGE_SHIFT)
-            || klass.skip > FPHEAP_PAGE)
+        if (!fph_view_class(heap, fph_info_bin(info), &klass))
             return 0;
+        it->count = fph_info_count(info);
+        it->pages = klass.pages;
         it->size = klass.size;
         it->bytes = it->size - FPH_HEAD;
-        it->pages = klass.pages;
-        it->first = it->start + klass.skip;
-    } else {
-        if ((it->kind != FPH_LARGE && it->kind != FPH_PARKED)
-            || it->count <= fph_info_bin(info)
-            || it->count > heap->view->bytes >> FPHEAP_PAGE_SHIFT)
-            return 0;
-        it->pages = it->count;
-        it->first = it->start + ((size_t)fph_info_bin(info)
-                                 << FPHEAP_PAGE_SHIFT);
-        it->size = (it->pages - fph_info_bin(info)) << FPHEAP_PAGE_SHIFT;
-        it->bytes = it->size;
-        it->count = 1;
+        skip = klass.skip;
+    } else if (it->kind != FPH_LARGE && it->kind != FPH_PARKED) {
+        return 0;
     }
-    return fph_view_has(heap->view, it->start, it->pages << FPHEAP_PAGE_SHIFT);
+    it->first = it->start + skip;
+    return it->size != 0 && it->size <= heap->view->bytes
+        && it->count != 0 && it->count <= FPH_SLAB_WORDS * 64
+        && skip + it->count * it->size - (it->size - it->bytes)
+           <= it->pages << FPHEAP_PAGE_SHIFT
+        && fph_view_has(heap->view, it->start, it->pages << FPHEAP_PAGE_SHIFT);
 }
 
 /* The record of the page that begins at an address, of a chunk that was looked
@@ -11269,9 +11266,8 @@ fph_parked_caches(fph_parked *parked, unsigned member)
     unsigned      i;
 
     for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
-        cache = (const char *)fph_peek_pointer(
-            heap, heap->view->state + offsetof(fph_state, cache)
-                  + i * sizeof cache);
+        cache = (const char *)fph_peek_pointer(heap,
+                                               &heap->view->state->cache[i]);
         if (cache == NULL)
             return;
         if (member == FPH_MEMBERS
@@ -16744,17 +16740,19 @@ typedef struct fph_rebuild {
     fph_state      *state;
     const uint8_t *dead;
     unsigned        frees;     /* not 0: what the dead had live */
-    uint32_t        round;     /* of magazines that this cleaner has met */
+    uint32_t        round;     /* when this cleaner came: of magazines that it
+                                  has met */
 } fph_rebuild;
 
-/* Whether the chunk at an address is here; one that was coming or going is
- * not. */
+/* Whether the chunk at an address is here; one that was coming or going is not.
+ * (The window's first page counts as META's, fph_pages_open.) */
 static int
 fph_rebuild_chunk(const fph_state *state, const char *at)
 {
     size_t     number = fph_page_of(state, at) >> FPH_PAGE_BITS;
     fph_chunk *chunk  = &state->chunks[number];
 
+    fph_store_relaxed(&chunk->meta, number == 0);
     if (chunk->base != NULL && fph_load_relaxed(&chunk->present) != 0)
         return 1;
     FPH_STORE(&chunk->records, (fph_records *)NULL, RELAXED);
@@ -17063,11 +17061,8 @@ fph_rebuild_meta(const fph_rebuild *it)
     fph_state *state   = it->state;
     uint64_t   current = fph_meta_block(state);
     uint64_t   all     = fph_load_relaxed(&state->meta_numbers);
-    fph_chunk *chunk;
-    size_t     at      = 0, i;
+    size_t     i;
 
-    while ((chunk = fph_chunk_next(state, &at)) != NULL)
-        fph_store_relaxed(&chunk->meta, chunk == state->chunks);
     fph_meta_mark(state, it->heap->partition->base,
                   fph_state_pages(it->heap, state, &state->region[0].raw), 1);
     for (i = 1; i < all && i < FPH_TABLE_MAX; i++) {
@@ -17135,8 +17130,8 @@ static void
 fph_rebuild_all(fpheap *heap, const uint8_t *dead, unsigned frees)
 {
     fph_rebuild it = { heap, heap->state, dead, frees,
-                       (uint32_t)fph_fetch_add_relaxed(&heap->partition->round,
-                                                       1) + 1 };
+                       (uint32_t)(fph_load_relaxed(&heap->partition->cleaner)
+                                  / FPH_CLEANER) };
 
     fph_store_relaxed(&it.state->growing, 0);
     fph_store_relaxed(&it.state->moves_ended,
@@ -17363,23 +17358,22 @@ fph_file_check(const fpheap *heap, fph_opening *it)
     return 0;
 }
 
-/* The bytes of a page of the file, in chunks; and whether they are those that
- * the caller wants. */
+/* The bytes of a page of the file, in chunks, if they are those that the caller
+ * wants.  Returns them, or a negative errno. */
 static int
-fph_file_unit(const fpheap *heap, const fph_opening *it, unsigned *unit)
+fph_file_unit(const fpheap *heap, const fph_opening *it)
 {
     struct statfs fs;
     size_t        page;
 
-    *unit = 1;
     if (heap->mapped)
-        return 0;
+        return 1;
     if (fstatfs(heap->file, &fs) != 0)
         return -errno;
     page = (size_t)fs.f_bsize;
-    *unit = page <= FPHEAP_CHUNK ? 1u : (unsigned)(page >> FPHEAP_CHUNK_SHIFT);
-    return it->desc->page_bytes == 0 || it->desc->page_bytes == page ? 0
-         : fph_open_says(it, -EPROTO, "page_bytes");
+    if (it->desc->page_bytes != 0 && it->desc->page_bytes != page)
+        return fph_open_says(it, -EPROTO, "page_bytes");
+    return page <= FPHEAP_CHUNK ? 1 : (int)(page >> FPHEAP_CHUNK_SHIFT);
 }
 
 /* Read the beginning of a partition. */
@@ -17732,17 +17726,16 @@ static int
 fph_partition_make(fpheap *heap, fph_opening *it)
 {
     char         *base = (char *)it->desc->address;
-    unsigned      unit = 1;
     fpheap_region whole;
-    int           rc   = fph_file_unit(heap, it, &unit);
+    int           unit = fph_file_unit(heap, it);
+    int           rc;
 
+    if (unit < 0)
+        return unit;
     it->bytes = fph_chunks_bytes(it->desc->bytes);
-    if (rc == 0 && base == NULL)
+    if (base == NULL)
         base = fph_partition_place(heap, it->bytes);
-    if (rc == 0 && base == NULL)
-        rc = -ENOMEM;
-    if (rc == 0)
-        rc = fph_file_begin(heap, it);
+    rc = base == NULL ? -ENOMEM : fph_file_begin(heap, it);
     if (rc == 0)
         rc = fph_partition_map(heap, it, base, it->bytes,
                                PROT_READ | PROT_WRITE);
@@ -17754,7 +17747,7 @@ fph_partition_make(fpheap *heap, fph_opening *it)
         whole.bytes = it->bytes;
         fph_mmap_place(&whole, it->desc->node);
     }
-    fph_partition_lay(it, heap->partition, unit);
+    fph_partition_lay(it, heap->partition, (unsigned)unit);
     rc = fph_partition_begin(heap);
     if (rc == 0)
         rc = fph_join(heap);
@@ -17768,7 +17761,6 @@ static int
 fph_partition_use(fpheap *heap, fph_opening *it)
 {
     fph_partition head;
-    unsigned      unit;
     int           access = fph_reads_only(it) ? PROT_READ
                                               : PROT_READ | PROT_WRITE;
     int           rc     = fph_file_check(heap, it);
@@ -17776,8 +17768,8 @@ fph_partition_use(fpheap *heap, fph_opening *it)
     if (rc == 0)
         rc = fph_head_read(heap, it, &head);
     if (rc == 0)
-        rc = fph_file_unit(heap, it, &unit);
-    if (rc == 0)
+        rc = fph_file_unit(heap, it);
+    if (rc > 0)
         rc = fph_partition_map(heap, it, head.base, head.bytes, access);
     if (rc != 0)
         return rc;
@@ -17855,19 +17847,6 @@ fph_file_open(fpheap *heap, const fph_opening *it)
     return -errno;
 }
 
-/* Open a partition by its name, or make it. */
-static int
-fph_by_name(fpheap *heap, fph_opening *it)
-{
-    int rc = (it->flags & FPHEAP_EXCLUSIVE) != 0 ? -ENOENT
-           : fph_file_open(heap, it);
-
-    if (rc == 0)
-        return fph_partition_use(heap, it);
-    return rc == -ENOENT && (it->flags & FPHEAP_CREATE) != 0
-         ? fph_named_make(heap, it) : rc;
-}
-
 /* What a file begins with: 0 where nothing was made yet, 1 where that cannot be
  * read. */
 static uint64_t
@@ -17884,10 +17863,8 @@ static int
 fph_in_place(fpheap *heap, fph_opening *it)
 {
     uint64_t magic;
-    int      rc = fph_file_open(heap, it);
+    int      rc;
 
-    if (rc != 0)
-        return rc;
     heap->start = it->desc->offset;
     magic = fph_magic_read(heap, it);
     if (magic != FPH_MAGIC && !fph_reads_only(it)) {
@@ -17914,7 +17891,6 @@ fph_open_error(const fph_opening *it)
     const unsigned kinds = FPHEAP_ON_NODE | FPHEAP_DESCRIPTOR | FPHEAP_FIXED
                          | FPHEAP_ANY_OWNER | FPHEAP_MAPPED
                          | FPHEAP_FREE_DEAD;
-    const char    *c     = it->name;
 
     if ((it->flags & ~flags) != 0 || (it->desc->flags & ~kinds) != 0
         || ((it->flags & FPHEAP_EXCLUSIVE) != 0
@@ -17933,15 +17909,11 @@ fph_open_error(const fph_opening *it)
     if (FPHEAP_SITES
         || ((it->desc->flags & FPHEAP_FREE_DEAD) != 0 && !FPHEAP_HEADER))
         return -ENOTSUP;
-    if (strlen(c) >= FPHEAP_NAME_BYTES)
+    if (strlen(it->name) >= FPHEAP_NAME_BYTES)
         return -ENAMETOOLONG;
-    for (; *c != '\0'; c++)
-        if (*c == '/')
-            return -EINVAL;
-    c = it->name;
-    return *c == '\0' || (c[0] == '.' && (c[1] == '\0' || (c[1] == '.'
-                                                           && c[2] == '\0')))
-         ? -EINVAL : 0;
+    return it->name[strcspn(it->name, "/")] != '\0'
+        || strcmp(it->name, "") == 0 || strcmp(it->name, ".") == 0
+        || strcmp(it->name, "..") == 0 ? -EINVAL : 0;
 }
 
 /* Open the directory of names.  Returns 0, or a negative errno. */
@@ -17955,21 +17927,26 @@ fph_directory_open(fph_opening *it)
     return it->directory < 0 ? -errno : 0;
 }
 
-/* Open what the description says. */
+/* Open what the description says, or make it. */
 static int
 fph_open(fpheap *heap, fph_opening *it)
 {
-    unsigned kind = it->desc->flags;
-    int      rc   = fph_handle_begin(heap, it);
+    unsigned kind  = it->desc->flags;
+    int      named = (kind & (FPHEAP_DESCRIPTOR | FPHEAP_MAPPED)) == 0;
+    int      rc    = fph_handle_begin(heap, it);
 
-    if (rc == 0 && (kind & FPHEAP_DESCRIPTOR) != 0)
-        return fph_in_place(heap, it);
-    if (rc == 0)
+    if (rc == 0 && (kind & FPHEAP_DESCRIPTOR) == 0)
         rc = fph_directory_open(it);
     if (rc != 0)
         return rc;
-    rc = heap->mapped ? fph_in_place(heap, it) : fph_by_name(heap, it);
-    close(it->directory);
+    rc = named && (it->flags & FPHEAP_EXCLUSIVE) != 0 ? -ENOENT
+       : fph_file_open(heap, it);
+    if (rc == 0)
+        rc = named ? fph_partition_use(heap, it) : fph_in_place(heap, it);
+    else if (rc == -ENOENT && named && (it->flags & FPHEAP_CREATE) != 0)
+        rc = fph_named_make(heap, it);
+    if (it->directory >= 0)
+        close(it->directory);
     return rc;
 }
 
@@ -17999,7 +17976,7 @@ fpheap_open(const char *name, const fpheap_partition *desc, unsigned flags)
         index = fph_number_take(fph_heap_used, FPHEAP_MAX_HEAPS);
         if (index == FPHEAP_MAX_HEAPS)
             return (fpheap *)fph_result(-ENFILE, NULL);
-        it.bytes = 0;
+        it = fph_opening_of(name, desc, flags);
         rc = fph_open(&fph_heaps[index], &it);
         if (rc != 0)
             fph_partition_end(&fph_heaps[index]);
