@@ -2207,7 +2207,7 @@ typedef struct fpheap_partition {
                                   chunk; NULL: whoever makes it chooses */
     unsigned    mode;          /* who may open it, as chmod; 0: 0600 */
     int         node;          /* with FPHEAP_ON_NODE and FPHEAP_USE_LIBNUMA: of
-                                  its memory */
+                                  its memory; EINVAL if there is no such */
     unsigned    flags;         /* FPHEAP_ON_NODE ... */
     uint64_t  (*iova)(void *ctx, const void *chunk); /* as a provider's; in all
                                   processes or in none */
@@ -15048,6 +15048,21 @@ fph_mmap_place(const fpheap_region *region, int node)
 #endif
 }
 
+/* Whether there can be memory of a node, as far as is known: of one that is not
+ * there libnuma would say so on standard error, and the program would not
+ * know. */
+#if FPHEAP_USE_LIBNUMA
+static int
+fph_mmap_has(int node)
+{
+    return node >= 0
+        && (numa_available() < 0
+            || numa_bitmask_isbitset(numa_all_nodes_ptr, (unsigned)node));
+}
+#else
+#  define fph_mmap_has(node) ((node) >= 0)
+#endif
+
 /* Reserved hugepages, each of them written to.  If a cgroup or a node has too
  * few, mmap succeeds, but a later write would end the program.  Finding this
  * out costs the time to clear the pages that are left, so a pause follows each
@@ -17898,6 +17913,8 @@ fph_open_error(const fph_opening *it)
         || ((it->flags & FPHEAP_CREATE) != 0
             && (it->desc->bytes == 0 || fph_reads_only(it)))
         || it->desc->bytes > FPHEAP_PARTITION_MAX
+        || ((it->desc->flags & FPHEAP_ON_NODE) != 0
+            && !fph_mmap_has(it->desc->node))
         || ((it->desc->flags & FPHEAP_MAPPED) != 0
             && (it->desc->address == NULL || it->desc->bytes == 0))
         || (it->desc->flags & (FPHEAP_FIXED | FPHEAP_DESCRIPTOR))

@@ -86,6 +86,10 @@ arguments_out_of_range_are_refused(void **state)
     desc.mode = 010000;
     REFUSES(name, &desc, FPHEAP_CREATE, EINVAL);
     desc = partition_of(PARTITION);
+    desc.flags = FPHEAP_ON_NODE;
+    desc.node = -1;
+    REFUSES(name, &desc, FPHEAP_CREATE, EINVAL);
+    desc = partition_of(PARTITION);
     desc.flags = FPHEAP_FIXED; /* a new file has no memory */
     REFUSES(name, &desc, FPHEAP_CREATE, EINVAL);
     desc.flags = FPHEAP_FREE_DEAD; /* nobody knows what the dead have had */
