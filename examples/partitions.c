@@ -12,6 +12,10 @@
  * in, so it opens that too.  Objects go from one process to the other as 32-bit
  * handles.  Halfway the consumer is killed: what it had in its caches comes back,
  * and another one goes on where it was.
+ *
+ * Rights are those of a whole partition: whoever may read one object of it can
+ * read them all.  What only some may see is in a partition that only they may
+ * open; shown.c shows single objects of a private heap.
  */
 #ifndef _GNU_SOURCE
 #  define _GNU_SOURCE 1

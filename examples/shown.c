@@ -26,8 +26,10 @@
  *     it: then the owner gets the SIGBUS.  But it could as well trace the owner.
  *   - Each object costs a descriptor and a mapping (vm.max_map_count), and splits
  *     a transparent hugepage; with FPHEAP_HUGETLB the constructor fails.
- *   - Private heaps only: other members of a partition see what is below the files.
- *     A child of fork() has nothing there, and must leave the pool alone.
+ *   - Private heaps only: other members of a partition see what is below the files,
+ *     and whoever has a descriptor of a partition's file, if only to read, can map
+ *     all of it.  What one of them alone may see is in a second partition.
+ *   - A child of fork() has nothing there, and must leave the pool alone.
  */
 #define FPHEAP_IMPLEMENTATION
 #include "../fpheap.h"
