@@ -14994,12 +14994,14 @@ fpheap_dump(fpheap *heap, FILE *out)
                  "  waste     %14zu bytes\n"
                  "  metadata  %14zu bytes, and %zu apart\n"
                  "  peak      %14zu bytes\n"
-                 "  limit     %14zu bytes\n",
+                 "  limit     %14zu bytes\n"
+                 "  children  %14zu bytes  %u, %zu left for the critical\n",
             heap->name, s->region_bytes, s->regions, heap->nodes, s->caches,
             s->live_bytes, s->live_objects, s->parked_bytes, s->parked_objects,
             s->depot_bytes, s->slab_free_bytes, s->page_free_bytes,
             s->waste_bytes, s->metadata_bytes, s->record_bytes,
-            s->peak_region_bytes, s->limit);
+            s->peak_region_bytes, s->limit, s->child_bytes, s->children,
+            s->emergency_bytes);
     fprintf(out, "  pages     %zu hugetlb, %zu thp, %zu base, %zu unknown\n"
                  "  growth    %llu regions, %llu failures, longest %llu ns\n"
                  "  returned  %llu regions, %llu passes over parked objects\n",
@@ -15011,10 +15013,6 @@ fpheap_dump(fpheap *heap, FILE *out)
             (unsigned long long)s->growth_failures,
             (unsigned long long)s->growth_max_ns,
             (unsigned long long)s->releases, (unsigned long long)s->reclaims);
-    if (s->children != 0)
-        fprintf(out, "  children  %14zu bytes  %u heaps, %zu bytes left for "
-                     "critical objects\n",
-                s->child_bytes, s->children, s->emergency_bytes);
     fph_dump_classes(heap->state, &census, out);
     fph_dump_tags(heap, s, out);
     fph_sites_dump(heap, out);

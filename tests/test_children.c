@@ -696,7 +696,7 @@ a_dump_shows_children(void **state)
     n = fread(text, 1, sizeof text - 1, out);
     text[n] = '\0';
     (void)fclose(out);
-    assert_non_null(strstr(text, " 2 heaps, 1048576 bytes left for critical"));
+    assert_non_null(strstr(text, " 2, 1048576 left for the critical"));
     assert_int_equal(fpheap_destroy_forced(parent), 0);
 }
 
