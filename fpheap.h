@@ -14751,14 +14751,14 @@ fph_rank(fpheap_holder *holders, unsigned n, unsigned have,
 {
     unsigned at = have;
 
-    while (at > 0 && holders[at - 1].bytes < holder->bytes)
-        at--;
-    if (at == n || holder->bytes == 0)
+    if (holder->bytes == 0)
         return have;
-    have += have < n;
-    memmove(&holders[at + 1], &holders[at], (have - at - 1) * sizeof *holders);
-    holders[at] = *holder;
-    return have;
+    for (; at > 0 && holders[at - 1].bytes < holder->bytes; at--)
+        if (at < n)
+            holders[at] = holders[at - 1];
+    if (at < n)
+        holders[at] = *holder;
+    return have < n ? have + 1 : n;
 }
 
 /* Give a holder a name that is words. */

@@ -313,7 +313,7 @@ refused MAX_NODES=0
 refused MAX_NODES=65
 refused MAX_HEAPS=0
 refused MAX_HEAPS=3
-refused MAX_HEAPS=128
+refused MAX_HEAPS=2048
 refused MAX_THREADS=0
 refused MAX_THREADS=65537
 refused MAX_THREADS=2049 CHUNK_SHIFT=16
