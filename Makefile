@@ -234,7 +234,7 @@ $(B)/test_check2 $(B)/test_check_headers: tests/debug/test_check.c
 $(B)/test_small_no_os: tests/test_small.c
 $(addprefix $(B)/test_shared_,check header small): tests/test_shared.c
 $(addprefix $(B)/test_children_,check header): tests/test_children.c
-$(B)/test_prefill_check $(B)/test_prefill_header: tests/test_prefill.c
+$(B)/test_prefill_check: tests/test_prefill.c
 $(addprefix $(B)/test_groups_,check header): tests/test_groups.c
 $(B)/stress_killed_header: tests/stress_killed.c
 $(B)/stress_check: tests/stress_owner.c
