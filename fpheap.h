@@ -1280,9 +1280,9 @@ struct fpheap {
     uint64_t      (*iova)(void *ctx, const void *chunk);
     void           *iova_ctx;
     fpheap_pool    *pools;     /* the process's handles, by number */
-    fph_word       *taken;     /* by bin, the objects that it has taken from slabs
-                                  and depots less those that it has given back;
-                                  in place of the first, pages of large ones */
+    fph_word       *taken;     /* in the partition, the bytes of the objects that
+                                  it has taken from slabs and depots, less those
+                                  that it has given back */
 #endif
 #if FPH_WATCHED
     fph_life       *known[FPH_KNOWN]; /* atomic; by the number of the chunk */
@@ -4287,17 +4287,22 @@ fph_is_view(const fpheap *heap)
     return fph_is_handle(heap) && heap->state == NULL && heap->view != NULL;
 }
 
-/* Count objects that this process takes from what it shares with others, after
- * it has them; or, negative, gives back, before that.  So what it has in its
- * hands when it dies is not counted as the application's. */
+/* Count objects of a bin, or of the first pages of large ones, that this process
+ * takes from what it shares with others, after it has them; or, negative, gives
+ * back, before that.  So what it has in its hands when it dies is not counted as
+ * the application's. */
 static inline void
 fph_take_count(const fph_state *state, unsigned bin, size_t n)
 {
     fph_word *taken = state->number != FPH_SHARED ? NULL
                     : fph_heaps[fph_number_of(state)].taken;
+    size_t    size;
 
-    if (taken != NULL)
-        fph_fetch_add_relaxed(&taken[bin], n);
+    if (taken == NULL)
+        return;
+    size = bin == 0 ? FPHEAP_PAGE
+         : FPH_LOAD(&state->classes[bin % FPH_CLASSES].size, RELAXED);
+    fph_fetch_add_relaxed(taken, (uint64_t)(int64_t)(ptrdiff_t)n * size);
 }
 #else
 #  define fph_is_shared(heap)             ((void)(heap), 0)
@@ -4691,7 +4696,7 @@ typedef struct fph_member {
     fph_word is;               /* 0: none; else when it came, from 1 on */
     fph_word process;          /* its number, for people */
     fph_word calls;            /* threads without a cache that are in a call */
-    uint32_t taken;            /* the record with heap->taken, or 0 */
+    fph_word taken;            /* what heap->taken leads to */
 } __attribute__((aligned(64))) fph_member;
 
 /* In front of a cache of a shared heap: whose it is. */
@@ -17581,29 +17586,13 @@ fph_member_come(fpheap *heap)
     member = &partition->member[i];
     fph_store_relaxed(&member->process, fph_process());
     fph_store_relaxed(&member->calls, 0);
+    fph_store_relaxed(&member->taken, 0);
     fph_store_release(&member->is,                                  /* W9 */
                       fph_fetch_add_relaxed(&partition->came, 1) + 1);
     heap->member = i;
+    heap->taken = &member->taken;
     fph_owner_begin(heap, fph_owner_number(member, i));
     return 1;
-}
-
-/* Count from here on what this process takes. */
-static int
-fph_taken_begin(fpheap *heap)
-{
-    uint32_t *ref   = &heap->partition->member[heap->member].taken;
-    size_t    bytes = heap->bins * sizeof(fph_word);
-    int       error = 0;
-
-    FPH_INSIDE(heap);
-    if (*ref == 0)
-        *ref = fph_meta_get(heap, 0 /* node */, bytes, &error);
-    if (*ref == 0)
-        return error;
-    heap->taken = (fph_word *)fph_meta_at(heap->state, *ref);
-    memset(heap->taken, 0, bytes);
-    return 0;
 }
 
 /* The same, after the dead's places were made free if need be.  Whoever cleans
@@ -17616,14 +17605,13 @@ fph_join(fpheap *heap)
     (void)fph_view_begin(heap, heap->partition);
     if (fph_member_come(heap)) {
         (void)fph_clean(heap, 0 /* frees */);
-        return fph_taken_begin(heap);
+        return 0;
     }
     while (!fph_lock(heap, FPH_MEMBERS, F_OFD_SETLK, F_WRLCK))
         fph_yield();
     rc = fph_clean(heap, 0 /* frees */);
     fph_lock(heap, FPH_MEMBERS, F_OFD_SETLK, F_UNLCK);
-    return fph_member_come(heap) ? fph_taken_begin(heap)
-         : rc < 0 ? rc : -ENFILE;
+    return fph_member_come(heap) ? 0 : rc < 0 ? rc : -ENFILE;
 }
 
 /* A process that only reads has a lock of its own too, behind the others', so
@@ -18061,37 +18049,13 @@ fpheap_unlink(const char *name, const fpheap_partition *desc)
  * the first, and against the second.
  */
 
-/* Bytes that the caches of a member park. */
-static size_t
-fph_member_parked(const fpheap *heap, unsigned member)
-{
-    fph_parked parked = fph_parked_none(heap);
-
-    fph_parked_caches(&parked, member);
-    return parked.bytes;
-}
-
-/* Bytes that a member has taken, less those that it has given back. */
-static size_t
-fph_member_taken(const fpheap *heap, const fph_member *member)
-{
-    const char *at    = fph_view_meta(heap, member->taken);
-    int64_t     bytes = 0;
-    uint64_t    n;
-    unsigned    i;
-
-    for (i = 0; at != NULL && i < heap->bins; i++)
-        if (fph_peek(heap, &n, at + i * sizeof n, sizeof n) && n != 0)
-            bytes += (int64_t)n * (int64_t)fph_view_size(heap, i);
-    return bytes < 0 ? 0 : (size_t)bytes;
-}
-
 /* Fill in what a member shows.  Returns 0: there is none. */
 static int
 fph_member_look(const fpheap *heap, unsigned number, fpheap_member *told)
 {
+    fph_parked parked = fph_parked_none(heap);
     fph_member member;
-    size_t     taken;
+    int64_t    live;
 
     memset(told, 0, sizeof *told);
     if (!fph_peek(heap, &member, &heap->partition->member[number],
@@ -18101,10 +18065,10 @@ fph_member_look(const fpheap *heap, unsigned number, fpheap_member *told)
     told->process = (int)member.process;
     told->owner = fph_owner_number(&member, number);
     told->alive = !fph_is_dead(heap, number);
-    told->parked_bytes = fph_member_parked(heap, number);
-    taken = fph_member_taken(heap, &member);
-    if (taken > told->parked_bytes)
-        told->live_bytes = taken - told->parked_bytes;
+    fph_parked_caches(&parked, number);
+    told->parked_bytes = parked.bytes;
+    live = (int64_t)member.taken - (int64_t)parked.bytes;
+    told->live_bytes = live > 0 ? (size_t)live : 0;
     return 1;
 }
 
