@@ -10889,8 +10889,8 @@ struct fph_view {
     size_t       mask;         /* of pages' numbers */
     unsigned     bins;
     const fph_state *state;    /* in the partition, as the next two */
-    const char  *chunks;
-    const char  *depots;
+    const void  *chunks;
+    const void  *depots;
 };
 
 static fph_view fph_views[FPHEAP_MAX_HEAPS];
@@ -10902,6 +10902,13 @@ fph_view_has(const fph_view *view, const void *at, size_t bytes)
     uintptr_t offset = (uintptr_t)at - (uintptr_t)view->base;
 
     return offset < view->bytes && bytes <= view->bytes - offset;
+}
+
+/* The address behind another, which may be any. */
+static inline const void *
+fph_view_at(const void *base, size_t offset)
+{
+    return (const void *)((uintptr_t)base + offset);
 }
 
 /* Copy what is at an address of the partition.  Returns 0: it is not there.  (Who
@@ -10947,8 +10954,8 @@ fph_view_begin(fpheap *heap, const fph_partition *head)
     view->state = state;
     if (!fph_peek(heap, &view->mask, &state->mask, sizeof view->mask))
         return 0;
-    view->chunks = (const char *)fph_peek_pointer(heap, &state->chunks);
-    view->depots = (const char *)fph_peek_pointer(heap, &state->depots);
+    view->chunks = fph_peek_pointer(heap, &state->chunks);
+    view->depots = fph_peek_pointer(heap, &state->depots);
     n = (view->mask >> FPH_PAGE_BITS) + 1;
     return (view->mask & (view->mask + 1)) == 0
         && view->mask >= FPH_PAGES - 1
@@ -10969,8 +10976,8 @@ fph_view_chunk(const fpheap *heap, const void *at, fph_chunk *chunk)
 
     return fph_view_has(view, (const void *)start, FPHEAP_CHUNK)
         && fph_peek(heap, chunk,
-                    view->chunks + (page >> FPH_PAGE_BITS) * sizeof *chunk,
-                    sizeof *chunk)
+                    fph_view_at(view->chunks, (page >> FPH_PAGE_BITS)
+                                              * sizeof *chunk), sizeof *chunk)
         && (uintptr_t)chunk->base == start && chunk->present != 0;
 }
 
@@ -10997,18 +11004,16 @@ fph_view_size(const fpheap *heap, unsigned bin)
 }
 
 /* The record that a reference names; NULL: none. */
-static const char *
+static const void *
 fph_view_meta(const fpheap *heap, uint32_t ref)
 {
     uint32_t    number = ref >> FPH_UNIT_BITS;
-    const char *block  = number == 0 || number >= FPH_TABLE_MAX ? NULL
-                       : (const char *)fph_peek_pointer(
-                             heap, &heap->view->state->meta[number]);
+    size_t      offset = (size_t)(ref & ((1u << FPH_UNIT_BITS) - 1)) * FPH_LINE;
+    const void *block  = number == 0 || number >= FPH_TABLE_MAX ? NULL
+                       : fph_peek_pointer(heap,
+                                          &heap->view->state->meta[number]);
 
-    if (block == NULL)
-        return NULL;
-    block += (size_t)(ref & ((1u << FPH_UNIT_BITS) - 1)) * FPH_LINE;
-    return fph_view_has(heap->view, block, FPH_LINE) ? block : NULL;
+    return block == NULL ? NULL : fph_view_at(block, offset);
 }
 
 /* What a record says, and whether that can be. */
@@ -11047,7 +11052,7 @@ fph_view_shape(const fpheap *heap, fph_viewed *it)
     } else if (it->kind != FPH_LARGE && it->kind != FPH_PARKED) {
         return 0;
     }
-    it->first = it->start + skip;
+    it->first = (char *)(uintptr_t)fph_view_at(it->start, skip);
     return it->size != 0 && it->size <= heap->view->bytes
         && it->count != 0 && it->count <= FPH_SLAB_WORDS * 64
         && skip + it->count * it->size - (it->size - it->bytes)
@@ -11063,9 +11068,9 @@ fph_view_record(const fpheap *heap, const fph_chunk *chunk, char *start,
 {
     size_t      page = (size_t)((uintptr_t)start >> FPHEAP_PAGE_SHIFT)
                      & heap->view->mask;
-    const char *at   = (const char *)chunk->records
-                     + offsetof(fph_records, slab)
-                     + page % FPH_PAGES * sizeof it->record;
+    const void *at   = fph_view_at(chunk->records,
+                                   offsetof(fph_records, slab)
+                                   + page % FPH_PAGES * sizeof it->record);
 
     it->start = start;
     return chunk->records != NULL
@@ -11177,7 +11182,7 @@ fph_is_parked(const fph_parked *parked, const void *object)
 
 /* Note the objects of a magazine's slots. */
 static void
-fph_parked_slots(fph_parked *parked, unsigned bin, void *const *slot,
+fph_parked_slots(fph_parked *parked, unsigned bin, const void *slot,
                  size_t count)
 {
     const fph_view *view = parked->heap->view;
@@ -11191,7 +11196,7 @@ fph_parked_slots(fph_parked *parked, unsigned bin, void *const *slot,
         parked->bytes += count * fph_view_size(parked->heap, bin);
         return;
     }
-    if (!fph_peek(parked->heap, objects, slot, count * sizeof *slot))
+    if (!fph_peek(parked->heap, objects, slot, count * sizeof *objects))
         return;
     for (i = 0; i < count; i++) {
         size_t unit = (size_t)((char *)objects[i] - view->base) / 16;
@@ -11204,15 +11209,16 @@ fph_parked_slots(fph_parked *parked, unsigned bin, void *const *slot,
 /* Note those of a magazine.  Returns the reference of the one below it; 0: there
  * is none. */
 static uint32_t
-fph_parked_magazine(fph_parked *parked, unsigned bin, const void *at)
+fph_parked_magazine(fph_parked *parked, unsigned bin, const void *magazine)
 {
-    const fph_magazine *magazine = (const fph_magazine *)at;
-    uint32_t            head[4]; /* next, self, count, depth */
+    uint32_t head[4];          /* next, self, count, depth */
 
     if (magazine == NULL
         || !fph_peek(parked->heap, head, magazine, sizeof head))
         return 0;
-    fph_parked_slots(parked, bin, magazine->slot, head[2]);
+    fph_parked_slots(parked, bin,
+                     fph_view_at(magazine, offsetof(fph_magazine, slot)),
+                     head[2]);
     return head[0];
 }
 
@@ -11224,8 +11230,10 @@ fph_parked_depot(fph_parked *parked, unsigned bin)
     uint64_t      head = 0;
     uint32_t      ref;
 
-    (void)fph_peek(heap, &head, heap->view->depots + bin * sizeof(fph_depot)
-                                + offsetof(fph_depot, full), sizeof head);
+    (void)fph_peek(heap, &head,
+                   fph_view_at(heap->view->depots,
+                               bin * sizeof(fph_depot)
+                               + offsetof(fph_depot, full)), sizeof head);
     for (ref = (uint32_t)head; ref != 0 && parked->steps != 0;
          parked->steps--)
         ref = fph_parked_magazine(parked, bin, fph_view_meta(heap, ref));
@@ -11234,27 +11242,31 @@ fph_parked_depot(fph_parked *parked, unsigned bin)
 /* Note those of a cache: below the top of what is loaded, the spare's, and the
  * large one. */
 static void
-fph_parked_cache(fph_parked *parked, const fpheap_cache *cache)
+fph_parked_cache(fph_parked *parked, const void *cache)
 {
     const fpheap *heap  = parked->heap;
-    const char   *spare = (const char *)fph_peek_pointer(heap, &cache->spare);
-    const char   *large = (const char *)fph_peek_pointer(heap, &cache->large);
+    const void   *spare = fph_peek_pointer(
+        heap, fph_view_at(cache, offsetof(fpheap_cache, spare)));
+    const void   *large = fph_peek_pointer(
+        heap, fph_view_at(cache, offsetof(fpheap_cache, large)));
     uint64_t      info;
     fph_bin       bin;
     unsigned      i;
 
     for (i = 0; i < heap->view->bins; i++) {
-        if (fph_peek(heap, &bin, &cache->bins[i], sizeof bin)
+        if (fph_peek(heap, &bin,
+                     fph_view_at(cache, offsetof(fpheap_cache, bins)
+                                        + i * sizeof bin), sizeof bin)
             && bin.base != NULL && bin.top > bin.base)
             fph_parked_slots(parked, i, bin.base,
                              (size_t)(bin.top - bin.base));
-        (void)fph_parked_magazine(parked, i, fph_peek_pointer(
-                                                 heap, spare + i
-                                                       * sizeof(char *)));
+        (void)fph_parked_magazine(
+            parked, i, fph_peek_pointer(
+                           heap, fph_view_at(spare, i * sizeof spare)));
     }
     if (large == NULL
-        || !fph_peek(heap, &info, large + offsetof(fph_slab, info),
-                     sizeof info))
+        || !fph_peek(heap, &info,
+                     fph_view_at(large, offsetof(fph_slab, info)), sizeof info))
         return;
     parked->objects++;
     parked->bytes += fph_info_count(info) * fph_view_size(heap, 0);
@@ -11266,20 +11278,18 @@ static void
 fph_parked_caches(fph_parked *parked, unsigned member)
 {
     const fpheap *heap = parked->heap;
-    const char   *cache;
+    const void   *cache;
     fph_slot      slot;
     unsigned      i;
 
     for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
-        cache = (const char *)fph_peek_pointer(heap,
-                                               &heap->view->state->cache[i]);
+        cache = fph_peek_pointer(heap, &heap->view->state->cache[i]);
         if (cache == NULL)
             return;
         if (member == FPH_MEMBERS
-            || (fph_peek(heap, &slot, cache - sizeof slot, sizeof slot)
-                && slot.owner == member + 1))
-            fph_parked_cache(parked, (const fpheap_cache *)
-                                     (const void *)cache);
+            || (fph_peek(heap, &slot, fph_view_at(cache, -sizeof slot),
+                         sizeof slot) && slot.owner == member + 1))
+            fph_parked_cache(parked, cache);
     }
 }
 
