@@ -16307,8 +16307,7 @@ fpheap_config_string(void)
 /* [SHARED] =================================================================
  *
  * Heaps that several processes share.  A partition is a file that each process
- * maps at the same address, so pointers in it mean the same to all; the handle,
- * the provider and pools' callbacks are each process's own.
+ * maps at the same address, so pointers in it mean the same to all.
  *
  *     base                 + head                        + bytes
  *     | fph_partition, CALL | state, tables | pages ...  |
@@ -16325,10 +16324,10 @@ fpheap_config_string(void)
  *     513               a process that makes a heap in a file that exists
  *     576 .. 1087       a process that only reads
  *
- * A partition begins without a name: an unnamed file, its length, memory for
- * its head, the mapping at a place that no process is likely to use, the head,
- * the state, the first region, the first member; then the name.  A creator that
- * is killed leaves nothing, and of two that meet one opens the other's.
+ * A partition begins without a name, W1: an unnamed file, its length, memory for
+ * its head, the mapping, the head, the state, the first region, the first
+ * member; then the name.  A creator that is killed leaves nothing, and of two
+ * that meet one opens the other's.
  *
  * Whoever opens one reads the head as a copy, compares settings, maps the file
  * where it says, takes the first place whose byte is not locked and whose
@@ -16350,20 +16349,17 @@ fpheap_config_string(void)
  * addresses of one process, only the cache's own thread follows, and a cleaner
  * after it has written its own there.
  *
- *   W1  The file has its name only when all of this is made, so whoever finds
- *       the name finds a heap that works.
+ *   W1  Whoever finds the name of a partition finds a heap that works.
  *   W2  A chunk has memory from before a region gets it until after it has left
  *       all regions.  So no access ends in SIGBUS, however full the file system
  *       is.
- *   W3  A process is alive while it has the lock of its byte in the file.  The
- *       system gives the lock up when the process ends, however it does.
+ *   W3  A process is alive while it has the lock of its byte in the file.
  *   W4  One member at a time cleans up: the one that `cleaner` names.  From
  *       FPH_REBUILDING on no thread is inside a call, and none begins one until
  *       all is done: if the cleaner dies, whoever waits for it does it all
  *       again.  Each step can be repeated.
  *   W5  What the dead have left is not looked at step by step: what is certain
- *       (which chunks have pages, what records cover, which objects are free,
- *       what the living hold) decides all else anew.
+ *       decides all else anew.
  *
  *       where                        order    partner  what must be seen
  *   W6  taken: CAS, to claim         acquire  W7       the memory is gone
@@ -17522,9 +17518,8 @@ fph_partition_place(const fpheap *heap, size_t bytes)
 /* --- a member comes, and goes ---------------------------------------------
  *
  * A member is known by its place, and by when it came, which no other member of
- * the partition shares.  In between it may take chunks, slots, pools and a name
- * for itself; what of this it has when it goes is the heap's again, but for its
- * live objects.
+ * the partition shares.  What it has taken when it goes is the heap's again, but
+ * for its live objects.
  */
 
 /* The handle of a heap that is being opened: it has neither file nor memory. */
@@ -17873,17 +17868,13 @@ fph_magic_read(const fpheap *heap, const fph_opening *it)
 static int
 fph_in_place(fpheap *heap, fph_opening *it)
 {
-    uint64_t magic;
-    int      rc;
+    int rc;
 
     heap->start = it->desc->offset;
-    magic = fph_magic_read(heap, it);
-    if (magic != FPH_MAGIC && !fph_reads_only(it)) {
-        while (!fph_lock(heap, FPH_MEMBERS + 1, F_OFD_SETLK, F_WRLCK))
-            fph_yield();
-        magic = fph_magic_read(heap, it);
-    }
-    if (magic == 0 && (it->flags & FPHEAP_CREATE) != 0)
+    while (fph_magic_read(heap, it) != FPH_MAGIC && !fph_reads_only(it)
+           && !fph_lock(heap, FPH_MEMBERS + 1, F_OFD_SETLK, F_WRLCK))
+        fph_yield();
+    if (fph_magic_read(heap, it) == 0 && (it->flags & FPHEAP_CREATE) != 0)
         rc = fph_partition_make(heap, it);
     else if ((it->flags & FPHEAP_EXCLUSIVE) != 0)
         rc = -EEXIST;
