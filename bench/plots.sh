@@ -97,6 +97,8 @@ bars threads_shared ns '^threads_.*shared' '^threads_' '' "$one" \
     'What does one object cost if any of eight threads may free it?'
 bars shared ns '^shared_' '^shared_' 'what the two do' "$each" \
     'What does one object cost two threads of a heap, and two processes?'
+bars groups ns '^(un)?grouped_' '^$' '' 'ns per packet of four objects' \
+    'What do four objects cost that end together?'
 bars classic ns \
     '^(larson|xmalloc|cache_scratch|cache_thrash|threadtest|mstress)' '^$' '' \
     'ns per operation' \
