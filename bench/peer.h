@@ -27,8 +27,7 @@
  *     PEER_GROUP           peer_group, a pointer to objects that end together;
  *                          peer_group_begin, peer_group_alloc and
  *                          peer_group_end; peer_group_stays: not 0 if a group
- *                          must end in its thread, and is so large that there
- *                          cannot be many
+ *                          must end in the thread that began it
  *     PEER_SHARED          the rows shared_*
  *     PEER_PROCESSES       what those rows ask of a second thread is done by a
  *                          second process, forked after the first
