@@ -247,6 +247,26 @@ passes_and_idleness_take_nothing_of_it(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* Of what the thread parks besides, the spare. */
+static void
+a_pass_takes_what_is_beyond_it(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    unsigned most = most_of(heap, 64), i;
+
+    (void)state;
+    assert_int_equal(fpheap_alloc_bulk(heap, 64, objects, 2 * most), 0);
+    assert_int_equal(fpheap_prefill(heap, 64, 8), 0);
+    for (i = 0; i < 2 * most; i++)
+        fpheap_free(heap, objects[i]);
+    assert_true(fph_spare_count(fph_cache_mine(heap), bin_of(64)) > 0);
+    fph_fetch_add_relaxed(&heap->state->asked, 1);
+    fpheap_free(heap, fpheap_alloc(heap, 3 * FPHEAP_CHUNK));
+    assert_int_equal(fph_spare_count(fph_cache_mine(heap), bin_of(64)), 0);
+    EXPECT_HITS(heap, 64, 8, ONE_BY_ONE);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* What is kept cannot be taken back, so no pass is begun for it. */
 static void
 what_is_kept_does_not_make_a_pass_pay(void **state)
@@ -280,6 +300,23 @@ take_empty_magazines(fpheap *heap)
     fph_store_relaxed(&heap->state->magazines, 1u << 20);
 }
 
+/* Leave a bin in any state: with a spare that is full, empty or neither, or with
+ * none. */
+static void
+churn(fpheap_pool *pool, test_random *random, unsigned most)
+{
+    unsigned i, n = (unsigned)test_below(random, 2 * most), got = 0;
+
+    assert_int_equal(fpheap_pool_prefill(pool, 0), 0);
+    for (i = 0; i < n; i++)
+        if ((others[got] = fpheap_pool_get(pool)) != NULL)
+            got++;
+    if (test_below(random, 4) == 0)
+        fpheap_flush(pool->heap);
+    while (got > 0)
+        fpheap_pool_put(pool, others[--got]);
+}
+
 /* Any gets and puts, in bulks too; after each the promise holds. */
 static void
 walk(fpheap_pool *pool, test_random *random, unsigned most, size_t live)
@@ -291,6 +328,7 @@ walk(fpheap_pool *pool, test_random *random, unsigned most, size_t live)
 
     for (step = 0; step < 3000; step++) {
         if (step == 0 || taken == n) {
+            churn(pool, random, most);
             n = 1 + test_below(random, most);
             taken = 0;
             if (fpheap_pool_prefill(pool, (unsigned)n) != 0)
@@ -461,11 +499,15 @@ a_pools_quota_counts_what_is_kept(void **state)
     fpheap      *heap = test_heap_over(&provider);
     fpheap_pool *pool = pool_of(heap, 8, 20);
     fpheap_pool_stats stats;
+    unsigned     i;
 
     (void)state;
     assert_int_equal(fpheap_pool_get_bulk(pool, objects, 20), 0);
     assert_int_equal(fpheap_pool_prefill(pool, 1), -ENOSPC);
-    fpheap_pool_put_bulk(pool, objects, 20);
+    for (i = 0; i < 9; i++)
+        fpheap_pool_put(pool, objects[i]);
+    assert_int_equal(fpheap_pool_prefill(pool, 7), 0);
+    fpheap_pool_put_bulk(pool, objects + 9, 11);
     assert_int_equal(fpheap_pool_get_bulk(pool, objects, 13), 0);
     assert_int_equal(fpheap_pool_prefill(pool, 8), -ENOSPC);
     assert_int_equal(fpheap_pool_prefill(pool, 7), 0);
@@ -506,6 +548,42 @@ a_callback_cannot_have_it(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+static int
+put_what_is_held(fpheap_pool *pool, void *arg, void *object, size_t nth)
+{
+    unsigned *held = (unsigned *)arg;
+
+    (void)object;
+    (void)nth;
+    while (*held > 0)
+        fpheap_pool_put(pool, objects[--*held]);
+    return 0;
+}
+
+/* What it puts into the bin is not counted. */
+static void
+a_constructor_may_use_the_bin_meanwhile(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    unsigned         held = 0, i;
+    fpheap_pool_desc desc = { .name = "puts", .size = 60000, .magazine = 40,
+                              .arg = &held, .construct_nth = put_what_is_held };
+    fpheap_pool     *pool = fpheap_pool_create(heap, &desc);
+
+    (void)state;
+    assert_non_null(pool);
+    assert_int_equal(fpheap_pool_get_bulk(pool, objects, 35), 0);
+    held = 35;
+    assert_int_equal(fpheap_pool_prefill(pool, 40), 0);
+    assert_int_equal(held, 0);
+    hits_begin(heap);
+    for (i = 0; i < 40; i++)
+        assert_non_null(objects[i] = fpheap_pool_get(pool));
+    assert_true(all_were_hits(heap));
+    fpheap_pool_put_bulk(pool, objects, 40);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* --- its end -------------------------------------------------------------- */
 
 /* Others ask, and the thread misses elsewhere: then a pass has what was kept. */
@@ -525,6 +603,7 @@ static void
 it_ends_when_it_is_used_or_given_up(void **state)
 {
     fpheap *heap = test_heap_over(&provider);
+    void   *object;
 
     (void)state;
     assert_int_equal(fpheap_prefill(heap, 64, 5), 0);
@@ -532,14 +611,16 @@ it_ends_when_it_is_used_or_given_up(void **state)
     assert_true(loaded(heap, bin_of(64)) >= 5);
     EXPECT_ENDED(heap, 64);
 
+    object = fpheap_alloc(heap, 64);
     assert_int_equal(fpheap_prefill(heap, 64, 5), 0);
     fpheap_flush(heap);
-    fpheap_free(heap, fpheap_alloc(heap, 64));
+    fpheap_free(heap, object);
     EXPECT_ENDED(heap, 64);
 
+    object = fpheap_alloc(heap, 64);
     assert_int_equal(fpheap_prefill(heap, 64, 5), 0);
     fpheap_thread_leave(heap);
-    fpheap_free(heap, fpheap_alloc(heap, 64));
+    fpheap_free(heap, object);
     EXPECT_ENDED(heap, 64);
 
     assert_int_equal(fpheap_prefill(heap, 64, 5), 0);
@@ -627,6 +708,12 @@ end_pool(void *pool)
     return fpheap_pool_destroy((fpheap_pool *)pool, NULL) == 0 ? pool : NULL;
 }
 
+static void *
+get_one(void *pool)
+{
+    return fpheap_pool_get((fpheap_pool *)pool);
+}
+
 /* The next pool has the same number, and a bin that nobody has asked to keep
  * anything. */
 static void
@@ -636,7 +723,7 @@ it_ends_with_the_pool(void **state)
     fpheap_pool *pool = pool_of(heap, 40, 0);
     fpheap_pool *next;
     pthread_t    thread;
-    void        *ended;
+    void        *ended, *object;
 
     (void)state;
     assert_int_equal(fpheap_pool_prefill(pool, 40), 0);
@@ -645,7 +732,9 @@ it_ends_with_the_pool(void **state)
     assert_non_null(ended);
     next = pool_of(heap, 2, 0);
     assert_int_equal(next->number, pool->number);
-    fpheap_pool_put(next, fpheap_pool_get(next));
+    assert_int_equal(pthread_create(&thread, NULL, get_one, next), 0);
+    assert_int_equal(pthread_join(thread, &object), 0);
+    fpheap_pool_put(next, object);
     fph_fetch_add_relaxed(&heap->state->asked, 1);
     fpheap_free(heap, fpheap_alloc(heap, 3 * FPHEAP_CHUNK));
     assert_int_equal(loaded(heap, bin_of_pool(next)), 0);
@@ -753,6 +842,37 @@ it_is_the_same_on_a_shared_heap(void **state)
     peer_end(&p);
     fpheap_free_bulk(heap, mine, 32);
     fpheap_pool_put_bulk(pool, objects, 32);
+    close_empty(heap);
+}
+
+static int
+prefill_and_stay(peer *p, void *arg)
+{
+    fpheap *heap = open_it();
+
+    (void)arg;
+    NEED(fpheap_prefill(heap, 64, 5) == 0);
+    pass_on(p);
+    return 0;
+}
+
+/* Its cache is the next thread's. */
+static void
+of_a_process_that_is_killed_nothing_is_kept(void **state)
+{
+    fpheap *heap = create();
+    void   *object;
+    peer    p;
+
+    (void)state;
+    peer_begin(&p, prefill_and_stay, NULL);
+    (void)hear(&p);
+    peer_kill(&p);
+    assert_int_equal(fpheap_recover(heap, 0), 1);
+    object = fpheap_alloc_on(heap, 200, 0);
+    assert_non_null(object);
+    assert_int_equal(fph_cache_mine(heap)->fills[bin_of(64)], 0);
+    fpheap_free(heap, object);
     close_empty(heap);
 }
 
@@ -1077,6 +1197,7 @@ main(void)
         cmocka_unit_test(the_next_n_allocations_hit_in_every_form),
         cmocka_unit_test(so_do_gets_of_a_pool),
         cmocka_unit_test(passes_and_idleness_take_nothing_of_it),
+        cmocka_unit_test(a_pass_takes_what_is_beyond_it),
         cmocka_unit_test(what_is_kept_does_not_make_a_pass_pay),
         cmocka_unit_test(frees_in_between_take_nothing_of_it),
         cmocka_unit_test(frees_are_still_hits),
@@ -1085,12 +1206,14 @@ main(void)
         cmocka_unit_test(a_failure_takes_nothing),
         cmocka_unit_test(a_pools_quota_counts_what_is_kept),
         cmocka_unit_test(a_callback_cannot_have_it),
+        cmocka_unit_test(a_constructor_may_use_the_bin_meanwhile),
         cmocka_unit_test(it_ends_when_it_is_used_or_given_up),
         cmocka_unit_test(a_later_call_replaces_it),
         cmocka_unit_test(the_next_thread_of_a_cache_has_no_part_in_it),
         cmocka_unit_test(it_ends_with_the_pool),
         cmocka_unit_test(a_forked_child_has_what_its_thread_had),
         SHARED_TEST(it_is_the_same_on_a_shared_heap),
+        SHARED_TEST(of_a_process_that_is_killed_nothing_is_kept),
         cmocka_unit_test(
             beside_threads_that_trim_drain_and_end_pools_none_fails),
         cmocka_unit_test(stepped_through_it_calls_no_system_and_has_no_loop),
