@@ -385,6 +385,35 @@ frees_in_between_take_nothing_of_it(void **state)
     }
 }
 
+/* The loaded magazine has them already, and the spare is empty: a free that finds
+ * no room divides between the two. */
+static void
+nor_does_one_that_finds_the_spare_empty(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_pool *pool = pool_of(heap, 16, 0);
+    unsigned     bin  = bin_of_pool(pool), i;
+
+    (void)state;
+    assert_int_equal(fpheap_pool_get_bulk(pool, objects, 40), 0);
+    fpheap_flush(heap);
+    for (i = 0; i < 20; i++)
+        fpheap_pool_put(pool, objects[i]);
+    for (i = 0; i < 13; i++)
+        assert_non_null(objects[i] = fpheap_pool_get(pool));
+    assert_int_equal(fph_spare_count(fph_cache_mine(heap), bin), 0);
+    assert_non_null(fph_cache_mine(heap)->spare[bin]);
+    while (loaded(heap, bin) < 12)
+        fpheap_pool_put(pool, objects[--i]);
+    assert_int_equal(fpheap_pool_prefill(pool, 12), 0);
+    while (loaded(heap, bin) < 16)
+        fpheap_pool_put(pool, objects[--i]);
+    fpheap_pool_put(pool, objects[39]);
+    assert_int_equal(loaded(heap, bin), 13);
+    assert_int_equal(fpheap_destroy_forced(heap), 0);
+    assert_int_equal(provider.held, 0);
+}
+
 /* A thread that only frees has room for many after each that is no hit. */
 static void
 frees_are_still_hits(void **state)
@@ -1200,6 +1229,7 @@ main(void)
         cmocka_unit_test(a_pass_takes_what_is_beyond_it),
         cmocka_unit_test(what_is_kept_does_not_make_a_pass_pay),
         cmocka_unit_test(frees_in_between_take_nothing_of_it),
+        cmocka_unit_test(nor_does_one_that_finds_the_spare_empty),
         cmocka_unit_test(frees_are_still_hits),
         cmocka_unit_test(what_cannot_be_kept_is_refused),
         cmocka_unit_test(a_thread_without_a_cache_cannot_have_it),
