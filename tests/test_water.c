@@ -7,6 +7,7 @@
 #include "pool_util.h"
 
 #include <pthread.h>
+#include <time.h>
 
 /* What crossed() was told, and what it does then. */
 typedef struct told {
@@ -397,6 +398,109 @@ cross_again(told *t)
             fpheap_pool_put(t->pool, t->kept[--t->keeps]);
 }
 
+/* With nothing live it is not the pool's objects that keep it. */
+static void
+end_pool(told *t)
+{
+    struct timespec from, to;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+    if (t->room)
+        t->wrong += fpheap_pool_destroy(t->pool, NULL) != -EBUSY;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
+    t->wrong += (to.tv_sec - from.tv_sec) * 1000000000L + to.tv_nsec
+              - from.tv_nsec > FPHEAP_GROWTH_WAIT_MS * 500000L;
+}
+
+static void
+its_own_pool_is_ebusy_at_once(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    told         t;
+    fpheap_pool *pool = marked(heap, &t, 50, 5, 50);
+
+    (void)state;
+    t.then = end_pool;
+    put_all(pool, get_until(pool, ENOSPC));
+    TOLD(t, 2);
+    END(pool);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Two pools, of which the one's crossing makes the other's. */
+static told first, second;
+
+static void
+get_second(told *t)
+{
+    if (t->room == 0)
+        t->keeps = (unsigned)fpheap_pool_get_burst(second.pool, t->kept, 60);
+    t->wrong += second.inside != 0 || second.n != 0;
+}
+
+static void
+no_crossing_is_told_within_another(void **state)
+{
+    fpheap      *heap  = test_heap_over(&provider);
+    fpheap_pool *pool  = marked(heap, &first, 50, 5, 30);
+    fpheap_pool_desc desc = described("second", 200, 0);
+    unsigned     n;
+
+    (void)state;
+    desc.max = 50;
+    desc.water = marks(&second, 5, 30);
+    second.pool = CREATE(heap, &desc);
+    first.then = get_second;
+    for (n = 0; first.n == 0; n++)
+        assert_non_null(objects[n] = fpheap_pool_get(pool));
+    TOLD(first, 1);
+    TOLD(second, 1);
+    fpheap_pool_put_bulk(second.pool, first.kept, first.keeps);
+    TOLD(second, 2);
+    first.then = NULL;
+    put_all(pool, n);
+    END(second.pool);
+    END(pool);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* The next pool of the number has no marks, and is not short of anything. */
+static void
+the_marks_of_a_pool_end_with_it(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool_desc desc = described("plain", 200, 0);
+    told             t;
+    fpheap_pool     *pool = marked(heap, &t, 100, 99, 100);
+    unsigned         n;
+
+    (void)state;
+    get_all(pool, 40);
+    TOLD(t, 1);
+    assert_int_equal(fpheap_pool_destroy(pool, NULL), -EBUSY);
+    assert_int_equal(fpheap_pool_set_max(pool, 139), 0);
+    TOLD(t, 1);
+    assert_int_equal(fpheap_pool_set_max(pool, 140), 0);
+    TOLD(t, 2);
+    fpheap_pool_set_max(pool, 100);
+    TOLD(t, 3);
+    assert_int_equal(fpheap_pool_set_max(pool, 60), 0);
+    put_all(pool, 40);
+    TOLD(t, 3);
+    END(pool);
+    desc.max = 100;
+    pool = CREATE(heap, &desc);
+    n = get_until(pool, ENOSPC);
+    assert_int_equal(n, 100);
+    put_all(pool, n);
+    get_all(pool, 10);
+    put_all(pool, 10);
+    assert_true(STATS(pool).parked_objects != 0);
+    TOLD(t, 3);
+    END(pool);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 static void
 what_it_crosses_itself_is_told_when_it_has_returned(void **state)
 {
@@ -612,6 +716,9 @@ main(void)
         cmocka_unit_test(
             for_want_of_memory_a_pool_is_told_of_any_free_of_the_heap),
         cmocka_unit_test(it_may_use_the_heap_but_not_end_it_and_errno_stays),
+        cmocka_unit_test(its_own_pool_is_ebusy_at_once),
+        cmocka_unit_test(no_crossing_is_told_within_another),
+        cmocka_unit_test(the_marks_of_a_pool_end_with_it),
         cmocka_unit_test(what_it_crosses_itself_is_told_when_it_has_returned),
         cmocka_unit_test(it_is_told_after_the_outermost_call),
         cmocka_unit_test(
