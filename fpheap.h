@@ -18151,13 +18151,13 @@ fph_looks_free(const fph_state *state, const void *object)
 FPHEAP_API void *
 fpheap_object_at(fpheap *heap, uint32_t handle)
 {
-    size_t     offset = (size_t)handle << FPH_HANDLE_SHIFT;
     fph_viewed it;
     char      *object;
 
-    if (handle == 0 || !fph_has_partition(heap) || offset >= heap->bytes)
+    if (handle == 0 || !fph_has_partition(heap)
+        || handle >= heap->bytes >> FPH_HANDLE_SHIFT)
         return NULL;
-    object = (char *)heap->partition + offset;
+    object = (char *)heap->partition + ((size_t)handle << FPH_HANDLE_SHIFT);
     if (fph_is_view(heap))
         return fph_view_object(heap, object, &it) == object
             && !fph_view_free(heap, &it, object) ? object : NULL;

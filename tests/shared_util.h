@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#define PARTITION (1024 * TEST_MIB)
+#define PARTITION ((sizeof(void *) > 4 ? 1024 : 256) * TEST_MIB)
 #define PATIENCE  60           /* seconds until a process that hangs ends */
 
 static char name[FPHEAP_NAME_BYTES]; /* of this test's partition */
@@ -425,6 +425,17 @@ open_and_stay(peer *p, void *arg)
     while (pause() != 0)
         ;
     return 0;
+}
+
+#ifndef STRESS_SLOWDOWN
+#  define STRESS_SLOWDOWN 1    /* of this machine */
+#endif
+
+/* How often something is tried that goes wrong at random moments. */
+TEST_UNUSED static unsigned
+tries(unsigned n)
+{
+    return n * test_soak() / STRESS_SLOWDOWN;
 }
 
 TEST_UNUSED static void

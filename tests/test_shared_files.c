@@ -108,6 +108,8 @@ many_partitions_are_open_at_once(void **state)
     size_t           i;
 
     (void)state;
+    if (sizeof(void *) == 4)
+        skip();                /* there is not so much room */
     desc.flags = FPHEAP_DESCRIPTOR;
     for (i = 0; i < TEST_COUNT(heaps); i++) { /* each while no other is open */
         files[i] = memfd_create("many", MFD_CLOEXEC);
@@ -284,7 +286,7 @@ a_partition_with_something_else_is_named(void **state)
     REFUSES(name, &desc, 0, EPROTO);
     REPORTED("bytes");
     desc = partition_of(PARTITION);
-    desc.address = (char *)(uintptr_t)((uint64_t)3 << 40);
+    desc.address = (char *)((uintptr_t)3 << (sizeof(void *) > 4 ? 40 : 28));
     REFUSES(name, &desc, 0, EPROTO);
     REPORTED("address");
     desc = partition_of(PARTITION);

@@ -115,7 +115,7 @@ static void
 a_creator_killed_at_any_moment_leaves_no_name_or_a_heap(void **state)
 {
     test_random random = test_random_of(11);
-    unsigned    i, n = 200 * test_soak();
+    unsigned    i, n = tries(200);
     fpheap     *heap;
     peer        p;
 
@@ -183,7 +183,7 @@ processes_that_make_a_partition_at_once_share_it(void **state)
     unsigned i;
 
     (void)state;
-    for (i = 0; i < 50; i++) {
+    for (i = tries(50); i > 0; i--) {
         open_at_once(-1);
         heap = open_it();
         TEST_CHECK_LIVE(heap, 4);
@@ -204,7 +204,7 @@ processes_that_make_one_in_a_file_at_once_share_it(void **state)
     int              file;
 
     (void)state;
-    for (i = 0; i < 50; i++) {
+    for (i = tries(50); i > 0; i--) {
         file = memory_file();
         open_at_once(file);
         desc = by_descriptor(file, 0);
@@ -340,7 +340,7 @@ static void
 a_file_whose_creator_was_killed_at_any_moment_is_made_again(void **state)
 {
     test_random      random = test_random_of(12);
-    unsigned         i, n = 100 * test_soak();
+    unsigned         i, n = tries(100);
     fpheap_partition desc;
     fpheap          *heap;
     int              file;
