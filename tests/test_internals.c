@@ -1245,7 +1245,48 @@ functions_are_right_at_the_ends_of_their_arguments(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+#if FPHEAP_SHARED
+/* A run of a partition's chunks is claimed as a whole or not at all, wherever
+ * words of bits end. */
+static void
+chunks_of_a_partition_are_claimed_as_by_setting_each(void **state)
+{
+    enum { CHUNKS = 200, WORDS = (CHUNKS + 63) / 64 };
+    union {
+        fph_partition head;
+        char          room[sizeof(fph_partition) + WORDS * sizeof(fph_word)];
+    } *it = calloc(1, sizeof *it);
+    fph_partition *p = &it->head;
+    size_t         first, end, i, n;
+
+    (void)state;
+    assert_non_null(it);
+    p->bytes = (size_t)CHUNKS << FPHEAP_CHUNK_SHIFT;
+    for (first = 0; first < CHUNKS; first++) {
+        for (end = first + 1; end <= CHUNKS; end++) {
+            assert_true(fph_taken_claim(p, first, end));
+            for (i = n = 0; i < WORDS * 64; i++)
+                n += (p->taken[i / 64] >> i % 64 & 1)
+                   == (i >= first && i < end);
+            assert_int_equal(n, WORDS * 64);
+            assert_false(fph_taken_claim(p, 0, first + 1));
+            assert_false(fph_taken_claim(p, end - 1, CHUNKS));
+            for (i = n = 0; i < CHUNKS; i++)
+                n += p->taken[i / 64] >> i % 64 & 1;
+            assert_int_equal(n, end - first);
+            fph_taken_drop(p, first, end);
+            for (i = 0; i < WORDS; i++)
+                assert_true(p->taken[i] == 0);
+        }
+    }
+    free(it);
+}
+#endif
+
 static const struct CMUnitTest tests[] = {
+#if FPHEAP_SHARED
+    cmocka_unit_test(chunks_of_a_partition_are_claimed_as_by_setting_each),
+#endif
     cmocka_unit_test(runs_of_pages_are_found_as_by_looking_at_each),
     cmocka_unit_test(a_length_is_that_of_all_up_to_a_power_of_two),
     cmocka_unit_test(a_mask_has_the_bits_of_its_pages_and_objects),

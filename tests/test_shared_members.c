@@ -96,6 +96,51 @@ what_the_dead_parked_is_free_and_what_they_had_is_live(void **state)
     close_empty(heap);
 }
 
+/* Stop in a move of free memory, in the making of two pools, and in the end of a
+ * third, which fails as an object is live. */
+static int
+begin_and_stay(peer *p, void *arg)
+{
+    fpheap          *heap  = open_it();
+    fph_state       *state = heap->state;
+    fpheap_pool_desc named = described("named", 100, 0);
+    fpheap_pool_desc used  = described("used", 100, 0);
+
+    (void)arg;
+    NEED(fpheap_pool_create(heap, &named) != NULL);                /* 0 */
+    NEED(fpheap_pool_get(fpheap_pool_create(heap, &used)) != NULL); /* 1 */
+    NEED(fph_pool_number(state) == 2);
+    fph_pool_set(state, 0, FPH_POOL_NAMED);
+    fph_pool_set(state, 1, FPH_POOL_NAMED);
+    fph_moves_begin(state);
+    say(p, 0);
+    while (pause() != 0)
+        ;
+    return 0;
+}
+
+static void
+what_the_dead_had_begun_is_over(void **state)
+{
+    fpheap    *heap = create();
+    fph_state *s    = heap->state;
+    peer       p;
+
+    (void)state;
+    peer_begin(&p, begin_and_stay, NULL);
+    (void)hear(&p);
+    assert_true(s->moves_begun != s->moves_ended);
+    peer_kill(&p);
+    assert_int_equal(fpheap_recover(heap, 0), 1);
+    assert_true(s->moves_begun == s->moves_ended);
+    assert_int_equal(s->pool_is[0] % 8, FPH_POOL_FREE);
+    assert_int_equal(s->pool_is[1] % 8, FPH_POOL_READY);
+    assert_int_equal(s->pool_is[2] % 8, FPH_POOL_FREE);
+    assert_int_equal(free_all(heap), 1);
+    use(heap);
+    close_empty(heap);
+}
+
 /* --- made at any moment --------------------------------------------------- */
 
 static int
@@ -360,6 +405,72 @@ a_file_whose_creator_was_killed_at_any_moment_is_made_again(void **state)
         assert_int_equal(members_of(heap).members, 1);
         close_empty(heap);
         close(file);
+    }
+}
+
+static void
+a_file_that_is_not_opened_or_none_is_refused(void **state)
+{
+    fpheap_partition desc = by_descriptor(-1, 0);
+    int              pipes[2];
+
+    (void)state;
+    REFUSES(NULL, &desc, FPHEAP_CREATE, EBADF);
+    desc.descriptor = INT_MIN;
+    REFUSES(NULL, &desc, FPHEAP_CREATE, EBADF);
+    assert_int_equal(pipe(pipes), 0);
+    desc.descriptor = pipes[0];
+    REFUSES(NULL, &desc, 0, EACCES);
+    REFUSES(NULL, &desc, FPHEAP_CREATE, EACCES);
+    close(pipes[0]);
+    close(pipes[1]);
+}
+
+/* Make a heap in a file of so many bytes that has its memory.  Returns the error,
+ * or 0. */
+static int
+make_fixed(peer *p, void *arg)
+{
+    int              file = memory_file();
+    fpheap_partition desc = by_descriptor(file, 0);
+    struct stat      is;
+    size_t           bytes = (size_t)(uintptr_t)arg;
+    fpheap          *heap;
+
+    (void)p;
+    desc.bytes = 64 * TEST_MIB;
+    desc.flags |= FPHEAP_FIXED;
+    NEED(bytes == 0 || fallocate(file, 0, 0, (off_t)bytes) == 0);
+    errno = 0;
+    heap = fpheap_open(NULL, &desc, FPHEAP_CREATE);
+    if (heap == NULL)
+        return errno;
+    use(heap);
+    fpheap_free_bulk(heap, objects, fill_heap(heap, TEST_MIB));
+    (void)fpheap_trim(heap);
+    use(heap);
+    NEED(fstat(file, &is) == 0);
+    NEED((size_t)is.st_blocks * 512 == bytes && (size_t)is.st_size == bytes);
+    NEED(fpheap_close(heap) == 0);
+    return 0;
+}
+
+static void
+a_fixed_file_keeps_its_memory_and_must_have_it(void **state)
+{
+    static const size_t sizes[] = { 0, 4096, 32 * TEST_MIB, 64 * TEST_MIB };
+    size_t              i;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(sizes); i++) {
+        int  status;
+        peer p;
+
+        peer_begin(&p, make_fixed, (void *)(uintptr_t)sizes[i]);
+        status = peer_status(&p);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status),
+                         sizes[i] < 64 * TEST_MIB ? ESTALE : 0);
     }
 }
 
@@ -679,12 +790,15 @@ main(void)
     const struct CMUnitTest tests[] = {
         SHARED_TEST(there_are_512_members_and_the_dead_take_no_place),
         SHARED_TEST(what_the_dead_parked_is_free_and_what_they_had_is_live),
+        SHARED_TEST(what_the_dead_had_begun_is_over),
         SHARED_TEST(a_creator_killed_at_any_moment_leaves_no_name_or_a_heap),
         SHARED_TEST(processes_that_make_a_partition_at_once_share_it),
         SHARED_TEST(processes_that_make_one_in_a_file_at_once_share_it),
         SHARED_TEST(a_memory_file_that_a_socket_brings_is_a_partition),
         SHARED_TEST(
             a_file_whose_creator_was_killed_at_any_moment_is_made_again),
+        SHARED_TEST(a_file_that_is_not_opened_or_none_is_refused),
+        SHARED_TEST(a_fixed_file_keeps_its_memory_and_must_have_it),
         SHARED_TEST(the_child_of_a_fork_has_the_heap_only_if_it_opens_it),
         SHARED_TEST(a_process_is_dead_though_a_child_of_its_lives),
         SHARED_TEST(a_process_that_exits_without_a_close_is_dead),
