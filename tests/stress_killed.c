@@ -99,8 +99,8 @@ die(void)
 /* --- writes ------------------------------------------------------------------
  *
  * A victim may only read the partition.  A write faults, is counted, and is done
- * alone: under the trap flag, while the partition may be written.  (What repeats
- * itself, as rep stosb, counts once: it fills what nobody has yet.)
+ * alone: under the trap flag, while the partition may be written.  What repeats
+ * itself counts once.
  */
 #if defined(__x86_64__) && defined(REG_EFL)
 #define TRAP_FLAG 0x100
@@ -144,14 +144,35 @@ on_fault(int number, siginfo_t *info, void *context)
     writer = interrupted->uc_mcontext.gregs[REG_RIP];
 }
 
+/* Do the rest of a rep stosb or rep movsb at once: it fills or copies what
+ * nobody else has yet. */
+static void
+repeat(greg_t *reg)
+{
+    const unsigned char *code = (const unsigned char *)reg[REG_RIP];
+    size_t               n    = (size_t)reg[REG_RCX];
+
+    if (code[0] == 0xf3 && code[1] == 0xaa)
+        memset((void *)reg[REG_RDI], (int)reg[REG_RAX], n);
+    else if (code[0] == 0xf3 && code[1] == 0xa4)
+        memcpy((void *)reg[REG_RDI], (const void *)reg[REG_RSI], n);
+    else
+        return;
+    reg[REG_RDI] += (greg_t)n;
+    reg[REG_RSI] += code[1] == 0xa4 ? (greg_t)n : 0;
+    reg[REG_RCX] = 0;
+}
+
 static void
 on_trap(int number, siginfo_t *info, void *context)
 {
     ucontext_t *interrupted = (ucontext_t *)context;
 
     (void)number, (void)info;
-    if (interrupted->uc_mcontext.gregs[REG_RIP] == writer)
+    if (interrupted->uc_mcontext.gregs[REG_RIP] == writer) {
+        repeat(interrupted->uc_mcontext.gregs);
         return;
+    }
     interrupted->uc_mcontext.gregs[REG_EFL] &= ~TRAP_FLAG;
     watch(PROT_READ);
 }
@@ -404,6 +425,12 @@ do_growth(victim *v)
 }
 
 static void
+do_reserve(victim *v)
+{
+    (void)fpheap_reserve(v->heap, 1u << 20, 0 /* node */);
+}
+
+static void
 do_trim(victim *v)
 {
     none(v);
@@ -451,6 +478,12 @@ do_open(victim *v)
 }
 
 static void
+do_create(victim *v)
+{
+    v->heap = partition_open(FPHEAP_CREATE);
+}
+
+static void
 do_close(victim *v)
 {
     fpheap_close(v->heap);
@@ -478,6 +511,7 @@ static const operation operations[] = {
     {"bulk", do_bulk, 1, 1, 0, KEPT + 3 * FPHEAP_MAGAZINE},
     {"large", do_large, 1, 0, 0, 2},
     {"growth", do_growth, 1, 0, 0, 1},
+    {"reserve", do_reserve, 1, 0, 0, 0},
     {"trim", do_trim, 1, 1, 0, KEPT},
     {"pool", do_pool, 1, 0, 0, KEPT},
     {"pool life", do_pool_life, 1, 0, 0, 0},
@@ -486,6 +520,7 @@ static const operation operations[] = {
     {"close", do_close, 1, 1, 0, KEPT},
     {"open after a death", do_open, 0, 0, 1, 0},
     {"recover", do_recover, 1, 0, 1, 0},
+    {"create", do_create, 0, 0, 0, 0},      /* by write only */
 };
 
 /* --- by access, by write ----------------------------------------------------- */
@@ -648,6 +683,8 @@ killed_by_access(const operation *op)
     fpheap      *heap;
     fpheap_pool *pool;
 
+    if (op->run == do_create)
+        return;
     partition_new(op->what);
     heap = partition_open(FPHEAP_CREATE);
     pool = pool_open(heap);
@@ -727,21 +764,42 @@ survivor_begins(fpheap *heap, unsigned pass)
         fpheap_flush(heap);
 }
 
+/* A victim makes the heap, or dies before that.  Returns what there is then. */
+static fpheap *
+survive_creator(const operation *op, place to, int *killed)
+{
+    fpheap *heap;
+
+    *killed = victim_killed(op, to, 0);
+    looks = 0;
+    heap = partition_open(FPHEAP_CREATE);
+    survivor_works(heap, pool_open(heap));
+    CHECK_EQ(fpheap_recover(heap, 0), 0);
+    CHECK_EQ(live_objects(heap), 0);
+    sound(heap, op, to);
+    return heap;
+}
+
 /* A survivor and its victim, in a heap of their own. */
 static void __attribute__((noreturn))
 world_run(const operation *op, unsigned pass, place to)
 {
     fpheap      *heap;
     fpheap_pool *pool;
+    int          killed;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     alarm(60);
     looks = 1;
-    heap = partition_open(FPHEAP_CREATE | FPHEAP_EXCLUSIVE);
-    pool = pool_open(heap);
-    survivor_begins(heap, pass);
-    CHECK_EQ(survive(heap, pool, op, to, (unsigned)stress_seed + pass),
-             !is_nowhere(to));
+    if (op->run == do_create) {
+        heap = survive_creator(op, to, &killed);
+    } else {
+        heap = partition_open(FPHEAP_CREATE | FPHEAP_EXCLUSIVE);
+        pool = pool_open(heap);
+        survivor_begins(heap, pass);
+        killed = survive(heap, pool, op, to, (unsigned)stress_seed + pass);
+    }
+    CHECK_EQ(killed, !is_nowhere(to));
     CHECK_EQ(fpheap_close(heap), 0);
     CHECK_EQ(fpheap_unlink(name, NULL), 0);
     _exit(0);
