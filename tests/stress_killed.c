@@ -58,6 +58,7 @@
 #include <unistd.h>
 
 #define BYTES  (16u << 20)
+#define KEPT   24
 #define PLACES 100000u
 
 /* Where a victim ends: at a write or system call, counted from 1, among those
@@ -73,6 +74,7 @@ typedef struct tale {
     place    end;               /* where the last victim has died */
     uint32_t accesses;          /* of a victim that has not been killed, */
     uint32_t n;                 /* and the places that it has booked */
+    void    *kept[KEPT];        /* what must stay live */
     place    at[PLACES];
 } tale;
 
@@ -307,7 +309,6 @@ clock_look(clockid_t id, struct timespec *now)
 #  define CAN_WATCH 0
 #endif
 
-#define KEPT  24
 #define LARGE (100u * 1024)
 #define SAFE  400               /* victims of one partition */
 
@@ -499,7 +500,7 @@ typedef struct operation {
     const char *what;
     void      (*run)(victim *v);
     int         opened;         /* the victim has opened the partition before */
-    int         holds;          /* and has some objects */
+    int         holds;          /* and has some objects: 1: which it frees */
     int         dead;           /* and then another victim has died */
     unsigned    lost;           /* objects that it may take along */
 } operation;
@@ -508,16 +509,16 @@ static const operation operations[] = {
     {"first alloc", do_first, 1, 0, 0, 1},
     {"alloc", do_alloc, 1, 0, 0, KEPT},
     {"free", do_free, 1, 1, 0, KEPT},
-    {"bulk", do_bulk, 1, 1, 0, KEPT + 3 * FPHEAP_MAGAZINE},
+    {"bulk", do_bulk, 1, 2, 0, KEPT + 3 * FPHEAP_MAGAZINE},
     {"large", do_large, 1, 0, 0, 2},
     {"growth", do_growth, 1, 0, 0, 1},
     {"reserve", do_reserve, 1, 0, 0, 0},
     {"trim", do_trim, 1, 1, 0, KEPT},
     {"pool", do_pool, 1, 0, 0, KEPT},
     {"pool life", do_pool_life, 1, 0, 0, 0},
-    {"leave", do_leave, 1, 1, 0, KEPT},
+    {"leave", do_leave, 1, 2, 0, KEPT},
     {"open", do_open, 0, 0, 0, 0},
-    {"close", do_close, 1, 1, 0, KEPT},
+    {"close", do_close, 1, 2, 0, KEPT},
     {"open after a death", do_open, 0, 0, 1, 0},
     {"recover", do_recover, 1, 0, 1, 0},
     {"create", do_create, 0, 0, 0, 0},      /* by write only */
@@ -542,6 +543,31 @@ victim_before(unsigned number)
     (void)victim_killed(&before[number % STRESS_LEN(before)], to, 0);
 }
 
+/* Objects with something in them, or whether it is still there. */
+static void
+stamp(void *const *objects, size_t n)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        if (objects[i] != NULL)
+            memset(objects[i], (int)i + 1, 16);
+}
+
+static int
+is_stamped(void *const *objects, size_t n)
+{
+    unsigned char bytes[16];
+    size_t        i;
+
+    for (i = 0; i < n; i++) {
+        memset(bytes, (int)i + 1, sizeof bytes);
+        if (objects[i] != NULL && memcmp(objects[i], bytes, sizeof bytes) != 0)
+            return 0;
+    }
+    return 1;
+}
+
 /* A victim: ends in the operation; or exits with 1, as it was over before
  * that. */
 static void __attribute__((noreturn))
@@ -556,6 +582,10 @@ victim_run(const operation *op, place to, unsigned before)
     }
     if (op->opened && op->holds)
         some(&v);
+    if (op->opened && op->holds == 2) {
+        stamp(v.kept, KEPT);
+        memcpy(told->kept, v.kept, sizeof v.kept);
+    }
     if (op->dead)
         victim_before(before);
     end = to;
@@ -640,10 +670,12 @@ survive(fpheap *heap, fpheap_pool *pool, const operation *op, place to,
         unsigned before)
 {
     uint64_t live   = live_objects(heap);
-    int      killed = victim_killed(op, to, before);
-    double   began  = stress_seconds();
-    int      rc;
+    double   began;
+    int      killed, rc;
 
+    memset(told->kept, 0, sizeof told->kept);
+    killed = victim_killed(op, to, before);
+    began = stress_seconds();
     looks = 0;
     survivor_works(heap, pool);
     rc = fpheap_recover(heap, 0);
@@ -657,6 +689,7 @@ survive(fpheap *heap, fpheap_pool *pool, const operation *op, place to,
     sound(heap, op, to);
     CHECK(stress_seconds() - began < 5);
     CHECK(live_objects(heap) >= live);
+    CHECK(FPHEAP_HEADER || is_stamped(told->kept, KEPT));
     if (FPHEAP_HEADER)          /* who has closed leaves what it had live */
         CHECK_LE(live_objects(heap) - live, op->run == do_close ? KEPT : 0);
     CHECK_LE(live_objects(heap) - live,
@@ -748,18 +781,21 @@ test_killed_before_any_access(void **unused)
 
 /* What a pass begins with: objects of all sizes, live, parked and free. */
 static void
-survivor_begins(fpheap *heap, unsigned pass)
+survivor_begins(fpheap *heap, unsigned pass, void **objects, size_t n)
 {
     uint64_t state = stress_state(pass);
-    void    *objects[100];
-    unsigned i;
+    size_t   i;
 
-    for (i = 0; i < STRESS_LEN(objects); i++)
+    for (i = 0; i < n; i++)
         objects[i] = fpheap_alloc(heap, sizes[stress_below(&state,
                                                     STRESS_LEN(sizes))]);
-    for (i = 0; i < STRESS_LEN(objects); i++)
-        if (stress_below(&state, 3) != 0)
-            fpheap_free(heap, objects[i]);
+    for (i = 0; i < n; i++) {
+        if (stress_below(&state, 3) == 0)
+            continue;
+        fpheap_free(heap, objects[i]);
+        objects[i] = NULL;
+    }
+    stamp(objects, n);
     if (pass % 2 != 0)
         fpheap_flush(heap);
 }
@@ -786,6 +822,7 @@ world_run(const operation *op, unsigned pass, place to)
 {
     fpheap      *heap;
     fpheap_pool *pool;
+    void        *objects[100];
     int          killed;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -796,8 +833,9 @@ world_run(const operation *op, unsigned pass, place to)
     } else {
         heap = partition_open(FPHEAP_CREATE | FPHEAP_EXCLUSIVE);
         pool = pool_open(heap);
-        survivor_begins(heap, pass);
+        survivor_begins(heap, pass, objects, STRESS_LEN(objects));
         killed = survive(heap, pool, op, to, (unsigned)stress_seed + pass);
+        CHECK(is_stamped(objects, STRESS_LEN(objects)));
     }
     CHECK_EQ(killed, !is_nowhere(to));
     CHECK_EQ(fpheap_close(heap), 0);
