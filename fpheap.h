@@ -8350,8 +8350,8 @@ fph_mark_end(fpheap *heap, void *object, unsigned klass)
 FPH_NOINLINE FPHEAP_API int
 fph_live_end_slow(fpheap *heap, void *object, unsigned klass)
 {
-    fpheap *own = object == NULL || !fph_heap_good(heap)
-                ? heap : fph_heap_of(heap, object);
+    fpheap *own = object != NULL && fph_is_handle(heap) && heap->state != NULL
+                ? fph_heap_of(heap, object) : heap;
 
     if (own != heap) {
         fpheap_free(own, object);
@@ -12431,6 +12431,7 @@ fph_span_look(fph_search *search)
     fph_info_store(record, fph_info(FPH_CHILD,
                                     (unsigned)(search->child - fph_heaps),
                                     search->need.pages));
+    fph_did(state, search->need.pages << FPHEAP_PAGE_SHIFT, FPH_TOOK);
     search->found = record->base;
     return 1;
 }
@@ -12451,6 +12452,7 @@ fph_span_get(const fpheap *child, int node, size_t pages, void **base)
     search.need = fph_need_of(heap, pages <= heap->state->mask ? pages : 0, 1);
     search.child = child;
     search.grow = 1;
+    FPH_INSIDE(heap);
     fph_wait_begin();
     rc = fph_find(&search);
     *base = search.found;
@@ -12464,6 +12466,8 @@ fph_span_put(fpheap *heap, void *base)
     fph_slab *record = fph_record_of(heap->state, base);
     size_t    pages  = fph_info_count(fph_info_load(record));
 
+    FPH_INSIDE(heap);
+    fph_did(heap->state, pages << FPHEAP_PAGE_SHIFT, FPH_GAVE);
     fph_info_store(record, 0);
     fph_pages_give(heap->state, record->page, pages);
 }
@@ -16270,10 +16274,9 @@ fpheap_create(const char *name, const fpheap_config *config)
         fph_number_give(&fph_heap_used[index]);
         return (fpheap *)fph_result(rc, NULL);
     }
+    fph_water_open(heap, 0, &config->water);
     rc = fph_heap_ahead(heap, config);
-    if (rc == 0)
-        fph_water_open(heap, 0, &config->water);
-    else
+    if (rc != 0)
         (void)fpheap_destroy_forced(heap);
     return (fpheap *)fph_result(rc, heap);
 }

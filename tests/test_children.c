@@ -574,6 +574,47 @@ the_holders_are_named_the_largest_first(void **state)
     assert_int_equal(provider.held, 0);
 }
 
+static unsigned lows, highs;
+
+static void
+crossed(void *arg, fpheap *heap, fpheap_pool *pool, int room)
+{
+    (void)arg, (void)heap, (void)pool;
+    ++*(room ? &highs : &lows);
+}
+
+static void
+what_children_have_counts_for_the_parents_marks(void **state)
+{
+    fpheap_config config;
+    fpheap       *parent, *child;
+
+    (void)state;
+    lows = highs = 0;
+    memset(&config, 0, sizeof config);
+    test_provider_init(&provider);
+    config.provider = &provider.calls;
+    config.limit = 32 * TEST_MIB;
+    config.emergency = TEST_MIB;
+    config.water.low = 8 * TEST_MIB;
+    config.water.high = 16 * TEST_MIB;
+    config.water.crossed = crossed;
+    parent = fpheap_create("parent", &config);
+    assert_non_null(parent);
+    child = child_of(parent, "child", 0, 12 * TEST_MIB);
+    assert_int_equal(lows, 0);
+    TEST_CHECK(parent);
+    fpheap_free(child, fpheap_alloc(child, 14 * TEST_MIB));
+    assert_int_equal(lows, 1);
+    assert_int_equal(highs, 0);
+    assert_int_equal(fpheap_destroy_forced(child), 0);
+    assert_int_equal(highs, 1);
+    assert_int_equal(lows, 1);
+    TEST_CHECK(parent);
+    assert_int_equal(fpheap_destroy(parent), 0);
+    assert_int_equal(provider.held, 0);
+}
+
 /* --- many ------------------------------------------------------------------ */
 
 static void
@@ -990,6 +1031,7 @@ main(void)
         cmocka_unit_test(a_parent_finds_the_child_of_an_object),
         cmocka_unit_test(an_object_of_a_child_has_the_parents_iova),
         cmocka_unit_test(the_holders_are_named_the_largest_first),
+        cmocka_unit_test(what_children_have_counts_for_the_parents_marks),
         cmocka_unit_test(a_thousand_children_live_at_a_time),
         cmocka_unit_test(children_come_and_go_in_eight_threads),
         cmocka_unit_test(the_child_of_a_fork_has_the_children_too),
