@@ -61,7 +61,8 @@
  *   - not a way to save the last byte: each thread parks up to two magazines
  *     per size it uses (a quarter of a chunk, or four objects if that is more,
  *     or 512 if that is a chunk at most) until it has claimed others for a
- *     while, or its first miss after any thread's fpheap_trim
+ *     while, or its first miss after any thread's fpheap_trim; of what it has
+ *     prefilled one stays
  *   - not the fastest realloc of arrays of many MiB: one that finds no memory
  *     behind it is copied, to memory that the system first has to put there,
  *     where the C library has the system move its pages
