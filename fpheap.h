@@ -14384,8 +14384,8 @@ fph_group_good(const fpheap_group *group)
     return 0;
 }
 
-/* Tell a tool that what is not cut from the piece in use may not be used, and an
- * object may. */
+/* Tell a tool that of the rest of the piece in use only an object may be used, if
+ * any. */
 static void
 fph_group_tell(const fpheap_group *group, void *object, size_t size)
 {
@@ -14415,6 +14415,7 @@ fph_group_cut(fpheap_group *group, size_t align, size_t size)
     if (skip > room || size > room - skip)
         return NULL;
     object = group->at + skip;
+    fph_group_tell(group, object, size);
     group->at = object + ((size + 15) & ~(size_t)15);
     return object;
 }
@@ -14457,7 +14458,6 @@ fph_group_miss(fpheap_group *group, size_t align, size_t size)
     object = fph_group_cut(group, align, size);
     if (object == NULL)
         object = fph_group_grow(group, align, size);
-    fph_group_tell(group, object, size);
     return object;
 }
 

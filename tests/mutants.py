@@ -504,6 +504,8 @@ PROGRAMS = [
     Program("test_small"), Program("test_small_no_os"), Program("test_pools"),
     Program("test_pool_constructors"), Program("test_pool_limits"),
     Program("test_headers"), Program("test_tags"), Program("test_references"),
+    Program("test_groups"), Program("test_groups_header"),
+    Program("test_groups_check"), Program("test_group_check"),
     Program("test_stats"), Program("test_sizes"),
     Program("test_contents"), Program("test_provider"),
     Program("test_growth"), Program("test_hugepages"),

@@ -1,7 +1,7 @@
 /* tools.c - what a tool is told of the heap, in a buffer: tools.sh builds it for
  * each tool and looks at what the tool says.
  *
- *     tools right|free|large|scratch|behind|shrunk|beside
+ *     tools right|free|large|scratch|cut|rewound|ended|behind|shrunk|beside
  *
  * "right" does nothing that a tool may object to; each other word is a mistake,
  * after which the program reads a byte that is not its own.
@@ -25,6 +25,41 @@ pool_of(fpheap *heap, unsigned flags)
     desc.size = 200;
     desc.flags = flags;
     return fpheap_pool_create(heap, &desc);
+}
+
+/* A byte behind an object of a group, of one that was rewound, or of one of a
+ * group that has ended. */
+static char *
+grouped(fpheap *heap, const char *what)
+{
+    fpheap_group *group  = fpheap_group_begin(heap);
+    fpheap_mark   mark   = fpheap_group_mark(group);
+    char         *object = (char *)fpheap_group_alloc(group, 100);
+
+    memset(object, 1, 100);
+    if (strcmp(what, "rewound") == 0)
+        fpheap_group_rewind(group, mark);
+    else if (strcmp(what, "ended") == 0)
+        fpheap_group_end(group);
+    return object + (strcmp(what, "cut") == 0 ? 100 : 50);
+}
+
+/* Groups that are filled, rewound and filled again. */
+static void
+right_groups(fpheap *heap)
+{
+    fpheap_group *group = fpheap_group_begin(heap);
+    unsigned      round, i;
+
+    for (round = 0; round < 4; round++) {
+        fpheap_mark mark = fpheap_group_mark(group);
+
+        for (i = 0; i < 200; i++)
+            memset(fpheap_group_aligned(group, 1u << i % 10, i * 9), 1, i * 9);
+        if (round % 2 == 0)
+            fpheap_group_rewind(group, mark);
+    }
+    fpheap_group_end(group);
 }
 
 /* Nothing that a tool may object to: memory that serves objects of many sizes,
@@ -54,6 +89,7 @@ right(fpheap *heap)
             memset(object, 1, 600000);
             fpheap_free(heap, object);
         }
+        right_groups(heap);
         fpheap_trim(heap);
         if (fpheap_reserve(heap, 3 << 20, 0) != 0)
             exit(3);
@@ -99,6 +135,9 @@ wrong(fpheap *heap, const char *what)
     char        *object = (char *)fpheap_alloc(heap, size);
 
     memset(object, 1, size);
+    if (strcmp(what, "cut") == 0 || strcmp(what, "rewound") == 0
+        || strcmp(what, "ended") == 0)
+        return grouped(heap, what);
     if (strcmp(what, "behind") == 0)
         return object + size;
     if (strcmp(what, "beside") == 0)

@@ -3,14 +3,15 @@
 # heap are live, and object to nothing else
 #
 # A use after free of a small and of a large object and of one of a scratch pool, in
-# a buffer of the program's own; with FPHEAP_CHECK 2 also a byte behind an object, and
+# a buffer of the program's own; of objects of groups, a byte behind one, one that was
+# rewound and one that has ended; with FPHEAP_CHECK 2 also a byte behind an object, and
 # behind one that was resized in place.
 # FULL=1: with FPHEAP_TOOL=0 AddressSanitizer knows nothing, so what it says is what
 # it was told.
 . "$(dirname "$0")/lib.sh"
 
 program=$scratch/tools
-mistakes="free large scratch"
+mistakes="free large scratch cut rewound ended"
 
 # built NAME COMPILER OPTIONS... - build the program, or skip
 built() {
@@ -47,7 +48,7 @@ fi
 if built MemorySanitizer clang -fsanitize=memory; then
     knows MemorySanitizer use-of-uninitialized-value "$program"
 fi
-mistakes="free large scratch behind shrunk beside"
+mistakes="$mistakes behind shrunk beside"
 if ! have valgrind || [ ! -e /usr/include/valgrind/memcheck.h ]; then
     skip Valgrind "not installed"
 elif built Valgrind "$CC" -DFPHEAP_TOOL=3 -DFPHEAP_CHECK=2; then
