@@ -82,35 +82,49 @@ a_mark_of_another_group_is_named(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* A rewind to what was the group's state after a moment to which it went back. */
+static void
+expect_later(fpheap_group *group, fpheap_mark first, fpheap_mark later)
+{
+    fpheap_group_rewind(group, later);
+    EXPECT_PANIC("or of a later moment");
+    fpheap_group_rewind(group, first);
+    EXPECT_PANICS(0);
+}
+
 static void
 a_mark_of_a_later_moment_is_named(void **state)
 {
     fpheap       *heap  = test_heap_over(&provider);
     fpheap_group *group = fpheap_group_begin(heap);
-    fpheap_mark   first, later[4];
+    fpheap_mark   first = fpheap_group_mark(group), later;
     unsigned      i;
 
     (void)state;
-    assert_non_null(fpheap_group_alloc(group, 16));
-    first = fpheap_group_mark(group);
-    assert_non_null(fpheap_group_alloc(group, 16));  /* behind in its piece */
-    later[0] = fpheap_group_mark(group);
+    assert_non_null(fpheap_group_alloc(group, 16));     /* in the same piece */
+    later = fpheap_group_mark(group);
+    fpheap_group_rewind(group, first);
+    expect_later(group, first, later);
+
+    assert_non_null(fpheap_group_alloc(group, 100000)); /* one of its own */
+    later = fpheap_group_mark(group);
+    fpheap_group_rewind(group, first);
+    expect_later(group, first, later);
+
     assert_int_equal(fpheap_group_cleanup(group, nothing, NULL), 0);
-    later[1] = fpheap_group_mark(group);
-    assert_non_null(fpheap_group_alloc(group, 100000)); /* a piece of its own */
-    later[2] = fpheap_group_mark(group);
-    for (i = 0; i < 30; i++)                         /* other pieces */
+    later = fpheap_group_mark(group);
+    fpheap_group_rewind(group, first);
+    assert_non_null(fpheap_group_alloc(group, 100));    /* as many bytes */
+    expect_later(group, first, later);
+
+    for (i = 0; i < 30; i++)                            /* another piece */
         assert_non_null(fpheap_group_alloc(group, 500));
-    later[3] = fpheap_group_mark(group);
-    for (i = 4; i-- > 0;)
-        fpheap_group_rewind(group, later[i]);        /* each is good */
+    later = fpheap_group_mark(group);
+    fpheap_group_rewind(group, later);
     EXPECT_PANICS(0);
     fpheap_group_rewind(group, first);
+    expect_later(group, first, later);
     TEST_CHECK_LIVE(heap, 1);
-    for (i = 0; i < 4; i++) {
-        fpheap_group_rewind(group, later[i]);
-        EXPECT_PANIC("or of a later moment");
-    }
     fpheap_group_end(group);
     EXPECT_PANICS(0);
     TEST_DESTROY_OVER(heap, &provider);
