@@ -901,6 +901,13 @@ killed_by_write(const operation *op, unsigned pass)
            op->what, pass, (unsigned long long)tries, (unsigned long long)all);
 }
 
+/* In how many heaps; after as many deaths, if there is one before. */
+static unsigned
+passes(const operation *op)
+{
+    return (unsigned)(1 + stress_soak / 25) * (op->dead ? 8 : 1);
+}
+
 static void
 test_killed_before_any_write(void **unused)
 {
@@ -918,7 +925,7 @@ test_killed_before_any_write(void **unused)
     fpheap_close(heap);
     fpheap_unlink(name, NULL);
     while ((op = operation_next(op)) != NULL)
-        for (pass = 0; pass < 1 + stress_soak / 25; pass++)
+        for (pass = 0; pass < passes(op); pass++)
             if (is_asked_for("PASS", pass))
                 killed_by_write(op, pass);
     where = NULL;
