@@ -14010,8 +14010,7 @@ static fpheap_pool *
 fph_pool_new(fpheap *heap, const fpheap_pool_desc *desc, fpheap_pool *emergency)
 {
     fph_state   *state;
-    int          rc = fph_heap_good(heap) ? fph_desc_error(heap, desc)
-                                          : -EINVAL;
+    int          rc = fph_desc_error(heap, desc);
     unsigned     number;
     fpheap_pool *pool;
 
@@ -14062,7 +14061,9 @@ fpheap_pool_create(fpheap *heap, const fpheap_pool_desc *desc)
     fpheap_pool *pool;
     int          error;
 
-    if (fph_heap_good(heap) && heap->emergency != NULL) {
+    if (!fph_heap_good(heap))
+        return (fpheap_pool *)fph_result(-EINVAL, NULL);
+    if (heap->emergency != NULL) {
         emergency = fph_pool_critical(heap->emergency, desc);
         if (emergency == NULL)
             return NULL;
