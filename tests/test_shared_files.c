@@ -10,7 +10,22 @@
 #endif
 #include "reports.h"
 
+#include <errno.h>
+#include <sys/mman.h>
 #include <sys/vfs.h>
+
+/* No address is free, but for those that the system chooses. */
+static int no_places;
+
+static void *
+map_as_said(void *at, size_t bytes, int access, int flags, int file, off_t from)
+{
+    if (no_places && at != NULL && file < 0) {
+        errno = EEXIST;
+        return MAP_FAILED;
+    }
+    return mmap(at, bytes, access, flags, file, from);
+}
 
 /* What file systems say that their pages have; 0: the truth. */
 static long pages_have;
@@ -26,10 +41,13 @@ statfs_said(int file, struct statfs *fs)
 }
 
 #define fstatfs(file, fs) statfs_said(file, fs)
+#define mmap(at, bytes, access, flags, file, from) \
+    map_as_said(at, bytes, access, flags, file, from)
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
 #include "shared_util.h"
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/statvfs.h>
 #include <sys/un.h>
@@ -113,39 +131,6 @@ arguments_out_of_range_are_refused(void **state)
     desc.flags = FPHEAP_FREE_DEAD; /* nobody knows what the dead have had */
     REFUSES(name, &desc, FPHEAP_CREATE, ENOTSUP);
     assert_false(exists(name));
-}
-
-/* Partitions of one name, as all that came by a descriptor without one have,
- * lie apart: one process can have them all. */
-static void
-many_partitions_are_open_at_once(void **state)
-{
-    fpheap_partition desc = partition_of(PARTITION);
-    fpheap          *heaps[FPHEAP_MAX_HEAPS - 1];
-    int              files[FPHEAP_MAX_HEAPS - 1];
-    size_t           i;
-
-    (void)state;
-    if (sizeof(void *) == 4)
-        skip();                /* there is not so much room */
-    desc.flags = FPHEAP_DESCRIPTOR;
-    for (i = 0; i < TEST_COUNT(heaps); i++) { /* each while no other is open */
-        files[i] = memfd_create("many", MFD_CLOEXEC);
-        desc.descriptor = files[i];
-        heaps[i] = fpheap_open(NULL, &desc, FPHEAP_CREATE);
-        NEED(heaps[i] != NULL);
-        NEED(fpheap_close(heaps[i]) == 0);
-    }
-    for (i = 0; i < TEST_COUNT(heaps); i++) {
-        desc.descriptor = files[i];
-        heaps[i] = fpheap_open(NULL, &desc, 0);
-        NEED(heaps[i] != NULL);
-        use(heaps[i]);
-    }
-    for (i = 0; i < TEST_COUNT(heaps); i++) {
-        NEED(fpheap_close(heaps[i]) == 0);
-        close(files[i]);
-    }
 }
 
 static void
@@ -269,27 +254,6 @@ functions_for_shared_heaps_refuse_others(void **state)
     assert_int_equal(fpheap_destroy(heap), 0);
     use(ours);
     close_empty(ours);
-}
-
-static void
-a_process_with_all_its_heaps_opens_no_other(void **state)
-{
-    fpheap_partition desc = partition_of(PARTITION);
-    fpheap          *heaps[FPHEAP_MAX_HEAPS];
-    unsigned         i;
-
-    (void)state;
-    for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
-        heaps[i] = fpheap_create("private", NULL);
-        assert_non_null(heaps[i]);
-    }
-    REFUSES(name, &desc, FPHEAP_CREATE, ENFILE);
-    assert_false(exists(name));
-    for (i = 0; i < FPHEAP_MAX_HEAPS; i++)
-        assert_int_equal(fpheap_destroy(heaps[i]), 0);
-    for (i = 0; i < 2 * FPHEAP_MAX_HEAPS; i++)
-        REFUSES(name, NULL, 0, ENOENT);
-    make_and_close();
 }
 
 /* --- what a partition has ------------------------------------------------- */
@@ -511,6 +475,48 @@ an_address_that_is_asked_for_is_that_of_all(void **state)
     peer_begin(&p, open_where, desc.address);
     peer_end(&p);
     close_empty(heap);
+}
+
+static void
+a_partition_lies_where_there_is_room(void **state)
+{
+    fpheap *heap;
+
+    (void)state;
+    no_places = 1;
+    heap = create();
+    use(heap);
+    assert_int_equal(fpheap_close(heap), 0);
+    heap = open_it();
+    use(heap);
+    no_places = 0;
+    close_empty(heap);
+}
+
+static int
+make_without_addresses(peer *p, void *arg)
+{
+    struct rlimit    limit = { PARTITION / 2, PARTITION / 2 };
+    fpheap_partition desc  = partition_of(PARTITION);
+
+    (void)p;
+    (void)arg;
+    NEED(setrlimit(RLIMIT_AS, &limit) == 0);
+    REFUSES(name, &desc, FPHEAP_CREATE, ENOMEM);
+    REFUSES(name, NULL, 0, ENOENT);
+    return 0;
+}
+
+static void
+without_addresses_no_partition_is_made(void **state)
+{
+    peer p;
+
+    (void)state;
+    if (EMULATED)
+        skip();                /* which has no RLIMIT_AS */
+    peer_begin(&p, make_without_addresses, NULL);
+    peer_end(&p);
 }
 
 /* --- who may open it ------------------------------------------------------ */
@@ -933,14 +939,12 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         SHARED_TEST(arguments_out_of_range_are_refused),
-        SHARED_TEST(many_partitions_are_open_at_once),
         SHARED_TEST(names_that_lead_elsewhere_are_refused),
         SHARED_TEST(a_name_of_31_characters_is_the_longest),
         SHARED_TEST(a_name_may_begin_with_dots),
         SHARED_TEST(what_is_not_there_is_not_opened),
         SHARED_TEST(exclusive_fails_where_the_name_exists),
         SHARED_TEST(functions_for_shared_heaps_refuse_others),
-        SHARED_TEST(a_process_with_all_its_heaps_opens_no_other),
         SHARED_TEST(a_description_opens_again_what_it_has_made),
         SHARED_TEST(a_partition_with_something_else_is_named),
         SHARED_TEST(each_setting_that_differs_is_named),
@@ -950,6 +954,8 @@ main(void)
         SHARED_TEST(a_partition_is_opened_once_in_a_process),
         SHARED_TEST(nothing_is_mapped_over_what_a_process_has_there),
         SHARED_TEST(an_address_that_is_asked_for_is_that_of_all),
+        SHARED_TEST(a_partition_lies_where_there_is_room),
+        SHARED_TEST(without_addresses_no_partition_is_made),
         SHARED_TEST(the_mode_says_who_may_open_it),
         SHARED_TEST(another_users_file_is_refused_unless_asked_for),
         SHARED_TEST(a_name_that_is_a_link_is_refused),

@@ -55,6 +55,43 @@ there_are_512_members_and_the_dead_take_no_place(void **state)
     close_empty(heap);
 }
 
+static int
+read_and_stay(peer *p, void *arg)
+{
+    (void)arg;
+    (void)hear(p);
+    say(p, fpheap_open(name, NULL, FPHEAP_READ_ONLY) != NULL
+           ? 0 : (uint64_t)errno);
+    while (pause() != 0)
+        ;
+    return 0;
+}
+
+static void
+there_are_512_readers_beside_the_members(void **state)
+{
+    static peer peers[FPH_MEMBERS + 1];
+    fpheap     *heap = create();
+    unsigned    i, refusals = 0;
+
+    (void)state;
+    peers_begin(peers, FPH_MEMBERS + 1, read_and_stay);
+    for (i = 0; i <= FPH_MEMBERS; i++) {
+        uint64_t error;
+
+        say(&peers[i], 0);
+        error = hear(&peers[i]);
+        assert_true(error == 0 || error == ENFILE);
+        refusals += error == ENFILE;
+    }
+    assert_int_equal(refusals, 1);
+    assert_int_equal(members_of(heap).members, FPH_MEMBERS + 1);
+    for (i = 0; i <= FPH_MEMBERS; i++)
+        peer_kill(&peers[i]);
+    assert_int_equal(members_of(heap).members, 1);
+    close_empty(heap);
+}
+
 /* Hold an object and park others, until killed. */
 static int
 park_and_stay(peer *p, void *arg)
@@ -238,7 +275,7 @@ processes_that_make_a_partition_at_once_share_it(void **state)
     }
 }
 
-/* --- by descriptor -------------------------------------------------------- */
+/* --- by descriptor, and many ---------------------------------------------- */
 
 static void
 processes_that_make_one_in_a_file_at_once_share_it(void **state)
@@ -354,6 +391,7 @@ a_memory_file_that_a_socket_brings_is_a_partition(void **state)
     REFUSES(NULL, &desc, 0, ESTALE);
     heap = fpheap_open(NULL, &desc, FPHEAP_CREATE);
     assert_non_null(heap);
+    REFUSES(NULL, &desc, FPHEAP_CREATE | FPHEAP_EXCLUSIVE, EEXIST);
     root = (char *)fpheap_alloc(heap, 100);
     memset(root, 0x5a, 100);
     assert_int_equal(fpheap_set_root(heap, root), 0);
@@ -472,6 +510,60 @@ a_fixed_file_keeps_its_memory_and_must_have_it(void **state)
         assert_int_equal(WEXITSTATUS(status),
                          sizes[i] < 64 * TEST_MIB ? ESTALE : 0);
     }
+}
+
+/* Partitions of one name, as all that came by a descriptor without one have,
+ * lie apart: one process can have them all. */
+static void
+many_partitions_are_open_at_once(void **state)
+{
+    fpheap_partition desc = partition_of(PARTITION);
+    fpheap          *heaps[FPHEAP_MAX_HEAPS - 1];
+    int              files[FPHEAP_MAX_HEAPS - 1];
+    size_t           i;
+
+    (void)state;
+    if (sizeof(void *) == 4)
+        skip();                /* there is not so much room */
+    desc.flags = FPHEAP_DESCRIPTOR;
+    for (i = 0; i < TEST_COUNT(heaps); i++) { /* each while no other is open */
+        files[i] = memfd_create("many", MFD_CLOEXEC);
+        desc.descriptor = files[i];
+        heaps[i] = fpheap_open(NULL, &desc, FPHEAP_CREATE);
+        NEED(heaps[i] != NULL);
+        NEED(fpheap_close(heaps[i]) == 0);
+    }
+    for (i = 0; i < TEST_COUNT(heaps); i++) {
+        desc.descriptor = files[i];
+        heaps[i] = fpheap_open(NULL, &desc, 0);
+        NEED(heaps[i] != NULL);
+        use(heaps[i]);
+    }
+    for (i = 0; i < TEST_COUNT(heaps); i++) {
+        NEED(fpheap_close(heaps[i]) == 0);
+        close(files[i]);
+    }
+}
+
+static void
+a_process_with_all_its_heaps_opens_no_other(void **state)
+{
+    fpheap_partition desc = partition_of(PARTITION);
+    fpheap          *heaps[FPHEAP_MAX_HEAPS];
+    unsigned         i;
+
+    (void)state;
+    for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
+        heaps[i] = fpheap_create("private", NULL);
+        assert_non_null(heaps[i]);
+    }
+    REFUSES(name, &desc, FPHEAP_CREATE, ENFILE);
+    assert_int_equal(fpheap_unlink(name, NULL), -ENOENT);
+    for (i = 0; i < FPHEAP_MAX_HEAPS; i++)
+        assert_int_equal(fpheap_destroy(heaps[i]), 0);
+    for (i = 0; i < 2 * FPHEAP_MAX_HEAPS; i++)
+        REFUSES(name, NULL, 0, ENOENT);
+    make_and_close();
 }
 
 /* --- fork ----------------------------------------------------------------- */
@@ -789,6 +881,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         SHARED_TEST(there_are_512_members_and_the_dead_take_no_place),
+        SHARED_TEST(there_are_512_readers_beside_the_members),
         SHARED_TEST(what_the_dead_parked_is_free_and_what_they_had_is_live),
         SHARED_TEST(what_the_dead_had_begun_is_over),
         SHARED_TEST(a_creator_killed_at_any_moment_leaves_no_name_or_a_heap),
@@ -799,6 +892,8 @@ main(void)
             a_file_whose_creator_was_killed_at_any_moment_is_made_again),
         SHARED_TEST(a_file_that_is_not_opened_or_none_is_refused),
         SHARED_TEST(a_fixed_file_keeps_its_memory_and_must_have_it),
+        SHARED_TEST(many_partitions_are_open_at_once),
+        SHARED_TEST(a_process_with_all_its_heaps_opens_no_other),
         SHARED_TEST(the_child_of_a_fork_has_the_heap_only_if_it_opens_it),
         SHARED_TEST(a_process_is_dead_though_a_child_of_its_lives),
         SHARED_TEST(a_process_that_exits_without_a_close_is_dead),

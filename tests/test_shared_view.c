@@ -368,6 +368,20 @@ test_memory_that_is_mapped_already_serves_with_a_file_for_locks(void **unused)
     object = fpheap_root(heap);
     pid = fork_without();
     if (pid == 0) {
+        fpheap *view = fpheap_open(name, &desc, FPHEAP_READ_ONLY);
+        seen    there;
+
+        memset(&there, 0, sizeof there);
+        CHECK(view != NULL && fpheap_root(view) == object);
+        CHECK_EQ(fpheap_walk(view, see, &there), 0);
+        CHECK(there.objects > 0 && fpheap_alloc(view, 1) == NULL);
+        CHECK_EQ(fpheap_close(view), 0);
+        _exit(0);
+    }
+    CHECK_EQ(waitpid(pid, &status, 0), pid);
+    CHECK_EQ(status, 0);
+    pid = fork_without();
+    if (pid == 0) {
         fpheap *other = fpheap_open(name, &desc, 0);
         void   *own;
 
