@@ -617,12 +617,21 @@ what_children_have_counts_for_the_parents_marks(void **state)
 
 /* --- many ------------------------------------------------------------------ */
 
+/* Of the process, page tables included. */
+static size_t
+resident_kib(void)
+{
+    return test_number_in("/proc/self/status", "VmRSS:")
+         + test_number_in("/proc/self/status", "VmPTE:");
+}
+
 static void
 a_thousand_children_live_at_a_time(void **state)
 {
     enum { MANY = FEW_ADDRESSES ? 100 : 1000 };
     static fpheap *child[MANY];
     fpheap        *parent = fpheap_create("parent", NULL);
+    size_t         kib    = resident_kib();
     void          *object;
     unsigned       i;
 
@@ -636,6 +645,8 @@ a_thousand_children_live_at_a_time(void **state)
     }
     assert_int_equal(stats_of(parent).children, MANY);
     assert_int_equal(stats_of(parent).child_bytes, MANY * FPHEAP_CHUNK / 4);
+    if (FPHEAP_CHECK == 0 && FPHEAP_HEADER == 0 && !FEW_ADDRESSES)
+        assert_in_range((resident_kib() - kib) / MANY, 0, 128);
     for (i = 0; i < MANY; i++)
         assert_int_equal(fpheap_destroy_forced(child[i]), 0);
     assert_int_equal(stats_of(parent).children, 0);
