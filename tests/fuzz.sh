@@ -70,5 +70,5 @@ fault fuzz_api "a quota that is not lowered" \
     'fph_fetch_add_relaxed(&pool->quota, (uint64_t)0 - n)' \
     'fph_fetch_add_relaxed(&pool->quota, (uint64_t)(n & 0))'
 fault fuzz_config "a configuration that is accepted" \
-    'config->limit < 2 * FPHEAP_CHUNK' 'config->limit < FPHEAP_CHUNK'
+    'config->limit < 2 * least' 'config->limit < least'
 finish
