@@ -45,6 +45,9 @@
  *                          and of pools only; the number of its objects is
  *                          known beforehand (see stock)
  *     PEER_ONLY_GROUPS     1: it has the rows grouped_* only
+ *     PEER_TENANT          peer_tenant, a pointer to a heap that ends as a whole,
+ *                          or NULL; peer_tenant_begin, peer_tenant_alloc and
+ *                          peer_tenant_end
  *     PEER_READY           1: its memory is obtained when it starts, which takes
  *                          long: no rows about memory and start-up
  *     PEER_STEPS           operations in one repeat, for a slow peer; a power
@@ -161,6 +164,13 @@ typedef peer peer_pool;
 
 #ifndef PEER_ONLY_GROUPS
 #  define PEER_ONLY_GROUPS 0
+#endif
+
+#ifndef PEER_TENANT
+typedef void *peer_tenant;
+#  define peer_tenant_begin(p)            ((void)(p), (void *)NULL)
+#  define peer_tenant_alloc(tenant, size) ((void)(tenant), (void)(size), (void *)NULL)
+#  define peer_tenant_end(tenant)         ((void)(tenant))
 #endif
 
 #ifndef PEER_GROUP
