@@ -417,7 +417,7 @@
 #endif
 
 /* FPHEAP_MAX_HEAPS (LAYOUT) - heaps at one time, children included.  A power of
- * two in 1..1024, default 16.  Price: 20 bytes and two pointers each in every
+ * two in 1..1024, default 16.  Price: 24 bytes and two pointers each in every
  * thread. */
 #ifndef FPHEAP_MAX_HEAPS
 #  define FPHEAP_MAX_HEAPS 16
