@@ -15070,7 +15070,7 @@ fph_mmap_place(const fpheap_region *region, int node)
 /* Whether there can be memory of a node, as far as is known: of one that is not
  * there libnuma would say so on standard error, and the program would not
  * know. */
-#if FPHEAP_USE_LIBNUMA
+#if FPHEAP_USE_LIBNUMA && FPHEAP_SHARED
 static int
 fph_mmap_has(int node)
 {
