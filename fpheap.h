@@ -901,10 +901,11 @@ typedef struct fpheap_config {
     size_t  reserve;           /* bytes of the calling thread's node that the
                                   heap gets at once, touched, and keeps until
                                   its end */
-    size_t  emergency;         /* bytes of objects that only fpheap_alloc_critical
-                                  and its kin may have; the heap gets an eighth
-                                  and a chunk more for them at once, as a child
-                                  named "emergency", and keeps them */
+    size_t  emergency;         /* bytes of objects that only
+                                  fpheap_alloc_critical and its kin may have;
+                                  the heap gets an eighth and a chunk more for
+                                  them at once, as a child named "emergency",
+                                  and keeps them */
     fpheap_water water;        /* of `limit` */
 } fpheap_config;
 
@@ -1414,22 +1415,22 @@ struct fpheap_cache {
  * Errors   NULL and errno: EINVAL (nodes above FPHEAP_MAX_NODES, unknown flags,
  *          growth_max below a chunk, limit below two, a provider without get,
  *          marks without a limit or out of range, or what config.parent cannot
- *          have), ENAMETOOLONG, ENFILE, EFAULT, ENOSPC (the provider gave more than
- *          the limit), ENOMEM (nodes times pools are too many for the chunk's
- *          size), or what the provider returned.
+ *          have), ENAMETOOLONG, ENFILE, EFAULT, ENOSPC (the provider gave more
+ *          than the limit), ENOMEM (nodes times pools are too many for the
+ *          chunk's size), or what the provider returned.
  * Blocks   Calls the provider.
  * Cost     One provider call and a first touch of about 40 KiB, and of 30 more
- *          at the first allocation; of a child, too, for which the parent gives a
- *          quarter of a chunk.  Reserved hugepages are touched as a
+ *          at the first allocation; of a child, too, for which the parent
+ *          gives a quarter of a chunk.  Reserved hugepages are touched as a
  *          whole. */
 FPHEAP_API fpheap *fpheap_create(const char *name, const fpheap_config *config);
 
 /* fpheap_destroy - give everything back to the provider
  *
- * Objects parked in caches, this thread's or others', are not live; children are.
- * The end of a child gives its memory back to its parent.  Pools end
- * with the heap, and their destructors are called; but what their constructors
- * took from the heap is live, so destroy such pools first.  A region that the
+ * Objects parked in caches, this thread's or others', are not live; children
+ * are.  The end of a child gives its memory back to its parent.  Pools end with
+ * the heap, and their destructors are called; but what their constructors took
+ * from the heap is live, so destroy such pools first.  A region that the
  * provider does not take is forgotten.
  *
  * Destroy the heap while the provider's memory still exists: with DPDK, before
@@ -1446,8 +1447,8 @@ FPHEAP_API fpheap *fpheap_create(const char *name, const fpheap_config *config);
  *          pools' destructors, and a provider call per region. */
 FPHEAP_API int fpheap_destroy(fpheap *heap);
 
-/* fpheap_destroy_forced - fpheap_destroy that ends live objects with the heap, and
- * its children
+/* fpheap_destroy_forced - fpheap_destroy that ends live objects, and children,
+ * with the heap
  *
  * Returns  0, or -EBUSY in a callback of the heap or of a child.
  * Cost     Live objects cost nothing, but for the pools' destructors. */
@@ -1489,8 +1490,8 @@ FPH_NOWAIT void *fpheap_alloc(fpheap *heap, size_t size);
 
 /* fpheap_free - give an object back
  *
- * object  from any thread and any function of this heap, or of its children, for
- *         which it takes longer; NULL does nothing
+ * object  from any thread and any function of this heap, or of its children,
+ *         for which it takes longer; NULL does nothing
  *
  * Errors   None.  FPHEAP_PANIC where a slow path finds that it is not a live
  *          object.
@@ -1552,8 +1553,8 @@ FPHEAP_API void fpheap_free_bulk(fpheap *heap, void *const *objects,
 FPHEAP_API unsigned fpheap_alloc_burst(fpheap *heap, size_t size,
                                        void **objects, unsigned n);
 
-/* fpheap_alloc_critical, fpheap_alloc_critical_bulk - fpheap_alloc and _bulk that
- * may take what config.emergency has set aside, when all else is refused
+/* fpheap_alloc_critical, fpheap_alloc_critical_bulk - fpheap_alloc and _bulk
+ * that may take what config.emergency has set aside, when all else is refused
  *
  * Any thread gets all of it: emergency bytes of objects, each counted as its
  * class or pages, of up to 16 sizes of at most 4 KiB; of more, or larger, it may
@@ -9672,10 +9673,11 @@ fph_depot_drain(fph_state *state, unsigned bin)
  *   U6  is: store, to open;    release  U5       the marks; what was told
  *       fetch_add, when told
  *
- * U4: a call does what it does, takes its turn, and looks; if it notes a crossing,
- * it takes another turn and looks again.  Each turn reads what the last one wrote,
- * so the last of all sees what all did, and nothing is done or noted after its
- * look: room that is there in the end is not overlooked, on any machine.
+ * U4: a call does what it does, takes its turn, and looks; if it notes a
+ * crossing, it takes another turn and looks again.  Each turn reads what the last
+ * one wrote, so the last of all sees what all did, and nothing is done or noted
+ * after its look: room that is there in the end is not overlooked, on any
+ * machine.
  */
 #define FPH_TELLING  ((uint64_t)1)
 #define FPH_OPEN     ((uint64_t)2)
