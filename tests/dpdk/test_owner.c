@@ -27,6 +27,7 @@
 #include <rte_spinlock.h>
 
 enum { MBUFS = 20000, FEW = 3000, /* fewer than two lcores hold */
+       SCARCE = 100, /* most gets look on the shelves of others */
        ROOM = 2048 + RTE_PKTMBUF_HEADROOM, PRIVATE = 64,
        HELD = 2000, BULK = 64, SECONDS = 1,
        TRANSIT = 1 << 20 };    /* the stamp of what is on the way */
@@ -533,6 +534,7 @@ main(int argc, char **argv)
     test_owner("fpheap", MBUFS, 0);
     test_owner("fpheap", MBUFS, 256);
     test_owner("fpheap", FEW, 256);
+    test_owner("fpheap", SCARCE, 0);
     test_owner("fpheap_grow", MBUFS, 0);
     test_owner("fpheap_grow", MBUFS, 256);
     test_owner("fpheap_grow", FEW, 256);
