@@ -51,8 +51,8 @@
  * Where free objects are.  Not in an fpheap_pool: what its threads park is out
  * of reach of others, so a get could fail while avail_count says otherwise,
  * or n objects had to become more than n; and its constructor is not told what
- * chunk an object is in.  Here each lcore has a shelf with a lock of its own,
- * which nobody else takes but in need, and all share a stack behind:
+ * chunk an object is in.  Here each lcore has a shelf, which nobody else looks
+ * at but in need, and all share a stack behind:
  *
  *   S1  An object that is not handed out is on one shelf or on the stack, or
  *       moves between them under the stack's lock.
@@ -69,6 +69,11 @@
  *       struct rte_mempool, which rte_mempool_free() takes apart without a word
  *       to its driver.  It sleeps unless a get rang, so it rests when the EAL
  *       is cleaned up.
+ *   S8  Only its lcore puts on a shelf, above end, and needs no lock for that:
+ *       objects leave under the shelf's lock, by others from first on, and only
+ *       the lcore itself lowers end.  Two threads with the same lcore, which
+ *       the EAL forbids within a process and among those that share memory,
+ *       would lose objects.
  */
 #ifndef FPHEAP_MEMPOOL_GROWS
 #define FPHEAP_MEMPOOL_GROWS 0
@@ -120,28 +125,32 @@
 #define HEAPS    (RTE_MAX_NUMA_NODES + 1) /* the last: SOCKET_ID_ANY */
 #define CHANNEL  "fpheap_mempool" /* of secondaries to the primary */
 
-static const char KIND[] = "fpheap2"; /* the number of struct pool's layout */
+#define KIND 0x33706866u       /* "fph3": the number of struct pool's layout */
 
 RTE_LOG_REGISTER(log_type, mempool.fpheap, INFO)
 #define SAY(level, ...) rte_log(RTE_LOG_##level, (uint32_t)log_type, \
                                 "fpheap: " __VA_ARGS__)
 
+/* Objects from first up to end, S8.  Both are SHELF until there is memory for
+ * them: nothing to get, and no room. */
 typedef struct shelf {
     rte_spinlock_t lock;
-    unsigned       count;
-    void          *objects[SHELF];
+    unsigned       first;
+    unsigned       end;
+    void         **objects;
 } __rte_cache_aligned shelf;
 
 /* A process that loaded other drivers takes the pool for one of theirs.  What
  * is behind kind is an empty ring or stack then, without capacity. */
 typedef struct pool {
     union {
-        char kind[sizeof KIND];
+        uint32_t kind;
         char stranger[8 * RTE_CACHE_LINE_SIZE];
     };
     uint32_t       size;       /* objects that there may be */
     uint32_t       stride;     /* bytes from one to the next */
     uint32_t       shelfless;  /* there was no memory for a shelf */
+    uint32_t       lcores;     /* above all that have a shelf; atomic */
 
     /* Of a pool that grows; under growing, but for what is constant. */
     struct rte_mempool *mp;
@@ -173,7 +182,7 @@ typedef struct pool {
     void          *slices;     /* all of the heap; each begins with the next */
     rte_spinlock_t growing;
 
-    shelf         *shelves[RTE_MAX_LCORE]; /* made when first used */
+    shelf          shelves[RTE_MAX_LCORE];
     rte_spinlock_t lock __rte_cache_aligned;
     unsigned       count;
     void          *stack[];
@@ -196,7 +205,7 @@ is_ours(const struct rte_mempool *mp)
 {
     const pool *p = mp->pool_data;
 
-    return likely(memcmp(p->kind, KIND, sizeof KIND) == 0);
+    return likely(p->kind == KIND);
 }
 
 /* The index of a mempool's driver is the order of loading, in each process. */
@@ -242,30 +251,54 @@ move(void **to, void *const *from, unsigned n)
 extern __thread unsigned per_lcore__lcore_id
     __attribute__((tls_model("initial-exec")));
 
-static inline shelf *
-my_shelf(const pool *p)
+/* Without the lock it may be a moment old, and less than there are. */
+static inline unsigned
+count_on(const shelf *s)
 {
-    unsigned lcore = rte_lcore_id();
+    unsigned first = __atomic_load_n(&s->first, __ATOMIC_ACQUIRE);
+    unsigned end   = __atomic_load_n(&s->end, __ATOMIC_ACQUIRE);
 
-    return likely(lcore < RTE_MAX_LCORE)
-         ? __atomic_load_n(&p->shelves[lcore], __ATOMIC_ACQUIRE) : NULL;
+    return likely(first <= end) ? end - first : 0;
 }
 
-/* The caller has the stack's lock.  Without memory there is no shelf, and
- * nobody asks again. */
+/* n objects are at the bottom of the caller's own shelf.  end is first, so that
+ * nobody counts too many. */
+static inline void
+begin_shelf(shelf *s, unsigned n)
+{
+    set(&s->end, n);
+    __atomic_store_n(&s->first, 0, __ATOMIC_RELEASE);
+}
+
+/* For an lcore's first call.  Without memory nobody asks again. */
+static void
+make_shelf(pool *p, unsigned lcore)
+{
+    shelf *s = &p->shelves[lcore];
+
+    if (p->shelfless)
+        return;
+    s->objects = rte_malloc_socket("fpheap_shelf", SHELF * sizeof *s->objects,
+                                   RTE_CACHE_LINE_SIZE, (int)rte_socket_id());
+    p->shelfless = s->objects == NULL;
+    if (s->objects != NULL) {
+        begin_shelf(s, 0);
+        set(&p->lcores, RTE_MAX(p->lcores, lcore + 1));
+    }
+}
+
+/* NULL: the caller is no lcore, or there is no memory.  It has the stack's
+ * lock. */
 static shelf *
-make_shelf(pool *p)
+my_shelf(pool *p)
 {
     unsigned lcore = rte_lcore_id();
-    shelf   *s     = my_shelf(p);
 
-    if (s != NULL || lcore >= RTE_MAX_LCORE || p->shelfless)
-        return s;
-    s = rte_zmalloc_socket("fpheap_shelf", sizeof *s, RTE_CACHE_LINE_SIZE,
-                           (int)rte_socket_id());
-    p->shelfless = s == NULL;
-    __atomic_store_n(&p->shelves[lcore], s, __ATOMIC_RELEASE);
-    return s;
+    if (lcore >= RTE_MAX_LCORE)
+        return NULL;
+    if (p->shelves[lcore].objects == NULL)
+        make_shelf(p, lcore);
+    return p->shelves[lcore].objects != NULL ? &p->shelves[lcore] : NULL;
 }
 
 /* n objects from wherever they are, or none, S2.  They gather on the stack: the
@@ -276,16 +309,14 @@ collect(pool *p, void **objects, unsigned n)
 {
     unsigned i;
 
-    for (i = 0; i < RTE_MAX_LCORE && p->count < n; i++) {
-        shelf   *s = p->shelves[i];
+    for (i = 0; i < p->lcores && p->count < n; i++) {
+        shelf   *s = &p->shelves[i];
         unsigned take;
 
-        if (s == NULL)
-            continue;
         rte_spinlock_lock(&s->lock);
-        take = RTE_MIN(n - p->count, s->count);
-        set(&s->count, s->count - take);
-        move(p->stack + p->count, s->objects + s->count, take);
+        take = RTE_MIN(n - p->count, count_on(s));
+        move(p->stack + p->count, s->objects + s->first, take);
+        set(&s->first, s->first + take);
         unlock(&s->lock);
         set(&p->count, p->count + take);
     }
@@ -294,6 +325,16 @@ collect(pool *p, void **objects, unsigned n)
     set(&p->count, p->count - n);
     move(objects, p->stack + p->count, n);
     return true;
+}
+
+/* To the bottom of the caller's own shelf, whose lock it has. */
+static void
+settle(shelf *s)
+{
+    unsigned n = count_on(s);
+
+    memmove(s->objects, s->objects + s->first, n * sizeof *s->objects);
+    begin_shelf(s, n);
 }
 
 /* Half a shelf for the gets to come.  The caller has the stack's lock. */
@@ -305,10 +346,11 @@ refill(pool *p, shelf *s)
     if (s == NULL || p->count == 0)
         return;
     rte_spinlock_lock(&s->lock);
-    n = s->count < SHELF / 2 ? RTE_MIN(p->count, SHELF / 2 - s->count) : 0;
+    settle(s);
+    n = s->end < SHELF / 2 ? RTE_MIN(p->count, SHELF / 2 - s->end) : 0;
     set(&p->count, p->count - n);
-    move(s->objects + s->count, p->stack + p->count, n);
-    set(&s->count, s->count + n);
+    move(s->objects + s->end, p->stack + p->count, n);
+    set(&s->end, s->end + n);
     unlock(&s->lock);
 }
 
@@ -321,20 +363,19 @@ put_slow(pool *p, void *const *objects, unsigned n)
     unsigned half, kept;
 
     rte_spinlock_lock(&p->lock);
-    s = make_shelf(p);
+    s = my_shelf(p);
     if (s != NULL) {
         rte_spinlock_lock(&s->lock);
-        half = RTE_MIN(s->count, SHELF / 2);
+        half = RTE_MIN(count_on(s), SHELF / 2);
         if (half + n <= p->size - p->count) {
-            move(p->stack + p->count, s->objects, half);
+            move(p->stack + p->count, s->objects + s->first, half);
             set(&p->count, p->count + half);
-            set(&s->count, s->count - half);
-            memmove(s->objects, s->objects + half,
-                    s->count * sizeof *s->objects);
+            set(&s->first, s->first + half);
         }
-        kept = n <= SHELF - s->count ? n : 0;
-        move(s->objects + s->count, objects, kept);
-        set(&s->count, s->count + kept);
+        settle(s);
+        kept = n <= SHELF - s->end ? n : 0;
+        move(s->objects + s->end, objects, kept);
+        set(&s->end, s->end + kept);
         n -= kept;
         unlock(&s->lock);
     }
@@ -348,39 +389,51 @@ put_slow(pool *p, void *const *objects, unsigned n)
     return 0;
 }
 
+/* Apart, so that ops_put() saves no registers. */
+static __rte_noinline int
+put_many(pool *p, void *const *objects, unsigned n)
+{
+    shelf *s = &p->shelves[rte_lcore_id()];
+
+    if (unlikely(n > SHELF - s->end))
+        return put_slow(p, objects, n);
+    rte_memcpy(s->objects + s->end, objects, n * sizeof *objects);
+    __atomic_store_n(&s->end, s->end + n, __ATOMIC_RELEASE);    /* S8 */
+    return 0;
+}
+
+/* rte_pktmbuf_free() puts one object at a time where mempool has no cache, which
+ * is what counts here: S8 spares it the lock. */
 static int
 ops_put(struct rte_mempool *mp, void *const *objects, unsigned n)
 {
-    pool  *p = mp->pool_data;
-    shelf *s;
+    pool    *p     = mp->pool_data;
+    unsigned lcore = rte_lcore_id(), end;
+    shelf   *s;
 
     if (unlikely(!is_ours(mp)))
         return refuse(mp);
-    s = my_shelf(p);
-    if (likely(s != NULL)) {
-        rte_spinlock_lock(&s->lock);
-        if (likely(n <= SHELF - s->count)) {
-            move(s->objects + s->count, objects, n);
-            set(&s->count, s->count + n);
-            unlock(&s->lock);
-            return 0;
-        }
-        unlock(&s->lock);
-    }
-    return put_slow(p, objects, n);
+    if (unlikely(lcore >= RTE_MAX_LCORE))
+        return put_slow(p, objects, n);
+    if (unlikely(n != 1))
+        return put_many(p, objects, n);
+    s   = &p->shelves[lcore];
+    end = s->end;
+    if (unlikely(end == SHELF))
+        return put_slow(p, objects, 1);
+    s->objects[end] = *objects;
+    __atomic_store_n(&s->end, end + 1, __ATOMIC_RELEASE);       /* S8 */
+    return 0;
 }
 
 static unsigned
 count_free(const pool *p)
 {
-    unsigned n = __atomic_load_n(&p->count, __ATOMIC_RELAXED), i;
+    unsigned n      = __atomic_load_n(&p->count, __ATOMIC_RELAXED), i;
+    unsigned lcores = __atomic_load_n(&p->lcores, __ATOMIC_RELAXED);
 
-    for (i = 0; i < RTE_MAX_LCORE; i++) {
-        shelf *s = __atomic_load_n(&p->shelves[i], __ATOMIC_ACQUIRE);
-
-        if (s != NULL)
-            n += __atomic_load_n(&s->count, __ATOMIC_RELAXED);
-    }
+    for (i = 0; i < lcores; i++)
+        n += count_on(&p->shelves[i]);
     return n;
 }
 
@@ -801,7 +854,7 @@ get_slow(struct rte_mempool *mp, pool *p, void **objects, unsigned n)
         rte_spinlock_lock(&p->lock);
         got = collect(p, objects, n);
         if (got)
-            refill(p, make_shelf(p));
+            refill(p, my_shelf(p));
         unlock(&p->lock);
     } while (!got && grow(mp, p, made));
     if (is_low(p) && !__atomic_load_n(&p->asked, __ATOMIC_RELAXED))
@@ -812,17 +865,18 @@ get_slow(struct rte_mempool *mp, pool *p, void **objects, unsigned n)
 static int
 ops_get(struct rte_mempool *mp, void **objects, unsigned n)
 {
-    pool  *p = mp->pool_data;
-    shelf *s;
+    pool    *p     = mp->pool_data;
+    unsigned lcore = rte_lcore_id();
+    shelf   *s;
 
     if (unlikely(!is_ours(mp)))
         return refuse(mp);
-    s = my_shelf(p);
-    if (likely(s != NULL)) {
+    if (likely(lcore < RTE_MAX_LCORE)) {
+        s = &p->shelves[lcore];
         rte_spinlock_lock(&s->lock);
-        if (likely(n <= s->count)) {
-            set(&s->count, s->count - n);
-            move(objects, s->objects + s->count, n);
+        if (likely(n <= s->end - s->first)) {
+            set(&s->end, s->end - n);
+            move(objects, s->objects + s->end, n);
             unlock(&s->lock);
             return 0;
         }
@@ -916,7 +970,7 @@ free_pool(pool *p)
     unsigned i;
 
     for (i = 0; i < RTE_MAX_LCORE; i++)
-        rte_free(p->shelves[i]);
+        rte_free(p->shelves[i].objects);
     rte_free(p->template);
     rte_free(p);
 }
@@ -1162,12 +1216,15 @@ begin_pool(struct rte_mempool *mp, pool *p)
 static pool *
 new_pool(const struct rte_mempool *mp)
 {
+    unsigned i;
     pool *p = rte_zmalloc_socket("fpheap_pool",
                                  sizeof *p + mp->size * sizeof *p->stack,
                                  RTE_CACHE_LINE_SIZE, mp->socket_id);
 
     if (p != NULL) {
-        memcpy(p->kind, KIND, sizeof KIND);
+        p->kind   = KIND;
+        for (i = 0; i < RTE_MAX_LCORE; i++)
+            p->shelves[i].first = p->shelves[i].end = SHELF;
         p->size   = mp->size;
         p->stride = mp->header_size + mp->elt_size + mp->trailer_size;
     }
