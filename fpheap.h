@@ -4173,6 +4173,8 @@ struct fph_state {
                                               others in the middle of a call */
     unsigned   ends;                       /* 1: its pools are being destructed,
                                               and no thread has a cache */
+    fph_word   spans;                      /* runs that children have, and no
+                                              fewer */
     fph_word   names;                      /* POOL: how many were wanted */
     fph_word   pool_is[FPHEAP_MAX_POOLS];
     fpheap_pool *pool[FPHEAP_MAX_POOLS];   /* atomic; set once */
@@ -7312,7 +7314,9 @@ fph_block_drop(fph_state *state, char *block, size_t room)
 static char *
 fph_block_next(const fph_state *state, size_t *at)
 {
-    while (*at < FPH_TABLE_MAX) {
+    size_t used = (size_t)fph_load_relaxed(&state->meta_numbers);
+
+    while (*at < used && *at < FPH_TABLE_MAX) {
         char *block = FPH_LOAD(&state->meta[*at], RELAXED);
 
         ++*at;
@@ -12431,6 +12435,7 @@ fph_span_look(fph_search *search)
     record = fph_record_begin(state, first);
     record->base = fph_page_address(state, first);
     fph_pages_lead(state, first, first, search->need.pages);
+    fph_fetch_add_relaxed(&state->spans, 1);
     fph_info_store(record, fph_info(FPH_CHILD,
                                     (unsigned)(search->child - fph_heaps),
                                     search->need.pages));
@@ -12472,6 +12477,7 @@ fph_span_put(fpheap *heap, void *base)
     FPH_INSIDE(heap);
     fph_did(heap->state, pages << FPHEAP_PAGE_SHIFT, FPH_GAVE);
     fph_info_store(record, 0);
+    fph_fetch_add_relaxed(&heap->state->spans, (uint64_t)0 - 1);
     fph_pages_give(heap->state, record->page, pages);
 }
 
@@ -16128,6 +16134,8 @@ fph_child_next(const fpheap *heap, size_t *at)
 {
     const fph_slab *record;
 
+    if (fph_load_relaxed(&heap->state->spans) == 0)
+        return NULL;
     while ((record = fph_record_next(heap->state, at)) != NULL)
         if (fph_info_kind(fph_info_load(record)) == FPH_CHILD)
             return &fph_heaps[fph_info_bin(fph_info_load(record))];
