@@ -2527,9 +2527,16 @@ FPH_INLINED(FPH_OWN)
 #  define FPH_LOAD(p, order)         __atomic_load_n(p, __ATOMIC_##order)
 #  define FPH_STORE(p, v, order)     __atomic_store_n(p, v, __ATOMIC_##order)
 #  define FPH_FETCH_ADD(p, n, order) __atomic_fetch_add(p, n, __ATOMIC_##order)
+/* On RISC-V gcc before 14 forgets the release unless `no` is seq_cst. */
+#  if defined(__riscv) && !defined(__clang__) && __GNUC__ < 14
+#    define FPH_CAS_FENCE(yes)       __atomic_thread_fence(__ATOMIC_##yes)
+#  else
+#    define FPH_CAS_FENCE(yes)       ((void)0)
+#  endif
 #  define FPH_CAS(p, e, d, yes, no)                                    \
-    __atomic_compare_exchange_n(p, e, d, 0 /* strong */,               \
-                                __ATOMIC_##yes, __ATOMIC_##no)
+    (FPH_CAS_FENCE(yes),                                               \
+     __atomic_compare_exchange_n(p, e, d, 0 /* strong */,              \
+                                 __ATOMIC_##yes, __ATOMIC_##no))
 #  define FPH_KEEP_ORDER()           __atomic_signal_fence(__ATOMIC_SEQ_CST)
 #endif
 
@@ -3513,9 +3520,7 @@ fph_plain_cas(fph_word *p, uint64_t *expected, uint64_t desired)
     fph_cas_##name(fph_word *p, uint64_t *expected, uint64_t desired)       \
     {                                                                       \
         return FPH_EITHER(fph_plain_cas(p, expected, desired),              \
-                          __atomic_compare_exchange_n(                      \
-                              p, expected, desired, 0 /* strong */,         \
-                              __ATOMIC_##order, __ATOMIC_##failure));       \
+                          FPH_CAS(p, expected, desired, order, failure));   \
     }
 
 FPH_COMPARES(relaxed, RELAXED, RELAXED)
@@ -3526,13 +3531,10 @@ FPH_COMPARES(seq_cst, SEQ_CST, RELAXED)
 
 /* The same for other types, where the caller has seen that *p is *e; and an
  * exchange of what is at p: of two threads one gets it. */
+#define FPH_CAS_PTR(p, e, d, order) FPH_CAS(p, e, d, order, RELAXED)
 #if FPHEAP_NO_THREADS
-#  define FPH_CAS_PTR(p, e, d, order) ((void)(e), *(p) = (d), 1)
 #  define FPH_SWAP(p, v, old)  ((void)(*(old) = *(p), *(p) = *(v)))
 #else
-#  define FPH_CAS_PTR(p, e, d, order)                                 \
-    __atomic_compare_exchange_n(p, e, d, 0 /* strong */,              \
-                                __ATOMIC_##order, __ATOMIC_RELAXED)
 #  define FPH_SWAP(p, v, old)  __atomic_exchange(p, v, old, __ATOMIC_RELAXED)
 #endif
 

@@ -58,7 +58,7 @@ UNLABELLED = {
 
 # What is counted: at most.  All that has a limit is a line of "counts".
 LIMITS = {
-    "lines": 18362,
+    "lines": 18364,
     "lines of a function, median": 8,
     "lines of a function, most": 37,
     "#if in functions but of PLATFORM, DEBUG": 4,
@@ -407,4 +407,5 @@ def main():
         sys.exit(1 if wrong else 0)
 
 
-main()
+if __name__ == "__main__":
+    main()
