@@ -26,7 +26,8 @@ PROGRAMS = $(patsubst %.c,$(B)/%, \
 OTHERS   = $(patsubst tests/%.c,$(B)/%,$(wildcard tests/shim_test.c))
 FUZZERS  = $(patsubst tests/%.c,$(B)/%,$(wildcard tests/fuzz_*.c))
 AFLS     = $(patsubst tests/fuzz_%.c,$(B)/afl_%,$(wildcard tests/fuzz_*.c))
-LINT     = $(addprefix tests/,lint.sh structure.sh compile_matrix.sh header.sh)
+LINT     = $(addprefix tests/,lint.sh structure.sh orders.sh compile_matrix.sh \
+                   header.sh)
 SCRIPTS  = $(filter-out $(LINT) $(addprefix tests/,debian.sh install_deps.sh lib.sh \
                    run.sh schedule_faults.sh fuzz_afl.sh fuzz_corpus.sh), \
                $(wildcard tests/*.sh))
@@ -173,7 +174,7 @@ asm: ## the instructions of a hit
 platforms: ## every compiler, standard, machine and pair of settings; the tests under qemu
 	@B=$(B) T='$(T)' CC='$(CC)' FULL=1 LIMIT=0 tests/run.sh \
 	    tests/run_cross.sh tests/compile_matrix.sh tests/settings.sh \
-	    tests/header.sh
+	    tests/header.sh tests/orders.sh
 	@sed -n '/^machine  /,$$p' $(B)/log/run_cross.sh.log
 
 dpdk: $(DPDK) $(DRIVERS) ## the DPDK examples and the mempool drivers

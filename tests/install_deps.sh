@@ -74,6 +74,7 @@ need_tests() {
         need libc6-dev-i386-cross compiles i686-linux-gnu-gcc '#include <stdio.h>'
         need libc6-dev-arm64-cross compiles aarch64-linux-gnu-gcc '#include <stdio.h>'
         need qemu-user has qemu-aarch64
+        need llvm has llvm-symbolizer
     fi
 }
 
