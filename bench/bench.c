@@ -34,6 +34,7 @@
 #include "rows_classic.inc"
 #include "rows_percpu.inc"
 #include "rows_groups.inc"
+#include "rows_guarantees.inc"
 #include "rows_memory.inc"
 #include "rows_start.inc"
 #include "rows_trace.inc"
@@ -55,6 +56,7 @@ static const row rows[] = {
     ROWS_CLASSIC,
     ROWS_PERCPU,
     ROWS_GROUPS,
+    ROWS_GUARANTEES,
     ROWS_MEMORY,
     ROWS_START,
     ROWS_TRACE
@@ -89,7 +91,8 @@ can_do(const row *r)
 {
     static const char *const one_size[] = {
         "pair_", "bulk_", "lifo_", "fifo_", "random_", "pipeline_",
-        "threads_pair", "latency_", "hammered_", "pool_", "percpu_", NULL
+        "threads_pair", "latency_", "hammered_", "pool_", "percpu_",
+        "prefill_", "critical", "water_", NULL
     };
     static const char *const pools[] = { "pool_", NULL };
     static const char *const many[] = { "percpu_", NULL }; /* not for a look */
@@ -97,7 +100,8 @@ can_do(const row *r)
         "memory", "trace", "startup", "first_touch", NULL
     };
     static const char *const fresh[] = { /* pages of their own, and new heaps */
-        "pool_", "startup", "first_touch", "memory_limited", "shared_", NULL
+        "pool_", "startup", "first_touch", "memory_limited", "shared_",
+        "critical", "water_", NULL
     };
     static const char *const shared[] = { "shared_", NULL };
     static const char *const groups[] = { "grouped_", NULL };

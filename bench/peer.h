@@ -28,6 +28,17 @@
  *                          peer_group_begin, peer_group_alloc and
  *                          peer_group_end; peer_group_stays: not 0 if a group
  *                          must end in the thread that began it
+ *     PEER_PREFILL         peer_prefill: the thread's next n allocations of the
+ *                          size do not fail; not 0 if it failed
+ *     PEER_CRITICAL        what is refused only when more is used up than all
+ *                          others may have.  peer_critical_prepare, and
+ *                          peer_pool_critical_prepare, in place of the plain
+ *                          ones, use up the latter; peer_critical_alloc and
+ *                          _free, peer_pool_critical_get and _put
+ *     PEER_WATER           peer_water, before peer_prepare: the heap gets that
+ *                          limit, and *told is counted up when more than `most`
+ *                          is used, and when less than `least` is again; NULL
+ *                          for told: it only gets the limit
  *     PEER_SHARED          the rows shared_*
  *     PEER_PROCESSES       what those rows ask of a second thread is done by a
  *                          second process, forked after the first
@@ -180,6 +191,28 @@ typedef void *peer_group;
 #  define peer_group_alloc(group, size) ((void)(group), (void)(size), (void *)NULL)
 #  define peer_group_end(group)         ((void)(group))
 #  define peer_group_stays()            0
+#endif
+
+#ifndef PEER_PREFILL
+#  define peer_prefill(p, size, n) ((void)(p), (void)(n), 0)
+#endif
+
+/* A peer with objects of one size is a pool, for critical ones too. */
+#ifndef PEER_CRITICAL
+#  define PEER_CRITICAL 0
+#  define peer_critical_prepare(s)      peer_prepare(s)
+#  define peer_critical_alloc(p, size)  peer_alloc(p, size)
+#  define peer_critical_free(p, object) peer_free(p, object, 0)
+#endif
+#if PEER_ONE_SIZE || !PEER_CRITICAL
+#  define peer_pool_critical_prepare(s)        peer_critical_prepare(s)
+#  define peer_pool_critical_get(pool)         peer_critical_alloc(pool, 0)
+#  define peer_pool_critical_put(pool, object) peer_critical_free(pool, object)
+#endif
+
+#ifndef PEER_WATER
+#  define PEER_WATER 0
+#  define peer_water(limit, most, least, told) ((void)0)
 #endif
 
 #ifndef PEER_SHARED
