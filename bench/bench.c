@@ -99,7 +99,7 @@ can_do(const row *r)
     static const char *const at_start[] = {
         "memory", "trace", "startup", "first_touch", NULL
     };
-    static const char *const fresh[] = { /* pages of their own, and new heaps */
+    static const char *const fresh[] = { /* pages of their own, new heaps, limits */
         "pool_", "startup", "first_touch", "memory_limited", "shared_",
         "critical", "water_", NULL
     };

@@ -30,15 +30,15 @@
  *                          must end in the thread that began it
  *     PEER_PREFILL         peer_prefill: the thread's next n allocations of the
  *                          size do not fail; not 0 if it failed
- *     PEER_CRITICAL        what is refused only when more is used up than all
- *                          others may have.  peer_critical_prepare, and
- *                          peer_pool_critical_prepare, in place of the plain
- *                          ones, use up the latter; peer_critical_alloc and
- *                          _free, peer_pool_critical_get and _put
+ *     PEER_CRITICAL        objects that are there when all others are used up:
+ *                          peer_critical_prepare, in place of peer_prepare,
+ *                          uses the others up; peer_critical_alloc, which asks
+ *                          for one of those first, and peer_critical_free; for
+ *                          pools peer_pool_critical_prepare, _get and _put
  *     PEER_WATER           peer_water, before peer_prepare: the heap gets that
- *                          limit, and *told is counted up when more than `most`
- *                          is used, and when less than `least` is again; NULL
- *                          for told: it only gets the limit
+ *                          limit, and adds one to *told when more than `most` is
+ *                          used, and when less than `least` is after that; told
+ *                          NULL: it gets the limit only
  *     PEER_SHARED          the rows shared_*
  *     PEER_PROCESSES       what those rows ask of a second thread is done by a
  *                          second process, forked after the first
