@@ -2527,7 +2527,7 @@ FPH_INLINED(FPH_OWN)
 #  define FPH_LOAD(p, order)         __atomic_load_n(p, __ATOMIC_##order)
 #  define FPH_STORE(p, v, order)     __atomic_store_n(p, v, __ATOMIC_##order)
 #  define FPH_FETCH_ADD(p, n, order) __atomic_fetch_add(p, n, __ATOMIC_##order)
-/* On RISC-V gcc before 14 forgets the release unless `no` is seq_cst. */
+/* For RISC-V gcc 12 drops the release unless `no` is seq_cst; 13.3 does not. */
 #  if defined(__riscv) && !defined(__clang__) && __GNUC__ < 14
 #    define FPH_CAS_FENCE(yes)       __atomic_thread_fence(__ATOMIC_##yes)
 #  else
