@@ -1232,8 +1232,11 @@ typedef uint16_t fph_mark;
 #  define FPH_MARKS(needed) ((needed) ? 64 * FPH_MARK_ROW : 1)
 #  define FPH_KNOWN (FPHEAP_CHECK ? 4096 : 1) /* chunks that a look finds */
 
+/* No object is at a multiple of 16 from it: the chunk is none. */
+#define FPH_NO_BASE ((char *)1)
+
 typedef struct fph_life {
-    char    *base;             /* atomic; the chunk's; NULL: no chunk has it */
+    char    *base;             /* atomic; the chunk's; or FPH_NO_BASE */
     fph_mark mark[FPH_MARKS(FPHEAP_CHECK)];      /* atomic */
     uint32_t slack[FPH_MARKS(FPHEAP_CHECK > 1)]; /* bytes behind a live
                                                     object's; or 0 */
@@ -5029,7 +5032,7 @@ typedef struct fph_records {
 #  define fph_records_lent(records, at) \
     FPH_STORE(&(records)->life.base, at, RELAXED)
 #  define fph_records_free(records) \
-    FPH_STORE(&(records)->life.base, (char *)NULL, RELAXED)
+    FPH_STORE(&(records)->life.base, FPH_NO_BASE, RELAXED)
 #else
 #  define fph_records_lent(records, at) ((void)0)
 #  define fph_records_free(records)     ((void)0)
@@ -5037,7 +5040,8 @@ typedef struct fph_records {
 
 /* An entry of the chunk table. */
 struct fph_chunk {
-    char        *base;         /* atomic; NULL: it is not here */
+    char        *base;         /* atomic; its address, which may be 0, and 1;
+                                  NULL: it is not here */
     fph_records *records;      /* atomic; NULL: none yet */
     fph_word     present;      /* atomic; pages that its region has */
     fph_word     meta;         /* atomic; pages of meta blocks */
@@ -5105,11 +5109,18 @@ fph_chunk_of_page(const fph_state *state, size_t page)
     return &state->chunks[page >> FPH_PAGE_BITS];
 }
 
+/* Of a chunk that is here. */
+static inline uintptr_t
+fph_chunk_address(const fph_chunk *chunk)
+{
+    return (uintptr_t)FPH_LOAD(&chunk->base, RELAXED) - 1;
+}
+
 static inline char *
 fph_page_address(const fph_state *state, size_t page)
 {
-    return FPH_LOAD(&fph_chunk_of_page(state, page)->base, RELAXED)
-         + (page % FPH_PAGES << FPHEAP_PAGE_SHIFT);
+    return (char *)(fph_chunk_address(fph_chunk_of_page(state, page))
+                    + (page % FPH_PAGES << FPHEAP_PAGE_SHIFT));
 }
 
 /* Whether there are tables for a chunk, as its group has had memory. */
@@ -5131,8 +5142,7 @@ fph_chunk_of(const fph_state *state, const void *at)
     if (!fph_is_open(state, page >> FPH_PAGE_BITS))
         return NULL;
     base = FPH_LOAD(&chunk->base, RELAXED);
-    return base != NULL
-        && (uintptr_t)base == ((uintptr_t)at & ~(uintptr_t)FPH_CHUNK_MASK)
+    return (uintptr_t)base == ((uintptr_t)at & ~(uintptr_t)FPH_CHUNK_MASK) + 1
          ? chunk : NULL;
 }
 
@@ -6401,7 +6411,7 @@ fph_chunk_huge(const fpheap *heap, size_t number, fpheap_huge what)
     if (heap->provider.huge != NULL && is == (what == FPHEAP_HUGE_NONE)
         && fph_load_relaxed(&chunk->present) == FPH_ALL_PAGES
         && FPH_LOAD(&chunk->plain, RELAXED)) {
-        is = fph_provider_huge(heap, FPH_LOAD(&chunk->base, RELAXED), what);
+        is = fph_provider_huge(heap, (void *)fph_chunk_address(chunk), what);
         FPH_STORE(&chunk->huge, (uint8_t)(is > 0), RELAXED);
     }
 }
@@ -6538,7 +6548,7 @@ static int
 fph_part_come(fph_state *state, const fph_part *part, const fpheap_region *raw)
 {
     fph_chunk *chunk = fph_chunk_of_page(state, part->page);
-    char      *start = (char *)(part->at & ~(uintptr_t)FPH_CHUNK_MASK);
+    char      *start = (char *)((part->at & ~(uintptr_t)FPH_CHUNK_MASK) + 1);
     char      *other = NULL;
     uint64_t   had;
 
@@ -7472,7 +7482,7 @@ fph_chunk_ready(fpheap *heap, size_t number)
     if (records == NULL)
         return 0;
     records->chunk = number;
-    fph_records_lent(records, chunk->base);
+    fph_records_lent(records, (char *)fph_chunk_address(chunk));
     if (!FPH_CAS_PTR(&chunk->records, &none, records, RELEASE)) {   /* N2 */
         fph_records_free(records);
         fph_stack_push(&heap->state->records.word, &records->link);
@@ -7802,6 +7812,7 @@ fph_known_init(fpheap *heap)
 {
     unsigned i;
 
+    FPH_STORE(&fph_no_life.base, FPH_NO_BASE, RELAXED);
     for (i = 0; i < FPH_KNOWN; i++)
         heap->known[i] = &fph_no_life;
 }
@@ -10987,7 +10998,7 @@ fph_view_chunk(const fpheap *heap, const void *at, fph_chunk *chunk)
         && fph_peek(heap, chunk,
                     fph_view_at(view->chunks, (page >> FPH_PAGE_BITS)
                                               * sizeof *chunk), sizeof *chunk)
-        && (uintptr_t)chunk->base == start && chunk->present != 0;
+        && (uintptr_t)chunk->base == start + 1 && chunk->present != 0;
 }
 
 /* The class of a bin.  Returns 0: there is none. */
@@ -15586,7 +15597,7 @@ fph_check_chunk(const fpheap *heap, const fph_chunk *chunk)
              : "G1: a chunk that is not here has pages or records";
     if (chunk->present == 0)
         return "G1: a chunk that is here has no pages";
-    if (fph_chunk_of(state, chunk->base) != chunk)
+    if (fph_chunk_of(state, (void *)fph_chunk_address(chunk)) != chunk)
         return "a chunk is not in the place of its address";
     if ((unsigned)chunk->node >= heap->nodes)
         return "a chunk is of no node";

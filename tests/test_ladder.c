@@ -152,14 +152,16 @@ chunk_of_few(fpheap *heap)
     fph_state *s = heap->state;
     fph_chunk *chunk;
     size_t     number;
+    void      *at;
 
     assert_int_equal(fph_grow_now(heap, 1, fph_need_of(heap, 1, 1), 1), 0);
     chunk = fph_chunk_of(s, test_newest(&provider)->region.base);
     assert_non_null(chunk);
     number = (size_t)(chunk - s->chunks);
     assert_true(s->free[number] == FPH_ALL_PAGES);
-    (void)madvise(chunk->base, FPHEAP_CHUNK, MADV_NOHUGEPAGE);
-    assert_int_equal(madvise(chunk->base, FPHEAP_CHUNK, MADV_DONTNEED), 0);
+    at = (void *)fph_chunk_address(chunk);
+    (void)madvise(at, FPHEAP_CHUNK, MADV_NOHUGEPAGE);
+    assert_int_equal(madvise(at, FPHEAP_CHUNK, MADV_DONTNEED), 0);
     s->free[number] = (uint64_t)3 << 8 | (uint64_t)15 << (FPH_PAGES - 4);
     return number;
 }

@@ -1056,6 +1056,50 @@ a_buffer_is_handed_out_once_and_comes_back(void **state)
     (void)munmap(memory, bytes + 16);
 }
 
+/* Where programs for small machines, and static ones of some, have their data. */
+static void
+the_chunk_at_address_0_is_like_others(void **state)
+{
+    char           *low   = (char *)(uintptr_t)0x10000; /* what one may map */
+    size_t          bytes = 2 * FPHEAP_CHUNK - 0x10000, n, there = 0;
+    char           *memory;
+    fpheap_provider calls;
+    fpheap_buffer   buffer;
+    fpheap_config   config;
+    fpheap         *heap;
+    static void    *objects[8192];
+
+    (void)state;
+    if (FPHEAP_CHUNK < 0x40000)
+        skip();
+    memory = (char *)mmap(low, bytes, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory != low) {
+        (void)munmap(memory, bytes);
+        skip();
+    }
+    memset(&config, 0, sizeof(config));
+    fpheap_provider_buffer(&calls, &buffer, memory, bytes);
+    config.provider = &calls;
+    heap = fpheap_create("low", &config);
+    assert_non_null(heap);
+    for (n = 0; n < 8192; n++) {
+        objects[n] = fpheap_alloc(heap, 20 + n);
+        if (objects[n] == NULL)
+            break;
+        there += (uintptr_t)objects[n] < FPHEAP_CHUNK;
+        assert_true(fpheap_owns(heap, objects[n]));
+        assert_ptr_equal(fpheap_base_of(heap, objects[n]), objects[n]);
+    }
+    assert_true(there > 0);
+    TEST_CHECK(heap);
+    while (n-- > 0)
+        fpheap_free(heap, objects[n]);
+    TEST_CHECK(heap);
+    TEST_DESTROY(heap);
+    (void)munmap(memory, bytes);
+}
+
 static void
 what_is_in_the_providers_memory_does_not_matter(void **state)
 {
@@ -1153,6 +1197,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_mmap_provider_has_flags_and_refuses_others),
     cmocka_unit_test(what_the_process_may_not_map_is_enomem_until_it_may),
     cmocka_unit_test(a_buffer_is_handed_out_once_and_comes_back),
+    cmocka_unit_test(the_chunk_at_address_0_is_like_others),
     cmocka_unit_test(what_is_in_the_providers_memory_does_not_matter),
     cmocka_unit_test(a_buffer_below_a_chunk_is_refused_and_one_chunk_is_enough)
 };
