@@ -35,9 +35,9 @@
 
 /* --- work and randomness -------------------------------------------------- */
 
-/* Run work() in a child process, where it must return 0. */
-TEST_UNUSED static void
-test_in_child(int (*work)(void))
+/* What work() returns in a child process. */
+TEST_UNUSED static int
+test_status_of(int (*work)(void))
 {
     int   status = -1;
     pid_t child;
@@ -49,7 +49,14 @@ test_in_child(int (*work)(void))
         _exit(work());
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 0);
+    return WEXITSTATUS(status);
+}
+
+/* It must be 0. */
+TEST_UNUSED static void
+test_in_child(int (*work)(void))
+{
+    assert_int_equal(test_status_of(work), 0);
 }
 
 /* The numbers behind a name in a file, added up. */
