@@ -13951,10 +13951,11 @@ fph_pool_fill(fpheap *heap, const fpheap_pool *pool)
 static fpheap_pool *
 fph_pool_own(fpheap *heap, fpheap_pool *record)
 {
-    fpheap_pool *pool = &heap->pools[record->number];
+    fpheap_pool *pool;
 
     if (heap->partition == NULL)
         return record;
+    pool = &heap->pools[record->number];
     if (fph_pool_here(heap->state, record) == pool)
         return pool;
     memset(pool, 0, sizeof *pool);
