@@ -141,14 +141,9 @@ rounded(size_t size)
 {
     size_t with = (size == 0 ? 1 : size) + FPH_HEAD;
     size_t step = 16;
-    size_t pages;
 
-    if (with > 8 * FPHEAP_PAGE) {
-        pages = (size + FPHEAP_PAGE - 1) / FPHEAP_PAGE;
-        if (FPHEAP_HEADER && pages % FPH_PAGES == FPH_PAGES - 1)
-            pages++;
-        return pages * FPHEAP_PAGE;
-    }
+    if (with > 8 * FPHEAP_PAGE)
+        return (size + FPHEAP_PAGE - 1) / FPHEAP_PAGE * FPHEAP_PAGE;
     while (step << (FPHEAP_CLASS_BITS + 1) < with)
         step *= 2;
     return ((with + step - 1) & ~(step - 1)) - FPH_HEAD;
