@@ -69,6 +69,10 @@ fault fuzz_api "a free bit that is not set" \
 fault fuzz_api "a quota that is not lowered" \
     'fph_fetch_add_relaxed(&pool->quota, (uint64_t)0 - n)' \
     'fph_fetch_add_relaxed(&pool->quota, (uint64_t)(n & 0))'
+fault fuzz_api "what was prefilled is given up when others ask for memory" \
+    'int kept = drain && fph_bin_is_kept(cache, i);' 'int kept = 0;'
+fault fuzz_api "a prefill that fails and says that it has not" \
+    'fph_verify_bin(cache, search.bin);' 'rc = 0;'
 fault fuzz_config "a configuration that is accepted" \
     'config->limit < 2 * least' 'config->limit < least'
 finish

@@ -5,9 +5,10 @@
  *
  * Checked: size, alignment, node and place of each object; that no two overlap;
  * their contents when they are freed, moved, or got again from a pool; that
- * each call that fails has a reason, writes nothing and takes nothing; limits
- * and maxima; each object constructed once and destructed once; fpheap_check,
- * and that the statistics are the model's.
+ * each call that fails has a reason, writes nothing and takes nothing; that
+ * what was prefilled is there, whatever happens until it is asked for; limits and
+ * maxima; each object constructed once and destructed once; fpheap_check, and
+ * that the statistics are the model's.
  */
 #include "fuzz_model.h"
 
@@ -19,6 +20,7 @@ op_alloc(void)
     unsigned how  = fuzz_u8();
     size_t   size = fuzz_size();
     size_t   n    = 1;
+    size_t   wanted;
     object  *o;
     char    *base;
 
@@ -29,14 +31,14 @@ op_alloc(void)
     base = how % 4 < 2 ? (char *)fpheap_alloc(m.heap, size)
          : how % 4 == 2 ? (char *)fpheap_calloc(m.heap, n, size)
          : (char *)fpheap_zalloc(m.heap, size);
+    wanted = n != 0 && size > SIZE_MAX / n ? SIZE_MAX : n * size;
+    asked(promise_of(wanted), 1, base != NULL);
     if (base == NULL) {
-        size_t wanted = n != 0 && size > SIZE_MAX / n ? SIZE_MAX : n * size;
-
         reason(errno, NULL, 0, chunks_of(wanted, 1));
         return;
     }
     FUZZ_CHECK(n == 0 || size <= SIZE_MAX / n);
-    size *= n;
+    size = wanted;
     if (how % 4 >= 2)
         FUZZ_CHECK(all_are((uint8_t *)base, fpheap_usable_size(m.heap, base),
                            0));
@@ -193,6 +195,7 @@ op_alloc_bulk(void)
     int      rc   = fpheap_alloc_bulk(m.heap, size, array, n);
 
     FUZZ_CHECK(rc <= 0);
+    asked(promise_of(size), n, rc == 0 ? n : 0);
     check_untouched(rc == 0 ? n : 0, BULK);
     if (rc == 0)
         keep_array(size, n);
@@ -209,6 +212,7 @@ op_alloc_burst(void)
     int      error = errno;
 
     FUZZ_CHECK(got <= n);
+    asked(promise_of(size), n, got);
     check_untouched(got, BULK);
     keep_array(size, got);
     if (got < n)
@@ -279,20 +283,29 @@ op_free_bulk_sized(void)
 
 /* --- the calls that take a cache ------------------------------------------ */
 
+static fpheap_cache *
+own_cache(void)
+{
+    fpheap_cache *cache = fpheap_self(m.heap);
+
+    if (cache == NULL)
+        FUZZ_CHECK(me == 2 ? errno == EAGAIN : errno == ENOMEM);
+    else
+        FUZZ_CHECK(me != 2 && "the third thread has no seat");
+    return cache;
+}
+
 static void
 op_cache(void)
 {
     unsigned      how   = fuzz_u8();
     size_t        size  = fuzz_size();
-    fpheap_cache *cache = fpheap_self(m.heap);
+    fpheap_cache *cache = own_cache();
     unsigned      i;
     void         *base;
 
-    if (cache == NULL) {
-        FUZZ_CHECK(me == 2 ? errno == EAGAIN : errno == ENOMEM);
+    if (cache == NULL)
         return;
-    }
-    FUZZ_CHECK(me != 2 && "the third thread has no seat");
     i = how % 2 == 0 || m.n == OBJECTS ? choose(NO_POOL) : OBJECTS;
     if (i != OBJECTS && m.objects[i].sized && how & 2) {
         object o = forget(i);
@@ -302,6 +315,7 @@ op_cache(void)
         fpheap_cache_free(cache, forget(i).base);
     } else if (m.n != OBJECTS) {
         base = fpheap_cache_alloc(cache, size);
+        asked(promise_of(size), 1, base != NULL);
         if (base == NULL)
             reason(errno, NULL, 0, chunks_of(size, 1));
         else
@@ -332,6 +346,7 @@ construct_inner(char *object)
 {
     char *inner = (char *)fpheap_alloc(m.heap, 40);
 
+    asked(promise_of(40), 1, inner != NULL);
     if (inner == NULL) {
         int error = errno;
 
@@ -556,7 +571,7 @@ op_pool_destroy(void)
 {
     pool  *p    = choose_pool();
     size_t live = 12345;
-    int    rc;
+    int    i, rc;
 
     if (p == NULL)
         return;
@@ -566,6 +581,8 @@ op_pool_destroy(void)
     going = 0;
     FUZZ_CHECK(live == p->live);
     FUZZ_CHECK(rc == (live == 0 ? 0 : -EBUSY));
+    for (i = 0; i < 3; i++)
+        m.promises[i][FPH_SIZES + number_of(p)].n = 0;
     if (rc != 0)
         return;
     FUZZ_CHECK(p->made == 0);
@@ -599,6 +616,7 @@ op_pool_get(void)
     if (p == NULL || m.n == OBJECTS)
         return;
     base = fpheap_pool_get(p->pool);
+    asked(promise_of_pool(p), 1, base != NULL);
     if (base == NULL)
         reason(errno, p, 1, 1);
     else
@@ -617,6 +635,7 @@ op_pool_get_bulk(void)
         return;
     rc = fpheap_pool_get_bulk(p->pool, array, n);
     FUZZ_CHECK(rc <= 0);
+    asked(promise_of_pool(p), n, rc == 0 ? n : 0);
     check_untouched(rc == 0 ? n : 0, BULK);
     for (i = 0; rc == 0 && i < n; i++)
         pool_keep(p, array[i]);
@@ -637,6 +656,7 @@ op_pool_get_burst(void)
     got = fpheap_pool_get_burst(p->pool, array, n);
     error = errno;
     FUZZ_CHECK(got <= n);
+    asked(promise_of_pool(p), n, got);
     check_untouched(got, BULK);
     for (i = 0; i < got; i++)
         pool_keep(p, array[i]);
@@ -710,6 +730,116 @@ op_make_fails(void)
     m.make_error = errors[how / 32 % 4];
 }
 
+/* --- prefilling ----------------------------------------------------------- */
+
+/* A prefill of n, which is wrong if that is too many, has returned rc. */
+static void
+prefilled(promise *promise, unsigned n, int is_wrong, int rc)
+{
+    size_t chunks = promise->of != NULL ? 1 : chunks_of(promise->size, 1);
+
+    if (is_wrong) {
+        FUZZ_CHECK(rc == -EINVAL);
+    } else if (me == 2) {
+        FUZZ_CHECK(rc == -EAGAIN);
+    } else if (rc != 0) {
+        reason(-rc, promise->of, n, chunks);
+    } else {
+        promise->n = n;
+        m.prefilled |= n != 0;
+    }
+}
+
+static void
+op_prefill(void)
+{
+    size_t             size    = fuzz_size();
+    unsigned           n       = fuzz_u8();
+    promise           *promise = promise_of(size);
+    int                fits    = size <= FPH_SIZED_MAX;
+    fpheap_class_stats stats;
+
+    if (own_cache() == NULL && me != 2)
+        return;
+    fpheap_class_stats_get(m.heap, fits ? fph_class_said(size) - 1 : 0, &stats);
+    n %= stats.magazine + 2;
+    promise->n = 0;
+    promise->size = size + (size == 0); /* 0 is served, but not by a hit */
+    prefilled(promise, n, !fits || n > stats.magazine,
+              fpheap_prefill(m.heap, size, n));
+}
+
+static void
+op_pool_prefill(void)
+{
+    pool             *p = choose_pool();
+    unsigned          n = fuzz_u8();
+    promise          *promise;
+    fpheap_pool_stats stats;
+
+    if (p == NULL || (own_cache() == NULL && me != 2))
+        return;
+    fpheap_pool_stats_get(p->pool, &stats);
+    n %= stats.magazine + 2;
+    promise = promise_of_pool(p);
+    promise->n = 0;
+    promise->of = p;
+    prefilled(promise, n, n > stats.magazine, fpheap_pool_prefill(p->pool, n));
+}
+
+static int
+get_promised(const promise *promise, unsigned n)
+{
+    return promise->of != NULL
+         ? fpheap_pool_get_bulk(promise->of->pool, array, n)
+         : fpheap_alloc_bulk(m.heap, promise->size, array, n);
+}
+
+/* Get what this thread was promised. */
+static void
+take_promised(promise *promise, int at_once)
+{
+    unsigned n = (unsigned)least(least(promise->n, BULK), OBJECTS - m.n);
+    unsigned i;
+
+    if (at_once)
+        FUZZ_CHECK(get_promised(promise, n) == 0);
+    for (i = 0; i < n; i++) {
+        if (!at_once)
+            array[i] = promise->of != NULL
+                     ? fpheap_pool_get(promise->of->pool)
+                     : fpheap_alloc(m.heap, promise->size);
+        asked(promise, 1, array[i] != NULL);
+        if (promise->of != NULL)
+            pool_keep(promise->of, array[i]);
+        else
+            keep_plain(array[i], promise->size, -1);
+    }
+}
+
+/* Others ask for what is parked.  A call that hits does not notice, nor does it
+ * call the provider. */
+static void
+op_promised(void)
+{
+    unsigned      how   = fuzz_u8();
+    unsigned      k     = how / 2;
+    unsigned      tries = PROMISES;
+    fpheap_cache *cache;
+
+    while (tries > 0 && m.promises[me][k % PROMISES].n == 0)
+        tries--, k++;
+    if (tries == 0)
+        return;
+    cache = own_cache();
+    FUZZ_CHECK(cache != NULL);
+    fph_fetch_add_relaxed(&m.heap->state->asked, 1);
+    take_promised(&m.promises[me][k % PROMISES], how % 2 != 0);
+    FUZZ_CHECK(cache->asked != fph_load_relaxed(&m.heap->state->asked)
+               && "what was prefilled is a hit");
+    FUZZ_CHECK(m.provider.gets == 0);
+}
+
 /* --- memory --------------------------------------------------------------- */
 
 static int
@@ -728,8 +858,8 @@ op_trim(void)
 
     FUZZ_CHECK(bytes == before - m.provider.held_bytes);
     fpheap_stats_get(m.heap, &stats);
-    if (!alone() || m.inner != inner) /* or destructors have freed some */
-        return;
+    if (!alone() || m.prefilled || m.inner != inner)
+        return;                /* or destructors have freed some */
     FUZZ_CHECK(stats.parked_objects == 0);
     FUZZ_CHECK(m.n != 0 || pools_there() != 0 || stats.slab_free_bytes == 0);
 }
@@ -767,6 +897,7 @@ op_flush(void)
     fpheap_stats stats;
 
     fpheap_flush(m.heap);
+    promises_end();
     no_growth();
     fpheap_stats_get(m.heap, &stats);
     FUZZ_CHECK(!alone() || stats.parked_bytes == stats.depot_bytes);
@@ -778,6 +909,7 @@ op_leave(void)
     fpheap_stats stats;
 
     fpheap_thread_leave(m.heap);
+    promises_end();
     no_growth();
     fpheap_stats_get(m.heap, &stats);
     FUZZ_CHECK(!alone() || stats.caches == 0);
@@ -968,6 +1100,8 @@ op_header(void)
     if (m.n == OBJECTS)
         return;
     base = fpheap_alloc_tagged(m.heap, size, tag);
+    if (tag != FPHEAP_TAGS)
+        asked(promise_of(size), 1, base != NULL);
     if (tag == FPHEAP_TAGS)
         FUZZ_CHECK(base == NULL && errno == EINVAL);
     else if (base == NULL)
@@ -1001,6 +1135,7 @@ inside(void)
     if (m.heap == NULL)
         return;
     base = fpheap_alloc(m.heap, 100);
+    asked(promise_of(100), 1, base != NULL);
     if (base != NULL)
         FUZZ_CHECK(all_are(live_bytes + arena_offset((char *)base), 100, 0));
     fpheap_free(m.heap, base);
@@ -1017,6 +1152,8 @@ create(void)
     m.nodes = how % 3 + 1;
     m.flags = how / 3 % 2 * FPHEAP_SPILL;
     m.threads = 1u << me;
+    m.prefilled = 0;
+    memset(m.promises, 0, sizeof m.promises);
     config.nodes = m.nodes;
     config.flags = m.flags;
     config.provider = &m.provider.calls;
@@ -1105,7 +1242,8 @@ static void (*const ops[])(void) = {
     op_pool_set_max, op_make_fails, op_trim, op_reserve, op_set_limit,
     op_flush, op_leave, op_script, op_put_refusals, op_class_stats,
     op_base_of, op_walk, op_for_each, op_dump, op_header, op_destroy,
-    op_destroy_forced, op_thread, op_free_most
+    op_destroy_forced, op_thread, op_free_most, op_prefill, op_pool_prefill,
+    op_promised, op_promised
 };
 
 static void
@@ -1131,6 +1269,7 @@ end(void)
     while (m.n > 0)
         fpheap_free(m.heap, forget(m.n - 1).base);
     base = fpheap_alloc(m.heap, 3000);
+    asked(promise_of(3000), 1, base != NULL);
     FUZZ_CHECK(base != NULL || fuzz_noted(&m.provider, ENOMEM));
     fpheap_free(m.heap, base);
     check_all();

@@ -15,6 +15,7 @@
 #define OBJECTS 600
 #define POOLS   5              /* one more than there can be */
 #define BULK    96
+#define PROMISES (FPH_SIZES + POOLS)
 
 typedef struct object {
     char    *base;
@@ -43,6 +44,13 @@ typedef struct pool {
     maker            maker;
 } pool;
 
+/* Allocations of a class, or gets of a pool, that hit. */
+typedef struct promise {
+    unsigned n;
+    size_t   size;
+    pool    *of;               /* NULL: a class */
+} promise;
+
 /* What is true of the heap if it does what it promises. */
 static struct model {
     fpheap        *heap;
@@ -59,6 +67,8 @@ static struct model {
     int            make_error;
     unsigned       threads;    /* that have used the heap, a bit each */
     unsigned       thread;     /* that does the next step */
+    promise        promises[3][PROMISES]; /* to each of them */
+    int            prefilled;  /* since this heap was made, or flushed */
     size_t         held_before;/* bytes, when the step began */
 } m;
 
@@ -236,6 +246,38 @@ reason(int error, const pool *p, unsigned n, size_t chunks)
     default:
         fuzz_fail(__FILE__, __LINE__, "no such error is possible here");
     }
+}
+
+/* --- what was prefilled --------------------------------------------------- */
+
+/* What this thread was promised of a size. */
+static promise *
+promise_of(size_t size)
+{
+    return &m.promises[me][size > FPH_SIZED_MAX ? 0 : fph_class_said(size)];
+}
+
+static promise *
+promise_of_pool(const pool *p)
+{
+    return &m.promises[me][FPH_SIZES + (p - m.pools)];
+}
+
+/* This thread has asked for n objects, and got so many. */
+static void
+asked(promise *promise, unsigned n, unsigned got)
+{
+    FUZZ_CHECK((got == n || n > promise->n) && "what was prefilled is there");
+    promise->n = n < promise->n ? promise->n - n : 0;
+}
+
+/* It gives up what it has. */
+static void
+promises_end(void)
+{
+    memset(m.promises[me], 0, sizeof m.promises[me]);
+    if ((m.threads & (m.threads - 1)) == 0)
+        m.prefilled = 0;
 }
 
 /* --- objects -------------------------------------------------------------- */
