@@ -142,6 +142,10 @@ fault "who fails does not ask the provider after a move again" "tight shrink" \
 fault "a magazine is taken out of a cache without a swap" "end" \
     fph_bin_unload \
     's/FPH_SWAP(.*/base = bin->base;\n    FPH_STORE(\&bin->base, none, RELAXED);/'
+fault "what was prefilled goes when others ask for memory" "prefill" \
+    fph_cache_flush 's/drain && fph_bin_is_kept(cache, i)/0/'
+fault "a prefill that fails does not say so" "prefill" fph_prefill_bin \
+    's/fph_verify_bin(cache, search.bin);/rc = 0;/'
 fault "bytes are charged with a load and a store" "tight shrink" fph_charge \
     's/while (!fph_cas_relaxed(&state->left, &left, left - bytes));/while (0);/' \
     's/^    return 1;/    fph_store_relaxed(\&state->left, left - bytes); &/'

@@ -7,7 +7,8 @@
  *   - every invariant that fpheap_check knows holds
  *   - no page had two owners at a time, no owner's stamp was changed, and what
  *     the heap shows as live is what the threads have
- *   - no call failed while there was room
+ *   - no call failed while there was room, and none that takes what its thread
+ *     has prefilled
  *   - all objects can be freed, and then nothing is parked, no slab is left,
  *     and the provider gets all its memory back, each piece once
  *   - no thread touches memory that was given back: it has no access then
@@ -31,8 +32,8 @@
  *     D  destroy the heap        L  let it have two chunks more at most
  *     n  ask for a pool's name   w, v  make the newest a page larger, four
  *     K  a child of its own            smaller; W, V  or a chunk
- *     i  allocate a page of it
- *     j  end it, whatever is live
+ *     i  allocate a page of it   P, A  prefill two pages, take one of them
+ *     j  end it, whatever is live  Q, R  prefill one get, and get it
  *
  * Objects are pages, so a magazine has two and a slab eight of them, and half a
  * chunk is a slab.
@@ -79,6 +80,8 @@ typedef struct part {
     unsigned     n;
     fpheap_pool *pool;         /* its own */
     fpheap      *child;        /* the same */
+    unsigned     pages;        /* that it has prefilled */
+    unsigned     gets;         /* of the pool, the same */
 } part;
 
 /* What each thread does before the schedule and in it, NULL for no thread. */
@@ -402,6 +405,42 @@ call_get_three(unsigned self)
             own(self, (char *)base[i], 2, 1);
 }
 
+/* At a limit there may not be as many. */
+static void
+call_prefill(unsigned self)
+{
+    int rc = SCHEDULE_SHOWN(fpheap_prefill(world.heap, FPHEAP_PAGE, 2));
+
+    CHECK(rc == 0 || rc == (world.limit != 0 ? -ENOSPC : -ENOMEM));
+    world.part[self].pages = rc == 0 ? 2 : 0;
+}
+
+static void
+call_pool_prefill(unsigned self)
+{
+    int rc = SCHEDULE_SHOWN(fpheap_pool_prefill(world.pool, 1));
+
+    CHECK(rc == 0 || rc == -ENOSPC || rc == -ENOMEM);
+    world.part[self].gets = rc == 0 ? 1 : 0;
+}
+
+/* One that this thread has prefilled, if it has. */
+static void
+call_prefilled(unsigned self, unsigned *left, int from_pool)
+{
+    char *base;
+
+    if (*left == 0)
+        return;
+    --*left;
+    base = (char *)SCHEDULE_SHOWN(
+        from_pool ? fpheap_pool_get(world.pool)
+                  : fpheap_alloc(world.heap, FPHEAP_PAGE));
+    if (base == NULL)
+        schedule_fail("what was prefilled is not there: %d", errno);
+    own(self, base, 2, from_pool);
+}
+
 static void
 crossed(void *arg, fpheap *heap, fpheap_pool *pool, int room)
 {
@@ -608,6 +647,10 @@ call_one(unsigned self, char letter)
     case 'K': call_child(self); break;
     case 'i': call_child_alloc(self); break;
     case 'j': call_end_child(self); break;
+    case 'P': call_prefill(self); break;
+    case 'A': call_prefilled(self, &world.part[self].pages, 0); break;
+    case 'Q': call_pool_prefill(self); break;
+    case 'R': call_prefilled(self, &world.part[self].gets, 1); break;
     default:  abort();
     }
 }
@@ -869,6 +912,14 @@ static const scene scenes[] = {
     {"marks bulk", {"U pppp", "U"}, {"m", "q"}, 0, 0, 0},
     {"marks bulks", {"U pppp", "U"}, {"m", "m"}, 0, 0, 0},
     {"marks take", {"U ppppp", "U"}, {"f", "p"}, 0, 0, 0},
+    /* What is prefilled stays, whatever others want meanwhile. */
+    {"prefill and trim", {"gP", "g"}, {"TAA", "aaaaaaaaaaaa"}, 2, 1, 99},
+    {"prefill and miss", {"gP", "gT"}, {"cAA", "aaaaaaaaaaaa"}, 2, 1, 99},
+    {"prefill at a limit", {"Lgg", "gg"}, {"PTAA", "aaaaaaaaaaaaaaaaaaaaaaaa"},
+     0, 1, 99},
+    {"prefill two", {"g", "g"}, {"PTAA", "PTAA"}, 2, 1, 99},
+    {"prefill and get", {"Q", "qqq"}, {"TR", "qqqq"}, 0, 0, 0},
+    {"prefill and put", {"pppQ", "q"}, {"fffTR", "qqqqqq"}, 0, 0, 0},
     /* A thread leaves, or comes, while the heap ends. */
     {"destroy", {"", "aaaffqqfff"}, {"D", "X"}, 0, 0, 0},
     {"destroy two", {"af", "aaafff", "gfaf"}, {"D", "X", "X"}, 0, 0, 0},
