@@ -18,50 +18,81 @@ typedef struct told {
     fpheap      *heap;
     fpheap_pool *pool;
     pthread_t    by;
-    void       (*then)(struct told *t);
+    void       (*then)(struct told *of);
     void        *kept[64];
     unsigned     keeps;
 } told;
 
 static void
-crossed(void *arg, fpheap *heap, fpheap_pool *pool, int room)
+crossed(void *arg, fpheap *in, fpheap_pool *of, int room)
 {
-    told *t = (told *)arg;
+    told *to = (told *)arg;
 
-    t->wrong += t->inside != 0 || room != (int)(t->n % 2);
-    t->wrong += fpheap_check(heap) != NULL;
-    t->inside = 1;
-    t->n++;
-    t->room = room;
-    t->heap = heap;
-    t->pool = pool;
-    t->by = pthread_self();
-    if (t->then != NULL)
-        t->then(t);
-    t->inside = 0;
+    to->wrong += to->inside != 0 || room != (int)(to->n % 2);
+    to->wrong += fpheap_check(in) != NULL;
+    to->inside = 1;
+    to->n++;
+    to->room = room;
+    to->heap = in;
+    to->pool = of;
+    to->by = pthread_self();
+    if (to->then != NULL)
+        to->then(to);
+    to->inside = 0;
 }
 
 static fpheap_water
-marks(told *t, size_t low, size_t high)
+watermarks(told *of, size_t low, size_t high)
 {
-    fpheap_water water = { low, high, crossed, t };
+    fpheap_water water = { low, high, crossed, of };
 
-    memset(t, 0, sizeof *t);
+    memset(of, 0, sizeof *of);
     return water;
 }
 
+/* What most cases have: a heap, and a pool that tells t. */
+static fpheap      *heap;
+static fpheap_pool *pool;
+static told         t;
+
 static fpheap_pool *
-marked(fpheap *heap, told *t, size_t max, size_t low, size_t high)
+make_pool(const char *name, told *of, size_t max, size_t low, size_t high,
+          unsigned magazine)
 {
-    fpheap_pool_desc desc = described("marked", 200, 0);
+    fpheap_pool_desc desc = described(name, 200, 0);
 
     desc.max = max;
-    desc.water = marks(t, low, high);
-    return CREATE(heap, &desc);
+    desc.magazine = magazine;
+    desc.water = watermarks(of, low, high);
+    return of->pool = CREATE(heap, &desc);
+}
+
+static void
+begin(size_t max, size_t low, size_t high, unsigned magazine)
+{
+    heap = test_heap_over(&provider);
+    pool = make_pool("pool", &t, max, low, high, magazine);
+}
+
+/* Put the first n objects, and end all. */
+static void
+end(unsigned n)
+{
+    put_all(pool, n);
+    END(pool);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Put what t kept. */
+static void
+put_kept(void)
+{
+    while (t.keeps > 0)
+        fpheap_pool_put(pool, t.kept[--t.keeps]);
 }
 
 static fpheap *
-marked_heap(told *t, size_t limit, size_t low, size_t high)
+make_heap(told *of, size_t limit, size_t low, size_t high)
 {
     fpheap_config config;
 
@@ -70,17 +101,17 @@ marked_heap(told *t, size_t limit, size_t low, size_t high)
     config.provider = &provider.calls;
     config.growth_max = FPHEAP_CHUNK;
     config.limit = limit;
-    config.water = marks(t, low, high);
-    return fpheap_create("marked", &config);
+    config.water = watermarks(of, low, high);
+    return heap = fpheap_create("watched", &config);
 }
 
-/* Run work(arg) in a thread of its own. */
+/* Run work(NULL) in a thread of its own. */
 static void
-elsewhere(void *(*work)(void *), void *arg)
+elsewhere(void *(*work)(void *))
 {
     pthread_t thread;
 
-    assert_int_equal(pthread_create(&thread, NULL, work, arg), 0);
+    assert_int_equal(pthread_create(&thread, NULL, work, NULL), 0);
     assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
@@ -93,15 +124,13 @@ elsewhere(void *(*work)(void *), void *arg)
 /* --- crossings ------------------------------------------------------------ */
 
 static void
-a_pools_crossings_are_told_once_each_and_between_its_marks_none(void **state)
+a_pools_crossings_are_told_once_each_and_between_its_watermarks_none(void **state)
 {
-    fpheap      *heap = test_heap_over(&provider);
-    told         t;
-    fpheap_pool *pool = marked(heap, &t, 100, 10, 60);
-    unsigned     n    = 0;
-    unsigned     round;
+    unsigned n = 0;
+    unsigned round;
 
     (void)state;
+    begin(100, 10, 60, 0);
     assert_true(STATS(pool).magazine <= 50 / 16);
     for (round = 0; round < 3; round++) {
         for (; t.n == 2 * round; n++)
@@ -125,8 +154,7 @@ a_pools_crossings_are_told_once_each_and_between_its_marks_none(void **state)
     }
     put_all(pool, n);
     TOLD(t, 2 * round);
-    END(pool);
-    TEST_DESTROY_OVER(heap, &provider);
+    end(0);
 }
 
 static void
@@ -134,12 +162,11 @@ a_heaps_crossings_are_told_in_bytes_of_small_and_large_objects(void **state)
 {
     static const size_t sizes[] = { 3000, 20000, 150000,
                                     FPHEAP_CHUNK - 2 * FPHEAP_PAGE };
-    told     t;
     size_t   limit = 16 * FPHEAP_CHUNK;
-    fpheap  *heap  = marked_heap(&t, limit, 4 * FPHEAP_CHUNK, 8 * FPHEAP_CHUNK);
     unsigned n, round = 0;
 
     (void)state;
+    make_heap(&t, limit, 4 * FPHEAP_CHUNK, 8 * FPHEAP_CHUNK);
     while (round < TEST_COUNT(sizes)) {
         size_t size = sizes[round];
         size_t step;
@@ -166,13 +193,12 @@ a_heaps_crossings_are_told_in_bytes_of_small_and_large_objects(void **state)
 static void
 what_an_object_grows_or_shrinks_by_counts(void **state)
 {
-    told    t;
-    fpheap *heap   = marked_heap(&t, 64 * FPHEAP_CHUNK, 44 * FPHEAP_CHUNK,
-                                 52 * FPHEAP_CHUNK);
-    void   *object = fpheap_alloc(heap, FPHEAP_CHUNK);
-    size_t  halves;
+    void  *object;
+    size_t halves;
 
     (void)state;
+    make_heap(&t, 64 * FPHEAP_CHUNK, 44 * FPHEAP_CHUNK, 52 * FPHEAP_CHUNK);
+    object = fpheap_alloc(heap, FPHEAP_CHUNK);
     for (halves = 3; t.n == 0; halves++)
         assert_non_null(object = fpheap_realloc(heap, object,
                                                 halves * FPHEAP_CHUNK / 2));
@@ -191,12 +217,11 @@ what_an_object_grows_or_shrinks_by_counts(void **state)
 static void
 a_limit_or_max_that_changes_crosses(void **state)
 {
-    told         t, h;
-    fpheap      *heap = marked_heap(&h, 16 * FPHEAP_CHUNK, FPHEAP_CHUNK,
-                                    8 * FPHEAP_CHUNK);
-    fpheap_pool *pool = marked(heap, &t, 100, 10, 50);
+    told h;
 
     (void)state;
+    make_heap(&h, 16 * FPHEAP_CHUNK, FPHEAP_CHUNK, 8 * FPHEAP_CHUNK);
+    pool = make_pool("pool", &t, 100, 10, 50, 0);
     get_all(pool, 40);
     TOLD(t, 0);
     assert_int_equal(fpheap_pool_set_max(pool, 45), 0);
@@ -211,27 +236,24 @@ a_limit_or_max_that_changes_crosses(void **state)
     fpheap_set_limit(heap, 0);
     TOLD(h, 2);
     TOLD(t, 2);
-    put_all(pool, 40);
-    END(pool);
-    TEST_DESTROY_OVER(heap, &provider);
+    end(40);
 }
 
 static void
-marks_out_of_range_or_without_a_limit_are_einval(void **state)
+watermarks_out_of_range_or_without_a_limit_are_einval(void **state)
 {
     static const struct { size_t most, low, high; } wrong[] = {
         { 0, 1, 2 }, { 100, 50, 50 }, { 100, 60, 50 }, { 100, 50, 101 }
     };
-    fpheap  *heap = test_heap_over(&provider);
-    told     t;
     unsigned i;
 
     (void)state;
+    heap = test_heap_over(&provider);
     for (i = 0; i < TEST_COUNT(wrong); i++) {
         fpheap_pool_desc desc = described("wrong", 200, 0);
 
         desc.max = wrong[i].most;
-        desc.water = marks(&t, wrong[i].low, wrong[i].high);
+        desc.water = watermarks(&t, wrong[i].low, wrong[i].high);
         REFUSED(heap, &desc, EINVAL);
         desc.water.crossed = NULL;
         END(CREATE(heap, &desc));
@@ -239,7 +261,7 @@ marks_out_of_range_or_without_a_limit_are_einval(void **state)
     TEST_DESTROY_OVER(heap, &provider);
     for (i = 0; i < TEST_COUNT(wrong); i++) {
         errno = 0;
-        assert_null(marked_heap(&t, wrong[i].most * FPHEAP_CHUNK,
+        assert_null(make_heap(&t, wrong[i].most * FPHEAP_CHUNK,
                                 wrong[i].low * FPHEAP_CHUNK,
                                 wrong[i].high * FPHEAP_CHUNK));
         assert_int_equal(errno, EINVAL);
@@ -248,34 +270,27 @@ marks_out_of_range_or_without_a_limit_are_einval(void **state)
 
 /* --- calls that fail ------------------------------------------------------ */
 
-static void
-put_one(told *t)
-{
-    fpheap_pool_put(t->pool, t->kept[--t->keeps]);
-}
-
 static void *
-put_elsewhere(void *arg)
+put_elsewhere(void *unused)
 {
-    put_one((told *)arg);
+    (void)unused;
+    fpheap_pool_put(pool, t.kept[--t.keeps]);
     return NULL;
 }
 
 static void
 a_get_that_failed_is_told_of_the_next_put_of_any_thread(void **state)
 {
-    fpheap      *heap = test_heap_over(&provider);
-    told         t;
-    fpheap_pool *pool = marked(heap, &t, 50, 0, 1);
-    unsigned     n    = get_until(pool, ENOSPC);
-    unsigned     round;
+    unsigned n, round;
 
     (void)state;
+    begin(50, 0, 1, 0);
+    n = get_until(pool, ENOSPC);
     assert_int_equal(n, 50);
     TOLD(t, 1);
     for (round = 0; round < 5; round++) {
         t.kept[t.keeps++] = objects[--n];
-        elsewhere(put_elsewhere, &t);
+        elsewhere(put_elsewhere);
         TOLD(t, 2 * round + 2);
         assert_int_equal(t.room, 1);
         assert_false(pthread_equal(t.by, pthread_self()));
@@ -284,20 +299,16 @@ a_get_that_failed_is_told_of_the_next_put_of_any_thread(void **state)
         assert_null(fpheap_pool_get(pool));
         TOLD(t, 2 * round + 3);
     }
-    put_all(pool, n);
-    END(pool);
-    TEST_DESTROY_OVER(heap, &provider);
+    end(n);
 }
 
 static void
 a_bulk_that_failed_is_told_of_what_others_free_and_not_of_its_own(void **state)
 {
-    fpheap      *heap = test_heap_over(&provider);
-    told         t;
-    fpheap_pool *pool = marked(heap, &t, 1000, 2, 20);
-    unsigned     i;
+    unsigned i;
 
     (void)state;
+    begin(1000, 2, 20, 0);
     get_all(pool, 900);
     fpheap_flush(heap);        /* what it parks counts when it is given back */
     TOLD(t, 0);
@@ -306,24 +317,23 @@ a_bulk_that_failed_is_told_of_what_others_free_and_not_of_its_own(void **state)
         TOLD(t, 1);            /* 100 are left, and it had them */
     }
     t.kept[t.keeps++] = objects[899];
-    elsewhere(put_elsewhere, &t);
+    elsewhere(put_elsewhere);
     TOLD(t, 2);
     put_all(pool, 899);
     TOLD(t, 2);
-    END(pool);
-    TEST_DESTROY_OVER(heap, &provider);
+    end(0);
 }
 
 static void
 for_want_of_memory_a_pool_is_told_of_any_free_of_the_heap(void **state)
 {
-    fpheap      *heap = test_heap_within(&provider, 4 * FPHEAP_CHUNK);
-    told         t;
-    fpheap_pool *pool = marked(heap, &t, 1000000, 10, 20);
-    void        *one  = fpheap_alloc(heap, FPHEAP_CHUNK / 2);
-    unsigned     n;
+    void    *one;
+    unsigned n;
 
     (void)state;
+    heap = test_heap_within(&provider, 4 * FPHEAP_CHUNK);
+    pool = make_pool("pool", &t, 1000000, 10, 20, 0);
+    one = fpheap_alloc(heap, FPHEAP_CHUNK / 2);
     provider.error = -ENOMEM;
     n = fill_with_others(heap, 20000);
     assert_non_null(one);
@@ -343,60 +353,58 @@ for_want_of_memory_a_pool_is_told_of_any_free_of_the_heap(void **state)
 static void
 a_pools_max_is_no_want_of_the_heap_but_memory_is(void **state)
 {
-    told             h, t;
-    fpheap          *heap = marked_heap(&h, 16 * FPHEAP_CHUNK, 0,
-                                        FPHEAP_CHUNK / 2);
-    fpheap_pool     *small = marked(heap, &t, 100, 0, 50);
-    fpheap_pool_desc desc  = described("large", 100000, 0);
-    fpheap_pool     *large = CREATE(heap, &desc);
-    unsigned         n     = get_until(small, ENOSPC);
+    told             h;
+    fpheap_pool_desc desc = described("large", 100000, 0);
+    fpheap_pool     *large;
+    unsigned         n;
 
     (void)state;
+    make_heap(&h, 16 * FPHEAP_CHUNK, 0, FPHEAP_CHUNK / 2);
+    pool = make_pool("small", &t, 100, 0, 50, 0);
+    large = CREATE(heap, &desc);
+    n = get_until(pool, ENOSPC);
     TOLD(t, 1);
     TOLD(h, 0);
-    put_all(small, n);
+    put_all(pool, n);
     TOLD(t, 2);
     n = get_until(large, ENOSPC); /* the heap's limit */
     TOLD(h, 1);
     put_all(large, n);
     TOLD(h, 2);
     TOLD(t, 2);
-    END(small);
     END(large);
-    TEST_DESTROY_OVER(heap, &provider);
+    end(0);
 }
 
 /* --- within crossed() ----------------------------------------------------- */
 
 static void
-use_everything(told *t)
+use_everything(told *of)
 {
     fpheap_stats stats;
     void        *bulk[40];
 
-    if (fpheap_pool_get_bulk(t->pool, bulk, 40) == 0)
-        fpheap_pool_put_bulk(t->pool, bulk, 40);
-    if (fpheap_alloc_bulk(t->heap, 500, bulk, 40) == 0)
-        fpheap_free_bulk(t->heap, bulk, 40);
-    fpheap_free(t->heap, fpheap_alloc(t->heap, 3 * FPHEAP_CHUNK));
-    fpheap_stats_get(t->heap, &stats);
-    fpheap_trim(t->heap);
-    fpheap_thread_leave(t->heap);
-    t->wrong += fpheap_destroy(t->heap) != -EBUSY;
-    t->wrong += fpheap_destroy_forced(t->heap) != -EBUSY;
-    t->wrong += fpheap_pool_destroy(t->pool, NULL) != -EBUSY;
+    if (fpheap_pool_get_bulk(of->pool, bulk, 40) == 0)
+        fpheap_pool_put_bulk(of->pool, bulk, 40);
+    if (fpheap_alloc_bulk(of->heap, 500, bulk, 40) == 0)
+        fpheap_free_bulk(of->heap, bulk, 40);
+    fpheap_free(of->heap, fpheap_alloc(of->heap, 3 * FPHEAP_CHUNK));
+    fpheap_stats_get(of->heap, &stats);
+    fpheap_trim(of->heap);
+    fpheap_thread_leave(of->heap);
+    of->wrong += fpheap_destroy(of->heap) != -EBUSY;
+    of->wrong += fpheap_destroy_forced(of->heap) != -EBUSY;
+    of->wrong += fpheap_pool_destroy(of->pool, NULL) != -EBUSY;
     errno = EDOM;
 }
 
 static void
 it_may_use_the_heap_but_not_end_it_and_errno_stays(void **state)
 {
-    fpheap      *heap = test_heap_over(&provider);
-    told         t;
-    fpheap_pool *pool = marked(heap, &t, 100, 10, 60);
-    unsigned     n;
+    unsigned n;
 
     (void)state;
+    begin(100, 10, 60, 0);
     t.then = use_everything;
     n = get_until(pool, ENOSPC);
     assert_int_equal(n, 100);
@@ -406,102 +414,89 @@ it_may_use_the_heap_but_not_end_it_and_errno_stays(void **state)
     assert_int_equal(errno, 7);
     assert_int_equal(t.wrong, 0);
     assert_int_equal(t.n % 2, 0);
-    END(pool);
-    TEST_DESTROY_OVER(heap, &provider);
+    end(0);
 }
 
 /* Take what there is at 1, and give it back at 0, so that each crossing makes
  * the next. */
 static void
-cross_again(told *t)
+cross_again(told *of)
 {
-    if (t->n >= 100)
-        t->then = NULL;
-    else if (t->room)
-        while ((t->kept[t->keeps] = fpheap_pool_get(t->pool)) != NULL)
-            t->keeps++;
+    if (of->n >= 100)
+        of->then = NULL;
+    else if (of->room)
+        while ((of->kept[of->keeps] = fpheap_pool_get(of->pool)) != NULL)
+            of->keeps++;
     else
-        while (t->keeps > 0)
-            fpheap_pool_put(t->pool, t->kept[--t->keeps]);
+        while (of->keeps > 0)
+            fpheap_pool_put(of->pool, of->kept[--of->keeps]);
 }
 
 /* With nothing live it is not the pool's objects that keep it. */
 static void
-end_pool(told *t)
+end_pool(told *of)
 {
     struct timespec from, to;
 
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
-    if (t->room)
-        t->wrong += fpheap_pool_destroy(t->pool, NULL) != -EBUSY;
+    if (of->room)
+        of->wrong += fpheap_pool_destroy(of->pool, NULL) != -EBUSY;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
-    t->wrong += (to.tv_sec - from.tv_sec) * 1000000000L + to.tv_nsec
+    of->wrong += (to.tv_sec - from.tv_sec) * 1000000000L + to.tv_nsec
               - from.tv_nsec > FPHEAP_GROWTH_WAIT_MS * 100000L; /* a tenth of it */
 }
 
 static void
 its_own_pool_is_ebusy_at_once(void **state)
 {
-    fpheap      *heap = test_heap_over(&provider);
-    told         t;
-    fpheap_pool *pool = marked(heap, &t, 50, 5, 50);
-
     (void)state;
+    begin(50, 5, 50, 0);
     t.then = end_pool;
     put_all(pool, get_until(pool, ENOSPC));
     TOLD(t, 2);
-    END(pool);
-    TEST_DESTROY_OVER(heap, &provider);
+    end(0);
 }
 
 /* Two pools, of which the one's crossing makes the other's. */
-static told first, second;
+static told second;
 
 static void
-get_second(told *t)
+get_second(told *of)
 {
-    if (t->room == 0)
-        t->keeps = (unsigned)fpheap_pool_get_burst(second.pool, t->kept, 60);
-    t->wrong += second.inside != 0 || second.n != 0;
+    if (of->room == 0)
+        of->keeps = (unsigned)fpheap_pool_get_burst(second.pool, of->kept, 60);
+    of->wrong += second.inside != 0 || second.n != 0;
 }
 
 static void
 no_crossing_is_told_within_another(void **state)
 {
-    fpheap      *heap  = test_heap_over(&provider);
-    fpheap_pool *pool  = marked(heap, &first, 50, 5, 30);
-    fpheap_pool_desc desc = described("second", 200, 0);
-    unsigned     n;
+    unsigned n;
 
     (void)state;
-    desc.max = 50;
-    desc.water = marks(&second, 5, 30);
-    second.pool = CREATE(heap, &desc);
-    first.then = get_second;
-    for (n = 0; first.n == 0; n++)
+    begin(50, 5, 30, 0);
+    (void)make_pool("second", &second, 50, 5, 30, 0);
+    t.then = get_second;
+    for (n = 0; t.n == 0; n++)
         assert_non_null(objects[n] = fpheap_pool_get(pool));
-    TOLD(first, 1);
+    TOLD(t, 1);
     TOLD(second, 1);
-    fpheap_pool_put_bulk(second.pool, first.kept, first.keeps);
+    fpheap_pool_put_bulk(second.pool, t.kept, t.keeps);
     TOLD(second, 2);
-    first.then = NULL;
-    put_all(pool, n);
+    t.then = NULL;
     END(second.pool);
-    END(pool);
-    TEST_DESTROY_OVER(heap, &provider);
+    end(n);
 }
 
-/* The next pool of the number has no marks, and is not short of anything. */
+/* The next pool of the number has no watermarks, and is not short of anything. */
 static void
-the_marks_of_a_pool_end_with_it(void **state)
+the_watermarks_of_a_pool_end_with_it(void **state)
 {
-    fpheap          *heap = test_heap_over(&provider);
     fpheap_pool_desc desc = described("plain", 200, 0);
-    told             t;
-    fpheap_pool     *pool = marked(heap, &t, 100, 99, 100);
     unsigned         n;
 
     (void)state;
+    begin(100, 99, 100, 0);
     get_all(pool, 40);
     TOLD(t, 1);
     assert_int_equal(fpheap_pool_destroy(pool, NULL), -EBUSY);
@@ -524,18 +519,14 @@ the_marks_of_a_pool_end_with_it(void **state)
     put_all(pool, 10);
     assert_true(STATS(pool).parked_objects != 0);
     TOLD(t, 3);
-    END(pool);
-    TEST_DESTROY_OVER(heap, &provider);
+    end(0);
 }
 
 static void
 what_it_crosses_itself_is_told_when_it_has_returned(void **state)
 {
-    fpheap      *heap = test_heap_over(&provider);
-    told         t;
-    fpheap_pool *pool = marked(heap, &t, 50, 5, 30);
-
     (void)state;
+    begin(50, 5, 30, 0);
     get_all(pool, 10);
     t.then = cross_again;
     while (t.n == 0) {
@@ -546,49 +537,37 @@ what_it_crosses_itself_is_told_when_it_has_returned(void **state)
     }
     assert_in_range(t.n, 100, 102);
     assert_int_equal(t.wrong, 0);
-    while (t.keeps > 0)
-        fpheap_pool_put(pool, t.kept[--t.keeps]);
-    put_all(pool, 10);
-    END(pool);
-    TEST_DESTROY_OVER(heap, &provider);
+    put_kept();
+    end(10);
 }
 
-/* A constructor that crosses a pool's mark: the call around it is not over. */
-static told *inner;
-static fpheap_pool *pool_of_inner;
-
+/* A constructor that crosses a pool's watermark: the call around it is not over. */
 static int
 take_inner(void *arg, void *object)
 {
     (void)arg, (void)object;
-    inner->kept[inner->keeps++] = fpheap_pool_get(pool_of_inner);
-    return inner->n == 0 ? 0 : -EIO;
+    t.kept[t.keeps++] = fpheap_pool_get(pool);
+    return t.n == 0 ? 0 : -EIO;
 }
 
 static void
 it_is_told_after_the_outermost_call(void **state)
 {
-    fpheap          *heap = test_heap_over(&provider);
     fpheap_pool_desc desc = described("outer", 100000, 0);
-    told             t;
-    fpheap_pool     *pool = marked(heap, &t, 20, 18, 19);
     fpheap_pool     *outer;
 
     (void)state;
-    inner = &t;
-    pool_of_inner = pool;
+    begin(20, 18, 19, 0);
     desc.construct = take_inner;
     outer = CREATE(heap, &desc);
     assert_non_null(objects[0] = fpheap_pool_get(outer));
     assert_true(t.keeps >= 2);
     TOLD(t, 1);
     fpheap_pool_put(outer, objects[0]);
-    while (t.keeps > 0)
-        fpheap_pool_put(pool, t.kept[--t.keeps]);
+    put_kept();
     TOLD(t, 2);
     END(outer);
-    END(pool);
-    TEST_DESTROY_OVER(heap, &provider);
+    end(0);
 }
 
 /* --- what is parked ------------------------------------------------------- */
@@ -598,24 +577,24 @@ static pthread_barrier_t barrier;
 /* A thread that has parked objects, and later frees one: by a hit, as many as
  * its magazine takes. */
 static void *
-park_then_free(void *arg)
+park_then_free(void *unused)
 {
-    told    *t = (told *)arg;
     unsigned i;
 
+    (void)unused;
     for (i = 0; i < 30; i++)
-        t->kept[i] = fpheap_pool_get(t->pool);
+        t.kept[i] = fpheap_pool_get(pool);
     for (i = 20; i < 30; i++)
-        fpheap_pool_put(t->pool, t->kept[i]);
+        fpheap_pool_put(pool, t.kept[i]);
     pthread_barrier_wait(&barrier);    /* the other takes the rest */
     pthread_barrier_wait(&barrier);
-    for (i = 0; i < 20 && t->n == 1; i++)
-        fpheap_pool_put(t->pool, t->kept[i]);
-    t->keeps = i;
+    for (i = 0; i < 20 && t.n == 1; i++)
+        fpheap_pool_put(pool, t.kept[i]);
+    t.keeps = i;
     pthread_barrier_wait(&barrier);
     pthread_barrier_wait(&barrier);
     for (; i < 20; i++)
-        fpheap_pool_put(t->pool, t->kept[i]);
+        fpheap_pool_put(pool, t.kept[i]);
     return NULL;
 }
 
@@ -627,19 +606,12 @@ a_free_is_seen_when_its_thread_has_freed_a_magazine_more(void **state)
 
     (void)state;
     for (m = 0; m < TEST_COUNT(magazines); m++) {
-        fpheap          *heap = test_heap_over(&provider);
-        fpheap_pool_desc desc = described("parks", 200, 0);
-        told             t;
-        fpheap_pool     *pool;
-        pthread_t        thread;
-        unsigned         n;
+        pthread_t thread;
+        unsigned  n;
 
-        desc.max = 200;
-        desc.magazine = magazines[m];
-        desc.water = marks(&t, 0, 1);
-        t.pool = pool = CREATE(heap, &desc);
+        begin(200, 0, 1, magazines[m]);
         assert_int_equal(pthread_barrier_init(&barrier, NULL, 2), 0);
-        assert_int_equal(pthread_create(&thread, NULL, park_then_free, &t), 0);
+        assert_int_equal(pthread_create(&thread, NULL, park_then_free, NULL), 0);
         pthread_barrier_wait(&barrier);
         n = get_until(pool, ENOSPC);
         TOLD(t, 1);
@@ -651,9 +623,7 @@ a_free_is_seen_when_its_thread_has_freed_a_magazine_more(void **state)
         pthread_barrier_wait(&barrier);
         assert_int_equal(pthread_join(thread, NULL), 0);
         assert_int_equal(pthread_barrier_destroy(&barrier), 0);
-        put_all(pool, n);
-        END(pool);
-        TEST_DESTROY_OVER(heap, &provider);
+        end(n);
     }
 }
 
@@ -661,17 +631,10 @@ a_free_is_seen_when_its_thread_has_freed_a_magazine_more(void **state)
 static void
 no_object_waits_in_a_depot_while_little_is_left(void **state)
 {
-    fpheap          *heap = test_heap_over(&provider);
-    fpheap_pool_desc desc = described("depot", 200, 0);
-    told             t;
-    fpheap_pool     *pool;
-    fpheap_stats     stats;
+    fpheap_stats stats;
 
     (void)state;
-    desc.max = 400;
-    desc.magazine = 64;
-    desc.water = marks(&t, 50, 300);
-    pool = CREATE(heap, &desc);
+    begin(400, 50, 300, 64);
     get_all(pool, 220);
     put_all(pool, 220);
     TOLD(t, 0);
@@ -684,45 +647,33 @@ no_object_waits_in_a_depot_while_little_is_left(void **state)
     assert_int_equal(STATS(pool).parked_objects, 0);
     assert_int_equal(fpheap_pool_set_max(pool, 0), 0);
     TOLD(t, 2);
-    put_all(pool, 20);
-    END(pool);
-    TEST_DESTROY_OVER(heap, &provider);
+    end(20);
 }
 
 static void *
-leave_at_exit(void *arg)
+leave_at_exit(void *unused)
 {
-    told *t = (told *)arg;
-
-    while (t->keeps > 0)
-        put_one(t);
+    (void)unused;
+    put_kept();
     return NULL;
 }
 
 static void
 what_a_thread_frees_last_is_seen_when_it_exits(void **state)
 {
-    fpheap          *heap = test_heap_over(&provider);
-    fpheap_pool_desc desc = described("exits", 200, 0);
-    told             t;
-    fpheap_pool     *pool;
-    unsigned         n;
+    unsigned n;
 
     (void)state;
-    desc.max = 100;
-    desc.magazine = 64;
-    desc.water = marks(&t, 60, 100);
-    t.pool = pool = CREATE(heap, &desc);
+    begin(100, 60, 100, 64);
     get_all(pool, n = 50);
     while (t.keeps < 50)
         t.kept[t.keeps++] = objects[--n];
     fpheap_flush(heap);
     t.n = t.n & 1;
-    elsewhere(leave_at_exit, &t);
+    elsewhere(leave_at_exit);
     TOLD(t, 2);
     assert_false(pthread_equal(t.by, pthread_self()));
-    END(pool);
-    TEST_DESTROY_OVER(heap, &provider);
+    end(0);
 }
 
 int
@@ -730,12 +681,12 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(
-            a_pools_crossings_are_told_once_each_and_between_its_marks_none),
+            a_pools_crossings_are_told_once_each_and_between_its_watermarks_none),
         cmocka_unit_test(
             a_heaps_crossings_are_told_in_bytes_of_small_and_large_objects),
         cmocka_unit_test(what_an_object_grows_or_shrinks_by_counts),
         cmocka_unit_test(a_limit_or_max_that_changes_crosses),
-        cmocka_unit_test(marks_out_of_range_or_without_a_limit_are_einval),
+        cmocka_unit_test(watermarks_out_of_range_or_without_a_limit_are_einval),
         cmocka_unit_test(
             a_get_that_failed_is_told_of_the_next_put_of_any_thread),
         cmocka_unit_test(
@@ -746,7 +697,7 @@ main(void)
         cmocka_unit_test(it_may_use_the_heap_but_not_end_it_and_errno_stays),
         cmocka_unit_test(its_own_pool_is_ebusy_at_once),
         cmocka_unit_test(no_crossing_is_told_within_another),
-        cmocka_unit_test(the_marks_of_a_pool_end_with_it),
+        cmocka_unit_test(the_watermarks_of_a_pool_end_with_it),
         cmocka_unit_test(what_it_crosses_itself_is_told_when_it_has_returned),
         cmocka_unit_test(it_is_told_after_the_outermost_call),
         cmocka_unit_test(
