@@ -285,8 +285,8 @@
  * Who calls back.  The provider, the watcher and constructors run inside a
  * miss; destructors run wherever a slab ends, which may be in any call that
  * needs memory.  All may use the heap, but while the provider or the watcher
- * runs it cannot grow.  CALL begins with a table of what such calls may do.  Who
- * waits for room is told at the end of a call, WATER, and may do all that a
+ * runs it cannot grow.  CALL begins with a table of what such calls may do.
+ * Who waits for room is told at the end of a call, WATER, and may do all that a
  * thread may outside of it, but end what has called.
  *
  * What an object carries.  FASTPATH is the boundary: an object that leaves is
@@ -298,9 +298,9 @@
  * parent: a region of the child is a run of the parent's pages, and the run's
  * record has the child's number.  So a hit knows nothing of children; the end
  * of one gives its runs back, whatever is live in them; and a miss that frees
- * what is no object of the heap finds the child to which it belongs.  What is set
- * aside for critical objects is a child too, of which no thread has a cache: all
- * that is free in it is there for every thread.
+ * what is no object of the heap finds the child to which it belongs.  What is
+ * set aside for critical objects is a child too, of which no thread has a
+ * cache: all that is free in it is there for every thread.
  *
  * A group, GROUP, is an application of the heap: the floors know only its
  * pieces, as objects.
@@ -312,9 +312,9 @@
  * caches are each process's own.  All words above are lock-free, so a process
  * that is killed stops nobody.  What it had in its hands is found by whoever
  * cleans up, SHARED: while no thread is inside a call, it computes anew from
- * what is certain, as the records of pages and the bits of slabs, all that hangs
- * on it: free pages, regions, stacks, counts.  Whoever only reads, VIEW, copies
- * and checks each piece.
+ * what is certain, as the records of pages and the bits of slabs, all that
+ * hangs on it: free pages, regions, stacks, counts.  Whoever only reads, VIEW,
+ * copies and checks each piece.
  *
  * The code stands in this order, from the bottom up: a function calls only what
  * is above it in the file.  Only FASTPATH's misses are declared before they are
@@ -640,9 +640,9 @@ FPH_RANGE(FPHEAP_NO_INLINE, 0, 1);
 
 /* FPHEAP_SHARED - 1: heaps that several processes share, fpheap_open.  Needs
  * Linux 4.17, for locks that a process's death gives up, files without a name
- * and places that are not mapped over.  Default 1 on Linux with threads, else 0.
- * Price: a branch in each miss of other heaps; a partition of 64 GiB takes 6 MiB
- * for its tables, one of 64 MiB takes 256 KiB. */
+ * and places that are not mapped over.  Default 1 on Linux with threads, else
+ * 0.  Price: a branch in each miss of other heaps; a partition of 64 GiB takes
+ * 6 MiB for its tables, one of 64 MiB takes 256 KiB. */
 #ifndef FPHEAP_SHARED
 #  if defined(__linux__) && !FPHEAP_NO_OS && !FPHEAP_NO_THREADS
 #    define FPHEAP_SHARED 1
@@ -827,22 +827,23 @@ typedef struct fpheap_provider {
 /* fpheap_config.flags */
 #define FPHEAP_SPILL 1u /* a node without memory is served from the others */
 
-/* Low and high water of a heap or a pool, for requests that wait for room.  Room
- * is what may still be claimed: of the heap's limit, less the bytes of objects
- * live or parked (slabs and records take some beside); of the pool's max.
+/* Low and high water of a heap or a pool, for requests that wait for room.
+ * Room is what may still be claimed: of the heap's limit, less the bytes of
+ * objects live or parked (slabs and records take some beside); of the pool's
+ * max.
  *
  * crossed is called with room 0 when it comes to `low` or less, or a call fails
  * though there is more; and then with 1 when `high` or more is there after some
  * thread has freed something: what failed may be tried again.  So 0 and 1
- * alternate, each crossing is told once, one after the other, as the last act of
- * a call, no hit, of a thread that made one.  It may use the heap, but end
+ * alternate, each crossing is told once, one after the other, as the last act
+ * of a call, no hit, of a thread that made one.  It may use the heap, but end
  * neither it nor the pool: EBUSY.  What crosses meanwhile is told after it has
  * returned.  It must not wait for a lock under which any thread calls the heap.
  *
  * Hits are not seen.  While little is left, threads give back what they park at
  * their next miss, and then what they free at once.  So a free counts at the
- * latest when its thread has freed a magazine more, calls fpheap_flush or exits;
- * let `high` leave as much of the limit or max as idle threads may park.
+ * latest when its thread has freed a magazine more, calls fpheap_flush or
+ * exits; let `high` leave as much of the limit or max as idle threads may park.
  *
  * Cost: a hit, none; other calls on a heap with marks, one atomic and a look at
  * each pool that has some, and with the heap's own one more for each claim, all
@@ -851,7 +852,7 @@ typedef struct fpheap_water {
     size_t low;                /* below high */
     size_t high;               /* up to the limit or max, which there must be */
     void (*crossed)(void *arg, fpheap *heap, fpheap_pool *pool, int room);
-    void  *arg;                /* crossed NULL: no marks; pool NULL: the heap's */
+    void  *arg;                /* crossed NULL: none; pool NULL: the heap's */
 } fpheap_water;
 
 /* What fpheap_create makes.  Zero in a field selects its default. */
@@ -886,8 +887,8 @@ typedef struct fpheap_config {
      * Of a region that it has accepted nothing is decommitted or replaced by
      * hugepages.  The region leaves once, even if the heap had no place for it
      * in its tables.  If the provider then does not take it, it comes again; if
-     * it is refused then, nothing uses it.  It is not called for memory that the
-     * heap cannot use, nor for what a forked child inherits.  NULL: none. */
+     * it is refused then, nothing uses it.  It is not called for memory that
+     * the heap cannot use, nor for what a forked child inherits.  NULL: none */
     int  (*watch)(void *ctx, const fpheap_region *region, int leaving);
     void  *watch_ctx;
     /* The heap is a child: its memory comes from the parent, in eighths of a
@@ -954,8 +955,8 @@ typedef struct fpheap_stats {
                                   objects if there is no FPHEAP_HEADER */
     uint64_t recovered_objects; /* with FPHEAP_HEADER: that these had in their
                                   hands, or live and not to keep */
-    size_t   child_bytes;      /* the part of live_bytes that children have; they
-                                  are no objects */
+    size_t   child_bytes;      /* the part of live_bytes that children have;
+                                  they are no objects */
     unsigned children;         /* emergency included */
     size_t   emergency_bytes;  /* that fpheap_alloc_critical may have now */
 } fpheap_stats;
@@ -1162,7 +1163,7 @@ typedef struct fph_head {
                                   ends of it */
     union {
         uint32_t refs;         /* atomic */
-        uint32_t half[2];      /* refs, and the owner in a shared heap, SHARED */
+        uint32_t half[2];      /* refs, and a shared heap's owner, SHARED */
         fph_word both;
     } hold;
 } fph_head;
@@ -1271,7 +1272,7 @@ struct fpheap {
     unsigned        flags;
     fph_state      *state;     /* NULL: no heap */
 #if FPHEAP_HEADER
-    fph_word        mine;      /* fph_head.hold.both of what this process frees */
+    fph_word        mine;      /* fph_head.hold.both of what it frees */
 #endif
 #if FPHEAP_SHARED
     fph_partition  *partition; /* NULL: the heap is this process's alone */
@@ -1285,9 +1286,9 @@ struct fpheap {
     uint64_t      (*iova)(void *ctx, const void *chunk);
     void           *iova_ctx;
     fpheap_pool    *pools;     /* the process's handles, by number */
-    fph_word       *taken;     /* in the partition, the bytes of the objects that
-                                  it has taken from slabs and depots, less those
-                                  that it has given back */
+    fph_word       *taken;     /* in the partition, the bytes of the objects
+                                  that it has taken from slabs and depots, less
+                                  those that it has given back */
 #endif
 #if FPH_WATCHED
     fph_life       *known[FPH_KNOWN]; /* atomic; by the number of the chunk */
@@ -1326,8 +1327,8 @@ struct fpheap_pool {
     size_t   requested;        /* bytes, as desc.size */
     fpheap  *heap;
     /* written by fpheap_pool_create */
-    fpheap_pool *record;       /* what counts for all processes: itself, but of a
-                                  heap that several share */
+    fpheap_pool *record;       /* what counts for all processes: itself, but of
+                                  a heap that several share */
     unsigned number;
     unsigned flags;            /* atomic, as keeps */
     unsigned keeps;            /* empty slabs, as it is type-stable or has a
@@ -1361,7 +1362,7 @@ struct fpheap_pool {
 
 /* A group is the head of its first piece. */
 struct fpheap_group {
-    char              *at;     /* of the piece in use: the first byte not cut, */
+    char              *at;     /* of the piece in use: the first byte not cut */
     char              *end;    /* and the end; multiples of 16 */
     fpheap            *heap;
     struct fph_piece  *pieces; /* but the first; the newest first */
@@ -1560,9 +1561,9 @@ FPHEAP_API unsigned fpheap_alloc_burst(fpheap *heap, size_t size,
  * that may take what config.emergency has set aside, when all else is refused
  *
  * Any thread gets all of it: emergency bytes of objects, each counted as its
- * class or pages, of up to 16 sizes of at most 4 KiB; of more, or larger, it may
- * be less.  A critical object that is freed serves the next such call, and no
- * other.  It is freed with the same heap, but not with fpheap_free_sized or
+ * class or pages, of up to 16 sizes of at most 4 KiB; of more, or larger, it
+ * may be less.  A critical object that is freed serves the next such call, and
+ * no other.  It is freed with the same heap, but not with fpheap_free_sized or
  * _bulk_sized; fpheap_realloc makes it one like others.
  *
  * Errors   As fpheap_alloc of a heap without emergency; else ENOMEM: that is
@@ -1886,16 +1887,16 @@ FPH_NOWAIT unsigned fpheap_refs(const void *object);
  *
  * They are cut, one behind the other, from pieces that are objects of the heap:
  * of 4 KiB, with 48 bytes for the group itself, then of 4, 8, 16 and 32 KiB as
- * far as there are classes.  An object that does not fit, and is above a quarter
- * of the next piece, gets one of its own.  A group belongs to no thread: whoever
- * has the pointer may use and end it; but of a shared heap, to the process that
- * began it.
+ * far as there are classes.  An object that does not fit, and is above a
+ * quarter of the next piece, gets one of its own.  A group belongs to no
+ * thread: whoever has the pointer may use and end it; but of a shared heap, to
+ * the process that began it.
  *
  * Returns  the group, which the caller gives to fpheap_group_end.
  * Errors, Blocks, Cost  As fpheap_alloc. */
 FPH_PUBLIC fpheap_group *fpheap_group_begin(fpheap *heap);
 
-/* fpheap_group_alloc - an object of at least size bytes that ends with the group
+/* fpheap_group_alloc - an object of at least size bytes that ends with it
  *
  * size    bytes; 0 gives the smallest object
  *
@@ -1940,8 +1941,8 @@ FPHEAP_API int fpheap_group_cleanup(fpheap_group *group, void (*fn)(void *arg),
  *
  * mark    of this group, which was not rewound to an earlier one since
  *
- * Errors   None.  FPHEAP_PANIC where it is found that the mark is not good; then
- *          nothing has changed.
+ * Errors   None.  FPHEAP_PANIC where it is found that the mark is not good;
+ *          then nothing has changed.
  * Cost     As fpheap_group_end for what ends; and O(pieces, endings) then. */
 FPH_PUBLIC fpheap_mark fpheap_group_mark(const fpheap_group *group);
 FPH_PUBLIC void        fpheap_group_rewind(fpheap_group *group,
@@ -2178,8 +2179,8 @@ FPHEAP_API int fpheap_provider_mmap(fpheap_provider *provider, unsigned flags);
 #define FPHEAP_EXCLUSIVE 2u    /* and fail if there is one */
 #define FPHEAP_READ_ONLY 4u
 
-/* fpheap_partition.flags of whoever makes it, and fpheap_recover's: what a member
- * has live when it dies is freed; needs FPHEAP_HEADER */
+/* fpheap_partition.flags of whoever makes it, and fpheap_recover's: what a
+ * member has live when it dies is freed; needs FPHEAP_HEADER */
 #define FPHEAP_FREE_DEAD  32u
 
 /* fpheap_partition.flags, with FPHEAP_ON_NODE */
@@ -2204,8 +2205,8 @@ typedef struct fpheap_partition {
                                   is advise; a memfd, if the system's
                                   shmem_enabled is */
     int         descriptor;    /* with FPHEAP_DESCRIPTOR: a file that came in
-                                  another way, as a memfd; it is opened anew, and
-                                  stays the caller's */
+                                  another way, as a memfd; it is opened anew,
+                                  and stays the caller's */
     size_t      offset;        /* in that file, a multiple of a chunk */
     size_t      page_bytes;    /* that the file must have; 0: any */
     void       *address;       /* where every process maps it, a multiple of a
@@ -2227,8 +2228,8 @@ typedef struct fpheap_member {
                                   reads, and nobody knows */
     int      alive;            /* 0: it has died, and is not recovered yet */
     int      read_only;
-    size_t   live_bytes;       /* that it has allocated, less those it has freed,
-                                  as if negative 0 */
+    size_t   live_bytes;       /* that it has allocated, less those it has
+                                  freed, as if negative 0 */
     size_t   parked_bytes;     /* in its threads' caches */
     uint32_t owner;            /* what fpheap_owner says of its objects */
 } fpheap_member;
@@ -2243,9 +2244,9 @@ typedef struct fpheap_member {
  * Every process maps the partition at the same address, so pointers to its
  * objects mean the same in all.  All functions work as on a heap that
  * fpheap_create has made, in any thread of any process that has it open for
- * writing, with the same costs; but callbacks (pools' constructors) are those of
- * the process that calls, fpheap_pool_open.  Members that may write trust each
- * other.
+ * writing, with the same costs; but callbacks (pools' constructors) are those
+ * of the process that calls, fpheap_pool_open.  Members that may write trust
+ * each other.
  *
  * With FPHEAP_READ_ONLY the memory may only be read, and of the functions these
  * work: fpheap_walk, _stats_get, _usable_size, _base_of, _owns, _members,
@@ -2254,10 +2255,10 @@ typedef struct fpheap_member {
  *
  * A process that is killed, wherever it is, stops no other: see fpheap_recover,
  * which fpheap_open does as well.  The child of a fork has no part in it until
- * it opens it itself: there the memory is gone, and the handle is that of a heap
- * that was destroyed, which no call may have.  (A child for which the system
- * calls no handlers of forks, as of clone, is taken for its parent alive until
- * it ends or executes another program.)
+ * it opens it itself: there the memory is gone, and the handle is that of a
+ * heap that was destroyed, which no call may have.  (A child for which the
+ * system calls no handlers of forks, as of clone, is taken for its parent alive
+ * until it ends or executes another program.)
  *
  * Returns  the heap, which the caller gives back to fpheap_close.
  * Errors   NULL and errno: EINVAL, ENAMETOOLONG, ENFILE (512 members are alive,
@@ -2302,12 +2303,12 @@ FPHEAP_API int fpheap_unlink(const char *name, const fpheap_partition *desc);
  * flags   0, or FPHEAP_FREE_DEAD
  *
  * What they parked, and had in their hands, is free again.  Without
- * FPHEAP_HEADER, of each thread that was in the middle of a call as many objects
- * may be lost as a magazine has.  What the application had live stays live:
- * fpheap_walk shows it, and with FPHEAP_HEADER fpheap_owner whose it is.
+ * FPHEAP_HEADER, of each thread that was in the middle of a call as many
+ * objects may be lost as a magazine has.  What the application had live stays
+ * live: fpheap_walk shows it, and with FPHEAP_HEADER fpheap_owner whose it is.
  *
- * With FPHEAP_FREE_DEAD what the dead owned is free too, without destructors; it
- * must have no other references, or have got another owner by fpheap_own.
+ * With FPHEAP_FREE_DEAD what the dead owned is free too, without destructors;
+ * it must have no other references, or have got another owner by fpheap_own.
  * Objects of pools with a constructor or destructor stay live.  It is about
  * those that this call finds dead; other members clean up too, when they open
  * the partition or meet a dead cleaner, so a partition can be made with it.
@@ -2383,8 +2384,8 @@ FPHEAP_API void *fpheap_root(fpheap *heap);
 /* fpheap_pool_open - a pool of a heap that may have it already
  *
  * desc    as for fpheap_pool_create.  If there is a pool of that name, its size
- *         and alignment must be those; of the rest only the callbacks count, for
- *         what this process makes and ends.
+ *         and alignment must be those; of the rest only the callbacks count,
+ *         for what this process makes and ends.
  *
  * A process that has a pool from fpheap_pool_lookup has no callbacks for it: an
  * allocation that needs a constructor fails with ENOTSUP, and slabs whose
@@ -3322,7 +3323,7 @@ fpheap_group_end(fpheap_group *group)
 FPH_NOWAIT unsigned
 fpheap_refs(const void *object)
 {
-    return FPH_LOAD(&fph_head_of(object)->hold.refs, ACQUIRE);           /* I2 */
+    return FPH_LOAD(&fph_head_of(object)->hold.refs, ACQUIRE);          /* I2 */
 }
 
 FPH_NOWAIT void
@@ -3343,7 +3344,8 @@ fpheap_unref(fpheap *heap, void *object)
         return;
     refs = fpheap_refs(object);
     while (refs > 1)
-        if (FPH_CAS(&head->hold.refs, &refs, refs - 1, RELEASE, ACQUIRE)) /* I1 */
+        if (FPH_CAS(&head->hold.refs, &refs, refs - 1, RELEASE,     /* I1 */
+                    ACQUIRE))
             return;
     if (refs != 0 && (head->about >> FPH_HEAD_DESTRUCTOR & 0xff) != 0)
         fph_unref_last(heap, object);
@@ -4225,8 +4227,8 @@ FPH_STATIC_ASSERT(units_fit, FPH_UNIT_BITS < 20);
 static fpheap   fph_heaps[FPHEAP_MAX_HEAPS];
 static fph_word fph_heap_used[FPHEAP_MAX_HEAPS]; /* 1: it is */
 static fph_word fph_heap_name[FPHEAP_MAX_HEAPS][FPHEAP_NAME_BYTES / 8]; /* the
-                              same as in the handle; relaxed, for whoever has but
-                              the number */
+                              same as in the handle; relaxed, for whoever has
+                              but the number */
 
 /* One of the n numbers that nobody has, or n. */
 static unsigned
@@ -4257,7 +4259,7 @@ fph_handle_at(unsigned number)
 }
 
 /* The number of a heap's handle in this process, given the state, which several
- * may share, whatever their FPHEAP_MAX_HEAPS: FPH_SHARED, no handle's number. */
+ * may share, whatever their FPHEAP_MAX_HEAPS: FPH_SHARED, no handle's number */
 #define FPH_SHARED 0xffffu
 
 static inline unsigned
@@ -4296,10 +4298,10 @@ fph_is_view(const fpheap *heap)
     return fph_is_handle(heap) && heap->state == NULL && heap->view != NULL;
 }
 
-/* Count objects of a bin, or of the first pages of large ones, that this process
- * takes from what it shares with others, after it has them; or, negative, gives
- * back, before that.  So what it has in its hands when it dies is not counted as
- * the application's. */
+/* Count objects of a bin, or of the first pages of large ones, that this
+ * process takes from what it shares with others, after it has them; or,
+ * negative, gives back, before that.  So what it has in its hands when it dies
+ * is not counted as the application's. */
 static inline void
 fph_take_count(const fph_state *state, unsigned bin, size_t n)
 {
@@ -4672,8 +4674,9 @@ fph_is_in(unsigned what, const fpheap *heap, const fpheap_pool *pool)
 /*
  * Partitions.  The file of a heap that several processes share begins with what
  * they know of each other, SHARED.  A thread that is inside a call on such a
- * heap is counted: with its cache, or with its process.  Whoever cleans up after
- * a process that has died says so, lets all calls end, and keeps others out.
+ * heap is counted: with its cache, or with its process.  Whoever cleans up
+ * after a process that has died says so, lets all calls end, and keeps others
+ * out.
  *
  *       where                        order    partner  what must be seen
  *   V6  calls: fetch_add 1           seq_cst  V8, V9   of a call and a cleaner
@@ -4681,12 +4684,12 @@ fph_is_in(unsigned what, const fpheap *heap, const fpheap_pool *pool)
  *   V7  calls: fetch_add -1          release  V9       what the call has done
  *   V8  cleaner: CAS from 0          seq_cst  V6
  *   V9  calls: load, until it is 0   seq_cst  V6, V7
- *   V10 cleaner: store 0             release  V6       what the cleaner has done
+ *   V10 cleaner: store 0             release  V6       what it has done
  *
  * V6, V8, V9: a call adds to its count and then looks for a cleaner; a cleaner
- * says that it is one and then looks at the counts.  These are in one order.  If
- * the cleaner comes first, the call sees it, takes its count back and waits; if
- * the call does, the cleaner sees the count and waits until V7.  So from the
+ * says that it is one and then looks at the counts.  These are in one order.
+ * If the cleaner comes first, the call sees it, takes its count back and waits;
+ * if the call does, the cleaner sees the count and waits until V7.  So from the
  * moment in which all counts were 0 no thread is inside until V10, and each of
  * them sees all that the cleaner did.
  *
@@ -4726,8 +4729,8 @@ struct fph_partition {
     unsigned   unit;           /* chunks of which it gives and takes memory */
     fph_word   root;           /* atomic */
     fph_word   came;           /* members and cleaners so far */
-    fph_word   cleaner;        /* 1 + the member that cleans up, and above it when
-                                  it came; 0: none */
+    fph_word   cleaner;        /* 1 + the member that cleans up, and above it
+                                  when it came; 0: none */
     unsigned   frees;          /* FPHEAP_FREE_DEAD, or 0 */
     fph_word   recovered;      /* members that were cleaned up after, */
     fph_word   threads;        /* their threads, */
@@ -7255,7 +7258,8 @@ fph_block_ahead(const fph_state *state)
     size_t   want   = (size_t)fph_load_relaxed(&state->region_bytes) / 64;
     size_t   step   = want < 2 * FPHEAP_CHUNK ? want / 2 : FPHEAP_CHUNK;
     size_t   have   = (size_t)fph_load_relaxed(&state->magazines)
-                      * FPHEAP_MAGAZINE * sizeof(void *) + fph_meta_room(cursor);
+                      * FPHEAP_MAGAZINE * sizeof(void *)
+                  + fph_meta_room(cursor);
 
     if (state->number != FPH_SHARED || have + step > want
         || want < FPHEAP_CHUNK / 8)
@@ -8729,8 +8733,8 @@ fph_keeps_slabs(const fpheap_pool *pool)
     return pool != NULL && FPH_LOAD(&pool->keeps, RELAXED) != 0;
 }
 
-/* Count the pages of a slab that the caller holds and that is empty, 1, or -1 no
- * longer. */
+/* Count the pages of a slab that the caller holds and that is empty, 1, or -1
+ * no longer. */
 static void
 fph_count_empty(fph_state *state, const fph_slab *slab, int slabs)
 {
@@ -9674,16 +9678,17 @@ fph_depot_drain(fph_state *state, unsigned bin)
  *     is    | crossings : 32 | not yet told : 30 | open : 1 | telling : 1 |
  *     turn  | calls that failed : 32 | calls that gave something : 32 |
  *
- *   U1  After an odd number of crossings little is left, until something is given
- *       and `high` is there.  What a call that fails gives itself counts before
- *       it says that it fails, and what a bulk only had in its hands counts if
- *       others failed meanwhile: else what is told would try again for ever.
- *   U2  While little is left, nothing stays in a depot, and a bin has no magazine
- *       after its thread's next miss, so calls are no hits.
+ *   U1  After an odd number of crossings little is left, until something is
+ *       given and `high` is there.  What a call that fails gives itself counts
+ *       before it says that it fails, and what a bulk only had in its hands
+ *       counts if others failed meanwhile: else what is told would try again
+ *       for ever.
+ *   U2  While little is left, nothing stays in a depot, and a bin has no
+ *       magazine after its thread's next miss, so calls are no hits.
  *   U3  Whoever has told a crossing looks for others, which found it telling.
  *
  *       where                  order    partner  what must be seen
- *   U4  turn: fetch_add        seq_cst  U4       all that was done and noted before
+ *   U4  turn: fetch_add        seq_cst  U4       what was done and noted before
  *                                                an earlier turn
  *   U5  is: load, CAS,         acq_rel  U5, U6   what was told before
  *       fetch_and, to close    acquire
@@ -9691,9 +9696,9 @@ fph_depot_drain(fph_state *state, unsigned bin)
  *       fetch_add, when told
  *
  * U4: a call does what it does, takes its turn, and looks; if it notes a
- * crossing, it takes another turn and looks again.  Each turn reads what the last
- * one wrote, so the last of all sees what all did, and nothing is done or noted
- * after its look: room that is there in the end is not overlooked, on any
+ * crossing, it takes another turn and looks again.  Each turn reads what the
+ * last one wrote, so the last of all sees what all did, and nothing is done or
+ * noted after its look: room that is there in the end is not overlooked, on any
  * machine.
  */
 #define FPH_TELLING  ((uint64_t)1)
@@ -9706,7 +9711,8 @@ fph_depot_drain(fph_state *state, unsigned bin)
 static inline unsigned
 fph_water_of(unsigned bin)
 {
-    return bin % FPH_CLASSES < FPH_SIZES ? 0 : bin % FPH_CLASSES - FPH_SIZES + 1;
+    return bin % FPH_CLASSES < FPH_SIZES ? 0
+         : bin % FPH_CLASSES - FPH_SIZES + 1;
 }
 
 /* Whether little is left for a bin. */
@@ -10886,10 +10892,10 @@ fph_home(const fpheap *heap, const fpheap_cache *cache)
  *
  * Partitions that this process may only read, and what each member of one has.
  * Whoever writes them may be changing them at this moment, may have been killed
- * in the middle, or may mean harm.  So nothing in them is trusted: each piece is
- * copied first, by a system call that cannot fault, then checked, and only the
- * copy is used; a loop ends when it has taken more steps than the partition has
- * room for.  A view of a partition at rest is exact.
+ * in the middle, or may mean harm.  So nothing in them is trusted: each piece
+ * is copied first, by a system call that cannot fault, then checked, and only
+ * the copy is used; a loop ends when it has taken more steps than the partition
+ * has room for.  A view of a partition at rest is exact.
  *
  *     of                 is checked                         else
  *     any pointer        that all bytes are in the file     nothing is there
@@ -10904,7 +10910,7 @@ fph_home(const fpheap *heap, const fpheap_cache *cache)
  */
 #if FPHEAP_SHARED
 struct fph_view {
-    char        *base;         /* of the partition, as fpheap_open has checked */
+    char        *base;         /* of the partition, as fpheap_open checked it */
     size_t       bytes;
     size_t       mask;         /* of pages' numbers */
     unsigned     bins;
@@ -10931,8 +10937,8 @@ fph_view_at(const void *base, size_t offset)
     return (const void *)((uintptr_t)base + offset);
 }
 
-/* Copy what is at an address of the partition.  Returns 0: it is not there.  (Who
- * may write trusts the others, and needs no system call.) */
+/* Copy what is at an address of the partition.  Returns 0: it is not there.
+ * (Who may write trusts the others, and needs no system call.) */
 static int
 fph_peek(const fpheap *heap, void *to, const void *at, size_t bytes)
 {
@@ -11226,8 +11232,8 @@ fph_parked_slots(fph_parked *parked, unsigned bin, const void *slot,
     }
 }
 
-/* Note those of a magazine.  Returns the reference of the one below it; 0: there
- * is none. */
+/* Note those of a magazine.  Returns the reference of the one below it; 0:
+ * there is none. */
 static uint32_t
 fph_parked_magazine(fph_parked *parked, unsigned bin, const void *magazine)
 {
@@ -11370,8 +11376,8 @@ fph_view_show(const fph_parked *parked, const fph_viewed *it,
     return rc;
 }
 
-/* fpheap_walk for whoever only reads.  What is parked is noted first; what moves
- * meanwhile may show or not. */
+/* fpheap_walk for whoever only reads.  What is parked is noted first; what
+ * moves meanwhile may show or not. */
 static int
 fph_view_objects(const fpheap *heap,
                  int (*visit)(void *arg, const fpheap_object *object),
@@ -11511,7 +11517,8 @@ fph_parked_bytes(const fpheap *heap, int node, const fpheap_cache *cache)
 
         if (!fph_keeps_slabs(fph_bin_pool(state, bin)))
             bytes += fph_depot_objects(state, bin) * size;
-        if (cache != NULL && size >= FPHEAP_PAGE && !fph_bin_is_kept(cache, bin))
+        if (cache != NULL && size >= FPHEAP_PAGE
+            && !fph_bin_is_kept(cache, bin))
             bytes += fph_cache_objects(state, cache, bin) * size;
     }
     return bytes;
@@ -13960,8 +13967,8 @@ fph_pool_own(fpheap *heap, fpheap_pool *record)
         return pool;
     memset(pool, 0, sizeof *pool);
     pool->entry = fph_entry_offset(heap)
-                + (record->node != FPHEAP_ANY_NODE ? offsetof(fph_entry, bins)
-                                                   : offsetof(fph_entry, local));
+                + (record->node != FPHEAP_ANY_NODE
+                   ? offsetof(fph_entry, bins) : offsetof(fph_entry, local));
     pool->offset = record->offset;
     pool->one_bin = record->one_bin;
     pool->tag = record->tag;
@@ -14374,14 +14381,14 @@ fpheap_pool_set_max(fpheap_pool *pool, size_t max)
  * are a list.  So one pointer is all of it.
  *
  *     | group | objects and endings | at ...  end |
- *         `-> | fph_piece | objects and endings | `-> | fph_piece | one object |
+ *        `-> | fph_piece | objects and endings | `-> | fph_piece | one object |
  *
  * at and end are of the newest piece that is not one object's own.  Pieces go
  * after the endings, which lie in them.
  */
 typedef struct fph_piece {
     struct fph_piece *next;    /* the one before */
-    size_t            step;    /* bytes of the next one that is no object's own */
+    size_t            step;    /* bytes of the next that is no object's own */
 } __attribute__((aligned(16))) fph_piece;
 
 typedef struct fph_ending {
@@ -14407,8 +14414,8 @@ fph_group_good(const fpheap_group *group)
     return 0;
 }
 
-/* Tell a tool that of the rest of the piece in use only an object may be used, if
- * any. */
+/* Tell a tool that of the rest of the piece in use only an object may be used,
+ * if any. */
 static void
 fph_group_tell(const fpheap_group *group, void *object, size_t size)
 {
@@ -14495,7 +14502,8 @@ fpheap_group_aligned(fpheap_group *group, size_t align, size_t size)
 static int
 fph_ending_add(fpheap_group *group, void (*fn)(void *arg), void *arg)
 {
-    fph_ending *ending = (fph_ending *)fpheap_group_alloc(group, sizeof *ending);
+    fph_ending *ending = (fph_ending *)fpheap_group_alloc(group,
+                                                          sizeof *ending);
 
     if (ending == NULL)
         return -errno;
@@ -14786,8 +14794,8 @@ fph_census_take(fpheap *heap, fph_census *census)
 
 /* --- who has most --------------------------------------------------------- */
 
-/* Enter a holder among the first n by bytes, of which there are `have`.  Returns
- * how many there are then. */
+/* Enter a holder among the first n by bytes, of which there are `have`.
+ * Returns how many there are then. */
 static unsigned
 fph_rank(fpheap_holder *holders, unsigned n, unsigned have,
          const fpheap_holder *holder)
@@ -15939,8 +15947,8 @@ fpheap_pool_for_each(fpheap_pool *pool, fpheap_which which,
  * How a heap begins and ends.
  */
 
-/* What a child asks its parent for.  (Without a system its state is in its first
- * region.) */
+/* What a child asks its parent for.  (Without a system its state is in its
+ * first region.) */
 #define FPH_CHILD_UNIT (FPHEAP_NO_OS ? FPH_PAGES : FPH_PAGES / 8)
 
 /* 0, or why this configuration cannot work. */
@@ -16245,7 +16253,7 @@ fpheap_destroy_forced(fpheap *heap)
     return fph_destroy(heap, 1);
 }
 
-/* --- create ---------------------------------------------------------------- */
+/* --- create --------------------------------------------------------------- */
 
 /* Give a heap what it is to have from the beginning.  Returns 0, or a negative
  * errno. */
@@ -16340,21 +16348,21 @@ fpheap_config_string(void)
  *
  *     base                 + head                        + bytes
  *     | fph_partition, CALL | state, tables | pages ...  |
- *     |<------------- the first region ------->| others: chunks as they are needed
+ *     |<------------- the first region ------->| others: chunks when needed
  *
  * Locks of the file tell who is alive, each of one byte, which the system gives
  * up when a process ends.  They are open file description locks: a thread, a
  * fork, or another open in the same process does not drop them.
  *
  *     byte              who has it
- *     0 .. 511          the member of this number; while it is cleaned up after,
- *                       the cleaner
+ *     0 .. 511          the member of this number; while it is cleaned up
+ *                       after, the cleaner
  *     512               a process that cleans up to get a place
  *     513               a process that makes a heap in a file that exists
  *     576 .. 1087       a process that only reads
  *
- * A partition begins without a name, W1: an unnamed file, its length, memory for
- * its head, the mapping, the head, the state, the first region, the first
+ * A partition begins without a name, W1: an unnamed file, its length, memory
+ * for its head, the mapping, the head, the state, the first region, the first
  * member; then the name.  A creator that is killed leaves nothing, and of two
  * that meet one opens the other's.
  *
@@ -16367,8 +16375,8 @@ fpheap_config_string(void)
  *     before it has a place   nothing
  *     with a place            its lock is free and `is` is not 0: whoever looks
  *                             next gets the lock, and is its one cleaner
- *     as the cleaner          two locks are free, its own and the dead's; whoever
- *                             waits for the cleaner goes on (W4)
+ *     as the cleaner          two locks are free, its own and the dead's;
+ *                             whoever waits for the cleaner goes on (W4)
  *     on its way out          `is` is 0 and its threads have no slots, or it is
  *                             as above
  *
@@ -16418,8 +16426,8 @@ fpheap_config_string(void)
 
 /* --- its memory -----------------------------------------------------------
  *
- * The provider of a partition hands out chunks of the file, each for itself.  It
- * is as lock-free as the rest: of two members that claim a run one gets it,
+ * The provider of a partition hands out chunks of the file, each for itself.
+ * It is as lock-free as the rest: of two members that claim a run one gets it,
  * and the other gives back what it had of it and looks on.  A member that dies
  * in between leaves chunks without a region, which a cleaner finds.
  */
@@ -16602,8 +16610,8 @@ fph_is_dead(const fpheap *heap, unsigned member)
         && fph_lock(heap, member, F_OFD_GETLK, F_WRLCK);
 }
 
-/* How headers call a member: by when it came and its place, and no two are alike
- * while 2^23 come.  0: there is none. */
+/* How headers call a member: by when it came and its place, and no two are
+ * alike while 2^23 come.  0: there is none. */
 static uint32_t
 fph_owner_number(const fph_member *member, unsigned place)
 {
@@ -16626,8 +16634,8 @@ fph_any_corpse(const fpheap *heap)
     return i < FPH_MEMBERS;
 }
 
-/* Get the lock of a place, which has a member or, to come, has none.  Returns 0:
- * another process has the lock, or the place is otherwise. */
+/* Get the lock of a place, which has a member or, to come, has none.  Returns
+ * 0: another process has the lock, or the place is otherwise. */
 static int
 fph_place_hold(const fpheap *heap, unsigned place, int member)
 {
@@ -16771,9 +16779,9 @@ fph_calls_end(const fpheap *heap, const uint8_t *dead)
  * has died: some 0.4 ms in a heap of 740 MiB, 10 ns more for each object that
  * depots park, and with FPHEAP_HEADER 30 ns more for each live object.
  *
- * An object that was neither in a magazine nor in its slab, but in a register or
- * an array of a call, counts as live for ever: a magazine's worth at most for
- * each thread.
+ * An object that was neither in a magazine nor in its slab, but in a register
+ * or an array of a call, counts as live for ever: a magazine's worth at most
+ * for each thread.
  *
  * With FPHEAP_HEADER it is found, as headers say in whose hands an object is:
  *
@@ -16899,10 +16907,10 @@ fph_rebuild_living(const fph_rebuild *it, const fpheap_cache *cache)
 }
 
 /* Those of the dead are in no cache from here on, and say how many objects they
- * have; of short ones no other place knows.  (Of a bin that a thread was loading
- * when it died, and a cleaner was unloading when that died, there may be but the
- * top.)  Then the cache is for others; its tags' counts stay, as what they have
- * counted is still live. */
+ * have; of short ones no other place knows.  (Of a bin that a thread was
+ * loading when it died, and a cleaner was unloading when that died, there may
+ * be but the top.)  Then the cache is for others; its tags' counts stay, as
+ * what they have counted is still live. */
 static void
 fph_rebuild_dead(const fph_rebuild *it, fpheap_cache *cache)
 {
@@ -17255,10 +17263,10 @@ fph_clean(fpheap *heap, unsigned frees)
     return n;
 }
 
-/* A call begins while another member cleans up: wait for it, or do it instead if
- * it dies.  (Threads of the cleaner's own process wait too.)  There is no limit
- * to this wait, and none is needed: a cleaner waits for nobody once it rebuilds,
- * and before that FPHEAP_GROWTH_WAIT_MS at most. */
+/* A call begins while another member cleans up: wait for it, or do it instead
+ * if it dies.  (Threads of the cleaner's own process wait too.)  There is no
+ * limit to this wait, and none is needed: a cleaner waits for nobody once it
+ * rebuilds, and before that FPHEAP_GROWTH_WAIT_MS at most. */
 static int
 fph_clean_wait(fpheap *heap)
 {
@@ -17547,8 +17555,8 @@ fph_partition_place(const fpheap *heap, size_t bytes)
 /* --- a member comes, and goes ---------------------------------------------
  *
  * A member is known by its place, and by when it came, which no other member of
- * the partition shares.  What it has taken when it goes is the heap's again, but
- * for its live objects.
+ * the partition shares.  What it has taken when it goes is the heap's again,
+ * but for its live objects.
  */
 
 /* The handle of a heap that is being opened: it has neither file nor memory. */
@@ -18005,7 +18013,7 @@ fpheap_open(const char *name, const fpheap_partition *desc, unsigned flags)
 
     if (rc != 0)
         return (fpheap *)fph_result(rc, NULL);
-    do {                       /* again where another process made it meanwhile */
+    do {                       /* again if another process made it meanwhile */
         index = fph_number_take(fph_heap_used, FPHEAP_MAX_HEAPS);
         if (index == FPHEAP_MAX_HEAPS)
             return (fpheap *)fph_result(-ENFILE, NULL);
