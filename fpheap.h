@@ -863,7 +863,8 @@ typedef struct fpheap_config {
                                           thread_node all that exist */
     unsigned               flags;      /* FPHEAP_SPILL or 0 */
     size_t                 growth_max; /* largest step of growth in bytes, at
-                                          least a chunk; 0: 1 GiB */
+                                          least a chunk, of a child an
+                                          eighth of one; 0: 1 GiB */
     size_t                 limit;      /* bytes from the provider at one time,
                                           at least two chunks; 0: no limit;
                                           see fpheap_set_limit */
@@ -2089,6 +2090,9 @@ FPHEAP_API int  fpheap_tag_stats_get_sized(fpheap *heap, unsigned tag,
 #endif
 
 /* fpheap_walk - show every live object
+ *
+ * Of a group its pieces; but none of children, which have a walk each, and none
+ * that is critical.
  *
  * visit   called for each; anything but 0 ends the walk.  It must not call the
  *         heap.

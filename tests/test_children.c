@@ -57,6 +57,24 @@ stats_of(fpheap *heap)
     return stats;
 }
 
+static int
+count(void *n, const fpheap_object *object)
+{
+    (void)object;
+    ++*(size_t *)n;
+    return 0;
+}
+
+/* The objects that a walk shows. */
+static size_t
+walked(fpheap *heap)
+{
+    size_t n = 0;
+
+    assert_int_equal(fpheap_walk(heap, count, &n), 0);
+    return n;
+}
+
 static void
 has_no_more(fpheap *heap, size_t size, int error)
 {
@@ -100,6 +118,31 @@ a_child_takes_memory_of_its_parent_and_gives_all_of_it_back(void **state)
                      before.page_free_bytes + before.metadata_bytes
                      + after.region_bytes - before.region_bytes);
     TEST_DESTROY_OVER(parent, &provider);
+}
+
+static void
+a_walk_shows_a_heaps_own_objects_and_none_of_children(void **state)
+{
+    fpheap       *parent = parent_with(16 * TEST_MIB, TEST_MIB);
+    fpheap       *child  = child_of(parent, "child", 0, 0);
+    fpheap_group *group;
+    void         *list;
+    size_t        n;
+
+    (void)state;
+    assert_int_equal(walked(parent), 0);
+    group = fpheap_group_begin(parent);
+    assert_non_null(fpheap_group_alloc(group, 100));
+    assert_int_equal(walked(parent), 1);
+    fpheap_group_end(group);
+    assert_non_null(fpheap_alloc(child, 100));
+    assert_non_null(fpheap_alloc(child, FPHEAP_CHUNK));
+    assert_int_equal(walked(child), 2);
+    assert_int_equal(walked(parent), 0);
+    n = test_take_all(parent, 1000, &list);
+    assert_non_null(fpheap_alloc_critical(parent, 1000));
+    assert_int_equal(walked(parent), n);
+    assert_int_equal(fpheap_destroy_forced(parent), 0);
 }
 
 static void
@@ -1045,6 +1088,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(
             a_child_takes_memory_of_its_parent_and_gives_all_of_it_back),
+        cmocka_unit_test(a_walk_shows_a_heaps_own_objects_and_none_of_children),
         cmocka_unit_test(children_have_children),
         cmocka_unit_test(
             a_parent_is_busy_while_it_has_children_and_its_forced_end_ends_them),
