@@ -148,7 +148,7 @@
  *     EACCES, EADDRINUSE, EPROTO, ESTALE
  *                    a partition cannot be opened: see fpheap_open
  *     ENOTSUP        a pool's constructor is another process's, or a partition
- *                    with FPHEAP_SITES, or with a pool's marks
+ *                    with FPHEAP_SITES, or with a pool's watermarks
  *
  * and whatever else the provider, the watcher or a constructor returns.  Misuse
  * that a slow path finds (a bit that is already set, a pointer into no object)
@@ -197,7 +197,7 @@
  *     child      a heap whose memory is another's, its parent's
  *     critical   of objects: from what config.emergency has set aside
  *     room       what a heap's limit or a pool's max leaves to be claimed
- *     marks      low and high water, of room: fpheap_water
+ *     watermark  of room: low or high, fpheap_water
  *     crossing   the moment in which room passes one of them, or a call fails
  *     partition  a file with a heap that several processes map
  *     member     a process that has a partition open
@@ -845,9 +845,10 @@ typedef struct fpheap_provider {
  * latest when its thread has freed a magazine more, calls fpheap_flush or
  * exits; let `high` leave as much of the limit or max as idle threads may park.
  *
- * Cost: a hit, none; other calls on a heap with marks, one atomic and a look at
- * each pool that has some, and with the heap's own one more for each claim, all
- * on words that threads share; while little is left no call is a hit. */
+ * Cost: a hit, none; other calls on a heap with watermarks, one atomic and a
+ * look at each pool that has some, and with the heap's own one more for each
+ * claim, all on words that threads share; while little is left no call is a
+ * hit. */
 typedef struct fpheap_water {
     size_t low;                /* below high */
     size_t high;               /* up to the limit or max, which there must be */
@@ -1029,7 +1030,7 @@ typedef struct fpheap_pool_desc {
     unsigned    magazine;      /* objects in a magazine, 2 .. FPHEAP_MAGAZINE; a
                                   thread parks two at most.  0: chosen by size,
                                   and at most a 16th of max, or of what is
-                                  between its marks, but 2 at least */
+                                  between its watermarks, but 2 at least */
     unsigned    channels;      /* of memory, 0 .. 1024: objects begin on
                                   different channels; 0: unknown */
     unsigned    ranks;         /* per channel, 0 .. 1024; 0: 1 */
@@ -1312,7 +1313,7 @@ struct fpheap {
     int             critical;  /* 1: it is one: no thread has a cache of it */
     fph_word        critical_left; /* bytes; atomic */
     unsigned        counted;   /* atomic; 1: calls begin and end, CALL, as the
-                                  heap is shared or has marks */
+                                  heap is shared or has watermarks */
 };
 
 /* A pool: the class FPH_SIZES + its number.  When it ends, its record stays for
@@ -1419,10 +1420,10 @@ struct fpheap_cache {
  * Returns  the heap, which the caller gives back to fpheap_destroy.
  * Errors   NULL and errno: EINVAL (nodes above FPHEAP_MAX_NODES, unknown flags,
  *          growth_max below a chunk, limit below two, a provider without get,
- *          marks without a limit or out of range, or what config.parent cannot
- *          have), ENAMETOOLONG, ENFILE, EFAULT, ENOSPC (the provider gave more
- *          than the limit), ENOMEM (nodes times pools are too many for the
- *          chunk's size), or what the provider returned.
+ *          watermarks without a limit or out of range, or what config.parent
+ *          cannot have), ENAMETOOLONG, ENFILE, EFAULT, ENOSPC (the provider
+ *          gave more than the limit), ENOMEM (nodes times pools are too many
+ *          for the chunk's size), or what the provider returned.
  * Blocks   Calls the provider.
  * Cost     One provider call and a first touch of about 40 KiB, and of 30 more
  *          at the first allocation; of a child, too, for which the parent
@@ -1704,8 +1705,8 @@ FPH_NOWAIT void  fpheap_cache_free_bulk_sized(fpheap_cache *cache,
  * Errors   NULL and errno: EINVAL (size, align, channels, ranks, max, min,
  *          magazine, node, private_bytes or flags out of range; min above max;
  *          channels with an alignment above 64, or that make the object too
- *          large; marks without a max or out of range; FPHEAP_SCRATCH with a
- *          constructor or destructor; two constructors; no name; with
+ *          large; watermarks without a max or out of range; FPHEAP_SCRATCH with
+ *          a constructor or destructor; two constructors; no name; with
  *          FPHEAP_HEADER no such tag or destructor), ENOTSUP, ENAMETOOLONG,
  *          EEXIST (a pool has the name), ENFILE (FPHEAP_MAX_POOLS pools),
  *          ENOSPC (the heap's limit), or as fpheap_alloc for min objects, or
@@ -4110,7 +4111,7 @@ typedef struct fph_depot {
 typedef struct fph_chunk  fph_chunk;
 typedef struct fph_region fph_region;
 
-/* The marks of a heap or a pool, WATER. */
+/* The watermarks of a heap or a pool, WATER. */
 typedef struct fph_water {
     fpheap_water marks;
     fph_word     is;           /* atomic */
@@ -4163,9 +4164,9 @@ struct fph_state {
                                               which a pass can turn into free
                                               pages */
     fph_word   marked;                     /* WATER: of water[], that may have
-                                              marks; 0: none */
+                                              watermarks; 0: none */
     fph_word   turn;
-    fph_word   claimed;                    /* bytes, if the heap has marks */
+    fph_word   claimed;                    /* bytes, with a heap's watermarks */
     fph_word   asked;                      /* GROWTH: how often, and when */
     fph_word   asked_ns;
     fph_word   limit;                      /* as it was set; 0: none */
@@ -8780,7 +8781,7 @@ fph_quota_give(fpheap_pool *pool, size_t n)
         fph_fetch_add_relaxed(&pool->quota, (uint64_t)0 - n);       /* Q3 */
 }
 
-/* What a call on a heap that has marks has done, WATER. */
+/* What a call on a heap that has watermarks has done, WATER. */
 enum { FPH_TOOK = 1, FPH_GAVE = 2, FPH_STOWED = 4, FPH_FAILED = 8 };
 
 /* It has: with claimed or given bytes, or a magazine into a depot. */
@@ -9675,9 +9676,9 @@ fph_depot_drain(fph_state *state, unsigned bin)
 
 /* [WATER] ==================================================================
  *
- * Marks of a heap and its pools: water[0] and those behind it.  A call that has
- * taken or given something looks at them when it ends, notes what is crossed,
- * and tells it.
+ * Watermarks of a heap and its pools: water[0] and those behind it.  A call
+ * that has taken or given something looks at them when it ends, notes what is
+ * crossed, and tells it.
  *
  *     is    | crossings : 32 | not yet told : 30 | open : 1 | telling : 1 |
  *     turn  | calls that failed : 32 | calls that gave something : 32 |
@@ -9696,7 +9697,7 @@ fph_depot_drain(fph_state *state, unsigned bin)
  *                                                an earlier turn
  *   U5  is: load, CAS,         acq_rel  U5, U6   what was told before
  *       fetch_and, to close    acquire
- *   U6  is: store, to open;    release  U5       the marks; what was told
+ *   U6  is: store, to open;    release  U5       the watermarks; what was told
  *       fetch_add, when told
  *
  * U4: a call does what it does, takes its turn, and looks; if it notes a
@@ -9711,7 +9712,7 @@ fph_depot_drain(fph_state *state, unsigned bin)
 #define FPH_CROSSING ((uint64_t)1 << 32)
 #define FPH_FAILURE  ((uint64_t)1 << 32) /* in turn */
 
-/* Which marks a bin's pool has; 0, the heap's: it is no pool's. */
+/* Which watermarks a bin's pool has; 0, the heap's: it is no pool's. */
 static inline unsigned
 fph_water_of(unsigned bin)
 {
@@ -9749,7 +9750,7 @@ fph_water_drain(fpheap *heap, unsigned i)
         fph_depot_drain(heap->state, bin);
 }
 
-/* Look at marks after what a call has done, and note what is crossed. */
+/* Look at watermarks after what a call has done, and note what is crossed. */
 static void
 fph_water_look(fpheap *heap, unsigned i, unsigned did)
 {
@@ -9879,7 +9880,7 @@ fph_leave(fpheap *const *inside)
     fph_held fph_inside __attribute__((cleanup(fph_leave), unused))  \
         = fph_enter(heap)
 
-/* Whether marks are none, or can be of so much. */
+/* Whether watermarks are none, or can be of so much. */
 static int
 fph_water_good(const fpheap_water *marks, size_t most)
 {
@@ -9887,8 +9888,8 @@ fph_water_good(const fpheap_water *marks, size_t most)
         || (marks->low < marks->high && marks->high <= most);
 }
 
-/* Open marks.  The heap's are always open, and then may be told to nobody: its
- * calls that fail count for pools. */
+/* Open watermarks.  The heap's are always open, and then may be told to nobody:
+ * its calls that fail count for pools. */
 static void
 fph_water_open(fpheap *heap, unsigned i, const fpheap_water *marks)
 {
@@ -9903,8 +9904,8 @@ fph_water_open(fpheap *heap, unsigned i, const fpheap_water *marks)
     fph_max_relaxed(&state->marked, i + 1);
 }
 
-/* Close a pool's marks, as it is to end.  Returns 0: another thread tells what
- * is crossed, and time is up. */
+/* Close a pool's watermarks, as it is to end.  Returns 0: another thread tells
+ * what is crossed, and time is up. */
 static int
 fph_water_close(fph_word *is)
 {

@@ -234,7 +234,7 @@ run_pool(size_t max, size_t low, size_t high, unsigned max_n, uint64_t requests)
     stress_test();
     memset(&s, 0, sizeof s);
     memset(&desc, 0, sizeof desc);
-    desc.name = "marked";
+    desc.name = "watched";
     desc.size = 200;
     desc.max = max;
     desc.water = water;

@@ -642,7 +642,7 @@ crossed(void *arg, fpheap *heap, fpheap_pool *pool, int room)
 }
 
 static void
-what_children_have_counts_for_the_parents_marks(void **state)
+what_children_have_counts_for_the_parents_watermarks(void **state)
 {
     fpheap_config config;
     fpheap       *parent, *child;
@@ -1103,7 +1103,7 @@ main(void)
         cmocka_unit_test(a_parent_finds_the_child_of_an_object),
         cmocka_unit_test(an_object_of_a_child_has_the_parents_iova),
         cmocka_unit_test(the_holders_are_named_the_largest_first),
-        cmocka_unit_test(what_children_have_counts_for_the_parents_marks),
+        cmocka_unit_test(what_children_have_counts_for_the_parents_watermarks),
         cmocka_unit_test(a_thousand_children_live_at_a_time),
         cmocka_unit_test(children_come_and_go_in_eight_threads),
         cmocka_unit_test(the_child_of_a_fork_has_the_children_too),

@@ -12,8 +12,8 @@
  *   - all objects can be freed, and then nothing is parked, no slab is left,
  *     and the provider gets all its memory back, each piece once
  *   - no thread touches memory that was given back: it has no access then
- *   - where the pool has marks, room was told as 0, 1, 0 ..., and no get that
- *     found it empty waits while it is not
+ *   - where the pool has watermarks, room was told as 0, 1, 0 ..., and no get
+ *     that found it empty waits while it is not
  *
  * What a thread does is written as a word, a letter for a call:
  *
@@ -110,7 +110,7 @@ static struct world {
     unsigned     failed;         /* calls, for lack of memory */
     size_t       limit;          /* of the heap, in bytes; 0: none */
     unsigned     named;          /* pools "same" at this moment */
-    int          marks;          /* the pool has some */
+    int          water;          /* the pool has watermarks */
     unsigned     told;           /* crossings of them */
     int          telling;
     unsigned     waits;          /* a bit per thread: its get found the pool
@@ -486,7 +486,7 @@ make_pool(const char *name, int *ended)
                              .magazine = 2, .construct = construct,
                              .destruct = destruct, .arg = ended};
 
-    if (world.marks && ended != NULL)
+    if (world.water && ended != NULL)
         desc.water = (fpheap_water){.low = 0, .high = 1, .crossed = crossed};
     return SCHEDULE_SHOWN(fpheap_pool_create(world.heap, &desc));
 }
@@ -757,7 +757,7 @@ world_check(void)
         CHECK(fph_limit_bytes(s->limit) - s->left == s->region_bytes);
     }
     CHECK(walked == owned);
-    if (world.marks)           /* a bulk that found too few leaves some */
+    if (world.water)           /* a bulk that found too few leaves some */
         CHECK((world.waits == 0
                && (world.told % 2 == 0 || schedule.plan->name[6] == 'b'))
               || fph_room(world.heap->state, 1) == 0);
@@ -814,7 +814,7 @@ plan_of(const scene *one)
     arena_access(0, CHUNKS, 1);
     world.scene = one;
     world.parts = strncmp(one->name, "parts", 5) == 0;
-    world.marks = strncmp(one->name, "marks", 5) == 0;
+    world.water = strncmp(one->name, "water", 5) == 0;
     world.offset = strncmp(one->name, "half", 4) == 0 ? FPHEAP_CHUNK / 2 : 0;
     return plan;
 }
@@ -903,15 +903,15 @@ static const scene scenes[] = {
     {"two children", {"Kii", "Ki"}, {"j", "ij"}, 0, 0, 0},
     {"tight child", {"Ki", ""}, {"iij", "g"}, 3, 1, 1},
     /* A get finds the pool empty while others put, or had all in their hands. */
-    {"marks put", {"U pppppp", "U"}, {"f", "q"}, 0, 0, 0},
-    {"marks put two", {"U pppppp", "U"}, {"ff", "qfq"}, 0, 0, 0},
-    {"marks two gets", {"U pppp", "U pp"}, {"fq", "qf"}, 0, 0, 0},
-    {"marks three", {"U pppppp", "U", "U"}, {"f", "q", "q"}, 0, 0, 0},
-    {"marks cached", {"pppppp", ""}, {"ffff", "qq"}, 0, 0, 0},
-    {"marks exit", {"pppppp", "U"}, {"fX", "qq"}, 0, 0, 0},
-    {"marks bulk", {"U pppp", "U"}, {"m", "q"}, 0, 0, 0},
-    {"marks bulks", {"U pppp", "U"}, {"m", "m"}, 0, 0, 0},
-    {"marks take", {"U ppppp", "U"}, {"f", "p"}, 0, 0, 0},
+    {"water put", {"U pppppp", "U"}, {"f", "q"}, 0, 0, 0},
+    {"water put two", {"U pppppp", "U"}, {"ff", "qfq"}, 0, 0, 0},
+    {"water two gets", {"U pppp", "U pp"}, {"fq", "qf"}, 0, 0, 0},
+    {"water three", {"U pppppp", "U", "U"}, {"f", "q", "q"}, 0, 0, 0},
+    {"water cached", {"pppppp", ""}, {"ffff", "qq"}, 0, 0, 0},
+    {"water exit", {"pppppp", "U"}, {"fX", "qq"}, 0, 0, 0},
+    {"water bulk", {"U pppp", "U"}, {"m", "q"}, 0, 0, 0},
+    {"water bulks", {"U pppp", "U"}, {"m", "m"}, 0, 0, 0},
+    {"water take", {"U ppppp", "U"}, {"f", "p"}, 0, 0, 0},
     /* What is prefilled stays, whatever others want meanwhile. */
     {"prefill and trim", {"gP", "g"}, {"TAA", "aaaaaaaaaaaa"}, 2, 1, 99},
     {"prefill and miss", {"gP", "gT"}, {"cAA", "aaaaaaaaaaaa"}, 2, 1, 99},
