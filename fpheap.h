@@ -2591,6 +2591,8 @@ FPHEAP_API void *fph_group_miss(fpheap_group *group, size_t align, size_t size)
     FPH_LINKED(fph_group_miss);
 FPHEAP_API void  fph_rewind_miss(fpheap_group *group, const fpheap_mark *mark)
     FPH_LINKED(fph_rewind_miss);
+FPHEAP_API int   fph_group_good(const fpheap_group *group)
+    FPH_LINKED(fph_group_good);
 FPHEAP_API void  fph_group_end_miss(fpheap_group *group)
     FPH_LINKED(fph_group_end_miss);
 #if FPHEAP_HEADER
@@ -3287,6 +3289,8 @@ fpheap_group_mark(const fpheap_group *group)
     fpheap_mark mark = { group, group->at, group->end, group->pieces,
                          group->endings };
 
+    if (FPHEAP_CHECK)
+        (void)fph_group_good(group);
     return mark;
 }
 
@@ -14410,7 +14414,7 @@ typedef struct fph_ending {
 #endif
 
 /* Whether a group has not ended, as far as is known. */
-static int
+FPHEAP_API int
 fph_group_good(const fpheap_group *group)
 {
     if (!FPHEAP_CHECK || group->self == group)

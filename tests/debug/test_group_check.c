@@ -43,6 +43,8 @@ a_group_that_has_ended_is_named(void **state)
     EXPECT_PANIC("has ended");
     fpheap_group_rewind(group, mark);
     EXPECT_PANIC("has ended");
+    (void)fpheap_group_mark(group);
+    EXPECT_PANIC("has ended");
     fpheap_free(heap, object);
     TEST_DESTROY_OVER(heap, &provider);
 }
