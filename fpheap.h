@@ -16426,9 +16426,9 @@ fpheap_config_string(void)
  *   whatever process a thread is of.
  */
 #if FPHEAP_SHARED
-/* What a partition begins with, whose digit is the number of the layout; and, in
- * `cleaner`, that the one it names has begun to rebuild: until it is done, or
- * another instead of it, all that calls rely on may be half changed. */
+/* What a partition begins with, whose digit is the number of the layout; and,
+ * in `cleaner`, that the one it names has begun to rebuild: until it is done,
+ * or another instead of it, all that calls rely on may be half changed. */
 #define FPH_MAGIC       0x7032706165687066u    /* "fpheap2p" */
 #define FPH_REBUILDING  ((uint64_t)1 << 63)
 #define FPH_CLEANER     1024u /* more than any member + 1 */
