@@ -134,9 +134,10 @@ fph_rte_leaf(uintptr_t chunk)
     if (leaf != NULL)
         return leaf;
     mine = (uint8_t *)calloc(1u << FPH_RTE_LEAF_BITS, 1);
+    /* Acquire and release would do, but gcc 12 for RISC-V drops a release. */
     if (mine != NULL
-        && !__atomic_compare_exchange_n(root, &leaf, mine, 0, __ATOMIC_ACQ_REL,
-                                        __ATOMIC_ACQUIRE))
+        && !__atomic_compare_exchange_n(root, &leaf, mine, 0, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_SEQ_CST))
         free(mine);              /* another thread was first */
     else
         leaf = mine;
