@@ -193,8 +193,8 @@ the_free_pages_of_a_chunk_are_touched_and_no_others(void **state)
     assert_int_equal(huge_chunks, 1);
     assert_true(free_then == 0);
     for (page = 0; page < FPH_PAGES; page++)
-        assert_int_equal(is_resident(chunk->base + page * FPHEAP_PAGE),
-                         free >> page & 1);
+        assert_int_equal(is_resident((char *)fph_chunk_address(chunk)
+                                     + page * FPHEAP_PAGE), free >> page & 1);
     heap->provider.huge = NULL;
     s->free[number] = FPH_ALL_PAGES;
     TEST_DESTROY_OVER(heap, &provider);

@@ -378,7 +378,7 @@ regions_share_a_chunk(void **state)
     fpheap_trim(g.heap);
     assert_int_equal(g.puts, 1);
     assert_ptr_equal(g.back[0].base, g.base);
-    assert_true(chunk->base == at_page(&g, FPH_PAGES));
+    assert_true(fph_chunk_address(chunk) == (uintptr_t)at_page(&g, FPH_PAGES));
     assert_true(chunk->present
                 == fph_page_mask((unsigned)half, FPH_PAGES - (unsigned)half));
     assert_null(fph_chunk_of(g.state, g.base));
@@ -482,7 +482,7 @@ a_chunk_that_just_comes_or_leaves_is_not_shared(void **state)
     part = fph_parts((uintptr_t)at_page(&g, 2 * FPH_PAGES), 1);
     assert_int_equal(fph_part_next(g.state, &part), 1);
     chunk = fph_chunk_of_page(g.state, part.page);
-    chunk->base = at_page(&g, 2 * FPH_PAGES);
+    chunk->base = at_page(&g, 2 * FPH_PAGES) + 1;
     chunk->node = 0;
     assert_int_equal(fph_chunk_share(g.state, &part, &raw, &had), 0);
     assert_true(chunk->present == 0);
@@ -968,7 +968,7 @@ take_its_place(void *ctx, const fpheap_region *region)
                                                      region->base));
 
     (void)ctx;
-    chunk->base = (char *)region->base + FPHEAP_CHUNK;
+    chunk->base = (char *)region->base + FPHEAP_CHUNK + 1;
     return -EIO;
 }
 

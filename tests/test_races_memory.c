@@ -475,9 +475,9 @@ a_chunk_that_was_exchanged_takes_no_pages_in(void **state)
                                    + FPHEAP_CHUNK / 2, ~HALF & FPH_ALL_PAGES,
                                    0), 0);
     assert_int_equal(shared->present, HALF);
-    assert_ptr_equal(shared->base, shared_base + ((heap->state->mask + 1)
+    assert_ptr_equal(fph_chunk_address(shared), shared_base + ((heap->state->mask + 1)
                                                   << FPHEAP_PAGE_SHIFT));
-    part_leave(shared->base, HALF);
+    part_leave((char *)fph_chunk_address(shared), HALF);
     end();
 }
 
@@ -512,7 +512,7 @@ pages_come_whoever_takes_the_chunks_last_ones_out(void **state)
     at_yield = the_base_goes;
     fph_wait_begin();
     assert_int_equal(part_come(from, others, 0), 1);
-    assert_ptr_equal(shared->base, shared_base);
+    assert_ptr_equal(fph_chunk_address(shared), shared_base);
     part_leave(from, others);
     assert_null(shared->base);
     end();
@@ -535,7 +535,7 @@ a_chunk_stays_for_pages_that_come_while_others_leave(void **state)
     meanwhile(&shared->present, MEANWHILE_CHANGE, 0, come_too, NULL);
     part_leave(shared_base, HALF);
     assert_non_null(theirs);
-    assert_ptr_equal(shared->base, shared_base);
+    assert_ptr_equal(fph_chunk_address(shared), shared_base);
     assert_int_equal(shared->present, ~HALF & FPH_ALL_PAGES);
     part_leave(shared_base, ~HALF & FPH_ALL_PAGES);
     assert_null(shared->base);
