@@ -475,8 +475,9 @@ a_chunk_that_was_exchanged_takes_no_pages_in(void **state)
                                    + FPHEAP_CHUNK / 2, ~HALF & FPH_ALL_PAGES,
                                    0), 0);
     assert_int_equal(shared->present, HALF);
-    assert_ptr_equal(fph_chunk_address(shared), shared_base + ((heap->state->mask + 1)
-                                                  << FPHEAP_PAGE_SHIFT));
+    assert_ptr_equal(fph_chunk_address(shared),
+                     shared_base + ((heap->state->mask + 1)
+                                    << FPHEAP_PAGE_SHIFT));
     part_leave((char *)fph_chunk_address(shared), HALF);
     end();
 }

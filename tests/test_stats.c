@@ -810,7 +810,8 @@ present_pages(const fph_chunk *chunk, uint64_t pages)
     unsigned     present = 0;
     size_t       p;
 
-    assert_int_equal(mincore((void *)fph_chunk_address(chunk), FPHEAP_CHUNK, in), 0);
+    assert_int_equal(mincore((void *)fph_chunk_address(chunk), FPHEAP_CHUNK, in),
+                     0);
     for (p = 0; p < FPHEAP_CHUNK / 4096; p++)
         present += pages >> p / per & in[p] & 1;
     return present;
