@@ -56,8 +56,8 @@
  *
  *   S1  An object that is not handed out is on one shelf or on the stack, or
  *       moves between them under the stack's lock.
- *   S2  A call that fails has looked everywhere under the stack's lock: at
- *       that time fewer than n were free.
+ *   S2  A call that fails has looked everywhere under the stack's lock, and
+ *       found fewer than n; what comes meanwhile may be missed.
  *   S3  Locks are taken in this order: pools_lock, growing, stack, shelf.
  *   S4  The stack has room for all objects, so a put never fails.
  *   S5  All of this is in memory that processes share.  The primary's heap
