@@ -4189,8 +4189,6 @@ struct fph_state {
                                               others in the middle of a call */
     unsigned   ends;                       /* 1: its pools are being destructed,
                                               and no thread has a cache */
-    fph_word   spans;                      /* runs that children have, and no
-                                              fewer */
     fph_word   names;                      /* POOL: how many were wanted */
     fph_word   pool_is[FPHEAP_MAX_POOLS];
     fpheap_pool *pool[FPHEAP_MAX_POOLS];   /* atomic; set once */
@@ -4235,6 +4233,7 @@ FPH_STATIC_ASSERT(units_fit, FPH_UNIT_BITS < 20);
  */
 static fpheap   fph_heaps[FPHEAP_MAX_HEAPS];
 static fph_word fph_heap_used[FPHEAP_MAX_HEAPS]; /* 1: it is */
+static fph_word fph_heap_within[FPHEAP_MAX_HEAPS]; /* 1 + its parent; 0: none */
 static fph_word fph_heap_name[FPHEAP_MAX_HEAPS][FPHEAP_NAME_BYTES / 8]; /* the
                               same as in the handle; relaxed, for whoever has
                               but the number */
@@ -12464,7 +12463,6 @@ fph_span_look(fph_search *search)
     record = fph_record_begin(state, first);
     record->base = fph_page_address(state, first);
     fph_pages_lead(state, first, first, search->need.pages);
-    fph_fetch_add_relaxed(&state->spans, 1);
     fph_info_store(record, fph_info(FPH_CHILD,
                                     (unsigned)(search->child - fph_heaps),
                                     search->need.pages));
@@ -12506,7 +12504,6 @@ fph_span_put(fpheap *heap, void *base)
     FPH_INSIDE(heap);
     fph_did(heap->state, pages << FPHEAP_PAGE_SHIFT, FPH_GAVE);
     fph_info_store(record, 0);
-    fph_fetch_add_relaxed(&heap->state->spans, (uint64_t)0 - 1);
     fph_pages_give(heap->state, record->page, pages);
 }
 
@@ -14755,7 +14752,8 @@ fph_census_counts(const fpheap *heap, fph_census *census)
     unsigned         i;
 
     for (i = 0; i < FPHEAP_MAX_HEAPS; i++)
-        stats->children += census->child[i] != 0;
+        stats->children += fph_load_relaxed(&fph_heap_within[i])
+                        == 1 + (uint64_t)(heap - fph_heaps);
     if (heap->emergency != NULL)
         stats->emergency_bytes = (size_t)fph_load_relaxed(
             &heap->emergency->critical_left);
@@ -16158,18 +16156,15 @@ fph_regions_end(fpheap *heap)
         fph_region_end(heap, &last);
 }
 
-/* A child of a heap, from record *at on, which then is the one behind that in
- * which it was found.  NULL: there is none. */
+/* A child of a heap, from number *at on, which then is the next.  NULL: there is
+ * none.  (It may have no memory, so the heap's records do not tell.) */
 static fpheap *
-fph_child_next(const fpheap *heap, size_t *at)
+fph_child_next(const fpheap *heap, unsigned *at)
 {
-    const fph_slab *record;
-
-    if (fph_load_relaxed(&heap->state->spans) == 0)
-        return NULL;
-    while ((record = fph_record_next(heap->state, at)) != NULL)
-        if (fph_info_kind(fph_info_load(record)) == FPH_CHILD)
-            return &fph_heaps[fph_info_bin(fph_info_load(record))];
+    while (*at < FPHEAP_MAX_HEAPS)
+        if (fph_load_relaxed(&fph_heap_within[(*at)++])
+            == 1 + (uint64_t)(heap - fph_heaps))
+            return &fph_heaps[*at - 1];
     return NULL;
 }
 
@@ -16180,7 +16175,7 @@ fph_heap_lives(fpheap *heap)
 {
     fph_census    census;
     const fpheap *child;
-    size_t        at = 0;
+    unsigned      at = 0;
 
     while ((child = fph_child_next(heap, &at)) != NULL)
         if (child != heap->emergency)
@@ -16214,13 +16209,11 @@ fph_destroy(fpheap *heap, int forced)
     fph_frame frame = { FPH_IN_PASS, heap, NULL, fph_this.frames };
     fph_word *gate;
     fpheap   *child;
-    size_t    at    = 0;
+    unsigned  at    = 0;
     int       ends;
 
-    if (!fph_heap_good(heap))
-        return -EINVAL;
-    if (fph_is_shared(heap))
-        return -EINVAL;        /* fpheap_close, fpheap_unlink */
+    if (!fph_heap_good(heap) || fph_is_shared(heap))
+        return -EINVAL;        /* for those: fpheap_close, fpheap_unlink */
     if (heap->state->ends || fph_calls_back(heap))
         return -EBUSY;
     (void)fph_orphans_adopt(heap);
@@ -16246,6 +16239,7 @@ fph_destroy(fpheap *heap, int forced)
     fph_pools_end(heap);
     fph_this.frames = frame.outer;
     fph_regions_end(heap);
+    fph_store_relaxed(&fph_heap_within[heap - fph_heaps], 0);
     fph_number_give(&fph_heap_used[heap - fph_heaps]);
     return 0;
 }
@@ -16264,8 +16258,8 @@ fpheap_destroy_forced(fpheap *heap)
 
 /* --- create --------------------------------------------------------------- */
 
-/* Give a heap what it is to have from the beginning.  Returns 0, or a negative
- * errno. */
+/* Give a heap what it is to have from the beginning, first its parent.  Returns
+ * 0, or a negative errno. */
 static int
 fph_heap_ahead(fpheap *heap, const fpheap_config *config)
 {
@@ -16273,6 +16267,9 @@ fph_heap_ahead(fpheap *heap, const fpheap_config *config)
     fpheap_config child;
     int           rc    = 0;
 
+    if (heap->parent != NULL)
+        fph_store_relaxed(&fph_heap_within[heap - fph_heaps],
+                          1 + (uint64_t)(heap->parent - fph_heaps));
     if (config->reserve != 0)
         rc = fpheap_reserve(heap, config->reserve, fph_thread_node(heap));
     heap->reserve = config->reserve;

@@ -510,6 +510,22 @@ consumers_that_wait_starve_nobody(void **state)
     assert_int_equal(provider.held, 0);
 }
 
+static void
+a_child_without_memory_is_its_parents_all_the_same(void **state)
+{
+    fpheap *parent = parent_with(0, 0);
+    fpheap *child  = child_of(parent, "child", 0, 0);
+
+    (void)state;
+    (void)fpheap_trim(child);
+    assert_int_equal(test_charged(child), 0);
+    assert_int_equal(stats_of(parent).children, 1);
+    assert_int_equal(fpheap_destroy(parent), -EBUSY);
+    assert_int_equal(fpheap_destroy_forced(parent), 0);
+    assert_null(fph_handle_at((unsigned)(child - fph_heaps)));
+    assert_int_equal(provider.held, 0);
+}
+
 /* --- whose an object is ---------------------------------------------------- */
 
 static void
@@ -1100,6 +1116,7 @@ main(void)
         cmocka_unit_test(what_a_heap_reserves_stays_through_a_trim),
         cmocka_unit_test(a_reserve_serves_when_the_process_can_map_nothing),
         cmocka_unit_test(consumers_that_wait_starve_nobody),
+        cmocka_unit_test(a_child_without_memory_is_its_parents_all_the_same),
         cmocka_unit_test(a_parent_finds_the_child_of_an_object),
         cmocka_unit_test(an_object_of_a_child_has_the_parents_iova),
         cmocka_unit_test(the_holders_are_named_the_largest_first),
