@@ -2416,9 +2416,8 @@ typedef struct fpheap_buffer {
  * bytes     its length, a chunk at least
  *
  * With chunks of 64 KiB, one thread and FPHEAP_NO_OS, objects of 64 bytes can
- * have 62 percent of a buffer of 64 KiB, 76 of 128 KiB, 82 of 192 KiB and 89 of
- * 1 MiB; if it is aligned to a chunk, 68, 79, 84 and 90; and a page or two less
- * where the end of the tables' window is in it, which no object crosses.
+ * have 62 percent of a buffer of 64 KiB, 75 of 128 KiB, 83 of 192 KiB and 90 of
+ * 1 MiB, wherever it begins; if it is aligned to a chunk, 75, 81, 84 and 91.
  * (Without FPHEAP_NO_OS the tables lie elsewhere.) */
 FPHEAP_API void fpheap_provider_buffer(fpheap_provider *provider,
                                        fpheap_buffer *buffer, void *base,
@@ -4088,10 +4087,18 @@ typedef struct fph_link {
     uint32_t self;             /* written before it first stands in one */
 } fph_link;
 
-/* A stack's head, or another word that many threads write, in its own line. */
+/* What many threads write lies in a line of its own; where there is one thread,
+ * its neighbours may share the line. */
+#if FPHEAP_NO_THREADS
+#  define FPH_OWN_LINE
+#else
+#  define FPH_OWN_LINE __attribute__((aligned(64)))
+#endif
+
+/* A stack's head, or another such word. */
 typedef struct fph_line {
     fph_word word;
-} __attribute__((aligned(64))) fph_line;
+} FPH_OWN_LINE fph_line;
 
 /* Geometry of a class.  Written by fpheap_create and, a pool's, when it begins;
  * read by whoever has a slab of it, by statistics and by passes, which may meet
@@ -4106,11 +4113,11 @@ typedef struct fph_class {
     uint16_t magazine;         /* objects in a full magazine */
 } fph_class;
 
-/* Per bin: a line for its two stacks. */
+/* Per bin: its two stacks. */
 typedef struct fph_depot {
     fph_word full;             /* stack of full magazines, DEPOT */
     fph_word partial;          /* stack of slabs with free objects, SLAB */
-} __attribute__((aligned(64))) fph_depot;
+} FPH_OWN_LINE fph_depot;
 
 typedef struct fph_chunk  fph_chunk;
 typedef struct fph_region fph_region;
