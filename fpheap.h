@@ -3512,6 +3512,8 @@ FPH_FETCHES(and, &, relaxed, RELAXED)
 FPH_FETCHES(and, &, acquire, ACQUIRE)
 FPH_FETCHES(add, +, relaxed, RELAXED)
 FPH_FETCHES(add, +, release, RELEASE)
+FPH_FETCHES(add, +, acquire, ACQUIRE)
+FPH_FETCHES(add, +, acq_rel, ACQ_REL)
 FPH_FETCHES(add, +, seq_cst, SEQ_CST)
 
 #if FPHEAP_NO_THREADS
@@ -3537,7 +3539,7 @@ fph_plain_cas(fph_word *p, uint64_t *expected, uint64_t desired)
     }
 
 FPH_COMPARES(relaxed, RELAXED, RELAXED)
-FPH_COMPARES(acquire, ACQUIRE, ACQUIRE)
+FPH_COMPARES(acquire, ACQUIRE, RELAXED)
 FPH_COMPARES(release, RELEASE, RELAXED)
 FPH_COMPARES(acq_rel, ACQ_REL, ACQUIRE)
 FPH_COMPARES(seq_cst, SEQ_CST, RELAXED)
@@ -4412,7 +4414,7 @@ fph_meta_room(uint64_t cursor)
 static uint32_t
 fph_meta_cut(fph_state *state, size_t bytes)
 {
-    uint64_t cursor = fph_load_acquire(&state->meta_cursor.word);   /* M1 */
+    uint64_t cursor = fph_load_relaxed(&state->meta_cursor.word);
 
     do {
         if (!fph_meta_fits(cursor, bytes))
@@ -4454,7 +4456,7 @@ fph_meta_note(fph_state *state, uint64_t block, size_t room)
  * there was another thread a record may now be cut from its block.
  *
  *       where                        order    partner  what must be seen
- *   M1  meta_cursor: load, CAS       acquire  M2       the block's address
+ *   M1  meta_cursor: CAS to cut      acquire  M2       the block's address
  *   M2  meta_cursor: CAS to install  release  M1
  *
  * Whoever gets a reference from another thread gets it by an edge that comes
@@ -4501,13 +4503,14 @@ fph_meta_install(fph_state *state, uint64_t full, char *memory, size_t room,
  * CAS refuses.
  *
  *       where               order    partner  what must be seen
- *   T1  push: load head     relaxed  none     a guess; T2 verifies it
+ *   T1  push, take: load    relaxed  none     a guess; T2, T5 verify it
  *   T2  push: CAS           release  T3       next, and all of the record
- *   T3  pop, take: load,    acquire  T2       the same.  Pops in between are
- *       CAS on failure                        read-modify-writes and continue
+ *   T3  pop: load, CAS on   acquire  T2       the same.  Pops in between are
+ *       failure                               read-modify-writes and continue
  *                                             the release sequence of each push
  *   T4  next                relaxed  T2, T3   nothing by itself
- *   T5  pop, take: CAS      acquire  T2       as T3; it publishes nothing
+ *   T5  pop, take: CAS      acquire  T2       as T3; it publishes nothing (and
+ *                                             a pop sees nothing new)
  *
  * Progress: lock-free.
  */
@@ -4540,8 +4543,8 @@ fph_stack_pop(const fph_state *state, fph_word *stack)
             return NULL;
         record = (fph_link *)fph_meta_at(state, (uint32_t)head);
         next = FPH_LOAD(&record->next, RELAXED);                    /* T4 */
-    } while (!fph_cas_acquire(stack, &head,                         /* T5 */
-                              fph_stack_next(head, next)));
+    } while (!FPH_CAS(stack, &head, fph_stack_next(head, next), /* T3, T5 */
+                      ACQUIRE, ACQUIRE));
     return record;
 }
 
@@ -4549,7 +4552,7 @@ fph_stack_pop(const fph_state *state, fph_word *stack)
 static fph_link *
 fph_stack_top(const fph_state *state, const fph_word *stack)
 {
-    uint32_t top = (uint32_t)fph_load_acquire(stack);               /* T3 */
+    uint32_t top = (uint32_t)fph_load_relaxed(stack);
 
     return top == 0 ? NULL : (fph_link *)fph_meta_at(state, top);
 }
@@ -4567,7 +4570,7 @@ fph_stack_below(const fph_state *state, const fph_link *record)
 static fph_link *
 fph_stack_take(const fph_state *state, fph_word *stack)
 {
-    uint64_t head = fph_load_acquire(stack);                        /* T3 */
+    uint64_t head = fph_load_relaxed(stack);                        /* T1 */
 
     do {
         if ((uint32_t)head == 0)
@@ -4867,10 +4870,10 @@ fph_wait(void)
  * has failed are no move either: they counted as in use.
  *
  *       where                     order    partner  what must be seen
- *   V1  moves_begun: fetch_add    seq_cst  V4       the looks that missed it
+ *   V1  moves_begun: fetch_add    acquire  V4       the looks that missed it
  *   V2  moves_ended: fetch_add    release  V3       what was given back
  *   V3  moves_ended: load         acquire  V2       before the look
- *   V4  moves_begun: fetch_add 0  seq_cst  V1       after the look
+ *   V4  moves_begun: fetch_add 0  release  V1       after the look
  *   V5  moves_stuck: load, CAS    relaxed  none     how many to wait for, no
  *                                                   more
  *
@@ -4886,7 +4889,7 @@ fph_moves_begin(fph_state *state)
 {
     fph_this.moves[fph_number_of(state)]++;
     fph_this.open_moves[fph_number_of(state)]++;
-    fph_fetch_add_seq_cst(&state->moves_begun, 1);                  /* V1 */
+    fph_fetch_add_acquire(&state->moves_begun, 1);                  /* V1 */
 }
 
 static void
@@ -4928,7 +4931,7 @@ static int
 fph_moves_since(fph_state *state, uint32_t mark)
 {
     uint64_t open  = fph_moves_open(state);
-    uint64_t begun = fph_fetch_add_seq_cst(&state->moves_begun, 0); /* V4 */
+    uint64_t begun = fph_fetch_add_release(&state->moves_begun, 0); /* V4 */
     uint64_t stuck = fph_load_relaxed(&state->moves_stuck);         /* V5 */
 
     if (open < stuck) {
@@ -5992,7 +5995,7 @@ fph_state_pages(const fpheap *heap, const fph_state *state,
  *       in another slot or gone; but not if it is barred.
  *
  *       where                        order    partner  what must be seen
- *   G3  base: CAS from NULL          acq_rel  G3       the old region is gone,
+ *   G3  base: CAS from NULL          acquire  G3       the old region is gone,
  *                                                      its records too
  *       base: store NULL             release
  *   G4  present: store, CAS, load    release, G4       node, and what else is
@@ -6578,7 +6581,7 @@ fph_part_come(fph_state *state, const fph_part *part, const fpheap_region *raw)
             return 1;
         other = NULL;
         if (had == 0
-            && FPH_CAS_PTR(&chunk->base, &other, start, ACQ_REL)) { /* G3 */
+            && FPH_CAS_PTR(&chunk->base, &other, start, ACQUIRE)) { /* G3 */
             fph_chunk_come(chunk, part->mask, raw);
             return 1;
         }
@@ -9703,12 +9706,12 @@ fph_depot_drain(fph_state *state, unsigned bin)
  *   U3  Whoever has told a crossing looks for others, which found it telling.
  *
  *       where                  order    partner  what must be seen
- *   U4  turn: fetch_add        seq_cst  U4       what was done and noted before
- *                                                an earlier turn
- *   U5  is: load, CAS,         acq_rel  U5, U6   what was told before
- *       fetch_and, to close    acquire
- *   U6  is: store, to open;    release  U5       the watermarks; what was told
- *       fetch_add, when told
+ *   U4  turn: fetch_add        acq_rel  U4       what was done and noted before
+ *       load, as a call begins acquire           an earlier turn
+ *   U5  is: load, CAS,         acquire  U6       the same, before they are read
+ *       fetch_and, to close
+ *   U6  is: store, to open;    release  U5       the watermarks, the pool; what
+ *       fetch_add, when told                     was told
  *
  * U4: a call does what it does, takes its turn, and looks; if it notes a
  * crossing, it takes another turn and looks again.  Each turn reads what the
@@ -9746,7 +9749,8 @@ fph_room(const fph_state *state, unsigned i)
     uint64_t limit   = fph_limit_bytes(fph_load_relaxed(&state->limit));
     uint64_t claimed = fph_load_relaxed(&state->claimed);
 
-    return i != 0 ? fph_quota_left(fph_load_relaxed(&state->pool[i - 1]->quota))
+    return i != 0 ? fph_quota_left(fph_load_relaxed(
+                        &FPH_LOAD(&state->pool[i - 1], RELAXED)->quota))
          : limit > claimed ? limit - claimed : 0;
 }
 
@@ -9777,14 +9781,14 @@ fph_water_look(fpheap *heap, unsigned i, unsigned did)
             ? (did & FPH_GAVE) == 0 || room < water->marks.high
             : (did & FPH_FAILED) == 0 && room > water->marks.low)
             break;
-        if (!fph_cas_acq_rel(&water->is, &is, next))                /* U5 */
+        if (!FPH_CAS(&water->is, &is, next, ACQUIRE, ACQUIRE))      /* U5 */
             continue;
         is = next;
         fph_fetch_add_relaxed(&state->asked, (is & FPH_CROSSING) != 0);
         if ((did & FPH_FAILED) != 0)
             return;
         did = FPH_GAVE | FPH_STOWED; /* others may have, before this turn */
-        fph_fetch_add_seq_cst(&state->turn, 0);                     /* U4 */
+        fph_fetch_add_acq_rel(&state->turn, 0);                     /* U4 */
     }
     if ((is & FPH_CROSSING) != 0 && (did & FPH_STOWED) != 0)
         fph_water_drain(heap, i);                                   /* U2 */
@@ -9797,6 +9801,14 @@ fph_water_look_all(fpheap *heap, unsigned did)
 
     for (i = 0; i < fph_load_relaxed(&heap->state->marked); i++)
         fph_water_look(heap, i, did);
+}
+
+/* The turn, as a call begins, which sees what was given before it: else what it
+ * had overlooked would not count as given meanwhile. */
+static inline uint64_t
+fph_water_turn(const fph_state *state)
+{
+    return fph_load_acquire(&state->turn);                          /* U4 */
 }
 
 /* A call fails that wanted n objects of a bin; `turn` was when it began. */
@@ -9812,7 +9824,7 @@ fph_water_failed(fpheap *heap, unsigned bin, unsigned n, uint64_t turn)
     if (i != 0)
         fph_water_drain(heap, i);
     gave = (*did & FPH_GAVE) != 0;
-    now = fph_fetch_add_seq_cst(&state->turn, gave | (n > 1));      /* U4 */
+    now = fph_fetch_add_acq_rel(&state->turn, gave | (n > 1));      /* U4 */
     if (gave || (n > 1 && (now ^ turn) >= FPH_FAILURE))
         fph_water_look_all(heap, FPH_GAVE);                         /* U1 */
     *did = FPH_TOOK | FPH_STOWED;
@@ -9820,7 +9832,7 @@ fph_water_failed(fpheap *heap, unsigned bin, unsigned n, uint64_t turn)
         fph_water_look(heap, 0, FPH_FAILED);
     if (i != 0)
         fph_water_look(heap, i, FPH_FAILED);
-    now = fph_fetch_add_seq_cst(&state->turn, FPH_FAILURE);         /* U4 */
+    now = fph_fetch_add_acq_rel(&state->turn, FPH_FAILURE);         /* U4 */
     if ((uint32_t)(now - turn) != (gave | (n > 1)))
         fph_water_look_all(heap, FPH_GAVE); /* others have, meanwhile */
 }
@@ -9830,16 +9842,18 @@ fph_water_failed(fpheap *heap, unsigned bin, unsigned n, uint64_t turn)
 static int
 fph_water_tell(fpheap *heap, unsigned i)
 {
-    fpheap_pool *pool  = i != 0 ? heap->state->pool[i - 1] : NULL;
-    fph_frame    frame = { FPH_IN_WATER, heap, pool, fph_this.frames };
+    fph_frame    frame = { FPH_IN_WATER, heap, NULL, fph_this.frames };
     fph_water   *water = &heap->state->water[i];
-    uint64_t     is    = fph_load_acquire(&water->is);              /* U5 */
+    uint64_t     is    = fph_load_relaxed(&water->is);
+    fpheap_pool *pool;
 
     do
         if ((is & (FPH_OPEN | FPH_TELLING)) != FPH_OPEN
             || (uint32_t)is < FPH_UNTOLD)
             return 0;
-    while (!fph_cas_acq_rel(&water->is, &is, is | FPH_TELLING));    /* U5 */
+    while (!fph_cas_acquire(&water->is, &is, is | FPH_TELLING));    /* U5 */
+    pool = i != 0 ? FPH_LOAD(&heap->state->pool[i - 1], RELAXED) : NULL;
+    frame.pool = pool;
     fph_this.frames = &frame;
     fph_this.wait_end = 0;
     water->marks.crossed(water->marks.arg, heap, pool,
@@ -9860,7 +9874,7 @@ fph_water_end(fpheap *heap, uint32_t *did)
     do {
         while ((was = *did) != 0) {
             *did = 0;
-            fph_fetch_add_seq_cst(&heap->state->turn,               /* U4 */
+            fph_fetch_add_acq_rel(&heap->state->turn,               /* U4 */
                                   (was & FPH_GAVE) != 0);
             fph_water_look_all(heap, was);
         }
@@ -9958,7 +9972,7 @@ fph_water_close(fph_word *is)
  *       where                        order    partner  what must be seen
  *   H5  entry: store, load           relaxed  none     H6, H7; and no call runs
  *                                                      beside a destroy
- *   H6  gate: load, CAS, to enter    acquire  H7       what those before have
+ *   H6  gate: CAS, to enter          acquire  H7       what those before have
  *                                                      done: threads that exit
  *                                                      continue each other's
  *                                                      release sequences
@@ -10482,7 +10496,7 @@ static int
 fph_gate_enter(fph_word *gate, uint32_t how)
 {
     uint64_t process = fph_process();
-    uint64_t old     = fph_load_acquire(gate);                      /* H6 */
+    uint64_t old     = fph_load_relaxed(gate);
     uint32_t inside  = old >> 32 == process ? (uint32_t)old : 0;
 
     if (inside != 0 && (inside == FPH_DESTROY || how == FPH_DESTROY))
@@ -13002,7 +13016,7 @@ fph_serve_want(fpheap *heap, fph_want *want)
     if (want->k >= FPH_SIZES && heap->state->ends)
         return -EBUSY;         /* a pool's */
     FPH_INSIDE(heap);
-    turn = fph_load_relaxed(&heap->state->turn);
+    turn = fph_water_turn(heap->state);
     rc = fph_serve_inside(heap, want);
     if (FPH_UNLIKELY(rc != 0) && fph_load_relaxed(&heap->state->marked) != 0)
         fph_water_failed(heap, want->k, want->n, turn);
@@ -13620,7 +13634,7 @@ fpheap_aligned_realloc(fpheap *heap, void *object, size_t align, size_t size)
  *       where                        order    partner  what must be seen
  *   P5  pool_is: CAS free -> taken   acquire  P6       the last pool is gone
  *   P6  pool_is: store free          release  P5
- *   P7  names: fetch_add             seq_cst  P7       of two that want names,
+ *   P7  names: fetch_add             acq_rel  P7       of two that want names,
  *                                                      the first, by the second
  *   P8  pool_is: store wants, named, release  P9       the pool and its name
  *       ready; CAS wants -> named
@@ -13695,7 +13709,7 @@ fph_pool_get_name(fph_state *state, unsigned number, const fph_name *name)
     unsigned i;
 
     fph_pool_set(state, number, FPH_POOL_WANTS);
-    fph_fetch_add_seq_cst(&state->names, 1);                        /* P7 */
+    fph_fetch_add_acq_rel(&state->names, 1);                        /* P7 */
     for (i = 0; i < FPHEAP_MAX_POOLS; i++) {
         while (i != number && (is = fph_pool_named(state, i, name)) != 0) {
             if (i < number || is % 8 != FPH_POOL_WANTS)
@@ -14852,7 +14866,7 @@ fph_holder_class(const fpheap *heap, const fph_census *census, unsigned k,
     holder.bytes = k == 0 ? large : klass->live_objects * klass->size;
     if (k >= FPH_SIZES && holder.bytes != 0) {
         holder.kind = FPHEAP_HOLDER_POOL;
-        fph_holder_name(&holder, heap->state->pool[k - FPH_SIZES]->name);
+        fph_holder_name(&holder, fph_bin_pool(heap->state, k)->name);
     }
     return holder;
 }
