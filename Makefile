@@ -23,6 +23,7 @@ SHIM     = $(B)/libfpheap_malloc.so
 TESTS    = tests/test_*.c tests/debug/test_*.c
 PROGRAMS = $(patsubst %.c,$(B)/%, \
                $(notdir $(wildcard $(TESTS) tests/stress_*.c)))
+WATCHES  = $(patsubst tests/%.c,$(B)/%,$(wildcard tests/watch_*.c))
 OTHERS   = $(patsubst tests/%.c,$(B)/%,$(wildcard tests/shim_test.c))
 FUZZERS  = $(patsubst tests/%.c,$(B)/%,$(wildcard tests/fuzz_*.c))
 AFLS     = $(patsubst tests/fuzz_%.c,$(B)/afl_%,$(wildcard tests/fuzz_*.c))
@@ -45,7 +46,7 @@ else
 
 .DELETE_ON_ERROR:
 .PHONY: help deps demo test list all chosen lint asm examples bench bench-quick bench-cost \
-        soak schedules fuzz afl corpus counts coverage mutants tsan asan ubsan sanitizers \
+        soak schedules weaken fuzz afl corpus counts coverage mutants tsan asan ubsan sanitizers \
         sanitized platforms dpdk has-dpdk test-dpdk install clean
 
 help: ## this list
@@ -74,9 +75,10 @@ test: ## all tests, or those with a word in their names: make test T=bulk
 	B=$(B) T='$(T)' CC='$(CC)' tests/run.sh $$items
 
 list: ## what make test T=word would run
-	@B=$(B) T='$(T)' tests/run.sh -l $(SCRIPTS) $(OTHERS) $(PROGRAMS)
+	@B=$(B) T='$(T)' tests/run.sh -l $(SCRIPTS) $(OTHERS) $(WATCHES) \
+	    $(PROGRAMS)
 
-all: $(EXAMPLES) $(SHIM) $(PROGRAMS) $(OTHERS)
+all: $(EXAMPLES) $(SHIM) $(PROGRAMS) $(WATCHES) $(OTHERS)
 
 chosen: $(CHOSEN)
 
@@ -88,11 +90,15 @@ soak: ## the tests with SOAK=100 times the work, SEED=1
 	@B=$(B) FPHEAP_SOAK=$(SOAK) FPHEAP_SEED=$(SEED) LIMIT=0 \
 	    tests/run.sh $(PROGRAMS)
 
+SCHEDULES = $(filter $(B)/test_schedules%,$(PROGRAMS)) $(WATCHES)
 schedules: ## schedules of slow operations for SECONDS=300, then planted faults
-	@$(MAKE) --no-print-directory $(B)/test_schedules $(B)/test_schedules_shared
-	@SCHEDULE_SECONDS=$(or $(SECONDS),300) $(B)/test_schedules
-	@SCHEDULE_SECONDS=$(or $(SECONDS),300) $(B)/test_schedules_shared
+	@$(MAKE) --no-print-directory $(SCHEDULES)
+	@for s in $(SCHEDULES); do \
+	    SCHEDULE_SECONDS=$(or $(SECONDS),300) $$s || exit 1; done
 	@B=$(B) CC='$(CC)' tests/schedule_faults.sh
+
+weaken: ## whether each memory order is needed, with SECONDS=20 for each
+	@SECONDS=$(or $(SECONDS),20) CC='$(CC)' tests/weaken.py $(T)
 
 fuzz: ## clang's libFuzzer on tests/fuzz_*.c for SECONDS=60 each
 	@$(MAKE) --no-print-directory $(FUZZERS)
@@ -247,6 +253,13 @@ $(FUZZERS): $(B)/%: tests/%.c $(wildcard tests/fuzz_*.h) fpheap.h | $(B)
 $(AFLS): $(B)/afl_%: tests/fuzz_%.c $(wildcard tests/fuzz_*.h) fpheap.h | $(B)
 	afl-clang-fast -std=gnu11 -O1 -g -I. -fsanitize=fuzzer \
 	    -DFUZZ_NO_MAIN $< -o $@ -pthread
+
+# What a compiler adds for ThreadSanitizer, without its library.
+$(WATCHES): $(B)/watch_%: tests/watch_%.c tests/test_%.c tests/schedule_hooks.c \
+        tests/filter.c fpheap.h $(wildcard tests/*.h) | $(B)
+	$(CC) -std=gnu11 -O1 -g -I. -fsanitize=thread -c $< -o $@.o
+	$(CC) -std=gnu11 -O2 -I. $@.o tests/schedule_hooks.c -o $@ $(LDFLAGS) \
+	    $(CMOCKA) -pthread
 
 $(OTHERS): $(B)/%: tests/%.c | $(B)
 	$(COMPILE) -I. $< -o $@ $(LDFLAGS) -pthread -ldl

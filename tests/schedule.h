@@ -18,6 +18,12 @@
  *     a thread's end       the lowest thread    another            0
  *     an access of a       it lives             it dies: number 9  1
  *     thread that may die
+ *     a load that can see  the last             an older one: 11,  1
+ *     older values                              12 or 13, how far
+ *                                               back
+ *                                               the oldest, and so  1
+ *                                               64 loads on or until
+ *                                               it waits: number 10
  *
  * A thread dies as one does whose process is killed: it makes no other access,
  * and what a process has is taken from it (the plan's `died`).
@@ -31,11 +37,13 @@
  * tell: schedule_all has these only.  Which words threads share is learned from
  * the runs themselves, and what was tried before a new one showed is repeated.
  *
- * All accesses happen in one order here: what needs a store to become visible
- * late, a relaxed order in place of a release for example, is for
- * ThreadSanitizer.  It sees what the heap does, and the application to its
- * objects, but neither the baton nor the rest: what orders the threads is the
- * heap's atomics alone.  (schedule_hide and schedule_show say which.)
+ * What a load can see is said by memory_model.h.  A failing compare-and-swap is
+ * such a load too, but none that sees the oldest from there on, or it would fail
+ * for ever.  With SCHEDULE_RACES plain accesses of the heap, and those of the
+ * application to its objects, may not race; schedule_hide and schedule_show say
+ * what is watched.  ThreadSanitizer, if the program is built with it, sees the
+ * same: neither the baton nor the rest, and of the heap's atomics what the model
+ * makes of their orders.
  *
  * A program has scenes, a plan each, and cases that run some for as long as they
  * may:
@@ -43,7 +51,7 @@
  *     SCHEDULE=name:step.thread,...  runs one schedule, as a failure prints it
  *     SCHEDULE_TRACE=1               and prints its steps
  *     SCHEDULE_SECONDS=n             runs for n seconds
- *     SCHEDULE_ONLY=word             only what has the word in its name
+ *     SCHEDULE_ONLY=word,...         only what has one in its name
  *     FPHEAP_SEED=n                  draws the same random schedules again
  *
  * Include this file in front of fpheap.h.
@@ -74,11 +82,25 @@
 #ifndef SCHEDULE_THREADS
 #  define SCHEDULE_THREADS 3
 #endif
+#define MODEL_THREADS SCHEDULE_THREADS
+#include "memory_model.h"
+#include "schedule_hooks.h"
+
 #define SCHEDULE_DEATH    9         /* in place of a thread: this one dies */
+#define SCHEDULE_OLDEST   10        /* or a load sees an older value */
+#define SCHEDULE_AGES     3         /* of them, how far back */
+#define SCHEDULE_STALE    64        /* loads that see the oldest, one after the
+                                       other: what is stored is seen in the end */
+#ifndef SCHEDULE_MEETS              /* a scene was run a few times: go on? */
+#  define SCHEDULE_MEETS(name)  1
+#  define SCHEDULE_COMES(shared) ((void)(shared)) /* in front of an access */
+#endif
+#define SCHEDULE_FRAMES   4096      /* bytes of the stack above a call */
 #define SCHEDULE_SWITCHES 16        /* departures in a list */
 #define SCHEDULE_STEPS    200000u   /* a run that takes more does not end */
 #define SCHEDULE_WORDS    32768     /* addresses told apart, a power of two */
 #define SCHEDULE_PLACES   4096      /* steps that are not dull */
+#define SCHEDULE_STATES   65536     /* told apart; a power of two */
 #define SCHEDULE_WAIT_NS  6000000u  /* a 17th of FPHEAP_GROWTH_WAIT_MS */
 
 /* A departure: at this step the baton goes to this thread. */
@@ -141,6 +163,11 @@ static struct schedule {
     uint32_t      steps[SCHEDULE_THREADS];   /* of each */
     uint32_t      dies_at[SCHEDULE_THREADS]; /* step of its own; 0: not so */
     unsigned      next;        /* of given */
+    unsigned      stale[SCHEDULE_THREADS]; /* loads of each that still see the
+                                              oldest */
+    unsigned      odds;        /* a load in so many sees an older value; 0: as
+                                  given */
+    uint64_t      dice;
     schedule_list given;
     schedule_list taken;       /* those of given that made a difference */
     uint64_t      now_ns;
@@ -152,6 +179,8 @@ static struct schedule {
     schedule_word  word[SCHEDULE_WORDS];
     uint32_t       place[SCHEDULE_PLACES]; /* of the last run */
     unsigned       places;
+    uint64_t       state[SCHEDULE_STATES]; /* in which runs have ended */
+    unsigned       states;
     uint64_t       runs;       /* of the process */
     int            trace;
     int            quiet;      /* a failure was reported */
@@ -160,10 +189,11 @@ static struct schedule {
 
 static __thread unsigned schedule_self = SCHEDULE_THREADS; /* the main thread */
 static __thread jmp_buf  schedule_grave;
+static __thread int      schedule_works; /* 1: in a run, until it dies */
 
-/* --- what ThreadSanitizer sees -------------------------------------------- */
+/* --- what is watched -------------------------------------------------- */
 
-#ifdef __SANITIZE_THREAD__
+#if defined(__SANITIZE_THREAD__) && !SCHEDULE_RACES
 void AnnotateIgnoreReadsBegin(const char *file, int line);
 void AnnotateIgnoreReadsEnd(const char *file, int line);
 void AnnotateIgnoreWritesBegin(const char *file, int line);
@@ -175,26 +205,35 @@ void AnnotateHappensBefore(const char *file, int line,
 void AnnotateHappensAfter(const char *file, int line,
                           const volatile void *at);
 
+#  define schedule_watch(what) Annotate##what(__FILE__, __LINE__)
+#  define schedule_before(at)  AnnotateHappensBefore(__FILE__, __LINE__, at)
+#  define schedule_after(at)   AnnotateHappensAfter(__FILE__, __LINE__, at)
+#else
+#  define schedule_watch(what) ((void)0)
+#  define schedule_before(at)  ((void)(at))
+#  define schedule_after(at)   ((void)(at))
+#endif
+
 static __thread int schedule_depth; /* 1: hidden; 0 or less: not */
 
-static void
+static MODEL_RAW void
 schedule_hide(void)
 {
     if (schedule_depth++ != 0)
         return;
-    AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
-    AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
-    AnnotateIgnoreSyncBegin(__FILE__, __LINE__);
+    schedule_watch(IgnoreReadsBegin);
+    schedule_watch(IgnoreWritesBegin);
+    schedule_watch(IgnoreSyncBegin);
 }
 
-static void
+static MODEL_RAW void
 schedule_show(void)
 {
     if (--schedule_depth != 0)
         return;
-    AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
-    AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
-    AnnotateIgnoreSyncEnd(__FILE__, __LINE__);
+    schedule_watch(IgnoreReadsEnd);
+    schedule_watch(IgnoreWritesEnd);
+    schedule_watch(IgnoreSyncEnd);
 }
 
 /* Hidden, from wherever it was. */
@@ -204,15 +243,14 @@ schedule_bury(void)
     schedule_hide();
     schedule_depth = 1;
 }
-#  define schedule_before(at) AnnotateHappensBefore(__FILE__, __LINE__, at)
-#  define schedule_after(at)  AnnotateHappensAfter(__FILE__, __LINE__, at)
-#else
-#  define schedule_hide()     ((void)0)
-#  define schedule_show()     ((void)0)
-#  define schedule_bury()     ((void)0)
-#  define schedule_before(at) ((void)(at))
-#  define schedule_after(at)  ((void)(at))
-#endif
+
+/* What may be a statement. */
+#define SCHEDULE_SHOWN_DO(statement) \
+    do {                             \
+        schedule_show();             \
+        statement;                   \
+        schedule_hide();             \
+    } while (0)
 
 /* A call of the heap's, or an access to its objects. */
 #define SCHEDULE_SHOWN(call)               \
@@ -316,6 +354,17 @@ schedule_next(unsigned thread)
     return next;
 }
 
+/* splitmix64 */
+static uint64_t
+schedule_draw(uint64_t *state)
+{
+    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
+
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
 /* --- choices -------------------------------------------------------------- */
 
 static void
@@ -350,6 +399,35 @@ schedule_learn(unsigned thread, unsigned cost)
 enum { SCHEDULE_ACCESS, SCHEDULE_WAIT, SCHEDULE_END };
 enum { SCHEDULE_NONE, SCHEDULE_DEATHS, SCHEDULE_ANY };
 
+/* All that is given has been. */
+static int
+schedule_is_free(void)
+{
+    while (schedule.next < schedule.given.n
+           && schedule.given.at[schedule.next].step < schedule.step)
+        schedule.next++;
+    return schedule.next == schedule.given.n;
+}
+
+/* The departure that is given for this step, or `otherwise`. */
+static unsigned
+schedule_given(unsigned otherwise)
+{
+    return !schedule_is_free()
+        && schedule.given.at[schedule.next].step == schedule.step
+         ? schedule.given.at[schedule.next++].thread : otherwise;
+}
+
+static void
+schedule_take_note(unsigned departure)
+{
+    if (schedule.taken.n == SCHEDULE_SWITCHES)
+        return;
+    schedule.taken.at[schedule.taken.n].step = schedule.step;
+    schedule.taken.at[schedule.taken.n].thread = departure;
+    schedule.taken.n++;
+}
+
 /* Whether a thread can run after a choice that does not fall on it by
  * default. */
 static int
@@ -367,16 +445,11 @@ schedule_may(unsigned thread, int kind)
 static unsigned
 schedule_choose(unsigned otherwise, int kind, int worth)
 {
-    unsigned next = otherwise;
+    int      learns = schedule.learns && schedule_is_free();
+    unsigned next   = schedule_given(otherwise);
     unsigned i;
 
-    while (schedule.next < schedule.given.n
-           && schedule.given.at[schedule.next].step < schedule.step)
-        schedule.next++;
-    if (schedule.next < schedule.given.n) {
-        if (schedule.given.at[schedule.next].step == schedule.step)
-            next = schedule.given.at[schedule.next++].thread;
-    } else if (schedule.learns) {
+    if (learns) {
         if (worth != SCHEDULE_NONE && schedule_may(SCHEDULE_DEATH, kind))
             schedule_learn(SCHEDULE_DEATH, 1);
         for (i = 0; i < schedule.plan->threads && worth == SCHEDULE_ANY; i++)
@@ -390,11 +463,7 @@ schedule_choose(unsigned otherwise, int kind, int worth)
         next = SCHEDULE_DEATH;
     if (next == otherwise || !schedule_may(next, kind))
         return otherwise;
-    if (schedule.taken.n < SCHEDULE_SWITCHES) {
-        schedule.taken.at[schedule.taken.n].step = schedule.step;
-        schedule.taken.at[schedule.taken.n].thread = next;
-        schedule.taken.n++;
-    }
+    schedule_take_note(next);
     return next;
 }
 
@@ -469,6 +538,7 @@ schedule_step(const volatile void *at, int writes, const char *where)
     schedule_hide();
     schedule_count_step();
     shared = schedule_use(at, writes);
+    SCHEDULE_COMES(shared);
     if (schedule.trace)
         fprintf(stderr, "%6u  thread %u  %-22s %p%s\n", schedule.step,
                 schedule_self, where, (void *)(uintptr_t)at,
@@ -478,8 +548,231 @@ schedule_step(const volatile void *at, int writes, const char *where)
     schedule_show();
 }
 
-/* In code of the application, which uses plain variables. */
+/* --- values --------------------------------------------------------------- */
+
+/* Accesses follow the model in a run, and the processor otherwise. */
+static int
+schedule_models(void)
+{
+    return schedule.on && schedule_self != SCHEDULE_THREADS;
+}
+
+/* Now, for this thread; for the main thread, before all runs. */
+static inline model_moment
+schedule_moment(void)
+{
+    model_moment now = {0, 0};
+
+    if (schedule_models()) {
+        now.thread = schedule_self;
+        now.clock = model.view[schedule_self].clock[schedule_self];
+    }
+    return now;
+}
+
+/* A lock of the system, or of the application: released, and taken. */
+static inline void
+schedule_unlock(model_lock *lock)
+{
+    schedule_before(lock);
+    schedule_hide();
+    if (schedule_models())
+        model_unlock(lock, schedule_self);
+    schedule_show();
+}
+
+static inline void
+schedule_lock(model_lock *lock)
+{
+    schedule_after(lock);
+    schedule_hide();
+    if (schedule_models())
+        model_lock_take(lock, schedule_self);
+    schedule_show();
+}
+
+/* This thread gives memory to the system, and has synchronized with all who used
+ * it. */
+static inline void
+schedule_give(const void *base, size_t bytes)
+{
+    int with;
+
+    schedule_hide();
+    with = schedule_models() ? model_give(base, bytes, schedule_self) : -1;
+    if (with >= 0)
+        schedule_fail("memory is given back that thread %d uses", with);
+    if (schedule_models())
+        model_forget(base, bytes);
+    schedule_show();
+}
+
+static inline int
+schedule_munmap(void *base, size_t bytes)
+{
+    schedule_give(base, bytes);
+    return munmap(base, bytes);
+}
+
+/* What departs at a load that could see one of `ages` older values: 0, nothing;
+ * SCHEDULE_OLDEST; or that and how far back. */
+static unsigned
+schedule_choose_age(unsigned ages)
+{
+    int      learns = schedule.learns && schedule_is_free();
+    unsigned chosen = schedule_given(0);
+    unsigned i;
+
+    if (learns && (schedule.plan->dull == NULL || !schedule.plan->dull()))
+        for (i = 0; i <= ages && i <= SCHEDULE_AGES; i++)
+            schedule_learn(SCHEDULE_OLDEST + i, 1);
+    if (schedule.odds != 0 && schedule.taken.n < SCHEDULE_SWITCHES
+        && schedule_draw(&schedule.dice) % schedule.odds == 0)
+        chosen = SCHEDULE_OLDEST
+               + (unsigned)(schedule_draw(&schedule.dice) % (ages + 1));
+    if (chosen < SCHEDULE_OLDEST || chosen > SCHEDULE_OLDEST + ages)
+        return 0;
+    schedule_take_note(chosen);
+    return chosen;
+}
+
+/* How far back a load sees that could see one of `ages` older values. */
+static unsigned
+schedule_age(unsigned ages)
+{
+    unsigned chosen = 0;
+
+    if (ages == 0)
+        return 0;
+    schedule_count_step();
+    if (schedule.stale[schedule_self] == 0)
+        chosen = schedule_choose_age(ages);
+    if (chosen == SCHEDULE_OLDEST)
+        schedule.stale[schedule_self] = SCHEDULE_STALE;
+    if (schedule.trace && chosen != 0)
+        fprintf(stderr, "%6u  thread %u  sees an older value\n", schedule.step,
+                schedule_self);
+    if (schedule.stale[schedule_self] == 0)
+        return chosen == 0 ? 0 : chosen - SCHEDULE_OLDEST;
+    schedule.stale[schedule_self]--;
+    return ages;
+}
+
+/* Which store a load sees. */
+static unsigned
+schedule_seen(const model_location *l, int order)
+{
+    unsigned oldest = model_oldest(l, schedule_self, order == __ATOMIC_SEQ_CST);
+
+    return l->n - 1 - schedule_age(l->n - 1 - oldest);
+}
+
 static void
+schedule_acquire(const char *tag)
+{
+    if (tag != NULL)
+        schedule_after(tag);
+}
+
+/* A load of what is `now`.  Returns what it sees. */
+static __attribute__((noinline)) uint64_t
+schedule_load(const volatile void *at, uint64_t now, int order)
+{
+    model_location *l;
+    unsigned        k;
+    const char     *tag;
+
+    schedule_hide();
+    l = model_at(at, now);
+    k = schedule_seen(l, order);
+    tag = model_see(l, k, schedule_self, order);
+    now = l->store[k].value;
+    schedule_show();
+    schedule_acquire(tag);
+    return now;
+}
+
+/* A store, before or after it is made, to what was `before`. */
+static __attribute__((noinline)) void
+schedule_store(const volatile void *at, uint64_t before, uint64_t value,
+               int order)
+{
+    const char *tag;
+
+    schedule_hide();
+    tag = model_put(model_at(at, before), value, schedule_self, order, NULL);
+    schedule_show();
+    if (tag != NULL)
+        schedule_before(tag);
+}
+
+/* A read-modify-write, after it is made. */
+static __attribute__((noinline)) void
+schedule_change(const volatile void *at, uint64_t before, uint64_t value,
+                int order)
+{
+    model_location *l;
+    model_store     from;
+    const char     *got, *given;
+
+    schedule_hide();
+    l = model_at(at, before);
+    got = model_see(l, l->n - 1, schedule_self, order);
+    from = l->store[l->n - 1];
+    given = model_put(l, value, schedule_self, order, &from);
+    schedule_show();
+    schedule_acquire(got);
+    if (given != NULL)
+        schedule_before(given);
+}
+
+/* A compare-and-swap fails as it sees an older value, which is returned in
+ * `now`.  Returns 0 if it does not. */
+static __attribute__((noinline)) int
+schedule_fails(const volatile void *at, uint64_t expected, uint64_t *now,
+               int order)
+{
+    model_location *l;
+    unsigned        k;
+    const char     *tag = NULL;
+    int             fails;
+
+    schedule_hide();
+    l = model_at(at, *now);
+    /* (Whoever sees the oldest from here on would fail for ever.) */
+    k = schedule.stale[schedule_self] != 0 ? l->n - 1
+                                           : schedule_seen(l, order);
+    fails = k != l->n - 1 && l->store[k].value != expected;
+    if (fails) {
+        tag = model_see(l, k, schedule_self, order);
+        *now = l->store[k].value;
+    }
+    schedule_show();
+    schedule_acquire(tag);
+    return fails;
+}
+
+/* One that does not: it is a read-modify-write, or a load of the last value. */
+static __attribute__((noinline)) void
+schedule_changes(const volatile void *at, uint64_t now, uint64_t value,
+                 int succeeded, int order, int failure)
+{
+    model_location *l;
+    const char     *tag;
+
+    if (succeeded) {
+        schedule_change(at, now, value, order);
+        return;
+    }
+    schedule_hide();
+    l = model_at(at, now);
+    tag = model_see(l, l->n - 1, schedule_self, failure);
+    schedule_show();
+    schedule_acquire(tag);
+}
+
+/* In code of the application, which uses plain variables. */
+static inline void
 schedule_point(const char *where)
 {
     if (!schedule.on || schedule_self == SCHEDULE_THREADS)
@@ -493,7 +786,7 @@ schedule_point(const char *where)
 
 /* A wait of the heap.  For whom others can run it takes no time if the plan is
  * patient. */
-static int
+static inline int
 schedule_yield(void)
 {
     unsigned usual, next;
@@ -507,6 +800,7 @@ schedule_yield(void)
     if (schedule.trace)
         fprintf(stderr, "%6u  thread %u  waits\n", schedule.step,
                 schedule_self);
+    schedule.stale[schedule_self] = 0;
     usual = schedule_next(schedule_self);
     if (usual == schedule_self || !schedule.plan->patient)
         schedule.now_ns += SCHEDULE_WAIT_NS;
@@ -518,7 +812,7 @@ schedule_yield(void)
     return 0;
 }
 
-static int
+static inline int
 schedule_clock(struct timespec *now)
 {
     schedule_hide();
@@ -558,6 +852,7 @@ static void
 schedule_start(void)
 {
     schedule.on = 1;
+    model_begin();
     schedule_count_step();
     schedule_before(&schedule.on);
     schedule_hand_on(schedule_choose(0, SCHEDULE_END, SCHEDULE_ANY));
@@ -568,8 +863,11 @@ static void
 schedule_work(unsigned self)
 {
     if (setjmp(schedule_grave) == 0) {
+        schedule_works = 1;
         schedule.plan->work(self);
+        schedule_works = 0;
     } else {
+        schedule_works = 0;
         schedule_bury();
         schedule.plan->died(self);
     }
@@ -607,6 +905,21 @@ schedule_thread(void *number)
     return NULL;
 }
 
+/* Note in which state a run has ended. */
+static void
+schedule_note_state(void)
+{
+    uint64_t state = model_state() | 1;
+    size_t   i     = (size_t)(state >> 20) % SCHEDULE_STATES;
+
+    while (schedule.state[i] != 0 && schedule.state[i] != state)
+        i = (i + 1) % SCHEDULE_STATES;
+    if (schedule.state[i] == state || schedule.states > SCHEDULE_STATES / 2)
+        return;
+    schedule.state[i] = state;
+    schedule.states++;
+}
+
 /* Run one list. */
 static void
 schedule_run(const schedule_plan *plan, const schedule_list *list, int learns)
@@ -620,6 +933,7 @@ schedule_run(const schedule_plan *plan, const schedule_list *list, int learns)
     schedule.dead = 0;
     memset(schedule.steps, 0, sizeof schedule.steps);
     schedule.next = 0;
+    memset(schedule.stale, 0, sizeof schedule.stale);
     schedule.places = 0;
     schedule.given = *list;
     schedule.taken.n = 0;
@@ -628,6 +942,7 @@ schedule_run(const schedule_plan *plan, const schedule_list *list, int learns)
     schedule_hand_on(0);
     schedule_wait(SCHEDULE_THREADS);
     schedule_after(&schedule.ended);
+    schedule_note_state();
     plan->check();
     schedule_hand_on(0);
     schedule_wait(SCHEDULE_THREADS);
@@ -643,17 +958,6 @@ schedule_seconds(void)
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
-/* splitmix64 */
-static uint64_t
-schedule_draw(uint64_t *state)
-{
-    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
 }
 
 static int
@@ -712,9 +1016,12 @@ schedule_random(const schedule_plan *plan, uint64_t *seed, uint64_t most,
                                            % plan->threads);
         }
         qsort(list.at, list.n, sizeof list.at[0], schedule_earlier);
+        schedule.odds = (unsigned)(schedule_draw(seed) % 4) * 8;
+        schedule.dice = schedule_draw(seed);
         schedule_draw_deaths(plan, seed, alone);
         schedule_run(plan, &list, 0 /* learns */);
         memset(schedule.dies_at, 0, sizeof schedule.dies_at);
+        schedule.odds = 0;
         if (schedule.step > steps)
             steps = schedule.step;
     }
@@ -755,8 +1062,13 @@ schedule_all(const schedule_plan *plan, unsigned bound, double seconds)
     unsigned         cost;
 
     memset(schedule.word, 0, sizeof schedule.word);
+    memset(schedule.state, 0, sizeof schedule.state);
+    schedule.states = 0;
     schedule.bound = bound;
+    memset(&figures, 0, sizeof figures);
     schedule_random(plan, &seed, 24, seconds);
+    if (!SCHEDULE_MEETS(plan->name))
+        return figures;
     do {
         int in_time = 1;
 
@@ -830,11 +1142,12 @@ static struct schedule_program {
     double      share;         /* by which a case's usual seconds are multiplied */
     double      until;         /* of this case */
     const char *only;          /* SCHEDULE_ONLY */
+    size_t      wanted;        /* words of it, and not yet run */
     uint64_t    seed;          /* FPHEAP_SEED */
 } schedule_program;
 
 /* How many threads have something to do. */
-static unsigned
+static inline unsigned
 schedule_threads(const char *const during[SCHEDULE_THREADS])
 {
     unsigned n = 0;
@@ -853,34 +1166,43 @@ schedule_begin_case(double seconds)
 }
 
 /* Seconds for one of what is left. */
-static double
+static inline double
 schedule_slice(size_t left)
 {
     double now   = schedule_seconds();
     double until = schedule_program.until;
 
     if (schedule_program.only != NULL)
-        left = 1;
+        left = schedule_program.wanted;
     return now < until ? (until - now) / (double)left : 0;
 }
 
-static int
+static inline int
 schedule_is_wanted(const char *name)
 {
-    return schedule_program.only == NULL
-        || strstr(name, schedule_program.only) != NULL;
+    const char *word   = schedule_program.only;
+    size_t      length = 0;
+
+    for (; word != NULL && *word != 0; word += length + (word[length] != 0)) {
+        length = strcspn(word, ",");
+        if (memmem(name, strlen(name), word, length) == NULL)
+            continue;
+        schedule_program.wanted -= schedule_program.wanted > 1;
+        return 1;
+    }
+    return schedule_program.only == NULL;
 }
 
 /* The line above those of schedule_print_all. */
-static void
+static inline void
 schedule_print_titles(const char *costs, const char *more)
 {
-    printf("  %-24s %8s %8s %8s %8s  %s%s\n", costs, "0", "1", "2", "3",
-           "all below", more);
+    printf("  %-24s %8s %8s %8s %8s  %9s %8s%s\n", costs, "0", "1", "2", "3",
+           "all below", "states", more);
 }
 
 /* Run all of a plan, and say how many schedules of each cost that was. */
-static void
+static inline void
 schedule_print_all(const schedule_plan *plan, unsigned bound, double seconds)
 {
     schedule_figures figures = schedule_all(plan, bound, seconds);
@@ -889,11 +1211,11 @@ schedule_print_all(const schedule_plan *plan, unsigned bound, double seconds)
     printf("  %-24s", plan->name);
     for (cost = 0; cost < 4; cost++)
         printf(" %8llu", (unsigned long long)figures.runs[cost]);
-    printf("  %9u", figures.complete);
+    printf("  %9u %8u", figures.complete, schedule.states);
 }
 
 /* Run what SCHEDULE says, if it is of this plan, and end. */
-static void
+static inline void
 schedule_replay(const schedule_plan *plan, const char *text)
 {
     schedule_list list;
@@ -908,7 +1230,7 @@ schedule_replay(const schedule_plan *plan, const char *text)
 }
 
 /* Whether the same list makes the same run, of as many steps. */
-static int
+static inline int
 schedule_repeats(const schedule_plan *plan, const schedule_list *list)
 {
     uint32_t steps;
@@ -935,6 +1257,9 @@ schedule_begin(const char *program, double seconds,
         exit(1);
     }
     schedule_program.only = only != NULL && *only != 0 ? only : NULL;
+    schedule_program.wanted = 1;
+    for (; only != NULL && *only != 0; only++)
+        schedule_program.wanted += *only == ',';
     schedule_program.is_long = asked != NULL && atof(asked) > 0;
     schedule_program.share = schedule_program.is_long ? atof(asked) / seconds
                                                       : 1;
@@ -944,32 +1269,179 @@ schedule_begin(const char *program, double seconds,
            (unsigned long long)schedule_program.seed);
 }
 
+/* --- plain accesses ---------------------------------------------------------
+ *
+ * With SCHEDULE_RACES, schedule_hooks.c calls this in front of each.
+ */
+#if SCHEDULE_RACES
+MODEL_RAW void
+schedule_access(const volatile void *at, size_t bytes, int access)
+{
+    uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+    int       with;
+
+    if (schedule_depth > 0 || !schedule_works)
+        return;
+    if ((uintptr_t)at - here < SCHEDULE_FRAMES)
+        return;                /* a thread's stack is its own */
+    schedule_depth++;
+    with = model_access(at, bytes, schedule_self, access);
+    if (with >= 0)
+        schedule_fail("a race with thread %d", with);
+    schedule_depth--;
+}
+
+static MODEL_RAW void *
+schedule_memset(void *to, int byte, size_t bytes)
+{
+    schedule_access(to, bytes, MODEL_WRITE);
+    return memset(to, byte, bytes);
+}
+
+static MODEL_RAW void *
+schedule_memcpy(void *to, const void *from, size_t bytes)
+{
+    schedule_access(from, bytes, MODEL_READ);
+    schedule_access(to, bytes, MODEL_WRITE);
+    return memcpy(to, from, bytes);
+}
+#define memset(to, byte, bytes)  schedule_memset(to, byte, bytes)
+#define memcpy(to, from, bytes)  schedule_memcpy(to, from, bytes)
+#endif
+
 /* --- the builtins ------------------------------------------------------------
  *
- * A macro does not expand itself again, so these call what they replace.
+ * A macro does not expand itself again, so these call what they replace; in a
+ * run without its order, which is the model's.
  */
-#define __atomic_load_n(p, order) \
-    (schedule_step(p, 0, __func__), __atomic_load_n(p, order))
-#define __atomic_store_n(p, v, order)                       \
-    __extension__({                                         \
-        __typeof__(*(p)) schedule_v = (v);                  \
-        schedule_step(p, 1, __func__);                      \
-        __atomic_store_n(p, schedule_v, order);             \
+
+/* An atomic's value, or that of a variable of its type, as the model has it. */
+static __attribute__((noinline)) uint64_t
+schedule_now(const volatile void *at, size_t size)
+{
+    switch (size) {
+    case 1:  return __atomic_load_n((const volatile uint8_t *)at,
+                                    __ATOMIC_RELAXED);
+    case 2:  return __atomic_load_n((const volatile uint16_t *)at,
+                                    __ATOMIC_RELAXED);
+    case 4:  return __atomic_load_n((const volatile uint32_t *)at,
+                                    __ATOMIC_RELAXED);
+    default: return __atomic_load_n((const volatile uint64_t *)at,
+                                    __ATOMIC_RELAXED);
+    }
+}
+
+static __attribute__((noinline)) void
+schedule_set(void *at, size_t size, uint64_t value)
+{
+    uint8_t  one   = (uint8_t)value;
+    uint16_t two   = (uint16_t)value;
+    uint32_t four  = (uint32_t)value;
+
+    switch (size) {
+    case 1:  memcpy(at, &one, size); break;
+    case 2:  memcpy(at, &two, size); break;
+    case 4:  memcpy(at, &four, size); break;
+    default: memcpy(at, &value, sizeof value); break;
+    }
+}
+
+#define SCHEDULE_NOW(p) schedule_now(p, sizeof *(p))
+
+#define __atomic_load_n(p, order)                                           \
+    __extension__({                                                         \
+        __typeof__(p)                                 schedule_p = (p);     \
+        __typeof__(__atomic_load_n(schedule_p, order)) schedule_r;          \
+                                                                            \
+        schedule_step(schedule_p, 0, __func__);                             \
+        if (schedule_models())                                              \
+            schedule_set(&schedule_r, sizeof schedule_r,                    \
+                         schedule_load(schedule_p, SCHEDULE_NOW(schedule_p), \
+                                       order));                             \
+        else                                                                \
+            schedule_r = __atomic_load_n(schedule_p, order);                \
+        schedule_r;                                                         \
+    })
+#define __atomic_store_n(p, v, order)                                       \
+    __extension__({                                                         \
+        __typeof__(p)    schedule_p = (p);                                  \
+        __typeof__(*(p)) schedule_v = (v);                                  \
+                                                                            \
+        schedule_step(schedule_p, 1, __func__);                             \
+        if (schedule_models()) {                                            \
+            schedule_store(schedule_p, SCHEDULE_NOW(schedule_p),            \
+                           SCHEDULE_NOW(&schedule_v), order);               \
+            __atomic_store_n(schedule_p, schedule_v, __ATOMIC_RELAXED);     \
+        } else {                                                            \
+            __atomic_store_n(schedule_p, schedule_v, order);                \
+        }                                                                   \
+    })
+
+/* A read-modify-write of schedule_p: as it is, or relaxed, in a run. */
+#define SCHEDULE_CHANGE(order, as_it_is, relaxed)                           \
+        uint64_t schedule_b;                                                \
+                                                                            \
+        schedule_step(schedule_p, 1, __func__);                             \
+        if (schedule_models()) {                                            \
+            schedule_b = SCHEDULE_NOW(schedule_p);                          \
+            relaxed;                                                        \
+            schedule_change(schedule_p, schedule_b,                         \
+                            SCHEDULE_NOW(schedule_p), order);               \
+        } else {                                                            \
+            as_it_is;                                                       \
+        }
+#define SCHEDULE_FETCH(p, v, order, fetch)                                  \
+    __extension__({                                                         \
+        __typeof__(p)    schedule_p = (p);                                  \
+        __typeof__(*(p)) schedule_v = (v);                                  \
+        __typeof__(*(p)) schedule_r;                                        \
+        SCHEDULE_CHANGE(order,                                              \
+            schedule_r = fetch(schedule_p, schedule_v, order),              \
+            schedule_r = fetch(schedule_p, schedule_v, __ATOMIC_RELAXED))   \
+        schedule_r;                                                         \
     })
 #define __atomic_fetch_or(p, v, order) \
-    (schedule_step(p, 1, __func__), __atomic_fetch_or(p, v, order))
+    SCHEDULE_FETCH(p, v, order, __atomic_fetch_or)
 #define __atomic_fetch_and(p, v, order) \
-    (schedule_step(p, 1, __func__), __atomic_fetch_and(p, v, order))
+    SCHEDULE_FETCH(p, v, order, __atomic_fetch_and)
 #define __atomic_fetch_add(p, v, order) \
-    (schedule_step(p, 1, __func__), __atomic_fetch_add(p, v, order))
-#define __atomic_exchange_n(p, v, order) \
-    (schedule_step(p, 1, __func__), __atomic_exchange_n(p, v, order))
-#define __atomic_exchange(p, v, old, order) \
-    (schedule_step(p, 1, __func__), __atomic_exchange(p, v, old, order))
-#define __atomic_compare_exchange_n(p, e, d, weak, order, failure) \
-    (schedule_step(p, 1, __func__),                                \
-     __atomic_compare_exchange_n(p, e, d, weak, order, failure))
+    SCHEDULE_FETCH(p, v, order, __atomic_fetch_add)
+#define __atomic_exchange(p, v, old, order)                                 \
+    __extension__({                                                         \
+        __typeof__(p) schedule_p = (p);                                     \
+        SCHEDULE_CHANGE(order,                                              \
+            __atomic_exchange(schedule_p, v, old, order),                   \
+            __atomic_exchange(schedule_p, v, old, __ATOMIC_RELAXED))        \
+    })
+#define __atomic_compare_exchange_n(p, e, d, weak, order, failure)          \
+    __extension__({                                                         \
+        __typeof__(p)    schedule_p = (p);                                  \
+        __typeof__(e)    schedule_e = (e);                                  \
+        __typeof__(*(p)) schedule_d = (d);                                  \
+        uint64_t         schedule_b;                                        \
+        int              schedule_r;                                        \
+                                                                            \
+        schedule_step(schedule_p, 1, __func__);                             \
+        schedule_b = SCHEDULE_NOW(schedule_p);                              \
+        if (!schedule_models()) {                                           \
+            schedule_r = __atomic_compare_exchange_n(                       \
+                schedule_p, schedule_e, schedule_d, weak, order, failure);  \
+        } else if (schedule_fails(schedule_p, SCHEDULE_NOW(schedule_e),     \
+                                  &schedule_b, failure)) {                  \
+            schedule_set(schedule_e, sizeof *schedule_e, schedule_b);       \
+            schedule_r = 0;                                                 \
+        } else {                                                            \
+            schedule_r = __atomic_compare_exchange_n(                       \
+                schedule_p, schedule_e, schedule_d, weak, __ATOMIC_RELAXED, \
+                __ATOMIC_RELAXED);                                          \
+            schedule_changes(schedule_p, schedule_b,                        \
+                             SCHEDULE_NOW(&schedule_d), schedule_r, order,  \
+                             failure);                                      \
+        }                                                                   \
+        schedule_r;                                                         \
+    })
 #define sched_yield()            schedule_yield()
+#define munmap(base, bytes)      schedule_munmap(base, bytes)
 #define clock_gettime(id, now)   schedule_clock(now)
 
 #endif /* SCHEDULE_H */

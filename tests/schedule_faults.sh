@@ -152,6 +152,12 @@ fault "bytes are charged with a load and a store" "tight shrink" fph_charge \
 fault "a quota is taken with a load and a store" "pget+pget" fph_quota_take \
     's/while (n != 0/while (0);/' \
     's/&& !fph_cas_relaxed(.*/fph_store_relaxed(\&pool->quota, quota + n);/'
+fault "a quota is taken by a number of objects that are not seen yet" "quota" \
+    fph_slab_serve 's/fph_load_acquire(&slab->state)/fph_load_relaxed(\&slab->state)/'
+fault "statistics take a later number from an older one" "count" \
+    fpheap_pool_stats_get_sized 's/if (told.objects > told.claimed_objects)/if (1)/'
+fault "a call that fails does not know what was given before it" "water" \
+    fph_water_turn 's/acquire/relaxed/'
 fault "who wants a name looks before it says so" "name+name" \
     fph_pool_get_name '/^    fph_pool_set/d' \
     's/^    return fph_cas_/    fph_pool_set(state, number, FPH_POOL_WANTS);&/'

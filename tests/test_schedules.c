@@ -65,6 +65,7 @@
 #define UNITS    (ROOM * FPHEAP_CHUNK / UNIT)
 #define OBJECTS  64            /* that one thread may have */
 #define POOL_MAX 6
+#define SLAB     8             /* objects in a slab */
 
 /* --- the world ------------------------------------------------------------ */
 
@@ -101,7 +102,7 @@ static struct world {
     part         part[SCHEDULE_THREADS];
     uint8_t      owner[UNITS];   /* thread + 1 */
     uint8_t      given[CHUNKS];  /* to the heap */
-    uint32_t     put[CHUNKS];    /* the step at which it came back */
+    model_moment put[CHUNKS];    /* when it came back */
     size_t       cursor;         /* the search for room begins here */
     uint8_t      barred[CHUNKS]; /* without access */
     size_t       bytes;
@@ -110,6 +111,7 @@ static struct world {
     unsigned     failed;         /* calls, for lack of memory */
     size_t       limit;          /* of the heap, in bytes; 0: none */
     unsigned     named;          /* pools "same" at this moment */
+    int          one_slab;       /* the pool's max is that of a slab */
     int          water;          /* the pool has watermarks */
     unsigned     told;           /* crossings of them */
     int          telling;
@@ -177,9 +179,13 @@ arena_take(void *ctx, size_t bytes, size_t align, int node,
     region->base = arena + (i - n) * FPHEAP_CHUNK + world.offset;
     region->bytes = n * FPHEAP_CHUNK;
     memset(region->base, 0xa5, region->bytes);
+    model_forget(region->base, region->bytes);
     schedule_point(__func__);
     return 0;
 }
+
+/* Memory goes through the system, which orders its givers and takers. */
+static model_lock arena_lock;
 
 static int
 arena_get(void *ctx, size_t bytes, size_t align, int node,
@@ -190,6 +196,7 @@ arena_get(void *ctx, size_t bytes, size_t align, int node,
     schedule_hide();
     rc = arena_take(ctx, bytes, align, node, region);
     schedule_show();
+    schedule_lock(&arena_lock);
     return rc;
 }
 
@@ -201,12 +208,14 @@ arena_put(void *ctx, const fpheap_region *region)
     size_t i;
 
     (void)ctx;
+    schedule_give(region->base, region->bytes);
+    schedule_unlock(&arena_lock);
     schedule_hide();
     schedule_point(__func__);
     for (i = first; i < first + n; i++) {
         CHECK(world.given[i]);
         world.given[i] = 0;
-        world.put[i] = schedule.step;
+        world.put[i] = schedule_moment();
     }
     for (i = 0; i < region->bytes / UNIT; i++)
         CHECK(world.owner[unit_of((char *)region->base) + i] == 0);
@@ -449,7 +458,7 @@ crossed(void *arg, fpheap *heap, fpheap_pool *pool, int room)
     CHECK(!world.telling && room == (int)(world.told % 2));
     world.telling = 1;
     schedule_point(__func__);
-    world.told++;
+    SCHEDULE_SHOWN_DO(world.told++);
     if (room)
         world.waits = 0;
     world.telling = 0;
@@ -472,7 +481,7 @@ destruct(void *arg, void *base)
 {
     schedule_hide();
     schedule_point(__func__);
-    CHECK(arg == NULL || *(int *)arg == 0);
+    CHECK(arg == NULL || SCHEDULE_SHOWN(*(int *)arg) == 0);
     CHECK(world.owner[unit_of((char *)base)] == 0);
     world.constructed--;
     schedule_show();
@@ -482,7 +491,8 @@ static fpheap_pool *
 make_pool(const char *name, int *ended)
 {
     fpheap_pool_desc desc = {.name = name, .size = FPHEAP_PAGE,
-                             .align = FPHEAP_PAGE, .max = POOL_MAX,
+                             .align = FPHEAP_PAGE,
+                             .max = world.one_slab ? SLAB : POOL_MAX,
                              .magazine = 2, .construct = construct,
                              .destruct = destruct, .arg = ended};
 
@@ -535,7 +545,8 @@ call_end_pool(void)
     CHECK(rc == 0 || rc == -EBUSY);
     if (rc == 0)
         world.pool = NULL;
-    world.ended = rc == 0;
+    if (rc == 0)
+        SCHEDULE_SHOWN_DO(world.ended = 1);
 }
 
 /* A scene that is short of memory anyway may find too little for it. */
@@ -567,18 +578,22 @@ call_destroy(void)
 static void
 call_stats(void)
 {
-    fpheap_stats stats;
+    fpheap_stats      stats;
+    fpheap_pool_stats pool;
 
     schedule_show();
     fpheap_stats_get(world.heap, &stats);
+    fpheap_pool_stats_get(world.pool, &pool);
     schedule_hide();
+    CHECK(pool.live_objects <= pool.max && pool.free_objects <= CHUNKS * SLAB);
     CHECK(stats.region_bytes <= ARENA_BYTES);
     CHECK(stats.regions <= CHUNKS);
     CHECK(stats.live_bytes + stats.parked_bytes <= 2 * ARENA_BYTES);
 }
 
 /* Where an object is found there is memory of the heap, or was when the search
- * began; and of an own object the start is found. */
+ * began, for all that this thread knew; and of an own object the start is
+ * found. */
 static void
 call_base_of(unsigned self)
 {
@@ -586,14 +601,14 @@ call_base_of(unsigned self)
     unsigned    i;
 
     for (i = 0; i < CHUNKS; i++) {
-        char    *at    = arena + i * FPHEAP_CHUNK + 5 * FPHEAP_PAGE + 1;
-        uint32_t began = schedule.step;
-        char    *base  = (char *)SCHEDULE_SHOWN(
+        char      *at    = arena + i * FPHEAP_CHUNK + 5 * FPHEAP_PAGE + 1;
+        model_view began = model.view[self];
+        char      *base  = (char *)SCHEDULE_SHOWN(
             fpheap_base_of(world.heap, at));
 
         if (base == NULL)
             continue;
-        if (!world.given[i] && world.put[i] < began)
+        if (!world.given[i] && model_was(world.put[i], &began))
             schedule_fail("an object where the heap has no memory");
         CHECK(base <= at && (size_t)(at - base) < 4 * FPHEAP_CHUNK);
     }
@@ -814,6 +829,7 @@ plan_of(const scene *one)
     arena_access(0, CHUNKS, 1);
     world.scene = one;
     world.parts = strncmp(one->name, "parts", 5) == 0;
+    world.one_slab = strncmp(one->name, "quota", 5) == 0;
     world.water = strncmp(one->name, "water", 5) == 0;
     world.offset = strncmp(one->name, "half", 4) == 0 ? FPHEAP_CHUNK / 2 : 0;
     return plan;
@@ -920,6 +936,10 @@ static const scene scenes[] = {
     {"prefill two", {"g", "g"}, {"PTAA", "PTAA"}, 2, 1, 99},
     {"prefill and get", {"Q", "qqq"}, {"TR", "qqqq"}, 0, 0, 0},
     {"prefill and put", {"pppQ", "q"}, {"fffTR", "qqqqqq"}, 0, 0, 0},
+    /* A pool of just one slab: whoever takes more of the quota than there are
+     * objects has lost some of it. */
+    {"quota", {"U pppppppp", "U"}, {"fff", "m"}, 0, 0, 0},
+    {"quota and get", {"U pppp", "U pppp"}, {"fffq", "fqf"}, 0, 0, 0},
     /* A thread leaves, or comes, while the heap ends. */
     {"destroy", {"", "aaaffqqfff"}, {"D", "X"}, 0, 0, 0},
     {"destroy two", {"af", "aaafff", "gfaf"}, {"D", "X", "X"}, 0, 0, 0},

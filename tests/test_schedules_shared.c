@@ -112,8 +112,8 @@ this_process(void)
 /* --- the system ----------------------------------------------------------- */
 
 static char the_locks;         /* a word for the scheduler */
-static char lock_of[LOCKS];    /* what orders those who have a byte's lock one
-                                  after the other, for ThreadSanitizer */
+static model_lock lock_of[LOCKS]; /* what orders those who have a byte's lock one
+                                  after the other */
 
 static int
 system_open(const char *path, int flags)
@@ -137,7 +137,7 @@ close_file(process *mine)
 
     for (i = 0; i < LOCKS; i++)
         if (mine->locked[i])
-            schedule_before(&lock_of[i]);
+            schedule_unlock(&lock_of[i]);
     schedule_hide();
     memset(mine->locked, 0, sizeof mine->locked);
     close(mine->file);
@@ -174,7 +174,7 @@ system_lock(int file, int what, void *arg)
     schedule_step(&the_locks, 1, __func__);
     CHECK(at < LOCKS);
     if (what == F_OFD_SETLK && lock->l_type == F_UNLCK)
-        schedule_before(&lock_of[at]);
+        schedule_unlock(&lock_of[at]);
     schedule_hide();
     rc = fcntl(file, what, lock);
     if (mine != NULL && rc == 0 && what == F_OFD_SETLK)
@@ -182,7 +182,7 @@ system_lock(int file, int what, void *arg)
     schedule_show();
     if (rc == 0 && (what == F_OFD_SETLK
                     || (what == F_OFD_GETLK && lock->l_type == F_UNLCK)))
-        schedule_after(&lock_of[at]);
+        schedule_lock(&lock_of[at]);
     return rc;
 }
 
