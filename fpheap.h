@@ -16224,6 +16224,14 @@ fph_calls_back(const fpheap *heap)
     return 0;
 }
 
+/* A heap is no child any more; or nobody can end it, as a thread was doing that
+ * when the process forked. */
+static void
+fph_child_forget(const fpheap *heap)
+{
+    fph_store_relaxed(&fph_heap_within[heap - fph_heaps], 0);
+}
+
 static int
 fph_destroy(fpheap *heap, int forced)
 {
@@ -16254,13 +16262,14 @@ fph_destroy(fpheap *heap, int forced)
     /* Outside the gate, as a destructor may wait for a thread that exits, or
      * destroy another heap. */
     while ((child = fph_child_next(heap, &at)) != NULL)
-        (void)fph_destroy(child, 1 /* forced */);
+        if (child->state == NULL || fph_destroy(child, 1 /* forced */) != 0)
+            fph_child_forget(child);
     heap->state->ends = 1;
     fph_this.frames = &frame;  /* no pass destructs what ends here */
     fph_pools_end(heap);
     fph_this.frames = frame.outer;
     fph_regions_end(heap);
-    fph_store_relaxed(&fph_heap_within[heap - fph_heaps], 0);
+    fph_child_forget(heap);
     fph_number_give(&fph_heap_used[heap - fph_heaps]);
     return 0;
 }
