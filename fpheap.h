@@ -49,7 +49,7 @@
  * [NOT] -----------------------------------------------------------------------
  *
  *   - not for signal handlers: a handler that interrupts a call on the same
- *     thread must not call the heap
+ *     thread must not call the heap, nor fork()
  *   - not a hardened allocator: freeing what is not the heap's is undefined (a
  *     message near the heap's memory, a SIGSEGV far from it, or where nothing
  *     stands in front of it that FPHEAP_HEADER can read; always a message with
@@ -102,7 +102,9 @@
  * its own calls to the provider take as long as the provider does.  What the
  * stopped thread holds, or has charged to a limit, stays its own.
  *
- * Callbacks must return: no exception and no longjmp may leave them.
+ * Callbacks must return: no exception, no longjmp and no cancellation may leave
+ * them.  No function is a cancellation point; but a thread that calls one must
+ * not be cancelled asynchronously.
  *
  * After fork() the child has one thread, which may go on using the heap.  At
  * its first miss it takes back what the other threads had parked; what they
@@ -3581,12 +3583,39 @@ fph_popcount(uint64_t word)
     return (unsigned)__builtin_popcountll(word);
 }
 
+/* While it is in scope, the system's functions are no cancellation points: at
+ * one a thread would end in the middle of a call. */
+#if !FPHEAP_NO_THREADS && !FPHEAP_NO_OS && defined(PTHREAD_CANCEL_DISABLE)
+static inline int
+fph_cancel_stop(void)
+{
+    int was = PTHREAD_CANCEL_ENABLE;
+
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &was);
+    return was;
+}
+
+static inline void
+fph_cancel_resume(const int *was)
+{
+    int stopped;
+
+    pthread_setcancelstate(*was, &stopped);
+}
+#  define FPH_UNCANCELLED                                                  \
+    const int fph_cancels __attribute__((cleanup(fph_cancel_resume), unused)) \
+        = fph_cancel_stop()
+#else
+#  define FPH_UNCANCELLED ((void)0)
+#endif
+
 __attribute__((noinline, cold, unused)) static void
 fph_say(const char *line)
 {
 #if FPHEAP_NO_OS
     (void)line;
 #else
+    FPH_UNCANCELLED;
     ssize_t written = write(STDERR_FILENO, line, strlen(line));
 
     written += write(STDERR_FILENO, "\n", 1);
@@ -3915,6 +3944,7 @@ fph_populate(const fpheap_region *region, size_t page)
 static void
 fph_file_start(const char *path, char text[64])
 {
+    FPH_UNCANCELLED;
     int     file = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n    = file < 0 ? 0 : read(file, text, 63);
 
@@ -10607,6 +10637,8 @@ fph_forked_heap(fpheap *heap)
 static void
 fph_handle_end(fpheap *heap)
 {
+    FPH_UNCANCELLED;
+
     FPH_STORE(&heap->state, (fph_state *)NULL, RELAXED);
     fph_map_set(heap, fph_no_map, 0);
     heap->partition = NULL;
@@ -15059,6 +15091,7 @@ fph_dump_tags(const fpheap *heap, const fpheap_stats *stats, FILE *out)
 FPHEAP_API void
 fpheap_dump(fpheap *heap, FILE *out)
 {
+    FPH_UNCANCELLED;
     fph_census    census;
     fpheap_stats *s = &census.stats;
 
@@ -18043,6 +18076,7 @@ fph_opening_of(const char *name, const fpheap_partition *desc, unsigned flags)
 FPHEAP_API fpheap *
 fpheap_open(const char *name, const fpheap_partition *desc, unsigned flags)
 {
+    FPH_UNCANCELLED;
     fph_opening it = fph_opening_of(name, desc, flags);
     int         rc = fph_open_error(&it);
     unsigned    index;
@@ -18102,6 +18136,7 @@ fpheap_close(fpheap *heap)
 FPHEAP_API int
 fpheap_unlink(const char *name, const fpheap_partition *desc)
 {
+    FPH_UNCANCELLED;
     fph_opening it = fph_opening_of(name, desc, 0);
     int         rc = fph_open_error(&it);
 
