@@ -15,6 +15,8 @@
  *     instruction makes it; with FPHEAP_SOAK=100 for each.  What a death leaves
  *     differs only by these and by system calls, so that is a death at every
  *     instruction.  x86-64, no sanitizer.
+ *   - by write, by exec: another thread of the victim executes another program,
+ *     so that the threads are dead and the process, with its number, is not.
  *   - by chance: several victims with two threads each work without end and are
  *     killed at random times, while three survivors work.
  *
@@ -45,6 +47,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -91,11 +95,18 @@ is_nowhere(place to)
     return to.access == 0 && to.write == 0;
 }
 
+static int   execs;             /* a victim ends so, not by a signal; */
+static sem_t executes;          /* then another of its threads does it */
+
 static void
 die(void)
 {
     told->end = here;
-    kill(getpid(), SIGKILL);
+    if (!execs)
+        kill(getpid(), SIGKILL);
+    sem_post(&executes);
+    for (;;)
+        pause();
 }
 
 /* --- writes ------------------------------------------------------------------
@@ -568,13 +579,66 @@ is_stamped(void *const *objects, size_t n)
     return 1;
 }
 
+static const char *self;        /* this program, */
+static int         says[2];     /* by which another says that it has begun, */
+static pid_t       lives_on;    /* in a process that was a victim; 0: none */
+
+/* A thread that waits, and then executes another program. */
+static void *
+run_another(void *arg)
+{
+    char says_it[16];
+
+    while (sem_wait(&executes) != 0)
+        ;
+    snprintf(says_it, sizeof says_it, "%d", says[1]);
+    execl("/proc/self/exe", self, "another", says_it, (char *)NULL);
+    return arg;
+}
+
+/* That program. */
+static void __attribute__((noreturn))
+be_another(int fd)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    alarm(60);
+    CHECK_EQ(write(fd, "", 1), 1);
+    for (;;)
+        pause();
+}
+
+/* Whether a victim has become another program; if not, it has ended. */
+static int
+executed(pid_t pid)
+{
+    char said;
+
+    close(says[1]);
+    if (read(says[0], &said, 1) == 1)
+        lives_on = pid;
+    close(says[0]);
+    return lives_on != 0;
+}
+
+static void
+end_another(void)
+{
+    if (lives_on == 0)
+        return;
+    kill(lives_on, SIGKILL);
+    CHECK_EQ(waitpid(lives_on, NULL, 0), lives_on);
+    lives_on = 0;
+}
+
 /* A victim: ends in the operation; or exits with 1, as it was over before
  * that. */
 static void __attribute__((noreturn))
 victim_run(const operation *op, place to, unsigned before)
 {
     static victim v;
+    int           by_exec = execs;
 
+    execs = 0;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (op->opened) {
         v.heap = partition_open(0);
@@ -588,6 +652,9 @@ victim_run(const operation *op, place to, unsigned before)
     }
     if (op->dead)
         victim_before(before);
+    execs = by_exec;
+    if (execs)
+        (void)stress_spawn(run_another, NULL);
     end = to;
     books = is_nowhere(to);
     counts = 1;
@@ -604,12 +671,16 @@ victim_run(const operation *op, place to, unsigned before)
 static int
 victim_killed(const operation *op, place to, unsigned before)
 {
-    pid_t pid = fork_without();
+    pid_t pid;
     int   status;
 
+    CHECK(!execs || pipe(says) == 0);
+    pid = fork_without();
     CHECK(pid >= 0);
     if (pid == 0)
         victim_run(op, to, before);
+    if (execs && executed(pid))
+        return 1;
     CHECK_EQ(waitpid(pid, &status, 0), pid);
     if (WIFSIGNALED(status))
         CHECK_EQ(WTERMSIG(status), SIGKILL);
@@ -664,6 +735,14 @@ sound(fpheap *heap, const operation *op, place to)
     CHECK(0);
 }
 
+/* Whether a victim dies as a member, and nobody as a cleaner, after whom others
+ * clean up sooner. */
+static int
+is_found(const operation *op)
+{
+    return op->opened && !op->dead && op->run != do_close;
+}
+
 /* Returns 0: the operation was over before. */
 static int
 survive(fpheap *heap, fpheap_pool *pool, const operation *op, place to,
@@ -679,7 +758,7 @@ survive(fpheap *heap, fpheap_pool *pool, const operation *op, place to,
     looks = 0;
     survivor_works(heap, pool);
     rc = fpheap_recover(heap, 0);
-    if (rc < 0 || rc > 1 + op->dead) {
+    if (rc < (killed && is_found(op)) || rc > 1 + op->dead) {
         died(op, to);
         fprintf(stderr, "recovered %d\n", rc);
         CHECK(0);
@@ -694,6 +773,7 @@ survive(fpheap *heap, fpheap_pool *pool, const operation *op, place to,
         CHECK_LE(live_objects(heap) - live, op->run == do_close ? KEPT : 0);
     CHECK_LE(live_objects(heap) - live,
              op->lost + (unsigned)FPHEAP_MAGAZINE * 2 + (op->dead ? KEPT * 2 : 0));
+    end_another();
     return killed;
 }
 
@@ -813,6 +893,7 @@ survive_creator(const operation *op, place to, int *killed)
     CHECK_EQ(fpheap_recover(heap, 0), 0);
     CHECK_EQ(live_objects(heap), 0);
     sound(heap, op, to);
+    end_another();
     return heap;
 }
 
@@ -878,10 +959,10 @@ is_asked_for(const char *what, unsigned number)
 /* Kill at as many places of an operation as there is time for, one in each of as
  * many equal parts. */
 static void
-killed_by_write(const operation *op, unsigned pass)
+killed_by_write(const operation *op, unsigned pass, uint64_t tries)
 {
     uint64_t state = stress_state((uint64_t)(op - operations) * 1000 + pass);
-    uint64_t tries = stress_work(50), all, i;
+    uint64_t all, i;
 
     partition_new(op->what);
     memset(told, 0, sizeof *told);
@@ -897,8 +978,9 @@ killed_by_write(const operation *op, unsigned pass)
         if (is_asked_for("PLACE", from))
             world(op, pass, from);
     }
-    printf("%s, pass %u: killed at %llu of %llu writes and system calls\n",
-           op->what, pass, (unsigned long long)tries, (unsigned long long)all);
+    printf("%s, pass %u: %s at %llu of %llu writes and system calls\n",
+           op->what, pass, execs ? "executed" : "killed",
+           (unsigned long long)tries, (unsigned long long)all);
 }
 
 /* In how many heaps; after as many deaths, if there is one before. */
@@ -908,14 +990,14 @@ passes(const operation *op)
     return (unsigned)(1 + stress_soak / 25) * (op->dead ? 8 : 1);
 }
 
+/* In each operation as many victims end so. */
 static void
-test_killed_before_any_write(void **unused)
+end_before_any_write(unsigned most_passes, uint64_t tries)
 {
     const operation *op = NULL;
     fpheap          *heap;
     unsigned         pass;
 
-    (void)unused;
     if (!CAN_WATCH)
         skip();
     tale_begin();
@@ -925,10 +1007,27 @@ test_killed_before_any_write(void **unused)
     fpheap_close(heap);
     fpheap_unlink(name, NULL);
     while ((op = operation_next(op)) != NULL)
-        for (pass = 0; pass < passes(op); pass++)
+        for (pass = 0; pass < passes(op) && pass < most_passes; pass++)
             if (is_asked_for("PASS", pass))
-                killed_by_write(op, pass);
+                killed_by_write(op, pass, tries);
     where = NULL;
+}
+
+static void
+test_killed_before_any_write(void **unused)
+{
+    (void)unused;
+    end_before_any_write(UINT_MAX, stress_work(50));
+}
+
+static void
+test_another_thread_executes_a_program_before_any_write(void **unused)
+{
+    (void)unused;
+    CHECK_EQ(sem_init(&executes, 0, 0), 0);
+    execs = 1;
+    end_before_any_write(1, stress_work(10));
+    execs = 0;
 }
 
 /* --- by chance --------------------------------------------------------------- */
@@ -1102,14 +1201,19 @@ test_killed_at_random_beside_survivors(void **unused)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_killed_before_any_access),
         cmocka_unit_test(test_killed_before_any_write),
+        cmocka_unit_test(
+            test_another_thread_executes_a_program_before_any_write),
         cmocka_unit_test(test_killed_at_random_beside_survivors),
     };
 
+    self = argv[0];
+    if (argc == 3)
+        be_another(atoi(argv[2]));
     stress_program("stress_killed");
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
