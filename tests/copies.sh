@@ -102,6 +102,30 @@ NAME(_misuse)(void *other, void *object)
     return library_said;
 }
 
+/* The slow paths, in this thread. */
+VISIBLE void
+NAME(_steps)(void)
+{
+    void *some[60];
+    int   i;
+
+    for (i = 0; i < 60; i++)
+        some[i] = fpheap_alloc(heap, i % 20 == 19 ? FPHEAP_CHUNK : 64 + i);
+    for (i = 0; i < 60; i++)
+        fpheap_free(heap, some[i]);
+    fpheap_trim(heap);
+}
+
+/* That threads have of it. */
+VISIBLE unsigned
+NAME(_caches)(void)
+{
+    fpheap_stats stats;
+
+    fpheap_stats_get(heap, &stats);
+    return stats.caches;
+}
+
 VISIBLE void *
 NAME(_large)(void)
 {
@@ -333,6 +357,123 @@ check "exported copies of other settings stay apart" apart heaps
 check "exported copies of the same settings: build" library two "$top" \
     -DFPHEAP_EXPORT=1
 check "exported copies of the same settings work" apart
+
+# --- a library that comes and goes -----------------------------------------------
+
+cat > "$scratch/passing.c" << 'C'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+void *program_heap(void);
+int   program_work(void), program_end(void);
+void  program_steps(void);
+unsigned program_caches(void);
+
+static int      stopped[2], goes_on[2];
+static long     steps, stride, stops;
+
+#if defined(__x86_64__) && defined(REG_EFL)
+#  define TRAP_FLAG 0x100
+
+/* A thread under the trap flag stops at each so many'th instruction. */
+static void
+on_trap(int number, siginfo_t *info, void *context)
+{
+    greg_t *flags = &((ucontext_t *)context)->uc_mcontext.gregs[REG_EFL];
+    char    word;
+
+    (void)number, (void)info;
+    if (stride == 0) {
+        *flags &= ~(greg_t)TRAP_FLAG;
+        return;
+    }
+    *flags |= TRAP_FLAG;
+    if (++steps % stride == 0
+        && (write(stopped[1], "s", 1) != 1 || read(goes_on[0], &word, 1) != 1))
+        abort();
+}
+#else
+#  define on_trap NULL
+#endif
+
+static void *
+suffer(void *unused)
+{
+    raise(SIGTRAP);
+    program_steps();
+    stride = 0;
+    if (program_caches() != 2)
+        abort();
+    if (write(stopped[1], "d", 1) != 1)
+        abort();
+    return unused;
+}
+
+/* Load a library, use its heap, which ends, and unload it. */
+static int
+pass(const char *path)
+{
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    int (*work)(void), (*end)(void);
+
+    if (library == NULL)
+        return printf("%s\n", dlerror());
+    work = (int (*)(void))dlsym(library, "one_work");
+    end = (int (*)(void))dlsym(library, "one_end");
+    return work() || end() || dlclose(library);
+}
+
+int
+main(int argc, char **argv)
+{
+    struct sigaction action;
+    pthread_t        victim;
+    char             word;
+
+    memset(&action, 0, sizeof action);
+    action.sa_sigaction = on_trap;
+    action.sa_flags = SA_SIGINFO;
+    if (argc < 3 || (void (*)(int, siginfo_t *, void *))on_trap == NULL)
+        return 77;
+    program_heap();
+    program_steps();
+    if (sigaction(SIGTRAP, &action, NULL) != 0 || pipe(stopped) != 0
+        || pipe(goes_on) != 0 || pass(argv[1]) != 0)
+        return 1;
+    stride = atol(argv[2]);
+    pthread_create(&victim, NULL, suffer, NULL);
+    while (read(stopped[0], &word, 1) == 1 && word == 's') {
+        stops++;
+        if (pass(argv[1]) != 0 || write(goes_on[1], "g", 1) != 1)
+            return 2;
+    }
+    pthread_join(victim, NULL);
+    printf("%ld stops in %ld instructions\n", stops, steps);
+    if (program_caches() != 1)      /* the other went with its thread */
+        return 3;
+    return program_work() != 0 || program_end() != 0 ? 4 : 0;
+}
+C
+passing() {
+    # shellcheck disable=SC2086
+    $CC -std=gnu11 -O1 -I"$top" -DLIBRARY=program "$scratch/library.c" \
+        "$scratch/passing.c" -o "$scratch/passing" -pthread -ldl &&
+        timeout 600 "$scratch/passing" "$scratch/one.so" \
+            "$((1 + 4000 / ${FPHEAP_SOAK:-1}))"
+}
+check "for a library that passes: build" library one "$top"
+if [ "$(uname -m)" = x86_64 ]; then
+    check "a library passes while a thread is anywhere in the program's copy" passing
+else
+    skip "a library that passes" "no single-stepping here"
+fi
 
 # --- many libraries -----------------------------------------------------------
 
