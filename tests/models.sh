@@ -1,0 +1,187 @@
+#!/bin/bash
+# models.sh - models of the hardest structures, under a checker of weak memory
+#
+#     tests/models.sh [WORD]     those with the word in their names
+#
+# models/*.c call functions of the header.  GenMC tries all their executions that
+# the model of C11 allows without its loads out of thin air (RC11), and that
+# machines do with relaxed stores before earlier loads (IMM), and finds nothing.
+# Then each order in those functions is weakened in a copy of the header, and it
+# says in which scene that matters, and how; or it does not matter, and the line
+# says why.
+#
+# GenMC is in no Debian; it is what `genmc` is in PATH, or GENMC.  Without it the
+# models only run, and the weakened orders only compile.
+. "$(dirname "$0")/lib.sh"
+
+cd "$top" || exit 1
+only=${1:-}
+genmc=${GENMC:-genmc}
+# All that a loop does counts: what a compare-and-swap sees when it fails too.
+options="--disable-estimation --disable-spin-assume --disable-function-inliner"
+
+# scenes PROGRAM - their numbers
+scenes() {
+    sed -n 's|^#.*if SCENE == \([0-9]*\) */\*.*|\1|p' "tests/models/$1.c"
+}
+
+# explore MODEL PROGRAM SCENE DIRECTORY - with the header there, all executions;
+# prints what is wrong, or nothing.  Fails if GenMC itself does.
+explore() {
+    # shellcheck disable=SC2086
+    timeout "${LIMIT:-600}" "$genmc" $options "--$1" -- -DGENMC "-DSCENE=$3" \
+        "-I$4" "tests/models/$2.c" > "$scratch/said" 2>&1
+    case $? in
+    0) grep -q "No errors were detected" "$scratch/said" ;;
+    42) sed -n 's/^Error: //p; /^Assertion violation/p' "$scratch/said" |
+            head -n 1 | grep . ;;
+    *) return 1 ;;
+    esac
+}
+
+# builds PROGRAM SCENE DIRECTORY - it compiles, with the header there
+builds() {
+    "$CC" -std=gnu11 -O0 -w "-DSCENE=$2" "-I$3" "tests/models/$1.c" \
+        -o "$scratch/model" -pthread
+}
+
+# right PROGRAM - nothing is wrong in any scene
+right() {
+    local scene model found
+
+    for scene in $(scenes "$1"); do
+        [[ $1 == *"$only"* ]] || continue
+        check "$1, scene $scene, runs" \
+            eval "builds $1 $scene . && $scratch/model"
+        for model in rc11 imm; do
+            if ! have "$genmc"; then
+                skip "$1, scene $scene, $model" "no GenMC"
+            elif ! found=$(explore $model "$1" "$scene" .); then
+                fail "$1, scene $scene, $model" "$scratch/said"
+            elif [ -n "$found" ]; then
+                fail "$1, scene $scene, $model: $found" "$scratch/said"
+            else
+                pass "$1, scene $scene, $model: $(sed -n \
+                    's/.*executions explored: //p' "$scratch/said") executions"
+            fi
+        done
+    done
+}
+
+# plant FUNCTION SED... - edit a function in a copy of the header
+plant() {
+    local function=$1 command
+
+    shift
+    for command in "$@"; do
+        printf '/^%s(/,/^}/{\n%s\n}\n' "$function" "$command"
+    done > "$scratch/sed"
+    sed -f "$scratch/sed" fpheap.h > "$scratch/fpheap.h"
+    ! cmp -s fpheap.h "$scratch/fpheap.h"
+}
+
+# look PROGRAM - sets `found` to the first scene in which something is wrong, and
+# what; or to nothing.  Fails if one cannot be explored.
+look() {
+    local scene
+
+    for scene in $(scenes "$1"); do
+        found=$(explore rc11 "$1" "$scene" "$scratch") || return 1
+        [ -z "$found" ] || { found="scene $scene: $found"; return; }
+    done
+}
+
+# change EXPECTED NAME PROGRAM FUNCTION SED... - change an order in a function
+# and see that it is wrong, or right
+change() {
+    local expected=$1 name=$2 program=$3 found=
+
+    [[ $name == *"$only"* ]] || return 0
+    shift 3
+    if ! plant "$@" || ! builds "$program" 1 "$scratch" 2> "$scratch/said"; then
+        fail "$name: cannot be planted in this header" "$scratch/said"
+    elif ! have "$genmc"; then
+        skip "$name" "no GenMC"
+    elif ! look "$program"; then
+        fail "$name: a scene cannot be explored" "$scratch/said"
+    elif [ "$expected" = wrong ] && [ -z "$found" ]; then
+        fail "$name: nothing is wrong in any scene"
+    elif [ "$expected" = right ] && [ -n "$found" ]; then
+        fail "$name: $found" "$scratch/said"
+    else
+        pass "$name: ${found:-nothing is wrong}"
+    fi
+}
+
+right stack
+right slab
+right page
+
+# Stacks.
+change wrong "T2 of a push, relaxed" stack fph_stack_push \
+    's/fph_cas_release/fph_cas_relaxed/'
+change wrong "T3 of a pop, relaxed" stack fph_stack_pop \
+    's/fph_load_acquire/fph_load_relaxed/'
+change wrong "T3 and T5 of a pop's CAS, relaxed" stack fph_stack_pop \
+    's/fph_cas_acquire/fph_cas_relaxed/'
+change wrong "T3 of a pop's CAS that fails, relaxed" stack fph_stack_pop \
+    's/fph_cas_acquire(/FPH_CAS(/; s/next(head, next)/&, ACQUIRE, RELAXED/'
+change wrong "T3 and T5 of a take, relaxed" stack fph_stack_take \
+    's/fph_load_acquire/fph_load_relaxed/; s/fph_cas_acquire/fph_cas_relaxed/'
+change wrong "T5 of a take, relaxed" stack fph_stack_take \
+    's/fph_cas_acquire/fph_cas_relaxed/'
+change wrong "stacks have no tag" stack fph_stack_next \
+    's/((head >> 32) + 1) << 32 | top/(head \& 0) | top/'
+change wrong "the tag begins again when all is taken" stack fph_stack_take \
+    's/fph_stack_next(head, 0)/0/'
+# The CAS sees the same value as T3 before it, with the same tag, so the same
+# push: either of the two could be relaxed.
+change right "T5 of a pop alone, relaxed" stack fph_stack_pop \
+    's/fph_cas_acquire(/FPH_CAS(/; s/next(head, next)/&, RELAXED, ACQUIRE/'
+change right "T5 of a take alone, relaxed" stack fph_stack_take \
+    's/fph_cas_acquire(/FPH_CAS(/; s/next(head, 0)/&, RELAXED, ACQUIRE/'
+change right "T3 of a take, relaxed" stack fph_stack_take \
+    's/fph_load_acquire/fph_load_relaxed/'
+change right "T3 of a take and of its CAS, relaxed" stack fph_stack_take \
+    's/fph_load_acquire/fph_load_relaxed/' \
+    's/fph_cas_acquire(/FPH_CAS(/; s/next(head, 0)/&, ACQUIRE, RELAXED/'
+
+# Slabs.
+change wrong "B1, relaxed" slab fph_slab_claim \
+    's/fph_load_acquire/fph_load_relaxed/'
+change wrong "B3, relaxed" slab fph_slab_set_bits \
+    's/fph_fetch_or_release/fph_fetch_or_relaxed/'
+change wrong "B4, release" slab fph_slab_announce \
+    's/fph_cas_acq_rel/fph_cas_release/'
+change wrong "B4, acquire" slab fph_slab_announce \
+    's/fph_cas_acq_rel/fph_cas_acquire/'
+change wrong "B5, relaxed" slab fph_slab_is_empty \
+    's/fph_load_acquire/fph_load_relaxed/'
+change wrong "B6, relaxed" slab fph_slab_let_go \
+    's/fph_cas_release/fph_cas_relaxed/'
+change wrong "B8, relaxed" slab fph_slab_serve \
+    's/fph_load_acquire/fph_load_relaxed/'
+
+# Pages.
+change wrong "F3 of a claim in a chunk, relaxed" page fph_chunk_take \
+    's/fph_cas_acquire/fph_cas_relaxed/'
+change wrong "F3 of a claim of pages, relaxed" page fph_pages_take \
+    's/fph_cas_acquire/fph_cas_relaxed/'
+change wrong "F3 of a claim of what is free, relaxed" page fph_part_take \
+    's/fph_fetch_and_acquire/fph_fetch_and_relaxed/'
+change wrong "F4, relaxed" page fph_part_give \
+    's/fph_fetch_or_release/fph_fetch_or_relaxed/'
+change wrong "F5, relaxed" page fph_chunk_records 's/ACQUIRE/RELAXED/'
+change wrong "F6, relaxed" page fph_info_store \
+    's/fph_store_release/fph_store_relaxed/'
+change wrong "F7 of a look, relaxed" page fph_info_load \
+    's/fph_load_acquire/fph_load_relaxed/'
+change wrong "F9 of a look, relaxed" page fph_group_list \
+    's/fph_load_acquire/fph_load_relaxed/'
+change wrong "F9 of a listing, relaxed" page fph_group_list \
+    's/fph_cas_release/fph_cas_relaxed/'
+change wrong "F10, relaxed" page fph_group_list \
+    's/RELEASE/RELAXED/'
+change wrong "F11, relaxed" page fph_is_open 's/ACQUIRE/RELAXED/'
+change wrong "N2, relaxed" page fph_chunk_ready 's/RELEASE/RELAXED/'
+finish
