@@ -30,7 +30,7 @@ AFLS     = $(patsubst tests/fuzz_%.c,$(B)/afl_%,$(wildcard tests/fuzz_*.c))
 LINT     = $(addprefix tests/,lint.sh structure.sh orders.sh compile_matrix.sh \
                    header.sh)
 SCRIPTS  = $(filter-out $(LINT) $(addprefix tests/,debian.sh install_deps.sh lib.sh \
-                   run.sh schedule_faults.sh fuzz_afl.sh fuzz_corpus.sh), \
+                   run.sh models.sh schedule_faults.sh fuzz_afl.sh fuzz_corpus.sh), \
                $(wildcard tests/*.sh))
 DPDK     = $(patsubst examples/dpdk/%.c,$(B)/%, \
                $(filter-out %/mempool_fpheap.c,$(wildcard examples/dpdk/*.c)))
@@ -46,7 +46,7 @@ else
 
 .DELETE_ON_ERROR:
 .PHONY: help deps demo test list all chosen lint asm examples bench bench-quick bench-cost \
-        soak schedules weaken fuzz afl corpus counts coverage mutants tsan asan ubsan sanitizers \
+        soak schedules weaken models fuzz afl corpus counts coverage mutants tsan asan ubsan sanitizers \
         sanitized platforms dpdk has-dpdk test-dpdk install clean
 
 help: ## this list
@@ -99,6 +99,9 @@ schedules: ## schedules of slow operations for SECONDS=300, then planted faults
 
 weaken: ## whether each memory order is needed, with SECONDS=20 for each
 	@SECONDS=$(or $(SECONDS),20) CC='$(CC)' tests/weaken.py $(T)
+
+models: ## small programs under GenMC, if it is installed: each order, and each one weakened
+	@CC='$(CC)' tests/models.sh '$(T)'
 
 fuzz: ## clang's libFuzzer on tests/fuzz_*.c for SECONDS=60 each
 	@$(MAKE) --no-print-directory $(FUZZERS)

@@ -1,42 +1,66 @@
-/* page.c - a model of free pages: who claims, gives, brings and describes them
+/* page.c - a model of free pages: who claims them, gives them and brings more
  * SPDX-License-Identifier: MIT OR Unlicense
  *
- * Shows edges F3 to F7, F9 to F11 and N2.  A page is free, or one thread's, who
- * sees all that the last one did to it, and where its chunk is.  Whoever finds
- * records, or what they cover, finds what these lead to.  Each group is listed
- * once, with its tables.  Bounds: two chunks or groups, three threads.
+ * Shows edges F3 and F4, G3 and G4.  A page is free, or one thread's, who sees
+ * all that the last one did to it, and where its chunk is.  Who brings pages
+ * finds what chunk is there, and nothing of the one before.  Bounds: two chunks,
+ * two pages that matter, three threads.
  */
 #include "model.h"
 
-#define CHUNKS 2
-#define BASE   ((char *)(uintptr_t)(2 * FPHEAP_CHUNK))
+#if SCENE == 1                 /* a page is claimed and given back */
+#  define FREE_0 1
+#  define A use(0)
+#  define B use(0)
+#  define C use(0)
+#elif SCENE == 2               /* in a run that crosses chunks, and without */
+#  define FREE_0 ((uint64_t)1 << (FPH_PAGES - 1))
+#  define FREE_1 1
+#  define A use_both()
+#  define B use(1)
+#elif SCENE == 3               /* with all that is free */
+#  define FREE_0 1
+#  define A use_all(0)
+#  define B use(0)
+#elif SCENE == 4               /* pages of one chunk come, one after the other */
+#  define FREE_0 0
+#  define A come(0, 2)
+#  define B come(2, 1)
+#  define C use(0)
+#elif SCENE == 5               /* a chunk goes, and comes back */
+#  define FREE_0 2
+#  define A leave()
+#  define B come(0, 2)
+#  define C use(0)
+#elif SCENE == 6               /* another comes, with as many pages */
+#  define FREE_0 2
+#  define A leave()
+#  define B come(2 * FPH_PAGES + 1, 1)
+#  define C come(2, 1)
+#elif SCENE == 7               /* a page comes back, and a hugepage */
+#  define FREE_0 FPH_ALL_PAGES
+#  define A leave()
+#  define B came = come(1, 1); fph_chunk_huge(&heap, 0, FPHEAP_HUGE_NOW)
+#endif
+#ifndef FREE_1
+#  define FREE_1 0
+#endif
+#define BASE ((char *)(uintptr_t)(2 * FPHEAP_CHUNK))
 
-static fpheap      heap;
-static fph_word    free_pages[CHUNKS];
-static fph_chunk   chunk[CHUNKS];
-static fph_records records[3];
-static uint16_t    map[2 * FPH_PAGES];
-static uint32_t    groups[2], group_at[2];
-static int         owned[2 * FPH_PAGES];   /* plain: 1 by a thread */
-static int         is_open[2];             /* plain */
+static fpheap        heap;
+static fpheap_region raw;
+static fph_word      free_pages[2];
+static fph_chunk     chunk[2];
+static fph_records   records;
+static uint32_t      groups[1], group_at[1];
+static int           owned[2 * FPH_PAGES]; /* plain: 1 by a thread */
+static int           came;                 /* plain: 1: a page came back */
 
 static void
-own(size_t page, size_t n)
+own(size_t page)
 {
-    for (; n > 0; page++, n--) {
-        assert(!owned[page]);
-        owned[page] = 1;
-    }
-}
-
-static void
-give(size_t page, size_t n)
-{
-    size_t i;
-
-    for (i = 0; i < n; i++)
-        owned[page + i] = 0;
-    fph_pages_give(&state, page, n);
+    assert(!owned[page]);
+    owned[page] = 1;
 }
 
 /* Claim a page of a chunk and give it back. */
@@ -48,117 +72,71 @@ use(size_t number)
     if (page == FPH_NO_PAGE)
         return;
     assert(fph_page_address(&state, page) == BASE + page * FPHEAP_PAGE);
-    own(page, 1);
-    give(page, 1);
+    own(page);
+    owned[page] = 0;
+    fph_pages_give(&state, page, 1);
 }
 
-/* The same with a run that crosses from chunk to chunk, or with what is free
- * in a chunk. */
+/* The same with a run that crosses from chunk to chunk. */
 static void
 use_both(void)
 {
-    if (fph_pages_take(&state, FPH_PAGES - 1, 2)) {
-        own(FPH_PAGES - 1, 2);
-        give(FPH_PAGES - 1, 2);
-    }
+    size_t page = FPH_PAGES - 1;
+
+    if (!fph_pages_take(&state, page, 2))
+        return;
+    own(page);
+    own(page + 1);
+    owned[page] = owned[page + 1] = 0;
+    fph_pages_give(&state, page, 2);
 }
 
+/* The same with what is free in a chunk. */
 static void
 use_all(size_t number)
 {
     uint64_t free = fph_part_take(&state, number, FPH_ALL_PAGES);
+    size_t   page;
 
     if (free == 0)
         return;
-    own(number * FPH_PAGES + fph_lowest_bit(free), 1);
-    give(number * FPH_PAGES + fph_lowest_bit(free), 1);
+    page = number * FPH_PAGES + fph_lowest_bit(free);
+    own(page);
+    owned[page] = 0;
+    fph_part_give(&state, number, free);
 }
 
-/* Bring a chunk. */
-static void
-come(size_t pages)
+/* Bring pages, but for the window's first.  Returns 0: a chunk is in their way. */
+static int
+come(size_t page, size_t pages)
 {
-    static fpheap_region raw;
+    char *base = BASE + page * FPHEAP_PAGE;
 
-    fph_pages_come(&state, BASE, pages, &raw);
-    fph_pages_open(&state, BASE, pages);
+    if (fph_pages_come(&state, base, pages, &raw) != 0) {
+        assert(SCENE > 4);
+        return 0;
+    }
+    assert(SCENE > 5 || fph_chunk_records(&chunk[0]) == NULL);
+    assert(fph_chunk_of(&state, base) == &chunk[0]);
+    fph_pages_open(&state, base, pages);
+    return 1;
 }
 
-/* Make the first page of chunk 1 a slab of a new pool. */
+/* The page in the chunk leaves if it is free. */
 static void
-describe(void)
+leave(void)
 {
-    FPH_STORE(&state.classes[FPH_SIZES].size, 16, RELAXED);
-    fph_slab_make(&state, FPH_PAGES, FPH_SIZES);
+    if (fph_pages_take(&state, 1, 1))
+        fph_pages_leave(&state, BASE + FPHEAP_PAGE, 1);
 }
 
-/* Look what an address in it belongs to. */
-static void
-look(void)
+static int
+huge(void *self, void *base, size_t bytes, fpheap_huge what)
 {
-    char *at   = BASE + FPHEAP_CHUNK + 24;
-    char *base = (char *)fph_base_of(&state, at);
-
-    assert(base == NULL || base == at - 8);
+    (void)self, (void)base, (void)bytes, (void)what;
+    return 1;
 }
 
-static void
-ready(void)
-{
-    if (fph_chunk_ready(&heap, 1))
-        assert(fph_chunk_records(&chunk[1])->chunk == 1);
-}
-
-static void
-list(size_t group)
-{
-    assert(fph_group_list(&state, group * FPH_GROUP));
-}
-
-/* Find a group's tables, if it is listed. */
-static void
-search(size_t group)
-{
-    if (fph_is_open(&state, group * FPH_GROUP))
-        assert(is_open[group]);
-}
-
-#if SCENE == 1                 /* a page is claimed and given back */
-#  define FREE_0 1
-#  define FREE_1 0
-#  define A use(0)
-#  define B use(0)
-#elif SCENE == 2               /* in a run that crosses chunks, and without */
-#  define FREE_0 ((uint64_t)1 << (FPH_PAGES - 1))
-#  define FREE_1 1
-#  define A use_both()
-#  define B use(1)
-#elif SCENE == 3               /* with all that is free */
-#  define FREE_0 1
-#  define FREE_1 0
-#  define A use_all(0)
-#  define B use(0)
-#elif SCENE == 4               /* a new chunk's */
-#  define A come(2)
-#  define B use(0)
-#elif SCENE == 5               /* groups are listed */
-#  define A list(0)
-#  define B list(1)
-#  define C list(0)
-#elif SCENE == 6               /* a slab begins, and somebody looks */
-#  define FREE_0 1
-#  define FREE_1 0
-#  define A describe()
-#  define B look()
-#elif SCENE == 7               /* two make records for a chunk */
-#  define FREE_0 1
-#  define FREE_1 0
-#  define A ready()
-#  define B ready()
-#elif SCENE == 8               /* a group's tables are there before it is */
-#  define A is_open[0] = 1; list(0)
-#  define B search(0)
-#endif
 #ifndef C
 #  define C (void)0
 #endif
@@ -166,54 +144,37 @@ static void *a(void *arg) { A; return arg; }
 static void *b(void *arg) { B; return arg; }
 static void *c(void *arg) { C; return arg; }
 
-static void
-begin(void)
-{
-    unsigned i;
-
-    heap.state = &state;
-    state.classes[FPH_SIZES].size = 32;
-    state.classes[FPH_SIZES].count = 1;
-    state.classes[FPH_SIZES].pages = 1;
-    state.mask = CHUNKS * FPH_PAGES - 1;
-    state.map = map;
-    state.free = free_pages;
-    state.chunks = chunk;
-    state.groups = groups;
-    state.group_at = group_at;
-    state.groups_max = 2;
-    state.meta[1] = (char *)records;
-    for (i = 0; i < 2; i++) {
-        records[i].link.self = 1u << FPH_UNIT_BITS
-                             | i * (unsigned)(sizeof *records / FPH_LINE);
-        fph_stack_push(&state.records.word, &records[i].link);
-    }
-#ifdef FREE_0
-    group_at[0] = groups[0] = 1;
-    state.groups_used = 1;
-    chunk[0].base = BASE + 1;
-    chunk[1].base = BASE + FPHEAP_CHUNK + 1;
-    free_pages[0] = FREE_0;
-    free_pages[1] = FREE_1;
-#endif
-    if (SCENE == 6)
-        chunk[1].records = &records[2];
-}
-
 int
 main(void)
 {
     size_t i;
 
-    begin();
+    state.mask = 2 * FPH_PAGES - 1;
+    state.free = free_pages;
+    state.chunks = chunk;
+    state.groups = groups;
+    state.group_at = group_at;
+    state.groups_max = 1;
+    if (SCENE != 4) {
+        state.groups_used = groups[0] = group_at[0] = 1;
+        chunk[0].base = BASE + 1;
+        chunk[1].base = BASE + FPHEAP_CHUNK + 1;
+        free_pages[0] = FREE_0;
+        free_pages[1] = FREE_1;
+    }
+    if (SCENE > 4) {
+        chunk[0].present = FREE_0;
+        chunk[0].records = SCENE == 5 ? &records : NULL;
+        chunk[0].plain = 1;
+    }
+    raw.backing = FPHEAP_BACKING_PAGES;
+    heap.state = &state;
+    heap.provider.huge = huge;
     model_run(a, b, c);
-#if SCENE < 4
-    assert(free_pages[0] == FREE_0 && free_pages[1] == FREE_1);
-#elif SCENE == 5
-    assert(state.groups_used == 2 && groups[0] + groups[1] == 3);
-    assert(groups[group_at[0] - 1] == 1 && groups[group_at[1] - 1] == 2);
-#endif
-    for (i = 0; i < sizeof owned / sizeof *owned; i++)
+    if (SCENE < 4)
+        assert(free_pages[0] == FREE_0 && free_pages[1] == FREE_1);
+    assert(!came || chunk[0].huge);
+    for (i = 0; i < 2 * FPH_PAGES; i++)
         assert(!owned[i]);
     return 0;
 }
