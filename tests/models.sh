@@ -208,7 +208,7 @@ change wrong "F9 of a look, relaxed" record fph_group_list \
     's/fph_load_acquire/fph_load_relaxed/'
 change wrong "F9 of a listing, relaxed" record fph_group_list \
     's/fph_cas_release/fph_cas_relaxed/'
-change wrong "F10, relaxed" record fph_group_list 's/RELEASE/RELAXED/'
+change wrong "F10, relaxed" record fph_group_list 's/RELEASE);/RELAXED);/'
 change wrong "F11, relaxed" record fph_is_open 's/ACQUIRE/RELAXED/'
 # Nothing is read before the CAS.
 change right "M1 of a look, relaxed" record fph_meta_cut \
