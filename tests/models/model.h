@@ -14,8 +14,10 @@
 #include <errno.h>
 #include <pthread.h>
 
-#ifdef GENMC                   /* no model uses these */
-#  define __thread             /* it knows no thread-local structs */
+#ifdef GENMC
+/* It knows no thread-local structs; no two threads of a model use one.  No model
+ * uses the rest. */
+#  define __thread
 #  define ENOTSUP EOPNOTSUPP
 typedef unsigned pthread_key_t;
 int pthread_key_create(pthread_key_t *key, void (*end)(void *value));
