@@ -5027,7 +5027,7 @@ fph_moves_wait(const fpheap *heap, uint32_t mark)
  *   F5  records: load                acquire  N2       before they are read
  *   F6  info: store, when a record   release  F7       back[], map[], and all
  *       begins or gets pages                           of the record
- *   F7  info: load, CAS              acquire  F6       before these are read by
+ *   F7  info: load                   acquire  F6       before these are read by
  *                                                      a thread that has no
  *                                                      object there
  *   F8  groups_used, groups[]: load  relaxed  none     F4 comes later and F3
@@ -5256,12 +5256,13 @@ fph_info_store(fph_slab *record, uint64_t info)
     fph_store_release(&record->info, info);                         /* F6 */
 }
 
-/* Change what a record covers.  Returns 0 if it has changed meanwhile: *info
- * says to what. */
+/* Change what a record covers, which the caller has from whoever began it, as
+ * the object is its own.  Returns 0 if that has changed meanwhile: *info says to
+ * what. */
 static inline int
 fph_info_change(fph_slab *record, uint64_t *info, uint64_t to)
 {
-    return fph_cas_acquire(&record->info, info, to);                /* F7 */
+    return fph_cas_relaxed(&record->info, info, to);
 }
 
 /* The record of what covers the start of a live object.  NULL: that cannot be
@@ -16265,13 +16266,27 @@ fph_child_forget(const fpheap *heap)
     fph_store_relaxed(&fph_heap_within[heap - fph_heaps], 0);
 }
 
+/* No thread has a cache of the heap, and no child lives. */
+static void
+fph_heap_end(fpheap *heap)
+{
+    fph_frame frame = { FPH_IN_PASS, heap, NULL, fph_this.frames };
+
+    heap->state->ends = 1;
+    fph_this.frames = &frame;  /* no pass destructs what ends here */
+    fph_pools_end(heap);
+    fph_this.frames = frame.outer;
+    fph_regions_end(heap);
+    fph_child_forget(heap);
+    fph_number_give(&fph_heap_used[heap - fph_heaps]);
+}
+
 static int
 fph_destroy(fpheap *heap, int forced)
 {
-    fph_frame frame = { FPH_IN_PASS, heap, NULL, fph_this.frames };
     fph_word *gate;
     fpheap   *child;
-    unsigned  at    = 0;
+    unsigned  at = 0;
     int       ends;
 
     if (!fph_heap_good(heap) || fph_is_shared(heap))
@@ -16295,15 +16310,9 @@ fph_destroy(fpheap *heap, int forced)
     /* Outside the gate, as a destructor may wait for a thread that exits, or
      * destroy another heap. */
     while ((child = fph_child_next(heap, &at)) != NULL)
-        if (child->state == NULL || fph_destroy(child, 1 /* forced */) != 0)
+        if (fph_destroy(child, 1 /* forced */) != 0)
             fph_child_forget(child);
-    heap->state->ends = 1;
-    fph_this.frames = &frame;  /* no pass destructs what ends here */
-    fph_pools_end(heap);
-    fph_this.frames = frame.outer;
-    fph_regions_end(heap);
-    fph_child_forget(heap);
-    fph_number_give(&fph_heap_used[heap - fph_heaps]);
+    fph_heap_end(heap);
     return 0;
 }
 
