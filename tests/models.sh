@@ -9,7 +9,7 @@
 # is weakened in a copy of the header: it has to find that, in the scene that the
 # line says; or nothing again, where the comment here says why.
 #
-# GenMC is what `genmc` is in PATH, or GENMC; Debian does not have it.  Without it
+# GenMC, 0.10.3 or 0.11.0, is `genmc` in PATH, or GENMC; Debian has none.  Without it
 # the models run once each, and the weakened headers are only compiled.
 . "$(dirname "$0")/lib.sh"
 
