@@ -5041,6 +5041,8 @@ fph_moves_wait(const fpheap *heap, uint32_t mark)
  *   F10 group_at: store              release  F11      the group's tables are
  *                                                      open
  *   F11 group_at: load               acquire  F10      before they are read
+ *   F12 groups[]: CAS                release, F12      the same, by a thread
+ *                                    acquire           that does F10 for another
  */
 #define FPH_ALL_PAGES (~(uint64_t)0 >> (64 - FPH_PAGES))
 #define FPH_NO_PAGE   ((size_t)-1)
@@ -5395,8 +5397,8 @@ fph_group_list(fph_state *state, size_t chunk)
             return 1;
         if (at == state->groups_max)
             return 0;
-        if (FPH_CAS_PTR(&state->groups[at], &in, (uint32_t)(group + 1),
-                        RELAXED))
+        if (FPH_CAS(&state->groups[at], &in, (uint32_t)(group + 1), /* F12 */
+                    RELEASE, ACQUIRE))
             in = (uint32_t)(group + 1);
         FPH_STORE(&state->group_at[in - 1], (uint32_t)(at + 1),
                   RELEASE);                                         /* F10 */
