@@ -198,4 +198,8 @@ change wrong "F9 of a listing, relaxed" record fph_group_list \
     's/fph_cas_release/fph_cas_relaxed/'
 change wrong "F10, relaxed" record fph_group_list 's/RELEASE);/RELAXED);/'
 change wrong "F11, relaxed" record fph_is_open 's/ACQUIRE/RELAXED/'
+change wrong "F12, not released" record fph_group_list \
+    's/RELEASE, ACQUIRE/RELAXED, ACQUIRE/'
+change wrong "F12, not acquired" record fph_group_list \
+    's/RELEASE, ACQUIRE/RELEASE, RELAXED/'
 finish
