@@ -5,7 +5,7 @@ PREFIX       ?= /usr/local
 T            ?=
 SECONDS      ?= $(T)
 SOAK         ?= 100
-SEED         ?= 1
+SEED         ?=
 B            ?= build
 CMOCKA       ?= tests/filter.c -lcmocka
 
@@ -87,7 +87,7 @@ tests/examples.sh tests/real_programs.sh $(B)/shim_test: | $(SHIM)
 
 soak: ## the tests with SOAK=100 times the work, SEED=1
 	@$(MAKE) --no-print-directory $(PROGRAMS)
-	@B=$(B) FPHEAP_SOAK=$(SOAK) FPHEAP_SEED=$(SEED) LIMIT=0 \
+	@B=$(B) FPHEAP_SOAK=$(SOAK) FPHEAP_SEED=$(or $(SEED),1) LIMIT=0 \
 	    tests/run.sh $(PROGRAMS)
 
 SCHEDULES = $(filter $(B)/test_schedules%,$(PROGRAMS)) $(WATCHES)
@@ -125,7 +125,7 @@ corpus: ## choose from the inputs that fuzz made those to keep
 coverage: ## branches and conditions of fpheap.h that no test reaches, but for those argued; five minutes
 	@B=$(B) tests/coverage.py $(T)
 
-mutants: ## N=200 mutants of fpheap.h, of SEED=1, in SECONDS=600: whether the tests notice
+mutants: ## N=200 mutants of fpheap.h, of SEED, today's date, in SECONDS=600: whether the tests notice
 	@B=$(B) CC='$(CC)' N='$(N)' T='$(SECONDS)' SEED='$(SEED)' tests/mutants.py
 
 tsan: ## the stress programs, and schedules, under ThreadSanitizer

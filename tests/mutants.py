@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
 """mutants.py - whether the tests notice that one token of fpheap.h is another
 
-    N=200 T=600 SEED=1 tests/mutants.py [WORD]
+    N=200 T=600 SEED=20261130 tests/mutants.py [WORD]
 
-N mutants, chosen by SEED, of the functions with WORD in their names, for T
-seconds after about five minutes: an operator is replaced, a constant is one
-more or one less, a call or an assignment is left out, a memory order is
-weakened.  One header has them all: MUTANT in the environment chooses the one
-that is in force.  So each test program is compiled once.  With none in force each case, or input of a fuzz
-target, runs alone, and says which mutants it meets; these cases then run for
-each mutant, until one fails or takes far longer than usual, and passes again
-without the mutant.  Those that have killed another of the function come first,
-then the quick ones.  Weakened orders also meet ThreadSanitizer.
+N mutants, chosen by SEED, or by the date, of the functions with WORD in their
+names, for T seconds after about five minutes: an operator is replaced, a
+constant is one more or one less, a call or an assignment is left out, a memory
+order is weakened; but not what is the same by its form, as the smaller of two
+equal numbers.  One header has them all: MUTANT in the environment chooses the
+one that is in force.  So each test program is compiled once.  With none in force
+each case, or input of a fuzz target, runs alone, and says which mutants it
+meets; these cases then run for each mutant, until one fails or takes far longer
+than usual, and passes again without the mutant.  Those that have killed another
+of the function come first, then the quick ones.  Weakened orders also meet
+ThreadSanitizer.
 
 What survives is compiled by itself, as it would be written.  If no program's
 code is another then, it is no mutant, or of settings that none has.  Others
@@ -110,6 +112,10 @@ SWAPS = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==",
 WEAKER = {"acquire": ["relaxed"], "release": ["relaxed"],
           "acq_rel": ["acquire", "release"], "seq_cst": ["relaxed"]}
 SEQ_CST = {"load": "acquire", "store": "release", "cas": "acq_rel"}
+
+# Arguments, named by a comment, of which is asked whether they are 0.
+FLAG = re.compile(r"1 /\* (all|always|begins|clean|drain|forced|found|grow|keep|"
+                  r"marked|retire|spare) \*/")
 
 
 class Mutant:
@@ -214,6 +220,35 @@ def weakened(code):
         yield match.start(1), match.end(1), "RELAXED", "order"
 
 
+def limits_alike(code, start, end):
+    """Whether the comparison there chooses the smaller, or the greater, of what
+    it compares: a ? b : c, or if (a) b = c."""
+    before = " ".join(code[max(start - 200, 0):start].split())
+    after = " ".join(code[end:end + 200].split())
+    whole = r"(?:^|[(?:,=]|&&|\|\||return) ?{}$"
+    choice = re.match(r"([^?;]+?) \? ([^?:;]+?) : ([^?:;]+?)[;,)]", after)
+    if choice:
+        right, *chosen = choice.groups()
+    else:
+        choice = re.match(r"([^;{}]+?)\) ([^;{}=]+?) = ([^;{}]+?);", after)
+        if not choice:
+            return False
+        right, *chosen = choice.groups()
+        whole = r"if \({}$"
+    if right not in chosen:
+        return False
+    chosen.remove(right)
+    return re.search(whole.format(re.escape(chosen[0])), before) is not None
+
+
+def is_same(source, code, start, end, change):
+    """Whether a change is none by what stands around it."""
+    if change == "2" and FLAG.match(source, start):
+        return True
+    return code[start:end] in ("<", ">", "<=", ">=") \
+        and limits_alike(code, start, end)
+
+
 def tag_of(source, at):
     """The section in which a place is."""
     start = source.rindex("\n/* [", 0, at) + 5
@@ -229,9 +264,12 @@ def mutants_of(source):
         tag = tag_of(source, start)
         for way in (replaced, dropped, weakened):
             for first, last, change, kind in way(code[start:end]):
-                line = bisect.bisect(ends, start + first) + 1
-                found.append(Mutant(text, line, function, start + first,
-                                    start + last, change, kind, tag))
+                first, last = start + first, start + last
+                if is_same(source, code, first, last, change):
+                    continue
+                line = bisect.bisect(ends, first) + 1
+                found.append(Mutant(text, line, function, first, last, change,
+                                    kind, tag))
     return found
 
 
@@ -495,9 +533,9 @@ PROGRAMS = [
     Program("test_check2"), Program("test_sites"), Program("test_pool_check"),
     Program("test_check_headers"), Program("test_exhaustion"),
     Program("test_internals"), Program("test_magazines"),
-    Program("test_waits"), Program("test_prefill"), Program("test_mmap"),
-    Program("test_pages"),
-    Program("test_window"),
+    Program("test_waits"), Program("test_prefill"),
+    Program("test_prefill_check"), Program("test_mmap"), Program("test_thp"),
+    Program("test_pages"), Program("test_short"), Program("test_window"),
     Program("test_races_memory"), Program("test_races_regions"),
     Program("test_races_objects"),
     Program("test_panic"),
@@ -512,8 +550,10 @@ PROGRAMS = [
     Program("test_regions"), Program("test_records"),
     Program("test_callbacks"), Program("test_iova"), Program("test_ladder"),
     Program("test_water"), Program("test_children"),
-    Program("test_children_header"), Program("test_groups"),
-    Program("test_shared"), Program("test_shared_files"),
+    Program("test_children_header"), Program("test_children_check"),
+    Program("test_shared"), Program("test_shared_header"),
+    Program("test_shared_check"), Program("test_shared_small"),
+    Program("test_shared_files"),
     Program("test_shared_members"), Program("test_shared_view"),
     Program("test_shared_owners"), Program("test_shared_pains"),
     Program("fuzz_api"),
@@ -637,7 +677,7 @@ def argued():
             if re.match(r"\w+: ", line)}
 
 
-def chosen(mutants):
+def chosen(mutants, seed):
     """Those that the arguments and TAG name, in the order of the seed, which
     depends on no other mutant."""
     arguments = sys.argv[1:]
@@ -647,7 +687,6 @@ def chosen(mutants):
     if arguments[:1] == ["--only"]:
         return [m for m in mutants
                 if any(text in str(m) for text in arguments[1:])]
-    seed = os.environ.get("SEED") or "1"
     found = [m for m in mutants
              if not arguments or arguments[0] in m.function]
     return sorted(found, key=lambda m: hashlib.sha256(
@@ -667,8 +706,9 @@ def main():
         if not entry.endswith(": *"):
             print(f"{ARGUED}: there is no such mutant: {entry}")
     os.makedirs(WHERE, exist_ok=True)
-    sample = chosen(mutants)[:int(os.environ.get("N") or 200)]
-    print(f"mutants: {len(sample)} of {len(mutants)}", flush=True)
+    seed = os.environ.get("SEED") or time.strftime("%Y%m%d", time.gmtime())
+    sample = chosen(mutants, seed)[:int(os.environ.get("N") or 200)]
+    print(f"mutants: {len(sample)} of {len(mutants)}, SEED={seed}", flush=True)
     trial = Trial(source)
     trial.begin(sample)
     ends = time.monotonic() + float(os.environ.get("T") or 600)
