@@ -53,7 +53,7 @@ stats_of(fpheap *heap)
     fpheap_stats stats;
 
     fpheap_stats_get(heap, &stats);
-    test_adds_up(&stats);
+    assert_true(test_adds_up(&stats));
     return stats;
 }
 
@@ -849,6 +849,17 @@ ends_whole(fpheap *heap)
 }
 
 static void
+the_emergency_is_an_eighth_and_a_chunk_more_at_once(void **state)
+{
+    fpheap *heap = parent_with(0, 24 * TEST_MIB);
+
+    (void)state;
+    assert_int_equal(stats_of(heap).emergency_bytes, 24 * TEST_MIB);
+    assert_int_equal(stats_of(heap).child_bytes, 27 * TEST_MIB + FPHEAP_CHUNK);
+    ends_whole(heap);
+}
+
+static void
 critical_objects_have_the_emergencys_bytes_and_no_others_do(void **state)
 {
     fpheap  *heap = parent_with(16 * TEST_MIB, TEST_MIB);
@@ -1125,6 +1136,7 @@ main(void)
         cmocka_unit_test(children_come_and_go_in_eight_threads),
         cmocka_unit_test(the_child_of_a_fork_has_the_children_too),
         cmocka_unit_test(a_dump_shows_children),
+        cmocka_unit_test(the_emergency_is_an_eighth_and_a_chunk_more_at_once),
         cmocka_unit_test(
             critical_objects_have_the_emergencys_bytes_and_no_others_do),
         cmocka_unit_test(critical_objects_may_be_of_many_sizes),

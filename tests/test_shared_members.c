@@ -133,6 +133,31 @@ what_the_dead_parked_is_free_and_what_they_had_is_live(void **state)
     close_empty(heap);
 }
 
+/* What a living thread parked at the first clean-up lies in a depot at the second,
+ * which no member has come before. */
+static void
+each_clean_up_finds_the_magazines_of_the_living_anew(void **state)
+{
+    fpheap  *heap = create();
+    peer     peers[2];
+    unsigned i;
+
+    (void)state;
+    peers_begin(peers, 2, open_and_stay);
+    for (i = 0; i < 2; i++) {
+        say(&peers[i], 0);
+        assert_int_equal(hear(&peers[i]), 0);
+    }
+    for (i = 0; i < 2; i++) {
+        assert_int_equal(fpheap_alloc_bulk(heap, 1000, objects, 1000), 0);
+        fpheap_free_bulk(heap, objects, 1000);
+        peer_kill(&peers[i]);
+        assert_int_equal(fpheap_recover(heap, 0), 1);
+        TEST_CHECK_LIVE(heap, 0);
+    }
+    close_empty(heap);
+}
+
 /* Stop in a move of free memory, in the making of two pools, and in the end of a
  * third, which fails as an object is live. */
 static int
@@ -883,6 +908,7 @@ main(void)
         SHARED_TEST(there_are_512_members_and_the_dead_take_no_place),
         SHARED_TEST(there_are_512_readers_beside_the_members),
         SHARED_TEST(what_the_dead_parked_is_free_and_what_they_had_is_live),
+        SHARED_TEST(each_clean_up_finds_the_magazines_of_the_living_anew),
         SHARED_TEST(what_the_dead_had_begun_is_over),
         SHARED_TEST(a_creator_killed_at_any_moment_leaves_no_name_or_a_heap),
         SHARED_TEST(processes_that_make_a_partition_at_once_share_it),

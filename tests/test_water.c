@@ -268,6 +268,32 @@ watermarks_out_of_range_or_without_a_limit_are_einval(void **state)
     }
 }
 
+/* Keep how many objects are live. */
+static void
+count_live(told *of)
+{
+    fpheap_stats stats;
+
+    fpheap_stats_get(of->heap, &stats);
+    of->keeps = (unsigned)stats.live_objects;
+}
+
+static void
+a_bulk_is_told_of_when_all_of_it_is_freed(void **state)
+{
+    unsigned n;
+
+    (void)state;
+    make_heap(&t, 16 * FPHEAP_CHUNK, 4 * FPHEAP_CHUNK, 8 * FPHEAP_CHUNK);
+    for (n = 0; t.n == 0; n++)
+        assert_non_null(objects[n] = fpheap_alloc(heap, FPHEAP_CHUNK / 2));
+    t.then = count_live;
+    fpheap_free_bulk(heap, objects, n);
+    TOLD(t, 2);
+    assert_int_equal(t.keeps, 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* --- calls that fail ------------------------------------------------------ */
 
 static void *
@@ -687,6 +713,7 @@ main(void)
         cmocka_unit_test(what_an_object_grows_or_shrinks_by_counts),
         cmocka_unit_test(a_limit_or_max_that_changes_crosses),
         cmocka_unit_test(watermarks_out_of_range_or_without_a_limit_are_einval),
+        cmocka_unit_test(a_bulk_is_told_of_when_all_of_it_is_freed),
         cmocka_unit_test(
             a_get_that_failed_is_told_of_the_next_put_of_any_thread),
         cmocka_unit_test(
