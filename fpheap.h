@@ -12538,7 +12538,6 @@ fph_span_get(const fpheap *child, int node, size_t pages, void **base)
     memset(&search, 0, sizeof search);
     search.heap = heap;
     search.node = node;
-    search.bin = (unsigned)node * FPH_CLASSES;
     search.look = fph_span_look;
     search.need = fph_need_of(heap, pages <= heap->state->mask ? pages : 0, 1);
     search.child = child;
