@@ -15,9 +15,9 @@ than usual, and passes again without the mutant.  Those that have killed another
 of the function come first, then the quick ones.  Weakened orders also meet
 ThreadSanitizer.
 
-What survives is compiled by itself, as it would be written.  If no program's
-code is another then, it is no mutant, or of settings that none has.  Others
-must be argued in tests/mutants.txt:
+What survives is compiled by itself, as it would be written, with the settings of
+each program.  If the code is the same, it is no mutant, or of settings that none
+has.  Others must be argued in tests/mutants.txt:
 
     FUNCTION: LINE => LINE
         why no test can tell
@@ -447,6 +447,13 @@ class Program:
             self.inputs = sorted(glob.glob(f"tests/corpus/{target}/*"))
         self.code = None
 
+    def settings(self):
+        """What the header is compiled with."""
+        text = read(self.source)
+        for name in re.findall(r'#include "(\w+\.c)"', text):
+            text += read(find_source(name[:-2]))
+        return (*self.compiler, *sorted(re.findall(r"# *define FPHEAP_.*", text)))
+
     def compile(self):
         """With the header in WHERE; status and output."""
         return run([*self.compiler, self.source, CHOOSES + ".o", *self.more,
@@ -641,8 +648,11 @@ class Trial:
         programs = sorted((program for program in PROGRAMS if mutant.kind
                            in (program.kinds or [mutant.kind])),
                           key=lambda program: program.name not in meet)
+        differ = {}
+        for program in programs:
+            differ.setdefault(program.settings(), program)
         if all(program.has_same_code(mutant, self.source)
-               for program in programs):
+               for program in differ.values()):
             return "same code", ""
         return "survived", f" ({len(cases)} cases)"
 
