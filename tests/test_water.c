@@ -223,19 +223,25 @@ a_limit_or_max_that_changes_crosses(void **state)
     make_heap(&h, 16 * FPHEAP_CHUNK, FPHEAP_CHUNK, 8 * FPHEAP_CHUNK);
     pool = make_pool("pool", &t, 100, 10, 50, 0);
     get_all(pool, 40);
+    fpheap_flush(heap);
+    assert_int_equal(fpheap_pool_set_max(pool, 51), 0);
     TOLD(t, 0);
-    assert_int_equal(fpheap_pool_set_max(pool, 45), 0);
+    assert_int_equal(fpheap_pool_set_max(pool, 50), 0);
     TOLD(t, 1);
     assert_int_equal(fpheap_pool_set_max(pool, 89), 0);
     TOLD(t, 1);
-    assert_int_equal(fpheap_pool_set_max(pool, 0), 0);
+    assert_int_equal(fpheap_pool_set_max(pool, 90), 0);
     TOLD(t, 2);
+    assert_int_equal(fpheap_pool_set_max(pool, 45), 0);
+    TOLD(t, 3);
+    assert_int_equal(fpheap_pool_set_max(pool, 0), 0);
+    TOLD(t, 4);
     TOLD(h, 0);
     fpheap_set_limit(heap, FPHEAP_CHUNK);
     TOLD(h, 1);
     fpheap_set_limit(heap, 0);
     TOLD(h, 2);
-    TOLD(t, 2);
+    TOLD(t, 4);
     end(40);
 }
 
@@ -653,19 +659,25 @@ a_free_is_seen_when_its_thread_has_freed_a_magazine_more(void **state)
     }
 }
 
+static size_t
+bytes_in_depots(void)
+{
+    fpheap_stats stats;
+
+    fpheap_stats_get(heap, &stats);
+    return stats.depot_bytes;
+}
+
 /* What lies in a depot, or is put there while little is left. */
 static void
 no_object_waits_in_a_depot_while_little_is_left(void **state)
 {
-    fpheap_stats stats;
-
     (void)state;
     begin(400, 50, 300, 64);
     get_all(pool, 220);
     put_all(pool, 220);
     TOLD(t, 0);
-    fpheap_stats_get(heap, &stats);
-    assert_true(stats.depot_bytes != 0);
+    assert_true(bytes_in_depots() != 0);
     get_all(pool, 20);
     assert_int_equal(fpheap_pool_set_max(pool, 100), 0);
     TOLD(t, 1);
@@ -674,6 +686,55 @@ no_object_waits_in_a_depot_while_little_is_left(void **state)
     assert_int_equal(fpheap_pool_set_max(pool, 0), 0);
     TOLD(t, 2);
     end(20);
+}
+
+/* Nor in those of any class when a large object leaves the heap little, and then
+ * no thread parks any of what it frees. */
+static void
+nothing_is_parked_while_a_heap_has_little_left(void **state)
+{
+    static const size_t sizes[] = { 200, 1000, 1100, 1300 };
+    fpheap_stats        stats;
+    void               *large;
+    unsigned            i;
+
+    (void)state;
+    make_heap(&t, 16 * FPHEAP_CHUNK, 4 * FPHEAP_CHUNK, 8 * FPHEAP_CHUNK);
+    for (i = 0; i < TEST_COUNT(sizes); i++) {
+        assert_int_equal(fpheap_alloc_bulk(heap, sizes[i], objects, 1000), 0);
+        fpheap_free_bulk(heap, objects, 1000);
+    }
+    assert_true(bytes_in_depots() != 0);
+    large = fpheap_alloc(heap, 12 * FPHEAP_CHUNK);
+    TOLD(t, 1);
+    assert_int_equal(bytes_in_depots(), 0);
+    for (i = 0; i < TEST_COUNT(sizes); i++) {
+        assert_int_equal(fpheap_alloc_bulk(heap, sizes[i], objects, 500), 0);
+        fpheap_free_bulk(heap, objects, 500);
+        fpheap_free(heap, fpheap_alloc(heap, sizes[i]));
+    }
+    fpheap_stats_get(heap, &stats);
+    assert_int_equal(stats.parked_bytes, 0);
+    TOLD(t, 1);
+    fpheap_free(heap, large);
+    TOLD(t, 2);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Nor in one of a pool of which a call has failed. */
+static void
+no_depot_has_any_of_a_pool_that_has_failed(void **state)
+{
+    (void)state;
+    begin(300, 0, 100, 16);
+    get_all(pool, 150);
+    put_all(pool, 150);
+    assert_true(bytes_in_depots() != 0);
+    get_all(pool, 4);
+    assert_int_equal(fpheap_pool_get_bulk(pool, others, 298), -ENOSPC);
+    TOLD(t, 1);
+    assert_int_equal(bytes_in_depots(), 0);
+    end(4);
 }
 
 static void *
@@ -730,6 +791,8 @@ main(void)
         cmocka_unit_test(
             a_free_is_seen_when_its_thread_has_freed_a_magazine_more),
         cmocka_unit_test(no_object_waits_in_a_depot_while_little_is_left),
+        cmocka_unit_test(nothing_is_parked_while_a_heap_has_little_left),
+        cmocka_unit_test(no_depot_has_any_of_a_pool_that_has_failed),
         cmocka_unit_test(what_a_thread_frees_last_is_seen_when_it_exits)
     };
 
