@@ -226,6 +226,52 @@ a_large_object_has_a_piece_of_its_own_and_others_go_on_beside_it(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* What does not fit beside `used` bytes, where the next piece has 4 KiB. */
+static void
+only_what_is_above_a_quarter_of_the_next_piece_has_its_own(void **state)
+{
+    fpheap      *heap    = test_heap_over(&provider);
+    const size_t quarter = 1024 - 2 * sizeof(fph_piece);
+    unsigned     more;
+
+    (void)state;
+    for (more = 0; more < 2; more++) {
+        fpheap_group *group = fpheap_group_begin(heap);
+        char         *used  = (char *)fpheap_group_alloc(group, 3500);
+        char         *large = (char *)fpheap_group_alloc(group, quarter + more);
+        char         *next  = (char *)fpheap_group_alloc(group, 16);
+
+        TEST_CHECK_LIVE(heap, 2);
+        assert_ptr_equal(next, more ? used + 3504 : large + quarter);
+        fpheap_group_end(group);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Its piece takes as much as an object of 16 bytes more, in or out of a class. */
+static void
+a_piece_of_its_own_is_16_bytes_longer(void **state)
+{
+    fpheap       *heap  = test_heap_over(&provider);
+    fpheap_group *group = fpheap_group_begin(heap);
+    fpheap_stats  stats;
+    size_t        size, live;
+
+    (void)state;
+    for (size = 9000; size < 20000; size += 200) {
+        void *object = fpheap_alloc(heap, size / 16 * 16);
+
+        fpheap_stats_get(heap, &stats);
+        live = stats.live_bytes;
+        fpheap_free(heap, object);
+        assert_non_null(fpheap_group_alloc(group, size / 16 * 16 - 16));
+        fpheap_stats_get(heap, &stats);
+        assert_int_equal(stats.live_bytes, live);
+    }
+    fpheap_group_end(group);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 static void
 each_alignment_up_to_a_chunk(void **state)
 {
@@ -908,6 +954,9 @@ main(void)
         cmocka_unit_test(pieces_double_up_to_32_kib),
         cmocka_unit_test(
             a_large_object_has_a_piece_of_its_own_and_others_go_on_beside_it),
+        cmocka_unit_test(
+            only_what_is_above_a_quarter_of_the_next_piece_has_its_own),
+        cmocka_unit_test(a_piece_of_its_own_is_16_bytes_longer),
         cmocka_unit_test(each_alignment_up_to_a_chunk),
         cmocka_unit_test(an_alignment_or_size_out_of_range_is_refused),
         cmocka_unit_test(cleanups_are_called_in_reverse_order),

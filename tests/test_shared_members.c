@@ -471,6 +471,34 @@ a_file_whose_creator_was_killed_at_any_moment_is_made_again(void **state)
     }
 }
 
+static int
+open_file(peer *p, void *arg)
+{
+    fpheap_partition desc = by_descriptor((int)(intptr_t)arg, 0);
+
+    say(p, fpheap_open(NULL, &desc, 0) != NULL ? 0 : (uint64_t)errno);
+    return 0;
+}
+
+static void
+who_finds_a_damaged_head_waits_for_nobody_who_uses_the_heap(void **state)
+{
+    int              file = memory_file();
+    fpheap_partition desc = by_descriptor(file, 0);
+    fpheap          *heap = fpheap_open(NULL, &desc, FPHEAP_CREATE);
+    peer             p;
+
+    (void)state;
+    NEED(heap != NULL);
+    heap->partition->magic++;
+    peer_begin(&p, open_file, (void *)(intptr_t)file);
+    assert_int_equal(hear(&p), ESTALE);
+    peer_end(&p);
+    heap->partition->magic--;
+    close_empty(heap);
+    close(file);
+}
+
 static void
 a_file_that_is_not_opened_or_none_is_refused(void **state)
 {
@@ -916,6 +944,7 @@ main(void)
         SHARED_TEST(a_memory_file_that_a_socket_brings_is_a_partition),
         SHARED_TEST(
             a_file_whose_creator_was_killed_at_any_moment_is_made_again),
+        SHARED_TEST(who_finds_a_damaged_head_waits_for_nobody_who_uses_the_heap),
         SHARED_TEST(a_file_that_is_not_opened_or_none_is_refused),
         SHARED_TEST(a_fixed_file_keeps_its_memory_and_must_have_it),
         SHARED_TEST(many_partitions_are_open_at_once),
