@@ -164,6 +164,9 @@ children_have_children(void **state)
         assert_int_equal(fpheap_usable_size(parent, object),
                          fpheap_usable_size(heap[i], object));
         fpheap_free(parent, object);
+        assert_int_equal(stats_of(heap[i]).requested_bytes,
+                         FPHEAP_HEADER ? 100 : 0);
+        assert_int_equal(stats_of(parent).requested_bytes, 0);
         TEST_CHECK(heap[i]);
     }
     assert_int_equal(fpheap_destroy_forced(heap[4]), 0);
@@ -630,6 +633,8 @@ the_holders_are_named_the_largest_first(void **state)
     assert_int_equal(holder[0].kind, FPHEAP_HOLDER_CHILD);
     assert_string_equal(holder[0].name, "tenant");
     assert_int_equal(holder[0].bytes, stats_of(child).region_bytes);
+    assert_int_equal(holder[0].size, 0);
+    assert_int_equal(holder[0].objects, 0);
     assert_int_equal(holder[1].kind, FPHEAP_HOLDER_SIZE);
     assert_int_equal(holder[1].size, 0);
     assert_int_equal(holder[1].objects, 1);

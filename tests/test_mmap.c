@@ -429,6 +429,7 @@ use_a_heap(void)
     TEST_CHECK_LIVE(heap, n);
     fpheap_free_bulk(heap, objects, n);
     (void)fpheap_trim(heap);
+    assert_true(heap->state->moves_begun == heap->state->moves_ended);
     TEST_DESTROY(heap);
 }
 
@@ -633,11 +634,23 @@ note_prctl(int what)
     return without_thp;
 }
 
+/* The descriptor that a file would get. */
+static int
+next_descriptor(void)
+{
+    int next = dup(STDOUT_FILENO);
+
+    assert_true(next >= 0);
+    close(next);
+    return next;
+}
+
 /* Whether transparent hugepages are asked for, twice. */
 static int
 asked_if(const char *all, const char *of_2mib, int without)
 {
     fpheap_region region = mapped_with(0, 2 * TEST_MIB);
+    int           next   = next_descriptor();
     int           asked;
 
     says_all = all;
@@ -650,6 +663,7 @@ asked_if(const char *all, const char *of_2mib, int without)
                                      FPHEAP_HUGE_NOW), asked);
     assert_int_equal(advised, 2 * asked);
     assert_true(opened <= 2);
+    assert_int_equal(next_descriptor(), next);
     fph_thp_known = 0;
     unmapped(&region);
     return asked;

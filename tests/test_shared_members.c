@@ -158,6 +158,37 @@ each_clean_up_finds_the_magazines_of_the_living_anew(void **state)
     close_empty(heap);
 }
 
+/* Of the records of chunks that have gone, each clean-up finds all. */
+static void
+clean_ups_lose_no_records(void **state)
+{
+    fpheap      *heap = create();
+    peer         peers[5];
+    fpheap_stats stats;
+    size_t       metadata = 0;
+    unsigned     i, n;
+
+    (void)state;
+    peers_begin(peers, 5, open_and_stay);
+    for (i = 0; i < 5; i++) {
+        say(&peers[i], 0);
+        assert_int_equal(hear(&peers[i]), 0);
+    }
+    for (i = 0; i < 5; i++) {
+        for (n = 0; n < 50; n++)
+            assert_non_null(objects[n] = fpheap_alloc(heap, FPHEAP_CHUNK));
+        fpheap_free_bulk(heap, objects, 50);
+        fpheap_trim(heap);
+        peer_kill(&peers[i]);
+        assert_int_equal(fpheap_recover(heap, 0), 1);
+        fpheap_stats_get(heap, &stats);
+        if (i < 2)             /* magazines come too */
+            metadata = stats.metadata_bytes;
+        assert_int_equal(stats.metadata_bytes, metadata);
+    }
+    close_empty(heap);
+}
+
 /* Stop in a move of free memory, in the making of two pools, and in the end of a
  * third, which fails as an object is live. */
 static int
@@ -937,6 +968,7 @@ main(void)
         SHARED_TEST(there_are_512_readers_beside_the_members),
         SHARED_TEST(what_the_dead_parked_is_free_and_what_they_had_is_live),
         SHARED_TEST(each_clean_up_finds_the_magazines_of_the_living_anew),
+        SHARED_TEST(clean_ups_lose_no_records),
         SHARED_TEST(what_the_dead_had_begun_is_over),
         SHARED_TEST(a_creator_killed_at_any_moment_leaves_no_name_or_a_heap),
         SHARED_TEST(processes_that_make_a_partition_at_once_share_it),

@@ -412,6 +412,27 @@ a_sum_below_zero_is_zero(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* Behind a heap that has a name, in the list of who has memory. */
+static void
+a_tag_that_has_memory_is_known_by_its_number_alone(void **state)
+{
+    fpheap        *heap = test_heap_over(&provider);
+    fpheap_holder  holder[16];
+    unsigned       i = 0, n;
+
+    (void)state;
+    assert_non_null(fpheap_alloc_tagged(heap, 100000, 7));
+    n = fpheap_holders(heap, holder, 16);
+    while (i < n && holder[i].kind != FPHEAP_HOLDER_TAG)
+        i++;
+    assert_true(i < n);
+    assert_string_equal(holder[i].name, "");
+    assert_int_equal(holder[i].size, 7);
+    assert_int_equal(holder[i].objects, 1);
+    assert_int_equal(holder[i].bytes, 100000);
+    assert_int_equal(fpheap_destroy_forced(heap), 0);
+}
+
 static void
 a_tag_that_is_none_is_einval(void **state)
 {
@@ -562,6 +583,7 @@ main(void)
         cmocka_unit_test(tags_are_exact_whatever_threads_do),
         cmocka_unit_test(a_dump_has_all_statistics_by_size_and_by_tag),
         cmocka_unit_test(a_sum_below_zero_is_zero),
+        cmocka_unit_test(a_tag_that_has_memory_is_known_by_its_number_alone),
         cmocka_unit_test(a_tag_that_is_none_is_einval),
         cmocka_unit_test(tags_of_a_heap_that_was_destroyed_are_einval),
         cmocka_unit_test(tags_are_told_to_programs_of_any_version),
