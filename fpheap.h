@@ -11175,14 +11175,13 @@ fph_view_cover(const fpheap *heap, const void *object, fph_viewed *it)
     char     *at    = (char *)(uintptr_t)object
                     - ((uintptr_t)object & (FPHEAP_PAGE - 1));
     char     *start = at;
-    size_t    steps = heap->view->bytes >> FPHEAP_PAGE_SHIFT;
     fph_chunk chunk;
     size_t    back;
 
     do {
         size_t page = (size_t)((uintptr_t)start >> FPHEAP_PAGE_SHIFT);
 
-        if (steps-- == 0 || !fph_view_chunk(heap, start, &chunk))
+        if (!fph_view_chunk(heap, start, &chunk))
             return 0;
         back = chunk.back[page % FPH_PAGES];
         if (back << FPHEAP_PAGE_SHIFT > (size_t)(start - heap->view->base))
