@@ -241,6 +241,19 @@ an_object_does_not_grow_into_another_nodes_pages(void **state)
     end(&g, 3 * FPHEAP_CHUNK);
 }
 
+/* Whether who looks at all chunks meets the one of a page. */
+static int
+is_met(const fph_state *s, size_t page)
+{
+    const fph_chunk *chunk;
+    size_t           at = 0;
+
+    do
+        chunk = fph_chunk_next(s, &at);
+    while (chunk != NULL && chunk != &s->chunks[page / FPH_PAGES]);
+    return chunk != NULL;
+}
+
 /* The pages behind it have their places at the start of the tables.  (So may
  * the ground: its first region begins at chunk 8.) */
 static void
@@ -259,6 +272,8 @@ a_region_serves_at_both_sides_of_the_windows_end(void **state)
         ;
     /* (Page 0 serves nobody.) */
     assert_int_equal(give(&g, before - 2 * FPH_PAGES, 5 * FPH_PAGES, 0), 0);
+    assert_true(is_met(g.state, 0));
+    assert_true(is_met(g.state, g.state->mask));
     assert_int_equal(fph_pages_find(g.heap, 0, 3 * FPH_PAGES, 1), FPH_NO_PAGE);
     page = fph_pages_find(g.heap, 0, 2 * FPH_PAGES, FPH_PAGES);
     assert_true(page == FPH_PAGES || page == g.state->mask + 1 - 2 * FPH_PAGES);
