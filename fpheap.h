@@ -5041,8 +5041,8 @@ fph_moves_wait(const fpheap *heap, uint32_t mark)
  *   F10 group_at: store              release  F11      the group's tables are
  *                                                      open
  *   F11 group_at: load               acquire  F10      before they are read
- *   F12 groups[]: CAS                release, F12      the same, by a thread
- *                                    acquire           that does F10 for another
+ *   F12 groups[]: CAS                release, F12      the same, by whoever
+ *                                    acquire           does F10 for another
  */
 #define FPH_ALL_PAGES (~(uint64_t)0 >> (64 - FPH_PAGES))
 #define FPH_NO_PAGE   ((size_t)-1)
@@ -5258,8 +5258,8 @@ fph_info_store(fph_slab *record, uint64_t info)
     fph_store_release(&record->info, info);                         /* F6 */
 }
 
-/* Change what a record covers, which the caller has from whoever began it, as
- * the object is its own.  Returns 0 if that has changed meanwhile: *info says to
+/* Change what a record covers: an object of the caller's, who has it from
+ * whoever began it.  Returns 0 if that has changed meanwhile: *info says to
  * what. */
 static inline int
 fph_info_change(fph_slab *record, uint64_t *info, uint64_t to)
@@ -16211,8 +16211,8 @@ fph_regions_end(fpheap *heap)
         fph_region_end(heap, &last);
 }
 
-/* A child of a heap, from number *at on, which then is the next.  NULL: there is
- * none.  (It may have no memory, so the heap's records do not tell.) */
+/* A child of a heap, from number *at on, which then is the next.  NULL: there
+ * is none.  (It may have no memory, so the heap's records do not tell.) */
 static fpheap *
 fph_child_next(const fpheap *heap, unsigned *at)
 {
