@@ -4729,7 +4729,8 @@ fph_is_in(unsigned what, const fpheap *heap, const fpheap_pool *pool)
  *       where                        order    partner  what must be seen
  *   V6  calls: fetch_add 1           seq_cst  V8, V9   of a call and a cleaner
  *       cleaner: load, after it      seq_cst  V10      one sees the other
- *   V7  calls: fetch_add -1          release  V9       what the call has done
+ *   V7  calls: fetch_add -1; store   release  V9       what the call has done,
+ *       0, as a member comes                           or the last member's
  *   V8  cleaner: CAS from 0          seq_cst  V6
  *   V9  calls: load, until it is 0   seq_cst  V6, V7
  *   V10 cleaner: store 0             release  V6       what it has done
@@ -5041,8 +5042,8 @@ fph_moves_wait(const fpheap *heap, uint32_t mark)
  *   F10 group_at: store              release  F11      the group's tables are
  *                                                      open
  *   F11 group_at: load               acquire  F10      before they are read
- *   F12 groups[]: CAS                release, F12      the same, by whoever
- *                                    acquire           does F10 for another
+ *   F12 groups[]: CAS                acq_rel  F12      the same, by whoever
+ *                                                      does F10 for another
  */
 #define FPH_ALL_PAGES (~(uint64_t)0 >> (64 - FPH_PAGES))
 #define FPH_NO_PAGE   ((size_t)-1)
@@ -5398,7 +5399,7 @@ fph_group_list(fph_state *state, size_t chunk)
         if (at == state->groups_max)
             return 0;
         if (FPH_CAS(&state->groups[at], &in, (uint32_t)(group + 1), /* F12 */
-                    RELEASE, ACQUIRE))
+                    ACQ_REL, ACQUIRE))
             in = (uint32_t)(group + 1);
         FPH_STORE(&state->group_at[in - 1], (uint32_t)(at + 1),
                   RELEASE);                                         /* F10 */
@@ -6583,8 +6584,8 @@ fph_chunk_share(fph_state *state, const fph_part *part,
         if (*had == 0 || (*had & part->mask) != 0 || state->alone == 1
             || !fph_chunk_suits(state, part, raw->node))
             return 0;
-    } while (!fph_cas_acquire(&chunk->present, had,                 /* G4 */
-                              *had | part->mask));
+    } while (!FPH_CAS(&chunk->present, had, *had | part->mask,      /* G4 */
+                      ACQUIRE, ACQUIRE));
     /* It stays now; it may have gone, and another have come, before. */
     if (fph_chunk_suits(state, part, raw->node)) {
         if (raw->backing != FPHEAP_BACKING_PAGES)
@@ -17705,7 +17706,7 @@ fph_member_come(fpheap *heap)
         return 0;
     member = &partition->member[i];
     fph_store_relaxed(&member->process, fph_process());
-    fph_store_relaxed(&member->calls, 0);
+    fph_store_release(&member->calls, 0);                           /* V7 */
     fph_store_relaxed(&member->taken, 0);
     fph_store_release(&member->is,                                  /* W9 */
                       fph_fetch_add_relaxed(&partition->came, 1) + 1);

@@ -177,7 +177,7 @@ change wrong "G4 of a chunk that comes, relaxed" page fph_chunk_come \
 change wrong "G4 of a look, relaxed" page fph_part_come \
     's/fph_load_acquire/fph_load_relaxed/'
 change wrong "G4 of pages that come, relaxed" page fph_chunk_share \
-    's/fph_cas_acquire/fph_cas_relaxed/'
+    's/ACQUIRE, ACQUIRE/RELAXED, RELAXED/'
 change wrong "G4 of pages that leave, relaxed" page fph_part_leave \
     's/fph_cas_release/fph_cas_relaxed/'
 
@@ -199,7 +199,7 @@ change wrong "F9 of a listing, relaxed" record fph_group_list \
 change wrong "F10, relaxed" record fph_group_list 's/RELEASE);/RELAXED);/'
 change wrong "F11, relaxed" record fph_is_open 's/ACQUIRE/RELAXED/'
 change wrong "F12, not released" record fph_group_list \
-    's/RELEASE, ACQUIRE/RELAXED, ACQUIRE/'
+    's/ACQ_REL, ACQUIRE/ACQUIRE, ACQUIRE/'
 change wrong "F12, not acquired" record fph_group_list \
-    's/RELEASE, ACQUIRE/RELEASE, RELAXED/'
+    's/ACQ_REL, ACQUIRE/RELEASE, RELAXED/'
 finish

@@ -109,8 +109,8 @@ fault "chunks leave after a look, without a claim" "parts leave" fph_fresh_take 
     's/LOOK/!fph_page_is_free(state, part.page)/' \
     's/TAKE/fph_part_take(state, part.page \/ FPH_PAGES, part.mask)/'
 fault "pages come into a chunk with a load and a store" "half come" fph_chunk_share \
-    's/while (!fph_cas_acquire(&chunk->present, had, .*/while (0);/' \
-    's/^ *\*had | part->mask));/    fph_store_relaxed(\&chunk->present, THEN/' \
+    's/while (!FPH_CAS(&chunk->present, had, .*/while (0);/' \
+    's/^ *ACQUIRE, ACQUIRE));/    fph_store_relaxed(\&chunk->present, THEN/' \
     's/THEN/*had | part->mask);/'
 fault "pages leave a chunk with a load and a store" "half" fph_part_leave \
     's/while (!fph_cas_release(&chunk->present, &had, .*/PUT/' \
