@@ -6,6 +6,9 @@
 #     check WHAT COMMAND... pass if the command succeeds, else fail with its output
 #     refuse WHAT TEXT COMMAND...
 #                           pass if the command fails and its output has TEXT
+#     plant FUNCTION SED... edit a function of fpheap.h, from the line that begins
+#                           with its name to the end of its body, into $scratch;
+#                           fails if that changes nothing
 #     finish                print the sum and exit
 #
 # The last line, "N passed, N failed, N skipped", is what run.sh adds up.
@@ -47,6 +50,17 @@ check() {
     else
         fail "$what" "$scratch/check.log"
     fi
+}
+
+plant() {
+    local function=$1 command
+
+    shift
+    for command in "$@"; do
+        printf '/^%s(/,/^}/{\n%s\n}\n' "$function" "$command"
+    done > "$scratch/sed"
+    sed -f "$scratch/sed" "$top/fpheap.h" > "$scratch/fpheap.h"
+    ! cmp -s "$top/fpheap.h" "$scratch/fpheap.h"
 }
 
 refuse() {

@@ -68,18 +68,6 @@ right() {
     done
 }
 
-# plant FUNCTION SED... - edit a function in a copy of the header
-plant() {
-    local function=$1 command
-
-    shift
-    for command in "$@"; do
-        printf '/^%s(/,/^}/{\n%s\n}\n' "$function" "$command"
-    done > "$scratch/sed"
-    sed -f "$scratch/sed" fpheap.h > "$scratch/fpheap.h"
-    ! cmp -s fpheap.h "$scratch/fpheap.h"
-}
-
 # look MODEL PROGRAM - sets `found` to the first scene in which something is wrong,
 # and what; or to nothing.  Fails if one cannot be explored.
 look() {
