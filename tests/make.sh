@@ -1,7 +1,7 @@
 #!/bin/bash
 # make.sh - the targets of the Makefile do exactly what "make help" says
 . "$(dirname "$0")/lib.sh"
-unset MAKEFLAGS MFLAGS MAKELEVEL
+unset MAKEFLAGS MFLAGS MAKELEVEL DEPS
 cd "$top" || exit 1
 
 # compiled TARGET... - the files that make would compile where nothing is built
