@@ -11,19 +11,34 @@ if ! $CC -fsyntax-only "$scratch/bits.c" 2> /dev/null; then
     finish
 fi
 
-# holds SHIFT CHECK CONDITION - whether it is true of the header built so; CHUNKS
-# are those for which META's blocks have records if they are made for nothing
-# else
-holds() {
-    # shellcheck disable=SC2086
-    $CC -w -I. -DFPHEAP_CHUNK_SHIFT="$1" -DFPHEAP_CHECK="$2" -pthread \
-        -x c - -o "$scratch/limits" << C && "$scratch/limits"
+# CHUNKS are those for which META's blocks have records if they are made for
+# nothing else.
+cat > "$scratch/limits.h" << 'C'
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
 #define KiB  * ((uint64_t)1 << 10)
 #define MiB  * ((uint64_t)1 << 20)
 #define GiB  * ((uint64_t)1 << 30)
 #define TiB  * ((uint64_t)1 << 40)
+#define UNITS  ((sizeof(fph_records) + FPH_LINE - 1) / FPH_LINE)
+#define CHUNKS ((uint64_t)(FPH_TABLE_MAX - 1) \
+                * ((FPHEAP_CHUNK - FPH_LINE) / (UNITS * FPH_LINE)))
+C
+
+# is SHIFT CHECK CONDITION - whether this constant is true of the header so
+is() {
+    echo "#include \"$scratch/limits.h\"
+        _Static_assert($3, \"the header's comment\");" |
+        $CC -w -I. -DFPHEAP_CHUNK_SHIFT="$1" -DFPHEAP_CHECK="$2" \
+            -fsyntax-only -x c -
+}
+
+# holds SHIFT CONDITION - whether it is true of the header built so
+holds() {
+    # shellcheck disable=SC2086
+    $CC -w -I. -DFPHEAP_CHUNK_SHIFT="$1" -pthread \
+        -x c - -o "$scratch/limits" << C && "$scratch/limits"
+#include "$scratch/limits.h"
 
 static fpheap_provider pages;
 static unsigned gets;
@@ -59,11 +74,7 @@ static int asks(size_t bytes)
 
 int main(void)
 {
-    uint64_t CHUNKS = (uint64_t)(FPH_TABLE_MAX - 1)
-        * ((FPHEAP_CHUNK - FPH_LINE)
-           / (fph_meta_units(sizeof(fph_records)) * FPH_LINE));
-
-    return !($3);
+    return !(UNITS == fph_meta_units(sizeof(fph_records)) && $2);
 }
 C
 }
@@ -109,7 +120,7 @@ C
 rows=0
 while read -r shift chunk unit all unit2 object unit3 regions; do
     rows=$((rows + 1))
-    check "row $shift" holds "$shift" 0 "FPHEAP_CHUNK == $chunk $unit \
+    check "row $shift" holds "$shift" "FPHEAP_CHUNK == $chunk $unit \
         && CHUNKS * FPHEAP_CHUNK >= $all $unit2 \
         && CHUNKS * FPHEAP_CHUNK / 100 * 96 < $all $unit2 \
         && FPH_TABLE_MAX == $regions \
@@ -118,9 +129,9 @@ while read -r shift chunk unit all unit2 object unit3 regions; do
     check "row $shift: a buffer of a chunk serves, one of a byte less does not" \
         serves "$shift"
     check "row $shift with FPHEAP_CHECK 1: at most half" \
-        holds "$shift" 1 "CHUNKS * FPHEAP_CHUNK * 2 <= $all $unit2"
+        is "$shift" 1 "CHUNKS * FPHEAP_CHUNK * 2 <= $all $unit2"
     check "row $shift with FPHEAP_CHECK 2: at most a seventh" \
-        holds "$shift" 2 "CHUNKS * FPHEAP_CHUNK * 7 <= $all $unit2"
+        is "$shift" 2 "CHUNKS * FPHEAP_CHUNK * 7 <= $all $unit2"
 done < <(sed -n 's/^ \*     \([12][0-9] .* KiB .*B .*\)$/\1/p' fpheap.h)
 if [ $rows -eq 9 ]; then
     pass "there is a row for each shift"
@@ -128,10 +139,11 @@ else
     fail "there is a row for each shift: $rows"
 fi
 check "103 GiB with FPHEAP_CHECK 1" \
-    holds 21 1 "CHUNKS * FPHEAP_CHUNK / (1 GiB) == 103"
+    is 21 1 "CHUNKS * FPHEAP_CHUNK / (1 GiB) == 103"
 check "23 GiB with FPHEAP_CHECK 2" \
-    holds 21 2 "CHUNKS * FPHEAP_CHUNK / (1 GiB) == 23"
-if holds 21 0 "FPH_TABLE_MAX == 4097"; then
+    is 21 2 "CHUNKS * FPHEAP_CHUNK / (1 GiB) == 23"
+if is 21 0 "FPH_TABLE_MAX == 4097" 2> /dev/null ||
+        holds 21 "FPH_TABLE_MAX == 4097"; then
     fail "a wrong number is noticed"
 else
     pass "a wrong number is noticed"

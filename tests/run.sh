@@ -7,8 +7,9 @@
 #
 # With T, only what has the word in its name runs, and of the other programs the
 # cases that have it in theirs.  Programs whose names begin with stress_ use all
-# processors, so they run alone; everything else runs two at a time.  LIMIT is the
-# time in seconds that each may take (600; 0 for none).
+# processors, so they run alone, but for those that step through instructions or
+# wait most of their time; everything else runs two at a time.  LIMIT is the time
+# in seconds that each may take (600; 0 for none).
 #
 # A cmocka program counts as its cases; a script as the numbers in its last line
 # "N passed, N failed[, N skipped]"; what prints neither counts as one, passed if it
@@ -101,6 +102,8 @@ for item in "$@"; do
             "$(source_of "$item")" || continue
     fi
     case $name in
+    stress_killed*|stress_moments|stress_stop|stress_provider|stress_pools \
+            |stress_regressions) beside+=("$item") ;;
     stress_*) alone+=("$item") ;;
     *) beside+=("$item") ;;
     esac
