@@ -102,8 +102,8 @@ for item in "$@"; do
             "$(source_of "$item")" || continue
     fi
     case $name in
-    stress_killed*|stress_moments|stress_stop|stress_provider|stress_pools \
-            |stress_regressions) beside+=("$item") ;;
+    stress_killed* | stress_moments | stress_stop | stress_provider | \
+        stress_pools | stress_regressions) beside=("$item" "${beside[@]}") ;;
     stress_*) alone+=("$item") ;;
     *) beside+=("$item") ;;
     esac
