@@ -554,31 +554,6 @@ victim_before(unsigned number)
     (void)victim_killed(&before[number % STRESS_LEN(before)], to, 0);
 }
 
-/* Objects with something in them, or whether it is still there. */
-static void
-stamp(void *const *objects, size_t n)
-{
-    size_t i;
-
-    for (i = 0; i < n; i++)
-        if (objects[i] != NULL)
-            memset(objects[i], (int)i + 1, 16);
-}
-
-static int
-is_stamped(void *const *objects, size_t n)
-{
-    unsigned char bytes[16];
-    size_t        i;
-
-    for (i = 0; i < n; i++) {
-        memset(bytes, (int)i + 1, sizeof bytes);
-        if (objects[i] != NULL && memcmp(objects[i], bytes, sizeof bytes) != 0)
-            return 0;
-    }
-    return 1;
-}
-
 static const char *self;        /* this program, */
 static int         says[2];     /* by which another says that it has begun, */
 static pid_t       lives_on;    /* in a process that was a victim; 0: none */
@@ -647,7 +622,7 @@ victim_run(const operation *op, place to, unsigned before)
     if (op->opened && op->holds)
         some(&v);
     if (op->opened && op->holds == 2) {
-        stamp(v.kept, KEPT);
+        stress_fill(v.kept, KEPT);
         memcpy(told->kept, v.kept, sizeof v.kept);
     }
     if (op->dead)
@@ -768,7 +743,7 @@ survive(fpheap *heap, fpheap_pool *pool, const operation *op, place to,
     sound(heap, op, to);
     CHECK(stress_seconds() - began < 5);
     CHECK(live_objects(heap) >= live);
-    CHECK(FPHEAP_HEADER || is_stamped(told->kept, KEPT));
+    CHECK(FPHEAP_HEADER || stress_is_filled(told->kept, KEPT));
     if (FPHEAP_HEADER)          /* who has closed leaves what it had live */
         CHECK_LE(live_objects(heap) - live, op->run == do_close ? KEPT : 0);
     CHECK_LE(live_objects(heap) - live,
@@ -875,7 +850,7 @@ survivor_begins(fpheap *heap, unsigned pass, void **objects, size_t n)
         fpheap_free(heap, objects[i]);
         objects[i] = NULL;
     }
-    stamp(objects, n);
+    stress_fill(objects, n);
     if (pass % 2 != 0)
         fpheap_flush(heap);
 }
@@ -916,7 +891,7 @@ world_run(const operation *op, unsigned pass, place to)
         pool = pool_open(heap);
         survivor_begins(heap, pass, objects, STRESS_LEN(objects));
         killed = survive(heap, pool, op, to, (unsigned)stress_seed + pass);
-        CHECK(is_stamped(objects, STRESS_LEN(objects)));
+        CHECK(stress_is_filled(objects, STRESS_LEN(objects)));
     }
     CHECK_EQ(killed, !is_nowhere(to));
     CHECK_EQ(fpheap_close(heap), 0);

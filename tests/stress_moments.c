@@ -162,30 +162,6 @@ partition_open(unsigned flags)
 }
 
 static void
-stamp(void *const *objects, size_t n)
-{
-    size_t i;
-
-    for (i = 0; i < n; i++)
-        if (objects[i] != NULL)
-            memset(objects[i], (int)i + 1, 16);
-}
-
-static int
-is_stamped(void *const *objects, size_t n)
-{
-    unsigned char bytes[16];
-    size_t        i;
-
-    for (i = 0; i < n; i++) {
-        memset(bytes, (int)i + 1, sizeof bytes);
-        if (objects[i] != NULL && memcmp(objects[i], bytes, sizeof bytes) != 0)
-            return 0;
-    }
-    return 1;
-}
-
-static void
 free_all(fpheap *heap, void **objects, size_t n)
 {
     size_t i;
@@ -212,7 +188,7 @@ scene_open(scene *s, int shared)
     for (i = 0; i < KEPT; i++)
         s->kept[i] = i % 8 == 7 ? fpheap_pool_get(s->pool)
                    : fpheap_alloc(s->heap, sizes[i % STRESS_LEN(sizes)]);
-    stamp(s->kept, KEPT);
+    stress_fill(s->kept, KEPT);
     for (i = 0; i < KEPT; i += 3) {
         fpheap_free(s->heap, s->kept[i]);
         s->kept[i] = NULL;
@@ -237,7 +213,7 @@ static void
 scene_close(scene *s)
 {
     stress_check(s->heap);
-    CHECK(is_stamped(s->kept, KEPT));
+    CHECK(stress_is_filled(s->kept, KEPT));
     free_all(s->heap, s->kept, KEPT);
     free_all(s->heap, s->mine, MINE);
     fpheap_set_limit(s->heap, 0);
@@ -645,7 +621,7 @@ works(scene *s, unsigned all)
         CHECK(!overlaps(s->heap, objects[i], bytes, s->kept, KEPT));
         memset(objects[i], (int)i + 1, bytes);
     }
-    CHECK(is_stamped(objects, all));
+    CHECK(stress_is_filled(objects, all));
     free_all(s->heap, objects, all);
 }
 
@@ -712,7 +688,7 @@ victim_is_stamped(const scene *s)
 
     for (i = 0; i < SOME; i++)
         objects[i] = s->mine[i] == s->stamped[i] ? s->mine[i] : NULL;
-    return is_stamped(objects, SOME);
+    return stress_is_filled(objects, SOME);
 }
 
 /* The child of the thread at rest.  If no handlers of forks have run, the
@@ -723,7 +699,7 @@ child_lives(scene *s, int bare)
     alarm(20);
     may_be_charged = bare && doing->run == do_limits;
     fpheap_set_limit(s->heap, 0);
-    CHECK(is_stamped(s->kept, KEPT) && victim_is_stamped(s));
+    CHECK(stress_is_filled(s->kept, KEPT) && victim_is_stamped(s));
     works(s, WORK);
     free_all(s->heap, s->kept, KEPT);
     free_all(s->heap, s->mine, MINE);
@@ -747,7 +723,7 @@ child_opens(scene *s)
     s->heap = partition_open(0);
     CHECK(s->heap != NULL);
     s->pool = pool_new(s->heap, "pool", 0);
-    CHECK(s->pool != NULL && is_stamped(s->kept, KEPT)
+    CHECK(s->pool != NULL && stress_is_filled(s->kept, KEPT)
           && victim_is_stamped(s));
     works(s, WORK);
     fpheap_trim(s->heap);
@@ -763,7 +739,7 @@ child_ends(scene *s)
     alarm(20);
     fpheap_set_limit(s->heap, 0);
     stress_check(s->heap);
-    CHECK(is_stamped(s->kept, KEPT));
+    CHECK(stress_is_filled(s->kept, KEPT));
     works(s, WORK);
     free_all(s->heap, s->kept, KEPT);
     free_all(s->heap, s->mine, MINE);
@@ -861,7 +837,7 @@ use_second(fpheap *heap)
         CHECK(objects[i] != NULL);
         memset(objects[i], (int)i + 1, 16);
     }
-    CHECK(is_stamped(objects, STRESS_LEN(objects)));
+    CHECK(stress_is_filled(objects, STRESS_LEN(objects)));
     free_all(heap, objects, STRESS_LEN(objects));
     if (moment % 4 == 0)
         fpheap_trim(heap);
@@ -1014,7 +990,7 @@ suffer(void *arg)
     fpheap_free(s->second, fpheap_alloc(s->second, 64));
     if (doing->begin != NULL)
         doing->begin(s);
-    stamp(s->mine, SOME);
+    stress_fill(s->mine, SOME);
     memcpy(s->stamped, s->mine, sizeof s->stamped);
     if (doing->run == NULL) {
         pthread_setspecific(exit_key, s);

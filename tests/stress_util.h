@@ -256,6 +256,31 @@ stress_finish(fpheap *heap)
     CHECK_EQ(fpheap_destroy(heap), 0);
 }
 
+/* Objects of at least 16 bytes, or NULL, and in each something else. */
+STRESS_UNUSED static void
+stress_fill(void *const *objects, size_t n)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        if (objects[i] != NULL)
+            memset(objects[i], (int)i + 1, 16);
+}
+
+STRESS_UNUSED static int
+stress_is_filled(void *const *objects, size_t n)
+{
+    unsigned char bytes[16];
+    size_t        i;
+
+    for (i = 0; i < n; i++) {
+        memset(bytes, (int)i + 1, sizeof bytes);
+        if (objects[i] != NULL && memcmp(objects[i], bytes, sizeof bytes) != 0)
+            return 0;
+    }
+    return 1;
+}
+
 /* --- owner stamps ------------------------------------------------------------
  *
  * All memory that nobody owns is zero: it came so from the provider, and each
