@@ -3322,12 +3322,13 @@ fpheap_group_end(fpheap_group *group)
 /* --- references ------------------------------------------------------------
  *
  *       where                        order    partner  what must be seen
- *   I1  refs: CAS, to one less       release  I2       what was done with the
+ *   I1  refs: CAS, to one less       acq_rel  I2       what was done with the
  *                                                      object
  *   I2  refs: load, also a failed    acquire  I1       that others are done
  *       CAS's
  *
- * refs never goes from 1 to 0 but by whoever frees the object.
+ * refs never goes from 1 to 0 but by whoever frees the object.  I1 is no release
+ * alone, as gcc for POWER gives a CAS that fails what its success acquires.
  */
 
 FPH_NOWAIT unsigned
@@ -3354,7 +3355,7 @@ fpheap_unref(fpheap *heap, void *object)
         return;
     refs = fpheap_refs(object);
     while (refs > 1)
-        if (FPH_CAS(&head->hold.refs, &refs, refs - 1, RELEASE,     /* I1 */
+        if (FPH_CAS(&head->hold.refs, &refs, refs - 1, ACQ_REL,     /* I1 */
                     ACQUIRE))
             return;
     if (refs != 0 && (head->about >> FPH_HEAD_DESTRUCTOR & 0xff) != 0)
