@@ -13,6 +13,7 @@ labels   Each atomic operation that is not relaxed carries a label.  A label
          section that uses it, and no other section uses it; ELSEWHERE has the
          exceptions.  Each label of a table of orders is used.  A label that a
          sentence or a message names exists.  A letter is that of one section.
+         No CAS is a release that fails as an acquire.
 
 limits   The counts below are within LIMITS.
 
@@ -301,6 +302,9 @@ def check_labels(header):
     for label, found in table.items():
         if found[0].is_order and label not in used:
             yield f"{found[0].line}: {label} is not used"
+    for match in re.finditer(r"\bRELEASE,\s*ACQUIRE\b", header.code):
+        yield (f"{header.line(match.start())}: a CAS is a release, and an acquire "
+               "if it fails, which gcc drops for POWER")
     yield from check_mentions(header, table)
 
 

@@ -115,6 +115,10 @@ refused labels "and a sentence that names a label that is none" \
     'Y7 stands in no table'
 add CACHE <<< "static const char *const fph_added = \"Y8: two are one\";"
 refused labels "and such a message" 'Y8 stands in no table'
+add CACHE <<< "${function/ADDED/FPH_CAS(heap->mine, heap->mine, 0, RELEASE,
+                   ACQUIRE)}"
+refused labels "and a CAS that is a release, and fails as an acquire" \
+    'which gcc drops for POWER'
 
 # --- limits -------------------------------------------------------------------
 
