@@ -35,6 +35,7 @@ ARGUED = TOP / "tests" / "weaken.txt"
 PROGRAMS = ("test_schedules", "test_schedules_header", "test_schedules_shared")
 STEP = {"seq_cst": ["acq_rel"], "acq_rel": ["acquire", "release"],
         "acquire": ["relaxed"], "release": ["relaxed"]}
+ORDER = r"(RELAXED|ACQUIRE|RELEASE|ACQ_REL|SEQ_CST)"
 HALF = {"load": {"acq_rel": "acquire"}, "store": {"acq_rel": "release"}}
 SECOND = ("acq_rel",)      # of the fph_cas_ those with another when they fail
 NAME = re.compile(r"\bfph_(load|store|cas|fetch_\w+?)_(acquire|release|acq_rel"
@@ -139,7 +140,7 @@ def of_function(what, order, arguments):
 
 def of_macro(what, arguments):
     """Of FPH_WHAT(arguments, which end with the order, or with two."""
-    match = re.fullmatch(r"(?s)(.*\b)([A-Z_]+)(?:(,\s*)([A-Z_]+))?\)", arguments)
+    match = re.fullmatch(rf"(?s)(.*?\b){ORDER}(?:(,\s*){ORDER})?\)", arguments)
     front, order, comma, second = match.groups()
     end = f"{comma}{second})" if second else ")"
     for weaker in STEP.get(order.lower(), ()):
