@@ -54,15 +54,12 @@
 #define FPHEAP_STATIC
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
+#include "schedule_world.h"
 
 #include <setjmp.h>
 
 #include <cmocka.h>
 
-#define CHUNKS   24            /* of the provider's memory */
-#define UNIT     (FPHEAP_PAGE / 2)
-#define ROOM     (CHUNKS + 1)  /* where regions begin in the middle of one */
-#define UNITS    (ROOM * FPHEAP_CHUNK / UNIT)
 #define OBJECTS  64            /* that one thread may have */
 #define POOL_MAX 6
 #define SLAB     8             /* objects in a slab */
@@ -85,31 +82,15 @@ typedef struct part {
     unsigned     gets;         /* of the pool, the same */
 } part;
 
-/* What each thread does before the schedule and in it, NULL for no thread. */
-typedef struct scene {
-    const char *name;
-    const char *before[SCHEDULE_THREADS];
-    const char *during[SCHEDULE_THREADS];
-    unsigned    chunks;        /* that the provider has; 0: CHUNKS */
-    int         patient;       /* that is enough if all wait */
-    unsigned    fails;         /* calls for which there is no room */
-} scene;
-
 static struct world {
     const scene *scene;
     fpheap      *heap;
     fpheap_pool *pool;
     part         part[SCHEDULE_THREADS];
     uint8_t      owner[UNITS];   /* thread + 1 */
-    uint8_t      given[CHUNKS];  /* to the heap */
-    model_moment put[CHUNKS];    /* when it came back */
-    size_t       cursor;         /* the search for room begins here */
-    uint8_t      barred[CHUNKS]; /* without access */
-    size_t       bytes;
     int          constructed;    /* objects of pools */
     int          ended;          /* the pool has ended */
     unsigned     failed;         /* calls, for lack of memory */
-    size_t       limit;          /* of the heap, in bytes; 0: none */
     unsigned     named;          /* pools "same" at this moment */
     int          one_slab;       /* the pool's max is that of a slab */
     int          water;          /* the pool has watermarks */
@@ -117,117 +98,18 @@ static struct world {
     int          telling;
     unsigned     waits;          /* a bit per thread: its get found the pool
                                     empty, and it was not told of room since */
-    int          parts;          /* its provider takes parts, and regions are
-                                    neighbours */
-    size_t       offset;         /* of regions from a chunk's start: they
-                                    share it with their neighbours */
 } world;
 
-/* Chunks of two groups. */
-static char storage[(FPH_GROUP + ROOM) * FPHEAP_CHUNK]
-    __attribute__((aligned(FPH_GROUP << FPHEAP_CHUNK_SHIFT)));
-#define arena       (storage + (FPH_GROUP - 8) * FPHEAP_CHUNK)
-#define ARENA_BYTES (ROOM * FPHEAP_CHUNK)
-
-static size_t
-unit_of(const char *base)
-{
-    CHECK(base >= arena && base < arena + ARENA_BYTES);
-    return (size_t)(base - arena) / UNIT;
-}
-
-/* --- the provider --------------------------------------------------------- */
+/* --- owners --------------------------------------------------------------- */
 
 static void
-arena_access(size_t first, size_t chunks, int allowed)
+memory_goes(const char *base, size_t bytes)
 {
     size_t i;
 
-    for (i = first; i < first + chunks; i++) {
-        if (world.barred[i] == !allowed)
-            continue;
-        if (mprotect(arena + i * FPHEAP_CHUNK + world.offset, FPHEAP_CHUNK,
-                     allowed ? PROT_READ | PROT_WRITE : PROT_NONE) != 0)
-            abort();
-        world.barred[i] = !allowed;
-    }
+    for (i = 0; i < bytes / UNIT; i++)
+        CHECK(world.owner[unit_of(base) + i] == 0);
 }
-
-static int
-arena_take(void *ctx, size_t bytes, size_t align, int node,
-           fpheap_region *region)
-{
-    size_t n    = bytes / FPHEAP_CHUNK;
-    size_t last = world.scene->chunks != 0 ? world.scene->chunks : CHUNKS;
-    size_t i, run = 0;
-
-    (void)ctx, (void)align, (void)node;
-    schedule_point(__func__);
-    for (i = world.cursor; i < last && run < n; i++)
-        run = world.given[i] ? 0 : run + 1;
-    if (run < n)
-        for (i = run = 0; i < last && run < n; i++)
-            run = world.given[i] ? 0 : run + 1;
-    if (run < n)
-        return -ENOMEM;
-    /* Mostly there is a chunk between two that is nobody's. */
-    world.cursor = i + !(world.parts || world.offset != 0);
-    memset(world.given + i - n, 1, n);
-    world.bytes += bytes;
-    CHECK(world.limit == 0 || world.bytes <= world.limit);
-    arena_access(i - n, n, 1);
-    region->base = arena + (i - n) * FPHEAP_CHUNK + world.offset;
-    region->bytes = n * FPHEAP_CHUNK;
-    memset(region->base, 0xa5, region->bytes);
-    model_forget(region->base, region->bytes);
-    schedule_point(__func__);
-    return 0;
-}
-
-/* Memory goes through the system, which orders its givers and takers. */
-static model_lock arena_lock;
-
-static int
-arena_get(void *ctx, size_t bytes, size_t align, int node,
-          fpheap_region *region)
-{
-    int rc;
-
-    schedule_hide();
-    rc = arena_take(ctx, bytes, align, node, region);
-    schedule_show();
-    schedule_lock(&arena_lock);
-    return rc;
-}
-
-static int
-arena_put(void *ctx, const fpheap_region *region)
-{
-    size_t first = (size_t)((char *)region->base - arena) / FPHEAP_CHUNK;
-    size_t n     = region->bytes / FPHEAP_CHUNK;
-    size_t i;
-
-    (void)ctx;
-    schedule_give(region->base, region->bytes);
-    schedule_unlock(&arena_lock);
-    schedule_hide();
-    schedule_point(__func__);
-    for (i = first; i < first + n; i++) {
-        CHECK(world.given[i]);
-        world.given[i] = 0;
-        world.put[i] = schedule_moment();
-    }
-    for (i = 0; i < region->bytes / UNIT; i++)
-        CHECK(world.owner[unit_of((char *)region->base) + i] == 0);
-    if (schedule.on)
-        arena_access(first, n, 0);
-    world.bytes -= region->bytes;
-    schedule_point(__func__);
-    schedule_show();
-    return 0;
-}
-
-/* --- owners --------------------------------------------------------------- */
 
 static uint64_t
 stamp_of(const char *base, unsigned self)
@@ -420,7 +302,7 @@ call_prefill(unsigned self)
 {
     int rc = SCHEDULE_SHOWN(fpheap_prefill(world.heap, FPHEAP_PAGE, 2));
 
-    CHECK(rc == 0 || rc == (world.limit != 0 ? -ENOSPC : -ENOMEM));
+    CHECK(rc == 0 || rc == (memory.limit != 0 ? -ENOSPC : -ENOMEM));
     world.part[self].pages = rc == 0 ? 2 : 0;
 }
 
@@ -608,7 +490,7 @@ call_base_of(unsigned self)
 
         if (base == NULL)
             continue;
-        if (!world.given[i] && model_was(world.put[i], &began))
+        if (!memory.given[i] && model_was(memory.put[i], &began))
             schedule_fail("an object where the heap has no memory");
         CHECK(base <= at && (size_t)(at - base) < 4 * FPHEAP_CHUNK);
     }
@@ -643,9 +525,9 @@ call_one(unsigned self, char letter)
     case 'k': call_own_pool(self); break;
     case 'e': call_end_own_pool(self); break;
     case 'E': call_end_pool(); break;
-    case 'L': world.limit = world.bytes + 2 * FPHEAP_CHUNK;
+    case 'L': memory.limit = memory.bytes + 2 * FPHEAP_CHUNK;
               schedule_show();
-              fpheap_set_limit(world.heap, world.limit);
+              fpheap_set_limit(world.heap, memory.limit);
               schedule_hide(); break;
     case 'D': call_destroy(); break;
     case 'n': (void)SCHEDULE_SHOWN(fpheap_pool_lookup(world.heap, "same"));
@@ -675,22 +557,12 @@ call_one(unsigned self, char letter)
 static void
 world_begin(void)
 {
-    static const fpheap_provider provider = {.get = arena_get,
-                                              .put = arena_put};
-    static const fpheap_provider parts    = {.get = arena_get,
-                                              .put = arena_put,
-                                              .flags = FPHEAP_PARTS};
-    fpheap_config                config   = {.provider = &provider};
+    fpheap_config config = {.provider = arena_provider()};
 
-    if (world.parts)
-        config.provider = &parts;
+    memory_begin();
     memset(world.part, 0, sizeof world.part);
-    memset(world.put, 0, sizeof world.put);
-    world.cursor = 0;
     world.ended = 0;
     world.failed = 0;
-    world.bytes = 0;
-    world.limit = 0;
     world.told = world.waits = 0;
     world.telling = 0;
     world.heap = fpheap_create("schedule", &config);
@@ -815,7 +687,7 @@ world_end(void)
     if (world.heap != NULL)
         heap_ends();
     CHECK(world.constructed == 0);
-    CHECK(world.bytes == 0);
+    CHECK(memory.bytes == 0);
 }
 
 static schedule_plan
@@ -828,21 +700,17 @@ plan_of(const scene *one)
 
     arena_access(0, CHUNKS, 1);
     world.scene = one;
-    world.parts = strncmp(one->name, "parts", 5) == 0;
+    memory_of_scene(one->chunks, strncmp(one->name, "parts", 5) == 0,
+                    strncmp(one->name, "half", 4) == 0);
     world.one_slab = strncmp(one->name, "quota", 5) == 0;
     world.water = strncmp(one->name, "water", 5) == 0;
-    world.offset = strncmp(one->name, "half", 4) == 0 ? FPHEAP_CHUNK / 2 : 0;
     return plan;
 }
 
 /* --- what is run ---------------------------------------------------------- */
 
 /* The slow operations, each with what brings a thread in front of it. */
-static const struct operation {
-    const char *name;
-    const char *before;
-    const char *during;
-} operations[] = {
+static const operation operations[] = {
     {"get",     "aaaaaaaafffffffF", "aaa"},    /* magazines from the depot */
     {"put",     "aaaaaaffff",       "fff"},    /* and to it */
     {"claim",   "",                 "aaa"},    /* from slabs */
@@ -962,189 +830,11 @@ static const scene scenes[] = {
 };
 #define SCENES (sizeof scenes / sizeof *scenes)
 
-static void
-run_scene(const scene *one, unsigned bound, double seconds)
-{
-    schedule_plan plan = plan_of(one);
-
-    if (!schedule_is_wanted(one->name))
-        return;
-    schedule_print_all(&plan, bound, seconds);
-    printf("\n");
-}
-
-/* The operations i, j and, if it is one, k. */
-static void
-scene_of(scene *one, char *name, size_t i, size_t j, size_t k)
-{
-    const size_t of[SCHEDULE_THREADS] = {i, j, k};
-    unsigned     t;
-
-    memset(one, 0, sizeof *one);
-    one->name = name;
-    for (t = 0; t < SCHEDULE_THREADS && of[t] < OPERATIONS; t++) {
-        name += sprintf(name, "%s%s", t == 0 ? "" : "+",
-                        operations[of[t]].name);
-        one->before[t] = operations[of[t]].before;
-        one->during[t] = operations[of[t]].during;
-    }
-}
-
-static void
-begin_case(double seconds)
-{
-    schedule_begin_case(seconds);
-    schedule_print_titles("preemptions:", "");
-}
-
-/* More than that are for SCHEDULE_SECONDS. */
-static unsigned
-bound_of(unsigned usual)
-{
-    return usual + (unsigned)schedule_program.is_long;
-}
-
-static void
-every_pair_of_operations(void **unused)
-{
-    size_t left = OPERATIONS * (OPERATIONS + 1) / 2;
-    size_t i, j;
-
-    (void)unused;
-    begin_case(4.0);
-    for (i = 0; i < OPERATIONS; i++) {
-        for (j = i; j < OPERATIONS; j++) {
-            char  name[64];
-            scene one;
-
-            scene_of(&one, name, i, j, OPERATIONS);
-            run_scene(&one, bound_of(2), schedule_slice(left--));
-        }
-    }
-}
-
-static void
-orders_that_matter(void **unused)
-{
-    size_t i;
-
-    (void)unused;
-    begin_case(1.0);
-    for (i = 0; i < SCENES; i++)
-        run_scene(&scenes[i], bound_of(2), schedule_slice(SCENES - i));
-}
-
-/* Triples are many: the short run draws some. */
-static void
-triples_of_operations(void **unused)
-{
-    int    is_long = schedule_program.is_long;
-    size_t left = is_long ? OPERATIONS * (OPERATIONS - 1)
-                            * (OPERATIONS - 2) / 6 : 20;
-    size_t i, j, k;
-
-    (void)unused;
-    begin_case(1.0);
-    for (i = 0; i < OPERATIONS; i++) {
-        for (j = i + 1; j < OPERATIONS; j++) {
-            for (k = j + 1; k < OPERATIONS; k++) {
-                char  name[64];
-                scene one;
-
-                scene_of(&one, name, i, j, k);
-                if (is_long || schedule_draw(&schedule_program.seed) % 64 == 0)
-                    run_scene(&one, bound_of(1),
-                              schedule_slice(left > 1 ? left-- : 1));
-            }
-        }
-    }
-}
-
-/* One of the orders, a pair, or a triple. */
-static void
-draw_scene(scene *one, char *name)
-{
-    uint64_t *seed = &schedule_program.seed;
-    size_t    i    = (size_t)(schedule_draw(seed) % (SCENES * 3));
-    size_t    j    = (size_t)(schedule_draw(seed) % OPERATIONS);
-    size_t    k    = (size_t)(schedule_draw(seed) % (OPERATIONS + 1));
-
-    if (i < SCENES)
-        *one = scenes[i];
-    else
-        scene_of(one, name, (size_t)(schedule_draw(seed) % OPERATIONS), j, k);
-}
-
-static void
-schedules_at_random(void **unused)
-{
-    unsigned left = schedule_program.is_long ? 1000 : 40;
-    uint64_t runs = 0;
-
-    (void)unused;
-    begin_case(1.0);
-    for (; left > 0; left--) {
-        char          name[64];
-        scene         one;
-        schedule_plan plan;
-
-        draw_scene(&one, name);
-        plan = plan_of(&one);
-        if (schedule_is_wanted(one.name))
-            runs += schedule_random(&plan, &schedule_program.seed, UINT64_MAX,
-                                    schedule_slice(left));
-    }
-    printf("  %llu\n", (unsigned long long)runs);
-}
-
-/* --- one schedule again --------------------------------------------------- */
-
-static void
-replay_scene(const scene *one, const char *text)
-{
-    schedule_plan plan = plan_of(one);
-
-    schedule_replay(&plan, text);
-}
-
-static void
-replay(const char *text)
-{
-    size_t i, j, k;
-
-    for (i = 0; i < SCENES; i++)
-        replay_scene(&scenes[i], text);
-    for (i = 0; i < OPERATIONS; i++) {
-        for (j = 0; j < OPERATIONS; j++) {
-            for (k = 0; k <= OPERATIONS; k++) {
-                char  name[64];
-                scene one;
-
-                scene_of(&one, name, i, j, k);
-                replay_scene(&one, text);
-            }
-        }
-    }
-}
-
-static void
-a_schedule_replays(void **unused)
-{
-    size_t i;
-
-    (void)unused;
-    schedule_catch();
-    for (i = 0; i < OPERATIONS; i++) {
-        schedule_list list = {2, 0, {{7, 1}, {19, 0}}};
-        char          name[64];
-        scene         one;
-        schedule_plan plan;
-
-        scene_of(&one, name, i, (i + 1) % OPERATIONS, OPERATIONS);
-        plan = plan_of(&one);
-        assert_true(schedule_repeats(&plan, &list));
-    }
-}
+#define SECONDS_OF_PAIRS   4.0
+#define SECONDS_OF_ORDERS  1.0
+#define SECONDS_OF_TRIPLES 1.0
+#define SECONDS_AT_RANDOM  1.0
+#include "schedule_scenes.h"
 
 int
 main(void)
