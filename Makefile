@@ -245,6 +245,7 @@ $(PROGRAMS): $(B)/%: %.c tests/filter.c tests/wraps.txt fpheap.h \
 $(B)/test_check2 $(B)/test_check_headers: tests/debug/test_check.c
 $(B)/test_small_no_os: tests/test_small.c
 $(addprefix $(B)/test_shared_,check header small): tests/test_shared.c
+$(B)/test_schedules_check: tests/test_schedules_header.c
 $(addprefix $(B)/test_children_,check header): tests/test_children.c
 $(B)/test_prefill_check: tests/test_prefill.c
 $(addprefix $(B)/test_groups_,check header): tests/test_groups.c

@@ -32,7 +32,8 @@ import structure
 
 TOP = Path(__file__).parent.parent
 ARGUED = TOP / "tests" / "weaken.txt"
-PROGRAMS = ("test_schedules", "test_schedules_header", "test_schedules_shared")
+PROGRAMS = ("test_schedules", "test_schedules_header", "test_schedules_check",
+            "test_schedules_shared")
 STEP = {"seq_cst": ["acq_rel"], "acq_rel": ["acquire", "release"],
         "acquire": ["relaxed"], "release": ["relaxed"]}
 ORDER = r"(RELAXED|ACQUIRE|RELEASE|ACQ_REL|SEQ_CST)"
