@@ -388,14 +388,14 @@ model_word_access(model_word *word, unsigned bytes, unsigned self, int access)
     return -1;
 }
 
-/* A thread accesses bytes; of many those at every 256th are looked at.  Returns
+/* A thread accesses bytes; of very many those at every 256th are looked at.  Returns
  * the one with which it races, or -1. */
 static inline MODEL_RAW int
 model_access(const volatile void *base, size_t bytes, unsigned self, int access)
 {
     uintptr_t at   = (uintptr_t)base;
     uintptr_t end  = at + bytes;
-    uintptr_t step = bytes > 512 ? 256 : 8;
+    uintptr_t step = bytes > 16384 ? 256 : 8;
 
     while (at < end) {
         unsigned first = at % 8;

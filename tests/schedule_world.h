@@ -32,8 +32,12 @@ typedef struct operation {
     const char *during;
 } operation;
 
+#ifndef FAR
+#  define FAR 0                /* chunks from one to its far neighbour */
+#endif
+
 /* Chunks of two groups. */
-static char storage[(FPH_GROUP + ROOM) * FPHEAP_CHUNK]
+static char storage[(FPH_GROUP + ROOM + FAR) * FPHEAP_CHUNK]
     __attribute__((aligned(FPH_GROUP << FPHEAP_CHUNK_SHIFT)));
 #define arena       (storage + (FPH_GROUP - 8) * FPHEAP_CHUNK)
 #define ARENA_BYTES (ROOM * FPHEAP_CHUNK)
@@ -44,6 +48,8 @@ static struct memory {
                                     neighbours */
     size_t       offset;         /* of regions from a chunk's start: they
                                     share it with their neighbours */
+    int          is_far;         /* every other chunk is far away */
+    int          is_apart;       /* no region is like another */
     uint8_t      given[CHUNKS];  /* to the heap */
     model_moment put[CHUNKS];    /* when it came back */
     model_lock   passed[CHUNKS]; /* from who had it to who gets it */
@@ -59,12 +65,28 @@ static void memory_goes(const char *base, size_t bytes);
 static inline size_t
 unit_of(const char *base)
 {
-    CHECK(base >= arena && base < arena + ARENA_BYTES);
-    return (size_t)(base - arena) / UNIT;
+    size_t at    = (size_t)(base - arena);
+    size_t chunk = at / FPHEAP_CHUNK;
+
+    if (memory.is_far) {
+        chunk = chunk < FAR ? 2 * chunk : 2 * (chunk - FAR) + 1;
+        at = chunk * FPHEAP_CHUNK + at % FPHEAP_CHUNK;
+    }
+    CHECK(at < ARENA_BYTES);
+    return at / UNIT;
 }
 
-/* Of a scene: all chunks, or some; they have a provider that takes parts; they
- * begin in the middle of one. */
+/* Where a region begins that has this chunk. */
+static inline char *
+arena_at(size_t chunk)
+{
+    if (memory.is_far)
+        chunk = chunk / 2 + chunk % 2 * FAR;
+    return arena + chunk * FPHEAP_CHUNK + memory.offset;
+}
+
+/* Of a scene: all chunks, or some; the provider takes parts; regions begin in
+ * the middle of a chunk. */
 static inline void
 memory_of_scene(unsigned chunks, int parts, int shares)
 {
@@ -91,7 +113,7 @@ arena_access(size_t first, size_t chunks, int allowed)
     for (i = first; i < first + chunks; i++) {
         if (memory.barred[i] == !allowed)
             continue;
-        if (mprotect(arena + i * FPHEAP_CHUNK + memory.offset, FPHEAP_CHUNK,
+        if (mprotect(arena_at(i), FPHEAP_CHUNK,
                      allowed ? PROT_READ | PROT_WRITE : PROT_NONE) != 0)
             abort();
         memory.barred[i] = !allowed;
@@ -104,6 +126,8 @@ arena_find(size_t n)
 {
     size_t i, run = 0;
 
+    if (memory.is_far && n > 1)
+        return CHUNKS;
     for (i = memory.cursor; i < memory.chunks && run < n; i++)
         run = memory.given[i] ? 0 : run + 1;
     if (run < n)
@@ -122,13 +146,15 @@ arena_take(size_t bytes, fpheap_region *region)
     first = arena_find(n);
     if (first == CHUNKS)
         return -ENOMEM;
-    memory.cursor = first + n + !(memory.parts || memory.offset != 0);
+    memory.cursor = first + n + !(memory.parts || memory.offset != 0
+                                  || memory.is_far);
     memset(memory.given + first, 1, n);
     memory.bytes += bytes;
     CHECK(memory.limit == 0 || memory.bytes <= memory.limit);
     arena_access(first, n, 1);
-    region->base = arena + first * FPHEAP_CHUNK + memory.offset;
+    region->base = arena_at(first);
     region->bytes = bytes;
+    region->cookie = memory.is_apart ? region->base : NULL;
     memset(region->base, 0xa5, bytes);
     model_forget(region->base, bytes);
     schedule_point(__func__);
@@ -155,7 +181,7 @@ arena_get(void *ctx, size_t bytes, size_t align, int node,
 static int
 arena_put(void *ctx, const fpheap_region *region)
 {
-    size_t first = (size_t)((char *)region->base - arena) / FPHEAP_CHUNK;
+    size_t first = unit_of((char *)region->base) * UNIT / FPHEAP_CHUNK;
     size_t n     = region->bytes / FPHEAP_CHUNK;
     size_t i;
 

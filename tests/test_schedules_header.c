@@ -45,7 +45,7 @@
  */
 #include "schedule.h"
 
-/* The system's keys, in this file. */
+/* The system's keys and memory, in this file. */
 static int system_key(unsigned *key);
 static int system_key_use(unsigned key);
 static int system_key_end(unsigned key);
@@ -53,6 +53,10 @@ static int system_key_end(unsigned key);
 #define pthread_setspecific(key, value)  system_key_use(key)
 #define pthread_key_delete(key)          system_key_end(key)
 #define pthread_atfork(before, in, child) ((void)(child), 0)
+static void *system_map(void *at, size_t bytes, int access, int flags,
+                        int file, off_t offset);
+#define mmap(at, bytes, access, flags, file, offset) \
+    system_map(at, bytes, access, flags, file, offset)
 
 #ifndef FPHEAP_CHECK
 #  define FPHEAP_CHECK 1
@@ -70,6 +74,8 @@ static int system_key_end(unsigned key);
 #define FPHEAP_STATIC
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
+#undef mmap
+#define FAR FPH_KNOWN          /* of such neighbours a heap knows one */
 #include "schedule_world.h"
 
 #include <cmocka.h>
@@ -132,7 +138,7 @@ static struct world {
     fpheap      *heap;
     fpheap_pool *pool;
     part         part[SCHEDULE_THREADS];
-    uint8_t      owner[UNITS];  /* thread + 1, or NOBODY */
+    uint8_t      owner[UNITS / 2]; /* of each page: thread + 1, or NOBODY */
     shared       shared[SHARED];
     unsigned     n_shared;
     unsigned     ended;         /* destructors that were called */
@@ -147,6 +153,7 @@ static struct world {
     unsigned     keys;          /* that were made */
     int          key[KEYS];     /* 1: the system has it */
     unsigned     key_ended;     /* a bit each */
+    int          is_full;       /* the system has no memory */
     fpheap_buffer   buffer;
     fpheap_provider in_buffer;
     unsigned        in_heaps;   /* heaps in the buffer */
@@ -162,22 +169,23 @@ memory_goes(const char *base, size_t bytes)
 {
     size_t i;
 
-    for (i = 0; i < bytes / UNIT; i++)
-        CHECK(world.owner[unit_of(base) + i] == 0);
+    for (i = 0; i < bytes; i += FPHEAP_PAGE)
+        CHECK(world.owner[unit_of(base + i) / 2] == 0);
 }
 
 /* The pages of an object go from one owner to another. */
 static void
 set_owner(const char *base, size_t pages, unsigned from, unsigned to)
 {
-    size_t first = unit_of(base) & ~(size_t)1;
     size_t i;
 
-    for (i = first; i < first + 2 * pages; i++) {
-        if (world.owner[i] != from)
+    for (i = 0; i < pages; i++, base += FPHEAP_PAGE) {
+        uint8_t *owner = &world.owner[unit_of(base) / 2];
+
+        if (*owner != from)
             schedule_fail("memory of thread %u is thread %d's too",
-                          schedule_self, world.owner[i] - 1);
-        world.owner[i] = (uint8_t)to;
+                          schedule_self, *owner - 1);
+        *owner = (uint8_t)to;
     }
 }
 
@@ -237,6 +245,8 @@ call_alloc(unsigned self, size_t pages)
     char *base = (char *)SCHEDULE_SHOWN(
         fpheap_alloc_tagged(world.heap, pages * FPHEAP_PAGE - 32, self + 1));
 
+    if (base == NULL && world.scene->fails)
+        return;
     CHECK(base != NULL);
     world.live[self + 1]++;
     own(self, base, pages, 0);
@@ -785,6 +795,14 @@ system_key_end(unsigned key)
     return rc;
 }
 
+static void *
+system_map(void *at, size_t bytes, int access, int flags, int file,
+           off_t offset)
+{
+    return world.is_full ? MAP_FAILED
+                         : mmap(at, bytes, access, flags, file, offset);
+}
+
 static void
 call_exit(void)
 {
@@ -907,11 +925,15 @@ destructors_begin(void)
     CHECK(fpheap_destructor_register(ends, &world.arg[0]) == 1);
 }
 
-/* The tables of regions are short: one that is cut does not always find room. */
+/* Records are made of the heap's own pages from here on. */
 static void
-slots_begin(void)
+meta_ends(void)
 {
-    world.heap->state->regions_max = 3;
+    fph_word *cursor = &world.heap->state->meta_cursor.word;
+    uint64_t  end    = *cursor >> 20 & FPH_META_FIELD;
+
+    *cursor = (*cursor & ~FPH_META_FIELD) | end;
+    world.is_full = 1;
 }
 
 static void
@@ -922,6 +944,7 @@ world_begin(void)
                                .magazine = 2, .tag = TAG, .destructor = 1};
 
     memory_begin();
+    world.is_full = 0;
     memset(world.part, 0, sizeof world.part);
     memset(world.cleanups, 0, sizeof world.cleanups);
     world.n_shared = world.ended = world.to_end = world.groups = 0;
@@ -937,7 +960,7 @@ world_begin(void)
     share(1, 0 /* is_kept */);
     share(1, 1);
     if (is_about("slots"))
-        slots_begin();
+        world.heap->state->regions_max = (size_t)(world.scene->name[6] - '0');
     if (is_about("key"))
         keys_begin();
 }
@@ -947,6 +970,8 @@ world_prepare(unsigned self)
 {
     CHECK(is_about("key") || fpheap_self(world.heap) != NULL);
     calls(self, world.scene->before[self]);
+    if (is_about("full") && self + 1 == schedule.plan->threads)
+        meta_ends();
 }
 
 static void
@@ -969,7 +994,7 @@ heap_is_sound(void)
 static int
 is_owned(void *sum, const fpheap_object *live)
 {
-    *(unsigned *)sum += world.owner[unit_of((char *)live->base)] != 0;
+    *(unsigned *)sum += world.owner[unit_of((char *)live->base) / 2] != 0;
     return 0;
 }
 
@@ -1050,6 +1075,8 @@ plan_of(const scene *one)
     arena_access(0, CHUNKS, 1);
     world.scene = one;
     memory_of_scene(one->chunks, is_about("slots"), 0 /* shares */);
+    memory.is_apart = is_about("slots");
+    memory.is_far = is_about("full and far");
     return plan;
 }
 
@@ -1105,8 +1132,12 @@ static const scene scenes[] = {
     {"key", {"", ""}, {"a", "a"}, 0, 0, 0},
     {"key and end", {"", ""}, {"a", "U"}, 0, 0, 0},
     {"keys and end", {"", "", ""}, {"a", "a", "U"}, 0, 0, 0},
-    {"slots", {"Hfggggf", ""}, {"T", "G"}, 0, 0, 0},
-    {"slots of three", {"Hfggggf", "Gf", ""}, {"T", "T", "G"}, 0, 0, 0},
+    /* A table of so many regions is full when one is to be cut. */
+    {"slots 3", {"HfFggggfffFgg", "GfF"}, {"T", "G"}, 0, 0, 1},
+    {"slots 2", {"", "", ""}, {"HfFggggfffFgg", "T", "T"}, 0, 0, 1},
+    /* Memory that was others' becomes records. */
+    {"full and far", {"", "gg"}, {"g", "ff"}, 0, 0, 0},
+    {"full and pool", {"", "gaf"}, {"n", "TS"}, 0, 0, 0},
 };
 #define SCENES (sizeof scenes / sizeof *scenes)
 
