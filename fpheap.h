@@ -4266,7 +4266,7 @@ FPH_STATIC_ASSERT(units_fit, FPH_UNIT_BITS < 20);
  * seats.
  *
  *       where                        order    partner  what must be seen
- *   M3  taken: CAS, load             acquire  M4       the last heap is gone;
+ *   M3  taken: CAS                   acquire  M4       the last heap is gone;
  *                                                      the last thread's caches
  *                                                      are empty
  *   M4  taken: store 0               release  M3
@@ -4299,10 +4299,12 @@ fph_number_give(fph_word *taken)
     fph_store_release(taken, 0);                                    /* M4 */
 }
 
+/* A number's handle; NULL: nobody has it.  Relaxed, as whoever is in a call on
+ * that heap has seen it come, and a message may be late. */
 static inline fpheap *
 fph_handle_at(unsigned number)
 {
-    return fph_load_acquire(&fph_heap_used[number]) == 1            /* M3 */
+    return fph_load_relaxed(&fph_heap_used[number]) == 1
          ? &fph_heaps[number] : NULL;
 }
 
@@ -13672,7 +13674,7 @@ fpheap_aligned_realloc(fpheap *heap, void *object, size_t align, size_t size)
  *   P7  names: fetch_add             acq_rel  P7       of two that want names,
  *                                                      the first, by the second
  *   P8  pool_is: store wants, named, release  P9       the pool and its name
- *       ready; CAS wants -> named
+ *       ready
  *   P9  pool_is: load in a look      acquire  P8       before it reads them
  *   P10 name: store release, load acquire: P5, before the second load of P2
  *   P11 pool[]: store                release  M5       the record, all zero
@@ -13753,7 +13755,8 @@ fph_pool_get_name(fph_state *state, unsigned number, const fph_name *name)
                             is - FPH_POOL_WANTS + FPH_POOL_TAKEN);
         }
     }
-    return fph_cas_release(&state->pool_is[number], &wants,         /* P8 */
+    /* Whoever reads this synchronizes with the store of what it is made of. */
+    return fph_cas_relaxed(&state->pool_is[number], &wants,
                            wants - FPH_POOL_WANTS + FPH_POOL_NAMED);
 }
 
@@ -15036,7 +15039,7 @@ fpheap_tag_stats_get_sized(fpheap *heap, unsigned tag, fpheap_tag_stats *stats,
 /* --- for people ----------------------------------------------------------- */
 
 #if !FPHEAP_NO_STDIO
-/* Write a pool's name as text. */
+/* Write a pool's name as text, for people: it may be of two pools. */
 static void
 fph_pool_name(const fpheap_pool *pool, char *name)
 {
@@ -15044,7 +15047,7 @@ fph_pool_name(const fpheap_pool *pool, char *name)
     unsigned i;
 
     for (i = 0; i < FPHEAP_NAME_BYTES / 8; i++)
-        words[i] = fph_load_acquire(&pool->name[i]);                /* P10 */
+        words[i] = fph_load_relaxed(&pool->name[i]);
     memcpy(name, words, FPHEAP_NAME_BYTES);
     name[FPHEAP_NAME_BYTES - 1] = 0;
 }
