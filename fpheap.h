@@ -4732,21 +4732,26 @@ fph_is_in(unsigned what, const fpheap *heap, const fpheap_pool *pool)
  *       where                        order    partner  what must be seen
  *   V6  calls: fetch_add 1           seq_cst  V8, V9   of a call and a cleaner
  *       cleaner: load, after it      seq_cst  V10      one sees the other
- *   V7  calls: fetch_add -1; store   release  V9       what the call has done,
- *       0, as a member comes                           or the last member's
+ *   V7  calls: fetch_add -1, as a    release  V9       what the call has done,
+ *       call ends or is counted                        and that it is counted
+ *       elsewhere; store 0, as a                       elsewhere; what the last
+ *       member comes                                   member has done
  *   V8  cleaner: CAS from 0          seq_cst  V6
  *   V9  calls: load, until it is 0   seq_cst  V6, V7
  *   V10 cleaner: store 0             release  V6       what it has done
  *
  * V6, V8, V9: a call adds to its count and then looks for a cleaner; a cleaner
  * says that it is one and then looks at the counts.  These are in one order.
- * If the cleaner comes first, the call sees it, takes its count back and waits;
- * if the call does, the cleaner sees the count and waits until V7.  So from the
- * moment in which all counts were 0 no thread is inside until V10, and each of
- * them sees all that the cleaner did.
+ * If the cleaner comes first, the call sees it, takes its count back (relaxed:
+ * it has done nothing), waits, and begins again with V6; if the call does, the
+ * cleaner sees the count and waits until V7.  So from the moment in which all
+ * counts were 0 no thread is inside until V10, and each of them sees all that
+ * the cleaner did.
  *
  * A call is counted in one place from its beginning to its end, though the
  * thread may get a cache meanwhile, or give it up: fph_this.calls says where.
+ * Whoever gives it up counts the call with its process first; whoever sees that
+ * the cache counts it no more, V7, or has no thread, H16, sees that too.
  * Calls inside others, as from a constructor, are not counted again.
  *
  * What a process did that has died is seen by whoever gets its lock: the system
@@ -4832,7 +4837,7 @@ fph_call_begin(fpheap *heap, size_t number)
         fph_fetch_add_seq_cst(calls, 1);                            /* V6 */
         if (fph_load_seq_cst(&heap->partition->cleaner) == 0)       /* V6 */
             break;
-        fph_fetch_add_release(calls, ~(uint64_t)0);                 /* V7 */
+        fph_fetch_add_relaxed(calls, ~(uint64_t)0);
         heap->recover(heap);
     }
     fph_this.calls[number] = calls;
@@ -10024,7 +10029,9 @@ fph_water_close(fph_word *is)
  *   H12 orphans: store 0             release  H11
  *   H13 orphans: CAS, to adopt       relaxed  none     the child's threads come
  *                                                      after the fork
- *   H15 owner: CAS                   acquire  H16      the cache is empty
+ *   H15 owner: CAS; load, by a       acquire  H16      the cache is empty; and
+ *       cleaner                                        where a call is counted
+ *                                                      that gave it up, CALL
  *   H16 owner: store 0               release  H15
  *
  * A thread whose destructor has run, one without a seat, and one that finds no
@@ -10342,7 +10349,7 @@ fph_slot_leave(fpheap_cache *cache)
         return;
     if (*calls == &slot->calls) {
         *calls = &heap->partition->member[heap->member].calls;
-        fph_fetch_add_seq_cst(*calls, 1);                           /* V6 */
+        fph_fetch_add_relaxed(*calls, 1);
         fph_fetch_add_release(&slot->calls, ~(uint64_t)0);          /* V7 */
     }
     fph_store_release(&slot->owner, 0);                             /* H16 */
@@ -16799,7 +16806,7 @@ fph_cache_calls_end(const fpheap *heap, const uint8_t *dead, uint64_t until)
     size_t        seat = 0;
 
     while ((cache = fph_cache_next(heap->state, &seat)) != NULL) {
-        uint64_t owner = fph_load_relaxed(&fph_slot_of(cache)->owner);
+        uint64_t owner = fph_load_acquire(&fph_slot_of(cache)->owner); /* H15 */
 
         if (owner != 0 && !dead[owner - 1]
             && !fph_calls_wait(&fph_slot_of(cache)->calls, until))
@@ -17014,7 +17021,7 @@ fph_rebuild_dead(const fph_rebuild *it, fpheap_cache *cache)
     cache->large = NULL;
     FPH_STORE(&cache->entry, (fph_entry *)NULL, RELAXED);           /* H5 */
     fph_store_relaxed(&fph_slot_of(cache)->calls, 0);
-    fph_store_release(&fph_slot_of(cache)->owner, 0);               /* H16 */
+    fph_store_relaxed(&fph_slot_of(cache)->owner, 0); /* V10 follows */
     fph_fetch_add_relaxed(&it->heap->partition->threads, 1);
 }
 
@@ -17304,7 +17311,7 @@ fph_cleaner_enter(const fpheap *heap, uint64_t *cleaner)
     fph_word *word = &heap->partition->cleaner;
     uint64_t  came;
 
-    *cleaner = fph_load_seq_cst(word);                              /* V6 */
+    *cleaner = fph_load_relaxed(word); /* V8 sees what it is */
     if (*cleaner != 0
         && !fph_is_dead(heap, (unsigned)(*cleaner % FPH_CLEANER) - 1))
         return 0;
@@ -17353,7 +17360,7 @@ fph_clean(fpheap *heap, unsigned frees)
 static int
 fph_clean_wait(fpheap *heap)
 {
-    while (fph_load_seq_cst(&heap->partition->cleaner) != 0) {      /* V6 */
+    while (fph_load_relaxed(&heap->partition->cleaner) != 0) {
         if (fph_clean(heap, 0 /* frees */) == -EAGAIN)
             fph_yield();
     }

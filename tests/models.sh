@@ -108,6 +108,7 @@ right slab
 right page
 right record
 right move
+right call
 
 # Stacks.
 change wrong "T2 of a push, relaxed" stack fph_stack_push \
@@ -204,4 +205,21 @@ change wrong "V3 of a count of moves, relaxed" move fph_moves_open \
     's/fph_load_acquire/fph_load_relaxed/'
 change wrong "V4, relaxed" move fph_moves_since \
     's/fph_fetch_add_release/fph_fetch_add_relaxed/'
+
+# Calls on shared heaps.
+change wrong "V6 of a count, acq_rel" call fph_call_begin \
+    's/fph_fetch_add_seq_cst/fph_fetch_add_acq_rel/'
+change wrong "V6 of a look, acquire" call fph_call_begin \
+    's/fph_load_seq_cst/fph_load_acquire/'
+change wrong "V7 of a call's end, relaxed" call fph_call_end \
+    's/fph_fetch_add_release/fph_fetch_add_relaxed/'
+change wrong "V7 of a cache that is given up, relaxed" call fph_slot_leave \
+    's/fph_fetch_add_release/fph_fetch_add_relaxed/'
+change wrong "V7 of a member that comes, relaxed" call fph_member_come \
+    's/fph_store_release/fph_store_relaxed/'
+change wrong "V8, acq_rel" call fph_cleaner_enter 's/fph_cas_seq_cst/fph_cas_acq_rel/'
+change wrong "V9, acquire" call fph_calls_wait 's/fph_load_seq_cst/fph_load_acquire/'
+change wrong "H15 of a cleaner, relaxed" call fph_cache_calls_end \
+    's/fph_load_acquire/fph_load_relaxed/'
+change wrong "H16, relaxed" call fph_slot_leave 's/fph_store_release/fph_store_relaxed/'
 finish

@@ -49,11 +49,15 @@ int pthread_setspecific(pthread_key_t key, const void *value);
 
 #define FPHEAP_IMPLEMENTATION
 #define FPHEAP_STATIC
-#define FPHEAP_NO_OS           1
+#ifndef FPHEAP_NO_OS
+#  define FPHEAP_NO_OS           1
+#endif
 #define FPHEAP_NO_STDIO        1
 #define FPHEAP_CHUNK_SHIFT     16
 #define FPHEAP_CLASS_BITS      2
-#define FPHEAP_MAX_HEAPS       1
+#ifndef FPHEAP_MAX_HEAPS
+#  define FPHEAP_MAX_HEAPS       1
+#endif
 #define FPHEAP_MAX_POOLS       1
 #define FPHEAP_MAX_THREADS     1
 #define FPHEAP_PANIC(message)  assert(!(message))
