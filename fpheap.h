@@ -16491,18 +16491,20 @@ fpheap_config_string(void)
  *       where                        order    partner  what must be seen
  *   W6  taken: CAS, to claim         acquire  W7       the memory is gone
  *   W7  taken: store 0, to drop      release  W6
- *   W8  magic: store                 release  none     all of the head, by who
- *                                                      reads the file
- *   W9  is: store                    release  W10      what the member wrote
- *   W10 is: load                     acquire  W9
- *   W11 root: store                  release  W12      what is in the object
- *   W12 root: load                   acquire  W11
+ *   W8  magic: store                 release  W9       all of the head
+ *   W9  magic: load, of memory that  acquire  W8
+ *       the caller has mapped
+ *   W10 root: store                  release  W11      what is in the object
+ *   W11 root: load                   acquire  W10
  *
  *   W6, W7: a chunk's memory is there before it is claimed for good and gone
  *   before it is dropped; where the file has longer pages it goes when all
  *   chunks of one are dropped, by whoever gets to claim them all.
- *   W9, W10: a place is its owner's alone while the lock is held, so `is` is
- *   only for those that look: that they read what belongs to this member.
+ *   W8, W9: else the system reads the file, magic in one call, and what it is
+ *   to say in the next.
+ *   `is` needs no order: who has the lock of a place writes it, who gets the
+ *   lock next reads it, and the system orders these; who looks without the lock
+ *   asks for the lock next, or shows the number to people.
  *   Everything else in the partition is ordered by the tables of its section,
  *   whatever process a thread is of.
  */
@@ -16718,7 +16720,7 @@ fph_any_corpse(const fpheap *heap)
     unsigned i = 0;
 
     while (i < FPH_MEMBERS
-           && (fph_load_acquire(&heap->partition->member[i].is) == 0 /* W10 */
+           && (fph_load_relaxed(&heap->partition->member[i].is) == 0
                || !fph_is_dead(heap, i)))
         i++;
     return i < FPH_MEMBERS;
@@ -16731,10 +16733,10 @@ fph_place_hold(const fpheap *heap, unsigned place, int member)
 {
     const fph_word *is = &heap->partition->member[place].is;
 
-    if ((fph_load_acquire(is) != 0) != member || place == heap->member /* W10 */
+    if ((fph_load_relaxed(is) != 0) != member || place == heap->member
         || !fph_lock(heap, place, F_OFD_SETLK, F_WRLCK))
         return 0;
-    if ((fph_load_acquire(is) != 0) == member)                      /* W10 */
+    if ((fph_load_relaxed(is) != 0) == member)
         return 1;
     fph_lock(heap, place, F_OFD_SETLK, F_UNLCK); /* it has just changed */
     return 0;
@@ -16766,7 +16768,7 @@ fph_dead_release(const fpheap *heap, const uint8_t *dead, int clean)
             continue;
         if (clean) {
             fph_store_relaxed(&partition->member[i].calls, 0);
-            fph_store_release(&partition->member[i].is, 0);         /* W9 */
+            fph_store_relaxed(&partition->member[i].is, 0);
             fph_fetch_add_relaxed(&partition->recovered, 1);
         }
         fph_lock(heap, i, F_OFD_SETLK, F_UNLCK);
@@ -17538,6 +17540,18 @@ fph_file_read(const fpheap *heap, const fph_opening *it, void *to,
     return (ssize_t)bytes;
 }
 
+/* What a file begins with: 0 where nothing was made yet, 1 where that cannot be
+ * read. */
+static uint64_t
+fph_magic_read(const fpheap *heap, const fph_opening *it)
+{
+    uint64_t magic = 0;
+
+    if (heap->mapped)
+        return fph_load_acquire((fph_word *)it->desc->address);     /* W9 */
+    return fph_file_read(heap, it, &magic, sizeof magic) < 0 ? 1 : magic;
+}
+
 /* Read the beginning of a partition, as far as it stays as it was made, and see
  * whether this process can have it.  Nothing in it is trusted. */
 static int
@@ -17545,16 +17559,19 @@ fph_head_read(const fpheap *heap, const fph_opening *it, fph_partition *head)
 {
     const size_t room  = offsetof(fph_partition, member);
     const size_t made  = offsetof(fph_partition, root);
-    ssize_t      n     = fph_file_read(heap, it, head, made);
-    size_t       bytes = head->bytes;
-    uintptr_t    base  = (uintptr_t)head->base;
-    uintptr_t    state = (uintptr_t)head->state;
+    size_t       bytes;
+    uintptr_t    base, state;
+    int          rc;
 
-    if (n != (ssize_t)made || head->magic != FPH_MAGIC)
+    if (fph_magic_read(heap, it) != FPH_MAGIC
+        || fph_file_read(heap, it, head, made) != (ssize_t)made)
         return fph_open_says(it, -ESTALE, "there is no heap in it");
-    n = fph_settings_check(it, head->settings, sizeof head->settings);
-    if (n != 0)
-        return (int)n;
+    rc = fph_settings_check(it, head->settings, sizeof head->settings);
+    if (rc != 0)
+        return rc;
+    bytes = head->bytes;
+    base = (uintptr_t)head->base;
+    state = (uintptr_t)head->state;
     if (bytes == 0 || (bytes & FPH_CHUNK_MASK) != 0
         || (base & FPH_CHUNK_MASK) != 0 || base == 0
         || bytes > UINTPTR_MAX - base || (it->bytes != 0 && bytes > it->bytes)
@@ -17719,7 +17736,7 @@ fph_member_come(fpheap *heap)
     fph_store_relaxed(&member->process, fph_process());
     fph_store_release(&member->calls, 0);                           /* V7 */
     fph_store_relaxed(&member->taken, 0);
-    fph_store_release(&member->is,                                  /* W9 */
+    fph_store_relaxed(&member->is,
                       fph_fetch_add_relaxed(&partition->came, 1) + 1);
     heap->member = i;
     heap->taken = &member->taken;
@@ -17980,16 +17997,6 @@ fph_file_open(fpheap *heap, const fph_opening *it)
     return -errno;
 }
 
-/* What a file begins with: 0 where nothing was made yet, 1 where that cannot be
- * read. */
-static uint64_t
-fph_magic_read(const fpheap *heap, const fph_opening *it)
-{
-    uint64_t magic = 0;
-
-    return fph_file_read(heap, it, &magic, sizeof magic) < 0 ? 1 : magic;
-}
-
 /* Open the partition in a file that exists, or make one there if it has none,
  * while no other process does so. */
 static int
@@ -18149,7 +18156,7 @@ fpheap_close(fpheap *heap)
     fph_caches_leave(heap);
     fph_store_release(gate, 0);                                     /* H7 */
     member = &heap->partition->member[heap->member];
-    fph_store_release(&member->is, 0);                              /* W9 */
+    fph_store_relaxed(&member->is, 0);
     fph_partition_end(heap);
     return 0;
 }
@@ -18302,7 +18309,7 @@ fpheap_set_root(fpheap *heap, const void *object)
     if (!fph_heap_good(heap) || heap->partition == NULL
         || (object != NULL && handle == 0))
         return -EINVAL;
-    fph_store_release(&heap->partition->root, handle);              /* W11 */
+    fph_store_release(&heap->partition->root, handle);              /* W10 */
     return 0;
 }
 
@@ -18316,7 +18323,7 @@ fpheap_root(fpheap *heap)
     if (fph_is_view(heap))
         (void)fph_peek(heap, &root, &heap->partition->root, sizeof root);
     else
-        root = fph_load_acquire(&heap->partition->root);            /* W12 */
+        root = fph_load_acquire(&heap->partition->root);            /* W11 */
     return fpheap_object_at(heap, (uint32_t)root);
 }
 #endif /* FPHEAP_SHARED */
