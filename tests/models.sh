@@ -109,6 +109,7 @@ right page
 right record
 right move
 right call
+right chunk
 
 # Stacks.
 change wrong "T2 of a push, relaxed" stack fph_stack_push \
@@ -222,4 +223,11 @@ change wrong "V9, acquire" call fph_calls_wait 's/fph_load_seq_cst/fph_load_acqu
 change wrong "H15 of a cleaner, relaxed" call fph_cache_calls_end \
     's/fph_load_acquire/fph_load_relaxed/'
 change wrong "H16, relaxed" call fph_slot_leave 's/fph_store_release/fph_store_relaxed/'
+
+# Memory of partitions.
+change wrong "W6, relaxed" chunk fph_taken_claim 's/ACQUIRE)/RELAXED)/'
+change wrong "W7, relaxed" chunk fph_taken_drop 's/RELEASE)/RELAXED)/'
+change wrong "chunks are dropped before their memory is freed" chunk \
+    fph_partition_free 's/(void)fph_file_change(heap, first, n, FPH_PUNCH);//' \
+    's/    return;/    (void)fph_file_change(heap, first, n, FPH_PUNCH); return;/'
 finish

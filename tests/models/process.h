@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: MIT OR Unlicense
  *
  * A thread is a process: it has a handle of its own, and so all that each process
- * has by handle.  A lock of a byte of the file is an atomic.
+ * has by handle.  A lock of a byte of the file is an atomic; its memory is plain,
+ * as a process may ask for a chunk's, or give it, while no other does.
  */
 #ifndef PROCESS_H
 #define PROCESS_H
@@ -32,18 +33,27 @@ int fstat(int file, struct stat *is);
 int fchmod(int file, mode_t mode);
 #endif
 #include <fcntl.h>
+#include <stdint.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 static int model_lock(int what, struct flock *lock);
 static int model_time(struct timespec *now);
+static int model_allocate(int mode, uint64_t at, uint64_t bytes);
 #define FPHEAP_NO_OS     0
 #define FPHEAP_MAX_HEAPS 4
 #define fcntl(file, what, ...) \
     model_lock(what, (struct flock *)(__VA_ARGS__ + 0))
 #define clock_gettime(id, now) model_time(now)
-#define getpid()               1
+#define getpid()                 1
+#define madvise(at, bytes, what) ((void)(at), 0)
+#define syscall(number, ...)     MODEL_##number(__VA_ARGS__)
+#define MODEL_SYS_fallocate(file, mode, at, bytes) \
+    model_allocate(mode, at, bytes)
+#define MODEL_SYS_rt_sigprocmask(how, set, old, bytes) (-1)
 #include "model.h"
 
 static fph_partition partition;
@@ -75,6 +85,19 @@ model_time(struct timespec *now)
 #endif
     looked = 1;
     now->tv_sec = now->tv_nsec = 0;
+    return 0;
+}
+
+/* The file's memory, as the system has it. */
+static int backed[4];
+
+static int
+model_allocate(int mode, uint64_t at, uint64_t bytes)
+{
+    size_t i = (size_t)(at >> FPHEAP_CHUNK_SHIFT);
+
+    for (; bytes > 0; bytes -= FPHEAP_CHUNK)
+        backed[i++] = mode != FPH_PUNCH;
     return 0;
 }
 
