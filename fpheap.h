@@ -17834,8 +17834,10 @@ static void
 fph_partition_lay(const fph_opening *it, fph_partition *partition,
                   unsigned unit)
 {
-    /* another creator may have died */
-    memset(partition, 0, fph_head_bytes(it));
+    const size_t magic = sizeof partition->magic;
+
+    /* another creator may have died; magic is 0, and others look at it */
+    memset((char *)partition + magic, 0, fph_head_bytes(it) - magic);
     memcpy(partition->settings, fph_shared_settings(),
            strlen(fph_shared_settings()) + 1);
     partition->bytes = it->bytes;

@@ -95,7 +95,6 @@
 #  define SCHEDULE_MEETS(name)  1
 #  define SCHEDULE_COMES(shared) ((void)(shared)) /* in front of an access */
 #endif
-#define SCHEDULE_FRAMES   4096      /* bytes of the stack above a call */
 #define SCHEDULE_SWITCHES 16        /* departures in a list */
 #define SCHEDULE_STEPS    200000u   /* a run that takes more does not end */
 #define SCHEDULE_WORDS    32768     /* addresses told apart, a power of two */
@@ -190,6 +189,7 @@ static struct schedule {
 static __thread unsigned schedule_self = SCHEDULE_THREADS; /* the main thread */
 static __thread jmp_buf  schedule_grave;
 static __thread int      schedule_works; /* 1: in a run, until it dies */
+static __thread uintptr_t schedule_top;  /* of this thread's stack */
 
 /* --- what is watched -------------------------------------------------- */
 
@@ -692,7 +692,7 @@ schedule_load(const volatile void *at, uint64_t now, int order)
     return now;
 }
 
-/* A store, before or after it is made, to what was `before`. */
+/* A store, after it is made, as what it releases has it, to what was `before`. */
 static __attribute__((noinline)) void
 schedule_store(const volatile void *at, uint64_t before, uint64_t value,
                int order)
@@ -879,6 +879,7 @@ schedule_thread(void *number)
     unsigned self = (unsigned)(uintptr_t)number;
 
     schedule_self = self;
+    schedule_top = (uintptr_t)__builtin_frame_address(0);
     for (;;) {
         int last;
 
@@ -1282,7 +1283,7 @@ schedule_access(const volatile void *at, size_t bytes, int access)
 
     if (schedule_depth > 0 || !schedule_works)
         return;
-    if ((uintptr_t)at - here < SCHEDULE_FRAMES)
+    if ((uintptr_t)at - here < schedule_top - here)
         return;                /* a thread's stack is its own */
     schedule_depth++;
     with = model_access(at, bytes, schedule_self, access);
@@ -1369,9 +1370,11 @@ schedule_set(void *at, size_t size, uint64_t value)
                                                                             \
         schedule_step(schedule_p, 1, __func__);                             \
         if (schedule_models()) {                                            \
-            schedule_store(schedule_p, SCHEDULE_NOW(schedule_p),            \
-                           SCHEDULE_NOW(&schedule_v), order);               \
+            uint64_t schedule_b = SCHEDULE_NOW(schedule_p);                 \
+                                                                            \
             __atomic_store_n(schedule_p, schedule_v, __ATOMIC_RELAXED);     \
+            schedule_store(schedule_p, schedule_b,                          \
+                           SCHEDULE_NOW(&schedule_v), order);               \
         } else {                                                            \
             __atomic_store_n(schedule_p, schedule_v, order);                \
         }                                                                   \

@@ -25,6 +25,11 @@
  *     E  become the cleaner for a moment, if nobody is; K  and die so
  *     N  another thread of the process has had this cache, and this one that
  *        thread's
+ *     J  be a thread of the first process
+ *     Z  exit, as a thread
+ *     r  make the newest object the root
+ *     p  look at what is in the root
+ *     M  open another partition, or make it, and leave it
  */
 #define SCHEDULE_THREADS 5
 #include "schedule.h"
@@ -64,6 +69,8 @@ static int system_lock(int file, int what, void *lock);
 #define UNITS   (BYTES / UNIT)
 #define OBJECTS 64             /* that one thread may have */
 #define LOCKS   (FPH_MEMBERS + 2) /* those of members, and two more */
+#define OTHER   (4 * FPHEAP_CHUNK)  /* bytes of another partition, */
+#define BEHIND  FPHEAP_CHUNK        /* whose locks come from here on */
 
 /* --- the world ------------------------------------------------------------ */
 
@@ -76,7 +83,7 @@ typedef struct object {
 typedef struct process {
     fpheap   *heap;            /* NULL: not open */
     int       file;            /* -1: none */
-    char      locked[LOCKS];   /* bytes of which it has the lock */
+    char      locked[2 * LOCKS]; /* bytes of which it has the lock */
     object    object[OBJECTS];
     unsigned  n;
     int       cleans;
@@ -101,6 +108,7 @@ static struct world {
 
 /* Aligned so that the tables are the same in every run of the program. */
 static char arena[BYTES] __attribute__((aligned(BYTES)));
+static char other_arena[OTHER] __attribute__((aligned(OTHER)));
 
 static process *
 this_process(void)
@@ -112,8 +120,8 @@ this_process(void)
 /* --- the system ----------------------------------------------------------- */
 
 static char the_locks;         /* a word for the scheduler */
-static model_lock lock_of[LOCKS]; /* what orders those who have a byte's lock one
-                                  after the other */
+static model_lock lock_of[2 * LOCKS]; /* what orders those who have a byte's lock
+                                      one after the other */
 
 static int
 system_open(const char *path, int flags)
@@ -135,7 +143,7 @@ close_file(process *mine)
 {
     unsigned i;
 
-    for (i = 0; i < LOCKS; i++)
+    for (i = 0; i < 2 * LOCKS; i++)
         if (mine->locked[i])
             schedule_unlock(&lock_of[i]);
     schedule_hide();
@@ -172,7 +180,9 @@ system_lock(int file, int what, void *arg)
     int           rc;
 
     schedule_step(&the_locks, 1, __func__);
-    CHECK(at < LOCKS);
+    if (at >= BEHIND)
+        at += LOCKS - BEHIND;
+    CHECK(at < 2 * LOCKS);
     if (what == F_OFD_SETLK && lock->l_type == F_UNLCK)
         schedule_unlock(&lock_of[at]);
     schedule_hide();
@@ -347,6 +357,46 @@ call_swap(process *mine)
     schedule_hide();
 }
 
+/* This thread has the cache of a process's other thread. */
+static void
+call_exit(process *mine)
+{
+    schedule_show();
+    fph_seat_leave(fph_table);
+    schedule_hide();
+    mine->heap = NULL;
+}
+
+static void
+call_set_root(process *mine)
+{
+    CHECK(SCHEDULE_SHOWN(fpheap_set_root(
+              mine->heap, mine->object[mine->n - 1].base)) == 0);
+}
+
+/* What the first process has there is as that one made it. */
+static void
+call_root(process *mine)
+{
+    uint64_t *root = (uint64_t *)SCHEDULE_SHOWN(
+        fpheap_root(mine->heap));
+
+    CHECK(root == NULL || SCHEDULE_SHOWN(*root) == 1);
+}
+
+static void
+call_make(void)
+{
+    fpheap_partition desc = {.bytes = OTHER, .address = other_arena,
+                             .descriptor = world.file, .offset = BEHIND,
+                             .flags = FPHEAP_DESCRIPTOR | FPHEAP_MAPPED};
+    fpheap          *heap = SCHEDULE_SHOWN(fpheap_open(NULL, &desc,
+                                                       FPHEAP_CREATE));
+
+    CHECK(heap != NULL && heap->state == heap->partition->state);
+    CHECK(SCHEDULE_SHOWN(fpheap_close(heap)) == 0);
+}
+
 static void
 call_one(unsigned self, char letter)
 {
@@ -359,6 +409,11 @@ call_one(unsigned self, char letter)
     case 'K': call_enter(mine, 1); break;
     case 'D': call_die(self); break;
     case 'N': call_swap(mine); break;
+    case 'J': mine->heap = world.process[0].heap; break;
+    case 'Z': call_exit(mine); break;
+    case 'r': call_set_root(mine); break;
+    case 'p': call_root(mine); break;
+    case 'M': call_make(); break;
     case 'a': call_alloc(mine, 2); break;
     case 'c': call_alloc(mine, 1); break;
     case 'g': call_alloc(mine, 2 * 11); break;
@@ -391,6 +446,7 @@ world_begin(void)
     unsigned i;
 
     memset(arena, 0, sizeof arena);
+    memset(other_arena, 0, sizeof other_arena);
     memset(world.owner, 0, sizeof world.owner);
     memset(world.process, 0, sizeof world.process);
     for (i = 0; i < SCHEDULE_THREADS; i++) {
@@ -578,6 +634,11 @@ static const scene scenes[] = {
     {"close and come", {"Oaaf", "Oaf", ""}, {"C", "R", "Oaf"}, 0},
     {"enter", {"O", "O", "O", ""}, {"K", "E", "R", "OE"}, 0},
     {"grow", {"Oaaf", "Oaf", "Oaf"}, {"D", "R", "gfT"}, 0},
+    {"cleaners and work", {"Oaaf", "Oaf", "Oaf", "Oaf"}, {"D", "R", "R", "a"}, 0},
+    {"come after", {"Oaaf", "Oaf", "OaaafffX", ""}, {"D", "R", "TC", "O"}, 0},
+    {"exit and close", {"Oaaf", "Jaf"}, {"C", "Z"}, 0},
+    {"root", {"O", "O"}, {"ar", "p"}, 0},
+    {"make", {"", ""}, {"M", "M"}, 0},
 };
 #define SCENES (sizeof scenes / sizeof *scenes)
 
@@ -720,6 +781,8 @@ main(void)
 
     schedule_init();
     world.file = memfd_create("locks", MFD_CLOEXEC);
+    if (ftruncate(world.file, BYTES) != 0)
+        return 1;
     schedule_begin("test_schedules_shared", 8 /* seconds */, replay);
     failed = cmocka_run_group_tests(tests, NULL, NULL);
     printf("%llu schedules\n", (unsigned long long)schedule.runs);
