@@ -424,6 +424,7 @@ a_partition_of_hugepages_takes_those_that_it_uses(void **state)
 
     (void)state;
     if (left < 4 || file < 0) {
+        (void)close(file);
         print_message("why: fewer than 4 hugepages of 2 MiB are free\n");
         skip();
     }
@@ -465,6 +466,7 @@ a_partition_of_gigabyte_pages_takes_those_that_it_uses(void **state)
 
     (void)state;
     if (left < 2 || file < 0) {
+        (void)close(file);
         print_message("why: fewer than 2 hugepages of 1 GiB are free\n");
         skip();
     }

@@ -265,11 +265,68 @@ test_print_stats(const fpheap_stats *s)
                 s->live_objects, s->parked_objects, s->regions);
 }
 
+/* Whether a magazine is one that the heap counts. */
+TEST_UNUSED static unsigned
+test_is_counted(const fph_magazine *magazine)
+{
+    return magazine != NULL && !fph_is_short(magazine);
+}
+
+/* Magazines that caches have, depots, and stacks of empty ones. */
+TEST_UNUSED static uint64_t
+test_magazines_found(const fpheap *heap)
+{
+    const fph_state    *state = heap->state;
+    const fpheap_cache *cache;
+    const fph_link     *link;
+    uint64_t            found = 0;
+    size_t              seat  = 0;
+    unsigned            bin, node;
+
+    while ((cache = fph_cache_next(state, &seat)) != NULL)
+        for (bin = 0; bin < heap->bins; bin++) {
+            void **base = cache->bins[bin].base;
+
+            found += test_is_counted(cache->spare[bin]);
+            found += base != NULL && test_is_counted(fph_magazine_of(base));
+        }
+    for (bin = 0; bin < heap->bins; bin++)
+        found += fph_depot_count(state, bin);
+    for (node = 0; node < heap->nodes; node++)
+        for (link = fph_stack_top(state, &state->empty[node].word);
+             link != NULL; link = fph_stack_below(state, link))
+            found++;
+    return found;
+}
+
+/* What is lost, or not ended, though nobody is inside the heap. */
+TEST_UNUSED static const char *
+test_lost(const fpheap *heap)
+{
+    const fph_state *state  = heap->state;
+    size_t           number = (size_t)(heap - fph_heaps);
+
+    if (state->forked || fph_is_shared(heap))
+        return NULL;           /* others may have been inside */
+    if (fph_this.open_moves[number] != 0)
+        return "this thread has not ended a move";
+    if (state->moves_begun != state->moves_ended)
+        return "a move has not ended";
+    if (state->growing != 0)
+        return "a growth has not ended";
+    if (test_magazines_found(heap) != state->magazines)
+        return "a magazine is in no place";
+    return NULL;
+}
+
 TEST_UNUSED static void
 test_check_at(fpheap *heap, const char *file, int line)
 {
     const char  *wrong = fpheap_check(heap);
     fpheap_stats stats;
+
+    if (wrong == NULL)
+        wrong = test_lost(heap);
 
     fpheap_stats_get(heap, &stats);
     if (wrong == NULL && test_adds_up(&stats))
