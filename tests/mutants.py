@@ -103,6 +103,9 @@ choose(void)
     close(file);
 }
 """
+# A call that ends where its function does, not with a statement around it.
+INSIDE = """fph_held fph_inside __attribute__((cleanup(fph_leave), unused))
+        = fph_mutant_is({}) ? NULL : fph_enter("""
 CHOSEN = re.compile(r"fph_mutant_is\((\d+)\)")
 FIRST_INCLUDE = "#include <stddef.h>"
 
@@ -136,6 +139,8 @@ class Mutant:
     def choice(self, source, first, last, usual, number):
         """The usual text of source[first:last], or what is changed there if
         the number is chosen."""
+        if self.text == ";" and usual.startswith("FPH_INSIDE("):
+            return usual.replace("FPH_INSIDE(", INSIDE.format(number), 1)
         if self.text == ";":
             return (f"do {{ if (!fph_mutant_is({number})) {{ {usual} }} }}"
                     " while (0);")
