@@ -960,6 +960,231 @@ threads_with_caches_use_the_heap_that_comes_after_a_close(void **state)
     NEED(pthread_join(thread, NULL) == 0);
 }
 
+/* --- calls ---------------------------------------------------------------- */
+
+/* A heap in which somebody cleans up whenever a call begins, until the call has
+ * seen it. */
+typedef struct held_up {
+    fpheap      *heap;
+    fpheap_pool *pool;
+    void        *object[64];
+    uint32_t     group;        /* what the cleaner puts right; 0: nothing */
+    unsigned     calls;        /* that have seen a cleaner */
+} held_up;
+
+static held_up held;
+
+static int
+note_call_and_end(fpheap *heap)
+{
+    held.calls++;
+    if (held.group != 0)
+        heap->state->groups[0] = held.group;
+    held.group = 0;
+    fph_store_release(&heap->partition->cleaner, 0);
+    return 0;
+}
+
+static int
+ignore_object(void *arg, const fpheap_object *object)
+{
+    (void)arg;
+    return object == NULL;
+}
+
+static int
+ignore_region(void *arg, const fpheap_region *region)
+{
+    (void)arg;
+    return region == NULL;
+}
+
+static int
+ignore_pools_object(void *arg, void *object)
+{
+    (void)arg;
+    return object == NULL;
+}
+
+static void
+call_alloc(void)
+{
+    held.object[0] = fpheap_alloc(held.heap, TEST_MIB);
+}
+
+static void
+call_realloc(void)
+{
+    held.object[0] = fpheap_realloc(held.heap, held.object[0], 3 * TEST_MIB);
+}
+
+static void
+call_free(void)
+{
+    fpheap_free(held.heap, held.object[0]);
+}
+
+static void
+call_alloc_bulk(void)
+{
+    NEED(fpheap_alloc_bulk(held.heap, 5000, held.object, 64) == 0);
+}
+
+static void
+call_free_bulk(void)
+{
+    fpheap_free_bulk(held.heap, held.object, 64);
+}
+
+static void
+call_prefill(void)
+{
+    NEED(fpheap_prefill(held.heap, 900, 20) == 0);
+}
+
+static void
+call_pool_create(void)
+{
+    fpheap_pool_desc desc;
+
+    memset(&desc, 0, sizeof desc);
+    desc.size = 100;
+    desc.name = "held up";
+    held.pool = fpheap_pool_create(held.heap, &desc);
+    NEED(held.pool != NULL);
+}
+
+static void
+call_pool_set_max(void)
+{
+    NEED(fpheap_pool_set_max(held.pool, 1000) == 0);
+}
+
+static void
+call_pool_for_each(void)
+{
+    NEED(fpheap_pool_for_each(held.pool, FPHEAP_ALL, ignore_pools_object, NULL)
+         == 0);
+}
+
+static void
+call_pool_destroy(void)
+{
+    NEED(fpheap_pool_destroy(held.pool, NULL) == 0);
+}
+
+static void
+call_reserve(void)
+{
+    NEED(fpheap_reserve(held.heap, TEST_MIB, 0) == 0);
+}
+
+static void
+call_trim(void)
+{
+    fpheap_trim(held.heap);
+}
+
+static void
+call_set_limit(void)
+{
+    fpheap_set_limit(held.heap, PARTITION);
+}
+
+static void
+call_stats(void)
+{
+    fpheap_stats stats;
+
+    fpheap_stats_get(held.heap, &stats);
+}
+
+static void
+call_check(void)
+{
+    held.group = held.heap->state->groups[0];
+    held.heap->state->groups[0] = 0;
+    NEED(fpheap_check(held.heap) == NULL);
+}
+
+static void
+call_walk(void)
+{
+    NEED(fpheap_walk(held.heap, ignore_object, NULL) == 0);
+}
+
+static void
+call_region_walk(void)
+{
+    NEED(fpheap_region_walk(held.heap, ignore_region, NULL) == 0);
+}
+
+static void
+call_flush(void)
+{
+    fpheap_flush(held.heap);
+}
+
+static void
+call_thread_leave(void)
+{
+    fpheap_thread_leave(held.heap);
+}
+
+static void
+call_self(void)
+{
+    NEED(fpheap_self(held.heap) != NULL);
+}
+
+/* Somebody cleans up. */
+static void
+hold_up(void)
+{
+    held.calls = 0;
+    fph_store_release(&held.heap->partition->cleaner,
+                      (uint64_t)1 << 32 | (held.heap->member + 1));
+}
+
+static void
+each_call_that_is_no_hit_waits_for_a_cleaner(void **state)
+{
+    /* Each finds what those before it have left. */
+    static const struct {
+        const char *name;
+        void      (*call)(void);
+    } calls[] = {
+        {"self", call_self}, {"alloc", call_alloc}, {"realloc", call_realloc},
+        {"free", call_free}, {"alloc_bulk", call_alloc_bulk},
+        {"walk", call_walk}, {"free_bulk", call_free_bulk},
+        {"prefill", call_prefill}, {"pool_create", call_pool_create},
+        {"pool_set_max", call_pool_set_max},
+        {"pool_for_each", call_pool_for_each},
+        {"pool_destroy", call_pool_destroy}, {"reserve", call_reserve},
+        {"trim", call_trim}, {"set_limit", call_set_limit},
+        {"stats_get", call_stats}, {"check", call_check},
+        {"region_walk", call_region_walk}, {"flush", call_flush},
+        {"thread_leave", call_thread_leave}
+    };
+    size_t i;
+
+    (void)state;
+    held.heap = create();
+    held.heap->recover = note_call_and_end;
+    for (i = 0; i < TEST_COUNT(calls); i++) {
+        hold_up();
+        calls[i].call();
+        if (held.calls != 1)
+            fail_msg("%s has waited %u times", calls[i].name, held.calls);
+        assert_int_equal(held.heap->partition->cleaner, 0);
+    }
+    assert_non_null(fpheap_self(held.heap));
+    TEST_CHECK_LIVE(held.heap, 0);
+    hold_up();
+    assert_int_equal(fpheap_close(held.heap), 0);
+    assert_int_equal(held.calls, 1);
+}
+
 int
 main(void)
 {
@@ -987,6 +1212,7 @@ main(void)
         SHARED_TEST(members_keep_a_partition_whose_name_another_has),
         SHARED_TEST(a_callback_of_the_heap_cannot_close_it),
         SHARED_TEST(threads_exit_while_the_heap_is_closed),
+        SHARED_TEST(each_call_that_is_no_hit_waits_for_a_cleaner),
         SHARED_TEST(threads_with_caches_use_the_heap_that_comes_after_a_close)
     };
 
