@@ -215,6 +215,30 @@ what_an_object_grows_or_shrinks_by_counts(void **state)
 }
 
 static void
+what_a_child_takes_and_gives_back_is_told_as_it_does(void **state)
+{
+    fpheap_config config;
+    fpheap       *child;
+    unsigned      n = 0;
+
+    (void)state;
+    make_heap(&t, 16 * FPHEAP_CHUNK, 4 * FPHEAP_CHUNK, 8 * FPHEAP_CHUNK);
+    memset(&config, 0, sizeof config);
+    config.parent = heap;
+    assert_non_null(child = fpheap_create("child", &config));
+    for (; t.n == 0; n++)
+        assert_non_null(objects[n] = fpheap_alloc(child, FPHEAP_CHUNK / 2));
+    assert_in_range(n, 16, 24);
+    TOLD(t, 1);
+    while (n > 0)
+        fpheap_free(child, objects[--n]);
+    fpheap_trim(child);
+    TOLD(t, 2);
+    TEST_DESTROY(child);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
 a_limit_or_max_that_changes_crosses(void **state)
 {
     told h;
@@ -772,6 +796,7 @@ main(void)
         cmocka_unit_test(
             a_heaps_crossings_are_told_in_bytes_of_small_and_large_objects),
         cmocka_unit_test(what_an_object_grows_or_shrinks_by_counts),
+        cmocka_unit_test(what_a_child_takes_and_gives_back_is_told_as_it_does),
         cmocka_unit_test(a_limit_or_max_that_changes_crosses),
         cmocka_unit_test(watermarks_out_of_range_or_without_a_limit_are_einval),
         cmocka_unit_test(a_bulk_is_told_of_when_all_of_it_is_freed),
