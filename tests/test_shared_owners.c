@@ -477,12 +477,18 @@ need_freed(fpheap *heap, void *given)
 static void
 what_the_dead_had_live_is_freed_on_request(void **state)
 {
-    fpheap *heap  = create();
-    void   *given = die_with_objects(heap);
+    fpheap *heap = create();
+    void   *given;
+    peer    other;             /* its place is not that of the dead */
 
     (void)state;
+    peer_begin(&other, open_and_stay, NULL);
+    say(&other, 0);
+    assert_int_equal(hear(&other), 0);
+    given = die_with_objects(heap);
     assert_int_equal(fpheap_recover(heap, FPHEAP_FREE_DEAD), 1);
     need_freed(heap, given);
+    peer_kill(&other);
 }
 
 /* Come and go: whoever comes cleans up. */
