@@ -579,6 +579,42 @@ test_a_damaged_image_is_an_error_or_right_data(void **unused)
             CHECK_EQ(fpheap_close(&fph_heaps[n]), 0);
 }
 
+static void
+test_a_depot_that_leads_to_itself_ends(void **unused)
+{
+    void        *objects[4 * FPHEAP_MAGAZINE];
+    fpheap      *heap;
+    fph_link    *top;
+    fpheap_stats stats;
+    uint32_t     below;
+    int          status;
+
+    (void)unused;
+    stress_test();
+    heap = create();
+    CHECK_EQ(fpheap_alloc_bulk(heap, 64, objects, STRESS_LEN(objects)), 0);
+    fpheap_free_bulk(heap, objects, STRESS_LEN(objects));
+    fpheap_flush(heap);
+    top = fph_stack_top(heap->state,
+                        &heap->state->depots[fph_class_of(64)].full);
+    CHECK(top != NULL);
+    below = top->next;
+    top->next = top->self;
+    if (fork_without() == 0) {
+        heap = fpheap_open(name, NULL, FPHEAP_READ_ONLY);
+        CHECK(heap != NULL);
+        alarm(60);
+        fpheap_stats_get(heap, &stats);
+        CHECK(stats.parked_objects > STRESS_LEN(objects));
+        _exit(0);
+    }
+    CHECK(wait(&status) > 0);
+    CHECK_EQ(status, 0);
+    top->next = below;
+    CHECK_EQ(fpheap_close(heap), 0);
+    CHECK_EQ(fpheap_unlink(name, NULL), 0);
+}
+
 /* --- beside a writer ----------------------------------------------------------- */
 
 static void __attribute__((noreturn))
@@ -646,6 +682,7 @@ main(void)
         cmocka_unit_test(
             test_memory_that_is_mapped_already_serves_with_a_file_for_locks),
         cmocka_unit_test(test_a_damaged_image_is_an_error_or_right_data),
+        cmocka_unit_test(test_a_depot_that_leads_to_itself_ends),
         cmocka_unit_test(test_a_reader_is_safe_beside_writers_that_are_killed),
     };
 
