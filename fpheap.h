@@ -17217,7 +17217,8 @@ fph_rebuild_meta(const fph_rebuild *it)
     size_t     i;
 
     fph_meta_mark(state, it->heap->partition->base,
-                  fph_state_pages(it->heap, state, &state->region[0].raw), 1);
+                  fph_state_pages(it->heap, state, &state->region[0].raw),
+                  1 /* marked */);
     for (i = 1; i < all && i < FPH_TABLE_MAX; i++) {
         if (i > current)       /* it was not installed yet */
             FPH_STORE(&state->meta[i], (char *)NULL, RELAXED);
@@ -17839,7 +17840,7 @@ fph_partition_lay(const fph_opening *it, fph_partition *partition,
     /* another creator may have died; magic is 0, and others look at it */
     memset((char *)partition + magic, 0, fph_head_bytes(it) - magic);
     memcpy(partition->settings, fph_shared_settings(),
-           strlen(fph_shared_settings()) + 1);
+           strlen(fph_shared_settings()));
     partition->bytes = it->bytes;
     partition->base = (char *)partition;
     partition->head = fph_head_bytes(it);
