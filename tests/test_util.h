@@ -299,6 +299,44 @@ test_magazines_found(const fpheap *heap)
     return found;
 }
 
+/* Whether short magazines have objects while no bin has them. */
+TEST_UNUSED static int
+test_has_forgotten(const fpheap *heap)
+{
+    const fph_state    *state = heap->state;
+    const fpheap_cache *cache;
+    size_t              seat  = 0;
+    unsigned            bin;
+
+    while ((cache = fph_cache_next(state, &seat)) != NULL)
+        for (bin = 0; bin < heap->bins; bin++) {
+            void              **base  = cache->bins[bin].base;
+            const fph_magazine *small = (const fph_magazine *)
+                fph_meta_at(state, *fph_bin_small(cache, bin));
+
+            if (*fph_bin_small(cache, bin) != 0 && small != cache->spare[bin]
+                && (base == NULL || small != fph_magazine_of(base))
+                && small->count != 0)
+                return 1;
+        }
+    return 0;
+}
+
+/* Pages of slabs with all objects free. */
+TEST_UNUSED static uint64_t
+test_empty_pages(const fpheap *heap)
+{
+    const fph_slab *slab;
+    uint64_t        pages = 0;
+    size_t          at    = 0;
+
+    while ((slab = fph_record_next(heap->state, &at)) != NULL)
+        if (fph_info_kind(slab->info) == FPH_SLAB
+            && fph_slab_bits(slab) == fph_info_count(slab->info))
+            pages += fph_info_pages(heap->state, slab->info);
+    return pages;
+}
+
 /* What is lost, or not ended, though nobody is inside the heap. */
 TEST_UNUSED static const char *
 test_lost(const fpheap *heap)
@@ -316,6 +354,10 @@ test_lost(const fpheap *heap)
         return "a growth has not ended";
     if (test_magazines_found(heap) != state->magazines)
         return "a magazine is in no place";
+    if (test_has_forgotten(heap))
+        return "a short magazine is in no bin, and has objects";
+    if (test_empty_pages(heap) != state->empty_pages)
+        return "slabs of free objects are not counted right";
     return NULL;
 }
 
