@@ -109,8 +109,10 @@
  * After fork() the child has one thread, which may go on using the heap.  At
  * its first miss it takes back what the other threads had parked; what they
  * were moving (a magazine, a bin's slabs, a region) is lost to the child,
- * and fpheap_check may report it there.  Of a heap that several processes share
- * it has nothing until it opens it itself.
+ * and fpheap_check may report it there.  A pool that they were making or ending
+ * stays so, with its name; objects that they were destructing are destructed
+ * again when the heap ends.  Of a heap that several processes share the child
+ * has nothing until it opens it itself.
  *
  * A process that is killed anywhere inside a shared heap is like a thread that
  * is stopped there, until another cleans up after it: then calls that begin,
@@ -16322,7 +16324,7 @@ fph_destroy(fpheap *heap, int forced)
     /* Outside the gate, as a destructor may wait for a thread that exits, or
      * destroy another heap. */
     while ((child = fph_child_next(heap, &at)) != NULL)
-        if (fph_destroy(child, 1 /* forced */) != 0)
+        if (child->state == NULL || fph_destroy(child, 1 /* forced */) != 0)
             fph_child_forget(child);
     fph_heap_end(heap);
     return 0;

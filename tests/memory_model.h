@@ -68,6 +68,7 @@ typedef struct model_store {
 typedef struct model_location {
     uintptr_t   at;
     uint32_t    run;
+    uint64_t    first;         /* its value before the run */
     unsigned    n;
     model_store store[MODEL_STORES];
 } model_location;
@@ -150,6 +151,7 @@ model_at(const volatile void *at, uint64_t now)
     if (l->run != model.run) {
         l->run = model.run;
         l->at = key;
+        l->first = now;
         l->n = 0;
         model.used[model.n++] = (unsigned)i;
     }
@@ -261,7 +263,8 @@ model_put(model_location *l, uint64_t value, unsigned self, int order,
     return s.tag;
 }
 
-/* A number for what all locations have now. */
+/* A number for what all locations have now, of which most have what they had
+ * before the run. */
 static uint64_t
 model_state(void)
 {
@@ -272,6 +275,8 @@ model_state(void)
         const model_location *l = &model.location[model.used[i]];
         uint64_t              z = l->n == 0 ? 0 : l->store[l->n - 1].value;
 
+        if (l->n != 0 && z == l->first)
+            continue;
         z = (z ^ l->at) * UINT64_C(0xbf58476d1ce4e5b9);
         sum += z ^ z >> 29;
     }
@@ -388,8 +393,8 @@ model_word_access(model_word *word, unsigned bytes, unsigned self, int access)
     return -1;
 }
 
-/* A thread accesses bytes; of very many those at every 256th are looked at.  Returns
- * the one with which it races, or -1. */
+/* A thread accesses bytes; of very many those at every 256th are looked at.
+ * Returns the one with which it races, or -1. */
 static inline MODEL_RAW int
 model_access(const volatile void *base, size_t bytes, unsigned self, int access)
 {

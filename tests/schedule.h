@@ -28,6 +28,11 @@
  * A thread dies as one does whose process is killed: it makes no other access,
  * and what a process has is taken from it (the plan's `died`).
  *
+ * A thread may fork the process, schedule_fork, wherever the others are.  The
+ * child, in which nothing is scheduled, has memory as it is then, and is to end
+ * well.  A plan that forks has departures in front of each access, as the child
+ * sees all; with SCHEDULE_RACES of each plain store too.
+ *
  * Steps are counted over all threads, so a list replays exactly.  schedule_all
  * tries all lists up to a cost, those of cost 0 first; schedule_random draws
  * lists.
@@ -76,6 +81,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -101,6 +107,8 @@
 #define SCHEDULE_PLACES   4096      /* steps that are not dull */
 #define SCHEDULE_STATES   65536     /* told apart; a power of two */
 #define SCHEDULE_WAIT_NS  6000000u  /* a 17th of FPHEAP_GROWTH_WAIT_MS */
+#define SCHEDULE_TOLD     77        /* a child's status: it has said why */
+#define SCHEDULE_ALARM    10        /* seconds that a child may take */
 
 /* A departure: at this step the baton goes to this thread. */
 typedef struct schedule_switch {
@@ -147,6 +155,8 @@ typedef struct schedule_plan {
                                                of its work */
     int       (*dull)(void);   /* now little depends on the order: schedule_all
                                   has no departures there, schedule_random few */
+    int         forks;         /* a thread forks: its child sees all words, and
+                                  the states counted are those in which it is */
 } schedule_plan;
 
 static struct schedule {
@@ -183,6 +193,8 @@ static struct schedule {
     uint64_t       runs;       /* of the process */
     int            trace;
     int            quiet;      /* a failure was reported */
+    int            is_child;   /* of a fork */
+    int            still;      /* plain stores are the application's */
     sem_t          baton[SCHEDULE_THREADS + 1];
 } schedule;
 
@@ -292,7 +304,7 @@ schedule_fail(const char *format, ...)
             schedule_self, schedule.step, (unsigned long long)schedule.runs);
     schedule_print(stderr, &schedule.taken);
     fprintf(stderr, "\n");
-    _exit(1);
+    _exit(schedule.is_child ? SCHEDULE_TOLD : 1);
 }
 
 #define CHECK(condition) \
@@ -499,7 +511,7 @@ schedule_use(const volatile void *at, int writes)
         word->shared = 1;
         schedule.grew = 1;
     }
-    return word->shared;
+    return word->shared || schedule.plan->forks;
 }
 
 /* Go on as chosen: here, in another thread, or nowhere. */
@@ -906,19 +918,66 @@ schedule_thread(void *number)
     return NULL;
 }
 
-/* Note in which state a run has ended. */
 static void
-schedule_note_state(void)
+schedule_forget_states(void)
 {
-    uint64_t state = model_state() | 1;
-    size_t   i     = (size_t)(state >> 20) % SCHEDULE_STATES;
+    memset(schedule.state, 0, sizeof schedule.state);
+    schedule.states = 0;
+}
 
+static void
+schedule_note(uint64_t state)
+{
+    size_t i = (size_t)(state >> 20) % SCHEDULE_STATES;
+
+    state |= 1;
     while (schedule.state[i] != 0 && schedule.state[i] != state)
         i = (i + 1) % SCHEDULE_STATES;
     if (schedule.state[i] == state || schedule.states > SCHEDULE_STATES / 2)
         return;
     schedule.state[i] = state;
     schedule.states++;
+}
+
+/* What has become of a child. */
+static void
+schedule_child_ends(pid_t child)
+{
+    int status;
+
+    while (child < 0 || waitpid(child, &status, 0) != child)
+        if (child < 0 || errno != EINTR)
+            schedule_fail("fork: %d", errno);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == SCHEDULE_TOLD)
+        _exit(1);
+    if (status != 0)
+        schedule_fail("a child ends with status %x", (unsigned)status);
+}
+
+/* Fork the process, in a thread that is in no call of the heap, others wherever
+ * they are.  Memory is coherent, and the system lets no thread write to it that
+ * has not stored all before: so the child has the last store to each word.  It
+ * does as it is told, alone, and ends. */
+static inline void
+schedule_fork(void (*lives)(unsigned self))
+{
+    pid_t child;
+
+    schedule_note(model_state());
+    fflush(stdout);
+    schedule.on = 0;
+    child = fork();
+    if (child == 0) {
+        schedule.is_child = 1;
+        schedule_works = 0;
+        signal(SIGALRM, schedule_crash);
+        alarm(SCHEDULE_ALARM);
+        lives(schedule_self);
+        schedule_show();
+        _exit(0);
+    }
+    schedule.on = 1;
+    schedule_child_ends(child);
 }
 
 /* Run one list. */
@@ -943,7 +1002,8 @@ schedule_run(const schedule_plan *plan, const schedule_list *list, int learns)
     schedule_hand_on(0);
     schedule_wait(SCHEDULE_THREADS);
     schedule_after(&schedule.ended);
-    schedule_note_state();
+    if (!plan->forks)
+        schedule_note(model_state());
     plan->check();
     schedule_hand_on(0);
     schedule_wait(SCHEDULE_THREADS);
@@ -1063,8 +1123,7 @@ schedule_all(const schedule_plan *plan, unsigned bound, double seconds)
     unsigned         cost;
 
     memset(schedule.word, 0, sizeof schedule.word);
-    memset(schedule.state, 0, sizeof schedule.state);
-    schedule.states = 0;
+    schedule_forget_states();
     schedule.bound = bound;
     memset(&figures, 0, sizeof figures);
     schedule_random(plan, &seed, 24, seconds);
@@ -1286,6 +1345,8 @@ schedule_access(const volatile void *at, size_t bytes, int access)
     if ((uintptr_t)at - here < schedule_top - here)
         return;                /* a thread's stack is its own */
     schedule_depth++;
+    if (access == MODEL_WRITE && schedule.plan->forks && !schedule.still)
+        schedule_point("a store");
     with = model_access(at, bytes, schedule_self, access);
     if (with >= 0)
         schedule_fail("a race with thread %d", with);

@@ -15,7 +15,14 @@ cd "$top" || exit 1
 
 # builds - the program, with the header of $scratch
 builds() {
-    "$CC" -std=gnu11 -O1 -I"$scratch" -I. "tests/$program.c" \
+    local sources=("tests/$program.c")
+
+    if [[ $program == watch_* ]]; then
+        "$CC" -std=gnu11 -O1 -I"$scratch" -I. -fsanitize=thread -c \
+            "tests/$program.c" -o "$scratch/test.o" || return 1
+        sources=("$scratch/test.o" tests/schedule_hooks.c)
+    fi
+    "$CC" -std=gnu11 -O1 -I"$scratch" -I. "${sources[@]}" \
         tests/filter.c -o "$scratch/test" -lcmocka -pthread
 }
 
@@ -147,6 +154,10 @@ fault "a quota is taken by a number of objects that are not seen yet" "quota" \
     fph_slab_serve 's/fph_load_acquire(&slab->state)/fph_load_relaxed(\&slab->state)/'
 fault "statistics take a later number from an older one" "count" \
     fpheap_pool_stats_get_sized 's/if (told.objects > told.claimed_objects)/if (1)/'
+fault "fewer objects are live than none" "get+count" fph_census_sum \
+    's/gone < klass->live_objects$/1/'
+fault "the most that there was is less than what there is" "longer+count" \
+    fph_census_counts 's/peak_region_bytes < stats->region_bytes/peak_region_bytes < 1/'
 fault "a call that fails does not know what was given before it" "water" \
     fph_water_turn 's/acquire/relaxed/'
 fault "who wants a name looks before it says so" "name+name" \
@@ -159,6 +170,47 @@ fault "destroy does not wait for a thread that exits" "destroy" \
     fph_gate_enter 's/inside == FPH_DESTROY || how == FPH_DESTROY/how == 0/'
 fault "a thread exits beside a destroy" "destroy" \
     fph_gate_enter 's/inside == FPH_DESTROY || how/how/'
+
+# Children of forks.
+fault "a child cannot grow" "longer+fork" fph_forked_heap \
+    's/fph_store_relaxed(&state->growing, 0);/;/'
+fault "a child waits for moves of threads that are gone" "trim+fork" \
+    fph_forked_heap 's/moves_begun/moves_ended/'
+fault "what a thread was telling is not told in a child" "water and fork" \
+    fph_forked_heap 's/~FPH_TELLING/~(uint64_t)0/'
+fault "what threads had charged is charged to a child" "widen+fork" \
+    fph_forked_heap 's/fph_store_relaxed(&state->left,/(void)(/'
+fault "a child does not look for orphans" "get+fork" fph_forked_heap \
+    's/fph_store_relaxed(&state->orphans, mine/(void)((uint64_t)mine/'
+fault "the thread that forks is an orphan in a child" "get+fork" \
+    fph_forked_heap 's/mine ? fph_this.seat/mine ? 2 + FPHEAP_MAX_THREADS/'
+fault "seats of threads that are gone stay taken in a child" "get+get+fork" \
+    fph_forked 's/fph_store_relaxed(&fph_seats\[i\], 0);/;/'
+fault "a child shows the regions that threads showed" "parts and fork" \
+    fph_forked_regions 's/fph_store_relaxed(&region->shown, FPH_HERE);/;/'
+fault "regions that were to come keep their slots in a child" "longer+fork" \
+    fph_forked_regions 's/fph_store_relaxed(&region->used, 0);/;/'
+fault "a chunk without pages is here in a child" "widen+fork" \
+    fph_forked_chunks 's/continue;/return;/' 's/present) != 0/present) != 1/'
+fault "an orphan's bin that was being unloaded is lost" "get+fork" \
+    fph_bin_mend 's/bin->base == NULL && bin->limit != NULL/0/'
+fault "an orphan's bins are not mended" "get+fork" fph_cache_adopt \
+    's/fph_bin_mend(cache, i);/;/'
+fault "an orphan keeps its objects" "get+fork" fph_cache_adopt \
+    's/fph_cache_flush(cache, 1.*/;/'
+fault "an orphan keeps what it has prefilled" "prefill and fork" \
+    fph_cache_adopt 's/FPH_STORE(&cache->fills\[i\], (uint8_t)0, RELAXED);/;/'
+fault "an orphan keeps its cache" "get+fork" fph_cache_adopt \
+    's/FPH_STORE(&cache->entry, (fph_entry \*)NULL, RELAXED);/;/'
+fault "a gate stays shut in a child" "exit+fork" fph_gate_enter \
+    's/old >> 32 == process/1/'
+fault "a parent calls a child heap that a thread was ending" "child+fork" \
+    fph_destroy 's/child->state == NULL ||//'
+
+# The same, where plain stores are seen one by one.
+program=watch_schedules
+fault "an object is counted before it is in its slot" "hits+fork" fph_put \
+    's/\*top = object;/FPH_STORE(\&bin->top, top + 1, RELAXED);\n    &/'
 
 # Several processes.
 program=test_schedules_shared
@@ -179,4 +231,6 @@ fault "who has just left is taken for dead" "close" fph_place_hold \
 fault "who closes has left before its caches are empty" "close" fpheap_close \
     's/fph_caches_leave(heap);/fph_store_release(IS, 0);\n    &/' \
     's/IS/\&heap->partition->member[heap->member].is/'
+fault "a reader counts less than nothing" "reader" fph_view_rest \
+    's/all > part ? all - part : 0/all - part/'
 finish

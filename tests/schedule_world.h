@@ -33,7 +33,7 @@ typedef struct operation {
 } operation;
 
 #ifndef FAR
-#  define FAR 0                /* chunks from one to its far neighbour */
+#  define FAR 1                /* chunks from one to its far neighbour */
 #endif
 
 /* Chunks of two groups. */
@@ -56,6 +56,8 @@ static struct memory {
     size_t       cursor;         /* the search for room begins here */
     uint8_t      barred[CHUNKS]; /* without access */
     size_t       bytes;
+    size_t       peak;           /* of bytes */
+    size_t       gets, puts;     /* so far */
     size_t       limit;          /* of the heap, in bytes; 0: none */
 } memory;
 
@@ -101,7 +103,8 @@ memory_begin(void)
 {
     memset(memory.put, 0, sizeof memory.put);
     memory.cursor = 0;
-    memory.bytes = 0;
+    memory.bytes = memory.peak = 0;
+    memory.gets = memory.puts = 0;
     memory.limit = 0;
 }
 
@@ -150,6 +153,9 @@ arena_take(size_t bytes, fpheap_region *region)
                                   || memory.is_far);
     memset(memory.given + first, 1, n);
     memory.bytes += bytes;
+    memory.gets++;
+    if (memory.bytes > memory.peak)
+        memory.peak = memory.bytes;
     CHECK(memory.limit == 0 || memory.bytes <= memory.limit);
     arena_access(first, n, 1);
     region->base = arena_at(first);
@@ -191,6 +197,7 @@ arena_put(void *ctx, const fpheap_region *region)
         schedule_unlock(&memory.passed[i]);
     schedule_hide();
     schedule_point(__func__);
+    memory.puts++;
     for (i = first; i < first + n; i++) {
         CHECK(memory.given[i]);
         memory.given[i] = 0;

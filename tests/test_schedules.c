@@ -15,6 +15,16 @@
  *   - where the pool has watermarks, room was told as 0, 1, 0 ..., and no get
  *     that found it empty waits while it is not
  *
+ * Where a thread forks, in no call itself, the others are in front of any of
+ * their accesses.  For the child they are gone; it is told what was theirs, and
+ *
+ *   - gets no memory that anybody has, and all objects are as they were
+ *   - waits for nobody, has seats for new threads, and works with as many bytes
+ *     each time
+ *   - lacks no more than what those were moving: objects in their hands, a
+ *     magazine, a slab, a region.  fpheap_check may say that, and nothing else
+ *   - is told of watermarks, ends pools and heaps, and gives their memory back
+ *
  * What a thread does is written as a word, a letter for a call:
  *
  *     a  allocate a page         g  allocate most of a chunk, as a run of pages
@@ -28,7 +38,9 @@
  *     m  the same of three
  *     k  a pool of its own       U  go on without a cache, as a thread that
  *     e  destroy that pool          exits does
- *     E  destroy the pool        S  statistics: never more than there is
+ *     E  destroy the pool        S  statistics: never more than there is or
+ *     O  the same of holders,       was, never fewer than its own
+ *        classes                 z  fork
  *     D  destroy the heap        L  let it have two chunks more at most
  *     n  ask for a pool's name   w, v  make the newest a page larger, four
  *     K  a child of its own            smaller; W, V  or a chunk
@@ -80,6 +92,7 @@ typedef struct part {
     fpheap      *child;        /* the same */
     unsigned     pages;        /* that it has prefilled */
     unsigned     gets;         /* of the pool, the same */
+    char         letter;       /* of the call that it is in, or 0 */
 } part;
 
 static struct world {
@@ -96,6 +109,8 @@ static struct world {
     int          water;          /* the pool has watermarks */
     unsigned     told;           /* crossings of them */
     int          telling;
+    int          unsure;       /* whether the last one counts as told: it is
+                                  told again in the child of a fork, if not */
     unsigned     waits;          /* a bit per thread: its get found the pool
                                     empty, and it was not told of room since */
 } world;
@@ -125,6 +140,7 @@ own(unsigned self, char *base, unsigned units, int from_pool)
     unsigned i;
 
     CHECK(mine->n < OBJECTS);
+    schedule.still = 1;
     for (i = 0; i < units; i++) {
         if (world.owner[first + i] != 0)
             schedule_fail("thread %u has got memory that thread %u owns", self,
@@ -133,6 +149,7 @@ own(unsigned self, char *base, unsigned units, int from_pool)
         (void)SCHEDULE_SHOWN(*(uint64_t *)(void *)(base + i * UNIT)
                              = stamp_of(base, self));
     }
+    schedule.still = 0;
     mine->object[mine->n].base = base;
     mine->object[mine->n].units = units;
     mine->object[mine->n].from_pool = from_pool;
@@ -337,6 +354,9 @@ crossed(void *arg, fpheap *heap, fpheap_pool *pool, int room)
 {
     (void)arg, (void)heap, (void)pool;
     schedule_hide();
+    if (world.unsure)
+        world.told = (unsigned)room;
+    world.unsure = 0;
     CHECK(!world.telling && room == (int)(world.told % 2));
     world.telling = 1;
     schedule_point(__func__);
@@ -457,8 +477,66 @@ call_destroy(void)
     world.pool = NULL;
 }
 
+/* What is counted one by one, beside others, may be counted twice, but is not
+ * less than nothing. */
 static void
-call_stats(void)
+is_some(size_t bytes)
+{
+    CHECK(bytes <= 2 * ARENA_BYTES);
+}
+
+static void
+stats_are_some(const fpheap_stats *s)
+{
+    unsigned i;
+
+    is_some(s->live_bytes + s->parked_bytes);
+    is_some(s->slab_free_bytes);
+    is_some(s->page_free_bytes);
+    is_some(s->waste_bytes);
+    is_some(s->metadata_bytes);
+    is_some(s->record_bytes);
+    is_some(s->child_bytes);
+    is_some(s->live_objects * UNIT);
+    is_some(s->parked_objects * UNIT);
+    for (i = 0; i < 4; i++)
+        is_some(s->backing_bytes[i]); /* one goes while another has come */
+    CHECK(s->depot_bytes <= s->parked_bytes);
+    CHECK(s->requested_bytes == 0);
+}
+
+/* The heap counts what it has, and what it has done. */
+static void
+stats_were_so(const fpheap_stats *s)
+{
+    CHECK(s->region_bytes <= s->peak_region_bytes);
+    CHECK(s->peak_region_bytes <= memory.peak);
+    CHECK(s->regions <= CHUNKS);
+    CHECK(s->caches <= 1 + schedule.plan->threads); /* the main thread's */
+    CHECK(s->growths >= 1 && s->growths <= memory.gets);
+    CHECK(s->releases <= memory.puts);
+    CHECK(s->children <= schedule.plan->threads);
+}
+
+/* What a thread has got it counts among what is claimed. */
+static void
+pool_was_so(unsigned self, const fpheap_pool_stats *pool)
+{
+    const part *mine = &world.part[self];
+    unsigned    own = 0, i;
+
+    for (i = 0; i < mine->n; i++)
+        own += mine->object[i].from_pool != 0;
+    CHECK(pool->max == (world.one_slab ? SLAB : POOL_MAX));
+    CHECK(pool->claimed_objects >= own && pool->claimed_objects <= pool->max);
+    CHECK(pool->live_objects <= pool->claimed_objects);
+    CHECK(pool->parked_objects <= CHUNKS * SLAB);
+    CHECK(pool->free_objects <= pool->objects);
+    CHECK(pool->objects <= CHUNKS * SLAB && pool->slabs <= CHUNKS);
+}
+
+static void
+call_stats(unsigned self)
 {
     fpheap_stats      stats;
     fpheap_pool_stats pool;
@@ -467,10 +545,33 @@ call_stats(void)
     fpheap_stats_get(world.heap, &stats);
     fpheap_pool_stats_get(world.pool, &pool);
     schedule_hide();
-    CHECK(pool.live_objects <= pool.max && pool.free_objects <= CHUNKS * SLAB);
-    CHECK(stats.region_bytes <= ARENA_BYTES);
-    CHECK(stats.regions <= CHUNKS);
-    CHECK(stats.live_bytes + stats.parked_bytes <= 2 * ARENA_BYTES);
+    stats_are_some(&stats);
+    stats_were_so(&stats);
+    pool_was_so(self, &pool);
+}
+
+static void
+call_holders(void)
+{
+    fpheap_holder      holder[4];
+    fpheap_class_stats pages;
+    unsigned           n, i;
+
+    n = SCHEDULE_SHOWN(fpheap_holders(world.heap, holder, 4));
+    CHECK(n <= 4);
+    for (i = 0; i < n; i++) {
+        is_some(holder[i].bytes);
+        is_some(holder[i].objects * UNIT);
+        CHECK(holder[i].bytes > 0);
+        CHECK(i == 0 || holder[i].bytes <= holder[i - 1].bytes);
+    }
+    i = fph_class_of(FPHEAP_PAGE) - 1;
+    CHECK(SCHEDULE_SHOWN(fpheap_class_stats_get(world.heap, i, &pages)) == 0);
+    CHECK(pages.size == FPHEAP_PAGE);
+    is_some(pages.slabs * SLAB * pages.size);
+    is_some(pages.live_objects * pages.size);
+    is_some(pages.parked_objects * pages.size);
+    is_some(pages.free_objects * pages.size);
 }
 
 /* Where an object is found there is memory of the heap, or was when the search
@@ -498,6 +599,262 @@ call_base_of(unsigned self)
         CHECK(SCHEDULE_SHOWN(fpheap_base_of(world.heap,
                                             mine->object[i].base + 100))
               == mine->object[i].base);
+}
+
+/* Nobody shows a region, and each is there. */
+static void
+regions_are_shown(const fph_state *s)
+{
+    size_t i;
+
+    for (i = 0; i < fph_region_count(s); i++)
+        CHECK(s->region[i].shown == (s->region[i].used ? FPH_HERE : 0));
+}
+
+/* --- the child of a fork -------------------------------------------------- */
+
+/* What the threads that are gone were moving is lost to the child: a magazine
+ * each, what was in the caller's hands, a slab, a run of pages, a region. */
+#define LOST_OBJECTS 2
+#define LOST_BYTES   (4 * FPHEAP_CHUNK)
+
+typedef struct loss {
+    unsigned threads;          /* gone in the middle of a call that moves */
+    unsigned objects;          /* at most */
+} loss;
+
+/* What fpheap_check says of that. */
+static const char *const losses[] = {
+    "F1: a page is in no place",
+    "F1: a page is in no region, or in two",
+    "the bytes by backing do not add up",
+    "the bytes of the regions do not add up",
+    "Q1: a pool's quota is not what has left its slabs",
+    "Q2: a pool's number of objects is not that of its slabs",
+    "S1: a listed slab is in no stack",
+    "S2: a slab's number of free objects is not that of its bits",
+};
+
+static int
+is_loss(const char *wrong)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof losses / sizeof *losses; i++)
+        if (strcmp(wrong, losses[i]) == 0)
+            return 1;
+    return 0;
+}
+
+/* Objects that a call may have in its hands. */
+static unsigned
+hands(char letter)
+{
+    return letter == 0 ? 0
+         : strchr("bm", letter) != NULL ? 3
+         : strchr("wWvV", letter) != NULL ? 2 : 1;
+}
+
+static loss
+losses_of_all(unsigned self)
+{
+    loss     lost = {0, 0};
+    unsigned t;
+
+    for (t = 0; t < schedule.plan->threads; t++) {
+        char letter = t == self ? 0 : world.part[t].letter;
+
+        if (letter == 0 || strchr("SOBn", letter) != NULL)
+            continue;          /* these only look */
+        lost.objects += LOST_OBJECTS + hands(letter);
+        lost.threads++;
+    }
+    return lost;
+}
+
+/* Only the caller has a cache, if it ever has one. */
+static void
+child_is_sound(void)
+{
+    unsigned     caches = fpheap_self(world.heap) != NULL;
+    const char  *wrong  = fpheap_check(world.heap);
+    fpheap_stats stats;
+    unsigned     t, i;
+
+    for (i = 0; i < sizeof fph_checks / sizeof *fph_checks; i++) {
+        wrong = fph_checks[i](world.heap);
+        if (wrong != NULL && !is_loss(wrong))
+            schedule_fail("%s", wrong);
+    }
+    fpheap_stats_get(world.heap, &stats);
+    stats_are_some(&stats);
+    stats_were_so(&stats);
+    CHECK(stats.caches == caches);
+    regions_are_shown(world.heap->state);
+    for (t = 0; t < schedule.plan->threads; t++)
+        for (i = 0; i < world.part[t].n; i++)
+            stamps_hold(t, &world.part[t].object[i]);
+}
+
+/* Get all that the pool has, but for what is lost. */
+static void
+child_gets(unsigned self, unsigned lost)
+{
+    part    *mine = &world.part[self];
+    unsigned live = 0, had, t, i;
+
+    do {
+        had = mine->n;
+        call_get(self, 0);
+    } while (mine->n != had);
+    for (t = 0; t < schedule.plan->threads; t++)
+        for (i = 0; i < world.part[t].n; i++)
+            live += world.part[t].object[i].from_pool != 0;
+    CHECK(live + lost >= (world.one_slab ? SLAB : POOL_MAX));
+}
+
+/* Get memory that nobody has, of all kinds, and give it back. */
+static void
+child_works(unsigned self, unsigned lost)
+{
+    part    *mine = &world.part[self];
+    unsigned had  = mine->n, i;
+
+    for (i = 0; i < 12; i++)
+        call_alloc(self, i % 4 == 3 ? 2 * 9 : 2);
+    call_alloc(self, 2 * 2 * FPH_PAGES);
+    if (world.pool != NULL)
+        child_gets(self, lost);
+    CHECK(!world.water || world.told % 2 == 1);
+    while (mine->n > had)
+        give_up(self, mine->n - 1);
+}
+
+/* There is a seat for a thread that comes.  (ThreadSanitizer has none then.) */
+static void *
+child_thread(void *self)
+{
+    schedule_hide();
+    CHECK(fpheap_self(world.heap) != NULL);
+    child_works((unsigned)(uintptr_t)self, OBJECTS);
+    schedule_show();
+    return NULL;
+}
+
+static void
+child_has_threads(unsigned self)
+{
+#if !defined(__SANITIZE_THREAD__) || SCHEDULE_RACES
+    void     *number = (void *)(uintptr_t)self;
+    pthread_t thread;
+
+    CHECK(pthread_create(&thread, NULL, child_thread, number) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+#else
+    (void)child_thread, (void)self;
+#endif
+}
+
+/* It has as many bytes each time. */
+static void
+child_works_steadily(unsigned self, unsigned lost)
+{
+    fpheap_stats stats;
+    size_t       bytes = SIZE_MAX;
+    unsigned     i;
+
+    for (i = 0; i < 3; i++) {
+        child_works(self, lost);
+        fpheap_flush(world.heap);
+        fpheap_trim(world.heap);
+        fpheap_stats_get(world.heap, &stats);
+        CHECK(stats.region_bytes <= bytes);
+        bytes = i == 0 ? SIZE_MAX : stats.region_bytes;
+    }
+    CHECK(stats.live_objects + stats.parked_objects <= lost);
+    CHECK(fph_limit_bytes(world.heap->state->limit) - world.heap->state->left
+          == stats.region_bytes);
+}
+
+/* End what a thread had that is not within the same. */
+static void
+child_ends_part(part *one)
+{
+    if (one->pool != NULL && one->letter != 'e')
+        CHECK(fpheap_pool_destroy(one->pool, NULL) == 0);
+    if (one->child != NULL && one->letter != 'j')
+        CHECK(fpheap_destroy_forced(one->child) == 0);
+}
+
+/* A pool that a thread was making, or ending, stays so, with its name. */
+static void
+child_names(void)
+{
+    fpheap_pool *pool = make_pool("same", NULL);
+    unsigned     t, taken = 0;
+
+    for (t = 0; t < schedule.plan->threads; t++)
+        taken |= world.part[t].letter == 'k' || world.part[t].letter == 'e';
+    CHECK(pool != NULL || (taken && errno == EEXIST));
+    CHECK(pool == NULL || fpheap_pool_destroy(pool, NULL) == 0);
+}
+
+static void
+child_ends(unsigned n)
+{
+    unsigned t;
+    int      rc;
+
+    for (t = 0; t < schedule.plan->threads; t++)
+        child_ends_part(&world.part[t]);
+    child_names();
+    rc = world.pool == NULL ? 0 : fpheap_pool_destroy(world.pool, NULL);
+    CHECK(rc == 0 || (rc == -EBUSY && n != 0));
+    rc = fpheap_destroy(world.heap);
+    CHECK(rc == 0 || (rc == -EBUSY && n != 0));
+    CHECK(rc == 0 || fpheap_destroy_forced(world.heap) == 0);
+    CHECK(memory.bytes <= n * LOST_BYTES);
+    /* Those of a slab were constructed and it was not there yet, or they were
+     * destructed, and are once more. */
+    CHECK(abs(world.constructed) <= (int)n * SLAB);
+}
+
+/* A pool that a thread was ending is no more the child's, and no limit keeps it
+ * from its work. */
+static void
+child_begins(unsigned n)
+{
+    unsigned t;
+
+    for (t = 0; t < schedule.plan->threads; t++)
+        if (world.part[t].letter == 'E')
+            world.pool = NULL;
+    world.unsure = n != 0;
+    world.telling = 0;
+    memory.limit = 0;
+    fpheap_set_limit(world.heap, 0);
+}
+
+/* A thread that was in no call is alone now, and waits for nobody. */
+static void
+child_lives(unsigned self)
+{
+    uint64_t began = schedule.now_ns;
+    loss     lost  = losses_of_all(self);
+    unsigned t;
+
+    child_begins(lost.threads);
+    child_is_sound();
+    child_works(self, lost.objects);
+    for (t = 0; t < schedule.plan->threads; t++)
+        while (world.part[t].n > 0)
+            give_up(t, 0);
+    CHECK(!world.water || world.told % 2 == 0);
+    child_has_threads(self);
+    child_works_steadily(self, lost.objects);
+    CHECK(SCHEDULE_SHOWN(fpheap_alloc(world.heap, ARENA_BYTES)) == NULL);
+    CHECK(schedule.now_ns == began);
+    child_ends(lost.threads);
 }
 
 static void
@@ -539,7 +896,9 @@ call_one(unsigned self, char letter)
     case 'T': (void)SCHEDULE_SHOWN(fpheap_trim(world.heap)); break;
     case 'X': call_exit(); break;
     case 'U': call_exit(); fph_this.patience = FPH_NEVER; break;
-    case 'S': call_stats(); break;
+    case 'S': call_stats(self); break;
+    case 'O': call_holders(); break;
+    case 'z': schedule_fork(child_lives); break;
     case 'B': call_base_of(self); break;
     case 'K': call_child(self); break;
     case 'i': call_child_alloc(self); break;
@@ -564,7 +923,7 @@ world_begin(void)
     world.ended = 0;
     world.failed = 0;
     world.told = world.waits = 0;
-    world.telling = 0;
+    world.telling = world.unsure = 0;
     world.heap = fpheap_create("schedule", &config);
     if (world.heap == NULL)
         abort();
@@ -576,8 +935,11 @@ world_begin(void)
 static void
 calls(unsigned self, const char *letters)
 {
-    for (; *letters != 0; letters++)
+    for (; *letters != 0; letters++) {
+        world.part[self].letter = *letters;
         call_one(self, *letters);
+        world.part[self].letter = 0;
+    }
 }
 
 static void
@@ -591,16 +953,6 @@ static void
 world_work(unsigned self)
 {
     calls(self, world.scene->during[self]);
-}
-
-/* Nobody shows a region, and each is there. */
-static void
-regions_are_shown(const fph_state *s)
-{
-    size_t i;
-
-    for (i = 0; i < fph_region_count(s); i++)
-        CHECK(s->region[i].shown == (s->region[i].used ? FPH_HERE : 0));
 }
 
 static void
@@ -696,7 +1048,7 @@ plan_of(const scene *one)
     schedule_plan plan = {one->name, schedule_threads(one->during),
                           one->patient, world_begin, world_prepare,
                           world_work, world_check, world_clean, world_end,
-                          0, NULL, NULL};
+                          0, NULL, NULL, 0};
 
     arena_access(0, CHUNKS, 1);
     world.scene = one;
@@ -704,6 +1056,7 @@ plan_of(const scene *one)
                     strncmp(one->name, "half", 4) == 0);
     world.one_slab = strncmp(one->name, "quota", 5) == 0;
     world.water = strncmp(one->name, "water", 5) == 0;
+    plan.forks = strstr(one->name, "fork") != NULL;
     return plan;
 }
 
@@ -713,6 +1066,7 @@ plan_of(const scene *one)
 static const operation operations[] = {
     {"get",     "aaaaaaaafffffffF", "aaa"},    /* magazines from the depot */
     {"put",     "aaaaaaffff",       "fff"},    /* and to it */
+    {"hits",    "aaffqqff",         "aaffqqff"}, /* neither */
     {"claim",   "",                 "aaa"},    /* from slabs */
     {"give",    "aaaf",             "fF"},     /* to slabs */
     {"claim1",  "U",                "aa"},     /* the same without a cache */
@@ -735,7 +1089,8 @@ static const operation operations[] = {
     {"pput",    "pp",               "fqF"},
     {"name",    "",                 "ke"},
     {"look",    "a",                "B"},
-    {"count",   "a",                "S"},
+    {"count",   "ap",               "S"},
+    {"holders", "ap",               "O"},
     {"child",   "Ki",               "iij"},    /* runs come and go at once */
     {"through", "Kiii",             "fffi"},   /* the parent finds the child */
 };
@@ -830,11 +1185,146 @@ static const scene scenes[] = {
 };
 #define SCENES (sizeof scenes / sizeof *scenes)
 
-#define SECONDS_OF_PAIRS   4.0
+#define SECONDS_OF_PAIRS   3.5
 #define SECONDS_OF_ORDERS  1.0
 #define SECONDS_OF_TRIPLES 1.0
-#define SECONDS_AT_RANDOM  1.0
+#define SECONDS_AT_RANDOM  0.5
 #include "schedule_scenes.h"
+
+/* --- forks ---------------------------------------------------------------- */
+
+/* The third thread forks beside what the others do. */
+static const scene fork_scenes[] = {
+    {"water and fork", {"U pppppp", "U", "Ua"}, {"f", "q", "z"}, 0, 0, 0},
+    {"water puts and fork", {"pppppp", "U", "a"}, {"fffX", "qf", "z"}, 0, 0, 0},
+    {"limit and fork", {"L", "", "a"}, {"gg", "gg", "z"}, 0, 1, 1},
+    {"end and fork", {"", "qqqfff", "a"}, {"E", "F", "z"}, 0, 0, 0},
+    {"parts and fork", {"GGlf", "", "a"}, {"TG", "T", "z"}, 0, 0, 0},
+    {"parts join and fork", {"", "", "a"}, {"GfT", "G", "z"}, 0, 0, 0},
+    {"half and fork", {"UGgGfl", "U", "a"}, {"T", "H", "z"}, 0, 0, 0},
+    {"prefill and fork", {"gP", "gT", "aaff"}, {"cAA", "PAQR", "z"}, 0, 0, 0},
+};
+#define FORK_SCENES (sizeof fork_scenes / sizeof *fork_scenes)
+
+/* Threads that fork: with a cache, with none yet, and with none ever. */
+static const struct operation forkers[] = {
+    {"fork",  "aaffqqf", "z"},
+    {"fork0", "aX",      "z"},
+    {"fork1", "Ua",      "z"},
+};
+#define FORKERS (sizeof forkers / sizeof *forkers)
+
+/* A thread that forks beside the operations i and, if it is one, j. */
+static void
+fork_scene(scene *one, char *name, size_t i, size_t j, size_t forker)
+{
+    unsigned t;
+
+    scene_of(one, name, i, j, OPERATIONS);
+    t = schedule_threads(one->during);
+    sprintf(name + strlen(name), "+%s", forkers[forker].name);
+    one->before[t] = forkers[forker].before;
+    one->during[t] = forkers[forker].during;
+}
+
+/* Beside each operation at each access, and beside two as time allows. */
+static void
+all_forks(void)
+{
+    size_t left = OPERATIONS * FORKERS + FORK_SCENES
+                + OPERATIONS * (OPERATIONS + 1) / 2;
+    size_t i, j;
+    char   name[64];
+    scene  one;
+
+    schedule_print_titles("departures, with a fork:", "");
+    for (i = 0; i < OPERATIONS; i++) {
+        for (j = 0; j < FORKERS; j++) {
+            fork_scene(&one, name, i, OPERATIONS, j);
+            run_scene(&one, 1, schedule_slice(left--));
+        }
+    }
+    for (i = 0; i < FORK_SCENES; i++)
+        run_scene(&fork_scenes[i], 2, schedule_slice(left--));
+    for (i = 0; i < OPERATIONS; i++) {
+        for (j = i; j < OPERATIONS; j++) {
+            fork_scene(&one, name, i, j, (i + j) % FORKERS);
+            run_scene(&one, 2, schedule_slice(left--));
+        }
+    }
+}
+
+static void
+run_forks(const scene *one, uint64_t seed, double seconds)
+{
+    schedule_plan plan = plan_of(one);
+
+    if (!schedule_is_wanted(one->name))
+        return;
+    schedule_forget_states();
+    printf("  %-24s %8llu", one->name, (unsigned long long)schedule_random(
+               &plan, &seed, UINT64_MAX, seconds));
+    printf(" %8u\n", schedule.states);
+}
+
+/* Beside each operation and another, or none, at random. */
+static void
+some_forks(void)
+{
+    uint64_t *seed = &schedule_program.seed;
+    size_t    left = OPERATIONS + FORK_SCENES;
+    size_t    i;
+    char      name[64];
+    scene     one;
+
+    printf("  %-24s %8s %8s\n", "at random:", "children", "images");
+    for (i = 0; i < FORK_SCENES; i++)
+        run_forks(&fork_scenes[i], schedule_draw(seed), schedule_slice(left--));
+    for (i = 0; i < OPERATIONS; i++) {
+        size_t j = (size_t)(schedule_draw(seed) % (OPERATIONS + 8));
+        size_t k = (size_t)(schedule_draw(seed) % FORKERS);
+
+        fork_scene(&one, name, i, j < OPERATIONS ? j : OPERATIONS, k);
+        run_forks(&one, schedule_draw(seed), schedule_slice(left--));
+    }
+}
+
+static void
+forks_at_any_moment(void **unused)
+{
+    (void)unused;
+    schedule_begin_case(1.0);
+    if (schedule_program.is_long)
+        all_forks();
+    else
+        some_forks();
+}
+
+static void
+replay_forks(size_t i, size_t j, const char *text)
+{
+    char   name[64];
+    scene  one;
+    size_t k;
+
+    for (k = 0; k < FORKERS; k++) {
+        fork_scene(&one, name, i, j, k);
+        replay_scene(&one, text);
+    }
+}
+
+static void
+replay_all(const char *text)
+{
+    size_t i, j;
+
+    replay(text);
+    for (i = 0; i < FORK_SCENES; i++)
+        replay_scene(&fork_scenes[i], text);
+    for (i = 0; i < OPERATIONS; i++)
+        for (j = 0; j <= OPERATIONS; j++)
+            replay_forks(i, j, text);
+}
 
 int
 main(void)
@@ -843,13 +1333,14 @@ main(void)
         cmocka_unit_test(a_schedule_replays),
         cmocka_unit_test(orders_that_matter),
         cmocka_unit_test(every_pair_of_operations),
+        cmocka_unit_test(forks_at_any_moment),
         cmocka_unit_test(triples_of_operations),
         cmocka_unit_test(schedules_at_random),
     };
     int failed;
 
     schedule_init();
-    schedule_begin("test_schedules", 7 /* seconds */, replay);
+    schedule_begin("test_schedules", 7 /* seconds */, replay_all);
     failed = cmocka_run_group_tests(tests, NULL, NULL);
     arena_access(0, CHUNKS, 1); /* LeakSanitizer reads it at the end */
     printf("%llu schedules\n", (unsigned long long)schedule.runs);

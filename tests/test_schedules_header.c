@@ -1070,7 +1070,7 @@ plan_of(const scene *one)
     schedule_plan plan = {one->name, schedule_threads(one->during),
                           one->patient, world_begin, world_prepare,
                           world_work, world_check, world_clean, world_end,
-                          0, NULL, NULL};
+                          0, NULL, NULL, 0};
 
     arena_access(0, CHUNKS, 1);
     world.scene = one;

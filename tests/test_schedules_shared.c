@@ -30,6 +30,7 @@
  *     r  make the newest object the root
  *     p  look at what is in the root
  *     M  open another partition, or make it, and leave it
+ *     V  open to read only, look at all, close: each piece is copied in a step
  */
 #define SCHEDULE_THREADS 5
 #include "schedule.h"
@@ -41,6 +42,7 @@
 static int system_open(const char *path, int flags);
 static int system_close(int file);
 static int system_lock(int file, int what, void *lock);
+static void *system_copy(void *to, const void *from, size_t bytes);
 
 #define FPHEAP_CHUNK_SHIFT 16
 #define FPHEAP_PAGE_SHIFT  12
@@ -56,7 +58,11 @@ static int system_lock(int file, int what, void *lock);
 #define open(path, flags)          system_open(path, flags)
 #define close(file)                system_close(file)
 #define fcntl(file, what, ...)     system_lock(file, what, __VA_ARGS__ + 0)
+#pragma push_macro("memcpy")
+#undef memcpy
+#define memcpy(to, from, bytes)    system_copy(to, from, bytes)
 #include "fpheap.h"
+#pragma pop_macro("memcpy")
 #undef open
 #undef close
 #undef fcntl
@@ -68,7 +74,7 @@ static int system_lock(int file, int what, void *lock);
 #define UNIT    (FPHEAP_PAGE / 2)
 #define UNITS   (BYTES / UNIT)
 #define OBJECTS 64             /* that one thread may have */
-#define LOCKS   (FPH_MEMBERS + 2) /* those of members, and two more */
+#define LOCKS   (FPH_READERS + SCHEDULE_THREADS)
 #define OTHER   (4 * FPHEAP_CHUNK)  /* bytes of another partition, */
 #define BEHIND  FPHEAP_CHUNK        /* whose locks come from here on */
 
@@ -87,6 +93,7 @@ typedef struct process {
     object    object[OBJECTS];
     unsigned  n;
     int       cleans;
+    int       reads;           /* beside those who write */
     fph_entry other;           /* another thread's */
 } process;
 
@@ -194,6 +201,16 @@ system_lock(int file, int what, void *arg)
                     || (what == F_OFD_GETLK && lock->l_type == F_UNLCK)))
         schedule_lock(&lock_of[at]);
     return rc;
+}
+
+static void *
+system_copy(void *to, const void *from, size_t bytes)
+{
+    process *mine = this_process();
+
+    if (mine != NULL && mine->reads)
+        schedule_point(__func__);
+    return memcpy(to, from, bytes);
 }
 
 /* A process is no more: its thread has stopped for good, and some time later its
@@ -334,6 +351,42 @@ call_close(process *mine)
     mine->heap = NULL;
 }
 
+/* Objects that somebody has all the while are found. */
+static void
+view_finds(fpheap *view, const process *one)
+{
+    unsigned i, k;
+
+    for (i = 0; i < one->n; i++) {
+        object      has  = one->object[i];
+        const char *base = (const char *)fpheap_base_of(view, has.base + 100);
+
+        for (k = 0; k < one->n && one->object[k].base != has.base; k++)
+            ;
+        CHECK(k == one->n || base == has.base);
+    }
+}
+
+/* A process that only reads is no member, and trusts nothing: what it counts is
+ * not more than there can be.  (Its copies are meant to race.) */
+static void
+call_view(process *mine)
+{
+    fpheap      *view = partition_open(FPHEAP_READ_ONLY);
+    fpheap_stats s;
+    unsigned     i;
+
+    mine->reads = 1;
+    fpheap_stats_get(view, &s);
+    CHECK(s.region_bytes <= BYTES && s.live_bytes <= BYTES);
+    CHECK(s.slab_free_bytes <= BYTES && s.page_free_bytes <= BYTES);
+    CHECK(s.metadata_bytes <= BYTES && s.parked_bytes <= BYTES);
+    for (i = 0; i < schedule.plan->threads; i++)
+        view_finds(view, &world.process[i]);
+    mine->reads = 0;
+    CHECK(SCHEDULE_SHOWN(fpheap_close(view)) == 0);
+}
+
 /* The cache that an entry leads to knows where it is. */
 static void
 entry_moved(fph_entry *entry)
@@ -426,6 +479,7 @@ call_one(unsigned self, char letter)
               schedule_hide(); break;
     case 'T': (void)SCHEDULE_SHOWN(fpheap_trim(mine->heap)); break;
     case 'R': call_recover(mine); break;
+    case 'V': call_view(mine); break;
     case ' ': break;
     default:  abort();
     }
@@ -612,7 +666,7 @@ plan_of(const scene *one)
     schedule_plan plan = {one->name, schedule_threads(one->during),
                           0 /* patient */, world_begin, world_prepare,
                           world_work, world_check, world_clean, world_end,
-                          one->mortal, process_dies, nothing_else_goes_on};
+                          one->mortal, process_dies, nothing_else_goes_on, 0};
 
     world.scene = one;
     return plan;
@@ -639,6 +693,9 @@ static const scene scenes[] = {
     {"exit and close", {"Oaaf", "Jaf"}, {"C", "Z"}, 0},
     {"root", {"O", "O"}, {"ar", "p"}, 0},
     {"make", {"", ""}, {"M", "M"}, 0},
+    {"reader", {"", "Oaf"}, {"V", "aaafffgT"}, 0},
+    {"reader and clean", {"", "Oaaf", "Oaf"}, {"V", "D", "Rg"}, 0},
+    {"reader and come", {"", "", "Oaf"}, {"V", "OafC", "aaC"}, 0},
 };
 #define SCENES (sizeof scenes / sizeof *scenes)
 
