@@ -6608,7 +6608,8 @@ fph_chunk_share(fph_state *state, const fph_part *part,
 
 /* Take a part into the table: the chunk is new, or has other pages of the node.
  * Returns 0: it cannot be.  A thread that takes the chunk's last pages out, or
- * its first ones in, is waited for. */
+ * its first ones in, is waited for.  A chunk that has changed meanwhile is
+ * looked at again: it may have gone. */
 static int
 fph_part_come(fph_state *state, const fph_part *part, const fpheap_region *raw)
 {
@@ -6629,7 +6630,8 @@ fph_part_come(fph_state *state, const fph_part *part, const fpheap_region *raw)
             fph_chunk_come(chunk, part->mask, raw);
             return 1;
         }
-    } while (had == 0 && other == start && fph_wait());
+    } while (had != 0 ? fph_fetch_or_relaxed(&chunk->present, 0) != had
+                      : other == start && fph_wait());
     return 0;
 }
 
