@@ -9821,11 +9821,14 @@ fph_water_look(fpheap *heap, unsigned i, unsigned did)
     while ((is & FPH_OPEN) != 0) {
         uint64_t room = fph_room(state, i);
         uint64_t next = is + FPH_CROSSING
-                      + (water->marks.crossed != NULL ? FPH_UNTOLD : 0);
+                      + (FPH_LOAD(&water->marks.crossed, RELAXED) != NULL
+                         ? FPH_UNTOLD : 0);
 
         if ((is & FPH_CROSSING) != 0
-            ? (did & FPH_GAVE) == 0 || room < water->marks.high
-            : (did & FPH_FAILED) == 0 && room > water->marks.low)
+            ? (did & FPH_GAVE) == 0
+              || room < FPH_LOAD(&water->marks.high, RELAXED)
+            : (did & FPH_FAILED) == 0
+              && room > FPH_LOAD(&water->marks.low, RELAXED))
             break;
         if (!FPH_CAS(&water->is, &is, next, ACQUIRE, ACQUIRE))      /* U5 */
             continue;
@@ -9959,17 +9962,25 @@ fph_water_good(const fpheap_water *marks, size_t most)
 }
 
 /* Open watermarks.  The heap's are always open, and then may be told to nobody:
- * its calls that fail count for pools. */
+ * its calls that fail count for pools.  The crossings go on from an even number
+ * that was not there before: whoever looked at the last pool's watermarks notes
+ * nothing of this one's. */
 static void
 fph_water_open(fpheap *heap, unsigned i, const fpheap_water *marks)
 {
     fph_state *state = heap->state;
+    fph_water *water = &state->water[i];
+    uint64_t   ended = fph_load_relaxed(&water->is) / FPH_CROSSING;
 
     if (marks->crossed == NULL)
         return;
     fph_fetch_or_relaxed(&state->water[0].is, FPH_OPEN);
-    state->water[i].marks = *marks;
-    fph_store_release(&state->water[i].is, FPH_OPEN);               /* U6 */
+    FPH_STORE(&water->marks.low, marks->low, RELAXED);
+    FPH_STORE(&water->marks.high, marks->high, RELAXED);
+    FPH_STORE(&water->marks.crossed, marks->crossed, RELAXED);
+    water->marks.arg = marks->arg;
+    fph_store_release(&water->is,                                   /* U6 */
+                      ((ended + 2) & ~(uint64_t)1) * FPH_CROSSING | FPH_OPEN);
     FPH_STORE(&heap->counted, 1u, RELAXED);
     fph_max_relaxed(&state->marked, i + 1);
 }
