@@ -6856,6 +6856,8 @@ fph_region_enter(const fpheap *heap, fph_state *state, fph_region *slot,
  *       where                       order    partner  what must be seen
  *   G11 growing: CAS, load          acquire  G12      what the first obtained
  *   G12 growing: CAS, leave         release  G11
+ *   G17 growing: CAS, to overtake   relaxed  none     no more than G11 has: it
+ *                                                     found the same ticket
  *   G15 growths: fetch_add          release  G16      the region, before a look
  *   G16 growths: load               acquire  G15
  *
@@ -6881,7 +6883,7 @@ fph_growth_enter(const fpheap *heap, uint64_t *ticket)
     while (fph_load_acquire(&state->growing) == other)              /* G11 */
         if (!fph_wait()) {
             fph_this.beside = 1;
-            return fph_cas_acquire(&state->growing, &other, *ticket); /* G11 */
+            return fph_cas_relaxed(&state->growing, &other, *ticket); /* G17 */
         }
     return 0;
 }
@@ -8790,6 +8792,13 @@ fph_slab_pages(size_t size, size_t count)
     return (size * count + FPHEAP_PAGE - 1) >> FPHEAP_PAGE_SHIFT;
 }
 
+/* The slabs of a pool that has this record. */
+static inline uint64_t
+fph_pool_slabs(const fpheap_pool *record)
+{
+    return fph_load_acquire(&record->slabs);                        /* Q6 */
+}
+
 /* Whether empty slabs of a pool may stay as they are. */
 static inline int
 fph_keeps_slabs(const fpheap_pool *pool)
@@ -9139,7 +9148,7 @@ fph_slab_announce(fph_state *state, fph_slab *slab, size_t n)
     fph_quota_give(pool, n);
     do
         told = (word + fph_slab_state((int64_t)n, 0)) | 1;
-    while (!fph_cas_acq_rel(&slab->state, &word, told));            /* B4 */
+    while (!FPH_CAS(&slab->state, &word, told, ACQ_REL, RELAXED));  /* B4 */
     if (!keeps && fph_slab_free_objects(told) == (int64_t)fph_info_count(info))
         fph_fetch_add_relaxed(&state->empty_pages,
                               fph_slab_pages(size, fph_info_count(info)));
@@ -14151,7 +14160,7 @@ fph_pool_new(fpheap *heap, const fpheap_pool_desc *desc, fpheap_pool *emergency)
             emergency->front = pool;
         fph_pool_set(state, number, FPH_POOL_READY);
     } else if (pool == NULL
-               || fph_load_acquire(&pool->slabs) == 0) {            /* Q6 */
+               || fph_pool_slabs(pool) == 0) {
         fph_pool_set(state, number, FPH_POOL_FREE);
     }
     return (fpheap_pool *)fph_result(rc, pool);
@@ -14324,7 +14333,7 @@ fph_pool_empty(fpheap_pool *pool)
         fph_pool_unpark(pool);
         fph_moves_begin(state);
         all = fph_pool_hold(pool, held)
-              == fph_load_acquire(&pool->record->slabs);            /* Q6 */
+              == fph_pool_slabs(pool->record);
         fph_store_relaxed(&pool->record->ending, (uint64_t)all);    /* P12 */
         for (node = 0; node < pool->heap->nodes; node++)
             fph_slabs_let_go(state, held[node], all);

@@ -136,10 +136,8 @@ change wrong "B1, relaxed" slab fph_slab_claim \
     's/fph_load_acquire/fph_load_relaxed/'
 change wrong "B3, relaxed" slab fph_slab_set_bits \
     's/fph_fetch_or_release/fph_fetch_or_relaxed/'
-change wrong "B4, release" slab fph_slab_announce \
-    's/fph_cas_acq_rel/fph_cas_release/'
-change wrong "B4, acquire" slab fph_slab_announce \
-    's/fph_cas_acq_rel/fph_cas_acquire/'
+change wrong "B4, release" slab fph_slab_announce 's/ACQ_REL/RELEASE/'
+change wrong "B4, acquire" slab fph_slab_announce 's/ACQ_REL/ACQUIRE/'
 change wrong "B5, relaxed" slab fph_slab_is_empty \
     's/fph_load_acquire/fph_load_relaxed/'
 change wrong "B6, relaxed" slab fph_slab_let_go \
@@ -148,7 +146,7 @@ change wrong "B8, relaxed" slab fph_slab_serve \
     's/fph_load_acquire/fph_load_relaxed/'
 change wrong "Q5, relaxed" slab fph_slab_retire \
     's/fph_fetch_add_release/fph_fetch_add_relaxed/'
-change wrong "Q6, relaxed" slab fph_pool_empty \
+change wrong "Q6, relaxed" slab fph_pool_slabs \
     's/fph_load_acquire/fph_load_relaxed/'
 
 # Pages.
