@@ -11936,15 +11936,17 @@ fph_node_touch(fpheap *heap, int node)
 static int
 fph_ready_grow(fpheap *heap, int node, size_t pages)
 {
-    size_t ready;
+    uint64_t seen = fph_growths(heap->state);
+    size_t   ready;
 
     while ((ready = fph_node_touch(heap, node)) < pages) {
         int rc = fph_grow(heap, node, fph_need_of(heap, 1, 1),
-                          fph_units(heap, pages - ready), UINT64_MAX);
+                          fph_units(heap, pages - ready), seen);
 
         if (rc != 0)
             return fph_this.beside && fph_node_touch(heap, node) >= pages
                  ? 0 : rc;
+        seen = fph_growths(heap->state);
     }
     return 0;
 }
