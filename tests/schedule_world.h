@@ -50,6 +50,8 @@ static struct memory {
                                     share it with their neighbours */
     int          is_far;         /* every other chunk is far away */
     int          is_apart;       /* no region is like another */
+    int          is_slow;        /* others go on while it is got */
+    int          keeps;          /* nothing goes back during a run */
     uint8_t      given[CHUNKS];  /* to the heap */
     model_moment put[CHUNKS];    /* when it came back */
     model_lock   passed[CHUNKS]; /* from who had it to who gets it */
@@ -150,8 +152,11 @@ arena_take(size_t bytes, fpheap_region *region)
     if (first == CHUNKS)
         return -ENOMEM;
     memory.cursor = first + n + !(memory.parts || memory.offset != 0
-                                  || memory.is_far);
+                                  || memory.is_far)
+                  + (memory.parts && memory.keeps && schedule.on);
     memset(memory.given + first, 1, n);
+    if (memory.is_slow)
+        sched_yield();
     memory.bytes += bytes;
     memory.gets++;
     if (memory.bytes > memory.peak)
@@ -192,6 +197,8 @@ arena_put(void *ctx, const fpheap_region *region)
     size_t i;
 
     (void)ctx;
+    if (memory.keeps && schedule.on)
+        return -EBUSY;
     schedule_give(region->base, region->bytes);
     for (i = first; i < first + n; i++)
         schedule_unlock(&memory.passed[i]);

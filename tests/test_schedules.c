@@ -46,6 +46,9 @@
  *     K  a child of its own            smaller; W, V  or a chunk
  *     i  allocate a page of it   P, A  prefill two pages, take one of them
  *     j  end it, whatever is live  Q, R  prefill one get, and get it
+ *     M  reserve, as there is room  o  be gone, as in a fork's child
+ *     N, C  use up a block of records, and all free pages for others
+ *     .  let others go on
  *
  * Objects are pages, so a magazine has two and a slab eight of them, and half a
  * chunk is a slab.
@@ -53,6 +56,11 @@
  * With SCHEDULE_SECONDS there are up to three preemptions.
  */
 #include "schedule.h"
+
+/* In front of the heap's. */
+static void *map_system(void *base, size_t bytes, int access, int flags);
+#define mmap(base, bytes, access, flags, file, offset) \
+    ((void)(file), (void)(offset), map_system(base, bytes, access, flags))
 
 #define FPHEAP_CHUNK_SHIFT 16
 #define FPHEAP_PAGE_SHIFT  12
@@ -113,7 +121,15 @@ static struct world {
                                   told again in the child of a fork, if not */
     unsigned     waits;          /* a bit per thread: its get found the pool
                                     empty, and it was not told of room since */
+    int          full;           /* the system has no memory for records */
 } world;
+
+#undef mmap
+static void *
+map_system(void *base, size_t bytes, int access, int flags)
+{
+    return world.full ? MAP_FAILED : mmap(base, bytes, access, flags, -1, 0);
+}
 
 /* --- owners --------------------------------------------------------------- */
 
@@ -398,7 +414,8 @@ make_pool(const char *name, int *ended)
                              .magazine = 2, .construct = construct,
                              .destruct = destruct, .arg = ended};
 
-    if (world.water && ended != NULL)
+    if (world.water
+        && (ended != NULL || strchr(world.scene->during[0], 'k') != NULL))
         desc.water = (fpheap_water){.low = 0, .high = 1, .crossed = crossed};
     return SCHEDULE_SHOWN(fpheap_pool_create(world.heap, &desc));
 }
@@ -451,12 +468,24 @@ call_end_pool(void)
         SCHEDULE_SHOWN_DO(world.ended = 1);
 }
 
-/* A scene that is short of memory anyway may find too little for it. */
+/* A scene that is short of memory may find too little for it, unless it must. */
 static void
-call_reserve(void)
+call_reserve(int must)
 {
     CHECK(SCHEDULE_SHOWN(fpheap_reserve(world.heap, FPHEAP_CHUNK / 2, 0)) == 0
-          || world.scene->chunks != 0);
+          || (world.scene->chunks != 0 && !must));
+}
+
+/* This thread is gone, and its cache is there, as in a fork's child. */
+static void
+call_orphan(void)
+{
+    fpheap_cache *cache = fph_cache_mine(world.heap);
+
+    fph_entry_set(cache->entry, fph_no_bins, fph_no_bins);
+    fph_number_give(&fph_seats[fph_this.seat - 1]);
+    fph_this.seat = 0;
+    fph_forked_heap(world.heap);
 }
 
 static void
@@ -599,6 +628,24 @@ call_base_of(unsigned self)
         CHECK(SCHEDULE_SHOWN(fpheap_base_of(world.heap,
                                             mine->object[i].base + 100))
               == mine->object[i].base);
+}
+
+/* All pages of regions are there, unless a wait for those that share a chunk
+ * was over. */
+static void
+pages_are_present(const fph_state *s)
+{
+    uint64_t bytes = 0;
+    size_t   i;
+
+    for (i = 0; i < ROOM; i++) {
+        const fph_chunk *chunk = fph_chunk_of(s, arena + i * FPHEAP_CHUNK);
+
+        if (chunk != NULL)
+            bytes += (uint64_t)fph_popcount(chunk->present) * FPHEAP_PAGE;
+    }
+    CHECK(bytes == s->region_bytes
+          || (bytes < s->region_bytes && !schedule.plan->patient));
 }
 
 /* Nobody shows a region, and each is there. */
@@ -889,7 +936,16 @@ call_one(unsigned self, char letter)
     case 'D': call_destroy(); break;
     case 'n': (void)SCHEDULE_SHOWN(fpheap_pool_lookup(world.heap, "same"));
               break;
-    case 'r': call_reserve(); break;
+    case 'r': call_reserve(0); break;
+    case 'M': call_reserve(1); break;
+    case 'o': call_orphan(); break;
+    case 'N': while (fph_meta_cut(world.heap->state, FPH_LINE) != 0)
+                  ;
+              break;
+    case 'C': while (fph_meta_find(world.heap, 0, FPH_LINE) != 0)
+                  ;
+              break;
+    case '.': sched_yield(); break;
     case 'F': schedule_show();
               fpheap_flush(world.heap);
               schedule_hide(); break;
@@ -924,9 +980,11 @@ world_begin(void)
     world.failed = 0;
     world.told = world.waits = 0;
     world.telling = world.unsure = 0;
+    world.full = 0;
     world.heap = fpheap_create("schedule", &config);
     if (world.heap == NULL)
         abort();
+    world.full = strncmp(world.scene->name, "near", 4) == 0;
     world.pool = make_pool("pool", &world.ended);
     CHECK(world.pool != NULL);
     world.named = 0;
@@ -962,8 +1020,10 @@ heap_is_sound(void)
 
     if (wrong != NULL)
         schedule_fail("%s", wrong);
-    if (world.heap != NULL)
+    if (world.heap != NULL) {
         regions_are_shown(world.heap->state);
+        pages_are_present(world.heap->state);
+    }
 }
 
 static int
@@ -1054,6 +1114,8 @@ plan_of(const scene *one)
     world.scene = one;
     memory_of_scene(one->chunks, strncmp(one->name, "parts", 5) == 0,
                     strncmp(one->name, "half", 4) == 0);
+    memory.is_slow = strncmp(one->name, "half slow", 9) == 0;
+    memory.keeps = strstr(one->name, "kept") != NULL;
     world.one_slab = strncmp(one->name, "quota", 5) == 0;
     world.water = strncmp(one->name, "water", 5) == 0;
     plan.forks = strstr(one->name, "fork") != NULL;
@@ -1119,6 +1181,10 @@ static const scene scenes[] = {
     /* A slab's last object comes back while another slab is retired. */
     {"last object", {"U aaaaaaaa aaaaaaa", "Ua"},
      {"ffffffff fffffff Ta", "f"}, 0, 0, 0},
+    /* A slab is dropped between the two steps of a give, */
+    {"drop", {"U", "Ua", "Uaaaaaa"}, {"a", "f", "a"}, 0, 1, 0},
+    /* and by a thread that has found nothing in it. */
+    {"none left", {"Ua", "Uaaaaaaa"}, {"fa", "fb.fffffffffTc"}, 0, 1, 0},
     /* Runs that cross from chunk to chunk, beside pages that others claim. */
     {"cross", {"UGf", "U"}, {"G", "g"}, 0, 0, 0},
     {"cross two", {"U", "U"}, {"hhh", "hh"}, 0, 0, 0},
@@ -1131,11 +1197,16 @@ static const scene scenes[] = {
     {"parts join", {"", ""}, {"GfT", "G"}, 0, 0, 0},
     {"parts and look", {"G", ""}, {"fTG", "B"}, 0, 0, 0},
     {"parts and count", {"G", ""}, {"fTG", "SS"}, 0, 0, 0},
+    /* A slot of the table of regions has another region. */
+    {"region slot", {"UgG", "Ug"}, {"lT", "g"}, 0, 1, 0},
+    {"parts kept", {"UGG", "UG"}, {"lT", "gg"}, 0, 1, 0},
     /* Regions that share a chunk. */
     {"half leave", {"UgGl", ""}, {"T", "gg"}, 0, 0, 0},
     {"half come", {"UGgGfl", "U"}, {"T", "H"}, 0, 0, 0},
     {"half come two", {"g", "g"}, {"GfT", "GfT"}, 0, 0, 0},
     {"half and look", {"gG", ""}, {"fTG", "B"}, 0, 0, 0},
+    {"half slow leave", {"UgGl", ""}, {"T", "gg"}, 0, 1, 0},
+    {"half slow kept", {"UgGl", "U"}, {"T", "G"}, 0, 1, 0},
     /* A child ends beside calls on its parent, and another's end. */
     {"child and trim", {"KiiU", "UGf"}, {"j", "Tg"}, 0, 0, 0},
     {"child and look", {"Kii", ""}, {"j", "BS"}, 0, 0, 0},
@@ -1151,6 +1222,10 @@ static const scene scenes[] = {
     {"water bulk", {"U pppp", "U"}, {"m", "q"}, 0, 0, 0},
     {"water bulks", {"U pppp", "U"}, {"m", "m"}, 0, 0, 0},
     {"water take", {"U ppppp", "U"}, {"f", "p"}, 0, 0, 0},
+    {"water last", {"U", "U", "U ppppp"}, {"q", "q", "f"}, 0, 1, 0},
+    /* Another pool's watermarks open, in place of those of one that ends. */
+    {"water open", {"U", "U"}, {"k", "pf"}, 0, 0, 0},
+    {"water again", {"Uk", "U"}, {"ek", "pf"}, 0, 0, 0},
     /* What is prefilled stays, whatever others want meanwhile. */
     {"prefill and trim", {"gP", "g"}, {"TAA", "aaaaaaaaaaaa"}, 2, 1, 99},
     {"prefill and miss", {"gP", "gT"}, {"cAA", "aaaaaaaaaaaa"}, 2, 1, 99},
@@ -1182,6 +1257,16 @@ static const scene scenes[] = {
     {"tight two", {"", "", ""}, {"gf", "gf", "r"}, 3, 1, 0},
     {"tight cross", {"UGf", "U"}, {"Gf", "Gf"}, 8, 1, 0},
     {"tight runs", {"UGf", "Ug"}, {"G", "ggg"}, 5, 1, 1},
+    /* What one thread's growth brings is enough for both. */
+    {"tight share", {"Uggd", "U"}, {"c", "a"}, 3, 1, 0},
+    {"tight ready", {"Uggd", "U"}, {"M", "c"}, 3, 1, 0},
+    /* Records come, in blocks of pages, that others are led to. */
+    {"near depot", {"", "N"}, {"aaaaaaffffff", "T"}, 0, 0, 0},
+    {"near pool", {"", "N"}, {"k", "T"}, 0, 0, 0},
+    {"near share", {"UggdC", "U"}, {"k", "c"}, 4, 1, 0},
+    /* In a fork's child one thread empties the caches of those that are gone,
+     * and another takes such a cache. */
+    {"orphans", {"aaaaffo", "aaffo"}, {"fa", "fa"}, 0, 0, 0},
 };
 #define SCENES (sizeof scenes / sizeof *scenes)
 
