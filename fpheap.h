@@ -7468,18 +7468,20 @@ fph_meta_find(fpheap *heap, int node, size_t bytes)
 }
 
 /* Grow by a chunk on a node, and cut a record.  A growth that another thread
- * has ended may have failed, or others may have all of it: hence once more. */
+ * has ended may have failed, or others may have all of it: hence some tries. */
 static uint32_t
 fph_meta_grow(fpheap *heap, int node, size_t bytes, int *error)
 {
     fph_need need = fph_need_of(heap, fph_meta_least(bytes), 1);
-    uint32_t ref  = 0;
+    uint64_t seen = fph_growths(heap->state);
+    uint32_t ref  = fph_meta_find(heap, node, bytes);
     int      tries;
 
-    for (tries = 0; tries < 2 && ref == 0; tries++) {
-        *error = fph_grow(heap, node, need, 1 /* unit */, UINT64_MAX);
+    for (tries = 0; tries < 4 && ref == 0; tries++) {
+        *error = fph_grow(heap, node, need, 1 /* unit */, seen);
         if (*error != 0)
             return fph_this.beside ? fph_meta_find(heap, node, bytes) : 0;
+        seen = fph_growths(heap->state);
         ref = fph_meta_find(heap, node, bytes);
         *error = -ENOMEM;
     }
