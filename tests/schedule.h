@@ -108,7 +108,7 @@
 #define SCHEDULE_STATES   65536     /* told apart; a power of two */
 #define SCHEDULE_WAIT_NS  6000000u  /* a 17th of FPHEAP_GROWTH_WAIT_MS */
 #define SCHEDULE_TOLD     77        /* a child's status: it has said why */
-#define SCHEDULE_ALARM    10        /* seconds that a child may take */
+#define SCHEDULE_ALARM    60        /* seconds that a child may take */
 
 /* A departure: at this step the baton goes to this thread. */
 typedef struct schedule_switch {
