@@ -17,8 +17,8 @@
  *
  *     a  allocate a page, with its own tag    f  free the oldest
  *     g  most of a chunk                      F  flush       T  trim
- *     G, H  two chunks, three                 X  leave       S  statistics
- *     P  a page of the pool                   D  a dump
+ *     k, G, H  one chunk, two, three          X  leave       l  free the newest
+ *     P  a page of the pool                   D  a dump      S  statistics
  *     C  go on without a cache
  *
  *     r  another reference to the oldest object that is shared
@@ -32,7 +32,7 @@
  *
  *     n, w  a pool of its own, of one name, of another     y  end it
  *     W  one with watermarks     p  get and put of it
- *     x  look for names that are half of each
+ *     x  look for names that are half of each       B  for objects anywhere
  *     Z  a heap in the buffer, if no other thread has one
  *     U  the library is unloaded, as the program ends
  *
@@ -223,15 +223,16 @@ own(unsigned self, char *base, size_t pages, int from_pool)
     mine->n++;
 }
 
-/* The oldest object is the thread's no more. */
+/* An object is the thread's no more. */
 static object
-disown(unsigned self)
+disown(unsigned self, unsigned index)
 {
     part  *mine = &world.part[self];
-    object one  = mine->object[0];
+    object one  = mine->object[index];
 
     mine->n--;
-    memmove(mine->object, mine->object + 1, mine->n * sizeof one);
+    memmove(mine->object + index, mine->object + index + 1,
+            (mine->n - index) * sizeof one);
     stamp_holds(one.base, self);
     set_owner(one.base, one.pages, self + 1, 0);
     return one;
@@ -266,13 +267,13 @@ call_get(unsigned self)
 }
 
 static void
-call_free(unsigned self)
+call_free(unsigned self, unsigned index)
 {
     object one;
 
-    if (world.part[self].n == 0)
+    if (index >= world.part[self].n)
         return;
-    one = disown(self);
+    one = disown(self, index);
     world.live[fpheap_tag(one.base)]--;
     schedule_show();
     if (one.from_pool)
@@ -508,7 +509,7 @@ call_adopt(unsigned self)
 
     if (bunch->group == NULL || mine->n == 0)
         return;
-    one = disown(self);
+    one = disown(self, 0);
     set_owner(one.base, one.pages, 0, NOBODY);
     CHECK(SCHEDULE_SHOWN(fpheap_group_adopt(bunch->group, one.base)) == 0);
     bunch->adopted[bunch->adopts++] = one;
@@ -730,6 +731,20 @@ call_look(void)
           == NULL);
 }
 
+/* Objects are looked for where their pool may be new. */
+static void
+call_base_of(void)
+{
+    size_t i, page;
+
+    for (i = 0; i < CHUNKS; i++)
+        for (page = 1; memory.given[i] && page < FPH_PAGES; page += 8) {
+            char *at = arena_at(i) + page * FPHEAP_PAGE + 100;
+
+            CHECK((char *)SCHEDULE_SHOWN(fpheap_base_of(world.heap, at)) <= at);
+        }
+}
+
 /* --- the rest ------------------------------------------------------------- */
 
 /* A heap in the buffer begins and ends. */
@@ -847,10 +862,12 @@ call_one(unsigned self, char letter)
     switch (letter) {
     case 'a': call_alloc(self, 1); break;
     case 'g': call_alloc(self, FPH_PAGES - 4); break;
-    case 'G': call_alloc(self, 2 * FPH_PAGES); break;
-    case 'H': call_alloc(self, 3 * FPH_PAGES); break;
+    case 'k': call_alloc(self, FPH_PAGES - 1); break;
+    case 'G': call_alloc(self, 2 * FPH_PAGES - 1); break;
+    case 'H': call_alloc(self, 3 * FPH_PAGES - 1); break;
     case 'P': call_get(self); break;
-    case 'f': call_free(self); break;
+    case 'f': call_free(self, 0); break;
+    case 'l': call_free(self, world.part[self].n - 1); break;
     case 'F': schedule_show();
               fpheap_flush(world.heap);
               schedule_hide(); break;
@@ -883,6 +900,7 @@ call_one(unsigned self, char letter)
     case 'y': call_end_pool(self); break;
     case 'p': call_own_get(self); break;
     case 'x': call_look(); break;
+    case 'B': call_base_of(); break;
     case 'Z': call_buffer(); break;
     case 'U': call_unload(); break;
     case ' ': break;
@@ -1038,7 +1056,7 @@ world_clean(unsigned self)
     while (oldest(self) != NULL)
         call_unref(self);
     while (mine->n > 0)
-        call_free(self);
+        call_free(self, 0);
     if (mine->pool != NULL)
         CHECK(fpheap_pool_destroy(mine->pool, NULL) == 0);
     world.named[mine->name] -= mine->pool != NULL && !mine->water;
@@ -1124,6 +1142,7 @@ static const scene scenes[] = {
     {"name comes", {"w", ""}, {"yn", "x"}, 0, 0, 0},
     {"names", {"", ""}, {"ny", "ny"}, 0, 0, 0},
     {"pool and count", {"", "aaf"}, {"n", "SD"}, 0, 0, 0},
+    {"pool and base", {"gfF", ""}, {"np", "B"}, 0, 0, 0},
     {"pool and trim", {"", "aaf"}, {"n", "T"}, 0, 0, 0},
     {"water begins", {"", "W"}, {"Wp", "PfPf"}, 0, 0, 0},
     {"water ends", {"W", "W"}, {"py", "PfPf"}, 0, 0, 0},
@@ -1133,11 +1152,11 @@ static const scene scenes[] = {
     {"key and end", {"", ""}, {"a", "U"}, 0, 0, 0},
     {"keys and end", {"", "", ""}, {"a", "a", "U"}, 0, 0, 0},
     /* A table of so many regions is full when one is to be cut. */
-    {"slots 3", {"HfFggggfffFgg", "GfF"}, {"T", "G"}, 0, 0, 1},
-    {"slots 2", {"", "", ""}, {"HfFggggfffFgg", "T", "T"}, 0, 0, 1},
+    {"slots 3", {"HfFkkkfkfFGlF", ""}, {"T", "G"}, 0, 0, 1},
+    {"slots 2", {"", "", ""}, {"HfFkkkfkfF", "T", "T"}, 0, 0, 1},
     /* Memory that was others' becomes records. */
-    {"full and far", {"", "gg"}, {"g", "ff"}, 0, 0, 0},
-    {"full and pool", {"", "gaf"}, {"n", "TS"}, 0, 0, 0},
+    {"full and far", {"k", "k"}, {"kg", "f"}, 0, 0, 0},
+    {"full and pool", {"", ""}, {"n", "T"}, 0, 0, 0},
 };
 #define SCENES (sizeof scenes / sizeof *scenes)
 
