@@ -216,7 +216,7 @@ fault "an object is counted before it is in its slot" "hits+fork" fph_put \
 program=test_schedules_shared
 fault "a cleaner waits for no call" "" fph_calls_wait \
     's/fph_load_seq_cst(calls) != 0/0/'
-fault "a call looks for a cleaner before it is counted" "work" fph_enter \
+fault "a call looks for a cleaner before it is counted" "work" fph_call_begin \
     's/fph_fetch_add_seq_cst(calls, 1);/LOOK;\n    &/' \
     's/LOOK/uint64_t cleaner = fph_load_seq_cst(\&heap->partition->cleaner)/' \
     's/if (fph_load_seq_cst(.*/if (cleaner == 0)/'
@@ -227,10 +227,17 @@ fault "a cleaner that has died is not followed" "dies" fph_cleaner_enter \
 fault "a dead cleaner's place is taken twice" "enter" fph_cleaner_enter \
     's/came \* FPH_CLEANER/0 * came/'
 fault "who has just left is taken for dead" "close" fph_place_hold \
-    's/if ((fph_load_acquire(is) != 0) == member)/if (1)/'
+    's/if ((fph_load_relaxed(is) != 0) == member)/if (1)/'
 fault "who closes has left before its caches are empty" "close" fpheap_close \
     's/fph_caches_leave(heap);/fph_store_release(IS, 0);\n    &/' \
     's/IS/\&heap->partition->member[heap->member].is/'
 fault "a reader counts less than nothing" "reader" fph_view_rest \
     's/all > part ? all - part : 0/all - part/'
+fault "a slab is gone for a moment while it is counted anew" "read" \
+    fph_rebuild_slab \
+    's/    fph_rebuild_lost(/    fph_store_relaxed(\&slab->info, 0);\n&/' \
+    's/    fph_rebuild_lost(/    fph_store_relaxed(\&slab->info, info);\n&/'
+fault "a heap says that it is made before it has a state" "make" \
+    fph_partition_make 's/    rc = fph_partition_begin(heap);/    SAY;\n&/' \
+    's/SAY/fph_store_release(\&heap->partition->magic, FPH_MAGIC)/'
 finish
