@@ -2238,7 +2238,8 @@ typedef struct fpheap_member {
     int      alive;            /* 0: it has died, and is not recovered yet */
     int      read_only;
     size_t   live_bytes;       /* that it has allocated, less those it has
-                                  freed, as if negative 0 */
+                                  freed, as if negative 0; with FPHEAP_HEADER
+                                  the pages in front of large objects too */
     size_t   parked_bytes;     /* in its threads' caches */
     uint32_t owner;            /* what fpheap_owner says of its objects */
 } fpheap_member;
@@ -2260,7 +2261,8 @@ typedef struct fpheap_member {
  * With FPHEAP_READ_ONLY the memory may only be read, and of the functions these
  * work: fpheap_walk, _stats_get, _usable_size, _base_of, _owns, _members,
  * _handle, _object and _root.  They trust nothing that is in the partition, and
- * are exact while nobody writes; the others fail, allocations with EROFS.
+ * are exact while nobody writes; the others fail, allocations with EROFS.  (A
+ * free of what is live faults with FPHEAP_HEADER, as any write does.)
  *
  * A process that is killed, wherever it is, stops no other: see fpheap_recover,
  * which fpheap_open does as well.  The child of a fork has no part in it until
@@ -11160,7 +11162,8 @@ static int
 fph_view_shape(const fpheap *heap, fph_viewed *it)
 {
     uint64_t  info = it->record.info;
-    size_t    skip = (size_t)fph_info_bin(info) << FPHEAP_PAGE_SHIFT;
+    size_t    skip = fph_info_kind(info) == FPH_PARKED ? 0 /* all its pages */
+                   : (size_t)fph_info_bin(info) << FPHEAP_PAGE_SHIFT;
     fph_class klass;
 
     it->kind = fph_info_kind(info);
