@@ -247,6 +247,7 @@ $(B)/test_small_no_os: tests/test_small.c
 $(addprefix $(B)/test_shared_,check header small): tests/test_shared.c
 $(B)/test_schedules_check: tests/test_schedules_header.c
 $(addprefix $(B)/test_children_,check header): tests/test_children.c
+$(B)/test_shared_view_header: tests/test_shared_view.c
 $(B)/test_prefill_check: tests/test_prefill.c
 $(addprefix $(B)/test_groups_,check header): tests/test_groups.c
 $(B)/stress_killed_header: tests/stress_killed.c

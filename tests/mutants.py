@@ -567,6 +567,7 @@ PROGRAMS = [
     Program("test_shared_check"), Program("test_shared_small"),
     Program("test_shared_files"),
     Program("test_shared_members"), Program("test_shared_view"),
+    Program("test_shared_view_header"),
     Program("test_shared_owners"), Program("test_shared_pains"),
     Program("fuzz_api"),
     Program("fuzz_api+headers", "-DFPHEAP_HEADER=1"), Program("fuzz_config"),

@@ -25,6 +25,9 @@ static unsigned reports;       /* lines that would go to standard error */
 
 #define BYTES (4u << 20)
 
+/* Bytes in front of a large object, which are its owner's. */
+#define IN_FRONT (FPHEAP_HEADER * FPHEAP_PAGE)
+
 static char name[FPHEAP_NAME_BYTES];
 
 static fpheap *
@@ -222,7 +225,7 @@ test_live_and_parked_bytes_of_each_member_show(void **unused)
     fill(heap);
     fpheap_stats_get(heap, &before);
     h = holding_of(heap);
-    CHECK_EQ(h.live[0], before.live_bytes);
+    CHECK_EQ(h.live[0], before.live_bytes + IN_FRONT);
     CHECK_EQ(h.parked[0], before.parked_bytes - before.depot_bytes);
     pid = fork_without();
     if (pid == 0) {
@@ -240,13 +243,14 @@ test_live_and_parked_bytes_of_each_member_show(void **unused)
         kill(getpid(), SIGKILL);
     }
     waitpid(pid, &status, 0);
-    CHECK_EQ(told->live[1], 70 * 1024 + (200000 / FPHEAP_PAGE + 1) * FPHEAP_PAGE);
+    CHECK_EQ(told->live[1], 70 * 1024 + IN_FRONT
+                            + (200000 / FPHEAP_PAGE + 1) * FPHEAP_PAGE);
     h = holding_of(heap);
     CHECK_EQ(h.alive, 1);
     CHECK_EQ(h.live[1], told->live[1]);
     CHECK_EQ(h.parked[1], told->parked[1]);
     fpheap_stats_get(heap, &after);
-    CHECK_EQ(after.live_bytes, h.live[0] + h.live[1]);
+    CHECK_EQ(after.live_bytes, h.live[0] + h.live[1] - 2 * IN_FRONT);
     CHECK_EQ(after.parked_bytes - after.depot_bytes, h.parked[0] + h.parked[1]);
     pid = fork_without();
     if (pid == 0) {
@@ -310,7 +314,8 @@ test_a_reader_gets_errors_from_what_would_write(void **unused)
         CHECK(fpheap_zalloc(reader, 10) == NULL);
         CHECK(fpheap_alloc_bulk(reader, 10, &object, 1) < 0);
         CHECK(fpheap_realloc(reader, fpheap_root(reader), 1000) == NULL);
-        fpheap_free(reader, fpheap_root(reader));
+        if (!FPHEAP_HEADER)
+            fpheap_free(reader, fpheap_root(reader));
         fpheap_flush(reader);
         CHECK(fpheap_self(reader) == NULL);
         CHECK_EQ(fpheap_trim(reader), 0);
@@ -615,6 +620,238 @@ test_a_depot_that_leads_to_itself_ends(void **unused)
     CHECK_EQ(fpheap_unlink(name, NULL), 0);
 }
 
+/* --- what a reader looks at, to the byte ---------------------------------------- */
+
+/* The same bytes of the file, where they can be written. */
+static char *writable;
+
+#define THERE(reader, type, at) \
+    ((type *)(void *)(writable + ((const char *)(at) - (reader)->view->base)))
+
+/* What an expression says while a place has another value. */
+#define WITH(place, value, says, expression)      \
+    do {                                          \
+        __typeof__(place) was_ = (place);         \
+                                                  \
+        (place) = (__typeof__(place))(value);     \
+        CHECK_EQ((expression) != 0, says);        \
+        (place) = was_;                           \
+    } while (0)
+
+static void
+look_at_bounds(const fpheap *reader)
+{
+    const fph_view *view = reader->view;
+    char           *end  = view->base + view->bytes;
+    fph_chunk       chunk;
+
+    CHECK(fph_view_has(view, view->base, view->bytes));
+    CHECK(!fph_view_has(view, view->base, view->bytes + 1));
+    CHECK(fph_view_has(view, end - 16, 16));
+    CHECK(!fph_view_has(view, end - 16, 17));
+    CHECK(!fph_view_has(view, end, 0));
+    CHECK(!fph_view_has(view, view->base - 1, 1));
+    CHECK(fph_view_chunk(reader, view->base, &chunk));
+    CHECK(!fph_view_chunk(reader, end, &chunk));
+    CHECK(!fph_view_chunk(reader, view->base - 1, &chunk));
+    CHECK_EQ(fph_view_rest(5, 3), 2);
+    CHECK_EQ(fph_view_rest(5, 5), 0);
+    CHECK_EQ(fph_view_rest(5, 6), 0);
+    CHECK(fph_view_meta(reader, 0) == NULL);
+    if ((uint64_t)FPH_TABLE_MAX << FPH_UNIT_BITS <= UINT32_MAX)
+        CHECK(fph_view_meta(reader, (uint32_t)(FPH_TABLE_MAX << FPH_UNIT_BITS))
+              == NULL);
+}
+
+static void
+look_at_classes(const fpheap *reader)
+{
+    unsigned   bin = fph_class_of(64);
+    fph_class  got;
+    fph_class *klass = THERE(reader, fph_class,
+                             &reader->view->state->classes[bin]);
+
+    CHECK(fph_view_class(reader, bin, &got));
+    CHECK_EQ(got.size, klass->size);
+    CHECK(!fph_view_class(reader, reader->view->bins, &got));
+    CHECK_EQ(fph_view_size(reader, 0), FPHEAP_PAGE);
+    CHECK_EQ(fph_view_size(reader, bin), klass->size);
+    WITH(klass->size, 15, 0, fph_view_class(reader, bin, &got));
+    WITH(klass->size, 15, 0, fph_view_size(reader, bin));
+    WITH(klass->size, 16, 1, fph_view_class(reader, bin, &got));
+    WITH(klass->size, 2 * FPHEAP_CHUNK, 1, fph_view_class(reader, bin, &got));
+    WITH(klass->size, 2 * FPHEAP_CHUNK + 1, 0,
+         fph_view_class(reader, bin, &got));
+    WITH(klass->pages, 0, 0, fph_view_class(reader, bin, &got));
+    WITH(klass->pages, 1, 1, fph_view_class(reader, bin, &got));
+    WITH(klass->pages, FPH_PAGES, 1, fph_view_class(reader, bin, &got));
+    WITH(klass->pages, FPH_PAGES + 1, 0, fph_view_class(reader, bin, &got));
+    WITH(klass->skip, FPHEAP_PAGE, 1, fph_view_class(reader, bin, &got));
+    WITH(klass->skip, FPHEAP_PAGE + 1, 0, fph_view_class(reader, bin, &got));
+}
+
+/* The tables are looked at when it is opened. */
+static void
+look_at_tables(fpheap *reader)
+{
+    const fph_partition *head  = THERE(reader, fph_partition,
+                                       reader->view->base);
+    const fph_view      *view  = reader->view;
+    fph_state           *state = THERE(reader, fph_state, view->state);
+    size_t               n     = (view->mask >> FPH_PAGE_BITS) + 1;
+    size_t               bins  = view->bins * sizeof(fph_depot);
+    char                *end   = view->base + view->bytes;
+    size_t               most  = state->mask;
+
+    CHECK(fph_view_begin(reader, head));
+    WITH(state->mask, most - 1, 0, fph_view_begin(reader, head));
+    WITH(state->mask, most / 2, n / 2 >= view->bytes >> FPHEAP_CHUNK_SHIFT,
+         fph_view_begin(reader, head));
+    WITH(state->mask, FPH_PAGES / 2 - 1, 0, fph_view_begin(reader, head));
+    while ((most >> FPH_PAGE_BITS) + 1 <= view->bytes / sizeof(fph_chunk))
+        most = 2 * most + 1;
+    WITH(state->mask, most, 0, fph_view_begin(reader, head));
+    WITH(state->chunks, (fph_chunk *)(void *)(end - n * sizeof(fph_chunk)), 1,
+         fph_view_begin(reader, head));
+    WITH(state->chunks,
+         (fph_chunk *)(void *)(end - n * sizeof(fph_chunk) + 16), 0,
+         fph_view_begin(reader, head));
+    WITH(state->depots, (fph_depot *)(void *)(end - bins), 1,
+         fph_view_begin(reader, head));
+    WITH(state->depots, (fph_depot *)(void *)(end - bins + 64), 0,
+         fph_view_begin(reader, head));
+    CHECK(fph_view_begin(reader, head));
+}
+
+/* An object of a slab, and one of several pages. */
+static char *small, *large;
+
+static void
+look_at_a_slab(fpheap *reader)
+{
+    fph_viewed  it;
+    fph_slab   *record;
+    fph_chunk  *chunk;
+    size_t      page;
+    char       *end;
+    void       *base;
+    uint64_t    one = (uint64_t)1 << 32;
+
+    CHECK(fph_view_object(reader, small, &it) == small);
+    page = it.record.page;
+    chunk = THERE(reader, fph_chunk,
+                  (const fph_chunk *)reader->view->chunks
+                  + (page >> FPH_PAGE_BITS));
+    record = THERE(reader, fph_slab,
+                   &chunk->records->slab[page % FPH_PAGES]);
+    end = it.first + it.count * it.size;
+    base = end - it.size;
+    CHECK(fpheap_base_of(reader, end - it.size + it.bytes - 1) == base);
+    if (FPHEAP_HEADER)
+        CHECK(fpheap_base_of(reader, end - it.size + it.bytes) == NULL);
+    CHECK(FPHEAP_HEADER || end < it.start + it.pages * FPHEAP_PAGE);
+    if (!FPHEAP_HEADER)
+        CHECK(fpheap_base_of(reader, end) == NULL);
+    CHECK(fpheap_usable_size(reader, small + 1) == 0);
+    WITH(chunk->present, 0, 0, fpheap_base_of(reader, small));
+    WITH(chunk->base, chunk->base - 1, 0, fpheap_base_of(reader, small));
+    WITH(chunk->records, NULL, 0, fpheap_base_of(reader, small));
+    WITH(record->page, page + 1, 0, fpheap_base_of(reader, small));
+    WITH(record->info, record->info % one, 0, fpheap_base_of(reader, small));
+    WITH(record->info, record->info - one, 1,
+         fpheap_base_of(reader, it.first));
+    WITH(record->info, record->info + one, 0, fpheap_base_of(reader, small));
+    WITH(record->info, FPH_NOTHING, 0, fpheap_base_of(reader, small));
+}
+
+/* A class of which a slab has more objects than bits. */
+static void
+look_at_a_crowded_slab(fpheap *reader)
+{
+    fph_viewed it;
+    fph_slab  *record;
+    fph_class *klass, usual;
+    uint64_t   most = FPH_SLAB_WORDS * 64;
+    unsigned   bin;
+
+    CHECK(fph_view_object(reader, small, &it) == small);
+    record = THERE(reader, fph_slab, fph_record_at(reader->view->state,
+                                                   it.record.page));
+    bin = fph_info_bin(record->info);
+    klass = THERE(reader, fph_class, &reader->view->state->classes[bin]);
+    usual = *klass;
+    klass->size = 16 + FPH_HEAD;
+    klass->pages = FPH_PAGES;
+    CHECK((most + 1) * klass->size + klass->skip < FPHEAP_CHUNK);
+    WITH(record->info, fph_info(FPH_SLAB, bin, most), 1,
+         fpheap_base_of(reader, it.first));
+    WITH(record->info, fph_info(FPH_SLAB, bin, most + 1), 0,
+         fpheap_base_of(reader, it.first));
+    *klass = usual;
+}
+
+static void
+look_at_a_large_object(fpheap *reader)
+{
+    fph_viewed it;
+    fph_slab  *record;
+    fph_chunk *chunk;
+    size_t     page, bytes;
+    uint64_t   one = (uint64_t)1 << 32;
+
+    CHECK(fph_view_object(reader, large, &it) == large);
+    page = it.record.page;
+    bytes = it.bytes;
+    CHECK_EQ(it.kind, FPH_LARGE);
+    CHECK_EQ(bytes, fpheap_usable_size(reader, large));
+    chunk = THERE(reader, fph_chunk,
+                  (const fph_chunk *)reader->view->chunks
+                  + (page >> FPH_PAGE_BITS));
+    record = THERE(reader, fph_slab,
+                   &chunk->records->slab[page % FPH_PAGES]);
+    CHECK(fpheap_base_of(reader, large + bytes - 1) == large);
+    CHECK(fpheap_base_of(reader, large + bytes) != large);
+    WITH(record->info, record->info - one, 0,
+         fpheap_base_of(reader, large + bytes - 1));
+    WITH(record->info, record->info - one, 1,
+         fpheap_base_of(reader, large + bytes - 1 - FPHEAP_PAGE));
+    WITH(chunk->back[page % FPH_PAGES], UINT16_MAX, 0,
+         fpheap_base_of(reader, large));
+    WITH(chunk->back[page % FPH_PAGES], 1, 0, fpheap_base_of(reader, large));
+}
+
+static void
+test_a_reader_checks_to_the_byte_what_it_reads(void **unused)
+{
+    fpheap *heap = create();
+    int     file, status;
+
+    (void)unused;
+    stress_test();
+    fill(heap);
+    small = (char *)fpheap_alloc(heap, 48);
+    large = (char *)fpheap_alloc(heap, 10 * FPHEAP_PAGE);
+    CHECK(small != NULL && large != NULL);
+    if (fork_without() == 0) {
+        heap = fpheap_open(name, NULL, FPHEAP_READ_ONLY);
+        CHECK(heap != NULL);
+        file = image_file();
+        writable = (char *)mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
+                                file, 0);
+        CHECK(writable != MAP_FAILED);
+        look_at_bounds(heap);
+        look_at_classes(heap);
+        look_at_tables(heap);
+        look_at_a_slab(heap);
+        look_at_a_crowded_slab(heap);
+        look_at_a_large_object(heap);
+        _exit(0);
+    }
+    CHECK(wait(&status) > 0);
+    CHECK_EQ(status, 0);
+    end(heap);
+}
+
 /* --- beside a writer ----------------------------------------------------------- */
 
 static void __attribute__((noreturn))
@@ -683,6 +920,7 @@ main(void)
             test_memory_that_is_mapped_already_serves_with_a_file_for_locks),
         cmocka_unit_test(test_a_damaged_image_is_an_error_or_right_data),
         cmocka_unit_test(test_a_depot_that_leads_to_itself_ends),
+        cmocka_unit_test(test_a_reader_checks_to_the_byte_what_it_reads),
         cmocka_unit_test(test_a_reader_is_safe_beside_writers_that_are_killed),
     };
 
