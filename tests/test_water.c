@@ -270,6 +270,23 @@ a_limit_or_max_that_changes_crosses(void **state)
 }
 
 static void
+a_limit_below_what_is_claimed_leaves_nothing(void **state)
+{
+    void *object;
+
+    (void)state;
+    make_heap(&t, 16 * FPHEAP_CHUNK, 0, 8 * FPHEAP_CHUNK);
+    assert_non_null(object = fpheap_alloc(heap, 4 * FPHEAP_CHUNK));
+    TOLD(t, 0);
+    fpheap_set_limit(heap, 2 * FPHEAP_CHUNK);
+    TOLD(t, 1);
+    fpheap_set_limit(heap, 16 * FPHEAP_CHUNK);
+    TOLD(t, 2);
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
 watermarks_out_of_range_or_without_a_limit_are_einval(void **state)
 {
     static const struct { size_t most, low, high; } wrong[] = {
@@ -798,6 +815,7 @@ main(void)
         cmocka_unit_test(what_an_object_grows_or_shrinks_by_counts),
         cmocka_unit_test(what_a_child_takes_and_gives_back_is_told_as_it_does),
         cmocka_unit_test(a_limit_or_max_that_changes_crosses),
+        cmocka_unit_test(a_limit_below_what_is_claimed_leaves_nothing),
         cmocka_unit_test(watermarks_out_of_range_or_without_a_limit_are_einval),
         cmocka_unit_test(a_bulk_is_told_of_when_all_of_it_is_freed),
         cmocka_unit_test(
