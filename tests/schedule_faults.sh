@@ -34,7 +34,7 @@ where() {
 # fault NAME SCENES FUNCTION SED... - plant it, find it in the scenes that have
 # the word in their names, see it again
 fault() {
-    local name=$1 scenes=$2 schedule
+    local name=$1 scenes=$2 schedule began took
 
     shift 2
     [[ $name == *"$only"* ]] || return 0
@@ -42,8 +42,10 @@ fault() {
         fail "$name: cannot be planted in this header" "$scratch/log"
         return
     fi
+    began=$SECONDS
     SCHEDULE_SECONDS=$each FPHEAP_SEED=1 SCHEDULE_ONLY=$scenes timeout 600 \
         "$scratch/test" > /dev/null 2> "$scratch/found"
+    took=$((SECONDS - began))
     schedule=$(sed -n 's/^ *\(SCHEDULE=.*\)/\1/p' "$scratch/found")
     if [ -z "$schedule" ]; then
         fail "$name: was not found"
@@ -54,7 +56,7 @@ fault() {
         fail "$name: another failure when run again" "$scratch/again"
         return
     fi
-    pass "$name: $(head -n 1 "$scratch/found")"
+    pass "$name: $(head -n 1 "$scratch/found"), in $took s"
     echo "      $schedule"
 }
 

@@ -1270,9 +1270,9 @@ static const scene scenes[] = {
 };
 #define SCENES (sizeof scenes / sizeof *scenes)
 
-#define SECONDS_OF_PAIRS   3.5
+#define SECONDS_OF_PAIRS   (schedule_program.is_long ? 2.0 : 3.5)
 #define SECONDS_OF_ORDERS  1.0
-#define SECONDS_OF_TRIPLES 1.0
+#define SECONDS_OF_TRIPLES (schedule_program.is_long ? 2.5 : 1.0)
 #define SECONDS_AT_RANDOM  0.5
 #include "schedule_scenes.h"
 
