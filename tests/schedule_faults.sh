@@ -154,7 +154,7 @@ fault "a quota is taken with a load and a store" "pget+pget" fph_quota_take \
     's/&& !fph_cas_relaxed(.*/fph_store_relaxed(\&pool->quota, quota + n);/'
 fault "a quota is taken by a number of objects that are not seen yet" "quota" \
     fph_slab_serve 's/fph_load_acquire(&slab->state)/fph_load_relaxed(\&slab->state)/'
-fault "statistics take a later number from an older one" "count" \
+fault "statistics take a later number from an older one" "pget+count" \
     fpheap_pool_stats_get_sized 's/if (told.objects > told.claimed_objects)/if (1)/'
 fault "fewer objects are live than none" "get+count" fph_census_sum \
     's/gone < klass->live_objects$/1/'

@@ -1151,7 +1151,7 @@ static const operation operations[] = {
     {"pput",    "pp",               "fqF"},
     {"name",    "",                 "ke"},
     {"look",    "a",                "B"},
-    {"count",   "ap",               "S"},
+    {"count",   "a",                "S"},
     {"holders", "ap",               "O"},
     {"child",   "Ki",               "iij"},    /* runs come and go at once */
     {"through", "Kiii",             "fffi"},   /* the parent finds the child */
@@ -1238,6 +1238,8 @@ static const scene scenes[] = {
      * objects has lost some of it. */
     {"quota", {"U pppppppp", "U"}, {"fff", "m"}, 0, 0, 0},
     {"quota and get", {"U pppp", "U pppp"}, {"fffq", "fqf"}, 0, 0, 0},
+    /* Who has an object of a pool counts it, whatever others get and put. */
+    {"pool and count", {"pp", "p"}, {"qfqfF", "SqS"}, 0, 0, 0},
     /* A thread leaves, or comes, while the heap ends. */
     {"destroy", {"", "aaaffqqfff"}, {"D", "X"}, 0, 0, 0},
     {"destroy two", {"af", "aaafff", "gfaf"}, {"D", "X", "X"}, 0, 0, 0},
