@@ -686,6 +686,24 @@ a_child_finds_pages_that_a_thread_of_its_parent_was_announcing(void **state)
     finds_the_run(heap, n);
 }
 
+/* As in the child of a fork, if a thread was just ending the child heap. */
+static void
+a_parent_ends_without_a_call_on_a_child_that_has_almost_ended(void **state)
+{
+    fpheap       *parent = test_heap_over(&provider);
+    fpheap_config config = {.parent = parent};
+    fpheap       *child  = fpheap_create("child", &config);
+
+    (void)state;
+    assert_non_null(child);
+    assert_int_equal(fpheap_destroy(child), 0);
+    fph_heap_within[child - fph_heaps] = 1 + (uint64_t)(parent - fph_heaps);
+    assert_int_equal(fpheap_destroy(parent), -EBUSY);
+    assert_int_equal(fpheap_destroy_forced(parent), 0);
+    assert_int_equal(fph_heap_within[child - fph_heaps], 0);
+    assert_int_equal(provider.held, 0);
+}
+
 /* A thread that claims a slab as it is announced counts it before the other. */
 static void
 a_count_of_empty_pages_below_zero_is_no_reason_to_reclaim(void **state)
@@ -1054,6 +1072,8 @@ main(void)
         cmocka_unit_test(free_pages_before_a_cursor_are_found),
         cmocka_unit_test(
             a_child_finds_pages_that_a_thread_of_its_parent_was_announcing),
+        cmocka_unit_test(
+            a_parent_ends_without_a_call_on_a_child_that_has_almost_ended),
         cmocka_unit_test(
             a_count_of_empty_pages_below_zero_is_no_reason_to_reclaim),
         cmocka_unit_test(a_call_that_fails_on_a_quiet_heap_fails_at_once),
