@@ -1,9 +1,9 @@
 /* schedule_scenes.h - the cases of a program whose scenes are words of calls
  *
- * All pairs of its operations, its scenes, triples, and schedules at random; for
- * schedule.h.  The program has operations[] and OPERATIONS, scenes[] and SCENES,
- * plan_of(), and how long each case takes in a short run: SECONDS_OF_PAIRS,
- * SECONDS_OF_ORDERS, SECONDS_OF_TRIPLES, SECONDS_AT_RANDOM.
+ * All pairs of its operations, its scenes, triples, and schedules at random;
+ * for schedule.h.  The program has operations[] and OPERATIONS, scenes[] and
+ * SCENES, plan_of(), and how long each case takes in a short run:
+ * SECONDS_OF_PAIRS, SECONDS_OF_ORDERS, SECONDS_OF_TRIPLES, SECONDS_AT_RANDOM.
  *
  * Include it behind all that.
  */

@@ -1,8 +1,9 @@
 /* schedule_world.h - a heap's memory under schedule.h, and what a scene is
  *
- * The provider has few chunks, and mostly leaves one between two regions.  Memory
- * that was given back cannot be touched during a run.  Whoever gets a chunk comes
- * after the one that gave it back, and after nobody else: there is no lock.
+ * The provider has few chunks, and mostly leaves one between two regions.
+ * Memory that was given back cannot be touched during a run.  Whoever gets a
+ * chunk comes after the one that gave it back, and after nobody else: there is
+ * no lock.
  *
  * Include it after fpheap.h, and define memory_goes.
  */
@@ -14,8 +15,8 @@
 #define ROOM     (CHUNKS + 1)  /* where regions begin in the middle of one */
 #define UNITS    (ROOM * FPHEAP_CHUNK / UNIT)
 
-/* What each thread does before the schedule and in it, a letter for a call; NULL
- * for no thread. */
+/* What each thread does before the schedule and in it, a letter for a call;
+ * NULL for no thread. */
 typedef struct scene {
     const char *name;
     const char *before[SCHEDULE_THREADS];

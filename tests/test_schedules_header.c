@@ -1,4 +1,4 @@
-/* test_schedules_header.c - headers, groups and pools' names under many schedules
+/* test_schedules_header.c - headers, groups and names under many schedules
  * SPDX-License-Identifier: MIT OR Unlicense
  *
  * Two or three threads share objects by references, end groups in which others
@@ -17,7 +17,8 @@
  *
  *     a  allocate a page, with its own tag    f  free the oldest
  *     g  most of a chunk                      F  flush       T  trim
- *     k, G, H  one chunk, two, three          X  leave       l  free the newest
+ *     k, G, H, I  one chunk, two, three, five
+ *     X  leave                                l  free the newest
  *     P  a page of the pool                   D  a dump      S  statistics
  *     C  go on without a cache
  *
@@ -39,7 +40,8 @@
  * Each thread has a reference to three objects: a plain one, one of the pool,
  * which has a destructor, and one that its destructor keeps.
  *
- * With FPHEAP_CHECK 1, so with marks; test_schedules_check.c is the same with 2.
+ * FPHEAP_CHECK is 1, so that objects have marks; test_schedules_check.c is the
+ * same with 2.
  *
  * With SCHEDULE_SECONDS there are up to three preemptions.
  */
@@ -627,7 +629,7 @@ call_hand(unsigned self)
     schedule_point(__func__);
     if (mine->group == NULL || world.handed.group != NULL)
         return;
-    schedule_unlock(&world.hand);
+    SCHEDULE_SHOWN_DO(schedule_unlock(&world.hand));
     world.handed = *mine;
     mine->group = NULL;
 }
@@ -642,7 +644,7 @@ call_take(unsigned self)
         return;
     *mine = world.handed;
     world.handed.group = NULL;
-    schedule_lock(&world.hand);
+    SCHEDULE_SHOWN_DO(schedule_lock(&world.hand));
 }
 
 /* --- pools ---------------------------------------------------------------- */
@@ -865,6 +867,7 @@ call_one(unsigned self, char letter)
     case 'k': call_alloc(self, FPH_PAGES - 1); break;
     case 'G': call_alloc(self, 2 * FPH_PAGES - 1); break;
     case 'H': call_alloc(self, 3 * FPH_PAGES - 1); break;
+    case 'I': call_alloc(self, 5 * FPH_PAGES - 1); break;
     case 'P': call_get(self); break;
     case 'f': call_free(self, 0); break;
     case 'l': call_free(self, world.part[self].n - 1); break;
@@ -1153,7 +1156,7 @@ static const scene scenes[] = {
     {"keys and end", {"", "", ""}, {"a", "a", "U"}, 0, 0, 0},
     /* A table of so many regions is full when one is to be cut. */
     {"slots 3", {"HfFkkkfkfFGlF", ""}, {"T", "G"}, 0, 0, 1},
-    {"slots 2", {"", "", ""}, {"HfFkkkfkfF", "T", "T"}, 0, 0, 1},
+    {"slots 4", {"NIfFkkkkk fkfFtfF", ""}, {"T", "T"}, 0, 0, 1},
     /* Memory that was others' becomes records. */
     {"full and far", {"k", "k"}, {"kg", "f"}, 0, 0, 0},
     {"full and pool", {"", ""}, {"n", "T"}, 0, 0, 0},
