@@ -253,6 +253,9 @@ a_page_that_leads_elsewhere_is_found(void **state)
     *back_of(&f, page + 9) = 9;
     slab = slab_of(&f, f.full);
     BREAKS(&f, "a record is not that of its page", slab->page, slab->page + 1);
+    assert_true(slab->page % FPH_PAGES != 0);
+    BREAKS(&f, "a record's reference does not name it", slab->link.self,
+           slab->link.self + 1);
     tear_down(&f);
 }
 
@@ -395,6 +398,11 @@ a_chunk_that_is_half_here_is_found(void **state)
     assert_non_null(chunk->records);
     EXPECT_FOUND(&f, "G1: a chunk that is not here has pages or records");
     chunk->records = NULL;
+    *free = 1;
+    EXPECT_FOUND(&f, "G1: a chunk that is not here has pages or records");
+    *free = 0;
+    chunk->present = 1;
+    EXPECT_FOUND(&f, "G1: a chunk that is not here has pages or records");
     chunk->base = base;
     chunk->present = FPH_ALL_PAGES;
     *free = word;
@@ -484,6 +492,36 @@ bytes_that_do_not_add_up_are_found(void **state)
     BREAKS(&f, "G13", f.heap->state->left, f.heap->state->left - 1);
     BREAKS(&f, "G13", f.heap->state->limit, 1000);
     tear_down(&f);
+}
+
+static void
+tell_nobody(void *arg, fpheap *heap, fpheap_pool *pool, int room)
+{
+    (void)arg, (void)heap, (void)pool, (void)room;
+}
+
+static void
+what_is_claimed_and_is_neither_live_nor_parked_is_found(void **state)
+{
+    fpheap_config config;
+    fixture       f;
+    void         *object;
+
+    (void)state;
+    memset(&f, 0, sizeof f);
+    memset(&config, 0, sizeof config);
+    test_provider_init(&provider);
+    config.provider = &provider.calls;
+    config.limit = 64 * FPHEAP_CHUNK;
+    config.water.low = FPHEAP_CHUNK;
+    config.water.high = 2 * FPHEAP_CHUNK;
+    config.water.crossed = tell_nobody;
+    f.heap = fpheap_create("watched", &config);
+    assert_non_null(f.heap);
+    assert_non_null(object = fpheap_alloc(f.heap, 1000));
+    BREAKS(&f, "U4", f.heap->state->claimed, f.heap->state->claimed + 16);
+    fpheap_free(f.heap, object);
+    TEST_DESTROY_OVER(f.heap, &provider);
 }
 
 /* Where a parked object can be wrong: the loaded magazine, the spare, and one
@@ -631,10 +669,18 @@ a_free_object_on_top_of_a_magazine_is_found(void **state)
     tear_down(&f);
 }
 
+static int
+count_object(void *count, const fpheap_object *object)
+{
+    (void)object;
+    ++*(unsigned *)count;
+    return 0;
+}
+
 static void
 a_depot_that_counts_wrongly_is_found(void **state)
 {
-    unsigned what;
+    unsigned what, n = 0;
 
     (void)state;
     for (what = 0; what < 4; what++) {
@@ -650,16 +696,10 @@ a_depot_that_counts_wrongly_is_found(void **state)
         else
             top->depth += what == 2 ? 1u : ~0u;
         EXPECT_FOUND(&f, what == 0 ? "D1" : "D2");
+        if (what != 0)         /* a walk takes no more than there are */
+            assert_int_equal(fpheap_walk(f.heap, count_object, &n), 0);
         tear_down(&f);
     }
-}
-
-static int
-count_object(void *count, const fpheap_object *object)
-{
-    (void)object;
-    ++*(unsigned *)count;
-    return 0;
 }
 
 /* A thread that was stopped between taking a slot and showing its region leaves
@@ -701,12 +741,13 @@ a_region_that_is_not_known_yet_is_in_nobodys_way(void **state)
 static void
 sums_of_regions_are_looked_at_to_the_first_that_is_wrong(void **state)
 {
-    fixture   f;
-    fph_state *s;
-    uint64_t  usual;
-    fph_link *link;
-    size_t    chunk;
-    char     *object;
+    fixture     f;
+    fph_state  *s;
+    fph_region *slot;
+    uint64_t    usual;
+    fph_link   *link;
+    size_t      chunk;
+    char       *object;
 
     (void)state;
     set_up(&f);
@@ -721,6 +762,17 @@ sums_of_regions_are_looked_at_to_the_first_that_is_wrong(void **state)
     assert_non_null(strstr(fph_check_regions(f.heap), "bytes"));
     s->region_bytes += FPHEAP_PAGE;
     s->lost--;
+    /* What is lost or comes just now may be counted. */
+    slot = fph_region_slot(s);
+    assert_non_null(slot);
+    s->region_bytes += FPHEAP_PAGE;
+    assert_null(fph_check_regions(f.heap));
+    s->lost++;
+    assert_null(fph_check_regions(f.heap));
+    s->lost--;
+    slot->used = 0;
+    assert_non_null(strstr(fph_check_regions(f.heap), "bytes"));
+    s->region_bytes -= FPHEAP_PAGE;
     /* Unused records may have been those of any chunk. */
     object = (char *)fpheap_alloc(f.heap, 40 * FPHEAP_CHUNK);
     assert_non_null(object);
@@ -758,6 +810,8 @@ main(void)
         cmocka_unit_test(a_large_object_with_a_wrong_length_is_found),
         cmocka_unit_test(a_pool_that_counts_wrongly_is_found),
         cmocka_unit_test(bytes_that_do_not_add_up_are_found),
+        cmocka_unit_test(
+            what_is_claimed_and_is_neither_live_nor_parked_is_found),
         cmocka_unit_test(a_parked_object_that_is_none_is_found),
         cmocka_unit_test(all_that_is_parked_is_marked),
         cmocka_unit_test(a_free_object_on_top_of_a_magazine_is_found),
