@@ -470,8 +470,8 @@ class Program:
         settings = dict(os.environ, FPHEAP_CASES=self.cases, **SETTINGS)
         status, output = run([self.binary], settings=settings)
         if status not in PASSED:
-            sys.exit(f"mutants: {self.name} fails with the header as it is:\n"
-                     + output)
+            print(f"mutants: {self.name} fails with the header as it is:\n"
+                  + output)
         names = re.findall(r"^\[ RUN      \] (\w+)", output, flags=re.M)
         return [Case(self, "", name) for name in names]
 
