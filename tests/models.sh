@@ -17,9 +17,10 @@
 cd "$top" || exit 1
 only=${1:-}
 genmc=${GENMC:-genmc}
-# All that a loop does counts: what a compare-and-swap sees when it fails too.
+# All that a loop does counts: what a compare-and-swap sees when it fails too; and
+# a store that no other access orders against a read-modify-write is no fault.
 options="--disable-estimation --disable-spin-assume --disable-function-inliner
-    --disable-instruction-caching"
+    --disable-instruction-caching --disable-ipr"
 
 # scenes PROGRAM - their numbers
 scenes() {
