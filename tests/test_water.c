@@ -595,6 +595,28 @@ the_watermarks_of_a_pool_end_with_it(void **state)
     end(0);
 }
 
+/* While it is tried, nobody is told of the pool. */
+static void
+a_destroy_that_fails_tells_of_what_was_put_meanwhile(void **state)
+{
+    fph_word *water;
+    unsigned  n = 95;
+
+    (void)state;
+    begin(100, 10, 60, 0);
+    get_all(pool, n);
+    TOLD(t, 1);
+    water = &heap->state->water[1 + pool->number].is;
+    fph_fetch_and_relaxed(water, ~FPH_OPEN);
+    while (n > 20)
+        fpheap_pool_put(pool, objects[--n]);
+    TOLD(t, 1);
+    fph_fetch_or_relaxed(water, FPH_OPEN);
+    assert_int_equal(fpheap_pool_destroy(pool, NULL), -EBUSY);
+    TOLD(t, 2);
+    end(n);
+}
+
 static void
 what_it_crosses_itself_is_told_when_it_has_returned(void **state)
 {
@@ -829,6 +851,7 @@ main(void)
         cmocka_unit_test(its_own_pool_is_ebusy_at_once),
         cmocka_unit_test(no_crossing_is_told_within_another),
         cmocka_unit_test(the_watermarks_of_a_pool_end_with_it),
+        cmocka_unit_test(a_destroy_that_fails_tells_of_what_was_put_meanwhile),
         cmocka_unit_test(what_it_crosses_itself_is_told_when_it_has_returned),
         cmocka_unit_test(it_is_told_after_the_outermost_call),
         cmocka_unit_test(
