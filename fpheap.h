@@ -11340,7 +11340,7 @@ fph_parked_slots(fph_parked *parked, unsigned bin, const void *slot,
 static uint32_t
 fph_parked_magazine(fph_parked *parked, unsigned bin, const void *magazine)
 {
-    uint32_t head[4];          /* next, self, count, depth */
+    uint32_t head[3];          /* next, self, count */
 
     if (magazine == NULL
         || !fph_peek(parked->heap, head, magazine, sizeof head))
