@@ -182,6 +182,25 @@ a_group_is_one_object_until_its_first_piece_is_full(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+static void
+the_next_piece_is_used_to_its_end(void **state)
+{
+    fpheap       *heap  = test_heap_over(&provider);
+    fpheap_group *group = fpheap_group_begin(heap);
+    size_t        room  = FPH_PIECE(FPH_PIECE_FIRST) / 16 * 16
+                        - sizeof(fph_piece);
+
+    (void)state;
+    assert_non_null(fpheap_group_alloc(group, first_room()));
+    for (; room >= 16; room -= 16)
+        assert_non_null(fpheap_group_alloc(group, 16));
+    TEST_CHECK_LIVE(heap, 2);
+    assert_non_null(fpheap_group_alloc(group, 1));
+    TEST_CHECK_LIVE(heap, 3);
+    fpheap_group_end(group);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* Each piece but the second is twice the one before, up to 32 KiB: so n bytes in
  * small objects take few pieces, and little more than n bytes. */
 static void
@@ -951,6 +970,7 @@ main(void)
         cmocka_unit_test(objects_are_disjoint_and_aligned_and_keep_their_bytes),
         cmocka_unit_test(size_0_gives_distinct_objects),
         cmocka_unit_test(a_group_is_one_object_until_its_first_piece_is_full),
+        cmocka_unit_test(the_next_piece_is_used_to_its_end),
         cmocka_unit_test(pieces_double_up_to_32_kib),
         cmocka_unit_test(
             a_large_object_has_a_piece_of_its_own_and_others_go_on_beside_it),
