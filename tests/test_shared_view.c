@@ -116,14 +116,35 @@ count_alive(void *arg, const fpheap_member *member)
     return 0;
 }
 
+/* Pages that are mapped here. */
+static unsigned long
+mapped_pages(void)
+{
+    FILE         *in    = fopen("/proc/self/statm", "r");
+    unsigned long pages = 0;
+
+    CHECK(in != NULL && fscanf(in, "%lu", &pages) == 1);
+    fclose(in);
+    return pages;
+}
+
 static void
 read_all(report *r)
 {
-    fpheap *heap = fpheap_open(name, NULL, FPHEAP_READ_ONLY);
-    void   *root;
+    fpheap       *heap = fpheap_open(name, NULL, FPHEAP_READ_ONLY);
+    seen          again;
+    void         *root;
+    unsigned long pages;
 
     CHECK(heap != NULL);
+    (void)mapped_pages();
+    pages = mapped_pages();
     CHECK_EQ(fpheap_walk(heap, see, &r->walk), 0);
+    CHECK_EQ(mapped_pages(), pages);
+    memset(&again, 0, sizeof again);
+    CHECK_EQ(fpheap_walk(heap, see, &again), 0);
+    CHECK_EQ(again.sum, r->walk.sum);
+    CHECK_EQ(mapped_pages(), pages);
     fpheap_stats_get(heap, &r->stats);
     root = fpheap_root(heap);
     r->root = fpheap_handle(heap, root);
