@@ -78,7 +78,7 @@ fault "a slab is dropped without another look" "" fph_slab_let_go \
     's/} while (!fph_cas_release.*/} while (0);/' \
     's/word & ~(uint64_t)1));/fph_fetch_and_relaxed(\&slab->state, ~1ul);/'
 fault "an announcement is lost" "" fph_slab_announce \
-    's/while (!fph_cas_acq_rel(&slab->state, &word, told));/while (0);/' \
+    's/while (!FPH_CAS(&slab->state, &word, told, ACQ_REL, RELAXED));/while (0);/' \
     's/if (!keeps/fph_store_release(\&slab->state, told);\n    if (!keeps/'
 fault "who lists a slab is decided before the announcement" "" \
     fph_slab_announce \
@@ -167,7 +167,7 @@ fault "who wants a name looks before it says so" "name+name" \
     's/^    return fph_cas_/    fph_pool_set(state, number, FPH_POOL_WANTS);&/'
 fault "a pool ends while a slab of it is being given up" "end and trim" \
     fph_pool_empty \
-    's/== fph_load_acquire(&pool->record->slabs); .*/!= SIZE_MAX;/'
+    's/== fph_pool_slabs(pool->record);/!= SIZE_MAX;/'
 fault "destroy does not wait for a thread that exits" "destroy" \
     fph_gate_enter 's/inside == FPH_DESTROY || how == FPH_DESTROY/how == 0/'
 fault "a thread exits beside a destroy" "destroy" \
