@@ -335,7 +335,7 @@ test_empty_pages(const fpheap *heap)
             && fph_slab_bits(slab) == fph_info_count(slab->info)
             && !fph_keeps_slabs(fph_bin_pool(heap->state,
                                              fph_info_bin(slab->info))))
-            pages += fph_info_pages(heap->state, slab->info);
+            pages += fph_slab_pages(slab->size, fph_info_count(slab->info));
     return pages;
 }
 
