@@ -7,7 +7,7 @@ SECONDS      ?= $(T)
 SOAK         ?= 100
 SEED         ?=
 B            ?= build
-CMOCKA       ?= tests/filter.c -lcmocka
+CMOCKA       ?= tests/filter.c tests/open_files.c -lcmocka
 
 WARNINGS = -Wall -Wextra -Wundef -Wstrict-prototypes
 COMPILE  = $(CC) -std=gnu11 $(CPPFLAGS) $(CFLAGS) $(WARNINGS)
@@ -238,8 +238,8 @@ $(filter $(B)/test_%,$(PROGRAMS)): CFLAGS = -Og -g1 -Wno-maybe-uninitialized
 endif
 vpath test_%.c tests tests/debug
 vpath stress_%.c tests
-$(PROGRAMS): $(B)/%: %.c tests/filter.c tests/wraps.txt fpheap.h \
-        $(wildcard tests/*.h) | $(B)
+$(PROGRAMS): $(B)/%: %.c tests/filter.c tests/open_files.c tests/wraps.txt \
+        fpheap.h $(wildcard tests/*.h) | $(B)
 	$(COMPILE) -I. $< -o $@ $(LDFLAGS) $(CMOCKA) -pthread
 # These are another program with other settings.
 $(B)/test_check2 $(B)/test_check_headers: tests/debug/test_check.c
@@ -263,7 +263,7 @@ $(AFLS): $(B)/afl_%: tests/fuzz_%.c $(wildcard tests/fuzz_*.h) fpheap.h | $(B)
 
 # What a compiler adds for ThreadSanitizer, without its library.
 $(WATCHES): $(B)/watch_%: tests/watch_%.c tests/test_%.c tests/schedule_hooks.c \
-        tests/filter.c fpheap.h $(wildcard tests/*.h) | $(B)
+        tests/filter.c tests/open_files.c fpheap.h $(wildcard tests/*.h) | $(B)
 	$(CC) -std=gnu11 -O1 -g -I. -fsanitize=thread -c $< -o $@.o
 	$(CC) -std=gnu11 -O2 -I. $@.o tests/schedule_hooks.c -o $@ $(LDFLAGS) \
 	    $(CMOCKA) -pthread

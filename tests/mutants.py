@@ -441,7 +441,8 @@ class Program:
         self.binary = os.path.join(WHERE, name)
         self.compiler = [*shlex.split(os.environ.get("CC", "cc")), "-std=gnu11",
                          "-w", "-O1", "-I" + WHERE, *flags]
-        self.more = ["tests/filter.c", "-lcmocka", "-pthread"]
+        self.more = ["tests/filter.c", "tests/open_files.c", "-lcmocka",
+                     "-pthread"]
         self.inputs = []
         if name.startswith("tools"):
             self.more = ["-pthread"]
