@@ -66,7 +66,8 @@ over_create(const char *name, const fpheap_config *config)
 {
     fpheap_config over;
 
-    if (config != NULL && config->provider != NULL)
+    if (config != NULL
+        && (config->provider != NULL || config->parent != NULL))
         return (fpheap_create)(name, config);
     memset(&over, 0, sizeof over);
     if (config != NULL)
