@@ -154,7 +154,7 @@ LINK32    = -Wl,-rpath,$(LIB32),--dynamic-linker=$(LIB32)/ld-linux.so.2
 LIB32     = $(patsubst %/,%,$(dir $(realpath $(shell \
                 i686-linux-gnu-gcc -print-file-name=ld-linux.so.2))))
 
-sanitizers: ## of the three what takes two minutes
+sanitizers: ## of the three what takes two and a half minutes
 	@$(MAKE) --no-print-directory -j2 B=build/sanitizers sanitized \
 	    CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all' \
 	    WHICH='tests/debug/test_check2.c tests/debug/test_misuse.c \

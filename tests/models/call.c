@@ -99,12 +99,7 @@ come(void)
         (void)fph_member_come(heap);
 }
 
-#ifndef C
-#  define C (void)0
-#endif
-static void *a(void *arg) { A; return arg; }
-static void *b(void *arg) { B; return arg; }
-static void *c(void *arg) { C; return arg; }
+#include "threads.h"
 
 int
 main(void)
@@ -128,6 +123,6 @@ main(void)
         state.cache[0] = &mine.cache;
         fph_entry_set(&fph_table[A_PLACE], mine.cache.bins, mine.cache.bins);
     }
-    model_run(a, b, c);
+    run_threads();
     return 0;
 }

@@ -52,12 +52,7 @@ get(void)
     backed[number_of(&region)] = 2;
 }
 
-#ifndef C
-#  define C (void)0
-#endif
-static void *a(void *arg) { A; return arg; }
-static void *b(void *arg) { B; return arg; }
-static void *c(void *arg) { C; return arg; }
+#include "threads.h"
 
 int
 main(void)
@@ -71,7 +66,7 @@ main(void)
         backed[i] = partition.taken[i] = 1;
     for (i = 0; i < 2; i++)
         fph_heaps[i].partition = &partition;
-    model_run(a, b, c);
+    run_threads();
     for (i = 0; i < CHUNKS; i++)
         assert(!partition.taken[i] || backed[i]);
     return 0;

@@ -65,18 +65,4 @@ int pthread_setspecific(pthread_key_t key, const void *value);
 
 static fph_state state;
 
-/* Run three threads to their ends. */
-static void
-model_run(void *(*a)(void *), void *(*b)(void *), void *(*c)(void *))
-{
-    pthread_t thread[3];
-
-    pthread_create(&thread[0], NULL, a, NULL);
-    pthread_create(&thread[1], NULL, b, NULL);
-    pthread_create(&thread[2], NULL, c, NULL);
-    pthread_join(thread[0], NULL);
-    pthread_join(thread[1], NULL);
-    pthread_join(thread[2], NULL);
-}
-
 #endif

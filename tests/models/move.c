@@ -67,9 +67,8 @@ glance(void)
     assert(free != 0 || moved);
 }
 
-static void *a(void *arg) { self = 1; A; return arg; }
-static void *b(void *arg) { self = 2; B; return arg; }
-static void *c(void *arg) { return arg; }
+#define FIRST(number) self = (number)
+#include "threads.h"
 
 int
 main(void)
@@ -82,7 +81,7 @@ main(void)
     chunk[0].base = (char *)(uintptr_t)FPHEAP_CHUNK + 1;
     free_pages[0] = 1;
     state.moves_begun = state.moves_stuck = STUCK;
-    model_run(a, b, c);
+    run_threads();
     assert(state.moves_stuck == STUCK);
     return 0;
 }

@@ -137,12 +137,7 @@ huge(void *self, void *base, size_t bytes, fpheap_huge what)
     return 1;
 }
 
-#ifndef C
-#  define C (void)0
-#endif
-static void *a(void *arg) { A; return arg; }
-static void *b(void *arg) { B; return arg; }
-static void *c(void *arg) { C; return arg; }
+#include "threads.h"
 
 int
 main(void)
@@ -170,7 +165,7 @@ main(void)
     raw.backing = FPHEAP_BACKING_PAGES;
     heap.state = &state;
     heap.provider.huge = huge;
-    model_run(a, b, c);
+    run_threads();
     if (SCENE < 4)
         assert(free_pages[0] == FREE_0 && free_pages[1] == FREE_1);
     assert(!came || chunk[0].huge);

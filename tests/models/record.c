@@ -131,12 +131,7 @@ search(size_t group)
 #  define B list(0)
 #  define C search(1)
 #endif
-#ifndef C
-#  define C (void)0
-#endif
-static void *a(void *arg) { A; return arg; }
-static void *b(void *arg) { B; return arg; }
-static void *c(void *arg) { C; return arg; }
+#include "threads.h"
 
 static void
 begin(void)
@@ -176,7 +171,7 @@ int
 main(void)
 {
     begin();
-    model_run(a, b, c);
+    run_threads();
     if (SCENE == 5) {
         assert(state.groups_used == 2 && groups[0] + groups[1] == 3);
         assert(groups[group_at[0] - 1] == 1 && groups[group_at[1] - 1] == 2);

@@ -183,18 +183,13 @@ end(void)
     assert(!POOL || (uint32_t)pool.quota == live);
 }
 
-#ifndef C
-#  define C (void)0
-#endif
-static void *a(void *arg) { A; return arg; }
-static void *b(void *arg) { B; return arg; }
-static void *c(void *arg) { C; return arg; }
+#include "threads.h"
 
 int
 main(void)
 {
     begin();
-    model_run(a, b, c);
+    run_threads();
     end();
     return 0;
 }

@@ -78,12 +78,7 @@ take(void)
 #  define C take()
 #endif
 
-#ifndef C
-#  define C (void)0
-#endif
-static void *a(void *arg) { A; return arg; }
-static void *b(void *arg) { B; return arg; }
-static void *c(void *arg) { C; return arg; }
+#include "threads.h"
 
 int
 main(void)
@@ -97,7 +92,7 @@ main(void)
     }
     for (i = 0; i < IN_STACK; i++)
         push(&block[IN_STACK - 1 - i]);
-    model_run(a, b, c);
+    run_threads();
     take();
     for (i = 0; i < 3; i++)
         assert(block[i].owned);
