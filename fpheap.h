@@ -17887,14 +17887,16 @@ fph_partition_begin(fpheap *heap)
 {
     fph_partition *partition = heap->partition;
     size_t         chunks    = 1;
-    fph_need       need      = { 0, 1, 0, NULL };
+    size_t         bytes;
     fpheap_region  raw;
+    fph_need       need;
     int            rc;
 
     while (chunks < fph_partition_chunks(partition))
         chunks *= 2;
-    need.pages = (partition->head + fph_layout_of(heap, chunks).bytes
-                  + 2 * FPHEAP_PAGE) >> FPHEAP_PAGE_SHIFT;
+    bytes = partition->head + fph_layout_of(heap, chunks).bytes
+          + 2 * FPHEAP_PAGE;
+    need = fph_need_of(heap, bytes >> FPHEAP_PAGE_SHIFT, 1);
     need.at = partition->base;
     rc = fph_obtain(heap, 0 /* node */, need,
                     fph_units(heap, need.pages), &raw);

@@ -13,7 +13,7 @@ each case, or input of a fuzz target, runs alone, and says which mutants it
 meets; these cases then run for each mutant, until one fails or takes far longer
 than usual, and passes again without the mutant.  Those that have killed another
 of the function come first, then the quick ones.  Weakened orders also meet
-ThreadSanitizer.
+ThreadSanitizer.  As many mutants are tried at a time as there are processors.
 
 What survives is compiled by itself, as it would be written, with the settings of
 each program.  If the code is the same, it is no mutant, or of settings that none
@@ -42,8 +42,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 HEADER = "fpheap.h"
@@ -387,6 +389,12 @@ def misfits(output):
 
 # --- programs ---------------------------------------------------------------
 
+def side_by_side(work, things):
+    """work(thing) of all, as many at a time as there are processors."""
+    with ThreadPoolExecutor(os.cpu_count()) as workers:
+        return list(workers.map(work, things))
+
+
 def read(name):
     with open(name, encoding="utf-8") as file:
         return file.read()
@@ -397,21 +405,19 @@ def write(name, text):
         file.write(text)
 
 
-def bound(seconds):
+def bounded(command, seconds):
     """A mutant may ask for all there is, or run for ever."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 31, 1 << 31))
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+    return ["prlimit", "--core=0", f"--fsize={1 << 31}",
+            f"--cpu={seconds}:{seconds + 1}", *command]
 
 
 def run(command, limit=600, cpu=600, settings=None):
     """Exit status and output.  What runs longer than the limit, or takes more
     seconds of the processor, is killed, and its partitions are removed."""
     with tempfile.TemporaryFile() as output:
-        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output,
-                              stderr=subprocess.STDOUT, env=settings,
-                              start_new_session=True,
-                              preexec_fn=lambda: bound(cpu)) as child:
+        with subprocess.Popen(bounded(command, cpu), stdin=subprocess.DEVNULL,
+                              stdout=output, stderr=subprocess.STDOUT,
+                              env=settings, start_new_session=True) as child:
             try:
                 status = child.wait(timeout=limit)
             except subprocess.TimeoutExpired:
@@ -439,8 +445,10 @@ class Program:
         self.name, self.kinds, self.cases = name, kinds, cases
         self.source = find_source(name.split("+")[0])
         self.binary = os.path.join(WHERE, name)
+        # PIC: how far behind a thread's table a mutant looks may be more than
+        # a linker adds to its place.
         self.compiler = [*shlex.split(os.environ.get("CC", "cc")), "-std=gnu11",
-                         "-w", "-O1", "-I" + WHERE, *flags]
+                         "-w", "-O1", "-fPIC", "-I" + WHERE, *flags]
         self.more = ["tests/filter.c", "tests/open_files.c", "-lcmocka",
                      "-pthread"]
         self.inputs = []
@@ -500,14 +508,15 @@ class Case:
                              **SETTINGS)
         self.name = f"{program.name}: {name or os.path.basename(argument)}"
         self.mistake = argument in MISTAKES
-        self.seconds, self.cpu, self.late = 0.0, 0.0, False
+        self.seconds, self.cpu = 0.0, 0.0
         self.met = set()
 
     def passes(self, number, limit=600, cpu=600):
+        """Whether it passes with a mutant, and whether it did not end."""
         status = run(self.command, limit, cpu,
                      dict(self.settings, MUTANT=str(number)))[0]
-        self.late = status == -signal.SIGKILL
-        return status == 1 if self.mistake else status in PASSED
+        return (status == 1 if self.mistake else status in PASSED,
+                status == -signal.SIGKILL)
 
     def begin(self, numbers):
         """See how long it takes, and which mutants it meets; whether it
@@ -516,7 +525,7 @@ class Case:
         self.settings["MUTANTS_MET"] = MET
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         began = time.monotonic()
-        passed = self.passes(0)
+        passed, _ = self.passes(0)
         self.seconds = time.monotonic() - began
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         self.cpu = after.ru_utime + after.ru_stime \
@@ -530,11 +539,12 @@ class Case:
         """Whether it fails with a mutant, and not without.  One that is late
         tries again for twice as long: others may use the machine."""
         limit, cpu = 15 + 20 * self.seconds, int(3 + 5 * self.cpu)
-        if self.passes(number, limit, cpu) \
-                or self.late and self.passes(number, 2 * limit, 2 * cpu):
+        passed, late = self.passes(number, limit, cpu)
+        if late:
+            passed, late = self.passes(number, 2 * limit, 2 * cpu)
+        if passed or not self.passes(0)[0]:
             return ""
-        how = " without an end" if self.late else ""
-        return self.passes(0) and f" by {self.name}{how}"
+        return f" by {self.name}" + (" without an end" if late else "")
 
 
 TSAN = ["-fsanitize=thread"]
@@ -604,6 +614,7 @@ class Trial:
         self.killers = defaultdict(Counter)     # per function
         self.argued = argued()
         self.survivors = []
+        self.compiles, self.tells = threading.Lock(), threading.Lock()
 
     def compile(self, sample):
         """Compile all programs, but without what does not compile."""
@@ -611,15 +622,22 @@ class Trial:
               CHOOSER.replace("NUMBERS", str(len(sample) + 1)))
         run(["cc", "-O2", "-c", CHOOSES + ".c", "-o", CHOOSES + ".o"])
         write(MUTANT, header_of(self.source, sample))
-        for program in PROGRAMS:
+        self.fit(PROGRAMS[0], sample)
+        done = side_by_side(Program.compile, PROGRAMS[1:])
+        for program, (status, _) in zip(PROGRAMS[1:], done):
+            if status != 0:
+                self.fit(program, sample)
+
+    def fit(self, program, sample):
+        """Compile a program, but without what does not compile."""
+        status, output = program.compile()
+        while status != 0:
+            more = misfits(output) - self.misfits
+            if not more:
+                sys.exit(f"mutants: {program.source}: {output}")
+            self.misfits |= more
+            write(MUTANT, header_of(self.source, sample, self.misfits))
             status, output = program.compile()
-            while status != 0:
-                more = misfits(output) - self.misfits
-                if not more:
-                    sys.exit(f"mutants: {program.source}: {output}")
-                self.misfits |= more
-                write(MUTANT, header_of(self.source, sample, self.misfits))
-                status, output = program.compile()
 
     def begin(self, sample):
         """Compile all, and run all cases without a mutant."""
@@ -647,7 +665,8 @@ class Trial:
         for case in cases:
             how = case.kills(number)
             if how:
-                self.killers[mutant.function][case.name] += 1
+                with self.tells:
+                    self.killers[mutant.function][case.name] += 1
                 return "killed", how
         if {mutant.argument(), mutant.function + ": *"} & self.argued:
             return "argued", ""
@@ -658,17 +677,23 @@ class Trial:
         differ = {}
         for program in programs:
             differ.setdefault(program.settings(), program)
-        if all(program.has_same_code(mutant, self.source)
-               for program in differ.values()):
+        with self.compiles:
+            same = all(program.has_same_code(mutant, self.source)
+                       for program in differ.values())
+        if same:
             return "same code", ""
         return "survived", f" ({len(cases)} cases)"
 
-    def add(self, number, mutant):
+    def add(self, number, mutant, ends):
+        """Try a mutant, if there is time."""
+        if number in self.misfits or time.monotonic() >= ends:
+            return
         end, more = self.fate(number, mutant)
-        self.ends[mutant.kind][end] += 1
-        if end == "survived":
-            self.survivors.append(mutant)
-        print(f"{end:9} {mutant}{more}", flush=True)
+        with self.tells:
+            self.ends[mutant.kind][end] += 1
+            if end == "survived":
+                self.survivors.append(mutant)
+            print(f"{end:9} {mutant}{more}", flush=True)
 
     def report(self):
         for mutant in self.survivors:
@@ -729,11 +754,7 @@ def main():
     trial = Trial(source)
     trial.begin(sample)
     ends = time.monotonic() + float(os.environ.get("T") or 600)
-    for number, mutant in enumerate(sample, 1):
-        if time.monotonic() >= ends:
-            break
-        if number not in trial.misfits:
-            trial.add(number, mutant)
+    side_by_side(lambda one: trial.add(*one, ends), enumerate(sample, 1))
     if not trial.report():
         sys.exit(1)
 

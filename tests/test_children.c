@@ -167,6 +167,8 @@ children_have_children(void **state)
         assert_int_equal(stats_of(heap[i]).requested_bytes,
                          FPHEAP_HEADER ? 100 : 0);
         assert_int_equal(stats_of(parent).requested_bytes, 0);
+        assert_int_equal(stats_of(heap[i]).children,
+                         i + 1 < TEST_COUNT(heap));
         TEST_CHECK(heap[i]);
     }
     assert_int_equal(fpheap_destroy_forced(heap[4]), 0);

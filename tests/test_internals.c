@@ -245,6 +245,29 @@ a_record_takes_whole_lines_and_a_block_is_used_to_its_end(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* The numbers of blocks go on when there is no more room for blocks. */
+static void
+no_number_behind_the_last_is_of_a_block(void **state)
+{
+    fpheap    *heap = test_heap_over(&provider);
+    fph_state *s = heap->state;
+    uint64_t   used;
+    size_t     at = 0, blocks = 0;
+
+    (void)state;
+    fpheap_free(heap, fpheap_alloc(heap, 100));
+    assert_non_null(s->cache[0]);             /* it lies behind the blocks */
+    while (fph_block_next(s, &at) != NULL)
+        blocks++;
+    used = s->meta_numbers;
+    s->meta_numbers = FPH_TABLE_MAX + 1;
+    for (at = 0; fph_block_next(s, &at) != NULL; )
+        blocks--;
+    assert_int_equal(blocks, 0);
+    s->meta_numbers = used;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* As a cache is with many nodes and pools. */
 static void
 a_record_may_be_longer_than_a_chunk(void **state)
@@ -1293,6 +1316,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_tag_goes_through_all_numbers),
     cmocka_unit_test(a_heap_is_quiet_when_no_move_is_open),
     cmocka_unit_test(a_record_takes_whole_lines_and_a_block_is_used_to_its_end),
+    cmocka_unit_test(no_number_behind_the_last_is_of_a_block),
     cmocka_unit_test(a_record_may_be_longer_than_a_chunk),
     cmocka_unit_test(the_tables_lie_one_behind_the_other),
     cmocka_unit_test(regions_may_touch_and_not_overlap),
