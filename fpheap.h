@@ -9975,9 +9975,8 @@ fph_water_good(const fpheap_water *marks, size_t most)
 }
 
 /* Open watermarks.  The heap's are always open, and then may be told to nobody:
- * its calls that fail count for pools.  The crossings go on from an even number
- * that was not there before: whoever looked at the last pool's watermarks notes
- * nothing of this one's. */
+ * its calls that fail count for pools.  The crossings go on behind the last
+ * pool's: whoever looked at its watermarks notes nothing of this one's. */
 static void
 fph_water_open(fpheap *heap, unsigned i, const fpheap_water *marks)
 {
@@ -9993,7 +9992,7 @@ fph_water_open(fpheap *heap, unsigned i, const fpheap_water *marks)
     FPH_STORE(&water->marks.crossed, marks->crossed, RELAXED);
     water->marks.arg = marks->arg;
     fph_store_release(&water->is,                                   /* U6 */
-                      ((ended + 2) & ~(uint64_t)1) * FPH_CROSSING | FPH_OPEN);
+                      (ended + 2) * FPH_CROSSING | FPH_OPEN);
     FPH_STORE(&heap->counted, 1u, RELAXED);
     fph_max_relaxed(&state->marked, i + 1);
 }
@@ -10007,6 +10006,15 @@ fph_water_close(fph_word *is)
         if (!fph_wait())
             return 0;
     return 1;
+}
+
+/* A pool has ended: its crossings are told to nobody, and are even. */
+static void
+fph_water_forget(fph_word *is)
+{
+    uint64_t crossings = fph_load_relaxed(is) / FPH_CROSSING;
+
+    fph_store_relaxed(is, (crossings + crossings % 2) * FPH_CROSSING);
 }
 
 /* [CACHE] ==================================================================
@@ -14377,7 +14385,7 @@ fpheap_pool_destroy(fpheap_pool *pool, size_t *live)
         if (rc == 0 && emergency != NULL)
             (void)fpheap_pool_destroy(emergency, NULL);
         if (rc == 0)
-            fph_store_relaxed(water, 0);
+            fph_water_forget(water);
         fph_pool_set(state, pool->number, rc == 0 ? FPH_POOL_FREE
                                                   : FPH_POOL_READY);
     }

@@ -1121,6 +1121,92 @@ nobody_looks_behind_the_last_region_and_cache(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+#if FPHEAP_SHARED
+static void
+when_all_caches_have_a_place_there_is_none_for_another(void **state)
+{
+    fpheap        *heap = test_heap_over(&provider);
+    fph_state     *s = heap->state;
+    fpheap_cache **caches = s->cache;
+    fpheap_cache  *usual[FPHEAP_MAX_THREADS + 1];
+    unsigned       i;
+
+    (void)state;
+    memcpy(usual, caches, sizeof usual);
+    for (i = 0; i < FPHEAP_MAX_THREADS; i++)
+        caches[i] = (fpheap_cache *)8;
+    caches[i] = NULL;                         /* not a place */
+    assert_int_equal(fph_slot_show(s, (fpheap_cache *)16), 0);
+    assert_null(caches[i]);
+    caches[i - 1] = NULL;
+    assert_int_equal(fph_slot_show(s, (fpheap_cache *)16), 1);
+    assert_true(caches[i - 1] == (fpheap_cache *)16);
+    memcpy(caches, usual, sizeof usual);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+#endif
+
+static void
+ignore_crossing(void *arg, fpheap *heap, fpheap_pool *pool, int room)
+{
+    (void)arg, (void)heap, (void)pool, (void)room;
+}
+
+/* Whoever looked at the last pool's may be about to note one. */
+static void
+no_crossing_of_a_pool_is_one_of_the_pool_before(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool_desc desc = described("pool", 100, 0);
+    uint64_t         last = 0;
+    void            *object[14];
+    unsigned         i;
+
+    (void)state;
+    desc.max = 16;
+    desc.water.low = 4;
+    desc.water.high = 8;
+    desc.water.crossed = ignore_crossing;
+    for (i = 0; i < 6; i++) {
+        fpheap_pool *pool = fpheap_pool_create(heap, &desc);
+        fph_water   *water;
+        uint64_t     first;
+        unsigned     n;
+
+        assert_non_null(pool);
+        water = &heap->state->water[1 + pool->number];
+        first = water->is / FPH_CROSSING;
+        assert_true(first % 2 == 0 && first > last);
+        for (n = 0; i % 2 != 0 && n < TEST_COUNT(object); n++)
+            object[n] = fpheap_pool_get(pool);
+        while (n-- > 0)
+            fpheap_pool_put(pool, object[n]);
+        assert_int_equal(water->is / FPH_CROSSING - first, i % 2 * 2);
+        if (i % 4 == 3)        /* as a thread does that finds little left */
+            water->is += FPH_CROSSING;
+        last = water->is / FPH_CROSSING;
+        assert_int_equal(fpheap_pool_destroy(pool, NULL), 0);
+        assert_int_equal(water->is % (2 * FPH_CROSSING), 0);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+who_makes_a_pool_has_a_cache_even_if_the_heap_must_grow(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_pool *pool;
+
+    (void)state;
+    system_is_out = 1;         /* so that no record lies apart */
+    pool = named(heap, "pool", 0, NULL, NULL);
+    system_is_out = 0;
+    assert_non_null(pool);
+    assert_non_null(fph_cache_mine(heap));
+    assert_int_equal(fpheap_pool_destroy(pool, NULL), 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* --- heaps ---------------------------------------------------------------- */
 
 static void
@@ -1332,6 +1418,11 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(only_the_pools_own_objects_are_shown),
     cmocka_unit_test(a_dump_has_the_longest_name_of_a_pool),
     cmocka_unit_test(nobody_looks_behind_the_last_region_and_cache),
+#if FPHEAP_SHARED
+    cmocka_unit_test(when_all_caches_have_a_place_there_is_none_for_another),
+#endif
+    cmocka_unit_test(no_crossing_of_a_pool_is_one_of_the_pool_before),
+    cmocka_unit_test(who_makes_a_pool_has_a_cache_even_if_the_heap_must_grow),
     cmocka_unit_test(a_pool_that_ends_is_not_found),
     cmocka_unit_test(an_aligned_object_of_no_bytes_is_a_small_one),
     cmocka_unit_test(a_look_for_pages_begins_where_the_last_found_none),

@@ -723,6 +723,7 @@ look_at_tables(fpheap *reader)
     size_t               bins  = view->bins * sizeof(fph_depot);
     char                *end   = view->base + view->bytes;
     size_t               most  = state->mask;
+    fph_partition        elsewhere;
 
     CHECK(fph_view_begin(reader, head));
     WITH(state->mask, most - 1, 0, fph_view_begin(reader, head));
@@ -741,6 +742,9 @@ look_at_tables(fpheap *reader)
          fph_view_begin(reader, head));
     WITH(state->depots, (fph_depot *)(void *)(end - bins + 64), 0,
          fph_view_begin(reader, head));
+    elsewhere = *head;
+    elsewhere.state = (fph_state *)(void *)end;
+    CHECK(!fph_view_begin(reader, &elsewhere));
     CHECK(fph_view_begin(reader, head));
 }
 
