@@ -290,6 +290,31 @@ what_is_freed_is_parked_and_not_given_back_one_by_one(void **state)
     close_empty(heap);
 }
 
+/* It has grown, and the next block for magazines is due. */
+static void
+what_a_block_has_left_when_the_next_one_comes_are_magazines_too(void **state)
+{
+    fpheap    *heap = create();
+    fph_state *s = heap->state;
+    size_t     one = fph_meta_units(sizeof(fph_magazine)) * FPH_LINE;
+    size_t     left;
+    uint64_t   made, bytes;
+
+    (void)state;
+    fpheap_free(heap, fpheap_alloc(heap, 4 * FPHEAP_CHUNK));
+    fpheap_free(heap, fpheap_alloc(heap, 100));
+    left = fph_meta_room(s->meta_cursor.word) / one;
+    assert_true(left > 0);
+    made = s->magazines;
+    bytes = s->region_bytes;
+    s->region_bytes += 256 * (left * one + FPHEAP_CHUNK);
+    fph_magazines_ahead(heap);
+    s->region_bytes = bytes;
+    assert_true(s->magazines == made + left + 1);
+    assert_true(fph_meta_room(s->meta_cursor.word) > 0);
+    close_empty(heap);
+}
+
 static int
 take_and_free(peer *p, void *arg)
 {
@@ -1270,6 +1295,8 @@ main(void)
         SHARED_TEST(bulks_of_one_process_are_freed_by_another),
         SHARED_TEST(a_trim_frees_what_another_process_had),
         SHARED_TEST(what_is_freed_is_parked_and_not_given_back_one_by_one),
+        SHARED_TEST(
+            what_a_block_has_left_when_the_next_one_comes_are_magazines_too),
         SHARED_TEST(trims_go_on_while_other_processes_allocate),
         SHARED_TEST(a_limit_that_one_process_sets_holds_for_all),
         SHARED_TEST(what_a_process_leaves_live_another_frees),
