@@ -248,12 +248,35 @@ def limits_alike(code, start, end):
     return re.search(whole.format(re.escape(chosen[0])), before) is not None
 
 
+def differs_by_nothing(code, start, end):
+    """Whether the comparison there chooses a difference, or 0 instead, which it
+    is when both are equal: a > b ? a - b : 0."""
+    before = " ".join(code[max(start - 200, 0):start].split())
+    after = " ".join(code[end:end + 200].split())
+    choice = re.match(r"([^?;]+?) \? ([^?:;]+?) - ([^?:;]+?) : 0;", after)
+    return choice is not None and choice.group(1) == choice.group(3) \
+        and re.search(rf"(?:\W|^){re.escape(choice.group(2))}$",
+                      before) is not None
+
+
+def is_longer_array(code, start, end, change):
+    """Whether an array of a function, that nobody asks for its size, has an
+    element more."""
+    line = code[code.rindex("\n", 0, start) + 1:code.index("\n", end)]
+    array = re.fullmatch(r" +(?!return)(?:unsigned )?\w+ +(\w+)\[\d+\]; *", line)
+    rest = code[end:code.index("\n}", end)]
+    return array is not None and int(change) == int(code[start:end]) + 1 \
+        and re.search(rf"sizeof\W+{array.group(1)}\b", rest) is None
+
+
 def is_same(source, code, start, end, change):
     """Whether a change is none by what stands around it."""
-    if change == "2" and FLAG.match(source, start):
-        return True
+    if code[start:end].isdigit():
+        return change == "2" and FLAG.match(source, start) is not None \
+            or is_longer_array(code, start, end, change)
     return code[start:end] in ("<", ">", "<=", ">=") \
-        and limits_alike(code, start, end)
+        and (limits_alike(code, start, end)
+             or differs_by_nothing(code, start, end))
 
 
 def tag_of(source, at):
