@@ -13193,7 +13193,7 @@ fph_serve_critical(const fpheap *heap, fph_want want, int error)
     error = fph_serve_want(from, &want);
     if (error != 0)
         fph_fetch_add_relaxed(&from->critical_left, bytes);
-    return error;
+    return error == -ENOSPC ? -ENOMEM : error; /* it may not grow */
 }
 
 FPHEAP_API void *

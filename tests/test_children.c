@@ -946,6 +946,37 @@ critical_objects_may_be_of_many_sizes(void **state)
 }
 
 static void
+a_critical_object_of_pages_gives_back_what_it_took(void **state)
+{
+    const size_t size = 2 * FPHEAP_PAGE;
+    fpheap      *heap = parent_with(0, 16 * TEST_MIB);
+    void        *object[256], *list;
+    size_t       least = SIZE_MAX;
+    unsigned     n, i;
+
+    (void)state;
+    fpheap_set_limit(heap, 1);
+    (void)test_take_all(heap, size, &list);
+    for (n = 0; (object[n] = fpheap_alloc_critical(heap, size)) != NULL; n++)
+        least = stats_of(heap).emergency_bytes;
+    assert_true(n > 8 && least < 2 * size);
+    for (i = 0; i < n; i += 2)
+        fpheap_free(heap, object[i]);
+    least = stats_of(heap).emergency_bytes;
+    /* There are bytes enough, but not in a row. */
+    assert_true(least > 6 * TEST_MIB);
+    assert_null(fpheap_alloc_critical(heap, 6 * TEST_MIB));
+    assert_int_equal(errno, ENOMEM);
+    assert_int_equal(stats_of(heap).emergency_bytes, least);
+    for (i = 1; i < n; i += 2)
+        fpheap_free(heap, object[i]);
+    assert_int_equal(stats_of(heap).emergency_bytes, 16 * TEST_MIB);
+    test_free_all(heap, list);
+    TEST_CHECK(heap);
+    ends_whole(heap);
+}
+
+static void
 a_critical_bulk_is_all_or_nothing(void **state)
 {
     fpheap      *heap = parent_with(0, TEST_MIB);
@@ -966,6 +997,31 @@ a_critical_bulk_is_all_or_nothing(void **state)
     assert_int_equal(stats_of(heap).emergency_bytes, TEST_MIB);
     assert_int_equal(fpheap_alloc_critical_bulk(heap, SIZE, objects, 0), 0);
     test_free_all(heap, list);
+    ends_whole(heap);
+}
+
+static void
+a_pool_that_cannot_be_made_leaves_none_for_critical_objects(void **state)
+{
+    fpheap          *heap = parent_with(0, TEST_MIB);
+    fpheap_pool_desc desc;
+    fpheap_pool     *pool;
+
+    (void)state;
+    memset(&desc, 0, sizeof desc);
+    desc.name = "control";
+    desc.size = 500;
+    desc.min = 100000;
+    fpheap_set_limit(heap, 1);
+    errno = 0;
+    assert_null(fpheap_pool_create(heap, &desc));
+    assert_int_equal(errno, ENOSPC);
+    fpheap_set_limit(heap, 0);
+    desc.min = 0;
+    pool = fpheap_pool_create(heap, &desc);
+    assert_non_null(pool);
+    fpheap_pool_put(pool, fpheap_pool_get_critical(pool));
+    assert_int_equal(fpheap_pool_destroy(pool, NULL), 0);
     ends_whole(heap);
 }
 
@@ -1147,7 +1203,10 @@ main(void)
         cmocka_unit_test(
             critical_objects_have_the_emergencys_bytes_and_no_others_do),
         cmocka_unit_test(critical_objects_may_be_of_many_sizes),
+        cmocka_unit_test(a_critical_object_of_pages_gives_back_what_it_took),
         cmocka_unit_test(a_critical_bulk_is_all_or_nothing),
+        cmocka_unit_test(
+            a_pool_that_cannot_be_made_leaves_none_for_critical_objects),
         cmocka_unit_test(
             a_critical_object_that_is_reallocated_is_one_like_others),
         cmocka_unit_test(

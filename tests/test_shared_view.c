@@ -326,8 +326,9 @@ test_a_reader_gets_errors_from_what_would_write(void **unused)
     fill(heap);
     pid = fork_without();
     if (pid == 0) {
-        fpheap *reader = fpheap_open(name, NULL, FPHEAP_READ_ONLY);
-        void   *object;
+        fpheap       *reader = fpheap_open(name, NULL, FPHEAP_READ_ONLY);
+        fpheap_holder holder;
+        void         *object;
 
         CHECK(reader != NULL);
         CHECK(fpheap_alloc(reader, 10) == NULL);
@@ -342,6 +343,7 @@ test_a_reader_gets_errors_from_what_would_write(void **unused)
         CHECK_EQ(fpheap_trim(reader), 0);
         CHECK(fpheap_reserve(reader, 100, 0) < 0);
         CHECK(fpheap_recover(reader, 0) < 0);
+        CHECK_EQ(fpheap_holders(reader, &holder, 1), 0);
         CHECK(fpheap_set_root(reader, NULL) < 0);
         memset(&desc, 0, sizeof desc);
         desc.name = "x";

@@ -530,6 +530,54 @@ its_own_pool_is_ebusy_at_once(void **state)
     end(0);
 }
 
+static void *
+end_it(void *arg)
+{
+    const told     *of = (const told *)arg;
+    struct timespec from, to;
+
+    clock_gettime(CLOCK_MONOTONIC, &from);
+    if (fpheap_pool_destroy(of->pool, NULL) != -EBUSY)
+        return NULL;
+    clock_gettime(CLOCK_MONOTONIC, &to);
+    return (to.tv_sec - from.tv_sec) * 1000 + (to.tv_nsec - from.tv_nsec)
+           / 1000000 < FPHEAP_GROWTH_WAIT_MS / 2 ? NULL : arg;
+}
+
+/* Have another thread end the pool, of which nothing is live. */
+static void
+end_elsewhere(told *of)
+{
+    pthread_t thread;
+    void     *waited = NULL;
+
+    if (!of->room)
+        return;
+    of->wrong += pthread_create(&thread, NULL, end_it, of) != 0;
+    of->wrong += pthread_join(thread, &waited) != 0;
+    of->wrong += waited != of;
+}
+
+static void
+who_ends_a_pool_waits_for_whoever_is_told_of_it(void **state)
+{
+    unsigned n;
+
+    (void)state;
+    begin(50, 5, 50, 0);
+    t.then = end_elsewhere;
+    put_all(pool, get_until(pool, ENOSPC));
+    TOLD(t, 2);
+    assert_int_equal(t.wrong, 0);
+    t.then = NULL;             /* and the pool goes on as it was */
+    n = get_until(pool, ENOSPC);
+    assert_int_equal(n, 50);
+    TOLD(t, 3);
+    put_all(pool, n);
+    TOLD(t, 4);
+    end(0);
+}
+
 /* Two pools, of which the one's crossing makes the other's. */
 static told second;
 
@@ -849,6 +897,7 @@ main(void)
         cmocka_unit_test(a_pools_max_is_no_want_of_the_heap_but_memory_is),
         cmocka_unit_test(it_may_use_the_heap_but_not_end_it_and_errno_stays),
         cmocka_unit_test(its_own_pool_is_ebusy_at_once),
+        cmocka_unit_test(who_ends_a_pool_waits_for_whoever_is_told_of_it),
         cmocka_unit_test(no_crossing_is_told_within_another),
         cmocka_unit_test(the_watermarks_of_a_pool_end_with_it),
         cmocka_unit_test(a_destroy_that_fails_tells_of_what_was_put_meanwhile),
