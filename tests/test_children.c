@@ -971,6 +971,9 @@ a_critical_object_of_pages_gives_back_what_it_took(void **state)
     for (i = 1; i < n; i += 2)
         fpheap_free(heap, object[i]);
     assert_int_equal(stats_of(heap).emergency_bytes, 16 * TEST_MIB);
+    object[0] = fpheap_alloc_critical(heap, 6 * TEST_MIB);
+    assert_non_null(object[0]);
+    fpheap_free(heap, object[0]);
     test_free_all(heap, list);
     TEST_CHECK(heap);
     ends_whole(heap);
