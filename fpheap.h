@@ -13980,7 +13980,6 @@ fph_pool_handle(fpheap *heap, fpheap_pool *pool, const fpheap_pool_desc *desc)
     unsigned k       = FPH_SIZES + pool->number;
     int      on_node = (desc->flags & FPHEAP_ON_NODE) != 0;
 
-    pool->heap = heap;
     pool->node = on_node ? desc->node : FPHEAP_ANY_NODE;
     pool->one_bin = (on_node || heap->nodes == 1) && heap->emergency == NULL;
     pool->entry = fph_entry_offset(heap)
@@ -14189,7 +14188,6 @@ fph_pool_critical(fpheap *from, const fpheap_pool_desc *desc)
 
     own.max = own.min = own.private_bytes = 0;
     own.magazine = 0;
-    own.node = 0;
     own.flags &= ~FPHEAP_ON_NODE;
     return fph_pool_new(from, &own, NULL);
 }
@@ -16360,9 +16358,11 @@ fph_destroy(fpheap *heap, int forced)
     }
     /* Outside the gate, as a destructor may wait for a thread that exits, or
      * destroy another heap. */
-    while ((child = fph_child_next(heap, &at)) != NULL)
-        if (child->state == NULL || fph_destroy(child, 1 /* forced */) != 0)
-            fph_child_forget(child);
+    while ((child = fph_child_next(heap, &at)) != NULL) {
+        fph_child_forget(child);
+        if (child->state != NULL)
+            (void)fph_destroy(child, 1 /* forced */);
+    }
     fph_heap_end(heap);
     return 0;
 }
