@@ -743,6 +743,26 @@ the_heaps_end_is_its_pools_end(void **state)
     }
 }
 
+/* As it is while one thread ends a pool, or where a pool could not be made as a
+ * thread that has stopped holds a slab of it. */
+static void
+the_heaps_end_destructs_what_a_pool_that_nobody_has_left(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    book             b;
+    fpheap_pool_desc desc = with_book("left", 100, &b);
+    fpheap_pool     *pool = CREATE(heap, &desc);
+
+    (void)state;
+    get_all(pool, 50);
+    put_all(pool, 50);
+    fph_pool_set(heap->state, pool->number, FPH_POOL_NAMED);
+    TEST_DESTROY_OVER(heap, &provider);
+    assert_true(b.constructed >= 50);
+    assert_int_equal(b.constructed, b.destructed);
+    assert_int_equal(b.wrong, 0);
+}
+
 static void
 the_heaps_functions_free_and_move_a_pools_objects(void **state)
 {
@@ -809,6 +829,8 @@ main(void)
         cmocka_unit_test(destroy_is_ebusy_with_the_number_of_live_objects),
         cmocka_unit_test(destroy_gives_everything_back_wherever_it_is_parked),
         cmocka_unit_test(the_heaps_end_is_its_pools_end),
+        cmocka_unit_test(
+            the_heaps_end_destructs_what_a_pool_that_nobody_has_left),
         cmocka_unit_test(the_heaps_functions_free_and_move_a_pools_objects)
     };
 

@@ -678,6 +678,8 @@ a_pool_is_found_by_its_name_alone(void **state)
     assert_int_equal(errno, ENOENT);
     assert_null(fpheap_pool_lookup(heap, "abcdef"));
     assert_null(fpheap_pool_lookup(heap, ""));
+    assert_null(fpheap_pool_lookup(heap, NULL));
+    assert_null(fpheap_pool_lookup(heap, "01234567890123456789012345678901"));
     assert_null(fpheap_pool_lookup(
         heap, "01234567890123456789012345678901234567890123456789"));
     desc = described(names[1], 200, 0);
@@ -1049,6 +1051,25 @@ objects_come_from_the_node_of_their_thread_or_of_the_pool(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* Of several nodes the object's page says whose it is. */
+static void
+a_size_names_the_bin_on_a_heap_of_one_node_alone(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+
+    (void)state;
+    assert_int_equal(heap->nodes, 1);
+    assert_true(fph_size_is_bin(heap, 1));
+    assert_true(fph_size_is_bin(heap, FPH_SIZED_MAX));
+    assert_false(fph_size_is_bin(heap, FPH_SIZED_MAX + 1));
+    assert_false(fph_size_is_bin(heap, 0));
+    TEST_DESTROY_OVER(heap, &provider);
+    heap = heap_of_nodes();
+    assert_false(fph_size_is_bin(heap, 1));
+    assert_false(fph_size_is_bin(heap, FPH_SIZED_MAX));
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* So the next get is a hit. */
 static void
 a_put_fills_the_bin_that_a_get_looks_at(void **state)
@@ -1182,6 +1203,7 @@ main(void)
         cmocka_unit_test(what_no_memory_can_hold_is_enomem),
         cmocka_unit_test(
             objects_come_from_the_node_of_their_thread_or_of_the_pool),
+        cmocka_unit_test(a_size_names_the_bin_on_a_heap_of_one_node_alone),
         cmocka_unit_test(a_put_fills_the_bin_that_a_get_looks_at),
         cmocka_unit_test(put_on_another_node_an_object_goes_home),
         cmocka_unit_test(max_is_of_all_nodes_together)
