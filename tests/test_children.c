@@ -655,6 +655,33 @@ the_holders_are_named_the_largest_first(void **state)
     assert_int_equal(provider.held, 0);
 }
 
+/* Each byte of it, whatever the name of its number's last heap was. */
+static void
+a_holder_has_the_whole_name_of_its_child(void **state)
+{
+    static const char *const names[] = {
+        "0123456789012345678901234567890", "short", "",
+        "abcdefghijklmnopqrstuvwxyzabcde"
+    };
+    fpheap       *parent = parent_with(0, 0);
+    fpheap_holder holder;
+    unsigned      i;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(names); i++) {
+        fpheap *child = child_of(parent, names[i], 0, TEST_MIB);
+        char    filled[FPHEAP_NAME_BYTES] = "";
+
+        assert_non_null(child);
+        memcpy(filled, names[i], strlen(names[i]));
+        assert_int_equal(fpheap_holders(parent, &holder, 1), 1);
+        assert_int_equal(holder.kind, FPHEAP_HOLDER_CHILD);
+        assert_memory_equal(holder.name, filled, sizeof filled);
+        assert_int_equal(fpheap_destroy(child), 0);
+    }
+    TEST_DESTROY_OVER(parent, &provider);
+}
+
 static unsigned lows, highs;
 
 static void
@@ -1197,6 +1224,7 @@ main(void)
         cmocka_unit_test(a_parent_finds_the_child_of_an_object),
         cmocka_unit_test(an_object_of_a_child_has_the_parents_iova),
         cmocka_unit_test(the_holders_are_named_the_largest_first),
+        cmocka_unit_test(a_holder_has_the_whole_name_of_its_child),
         cmocka_unit_test(what_children_have_counts_for_the_parents_watermarks),
         cmocka_unit_test(a_thousand_children_live_at_a_time),
         cmocka_unit_test(children_come_and_go_in_eight_threads),

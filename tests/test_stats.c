@@ -1095,6 +1095,50 @@ a_dump_names_the_heap_and_its_bytes(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* Returns whether a heap's dump has a line that begins so. */
+static int
+dumps(fpheap *heap, const char *line)
+{
+    char  *text = NULL;
+    size_t bytes = 0;
+    FILE  *out = open_memstream(&text, &bytes);
+    int    has;
+
+    assert_non_null(out);
+    fpheap_dump(heap, out);
+    (void)fclose(out);
+    has = strstr(text, line) != NULL;
+    free(text);
+    return has;
+}
+
+/* The large ones are told of together. */
+static void
+a_dump_has_a_row_for_each_size_that_has_memory_and_no_other(void **state)
+{
+    fpheap            *heap = test_heap_over(&provider);
+    fpheap_class_stats c;
+    char               row[32];
+    unsigned           k;
+
+    (void)state;
+    begin();
+    for (k = 0; fpheap_class_stats_get(heap, k, &c) == 0; k++) {
+        (void)snprintf(row, sizeof(row), "\n  %10zu ", c.size);
+        assert_false(dumps(heap, row));
+        add(heap, k, c.size - FPH_HEAD - FPH_SLACK, 0);
+        assert_true(dumps(heap, row));
+    }
+    assert_true(k > 0);
+    assert_false(dumps(heap, "\n       large"));
+    add(heap, k, 3 * TEST_MIB, 0);
+    assert_true(dumps(heap, "\n       large                   1 "));
+    add(heap, k + 1, 3 * TEST_MIB, 0);
+    assert_true(dumps(heap, "\n       large                   2 "));
+    drop_all(heap);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 static void
 the_settings_can_be_read(void **state)
 {
@@ -1248,6 +1292,8 @@ main(void)
         cmocka_unit_test(what_is_parked_elsewhere_is_taken_back_before_growth),
         cmocka_unit_test(growth_takes_nothing_back_when_nothing_is_parked),
         cmocka_unit_test(a_dump_names_the_heap_and_its_bytes),
+        cmocka_unit_test(
+            a_dump_has_a_row_for_each_size_that_has_memory_and_no_other),
         cmocka_unit_test(the_settings_can_be_read)
     };
 
