@@ -610,6 +610,48 @@ an_object_of_a_child_has_the_parents_iova(void **state)
     assert_int_equal(provider.held, 0);
 }
 
+/* Whether a heap takes the page in front of its first region, which begins
+ * within a chunk. */
+static int
+takes_the_page_in_front(fpheap *heap)
+{
+    fpheap_region raw = provider.grant[0].region;
+    fph_part      part;
+    int           taken;
+
+    raw.base = (char *)raw.base - FPHEAP_PAGE;
+    raw.bytes = FPHEAP_PAGE;
+    part = fph_parts((uintptr_t)raw.base, 1);
+    assert_true(fph_part_next(heap->state, &part));
+    taken = fph_part_come(heap->state, &part, &raw);
+    if (taken)
+        fph_part_leave(heap->state, &part);
+    return taken;
+}
+
+/* Two of a provider's regions may have IOVAs that do not follow each other. */
+static void
+a_chunk_with_an_iova_is_of_one_region(void **state)
+{
+    fpheap_config config;
+    unsigned      with;
+
+    (void)state;
+    for (with = 0; with < 2; with++) {
+        fpheap *heap;
+
+        memset(&config, 0, sizeof config);
+        test_provider_init(&provider);
+        provider.offset = FPHEAP_PAGE;
+        provider.calls.iova = with ? iova_of : NULL;
+        config.provider = &provider.calls;
+        heap = fpheap_create("heap", &config);
+        assert_non_null(heap);
+        assert_int_equal(takes_the_page_in_front(heap), !with);
+        TEST_DESTROY_OVER(heap, &provider);
+    }
+}
+
 static void
 the_holders_are_named_the_largest_first(void **state)
 {
@@ -1223,6 +1265,7 @@ main(void)
         cmocka_unit_test(a_child_without_memory_is_its_parents_all_the_same),
         cmocka_unit_test(a_parent_finds_the_child_of_an_object),
         cmocka_unit_test(an_object_of_a_child_has_the_parents_iova),
+        cmocka_unit_test(a_chunk_with_an_iova_is_of_one_region),
         cmocka_unit_test(the_holders_are_named_the_largest_first),
         cmocka_unit_test(a_holder_has_the_whole_name_of_its_child),
         cmocka_unit_test(what_children_have_counts_for_the_parents_watermarks),

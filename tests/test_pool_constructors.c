@@ -7,6 +7,8 @@
 #include "fpheap.h"
 #include "pool_util.h"
 
+#include <unistd.h>
+
 /* --- constructors and destructors ----------------------------------------- */
 
 static void
@@ -743,6 +745,42 @@ the_heaps_end_is_its_pools_end(void **state)
     }
 }
 
+#if FPHEAP_SHARED
+/* A process keeps the callbacks of its pools on a shared heap beside it. */
+static void
+each_pool_of_a_number_has_its_own_callbacks_on_a_shared_heap(void **state)
+{
+    fpheap_partition partition;
+    char             name[FPHEAP_NAME_BYTES];
+    fpheap          *heap;
+    unsigned         i;
+
+    (void)state;
+    memset(&partition, 0, sizeof(partition));
+    partition.bytes = 64 * TEST_MIB;
+    (void)snprintf(name, sizeof(name), "fpheap-pools-%d", (int)getpid());
+    heap = fpheap_open(name, &partition, FPHEAP_CREATE | FPHEAP_EXCLUSIVE);
+    assert_non_null(heap);
+    assert_int_equal(fpheap_unlink(name, NULL), 0);
+    for (i = 0; i < 20; i++) {
+        book             b;
+        fpheap_pool_desc desc = with_book("pool", 100, &b);
+        fpheap_pool     *pool = CREATE(heap, &desc);
+
+        assert_int_equal(pool->number, 0);
+        assert_ptr_equal(fpheap_pool_lookup(heap, "pool"), pool);
+        get_all(pool, 10);
+        BALANCED(pool, &b);
+        put_all(pool, 10);
+        END(pool);
+        assert_true(b.constructed >= 10);
+        assert_int_equal(b.constructed, b.destructed);
+    }
+    TEST_CHECK_LIVE(heap, 0);
+    assert_int_equal(fpheap_close(heap), 0);
+}
+#endif
+
 /* As it is while one thread ends a pool, or where a pool could not be made as a
  * thread that has stopped holds a slab of it. */
 static void
@@ -829,6 +867,10 @@ main(void)
         cmocka_unit_test(destroy_is_ebusy_with_the_number_of_live_objects),
         cmocka_unit_test(destroy_gives_everything_back_wherever_it_is_parked),
         cmocka_unit_test(the_heaps_end_is_its_pools_end),
+#if FPHEAP_SHARED
+        cmocka_unit_test(
+            each_pool_of_a_number_has_its_own_callbacks_on_a_shared_heap),
+#endif
         cmocka_unit_test(
             the_heaps_end_destructs_what_a_pool_that_nobody_has_left),
         cmocka_unit_test(the_heaps_functions_free_and_move_a_pools_objects)
