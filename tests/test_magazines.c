@@ -576,6 +576,24 @@ memory_for_a_cache_is_got_by_who_allocates(void **state)
     }
 }
 
+static void
+what_has_failed_is_tried_again_after_1000_misses(void **state)
+{
+    unsigned usual = fph_this.patience;
+    unsigned misses;
+
+    (void)state;
+    fph_this.patience = 0;
+    assert_int_equal(fph_try_again(), 1);
+    for (misses = 0; !fph_try_again(); misses++)
+        assert_true(misses < 1000);
+    assert_int_equal(misses, 1000);
+    fph_this.patience = FPH_NEVER;
+    assert_int_equal(fph_try_again(), 0);
+    assert_int_equal(fph_this.patience, FPH_NEVER);
+    fph_this.patience = usual;
+}
+
 static void *
 destroy_it(void *heap)
 {
@@ -690,6 +708,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(two_magazines_of_a_size_go_one_after_the_other),
     cmocka_unit_test(half_of_a_full_magazine_is_loaded),
     cmocka_unit_test(memory_for_a_cache_is_got_by_who_allocates),
+    cmocka_unit_test(what_has_failed_is_tried_again_after_1000_misses),
     cmocka_unit_test(a_large_object_is_parked_up_to_two_chunks_and_an_eighth),
     cmocka_unit_test(
         the_parked_large_object_serves_the_next_call_that_it_fits),
