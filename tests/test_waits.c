@@ -174,6 +174,34 @@ a_pass_pays_from_a_chunk_on(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* To the last page: what is parked and lacks one, and then has it. */
+static void
+a_page_that_is_empty_may_make_a_pass_pay(void **state)
+{
+    static void *objects[FPH_PAGES];
+    fpheap      *heap = test_heap_over(&provider);
+    fph_state   *s = heap->state;
+    uint64_t     usual;
+    size_t       parked;
+    unsigned     i;
+
+    (void)state;
+    for (i = 0; i < FPH_PAGES; i++)
+        assert_non_null(objects[i] = fpheap_alloc(heap, FPHEAP_PAGE));
+    for (i = 0; (parked = fph_parked_bytes(heap, 0, fph_cache_mine(heap)))
+                + FPHEAP_PAGE < FPHEAP_CHUNK; i++)
+        fpheap_free(heap, objects[i]);
+    assert_true(parked < FPHEAP_CHUNK);
+    usual = s->empty_pages;
+    s->empty_pages = 0;
+    assert_false(fph_reclaim_pays(heap, 0));
+    s->empty_pages = 1;
+    assert_true(fph_reclaim_pays(heap, 0));
+    s->empty_pages = usual;
+    fpheap_free_bulk(heap, objects + i, FPH_PAGES - i);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* A look during which no other thread moved anything is the last one. */
 static void
 who_fails_looks_again_only_while_others_move(void **state)
@@ -390,6 +418,31 @@ one_deadline_holds_for_all_that_a_call_waits_for(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* The last one has waited for all of its time. */
+static void
+each_call_has_a_deadline_of_its_own(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    uint64_t began;
+    unsigned way;
+
+    (void)state;
+    for (way = 0; way < 2; way++) {
+        heap->state->growing = 99;
+        fph_this.wait_end = 1;
+        began = clock_ns;
+        begin_waiting(set_to_zero, (void *)&heap->state->growing);
+        if (way == 0)
+            assert_int_equal(fpheap_reserve(heap, 20 * FPHEAP_CHUNK, 0), 0);
+        else
+            fpheap_trim(heap);
+        assert_true(fph_this.wait_end == 0
+                    || fph_this.wait_end >= began + WAIT_NS);
+        heap->state->growing = 0;
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* Once a millisecond it asks other threads for what they park. */
 static void
 a_call_that_fails_again_asks_the_provider_once_and_waits_for_nobody(
@@ -570,12 +623,14 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(who_reclaims_waits_for_nobody_and_has_no_ticket),
     cmocka_unit_test(growth_that_has_happened_meanwhile_is_growth),
     cmocka_unit_test(a_pass_pays_from_a_chunk_on),
+    cmocka_unit_test(a_page_that_is_empty_may_make_a_pass_pay),
     cmocka_unit_test(who_fails_looks_again_only_while_others_move),
     cmocka_unit_test(a_limit_has_room_for_what_goes_back_as_well),
     cmocka_unit_test(a_search_takes_the_parked_large_object_back),
     cmocka_unit_test(
         a_call_waits_for_all_others_together_no_longer_than_for_one),
     cmocka_unit_test(one_deadline_holds_for_all_that_a_call_waits_for),
+    cmocka_unit_test(each_call_has_a_deadline_of_its_own),
     cmocka_unit_test(a_move_that_stays_is_waited_for_once),
     cmocka_unit_test(
         a_call_that_fails_again_asks_the_provider_once_and_waits_for_nobody),
