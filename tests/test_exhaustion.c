@@ -888,6 +888,31 @@ a_thread_that_has_no_seat_may_fork(void **state)
     TEST_DESTROY_OVER(heaps[1], &other_provider);
 }
 
+/* The threads that are gone have none. */
+static void
+who_forks_has_the_same_seat_in_the_child(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    unsigned seat = left_seat(heap);
+    int      status = -1;
+    pid_t    child;
+
+    (void)state;
+    allocate_and_free(heap);
+    assert_int_not_equal(fph_this.seat, seat + 1);
+    fph_seats[seat] = 1;
+    (void)fflush(NULL);
+    child = fork();
+    if (child == 0)
+        _exit(fph_this.seat == 0 || fph_seats[fph_this.seat - 1] != 1
+              || fph_seats[seat] != 0);
+    assert_true(child > 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    fph_seats[seat] = 0;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* --- callbacks ------------------------------------------------------------ */
 
 static int
@@ -1436,6 +1461,7 @@ main(void)
             a_magazine_that_is_just_being_exchanged_counts_as_none),
         cmocka_unit_test(free_objects_below_zero_count_as_none),
         cmocka_unit_test(a_thread_that_has_no_seat_may_fork),
+        cmocka_unit_test(who_forks_has_the_same_seat_in_the_child),
         cmocka_unit_test(a_constructor_that_fails_needs_no_destructor),
         cmocka_unit_test(a_destructor_may_need_new_memory),
         cmocka_unit_test(
