@@ -415,8 +415,13 @@ for_want_of_memory_a_pool_is_told_of_any_free_of_the_heap(void **state)
     assert_int_equal(errno, ENOMEM);
     TOLD(t, 1);
     assert_int_equal(t.room, 0);
+    /* The heap's own crossing is told to nobody, and waits for nobody. */
+    assert_int_equal(heap->state->water[0].is / FPH_CROSSING % 2, 1);
+    assert_int_equal(heap->state->water[0].is % FPH_CROSSING, FPH_OPEN);
     fpheap_free(heap, one);
     TOLD(t, 2);
+    assert_int_equal(heap->state->water[0].is / FPH_CROSSING % 2, 0);
+    assert_int_equal(heap->state->water[0].is % FPH_CROSSING, FPH_OPEN);
     assert_non_null(fpheap_pool_get(pool));
     TOLD(t, 2);
     fpheap_free_bulk(heap, others, n);
@@ -446,6 +451,44 @@ a_pools_max_is_no_want_of_the_heap_but_memory_is(void **state)
     TOLD(h, 2);
     TOLD(t, 2);
     END(large);
+    end(0);
+}
+
+static void
+a_failure_of_as_many_as_max_leaves_is_a_want_of_the_heap(void **state)
+{
+    told     h;
+    unsigned bin;
+
+    (void)state;
+    make_heap(&h, 16 * FPHEAP_CHUNK, 0, FPHEAP_CHUNK / 2);
+    pool = make_pool("small", &t, 5, 0, 3, 0);
+    bin = FPH_SIZES + pool->number;
+    fph_water_failed(heap, bin, 6, fph_water_turn(heap->state));
+    assert_int_equal(heap->state->water[0].is / FPH_CROSSING % 2, 0);
+    assert_int_equal(heap->state->water[fph_water_of(bin)].is / FPH_CROSSING % 2,
+                     1);
+    fph_water_failed(heap, bin, 5, fph_water_turn(heap->state));
+    assert_int_equal(heap->state->water[0].is / FPH_CROSSING % 2, 1);
+    fpheap_free(heap, fpheap_alloc(heap, FPHEAP_CHUNK));
+    TOLD(h, 2);
+    end(0);
+}
+
+/* Another thread has noted it, and has still to tell it. */
+static void
+a_call_that_has_done_nothing_tells_nothing(void **state)
+{
+    (void)state;
+    begin(50, 5, 30, 0);
+    fph_fetch_add_relaxed(&heap->state->water[1 + pool->number].is,
+                          FPH_CROSSING + FPH_UNTOLD);
+    fpheap_flush(heap);
+    assert_int_equal(fpheap_reserve(heap, 0, 0), 0);
+    TOLD(t, 0);
+    fpheap_free(heap, fpheap_alloc(heap, 500));
+    TOLD(t, 1);
+    assert_int_equal(t.room, 0);
     end(0);
 }
 
@@ -895,6 +938,9 @@ main(void)
         cmocka_unit_test(
             for_want_of_memory_a_pool_is_told_of_any_free_of_the_heap),
         cmocka_unit_test(a_pools_max_is_no_want_of_the_heap_but_memory_is),
+        cmocka_unit_test(
+            a_failure_of_as_many_as_max_leaves_is_a_want_of_the_heap),
+        cmocka_unit_test(a_call_that_has_done_nothing_tells_nothing),
         cmocka_unit_test(it_may_use_the_heap_but_not_end_it_and_errno_stays),
         cmocka_unit_test(its_own_pool_is_ebusy_at_once),
         cmocka_unit_test(who_ends_a_pool_waits_for_whoever_is_told_of_it),
