@@ -476,6 +476,35 @@ both_chunks_of_a_slab_are_looked_at(void **state)
     }
 }
 
+/* As it may be swapped out; and whole pages only.  (For a tool zalloc writes
+ * all.) */
+static void
+untouched_memory_is_made_sure_of_by_a_decommit(void **state)
+{
+    const size_t bytes = 4 * FPH_ZERO_STEP;
+    fpheap      *heap = made();
+    char        *object = (char *)fpheap_alloc(heap, bytes);
+    unsigned     n;
+
+    (void)state;
+    assert_non_null(object);
+    watched = object;
+    watched_bytes = fpheap_usable_size(heap, object);
+    assert_false(fph_is_untouched(heap, object, FPH_ZERO_STEP + 16));
+    assert_false(fph_is_untouched(heap, object + 16, FPH_ZERO_STEP));
+    assert_int_equal(watched_decommits, 0);
+    fpheap_free(heap, object);
+    fpheap_flush(heap);
+    assert_ptr_equal(fpheap_zalloc(heap, bytes), object);
+    n = watched_decommits;
+    assert_int_equal(n != 0, FPHEAP_TOOL == 0);
+    object[FPH_ZERO_STEP] = 1;
+    assert_false(fph_is_untouched(heap, object + FPH_ZERO_STEP, FPH_ZERO_STEP));
+    assert_int_equal(watched_decommits, n);
+    fpheap_free(heap, object);
+    TEST_DESTROY(heap);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(reserved_memory_has_hugepages_at_once),
     cmocka_unit_test(a_heap_of_less_than_32_mib_asks_for_none),
@@ -488,6 +517,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(both_chunks_of_a_slab_are_looked_at),
     cmocka_unit_test(a_chunk_that_comes_again_begins_without),
     cmocka_unit_test(large_objects_take_what_of_them_is_touched),
+    cmocka_unit_test(untouched_memory_is_made_sure_of_by_a_decommit),
     cmocka_unit_test(a_trim_frees_what_is_behind_free_objects_beside_live_ones),
     cmocka_unit_test(objects_of_pools_stay_constructed_through_a_trim)
 };
