@@ -1466,6 +1466,70 @@ live_objects_never_overlap(void **state)
     TEST_DESTROY(heap);
 }
 
+/* --- slabs ---------------------------------------------------------------- */
+
+static void
+a_slab_has_no_more_objects_than_bits(void **state)
+{
+    const unsigned most = FPH_SLAB_WORDS * 64;
+    fph_class      klass;
+    size_t         n;
+
+    (void)state;
+    memset(&klass, 0, sizeof klass);
+    klass.skip = FPH_HEAD;
+    for (n = most - 2; n <= 2 * most; n++) {
+        klass.size = (uint32_t)(15 * FPHEAP_PAGE / n);
+        assert_int_equal(fph_shape_count(&klass, 15),
+                         15 * FPHEAP_PAGE / klass.size < most
+                         ? 15 * FPHEAP_PAGE / klass.size : most);
+    }
+}
+
+/* A record that was overwritten may say that there are more. */
+static void
+bits_are_counted_to_the_end_of_a_record_and_no_further(void **state)
+{
+    const unsigned most = FPH_SLAB_WORDS * 64;
+    fph_slab       slabs[2];
+
+    (void)state;
+    memset(slabs, 0xff, sizeof slabs);
+    fph_info_store(&slabs[0], fph_info(FPH_SLAB, 1, most));
+    assert_int_equal(fph_slab_bits(&slabs[0]), most);
+    fph_info_store(&slabs[0], fph_info(FPH_SLAB, 1, most + 64));
+    assert_int_equal(fph_slab_bits(&slabs[0]), most);
+    fph_info_store(&slabs[0], fph_info(FPH_SLAB, 1, most - 1));
+    assert_true(fph_slab_bits(&slabs[0]) == SIZE_MAX);
+}
+
+#if FPHEAP_SHARED
+static void
+of_a_large_object_a_member_has_what_it_still_has(void **state)
+{
+    fpheap   *heap = test_heap_over(&provider);
+    size_t    pages = 8 * FPH_PAGES;
+    char     *object = (char *)fpheap_alloc(heap, pages * FPHEAP_PAGE);
+    fph_word  taken = pages * FPHEAP_PAGE;
+    fph_word *usual = heap->taken;
+    unsigned  number = heap->state->number;
+
+    (void)state;
+    assert_non_null(object);
+    heap->taken = &taken;
+    heap->state->number = FPH_SHARED;
+    assert_int_equal(fph_large_resize(heap, object,
+                                      fph_info_of(heap->state, object),
+                                      (pages - FPH_PAGES) * FPHEAP_PAGE), 1);
+    heap->state->number = number;
+    heap->taken = usual;
+    assert_true(fpheap_usable_size(heap, object) < pages * FPHEAP_PAGE);
+    assert_int_equal(taken, fpheap_usable_size(heap, object));
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+#endif
+
 int
 main(void)
 {
@@ -1514,7 +1578,13 @@ main(void)
         cmocka_unit_test(a_realloc_to_less_without_memory_leaves_the_object),
         cmocka_unit_test(pointers_from_elsewhere_belong_to_no_object),
         cmocka_unit_test(any_byte_of_any_region_leads_to_its_object_or_to_none),
-        cmocka_unit_test(live_objects_never_overlap)
+        cmocka_unit_test(live_objects_never_overlap),
+        cmocka_unit_test(a_slab_has_no_more_objects_than_bits),
+#if FPHEAP_SHARED
+        cmocka_unit_test(of_a_large_object_a_member_has_what_it_still_has),
+#endif
+        cmocka_unit_test(
+            bits_are_counted_to_the_end_of_a_record_and_no_further)
     };
 
     return cmocka_run_group_tests_name("sizes", tests, NULL, NULL);
