@@ -628,6 +628,30 @@ expect_ended_at(fpheap *heap, size_t size, const char *file, int line)
 #define EXPECT_ENDED(heap, size) \
     expect_ended_at(heap, size, __FILE__, __LINE__)
 
+/* With FPHEAP_CHECK 2 the bytes that it verifies stay as they are, but for
+ * whole slabs that go back. */
+static void
+a_trim_before_it_leaves_the_bytes_that_it_verifies(void **state)
+{
+    const size_t size = FPH_DECOMMIT_FROM;
+    fpheap      *heap = fpheap_create("trim", NULL);
+    void        *objects[2];
+
+    (void)state;
+    objects[0] = fpheap_alloc(heap, size);
+    objects[1] = fpheap_alloc(heap, size);
+    fpheap_free(heap, objects[1]);
+    fpheap_flush(heap);
+    fpheap_trim(heap);
+    last_report[0] = '\0';
+    assert_int_equal(fpheap_prefill(heap, size, 2), 0);
+    assert_non_null(objects[1] = fpheap_alloc(heap, size));
+    assert_string_equal(last_report, "");
+    fpheap_free_bulk(heap, objects, 2);
+    assert_int_equal(fpheap_prefill(heap, size, 0), 0);
+    TEST_DESTROY(heap);
+}
+
 static void
 it_ends_when_it_is_used_or_given_up(void **state)
 {
@@ -1237,6 +1261,7 @@ main(void)
         cmocka_unit_test(a_pools_quota_counts_what_is_kept),
         cmocka_unit_test(a_callback_cannot_have_it),
         cmocka_unit_test(a_constructor_may_use_the_bin_meanwhile),
+        cmocka_unit_test(a_trim_before_it_leaves_the_bytes_that_it_verifies),
         cmocka_unit_test(it_ends_when_it_is_used_or_given_up),
         cmocka_unit_test(a_later_call_replaces_it),
         cmocka_unit_test(the_next_thread_of_a_cache_has_no_part_in_it),
