@@ -9621,15 +9621,15 @@ fph_depot_get(fph_state *state, unsigned bin)
     return full;
 }
 
-/* Give the objects of a magazine back to their slabs.  They leave it first, so
- * that where this thread ends in between none is given twice. */
+/* Give the objects of a magazine back to their slabs.  They leave it first, as
+ * B3 is a release, so that where this thread ends in between none is given
+ * twice. */
 static void
 fph_magazine_clear(fph_state *state, fph_magazine *magazine)
 {
     size_t count = magazine->count;
 
     fph_magazine_set_count(magazine, 0);
-    FPH_KEEP_ORDER();
     fph_slab_give(state, magazine->slot, count);
 }
 
@@ -10786,8 +10786,7 @@ fph_exit_watch(void)
 #  define fph_exit_watch() 1
 #endif
 
-/* Whether to try again what has failed and probably will: at each 1000th
- * miss. */
+/* Whether to try again what has failed and probably will: after 1000 misses. */
 static int
 fph_try_again(void)
 {
@@ -12662,8 +12661,7 @@ fph_large_extend(fph_state *state, const fph_slab *record, uint64_t info,
     size_t next = record->page + fph_info_count(info);
     size_t n    = most;
 
-    if (next + most > state->mask
-        || most > UINT32_MAX - fph_info_count(info))
+    if (most > UINT32_MAX - fph_info_count(info))
         return 0;
     fph_moves_begin(state);
     if (!fph_large_take(state, record, next, n)) {
