@@ -187,7 +187,8 @@ a_page_that_is_empty_may_make_a_pass_pay(void **state)
 
     (void)state;
     for (i = 0; i < FPH_PAGES; i++)
-        assert_non_null(objects[i] = fpheap_alloc(heap, FPHEAP_PAGE));
+        assert_non_null(objects[i] = fpheap_alloc(heap, FPHEAP_PAGE - FPH_HEAD
+                                                        - FPH_SLACK));
     for (i = 0; (parked = fph_parked_bytes(heap, 0, fph_cache_mine(heap)))
                 + FPHEAP_PAGE < FPHEAP_CHUNK; i++)
         fpheap_free(heap, objects[i]);

@@ -466,7 +466,7 @@ a_failure_of_as_many_as_max_leaves_is_a_want_of_the_heap(void **state)
     bin = FPH_SIZES + pool->number;
     fph_water_failed(heap, bin, 6, fph_water_turn(heap->state));
     assert_int_equal(heap->state->water[0].is / FPH_CROSSING % 2, 0);
-    assert_int_equal(heap->state->water[fph_water_of(bin)].is / FPH_CROSSING % 2,
+    assert_int_equal(heap->state->water[1 + pool->number].is / FPH_CROSSING % 2,
                      1);
     fph_water_failed(heap, bin, 5, fph_water_turn(heap->state));
     assert_int_equal(heap->state->water[0].is / FPH_CROSSING % 2, 1);
