@@ -1503,6 +1503,26 @@ bits_are_counted_to_the_end_of_a_record_and_no_further(void **state)
     assert_true(fph_slab_bits(&slabs[0]) == SIZE_MAX);
 }
 
+/* And nothing is looked for. */
+static void
+a_large_object_has_no_more_pages_than_its_record_can_say(void **state)
+{
+    fpheap    *heap = test_heap_over(&provider);
+    fph_state *s = heap->state;
+    void      *object = fpheap_alloc(heap, FPHEAP_CHUNK);
+    uint64_t   begun;
+
+    (void)state;
+    assert_non_null(object);
+    begun = s->moves_begun;
+    assert_int_equal(fph_large_extend(s, fph_record_of(s, object),
+                                      fph_info(FPH_LARGE, 0, UINT32_MAX - 3), 1,
+                                      4), 0);
+    assert_true(s->moves_begun == begun);
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 #if FPHEAP_SHARED
 static void
 of_a_large_object_a_member_has_what_it_still_has(void **state)
@@ -1580,6 +1600,8 @@ main(void)
         cmocka_unit_test(any_byte_of_any_region_leads_to_its_object_or_to_none),
         cmocka_unit_test(live_objects_never_overlap),
         cmocka_unit_test(a_slab_has_no_more_objects_than_bits),
+        cmocka_unit_test(
+            a_large_object_has_no_more_pages_than_its_record_can_say),
 #if FPHEAP_SHARED
         cmocka_unit_test(of_a_large_object_a_member_has_what_it_still_has),
 #endif
