@@ -111,6 +111,7 @@ note_mincore(void *at, size_t bytes, unsigned char *in)
 {
     int rc = mincore(at, bytes, in);
 
+    assert_true(bytes != 0);
     return tells_nothing ? -1 : rc;
 }
 
@@ -471,6 +472,24 @@ a_place_that_is_taken_for_a_hint_does_not_stay_mapped(void **state)
     fph_map_next = usual;
 }
 
+/* Behind what was mapped last, which may end at any byte. */
+static void
+the_place_to_try_is_the_first_aligned_one_that_is_not_taken(void **state)
+{
+    uintptr_t usual = fph_map_next;
+    uintptr_t off;
+
+    (void)state;
+    for (off = 0; off < 3; off++) {
+        fph_map_next = 5 * FPHEAP_CHUNK + off;
+        assert_ptr_equal(fph_map_room(FPHEAP_CHUNK),
+                         (5 + (off != 0)) * FPHEAP_CHUNK);
+        fph_map_next = 5 * FPHEAP_CHUNK - off;
+        assert_ptr_equal(fph_map_room(FPHEAP_CHUNK), 5 * FPHEAP_CHUNK);
+    }
+    fph_map_next = usual;
+}
+
 static void
 a_limit_that_cannot_be_read_is_none(void **state)
 {
@@ -696,6 +715,26 @@ transparent_hugepages_are_asked_for_where_the_kernel_may_give_some(void **state)
     without_thp = 0;
 }
 
+/* As in a program without standard input. */
+static void
+a_file_that_gets_the_descriptor_0_is_read_too(void **state)
+{
+    int input = dup(STDIN_FILENO), is_open = input >= 0;
+    int asked;
+
+    (void)state;
+    if (is_open)
+        close(STDIN_FILENO);
+    assert_int_equal(next_descriptor(), STDIN_FILENO);
+    asked = asked_if("always madvise [never]\n", NULL, 0);
+    if (is_open) {
+        assert_int_equal(dup2(input, STDIN_FILENO), STDIN_FILENO);
+        close(input);
+    }
+    assert_int_equal(asked, 0);
+    says_all = NULL;
+}
+
 /* Pages that are not there are an eighth at most. */
 static void
 what_has_filled_gets_hugepages_and_what_has_not_gets_none(void **state)
@@ -717,6 +756,23 @@ what_has_filled_gets_hugepages_and_what_has_not_gets_none(void **state)
                                      FPHEAP_HUGE_NONE), 0);
     assert_int_equal(advised, 1);
     assert_int_equal(declined, 2);
+    unmapped(&region);
+}
+
+/* However many calls it takes to ask for them, and whatever is behind them. */
+static void
+the_pages_that_are_there_are_counted_one_by_one(void **state)
+{
+    fpheap_region region = mapped_with(0, 3 * TEST_MIB);
+    char         *base   = (char *)region.base;
+    size_t        page   = (size_t)sysconf(_SC_PAGESIZE);
+    size_t        pages  = region.bytes / page, n;
+
+    (void)state;
+    for (n = 0; n < pages; n += 2)
+        *(volatile char *)(base + n * page) = 1;
+    for (n = 1; n <= pages; n += n % 256 == 1 ? 254 : 1)
+        assert_int_equal(fph_map_present(base, n * page), (n + 1) / 2 * page);
     unmapped(&region);
 }
 
@@ -918,6 +974,8 @@ static const struct CMUnitTest tests[] = {
         what_cannot_be_unmapped_stays_in_the_region_and_goes_back_with_it),
     cmocka_unit_test(whichever_call_the_system_refuses_nothing_is_lost),
     cmocka_unit_test(a_place_that_is_taken_for_a_hint_does_not_stay_mapped),
+    cmocka_unit_test(
+        the_place_to_try_is_the_first_aligned_one_that_is_not_taken),
     cmocka_unit_test(a_limit_that_cannot_be_read_is_none),
     cmocka_unit_test(of_what_is_decommitted_the_systems_whole_pages_go),
     cmocka_unit_test(memory_apart_is_open_just_between_its_borders),
@@ -925,7 +983,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(of_a_window_only_the_state_is_open),
     cmocka_unit_test(
         transparent_hugepages_are_asked_for_where_the_kernel_may_give_some),
+    cmocka_unit_test(a_file_that_gets_the_descriptor_0_is_read_too),
     cmocka_unit_test(what_has_filled_gets_hugepages_and_what_has_not_gets_none),
+    cmocka_unit_test(the_pages_that_are_there_are_counted_one_by_one),
     cmocka_unit_test(what_the_kernel_says_nothing_of_counts_as_not_filled),
     cmocka_unit_test(zalloc_writes_what_has_memory_and_no_more),
     cmocka_unit_test(zalloc_leaves_fresh_objects_of_slabs_without_memory),

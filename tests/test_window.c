@@ -76,9 +76,11 @@ expect_tables(const fph_state *s, size_t page, int written)
 static void
 tables_are_written_where_pages_come(void **state)
 {
-    ground     g;
-    fph_state *s;
-    size_t     far;
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    ground       g;
+    fph_state   *s;
+    size_t       far, group;
+    uintptr_t    from, to;
 
     (void)state;
     begin(&g, 0, 2 * FPH_PAGES, 1, 0);
@@ -92,6 +94,18 @@ tables_are_written_where_pages_come(void **state)
     expect_tables(s, far, 1);
     expect_tables(s, far + 2, 1);
     assert_int_equal(s->map[far], 0);
+    /* Of the two groups that they are in, and no more, but for what lies in
+     * the same pages of the system. */
+    assert_int_equal((far + 1) % (FPH_GROUP * FPH_PAGES), 0);
+    group = far / FPH_PAGES / FPH_GROUP * FPH_GROUP;
+    assert_true(FPH_GROUP * sizeof s->chunks[0] >= page);
+    from = (uintptr_t)&s->chunks[group] & ~(uintptr_t)(page - 1);
+    to = ((uintptr_t)&s->chunks[group + 2 * FPH_GROUP] + page - 1)
+         & ~(uintptr_t)(page - 1);
+    assert_int_equal(can_write((void *)from), 1);
+    assert_int_equal(can_write((void *)(from - 1)), 0);
+    assert_int_equal(can_write((void *)(to - 1)), 1);
+    assert_int_equal(can_write((void *)to), 0);
     TEST_CHECK(g.heap);
     end(&g, 2 * FPHEAP_CHUNK);
 }
