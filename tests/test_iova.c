@@ -332,7 +332,53 @@ memory_too_short_for_what_was_needed_is_efault_with_iovas_too(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+static fpheap  *iova_heap;
+static unsigned iova_served;
+
+/* It has what is there, and not more. */
+static uint64_t
+iova_that_allocates(void *ctx, const void *chunk)
+{
+    void *object = fpheap_alloc(iova_heap, 100);
+
+    assert_non_null(object);
+    fpheap_free(iova_heap, object);
+    errno = 0;
+    assert_null(fpheap_alloc(iova_heap, 9 * FPHEAP_CHUNK));
+    assert_int_equal(errno, EDEADLK);
+    assert_int_equal(fpheap_trim(iova_heap), 0);
+    iova_served++;
+    return iova_of(ctx, chunk);
+}
+
+static void
+the_call_for_an_iova_does_not_make_the_heap_grow(void **state)
+{
+    fpheap  *heap = heap_with_iova(0);
+    void    *object;
+    unsigned gets;
+
+    (void)state;
+    fpheap_free(heap, fpheap_alloc(heap, 100));
+    iova_heap = heap;
+    iova_served = 0;
+    heap->provider.iova = iova_that_allocates;
+    gets = provider.gets;
+    object = fpheap_alloc(heap, 9 * FPHEAP_CHUNK);
+    assert_non_null(object);
+    assert_true(iova_served >= 9);
+    assert_int_equal(provider.gets, gets + 1);
+    heap->provider.iova = iova_of;
+    /* Afterwards it grows again. */
+    fpheap_free(heap, object);
+    object = fpheap_alloc(heap, 99 * FPHEAP_CHUNK);
+    assert_non_null(object);
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(the_call_for_an_iova_does_not_make_the_heap_grow),
     cmocka_unit_test(an_iova_is_that_of_the_chunk_plus_the_offset),
     cmocka_unit_test(an_object_of_up_to_a_chunk_is_in_one_where_iovas_are),
     cmocka_unit_test(iovas_are_asked_when_a_region_comes),

@@ -318,6 +318,35 @@ a_run_goes_on_from_a_chunk_in_use(void **state)
     end(&g, 3 * FPHEAP_CHUNK);
 }
 
+/* Be it in a chunk in use, in one that is free as a whole, or nowhere. */
+static void
+a_search_begins_where_the_last_one_of_the_length_ended(void **state)
+{
+    const unsigned k = fph_length(1);
+    ground         g;
+    size_t         from;
+
+    (void)state;
+    begin(&g, 0, 3 * FPH_PAGES, 1, 0);
+    from = fph_position_of(g.state, g.first / FPH_PAGES);
+    assert_int_equal(fph_pages_take(g.state, g.first, FPH_PAGES), 1);
+    assert_int_equal(fph_pages_take(g.state, g.first + FPH_PAGES, 1), 1);
+    g.state->cursor[0][k] = 0;
+    assert_int_equal(fph_pages_find(g.heap, 0, 1, 1), g.first + FPH_PAGES + 1);
+    assert_int_equal(g.state->cursor[0][k], from + 1);
+    assert_int_equal(fph_pages_take(g.state, g.first + FPH_PAGES + 2,
+                                    FPH_PAGES - 2), 1);
+    assert_int_equal(fph_pages_find(g.heap, 0, 1, 1), g.first + 2 * FPH_PAGES);
+    assert_int_equal(g.state->cursor[0][k], from + 2);
+    assert_int_equal(fph_pages_take(g.state, g.first + 2 * FPH_PAGES + 1,
+                                    FPH_PAGES - 1), 1);
+    assert_int_equal(fph_pages_find(g.heap, 0, 1, 1), FPH_NO_PAGE);
+    assert_int_equal(g.state->cursor[0][k], fph_positions(g.state));
+    fph_pages_give(g.state, g.first, 3 * FPH_PAGES);
+    assert_int_equal(g.state->cursor[0][k], from);
+    end(&g, 3 * FPHEAP_CHUNK);
+}
+
 static void
 these_very_pages_are_claimed_or_none(void **state)
 {
@@ -957,6 +986,28 @@ a_part_for_which_there_is_no_slot_stays(void **state)
     }
 }
 
+/* What lies behind them may be 0, as a slot is that nobody has. */
+static void
+the_slots_end_where_the_table_does(void **state)
+{
+    ground      g;
+    fph_region *last, behind;
+
+    (void)state;
+    begin(&g, 0, FPH_PAGES, 1, 0);
+    last = &g.state->region[g.state->regions_max - 1];
+    memcpy(&behind, last + 1, sizeof behind);
+    memset((void *)(last + 1), 0, sizeof behind);
+    while (fph_region_slot(g.state) != last)
+        assert_true(g.state->regions < g.state->regions_max);
+    assert_null(fph_region_slot(g.state));
+    assert_int_equal(g.state->regions, g.state->regions_max);
+    memcpy((void *)(last + 1), &behind, sizeof behind);
+    for (; last > g.state->region; last--)
+        last->used = 0;
+    end(&g, FPHEAP_CHUNK);
+}
+
 static ground *taken_ground;
 
 /* What another thread's region does to the place of one that is away. */
@@ -1115,6 +1166,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_part_for_which_there_is_no_slot_stays),
+        cmocka_unit_test(the_slots_end_where_the_table_does),
         cmocka_unit_test(
             a_part_whose_place_is_taken_when_it_is_refused_goes_at_the_end),
         cmocka_unit_test(pages_that_are_here_do_not_come_again),
@@ -1127,6 +1179,8 @@ main(void)
         cmocka_unit_test(
             a_chunk_that_is_free_as_a_whole_is_the_last_to_be_broken),
         cmocka_unit_test(a_run_goes_on_from_a_chunk_in_use),
+        cmocka_unit_test(
+            a_search_begins_where_the_last_one_of_the_length_ended),
         cmocka_unit_test(these_very_pages_are_claimed_or_none),
         cmocka_unit_test(regions_share_a_chunk),
         cmocka_unit_test(a_chunk_is_of_one_node),

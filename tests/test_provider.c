@@ -349,6 +349,29 @@ failures_are_survived_over_unaligned_regions(void **state)
 
 /* A refusal of one call changes nothing for the next: once the provider serves
  * again, what was refused is given. */
+/* In place of one less than 0, as the errors are. */
+static void
+an_error_above_0_is_einval(void **state)
+{
+    static const int errors[] = { 1, ENODEV, INT_MAX };
+    fpheap          *heap = test_heap_over(&provider);
+    void            *objects[100];
+    unsigned         i;
+
+    (void)state;
+    provider.fail_from = 2;
+    provider.fail_to = UINT_MAX;
+    for (i = 0; i < TEST_COUNT(errors); i++) {
+        provider.error = errors[i];
+        errno = 0;
+        assert_null(fpheap_alloc(heap, 5 * FPHEAP_CHUNK));
+        assert_int_equal(errno, EINVAL);
+        assert_int_equal(fpheap_alloc_bulk(heap, FPHEAP_CHUNK, objects, 100),
+                         -EINVAL);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 static void
 what_was_refused_is_given_when_the_provider_recovers(void **state)
 {
@@ -1177,6 +1200,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_call_that_fails_once_is_survived_everywhere),
     cmocka_unit_test(a_provider_that_fails_for_ever_is_survived_everywhere),
     cmocka_unit_test(failures_are_survived_over_unaligned_regions),
+    cmocka_unit_test(an_error_above_0_is_einval),
     cmocka_unit_test(what_was_refused_is_given_when_the_provider_recovers),
     cmocka_unit_test(bad_memory_at_create_is_efault_and_handed_back_once),
     cmocka_unit_test(

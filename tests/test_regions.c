@@ -520,6 +520,81 @@ what_is_refused_and_not_taken_back_is_waste(void **state)
     test_provider_drop(&provider);
 }
 
+/* Each time the provider has one more that it cannot have back. */
+static void
+a_heap_that_has_lost_eight_regions_asks_for_no_more(void **state)
+{
+    fpheap      *heap = fresh();
+    fpheap_stats stats;
+    unsigned     lost = 0, gets;
+
+    (void)state;
+    the_book.error = -EPERM;
+    the_book.refuse_from = the_book.came + 1;
+    the_book.refuse_to = UINT_MAX;
+    provider.put_error = -EBUSY;
+    fpheap_stats_get(heap, &stats);
+    do {
+        assert_int_equal(heap->state->lost, lost);
+        gets = provider.gets;
+        errno = 0;
+        assert_null(fpheap_alloc(heap, 4 * FPHEAP_CHUNK));
+        assert_in_range(provider.gets - gets, 0, 1);
+        lost += provider.gets - gets;
+    } while (provider.gets != gets);
+    assert_int_equal(lost, 8);
+    assert_int_equal(errno, EFAULT);
+    assert_int_equal(provider.held, stats.regions + lost);
+    provider.put_error = 0;
+    the_book.refuse_from = 0;
+    TEST_DESTROY(heap);
+    test_provider_drop(&provider);
+}
+
+/* The usual length is tried on its node alone; the shortest one there first,
+ * and then on the others. */
+static void
+records_are_of_another_node_only_where_theirs_has_no_page(void **state)
+{
+    static size_t page[4][512];
+    fpheap       *heap;
+    size_t        pages, n[4] = { 0 }, one;
+    int           node, i;
+
+    (void)state;
+    memset(&the_book, 0, sizeof(the_book));
+    test_provider_init(&provider);
+    heap = watched(0, 4);
+    assert_non_null(heap);
+    for (node = 0; node < 4; node++)
+        assert_int_equal(fpheap_reserve(heap, FPHEAP_CHUNK / 2, node), 0);
+    heap->state->meta_numbers += 64; /* blocks are longer then */
+    for (node = 0; node < 4; node++) {
+        while ((one = fph_pages_find(heap, node, 1, 1)) != FPH_NO_PAGE) {
+            assert_true(n[node] < TEST_COUNT(page[node]));
+            page[node][n[node]++] = one;
+        }
+        assert_true(n[node] > 0);
+    }
+    for (node = 0; node < 4; node++)
+        fph_pages_give(heap->state, page[node][0], 1);
+    for (node = 0; node < 4; node++) {
+        one = fph_block_pages(heap, node, FPH_LINE, &pages);
+        assert_int_equal(one, page[node][0]);
+        assert_int_equal(pages, 1);
+        i = (node + 1) % 4;
+        one = fph_block_pages(heap, node, FPH_LINE, &pages);
+        assert_int_equal(one, page[i][0]);
+        fph_pages_give(heap->state, page[i][0], 1);
+        fph_pages_give(heap->state, page[node][0], 1);
+    }
+    heap->state->meta_numbers -= 64;
+    for (node = 0; node < 4; node++)
+        while (n[node] > 1)
+            fph_pages_give(heap->state, page[node][--n[node]], 1);
+    end(heap);
+}
+
 /* --- regions that stay ---------------------------------------------------- */
 
 static unsigned decommits, huge_asked;
@@ -927,7 +1002,10 @@ main(void)
         cmocka_unit_test(refused_at_create_there_is_no_heap),
         cmocka_unit_test(a_region_that_is_refused_is_asked_for_in_less),
         cmocka_unit_test(a_region_as_long_as_asked_is_not_asked_for_again),
+        cmocka_unit_test(
+            records_are_of_another_node_only_where_theirs_has_no_page),
         cmocka_unit_test(what_is_refused_and_not_taken_back_is_waste),
+        cmocka_unit_test(a_heap_that_has_lost_eight_regions_asks_for_no_more),
         cmocka_unit_test(what_is_behind_memory_that_a_watcher_has_seen_stays),
         cmocka_unit_test(a_region_that_the_watcher_does_not_let_go_serves_on),
         cmocka_unit_test(what_the_provider_does_not_take_comes_again),
