@@ -556,7 +556,7 @@ a_heap_that_has_lost_eight_regions_asks_for_no_more(void **state)
 static void
 records_are_of_another_node_only_where_theirs_has_no_page(void **state)
 {
-    static size_t page[4][512];
+    static size_t page[4][4096];
     fpheap       *heap;
     size_t        pages, n[4] = { 0 }, one;
     int           node, i;
