@@ -74,9 +74,13 @@ right_objects_are_put_without_a_word(void **state)
 {
     static const size_t sizes[] = { 8, 24, 1000, 2304, 70000,
                                     FPHEAP_POOL_SIZE_MAX };
-    fpheap  *heap = test_heap_over(&provider);
-    size_t   s;
-    unsigned i;
+    const int    plain = FPHEAP_CHECK == 1 && FPHEAP_SITES == 0
+                      && FPHEAP_TOOL == 0;
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_pool *other = pool_of(heap, "other", 64); /* not all are the first */
+    uintptr_t    mark;
+    size_t       s;
+    unsigned     i;
 
     (void)state;
     for (s = 0; s < TEST_COUNT(sizes); s++) {
@@ -84,6 +88,8 @@ right_objects_are_put_without_a_word(void **state)
         unsigned     n = sizes[s] > 10000 ? 9 : MANY;
 
         assert_int_equal(fpheap_pool_get_bulk(pool, objects, n), 0);
+        assert_int_equal(fph_marks_find(heap, objects, 1, &mark),
+                         plain && (uintptr_t)objects[0] % 16 == 0);
         fpheap_pool_put_bulk(pool, objects, n);
         for (i = 0; i < n; i++)
             objects[i] = fpheap_pool_get(pool);
@@ -97,6 +103,7 @@ right_objects_are_put_without_a_word(void **state)
         EXPECT_PANICS_BY("right", 0);
         assert_int_equal(fpheap_pool_destroy(pool, NULL), 0);
     }
+    assert_int_equal(fpheap_pool_destroy(other, NULL), 0);
     TEST_DESTROY_OVER(heap, &provider);
     EXPECT_PANICS_BY("right", 0);
 }
