@@ -11,20 +11,58 @@
 #include "reports.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 /* No address is free, but for those that the system chooses. */
 static int no_places;
 
+/* The first that was wished for since this was NULL. */
+static void *first_wish;
+
 static void *
 map_as_said(void *at, size_t bytes, int access, int flags, int file, off_t from)
 {
+    if (first_wish == NULL && file < 0)
+        first_wish = at;
     if (no_places && at != NULL && file < 0) {
         errno = EEXIST;
         return MAP_FAILED;
     }
     return mmap(at, bytes, access, flags, file, from);
+}
+
+/* Which file each is; 0: the truth. */
+static unsigned long long inode;
+
+static int
+fstat_said(int file, struct stat *is)
+{
+    int rc = fstat(file, is);
+
+    if (inode != 0) {
+        is->st_dev = 0;
+        is->st_ino = (ino_t)inode;
+    }
+    return rc;
+}
+
+/* What happens before a file gets its name; NULL: nothing. */
+static void (*before_link)(void);
+
+static int
+link_later(int from_directory, const char *from, int directory,
+           const char *called, int flags)
+{
+    void (*first)(void) = before_link;
+
+    before_link = NULL;
+    if (first != NULL)
+        first();
+    return linkat(from_directory, from, directory, called, flags);
 }
 
 /* What file systems say that their pages have; 0: the truth. */
@@ -40,6 +78,9 @@ statfs_said(int file, struct statfs *fs)
     return rc;
 }
 
+#define fstat(file, is) fstat_said(file, is)
+#define linkat(from_directory, from, directory, called, flags) \
+    link_later(from_directory, from, directory, called, flags)
 #define fstatfs(file, fs) statfs_said(file, fs)
 #define mmap(at, bytes, access, flags, file, from) \
     map_as_said(at, bytes, access, flags, file, from)
@@ -372,6 +413,30 @@ a_file_that_is_too_short_is_refused(void **state)
     }
 }
 
+/* What lies in front of a heap is none of its bytes. */
+static void
+a_file_that_is_too_short_behind_the_offset_is_refused(void **state)
+{
+    int              file = memory_file();
+    fpheap_partition desc = by_descriptor(file, FPHEAP_CHUNK);
+    off_t            all  = (off_t)(FPHEAP_CHUNK + PARTITION);
+
+    (void)state;
+    assert_int_equal(ftruncate(file, FPHEAP_CHUNK), 0);
+    assert_int_equal(fpheap_close(fpheap_open(NULL, &desc, FPHEAP_CREATE)), 0);
+    desc.bytes = 0;
+    assert_int_equal(fpheap_close(fpheap_open(NULL, &desc, 0)), 0);
+    desc = by_descriptor(file, FPHEAP_CHUNK);
+    assert_int_equal(ftruncate(file, all - 1), 0);
+    REFUSES(NULL, &desc, 0, ESTALE);
+    desc.bytes = 0;
+    REFUSES(NULL, &desc, 0, ESTALE);
+    assert_int_equal(ftruncate(file, FPHEAP_CHUNK - 1), 0);
+    REFUSES(NULL, &desc, 0, ESTALE);
+    REPORTED("too short");
+    close(file);
+}
+
 /* The word of a head at an offset has another value: then it is refused. */
 static void
 damage(int file, size_t at, const uint64_t *values, size_t n)
@@ -407,6 +472,37 @@ a_damaged_head_is_refused(void **state)
     for (i = 0; i < TEST_COUNT(at); i++)
         damage(file, at[i], bad, TEST_COUNT(bad));
     damage(file, offsetof(fph_partition, nodes), nodes, 2);
+    close(file);
+    assert_int_equal(fpheap_close(open_it()), 0);
+}
+
+/* However well its words agree, a state lies behind the head, and before the
+ * end. */
+static void
+a_state_outside_its_place_is_refused(void **state)
+{
+    size_t        least = offsetof(fph_partition, member);
+    size_t        most  = PARTITION - FPH_STATE_GUARD - sizeof(fph_state);
+    size_t        heads[] = { 0, least - 8, most + 8, PARTITION,
+                              PARTITION + 8, PARTITION + FPHEAP_CHUNK };
+    fph_partition was, head;
+    size_t        i;
+    int           file;
+
+    (void)state;
+    make_and_close();
+    file = edit();
+    NEED(pread(file, &was, least, 0) == (ssize_t)least);
+    for (i = 0; i < TEST_COUNT(heads); i++) {
+        head = was;
+        head.head = heads[i];
+        head.state = (fph_state *)(void *)((uintptr_t)was.base + heads[i]
+                                           + FPH_STATE_GUARD);
+        NEED(pwrite(file, &head, least, 0) == (ssize_t)least);
+        REFUSES(name, NULL, 0, ESTALE);
+        REPORTED("damaged");
+    }
+    NEED(pwrite(file, &was, least, 0) == (ssize_t)least);
     close(file);
     assert_int_equal(fpheap_close(open_it()), 0);
 }
@@ -491,6 +587,74 @@ a_partition_lies_where_there_is_room(void **state)
     use(heap);
     no_places = 0;
     close_empty(heap);
+}
+
+/* From 32 TiB up to 64, one after the other, and the first again. */
+static void
+files_have_places_one_after_the_other(void **state)
+{
+    const uint64_t from = (uint64_t)1 << 45, all = from / PARTITION;
+    const uint64_t files[] = { 1, 2, all - 1, all, all + 1, 3 * all + 7 };
+    fpheap        *heap;
+    size_t         i;
+
+    (void)state;
+    if (sizeof(void *) < 8)
+        skip();
+    for (i = 0; i < TEST_COUNT(files); i++) {
+        inode = files[i];
+        first_wish = NULL;
+        heap = create();
+        assert_true((uintptr_t)first_wish
+                    == from + files[i] % all * PARTITION);
+        use(heap);
+        assert_int_equal(fpheap_close(heap), 0);
+        assert_int_equal(fpheap_unlink(name, NULL), 0);
+    }
+    inode = 0;
+}
+
+/* Another process makes a partition of the name, a larger one. */
+static int
+make_larger(peer *p, void *arg)
+{
+    fpheap_partition desc = partition_of(PARTITION + FPHEAP_CHUNK);
+
+    (void)p;
+    (void)arg;
+    NEED(fpheap_close(fpheap_open(name, &desc, FPHEAP_CREATE)) == 0);
+    return 0;
+}
+
+static void
+let_another_be_first(void)
+{
+    peer p;
+
+    peer_begin(&p, make_larger, NULL);
+    peer_end(&p);
+}
+
+static void
+who_comes_second_opens_what_the_first_has_made(void **state)
+{
+    fpheap_partition desc = partition_of(PARTITION);
+    fpheap          *heap;
+
+    (void)state;
+    before_link = let_another_be_first;
+    REFUSES(name, &desc, FPHEAP_CREATE, EPROTO);
+    REPORTED("bytes");
+    assert_int_equal(fpheap_unlink(name, NULL), 0);
+    desc.bytes = PARTITION + FPHEAP_CHUNK;
+    before_link = let_another_be_first;
+    heap = fpheap_open(name, &desc, FPHEAP_CREATE);
+    assert_non_null(heap);
+    use(heap);
+    assert_int_equal(fpheap_close(heap), 0);
+    assert_int_equal(fpheap_unlink(name, NULL), 0);
+    before_link = let_another_be_first;
+    REFUSES(name, &desc, FPHEAP_CREATE | FPHEAP_EXCLUSIVE, EEXIST);
 }
 
 static int
@@ -641,6 +805,9 @@ a_name_that_is_no_regular_file_is_refused(void **state)
     (void)state;
     assert_int_equal(mkfifo(path_of(name), 0600), 0);
     expect_no_partition("no regular file");
+    (void)alarm(PATIENCE);     /* a reader does not wait for its other end */
+    REFUSES(name, NULL, FPHEAP_READ_ONLY, EACCES);
+    (void)alarm(0);
     assert_int_equal(unlink(path_of(name)), 0);
 
     assert_int_equal(mkdir(path_of(name), 0700), 0);
@@ -783,6 +950,50 @@ a_full_file_system_ends_in_enomem_and_never_in_a_signal(void **state)
     (void)state;
     if (!with_small(use_filled))
         skip();
+}
+
+/* What a search has taken: these chunks, and no others. */
+static void
+need_taken(const fph_partition *p, const uint8_t *was, size_t first, size_t n)
+{
+    size_t i, all = fph_partition_chunks(p);
+
+    for (i = 0; i < all; i++) {
+        int here = i >= first && i - first < n;
+
+        NEED(p->taken[i] == (here ? 1 : was[i]) && !(here && was[i]));
+    }
+}
+
+static void
+a_search_for_chunks_takes_a_whole_run_and_nothing_else(void **state)
+{
+    static uint8_t was[PARTITION >> FPHEAP_CHUNK_SHIFT];
+    fpheap        *heap = create();
+    fph_partition *p    = heap->partition;
+    size_t         all  = fph_partition_chunks(p);
+    char          *end  = p->base + PARTITION;
+    size_t         first;
+
+    (void)state;
+    assert_int_equal(all, sizeof was);
+    memcpy(was, p->taken, all);
+    first = fph_taken_find(p, NULL, 3);
+    need_taken(p, was, first, 3);
+    fph_taken_drop(p, first, first + 3);
+    assert_int_equal(fph_taken_find(p, end - 3 * FPHEAP_CHUNK, 3), all - 3);
+    need_taken(p, was, all - 3, 3);
+    fph_taken_drop(p, all - 3, all);
+    assert_int_equal(fph_taken_find(p, end - 2 * FPHEAP_CHUNK, 3), first);
+    fph_taken_drop(p, first, first + 3);
+    assert_int_equal(fph_taken_find(p, end, 3), first);
+    fph_taken_drop(p, first, first + 3);
+    assert_true(fph_taken_find(p, NULL, all) == SIZE_MAX);
+    need_taken(p, was, 0, 0);
+    assert_int_equal(fph_taken_find(p, NULL, all - first), first);
+    need_taken(p, was, first, all - first);
+    fph_taken_drop(p, first, all);
+    close_empty(heap);
 }
 
 /* As hugetlbfs has with small chunks: a page goes back when no chunk of it is the
@@ -950,11 +1161,15 @@ main(void)
         SHARED_TEST(each_setting_that_differs_is_named),
         SHARED_TEST(a_file_without_a_heap_is_refused_and_left_alone),
         SHARED_TEST(a_file_that_is_too_short_is_refused),
+        SHARED_TEST(a_file_that_is_too_short_behind_the_offset_is_refused),
         SHARED_TEST(a_damaged_head_is_refused),
+        SHARED_TEST(a_state_outside_its_place_is_refused),
         SHARED_TEST(a_partition_is_opened_once_in_a_process),
         SHARED_TEST(nothing_is_mapped_over_what_a_process_has_there),
         SHARED_TEST(an_address_that_is_asked_for_is_that_of_all),
         SHARED_TEST(a_partition_lies_where_there_is_room),
+        SHARED_TEST(files_have_places_one_after_the_other),
+        SHARED_TEST(who_comes_second_opens_what_the_first_has_made),
         SHARED_TEST(without_addresses_no_partition_is_made),
         SHARED_TEST(the_mode_says_who_may_open_it),
         SHARED_TEST(another_users_file_is_refused_unless_asked_for),
@@ -962,6 +1177,7 @@ main(void)
         SHARED_TEST(a_name_that_is_no_regular_file_is_refused),
         SHARED_TEST(a_partition_may_be_larger_than_its_file_system),
         SHARED_TEST(a_full_file_system_ends_in_enomem_and_never_in_a_signal),
+        SHARED_TEST(a_search_for_chunks_takes_a_whole_run_and_nothing_else),
         SHARED_TEST(pages_of_several_chunks_come_and_go_as_a_whole),
         SHARED_TEST(
             hugepages_come_where_the_file_system_gives_them_to_whoever_asks),

@@ -189,7 +189,7 @@ clean_ups_lose_no_records(void **state)
     close_empty(heap);
 }
 
-/* Stop in a move of free memory, in the making of two pools, and in the end of a
+/* Stop in a growth, in a move of free memory, in the making of two pools, and in the end of a
  * third, which fails as an object is live. */
 static int
 begin_and_stay(peer *p, void *arg)
@@ -206,6 +206,7 @@ begin_and_stay(peer *p, void *arg)
     fph_pool_set(state, 0, FPH_POOL_NAMED);
     fph_pool_set(state, 1, FPH_POOL_NAMED);
     fph_moves_begin(state);
+    fph_store_relaxed(&state->growing, 1);
     say(p, 0);
     while (pause() != 0)
         ;
@@ -223,14 +224,95 @@ what_the_dead_had_begun_is_over(void **state)
     peer_begin(&p, begin_and_stay, NULL);
     (void)hear(&p);
     assert_true(s->moves_begun != s->moves_ended);
+    assert_true(s->growing != 0);
     peer_kill(&p);
     assert_int_equal(fpheap_recover(heap, 0), 1);
     assert_true(s->moves_begun == s->moves_ended);
+    assert_true(s->growing == 0);
     assert_int_equal(s->pool_is[0] % 8, FPH_POOL_FREE);
     assert_int_equal(s->pool_is[1] % 8, FPH_POOL_READY);
     assert_int_equal(s->pool_is[2] % 8, FPH_POOL_FREE);
     assert_int_equal(free_all(heap), 1);
     use(heap);
+    close_empty(heap);
+}
+
+/* Leave no zeros on the stack for those who count on them. */
+static void __attribute__((noinline))
+spoil_the_stack(void)
+{
+    volatile char bytes[32 * TEST_KIB];
+    size_t        i;
+
+    for (i = 0; i < sizeof bytes; i++)
+        bytes[i] = (char)0xe5;
+}
+
+static void
+a_clean_up_finds_the_regions_and_nothing_behind_the_partition(void **state)
+{
+    fpheap       *heap = create();
+    uint8_t      *end  = heap->partition->taken
+                       + fph_partition_chunks(heap->partition);
+    fpheap_stats  before, after;
+    fpheap_region raw;
+    size_t        i;
+    peer          p;
+
+    (void)state;
+    peer_begin(&p, park_and_stay, NULL);
+    fpheap_free(heap, hear_object(&p));
+    peer_kill(&p);
+    fpheap_stats_get(heap, &before);
+    *end = 1;
+    spoil_the_stack();
+    assert_int_equal(fpheap_recover(heap, 0), 1);
+    assert_int_equal(*end, 1);
+    *end = 0;
+    fpheap_stats_get(heap, &after);
+    assert_int_equal(after.region_bytes, before.region_bytes);
+    for (i = 0; i < heap->state->regions; i++) {
+        memset(&raw, 0, sizeof raw);
+        raw.base = heap->state->region[i].raw.base;
+        raw.bytes = heap->state->region[i].raw.bytes;
+        assert_memory_equal(&heap->state->region[i].raw, &raw, sizeof raw);
+    }
+    close_empty(heap);
+}
+
+/* (A deadline that is over shows whom they wait for.) */
+static void
+a_cleaner_waits_for_the_calls_of_all_who_live(void **state)
+{
+    static const unsigned places[] = { 0, 1, FPH_MEMBERS - 1 };
+    fpheap               *heap     = create();
+    uint8_t               dead[FPH_MEMBERS];
+    fph_member           *member   = heap->partition->member;
+    size_t                i, seat = 0;
+    fpheap_cache         *cache;
+    fph_word             *calls;
+
+    (void)state;
+    use(heap);
+    memset(dead, 0, sizeof dead);
+    assert_true(fph_member_calls_end(heap, dead, 0));
+    for (i = 0; i < TEST_COUNT(places); i++) {
+        fph_fetch_add_relaxed(&member[places[i]].calls, 1);
+        assert_false(fph_member_calls_end(heap, dead, 0));
+        dead[places[i]] = 1;
+        assert_true(fph_member_calls_end(heap, dead, 0));
+        dead[places[i]] = 0;
+        fph_fetch_add_relaxed(&member[places[i]].calls, ~(uint64_t)0);
+    }
+    assert_true(fph_cache_calls_end(heap, dead, 0));
+    cache = fph_cache_next(heap->state, &seat);
+    assert_non_null(cache);
+    calls = &fph_slot_of(cache)->calls;
+    fph_fetch_add_relaxed(calls, 1);
+    assert_false(fph_cache_calls_end(heap, dead, 0));
+    dead[heap->member] = 1;
+    assert_true(fph_cache_calls_end(heap, dead, 0));
+    fph_fetch_add_relaxed(calls, ~(uint64_t)0);
     close_empty(heap);
 }
 
@@ -1195,6 +1277,9 @@ main(void)
         SHARED_TEST(each_clean_up_finds_the_magazines_of_the_living_anew),
         SHARED_TEST(clean_ups_lose_no_records),
         SHARED_TEST(what_the_dead_had_begun_is_over),
+        SHARED_TEST(
+            a_clean_up_finds_the_regions_and_nothing_behind_the_partition),
+        SHARED_TEST(a_cleaner_waits_for_the_calls_of_all_who_live),
         SHARED_TEST(a_creator_killed_at_any_moment_leaves_no_name_or_a_heap),
         SHARED_TEST(processes_that_make_a_partition_at_once_share_it),
         SHARED_TEST(processes_that_make_one_in_a_file_at_once_share_it),

@@ -94,6 +94,7 @@ see(void *arg, const fpheap_object *object)
 {
     seen *s = (seen *)arg;
 
+    CHECK_EQ(object->node, 0);  /* a partition has no other */
     s->objects++;
     s->bytes += object->bytes;
     s->sum += (uintptr_t)object->base * 31 + object->bytes;
@@ -686,6 +687,22 @@ look_at_bounds(const fpheap *reader)
               == NULL);
 }
 
+/* What is noted of a magazine begins with three words, and no more is read. */
+static void
+look_at_a_magazine(const fpheap *reader)
+{
+    char      *end    = reader->view->base + reader->view->bytes;
+    uint32_t  *last   = THERE(reader, uint32_t, end - 12);
+    fph_parked parked = fph_parked_none(reader);
+
+    last[0] = 7;               /* the reference of the next */
+    last[2] = 0;               /* how many it has */
+    CHECK_EQ(fph_parked_magazine(&parked, 0, end - 12), 7);
+    CHECK_EQ(fph_parked_magazine(&parked, 0, end - 8), 0);
+    CHECK_EQ(fph_parked_magazine(&parked, 0, NULL), 0);
+    last[0] = 0;
+}
+
 static void
 look_at_classes(const fpheap *reader)
 {
@@ -747,6 +764,31 @@ look_at_tables(fpheap *reader)
     elsewhere = *head;
     elsewhere.state = (fph_state *)(void *)end;
     CHECK(!fph_view_begin(reader, &elsewhere));
+    CHECK(fph_view_begin(reader, head));
+}
+
+/* The smallest mask is that of one chunk.  (It is looked for in the first chunk,
+ * where a state is put for that.) */
+static void
+look_at_one_chunk(fpheap *reader)
+{
+    static char    was[sizeof(fph_state)];
+    char          *base = reader->view->base;
+    fph_partition *head = THERE(reader, fph_partition, base);
+    fph_partition  one  = *head;
+    fph_state     *state;
+
+    if (sizeof *state + 64 > FPHEAP_CHUNK)
+        return;
+    one.state = (fph_state *)(void *)(base + 64);
+    one.bytes = FPHEAP_CHUNK;
+    state = THERE(reader, fph_state, one.state);
+    memcpy(was, state, sizeof *state);
+    state->mask = FPH_PAGES - 1;
+    state->chunks = (fph_chunk *)(void *)base;
+    state->depots = (fph_depot *)(void *)base;
+    CHECK(fph_view_begin(reader, &one));
+    memcpy(state, was, sizeof *state);
     CHECK(fph_view_begin(reader, head));
 }
 
@@ -845,6 +887,30 @@ look_at_a_large_object(fpheap *reader)
     WITH(chunk->back[page % FPH_PAGES], UINT16_MAX, 0,
          fpheap_base_of(reader, large));
     WITH(chunk->back[page % FPH_PAGES], 1, 0, fpheap_base_of(reader, large));
+    WITH(record->info, fph_info(FPH_PARKED, fph_info_bin(record->info),
+                                fph_info_count(record->info)), 0,
+         fpheap_base_of(reader, large));
+    if (FPHEAP_HEADER)
+        CHECK(fpheap_base_of(reader, it.first - 1) == NULL);
+}
+
+/* One object may be all that there is, and no page more. */
+static void
+look_at_the_largest_object(const fpheap *reader)
+{
+    size_t     pages = reader->view->bytes >> FPHEAP_PAGE_SHIFT;
+    fph_viewed it;
+
+    memset(&it, 0, sizeof it);
+    it.start = reader->view->base;
+    it.record.info = fph_info(FPH_LARGE, 0, pages);
+    CHECK(fph_view_shape(reader, &it) && it.size == reader->view->bytes);
+    it.record.info = fph_info(FPH_LARGE, 0, pages + 1);
+    CHECK(!fph_view_shape(reader, &it));
+    it.record.info = fph_info(FPH_LARGE, 0, 0);
+    CHECK(!fph_view_shape(reader, &it));
+    it.record.info = fph_info(FPH_LARGE, 1, 0); /* less than what is in front */
+    CHECK(!fph_view_shape(reader, &it));
 }
 
 static void
@@ -867,11 +933,14 @@ test_a_reader_checks_to_the_byte_what_it_reads(void **unused)
                                 file, 0);
         CHECK(writable != MAP_FAILED);
         look_at_bounds(heap);
+        look_at_a_magazine(heap);
         look_at_classes(heap);
         look_at_tables(heap);
+        look_at_one_chunk(heap);
         look_at_a_slab(heap);
         look_at_a_crowded_slab(heap);
         look_at_a_large_object(heap);
+        look_at_the_largest_object(heap);
         _exit(0);
     }
     CHECK(wait(&status) > 0);
