@@ -119,6 +119,30 @@ no_two_members_have_the_same_number(void **state)
     close_empty(heap);
 }
 
+/* Numbers of one place are others until all have been given, and none is 0. */
+static void
+a_number_comes_again_when_all_others_were(void **state)
+{
+    const uint64_t all = UINT32_MAX / FPH_MEMBERS - 1;
+    fph_member     first, other;
+    uint64_t       i;
+
+    (void)state;
+    memset(&first, 0, sizeof first);
+    memset(&other, 0, sizeof other);
+    assert_int_equal(fph_owner_number(&first, 3), 0);
+    first.is = 1;
+    for (i = 2; i < all + 100; i += i < 100 || i >= all - 100 ? 1 : 83) {
+        uint32_t number;
+
+        other.is = i;
+        number = fph_owner_number(&other, 3);
+        assert_int_equal(number % FPH_MEMBERS, 3);
+        assert_true(number >= FPH_MEMBERS);
+        assert_int_equal(number == fph_owner_number(&first, 3), i == all + 1);
+    }
+}
+
 static void
 an_object_of_a_heap_that_is_not_shared_has_no_owner(void **state)
 {
@@ -491,6 +515,42 @@ what_the_dead_had_live_is_freed_on_request(void **state)
     peer_kill(&other);
 }
 
+/* What is in no slab's bits, in the words of its head: what holds it, and whose
+ * it is. */
+static void
+an_object_is_lost_if_nobody_alive_has_it(void **state)
+{
+    fpheap     *heap = create();
+    uint8_t     dead[FPH_MEMBERS];
+    fph_rebuild it   = { heap, heap->state, dead, 0, 0 };
+    void       *object = fpheap_alloc(heap, 100);
+    fph_head   *head   = fph_head_of(object);
+    fph_head    was    = *head;
+    uint32_t    own    = own_number(heap);
+
+    (void)state;
+    memset(dead, 0, sizeof dead);
+    assert_int_equal(head->hold.half[1], own);
+    assert_false(fph_is_lost(&it, object, 1));
+    head->hold.half[0] = 0;    /* it is in a hand, or was freed */
+    assert_false(fph_is_lost(&it, object, 0));
+    head->hold.half[1] = own + FPH_MEMBERS; /* whom the place has no more */
+    assert_true(fph_is_lost(&it, object, 0));
+    head->hold.half[1] = 0;
+    assert_true(fph_is_lost(&it, object, 0));
+    dead[own % FPH_MEMBERS] = 1;
+    head->hold.half[1] = own;
+    assert_true(fph_is_lost(&it, object, 0));
+    *head = was;               /* it is live */
+    assert_false(fph_is_lost(&it, object, 0));
+    assert_true(fph_is_lost(&it, object, 1));
+    head->hold.half[1] = own + FPH_MEMBERS;
+    assert_false(fph_is_lost(&it, object, 1));
+    *head = was;
+    fpheap_free(heap, object);
+    close_empty(heap);
+}
+
 /* Come and go: whoever comes cleans up. */
 static int
 come_and_go(peer *p, void *arg)
@@ -498,6 +558,29 @@ come_and_go(peer *p, void *arg)
     (void)p, (void)arg;
     NEED(fpheap_close(open_it()) == 0);
     return 0;
+}
+
+/* Who comes when the dead have all places makes room, and frees nothing that
+ * they had. */
+static void
+who_finds_no_place_keeps_what_the_dead_had(void **state)
+{
+    fpheap     *heap   = create();
+    fph_member *member = heap->partition->member;
+    unsigned    i;
+    peer        p;
+
+    (void)state;
+    (void)die_with_objects(heap);
+    for (i = 0; i < FPH_MEMBERS; i++)
+        if (member[i].is == 0)
+            member[i].is = heap->partition->came++ + 1;
+    peer_begin(&p, come_and_go, NULL);
+    peer_end(&p);
+    assert_int_equal(members_of(heap).members, 1);
+    TEST_CHECK_LIVE(heap, SOME + 1);
+    assert_int_equal(free_all(heap), SOME + 1);
+    close_empty(heap);
 }
 
 static void
@@ -524,11 +607,14 @@ main(void)
     const struct CMUnitTest tests[] = {
         SHARED_TEST(an_object_belongs_to_the_process_that_has_allocated_it),
         SHARED_TEST(no_two_members_have_the_same_number),
+        SHARED_TEST(a_number_comes_again_when_all_others_were),
         SHARED_TEST(an_object_of_a_heap_that_is_not_shared_has_no_owner),
         SHARED_TEST(what_a_dead_process_had_in_its_hands_is_free),
         SHARED_TEST(what_a_living_process_has_in_its_hands_stays_its_own),
         SHARED_TEST(what_the_dead_had_live_is_kept_and_listed_by_owner),
         SHARED_TEST(what_the_dead_had_live_is_freed_on_request),
+        SHARED_TEST(an_object_is_lost_if_nobody_alive_has_it),
+        SHARED_TEST(who_finds_no_place_keeps_what_the_dead_had),
         SHARED_TEST(
             a_partition_made_so_frees_what_its_dead_had_whoever_cleans_up),
     };
