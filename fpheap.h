@@ -1288,7 +1288,7 @@ struct fpheap {
     unsigned        member;    /* the process's number among its members */
     fph_view       *view;      /* of the partition */
     int             mapped;    /* 1: its memory is not the heap's to unmap */
-    int           (*recover)(fpheap *heap);
+    void          (*recover)(fpheap *heap);
     uint64_t      (*iova)(void *ctx, const void *chunk);
     void           *iova_ctx;
     fpheap_pool    *pools;     /* the process's handles, by number */
@@ -17397,14 +17397,13 @@ fph_clean(fpheap *heap, unsigned frees)
  * if it dies.  (Threads of the cleaner's own process wait too.)  There is no
  * limit to this wait, and none is needed: a cleaner waits for nobody once it
  * rebuilds, and before that FPHEAP_GROWTH_WAIT_MS at most. */
-static int
+static void
 fph_clean_wait(fpheap *heap)
 {
     while (fph_load_relaxed(&heap->partition->cleaner) != 0) {
         if (fph_clean(heap, 0 /* frees */) == -EAGAIN)
             fph_yield();
     }
-    return 0;
 }
 
 FPHEAP_API int

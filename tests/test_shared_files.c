@@ -435,6 +435,17 @@ a_file_that_is_too_short_behind_the_offset_is_refused(void **state)
     REFUSES(NULL, &desc, 0, ESTALE);
     REPORTED("too short");
     close(file);
+
+    file = memory_file();      /* with memory for all but the last chunk */
+    desc = by_descriptor(file, FPHEAP_CHUNK);
+    desc.bytes = 8 * FPHEAP_CHUNK;
+    desc.flags |= FPHEAP_FIXED;
+    assert_int_equal(fallocate(file, 0, 0, 8 * FPHEAP_CHUNK), 0);
+    REFUSES(NULL, &desc, FPHEAP_CREATE, ESTALE);
+    REPORTED("too short");
+    assert_int_equal(fallocate(file, 0, 0, 9 * FPHEAP_CHUNK), 0);
+    assert_int_equal(fpheap_close(fpheap_open(NULL, &desc, FPHEAP_CREATE)), 0);
+    close(file);
 }
 
 /* The word of a head at an offset has another value: then it is refused. */

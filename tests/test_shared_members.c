@@ -251,18 +251,23 @@ spoil_the_stack(void)
 static void
 a_clean_up_finds_the_regions_and_nothing_behind_the_partition(void **state)
 {
-    fpheap       *heap = create();
-    uint8_t      *end  = heap->partition->taken
-                       + fph_partition_chunks(heap->partition);
-    fpheap_stats  before, after;
-    fpheap_region raw;
-    size_t        i;
-    peer          p;
+    fpheap_partition desc = partition_of(32 * TEST_MIB);
+    fpheap          *heap = fpheap_open(name, &desc, FPHEAP_CREATE);
+    fpheap_stats     before, after;
+    fpheap_region    raw;
+    uint8_t         *end;
+    unsigned         n;
+    size_t           i;
+    peer             p;
 
     (void)state;
+    assert_non_null(heap);
     peer_begin(&p, park_and_stay, NULL);
     fpheap_free(heap, hear_object(&p));
     peer_kill(&p);
+    n = fill_heap(heap, TEST_MIB / 2);
+    end = heap->partition->taken + fph_partition_chunks(heap->partition);
+    assert_int_equal(end[-1], 1);
     fpheap_stats_get(heap, &before);
     *end = 1;
     spoil_the_stack();
@@ -277,6 +282,7 @@ a_clean_up_finds_the_regions_and_nothing_behind_the_partition(void **state)
         raw.bytes = heap->state->region[i].raw.bytes;
         assert_memory_equal(&heap->state->region[i].raw, &raw, sizeof raw);
     }
+    fpheap_free_bulk(heap, objects, n);
     close_empty(heap);
 }
 
@@ -1056,7 +1062,7 @@ typedef struct held_up {
 
 static held_up held;
 
-static int
+static void
 note_call_and_end(fpheap *heap)
 {
     held.calls++;
@@ -1064,7 +1070,6 @@ note_call_and_end(fpheap *heap)
         heap->state->groups[0] = held.group;
     held.group = 0;
     fph_store_release(&heap->partition->cleaner, 0);
-    return 0;
 }
 
 static int
