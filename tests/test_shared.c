@@ -1286,6 +1286,46 @@ the_root_is_the_same_in_all_processes(void **state)
     close_empty(heap);
 }
 
+/* --- what the dead lent --------------------------------------------------- */
+
+/* Stop where records are to be a new chunk's, and are in no table yet. */
+static int
+lend_and_stay(peer *p, void *arg)
+{
+    fpheap      *heap    = open_it();
+    fph_records *records = fph_records_make(heap, 0);
+
+    (void)arg;
+    NEED(records != NULL);
+    records->chunk = heap->state->mask >> FPH_PAGE_BITS;
+    NEED(heap->state->chunks[records->chunk].records == NULL);
+    fph_records_lent(records, (char *)heap->partition);
+    say_object(p, records);
+    while (pause() != 0)
+        ;
+    return 0;
+}
+
+static void
+records_that_the_dead_lent_to_no_chunk_are_nobodys(void **state)
+{
+    fpheap      *heap = create();
+    fph_records *records;
+    peer         p;
+
+    (void)state;
+    peer_begin(&p, lend_and_stay, NULL);
+    records = (fph_records *)hear_object(&p);
+    peer_kill(&p);
+    assert_int_equal(fpheap_recover(heap, 0), 1);
+#if FPH_WATCHED
+    assert_ptr_equal(records->life.base, FPH_NO_BASE);
+#endif
+    assert_ptr_equal(fph_records_make(heap, 0), records);
+    fph_stack_push(&heap->state->records.word, &records->link);
+    close_empty(heap);
+}
+
 int
 main(void)
 {
@@ -1297,6 +1337,7 @@ main(void)
         SHARED_TEST(what_is_freed_is_parked_and_not_given_back_one_by_one),
         SHARED_TEST(
             what_a_block_has_left_when_the_next_one_comes_are_magazines_too),
+        SHARED_TEST(records_that_the_dead_lent_to_no_chunk_are_nobodys),
         SHARED_TEST(trims_go_on_while_other_processes_allocate),
         SHARED_TEST(a_limit_that_one_process_sets_holds_for_all),
         SHARED_TEST(what_a_process_leaves_live_another_frees),
