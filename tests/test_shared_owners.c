@@ -560,7 +560,7 @@ come_and_go(peer *p, void *arg)
     return 0;
 }
 
-/* Whoever comes, and if the dead have all places, frees nothing that they had. */
+/* Who comes frees nothing that the dead had, even if these have all places. */
 static void
 whoever_comes_keeps_what_the_dead_had(void **state)
 {

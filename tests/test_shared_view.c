@@ -767,8 +767,8 @@ look_at_tables(fpheap *reader)
     CHECK(fph_view_begin(reader, head));
 }
 
-/* The smallest mask is that of one chunk.  (It is looked for in the first chunk,
- * where a state is put for that.) */
+/* The smallest mask is that of one chunk.  (A state is put into the first chunk
+ * for that.) */
 static void
 look_at_one_chunk(fpheap *reader)
 {
