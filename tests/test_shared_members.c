@@ -189,8 +189,8 @@ clean_ups_lose_no_records(void **state)
     close_empty(heap);
 }
 
-/* Stop in a growth, in a move of free memory, in the making of two pools, and in
- * the end of a third, which fails as an object is live. */
+/* Stop in a growth, in a move of free memory, in the making of two pools, and
+ * in the end of a third, which fails as an object is live. */
 static int
 begin_and_stay(peer *p, void *arg)
 {
