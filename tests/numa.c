@@ -42,9 +42,9 @@ on_node(int node)
     return desc;
 }
 
-/* An object of this process lies in memory that is bound to node 0. */
-static void
-objects_are_bound(fpheap *heap)
+/* Whether an object of this process lies in memory that is bound to node 0. */
+static int
+is_bound(fpheap *heap)
 {
     unsigned long nodes[16] = { 0 };
     int           mode      = -1;
@@ -54,8 +54,8 @@ objects_are_bound(fpheap *heap)
     memset(object, 0x5a, OBJECT);
     CHECK(get_mempolicy(&mode, nodes, 8 * sizeof nodes, object + OBJECT / 2,
                         MPOL_F_ADDR) == 0);
-    CHECK(mode == MPOL_BIND && nodes[0] == 1);
     fpheap_free(heap, object);
+    return mode == MPOL_BIND && nodes[0] == 1;
 }
 
 static void
@@ -68,15 +68,29 @@ all_memory_is_of_the_node(void)
     pid_t            other;
 
     CHECK(heap != NULL);
-    objects_are_bound(heap);
+    CHECK(is_bound(heap));
     other = fork();
     if (other == 0) {
         heap = fpheap_open(name, NULL, 0);
         CHECK(heap != NULL);
-        objects_are_bound(heap);
+        CHECK(is_bound(heap));
         _exit(0);
     }
     CHECK(waitpid(other, &status, 0) == other && status == 0);
+    CHECK(fpheap_close(heap) == 0);
+    CHECK(fpheap_unlink(name, NULL) == 0);
+}
+
+static void
+without_a_node_memory_is_bound_to_none(void)
+{
+    fpheap_partition desc = on_node(0);
+    fpheap          *heap;
+
+    desc.flags = 0;
+    heap = fpheap_open(name, &desc, FPHEAP_CREATE | FPHEAP_EXCLUSIVE);
+    CHECK(heap != NULL);
+    CHECK(!is_bound(heap));
     CHECK(fpheap_close(heap) == 0);
     CHECK(fpheap_unlink(name, NULL) == 0);
 }
@@ -109,6 +123,7 @@ main(void)
     if (numa_available() < 0 || get_mempolicy(&mode, NULL, 0, NULL, 0) != 0)
         return 77;
     all_memory_is_of_the_node();
+    without_a_node_memory_is_bound_to_none();
     a_node_that_is_not_there_is_refused();
     return 0;
 }

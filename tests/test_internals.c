@@ -989,6 +989,34 @@ objects_of_any_node_go_to_the_bins_of_their_own(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* A pool is everybody's. */
+static void
+the_record_of_a_pool_is_of_the_first_node(void **state)
+{
+    fpheap_config config;
+    fpheap       *heap;
+    fpheap_pool  *pool;
+    int           node, error = 0;
+
+    (void)state;
+    memset(&config, 0, sizeof config);
+    test_provider_init(&provider);
+    config.provider = &provider.calls;
+    config.nodes = 2;
+    heap = fpheap_create("nodes", &config);
+    assert_non_null(heap);
+    for (node = 1; node >= 0; node--)
+        assert_int_equal(fpheap_reserve(heap, FPHEAP_CHUNK, node), 0);
+    while (fph_meta_cut(heap->state, FPH_LINE) != 0)
+        ;                      /* the block is used up */
+    system_is_out = 1;         /* so that the next does not lie apart */
+    pool = fph_pool_record(heap, 3, &error);
+    system_is_out = 0;
+    assert_non_null(pool);
+    assert_int_equal(fph_chunk_of(heap->state, pool)->node, 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* --- pages, and what lies behind the last --------------------------------- */
 
 /* Bytes are rounded up to pages. */
@@ -1431,6 +1459,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_pool_that_ends_has_the_caches_of_gone_threads_emptied),
     cmocka_unit_test(a_pool_looks_for_empty_slabs_when_it_can_spare_one),
     cmocka_unit_test(objects_of_any_node_go_to_the_bins_of_their_own),
+    cmocka_unit_test(the_record_of_a_pool_is_of_the_first_node),
     cmocka_unit_test(names_that_differ_in_any_byte_are_two),
     cmocka_unit_test(each_bit_of_a_word_is_a_pointer),
     cmocka_unit_test(a_region_that_is_not_aligned_serves),
