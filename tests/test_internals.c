@@ -956,21 +956,29 @@ a_pool_looks_for_empty_slabs_when_it_can_spare_one(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* Whatever the pool before it was that had its number. */
-static void
-objects_of_any_node_go_to_the_bins_of_their_own(void **state)
+static fpheap *
+heap_of_two_nodes(void)
 {
     fpheap_config config;
     fpheap       *heap;
-    unsigned      round;
 
-    (void)state;
     memset(&config, 0, sizeof config);
     test_provider_init(&provider);
     config.provider = &provider.calls;
     config.nodes = 2;
     heap = fpheap_create("nodes", &config);
     assert_non_null(heap);
+    return heap;
+}
+
+/* Whatever the pool before it was that had its number. */
+static void
+objects_of_any_node_go_to_the_bins_of_their_own(void **state)
+{
+    fpheap  *heap = heap_of_two_nodes();
+    unsigned round;
+
+    (void)state;
     for (round = 0; round < 4; round++) {
         fpheap_pool_desc desc = described("any", 100, 0);
         fpheap_pool     *pool;
@@ -993,18 +1001,11 @@ objects_of_any_node_go_to_the_bins_of_their_own(void **state)
 static void
 the_record_of_a_pool_is_of_the_first_node(void **state)
 {
-    fpheap_config config;
-    fpheap       *heap;
-    fpheap_pool  *pool;
-    int           node, error = 0;
+    fpheap      *heap = heap_of_two_nodes();
+    fpheap_pool *pool;
+    int          node, error = 0;
 
     (void)state;
-    memset(&config, 0, sizeof config);
-    test_provider_init(&provider);
-    config.provider = &provider.calls;
-    config.nodes = 2;
-    heap = fpheap_create("nodes", &config);
-    assert_non_null(heap);
     for (node = 1; node >= 0; node--)
         assert_int_equal(fpheap_reserve(heap, FPHEAP_CHUNK, node), 0);
     while (fph_meta_cut(heap->state, FPH_LINE) != 0)
