@@ -893,12 +893,13 @@ static void
 who_forks_has_the_same_seat_in_the_child(void **state)
 {
     fpheap  *heap = test_heap_over(&provider);
-    unsigned seat = left_seat(heap);
+    unsigned seat;
     int      status = -1;
     pid_t    child;
 
     (void)state;
-    allocate_and_free(heap);
+    allocate_and_free(heap);   /* this thread has a seat first */
+    seat = left_seat(heap);
     assert_int_not_equal(fph_this.seat, seat + 1);
     fph_seats[seat] = 1;
     (void)fflush(NULL);
