@@ -7,6 +7,9 @@
  * moment; a pool ends while other threads have its objects in their caches, and
  * one name has one pool, whoever asks at the same time.
  */
+#ifndef FPHEAP_GROWTH_WAIT_MS
+#  define FPHEAP_GROWTH_WAIT_MS 10000   /* a shorter wait may grow instead */
+#endif
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
 #include "stress_util.h"
@@ -505,23 +508,19 @@ staggered_peaks_share_the_memory_of_the_highest(void **state)
     size_t shared;
     size_t parked;
     size_t apart;
-    unsigned tries;
 
     (void)state;
     stress_test();
     apart = replay_on_a_heap(1, 1, &most);
     parked = replay_on_a_heap(0, 0, &most);
     shared = replay_on_a_heap(0, 1, &most);
-    /* A thread that has lost its processor flushes late. */
-    for (tries = 0; tries < 4 && (double)shared > 1.3 * (double)most; tries++)
-        shared = replay_on_a_heap(0, 1, &most);
     printf("  %u peaks of %zu MiB, most live %zu KiB; pools of their peaks: "
            "%zu KiB, %.3f x; shared: %zu KiB, %.3f x; if nobody flushes: %zu "
            "KiB, %.3f x\n", TYPES, PEAK_BYTES >> 20, most >> 10, apart >> 10,
            (double)apart / (double)most, shared >> 10,
            (double)shared / (double)most, parked >> 10,
            (double)parked / (double)most);
-    CHECK((double)shared <= 1.3 * (double)most);
+    CHECK((double)shared <= 1.2 * (double)most);
     CHECK(2 * shared < apart);
 }
 
