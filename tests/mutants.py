@@ -38,6 +38,7 @@ import os
 import re
 import resource
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -436,7 +437,8 @@ def bounded(command, seconds):
 
 def run(command, limit=600, cpu=600, settings=None):
     """Exit status and output.  What runs longer than the limit, or takes more
-    seconds of the processor, is killed, and its partitions are removed."""
+    seconds of the processor, is killed, and the files that it left in memory
+    are removed."""
     with tempfile.TemporaryFile() as output:
         with subprocess.Popen(bounded(command, cpu), stdin=subprocess.DEVNULL,
                               stdout=output, stderr=subprocess.STDOUT,
@@ -451,7 +453,10 @@ def run(command, limit=600, cpu=600, settings=None):
                 pass
         for left in glob.glob(f"/dev/shm/*-{child.pid}") \
                 + glob.glob(f"/dev/shm/*-{child.pid}-*"):
-            os.unlink(left)
+            if os.path.isdir(left):
+                shutil.rmtree(left)
+            else:
+                os.unlink(left)
         output.seek(0)
         return status, output.read().decode(errors="replace")
 
