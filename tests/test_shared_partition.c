@@ -1,0 +1,890 @@
+/* test_shared_partition.c - each step of what holds a partition together, to the
+ * chunk, the byte and the word
+ *
+ * Chunks of the file are claimed, get memory and lose it; locks of its bytes tell
+ * who is dead; one member at a time cleans up, and computes all anew from what is
+ * certain.  Another process is here a file that this one has opened once more:
+ * the system gives its locks to nobody else.  The system calls are noted, and the
+ * clock is the test's own.
+ */
+#ifndef _GNU_SOURCE
+#  define _GNU_SOURCE 1
+#endif
+#define FPHEAP_CHUNK_SHIFT 16
+#define FPHEAP_PAGE_SHIFT  12
+#define FPHEAP_HEADER      1
+#include "clock.h"
+#include "reports.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Calls for memory: where, how much, and which. */
+#define NOTES 64
+
+typedef struct note {
+    uint64_t at, bytes;
+    int      what;
+} note;
+
+static note     populated[NOTES], allocated[NOTES];
+static unsigned populates, allocates;
+static int      refuses;       /* with this error; 0: never */
+
+static void
+note_add(note *notes, unsigned *n, uint64_t at, uint64_t bytes, int what)
+{
+    if (*n < NOTES) {
+        notes[*n].at = at;
+        notes[*n].bytes = bytes;
+        notes[*n].what = what;
+    }
+    ++*n;
+}
+
+static int
+madvise_noted(void *at, size_t bytes, int what)
+{
+    note_add(populated, &populates, (uintptr_t)at, bytes, what);
+    return madvise(at, bytes, what);
+}
+
+/* As the C library's, whatever call it is. */
+static long
+syscall_noted(long number, ...)
+{
+    va_list  list;
+    long     with[6];
+    unsigned i;
+
+    va_start(list, number);
+    for (i = 0; i < 6; i++)
+        with[i] = va_arg(list, long);
+    va_end(list);
+    if (number == SYS_fallocate && sizeof(long) == 8) {
+        note_add(allocated, &allocates, (uint64_t)with[2], (uint64_t)with[3],
+                 (int)with[1]);
+        if (refuses != 0) {
+            errno = refuses;
+            return -1;
+        }
+    }
+    return syscall(number, with[0], with[1], with[2], with[3], with[4],
+                   with[5]);
+}
+
+/* The last lock that was asked for, and how; and what happens first. */
+static struct flock lock_asked;
+static int          lock_what;
+static unsigned     locks_asked;
+static void       (*before_lock)(const struct flock *lock);
+
+static int
+fcntl_noted(int file, int what, ...)
+{
+    va_list       list;
+    struct flock *lock;
+
+    if (what == F_GETFD)
+        return fcntl(file, what);
+    va_start(list, what);
+    lock = va_arg(list, struct flock *);
+    va_end(list);
+    lock_asked = *lock;
+    lock_what = what;
+    locks_asked++;
+    if (before_lock != NULL)
+        before_lock(lock);
+    return fcntl(file, what, lock);
+}
+
+#define madvise madvise_noted
+#define syscall syscall_noted
+#define fcntl   fcntl_noted
+#define FPHEAP_IMPLEMENTATION
+#include "fpheap.h"
+#undef madvise
+#undef syscall
+#undef fcntl
+#include "shared_util.h"
+
+/* Leave no zeros on the stack for those who count on them. */
+static void __attribute__((noinline))
+spoil_the_stack(void)
+{
+    volatile char bytes[16 * TEST_KIB];
+    size_t        i;
+
+    for (i = 0; i < sizeof bytes; i++)
+        bytes[i] = (char)0xe5;
+}
+
+/* --- chunks --------------------------------------------------------------- */
+
+/* A partition of a few chunks, with room behind them that is nobody's. */
+#define FEW 8
+
+static union {
+    fph_partition head;
+    char          room[sizeof(fph_partition) + 4 * FEW];
+} few;
+
+/* Say which of them are taken, by bits. */
+static void
+few_taken(unsigned bits)
+{
+    unsigned i;
+
+    for (i = 0; i < 4 * FEW; i++)
+        few.head.taken[i] = (uint8_t)(bits >> i & 1);
+}
+
+static unsigned
+few_bits(void)
+{
+    unsigned i, bits = 0;
+
+    for (i = 0; i < 4 * FEW; i++) {
+        NEED(few.head.taken[i] <= 1);
+        bits |= (unsigned)few.head.taken[i] << i;
+    }
+    return bits;
+}
+
+/* Where n chunks should be found; FEW: nowhere. */
+static unsigned
+run_expected(unsigned bits, int wish, unsigned n)
+{
+    unsigned run = (1u << n) - 1, i;
+
+    if (wish >= 0 && (unsigned)wish + n <= FEW && (bits & run << wish) == 0)
+        return (unsigned)wish;
+    for (i = 0; i + n <= FEW; i++)
+        if ((bits & run << i) == 0)
+            return i;
+    return FEW;
+}
+
+static void
+a_run_of_chunks_is_found_where_it_is_wished_for_or_at_the_first_place(
+    void **state)
+{
+    fph_partition *p = &few.head;
+    unsigned       bits, n, to;
+    int            wish;
+
+    (void)state;
+    p->base = (char *)(uintptr_t)(64 * FPHEAP_CHUNK);
+    p->bytes = FEW * FPHEAP_CHUNK;
+    for (bits = 0; bits < 1u << FEW; bits++)
+        for (n = 1; n <= FEW + 1; n++)
+            for (wish = -1; wish <= FEW + 1; wish++) {
+                char  *at    = (char *)(uintptr_t)((64 + (uintptr_t)wish)
+                                                   * FPHEAP_CHUNK);
+                size_t found;
+
+                few_taken(bits);
+                found = fph_taken_find(p, at, n);
+                to = run_expected(bits, wish, n);
+                NEED(found == (to == FEW ? SIZE_MAX : to));
+                NEED(few_bits() == (to == FEW ? bits
+                                    : bits | ((1u << n) - 1) << to));
+            }
+}
+
+/* A heap in a file that begins with something else. */
+static fpheap *
+create_behind(size_t start, int *file)
+{
+    fpheap_partition desc;
+    fpheap          *heap;
+
+    *file = memory_file();
+    desc = by_descriptor(*file, start);
+    desc.bytes = 64 * TEST_MIB;
+    NEED(ftruncate(*file, (off_t)start) == 0);
+    heap = fpheap_open(NULL, &desc, FPHEAP_CREATE);
+    NEED(heap != NULL && heap->partition->unit == 1);
+    return heap;
+}
+
+static void
+forget_calls(void)
+{
+    populates = allocates = 0;
+}
+
+/* The nth call for memory of the file was for these chunks. */
+static void
+need_allocated(const fpheap *heap, unsigned n, size_t first, size_t chunks,
+               int mode)
+{
+    NEED(n < allocates);
+    NEED(allocated[n].what == mode);
+    NEED(allocated[n].at == heap->start + first * FPHEAP_CHUNK);
+    NEED(allocated[n].bytes == chunks * FPHEAP_CHUNK);
+}
+
+static void
+memory_comes_behind_chunks_and_to_each_2_mib_once(void **state)
+{
+    static const size_t runs[][2] = { { 100, 1 }, { 100, 31 }, { 100, 32 },
+                                      { 101, 33 }, { 200, 96 }, { 200, 97 } };
+    int      file;
+    fpheap  *heap = create_behind(3 * FPHEAP_CHUNK, &file);
+    char    *base = heap->partition->base;
+    size_t   i, j;
+
+    (void)state;
+    if (sizeof(long) < 8)
+        skip();
+    for (i = 0; i < TEST_COUNT(runs); i++) {
+        size_t first = runs[i][0], n = runs[i][1];
+
+        forget_calls();
+        assert_int_equal(fph_partition_fill(heap, first, n), 0);
+        assert_int_equal(allocates, 1);
+        need_allocated(heap, 0, first, n, 0);
+        assert_int_equal(populates, (n * FPHEAP_CHUNK + 2 * TEST_MIB - 1)
+                                    / (2 * TEST_MIB));
+        for (j = 0; j < populates; j++) {
+            NEED(populated[j].at == (uintptr_t)base + first * FPHEAP_CHUNK
+                                    + j * 2 * TEST_MIB);
+            NEED(populated[j].bytes == 1);
+            NEED(populated[j].what == 23 /* MADV_POPULATE_WRITE */);
+        }
+        fph_file_change(heap, first, n, FPH_PUNCH);
+    }
+    forget_calls();
+    heap->partition->fixed = 1;
+    assert_int_equal(fph_partition_fill(heap, 100, 100), 0);
+    assert_int_equal(fph_file_change(heap, 100, 100, FPH_PUNCH), 0);
+    assert_int_equal(populates + allocates, 0);
+    heap->partition->fixed = 0;
+    close_empty(heap);
+    close(file);
+}
+
+/* Chunks from 200 on, so many, of which these are taken, by bits. */
+#define FROM  200
+#define AMONG 12
+
+static void
+among_taken(fpheap *heap, unsigned bits)
+{
+    unsigned i;
+
+    for (i = 0; i < AMONG; i++)
+        heap->partition->taken[FROM + i] = (uint8_t)(bits >> i & 1);
+}
+
+static unsigned
+among_bits(const fpheap *heap)
+{
+    unsigned i, bits = 0;
+
+    for (i = 0; i < AMONG; i++)
+        bits |= (unsigned)heap->partition->taken[FROM + i] << i;
+    return bits;
+}
+
+/* Free n chunks from `first` on; with them goes the memory of all pages of the
+ * file, each of `unit` chunks, of which no chunk is taken. */
+static void
+free_among(fpheap *heap, unsigned bits, unsigned first, unsigned n,
+           unsigned unit)
+{
+    unsigned run  = ((1u << n) - 1) << first;
+    unsigned page = (1u << unit) - 1;
+    unsigned at, calls = 0;
+
+    among_taken(heap, bits | run);
+    forget_calls();
+    fph_partition_free(heap, FROM + first, n);
+    NEED(among_bits(heap) == (bits & ~run));
+    if (unit == 1) {
+        NEED(allocates == 1);
+        need_allocated(heap, 0, FROM + first, n, FPH_PUNCH);
+        return;
+    }
+    for (at = 0; at < AMONG; at += unit)
+        if ((run & page << at) != 0 && (bits & ~run & page << at) == 0)
+            need_allocated(heap, calls++, FROM + at, unit, FPH_PUNCH);
+    NEED(allocates == calls);
+}
+
+static void
+memory_goes_with_the_last_chunk_of_a_page(void **state)
+{
+    static const unsigned units[] = { 1, 2, 4 };
+    static const unsigned taken[] = { 0, 0x001, 0x010, 0x888, 0x0f0, 0xfff };
+    int      file;
+    fpheap  *heap = create_behind(5 * FPHEAP_CHUNK, &file);
+    unsigned unit, i, first, n;
+
+    (void)state;
+    if (sizeof(long) < 8)
+        skip();
+    for (unit = 0; unit < TEST_COUNT(units); unit++) {
+        heap->partition->unit = units[unit];
+        for (i = 0; i < TEST_COUNT(taken); i++)
+            for (first = 0; first < AMONG; first++)
+                for (n = 1; first + n <= AMONG; n++)
+                    free_among(heap, taken[i], first, n, units[unit]);
+    }
+    heap->partition->unit = 1;
+    among_taken(heap, 0);
+    close_empty(heap);
+    close(file);
+}
+
+static fpheap_region
+region_wished_for(char *at)
+{
+    fpheap_region region;
+
+    memset(&region, 0x5a, sizeof region);
+    region.base = at;
+    return region;
+}
+
+static void
+a_region_is_chunks_of_the_file_that_have_memory(void **state)
+{
+    int             file;
+    fpheap         *heap  = create_behind(FPHEAP_CHUNK, &file);
+    char           *wish  = heap->partition->base + FROM * FPHEAP_CHUNK;
+    fpheap_provider by    = heap->provider;
+    fpheap_region   region = region_wished_for(wish);
+    fpheap_region   second;
+
+    (void)state;
+    forget_calls();
+    assert_int_equal(by.get(by.ctx, 3 * FPHEAP_CHUNK, 1, 0, &region), 0);
+    assert_ptr_equal(region.base, wish);
+    assert_int_equal(region.bytes, 3 * FPHEAP_CHUNK);
+    assert_int_equal(region.backing, FPHEAP_BACKING_UNKNOWN);
+    need_allocated(heap, 0, FROM, 3, 0);
+    assert_int_equal(among_bits(heap), 7);
+    second = region_wished_for(wish + FPHEAP_CHUNK); /* it is not free */
+    assert_int_equal(by.get(by.ctx, 2 * FPHEAP_CHUNK, 1, 0, &second), 0);
+    assert_ptr_not_equal(second.base, wish + FPHEAP_CHUNK);
+    assert_int_equal(second.bytes, 2 * FPHEAP_CHUNK);
+    assert_int_equal(by.put(by.ctx, &second), 0);
+    second = region;           /* any part of it */
+    second.base = wish + FPHEAP_CHUNK;
+    second.bytes = FPHEAP_CHUNK;
+    forget_calls();
+    assert_int_equal(by.put(by.ctx, &second), 0);
+    need_allocated(heap, 0, FROM + 1, 1, FPH_PUNCH);
+    assert_int_equal(among_bits(heap), 5);
+    region.bytes = FPHEAP_CHUNK;
+    assert_int_equal(by.put(by.ctx, &region), 0);
+    region.base = wish + 2 * FPHEAP_CHUNK;
+    assert_int_equal(by.put(by.ctx, &region), 0);
+    assert_int_equal(among_bits(heap), 0);
+    close_empty(heap);
+    close(file);
+}
+
+/* Neither what the system refuses nor what is not there is any region's. */
+static void
+a_region_that_gets_no_memory_takes_no_chunks(void **state)
+{
+    int             file;
+    fpheap         *heap   = create_behind(FPHEAP_CHUNK, &file);
+    char           *wish   = heap->partition->base + FROM * FPHEAP_CHUNK;
+    fpheap_provider by     = heap->provider;
+    fpheap_region   region = region_wished_for(wish);
+    size_t          all    = heap->partition->bytes;
+
+    (void)state;
+    if (sizeof(long) < 8)
+        skip();
+    refuses = EIO;
+    forget_calls();
+    assert_int_equal(by.get(by.ctx, 3 * FPHEAP_CHUNK, 1, 0, &region), -EIO);
+    refuses = ENOSPC;
+    assert_int_equal(by.get(by.ctx, 3 * FPHEAP_CHUNK, 1, 0, &region), -ENOMEM);
+    refuses = 0;
+    assert_int_equal(allocates, 4);
+    need_allocated(heap, 1, FROM, 3, FPH_PUNCH);
+    need_allocated(heap, 3, FROM, 3, FPH_PUNCH);
+    assert_int_equal(among_bits(heap), 0);
+    assert_int_equal(by.get(by.ctx, all, 1, 0, &region), -ENOMEM);
+    assert_int_equal(allocates, 4);
+    assert_ptr_equal(region.base, wish);
+    assert_true(region.bytes == region_wished_for(wish).bytes);
+    close_empty(heap);
+    close(file);
+}
+
+/* --- locks ---------------------------------------------------------------- */
+
+/* The partition's file, opened once more, as another process has it. */
+static int rival;
+
+static fpheap *
+create_with_rival(void)
+{
+    fpheap *heap = create();
+
+    rival = open(path_of(name), O_RDWR | O_CLOEXEC);
+    NEED(rival >= 0);
+    before_lock = NULL;
+    return heap;
+}
+
+static void
+close_with_rival(fpheap *heap)
+{
+    before_lock = NULL;
+    close(rival);
+    close_empty(heap);
+}
+
+/* Ask for the other process. */
+static int
+rival_asks(int what, short type, size_t byte, struct flock *lock)
+{
+    memset(lock, 0, sizeof *lock);
+    lock->l_type = type;
+    lock->l_start = (off_t)byte;
+    lock->l_len = 1;
+    return fcntl(rival, what, lock);
+}
+
+static void
+rival_locks(size_t byte, int locks)
+{
+    struct flock lock;
+
+    NEED(rival_asks(F_OFD_SETLK, locks ? F_WRLCK : F_UNLCK, byte, &lock) == 0);
+}
+
+/* Whether this process has a lock, as the other one sees it. */
+static int
+has_lock(size_t byte)
+{
+    struct flock lock;
+
+    NEED(rival_asks(F_OFD_GETLK, F_WRLCK, byte, &lock) == 0);
+    return lock.l_type != F_UNLCK;
+}
+
+static void
+a_lock_is_of_one_byte_behind_the_partitions_start(void **state)
+{
+    fpheap *heap = create_with_rival();
+
+    (void)state;
+    heap->start = 4096;
+    spoil_the_stack();
+    assert_true(fph_lock(heap, 7, F_OFD_SETLK, F_RDLCK));
+    assert_int_equal(lock_what, F_OFD_SETLK);
+    assert_int_equal(lock_asked.l_type, F_RDLCK);
+    assert_int_equal(lock_asked.l_whence, SEEK_SET);
+    assert_int_equal(lock_asked.l_start, 4096 + 7);
+    assert_int_equal(lock_asked.l_len, 1);
+    assert_int_equal(lock_asked.l_pid, 0);
+    assert_true(fph_lock(heap, 7, F_OFD_SETLK, F_WRLCK));
+    assert_false(has_lock(4096 + 6));
+    assert_true(has_lock(4096 + 7));
+    assert_false(has_lock(4096 + 8));
+    assert_true(fph_lock(heap, 7, F_OFD_SETLK, F_UNLCK));
+    assert_false(has_lock(4096 + 7));
+    rival_locks(4096 + 7, 1);
+    assert_false(fph_lock(heap, 7, F_OFD_SETLK, F_WRLCK));
+    assert_false(fph_lock(heap, 7, F_OFD_GETLK, F_WRLCK));
+    assert_int_equal(lock_what, F_OFD_GETLK);
+    assert_true(fph_lock(heap, 6, F_OFD_GETLK, F_WRLCK));
+    assert_true(fph_lock(heap, 8, F_OFD_GETLK, F_WRLCK));
+    heap->start = 0;
+    close_with_rival(heap);
+}
+
+static void
+need_a_place(const struct flock *lock)
+{
+    NEED(lock->l_start < (off_t)FPH_MEMBERS);
+}
+
+/* Who has come and whose lock is free is dead, but this process. */
+static void
+a_corpse_is_found_at_each_place(void **state)
+{
+    static const unsigned places[] = { 0, 1, 2, 63, FPH_MEMBERS - 2,
+                                       FPH_MEMBERS - 1 };
+    fpheap     *heap   = create_with_rival();
+    fph_member *member = heap->partition->member;
+    unsigned    own    = 77;
+    size_t      i;
+
+    (void)state;
+    assert_int_equal(heap->member, 0);
+    assert_false(fph_is_dead(heap, 0)); /* its lock is free to itself */
+    member[own] = member[0];
+    heap->member = own;
+    member[0].is = 0;
+    before_lock = need_a_place;
+    assert_false(fph_any_corpse(heap));
+    for (i = 0; i < TEST_COUNT(places); i++) {
+        fph_lock(heap, places[i], F_OFD_SETLK, F_UNLCK);
+        member[places[i]].is = 1;
+        assert_true(fph_is_dead(heap, places[i]));
+        assert_true(fph_any_corpse(heap));
+        rival_locks(places[i], 1);
+        assert_false(fph_is_dead(heap, places[i]));
+        assert_false(fph_any_corpse(heap));
+        if (i % 2 == 0)        /* those who live stay in some places */
+            continue;
+        member[places[i]].is = 0;
+        assert_false(fph_any_corpse(heap));
+        rival_locks(places[i], 0);
+        assert_true(fph_is_dead(heap, places[i]));
+        assert_false(fph_any_corpse(heap));
+    }
+    for (i = 0; i < TEST_COUNT(places); i++)
+        member[places[i]].is = 0;
+    close_with_rival(heap);
+}
+
+static fph_member *changes;    /* while its lock is asked for */
+
+static void
+change_member(const struct flock *lock)
+{
+    if (lock->l_type == F_WRLCK)
+        changes->is = changes->is == 0;
+}
+
+/* A place is held as it is expected to be, or not at all. */
+static void
+a_place_is_held_that_has_a_member_or_that_has_none(void **state)
+{
+    fpheap     *heap   = create_with_rival();
+    fph_member *member = &heap->partition->member[9];
+    int         has, wants, taken, changing;
+
+    (void)state;
+    assert_false(fph_place_hold(heap, heap->member, 1));
+    member[-9].is = 0;
+    assert_false(fph_place_hold(heap, heap->member, 0));
+    member[-9].is = 1;
+    for (has = 0; has < 2; has++)
+        for (wants = 0; wants < 2; wants++)
+            for (taken = 0; taken < 2; taken++)
+                for (changing = 0; changing < 2; changing++) {
+                    int holds = has == wants && !taken && !changing;
+
+                    member->is = has ? 5 : 0;
+                    rival_locks(9, taken);
+                    changes = member;
+                    before_lock = changing ? change_member : NULL;
+                    NEED(fph_place_hold(heap, 9, wants) == holds);
+                    before_lock = NULL;
+                    rival_locks(9, 0);
+                    NEED(has_lock(9) == holds);
+                    fph_lock(heap, 9, F_OFD_SETLK, F_UNLCK);
+                }
+    member->is = 0;
+    close_with_rival(heap);
+}
+
+/* The dead: at both ends, and between; one lives. */
+static const unsigned corpses[] = { 1, 2, 200, FPH_MEMBERS - 1 };
+
+#define CORPSES  TEST_COUNT(corpses)
+#define SURVIVOR 3u
+
+static void
+members_die(fpheap *heap)
+{
+    fph_member *member = heap->partition->member;
+    size_t      i;
+
+    for (i = 0; i < CORPSES; i++) {
+        member[corpses[i]].is = 10 + i;
+        member[corpses[i]].calls = 3;
+    }
+    member[SURVIVOR].is = 99;
+    rival_locks(SURVIVOR, 1);
+}
+
+/* Whether a place is one of the dead's. */
+static int
+is_corpse(unsigned place)
+{
+    size_t i = 0;
+
+    while (i < CORPSES && corpses[i] != place)
+        i++;
+    return i < CORPSES;
+}
+
+/* All places of the dead, and no others, are held; or none are. */
+static void
+need_held(int held)
+{
+    unsigned i;
+
+    for (i = 0; i < FPH_MEMBERS + 8; i++)
+        if (i != 0 && i != SURVIVOR)
+            NEED(has_lock(i) == (held && is_corpse(i)));
+    NEED(has_lock(0));
+}
+
+static void
+the_dead_are_held_and_let_go_each_at_its_place(void **state)
+{
+    fpheap        *heap = create_with_rival();
+    fph_partition *p    = heap->partition;
+    uint8_t        dead[FPH_MEMBERS + 8], first = p->taken[0];
+    unsigned       i;
+
+    (void)state;
+    members_die(heap);
+    memset(dead, 0x5a, sizeof dead);
+    assert_int_equal(fph_dead_hold(heap, dead), CORPSES);
+    for (i = 0; i < FPH_MEMBERS; i++)
+        NEED(dead[i] == is_corpse(i));
+    assert_int_equal(dead[FPH_MEMBERS], 0x5a);
+    need_held(1);
+    fph_dead_release(heap, dead, 0);
+    need_held(0);
+    assert_int_equal(p->recovered, 0);
+    for (i = 0; i < CORPSES; i++)
+        NEED(p->member[corpses[i]].is == 10 + i);
+    assert_int_equal(fph_dead_hold(heap, dead), CORPSES);
+    fph_dead_release(heap, dead, 1);
+    need_held(0);
+    assert_int_equal(p->recovered, CORPSES);
+    for (i = 0; i < CORPSES; i++)
+        NEED(p->member[corpses[i]].is == 0 && p->member[corpses[i]].calls == 0);
+    assert_int_equal(p->member[SURVIVOR].is, 99);
+    assert_int_equal(p->taken[0], first);
+    assert_int_equal(fph_dead_hold(heap, dead), 0);
+    p->member[SURVIVOR].is = 0;
+    close_with_rival(heap);
+}
+
+/* --- calls ---------------------------------------------------------------- */
+
+static unsigned yields_left;   /* until the word is 0 */
+
+static void
+count_down(void *word)
+{
+    if (yields_left != 0 && --yields_left == 0)
+        *(fph_word *)word = 0;
+}
+
+static void
+calls_are_waited_for_until_the_time_is_over(void **state)
+{
+    fph_word calls = 0;
+
+    (void)state;
+    begin_waiting(count_down, &calls);
+    assert_true(fph_calls_wait(&calls, 0));
+    assert_int_equal(waited(), 0);
+    calls = 1;
+    assert_false(fph_calls_wait(&calls, clock_ns));
+    yields_left = 3;
+    begin_waiting(count_down, &calls);
+    assert_false(fph_calls_wait(&calls, clock_ns + 2 * STEP_NS));
+    assert_int_equal(waited(), 2);
+    yields_left = 3;
+    begin_waiting(count_down, &calls);
+    assert_true(fph_calls_wait(&calls, clock_ns + 4 * STEP_NS));
+    assert_int_equal(waited(), 3);
+}
+
+/* --- the cleaner ---------------------------------------------------------- */
+
+/* What `cleaner` says when a place cleans up. */
+static uint64_t
+cleaner_of(unsigned place, uint64_t came)
+{
+    return came * FPH_CLEANER | (place + 1);
+}
+
+static void
+one_member_at_a_time_cleans_up(void **state)
+{
+    fpheap        *heap  = create_with_rival();
+    fph_partition *p     = heap->partition;
+    unsigned       own   = 40;
+    uint64_t       was, first, came;
+
+    (void)state;
+    heap->member = own;
+    assert_true(fph_cleaner_enter(heap, &was));
+    assert_int_equal(was, 0);
+    first = p->cleaner;
+    assert_int_equal(first % FPH_CLEANER, own + 1);
+    assert_int_equal(first & FPH_REBUILDING, 0);
+    p->cleaner = 0;
+    came = p->came;
+    assert_true(first / FPH_CLEANER == came);
+    assert_true(fph_cleaner_enter(heap, &was));
+    assert_true(p->cleaner == cleaner_of(own, p->came));
+    assert_true(p->cleaner > first && p->came > came);
+
+    rival_locks(7, 1);         /* it lives, and those beside it do not */
+    p->cleaner = cleaner_of(7, 3);
+    came = p->came;
+    assert_false(fph_cleaner_enter(heap, &was));
+    assert_true(p->cleaner == cleaner_of(7, 3) && p->came == came);
+    rival_locks(7, 0);
+    rival_locks(6, 1);
+    rival_locks(8, 1);
+    rival_locks(9, 1);
+    assert_true(fph_cleaner_enter(heap, &was));
+    assert_true(was == cleaner_of(7, 3));
+    assert_true(p->cleaner == cleaner_of(own, p->came));
+    p->cleaner = cleaner_of(7, 3) | FPH_REBUILDING;
+    assert_true(fph_cleaner_enter(heap, &was));
+    assert_true(was == (cleaner_of(7, 3) | FPH_REBUILDING));
+    assert_true(p->cleaner == (cleaner_of(own, p->came) | FPH_REBUILDING));
+    p->cleaner = 0;
+    heap->member = 0;
+    close_with_rival(heap);
+}
+
+/* All that a clean-up leaves is as if nobody had come. */
+static void
+need_clean(fpheap *heap, unsigned recovered)
+{
+    NEED(heap->partition->cleaner == 0);
+    NEED(heap->partition->recovered == recovered);
+    need_held(0);
+}
+
+static void
+a_clean_up_ends_in_what_it_says(void **state)
+{
+    fpheap        *heap  = create_with_rival();
+    fph_partition *p     = heap->partition;
+    fph_state     *s     = heap->state;
+    fph_word      *calls = &p->member[SURVIVOR].calls;
+
+    (void)state;
+    s->growing = 1;            /* which all that is done anew sets to 0 */
+    assert_int_equal(fph_clean(heap, 0), 0);
+    assert_true(s->growing == 1 && p->came == 1);
+    members_die(heap);
+    *calls = 1;
+    assert_int_equal(fph_clean(heap, 0), -EBUSY);
+    assert_true(s->growing == 1);
+    need_clean(heap, 0);
+    *calls = 0;
+    p->cleaner = cleaner_of(SURVIVOR, 5);
+    assert_int_equal(fph_clean(heap, 0), -EAGAIN);
+    assert_true(p->cleaner == cleaner_of(SURVIVOR, 5) && s->growing == 1);
+    p->cleaner = 0;
+    assert_int_equal(fph_clean(heap, 0), CORPSES);
+    assert_true(s->growing == 0);
+    need_clean(heap, CORPSES);
+
+    s->growing = 1;            /* a cleaner died, and nobody else */
+    p->cleaner = cleaner_of(1, 5);
+    assert_int_equal(fph_clean(heap, 0), 0);
+    assert_true(s->growing == 1);
+    need_clean(heap, CORPSES);
+    *calls = 1;                /* it rebuilt, so calls had ended */
+    p->cleaner = cleaner_of(1, 5) | FPH_REBUILDING;
+    assert_int_equal(fph_clean(heap, 0), 0);
+    assert_true(s->growing == 0);
+    need_clean(heap, CORPSES);
+    *calls = 0;
+    p->member[1].is = 8;       /* one is enough */
+    assert_int_equal(fpheap_recover(heap, 0), 1);
+    need_clean(heap, CORPSES + 1);
+    p->member[SURVIVOR].is = 0;
+    close_with_rival(heap);
+}
+
+static fpheap *cleans;         /* whose cleaner is seen while it rebuilds */
+static unsigned rebuilding;
+
+static void
+see_cleaner(const struct flock *lock)
+{
+    uint64_t is = cleans->partition->cleaner;
+
+    if (lock->l_type == F_UNLCK && is / FPH_REBUILDING != 0)
+        rebuilding += is % FPH_CLEANER == cleans->member + 1;
+}
+
+/* Until the places of the dead are free, others know that they cannot go on. */
+static void
+who_rebuilds_says_so_until_the_end(void **state)
+{
+    fpheap *heap = create_with_rival();
+
+    (void)state;
+    members_die(heap);
+    cleans = heap;
+    rebuilding = 0;
+    before_lock = see_cleaner;
+    assert_int_equal(fpheap_recover(heap, 0), CORPSES);
+    assert_int_equal(rebuilding, CORPSES);
+    before_lock = NULL;
+    need_clean(heap, CORPSES);
+    heap->partition->member[SURVIVOR].is = 0;
+    close_with_rival(heap);
+}
+
+/* A living cleaner is waited for, and others go on meanwhile. */
+static void
+who_finds_a_cleaner_waits_for_its_end(void **state)
+{
+    fpheap   *heap = create_with_rival();
+    fph_word *word = &heap->partition->cleaner;
+
+    (void)state;
+    begin_waiting(count_down, word);
+    fph_clean_wait(heap);
+    assert_int_equal(waited(), 0);
+    rival_locks(SURVIVOR, 1);
+    *word = cleaner_of(SURVIVOR, 5);
+    yields_left = 2;
+    begin_waiting(count_down, word);
+    fph_clean_wait(heap);
+    assert_int_equal(waited(), 2);
+    *word = cleaner_of(SURVIVOR, 5);
+    yields_left = 3;
+    begin_waiting(count_down, word);
+    assert_int_equal(fpheap_recover(heap, 0), 0);
+    assert_int_equal(waited(), 3);
+    close_with_rival(heap);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SHARED_TEST(
+        a_run_of_chunks_is_found_where_it_is_wished_for_or_at_the_first_place),
+        SHARED_TEST(memory_comes_behind_chunks_and_to_each_2_mib_once),
+        SHARED_TEST(memory_goes_with_the_last_chunk_of_a_page),
+        SHARED_TEST(a_region_is_chunks_of_the_file_that_have_memory),
+        SHARED_TEST(a_region_that_gets_no_memory_takes_no_chunks),
+        SHARED_TEST(a_lock_is_of_one_byte_behind_the_partitions_start),
+        SHARED_TEST(a_corpse_is_found_at_each_place),
+        SHARED_TEST(a_place_is_held_that_has_a_member_or_that_has_none),
+        SHARED_TEST(the_dead_are_held_and_let_go_each_at_its_place),
+        SHARED_TEST(calls_are_waited_for_until_the_time_is_over),
+        SHARED_TEST(one_member_at_a_time_cleans_up),
+        SHARED_TEST(a_clean_up_ends_in_what_it_says),
+        SHARED_TEST(who_rebuilds_says_so_until_the_end),
+        SHARED_TEST(who_finds_a_cleaner_waits_for_its_end),
+    };
+
+    return cmocka_run_group_tests_name("shared_partition", tests, NULL, NULL);
+}
