@@ -1,0 +1,397 @@
+/* test_shared_rebuild.c - a partition whose dead were stopped anywhere is computed
+ * anew from what is certain
+ *
+ * All else may be anything then: the tests write nonsense there, and find what was
+ * there before, word by word; or what the dead had is where it belongs, each
+ * object of it.  The heap has all there is: gaps between its regions, parked
+ * objects of all kinds, pools with and without slabs, and a window that begins in
+ * its middle.
+ */
+#ifndef _GNU_SOURCE
+#  define _GNU_SOURCE 1
+#endif
+#define FPHEAP_CHUNK_SHIFT 16
+#define FPHEAP_PAGE_SHIFT  12
+#define FPHEAP_HEADER      1
+#include "reports.h"
+
+#define FPHEAP_IMPLEMENTATION
+#include "fpheap.h"
+#include "shared_util.h"
+
+/* Leave no zeros on the stack for those who count on them. */
+static void __attribute__((noinline))
+spoil_the_stack(void)
+{
+    volatile char bytes[16 * TEST_KIB];
+    size_t        i;
+
+    for (i = 0; i < sizeof bytes; i++)
+        bytes[i] = (char)0xe5;
+}
+
+/* --- all anew ------------------------------------------------------------- */
+
+#define CHUNKS 128             /* of a full partition */
+
+/* Make one in which the window begins in the middle, and whose first group is
+ * one that the partition's end is in too. */
+static fpheap *
+create_askew(void)
+{
+    fpheap_partition desc = partition_of(CHUNKS * FPHEAP_CHUNK);
+    fpheap          *heap = fpheap_open(name, &desc, FPHEAP_CREATE);
+
+    NEED(heap != NULL);
+    desc.address = heap->partition->base + (FPH_GROUP + 1) * FPHEAP_CHUNK;
+    NEED(fpheap_close(heap) == 0 && fpheap_unlink(name, NULL) == 0);
+    heap = fpheap_open(name, &desc, FPHEAP_CREATE);
+    NEED(heap != NULL && heap->state->mask + 1 == CHUNKS * FPH_PAGES);
+    return heap;
+}
+
+static fph_slab *
+record_of(const fpheap *heap, const void *object)
+{
+    return fph_record_of(heap->state, object);
+}
+
+/* The nth pool. */
+static fpheap_pool *
+pool_of(fpheap *heap, const char *called, fpheap_pool_desc desc)
+{
+    desc.name = called;
+    desc.size = 200;
+    return fpheap_pool_create(heap, &desc);
+}
+
+/* Pools: with objects, kept, without any, and one that is no more; all but the
+ * last have numbers that others had. */
+static fpheap_pool *pools[4];
+
+static void
+make_pools(fpheap *heap)
+{
+    static const char *const names[] = { "used", "kept", "empty", "gone" };
+    fpheap_pool_desc         desc    = described("x", 200, 0);
+    unsigned                 i;
+
+    for (i = 0; i < 3; i++)
+        NEED((pools[i] = pool_of(heap, names[i], desc)) != NULL);
+    for (i = 0; i < 3; i++)
+        NEED(fpheap_pool_destroy(pools[i], NULL) == 0);
+    for (i = 0; i < 4; i++) {
+        desc.min = i == 1 ? 10 : 0;
+        desc.max = 1000;
+        NEED((pools[i] = pool_of(heap, names[i], desc)) != NULL);
+        NEED(pools[i]->number == i);
+    }
+    NEED(fpheap_pool_destroy(pools[3], NULL) == 0);
+    NEED(fpheap_pool_get(pools[0]) != NULL && fpheap_pool_get(pools[0]) != NULL);
+}
+
+/* Fill a heap, and free some of it, so that its regions have gaps, and others of
+ * its chunks free pages; and use what is free for small objects. */
+static void
+use_in_all_ways(fpheap *heap)
+{
+    static const size_t sizes[] = { 8, 100, 100, 1000, 1000, 3000 };
+    unsigned n = fill_heap(heap, 40000), i, j;
+    void    *own[200];
+
+    NEED(n > 60);
+    for (i = 10; i < n - 5; i++)
+        if (i / 8 % 2 != 0)
+            fpheap_free(heap, objects[i]);
+    fpheap_flush(heap);
+    (void)fpheap_trim(heap);
+    make_pools(heap);
+    for (i = 0; i < TEST_COUNT(sizes); i++) {
+        for (j = 0; j < 200; j++)
+            NEED((own[j] = fpheap_alloc_tagged(heap, sizes[i], i % 2)) != NULL);
+        for (j = 0; j < 200; j += 1 + (i == 2))
+            fpheap_free(heap, own[j]);
+    }
+    fpheap_free(heap, objects[n - 1]); /* which is parked */
+    NEED(fpheap_self(heap)->large != NULL);
+}
+
+/* What is the same before and after, by chunk and page. */
+typedef struct picture {
+    fph_chunk    chunks[CHUNKS];
+    uint64_t     free[CHUNKS];
+    uint16_t     map[CHUNKS * FPH_PAGES];
+    uint8_t      taken[CHUNKS + 1];
+    char        *meta[FPH_TABLE_MAX];
+    uint64_t     pool_is[FPHEAP_MAX_POOLS];
+    uint64_t     region_bytes, backing_bytes[4], left, empty_pages;
+    size_t       file;
+    fpheap_stats stats;
+    fpheap_pool  pools[3];
+} picture;
+
+static void
+take_picture(fpheap *heap, picture *to)
+{
+    const fph_state *s = heap->state;
+    unsigned         i;
+
+    memset(to, 0, sizeof *to);
+    memcpy(to->chunks, s->chunks, sizeof to->chunks);
+    memcpy(to->free, s->free, sizeof to->free);
+    memcpy(to->map, s->map, sizeof to->map);
+    memcpy(to->taken, heap->partition->taken, sizeof to->taken);
+    memcpy(to->meta, s->meta, sizeof to->meta);
+    memcpy(to->pool_is, s->pool_is, sizeof to->pool_is);
+    to->region_bytes = s->region_bytes;
+    memcpy(to->backing_bytes, s->backing_bytes, sizeof to->backing_bytes);
+    to->left = s->left;
+    to->empty_pages = s->empty_pages;
+    to->file = file_bytes();
+    fpheap_stats_get(heap, &to->stats);
+    for (i = 0; i < 3; i++)
+        memcpy(&to->pools[i], s->pool[i], sizeof to->pools[i]);
+}
+
+/* But for what depots and magazines had. */
+static void
+need_same(const picture *a, const picture *b)
+{
+    assert_memory_equal(a->chunks, b->chunks, sizeof a->chunks);
+    assert_memory_equal(a->free, b->free, sizeof a->free);
+    assert_memory_equal(a->map, b->map, sizeof a->map);
+    assert_memory_equal(a->taken, b->taken, sizeof a->taken);
+    assert_memory_equal(a->meta, b->meta, sizeof a->meta);
+    assert_memory_equal(a->pool_is, b->pool_is, sizeof a->pool_is);
+    assert_true(a->region_bytes == b->region_bytes);
+    assert_memory_equal(a->backing_bytes, b->backing_bytes,
+                        sizeof a->backing_bytes);
+    assert_true(a->left == b->left && a->file == b->file);
+    assert_int_equal(a->stats.live_objects, b->stats.live_objects);
+    assert_int_equal(a->stats.live_bytes, b->stats.live_bytes);
+}
+
+/* All is done anew by a cleaner that is the next. */
+static void
+rebuild(fpheap *heap, const uint8_t *dead, unsigned frees)
+{
+    fph_partition *p = heap->partition;
+
+    p->cleaner = ++p->came * FPH_CLEANER | (heap->member + 1) | FPH_REBUILDING;
+    fph_rebuild_all(heap, dead, frees);
+    p->cleaner = 0;
+}
+
+static const uint8_t nobody[FPH_MEMBERS + 8];
+
+/* Records of a kind in the heap, or in a stack of those that nobody uses. */
+static unsigned
+count_made(const fph_state *s, unsigned kind, size_t made)
+{
+    uint32_t ref = (uint32_t)s->made[kind];
+    unsigned n   = 0;
+
+    for (; ref != 0; n++)
+        ref = ((fph_link *)(void *)(fph_meta_at(s, ref) + made))->next;
+    return n;
+}
+
+static unsigned
+count_stack(const fph_state *s, fph_word stack)
+{
+    const fph_link *link = fph_stack_top(s, &stack);
+    unsigned        n    = 0;
+
+    for (; link != NULL && n < 100000; n++)
+        link = fph_stack_below(s, link);
+    return n;
+}
+
+/* Magazines that this thread has. */
+static unsigned
+count_own(fpheap *heap)
+{
+    const fpheap_cache *cache = fpheap_self(heap);
+    unsigned            i, n  = 0;
+
+    for (i = 0; i < heap->bins; i++)
+        n += (cache->spare[i] != NULL)
+           + (cache->bins[i].base != NULL
+              && !fph_is_short(fph_magazine_of(cache->bins[i].base)));
+    return n;
+}
+
+/* What no chunk and no living thread has is in the stacks, each of it once. */
+static void
+need_stacked(fpheap *heap)
+{
+    const fph_state *s       = heap->state;
+    unsigned         records = 0, i;
+
+    for (i = 0; i < CHUNKS; i++)
+        records += s->chunks[i].records != NULL;
+    assert_int_equal(count_stack(s, s->records.word) + records,
+                     count_made(s, 0, offsetof(fph_records, made)));
+    assert_int_equal(count_stack(s, s->empty[0].word) + count_own(heap),
+                     count_made(s, 1, offsetof(fph_magazine, made)));
+    for (i = 0; i < heap->bins; i++)
+        NEED((uint32_t)s->depots[i].full == 0);
+}
+
+/* The regions are the runs of chunks that are here, in their order. */
+static void
+need_regions(const fpheap *heap)
+{
+    const fph_state *s = heap->state;
+    fpheap_region    raw;
+    size_t           i, n = 0, from;
+    const uint8_t   *taken = heap->partition->taken;
+
+    for (i = 0; i < CHUNKS; i++) {
+        if (!taken[i])
+            continue;
+        for (from = i; i < CHUNKS && taken[i];)
+            i++;
+        memset(&raw, 0, sizeof raw);
+        raw.base = heap->partition->base + from * FPHEAP_CHUNK;
+        raw.bytes = (i - from) * FPHEAP_CHUNK;
+        assert_memory_equal(&s->region[n].raw, &raw, sizeof raw);
+        assert_true(s->region[n].used == 1 && s->region[n].shown == FPH_HERE);
+        n++;
+    }
+    assert_true(n > 3 && s->regions == n);
+    for (; n < s->regions_max; n++)
+        assert_true(s->region[n].used == 0 && s->region[n].shown == 0);
+}
+
+static fph_chunk *
+chunk_at(const fpheap *heap, size_t i)
+{
+    const char *at = heap->partition->base + i * FPHEAP_CHUNK;
+
+    return &heap->state->chunks[fph_page_of(heap->state, at) >> FPH_PAGE_BITS];
+}
+
+/* What follows from all else is anything. */
+static void
+spoil(fpheap *heap)
+{
+    fph_state *s     = heap->state;
+    uint64_t   wrong = UINT64_C(0x123456789abcdef1);
+    fph_chunk *chunk;
+    size_t     i;
+
+    s->growing = s->moves_stuck = s->lost = s->empty_pages = 9;
+    s->moves_begun += 3;
+    s->region_bytes = s->left = s->regions = wrong;
+    for (i = 0; i < s->regions_max; i++)
+        s->region[i].used = s->region[i].shown = wrong;
+    memset(s->backing_bytes, 1, sizeof s->backing_bytes);
+    memset(s->cursor, 1, sizeof s->cursor);
+    for (i = 0; i < CHUNKS; i++) {
+        s->free[i] ^= wrong;
+        s->chunks[i].meta ^= wrong;
+        if (heap->partition->taken[i])
+            continue;
+        chunk = chunk_at(heap, i);
+        chunk->base = (char *)heap; /* it was coming, or going */
+        chunk->records = (fph_records *)(void *)heap;
+        heap->partition->taken[i] = (uint8_t)(i % 2);
+    }
+    for (i = 0; i < CHUNKS * FPH_PAGES; i++)
+        if (s->chunks[i / FPH_PAGES].present != 0)
+            s->map[i] ^= (uint16_t)wrong;
+    for (i = 0; i < heap->bins; i++)
+        s->depots[i].full = s->depots[i].partial = wrong;
+    s->empty[0].word = s->records.word = wrong;
+}
+
+/* The same of slabs and pools. */
+static void
+spoil_counts(fpheap *heap)
+{
+    fph_state *s  = heap->state;
+    size_t     at = 0;
+    fph_slab  *record;
+    unsigned   i;
+
+    while ((record = fph_record_next(s, &at)) != NULL)
+        record->state = 12345;
+    for (i = 0; i < 4; i++) {
+        s->pool[i]->slabs += 7;
+        s->pool[i]->objects += 77;
+        s->pool[i]->quota += 777;
+        s->pool[i]->ending = 1;
+    }
+    s->meta_numbers += 2;      /* of which one was to be a block */
+    s->meta[fph_meta_block(s) + 1] = (char *)heap;
+}
+
+static void
+need_counts(const fpheap *heap, const picture *was)
+{
+    const fph_state *s = heap->state;
+    unsigned         i;
+
+    assert_true(s->growing == 0 && s->moves_stuck == 0 && s->lost == 0);
+    assert_true(s->moves_ended == s->moves_begun);
+    assert_true(s->empty_pages == was->empty_pages);
+    for (i = 0; i < 3; i++) {
+        NEED(s->pool[i]->slabs == was->pools[i].slabs);
+        NEED(s->pool[i]->objects == was->pools[i].objects);
+        NEED(s->pool[i]->quota == was->pools[i].quota);
+        NEED(s->pool[i]->ending == 0);
+    }
+    NEED(s->pool[0]->slabs == 1 && s->pool[2]->slabs == 0);
+    NEED(s->pool[0]->objects == fph_info_count(
+             fph_info_of(s, objects[MOST - 1])));
+    for (i = 0; i < TEST_COUNT(s->cursor[0]); i++)
+        NEED(s->cursor[0][i] == 0);
+}
+
+static void
+all_is_computed_from_what_is_certain(void **state)
+{
+    static picture before, after, again;
+    fpheap        *heap = create_askew();
+    fph_state     *s    = heap->state;
+    uint64_t       numbers;
+
+    (void)state;
+    use_in_all_ways(heap);
+    fpheap_set_limit(heap, CHUNKS * FPHEAP_CHUNK);
+    objects[MOST - 1] = fpheap_pool_get(pools[0]);
+    NEED_SOUND(heap);
+    NEED(heap->partition->taken[CHUNKS - 1] == 1);
+    take_picture(heap, &before);
+    rebuild(heap, nobody, 0);
+    NEED_SOUND(heap);
+    take_picture(heap, &after);
+    need_same(&before, &after);
+    need_stacked(heap);
+    need_regions(heap);
+    need_counts(heap, &after);
+    numbers = s->meta_numbers;
+    spoil(heap);
+    spoil_counts(heap);
+    spoil_the_stack();
+    rebuild(heap, nobody, 0);
+    s->meta_numbers = numbers;
+    NEED_SOUND(heap);
+    take_picture(heap, &again);
+    need_same(&after, &again);
+    need_stacked(heap);
+    need_regions(heap);
+    need_counts(heap, &after);
+    assert_int_equal(fpheap_close(heap), 0);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SHARED_TEST(all_is_computed_from_what_is_certain),
+    };
+
+    return cmocka_run_group_tests_name("shared_rebuild", tests, NULL, NULL);
+}
