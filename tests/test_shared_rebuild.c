@@ -12,6 +12,7 @@
 #endif
 #define FPHEAP_CHUNK_SHIFT 16
 #define FPHEAP_PAGE_SHIFT  12
+#define FPHEAP_MAGAZINE    64
 #define FPHEAP_HEADER      1
 #include "reports.h"
 
@@ -56,7 +57,6 @@ record_of(const fpheap *heap, const void *object)
     return fph_record_of(heap->state, object);
 }
 
-/* The nth pool. */
 static fpheap_pool *
 pool_of(fpheap *heap, const char *called, fpheap_pool_desc desc)
 {
@@ -372,8 +372,8 @@ all_is_computed_from_what_is_certain(void **state)
     need_regions(heap);
     need_counts(heap, &after);
     numbers = s->meta_numbers;
-    spoil(heap);
     spoil_counts(heap);
+    spoil(heap);
     spoil_the_stack();
     rebuild(heap, nobody, 0);
     s->meta_numbers = numbers;
@@ -386,11 +386,316 @@ all_is_computed_from_what_is_certain(void **state)
     assert_int_equal(fpheap_close(heap), 0);
 }
 
+/* --- what the dead had ---------------------------------------------------- */
+
+/* Whose an object is, and whether it is live. */
+enum { MINE, DEADS, LATE, HELD, DROPPED, NOBODYS, KINDS };
+
+#define DEAD_PLACE 5u
+#define ALL        (2 * 300u + 4 * KINDS)
+
+static uint8_t dead_one[FPH_MEMBERS];
+
+static int
+do_nothing(void *arg, void *object)
+{
+    (void)arg, (void)object;
+    return 0;
+}
+
+static void
+end_nothing(void *arg, void *object)
+{
+    (void)arg, (void)object;
+}
+
+/* Small objects, of which the first of each slab is free; larger ones, of
+ * several pages; and those of pools that know what is in them, or half of it, or
+ * do not.  Returns how many. */
+static unsigned
+allocate_all(fpheap *heap)
+{
+    fpheap_pool_desc desc = described("x", 200, 0);
+    char             called[2] = "a";
+    fpheap_pool     *pool;
+    unsigned         i, n = 0;
+
+    for (i = 0; i < 2 * 300; i++) {
+        void *object = i < 300 ? fpheap_alloc_tagged(heap, 1 + i % 8, 1)
+                     : i < 340 ? fpheap_alloc_tagged(heap, 30000 + i, 2)
+                               : fpheap_alloc_tagged(heap, 3000, 3);
+
+        NEED(object != NULL);
+        if (i < 300 && record_of(heap, object)->base == object)
+            others[MOST - 1 - i] = object;
+        else
+            objects[n++] = object;
+    }
+    for (i = 0; i < 300; i++)
+        if (others[MOST - 1 - i] != NULL)
+            fpheap_free(heap, others[MOST - 1 - i]);
+    fpheap_flush(heap);
+    for (i = 0; i < 4; i++, called[0]++) {
+        desc.construct = i % 2 ? do_nothing : NULL;
+        desc.destruct = i / 2 ? end_nothing : NULL;
+        pool = pool_of(heap, called, desc);
+        NEED(pool != NULL);
+        NEED(fpheap_pool_get_bulk(pool, objects + n, KINDS) == 0);
+        n += KINDS;
+    }
+    return n;
+}
+
+/* Make an object what its kind says. */
+static void
+put_in_hands(const fpheap *heap, void *object, unsigned kind)
+{
+    static const unsigned live[] = { 1, 1, 1, 0, 0, 0 };
+    const fph_member     *member = &heap->partition->member[DEAD_PLACE];
+    fph_member            before = *member;
+    fph_head             *head   = fph_head_of(object);
+    uint32_t              dead   = fph_owner_number(member, DEAD_PLACE);
+
+    before.is--;
+    head->hold.half[0] = live[kind];
+    head->hold.half[1] = kind == DEADS || kind == DROPPED ? dead
+                       : kind == LATE ? fph_owner_number(&before, DEAD_PLACE)
+                       : kind == NOBODYS ? 0 : head->hold.half[1];
+}
+
+static int
+is_free(const fpheap *heap, const void *object)
+{
+    const fph_slab *record = record_of(heap, object);
+    uint64_t        info   = fph_info_load(record);
+    size_t          i;
+
+    if (fph_info_kind(info) != FPH_SLAB)
+        return info == 0;
+    i = (size_t)((const char *)object - record->base) / record->size;
+    return (int)(record->bits[i / 64] >> i % 64 & 1);
+}
+
+/* The objects of these kinds are free, and no others; of pools that know what is
+ * in them none that was live.  Returns how many. */
+static size_t
+need_free(const fpheap *heap, unsigned n, unsigned kinds)
+{
+    unsigned i;
+    size_t   all = 0;
+
+    for (i = 0; i < n; i++) {
+        int known = i >= n - 3 * KINDS && i % KINDS == DEADS;
+        int free  = is_free(heap, objects[i]);
+
+        NEED(free == (int)((kinds >> i % KINDS & 1) && !known));
+        all += (size_t)free;
+    }
+    return all;
+}
+
+/* Objects and bytes with each tag. */
+typedef struct tally {
+    fpheap_tag_stats tags[4];
+} tally;
+
+static tally
+tally_of(fpheap *heap)
+{
+    tally    it;
+    unsigned i;
+
+    memset(&it, 0, sizeof it);
+    for (i = 0; i < TEST_COUNT(it.tags); i++)
+        NEED(fpheap_tag_stats_get(heap, i, &it.tags[i]) == 0);
+    return it;
+}
+
+/* The tags have what they had, but for what is free now and was live. */
+static void
+need_tallied(fpheap *heap, tally was, unsigned n)
+{
+    tally    is = tally_of(heap);
+    unsigned i;
+
+    for (i = 0; i < n; i++)
+        if (i % KINDS == DEADS && is_free(heap, objects[i])) {
+            fpheap_tag_stats *tag = &was.tags[fpheap_tag(objects[i])];
+
+            tag->objects--;
+            tag->bytes -= fpheap_requested(objects[i]);
+        }
+    for (i = 0; i < TEST_COUNT(is.tags); i++) {
+        NEED(is.tags[i].objects == was.tags[i].objects);
+        NEED(is.tags[i].bytes == was.tags[i].bytes);
+    }
+}
+
+static void
+objects_in_no_living_hand_are_free_and_on_request_what_the_dead_had(
+    void **state)
+{
+    fpheap         *heap   = create_askew();
+    fph_partition  *p      = heap->partition;
+    const unsigned  lost   = 1u << DROPPED | 1u << NOBODYS;
+    unsigned        n      = allocate_all(heap), i;
+    tally           before = tally_of(heap);
+    size_t          found;
+
+    (void)state;
+    p->member[DEAD_PLACE].is = 33;
+    dead_one[DEAD_PLACE] = 1;
+    for (i = 0; i < n; i++)
+        put_in_hands(heap, objects[i], i % KINDS);
+    rebuild(heap, dead_one, 0);
+    found = need_free(heap, n, lost);
+    assert_true(p->objects == found);
+    need_tallied(heap, before, n);
+    rebuild(heap, dead_one, FPHEAP_FREE_DEAD);
+    found = need_free(heap, n, lost | 1u << DEADS);
+    assert_true(p->objects == found);
+    need_tallied(heap, before, n);
+    rebuild(heap, dead_one, FPHEAP_FREE_DEAD);
+    assert_true(p->objects == found);
+    p->member[DEAD_PLACE].is = 0;
+    for (i = 0; i < n; i++)
+        if (!is_free(heap, objects[i]))
+            fph_head_of(objects[i])->hold.half[0] = 1;
+    NEED_SOUND(heap);
+    assert_int_equal(fpheap_close(heap), 0);
+}
+
+/* --- caches --------------------------------------------------------------- */
+
+/* Park objects in all ways. */
+static int
+park_and_stay(peer *p, void *arg)
+{
+    fpheap  *heap = open_it();
+    unsigned n    = 3 * FPHEAP_MAGAZINE / 2;
+
+    (void)arg;
+    fpheap_free(heap, fpheap_alloc(heap, 8));
+    NEED(fpheap_alloc_bulk(heap, 100, objects, n) == 0);
+    fpheap_free_bulk(heap, objects, n);
+    NEED(fpheap_alloc_bulk(heap, 300, objects, n) == 0);
+    fpheap_free_bulk(heap, objects, n);
+    fpheap_free(heap, fpheap_alloc(heap, 40000));
+    say_object(p, fpheap_self(heap));
+    while (pause() != 0)
+        ;
+    return 0;
+}
+
+/* Nothing of what its thread had is left in a cache, but for the places of short
+ * magazines, each of which is empty. */
+static void
+need_no_thread(fpheap *heap, fpheap_cache *cache, const uint32_t *small)
+{
+    unsigned i;
+
+    NEED(cache->heap == heap && cache->large == NULL && cache->entry == NULL);
+    NEED(fph_slot_of(cache)->owner == 0 && fph_slot_of(cache)->calls == 0);
+    for (i = 0; i < heap->bins; i++) {
+        const fph_bin *bin = &cache->bins[i];
+
+        NEED(bin->next == NULL && bin->top == NULL && bin->base == NULL);
+        NEED(bin->limit == NULL && cache->spare[i] == NULL);
+        NEED(*fph_bin_small(cache, i) == small[i]);
+        if (small[i] != 0)
+            NEED(((fph_magazine *)fph_meta_at(heap->state, small[i]))->count
+                 == 0);
+    }
+}
+
+/* Its thread was loading a magazine, and had just unloaded another. */
+static void
+stop_in_a_load(fpheap_cache *cache)
+{
+    fph_bin *loads   = &cache->bins[fph_class_of(100)];
+    fph_bin *unloads = &cache->bins[fph_class_of(300)];
+
+    NEED(loads->base != NULL && unloads->base != NULL);
+    loads->base = NULL;
+    fph_magazine_set_count(fph_magazine_of(unloads->base),
+                           (size_t)(unloads->top - unloads->base));
+    unloads->base = NULL;
+    unloads->limit = NULL;
+}
+
+static void
+a_dead_threads_cache_parks_nothing_and_is_for_others(void **state)
+{
+    fpheap        *heap = create_askew();
+    fph_partition *p    = heap->partition;
+    uint32_t       small[FPH_CLASSES];
+    fpheap_cache  *cache;
+    fpheap_stats   s;
+    unsigned       i, shorts = 0;
+    peer           other;
+
+    (void)state;
+    assert_true(heap->bins <= FPH_CLASSES);
+    fpheap_free(heap, fpheap_alloc(heap, 8));
+    NEED(fpheap_reserve(heap, TEST_MIB, 0) == 0);
+    peer_begin(&other, park_and_stay, NULL);
+    cache = (fpheap_cache *)hear_object(&other);
+    peer_kill(&other);
+    assert_true(cache->large != NULL);
+    cache->heap = heap;
+    for (i = 0; i < heap->bins; i++)
+        shorts += (small[i] = *fph_bin_small(cache, i)) != 0;
+    assert_true(shorts > 0 && small[fph_class_of(8)] != 0);
+    cache->heap = heap + 1;    /* the handle that the dead had */
+    stop_in_a_load(cache);
+    fph_slot_of(cache)->calls = 1;
+    assert_int_equal(fpheap_recover(heap, 0), 1);
+    need_no_thread(heap, cache, small);
+    assert_true(p->threads == 1 && p->objects == 0);
+    fpheap_stats_get(heap, &s);
+    assert_int_equal(s.parked_objects, 1);
+    close_empty(heap);
+}
+
+/* Whichever cache it is in. */
+static void
+a_large_object_that_a_living_thread_parks_stays_parked(void **state)
+{
+    fpheap       *heap = create_askew();
+    fpheap_cache *own  = fpheap_self(heap), *last;
+    fph_slab     *large;
+    peer          other;
+
+    (void)state;
+    NEED(fpheap_reserve(heap, TEST_MIB, 0) == 0);
+    peer_begin(&other, park_and_stay, NULL);
+    last = (fpheap_cache *)hear_object(&other);
+    peer_kill(&other);
+    assert_int_equal(fpheap_recover(heap, 0), 1);
+    fpheap_free(heap, fpheap_alloc(heap, 40000));
+    large = own->large;
+    assert_true(own != last && large != NULL);
+    rebuild(heap, nobody, 0);
+    assert_int_equal(fph_info_kind(large->info), FPH_PARKED);
+    own->large = NULL;
+    last->large = large;
+    rebuild(heap, nobody, 0);
+    assert_int_equal(fph_info_kind(large->info), FPH_PARKED);
+    last->large = NULL;
+    rebuild(heap, nobody, 0);
+    assert_int_equal(large->info, 0);
+    close_empty(heap);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         SHARED_TEST(all_is_computed_from_what_is_certain),
+        SHARED_TEST(
+            objects_in_no_living_hand_are_free_and_on_request_what_the_dead_had),
+        SHARED_TEST(a_dead_threads_cache_parks_nothing_and_is_for_others),
+        SHARED_TEST(a_large_object_that_a_living_thread_parks_stays_parked),
     };
 
     return cmocka_run_group_tests_name("shared_rebuild", tests, NULL, NULL);
