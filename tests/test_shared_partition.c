@@ -704,6 +704,80 @@ calls_are_waited_for_until_the_time_is_over(void **state)
     assert_int_equal(waited(), 3);
 }
 
+/* Calls that caches count are those of their owners, unless these are dead. */
+static void
+a_caches_call_is_its_owners(void **state)
+{
+    static const unsigned places[] = { 0, 77, FPH_MEMBERS - 1 };
+    fpheap   *heap  = create_with_rival();
+    fph_slot *slot  = fph_slot_of(fpheap_self(heap));
+    uint64_t  owner = slot->owner;
+    uint8_t   room[FPH_MEMBERS + 2], *dead = room + 1;
+    size_t    i;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(places); i++) {
+        slot->owner = places[i] + 1;
+        memset(room, 1, sizeof room);
+        dead[places[i]] = 0;
+        slot->calls = 0;
+        assert_true(fph_cache_calls_end(heap, dead, 0));
+        slot->calls = 1;
+        assert_false(fph_cache_calls_end(heap, dead, 0));
+        memset(room, 0, sizeof room);
+        assert_false(fph_cache_calls_end(heap, dead, 0));
+        dead[places[i]] = 1;
+        assert_true(fph_cache_calls_end(heap, dead, 0));
+    }
+    memset(room, 0, sizeof room);
+    slot->owner = 0;
+    assert_true(fph_cache_calls_end(heap, dead, 0));
+    slot->owner = owner;
+    slot->calls = 0;
+    memset(heap->partition->taken, 1, 64); /* behind the last place */
+    assert_true(fph_member_calls_end(heap, dead, 0));
+    memset(heap->partition->taken, 0, 64);
+    heap->partition->taken[0] = 1;
+    close_with_rival(heap);
+}
+
+static fph_word *call_goes, *call_comes;
+
+static void
+move_call(void *arg)
+{
+    (void)arg;
+    *call_goes = 0;
+    *call_comes = 1;
+}
+
+/* From where it was waited for to where it was not yet. */
+static void
+a_call_that_a_cache_gives_up_meanwhile_is_waited_for(void **state)
+{
+    fpheap  *heap = create_with_rival();
+    uint8_t  dead[FPH_MEMBERS];
+    uint64_t begun = clock_ns;
+
+    (void)state;
+    memset(dead, 0, sizeof dead);
+    assert_true(fph_calls_end(heap, dead));
+    call_goes = &fph_slot_of(fpheap_self(heap))->calls;
+    call_comes = &heap->partition->member[SURVIVOR].calls;
+    *call_goes = 1;
+    begin_waiting(move_call, NULL);
+    assert_false(fph_calls_end(heap, dead));
+    assert_int_equal(waited(), FPHEAP_GROWTH_WAIT_MS);
+    assert_true(clock_ns == begun + FPHEAP_GROWTH_WAIT_MS * STEP_NS);
+    dead[SURVIVOR] = 1;
+    *call_goes = 1;
+    begin_waiting(move_call, NULL);
+    assert_true(fph_calls_end(heap, dead));
+    assert_int_equal(waited(), 1);
+    *call_comes = 0;
+    close_with_rival(heap);
+}
+
 /* --- the cleaner ---------------------------------------------------------- */
 
 /* What `cleaner` says when a place cleans up. */
@@ -718,12 +792,14 @@ one_member_at_a_time_cleans_up(void **state)
 {
     fpheap        *heap  = create_with_rival();
     fph_partition *p     = heap->partition;
-    unsigned       own   = 40;
+    unsigned       own   = 40, asked;
     uint64_t       was, first, came;
 
     (void)state;
     heap->member = own;
+    asked = locks_asked;
     assert_true(fph_cleaner_enter(heap, &was));
+    assert_int_equal(locks_asked, asked); /* there is none to look at */
     assert_int_equal(was, 0);
     first = p->cleaner;
     assert_int_equal(first % FPH_CLEANER, own + 1);
@@ -801,8 +877,10 @@ a_clean_up_ends_in_what_it_says(void **state)
     assert_int_equal(fph_clean(heap, 0), 0);
     assert_true(s->growing == 0);
     need_clean(heap, CORPSES);
-    *calls = 0;
     p->member[1].is = 8;       /* one is enough */
+    assert_int_equal(fpheap_recover(heap, 0), -EBUSY);
+    need_clean(heap, CORPSES);
+    *calls = 0;
     assert_int_equal(fpheap_recover(heap, 0), 1);
     need_clean(heap, CORPSES + 1);
     p->member[SURVIVOR].is = 0;
@@ -865,6 +943,52 @@ who_finds_a_cleaner_waits_for_its_end(void **state)
     close_with_rival(heap);
 }
 
+/* Not what the dead had live: nobody has asked for that. */
+static void
+who_goes_on_for_a_dead_cleaner_frees_only_what_is_lost(void **state)
+{
+    fpheap        *heap   = create_with_rival();
+    fph_partition *p      = heap->partition;
+    void          *object = fpheap_alloc(heap, 100);
+
+    (void)state;
+    p->member[1].is = 8;
+    fph_head_of(object)->hold.half[1] = fph_owner_number(&p->member[1], 1);
+    p->cleaner = cleaner_of(2, 5) | FPH_REBUILDING;
+    fph_clean_wait(heap);
+    need_clean(heap, 1);
+    TEST_CHECK_LIVE(heap, 1);
+    fpheap_free(heap, object);
+    object = fpheap_alloc(heap, 100);
+    p->member[1].is = 9;
+    fph_head_of(object)->hold.half[1] = fph_owner_number(&p->member[1], 1);
+    assert_int_equal(fpheap_recover(heap, FPHEAP_FREE_DEAD), 1);
+    need_clean(heap, 2);
+    close_with_rival(heap);
+}
+
+static void
+a_recovery_is_of_a_partition_and_with_flags_that_are_known(void **state)
+{
+    fpheap *heap = create_with_rival();
+    fpheap *mine = fpheap_create("mine", NULL);
+
+    (void)state;
+    assert_int_equal(fpheap_recover(mine, 0), -EINVAL);
+    assert_int_equal(fpheap_recover(heap, 1), -EINVAL);
+    assert_int_equal(fpheap_recover(heap, ~FPHEAP_FREE_DEAD), -EINVAL);
+    assert_int_equal(fpheap_recover(heap, FPHEAP_FREE_DEAD), 0);
+    assert_int_equal(fpheap_recover(heap, 0), 0);
+    fph_this.depth[heap - fph_heaps] = 1; /* in a callback */
+    assert_int_equal(fpheap_recover(heap, 0), -EBUSY);
+    fph_this.depth[heap - fph_heaps] = 0;
+    fph_this.depth[mine - fph_heaps] = 1;
+    assert_int_equal(fpheap_recover(heap, 0), 0);
+    fph_this.depth[mine - fph_heaps] = 0;
+    assert_int_equal(fpheap_destroy(mine), 0);
+    close_with_rival(heap);
+}
+
 int
 main(void)
 {
@@ -880,10 +1004,14 @@ main(void)
         SHARED_TEST(a_place_is_held_that_has_a_member_or_that_has_none),
         SHARED_TEST(the_dead_are_held_and_let_go_each_at_its_place),
         SHARED_TEST(calls_are_waited_for_until_the_time_is_over),
+        SHARED_TEST(a_caches_call_is_its_owners),
+        SHARED_TEST(a_call_that_a_cache_gives_up_meanwhile_is_waited_for),
         SHARED_TEST(one_member_at_a_time_cleans_up),
         SHARED_TEST(a_clean_up_ends_in_what_it_says),
         SHARED_TEST(who_rebuilds_says_so_until_the_end),
         SHARED_TEST(who_finds_a_cleaner_waits_for_its_end),
+        SHARED_TEST(who_goes_on_for_a_dead_cleaner_frees_only_what_is_lost),
+        SHARED_TEST(a_recovery_is_of_a_partition_and_with_flags_that_are_known),
     };
 
     return cmocka_run_group_tests_name("shared_partition", tests, NULL, NULL);
