@@ -20,7 +20,9 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* Calls for memory: where, how much, and which. */
@@ -102,11 +104,59 @@ fcntl_noted(int file, int what, ...)
     return fcntl(file, what, lock);
 }
 
+/* What the system says of a file instead of the truth, if this is not NULL; or
+ * with which error it fails. */
+static const struct stat   *stat_said;
+static const struct statfs *statfs_said;
+static int                  look_fails;
+static uid_t                user = 1000;
+
+static int
+look_failed(void)
+{
+    errno = look_fails;
+    return -1;
+}
+
+static int
+fstat_noted(int file, struct stat *is)
+{
+    if (look_fails != 0)
+        return look_failed();
+    if (stat_said == NULL)
+        return fstat(file, is);
+    *is = *stat_said;
+    return 0;
+}
+
+static int
+fstatfs_noted(int file, struct statfs *is)
+{
+    if (look_fails != 0)
+        return look_failed();
+    if (statfs_said == NULL)
+        return fstatfs(file, is);
+    *is = *statfs_said;
+    return 0;
+}
+
+static uid_t
+user_said(void)
+{
+    return stat_said != NULL ? user : geteuid();
+}
+
+#define fstat   fstat_noted
+#define fstatfs fstatfs_noted
+#define geteuid user_said
 #define madvise madvise_noted
 #define syscall syscall_noted
 #define fcntl   fcntl_noted
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
+#undef fstat
+#undef fstatfs
+#undef geteuid
 #undef madvise
 #undef syscall
 #undef fcntl
@@ -989,6 +1039,231 @@ a_recovery_is_of_a_partition_and_with_flags_that_are_known(void **state)
     close_with_rival(heap);
 }
 
+/* --- what a file is ------------------------------------------------------- */
+
+/* An open of this name, as the function that is asked sees it. */
+static fph_opening
+opening(const fpheap_partition *desc)
+{
+    fph_opening it = { "some", desc, 0, 3, 0 };
+
+    last_report[0] = '\0';
+    return it;
+}
+
+/* The open was refused for this reason; NULL: it was not. */
+static void
+need_reported(const char *why)
+{
+    char line[256];
+
+    (void)snprintf(line, sizeof line, "fpheap: open of 'some': %s", why);
+    NEED(strcmp(last_report, why == NULL ? "" : line) == 0);
+}
+
+#define NO_FILE  "it is no regular file"
+#define NOT_OURS "another user owns it"
+#define NAMES    "the file has another name too"
+#define SHORT    "the file is too short"
+
+/* A file of a kind, whose it is, its names, and its bytes; how it is opened: by
+ * name or not, with these flags, from where on, and with how many bytes; and the
+ * error, or how many bytes the partition has. */
+static const struct {
+    mode_t      mode;
+    uid_t       owner;
+    unsigned    names;
+    off_t       size;
+    int         directory;
+    unsigned    flags;
+    size_t      start, bytes;
+    int         error;
+    const char *why;
+    size_t      has;
+} files[] = {
+    { S_IFREG, 1000, 1, 9000, 3, 0, 0, 9000, 0, NULL, 9000 },
+    { S_IFREG, 1000, 1, 9000, 3, 0, 0, 8999, 0, NULL, 8999 },
+    { S_IFREG, 1000, 1, 9000, 3, 0, 0, 9001, -ESTALE, SHORT, 9001 },
+    { S_IFREG, 1000, 1, 9000, 3, 0, 0, 1, 0, NULL, 1 },
+    { S_IFREG, 1000, 1, 9000, 3, 0, 0, 0, 0, NULL, 9000 },
+    { S_IFREG, 1000, 1, 9000, 3, 0, 4000, 5000, 0, NULL, 5000 },
+    { S_IFREG, 1000, 1, 9000, 3, 0, 4000, 5001, -ESTALE, SHORT, 5001 },
+    { S_IFREG, 1000, 1, 9000, 3, 0, 4000, 0, 0, NULL, 5000 },
+    { S_IFREG, 1000, 1, 9000, 3, 0, 9000, 0, 0, NULL, 0 },
+    { S_IFREG, 1000, 1, 9000, 3, 0, 9001, 0, -ESTALE, SHORT, 0 },
+    { S_IFIFO, 1000, 1, 9000, 3, 0, 0, 0, -EACCES, NO_FILE, 0 },
+    { S_IFIFO, 1000, 1, 9000, 3, FPHEAP_FIXED, 0, 0, -EACCES, NO_FILE, 0 },
+    { S_IFCHR, 1000, 1, 9000, 3, 0, 0, 0, -EACCES, NO_FILE, 0 },
+    { S_IFCHR, 1000, 1, 9000, 3, FPHEAP_FIXED, 0, 0, 0, NULL, 0 },
+    { S_IFCHR, 1000, 1, 0, 3, FPHEAP_FIXED, 4000, 9000, 0, NULL, 9000 },
+    { S_IFREG, 1000, 1, 9000, 3, FPHEAP_FIXED, 0, 0, 0, NULL, 9000 },
+    { S_IFREG, 0, 1, 9000, 3, 0, 0, 0, 0, NULL, 9000 },
+    { S_IFREG, 1, 1, 9000, 3, 0, 0, 0, -EACCES, NOT_OURS, 0 },
+    { S_IFREG, 1001, 1, 9000, 3, 0, 0, 0, -EACCES, NOT_OURS, 0 },
+    { S_IFREG, 1001, 1, 9000, 3, FPHEAP_ANY_OWNER, 0, 0, 0, NULL, 9000 },
+    { S_IFCHR, 1001, 1, 0, 3, FPHEAP_FIXED, 0, 0, -EACCES, NOT_OURS, 0 },
+    { S_IFREG, 1000, 0, 9000, 3, 0, 0, 0, 0, NULL, 9000 },
+    { S_IFREG, 1000, 2, 9000, 3, 0, 0, 0, -EACCES, NAMES, 0 },
+    { S_IFREG, 1000, 2, 9000, 0, 0, 0, 0, -EACCES, NAMES, 0 },
+    { S_IFREG, 1000, 2, 9000, -1, 0, 0, 0, 0, NULL, 9000 },
+};
+
+static void
+a_file_is_refused_for_what_the_system_says_of_it(void **state)
+{
+    fpheap_partition desc = partition_of(0);
+    struct stat      is;
+    fph_opening      it;
+    fpheap           heap;
+    size_t           i;
+
+    (void)state;
+    memset(&heap, 0, sizeof heap);
+    stat_said = &is;
+    for (i = 0; i < TEST_COUNT(files); i++) {
+        memset(&is, 0, sizeof is);
+        is.st_mode = files[i].mode | 0600;
+        is.st_uid = files[i].owner;
+        is.st_nlink = files[i].names;
+        is.st_size = files[i].size;
+        desc.flags = files[i].flags;
+        heap.start = files[i].start;
+        it = opening(&desc);
+        it.directory = files[i].directory;
+        it.bytes = files[i].bytes;
+        NEED(fph_file_check(&heap, &it) == files[i].error);
+        NEED(it.bytes == files[i].has);
+        need_reported(files[i].why);
+    }
+    look_fails = EIO;
+    NEED(fph_file_check(&heap, &it) == -EIO);
+    look_fails = 0;
+    stat_said = NULL;
+}
+
+/* A page of the file is of so many bytes, and is to be of so many. */
+static int
+unit_of(long page, size_t wanted)
+{
+    fpheap_partition desc = partition_of(0);
+    fph_opening      it   = opening(&desc);
+    struct statfs    is;
+    fpheap           heap;
+
+    memset(&heap, 0, sizeof heap);
+    memset(&is, 0, sizeof is);
+    is.f_bsize = page;
+    desc.page_bytes = wanted;
+    statfs_said = &is;
+    return fph_file_unit(&heap, &it);
+}
+
+static void
+a_page_of_a_file_is_a_number_of_chunks(void **state)
+{
+    fpheap_partition desc = partition_of(0);
+    fph_opening      it   = opening(&desc);
+    fpheap           heap;
+
+    (void)state;
+    assert_int_equal(unit_of(4096, 0), 1);
+    assert_int_equal(unit_of(FPHEAP_CHUNK, 0), 1);
+    assert_int_equal(unit_of(2 * FPHEAP_CHUNK, 0), 2);
+    assert_int_equal(unit_of(32 * FPHEAP_CHUNK, 32 * FPHEAP_CHUNK), 32);
+    need_reported(NULL);
+    assert_int_equal(unit_of(32 * FPHEAP_CHUNK, 4096), -EPROTO);
+    need_reported("page_bytes");
+    assert_int_equal(unit_of(4096, 4095), -EPROTO);
+    assert_int_equal(unit_of(4096, 1), -EPROTO);
+    assert_int_equal(unit_of(1, 1), 1);
+    look_fails = EIO;
+    assert_int_equal(unit_of(4096, 0), -EIO);
+    memset(&heap, 0, sizeof heap);
+    heap.mapped = 1;           /* nobody asks */
+    assert_int_equal(fph_file_unit(&heap, &it), 1);
+    look_fails = 0;
+    statfs_said = NULL;
+}
+
+/* --- what it begins with -------------------------------------------------- */
+
+static void
+the_beginning_is_read_where_it_is(void **state)
+{
+    static const fph_word words[] = { FPH_MAGIC, 77 };
+    fpheap_partition      desc    = partition_of(0);
+    fph_opening           it      = opening(&desc);
+    uint64_t              got[2]  = { 1, 2 };
+    fpheap                heap;
+
+    (void)state;
+    memset(&heap, 0, sizeof heap);
+    heap.file = memory_file();
+    heap.start = 4096;
+    assert_int_equal(fph_magic_read(&heap, &it), 0);
+    assert_int_equal(pwrite(heap.file, words, sizeof words, 4096),
+                     sizeof words);
+    assert_true(fph_magic_read(&heap, &it) == FPH_MAGIC);
+    assert_int_equal(fph_file_read(&heap, &it, got, sizeof got), sizeof got);
+    assert_memory_equal(got, words, sizeof got);
+    close(heap.file);
+    assert_int_equal(fph_magic_read(&heap, &it), 1);
+    heap.mapped = 1;
+    desc.address = (void *)(uintptr_t)words;
+    memset(got, 0, sizeof got);
+    assert_true(fph_magic_read(&heap, &it) == FPH_MAGIC);
+    assert_int_equal(fph_file_read(&heap, &it, got, sizeof got), sizeof got);
+    assert_memory_equal(got, words, sizeof got);
+}
+
+/* Compare settings in which one character is another. */
+static int
+settings_with(char *theirs, size_t at, size_t room)
+{
+    fpheap_partition desc = partition_of(0);
+    fph_opening      it   = opening(&desc);
+    char             was  = theirs[at];
+    int              rc;
+
+    theirs[at] = '~';
+    spoil_the_stack();
+    rc = fph_settings_check(&it, theirs, room);
+    theirs[at] = was;
+    return rc;
+}
+
+static void
+settings_are_compared_to_the_character(void **state)
+{
+    char   theirs[512], called[64];
+    size_t all, i, first = 0, end = 0;
+
+    (void)state;
+    memset(theirs, 0, sizeof theirs);
+    all = strlen(fph_shared_settings());
+    memcpy(theirs, fph_shared_settings(), all);
+    assert_int_equal(settings_with(theirs, 511, 512), 0);
+    assert_int_equal(settings_with(theirs, all + 1, all + 1), 0);
+    need_reported(NULL);
+    for (i = 0; i <= all; i++) {
+        if (i != 0 && theirs[i - 1] == ' ')
+            first = end = i;
+        if (end == first && theirs[i] == '=')
+            end = i;
+        if (end == first) {
+            NEED(settings_with(theirs, i, 512) == -ESTALE);
+            need_reported("the heap in it is damaged, or of another version");
+            continue;
+        }
+        (void)snprintf(called, sizeof called, "%.*s", (int)(end - first),
+                       theirs + first);
+        NEED(settings_with(theirs, i, 512) == -EPROTO);
+        need_reported(called);
+    }
+    assert_int_equal(settings_with(theirs, 511, all), -EPROTO);
+    need_reported(called);     /* the file ends before they do */
+}
+
 int
 main(void)
 {
@@ -1012,6 +1287,10 @@ main(void)
         SHARED_TEST(who_finds_a_cleaner_waits_for_its_end),
         SHARED_TEST(who_goes_on_for_a_dead_cleaner_frees_only_what_is_lost),
         SHARED_TEST(a_recovery_is_of_a_partition_and_with_flags_that_are_known),
+        SHARED_TEST(a_file_is_refused_for_what_the_system_says_of_it),
+        SHARED_TEST(a_page_of_a_file_is_a_number_of_chunks),
+        SHARED_TEST(the_beginning_is_read_where_it_is),
+        SHARED_TEST(settings_are_compared_to_the_character),
     };
 
     return cmocka_run_group_tests_name("shared_partition", tests, NULL, NULL);
