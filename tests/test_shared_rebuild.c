@@ -90,16 +90,42 @@ make_pools(fpheap *heap)
     NEED(fpheap_pool_get(pools[0]) != NULL && fpheap_pool_get(pools[0]) != NULL);
 }
 
+static int
+by_address(const void *a, const void *b)
+{
+    const char *x = *(char *const *)a, *y = *(char *const *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* In a full heap, the last chunk begins with a slab. */
+static void
+end_in_a_slab(fpheap *heap, unsigned n)
+{
+    char    *last = heap->partition->base + heap->bytes - FPHEAP_CHUNK;
+    char    *object;
+    unsigned i;
+
+    qsort(objects, n, sizeof *objects, by_address);
+    fpheap_free(heap, objects[n - 1]);
+    fpheap_flush(heap);
+    for (i = 0, object = NULL; i < 10000 && object < last; i++)
+        NEED((object = (char *)fpheap_alloc(heap, 100)) != NULL);
+    NEED(record_of(heap, object)->page == fph_page_of(heap->state, last));
+    objects[n - 1] = object;
+}
+
 /* Fill a heap, and free some of it, so that its regions have gaps, and others of
  * its chunks free pages; and use what is free for small objects. */
 static void
 use_in_all_ways(fpheap *heap)
 {
     static const size_t sizes[] = { 8, 100, 100, 1000, 1000, 3000 };
-    unsigned n = fill_heap(heap, 40000), i, j;
+    unsigned n = fill_heap(heap, FPHEAP_CHUNK - FPH_HEAD), i, j;
     void    *own[200];
 
-    NEED(n > 60);
+    NEED(n > 60 && n < 200);
+    end_in_a_slab(heap, n);
     for (i = 10; i < n - 5; i++)
         if (i / 8 % 2 != 0)
             fpheap_free(heap, objects[i]);
@@ -112,7 +138,7 @@ use_in_all_ways(fpheap *heap)
         for (j = 0; j < 200; j += 1 + (i == 2))
             fpheap_free(heap, own[j]);
     }
-    fpheap_free(heap, objects[n - 1]); /* which is parked */
+    fpheap_free(heap, objects[n - 2]); /* which is parked */
     NEED(fpheap_self(heap)->large != NULL);
 }
 
@@ -182,7 +208,12 @@ rebuild(fpheap *heap, const uint8_t *dead, unsigned frees)
     p->cleaner = 0;
 }
 
-static const uint8_t nobody[FPH_MEMBERS + 8];
+/* Which members are dead, and what stands in front of them. */
+typedef struct who {
+    uint8_t front[8], dead[FPH_MEMBERS];
+} who;
+
+static const who nobody = { { 1, 1, 1, 1, 1, 1, 1, 1 }, { 0 } };
 
 /* Records of a kind in the heap, or in a stack of those that nobody uses. */
 static unsigned
@@ -323,8 +354,29 @@ spoil_counts(fpheap *heap)
         s->pool[i]->quota += 777;
         s->pool[i]->ending = 1;
     }
-    s->meta_numbers += 2;      /* of which one was to be a block */
+    s->pool_is[0] += FPH_POOL_NAMED - FPH_POOL_READY; /* it was to end, */
+    s->pool_is[3] += FPH_POOL_WANTS - FPH_POOL_FREE;  /* and this one to begin */
+    s->meta_numbers = FPH_TABLE_MAX + 5; /* of which one was to be a block */
     s->meta[fph_meta_block(s) + 1] = (char *)heap;
+}
+
+/* The pages of slabs of which all objects are free, but of pools that keep
+ * theirs. */
+static size_t
+count_empty_pages(const fph_state *s)
+{
+    size_t          at = 0, n = 0;
+    const fph_slab *slab;
+
+    while ((slab = fph_record_next(s, &at)) != NULL) {
+        size_t             count = fph_info_count(slab->info);
+        const fpheap_pool *pool  = fph_bin_pool(s, fph_info_bin(slab->info));
+
+        if (fph_info_kind(slab->info) == FPH_SLAB
+            && fph_slab_bits(slab) == count && (pool == NULL || !pool->keeps))
+            n += (count * slab->size + FPHEAP_PAGE - 1) / FPHEAP_PAGE;
+    }
+    return n;
 }
 
 static void
@@ -335,11 +387,13 @@ need_counts(const fpheap *heap, const picture *was)
 
     assert_true(s->growing == 0 && s->moves_stuck == 0 && s->lost == 0);
     assert_true(s->moves_ended == s->moves_begun);
-    assert_true(s->empty_pages == was->empty_pages);
+    assert_true(s->empty_pages == was->empty_pages && s->empty_pages != 0);
+    assert_true(s->empty_pages == count_empty_pages(s));
     for (i = 0; i < 3; i++) {
         NEED(s->pool[i]->slabs == was->pools[i].slabs);
         NEED(s->pool[i]->objects == was->pools[i].objects);
         NEED(s->pool[i]->quota == was->pools[i].quota);
+        NEED(s->pool[i]->quota >> 32 == 1000);
         NEED(s->pool[i]->ending == 0);
     }
     NEED(s->pool[0]->slabs == 1 && s->pool[2]->slabs == 0);
@@ -364,7 +418,7 @@ all_is_computed_from_what_is_certain(void **state)
     NEED_SOUND(heap);
     NEED(heap->partition->taken[CHUNKS - 1] == 1);
     take_picture(heap, &before);
-    rebuild(heap, nobody, 0);
+    rebuild(heap, nobody.dead, 0);
     NEED_SOUND(heap);
     take_picture(heap, &after);
     need_same(&before, &after);
@@ -375,7 +429,7 @@ all_is_computed_from_what_is_certain(void **state)
     spoil_counts(heap);
     spoil(heap);
     spoil_the_stack();
-    rebuild(heap, nobody, 0);
+    rebuild(heap, nobody.dead, 0);
     s->meta_numbers = numbers;
     NEED_SOUND(heap);
     take_picture(heap, &again);
@@ -422,7 +476,7 @@ allocate_all(fpheap *heap)
 
     for (i = 0; i < 2 * 300; i++) {
         void *object = i < 300 ? fpheap_alloc_tagged(heap, 1 + i % 8, 1)
-                     : i < 340 ? fpheap_alloc_tagged(heap, 30000 + i, 2)
+                     : i < 340 ? fpheap_alloc_tagged(heap, 33000 + i, 2)
                                : fpheap_alloc_tagged(heap, 3000, 3);
 
         NEED(object != NULL);
@@ -476,6 +530,25 @@ is_free(const fpheap *heap, const void *object)
     return (int)(record->bits[i / 64] >> i % 64 & 1);
 }
 
+/* Make a heap of which this process is the member at another place than the
+ * first. */
+static fpheap *
+create_at_place_9(void)
+{
+    fpheap     *heap   = create_askew();
+    fph_member *member = heap->partition->member;
+
+    fph_slot_of(fpheap_self(heap))->owner = 9 + 1;
+    member[9] = member[0];
+    memset(&member[0], 0, sizeof member[0]);
+    NEED(fph_lock(heap, 9, F_OFD_SETLK, F_WRLCK));
+    fph_lock(heap, 0, F_OFD_SETLK, F_UNLCK);
+    heap->member = 9;
+    heap->taken = &member[9].taken;
+    fph_owner_begin(heap, fph_owner_number(&member[9], 9));
+    return heap;
+}
+
 /* The objects of these kinds are free, and no others; of pools that know what is
  * in them none that was live.  Returns how many. */
 static size_t
@@ -489,6 +562,7 @@ need_free(const fpheap *heap, unsigned n, unsigned kinds)
         int free  = is_free(heap, objects[i]);
 
         NEED(free == (int)((kinds >> i % KINDS & 1) && !known));
+        NEED(!free || fph_head_of(objects[i])->hold.both == 0);
         all += (size_t)free;
     }
     return all;
@@ -535,7 +609,7 @@ static void
 objects_in_no_living_hand_are_free_and_on_request_what_the_dead_had(
     void **state)
 {
-    fpheap         *heap   = create_askew();
+    fpheap         *heap   = create_at_place_9();
     fph_partition  *p      = heap->partition;
     const unsigned  lost   = 1u << DROPPED | 1u << NOBODYS;
     unsigned        n      = allocate_all(heap), i;
@@ -543,6 +617,7 @@ objects_in_no_living_hand_are_free_and_on_request_what_the_dead_had(
     size_t          found;
 
     (void)state;
+    assert_int_equal(p->member[0].is, 0); /* whose number is nobody's */
     p->member[DEAD_PLACE].is = 33;
     dead_one[DEAD_PLACE] = 1;
     for (i = 0; i < n; i++)
@@ -675,15 +750,74 @@ a_large_object_that_a_living_thread_parks_stays_parked(void **state)
     fpheap_free(heap, fpheap_alloc(heap, 40000));
     large = own->large;
     assert_true(own != last && large != NULL);
-    rebuild(heap, nobody, 0);
+    rebuild(heap, nobody.dead, 0);
     assert_int_equal(fph_info_kind(large->info), FPH_PARKED);
     own->large = NULL;
     last->large = large;
-    rebuild(heap, nobody, 0);
+    rebuild(heap, nobody.dead, 0);
     assert_int_equal(fph_info_kind(large->info), FPH_PARKED);
     last->large = NULL;
-    rebuild(heap, nobody, 0);
+    rebuild(heap, nobody.dead, 0);
     assert_int_equal(large->info, 0);
+    assert_int_equal(heap->partition->threads, 1);
+    close_empty(heap);
+}
+
+/* A cache without an owner is nobody's, whoever is dead; that of the first place
+ * is of a member like the others. */
+static void
+a_cache_is_a_dead_threads_if_its_owner_is_dead(void **state)
+{
+    fpheap        *heap = create_at_place_9();
+    fph_partition *p    = heap->partition;
+    fpheap_cache  *last;
+    who            first = nobody;
+    peer           other;
+
+    (void)state;
+    NEED(fpheap_reserve(heap, TEST_MIB, 0) == 0);
+    peer_begin(&other, park_and_stay, NULL);
+    last = (fpheap_cache *)hear_object(&other);
+    peer_kill(&other);
+    first.dead[0] = 1;
+    fph_slot_of(last)->owner = 1;
+    rebuild(heap, nobody.dead, 0);
+    assert_true(fph_slot_of(last)->owner == 1 && p->threads == 0);
+    rebuild(heap, first.dead, 0);
+    assert_true(fph_slot_of(last)->owner == 0 && p->threads == 1);
+    rebuild(heap, first.dead, 0);
+    assert_int_equal(p->threads, 1);
+    assert_int_equal(fph_slot_of(fpheap_self(heap))->owner, 9 + 1);
+    p->member[0].is = 0;
+    close_empty(heap);
+}
+
+/* --- records -------------------------------------------------------------- */
+
+/* Though there is a word in the place where the chunk would be that leads to
+ * them. */
+static void
+records_of_a_chunk_that_the_window_does_not_have_are_unused(void **state)
+{
+    fpheap      *heap = create_askew();
+    fph_state   *s    = heap->state;
+    fph_records *records;
+    char        *object;
+    size_t       number;
+
+    (void)state;
+    object = fpheap_alloc(heap, FPHEAP_CHUNK);
+    assert_true(object != NULL && object > (char *)s->chunks);
+    number = (size_t)(object - (char *)s->chunks) / sizeof *s->chunks + 1;
+    assert_true(number > s->mask >> FPH_PAGE_BITS && number < s->mask);
+    fpheap_free(heap, fpheap_alloc(heap, 100));
+    records = fph_records_make(heap, 0);
+    assert_non_null(records);
+    records->chunk = number;
+    s->chunks[number].records = records;
+    rebuild(heap, nobody.dead, 0);
+    need_stacked(heap);
+    fpheap_free(heap, object);
     close_empty(heap);
 }
 
@@ -696,6 +830,9 @@ main(void)
             objects_in_no_living_hand_are_free_and_on_request_what_the_dead_had),
         SHARED_TEST(a_dead_threads_cache_parks_nothing_and_is_for_others),
         SHARED_TEST(a_large_object_that_a_living_thread_parks_stays_parked),
+        SHARED_TEST(a_cache_is_a_dead_threads_if_its_owner_is_dead),
+        SHARED_TEST(
+            records_of_a_chunk_that_the_window_does_not_have_are_unused),
     };
 
     return cmocka_run_group_tests_name("shared_rebuild", tests, NULL, NULL);
