@@ -151,6 +151,7 @@ each_clean_up_finds_the_magazines_of_the_living_anew(void **state)
     for (i = 0; i < 2; i++) {
         assert_int_equal(fpheap_alloc_bulk(heap, 1000, objects, 1000), 0);
         fpheap_free_bulk(heap, objects, 1000);
+        fpheap_free(heap, fpheap_alloc(heap, 16)); /* by a short magazine */
         peer_kill(&peers[i]);
         assert_int_equal(fpheap_recover(heap, 0), 1);
         TEST_CHECK_LIVE(heap, 0);
