@@ -608,6 +608,7 @@ PROGRAMS = [
     Program("test_shared_members"), Program("test_shared_view"),
     Program("test_shared_view_header"),
     Program("test_shared_owners"), Program("test_shared_pains"),
+    Program("test_shared_partition"), Program("test_shared_rebuild"),
     Program("fuzz_api"),
     Program("fuzz_api+headers", "-DFPHEAP_HEADER=1"), Program("fuzz_config"),
     Program("test_schedules"), Program("test_schedules_shared"),
