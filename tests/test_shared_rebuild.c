@@ -44,7 +44,8 @@ create_askew(void)
     fpheap          *heap = fpheap_open(name, &desc, FPHEAP_CREATE);
 
     NEED(heap != NULL);
-    desc.address = heap->partition->base + (FPH_GROUP + 1) * FPHEAP_CHUNK;
+    desc.address = heap->partition->base
+                 - (CHUNKS - FPH_GROUP - 1) * FPHEAP_CHUNK;
     NEED(fpheap_close(heap) == 0 && fpheap_unlink(name, NULL) == 0);
     heap = fpheap_open(name, &desc, FPHEAP_CREATE);
     NEED(heap != NULL && heap->state->mask + 1 == CHUNKS * FPH_PAGES);
