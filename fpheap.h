@@ -17902,7 +17902,6 @@ fph_partition_begin(fpheap *heap)
     bytes = partition->head + fph_layout_of(heap, chunks).bytes
           + 2 * FPHEAP_PAGE;
     need = fph_need_of(heap, bytes >> FPHEAP_PAGE_SHIFT, 1);
-    need.at = partition->base;
     rc = fph_obtain(heap, 0 /* node */, need,
                     fph_units(heap, need.pages), &raw);
     if (rc == 0)

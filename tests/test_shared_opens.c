@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
@@ -222,6 +223,37 @@ mmap_told(void *at, size_t bytes, int access, int flags, int file, off_t from)
     return mmap(at, bytes, access, flags, file, from);
 }
 
+/* Memory for a file, where the arguments of that are one word each. */
+static void
+syscall_comes(int what, ...)
+{
+    va_list list;
+    int     file, mode;
+    number  at;
+
+    if (what != SYS_fallocate || sizeof(long) < 8)
+        return;
+    va_start(list, what);
+    file = va_arg(list, int);
+    mode = va_arg(list, int);
+    at = va_arg(list, uint64_t);
+    note("fallocate %d %llu %llu;", mode, at,
+         file < 0 ? 0 : (number)va_arg(list, uint64_t));
+    va_end(list);
+}
+
+/* Who waits: what ends a wait comes with the third yield. */
+static void   (*wait_ends)(void);
+static unsigned waits;
+
+static int
+yield_told(void)
+{
+    if (++waits == 3 && wait_ends != NULL)
+        wait_ends();
+    return sched_yield();
+}
+
 static int
 munmap_told(void *base, size_t bytes)
 {
@@ -251,8 +283,13 @@ madvise_told(void *base, size_t bytes, int advice)
 #define munmap(base, bytes)       munmap_told(base, bytes)
 #define madvise(at, bytes, how)   madvise_told(at, bytes, how)
 #define pthread_setspecific(a, b) setspecific_told(a, b)
+#define syscall(...)              (syscall_comes(__VA_ARGS__), \
+                                   syscall(__VA_ARGS__))
+#define sched_yield()             yield_told()
 
-#define FPHEAP_MAX_NODES 2     /* of which a partition has one */
+#define FPHEAP_MAX_NODES   2   /* of which a partition has one */
+#define FPHEAP_CHUNK_SHIFT 16  /* so that tables take many */
+#define FPHEAP_PAGE_SHIFT  12
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
 
@@ -269,6 +306,8 @@ madvise_told(void *base, size_t bytes, int advice)
 #undef munmap
 #undef madvise
 #undef pthread_setspecific
+#undef syscall
+#undef sched_yield
 
 #include "shared_util.h"
 
@@ -938,6 +977,271 @@ a_reader_takes_a_place_that_is_its_alone(void **state)
     assert_string_equal(asked + strlen(asked) - strlen(last), last);
 }
 
+/* --- who is there --------------------------------------------------------- */
+
+static unsigned
+seen(const fpheap_member *member)
+{
+    return member->number + 1000 * (unsigned)member->read_only;
+}
+
+static unsigned visits, last_visit, visits_left;
+
+static int
+see_member(void *arg, const fpheap_member *member)
+{
+    (void)arg;
+    visits++;
+    last_visit = seen(member);
+    return --visits_left == 0 ? 7 : 0;
+}
+
+/* Look at all members of a heap whose readers have these locks, or until one was
+ * seen so often. */
+static int
+see_members(fpheap *heap, const char *is, unsigned most)
+{
+    int rc;
+
+    visits = 0;
+    visits_left = most;
+    locks = is;
+    rc = fpheap_members(heap, see_member, NULL);
+    assert_int_equal(*locks, '\0');
+    locks = NULL;
+    return rc;
+}
+
+static void
+all_members_are_seen_and_then_all_readers(void **state)
+{
+    static char is[FPH_MEMBERS + 2];
+    fpheap     *heap   = create();
+    fph_member *member = heap->partition->member;
+    unsigned    i;
+
+    (void)state;
+    memset(is, '1', FPH_MEMBERS);
+    assert_int_equal(see_members(heap, is, 0), 0);
+    assert_int_equal(visits, 1);
+    for (i = 0; i < FPH_MEMBERS; i += FPH_MEMBERS - 1) {
+        is[i] = '0';
+        assert_int_equal(see_members(heap, is, 0), 0);
+        assert_int_equal(visits, 2);
+        assert_int_equal(last_visit, 1000 + i);
+        is[i + 1] = '\0';
+        assert_int_equal(see_members(heap, is, 2), 7);
+        assert_int_equal(visits, 2);
+        is[i + 1] = i == 0 ? '1' : '\0';
+        is[i] = '1';
+    }
+    member[FPH_MEMBERS - 1].is = 1; /* whose lock is asked for, too */
+    is[FPH_MEMBERS] = '1';
+    assert_int_equal(see_members(heap, is, 0), 0);
+    assert_int_equal(visits, 2);
+    assert_int_equal(last_visit, FPH_MEMBERS - 1);
+    assert_int_equal(see_members(heap, "", 1), 7);
+    assert_int_equal(visits, 1);
+    assert_int_equal(last_visit, 0);
+    assert_int_equal(see_members(heap, "1", 2), 7);
+    assert_int_equal(last_visit, FPH_MEMBERS - 1);
+    member[FPH_MEMBERS - 1].is = 0;
+    close_empty(heap);
+}
+
+/* What is told of a place is this, and nothing else. */
+static void
+need_told(const fpheap *heap, unsigned number, const fpheap_member *wanted)
+{
+    fpheap_member told;
+
+    memset(&told, 0x5a, sizeof told);
+    assert_true(fph_member_look(heap, number, &told));
+    assert_memory_equal(&told, wanted, sizeof told);
+}
+
+static void
+a_member_shows_what_is_live_and_what_is_parked(void **state)
+{
+    fpheap       *heap = create();
+    fph_member   *other = &heap->partition->member[5];
+    fpheap_member told;
+
+    (void)state;
+    memset(&told, 0, sizeof told);
+    told.process = (int)getpid();
+    told.alive = 1;
+    told.owner = fph_owner_number(&heap->partition->member[0], 0);
+    need_told(heap, 0, &told);
+    assert_int_equal(fpheap_alloc_bulk(heap, 1000, objects, 10), 0);
+    told.live_bytes = 10 * fpheap_usable_size(heap, objects[0]);
+    told.parked_bytes = heap->partition->member[0].taken - told.live_bytes;
+    need_told(heap, 0, &told);
+    fpheap_free_bulk(heap, objects + 1, 9);
+    told.live_bytes /= 10;
+    told.parked_bytes = heap->partition->member[0].taken - told.live_bytes;
+    assert_true(told.parked_bytes >= 9 * told.live_bytes);
+    need_told(heap, 0, &told);
+    fpheap_thread_leave(heap);
+    told.parked_bytes = 0;
+    need_told(heap, 0, &told);
+    fpheap_free(heap, objects[0]);
+    assert_false(fph_member_look(heap, 5, &told));
+
+    memset(&told, 0, sizeof told);
+    told.number = 5;
+    told.process = 1234;
+    other->is = 9;
+    other->process = 1234;
+    told.owner = fph_owner_number(other, 5);
+    need_told(heap, 5, &told);
+    other->taken = 1;
+    told.live_bytes = 1;
+    need_told(heap, 5, &told);
+    other->taken = (fph_word)-1; /* it has freed what others have allocated */
+    told.live_bytes = 0;
+    need_told(heap, 5, &told);
+    memset(other, 0, sizeof *other);
+    close_empty(heap);
+}
+
+static void
+a_reader_shows_its_lock_and_nothing_else(void **state)
+{
+    static fpheap heap;
+    fpheap_member told, wanted;
+
+    (void)state;
+    memset(&wanted, 0, sizeof wanted);
+    wanted.number = 3;
+    wanted.alive = 1;
+    wanted.read_only = 1;
+    heap.member = 3;
+    locks = "0";
+    listen_from_here();
+    memset(&told, 0x5a, sizeof told);
+    assert_int_equal(fph_reader_look(&heap, 3, &told), 1);
+    assert_memory_equal(&told, &wanted, sizeof told);
+    assert_string_equal(asked, "?write 579;");
+    locks = "1";
+    assert_int_equal(fph_reader_look(&heap, 3, &told), 0);
+    heap.member = FPH_READERS + 3; /* its own lock shows nothing */
+    listen_from_here();
+    assert_int_equal(fph_reader_look(&heap, 3, &told), 1);
+    assert_string_equal(asked, "");
+    locks = "1";
+    assert_int_equal(fph_reader_look(&heap, 2, &told), 0);
+    listens = 0;
+    locks = NULL;
+}
+
+/* --- close ---------------------------------------------------------------- */
+
+static fph_word *held;         /* by somebody else */
+
+static void
+let_go(void)
+{
+    fph_store_release(held, 0);
+}
+
+/* A close waits until this is 0, and then is done. */
+static void
+close_waits_for(fpheap *heap, fph_word *word, uint64_t value)
+{
+    held = word;
+    fph_store_release(word, value);
+    waits = 0;
+    wait_ends = let_go;
+    assert_int_equal(fpheap_close(heap), 0);
+    wait_ends = NULL;
+    assert_int_equal(waits, 3);
+}
+
+static void
+a_close_waits_for_threads_that_exit_and_for_cleaners(void **state)
+{
+    fpheap   *heap = create();
+    fph_word *gate = &fph_gates[heap - fph_heaps];
+    unsigned  i;
+    peer      p;
+
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        assert_true(fph_gate_enter(gate, 1));
+        close_waits_for(heap, gate, fph_load_relaxed(gate));
+        assert_int_equal(fph_load_relaxed(gate), 0);
+        heap = open_it();
+        assert_true(&fph_gates[heap - fph_heaps] == gate);
+    }
+    peer_begin(&p, open_and_stay, NULL);
+    say(&p, 0);
+    assert_int_equal(hear(&p), 0);
+    close_waits_for(heap, &heap->partition->cleaner, 77 * FPH_CLEANER | 2);
+    peer_kill(&p);
+    heap = open_it();
+    assert_int_equal(members_of(heap).members, 1);
+    close_empty(heap);
+}
+
+/* Park an object, and say whether it is still parked. */
+static int
+park_and_tell(peer *p, void *arg)
+{
+    fpheap *heap = open_it();
+    size_t  parked;
+
+    (void)arg;
+    fpheap_free(heap, fpheap_alloc(heap, 100));
+    parked = members_of(heap).parked;
+    pass_on(p);
+    say(p, parked - members_of(heap).parked);
+    NEED(fpheap_close(heap) == 0);
+    return 0;
+}
+
+static void
+a_close_gives_back_what_this_process_parks_and_no_other(void **state)
+{
+    fpheap *heap = create();
+    size_t  parked;
+    peer    p[2];
+
+    (void)state;
+    peers_begin(p, 1, park_and_tell);
+    (void)hear(&p[0]);
+    fpheap_free(heap, fpheap_alloc(heap, 5000));
+    parked = members_of(heap).parked;
+    peer_begin(&p[1], park_and_tell, NULL);
+    (void)hear(&p[1]);
+    assert_true(members_of(heap).parked > parked);
+    assert_int_equal(fpheap_close(heap), 0);
+    say(&p[1], 0);             /* of three, what the first had is gone */
+    parked = (size_t)hear(&p[1]);
+    assert_true(parked >= 5000 && parked % 16 == 0);
+    peer_end(&p[1]);
+    say(&p[0], 0);
+    assert_int_equal(hear(&p[0]), 0);
+    peer_end(&p[0]);
+    close_empty(open_it());
+}
+
+static void
+functions_for_partitions_refuse_other_heaps(void **state)
+{
+    fpheap *heap = fpheap_create("private", NULL);
+    char    on_stack[64];
+
+    (void)state;
+    assert_non_null(heap);
+    assert_false(fph_has_partition(heap));
+    assert_int_equal(fpheap_close(heap), -EINVAL);
+    assert_int_equal(fpheap_members(heap, see_member, NULL), -EINVAL);
+    assert_int_equal(fpheap_handle(heap, on_stack), 0);
+    assert_int_equal(fpheap_set_root(heap, NULL), -EINVAL);
+    assert_int_equal(fpheap_destroy(heap), 0);
+}
+
 /* --- what is made --------------------------------------------------------- */
 
 static fph_opening
@@ -1012,6 +1316,9 @@ a_new_file_is_emptied_and_then_has_its_length(void **state)
                    (number)FPHEAP_CHUNK, (number)(5 * FPHEAP_CHUNK));
     made.file = memory_file();
     made.start = FPHEAP_CHUNK;
+    if (sizeof(long) == 8)
+        (void)snprintf(wanted + strlen(wanted), 50, "fallocate 0 %llu %llu;",
+                       (number)FPHEAP_CHUNK, (number)fph_head_bytes(&it));
     listen_from_here();
     assert_int_equal(fph_file_begin(&made, &it), 0);
     listens = 0;
@@ -1035,13 +1342,40 @@ a_new_file_is_emptied_and_then_has_its_length(void **state)
     close(made.file);
 }
 
+/* Chunks of a partition whose tables end less than a page before a chunk does:
+ * its head takes a byte of each. */
+static size_t
+page_short_of_a_chunk(void)
+{
+    size_t      n = 16;
+    size_t      bytes;
+    fpheap      like;
+    fph_opening it;
+
+    if (sizeof(void *) == 4)
+        return n;              /* there is not so much room */
+    memset(&like, 0, sizeof like);
+    like.nodes = 1;
+    like.bins = FPH_CLASSES;
+    do {
+        n += 16;
+        NEED(n <= ((size_t)1 << 17));
+        it = opening_with(NULL, n * FPHEAP_CHUNK);
+        bytes = fph_head_bytes(&it)
+              + fph_layout_of(&like, power_from(n * FPHEAP_CHUNK)
+                                     >> FPHEAP_CHUNK_SHIFT).bytes;
+    } while (bytes % FPHEAP_CHUNK < FPHEAP_CHUNK - FPHEAP_PAGE);
+    return n;
+}
+
 /* The tables are for all chunks there may be, twice as many at most, and the
  * first region is what they and the head take, and a page for the first object. */
 static void
 the_first_region_has_the_tables_and_no_chunk_more(void **state)
 {
-    const size_t counts[] = { 16, 17, 31, 32, 33, 64 };
-    size_t       i;
+    size_t counts[] = { 16, 17, 1023, 1024, 1025, PARTITION / FPHEAP_CHUNK,
+                        page_short_of_a_chunk() };
+    size_t i;
 
     (void)state;
     for (i = 0; i < TEST_COUNT(counts); i++) {
@@ -1051,15 +1385,16 @@ the_first_region_has_the_tables_and_no_chunk_more(void **state)
         fpheap_stats     s;
         size_t           bytes;
 
-        if (heap == NULL) print_error("%zu %s\n", counts[i], strerror(errno));
         assert_non_null(heap);
         assert_int_equal(heap->state->mask + 1, room >> FPHEAP_PAGE_SHIFT);
         assert_ptr_equal(heap->state, heap->partition->state);
         assert_int_equal(heap->state->limit, 0);
-        bytes = heap->partition->head + heap->state->bytes + 2 * FPHEAP_PAGE;
+        bytes = heap->partition->head + 2 * FPHEAP_PAGE
+              + fph_layout_of(heap, room >> FPHEAP_CHUNK_SHIFT).bytes;
         fpheap_stats_get(heap, &s);
         assert_int_equal(s.region_bytes,
-                         (bytes + FPHEAP_CHUNK - 1) & ~(FPHEAP_CHUNK - 1));
+                         ((bytes & ~(FPHEAP_PAGE - 1)) + FPHEAP_CHUNK - 1)
+                         & ~(FPHEAP_CHUNK - 1));
         assert_ptr_equal(heap->state->region[0].raw.base,
                          heap->partition->base);
         close_empty(heap);
@@ -1226,6 +1561,47 @@ only_who_makes_a_partition_in_place_locks_others_out(void **state)
     close(file);
 }
 
+/* Nothing but a file for locks is made, and opened. */
+static void
+memory_that_is_mapped_stays_so_and_its_file_has_locks(void **state)
+{
+    const unsigned   how   = O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY
+                           | O_NOFOLLOW;
+    char            *all   = (char *)mmap(NULL, 256 * FPHEAP_CHUNK,
+                                          PROT_READ | PROT_WRITE,
+                                          MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    fpheap_partition desc  = partition_of(255 * FPHEAP_CHUNK);
+    unsigned         makes;
+    struct stat      is;
+    fpheap          *heap;
+    char             wanted[100];
+
+    (void)state;
+    assert_true(all != MAP_FAILED);
+    desc.address = all + (-(uintptr_t)all & FPH_CHUNK_MASK);
+    desc.flags = FPHEAP_MAPPED;
+    desc.mode = 0640;
+    REFUSES(name, &desc, 0, ENOENT);
+    for (makes = 1; makes < 2; makes--) {
+        listen_from_here();
+        heap = fpheap_open(name, &desc, makes ? FPHEAP_CREATE : 0);
+        assert_non_null(heap);
+        assert_int_equal(heap->mapped, 1);
+        use(heap);
+        assert_int_equal(fpheap_close(heap), 0);
+        listens = 0;
+        (void)snprintf(wanted, sizeof wanted, "openat %x 640;",
+                       makes ? how | O_CREAT : how);
+        assert_non_null(strstr(asked, wanted));
+        assert_null(strstr(asked, "mmap"));
+        assert_null(strstr(asked, "ftruncate"));
+        assert_int_equal(msync(desc.address, desc.bytes, MS_ASYNC), 0);
+        assert_int_equal(stat(path_of(name), &is), 0);
+        assert_int_equal(is.st_size, 0);
+    }
+    assert_int_equal(munmap(all, 256 * FPHEAP_CHUNK), 0);
+}
+
 /* --- calls that fail ------------------------------------------------------ */
 
 /* An open fails so when this call does, and leaves nothing; without that it goes
@@ -1379,7 +1755,9 @@ fail_with_input(peer *p, void *arg)
     (void)p, (void)arg;
     NEED(zero >= 0 && (zero == 0 || dup2(zero, 0) == 0));
     fail_at("mmap", 1, ENOMEM);
+    listen_from_here();
     NEED(fpheap_open(name, NULL, 0) == NULL && errno == ENOMEM);
+    NEED(strcmp(asked, "") == 0); /* nor is anything unmapped */
     NEED(fpheap_open(name, NULL, 0) == NULL && errno == ENOENT);
     NEED(fcntl(0, F_GETFD) >= 0);
     return 0;
@@ -1414,6 +1792,12 @@ main(void)
         SHARED_TEST(places_whose_locks_others_have_are_left_out),
         SHARED_TEST(who_comes_where_all_are_dead_keeps_but_its_own_lock),
         SHARED_TEST(a_reader_takes_a_place_that_is_its_alone),
+        SHARED_TEST(a_member_shows_what_is_live_and_what_is_parked),
+        SHARED_TEST(all_members_are_seen_and_then_all_readers),
+        SHARED_TEST(a_reader_shows_its_lock_and_nothing_else),
+        SHARED_TEST(a_close_waits_for_threads_that_exit_and_for_cleaners),
+        SHARED_TEST(a_close_gives_back_what_this_process_parks_and_no_other),
+        SHARED_TEST(functions_for_partitions_refuse_other_heaps),
         SHARED_TEST(a_head_takes_a_byte_for_each_chunk_in_whole_lines),
         SHARED_TEST(a_head_is_laid_whatever_lay_there),
         SHARED_TEST(a_new_file_is_emptied_and_then_has_its_length),
@@ -1423,6 +1807,7 @@ main(void)
         SHARED_TEST(a_descriptor_is_opened_anew_whatever_its_flags),
         SHARED_TEST(what_stands_in_the_way_of_a_file_is_named),
         SHARED_TEST(only_who_makes_a_partition_in_place_locks_others_out),
+        SHARED_TEST(memory_that_is_mapped_stays_so_and_its_file_has_locks),
         SHARED_TEST(each_call_that_fails_ends_an_open),
         SHARED_TEST(each_call_that_fails_ends_an_open_by_descriptor),
         SHARED_TEST(who_cannot_name_a_partition_looks_once_more),
