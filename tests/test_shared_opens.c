@@ -1355,6 +1355,7 @@ page_short_of_a_chunk(void)
     if (sizeof(void *) == 4)
         return n;              /* there is not so much room */
     memset(&like, 0, sizeof like);
+    like.partition = (fph_partition *)(void *)objects; /* it has one */
     like.nodes = 1;
     like.bins = FPH_CLASSES;
     do {
