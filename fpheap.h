@@ -17609,7 +17609,7 @@ fph_head_read(const fpheap *heap, const fph_opening *it, fph_partition *head)
     bytes = head->bytes;
     base = (uintptr_t)head->base;
     state = (uintptr_t)head->state;
-    if (bytes == 0 || (bytes & FPH_CHUNK_MASK) != 0
+    if ((bytes & FPH_CHUNK_MASK) != 0
         || (base & FPH_CHUNK_MASK) != 0 || base == 0
         || bytes > UINTPTR_MAX - base || (it->bytes != 0 && bytes > it->bytes)
         || head->head < room || head->head > bytes

@@ -213,6 +213,59 @@ the_root_is_an_object_of_the_heap_or_none(void **state)
     close_empty(heap);
 }
 
+/* --- heaps that are not shared -------------------------------------------- */
+
+#define LOW ((uintptr_t)1 << (sizeof(void *) > 4 ? 33 : 28))
+
+static int
+get_low(void *ctx, size_t bytes, size_t align, int node, fpheap_region *region)
+{
+    (void)ctx, (void)align, (void)node;
+    region->base = mmap((void *)LOW, bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | FPH_MAP_THERE, -1, 0);
+    if (region->base == (void *)LOW) {
+        region->bytes = bytes;
+        return 0;
+    }
+    if (region->base != MAP_FAILED)
+        (void)munmap(region->base, bytes);
+    return -ENOMEM;
+}
+
+static int
+put_low(void *ctx, const fpheap_region *region)
+{
+    (void)ctx;
+    return munmap(region->base, region->bytes);
+}
+
+/* Also not where a handle would lead from address 0. */
+static void
+a_heap_that_is_not_shared_has_no_handles(void **state)
+{
+    fpheap_provider provider;
+    fpheap_config   config;
+    fpheap         *heap;
+    void           *object;
+
+    (void)state;
+    memset(&provider, 0, sizeof provider);
+    memset(&config, 0, sizeof config);
+    provider.get = get_low;
+    provider.put = put_low;
+    config.provider = &provider;
+    heap = fpheap_create("low", &config);
+    if (heap == NULL)
+        skip();                /* something else is there */
+    object = fpheap_alloc(heap, 100);
+    assert_non_null(object);
+    assert_int_equal(fpheap_handle(heap, object), 0);
+    assert_null(fpheap_object(heap, (uint32_t)((uintptr_t)object / 16)));
+    assert_null(fpheap_root(heap));
+    fpheap_free(heap, object);
+    assert_int_equal(fpheap_destroy(heap), 0);
+}
+
 int
 main(void)
 {
@@ -220,7 +273,8 @@ main(void)
         SHARED_TEST(a_handle_is_a_multiple_of_16_bytes_inside_the_partition),
         SHARED_TEST(a_handle_leads_to_its_object_while_that_lives),
         SHARED_TEST(the_handle_of_a_large_object_ends_with_it),
-        SHARED_TEST(the_root_is_an_object_of_the_heap_or_none)
+        SHARED_TEST(the_root_is_an_object_of_the_heap_or_none),
+        SHARED_TEST(a_heap_that_is_not_shared_has_no_handles)
     };
 
     return cmocka_run_group_tests_name("shared_handles", tests, NULL, NULL);

@@ -718,7 +718,10 @@ places_are_tried_one_after_the_other(void **state)
             elsewhere += power_from(sizes[i]) - 8192;
             find_place(sizes[i], 64, 0);
         }
-    inode = 0;
+    device = inode = 0;
+    fail_at("fstat", 1, EIO);  /* of no file the first is tried first */
+    find_place(sizes[0], 2, 0);
+    assert_null(failing);
 }
 
 static void
@@ -864,6 +867,22 @@ a_member_has_the_first_place_that_is_free(void **state)
     close_empty(heap);
 }
 
+/* Nobody else has a lock any more. */
+static void
+unlock_all(void)
+{
+    locks = NULL;
+}
+
+/* The next lock can be had as soon as its caller has yielded three times. */
+static void
+lock_all(void)
+{
+    locks = "";
+    waits = 0;
+    wait_ends = unlock_all;
+}
+
 /* The first place that nobody has; `is` is what its lock says. */
 static unsigned
 place_with(const char *is)
@@ -904,16 +923,20 @@ places_whose_locks_others_have_are_left_out(void **state)
 static int
 come_with_all_places_taken(peer *p, void *arg)
 {
-    fpheap *heap = open_it();
+    fpheap *heap;
 
     (void)p, (void)arg;
+    lock_all();
+    heap = open_it();
+    NEED(waits == 3);
     NEED(!is_unlocked(heap->member, 1));
     NEED(is_unlocked(FPH_MEMBERS, FPH_MEMBERS));
     NEED(fpheap_close(heap) == 0);
     return 0;
 }
 
-/* Who has cleaned up without a place, to get one, has no lock of that. */
+/* Who cleans up without a place waits for others who do, and has no lock of that
+ * when it has a place. */
 static void
 who_comes_where_all_are_dead_keeps_but_its_own_lock(void **state)
 {
@@ -1551,8 +1574,10 @@ only_who_makes_a_partition_in_place_locks_others_out(void **state)
 
     file = (close(file), memory_file());
     desc.descriptor = file;
+    lock_all();
     heap = fpheap_open(NULL, &desc, FPHEAP_CREATE);
     assert_non_null(heap);
+    assert_int_equal(waits, 3);
     memset(&lock, 0, sizeof lock);
     lock.l_type = F_WRLCK;
     lock.l_start = (off_t)start + 1; /* behind that of the member */
