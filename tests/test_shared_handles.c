@@ -1,6 +1,6 @@
 /* test_shared_handles.c - handles and the root, for who writes and who reads
  *
- * Bound by bound, and bit by bit: what has a handle, and what a handle leads to.
+ * Bound by bound, and bit by bit: what has a handle, and what that leads to.
  * test_shared.c tries handles of every kind of object, and a million at random.
  */
 #ifndef _GNU_SOURCE
@@ -243,17 +243,17 @@ put_low(void *ctx, const fpheap_region *region)
 static void
 a_heap_that_is_not_shared_has_no_handles(void **state)
 {
-    fpheap_provider provider;
+    fpheap_provider low;
     fpheap_config   config;
     fpheap         *heap;
     void           *object;
 
     (void)state;
-    memset(&provider, 0, sizeof provider);
+    memset(&low, 0, sizeof low);
     memset(&config, 0, sizeof config);
-    provider.get = get_low;
-    provider.put = put_low;
-    config.provider = &provider;
+    low.get = get_low;
+    low.put = put_low;
+    config.provider = &low;
     heap = fpheap_create("low", &config);
     if (heap == NULL)
         skip();                /* something else is there */
