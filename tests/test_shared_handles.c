@@ -6,6 +6,7 @@
 #ifndef _GNU_SOURCE
 #  define _GNU_SOURCE 1
 #endif
+#include "panics.h"
 #include "reports.h"
 
 #define FPHEAP_IMPLEMENTATION
@@ -213,7 +214,35 @@ the_root_is_an_object_of_the_heap_or_none(void **state)
     close_empty(heap);
 }
 
-/* --- heaps that are not shared -------------------------------------------- */
+/* --- other heaps ---------------------------------------------------------- */
+
+/* Who calls all the same, and goes on after that was said, gets nothing. */
+static void
+a_heap_that_was_closed_has_neither_handles_nor_a_root(void **state)
+{
+    fpheap  *heap   = create();
+    void    *object = fpheap_alloc(heap, 100);
+    uint32_t handle = fpheap_handle(heap, object);
+    census   sum;
+
+    (void)state;
+    assert_int_equal(fpheap_set_root(heap, object), 0);
+    assert_int_equal(fpheap_close(heap), 0);
+    assert_int_equal(panics, 0);
+    assert_int_equal(fpheap_handle(heap, object), 0);
+    assert_null(fpheap_object(heap, handle));
+    assert_null(fpheap_object(heap, 1));
+    assert_null(fpheap_root(heap));
+    assert_int_equal(fpheap_members(heap, count_member, &sum), -EINVAL);
+    assert_int_equal(fpheap_close(heap), -EINVAL);
+    assert_int_equal(panics, 6);
+    panics = 0;
+    heap = open_it();
+    assert_ptr_equal(fpheap_root(heap), object);
+    fpheap_free(heap, object);
+    close_empty(heap);
+    assert_int_equal(panics, 0);
+}
 
 #define LOW ((uintptr_t)1 << (sizeof(void *) > 4 ? 33 : 28))
 
@@ -274,6 +303,7 @@ main(void)
         SHARED_TEST(a_handle_leads_to_its_object_while_that_lives),
         SHARED_TEST(the_handle_of_a_large_object_ends_with_it),
         SHARED_TEST(the_root_is_an_object_of_the_heap_or_none),
+        SHARED_TEST(a_heap_that_was_closed_has_neither_handles_nor_a_root),
         SHARED_TEST(a_heap_that_is_not_shared_has_no_handles)
     };
 
