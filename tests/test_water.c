@@ -492,7 +492,117 @@ a_call_that_has_done_nothing_tells_nothing(void **state)
     end(0);
 }
 
+/* --- what is counted ------------------------------------------------------ */
+
+static uint64_t
+pools_water(void)
+{
+    return fph_load_relaxed(&heap->state->water[1 + pool->number].is);
+}
+
+static void
+crossings_go_on_behind_those_of_a_pool_that_has_ended(void **state)
+{
+    (void)state;
+    begin(50, 5, 30, 0);
+    assert_int_equal(pools_water(), 2 * FPH_CROSSING + FPH_OPEN);
+    put_all(pool, get_until(pool, ENOSPC));
+    TOLD(t, 2);
+    assert_int_equal(pools_water(), 4 * FPH_CROSSING + FPH_OPEN);
+    assert_int_equal(fpheap_pool_set_max(pool, 5), 0);
+    assert_int_equal(pools_water(), 5 * FPH_CROSSING + FPH_OPEN);
+    END(pool);
+    assert_int_equal(heap->state->water[1].is, 6 * FPH_CROSSING);
+    pool = make_pool("next", &t, 50, 5, 30, 0);
+    assert_int_equal(pool->number, 0);
+    assert_int_equal(pools_water(), 8 * FPH_CROSSING + FPH_OPEN);
+    end(0);
+}
+
+static void
+a_turn_counts_the_calls_that_gave_something(void **state)
+{
+    uint64_t turn;
+    void    *large;
+
+    (void)state;
+    begin(50, 5, 30, 0);
+    turn = fph_water_turn(heap->state);
+    large = fpheap_alloc(heap, 3 * FPHEAP_CHUNK);
+    assert_int_equal(fph_water_turn(heap->state), turn);
+    fpheap_free(heap, large);
+    assert_int_equal(fph_water_turn(heap->state), turn + 1);
+    end(0);
+}
+
+/* The crossings that a call notes which fails, wanted n, has done this, and
+ * began at a turn.  Little is left of the pool before and after it, as others
+ * have given more and have still to look. */
+static uint64_t
+crossed_by_failure(unsigned n, uint32_t did, uint64_t turn)
+{
+    uint32_t *mine = &fph_this.did[fph_number_of(heap->state)];
+    uint64_t  was = pools_water() / FPH_CROSSING;
+
+    *mine = did;
+    fph_water_failed(heap, FPH_SIZES + pool->number, n, turn);
+    *mine = 0;
+    return pools_water() / FPH_CROSSING - was;
+}
+
+static void
+a_failed_call_looks_at_what_it_gave_and_what_others_did_meanwhile(void **state)
+{
+    fph_word *turn;
+
+    (void)state;
+    begin(50, 5, 30, 0);
+    turn = &heap->state->turn;
+    fph_fetch_add_relaxed(&heap->state->water[1 + pool->number].is,
+                          FPH_CROSSING);
+    assert_int_equal(crossed_by_failure(1, 0, *turn), 0);
+    assert_int_equal(crossed_by_failure(2, 0, *turn), 0);
+    assert_int_equal(crossed_by_failure(1, FPH_GAVE, *turn), 2);
+    assert_int_equal(*turn / FPH_FAILURE, 3);
+    assert_int_equal(crossed_by_failure(1, 0, *turn - FPH_FAILURE), 0);
+    fph_fetch_add_relaxed(turn, FPH_FAILURE);
+    assert_int_equal(*turn / FPH_FAILURE, 5);
+    assert_int_equal(crossed_by_failure(2, 0, *turn - FPH_FAILURE), 2);
+    assert_int_equal(crossed_by_failure(1, 0, *turn - 1), 1); /* others gave */
+    assert_int_equal(crossed_by_failure(1, 0, *turn - 1), 2);
+    assert_int_equal(crossed_by_failure(1, 0, *turn), 1);
+    fph_fetch_add_relaxed(&heap->state->water[1 + pool->number].is,
+                          FPH_CROSSING);
+    end(0);
+}
+
 /* --- within crossed() ----------------------------------------------------- */
+
+static void
+look_at_wait(told *of)
+{
+    of->wrong += fph_this.wait_end != 0;
+}
+
+/* Whatever the call has waited that tells it. */
+static void
+crossed_may_wait_as_long_as_a_call(void **state)
+{
+    unsigned i;
+
+    (void)state;
+    begin(50, 5, 30, 0);
+    i = 1 + pool->number;
+    t.then = look_at_wait;
+    fph_fetch_add_relaxed(&heap->state->water[i].is, FPH_CROSSING + FPH_UNTOLD);
+    fph_this.wait_end = 1;     /* long ago */
+    assert_int_equal(fph_water_tell(heap, i), 1);
+    TOLD(t, 1);
+    assert_int_equal(fph_water_tell(heap, i), 0);
+    TOLD(t, 1);
+    fph_fetch_add_relaxed(&heap->state->water[i].is, FPH_CROSSING);
+    end(0);
+}
 
 static void
 use_everything(told *of)
@@ -941,6 +1051,11 @@ main(void)
         cmocka_unit_test(
             a_failure_of_as_many_as_max_leaves_is_a_want_of_the_heap),
         cmocka_unit_test(a_call_that_has_done_nothing_tells_nothing),
+        cmocka_unit_test(crossings_go_on_behind_those_of_a_pool_that_has_ended),
+        cmocka_unit_test(a_turn_counts_the_calls_that_gave_something),
+        cmocka_unit_test(
+            a_failed_call_looks_at_what_it_gave_and_what_others_did_meanwhile),
+        cmocka_unit_test(crossed_may_wait_as_long_as_a_call),
         cmocka_unit_test(it_may_use_the_heap_but_not_end_it_and_errno_stays),
         cmocka_unit_test(its_own_pool_is_ebusy_at_once),
         cmocka_unit_test(who_ends_a_pool_waits_for_whoever_is_told_of_it),
