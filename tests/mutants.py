@@ -596,7 +596,7 @@ PROGRAMS = [
     Program("test_groups"), Program("test_groups_header"),
     Program("test_groups_check"), Program("test_group_check"),
     Program("test_stats"), Program("test_sizes"),
-    Program("test_contents"), Program("test_provider"),
+    Program("test_contents"), Program("test_large"), Program("test_provider"),
     Program("test_growth"), Program("test_hugepages"),
     Program("test_regions"), Program("test_records"),
     Program("test_callbacks"), Program("test_iova"), Program("test_ladder"),
