@@ -475,6 +475,550 @@ a_call_that_fails_again_asks_the_provider_once_and_waits_for_nobody(
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* --- the ladder by itself ------------------------------------------------- */
+
+static void
+what_was_done_less_than_a_millisecond_ago_was_just_done(void **state)
+{
+    fpheap    *heap = test_heap_over(&provider);
+    fph_state *s = heap->state;
+    fph_word   when = 0;
+    uint64_t   asked;
+
+    (void)state;
+    assert_false(fph_just_done(&when, 5));
+    when = 1;
+    assert_true(fph_just_done(&when, 1));
+    assert_true(fph_just_done(&when, FPH_PAUSE_NS));
+    assert_false(fph_just_done(&when, FPH_PAUSE_NS + 1));
+    when = FPH_PAUSE_NS;
+    assert_true(fph_just_done(&when, 2 * FPH_PAUSE_NS - 1));
+    s->asked_ns = 0;
+    asked = s->asked;
+    fph_pass_ask(s, 0 /* always */);
+    assert_true(s->asked == asked + 1 && s->asked_ns == clock_ns);
+    clock_ns += FPH_PAUSE_NS - 1;
+    fph_pass_ask(s, 0 /* always */);
+    assert_true(s->asked == asked + 1 && s->asked_ns != clock_ns);
+    fph_pass_ask(s, 1 /* always */);
+    assert_true(s->asked == asked + 2 && s->asked_ns == clock_ns);
+    clock_ns += FPH_PAUSE_NS;
+    fph_pass_ask(s, 0 /* always */);
+    assert_true(s->asked == asked + 3 && s->asked_ns == clock_ns);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* A heap of two nodes; this thread is on this one. */
+static int on_node;
+
+static int
+told_node(void *ctx)
+{
+    (void)ctx;
+    return on_node;
+}
+
+static fpheap *
+heap_of_two_nodes(void)
+{
+    fpheap_config config;
+    fpheap       *heap;
+
+    memset(&config, 0, sizeof config);
+    test_provider_init(&provider);
+    config.provider = &provider.calls;
+    config.nodes = 2;
+    config.thread_node = told_node;
+    on_node = 0;
+    heap = fpheap_create("nodes", &config);
+    assert_non_null(heap);
+    return heap;
+}
+
+/* Allocate and free n objects on a node, so that some are parked. */
+static void
+park(fpheap *heap, size_t size, unsigned n, int node)
+{
+    void    *some[512];
+    unsigned i;
+
+    assert_true(n <= TEST_COUNT(some));
+    for (i = 0; i < n; i++)
+        assert_non_null(some[i] = fpheap_alloc_on(heap, size, node));
+    for (i = 0; i < n; i++)
+        fpheap_free(heap, some[i]);
+}
+
+/* Small objects count where they lie in depots, those of a page or more also in
+ * the thread's cache, and those that a pool keeps not at all. */
+static void
+what_is_parked_on_a_node_is_counted_as_one_by_one(void **state)
+{
+    fpheap       *heap = heap_of_two_nodes();
+    fph_state    *s = heap->state;
+    fpheap_cache *cache;
+    fpheap_pool  *pool = named(heap, "kept", 40, NULL, NULL);
+    int           node;
+    unsigned      bin;
+
+    (void)state;
+    assert_non_null(pool);
+    for (node = 0; node < 2; node++) {
+        park(heap, 64, 500, node);
+        park(heap, FPHEAP_PAGE, 100, node);
+        park(heap, FPHEAP_PAGE, 20 + 3 * (unsigned)node, node);
+    }
+    cache = fph_cache_mine(heap);
+    for (node = 0; node < 2; node++) {
+        size_t depots = 0, large = 0;
+
+        for (bin = (unsigned)node * FPH_CLASSES + 1;
+             bin < (unsigned)(node + 1) * FPH_CLASSES; bin++) {
+            size_t size = fph_bin_class(s, bin)->size;
+
+            if (!fph_keeps_slabs(fph_bin_pool(s, bin)))
+                depots += fph_depot_objects(s, bin) * size;
+            if (size >= FPHEAP_PAGE)
+                large += fph_cache_objects(s, cache, bin) * size;
+        }
+        assert_true(depots != 0 && large != 0);
+        assert_int_equal(fph_parked_bytes(heap, node, NULL), depots);
+        assert_int_equal(fph_parked_bytes(heap, node, cache), depots + large);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Objects that the depots of a node have. */
+static size_t
+in_depots(const fpheap *heap, unsigned node)
+{
+    size_t   n = 0;
+    unsigned i;
+
+    for (i = 1; i < FPH_CLASSES; i++)
+        n += fph_depot_objects(heap->state, node * FPH_CLASSES + i);
+    return n;
+}
+
+static void
+a_pass_empties_the_depots_of_its_node_and_this_cache(void **state)
+{
+    fpheap       *heap = heap_of_two_nodes();
+    fph_state    *s = heap->state;
+    fpheap_cache *cache;
+    fpheap_stats  stats;
+    uint64_t      asked, reclaims = s->reclaims;
+
+    (void)state;
+    park(heap, 64, 500, 0);
+    park(heap, 64, 500, 1);
+    cache = fph_cache_mine(heap);
+    be_in(FPH_IN_PASS, heap);
+    assert_int_equal(fph_reclaim(heap, 0, 1), 0);
+    be_in(0, NULL);
+    assert_true(s->reclaims == reclaims);
+    assert_true(in_depots(heap, 0) != 0 && in_depots(heap, 1) != 0);
+    asked = s->asked;
+    assert_int_equal(fph_reclaim(heap, 1, 1), 1);
+    assert_null(fph_this.frames);
+    assert_true(s->reclaims == reclaims + 1 && s->asked == asked + 1);
+    assert_true(cache->asked == s->asked);
+    assert_true(in_depots(heap, 0) != 0 && in_depots(heap, 1) == 0);
+    assert_int_equal(fph_reclaim(heap, 0, 0), 1);
+    assert_true(s->reclaims == reclaims + 2 && s->asked == asked + 1);
+    assert_true(in_depots(heap, 0) == 0);
+    assert_int_equal(s->empty_pages, 0);
+    assert_int_equal(fph_reclaim(heap, 0, 0), 0);
+    fpheap_stats_get(heap, &stats);
+    assert_int_equal(stats.parked_bytes, 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+before_it_asks_a_heap_gives_back_what_it_will_ask_for(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    fph_need need = fph_need_of(heap, 3 * FPH_PAGES + 1, 1);
+
+    (void)state;
+    assert_int_equal(heap->provider.flags, 0);
+    assert_true(fph_need_exchange(heap, need) == SIZE_MAX);
+    heap->provider.flags = FPHEAP_PARTS;
+    assert_int_equal(fph_need_exchange(heap, need), 4 * FPHEAP_CHUNK);
+    heap->state->region_bytes += 200 * FPHEAP_CHUNK;
+    assert_int_equal(fph_need_exchange(heap, need), 12 * FPHEAP_CHUNK);
+    heap->state->region_bytes -= 200 * FPHEAP_CHUNK;
+    heap->provider.flags = 0;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* A search that notes its looks, and what it finds in each. */
+static int       finds[64];
+static unsigned  looks;
+static int       tight[64];
+static void    (*at_look)(fpheap *heap);
+
+static int
+note_look(fph_search *search)
+{
+    assert_true(looks < TEST_COUNT(finds));
+    tight[looks] = search->tight;
+    if (at_look != NULL)
+        at_look(search->heap);
+    return finds[looks++];
+}
+
+static fph_search
+search_for(fpheap *heap, size_t pages, int grow)
+{
+    fph_search search;
+
+    memset(&search, 0, sizeof search);
+    search.heap = heap;
+    search.need = fph_need_of(heap, pages, 1);
+    search.look = note_look;
+    search.grow = grow;
+    search.error = 77;
+    memset(finds, 0, sizeof finds);
+    memset(tight, 0, sizeof tight);
+    looks = 0;
+    at_look = NULL;
+    fph_wait_begin();
+    return search;
+}
+
+/* Nothing of this heap is free as a whole. */
+static fpheap *
+heap_in_use(void **object)
+{
+    fpheap *heap = test_heap_over(&provider);
+
+    assert_non_null(*object = fpheap_alloc(heap, 64));
+    assert_int_equal(fph_regions_fresh(heap), 0);
+    provider.gets = provider.puts = provider.refused = 0;
+    return heap;
+}
+
+static void
+a_search_ends_when_it_has_found_something_or_memory_would_not_help(
+    void **state)
+{
+    void      *object;
+    fpheap    *heap = heap_in_use(&object);
+    fph_search search = search_for(heap, 0, 1);
+
+    (void)state;
+    assert_int_equal(fph_find(&search), -ENOMEM);
+    assert_true(looks == 0 && search.error == -ENOMEM);
+    search = search_for(heap, 1, 1);
+    finds[0] = 1;
+    assert_int_equal(fph_find(&search), 0);
+    assert_int_equal(looks, 1);
+    search = search_for(heap, 1, 1);
+    finds[0] = -EINVAL;
+    assert_int_equal(fph_find(&search), -EINVAL);
+    assert_int_equal(looks, 1);
+    search = search_for(heap, 1, 0);
+    assert_int_equal(fph_find(&search), -ENOMEM);
+    assert_true(looks == 1 && provider.gets == 0);
+    search = search_for(heap, 1, 1);
+    finds[1] = -EINVAL;
+    assert_int_equal(fph_find(&search), -EINVAL);
+    assert_true(looks == 2 && provider.gets == 1);
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Each step is taken only when those before it were in vain. */
+static void
+a_search_grows_as_long_as_it_finds_nothing(void **state)
+{
+    void      *object;
+    fpheap    *heap = heap_in_use(&object);
+    uint64_t   growths = heap->state->growths;
+    fph_search search = search_for(heap, 1, 1);
+
+    (void)state;
+    finds[3] = 1;
+    assert_int_equal(fph_find(&search), 0);
+    assert_true(looks == 4 && provider.gets == 3 && provider.puts == 0);
+    assert_true(heap->state->growths == growths + 3);
+    assert_true(search.growths == growths + 3);
+    assert_true(!tight[0] && !tight[1] && !tight[2] && !tight[3]);
+    /* There is no more, and all is in use. */
+    search = search_for(heap, 1, 1);
+    assert_int_equal(fph_regions_release(heap, FPHEAP_ANY_NODE, 0, SIZE_MAX),
+                     3 * FPHEAP_CHUNK);
+    provider.gets = 0;
+    provider.error = -EIO;
+    provider.limit_bytes = provider.held_bytes;
+    assert_int_equal(fph_find(&search), -EIO);
+    assert_true(looks == 1 && provider.gets == 1 && search.tight == 1);
+    /* What it grows by in vain goes back and comes again, three times. */
+    search = search_for(heap, 1, 1);
+    provider.gets = provider.puts = 0;
+    provider.limit_bytes = provider.held_bytes + 2 * FPHEAP_CHUNK;
+    assert_int_equal(fph_find(&search), -EIO);
+    assert_int_equal(looks, 1 + 4 * 2);
+    assert_int_equal(provider.gets, 4 * 3);
+    assert_int_equal(provider.puts, 3 * 2);
+    assert_int_equal(provider.held, 1 + 2);
+    provider.limit_bytes = 0;
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* What others do while it looks. */
+static unsigned moves_left;
+
+static void
+move_once(fpheap *heap)
+{
+    if (moves_left == 0)
+        return;
+    moves_left--;
+    heap->state->moves_begun++;
+    heap->state->moves_ended++;
+}
+
+static void
+begin_a_move(fpheap *heap)
+{
+    if (looks == 0)
+        heap->state->moves_begun++;
+}
+
+static void
+a_search_begins_anew_three_times_and_only_looks_then(void **state)
+{
+    void      *object;
+    fpheap    *heap = heap_in_use(&object);
+    fph_search search = search_for(heap, 1, 1);
+
+    (void)state;
+    provider.limit_bytes = provider.held_bytes;
+    at_look = move_once;
+    moves_left = 6;
+    begin_waiting(NULL, NULL);
+    assert_int_equal(fph_find(&search), -ENOMEM);
+    assert_int_equal(waited(), 6);
+    assert_true(looks == 7 && provider.refused == 3);
+    search = search_for(heap, 1, 1);
+    at_look = move_once;
+    moves_left = 6;
+    finds[5] = 1;
+    assert_int_equal(fph_find(&search), 0);
+    assert_true(looks == 6 && provider.refused == 6);
+    /* Not while a move is under way. */
+    search = search_for(heap, 1, 1);
+    at_look = begin_a_move;
+    begin_waiting(NULL, NULL);
+    assert_int_equal(fph_find(&search), -ENOMEM);
+    assert_int_equal(waited(), WAIT_NS / STEP_NS);
+    assert_int_equal(looks, 1 + WAIT_NS / STEP_NS);
+    assert_int_equal(provider.refused, 7);
+    heap->state->moves_ended++;
+    heap->state->moves_stuck = 0;
+    search = search_for(heap, 1, 0);       /* who may not grow does not wait */
+    at_look = move_once;
+    moves_left = 1;
+    assert_int_equal(fph_find(&search), -ENOMEM);
+    assert_int_equal(looks, 1);
+    provider.limit_bytes = 0;
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Who cannot wait for the thread that grows looks once more when it is
+ * refused. */
+static void
+who_asks_beside_another_looks_once_more(void **state)
+{
+    void      *object;
+    fpheap    *heap = heap_in_use(&object);
+    fph_search search = search_for(heap, 1, 1);
+
+    (void)state;
+    provider.limit_bytes = provider.held_bytes;
+    be_in(FPH_IN_PASS, heap);
+    assert_int_equal(fph_find(&search), -ENOMEM);
+    be_in(0, NULL);
+    assert_true(looks == 2 && provider.refused == 1);
+    assert_true(!tight[0] && tight[1]);
+    search = search_for(heap, 1, 1);
+    finds[1] = 1;
+    be_in(FPH_IN_PASS, heap);
+    assert_int_equal(fph_find(&search), 0);
+    be_in(0, NULL);
+    assert_true(looks == 2 && provider.refused == 2);
+    provider.limit_bytes = 0;
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Empty slabs of a chunk's pages are counted, as if other threads had them. */
+static void
+a_search_takes_back_what_is_parked_before_it_grows(void **state)
+{
+    void      *object;
+    fpheap    *heap = heap_in_use(&object);
+    fph_state *s = heap->state;
+    uint64_t   usual = s->empty_pages, reclaims = s->reclaims;
+    uint64_t   asked = s->asked;
+    fph_search search = search_for(heap, 1, 1);
+
+    (void)state;
+    s->empty_pages = FPH_PAGES;
+    finds[1] = 1;
+    assert_int_equal(fph_find(&search), 0);
+    assert_true(looks == 2 && provider.gets == 0);
+    assert_true(!tight[0] && tight[1]);
+    assert_true(s->reclaims == reclaims + 1 && s->growing == 0);
+    assert_true(s->asked == asked + 1);
+    assert_int_equal(fph_climb_parked(heap, 0), 1);
+    assert_true(s->reclaims == reclaims + 2 && s->asked == asked + 2);
+    /* Another thread does so just now. */
+    s->growing = 99;
+    begin_waiting(set_to_zero, (void *)&s->growing);
+    assert_int_equal(fph_climb_parked(heap, 0), 1);
+    assert_int_equal(waited(), 1);
+    assert_true(s->reclaims == reclaims + 2 && s->growing == 0);
+    s->empty_pages = usual;
+    assert_int_equal(fph_climb_parked(heap, 0), 0);
+    assert_true(s->reclaims == reclaims + 2);
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* For a run that is longer than a chunk, free chunks go back first, but not
+ * what is reserved. */
+static void
+only_a_long_run_takes_the_place_of_free_chunks(void **state)
+{
+    void      *object;
+    fpheap    *heap = heap_in_use(&object);
+    fph_search search;
+
+    (void)state;
+    assert_int_equal(fph_grow(heap, 0, fph_need_of(heap, 1, 1), 1,
+                              heap->state->growths), 0);
+    search = search_for(heap, FPH_PAGES, 1);
+    finds[1] = 1;
+    assert_int_equal(fph_find(&search), 0);
+    assert_int_equal(provider.puts, 0);
+    assert_int_equal(provider.held, 3);
+    search = search_for(heap, FPH_PAGES + 1, 1);
+    finds[1] = 1;
+    assert_int_equal(fph_find(&search), 0);
+    assert_int_equal(provider.puts, 2);
+    assert_int_equal(provider.held, 2);
+    assert_int_equal(fpheap_reserve(heap, 2 * FPHEAP_CHUNK, 0), 0);
+    search = search_for(heap, FPH_PAGES + 1, 1);
+    finds[1] = 1;
+    assert_int_equal(fph_find(&search), 0);
+    assert_int_equal(provider.puts, 2);
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* What is free as a whole goes back where the provider has no more, or where
+ * the limit has room then. */
+static void
+what_is_too_short_is_exchanged_if_that_helps(void **state)
+{
+    void      *object;
+    fpheap    *heap = heap_in_use(&object);
+    fph_search search = search_for(heap, FPH_PAGES + 1, 1);
+    size_t     has = provider.held_bytes;
+
+    (void)state;
+    search.error = -ENOMEM;
+    assert_int_equal(fph_climb_exchange(&search), 0);
+    assert_int_equal(fph_grow(heap, 0, fph_need_of(heap, 1, 1), 1,
+                              heap->state->growths), 0);
+    search.error = -ENOSPC;
+    fpheap_set_limit(heap, has + 2 * FPHEAP_CHUNK - 1);
+    assert_int_equal(fph_climb_exchange(&search), 0);
+    assert_int_equal(provider.puts, 0);
+    fpheap_set_limit(heap, has + 2 * FPHEAP_CHUNK);
+    assert_int_equal(fph_climb_exchange(&search), 1);
+    assert_int_equal(provider.puts, 1);
+    fpheap_set_limit(heap, 0);
+    assert_int_equal(fph_grow(heap, 0, fph_need_of(heap, 1, 1), 1,
+                              heap->state->growths), 0);
+    fpheap_set_limit(heap, has + FPHEAP_CHUNK);
+    search.error = -ENOMEM;
+    assert_int_equal(fph_climb_exchange(&search), 1);
+    assert_int_equal(provider.puts, 2);
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Memory whose node is another's, or no node at all, is not reserved. */
+static void
+a_reserve_names_a_node_that_the_heap_has(void **state)
+{
+    fpheap *heap = heap_of_two_nodes();
+    int     node;
+
+    (void)state;
+    assert_int_equal(fpheap_reserve(heap, FPHEAP_CHUNK, 2), -EINVAL);
+    assert_int_equal(fpheap_reserve(heap, FPHEAP_CHUNK, -2), -EINVAL);
+    for (node = 1; node >= 0; node--) {
+        unsigned gets = provider.gets;
+
+        on_node = node;
+        fpheap_flush(heap);
+        assert_int_equal(fpheap_reserve(heap, 9 * FPHEAP_CHUNK,
+                                        node ? 1 : FPHEAP_ANY_NODE), 0);
+        assert_true(provider.gets > gets);
+        assert_int_equal(provider.grant[provider.grants - 1].node, node);
+        assert_int_equal(fpheap_reserve(heap, 9 * FPHEAP_CHUNK, node), 0);
+        assert_int_equal(provider.gets, gets + 1);
+    }
+    assert_int_equal(fpheap_reserve(heap, 9 * FPHEAP_CHUNK + 1, 1), 0);
+    assert_int_equal(provider.grant[provider.grants - 1].node, 1);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* A stack's records. */
+static unsigned
+stacked(const fph_state *s, const fph_word *stack)
+{
+    const fph_link *link = fph_stack_top(s, stack);
+    unsigned        n = 0;
+
+    for (; link != NULL; link = fph_stack_below(s, link))
+        n++;
+    return n;
+}
+
+/* Of large objects one magazine holds an eighth of a chunk. */
+static void
+a_reserve_makes_the_magazines_for_what_it_can_hold(void **state)
+{
+    fpheap    *heap = heap_of_two_nodes();
+    fph_state *s = heap->state;
+    unsigned   had;
+
+    (void)state;
+    assert_int_equal(fph_magazines_add(heap, 1, 0), 0);
+    assert_int_equal(stacked(s, &s->empty[1].word), 0);
+    assert_int_equal(fph_magazines_add(heap, 1, 3), 0);
+    assert_int_equal(stacked(s, &s->empty[1].word), 3);
+    assert_int_equal(stacked(s, &s->empty[0].word), 0);
+    assert_int_equal(fpheap_reserve(heap, 6 * FPHEAP_CHUNK, 0), 0);
+    assert_int_equal(s->magazines, 48);
+    assert_int_equal(stacked(s, &s->empty[0].word), 45);
+    assert_int_equal(fpheap_reserve(heap, 6 * FPHEAP_CHUNK
+                                          + FPHEAP_CHUNK / 8, 0), 0);
+    assert_int_equal(s->magazines, 49);
+    assert_int_equal(fpheap_reserve(heap, 2 * FPHEAP_CHUNK, 0), 0);
+    had = stacked(s, &s->empty[0].word);
+    assert_true(s->magazines == 49 && had == 46);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* --- pools ---------------------------------------------------------------- */
 
 /* While this pool makes its objects, another of the same name and a lower
@@ -635,6 +1179,20 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_move_that_stays_is_waited_for_once),
     cmocka_unit_test(
         a_call_that_fails_again_asks_the_provider_once_and_waits_for_nobody),
+    cmocka_unit_test(what_was_done_less_than_a_millisecond_ago_was_just_done),
+    cmocka_unit_test(what_is_parked_on_a_node_is_counted_as_one_by_one),
+    cmocka_unit_test(a_pass_empties_the_depots_of_its_node_and_this_cache),
+    cmocka_unit_test(before_it_asks_a_heap_gives_back_what_it_will_ask_for),
+    cmocka_unit_test(
+        a_search_ends_when_it_has_found_something_or_memory_would_not_help),
+    cmocka_unit_test(a_search_grows_as_long_as_it_finds_nothing),
+    cmocka_unit_test(a_search_begins_anew_three_times_and_only_looks_then),
+    cmocka_unit_test(who_asks_beside_another_looks_once_more),
+    cmocka_unit_test(a_search_takes_back_what_is_parked_before_it_grows),
+    cmocka_unit_test(only_a_long_run_takes_the_place_of_free_chunks),
+    cmocka_unit_test(what_is_too_short_is_exchanged_if_that_helps),
+    cmocka_unit_test(a_reserve_names_a_node_that_the_heap_has),
+    cmocka_unit_test(a_reserve_makes_the_magazines_for_what_it_can_hold),
     cmocka_unit_test(who_has_looked_has_the_name_at_once),
     cmocka_unit_test(nobody_waits_for_a_name),
     cmocka_unit_test(a_pool_that_ends_waits_for_who_has_a_slab),
