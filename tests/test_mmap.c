@@ -11,10 +11,14 @@
 #endif
 #include "clock.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 static void *note_mmap(void *at, size_t bytes, int access, int flags, int file,
                        off_t offset);
@@ -24,7 +28,9 @@ static int note_mincore(void *at, size_t bytes, unsigned char *in);
 static int note_mprotect(void *at, size_t bytes, int access);
 static int note_getrlimit(struct rlimit *limit);
 static int note_open(const char *path, int flags);
-static int note_prctl(int what);
+static int note_prctl(int what, long a, long b, long c, long d);
+static int note_munlock(const void *at, size_t bytes);
+static long note_syscall(long number, ...);
 #define mmap          note_mmap
 #define munmap        note_munmap
 #define madvise       note_madvise
@@ -32,7 +38,9 @@ static int note_prctl(int what);
 #define mprotect      note_mprotect
 #define getrlimit(what, limit) note_getrlimit(limit)
 #define open          note_open
-#define prctl(what, a, b, c, d) note_prctl(what)
+#define prctl(what, a, b, c, d) note_prctl(what, a, b, c, d)
+#define munlock       note_munlock
+#define syscall       note_syscall
 #define FPHEAP_CHUNK_SHIFT 16
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
@@ -44,6 +52,8 @@ static int note_prctl(int what);
 #undef getrlimit
 #undef open
 #undef prctl
+#undef munlock
+#undef syscall
 #include "test_util.h"
 
 /* --- what is asked for, and what the system answers ----------------------- */
@@ -70,7 +80,9 @@ static unsigned calls, refusals;
 static unsigned too_wide;      /* so many reservations of addresses are */
 static int      takes_hints;   /* as a kernel that does not know
                                   MAP_FIXED_NOREPLACE */
+static int      takes_places;  /* that it is asked for, if they are free */
 static int      no_limits;     /* can be read */
+static rlim_t   limit_is;      /* if not 0 */
 static int      tells_nothing; /* as a filter that lets mincore not through */
 
 /* Where the last call did so. */
@@ -82,7 +94,9 @@ typedef struct place {
 
 static place    allowed, kept_plain, emptied; /* access; no hugepages; memory
                                                  is not needed */
-static unsigned empties;       /* calls */
+static place    unlocked, undumped, collapsed, sought; /* addresses only */
+static place    unmaps[8];     /* the last ones that were unmapped */
+static unsigned empties, unmap_calls;
 
 static int
 is_refused(void)
@@ -118,19 +132,33 @@ note_mincore(void *at, size_t bytes, unsigned char *in)
 static int
 note_getrlimit(struct rlimit *limit)
 {
-    return no_limits ? -1 : getrlimit(RLIMIT_AS, limit);
+    int rc = no_limits ? -1 : getrlimit(RLIMIT_AS, limit);
+
+    if (limit_is != 0)
+        limit->rlim_cur = limit_is;
+    return rc;
 }
 
 static void *
 note_fixed(void *at, size_t bytes, int access, int flags, int file,
            off_t offset)
 {
+    void *map;
+
+    if (access != PROT_NONE && takes_places) {
+        map = mmap(at, bytes, access, flags, file, offset);
+        mapped_bytes += map == MAP_FAILED ? 0 : bytes;
+        return map;
+    }
     if (access != PROT_NONE && !takes_hints)
         return MAP_FAILED;
     mapped_bytes += bytes;
+    sought.bytes = bytes;
     flags &= ~MAP_FIXED_NOREPLACE;
     at = access != PROT_NONE ? NULL : at;
-    return mmap(at, bytes, access, flags, file, offset);
+    map = mmap(at, bytes, access, flags, file, offset);
+    sought.at = (char *)map;
+    return map;
 }
 
 static void *
@@ -143,6 +171,7 @@ note_mmap(void *at, size_t bytes, int access, int flags, int file, off_t offset)
         || (access == PROT_NONE && too_wide > 0 && too_wide-- > 0))
         return MAP_FAILED;
     assert_int_equal(flags & MAP_TYPE, MAP_PRIVATE);
+    assert_true(file == -1 && offset == 0);
     if (access == PROT_NONE || (flags & MAP_FIXED_NOREPLACE) != 0)
         return note_fixed(at, bytes, access, flags, file, offset);
     reserved += (unsigned)huge;
@@ -183,7 +212,17 @@ note_munmap(void *at, size_t bytes)
         return -1;
     }
     mapped_bytes -= bytes;
+    unmaps[unmap_calls % TEST_COUNT(unmaps)].at = (char *)at;
+    unmaps[unmap_calls++ % TEST_COUNT(unmaps)].bytes = bytes;
     return munmap(at, bytes);
+}
+
+static int
+note_munlock(const void *at, size_t bytes)
+{
+    unlocked.at = (char *)(uintptr_t)at;
+    unlocked.bytes = bytes;
+    return 0;
 }
 
 static int
@@ -194,6 +233,14 @@ note_madvise(void *at, size_t bytes, int advice)
     if (advice == MADV_NOHUGEPAGE) {
         kept_plain.at = (char *)at;
         kept_plain.bytes = bytes;
+    }
+    if (advice == MADV_DONTDUMP) {
+        undumped.at = (char *)at;
+        undumped.bytes = bytes;
+    }
+    if (advice == FPH_COLLAPSE) {
+        collapsed.at = (char *)at;
+        collapsed.bytes = bytes;
     }
     if (advice == MADV_DONTNEED) {
         emptied.at = (char *)at;
@@ -371,6 +418,55 @@ where_mmap_gives_an_aligned_place_no_more_is_mapped(void **state)
     assert_int_equal(mapped_bytes, 0);
 }
 
+/* What was not aligned goes back as it came, and of the longer piece just the
+ * two ends. */
+static void
+an_aligned_region_keeps_neither_end_of_what_was_mapped_for_it(void **state)
+{
+    const size_t  bytes = 3 * FPHEAP_CHUNK;
+    fpheap_region region;
+    unsigned      odd;
+
+    (void)state;
+    for (odd = 0; odd < 3; odd++) {
+        mapped_bytes = 0;
+        odd_places = odd;
+        unmap_calls = 0;
+        memset(&region, 0, sizeof region);
+        assert_int_equal(fph_map_aligned(bytes, FPHEAP_CHUNK, &region), 1);
+        assert_int_equal((uintptr_t)region.base & FPH_CHUNK_MASK, 0);
+        assert_true(region.bytes == bytes && mapped_bytes == bytes);
+        assert_int_equal(unmap_calls, odd == 0 ? 0 : 1 + odd);
+        if (odd > 0) {
+            assert_int_equal(unmaps[0].bytes, bytes);
+            assert_ptr_equal(unmaps[1].at, (char *)region.base + bytes);
+            assert_int_equal(unmaps[1].bytes, odd == 1 ? FPHEAP_CHUNK : 4096);
+        }
+        if (odd > 1) {
+            assert_ptr_equal(unmaps[2].at + unmaps[2].bytes, region.base);
+            assert_int_equal(unmaps[2].bytes, FPHEAP_CHUNK - 4096);
+        }
+        unmapped(&region);
+    }
+}
+
+static void
+what_no_hugepages_can_hold_is_not_asked_of_them(void **state)
+{
+    const size_t  page = 2 * TEST_MIB;
+    fpheap_region region;
+
+    (void)state;
+    reserved = 0;
+    assert_int_equal(fph_map_huge(SIZE_MAX - 5, 21, &region), 0);
+    assert_int_equal(fph_map_huge(SIZE_MAX - page + 1, 21, &region), 0);
+    assert_int_equal(reserved, 0);
+    reserved_none = 1;
+    assert_int_equal(fph_map_huge(SIZE_MAX - page, 21, &region), 0);
+    assert_int_equal(reserved, 1);
+    assert_int_equal(reserved_none, 0);
+}
+
 /* `passes` calls of munmap succeed and then `fails` fail, as when the
  * process has as many mappings as it may.  Neither the first place nor the
  * larger one is aligned. */
@@ -490,10 +586,98 @@ the_place_to_try_is_the_first_aligned_one_that_is_not_taken(void **state)
     fph_map_next = usual;
 }
 
+/* The first time it finds a large piece of addresses, and does not keep it. */
+static void
+the_first_place_to_try_is_where_there_is_much_room(void **state)
+{
+    uintptr_t usual = fph_map_next;
+    char     *at;
+
+    (void)state;
+    fph_map_next = 0;
+    mapped_bytes = 0;
+    at = fph_map_room(FPHEAP_CHUNK);
+    assert_non_null(at);
+    assert_int_equal(sought.bytes, (size_t)1 << (sizeof at == 8 ? 36 : 26));
+    assert_true(at >= sought.at && at < sought.at + FPHEAP_CHUNK);
+    assert_int_equal((uintptr_t)at & FPH_CHUNK_MASK, 0);
+    assert_int_equal(mapped_bytes, 0);
+    fph_map_next = usual;
+}
+
+static void
+what_is_mapped_at_its_place_is_followed_by_the_next(void **state)
+{
+    uintptr_t     usual = fph_map_next;
+    const size_t  bytes = 2 * FPHEAP_CHUNK;
+    fpheap_region region, other;
+    char         *at;
+
+    (void)state;
+    fph_map_next = 0;
+    at = fph_map_room(FPHEAP_CHUNK);
+    takes_places = 1;
+    mapped_bytes = 0;
+    memset(&region, 0, sizeof region);
+    assert_int_equal(fph_map_at(at, bytes, &region), 1);
+    assert_ptr_equal(region.base, at);
+    assert_true(region.bytes == bytes && mapped_bytes == bytes);
+    assert_true(fph_map_next == (uintptr_t)at + bytes);
+    memset(at, 1, bytes);
+    memset(&other, 1, sizeof other);
+    assert_int_equal(fph_map_at(at, bytes, &other), 0); /* it is taken */
+    assert_null(other.base);
+    assert_int_equal(fph_map_at(NULL, bytes, &other), 0);
+    assert_null(other.base);
+    assert_true(mapped_bytes == bytes);
+    assert_true(fph_map_next == (uintptr_t)at + bytes);
+    takes_places = 0;
+    unmapped(&region);
+    fph_map_next = usual;
+}
+
+static void
+reserved_addresses_take_no_memory_and_are_in_no_core_file(void **state)
+{
+    const size_t bytes = 4 * FPHEAP_CHUNK;
+    char        *base;
+
+    (void)state;
+    mapped_bytes = 0;
+    memset(&unlocked, 0, sizeof unlocked);
+    memset(&undumped, 0, sizeof undumped);
+    memset(&kept_plain, 0, sizeof kept_plain);
+    base = (char *)fph_map_reserve(bytes);
+    assert_non_null(base);
+    assert_true(unlocked.at == base && unlocked.bytes == bytes);
+    assert_true(undumped.at == base && undumped.bytes == bytes);
+    assert_true(kept_plain.at == base && kept_plain.bytes == bytes);
+    /* Access is allowed in whole pages, at whatever byte it begins. */
+    assert_int_equal(fph_map_allow(base + 4097, 1, PROT_READ), 1);
+    assert_ptr_equal(allowed.at, base + 4096);
+    assert_int_equal(allowed.bytes, 4096);
+    assert_int_equal(allowed.access, PROT_READ);
+    assert_int_equal(fph_map_allow(base + 4095, 2, PROT_READ), 1);
+    assert_ptr_equal(allowed.at, base);
+    assert_int_equal(allowed.bytes, 8192);
+    assert_int_equal(fph_map_open(base + 1, 4096), 1);
+    assert_int_equal(allowed.bytes, 8192);
+    assert_int_equal(allowed.access, PROT_READ | PROT_WRITE);
+    fph_map_end(base, bytes);
+    assert_int_equal(mapped_bytes, 0);
+    too_wide = 1;
+    assert_null(fph_map_reserve(bytes));
+}
+
 static void
 a_limit_that_cannot_be_read_is_none(void **state)
 {
     (void)state;
+    limit_is = 12345;
+    assert_true(fph_address_space() == 12345);
+    limit_is = RLIM_INFINITY;
+    assert_true(fph_address_space() == UINT64_MAX);
+    limit_is = 0;
     no_limits = 1;
     assert_true(fph_address_space() == UINT64_MAX);
     use_a_heap();
@@ -629,6 +813,7 @@ static const char *says_2mib, *says_all; /* NULL: no such file; empty: one that
                                             cannot be read */
 static unsigned    opened;
 static int         without_thp;          /* what the process has of them */
+static int         cancels = -1;         /* whether it can be cancelled there */
 
 static int
 note_open(const char *path, int flags)
@@ -636,8 +821,9 @@ note_open(const char *path, int flags)
     const char *text = strstr(path, "2048kB") != NULL ? says_2mib : says_all;
     int         ends[2];
 
-    (void)flags;
+    assert_int_equal(flags, O_RDONLY | O_CLOEXEC);
     opened++;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancels);
     if (text == NULL)
         return -1;
     assert_int_equal(pipe(ends), 0);
@@ -647,9 +833,10 @@ note_open(const char *path, int flags)
 }
 
 static int
-note_prctl(int what)
+note_prctl(int what, long a, long b, long c, long d)
 {
     assert_int_equal(what, PR_GET_THP_DISABLE);
+    assert_true(a == 0 && b == 0 && c == 0 && d == 0); /* or it is no call */
     return without_thp;
 }
 
@@ -715,6 +902,38 @@ transparent_hugepages_are_asked_for_where_the_kernel_may_give_some(void **state)
     without_thp = 0;
 }
 
+static void
+of_a_file_63_characters_are_read_and_none_if_it_cannot_be(void **state)
+{
+    char     long_one[80], text[80];
+    unsigned i;
+    int      usual = -1;
+
+    (void)state;
+    for (i = 0; i < sizeof long_one - 1; i++)
+        long_one[i] = (char)('a' + i % 26);
+    long_one[i] = '\0';
+    says_all = long_one;
+    memset(text, '#', sizeof text);
+    fph_file_start("all", text);
+    assert_int_equal(cancels, PTHREAD_CANCEL_DISABLE);
+    pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &usual);
+    assert_int_equal(usual, PTHREAD_CANCEL_ENABLE);
+    assert_memory_equal(text, long_one, 63);
+    assert_int_equal(text[63], 0);
+    assert_int_equal(text[64], '#');
+    says_all = "[a]";
+    fph_file_start("all", text);
+    assert_string_equal(text, "[a]");
+    says_all = "";             /* it cannot be read */
+    fph_file_start("all", text);
+    assert_int_equal(text[0], 0);
+    text[0] = '#';
+    says_all = NULL;           /* there is none */
+    fph_file_start("all", text);
+    assert_int_equal(text[0], 0);
+}
+
 /* As in a program without standard input. */
 static void
 a_file_that_gets_the_descriptor_0_is_read_too(void **state)
@@ -747,8 +966,15 @@ what_has_filled_gets_hugepages_and_what_has_not_gets_none(void **state)
     for (at = 0; at < region.bytes; at += page)
         if (at / page % 8 != 0)
             *((volatile char *)region.base + at) = 1;
+    collapsed.at = NULL;
+    assert_int_equal(fph_mmap_advise(NULL, region.base, region.bytes,
+                                     FPHEAP_HUGE_NOW), 1);
+    assert_null(collapsed.at);
     assert_int_equal(fph_mmap_advise(NULL, region.base, region.bytes,
                                      FPHEAP_HUGE_IF_FULL), 1);
+    assert_ptr_equal(collapsed.at, region.base);
+    assert_int_equal(collapsed.bytes, region.bytes);
+    advised = 1;
     madvise((char *)region.base + page, page, MADV_DONTNEED);
     assert_int_equal(fph_mmap_advise(NULL, region.base, region.bytes,
                                      FPHEAP_HUGE_IF_FULL), 0);
@@ -792,6 +1018,130 @@ what_the_kernel_says_nothing_of_counts_as_not_filled(void **state)
     assert_int_equal(fph_mmap_advise(NULL, region.base, region.bytes,
                                      FPHEAP_HUGE_IF_FULL), 1);
     unmapped(&region);
+}
+
+/* --- what the system is told, and what it says ---------------------------- */
+
+/* What fallocate answers: errnos, 0 for none, one after the other. */
+static int      answers[8];
+static unsigned asked_times;
+static int      asked_file, asked_mode;
+static uint64_t asked_at, asked_bytes;
+
+static long
+note_syscall(long number, ...)
+{
+    va_list arguments;
+    long    rc;
+
+    va_start(arguments, number);
+    if (number == SYS_fallocate) {
+        asked_file = va_arg(arguments, int);
+        asked_mode = va_arg(arguments, int);
+        asked_at = va_arg(arguments, uint64_t);
+        asked_bytes = va_arg(arguments, uint64_t);
+        assert_true(asked_times < TEST_COUNT(answers));
+        rc = answers[asked_times] == 0 ? 0 : -1;
+        if (rc != 0)
+            errno = answers[asked_times];
+        asked_times++;
+    } else {
+        int    how  = va_arg(arguments, int);
+        void  *set  = va_arg(arguments, void *);
+        void  *old  = va_arg(arguments, void *);
+        size_t size = va_arg(arguments, size_t);
+
+        rc = syscall(number, how, set, old, size);
+    }
+    va_end(arguments);
+    return rc;
+}
+
+#if FPHEAP_SHARED && __SIZEOF_POINTER__ == 8
+/* A signal is no answer; no room in the file system, or in a quota, is no
+ * memory. */
+static void
+what_a_files_system_answers_is_told_on(void **state)
+{
+    static const int says[][2] = { { 0, 0 }, { ENOSPC, -ENOMEM },
+                                   { EDQUOT, -ENOMEM }, { EIO, -EIO },
+                                   { EOPNOTSUPP, -EOPNOTSUPP } };
+    unsigned i, signals;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(says); i++) {
+        for (signals = 0; signals < 3; signals++) {
+            unsigned k;
+
+            for (k = 0; k < signals; k++)
+                answers[k] = EINTR;
+            answers[signals] = says[i][0];
+            asked_times = 0;
+            errno = EINTR;     /* of an earlier call */
+            assert_int_equal(fph_file_allocate(7, FPH_PUNCH, (uint64_t)5 << 33,
+                                               (uint64_t)3 << 32), says[i][1]);
+            assert_int_equal(asked_times, signals + 1);
+            assert_true(asked_file == 7 && asked_mode == FPH_PUNCH);
+            assert_true(asked_at == (uint64_t)5 << 33);
+            assert_true(asked_bytes == (uint64_t)3 << 32);
+        }
+    }
+}
+#endif
+
+/* What a child process that does this says on its standard error, and the signal
+ * that ends it; 0: none does. */
+static int
+signal_of(void (*work)(void), char said[64])
+{
+    int     ends[2], status = 0;
+    ssize_t n, all = 0;
+    pid_t   child;
+
+    assert_int_equal(pipe(ends), 0);
+    (void)fflush(NULL);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct rlimit none = { 0, 0 };
+
+        setrlimit(RLIMIT_CORE, &none);
+        dup2(ends[1], STDERR_FILENO);
+        work();
+        _exit(0);
+    }
+    close(ends[1]);
+    while ((n = read(ends[0], said + all, 63 - (size_t)all)) > 0)
+        all += n;
+    close(ends[0]);
+    said[all] = '\0';
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+static void
+say_two_lines(void)
+{
+    fph_say("one");
+    fph_say("two");
+}
+
+static void
+end_in_a_panic(void)
+{
+    fph_panic("the last words");
+}
+
+static void
+a_line_is_said_as_one_and_a_panic_ends_the_process(void **state)
+{
+    char said[64];
+
+    (void)state;
+    assert_int_equal(signal_of(say_two_lines, said), 0);
+    assert_string_equal(said, "one\ntwo\n");
+    assert_int_equal(signal_of(end_in_a_panic, said), SIGABRT);
+    assert_string_equal(said, "the last words\n");
 }
 
 /* --- zeroes ---------------------------------------------------------------- */
@@ -972,10 +1322,16 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(where_mmap_gives_an_aligned_place_no_more_is_mapped),
     cmocka_unit_test(
         what_cannot_be_unmapped_stays_in_the_region_and_goes_back_with_it),
+    cmocka_unit_test(
+        an_aligned_region_keeps_neither_end_of_what_was_mapped_for_it),
+    cmocka_unit_test(what_no_hugepages_can_hold_is_not_asked_of_them),
     cmocka_unit_test(whichever_call_the_system_refuses_nothing_is_lost),
     cmocka_unit_test(a_place_that_is_taken_for_a_hint_does_not_stay_mapped),
     cmocka_unit_test(
         the_place_to_try_is_the_first_aligned_one_that_is_not_taken),
+    cmocka_unit_test(the_first_place_to_try_is_where_there_is_much_room),
+    cmocka_unit_test(what_is_mapped_at_its_place_is_followed_by_the_next),
+    cmocka_unit_test(reserved_addresses_take_no_memory_and_are_in_no_core_file),
     cmocka_unit_test(a_limit_that_cannot_be_read_is_none),
     cmocka_unit_test(of_what_is_decommitted_the_systems_whole_pages_go),
     cmocka_unit_test(memory_apart_is_open_just_between_its_borders),
@@ -983,10 +1339,15 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(of_a_window_only_the_state_is_open),
     cmocka_unit_test(
         transparent_hugepages_are_asked_for_where_the_kernel_may_give_some),
+    cmocka_unit_test(of_a_file_63_characters_are_read_and_none_if_it_cannot_be),
     cmocka_unit_test(a_file_that_gets_the_descriptor_0_is_read_too),
     cmocka_unit_test(what_has_filled_gets_hugepages_and_what_has_not_gets_none),
     cmocka_unit_test(the_pages_that_are_there_are_counted_one_by_one),
     cmocka_unit_test(what_the_kernel_says_nothing_of_counts_as_not_filled),
+#if FPHEAP_SHARED && __SIZEOF_POINTER__ == 8
+    cmocka_unit_test(what_a_files_system_answers_is_told_on),
+#endif
+    cmocka_unit_test(a_line_is_said_as_one_and_a_panic_ends_the_process),
     cmocka_unit_test(zalloc_writes_what_has_memory_and_no_more),
     cmocka_unit_test(zalloc_leaves_fresh_objects_of_slabs_without_memory),
     cmocka_unit_test(zalloc_writes_all_that_may_not_be_zero),
