@@ -9,6 +9,7 @@
 #define FPHEAP_CHUNK_SHIFT 18
 #include "system_memory.h"
 
+#define FPHEAP_MAX_NODES 2
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
 #include "test_util.h"
@@ -708,6 +709,372 @@ memory_that_cannot_be_used_or_handed_back_is_waste_and_has_a_bound(void **state)
     assert_int_equal(fpheap_destroy_forced(heap), 0);
 }
 
+/* --- what is behind free memory ------------------------------------------- */
+
+static test_provider behind;
+
+/* What it was asked to free, and for hugepages. */
+typedef struct asked_for {
+    char       *at;
+    size_t      bytes;
+    fpheap_huge what;
+} asked_for;
+
+static asked_for freed[64], huge[64];
+static unsigned  frees, huges;
+static size_t    give_only;    /* bytes of each region, from its second page
+                                  on; 0: all */
+
+static void
+note_decommit(void *ctx, void *base, size_t bytes)
+{
+    assert_ptr_equal(ctx, &behind);
+    assert_int_equal(fph_this.frames->what, FPH_IN_PROVIDER);
+    assert_true(frees < TEST_COUNT(freed));
+    freed[frees].at = (char *)base;
+    freed[frees++].bytes = bytes;
+}
+
+static int
+note_huge(void *ctx, void *chunk, size_t bytes, fpheap_huge what)
+{
+    assert_ptr_equal(ctx, &behind);
+    assert_int_equal(fph_this.frames->what, FPH_IN_PROVIDER);
+    assert_true(huges < TEST_COUNT(huge));
+    huge[huges].at = (char *)chunk;
+    huge[huges].bytes = bytes;
+    huge[huges++].what = what;
+    return what != FPHEAP_HUGE_NONE;
+}
+
+/* Where a group of chunks begins, in the system's shortest pages. */
+static int
+get_grouped(void *ctx, size_t bytes, size_t align, int node,
+            fpheap_region *region)
+{
+    int         rc = test_provider_get(ctx, bytes, FPH_GROUP * align, node,
+                                       region);
+    test_grant *grant = (test_grant *)region->cookie;
+
+    if (rc != 0)
+        return rc;
+    madvise(region->base, bytes, MADV_NOHUGEPAGE);
+    if (give_only != 0) {
+        behind.held_bytes -= region->bytes - give_only;
+        region->base = (char *)region->base + FPHEAP_PAGE;
+        region->bytes = give_only;
+        grant->region = *region;
+    }
+    return 0;
+}
+
+static fpheap *
+heap_over_behind(unsigned nodes)
+{
+    fpheap_config config;
+    fpheap       *heap;
+
+    memset(&config, 0, sizeof config);
+    test_provider_init(&behind);
+    behind.calls.get = get_grouped;
+    behind.calls.decommit = note_decommit;
+    behind.calls.huge = note_huge;
+    config.provider = &behind.calls;
+    config.nodes = nodes;
+    give_only = 0;
+    heap = fpheap_create("behind", &config);
+    assert_non_null(heap);
+    frees = huges = 0;
+    return heap;
+}
+
+/* Grow by so many chunks.  Returns the number of the first. */
+static size_t
+grown_by(fpheap *heap, int node, size_t chunks)
+{
+    assert_int_equal(fph_grow(heap, node, fph_need_of(heap, 1, 1), chunks,
+                              heap->state->growths), 0);
+    return fph_page_of(heap->state,
+                       behind.grant[behind.grants - 1].region.base)
+           / FPH_PAGES;
+}
+
+static void
+claim_all(fpheap *heap, size_t chunk)
+{
+    assert_true(fph_part_take(heap->state, chunk, FPH_ALL_PAGES)
+                == FPH_ALL_PAGES);
+}
+
+/* Whether it has its memory, so far as the system's pages tell. */
+static void
+expect_present(const fpheap *heap, size_t page, int is)
+{
+    if ((size_t)sysconf(_SC_PAGESIZE) <= FPHEAP_PAGE)
+        assert_int_equal(fph_map_present(fph_page_address(heap->state, page),
+                                         FPHEAP_PAGE), is ? FPHEAP_PAGE : 0);
+}
+
+static void
+the_free_memory_of_a_node_is_touched_and_has_records(void **state)
+{
+    fpheap    *heap = heap_over_behind(2);
+    fph_state *s = heap->state;
+    size_t     first = grown_by(heap, 1, 3);
+    fph_chunk *chunk = &s->chunks[first], *other = fph_chunk_of(
+                           s, behind.grant[0].region.base);
+    unsigned   i;
+
+    (void)state;
+    claim_all(heap, first);
+    fph_part_give(s, first, FPH_ALL_PAGES & ~(uint64_t)0x1e); /* but for 4 */
+    claim_all(heap, first + 1);
+    fph_part_give(s, first + 1, 1);
+    claim_all(heap, first + 2);
+    assert_int_equal(fph_node_touch(heap, 1), FPH_PAGES - 4 + 1);
+    assert_true(other->records == NULL && !other->reserved);
+    assert_int_equal(huges, 2);
+    assert_ptr_equal(huge[0].at, fph_page_address(s, first * FPH_PAGES));
+    assert_int_equal(huge[0].what, FPHEAP_HUGE_NOW);
+    assert_int_equal(huge[0].bytes, FPHEAP_CHUNK);
+    assert_ptr_equal(huge[1].at, huge[0].at + FPHEAP_CHUNK);
+    for (i = 0; i < 2; i++)
+        assert_true(chunk[i].records != NULL && chunk[i].reserved == 1);
+    assert_true(chunk[2].records == NULL && chunk[2].reserved == 0);
+    for (i = 0; i < FPH_PAGES; i++)
+        expect_present(heap, first * FPH_PAGES + i, i == 0 || i > 4);
+    expect_present(heap, (first + 1) * FPH_PAGES, 1);
+    expect_present(heap, (first + 1) * FPH_PAGES + 1, 0);
+    assert_true(s->free[first] == (FPH_ALL_PAGES & ~(uint64_t)0x1e));
+    assert_true(s->free[first + 1] == 1 && s->free[first + 2] == 0);
+    assert_int_equal(fph_node_touch(heap, 0), 2 * FPH_PAGES);
+    assert_true(other->records != NULL && other->reserved == 1);
+    fph_part_give(s, first, 0x1e);
+    fph_part_give(s, first + 1, FPH_ALL_PAGES - 1);
+    fph_part_give(s, first + 2, FPH_ALL_PAGES);
+    TEST_DESTROY_OVER(heap, &behind);
+}
+
+/* While the provider is asked, another thread gives these pages back. */
+static fpheap  *given_to;
+static uint64_t given_mask;
+
+static void
+give_some(test_provider *p)
+{
+    (void)p;
+    fph_part_give(given_to->state,
+                  fph_page_of(given_to->state, behind.grant[0].region.base)
+                  / FPH_PAGES, given_mask);
+}
+
+static void
+a_reserve_asks_for_what_is_not_free_yet(void **state)
+{
+    fpheap    *heap = heap_over_behind(1);
+    size_t     first = fph_page_of(heap->state, behind.grant[0].region.base)
+                     / FPH_PAGES;
+    fph_frame  frame = { FPH_IN_PASS, heap, NULL, NULL };
+
+    (void)state;
+    assert_int_equal(fph_ready_grow(heap, 0, 2 * FPH_PAGES), 0);
+    assert_int_equal(behind.gets, 1);
+    assert_int_equal(fph_ready_grow(heap, 0, 3 * FPH_PAGES + 1), 0);
+    assert_int_equal(behind.gets, 2);
+    assert_int_equal(behind.grant[1].asked, 2 * FPHEAP_CHUNK);
+    /* Each growth brings one page, the second of a chunk. */
+    give_only = FPHEAP_PAGE;
+    assert_int_equal(fph_ready_grow(heap, 0, 4 * FPH_PAGES + 3), 0);
+    assert_int_equal(behind.gets, 5);
+    /* It is refused, but beside that the pages have come. */
+    claim_all(heap, first);
+    behind.limit_bytes = behind.held_bytes;
+    given_to = heap;
+    given_mask = 0x3f;
+    behind.inside_get = give_some;
+    assert_int_equal(fph_ready_grow(heap, 0, 3 * FPH_PAGES + 3 + 6), -ENOMEM);
+    assert_int_equal(fph_part_take(heap->state, first, 0x3f), 0x3f);
+    fph_this.frames = &frame;
+    assert_int_equal(fph_ready_grow(heap, 0, 3 * FPH_PAGES + 3 + 6), 0);
+    assert_int_equal(fph_part_take(heap->state, first, 0x3f), 0x3f);
+    assert_int_equal(fph_ready_grow(heap, 0, 3 * FPH_PAGES + 3 + 7), -ENOMEM);
+    fph_this.frames = NULL;
+    fph_wait_begin();
+    fph_part_give(heap->state, first, FPH_ALL_PAGES & ~given_mask);
+    behind.inside_get = NULL;
+    TEST_DESTROY_OVER(heap, &behind);
+}
+
+/* Each run of a chunk by itself; of a chunk without any free page, none. */
+static void
+free_pages_are_decommitted_run_by_run(void **state)
+{
+    fpheap    *heap = heap_over_behind(1);
+    fph_state *s = heap->state;
+    size_t     first = grown_by(heap, 0, 3), zero;
+    char      *base = fph_page_address(s, first * FPH_PAGES);
+    uint64_t   some = 0x1c | (uint64_t)1 << (FPH_PAGES - 1);
+    unsigned   i;
+
+    (void)state;
+    zero = fph_page_of(s, behind.grant[0].region.base) / FPH_PAGES;
+    claim_all(heap, zero);
+    for (i = 0; i < 3; i++) {
+        claim_all(heap, first + i);
+        s->chunks[first + i].huge = 1;
+    }
+    fph_part_give(s, first, some);
+    fph_part_give(s, first + 1, 1);
+    fph_pages_decommit(heap);
+    assert_null(fph_this.frames);
+    assert_int_equal(frees, 4);
+    assert_ptr_equal(freed[0].at, fph_page_address(s, (zero + 1) * FPH_PAGES));
+    assert_int_equal(freed[0].bytes, FPHEAP_CHUNK);
+    assert_ptr_equal(freed[1].at, base + 2 * FPHEAP_PAGE);
+    assert_int_equal(freed[1].bytes, 3 * FPHEAP_PAGE);
+    assert_ptr_equal(freed[2].at, base + FPHEAP_CHUNK - FPHEAP_PAGE);
+    assert_int_equal(freed[2].bytes, FPHEAP_PAGE);
+    assert_ptr_equal(freed[3].at, base + FPHEAP_CHUNK);
+    assert_int_equal(freed[3].bytes, FPHEAP_PAGE);
+    assert_int_equal(huges, 2);
+    for (i = 0; i < 2; i++) {
+        assert_ptr_equal(huge[i].at, base + i * FPHEAP_CHUNK);
+        assert_int_equal(huge[i].what, FPHEAP_HUGE_NONE);
+    }
+    assert_true(s->free[first] == some && s->free[first + 1] == 1);
+    assert_true(s->free[zero] == 0 && s->free[zero + 1] == FPH_ALL_PAGES);
+    /* Of another backing, nothing. */
+    frees = 0;
+    s->region[1].raw.backing = FPHEAP_BACKING_HUGETLB;
+    fph_pages_decommit(heap);
+    assert_int_equal(frees, 1);
+    s->region[1].raw.backing = FPHEAP_BACKING_PAGES;
+    fph_part_give(s, zero, FPH_ALL_PAGES);
+    fph_part_give(s, first, FPH_ALL_PAGES & ~some);
+    fph_part_give(s, first + 1, FPH_ALL_PAGES - 1);
+    fph_part_give(s, first + 2, FPH_ALL_PAGES);
+    TEST_DESTROY_OVER(heap, &behind);
+}
+
+#if FPHEAP_CHECK < 2
+/* A slab of objects of so many bytes whose last page is `last`; nothing else is
+ * free.  Returns how many objects it has. */
+static unsigned
+slab_up_to(fpheap *heap, size_t size, size_t last, void **all)
+{
+    fph_state *s = heap->state;
+    unsigned   k = 1, i;
+
+    while (s->classes[k].size < size)
+        k++;
+    assert_int_equal(s->classes[k].size, size);
+    while (fph_pages_find(heap, 0, 1, 1) != FPH_NO_PAGE)
+        ;
+    fph_pages_give(s, last + 1 - s->classes[k].pages, s->classes[k].pages);
+    for (i = 0; i < s->classes[k].count; i++)
+        assert_non_null(all[i] = fpheap_alloc(heap, size - FPH_HEAD
+                                                    - FPH_SLACK));
+    assert_int_equal(s->free[last / FPH_PAGES], 0);
+    return i;
+}
+
+/* Free every second one; but for this thread's, all lie in the slab then. */
+static unsigned
+free_every_second(fpheap *heap, void **all, unsigned n)
+{
+    unsigned i;
+
+    for (i = 0; i < n; i += 2)
+        fpheap_free(heap, all[i]);
+    fph_reclaim(heap, 0, 1 /* always */);
+    frees = huges = 0;
+    return (n + 1) / 2;
+}
+
+/* Whether these very objects were decommitted, each once. */
+static void
+expect_freed(void **all, unsigned n, size_t bytes)
+{
+    unsigned i, k;
+
+    assert_int_equal(frees, (n + 1) / 2);
+    for (i = 0; i < n; i += 2) {
+        unsigned times = 0;
+
+        for (k = 0; k < frees; k++)
+            times += freed[k].at == (char *)all[i];
+        assert_int_equal(times, 1);
+    }
+    for (k = 0; k < frees; k++)
+        assert_int_equal(freed[k].bytes, bytes);
+}
+
+static void
+give_all_pages(fpheap *heap)
+{
+    fph_state *s = heap->state;
+    unsigned   g, c, i;
+
+    for (g = 0; g < 2; g++) {
+        size_t first = fph_page_of(s, behind.grant[g].region.base) / FPH_PAGES;
+
+        for (c = 0; c < 2; c++)
+            for (i = 0; i < FPH_PAGES; i++) {
+                size_t page = (first + c) * FPH_PAGES + i;
+
+                if (!fph_page_is_free(s, page))
+                    fph_pages_give(s, page, 1);
+            }
+    }
+}
+
+/* Objects from 16 KiB on; of a slab at the end of what is here, and of one that
+ * reaches into the next chunk with a page. */
+static void
+free_objects_are_decommitted_one_by_one(void **state)
+{
+    static void *all[64];
+    unsigned     way;
+
+    (void)state;
+    for (way = 0; way < 5; way++) {
+        fpheap    *heap = heap_over_behind(1);
+        fph_state *s = heap->state;
+        size_t     first = grown_by(heap, 0, 2);
+        size_t     last = (first + 1) * FPH_PAGES;
+        size_t     size = way == 4 ? FPH_DECOMMIT_FROM * 3 / 4
+                                   : FPH_DECOMMIT_FROM;
+        unsigned   n, half, i;
+
+        n = slab_up_to(heap, size, way == 0 ? last + FPH_PAGES - 1 : last, all);
+        half = free_every_second(heap, all, n);
+        s->chunks[first].huge = s->chunks[first + 1].huge = 1;
+        s->chunks[first].plain = way != 2;
+        s->chunks[first + 1].plain = way != 3;
+        fph_objects_decommit(heap);
+        if (way < 2)
+            expect_freed(all, n, size - FPH_HEAD);
+        else
+            assert_int_equal(frees, 0);
+        assert_int_equal(huges, way < 2 ? way + 1 : 0);
+        for (i = 0; i < huges; i++)
+            assert_true(huge[i].what == FPHEAP_HUGE_NONE
+                        && huge[i].at == fph_page_address(
+                               s, (first + 1 - way + i) * FPH_PAGES));
+        s->chunks[first].plain = s->chunks[first + 1].plain = 1;
+        for (i = 0; i < n; i += 2, half--)
+            assert_non_null(all[i] = fpheap_alloc(heap, size - FPH_HEAD
+                                                        - FPH_SLACK));
+        assert_int_equal(half, 0);
+        assert_int_equal(behind.gets, 2);
+        fpheap_free_bulk(heap, all, n);
+        fph_reclaim(heap, 0, 1 /* always */);
+        give_all_pages(heap);
+        TEST_DESTROY_OVER(heap, &behind);
+    }
+}
+#endif
+
 int
 main(void)
 {
@@ -734,6 +1101,12 @@ main(void)
         cmocka_unit_test(regions_of_all_lengths_share_the_table),
         cmocka_unit_test(objects_of_a_power_of_two_fill_their_chunks),
         cmocka_unit_test(a_slab_is_made_without_a_look_at_each_chunk),
+        cmocka_unit_test(the_free_memory_of_a_node_is_touched_and_has_records),
+        cmocka_unit_test(a_reserve_asks_for_what_is_not_free_yet),
+        cmocka_unit_test(free_pages_are_decommitted_run_by_run),
+#if FPHEAP_CHECK < 2
+        cmocka_unit_test(free_objects_are_decommitted_one_by_one),
+#endif
         cmocka_unit_test(what_a_provider_without_put_gave_is_used),
         cmocka_unit_test(
             memory_that_cannot_be_used_or_handed_back_is_waste_and_has_a_bound),
