@@ -11817,16 +11817,16 @@ fph_climb_grow(fph_search *search)
 {
     int rc = 0;
 
-    search->error = -ENOMEM;   /* if what comes could not serve */
     while (rc == 0 && !fph_records_out(search->heap->state)) {
-        search->error = fph_grow(search->heap, search->node, search->need,
-                                 fph_growth_step(search->heap),
-                                 search->growths);
-        search->tight = search->error != 0;
-        if (search->error != 0 && !fph_this.beside)
+        int error = fph_grow(search->heap, search->node, search->need,
+                             fph_growth_step(search->heap), search->growths);
+
+        search->error = error != 0 ? error : -ENOMEM; /* it may not serve */
+        search->tight = error != 0;
+        if (error != 0 && !fph_this.beside)
             return 0;
         rc = fph_look(search);
-        if (search->error != 0)
+        if (error != 0)
             break;
         fph_magazines_ahead(search->heap);
     }

@@ -954,6 +954,142 @@ what_is_too_short_is_exchanged_if_that_helps(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+static void
+a_search_looks_again_when_a_pass_has_moved_something(void **state)
+{
+    void      *object;
+    fpheap    *heap = heap_in_use(&object);
+    fph_search search;
+
+    (void)state;
+    park(heap, 64, 9, 0);
+    provider.limit_bytes = provider.held_bytes;
+    search = search_for(heap, 1, 1);
+    finds[1] = 1;
+    assert_int_equal(fph_find(&search), 0);
+    assert_true(looks == 2 && provider.refused == 1);
+    assert_true(!tight[0] && tight[1]);
+    provider.limit_bytes = 0;
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* As if all numbers of blocks were given, and the last block were full. */
+static uint64_t usual_numbers, usual_cursor;
+
+static void
+run_out_of_records(fpheap *heap)
+{
+    usual_numbers = heap->state->meta_numbers;
+    usual_cursor = heap->state->meta_cursor.word;
+    heap->state->meta_numbers = FPH_TABLE_MAX;
+    heap->state->meta_cursor.word = fph_meta_word(usual_cursor >> 40, 0, 0);
+}
+
+static void
+run_out_at_the_second_look(fpheap *heap)
+{
+    if (looks == 1)
+        run_out_of_records(heap);
+}
+
+static void
+find_records_again(fpheap *heap)
+{
+    heap->state->meta_numbers = usual_numbers;
+    heap->state->meta_cursor.word = usual_cursor;
+}
+
+/* Memory that no record can describe would not help. */
+static void
+without_records_a_search_fails_even_if_it_has_grown(void **state)
+{
+    void      *object;
+    fpheap    *heap = heap_in_use(&object);
+    fph_search search = search_for(heap, 1, 1);
+
+    (void)state;
+    run_out_of_records(heap);
+    assert_int_equal(fph_find(&search), -ENOMEM);
+    find_records_again(heap);
+    assert_true(looks == 1 && provider.gets == 0);
+    search = search_for(heap, 1, 1);
+    at_look = run_out_at_the_second_look;
+    heap->provider.put = NULL;
+    assert_int_equal(fph_find(&search), -ENOMEM);
+    find_records_again(heap);
+    assert_true(looks == 2 && provider.gets == 1);
+    heap->provider.put = provider.calls.put;
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* What a destructor that a pass calls uses starts no pass. */
+static fpheap  *used_inside;
+static unsigned passes_inside;
+
+static void
+use_in_a_pass(void *arg, void *object)
+{
+    (void)arg, (void)object;
+    if (used_inside == NULL)
+        return;
+    passes_inside += fph_is_in(FPH_IN_PASS, used_inside, NULL) != 0;
+    assert_int_equal(fph_reclaim(used_inside, 0, 1 /* always */), 0);
+}
+
+static void
+a_destructor_in_a_pass_starts_no_pass_of_its_own(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool_desc desc = described("ended", 100, 0);
+    fpheap_pool     *pool;
+
+    (void)state;
+    desc.destruct = use_in_a_pass;
+    pool = fpheap_pool_create(heap, &desc);
+    assert_non_null(pool);
+    fpheap_pool_put(pool, fpheap_pool_get(pool));
+    used_inside = heap;
+    passes_inside = 0;
+    assert_int_equal(fph_reclaim(heap, 0, 1 /* always */), 1);
+    used_inside = NULL;
+    assert_true(passes_inside > 0);
+    assert_null(fph_this.frames);
+    assert_int_equal(fpheap_pool_destroy(pool, NULL), 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Other threads are asked each time, and what was reserved goes too. */
+static void
+a_trim_gives_back_all_that_is_free_on_all_nodes(void **state)
+{
+    fpheap      *heap = heap_of_two_nodes();
+    fph_state   *s = heap->state;
+    void        *object = fpheap_alloc(heap, 64);
+    fpheap_stats stats;
+    uint64_t     asked, reclaims;
+    size_t       held, back;
+
+    (void)state;
+    park(heap, 64, 500, 0);
+    park(heap, 64, 500, 1);
+    assert_int_equal(fpheap_reserve(heap, 3 * FPHEAP_CHUNK, 1), 0);
+    held = provider.held_bytes;
+    asked = s->asked;
+    reclaims = s->reclaims;
+    back = fpheap_trim(heap);
+    assert_true(back > 0 && back == held - provider.held_bytes);
+    assert_true(s->asked == asked + 2 && s->reclaims == reclaims + 2);
+    fpheap_stats_get(heap, &stats);
+    assert_int_equal(stats.parked_bytes, 0);
+    assert_int_equal(provider.held, 1);
+    assert_int_equal(fpheap_trim(heap), 0);
+    assert_true(s->asked == asked + 4);
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* Memory whose node is another's, or no node at all, is not reserved. */
 static void
 a_reserve_names_a_node_that_the_heap_has(void **state)
@@ -1191,6 +1327,10 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_search_takes_back_what_is_parked_before_it_grows),
     cmocka_unit_test(only_a_long_run_takes_the_place_of_free_chunks),
     cmocka_unit_test(what_is_too_short_is_exchanged_if_that_helps),
+    cmocka_unit_test(a_search_looks_again_when_a_pass_has_moved_something),
+    cmocka_unit_test(without_records_a_search_fails_even_if_it_has_grown),
+    cmocka_unit_test(a_destructor_in_a_pass_starts_no_pass_of_its_own),
+    cmocka_unit_test(a_trim_gives_back_all_that_is_free_on_all_nodes),
     cmocka_unit_test(a_reserve_names_a_node_that_the_heap_has),
     cmocka_unit_test(a_reserve_makes_the_magazines_for_what_it_can_hold),
     cmocka_unit_test(who_has_looked_has_the_name_at_once),
