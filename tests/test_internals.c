@@ -1018,6 +1018,51 @@ the_record_of_a_pool_is_of_the_first_node(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* A stack's records. */
+static unsigned
+stacked(const fph_state *s, const fph_word *stack)
+{
+    const fph_link *link = fph_stack_top(s, stack);
+    unsigned        n = 0;
+
+    for (; link != NULL; link = fph_stack_below(s, link))
+        n++;
+    return n;
+}
+
+static void
+magazines_come_from_a_block_from_another_or_not_at_all(void **state)
+{
+    fpheap    *heap = heap_of_two_nodes();
+    fph_state *s = heap->state;
+    uint64_t   block;
+
+    (void)state;
+    while (fph_meta_cut(s, FPH_LINE) != 0)
+        ;
+    block = fph_meta_block(s);
+    assert_int_equal(fph_magazines_add(heap, 1, 2), 0);
+    assert_int_equal(fph_meta_block(s), block + 1);
+    assert_int_equal(stacked(s, &s->empty[1].word), 2);
+    assert_int_equal(stacked(s, &s->empty[0].word), 0);
+    while (fph_meta_cut(s, FPH_LINE) != 0)
+        ;
+    while (fph_pages_find(heap, 0, 1, 1) != FPH_NO_PAGE)
+        ;
+    system_is_out = 1;
+    provider.limit_bytes = provider.held_bytes;
+    provider.error = -EIO;
+    assert_int_equal(fph_magazines_add(heap, 1, 2), -EIO);
+    assert_int_equal(stacked(s, &s->empty[1].word), 2);
+    system_is_out = 0;
+    assert_int_equal(fph_magazines_add(heap, 1, 1), 0);
+    assert_int_equal(stacked(s, &s->empty[1].word), 3);
+    fph_pages_give(s, fph_page_of(s, provider.grant[0].region.base),
+                   2 * FPH_PAGES);
+    provider.limit_bytes = 0;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* --- pages, and what lies behind the last --------------------------------- */
 
 /* Bytes are rounded up to pages. */
@@ -1234,9 +1279,385 @@ who_makes_a_pool_has_a_cache_even_if_the_heap_must_grow(void **state)
     assert_non_null(fph_cache_mine(heap));
     assert_int_equal(fpheap_pool_destroy(pool, NULL), 0);
     TEST_DESTROY_OVER(heap, &provider);
+    heap = test_heap_over(&provider);
+    system_is_out = 1;
+    assert_int_equal(fpheap_reserve(heap, FPHEAP_CHUNK, FPHEAP_ANY_NODE), 0);
+    system_is_out = 0;
+    assert_non_null(fph_cache_mine(heap));
+    TEST_DESTROY_OVER(heap, &provider);
 }
 
 /* --- heaps ---------------------------------------------------------------- */
+
+/* What fpheap_create says of a configuration; 0: nothing. */
+static int
+refused(const char *name, const fpheap_config *config)
+{
+    fpheap *heap;
+
+    errno = 0;
+    heap = fpheap_create(name, config);
+    if (heap == NULL)
+        return -errno;
+    assert_int_equal(fpheap_destroy(heap), 0);
+    return 0;
+}
+
+static void
+ignore(void *arg, fpheap *heap, fpheap_pool *pool, int low)
+{
+    (void)arg, (void)heap, (void)pool, (void)low;
+}
+
+static int
+node_zero(void *ctx)
+{
+    (void)ctx;
+    return 0;
+}
+
+/* To both sides of each bound. */
+static void
+a_configuration_has_bounds_in_each_field(void **state)
+{
+    const size_t  least = FPHEAP_CHUNK;
+    char          name[FPHEAP_NAME_BYTES + 1];
+    fpheap_config config;
+
+    (void)state;
+    memset(name, 'n', sizeof name);
+    name[FPHEAP_NAME_BYTES] = '\0';
+    assert_int_equal(refused(name, NULL), -ENAMETOOLONG);
+    assert_int_equal(refused(name + 1, NULL), 0);
+    memset(&config, 0, sizeof config);
+    config.nodes = FPHEAP_MAX_NODES;
+    assert_int_equal(refused("nodes", &config), 0);
+    config.nodes++;
+    assert_int_equal(refused("nodes", &config), -EINVAL);
+    config.nodes = 0;
+    config.flags = FPHEAP_SPILL;
+    assert_int_equal(refused("flags", &config), 0);
+    config.flags = FPHEAP_SPILL | FPHEAP_SPILL << 1;
+    assert_int_equal(refused("flags", &config), -EINVAL);
+    config.flags = ~FPHEAP_SPILL & 1;
+    assert_int_equal(refused("flags", &config), config.flags ? -EINVAL : 0);
+    config.flags = 0;
+    config.growth_max = 1;
+    assert_int_equal(refused("growth", &config), -EINVAL);
+    config.growth_max = least - 1;
+    assert_int_equal(refused("growth", &config), -EINVAL);
+    config.growth_max = least;
+    assert_int_equal(refused("growth", &config), 0);
+    config.growth_max = 0;
+    config.limit = 1;
+    assert_int_equal(refused("limit", &config), -EINVAL);
+    config.limit = 2 * least - 1;
+    assert_int_equal(refused("limit", &config), -EINVAL);
+    config.limit = 2 * least;
+    assert_int_equal(refused("limit", &config), 0);
+    config.water.low = 1;
+    config.water.high = 2 * least + 1;
+    config.water.crossed = ignore;
+    assert_int_equal(refused("water", &config), -EINVAL);
+    config.water.high--;
+    assert_int_equal(refused("water", &config), 0);
+}
+
+static void
+a_child_asks_for_no_less_than_its_unit_and_no_more_nodes(void **state)
+{
+    const size_t  least = (size_t)FPH_CHILD_UNIT << FPHEAP_PAGE_SHIFT;
+    fpheap       *heap = heap_of_two_nodes(), *child;
+    fpheap_config config;
+    fpheap_provider none;
+
+    (void)state;
+    memset(&none, 0, sizeof none);
+    memset(&config, 0, sizeof config);
+    config.provider = &none;
+    assert_int_equal(refused("get", &config), -EINVAL);
+    config.provider = &provider.calls;
+    config.parent = heap;
+    assert_int_equal(refused("both", &config), -EINVAL);
+    config.provider = NULL;
+    assert_int_equal(refused("child", &config), 0);
+    config.growth_max = least - 1;
+    assert_int_equal(refused("child", &config), -EINVAL);
+    config.growth_max = least;
+    config.limit = 2 * least - 1;
+    assert_int_equal(refused("child", &config), -EINVAL);
+    config.limit = 2 * least;
+    assert_int_equal(refused("child", &config), 0);
+    config.nodes = 1;
+    child = fpheap_create("child", &config);
+    assert_non_null(child);
+    assert_int_equal(child->growth_max, least);
+    assert_int_equal(child->unit, FPH_CHILD_UNIT);
+    assert_true(child->parent == heap && child->nodes == 1);
+    assert_int_equal(child->sized_max, FPH_SIZED_MAX);
+    config.parent = child;
+    config.nodes = 2;
+    assert_int_equal(refused("grandchild", &config), -EINVAL);
+    config.nodes = 0;
+    config.thread_node = node_zero;
+    assert_int_equal(refused("grandchild", &config), 0);
+    assert_int_equal(fpheap_destroy(child), 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static int
+see_nothing(void *ctx, const fpheap_region *region, int leaving)
+{
+    (void)ctx, (void)region, (void)leaving;
+    return 0;
+}
+
+static void
+decommit_nothing(void *ctx, void *base, size_t bytes)
+{
+    (void)ctx, (void)base, (void)bytes;
+}
+
+static int
+huge_nowhere(void *ctx, void *chunk, size_t bytes, fpheap_huge what)
+{
+    (void)ctx, (void)chunk, (void)bytes, (void)what;
+    return 0;
+}
+
+/* All that is not configured is as if this handle had never had a heap. */
+static void
+a_handle_is_what_the_configuration_says(void **state)
+{
+    fpheap_config config;
+    fpheap       *heap = fpheap_create("default", NULL);
+    int           ctx;
+
+    (void)state;
+    assert_int_equal(heap->growth_max, (size_t)1 << 30);
+    assert_int_equal(heap->unit, FPH_PAGES);
+    assert_true(heap->nodes == 1 && heap->bins == FPH_CLASSES);
+    assert_int_equal(heap->sized_max, FPH_SIZED_MAX);
+    assert_null(heap->provider.ctx); /* no flags */
+    assert_true(heap->provider.get != NULL && heap->parent == NULL);
+    assert_true(heap->flags == 0 && heap->thread_node == NULL);
+    TEST_DESTROY(heap);
+    memset(&config, 0, sizeof config);
+    test_provider_init(&provider);
+    provider.calls.decommit = decommit_nothing;
+    provider.calls.huge = huge_nowhere;
+    config.provider = &provider.calls;
+    config.thread_node = node_zero;
+    config.thread_node_ctx = &ctx;
+    config.flags = FPHEAP_SPILL;
+    assert_non_null(heap = fpheap_create("no nodes", &config));
+    assert_int_equal(heap->nodes, 1);
+    TEST_DESTROY_OVER(heap, &provider);
+    config.nodes = FPHEAP_MAX_NODES;
+    heap = fpheap_create("most nodes", &config);
+    assert_non_null(heap);
+    assert_int_equal(heap->nodes, FPHEAP_MAX_NODES);
+    assert_int_equal(heap->bins, FPHEAP_MAX_NODES * FPH_CLASSES);
+    assert_int_equal(heap->sized_max, FPHEAP_MAX_NODES == 1 ? FPH_SIZED_MAX
+                                                            : 0);
+    assert_true(heap->thread_node == node_zero);
+    assert_ptr_equal(heap->thread_node_ctx, &ctx);
+    assert_int_equal(heap->flags, FPHEAP_SPILL);
+    assert_string_equal((const char *)heap->name, "most nodes");
+    assert_true(heap->provider.decommit == decommit_nothing);
+    assert_true(heap->provider.huge == huge_nowhere);
+    TEST_DESTROY_OVER(heap, &provider);
+    provider.calls.flags = FPHEAP_PARTS | FPHEAP_ZEROES;
+    config.watch = see_nothing;
+    config.watch_ctx = &provider;
+    heap = fpheap_create("watched", &config);
+    assert_non_null(heap);
+    assert_true(heap->watch == see_nothing && heap->watch_ctx == &provider);
+    assert_int_equal(heap->provider.flags, FPHEAP_ZEROES);
+    assert_true(heap->provider.decommit == NULL && heap->provider.huge == NULL);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* It asks for two units, or for one, and at most for what the limit has. */
+static void
+a_heap_begins_with_two_units_or_one(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    fph_state *s = heap->state;
+    fpheap_config config;
+
+    (void)state;
+    assert_int_equal(provider.gets, 1);
+    assert_int_equal(provider.grant[0].asked, 2 * FPHEAP_CHUNK);
+    assert_int_equal(provider.grant[0].node, 0);
+    assert_int_equal(s->number, heap - fph_heaps);
+    assert_true(s->growths == 1 && s->alone == 0 && s->limit == 0);
+    assert_int_equal(s->left, INT64_MAX - 2 * FPHEAP_CHUNK);
+    TEST_DESTROY_OVER(heap, &provider);
+    memset(&config, 0, sizeof config);
+    config.provider = &provider.calls;
+    config.limit = 2 * FPHEAP_CHUNK;
+    test_provider_init(&provider);
+    provider.limit_bytes = FPHEAP_CHUNK;
+    heap = fpheap_create("one", &config);
+    assert_non_null(heap);
+    assert_true(provider.gets == 2 && provider.held_bytes == FPHEAP_CHUNK);
+    assert_int_equal(heap->state->limit, 2 * FPHEAP_CHUNK);
+    assert_int_equal(heap->state->left, FPHEAP_CHUNK);
+    TEST_DESTROY_OVER(heap, &provider);
+    test_provider_init(&provider);
+    provider.extra = 1;        /* beyond the limit */
+    assert_int_equal(refused("more", &config), -ENOSPC);
+    assert_true(provider.held == 0 && provider.gets == 1);
+    test_provider_init(&provider);
+    assert_int_equal(refused("as much", &config), 0);
+}
+
+static uint64_t
+some_iova(void *ctx, const void *chunk)
+{
+    (void)ctx;
+    return (uintptr_t)chunk;
+}
+
+static void
+chunks_are_alone_where_there_are_iovas(void **state)
+{
+    fpheap_config config;
+    fpheap       *heap, *child;
+
+    (void)state;
+    memset(&config, 0, sizeof config);
+    test_provider_init(&provider);
+    provider.calls.iova = some_iova;
+    config.provider = &provider.calls;
+    heap = fpheap_create("iova", &config);
+    assert_non_null(heap);
+    assert_int_equal(heap->state->alone, 1);
+    memset(&config, 0, sizeof config);
+    config.parent = heap;
+    child = fpheap_create("child", &config);
+    assert_non_null(child);
+    assert_int_equal(child->state->alone, 2);
+    assert_int_equal(fpheap_destroy(child), 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* A child is found from its number on, and once. */
+static void
+the_children_of_a_heap_are_found_one_by_one(void **state)
+{
+    fpheap       *heap = test_heap_over(&provider);
+    fpheap       *child[2];
+    fpheap_config config;
+    unsigned      at = 0;
+
+    (void)state;
+    memset(&config, 0, sizeof config);
+    config.parent = heap;
+    assert_null(fph_child_next(heap, &at));
+    assert_int_equal(at, FPHEAP_MAX_HEAPS);
+    assert_non_null(child[0] = fpheap_create("one", &config));
+    assert_non_null(child[1] = fpheap_create("two", &config));
+    at = 0;
+    assert_ptr_equal(fph_child_next(heap, &at), child[0]);
+    assert_int_equal(at, child[0] - fph_heaps + 1);
+    assert_ptr_equal(fph_child_next(heap, &at), child[1]);
+    assert_null(fph_child_next(heap, &at));
+    at = 0;
+    assert_null(fph_child_next(child[0], &at));
+    assert_true(fph_heap_lives(heap) && !fph_heap_lives(child[0]));
+    assert_int_equal(fpheap_destroy(heap), -EBUSY);
+    assert_int_equal(fpheap_destroy(child[0]), 0);
+    assert_int_equal(fpheap_destroy(child[1]), 0);
+    assert_false(fph_heap_lives(heap));
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Nobody ends a heap from a callback of its own or of a child's. */
+static void
+a_callback_is_one_of_its_heap_and_of_those_above_it(void **state)
+{
+    fpheap       *heap = test_heap_over(&provider);
+    fpheap       *child, *other;
+    fpheap_config config;
+    fph_frame     frame, outer;
+
+    (void)state;
+    memset(&config, 0, sizeof config);
+    config.parent = heap;
+    assert_non_null(child = fpheap_create("child", &config));
+    assert_non_null(other = fpheap_create("other", &config));
+    assert_false(fph_calls_back(heap));
+    memset(&outer, 0, sizeof outer);
+    memset(&frame, 0, sizeof frame);
+    outer.what = FPH_IN_PROVIDER;
+    outer.heap = child;
+    frame.what = FPH_IN_PASS;
+    frame.heap = other;
+    frame.outer = &outer;
+    fph_this.frames = &outer;
+    assert_true(fph_calls_back(heap) && fph_calls_back(child));
+    assert_false(fph_calls_back(other));
+    fph_this.frames = &frame;
+    assert_true(fph_calls_back(heap) && fph_calls_back(child));
+    assert_int_equal(fph_calls_back(other),
+                     (FPH_IN_PASS & FPH_IN_CALLBACK) != 0);
+    outer.what = FPH_IN_PASS;
+    fph_this.frames = &outer;
+    assert_int_equal(fph_calls_back(child),
+                     (FPH_IN_PASS & FPH_IN_CALLBACK) != 0);
+    fph_this.frames = NULL;
+    assert_int_equal(fpheap_destroy(child), 0);
+    assert_int_equal(fpheap_destroy(other), 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Its objects, its limit, and what it says of itself. */
+static void
+an_emergency_heap_has_just_what_it_was_made_for(void **state)
+{
+    const size_t  bytes = 8 * FPHEAP_CHUNK;
+    fpheap       *heap, *child;
+    fpheap_config config;
+    fph_state    *s;
+
+    (void)state;
+    memset(&config, 0, sizeof config);
+    test_provider_init(&provider);
+    config.provider = &provider.calls;
+    config.reserve = 3 * FPHEAP_CHUNK;
+    config.emergency = bytes;
+    heap = fpheap_create("critical", &config);
+    assert_non_null(heap);
+    assert_int_equal(heap->reserve, 3 * FPHEAP_CHUNK);
+    child = heap->emergency;
+    assert_non_null(child);
+    assert_true(child->parent == heap && child->critical == 1);
+    assert_int_equal(child->critical_left, bytes);
+    assert_int_equal(child->reserve, bytes + bytes / 8 + FPHEAP_CHUNK);
+    s = child->state;
+    assert_true(s->limit == s->region_bytes && s->limit >= child->reserve);
+    assert_false(fph_heap_lives(heap));
+    assert_int_equal(fpheap_destroy(heap), 0);
+    assert_int_equal(provider.held, 0);
+    config.emergency = 0;
+    test_provider_init(&provider);
+    provider.limit_bytes = 2 * FPHEAP_CHUNK;
+    assert_int_equal(refused("reserve", &config), -ENOMEM);
+    assert_int_equal(provider.held, 0);
+    config.reserve = 0;
+    config.emergency = bytes;
+    assert_int_equal(refused("emergency", &config), -ENOMEM);
+    assert_int_equal(provider.held, 0);
+    config.emergency = 1;
+    test_provider_init(&provider);
+    heap = fpheap_create("little", &config);
+    assert_non_null(heap);
+    assert_int_equal(heap->emergency->critical_left, 1);
+    assert_int_equal(fpheap_destroy(heap), 0);
+    assert_int_equal(provider.held, 0);
+}
 
 static void
 an_aligned_object_of_no_bytes_is_a_small_one(void **state)
@@ -1467,6 +1888,15 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_magazine_is_small_against_the_pools_maximum),
     cmocka_unit_test(a_put_of_null_puts_nothing),
     cmocka_unit_test(the_longest_name_leaves_the_other_heaps_alone),
+    cmocka_unit_test(magazines_come_from_a_block_from_another_or_not_at_all),
+    cmocka_unit_test(a_configuration_has_bounds_in_each_field),
+    cmocka_unit_test(a_child_asks_for_no_less_than_its_unit_and_no_more_nodes),
+    cmocka_unit_test(a_handle_is_what_the_configuration_says),
+    cmocka_unit_test(a_heap_begins_with_two_units_or_one),
+    cmocka_unit_test(chunks_are_alone_where_there_are_iovas),
+    cmocka_unit_test(the_children_of_a_heap_are_found_one_by_one),
+    cmocka_unit_test(a_callback_is_one_of_its_heap_and_of_those_above_it),
+    cmocka_unit_test(an_emergency_heap_has_just_what_it_was_made_for),
     cmocka_unit_test(a_slab_has_the_fewest_pages_that_will_do),
     cmocka_unit_test(a_step_of_growth_is_a_chunk_then_two_or_a_sixteenth),
     cmocka_unit_test(functions_are_right_at_the_ends_of_their_arguments)
