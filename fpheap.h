@@ -11494,7 +11494,7 @@ fph_view_objects(const fpheap *heap,
                  void *arg)
 {
     char      *at     = heap->view->base;
-    size_t     room   = heap->view->bytes / 128 + 64;
+    size_t     room   = heap->view->bytes / 128;
     fph_parked parked = fph_parked_none(heap);
     fph_chunk  chunk;
     fph_viewed it;

@@ -31,7 +31,7 @@ static unsigned reports;       /* lines that would go to standard error */
 static char name[FPHEAP_NAME_BYTES];
 
 static fpheap *
-create(void)
+create_of(size_t bytes)
 {
     fpheap_partition desc;
     fpheap          *heap;
@@ -39,10 +39,16 @@ create(void)
     snprintf(name, sizeof name, "view-%d", (int)getpid());
     fpheap_unlink(name, NULL);
     memset(&desc, 0, sizeof desc);
-    desc.bytes = BYTES;
+    desc.bytes = bytes;
     heap = fpheap_open(name, &desc, FPHEAP_CREATE | FPHEAP_EXCLUSIVE);
     CHECK(heap != NULL);
     return heap;
+}
+
+static fpheap *
+create(void)
+{
+    return create_of(BYTES);
 }
 
 static void
@@ -707,7 +713,7 @@ static void
 look_at_classes(const fpheap *reader)
 {
     unsigned   bin = fph_class_of(64);
-    fph_class  got;
+    fph_class  got, none;
     fph_class *klass = THERE(reader, fph_class,
                              &reader->view->state->classes[bin]);
 
@@ -728,6 +734,11 @@ look_at_classes(const fpheap *reader)
     WITH(klass->pages, FPH_PAGES + 1, 0, fph_view_class(reader, bin, &got));
     WITH(klass->skip, FPHEAP_PAGE, 1, fph_view_class(reader, bin, &got));
     WITH(klass->skip, FPHEAP_PAGE + 1, 0, fph_view_class(reader, bin, &got));
+    none = klass[-(int)bin];
+    klass[-(int)bin] = *klass; /* so that of class 0 would do */
+    CHECK(fph_view_class(reader, 0, &got));
+    CHECK(!fph_view_class(reader, reader->view->bins, &got));
+    klass[-(int)bin] = none;
 }
 
 /* The tables are looked at when it is opened. */
@@ -767,10 +778,10 @@ look_at_tables(fpheap *reader)
     CHECK(fph_view_begin(reader, head));
 }
 
-/* The smallest mask is that of one chunk.  (A state is put into the first chunk
- * for that.) */
+/* Look at a partition of these bytes with tables for n chunks.  (Its state is
+ * put into the first chunk for that.) */
 static void
-look_at_one_chunk(fpheap *reader)
+look_at_chunks(fpheap *reader, size_t bytes, size_t n)
 {
     static char    was[sizeof(fph_state)];
     char          *base = reader->view->base;
@@ -778,18 +789,31 @@ look_at_one_chunk(fpheap *reader)
     fph_partition  one  = *head;
     fph_state     *state;
 
-    if (sizeof *state + 64 > FPHEAP_CHUNK)
+    if (sizeof *state + 64 > bytes)
         return;
     one.state = (fph_state *)(void *)(base + 64);
-    one.bytes = FPHEAP_CHUNK;
+    one.bytes = bytes;
     state = THERE(reader, fph_state, one.state);
     memcpy(was, state, sizeof *state);
-    state->mask = FPH_PAGES - 1;
+    state->mask = n * FPH_PAGES - 1;
     state->chunks = (fph_chunk *)(void *)base;
     state->depots = (fph_depot *)(void *)base;
     CHECK(fph_view_begin(reader, &one));
     memcpy(state, was, sizeof *state);
     CHECK(fph_view_begin(reader, head));
+}
+
+/* The smallest mask is that of one chunk; with the largest, the table of the
+ * chunks takes all that there is. */
+static void
+look_at_few_and_many_chunks(fpheap *reader)
+{
+    size_t most = 1;
+
+    while (2 * most * sizeof(fph_chunk) <= 4 * FPHEAP_CHUNK)
+        most *= 2;
+    look_at_chunks(reader, FPHEAP_CHUNK, 1);
+    look_at_chunks(reader, most * sizeof(fph_chunk), most);
 }
 
 /* An object of a slab, and one of several pages. */
@@ -894,37 +918,138 @@ look_at_a_large_object(fpheap *reader)
         CHECK(fpheap_base_of(reader, it.first - 1) == NULL);
 }
 
+/* What covers pages from one on, as its record says it. */
+static fph_viewed
+viewed(char *start, uint64_t info)
+{
+    fph_viewed it;
+
+    memset(&it, 0, sizeof it);
+    it.start = start;
+    it.record.info = info;
+    return it;
+}
+
 /* One object may be all that there is, and no page more. */
 static void
 look_at_the_largest_object(const fpheap *reader)
 {
+    char      *base  = reader->view->base;
     size_t     pages = reader->view->bytes >> FPHEAP_PAGE_SHIFT;
-    fph_viewed it;
+    fph_viewed it    = viewed(base, fph_info(FPH_LARGE, 0, pages));
 
-    memset(&it, 0, sizeof it);
-    it.start = reader->view->base;
-    it.record.info = fph_info(FPH_LARGE, 0, pages);
     CHECK(fph_view_shape(reader, &it) && it.size == reader->view->bytes);
-    it.record.info = fph_info(FPH_LARGE, 0, pages + 1);
+    it = viewed(base, fph_info(FPH_LARGE, 0, pages + 1));
     CHECK(!fph_view_shape(reader, &it));
-    it.record.info = fph_info(FPH_LARGE, 0, 0);
-    CHECK(!fph_view_shape(reader, &it));
-    it.record.info = fph_info(FPH_LARGE, 1, 0); /* less than what is in front */
+    it = viewed(base + FPHEAP_PAGE, fph_info(FPH_LARGE, 0, pages - 1));
+    CHECK(fph_view_shape(reader, &it));
+    it = viewed(base + 2 * FPHEAP_PAGE, fph_info(FPH_LARGE, 0, pages - 1));
     CHECK(!fph_view_shape(reader, &it));
 }
 
+/* A large object begins behind the pages in front; what is parked has them as
+ * well, and nothing else has a shape. */
 static void
-test_a_reader_checks_to_the_byte_what_it_reads(void **unused)
+look_at_shapes(const fpheap *reader)
+{
+    char      *base = reader->view->base;
+    fph_viewed it   = viewed(base, fph_info(FPH_LARGE, 0, 0));
+
+    CHECK(!fph_view_shape(reader, &it));
+    it = viewed(base, fph_info(FPH_LARGE, 1, 0)); /* less than is in front */
+    CHECK(!fph_view_shape(reader, &it));
+    it = viewed(base, fph_info(FPH_LARGE, 1, 1));
+    CHECK(!fph_view_shape(reader, &it));
+    it = viewed(base, fph_info(FPH_LARGE, 1, 3));
+    CHECK(fph_view_shape(reader, &it));
+    CHECK_EQ(it.size, 2 * FPHEAP_PAGE);
+    CHECK_EQ(it.bytes, 2 * FPHEAP_PAGE);
+    CHECK_EQ(it.count, 1);
+    CHECK_EQ(it.pages, 3);
+    CHECK(it.first == base + FPHEAP_PAGE);
+    it = viewed(base, fph_info(FPH_PARKED, 1, 3));
+    CHECK(fph_view_shape(reader, &it));
+    CHECK_EQ(it.size, 3 * FPHEAP_PAGE);
+    CHECK(it.first == base);
+    it = viewed(base, fph_info(FPH_NOTHING, 0, 3));
+    CHECK(!fph_view_shape(reader, &it));
+    it = viewed(base, fph_info(FPH_CHILD, 0, 3));
+    CHECK(!fph_view_shape(reader, &it));
+    it = viewed(base, fph_info(FPH_SLAB, 0, 3)); /* of no class */
+    CHECK(!fph_view_shape(reader, &it));
+}
+
+/* An object of the program's, where a case puts what it has made up. */
+static char *ground;
+
+/* The first page of the partition is one as others are, if something says that
+ * it covers it and the next. */
+static void
+look_at_the_first_pages(const fpheap *reader)
+{
+    char        *base    = reader->view->base;
+    size_t       page    = (uintptr_t)base >> FPHEAP_PAGE_SHIFT
+                         & reader->view->mask;
+    fph_chunk   *chunk   = THERE(reader, fph_chunk,
+                                 (const fph_chunk *)reader->view->chunks
+                                 + (page >> FPH_PAGE_BITS));
+    fph_records *records = THERE(reader, fph_records, ground);
+    fph_chunk    was     = *chunk;
+    fph_viewed   it;
+
+    chunk->records = (fph_records *)(void *)ground;
+    chunk->back[0] = 0;
+    chunk->back[1] = 1;
+    chunk->back[2] = 2;
+    records->slab[0].page = page;
+    records->slab[0].info = fph_info(FPH_LARGE, 0, 2);
+    CHECK(fph_view_object(reader, base + 2 * FPHEAP_PAGE - 1, &it) == base);
+    CHECK(fph_view_cover(reader, base + FPHEAP_PAGE, &it));
+    CHECK(!fph_view_cover(reader, base + 2 * FPHEAP_PAGE, &it));
+    chunk->back[1] = 2;
+    CHECK(!fph_view_cover(reader, base + FPHEAP_PAGE, &it));
+    *chunk = was;
+}
+
+/* What is behind the end of a file that has been cut is not there, although it
+ * is mapped. */
+static void
+look_at_a_file_that_was_cut(fpheap *reader)
+{
+    int      whole = reader->file;
+    char    *at    = reader->view->base;
+    uint64_t words[2];
+
+    CHECK(fph_peek(reader, words, at, sizeof words));
+    CHECK_EQ(words[0], *(uint64_t *)(void *)at);
+    CHECK_EQ(words[1], *(uint64_t *)(void *)(at + 8));
+    reader->file = memfd_create("cut", MFD_CLOEXEC);
+    CHECK(reader->file >= 0 && ftruncate(reader->file, 15) == 0);
+    CHECK(!fph_peek(reader, words, at, sizeof words));
+    CHECK(!fph_peek(reader, words, at + 16, 8));
+    CHECK(fph_peek(reader, words, at, 8));
+    CHECK_EQ(words[0], 0);
+    CHECK_EQ(close(reader->file), 0);
+    reader->file = whole;
+}
+
+/* Run look in a reader of a heap with objects of all kinds. */
+static void
+in_a_reader(void (*look)(fpheap *reader))
 {
     fpheap *heap = create();
+    void   *objects[4 * FPHEAP_MAGAZINE];
     int     file, status;
 
-    (void)unused;
     stress_test();
     fill(heap);
     small = (char *)fpheap_alloc(heap, 48);
     large = (char *)fpheap_alloc(heap, 10 * FPHEAP_PAGE);
-    CHECK(small != NULL && large != NULL);
+    ground = (char *)fpheap_zalloc(heap, 4 * FPHEAP_CHUNK);
+    CHECK(small != NULL && large != NULL && ground != NULL);
+    CHECK_EQ(fpheap_alloc_bulk(heap, 64, objects, STRESS_LEN(objects)), 0);
+    fpheap_free_bulk(heap, objects, STRESS_LEN(objects));
+    fpheap_flush(heap);
     if (fork_without() == 0) {
         heap = fpheap_open(name, NULL, FPHEAP_READ_ONLY);
         CHECK(heap != NULL);
@@ -932,15 +1057,325 @@ test_a_reader_checks_to_the_byte_what_it_reads(void **unused)
         writable = (char *)mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
                                 file, 0);
         CHECK(writable != MAP_FAILED);
-        look_at_bounds(heap);
-        look_at_a_magazine(heap);
-        look_at_classes(heap);
-        look_at_tables(heap);
-        look_at_one_chunk(heap);
-        look_at_a_slab(heap);
-        look_at_a_crowded_slab(heap);
-        look_at_a_large_object(heap);
-        look_at_the_largest_object(heap);
+        look(heap);
+        _exit(0);
+    }
+    CHECK(wait(&status) > 0);
+    CHECK_EQ(status, 0);
+    end(heap);
+}
+
+static void
+look_at_it_all(fpheap *reader)
+{
+    look_at_bounds(reader);
+    look_at_a_magazine(reader);
+    look_at_classes(reader);
+    look_at_tables(reader);
+    look_at_few_and_many_chunks(reader);
+    look_at_a_slab(reader);
+    look_at_a_crowded_slab(reader);
+    look_at_a_large_object(reader);
+    look_at_the_largest_object(reader);
+    look_at_shapes(reader);
+    look_at_the_first_pages(reader);
+    look_at_a_file_that_was_cut(reader);
+}
+
+static void
+test_a_reader_checks_to_the_byte_what_it_reads(void **unused)
+{
+    (void)unused;
+    in_a_reader(look_at_it_all);
+}
+
+/* --- what is free, and what is parked ------------------------------------------- */
+
+/* Whether an object of a slab on the ground is free; with headers, with so many
+ * references. */
+static int
+is_free(const fpheap *reader, const fph_viewed *it, size_t number,
+        uint32_t refs)
+{
+    char     *object = it->first + number * it->size;
+    fph_head *head   = THERE(reader, fph_head, object) - 1;
+
+    if (FPHEAP_HEADER)
+        head->hold.half[0] = refs;
+    return fph_view_free(reader, it, object);
+}
+
+/* An object is free if its bit says so, or its count of references is 0. */
+static void
+look_at_what_is_free(fpheap *reader)
+{
+    fph_viewed it = viewed(ground, 0);
+
+    it.kind = FPH_SLAB;
+    it.size = 64;
+    it.first = ground + 64;
+    it.record.bits[0] = (uint64_t)1 << 63;
+    it.record.bits[1] = 1;
+    CHECK(!is_free(reader, &it, 0, 1));
+    CHECK(!is_free(reader, &it, 62, 2));
+    CHECK(is_free(reader, &it, 63, 1));
+    CHECK(is_free(reader, &it, 64, 1));
+    CHECK(!is_free(reader, &it, 65, 1));
+    CHECK(!is_free(reader, &it, 128, 1));
+    CHECK_EQ(is_free(reader, &it, 1, 0), FPHEAP_HEADER);
+    it.kind = FPH_LARGE;       /* it has no bits */
+    it.record.bits[0] = 1;
+    CHECK(!is_free(reader, &it, 0, 1));
+    CHECK_EQ(is_free(reader, &it, 0, 0), FPHEAP_HEADER);
+    it.first = reader->view->base; /* nothing is in front of it */
+    CHECK_EQ(fph_view_free(reader, &it, it.first), FPHEAP_HEADER);
+}
+
+/* A slab counts as many free objects as it has at most, whatever its bits. */
+static void
+look_at_what_is_counted(fpheap *reader)
+{
+    fph_viewed   it = viewed(ground, fph_info(FPH_SLAB, 1, 10));
+    fpheap_stats stats;
+
+    (void)reader;
+    it.kind = FPH_SLAB;
+    it.size = 100;
+    it.count = 10;
+    it.pages = 1;
+    it.record.bits[0] = 7;
+    memset(&stats, 0, sizeof stats);
+    fph_view_count(&it, &stats);
+    CHECK_EQ(stats.live_objects, 7);
+    CHECK_EQ(stats.live_bytes, 700);
+    CHECK_EQ(stats.slab_free_bytes, 300);
+    CHECK_EQ(stats.waste_bytes, FPHEAP_PAGE - 1000);
+    it.record.bits[0] = UINT64_MAX;
+    fph_view_count(&it, &stats);
+    CHECK_EQ(stats.live_objects, 7);
+    CHECK_EQ(stats.live_bytes, 700);
+    CHECK_EQ(stats.slab_free_bytes, 1300);
+    CHECK_EQ(stats.waste_bytes, 2 * (FPHEAP_PAGE - 1000));
+    it.kind = FPH_LARGE;
+    it.count = 1;
+    it.size = FPHEAP_PAGE;
+    fph_view_count(&it, &stats);
+    CHECK_EQ(stats.live_objects, 8);
+    CHECK_EQ(stats.live_bytes, 700 + FPHEAP_PAGE);
+}
+
+/* Of a magazine's slots those are noted that it counts, if they lead to 16 bytes
+ * of the partition. */
+static void
+look_at_slots(fpheap *reader)
+{
+    char      *base   = reader->view->base;
+    char      *end    = base + reader->view->bytes;
+    void     **slot   = THERE(reader, void *, ground);
+    fph_parked parked = fph_parked_none(reader);
+    unsigned   bin    = fph_class_of(64);
+
+    parked.bits = (uint64_t *)calloc(reader->view->bytes / 1024, 8);
+    CHECK(parked.bits != NULL);
+    slot[0] = end - 15;
+    fph_parked_slots(&parked, bin, ground, 1);
+    CHECK(!fph_is_parked(&parked, end - 16));
+    slot[0] = end - 16;
+    fph_parked_slots(&parked, bin, ground, 1);
+    CHECK(fph_is_parked(&parked, end - 16));
+    CHECK(!fph_is_parked(&parked, end - 32));
+    slot[0] = base;
+    slot[1] = base + 1024;
+    fph_parked_slots(&parked, bin, ground, 2);
+    CHECK(fph_is_parked(&parked, base));
+    CHECK(fph_is_parked(&parked, base + 1024));
+    parked.bits[0] = parked.bits[1] = 0;
+    fph_parked_slots(&parked, bin, ground, 1);
+    CHECK(fph_is_parked(&parked, base));
+    CHECK(!fph_is_parked(&parked, base + 1024));
+    CHECK_EQ(parked.objects, 5);
+    CHECK_EQ(parked.bytes, 0); /* where bits are wanted, sums are not */
+    free(parked.bits);
+}
+
+/* A bin parks what lies from its base to its top, if it has one. */
+static void
+look_at_a_cache(fpheap *reader)
+{
+    fpheap_cache *cache  = THERE(reader, fpheap_cache, ground);
+    fph_bin      *bin    = cache->bins;
+    void        **slot   = (void **)(void *)ground;
+    fph_parked    parked = fph_parked_none(reader);
+
+    memset(cache, 0, sizeof *cache + reader->view->bins * sizeof *bin);
+    bin[reader->view->bins].base = slot; /* one too many */
+    bin[reader->view->bins].top = slot + 1;
+    bin[1].top = (void **)NULL + 3;
+    bin[2].base = slot + 1;
+    bin[2].top = slot;
+    bin[3].base = bin[3].top = slot;
+    fph_parked_cache(&parked, cache);
+    fph_parked_cache(&parked, ground);
+    CHECK_EQ(parked.objects, 0);
+    bin[0].base = slot;
+    bin[0].top = slot + 2;
+    bin[reader->view->bins - 1] = bin[0];
+    fph_parked_cache(&parked, ground);
+    CHECK_EQ(parked.objects, 4);
+    CHECK_EQ(parked.bytes,
+             2 * FPHEAP_PAGE
+             + 2 * fph_view_size(reader, reader->view->bins - 1));
+}
+
+/* A member's caches are those of all seats that it owns. */
+static void
+look_at_seats(fpheap *reader)
+{
+    fph_state    *state = THERE(reader, fph_state, reader->view->state);
+    fph_slot     *slot  = THERE(reader, fph_slot, ground);
+    fpheap_cache *cache = (fpheap_cache *)(void *)(slot + 1);
+    fpheap_cache *seen  = (fpheap_cache *)(void *)(ground + sizeof *slot);
+    fpheap_cache *other = (fpheap_cache *)(void *)(ground + FPHEAP_CHUNK);
+    size_t        bytes = (FPHEAP_MAX_THREADS + 1) * sizeof *state->cache;
+    void         *was   = malloc(bytes);
+    fph_parked    parked;
+    unsigned      i;
+
+    CHECK(was != NULL);
+    memcpy(was, state->cache, bytes);
+    memset(slot, 0, FPHEAP_CHUNK);
+    slot->owner = 6;
+    cache->bins[1].base = (void **)(void *)ground;
+    cache->bins[1].top = cache->bins[1].base + 1;
+    for (i = 0; i < FPHEAP_MAX_THREADS; i++)
+        memcpy((char *)state->cache + i * sizeof seen, &other, sizeof other);
+    memcpy((char *)state->cache + i * sizeof seen, &seen, sizeof seen);
+    parked = fph_parked_none(reader);
+    fph_parked_caches(&parked, 5);
+    CHECK_EQ(parked.objects, 0);
+    state->cache[0] = state->cache[FPHEAP_MAX_THREADS - 1] = seen;
+    fph_parked_caches(&parked, 5);
+    CHECK_EQ(parked.objects, 2);
+    fph_parked_caches(&parked, 4);
+    CHECK_EQ(parked.objects, 2);
+    memcpy(state->cache, was, bytes);
+    free(was);
+}
+
+/* There are as many depots as bins. */
+static void
+look_at_depots(fpheap *reader)
+{
+    fph_view     *view  = &fph_views[reader - fph_heaps];
+    const void   *was   = view->depots;
+    fph_depot    *depot = THERE(reader, fph_depot, ground);
+    fph_parked    parked;
+    size_t        objects;
+    uint64_t      full  = THERE(reader, fph_depot, was)[fph_class_of(64)].full;
+
+    CHECK((uint32_t)full != 0);
+    memset(depot, 0, (view->bins + 1) * sizeof *depot);
+    view->depots = ground;
+    depot[view->bins].full = full;
+    parked = fph_parked_none(reader);
+    fph_parked_caches(&parked, FPH_MEMBERS);
+    objects = parked.objects;
+    parked = fph_parked_none(reader);
+    fph_parked_all(&parked);
+    CHECK_EQ(parked.objects, objects);
+    depot[view->bins - 1].full = full;
+    parked = fph_parked_none(reader);
+    fph_parked_all(&parked);
+    CHECK(parked.objects > objects);
+    view->depots = was;
+}
+
+static void
+look_at_what_is_not_live(fpheap *reader)
+{
+    look_at_what_is_free(reader);
+    look_at_what_is_counted(reader);
+    look_at_slots(reader);
+    look_at_a_cache(reader);
+    look_at_seats(reader);
+    look_at_depots(reader);
+}
+
+static void
+test_a_reader_takes_for_live_what_is_neither_free_nor_parked(void **unused)
+{
+    (void)unused;
+    in_a_reader(look_at_what_is_not_live);
+}
+
+static unsigned long pages_before;
+
+static int
+see_bits(void *arg, const fpheap_object *object)
+{
+    size_t unit = 128 * (size_t)sysconf(_SC_PAGESIZE); /* that a page of bits
+                                                          is for */
+
+    (void)object;
+    CHECK_EQ(mapped_pages() - pages_before, *(size_t *)arg / unit);
+    return 1;
+}
+
+static void
+test_a_walk_of_a_reader_has_a_bit_for_each_16_bytes(void **unused)
+{
+    size_t  bytes = 128u << 20;
+    fpheap *heap  = create_of(bytes);
+    int     status;
+
+    (void)unused;
+    CHECK(fpheap_alloc(heap, 1) != NULL);
+    if (fork_without() == 0) {
+        fpheap *reader = fpheap_open(name, NULL, FPHEAP_READ_ONLY);
+
+        CHECK(reader != NULL);
+        (void)mapped_pages();
+        pages_before = mapped_pages();
+        CHECK_EQ(fpheap_walk(reader, see_bits, &bytes), 1);
+        CHECK_EQ(mapped_pages(), pages_before);
+        _exit(0);
+    }
+    CHECK(wait(&status) > 0);
+    CHECK_EQ(status, 0);
+    end(heap);
+}
+
+static void
+test_a_reader_sees_what_was_recovered(void **unused)
+{
+    fpheap      *heap = create();
+    fpheap_stats own, there;
+    pid_t        pid;
+    int          status;
+
+    (void)unused;
+    pid = fork_without();
+    if (pid == 0) {
+        fpheap *other = fpheap_open(name, NULL, 0);
+
+        CHECK(other != NULL && fpheap_alloc(other, 100) != NULL);
+        kill(getpid(), SIGKILL);
+    }
+    CHECK_EQ(waitpid(pid, &status, 0), pid);
+    CHECK_EQ(fpheap_recover(heap, 0), 1);
+    fph_fetch_add_relaxed(&heap->partition->objects, 3); /* as if it had some */
+    fpheap_stats_get(heap, &own);
+    CHECK_EQ(own.recovered_members, 1);
+    CHECK_EQ(own.recovered_threads, 1);
+    CHECK_EQ(own.recovered_objects, 3);
+    if (fork_without() == 0) {
+        fpheap *reader = fpheap_open(name, NULL, FPHEAP_READ_ONLY);
+
+        CHECK(reader != NULL);
+        fpheap_stats_get(reader, &there);
+        CHECK_EQ(there.recovered_members, own.recovered_members);
+        CHECK_EQ(there.recovered_threads, own.recovered_threads);
+        CHECK_EQ(there.recovered_objects, own.recovered_objects);
         _exit(0);
     }
     CHECK(wait(&status) > 0);
@@ -1017,6 +1452,10 @@ main(void)
         cmocka_unit_test(test_a_damaged_image_is_an_error_or_right_data),
         cmocka_unit_test(test_a_depot_that_leads_to_itself_ends),
         cmocka_unit_test(test_a_reader_checks_to_the_byte_what_it_reads),
+        cmocka_unit_test(
+            test_a_reader_takes_for_live_what_is_neither_free_nor_parked),
+        cmocka_unit_test(test_a_walk_of_a_reader_has_a_bit_for_each_16_bytes),
+        cmocka_unit_test(test_a_reader_sees_what_was_recovered),
         cmocka_unit_test(test_a_reader_is_safe_beside_writers_that_are_killed),
     };
 
