@@ -714,6 +714,129 @@ a_name_that_cannot_be_is_refused(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* A number has a name while it wants it, and then on, in each version. */
+static void
+check_named(fpheap *heap, uint64_t version, const fph_name *name)
+{
+    fph_word *is = &heap->state->pool_is[0];
+    fph_name  other;
+    unsigned  what;
+    unsigned  i;
+
+    for (what = FPH_POOL_FREE; what <= FPH_POOL_READY; what++) {
+        fph_store_relaxed(is, version * 8 + what);
+        assert_int_equal(fph_pool_named(heap->state, 0, name),
+                         what < FPH_POOL_WANTS ? 0 : version * 8 + what);
+    }
+    for (i = 0; i < FPHEAP_NAME_BYTES; i++) {
+        other = *name;
+        other.word[i / 8] ^= (uint64_t)1 << i % 8 * 8;
+        assert_int_equal(fph_pool_named(heap->state, 0, &other), 0);
+    }
+}
+
+static void
+a_number_has_a_name_from_when_it_wants_it(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_pool *pool = named(heap, "0123456789012345678901234567890", 0, NULL,
+                              NULL);
+    fph_word    *is = &heap->state->pool_is[0];
+    uint64_t     was = fph_load_relaxed(is);
+    fph_name     name = fph_name_of("0123456789012345678901234567890");
+    uint64_t     version;
+
+    (void)state;
+    assert_non_null(pool);
+    assert_int_equal(pool->number, 0);
+    for (version = 0; version < 200; version++)
+        check_named(heap, version, &name);
+    fph_store_relaxed(is, was);
+    END(pool);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Number 1 wants a name that another has, or wants, or had: it gets it, or does
+ * not; and what becomes of the other. */
+static void
+check_wish(fpheap *heap, unsigned other, unsigned what, int gets,
+           unsigned becomes)
+{
+    fph_word *is = heap->state->pool_is;
+    fph_name  name = fph_name_of("wanted");
+    uint64_t  version;
+
+    for (version = 0; version < 20; version++) {
+        fph_store_relaxed(&is[1], version * 8 + FPH_POOL_TAKEN);
+        fph_store_relaxed(&is[other], version * 8 + what);
+        assert_int_equal(fph_pool_get_name(heap->state, 1, &name), gets);
+        assert_int_equal(is[1], version * 8 + (gets ? FPH_POOL_NAMED
+                                                    : FPH_POOL_WANTS));
+        assert_int_equal(is[other], version * 8 + becomes);
+    }
+    fph_store_relaxed(&is[1], FPH_POOL_READY);
+    fph_store_relaxed(&is[other], FPH_POOL_READY);
+}
+
+static void
+of_several_that_want_a_name_the_lowest_number_gets_it(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    fph_word    *is = heap->state->pool_is;
+    fpheap_pool *pools[4];
+    fph_name     name = fph_name_of("wanted");
+    unsigned     i;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(pools); i++) {
+        char of[2] = { (char)('a' + i), 0 };
+
+        pools[i] = named(heap, of, 0, NULL, NULL);
+        assert_non_null(pools[i]);
+        assert_int_equal(pools[i]->number, i);
+        assert_int_equal(is[i], 8 + FPH_POOL_READY);
+    }
+    for (i = 0; i < 4; i += i == 0 ? 2 : 1) {
+        fph_name own = { { pools[i]->name[0], 0, 0, 0 } };
+
+        fph_pool_set_name(pools[i], &name);
+        fph_pool_set_name(pools[1], &name);
+        check_wish(heap, i, FPH_POOL_FREE, 1, FPH_POOL_FREE);
+        check_wish(heap, i, FPH_POOL_TAKEN, 1, FPH_POOL_TAKEN);
+        check_wish(heap, i, FPH_POOL_WANTS, i > 1,
+                   i > 1 ? FPH_POOL_TAKEN : FPH_POOL_WANTS);
+        check_wish(heap, i, FPH_POOL_NAMED, 0, FPH_POOL_NAMED);
+        check_wish(heap, i, FPH_POOL_READY, 0, FPH_POOL_READY);
+        fph_pool_set_name(pools[i], &own);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_pool_takes_the_lowest_number_that_is_free(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    fph_word    *is = heap->state->pool_is;
+    fpheap_pool *first;
+    fpheap_pool *second;
+    unsigned     round;
+
+    (void)state;
+    for (round = 0; round < 20; round++) {
+        first = named(heap, "first", 0, NULL, NULL);
+        second = named(heap, "second", 0, NULL, NULL);
+        assert_int_equal(first->number, 0);
+        assert_int_equal(second->number, 1);
+        assert_int_equal(is[0] % 8, FPH_POOL_READY);
+        assert_int_equal(is[0] / 8, round + 1);
+        END(first);
+        assert_int_equal(is[0] % 8, FPH_POOL_FREE);
+        END(second);
+    }
+    assert_null(fpheap_pool_lookup(heap, "first"));
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 static size_t
 numbered_size(unsigned i)
 {
@@ -1196,6 +1319,9 @@ main(void)
         cmocka_unit_test(the_private_area_is_zero_aligned_and_kept),
         cmocka_unit_test(a_pool_is_found_by_its_name_alone),
         cmocka_unit_test(a_name_that_cannot_be_is_refused),
+        cmocka_unit_test(a_number_has_a_name_from_when_it_wants_it),
+        cmocka_unit_test(of_several_that_want_a_name_the_lowest_number_gets_it),
+        cmocka_unit_test(a_pool_takes_the_lowest_number_that_is_free),
         cmocka_unit_test(as_many_pools_as_there_may_be_work_side_by_side),
         cmocka_unit_test(the_next_pool_of_a_place_has_nothing_of_the_last),
         cmocka_unit_test(bad_sizes_and_alignments_are_einval),
