@@ -458,6 +458,182 @@ records_are_counted_wherever_they_lie(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* --- how much ------------------------------------------------------------- */
+
+static void
+a_block_has_room_for_its_record_and_the_guards(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    uint64_t numbers = heap->state->meta_numbers;
+
+    (void)state;
+    assert_int_equal(fph_meta_least(1), 1);
+    assert_int_equal(fph_meta_least(FPHEAP_PAGE - FPH_GUARDS), 1);
+    assert_int_equal(fph_meta_least(FPHEAP_PAGE - FPH_GUARDS + 1), 2);
+    assert_int_equal(fph_meta_least(2 * FPHEAP_PAGE - FPH_GUARDS), 2);
+    assert_int_equal(fph_meta_least(2 * FPHEAP_PAGE - FPH_GUARDS + 1), 3);
+    heap->state->meta_numbers = FPH_TABLE_MAX - 1;
+    assert_false(fph_meta_full(heap->state));
+    heap->state->meta_numbers = FPH_TABLE_MAX;
+    assert_true(fph_meta_full(heap->state));
+    heap->state->meta_numbers = numbers;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* The pages that a shared heap takes ahead for records, where a 64th of it and
+ * what it has for them are so many bytes. */
+static size_t
+pages_ahead(fpheap *heap, unsigned number, size_t want, size_t magazines,
+            size_t room)
+{
+    fph_state *s = heap->state;
+    uint64_t   bytes = s->region_bytes, made = s->magazines;
+    uint64_t   cursor = s->meta_cursor.word;
+    unsigned   was = s->number;
+    size_t     pages;
+
+    s->number = number;
+    s->region_bytes = want * 64;
+    s->magazines = magazines / FPHEAP_MAGAZINE / sizeof(void *);
+    s->meta_cursor.word = (uint64_t)1 << 40
+                        | (uint64_t)(5 + room / FPH_LINE) << 20 | 5;
+    pages = fph_block_ahead(s);
+    s->number = was;
+    s->region_bytes = bytes;
+    s->magazines = made;
+    s->meta_cursor.word = cursor;
+    return pages;
+}
+
+static void
+a_shared_heap_takes_a_64th_of_it_ahead_by_half_of_that_or_a_chunk(void **state)
+{
+    const size_t chunk = FPHEAP_CHUNK;
+    fpheap      *heap = test_heap_over(&provider);
+
+    (void)state;
+    assert_int_equal(pages_ahead(heap, 0, 4 * chunk, 0, 0), 0);
+#define AHEAD(want, magazines, room) \
+    pages_ahead(heap, FPH_SHARED, want, magazines, room)
+    assert_int_equal(AHEAD(chunk / 8 - 1, 0, 0), 0);
+    assert_int_equal(AHEAD(chunk / 8, 0, 0), FPH_PAGES / 8);
+    assert_int_equal(AHEAD(chunk / 8, 0, chunk / 16), FPH_PAGES / 16);
+    assert_int_equal(AHEAD(chunk / 8, 0, chunk / 16 + FPH_LINE), 0);
+    assert_int_equal(AHEAD(chunk / 8, chunk / 16, 0), FPH_PAGES / 16);
+    assert_int_equal(AHEAD(chunk / 8, chunk / 16, FPH_LINE), 0);
+    assert_int_equal(AHEAD(chunk / 8, chunk / 32, chunk / 32), FPH_PAGES / 16);
+    assert_int_equal(AHEAD(chunk / 2 * 3, 0, chunk / 4 * 3), FPH_PAGES / 4 * 3);
+    assert_int_equal(AHEAD(chunk / 2 * 3, 0, 0), FPH_PAGES);
+    assert_int_equal(AHEAD(2 * chunk, 0, chunk), FPH_PAGES);
+    assert_int_equal(AHEAD(2 * chunk, 0, chunk + FPH_LINE), 0);
+    assert_int_equal(AHEAD(chunk / 2 * 5, 0, chunk / 2 * 3), FPH_PAGES);
+    assert_int_equal(AHEAD(chunk / 2 * 5, chunk, chunk / 2 + FPH_LINE), 0);
+    assert_int_equal(AHEAD(4 * chunk, 3 * chunk, 0), FPH_PAGES);
+    assert_int_equal(AHEAD(4 * chunk, 3 * chunk, FPH_LINE), 0);
+    assert_int_equal(AHEAD(4 * chunk, 5 * chunk, 0), 0);
+#undef AHEAD
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* --- what is at an address ------------------------------------------------ */
+
+static char *
+base_in(const fpheap *heap, char *start, uint64_t info, const char *at)
+{
+    return fph_object_base(heap->state, start, info, at);
+}
+
+static void
+an_address_in_an_object_of_a_slab_has_its_start(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    char            *start = (char *)fpheap_alloc(heap, 10 * FPHEAP_PAGE);
+    unsigned         bin = fph_class_of(100);
+    const fph_class *klass = &heap->state->classes[bin];
+    size_t           size = klass->size, usable = size - FPH_HEAD;
+    uint64_t         info = fph_info(FPH_SLAB, bin, 7);
+    char            *first = start + klass->skip;
+    size_t           i;
+
+    (void)state;
+    for (i = 0; i < 7; i++) {
+        char *object = first + i * size;
+
+        assert_ptr_equal(base_in(heap, start, info, object), object);
+        assert_ptr_equal(base_in(heap, start, info, object + 1), object);
+        assert_ptr_equal(base_in(heap, start, info, object + usable - 1),
+                         object);
+        if (FPH_HEAD != 0)
+            assert_null(base_in(heap, start, info, object + usable));
+    }
+    assert_null(base_in(heap, start, info, first + 7 * size));
+    assert_null(base_in(heap, start, info, first - 1));
+    assert_int_equal(fph_info_bytes(heap->state, info), usable);
+    assert_int_equal(fph_info_pages(heap->state, info), klass->pages);
+    info = fph_info(FPH_SLAB, bin + FPH_CLASSES, 7); /* of another node */
+    assert_ptr_equal(base_in(heap, start, info, first), first);
+    assert_int_equal(fph_info_bytes(heap->state, info), usable);
+    assert_int_equal(fph_info_pages(heap->state, info), klass->pages);
+    fpheap_free(heap, start);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_large_object_begins_behind_the_pages_in_front(void **state)
+{
+    fpheap    *heap = test_heap_over(&provider);
+    fph_state *s = heap->state;
+    char      *start = (char *)fpheap_alloc(heap, 10 * FPHEAP_PAGE);
+    uint64_t   info = fph_info(FPH_LARGE, 2, 9);
+    char      *object = start + 2 * FPHEAP_PAGE;
+
+    (void)state;
+    assert_ptr_equal(base_in(heap, start, info, object), object);
+    assert_ptr_equal(base_in(heap, start, info, object + 5000), object);
+    assert_null(base_in(heap, start, info, object - 1));
+    assert_null(base_in(heap, start, info, start));
+    assert_int_equal(fph_info_bytes(s, info), 7 * FPHEAP_PAGE);
+    assert_int_equal(fph_info_pages(s, info), 9);
+    info = fph_info(FPH_LARGE, 0, 1);
+    assert_ptr_equal(base_in(heap, start, info, start), start);
+    assert_int_equal(fph_info_bytes(s, info), FPHEAP_PAGE);
+    assert_int_equal(fph_info_pages(s, fph_info(FPH_PARKED, 2, 9)), 9);
+    assert_null(base_in(heap, start, fph_info(FPH_PARKED, 2, 9), object));
+    assert_int_equal(fph_info_pages(s, fph_info(FPH_NOTHING, 2, 9)), 0);
+    assert_null(base_in(heap, start, fph_info(FPH_NOTHING, 0, 9), object));
+    fpheap_free(heap, start);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* What is said of a page that nothing covers means nothing. */
+static void
+an_object_ends_with_the_last_page_that_its_record_covers(void **state)
+{
+    fpheap    *heap = test_heap_over(&provider);
+    fph_state *s = heap->state;
+    char      *object = (char *)fpheap_alloc(heap, 3 * FPHEAP_PAGE);
+    char      *end = object + 3 * FPHEAP_PAGE;
+    uint16_t  *back = fph_chunk_of(s, end)->back;
+    size_t     page = fph_page_of(s, end);
+    uint16_t   was = back[page % FPH_PAGES];
+    size_t     i;
+
+    (void)state;
+    assert_ptr_equal(fph_chunk_of(s, end), fph_chunk_of(s, object));
+    for (i = 0; i < 3 * FPHEAP_PAGE; i += FPHEAP_PAGE - 1)
+        assert_ptr_equal(fph_base_of(s, object + i), object);
+    back[page % FPH_PAGES] = 3;
+    assert_null(fph_base_of(s, end));
+    back[page % FPH_PAGES] = was;
+    assert_null(fph_base_of(s, &page));
+    assert_null(fph_base_of(s, NULL));
+    assert_ptr_equal(fph_heap_of(heap, object), heap);
+    assert_ptr_equal(fph_heap_of(heap, &page), heap);
+    assert_int_equal(fph_room_of(heap, object), 3 * FPHEAP_PAGE);
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 int
 main(void)
 {
@@ -475,6 +651,13 @@ main(void)
         cmocka_unit_test(records_lie_apart_again_when_the_system_has_memory),
         cmocka_unit_test(threads_come_and_go_without_the_system_s_memory),
         cmocka_unit_test(records_are_counted_wherever_they_lie),
+        cmocka_unit_test(a_block_has_room_for_its_record_and_the_guards),
+        cmocka_unit_test(
+            a_shared_heap_takes_a_64th_of_it_ahead_by_half_of_that_or_a_chunk),
+        cmocka_unit_test(an_address_in_an_object_of_a_slab_has_its_start),
+        cmocka_unit_test(a_large_object_begins_behind_the_pages_in_front),
+        cmocka_unit_test(
+            an_object_ends_with_the_last_page_that_its_record_covers),
     };
 
     return cmocka_run_group_tests_name("records", tests, NULL, NULL);

@@ -908,10 +908,38 @@ without_a_system_a_provider_must_be_given(void **state)
 }
 #endif
 
+/* There can be only so many blocks, so they become longer. */
+static void
+the_more_blocks_of_records_there_are_the_longer_they_are(void **state)
+{
+    static const size_t number[] = { 0, 3, 4, 7, 8, 31, 32, 33, 127 };
+    static const size_t pages[]  = { 1, 1, 2, 2, 3, 8, 9, FPH_PAGES,
+                                     FPH_PAGES };
+    fpheap    *heap = small_heap(memory, sizeof(memory));
+    fph_state *s = heap->state;
+    uint64_t   was = s->meta_numbers;
+    size_t     i;
+
+    (void)state;
+    assert_true(FPH_TABLE_MAX == 128 && FPH_PAGES > 10);
+    for (i = 0; i < TEST_COUNT(number); i++) {
+        s->meta_numbers = number[i];
+        assert_int_equal(fph_block_wish(s, 1), pages[i]);
+    }
+    s->meta_numbers = 8;
+    assert_int_equal(fph_block_wish(s, FPH_PAGES - 3), FPH_PAGES - 1);
+    assert_int_equal(fph_block_wish(s, FPH_PAGES - 2), FPH_PAGES);
+    assert_int_equal(fph_block_wish(s, FPH_PAGES - 1), FPH_PAGES);
+    s->meta_numbers = was;
+    TEST_DESTROY(heap);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(
+            the_more_blocks_of_records_there_are_the_longer_they_are),
         cmocka_unit_test(the_same_count_comes_again_for_every_size),
         cmocka_unit_test(nothing_is_lost_from_size_to_size),
         cmocka_unit_test(what_one_size_parks_the_next_can_have),
