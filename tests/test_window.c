@@ -7,16 +7,27 @@
 #ifndef _GNU_SOURCE
 #  define _GNU_SOURCE 1
 #endif
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 static int note_getrlimit(int what, struct rlimit *limit);
+static int note_mprotect(void *at, size_t bytes, int access);
+static int note_munmap(void *at, size_t bytes);
+static void *note_mmap(void *at, size_t bytes, int access, int flags, int file,
+                       off_t offset);
 #define getrlimit(what, limit) note_getrlimit((int)(what), limit)
+#define mmap          note_mmap
+#define mprotect      note_mprotect
+#define munmap        note_munmap
 #define FPHEAP_CHUNK_SHIFT 16
 #define FPHEAP_MAX_NODES   2
 #define FPHEAP_IMPLEMENTATION
 #include "fpheap.h"
 #undef getrlimit
+#undef mmap
+#undef mprotect
+#undef munmap
 #include "ground.h"
 
 /* Bytes of addresses for which a window is so narrow that two regions a
@@ -32,6 +43,81 @@ note_getrlimit(int what, struct rlimit *limit)
     limit->rlim_cur = address_space == 0 || address_space > RLIM_INFINITY
                     ? RLIM_INFINITY : (rlim_t)address_space;
     return 0;
+}
+
+/* Calls for access that are noted, and not done, or both; and what was unmapped
+ * last. */
+static struct {
+    int      on, done;
+    unsigned calls, fails;     /* the number of the one that fails */
+    void    *ended;
+    size_t   ended_bytes;
+    char    *at[4];
+    size_t   bytes[4];
+    int      access[4];
+} notes;
+
+static int
+note_mprotect(void *at, size_t bytes, int access)
+{
+    unsigned i = notes.calls;
+
+    if (!notes.on)
+        return mprotect(at, bytes, access);
+    assert_true(i < TEST_COUNT(notes.at));
+    notes.at[i] = (char *)at;
+    notes.bytes[i] = bytes;
+    notes.access[i] = access;
+    if (++notes.calls == notes.fails)
+        return -1;
+    return notes.done ? mprotect(at, bytes, access) : 0;
+}
+
+static int
+note_munmap(void *at, size_t bytes)
+{
+    notes.ended = at;
+    notes.ended_bytes = bytes;
+    return munmap(at, bytes);
+}
+
+static size_t map_most = SIZE_MAX; /* bytes that the system has in a row */
+
+static void *
+note_mmap(void *at, size_t bytes, int access, int flags, int file,
+          off_t offset)
+{
+    return bytes > map_most ? MAP_FAILED
+                            : mmap(at, bytes, access, flags, file, offset);
+}
+
+/* Whether a call was for these bytes, and what lies in the same pages of the
+ * system. */
+static void
+expect_access(unsigned call, void *at, size_t bytes, int access)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
+    uintptr_t       from = (uintptr_t)at & ~page;
+
+    assert_true(call < notes.calls);
+    assert_ptr_equal(notes.at[call], from);
+    assert_int_equal(notes.bytes[call],
+                     (((uintptr_t)at + bytes + page) & ~page) - from);
+    assert_int_equal(notes.access[call], access);
+}
+
+/* A state of which there are no tables. */
+static fph_state *
+state_of(size_t pages)
+{
+    static fph_state s;
+
+    memset(&s, 0, sizeof s);
+    s.mask = pages - 1;
+    s.free = (fph_word *)((uintptr_t)1 << 24);
+    s.chunks = (fph_chunk *)((uintptr_t)2 << 24);
+    s.map = (uint16_t *)((uintptr_t)4 << 24);
+    return &s;
 }
 
 /* Whether there is memory that can be read: the kernel is asked to copy it. */
@@ -124,6 +210,164 @@ tables_are_written_around_the_windows_end(void **state)
     expect_tables(s, 0, 1);
     end(&g, 2 * FPHEAP_CHUNK);
 }
+
+/* Those of whole groups: of a page's own, of two and three that a region lies
+ * in, of the last, and of all where it lies around the window's end. */
+static void
+the_tables_of_a_regions_groups_are_opened(void **state)
+{
+    enum { GROUP = FPH_GROUP * FPH_PAGES, LAST = 15 };
+    static const struct {
+        size_t page, pages, first, groups;
+    } cases[] = { { 8 * GROUP, 1, 8, 1 }, { 9 * GROUP - 1, 1, 8, 1 },
+                  { 9 * GROUP - 1, 2, 8, 2 }, { 7 * GROUP, GROUP, 7, 1 },
+                  { 6 * GROUP + 5, 2 * GROUP, 6, 3 }, { 0, 1, 0, 1 },
+                  { LAST * GROUP, GROUP, LAST, 1 },
+                  { LAST * GROUP + 1, GROUP, 0, LAST + 1 } };
+    fph_state *s = state_of((LAST + 1) * GROUP);
+    size_t     i;
+
+    (void)state;
+    notes.on = 1;
+    for (i = 0; i < TEST_COUNT(cases); i++) {
+        size_t first = cases[i].first * FPH_GROUP;
+        size_t n = cases[i].groups * FPH_GROUP;
+
+        for (notes.fails = 4; notes.fails-- > 0; ) {
+            notes.calls = 0;
+            assert_int_equal(fph_tables_open(s, cases[i].page, cases[i].pages),
+                             notes.fails == 0);
+            assert_int_equal(notes.calls, notes.fails == 0 ? 3 : notes.fails);
+        }
+        expect_access(0, (void *)&s->free[first], n * sizeof s->free[0],
+                      PROT_READ | PROT_WRITE);
+        expect_access(1, &s->chunks[first], n * sizeof s->chunks[0],
+                      PROT_READ | PROT_WRITE);
+        expect_access(2, &s->map[first * FPH_PAGES],
+                      n * FPH_PAGES * sizeof s->map[0],
+                      PROT_READ | PROT_WRITE);
+    }
+    /* What processes share is mapped. */
+    s->number = FPH_SHARED;
+    notes.calls = 0;
+    assert_int_equal(fph_tables_open(s, 0, 1), 1);
+    assert_int_equal(notes.calls, 0);
+    notes.on = 0;
+}
+
+/* A heap of one node, with so many bins that the words of free pages begin a
+ * page of the system's. */
+static fpheap
+heap_of_whole_pages(void)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    fpheap       heap;
+
+    memset(&heap, 0, sizeof heap);
+    heap.nodes = heap.bins = 1;
+    while (fph_layout_of(&heap, 128).free % page != 0)
+        heap.bins++;
+    return heap;
+}
+
+/* All in front of them, the map around the first region, and its first entry,
+ * which a free of NULL looks at.  Without the second of these it goes on; if
+ * another fails, nothing is left. */
+static void
+a_state_is_opened_as_far_as_its_free_pages(void **state)
+{
+    fpheap        heap = heap_of_whole_pages();
+    fph_layout    it = fph_layout_of(&heap, 128);
+    fpheap_region raw;
+
+    (void)state;
+    memset(&raw, 0, sizeof raw);
+    address_space = 1 << 20;
+    notes.on = notes.done = 1;
+    for (notes.fails = 0; notes.fails < 4; notes.fails++) {
+        fph_state *s;
+        char      *base;
+
+        notes.calls = 0;
+        s = fph_state_apart(&heap, &raw);
+        assert_int_equal(notes.calls, notes.fails == 1 ? 1 : 3);
+        base = notes.at[0] - FPH_STATE_GUARD;
+        expect_access(0, base + FPH_STATE_GUARD, it.free - FPH_STATE_GUARD,
+                      PROT_READ | PROT_WRITE);
+        if (notes.calls > 1) {
+            expect_access(1, base + it.map, 128 * FPH_PAGES * sizeof *s->map,
+                          PROT_READ);
+            expect_access(2, base + it.map, sizeof *s->map,
+                          PROT_READ | PROT_WRITE);
+        }
+        assert_int_equal(s != NULL, notes.fails % 2 == 0);
+        if (s != NULL)
+            fph_state_end(s);
+        assert_ptr_equal(notes.ended, base);
+        assert_int_equal(notes.ended_bytes, it.bytes);
+        notes.ended = NULL;
+    }
+    notes.on = notes.done = 0;
+    address_space = 0;
+}
+
+/* Where the system has no addresses for more. */
+static void
+no_window_has_fewer_than_128_chunks(void **state)
+{
+    fpheap        heap = heap_of_whole_pages();
+    fpheap_region raw;
+    size_t        chunks;
+
+    (void)state;
+    memset(&raw, 0, sizeof raw);
+    for (chunks = 512; chunks >= 64; chunks /= 2) {
+        fph_state *s;
+
+        map_most = fph_layout_of(&heap, chunks).bytes;
+        s = fph_state_apart(&heap, &raw);
+        assert_int_equal(s != NULL, chunks >= 128);
+        if (s == NULL)
+            continue;
+        assert_int_equal(s->mask + 1, chunks * FPH_PAGES);
+        fph_state_end(s);
+    }
+    map_most = SIZE_MAX;
+}
+
+#if UINTPTR_MAX > UINT32_MAX
+/* That is three pieces of addresses, or all that there are. */
+static void
+the_map_is_read_around_the_first_region(void **state)
+{
+    const size_t piece = (size_t)1 << (FPH_NEAR_SHIFT - FPHEAP_PAGE_SHIFT);
+    size_t       all, at, first;
+    unsigned     end;
+
+    (void)state;
+    notes.on = 1;
+    notes.fails = 0;
+    for (all = 1; all <= 8; all *= 2) {
+        fph_state *s = state_of(all * piece);
+
+        for (at = 0; at < all; at++) {
+            for (end = 0; end < 2; end++) {
+                notes.calls = 0;
+                fph_map_show(s, (void *)(((at + end) * piece - end)
+                                         << FPHEAP_PAGE_SHIFT));
+                assert_int_equal(notes.calls, 1);
+                first = at == 0 ? 0 : at - 1;
+                if (first + 3 > all)
+                    first = all < 3 ? 0 : all - 3;
+                expect_access(0, &s->map[first * piece],
+                              (all < 3 ? all : 3) * piece * sizeof s->map[0],
+                              PROT_READ);
+            }
+        }
+    }
+    notes.on = 0;
+}
+#endif
 
 /* Where the process may have so many bytes of addresses, and then again any. */
 static void
@@ -382,6 +626,12 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tables_are_written_where_pages_come),
         cmocka_unit_test(tables_are_written_around_the_windows_end),
+        cmocka_unit_test(the_tables_of_a_regions_groups_are_opened),
+        cmocka_unit_test(a_state_is_opened_as_far_as_its_free_pages),
+        cmocka_unit_test(no_window_has_fewer_than_128_chunks),
+#if UINTPTR_MAX > UINT32_MAX
+        cmocka_unit_test(the_map_is_read_around_the_first_region),
+#endif
         cmocka_unit_test(a_window_takes_a_64th_of_the_address_space_at_most),
         cmocka_unit_test(a_window_of_just_a_64th_of_the_address_space_is_taken),
         cmocka_unit_test(a_region_whose_place_is_taken_is_refused),
