@@ -329,6 +329,22 @@ a_region_that_ends_before_a_page_begins_has_none(void **state)
     assert_int_equal(fph_whole_pages(&raw, &base), 0);
 }
 
+static void
+a_region_may_end_with_the_last_address(void **state)
+{
+    fpheap_region raw;
+    char         *base = NULL;
+
+    (void)state;
+    memset(&raw, 0, sizeof raw);
+    raw.base = (void *)(UINTPTR_MAX - 2 * FPHEAP_PAGE + 1);
+    raw.bytes = 2 * FPHEAP_PAGE;
+    assert_int_equal(fph_whole_pages(&raw, &base), 2);
+    assert_ptr_equal(base, raw.base);
+    raw.bytes++;
+    assert_int_equal(fph_whole_pages(&raw, &base), 0);
+}
+
 /* A provider of one chunk at a place, and then of one at another. */
 static char  *places[2];
 static size_t places_given;
@@ -1439,6 +1455,7 @@ main(void)
         cmocka_unit_test(mmap_that_gives_nothing_is_enomem),
         cmocka_unit_test(reserved_hugepages_are_taken_whole),
         cmocka_unit_test(a_region_that_ends_before_a_page_begins_has_none),
+        cmocka_unit_test(a_region_may_end_with_the_last_address),
         cmocka_unit_test(a_run_ends_where_the_addresses_do),
         cmocka_unit_test(
             what_a_magazine_holds_by_mistake_is_reported_at_the_slab),

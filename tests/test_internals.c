@@ -294,6 +294,43 @@ a_record_may_be_longer_than_a_chunk(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+static void
+a_table_takes_whole_lines(void **state)
+{
+    fph_layout it;
+
+    (void)state;
+    memset(&it, 0, sizeof it);
+    assert_int_equal(fph_layout_add(&it, 1, 1), 0);
+    assert_int_equal(fph_layout_add(&it, 2, 32), FPH_LINE);
+    assert_int_equal(fph_layout_add(&it, 1, 63), 2 * FPH_LINE);
+    assert_int_equal(fph_layout_add(&it, 5, 13), 3 * FPH_LINE);
+    assert_int_equal(fph_layout_add(&it, 0, 13), 5 * FPH_LINE);
+    assert_int_equal(it.bytes, 5 * FPH_LINE);
+}
+
+#if FPHEAP_SHARED
+/* In a partition of few chunks no more than one for each of them. */
+static void
+a_heap_has_places_for_as_many_regions_as_it_may_have(void **state)
+{
+    fpheap heap;
+
+    (void)state;
+    memset(&heap, 0, sizeof heap);
+    heap.nodes = heap.bins = 1;
+    assert_int_equal(fph_layout_of(&heap, 1).regions, FPH_TABLE_MAX);
+    assert_int_equal(fph_layout_of(&heap, FPH_TABLE_MAX + 1).regions,
+                     FPH_TABLE_MAX);
+    heap.partition = (fph_partition *)(void *)&heap;
+    assert_int_equal(fph_layout_of(&heap, 1).regions, 1);
+    assert_int_equal(fph_layout_of(&heap, FPH_TABLE_MAX - 1).regions,
+                     FPH_TABLE_MAX - 1);
+    assert_int_equal(fph_layout_of(&heap, FPH_TABLE_MAX + 1).regions,
+                     FPH_TABLE_MAX);
+}
+#endif
+
 /* Each is as long as its contents and has lines of its own; no two overlap. */
 static void
 the_tables_lie_one_behind_the_other(void **state)
@@ -1854,6 +1891,10 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_record_takes_whole_lines_and_a_block_is_used_to_its_end),
     cmocka_unit_test(no_number_behind_the_last_is_of_a_block),
     cmocka_unit_test(a_record_may_be_longer_than_a_chunk),
+    cmocka_unit_test(a_table_takes_whole_lines),
+#if FPHEAP_SHARED
+    cmocka_unit_test(a_heap_has_places_for_as_many_regions_as_it_may_have),
+#endif
     cmocka_unit_test(the_tables_lie_one_behind_the_other),
     cmocka_unit_test(regions_may_touch_and_not_overlap),
     cmocka_unit_test(memory_serves_if_there_is_a_place_in_it),

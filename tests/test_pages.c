@@ -264,6 +264,436 @@ what_is_free_across_a_border_is_looked_for(void **state)
     end(&g, 2 * FPHEAP_CHUNK);
 }
 
+enum { FAR = 1000 };
+
+/* Have the searches for runs begin behind all chunks. */
+static void
+set_cursors_far(fph_state *s)
+{
+    unsigned node, k;
+
+    for (node = 0; node < FPHEAP_MAX_NODES; node++)
+        for (k = 0; k < FPH_LENGTHS; k++)
+            s->cursor[node][k] = FAR;
+}
+
+/* Whether the searches of node 0 for up to so many pages, and no others, begin
+ * at a position. */
+static int
+cursors_begin_at(const fph_state *s, size_t position, unsigned pages)
+{
+    unsigned k;
+
+    for (k = 0; k < FPH_LENGTHS; k++) {
+        unsigned n = k < FPH_LENGTHS - 1 ? 1u << k : FPH_PAGES;
+
+        if (s->cursor[0][k] != (n <= pages ? position : FAR)
+            || s->cursor[1][k] != FAR)
+            return 0;
+    }
+    return 1;
+}
+
+/* They make one run with what is free in the chunk before, or behind. */
+static void
+pages_that_are_given_at_a_chunks_ends_are_looked_for(void **state)
+{
+    ground    g;
+    fph_word *free;
+    size_t    chunk, place;
+
+    (void)state;
+    begin(&g, 0, 3 * FPH_PAGES, 2, 0);
+    chunk = g.first / FPH_PAGES + 1;
+    place = fph_position_of(g.state, chunk);
+    free = &g.state->free[chunk];
+    free[-1] = fph_page_mask(FPH_PAGES - 1, 1);
+    free[0] = 0;
+    free[1] = 1;
+    set_cursors_far(g.state);
+    fph_part_give(g.state, chunk, 2);
+    assert_true(cursors_begin_at(g.state, place, 1));
+    free[0] = 0;
+    set_cursors_far(g.state);
+    fph_part_give(g.state, chunk, 1);
+    assert_true(g.state->cursor[0][0] == place - 1);
+    assert_true(g.state->cursor[0][1] == place - 1);
+    assert_true(g.state->cursor[0][2] == FAR);
+    free[0] = 0;
+    set_cursors_far(g.state);
+    fph_part_give(g.state, chunk, fph_page_mask(FPH_PAGES - 1, 1));
+    assert_true(cursors_begin_at(g.state, place, 2));
+    /* And what is given last may be all of it. */
+    free[-1] = free[1] = 0;
+    set_cursors_far(g.state);
+    fph_part_give(g.state, chunk, FPH_ALL_PAGES >> 1);
+    assert_true(cursors_begin_at(g.state, place, FPH_PAGES));
+    free[-1] = free[1] = FPH_ALL_PAGES;
+    end(&g, 3 * FPHEAP_CHUNK);
+}
+
+/* The tables of some groups, and what lies in front and behind, as if chunks
+ * were there too. */
+enum { TABLES = 4, ENTRIES = TABLES * FPH_GROUP };
+
+typedef struct tables {
+    fph_state state;
+    fph_chunk chunks[ENTRIES + 2];
+    fph_word  free[ENTRIES + 2];
+    uint32_t  group_at[TABLES + 2];
+} tables;
+
+static tables *
+begin_tables(void)
+{
+    tables *t = (tables *)test_map(sizeof *t);
+    size_t  i;
+
+    assert_non_null(t);
+    t->state.mask = ENTRIES * FPH_PAGES - 1;
+    t->state.chunks = t->chunks + 1;
+    t->state.free = t->free + 1;
+    t->state.group_at = t->group_at + 1;
+    for (i = 0; i < TEST_COUNT(t->chunks); i++) {
+        t->chunks[i].base = (char *)(i * FPHEAP_CHUNK + 1);
+        t->free[i] = FPH_ALL_PAGES;
+    }
+    for (i = 0; i < TEST_COUNT(t->group_at); i++)
+        t->group_at[i] = (uint32_t)i;
+    t->group_at[0] = 1;
+    return t;
+}
+
+/* Of the groups at both sides of a border; those of others do not matter. */
+static void
+chunks_are_neighbours_if_both_have_tables(void **state)
+{
+    tables  *t = begin_tables();
+    unsigned open;
+    size_t   border, i;
+
+    (void)state;
+    for (border = FPH_GROUP; border < ENTRIES; border += FPH_GROUP) {
+        for (open = 0; open < 1 << TABLES; open++) {
+            unsigned both = open >> (border / FPH_GROUP - 1) & 3;
+
+            for (i = 0; i < TABLES; i++)
+                t->state.group_at[i] = open >> i & 1 ? (uint32_t)i + 1 : 0;
+            assert_int_equal(fph_chunk_follows(&t->state, border), both >> 1);
+            set_cursors_far(&t->state);
+            fph_cursors_cross(&t->state, border);
+            assert_true(both == 3
+                        ? cursors_begin_at(&t->state, border - 1, FPH_PAGES)
+                        : cursors_begin_at(&t->state, 0, 0));
+        }
+    }
+    assert_int_equal(test_unmap(t, sizeof *t), 0);
+}
+
+/* Nor does one that lies elsewhere follow the chunk before it. */
+static void
+nothing_crosses_the_windows_ends(void **state)
+{
+    tables *t = begin_tables();
+
+    (void)state;
+    set_cursors_far(&t->state);
+    fph_cursors_cross(&t->state, 0);
+    fph_cursors_cross(&t->state, ENTRIES);
+    t->state.chunks[5].base += 3 * FPHEAP_CHUNK;
+    fph_cursors_cross(&t->state, 5);
+    fph_cursors_cross(&t->state, 6);
+    assert_true(cursors_begin_at(&t->state, 0, 0));
+    fph_cursors_cross(&t->state, ENTRIES - 1);
+    assert_true(cursors_begin_at(&t->state, ENTRIES - 2, FPH_PAGES));
+    set_cursors_far(&t->state);
+    fph_cursors_cross(&t->state, 1);
+    assert_true(cursors_begin_at(&t->state, 0, FPH_PAGES));
+    assert_int_equal(test_unmap(t, sizeof *t), 0);
+}
+
+static void
+a_run_at_the_windows_end_goes_no_further(void **state)
+{
+    tables   *t = begin_tables();
+    const size_t all = t->state.mask + 1;
+    size_t    n, i;
+
+    (void)state;
+    for (n = 1; n < 3 * FPH_PAGES; n += 5) {
+        assert_int_equal(fph_pages_take(&t->state, all - n, n + 1), 0);
+        assert_int_equal(fph_pages_take(&t->state, all - n, 2 * n), 0);
+        assert_int_equal(fph_pages_take(&t->state, all - n, all), 0);
+        for (i = 0; i < TEST_COUNT(t->free); i++)
+            assert_true(t->free[i] == FPH_ALL_PAGES);
+        assert_int_equal(fph_pages_take(&t->state, all - n, n), 1);
+        for (i = 0; i <= n; i++)
+            assert_int_equal(fph_page_is_free(&t->state, all - 1 - i), i == n);
+        fph_pages_give(&t->state, all - n, n);
+        assert_int_equal(fph_page_is_free(&t->state, all - 1), 1);
+    }
+    assert_int_equal(fph_page_is_free(&t->state, all), 0);
+    /* What lies in the place of tables that are not there is no word. */
+    t->state.group_at[1] = 0;
+    assert_int_equal(fph_pages_take(&t->state, FPH_GROUP * FPH_PAGES, 1), 0);
+    assert_int_equal(fph_page_is_free(&t->state, FPH_GROUP * FPH_PAGES), 0);
+    assert_int_equal(test_unmap(t, sizeof *t), 0);
+}
+
+/* Some chunks of free pages, with a few that are not of node 0, or not where
+ * their place is. */
+static void
+shuffle_tables(tables *t, test_random *random)
+{
+    size_t i;
+
+    for (i = 1; i <= ENTRIES; i++) {
+        unsigned what = test_below(random, 16);
+
+        t->free[i] = what == 0 ? 0
+                   : what == 1 ? FPH_ALL_PAGES - 1
+                   : what == 2 ? fph_page_mask(0, 1 + test_below(random,
+                                                                 FPH_PAGES))
+                   : FPH_ALL_PAGES;
+        t->chunks[i].node = what == 3;
+        t->chunks[i].base = (char *)((i + (what == 4)) * FPHEAP_CHUNK + 1);
+    }
+    for (i = 0; i < TABLES; i++)
+        t->state.group_at[i] = test_below(random, 4) != 0 ? (uint32_t)i + 1 : 0;
+}
+
+/* The same by looking at each page. */
+static size_t
+plain_end(const tables *t, const fph_gap *gap, size_t chunk)
+{
+    size_t page = (chunk + 1) * FPH_PAGES;
+    size_t most = page + (gap->pages + FPH_PAGES - 1) / FPH_PAGES * FPH_PAGES;
+
+    for (; page < most && page <= t->state.mask; page++) {
+        size_t at = page / FPH_PAGES;
+
+        if (!fph_chunk_follows(&t->state, at)
+            || (gap->node != FPHEAP_ANY_NODE
+                && t->state.chunks[at].node != gap->node)
+            || !(t->state.free[at] >> page % FPH_PAGES & 1))
+            break;
+    }
+    return page;
+}
+
+/* Of the node, in neighbours, within the window, and as far as the need. */
+static void
+free_pages_go_on_to_the_first_that_does_not_serve(void **state)
+{
+    tables     *t = begin_tables();
+    test_random random = test_random_of(91);
+    unsigned    round;
+
+    (void)state;
+    for (round = 0; round < 4000; round++) {
+        fph_gap gap = { 1 + test_below(&random, 6 * FPH_PAGES), 1,
+                        round % 2 == 0 ? 0 : FPHEAP_ANY_NODE, 0, 0,
+                        FPH_NO_PAGE, 0, 7, 9 };
+        size_t  chunk = round % TABLES * FPH_GROUP + FPH_GROUP - 1
+                      - test_below(&random, 8);
+        size_t  page;
+
+        if (round % 16 == 0)
+            shuffle_tables(t, &random);
+        page = fph_gap_end(&t->state, &gap, chunk);
+        assert_int_equal(page, plain_end(t, &gap, chunk));
+        assert_int_equal(gap.from, chunk + 1);
+        assert_int_equal(gap.to, page / FPH_PAGES);
+        assert_true(fph_gap_free(&t->state, &gap, chunk)
+                    == (round % 2 == 0 && t->state.chunks[chunk].node != 0
+                        ? 0 : t->state.free[chunk]));
+    }
+    assert_int_equal(test_unmap(t, sizeof *t), 0);
+}
+
+/* From a chunk in which the one before it ends, which is too short; and if that
+ * is too short as well, no move tells of it. */
+static void
+a_run_begins_in_the_chunk_that_ended_the_one_before(void **state)
+{
+    ground    g;
+    fph_word *free;
+    uint64_t  moves;
+
+    (void)state;
+    begin(&g, 0, 3 * FPH_PAGES, 1, 0);
+    free = &g.state->free[g.first / FPH_PAGES];
+    free[0] = fph_page_mask(FPH_PAGES - 3, 3);
+    free[1] = fph_page_mask(0, 2) | fph_page_mask(FPH_PAGES - 10, 10);
+    free[2] = fph_page_mask(0, FPH_PAGES - 1);
+    moves = g.state->moves_begun;
+    assert_int_equal(fph_pages_find(g.heap, 0, FPH_PAGES + 10, 1), FPH_NO_PAGE);
+    assert_true(g.state->moves_begun == moves);
+    assert_int_equal(fph_pages_find(g.heap, 0, FPH_PAGES + 9, 1),
+                     g.first + 2 * FPH_PAGES - 10);
+    assert_true(g.state->moves_begun == moves + 1);
+    free[0] = free[1] = free[2] = FPH_ALL_PAGES;
+    end(&g, 3 * FPHEAP_CHUNK);
+}
+
+/* A chunk has gone since the look at it, and one of another node is here. */
+static void
+a_run_with_a_page_of_another_node_is_given_back(void **state)
+{
+    ground   g;
+    unsigned chunk;
+    size_t   page;
+
+    (void)state;
+    begin(&g, 0, 3 * FPH_PAGES, 2, 0);
+    page = g.first + FPH_PAGES - 1;
+    assert_int_equal(fph_pages_keep(g.state, FPH_NO_PAGE, 1, 0), FPH_NO_PAGE);
+    for (chunk = 0; chunk < 3; chunk++) {
+        fph_chunk *it = &g.state->chunks[g.first / FPH_PAGES + chunk];
+
+        it->node = 1;
+        assert_int_equal(fph_pages_take(g.state, page, FPH_PAGES + 2), 1);
+        assert_int_equal(fph_pages_keep(g.state, page, FPH_PAGES + 2,
+                                        FPHEAP_ANY_NODE), page);
+        assert_int_equal(fph_pages_keep(g.state, page, FPH_PAGES + 2, 0),
+                         FPH_NO_PAGE);
+        assert_true(fph_moves_quiet(g.state));
+        it->node = 0;
+        assert_int_equal(fph_pages_take(g.state, page, FPH_PAGES + 2), 1);
+        assert_int_equal(fph_pages_keep(g.state, page, FPH_PAGES + 2, 0), page);
+        fph_pages_give(g.state, page, FPH_PAGES + 2);
+    }
+    end(&g, 3 * FPHEAP_CHUNK);
+}
+
+/* They may have no memory: a group's are opened as it comes. */
+static void
+a_border_to_tables_that_are_not_there_is_not_looked_at(void **state)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    tables      *t = begin_tables();
+    char        *map = test_map(4 * page);
+
+    (void)state;
+    t->state.group_at[0] = 0;
+    t->state.chunks = (fph_chunk *)(void *)(map + page) - FPH_GROUP;
+    t->state.free = (fph_word *)(void *)(map + 3 * page) - FPH_GROUP;
+    t->state.chunks[FPH_GROUP].base = (char *)(FPH_GROUP * FPHEAP_CHUNK + 1);
+    t->state.free[FPH_GROUP] = FPH_ALL_PAGES;
+    assert_int_equal(mprotect(map, page, PROT_NONE), 0);
+    assert_int_equal(mprotect(map + 2 * page, page, PROT_NONE), 0);
+    set_cursors_far(&t->state);
+    fph_cursors_cross(&t->state, FPH_GROUP);
+    assert_true(cursors_begin_at(&t->state, 0, 0));
+    assert_int_equal(test_unmap(map, 4 * page), 0);
+    assert_int_equal(test_unmap(t, sizeof *t), 0);
+}
+
+/* The window has fewer chunks than the group. */
+static void
+a_sweep_skips_places_without_a_chunk(void **state)
+{
+    enum { HERE = 16 };
+    tables  *t = begin_tables();
+    fph_gap  gap = { 1, 1, FPHEAP_ANY_NODE, 0, 0, FPH_NO_PAGE, 0, 0, 0 };
+    uint32_t groups[2] = { 1, 0 };
+    size_t   i;
+
+    (void)state;
+    t->state.mask = HERE * FPH_PAGES - 1;
+    t->state.groups = groups;
+    t->state.groups_used = 1;
+    for (i = 0; i < HERE; i++)
+        t->state.free[i] = 0;
+    assert_int_equal(fph_sweep(&t->state, &gap, 0), FPH_NO_PAGE);
+    assert_int_equal(fph_sweep(&t->state, &gap, HERE), FPH_NO_PAGE);
+    assert_true(t->state.free[-1] == FPH_ALL_PAGES);
+    t->state.free[HERE - 1] = 4;
+    assert_int_equal(fph_sweep(&t->state, &gap, 0), HERE * FPH_PAGES
+                                                    - FPH_PAGES + 2);
+    assert_int_equal(gap.position, HERE - 1);
+    assert_int_equal(test_unmap(t, sizeof *t), 0);
+}
+
+static void
+a_run_may_begin_in_the_windows_first_chunk(void **state)
+{
+    tables  *t = begin_tables();
+    uint32_t groups[2] = { 1, 0 };
+    fpheap   heap;
+
+    (void)state;
+    memset(&heap, 0, sizeof heap);
+    heap.nodes = 1;
+    heap.state = &t->state;
+    t->state.groups = groups;
+    t->state.groups_used = 1;
+    memset((void *)t->state.free, 0, ENTRIES * sizeof t->state.free[0]);
+    t->state.free[0] = fph_page_mask(FPH_PAGES - 1, 1);
+    t->state.free[1] = fph_page_mask(0, FPH_PAGES - 1);
+    assert_int_equal(fph_pages_find(&heap, 0, FPH_PAGES, 1), FPH_PAGES - 1);
+    assert_true(t->state.free[0] == 0 && t->state.free[1] == 0);
+    assert_int_equal(test_unmap(t, sizeof *t), 0);
+}
+
+/* The first of them from where the search begins. */
+static void
+where_all_chunks_are_free_the_next_is_broken(void **state)
+{
+    ground   g;
+    unsigned i, pages;
+
+    (void)state;
+    begin(&g, 0, 3 * FPH_PAGES, 1, 0);
+    for (pages = 1; pages < FPH_PAGES; pages *= 2) {
+        fph_word *cursor = &g.state->cursor[0][fph_length(pages)];
+
+        for (i = 0; i < 3; i++) {
+            size_t from = fph_position_of(g.state, g.first / FPH_PAGES + i);
+            size_t page;
+
+            *cursor = from;
+            page = fph_pages_find(g.heap, 0, pages, 1);
+            assert_int_equal(page, g.first + i * FPH_PAGES);
+            assert_int_equal(*cursor, from);
+            fph_pages_give(g.state, page, pages);
+        }
+    }
+    end(&g, 3 * FPHEAP_CHUNK);
+}
+
+/* Be it from a page within a chunk that has none any more. */
+static void
+a_walk_of_records_goes_on_with_the_next_chunks_first(void **state)
+{
+    ground       g;
+    fph_chunk   *chunk;
+    fph_records *records;
+    size_t       at, start;
+
+    (void)state;
+    begin(&g, 0, 2 * FPH_PAGES, 1, 0);
+    assert_non_null(fpheap_alloc(g.heap, 2 * FPHEAP_CHUNK));
+    chunk = &g.state->chunks[g.first / FPH_PAGES];
+    start = fph_position_of(g.state, g.first / FPH_PAGES) * FPH_PAGES;
+    records = chunk[0].records;
+    if (chunk[1].records == NULL)
+        chunk[1].records = records;
+    chunk[0].records = NULL;
+    for (at = start; at < start + FPH_PAGES; at++) {
+        size_t next = at;
+
+        assert_ptr_equal(fph_record_next(g.state, &next),
+                         &chunk[1].records->slab[0]);
+        assert_int_equal(next, start + FPH_PAGES + 1);
+    }
+    if (chunk[1].records == records)
+        chunk[1].records = NULL;
+    chunk[0].records = records;
+    assert_int_equal(fpheap_destroy_forced(g.heap), 0);
+    assert_int_equal(test_unmap(g.map, MAPPED), 0);
+}
+
 /* Be it in front of those with a gap, or behind. */
 static void
 a_chunk_that_is_free_as_a_whole_is_the_last_to_be_broken(void **state)
@@ -1176,6 +1606,19 @@ main(void)
         cmocka_unit_test(a_run_is_found_where_there_is_one),
         cmocka_unit_test(a_run_crosses_from_a_group_to_one_that_came_before),
         cmocka_unit_test(what_is_free_across_a_border_is_looked_for),
+        cmocka_unit_test(pages_that_are_given_at_a_chunks_ends_are_looked_for),
+        cmocka_unit_test(chunks_are_neighbours_if_both_have_tables),
+        cmocka_unit_test(nothing_crosses_the_windows_ends),
+        cmocka_unit_test(a_walk_of_records_goes_on_with_the_next_chunks_first),
+        cmocka_unit_test(
+            a_border_to_tables_that_are_not_there_is_not_looked_at),
+        cmocka_unit_test(a_sweep_skips_places_without_a_chunk),
+        cmocka_unit_test(a_run_may_begin_in_the_windows_first_chunk),
+        cmocka_unit_test(where_all_chunks_are_free_the_next_is_broken),
+        cmocka_unit_test(a_run_at_the_windows_end_goes_no_further),
+        cmocka_unit_test(free_pages_go_on_to_the_first_that_does_not_serve),
+        cmocka_unit_test(a_run_begins_in_the_chunk_that_ended_the_one_before),
+        cmocka_unit_test(a_run_with_a_page_of_another_node_is_given_back),
         cmocka_unit_test(
             a_chunk_that_is_free_as_a_whole_is_the_last_to_be_broken),
         cmocka_unit_test(a_run_goes_on_from_a_chunk_in_use),
