@@ -1780,6 +1780,155 @@ a_slab_has_the_fewest_pages_that_will_do(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* With headers there are bytes in front of the first object too. */
+static void
+an_object_needs_the_pages_that_it_is_in(void **state)
+{
+    fph_class klass;
+
+    (void)state;
+    memset(&klass, 0, sizeof klass);
+    klass.size = 20 * FPHEAP_PAGE;
+    klass.skip = FPH_HEAD;
+    assert_int_equal(fph_shape_pages(&klass), 20);
+    klass.size++;
+    assert_int_equal(fph_shape_pages(&klass), 21);
+    klass.size--;
+    klass.skip += 3 * FPHEAP_PAGE;
+    assert_int_equal(fph_shape_pages(&klass), 23);
+    /* Less than a 64th is over, and not less than a 65th. */
+    klass.size = 109;
+    klass.skip = FPH_HEAD;
+    assert_int_equal(2 * FPHEAP_PAGE / 64 - 1,
+                     2 * FPHEAP_PAGE - 37 * klass.size);
+    assert_int_equal(fph_shape_pages(&klass), 2);
+    klass.size = 16;
+    assert_int_equal(fph_shape_count(&klass, 1), FPH_SLAB_WORDS * 64);
+    assert_int_equal(fph_shape_count(&klass, 2), FPH_SLAB_WORDS * 64);
+    klass.skip += 16;
+    assert_int_equal(fph_shape_count(&klass, 1), FPH_SLAB_WORDS * 64 - 1);
+}
+
+/* Or a bulk, if that is no more than half of one; two objects, at least. */
+static void
+a_magazine_has_room_for_an_eighth_of_a_chunk(void **state)
+{
+    size_t size;
+
+    (void)state;
+    for (size = 15; size <= FPHEAP_CHUNK; size++) {
+        size_t    fill = FPHEAP_CHUNK / 8 / size;
+        fph_class klass;
+
+        if (fill < 256 && 256 * size <= FPHEAP_CHUNK / 2)
+            fill = 256;
+        fph_shape(&klass, size, 16);
+        assert_int_equal(klass.magazine, fill < 2 ? 2
+                                         : fill > FPHEAP_MAGAZINE
+                                         ? FPHEAP_MAGAZINE : fill);
+        assert_int_equal(klass.size, size);
+        assert_true((uint64_t)klass.inverse * size >= (uint64_t)1 << 32);
+        assert_true((uint64_t)(klass.inverse - 1) * size < (uint64_t)1 << 32);
+    }
+}
+
+static void
+a_bin_begins_short_if_its_magazines_are_twice_as_long(void **state)
+{
+    fpheap   *heap = test_heap_over(&provider);
+    unsigned  k = fph_class_of(256);
+    fph_class was = heap->state->classes[k];
+
+    (void)state;
+    heap->state->classes[k].magazine = 2 * FPH_SHORT;
+    assert_int_equal(fph_bin_begins_short(heap->state, k), 1);
+    heap->state->classes[k].magazine--;
+    assert_int_equal(fph_bin_begins_short(heap->state, k), 0);
+    /* More magazines than a 32nd of the memory are made for long ones only. */
+    heap->state->classes[k].magazine = FPHEAP_MAGAZINE / 16;
+    assert_int_equal(fph_magazines_few(heap->state, k), 1);
+    heap->state->classes[k].magazine--;
+    assert_int_equal(fph_magazines_few(heap->state, k), 0);
+    heap->state->classes[k] = was;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* In front of the classes of sizes, and of a pool that there is not. */
+static void
+a_class_without_objects_is_zero(void **state)
+{
+    static const fph_class none;
+    fpheap  *heap = test_heap_over(&provider);
+    unsigned k;
+
+    (void)state;
+    assert_memory_equal(&heap->state->classes[0], &none, sizeof none);
+    for (k = FPH_SIZES; k < FPH_CLASSES; k++)
+        assert_memory_equal(&heap->state->classes[k], &none, sizeof none);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* As many are set as were announced, or more: those who give set them first. */
+static void
+a_slab_is_good_if_its_bits_are_those_of_objects(void **state)
+{
+    enum { COUNT = 70 };
+    fph_slab slab;
+    unsigned n, i;
+
+    (void)state;
+    assert_true(FPH_SLAB_WORDS == 2);
+    memset(&slab, 0, sizeof slab);
+    slab.info = fph_info(FPH_SLAB, 1, COUNT);
+    for (n = 0; n <= COUNT; n++) {
+        for (i = 0; i < 2; i++)
+            slab.bits[i] = 0;
+        for (i = 0; i < n; i++)
+            slab.bits[(COUNT - 1 - i) / 64] |=
+                (uint64_t)1 << (COUNT - 1 - i) % 64;
+        assert_int_equal(fph_slab_bits(&slab), n);
+        for (i = 0; i <= COUNT; i++) {
+            slab.state = fph_slab_state(i, 1);
+            assert_int_equal(fph_slab_good(&slab), i <= n);
+        }
+        slab.state = fph_slab_state(-1, 1);
+        assert_true(fph_slab_good(&slab));
+        slab.bits[1] |= (uint64_t)1 << (COUNT - 64);
+        assert_true(fph_slab_bits(&slab) == SIZE_MAX);
+        assert_false(fph_slab_good(&slab));
+    }
+    slab.info = fph_info(FPH_SLAB, 1, 64);
+    assert_int_equal(fph_slab_bits(&slab), 64);
+}
+
+/* A page of the smallest objects has no bits behind its own. */
+static void
+a_slab_of_all_words_leaves_the_next_record_alone(void **state)
+{
+    fpheap   *heap = test_heap_over(&provider);
+    size_t    page;
+    fph_slab *next, was;
+    int       refused = 0;
+    fph_slab *slab;
+
+    (void)state;
+    fpheap_free(heap, fpheap_alloc(heap, 16));
+    slab = fph_slab_carve(heap, 1, &refused);
+    assert_non_null(slab);
+    assert_int_equal(fph_info_count(slab->info), FPH_SLAB_WORDS * 64);
+    page = slab->page;
+    next = slab + 1;
+    assert_true((page + 1) % FPH_PAGES != 0);
+    memset((void *)next, 0x5a, sizeof *next);
+    memcpy(&was, next, sizeof was);
+    slab = fph_slab_make(heap->state, page, 1);
+    assert_memory_equal(next, &was, sizeof was);
+    memset((void *)next, 0, sizeof *next);
+    fph_count_empty(heap->state, slab, -1); /* it was made twice */
+    fph_slab_let_go(heap->state, slab);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 static void
 a_step_of_growth_is_a_chunk_then_two_or_a_sixteenth(void **state)
 {
@@ -1822,6 +1971,13 @@ functions_are_right_at_the_ends_of_their_arguments(void **state)
     assert_int_equal(fph_run_find(UINT64_MAX - 1, 1, 64), FPH_PAGES);
     assert_int_equal(fph_run_find(UINT64_MAX - 1, 1, 16), 16);
     assert_int_equal(fph_quota_take(NULL, 5), 5);
+    assert_int_equal(fph_quota_left((uint64_t)5 << 32 | 4), 1);
+    assert_int_equal(fph_quota_left((uint64_t)5 << 32 | 5), 0);
+    assert_int_equal(fph_quota_left((uint64_t)5 << 32 | 7), 0);
+    assert_int_equal(fph_quota_left((uint64_t)5 << 32 | 4000), 0);
+    assert_int_equal(fph_slab_pages(FPHEAP_PAGE, 3), 3);
+    assert_int_equal(fph_slab_pages(FPHEAP_PAGE + 1, 1), 2);
+    assert_int_equal(fph_slab_pages(1, 1), 1);
     memset(&raw, 0, sizeof raw);
     raw.base = map + 64;
     raw.bytes = 2 * FPHEAP_PAGE - 128;
@@ -1939,6 +2095,12 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_callback_is_one_of_its_heap_and_of_those_above_it),
     cmocka_unit_test(an_emergency_heap_has_just_what_it_was_made_for),
     cmocka_unit_test(a_slab_has_the_fewest_pages_that_will_do),
+    cmocka_unit_test(an_object_needs_the_pages_that_it_is_in),
+    cmocka_unit_test(a_magazine_has_room_for_an_eighth_of_a_chunk),
+    cmocka_unit_test(a_bin_begins_short_if_its_magazines_are_twice_as_long),
+    cmocka_unit_test(a_class_without_objects_is_zero),
+    cmocka_unit_test(a_slab_is_good_if_its_bits_are_those_of_objects),
+    cmocka_unit_test(a_slab_of_all_words_leaves_the_next_record_alone),
     cmocka_unit_test(a_step_of_growth_is_a_chunk_then_two_or_a_sixteenth),
     cmocka_unit_test(functions_are_right_at_the_ends_of_their_arguments)
 };

@@ -386,6 +386,28 @@ a_depot_that_another_empties_has_no_magazine(void **state)
     end();
 }
 
+/* What others put there meanwhile stays. */
+static void
+a_drain_takes_as_many_as_a_depot_had_at_first(void **state)
+{
+    unsigned      bin = fph_class_of(100);
+    fph_word     *stack;
+    fph_magazine *magazine;
+
+    (void)state;
+    begin();
+    fill_the_depot();
+    stack = &heap->state->depots[bin].full;
+    magazine = fph_depot_get(heap->state, bin);
+    assert_true(fph_depot_count(heap->state, bin) > 0);
+    meanwhile(stack, MEANWHILE_CHANGE, 0, put_into_the_depot, magazine);
+    fph_depot_drain(heap->state, bin);
+    assert_int_equal(fph_depot_count(heap->state, bin), 1);
+    fph_depot_drain(heap->state, bin);
+    assert_int_equal(fph_depot_count(heap->state, bin), 0);
+    end();
+}
+
 static void *
 free_it_and_flush(void *object)
 {
@@ -1108,6 +1130,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(records_that_come_and_go_at_a_time_are_each_in_one_place),
     cmocka_unit_test(magazines_put_at_a_time_are_counted_each),
     cmocka_unit_test(a_depot_that_another_empties_has_no_magazine),
+    cmocka_unit_test(a_drain_takes_as_many_as_a_depot_had_at_first),
     cmocka_unit_test(a_pointer_into_an_object_that_ends_leads_to_nothing),
     cmocka_unit_test(a_large_object_that_is_freed_twice_at_a_time_ends_once),
     cmocka_unit_test(a_magazine_that_is_taken_is_missed_by_nobody),
