@@ -488,6 +488,74 @@ what_the_provider_frees_during_a_bulk_is_not_lost(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* --- magazines ------------------------------------------------------------- */
+
+/* Or a bulk, if that is no more than half of one; two objects, at least. */
+static void
+a_magazine_has_room_for_an_eighth_of_a_chunk(void **state)
+{
+    size_t size;
+
+    (void)state;
+    for (size = 15; size <= FPHEAP_CHUNK;
+         size += size < 8192 ? 1 : size / 64) {
+        size_t    fill = FPHEAP_CHUNK / 8 / size;
+        fph_class klass;
+
+        if (fill < 256 && 256 * size <= FPHEAP_CHUNK / 2)
+            fill = 256;
+        fph_shape(&klass, size, 16);
+        assert_int_equal(klass.magazine, fill < 2 ? 2
+                                         : fill > FPHEAP_MAGAZINE
+                                         ? FPHEAP_MAGAZINE : fill);
+        assert_int_equal(klass.size, size);
+        assert_true((uint64_t)klass.inverse * size >= (uint64_t)1 << 32);
+        assert_true((uint64_t)(klass.inverse - 1) * size < (uint64_t)1 << 32);
+    }
+}
+
+static void
+a_bin_begins_short_if_its_magazines_are_twice_as_long(void **state)
+{
+    fpheap   *heap = test_heap_over(&provider);
+    unsigned  k = fph_class_of(256);
+    fph_class was = heap->state->classes[k];
+
+    (void)state;
+    heap->state->classes[k].magazine = 2 * FPH_SHORT;
+    assert_int_equal(fph_bin_begins_short(heap->state, k), 1);
+    heap->state->classes[k].magazine--;
+    assert_int_equal(fph_bin_begins_short(heap->state, k), 0);
+    heap->state->classes[k] = was;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* To the byte, and not of a size of which one holds few. */
+static void
+magazines_are_few_in_less_than_a_32nd_of_the_memory(void **state)
+{
+    const uint64_t took = 100 * sizeof(fph_magazine);
+    fpheap        *heap = test_heap_over(&provider);
+    fph_state     *s = heap->state;
+    unsigned       k = fph_class_of(256);
+    fph_class      was = s->classes[k];
+    uint64_t       magazines = s->magazines, bytes = s->region_bytes;
+
+    (void)state;
+    s->magazines = 100;
+    s->classes[k].magazine = FPHEAP_MAGAZINE / 16;
+    s->region_bytes = 32 * (took + 1) - 1;
+    assert_int_equal(fph_magazines_few(s, k), 0);
+    s->region_bytes++;
+    assert_int_equal(fph_magazines_few(s, k), 1);
+    s->classes[k].magazine--;
+    assert_int_equal(fph_magazines_few(s, k), 0);
+    s->magazines = magazines;
+    s->region_bytes = bytes;
+    s->classes[k] = was;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 int
 main(void)
 {
@@ -502,7 +570,11 @@ main(void)
         cmocka_unit_test(a_burst_gives_what_there_is),
         cmocka_unit_test(holes_in_a_bulk_are_skipped),
         cmocka_unit_test(a_bulk_of_any_mixture_can_be_freed),
-        cmocka_unit_test(bulks_and_single_objects_mix)
+        cmocka_unit_test(bulks_and_single_objects_mix),
+        cmocka_unit_test(a_magazine_has_room_for_an_eighth_of_a_chunk),
+        cmocka_unit_test(
+            a_bin_begins_short_if_its_magazines_are_twice_as_long),
+        cmocka_unit_test(magazines_are_few_in_less_than_a_32nd_of_the_memory)
     };
 
     return cmocka_run_group_tests_name("bulk", tests, NULL, NULL);

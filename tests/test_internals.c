@@ -1782,7 +1782,7 @@ a_slab_has_the_fewest_pages_that_will_do(void **state)
 
 /* With headers there are bytes in front of the first object too. */
 static void
-an_object_needs_the_pages_that_it_is_in(void **state)
+a_slab_of_one_object_has_the_pages_that_it_is_in(void **state)
 {
     fph_class klass;
 
@@ -1807,50 +1807,6 @@ an_object_needs_the_pages_that_it_is_in(void **state)
     assert_int_equal(fph_shape_count(&klass, 2), FPH_SLAB_WORDS * 64);
     klass.skip += 16;
     assert_int_equal(fph_shape_count(&klass, 1), FPH_SLAB_WORDS * 64 - 1);
-}
-
-/* Or a bulk, if that is no more than half of one; two objects, at least. */
-static void
-a_magazine_has_room_for_an_eighth_of_a_chunk(void **state)
-{
-    size_t size;
-
-    (void)state;
-    for (size = 15; size <= FPHEAP_CHUNK; size++) {
-        size_t    fill = FPHEAP_CHUNK / 8 / size;
-        fph_class klass;
-
-        if (fill < 256 && 256 * size <= FPHEAP_CHUNK / 2)
-            fill = 256;
-        fph_shape(&klass, size, 16);
-        assert_int_equal(klass.magazine, fill < 2 ? 2
-                                         : fill > FPHEAP_MAGAZINE
-                                         ? FPHEAP_MAGAZINE : fill);
-        assert_int_equal(klass.size, size);
-        assert_true((uint64_t)klass.inverse * size >= (uint64_t)1 << 32);
-        assert_true((uint64_t)(klass.inverse - 1) * size < (uint64_t)1 << 32);
-    }
-}
-
-static void
-a_bin_begins_short_if_its_magazines_are_twice_as_long(void **state)
-{
-    fpheap   *heap = test_heap_over(&provider);
-    unsigned  k = fph_class_of(256);
-    fph_class was = heap->state->classes[k];
-
-    (void)state;
-    heap->state->classes[k].magazine = 2 * FPH_SHORT;
-    assert_int_equal(fph_bin_begins_short(heap->state, k), 1);
-    heap->state->classes[k].magazine--;
-    assert_int_equal(fph_bin_begins_short(heap->state, k), 0);
-    /* More magazines than a 32nd of the memory are made for long ones only. */
-    heap->state->classes[k].magazine = FPHEAP_MAGAZINE / 16;
-    assert_int_equal(fph_magazines_few(heap->state, k), 1);
-    heap->state->classes[k].magazine--;
-    assert_int_equal(fph_magazines_few(heap->state, k), 0);
-    heap->state->classes[k] = was;
-    TEST_DESTROY_OVER(heap, &provider);
 }
 
 /* In front of the classes of sizes, and of a pool that there is not. */
@@ -2095,9 +2051,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_callback_is_one_of_its_heap_and_of_those_above_it),
     cmocka_unit_test(an_emergency_heap_has_just_what_it_was_made_for),
     cmocka_unit_test(a_slab_has_the_fewest_pages_that_will_do),
-    cmocka_unit_test(an_object_needs_the_pages_that_it_is_in),
-    cmocka_unit_test(a_magazine_has_room_for_an_eighth_of_a_chunk),
-    cmocka_unit_test(a_bin_begins_short_if_its_magazines_are_twice_as_long),
+    cmocka_unit_test(a_slab_of_one_object_has_the_pages_that_it_is_in),
     cmocka_unit_test(a_class_without_objects_is_zero),
     cmocka_unit_test(a_slab_is_good_if_its_bits_are_those_of_objects),
     cmocka_unit_test(a_slab_of_all_words_leaves_the_next_record_alone),
