@@ -694,6 +694,364 @@ the_parked_large_object_serves_the_next_call_that_it_fits(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* --- bins ------------------------------------------------------------------ */
+
+/* A thread that is gone may have had it in hand, so what it says is no more. */
+static void
+a_bin_has_one_short_magazine_for_ever(void **state)
+{
+    fpheap       *heap = test_heap_over(&provider);
+    fpheap_cache *cache = fpheap_self(heap);
+    unsigned      k = fph_class_of(100);
+    fph_magazine *one;
+    uint64_t      cursor;
+
+    (void)state;
+    heap->state->classes[k].magazine = 2 * FPH_SHORT;
+    assert_int_equal(*fph_bin_small(cache, k), 0);
+    one = fph_bin_short(cache, k);
+    assert_non_null(one);
+    assert_ptr_equal(fph_meta_at(heap->state, *fph_bin_small(cache, k)), one);
+    assert_true(fph_is_short(one));
+    one->count = 7;
+    cursor = heap->state->meta_cursor.word;
+    assert_ptr_equal(fph_bin_short(cache, k), one);
+    assert_int_equal(one->count, 0);
+    assert_true(heap->state->meta_cursor.word == cursor);
+    /* Not beside another, nor if the others are hardly longer. */
+    cache->spare[k] = one;
+    assert_null(fph_bin_short(cache, k));
+    cache->spare[k] = NULL;
+    heap->state->classes[k].magazine = 2 * FPH_SHORT - 1;
+    assert_null(fph_bin_short(cache, k));
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* In 16ths of a magazine, rounded up. */
+static void
+a_bin_keeps_as_many_as_it_is_told(void **state)
+{
+    fpheap       *heap = test_heap_over(&provider);
+    fpheap_cache *cache = fpheap_self(heap);
+    unsigned      k = fph_class_of(100);
+    fph_class    *klass = &heap->state->classes[k];
+    fph_class     was = *klass;
+    size_t        n;
+
+    (void)state;
+    assert_int_equal(fph_bin_kept(cache, k), 0);
+    for (klass->magazine = 2; klass->magazine <= 512;
+         klass->magazine += klass->magazine < 40 ? 1 : 59) {
+        for (n = 1; n <= klass->magazine; n++) {
+            size_t part = (n * 16 + klass->magazine - 1) / klass->magazine;
+
+            fph_bin_keep(cache, k, n);
+            assert_int_equal(cache->fills[k], FPH_KEPT + part);
+            assert_int_equal(fph_bin_kept(cache, k),
+                             (part * klass->magazine + 15) / 16);
+            assert_true(fph_bin_kept(cache, k) >= n);
+        }
+    }
+    fph_bin_keep_none(cache, k);
+    assert_int_equal(cache->fills[k], 0);
+    cache->fills[k] = FPH_KEPT;
+    fph_bin_keep_none(cache, k);
+    assert_int_equal(cache->fills[k], FPH_KEPT);
+    *klass = was;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Of a pool that is gone a full one would have no object. */
+static void
+an_empty_magazine_is_never_in_a_depot(void **state)
+{
+    fpheap       *heap = test_heap_over(&provider);
+    unsigned      bin = FPH_SIZES;
+    fph_magazine *magazine;
+
+    (void)state;
+    fpheap_free(heap, fpheap_alloc(heap, 100));
+    assert_int_equal(heap->state->classes[bin].magazine, 0);
+    magazine = fph_empty_get(heap, bin, 1 /* more */);
+    assert_non_null(magazine);
+    fph_magazine_return(heap->state, bin, magazine, 0 /* drain */);
+    assert_int_equal(fph_depot_count(heap->state, bin), 0);
+    assert_ptr_equal(fph_empty_get(heap, bin, 0), magazine);
+    fph_empty_put(heap->state, bin, magazine);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+each_look_is_at_the_next_class_and_after_the_last_at_the_first(void **state)
+{
+    fpheap       *heap = test_heap_over(&provider);
+    fpheap_cache *cache = fpheap_self(heap);
+    unsigned      i, k = cache->looked;
+
+    (void)state;
+    for (i = 0; i < 3 * FPH_SIZES; i++) {
+        fph_idle_flush(cache, 0);
+        k = k == FPH_SIZES - 1 ? 1 : k + 1;
+        assert_int_equal(cache->looked, k);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* And so does its slab, if it is empty. */
+static void
+what_a_short_magazine_has_goes_back_at_once(void **state)
+{
+    fpheap       *heap = test_heap_over(&provider);
+    fpheap_cache *cache = fpheap_self(heap);
+    unsigned      k = fph_class_of(100);
+    fph_magazine *small;
+    int           refused = 0;
+
+    (void)state;
+    heap->state->classes[k].magazine = 2 * FPH_SHORT;
+    small = fph_bin_short(cache, k);
+    small->count = (uint32_t)fph_bin_claim(heap, k, small->slot, 5, &refused);
+    assert_int_equal(small->count, 5);
+    fph_bin_load(cache, k, small);
+    cache->fills[k] = 3;
+    cache->looked = k - 1;
+    assert_true((uint32_t)heap->state->depots[k].partial != 0);
+    fph_idle_flush(cache, 0);
+    assert_null(cache->bins[k].base);
+    assert_null(cache->spare[k]);
+    assert_int_equal(cache->fills[k], 0);
+    assert_int_equal((uint32_t)heap->state->depots[k].partial, 0);
+    TEST_CHECK_LIVE(heap, 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* --- in the child of a fork ------------------------------------------------ */
+
+/* A thread that is gone was loading a magazine, or unloading it. */
+static void
+a_bin_that_is_half_changed_is_mended(void **state)
+{
+    fpheap       *heap = test_heap_over(&provider);
+    fpheap_cache *cache = fpheap_self(heap);
+    unsigned      k = fph_class_of(100), one;
+    fph_bin      *bin = &cache->bins[k];
+
+    (void)state;
+    heap->state->classes[k].magazine = 2 * FPH_SHORT;
+    for (one = 0; one < 2; one++) {
+        fph_magazine *it = one == 0 ? fph_bin_short(cache, k)
+                                    : fph_empty_get(heap, k, 1 /* more */);
+        void        **limit = it->slot + (one == 0 ? 1 : 2) * FPH_SHORT;
+
+        it->count = 4;
+        bin->base = NULL;
+        bin->limit = limit;
+        bin->top = it->slot + 3;
+        fph_bin_mend(cache, k);
+        assert_ptr_equal(bin->base, it->slot);
+        assert_ptr_equal(bin->top, it->slot + 3);
+        bin->base = bin->top = NULL;
+        fph_bin_mend(cache, k);
+        assert_ptr_equal(bin->base, it->slot);
+        assert_ptr_equal(bin->top, it->slot + 4);
+        bin->limit = bin->top = NULL;
+        fph_bin_mend(cache, k);
+        assert_ptr_equal(bin->top, it->slot + 4);
+        bin->base = bin->limit = bin->top = NULL;
+        fph_bin_mend(cache, k);
+        assert_null(bin->base);
+        assert_null(bin->top);
+        it->count = 0;
+        fph_empty_put(heap->state, k, it);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Full magazines too, and one whose thread was about to unload it. */
+static void
+what_a_gone_thread_has_goes_to_the_slabs(void **state)
+{
+    fpheap       *heap = test_heap_over(&provider);
+    unsigned      k = fph_class_of(100);
+    unsigned      most = heap->state->classes[k].magazine;
+    void         *objects[3 * FPHEAP_MAGAZINE];
+    fpheap_cache *cache;
+
+    (void)state;
+    assert_int_equal(fpheap_alloc_bulk(heap, 100, objects, 2 * most), 0);
+    fpheap_free_bulk(heap, objects, 2 * most);
+    cache = fph_cache_mine(heap);
+    assert_int_equal(fph_spare_count(cache, k), most);
+    fph_depot_drain(heap->state, k);
+    cache->bins[k].base = NULL;
+    cache->fills[k] = 3;
+    fph_cache_adopt(cache);
+    assert_null(cache->entry);
+    assert_null(cache->spare[k]);
+    assert_null(cache->bins[k].limit);
+    assert_int_equal(cache->fills[k], 0);
+    assert_int_equal(fph_depot_count(heap->state, k), 0);
+    cache->entry = fph_my_entry(heap);
+    TEST_CHECK_LIVE(heap, 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Those that threads were showing are shown by none; those that had a slot and
+ * showed nothing have none, unless only the heap's end hands it back. */
+static void
+a_child_has_the_regions_that_are_here(void **state)
+{
+    fpheap     *heap = test_heap_over(&provider);
+    fph_state  *s = heap->state;
+    fph_region *r = s->region;
+    uint64_t    regions = s->regions;
+
+    (void)state;
+    assert_int_equal(regions, 1);
+    r[0].shown = FPH_HERE + 2;
+    r[1].used = r[4].used = 1;
+    r[2].used = FPH_BARRED;
+    r[3].used = 1;
+    r[3].shown = 3;
+    s->regions = 4;
+    fph_forked_regions(s);
+    assert_true(r[0].shown == FPH_HERE && r[0].used == 1);
+    assert_true(r[1].shown == 0 && r[1].used == 0);
+    assert_true(r[2].shown == 0 && r[2].used == FPH_BARRED);
+    assert_true(r[3].shown == FPH_HERE && r[3].used == 1);
+    assert_true(r[4].shown == 0 && r[4].used == 1);
+    memset((void *)&r[1], 0, 4 * sizeof r[1]);
+    s->regions = regions;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_chunk_without_pages_is_not_here_in_a_child(void **state)
+{
+    fpheap    *heap = test_heap_over(&provider);
+    fph_state *s = heap->state;
+    size_t     number = fph_page_of(s, s->region[0].raw.base) / FPH_PAGES;
+    size_t     empty = number % FPH_GROUP == 0 ? number + FPH_GROUP - 1
+                                               : number / FPH_GROUP * FPH_GROUP;
+    fph_chunk *here = &s->chunks[number], *gone = &s->chunks[empty];
+    char      *base;
+
+    (void)state;
+    fpheap_free(heap, fpheap_alloc(heap, 100));
+    base = here->base;
+    assert_true(base != NULL && here->records != NULL);
+    assert_null(gone->base);
+    gone->base = (char *)1;
+    gone->records = here->records;
+    fph_forked_chunks(s);
+    assert_null(gone->base);
+    assert_null(gone->records);
+    assert_ptr_equal(here->base, base);
+    assert_non_null(here->records);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* What threads that are gone have left, as the word of a growth is. */
+static void
+leave_all_half_done(fph_state *s)
+{
+    s->growing = 1;
+    s->moves_begun += 3;
+    s->moves_stuck = 2;
+    s->left -= 4096;
+    s->orphans = 0;
+    s->forked = 0;
+    s->region[0].shown = FPH_HERE + 1;
+    s->marked = 1;
+    s->water[0].is = FPH_TELLING | 2;
+}
+
+static void
+expect_all_done(const fph_state *s, int provides, int walks, int waters)
+{
+    assert_int_equal(s->growing, 0);
+    assert_true(s->moves_begun == s->moves_ended);
+    assert_int_equal(s->moves_stuck, 0);
+    assert_true((s->left == fph_limit_bytes(s->limit) - s->region_bytes)
+                == !provides);
+    assert_true((s->region[0].shown == FPH_HERE) == !(provides || walks));
+    assert_true(s->water[0].is == (waters ? FPH_TELLING | 2 : 2));
+    assert_int_equal(s->forked, 1);
+}
+
+/* Unless the thread that has forked is in the midst of it. */
+static void
+a_child_undoes_what_others_have_begun(void **state)
+{
+    static const unsigned in[] = { FPH_IN_CALL, FPH_IN_PROVIDER, FPH_IN_WATER };
+    fpheap    *heap = test_heap_over(&provider);
+    fph_state *s = heap->state;
+    uint64_t   is = s->water[0].is;
+    unsigned   i, walks;
+
+    (void)state;
+    fpheap_free(heap, fpheap_alloc(heap, 100));
+    for (i = 0; i < TEST_COUNT(in); i++) {
+        fph_frame frame = { in[i], heap, NULL, fph_this.frames };
+
+        for (walks = 0; walks < 3; walks++) {
+            leave_all_half_done(s);
+            fph_this.frames = &frame;
+            fph_this.walks = walks;
+            fph_forked_heap(heap);
+            fph_this.walks = 0;
+            fph_this.frames = frame.outer;
+            expect_all_done(s, i == 1, walks != 0, i == 2);
+            assert_int_equal(s->orphans, fph_this.seat);
+            s->left = fph_limit_bytes(s->limit) - s->region_bytes;
+        }
+    }
+    /* A thread without a cache here has no seat among those that stay. */
+    fpheap_thread_leave(heap);
+    fph_forked_heap(heap);
+    assert_int_equal(s->orphans, 1 + FPHEAP_MAX_THREADS);
+    s->orphans = s->forked = 0;
+    s->marked = 0;
+    s->water[0].is = is;
+    s->region[0].shown = FPH_HERE;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* --- memory for a cache ---------------------------------------------------- */
+
+/* As long as its bins are, `front` bytes behind a record's start. */
+static void
+a_cache_takes_one_record_of_its_length(void **state)
+{
+    fpheap       *heap = test_heap_over(&provider);
+    size_t        bytes = offsetof(fpheap_cache, bins)
+                        + heap->bins * (sizeof(fph_bin) + sizeof(void *)
+                                        + sizeof(uint32_t) + 1);
+    size_t        front;
+
+    (void)state;
+    fpheap_free(heap, fpheap_alloc(heap, 100));
+    for (front = 0; front <= 2 * FPH_LINE; front += FPH_LINE) {
+        uint32_t      ref;
+        uint64_t      cursor;
+        fpheap_cache *cache;
+
+        do
+            ref = fph_meta_cut(heap->state, 1);
+        while (ref == 0 && fph_meta_get(heap, 0, 1, NULL) != 0);
+        cursor = heap->state->meta_cursor.word;
+        fph_this.patience = 500;
+        cache = fph_cache_make(heap, 0, 1 /* grow */, front);
+        assert_ptr_equal(cache, (char *)fph_meta_at(heap->state, ref)
+                                + FPH_LINE + front);
+        assert_int_equal(heap->state->meta_cursor.word - cursor,
+                         fph_meta_units(bytes + front));
+        assert_ptr_equal(cache->fills + heap->bins, (char *)cache + bytes);
+        assert_int_equal(fph_this.patience, 0);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(frees_make_magazines_up_to_a_32nd_of_the_memory),
     cmocka_unit_test(an_exchange_with_the_depot_does_not_call_the_provider),
@@ -717,7 +1075,19 @@ static const struct CMUnitTest tests[] = {
         what_a_bulk_leaves_of_its_last_magazine_stays_with_the_thread),
     cmocka_unit_test(a_heap_that_another_thread_destroys_leaves_no_cache),
     cmocka_unit_test(a_sized_free_goes_to_the_objects_own_node),
-    cmocka_unit_test(one_object_needs_no_magazine)
+    cmocka_unit_test(one_object_needs_no_magazine),
+    cmocka_unit_test(a_bin_has_one_short_magazine_for_ever),
+    cmocka_unit_test(a_bin_keeps_as_many_as_it_is_told),
+    cmocka_unit_test(an_empty_magazine_is_never_in_a_depot),
+    cmocka_unit_test(
+        each_look_is_at_the_next_class_and_after_the_last_at_the_first),
+    cmocka_unit_test(what_a_short_magazine_has_goes_back_at_once),
+    cmocka_unit_test(a_bin_that_is_half_changed_is_mended),
+    cmocka_unit_test(what_a_gone_thread_has_goes_to_the_slabs),
+    cmocka_unit_test(a_child_has_the_regions_that_are_here),
+    cmocka_unit_test(a_chunk_without_pages_is_not_here_in_a_child),
+    cmocka_unit_test(a_child_undoes_what_others_have_begun),
+    cmocka_unit_test(a_cache_takes_one_record_of_its_length)
 };
 
 int
