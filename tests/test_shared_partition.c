@@ -1267,6 +1267,154 @@ settings_are_compared_to_the_character(void **state)
     need_reported(called);     /* the file ends before they do */
 }
 
+/* A head that is good, of a partition of 64 chunks. */
+static fph_partition
+good_head(void)
+{
+    fph_partition head;
+
+    memset(&head, 0, sizeof head);
+    head.magic = FPH_MAGIC;
+    memcpy(head.settings, fph_shared_settings(), strlen(fph_shared_settings()));
+    head.bytes = 64 * FPHEAP_CHUNK;
+    head.base = (char *)(uintptr_t)(256 * FPHEAP_CHUNK);
+    head.head = sizeof head;
+    head.state = (fph_state *)(void *)(head.base + head.head + FPH_STATE_GUARD);
+    head.nodes = 1;
+    head.unit = 1;
+    return head;
+}
+
+/* The same, elsewhere, of other lengths, with a state where it belongs. */
+static fph_partition
+head_of(uintptr_t base, size_t bytes, size_t before)
+{
+    fph_partition head = good_head();
+
+    head.base = (char *)base;
+    head.bytes = bytes;
+    head.head = before;
+    head.state = (fph_state *)(base + before + FPH_STATE_GUARD);
+    return head;
+}
+
+static size_t file_has = 64 * FPHEAP_CHUNK; /* as far as is known; 0: it is not */
+
+/* What is said of a file that begins with so many bytes of a head. */
+static int
+head_read(const fph_partition *is, size_t bytes, const fpheap_partition *desc)
+{
+    fph_opening   it   = opening(desc);
+    int           file = memory_file(), rc;
+    fph_partition head;
+    fpheap        heap;
+
+    memset(&heap, 0, sizeof heap);
+    heap.file = file;
+    it.bytes = file_has;
+    NEED(pwrite(file, is, bytes, 0) == (ssize_t)bytes);
+    rc = fph_head_read(&heap, &it, &head);
+    close(file);
+    NEED(rc != 0 || memcmp(&head, is, offsetof(fph_partition, root)) == 0);
+    return rc;
+}
+
+/* A head is refused for this reason, or for none. */
+static void
+need_head(const fph_partition *head, const fpheap_partition *desc, int error,
+          const char *why)
+{
+    NEED(head_read(head, offsetof(fph_partition, root), desc) == error);
+    need_reported(why);
+}
+
+#define DAMAGED "the heap in it is damaged"
+#define NO_HEAP "there is no heap in it"
+
+static void
+a_head_is_refused_for_any_word_that_does_not_fit(void **state)
+{
+    const fpheap_partition any   = partition_of(0);
+    const size_t           all   = 64 * FPHEAP_CHUNK;
+    const uintptr_t        base  = (uintptr_t)256 * FPHEAP_CHUNK;
+    const size_t           least = offsetof(fph_partition, member);
+    const size_t           most  = all - FPH_STATE_GUARD - sizeof(fph_state);
+    fph_partition          head  = good_head();
+    size_t                 i;
+
+    const fph_partition bad[] = {
+        head_of(base, all - 4096, least), head_of(base, 0, least),
+        head_of(base, all + FPHEAP_CHUNK, least),
+        head_of(base + 4096, all, least), head_of(0, all, least),
+        head_of(0 - (uintptr_t)all, all, least),
+        head_of(0 - (uintptr_t)FPHEAP_CHUNK, all, least),
+        head_of(base, all, least - 8), head_of(base, all, most + 8),
+        head_of(base, all, all + 8)
+    };
+    const fph_partition good[] = {
+        head, head_of(base, all, least), head_of(base, all, most),
+        head_of(base, all - FPHEAP_CHUNK, least),
+        head_of(FPHEAP_CHUNK, all, least),
+        head_of(0 - (uintptr_t)(all + FPHEAP_CHUNK), all, least)
+    };
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(bad); i++)
+        need_head(&bad[i], &any, -ESTALE, DAMAGED);
+    for (i = 0; i < TEST_COUNT(good); i++)
+        need_head(&good[i], &any, 0, NULL);
+    file_has = 0;
+    need_head(&bad[2], &any, 0, NULL);
+    file_has = 1;
+    need_head(&good[0], &any, -ESTALE, DAMAGED);
+    file_has = all;
+    for (i = 0; i < 3; i++) {
+        head = good_head();
+        head.nodes = (unsigned)i;
+        need_head(&head, &any, i == 1 ? 0 : -ESTALE, i == 1 ? NULL : DAMAGED);
+        head = good_head();
+        head.unit = (unsigned)i;
+        need_head(&head, &any, i != 0 ? 0 : -ESTALE, i != 0 ? NULL : DAMAGED);
+        head = good_head();
+        head.state = (fph_state *)(void *)((char *)head.state + i * 8 - 8);
+        need_head(&head, &any, i == 1 ? 0 : -ESTALE, i == 1 ? NULL : DAMAGED);
+    }
+}
+
+static void
+a_head_is_refused_that_is_none_or_another(void **state)
+{
+    const fpheap_partition any    = partition_of(0);
+    const size_t           all    = 64 * FPHEAP_CHUNK;
+    const size_t           made   = offsetof(fph_partition, root);
+    fpheap_partition       wanted = partition_of(all - FPHEAP_CHUNK + 1);
+    fph_partition          head   = good_head();
+
+    (void)state;
+    assert_int_equal(head_read(&head, made - 1, &any), -ESTALE);
+    need_reported(NO_HEAP);
+    head.magic++;
+    need_head(&head, &any, -ESTALE, NO_HEAP);
+    head = good_head();
+    head.settings[strcspn(head.settings, "=") + 1] = '~';
+    need_head(&head, &any, -EPROTO, "FPHEAP_VERSION");
+    head = good_head();
+    need_head(&head, &wanted, 0, NULL);
+    wanted.bytes = all;
+    need_head(&head, &wanted, 0, NULL);
+    wanted.bytes = all + 1;
+    need_head(&head, &wanted, -EPROTO, "bytes");
+    wanted.bytes = all - FPHEAP_CHUNK;
+    need_head(&head, &wanted, -EPROTO, "bytes");
+    wanted = partition_of(1);
+    need_head(&head, &wanted, -EPROTO, "bytes");
+    wanted = partition_of(0);
+    wanted.address = head.base;
+    need_head(&head, &wanted, 0, NULL);
+    wanted.address = head.base + FPHEAP_CHUNK;
+    need_head(&head, &wanted, -EPROTO, "address");
+}
+
 int
 main(void)
 {
@@ -1294,6 +1442,8 @@ main(void)
         SHARED_TEST(a_page_of_a_file_is_a_number_of_chunks),
         SHARED_TEST(the_beginning_is_read_where_it_is),
         SHARED_TEST(settings_are_compared_to_the_character),
+        SHARED_TEST(a_head_is_refused_for_any_word_that_does_not_fit),
+        SHARED_TEST(a_head_is_refused_that_is_none_or_another),
     };
 
     return cmocka_run_group_tests_name("shared_partition", tests, NULL, NULL);
