@@ -178,10 +178,7 @@ spoil_the_stack(void)
 /* A partition of a few chunks, with room behind them that is nobody's. */
 #define FEW 8
 
-static union {
-    fph_partition head;
-    char          room[sizeof(fph_partition) + 4 * FEW];
-} few;
+static fph_partition *few;
 
 /* Say which of them are taken, by bits. */
 static void
@@ -190,7 +187,7 @@ few_taken(unsigned bits)
     unsigned i;
 
     for (i = 0; i < 4 * FEW; i++)
-        few.head.taken[i] = (uint8_t)(bits >> i & 1);
+        few->taken[i] = (uint8_t)(bits >> i & 1);
 }
 
 static unsigned
@@ -199,8 +196,8 @@ few_bits(void)
     unsigned i, bits = 0;
 
     for (i = 0; i < 4 * FEW; i++) {
-        NEED(few.head.taken[i] <= 1);
-        bits |= (unsigned)few.head.taken[i] << i;
+        NEED(few->taken[i] <= 1);
+        bits |= (unsigned)few->taken[i] << i;
     }
     return bits;
 }
@@ -223,11 +220,13 @@ static void
 a_run_of_chunks_is_found_where_it_is_wished_for_or_at_the_first_place(
     void **state)
 {
-    fph_partition *p = &few.head;
+    fph_partition *p = (fph_partition *)calloc(2, sizeof *p);
     unsigned       bits, n, to;
     int            wish;
 
     (void)state;
+    assert_non_null(p);
+    few = p;
     p->base = (char *)(uintptr_t)(64 * FPHEAP_CHUNK);
     p->bytes = FEW * FPHEAP_CHUNK;
     for (bits = 0; bits < 1u << FEW; bits++)
@@ -244,6 +243,7 @@ a_run_of_chunks_is_found_where_it_is_wished_for_or_at_the_first_place(
                 NEED(few_bits() == (to == FEW ? bits
                                     : bits | ((1u << n) - 1) << to));
             }
+    free(p);
 }
 
 /* A heap in a file that begins with something else. */

@@ -99,11 +99,23 @@ by_address(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* A size of which a slab takes one page. */
+static size_t
+size_of_a_page(const fpheap *heap)
+{
+    size_t size = 8;
+
+    while (fph_bin_class(heap->state, fph_class_of(size))->pages != 1)
+        size += 8;
+    return size;
+}
+
 /* In a full heap, the last chunk begins with a slab. */
 static void
 end_in_a_slab(fpheap *heap, unsigned n)
 {
     char    *last = heap->partition->base + heap->bytes - FPHEAP_CHUNK;
+    size_t   size = size_of_a_page(heap);
     char    *object;
     unsigned i;
 
@@ -111,7 +123,7 @@ end_in_a_slab(fpheap *heap, unsigned n)
     fpheap_free(heap, objects[n - 1]);
     fpheap_flush(heap);
     for (i = 0, object = NULL; i < 10000 && object < last; i++)
-        NEED((object = (char *)fpheap_alloc(heap, 100)) != NULL);
+        NEED((object = (char *)fpheap_alloc(heap, size)) != NULL);
     NEED(record_of(heap, object)->page == fph_page_of(heap->state, last));
     objects[n - 1] = object;
 }
