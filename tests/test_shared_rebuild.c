@@ -1,11 +1,10 @@
-/* test_shared_rebuild.c - a partition whose dead were stopped anywhere is computed
- * anew from what is certain
+/* test_shared_rebuild.c - what a clean-up computes anew from what is certain
  *
- * All else may be anything then: the tests write nonsense there, and find what was
- * there before, word by word; or what the dead had is where it belongs, each
- * object of it.  The heap has all there is: gaps between its regions, parked
- * objects of all kinds, pools with and without slabs, and a window that begins in
- * its middle.
+ * All else may be anything when members have died: the tests write nonsense there,
+ * and find what was there before, word by word; or they say in whose hands each
+ * object is, and find free what no living member has.  The heap has all there is:
+ * gaps between its regions, parked objects of all kinds, pools with and without
+ * slabs, and a window that begins in its middle.
  */
 #ifndef _GNU_SOURCE
 #  define _GNU_SOURCE 1
@@ -58,6 +57,7 @@ record_of(const fpheap *heap, const void *object)
     return fph_record_of(heap->state, object);
 }
 
+/* Make a pool of this name for objects of 200 bytes. */
 static fpheap_pool *
 pool_of(fpheap *heap, const char *called, fpheap_pool_desc desc)
 {
@@ -459,7 +459,6 @@ all_is_computed_from_what_is_certain(void **state)
 enum { MINE, DEADS, LATE, HELD, DROPPED, NOBODYS, KINDS };
 
 #define DEAD_PLACE 5u
-#define ALL        (2 * 300u + 4 * KINDS)
 
 static uint8_t dead_one[FPH_MEMBERS];
 
@@ -485,7 +484,7 @@ allocate_all(fpheap *heap)
     fpheap_pool_desc desc = described("x", 200, 0);
     char             called[2] = "a";
     fpheap_pool     *pool;
-    unsigned         i, n = 0;
+    unsigned         i, n = 0, firsts = 0;
 
     for (i = 0; i < 2 * 300; i++) {
         void *object = i < 300 ? fpheap_alloc_tagged(heap, 1 + i % 8, 1)
@@ -494,13 +493,11 @@ allocate_all(fpheap *heap)
 
         NEED(object != NULL);
         if (i < 300 && record_of(heap, object)->base == object)
-            others[MOST - 1 - i] = object;
+            others[firsts++] = object;
         else
             objects[n++] = object;
     }
-    for (i = 0; i < 300; i++)
-        if (others[MOST - 1 - i] != NULL)
-            fpheap_free(heap, others[MOST - 1 - i]);
+    fpheap_free_bulk(heap, others, firsts);
     fpheap_flush(heap);
     for (i = 0; i < 4; i++, called[0]++) {
         desc.construct = i % 2 ? do_nothing : NULL;
