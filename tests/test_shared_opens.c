@@ -710,7 +710,7 @@ places_are_tried_one_after_the_other(void **state)
         for (j = 0; j < TEST_COUNT(files); j++) {
             device = (unsigned)j;
             inode = files[j];
-            elsewhere = (char *)((uintptr_t)3 << 40);
+            elsewhere = (char *)(uintptr_t)((uint64_t)3 << 40);
             find_place(sizes[i], 0, 0);
             find_place(sizes[i], 1, 0);
             find_place(sizes[i], 0, 2);
