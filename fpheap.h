@@ -12751,8 +12751,7 @@ fph_large_resize(fpheap *heap, void *object, uint64_t info, size_t size)
     fph_did(heap->state, (more != 0 ? more : less) << FPHEAP_PAGE_SHIFT,
                 more != 0 ? FPH_TOOK : FPH_GAVE);
     fph_resized(heap, object, have << FPHEAP_PAGE_SHIFT, size);
-    if (less != 0)
-        fph_pages_give(heap->state, record->page + fph_info_count(info), less);
+    fph_pages_give(heap->state, record->page + fph_info_count(info), less);
     return 1;
 }
 

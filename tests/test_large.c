@@ -96,6 +96,17 @@ expect_object_at(const ground *g, const fph_slab *record, size_t pages,
 #define EXPECT_OBJECT(g, record, pages) \
     expect_object_at(g, record, pages, __LINE__)
 
+/* Make what the next function finds on its stack none that would do. */
+__attribute__((noinline)) static void
+spoil_stack(void)
+{
+    volatile unsigned char spoilt[2048];
+    size_t                 i;
+
+    for (i = 0; i < sizeof spoilt; i++)
+        spoilt[i] = 0xee;
+}
+
 /* --- a run ---------------------------------------------------------------- */
 
 static void
@@ -192,17 +203,6 @@ of_a_run_that_was_freed_nothing_is_said(void **state)
 }
 
 /* --- memory of children --------------------------------------------------- */
-
-/* Make what the next function finds on its stack none that would do. */
-__attribute__((noinline)) static void
-spoil_stack(void)
-{
-    volatile unsigned char spoilt[2048];
-    size_t                 i;
-
-    for (i = 0; i < sizeof spoilt; i++)
-        spoilt[i] = 0xee;
-}
 
 static void
 a_child_has_pages_of_any_place_of_the_node_that_it_asks_for(void **state)
@@ -392,6 +392,7 @@ an_object_grows_into_memory_that_comes_just_behind_it(void **state)
     assert_int_equal(asks, 0);
     g.heap->provider.flags = FPHEAP_PARTS;
     lay(&g, at_page(&g, BEHIND), 2 * FPHEAP_CHUNK, FPHEAP_BACKING_PAGES);
+    spoil_stack();
     assert_int_equal(fph_large_grow(g.heap, record, record->info, 10, MOST),
                      MOST);
     assert_int_equal(asks, 1);
@@ -405,8 +406,7 @@ an_object_grows_into_memory_that_comes_just_behind_it(void **state)
 }
 
 static void
-an_object_asks_for_what_it_needs_if_it_cannot_have_what_it_would_like(
-    void **state)
+an_object_asks_for_what_it_needs_where_there_is_no_more(void **state)
 {
     static const unsigned chunks[] = { 4, 2, 1 };
     ground    g;
@@ -447,6 +447,8 @@ as_much_as_comes_behind_an_object_goes_back_elsewhere_first(void **state)
                      MOST);
     assert_int_equal(g.puts, 1);
     assert_ptr_equal(g.back[0].base, at_page(&g, 16 * FPH_PAGES));
+    assert_int_equal(asks, 5);
+    assert_ptr_equal(asked[4].base, at_page(&g, BEHIND));
     fph_info_store(record, fph_info(FPH_LARGE, 0, 8 + MOST));
     EXPECT_OBJECT(&g, record, 8 + MOST);
     end_object(&g, record);
@@ -580,7 +582,7 @@ main(void)
             an_object_gets_what_it_would_like_or_what_it_needs_or_nothing),
         cmocka_unit_test(an_object_grows_into_memory_that_comes_just_behind_it),
         cmocka_unit_test(
-            an_object_asks_for_what_it_needs_if_it_cannot_have_what_it_would_like),
+            an_object_asks_for_what_it_needs_where_there_is_no_more),
         cmocka_unit_test(
             as_much_as_comes_behind_an_object_goes_back_elsewhere_first),
         cmocka_unit_test(
