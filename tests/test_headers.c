@@ -296,6 +296,68 @@ the_page_in_front_of_a_large_object_is_waste(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* What the provider was asked for last, and refused. */
+static void *place;
+
+static int
+refuse_place(void *ctx, size_t bytes, size_t align, int node,
+             fpheap_region *region)
+{
+    (void)ctx, (void)bytes, (void)align, (void)node;
+    place = region->base;
+    return -ENOMEM;
+}
+
+static void
+tell_nobody(void *arg, fpheap *heap, fpheap_pool *pool, int room)
+{
+    (void)arg, (void)heap, (void)pool, (void)room;
+}
+
+/* Nor does it count as the application's, but it is the owner's. */
+static void
+a_large_object_ends_where_its_bytes_do(void **state)
+{
+    enum { PAGES = 8 * FPH_PAGES };
+    fpheap   *heap = test_heap_over(&provider);
+    fph_need  need = fph_need_of(heap, PAGES + 2, 2); /* two in front */
+    unsigned  number = heap->state->number;
+    uint64_t  info = fph_info(FPH_LARGE, 2, PAGES + 2);
+    char     *object;
+    fph_slab *record;
+    size_t    free;
+
+    (void)state;
+    assert_int_equal(fpheap_reserve(heap, 2 * PAGES * FPHEAP_PAGE, 0), 0);
+    heap->state->marked = 1;
+    heap->state->water[0].marks.crossed = tell_nobody;
+#if FPHEAP_SHARED
+    heap->mine = 0x1234;
+    heap->state->number = FPH_SHARED;
+#endif
+    object = (char *)fph_run_alloc(heap, 0, need);
+    heap->state->number = number;
+    assert_int_equal(heap->state->claimed, PAGES * FPHEAP_PAGE);
+#if FPHEAP_SHARED
+    assert_int_equal(fph_head_of(object)->hold.both, 0x1234);
+#endif
+    record = fph_record_of(heap->state, object);
+    assert_int_equal(record->info, info);
+    assert_ptr_equal(object, fph_page_address(heap->state, record->page + 2));
+    free = fph_large_behind(heap->state, record, info, 10 * FPH_PAGES);
+    heap->provider.flags = FPHEAP_PARTS;
+    heap->provider.get = refuse_place;
+    assert_int_equal(fph_large_grow(heap, record, info, free + 1, free + 1), 0);
+    assert_ptr_equal(place, object + (PAGES + free) * FPHEAP_PAGE);
+    fph_large_end(heap->state, record, info);
+    assert_int_equal(heap->state->claimed, 0);
+    record->info = 0;
+    fph_this.did[number] = 0;
+    heap->state->water[0].marks.crossed = NULL;
+    heap->state->marked = 0;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* More than 32 bits can say. */
 static void
 an_object_of_five_gigabytes_knows_its_size(void **state)
@@ -651,6 +713,7 @@ main(void)
         cmocka_unit_test(a_size_to_which_no_header_can_be_added_is_enomem),
         cmocka_unit_test(every_function_notes_what_was_asked_for),
         cmocka_unit_test(the_page_in_front_of_a_large_object_is_waste),
+        cmocka_unit_test(a_large_object_ends_where_its_bytes_do),
         cmocka_unit_test(an_object_of_five_gigabytes_knows_its_size),
         cmocka_unit_test(realloc_keeps_all_but_the_size),
         cmocka_unit_test(
