@@ -985,6 +985,485 @@ a_child_does_not_give_back_again_what_another_gives_back(void **state)
     end(parents);
 }
 
+/* --- the tables by themselves --------------------------------------------- */
+
+static fpheap *
+heap_on_two_nodes(void)
+{
+    fpheap_config config;
+    fpheap       *heap;
+
+    test_provider_init(&provider);
+    memset(&config, 0, sizeof config);
+    config.provider = &provider.calls;
+    config.nodes = 2;
+    heap = fpheap_create("tables", &config);
+    assert_non_null(heap);
+    return heap;
+}
+
+/* Memory that is in no table yet; nobody touches it. */
+static fpheap_region
+piece_at(char *base, size_t bytes, int node, fpheap_backing backing)
+{
+    fpheap_region raw;
+
+    memset(&raw, 0, sizeof raw);
+    raw.base = base;
+    raw.bytes = bytes;
+    raw.node = node;
+    raw.backing = backing;
+    return raw;
+}
+
+/* Addresses that no heap has, from a chunk's start on. */
+static char *
+reserve_chunks(size_t chunks, void **map)
+{
+    size_t bytes = (chunks + 1) * FPHEAP_CHUNK;
+
+    *map = mmap(NULL, bytes, PROT_NONE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    assert_true(*map != MAP_FAILED);
+    return (char *)(((uintptr_t)*map + FPHEAP_CHUNK - 1) & ~FPH_CHUNK_MASK);
+}
+
+/* Let pages come that begin so far from `base`.  Returns what that says. */
+static int
+come(fpheap *heap, char *base, size_t first, size_t pages, int node,
+     fpheap_backing backing)
+{
+    fpheap_region raw = piece_at(base + first * FPHEAP_PAGE,
+                                 pages * FPHEAP_PAGE, node, backing);
+
+    return fph_pages_come(heap->state, (char *)raw.base, pages, &raw);
+}
+
+/* Of one node, none twice, and not where IOVAs are contiguous in a chunk. */
+static void
+a_chunk_is_shared_by_regions_of_its_node(void **state)
+{
+    fpheap    *heap = heap_on_two_nodes();
+    fph_state *s = heap->state;
+    void      *map;
+    char      *base = reserve_chunks(2, &map);
+    fph_chunk *chunk = fph_chunk_of_page(s, fph_page_of(s, base));
+
+    (void)state;
+    assert_int_equal(come(heap, base, 4, 4, 1, FPHEAP_BACKING_PAGES), 0);
+    assert_ptr_equal(fph_chunk_of(s, base), chunk);
+    assert_true(chunk->present == 0xf0 && chunk->meta == 0);
+    assert_true(chunk->node == 1 && chunk->plain == 1);
+    assert_true(chunk->iova == FPHEAP_BAD_IOVA && chunk->reserved == 0);
+    assert_int_equal(come(heap, base, 12, 2, 1, FPHEAP_BACKING_PAGES), 0);
+    assert_true(chunk->present == 0x30f0 && chunk->plain == 1);
+    assert_int_equal(come(heap, base, 7, 2, 1, FPHEAP_BACKING_PAGES), -EFAULT);
+    assert_int_equal(come(heap, base, 8, 2, 0, FPHEAP_BACKING_PAGES), -EFAULT);
+    s->alone = 1;
+    assert_int_equal(come(heap, base, 8, 2, 1, FPHEAP_BACKING_PAGES), -EFAULT);
+    s->alone = 2;
+    assert_true(chunk->present == 0x30f0 && chunk->plain == 1);
+    assert_int_equal(come(heap, base, 8, 1, 1, FPHEAP_BACKING_HUGETLB), 0);
+    assert_true(chunk->present == 0x31f0 && chunk->plain == 0);
+    assert_int_equal(come(heap, base, 0, 1, 1, FPHEAP_BACKING_PAGES), 0);
+    assert_true(chunk->present == 0x31f1 && chunk->plain == 0);
+    s->alone = 0;
+    fph_pages_leave(s, base, 12);
+    assert_true(chunk->present == 0x3000);
+    fph_pages_leave(s, base, FPH_PAGES);
+    assert_true(chunk->present == 0 && chunk->base == NULL);
+    assert_int_equal(munmap(map, 3 * FPHEAP_CHUNK), 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* With its records, of which another has use then. */
+static void
+a_chunk_that_leaves_leaves_nothing_behind(void **state)
+{
+    fpheap      *heap = heap_on_two_nodes();
+    fph_state   *s = heap->state;
+    void        *map;
+    char        *base = reserve_chunks(2, &map);
+    size_t       number = fph_page_of(s, base) / FPH_PAGES;
+    fph_chunk   *chunk = &s->chunks[number];
+    fph_records *records;
+
+    (void)state;
+    assert_int_equal(come(heap, base, 0, FPH_PAGES, 0, FPHEAP_BACKING_PAGES),
+                     0);
+    assert_int_equal(fph_chunk_ready(heap, number), 1);
+    records = chunk->records;
+    assert_non_null(records);
+    chunk->huge = chunk->reserved = 1;
+    fph_meta_mark(s, base + 3 * FPHEAP_PAGE, 4, 1 /* marked */);
+    assert_true(chunk->meta == 0x78);
+    fph_meta_mark(s, base + 4 * FPHEAP_PAGE, 2, 0 /* marked */);
+    assert_true(chunk->meta == 0x48);
+    fph_pages_leave(s, base, FPH_PAGES - 1);
+    assert_ptr_equal(chunk->records, records);
+    assert_int_equal(chunk->huge, 0);
+    fph_pages_leave(s, base, FPH_PAGES);
+    assert_null(chunk->records);
+    assert_null(fph_chunk_of(s, base));
+    assert_ptr_equal(fph_stack_top(s, &s->records.word), &records->link);
+    assert_int_equal(come(heap, base, 0, FPH_PAGES, 1, FPHEAP_BACKING_THP), 0);
+    assert_true(chunk->node == 1 && chunk->plain == 0 && chunk->huge == 0);
+    assert_true(chunk->reserved == 0 && chunk->meta == 0);
+    fph_pages_leave(s, base, FPH_PAGES);
+    assert_int_equal(munmap(map, 3 * FPHEAP_CHUNK), 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* A part of a chunk at either end may be taken; a whole one between may not. */
+static void
+memory_comes_with_all_its_whole_chunks_or_not_at_all(void **state)
+{
+    fpheap    *heap = heap_on_two_nodes();
+    fph_state *s = heap->state;
+    void      *map;
+    char      *base = reserve_chunks(4, &map);
+    fph_chunk *chunk = fph_chunk_of_page(s, fph_page_of(s, base));
+    size_t     three = 3 * FPH_PAGES;
+
+    (void)state;
+    assert_int_equal(come(heap, base, 2 * FPH_PAGES, 4, 0,
+                          FPHEAP_BACKING_PAGES), 0);
+    assert_int_equal(come(heap, base, 0, three, 0, FPHEAP_BACKING_PAGES),
+                     -EFAULT);
+    assert_true(chunk[0].present == 0 && chunk[0].base == NULL);
+    assert_true(chunk[1].present == 0 && chunk[1].base == NULL);
+    assert_true(chunk[2].present == 0xf);
+    assert_int_equal(come(heap, base, 0, 2 * FPH_PAGES + 5, 0,
+                          FPHEAP_BACKING_PAGES), 0);
+    assert_true(chunk[0].present == FPH_ALL_PAGES);
+    assert_true(chunk[1].present == FPH_ALL_PAGES);
+    assert_true(chunk[2].present == 0xf);
+    fph_pages_leave(s, base, three);
+    assert_int_equal(come(heap, base, three, 1, 0, FPHEAP_BACKING_PAGES), 0);
+    chunk[3].base += FPHEAP_CHUNK; /* as of one that is far away */
+    assert_int_equal(come(heap, base, three, 1, 0, FPHEAP_BACKING_PAGES),
+                     -EFAULT);
+    chunk[3].base -= FPHEAP_CHUNK;
+    fph_pages_leave(s, base, 4 * FPH_PAGES);
+    assert_int_equal(munmap(map, 5 * FPHEAP_CHUNK), 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* A free of NULL looks there. */
+static void
+the_first_page_of_all_is_never_free(void **state)
+{
+    fpheap    *heap = heap_on_two_nodes();
+    fph_state *s = heap->state;
+
+    (void)state;
+    assert_int_equal(come(heap, NULL, 0, 4, 0, FPHEAP_BACKING_PAGES), 0);
+    fph_pages_open(s, NULL, 4);
+    assert_true(s->free[0] == 0xe && s->chunks[0].meta == 1);
+    assert_true(fph_part_take(s, 0, FPH_ALL_PAGES) == 0xe);
+    fph_pages_leave(s, NULL, 4);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* What is asked, and what is answered. */
+static uintptr_t iova_of[16];
+static unsigned  iovas;
+static uint64_t  no_iova;      /* for all; 0: there are some */
+
+static uint64_t
+note_iova(void *ctx, const void *at)
+{
+    assert_ptr_equal(ctx, &provider);
+    assert_int_equal(fph_this.frames->what, FPH_IN_PROVIDER);
+    assert_true(iovas < TEST_COUNT(iova_of));
+    iova_of[iovas++] = (uintptr_t)at;
+    return no_iova != 0 ? no_iova : (uintptr_t)at + ((uint64_t)1 << 50);
+}
+
+/* As if its region began where the chunk does. */
+static void
+the_iova_of_a_chunk_is_asked_for_where_its_memory_begins(void **state)
+{
+    fpheap    *heap = heap_on_two_nodes();
+    fph_state *s = heap->state;
+    void      *map;
+    char      *base = reserve_chunks(3, &map);
+    fph_chunk *chunk = fph_chunk_of_page(s, fph_page_of(s, base));
+    uint64_t   start = (uintptr_t)base + ((uint64_t)1 << 50);
+
+    (void)state;
+    assert_int_equal(fph_need_of(heap, 3, 2).whole, 0);
+    heap->provider.iova = note_iova;
+    assert_int_equal(fph_need_of(heap, 3, 2).whole, 1);
+    assert_int_equal(come(heap, base, 5, FPH_PAGES, 0, FPHEAP_BACKING_PAGES),
+                     0);
+    iovas = 0;
+    fph_pages_ask(heap, s, base + 5 * FPHEAP_PAGE, 2 * FPH_PAGES);
+    assert_null(fph_this.frames);
+    assert_int_equal(iovas, 2);
+    assert_true(iova_of[0] == (uintptr_t)base + 5 * FPHEAP_PAGE);
+    assert_true(iova_of[1] == (uintptr_t)base + FPHEAP_CHUNK);
+    assert_true(chunk[0].iova == start);
+    assert_true(chunk[1].iova == start + FPHEAP_CHUNK);
+    no_iova = FPHEAP_BAD_IOVA;
+    fph_pages_ask(heap, s, base + 5 * FPHEAP_PAGE, 2);
+    assert_true(chunk[0].iova == FPHEAP_BAD_IOVA);
+    no_iova = 0;
+    heap->provider.iova = NULL;
+    fph_pages_leave(s, base, 2 * FPH_PAGES);
+    assert_int_equal(munmap(map, 4 * FPHEAP_CHUNK), 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* --- regions by themselves ------------------------------------------------ */
+
+/* Whether a region that is here joins this piece. */
+static int
+joins(fpheap_region raw, fpheap_region *to, uint64_t shown)
+{
+    fph_region region;
+    int        is;
+
+    memset(&region, 0, sizeof region);
+    region.used = 1;
+    region.shown = shown;
+    region.raw = raw;
+    is = fph_region_join(&region, to);
+    assert_true(region.shown == (is ? 0 : shown));
+    return is;
+}
+
+static void
+neighbours_join_that_differ_in_nothing_else(void **state)
+{
+    char          *base = (char *)(uintptr_t)(64 * FPHEAP_CHUNK);
+    const size_t   two = 2 * FPHEAP_CHUNK;
+    fpheap_region  raw = piece_at(base, two, 1, FPHEAP_BACKING_PAGES);
+    fpheap_region  to, was;
+    unsigned       i;
+
+    (void)state;
+    for (i = 0; i < 8; i++) {
+        to = piece_at(base + two, FPHEAP_CHUNK, 1, FPHEAP_BACKING_PAGES);
+        to.node += i == 1;
+        to.backing = i == 2 ? FPHEAP_BACKING_THP : to.backing;
+        to.cookie = i == 3 ? &was : NULL;
+        to.base = (char *)to.base + (i == 4);
+        to.base = i == 5 ? base - FPHEAP_CHUNK : to.base;
+        to.bytes -= i == 6;
+        was = to;
+        assert_int_equal(joins(raw, &to, i == 7 ? FPH_HERE + 1 : FPH_HERE),
+                         i == 0 || i == 5 || i == 6);
+        if (i == 0 || i == 5 || i == 6) {
+            assert_ptr_equal(to.base, i == 5 ? base - FPHEAP_CHUNK : base);
+            assert_int_equal(to.bytes, was.bytes + two);
+        } else {
+            assert_true(same_region(&to, &was));
+        }
+    }
+    assert_int_equal(joins(raw, &to, 0), 0);
+}
+
+/* The slot that the memory had goes back, and that of its neighbour stays. */
+static void
+what_comes_beside_a_region_has_its_slot_if_parts_may_go(void **state)
+{
+    static const unsigned flags[] = { 0, FPHEAP_ZEROES, FPHEAP_PARTS,
+                                      FPHEAP_PARTS | FPHEAP_ZEROES };
+    fpheap       *heap = heap_on_two_nodes();
+    fph_state    *s = heap->state;
+    fpheap_region usual = s->region[0].raw, next = usual;
+    unsigned      i;
+
+    (void)state;
+    next.base = (char *)usual.base + usual.bytes;
+    next.bytes = FPHEAP_CHUNK;
+    for (i = 0; i < TEST_COUNT(flags); i++) {
+        fph_region *slot = fph_region_slot(s);
+        int         parts = (flags[i] & FPHEAP_PARTS) != 0;
+
+        assert_ptr_equal(slot, &s->region[1]);
+        heap->provider.flags = flags[i];
+        fph_region_list(heap, s, slot, &next);
+        assert_true(s->region[0].used == 1 && slot->used == !parts);
+        assert_true(s->region[0].shown == FPH_HERE);
+        assert_true(slot->shown == (parts ? 0 : FPH_HERE));
+        assert_int_equal(s->region[0].raw.bytes,
+                         usual.bytes + (parts ? FPHEAP_CHUNK : 0));
+        assert_true(parts || same_region(&slot->raw, &next));
+        s->region[0].raw = usual;
+        slot->used = slot->shown = 0;
+    }
+    heap->provider.flags = 0;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Cut a part out of a region of 100 bytes.  Returns its slot; the others are
+ * in region[0], and region[1] if there are two. */
+static fph_region *
+cut(fph_state *s, size_t from, size_t bytes, fph_region *region[2])
+{
+    char         *base = (char *)(uintptr_t)(64 * FPHEAP_CHUNK);
+    fpheap_region raw = piece_at(base, 100, 1, FPHEAP_BACKING_PAGES);
+    fpheap_region part = piece_at(base + from, bytes, 1, FPHEAP_BACKING_PAGES);
+    fph_region   *own;
+    size_t        i;
+
+    region[0] = fph_region_slot(s);
+    region[1] = NULL;
+    region[0]->raw = raw;
+    own = fph_region_cut(s, region[0], &part);
+    for (i = 0; i < s->regions_max; i++)
+        if (s->region[i].shown == FPH_HERE && &s->region[i] != region[0]
+            && s->region[i].raw.base == base + from + bytes)
+            region[1] = &s->region[i];
+    return own;
+}
+
+static void
+forget(fph_region *region)
+{
+    if (region != NULL)
+        region->used = region->shown = 0;
+}
+
+static int
+is_piece(const fph_region *region, size_t from, size_t bytes)
+{
+    return region->used == 1 && region->shown == FPH_HERE
+        && (uintptr_t)region->raw.base == 64 * FPHEAP_CHUNK + from
+        && region->raw.bytes == bytes && region->raw.node == 1
+        && region->raw.backing == FPHEAP_BACKING_PAGES;
+}
+
+static void
+what_is_left_of_a_region_is_in_front_of_a_part_and_behind_it(void **state)
+{
+    static const size_t parts[][2] = { { 0, 100 }, { 0, 40 }, { 40, 60 },
+                                       { 1, 99 }, { 0, 99 }, { 30, 50 },
+                                       { 1, 98 } };
+    fpheap     *heap = heap_on_two_nodes();
+    fph_state  *s = heap->state;
+    fph_region *region[2], *own;
+    uint64_t    regions = s->regions;
+    unsigned    i;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(parts); i++) {
+        size_t front = parts[i][0], rest = 100 - front - parts[i][1];
+
+        own = cut(s, front, parts[i][1], region);
+        assert_non_null(own);
+        assert_true(own->used == 1 && own->shown == 0);
+        assert_int_equal(own == region[0], front == 0 && rest == 0);
+        if (front != 0)
+            assert_true(is_piece(region[0], 0, front));
+        else if (rest != 0)
+            assert_true(is_piece(region[0], 100 - rest, rest));
+        assert_int_equal(region[1] != NULL, front != 0 && rest != 0);
+        if (region[1] != NULL)
+            assert_true(is_piece(region[1], 100 - rest, rest));
+        forget(own);
+        forget(region[0]);
+        forget(region[1]);
+    }
+    s->regions = regions;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* As many slots as it takes, or none. */
+static void
+a_part_stays_where_the_table_has_no_slots_for_the_rest(void **state)
+{
+    fpheap     *heap = heap_on_two_nodes();
+    fph_state  *s = heap->state;
+    fph_region *region[2], *own;
+    uint64_t    regions = s->regions;
+    size_t      left, i;
+
+    (void)state;
+    for (left = 1; left <= 3; left++) {
+        for (i = 1; i < s->regions_max - left; i++)
+            s->region[i].used = 1;
+        own = cut(s, 30, 50, region);
+        assert_int_equal(own != NULL, left == 3);
+        assert_true(region[0]->shown == (left == 3 ? FPH_HERE : 0));
+        assert_int_equal(region[1] != NULL, left == 3);
+        for (i = s->regions_max - left; i < s->regions_max; i++)
+            assert_true(s->region[i].used
+                        == (left == 3 || &s->region[i] == region[0]));
+        for (i = 1; i < s->regions_max; i++)
+            forget(&s->region[i]);
+    }
+    s->regions = regions;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Whatever its backing says. */
+static void
+memory_is_counted_when_it_comes_and_when_it_goes(void **state)
+{
+    fpheap    *heap = heap_on_two_nodes();
+    fph_state *s = heap->state;
+    unsigned   backing;
+
+    (void)state;
+    for (backing = 0; backing < 8; backing++) {
+        fpheap_region raw = piece_at(NULL, 1000, 0, (fpheap_backing)backing);
+        uint64_t      bytes = s->region_bytes, left = s->left;
+        uint64_t      behind = s->backing_bytes[backing & 3];
+        uint64_t      releases = s->releases;
+
+        fph_count_region(s, &raw);
+        assert_true(s->region_bytes == bytes + 1000);
+        assert_true(s->peak_region_bytes == bytes + 1000);
+        assert_true(s->backing_bytes[backing & 3] == behind + 1000);
+        s->region_bytes = bytes;
+        fph_region_gone(s, &raw);
+        assert_true(s->backing_bytes[backing & 3] == behind);
+        assert_true(s->left == left + 1000 && s->releases == releases + 1);
+        s->left = left;
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+memory_leaves_down_to_what_is_reserved(void **state)
+{
+    fpheap    *heap = heap_on_two_nodes();
+    fph_state *s = heap->state;
+    uint64_t   usual = s->region_bytes;
+    fph_region region;
+
+    (void)state;
+    s->region_bytes = 1000;
+    heap->reserve = 300;
+    assert_int_equal(fph_region_spare(heap), 700);
+    assert_int_equal(fph_region_may_leave(heap, 701), 0);
+    assert_true(s->region_bytes == 1000);
+    assert_int_equal(fph_region_may_leave(heap, 100), 1);
+    assert_true(s->region_bytes == 900);
+    assert_int_equal(fph_region_may_leave(heap, 600), 1);
+    assert_true(s->region_bytes == 300);
+    assert_int_equal(fph_region_spare(heap), 0);
+    heap->reserve = 301;
+    assert_int_equal(fph_region_spare(heap), 0);
+    heap->reserve = 0;
+    s->region_bytes = usual;
+    memset(&region, 0, sizeof region);
+    assert_int_equal(fph_region_keep(&region), 0);
+    region.shown = FPH_HERE;
+    assert_int_equal(fph_region_keep(&region), 1);
+    assert_true(region.shown == FPH_HERE + 1);
+    assert_int_equal(fph_region_keep(&region), 1);
+    assert_true(region.shown == FPH_HERE + 2);
+    assert_int_equal(fph_region_hide(&region), 0);
+    assert_true(region.shown == FPH_HERE + 1);
+    assert_int_equal(fph_region_hide(&region), 1);
+    assert_true(region.shown == 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 int
 main(void)
 {
@@ -1011,6 +1490,21 @@ main(void)
         cmocka_unit_test(what_the_provider_does_not_take_comes_again),
         cmocka_unit_test(refused_then_it_serves_no_more_and_goes_at_the_end),
         cmocka_unit_test(the_watcher_may_use_the_memory_that_the_heap_has),
+        cmocka_unit_test(a_chunk_is_shared_by_regions_of_its_node),
+        cmocka_unit_test(a_chunk_that_leaves_leaves_nothing_behind),
+        cmocka_unit_test(memory_comes_with_all_its_whole_chunks_or_not_at_all),
+        cmocka_unit_test(the_first_page_of_all_is_never_free),
+        cmocka_unit_test(
+            the_iova_of_a_chunk_is_asked_for_where_its_memory_begins),
+        cmocka_unit_test(neighbours_join_that_differ_in_nothing_else),
+        cmocka_unit_test(
+            what_comes_beside_a_region_has_its_slot_if_parts_may_go),
+        cmocka_unit_test(
+            what_is_left_of_a_region_is_in_front_of_a_part_and_behind_it),
+        cmocka_unit_test(
+            a_part_stays_where_the_table_has_no_slots_for_the_rest),
+        cmocka_unit_test(memory_is_counted_when_it_comes_and_when_it_goes),
+        cmocka_unit_test(memory_leaves_down_to_what_is_reserved),
         cmocka_unit_test(a_walk_ends_where_its_visitor_says),
         cmocka_unit_test(the_region_that_is_shown_stays_while_it_is),
         cmocka_unit_test(walks_may_be_in_one_another),
