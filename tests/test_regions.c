@@ -1464,6 +1464,577 @@ memory_leaves_down_to_what_is_reserved(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* --- what is free as a whole ---------------------------------------------- */
+
+/* What a provider that takes parts was given back, and what it says. */
+static fpheap_region parts_back[16];
+static unsigned      backs;
+static int           back_says;
+static void        (*at_back)(void);
+
+static int
+take_part(void *ctx, const fpheap_region *region)
+{
+    assert_ptr_equal(ctx, &provider);
+    assert_int_equal(fph_this.frames->what, FPH_IN_PROVIDER);
+    assert_true(backs < TEST_COUNT(parts_back));
+    parts_back[backs++] = *region;
+    if (at_back != NULL)
+        at_back();
+    return back_says;
+}
+
+/* A heap of two chunks, and a region of four more, whose start is *base. */
+static fpheap *
+heap_of_parts(char **base)
+{
+    fpheap *heap = heap_on_two_nodes();
+
+    assert_int_equal(fph_grow(heap, 0, fph_need_of(heap, 1, 1), 4,
+                              heap->state->growths), 0);
+    *base = (char *)provider.grant[1].region.base;
+    heap->provider.flags = FPHEAP_PARTS;
+    heap->provider.put = take_part;
+    backs = 0;
+    back_says = 0;
+    at_back = NULL;
+    return heap;
+}
+
+static void
+end_parts(fpheap *heap)
+{
+    TEST_CHECK_LIVE(heap, 0);
+    heap->provider.put = NULL; /* the provider drops all */
+    assert_int_equal(fpheap_destroy(heap), 0);
+    test_provider_drop(&provider);
+}
+
+static size_t
+chunk_at(const fpheap *heap, const char *at)
+{
+    return fph_page_of(heap->state, at) / FPH_PAGES;
+}
+
+/* Take the part that is found below `end`, and open it again.  Returns how many
+ * chunks it has; *first is its first one's number in the region. */
+static size_t
+found_fresh(fpheap *heap, fph_region *region, char *end, int keep,
+            size_t *first)
+{
+    fph_state    *s = heap->state;
+    fpheap_region part;
+    size_t        chunks, i;
+
+    if (!fph_region_fresh(heap, region, end, keep, &part))
+        return 0;
+    *first = (size_t)((char *)part.base - (char *)region->raw.base)
+           / FPHEAP_CHUNK;
+    chunks = part.bytes / FPHEAP_CHUNK;
+    assert_int_equal(part.bytes % FPHEAP_CHUNK, 0);
+    for (i = 0; i < chunks; i++)
+        assert_true(s->free[chunk_at(heap, (char *)part.base) + i] == 0);
+    fph_pages_open(s, (char *)part.base, chunks * FPH_PAGES);
+    return chunks;
+}
+
+static void
+the_last_chunks_in_a_row_that_are_free_may_go(void **state)
+{
+    char       *base;
+    fpheap     *heap = heap_of_parts(&base);
+    fph_state  *s = heap->state;
+    fph_region *region = &s->region[1];
+    size_t      c = chunk_at(heap, base), first = 0;
+    uint64_t    all = s->region_bytes;
+
+    (void)state;
+    assert_ptr_equal(region->raw.base, base);
+    assert_int_equal(found_fresh(heap, region, NULL, 0, &first), 4);
+    assert_int_equal(first, 0);
+    assert_int_equal(found_fresh(heap, region, base + 2 * FPHEAP_CHUNK, 0,
+                                 &first), 2);
+    assert_int_equal(first, 0);
+    assert_int_equal(found_fresh(heap, region, base + 9 * FPHEAP_CHUNK, 0,
+                                 &first), 4);
+    heap->reserve = all - FPHEAP_CHUNK;
+    assert_int_equal(found_fresh(heap, region, NULL, 0, &first), 1);
+    assert_int_equal(first, 3);
+    heap->reserve = all - 3 * FPHEAP_CHUNK + 1;
+    assert_int_equal(found_fresh(heap, region, NULL, 0, &first), 2);
+    heap->reserve = all;
+    assert_int_equal(found_fresh(heap, region, NULL, 0, &first), 0);
+    heap->reserve = 0;
+    s->chunks[c + 3].reserved = 1;
+    assert_int_equal(found_fresh(heap, region, NULL, 1, &first), 3);
+    assert_int_equal(first, 0);
+    assert_int_equal(found_fresh(heap, region, NULL, 0, &first), 4);
+    s->chunks[c + 3].reserved = 0;
+    assert_int_equal(fph_part_take(s, c + 1, 2), 2);
+    assert_int_equal(found_fresh(heap, region, NULL, 0, &first), 2);
+    assert_int_equal(first, 2);
+    assert_int_equal(found_fresh(heap, region, base + 2 * FPHEAP_CHUNK, 0,
+                                 &first), 1);
+    assert_int_equal(first, 0);
+    heap->provider.flags = 0;  /* the whole region, or nothing */
+    assert_int_equal(found_fresh(heap, region, NULL, 0, &first), 0);
+    fph_part_give(s, c + 1, 2);
+    assert_int_equal(found_fresh(heap, region, NULL, 0, &first), 4);
+    end_parts(heap);
+}
+
+static void
+all_pages_are_claimed_or_none(void **state)
+{
+    char      *base;
+    fpheap    *heap = heap_of_parts(&base);
+    fph_state *s = heap->state;
+    size_t     c = chunk_at(heap, base);
+    fph_part   part;
+    void      *map;
+
+    (void)state;
+    assert_int_equal(fph_part_take(s, c + 2, 2), 2);
+    assert_int_equal(fph_fresh_take(s, base, 4 * FPH_PAGES), 0);
+    assert_true(s->free[c] == FPH_ALL_PAGES);
+    assert_true(s->free[c + 1] == FPH_ALL_PAGES);
+    assert_true(s->free[c + 2] == (FPH_ALL_PAGES & ~(uint64_t)2));
+    assert_true(s->free[c + 3] == FPH_ALL_PAGES);
+    assert_int_equal(fph_fresh_take(s, base, 2 * FPH_PAGES), 1);
+    assert_true(s->free[c] == 0 && s->free[c + 1] == 0);
+    fph_pages_open(s, base, 2 * FPH_PAGES);
+    fph_part_give(s, c + 2, 2);
+    /* What is not here may go. */
+    part = fph_parts((uintptr_t)reserve_chunks(1, &map), FPH_PAGES);
+    assert_int_equal(fph_part_next(s, &part), 1);
+    assert_int_equal(fph_part_may_go(s, &part, 1), 1);
+    assert_int_equal(munmap(map, 2 * FPHEAP_CHUNK), 0);
+    /* The last part lies in the last chunk, or begins with the pages. */
+    part = fph_last_part(s, base, base + 2 * FPHEAP_CHUNK);
+    assert_true(part.at == (uintptr_t)base + FPHEAP_CHUNK
+                && part.pages == FPH_PAGES);
+    part = fph_last_part(s, base, base + FPHEAP_CHUNK + 3 * FPHEAP_PAGE);
+    assert_true(part.at == (uintptr_t)base + FPHEAP_CHUNK && part.pages == 3);
+    part = fph_last_part(s, base + 2 * FPHEAP_PAGE, base + 5 * FPHEAP_PAGE);
+    assert_true(part.at == (uintptr_t)base + 2 * FPHEAP_PAGE
+                && part.pages == 3 && part.mask == 0x1c);
+    end_parts(heap);
+}
+
+/* No more than it takes: parts from the end of a region, and then those of the
+ * region before. */
+static void
+what_goes_back_is_no_more_than_is_asked_for(void **state)
+{
+    char      *base;
+    fpheap    *heap = heap_of_parts(&base);
+    fph_state *s = heap->state;
+    size_t     c = chunk_at(heap, base);
+
+    (void)state;
+    assert_int_equal(fph_part_take(s, c + 1, 2), 2);
+    assert_int_equal(fph_regions_fresh(heap), 5 * FPHEAP_CHUNK);
+    assert_int_equal(fph_regions_release(heap, 1, 0, SIZE_MAX), 0);
+    assert_int_equal(fph_regions_release(heap, 0, 0, 2 * FPHEAP_CHUNK),
+                     2 * FPHEAP_CHUNK);
+    assert_int_equal(backs, 1);
+    assert_ptr_equal(parts_back[0].base, base + 2 * FPHEAP_CHUNK);
+    assert_int_equal(parts_back[0].bytes, 2 * FPHEAP_CHUNK);
+    assert_null(fph_chunk_of(s, base + 2 * FPHEAP_CHUNK));
+    assert_true(s->region[1].raw.bytes == 2 * FPHEAP_CHUNK);
+    assert_int_equal(fph_regions_release(heap, 0, 0, SIZE_MAX),
+                     3 * FPHEAP_CHUNK);
+    assert_int_equal(backs, 3);
+    assert_ptr_equal(parts_back[1].base, base);
+    assert_int_equal(parts_back[1].bytes, FPHEAP_CHUNK);
+    assert_int_equal(parts_back[2].bytes, 2 * FPHEAP_CHUNK);
+    assert_true(s->region[0].used == 0 && s->region[1].used == 1);
+    assert_ptr_equal(s->region[1].raw.base, base + FPHEAP_CHUNK);
+    assert_int_equal(s->region[1].raw.bytes, FPHEAP_CHUNK);
+    fph_part_give(s, c + 1, 2);
+    assert_int_equal(fph_regions_fresh(heap), FPHEAP_CHUNK);
+    end_parts(heap);
+}
+
+/* With what is beside its whole pages. */
+static void
+a_region_that_is_free_is_all_of_it(void **state)
+{
+    fpheap     *heap = heap_on_two_nodes();
+    fph_state  *s = heap->state;
+    fph_region *region;
+
+    (void)state;
+    provider.extra = 64;
+    assert_int_equal(fph_grow(heap, 0, fph_need_of(heap, 1, 1), 2,
+                              s->growths), 0);
+    provider.extra = 0;
+    region = &s->region[1];
+    assert_int_equal(region->raw.bytes, 2 * FPHEAP_CHUNK + 64);
+    assert_int_equal(fph_region_fresh_bytes(heap, region),
+                     2 * FPHEAP_CHUNK + 64);
+    assert_int_equal(fph_regions_fresh(heap), 4 * FPHEAP_CHUNK + 64);
+    assert_int_equal(fph_part_take(s, chunk_at(heap, (char *)region->raw.base),
+                                   1), 1);
+    assert_int_equal(fph_region_fresh_bytes(heap, region), 0);
+    heap->provider.flags = FPHEAP_PARTS;
+    assert_int_equal(fph_region_fresh_bytes(heap, region), FPHEAP_CHUNK);
+    heap->provider.flags = 0;
+    fph_part_give(s, chunk_at(heap, (char *)region->raw.base), 1);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* What the watcher is told. */
+static int      told[16];
+static unsigned tells;
+static int      refuses_again; /* what has left may not come back */
+
+static int
+note_watch(void *ctx, const fpheap_region *region, int leaving)
+{
+    (void)ctx, (void)region;
+    assert_int_equal(fph_this.frames->what, FPH_IN_PROVIDER);
+    assert_true(tells < TEST_COUNT(told));
+    told[tells++] = leaving;
+    return refuses_again && !leaving ? 1 : 0;
+}
+
+/* As if another thread let a chunk come there. */
+static fph_chunk *taken_chunk;
+
+static void
+take_the_chunk(void)
+{
+    taken_chunk->base = (char *)(uintptr_t)(FPHEAP_CHUNK * 3 + 1);
+}
+
+static void
+a_part_that_is_not_taken_back_is_here_again(void **state)
+{
+    char      *base;
+    fpheap    *heap = heap_of_parts(&base);
+    fph_state *s = heap->state;
+    size_t     c = chunk_at(heap, base);
+    uint64_t   all = s->region_bytes;
+
+    (void)state;
+    heap->watch = note_watch;
+    heap->provider.iova = note_iova;
+    assert_int_equal(fph_part_take(s, c + 1, 2), 2);
+    back_says = -EIO;
+    tells = iovas = 0;
+    refuses_again = 0;
+    assert_int_equal(fph_regions_release(heap, 0, 0, FPHEAP_CHUNK), 0);
+    assert_null(fph_this.frames);
+    assert_true(tells >= 2 && told[0] == 1 && told[1] == 0);
+    assert_true(iovas >= 1 && iova_of[0] >= (uintptr_t)base);
+    assert_int_equal(backs * 2, tells);
+    assert_true(s->region_bytes == all);
+    assert_true(s->free[c + 2] == FPH_ALL_PAGES);
+    assert_true(s->free[c + 3] == FPH_ALL_PAGES);
+    assert_int_equal(fph_regions_fresh(heap), 5 * FPHEAP_CHUNK);
+    heap->watch = NULL;
+    heap->provider.iova = NULL;
+    back_says = 0;
+    fph_part_give(s, c + 1, 2);
+    end_parts(heap);
+}
+
+/* The slot that has it is nobody's then. */
+static void
+a_part_that_may_not_come_again_is_barred(void **state)
+{
+    unsigned way;
+
+    (void)state;
+    for (way = 0; way < 2; way++) {
+        char       *base;
+        fpheap     *heap = heap_of_parts(&base);
+        fph_state  *s = heap->state;
+        size_t      c = chunk_at(heap, base), i;
+        fph_region *barred = NULL;
+
+        assert_int_equal(fph_part_take(s, c + 2, 2), 2);
+        heap->watch = note_watch;
+        refuses_again = way == 0;
+        tells = 0;
+        back_says = -EIO;
+        taken_chunk = &s->chunks[c + 3];
+        at_back = way == 1 ? take_the_chunk : NULL;
+        assert_int_equal(fph_region_keep(&s->region[1]), 1);
+        {
+            fpheap_region part = s->region[1].raw;
+
+            part.base = base + 3 * FPHEAP_CHUNK;
+            part.bytes = FPHEAP_CHUNK;
+            assert_int_equal(fph_fresh_take(s, (char *)part.base, FPH_PAGES),
+                             1);
+            assert_int_equal(fph_region_send(heap, &s->region[1], &part), 0);
+        }
+        assert_true(tells == 2 + way && told[0] == 1 && told[1] == 0);
+        assert_true(way == 0 || told[2] == 1);
+        assert_int_equal(s->region[1].raw.bytes, 3 * FPHEAP_CHUNK);
+        for (i = 0; i < s->regions_max; i++)
+            if (s->region[i].used == FPH_BARRED)
+                barred = &s->region[i];
+        assert_non_null(barred);
+        assert_true(barred->shown == 0);
+        assert_ptr_equal(barred->raw.base, base + 3 * FPHEAP_CHUNK);
+        assert_int_equal(barred->raw.bytes, FPHEAP_CHUNK);
+        assert_true(s->free[c + 3] == 0 && s->chunks[c + 3].present == 0);
+        s->chunks[c + 3].base = NULL;
+        heap->watch = NULL;
+        at_back = NULL;
+        fph_part_give(s, c + 2, 2);
+        end_parts(heap);
+    }
+}
+
+static void
+a_part_stays_in_its_region_when_the_table_is_full(void **state)
+{
+    char      *base;
+    fpheap    *heap = heap_of_parts(&base);
+    fph_state *s = heap->state;
+    uint64_t   regions = s->regions;
+    size_t     c = chunk_at(heap, base), i;
+
+    (void)state;
+    assert_int_equal(fph_part_take(s, c, 1), 1);
+    for (i = 2; i < s->regions_max; i++)
+        s->region[i].used = 1;
+    assert_int_equal(fph_regions_release(heap, 0, 0, FPHEAP_CHUNK),
+                     2 * FPHEAP_CHUNK); /* those of the other region */
+    assert_int_equal(backs, 1);
+    assert_true(s->region[1].shown == FPH_HERE);
+    assert_int_equal(s->region[1].raw.bytes, 4 * FPHEAP_CHUNK);
+    for (i = 1; i < 4; i++)
+        assert_true(s->free[c + i] == FPH_ALL_PAGES);
+    for (i = 2; i < s->regions_max; i++)
+        s->region[i].used = 0;
+    s->regions = regions;
+    fph_part_give(s, c, 1);
+    end_parts(heap);
+}
+
+/* --- asking for memory ---------------------------------------------------- */
+
+static void
+a_provider_with_less_is_asked_for_twice_as_much_each_time(void **state)
+{
+    fpheap    *heap = heap_on_two_nodes();
+    fph_state *s = heap->state;
+
+    (void)state;
+    assert_int_equal(fph_growth_capped(s, 1, 9), 9);
+    fph_growth_learn(s, 1, 8, 8);
+    assert_true(s->growth_cap[1] == 0);
+    fph_growth_learn(s, 1, 8, 0);
+    assert_true(s->growth_cap[1] == 1);
+    fph_growth_learn(s, 1, 8, 3);
+    assert_true(s->growth_cap[1] == 3 && s->growth_cap[0] == 0);
+    assert_int_equal(fph_growth_capped(s, 1, 2), 2);
+    assert_int_equal(fph_growth_capped(s, 1, 3), 3);
+    assert_int_equal(fph_growth_capped(s, 1, 4), 3);
+    assert_int_equal(fph_growth_capped(s, 0, 4), 4);
+    fph_growth_learn(s, 1, 3, 3);
+    assert_true(s->growth_cap[1] == 6);
+    fph_growth_learn(NULL, 1, 3, 3);
+    assert_int_equal(fph_growth_capped(NULL, 1, 4), 4);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void *hinted;
+
+static int
+note_hint(void *ctx, size_t bytes, size_t align, int node,
+          fpheap_region *region)
+{
+    assert_int_equal(fph_this.frames->what, FPH_IN_PROVIDER);
+    hinted = region->base;
+    return test_provider_get(ctx, bytes, align, node, region);
+}
+
+/* Where the heap ends, or where it is needed. */
+static void
+a_provider_of_parts_is_told_where_memory_would_be_best(void **state)
+{
+    fpheap    *heap = heap_on_two_nodes();
+    fph_state *s = heap->state;
+    fph_need   need = fph_need_of(heap, 1, 1);
+    char       here;
+    unsigned   flags;
+
+    (void)state;
+    heap->provider.get = note_hint;
+    for (flags = 0; flags < 4; flags++) {
+        char *end = s->end;
+
+        assert_ptr_equal(end, (char *)provider.grant[provider.grants - 1]
+                              .region.base + (flags ? 1 : 2) * FPHEAP_CHUNK);
+        heap->provider.flags = flags;
+        hinted = &here;
+        assert_int_equal(fph_grow(heap, 0, need, 1, s->growths), 0);
+        assert_null(fph_this.frames);
+        assert_ptr_equal(hinted, (flags & FPHEAP_PARTS) != 0 ? end : NULL);
+        need.at = &here;
+        assert_int_equal(fph_grow(heap, 0, need, 1, s->growths), 0);
+        assert_ptr_equal(hinted, (flags & FPHEAP_PARTS) != 0 ? &here : NULL);
+        need.at = NULL;
+    }
+    heap->provider.flags = 0;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* It gives longer ones at first. */
+static void
+give_extra_once(test_provider *p)
+{
+    p->extra = p->gets == 2 ? FPHEAP_CHUNK : 0;
+}
+
+static void
+what_was_too_long_for_the_limit_is_asked_for_again(void **state)
+{
+    fpheap       *heap = heap_on_two_nodes();
+    fpheap_region raw;
+    uint64_t      charged = test_charged(heap);
+
+    (void)state;
+    fpheap_set_limit(heap, charged + FPHEAP_CHUNK);
+    provider.inside_get = give_extra_once;
+    assert_int_equal(fph_obtain(heap, 0, fph_need_of(heap, 1, 1), 1, &raw), 0);
+    assert_int_equal(provider.gets, 3);
+    assert_int_equal(raw.bytes, FPHEAP_CHUNK);
+    assert_true(test_charged(heap) == charged + FPHEAP_CHUNK);
+    assert_int_equal(fph_hand_back(heap, &raw, raw.bytes, -EIO), -EIO);
+    assert_true(test_charged(heap) == charged);
+    provider.inside_get = NULL;
+    provider.extra = 2 * FPHEAP_CHUNK;
+    assert_int_equal(fph_obtain_bytes(heap, 0, fph_need_of(heap, 1, 1), 1,
+                                      &raw), -ENOSPC);
+    provider.extra = 0;
+    assert_true(test_charged(heap) == charged && provider.held == 1);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+the_first_pages_of_a_region_may_be_the_heaps_own(void **state)
+{
+    fpheap       *heap = heap_on_two_nodes();
+    fph_state    *s = heap->state;
+    void         *map;
+    char         *base = reserve_chunks(2, &map);
+    size_t        c = chunk_at(heap, base);
+    fpheap_region raw = piece_at(base, 2 * FPHEAP_CHUNK, 0,
+                                 FPHEAP_BACKING_PAGES);
+    fph_region   *slot = fph_region_slot(s);
+    uint64_t      bytes = s->region_bytes;
+
+    (void)state;
+    heap->provider.iova = note_iova;
+    iovas = 0;
+    assert_int_equal(fph_region_enter(heap, s, slot, &raw, 3), 0);
+    assert_int_equal(iovas, 2);
+    heap->provider.iova = NULL;
+    assert_true(s->chunks[c].meta == 7 && s->chunks[c + 1].meta == 0);
+    assert_true(s->free[c] == (FPH_ALL_PAGES & ~(uint64_t)7));
+    assert_true(s->free[c + 1] == FPH_ALL_PAGES && s->free[c + 2] == 0);
+    assert_ptr_equal(s->end, base + 2 * FPHEAP_CHUNK);
+    assert_true(s->region_bytes == bytes + 2 * FPHEAP_CHUNK);
+    assert_true(slot->shown == FPH_HERE && same_region(&slot->raw, &raw));
+    (void)fph_part_take(s, c, FPH_ALL_PAGES);
+    (void)fph_part_take(s, c + 1, FPH_ALL_PAGES);
+    fph_pages_leave(s, base, 2 * FPH_PAGES);
+    s->backing_bytes[FPHEAP_BACKING_PAGES] -= 2 * FPHEAP_CHUNK;
+    s->region_bytes = bytes;
+    slot->used = slot->shown = 0;
+    assert_int_equal(munmap(map, 3 * FPHEAP_CHUNK), 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* --- hugepages behind what has filled ------------------------------------- */
+
+static char    *made_huge[64];
+static unsigned huges;
+
+static int
+note_huge(void *ctx, void *chunk, size_t bytes, fpheap_huge what)
+{
+    assert_ptr_equal(ctx, &provider);
+    assert_int_equal(bytes, FPHEAP_CHUNK);
+    assert_int_equal(what, FPHEAP_HUGE_IF_FULL);
+    assert_int_equal(fph_this.frames->what, FPH_IN_PROVIDER);
+    assert_true(huges < TEST_COUNT(made_huge));
+    made_huge[huges++] = (char *)chunk;
+    return 0;                  /* the kernel has none just now */
+}
+
+/* 16 chunks at a time, from where the last look has stopped; each that is full,
+ * has none yet, and lies in the system's pages. */
+static void
+a_growth_looks_at_a_few_full_chunks_and_goes_on_there(void **state)
+{
+    fpheap    *heap = heap_on_two_nodes();
+    fph_state *s = heap->state;
+    char      *base, *zero = (char *)provider.grant[0].region.base;
+    size_t     c, i;
+    uint64_t   usual;
+
+    (void)state;
+    assert_int_equal(fph_grow(heap, 0, fph_need_of(heap, 1, 1), 21,
+                              s->growths), 0);
+    base = (char *)provider.grant[1].region.base;
+    c = chunk_at(heap, base);
+    usual = s->region_bytes;
+    heap->provider.huge = note_huge;
+    (void)fph_part_take(s, chunk_at(heap, zero), FPH_ALL_PAGES);
+    for (i = 0; i < 20; i++)   /* the 21st is free */
+        (void)fph_part_take(s, c + i, FPH_ALL_PAGES);
+    fph_part_give(s, c + 1, 1);
+    s->chunks[c + 2].huge = 1;
+    s->chunks[c + 3].plain = 0;
+    huges = 0;
+    s->region_bytes = FPH_HUGE_FULL_FROM - 1;
+    fph_huge_look(heap);
+    assert_int_equal(huges, 0);
+    s->region_bytes = FPH_HUGE_FULL_FROM;
+    fph_huge_look(heap);
+    assert_null(fph_this.frames);
+    assert_int_equal(huges, FPH_HUGE_LOOKS);
+    for (i = 0; i < huges; i++)
+        assert_ptr_equal(made_huge[i], i == 0 ? zero : i == 1 ? base
+                                     : base + (i + 2) * FPHEAP_CHUNK);
+    assert_ptr_equal(s->huge_next, base + 18 * FPHEAP_CHUNK);
+    assert_true(s->region[0].shown == FPH_HERE);
+    assert_true(s->region[1].shown == FPH_HERE);
+    fph_huge_look(heap);
+    assert_int_equal(huges - FPH_HUGE_LOOKS,
+                     2 + (zero > base + 18 * FPHEAP_CHUNK));
+    assert_ptr_equal(made_huge[huges - 1], base + 19 * FPHEAP_CHUNK);
+    assert_null(s->huge_next);
+    /* Who has grown looks, and nobody else. */
+    huges = 0;
+    provider.fail_from = 1;
+    provider.fail_to = UINT_MAX;
+    assert_int_equal(fph_grow(heap, 0, fph_need_of(heap, 1, 1), 1,
+                              s->growths), -ENOMEM);
+    assert_int_equal(huges, 0);
+    provider.fail_from = 0;
+    assert_int_equal(fph_grow(heap, 0, fph_need_of(heap, 1, 1), 1,
+                              s->growths), 0);
+    assert_int_equal(huges, FPH_HUGE_LOOKS);
+    heap->provider.huge = NULL;
+    fph_huge_look(heap);
+    s->region_bytes = usual + FPHEAP_CHUNK;
+    fph_part_give(s, chunk_at(heap, zero), FPH_ALL_PAGES);
+    for (i = 0; i < 20; i++)
+        fph_part_give(s, c + i, FPH_ALL_PAGES - (i == 1));
+    s->chunks[c + 2].huge = 0;
+    s->chunks[c + 3].plain = 1;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 int
 main(void)
 {
@@ -1505,6 +2076,20 @@ main(void)
             a_part_stays_where_the_table_has_no_slots_for_the_rest),
         cmocka_unit_test(memory_is_counted_when_it_comes_and_when_it_goes),
         cmocka_unit_test(memory_leaves_down_to_what_is_reserved),
+        cmocka_unit_test(the_last_chunks_in_a_row_that_are_free_may_go),
+        cmocka_unit_test(all_pages_are_claimed_or_none),
+        cmocka_unit_test(what_goes_back_is_no_more_than_is_asked_for),
+        cmocka_unit_test(a_region_that_is_free_is_all_of_it),
+        cmocka_unit_test(a_part_that_is_not_taken_back_is_here_again),
+        cmocka_unit_test(a_part_that_may_not_come_again_is_barred),
+        cmocka_unit_test(a_part_stays_in_its_region_when_the_table_is_full),
+        cmocka_unit_test(
+            a_provider_with_less_is_asked_for_twice_as_much_each_time),
+        cmocka_unit_test(
+            a_provider_of_parts_is_told_where_memory_would_be_best),
+        cmocka_unit_test(what_was_too_long_for_the_limit_is_asked_for_again),
+        cmocka_unit_test(the_first_pages_of_a_region_may_be_the_heaps_own),
+        cmocka_unit_test(a_growth_looks_at_a_few_full_chunks_and_goes_on_there),
         cmocka_unit_test(a_walk_ends_where_its_visitor_says),
         cmocka_unit_test(the_region_that_is_shown_stays_while_it_is),
         cmocka_unit_test(walks_may_be_in_one_another),
