@@ -428,7 +428,8 @@ memory_serves_if_there_is_a_place_in_it(void **state)
     (void)state;
     for (need.whole = 0; need.whole < 2; need.whole++)
         for (need.align = 1; need.align <= FPH_PAGES; need.align *= 4)
-            for (need.pages = 1; need.pages < 2 * FPH_PAGES; need.pages += 3)
+            for (need.pages = 1; need.pages < 2 * FPH_PAGES;
+                 need.pages += need.pages == 1 ? 1 : 3)
                 for (first = 1; first <= FPH_PAGES; first++)
                     for (pages = 1; pages < 3 * FPH_PAGES; pages++)
                         assert_int_equal(
@@ -472,6 +473,7 @@ bytes_are_charged_up_to_the_limit_and_no_further(void **state)
     heap->provider.put = provider.calls.put;
     fpheap_set_limit(heap, had);           /* less than it has */
     assert_int_equal(fph_charge(s, 0), 0);
+    assert_int_equal(recharge(heap, 1001, 1001), 0);
     fpheap_set_limit(heap, 0);
     assert_int_equal(fph_charge(s, SIZE_MAX / 4), 1);
     fph_uncharge(s, SIZE_MAX / 4 + 1001);
@@ -582,6 +584,7 @@ no_more_chunks_are_asked_for_than_there_can_be(void **state)
     (void)state;
     assert_int_equal(fph_obtain_bytes(heap, 0, need, most + 1, &raw), -ENOMEM);
     assert_int_equal(asks, 0);
+    assert_int_equal(fph_obtain_bytes(heap, 0, need, most, &raw), -ENOSPC);
     assert_int_equal(fph_obtain_bytes(heap, 0, need, SIZE_MAX, &raw), -ENOMEM);
     assert_int_equal(asks, 0);
     assert_int_equal(fph_obtain_bytes(heap, 0, need, most / 2, &raw), -ENOMEM);
@@ -1938,6 +1941,11 @@ functions_are_right_at_the_ends_of_their_arguments(void **state)
     raw.base = map + 64;
     raw.bytes = 2 * FPHEAP_PAGE - 128;
     assert_int_equal(fph_raw_error(heap, &raw, fph_need_of(heap, 1, 1)),
+                     -EFAULT);
+    raw.base = map;
+    raw.bytes = 3 * FPHEAP_PAGE;
+    assert_int_equal(fph_raw_error(heap, &raw, fph_need_of(heap, 3, 1)), 0);
+    assert_int_equal(fph_raw_error(heap, &raw, fph_need_of(heap, 4, 1)),
                      -EFAULT);
     assert_int_equal(test_unmap(map, 3 * FPHEAP_CHUNK), 0);
     memset(&klass, 0, sizeof klass);

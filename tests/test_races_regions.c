@@ -585,8 +585,92 @@ a_slot_has_one_region(void **state)
     end();
 }
 
+/* --- words that two change at a time -------------------------------------- */
+
+/* The other one was first, and this one goes on from there. */
+static void
+numbers_of_regions_are_changed_one_after_the_other(void **state)
+{
+    fph_region region;
+    change     c;
+    uint64_t   usual;
+
+    (void)state;
+    begin();
+    memset(&region, 0, sizeof region);
+    region.shown = FPH_HERE;
+    c.word = &region.shown;
+    c.to = FPH_HERE + 1;
+    meanwhile(&region.shown, MEANWHILE_CHANGE, 0, set_word, &c);
+    assert_int_equal(fph_region_keep(&region), 1);
+    assert_true(region.shown == FPH_HERE + 2);
+    c.to = 0;
+    meanwhile(&region.shown, MEANWHILE_CHANGE, 0, set_word, &c);
+    assert_int_equal(fph_region_keep(&region), 0);
+    assert_true(region.shown == 0);
+    usual = heap->state->region_bytes;
+    heap->reserve = 300;
+    c.word = &heap->state->region_bytes;
+    c.to = 400;
+    meanwhile(c.word, MEANWHILE_CHANGE, 0, set_word, &c);
+    assert_int_equal(fph_region_may_leave(heap, 100), 1);
+    assert_true(heap->state->region_bytes == 300);
+    heap->state->region_bytes = 1000;
+    c.to = 399;
+    meanwhile(c.word, MEANWHILE_CHANGE, 0, set_word, &c);
+    assert_int_equal(fph_region_may_leave(heap, 100), 0);
+    assert_true(heap->state->region_bytes == 399);
+    heap->state->region_bytes = usual;
+    heap->reserve = 0;
+    end();
+}
+
+/* A chunk has some pages, of which the other thread takes one out, or lets
+ * others come, in front of a step of this one, which wants two. */
+static void
+come_meanwhile(uint64_t had, int kind, uint64_t to, int rc, uint64_t has)
+{
+    fph_state    *s = heap->state;
+    char         *map = test_map(2 * FPHEAP_CHUNK);
+    char         *base = (char *)(((uintptr_t)map + FPHEAP_CHUNK - 1)
+                                  & ~(uintptr_t)FPH_CHUNK_MASK);
+    fph_chunk    *chunk = fph_chunk_of_page(s, fph_page_of(s, base));
+    fpheap_region raw;
+    change        c;
+
+    memset(&raw, 0, sizeof raw);
+    raw.base = base;
+    raw.bytes = 2 * FPHEAP_PAGE;
+    assert_int_equal(fph_pages_come(s, base, 2, &raw), 0);
+    chunk->present = had;
+    c.word = &chunk->present;
+    c.to = to;
+    meanwhile(&chunk->present, kind, 0, set_word, &c);
+    assert_int_equal(fph_pages_come(s, base, 2, &raw), rc);
+    assert_null(meanwhile_moment.word);
+    assert_true(chunk->present == has);
+    fph_pages_leave(s, base, FPH_PAGES);
+    assert_null(chunk->base);
+    assert_int_equal(test_unmap(map, 2 * FPHEAP_CHUNK), 0);
+}
+
+static void
+a_chunk_that_changes_while_pages_come_is_looked_at_again(void **state)
+{
+    (void)state;
+    begin();
+    come_meanwhile(0xf0, MEANWHILE_CHANGE, 0x1f0, 0, 0x1f3);
+    come_meanwhile(0xf0, MEANWHILE_CHANGE, 0xf2, -EFAULT, 0xf2);
+    come_meanwhile(0xf1, MEANWHILE_STORE, 0xf0, 0, 0xf3);
+    come_meanwhile(1, MEANWHILE_STORE, 0x10, 0, 0x13);
+    come_meanwhile(0xf1, MEANWHILE_STORE, 0xf2, -EFAULT, 0xf2);
+    end();
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_limit_that_is_lowered_holds_at_once),
+    cmocka_unit_test(numbers_of_regions_are_changed_one_after_the_other),
+    cmocka_unit_test(a_chunk_that_changes_while_pages_come_is_looked_at_again),
     cmocka_unit_test(two_limits_at_a_time_are_one_after_the_other),
     cmocka_unit_test(two_regions_at_a_time_are_both_kept),
     cmocka_unit_test(a_peak_is_never_below_what_there_is),

@@ -1772,6 +1772,8 @@ a_part_that_may_not_come_again_is_barred(void **state)
             assert_int_equal(fph_region_send(heap, &s->region[1], &part), 0);
         }
         assert_true(tells == 2 + way && told[0] == 1 && told[1] == 0);
+        assert_int_equal(fph_watch(heap, &s->region[1].raw, 0),
+                         way == 0 ? -EINVAL : 0);
         assert_true(way == 0 || told[2] == 1);
         assert_int_equal(s->region[1].raw.bytes, 3 * FPHEAP_CHUNK);
         for (i = 0; i < s->regions_max; i++)
@@ -1924,7 +1926,7 @@ the_first_pages_of_a_region_may_be_the_heaps_own(void **state)
     fpheap       *heap = heap_on_two_nodes();
     fph_state    *s = heap->state;
     void         *map;
-    char         *base = reserve_chunks(2, &map);
+    char         *base = reserve_chunks(3, &map);
     size_t        c = chunk_at(heap, base);
     fpheap_region raw = piece_at(base, 2 * FPHEAP_CHUNK, 0,
                                  FPHEAP_BACKING_PAGES);
@@ -1932,6 +1934,8 @@ the_first_pages_of_a_region_may_be_the_heaps_own(void **state)
     uint64_t      bytes = s->region_bytes;
 
     (void)state;
+    assert_int_equal(come(heap, base, 2 * FPH_PAGES, 9, 0,
+                          FPHEAP_BACKING_PAGES), 0);
     heap->provider.iova = note_iova;
     iovas = 0;
     assert_int_equal(fph_region_enter(heap, s, slot, &raw, 3), 0);
@@ -1945,11 +1949,11 @@ the_first_pages_of_a_region_may_be_the_heaps_own(void **state)
     assert_true(slot->shown == FPH_HERE && same_region(&slot->raw, &raw));
     (void)fph_part_take(s, c, FPH_ALL_PAGES);
     (void)fph_part_take(s, c + 1, FPH_ALL_PAGES);
-    fph_pages_leave(s, base, 2 * FPH_PAGES);
+    fph_pages_leave(s, base, 3 * FPH_PAGES);
     s->backing_bytes[FPHEAP_BACKING_PAGES] -= 2 * FPHEAP_CHUNK;
     s->region_bytes = bytes;
     slot->used = slot->shown = 0;
-    assert_int_equal(munmap(map, 3 * FPHEAP_CHUNK), 0);
+    assert_int_equal(munmap(map, 4 * FPHEAP_CHUNK), 0);
     TEST_DESTROY_OVER(heap, &provider);
 }
 

@@ -90,6 +90,9 @@ who_needs_memory_waits_for_the_one_that_grows(void **state)
     assert_int_equal(fph_growth_enter(heap, &ticket), 1);
     assert_int_equal(waited(), WAIT_NS / STEP_NS);
     assert_true(s->growing == ticket && ticket == next + 2);
+    assert_int_equal(fph_this.beside, 1);
+    fph_wait_begin();
+    assert_int_equal(fph_this.beside, 0);
     fph_growth_leave(s, 99);
     assert_true(s->growing == ticket);
     fph_growth_leave(s, ticket);
@@ -122,6 +125,7 @@ who_reclaims_waits_for_nobody_and_has_no_ticket(void **state)
     assert_int_equal(fph_growth_enter(heap, &ticket), 1);
     assert_int_equal(waited(), 0);
     assert_true(ticket == 0 && s->growing == 99);
+    assert_int_equal(fph_this.beside, 1);
     fph_growth_leave(s, ticket);
     assert_true(s->growing == 99);
     be_in(0, NULL);
@@ -151,6 +155,52 @@ growth_that_has_happened_meanwhile_is_growth(void **state)
     assert_int_equal(fph_grow(heap, 0, fph_need_of(heap, 1, 1), 2,
                               growths + 1), -EDEADLK);
     be_in(0, NULL);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+set_base_to_null(void *chunk)
+{
+    ((fph_chunk *)chunk)->base = NULL;
+}
+
+/* A thread takes the chunk's last pages out just now; or the place in the table
+ * has another chunk. */
+static void
+a_chunk_that_is_leaving_is_waited_for(void **state)
+{
+    fpheap       *heap = test_heap_over(&provider);
+    fph_state    *s = heap->state;
+    char         *map = test_map(2 * FPHEAP_CHUNK);
+    char         *base = (char *)(((uintptr_t)map + FPHEAP_CHUNK - 1)
+                                  & ~(uintptr_t)FPH_CHUNK_MASK);
+    fph_chunk    *chunk = fph_chunk_of_page(s, fph_page_of(s, base));
+    fpheap_region raw;
+
+    (void)state;
+    memset(&raw, 0, sizeof raw);
+    raw.base = base;
+    raw.bytes = 4 * FPHEAP_PAGE;
+    assert_int_equal(fph_pages_come(s, base, 4, &raw), 0);
+    fph_pages_leave(s, base, 4);
+    chunk->base = base + 1;
+    fph_wait_begin();
+    begin_waiting(set_base_to_null, chunk);
+    assert_int_equal(fph_pages_come(s, base, 4, &raw), 0);
+    assert_int_equal(waited(), 1);
+    assert_true(chunk->present == 0xf && chunk->base == base + 1);
+    fph_pages_leave(s, base, 4);
+    chunk->base = base + 1;
+    begin_waiting(NULL, NULL);
+    assert_int_equal(fph_pages_come(s, base, 4, &raw), -EFAULT);
+    assert_int_equal(waited(), WAIT_NS / STEP_NS - 1);
+    chunk->base = base + 1 - FPHEAP_CHUNK;
+    fph_wait_begin();
+    begin_waiting(NULL, NULL);
+    assert_int_equal(fph_pages_come(s, base, 4, &raw), -EFAULT);
+    assert_int_equal(waited(), 0);
+    chunk->base = NULL;
+    assert_int_equal(test_unmap(map, 2 * FPHEAP_CHUNK), 0);
     TEST_DESTROY_OVER(heap, &provider);
 }
 
@@ -1303,6 +1353,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(who_needs_memory_waits_for_the_one_that_grows),
     cmocka_unit_test(who_reclaims_waits_for_nobody_and_has_no_ticket),
     cmocka_unit_test(growth_that_has_happened_meanwhile_is_growth),
+    cmocka_unit_test(a_chunk_that_is_leaving_is_waited_for),
     cmocka_unit_test(a_pass_pays_from_a_chunk_on),
     cmocka_unit_test(a_page_that_is_empty_may_make_a_pass_pay),
     cmocka_unit_test(who_fails_looks_again_only_while_others_move),
