@@ -1583,6 +1583,160 @@ chunks_are_alone_where_there_are_iovas(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* In words, which are nobody's but this heap's. */
+static void
+a_heaps_name_is_found_by_its_number(void **state)
+{
+    const char    *text = "a name of 31 characters, is one";
+    fpheap        *other = test_heap_over(&other_provider);
+    fpheap        *heap = fpheap_create(text, NULL);
+    uint64_t       row[2][FPHEAP_NAME_BYTES / 8];
+    const unsigned number = (unsigned)(heap - fph_heaps);
+
+    (void)state;
+    assert_int_equal(strlen(text), FPHEAP_NAME_BYTES - 1);
+    assert_true(number != 0 && number + 1 < FPHEAP_MAX_HEAPS);
+    assert_int_equal(heap->state->number, number);
+    assert_memory_equal((void *)fph_heap_name[number], text,
+                        FPHEAP_NAME_BYTES);
+    assert_memory_equal((void *)heap->name, text, FPHEAP_NAME_BYTES);
+    memcpy(row, (void *)fph_heap_name[number], sizeof row);
+    TEST_DESTROY(heap);
+    heap = fpheap_create(NULL, NULL);
+    assert_ptr_equal(heap, &fph_heaps[number]);
+    assert_string_equal((const char *)heap->name, "heap");
+    assert_memory_equal((void *)fph_heap_name[number + 1], row[1],
+                        FPHEAP_NAME_BYTES);
+    TEST_DESTROY(heap);
+    TEST_DESTROY_OVER(other, &other_provider);
+}
+
+/* Whether frees of untold size find nothing there. */
+static int
+has_no_map(const fpheap *heap)
+{
+    return heap->map == fph_no_map && heap->lookup >> 32 == 0;
+}
+
+static unsigned
+handles(void)
+{
+    unsigned n = 0, i;
+
+    for (i = 0; i < FPHEAP_MAX_HEAPS; i++)
+        n += fph_heap_used[i] != 0;
+    return n;
+}
+
+static void
+a_handle_without_a_heap_leads_nowhere(void **state)
+{
+    const unsigned had = handles();
+    fpheap_config  config;
+    fpheap        *heap = test_heap_over(&provider);
+
+    (void)state;
+    assert_false(has_no_map(heap));
+    assert_int_equal(handles(), had + 1);
+    TEST_DESTROY_OVER(heap, &provider);
+    assert_true(has_no_map(heap) && heap->state == NULL);
+    assert_int_equal(handles(), had);
+    memset(&config, 0, sizeof config);
+    test_provider_init(&provider);
+    config.provider = &provider.calls;
+    provider.limit_bytes = 1;
+    heap->map = NULL;
+    assert_int_equal(refused("none", &config), -ENOMEM);
+    assert_true(has_no_map(heap) && heap->state == NULL);
+    assert_int_equal(handles(), had);
+    assert_true(provider.refused == 2 && provider.wrong == 0);
+}
+
+/* A page, the second of a chunk. */
+static int
+get_a_page(void *ctx, size_t bytes, size_t align, int node,
+           fpheap_region *region)
+{
+    test_grant *grant;
+    int         rc = test_provider_get(ctx, bytes, align, node, region);
+
+    if (rc != 0)
+        return rc;
+    grant = (test_grant *)region->cookie;
+    provider.held_bytes -= region->bytes - FPHEAP_PAGE;
+    region->base = (char *)region->base + FPHEAP_PAGE;
+    region->bytes = FPHEAP_PAGE;
+    grant->region = *region;
+    return 0;
+}
+
+static void
+a_heap_can_begin_with_a_page(void **state)
+{
+    fpheap_config config;
+    fpheap       *heap;
+
+    (void)state;
+    memset(&config, 0, sizeof config);
+    test_provider_init(&provider);
+    provider.calls.get = get_a_page;
+    config.provider = &provider.calls;
+    assert_non_null(heap = fpheap_create("page", &config));
+    assert_int_equal(provider.gets, 1);
+    assert_int_equal(heap->state->region_bytes, FPHEAP_PAGE);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Its watermarks are those of number 0. */
+static void
+the_watermarks_of_a_heap_are_its_own(void **state)
+{
+    fpheap_config config;
+    fpheap       *heap;
+    fph_state    *s;
+
+    (void)state;
+    memset(&config, 0, sizeof config);
+    config.limit = 8 * FPHEAP_CHUNK;
+    config.water.low = 100;
+    config.water.high = 200;
+    config.water.crossed = ignore;
+    assert_non_null(heap = fpheap_create("water", &config));
+    s = heap->state;
+    assert_true(s->marked == 1 && (s->water[0].is & FPH_OPEN) != 0);
+    assert_true(s->water[0].marks.low == 100 && s->water[0].marks.high == 200);
+    assert_true(s->water[0].marks.crossed == ignore && heap->counted == 1);
+    assert_true(s->water[1].is == 0 && s->water[1].marks.crossed == NULL);
+    TEST_DESTROY(heap);
+}
+
+/* Also if its number is the first of all, below its parent's. */
+static void
+a_child_of_any_number_keeps_its_parent_and_ends_with_it(void **state)
+{
+    fpheap       *first = test_heap_over(&other_provider);
+    fpheap       *heap = test_heap_over(&provider), *child;
+    fpheap_config config;
+
+    (void)state;
+    assert_ptr_equal(first, &fph_heaps[0]);
+    TEST_DESTROY_OVER(first, &other_provider);
+    memset(&config, 0, sizeof config);
+    config.parent = heap;
+    config.nodes = heap->nodes;
+    assert_non_null(child = fpheap_create("child", &config));
+    assert_ptr_equal(child, &fph_heaps[0]);
+    assert_true(fph_heap_within[0] == (uint64_t)(heap - fph_heaps) + 1);
+    assert_non_null(fpheap_alloc(child, 64));
+    assert_true(fph_heap_lives(heap));
+    assert_int_equal(fpheap_destroy(heap), -EBUSY);
+    assert_int_equal(fpheap_destroy(child), -EBUSY);
+    assert_non_null(child->state);
+    assert_int_equal(fpheap_destroy_forced(heap), 0);
+    assert_true(child->state == NULL && fph_heap_within[0] == 0);
+    assert_true(fph_heap_used[0] == 0 && provider.held == 0);
+}
+
 /* A child is found from its number on, and once. */
 static void
 the_children_of_a_heap_are_found_one_by_one(void **state)
@@ -2055,6 +2209,11 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_handle_is_what_the_configuration_says),
     cmocka_unit_test(a_heap_begins_with_two_units_or_one),
     cmocka_unit_test(chunks_are_alone_where_there_are_iovas),
+    cmocka_unit_test(a_heaps_name_is_found_by_its_number),
+    cmocka_unit_test(a_handle_without_a_heap_leads_nowhere),
+    cmocka_unit_test(a_heap_can_begin_with_a_page),
+    cmocka_unit_test(the_watermarks_of_a_heap_are_its_own),
+    cmocka_unit_test(a_child_of_any_number_keeps_its_parent_and_ends_with_it),
     cmocka_unit_test(the_children_of_a_heap_are_found_one_by_one),
     cmocka_unit_test(a_callback_is_one_of_its_heap_and_of_those_above_it),
     cmocka_unit_test(an_emergency_heap_has_just_what_it_was_made_for),
