@@ -1602,11 +1602,13 @@ a_heaps_name_is_found_by_its_number(void **state)
     assert_memory_equal((void *)heap->name, text, FPHEAP_NAME_BYTES);
     memcpy(row, (void *)fph_heap_name[number], sizeof row);
     TEST_DESTROY(heap);
+    fph_heap_name[number + 1][0] = row[1][0] = UINT64_C(0x5aa55aa55aa55aa5);
     heap = fpheap_create(NULL, NULL);
     assert_ptr_equal(heap, &fph_heaps[number]);
     assert_string_equal((const char *)heap->name, "heap");
     assert_memory_equal((void *)fph_heap_name[number + 1], row[1],
                         FPHEAP_NAME_BYTES);
+    fph_heap_name[number + 1][0] = 0;
     TEST_DESTROY(heap);
     TEST_DESTROY_OVER(other, &other_provider);
 }
@@ -1735,6 +1737,113 @@ a_child_of_any_number_keeps_its_parent_and_ends_with_it(void **state)
     assert_int_equal(fpheap_destroy_forced(heap), 0);
     assert_true(child->state == NULL && fph_heap_within[0] == 0);
     assert_true(fph_heap_used[0] == 0 && provider.held == 0);
+}
+
+/* What its destructors see, of a heap that ends. */
+static fpheap  *ending;
+static unsigned begun, ended_in_a_pass, ended;
+
+static int
+begin_inside(void *arg, void *object)
+{
+    (void)arg, (void)object;
+    begun++;
+    return 0;
+}
+
+static void
+end_inside(void *arg, void *object)
+{
+    (void)arg, (void)object;
+    ended++;
+    ended_in_a_pass += fph_is_in(FPH_IN_PASS, ending, NULL)
+                    && ending->state->ends == 1
+                    && fpheap_destroy(ending) == -EBUSY;
+}
+
+/* Live, parked or in a slab, each once, of whatever pool had the number before. */
+static void
+a_heap_that_ends_destructs_the_objects_of_its_pools(void **state)
+{
+    fpheap_pool_desc desc = described("ends", 100, 0);
+    unsigned         before, i;
+
+    (void)state;
+    for (before = 0; before < 10; before++) {
+        fpheap      *heap = test_heap_over(&provider);
+        fpheap_pool *pool[2];
+
+        desc.construct = NULL;
+        desc.destruct = NULL;
+        for (i = 0; i < before; i++) {
+            pool[0] = fpheap_pool_create(heap, &desc);
+            assert_int_equal(fpheap_pool_destroy(pool[0], NULL), 0);
+        }
+        desc.construct = begin_inside;
+        desc.destruct = end_inside;
+        begun = ended = ended_in_a_pass = 0;
+        for (i = 0; i < 2; i++) {
+            desc.name = i == 0 ? "first" : "second";
+            assert_non_null(pool[i] = fpheap_pool_create(heap, &desc));
+            assert_int_equal(pool[i]->number, i);
+            assert_non_null(fpheap_pool_get(pool[i]));
+        }
+        ending = heap;
+        fpheap_pool_put(pool[1], fpheap_pool_get(pool[1]));
+        assert_int_equal(ended, 0);
+        assert_int_equal(fpheap_destroy_forced(heap), 0);
+        assert_true(begun >= 3 && ended == begun);
+        assert_int_equal(ended_in_a_pass, ended);
+        assert_null(fph_this.frames);
+        assert_int_equal(provider.held, 0);
+    }
+}
+
+static int end_says;
+
+static void
+end_it(test_provider *p)
+{
+    (void)p;
+    end_says = fpheap_destroy(ending);
+}
+
+static void
+nobody_ends_a_heap_that_asks_its_provider(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+
+    (void)state;
+    ending = heap;
+    end_says = 0;
+    provider.inside_get = end_it;
+    assert_int_equal(fpheap_reserve(heap, 3 * FPHEAP_CHUNK, 0), 0);
+    provider.inside_get = NULL;
+    assert_int_equal(end_says, -EBUSY);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* As a thread was ending it when the process forked. */
+static void
+a_child_that_nobody_can_end_is_forgotten(void **state)
+{
+    fpheap       *heap = test_heap_over(&provider), *child;
+    fpheap_config config;
+    fph_state    *s;
+    size_t        number;
+
+    (void)state;
+    memset(&config, 0, sizeof config);
+    config.parent = heap;
+    assert_non_null(child = fpheap_create("child", &config));
+    number = (size_t)(child - fph_heaps);
+    s = child->state;
+    child->state = NULL;
+    assert_true(fph_heap_within[number] != 0);
+    assert_int_equal(fpheap_destroy_forced(heap), 0);
+    assert_true(fph_heap_within[number] == 0 && provider.held == 0);
+    fph_state_end(s);
+    fph_number_give(&fph_heap_used[number]);
 }
 
 /* A child is found from its number on, and once. */
@@ -2214,6 +2323,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_heap_can_begin_with_a_page),
     cmocka_unit_test(the_watermarks_of_a_heap_are_its_own),
     cmocka_unit_test(a_child_of_any_number_keeps_its_parent_and_ends_with_it),
+    cmocka_unit_test(a_heap_that_ends_destructs_the_objects_of_its_pools),
+    cmocka_unit_test(nobody_ends_a_heap_that_asks_its_provider),
+    cmocka_unit_test(a_child_that_nobody_can_end_is_forgotten),
     cmocka_unit_test(the_children_of_a_heap_are_found_one_by_one),
     cmocka_unit_test(a_callback_is_one_of_its_heap_and_of_those_above_it),
     cmocka_unit_test(an_emergency_heap_has_just_what_it_was_made_for),
