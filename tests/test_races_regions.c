@@ -654,6 +654,42 @@ come_meanwhile(uint64_t had, int kind, uint64_t to, int rc, uint64_t has)
     assert_int_equal(test_unmap(map, 2 * FPHEAP_CHUNK), 0);
 }
 
+/* As if it went, and another came there. */
+static void *
+be_of_another_node(void *chunk)
+{
+    FPH_STORE(&((fph_chunk *)chunk)->node, 7, RELAXED);
+    return NULL;
+}
+
+static void
+pages_do_not_stay_in_a_chunk_of_another_node(void **state)
+{
+    fph_state    *s;
+    char         *map, *base;
+    fph_chunk    *chunk;
+    fpheap_region raw;
+
+    (void)state;
+    begin();
+    s = heap->state;
+    map = test_map(2 * FPHEAP_CHUNK);
+    base = (char *)(((uintptr_t)map + FPHEAP_CHUNK - 1)
+                    & ~(uintptr_t)FPH_CHUNK_MASK);
+    chunk = fph_chunk_of_page(s, fph_page_of(s, base));
+    memset(&raw, 0, sizeof raw);
+    raw.base = base;
+    raw.bytes = 4 * FPHEAP_PAGE;
+    assert_int_equal(fph_pages_come(s, base, 2, &raw), 0);
+    meanwhile(&chunk->present, MEANWHILE_CHANGE, 0, be_of_another_node, chunk);
+    assert_int_equal(fph_pages_come(s, base + 2 * FPHEAP_PAGE, 2, &raw),
+                     -EFAULT);
+    assert_true(chunk->present == 3 && chunk->node == 7);
+    fph_pages_leave(s, base, 2);
+    assert_int_equal(test_unmap(map, 2 * FPHEAP_CHUNK), 0);
+    end();
+}
+
 static void
 a_chunk_that_changes_while_pages_come_is_looked_at_again(void **state)
 {
@@ -670,6 +706,7 @@ a_chunk_that_changes_while_pages_come_is_looked_at_again(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_limit_that_is_lowered_holds_at_once),
     cmocka_unit_test(numbers_of_regions_are_changed_one_after_the_other),
+    cmocka_unit_test(pages_do_not_stay_in_a_chunk_of_another_node),
     cmocka_unit_test(a_chunk_that_changes_while_pages_come_is_looked_at_again),
     cmocka_unit_test(two_limits_at_a_time_are_one_after_the_other),
     cmocka_unit_test(two_regions_at_a_time_are_both_kept),

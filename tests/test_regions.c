@@ -1123,7 +1123,8 @@ memory_comes_with_all_its_whole_chunks_or_not_at_all(void **state)
     void      *map;
     char      *base = reserve_chunks(4, &map);
     fph_chunk *chunk = fph_chunk_of_page(s, fph_page_of(s, base));
-    size_t     three = 3 * FPH_PAGES;
+    size_t     three = 3 * FPH_PAGES, groups;
+    char      *far;
 
     (void)state;
     assert_int_equal(come(heap, base, 2 * FPH_PAGES, 4, 0,
@@ -1145,6 +1146,17 @@ memory_comes_with_all_its_whole_chunks_or_not_at_all(void **state)
                      -EFAULT);
     chunk[3].base -= FPHEAP_CHUNK;
     fph_pages_leave(s, base, 4 * FPH_PAGES);
+    /* There are tables for no more groups of chunks. */
+    far = base;
+    while (fph_is_open(s, fph_page_of(s, far) / FPH_PAGES))
+        far += FPH_GROUP * FPHEAP_CHUNK;
+    groups = s->groups_max;
+    s->groups_max = (size_t)s->groups_used;
+    assert_int_equal(come(heap, far, 0, 1, 0, FPHEAP_BACKING_PAGES), -EFAULT);
+    assert_int_equal(come(heap, far, 0, FPH_PAGES, 0, FPHEAP_BACKING_PAGES),
+                     -ENOMEM);
+    assert_null(fph_chunk_of(s, far));
+    s->groups_max = groups;
     assert_int_equal(munmap(map, 5 * FPHEAP_CHUNK), 0);
     TEST_DESTROY_OVER(heap, &provider);
 }
