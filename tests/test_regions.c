@@ -1033,8 +1033,9 @@ static int
 come(fpheap *heap, char *base, size_t first, size_t pages, int node,
      fpheap_backing backing)
 {
-    fpheap_region raw = piece_at(base + first * FPHEAP_PAGE,
-                                 pages * FPHEAP_PAGE, node, backing);
+    uintptr_t     at  = (uintptr_t)base + first * FPHEAP_PAGE;
+    fpheap_region raw = piece_at((char *)at, pages * FPHEAP_PAGE, node,
+                                 backing);
 
     return fph_pages_come(heap->state, (char *)raw.base, pages, &raw);
 }
@@ -2051,72 +2052,64 @@ a_growth_looks_at_a_few_full_chunks_and_goes_on_there(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(the_watcher_is_told_of_each_region_once_each_way),
+    cmocka_unit_test(a_forced_destroy_tells_of_all_that_leaves),
+    cmocka_unit_test(so_does_the_destroy_of_a_heap_that_hands_nothing_back),
+    cmocka_unit_test(regions_with_records_are_told_of_too),
+    cmocka_unit_test(the_node_is_that_of_the_memory),
+    cmocka_unit_test(memory_that_the_heap_cannot_use_is_not_told_of),
+    cmocka_unit_test(what_came_in_vain_leaves_again),
+    cmocka_unit_test(
+        a_refused_region_goes_back_and_the_call_fails_with_that_error),
+    cmocka_unit_test(what_was_refused_counts_no_more_against_the_limit),
+    cmocka_unit_test(refused_at_create_there_is_no_heap),
+    cmocka_unit_test(a_region_that_is_refused_is_asked_for_in_less),
+    cmocka_unit_test(a_region_as_long_as_asked_is_not_asked_for_again),
+    cmocka_unit_test(records_are_of_another_node_only_where_theirs_has_no_page),
+    cmocka_unit_test(what_is_refused_and_not_taken_back_is_waste),
+    cmocka_unit_test(a_heap_that_has_lost_eight_regions_asks_for_no_more),
+    cmocka_unit_test(what_is_behind_memory_that_a_watcher_has_seen_stays),
+    cmocka_unit_test(a_region_that_the_watcher_does_not_let_go_serves_on),
+    cmocka_unit_test(what_the_provider_does_not_take_comes_again),
+    cmocka_unit_test(refused_then_it_serves_no_more_and_goes_at_the_end),
+    cmocka_unit_test(the_watcher_may_use_the_memory_that_the_heap_has),
+    cmocka_unit_test(a_chunk_is_shared_by_regions_of_its_node),
+    cmocka_unit_test(a_chunk_that_leaves_leaves_nothing_behind),
+    cmocka_unit_test(memory_comes_with_all_its_whole_chunks_or_not_at_all),
+    cmocka_unit_test(the_first_page_of_all_is_never_free),
+    cmocka_unit_test(the_iova_of_a_chunk_is_asked_for_where_its_memory_begins),
+    cmocka_unit_test(neighbours_join_that_differ_in_nothing_else),
+    cmocka_unit_test(what_comes_beside_a_region_has_its_slot_if_parts_may_go),
+    cmocka_unit_test(
+        what_is_left_of_a_region_is_in_front_of_a_part_and_behind_it),
+    cmocka_unit_test(a_part_stays_where_the_table_has_no_slots_for_the_rest),
+    cmocka_unit_test(memory_is_counted_when_it_comes_and_when_it_goes),
+    cmocka_unit_test(memory_leaves_down_to_what_is_reserved),
+    cmocka_unit_test(the_last_chunks_in_a_row_that_are_free_may_go),
+    cmocka_unit_test(all_pages_are_claimed_or_none),
+    cmocka_unit_test(what_goes_back_is_no_more_than_is_asked_for),
+    cmocka_unit_test(a_region_that_is_free_is_all_of_it),
+    cmocka_unit_test(a_part_that_is_not_taken_back_is_here_again),
+    cmocka_unit_test(a_part_that_may_not_come_again_is_barred),
+    cmocka_unit_test(a_part_stays_in_its_region_when_the_table_is_full),
+    cmocka_unit_test(a_provider_with_less_is_asked_for_twice_as_much_each_time),
+    cmocka_unit_test(a_provider_of_parts_is_told_where_memory_would_be_best),
+    cmocka_unit_test(what_was_too_long_for_the_limit_is_asked_for_again),
+    cmocka_unit_test(the_first_pages_of_a_region_may_be_the_heaps_own),
+    cmocka_unit_test(a_growth_looks_at_a_few_full_chunks_and_goes_on_there),
+    cmocka_unit_test(a_walk_ends_where_its_visitor_says),
+    cmocka_unit_test(the_region_that_is_shown_stays_while_it_is),
+    cmocka_unit_test(walks_may_be_in_one_another),
+    cmocka_unit_test(a_child_is_told_of_its_own_and_is_shown_what_it_inherits),
+    cmocka_unit_test(
+        a_child_gives_back_nothing_for_a_region_that_another_asks_for),
+    cmocka_unit_test(a_child_gives_back_what_serves_no_more),
+    cmocka_unit_test(a_child_does_not_give_back_again_what_another_gives_back)
+};
+
 int
 main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_watcher_is_told_of_each_region_once_each_way),
-        cmocka_unit_test(a_forced_destroy_tells_of_all_that_leaves),
-        cmocka_unit_test(so_does_the_destroy_of_a_heap_that_hands_nothing_back),
-        cmocka_unit_test(regions_with_records_are_told_of_too),
-        cmocka_unit_test(the_node_is_that_of_the_memory),
-        cmocka_unit_test(memory_that_the_heap_cannot_use_is_not_told_of),
-        cmocka_unit_test(what_came_in_vain_leaves_again),
-        cmocka_unit_test(
-            a_refused_region_goes_back_and_the_call_fails_with_that_error),
-        cmocka_unit_test(what_was_refused_counts_no_more_against_the_limit),
-        cmocka_unit_test(refused_at_create_there_is_no_heap),
-        cmocka_unit_test(a_region_that_is_refused_is_asked_for_in_less),
-        cmocka_unit_test(a_region_as_long_as_asked_is_not_asked_for_again),
-        cmocka_unit_test(
-            records_are_of_another_node_only_where_theirs_has_no_page),
-        cmocka_unit_test(what_is_refused_and_not_taken_back_is_waste),
-        cmocka_unit_test(a_heap_that_has_lost_eight_regions_asks_for_no_more),
-        cmocka_unit_test(what_is_behind_memory_that_a_watcher_has_seen_stays),
-        cmocka_unit_test(a_region_that_the_watcher_does_not_let_go_serves_on),
-        cmocka_unit_test(what_the_provider_does_not_take_comes_again),
-        cmocka_unit_test(refused_then_it_serves_no_more_and_goes_at_the_end),
-        cmocka_unit_test(the_watcher_may_use_the_memory_that_the_heap_has),
-        cmocka_unit_test(a_chunk_is_shared_by_regions_of_its_node),
-        cmocka_unit_test(a_chunk_that_leaves_leaves_nothing_behind),
-        cmocka_unit_test(memory_comes_with_all_its_whole_chunks_or_not_at_all),
-        cmocka_unit_test(the_first_page_of_all_is_never_free),
-        cmocka_unit_test(
-            the_iova_of_a_chunk_is_asked_for_where_its_memory_begins),
-        cmocka_unit_test(neighbours_join_that_differ_in_nothing_else),
-        cmocka_unit_test(
-            what_comes_beside_a_region_has_its_slot_if_parts_may_go),
-        cmocka_unit_test(
-            what_is_left_of_a_region_is_in_front_of_a_part_and_behind_it),
-        cmocka_unit_test(
-            a_part_stays_where_the_table_has_no_slots_for_the_rest),
-        cmocka_unit_test(memory_is_counted_when_it_comes_and_when_it_goes),
-        cmocka_unit_test(memory_leaves_down_to_what_is_reserved),
-        cmocka_unit_test(the_last_chunks_in_a_row_that_are_free_may_go),
-        cmocka_unit_test(all_pages_are_claimed_or_none),
-        cmocka_unit_test(what_goes_back_is_no_more_than_is_asked_for),
-        cmocka_unit_test(a_region_that_is_free_is_all_of_it),
-        cmocka_unit_test(a_part_that_is_not_taken_back_is_here_again),
-        cmocka_unit_test(a_part_that_may_not_come_again_is_barred),
-        cmocka_unit_test(a_part_stays_in_its_region_when_the_table_is_full),
-        cmocka_unit_test(
-            a_provider_with_less_is_asked_for_twice_as_much_each_time),
-        cmocka_unit_test(
-            a_provider_of_parts_is_told_where_memory_would_be_best),
-        cmocka_unit_test(what_was_too_long_for_the_limit_is_asked_for_again),
-        cmocka_unit_test(the_first_pages_of_a_region_may_be_the_heaps_own),
-        cmocka_unit_test(a_growth_looks_at_a_few_full_chunks_and_goes_on_there),
-        cmocka_unit_test(a_walk_ends_where_its_visitor_says),
-        cmocka_unit_test(the_region_that_is_shown_stays_while_it_is),
-        cmocka_unit_test(walks_may_be_in_one_another),
-        cmocka_unit_test(
-            a_child_is_told_of_its_own_and_is_shown_what_it_inherits),
-        cmocka_unit_test(
-            a_child_gives_back_nothing_for_a_region_that_another_asks_for),
-        cmocka_unit_test(a_child_gives_back_what_serves_no_more),
-        cmocka_unit_test(
-            a_child_does_not_give_back_again_what_another_gives_back)
-    };
-
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
