@@ -1253,6 +1253,423 @@ a_parked_large_object_is_in_the_way_of_nothing(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* --- the numbers one by one ----------------------------------------------- */
+
+static fph_slab
+a_record(unsigned kind, unsigned bin, uint64_t count, int64_t free)
+{
+    fph_slab slab;
+
+    memset(&slab, 0, sizeof(slab));
+    slab.info = fph_info(kind, bin, count);
+    slab.state = (uint64_t)(free * 2);
+    return slab;
+}
+
+/* Free objects were counted at another moment than all of them. */
+static void
+a_slab_counts_as_many_free_objects_as_it_has_at_most(void **state)
+{
+    static const int64_t free[] = { -3, -1, 0, 1, 6, 7, 8, 1000 };
+    static const size_t  counts[] = { 0, 0, 0, 1, 6, 7, 7, 7 };
+    static fph_census census;
+    fpheap   *heap = test_heap_over(&provider);
+    unsigned  k = fph_class_of(1000);
+    size_t    pages = heap->state->classes[k].pages;
+    size_t    size = heap->state->classes[k].size;
+    fph_slab  slab;
+    size_t    i;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(free); i++) {
+        memset(&census, 0, sizeof(census));
+        census.classes[k].size = size;
+        slab = a_record(FPH_SLAB, k + FPH_CLASSES, 7, free[i]);
+        fph_census_record(heap->state, &census, &slab);
+        fph_census_record(heap->state, &census, &slab);
+        assert_int_equal(census.classes[k].slabs, 2);
+        assert_int_equal(census.classes[k].live_objects, 14);
+        assert_int_equal(census.classes[k].free_objects, 2 * counts[i]);
+        assert_int_equal(census.stats.waste_bytes,
+                         2 * (pages * FPHEAP_PAGE - 7 * size));
+        assert_int_equal(census.stats.live_bytes, 0);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+runs_of_pages_are_counted_by_what_they_are(void **state)
+{
+    static fph_census census;
+    fpheap  *heap = test_heap_over(&provider);
+    fph_slab large = a_record(FPH_LARGE, 2, 9, 0);
+    fph_slab parked = a_record(FPH_PARKED, 2, 9, 0);
+    fph_slab child = a_record(FPH_CHILD, 3, 9, 0);
+    fph_slab nothing = a_record(FPH_NOTHING, 1, 9, 0);
+    int      i;
+
+    (void)state;
+    memset(&census, 0, sizeof(census));
+    for (i = 0; i < 2; i++) {
+        fph_census_record(heap->state, &census, &nothing);
+        fph_census_record(heap->state, &census, &large);
+    }
+    assert_int_equal(census.classes[0].live_objects, 2);
+    assert_int_equal(census.classes[0].parked_objects, 0);
+    assert_int_equal(census.stats.live_bytes, 2 * 7 * FPHEAP_PAGE);
+    assert_int_equal(census.stats.waste_bytes, 2 * 2 * FPHEAP_PAGE);
+    fph_census_record(heap->state, &census, &parked);
+    fph_census_record(heap->state, &census, &parked);
+    assert_int_equal(census.classes[0].live_objects, 4);
+    assert_int_equal(census.classes[0].parked_objects, 2);
+    assert_int_equal(census.stats.parked_bytes, 2 * 9 * FPHEAP_PAGE);
+    fph_census_record(heap->state, &census, &child);
+    fph_census_record(heap->state, &census, &child);
+    assert_int_equal(census.child[3], 2 * 9 * FPHEAP_PAGE);
+    assert_int_equal(census.stats.child_bytes, 2 * 9 * FPHEAP_PAGE);
+    assert_int_equal(census.stats.live_bytes, 2 * (7 + 9) * FPHEAP_PAGE);
+    assert_int_equal(census.stats.waste_bytes, 2 * 2 * FPHEAP_PAGE);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Of each class so many objects are live, and add up. */
+static void
+what_is_live_is_neither_free_nor_parked_and_never_below_nothing(void **state)
+{
+    static const size_t gone[] = { 0, 5, 9, 10, 11 };
+    static fph_census census;
+    size_t   i;
+    unsigned k;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(gone); i++) {
+        size_t parked = gone[i] / 3, free = gone[i] - gone[i] / 3;
+        size_t live = gone[i] < 10 ? 10 - gone[i] : 0;
+        size_t sizes = 0;
+
+        memset(&census, 0, sizeof(census));
+        for (k = 0; k < FPH_CLASSES; k++) {
+            census.classes[k].size = 16 * k;
+            census.classes[k].live_objects = 10;
+            census.classes[k].free_objects = free;
+            census.classes[k].parked_objects = parked;
+            sizes += 16 * k;
+        }
+        fph_census_sum(&census);
+        for (k = 0; k < FPH_CLASSES; k++)
+            assert_int_equal(census.classes[k].live_objects, live);
+        assert_int_equal(census.stats.live_objects, live * FPH_CLASSES);
+        assert_int_equal(census.stats.live_bytes, live * sizes);
+        assert_int_equal(census.stats.parked_objects, parked * FPH_CLASSES);
+        assert_int_equal(census.stats.parked_bytes, parked * sizes);
+        assert_int_equal(census.stats.slab_free_bytes, free * sizes);
+    }
+}
+
+/* What a heap counts as it goes is told as it is. */
+static void
+what_is_counted_on_the_way_is_told(void **state)
+{
+    static fph_census census;
+    fpheap     *heap = test_heap_over(&provider);
+    fph_state  *s = heap->state;
+    fph_state   was = *s;
+    unsigned    i;
+
+    (void)state;
+    memset(&census, 0, sizeof(census));
+    census.stats.region_bytes = 1000;
+    s->peak_region_bytes = 1001;
+    s->limit = 77;
+    for (i = 0; i < 4; i++)
+        s->backing_bytes[i] = 100 + i;
+    s->growths = 1;
+    s->growth_failures = 2;
+    s->growth_max_ns = 3;
+    s->releases = 4;
+    s->reclaims = 5;
+    census.huge = 7;
+    fph_census_counts(heap, &census);
+    assert_int_equal(census.stats.peak_region_bytes, 1001);
+    assert_int_equal(census.stats.limit, 77);
+    for (i = 0; i < 4; i++)
+        assert_int_equal(census.stats.backing_bytes[i],
+                         i == FPHEAP_BACKING_PAGES ? 100 + i - 7
+                         : i == FPHEAP_BACKING_THP ? 100 + i + 7 : 100 + i);
+    assert_int_equal(census.stats.growths, 1);
+    assert_int_equal(census.stats.growth_failures, 2);
+    assert_int_equal(census.stats.growth_max_ns, 3);
+    assert_int_equal(census.stats.releases, 4);
+    assert_int_equal(census.stats.reclaims, 5);
+    assert_int_equal(census.stats.children, 0);
+    assert_int_equal(census.stats.emergency_bytes, 0);
+    s->peak_region_bytes = 999; /* as it is about to be raised */
+    census.huge = 1000;        /* more than all pages: told as all of them */
+    fph_census_counts(heap, &census);
+    assert_int_equal(census.stats.peak_region_bytes, 1000);
+    assert_int_equal(census.stats.backing_bytes[FPHEAP_BACKING_PAGES], 0);
+    assert_int_equal(census.stats.backing_bytes[FPHEAP_BACKING_THP],
+                     100 + FPHEAP_BACKING_THP + 100 + FPHEAP_BACKING_PAGES);
+    s->peak_region_bytes = was.peak_region_bytes;
+    s->limit = was.limit;
+    memcpy(s->backing_bytes, was.backing_bytes, sizeof(was.backing_bytes));
+    s->growths = was.growths;
+    s->growth_failures = was.growth_failures;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static fph_region *
+region_in_use(const fph_state *s)
+{
+    size_t i;
+
+    for (i = 0; i < fph_region_count(s); i++)
+        if (s->region[i].shown != 0)
+            return &s->region[i];
+    return NULL;
+}
+
+/* A region that could not go back counts, and bytes that are in no chunk are
+ * waste. */
+static void
+regions_count_while_the_provider_waits_for_them(void **state)
+{
+    static fph_census census;
+    fpheap     *heap = test_heap_over(&provider);
+    fph_state  *s = heap->state;
+    fph_region *region = region_in_use(s);
+    uint64_t    bytes = s->region_bytes, used, shown;
+
+    (void)state;
+    assert_non_null(region);
+    used = region->used;
+    shown = region->shown;
+    memset(&census, 0, sizeof(census));
+    region->used = FPH_BARRED;
+    fph_census_pages(s, &census);
+    assert_int_equal(census.stats.regions, 1);
+    region->shown = 0;
+    s->region_bytes = bytes + 5;
+    fph_census_pages(s, &census);
+    assert_int_equal(census.stats.regions, 2);
+    assert_int_equal(census.stats.waste_bytes, 5);
+    assert_int_equal(census.stats.region_bytes, bytes + 5);
+    region->used = used;
+    s->region_bytes = bytes - 5;
+    fph_census_pages(s, &census);
+    assert_int_equal(census.stats.regions, 2);
+    assert_int_equal(census.stats.waste_bytes, 5);
+    region->shown = shown;
+    s->region_bytes = bytes;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* --- who has most --------------------------------------------------------- */
+
+static fpheap_holder
+a_holder(size_t number, size_t bytes)
+{
+    fpheap_holder holder;
+
+    memset(&holder, 0, sizeof(holder));
+    holder.size = number;
+    holder.bytes = bytes;
+    return holder;
+}
+
+/* Those of the same bytes stay in the order in which they came. */
+static void
+the_first_of_a_ranking_have_most_and_no_more_are_written(void **state)
+{
+    static const size_t bytes[] = { 5, 0, 7, 5, 9, 1, 9, 3 };
+    static const size_t ranks[] = { 4, 6, 2, 0, 3, 7, 5 }; /* which it is */
+    fpheap_holder holders[10];
+    unsigned      n, i, have;
+
+    (void)state;
+    for (n = 0; n < 9; n++) {
+        memset(holders, 0x5a, sizeof(holders));
+        for (have = i = 0; i < TEST_COUNT(bytes); i++) {
+            fpheap_holder holder = a_holder(i, bytes[i]);
+            unsigned      seen = i < 1 ? 1 : i;
+
+            have = fph_rank(holders, n, have, &holder);
+            assert_int_equal(have, n < seen ? n : seen);
+        }
+        for (i = 0; i < have; i++) {
+            assert_int_equal(holders[i].size, ranks[i]);
+            assert_int_equal(holders[i].bytes, bytes[ranks[i]]);
+        }
+        assert_true(test_all_bytes(&holders[have],
+                                   (10 - have) * sizeof(holders[0]), 0x5a));
+    }
+}
+
+static void
+a_holder_is_a_class_or_a_pool_by_its_name(void **state)
+{
+    static fph_census census;
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool_desc desc = { .name = "0123456789012345678901234567890",
+                              .size = 100 };
+    fpheap_pool     *pool = fpheap_pool_create(heap, &desc);
+    unsigned         k = FPH_SIZES;
+    fpheap_holder    holder;
+
+    (void)state;
+    assert_true(pool != NULL && pool->number == 0);
+    memset(&census, 0, sizeof(census));
+    census.classes[k].size = census.classes[k - 1].size = 100;
+    census.classes[k].live_objects = census.classes[k - 1].live_objects = 3;
+    census.classes[0].live_objects = 2;
+    holder = fph_holder_class(heap, &census, k, 77);
+    assert_int_equal(holder.kind, FPHEAP_HOLDER_POOL);
+    assert_string_equal(holder.name, desc.name);
+    assert_int_equal(holder.size, 100);
+    assert_int_equal(holder.objects, 3);
+    assert_int_equal(holder.bytes, 300);
+    holder = fph_holder_class(heap, &census, k - 1, 77);
+    assert_int_not_equal(holder.kind, FPHEAP_HOLDER_POOL);
+    assert_true(test_all_bytes(holder.name, sizeof(holder.name), 0));
+    assert_int_equal(holder.bytes, 300);
+    holder = fph_holder_class(heap, &census, 0, 77);
+    assert_int_equal(holder.size, 0);
+    assert_int_equal(holder.objects, 2);
+    assert_int_equal(holder.bytes, 77);
+    holder = fph_holder_class(heap, &census, k + 1, 77); /* no pool */
+    assert_int_equal(holder.bytes, 0);
+    assert_int_not_equal(holder.kind, FPHEAP_HOLDER_POOL);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Large objects have what no class and no child has. */
+static void
+holders_are_told_with_all_that_is_live(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool_desc desc = { .name = "named", .size = 2000 };
+    fpheap_pool     *pool = fpheap_pool_create(heap, &desc);
+    void            *object[4];
+    fpheap_holder    holders[5];
+
+    (void)state;
+    assert_non_null(pool);
+    object[0] = fpheap_alloc(heap, 3 * TEST_MIB);
+    object[1] = fpheap_pool_get(pool);
+    object[2] = fpheap_alloc(heap, 16);
+    object[3] = fpheap_alloc(heap, 16);
+    assert_int_equal(fpheap_holders(heap, holders, 5), 3);
+    assert_int_equal(holders[0].size, 0);
+    assert_int_equal(holders[0].objects, 1);
+    assert_int_equal(holders[0].bytes, fpheap_usable_size(heap, object[0]));
+    assert_string_equal(holders[1].name, "named");
+    assert_int_equal(holders[1].objects, 1);
+    assert_int_equal(holders[2].objects, 2);
+    assert_int_equal(holders[2].bytes, 2 * holders[2].size);
+    assert_int_equal(fpheap_holders(heap, holders, 1), 1);
+    assert_int_equal(fpheap_holders(heap, NULL, 0), 0);
+    fpheap_free_bulk(heap, object, 4);
+    assert_int_equal(fpheap_holders(heap, holders, 5), 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* --- a pool's numbers ----------------------------------------------------- */
+
+static fpheap_pool_stats
+pool_told(fpheap_pool *pool, uint64_t objects_made, uint64_t claimed)
+{
+    fph_word          made = pool->objects, quota = pool->quota;
+    fpheap_pool_stats told;
+
+    pool->objects = objects_made;
+    pool->quota = (uint64_t)55 << 32 | claimed;
+    fpheap_pool_stats_get(pool, &told);
+    pool->objects = made;
+    pool->quota = quota;
+    assert_int_equal(told.max, 55);
+    assert_int_equal(told.objects, objects_made);
+    assert_int_equal(told.claimed_objects, claimed);
+    return told;
+}
+
+/* The numbers are read one after the other, while they change. */
+static void
+what_a_pool_has_live_and_free_is_never_below_nothing(void **state)
+{
+    fpheap           *heap = test_heap_over(&provider);
+    fpheap_pool_desc  desc = { .name = "told", .size = 100, .min = 5 };
+    fpheap_pool      *pool = fpheap_pool_create(heap, &desc);
+    fpheap_pool_stats told;
+    void             *object[4];
+    size_t            parked;
+
+    (void)state;
+    assert_non_null(pool);
+    assert_int_equal(fpheap_pool_get_bulk(pool, object, 4), 0);
+    fpheap_pool_put_bulk(pool, object, 4);
+    fpheap_pool_stats_get(pool, &told);
+    parked = told.parked_objects;
+    assert_true(parked > 1);
+    assert_int_equal(told.min, 5);
+    assert_int_equal(told.slabs, 1);
+    assert_int_equal(told.size, heap->state->classes[FPH_SIZES].size);
+    assert_int_equal(told.magazine, heap->state->classes[FPH_SIZES].magazine);
+    told = pool_told(pool, parked + 3, parked + 1);
+    assert_int_equal(told.live_objects, 1);
+    assert_int_equal(told.free_objects, 2);
+    told = pool_told(pool, parked, parked);
+    assert_int_equal(told.live_objects, 0);
+    assert_int_equal(told.free_objects, 0);
+    told = pool_told(pool, parked - 2, parked - 1);
+    assert_int_equal(told.live_objects, 0);
+    assert_int_equal(told.free_objects, 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+statistics_are_cut_or_followed_by_zeros(void **state)
+{
+    uint64_t numbers[4], to[6];
+    size_t   bytes;
+    size_t   room;
+
+    (void)state;
+    for (room = sizeof(bytes); room <= 5 * 8; room++) {
+        size_t told = room < sizeof(numbers) ? room : sizeof(numbers);
+
+        memset(numbers, 0x33, sizeof(numbers));
+        memset(to, 0x5a, sizeof(to));
+        fph_stats_tell(to, room, numbers, sizeof(numbers));
+        memcpy(&bytes, to, sizeof(bytes));
+        assert_int_equal(bytes, told);
+        assert_true(test_all_bytes((char *)to + sizeof(bytes),
+                                   told - sizeof(bytes), 0x33));
+        assert_true(test_all_bytes((char *)to + told, room - told, 0));
+        assert_true(test_all_bytes((char *)to + room, sizeof(to) - room, 0x5a));
+    }
+}
+
+/* A name that is read while it changes may have no end. */
+static void
+a_name_for_people_ends(void **state)
+{
+    fpheap_pool pool;
+    char        text[FPHEAP_NAME_BYTES + 1];
+
+    (void)state;
+    memset(&pool, 0, sizeof(pool));
+    memset(pool.name, 'n', sizeof(pool.name));
+    memset(text, 'x', sizeof(text));
+    fph_pool_name(&pool, text);
+    assert_int_equal(strlen(text), FPHEAP_NAME_BYTES - 1);
+    assert_true(test_all_bytes(text, FPHEAP_NAME_BYTES - 1, 'n'));
+    assert_int_equal(text[FPHEAP_NAME_BYTES], 'x');
+    memset(pool.name, 0, sizeof(pool.name));
+    memcpy(pool.name, "short", 5);
+    fph_pool_name(&pool, text);
+    assert_string_equal(text, "short");
+}
+
 int
 main(void)
 {
@@ -1294,7 +1711,20 @@ main(void)
         cmocka_unit_test(a_dump_names_the_heap_and_its_bytes),
         cmocka_unit_test(
             a_dump_has_a_row_for_each_size_that_has_memory_and_no_other),
-        cmocka_unit_test(the_settings_can_be_read)
+        cmocka_unit_test(the_settings_can_be_read),
+        cmocka_unit_test(a_slab_counts_as_many_free_objects_as_it_has_at_most),
+        cmocka_unit_test(runs_of_pages_are_counted_by_what_they_are),
+        cmocka_unit_test(
+            what_is_live_is_neither_free_nor_parked_and_never_below_nothing),
+        cmocka_unit_test(what_is_counted_on_the_way_is_told),
+        cmocka_unit_test(regions_count_while_the_provider_waits_for_them),
+        cmocka_unit_test(
+            the_first_of_a_ranking_have_most_and_no_more_are_written),
+        cmocka_unit_test(a_holder_is_a_class_or_a_pool_by_its_name),
+        cmocka_unit_test(holders_are_told_with_all_that_is_live),
+        cmocka_unit_test(what_a_pool_has_live_and_free_is_never_below_nothing),
+        cmocka_unit_test(statistics_are_cut_or_followed_by_zeros),
+        cmocka_unit_test(a_name_for_people_ends),
     };
 
     return cmocka_run_group_tests_name("stats", tests, NULL, NULL);
