@@ -14919,16 +14919,17 @@ fph_rank(fpheap_holder *holders, unsigned n, unsigned have,
     return have < n ? have + 1 : n;
 }
 
-/* Give a holder a name that is words. */
+/* Write a name that is words as text. */
 static void
-fph_holder_name(fpheap_holder *holder, const fph_word *name)
+fph_name_text(char *text, const fph_word *name)
 {
-    fph_name words;
     unsigned i;
 
-    for (i = 0; i < FPHEAP_NAME_BYTES / 8; i++)
-        words.word[i] = fph_load_relaxed(&name[i]);
-    memcpy(holder->name, &words, sizeof words);
+    for (i = 0; i < FPHEAP_NAME_BYTES / 8; i++) {
+        uint64_t word = fph_load_relaxed(&name[i]);
+
+        memcpy(text + i * 8, &word, 8);
+    }
 }
 
 /* A class's objects, of class 0 `large` bytes. */
@@ -14945,7 +14946,7 @@ fph_holder_class(const fpheap *heap, const fph_census *census, unsigned k,
     holder.bytes = k == 0 ? large : klass->live_objects * klass->size;
     if (k >= FPH_SIZES && holder.bytes != 0) {
         holder.kind = FPHEAP_HOLDER_POOL;
-        fph_holder_name(&holder, fph_bin_pool(heap->state, k)->name);
+        fph_name_text(holder.name, fph_bin_pool(heap->state, k)->name);
     }
     return holder;
 }
@@ -14970,7 +14971,7 @@ fpheap_holders(fpheap *heap, fpheap_holder *holders, unsigned n)
     memset(&holder, 0, sizeof holder);
     holder.kind = FPHEAP_HOLDER_CHILD;
     for (k = 0; k < FPHEAP_MAX_HEAPS; k++) {
-        fph_holder_name(&holder, fph_heap_name[k]);
+        fph_name_text(holder.name, fph_heap_name[k]);
         holder.bytes = census.child[k];
         have = fph_rank(holders, n, have, &holder);
     }
@@ -15068,7 +15069,6 @@ fpheap_tag_stats_get_sized(fpheap *heap, unsigned tag, fpheap_tag_stats *stats,
 
     if (!fph_heap_good(heap) || tag >= FPHEAP_TAGS)
         return -EINVAL;
-    memset(&told, 0, sizeof told);
     live = fph_tag_live(heap, tag);
     told.objects = live.objects;
     told.bytes = live.bytes;
@@ -15084,12 +15084,7 @@ fpheap_tag_stats_get_sized(fpheap *heap, unsigned tag, fpheap_tag_stats *stats,
 static void
 fph_pool_name(const fpheap_pool *pool, char *name)
 {
-    uint64_t words[FPHEAP_NAME_BYTES / 8];
-    unsigned i;
-
-    for (i = 0; i < FPHEAP_NAME_BYTES / 8; i++)
-        words[i] = fph_load_relaxed(&pool->name[i]);
-    memcpy(name, words, FPHEAP_NAME_BYTES);
+    fph_name_text(name, pool->name);
     name[FPHEAP_NAME_BYTES - 1] = 0;
 }
 

@@ -1374,6 +1374,7 @@ what_is_counted_on_the_way_is_told(void **state)
     fpheap     *heap = test_heap_over(&provider);
     fph_state  *s = heap->state;
     fph_state   was = *s;
+    uint64_t    first, last;
     unsigned    i;
 
     (void)state;
@@ -1389,7 +1390,13 @@ what_is_counted_on_the_way_is_told(void **state)
     s->releases = 4;
     s->reclaims = 5;
     census.huge = 7;
+    first = fph_heap_within[0];
+    last = fph_heap_within[FPHEAP_MAX_HEAPS - 1];
+    fph_heap_within[0] = fph_heap_within[FPHEAP_MAX_HEAPS - 1]
+                       = 1 + (uint64_t)(heap - fph_heaps);
     fph_census_counts(heap, &census);
+    fph_heap_within[0] = first;
+    fph_heap_within[FPHEAP_MAX_HEAPS - 1] = last;
     assert_int_equal(census.stats.peak_region_bytes, 1001);
     assert_int_equal(census.stats.limit, 77);
     for (i = 0; i < 4; i++)
@@ -1401,7 +1408,7 @@ what_is_counted_on_the_way_is_told(void **state)
     assert_int_equal(census.stats.growth_max_ns, 3);
     assert_int_equal(census.stats.releases, 4);
     assert_int_equal(census.stats.reclaims, 5);
-    assert_int_equal(census.stats.children, 0);
+    assert_int_equal(census.stats.children, 2);
     assert_int_equal(census.stats.emergency_bytes, 0);
     s->peak_region_bytes = 999; /* as it is about to be raised */
     census.huge = 1000;        /* more than all pages: told as all of them */
@@ -1438,10 +1445,12 @@ regions_count_while_the_provider_waits_for_them(void **state)
     fpheap     *heap = test_heap_over(&provider);
     fph_state  *s = heap->state;
     fph_region *region = region_in_use(s);
+    size_t      at = 0;
+    fph_chunk  *chunk = fph_chunk_next(s, &at);
     uint64_t    bytes = s->region_bytes, used, shown;
 
     (void)state;
-    assert_non_null(region);
+    assert_true(region != NULL && chunk != NULL);
     used = region->used;
     shown = region->shown;
     memset(&census, 0, sizeof(census));
@@ -1456,11 +1465,42 @@ regions_count_while_the_provider_waits_for_them(void **state)
     assert_int_equal(census.stats.region_bytes, bytes + 5);
     region->used = used;
     s->region_bytes = bytes - 5;
+    s->region[fph_region_count(s)].shown = 1; /* one that never was */
     fph_census_pages(s, &census);
+    s->region[fph_region_count(s)].shown = 0;
     assert_int_equal(census.stats.regions, 2);
     assert_int_equal(census.stats.waste_bytes, 5);
+    assert_int_equal(census.huge, 0);
+    chunk->huge = 1;
+    fph_census_pages(s, &census);
+    chunk->huge = 0;
+    assert_int_equal(census.huge, FPHEAP_CHUNK);
     region->shown = shown;
     s->region_bytes = bytes;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* There are as many classes as are told of, and what is behind them is no
+ * class. */
+static void
+a_census_has_each_class_and_begins_with_nothing(void **state)
+{
+    static fph_census census;
+    fpheap   *heap = test_heap_over(&provider);
+    unsigned  k;
+
+    (void)state;
+    memset(&census, 0x5a, sizeof(census));
+    fph_census_take(heap, &census);
+    for (k = 1; k < FPH_CLASSES; k++) {
+        assert_int_equal(census.classes[k].size, heap->state->classes[k].size);
+        assert_int_equal(census.classes[k].magazine,
+                         heap->state->classes[k].magazine);
+        assert_int_equal(census.classes[k].live_objects, 0);
+    }
+    assert_int_equal(census.huge, 0);
+    for (k = 0; k < FPHEAP_MAX_HEAPS; k++)
+        assert_int_equal(census.child[k], 0);
     TEST_DESTROY_OVER(heap, &provider);
 }
 
@@ -1597,6 +1637,8 @@ static void
 what_a_pool_has_live_and_free_is_never_below_nothing(void **state)
 {
     fpheap           *heap = test_heap_over(&provider);
+    fpheap_pool_desc  other = { .name = "other", .size = 300 };
+    fpheap_pool      *first = fpheap_pool_create(heap, &other);
     fpheap_pool_desc  desc = { .name = "told", .size = 100, .min = 5 };
     fpheap_pool      *pool = fpheap_pool_create(heap, &desc);
     fpheap_pool_stats told;
@@ -1604,7 +1646,7 @@ what_a_pool_has_live_and_free_is_never_below_nothing(void **state)
     size_t            parked;
 
     (void)state;
-    assert_non_null(pool);
+    assert_true(first != NULL && pool != NULL && pool->number == 1);
     assert_int_equal(fpheap_pool_get_bulk(pool, object, 4), 0);
     fpheap_pool_put_bulk(pool, object, 4);
     fpheap_pool_stats_get(pool, &told);
@@ -1612,8 +1654,9 @@ what_a_pool_has_live_and_free_is_never_below_nothing(void **state)
     assert_true(parked > 1);
     assert_int_equal(told.min, 5);
     assert_int_equal(told.slabs, 1);
-    assert_int_equal(told.size, heap->state->classes[FPH_SIZES].size);
-    assert_int_equal(told.magazine, heap->state->classes[FPH_SIZES].magazine);
+    assert_int_equal(told.size, heap->state->classes[FPH_SIZES + 1].size);
+    assert_int_equal(told.magazine,
+                     heap->state->classes[FPH_SIZES + 1].magazine);
     told = pool_told(pool, parked + 3, parked + 1);
     assert_int_equal(told.live_objects, 1);
     assert_int_equal(told.free_objects, 2);
@@ -1647,6 +1690,63 @@ statistics_are_cut_or_followed_by_zeros(void **state)
         assert_true(test_all_bytes((char *)to + told, room - told, 0));
         assert_true(test_all_bytes((char *)to + room, sizeof(to) - room, 0x5a));
     }
+}
+
+/* A child that has the first number of all is told like the others. */
+static void
+a_child_is_a_holder_by_its_name(void **state)
+{
+    fpheap        *first = test_heap_over(&provider);
+    fpheap_config  config;
+    fpheap        *parent, *child;
+    fpheap_holder  holders[3];
+    fpheap_stats   stats;
+
+    (void)state;
+    memset(&config, 0, sizeof(config));
+    config.provider = &provider.calls;
+    parent = fpheap_create("parent", &config);
+    assert_non_null(parent);
+    assert_int_equal(fpheap_destroy(first), 0);
+    config.provider = NULL;
+    config.parent = parent;
+    child = fpheap_create("the first of all", &config);
+    assert_ptr_equal(child, &fph_heaps[0]);
+    assert_int_equal(fpheap_holders(parent, holders, 3), 1);
+    assert_int_equal(holders[0].kind, FPHEAP_HOLDER_CHILD);
+    assert_string_equal(holders[0].name, "the first of all");
+    assert_int_equal(holders[0].objects, 0);
+    assert_int_equal(holders[0].size, 0);
+    fpheap_stats_get(parent, &stats);
+    assert_true(stats.child_bytes > 0);
+    assert_int_equal(holders[0].bytes, stats.child_bytes);
+    TEST_DESTROY(child);
+    TEST_DESTROY_OVER(parent, &provider);
+}
+
+/* Whatever lies behind the classes and in front of them. */
+static void
+a_dump_of_classes_has_no_more_rows_than_there_are(void **state)
+{
+    static fph_census census;
+    fpheap *heap = test_heap_over(&provider);
+    char   *text = NULL;
+    size_t  bytes = 0, i;
+    FILE   *out = open_memstream(&text, &bytes);
+
+    (void)state;
+    assert_non_null(out);
+    memset(&census, 0, sizeof(census));
+    for (i = 0; i < FPHEAP_MAX_HEAPS; i++)
+        census.child[i] = 5;
+    census.huge = census.classes[0].slabs = 5;
+    fph_dump_classes(heap->state, &census, out);
+    if (!FPHEAP_HEADER)
+        fph_dump_tags(heap, &census.stats, out);
+    (void)fclose(out);
+    assert_ptr_equal(strchr(text, '\n'), text + bytes - 1);
+    free(text);
+    TEST_DESTROY_OVER(heap, &provider);
 }
 
 /* A name that is read while it changes may have no end. */
@@ -1725,6 +1825,9 @@ main(void)
         cmocka_unit_test(what_a_pool_has_live_and_free_is_never_below_nothing),
         cmocka_unit_test(statistics_are_cut_or_followed_by_zeros),
         cmocka_unit_test(a_name_for_people_ends),
+        cmocka_unit_test(a_census_has_each_class_and_begins_with_nothing),
+        cmocka_unit_test(a_child_is_a_holder_by_its_name),
+        cmocka_unit_test(a_dump_of_classes_has_no_more_rows_than_there_are),
     };
 
     return cmocka_run_group_tests_name("stats", tests, NULL, NULL);

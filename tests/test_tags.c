@@ -353,6 +353,7 @@ a_dump_has_all_statistics_by_size_and_by_tag(void **state)
     fpheap_stats       s;
     fpheap_class_stats c;
     FILE              *out = open_memstream(&text, &bytes);
+    char               behind[16];
     unsigned           k;
 
     (void)state;
@@ -386,6 +387,8 @@ a_dump_has_all_statistics_by_size_and_by_tag(void **state)
     expect_line(text, " tag %6d %30d requested bytes, 1 objects\n",
                 FPHEAP_TAGS - 1, 1000);
     assert_null(strstr(text, " tag      4 "));
+    (void)snprintf(behind, sizeof(behind), " tag %6d ", FPHEAP_TAGS);
+    assert_null(strstr(text, behind));
     free(text);
     for (k = 0; k < TEST_COUNT(objects); k++)
         fpheap_free(heap, objects[k]);
@@ -430,6 +433,36 @@ a_tag_that_has_memory_is_known_by_its_number_alone(void **state)
     assert_int_equal(holder[i].size, 7);
     assert_int_equal(holder[i].objects, 1);
     assert_int_equal(holder[i].bytes, 100000);
+    assert_int_equal(fpheap_destroy_forced(heap), 0);
+}
+
+/* Tag 0 is what has none. */
+static void
+each_tag_but_0_is_a_holder(void **state)
+{
+    fpheap       *heap = test_heap_over(&provider);
+    unsigned      number = FPHEAP_MAX_HEAPS - 1;
+    fpheap_holder holder[16];
+    fph_word      was = fph_heap_name[number][0];
+    unsigned      i, n, tags = 0;
+
+    (void)state;
+    assert_non_null(fpheap_alloc_tagged(heap, 100, 0));
+    assert_non_null(fpheap_alloc_tagged(heap, 200, 1));
+    assert_non_null(fpheap_alloc_tagged(heap, 300, FPHEAP_TAGS - 1));
+    fph_heap_name[number][0] = 'x'; /* a heap's, and none of theirs */
+    n = fpheap_holders(heap, holder, 16);
+    fph_heap_name[number][0] = was;
+    for (i = 0; i < n; i++) {
+        if (holder[i].kind != FPHEAP_HOLDER_TAG)
+            continue;
+        assert_string_equal(holder[i].name, "");
+        assert_int_equal(holder[i].size, tags == 0 ? FPHEAP_TAGS - 1 : 1);
+        assert_int_equal(holder[i].objects, 1);
+        assert_int_equal(holder[i].bytes, tags == 0 ? 300 : 200);
+        tags++;
+    }
+    assert_int_equal(tags, 2);
     assert_int_equal(fpheap_destroy_forced(heap), 0);
 }
 
@@ -584,6 +617,7 @@ main(void)
         cmocka_unit_test(a_dump_has_all_statistics_by_size_and_by_tag),
         cmocka_unit_test(a_sum_below_zero_is_zero),
         cmocka_unit_test(a_tag_that_has_memory_is_known_by_its_number_alone),
+        cmocka_unit_test(each_tag_but_0_is_a_holder),
         cmocka_unit_test(a_tag_that_is_none_is_einval),
         cmocka_unit_test(tags_of_a_heap_that_was_destroyed_are_einval),
         cmocka_unit_test(tags_are_told_to_programs_of_any_version),
