@@ -1299,6 +1299,440 @@ max_is_of_all_nodes_together(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* --- what a pool is made of ----------------------------------------------- */
+
+static size_t
+stride_of(size_t size, size_t align, unsigned channels, unsigned ranks)
+{
+    fpheap_pool_desc desc = described("stride", size - FPH_HEAD - FPH_SLACK,
+                                      align);
+
+    desc.channels = channels;
+    desc.ranks = ranks;
+    return fph_pool_stride(&desc, align);
+}
+
+/* With channels it is the first number of lines from the size on that has no
+ * divisor in common with theirs. */
+static void
+a_stride_is_a_multiple_of_the_alignment_or_of_a_line(void **state)
+{
+    fpheap_pool_desc desc = described("short", 15, 1);
+    size_t           size;
+
+    (void)state;
+    for (size = 256; size < 512; size += 8) {
+        assert_int_equal(stride_of(size, 8, 0, 3), size);
+        assert_int_equal(stride_of(size - 1, 8, 0, 0), size);
+        assert_int_equal(stride_of(size - 7, 8, 0, 0), size);
+        assert_int_equal(stride_of(size - 8, 8, 0, 0), size - 8);
+    }
+    assert_int_equal(stride_of(384, 64, 2, 0), 448);
+    assert_int_equal(stride_of(321, 64, 2, 0), 448);
+    assert_int_equal(stride_of(320, 64, 2, 2), 320);
+    assert_int_equal(stride_of(319, 64, 2, 2), 320);
+    assert_int_equal(stride_of(257, 64, 2, 0), 320);
+    assert_int_equal(stride_of(321, 64, 1, 0), 384);
+    assert_int_equal(stride_of(384, 64, 1, 1), 384);
+    assert_int_equal(stride_of(385, 64, 1, 1), 448);
+    assert_int_equal(stride_of(321, 64, 3, 5), 448);
+    assert_int_equal(fph_pool_stride(&desc, 1), 16 + FPH_HEAD + FPH_SLACK);
+    desc.size = 16;
+    assert_int_equal(fph_pool_stride(&desc, 1), 16 + FPH_HEAD + FPH_SLACK);
+    desc.size = 17;
+    assert_int_equal(fph_pool_stride(&desc, 1), 17 + FPH_HEAD + FPH_SLACK);
+}
+
+/* Each is the last that may be, or the first that may not. */
+static void
+bounds_of_what_a_pool_may_be_are_exact(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool_desc good = described("good", 100, 0);
+    fpheap_pool_desc desc = good;
+
+    (void)state;
+#define ERROR(member, value, error)                              \
+    (desc.member = (value),                                      \
+     assert_int_equal(fph_desc_error(heap, &desc), (error)),     \
+     desc = good)
+    ERROR(channels, 1024, 0);
+    ERROR(channels, 1025, -EINVAL);
+    good.channels = desc.channels = 1;
+    ERROR(ranks, 1024, 0);
+    ERROR(ranks, 1025, -EINVAL);
+    if (FPH_SLACK == 0)
+        ERROR(size, FPHEAP_POOL_SIZE_MAX - FPH_HEAD, 0);
+    ERROR(align, FPH_LINE, 0);
+    ERROR(align, 2 * FPH_LINE, -EINVAL);
+    good.channels = desc.channels = 0;
+    ERROR(ranks, 1024, 0);
+    ERROR(ranks, 1025, -EINVAL);
+    ERROR(max, UINT32_MAX, 0);
+    ERROR(min, UINT32_MAX, 0);
+    good.max = desc.max = 10;
+    ERROR(min, 10, 0);
+    ERROR(min, 11, -EINVAL);
+    ERROR(private_bytes, FPHEAP_CHUNK / 2, 0);
+    ERROR(private_bytes, FPHEAP_CHUNK / 2 + 1, -EINVAL);
+#undef ERROR
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static unsigned
+magazine_of(size_t max, unsigned magazine)
+{
+    fpheap_pool_desc desc = described("shaped", 16, 0);
+    fph_class        klass, shape;
+
+    desc.max = max;
+    desc.magazine = magazine;
+    memset(&klass, 0x5a, sizeof(klass));
+    fph_pool_shape(&klass, &desc);
+    fph_shape(&shape, fph_pool_stride(&desc, 16), 16);
+    assert_int_equal(klass.size, shape.size);
+    assert_int_equal(klass.skip, shape.skip);
+    assert_int_equal(klass.pages, shape.pages);
+    assert_int_equal(klass.inverse, shape.inverse);
+    assert_int_equal(klass.count, shape.count);
+    assert_int_equal(shape.magazine, FPHEAP_MAGAZINE);
+    return klass.magazine;
+}
+
+static void
+crosses(void *arg, fpheap *heap, fpheap_pool *pool, unsigned crossed)
+{
+    (void)arg, (void)heap, (void)pool, (void)crossed;
+}
+
+/* So that those of 16 threads do not keep all objects from the others. */
+static void
+a_magazine_has_a_16th_of_the_objects_that_there_may_be_at_most(void **state)
+{
+    const size_t     full = 16 * (size_t)FPHEAP_MAGAZINE;
+    fpheap_pool_desc desc = described("watched", 16, 0);
+    fph_class        klass;
+
+    (void)state;
+    assert_int_equal(magazine_of(0, 0), FPHEAP_MAGAZINE);
+    assert_int_equal(magazine_of(1, 0), 2);
+    assert_int_equal(magazine_of(16, 0), 2);
+    assert_int_equal(magazine_of(31, 0), 2);
+    assert_int_equal(magazine_of(47, 0), 2);
+    assert_int_equal(magazine_of(48, 0), 3);
+    assert_int_equal(magazine_of(full - 1, 0), FPHEAP_MAGAZINE - 1);
+    assert_int_equal(magazine_of(full - 16, 0), FPHEAP_MAGAZINE - 1);
+    assert_int_equal(magazine_of(full - 17, 0), FPHEAP_MAGAZINE - 2);
+    assert_int_equal(magazine_of(full, 0), FPHEAP_MAGAZINE);
+    assert_int_equal(magazine_of(full + 1, 0), FPHEAP_MAGAZINE);
+    assert_int_equal(magazine_of(16, 5), 5);
+    assert_int_equal(magazine_of(0, 2), 2);
+    desc.max = full;
+    desc.water.crossed = crosses;
+    desc.water.low = 100;
+    desc.water.high = 180;
+    fph_pool_shape(&klass, &desc);
+    assert_int_equal(klass.magazine, 5);
+    desc.size = 20;
+    fph_pool_shape(&klass, &desc);
+    assert_int_equal(klass.size % 16, 0);
+}
+
+static fpheap_pool
+handle_of(fpheap *heap, const fpheap_pool_desc *desc)
+{
+    fpheap_pool pool;
+
+    memset(&pool, 0x5a, sizeof(pool));
+    pool.number = 3;
+    fph_pool_handle(heap, &pool, desc);
+    assert_null(pool.emergency);
+    assert_null(pool.front);
+    assert_int_equal(pool.requested, desc->size);
+    assert_int_equal(pool.tag, desc->tag);
+    assert_int_equal(pool.destructor, desc->destructor);
+    assert_true(pool.construct == desc->construct);
+    assert_true(pool.destruct == desc->destruct);
+    assert_null(pool.construct_nth);
+    assert_ptr_equal(pool.arg, desc->arg);
+    return pool;
+}
+
+static void
+a_handle_has_all_that_a_pool_was_asked_for(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    book             b;
+    fpheap_pool_desc desc = with_book("handled", 100, &b);
+    fpheap_pool      pool;
+
+    (void)state;
+    desc.tag = 5;
+    desc.destructor = 6;
+    pool = handle_of(heap, &desc);
+    assert_int_equal(pool.one_bin, 1);
+    assert_int_equal(pool.node, FPHEAP_ANY_NODE);
+    assert_int_equal(pool.offset, (FPH_SIZES + 3) * sizeof(fph_bin));
+    assert_int_equal(pool.entry,
+                     fph_entry_offset(heap) + offsetof(fph_entry, local));
+    heap->emergency = heap;
+    assert_int_equal(handle_of(heap, &desc).one_bin, 0);
+    heap->emergency = NULL;
+    heap->nodes = 2;
+    assert_int_equal(handle_of(heap, &desc).one_bin, 0);
+    desc.flags = FPHEAP_ON_NODE;
+    desc.node = 1;
+    pool = handle_of(heap, &desc);
+    heap->nodes = 1;
+    assert_int_equal(pool.one_bin, 1);
+    assert_int_equal(pool.node, 1);
+    assert_int_equal(pool.offset,
+                     (FPH_SIZES + 3 + FPH_CLASSES) * sizeof(fph_bin));
+    assert_int_equal(pool.entry,
+                     fph_entry_offset(heap) + offsetof(fph_entry, bins));
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Whatever the last pool of the number has left. */
+static fpheap_pool
+record_of(fpheap *heap, const fpheap_pool_desc *desc)
+{
+    fpheap_pool pool;
+
+    memset(&pool, 0x5a, sizeof(pool));
+    pool.number = FPHEAP_MAX_POOLS - 1;
+    fph_pool_init(heap, &pool, desc);
+    assert_int_equal(pool.flags, desc->flags);
+    assert_int_equal(pool.min, desc->min);
+    assert_int_equal(pool.ending, 0);
+    assert_int_equal(pool.objects, 0);
+    assert_int_equal(pool.nth, 0);
+    assert_int_equal(pool.slabs, 0);
+    assert_int_equal(pool.quota >> 32,
+                     desc->max == 0 ? UINT32_MAX : desc->max);
+    assert_int_equal((uint32_t)pool.quota, 0);
+    return pool;
+}
+
+static void
+a_record_begins_without_objects_and_keeps_slabs_if_it_should(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    book             b;
+    fpheap_pool_desc desc = described("recorded", 100, 0);
+
+    (void)state;
+    assert_int_equal(record_of(heap, &desc).keeps, 0);
+    assert_int_equal(record_of(heap, &desc).constructs, 0);
+    assert_int_equal(record_of(heap, &desc).destructs, 0);
+    desc = with_book("recorded", 100, &b);
+    assert_int_equal(record_of(heap, &desc).constructs, 1);
+    assert_int_equal(record_of(heap, &desc).destructs, 1);
+    desc.max = 7;
+    desc.min = 1;
+    assert_int_equal(record_of(heap, &desc).keeps, 1);
+    desc.min = 0;
+    desc.flags = FPHEAP_PAGE_ISOLATED;
+    assert_int_equal(record_of(heap, &desc).keeps, 0);
+    desc.flags = FPHEAP_TYPE_STABLE;
+    assert_int_equal(record_of(heap, &desc).keeps, 1);
+    desc.min = 2;
+    assert_int_equal(record_of(heap, &desc).keeps, 1);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* No slab more than min objects need, and magazines for them and two more. */
+static void
+what_is_made_ahead_is_min_and_no_slab_more(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool_desc desc = described("ahead", 100, 0);
+    fpheap_pool     *pool = CREATE(heap, &desc);
+    uint64_t         made;
+    size_t           count;
+
+    (void)state;
+    fpheap_pool_put(pool, fpheap_pool_get(pool));
+    count = STATS(pool).objects;
+    assert_true(count > 1);
+    END(pool);
+    made = heap->state->magazines;
+    desc.min = count;
+    pool = CREATE(heap, &desc);
+    assert_int_equal(STATS(pool).slabs, 1);
+    assert_int_equal(STATS(pool).objects, count);
+    assert_int_equal(heap->state->magazines - made,
+                     count / STATS(pool).magazine + 2);
+    END(pool);
+    desc.min = 1;
+    pool = CREATE(heap, &desc);
+    assert_int_equal(STATS(pool).slabs, 1);
+    END(pool);
+    desc.min = count + 1;
+    pool = CREATE(heap, &desc);
+    assert_int_equal(STATS(pool).slabs, 2);
+    END(pool);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* What a private area has room for serves until more is wanted. */
+static void
+a_private_area_has_a_power_of_two_and_serves_again(void **state)
+{
+    static const size_t bytes[] = { 0, 1, 64, 65, 200, 256, 257, 0, 512, 10 };
+    static const size_t rooms[] = { 0, 64, 64, 128, 256, 256, 512, 512, 512,
+                                    512 };
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_pool *pool = named(heap, "private", 0, NULL, NULL);
+    size_t       i;
+
+    (void)state;
+    assert_true(pool != NULL && FPH_LINE == 64);
+    for (i = 0; i < TEST_COUNT(bytes); i++) {
+        char  *was = pool->private_area;
+        size_t room = pool->private_room;
+
+        assert_int_equal(fph_pool_private(heap, pool, bytes[i]), 0);
+        assert_int_equal(pool->private_room, rooms[i]);
+        assert_int_equal(pool->private_bytes, bytes[i]);
+        assert_int_equal(pool->private_area == was, rooms[i] == room);
+        if (bytes[i] != 0) {
+            assert_true(test_all_bytes(pool->private_area, bytes[i], 0));
+            memset(pool->private_area, 0x5a, rooms[i]);
+        }
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* There can be no more records: the number is free again. */
+static void
+a_pool_without_memory_for_its_record_is_none(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_pool *pool = named(heap, "first", 0, NULL, NULL);
+    fph_state   *s = heap->state;
+    uint64_t     numbers = s->meta_numbers, cursor = s->meta_cursor.word;
+    char        *area = pool->private_area;
+    int          error = 0;
+
+    (void)state;
+    s->meta_numbers = FPH_TABLE_MAX;
+    s->meta_cursor.word = cursor >> 40 << 40; /* of which nothing is left */
+    assert_int_equal(fph_pool_private(heap, pool, 5000), -ENOMEM);
+    assert_ptr_equal(pool->private_area, area);
+    assert_null(fph_pool_record(heap, 5, &error));
+    assert_int_equal(error, -ENOMEM);
+    assert_null(s->pool[5]);
+    errno = 0;
+    assert_null(named(heap, "second", 0, NULL, NULL));
+    assert_int_equal(errno, ENOMEM);
+    assert_int_equal(s->pool_is[1] % 8, FPH_POOL_FREE);
+    s->meta_numbers = numbers;
+    s->meta_cursor.word = cursor;
+    pool = named(heap, "second", 0, NULL, NULL);
+    assert_true(pool != NULL && pool->number == 1);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* --- at the end ----------------------------------------------------------- */
+
+static int
+end_in_the_middle(fpheap_pool *pool, void *arg, void *object, size_t nth)
+{
+    size_t live = 7;
+
+    (void)object, (void)nth;
+    *(int *)arg = fpheap_pool_destroy(pool, &live);
+    assert_int_equal(live, 0);
+    return 0;
+}
+
+static void
+a_pool_does_not_end_while_it_makes_an_object_or_the_heap_ends(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool_desc desc = described("kept", 100, 0);
+    fpheap_pool     *pool;
+    int              rc = 0;
+
+    (void)state;
+    desc.min = 1;
+    desc.construct_nth = end_in_the_middle;
+    desc.arg = &rc;
+    pool = CREATE(heap, &desc);
+    assert_int_equal(rc, -EBUSY);
+    assert_ptr_equal(fpheap_pool_lookup(heap, "kept"), pool);
+    heap->state->ends = 1;
+    assert_int_equal(fpheap_pool_destroy(pool, NULL), -EBUSY);
+    desc = described("late", 100, 0);
+    REFUSED(heap, &desc, EBUSY);
+    heap->state->ends = 0;
+    assert_ptr_equal(fpheap_pool_lookup(heap, "kept"), pool);
+    END(pool);
+    assert_int_equal(pool->record->ending, 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+look_it_up(void *arg, void *object)
+{
+    book *b = (book *)arg;
+
+    (void)object;
+    b->destructed++;
+    b->wrong += fpheap_pool_lookup(b->heap, "ending") != NULL;
+}
+
+static void
+a_pool_is_not_found_while_it_ends(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool_desc desc = described("ending", 100, 0);
+    fpheap_pool     *pool;
+    book             b;
+
+    (void)state;
+    memset(&b, 0, sizeof(b));
+    b.heap = heap;
+    desc.destruct = look_it_up;
+    desc.arg = &b;
+    desc.min = 1;
+    pool = CREATE(heap, &desc);
+    END(pool);
+    assert_true(b.destructed > 0);
+    assert_int_equal(b.wrong, 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static int
+fail_once(void *arg, void *object)
+{
+    (void)object;
+    return ++*(unsigned *)arg == 1 ? -EIO : 0;
+}
+
+/* Although the objects could not be had at once. */
+static void
+a_burst_has_no_more_objects_than_were_asked_for(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool_desc desc = described("burst", 100, 0);
+    unsigned         calls = 0;
+    fpheap_pool     *pool;
+
+    (void)state;
+    desc.construct = fail_once;
+    desc.arg = &calls;
+    pool = CREATE(heap, &desc);
+    others[3] = &mark;
+    assert_int_equal(fpheap_pool_get_burst(pool, others, 3), 3);
+    assert_ptr_equal(others[3], &mark);
+    assert_true(calls > 1);
+    fpheap_pool_put_bulk(pool, others, 3);
+    END(pool);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 int
 main(void)
 {
@@ -1332,7 +1766,21 @@ main(void)
         cmocka_unit_test(a_size_names_the_bin_on_a_heap_of_one_node_alone),
         cmocka_unit_test(a_put_fills_the_bin_that_a_get_looks_at),
         cmocka_unit_test(put_on_another_node_an_object_goes_home),
-        cmocka_unit_test(max_is_of_all_nodes_together)
+        cmocka_unit_test(max_is_of_all_nodes_together),
+        cmocka_unit_test(a_stride_is_a_multiple_of_the_alignment_or_of_a_line),
+        cmocka_unit_test(bounds_of_what_a_pool_may_be_are_exact),
+        cmocka_unit_test(
+            a_magazine_has_a_16th_of_the_objects_that_there_may_be_at_most),
+        cmocka_unit_test(a_handle_has_all_that_a_pool_was_asked_for),
+        cmocka_unit_test(
+            a_record_begins_without_objects_and_keeps_slabs_if_it_should),
+        cmocka_unit_test(what_is_made_ahead_is_min_and_no_slab_more),
+        cmocka_unit_test(a_private_area_has_a_power_of_two_and_serves_again),
+        cmocka_unit_test(a_pool_without_memory_for_its_record_is_none),
+        cmocka_unit_test(
+            a_pool_does_not_end_while_it_makes_an_object_or_the_heap_ends),
+        cmocka_unit_test(a_pool_is_not_found_while_it_ends),
+        cmocka_unit_test(a_burst_has_no_more_objects_than_were_asked_for)
     };
 
     return cmocka_run_group_tests_name("pools", tests, NULL, NULL);
