@@ -634,6 +634,291 @@ an_object_ends_with_the_last_page_that_its_record_covers(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* --- blocks in pages ------------------------------------------------------ */
+
+static size_t   taken[4096];
+static unsigned n_taken;
+
+/* Take all pages that are free. */
+static void
+take_pages(const fpheap *heap)
+{
+    for (n_taken = 0; n_taken < TEST_COUNT(taken); n_taken++) {
+        taken[n_taken] = fph_pages_find(heap, 0, 1, 1);
+        if (taken[n_taken] == FPH_NO_PAGE)
+            return;
+    }
+    fail();
+}
+
+static void
+give_pages(fph_state *s)
+{
+    while (n_taken > 0)
+        fph_pages_give(s, taken[--n_taken], 1);
+}
+
+/* A heap, its pages written, whose block is used up; the system has no memory
+ * for another. */
+static fpheap *
+heap_without_records(void)
+{
+    fpheap *heap = test_heap_over(&provider);
+
+    assert_non_null(objects[0] = fpheap_alloc(heap, FPHEAP_CHUNK / 2));
+    assert_non_null(objects[1] = fpheap_alloc(heap, FPHEAP_CHUNK / 2));
+    memset(objects[0], 0xff, FPHEAP_CHUNK / 2);
+    memset(objects[1], 0xff, FPHEAP_CHUNK / 2);
+    fpheap_free_bulk(heap, objects, 2);
+    fpheap_flush(heap);
+    while (fph_meta_cut(heap->state, FPH_LINE) != 0)
+        continue;
+    system_is_out = 1;
+    return heap;
+}
+
+static void
+end_without_records(fpheap *heap)
+{
+    system_is_out = 0;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static size_t
+free_bytes(fpheap *heap)
+{
+    fpheap_stats stats;
+
+    fpheap_stats_get(heap, &stats);
+    assert_int_equal(stats.metadata_bytes,
+                     test_meta_pages(heap) * FPHEAP_PAGE);
+    return stats.page_free_bytes;
+}
+
+/* Look at a block of these pages, and give it back. */
+static void
+check_block(fpheap *heap, int node, size_t pages)
+{
+    size_t before = free_bytes(heap);
+    size_t had    = test_meta_pages(heap);
+    size_t room   = 0;
+    char  *block  = fph_block_new(heap, node, 100, &room);
+
+    assert_non_null(block);
+    assert_int_equal(room, pages * FPHEAP_PAGE - FPH_GUARDS);
+    assert_int_equal((uintptr_t)(block - FPH_GUARD) % FPHEAP_PAGE, 0);
+    assert_true(test_all_bytes(block - FPH_GUARD, pages * FPHEAP_PAGE, 0));
+    assert_true(fph_is_meta_page(heap->state, block));
+    assert_int_equal(test_meta_pages(heap), had + pages);
+    assert_int_equal(free_bytes(heap), before - pages * FPHEAP_PAGE);
+    memset(block, 0xff, room);
+    fph_block_drop(heap->state, block, room);
+    assert_int_equal(test_meta_pages(heap), had);
+    assert_int_equal(free_bytes(heap), before);
+}
+
+static void
+a_block_in_pages_is_zeros_and_goes_back_whole(void **state)
+{
+    fpheap    *heap = heap_without_records();
+    fph_state *s = heap->state;
+    uint64_t   numbers = s->meta_numbers;
+    uint64_t   bytes = s->region_bytes, made = s->magazines;
+    unsigned   number = s->number;
+    size_t     room;
+
+    (void)state;
+    check_block(heap, 0, fph_block_wish(s, 1));
+    s->meta_numbers = 8;
+    check_block(heap, 0, 3);
+    s->meta_numbers = numbers;
+    assert_null(fph_block_new(heap, FPH_NO_NODE, 100, &room));
+    s->number = FPH_SHARED;
+    assert_null(fph_block_new(heap, FPH_NO_NODE, 100, &room));
+    s->magazines = 0;
+    s->region_bytes = 8 * FPHEAP_CHUNK;
+    assert_int_equal(fph_block_ahead(s), FPH_PAGES / 8);
+    assert_non_null(fph_block_new(heap, FPH_NO_NODE, 100, &room));
+    assert_int_equal(room, FPHEAP_CHUNK / 8 - FPH_GUARDS);
+    s->region_bytes = bytes;
+    s->magazines = made;
+    s->number = number;
+    take_pages(heap);
+    assert_null(fph_block_new(heap, 0, 100, &room));
+    give_pages(s);
+    end_without_records(heap);
+}
+
+/* Another thread has installed one in its place, so nobody needs it. */
+static void
+a_block_that_another_made_needless_goes_back(void **state)
+{
+    fpheap    *heap = heap_without_records();
+    fph_state *s = heap->state;
+    uint64_t   full = fph_meta_block(s);
+    size_t     before = free_bytes(heap);
+    int        found = 7;
+
+    (void)state;
+    assert_int_equal(fph_meta_extend(heap, 0, full + 1, FPH_LINE, &found), 0);
+    assert_int_equal(found, 1);
+    assert_int_equal(fph_meta_block(s), full);
+    assert_int_equal(free_bytes(heap), before);
+    assert_int_not_equal(fph_meta_extend(heap, 0, full, FPH_LINE, &found), 0);
+    assert_int_equal(found, 1);
+    assert_int_equal(fph_meta_block(s), full + 1);
+    assert_true(free_bytes(heap) < before);
+    take_pages(heap);
+    assert_int_equal(fph_meta_extend(heap, 0, full + 1, FPH_LINE, &found), 0);
+    assert_int_equal(found, 0);
+    give_pages(s);
+    end_without_records(heap);
+}
+
+/* With an error, and not if no growth would help. */
+static void
+for_a_record_the_provider_is_asked_once_if_it_may_be(void **state)
+{
+    fpheap    *heap = heap_without_records();
+    fph_state *s = heap->state;
+    unsigned   gets = provider.gets;
+    uint64_t   numbers = s->meta_numbers;
+    int        error = 7;
+
+    (void)state;
+    take_pages(heap);
+    assert_int_equal(fph_meta_get(heap, 0, FPH_LINE, NULL), 0);
+    assert_int_equal(provider.gets, gets);
+    s->meta_numbers = FPH_TABLE_MAX;
+    assert_int_equal(fph_meta_get(heap, 0, FPH_LINE, &error), 0);
+    s->meta_numbers = numbers;
+    assert_int_equal(error, -ENOMEM);
+    assert_int_equal(provider.gets, gets);
+    provider.fail_from = 1;
+    provider.fail_to = UINT_MAX;
+    provider.error = -EIO;
+    assert_int_equal(fph_meta_get(heap, 0, FPH_LINE, &error), 0);
+    assert_int_equal(error, -EIO);
+    assert_int_equal(provider.gets, gets + 1);
+    provider.fail_from = 0;
+    assert_int_not_equal(fph_meta_get(heap, 0, FPH_LINE, &error), 0);
+    assert_int_equal(provider.gets, gets + 2);
+    error = 7;
+    assert_int_not_equal(fph_meta_get(heap, 0, FPH_LINE, &error), 0);
+    assert_int_equal(error, 7);
+    assert_int_equal(provider.gets, gets + 2);
+    give_pages(s);
+    end_without_records(heap);
+}
+
+static int
+is_out(fpheap *heap, uint64_t numbers, uint64_t unused, size_t room)
+{
+    fph_state *s = heap->state;
+    fph_state  was;
+    int        out;
+
+    was.meta_numbers = s->meta_numbers;
+    was.records.word = s->records.word;
+    was.meta_cursor.word = s->meta_cursor.word;
+    s->meta_numbers = numbers;
+    s->records.word = unused;
+    s->meta_cursor.word = (uint64_t)1 << 40
+                        | (uint64_t)(5 + room / FPH_LINE) << 20 | 5;
+    out = fph_records_out(s);
+    s->meta_numbers = was.meta_numbers;
+    s->records.word = was.records.word;
+    s->meta_cursor.word = was.meta_cursor.word;
+    return out;
+}
+
+static void
+records_are_out_when_none_is_unused_and_no_block_can_come(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    size_t   room = sizeof(fph_records);
+    uint64_t tag  = (uint64_t)1 << 32;
+
+    (void)state;
+    assert_int_equal(room % FPH_LINE, 0);
+    assert_int_equal(is_out(heap, FPH_TABLE_MAX, 0, 0), 1);
+    assert_int_equal(is_out(heap, FPH_TABLE_MAX, tag, 0), 1);
+    assert_int_equal(is_out(heap, FPH_TABLE_MAX, tag, room - FPH_LINE), 1);
+    assert_int_equal(is_out(heap, FPH_TABLE_MAX, tag, room), 0);
+    assert_int_equal(is_out(heap, FPH_TABLE_MAX, tag + 1, 0), 0);
+    assert_int_equal(is_out(heap, FPH_TABLE_MAX, tag + 5, 0), 0);
+    assert_int_equal(is_out(heap, FPH_TABLE_MAX - 1, 0, 0), 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* The count of numbers that were taken may be above that of those that there
+ * are, and says nothing of what lies behind. */
+static void
+blocks_are_those_whose_numbers_were_taken(void **state)
+{
+    fpheap    *heap = heap_with_records();
+    fph_state *s = heap->state;
+    uint64_t   numbers = s->meta_numbers;
+    char      *next = s->meta[numbers], *behind;
+    size_t     at = 1;
+
+    (void)state;
+    assert_ptr_equal(fph_block_next(s, &at), s->meta[1]);
+    assert_int_equal(at, 2);
+    at = numbers;
+    s->meta[numbers] = s->meta[1];
+    assert_null(fph_block_next(s, &at));
+    s->meta[numbers] = next;
+    assert_int_equal(at, numbers);
+    memcpy(&behind, s->meta + FPH_TABLE_MAX, sizeof behind);
+    memcpy(s->meta + FPH_TABLE_MAX, s->meta + 1, sizeof behind);
+    s->meta_numbers = FPH_TABLE_MAX + 1;
+    at = FPH_TABLE_MAX;
+    assert_null(fph_block_next(s, &at));
+    s->meta_numbers = numbers;
+    memcpy(s->meta + FPH_TABLE_MAX, &behind, sizeof behind);
+    fpheap_free_bulk(heap, objects, 64);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+#if FPHEAP_SHARED
+static uint32_t
+first_made(const fph_state *s)
+{
+    return (uint32_t)fph_load_relaxed(&s->made[0]);
+}
+
+/* Each says whose it is, and whoever is killed leaves none that is not found. */
+static void
+records_of_all_chunks_are_in_the_list_of_what_was_made(void **state)
+{
+    fpheap    *heap = heap_with_records();
+    fph_state *s = heap->state;
+    fph_chunk *chunk;
+    size_t     at = 0;
+    unsigned   n = 0;
+    uint32_t   ref;
+
+    (void)state;
+    while ((chunk = fph_chunk_next(s, &at)) != NULL) {
+        fph_records *records = chunk->records;
+
+        if (records == NULL)
+            continue;
+        n++;
+        assert_int_equal(records->chunk, chunk - s->chunks);
+        assert_ptr_equal(fph_meta_at(s, records->link.self), records);
+        assert_int_equal(records->made.self, records->link.self);
+    }
+    assert_true(n >= 32);
+    for (ref = first_made(s); ref != 0; n--)
+        ref = ((fph_records *)fph_meta_at(s, ref))->made.next;
+    assert_int_equal(n, 0);
+    fpheap_free_bulk(heap, objects, 64);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+#endif
+
 int
 main(void)
 {
@@ -658,6 +943,16 @@ main(void)
         cmocka_unit_test(a_large_object_begins_behind_the_pages_in_front),
         cmocka_unit_test(
             an_object_ends_with_the_last_page_that_its_record_covers),
+        cmocka_unit_test(a_block_in_pages_is_zeros_and_goes_back_whole),
+        cmocka_unit_test(a_block_that_another_made_needless_goes_back),
+        cmocka_unit_test(for_a_record_the_provider_is_asked_once_if_it_may_be),
+        cmocka_unit_test(
+            records_are_out_when_none_is_unused_and_no_block_can_come),
+        cmocka_unit_test(blocks_are_those_whose_numbers_were_taken),
+#if FPHEAP_SHARED
+        cmocka_unit_test(
+            records_of_all_chunks_are_in_the_list_of_what_was_made),
+#endif
     };
 
     return cmocka_run_group_tests_name("records", tests, NULL, NULL);
