@@ -715,6 +715,159 @@ a_large_object_or_a_bulk_that_is_spilled_costs_its_node_no_call(void **state)
         }
 }
 
+/* --- records -------------------------------------------------------------- */
+
+static size_t   taken[4096];
+static unsigned n_taken;
+
+/* Take all pages that are free, but for those of a node. */
+static void
+take_all_but(const fpheap *heap, int but)
+{
+    int node;
+
+    for (node = 0; node < NODES; node++) {
+        while (node != but && n_taken < TEST_COUNT(taken)
+               && (taken[n_taken] = fph_pages_find(heap, node, 1, 1))
+                  != FPH_NO_PAGE)
+            n_taken++;
+    }
+    assert_true(n_taken < TEST_COUNT(taken));
+}
+
+static void
+give_taken(fph_state *s)
+{
+    while (n_taken > 0)
+        fph_pages_give(s, taken[--n_taken], 1);
+}
+
+/* A heap with memory of each node, of which no block of records has room. */
+static fpheap *
+heap_without_records(unsigned flags)
+{
+    fpheap *heap = heap_of_nodes(flags);
+    int     node;
+
+    for (node = 0; node < NODES; node++) {
+        move_to(heap, node);
+        objects[node] = fpheap_alloc(heap, FPHEAP_CHUNK / 2);
+        assert_non_null(objects[node]);
+        assert_int_equal(node_of(objects[node]), node);
+    }
+    while (fph_meta_cut(heap->state, FPH_LINE) != 0)
+        continue;
+    system_is_out = 1;
+    return heap;
+}
+
+static void
+end_without_records(fpheap *heap)
+{
+    give_taken(heap->state);
+    system_is_out = 0;
+    fpheap_free_bulk(heap, objects, NODES);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* The node of the block of records for which pages are found; -1: none. */
+static int
+block_node(const fpheap *heap, int node, size_t pages)
+{
+    const fph_state *s = heap->state;
+    size_t           n = 0;
+    size_t           page = fph_block_pages(heap, node, 100, &n);
+
+    if (page == FPH_NO_PAGE)
+        return -1;
+    assert_int_equal(n, pages);
+    fph_pages_give(heap->state, page, n);
+    return (int)s->chunks[page >> FPH_PAGE_BITS].node;
+}
+
+static void
+a_block_of_records_is_of_the_node_or_the_next_that_has_pages(void **state)
+{
+    fpheap    *heap = heap_without_records(0);
+    fph_state *s = heap->state;
+    uint64_t   numbers = s->meta_numbers;
+    int        node, other;
+
+    (void)state;
+    s->meta_numbers = 8;       /* so that two pages more are wished for */
+    for (node = 0; node < NODES; node++)
+        assert_int_equal(block_node(heap, node, 3), node);
+    for (node = 0; node < NODES; node++) {
+        take_all_but(heap, node);
+        for (other = 0; other < NODES; other++)
+            assert_int_equal(block_node(heap, other, other == node ? 3 : 1),
+                             node);
+        give_taken(s);
+    }
+    take_all_but(heap, -1);
+    assert_int_equal(block_node(heap, 1, 0), -1);
+    while (n_taken > 0 && taken[n_taken - 1] % 2 == 0)
+        fph_pages_give(s, taken[--n_taken], 1);
+    assert_true(n_taken > 0);
+    fph_pages_give(s, taken[--n_taken], 1); /* an odd one, alone or at the end */
+    assert_true(block_node(heap, 1, 1) >= 0);
+    s->meta_numbers = numbers;
+    end_without_records(heap);
+}
+
+/* With FPHEAP_SPILL only. */
+static void
+for_a_record_the_other_nodes_are_asked_if_one_has_none(void **state)
+{
+    unsigned spill;
+    int      node, error;
+
+    (void)state;
+    for (node = 0; node < NODES; node++) {
+        for (spill = 0; spill < 2; spill++) {
+            fpheap  *heap = heap_without_records(spill ? FPHEAP_SPILL : 0);
+            unsigned gets = provider.gets;
+            uint32_t ref;
+
+            take_all_but(heap, -1);
+            failing_node = node;
+            error = 7;
+            ref = fph_meta_get(heap, node, FPH_LINE, &error);
+            failing_node = -1;
+            if (spill) {
+                assert_int_not_equal(ref, 0);
+                assert_int_equal(provider.gets, gets + 1);
+            } else {
+                assert_int_equal(ref, 0);
+                assert_int_equal(error, -ENOMEM);
+                assert_int_equal(provider.gets, gets);
+            }
+            end_without_records(heap);
+        }
+    }
+}
+
+/* Each of the others is asked, and the node itself once. */
+static void
+for_a_record_each_node_is_asked_once(void **state)
+{
+    fpheap  *heap = heap_without_records(FPHEAP_SPILL);
+    unsigned gets = provider.gets;
+    int      error = 7;
+
+    (void)state;
+    take_all_but(heap, -1);
+    provider.fail_from = 1;
+    provider.fail_to = UINT_MAX;
+    provider.error = -EIO;
+    assert_int_equal(fph_meta_get(heap, 1, FPH_LINE, &error), 0);
+    assert_int_equal(error, -EIO);
+    assert_int_equal(provider.gets, gets + NODES);
+    assert_int_equal(provider.wrong, 0);
+    provider.fail_from = 0;
+    end_without_records(heap);
+}
+
 int
 main(void)
 {
@@ -743,7 +896,12 @@ main(void)
         cmocka_unit_test(a_walk_shows_the_node_of_each_object),
         cmocka_unit_test(realloc_moves_to_the_node_of_the_thread),
         cmocka_unit_test(trim_gives_back_the_memory_of_every_node),
-        cmocka_unit_test(any_history_over_nodes_is_exact)
+        cmocka_unit_test(any_history_over_nodes_is_exact),
+        cmocka_unit_test(
+            a_block_of_records_is_of_the_node_or_the_next_that_has_pages),
+        cmocka_unit_test(
+            for_a_record_the_other_nodes_are_asked_if_one_has_none),
+        cmocka_unit_test(for_a_record_each_node_is_asked_once),
     };
 
     return cmocka_run_group_tests_name("nodes", tests, NULL, NULL);
