@@ -611,8 +611,8 @@ an_object_ends_with_the_last_page_that_its_record_covers(void **state)
 {
     fpheap    *heap = test_heap_over(&provider);
     fph_state *s = heap->state;
-    char      *object = (char *)fpheap_alloc(heap, 3 * FPHEAP_PAGE);
-    char      *end = object + 3 * FPHEAP_PAGE;
+    char      *object = (char *)fpheap_alloc(heap, 10 * FPHEAP_PAGE);
+    char      *end = object + 10 * FPHEAP_PAGE;
     uint16_t  *back = fph_chunk_of(s, end)->back;
     size_t     page = fph_page_of(s, end);
     uint16_t   was = back[page % FPH_PAGES];
@@ -620,17 +620,50 @@ an_object_ends_with_the_last_page_that_its_record_covers(void **state)
 
     (void)state;
     assert_ptr_equal(fph_chunk_of(s, end), fph_chunk_of(s, object));
-    for (i = 0; i < 3 * FPHEAP_PAGE; i += FPHEAP_PAGE - 1)
+    for (i = 0; i < 10 * FPHEAP_PAGE; i += FPHEAP_PAGE - 1)
         assert_ptr_equal(fph_base_of(s, object + i), object);
-    back[page % FPH_PAGES] = 3;
+    back[page % FPH_PAGES] = 10;
     assert_null(fph_base_of(s, end));
     back[page % FPH_PAGES] = was;
     assert_null(fph_base_of(s, &page));
     assert_null(fph_base_of(s, NULL));
     assert_ptr_equal(fph_heap_of(heap, object), heap);
     assert_ptr_equal(fph_heap_of(heap, &page), heap);
-    assert_int_equal(fph_room_of(heap, object), 3 * FPHEAP_PAGE);
+    assert_int_equal(fph_info_kind(fph_info_of(s, object)), FPH_LARGE);
+    assert_int_equal(fph_room_of(heap, object), 10 * FPHEAP_PAGE);
     fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* As far as the child's pages go. */
+static void
+an_object_in_a_childs_pages_is_of_the_child(void **state)
+{
+    fpheap   *heap = test_heap_over(&provider);
+    fpheap   *child = fpheap_create("child", NULL);
+    char     *object = (char *)fpheap_alloc(heap, 10 * FPHEAP_PAGE);
+    char     *end = object + 10 * FPHEAP_PAGE;
+    uint16_t *back = fph_chunk_of(heap->state, end)->back;
+    size_t    page = fph_page_of(heap->state, end) % FPH_PAGES;
+    uint16_t  was = back[page];
+    fph_slab *record = fph_record_of(heap->state, object);
+    uint64_t  info = fph_info_load(record);
+
+    (void)state;
+    assert_true(child != NULL && fph_chunk_of(child->state, object) == NULL);
+    assert_int_equal(fph_info_kind(info), FPH_LARGE);
+    fph_info_store(record, fph_info(FPH_CHILD, (unsigned)(child - fph_heaps),
+                                    10));
+    back[page] = 10;
+    assert_ptr_equal(fph_heap_of(heap, object), child);
+    assert_ptr_equal(fph_heap_of(heap, object + FPHEAP_PAGE), child);
+    assert_ptr_equal(fph_heap_of(heap, end - 1), child);
+    assert_ptr_equal(fph_heap_of(heap, end), heap);
+    back[page] = was;
+    fph_info_store(record, info);
+    assert_ptr_equal(fph_heap_of(heap, object), heap);
+    fpheap_free(heap, object);
+    TEST_DESTROY(child);
     TEST_DESTROY_OVER(heap, &provider);
 }
 
@@ -740,6 +773,8 @@ a_block_in_pages_is_zeros_and_goes_back_whole(void **state)
     assert_int_equal(fph_block_ahead(s), FPH_PAGES / 8);
     assert_non_null(fph_block_new(heap, FPH_NO_NODE, 100, &room));
     assert_int_equal(room, FPHEAP_CHUNK / 8 - FPH_GUARDS);
+    assert_non_null(fph_block_new(heap, 0, 100, &room));
+    assert_int_equal(room, FPHEAP_PAGE - FPH_GUARDS);
     s->region_bytes = bytes;
     s->magazines = made;
     s->number = number;
@@ -747,6 +782,54 @@ a_block_in_pages_is_zeros_and_goes_back_whole(void **state)
     assert_null(fph_block_new(heap, 0, 100, &room));
     give_pages(s);
     end_without_records(heap);
+}
+
+static void
+a_block_that_lies_apart_is_as_long_as_its_record_or_a_chunk(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    size_t  most = FPHEAP_CHUNK - FPH_MAP_SKIP;
+    size_t  bytes, room;
+    char   *block;
+
+    (void)state;
+    for (bytes = most - 1; bytes <= most + 1; bytes++) {
+        block = fph_block_new(heap, 0, bytes, &room);
+        assert_non_null(block);
+        assert_int_equal(room, bytes > most ? bytes : most);
+        block[room - 1] = 1;
+        fph_block_drop(heap->state, block, room);
+        assert_false(is_mapped(block));
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Pages are claimed only with a record for the first. */
+static void
+pages_whose_chunk_can_have_no_records_go_back(void **state)
+{
+    fpheap    *heap = test_heap_over(&provider);
+    fph_state *s = heap->state;
+    uint64_t   numbers = s->meta_numbers, cursor = s->meta_cursor.word;
+    uint64_t   moves = s->moves_begun;
+    size_t     before = free_bytes(heap), page;
+
+    (void)state;
+    assert_int_equal((uint32_t)s->records.word, 0);
+    s->meta_numbers = FPH_TABLE_MAX;
+    s->meta_cursor.word = cursor >> 40 << 40; /* of which nothing is left */
+    assert_true(fph_pages_claim(heap, 0, 3, 1) == FPH_NO_PAGE);
+    assert_int_equal(free_bytes(heap), before);
+    assert_int_equal(s->moves_begun, moves + 1);
+    assert_int_equal(s->moves_ended, s->moves_begun);
+    s->meta_numbers = numbers;
+    s->meta_cursor.word = cursor;
+    page = fph_pages_claim(heap, 0, 3, 1);
+    assert_true(page != FPH_NO_PAGE);
+    assert_int_equal(free_bytes(heap), before - 3 * FPHEAP_PAGE);
+    assert_non_null(fph_record_at(s, page));
+    fph_pages_give(s, page, 3);
+    TEST_DESTROY_OVER(heap, &provider);
 }
 
 /* Another thread has installed one in its place, so nobody needs it. */
@@ -944,6 +1027,10 @@ main(void)
         cmocka_unit_test(
             an_object_ends_with_the_last_page_that_its_record_covers),
         cmocka_unit_test(a_block_in_pages_is_zeros_and_goes_back_whole),
+        cmocka_unit_test(
+            a_block_that_lies_apart_is_as_long_as_its_record_or_a_chunk),
+        cmocka_unit_test(pages_whose_chunk_can_have_no_records_go_back),
+        cmocka_unit_test(an_object_in_a_childs_pages_is_of_the_child),
         cmocka_unit_test(a_block_that_another_made_needless_goes_back),
         cmocka_unit_test(for_a_record_the_provider_is_asked_once_if_it_may_be),
         cmocka_unit_test(

@@ -505,6 +505,45 @@ untouched_memory_is_made_sure_of_by_a_decommit(void **state)
     TEST_DESTROY(heap);
 }
 
+/* Claim pages, with a large heap or one that is smaller by some bytes, of a
+ * chunk that was free or has a page taken.  Returns whether its hugepages were
+ * asked for. */
+static unsigned
+asks(fpheap *heap, size_t pages_claimed, unsigned in_use, uint64_t less)
+{
+    fph_state *s     = heap->state;
+    uint64_t   bytes = s->region_bytes;
+    unsigned   before = asked[FPHEAP_HUGE_NOW];
+    size_t     n     = pages_claimed + in_use;
+    size_t     page  = fph_pages_find(heap, 0, n, 1);
+
+    assert_true(page != FPH_NO_PAGE && page % FPH_PAGES + n <= FPH_PAGES);
+    assert_int_equal(fph_popcount(s->free[page >> FPH_PAGE_BITS]),
+                     FPH_PAGES - n);
+    s->region_bytes = ((uint64_t)256 << 20) - less;
+    fph_huge_new(heap, page, pages_claimed);
+    s->region_bytes = bytes;
+    s->chunks[page >> FPH_PAGE_BITS].huge = 0;
+    fph_pages_give(s, page, n);
+    return asked[FPHEAP_HUGE_NOW] - before;
+}
+
+static void
+a_large_heap_asks_for_a_chunk_with_the_first_few_of_its_pages(void **state)
+{
+    fpheap *heap = made();
+    size_t  few = FPH_PAGES / 4;
+
+    (void)state;
+    assert_int_equal(asks(heap, few, 0, 0), 1);
+    assert_int_equal(asks(heap, few - 1, 0, 0), 1);
+    assert_int_equal(asks(heap, few + 1, 0, 0), 0);
+    assert_int_equal(asks(heap, few, 1, 0), 0);
+    assert_int_equal(asks(heap, few, 0, 1), 0);
+    assert_int_equal(asks(heap, 1, 0, 0), 1);
+    ended(heap);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(reserved_memory_has_hugepages_at_once),
     cmocka_unit_test(a_heap_of_less_than_32_mib_asks_for_none),
@@ -519,7 +558,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(large_objects_take_what_of_them_is_touched),
     cmocka_unit_test(untouched_memory_is_made_sure_of_by_a_decommit),
     cmocka_unit_test(a_trim_frees_what_is_behind_free_objects_beside_live_ones),
-    cmocka_unit_test(objects_of_pools_stay_constructed_through_a_trim)
+    cmocka_unit_test(objects_of_pools_stay_constructed_through_a_trim),
+    cmocka_unit_test(
+        a_large_heap_asks_for_a_chunk_with_the_first_few_of_its_pages)
 };
 
 int
