@@ -14245,7 +14245,6 @@ fpheap_pool_open(fpheap *heap, const fpheap_pool_desc *desc)
             return pool;
         pool = fpheap_pool_lookup(heap, desc->name);
     } while (pool == NULL);    /* it is being made, or has just ended */
-    memset(&shape, 0, sizeof shape);
     fph_pool_shape(&shape, desc);
     if (shape.size != heap->state->classes[FPH_SIZES + pool->number].size
         || pool->requested != desc->size)

@@ -59,7 +59,7 @@ UNLABELLED = {
 
 # What is counted: at most.  All that has a limit is a line of "counts".
 LIMITS = {
-    "lines": 18517,
+    "lines": 18516,
     "lines of a function, median": 8,
     "lines of a function, most": 37,
     "#if in functions but of PLATFORM, DEBUG": 4,

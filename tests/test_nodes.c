@@ -868,6 +868,31 @@ for_a_record_each_node_is_asked_once(void **state)
     end_without_records(heap);
 }
 
+/* Whoever makes it. */
+static void
+the_record_of_a_pool_and_its_private_area_are_of_the_first_node(void **state)
+{
+    fpheap          *heap = heap_without_records(0);
+    fpheap_pool_desc desc;
+    fpheap_pool     *pool;
+
+    (void)state;
+    memset(&desc, 0, sizeof(desc));
+    desc.name = "private";
+    desc.size = 100;
+    desc.private_bytes = FPHEAP_PAGE;
+    move_to(heap, 2);
+    (void)fpheap_self(heap);
+    while (fph_meta_cut(heap->state, FPH_LINE) != 0)
+        continue;
+    pool = fpheap_pool_create(heap, &desc);
+    assert_non_null(pool);
+    assert_int_equal(fph_chunk_of(heap->state, pool)->node, 0);
+    assert_int_equal(fph_chunk_of(heap->state, pool->private_area)->node, 0);
+    assert_int_equal(fpheap_pool_destroy(pool, NULL), 0);
+    end_without_records(heap);
+}
+
 int
 main(void)
 {
@@ -902,6 +927,8 @@ main(void)
         cmocka_unit_test(
             for_a_record_the_other_nodes_are_asked_if_one_has_none),
         cmocka_unit_test(for_a_record_each_node_is_asked_once),
+        cmocka_unit_test(
+            the_record_of_a_pool_and_its_private_area_are_of_the_first_node),
     };
 
     return cmocka_run_group_tests_name("nodes", tests, NULL, NULL);

@@ -1370,6 +1370,9 @@ bounds_of_what_a_pool_may_be_are_exact(void **state)
     ERROR(ranks, 1025, -EINVAL);
     ERROR(max, UINT32_MAX, 0);
     ERROR(min, UINT32_MAX, 0);
+    ERROR(node, 5, 0);         /* of which no flag says that it counts */
+    ERROR(tag, FPHEAP_TAGS, FPHEAP_HEADER ? -EINVAL : 0);
+    ERROR(destructor, 99, FPHEAP_HEADER ? -EINVAL : 0);
     good.max = desc.max = 10;
     ERROR(min, 10, 0);
     ERROR(min, 11, -EINVAL);
@@ -1734,6 +1737,54 @@ a_burst_has_no_more_objects_than_were_asked_for(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* It stands for the other's critical objects, and is bound to nothing. */
+static void
+a_pool_of_critical_objects_has_their_size_and_no_more(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool_desc desc = described("critical", 100, 64);
+    fpheap_pool     *pool;
+
+    (void)state;
+    desc.min = desc.max = 3;
+    desc.private_bytes = 100;
+    desc.magazine = 2;
+    desc.flags = FPHEAP_ON_NODE | FPHEAP_TYPE_STABLE;
+    pool = fph_pool_critical(heap, &desc);
+    assert_non_null(pool);
+    assert_null(pool->emergency);
+    assert_null(fpheap_pool_private(pool));
+    assert_int_equal(pool->node, FPHEAP_ANY_NODE);
+    assert_int_equal(pool->flags, FPHEAP_TYPE_STABLE);
+    assert_int_equal(STATS(pool).min, 0);
+    assert_int_equal(STATS(pool).objects, 0);
+    assert_int_equal(STATS(pool).max, UINT32_MAX);
+    assert_int_equal(STATS(pool).magazine, FPHEAP_MAGAZINE);
+    assert_int_equal(STATS(pool).size, rounded(100, 64));
+    END(pool);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Without watermarks it has none afterwards. */
+static void
+a_pool_that_cannot_end_is_as_it_was(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_pool *pool = named(heap, "kept", 0, NULL, NULL);
+    void        *object = fpheap_pool_get(pool);
+    size_t       live = 0;
+
+    (void)state;
+    assert_int_equal(fpheap_pool_destroy(pool, &live), -EBUSY);
+    assert_int_equal(live, 1);
+    assert_int_equal(heap->state->water[1 + pool->number].is, 0);
+    assert_int_equal(pool->record->ending, 0);
+    assert_ptr_equal(fpheap_pool_lookup(heap, "kept"), pool);
+    fpheap_pool_put(pool, object);
+    END(pool);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 int
 main(void)
 {
@@ -1781,7 +1832,9 @@ main(void)
         cmocka_unit_test(
             a_pool_does_not_end_while_it_makes_an_object_or_the_heap_ends),
         cmocka_unit_test(a_pool_is_not_found_while_it_ends),
-        cmocka_unit_test(a_burst_has_no_more_objects_than_were_asked_for)
+        cmocka_unit_test(a_burst_has_no_more_objects_than_were_asked_for),
+        cmocka_unit_test(a_pool_of_critical_objects_has_their_size_and_no_more),
+        cmocka_unit_test(a_pool_that_cannot_end_is_as_it_was)
     };
 
     return cmocka_run_group_tests_name("pools", tests, NULL, NULL);

@@ -1326,6 +1326,105 @@ records_that_the_dead_lent_to_no_chunk_are_nobodys(void **state)
     close_empty(heap);
 }
 
+/* Make this process's handle anew, and look at it. */
+static void
+check_own(fpheap *heap, fpheap_pool *record)
+{
+    fpheap_pool *pool = &heap->pools[record->number];
+
+    memset(pool, 0x5a, sizeof(*pool));
+    assert_ptr_equal(fph_pool_own(heap, record), pool);
+    assert_int_equal(pool->entry, fph_entry_offset(heap)
+                                  + (record->node == FPHEAP_ANY_NODE
+                                     ? offsetof(fph_entry, local)
+                                     : offsetof(fph_entry, bins)));
+    assert_int_equal(pool->offset, record->offset);
+    assert_int_equal(pool->one_bin, record->one_bin);
+    assert_int_equal(pool->tag, record->tag);
+    assert_int_equal(pool->destructor, record->destructor);
+    assert_int_equal(pool->requested, record->requested);
+    assert_int_equal(pool->node, record->node);
+    assert_int_equal(pool->number, record->number);
+    assert_ptr_equal(pool->heap, heap);
+    assert_ptr_equal(pool->record, record);
+    assert_int_equal(pool->version,
+                     heap->state->pool_is[record->number] / 8);
+    assert_true(pool->construct == NULL && pool->construct_nth == NULL);
+    assert_true(pool->destruct == NULL && pool->arg == NULL);
+    assert_true(pool->emergency == NULL && pool->front == NULL);
+    pool->arg = pool;          /* it stays as it is from now on */
+    assert_ptr_equal(fph_pool_own(heap, record), pool);
+    assert_ptr_equal(pool->arg, pool);
+}
+
+static void
+a_process_has_a_handle_of_its_own_with_all_that_the_record_says(void **state)
+{
+    fpheap          *heap = create();
+    fpheap_pool_desc desc = described("first", 104, 64);
+    fpheap_pool     *first = fpheap_pool_open(heap, &desc);
+    fpheap_pool     *pool, *record, was;
+
+    (void)state;
+    desc = described("second", 1000, 64);
+    pool = fpheap_pool_open(heap, &desc);
+    assert_true(first != NULL && pool != NULL && pool->number == 1);
+    assert_ptr_equal(fpheap_pool_open(heap, &desc), pool);
+    record = pool->record;
+    was = *record;
+    check_own(heap, record);
+    record->node = 0;
+    record->tag = 3;
+    record->destructor = 4;
+    record->one_bin = 5;
+    record->offset = 6;
+    check_own(heap, record);
+    *record = was;
+    check_own(heap, record);
+    END(pool);
+    END(first);
+    close_empty(heap);
+}
+
+static int
+construct_nth(fpheap_pool *pool, void *arg, void *object, size_t nth)
+{
+    (void)pool, (void)arg, (void)object, (void)nth;
+    return 0;
+}
+
+/* What one process can call, others cannot. */
+static void
+callbacks_are_in_the_handle_and_not_in_the_record(void **state)
+{
+    fpheap          *heap = create();
+    book             b;
+    fpheap_pool_desc desc = with_book("called", 104, &b);
+    fpheap_pool     *pool, *record;
+
+    (void)state;
+    desc.construct = NULL;
+    desc.construct_nth = construct_nth;
+    pool = fpheap_pool_open(heap, &desc);
+    assert_non_null(pool);
+    record = pool->record;
+    assert_ptr_not_equal(record, pool);
+    assert_true(pool->construct_nth == construct_nth);
+    assert_true(pool->destruct == desc.destruct && pool->arg == &b);
+    assert_true(record->heap == NULL && record->arg == NULL);
+    assert_true(record->construct == NULL && record->construct_nth == NULL);
+    assert_true(record->destruct == NULL);
+    END(pool);
+    desc = with_book("called", 104, &b);
+    pool = fpheap_pool_open(heap, &desc);
+    assert_true(pool != NULL && pool->record == record);
+    assert_true(pool->construct == desc.construct);
+    assert_true(pool->construct_nth == NULL);
+    assert_true(record->construct == NULL && record->destruct == NULL);
+    END(pool);
+    close_empty(heap);
+}
+
 int
 main(void)
 {
@@ -1348,6 +1447,9 @@ main(void)
         SHARED_TEST(without_its_destructor_a_pools_slabs_stay),
         SHARED_TEST(callbacks_of_a_pool_that_ended_are_not_those_of_its_successor),
         SHARED_TEST(a_pool_of_another_shape_is_refused),
+        SHARED_TEST(
+            a_process_has_a_handle_of_its_own_with_all_that_the_record_says),
+        SHARED_TEST(callbacks_are_in_the_handle_and_not_in_the_record),
         SHARED_TEST(processes_that_open_a_pool_at_once_have_the_same),
         SHARED_TEST(a_pools_maximum_is_exact_over_all_processes),
         SHARED_TEST(a_pools_minimum_holds_in_other_processes),

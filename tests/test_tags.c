@@ -608,6 +608,48 @@ tags_of_a_heap_that_was_destroyed_are_einval(void **state)
     assert_true(stats.objects == 11 && stats.bytes == 12);
 }
 
+static int
+error_of(fpheap *heap, unsigned tag, unsigned destructor)
+{
+    fpheap_pool_desc desc;
+
+    memset(&desc, 0, sizeof(desc));
+    desc.name = "tagged";
+    desc.size = 100;
+    desc.tag = tag;
+    desc.destructor = destructor;
+    return fph_desc_error(heap, &desc);
+}
+
+/* The header in front of an object has 8 bytes, so its place is a multiple. */
+static void
+a_pool_with_headers_is_of_a_known_tag_and_aligned_to_8_bytes(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    fpheap_pool_desc desc;
+    fph_class        klass;
+
+    (void)state;
+    assert_int_equal(error_of(heap, FPHEAP_TAGS - 1, 0), 0);
+    assert_int_equal(error_of(heap, FPHEAP_TAGS, 0), -EINVAL);
+    assert_int_equal(error_of(heap, 0, 99), -EINVAL);
+    assert_int_equal(error_of(heap, FPHEAP_TAGS, 99), -EINVAL);
+    memset(&desc, 0, sizeof(desc));
+    desc.name = "aligned";
+    for (desc.align = 1; desc.align <= 16; desc.align *= 2) {
+        size_t align = FPHEAP_CHECK ? 16 : desc.align < 8 ? 8 : desc.align;
+
+        for (desc.size = 16; desc.size < 64; desc.size++) {
+            size_t bytes = desc.size + FPH_HEAD + FPH_SLACK;
+
+            fph_pool_shape(&klass, &desc);
+            assert_int_equal(klass.size, (bytes + align - 1) / align * align);
+            assert_int_equal(klass.skip, sizeof(fph_head));
+        }
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 int
 main(void)
 {
@@ -618,6 +660,8 @@ main(void)
         cmocka_unit_test(a_sum_below_zero_is_zero),
         cmocka_unit_test(a_tag_that_has_memory_is_known_by_its_number_alone),
         cmocka_unit_test(each_tag_but_0_is_a_holder),
+        cmocka_unit_test(
+            a_pool_with_headers_is_of_a_known_tag_and_aligned_to_8_bytes),
         cmocka_unit_test(a_tag_that_is_none_is_einval),
         cmocka_unit_test(tags_of_a_heap_that_was_destroyed_are_einval),
         cmocka_unit_test(tags_are_told_to_programs_of_any_version),
