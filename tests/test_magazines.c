@@ -13,6 +13,8 @@
 #include "test_util.h"
 
 #include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static test_provider provider, other_provider;
 
@@ -724,6 +726,11 @@ a_bin_has_one_short_magazine_for_ever(void **state)
     cache->spare[k] = NULL;
     heap->state->classes[k].magazine = 2 * FPH_SHORT - 1;
     assert_null(fph_bin_short(cache, k));
+    /* And none if there is no room for it. */
+    heap->state->classes[k + 1].magazine = 2 * FPH_SHORT;
+    while (fph_meta_cut(heap->state, FPH_SHORT_BYTES) != 0)
+        ;
+    assert_null(fph_bin_short(cache, k + 1));
     TEST_DESTROY_OVER(heap, &provider);
 }
 
@@ -794,6 +801,7 @@ each_look_is_at_the_next_class_and_after_the_last_at_the_first(void **state)
         k = k == FPH_SIZES - 1 ? 1 : k + 1;
         assert_int_equal(cache->looked, k);
     }
+    assert_int_equal(fph_large_drop(cache), 0);
     TEST_DESTROY_OVER(heap, &provider);
 }
 
@@ -867,33 +875,38 @@ a_bin_that_is_half_changed_is_mended(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* Full magazines too, and one whose thread was about to unload it. */
+/* Full magazines too, and one whose thread was about to unload it; and be they
+ * the only ones. */
 static void
 what_a_gone_thread_has_goes_to_the_slabs(void **state)
 {
-    fpheap       *heap = test_heap_over(&provider);
-    unsigned      k = fph_class_of(100);
-    unsigned      most = heap->state->classes[k].magazine;
-    void         *objects[3 * FPHEAP_MAGAZINE];
-    fpheap_cache *cache;
+    unsigned k;
 
     (void)state;
-    assert_int_equal(fpheap_alloc_bulk(heap, 100, objects, 2 * most), 0);
-    fpheap_free_bulk(heap, objects, 2 * most);
-    cache = fph_cache_mine(heap);
-    assert_int_equal(fph_spare_count(cache, k), most);
-    fph_depot_drain(heap->state, k);
-    cache->bins[k].base = NULL;
-    cache->fills[k] = 3;
-    fph_cache_adopt(cache);
-    assert_null(cache->entry);
-    assert_null(cache->spare[k]);
-    assert_null(cache->bins[k].limit);
-    assert_int_equal(cache->fills[k], 0);
-    assert_int_equal(fph_depot_count(heap->state, k), 0);
-    cache->entry = fph_my_entry(heap);
-    TEST_CHECK_LIVE(heap, 0);
-    TEST_DESTROY_OVER(heap, &provider);
+    for (k = 1; k < FPH_SIZES; k += k < 6 ? 1 : 11) {
+        fpheap       *heap = test_heap_over(&provider);
+        size_t        size = heap->state->classes[k].size;
+        unsigned      most = heap->state->classes[k].magazine;
+        void         *objects[2 * FPHEAP_MAGAZINE];
+        fpheap_cache *cache;
+
+        assert_int_equal(fpheap_alloc_bulk(heap, size, objects, 2 * most), 0);
+        fpheap_free_bulk(heap, objects, 2 * most);
+        cache = fph_cache_mine(heap);
+        assert_int_equal(fph_spare_count(cache, k), most);
+        fph_depot_drain(heap->state, k);
+        cache->bins[k].base = NULL;
+        cache->fills[k] = 3;
+        fph_cache_adopt(cache);
+        assert_null(cache->entry);
+        assert_null(cache->spare[k]);
+        assert_null(cache->bins[k].limit);
+        assert_int_equal(cache->fills[k], 0);
+        assert_int_equal(fph_depot_count(heap->state, k), 0);
+        cache->entry = fph_my_entry(heap);
+        TEST_CHECK_LIVE(heap, 0);
+        TEST_DESTROY_OVER(heap, &provider);
+    }
 }
 
 /* Those that threads were showing are shown by none; those that had a slot and
@@ -943,7 +956,8 @@ a_chunk_without_pages_is_not_here_in_a_child(void **state)
     assert_null(gone->base);
     gone->base = (char *)1;
     gone->records = here->records;
-    fph_forked_chunks(s);
+    fph_forked_heap(heap);
+    s->orphans = s->forked = 0;
     assert_null(gone->base);
     assert_null(gone->records);
     assert_ptr_equal(here->base, base);
@@ -1049,6 +1063,203 @@ a_cache_takes_one_record_of_its_length(void **state)
         assert_ptr_equal(cache->fills + heap->bins, (char *)cache + bytes);
         assert_int_equal(fph_this.patience, 0);
     }
+    while (fph_meta_cut(heap->state, bytes) != 0)
+        ;
+    fph_this.patience = 500;
+    assert_null(fph_cache_make(heap, 0, 0 /* grow */, 0));
+    assert_int_equal(fph_this.patience, 499);
+    assert_non_null(fph_cache_make(heap, 0, 1 /* grow */, 0));
+    assert_int_equal(fph_this.patience, 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static size_t        taken_page, taken_pages;
+static fpheap_cache *made_inside;
+
+static void
+make_a_cache(test_provider *p)
+{
+    fpheap *heap = (fpheap *)p->arg;
+
+    p->inside_get = NULL;
+    fph_pages_give(heap->state, taken_page, taken_pages);
+    fpheap_free(heap, fpheap_alloc(heap, 100));
+    made_inside = fph_cache_mine(heap);
+}
+
+/* The one that this thread made meanwhile, as it waited for memory. */
+static void
+a_thread_has_the_first_cache_that_it_makes(void **state)
+{
+    fpheap       *heap = test_heap_over(&provider);
+    fph_state    *s = heap->state;
+    fpheap_cache *cache;
+
+    (void)state;
+    system_is_out = 1;
+    taken_page = fph_page_of(s, s->region[0].raw.base);
+    taken_pages = s->region[0].raw.bytes / FPHEAP_PAGE;
+    assert_int_equal(fph_pages_take(s, taken_page, taken_pages), 1);
+    provider.arg = heap;
+    provider.inside_get = make_a_cache;
+    made_inside = NULL;
+    cache = fpheap_self(heap);
+    assert_null(provider.inside_get);
+    assert_non_null(made_inside);
+    assert_ptr_equal(cache, made_inside);
+    assert_ptr_equal(s->cache[fph_this.seat - 1], cache);
+    assert_int_equal((uintptr_t)cache % FPH_LINE, 0);
+    system_is_out = 0;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* And a call in a callback does not. */
+static void
+a_miss_begins_to_wait_anew(void **state)
+{
+    fpheap   *heap = test_heap_over(&provider);
+    fph_frame frame = { FPH_IN_PROVIDER, heap, NULL, NULL };
+
+    (void)state;
+    fph_this.wait_end = fph_this.beside = 1;
+    fph_this.frames = &frame;
+    (void)fpheap_self(heap);
+    assert_true(fph_this.wait_end == 1 && fph_this.beside == 1);
+    fph_this.frames = NULL;
+    (void)fpheap_self(heap);
+    assert_true(fph_this.wait_end == 0 && fph_this.beside == 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* --- threads that leave ---------------------------------------------------- */
+
+/* The call that it is in goes on with the cache. */
+static void
+who_leaves_in_a_callback_is_flushed_and_stays(void **state)
+{
+    fpheap   *heap = test_heap_over(&provider);
+    fph_frame frame = { FPH_IN_PROVIDER, heap, NULL, fph_this.frames };
+    unsigned  k = fph_class_of(100);
+    unsigned  most = heap->state->classes[k].magazine;
+    void     *objects[2 * FPHEAP_MAGAZINE];
+    size_t    had;
+
+    (void)state;
+    assert_int_equal(fpheap_alloc_bulk(heap, 100, objects, 2 * most), 0);
+    fpheap_free_bulk(heap, objects, 2 * most);
+    assert_int_equal(fph_spare_count(fph_cache_mine(heap), k), most);
+    had = in_depot(heap, 100);
+    fph_this.frames = &frame;
+    fpheap_thread_leave(heap);
+    fph_this.frames = frame.outer;
+    assert_non_null(fph_cache_mine(heap));
+    assert_null(fph_cache_mine(heap)->spare[k]);
+    assert_true(in_depot(heap, 100) > had);
+    fpheap_thread_leave(heap);
+    assert_null(fph_cache_mine(heap));
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static fpheap *left[2];
+
+/* Another destructor of the thread comes later, and allocates. */
+static void *
+leave_and_allocate(void *unused)
+{
+    unsigned i, n;
+
+    (void)unused;
+    for (i = 0; i < 2; i++) {
+        fpheap_free(left[i], fpheap_alloc(left[i], 100));
+        assert_non_null(fph_cache_mine(left[i]));
+    }
+    fph_seat_leave(fph_table);
+    for (n = 0; n < 1100; n++) {
+        void *object = fpheap_alloc(left[0], 100);
+
+        assert_non_null(object);
+        fpheap_free(left[0], object);
+    }
+    assert_int_equal(fph_this.seat, 0);
+    for (i = 0; i < 2; i++)
+        assert_null(fph_cache_mine(left[i]));
+    return NULL;
+}
+
+/* It leaves all heaps. */
+static void
+a_thread_that_has_left_has_no_seat_again(void **state)
+{
+    pthread_t thread;
+    unsigned  i;
+
+    (void)state;
+    left[0] = test_heap_over(&provider);
+    left[1] = test_heap_over(&other_provider);
+    assert_int_equal(pthread_create(&thread, NULL, leave_and_allocate, NULL),
+                     0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    for (i = 0; i < FPHEAP_MAX_THREADS; i++)
+        if (i + 1 != fph_this.seat)
+            assert_int_equal(fph_seats[i], 0);
+    TEST_DESTROY_OVER(left[1], &other_provider);
+    TEST_DESTROY_OVER(left[0], &provider);
+}
+
+static void *
+look_for_a_seat(void *unused)
+{
+    fph_word had[FPHEAP_MAX_THREADS];
+    unsigned i;
+
+    (void)unused;
+    for (i = 0; i < FPHEAP_MAX_THREADS; i++) {
+        had[i] = fph_seats[i];
+        fph_seats[i] = 1;
+    }
+    assert_int_equal(fph_seated(), 0);
+    assert_int_equal(fph_this.seat, 0);
+    assert_int_equal(fph_this.patience, 1000);
+    for (i = 0; i < FPHEAP_MAX_THREADS; i++)
+        fph_seats[i] = had[i];
+    fph_this.patience = 0;
+    assert_int_equal(fph_seated(), 1);
+    assert_int_equal(fph_this.patience, 0);
+    return NULL;
+}
+
+static void
+without_a_free_seat_a_thread_has_none(void **state)
+{
+    pthread_t thread;
+
+    (void)state;
+    assert_int_equal(pthread_create(&thread, NULL, look_for_a_seat, NULL), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+/* Threads that live on do not come back to it. */
+static void
+a_library_that_is_unloaded_has_no_key(void **state)
+{
+    fpheap       *heap = test_heap_over(&provider);
+    pthread_key_t key;
+    pid_t         child;
+    int           status = -1;
+
+    (void)state;
+    fpheap_free(heap, fpheap_alloc(heap, 100));
+    key = (pthread_key_t)(fph_key_made - 1);
+    assert_int_equal(pthread_setspecific(key, fph_table), 0);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        fph_unloaded();
+        _exit(fph_key_made == FPH_KEY_GONE
+              && pthread_setspecific(key, fph_table) == EINVAL ? 42 : 43);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 42);
     TEST_DESTROY_OVER(heap, &provider);
 }
 
@@ -1087,7 +1298,13 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_child_has_the_regions_that_are_here),
     cmocka_unit_test(a_chunk_without_pages_is_not_here_in_a_child),
     cmocka_unit_test(a_child_undoes_what_others_have_begun),
-    cmocka_unit_test(a_cache_takes_one_record_of_its_length)
+    cmocka_unit_test(a_cache_takes_one_record_of_its_length),
+    cmocka_unit_test(a_thread_has_the_first_cache_that_it_makes),
+    cmocka_unit_test(a_miss_begins_to_wait_anew),
+    cmocka_unit_test(who_leaves_in_a_callback_is_flushed_and_stays),
+    cmocka_unit_test(a_thread_that_has_left_has_no_seat_again),
+    cmocka_unit_test(without_a_free_seat_a_thread_has_none),
+    cmocka_unit_test(a_library_that_is_unloaded_has_no_key)
 };
 
 int
