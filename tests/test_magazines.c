@@ -1263,6 +1263,276 @@ a_library_that_is_unloaded_has_no_key(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* --- a pool's callbacks ---------------------------------------------------- */
+
+static struct {
+    fpheap_pool *pool;         /* whose call it is */
+    char        *next;         /* object */
+    ptrdiff_t    step;
+    size_t       nth, left;    /* until one is refused; SIZE_MAX: never */
+    unsigned     calls;
+} called;
+
+static void
+expect_call(const void *arg, const void *object)
+{
+    assert_ptr_equal(arg, &called);
+    assert_ptr_equal(object, called.next);
+    assert_int_equal(fph_this.frames->what, FPH_IN_POOL);
+    assert_ptr_equal(fph_this.frames->pool, called.pool);
+    assert_ptr_equal(fph_this.frames->heap, called.pool->heap);
+    called.next += called.step;
+    called.calls++;
+}
+
+static void
+note_end(void *arg, void *object)
+{
+    expect_call(arg, object);
+}
+
+static int
+note_begin(fpheap_pool *pool, void *arg, void *object, size_t nth)
+{
+    expect_call(arg, object);
+    assert_ptr_equal(pool, called.pool);
+    assert_int_equal(fph_this.nested, 1);
+    assert_int_equal(nth, called.nth++);
+    if (called.left-- != 0)
+        return 0;
+    called.step = -64;         /* and the ones before it end */
+    called.next -= 2 * 64;
+    return 7;
+}
+
+/* A pool over 64 bytes an object, or the front of one, and what is called. */
+static void
+begin_calls(fpheap_pool *pool, fpheap *heap, char *first, ptrdiff_t step,
+            size_t left)
+{
+    memset(&called, 0, sizeof called);
+    pool->heap = heap;
+    pool->arg = &called;
+    pool->destruct = note_end;
+    pool->construct_nth = note_begin;
+    pool->constructs = pool->destructs = 1;
+    called.pool = pool;
+    called.next = first;
+    called.step = step;
+    called.left = left;
+    called.nth = (size_t)pool->nth;
+}
+
+/* The last object first; and of one whose objects are another's, that one. */
+static void
+a_destructor_is_called_in_its_pool(void **state)
+{
+    fpheap          *heap = test_heap_over(&provider);
+    const fph_frame *frames = fph_this.frames;
+    fpheap_pool      pool, front;
+    char             objects[5 * 64];
+    fpheap           other;
+    unsigned         one;
+
+    (void)state;
+    for (one = 0; one < 2; one++) {
+        memset(&pool, 0, sizeof pool);
+        memset(&front, 0, sizeof front);
+        fph_pool_destruct(&pool, objects, 64, 5);
+        begin_calls(&front, &other, objects + 4 * 64, -64, 0);
+        begin_calls(&pool, heap, objects + 4 * 64, -64, 0);
+        if (one == 1) {
+            pool.front = &front;
+            called.pool = &front;
+        }
+        fph_pool_destruct(&pool, objects, 64, 5);
+        assert_int_equal(called.calls, 5);
+        assert_ptr_equal(fph_this.frames, frames);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* And so is a constructor; if it refuses one, those before it end. */
+static void
+a_constructor_is_called_in_its_pool(void **state)
+{
+    fpheap     *heap = test_heap_over(&provider);
+    fph_state  *s = heap->state;
+    fpheap_pool pool, front;
+    char        objects[5 * 64];
+    fpheap      other;
+    unsigned    one;
+
+    (void)state;
+    memset(&pool, 0, sizeof pool);
+    assert_int_equal(fph_pool_construct(s, &pool, objects, 64, 5), 0);
+    pool.constructs = 1;
+    assert_int_equal(fph_pool_construct(s, &pool, objects, 64, 5), -ENOTSUP);
+    for (one = 0; one < 2; one++) {
+        fpheap_pool *whose = one == 0 ? &pool : &front;
+
+        memset(&pool, 0, sizeof pool);
+        memset(&front, 0, sizeof front);
+        pool.constructs = 1;
+        pool.front = one == 0 ? NULL : &front;
+        begin_calls(whose, one == 0 ? heap : &other, objects, 64, SIZE_MAX);
+        assert_int_equal(fph_pool_construct(s, &pool, objects, 64, 5), 0);
+        assert_int_equal(called.calls, 5);
+        assert_int_equal(whose->nth, 5);
+        begin_calls(whose, whose->heap, objects, 64, 3);
+        assert_int_equal(fph_pool_construct(s, &pool, objects, 64, 5),
+                         -EINVAL);
+        assert_int_equal(called.calls, 4 + 3);
+        assert_int_equal(fph_this.nested, 0);
+        fph_this.nested = FPH_NESTED;
+        assert_int_equal(fph_pool_construct(s, &pool, objects, 64, 5),
+                         -EDEADLK);
+        fph_this.nested = 0;
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Down to its minimum, and none that is type-stable, until the pool ends. */
+static void
+a_pool_spares_the_slabs_that_it_need_not_keep(void **state)
+{
+    fpheap_pool pool;
+
+    (void)state;
+    memset(&pool, 0, sizeof pool);
+    pool.min = 10;
+    pool.objects = 30;
+    assert_int_equal(fph_pool_spares(&pool, 10), 1);
+    assert_int_equal(pool.objects, 20);
+    assert_int_equal(fph_pool_spares(&pool, 11), 0);
+    assert_int_equal(fph_pool_spares(&pool, 10), 1);
+    assert_int_equal(fph_pool_spares(&pool, 1), 0);
+    assert_int_equal(pool.objects, 10);
+    pool.flags = FPHEAP_TYPE_STABLE;
+    pool.min = 0;
+    assert_int_equal(fph_pool_spares(&pool, 5), 0);
+    assert_int_equal(pool.objects, 10);
+    pool.ending = 1;
+    pool.min = 10;
+    assert_int_equal(fph_pool_spares(&pool, 10), 1);
+    assert_int_equal(pool.objects, 0);
+}
+
+/* --- misses ---------------------------------------------------------------- */
+
+/* In memory that holds anything. */
+static void
+a_search_begins_with_nothing(void **state)
+{
+    fpheap    *heap = test_heap_over(&provider);
+    fph_want   want = fph_want_size(100, NULL, 5);
+    fph_search search;
+    unsigned   k = fph_class_of(100), large;
+
+    (void)state;
+    assert_int_equal(want.tag, 0);
+    assert_int_equal(want.destructor, 0);
+    assert_int_equal(want.node, FPHEAP_ANY_NODE);
+    want.cache = fpheap_self(heap);
+    for (large = 0; large < 2; large++) {
+        memset(&search, 0x5a, sizeof search);
+        want.k = large ? 0 : k;
+        want.size = large ? 3 * FPHEAP_CHUNK : 100;
+        fph_search_begin(&search, heap, 1, &want, (int)large);
+        assert_ptr_equal(search.heap, heap);
+        assert_int_equal(search.node, 1);
+        assert_int_equal(search.bin, FPH_CLASSES + want.k);
+        assert_ptr_equal(search.cache, large ? NULL : want.cache);
+        assert_true(search.look == (large ? fph_large_look : fph_bin_look));
+        assert_int_equal(search.need.pages, large ? 3 * FPH_PAGES
+                         : heap->state->classes[k].pages);
+        assert_int_equal(search.n, 5);
+        assert_int_equal(search.objects, 0);
+        assert_null(search.first);
+        assert_int_equal(search.grow, large);
+        assert_int_equal(search.tight, 0);
+    }
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Be it after a failure, if it allocates. */
+static void
+who_allocates_has_a_cache_as_long_as_there_is_memory(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+
+    (void)state;
+    fph_this.patience = 500;
+    fpheap_free(heap, fpheap_alloc(heap, 100));
+    assert_non_null(fph_cache_mine(heap));
+    assert_int_equal(fph_this.patience, 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* The first pool as the others. */
+static void
+no_pool_of_a_heap_that_ends_serves(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    void    *object = NULL;
+    fph_want want = fph_want_size(100, &object, 1);
+
+    (void)state;
+    assert_int_equal(fph_serve_want(heap, &want), 0);
+    fpheap_free(heap, object);
+    heap->state->ends = 1;
+    want.k = FPH_SIZES - 1;
+    want.size = FPH_CLASS_MAX;
+    assert_int_equal(fph_serve_want(heap, &want), 0);
+    for (want.k = FPH_SIZES; want.k < FPH_CLASSES; want.k++)
+        assert_int_equal(fph_serve_want(heap, &want), -EBUSY);
+    heap->state->ends = 0;
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Up to the first that is another bin's, and none if that is the first. */
+static void
+a_run_of_frees_is_put_at_once(void **state)
+{
+    fpheap       *heap = test_heap_over(&provider);
+    unsigned      k = fph_class_of(100), n, other;
+    void         *objects[12];
+    void         *strange = fpheap_alloc(heap, 3000);
+    fpheap_cache *cache;
+    fph_bin      *bin;
+
+    (void)state;
+    assert_int_equal(fpheap_alloc_bulk(heap, 100, objects, 12), 0);
+    fpheap_flush(heap);
+    cache = fpheap_self(heap);
+    fph_bin_load(cache, k, fph_empty_get(heap, k, 1 /* more */));
+    bin = &cache->bins[k];
+    for (n = 0; n <= 12; n++) {
+        for (other = 0; other <= n; other++) {
+            void   *mixed[12];
+            unsigned i;
+
+            memcpy(mixed, objects, sizeof mixed);
+            if (other < n)
+                mixed[other] = strange;
+            bin->next = NULL;
+            assert_int_equal(fph_put_run(heap, bin, mixed, n,
+                                         fph_place_of(heap, objects[0])),
+                             other);
+            assert_int_equal(bin->top - bin->base, other);
+            for (i = 0; i < other; i++)
+                assert_ptr_equal(bin->base[i], objects[i]);
+            assert_ptr_equal(bin->next, other == 0 ? NULL : objects[other - 1]);
+            bin->top = bin->base;
+        }
+    }
+    fph_magazine_drain(heap->state, k, fph_bin_unload(cache, k));
+    fpheap_free_bulk(heap, objects, 12);
+    fpheap_free(heap, strange);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(frees_make_magazines_up_to_a_32nd_of_the_memory),
     cmocka_unit_test(an_exchange_with_the_depot_does_not_call_the_provider),
@@ -1304,7 +1574,14 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(who_leaves_in_a_callback_is_flushed_and_stays),
     cmocka_unit_test(a_thread_that_has_left_has_no_seat_again),
     cmocka_unit_test(without_a_free_seat_a_thread_has_none),
-    cmocka_unit_test(a_library_that_is_unloaded_has_no_key)
+    cmocka_unit_test(a_library_that_is_unloaded_has_no_key),
+    cmocka_unit_test(a_destructor_is_called_in_its_pool),
+    cmocka_unit_test(a_constructor_is_called_in_its_pool),
+    cmocka_unit_test(a_pool_spares_the_slabs_that_it_need_not_keep),
+    cmocka_unit_test(a_search_begins_with_nothing),
+    cmocka_unit_test(who_allocates_has_a_cache_as_long_as_there_is_memory),
+    cmocka_unit_test(no_pool_of_a_heap_that_ends_serves),
+    cmocka_unit_test(a_run_of_frees_is_put_at_once)
 };
 
 int

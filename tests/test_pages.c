@@ -805,6 +805,39 @@ these_very_pages_are_claimed_or_none(void **state)
     end(&g, 4 * FPHEAP_CHUNK);
 }
 
+/* Be it one with a lower number or a higher; the provider gives nothing. */
+static void
+a_node_without_memory_is_served_by_the_other(void **state)
+{
+    ground   g;
+    int      home;
+    void    *object = NULL;
+
+    (void)state;
+    for (home = 0; home < 2; home++) {
+        fph_want want = fph_want_size(100, &object, 1);
+
+        begin(&g, 0, 2 * FPH_PAGES, 2, 0);
+        g.heap->flags |= FPHEAP_SPILL;
+        assert_int_equal(give(&g, 2 * FPH_PAGES, 2 * FPH_PAGES, 1), 0);
+        assert_int_equal(fph_serve_on_others(g.heap, home, &want, 0), 0);
+        assert_int_equal(fph_chunk_of(g.state, object)->node, 1 - home);
+        fph_slab_give(g.state, &object, 1);
+        (void)fpheap_self(g.heap);
+        assert_int_equal(fph_cache_mine(g.heap)->node, 0);
+        fph_cache_mine(g.heap)->node = home;
+        while (fph_pages_find(g.heap, home, 1, 1) != FPH_NO_PAGE)
+            ;
+        object = fpheap_alloc_on(g.heap, 3 * FPHEAP_PAGE, 1 - home);
+        fpheap_free(g.heap, object);
+        object = fpheap_alloc(g.heap, FPHEAP_CHUNK);
+        assert_non_null(object);
+        assert_int_equal(fph_chunk_of(g.state, object)->node, 1 - home);
+        assert_int_equal(fpheap_destroy_forced(g.heap), 0);
+        assert_int_equal(test_unmap(g.map, MAPPED), 0);
+    }
+}
+
 /* --- regions -------------------------------------------------------------- */
 
 /* A chunk has the end of one and the start of another; objects cross from one
@@ -1613,6 +1646,7 @@ main(void)
         cmocka_unit_test(
             a_border_to_tables_that_are_not_there_is_not_looked_at),
         cmocka_unit_test(a_sweep_skips_places_without_a_chunk),
+        cmocka_unit_test(a_node_without_memory_is_served_by_the_other),
         cmocka_unit_test(a_run_may_begin_in_the_windows_first_chunk),
         cmocka_unit_test(where_all_chunks_are_free_the_next_is_broken),
         cmocka_unit_test(a_run_at_the_windows_end_goes_no_further),
