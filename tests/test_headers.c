@@ -549,6 +549,21 @@ object_of_any_kind(fpheap *heap, fpheap_pool *pool, unsigned i)
     }
 }
 
+/* What its header adds is in its size. */
+static void
+an_object_needs_the_pages_that_it_is_in(void **state)
+{
+    fph_class klass;
+
+    (void)state;
+    memset(&klass, 0, sizeof klass);
+    klass.size = 20 * FPHEAP_PAGE;
+    klass.skip = FPH_HEAD;
+    assert_int_equal(fph_shape_pages(&klass), 20);
+    klass.skip += FPHEAP_PAGE;
+    assert_int_equal(fph_shape_pages(&klass), 21);
+}
+
 /* As many as there is room for behind what aligns the first one: each ends where
  * the next one's header begins. */
 static void
@@ -720,6 +735,7 @@ main(void)
             all_bytes_of_an_object_can_be_written_without_harm_to_a_header),
         cmocka_unit_test(flags_tags_and_references_are_not_in_the_object),
         cmocka_unit_test(a_slab_has_as_many_objects_as_fit),
+        cmocka_unit_test(an_object_needs_the_pages_that_it_is_in),
         cmocka_unit_test(a_walk_shows_what_the_application_has),
         cmocka_unit_test(every_byte_leads_to_its_object_and_its_iova),
         cmocka_unit_test(

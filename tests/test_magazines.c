@@ -1460,12 +1460,15 @@ static void
 who_allocates_has_a_cache_as_long_as_there_is_memory(void **state)
 {
     fpheap *heap = test_heap_over(&provider);
+    void   *object;
 
     (void)state;
+    assert_int_equal(fph_seated(), 1);
     fph_this.patience = 500;
-    fpheap_free(heap, fpheap_alloc(heap, 100));
+    object = fpheap_alloc(heap, 100);
     assert_non_null(fph_cache_mine(heap));
     assert_int_equal(fph_this.patience, 0);
+    fpheap_free(heap, object);
     TEST_DESTROY_OVER(heap, &provider);
 }
 
@@ -1533,6 +1536,88 @@ a_run_of_frees_is_put_at_once(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+#if FPHEAP_SHARED
+/* And of those that are whole pages. */
+static void
+a_process_counts_the_bytes_that_it_has(void **state)
+{
+    fpheap       *heap = test_heap_over(&provider);
+    fph_state    *s = heap->state;
+    unsigned      k = fph_class_of(100), number = s->number;
+    size_t        size = s->classes[k].size;
+    void         *objects[5];
+    fph_magazine *full;
+    fph_slab     *slab, *large;
+    fph_word      taken = 0;
+    uint64_t      info;
+    int           refused = 0;
+
+    (void)state;
+    large = fph_record_of(s, fpheap_alloc(heap, 3 * FPHEAP_CHUNK / 2));
+    assert_non_null(large);
+    full = fph_empty_get(heap, k, 1 /* more */);
+    full->count = (uint32_t)fph_bin_claim(heap, k, full->slot,
+                                          s->classes[k].magazine, &refused);
+    slab = fph_slab_carve(heap, k, &refused);
+    heap->taken = &taken;
+    s->number = FPH_SHARED;
+    assert_int_equal(fph_slab_claim(s, slab, objects, 5), 5);
+    assert_int_equal(taken, 5 * size);
+    fph_slab_let_go(s, slab);
+    fph_slab_give(s, objects, 5);
+    assert_int_equal(taken, 0);
+    fph_depot_put(s, k, full);
+    assert_true(taken == 0 - (uint64_t)full->count * size);
+    assert_ptr_equal(fph_depot_get(s, k), full);
+    assert_int_equal(taken, 0);
+    info = large->info;
+    large->info = 0;
+    fph_large_end(s, large, info);
+    assert_true(taken == 0 - (uint64_t)fph_info_count(info) * FPHEAP_PAGE);
+    s->number = number;
+    heap->taken = NULL;
+    fph_magazine_drain(s, k, full);
+    TEST_CHECK_LIVE(heap, 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+#endif
+
+/* What it gives back is no news if it has failed; it took that before. */
+static void
+a_bulk_tells_what_it_did_if_it_is_served(void **state)
+{
+    fpheap    *heap = test_heap_over(&provider);
+    fph_state *s = heap->state;
+    void      *objects[2 * FPHEAP_MAGAZINE];
+    uint32_t  *did = &fph_this.did[fph_number_of(s)];
+    fph_want   want = fph_want_size(100, objects, 2 * FPHEAP_MAGAZINE);
+    fph_search search;
+
+    (void)state;
+    assert_int_equal(fpheap_alloc_bulk(heap, 100, objects, want.n), 0);
+    fpheap_free_bulk(heap, objects, want.n);
+    fpheap_flush(heap);
+    assert_true(in_depot(heap, 100) > 0);
+    s->marked = 1;
+    *did = 0;
+    want.n = 5;
+    fph_search_begin(&search, heap, 0, &want, 1);
+    assert_int_equal(fph_bulk_find(&search, &want), 0);
+    assert_true((*did & FPH_GAVE) != 0);
+    *did = 0;
+    want.n = 1000000;
+    want.objects = NULL;
+    fpheap_set_limit(heap, test_charged(heap));
+    fph_search_begin(&search, heap, 0, &want, 1);
+    assert_int_equal(fph_bulk_find(&search, &want), -ENOSPC);
+    assert_true(in_depot(heap, 100) > 0);
+    assert_int_equal(*did & ~(uint32_t)(FPH_TOOK | FPH_GAVE), 0);
+    s->marked = 0;
+    *did = 0;
+    fpheap_free_bulk(heap, objects, 5);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(frees_make_magazines_up_to_a_32nd_of_the_memory),
     cmocka_unit_test(an_exchange_with_the_depot_does_not_call_the_provider),
@@ -1581,7 +1666,11 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_search_begins_with_nothing),
     cmocka_unit_test(who_allocates_has_a_cache_as_long_as_there_is_memory),
     cmocka_unit_test(no_pool_of_a_heap_that_ends_serves),
-    cmocka_unit_test(a_run_of_frees_is_put_at_once)
+    cmocka_unit_test(a_run_of_frees_is_put_at_once),
+#if FPHEAP_SHARED
+    cmocka_unit_test(a_process_counts_the_bytes_that_it_has),
+#endif
+    cmocka_unit_test(a_bulk_tells_what_it_did_if_it_is_served)
 };
 
 int

@@ -838,6 +838,33 @@ a_node_without_memory_is_served_by_the_other(void **state)
     }
 }
 
+/* Where the provider has just given it nothing, the others do not grow for it
+ * before it asks again. */
+static void
+a_dry_node_has_of_others_what_is_there(void **state)
+{
+    ground   g;
+    void    *object;
+    unsigned round;
+
+    (void)state;
+    for (round = 0; round < 4; round++) {
+        begin(&g, 0, 2 * FPH_PAGES, 2, 0);
+        g.heap->flags |= FPHEAP_SPILL;
+        (void)fpheap_self(g.heap);
+        while (fph_pages_find(g.heap, 0, 1, 1) != FPH_NO_PAGE)
+            ;
+        lay(&g, at_page(&g, 4 * FPH_PAGES), 2 * FPHEAP_CHUNK,
+            FPHEAP_BACKING_PAGES);
+        g.state->dry_ns[0] = fph_now_ns();
+        object = fpheap_alloc(g.heap, FPHEAP_CHUNK);
+        assert_ptr_equal(object, at_page(&g, 4 * FPH_PAGES));
+        assert_int_equal(fph_chunk_of(g.state, object)->node, 0);
+        assert_int_equal(fpheap_destroy_forced(g.heap), 0);
+        assert_int_equal(test_unmap(g.map, MAPPED), 0);
+    }
+}
+
 /* --- regions -------------------------------------------------------------- */
 
 /* A chunk has the end of one and the start of another; objects cross from one
@@ -1646,6 +1673,7 @@ main(void)
         cmocka_unit_test(
             a_border_to_tables_that_are_not_there_is_not_looked_at),
         cmocka_unit_test(a_sweep_skips_places_without_a_chunk),
+        cmocka_unit_test(a_dry_node_has_of_others_what_is_there),
         cmocka_unit_test(a_node_without_memory_is_served_by_the_other),
         cmocka_unit_test(a_run_may_begin_in_the_windows_first_chunk),
         cmocka_unit_test(where_all_chunks_are_free_the_next_is_broken),
