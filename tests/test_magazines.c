@@ -12,6 +12,7 @@
 #include "fpheap.h"
 #include "test_util.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -1470,6 +1471,10 @@ who_allocates_has_a_cache_as_long_as_there_is_memory(void **state)
     assert_int_equal(fph_this.patience, 0);
     fpheap_free(heap, object);
     TEST_DESTROY_OVER(heap, &provider);
+    heap = test_heap_over(&provider);
+    fph_this.patience = 500;
+    assert_int_equal(fpheap_prefill(heap, 100, 5), 0);
+    TEST_DESTROY_OVER(heap, &provider);
 }
 
 /* The first pool as the others. */
@@ -1618,6 +1623,204 @@ a_bulk_tells_what_it_did_if_it_is_served(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+static void
+an_alignment_is_a_power_of_two_up_to_a_chunk(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    size_t  align;
+
+    (void)state;
+    for (align = 0; align <= 4 * FPHEAP_CHUNK; align++) {
+        assert_int_equal(fph_is_align(align), fph_popcount(align) == 1
+                                              && align <= FPHEAP_CHUNK);
+    }
+    errno = 0;
+    assert_null(fpheap_aligned_alloc(heap, 48, 100));
+    assert_int_equal(errno, EINVAL);
+    assert_int_equal(fph_aligned_class(heap, FPHEAP_PAGE, FPHEAP_PAGE),
+                     fph_class_of(FPHEAP_PAGE));
+    assert_int_equal(fph_aligned_class(heap, 2 * FPHEAP_PAGE, 16), 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* Whole pages of what has pages of its own, and its size of another. */
+static void
+a_critical_object_counts_with_all_that_it_takes(void **state)
+{
+    const size_t left = 4 * FPHEAP_CHUNK, large = 3 * FPHEAP_CHUNK / 2 - 5;
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap      *from = test_heap_over(&other_provider);
+    void        *object = fpheap_alloc(from, large), *small;
+
+    (void)state;
+    small = fpheap_alloc(from, 100);
+    assert_int_equal(fph_critical_bytes(from, object), 3 * FPHEAP_CHUNK / 2);
+    assert_int_equal(fph_critical_bytes(from, small),
+                     from->state->classes[fph_class_of(100)].size);
+    fpheap_free(from, small);
+    fpheap_free(from, object);
+    assert_int_equal(fph_serve_critical(heap, fph_want_size(100, &object, 1),
+                                        -EIO), -EIO);
+    fpheap_thread_leave(from);
+    heap->emergency = from;
+    from->critical = 1;
+    from->critical_left = left;
+    assert_int_equal(fph_serve_critical(heap, fph_want_size(large, &object, 1),
+                                        -EIO), 0);
+    assert_int_equal(from->critical_left, left - 3 * FPHEAP_CHUNK / 2);
+    fpheap_free(from, object);
+    assert_int_equal(from->critical_left, left);
+    from->critical_left = 3 * FPHEAP_CHUNK / 2 - 1;
+    assert_int_equal(fph_serve_critical(heap, fph_want_size(large, &object, 1),
+                                        -EIO), -ENOMEM);
+    assert_int_equal(from->critical_left, 3 * FPHEAP_CHUNK / 2 - 1);
+    heap->emergency = NULL;
+    from->critical = 0;
+    TEST_DESTROY_OVER(from, &other_provider);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+#if FPHEAP_SHARED
+/* --- what processes share -------------------------------------------------- */
+
+static fph_partition *
+begin_partition(fpheap *heap)
+{
+    fph_partition *partition = (fph_partition *)test_map(sizeof *partition);
+
+    assert_non_null(partition);
+    heap->partition = partition;
+    heap->member = 3;
+    return partition;
+}
+
+static void
+end_partition(fpheap *heap)
+{
+    assert_int_equal(test_unmap(heap->partition, sizeof *heap->partition), 0);
+    heap->partition = NULL;
+    heap->member = 0;
+    fph_this.calls[heap - fph_heaps] = NULL;
+}
+
+/* One that began with the slot does. */
+static void
+a_call_that_gives_up_its_slot_counts_for_its_process(void **state)
+{
+    fpheap        *heap = test_heap_over(&provider);
+    fph_partition *partition = begin_partition(heap);
+    fpheap_cache  *cache = fph_cache_make(heap, 0, 1, sizeof(fph_slot));
+    fph_slot      *slot = fph_slot_of(cache);
+    fph_word     **calls = &fph_this.calls[heap - fph_heaps];
+    fph_word       other = 1;
+
+    (void)state;
+    slot->owner = 4;
+    slot->calls = 1;
+    *calls = &other;
+    fph_slot_leave(cache);
+    assert_ptr_equal(*calls, &other);
+    assert_true(other == 1 && slot->calls == 1 && slot->owner == 0);
+    assert_int_equal(partition->member[3].calls, 0);
+    slot->owner = 4;
+    *calls = &slot->calls;
+    fph_slot_leave(cache);
+    assert_ptr_equal(*calls, &partition->member[3].calls);
+    assert_true(slot->calls == 0 && slot->owner == 0);
+    assert_int_equal(partition->member[3].calls, 1);
+    end_partition(heap);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* The first that nobody has, and a new one if there is none, in the first place
+ * that is free. */
+static void
+a_thread_takes_a_slot_or_makes_one(void **state)
+{
+    fpheap       *heap = test_heap_over(&provider);
+    fph_state    *s = heap->state;
+    fpheap_cache *made[3], **last = &s->cache[FPHEAP_MAX_THREADS - 1];
+    uint64_t      cursor;
+    unsigned      i;
+
+    (void)state;
+    begin_partition(heap);
+    for (i = 0; i < 3; i++) {
+        made[i] = fph_cache_memory(heap, 0, 1 /* grow */);
+        assert_non_null(made[i]);
+        assert_ptr_equal(s->cache[i], made[i]);
+        assert_ptr_equal(made[i]->heap, heap);
+        assert_int_equal(fph_slot_of(made[i])->owner, 3 + 1);
+    }
+    for (i = 0; i < 3; i++) {
+        fph_slot_of(made[i])->owner = 0;
+        made[i]->heap = NULL;
+        assert_ptr_equal(fph_cache_memory(heap, 0, 1), made[i]);
+        assert_ptr_equal(made[i]->heap, heap);
+        assert_int_equal(fph_slot_of(made[i])->owner, 3 + 1);
+    }
+    for (i = 3; i < FPHEAP_MAX_THREADS; i++)
+        s->cache[i] = made[0];
+    cursor = s->meta_cursor.word;
+    assert_null(fph_cache_memory(heap, 0, 1));
+    assert_int_equal(fph_slot_show(s, made[0]), 0);
+    assert_true(s->meta_cursor.word == cursor);
+    *last = NULL;
+    assert_non_null(fph_cache_memory(heap, 0, 1));
+    assert_non_null(*last);
+    assert_ptr_not_equal(*last, made[0]);
+    memset((void *)s->cache, 0, FPHEAP_MAX_THREADS * sizeof s->cache[0]);
+    end_partition(heap);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* File 0 too, which a process may have closed before. */
+static void
+the_handle_of_a_partition_ends_in_a_child(void **state)
+{
+    const size_t  number = FPHEAP_MAX_HEAPS - 1;
+    fpheap       *heap = &fph_heaps[number];
+    fph_entry    *entry = &fph_table[number];
+    int           usual = dup(0);
+    fph_word      call = 1;
+    char         *pools = test_map(FPH_POOLS_BYTES);
+    unsigned char in[FPH_POOLS_BYTES / 4096 + 1];
+
+    (void)state;
+    assert_null(heap->state);
+    assert_int_equal(fph_forked_partition(heap), 0);
+    assert_true(usual >= 0 && dup2(usual, 0) == 0);
+    begin_partition(heap);
+    heap->state = (fph_state *)(void *)heap;
+    heap->view = (void *)heap;
+    heap->pools = (fpheap_pool *)(void *)pools;
+    heap->file = 0;
+    heap->map = NULL;
+    heap->lookup = (uint64_t)5 << 32 | number * sizeof(fph_entry);
+    fph_heap_used[number] = 1;
+    fph_this.depth[number] = 2;
+    fph_this.calls[number] = &call;
+    fph_entry_set(entry, NULL, NULL);
+    (void)test_unmap(heap->partition, sizeof *heap->partition);
+    assert_int_equal(fph_forked_partition(heap), 1);
+    assert_int_equal(fcntl(0, F_GETFD), -1);
+    assert_int_equal(dup2(usual, 0), 0);
+    close(usual);
+    assert_int_equal(mincore(pools, FPH_POOLS_BYTES, in), -1);
+    assert_true(heap->state == NULL && heap->partition == NULL);
+    assert_null(heap->view);
+    assert_ptr_equal(heap->map, fph_no_map);
+    assert_true(heap->lookup == number * sizeof(fph_entry));
+    assert_int_equal(fph_heap_used[number], 0);
+    assert_int_equal(fph_this.depth[number], 0);
+    assert_null(fph_this.calls[number]);
+    assert_true(entry->bins == fph_no_bins && entry->local == fph_no_bins);
+    heap->pools = NULL;
+    heap->file = 0;
+    heap->member = 0;
+}
+#endif
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(frees_make_magazines_up_to_a_32nd_of_the_memory),
     cmocka_unit_test(an_exchange_with_the_depot_does_not_call_the_provider),
@@ -1667,7 +1870,12 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(who_allocates_has_a_cache_as_long_as_there_is_memory),
     cmocka_unit_test(no_pool_of_a_heap_that_ends_serves),
     cmocka_unit_test(a_run_of_frees_is_put_at_once),
+    cmocka_unit_test(an_alignment_is_a_power_of_two_up_to_a_chunk),
+    cmocka_unit_test(a_critical_object_counts_with_all_that_it_takes),
 #if FPHEAP_SHARED
+    cmocka_unit_test(a_call_that_gives_up_its_slot_counts_for_its_process),
+    cmocka_unit_test(a_thread_takes_a_slot_or_makes_one),
+    cmocka_unit_test(the_handle_of_a_partition_ends_in_a_child),
     cmocka_unit_test(a_process_counts_the_bytes_that_it_has),
 #endif
     cmocka_unit_test(a_bulk_tells_what_it_did_if_it_is_served)
