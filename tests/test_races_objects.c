@@ -386,6 +386,26 @@ a_depot_that_another_empties_has_no_magazine(void **state)
     end();
 }
 
+/* Where a panic returns.  Nothing is done to no objects, whatever the heap. */
+static void
+a_free_of_many_to_no_heap_does_nothing(void **state)
+{
+    void *object;
+
+    (void)state;
+    begin();
+    object = fpheap_alloc(heap, 100);
+    fpheap_free_bulk(NULL, &object, 0);
+    assert_int_equal(panics, 0);
+    fpheap_free_bulk(NULL, &object, 1);
+    assert_int_equal(panics, 1);
+    fph_free_bulk_miss(NULL, &object, 1);
+    assert_int_equal(panics, 2);
+    panics = 0;
+    fph_free_bulk_miss(heap, &object, 1);
+    end();
+}
+
 /* What others put there meanwhile stays. */
 static void
 a_drain_takes_as_many_as_a_depot_had_at_first(void **state)
@@ -1131,6 +1151,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(magazines_put_at_a_time_are_counted_each),
     cmocka_unit_test(a_depot_that_another_empties_has_no_magazine),
     cmocka_unit_test(a_drain_takes_as_many_as_a_depot_had_at_first),
+    cmocka_unit_test(a_free_of_many_to_no_heap_does_nothing),
     cmocka_unit_test(a_pointer_into_an_object_that_ends_leads_to_nothing),
     cmocka_unit_test(a_large_object_that_is_freed_twice_at_a_time_ends_once),
     cmocka_unit_test(a_magazine_that_is_taken_is_missed_by_nobody),
