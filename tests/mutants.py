@@ -584,7 +584,7 @@ PROGRAMS = [
     Program("test_check2"), Program("test_sites"), Program("test_pool_check"),
     Program("test_check_headers"), Program("test_exhaustion"),
     Program("test_internals"), Program("test_magazines"),
-    Program("test_waits"), Program("test_prefill"),
+    Program("test_misses"), Program("test_waits"), Program("test_prefill"),
     Program("test_prefill_check"), Program("test_mmap"), Program("test_thp"),
     Program("test_pages"), Program("test_short"), Program("test_window"),
     Program("test_races_memory"), Program("test_races_regions"),
