@@ -131,7 +131,8 @@ a_size_needs_all_pages_that_it_begins(void **state)
         assert_int_equal(need.align, cases[i].step);
     }
     most = g.state->mask * FPHEAP_PAGE;
-    assert_int_equal(fph_run_need(g.heap, most, 16).pages, g.state->mask);
+    assert_int_equal(fph_run_need(g.heap, most, 16).pages,
+                     most <= SIZE_MAX / 2 ? g.state->mask : 0);
     assert_int_equal(fph_run_need(g.heap, most + 1, 16).pages, 0);
     assert_int_equal(fph_run_need(g.heap, SIZE_MAX, 16).pages, 0);
     end(&g, 2 * FPHEAP_CHUNK);
@@ -260,7 +261,7 @@ a_child_gets_nothing_in_place_of_what_is_too_much(void **state)
     assert_int_equal(asks, 0);
     assert_int_equal(fph_span_get(child, 0, g.state->mask, &span), -ENOMEM);
     assert_null(span);
-    assert_true(asks != 0);
+    assert_true(asks != 0 || g.state->mask > SIZE_MAX / 2 / FPHEAP_PAGE);
     TEST_DESTROY(child);
     end(&g, 2 * FPHEAP_CHUNK);
 }

@@ -1770,6 +1770,19 @@ a_name_for_people_ends(void **state)
     assert_string_equal(text, "short");
 }
 
+static void
+without_headers_no_tag_has_anything(void **state)
+{
+    fpheap *heap = test_heap_over(&provider);
+    void   *object = fpheap_alloc(heap, 100);
+
+    (void)state;
+    assert_int_equal(fph_tag_live(heap, 0).objects, 0);
+    assert_int_equal(fph_tag_live(heap, 0).bytes, 0);
+    fpheap_free(heap, object);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 int
 main(void)
 {
@@ -1828,6 +1841,7 @@ main(void)
         cmocka_unit_test(a_census_has_each_class_and_begins_with_nothing),
         cmocka_unit_test(a_child_is_a_holder_by_its_name),
         cmocka_unit_test(a_dump_of_classes_has_no_more_rows_than_there_are),
+        cmocka_unit_test(without_headers_no_tag_has_anything)
     };
 
     return cmocka_run_group_tests_name("stats", tests, NULL, NULL);

@@ -410,6 +410,15 @@ a_sum_below_zero_is_zero(void **state)
     assert_int_equal(fpheap_tag_stats_get(heap, 5, &stats), 0);
     assert_int_equal(stats.objects, 0);
     assert_int_equal(stats.bytes, 0);
+    /* The most that is not below it. */
+    heap->state->tag_objects[5] = SIZE_MAX / 2;
+    heap->state->tag_bytes[5] = SIZE_MAX / 2;
+    assert_int_equal(fpheap_tag_stats_get(heap, 5, &stats), 0);
+    assert_true(stats.objects == SIZE_MAX / 2 && stats.bytes == SIZE_MAX / 2);
+    heap->state->tag_objects[5]++;
+    heap->state->tag_bytes[5]++;
+    assert_int_equal(fpheap_tag_stats_get(heap, 5, &stats), 0);
+    assert_true(stats.objects == 0 && stats.bytes == 0);
     heap->state->tag_objects[5] = 0;
     heap->state->tag_bytes[5] = 0;
     TEST_DESTROY_OVER(heap, &provider);
