@@ -425,7 +425,7 @@ claim_pages(size_t *pages, unsigned most)
 {
     unsigned n = 0;
 
-    while (n < most && (pages[n] = fph_pages_claim(heap, FPHEAP_ANY_NODE, 1, 1))
+    while (n < most && (pages[n] = fph_pages_claim(heap, 0, 1, 1))
                        != FPH_NO_PAGE)
         n++;
     assert_true(n < most);

@@ -541,6 +541,33 @@ a_magazine_is_verified_when_it_is_loaded(void **state)
     expect_silence();
 }
 
+/* By a free that has no room in the other. */
+static void
+a_magazine_is_verified_when_a_free_loads_it(void **state)
+{
+    static void *many[FPHEAP_MAGAZINE + 4];
+    fpheap       *heap = test_heap_over(&provider);
+    fpheap_cache *cache = fpheap_self(heap);
+    unsigned      k = fph_class_of(100);
+    unsigned      i;
+
+    (void)state;
+    for (i = 0; i < TEST_COUNT(many); i++)
+        assert_non_null(many[i] = fpheap_alloc(heap, 100));
+    fpheap_flush(heap);
+    for (i = 0; i < FPHEAP_MAGAZINE + 2; i++)
+        fpheap_free(heap, many[i]);
+    fph_bin_swap(cache, k);
+    assert_ptr_equal(cache->bins[k].top, cache->bins[k].limit);
+    assert_int_equal(cache->spare[k]->count, 2);
+    cache->spare[k]->slot[0] = many[i];
+    expect_silence();
+    fpheap_free(heap, many[i + 1]);
+    EXPECT_PANIC("a magazine was overwritten");
+    assert_int_equal(fpheap_destroy_forced(heap), 0);
+    expect_silence();
+}
+
 /* Each word of a bin, and each thing that a slot may hold. */
 static void
 whatever_was_overwritten_in_a_magazine_is_told(void **state)
@@ -693,6 +720,7 @@ main(void)
         cmocka_unit_test(bytes_of_ones_own_are_written_without_a_word),
         cmocka_unit_test(a_slabs_record_is_verified_when_objects_are_claimed),
         cmocka_unit_test(a_magazine_is_verified_when_it_is_loaded),
+        cmocka_unit_test(a_magazine_is_verified_when_a_free_loads_it),
         cmocka_unit_test(whatever_was_overwritten_in_a_magazine_is_told),
         cmocka_unit_test(a_bit_above_a_slabs_last_object_is_told),
         cmocka_unit_test(a_second_heaps_state_leads_to_it),
