@@ -1320,10 +1320,17 @@ who_makes_a_pool_has_a_cache_even_if_the_heap_must_grow(void **state)
     assert_int_equal(fpheap_pool_destroy(pool, NULL), 0);
     TEST_DESTROY_OVER(heap, &provider);
     heap = test_heap_over(&provider);
+    while (fph_pages_find(heap, 0, 1, 1) != FPH_NO_PAGE)
+        ;
+    while (fph_meta_cut(heap->state, FPH_LINE) != 0)
+        ;
     system_is_out = 1;
     assert_int_equal(fpheap_reserve(heap, FPHEAP_CHUNK, FPHEAP_ANY_NODE), 0);
     system_is_out = 0;
     assert_non_null(fph_cache_mine(heap));
+    fph_pages_give(heap->state,
+                   fph_page_of(heap->state, provider.grant[0].region.base),
+                   2 * FPH_PAGES);
     TEST_DESTROY_OVER(heap, &provider);
 }
 
@@ -1428,6 +1435,13 @@ a_child_asks_for_no_less_than_its_unit_and_no_more_nodes(void **state)
     assert_int_equal(refused("child", &config), -EINVAL);
     config.limit = 2 * least;
     assert_int_equal(refused("child", &config), 0);
+    config.nodes = heap->nodes;
+    assert_int_equal(fph_config_error("child", &config), 0);
+#if FPHEAP_SHARED
+    heap->partition = (fph_partition *)(void *)heap; /* it is not looked at */
+    assert_int_equal(fph_config_error("child", &config), -EINVAL);
+    heap->partition = NULL;
+#endif
     config.nodes = 1;
     child = fpheap_create("child", &config);
     assert_non_null(child);

@@ -684,6 +684,25 @@ a_pass_empties_the_depots_of_its_node_and_this_cache(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* What is kept for those that must not fail stays in the cache. */
+static void
+a_pass_leaves_what_was_prefilled(void **state)
+{
+    fpheap        *heap = test_heap_over(&provider);
+    const fph_bin *bin;
+    unsigned       k = 1;
+
+    (void)state;
+    assert_int_equal(fpheap_prefill(heap, 64, 5), 0);
+    while (heap->state->classes[k].size < 64)
+        k++;
+    bin = &fph_cache_mine(heap)->bins[k];
+    assert_true(bin->top - bin->base >= 5);
+    fph_reclaim(heap, 0, 1 /* always */);
+    assert_true(bin->top - bin->base >= 5);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 static void
 before_it_asks_a_heap_gives_back_what_it_will_ask_for(void **state)
 {
@@ -1110,6 +1129,17 @@ a_destructor_in_a_pass_starts_no_pass_of_its_own(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* How deep this thread is in calls on the heap, as a region goes back. */
+static unsigned depth_at_put;
+
+static void
+note_depth(test_provider *p)
+{
+    fpheap *heap = (fpheap *)p->arg;
+
+    depth_at_put = fph_this.depth[heap - fph_heaps];
+}
+
 /* Other threads are asked each time, and what was reserved goes too. */
 static void
 a_trim_gives_back_all_that_is_free_on_all_nodes(void **state)
@@ -1128,7 +1158,14 @@ a_trim_gives_back_all_that_is_free_on_all_nodes(void **state)
     held = provider.held_bytes;
     asked = s->asked;
     reclaims = s->reclaims;
+    provider.inside_put = note_depth;
+    provider.arg = heap;
+    heap->counted = 1;         /* as with watermarks */
     back = fpheap_trim(heap);
+    heap->counted = 0;
+    provider.inside_put = NULL;
+    assert_int_equal(depth_at_put, 1);
+    assert_int_equal(fph_this.depth[heap - fph_heaps], 0);
     assert_true(back > 0 && back == held - provider.held_bytes);
     assert_true(s->asked == asked + 2 && s->reclaims == reclaims + 2);
     fpheap_stats_get(heap, &stats);
@@ -1369,6 +1406,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(what_was_done_less_than_a_millisecond_ago_was_just_done),
     cmocka_unit_test(what_is_parked_on_a_node_is_counted_as_one_by_one),
     cmocka_unit_test(a_pass_empties_the_depots_of_its_node_and_this_cache),
+    cmocka_unit_test(a_pass_leaves_what_was_prefilled),
     cmocka_unit_test(before_it_asks_a_heap_gives_back_what_it_will_ask_for),
     cmocka_unit_test(
         a_search_ends_when_it_has_found_something_or_memory_would_not_help),
