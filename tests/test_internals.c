@@ -1860,6 +1860,39 @@ a_child_that_nobody_can_end_is_forgotten(void **state)
     fph_number_give(&fph_heap_used[number]);
 }
 
+static void *
+use_and_leave(void *heap)
+{
+    fpheap_free((fpheap *)heap, fpheap_alloc((fpheap *)heap, 64));
+    return NULL;
+}
+
+/* In the child of a fork the others' thread-local memory is anybody's. */
+static void
+a_heap_that_ends_writes_nothing_of_threads_that_a_fork_left_out(void **state)
+{
+    fpheap       *heap = test_heap_over(&provider);
+    fpheap_cache *cache = NULL;
+    fph_entry     gone = { NULL, NULL };
+    size_t        seat = 0;
+    pthread_t     thread;
+
+    (void)state;
+    fpheap_free(heap, fpheap_alloc(heap, 64));
+    assert_int_equal(pthread_create(&thread, NULL, use_and_leave, heap), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    do
+        cache = fph_cache_next(heap->state, &seat);
+    while (cache != NULL && cache == fph_cache_mine(heap));
+    assert_non_null(cache);
+    assert_null(cache->entry);
+    cache->entry = &gone;
+    heap->state->orphans = fph_this.seat;
+    assert_int_equal(fpheap_destroy_forced(heap), 0);
+    assert_true(gone.bins == NULL && gone.local == NULL);
+    assert_int_equal(provider.held, 0);
+}
+
 /* A child is found from its number on, and once. */
 static void
 the_children_of_a_heap_are_found_one_by_one(void **state)
@@ -2340,6 +2373,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_heap_that_ends_destructs_the_objects_of_its_pools),
     cmocka_unit_test(nobody_ends_a_heap_that_asks_its_provider),
     cmocka_unit_test(a_child_that_nobody_can_end_is_forgotten),
+    cmocka_unit_test(
+        a_heap_that_ends_writes_nothing_of_threads_that_a_fork_left_out),
     cmocka_unit_test(the_children_of_a_heap_are_found_one_by_one),
     cmocka_unit_test(a_callback_is_one_of_its_heap_and_of_those_above_it),
     cmocka_unit_test(an_emergency_heap_has_just_what_it_was_made_for),
