@@ -1403,7 +1403,7 @@ magazine_of(size_t max, unsigned magazine)
 }
 
 static void
-crosses(void *arg, fpheap *heap, fpheap_pool *pool, unsigned crossed)
+crosses(void *arg, fpheap *heap, fpheap_pool *pool, int crossed)
 {
     (void)arg, (void)heap, (void)pool, (void)crossed;
 }
