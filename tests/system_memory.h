@@ -23,6 +23,7 @@
 
 static int   system_is_out;    /* 1: it has none */
 static char *system_place;     /* where the next piece lies; NULL: anywhere */
+static void (*system_meets)(void); /* called when it is asked; NULL: none */
 
 static __attribute__((unused)) void *
 system_mmap(void *at, size_t bytes, int access, int flags, int file,
@@ -30,6 +31,8 @@ system_mmap(void *at, size_t bytes, int access, int flags, int file,
 {
     int records = at == NULL && bytes == SYSTEM_RECORDS;
 
+    if (records && system_meets != NULL)
+        system_meets();
     if (records && system_is_out)
         return MAP_FAILED;
     if (records && system_place != NULL) {

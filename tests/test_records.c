@@ -804,6 +804,75 @@ a_block_that_lies_apart_is_as_long_as_its_record_or_a_chunk(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+static fph_chunk   *meant;
+static fph_records *others;
+
+static void
+another_is_first(void)
+{
+    meant->records = others;
+    system_meets = NULL;
+}
+
+/* While one thread makes records for a chunk another has done so. */
+static void
+records_that_another_made_needless_are_the_next_chunks(void **state)
+{
+    fpheap      *heap = heap_with_records();
+    fph_state   *s = heap->state;
+    fph_records *was, *spare;
+    char        *block;
+
+    (void)state;
+    while (fph_meta_cut(s, FPH_LINE) != 0)
+        continue;
+    meant = fph_chunk_of(s, objects[0]);
+    was = others = meant->records;
+    meant->records = NULL;
+    system_meets = another_is_first;
+    assert_int_equal(fph_chunk_ready(heap, (size_t)(meant - s->chunks)), 1);
+    assert_null(system_meets);
+    assert_ptr_equal(meant->records, was);
+    block = s->meta[fph_meta_block(s)];
+    spare = fph_records_make(heap, 0);
+    assert_ptr_equal(spare, block);
+    fph_stack_push(&s->records.word, &spare->link);
+    fpheap_free_bulk(heap, objects, 64);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+/* A page that is odd will do for a block. */
+static void
+pages_for_records_may_begin_anywhere(void **state)
+{
+    fpheap    *heap = heap_without_records();
+    fph_state *s = heap->state;
+    uint64_t   bytes = s->region_bytes, made = s->magazines;
+    unsigned   number = s->number;
+    size_t     room, page;
+    unsigned   i;
+
+    (void)state;
+    take_pages(heap);
+    page = taken[0] / FPH_PAGES * FPH_PAGES + FPH_PAGES / 2 + 1;
+    for (i = 0; i < n_taken;)
+        if (taken[i] >= page && taken[i] < page + FPH_PAGES / 8)
+            taken[i] = taken[--n_taken];
+        else
+            i++;
+    fph_pages_give(s, page, FPH_PAGES / 8);
+    s->number = FPH_SHARED;
+    s->magazines = 0;
+    s->region_bytes = 8 * FPHEAP_CHUNK;
+    assert_non_null(fph_block_new(heap, FPH_NO_NODE, 100, &room));
+    s->region_bytes = bytes;
+    s->magazines = made;
+    s->number = number;
+    assert_int_equal(room, FPHEAP_CHUNK / 8 - FPH_GUARDS);
+    give_pages(s);
+    end_without_records(heap);
+}
+
 /* Pages are claimed only with a record for the first. */
 static void
 pages_whose_chunk_can_have_no_records_go_back(void **state)
@@ -1030,6 +1099,8 @@ main(void)
         cmocka_unit_test(
             a_block_that_lies_apart_is_as_long_as_its_record_or_a_chunk),
         cmocka_unit_test(pages_whose_chunk_can_have_no_records_go_back),
+        cmocka_unit_test(records_that_another_made_needless_are_the_next_chunks),
+        cmocka_unit_test(pages_for_records_may_begin_anywhere),
         cmocka_unit_test(an_object_in_a_childs_pages_is_of_the_child),
         cmocka_unit_test(a_block_that_another_made_needless_goes_back),
         cmocka_unit_test(for_a_record_the_provider_is_asked_once_if_it_may_be),

@@ -1504,6 +1504,32 @@ a_census_has_each_class_and_begins_with_nothing(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* Wherever it lies: those that come later are in front of the first, too. */
+static void
+every_chunk_is_counted_with_what_begins_in_it(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_stats stats;
+    unsigned     i;
+
+    (void)state;
+    begin();
+    for (i = 0; i < 40; i++) {
+        objects[i].base = (char *)fpheap_aligned_alloc(heap, FPHEAP_CHUNK,
+                                                       FPHEAP_CHUNK);
+        assert_non_null(objects[i].base);
+        fpheap_stats_get(heap, &stats);
+        assert_int_equal(stats.live_objects, i + 1);
+        assert_int_equal(stats.waste_bytes, FPHEAP_HEADER * (i + 1)
+                                            * FPHEAP_PAGE);
+        assert_int_equal(stats.region_bytes, provider.held_bytes);
+    }
+    for (i = 0; i < 40; i++)
+        fpheap_free(heap, objects[i].base);
+    begin();
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* --- who has most --------------------------------------------------------- */
 
 static fpheap_holder
@@ -1701,6 +1727,7 @@ a_child_is_a_holder_by_its_name(void **state)
     fpheap        *parent, *child;
     fpheap_holder  holders[3];
     fpheap_stats   stats;
+    void          *large;
 
     (void)state;
     memset(&config, 0, sizeof(config));
@@ -1712,7 +1739,11 @@ a_child_is_a_holder_by_its_name(void **state)
     config.parent = parent;
     child = fpheap_create("the first of all", &config);
     assert_ptr_equal(child, &fph_heaps[0]);
-    assert_int_equal(fpheap_holders(parent, holders, 3), 1);
+    large = fpheap_alloc(parent, 10 * FPHEAP_PAGE); /* whose holder comes last */
+    assert_int_equal(fpheap_holders(parent, holders, 3), 2);
+    if (holders[0].kind != FPHEAP_HOLDER_CHILD)
+        holders[0] = holders[1];
+    fpheap_free(parent, large);
     assert_int_equal(holders[0].kind, FPHEAP_HOLDER_CHILD);
     assert_string_equal(holders[0].name, "the first of all");
     assert_int_equal(holders[0].objects, 0);
@@ -1839,6 +1870,7 @@ main(void)
         cmocka_unit_test(statistics_are_cut_or_followed_by_zeros),
         cmocka_unit_test(a_name_for_people_ends),
         cmocka_unit_test(a_census_has_each_class_and_begins_with_nothing),
+        cmocka_unit_test(every_chunk_is_counted_with_what_begins_in_it),
         cmocka_unit_test(a_child_is_a_holder_by_its_name),
         cmocka_unit_test(a_dump_of_classes_has_no_more_rows_than_there_are),
         cmocka_unit_test(without_headers_no_tag_has_anything)

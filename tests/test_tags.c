@@ -445,6 +445,31 @@ a_tag_that_has_memory_is_known_by_its_number_alone(void **state)
     assert_int_equal(fpheap_destroy_forced(heap), 0);
 }
 
+/* What lies behind the counts is of no tag. */
+static void
+a_dump_has_no_tag_that_there_is_not(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_stats stats;
+    char        *text = NULL, *line;
+    size_t       bytes = 0;
+    unsigned     lines = 0;
+    FILE        *out = open_memstream(&text, &bytes);
+
+    (void)state;
+    assert_non_null(out);
+    memset(&stats, 0, sizeof(stats));
+    heap->state->tag_objects[0] = heap->state->tag_bytes[0] = 5;
+    fph_dump_tags(heap, &stats, out);
+    heap->state->tag_objects[0] = heap->state->tag_bytes[0] = 0;
+    (void)fclose(out);
+    for (line = text; (line = strchr(line, '\n')) != NULL; line++)
+        lines++;
+    assert_int_equal(lines, 2); /* what was requested, and tag 0 */
+    free(text);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* Tag 0 is what has none. */
 static void
 each_tag_but_0_is_a_holder(void **state)
@@ -669,6 +694,7 @@ main(void)
         cmocka_unit_test(a_sum_below_zero_is_zero),
         cmocka_unit_test(a_tag_that_has_memory_is_known_by_its_number_alone),
         cmocka_unit_test(each_tag_but_0_is_a_holder),
+        cmocka_unit_test(a_dump_has_no_tag_that_there_is_not),
         cmocka_unit_test(
             a_pool_with_headers_is_of_a_known_tag_and_aligned_to_8_bytes),
         cmocka_unit_test(a_tag_that_is_none_is_einval),
