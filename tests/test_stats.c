@@ -1530,6 +1530,41 @@ every_chunk_is_counted_with_what_begins_in_it(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* The first page of all that a heap can have is one of them. */
+static void
+the_first_chunk_of_a_group_is_counted_from_its_first_page(void **state)
+{
+    size_t          group = FPH_GROUP * (size_t)FPHEAP_CHUNK;
+    size_t          bytes = 2 * FPHEAP_CHUNK;
+    char           *map = test_map(2 * group);
+    char           *base;
+    fpheap_buffer   buffer;
+    fpheap_provider calls;
+    fpheap_config   config;
+    fpheap         *heap;
+    fpheap_stats    stats;
+
+    (void)state;
+    assert_non_null(map);
+    base = map + (-(uintptr_t)map & (group - 1));
+    fpheap_provider_buffer(&calls, &buffer, base, bytes);
+    memset(&config, 0, sizeof(config));
+    config.provider = &calls;
+    heap = fpheap_create("group", &config);
+    assert_non_null(heap);
+    begin();
+    add(heap, 0, FPHEAP_CHUNK - FPHEAP_HEADER * FPHEAP_PAGE, 0);
+    add(heap, 1, FPHEAP_CHUNK - FPHEAP_HEADER * FPHEAP_PAGE, 0);
+    fpheap_stats_get(heap, &stats);
+    assert_int_equal(stats.live_objects, 2);
+    assert_int_equal(stats.page_free_bytes, 0);
+    assert_int_equal(stats.waste_bytes, FPHEAP_HEADER * 2 * FPHEAP_PAGE);
+    assert_int_equal(stats.region_bytes, bytes);
+    drop_all(heap);
+    TEST_DESTROY(heap);
+    assert_int_equal(test_unmap(map, 2 * group), 0);
+}
+
 /* --- who has most --------------------------------------------------------- */
 
 static fpheap_holder
@@ -1871,6 +1906,8 @@ main(void)
         cmocka_unit_test(a_name_for_people_ends),
         cmocka_unit_test(a_census_has_each_class_and_begins_with_nothing),
         cmocka_unit_test(every_chunk_is_counted_with_what_begins_in_it),
+        cmocka_unit_test(
+            the_first_chunk_of_a_group_is_counted_from_its_first_page),
         cmocka_unit_test(a_child_is_a_holder_by_its_name),
         cmocka_unit_test(a_dump_of_classes_has_no_more_rows_than_there_are),
         cmocka_unit_test(without_headers_no_tag_has_anything)

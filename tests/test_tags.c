@@ -630,6 +630,25 @@ a_new_heap_begins_with_no_tags(void **state)
 
 /* And a tag that is one. */
 static void
+statistics_of_a_heap_that_was_destroyed_are_zeros(void **state)
+{
+    fpheap_stats  stats;
+    fpheap_holder holder;
+    fpheap       *heap = test_heap_over(&provider);
+
+    (void)state;
+    TEST_DESTROY_OVER(heap, &provider);
+    memset(&stats, 0x5a, sizeof(stats));
+    memset(&holder, 0x5a, sizeof(holder));
+    fpheap_stats_get(heap, &stats);
+    EXPECT_PANIC("a heap that was destroyed");
+    assert_true(test_all_bytes(&stats, sizeof(stats), 0));
+    assert_int_equal(fpheap_holders(heap, &holder, 1), 0);
+    EXPECT_PANIC("a heap that was destroyed");
+    assert_true(test_all_bytes(&holder, sizeof(holder), 0x5a));
+}
+
+static void
 tags_of_a_heap_that_was_destroyed_are_einval(void **state)
 {
     fpheap_tag_stats stats = { .objects = 11, .bytes = 12 };
@@ -698,6 +717,7 @@ main(void)
         cmocka_unit_test(
             a_pool_with_headers_is_of_a_known_tag_and_aligned_to_8_bytes),
         cmocka_unit_test(a_tag_that_is_none_is_einval),
+        cmocka_unit_test(statistics_of_a_heap_that_was_destroyed_are_zeros),
         cmocka_unit_test(tags_of_a_heap_that_was_destroyed_are_einval),
         cmocka_unit_test(tags_are_told_to_programs_of_any_version),
         cmocka_unit_test(what_could_not_be_had_is_not_counted),
