@@ -1785,6 +1785,26 @@ a_pool_that_cannot_end_is_as_it_was(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+/* How many a miss claims grows with the misses, of each pool anew. */
+static void
+the_next_pool_of_a_number_claims_few_objects_at_first(void **state)
+{
+    fpheap       *heap = test_heap_over(&provider);
+    fpheap_pool  *pool = named(heap, "many", 0, NULL, NULL);
+    fpheap_cache *cache;
+
+    (void)state;
+    assert_non_null(pool);
+    get_all(pool, 3000);
+    put_all(pool, 3000);
+    cache = fph_cache_mine(heap);
+    assert_non_null(cache);
+    assert_true(cache->fills[FPH_SIZES] > 0);
+    END(pool);
+    assert_int_equal(cache->fills[FPH_SIZES], 0);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 int
 main(void)
 {
@@ -1834,7 +1854,8 @@ main(void)
         cmocka_unit_test(a_pool_is_not_found_while_it_ends),
         cmocka_unit_test(a_burst_has_no_more_objects_than_were_asked_for),
         cmocka_unit_test(a_pool_of_critical_objects_has_their_size_and_no_more),
-        cmocka_unit_test(a_pool_that_cannot_end_is_as_it_was)
+        cmocka_unit_test(a_pool_that_cannot_end_is_as_it_was),
+        cmocka_unit_test(the_next_pool_of_a_number_claims_few_objects_at_first)
     };
 
     return cmocka_run_group_tests_name("pools", tests, NULL, NULL);

@@ -873,6 +873,37 @@ pages_for_records_may_begin_anywhere(void **state)
     end_without_records(heap);
 }
 
+static fpheap  *met;
+static uint32_t first_ref;
+
+static void
+another_installs(void)
+{
+    system_meets = NULL;
+    first_ref = fph_meta_find(met, 0, FPH_LINE);
+}
+
+/* Another thread's block serves whoever has lost to it. */
+static void
+a_record_is_cut_from_the_block_that_came_first(void **state)
+{
+    fpheap  *heap = test_heap_over(&provider);
+    uint64_t full = fph_meta_block(heap->state);
+    uint32_t ref;
+
+    (void)state;
+    while (fph_meta_cut(heap->state, FPH_LINE) != 0)
+        continue;
+    met = heap;
+    system_meets = another_installs;
+    ref = fph_meta_find(heap, 0, FPH_LINE);
+    assert_null(system_meets);
+    assert_int_not_equal(first_ref, 0);
+    assert_int_equal(ref, first_ref + 1);
+    assert_int_equal(fph_meta_block(heap->state), full + 1);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* Pages are claimed only with a record for the first. */
 static void
 pages_whose_chunk_can_have_no_records_go_back(void **state)
@@ -1101,6 +1132,7 @@ main(void)
         cmocka_unit_test(pages_whose_chunk_can_have_no_records_go_back),
         cmocka_unit_test(records_that_another_made_needless_are_the_next_chunks),
         cmocka_unit_test(pages_for_records_may_begin_anywhere),
+        cmocka_unit_test(a_record_is_cut_from_the_block_that_came_first),
         cmocka_unit_test(an_object_in_a_childs_pages_is_of_the_child),
         cmocka_unit_test(a_block_that_another_made_needless_goes_back),
         cmocka_unit_test(for_a_record_the_provider_is_asked_once_if_it_may_be),
