@@ -809,7 +809,7 @@ a_block_of_records_is_of_the_node_or_the_next_that_has_pages(void **state)
     while (n_taken > 0 && taken[n_taken - 1] % 2 == 0)
         fph_pages_give(s, taken[--n_taken], 1);
     assert_true(n_taken > 0);
-    fph_pages_give(s, taken[--n_taken], 1); /* an odd one, alone or at the end */
+    fph_pages_give(s, taken[--n_taken], 1); /* an odd one, or the last */
     assert_true(block_node(heap, 1, 1) >= 0);
     s->meta_numbers = numbers;
     end_without_records(heap);

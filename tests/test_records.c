@@ -1071,7 +1071,7 @@ first_made(const fph_state *s)
     return (uint32_t)fph_load_relaxed(&s->made[0]);
 }
 
-/* Each says whose it is, and whoever is killed leaves none that is not found. */
+/* Each says whose it is; whoever is killed leaves none that is not found. */
 static void
 records_of_all_chunks_are_in_the_list_of_what_was_made(void **state)
 {
@@ -1130,7 +1130,8 @@ main(void)
         cmocka_unit_test(
             a_block_that_lies_apart_is_as_long_as_its_record_or_a_chunk),
         cmocka_unit_test(pages_whose_chunk_can_have_no_records_go_back),
-        cmocka_unit_test(records_that_another_made_needless_are_the_next_chunks),
+        cmocka_unit_test(
+            records_that_another_made_needless_are_the_next_chunks),
         cmocka_unit_test(pages_for_records_may_begin_anywhere),
         cmocka_unit_test(a_record_is_cut_from_the_block_that_came_first),
         cmocka_unit_test(an_object_in_a_childs_pages_is_of_the_child),

@@ -1089,7 +1089,7 @@ test_a_reader_checks_to_the_byte_what_it_reads(void **unused)
     in_a_reader(look_at_it_all);
 }
 
-/* --- what is free, and what is parked ------------------------------------------- */
+/* --- what is free, and what is parked ------------------------------------ */
 
 /* Whether an object of a slab on the ground is free; with headers, with so many
  * references. */
@@ -1164,8 +1164,8 @@ look_at_what_is_counted(fpheap *reader)
     CHECK_EQ(stats.live_bytes, 700 + FPHEAP_PAGE);
 }
 
-/* Of a magazine's slots those are noted that it counts, if they lead to 16 bytes
- * of the partition. */
+/* Of a magazine's slots those are noted that it counts, if they lead to 16
+ * bytes of the partition. */
 static void
 look_at_slots(fpheap *reader)
 {
@@ -1210,7 +1210,7 @@ look_at_a_cache(fpheap *reader)
     memset(cache, 0, sizeof *cache + reader->view->bins * sizeof *bin);
     bin[reader->view->bins].base = slot; /* one too many */
     bin[reader->view->bins].top = slot + 1;
-    bin[1].top = (void **)NULL + 3;
+    bin[1].top = (void **)(uintptr_t)(3 * sizeof(void *));
     bin[2].base = slot + 1;
     bin[2].top = slot;
     bin[3].base = bin[3].top = slot;

@@ -1774,7 +1774,7 @@ a_child_is_a_holder_by_its_name(void **state)
     config.parent = parent;
     child = fpheap_create("the first of all", &config);
     assert_ptr_equal(child, &fph_heaps[0]);
-    large = fpheap_alloc(parent, 10 * FPHEAP_PAGE); /* whose holder comes last */
+    large = fpheap_alloc(parent, 10 * FPHEAP_PAGE); /* that is told of first */
     assert_int_equal(fpheap_holders(parent, holders, 3), 2);
     if (holders[0].kind != FPHEAP_HOLDER_CHILD)
         holders[0] = holders[1];
