@@ -1565,6 +1565,22 @@ the_first_chunk_of_a_group_is_counted_from_its_first_page(void **state)
     assert_int_equal(test_unmap(map, 2 * group), 0);
 }
 
+/* After a fork the caches of threads that are gone are emptied first. */
+static void
+what_gone_threads_have_parked_is_free_when_it_is_counted(void **state)
+{
+    fpheap      *heap = test_heap_over(&provider);
+    fpheap_stats stats;
+
+    (void)state;
+    assert_non_null(fpheap_self(heap));
+    heap->state->orphans = fph_this.seat;
+    fpheap_stats_get(heap, &stats);
+    assert_int_equal(heap->state->orphans, 0);
+    assert_int_equal(stats.caches, 1);
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 /* --- who has most --------------------------------------------------------- */
 
 static fpheap_holder
@@ -1906,6 +1922,8 @@ main(void)
         cmocka_unit_test(a_name_for_people_ends),
         cmocka_unit_test(a_census_has_each_class_and_begins_with_nothing),
         cmocka_unit_test(every_chunk_is_counted_with_what_begins_in_it),
+        cmocka_unit_test(
+            what_gone_threads_have_parked_is_free_when_it_is_counted),
         cmocka_unit_test(
             the_first_chunk_of_a_group_is_counted_from_its_first_page),
         cmocka_unit_test(a_child_is_a_holder_by_its_name),
