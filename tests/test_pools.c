@@ -1805,20 +1805,19 @@ the_next_pool_of_a_number_claims_few_objects_at_first(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* After a fork their caches are emptied first. */
+/* So its first objects, too, come from a magazine. */
 static void
-a_pool_ends_with_what_gone_threads_have_parked(void **state)
+whoever_makes_a_pool_has_a_cache(void **state)
 {
     fpheap      *heap = test_heap_over(&provider);
-    fpheap_pool *pool = named(heap, "parked", 0, NULL, NULL);
+    fpheap_pool *pool;
 
     (void)state;
+    assert_null(fph_cache_mine(heap));
+    pool = named(heap, "first", 0, NULL, NULL);
     assert_non_null(pool);
-    get_all(pool, 10);
-    put_all(pool, 10);
-    heap->state->orphans = fph_this.seat;
+    assert_non_null(fph_cache_mine(heap));
     END(pool);
-    assert_int_equal(heap->state->orphans, 0);
     TEST_DESTROY_OVER(heap, &provider);
 }
 
@@ -1873,7 +1872,7 @@ main(void)
         cmocka_unit_test(a_pool_of_critical_objects_has_their_size_and_no_more),
         cmocka_unit_test(a_pool_that_cannot_end_is_as_it_was),
         cmocka_unit_test(the_next_pool_of_a_number_claims_few_objects_at_first),
-        cmocka_unit_test(a_pool_ends_with_what_gone_threads_have_parked)
+        cmocka_unit_test(whoever_makes_a_pool_has_a_cache)
     };
 
     return cmocka_run_group_tests_name("pools", tests, NULL, NULL);
