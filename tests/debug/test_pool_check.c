@@ -203,6 +203,25 @@ a_pointer_to_anywhere_is_refused(void **state)
     EXPECT_PANICS_BY("the end", 0);
 }
 
+/* Whatever was asked for. */
+static void
+objects_are_multiples_of_16_bytes_at_least(void **state)
+{
+    fpheap_pool_desc desc;
+    fph_class        klass;
+
+    (void)state;
+    memset(&desc, 0, sizeof(desc));
+    for (desc.align = 0; desc.align <= 16; desc.align += desc.align + !desc.align) {
+        for (desc.size = 16; desc.size < 64; desc.size++) {
+            size_t bytes = desc.size + FPH_HEAD + FPH_SLACK;
+
+            fph_pool_shape(&klass, &desc);
+            assert_int_equal(klass.size, (bytes + 15) / 16 * 16);
+        }
+    }
+}
+
 int
 main(void)
 {
@@ -210,7 +229,8 @@ main(void)
         cmocka_unit_test(right_objects_are_put_without_a_word),
         cmocka_unit_test(an_object_of_another_pool_or_size_or_heap_is_refused),
         cmocka_unit_test(an_interior_pointer_is_refused),
-        cmocka_unit_test(a_pointer_to_anywhere_is_refused)
+        cmocka_unit_test(a_pointer_to_anywhere_is_refused),
+        cmocka_unit_test(objects_are_multiples_of_16_bytes_at_least)
     };
 
     return cmocka_run_group_tests_name("pool_check", tests, NULL, NULL);
