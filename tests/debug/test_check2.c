@@ -701,6 +701,27 @@ what_was_on_its_way_at_a_fork_is_no_damage_in_the_child(void **state)
     expect_silence();
 }
 
+/* Only the largest objects of a pool have no byte behind them that is none of
+ * theirs. */
+static void
+an_object_of_a_pool_has_a_byte_behind_it_unless_it_is_among_the_largest(
+    void **state)
+{
+    const size_t     most = FPHEAP_POOL_SIZE_MAX - FPHEAP_PAGE;
+    fpheap_pool_desc desc;
+
+    (void)state;
+    memset(&desc, 0, sizeof(desc));
+    desc.size = 100;
+    assert_int_equal(fph_pool_stride(&desc, 1), 101 + FPH_HEAD);
+    desc.size = most - 1;
+    assert_int_equal(fph_pool_stride(&desc, 1), most + FPH_HEAD);
+    desc.size = most;
+    assert_int_equal(fph_pool_stride(&desc, 1), most + FPH_HEAD);
+    desc.size = FPHEAP_POOL_SIZE_MAX;
+    assert_int_equal(fph_pool_stride(&desc, 1), desc.size + FPH_HEAD);
+}
+
 int
 main(void)
 {
@@ -728,7 +749,10 @@ main(void)
             an_aligned_object_that_cannot_be_had_has_no_bytes_behind_it),
         cmocka_unit_test(destroy_verifies_the_whole_heap),
         cmocka_unit_test(
-            what_was_on_its_way_at_a_fork_is_no_damage_in_the_child)
+            what_was_on_its_way_at_a_fork_is_no_damage_in_the_child),
+        cmocka_unit_test(
+            an_object_of_a_pool_has_a_byte_behind_it_unless_it_is_among_the_largest
+            )
     };
     int failed = level_1();
 
