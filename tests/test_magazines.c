@@ -1821,6 +1821,52 @@ the_handle_of_a_partition_ends_in_a_child(void **state)
 }
 #endif
 
+/* Be it of a thread that leaves, or that only asks for its cache. */
+static void
+watermarks_are_looked_at_when_a_call_ends(void **state)
+{
+    fpheap    *heap = test_heap_over(&provider);
+    fph_state *s = heap->state;
+    uint32_t  *did = &fph_this.did[fph_number_of(s)];
+
+    (void)state;
+    heap->counted = 1;
+    *did = FPH_TOOK;
+    assert_non_null(fpheap_self(heap));
+    assert_int_equal(*did, 0);
+    *did = FPH_TOOK;
+    fpheap_flush(heap);
+    assert_int_equal(*did, 0);
+    *did = FPH_TOOK;
+    fpheap_thread_leave(heap);
+    assert_int_equal(*did, 0);
+    assert_non_null(fpheap_self(heap));
+    *did = FPH_TOOK;
+    fph_seat_leave_heap(fph_my_entry(heap));
+    assert_int_equal(*did, 0);
+    assert_null(fph_cache_mine(heap));
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
+static void
+a_cache_that_serves_again_has_filled_no_bin(void **state)
+{
+    fpheap       *heap = test_heap_over(&provider);
+    fpheap_cache *cache = fpheap_self(heap);
+    unsigned      bin;
+
+    (void)state;
+    fpheap_thread_leave(heap);
+    for (bin = 0; bin <= heap->bins; bin++)
+        cache->fills[bin] = 7;
+    assert_ptr_equal(fpheap_self(heap), cache);
+    for (bin = 0; bin < heap->bins; bin++)
+        assert_int_equal(cache->fills[bin], 0);
+    assert_int_equal(cache->fills[bin], 7);    /* what lies behind */
+    cache->fills[bin] = 0;
+    TEST_DESTROY_OVER(heap, &provider);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(frees_make_magazines_up_to_a_32nd_of_the_memory),
     cmocka_unit_test(an_exchange_with_the_depot_does_not_call_the_provider),
@@ -1870,6 +1916,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(who_allocates_has_a_cache_as_long_as_there_is_memory),
     cmocka_unit_test(no_pool_of_a_heap_that_ends_serves),
     cmocka_unit_test(a_run_of_frees_is_put_at_once),
+    cmocka_unit_test(watermarks_are_looked_at_when_a_call_ends),
+    cmocka_unit_test(a_cache_that_serves_again_has_filled_no_bin),
     cmocka_unit_test(an_alignment_is_a_power_of_two_up_to_a_chunk),
     cmocka_unit_test(a_critical_object_counts_with_all_that_it_takes),
 #if FPHEAP_SHARED

@@ -406,6 +406,37 @@ a_free_of_many_to_no_heap_does_nothing(void **state)
     end();
 }
 
+/* In one call or in two; nor is what is no object's start given back. */
+static void
+an_object_is_given_back_once(void **state)
+{
+    void     *objects[FPHEAP_PAGE], *again[2];
+    fph_slab *slab;
+    size_t    n;
+
+    (void)state;
+    begin();
+    slab = slab_in_hand(objects, TEST_COUNT(objects), &n);
+    fph_slab_let_go(heap->state, slab);
+    again[0] = again[1] = objects[0];
+    fph_slab_give(heap->state, again, 2);
+    assert_int_equal(panics, 1);
+    assert_int_equal(fph_slab_free_objects(slab->state), 1);
+    fph_slab_give(heap->state, again, 1);
+    assert_int_equal(panics, 2);
+    again[0] = (char *)objects[1] + 1;
+    fph_slab_give(heap->state, again, 1);
+    assert_int_equal(panics, 3);
+    assert_int_equal(fph_slab_free_objects(slab->state), 1);
+    errno = 0;
+    assert_null(fpheap_self(NULL));
+    assert_int_equal(errno, EINVAL);
+    assert_int_equal(panics, 4);
+    panics = 0;
+    fph_slab_give(heap->state, objects + 1, n - 1);
+    end();
+}
+
 /* What others put there meanwhile stays. */
 static void
 a_drain_takes_as_many_as_a_depot_had_at_first(void **state)
@@ -1152,6 +1183,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_depot_that_another_empties_has_no_magazine),
     cmocka_unit_test(a_drain_takes_as_many_as_a_depot_had_at_first),
     cmocka_unit_test(a_free_of_many_to_no_heap_does_nothing),
+    cmocka_unit_test(an_object_is_given_back_once),
     cmocka_unit_test(a_pointer_into_an_object_that_ends_leads_to_nothing),
     cmocka_unit_test(a_large_object_that_is_freed_twice_at_a_time_ends_once),
     cmocka_unit_test(a_magazine_that_is_taken_is_missed_by_nobody),
