@@ -488,7 +488,7 @@ what_the_provider_frees_during_a_bulk_is_not_lost(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* --- magazines ------------------------------------------------------------- */
+/* --- magazines ------------------------------------------------------------ */
 
 /* Or a bulk, if that is no more than half of one; two objects, at least. */
 static void

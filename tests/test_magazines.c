@@ -697,7 +697,7 @@ the_parked_large_object_serves_the_next_call_that_it_fits(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* --- bins ------------------------------------------------------------------ */
+/* --- bins ----------------------------------------------------------------- */
 
 /* A thread that is gone may have had it in hand, so what it says is no more. */
 static void
@@ -834,7 +834,7 @@ what_a_short_magazine_has_goes_back_at_once(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* --- in the child of a fork ------------------------------------------------ */
+/* --- in the child of a fork ----------------------------------------------- */
 
 /* A thread that is gone was loading a magazine, or unloading it. */
 static void
@@ -1032,7 +1032,7 @@ a_child_undoes_what_others_have_begun(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* --- memory for a cache ---------------------------------------------------- */
+/* --- memory for a cache --------------------------------------------------- */
 
 /* As long as its bins are, `front` bytes behind a record's start. */
 static void
@@ -1132,7 +1132,7 @@ a_miss_begins_to_wait_anew(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* --- threads that leave ---------------------------------------------------- */
+/* --- threads that leave --------------------------------------------------- */
 
 /* The call that it is in goes on with the cache. */
 static void
@@ -1264,7 +1264,7 @@ a_library_that_is_unloaded_has_no_key(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
-/* --- a pool's callbacks ---------------------------------------------------- */
+/* --- a pool's callbacks --------------------------------------------------- */
 
 static struct {
     fpheap_pool *pool;         /* whose call it is */
@@ -1419,7 +1419,7 @@ a_pool_spares_the_slabs_that_it_need_not_keep(void **state)
     assert_int_equal(pool.objects, 0);
 }
 
-/* --- misses ---------------------------------------------------------------- */
+/* --- misses --------------------------------------------------------------- */
 
 /* In memory that holds anything. */
 static void
@@ -1681,7 +1681,7 @@ a_critical_object_counts_with_all_that_it_takes(void **state)
 }
 
 #if FPHEAP_SHARED
-/* --- what processes share -------------------------------------------------- */
+/* --- what processes share ------------------------------------------------- */
 
 static fph_partition *
 begin_partition(fpheap *heap)
