@@ -1865,6 +1865,31 @@ without_headers_no_tag_has_anything(void **state)
     TEST_DESTROY_OVER(heap, &provider);
 }
 
+static const struct CMUnitTest numbers[] = {
+    cmocka_unit_test(a_slab_counts_as_many_free_objects_as_it_has_at_most),
+    cmocka_unit_test(runs_of_pages_are_counted_by_what_they_are),
+    cmocka_unit_test(
+        what_is_live_is_neither_free_nor_parked_and_never_below_nothing),
+    cmocka_unit_test(what_is_counted_on_the_way_is_told),
+    cmocka_unit_test(regions_count_while_the_provider_waits_for_them),
+    cmocka_unit_test(
+        the_first_of_a_ranking_have_most_and_no_more_are_written),
+    cmocka_unit_test(a_holder_is_a_class_or_a_pool_by_its_name),
+    cmocka_unit_test(holders_are_told_with_all_that_is_live),
+    cmocka_unit_test(what_a_pool_has_live_and_free_is_never_below_nothing),
+    cmocka_unit_test(statistics_are_cut_or_followed_by_zeros),
+    cmocka_unit_test(a_name_for_people_ends),
+    cmocka_unit_test(a_census_has_each_class_and_begins_with_nothing),
+    cmocka_unit_test(every_chunk_is_counted_with_what_begins_in_it),
+    cmocka_unit_test(
+        what_gone_threads_have_parked_is_free_when_it_is_counted),
+    cmocka_unit_test(
+        the_first_chunk_of_a_group_is_counted_from_its_first_page),
+    cmocka_unit_test(a_child_is_a_holder_by_its_name),
+    cmocka_unit_test(a_dump_of_classes_has_no_more_rows_than_there_are),
+    cmocka_unit_test(without_headers_no_tag_has_anything)
+};
+
 int
 main(void)
 {
@@ -1906,30 +1931,9 @@ main(void)
         cmocka_unit_test(a_dump_names_the_heap_and_its_bytes),
         cmocka_unit_test(
             a_dump_has_a_row_for_each_size_that_has_memory_and_no_other),
-        cmocka_unit_test(the_settings_can_be_read),
-        cmocka_unit_test(a_slab_counts_as_many_free_objects_as_it_has_at_most),
-        cmocka_unit_test(runs_of_pages_are_counted_by_what_they_are),
-        cmocka_unit_test(
-            what_is_live_is_neither_free_nor_parked_and_never_below_nothing),
-        cmocka_unit_test(what_is_counted_on_the_way_is_told),
-        cmocka_unit_test(regions_count_while_the_provider_waits_for_them),
-        cmocka_unit_test(
-            the_first_of_a_ranking_have_most_and_no_more_are_written),
-        cmocka_unit_test(a_holder_is_a_class_or_a_pool_by_its_name),
-        cmocka_unit_test(holders_are_told_with_all_that_is_live),
-        cmocka_unit_test(what_a_pool_has_live_and_free_is_never_below_nothing),
-        cmocka_unit_test(statistics_are_cut_or_followed_by_zeros),
-        cmocka_unit_test(a_name_for_people_ends),
-        cmocka_unit_test(a_census_has_each_class_and_begins_with_nothing),
-        cmocka_unit_test(every_chunk_is_counted_with_what_begins_in_it),
-        cmocka_unit_test(
-            what_gone_threads_have_parked_is_free_when_it_is_counted),
-        cmocka_unit_test(
-            the_first_chunk_of_a_group_is_counted_from_its_first_page),
-        cmocka_unit_test(a_child_is_a_holder_by_its_name),
-        cmocka_unit_test(a_dump_of_classes_has_no_more_rows_than_there_are),
-        cmocka_unit_test(without_headers_no_tag_has_anything)
+        cmocka_unit_test(the_settings_can_be_read)
     };
 
-    return cmocka_run_group_tests_name("stats", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("stats", tests, NULL, NULL)
+         + cmocka_run_group_tests_name("numbers", numbers, NULL, NULL);
 }
