@@ -12074,12 +12074,12 @@ fph_slab_decommit(fpheap *heap, fph_slab *slab)
     size_t     first = slab->page >> FPH_PAGE_BITS;
     size_t     last  = (slab->page - 1 + fph_info_pages(state,
                         fph_load_relaxed(&slab->info))) >> FPH_PAGE_BITS;
-    void      *objects[64];
-    size_t     n     = 0, i;
+    void      *objects[96];   /* it has 85 of them with chunks of 16 MiB */
+    size_t     n = 0, i;
 
     if (FPH_LOAD(&state->chunks[first].plain, RELAXED)
         && FPH_LOAD(&state->chunks[last].plain, RELAXED))
-        n = fph_slab_claim(state, slab, objects, 64);
+        n = fph_slab_claim(state, slab, objects, 96);
     fph_slab_let_go(state, slab);
     for (i = 0; i < n; i++) {
         fph_chunk_huge(heap, first, FPHEAP_HUGE_NONE);
