@@ -2283,12 +2283,13 @@ chunks_of_a_partition_are_claimed_as_by_setting_each(void **state)
     union {
         fph_partition head;
         char          room[sizeof(fph_partition) + CHUNKS];
-    } *it = calloc(1, sizeof *it);
+    } *it = aligned_alloc(64, sizeof *it);
     fph_partition *p = &it->head;
     size_t         first, end, i, n;
 
     (void)state;
     assert_non_null(it);
+    memset(it, 0, sizeof *it);
     p->bytes = (size_t)CHUNKS << FPHEAP_CHUNK_SHIFT;
     for (first = 0; first < CHUNKS; first++) {
         for (end = first + 1; end <= CHUNKS; end++) {

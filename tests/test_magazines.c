@@ -850,7 +850,8 @@ a_bin_that_is_half_changed_is_mended(void **state)
     for (one = 0; one < 2; one++) {
         fph_magazine *it = one == 0 ? fph_bin_short(cache, k)
                                     : fph_empty_get(heap, k, 1 /* more */);
-        void        **limit = it->slot + (one == 0 ? 1 : 2) * FPH_SHORT;
+        void        **slot  = it->slot;
+        void        **limit = slot + (one == 0 ? 1 : 2) * FPH_SHORT;
 
         it->count = 4;
         bin->base = NULL;

@@ -220,12 +220,13 @@ static void
 a_run_of_chunks_is_found_where_it_is_wished_for_or_at_the_first_place(
     void **state)
 {
-    fph_partition *p = (fph_partition *)calloc(2, sizeof *p);
+    fph_partition *p = (fph_partition *)aligned_alloc(64, 2 * sizeof *p);
     unsigned       bits, n, to;
     int            wish;
 
     (void)state;
     assert_non_null(p);
+    memset(p, 0, 2 * sizeof *p);
     few = p;
     p->base = (char *)(uintptr_t)(64 * FPHEAP_CHUNK);
     p->bytes = FEW * FPHEAP_CHUNK;

@@ -310,11 +310,14 @@ test_has_forgotten(const fpheap *heap)
 
     while ((cache = fph_cache_next(state, &seat)) != NULL)
         for (bin = 0; bin < heap->bins; bin++) {
-            void              **base  = cache->bins[bin].base;
-            const fph_magazine *small = (const fph_magazine *)
-                fph_meta_at(state, *fph_bin_small(cache, bin));
+            void              **base = cache->bins[bin].base;
+            uint32_t            ref  = *fph_bin_small(cache, bin);
+            const fph_magazine *small;
 
-            if (*fph_bin_small(cache, bin) != 0 && small != cache->spare[bin]
+            if (ref == 0)
+                continue;
+            small = (const fph_magazine *)fph_meta_at(state, ref);
+            if (small != cache->spare[bin]
                 && (base == NULL || small != fph_magazine_of(base))
                 && small->count != 0)
                 return 1;
