@@ -24,6 +24,8 @@ has.  Others must be argued in tests/mutants.txt:
 
 with the line before and after, without comments and with single blanks, or
 FUNCTION: * for all of a function.  The script fails if one is not argued.
+Of orders the table in tests/README.md says what notices them, in all the time of
+weaken.py or of GenMC, or that they are argued.
 
     tests/mutants.py --list           all mutants there are
     tests/mutants.py --only TEXT...   those of which the line in --list has one
@@ -51,13 +53,15 @@ from concurrent.futures import ThreadPoolExecutor
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 HEADER = "fpheap.h"
 ARGUED = "tests/mutants.txt"
+EDGES = "tests/README.md"
 WHERE = os.path.join(os.environ.get("B", "build"), "mutants")
 MUTANT = os.path.join(WHERE, HEADER)
 CHOOSES = os.path.join(WHERE, "choose")
 MET = os.path.join(WHERE, "met")
 PASSED = (0, 77)
 CHECK_2 = "-DFPHEAP_CHECK=2"
-MISTAKES = ("free", "large", "scratch", "behind", "shrunk", "beside")
+MISTAKES = ("free", "large", "scratch", "cut", "rewound", "ended", "behind",
+            "shrunk", "beside")
 SETTINGS = {"FPHEAP_SEED": "1", "TSAN_OPTIONS": "halt_on_error=1"}
 
 # What chooses: in front of the header's first #include, and linked to each
@@ -482,7 +486,7 @@ class Program:
         self.inputs = []
         if name.startswith("tools"):
             self.more = ["-pthread"]
-            self.inputs = ["right", *MISTAKES[:6 if CHECK_2 in flags else 3]]
+            self.inputs = ["right", *MISTAKES[:9 if CHECK_2 in flags else 6]]
         if name.startswith("fuzz_"):
             self.more = ["-pthread"]
             target = name[5:].split("+")[0]
@@ -586,6 +590,7 @@ PROGRAMS = [
     Program("test_internals"), Program("test_magazines"),
     Program("test_misses"), Program("test_waits"), Program("test_prefill"),
     Program("test_prefill_check"), Program("test_mmap"), Program("test_thp"),
+    Program("test_wide"),
     Program("test_pages"), Program("test_short"), Program("test_window"),
     Program("test_races_memory"), Program("test_races_regions"),
     Program("test_races_objects"),
@@ -643,6 +648,7 @@ class Trial:
         self.ends = defaultdict(Counter)        # per kind
         self.killers = defaultdict(Counter)     # per function
         self.argued = argued()
+        self.edges = edges()
         self.survivors = []
         self.compiles, self.tells = threading.Lock(), threading.Lock()
 
@@ -700,6 +706,8 @@ class Trial:
                 return "killed", how
         if {mutant.argument(), mutant.function + ": *"} & self.argued:
             return "argued", ""
+        if mutant.kind == "order" and mutant.function in self.edges:
+            return "argued", " in " + EDGES
         meet = {case.program.name for case in cases}
         programs = sorted((program for program in PROGRAMS if mutant.kind
                            in (program.kinds or [mutant.kind])),
@@ -747,6 +755,12 @@ def argued():
         return set()
     return {line.rstrip() for line in read(ARGUED).split("\n")
             if re.match(r"\w+: ", line)}
+
+
+def edges():
+    """The functions with orders of which the table says what notices them."""
+    return set(re.findall(r"^\| [A-Z0-9, ]+ `(\w+)`, \w+ \| ", read(EDGES),
+                          flags=re.M))
 
 
 def chosen(mutants, seed):
