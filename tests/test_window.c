@@ -540,16 +540,16 @@ a_region_serves_at_both_sides_of_the_windows_end(void **state)
     assert_ptr_equal(fph_page_address(g.state, 0), at_page(&g, before));
     assert_ptr_equal(fph_page_address(g.state, g.state->mask),
                      at_page(&g, before - 1));
-    fph_pages_give(g.state, FPH_PAGES, 2 * FPH_PAGES);
     fph_pages_give(g.state, g.state->mask + 1 - 2 * FPH_PAGES, 2 * FPH_PAGES);
     /* One fills a side, and does not grow into the other. */
     object = (char *)fpheap_alloc(g.heap, 2 * FPHEAP_CHUNK);
-    assert_non_null(object);
+    assert_ptr_equal(object, at_page(&g, before - 2 * FPH_PAGES));
     assert_ptr_equal(fpheap_base_of(g.heap, object + FPHEAP_CHUNK), object);
     assert_int_equal(fph_large_extend(g.state,
                                       fph_record_of(g.state, object),
                                       fph_record_of(g.state, object)->info, 2,
                                       2), 0);
+    fph_pages_give(g.state, FPH_PAGES, 2 * FPH_PAGES);
     assert_int_equal(fpheap_destroy_forced(g.heap), 0);
     assert_int_equal(g.puts, 2);
     assert_int_equal(test_unmap(g.map, MAPPED), 0);
