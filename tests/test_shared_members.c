@@ -719,6 +719,32 @@ many_partitions_are_open_at_once(void **state)
 }
 
 static void
+a_partition_has_the_last_handle_too(void **state)
+{
+    fpheap_partition desc = partition_of(PARTITION);
+    fpheap          *heaps[FPHEAP_MAX_HEAPS];
+    unsigned         i;
+
+    (void)state;
+    for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
+        heaps[i] = fpheap_create("private", NULL);
+        assert_non_null(heaps[i]);
+    }
+    for (i = 0; heaps[i] != &fph_heaps[FPHEAP_MAX_HEAPS - 1]; i++)
+        ;
+    assert_int_equal(fpheap_destroy(heaps[i]), 0);
+    heaps[i] = fpheap_open(name, &desc, FPHEAP_CREATE);
+    assert_ptr_equal(heaps[i], &fph_heaps[FPHEAP_MAX_HEAPS - 1]);
+    assert_int_equal(fph_number_of(heaps[i]->state), FPHEAP_MAX_HEAPS - 1);
+    use(heaps[i]);
+    assert_int_equal(fpheap_unlink(name, NULL), 0);
+    assert_int_equal(fpheap_close(heaps[i]), 0);
+    heaps[i] = heaps[FPHEAP_MAX_HEAPS - 1];
+    for (i = 0; i < FPHEAP_MAX_HEAPS - 1; i++)
+        assert_int_equal(fpheap_destroy(heaps[i]), 0);
+}
+
+static void
 a_process_with_all_its_heaps_opens_no_other(void **state)
 {
     fpheap_partition desc = partition_of(PARTITION);
@@ -1296,6 +1322,7 @@ main(void)
         SHARED_TEST(a_file_that_is_not_opened_or_none_is_refused),
         SHARED_TEST(a_fixed_file_keeps_its_memory_and_must_have_it),
         SHARED_TEST(many_partitions_are_open_at_once),
+        SHARED_TEST(a_partition_has_the_last_handle_too),
         SHARED_TEST(a_process_with_all_its_heaps_opens_no_other),
         SHARED_TEST(the_child_of_a_fork_has_the_heap_only_if_it_opens_it),
         SHARED_TEST(a_process_is_dead_though_a_child_of_its_lives),
