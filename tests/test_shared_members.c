@@ -719,6 +719,17 @@ many_partitions_are_open_at_once(void **state)
 }
 
 static void
+take_all_handles(fpheap **heaps)
+{
+    unsigned i;
+
+    for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
+        heaps[i] = fpheap_create("private", NULL);
+        assert_non_null(heaps[i]);
+    }
+}
+
+static void
 a_partition_has_the_last_handle_too(void **state)
 {
     fpheap_partition desc = partition_of(PARTITION);
@@ -726,10 +737,7 @@ a_partition_has_the_last_handle_too(void **state)
     unsigned         i;
 
     (void)state;
-    for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
-        heaps[i] = fpheap_create("private", NULL);
-        assert_non_null(heaps[i]);
-    }
+    take_all_handles(heaps);
     for (i = 0; heaps[i] != &fph_heaps[FPHEAP_MAX_HEAPS - 1]; i++)
         ;
     assert_int_equal(fpheap_destroy(heaps[i]), 0);
@@ -752,10 +760,7 @@ a_process_with_all_its_heaps_opens_no_other(void **state)
     unsigned         i;
 
     (void)state;
-    for (i = 0; i < FPHEAP_MAX_HEAPS; i++) {
-        heaps[i] = fpheap_create("private", NULL);
-        assert_non_null(heaps[i]);
-    }
+    take_all_handles(heaps);
     REFUSES(name, &desc, FPHEAP_CREATE, ENFILE);
     assert_int_equal(fpheap_unlink(name, NULL), -ENOENT);
     for (i = 0; i < FPHEAP_MAX_HEAPS; i++)
