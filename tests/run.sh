@@ -133,7 +133,7 @@ for item in "${beside[@]}" "${alone[@]}"; do
     if [ "$f" -ne 0 ]; then
         echo
         echo "--- $name"
-        tail -n 100 "$logs/$name.log"
+        tail -n 100 "$logs/$name.log" | sed 's/^/  /'
     elif [ "$s" -ne 0 ]; then
         grep -E '^skip |SKIPPED \] [a-z0-9_]*$' "$logs/$name.log" |
             sort -u | sed "s/^/$name: /"

@@ -72,11 +72,11 @@ versions() {
     # shellcheck disable=SC2086
     check "$1: $compiler: a library is built" $compiler ${flags/-I$top/-I$2} \
         "$scratch/library.$language" -o "$scratch/library.so"
-    check "a program" $compiler -O1 -I"$3" -Wall -Wextra -Werror \
+    check "$1: $compiler: a program" $compiler -O1 -I"$3" -Wall -Wextra -Werror \
         -DFPHEAP_EXPORT=1 -DFPHEAP_HEADER=1 -DFPHEAP_NO_INLINE=1 \
         -DSIZED="$4" -DPLAIN="$5" "$scratch/versions.$language" \
         -o "$scratch/versions" -ldl
-    check "it is told what both know" "$scratch/versions" "$scratch/library.so"
+    check "$1: $compiler: it is told what both know" "$scratch/versions" "$scratch/library.so"
 }
 all_versions() {
     local more='sizeof(size_t)'
