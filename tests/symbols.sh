@@ -17,7 +17,7 @@ cat > "$scratch/library.c" << 'C'
 #include "fpheap.h"
 C
 cp "$scratch/library.c" "$scratch/library.cpp"
-flags="-O1 -Wall -Wextra -Werror -I$top -DFPHEAP_EXPORT=1 -DFPHEAP_HEADER=1
+flags="-O0 -Wall -Wextra -Werror -I$top -DFPHEAP_EXPORT=1 -DFPHEAP_HEADER=1
        -fPIC -shared -fvisibility=hidden -pthread"
 
 calls_all() {
@@ -46,7 +46,7 @@ exports() {
         skip "ctypes" "no python3"
     fi
 }
-check "a program that calls them" $CC -std=gnu11 -O1 -I"$top" -Wall -Wextra \
+check "a program that calls them" $CC -std=gnu11 -O0 -I"$top" -Wall -Wextra \
     -Werror -DFPHEAP_EXPORT=1 -DFPHEAP_HEADER=1 -DFPHEAP_NO_INLINE=1 \
     "$top/tests/symbols.c" -o "$scratch/program" -ldl
 exports c "$CC" -std=gnu11
@@ -72,7 +72,7 @@ versions() {
     # shellcheck disable=SC2086
     check "$1: $compiler: a library is built" $compiler ${flags/-I$top/-I$2} \
         "$scratch/library.$language" -o "$scratch/library.so"
-    check "$1: $compiler: a program" $compiler -O1 -I"$3" -Wall -Wextra -Werror \
+    check "$1: $compiler: a program" $compiler -O0 -I"$3" -Wall -Wextra -Werror \
         -DFPHEAP_EXPORT=1 -DFPHEAP_HEADER=1 -DFPHEAP_NO_INLINE=1 \
         -DSIZED="$4" -DPLAIN="$5" "$scratch/versions.$language" \
         -o "$scratch/versions" -ldl
