@@ -8864,7 +8864,7 @@ fph_did(fph_state *state, size_t bytes, unsigned what)
         return;
     if (state->water[0].marks.crossed != NULL)
         fph_fetch_add_relaxed(&state->claimed,                      /* Q8 */
-                              what == FPH_GAVE ? (size_t)0 - bytes : bytes);
+                              what == FPH_GAVE ? 0 - (uint64_t)bytes : bytes);
     fph_this.did[fph_number_of(state)] |= what;
 }
 

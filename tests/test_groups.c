@@ -10,7 +10,8 @@
 
 #include <pthread.h>
 
-#define GROUP_BYTES 48         /* of the first piece, the group's own */
+#define GROUP_BYTES (sizeof(void *) == 8 ? 48 : 32) /* of the first piece, the
+                                                       group's own */
 #define OBJECTS     600
 #define NOTES       64
 #define POOL_BYTES  300

@@ -451,15 +451,31 @@ begin_with_half_a_chunk(void)
     assert_int_equal(part_come(shared_base, HALF, 0), 1);
 }
 
+/* An address whose pages have the same numbers, a window further on. */
+static char *
+a_window_on(char *address)
+{
+    return address + ((heap->state->mask + 1) << FPHEAP_PAGE_SHIFT);
+}
+
+static void
+needs_another_window(void)
+{
+    if (a_window_on(shared_base) == shared_base) {
+        part_leave(shared_base, HALF);
+        end();
+        print_message("why: the tables cover all addresses\n");
+        skip();
+    }
+}
+
 static void *
 leave_and_let_another_come(void *unused)
 {
     (void)unused;
     part_leave(shared_base, HALF);
     assert_null(shared->base);
-    assert_int_equal(part_come(shared_base + ((heap->state->mask + 1)
-                                                  << FPHEAP_PAGE_SHIFT),
-                                   HALF, 0), 1);
+    assert_int_equal(part_come(a_window_on(shared_base), HALF, 0), 1);
     return NULL;
 }
 
@@ -469,15 +485,14 @@ a_chunk_that_was_exchanged_takes_no_pages_in(void **state)
 {
     (void)state;
     begin_with_half_a_chunk();
+    needs_another_window();
     meanwhile(&shared->present, MEANWHILE_CHANGE, 0, leave_and_let_another_come,
               NULL);
     assert_int_equal(part_come(shared_base
                                    + FPHEAP_CHUNK / 2, ~HALF & FPH_ALL_PAGES,
                                    0), 0);
     assert_int_equal(shared->present, HALF);
-    assert_ptr_equal(fph_chunk_address(shared),
-                     shared_base + ((heap->state->mask + 1)
-                                    << FPHEAP_PAGE_SHIFT));
+    assert_ptr_equal(fph_chunk_address(shared), a_window_on(shared_base));
     part_leave((char *)fph_chunk_address(shared), HALF);
     end();
 }
@@ -966,9 +981,10 @@ pages_do_not_wait_for_a_chunk_of_another_address(void **state)
 
     (void)state;
     begin_with_half_a_chunk();
+    needs_another_window();
     usual = shared->base;
     shared->present = 0;
-    shared->base = usual + ((heap->state->mask + 1) << FPHEAP_PAGE_SHIFT);
+    shared->base = a_window_on(usual);
     fph_wait_begin();
     assert_int_equal(part_come(shared_base, HALF, 0), 0);
     assert_true(fph_this.wait_end == 0);

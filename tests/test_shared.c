@@ -297,14 +297,15 @@ what_a_block_has_left_when_the_next_one_comes_are_magazines_too(void **state)
     fpheap    *heap = create();
     fph_state *s = heap->state;
     size_t     one = fph_meta_units(sizeof(fph_magazine)) * FPH_LINE;
-    size_t     left;
+    size_t     size = 0, left;
     uint64_t   made, bytes;
 
     (void)state;
     fpheap_free(heap, fpheap_alloc(heap, 4 * FPHEAP_CHUNK));
-    fpheap_free(heap, fpheap_alloc(heap, 100));
-    left = fph_meta_room(s->meta_cursor.word) / one;
-    assert_true(left > 0);
+    do {
+        fpheap_free(heap, fpheap_alloc(heap, size += 100));
+        left = fph_meta_room(s->meta_cursor.word) / one;
+    } while (left == 0);
     made = s->magazines;
     bytes = s->region_bytes;
     s->region_bytes += 256 * (left * one + FPHEAP_CHUNK);
@@ -322,19 +323,19 @@ take_and_free(peer *p, void *arg)
     test_random random = test_random_of((uintptr_t)arg + 1);
     uint64_t    until  = now_ms() + 300;
     uint64_t    turns  = 0;
-    void       *own[16];
+    void       *own[PARTITION / (64 * TEST_MIB)]; /* at most 8 MiB each */
     unsigned    i;
 
     while (now_ms() < until) {
         size_t size = test_size(&random, MOST_LOG);
 
-        for (i = 0; i < 16; i++) {
+        for (i = 0; i < sizeof own / sizeof own[0]; i++) {
             own[i] = fpheap_alloc(heap, size);
             NEED(own[i] != NULL);
             memset(own[i], 1, size < 4096 ? size : 4096);
             ((char *)own[i])[size - (size != 0)] = 2;
         }
-        for (i = 0; i < 16; i++)
+        for (i = 0; i < sizeof own / sizeof own[0]; i++)
             fpheap_free(heap, own[i]);
         turns++;
     }

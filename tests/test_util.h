@@ -849,6 +849,17 @@ test_needs_parts(void)
     }
 }
 
+/* And nothing lies between them, but with few addresses. */
+TEST_UNUSED static void
+test_needs_neighbours(void)
+{
+    test_needs_parts();
+    if (sizeof(void *) < 8) {
+        print_message("why: of 32 bits others lie between regions\n");
+        skip();
+    }
+}
+
 /* Destroy a heap in which nothing is live; all of its regions must be back. */
 #define TEST_DESTROY_OVER(heap, provider)           \
     do {                                            \
