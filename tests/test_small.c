@@ -230,7 +230,7 @@ mix(fpheap *heap, uint64_t seed)
     TEST_CHECK_LIVE(heap, 0);
 }
 
-/* For a few records of the second round a slab may be missing from then on. */
+/* Of 32 bits a slab is missing from the second round on, for a few records. */
 static void
 mixed_sizes_never_overlap_and_never_leak(void **state)
 {
@@ -245,7 +245,7 @@ mixed_sizes_never_overlap_and_never_leak(void **state)
         count[i] = fill_up(heap, 512, 0);
         free_all(heap, count[i], 512, 0);
     }
-    assert_in_range(count[1], count[0] - 8, count[0]);
+    assert_in_range(count[1], count[0] - (sizeof(void *) < 8 ? 8 : 0), count[0]);
     assert_int_equal(count[2], count[1]);
     assert_int_equal(count[3], count[1]);
     assert_true(count[0] * 512 * 4 >= sizeof(memory) * 3);
